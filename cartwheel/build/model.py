@@ -1,0 +1,36 @@
+"""What building produces, and what a lock is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, order=True)
+class Platform:
+    """What wheels must fit: the app's interpreter and the machine under it."""
+
+    python: str  # full version, "3.11.2"
+    libc: str  # "glibc" or "musl"
+    libc_version: str  # "2.36"
+    machine: str  # "x86_64", "aarch64" (uname -m)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The application, ready to install. `source_digest` covers the content of every input."""
+
+    name: str  # distribution name, normalised (PEP 503)
+    version: str
+    wheel: Path
+    wheel_sha256: str
+    source_digest: str
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Every package that a host of `platform` gets, with hashes; the app itself is not in it."""
+
+    platform: Platform
+    text: str  # pip's requirements format with --hash
+    sha256: str  # of text

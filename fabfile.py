@@ -1,0 +1,1 @@
+"""What `fab` loads: binds the program and the task namespace; nothing else."""
