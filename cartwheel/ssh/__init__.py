@@ -1,0 +1,1 @@
+"""One strict, fast session per host, over fabric's Connection."""

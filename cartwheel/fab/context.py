@@ -1,0 +1,54 @@
+"""What a task is given: the hosts and fab's flags, and no way to run anything locally."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cartwheel.errors import UsageError
+from cartwheel.ssh.options import SshOptions
+
+
+@dataclass(frozen=True)
+class FabContext:
+    """One call of a task, for all hosts at once.
+
+    `hosts` is what -H names, stripped, without repetitions, in order; `project`
+    is the folder of the fabfile; `debug` is fab's own --debug.
+    """
+
+    task: str
+    hosts: tuple[str, ...]
+    project: Path
+    ssh_options: SshOptions
+    debug: bool = False
+
+    def require_hosts(self, configured: Iterable[str] = ()) -> tuple[str, ...]:
+        """The hosts to work on: -H if given, else those of the settings.
+
+        Raises UsageError `no-hosts` if there are none.
+        """
+        hosts = self.hosts or unique(configured)
+        if not hosts:
+            raise UsageError("no-hosts", f"`{self.task}` needs a host, and none was named")
+        return hosts
+
+
+def unique(names: Iterable[str]) -> tuple[str, ...]:
+    """Host names, stripped, without empty ones and repetitions, in order."""
+    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+def hosts_of(flag: str | None) -> tuple[str, ...]:
+    """The hosts that -H names.
+
+    Raises UsageError `no-hosts` for a flag that names none: `-H "$HOSTS"` with an
+    empty variable must not fall back to every host of the settings.
+    """
+    if flag is None:
+        return ()
+    hosts = unique(flag.split(","))
+    if not hosts:
+        raise UsageError("no-hosts", "-H was given, but it names no host")
+    return hosts

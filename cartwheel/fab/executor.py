@@ -1,0 +1,73 @@
+"""One call per task for the whole fleet, instead of fabric's one call per host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import fabric
+import invoke
+
+from cartwheel.errors import UsageError
+from cartwheel.fab.context import FabContext, hosts_of
+from cartwheel.fab.task import FleetTask
+from cartwheel.ssh.options import SshOptions
+
+
+class FleetCall(invoke.Call):
+    """A call whose context is a FabContext, whatever fabric would have made."""
+
+    def __init__(self, call: invoke.Call, context: FabContext) -> None:
+        super().__init__(call.task, called_as=call.called_as, args=call.args, kwargs=call.kwargs)
+        self._context = context
+
+    def make_context(self, config: Any) -> Any:  # noqa: ARG002
+        return self._context
+
+
+class FleetExecutor(fabric.Executor):
+    """Calls a FleetTask once; any other task in a fabfile stays fabric's own affair."""
+
+    core: Any  # invoke says it may be None; fab always gives one
+
+    def expand_calls(self, calls: Any, apply_hosts: bool = True) -> list[Any]:
+        if self.core.remainder:
+            # Fabric would run it with host keys unchecked.
+            raise UsageError(
+                "usage",
+                "`-- COMMAND` cannot follow a task",
+                hint="Use `fab run -H HOST --command '...'`.",
+            )
+        expanded: list[Any] = []
+        for each in calls:
+            call: Any = invoke.Call(each) if isinstance(each, invoke.Task) else each
+            if isinstance(call.task, FleetTask):
+                expanded += self.expand_calls(call.pre)
+                expanded.append(FleetCall(call, self._context(call)))
+                expanded += self.expand_calls(call.post)
+            else:
+                expanded += super().expand_calls([call], apply_hosts)
+        return expanded
+
+    def _context(self, call: Any) -> FabContext:
+        args = self.core[0].args
+        wanted = call.task.hosts != "none"
+        return FabContext(
+            task=call.called_as or call.task.name,
+            hosts=hosts_of(args.hosts.value) if wanted else (),
+            project=Path(self.collection.loaded_from or ".").resolve(),
+            ssh_options=self._ssh_options(args),
+            debug=bool(args.debug.value),
+        )
+
+    def _ssh_options(self, args: Any) -> SshOptions:
+        config_path = args["ssh-config"].value
+        prompted = self.config.connect_kwargs
+        return SshOptions(
+            identities=tuple(Path(name).expanduser() for name in args.identity.value or ()),
+            config_path=Path(config_path).expanduser() if config_path else None,
+            connect_timeout_seconds=args["connect-timeout"].value,
+            password=prompted.get("password"),
+            passphrase=prompted.get("passphrase"),
+            sudo_password=self.config.sudo.password,
+        )

@@ -1,0 +1,33 @@
+"""From the modules of `tasks/` to the words of `fab --list`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+
+import invoke
+
+from cartwheel.fab.task import FleetTask
+
+
+def assemble(package: str, *, flat: Iterable[str], nested: Iterable[str]) -> invoke.Collection:
+    """The namespace of `package`: tasks of `flat` modules as `word`, of `nested` as `module.word`.
+
+    Import modules of `tasks/` with their heavy imports inside the functions:
+    `fab --list` loads them all.
+    """
+    root = invoke.Collection()
+    for name in flat:
+        _fill(root, f"{package}.{name}")
+    for name in nested:
+        inner = invoke.Collection(name)
+        _fill(inner, f"{package}.{name}")
+        root.add_collection(inner)
+    return root
+
+
+def _fill(collection: invoke.Collection, module_name: str) -> None:
+    for value in vars(import_module(module_name)).values():
+        # A task that a module only borrows from its sibling stays its sibling's.
+        if isinstance(value, FleetTask) and value.__module__ == module_name:
+            collection.add_task(value)

@@ -1,0 +1,122 @@
+"""The `fab` program with truthful exit codes and one line for each failure.
+
+The stock `fab` script makes its program before it loads the fabfile, so
+`bind(program)` changes the class of that one object. What fab does before it
+loads the fabfile (a core flag in front of the first task that cannot be parsed,
+`fab -H HOST -- COMMAND`) stays fab's own: see docs/ssh.md.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import invoke
+from fabric.main import Fab
+from invoke.exceptions import ParseError
+
+from cartwheel.errors import CartwheelError, Exit, UsageError
+from cartwheel.fab.executor import FleetExecutor
+
+# Of several failures, the one that says most about the fleet decides the exit code.
+_GRAVEST_FIRST = (Exit.ATTENTION, Exit.REVERTED, Exit.LOCKED, Exit.FAILED, Exit.USAGE)
+
+
+class CartwheelProgram(Fab):
+    """Fab's phases, each with its failures turned into a message and an exit code."""
+
+    def parse_tasks(self) -> None:
+        with self._told():
+            super().parse_tasks()
+
+    def parse_cleanup(self) -> None:
+        with self._told():
+            super().parse_cleanup()
+
+    def update_config(self, merge: bool = True) -> None:  # noqa: ARG002
+        with self._told():
+            # Cartwheel reads ssh_config itself, with Include, when it connects
+            # (cartwheel/ssh/config.py): a task without hosts must not fail on it.
+            self.config._set(_given_explicit_object=True)
+            super().update_config()
+
+    def execute(self) -> None:
+        with self._told():
+            if self.config.run.dry:
+                raise UsageError("dry-run", "--dry would run this task for real")
+            super().execute()
+
+    def no_tasks_given(self) -> None:
+        """A bare `fab` shows what there is."""
+        self.list_tasks()
+        raise invoke.Exit
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (invoke.Exit, invoke.UnexpectedExit, SystemExit):
+            raise
+        except ParseError as error:
+            raise self._leave(UsageError("usage", self._parse_message(error))) from error
+        except KeyboardInterrupt as error:
+            raise invoke.Exit("Interrupted", code=int(Exit.INTERRUPTED)) from error
+        except Exception as error:
+            raise self._leave(error) from error
+
+    def _leave(self, error: Exception) -> invoke.Exit:
+        debug = bool(self.args.debug.value)
+        return invoke.Exit(tell(error, debug=debug), code=exit_code(error))
+
+    def _parse_message(self, error: ParseError) -> str:
+        text = str(error).strip()
+        unknown = re.fullmatch(r"No idea what '(.*)' is!", text)
+        if not unknown:
+            return text
+        word = unknown[1]
+        what = "option" if word.startswith("-") else "task"
+        near = difflib.get_close_matches(word, self.parser.contexts, n=1)
+        asked = f"; did you mean '{near[0]}'?" if near else ""
+        return f"There is no {what} '{word}'{asked}"
+
+
+def bind(program: Any) -> None:
+    """Make stock `fab` a CartwheelProgram with a FleetExecutor: called by the fabfile."""
+    program.__class__ = CartwheelProgram
+    program.executor_class = FleetExecutor
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of a failure; of several in a group, the gravest one's."""
+    codes = {
+        each.exit_code if isinstance(each, CartwheelError) else int(Exit.FAILED)
+        for each in _each(error)
+    }
+    return next(int(code) for code in _GRAVEST_FIRST if code in codes)
+
+
+def tell(error: BaseException, *, debug: bool = False) -> str:
+    """What a person reads: detail first, then the one line, then what to do."""
+    lines: list[str] = []
+    for each in _each(error):
+        if debug:
+            lines += ["".join(traceback.format_exception(each)).rstrip()]
+        if isinstance(each, CartwheelError):
+            lines += [each.detail.rstrip()] if each.detail.strip() else []
+            lines += [str(each), f"  {each.hint}"]
+        else:
+            lines += [f"Unexpected {type(each).__name__}: {' '.join(str(each).split())}"]
+            lines += [] if debug else ["  run with --debug for the traceback"]
+    return "\n".join(lines)
+
+
+def _each(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _each(inner)
+    else:
+        yield error

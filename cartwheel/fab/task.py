@@ -1,0 +1,112 @@
+"""The `task` decorator: one call for the whole fleet, long options only."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+import invoke
+
+from cartwheel.errors import UsageError
+from cartwheel.fab.context import FabContext
+
+Hosts = Literal["required", "optional", "none"]
+
+# The long names of fab's own options (fabric 3.2.3, invoke 2.2.1; a test compares
+# them): an option of a task with such a name would shadow or be shadowed by it.
+CORE_OPTIONS = frozenset(
+    (
+        "collection",
+        "command-timeout",
+        "complete",
+        "config",
+        "connect-timeout",
+        "debug",
+        "dry",
+        "echo",
+        "help",
+        "hide",
+        "hosts",
+        "identity",
+        "list",
+        "list-agent-keys",
+        "list-depth",
+        "list-format",
+        "no-dedupe",
+        "print-completion-script",
+        "prompt-for-login-password",
+        "prompt-for-passphrase",
+        "prompt-for-sudo-password",
+        "pty",
+        "search-root",
+        "ssh-config",
+        "version",
+        "warn-only",
+        "write-pyc",
+    )
+)
+
+
+class FleetTask(invoke.Task[Any]):
+    """A task that is called once, with all hosts; see `task`."""
+
+    def __init__(self, body: Callable[..., int | None], *, hosts: Hosts, **named: Any) -> None:
+        super().__init__(body, auto_shortflags=False, **named)
+        self.hosts = hosts
+        _check_options(body, self.help)
+
+    def __call__(self, context: object, *args: Any, **named: Any) -> None:
+        """Run the body; a number that is not 0 becomes the exit code."""
+        if not isinstance(context, FabContext):
+            error = UsageError("not-fab", f"`{self.name}` is a task for `fab`")
+            raise invoke.Exit(f"{error}\n  {error.hint}", code=error.exit_code)
+        code = self.body(context, *args, **named)
+        if code:
+            raise invoke.Exit(code=int(code))
+
+
+def task(
+    *,
+    help: Mapping[str, str] | None = None,
+    hosts: Hosts = "required",
+    name: str | None = None,
+    positional: Iterable[str] = (),
+    iterable: Iterable[str] = (),
+    optional: Iterable[str] = (),
+    default: bool = False,
+) -> Callable[[Callable[..., int | None]], FleetTask]:
+    """Make a function `(c: FabContext, option=default, ...) -> exit code or None` a task.
+
+    `hosts` says what -H means: "required" (the body calls `c.require_hosts`, which
+    also takes those of the settings), "optional", or "none" (`c.hosts` is empty:
+    another task on the same line may want them). Every option needs a line in
+    `help`; a wrong one is a TypeError at import, because it is our mistake.
+    """
+
+    def decorate(body: Callable[..., int | None]) -> FleetTask:
+        return FleetTask(
+            body,
+            hosts=hosts,
+            help=dict(help or {}),
+            name=name,
+            positional=list(positional),
+            iterable=list(iterable),
+            optional=tuple(optional),
+            default=default,
+        )
+
+    return decorate
+
+
+def _check_options(body: Callable[..., Any], help: Mapping[str, str]) -> None:
+    options = [name.replace("_", "-") for name in list(inspect.signature(body).parameters)[1:]]
+    explained = {name.replace("_", "-") for name in help}
+    taken = CORE_OPTIONS.intersection(options)
+    if taken:
+        raise TypeError(f"{body.__name__}: fab itself has the options {sorted(taken)}")
+    silent = explained.symmetric_difference(options)
+    if silent:
+        raise TypeError(f"{body.__name__}: options and help do not match: {sorted(silent)}")
+    if not body.__doc__:
+        raise TypeError(f"{body.__name__}: `fab --list` needs a first line")

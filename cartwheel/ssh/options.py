@@ -1,0 +1,21 @@
+"""What the command line says about SSH. No heavy imports: every task loads this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class SshOptions:
+    """fab's own SSH flags, typed: they win over settings and ssh_config.
+
+    `config_path` (-S) replaces the user's and the system's ssh_config.
+    """
+
+    identities: tuple[Path, ...] = ()
+    config_path: Path | None = None
+    connect_timeout_seconds: float | None = None
+    password: str | None = field(default=None, repr=False)
+    passphrase: str | None = field(default=None, repr=False)
+    sudo_password: str | None = field(default=None, repr=False)
