@@ -1,10 +1,11 @@
-"""The settings: one pydantic model is the validator and the reference.
+"""The settings: one pydantic model is the validator and the reference (docs/settings.md).
 
 Every duration says its unit in its name. Unknown keys are refused.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Annotated, Literal
 
@@ -19,6 +20,9 @@ AbsolutePath = Annotated[str, Field(pattern=r"^/[^\0\n]*$")]
 UrlPath = Annotated[str, Field(pattern=r"^/[^\s]*$")]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
+# useradd(8) takes 32 bytes; the model's own pattern below allows one less.
+_USER_CHARACTERS = 31
+
 
 class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -27,9 +31,15 @@ class Model(BaseModel):
 class Secret(Model):
     """Where a secret comes from: exactly one of these. Its value is never in the settings."""
 
-    file: str | None = None
-    command: str | None = None
-    env: str | None = None
+    file: str | None = Field(
+        default=None, description="A file, relative to the project; `~` is the home folder."
+    )
+    command: str | None = Field(
+        default=None, description="A shell command that prints it, e.g. `op read op://vault/item`."
+    )
+    env: str | None = Field(
+        default=None, description="A variable of the environment that `fab` runs in."
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Secret:
@@ -40,9 +50,12 @@ class Secret(Model):
 
 
 class App(Model):
-    name: Name
+    """The application."""
+
+    name: Name = Field(description="Its name on the host: in paths, units and the user's name.")
     source: str = Field(
-        description="A project folder, a folder with app.py and requirements.txt, a wheel, or NAME==VERSION."
+        min_length=1,
+        description="A project folder, a folder with app.py and requirements.txt, a wheel, or NAME==VERSION.",
     )
     entry: str = Field(
         default="app:app",
@@ -51,27 +64,34 @@ class App(Model):
     )
     python: str = Field(
         default="3",
+        pattern=r"^(3(\.\d+){0,2}|/[^\0\s]+)$",
         description="The interpreter on the host: a version (3, 3.11) or an absolute path.",
     )
-    extras: tuple[str, ...] = ()
+    extras: tuple[str, ...] = Field(
+        default=(), description="Extras of the app's package to install."
+    )
     requirements: tuple[str, ...] = Field(
         default=(), description="Further requirements to lock and install beside the app's own."
     )
     user: str | None = Field(
         default=None,
         pattern=r"^[a-z_][a-z0-9_-]{0,30}$",
-        description="The app's user on the host; default: the app's name.",
+        description="The app's user on the host; default: the app's name, with `_ENVIRONMENT` after it where there is one.",
     )
 
 
 class Tests(Model):
+    """The app's own unit tests, run before anything is built."""
+
     command: str = Field(
         default="",
         description="The app's own unit tests; empty: `python -m pytest -q` if it has a tests folder.",
     )
-    requirements: tuple[str, ...] = ("pytest",)
-    skip: bool = False
-    timeout_seconds: Seconds = 600
+    requirements: tuple[str, ...] = Field(
+        default=("pytest",), description="What the tests need beside the app's own requirements."
+    )
+    skip: bool = Field(default=False, description="Deploy without running them.")
+    timeout_seconds: Seconds = Field(default=600, description="Longer counts as failed.")
 
 
 class Index(Model):
@@ -80,102 +100,172 @@ class Index(Model):
     preset: str | None = Field(
         default=None, description="A well-known mirror by name, see docs/settings.md."
     )
-    url: str | None = None
-    extra_urls: tuple[str, ...] = ()
-    trusted_hosts: tuple[str, ...] = ()
-    username: str | None = None
-    password: Secret | None = None
-    timeout_seconds: Seconds = 15
+    url: str | None = Field(
+        default=None, description="The index that pip asks instead of its default one."
+    )
+    extra_urls: tuple[str, ...] = Field(default=(), description="Further indexes to look in.")
+    trusted_hosts: tuple[str, ...] = Field(
+        default=(), description="Hosts that may be used without valid TLS."
+    )
+    username: str | None = Field(default=None, description="The user at the index.")
+    password: Secret | None = Field(default=None, description="Its password.")
+    timeout_seconds: Seconds = Field(
+        default=15, description="How long one request to the index may take."
+    )
 
 
 class Gunicorn(Model):
-    workers: int | str = Field(
+    """The application server."""
+
+    workers: Annotated[int, Field(ge=1)] | str = Field(
         default="cpus * 2 + 1", description="A number, or a formula over `cpus`."
     )
-    max_workers: int = Field(default=8, ge=1)
-    threads: int = Field(default=1, ge=1)
-    worker_class: str = "gthread"
-    timeout_seconds: int = Field(default=30, ge=1)
-    keepalive_seconds: int = Field(default=2, ge=0)
-    max_requests: int = Field(default=0, ge=0)
-    max_requests_jitter: int = Field(default=0, ge=0)
-    access_log: bool = False
-    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
-    preload: bool = False
+    max_workers: int = Field(default=8, ge=1, description="A formula never gives more than this.")
+    threads: int = Field(default=1, ge=1, description="Threads of each worker.")
+    worker_class: str = Field(
+        default="gthread",
+        pattern=r"^[A-Za-z_][\w.:#-]*$",
+        description="gunicorn's kind of worker, by name or module path.",
+    )
+    timeout_seconds: int = Field(
+        default=30, ge=1, description="A worker silent for this long is replaced."
+    )
+    keepalive_seconds: int = Field(
+        default=2, ge=0, description="How long a worker keeps an idle connection."
+    )
+    max_requests: int = Field(
+        default=0, ge=0, description="A worker is replaced after so many requests; 0: never."
+    )
+    max_requests_jitter: int = Field(
+        default=0, ge=0, description="At most so many more, by chance, for each worker."
+    )
+    access_log: bool = Field(
+        default=False, description="Log each request to the journal too, beside nginx's log."
+    )
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = Field(
+        default="info", description="What gunicorn says of itself."
+    )
+    preload: bool = Field(
+        default=False, description="Import the app once, before the workers are forked."
+    )
     config_file: str | None = Field(
-        default=None, description="The app's own gunicorn configuration, honoured last."
+        default=None,
+        description="The app's own gunicorn configuration, relative to the project, honoured last; default: gunicorn_conf.py in app.source.",
     )
 
 
 class Web(Model):
-    server_names: tuple[str, ...] = ()
-    listen: int = Field(default=80, ge=1, le=65535)
-    client_max_body_size: str = Field(default="10m", pattern=r"^\d+[kmg]?$")
-    static_url: UrlPath | None = None
+    """The web server in front."""
+
+    server_names: tuple[str, ...] = Field(
+        default=(), description="The names the site answers to; none: the host's default site."
+    )
+    listen: int = Field(default=80, ge=1, le=65535, description="The port.")
+    client_max_body_size: str = Field(
+        default="10m", pattern=r"^\d+[kmg]?$", description="The largest upload; 0: no limit."
+    )
+    static_url: UrlPath | None = Field(
+        default=None, description="nginx serves what is below this path from static_dir."
+    )
     static_dir: str | None = Field(
         default=None, description="Relative to the app's installed package, e.g. hello/static."
     )
 
 
 class Health(Model):
-    path: UrlPath = "/healthz"
+    """How a release proves that it is well."""
+
+    path: UrlPath = Field(default="/healthz", description="What is asked for.")
     host: str | None = Field(
         default=None, description="Host header; default: the first server name, else localhost."
     )
-    scheme: Literal["http", "https"] = "http"
-    status: int = Field(default=200, ge=100, le=599)
-    count: int = Field(default=3, ge=1)
-    span_seconds: Seconds = 0.3
-    deadline_seconds: Seconds = 30
-    timeout_seconds: Seconds = 2
+    scheme: Literal["http", "https"] = Field(default="http", description="X-Forwarded-Proto.")
+    status: int = Field(default=200, ge=100, le=599, description="The only good status.")
+    count: int = Field(default=3, ge=1, description="So many good answers in a row,")
+    span_seconds: Seconds = Field(default=0.3, description="over at least this long,")
+    deadline_seconds: Seconds = Field(default=30, description="and no later than this.")
+    timeout_seconds: Seconds = Field(default=2, description="How long one answer may take.")
 
 
 class Deploy(Model):
-    keep_releases: int = Field(default=5, ge=2, le=100)
-    drain_seconds: Seconds = 30
-    probation_seconds: Seconds = 1
+    """How a release takes over."""
+
+    keep_releases: int = Field(
+        default=5, ge=2, le=100, description="Older ones are removed from the host."
+    )
+    drain_seconds: Seconds = Field(
+        default=30, description="No request shorter than this fails because of a deploy."
+    )
+    probation_seconds: Seconds = Field(
+        default=1, description="How long a release is watched after the switch."
+    )
     confirm_seconds: Seconds = Field(
         default=60, description="A switch that is not confirmed in this time goes back."
     )
     lease_seconds: Seconds = Field(
         default=15, description="Without a sign of the operator for this long, contact is lost."
     )
-    installer: Literal["pip", "uv"] = "pip"
-    install_timeout_seconds: Seconds = 900
+    installer: Literal["pip", "uv"] = Field(
+        default="pip", description="What installs packages on the host."
+    )
+    install_timeout_seconds: Seconds = Field(default=900, description="Longer counts as failed.")
 
 
 class Ssh(Model):
-    user: str | None = None
-    port: int | None = Field(default=None, ge=1, le=65535)
-    identity: str | None = None
-    gateway: str | None = None
-    host_keys: Literal["strict", "accept-new"] = "strict"
-    known_hosts: str | None = None
+    """How hosts are reached. fab's own flags and ~/.ssh/config work too."""
+
+    user: str | None = Field(default=None, description="The login user.")
+    port: int | None = Field(default=None, ge=1, le=65535, description="The port.")
+    identity: str | None = Field(default=None, description="A private key file.")
+    gateway: str | None = Field(default=None, description="A host to go through.")
+    host_keys: Literal["strict", "accept-new"] = Field(
+        default="strict", description="Whether the key of a host never seen before is taken."
+    )
+    known_hosts: str | None = Field(
+        default=None, description="Another file than ~/.ssh/known_hosts."
+    )
     python: str = Field(
         default="python3", description="The Python that runs Cartwheel's host side."
     )
-    password: Secret | None = None
-    sudo_password: Secret | None = None
-    connect_timeout_seconds: Seconds = 10
+    password: Secret | None = Field(default=None, description="The login password.")
+    sudo_password: Secret | None = Field(default=None, description="The password for sudo.")
+    connect_timeout_seconds: Seconds = Field(
+        default=10, description="How long connecting may take."
+    )
 
 
 class Host(Model):
     """What `fab setup` prepares besides the app itself."""
 
-    packages: tuple[str, ...] = ()
-    base: AbsolutePath = "/srv"
+    packages: tuple[str, ...] = Field(default=(), description="Further system packages.")
+    base: AbsolutePath = Field(default="/srv", description="The folder of all applications.")
 
 
 class Hardening(Model):
-    memory_deny_write_execute: bool = False
-    memory_max: str | None = Field(default=None, pattern=r"^\d+[KMGT]?$")
-    read_write_paths: tuple[AbsolutePath, ...] = ()
+    """What the app's processes may do."""
+
+    memory_deny_write_execute: bool = Field(
+        default=False,
+        description="Refuse memory that is writable and executable (no JIT, some C extensions break).",
+    )
+    memory_max: str | None = Field(
+        default=None,
+        pattern=r"^\d+[KMGT]?$",
+        description="Memory of one instance; two run during a deploy.",
+    )
+    read_write_paths: tuple[AbsolutePath, ...] = Field(
+        default=(), description="Folders the app may write, beside its shared folder."
+    )
 
 
 class Settings(Model):
+    """All settings of one application in one environment."""
+
     app: App
-    environment: Name | None = None
-    hosts: tuple[str, ...] = ()
+    environment: Name | None = Field(
+        default=None, description="The environment's name: chosen with --env, not in a file."
+    )
+    hosts: tuple[str, ...] = Field(default=(), description="The hosts, where -H names none.")
     tests: Tests = Tests()
     index: Index = Index()
     gunicorn: Gunicorn = Gunicorn()
@@ -185,11 +275,43 @@ class Settings(Model):
     ssh: Ssh = Ssh()
     host: Host = Host()
     hardening: Hardening = Hardening()
-    env: dict[str, str] = Field(default_factory=dict)
-    env_file: str | None = None
-    secrets: dict[str, Secret] = Field(default_factory=dict)
+    env: dict[str, str] = Field(
+        default_factory=dict, description="Environment variables of the app."
+    )
+    env_file: str | None = Field(
+        default=None, description="A dotenv file with more of them, relative to the project."
+    )
+    secrets: dict[str, Secret] = Field(
+        default_factory=dict, description="Environment variables whose values are secret."
+    )
 
     @property
     def slug(self) -> str:
         """Application and environment together: APP in every path and unit name."""
         return f"{self.app.name}.{self.environment}" if self.environment else self.app.name
+
+    @property
+    def root(self) -> str:
+        """Where the application lives on a host, e.g. `/srv/shop.staging`."""
+        return f"{self.host.base.rstrip('/')}/{self.slug}"
+
+    @property
+    def user(self) -> str:
+        """The user that runs the app. Its group, of the same name, is the one nginx joins.
+
+        Two environments of one application get two users, so that staging cannot read
+        production's files. Names hold no `_`, so that no two slugs share a user.
+        """
+        if self.app.user:
+            return self.app.user
+        name = self.slug.replace(".", "_")
+        if len(name) <= _USER_CHARACTERS:
+            return name
+        digest = hashlib.sha256(self.slug.encode()).hexdigest()[:8]
+        return f"{name[: _USER_CHARACTERS - 9]}_{digest}"
+
+    @property
+    def health_host(self) -> str:
+        """The Host header of every probe."""
+        names = [name for name in self.web.server_names if "*" not in name]
+        return self.health.host or (names[0] if names else "localhost")
