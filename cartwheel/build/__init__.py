@@ -1,0 +1,29 @@
+"""The application's wheel, its tests and its lock, on the operator's machine."""
+
+from cartwheel.build.artifact import build_app
+from cartwheel.build.index import (
+    PRESETS,
+    access_for,
+    index_arguments,
+    pip_environment,
+)
+from cartwheel.build.model import Artifact, Lock, Platform
+from cartwheel.build.pip_wheel import PIP_SHA256, PIP_VERSION, PIP_WHEEL, pip_wheel
+from cartwheel.build.wheel import check_wheel_fits, wheel_names
+
+__all__ = [
+    "PIP_SHA256",
+    "PIP_VERSION",
+    "PIP_WHEEL",
+    "PRESETS",
+    "Artifact",
+    "Lock",
+    "Platform",
+    "access_for",
+    "build_app",
+    "check_wheel_fits",
+    "index_arguments",
+    "pip_environment",
+    "pip_wheel",
+    "wheel_names",
+]

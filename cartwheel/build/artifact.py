@@ -1,0 +1,152 @@
+"""From the application's source to a wheel that is ready to upload."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cartwheel import places
+from cartwheel.build import store, tool
+from cartwheel.build.explain import explain_build, explain_pip
+from cartwheel.build.index import Access, access_for, local_pip_environment, uv_environment
+from cartwheel.build.model import Artifact
+from cartwheel.build.pip_wheel import pip_wheel
+from cartwheel.build.plain import package_plain, plain_requirements
+from cartwheel.build.source import Source, copy_source, find_source, source_digest
+from cartwheel.build.wheel import EPOCH_SECONDS, normalise_wheel, verify_wheel
+from cartwheel.errors import BuildError
+from cartwheel.events import Emit, Event
+
+if TYPE_CHECKING:
+    from cartwheel.settings.model import Settings
+
+STEP = "build"
+RECIPE = 1  # a change of how wheels are made makes old ones unusable
+BUILD_SECONDS = 900.0
+DOWNLOAD_SECONDS = 600.0
+
+
+def build_app(
+    settings: Settings, project: Path, *, state: Path, emit: Emit, index_password: str | None = None
+) -> Artifact:
+    """The application's wheel: made, checked or downloaded, once for each content of its source.
+
+    `project` is the folder that relative sources are relative to, `state` where
+    results are kept. The user's own folder is never written to. Raises BuildError:
+    source, build-failed, wheel-corrupt, index-unreachable, index-lacks, deadline.
+    """
+    started = time.monotonic()
+    emit(Event(STEP, "start", settings.app.source))
+    source = find_source(settings.app.source, project)
+    access = access_for(settings.index, index_password)
+    digest = _input_digest(source, settings, access)
+    place = state / "artifacts" / digest
+    with store.exclusive(state, STEP, emit):
+        known = _known(place)
+        if known is None:
+            with store.scratch(state) as folder:
+                wheel = _make(source, settings, access, folder, state, emit)
+                metadata = verify_wheel(wheel)
+                ready = folder / "ready"
+                ready.mkdir()
+                shutil.copyfile(wheel, ready / wheel.name)
+                record = {"name": metadata.name, "version": metadata.version, "wheel": wheel.name}
+                record["sha256"] = store.sha256_of(ready / wheel.name)
+                record["source_digest"] = digest
+                store.write_text(ready / "artifact.json", json.dumps(record))
+                shutil.rmtree(place, ignore_errors=True)
+                store.adopt(ready, place)
+    artifact = known or _known(place)
+    if artifact is None:
+        raise BuildError("build-failed", f"{place} was taken away while it was made")
+    seconds = time.monotonic() - started
+    emit(Event(STEP, "unchanged" if known else "done", artifact.wheel.name, seconds=seconds))
+    return artifact
+
+
+def _input_digest(source: Source, settings: Settings, access: Access) -> str:
+    tools = (RECIPE, sys.version_info[:2], settings.app.name if source.kind == "plain" else "")
+    if source.kind == "index":
+        return store.key_of("index", source.name, source.version, access.identity, tools)
+    if source.kind == "wheel":
+        return store.key_of("wheel", source.path.name, store.sha256_of(source.path))
+    return store.key_of(source.kind, source_digest(source), tools)
+
+
+def _known(place: Path) -> Artifact | None:
+    try:
+        record = json.loads((place / "artifact.json").read_text(encoding="utf-8"))
+        wheel = place / record["wheel"]
+        if store.sha256_of(wheel) != record["sha256"]:
+            return None
+        return Artifact(
+            record["name"], record["version"], wheel, record["sha256"], record["source_digest"]
+        )
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _make(
+    source: Source,
+    settings: Settings,
+    access: Access,
+    folder: Path,
+    state: Path,
+    emit: Emit,
+) -> Path:
+    if source.kind == "wheel":
+        return source.path
+    if source.kind == "plain":
+        for note in plain_requirements(source.path).notes:
+            emit(Event(STEP, "note", note))
+        return package_plain(source, settings.app.name, folder)
+    if source.kind == "index":
+        found = _download(source, access, folder, state, emit)
+        if found.suffix == ".whl":
+            return found
+        return _build(found, access, folder, emit)
+    return _build(copy_source(source, folder / "source"), access, folder, emit)
+
+
+def _build(what: Path, access: Access, folder: Path, emit: Emit) -> Path:
+    """Build a folder or an sdist in an isolated environment, and normalise the wheel."""
+    out = folder / "out"
+    argv = [tool.uv_program(), "build", "--wheel", "--out-dir", str(out), "--no-create-gitignore"]
+    argv += ["--python", sys.executable, str(what)]
+    env = {**uv_variables(access), "SOURCE_DATE_EPOCH": str(EPOCH_SECONDS)}
+    done = tool.run_tool(
+        argv, env=env, cwd=folder, deadline_seconds=BUILD_SECONDS, emit=emit, step=STEP
+    )
+    wheels = list(out.glob("*.whl")) if out.is_dir() else []
+    if done.returncode != 0 or len(wheels) != 1:
+        raise explain_build(done, access, what.name)
+    normal = folder / "normal"
+    normal.mkdir()
+    return normalise_wheel(wheels[0], normal)
+
+
+def _download(source: Source, access: Access, folder: Path, state: Path, emit: Emit) -> Path:
+    """NAME==VERSION from the index: its wheel for this machine, else its sdist."""
+    out = folder / "download"
+    out.mkdir()
+    pip = pip_wheel(state, emit, access=access)
+    argv = [sys.executable, f"{pip}/pip", "download", "--no-deps"]
+    argv += ["--ignore-requires-python", "--dest", str(out), f"{source.name}=={source.version}"]
+    env = tool.clean_environment(local_pip_environment(access))
+    done = tool.run_tool(
+        argv, env=env, cwd=folder, deadline_seconds=DOWNLOAD_SECONDS, emit=emit, step="download"
+    )
+    files = list(out.iterdir())
+    if done.returncode != 0 or len(files) != 1:
+        raise explain_pip(done, access, f"{source.name}=={source.version}")
+    return files[0]
+
+
+def uv_variables(access: Access) -> dict[str, str]:
+    """The environment of every uv that we run, with its cache in Cartwheel's own."""
+    env = tool.clean_environment(uv_environment(access))
+    return {**env, "UV_CACHE_DIR": str(places.cache_dir() / "uv")}

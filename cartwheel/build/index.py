@@ -1,0 +1,334 @@
+"""Where packages come from: the same settings for uv here and for pip on the hosts.
+
+Credentials travel in the environment of our own child processes, never in
+arguments. Without settings pip's own configuration decides; uv does not read it,
+so it is translated.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from cartwheel.errors import UsageError
+
+if TYPE_CHECKING:
+    from cartwheel.settings.model import Index
+
+# The mirrors' own help pages name these addresses; the list follows what the mirror
+# switcher "chsrc" still lists as alive (douban, netease and jlu no longer are).
+PRESETS: dict[str, str] = {
+    "tuna": "https://pypi.tuna.tsinghua.edu.cn/simple",
+    "bfsu": "https://mirrors.bfsu.edu.cn/pypi/web/simple",
+    "ustc": "https://mirrors.ustc.edu.cn/pypi/simple",
+    "nju": "https://mirror.nju.edu.cn/pypi/web/simple",
+    "aliyun": "https://mirrors.aliyun.com/pypi/simple",
+    "tencent": "https://mirrors.cloud.tencent.com/pypi/simple",
+    "huawei": "https://mirrors.huaweicloud.com/repository/pypi/simple",
+}
+# Other names by which people know them.
+ALIASES = {"tsinghua": "tuna", "alibaba": "aliyun", "huaweicloud": "huawei"}
+
+UV_RETRIES = 2
+
+
+@dataclass(frozen=True)
+class Access:
+    """Everything that a package tool must know about indexes, whoever configured it.
+
+    `url` empty means the tool's own default. Addresses may hold credentials: never
+    print one without `bare`.
+    """
+
+    url: str = ""
+    extra_urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] = ()
+    no_index: bool = False
+    cert: str = ""
+    client_cert: str = ""
+    proxy: str = ""
+    keyring: str = ""
+    timeout_seconds: float | None = None
+    only_binary: tuple[str, ...] = ()
+    no_binary: tuple[str, ...] = ()
+    pre: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def name(self) -> str:
+        """The mirror as messages name it, without credentials."""
+        return bare(self.url) or "the default package index"
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What makes two accesses the same place to look, without credentials."""
+        return (
+            bare(self.url),
+            tuple(map(bare, self.extra_urls)),
+            tuple(map(bare, self.find_links)),
+            self.no_index,
+            self.only_binary,
+            self.no_binary,
+            self.pre,
+        )
+
+
+def bare(url: str) -> str:
+    """`url` without user name and password."""
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def access_for(
+    index: Index, password: str | None = None, env: Mapping[str, str] | None = None
+) -> Access:
+    """What the settings say; where they name no index, what pip's configuration says.
+
+    pip's certificates, proxy and keyring count in both cases: they belong to the
+    network, not to the index. Raises UsageError("settings") for an unknown preset.
+    """
+    configured = pip_access(os.environ if env is None else env)
+    url = index_url(index)
+    if not url and not index.extra_urls:
+        return _merged(configured, index)
+    return Access(
+        url=_with_credentials(url, index.username, password) if url else configured.url,
+        extra_urls=tuple(
+            _with_credentials(extra, index.username, password) if _same_host(extra, url) else extra
+            for extra in index.extra_urls
+        ),
+        trusted_hosts=(*index.trusted_hosts, *configured.trusted_hosts),
+        cert=configured.cert,
+        client_cert=configured.client_cert,
+        proxy=configured.proxy,
+        keyring=configured.keyring,
+        timeout_seconds=index.timeout_seconds,
+        only_binary=configured.only_binary,
+        no_binary=configured.no_binary,
+        secrets=_secrets_in((url, *index.extra_urls), password),
+    )
+
+
+def index_url(index: Index) -> str:
+    """The address that `index.url` or `index.preset` names; empty without either."""
+    if index.url:
+        return index.url
+    if index.preset is None:
+        return ""
+    name = ALIASES.get(index.preset.lower(), index.preset.lower())
+    if name not in PRESETS:
+        known = ", ".join(sorted(PRESETS))
+        raise UsageError(
+            "settings", f"index.preset: no mirror is known as {index.preset!r} (known: {known})"
+        )
+    return PRESETS[name]
+
+
+def uv_environment(access: Access) -> dict[str, str]:
+    """UV_* and related variables for a uv child process of ours.
+
+    Like pip, uv then takes the best version over all indexes and not the first
+    index that knows the name: the hosts install with pip, from the same places.
+    """
+    found = {
+        "UV_NO_CONFIG": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_NO_PROGRESS": "1",
+        "UV_HTTP_RETRIES": str(UV_RETRIES),
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "UV_DEFAULT_INDEX": access.url,
+        "UV_INDEX": " ".join(access.extra_urls),
+        "UV_FIND_LINKS": ",".join(access.find_links),
+        "UV_INSECURE_HOST": " ".join(access.trusted_hosts),
+        "UV_NO_INDEX": "1" if access.no_index else "",
+        "UV_KEYRING_PROVIDER": "subprocess" if access.keyring == "subprocess" else "",
+        "UV_PRERELEASE": "allow" if access.pre else "",
+        "UV_NO_BUILD": "1" if ":all:" in access.only_binary else "",
+        "UV_NO_BUILD_PACKAGE": _names(access.only_binary),
+        "UV_NO_BINARY": "1" if ":all:" in access.no_binary else "",
+        "UV_NO_BINARY_PACKAGE": _names(access.no_binary),
+        "SSL_CERT_DIR"
+        if access.cert and Path(access.cert).is_dir()
+        else "SSL_CERT_FILE": access.cert,
+        "SSL_CLIENT_CERT": access.client_cert,
+        "HTTPS_PROXY": access.proxy,
+        "HTTP_PROXY": access.proxy,
+    }
+    if access.timeout_seconds is not None:
+        found["UV_HTTP_TIMEOUT"] = str(max(1, round(access.timeout_seconds)))
+    return {key: value for key, value in found.items() if value}
+
+
+def pip_environment(index: Index, password: str | None = None) -> dict[str, str]:
+    """PIP_* variables for pip on a host (and here): empty when the settings name no index.
+
+    An index that the settings name replaces what the host's pip.conf names, also its
+    extra indexes: pip ignores empty variables, so the index itself stands in for them.
+    """
+    url = index_url(index)
+    found: dict[str, str] = {}
+    if url:
+        full = _with_credentials(url, index.username, password)
+        extras = [
+            _with_credentials(extra, index.username, password) if _same_host(extra, url) else extra
+            for extra in index.extra_urls
+        ]
+        found["PIP_INDEX_URL"] = full
+        found["PIP_EXTRA_INDEX_URL"] = " ".join(extras) or full
+        found["PIP_NO_INDEX"] = "0"
+    elif index.extra_urls:
+        found["PIP_EXTRA_INDEX_URL"] = " ".join(index.extra_urls)
+    if index.trusted_hosts:
+        found["PIP_TRUSTED_HOST"] = " ".join(index.trusted_hosts)
+    if found:
+        found["PIP_DEFAULT_TIMEOUT"] = str(max(1, round(index.timeout_seconds)))
+        found["PIP_NO_INPUT"] = "1"
+    return found
+
+
+def local_pip_environment(access: Access) -> dict[str, str]:
+    """PIP_* variables that make pip on this machine use `access` and nothing else."""
+    found = {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INPUT": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_PROGRESS_BAR": "off",
+        "PIP_INDEX_URL": access.url,
+        "PIP_EXTRA_INDEX_URL": " ".join(access.extra_urls),
+        "PIP_FIND_LINKS": " ".join(access.find_links),
+        "PIP_TRUSTED_HOST": " ".join(access.trusted_hosts),
+        "PIP_NO_INDEX": "1" if access.no_index else "",
+        "PIP_CERT": access.cert,
+        "PIP_CLIENT_CERT": access.client_cert,
+        "PIP_PROXY": access.proxy,
+        "PIP_KEYRING_PROVIDER": access.keyring,
+    }
+    if access.timeout_seconds is not None:
+        found["PIP_DEFAULT_TIMEOUT"] = str(max(1, round(access.timeout_seconds)))
+    return {key: value for key, value in found.items() if value}
+
+
+def index_arguments(
+    index: Index, tool: str, password: str | None = None
+) -> tuple[list[str], dict[str, str]]:
+    """(arguments, environment) for `tool` "pip" or "uv"; nothing secret is ever in the first."""
+    access = access_for(index, password)
+    return [], uv_environment(access) if tool == "uv" else local_pip_environment(access)
+
+
+# --- pip's own configuration -------------------------------------------------------------
+
+
+def pip_config_files(env: Mapping[str, str]) -> list[Path]:
+    """pip's configuration files, weakest first (pip's documentation, "Configuration")."""
+    chosen = env.get("PIP_CONFIG_FILE")
+    if chosen == os.devnull:
+        return []
+    home = Path(env["HOME"]) if env.get("HOME") else Path.home()
+    if sys.platform == "darwin":
+        shared = [Path("/Library/Application Support/pip/pip.conf")]
+        own = [home / "Library/Application Support/pip/pip.conf", home / ".config/pip/pip.conf"]
+    else:
+        folders = env.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+        shared = [Path(name) / "pip/pip.conf" for name in folders.split(":") if name]
+        shared.append(Path("/etc/pip.conf"))
+        config = env.get("XDG_CONFIG_HOME")
+        own = [(Path(config) if config else home / ".config") / "pip/pip.conf"]
+    files = [*shared, home / ".pip/pip.conf", *own, Path(sys.prefix) / "pip.conf"]
+    return [*files, Path(chosen)] if chosen else files
+
+
+def pip_access(env: Mapping[str, str], files: Sequence[Path] | None = None) -> Access:
+    """What pip would use: its files, then PIP_* variables, which win."""
+    values: dict[str, str] = {}
+    for path in pip_config_files(env) if files is None else files:
+        values.update(_pip_section(path))
+    for key, value in env.items():
+        if key.startswith("PIP_") and value:
+            values[key[len("PIP_") :].lower().replace("_", "-")] = value
+    urls = (values.get("index-url", ""), *values.get("extra-index-url", "").split())
+    return Access(
+        url=values.get("index-url", "").strip(),
+        extra_urls=tuple(values.get("extra-index-url", "").split()),
+        find_links=tuple(values.get("find-links", "").split()),
+        trusted_hosts=tuple(values.get("trusted-host", "").split()),
+        no_index=_true(values.get("no-index", "")),
+        cert=values.get("cert", "").strip(),
+        client_cert=values.get("client-cert", "").strip(),
+        proxy=values.get("proxy", "").strip(),
+        keyring=values.get("keyring-provider", "").strip(),
+        timeout_seconds=_number(values.get("timeout") or values.get("default-timeout")),
+        only_binary=tuple(values.get("only-binary", "").replace(",", " ").split()),
+        no_binary=tuple(values.get("no-binary", "").replace(",", " ").split()),
+        pre=_true(values.get("pre", "")),
+        secrets=_secrets_in(urls, None),
+    )
+
+
+def _pip_section(path: Path) -> dict[str, str]:
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"), str(path))
+    except OSError:
+        return {}
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise UsageError(
+            "settings", f"{path}: pip's configuration cannot be read: {error}"
+        ) from error
+    found: dict[str, str] = {}
+    # pip lets a command's own section win over [global]; we install and download.
+    for section in ("global", "download", "install"):
+        if parser.has_section(section):
+            found.update({key.replace("_", "-"): value for key, value in parser.items(section)})
+    return found
+
+
+def _merged(configured: Access, index: Index) -> Access:
+    from dataclasses import replace
+
+    if not index.trusted_hosts:
+        return configured
+    return replace(configured, trusted_hosts=(*configured.trusted_hosts, *index.trusted_hosts))
+
+
+def _with_credentials(url: str, username: str | None, password: str | None) -> str:
+    if username is None and password is None:
+        return url
+    parts = urlsplit(url)
+    user = quote(username or "__token__", safe="")
+    word = f":{quote(password, safe='')}" if password is not None else ""
+    return urlunsplit(parts._replace(netloc=f"{user}{word}@{parts.netloc.rpartition('@')[2]}"))
+
+
+def _same_host(url: str, other: str) -> bool:
+    return bool(other) and urlsplit(bare(url)).netloc == urlsplit(bare(other)).netloc
+
+
+def _secrets_in(urls: Sequence[str], password: str | None) -> tuple[str, ...]:
+    found = [password, quote(password, safe="")] if password else []
+    found += [word for word in (urlsplit(url).password for url in urls) if word]
+    return tuple(dict.fromkeys(found))
+
+
+def _names(packages: Sequence[str]) -> str:
+    return " ".join(name for name in packages if not name.startswith(":"))
+
+
+def _true(text: str) -> bool:
+    return text.strip().lower() in ("1", "y", "yes", "t", "true", "on")
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None

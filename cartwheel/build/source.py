@@ -1,0 +1,230 @@
+"""The application's source: what kind it is, what in it matters, and a copy to work on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cartwheel.errors import BuildError
+
+Kind = Literal["project", "plain", "wheel", "index"]
+
+_PINNED = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*?)\s*==\s*(?P<version>[\w.!+-]+)$")
+
+# Never part of an application: version control, caches, and what editors leave.
+_SKIPPED_FOLDERS = frozenset(
+    {".git", ".hg", ".svn", ".bzr", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+    | {".tox", ".nox", ".hypothesis", ".eggs", ".ipynb_checkpoints"}
+)
+_SKIPPED_FILES = frozenset({".DS_Store", ".coverage"})
+_BUILT = (".whl", ".tar.gz", ".zip")
+# Back ends and plugins that take the version from version control.
+_VERSION_FROM_GIT = re.compile(
+    r"^(setuptools[-_]scm|setuptools[-_]git[-_]versioning|hatch[-_]vcs|flit[-_]scm|versioningit"
+    r"|dunamai|poetry[-_]dynamic[-_]versioning|uv[-_]dynamic[-_]versioning|versioneer)\b",
+    re.IGNORECASE,
+)
+GIT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the application comes from. `path` for folders and wheels, `name`/`version` for the index."""
+
+    kind: Kind
+    path: Path
+    name: str = ""
+    version: str = ""
+
+    @property
+    def is_folder(self) -> bool:
+        return self.kind in ("project", "plain")
+
+
+def find_source(source: str, project: Path) -> Source:
+    """What `app.source` means, relative to the project's folder. Raises BuildError("source")."""
+    path = (project / Path(source).expanduser()).absolute()
+    if path.is_dir():
+        return _folder(path, source)
+    if source.endswith(".whl"):
+        if not path.is_file():
+            raise BuildError("source", f"app.source: there is no wheel {path}")
+        return Source("wheel", path)
+    pinned = _PINNED.match(source.strip())
+    if pinned and not path.exists():
+        return Source("index", path, pinned["name"], pinned["version"])
+    if path.exists():
+        raise BuildError("source", f"app.source: {path} is neither a folder nor a wheel")
+    raise BuildError(
+        "source",
+        f"app.source: there is no {path}",
+        hint="app.source is a folder, a wheel, or NAME==VERSION.",
+    )
+
+
+def _folder(path: Path, source: str) -> Source:
+    if (
+        (path / "setup.py").is_file()
+        or _builds(read_pyproject(path))
+        or (path / "setup.cfg").is_file()
+    ):
+        return Source("project", path)
+    if (path / "requirements.txt").is_file() or (path / "app.py").is_file():
+        return Source("plain", path)
+    raise BuildError(
+        "source",
+        f"app.source: {source} has neither pyproject.toml nor requirements.txt",
+        hint="Without packaging, put app.py and requirements.txt there.",
+    )
+
+
+def _builds(pyproject: dict[str, Any]) -> bool:
+    # A pyproject.toml that only configures tools (ruff, pytest) packages nothing.
+    return "project" in pyproject or "build-system" in pyproject
+
+
+def read_pyproject(folder: Path) -> dict[str, Any]:
+    """pyproject.toml as a table, empty without one. Raises BuildError("source") if it is broken."""
+    path = folder / "pyproject.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise BuildError("source", f"{path}: {error}") from error
+
+
+def source_files(root: Path) -> Iterator[tuple[str, Path]]:
+    """(path relative to root, file) of everything that may matter, sorted.
+
+    .gitignore does not count: generated files that the application serves are often
+    ignored there. Links are followed, each real folder once on a path.
+    """
+    yield from _walk(root, "", (root.resolve(),))
+
+
+def _walk(folder: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise BuildError("source", f"{folder} cannot be read: {error.strerror}") from error
+    for entry in entries:
+        path, name = Path(entry.path), f"{prefix}{entry.name}"
+        if entry.is_dir():
+            real = path.resolve()
+            if not _skipped_folder(path, at_root=not prefix) and real not in above:
+                yield from _walk(path, f"{name}/", (*above, real))
+        elif (
+            entry.is_file()
+            and entry.name not in _SKIPPED_FILES
+            and path.suffix not in (".pyc", ".pyo")
+        ):
+            yield name, path
+        elif entry.is_symlink() and not path.exists():
+            continue  # a dangling link has no content
+
+
+def _skipped_folder(path: Path, *, at_root: bool) -> bool:
+    if path.name in _SKIPPED_FOLDERS or (path / "pyvenv.cfg").is_file():
+        return True
+    if path.name.endswith(".egg-info"):
+        return True
+    # Only what earlier builds leave at the root: a `dist` deeper down may be the
+    # compiled front end, and a `build` package is the application's.
+    if at_root and path.name == "build":
+        return all(
+            child.name in ("lib", "__editable__")
+            or child.name.startswith(("lib.", "bdist.", "temp."))
+            for child in path.iterdir()
+        )
+    if at_root and path.name == "dist":
+        return all(
+            child.name.endswith(_BUILT) or child.name == ".gitignore" for child in path.iterdir()
+        )
+    return False
+
+
+def source_digest(source: Source) -> str:
+    """SHA-256 over names, executable bits and content of every file that may matter."""
+    digest = hashlib.sha256()
+    for name, path in source_files(source.path):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        mode = "x" if path.stat().st_mode & 0o111 else "-"
+        digest.update(f"{name}\0{mode}\0{content}\n".encode("utf-8", "surrogateescape"))
+    if version_from_git(source.path):
+        digest.update(git_description(source.path).encode())
+    return digest.hexdigest()
+
+
+def copy_source(source: Source, target: Path) -> Path:
+    """Copy what matters to `target`, so that no build ever writes into the user's folder."""
+    for name, path in source_files(source.path):
+        place = target / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+        place.chmod(0o755 if path.stat().st_mode & 0o111 else 0o644)
+    if version_from_git(source.path):
+        _copy_git(source.path, target)
+    target.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def version_from_git(folder: Path) -> bool:
+    """Whether the build back end asks git for the version."""
+    requires = read_pyproject(folder).get("build-system", {}).get("requires", [])
+    return any(isinstance(line, str) and _VERSION_FROM_GIT.match(line) for line in requires)
+
+
+def git_description(folder: Path) -> str:
+    """Commit, nearest tag and whether files differ: what a version from git is made of."""
+    return _git(folder, "rev-parse", "HEAD") + _git(
+        folder, "describe", "--tags", "--always", "--long", "--dirty"
+    )
+
+
+def _copy_git(folder: Path, target: Path) -> None:
+    # A worktree or submodule keeps its git folder elsewhere: a clone that shares the
+    # objects is the same to the back end.
+    top = Path(_git(folder, "rev-parse", "--show-toplevel").strip())
+    if top.resolve() != folder.resolve():
+        raise BuildError(
+            "source",
+            f"the version of {folder} comes from git, but it is not the top of its repository",
+            hint="Give it a static version, or build the wheel yourself and name that in app.source.",
+        )
+    bare = target.parent / f"{target.name}.git"
+    _git(folder, "clone", "--quiet", "--bare", "--shared", str(folder), str(bare))
+    bare.rename(target / ".git")
+    _git(target, "config", "core.bare", "false")
+    _git(target, "reset", "--quiet", _git(folder, "rev-parse", "HEAD").strip())
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-c", "safe.directory=*", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=GIT_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+    except FileNotFoundError:
+        raise BuildError(
+            "source", f"the version of {folder} comes from git, which is not installed"
+        ) from None
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        why = (getattr(error, "stderr", "") or "").strip()
+        raise BuildError(
+            "source", f"the version of {folder} comes from git: {why or error}"
+        ) from error
+    return done.stdout

@@ -1,0 +1,102 @@
+"""What is kept between builds: found by the content of its inputs, written at once or not at all.
+
+Two deploys on one machine share it: writers hold a kernel lock, and everything
+appears by rename.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from cartwheel.errors import BuildError
+from cartwheel.events import Emit, Event
+
+LOCK_WAIT_SECONDS = 900.0
+POLL_SECONDS = 0.05
+SIGN_OF_LIFE_SECONDS = 5.0
+
+
+def key_of(*parts: Any) -> str:
+    """One name for these inputs: the SHA-256 of their canonical JSON, shortened."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old content or all of the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def scratch(state: Path) -> Iterator[Path]:
+    """A private folder under `state` (so that renames stay on one file system), gone at the end."""
+    base = state / "tmp"
+    base.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=base))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def adopt(folder: Path, place: Path) -> None:
+    """Make `folder` known as `place` by one rename; what another process put there first stays."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        folder.rename(place)
+    if not place.is_dir():
+        raise BuildError("build-failed", f"{place} cannot be written")
+
+
+@contextmanager
+def exclusive(state: Path, name: str, emit: Emit) -> Iterator[None]:
+    """Hold the kernel lock `name` under `state`; it goes with the process, so it is never stale.
+
+    Raises BuildError("deadline") after `LOCK_WAIT_SECONDS`.
+    """
+    folder = state / "locks.d"
+    folder.mkdir(parents=True, exist_ok=True)
+    started = spoke = time.monotonic()
+    with (folder / name).open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                pass
+            now = time.monotonic()
+            if now - started > LOCK_WAIT_SECONDS:
+                raise BuildError(
+                    "deadline", f"another Cartwheel has held {folder / name} for too long"
+                )
+            if now - spoke >= SIGN_OF_LIFE_SECONDS:
+                spoke = now
+                emit(
+                    Event(name, "progress", f"waiting for another Cartwheel, {now - started:.0f} s")
+                )
+            time.sleep(POLL_SECONDS)
+        yield

@@ -1,0 +1,182 @@
+"""What pip's output means. Pure, standard library only: used here and on hosts.
+
+The lines are those of pip 20.3 to 26 (messages of its resolver and its network code).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Optional, Tuple
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+_INDEXES = re.compile(r"^Looking in indexes: (.+)$", re.MULTILINE)
+_LACKS = re.compile(
+    r"^(?:ERROR: )?Could not find a version that satisfies the requirement (.+?) \(from versions: ([^)]*)\)",
+    re.MULTILINE,
+)
+_NO_MATCH = re.compile(
+    r"^(?:ERROR: )?No matching distribution found for (.+?)(?: \(from .*)?$", re.MULTILINE
+)
+_BROKEN = re.compile(r"Retrying \(.*after connection broken by '?(.*?)'?: (/\S*)", re.DOTALL)
+_NETWORK = re.compile(
+    r"(?:Max retries exceeded with url: (\S+)|"
+    r"(?:Connection to|Connection timed out while downloading|Failed to connect to) (\S+)|"
+    r"(?:ReadTimeoutError|ConnectTimeoutError|NewConnectionError|SSLError|ProxyError|NameResolutionError)|"
+    r"There was a problem confirming the ssl certificate|Could not fetch URL (\S+):)"
+)
+_HTTP = re.compile(
+    r"(?:HTTP error|HTTPError:|ERROR: HTTP error)\s*:?\s*(\d{3})|(\d{3}) (?:Client|Server) Error:|"
+    r"WARNING: (\d{3}) Error, Credentials not correct for (\S+)"
+)
+_CONFLICT = re.compile(
+    r"^(?:ERROR: )?Cannot install (.+?) because these package versions have conflicting",
+    re.MULTILINE,
+)
+_CAUSE = re.compile(r"The conflict is caused by:\n((?: {4}.+\n?)+)")
+_HASH = re.compile(r"THESE PACKAGES DO NOT MATCH THE HASHES.*?\n\s+(.+?) from (\S+)", re.DOTALL)
+_HASH_MISSING = re.compile(
+    r"Hashes are required in --require-hashes mode, but they are missing.*?\n\s+(\S+)", re.DOTALL
+)
+_PYTHON = re.compile(r"Package '?([^'\s]+)'? requires a different Python: (\S+) not in '([^']+)'")
+_PLATFORM = re.compile(
+    r"^(?:ERROR: )?(\S+\.whl) is not a supported wheel on this platform", re.MULTILINE
+)
+_CORRUPT = re.compile(
+    r"(?:Wheel '?([^'\s]+)'? located at \S+ is invalid|^(?:ERROR: )?(?:.*: )?(\S+\.whl) (?:has an invalid wheel|is invalid)"
+    r"|BadZipFile|has an invalid wheel)",
+    re.MULTILINE,
+)
+_SPACE = re.compile(r"No space left on device|\[Errno 28\]")
+
+
+def without_credentials(text: str) -> str:
+    """`text` with user names and passwords taken out of every address in it."""
+    return _CREDENTIALS.sub("", text)
+
+
+def classify_pip_output(text: str) -> Optional[Tuple[str, str]]:
+    """(slug of the error catalogue, one line that names mirror and package), or None.
+
+    Credentials never appear in the line. None means that pip failed for a reason that
+    is not about packages or indexes: show its output.
+    """
+    text = text.replace("\r\n", "\n")
+    found = _classify(text)
+    return None if found is None else (found[0], without_credentials(found[1]))
+
+
+def _classify(text: str) -> Optional[Tuple[str, str]]:
+    index = _index(text)
+    return _about_package(text, index) or _about_index(text, index)
+
+
+def _about_package(text: str, index: str) -> Optional[Tuple[str, str]]:  # noqa: PLR0911 - a table
+    found = _HASH.search(text)
+    if found:
+        return "hash-mismatch", "%s from %s is not the one that was locked" % (
+            found.group(1).split(" (from")[0],
+            _mirror(found.group(2), index),
+        )
+    found = _HASH_MISSING.search(text)
+    if found:
+        return "hash-mismatch", "%s is needed but not in the lock" % found.group(1)
+    found = _CONFLICT.search(text)
+    if found:
+        cause = _CAUSE.search(text)
+        why = (
+            "; ".join(line.strip() for line in cause.group(1).splitlines())
+            if cause
+            else found.group(1)
+        )
+        return "lock-conflict", why
+    found = _PYTHON.search(text)
+    if found:
+        return "lock-conflict", "%s needs Python %s; this is %s" % (
+            found.group(1),
+            found.group(3),
+            found.group(2),
+        )
+    found = _PLATFORM.search(text)
+    if found:
+        return "wheel-platform", "%s is for another platform" % found.group(1)
+    found = _CORRUPT.search(text)
+    if found:
+        return "wheel-corrupt", "%s is damaged" % (found.group(1) or found.group(2) or "a wheel")
+    return None
+
+
+def _about_index(text: str, index: str) -> Optional[Tuple[str, str]]:
+    lacks = _LACKS.search(text)
+    wanted = lacks.group(1).split(" (from")[0].strip() if lacks else ""
+    known = lacks.group(2).strip() if lacks else ""
+    if not wanted:
+        other = _NO_MATCH.search(text)
+        wanted = other.group(1).strip() if other else ""
+    if known and known != "none":
+        return "index-lacks", "%s has no %s (it has %s)" % (index, wanted, _few(known))
+    http = _HTTP.search(text)
+    if http:
+        code = http.group(1) or http.group(2) or http.group(3)
+        return "index-unreachable", "%s answers %s%s" % (index, code, _for(wanted))
+    broken = _BROKEN.search(text)
+    if broken:
+        package = wanted or _package(broken.group(2))
+        return "index-unreachable", "%s does not answer%s (%s)" % (
+            index,
+            _for(package),
+            _why(broken.group(1)),
+        )
+    network = _NETWORK.search(text)
+    if network:
+        return "index-unreachable", "%s does not answer%s" % (index, _for(wanted))
+    if wanted:
+        return "index-lacks", "%s has no %s" % (index, wanted)
+    return None
+
+
+def _index(text: str) -> str:
+    found = _INDEXES.search(text)
+    if not found:
+        return "the default package index"
+    names = dict.fromkeys(without_credentials(name.strip()) for name in found.group(1).split(","))
+    return ", ".join(names)
+
+
+def _mirror(url: str, index: str) -> str:
+    return url.split("#", maxsplit=1)[0] if "://" in url else index
+
+
+def _package(path: str) -> str:
+    parts = [part for part in path.split("?", maxsplit=1)[0].split("/") if part]
+    return parts[-1] if parts else ""
+
+
+def _for(package: str) -> str:
+    return " for %s" % package if package else ""
+
+
+def _few(versions: str) -> str:
+    names = [name.strip() for name in versions.split(",")]
+    return (
+        ", ".join(names)
+        if len(names) <= 3
+        else "%s versions, the newest %s" % (len(names), names[-1])
+    )
+
+
+def _why(text: str) -> str:
+    for sign, plain in (
+        ("Name or service not known", "its name is not known"),
+        ("getaddrinfo", "its name is not known"),
+        ("Temporary failure in name resolution", "its name cannot be resolved"),
+        ("Connection refused", "connection refused"),
+        ("timed out", "timed out"),
+        ("Read timed out", "timed out"),
+        ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted"),
+        ("SSL", "TLS failed"),
+        ("Remote end closed", "it closes the connection"),
+        ("unreachable", "network unreachable"),
+    ):
+        if sign in text:
+            return plain
+    return text.strip().splitlines()[0][:120]

@@ -1,0 +1,51 @@
+"""A small Flask application: a page, a health check, a slow answer, an upload."""
+
+import hashlib
+import os
+import time
+from importlib.metadata import version
+
+from flask import Flask, jsonify, render_template, request
+
+LONGEST_SECONDS = 60.0
+UPLOAD_LIMIT_BYTES = 64 * 1024 * 1024
+CHUNK_BYTES = 64 * 1024
+
+VERSION = version("hello")
+
+
+def create_app():
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = UPLOAD_LIMIT_BYTES
+
+    @app.get("/")
+    def index():
+        greeting = os.environ.get("HELLO_GREETING", "Hello from Cartwheel")
+        return render_template("index.html", greeting=greeting, version=VERSION)
+
+    @app.get("/healthz")
+    def healthz():
+        """What serves, for the health check and for people who watch a switch."""
+        return jsonify(status="ok", version=VERSION, pid=os.getpid())
+
+    @app.get("/slow")
+    def slow():
+        """Answers after `?seconds=`: to watch what a deploy does to running requests."""
+        seconds = request.args.get("seconds", default=1.0, type=float)
+        seconds = min(max(seconds, 0.0), LONGEST_SECONDS)
+        time.sleep(seconds)
+        return jsonify(slept_seconds=seconds, version=VERSION)
+
+    @app.post("/upload")
+    def upload():
+        """Reads the body and answers its length in bytes and its SHA-256."""
+        digest, length = hashlib.sha256(), 0
+        while chunk := request.stream.read(CHUNK_BYTES):
+            digest.update(chunk)
+            length += len(chunk)
+        return jsonify(bytes=length, sha256=digest.hexdigest())
+
+    return app
+
+
+app = create_app()
