@@ -1,5 +1,6 @@
 """The application's wheel, its tests and its lock, on the operator's machine."""
 
+from cartwheel.build.apptests import run_app_tests
 from cartwheel.build.artifact import build_app
 from cartwheel.build.index import (
     PRESETS,
@@ -7,6 +8,7 @@ from cartwheel.build.index import (
     index_arguments,
     pip_environment,
 )
+from cartwheel.build.lock import lock_for, operator_platform
 from cartwheel.build.model import Artifact, Lock, Platform
 from cartwheel.build.pip_wheel import PIP_SHA256, PIP_VERSION, PIP_WHEEL, pip_wheel
 from cartwheel.build.wheel import check_wheel_fits, wheel_names
@@ -23,7 +25,10 @@ __all__ = [
     "build_app",
     "check_wheel_fits",
     "index_arguments",
+    "lock_for",
+    "operator_platform",
     "pip_environment",
     "pip_wheel",
+    "run_app_tests",
     "wheel_names",
 ]

@@ -9,14 +9,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cartwheel import places
 from cartwheel.build import store, tool
 from cartwheel.build.explain import explain_build, explain_pip
-from cartwheel.build.index import Access, access_for, local_pip_environment, uv_environment
+from cartwheel.build.index import Access, access_for, local_pip_environment
 from cartwheel.build.model import Artifact
 from cartwheel.build.pip_wheel import pip_wheel
 from cartwheel.build.plain import package_plain, plain_requirements
 from cartwheel.build.source import Source, copy_source, find_source, source_digest
+from cartwheel.build.uv import uv_program, uv_variables
 from cartwheel.build.wheel import EPOCH_SECONDS, normalise_wheel, verify_wheel
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
@@ -115,7 +115,7 @@ def _make(
 def _build(what: Path, access: Access, folder: Path, emit: Emit) -> Path:
     """Build a folder or an sdist in an isolated environment, and normalise the wheel."""
     out = folder / "out"
-    argv = [tool.uv_program(), "build", "--wheel", "--out-dir", str(out), "--no-create-gitignore"]
+    argv = [uv_program(), "build", "--wheel", "--out-dir", str(out), "--no-create-gitignore"]
     argv += ["--python", sys.executable, str(what)]
     env = {**uv_variables(access), "SOURCE_DATE_EPOCH": str(EPOCH_SECONDS)}
     done = tool.run_tool(
@@ -144,9 +144,3 @@ def _download(source: Source, access: Access, folder: Path, state: Path, emit: E
     if done.returncode != 0 or len(files) != 1:
         raise explain_pip(done, access, f"{source.name}=={source.version}")
     return files[0]
-
-
-def uv_variables(access: Access) -> dict[str, str]:
-    """The environment of every uv that we run, with its cache in Cartwheel's own."""
-    env = tool.clean_environment(uv_environment(access))
-    return {**env, "UV_CACHE_DIR": str(places.cache_dir() / "uv")}

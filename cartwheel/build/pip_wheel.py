@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cartwheel.build import store, tool
 from cartwheel.build.index import Access, local_pip_environment, pip_access, uv_environment
+from cartwheel.build.uv import uv_program
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
 
@@ -52,7 +53,7 @@ def _fetch(place: Path, access: Access, state: Path, emit: Emit) -> None:
         pinned = folder / "pip.txt"
         pinned.write_text(f"{wanted} --hash=sha256:{PIP_SHA256}\n", encoding="utf-8")
         target = folder / "installed"
-        argv = [tool.uv_program(), "pip", "install", "--target", str(target), "--require-hashes"]
+        argv = [uv_program(), "pip", "install", "--target", str(target), "--require-hashes"]
         argv += ["--no-deps", "--only-binary", "pip", "--python", sys.executable, "-r", str(pinned)]
         env = tool.clean_environment(uv_environment(access))
         env["UV_CACHE_DIR"] = str(folder / "uv")

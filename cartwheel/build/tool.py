@@ -7,7 +7,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -50,20 +49,6 @@ def clean_environment(additions: Mapping[str, str]) -> dict[str, str]:
         if not key.startswith(_FOREIGN_PREFIXES) and key not in _FOREIGN
     }
     return {**kept, **additions}
-
-
-def uv_program() -> str:
-    """The uv of the pinned package; raises BuildError when it is not installed."""
-    try:
-        import uv
-
-        return uv.find_uv_bin()
-    except (ImportError, FileNotFoundError) as error:
-        raise BuildError(
-            "build-failed",
-            "uv is not installed beside Cartwheel",
-            hint=f"Run `{sys.executable} -m pip install -r requirements.txt`.",
-        ) from error
 
 
 def run_tool(

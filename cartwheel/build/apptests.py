@@ -1,0 +1,161 @@
+"""The application's own tests, on the operator's machine, in what the lock installs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cartwheel.build import store, tool
+from cartwheel.build.explain import explain_uv
+from cartwheel.build.index import Access, access_for
+from cartwheel.build.lock import lock_for, operator_platform
+from cartwheel.build.model import Artifact, Lock
+from cartwheel.build.source import Source, copy_source, find_source
+from cartwheel.build.uv import uv_program, uv_variables
+from cartwheel.errors import BuildError
+from cartwheel.events import Emit, Event
+
+if TYPE_CHECKING:
+    from cartwheel.settings.model import Settings
+
+STEP = "test"
+DEFAULT_COMMAND = "python -m pytest -q"
+INSTALL_SECONDS = 600.0
+
+
+def run_app_tests(
+    settings: Settings,
+    artifact: Artifact,
+    lock: Lock | None,
+    project: Path,
+    *,
+    state: Path,
+    emit: Emit,
+    index_password: str | None = None,
+) -> bool:
+    """Run the application's tests; True when they pass or passed before with the same inputs.
+
+    False when there are none or the settings skip them. `lock` is used when it is for
+    this machine's kind; otherwise (or for None) one for this machine is made. Raises
+    BuildError("tests-failed") with the end of the output, and what locking raises.
+    """
+    started = time.monotonic()
+    source = find_source(settings.app.source, project)
+    command = test_command(settings, source)
+    if settings.tests.skip or not command:
+        emit(Event(STEP, "note", "skipped by the settings" if settings.tests.skip else "no tests"))
+        return False
+    access = access_for(settings.index, index_password)
+    here = operator_platform()
+    if lock is None or lock.platform != here:
+        lock = lock_for(
+            settings, artifact, here, project, state=state, emit=emit, index_password=index_password
+        )
+    key = store.key_of(
+        artifact.source_digest,
+        artifact.wheel_sha256,
+        lock.sha256,
+        command,
+        settings.tests.requirements,
+        sys.version,
+    )
+    passed = state / "tests" / f"{key}.passed"
+    with store.exclusive(state, STEP, emit):
+        known = passed.is_file()
+        if not known:
+            emit(Event(STEP, "start", command))
+            with store.scratch(state) as folder:
+                last = _run(settings, source, artifact, lock, command, access, folder, emit)
+            store.write_text(passed, last + "\n")
+    detail = passed.read_text(encoding="utf-8").strip()
+    seconds = time.monotonic() - started
+    emit(Event(STEP, "unchanged" if known else "done", detail, seconds=seconds))
+    return True
+
+
+def test_command(settings: Settings, source: Source) -> str:
+    """The command to run, empty when there is nothing to test."""
+    if not source.is_folder:
+        return ""
+    if settings.tests.command:
+        return settings.tests.command
+    has_tests = any((source.path / name).is_dir() for name in ("tests", "test"))
+    return DEFAULT_COMMAND if has_tests or any(source.path.glob("test_*.py")) else ""
+
+
+def _run(
+    settings: Settings,
+    source: Source,
+    artifact: Artifact,
+    lock: Lock,
+    command: str,
+    access: Access,
+    folder: Path,
+    emit: Emit,
+) -> str:
+    """Make the environment, run the command in a copy of the source; its last line."""
+    venv = folder / "venv"
+    _install(settings, artifact, lock, venv, access, folder, emit)
+    env = tool.clean_environment({"VIRTUAL_ENV": str(venv), "PYTHONDONTWRITEBYTECODE": "1"})
+    env["PATH"] = f"{venv / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
+    copy = copy_source(source, folder / "source")
+    try:
+        done = tool.run_tool(
+            ["/bin/sh", "-c", command],
+            env=env,
+            cwd=copy,
+            deadline_seconds=settings.tests.timeout_seconds,
+            emit=emit,
+            step=STEP,
+        )
+    except BuildError as error:
+        raise BuildError(
+            "tests-failed",
+            f"`{command}` had not ended after {settings.tests.timeout_seconds:.0f} s",
+            detail=error.detail,
+        ) from error
+    lines = done.tail(1)
+    if done.returncode != 0:
+        why = (
+            f"was ended by signal {-done.returncode}"
+            if done.returncode < 0
+            else f"exit code {done.returncode}"
+        )
+        raise BuildError("tests-failed", f"`{command}`: {why}", detail=done.tail())
+    return lines or "passed"
+
+
+def _install(
+    settings: Settings,
+    artifact: Artifact,
+    lock: Lock,
+    venv: Path,
+    access: Access,
+    folder: Path,
+    emit: Emit,
+) -> None:
+    locked, wanted = folder / "lock.txt", folder / "tests.in"
+    locked.write_text(lock.text, encoding="utf-8")
+    wanted.write_text("\n".join(settings.tests.requirements) + "\n", encoding="utf-8")
+    uv = uv_program()
+    install = [uv, "pip", "install", "--python", str(venv / "bin" / "python")]
+    steps = [
+        [uv, "venv", "--python", sys.executable, str(venv)],
+        [*install, "--require-hashes", "--no-deps", "-r", str(locked)],
+        [*install, "-c", str(locked), "-r", str(wanted)],
+        [*install, "--no-deps", str(artifact.wheel)],
+    ]
+    for argv in steps:
+        done = tool.run_tool(
+            argv,
+            env=uv_variables(access),
+            cwd=folder,
+            deadline_seconds=INSTALL_SECONDS,
+            emit=emit,
+            step=STEP,
+        )
+        if done.returncode != 0:
+            raise explain_uv(done, access)
