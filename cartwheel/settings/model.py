@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 # most 107 bytes (unix(7)), hence the limits on length.
 NAME = re.compile(r"^[a-z][a-z0-9]*([-.][a-z0-9]+)*$")
 Name = Annotated[str, Field(pattern=NAME.pattern, max_length=24)]
-AbsolutePath = Annotated[str, Field(pattern=r"^/[^\0\n]*$")]
+AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00\n]*$")]
 UrlPath = Annotated[str, Field(pattern=r"^/[^\s]*$")]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
@@ -64,7 +64,7 @@ class App(Model):
     )
     python: str = Field(
         default="3",
-        pattern=r"^(3(\.\d+){0,2}|/[^\0\s]+)$",
+        pattern=r"^(3(\.\d+){0,2}|/[^\x00\s]+)$",
         description="The interpreter on the host: a version (3, 3.11) or an absolute path.",
     )
     extras: tuple[str, ...] = Field(

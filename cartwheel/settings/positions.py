@@ -53,17 +53,17 @@ class _Walker:
                 self._pair(table)
 
     def _header(self) -> Path:
-        brackets = 2 if self.text.startswith("[[", self.at) else 1
+        is_array = self.text.startswith("[[", self.at)
         start = self.at
-        self.at += brackets
+        self.at += len("[[" if is_array else "[")
         parts = self._keys()
         self._skip(_SPACE)
-        self.at += brackets
+        self.at += len("]]" if is_array else "]")
         path: Path = ()
         for number, (part, offset) in enumerate(parts, 1):
             path = (*path, part)
             self._note(path, offset)
-            if number == len(parts) and brackets == 2:
+            if number == len(parts) and is_array:
                 self.last_index[path] = self.last_index.get(path, -1) + 1
                 path = (*path, self.last_index[path])
                 self._note(path, start)

@@ -1,0 +1,227 @@
+"""What no single field can know: settings that do not fit together."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+from . import formula
+from .layers import Key, Layer, Mistake, Place
+from .model import NAME, Settings
+from .validation import dotted
+
+# sun_path without its final NUL (unix(7)).
+SOCKET_PATH_BYTES = 107
+# A release's name: a version, a digest and a counter (docs/architecture.md).
+RELEASE_BYTES = 40
+_LONGEST_SLOT = "web-b"
+
+VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+# Each of these would undo what Cartwheel sets: gunicorn's socket, or its word to systemd.
+RESERVED_VARIABLES = {
+    "GUNICORN_CMD_ARGS": "use the [gunicorn] table",
+    "NOTIFY_SOCKET": "systemd sets it",
+    "LISTEN_FDS": "systemd sets it",
+    "LISTEN_PID": "systemd sets it",
+    "RUNTIME_DIRECTORY": "systemd sets it",
+}
+RESERVED_PREFIX = "CARTWHEEL_"
+
+# Users of Debian's base system and of common services: an app never runs as one of them.
+# fmt: off
+RESERVED_USERS = frozenset(
+    {
+        "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news",
+        "uucp", "proxy", "www-data", "backup", "list", "irc", "gnats", "nobody", "sshd",
+        "messagebus", "nginx", "apache", "adm", "sudo", "wheel", "users", "shadow", "staff",
+        "tty", "disk", "kmem", "docker", "postgres", "mysql", "redis", "_apt",
+        "systemd-network", "systemd-resolve", "systemd-timesync", "cartwheel",
+    }
+)
+# fmt: on
+# A second part of a unit's name: `cartwheel-shop.web.1.0.service` belongs to the app `shop`.
+_UNIT_WORDS = frozenset({"web", "web-b", "worker", "timer", "job"})
+
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_SERVER_NAME = re.compile(rf"^(\*\.)?{_LABEL}(\.{_LABEL})*$")
+_HOST = re.compile(
+    r"^([^@\s:/,]+@)?([A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.%]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)(:\d{1,5})?$"
+)
+_PLAIN_PATH = re.compile(r"^(/[A-Za-z0-9][A-Za-z0-9._-]*)+/?$")
+_STATIC_URL = re.compile(r"^/[A-Za-z0-9][A-Za-z0-9._~/-]*$")
+_STATIC_DIR = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*/?$")
+_CPUS_TRIED = (1, 2, 4, 8, 64, 256)
+
+Problem = tuple[Key, str]
+
+
+def check(settings: Settings, merged: Layer, faulty: set[Key]) -> list[Mistake]:
+    """Every mistake that involves more than one key, or more than a pattern can say.
+
+    `faulty` are the keys already complained of: nothing is said about them again.
+    """
+    problems = [problem for one in _CHECKS for problem in one(settings)]
+    return [
+        Mistake(merged.place(key) or Place("config"), f"{dotted(key)}: {message}")
+        for key, message in problems
+        if not any(key[: len(bad)] == bad or bad[: len(key)] == key for bad in faulty)
+    ]
+
+
+def _names(settings: Settings) -> Iterator[Problem]:
+    if settings.environment is not None and not NAME.match(settings.environment):
+        yield ("environment",), "expected lower-case letters, digits, `-` and `.`"
+    if set(settings.slug.split(".")[1:]) & _UNIT_WORDS:
+        yield ("app", "name"), f"{settings.slug!r} holds a word that units of other apps use"
+    if settings.user in RESERVED_USERS:
+        key = ("app", "user") if settings.app.user else ("app", "name")
+        yield key, f"{settings.user!r} is a user of the system; choose another app.user"
+    base = settings.host.base
+    if not _PLAIN_PATH.match(base) or ".." in base.split("/"):
+        yield ("host", "base"), "expected a path of letters, digits, `.`, `_`, `-` and `/`"
+
+
+def _socket_paths(settings: Settings) -> Iterator[Problem]:
+    release = "r" * RELEASE_BYTES
+    sockets = {
+        ("app", "name"): f"/run/cartwheel/{settings.slug}/{release}/{_LONGEST_SLOT}/http.sock",
+        ("host", "base"): f"{settings.root}/releases/{release}/http.sock",
+    }
+    for key, path in sockets.items():
+        if (excess := len(path.encode()) - SOCKET_PATH_BYTES) > 0:
+            yield (
+                key,
+                f"too long by {excess}: a socket's path has at most {SOCKET_PATH_BYTES} bytes "
+                f"({path.replace(release, 'RELEASE')} with {RELEASE_BYTES} bytes of RELEASE)",
+            )
+
+
+def _variables(settings: Settings) -> Iterator[Problem]:
+    for table in ("env", "secrets"):
+        for name in getattr(settings, table):
+            if not VARIABLE.match(name):
+                yield (table, name), "expected a name of letters, digits and `_`"
+            elif name in RESERVED_VARIABLES:
+                yield (table, name), f"is reserved: {RESERVED_VARIABLES[name]}"
+            elif name.startswith(RESERVED_PREFIX):
+                yield (table, name), f"is reserved: Cartwheel sets {RESERVED_PREFIX}*"
+    for name in settings.secrets.keys() & settings.env.keys():
+        yield ("secrets", name), f"stands in [env] too; keep one of env.{name} and secrets.{name}"
+
+
+def _workers(settings: Settings) -> Iterator[Problem]:
+    if isinstance(settings.gunicorn.workers, int):
+        return
+    try:
+        for cpus in _CPUS_TRIED:
+            formula.evaluate(settings.gunicorn.workers, cpus)
+    except ValueError as error:
+        yield ("gunicorn", "workers"), str(error)
+
+
+def _index(settings: Settings) -> Iterator[Problem]:
+    from cartwheel.build.index import ALIASES, PRESETS
+
+    index = settings.index
+    known = [*PRESETS, *ALIASES]
+    if index.preset is not None and index.preset not in known:
+        close = difflib.get_close_matches(index.preset, known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(PRESETS)}"
+        yield ("index", "preset"), f"unknown preset {index.preset!r}; {hint}"
+    if index.preset is not None and index.url is not None:
+        yield ("index", "preset"), "index.url is set too; keep one of them"
+    urls: list[tuple[Key, str | None]] = [(("index", "url"), index.url)]
+    urls += [(("index", "extra_urls", n), url) for n, url in enumerate(index.extra_urls)]
+    for key, url in urls:
+        if url is not None:
+            yield from _url(key, url)
+    if index.password is not None and index.username is None:
+        yield ("index", "password"), "index.username is missing"
+
+
+def _url(key: Key, url: str) -> Iterator[Problem]:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        yield key, "expected an address like https://HOST/simple"
+        return
+    if parts.scheme not in ("http", "https") or not host or re.search(r"\s", url):
+        yield key, "expected an address like https://HOST/simple"
+    elif "@" in parts.netloc:
+        yield key, "holds credentials; use index.username and index.password"
+
+
+def _web(settings: Settings) -> Iterator[Problem]:
+    web = settings.web
+    for number, name in enumerate(web.server_names):
+        if not _SERVER_NAME.match(name):
+            why = (
+                " in lower case" if _SERVER_NAME.match(name.lower()) else ", e.g. shop.example.org"
+            )
+            yield ("web", "server_names", number), f"expected a host name{why}, got {name!r}"
+        elif name in web.server_names[:number]:
+            yield ("web", "server_names", number), f"{name} is listed twice"
+    if web.static_url is not None and web.static_dir is None:
+        yield ("web", "static_url"), "web.static_dir is missing: which folder is served there?"
+    if web.static_dir is not None and web.static_url is None:
+        yield ("web", "static_dir"), "web.static_url is missing: where is it served?"
+    if web.static_url is not None and (
+        not _STATIC_URL.match(web.static_url) or "//" in web.static_url or ".." in web.static_url
+    ):
+        yield ("web", "static_url"), "expected a path below the site's root, e.g. /static/"
+    if web.static_dir is not None and (
+        not _STATIC_DIR.match(web.static_dir) or ".." in web.static_dir.split("/")
+    ):
+        yield (
+            ("web", "static_dir"),
+            "expected a folder inside the installed package, e.g. hello/static",
+        )
+
+
+def _health(settings: Settings) -> Iterator[Problem]:
+    health, deploy = settings.health, settings.deploy
+    if not health.path.isascii() or "#" in health.path:
+        yield ("health", "path"), "expected the path of a URL, percent-encoded, without `#`"
+    if health.host is not None and not re.match(r"^[A-Za-z0-9.:\[\]_-]+$", health.host):
+        yield ("health", "host"), f"expected a host name, got {health.host!r}"
+    if health.span_seconds >= health.deadline_seconds:
+        yield ("health", "span_seconds"), "expected less than health.deadline_seconds"
+    if deploy.probation_seconds >= deploy.confirm_seconds:
+        yield ("deploy", "probation_seconds"), "expected less than deploy.confirm_seconds"
+
+
+def _hosts(settings: Settings) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for number, host in enumerate(settings.hosts):
+        if not _HOST.match(host):
+            yield ("hosts", number), f"expected [USER@]HOST[:PORT], got {host!r}"
+            continue
+        plain = host.rpartition("@")[2].lower().removesuffix(":22")
+        if plain in seen:
+            yield ("hosts", number), f"{host} is listed twice (as {seen[plain]})"
+        seen.setdefault(plain, host)
+
+
+def _paths(settings: Settings) -> Iterator[Problem]:
+    for number, path in enumerate(settings.hardening.read_write_paths):
+        if ".." in path.split("/") or any(ord(char) < ord(" ") for char in path):
+            yield (
+                ("hardening", "read_write_paths", number),
+                "expected an absolute path without `..`",
+            )
+
+
+_CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
+    _names,
+    _socket_paths,
+    _variables,
+    _workers,
+    _index,
+    _web,
+    _health,
+    _hosts,
+    _paths,
+)

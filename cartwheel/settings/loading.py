@@ -1,0 +1,168 @@
+"""From TOML files to checked settings: every mistake at once, with its line.
+
+the model's defaults < config/deploy.toml < config/apps/NAME.toml
+                     < config/environments/NAME.toml
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cartwheel.errors import UsageError
+
+from .layers import Layer, Mistake, Place, lay_over, read
+
+if TYPE_CHECKING:
+    from .model import Settings
+
+DEPLOY = "config/deploy.toml"
+APPS = "config/apps"
+ENVIRONMENTS = "config/environments"
+
+
+def load(project: Path, app: str | None, env: str | None) -> Settings:
+    """The settings of one application in one environment.
+
+    `app` and `env` are what --app and --env say. Raises UsageError("usage") where they
+    name nothing known, or where one of several apps must be chosen, and
+    UsageError("settings") for the files: its message is the first mistake, its detail
+    all of them, one a line.
+    """
+    from . import checks, validation
+
+    files = _files(project, app, env)
+    layers, mistakes = _read_all(files, project)
+    merged = Layer()
+    for layer in layers:
+        merged = lay_over(merged, layer)
+    if env is not None:
+        merged.data["environment"] = env
+    settings, found = validation.validate(merged, Place(_shown(files[-1], project)))
+    if mistakes:  # what is missing may stand in the file that could not be read
+        found = [one for one in found if not one.is_missing]
+    mistakes += [one.mistake for one in found]
+    mistakes += checks.check(settings, merged, {one.key for one in found})
+    if mistakes:
+        raise _settings_error(mistakes)
+    return settings
+
+
+def apps(project: Path) -> list[str]:
+    """The names that --app takes."""
+    named = _own_app(project / DEPLOY)
+    return sorted({*([named] if named else []), *_stems(project / APPS)})
+
+
+def environments(project: Path) -> list[str]:
+    """The names that --env takes."""
+    return _stems(project / ENVIRONMENTS)
+
+
+def _files(project: Path, app: str | None, env: str | None) -> list[Path]:
+    """The files to lay over each other, in order."""
+    shared = project / DEPLOY
+    chosen = _chosen_app(project, app)
+    files = [shared] if shared.exists() or chosen is None else []
+    if chosen is not None:
+        files.append(project / APPS / f"{chosen}.toml")
+    if env is not None:
+        _must_know("environment", env, environments(project), f"{ENVIRONMENTS}/{env}.toml")
+        files.append(project / ENVIRONMENTS / f"{env}.toml")
+    if not files[0].exists():
+        raise UsageError(
+            "settings",
+            f"there is no {DEPLOY} in {project}",
+            hint="Write one: name, source and entry of the app are enough (docs/settings.md).",
+        )
+    return files
+
+
+def _chosen_app(project: Path, app: str | None) -> str | None:
+    """The app whose own file is used; None: config/deploy.toml alone describes it."""
+    known = apps(project)
+    if app is not None:
+        _must_know("app", app, known, f"{APPS}/{app}.toml")
+    elif len(known) > 1:
+        raise UsageError(
+            "usage",
+            f"there are several apps ({', '.join(known)}), and none was chosen",
+            hint=f"Choose one with `--app {known[0]}`.",
+        )
+    name = app or (known[0] if known else None)
+    return name if name in _stems(project / APPS) else None
+
+
+def _must_know(kind: str, name: str, known: list[str], file: str) -> None:
+    if name in known:
+        return
+    close = difflib.get_close_matches(name, known, 1)
+    if close:
+        hint = f"Did you mean {close[0]}?"
+    elif known:
+        hint = f"Known: {', '.join(known)}."
+    else:
+        hint = f"Write {file}."
+    raise UsageError("usage", f"there is no {kind} named {name!r}", hint=hint)
+
+
+def _read_all(files: list[Path], project: Path) -> tuple[list[Layer], list[Mistake]]:
+    layers: list[Layer] = []
+    mistakes: list[Mistake] = []
+    of_app = next((file.stem for file in files if file.parent == project / APPS), None)
+    for file in files:
+        layer = read(file, project)
+        if isinstance(layer, Mistake):
+            mistakes.append(layer)
+            continue
+        if "environment" in layer.data:
+            place = layer.places["environment",]
+            mistakes.append(Mistake(place, "environment: is chosen with `--env NAME`, not here"))
+            del layer.data["environment"]
+        if of_app is not None:
+            mistakes += _name_app(layer, file, of_app, _shown(file, project))
+        layers.append(layer)
+    return layers, mistakes
+
+
+def _name_app(layer: Layer, file: Path, name: str, shown: str) -> list[Mistake]:
+    """An app of a file of its own is called like the file, and inherits no other app."""
+    table = layer.data.setdefault("app", {})
+    if not isinstance(table, dict):
+        return []
+    if file == file.parent.parent / "apps" / f"{name}.toml":
+        given = table.setdefault("name", name)
+        layer.places.setdefault(("app",), Place(shown, 1))
+        if given != name:
+            place = layer.place(("app", "name")) or Place(shown)
+            return [Mistake(place, f"app.name: expected {name!r}, the name of this file")]
+    elif file.name == Path(DEPLOY).name and "name" in table:
+        # deploy.toml describes another app by itself: its [app] is not shared.
+        del layer.data["app"]
+        for key in [key for key in layer.places if key[0] == "app"]:
+            del layer.places[key]
+    return []
+
+
+def _own_app(deploy: Path) -> str | None:
+    """The name of the app that config/deploy.toml itself describes, if it does."""
+    layer = read(deploy, deploy.parent) if deploy.exists() else None
+    table = layer.data.get("app") if isinstance(layer, Layer) else None
+    name = table.get("name") if isinstance(table, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _stems(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.toml")) if folder.is_dir() else []
+
+
+def _shown(file: Path, project: Path) -> str:
+    return str(file.relative_to(project))
+
+
+def _settings_error(mistakes: list[Mistake]) -> UsageError:
+    ordered = sorted(mistakes, key=lambda one: (one.place.file, one.place.line, one.place.column))
+    lines = list(dict.fromkeys(str(one) for one in ordered))
+    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    return UsageError("settings", lines[0] + more, detail="\n".join(lines))

@@ -1,0 +1,249 @@
+"""The model applied to merged TOML, and pydantic's complaints in our own words."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from . import model
+from .layers import Key, Layer, Mistake, Place
+
+# What a pattern of the model means to a person (a test holds that each has words).
+PATTERN_WORDS = {
+    model.NAME.pattern: "lower-case letters and digits, with single `-` or `.` inside, starting with a letter",
+    r"^/[^\x00\n]*$": "an absolute path",
+    r"^/[^\s]*$": "a path of a URL: it starts with `/` and holds no space",
+    r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*$": "module:attribute, e.g. `shop.web:app`",
+    r"^(3(\.\d+){0,2}|/[^\x00\s]+)$": "a version of Python like 3.11, or an absolute path",
+    r"^[a-z_][a-z0-9_-]{0,30}$": "a user name: lower-case letters, digits, `_`, `-`, at most 31",
+    r"^[A-Za-z_][\w.:#-]*$": "a kind of worker, e.g. `gthread` or `uvicorn.workers.UvicornWorker`",
+    r"^\d+[kmg]?$": "a size like `10m`",
+    r"^\d+[KMGT]?$": "a size like `512M`",
+}
+
+_TYPE_WORDS = {
+    "string_type": "a string in quotes",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+}
+_BOUND_WORDS = {
+    "greater_than": ("a number above {:g}", "gt"),
+    "greater_than_equal": ("at least {:g}", "ge"),
+    "less_than_equal": ("at most {:g}", "le"),
+    "string_too_long": ("at most {} characters", "max_length"),
+    "string_too_short": ("at least {} characters", "min_length"),
+    "literal_error": ("one of {}", "expected"),
+}
+_TOML_NAMES: dict[type, str] = {
+    str: "a string",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    tuple: "a list",
+    list: "a list",
+    dict: "a table",
+}
+_SHOWN_CHARACTERS = 40
+# A value at or below these keys may be a secret, so no message shows it.
+_PRIVATE = {"env", "secrets", "password", "sudo_password", "url", "extra_urls"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A mistake, with the key it is at."""
+
+    key: Key
+    mistake: Mistake
+    is_missing: bool = False
+
+
+def validate(merged: Layer, fallback: Place) -> tuple[model.Settings, list[Found]]:
+    """The settings, and what is wrong with them.
+
+    Where something is wrong, the settings returned hold defaults (or placeholders) in
+    its stead: good enough to look for further mistakes, never to be used.
+    `fallback` is the place of what is missing from all files.
+    """
+    data = _tuples(merged.data)
+    errors = _errors(data)
+    found = [_found(error, merged, fallback) for error in errors]
+    while errors:  # every round takes something away or puts a placeholder in
+        for key, kind in {_key(error["loc"], data): error["type"] for error in errors}.items():
+            _repair(data, kind, key)
+        errors = _errors(data)
+    return model.Settings.model_validate(data, strict=True), _one_per_key(found)
+
+
+def _errors(data: Mapping[str, Any]) -> list[Any]:
+    try:
+        model.Settings.model_validate(data, strict=True)
+    except ValidationError as error:
+        return error.errors(include_url=False)
+    return []
+
+
+def _tuples(value: Any) -> Any:
+    """TOML has lists where the model has tuples, and strict validation tells them apart."""
+    if isinstance(value, dict):
+        return {key: _tuples(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return tuple(_tuples(inner) for inner in value)
+    return deepcopy(value)
+
+
+def _key(loc: tuple[str | int, ...], data: Any) -> Key:
+    """pydantic's place without the names of union members that it mixes in."""
+    key: list[str | int] = []
+    for number, part in enumerate(loc):
+        is_inside = (isinstance(data, dict) and part in data) or (
+            isinstance(data, tuple) and isinstance(part, int) and part < len(data)
+        )
+        if is_inside:
+            key.append(part)
+            data = data[part]
+        elif isinstance(data, dict) and number == len(loc) - 1:
+            key.append(part)  # what is missing
+        else:
+            break
+    return tuple(key)
+
+
+def _repair(data: dict[str, Any], kind: str, key: Key) -> None:
+    if kind == "missing":
+        _table(data, key)[key[-1]] = {} if len(key) == 1 else "x"
+        return
+    # A list is repaired as a whole.
+    index = next((number for number, part in enumerate(key) if isinstance(part, int)), len(key))
+    _table(data, key[:index]).pop(key[index - 1], None)
+
+
+def _table(data: dict[str, Any], key: Key) -> dict[str | int, Any]:
+    """The table that holds (or misses) `key`; {} where it is gone already."""
+    table: Any = data
+    for part in key[:-1]:
+        table = table.get(part, {})
+    return table if isinstance(table, dict) else {}
+
+
+def _one_per_key(found: list[Found]) -> list[Found]:
+    """A union complains once for each of its members: keep the last one of each key."""
+    return list({one.key: one for one in found}.values())
+
+
+def _found(error: Any, merged: Layer, fallback: Place) -> Found:
+    key = _key(error["loc"], _tuples(merged.data))
+    place = merged.place(key) or fallback
+    message = f"{dotted(key)}: {_words(error, key)}"
+    return Found(key, Mistake(place, message), error["type"] == "missing")
+
+
+def _words(error: Any, key: Key) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "missing":
+        return f"is missing: {_description(key)}"
+    if kind == "extra_forbidden":
+        return f"unknown key{_suggestion(key)}"
+    if kind == "value_error":
+        return str(context["error"])
+    return f"expected {_expected(kind, context, key, error['msg'])}{_got(error['input'], key)}"
+
+
+def _expected(kind: str, context: Mapping[str, Any], key: Key, message: str) -> str:
+    if kind in _BOUND_WORDS:
+        words, bound = _BOUND_WORDS[kind]
+        return words.format(context[bound])
+    if kind == "string_pattern_mismatch":
+        return PATTERN_WORDS.get(context["pattern"], f"text like {context['pattern']}")
+    if key == ("gunicorn", "workers"):
+        return "a number of at least 1, or a formula over `cpus`"
+    return _TYPE_WORDS.get(kind, message.removeprefix("Input should be "))
+
+
+def _got(value: object, key: Key) -> str:
+    """What stands there instead; never a value that may be secret."""
+    named = _TOML_NAMES.get(type(value), "something else")
+    if _PRIVATE.intersection(str(part) for part in key) or isinstance(value, (dict, tuple, list)):
+        return f", got {named}"
+    shown = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    return f", got {shown if len(shown) <= _SHOWN_CHARACTERS else named}"
+
+
+def dotted(key: Key) -> str:
+    """A key as people write it: `hosts[2]`, `web.listen`."""
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _suggestion(key: Key) -> str:
+    """The nearest known key: the same name in another table, else a like one in this."""
+    *path, name = (str(part) for part in key)
+    table = _model_at(tuple(path))
+    siblings = list(table.model_fields) if table else []
+    everywhere = [known for known, _ in known_keys() if known[-1] == name]
+    if everywhere:
+        return f"; did you mean {dotted(everywhere[0])}?"
+    close = difflib.get_close_matches(name, siblings, 1)
+    if close:
+        return f"; did you mean {dotted((*path, close[0]))}?"
+    if siblings:
+        return f"; known here: {', '.join(siblings)}"
+    return ""
+
+
+def _model_at(path: tuple[str, ...]) -> type[BaseModel] | None:
+    table: type[BaseModel] = model.Settings
+    for number, part in enumerate(path):
+        field = table.model_fields.get(part)
+        inner = _table_of(field.annotation) if field else None
+        if inner is None:
+            is_secret = number == len(path) - 2 and part == "secrets"
+            return model.Secret if is_secret else None
+        table = inner
+    return table
+
+
+def _table_of(annotation: Any) -> type[BaseModel] | None:
+    """The model of a field that is a table, also of `Secret | None`."""
+    options = (
+        typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    )
+    for option in options:
+        if isinstance(option, type) and issubclass(option, BaseModel):
+            return option
+    return None
+
+
+def known_keys() -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every key of the model with its pydantic field, in order; secrets count as one key."""
+    for name, field in model.Settings.model_fields.items():
+        table = _table_of(field.annotation)
+        if table is None:
+            yield (name,), field
+        else:
+            for inner, inner_field in table.model_fields.items():
+                yield (name, inner), inner_field
+
+
+def _description(key: Key) -> str:
+    if key == ("app",):
+        return "a table [app] with name and source"
+    names = tuple(str(part) for part in key)
+    for known, field in known_keys():
+        if known == names:
+            return field.description or "it has no default"
+    return "it has no default"

@@ -1,0 +1,241 @@
+"""The app's environment variables and every other secret: where they come from."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cartwheel.errors import UsageError
+
+if TYPE_CHECKING:
+    from .model import Secret, Settings
+
+COMMAND_SECONDS = 30.0
+SECRET_BYTES = 1 << 20
+_AT_ONCE = 8  # password managers take about a second each
+# Linux takes at most 32 pages for one NAME=VALUE of a new program (execve(2)).
+_VARIABLE_BYTES = 128 * 1024 - 1
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable of the app. `source` never holds its value."""
+
+    name: str
+    value: str = field(repr=False)
+    source: str
+    secret: bool
+
+
+def environment(settings: Settings, project: Path) -> dict[str, Variable]:
+    """Every environment variable of the app, by name, sorted.
+
+    A name in [env] or [secrets] wins over the same one in the dotenv file. Secrets are
+    read side by side. Raises UsageError("settings") for the dotenv file and
+    UsageError("secret") for secrets; its detail names all that failed.
+    """
+    found = {variable.name: variable for variable in _dotenv(settings, project)}
+    for name, value in settings.env.items():
+        found[name] = Variable(name, value, "settings", secret=False)
+    for variable in _secrets(settings, project):
+        found[variable.name] = variable
+    _must_be_possible(found)
+    return dict(sorted(found.items()))
+
+
+def resolve_secret(secret: Secret, project: Path, name: str = "secret") -> str:
+    """The value of a secret, without one newline at its end.
+
+    `name` is the setting that errors name. A command is run by `sh -c` in the project's
+    folder, without input and terminal, for at most 30 s; what it prints to standard
+    error is discarded. Raises UsageError("secret") that says neither the value nor the
+    command's text or output.
+    """
+    if secret.file is not None:
+        raw = _from_file(project / Path(secret.file).expanduser(), name)
+    elif secret.command is not None:
+        raw = _from_command(secret.command, project, name)
+    else:
+        raw = _from_variable(secret.env or "", name)
+    return _text(raw, name)
+
+
+def source_of(secret: Secret) -> str:
+    """Where a secret comes from, for people. A command's text may itself be secret."""
+    if secret.file is not None:
+        return f"secret file {secret.file}"
+    if secret.command is not None:
+        return "secret command"
+    return f"secret env {secret.env}"
+
+
+def _secrets(settings: Settings, project: Path) -> list[Variable]:
+    def resolved(name: str) -> Variable | UsageError:
+        secret = settings.secrets[name]
+        try:
+            value = resolve_secret(secret, project, f"secrets.{name}")
+        except UsageError as error:
+            return error
+        return Variable(name, value, source_of(secret), secret=True)
+
+    if not settings.secrets:
+        return []
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        results = list(pool.map(resolved, settings.secrets))
+    errors = [result for result in results if isinstance(result, UsageError)]
+    if errors:
+        _raise_all("secret", [error.message for error in errors])
+    return [result for result in results if isinstance(result, Variable)]
+
+
+def _raise_all(slug: str, lines: list[str]) -> None:
+    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    raise UsageError(slug, lines[0] + more, detail="\n".join(lines))
+
+
+def _from_file(path: Path, name: str) -> bytes:
+    try:
+        with path.open("rb") as handle:
+            raw = handle.read(SECRET_BYTES + 1)
+    except OSError as error:
+        raise UsageError("secret", f"{name}: {path}: {error.strerror}") from None
+    if len(raw) > SECRET_BYTES:
+        raise UsageError("secret", f"{name}: {path} holds more than {SECRET_BYTES} bytes")
+    return raw
+
+
+def _from_variable(variable: str, name: str) -> bytes:
+    value = os.environb.get(os.fsencode(variable))
+    if value is None:
+        raise UsageError("secret", f"{name}: the variable {variable} is not set here")
+    return value
+
+
+def _from_command(command: str, project: Path, name: str) -> bytes:
+    """Its own session: it cannot read the terminal, and all of it can be killed when it fails.
+    What a command that succeeds leaves running (gpg-agent) lives on."""
+    with subprocess.Popen(  # noqa: S602 - the settings' author wrote this command for a shell
+        command,
+        shell=True,
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            raw = _read_until(process, time.monotonic() + COMMAND_SECONDS, name)
+            status = process.wait(COMMAND_SECONDS)
+        except subprocess.TimeoutExpired:
+            _kill_group(process.pid)
+            raise UsageError(
+                "secret", f"{name}: the command closed its output but did not end"
+            ) from None
+        except BaseException:
+            _kill_group(process.pid)
+            raise
+    if status != 0:
+        how = f"ended with {status}" if status > 0 else f"was ended by signal {-status}"
+        raise UsageError(
+            "secret",
+            f"{name}: the command {how}",
+            hint="Run it by hand in the project's folder to see why; its output is not shown here.",
+        )
+    if not raw.strip():
+        raise UsageError("secret", f"{name}: the command printed nothing")
+    return raw
+
+
+def _read_until(process: subprocess.Popen[bytes], end: float, name: str) -> bytes:
+    assert process.stdout is not None  # noqa: S101 - Popen was given a pipe
+    raw = b""
+    while len(raw) <= SECRET_BYTES:
+        ready, _, _ = select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))
+        if not ready:
+            raise UsageError(
+                "secret", f"{name}: the command did not end within {COMMAND_SECONDS:.0f} s"
+            )
+        chunk = os.read(process.stdout.fileno(), 1 << 16)
+        if not chunk:
+            return raw
+        raw += chunk
+    raise UsageError("secret", f"{name}: the command printed more than {SECRET_BYTES} bytes")
+
+
+def _kill_group(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # it has ended, with all it started
+    except PermissionError:
+        return  # what is left belongs to another user (sudo); it cannot be ended from here
+
+
+def _text(raw: bytes, name: str) -> str:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise UsageError("secret", f"{name}: the value is not UTF-8 text") from None
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _dotenv(settings: Settings, project: Path) -> Iterator[Variable]:
+    """The dotenv file as it stands: `$` means nothing in it."""
+    if settings.env_file is None:
+        return
+    from dotenv.parser import parse_stream
+
+    path = project / Path(settings.env_file).expanduser()
+    try:
+        with path.open(encoding="utf-8-sig") as handle:
+            bindings = list(parse_stream(handle))
+    except OSError as error:
+        raise UsageError("settings", f"env_file: {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError("settings", f"env_file: {path} is not UTF-8 text") from None
+    wrong: list[str] = []
+    for binding in bindings:
+        place = f"{settings.env_file}:{binding.original.line}"
+        if binding.error or (binding.key is not None and binding.value is None):
+            wrong.append(f"{place}: expected NAME=VALUE")
+        elif binding.key is not None and binding.value is not None:
+            problem = _problem_of(binding.key)
+            if problem:
+                wrong.append(f"{place}: {problem}")
+            yield Variable(binding.key, binding.value, f"dotenv file {settings.env_file}", True)
+    if wrong:
+        _raise_all("settings", wrong)
+
+
+def _problem_of(name: str) -> str:
+    from .checks import RESERVED_PREFIX, RESERVED_VARIABLES, VARIABLE
+
+    if not VARIABLE.match(name):
+        return "expected a name of letters, digits and `_`"
+    if name in RESERVED_VARIABLES or name.startswith(RESERVED_PREFIX):
+        return f"{name} is reserved"
+    return ""
+
+
+def _must_be_possible(found: dict[str, Variable]) -> None:
+    """What the host could not hand to the app is refused here, before connecting."""
+    from cartwheel.host import envfile
+
+    lines: list[str] = []
+    for variable in found.values():
+        size = len(variable.name.encode()) + len("=") + len(variable.value.encode()) + 1
+        problem = envfile.problem(variable.value)
+        if size > _VARIABLE_BYTES:
+            problem = "the value is longer than Linux allows"
+        if problem:
+            lines.append(f"{variable.name} ({variable.source}): {problem}")
+    if lines:
+        _raise_all("settings", lines)
