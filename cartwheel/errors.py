@@ -173,6 +173,31 @@ CATALOGUE: dict[str, Problem] = {
         Exit.FAILED,
         "Build one for the host's Python and architecture.",
     ),
+    # 9xx: the lab
+    "lab-platform": Problem(
+        901,
+        "Lab hosts cannot run on this machine",
+        Exit.USAGE,
+        "The lab needs Linux, root and overlayfs; elsewhere point Cartwheel at any SSH host.",
+    ),
+    "lab-tools": Problem(
+        902,
+        "The lab lacks something on this machine",
+        Exit.USAGE,
+        "Run script/lab-packages as root.",
+    ),
+    "lab-failed": Problem(
+        903,
+        "A lab host could not be made, started or stopped",
+        Exit.FAILED,
+        "`fab lab.down` puts the lab in order; then try again.",
+    ),
+    "lab-unknown": Problem(
+        904, "There is no such lab host", Exit.USAGE, "`fab lab.list` shows what there is."
+    ),
+    "lab-off": Problem(
+        905, "The lab host is off", Exit.FAILED, "`fab lab.boot -H HOST` starts it."
+    ),
 }
 
 

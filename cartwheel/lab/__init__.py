@@ -1,0 +1,7 @@
+"""Disposable real hosts on this machine, for trying Cartwheel and for its tests."""
+
+from __future__ import annotations
+
+from cartwheel.lab.lab import Lab, LabHost, inventory
+
+__all__ = ["Lab", "LabHost", "inventory"]

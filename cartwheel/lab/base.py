@@ -1,0 +1,169 @@
+"""Base trees: one Debian file system per suite, built once and never changed afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import selectors
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cartwheel.errors import LabError
+from cartwheel.events import Emit, Event
+from cartwheel.lab import record
+
+SUITES = ("bookworm", "trixie", "bullseye")
+
+_PACKAGES = (
+    "systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,sudo,"
+    "iproute2,curl,ca-certificates,procps"
+)
+_KEYRINGS = (
+    Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
+    Path("/usr/share/keyrings/debian-archive-removed-keys.gpg"),  # suites past their life
+)
+_QUIET_SECONDS = 5.0
+_LOG_LINES = 15
+
+# $1 suite, $2 tree, $3 mirror, $4 packages, $5 cache of .deb files, $6 keyring or ""
+_RECIPE = r"""
+set -eu
+keyring=${6:+--keyring=$6}
+debootstrap $keyring --variant=minbase --cache-dir="$5" --include="$4" "$1" "$2" "$3"
+# Boots in half a second and stays quiet: nothing here waits for a network or a clock.
+for unit in systemd-networkd-wait-online.service systemd-firstboot.service console-getty.service \
+    apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer; do
+  ln -sf /dev/null "$2/etc/systemd/system/$unit"
+done
+for user in deploy ops guest; do chroot "$2" useradd --create-home --shell /bin/bash "$user"; done
+printf 'deploy ALL=(ALL:ALL) NOPASSWD: ALL\nops ALL=(ALL:ALL) ALL\n' > "$2/etc/sudoers.d/lab"
+chmod 0440 "$2/etc/sudoers.d/lab"
+printf 'Acquire::http::Proxy "http://127.0.0.1:3142";\nAcquire::Languages "none";\n' \
+  > "$2/etc/apt/apt.conf.d/90lab"
+printf '[global]\nindex-url = http://127.0.0.1:3141/simple/\ndisable-pip-version-check = true\n' \
+  > "$2/etc/pip.conf"
+mkdir -p "$2/etc/uv"
+printf '[[index]]\nurl = "http://127.0.0.1:3141/simple/"\ndefault = true\n' > "$2/etc/uv/uv.toml"
+# A cut of power here never loses what the kernel holds, so dpkg need not wait for the disk.
+echo force-unsafe-io > "$2/etc/dpkg/dpkg.cfg.d/lab"
+rm -f "$2"/etc/ssh/ssh_host_* "$2"/var/cache/apt/archives/*.deb "$2/etc/resolv.conf"
+rm -rf "$2"/var/lib/apt/lists/*
+mkdir -p "$2/var/lib/apt/lists/partial"
+: > "$2/etc/machine-id"
+"""
+
+
+def packages(python: bool) -> str:
+    """What a tree holds beside Debian's minimal base; neither nginx nor python3-venv."""
+    return f"{_PACKAGES},python3" if python else _PACKAGES
+
+
+def digest(suite: str, python: bool) -> str:
+    """Names a tree after everything that decides what is in it, the mirror's day aside."""
+    return hashlib.sha256(f"{_RECIPE}\0{suite}\0{packages(python)}".encode()).hexdigest()[:12]
+
+
+def ensure(cache: Path, suite: str, *, python: bool, mirror: str, emit: Emit) -> Path:
+    """The base tree for `suite`, built now if it is not there (about a minute).
+
+    Builders on one machine wait for each other; what a killed builder left is removed.
+    Raises LabError with debootstrap's last lines.
+    """
+    if suite not in SUITES:
+        raise LabError("usage", f"there is no suite {suite!r}", hint=f"One of {', '.join(SUITES)}.")
+    folder = cache / "lab" / "base"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{suite}{'' if python else '-nopython'}-{digest(suite, python)}"
+    tree = folder / name
+    if tree.is_dir():
+        return tree
+    step = f"base {suite}{'' if python else ' without Python'}"
+
+    def waiting(seconds: float) -> None:
+        if int(seconds * 5) % 25 == 0:
+            emit(Event(step, "progress", f"another process builds it ({seconds:.0f} s)"))
+
+    with record.locked(folder / f"{name}.lock", waiting):
+        if not tree.is_dir():
+            _build(tree, suite, python, mirror, cache, lambda s, d: emit(Event(step, s, d)))
+    return tree
+
+
+def _build(
+    tree: Path,
+    suite: str,
+    python: bool,
+    mirror: str,
+    cache: Path,
+    tell: Callable[..., None],
+) -> None:
+    unfinished = tree.with_name(f"{tree.name}.unfinished")
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    debs = cache / "lab" / "debs"
+    debs.mkdir(parents=True, exist_ok=True)
+    tell("start", "once, about a minute")
+    keyring = next((str(path) for path in _KEYRINGS if path.is_file()), "")
+    if suite == "bullseye" and _KEYRINGS[1].is_file():
+        keyring = _both_keyrings(cache)
+    script = ["sh", "-c", _RECIPE, "recipe", suite, str(unfinished), mirror, packages(python)]
+    started = time.monotonic()
+    _run(_contained([*script, str(debs), keyring]), tell)
+    os.sync()  # the rename must not reach the disk before the tree does
+    unfinished.rename(tree)
+    tell("done", f"{time.monotonic() - started:.0f} s")
+
+
+def _both_keyrings(cache: Path) -> str:
+    """gpgv takes one file; keyrings of OpenPGP certificates may simply be joined."""
+    joined = cache / "lab" / "keyring.gpg"
+    joined.write_bytes(b"".join(path.read_bytes() for path in _KEYRINGS if path.is_file()))
+    return str(joined)
+
+
+def _contained(argv: list[str]) -> list[str]:
+    """Run in namespaces of its own that die with this process, also when that is killed.
+
+    debootstrap mounts /proc in the tree and starts many children; the kernel ends the
+    children and takes the mounts away with the namespaces.
+    """
+    return [
+        *("setpriv", "--pdeathsig", "KILL"),
+        *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", *argv),
+    ]
+
+
+def _run(argv: list[str], tell: Callable[..., None]) -> None:
+    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    lines: list[str] = []
+    told = time.monotonic()
+    with subprocess.Popen(
+        argv,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        assert process.stdout is not None  # noqa: S101 - asked for above
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(process.stdout, selectors.EVENT_READ)
+                rest = b""
+                while True:
+                    if selector.select(timeout=1.0):
+                        data = os.read(process.stdout.fileno(), 65536)
+                        if not data:
+                            break
+                        *whole, rest = (rest + data).split(b"\n")
+                        lines = [*lines, *(w.decode(errors="replace") for w in whole)][-_LOG_LINES:]
+                    if lines and time.monotonic() - told > _QUIET_SECONDS:
+                        tell("progress", lines[-1].removeprefix("I: "))
+                        told = time.monotonic()
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode != 0:
+        raise LabError("lab-failed", "the base system could not be built", detail="\n".join(lines))

@@ -1,0 +1,170 @@
+"""What the lab needs of this machine, and what it reads from it. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import pwd
+import re
+import shlex
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cartwheel.errors import LabError
+
+MIRROR_VARIABLE = "CARTWHEEL_LAB_MIRROR"
+"""Names a Debian mirror where apt's own sources do not (an operator's machine that is not Debian)."""
+
+_TOOLS = {
+    "debootstrap": "debootstrap",
+    "systemd-nspawn": "systemd-container",
+    "ssh-keygen": "openssh-client",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+    "mount": "mount",
+}
+_DEBIAN_SUITES = frozenset(
+    [
+        "bullseye",
+        "bookworm",
+        "trixie",
+        "forky",
+        "duke",
+        "sid",
+        "stable",
+        "oldstable",
+        "oldoldstable",
+        "testing",
+        "unstable",
+    ]
+)
+_ONE_LINE = re.compile(r"^deb\s+(?:\[[^]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<parts>.+)$")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The person the lab belongs to: with sudo that is who called it, not root."""
+
+    uid: int
+    gid: int
+    home: Path
+
+
+def owner() -> Owner:
+    """Whose lab this is: the user, or under sudo the user who typed it."""
+    uid = os.getuid()
+    if uid == 0 and os.environ.get("SUDO_UID", "").isdigit():
+        entry = pwd.getpwuid(int(os.environ["SUDO_UID"]))
+        return Owner(entry.pw_uid, entry.pw_gid, Path(entry.pw_dir))
+    return Owner(uid, os.getgid(), Path.home())
+
+
+def require() -> None:
+    """Raise LabError unless lab hosts can run here: Linux, root, overlay, the tools."""
+    if platform.system() != "Linux":
+        raise LabError(
+            "lab-platform",
+            f"the lab needs Linux; this is {platform.system() or 'unknown'}",
+            hint="Point Cartwheel at any SSH host instead.",
+        )
+    if os.geteuid() != 0:
+        raise LabError(
+            "lab-platform", "the lab needs root", hint="Run the same command again with sudo."
+        )
+    missing = sorted({package for tool, package in _TOOLS.items() if not shutil.which(tool)})
+    if missing:
+        raise LabError(
+            "lab-tools",
+            f"the lab needs {', '.join(missing)}",
+            hint="Run script/lab-packages as root; it installs them.",
+        )
+    if "overlay" not in Path("/proc/filesystems").read_text().split() and not _load_overlay():
+        raise LabError(
+            "lab-platform",
+            "this kernel has no overlay file system",
+            hint="Load it (modprobe overlay), or use a kernel that has it.",
+        )
+
+
+def _load_overlay() -> bool:
+    """The module may be there and not loaded: mounting would load it, so ask modprobe's index."""
+    modules = Path("/lib/modules") / platform.release()
+    return any(
+        "/overlay.ko" in (modules / name).read_text()
+        for name in ("modules.dep", "modules.builtin")
+        if (modules / name).is_file()
+    )
+
+
+def mirror() -> str:
+    """The Debian mirror that this machine uses, read from apt's own sources.
+
+    Raises LabError when apt names none.
+    """
+    named = os.environ.get(MIRROR_VARIABLE)
+    if named:
+        return named.rstrip("/")
+    for uri, suite, components in apt_sources(Path("/etc/apt")):
+        if suite in _DEBIAN_SUITES and "main" in components and uri.startswith("http"):
+            return uri.rstrip("/")
+    raise LabError(
+        "lab-tools",
+        "apt's sources on this machine name no Debian mirror",
+        hint=f"Set {MIRROR_VARIABLE} to the URL of one.",
+    )
+
+
+def apt_sources(root: Path) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(URI, suite, components) of every binary source under `root`, in apt's order.
+
+    Both formats of sources.list(5): one line each, and deb822.
+    """
+    parts = root / "sources.list.d"
+    files = [root / "sources.list"] if (root / "sources.list").is_file() else []
+    if parts.is_dir():
+        files += sorted(p for p in parts.iterdir() if p.suffix in (".list", ".sources"))
+    for path in files:
+        lines = path.read_text(errors="replace").splitlines()
+        yield from _deb822(lines) if path.suffix == ".sources" else _one_line(lines)
+
+
+def _one_line(lines: Iterable[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    for line in lines:
+        match = _ONE_LINE.match(line.split("#", 1)[0].strip())
+        if match:
+            yield match["uri"], match["suite"], tuple(match["parts"].split())
+
+
+def _deb822(lines: Iterable[str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    stanza: dict[str, str] = {}
+    field = ""
+    for line in [*lines, ""]:
+        if line.startswith("#"):
+            continue
+        if not line.strip():
+            yield from _expand(stanza)
+            stanza, field = {}, ""
+        elif line[0] in " \t":
+            stanza[field] = f"{stanza.get(field, '')} {line.strip()}"
+        else:
+            name, _, value = line.partition(":")
+            field = name.strip().lower()
+            stanza[field] = value.strip()
+
+
+def _expand(stanza: dict[str, str]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    if "deb" not in stanza.get("types", "").split():
+        return
+    if stanza.get("enabled", "yes").lower() in ("no", "false", "0", "off", "without", "disable"):
+        return
+    for uri in stanza.get("uris", "").split():
+        for suite in stanza.get("suites", "").split():
+            yield uri, suite, tuple(stanza.get("components", "").split())
+
+
+def quoted(argv: Iterable[str]) -> str:
+    """A command as a person would type it, for messages."""
+    return shlex.join(list(argv))

@@ -1,0 +1,208 @@
+"""One host as a machine: its file system, its control groups, its power. No record keeping."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from cartwheel.errors import LabError
+from cartwheel.lab import procs
+
+READY_SECONDS = 60.0
+_POLL_SECONDS = 0.02
+_CGROUPS = Path("/sys/fs/cgroup")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# $1.. control groups up to --, then the command: a host gets control groups of its own,
+# because all hosts' systemds would otherwise share the one of whoever typed the command.
+_LAUNCH = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift; exec "$@"'
+
+
+def mounts_under(path: Path) -> list[Path]:
+    """Mount points at or below `path`, deepest first (proc(5), mountinfo, octal escapes)."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        point = Path(line.split()[4].encode().decode("unicode_escape"))
+        if point == path or path in point.parents:
+            found.append(point)
+    return found[::-1]
+
+
+def mount(base: Path, home: Path) -> Path:
+    """Mount the host's root over its base tree; a no-op when it is mounted. Raises LabError."""
+    root = home / "root"
+    for name in ("upper", "work", "root"):
+        (home / name).mkdir(parents=True, exist_ok=True)
+    if root not in mounts_under(root):
+        options = f"lowerdir={_escaped(base)},upperdir={_escaped(home / 'upper')}"
+        command = ["mount", "-t", "overlay", "cartwheel-lab", str(root)]
+        done = subprocess.run(
+            [*command, "-o", f"{options},workdir={_escaped(home / 'work')}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise LabError(
+                "lab-failed",
+                f"cannot mount {root}: {done.stderr.strip()}",
+                hint="An overlay cannot lie on another overlay: keep the state on a plain disk.",
+            )
+    return root
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+
+
+def unmount(home: Path) -> None:
+    """Take every mount under `home` away. Raises LabError when one is busy."""
+    for point in mounts_under(home):
+        done = subprocess.run(["umount", str(point)], capture_output=True, text=True, check=False)
+        if done.returncode and point in mounts_under(point):
+            raise LabError("lab-failed", f"cannot unmount {point}: {done.stderr.strip()}")
+
+
+def remove(home: Path) -> None:
+    """Delete a host's folder; refuses while anything is mounted below it."""
+    unmount(home)
+    if home.exists():
+        shutil.rmtree(home)
+
+
+def dress(root: Path, name: str, authorized_key: str, ops_password: str) -> None:
+    """Give the mounted root what makes it this host: name, identity, keys, passwords."""
+    etc = root / "etc"
+    (etc / "hostname").write_text(f"{name}\n")
+    (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost\n")
+    (etc / "machine-id").write_text(os.urandom(16).hex() + "\n")
+    done = subprocess.run(
+        ["ssh-keygen", "-A", "-f", str(root)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise LabError("lab-failed", f"ssh-keygen: {done.stderr.strip()}", host=name)
+    for user in ("root", "deploy", "ops", "guest"):
+        home = root / ("root" if user == "root" else f"home/{user}")
+        owner = home.stat()
+        folder = home / ".ssh"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        keys = folder / "authorized_keys"
+        keys.write_text(authorized_key + "\n")
+        keys.chmod(0o600)
+        for path in (folder, keys):
+            os.chown(path, owner.st_uid, owner.st_gid)
+    subprocess.run(
+        ["chroot", str(root), "chpasswd"], input=f"ops:{ops_password}\n", text=True, check=True
+    )
+
+
+def sources(root: Path, suite: str, mirror: str) -> None:
+    """Point the host's apt at this machine's mirror, by plain http: the proxy does the rest."""
+    plain = "http" + mirror.removeprefix("https").removeprefix("http")
+    (root / "etc/apt/sources.list").write_text(f"deb {plain} {suite} main\n")
+
+
+def _host_cgroups(slot: str) -> Iterator[Path]:
+    """This host's control groups: the unified hierarchy, and systemd's named one on old layouts."""
+    tops = [_CGROUPS] if (_CGROUPS / "cgroup.procs").exists() else []
+    tops += [p for p in (_CGROUPS / "unified", _CGROUPS / "systemd") if p.is_dir()]
+    for top in tops:
+        yield top / "cartwheel-lab" / slot
+
+
+def start(home: Path, *, machine: str, slot: str, mark: str, hostname: str) -> procs.Process:
+    """Boot the mounted root, detached; returns nspawn's process."""
+    groups = list(_host_cgroups(slot))
+    for group in groups:
+        group.mkdir(parents=True, exist_ok=True)
+    log = home / "console.log"
+    log.write_bytes(b"")
+    nspawn = shutil.which("systemd-nspawn") or "systemd-nspawn"
+    command = [
+        *("/bin/sh", "-c", _LAUNCH, "launch", *map(str, groups), "--"),
+        *(nspawn, "-q", "-D", str(home / "root"), "--boot", "--private-network"),
+        *("-M", machine, "--hostname", hostname, "--register=no", "--keep-unit"),
+        *("--console=pipe", "--resolv-conf=off", "--timezone=off", "--link-journal=no"),
+        f"--setenv={procs.MARK}={mark}",
+    ]
+    environment = {"PATH": _PATH, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "LC_ALL": "C.UTF-8"}
+    return procs.spawn(command, mark=mark, environment=environment, log=log)
+
+
+def wait_ready(nspawn: procs.Process, home: Path, name: str) -> procs.Process:
+    """Wait until the host's systemd says it is up; returns its PID 1. Raises LabError."""
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until:
+        if not nspawn.alive:
+            break
+        init = _init_of(nspawn)
+        if init and _is_up(init):
+            return init
+        time.sleep(_POLL_SECONDS)
+    console = (home / "console.log").read_text(errors="replace")
+    why = "did not come up in time" if nspawn.alive else "stopped while booting"
+    raise LabError("lab-failed", f"the host {why}", host=name, detail=console[-2000:])
+
+
+def _init_of(nspawn: procs.Process) -> procs.Process | None:
+    """nspawn's child, once it has become systemd: before that it is nspawn's own stub."""
+    for pid in procs.children(nspawn.pid):
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text().strip() == "systemd":
+                return procs.identify(pid)
+    return None
+
+
+def _is_up(init: procs.Process) -> bool:
+    try:
+        done = enter(init, ["systemctl", "is-system-running"], timeout=5)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.stdout.strip() in (b"running", b"degraded")
+
+
+def _nsenter(init: procs.Process, argv: Sequence[str]) -> list[str]:
+    clean = ["env", "-i", f"PATH={_PATH}", "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"]
+    return ["nsenter", "--all", "--target", str(init.pid), *clean, *argv]
+
+
+def enter(
+    init: procs.Process,
+    argv: Sequence[str],
+    *,
+    input: bytes | None = None,
+    timeout: float = 60.0,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command as root inside the host, without ssh. Raises subprocess.TimeoutExpired."""
+    return subprocess.run(
+        _nsenter(init, argv),
+        input=input,
+        stdin=subprocess.DEVNULL if input is None else None,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def clear_cgroups(slot: str) -> None:
+    """Remove a dead host's control groups, innermost first."""
+    for group in _host_cgroups(slot):
+        if group.is_dir():
+            for path, _, _ in os.walk(group, topdown=False):
+                Path(path).rmdir()
+            with suppress(OSError):  # other hosts of this lab, other labs
+                group.parent.rmdir()
+                group.parent.parent.rmdir()
+
+
+def clear_nspawn(machine: str) -> None:
+    """Remove the empty folders that a killed nspawn leaves in /run."""
+    for kind in ("propagate", "unix-export"):
+        folder = Path("/run/systemd/nspawn") / kind / machine
+        if folder.is_dir() and not mounts_under(folder):
+            shutil.rmtree(folder)

@@ -1,0 +1,107 @@
+"""Real hosts for tests: one lab per test session, apart from the developer's own.
+
+A session that was killed leaves its lab behind; the next session takes it away.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cartwheel import places
+from cartwheel.errors import LabError
+from cartwheel.lab import Lab, LabHost
+from cartwheel.lab.lab import STATE_VARIABLE
+
+GetHosts = Callable[..., list[LabHost]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test in this folder is a lab test."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.lab)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """A lab of this session's own. `fab` in a subprocess finds its hosts by name too.
+
+    Where hosts cannot run the tests fail and say why: they are never skipped in silence.
+    """
+    top = places.state_dir() / "lab-tests"
+    top.mkdir(parents=True, exist_ok=True)
+    _sweep(top)
+    folder = top / str(os.getpid())
+    folder.mkdir(exist_ok=True)
+    session = os.open(folder / "session", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(session, fcntl.LOCK_EX)
+    lab = Lab(folder / "lab", emit=print)
+    before = os.environ.get(STATE_VARIABLE)
+    os.environ[STATE_VARIABLE] = str(lab.state)
+    try:
+        yield lab
+    finally:
+        if before is None:
+            del os.environ[STATE_VARIABLE]
+        else:
+            os.environ[STATE_VARIABLE] = before
+        lab.down()
+        shutil.rmtree(folder)
+        os.close(session)
+
+
+def _sweep(top: Path) -> None:
+    """Take away the labs of sessions that no longer hold their lock."""
+    for folder in top.iterdir():
+        session = os.open(folder / "session", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(session, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            Lab(folder / "lab").down()
+            shutil.rmtree(folder)
+        finally:
+            os.close(session)
+
+
+@pytest.fixture(scope="session")
+def hosts(lab: Lab) -> GetHosts:
+    """`hosts(count=1, suite="bookworm", python=True)`: hosts of a kind, made once and shared.
+
+    They are as earlier tests left them; `host.reset()` gives one a fresh disk.
+    """
+
+    def get(count: int = 1, suite: str = "bookworm", python: bool = True) -> list[LabHost]:
+        try:
+            return lab.up(count, suite, python=python)
+        except LabError as error:
+            pytest.fail(f"{error}\n{error.hint}\n{error.detail}", pytrace=False)
+
+    return get
+
+
+def _fresh(hosts: GetHosts) -> Iterator[LabHost]:
+    host = hosts()[0]
+    host.reset()
+    yield host
+    host.restore()
+    host.network(delay_ms=0, bytes_per_second=0, services=True)
+
+
+@pytest.fixture
+def host(hosts: GetHosts) -> Iterator[LabHost]:
+    """A bookworm host with a fresh disk for this test alone."""
+    yield from _fresh(hosts)
+
+
+@pytest.fixture(scope="module")
+def module_host(hosts: GetHosts) -> Iterator[LabHost]:
+    """A bookworm host with a fresh disk at the module's start. Not together with `host`."""
+    yield from _fresh(hosts)
