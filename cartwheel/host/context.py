@@ -34,7 +34,7 @@ class Context:
     """One request as its operation sees it.
 
     `send` writes an event to the operator and never fails. `blob` is the request's
-    payload, spooled to a private file. `memory` lives as long as the session, so an
+    payload, spooled to a private file, and `blob_sha256` its digest. `memory` lives as long as the session, so an
     operation can hold a lock or a pending switch for a later one. `at_end` functions
     run, last first, when the session ends in any way that Python survives.
     """
@@ -48,6 +48,7 @@ class Context:
         memory: Dict[str, Any],
         at_end: List[Callable[[], None]],
         blob: Optional[BinaryIO] = None,
+        blob_sha256: str = "",
     ) -> None:
         self._send = send
         self.lost = lost
@@ -55,6 +56,7 @@ class Context:
         self.memory = memory
         self.at_end = at_end
         self.blob = blob
+        self.blob_sha256 = blob_sha256
 
     def emit(self, step: str, state: str, detail: str = "", **fields: Any) -> None:
         """Tell the operator; see `cartwheel.events.Event` for the meaning of `state`."""

@@ -1,0 +1,117 @@
+"""Every operation that the operator's side can ask for, by name."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+from . import facts, jobs, locks, prepare, recover, report, setup, switch, uninstall
+from .context import Context, OpError
+from .layout import Layout
+
+Args = Dict[str, Any]
+Operation = Callable[[Context, Args], Args]
+
+
+def lock(ctx: Context, args: Args) -> Args:
+    """Take the application's lock for the rest of the session, then settle what a crashed
+    session left. Raises OpError("locked")."""
+    at = Layout(args["app"], Path(args["base"]))
+    if "lock" in ctx.memory:
+        return {"settled": []}
+    holder = {
+        "owner": args["who"],
+        "message": args["message"],
+        "since": time.strftime("%F %T"),
+    }
+    held = locks.acquire(at.lock, holder, wait_seconds=args["wait_seconds"], ctx=ctx)
+    ctx.memory["lock"] = held
+    ctx.at_end.append(held.release)
+    done = (
+        recover.settle(at, lambda text: ctx.emit("repair", "note", text))
+        if at.root.exists()
+        else []
+    )
+    return {"settled": done}
+
+
+def _changing(operation: Operation) -> Operation:
+    """Refuse to change an application whose lock this session does not hold."""
+
+    @functools.wraps(operation)
+    def guarded(ctx: Context, args: Args) -> Args:
+        if "lock" not in ctx.memory:
+            raise OpError("host-side", "the operator's side forgot to take the lock")
+        return operation(ctx, args)
+
+    return guarded
+
+
+def _clear_about_disk(operation: Operation) -> Operation:
+    """A full disk is the user's to mend: say so in one line, with the file."""
+
+    @functools.wraps(operation)
+    def guarded(ctx: Context, args: Args) -> Args:
+        try:
+            return operation(ctx, args)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OpError("disk-full", _full(args, error)) from error
+            if error.errno == errno.EROFS:
+                raise OpError("disk-full", "{} is read-only".format(error.filename)) from error
+            raise
+
+    return guarded
+
+
+def _full(args: Args, error: OSError) -> str:
+    room = facts.disk(Path(args.get("base", "/srv")))
+    what = "inodes" if room["free_inodes"] == 0 else "space"
+    return "no {} left for {}".format(what, error.filename or args.get("base", "/srv"))
+
+
+_READING: Dict[str, Operation] = {
+    "probe": facts.probe,
+    "status": report.status,
+    "releases": report.list_releases,
+    "history": report.history,
+    "logs": report.logs,
+    "examine": report.examine,
+    "variables": jobs.variables,
+    "nginx-test": jobs.nginx_test,
+    "run": jobs.run,
+}
+
+_CHANGING: Dict[str, Operation] = {
+    "setup": setup.setup,
+    "refresh": setup.refresh,
+    "tool": prepare.tool,
+    "upload": prepare.upload,
+    "venv": prepare.venv,
+    "install": prepare.install,
+    "configure": prepare.configure,
+    "verify": prepare.verify,
+    "complete": prepare.complete,
+    "abandon": jobs.abandon,
+    "switch": switch.switch,
+    "confirm": switch.confirm,
+    "finish": switch.finish,
+    "go-back": switch.go_back,
+    "unchanged": jobs.unchanged,
+    "stop": jobs.stop,
+    "start": jobs.start,
+    "prune": jobs.prune,
+    "packages": jobs.install_packages,
+    "nginx-reload": jobs.nginx_reload,
+    "repair": jobs.repair,
+    "uninstall": uninstall.uninstall,
+}
+
+OPS: Dict[str, Operation] = {
+    "lock": _clear_about_disk(lock),
+    **{name: _clear_about_disk(operation) for name, operation in _READING.items()},
+    **{name: _clear_about_disk(_changing(operation)) for name, operation in _CHANGING.items()},
+}

@@ -1,0 +1,143 @@
+"""Log in with what there is, in a fixed order, and say what was tried.
+
+Written anew because paramiko tries every key as every kind, counts each attempt
+against the server's limit, and does not say which methods failed why.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import paramiko
+
+from cartwheel.errors import ConnectError
+from cartwheel.ssh.target import Target
+
+# What ssh(1) tries when nothing is named, strongest first.
+DEFAULT_IDENTITIES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
+
+Attempt = tuple[str, Callable[[paramiko.Transport], object]]
+
+
+class Login:
+    """paramiko's auth_strategy: named keys, the agent's keys, default keys, the password."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._tried: list[str] = []
+        self._agent: paramiko.Agent | None = None
+
+    def authenticate(self, transport: paramiko.Transport) -> None:
+        """Raises ConnectError `ssh-auth` when nothing is accepted."""
+        try:
+            for name, attempt in self._attempts():
+                try:
+                    attempt(transport)
+                except paramiko.BadAuthenticationType as error:
+                    accepted = ", ".join(error.allowed_types)
+                    self._tried.append(f"{name} (the host accepts only {accepted})")
+                except paramiko.AuthenticationException:
+                    self._tried.append(f"{name} (refused)")
+                else:
+                    if transport.is_authenticated():
+                        return
+                    self._tried.append(f"{name} (accepted, but more is wanted)")
+                if not transport.is_active():
+                    self._tried.append("then the host hung up")
+                    break
+        finally:
+            if self._agent is not None:
+                self._agent.close()
+        tried = "; ".join(self._tried) or "nothing: there is no key, no agent and no password"
+        raise ConnectError(
+            "ssh-auth",
+            f"the host does not let '{self._target.user}' in; tried {tried}",
+            host=self._target.name,
+        )
+
+    def _attempts(self) -> Iterator[Attempt]:
+        target, user = self._target, self._target.user
+        seen: set[bytes] = set()
+        agent_keys = {key.asbytes(): key for key in self._agent_keys()}
+        named = target.identities or tuple(Path(name).expanduser() for name in DEFAULT_IDENTITIES)
+        default = not target.identities
+        for path in named if not default else ():
+            yield from self._from_file(path, agent_keys, seen, silent=False)
+        if not target.identities_only:
+            for blob, agent_key in agent_keys.items():
+                if blob not in seen:
+                    seen.add(blob)
+                    yield f"agent key {_short(agent_key)}", _by_key(user, agent_key)
+        for path in named if default else ():
+            yield from self._from_file(path, agent_keys, seen, silent=True)
+        if target.password is not None:
+            password = target.password
+            yield "password", lambda t: t.auth_password(user, password, fallback=True)
+
+    def _from_file(
+        self, path: Path, agent_keys: dict[bytes, paramiko.AgentKey], seen: set[bytes], silent: bool
+    ) -> Iterator[Attempt]:
+        if not path.exists():
+            if not silent:
+                self._tried.append(f"key {path} (does not exist)")
+            return
+        public = _public_blob(path)
+        if public in seen:
+            return
+        try:
+            key = _load(path, self._target.passphrase)
+        except paramiko.PasswordRequiredException:
+            if public in agent_keys:
+                seen.add(public)
+                yield f"agent key {path}", _by_key(self._target.user, agent_keys[public])
+            else:
+                self._tried.append(
+                    f"key {path} (encrypted: use an agent or --prompt-for-passphrase)"
+                )
+            return
+        except Exception as error:  # paramiko and cryptography have many ways to say no
+            wrong = "the passphrase does not fit" if self._target.passphrase else str(error)
+            self._tried.append(f"key {path} (cannot be read: {wrong})")
+            return
+        if key.asbytes() in seen:
+            return
+        seen.add(key.asbytes())
+        yield f"key {path}", _by_key(self._target.user, key)
+
+    def _agent_keys(self) -> tuple[paramiko.AgentKey, ...]:
+        try:
+            self._agent = paramiko.Agent()
+            return self._agent.get_keys()
+        except (paramiko.SSHException, OSError) as error:
+            self._tried.append(f"agent ({error})")
+            return ()
+
+
+def _load(path: Path, passphrase: str | None) -> paramiko.PKey:
+    """Raises PasswordRequiredException for an encrypted key without a passphrase."""
+    try:
+        # cryptography refuses a passphrase for a key that needs none: first without.
+        return paramiko.PKey.from_path(path)
+    except TypeError as error:
+        if passphrase is None:
+            raise paramiko.PasswordRequiredException(str(path)) from error
+        return paramiko.PKey.from_path(path, passphrase.encode())  # type: ignore[arg-type]
+
+
+def _by_key(user: str, key: paramiko.PKey) -> Callable[[paramiko.Transport], object]:
+    return lambda transport: transport.auth_publickey(user, key)
+
+
+def _public_blob(path: Path) -> bytes:
+    """The public half beside a private key, or nothing."""
+    try:
+        return base64.b64decode(Path(f"{path}.pub").read_text("utf-8").split()[1])
+    except (OSError, IndexError, binascii.Error, UnicodeDecodeError):
+        return b""
+
+
+def _short(key: paramiko.AgentKey) -> str:
+    return str(key.comment or key.get_name())

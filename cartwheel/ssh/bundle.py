@@ -1,0 +1,66 @@
+"""The host side as bytes: sources of `cartwheel/host`, and the command that starts them."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cartwheel import places
+
+OLDEST_PYTHON = (3, 9)
+HELLO = b"CARTWHEEL-HELLO"
+
+# One line for `python3 -I -c '...'`. It passes through the login shell (sh, bash, zsh,
+# fish), sudo and systemd-run, so it holds none of ' \ $ % ! and no newline. The
+# greeting is spelled in two halves, so that an echoed command is not taken for it.
+# File descriptor 1 is moved away first: the channel belongs to frames alone.
+_LOADER = (
+    "import os,sys;"
+    "i=os.dup(0);o=os.dup(1);n=os.open(os.devnull,os.O_RDONLY);os.dup2(n,0);os.dup2(2,1);"
+    "v=sys.version_info;"
+    'h=chr(10)+"CARTWHEEL-"+"HELLO {}.{}.{}".format(*v[:3])+chr(10);'
+    "os.write(o,h.encode());"
+    "v>=OLDEST or sys.exit(0);"
+    "import json,zlib;"
+    'f=os.fdopen(i,"rb");'
+    "b=json.loads(zlib.decompress(f.read(SIZE)).decode());"
+    'g={"__name__":b["name"]};'
+    'exec(compile(b["loader"],"<cartwheel>","exec"),g);'
+    'sys.exit(g["run"](b,f,o))'
+)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What is sent (`payload`), its digest, and the code for `python3 -I -c`."""
+
+    payload: bytes
+    digest: str
+    loader: str
+
+
+@functools.cache
+def host_bundle() -> Bundle:
+    """This Cartwheel's host side; the same sources give the same bytes."""
+    return make_bundle({})
+
+
+def make_bundle(extra: Mapping[str, str]) -> Bundle:
+    """The host side with further modules (name in `cartwheel.host` -> source), for tests."""
+    modules = {path.stem: path.read_text("utf-8") for path in places.host_source().glob("*.py")}
+    modules.update(extra)
+    text = json.dumps(modules, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    whole = {
+        "name": "cartwheel.host.loader",
+        "loader": modules["loader"],
+        "modules": modules,
+        "digest": digest,
+    }
+    payload = zlib.compress(json.dumps(whole, sort_keys=True).encode(), 9)
+    loader = _LOADER.replace("OLDEST", str(OLDEST_PYTHON)).replace("SIZE", str(len(payload)))
+    return Bundle(payload, digest, loader)

@@ -1,0 +1,194 @@
+"""fabric's Connection with host keys checked, quick sockets and clear failures."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import fabric
+import paramiko
+
+from cartwheel.errors import ConnectError
+from cartwheel.ssh import known_hosts
+from cartwheel.ssh.auth import Login
+from cartwheel.ssh.target import Target
+
+# Unacknowledged bytes for this long end the connection (tcp(7)): with a beat every
+# two seconds a dead peer is noticed within twelve.
+TCP_USER_TIMEOUT_MS = 8000
+AUTH_TIMEOUT_SECONDS = 30.0
+CHANNEL_TIMEOUT_SECONDS = 20.0
+_KEEPALIVE = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}  # seconds, seconds, times
+
+# paramiko logs what it also raises; without a handler that goes to standard error.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+class StrictConnection(fabric.Connection):
+    """One host, one thread. `open` checks the host's key before it logs in.
+
+    Every failure is a ConnectError of the catalogue. Each has a configuration of
+    its own, because fabric writes identities of one host into a shared one.
+    """
+
+    # fabric and invoke take names of the class for real attributes, others for settings.
+    client: Any = None
+    transport: Any = None
+    target: Target = None  # type: ignore[assignment]
+    _gateways: Gateways = None  # type: ignore[assignment]
+
+    def __init__(self, target: Target, gateways: Gateways) -> None:
+        config = fabric.Config(ssh_config=paramiko.SSHConfig(), lazy=True)
+        config.merge()
+        super().__init__(
+            target.host, user=target.user, port=target.port, config=config.clone(), gateway=False
+        )
+        self.target = target
+        self._gateways = gateways
+
+    def derive_shorthand(self, host_string: str) -> dict[str, Any]:
+        # The target is resolved already; an IPv6 address must not be taken apart again.
+        return {"user": None, "host": host_string, "port": None}
+
+    def open(self) -> None:
+        if self.is_connected:
+            return
+        target = self.target
+        with failures(target):
+            sock = self._socket()
+            login: Any = Login(target)
+            try:
+                self.client.set_missing_host_key_policy(_Check(target))
+                self.client.connect(
+                    hostname=target.host,
+                    port=target.port,
+                    sock=sock,
+                    timeout=target.connect_timeout_seconds,
+                    banner_timeout=target.connect_timeout_seconds,
+                    auth_timeout=AUTH_TIMEOUT_SECONDS,
+                    channel_timeout=CHANNEL_TIMEOUT_SECONDS,
+                    transport_factory=_transport_for(target),
+                    auth_strategy=login,
+                )
+            except BaseException:
+                self.client.close()
+                sock.close()
+                raise
+            self.transport = self.client.get_transport()
+
+    def _socket(self) -> Any:
+        target = self.target
+        if target.gateway is not None:
+            return self._gateways.channel(target.gateway, target)
+        if target.proxy_command is not None:
+            return paramiko.ProxyCommand(_expanded(target))
+        return quick_socket(target)
+
+
+class Gateways:
+    """Gateways that several hosts share, each opened once. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._each: dict[Target, tuple[threading.Lock, StrictConnection]] = {}
+
+    def channel(self, gateway: Target, target: Target) -> paramiko.Channel:
+        """A channel from `gateway` to `target`, like `ssh -W`."""
+        with self._lock:
+            lock, connection = self._each.setdefault(
+                gateway, (threading.Lock(), StrictConnection(gateway, self))
+            )
+        with lock:
+            connection.open()
+        try:
+            return connection.transport.open_channel(
+                "direct-tcpip",
+                dest_addr=(target.host, target.port),
+                src_addr=("", 0),
+                timeout=target.connect_timeout_seconds,
+            )
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise ConnectError(
+                "ssh-unreachable",
+                f"the gateway {gateway.name} cannot reach {target.host} port {target.port}: {error}",
+                host=target.name,
+            ) from error
+
+    def close(self) -> None:
+        with self._lock:
+            for _lock, connection in self._each.values():
+                connection.close()
+            self._each.clear()
+
+
+def quick_socket(target: Target) -> socket.socket:
+    """A TCP connection without Nagle's delay, that notices a dead peer."""
+    sock = socket.create_connection((target.host, target.port), target.connect_timeout_seconds)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in {**_KEEPALIVE, "TCP_USER_TIMEOUT": TCP_USER_TIMEOUT_MS}.items():
+        if hasattr(socket, name):  # not every system of an operator has them all
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return sock
+
+
+@contextlib.contextmanager
+def failures(target: Target) -> Iterator[None]:
+    """Turn what paramiko and sockets raise while connecting into ConnectError."""
+
+    def unreachable(reason: str) -> ConnectError:
+        at = f"{target.host} port {target.port}"
+        return ConnectError("ssh-unreachable", f"{at}: {reason}", host=target.name)
+
+    try:
+        yield
+    except ConnectError:
+        raise
+    except socket.gaierror as error:
+        raise unreachable("the name is not known") from error
+    except TimeoutError as error:
+        raise unreachable(f"no answer within {target.connect_timeout_seconds:g} s") from error
+    except paramiko.ProxyCommandFailure as error:
+        raise unreachable(f"the ProxyCommand failed: {error}") from error
+    except (paramiko.SSHException, EOFError) as error:
+        reason = " ".join(str(error).split()) or "the host hung up during the SSH handshake"
+        raise unreachable(f"SSH does not come about: {reason}") from error
+    except OSError as error:
+        raise unreachable((error.strerror or str(error)).lower()) from error
+
+
+class _Check(paramiko.MissingHostKeyPolicy):
+    """Every key is 'missing' to paramiko, so that one place decides: known_hosts.check."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def missing_host_key(self, client: Any, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002
+        known_hosts.check(self._target, known_hosts.HostKey(key.get_name(), key.asbytes()))
+
+
+def _transport_for(target: Target) -> Any:
+    """A factory whose transports ask for the kinds of key first that are known."""
+    kinds = {entry.kind for entry in known_hosts.known_entries(target) if not entry.marker}
+    if "ssh-rsa" in kinds:
+        kinds |= {"rsa-sha2-512", "rsa-sha2-256"}
+
+    def make(sock: Any, **named: Any) -> paramiko.Transport:
+        transport = paramiko.Transport(sock, **named)
+        security = transport.get_security_options()
+        security.key_types = sorted(security.key_types, key=lambda kind: kind not in kinds)
+        return transport
+
+    return make
+
+
+def _expanded(target: Target) -> str:
+    """ProxyCommand's %h, %p and %r (ssh_config(5)), as far as paramiko has not done it."""
+    text = target.proxy_command or ""
+    for token, value in {"%h": target.host, "%p": str(target.port), "%r": target.user}.items():
+        text = text.replace(token, value)
+    return text

@@ -1,0 +1,205 @@
+"""known_hosts files (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT): read, check, record.
+
+Written anew because paramiko's own reader stops at `@cert-authority` and
+`@revoked`, knows no patterns, and keeps one key of a kind for a host.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import fcntl
+import fnmatch
+import hashlib
+import hmac
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cartwheel.errors import ConnectError
+from cartwheel.ssh.target import Target
+
+USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+SYSTEM_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+_FIELDS = 3  # names, kind, key
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a file. `marker` is empty, `cert-authority` or `revoked`."""
+
+    marker: str
+    names: str
+    kind: str
+    blob: bytes
+    place: str
+
+    def is_for(self, host: str) -> bool:
+        """Whether the line's names match, by pattern (`*`, `?`, `!`) or hash (`|1|`)."""
+        if self.names.startswith("|1|"):
+            return _hashed(self.names, host)
+        found = False
+        for name in self.names.lower().split(","):
+            if name.startswith("!") and _matches(name[1:], host.lower()):
+                return False
+            found = found or _matches(name, host.lower())
+        return found
+
+
+@dataclass(frozen=True)
+class HostKey:
+    """A key that a host shows: its kind (`ssh-ed25519`) and its bytes on the wire."""
+
+    kind: str
+    blob: bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """As `ssh-keygen -l` prints it."""
+        return fingerprint(self.blob)
+
+
+def fingerprint(blob: bytes) -> str:
+    """SHA256:... in unpadded base64, as OpenSSH shows keys."""
+    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+
+
+def files_of(target: Target) -> tuple[Path, ...]:
+    """Where keys of this host may be known: its own files, the user's, the system's."""
+    usual = (Path(name).expanduser() for name in (*USER_FILES, *SYSTEM_FILES))
+    return tuple(dict.fromkeys((*target.known_hosts, *usual)))
+
+
+def recorded_in(target: Target) -> Path:
+    """The file that a newly trusted key goes to."""
+    return target.known_hosts[0] if target.known_hosts else Path(USER_FILES[0]).expanduser()
+
+
+def known_entries(target: Target) -> list[Entry]:
+    """The lines for this host in all its files. A line that makes no sense is no line."""
+    return [entry for entry in _read(files_of(target)) if entry.is_for(target.known_as)]
+
+
+def check(target: Target, key: HostKey) -> None:
+    """Raises ConnectError `host-key-changed` or `host-key-unknown` unless `key` is known.
+
+    With `accept-new` a host that no file knows yet is recorded instead.
+    """
+    if _known(target, key):
+        return
+    if target.host_keys == "accept-new":
+        record(target, key)
+        return
+    raise ConnectError(
+        "host-key-unknown",
+        f"the host's key is not known: {key.kind} {key.fingerprint}",
+        host=target.name,
+    )
+
+
+def record(target: Target, key: HostKey) -> None:
+    """Remember a host's key: under a lock, and in one step, so that no reader sees half a file.
+
+    Raises ConnectError `host-key-changed` if another key is known by now.
+    """
+    path = recorded_in(target)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = path.resolve()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if _known(target, key):
+            return
+        before = path.read_bytes() if path.exists() else b""
+        gap = b"" if before.endswith(b"\n") or not before else b"\n"
+        text = base64.b64encode(key.blob).decode()
+        line = f"{target.known_as} {key.kind} {text}\n".encode()
+        _replace(path, before + gap + line)
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _known(target: Target, key: HostKey) -> bool:
+    """Whether this very key is known. Raises `host-key-changed` if only others are."""
+    entries = known_entries(target)
+    for entry in entries:
+        if entry.marker == "revoked" and entry.blob == key.blob:
+            raise ConnectError(
+                "host-key-changed",
+                f"the host's key is revoked ({entry.place}): {key.kind} {key.fingerprint}",
+                host=target.name,
+            )
+    plain = [entry for entry in entries if not entry.marker]
+    if any(entry.blob == key.blob for entry in plain):
+        return True
+    if plain:
+        first = plain[0]
+        raise ConnectError(
+            "host-key-changed",
+            f"the host's key is {key.kind} {key.fingerprint}, but {first.place} has"
+            f" {first.kind} {fingerprint(first.blob)}",
+            host=target.name,
+        )
+    return False
+
+
+def _read(files: Iterable[Path]) -> Iterator[Entry]:
+    for file in files:
+        try:
+            lines = file.read_text("utf-8", "replace").splitlines()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise ConnectError(
+                "host-key-unknown", f"{file} cannot be read: {error.strerror}", hint="Mend it."
+            ) from error
+        for number, line in enumerate(lines, 1):
+            entry = _parse(line, f"{file}:{number}")
+            if entry is not None:
+                yield entry
+
+
+def _parse(line: str, place: str) -> Entry | None:
+    fields = line.split()
+    marker = ""
+    if fields and fields[0].startswith("@"):
+        marker = fields.pop(0)[1:]
+    if len(fields) < _FIELDS or fields[0].startswith("#"):
+        return None
+    try:
+        blob = base64.b64decode(fields[2], validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return Entry(marker, fields[0], fields[1], blob, place)
+
+
+def _matches(pattern: str, host: str) -> bool:
+    # fnmatch knows [...] too, which stands for itself in [host]:port.
+    return fnmatch.fnmatchcase(host, pattern.replace("[", "[[]"))
+
+
+def _hashed(names: str, host: str) -> bool:
+    try:
+        salt, digest = (base64.b64decode(part) for part in names[3:].split("|"))
+    except (ValueError, binascii.Error):
+        return False
+    # SHA-1 is the format's own choice.
+    return hmac.compare_digest(hmac.new(salt, host.encode(), "sha1").digest(), digest)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+    fd, name = tempfile.mkstemp(prefix=".known_hosts-", dir=path.parent)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            os.fchmod(fd, mode)
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

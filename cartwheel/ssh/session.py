@@ -1,0 +1,541 @@
+"""One session with one host: typed requests over one channel.
+
+Threads: one receives and one sends, so that the caller can always be interrupted,
+a signal of life goes out during an upload, and a silent host is noticed.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import secrets
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import paramiko
+
+from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError, HostError
+from cartwheel.host import wire
+from cartwheel.ssh import startup
+from cartwheel.ssh.bundle import OLDEST_PYTHON, Bundle, host_bundle
+from cartwheel.ssh.connection import (
+    CHANNEL_TIMEOUT_SECONDS,
+    Gateways,
+    StrictConnection,
+    failures,
+)
+from cartwheel.ssh.startup import UnitSpec
+from cartwheel.ssh.target import Target
+
+# The host says that it lives every wire.BEAT_SECONDS.
+SILENCE_SECONDS = 10.0
+START_SECONDS = 30.0
+# The host ends an operation at its deadline; this much later we do.
+DEADLINE_GRACE_SECONDS = 15.0
+END_SECONDS = 30.0
+_POLL_SECONDS = 0.5
+_WAIT_SLICE_SECONDS = 0.1  # Ctrl-C is noticed between slices
+_READ_BYTES = 1 << 18
+_STDERR_TAIL_BYTES = 64 << 10
+
+OnEvent = Callable[[dict[str, Any]], None]
+Blob = Path | bytes
+
+
+class SkippedError(HostError):
+    """Not tried, because an earlier request of its group failed: see that one."""
+
+
+class Pending:
+    """A request on its way. `result` waits for its answer."""
+
+    def __init__(
+        self,
+        session: Session,
+        request_id: int,
+        op: str,
+        deadline_seconds: float,
+        on_event: OnEvent | None,
+        flight: int,
+    ) -> None:
+        self.op = op
+        self._session = session
+        self._id = request_id
+        self._deadline_seconds = deadline_seconds
+        self._on_event = on_event
+        self._flight = flight
+        self._answer: dict[str, Any] | None = None
+        self._broken_listener: Exception | None = None
+        self._started_at: float | None = None
+
+    def done(self) -> bool:
+        """Whether `result` would not wait."""
+        return self._answer is not None
+
+    def result(self) -> dict[str, Any]:
+        """The operation's answer. Ctrl-C gets through; then call `session.cancel`.
+
+        Raises HostError with the host's slug and log, SkippedError, or ConnectError.
+        """
+        self._session._await(self)
+        if self._broken_listener is not None:
+            raise self._broken_listener
+        answer = self._answer or {}
+        if answer["t"] == "result":
+            value: dict[str, Any] = answer["value"]
+            return value
+        raise self._error(answer)
+
+    def _error(self, answer: dict[str, Any]) -> CartwheelError:
+        host = self._session.host
+        if answer.get("skipped"):
+            return SkippedError(
+                "host-side", f"{self.op} was not tried: an earlier step failed", host=host
+            )
+        slug = answer["slug"] if answer["slug"] in CATALOGUE else "host-side"
+        kind = ConnectError if answer.get("lost") else HostError
+        return kind(slug, answer["message"], host=host, hint=answer["hint"], detail=answer["log"])
+
+
+class Session:
+    """Make one with `open_session`; it is a context manager, and safe for threads.
+
+    `round_trips` counts how often the operator's side has had to wait for the host
+    since the SSH handshake (design P14): one for opening the channel, one for each
+    password prompt answered, one for the end, and one for each flight of requests.
+    A request starts a new flight if the answer to one of the current flight was
+    taken before it was submitted; so what is pipelined counts once, however long
+    it runs, and what waits for an answer first counts again. Events, heartbeats
+    and a blob's acknowledgements cost nothing.
+    """
+
+    def __init__(
+        self,
+        connection: StrictConnection,
+        *,
+        sudo: bool = True,
+        unit: UnitSpec | None = None,
+        bundle: Bundle | None = None,
+    ) -> None:
+        self.target = connection.target
+        self.host = connection.target.name
+        self.python = ""
+        self.round_trips = 0
+        self._connection = connection
+        self._bundle = bundle or host_bundle()
+        self._prompt = f"[cartwheel {secrets.token_hex(16)}]"
+        self._sudo = startup.sudo_words(self.target, self._prompt) if sudo else []
+        self._unit = unit
+        self._changed = threading.Condition()
+        self._pending: dict[int, Pending] = {}
+        self._ids = itertools.count(1)
+        self._flight = 0
+        self._flight_answered = True
+        self._error: CartwheelError | None = None
+        self._ending = False
+        self._cancelled = False
+        self._ended = False
+        self._may_send = threading.Event()
+        self._outgoing: collections.deque[Iterator[bytes]] = collections.deque()
+        self._stderr = bytearray()
+        self._prompts = 0
+        self._heard = time.monotonic()
+        self._channel = self._open_channel()
+        self._start()
+
+    # -- what callers use
+
+    def request(
+        self,
+        op: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        blob: Blob | None = None,
+        deadline_seconds: float = 60.0,
+        on_event: OnEvent | None = None,
+    ) -> dict[str, Any]:
+        """Ask and wait: `submit` and `result` in one."""
+        return self.submit(
+            op, args, blob=blob, deadline_seconds=deadline_seconds, on_event=on_event
+        ).result()
+
+    def submit(
+        self,
+        op: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        blob: Blob | None = None,
+        deadline_seconds: float = 60.0,
+        on_event: OnEvent | None = None,
+        group: str | None = None,
+    ) -> Pending:
+        """Send a request without waiting; the host works in the order of submission.
+
+        Once a request of a `group` failed, later ones of it are skipped. `on_event`
+        is called from the receiving thread: be quick, and do not call the session.
+        `deadline_seconds` counts from when the host begins the operation.
+        """
+        with self._changed:
+            if self._flight_answered:
+                self._flight += 1
+                self._flight_answered = False
+                self.round_trips += 1
+            pending = Pending(self, next(self._ids), op, deadline_seconds, on_event, self._flight)
+            self._pending[pending._id] = pending
+            header = {
+                "t": "request",
+                "id": pending._id,
+                "op": op,
+                "args": dict(args or {}),
+                "deadline_seconds": deadline_seconds,
+                "group": group,
+                "blob": blob is not None,
+            }
+            self._outgoing.append(_frames(header, blob))
+            self._changed.notify_all()
+        return pending
+
+    def cancel(self, seconds: float = END_SECONDS) -> bool:
+        """Stop the running operation and let the host put things in order.
+
+        Waits for that at most `seconds`; True if the host side has ended.
+        """
+        with self._changed:
+            self._cancelled = True
+            self._outgoing.clear()
+            self._outgoing.append(iter([wire.pack({"t": "cancel"})]))
+            self._changed.notify_all()
+        return self._wait_for_end(seconds)
+
+    def close(self, seconds: float = END_SECONDS) -> None:
+        """Tell the host side that nothing more comes, and wait until it has ended.
+
+        Never raises: what went wrong was raised where an answer was missing.
+        """
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
+        if self._error is None and not self._ended:
+            self.round_trips += 1
+            self._wait_for_end(seconds)
+        self._fail(ConnectError("ssh-lost", "the session was closed", host=self.host))
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_failure: object) -> None:
+        self.close()
+
+    # -- starting
+
+    def _open_channel(self) -> paramiko.Channel:
+        with failures(self.target):
+            self._connection.open()
+            transport = self._connection.transport
+            channel: paramiko.Channel = transport.open_session(timeout=CHANNEL_TIMEOUT_SECONDS)
+        self.round_trips += 1
+        return channel
+
+    def _start(self) -> None:
+        command = startup.start_command(
+            self.target, self._bundle.loader, sudo=self._sudo, unit=self._unit
+        )
+        config = {"t": "config", "lease_seconds": self.target.lease_seconds}
+        self._outgoing.append(iter([self._bundle.payload + wire.pack(config)]))
+        _exec_without_waiting(self._connection.transport, self._channel, command)
+        if "-S" not in self._sudo:
+            self._may_send.set()  # nothing can ask for input but our loader
+        for target in (self._receive, self._send):
+            threading.Thread(
+                target=target, name=f"{self.host} {target.__name__}", daemon=True
+            ).start()
+
+    # -- waiting
+
+    def _await(self, pending: Pending) -> None:
+        submitted_at = time.monotonic()
+        while True:
+            with self._changed:
+                if pending._answer is not None or pending._broken_listener is not None:
+                    if pending._flight == self._flight:
+                        self._flight_answered = True
+                    return
+                if self._error is not None:
+                    raise self._error
+                if self._ended:
+                    raise ConnectError("ssh-lost", "the session has ended", host=self.host)
+                self._changed.wait(_WAIT_SLICE_SECONDS)
+            if not self.python and time.monotonic() - submitted_at > START_SECONDS:
+                self._fail(self._not_started(None, f"no sign of it in {START_SECONDS:g} s"))
+            self._check_deadline(pending)
+
+    def _check_deadline(self, pending: Pending) -> None:
+        if pending._started_at is None:
+            return
+        seconds = pending._deadline_seconds
+        if time.monotonic() - pending._started_at < seconds + DEADLINE_GRACE_SECONDS:
+            return
+        error = CartwheelError(
+            "deadline", f"{pending.op} has not ended within {seconds:g} s", host=self.host
+        )
+        self.cancel(DEADLINE_GRACE_SECONDS)
+        self._fail(error)
+
+    def _wait_for_end(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while not self._ended and self._error is None and time.monotonic() < deadline:
+                self._changed.wait(_WAIT_SLICE_SECONDS)
+            return self._ended
+
+    def _fail(self, error: CartwheelError) -> None:
+        """The first failure stays; every waiting caller gets it."""
+        with self._changed:
+            if self._error is None:
+                self._error = error
+            self._may_send.set()
+            self._outgoing.clear()
+            self._changed.notify_all()
+        self._channel.close()
+
+    # -- the sending thread
+
+    def _send(self) -> None:
+        try:
+            self._may_send.wait()
+            while True:
+                item = self._next_to_send()
+                if item is None:
+                    break
+                for data in item:
+                    self._channel.sendall(data)
+                    if self._cancelled and self._outgoing:
+                        break  # the cancellation overtakes the rest of an upload
+            if self._error is None:
+                self._channel.shutdown_write()
+        except (OSError, EOFError, paramiko.SSHException):
+            pass  # the receiving thread says why
+        except Exception as error:  # a blob that cannot be read
+            self._fail(HostError("host-side", f"the upload stopped: {error}", host=self.host))
+
+    def _next_to_send(self) -> Iterator[bytes] | None:
+        """The next frames; a beat when there were none for a while; None at the end."""
+        with self._changed:
+            if not self._outgoing and not self._over():
+                self._changed.wait_for(lambda: self._outgoing or self._over(), wire.BEAT_SECONDS)
+            if self._outgoing:
+                return self._outgoing.popleft()
+            return None if self._over() else iter([wire.pack({"t": "beat"})])
+
+    def _over(self) -> bool:
+        return self._ending or self._error is not None or self._ended
+
+    # -- the receiving thread
+
+    def _receive(self) -> None:
+        decoder = wire.Decoder()
+        greeting = bytearray()
+        try:
+            for output in self._output():
+                if self.python:
+                    self._take_all(decoder.feed(output))
+                    continue
+                greeting += output
+                hello = startup.find_hello(greeting)
+                if hello is not None:
+                    self._greeted(hello)
+                    self._take_all(decoder.feed(bytes(greeting[hello.end :])))
+                elif len(greeting) > startup.NOISE_LIMIT_BYTES:
+                    raise wire.FrameError("the login shell prints without end")
+            self._finished()
+        except CartwheelError as error:
+            self._fail(error)
+        except wire.FrameError as error:
+            self._fail(ConnectError("host-side", f"unreadable answer: {error}", host=self.host))
+        except Exception as error:
+            self._fail(ConnectError("ssh-lost", f"the connection broke: {error}", host=self.host))
+
+    def _output(self) -> Iterator[bytes]:
+        """Pieces of standard output until its end; watches for silence on the way."""
+        poller = select.poll()
+        poller.register(self._channel.fileno(), select.POLLIN)
+        last_look = time.monotonic()
+        while True:
+            ready = poller.poll(_POLL_SECONDS * 1000)
+            now = time.monotonic()
+            while self._channel.recv_stderr_ready():
+                self._take_stderr(self._channel.recv_stderr(_READ_BYTES))
+            if self._channel.recv_ready():
+                self._heard = now
+                yield self._channel.recv(_READ_BYTES)
+            elif self._channel.eof_received or self._channel.closed:
+                if self._channel.recv_ready():
+                    continue  # it came between the two questions
+                return
+            elif not ready:
+                if now - last_look > 2 * _POLL_SECONDS + 1:
+                    self._heard = now  # it was we who slept
+                self._check_silence(now)
+            last_look = now
+
+    def _check_silence(self, now: float) -> None:
+        silence = now - self._heard
+        if self.python and silence > SILENCE_SECONDS:
+            raise ConnectError(
+                "ssh-lost", f"the host fell silent (noticed after {silence:.0f} s)", host=self.host
+            )
+
+    def _take_stderr(self, data: bytes) -> None:
+        before = self._stderr.count(self._prompt.encode())
+        self._stderr += data
+        after = self._stderr.count(self._prompt.encode())
+        if not self.python and after > before:
+            self._answer_prompt()
+        del self._stderr[:-_STDERR_TAIL_BYTES]
+
+    def _answer_prompt(self) -> None:
+        self._prompts += 1
+        if self._prompts > 1 or self.target.sudo_password is None:
+            raise startup.wrong_password(self.target)
+        self.round_trips += 1
+        self._channel.sendall(f"{self.target.sudo_password}\n".encode())
+
+    def _greeted(self, hello: startup.Hello) -> None:
+        if hello.version < OLDEST_PYTHON:
+            raise startup.too_old(self.target, hello.text)
+        self._heard = time.monotonic()
+        self.python = hello.text
+        self._may_send.set()
+
+    def _take_all(self, frames: list[wire.Frame]) -> None:
+        for frame in frames:
+            self._take(frame)
+
+    def _take(self, frame: wire.Frame) -> None:
+        header, kind = frame.header, frame.header["t"]
+        if kind == "noise":
+            self._stderr += frame.body
+            del self._stderr[:-_STDERR_TAIL_BYTES]
+        if "id" not in header:
+            return
+        pending = self._pending.get(header["id"])
+        if pending is None:
+            return
+        if kind == "event":
+            _notify(pending, header["event"])
+            return
+        with self._changed:
+            if kind == "start":
+                pending._started_at = time.monotonic()
+            elif kind in ("result", "error"):
+                pending._answer = header
+                del self._pending[header["id"]]
+            self._changed.notify_all()
+
+    def _finished(self) -> None:
+        """The host side has closed its end: as asked, or too early."""
+        status = self._exit_status()
+        with self._changed:
+            expected = (self._ending or self._cancelled) and not self._pending
+            if status == 0 and (expected or self._cancelled):
+                self._ended = True
+                self._changed.notify_all()
+                return
+        if not self.python:
+            self._fail(self._not_started(status, ""))
+            return
+        how = "without an exit status" if status is None else f"with exit status {status}"
+        # It ends by itself, and well, only when it has lost contact.
+        slug = "ssh-lost" if status in (None, 0) else "host-side"
+        self._fail(
+            ConnectError(
+                slug, f"the host side ended {how}", host=self.host, detail=self._stderr_text()
+            )
+        )
+
+    def _exit_status(self) -> int | None:
+        """None if none came: a signal, or a broken connection (P11)."""
+        deadline = time.monotonic() + _POLL_SECONDS * 4
+        while not self._channel.exit_status_ready() and time.monotonic() < deadline:
+            if self._channel.closed or not self._connection.transport.is_active():
+                break
+            time.sleep(0.01)
+        while self._channel.recv_stderr_ready():
+            self._take_stderr(self._channel.recv_stderr(_READ_BYTES))
+        status = self._channel.exit_status
+        return None if status < 0 else status
+
+    def _not_started(self, status: int | None, extra: str) -> ConnectError:
+        errors = self._stderr_text() + extra
+        return startup.why_not_started(
+            self.target, status, errors, sudo=bool(self._sudo), unit=self._unit
+        )
+
+    def _stderr_text(self) -> str:
+        return self._stderr.decode("utf-8", "replace").replace(self._prompt, "")
+
+
+def open_session(
+    target: Target,
+    gateways: Gateways,
+    *,
+    sudo: bool = True,
+    unit: UnitSpec | None = None,
+    bundle: Bundle | None = None,
+) -> Session:
+    """Connect, log in and start the host side; as root (through sudo) unless told otherwise.
+
+    Returns without waiting for the host side: the first answer says whether it has
+    started. Raises ConnectError.
+    """
+    connection = StrictConnection(target, gateways)
+    try:
+        return Session(connection, sudo=sudo, unit=unit, bundle=bundle)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _frames(header: dict[str, Any], blob: Blob | None) -> Iterator[bytes]:
+    yield wire.pack(header)
+    if blob is None:
+        return
+    name = {"t": "blob", "id": header["id"]}
+    if isinstance(blob, bytes):
+        for at in range(0, len(blob), wire.BLOB_CHUNK_BYTES):
+            yield wire.pack(name, blob[at : at + wire.BLOB_CHUNK_BYTES])
+    else:
+        with blob.open("rb") as file:
+            while chunk := file.read(wire.BLOB_CHUNK_BYTES):
+                yield wire.pack(name, chunk)
+    yield wire.pack({"t": "blob-end", "id": header["id"]})
+
+
+def _notify(pending: Pending, event: dict[str, Any]) -> None:
+    if pending._on_event is None:
+        return
+    try:
+        pending._on_event(event)
+    except Exception as error:  # the listener's mistake must not stop the session
+        pending._broken_listener = error
+
+
+def _exec_without_waiting(
+    transport: paramiko.Transport, channel: paramiko.Channel, command: str
+) -> None:
+    """Like `channel.exec_command`, but without asking for a reply (RFC 4254, 6.5).
+
+    It saves a round trip: a command that does not start says so by its exit status.
+    """
+    message = paramiko.Message()
+    message.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(False)
+    message.add_string(command)
+    transport._send_user_message(message)  # type: ignore[attr-defined]

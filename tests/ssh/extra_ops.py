@@ -1,0 +1,122 @@
+"""Operations that only tests bring along: bundled as `cartwheel.host.extra_ops`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cartwheel.host.context import ContactLost, Context, OpError
+
+
+def echo(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    return dict(args)
+
+
+def sleep(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    """Wait in polls; say so first."""
+    c.emit("sleep", "start", pid=os.getpid())
+    c.pause(args["seconds"])
+    return {}
+
+
+def stubborn(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    """Go on after contact is lost, write all the while, and leave a file when done."""
+    c.emit("stubborn", "start")
+    end = time.monotonic() + args["seconds"]
+    while time.monotonic() < end:
+        c.emit("stubborn", "progress", "x" * 10000)
+        print("noise " * 1000)
+        time.sleep(0.01)
+    Path(args["path"]).write_text("done, lost" if c.lost.is_set() else "done")
+    return {}
+
+
+def at_end(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    path = Path(args["path"])
+
+    def note() -> None:
+        with path.open("a") as file:
+            file.write(args["text"] + "\n")
+        if args.get("fail"):
+            raise RuntimeError("an end that fails")
+
+    c.at_end.append(note)
+    return {}
+
+
+def digest(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    assert c.blob is not None
+    c.blob.seek(0, 2)
+    return {"sha256": c.blob_sha256, "size": c.blob.tell()}
+
+
+def talk(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    for _ in range(args["times"]):
+        c.emit("talk", "progress", "x" * args["size"])
+    return {}
+
+
+def fail(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    raise OpError("deadline", "as wished", hint="try less", log="line 1\nline 2")
+
+
+def crash(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    raise ZeroDivisionError("one over nothing")
+
+
+def noise(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    """Everything that must not reach the channel."""
+    print("printed", flush=True)
+    sys.stderr.write("to stderr\n")
+    out = subprocess.run(["sh", "-c", "echo from a child; cat"], timeout=10, check=True)
+    return {"status": out.returncode, "stdin": os.read(0, 10).decode()}
+
+
+def memory(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    c.memory["count"] = c.memory.get("count", 0) + 1
+    return {"count": c.memory["count"]}
+
+
+def end_process(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    if "signal" in args:
+        os.kill(os.getpid(), args["signal"])
+        time.sleep(10)
+    os._exit(args["status"])
+
+
+def answer_with(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    return {"unsendable": {1, 2}}
+
+
+def lost_quietly(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    try:
+        while True:
+            c.pause(0.05)
+    except ContactLost:
+        Path(args["path"]).write_text("lost")
+        raise
+
+
+OPS: dict[str, Callable[[Context, dict[str, Any]], dict[str, Any]]] = {
+    each.__name__: each
+    for each in (
+        echo,
+        sleep,
+        stubborn,
+        at_end,
+        digest,
+        talk,
+        fail,
+        crash,
+        noise,
+        memory,
+        end_process,
+        answer_with,
+        lost_quietly,
+    )
+}
