@@ -198,6 +198,172 @@ CATALOGUE: dict[str, Problem] = {
     "lab-off": Problem(
         905, "The lab host is off", Exit.FAILED, "`fab lab.boot -H HOST` starts it."
     ),
+    # 4xx: preparing a host
+    "not-set-up": Problem(
+        401, "The host is not set up", Exit.FAILED, "`fab setup -H HOST` prepares it."
+    ),
+    "not-ours": Problem(
+        402,
+        "Something of that name is there already",
+        Exit.FAILED,
+        "Cartwheel does not take over what it did not make: choose another app.name or app.user, or remove it.",
+    ),
+    "packages": Problem(
+        403,
+        "System packages could not be installed",
+        Exit.FAILED,
+        "Check the host's package sources, then run it again.",
+    ),
+    "package-manager": Problem(
+        404,
+        "The host's package manager is not supported",
+        Exit.FAILED,
+        "Install the packages yourself; `fab setup` needs apt so far.",
+    ),
+    "python-version": Problem(
+        405,
+        "The host lacks the wanted Python",
+        Exit.FAILED,
+        "Install it, or set app.python to one that is there.",
+    ),
+    "account": Problem(
+        406, "The app's user could not be made", Exit.FAILED, "See the output above."
+    ),
+    "no-systemd": Problem(
+        407, "The host does not run systemd", Exit.FAILED, "Cartwheel needs a host with systemd."
+    ),
+    "port-taken": Problem(
+        408,
+        "The port is held by another program",
+        Exit.FAILED,
+        "Stop it, or choose another web.listen.",
+    ),
+    "host-state": Problem(
+        409,
+        "A file of Cartwheel on the host is damaged",
+        Exit.ATTENTION,
+        "Look at the file named above; `fab doctor -H HOST` says what else is wrong.",
+    ),
+    "systemd": Problem(410, "systemd does not do as told", Exit.FAILED, "See its output above."),
+    "missing-program": Problem(
+        411,
+        "A program is missing on the host",
+        Exit.FAILED,
+        "`fab setup -H HOST` installs what is needed.",
+    ),
+    # 5xx: making a release
+    "disk-full": Problem(
+        501,
+        "The host has no room left",
+        Exit.FAILED,
+        "Make room; `fab prune -H HOST` removes old releases.",
+    ),
+    "upload-damaged": Problem(502, "An upload did not arrive whole", Exit.FAILED, "Run it again."),
+    "venv-failed": Problem(
+        503,
+        "The virtual environment could not be made",
+        Exit.FAILED,
+        "`fab setup -H HOST` installs what it needs.",
+    ),
+    "install-failed": Problem(
+        504, "The packages could not be installed", Exit.FAILED, "See pip's output above."
+    ),
+    "no-uv": Problem(
+        505,
+        "uv is not on the host",
+        Exit.FAILED,
+        "Install uv on the host, or set deploy.installer to pip.",
+    ),
+    "dependency-missing": Problem(
+        506,
+        "The installed packages do not fit together",
+        Exit.FAILED,
+        "Mend the app's requirements.",
+    ),
+    "import-failed": Problem(
+        507,
+        "The application does not import",
+        Exit.FAILED,
+        "See the log above; app.entry names what gunicorn serves.",
+    ),
+    "unit-refused": Problem(
+        508,
+        "systemd refuses the rendered unit",
+        Exit.FAILED,
+        "Check the settings under [hardening] and your own template.",
+    ),
+    "nginx-broken": Problem(
+        509,
+        "nginx's configuration was broken before",
+        Exit.FAILED,
+        "Mend the line named above; nothing was changed.",
+    ),
+    "nginx-refuses": Problem(
+        510,
+        "nginx refuses the rendered site",
+        Exit.FAILED,
+        "Check the settings under [web] and your own template.",
+    ),
+    "server-name-taken": Problem(
+        511,
+        "Another site has this server name",
+        Exit.FAILED,
+        "Choose other web.server_names, or remove that site.",
+    ),
+    "server-name-needed": Problem(
+        512,
+        "The app needs a server name here",
+        Exit.FAILED,
+        "Set web.server_names: another site answers for all names.",
+    ),
+    # 6xx: the switch
+    "start-failed": Problem(
+        601,
+        "The new release could not be started",
+        Exit.FAILED,
+        "See its log above; the old release serves.",
+    ),
+    "unhealthy": Problem(
+        602,
+        "The new release did not prove itself",
+        Exit.FAILED,
+        "See its log above; the old release serves.",
+    ),
+    "reverted": Problem(
+        603,
+        "The host went back to the old release",
+        Exit.REVERTED,
+        "See the log above; the old release serves.",
+    ),
+    "facts-changed": Problem(604, "The host changed in the meantime", Exit.FAILED, "Run it again."),
+    "not-deployed": Problem(
+        605, "The app is not deployed on this host", Exit.FAILED, "`fab deploy -H HOST` deploys it."
+    ),
+    "no-rollback": Problem(
+        606,
+        "There is no release to go back to",
+        Exit.FAILED,
+        "`fab releases -H HOST` lists what is there.",
+    ),
+    "no-release": Problem(
+        607,
+        "There is no such release on the host",
+        Exit.FAILED,
+        "`fab releases -H HOST` lists what is there.",
+    ),
+    # 7xx: locks and holds
+    "locked": Problem(
+        701,
+        "Somebody else is changing this application",
+        Exit.LOCKED,
+        "Wait for them, or use `--wait SECONDS`.",
+    ),
+    "stopped": Problem(
+        702,
+        "The app was stopped on purpose",
+        Exit.LOCKED,
+        "`fab start -H HOST` starts it; then deploy.",
+    ),
 }
 
 

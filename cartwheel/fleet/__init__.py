@@ -1,0 +1,1 @@
+"""Run plans over hosts: barriers, going back together, one report that tells the truth."""

@@ -1,0 +1,208 @@
+"""The life of a deploy over all hosts: prepare everywhere, then switch, confirm, finish.
+
+One failure before the first confirmation puts every switched host back. From the first
+confirmation on the fleet goes forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cartwheel.errors import CartwheelError, HostError
+from cartwheel.fleet.model import HostReport, Outcome, Report
+from cartwheel.fleet.sessions import Fleet, Result, failures, successes
+from cartwheel.plan.model import HostPlan, Operator, Step
+
+if TYPE_CHECKING:
+    from cartwheel.ssh.session import Session
+
+_SMALL_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What all hosts of a run share: the application, who asks, how long to wait."""
+
+    app: str
+    base: str
+    operator: Operator
+    lock_wait_seconds: float
+    finish_seconds: float
+
+    @property
+    def args(self) -> dict[str, Any]:
+        return {
+            "app": self.app,
+            "base": self.base,
+            "who": self.operator.who,
+            "message": self.operator.message,
+        }
+
+
+def run_plans(fleet: Fleet, plans: Mapping[str, HostPlan], terms: Terms) -> Report:
+    """Bring every host to its plan's release, or leave every host as it was."""
+    refused = _refusals(plans)
+    if refused:
+        return _report(plans, refused, otherwise="not-tried")
+    idle = {host for host, plan in plans.items() if plan.unchanged}
+    busy = {host: plan for host, plan in plans.items() if host not in idle}
+    locked = lock_all(fleet, sorted(plans), terms)
+    if locked:
+        return _report(plans, locked, otherwise="not-tried")
+    noted = failures(fleet.each(lambda host, one: _note(one, plans[host], terms), idle))
+    if noted:
+        return _report(plans, noted, otherwise="not-tried")
+    prepared = failures(fleet.each(lambda host, one: _prepare(fleet, host, one, plans[host]), busy))
+    if prepared:
+        _abandon(fleet, busy, prepared, terms)
+        return _report(plans, prepared, otherwise="not-tried")
+    return _switch_all(fleet, plans, busy, terms)
+
+
+def _refusals(plans: Mapping[str, HostPlan]) -> dict[str, CartwheelError]:
+    """A host that cannot take the release refuses for all, with every reason."""
+    return {
+        host: HostError(
+            plan.refusals[0].slug,
+            "; ".join(refusal.message for refusal in plan.refusals),
+            host=host,
+        )
+        for host, plan in plans.items()
+        if plan.refusals
+    }
+
+
+def lock_all(fleet: Fleet, hosts: list[str], terms: Terms) -> dict[str, CartwheelError]:
+    """Lock in sorted order, one after the other: two fleets never wait for each other."""
+    for host in hosts:
+        try:
+            lock(fleet, host, terms)
+        except CartwheelError as error:
+            return {host: error}
+    return {}
+
+
+def lock(fleet: Fleet, host: str, terms: Terms) -> None:
+    fleet.sessions[host].request(
+        "lock",
+        {**terms.args, "wait_seconds": terms.lock_wait_seconds},
+        # Taking the lock also settles what an earlier session left.
+        deadline_seconds=terms.lock_wait_seconds + terms.finish_seconds,
+        on_event=fleet.listener(host),
+    )
+
+
+def _note(session: Session, plan: HostPlan, terms: Terms) -> None:
+    session.request("unchanged", {**terms.args, "release": plan.release, "version": plan.version})
+
+
+def _prepare(fleet: Fleet, host: str, session: Session, plan: HostPlan) -> None:
+    fleet.run_steps(host, session, plan.prepare, group="prepare")
+
+
+def _abandon(
+    fleet: Fleet,
+    busy: Mapping[str, HostPlan],
+    failed: Mapping[str, CartwheelError],
+    terms: Terms,
+) -> None:
+    """Nothing of the failed release stays but its line in the journal."""
+    reason = next(iter(failed.values())).message
+
+    def abandon(host: str, session: Session) -> None:
+        plan = busy[host]
+        args = {"release": plan.release, "version": plan.version, "fresh": plan.fresh}
+        session.request("abandon", {**terms.args, **args, "kind": "deploy", "reason": reason})
+
+    fleet.each(abandon, [host for host in busy if not _is_lost(failed.get(host))])
+
+
+def _is_lost(error: CartwheelError | None) -> bool:
+    return error is not None and error.slug == "ssh-lost"
+
+
+def _switch_all(
+    fleet: Fleet, plans: Mapping[str, HostPlan], busy: Mapping[str, HostPlan], terms: Terms
+) -> Report:
+    """The first host alone, then the others side by side; then all or nothing."""
+    switched: dict[str, Result[dict[str, Any]]] = {}
+    for batch in _batches(list(busy)):
+        switched |= fleet.each(lambda host, one: _switch(fleet, host, one, busy[host]), batch)
+        if failures(switched):
+            return _put_back(fleet, plans, switched, terms)
+    ids = {host: str(answer["id"]) for host, answer in successes(switched).items()}
+    confirmed = fleet.each(
+        lambda host, one: one.request("confirm", {**terms.args, "id": ids[host]}), ids
+    )
+    if ids and not successes(confirmed):
+        return _put_back(fleet, plans, {**switched, **failures(confirmed)}, terms)
+    finished = fleet.each(lambda host, one: _finish(fleet, host, one, terms), successes(confirmed))
+    problems = {**failures(finished), **failures(confirmed)}
+    return _report(plans, problems, failed_as="attention")
+
+
+def _batches(hosts: list[str]) -> list[list[str]]:
+    return [batch for batch in (hosts[:1], hosts[1:]) if batch]
+
+
+def _switch(fleet: Fleet, host: str, session: Session, plan: HostPlan) -> dict[str, Any]:
+    return fleet.run_steps(host, session, [plan.switch], group="switch")[0]
+
+
+def _finish(fleet: Fleet, host: str, session: Session, terms: Terms) -> None:
+    step = Step("finish", "drain and prune", terms.finish_seconds, terms.args)
+    fleet.run_steps(host, session, [step], group="finish")
+
+
+def _put_back(
+    fleet: Fleet,
+    plans: Mapping[str, HostPlan],
+    switched: Mapping[str, Result[dict[str, Any]]],
+    terms: Terms,
+) -> Report:
+    """One host failed before the confirmation: every host that switched goes back."""
+    problems = failures(switched)
+    reason = f"{next(iter(problems))} failed: {next(iter(problems.values())).message}"
+    back = successes(switched)
+    undone = fleet.each(
+        lambda _host, one: one.request(
+            "go-back", {**terms.args, "reason": reason}, deadline_seconds=terms.finish_seconds
+        ),
+        back,
+    )
+    reports = []
+    for host, plan in plans.items():
+        error = problems.get(host) or failures(undone).get(host)
+        if host in back and host not in failures(undone):
+            outcome: Outcome = "reverted"
+        elif error is None:
+            outcome = "not-tried"
+        else:
+            outcome = "reverted" if error.slug == "reverted" else "failed"
+        reports.append(HostReport(host, outcome, plan.current, plan.current, error))
+    return _of(plans, reports)
+
+
+def _report(
+    plans: Mapping[str, HostPlan],
+    problems: Mapping[str, CartwheelError],
+    *,
+    otherwise: Outcome = "deployed",
+    failed_as: Outcome = "failed",
+) -> Report:
+    reports = []
+    for host, plan in plans.items():
+        error = problems.get(host)
+        outcome: Outcome = failed_as if error else otherwise
+        if not error and plan.unchanged:
+            outcome = "unchanged"
+        after = plan.release if outcome in ("deployed", "attention") else plan.current
+        reports.append(HostReport(host, outcome, after, plan.current, error, plan.notes))
+    return _of(plans, reports)
+
+
+def _of(plans: Mapping[str, HostPlan], reports: list[HostReport]) -> Report:
+    first = next(iter(plans.values()))
+    return Report(first.release, first.version, tuple(reports))

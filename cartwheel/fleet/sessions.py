@@ -1,0 +1,174 @@
+"""Sessions with all hosts of a run, and work done on all of them at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+
+from cartwheel.errors import CartwheelError
+from cartwheel.events import Emit, Event, State
+from cartwheel.plan.model import Step
+
+if TYPE_CHECKING:
+    from cartwheel.ssh.session import Session
+
+_SLICE_SECONDS = 0.1  # Ctrl-C is noticed between slices
+_MAX_THREADS = 64
+
+T = TypeVar("T")
+# What one host came to: the answer, or why there is none.
+Result: TypeAlias = T | CartwheelError
+
+
+@dataclass
+class Fleet:
+    """Open sessions by host name. Use it as a context manager: it closes them all."""
+
+    sessions: Mapping[str, Session]
+    emit: Emit
+    clock: Callable[[], float] = time.monotonic
+    _pool: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="host")
+    )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """On Ctrl-C every host is told, and puts itself in order before we go."""
+        interrupted = kind is KeyboardInterrupt
+
+        def leave(session: Session) -> None:
+            if interrupted:
+                session.cancel()
+            session.close()
+
+        wait([self._pool.submit(leave, session) for session in self.sessions.values()])
+        self._pool.shutdown()
+
+    def each(
+        self, work: Callable[[str, Session], T], hosts: Iterable[str] | None = None
+    ) -> dict[str, Result[T]]:
+        """Do `work` on these hosts side by side; each one's result or its CartwheelError."""
+        chosen = list(self.sessions if hosts is None else hosts)
+        futures: dict[str, Future[T]] = {
+            host: self._pool.submit(work, host, self.sessions[host]) for host in chosen
+        }
+        await_all(futures.values())
+        results: dict[str, Result[T]] = {}
+        for host, future in futures.items():
+            outcome = _result(future)
+            results[host] = outcome
+        return results
+
+    def ask(
+        self, op: str, args: Mapping[str, Any], *, deadline_seconds: float = 60.0
+    ) -> dict[str, Result[dict[str, Any]]]:
+        """The same request to every host."""
+
+        def work(host: str, session: Session) -> dict[str, Any]:
+            return session.request(
+                op, args, deadline_seconds=deadline_seconds, on_event=self.listener(host)
+            )
+
+        return self.each(work)
+
+    def run_steps(
+        self, host: str, session: Session, steps: Iterable[Step], group: str
+    ) -> list[dict[str, Any]]:
+        """Send all steps at once and wait for their answers in order: one round trip.
+
+        Raises the first failure; the host skips what comes after it.
+        """
+        submitted = [
+            (
+                step,
+                session.submit(
+                    step.op,
+                    step.args,
+                    blob=step.blob,
+                    deadline_seconds=step.deadline_seconds,
+                    on_event=self.listener(host),
+                    group=group,
+                ),
+            )
+            for step in steps
+        ]
+        answers = []
+        for step, pending in submitted:
+            started = self.clock()
+            self.emit(Event(step.title, "start", host=host))
+            try:
+                answer = pending.result()
+            except CartwheelError as error:
+                self.emit(Event(step.title, "failed", error.message, host, self.clock() - started))
+                raise
+            state: State = "done" if "changed" not in answer else _changed(answer)
+            self.emit(Event(step.title, state, "", host, self.clock() - started))
+            answers.append(answer)
+        return answers
+
+    def listener(self, host: str) -> Callable[[dict[str, Any]], None]:
+        """Passes the host side's events on as ours."""
+
+        def listen(fields: dict[str, Any]) -> None:
+            self.emit(
+                Event(
+                    step=str(fields.get("step", "")),
+                    state=fields.get("state", "note"),
+                    detail=str(fields.get("detail", "")),
+                    host=host,
+                )
+            )
+
+        return listen
+
+
+def _changed(answer: Mapping[str, Any]) -> State:
+    return "changed" if answer["changed"] else "unchanged"
+
+
+def await_all(futures: Iterable[Future[Any]]) -> None:
+    """Wait on the main thread in slices, so that Ctrl-C gets through at once."""
+    left = set(futures)
+    while left:
+        left = wait(left, timeout=_SLICE_SECONDS).not_done
+
+
+def _result(future: Future[T]) -> Result[T]:
+    try:
+        return future.result()
+    except CartwheelError as error:
+        return error
+
+
+def failures(results: Mapping[str, Result[Any]]) -> dict[str, CartwheelError]:
+    return {host: one for host, one in results.items() if isinstance(one, CartwheelError)}
+
+
+def successes(results: Mapping[str, Result[T]]) -> dict[str, T]:
+    return {host: one for host, one in results.items() if not isinstance(one, CartwheelError)}
+
+
+def in_background(work: Callable[[], T]) -> Future[T]:
+    """Run `work` beside the connecting; its exception comes with `result()`."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future

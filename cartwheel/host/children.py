@@ -1,0 +1,167 @@
+"""Run a program on the host: with a deadline, in its own process group, as any user."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Callable, Deque, Dict, List, Optional, Sequence, Tuple
+
+from .context import Context, OpError
+
+_TAIL_LINES = 200
+_POLL_SECONDS = 0.2
+_REPORT_SECONDS = 5.0  # nothing is silent for more than ten (promise P11)
+_KILL_SECONDS = 3.0
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A program that ended: its exit status (negative: the signal) and its last lines."""
+
+    status: int
+    output: str
+
+
+def clean_environment(extra: Optional[Dict[str, str]] = None) -> Dict[str, str]:
+    """A small, known environment; nothing of the login is passed on."""
+    return {"PATH": _PATH, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **(extra or {})}
+
+
+def run(
+    ctx: Optional[Context],
+    argv: Sequence[str],
+    *,
+    timeout_seconds: float,
+    env: Optional[Dict[str, str]] = None,
+    user: Optional[str] = None,
+    cwd: Optional[str] = None,
+    step: str = "",
+    stdin: Optional[bytes] = None,
+    on_line: Optional[Callable[[str], None]] = None,
+    until: Optional[Callable[[], None]] = None,
+) -> Done:
+    """Run `argv` to its end; output and errors together, the last lines kept.
+
+    With a context it stops when contact is lost or the request's deadline passes, and
+    says every few seconds, as progress of `step`, what it last printed. Raises OpError
+    ("deadline"), ContactLost, or OpError ("missing-program").
+    """
+    uid, gid, groups = _ids(user)
+    try:
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=clean_environment(env),
+            cwd=cwd or "/",
+            start_new_session=True,
+            user=uid,
+            group=gid,
+            extra_groups=groups,
+            umask=0o027 if uid is not None else -1,
+        )
+    except FileNotFoundError as error:
+        raise OpError("missing-program", "{} is not on this host".format(argv[0])) from error
+    tail: Deque[str] = deque(maxlen=_TAIL_LINES)
+    reader = threading.Thread(target=_collect, args=(child, tail, on_line), daemon=True)
+    reader.start()
+    if stdin is not None and child.stdin is not None:
+        try:
+            child.stdin.write(stdin)
+            child.stdin.close()
+        except BrokenPipeError:
+            pass
+    try:
+        _wait(ctx, child, tail, time.monotonic() + timeout_seconds, argv, step, until)
+    except BaseException:
+        kill_group(child)
+        raise
+    reader.join(_KILL_SECONDS)
+    return Done(child.returncode, "\n".join(tail))
+
+
+def _ids(user: Optional[str]) -> Tuple[Optional[int], Optional[int], Optional[List[int]]]:
+    """uid, gid and groups to become; None where nothing changes."""
+    if user is None or pwd.getpwnam(user).pw_uid == os.geteuid():
+        return None, None, None
+    entry = pwd.getpwnam(user)
+    return entry.pw_uid, entry.pw_gid, os.getgrouplist(user, entry.pw_gid)
+
+
+def _collect(
+    child: "subprocess.Popen[bytes]", tail: Deque[str], on_line: Optional[Callable[[str], None]]
+) -> None:
+    if child.stdout is None:
+        return
+    for raw in child.stdout:
+        line = raw.decode("utf-8", "replace").rstrip("\r\n")
+        tail.append(line)
+        if on_line is not None:
+            on_line(line)
+
+
+def _wait(
+    ctx: Optional[Context],
+    child: "subprocess.Popen[bytes]",
+    tail: Deque[str],
+    end: float,
+    argv: Sequence[str],
+    step: str,
+    until: Optional[Callable[[], None]],
+) -> None:
+    reported = time.monotonic()
+    while True:
+        try:
+            child.wait(_POLL_SECONDS)
+            return
+        except subprocess.TimeoutExpired:
+            pass
+        if ctx is not None:
+            ctx.poll()
+        if until is not None:
+            until()
+        now = time.monotonic()
+        if now > end:
+            raise OpError(
+                "deadline",
+                "{} did not end in time".format(os.path.basename(argv[0])),
+                log="\n".join(tail),
+            )
+        if ctx is not None and step and now - reported > _REPORT_SECONDS:
+            reported = now
+            ctx.emit(step, "progress", tail[-1][:200] if tail else "still working")
+
+
+def kill_group(child: "subprocess.Popen[bytes]") -> None:
+    """End the child and everything in its process group: SIGTERM, then SIGKILL."""
+    for number, patience in ((signal.SIGTERM, 1.0), (signal.SIGKILL, _KILL_SECONDS)):
+        try:
+            os.killpg(child.pid, number)
+            child.wait(patience)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+
+
+def check(
+    ctx: Optional[Context],
+    argv: Sequence[str],
+    slug: str,
+    message: str,
+    *,
+    timeout_seconds: float = 60,
+    hint: str = "",
+) -> str:
+    """Run `argv`; a status other than 0 is OpError(`slug`) with the output as its log."""
+    done = run(ctx, argv, timeout_seconds=timeout_seconds)
+    if done.status != 0:
+        raise OpError(slug, message, hint, log=done.output)
+    return done.output

@@ -1,0 +1,66 @@
+"""Run a command as the application runs: its user, its folder, its environment.
+
+Installed as `enter`; `fab shell` and `fab run` use it. Nothing secret is ever an argument.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from . import children, envfile, files, releases
+from .context import OpError
+from .layout import Layout
+
+
+def environment(at: Layout, release: str) -> Dict[str, str]:
+    """The variables of a release, with its virtual environment first in PATH."""
+    folder = at.release(release)
+    values = envfile.parse((folder / "env").read_text())
+    base = children.clean_environment()
+    return {
+        **base,
+        **values,
+        "PATH": "{}/venv/bin:{}".format(folder, values.get("PATH", base["PATH"])),
+        "VIRTUAL_ENV": str(folder / "venv"),
+        "HOME": str(at.shared),
+    }
+
+
+def serving_release(at: Layout) -> str:
+    release = releases.pointed(at.current)
+    if release is None:
+        raise OpError("not-deployed", "{} is not deployed on this host".format(at.app))
+    return release
+
+
+def app_user(at: Layout) -> str:
+    record = files.read_json(at.record)
+    if record is None:
+        raise OpError("not-set-up", "this host is not set up for {}".format(at.app))
+    return str(record["user"])
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """`enter APP BASE [COMMAND]`: replace this process by `sh -c COMMAND`, or a login-like shell."""
+    app, base, *command = argv if argv is not None else sys.argv[1:]
+    at = Layout(app, Path(base))
+    try:
+        user = pwd.getpwnam(app_user(at))
+        values = environment(at, serving_release(at))
+    except OpError as error:
+        sys.stderr.write("{}\n".format(error))
+        return 1
+    values.update({"USER": user.pw_name, "LOGNAME": user.pw_name})
+    values.setdefault("TERM", os.environ.get("TERM", "dumb"))
+    os.chdir(at.shared)
+    os.initgroups(user.pw_name, user.pw_gid)
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
+    os.umask(0o027)
+    shell = "/bin/bash" if os.path.exists("/bin/bash") and not command else "/bin/sh"
+    os.execve(shell, [shell, "-c", " ".join(command)] if command else [shell, "-i"], values)
+    return 1  # not reached

@@ -1,0 +1,206 @@
+"""Look at a host without changing anything: all that a plan needs, in one answer."""
+
+from __future__ import annotations
+
+import os
+import platform
+import pwd
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from . import files, journal, locks, nginxconf, releases, systemd
+from .context import Context
+from .layout import LIB, Layout
+
+Facts = Dict[str, Any]
+
+_CALL_SECONDS = 10
+
+
+def probe(ctx: Context, args: Facts) -> Facts:
+    """Facts of the host and of one application on it.
+
+    args: app, base, python (wanted interpreter), user, files (paths whose digests matter).
+    """
+    at = Layout(args["app"], Path(args["base"]))
+    return {
+        "host": host_facts(),
+        "python": interpreter(args["python"]),
+        "app": app_facts(at),
+        "user": _user(args["user"]),
+        "files": {path: files.sha256_of(Path(path)) for path in args["files"]},
+        "nginx": nginx_facts(),
+        "ports": listening_ports(),
+        "disk": {path: disk(Path(path)) for path in (args["base"], "/var/tmp", "/run")},
+        "tools": {"pip": _versions(LIB / "pip"), "uv": shutil.which("uv")},
+    }
+
+
+def host_facts() -> Facts:
+    libc, libc_version = platform.libc_ver()
+    return {
+        "hostname": platform.node(),
+        "machine": platform.machine(),
+        "os": os_release(),
+        "libc": "glibc" if libc == "glibc" else "musl",
+        "libc_version": libc_version,
+        "cpus": os.cpu_count() or 1,
+        "time": time.time(),
+        "boot_id": _read("/proc/sys/kernel/random/boot_id"),
+        "systemd": systemd_version(),
+        "ipv6": os.path.exists("/proc/net/if_inet6"),
+        "uid": os.geteuid(),
+    }
+
+
+def os_release() -> Dict[str, str]:
+    """ID, VERSION_ID and PRETTY_NAME of os-release(5)."""
+    values: Dict[str, str] = {}
+    for line in _read("/etc/os-release").splitlines():
+        key, _, value = line.partition("=")
+        values[key] = value.strip('"')
+    return {key: values.get(key, "") for key in ("ID", "ID_LIKE", "VERSION_ID", "PRETTY_NAME")}
+
+
+def systemd_version() -> Optional[int]:
+    """The major version of the systemd that is init here; None where it is not."""
+    if not systemd.is_booted():
+        return None
+    words = _output(["systemctl", "--version"]).split()
+    return int(words[1]) if len(words) > 1 and words[1].isdigit() else None
+
+
+_ASK_PYTHON = (
+    "import platform,sys;print(sys.executable);print(platform.python_version());"
+    "import venv;print(sys.implementation.name)"
+)
+
+
+def interpreter(wanted: str) -> Optional[Dict[str, str]]:
+    """The app's interpreter: its path and version, or None. `wanted` is a path or a version."""
+    names = (
+        [wanted]
+        if wanted.startswith("/")
+        else ["/usr/bin/python" + wanted, "/usr/local/bin/python" + wanted, "/usr/bin/python3"]
+    )
+    for name in names:
+        if not os.access(name, os.X_OK):
+            continue
+        lines = _output([name, "-I", "-c", _ASK_PYTHON]).splitlines()
+        if len(lines) < 2:
+            continue
+        if wanted.startswith("/") or (lines[1] + ".").startswith(wanted + "."):
+            return {"path": name, "version": lines[1]}
+    return None
+
+
+def app_facts(at: Layout) -> Facts:
+    """Setup's record, links, releases and state of one application."""
+    record = files.read_json(at.record)
+    current = releases.pointed(at.current)
+    slot = releases.slot_of(at, current) if current else None
+    state = systemd.state(at.unit(current, slot)) if current and slot else None
+    whole = releases.complete(at)
+    entries = journal.read(at.journal)
+    return {
+        "record": record,
+        "root_exists": at.root.exists(),
+        "current": current,
+        "slot": slot,
+        "fallback": releases.pointed(at.fallback),
+        "previous": releases.pointed(at.previous),
+        "is_up": bool(state and state.is_up),
+        "pending": files.read_json(at.pending),
+        "stopped": files.read_json(at.stopped),
+        "releases": whole,
+        "leftovers": releases.leftovers(at),
+        "rollback": journal.rollback_target(
+            entries, current, [manifest["release"] for manifest in whole]
+        ),
+        "wheels": _versions(at.cache / "wheels"),
+        "runtime": files.read_link(at.lib / "current"),
+        "lock": locks.held_by(at.lock),
+    }
+
+
+def nginx_facts() -> Facts:
+    return {
+        "version": _nginx_version(),
+        "servers": [
+            {
+                "file": server.file,
+                "ports": list(server.ports),
+                "names": list(server.names),
+                "default": server.is_default,
+            }
+            for server in nginxconf.servers()
+        ],
+        "user": nginxconf.user(),
+    }
+
+
+def _nginx_version() -> Optional[str]:
+    text = _output(["nginx", "-v"])
+    return text.rpartition("/")[2].split()[0] if "/" in text else None
+
+
+def listening_ports() -> Dict[str, str]:
+    """TCP ports that somebody listens on here, and which program."""
+    ports: Dict[str, str] = {}
+    for line in _output(["ss", "-H", "-t", "-l", "-n", "-p"]).splitlines():
+        words = line.split()
+        if len(words) < 4:
+            continue
+        program = line.split('(("', 1)[1].split('"', 1)[0] if '(("' in line else "unknown"
+        ports[words[3].rsplit(":", 1)[-1]] = program
+    return ports
+
+
+def disk(path: Path) -> Dict[str, int]:
+    """Free bytes and inodes on the file system of `path`, or of its nearest parent."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    status = os.statvfs(path)
+    # Some file systems have no fixed number of inodes and report 0 of 0.
+    inodes = status.f_favail if status.f_files else 1 << 32
+    return {"free_bytes": status.f_bavail * status.f_frsize, "free_inodes": inodes}
+
+
+def _user(name: str) -> Optional[Dict[str, Any]]:
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return {"uid": entry.pw_uid, "home": entry.pw_dir}
+
+
+def _versions(folder: Path) -> List[str]:
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except OSError:
+        return []
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _output(argv: List[str]) -> str:
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_CALL_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode("utf-8", "replace").strip()

@@ -1,0 +1,201 @@
+"""File operations that survive a crash at any point: write, fsync, rename, fsync."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO, Dict, Optional, Tuple
+
+from .context import OpError
+
+_CHUNK_BYTES = 1 << 20
+
+
+def fsync_dir(path: Path) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(str(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_filesystem(path: Path) -> None:
+    """Make everything on the file system of `path` durable (syncfs(2), else sync(2))."""
+    fd = os.open(str(path), os.O_RDONLY)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        syncfs = getattr(libc, "syncfs", None)
+        if syncfs is None:
+            os.sync()
+        elif syncfs(fd) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(fd)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(".{}.cartwheel-{}".format(path.name, os.getpid()))
+
+
+def write(
+    path: Path, data: bytes, mode: int = 0o644, owner: Optional[Tuple[int, int]] = None
+) -> bool:
+    """Put `data` at `path` by rename, created with `mode` from the start; durable on return.
+
+    Returns False, and touches nothing, where content, mode and owner are there already.
+    """
+    if _same(path, data, mode, owner):
+        return False
+    temporary = _temporary(path)
+    temporary.unlink() if temporary.exists() else None
+    fd = os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    try:
+        with os.fdopen(fd, "wb") as handle:
+            os.fchmod(handle.fileno(), mode)
+            if owner is not None:
+                os.fchown(handle.fileno(), *owner)
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        _unlink(temporary)
+        raise
+    fsync_dir(path.parent)
+    return True
+
+
+def _same(path: Path, data: bytes, mode: int, owner: Optional[Tuple[int, int]]) -> bool:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) != mode:
+        return False
+    if owner is not None and (status.st_uid, status.st_gid) != owner:
+        return False
+    return status.st_size == len(data) and path.read_bytes() == data
+
+
+def write_json(path: Path, value: Any, mode: int = 0o644) -> bool:
+    return write(path, json.dumps(value, indent=1, sort_keys=True).encode() + b"\n", mode)
+
+
+def read_json(path: Path) -> Optional[Dict[str, Any]]:
+    """The object in the file, or None where there is no file."""
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise OpError("host-state", "{} is damaged: {}".format(path, error)) from error
+    if not isinstance(value, dict):
+        raise OpError("host-state", "{} is damaged: not an object".format(path))
+    return value
+
+
+def link(path: Path, target: str) -> bool:
+    """Point the symbolic link `path` at `target` with one rename; durable on return."""
+    if read_link(path) == target:
+        return False
+    temporary = _temporary(path)
+    _unlink(temporary)
+    os.symlink(target, temporary)
+    os.rename(temporary, path)
+    fsync_dir(path.parent)
+    return True
+
+
+def read_link(path: Path) -> Optional[str]:
+    try:
+        return os.readlink(path)
+    except (FileNotFoundError, OSError):
+        return None
+
+
+def remove(path: Path) -> bool:
+    """Unlink a file or link if it is there; durable on return."""
+    if not _unlink(path):
+        return False
+    fsync_dir(path.parent)
+    return True
+
+
+def _unlink(path: Path) -> bool:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory of ours. Renamed first, so that half of it is never taken for whole."""
+    if not path.is_dir() or path.is_symlink():
+        return
+    doomed = path.with_name(".gone-" + path.name)
+    if doomed.exists():
+        shutil.rmtree(str(doomed))
+    os.rename(path, doomed)
+    shutil.rmtree(str(doomed))
+
+
+def sha256_of(path: Path) -> Optional[str]:
+    """Hex SHA-256 of a regular file, or None where there is none."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as handle:
+            for chunk in iter(lambda: handle.read(_CHUNK_BYTES), b""):
+                digest.update(chunk)
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+    return digest.hexdigest()
+
+
+def store(source: BinaryIO, path: Path, sha256: str, mode: int = 0o644) -> None:
+    """Copy a payload to `path` by rename, only if its SHA-256 is `sha256`."""
+    temporary = _temporary(path)
+    _unlink(temporary)
+    digest = hashlib.sha256()
+    fd = os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as handle:
+            for chunk in iter(lambda: source.read(_CHUNK_BYTES), b""):
+                digest.update(chunk)
+                handle.write(chunk)
+            handle.flush()
+            os.fchmod(handle.fileno(), mode)
+            os.fsync(handle.fileno())
+        if digest.hexdigest() != sha256:
+            raise OpError("upload-damaged", "{} arrived damaged".format(path.name))
+        os.rename(temporary, path)
+    except BaseException:
+        _unlink(temporary)
+        raise
+    fsync_dir(path.parent)
+
+
+def directory(path: Path, mode: int, uid: int = 0, gid: int = 0) -> bool:
+    """Make a directory with exactly this mode and owner; True if something changed."""
+    changed = False
+    try:
+        os.mkdir(path, mode)
+        changed = True
+    except FileExistsError:
+        if path.is_symlink() or not path.is_dir():
+            raise OpError("not-ours", "{} exists and is not a directory".format(path)) from None
+    status = path.stat()
+    if (status.st_uid, status.st_gid) != (uid, gid):
+        os.chown(path, uid, gid)
+        changed = True
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        os.chmod(path, mode)
+        changed = True
+    return changed

@@ -1,0 +1,158 @@
+"""Whether an instance proved itself: only HTTP answers over its own socket count.
+
+`systemctl start` returning 0 proves nothing: gunicorn reports ready before its workers
+import the application.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional
+
+from . import systemd
+from .context import Context, OpError, boottime
+
+_POLL_SECONDS = 0.05
+_REPORT_SECONDS = 5.0
+_BODY_BYTES = 200
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How the application is asked, and what counts as well (settings: health)."""
+
+    path: str
+    host: str
+    scheme: str
+    status: int
+    count: int
+    span_seconds: float
+    deadline_seconds: float
+    timeout_seconds: float
+
+    @classmethod
+    def of(cls, values: Dict[str, Any]) -> "Probe":
+        return cls(**values)
+
+    def headers(self) -> Dict[str, str]:
+        return {
+            "Host": self.host,
+            "X-Forwarded-Proto": self.scheme,
+            "X-Forwarded-For": "127.0.0.1",
+            "User-Agent": "cartwheel-probe",
+            "Connection": "close",
+        }
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout_seconds: float) -> None:
+        super().__init__("localhost", timeout=timeout_seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def ask(
+    connection: http.client.HTTPConnection, probe: Probe, extra: Optional[Dict[str, str]] = None
+) -> str:
+    """One request. Returns "" if the answer is as wanted, else what was wrong with it."""
+    try:
+        connection.request("GET", probe.path, headers={**probe.headers(), **(extra or {})})
+        answer = connection.getresponse()
+        body = answer.read(_BODY_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        return "{} ({})".format(type(error).__name__, error)
+    finally:
+        connection.close()
+    if answer.status == probe.status:
+        return ""
+    first = body.decode("utf-8", "replace").strip().splitlines()
+    return "{} answered {} instead of {}{}".format(
+        probe.path, answer.status, probe.status, ": " + first[0][:100] if first else ""
+    )
+
+
+def ask_socket(path: Path, probe: Probe) -> str:
+    """One request over the instance's own socket; "" if well."""
+    return ask(_UnixConnection(str(path), probe.timeout_seconds), probe)
+
+
+def prove(ctx: Context, unit: str, path: Path, probe: Probe, *, step: str = "health") -> int:
+    """Wait until the instance proved itself: `count` good answers in a row over at least
+    `span_seconds`, its unit up and never restarted. Returns the number of answers.
+
+    Raises OpError("unhealthy") on the deadline or as soon as the unit has failed.
+    """
+    end = boottime() + probe.deadline_seconds
+    reported = boottime()
+    good, since, wrong = 0, 0.0, "no answer yet"
+    while True:
+        ctx.poll()
+        problem = ask_socket(path, probe)
+        now = boottime()
+        if problem:
+            good, wrong = 0, problem
+            _refuse_failed(unit, wrong)
+        else:
+            since = now if good == 0 else since
+            good += 1
+            if good >= probe.count and now - since >= probe.span_seconds:
+                _refuse_failed(unit, "it answered, then its unit failed")
+                if systemd.state(unit).is_up:
+                    return good
+                wrong = "it answers, but its unit is not up"
+        if now > end:
+            raise OpError(
+                "unhealthy",
+                "not healthy after {:.0f} s: {}".format(probe.deadline_seconds, wrong),
+            )
+        if now - reported > _REPORT_SECONDS:
+            reported = now
+            ctx.emit(step, "progress", wrong)
+        ctx.pause(_interval(probe))
+
+
+def _interval(probe: Probe) -> float:
+    spread = probe.span_seconds / max(1, probe.count - 1)
+    return min(max(_POLL_SECONDS, spread / 2), 0.5)
+
+
+def _refuse_failed(unit: str, wrong: str) -> None:
+    state = systemd.state(unit)
+    if state.has_failed:
+        raise OpError("unhealthy", "the new instance failed ({}): {}".format(state.result, wrong))
+
+
+def watch(
+    ctx: Context,
+    unit: str,
+    path: Path,
+    probe: Probe,
+    front: Callable[[], str],
+    *,
+    seconds: float,
+) -> None:
+    """Probation: for `seconds` after the switch the instance must stay up and answer well,
+    directly and through the front door. Raises OpError("probation")."""
+    end = boottime() + seconds
+    reported = boottime()
+    while True:
+        problem = ask_socket(path, probe) or front()
+        state = systemd.state(unit)
+        if state.has_failed or not state.is_up:
+            problem = "its unit went {} ({})".format(state.sub, state.result)
+        if problem:
+            raise OpError("probation", "after the switch: " + problem)
+        now = boottime()
+        if now >= end:
+            return
+        if now - reported > _REPORT_SECONDS:
+            reported = now
+            ctx.emit("probation", "progress", "{:.0f} s left".format(end - now))
+        ctx.pause(min(0.2, max(0.01, end - now)))

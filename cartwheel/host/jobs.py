@@ -1,0 +1,162 @@
+"""Maintenance of a running application: stop, start, run a command, prune, packages."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Dict
+
+from . import (
+    children,
+    enter,
+    envfile,
+    files,
+    health,
+    journal,
+    nginx,
+    packages,
+    recover,
+    releases,
+    systemd,
+)
+from .context import Context, OpError
+from .layout import Layout
+
+Args = Dict[str, Any]
+
+_STOP_MARGIN_SECONDS = 10.0
+_NO_DEADLINE_SECONDS = 365 * 86400.0
+
+
+def _at(args: Args) -> Layout:
+    return Layout(args["app"], Path(args["base"]))
+
+
+def stop(ctx: Context, args: Args) -> Args:
+    """Stop serving, and leave the mark that boot and deploy respect."""
+    at = _at(args)
+    wanted = recover.serving(at)
+    if wanted is None:
+        raise OpError("not-deployed", "{} is not deployed on this host".format(at.app))
+    if at.stopped.exists():
+        return {"changed": False, "release": wanted[0]}
+    mark = {"who": args["who"], "message": args["message"], "since": time.strftime("%F %T")}
+    files.write_json(at.stopped, mark)
+    systemd.stop(at.unit(*wanted), timeout_seconds=args["drain_seconds"] + _STOP_MARGIN_SECONDS)
+    journal.append(at.journal, {"kind": "stop", "release": wanted[0], "result": "done", **mark})
+    return {"changed": True, "release": wanted[0]}
+
+
+def start(ctx: Context, args: Args) -> Args:
+    """Take the mark of `fab stop` away, start what `current` names, wait until it answers."""
+    at = _at(args)
+    wanted = recover.serving(at)
+    if wanted is None:
+        raise OpError("not-deployed", "{} is not deployed on this host".format(at.app))
+    changed = files.remove(at.stopped)
+    changed |= recover.start_serving(at)
+    unit, path = at.unit(*wanted), at.socket(*wanted)
+    try:
+        health.prove(ctx, unit, path, health.Probe.of(args["probe"]))
+    except OpError as error:
+        raise OpError(error.slug, error.message, error.hint, systemd.log(unit, 25)) from error
+    if changed:
+        entry = {"kind": "start", "release": wanted[0], "result": "done", "who": args["who"]}
+        journal.append(at.journal, entry)
+    return {"changed": changed, "release": wanted[0]}
+
+
+def prune(ctx: Context, args: Args) -> Args:
+    return {"removed": releases.prune(_at(args), int(args["keep_releases"]))}
+
+
+def abandon(ctx: Context, args: Args) -> Args:
+    """A release whose preparation failed goes; its line in the journal stays."""
+    at = _at(args)
+    release = args["release"]
+    if release not in releases.protected(at) and args["fresh"]:
+        releases.remove(at, release)
+    entry = {"kind": args["kind"], "release": release, "version": args["version"]}
+    failed = {"result": "failed", "reason": args["reason"], "who": args["who"]}
+    journal.append(at.journal, {**entry, **failed})
+    return {}
+
+
+def unchanged(ctx: Context, args: Args) -> Args:
+    """A deploy of what already serves: one line in the journal and nothing else.
+
+    Raises OpError("facts-changed") if it does not serve any more.
+    """
+    at = _at(args)
+    wanted = recover.serving(at)
+    if wanted is None or wanted[0] != args["release"] or not systemd.state(at.unit(*wanted)).is_up:
+        raise OpError("facts-changed", "what serves has changed since it was looked at")
+    entry = {"kind": "deploy", "release": args["release"], "version": args["version"]}
+    journal.append(at.journal, {**entry, "result": "unchanged", "who": args["who"]})
+    return {}
+
+
+def run(ctx: Context, args: Args) -> Args:
+    """A command in the serving release's environment, as the app's user; output as events."""
+    at = _at(args)
+    release = enter.serving_release(at)
+    values = enter.environment(at, release)
+    done = children.run(
+        ctx,
+        ["/bin/sh", "-c", args["command"]],
+        timeout_seconds=_NO_DEADLINE_SECONDS,
+        env=values,
+        user=enter.app_user(at),
+        cwd=str(at.shared),
+        on_line=lambda line: ctx.emit("output", "note", line),
+    )
+    return {"status": done.status, "release": release}
+
+
+def variables(ctx: Context, args: Args) -> Args:
+    """The names of the serving release's variables, and where each came from; no values."""
+    at = _at(args)
+    release = enter.serving_release(at)
+    manifest = files.read_json(releases.manifest_path(at, release)) or {}
+    sources = manifest.get("env", {})
+    names = sorted(envfile.parse((at.release(release) / "env").read_text()))
+    return {
+        "release": release,
+        "names": {name: (sources.get(name) or {}).get("source", "?") for name in names},
+    }
+
+
+def install_packages(ctx: Context, args: Args) -> Args:
+    manager = packages.of_this_host()
+    missing = manager.missing(args["packages"])
+    if missing:
+        manager.install(ctx, missing)
+        record = files.read_json(_at(args).record)
+        if record is not None:
+            record["packages"] = sorted({*record["packages"], *missing})
+            files.write_json(_at(args).record, record, 0o600)
+    return {"installed": missing}
+
+
+def nginx_test(ctx: Context, args: Args) -> Args:
+    complaint = nginx.check(ctx)
+    if complaint:
+        raise OpError("nginx-broken", "nginx refuses its configuration", log=complaint)
+    return {}
+
+
+def nginx_reload(ctx: Context, args: Args) -> Args:
+    nginx_test(ctx, args)
+    nginx.reload(ctx)
+    return {}
+
+
+def repair(ctx: Context, args: Args) -> Args:
+    """Put in order what a fault left; what it did. The caller holds the lock."""
+    at = _at(args)
+    done = recover.settle(at, lambda text: ctx.emit("repair", "note", text))
+    for name in releases.leftovers(at):
+        if name not in releases.protected(at):
+            releases.remove(at, name)
+            done.append("removed " + name)
+    return {"done": done}

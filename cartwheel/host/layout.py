@@ -1,0 +1,103 @@
+"""Where everything of one application is on a host (docs/architecture.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+LIB = Path("/usr/local/lib/cartwheel")
+STATE = Path("/var/lib/cartwheel")
+LOGS = Path("/var/log/cartwheel")
+RUN = Path("/run/cartwheel")
+UNITS = Path("/etc/systemd/system")
+
+# A release runs in one of two slots, so that a restart can start a second instance
+# of the same release beside the first.
+SLOTS = ("web", "web-b")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Every path of the application `app` (name and environment together)."""
+
+    app: str
+    base: Path = Path("/srv")
+
+    @property
+    def root(self) -> Path:
+        return self.base / self.app
+
+    @property
+    def releases(self) -> Path:
+        return self.root / "releases"
+
+    @property
+    def shared(self) -> Path:
+        return self.root / "shared"
+
+    @property
+    def cache(self) -> Path:
+        return self.root / "cache"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "journal.jsonl"
+
+    @property
+    def pending(self) -> Path:
+        """Exists exactly while a switch is not confirmed."""
+        return self.root / "pending.json"
+
+    @property
+    def stopped(self) -> Path:
+        """The mark that `fab stop` leaves; boot and deploy respect it."""
+        return self.root / "stopped.json"
+
+    @property
+    def current(self) -> Path:
+        return self.root / "current"
+
+    @property
+    def fallback(self) -> Path:
+        return self.root / "fallback"
+
+    @property
+    def previous(self) -> Path:
+        return self.root / "previous"
+
+    @property
+    def record(self) -> Path:
+        """What setup made for this application; 0600, it also holds the digest key."""
+        return STATE / (self.app + ".json")
+
+    @property
+    def lib(self) -> Path:
+        return LIB / self.app
+
+    @property
+    def logs(self) -> Path:
+        return LOGS / self.app
+
+    @property
+    def lock(self) -> Path:
+        return RUN / (self.app + ".lock")
+
+    @property
+    def boot_unit(self) -> Path:
+        return UNITS / ("cartwheel-" + self.app + ".service")
+
+    def release(self, name: str) -> Path:
+        return self.releases / name
+
+    def unit(self, release: str, slot: str) -> str:
+        return "cartwheel-{}.{}.{}.service".format(self.app, slot, release)
+
+    def unit_file(self, release: str, slot: str) -> Path:
+        return UNITS / self.unit(release, slot)
+
+    def socket(self, release: str, slot: str) -> Path:
+        """Where the instance listens; at most 107 bytes (unix(7)), checked by the settings."""
+        return RUN / self.app / release / slot / "http.sock"
+
+    def socket_link(self, release: str) -> Path:
+        return self.release(release) / "http.sock"

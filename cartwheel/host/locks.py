@@ -1,0 +1,118 @@
+"""Kernel locks: they end with their holder, so none ever has to be removed by hand."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, Iterator, Optional
+
+from . import layout
+from .context import Context, OpError
+
+_POLL_SECONDS = 0.1
+_SHARED_PATIENCE_SECONDS = 120.0
+_REPORT_SECONDS = 5.0
+
+
+class Lock:
+    """A held lock. The file is never unlinked; the kernel lock is what counts."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def release(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def acquire(
+    path: Path,
+    holder: Dict[str, Any],
+    *,
+    wait_seconds: float,
+    ctx: Optional[Context] = None,
+) -> Lock:
+    """Take the lock within `wait_seconds`, or OpError("locked") that names who holds it.
+
+    `holder` (owner, message, since) is written into the file for whoever is refused.
+    """
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    # Not inherited by children (O_CLOEXEC): a child that outlives us must not keep it.
+    fd = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        _wait_for(fd, path, time.monotonic() + wait_seconds, ctx)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps(holder).encode(), 0)
+    except BaseException:
+        os.close(fd)
+        raise
+    return Lock(fd)
+
+
+def _wait_for(fd: int, path: Path, end: float, ctx: Optional[Context]) -> None:
+    reported = 0.0
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            pass
+        now = time.monotonic()
+        if now >= end:
+            raise OpError("locked", "locked by " + describe(read_holder(path)))
+        if ctx is not None:
+            ctx.poll()
+            if now - reported > _REPORT_SECONDS:
+                reported = now
+                ctx.emit("lock", "progress", "waiting for " + describe(read_holder(path)))
+        time.sleep(min(_POLL_SECONDS, max(0.0, end - now)))
+
+
+def read_holder(path: Path) -> Optional[Dict[str, Any]]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def describe(holder: Optional[Dict[str, Any]]) -> str:
+    if not holder:
+        return "another process"
+    text = "{} since {}".format(holder.get("owner", "somebody"), holder.get("since", "?"))
+    return text + (" ({})".format(holder["message"]) if holder.get("message") else "")
+
+
+def held_by(path: Path) -> Optional[Dict[str, Any]]:
+    """Who holds the lock now; None if nobody does. Changes nothing."""
+    try:
+        fd = os.open(str(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return read_holder(path) or {"owner": "another process"}
+    finally:
+        os.close(fd)
+    return None
+
+
+@contextmanager
+def shared_parts(ctx: Optional[Context] = None) -> Iterator[None]:
+    """The short lock for what applications share on a host: nginx, apt, systemd's units."""
+    lock = acquire(
+        layout.RUN / "host.lock",
+        {"owner": "cartwheel", "since": time.strftime("%H:%M:%S")},
+        wait_seconds=_SHARED_PATIENCE_SECONDS,
+        ctx=ctx,
+    )
+    try:
+        yield
+    finally:
+        lock.release()

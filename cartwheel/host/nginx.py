@@ -1,0 +1,121 @@
+"""The web server of a host: test a change before it is made, make it, reload."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from . import children, files
+from .context import Context, OpError
+
+SITES = Path("/etc/nginx/conf.d")
+_CALL_SECONDS = 30.0
+# Debian's default site takes `default_server`; it is a link into sites-available.
+DEFAULT_SITE = Path("/etc/nginx/sites-enabled/default")
+
+# Runs in a mount namespace of its own: the changed folders are laid over the real ones
+# there, so `nginx -t` reads exactly what it would after the change.
+_STAGED = 'set -e; while [ "$#" -gt 0 ]; do mount --bind "$1" "$2"; shift 2; done; exec nginx -t'
+
+
+def check(ctx: Optional[Context]) -> str:
+    """`nginx -t` on what is installed; "" if well, else its complaint."""
+    done = children.run(ctx, ["nginx", "-t", "-q"], timeout_seconds=_CALL_SECONDS)
+    return "" if done.status == 0 else done.output
+
+
+def check_staged(
+    ctx: Optional[Context], changes: Dict[str, Optional[str]], names: List[str]
+) -> None:
+    """`nginx -t` as if `changes` (path -> text, or None: gone) were made. Changes nothing.
+
+    `names` are our server names: for nginx a name that two sites claim is only a warning.
+    Raises OpError("nginx-broken") where it was broken before, ("server-name-taken") or
+    ("nginx-refuses") where the change breaks it.
+    """
+    with tempfile.TemporaryDirectory(prefix="cartwheel-nginx-") as scratch:
+        pairs: List[str] = []
+        for folder in sorted({os.path.dirname(path) for path in changes}):
+            copy = os.path.join(scratch, str(len(pairs)))
+            _copy_folder(folder, copy)
+            for path, text in changes.items():
+                if os.path.dirname(path) == folder:
+                    _stage(os.path.join(copy, os.path.basename(path)), text)
+            pairs += [copy, folder]
+        done = children.run(
+            ctx,
+            ["unshare", "--mount", "sh", "-c", _STAGED, "sh", *pairs],
+            timeout_seconds=_CALL_SECONDS,
+        )
+    for name in names:
+        if 'conflicting server name "{}"'.format(name) in done.output:
+            raise OpError("server-name-taken", "another site is called {} already".format(name))
+    if done.status != 0:
+        before = check(ctx)
+        if before:
+            raise OpError("nginx-broken", "nginx's configuration was broken before", log=before)
+        raise OpError("nginx-refuses", "nginx refuses the rendered site", log=done.output)
+
+
+def _copy_folder(folder: str, copy: str) -> None:
+    """Names as links to the real files' content would be: relative links keep their target."""
+    os.mkdir(copy)
+    if not os.path.isdir(folder):
+        return
+    for name in os.listdir(folder):
+        real = os.path.realpath(os.path.join(folder, name))
+        if os.path.isfile(real):
+            with open(real, "rb") as source, open(os.path.join(copy, name), "wb") as target:
+                target.write(source.read())
+
+
+def _stage(path: str, text: Optional[str]) -> None:
+    if text is None:
+        if os.path.lexists(path):
+            os.unlink(path)
+        return
+    with open(path, "w", encoding="utf-8") as handle:
+        handle.write(text)
+
+
+def reload(ctx: Optional[Context]) -> None:
+    """Make nginx read its configuration, starting it where it does not run.
+
+    Raises OpError("nginx-refuses") with what nginx says.
+    """
+    done = children.run(
+        ctx, ["systemctl", "reload-or-restart", "nginx"], timeout_seconds=_CALL_SECONDS
+    )
+    if done.status != 0:
+        complaint = check(None) or done.output
+        raise OpError("nginx-refuses", "nginx does not take its configuration", log=complaint)
+
+
+def snapshot(paths: List[str]) -> Dict[str, Optional[Dict[str, str]]]:
+    """What stands at these paths now, so that it can be put back byte for byte."""
+    return {path: _remember(Path(path)) for path in paths}
+
+
+def _remember(path: Path) -> Optional[Dict[str, str]]:
+    target = files.read_link(path)
+    if target is not None:
+        return {"link": target}
+    if not path.exists():
+        return None
+    return {"text": path.read_bytes().decode("utf-8", "surrogateescape")}
+
+
+def put_back(memory: Dict[str, Optional[Dict[str, str]]]) -> bool:
+    """Restore a snapshot; True if anything had to be changed."""
+    changed = False
+    for name, was in memory.items():
+        path = Path(name)
+        if was is None:
+            changed |= files.remove(path)
+        elif "link" in was:
+            changed |= files.link(path, was["link"])
+        else:
+            changed |= files.write(path, was["text"].encode("utf-8", "surrogateescape"))
+    return changed

@@ -1,0 +1,60 @@
+"""The switch that is not confirmed yet: one file, from before the first change until it is.
+
+Its presence is the fact; its unlink (and the fsync of its directory) is the confirmation.
+It holds all that is needed to go back, so that the live session, the installed recover
+and the boot unit go back in the same way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Dict, Optional
+
+from . import files
+from .layout import Layout
+
+
+@dataclass(frozen=True)
+class Pending:
+    id: str
+    kind: str  # deploy, rollback, restart
+    to: str
+    to_slot: str
+    was: Optional[str]  # the release that served; None at the first deploy
+    was_slot: Optional[str]
+    was_fallback: Optional[str]
+    was_previous: Optional[str]
+    shared: Dict[str, Any]  # nginx.snapshot of every shared file that the switch changes
+    fresh: bool  # `to` was made by this deploy and never served: it goes when we go back
+    version: str
+    who: str
+    message: str
+
+    def entry(self, result: str, reason: str = "") -> Dict[str, Any]:
+        """This switch as a line of the journal."""
+        line = {
+            "kind": self.kind,
+            "release": self.to,
+            "version": self.version,
+            "result": result,
+            "who": self.who,
+            "message": self.message,
+            "from": self.was,
+        }
+        return {**line, "reason": reason} if reason else line
+
+
+def write(at: Layout, pending: Pending) -> None:
+    files.write_json(at.pending, asdict(pending), 0o600)
+
+
+def read(at: Layout) -> Optional[Pending]:
+    value = files.read_json(at.pending)
+    if value is None:
+        return None
+    return Pending(**{field.name: value[field.name] for field in fields(Pending)})
+
+
+def clear(at: Layout) -> None:
+    """Confirm or close: after this returns no crash brings it back."""
+    files.remove(at.pending)

@@ -1,0 +1,122 @@
+"""Put an application in order without the operator: at boot, and when a session was killed.
+
+Installed on the host with the rest of this package (see `runtime`); run as
+`recover APP BASE boot` by the boot unit, as `recover APP BASE settle` by the session's
+unit when it stops in any way.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Callable, List, Optional, Tuple
+
+from . import drain, files, journal, locks, pending, releases, revert, systemd
+from .context import OpError
+from .layout import Layout
+
+_LOCK_PATIENCE_SECONDS = 300.0
+_DRAIN_SECONDS = 30.0
+_STOP_SECONDS = 45.0
+
+Say = Callable[[str], None]
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    app, base, mode = (argv if argv is not None else sys.argv[1:])[:3]
+    at = Layout(app, Path(base))
+    if mode == "settle" and is_settled(at):
+        return 0
+    lock = locks.acquire(
+        at.lock,
+        {"owner": "cartwheel recover", "since": time.strftime("%F %T"), "message": mode},
+        wait_seconds=_LOCK_PATIENCE_SECONDS,
+    )
+    try:
+        settle(at, lambda text: print(text, flush=True))  # noqa: T201 (its unit's journal)
+    except OpError as error:
+        print("{}: {}\n{}".format(app, error, error.log), flush=True)  # noqa: T201
+        return 1
+    finally:
+        lock.release()
+    return 0
+
+
+def is_settled(at: Layout) -> bool:
+    """Nothing to put in order; decided without the lock, so that it costs nothing."""
+    return (
+        not at.pending.exists()
+        and releases.pointed(at.fallback) == releases.pointed(at.current)
+        and _serving_runs(at)
+    )
+
+
+def settle(at: Layout, say: Say) -> List[str]:
+    """Go back from a switch that nobody confirmed, finish one that was confirmed, start what
+    should serve. The caller holds the lock. Returns what it did."""
+    done: List[str] = []
+
+    def note(text: str) -> None:
+        done.append(text)
+        say(text)
+
+    mark = pending.read(at)
+    if mark is not None:
+        note("the switch to {} was never confirmed".format(mark.to))
+        revert.go_back(at, mark, "its session ended before the confirmation", note)
+    if start_serving(at):
+        note("started {}".format(releases.pointed(at.current)))
+    for text in finish_confirmed(at):
+        note(text)
+    return done
+
+
+def serving(at: Layout) -> Optional[Tuple[str, str]]:
+    """(release, slot) that should serve now."""
+    release = releases.pointed(at.current)
+    slot = releases.slot_of(at, release) if release else None
+    return (release, slot) if release and slot else None
+
+
+def _serving_runs(at: Layout) -> bool:
+    wanted = serving(at)
+    if wanted is None or at.stopped.exists():
+        return True
+    return systemd.state(at.unit(*wanted)).active in ("active", "activating")
+
+
+def start_serving(at: Layout) -> bool:
+    """Start what `current` names, unless it runs or `fab stop` left its mark."""
+    if _serving_runs(at):
+        return False
+    release, slot = serving(at) or ("", "")
+    systemd.install(at, release, slot)
+    systemd.start(None, at.unit(release, slot))
+    return True
+
+
+def finish_confirmed(at: Layout) -> List[str]:
+    """What a session that died after its confirmation left: the old instance, the links."""
+    wanted = serving(at)
+    if wanted is None:
+        return []
+    done: List[str] = []
+    for release, slot in systemd.running(at):
+        if (release, slot) == wanted:
+            continue
+        drain.wait_until_quiet(at.socket(release, slot), timeout_seconds=_DRAIN_SECONDS)
+        systemd.stop(at.unit(release, slot), timeout_seconds=_STOP_SECONDS)
+        files.remove(at.unit_file(release, slot))
+        done.append("stopped {} of {}".format(slot, release))
+    if releases.pointed(at.fallback) != wanted[0]:
+        whole = [manifest["release"] for manifest in releases.complete(at)]
+        target = journal.rollback_target(journal.read(at.journal), wanted[0], whole)
+        releases.point(at, at.previous, target)
+        releases.point(at, at.fallback, wanted[0])
+        done.append("closed the switch to " + wanted[0])
+    return done
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""What releases a host has: read from their manifests, never from file times or globs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Set
+
+from . import files, journal, systemd
+from .layout import SLOTS, Layout
+
+Manifest = Dict[str, Any]
+
+
+def manifest_path(at: Layout, release: str) -> Path:
+    """`release.json`: written last, after everything of the release is durable. Its presence
+    is the mark that the release is complete."""
+    return at.release(release) / "release.json"
+
+
+def complete(at: Layout) -> List[Manifest]:
+    """The manifests of all complete releases, oldest first by their sequence."""
+    found: List[Manifest] = []
+    for name in names(at):
+        manifest = files.read_json(manifest_path(at, name))
+        if manifest is not None and manifest.get("release") == name:
+            found.append(manifest)
+    return sorted(found, key=lambda manifest: int(manifest.get("seq", 0)))
+
+
+def names(at: Layout) -> List[str]:
+    """Every release directory, complete or not."""
+    try:
+        entries = sorted(os.listdir(at.releases))
+    except FileNotFoundError:
+        return []
+    return [name for name in entries if not name.startswith(".") and at.release(name).is_dir()]
+
+
+def leftovers(at: Layout) -> List[str]:
+    """Release directories that are not complete, and half-removed ones."""
+    whole = {manifest["release"] for manifest in complete(at)}
+    half = [name for name in names(at) if name not in whole]
+    try:
+        gone = [name for name in os.listdir(at.releases) if name.startswith(".gone-")]
+    except FileNotFoundError:
+        gone = []
+    return half + sorted(gone)
+
+
+def next_sequence(at: Layout) -> int:
+    known = [int(manifest.get("seq", 0)) for manifest in complete(at)]
+    return max(known, default=0) + 1
+
+
+def pointed(path: Path) -> Optional[str]:
+    """The release that the link `current`, `fallback` or `previous` names."""
+    target = files.read_link(path)
+    return os.path.basename(target) if target else None
+
+
+def point(at: Layout, path: Path, release: Optional[str]) -> bool:
+    """Move one of those links (or take it away) with one rename."""
+    if release is None:
+        return files.remove(path)
+    return files.link(path, "releases/" + release)
+
+
+def slot_of(at: Layout, release: str) -> Optional[str]:
+    """Which slot of a release its socket link names."""
+    target = files.read_link(at.socket_link(release))
+    return Path(target).parent.name if target else None
+
+
+def point_slot(at: Layout, release: str, slot: str) -> bool:
+    return files.link(at.socket_link(release), str(at.socket(release, slot)))
+
+
+def other_slot(slot: Optional[str]) -> str:
+    return SLOTS[1] if slot == SLOTS[0] else SLOTS[0]
+
+
+def protected(at: Layout) -> Set[str]:
+    """What prune must not touch: what serves, falls back, comes before, or still runs."""
+    linked = {pointed(path) for path in (at.current, at.fallback, at.previous)}
+    safe = {release for release in linked if release}
+    pending = files.read_json(at.pending)
+    if pending:
+        safe.update(str(pending[key]) for key in ("from", "to") if pending.get(key))
+    running = {release for release, _slot in systemd.running(at)}
+    return safe | running
+
+
+def prune(at: Layout, keep_releases: int, *, but: Optional[str] = None) -> List[str]:
+    """Remove releases beyond `keep_releases` and half ones (except `but`); their names."""
+    safe = protected(at) | ({but} if but else set())
+    order = [manifest["release"] for manifest in complete(at)]
+    doomed = journal.to_prune(order, safe, keep_releases)
+    doomed += [name for name in leftovers(at) if name not in safe]
+    for name in doomed:
+        remove(at, name)
+    _prune_cache(at)
+    return doomed
+
+
+def remove(at: Layout, release: str) -> None:
+    """Take a release and the unit files that it owns away. It must not run any more."""
+    for slot in SLOTS:
+        files.remove(at.unit_file(release, slot))
+    files.remove_tree(at.release(release))
+    files.remove_tree(at.releases / (".gone-" + release))
+    if release.startswith(".gone-"):
+        files.remove_tree(at.release(release))
+
+
+def _prune_cache(at: Layout) -> None:
+    """Cached wheels that no complete release names go."""
+    wanted = {manifest.get("wheel_sha256") for manifest in complete(at)}
+    try:
+        cached = os.listdir(at.cache / "wheels")
+    except FileNotFoundError:
+        return
+    for name in cached:
+        if name not in wanted:
+            files.remove_tree(at.cache / "wheels" / name)

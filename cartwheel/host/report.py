@@ -1,0 +1,158 @@
+"""What serves, since when, how well; the history; the logs. Changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List
+
+from . import children, facts, files, health, journal, locks, recover, releases, systemd
+from .context import ContactLost, Context
+from .layout import Layout
+
+Args = Dict[str, Any]
+
+_FOLLOW_SECONDS = 365 * 86400.0
+
+
+def status(ctx: Context, args: Args) -> Args:
+    """One host's line of `fab status`."""
+    at = Layout(args["app"], Path(args["base"]))
+    wanted = recover.serving(at)
+    answer: Args = {
+        "set_up": files.read_json(at.record) is not None,
+        "release": wanted[0] if wanted else None,
+        "stopped": files.read_json(at.stopped),
+        "pending": files.read_json(at.pending),
+        "lock": locks.held_by(at.lock),
+        "leftovers": releases.leftovers(at),
+    }
+    if wanted is None:
+        return answer
+    release, slot = wanted
+    state = systemd.state(at.unit(release, slot))
+    manifest = files.read_json(releases.manifest_path(at, release)) or {}
+    problem = health.ask_socket(at.socket(release, slot), health.Probe.of(args["probe"]))
+    running = systemd.running(at)
+    return {
+        **answer,
+        "version": manifest.get("version", ""),
+        "since": state.since,
+        "active": state.active,
+        "healthy": not problem,
+        "problem": problem,
+        "workers": systemd.workers(state.main_pid),
+        "memory_bytes": state.memory_bytes,
+        "restarts": state.restarts,
+        "main_pid": state.main_pid,
+        "also_running": [r for r, s in running if (r, s) != wanted],
+        "rollback": journal.rollback_target(
+            journal.read(at.journal), release, [m["release"] for m in releases.complete(at)]
+        ),
+    }
+
+
+def list_releases(ctx: Context, args: Args) -> Args:
+    at = Layout(args["app"], Path(args["base"]))
+    whole = releases.complete(at)
+    return {
+        "releases": [
+            {key: manifest.get(key) for key in ("release", "version", "seq", "created", "who")}
+            for manifest in whole
+        ],
+        "current": releases.pointed(at.current),
+        "previous": releases.pointed(at.previous),
+        "rollback": journal.rollback_target(
+            journal.read(at.journal),
+            releases.pointed(at.current),
+            [manifest["release"] for manifest in whole],
+        ),
+    }
+
+
+def history(ctx: Context, args: Args) -> Args:
+    at = Layout(args["app"], Path(args["base"]))
+    return {"entries": journal.read(at.journal)[-int(args["lines"]) :]}
+
+
+def logs(ctx: Context, args: Args) -> Args:
+    """The journal of every instance of the app and nginx's logs of its site, as events
+    `log`; with `follow` until contact is lost."""
+    at = Layout(args["app"], Path(args["base"]))
+    lines, follow = int(args["lines"]), bool(args["follow"])
+    units = "cartwheel-{}.web*".format(at.app)
+    sources = [
+        (
+            "app",
+            ["journalctl", "--no-pager", "-q", "-o", "short-iso", "-u", units, "-n", str(lines)],
+        ),
+        ("nginx", ["tail", "-q", "-n", str(lines), *_nginx_logs(at)]),
+    ]
+    if follow:
+        _follow(ctx, [(name, _following(argv)) for name, argv in sources])
+        return {}
+    for name, argv in sources:
+        if argv[-1].isdigit() and name == "nginx":
+            continue  # no log file yet
+        done = children.run(ctx, argv, timeout_seconds=ctx.remaining())
+        for line in done.output.splitlines():
+            ctx.emit("log", "note", line, source=name)
+    return {}
+
+
+def _nginx_logs(at: Layout) -> List[str]:
+    candidates = [
+        Path("/var/log/nginx/{}.{}.log".format(at.app, kind)) for kind in ("access", "error")
+    ]
+    return [str(path) for path in candidates if path.exists()]
+
+
+def _following(argv: List[str]) -> List[str]:
+    return [argv[0], "-F" if argv[0] == "tail" else "--follow", *argv[1:]]
+
+
+def _follow(ctx: Context, sources: "list[tuple[str, List[str]]]") -> None:
+    """Run the followers side by side until contact is lost."""
+    import threading
+
+    def one(name: str, argv: List[str]) -> None:
+        try:
+            children.run(
+                ctx,
+                argv,
+                timeout_seconds=_FOLLOW_SECONDS,
+                on_line=lambda line: ctx.emit("log", "note", line, source=name),
+            )
+        except ContactLost:
+            pass
+
+    threads = [threading.Thread(target=one, args=source) for source in sources]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ctx.poll()
+
+
+def examine(ctx: Context, args: Args) -> Args:
+    """What `fab doctor` needs beyond the facts of a probe."""
+    at = Layout(args["app"], Path(args["base"]))
+    return {
+        "leftovers": releases.leftovers(at),
+        "settled": recover.is_settled(at),
+        "index": _index_answer(ctx, args),
+        "ports": facts.listening_ports(),
+    }
+
+
+def _index_answer(ctx: Context, args: Args) -> str:
+    """What pip of this host says of the index; "" if it answers."""
+    if not args.get("index_check"):
+        return ""
+    done = children.run(
+        ctx,
+        [*args["index_check"]],
+        timeout_seconds=60,
+        env={**args["index_environment"], "HOME": "/nonexistent"},
+        step="index",
+    )
+    return "" if done.status == 0 else done.output

@@ -1,0 +1,76 @@
+"""Go back to what served before: the one way back for the live session, the installed
+recover and the boot unit."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Callable, Optional
+
+from . import files, journal, locks, nginx, releases, systemd
+from .drain import wait_until_quiet
+from .layout import Layout
+from .pending import Pending, clear
+
+_LOG_LINES = 200
+_DRAIN_SECONDS = 5.0
+_STOP_SECONDS = 40.0
+
+Say = Callable[[str], None]
+
+
+def go_back(at: Layout, pending: Pending, reason: str, say: Say = lambda _text: None) -> None:
+    """Put links and shared files back, then close the pending switch, then tidy.
+
+    Safe to run again after a crash at any point: every step sets a state, none toggles.
+    """
+    if pending.was is not None:
+        say("going back to " + pending.was)
+        _ensure_running(at, pending)
+        if pending.was_slot is not None:
+            releases.point_slot(at, pending.was, pending.was_slot)
+    releases.point(at, at.current, pending.was)
+    with locks.shared_parts():
+        if nginx.put_back(pending.shared):
+            nginx.reload(None)
+    releases.point(at, at.fallback, pending.was_fallback)
+    releases.point(at, at.previous, pending.was_previous)
+    journal.append(at.journal, pending.entry("reverted", reason))
+    clear(at)
+    discard_instance(at, pending.to, pending.to_slot, drain=True)
+    if pending.fresh:
+        releases.remove(at, pending.to)
+
+
+def _ensure_running(at: Layout, pending: Pending) -> None:
+    """The old instance is warm, unless the power was cut in between."""
+    if pending.was is None or pending.was_slot is None or at.stopped.exists():
+        return
+    unit = at.unit(pending.was, pending.was_slot)
+    if systemd.state(unit).active not in ("active", "activating"):
+        systemd.install(at, pending.was, pending.was_slot)
+        systemd.start(None, unit)
+
+
+def discard_instance(at: Layout, release: str, slot: str, *, drain: bool = False) -> Optional[Path]:
+    """Stop an instance that does not serve (any more) and keep its log; where the log is."""
+    unit = at.unit(release, slot)
+    state = systemd.state(unit)
+    kept = keep_log(at, release, unit)
+    if drain and state.is_up and not state.has_failed:
+        wait_until_quiet(at.socket(release, slot), timeout_seconds=_DRAIN_SECONDS)
+        systemd.stop(unit, timeout_seconds=_STOP_SECONDS)
+    else:
+        systemd.kill(unit)
+    files.remove(at.unit_file(release, slot))
+    return kept
+
+
+def keep_log(at: Layout, release: str, unit: str) -> Optional[Path]:
+    """Save a failed instance's last lines under /var/log/cartwheel/APP (0640)."""
+    text = systemd.log(unit, _LOG_LINES)
+    if not text.strip() or not at.logs.is_dir():
+        return None
+    path = at.logs / "{}.{}.log".format(release, int(time.time()))
+    files.write(path, text.encode() + b"\n", 0o640)
+    return path

@@ -1,0 +1,79 @@
+"""The part of Cartwheel that stays on a host: this package, `recover`, `enter`, the boot unit."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Dict
+
+from . import children, files, systemd
+from .context import Context
+from .layout import LIB, Layout
+
+_SCRIPT = """#!/bin/sh
+# {what}
+exec {python} -I -c 'import sys; sys.path.insert(0, "{lib}/current"); \
+from cartwheel.host.{module} import main; sys.exit(main())' {app} {base} "$@"
+"""
+
+
+def digest(sources: Dict[str, str]) -> str:
+    text = "\0".join(name + "\0" + sources[name] for name in sorted(sources))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def install(ctx: Context, at: Layout, sources: Dict[str, str], python: str, boot_unit: str) -> bool:
+    """Install this version beside the others and move `current` to it with one rename."""
+    version = digest(sources)
+    changed = False
+    for folder in (LIB, at.lib, at.lib / version):
+        changed |= files.directory(folder, 0o755)
+    for name, text in sources.items():
+        changed |= _write_module(at.lib / version, name, text)
+    for name, module, what in (
+        (
+            "recover",
+            "recover",
+            "Put the application in order: at boot, and after a killed session.",
+        ),
+        ("enter", "enter", "Run a command in the serving release's environment, as its user."),
+    ):
+        text = _SCRIPT.format(
+            what=what, python=python, lib=at.lib, module=module, app=at.app, base=at.base
+        )
+        changed |= files.write(at.lib / name, text.encode(), 0o755)
+    changed |= files.link(at.lib / "current", version)
+    changed |= _install_boot_unit(ctx, at, boot_unit)
+    _remove_others(at, version)
+    return changed
+
+
+def _write_module(root: Path, name: str, text: str) -> bool:
+    """`cartwheel.host.files` -> cartwheel/host/files.py; packages get their __init__.py."""
+    path = root.joinpath(*name.split(".")).with_suffix(".py")
+    for parent in reversed([p for p in path.parents if root in p.parents]):
+        files.directory(parent, 0o755)
+        if not (parent / "__init__.py").exists():
+            files.write(parent / "__init__.py", b"")
+    return files.write(path, text.encode())
+
+
+def _install_boot_unit(ctx: Context, at: Layout, text: str) -> bool:
+    changed = files.write(at.boot_unit, text.encode())
+    if changed:
+        systemd.reload(ctx)
+    wants = Path("/etc/systemd/system/multi-user.target.wants") / at.boot_unit.name
+    if not wants.is_symlink():
+        children.check(
+            ctx, ["systemctl", "enable", "--quiet", at.boot_unit.name], "systemd", "enable failed"
+        )
+        changed = True
+    return changed
+
+
+def _remove_others(at: Layout, version: str) -> None:
+    for name in os.listdir(at.lib):
+        path = at.lib / name
+        if path.is_dir() and not path.is_symlink() and name != version:
+            files.remove_tree(path)

@@ -1,0 +1,217 @@
+"""Prepare a bare host for one application, step by step; running it again changes nothing.
+
+What it makes is written down first (`/var/lib/cartwheel/APP.json`), so that a setup that
+was killed goes on, `uninstall` takes away just that, and what others made is refused.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import secrets
+import sys
+from pathlib import Path
+from typing import Any, Dict, List
+
+from . import children, facts, files, layout, nginxconf, packages, runtime
+from .context import Context, OpError
+from .layout import Layout
+
+Args = Dict[str, Any]
+
+_CALL_SECONDS = 60.0
+_WEB_PACKAGES = ("nginx", "iproute2", "ca-certificates")
+
+
+def setup(ctx: Context, args: Args) -> Args:
+    """Packages, interpreter, user, directories, runtime. Returns what changed.
+
+    Raises OpError: "not-ours", "python-version", "packages", "package-manager", "port-taken".
+    """
+    at = Layout(args["app"], Path(args["base"]))
+    files.directory(layout.STATE, 0o755)
+    record = _record(at, args)
+    changes: List[str] = []
+    for step in (_packages, _interpreter, _account, _directories, _runtime):
+        name = step.__name__.strip("_")
+        ctx.emit(name, "start")
+        done = step(ctx, at, record, args)
+        ctx.emit(name, "changed" if done else "unchanged", ", ".join(done))
+        changes += done
+    return {"changes": changes}
+
+
+def _record(at: Layout, args: Args) -> Args:
+    """The record of what is ours, made before the first thing is made."""
+    record = files.read_json(at.record)
+    if record is not None:
+        if record["user"] != args["user"]:
+            raise OpError(
+                "not-ours",
+                "{} was set up with the user {}, not {}".format(
+                    at.app, record["user"], args["user"]
+                ),
+            )
+        return record
+    if at.root.exists():
+        raise OpError("not-ours", "{} exists and was not made by Cartwheel".format(at.root))
+    if _exists(args["user"]):
+        raise OpError("not-ours", "the user {} exists already".format(args["user"]))
+    record = {
+        "app": at.app,
+        "base": str(at.base),
+        "user": args["user"],
+        "group": args["group"],
+        "digest_key": secrets.token_hex(32),
+        "packages": [],
+    }
+    files.write_json(at.record, record, 0o600)
+    return record
+
+
+def _exists(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
+
+
+def _packages(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
+    wanted = [*_WEB_PACKAGES, *args["packages"]]
+    manager = packages.of_this_host()
+    missing = manager.missing(wanted)
+    if not missing:
+        return []
+    if "nginx" in missing:
+        _refuse_taken_port(args["listen"])
+    # Written first: what a killed setup installed is ours too.
+    record["packages"] = sorted({*record["packages"], *missing})
+    files.write_json(at.record, record, 0o600)
+    manager.install(ctx, missing)
+    return ["installed " + name for name in missing]
+
+
+def _refuse_taken_port(port: int) -> None:
+    holder = facts.listening_ports().get(str(port))
+    if holder not in (None, "nginx"):
+        raise OpError("port-taken", "port {} is held by {}".format(port, holder))
+
+
+def _interpreter(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
+    """A Python of the wanted version that can make a virtual environment."""
+    changed: List[str] = []
+    found = facts.interpreter(args["python"])
+    if found is None and not args["python"].startswith("/"):
+        names = packages.of_this_host().python(args["python"])
+        try:
+            packages.of_this_host().install(ctx, names)
+        except OpError as error:
+            raise OpError(
+                "python-version",
+                "Python {} is not here and its packages cannot be had".format(args["python"]),
+                log=error.log,
+            ) from error
+        changed += ["installed " + name for name in names]
+        found = facts.interpreter(args["python"])
+    if found is None:
+        raise OpError("python-version", "no Python {} on this host".format(args["python"]))
+    if not _can_make_venv(found["path"]):
+        name = os.path.basename(os.path.realpath(found["path"])) + "-venv"
+        packages.of_this_host().install(ctx, [name])
+        changed.append("installed " + name)
+    return changed
+
+
+def _can_make_venv(python: str) -> bool:
+    done = children.run(
+        None, [python, "-I", "-c", "import venv, ssl, ctypes"], timeout_seconds=_CALL_SECONDS
+    )
+    return done.status == 0
+
+
+def _account(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
+    """The app's user, and the group of its socket, which nginx's user joins."""
+    changed: List[str] = []
+    user, group = record["user"], record["group"]
+    if not _group_members(group)[0]:
+        children.check(ctx, ["groupadd", "--system", group], "account", "groupadd failed")
+        changed.append("made group " + group)
+    if not _exists(user):
+        children.check(
+            ctx,
+            ["useradd", "--system", "--user-group", "--home-dir", str(at.shared)]
+            + ["--no-create-home", "--shell", "/usr/sbin/nologin", user],
+            "account",
+            "useradd failed",
+        )
+        changed.append("made user " + user)
+    for member in (nginxconf.user(), user):
+        if member not in _group_members(group)[1]:
+            children.check(ctx, ["usermod", "-a", "-G", group, member], "account", "usermod failed")
+            changed.append("{} joined {}".format(member, group))
+    return changed
+
+
+def _group_members(name: str) -> "tuple[bool, List[str]]":
+    try:
+        return True, grp.getgrnam(name).gr_mem
+    except KeyError:
+        return False, []
+
+
+def _directories(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
+    user = pwd.getpwnam(record["user"])
+    group = grp.getgrnam(record["group"]).gr_gid
+    log_group = grp.getgrnam("adm").gr_gid if _group_members("adm")[0] else 0
+    wanted = (
+        (at.base, 0o755, 0, 0),
+        (at.root, 0o755, 0, 0),
+        (at.releases, 0o755, 0, 0),
+        (at.cache, 0o755, 0, 0),
+        (at.cache / "wheels", 0o755, 0, 0),
+        (at.cache / "pip", 0o700, user.pw_uid, user.pw_gid),
+        # nginx may walk into what the app shares with it (media), never write.
+        (at.shared, 0o750, user.pw_uid, group),
+        (layout.LOGS, 0o755, 0, 0),
+        (at.logs, 0o750, 0, log_group),
+        (layout.RUN, 0o755, 0, 0),
+    )
+    changed: List[str] = []
+    for path, mode, uid, gid in wanted:
+        if path == at.base and path.exists():
+            continue  # the host's own
+        if files.directory(path, mode, uid, gid):
+            changed.append("directory {}".format(path))
+    if files.write(Path("/etc/logrotate.d") / ("cartwheel-" + at.app), args["logrotate"].encode()):
+        changed.append("log rotation")
+    return changed
+
+
+def _runtime(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
+    sources = own_sources()
+    done = runtime.install(ctx, at, sources, os.path.realpath(sys.executable), args["boot_unit"])
+    return ["host side " + runtime.digest(sources)] if done else []
+
+
+def own_sources() -> Dict[str, str]:
+    """The sources of this very package, from the session's bundle."""
+    loader = sys.modules["cartwheel.host"].__spec__.loader  # type: ignore[union-attr]
+    sources: Dict[str, str] = loader.sources()  # type: ignore[union-attr]
+    return {name: text for name, text in sources.items() if name != "cartwheel"}
+
+
+def refresh(ctx: Context, args: Args) -> Args:
+    """Before a deploy: the installed recover must understand what this session writes."""
+    at = Layout(args["app"], Path(args["base"]))
+    if files.read_json(at.record) is None:
+        raise OpError("not-set-up", "this host is not set up for {}".format(at.app))
+    done = runtime.install(
+        ctx, at, own_sources(), os.path.realpath(sys.executable), args["boot_unit"]
+    )
+    if args.get("digest_key"):
+        record = files.read_json(at.record) or {}
+        if record.get("digest_key") != args["digest_key"]:
+            files.write_json(at.record, {**record, "digest_key": args["digest_key"]}, 0o600)
+    return {"changed": done}

@@ -1,0 +1,253 @@
+"""Move the traffic to another release, and go back unless it is confirmed.
+
+Old and new run side by side. One rename of `current` is the switch. Until `confirm`
+the old instance stays warm and `pending.json` says how to go back; whoever finds that
+file without its session goes back (see `recover`).
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import uuid
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from . import drain, files, health, journal, locks, nginx, pending, releases, revert, systemd
+from .context import ContactLost, Context, OpError
+from .layout import SLOTS, Layout
+
+Args = Dict[str, Any]
+
+_STOP_MARGIN_SECONDS = 10.0  # above gunicorn's own graceful timeout, which is the drain time
+_LOG_LINES = 25
+
+
+class Switch:
+    """One switch in a session, between `switch` and the end of `finish`.
+
+    Confirming, going back and finishing may be asked for by the operator, by the confirm
+    deadline's timer and by the end of the session; the first one decides.
+    """
+
+    def __init__(self, at: Layout, mark: pending.Pending, args: Args) -> None:
+        self.at = at
+        self.mark = mark
+        self._args = args
+        self._guard = threading.RLock()
+        self._state = "pending"
+        self._timer = threading.Timer(
+            args["confirm_seconds"], self.go_back, ["it was not confirmed in time"]
+        )
+        self._timer.daemon = True
+
+    def arm(self) -> None:
+        """From now on the confirmation must come within `confirm_seconds`."""
+        self._timer.start()
+
+    def confirm(self) -> None:
+        """The point of no return. Raises OpError("reverted") once a revert began."""
+        with self._guard:
+            if self._state == "reverted":
+                raise OpError("reverted", "the host has gone back already")
+            if self._state == "pending":
+                self._timer.cancel()
+                pending.clear(self.at)
+                self._state = "confirmed"
+                journal.append(self.at.journal, self.mark.entry("confirmed"))
+
+    def go_back(self, reason: str) -> bool:
+        """Back to the old release unless confirmed; True if it went back, now or before."""
+        with self._guard:
+            if self._state == "pending":
+                self._timer.cancel()
+                revert.go_back(self.at, self.mark, reason)
+                self._state = "reverted"
+            return self._state == "reverted"
+
+    def finish(self) -> List[str]:
+        """Drain and stop the old instance, prune; the names of the releases that went."""
+        with self._guard:
+            if self._state != "confirmed":
+                return []
+            self._state = "finished"
+            settle_old_instance(self.at, self.mark, self._args["drain_seconds"])
+            return releases.prune(self.at, self._args["keep_releases"])
+
+    def at_end(self) -> None:
+        """The session ends: go back if nobody confirmed, else finish what was begun."""
+        if not self.go_back("contact with the operator was lost before the confirmation"):
+            self.finish()
+
+
+def switch(ctx: Context, args: Args) -> Args:
+    """Start the new instance, let it prove itself, move the traffic, watch it.
+
+    On return the switch is pending. Any failure leaves, or puts back, what served before.
+    """
+    at = Layout(args["app"], Path(args["base"]))
+    probe = health.Probe.of(args["probe"])
+    mark = _mark_for(at, args)
+    ctx.emit("start", "start", mark.to)
+    answers = _start(ctx, at, mark, probe)
+    ctx.emit("health", "done", "{} good answers on its own socket".format(answers))
+    _refuse_when_gone(ctx, at, mark)
+    pending.write(at, mark)
+    deal = Switch(at, mark, args)
+    ctx.memory["switch"] = deal
+    ctx.at_end.append(deal.at_end)
+    try:
+        _move(ctx, at, mark, args)
+        ctx.emit("switch", "done", mark.to)
+        health.watch(
+            ctx,
+            at.unit(mark.to, mark.to_slot),
+            at.socket(mark.to, mark.to_slot),
+            probe,
+            lambda: _ask_front_door(probe, args["listen"]),
+            seconds=args["probation_seconds"],
+        )
+    except (OpError, OSError) as error:
+        log = systemd.log(at.unit(mark.to, mark.to_slot), _LOG_LINES)
+        deal.go_back(str(error))
+        raise OpError(
+            "reverted", "{}; the host went back to {}".format(error, _name(mark.was)), log=log
+        ) from error
+    deal.arm()
+    return {"id": mark.id, "from": mark.was, "to": mark.to}
+
+
+def _name(release: Optional[str]) -> str:
+    return release or "nothing (it was the first deploy)"
+
+
+def _mark_for(at: Layout, args: Args) -> pending.Pending:
+    was = releases.pointed(at.current)
+    was_slot = releases.slot_of(at, was) if was else None
+    to = args["release"]
+    return pending.Pending(
+        id=uuid.uuid4().hex,
+        kind=args["kind"],
+        to=to,
+        to_slot=releases.other_slot(was_slot) if to == was else SLOTS[0],
+        was=was,
+        was_slot=was_slot,
+        was_fallback=releases.pointed(at.fallback),
+        was_previous=releases.pointed(at.previous),
+        shared=nginx.snapshot(list(args["site_changes"])),
+        fresh=bool(args["fresh"]),
+        version=args["version"],
+        who=args["who"],
+        message=args["message"],
+    )
+
+
+def _start(ctx: Context, at: Layout, mark: pending.Pending, probe: health.Probe) -> int:
+    """Start the instance and let it prove itself; a failure leaves nothing of it but its log."""
+    unit = at.unit(mark.to, mark.to_slot)
+    path = at.socket(mark.to, mark.to_slot)
+    if systemd.state(unit).active != "inactive":
+        systemd.kill(unit)  # a stray of an earlier accident, never what serves
+    try:
+        changed = systemd.install(at, mark.to, mark.to_slot)
+        if changed and systemd.is_loaded(unit):
+            systemd.reload(ctx)
+        systemd.start(ctx, unit)
+        return health.prove(ctx, unit, path, probe)
+    except (OpError, OSError, ContactLost) as error:
+        log = systemd.log(unit, _LOG_LINES)
+        _undo_start(at, mark, str(error) or "contact with the operator was lost")
+        if isinstance(error, OpError):
+            raise OpError(error.slug, error.message, error.hint, log or error.log) from error
+        raise
+
+
+def _undo_start(at: Layout, mark: pending.Pending, reason: str) -> None:
+    revert.discard_instance(at, mark.to, mark.to_slot)
+    journal.append(at.journal, mark.entry("failed", reason))
+    if mark.fresh:
+        releases.remove(at, mark.to)
+
+
+def _refuse_when_gone(ctx: Context, at: Layout, mark: pending.Pending) -> None:
+    try:
+        ctx.poll()
+    except (ContactLost, OpError):
+        _undo_start(at, mark, "contact with the operator was lost before the switch")
+        raise
+
+
+def _move(ctx: Context, at: Layout, mark: pending.Pending, args: Args) -> None:
+    """The links first, then what nginx must read anew (only where it changed)."""
+    releases.point(at, at.fallback, mark.was or mark.to)
+    releases.point_slot(at, mark.to, mark.to_slot)
+    releases.point(at, at.current, mark.to)
+    if args["site_changes"]:
+        with locks.shared_parts(ctx):
+            _install_site(args["site_changes"])
+            nginx.reload(ctx)
+
+
+def _install_site(changes: Dict[str, Optional[str]]) -> None:
+    for name, text in changes.items():
+        if text is None:
+            files.remove(Path(name))
+        else:
+            files.write(Path(name), text.encode())
+
+
+def _ask_front_door(probe: health.Probe, port: int) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=probe.timeout_seconds)
+    problem = health.ask(connection, probe)
+    return "through nginx: " + problem if problem else ""
+
+
+def settle_old_instance(at: Layout, mark: pending.Pending, drain_seconds: float) -> None:
+    """After the confirmation: `fallback` to the new release, the old instance drained and
+    stopped, `previous` to where a rollback would go."""
+    if mark.was is not None and mark.was_slot is not None:
+        if (mark.was, mark.was_slot) != (mark.to, mark.to_slot):
+            drain.wait_until_quiet(
+                at.socket(mark.was, mark.was_slot), timeout_seconds=drain_seconds
+            )
+        point_previous(at, mark)
+    releases.point(at, at.fallback, mark.to)
+    for release, slot in systemd.running(at):
+        if (release, slot) != (mark.to, mark.to_slot):
+            systemd.stop(
+                at.unit(release, slot), timeout_seconds=drain_seconds + _STOP_MARGIN_SECONDS
+            )
+            files.remove(at.unit_file(release, slot))
+
+
+def point_previous(at: Layout, mark: pending.Pending) -> None:
+    """Where a rollback goes, decided from the journal."""
+    whole = [manifest["release"] for manifest in releases.complete(at)]
+    entries = journal.read(at.journal)
+    if mark.kind != "restart":
+        releases.point(at, at.previous, journal.rollback_target(entries, mark.to, whole))
+
+
+def confirm(ctx: Context, args: Args) -> Args:
+    """Confirm the switch `id`; refused once a revert began."""
+    deal = ctx.memory.get("switch")
+    if not isinstance(deal, Switch) or deal.mark.id != args["id"]:
+        raise OpError("reverted", "this host has no switch with this id to confirm")
+    deal.confirm()
+    return {"confirmed": deal.mark.to}
+
+
+def finish(ctx: Context, args: Args) -> Args:
+    """What remains after the confirmation; it goes on without the operator."""
+    deal = ctx.memory.get("switch")
+    if not isinstance(deal, Switch):
+        return {"pruned": []}
+    return {"pruned": deal.finish()}
+
+
+def go_back(ctx: Context, args: Args) -> Args:
+    """The operator asks to go back (another host of the fleet failed, or Ctrl-C)."""
+    deal = ctx.memory.get("switch")
+    if not isinstance(deal, Switch):
+        return {"reverted": False}
+    return {"reverted": deal.go_back(args["reason"])}

@@ -1,0 +1,174 @@
+"""Units of an application, by systemctl."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Tuple
+
+from . import children, files
+from .context import Context, OpError
+from .layout import SLOTS, Layout
+
+_CALL_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """What systemd knows of a unit; `active` is its ActiveState."""
+
+    active: str
+    sub: str
+    restarts: int
+    main_pid: int
+    memory_bytes: Optional[int]
+    since: str
+    result: str
+
+    @property
+    def is_up(self) -> bool:
+        return self.active == "active"
+
+    @property
+    def has_failed(self) -> bool:
+        return self.active == "failed" or self.sub == "auto-restart" or self.restarts > 0
+
+
+_PROPERTIES = (
+    "ActiveState,SubState,NRestarts,MainPID,MemoryCurrent,ActiveEnterTimestamp,Result,LoadState"
+)
+
+
+def state(unit: str) -> UnitState:
+    """The state now; an unknown unit is inactive."""
+    return states([unit])[unit]
+
+
+def states(units: List[str]) -> Dict[str, UnitState]:
+    """The states of several units with one call."""
+    if not units:
+        return {}
+    done = children.run(
+        None,
+        ["systemctl", "show", "--property=Id," + _PROPERTIES, *units],
+        timeout_seconds=_CALL_SECONDS,
+    )
+    if done.status != 0:
+        raise OpError("systemd", "systemctl does not answer", log=done.output)
+    blocks = [
+        dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        for block in done.output.split("\n\n")
+    ]
+    return {unit: _parse(block) for unit, block in zip(units, blocks)}
+
+
+def _parse(values: Dict[str, str]) -> UnitState:
+    memory = values.get("MemoryCurrent", "")
+    return UnitState(
+        active=values.get("ActiveState", "unknown"),
+        sub=values.get("SubState", "unknown"),
+        restarts=int(values.get("NRestarts") or 0),
+        main_pid=int(values.get("MainPID") or 0),
+        # "[not set]", or 2^64-1, where the unit does not run
+        memory_bytes=int(memory) if memory.isdigit() and int(memory) < 1 << 62 else None,
+        since=values.get("ActiveEnterTimestamp", ""),
+        result=values.get("Result", ""),
+    )
+
+
+def running(at: Layout) -> List[Tuple[str, str]]:
+    """(release, slot) of every instance that systemd has loaded and that is not at rest."""
+    done = children.run(
+        None,
+        ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager"]
+        + ["cartwheel-{}.{}.*.service".format(at.app, slot) for slot in SLOTS],
+        timeout_seconds=_CALL_SECONDS,
+    )
+    found: List[Tuple[str, str]] = []
+    pattern = re.compile(
+        r"^cartwheel-{}\.({})\.([0-9][a-z0-9._]*)\.service$".format(
+            re.escape(at.app), "|".join(re.escape(slot) for slot in SLOTS)
+        )
+    )
+    for line in done.output.splitlines():
+        words = line.replace("●", " ").split()
+        match = pattern.match(words[0]) if len(words) >= 3 else None
+        if match and words[2] not in ("inactive", "failed"):
+            found.append((match.group(2), match.group(1)))
+    return found
+
+
+def install(at: Layout, release: str, slot: str) -> bool:
+    """Put the release's own unit file for this slot where systemd finds it."""
+    source = at.release(release) / (slot + ".service")
+    return files.write(at.unit_file(release, slot), source.read_bytes(), 0o644)
+
+
+def reload(ctx: Optional[Context] = None) -> None:
+    children.check(ctx, ["systemctl", "daemon-reload"], "systemd", "systemctl daemon-reload failed")
+
+
+def is_loaded(unit: str) -> bool:
+    """Whether systemd holds the unit in memory, so that a changed file needs a reload."""
+    done = children.run(
+        None,
+        ["systemctl", "list-units", "--all", "--no-legend", unit],
+        timeout_seconds=_CALL_SECONDS,
+    )
+    return bool(done.output.strip())
+
+
+def start(ctx: Optional[Context], unit: str) -> None:
+    """Ask for the start without waiting: only HTTP answers say that it worked."""
+    children.run(ctx, ["systemctl", "reset-failed", unit], timeout_seconds=_CALL_SECONDS)
+    done = children.run(
+        ctx, ["systemctl", "start", "--no-block", unit], timeout_seconds=_CALL_SECONDS
+    )
+    if done.status != 0:
+        raise OpError("start-failed", "systemd does not start {}".format(unit), log=done.output)
+
+
+def stop(unit: str, *, timeout_seconds: float) -> None:
+    """Stop gracefully; whatever is left after `timeout_seconds` is killed."""
+    children.run(None, ["systemctl", "stop", "--no-block", unit], timeout_seconds=_CALL_SECONDS)
+    try:
+        children.run(None, ["systemctl", "stop", unit], timeout_seconds=timeout_seconds)
+    except OpError:
+        kill(unit)
+
+
+def kill(unit: str) -> None:
+    """SIGKILL, then stop: a plain stop of an import that hangs takes its whole timeout."""
+    children.run(
+        None,
+        ["systemctl", "kill", "--signal={}".format(int(signal.SIGKILL)), unit],
+        timeout_seconds=_CALL_SECONDS,
+    )
+    children.run(None, ["systemctl", "stop", unit], timeout_seconds=_CALL_SECONDS)
+    children.run(None, ["systemctl", "reset-failed", unit], timeout_seconds=_CALL_SECONDS)
+
+
+def log(unit: str, lines: int) -> str:
+    """The unit's last lines in the systemd journal, without decoration."""
+    done = children.run(
+        None,
+        ["journalctl", "--quiet", "--no-pager", "-o", "cat", "-n", str(lines), "-u", unit],
+        timeout_seconds=_CALL_SECONDS,
+    )
+    return done.output
+
+
+def workers(main_pid: int) -> int:
+    """How many processes gunicorn's main process has."""
+    try:
+        with open("/proc/{0}/task/{0}/children".format(main_pid)) as handle:
+            return len(handle.read().split())
+    except OSError:
+        return 0
+
+
+def is_booted() -> bool:
+    """Whether systemd is this host's init (sd_booted(3))."""
+    return os.path.isdir("/run/systemd/system")

@@ -1,0 +1,1 @@
+"""Pure decisions: settings and facts in, ordered steps out. No I/O, no clock."""

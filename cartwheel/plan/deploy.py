@@ -1,0 +1,386 @@
+"""From settings, facts and what was built to the steps of a deploy on one host."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cartwheel.build.model import Artifact, Lock
+from cartwheel.plan import names
+from cartwheel.plan.model import HostPlan, Operator, Refusal, Step
+from cartwheel.settings.model import Settings
+
+Facts = Mapping[str, Any]
+
+# Stands for the release's name while the name is still being computed from the content.
+PLACEHOLDER = "0.release"
+
+_SMALL_SECONDS = 60.0
+_UPLOAD_SECONDS = 600.0
+_FINISH_MARGIN_SECONDS = 60.0
+
+# What an installation needs beyond the wheels themselves (unpacked, compiled to bytecode).
+_UNPACKED_FACTOR = 6
+_MIN_FREE_BYTES = 64 << 20
+_MIN_FREE_INODES = 5000  # a Flask venv with its bytecode is about 1500
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What the templates make for one host: the release's own files, by name, and the site."""
+
+    files: Mapping[str, str]
+    site: str
+    boot_unit: str
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """Everything that goes into a release, the host aside."""
+
+    artifact: Artifact
+    lock: Lock
+    pip_wheel: Path
+    pip_version: str
+    pip_sha256: str
+    environment: Mapping[str, str]
+    sources: Mapping[str, str]  # where each variable comes from, for `env.list`
+    index_environment: Mapping[str, str]
+    operator: Operator
+    digest_key: str
+    created: str  # for people only; order is the journal's sequence
+
+
+def plan_deploy(
+    settings: Settings,
+    facts: Facts,
+    have: Ingredients,
+    render: Callable[[str], Rendered],
+) -> HostPlan:
+    """Decide what a deploy does on this host. Refusals are collected, not raised."""
+    refusals = (*_refusals(settings, facts), *_site_refusals(settings, facts))
+    if any(refusal.slug in _BLIND for refusal in refusals):
+        return _refused(facts, have, refusals)
+    release = names.release_name(
+        have.artifact.version, _content(settings, facts, have, render(PLACEHOLDER))
+    )
+    rendered = render(release)
+    changes = site_changes(settings, facts, rendered.site)
+    known = {manifest["release"] for manifest in facts["app"]["releases"]}
+    serves = facts["app"]["current"] == release and facts["app"]["is_up"]
+    return HostPlan(
+        release=release,
+        version=have.artifact.version,
+        current=facts["app"]["current"],
+        unchanged=bool(serves and not changes and not facts["app"]["pending"]),
+        fresh=release not in known,
+        prepare=_prepare(settings, facts, have, rendered, release, changes),
+        switch=switch_step(
+            settings,
+            kind="restart" if facts["app"]["current"] == release else "deploy",
+            release=release,
+            version=have.artifact.version,
+            fresh=release not in known,
+            changes=changes,
+            operator=have.operator,
+        ),
+        notes=_notes(facts, changes),
+        refusals=refusals,
+    )
+
+
+# Without these facts the rest of the plan cannot be made.
+_BLIND = frozenset(("not-set-up", "python-version", "no-systemd"))
+
+
+def _refused(facts: Facts, have: Ingredients, refusals: tuple[Refusal, ...]) -> HostPlan:
+    nothing = Step("switch", "switch", _SMALL_SECONDS)
+    return HostPlan(
+        release="",
+        version=have.artifact.version,
+        current=facts["app"]["current"],
+        unchanged=False,
+        fresh=False,
+        prepare=(),
+        switch=nothing,
+        refusals=refusals,
+    )
+
+
+def _refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
+    """Why this host cannot take a release now; every reason at once."""
+    found: list[Refusal] = []
+    app, base = facts["app"], settings.host.base
+    if facts["host"]["systemd"] is None:
+        found.append(Refusal("no-systemd", "systemd is not this host's init"))
+    if app["record"] is None:
+        found.append(Refusal("not-set-up", f"the host is not set up for {settings.slug}"))
+    if facts["python"] is None:
+        found.append(Refusal("python-version", f"there is no Python {settings.app.python}"))
+    if app["stopped"]:
+        mark = app["stopped"]
+        found.append(Refusal("stopped", f"stopped by {mark['who']} since {mark['since']}"))
+    disk = facts["disk"][base]
+    if disk["free_bytes"] < _MIN_FREE_BYTES:
+        found.append(Refusal("disk-full", f"{base} has {disk['free_bytes'] >> 20} MB left"))
+    if disk["free_inodes"] < _MIN_FREE_INODES:
+        found.append(Refusal("disk-full", f"{base} has {disk['free_inodes']} inodes left"))
+    holder = facts["ports"].get(str(settings.web.listen))
+    if holder not in (None, "nginx"):
+        found.append(Refusal("port-taken", f"port {settings.web.listen} is held by {holder}"))
+    return tuple(found)
+
+
+def _site_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
+    """Names that another site has: nginx only warns, and serves whichever it read first."""
+    others = [
+        server
+        for server in _other_servers(settings, facts)
+        if settings.web.listen in server["ports"]
+    ]
+    found = [
+        Refusal("server-name-taken", f"{server['file']} has the server name {name} already")
+        for name in settings.web.server_names
+        for server in others
+        if name in server["names"]
+    ]
+    default = next((server for server in others if server["default"]), None)
+    if not settings.web.server_names and default and default["file"] != names.DEFAULT_SITE:
+        found.append(
+            Refusal(
+                "server-name-needed",
+                f"web.server_names is empty, and {default['file']} is the default site already",
+            )
+        )
+    return tuple(found)
+
+
+def _other_servers(settings: Settings, facts: Facts) -> list[Mapping[str, Any]]:
+    ours = names.site_path(settings)
+    return [server for server in facts["nginx"]["servers"] if server["file"] != ours]
+
+
+def takes_default_server(settings: Settings) -> bool:
+    """An app without a name answers for every name; `_site_refusals` checks that it may."""
+    return not settings.web.server_names
+
+
+def site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str | None]:
+    """Shared nginx files that must change: path -> text, or None for "goes away"."""
+    import hashlib
+
+    path = names.site_path(settings)
+    changes: dict[str, str | None] = {}
+    if facts["files"].get(path) != hashlib.sha256(site.encode()).hexdigest():
+        changes[path] = site
+    distribution = [
+        server
+        for server in _other_servers(settings, facts)
+        if server["file"] == names.DEFAULT_SITE and settings.web.listen in server["ports"]
+    ]
+    if takes_default_server(settings) and distribution:
+        changes[names.DEFAULT_SITE] = None
+    return changes
+
+
+def _content(settings: Settings, facts: Facts, have: Ingredients, rendered: Rendered) -> list[str]:
+    """All that makes one release differ from another; secrets by keyed digest only."""
+    return [
+        have.artifact.wheel_sha256,
+        have.lock.sha256,
+        facts["python"]["path"],
+        facts["python"]["version"],
+        settings.app.entry,
+        json.dumps(dict(rendered.files), sort_keys=True),
+        names.keyed_digest(have.digest_key, json.dumps(dict(have.environment), sort_keys=True)),
+    ]
+
+
+def _prepare(
+    settings: Settings,
+    facts: Facts,
+    have: Ingredients,
+    rendered: Rendered,
+    release: str,
+    changes: Mapping[str, str | None],
+) -> tuple[Step, ...]:
+    """The steps before the switch. None of them touches what serves."""
+    common = {
+        "app": settings.slug,
+        "base": settings.host.base,
+        "release": release,
+        "user": names.user(settings),
+    }
+    refresh = Step(
+        "refresh",
+        "host side",
+        _SMALL_SECONDS,
+        {**common, "boot_unit": rendered.boot_unit, "digest_key": have.digest_key},
+    )
+    if any(manifest["release"] == release for manifest in facts["app"]["releases"]):
+        return (refresh,)
+    artifact, lock = have.artifact, have.lock
+    cached = artifact.wheel_sha256 in facts["app"]["wheels"]
+    packages = {
+        "lock": lock.text,
+        "lock_sha256": lock.sha256,
+        "wheel_sha256": artifact.wheel_sha256,
+        "wheel_filename": artifact.wheel.name,
+        "pip_version": have.pip_version,
+        "installer": settings.deploy.installer,
+        "timeout_seconds": settings.deploy.install_timeout_seconds,
+        "index_environment": dict(have.index_environment),
+    }
+    python = {"python": facts["python"]["path"], "python_version": facts["python"]["version"]}
+    content = _content(settings, facts, have, rendered)
+    return (
+        refresh,
+        *_tool_step(facts, have, common),
+        Step(
+            "upload",
+            "upload",
+            _UPLOAD_SECONDS,
+            {**common, "sha256": artifact.wheel_sha256, "filename": artifact.wheel.name},
+            blob=None if cached else artifact.wheel,
+        ),
+        Step("venv", "venv", _SMALL_SECONDS, {**common, **python}),
+        Step(
+            "install",
+            "install",
+            settings.deploy.install_timeout_seconds + _SMALL_SECONDS,
+            {**common, **packages},
+        ),
+        Step(
+            "configure",
+            "configure",
+            _SMALL_SECONDS,
+            {
+                **common,
+                "files": dict(rendered.files),
+                "env": dict(have.environment),
+                "digest": names.release_name("0", content),
+            },
+        ),
+        Step(
+            "verify",
+            "verify",
+            settings.health.deadline_seconds + _SMALL_SECONDS,
+            {
+                **common,
+                "entry": settings.app.entry,
+                "pip_version": have.pip_version,
+                "import_seconds": settings.health.deadline_seconds,
+                "site_changes": dict(changes),
+                "server_names": list(settings.web.server_names),
+            },
+        ),
+        Step(
+            "complete",
+            "complete",
+            _SMALL_SECONDS,
+            {**common, "manifest": _manifest(settings, facts, have)},
+        ),
+    )
+
+
+def _tool_step(facts: Facts, have: Ingredients, common: Mapping[str, Any]) -> tuple[Step, ...]:
+    if have.pip_version in facts["tools"]["pip"]:
+        return ()
+    args = {
+        **common,
+        "version": have.pip_version,
+        "sha256": have.pip_sha256,
+        "filename": have.pip_wheel.name,
+    }
+    return (Step("tool", "pip", _UPLOAD_SECONDS, args, blob=have.pip_wheel),)
+
+
+def _manifest(settings: Settings, facts: Facts, have: Ingredients) -> dict[str, Any]:
+    return {
+        "name": have.artifact.name,
+        "version": have.artifact.version,
+        "wheel_sha256": have.artifact.wheel_sha256,
+        "lock_sha256": have.lock.sha256,
+        "python": dict(facts["python"]),
+        "entry": settings.app.entry,
+        "created": have.created,
+        "who": have.operator.who,
+        "message": have.operator.message,
+        "env": {
+            name: {
+                "source": have.sources.get(name, ""),
+                "digest": names.keyed_digest(have.digest_key, value)[:16],
+            }
+            for name, value in have.environment.items()
+        },
+    }
+
+
+def switch_step(
+    settings: Settings,
+    *,
+    kind: str,
+    release: str,
+    version: str,
+    fresh: bool,
+    changes: Mapping[str, str | None],
+    operator: Operator,
+) -> Step:
+    """The one step that moves traffic; also for rollback and restart."""
+    deploy, health = settings.deploy, settings.health
+    seconds = health.deadline_seconds + deploy.probation_seconds + 2 * _SMALL_SECONDS
+    return Step(
+        "switch",
+        "switch",
+        seconds,
+        {
+            "app": settings.slug,
+            "base": settings.host.base,
+            "kind": kind,
+            "release": release,
+            "version": version,
+            "fresh": fresh,
+            "site_changes": dict(changes),
+            "listen": settings.web.listen,
+            "probe": probe_args(settings),
+            "probation_seconds": deploy.probation_seconds,
+            "confirm_seconds": deploy.confirm_seconds,
+            "drain_seconds": deploy.drain_seconds,
+            "keep_releases": deploy.keep_releases,
+            "who": operator.who,
+            "message": operator.message,
+        },
+    )
+
+
+def finish_seconds(settings: Settings) -> float:
+    """How long draining, stopping and pruning may take."""
+    return 2 * settings.deploy.drain_seconds + _FINISH_MARGIN_SECONDS
+
+
+def probe_args(settings: Settings) -> dict[str, Any]:
+    """How the host side asks the application (the fields of its health.Probe)."""
+    health = settings.health
+    names_ = settings.web.server_names
+    return {
+        "path": health.path,
+        "host": health.host or (names_[0] if names_ else "localhost"),
+        "scheme": health.scheme,
+        "status": health.status,
+        "count": health.count,
+        "span_seconds": health.span_seconds,
+        "deadline_seconds": health.deadline_seconds,
+        "timeout_seconds": health.timeout_seconds,
+    }
+
+
+def _notes(facts: Facts, changes: Mapping[str, str | None]) -> tuple[str, ...]:
+    notes: list[str] = []
+    if changes:
+        notes.append("nginx is reloaded: idle kept-alive connections may close")
+    if facts["app"]["leftovers"]:
+        notes.append(f"leftovers to clean: {', '.join(facts['app']['leftovers'])}")
+    return tuple(notes)

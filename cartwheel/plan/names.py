@@ -1,0 +1,48 @@
+"""Names on a host that are decided here: releases, users, groups, sites."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Iterable
+
+from cartwheel.settings.model import Settings
+
+_DIGEST_HEX = 8
+_VERSION_MAX = 28  # with the digest 37 characters: socket paths end at 107 bytes (unix(7))
+_USER_MAX = 26  # 32 in useradd(8), less "-http"
+
+
+def release_name(version: str, parts: Iterable[str]) -> str:
+    """The version and a digest of all that the release is: same content, same name.
+
+    Only `[a-z0-9._]`, starting with a digit: systemd escapes `+` in unit names in
+    silence and refuses `!`.
+    """
+    digest = hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()[:_DIGEST_HEX]
+    plain = re.sub(r"[^a-z0-9._]", ".", version.lower())[:_VERSION_MAX].strip("._")
+    return f"{plain if plain[:1].isdigit() else '0.' + plain}.{digest}"
+
+
+def keyed_digest(key: str, text: str) -> str:
+    """HMAC-SHA-256, hex: names a secret's state without letting anybody guess its value."""
+    return hmac.new(bytes.fromhex(key), text.encode(), hashlib.sha256).hexdigest()
+
+
+def user(settings: Settings) -> str:
+    """The app's user on the host: as set, else APP with `-` for what users may not contain."""
+    return settings.app.user or settings.slug.replace(".", "-")[:_USER_MAX]
+
+
+def group(settings: Settings) -> str:
+    """The group of the app's socket, which nginx's user joins."""
+    return f"{user(settings)[:_USER_MAX]}-http"
+
+
+def site_path(settings: Settings) -> str:
+    return f"/etc/nginx/conf.d/cartwheel-{settings.slug}.conf"
+
+
+DEFAULT_SITE = "/etc/nginx/sites-enabled/default"
