@@ -1,0 +1,7 @@
+"""Everything of a release that is made from templates: pure text, nothing is written."""
+
+from __future__ import annotations
+
+from .release import RenderedFile, RenderFacts, check_templates, render_release
+
+__all__ = ["RenderFacts", "RenderedFile", "check_templates", "render_release"]

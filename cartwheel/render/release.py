@@ -1,0 +1,212 @@
+"""The files of one release: which template makes which file, and from what."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cartwheel.errors import UsageError
+from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.settings import formula
+
+from .templates import Templates
+
+if TYPE_CHECKING:
+    from cartwheel.settings.model import Settings
+
+OWN_CONFIG = "app.gunicorn.conf.py"
+# Beside an app's sources this one is honoured without being named in the settings.
+OWN_CONFIG_SOURCE = "gunicorn_conf.py"
+
+SITES = "/etc/nginx/conf.d"
+LOGROTATE = "/etc/logrotate.d"
+
+# systemd waits so much longer for a unit than its parts may take.
+_STOP_MARGIN_SECONDS = 10
+_START_MARGIN_SECONDS = 30
+_BOOT_MARGIN_SECONDS = 60
+# nginx's own default for proxy_read_timeout; it never waits shorter than a request may take.
+_PROXY_SECONDS = 60
+_HOMES = re.compile(r"/(home|root|run/user)(/|$)")
+
+
+@dataclass(frozen=True)
+class RenderFacts:
+    """What rendering must know of a host.
+
+    `default_server_free`: no other site is the default one on the port (our own does
+    not count). `python_prefix` is `sys.base_prefix` of the app's interpreter.
+    """
+
+    cpus: int
+    nginx_version: str
+    systemd_version: int
+    python_version: str
+    default_server_free: bool
+    ipv6: bool
+    python_prefix: str = "/usr"
+
+
+@dataclass(frozen=True)
+class RenderedFile:
+    """One file for the host: `owner` is `user:group`.
+
+    `shared` files stand outside the release, where the next release's version replaces
+    them: what is there must be remembered before a switch.
+    """
+
+    path: str
+    content: str
+    mode: int = 0o644
+    owner: str = "root:root"
+    shared: bool = False
+
+
+def render_release(
+    settings: Settings, facts: RenderFacts, release: str, project: Path
+) -> dict[str, RenderedFile]:
+    """Every rendered file of `release`, by name.
+
+    `project` is where the user's own templates are looked for first. Raises
+    UsageError("template") that names template, line and name, and UsageError("settings")
+    for a site without a name where another one is the default.
+    """
+    if not settings.web.server_names and not facts.default_server_free:
+        raise UsageError(
+            "settings",
+            f"web.server_names is empty, and another site is the default on port {settings.web.listen}",
+            hint="Give the app a name of its own in web.server_names.",
+        )
+    at = Layout(settings.slug, Path(settings.host.base))
+    own_config = _own_config(settings, project)
+    values = _values(settings, facts, release, at, has_own_config=own_config is not None)
+    templates = Templates(project)
+    folder = at.release(release)
+
+    def of_release(name: str, template: str, **more: object) -> tuple[str, RenderedFile]:
+        return name, RenderedFile(str(folder / name), templates.render(template, values | more))
+
+    def of_host(name: str, template: str, path: str) -> tuple[str, RenderedFile]:
+        return name, RenderedFile(path, templates.render(template, values), shared=True)
+
+    files = dict(
+        [
+            of_release("gunicorn.conf.py", "gunicorn.conf.py.j2"),
+            *(of_release(f"{slot}.service", "web.service.j2", slot=slot) for slot in SLOTS),
+            of_release("maintenance.html", "maintenance.html.j2"),
+            of_host("nginx-site.conf", "nginx-site.conf.j2", f"{SITES}/cartwheel-{at.app}.conf"),
+            of_host("logrotate.conf", "logrotate.j2", f"{LOGROTATE}/cartwheel-{at.app}.conf"),
+            of_host("boot.service", "boot.service.j2", str(at.boot_unit)),
+        ]
+    )
+    if own_config is not None:
+        files[OWN_CONFIG] = RenderedFile(str(folder / OWN_CONFIG), own_config)
+    return files
+
+
+def check_templates(settings: Settings, project: Path) -> None:
+    """Render everything for sample hosts that between them take every branch.
+
+    To be called before connecting. Raises as `render_release` does.
+    """
+    new = RenderFacts(
+        cpus=4,
+        nginx_version="1.26.3",
+        systemd_version=257,
+        python_version="3.13.5",
+        default_server_free=True,
+        ipv6=True,
+    )
+    old = replace(
+        new,
+        cpus=1,
+        nginx_version="1.18.0",
+        systemd_version=247,
+        python_version="3.9.2",
+        ipv6=False,
+        python_prefix="/home/python",
+    )
+    for facts in (new, old):
+        render_release(settings, facts, "1.0.r1", project)
+
+
+def workers(settings: Settings, cpus: int) -> int:
+    """How many workers a host with `cpus` processors gets; `max_workers` bounds a formula."""
+    wanted = settings.gunicorn.workers
+    if isinstance(wanted, int):
+        return wanted
+    try:
+        return min(formula.evaluate(wanted, cpus), settings.gunicorn.max_workers)
+    except ValueError as error:
+        raise UsageError("settings", f"gunicorn.workers: {error}") from None
+
+
+def _values(
+    settings: Settings, facts: RenderFacts, release: str, at: Layout, *, has_own_config: bool
+) -> dict[str, Any]:
+    """All names that a template may use (docs/settings.md)."""
+    graceful_seconds = math.ceil(settings.deploy.drain_seconds)
+    start_seconds = math.ceil(settings.health.deadline_seconds) + _START_MARGIN_SECONDS
+    return {
+        "settings": settings,
+        "facts": facts,
+        "app": at.app,
+        "ident": _ident(at.app),
+        "release": release,
+        "root": str(at.root),
+        "release_dir": str(at.release(release)),
+        "shared": str(at.shared),
+        "run": str(at.socket(release, SLOTS[0]).parent.parent),
+        "slot": SLOTS[0],
+        "recover": str(at.lib / "recover"),
+        "workers": workers(settings, facts.cpus),
+        "own_config": OWN_CONFIG if has_own_config else None,
+        "graceful_seconds": graceful_seconds,
+        "start_seconds": start_seconds,
+        "stop_seconds": graceful_seconds + _STOP_MARGIN_SECONDS,
+        "boot_seconds": start_seconds + graceful_seconds + _BOOT_MARGIN_SECONDS,
+        "proxy_seconds": max(_PROXY_SECONDS, graceful_seconds, settings.gunicorn.timeout_seconds),
+        "is_default": not settings.web.server_names,
+        "python_in_home": bool(_HOMES.match(facts.python_prefix)),
+        **_static(settings, facts),
+    }
+
+
+def _static(settings: Settings, facts: RenderFacts) -> dict[str, Any]:
+    web = settings.web
+    if web.static_url is None or web.static_dir is None:
+        return {"static_pattern": None, "static_files": None}
+    minor = ".".join(facts.python_version.split(".")[:2])
+    prefix = re.escape(web.static_url.rstrip("/") + "/")
+    return {
+        "static_pattern": f"^{prefix}(?<cartwheel_file>.+)$",
+        # A virtual environment's place for packages (sysconfig's scheme "venv").
+        "static_files": f"venv/lib/python{minor}/site-packages/{web.static_dir.strip('/')}",
+    }
+
+
+def _ident(app: str) -> str:
+    """`app` as part of a name of nginx: names of apps hold no `_`, so no two meet."""
+    return app.replace(".", "__").replace("-", "_")
+
+
+def _own_config(settings: Settings, project: Path) -> str | None:
+    """The app's own gunicorn configuration: what the settings name, else what lies beside it."""
+    named = settings.gunicorn.config_file
+    path = project / (named or Path(settings.app.source, OWN_CONFIG_SOURCE))
+    if named is None and not path.is_file():
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+        ast.parse(text)
+    except OSError as error:
+        raise UsageError("settings", f"gunicorn.config_file: {path}: {error.strerror}") from None
+    except SyntaxError as error:
+        raise UsageError("template", f"{path}:{error.lineno}: {error.msg}") from None
+    except ValueError:
+        raise UsageError("template", f"{path} is not Python in UTF-8") from None
+    return text

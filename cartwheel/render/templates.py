@@ -1,0 +1,112 @@
+"""Jinja2, strict: a name that nobody defined is an error with template and line."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cartwheel.errors import UsageError
+from cartwheel.places import own
+
+_UNDEFINED = re.compile(r"^'(\w+)' is undefined$")
+# Nothing in nginx's configuration can escape `$`, so such a value is refused.
+_NGINX_PLAIN = re.compile(r"^[A-Za-z0-9._~/:@%+,=*-]*$")
+
+
+class Templates:
+    """The project's `templates/`, then Cartwheel's own of the same names.
+
+    A template of the project may extend or include ours as `cartwheel/NAME`.
+    """
+
+    def __init__(self, project: Path) -> None:
+        from jinja2 import (
+            ChoiceLoader,
+            Environment,
+            FileSystemLoader,
+            PrefixLoader,
+            StrictUndefined,
+        )
+
+        ours = own("templates")
+        self._project = project
+        self._folders = [folder for folder in (project / "templates", ours) if folder.is_dir()]
+        self._environment = Environment(  # noqa: S701 - configuration files, not web pages
+            loader=ChoiceLoader(
+                [
+                    FileSystemLoader(self._folders),
+                    PrefixLoader({"cartwheel": FileSystemLoader(ours)}),
+                ]
+            ),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        self._environment.filters.update(
+            python=python_literal, systemd=systemd_word, nginx=nginx_word
+        )
+
+    def render(self, name: str, values: Mapping[str, Any]) -> str:
+        """One template's text. Raises UsageError("template") in one line."""
+        from jinja2 import TemplateNotFound, TemplateSyntaxError, UndefinedError
+
+        try:
+            return self._environment.get_template(name).render(values)
+        except TemplateSyntaxError as error:
+            place = f"{self._shown(error.filename or error.name or name)}:{error.lineno}"
+            message = error.message or "syntax error"
+        except TemplateNotFound as error:
+            place = self._place(error, name)
+            message = f"there is no template {error.message or error.name}"
+        except UndefinedError as error:
+            place = self._place(error, name)
+            message = (error.message or "a name is undefined") + _nearest(error.message, values)
+        except Exception as error:  # a template may fail in any way, and each is the user's to mend
+            place = self._place(error, name)
+            message = f"{type(error).__name__}: {error}"
+        raise UsageError("template", f"{place}: {message.splitlines()[0]}")
+
+    def _place(self, error: BaseException, name: str) -> str:
+        """Jinja2 puts the template's own lines into the traceback."""
+        folders = tuple(f"{folder}/" for folder in self._folders)
+        lines = [
+            f"{self._shown(frame.filename)}:{frame.lineno}"
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename.startswith(folders)
+        ]
+        return lines[-1] if lines else name
+
+    def _shown(self, file: str) -> str:
+        path = Path(file)
+        return str(path.relative_to(self._project)) if path.is_relative_to(self._project) else file
+
+
+def _nearest(message: str | None, values: Mapping[str, Any]) -> str:
+    found = _UNDEFINED.match(message or "")
+    close = difflib.get_close_matches(found.group(1), list(values), 1) if found else []
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def python_literal(value: object) -> str:
+    """A value as Python source."""
+    return ascii(value)
+
+
+def systemd_word(value: str) -> str:
+    """One word of a systemd unit: quoted, without specifiers (systemd.syntax(7))."""
+    if "\n" in value:
+        raise ValueError("a line break cannot stand in a unit")
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
+
+
+def nginx_word(value: str) -> str:
+    """One word of nginx's configuration; refuses what would need an escape."""
+    if not value or not _NGINX_PLAIN.match(value):
+        raise ValueError(f"{value!r} cannot stand in nginx's configuration")
+    return value
