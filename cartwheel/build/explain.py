@@ -9,7 +9,6 @@ from cartwheel.build.tool import Finished
 from cartwheel.errors import BuildError
 from cartwheel.host.pip_output import classify_pip_output, without_credentials
 
-_CAUSE = re.compile(r"^\s*(?:cause|Caused by|×|├─▶|╰─▶|error):?\s*(.+)$")
 _FETCH = re.compile(r"Failed to fetch: `?(\S+?)`?$", re.MULTILINE)
 _FETCH_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3} [^)]*)\)")
 _NETWORK = re.compile(
@@ -23,10 +22,11 @@ _DENIED = re.compile(
 _NOT_FOUND = re.compile(
     r"Because (\S+) was not found in the (?:package registry|provided package locations)"
 )
-_NO_VERSION = re.compile(r"there (?:is no version of|are no versions of) (\S+)")
-_ONLY = re.compile(r"[Bb]ecause only (.+?) (?:is|are) available")
+_NO_VERSION = re.compile(r"Because there (?:is no version of|are no versions of) (\S+)")
+_ONLY = re.compile(
+    r"Because only (.+?) (?:is|are) available and (?:\S+ depends on|you require) (\S+?),? "
+)
 _MISMATCH = re.compile(r"Hash mismatch for [`']?([^`'\s]+)[`']?")
-_HINT_PACKAGE = re.compile(r"/simple/([^/\s]+)/?|/([^/\s]+)/?$")
 
 
 def explain_uv(done: Finished, access: Access, wanted: str = "") -> BuildError:
@@ -92,12 +92,14 @@ def _unsatisfiable(text: str, mirror: str) -> tuple[str, str]:
         for line in text[text.index("No solution found") :].splitlines()[1:]
         if line.strip() and not line.strip().startswith("hint:")
     )
-    absent = _NO_VERSION.search(because)
-    if absent and "depends on" not in because:
-        return "index-lacks", f"{mirror} has no {absent[1]}"
-    only = _ONLY.search(because)
-    if only and "depends on" not in because:
-        return "index-lacks", f"{mirror}: {because}"
+    # One requirement that nothing fits is the mirror's gap; two that clash are a conflict.
+    if because.count("depends on") <= 1:
+        absent = _NO_VERSION.match(because)
+        if absent:
+            return "index-lacks", f"{mirror} has no {absent[1]}"
+        only = _ONLY.match(because)
+        if only:
+            return "index-lacks", f"{mirror} has no {only[2]} (it has {only[1]})"
     return "lock-conflict", because or "the requirements contradict each other"
 
 

@@ -144,7 +144,9 @@ def uv_environment(access: Access) -> dict[str, str]:
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_NO_PROGRESS": "1",
         "UV_HTTP_RETRIES": str(UV_RETRIES),
-        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        # With one index both strategies choose alike, and this one tells refusals (401,
+        # 403) from gaps.
+        "UV_INDEX_STRATEGY": "unsafe-best-match" if access.extra_urls else "first-index",
         "UV_DEFAULT_INDEX": access.url,
         "UV_INDEX": " ".join(access.extra_urls),
         "UV_FIND_LINKS": ",".join(access.find_links),

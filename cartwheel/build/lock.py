@@ -89,7 +89,7 @@ def lock_for(
 
 def compile_lock(
     lines: Iterable[str],
-    constraints: Iterable[str],
+    constraints: tuple[str, ...],
     target: tuple[str, ...],
     access: Access,
     *,
@@ -99,9 +99,11 @@ def compile_lock(
     """`uv pip compile` of requirement `lines`: pip's requirements format with hashes."""
     with store.scratch(state) as folder:
         (folder / "requirements.in").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        (folder / "constraints.txt").write_text("\n".join(constraints) + "\n", encoding="utf-8")
-        argv = [uv_program(), "pip", "compile", "requirements.in", "-c", "constraints.txt"]
-        argv += ["--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
+        argv = [uv_program(), "pip", "compile", "requirements.in"]
+        if constraints:
+            (folder / "constraints.txt").write_text("\n".join(constraints), encoding="utf-8")
+            argv += ["-c", "constraints.txt"]
+        argv += ["--generate-hashes", "--no-header", "--no-annotate"]
         argv += ["--python", sys.executable, *target]
         done = tool.run_tool(
             argv,
