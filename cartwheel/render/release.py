@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import UsageError
 from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.plan import names
 from cartwheel.settings import formula
 
 from .templates import Templates
@@ -22,7 +24,6 @@ OWN_CONFIG = "app.gunicorn.conf.py"
 # Beside an app's sources this one is honoured without being named in the settings.
 OWN_CONFIG_SOURCE = "gunicorn_conf.py"
 
-SITES = "/etc/nginx/conf.d"
 LOGROTATE = "/etc/logrotate.d"
 
 # systemd waits so much longer for a unit than its parts may take.
@@ -39,16 +40,33 @@ class RenderFacts:
     """What rendering must know of a host.
 
     `default_server_free`: no other site is the default one on the port (our own does
-    not count). `python_prefix` is `sys.base_prefix` of the app's interpreter.
+    not count). `python_prefix` is where the app's interpreter is.
     """
 
     cpus: int
-    nginx_version: str
     systemd_version: int
     python_version: str
     default_server_free: bool
     ipv6: bool
     python_prefix: str = "/usr"
+
+    @classmethod
+    def of(cls, probe: Mapping[str, Any], settings: Settings) -> RenderFacts:
+        """From what `cartwheel.host.facts.probe` answered for a host that can take a release."""
+        site = names.site_path(settings)
+        taken = any(
+            server["default"] and settings.web.listen in server["ports"]
+            for server in probe["nginx"]["servers"]
+            if server["file"] not in (site, names.DEFAULT_SITE)
+        )
+        return cls(
+            cpus=probe["host"]["cpus"],
+            systemd_version=probe["host"]["systemd"],
+            python_version=probe["python"]["version"],
+            default_server_free=not taken,
+            ipv6=probe["host"]["ipv6"],
+            python_prefix=probe["python"]["path"],
+        )
 
 
 @dataclass(frozen=True)
@@ -73,14 +91,8 @@ def render_release(
 
     `project` is where the user's own templates are looked for first. Raises
     UsageError("template") that names template, line and name, and UsageError("settings")
-    for a site without a name where another one is the default.
+    for an own gunicorn configuration that cannot be read.
     """
-    if not settings.web.server_names and not facts.default_server_free:
-        raise UsageError(
-            "settings",
-            f"web.server_names is empty, and another site is the default on port {settings.web.listen}",
-            hint="Give the app a name of its own in web.server_names.",
-        )
     at = Layout(settings.slug, Path(settings.host.base))
     own_config = _own_config(settings, project)
     values = _values(settings, facts, release, at, has_own_config=own_config is not None)
@@ -98,7 +110,7 @@ def render_release(
             of_release("gunicorn.conf.py", "gunicorn.conf.py.j2"),
             *(of_release(f"{slot}.service", "web.service.j2", slot=slot) for slot in SLOTS),
             of_release("maintenance.html", "maintenance.html.j2"),
-            of_host("nginx-site.conf", "nginx-site.conf.j2", f"{SITES}/cartwheel-{at.app}.conf"),
+            of_host("nginx-site.conf", "nginx-site.conf.j2", names.site_path(settings)),
             of_host("logrotate.conf", "logrotate.j2", f"{LOGROTATE}/cartwheel-{at.app}.conf"),
             of_host("boot.service", "boot.service.j2", str(at.boot_unit)),
         ]
@@ -115,7 +127,6 @@ def check_templates(settings: Settings, project: Path) -> None:
     """
     new = RenderFacts(
         cpus=4,
-        nginx_version="1.26.3",
         systemd_version=257,
         python_version="3.13.5",
         default_server_free=True,
@@ -124,7 +135,6 @@ def check_templates(settings: Settings, project: Path) -> None:
     old = replace(
         new,
         cpus=1,
-        nginx_version="1.18.0",
         systemd_version=247,
         python_version="3.9.2",
         ipv6=False,
@@ -156,6 +166,8 @@ def _values(
         "facts": facts,
         "app": at.app,
         "ident": _ident(at.app),
+        "user": names.user(settings),
+        "group": names.group(settings),
         "release": release,
         "root": str(at.root),
         "release_dir": str(at.release(release)),
@@ -170,7 +182,7 @@ def _values(
         "stop_seconds": graceful_seconds + _STOP_MARGIN_SECONDS,
         "boot_seconds": start_seconds + graceful_seconds + _BOOT_MARGIN_SECONDS,
         "proxy_seconds": max(_PROXY_SECONDS, graceful_seconds, settings.gunicorn.timeout_seconds),
-        "is_default": not settings.web.server_names,
+        "is_default": not settings.web.server_names and facts.default_server_free,
         "python_in_home": bool(_HOMES.match(facts.python_prefix)),
         **_static(settings, facts),
     }

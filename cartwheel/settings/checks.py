@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
+from cartwheel.plan import names
+
 from . import formula
 from .layers import Key, Layer, Mistake, Place
 from .model import NAME, Settings
@@ -75,9 +77,10 @@ def _names(settings: Settings) -> Iterator[Problem]:
         yield ("environment",), "expected lower-case letters, digits, `-` and `.`"
     if set(settings.slug.split(".")[1:]) & _UNIT_WORDS:
         yield ("app", "name"), f"{settings.slug!r} holds a word that units of other apps use"
-    if settings.user in RESERVED_USERS:
+    user = names.user(settings)
+    if user in RESERVED_USERS:
         key = ("app", "user") if settings.app.user else ("app", "name")
-        yield key, f"{settings.user!r} is a user of the system; choose another app.user"
+        yield key, f"{user!r} is a user of the system; choose another app.user"
     base = settings.host.base
     if not _PLAIN_PATH.match(base) or ".." in base.split("/"):
         yield ("host", "base"), "expected a path of letters, digits, `.`, `_`, `-` and `/`"

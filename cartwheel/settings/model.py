@@ -5,7 +5,6 @@ Every duration says its unit in its name. Unknown keys are refused.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Annotated, Literal
 
@@ -19,9 +18,6 @@ Name = Annotated[str, Field(pattern=NAME.pattern, max_length=24)]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00\n]*$")]
 UrlPath = Annotated[str, Field(pattern=r"^/[^\s]*$")]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
-
-# useradd(8) takes 32 bytes; the model's own pattern below allows one less.
-_USER_CHARACTERS = 31
 
 
 class Model(BaseModel):
@@ -76,7 +72,7 @@ class App(Model):
     user: str | None = Field(
         default=None,
         pattern=r"^[a-z_][a-z0-9_-]{0,30}$",
-        description="The app's user on the host; default: the app's name, with `_ENVIRONMENT` after it where there is one.",
+        description="The app's user on the host; default: the app's name, with `-ENVIRONMENT` after it where there is one.",
     )
 
 
@@ -294,24 +290,3 @@ class Settings(Model):
     def root(self) -> str:
         """Where the application lives on a host, e.g. `/srv/shop.staging`."""
         return f"{self.host.base.rstrip('/')}/{self.slug}"
-
-    @property
-    def user(self) -> str:
-        """The user that runs the app. Its group, of the same name, is the one nginx joins.
-
-        Two environments of one application get two users, so that staging cannot read
-        production's files. Names hold no `_`, so that no two slugs share a user.
-        """
-        if self.app.user:
-            return self.app.user
-        name = self.slug.replace(".", "_")
-        if len(name) <= _USER_CHARACTERS:
-            return name
-        digest = hashlib.sha256(self.slug.encode()).hexdigest()[:8]
-        return f"{name[: _USER_CHARACTERS - 9]}_{digest}"
-
-    @property
-    def health_host(self) -> str:
-        """The Host header of every probe."""
-        names = [name for name in self.web.server_names if "*" not in name]
-        return self.health.host or (names[0] if names else "localhost")

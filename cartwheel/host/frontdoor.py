@@ -1,0 +1,90 @@
+"""Who answered through nginx: the front door alone is blind, because the backup answers
+for a dead instance.
+
+The rendered site tells a request that carries this host's token, and nobody else, which
+upstreams were tried, what each said, and which release `current` named meanwhile
+(templates/nginx-site.conf.j2).
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional, Tuple
+
+from . import files
+from .health import Probe
+from .layout import Layout
+
+HEADER = "X-Cartwheel-Probe"
+_TOKEN_LINE = re.compile(r'^"([0-9a-f]{32})" 1;\n\Z')
+_ANSWER = re.compile(r"release=(.*); status=([0-9, :-]*); upstream=(.*)\Z")
+_BODY_BYTES = 200
+
+
+def ensure_token(at: Layout) -> str:
+    """This host's token for `at`, made when it is missing.
+
+    It must be there before nginx reads the site: nginx includes `probe*.map` where it
+    exists. Only root can read it, and it never leaves the host.
+    """
+    path = at.root / "probe.map"
+    try:
+        found = _TOKEN_LINE.match(path.read_text(encoding="ascii"))
+    except (FileNotFoundError, UnicodeDecodeError):
+        found = None
+    if found:
+        return found.group(1)
+    token = secrets.token_hex(16)
+    files.write(path, '"{}" 1;\n'.format(token).encode(), 0o600)
+    return token
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What nginx said of one request: statuses and upstreams in the order they were tried."""
+
+    release: str
+    statuses: Tuple[str, ...]
+    upstreams: Tuple[str, ...]
+
+
+def parse(header: str) -> Optional[Answer]:
+    """The value of X-Cartwheel-Probe; None for anything else."""
+    found = _ANSWER.match(header)
+    if found is None:
+        return None
+    return Answer(
+        release=Path(found.group(1)).name,
+        statuses=tuple(found.group(2).split(", ")),
+        upstreams=tuple(found.group(3).split(", ")),
+    )
+
+
+def ask(at: Layout, probe: Probe, port: int, release: str) -> str:
+    """One request through nginx; "" if `release` answered well as the first upstream tried,
+    else what was wrong."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=probe.timeout_seconds)
+    try:
+        headers = {**probe.headers(), HEADER: ensure_token(at)}
+        connection.request("GET", probe.path, headers=headers)
+        response = connection.getresponse()
+        response.read(_BODY_BYTES)
+    except (OSError, http.client.HTTPException) as error:
+        return "through nginx: {} ({})".format(type(error).__name__, error)
+    finally:
+        connection.close()
+    answer = parse(response.getheader(HEADER) or "")
+    if answer is None:
+        return "through nginx: {} answered {}, not by this site".format(probe.path, response.status)
+    first = "unix:{}/http.sock".format(at.current)
+    if answer.upstreams[0] != first or answer.statuses[0] != str(probe.status):
+        return "through nginx: {} said {} instead of {}".format(
+            answer.upstreams[0], answer.statuses[0], probe.status
+        )
+    if answer.release != release:
+        return "through nginx: {} answered instead of {}".format(answer.release, release)
+    return ""
