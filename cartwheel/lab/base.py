@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cartwheel.errors import LabError
 from cartwheel.events import Emit, Event
-from cartwheel.lab import record
+from cartwheel.lab import machine, record
 
 SUITES = ("bookworm", "trixie", "bullseye")
 
@@ -75,7 +75,7 @@ def ensure(cache: Path, suite: str, *, python: bool, mirror: str, emit: Emit) ->
     if suite not in SUITES:
         raise LabError("usage", f"there is no suite {suite!r}", hint=f"One of {', '.join(SUITES)}.")
     folder = cache / "lab" / "base"
-    folder.mkdir(parents=True, exist_ok=True)
+    machine.make_folder(folder)
     name = f"{suite}{'' if python else '-nopython'}-{digest(suite, python)}"
     tree = folder / name
     if tree.is_dir():
@@ -83,8 +83,7 @@ def ensure(cache: Path, suite: str, *, python: bool, mirror: str, emit: Emit) ->
     step = f"base {suite}{'' if python else ' without Python'}"
 
     def waiting(seconds: float) -> None:
-        if int(seconds * 5) % 25 == 0:
-            emit(Event(step, "progress", f"another process builds it ({seconds:.0f} s)"))
+        emit(Event(step, "progress", f"another process builds it ({seconds:.0f} s)"))
 
     with record.locked(folder / f"{name}.lock", waiting):
         if not tree.is_dir():
@@ -104,7 +103,7 @@ def _build(
     if unfinished.exists():
         shutil.rmtree(unfinished)
     debs = cache / "lab" / "debs"
-    debs.mkdir(parents=True, exist_ok=True)
+    machine.make_folder(debs)
     tell("start", "once, about a minute")
     keyring = next((str(path) for path in _KEYRINGS if path.is_file()), "")
     if suite == "bullseye" and _KEYRINGS[1].is_file():

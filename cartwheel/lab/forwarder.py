@@ -15,13 +15,14 @@ import asyncio
 import ctypes
 import json
 import os
+import resource
 import socket
 import struct
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -153,15 +154,37 @@ def claim(preferred: int) -> tuple[int, dict[str, socket.socket], dict[str, int]
     raise LabError("lab-failed", "no address of 127.0.1.1-254 is free for a lab host")
 
 
-@dataclass(eq=False)
 class Line:
     """One direction of one connection: chunks wait here until they are due."""
 
-    source: socket.socket
-    sink: socket.socket
-    chunks: deque[tuple[float, bytes]] = field(default_factory=deque)
-    size: int = 0
-    free_at: float = 0.0
+    def __init__(self, source: socket.socket, sink: socket.socket) -> None:
+        self.source = source
+        self.sink = sink
+        self.free_at = 0.0  # when a throttled line has passed on all it took
+        self.room = asyncio.Event()
+        self.room.set()
+        self._some = asyncio.Event()
+        self._chunks: deque[tuple[float, bytes]] = deque()
+        self._size = 0
+
+    def put(self, due: float, data: bytes) -> None:
+        self._chunks.append((due, data))
+        self._size += len(data)
+        self._some.set()
+        if self._size >= _WINDOW_BYTES:
+            self.room.clear()
+
+    async def get(self) -> tuple[float, bytes]:
+        await self._some.wait()
+        chunk = self._chunks.popleft()
+        if not self._chunks:
+            self._some.clear()
+        return chunk
+
+    def sent(self, data: bytes) -> None:
+        self._size -= len(data)
+        if self._size < _WINDOW_BYTES:
+            self.room.set()
 
 
 class Forwarder:
@@ -179,7 +202,7 @@ class Forwarder:
         self._resume = asyncio.Event()
         self._resume.set()
         self._pairs: dict[asyncio.Task[None], list[socket.socket]] = {}
-        self._inside: list[tuple[asyncio.Task[None], socket.socket]] = []
+        self._inside: list[asyncio.Task[None]] = []
         self._accepting: dict[str, asyncio.Task[None]] = {}
 
     # what a command may ask
@@ -241,58 +264,48 @@ class Forwarder:
         if link == "cut":
             self._reset_all()
         silent = link in ("black-hole", "off")
-        for sock in self._all_sockets():
-            if sock.fileno() >= 0:
-                (_drop_all if silent else _drop_none)(sock)
+        pairs = [sock for pair in self._pairs.values() for sock in pair]
+        for sock in (*self.outside.values(), *pairs):
+            (_drop_all if silent else _drop_none)(sock)
         if silent:
             self._resume.clear()
         else:
             self._resume.set()
         self._serve_outside(listening=link != "cut")
 
-    def _all_sockets(self) -> list[socket.socket]:
-        pairs = [sock for pair in self._pairs.values() for sock in pair]
-        return [*self.outside.values(), *pairs]
-
     def _reset_all(self) -> None:
-        for task, pair in list(self._pairs.items()):
+        """Cancel every connection; each resets its own sockets when nothing waits on them.
+
+        (Closing here would let the event loop forget a descriptor that is already another's.)
+        """
+        for task in list(self._pairs):
             task.cancel()
-            for sock in pair:
-                _drop_none(sock) if sock.fileno() >= 0 else None
-                reset(sock)
-        self._pairs.clear()
 
     # listeners
 
     def _serve_outside(self, *, listening: bool) -> None:
-        """Accept on 127.0.1.N, or stop listening there (and keep the address bound)."""
-        for name, port in self.ports.items():
+        """Accept on 127.0.1.N, or refuse there; the sockets stay bound, so the address is ours."""
+        for name, sock in self.outside.items():
             task = self._accepting.pop(name, None)
-            if not listening:
-                if task:
-                    task.cancel()
-                # A bound socket that does not listen refuses, and keeps others off the port.
-                self.outside[name].close()
-                self.outside[name] = _bound(f"{ADDRESSES}{self.number}", port)
-                continue
-            sock = self.outside[name]
-            if task is None or task.done():
-                with suppress(OSError):
-                    sock.listen(_BACKLOG)
-                task = asyncio.get_running_loop().create_task(self._accept(sock, SERVICES[name][0]))
-            self._accepting[name] = task
+            if listening and task is None:
+                sock.listen(_BACKLOG)
+                accepting = self._accept(sock, SERVICES[name][0])
+                self._accepting[name] = asyncio.get_running_loop().create_task(accepting)
+            elif listening and task is not None:
+                self._accepting[name] = task
+            elif task is not None:
+                task.cancel()
+                sock.shutdown(socket.SHUT_RDWR)  # no longer listens; resets its backlog
 
     async def _accept(self, listener: socket.socket, port: int) -> None:
         loop = asyncio.get_running_loop()
         while True:
             try:
                 client, _ = await loop.sock_accept(listener)
-            except OSError:
-                if listener.fileno() < 0:
-                    return
-                await asyncio.sleep(0.1)  # out of descriptors, say: do not spin
-                continue
-            self._start(client, port)
+            except OSError:  # out of descriptors, say: do not spin
+                await asyncio.sleep(0.1)
+            else:
+                self._start(client, port)
 
     def _start(self, client: socket.socket, port: int) -> None:
         """Begin to forward a connection that came in from outside."""
@@ -312,7 +325,7 @@ class Forwarder:
         pair = [client, server]
         task = asyncio.get_running_loop().create_task(self._forward(pair, port, started))
         self._pairs[task] = pair
-        task.add_done_callback(lambda done: self._pairs.pop(done, None))
+        task.add_done_callback(self._pairs.pop)
 
     async def _forward(self, pair: list[socket.socket], port: int, started: float) -> None:
         client, server = pair
@@ -324,86 +337,45 @@ class Forwarder:
                 await asyncio.sleep(started + 1.5 * round_trip - time.monotonic())
             await self._resume.wait()
             await asyncio.get_running_loop().sock_connect(server, ("127.0.0.1", port))
-            if self.wire.link in ("black-hole", "off"):
-                _drop_all(server)
-            await self._both_ways(client, server)
-        except OSError:
-            pass
-        finally:
+            async with asyncio.TaskGroup() as group:
+                for source, sink in ((client, server), (server, client)):
+                    line = Line(source, sink)
+                    group.create_task(self._read(line))
+                    group.create_task(self._write(line))
+        except (OSError, ExceptionGroup, asyncio.CancelledError):
             for sock in pair:
-                if sock.fileno() >= 0:
-                    reset(sock)
-
-    async def _both_ways(self, client: socket.socket, server: socket.socket) -> None:
-        tasks = [
-            asyncio.create_task(self._pump(Line(client, server))),
-            asyncio.create_task(self._pump(Line(server, client))),
-        ]
-        try:
-            await asyncio.gather(*tasks)
-        except OSError:
-            raise
+                reset(sock)
         else:
-            client.close()
-            server.close()
-        finally:
-            for task in tasks:
-                task.cancel()
+            for sock in pair:
+                sock.close()
 
-    async def _pump(self, line: Line) -> None:
-        """Move one direction until its end of input, then shut the other side's writing."""
-        room, some = asyncio.Event(), asyncio.Event()
-        room.set()
-        reader = asyncio.create_task(self._read(line, room, some))
-        try:
-            await self._write(line, room, some)
-            await reader
-        finally:
-            reader.cancel()
-        with suppress(OSError):
-            line.sink.shutdown(socket.SHUT_WR)
-
-    async def _read(self, line: Line, room: asyncio.Event, some: asyncio.Event) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                await room.wait()
-                data = await loop.sock_recv(line.source, _CHUNK_BYTES)
-                due = time.monotonic() + self.wire.delay_ms / 2000
-                if self.wire.bytes_per_second:
-                    due = max(due, line.free_at) + len(data) / self.wire.bytes_per_second
-                    line.free_at = due
-                line.chunks.append((due, data))
-                line.size += len(data)
-                some.set()
-                if not data:
-                    return
-                if line.size >= _WINDOW_BYTES:
-                    room.clear()
-        except OSError:
-            line.chunks.append((0.0, b"\0RST"))
-            some.set()
-            raise
-
-    async def _write(self, line: Line, room: asyncio.Event, some: asyncio.Event) -> None:
+    async def _read(self, line: Line) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await some.wait()
-            due, data = line.chunks.popleft()
-            if due == 0.0:
-                raise ConnectionResetError
-            if not line.chunks:
-                some.clear()
+            await line.room.wait()
+            data = await loop.sock_recv(line.source, _CHUNK_BYTES)
+            due = time.monotonic() + self.wire.delay_ms / 2000
+            if self.wire.bytes_per_second:
+                due = max(due, line.free_at) + len(data) / self.wire.bytes_per_second
+                line.free_at = due
+            line.put(due, data)
+            if not data:
+                return
+
+    async def _write(self, line: Line) -> None:
+        """Pass on what is due; at the end of input shut the other side's writing (half-close)."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due, data = await line.get()
             pause = due - time.monotonic()
             if pause > 0:
                 await asyncio.sleep(pause)
             await self._resume.wait()
             if not data:
+                line.sink.shutdown(socket.SHUT_WR)
                 return
             await loop.sock_sendall(line.sink, data)
-            line.size -= len(data)
-            if line.size < _WINDOW_BYTES:
-                room.set()
+            line.sent(data)
 
     # the services inside the host
 
@@ -413,34 +385,34 @@ class Forwarder:
         loop = asyncio.get_running_loop()
         with _namespace(self.pid):
             socks = [_listener("127.0.0.1", port) for port in (INDEX_PORT, APT_PORT)]
-        self._inside = [(loop.create_task(self._accept_inside(sock)), sock) for sock in socks]
+        self._inside = [loop.create_task(self._accept_inside(sock)) for sock in socks]
 
     def _close_inside(self) -> None:
-        for task, sock in self._inside:
+        for task in self._inside:
             task.cancel()
-            sock.close()
         self._inside = []
 
     async def _accept_inside(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            client, _ = await loop.sock_accept(listener)
-            client.setblocking(False)
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            task = loop.create_task(self._serve_inside(client))
-            self._services.add(task)
-            task.add_done_callback(self._services.discard)
-
-    _services: set[asyncio.Task[None]] = set()  # noqa: RUF012 - replaced in __init__ of a run
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    client, _ = await loop.sock_accept(listener)
+                    group.create_task(self._serve_inside(client))
+        finally:
+            listener.close()
 
     async def _serve_inside(self, client: socket.socket) -> None:
+        client.setblocking(False)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         server.setblocking(False)
         try:
             await asyncio.get_running_loop().sock_connect(server, self.depot)
-            tasks = [self._copy(client, server), self._copy(server, client)]
-            await asyncio.gather(*tasks)
-        except OSError:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._copy(client, server))
+                group.create_task(self._copy(server, client))
+        except (OSError, ExceptionGroup):
             reset(client)
         finally:
             client.close()
@@ -450,15 +422,13 @@ class Forwarder:
         loop = asyncio.get_running_loop()
         while data := await loop.sock_recv(source, _CHUNK_BYTES):
             await loop.sock_sendall(sink, data)
-        with suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
+        sink.shutdown(socket.SHUT_WR)
 
     # control
 
     async def serve(self, control: Path) -> None:
         """Answer commands until the process is killed."""
         control.unlink(missing_ok=True)
-        self._services = set()
         self._set_link("off")
         server = await asyncio.start_unix_server(self._answer, path=control)
         control.chmod(0o600)
@@ -477,17 +447,11 @@ class Forwarder:
         writer.close()
 
 
-def _bound(address: str, port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((address, port))
-    sock.setblocking(False)
-    return sock
-
-
 def main(text: str) -> None:
     """Serve one host until killed; `text` is JSON: number (preferred), control, depot."""
     config = json.loads(text)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     number, outside, ports = claim(int(config["number"]))
     forwarder = Forwarder(outside, ports, number, config["depot"])
 

@@ -35,7 +35,7 @@ STATE_VARIABLE = "CARTWHEEL_LAB_STATE"
 
 _RUNTIME = Path("/run/cartwheel-lab")  # sockets: their paths may have 107 bytes at most
 _FORWARDER = "import sys; from cartwheel.lab import forwarder; forwarder.main(sys.argv[1])"
-_STARTED_SECONDS = 20.0
+_STARTED_SECONDS = 9.0
 _POLL_SECONDS = 0.02
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
@@ -354,7 +354,7 @@ class Lab:
         if not (home / "dressed").exists():
             self._step(f"dress {host.name}")
             key = (self.state / "id_ed25519.pub").read_text().strip()
-            nspawn.dress(root, host.name, key, self._record.ops_password)
+            nspawn.dress(home, host.name, key, self._record.ops_password)
             nspawn.sources(root, host.suite, machine.mirror())
             (home / "dressed").touch()
         self._step(f"forwarder {host.name}")
@@ -368,7 +368,11 @@ class Lab:
             hostname=host.name,
         )
         self._step(f"ready {host.name}")
-        init = nspawn.wait_ready(process, home, host.name)
+
+        def waiting(seconds: float) -> None:
+            self.emit(Event("boot", "progress", f"still booting ({seconds:.0f} s)", host.name))
+
+        init = nspawn.wait_ready(process, home, host.name, waiting)
         host.init = (init.pid, init.start)
         self._step(f"attach {host.name}")
         forwarder.call(self._control(host), {"op": "attach", "pid": init.pid})
@@ -420,6 +424,8 @@ class Lab:
         shutil.rmtree(self.runtime, ignore_errors=True)
         with suppress(OSError):
             _RUNTIME.rmdir()
+        with suppress(OSError):
+            self.wheels.rmdir()
         for path in self.state.iterdir():
             if path.name in ("lock", "wheels"):
                 continue
@@ -431,12 +437,10 @@ class Lab:
     def _changing(self) -> Iterator[None]:
         """Hold the lab's lock, with the record read and everything in order."""
 
-        def waiting(seconds: float) -> None:
-            if int(seconds * 5) % 25 == 5:  # noqa: PLR2004 - once in five seconds
-                self.emit(Event("lab", "progress", "another command changes this lab; waiting"))
+        def waiting(_seconds: float) -> None:
+            self.emit(Event("lab", "progress", "another command changes this lab; waiting"))
 
-        self.state.mkdir(parents=True, exist_ok=True)
-        self._own(self.state)
+        machine.make_folder(self.state)
         with record.locked(self.state / "lock", waiting):
             self._record = record.load(self.state / "lab.json")
             self._settle()
@@ -523,8 +527,7 @@ class Lab:
         self._step("depot")
         self._end(procs.marked(self._mark("depot")))
         socket_path.unlink(missing_ok=True)
-        self.wheels.mkdir(exist_ok=True)
-        self._own(self.wheels)
+        machine.make_folder(self.wheels)
         config = depot.from_pip(self.cache / "lab" / "depot", mirror, self.wheels)
         path = self.state / "depot.json"
         path.touch(mode=0o600)
@@ -577,13 +580,9 @@ class Lab:
         with self._saving:
             lines = []
             for other in self._recorded():
-                folder = self._home(other) / "root/etc/ssh"
                 port = other.ports.get("ssh", 22)
                 place = other.address if port == 22 else f"[{other.address}]:{port}"  # noqa: PLR2004
-                lines += [
-                    f"{place} {' '.join(path.read_text().split()[:2])}\n"
-                    for path in sorted(folder.glob("ssh_host_*_key.pub"))
-                ]
+                lines += [f"{place} {key}\n" for key in nspawn.host_keys(self._home(other))]
             temporary = self.state / "known_hosts.tmp"
             temporary.write_text("".join(lines))
             self._own(temporary)

@@ -6,7 +6,6 @@ import os
 import platform
 import pwd
 import re
-import shlex
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -60,6 +59,15 @@ def owner() -> Owner:
         entry = pwd.getpwuid(int(os.environ["SUDO_UID"]))
         return Owner(entry.pw_uid, entry.pw_gid, Path(entry.pw_dir))
     return Owner(uid, os.getgid(), Path.home())
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its missing parents; under sudo they belong to the person, not to root."""
+    person = owner()
+    missing = [p for p in (path, *path.parents) if not p.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        os.chown(folder, person.uid, person.gid)
 
 
 def require() -> None:
@@ -163,8 +171,3 @@ def _expand(stanza: dict[str, str]) -> Iterator[tuple[str, str, tuple[str, ...]]
     for uri in stanza.get("uris", "").split():
         for suite in stanza.get("suites", "").split():
             yield uri, suite, tuple(stanza.get("components", "").split())
-
-
-def quoted(argv: Iterable[str]) -> str:
-    """A command as a person would type it, for messages."""
-    return shlex.join(list(argv))

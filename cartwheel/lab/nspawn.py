@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from cartwheel.errors import LabError
 from cartwheel.lab import procs
 
 READY_SECONDS = 60.0
+_TELL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _CGROUPS = Path("/sys/fs/cgroup")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -75,21 +76,21 @@ def remove(home: Path) -> None:
         shutil.rmtree(home)
 
 
-def dress(root: Path, name: str, authorized_key: str, ops_password: str) -> None:
-    """Give the mounted root what makes it this host: name, identity, keys, passwords."""
+def dress(home: Path, name: str, authorized_key: str, ops_password: str) -> None:
+    """Give the mounted root what makes it this host: name, identity, keys, passwords.
+
+    Its machine-id and host keys are made once and kept beside the disk.
+    """
+    root = home / "root"
     etc = root / "etc"
     (etc / "hostname").write_text(f"{name}\n")
     (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {name}\n::1 localhost\n")
-    (etc / "machine-id").write_text(os.urandom(16).hex() + "\n")
-    done = subprocess.run(
-        ["ssh-keygen", "-A", "-f", str(root)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise LabError("lab-failed", f"ssh-keygen: {done.stderr.strip()}", host=name)
+    for kept in _identity(home, name):
+        shutil.copy2(kept, etc / kept.relative_to(home / "identity" / "etc"))
     for user in ("root", "deploy", "ops", "guest"):
-        home = root / ("root" if user == "root" else f"home/{user}")
-        owner = home.stat()
-        folder = home / ".ssh"
+        login = root / ("root" if user == "root" else f"home/{user}")
+        owner = login.stat()
+        folder = login / ".ssh"
         folder.mkdir(mode=0o700, exist_ok=True)
         keys = folder / "authorized_keys"
         keys.write_text(authorized_key + "\n")
@@ -99,6 +100,26 @@ def dress(root: Path, name: str, authorized_key: str, ops_password: str) -> None
     subprocess.run(
         ["chroot", str(root), "chpasswd"], input=f"ops:{ops_password}\n", text=True, check=True
     )
+
+
+def _identity(home: Path, name: str) -> list[Path]:
+    """The files that tell this machine from others, made if they are not complete."""
+    etc = home / "identity" / "etc"
+    if not (etc / "machine-id").exists():
+        (etc / "ssh").mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            ["ssh-keygen", "-A", "-f", str(etc.parent)], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise LabError("lab-failed", f"ssh-keygen: {done.stderr.strip()}", host=name)
+        (etc / "machine-id").write_text(os.urandom(16).hex() + "\n")
+    return [etc / "machine-id", *sorted((etc / "ssh").iterdir())]
+
+
+def host_keys(home: Path) -> list[str]:
+    """`type base64` of each of the host's public keys."""
+    paths = sorted((home / "identity/etc/ssh").glob("ssh_host_*_key.pub"))
+    return [" ".join(path.read_text().split()[:2]) for path in paths]
 
 
 def sources(root: Path, suite: str, mirror: str) -> None:
@@ -134,15 +155,24 @@ def start(home: Path, *, machine: str, slot: str, mark: str, hostname: str) -> p
     return procs.spawn(command, mark=mark, environment=environment, log=log)
 
 
-def wait_ready(nspawn: procs.Process, home: Path, name: str) -> procs.Process:
-    """Wait until the host's systemd says it is up; returns its PID 1. Raises LabError."""
-    until = time.monotonic() + READY_SECONDS
+def wait_ready(
+    nspawn: procs.Process, home: Path, name: str, waiting: Callable[[float], None]
+) -> procs.Process:
+    """Wait until the host's systemd says it is up; returns its PID 1.
+
+    `waiting(seconds)` is called every five seconds. Raises LabError.
+    """
+    started = told = time.monotonic()
+    until = started + READY_SECONDS
     while time.monotonic() < until:
         if not nspawn.alive:
             break
         init = _init_of(nspawn)
         if init and _is_up(init):
             return init
+        if time.monotonic() - told >= _TELL_SECONDS:
+            told = time.monotonic()
+            waiting(told - started)
         time.sleep(_POLL_SECONDS)
     console = (home / "console.log").read_text(errors="replace")
     why = "did not come up in time" if nspawn.alive else "stopped while booting"

@@ -15,6 +15,9 @@ from typing import Literal
 from cartwheel.errors import LabError
 from cartwheel.lab.procs import Process
 
+_RETRY_SECONDS = 0.1
+_TELL_SECONDS = 5.0
+
 HostState = Literal["new", "off", "on", "going"]
 
 
@@ -87,20 +90,23 @@ def save(path: Path, record: Record, *, uid: int, gid: int) -> None:
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[float], None]) -> Iterator[None]:
-    """Hold the kernel lock on `path`; `waiting(seconds)` is called about once a second until then.
+    """Hold the kernel lock on `path`; `waiting(seconds)` is called every five seconds until then.
 
     The file is never unlinked: whoever unlinks a lock lets two holders in.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    started = time.monotonic()
+    started = told = time.monotonic()
     try:
         while True:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                waiting(time.monotonic() - started)
-                time.sleep(0.2)
+                now = time.monotonic()
+                if now - told >= _TELL_SECONDS:
+                    waiting(now - started)
+                    told = now
+                time.sleep(_RETRY_SECONDS)
         yield
     finally:
         os.close(fd)
