@@ -1,0 +1,292 @@
+"""Real builds by real back ends, and what is kept of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from cartwheel.build import (
+    Artifact,
+    build_app,
+    lock_for,
+    operator_platform,
+    run_app_tests,
+    wheel_names,
+)
+from cartwheel.build.lock import pins
+from cartwheel.errors import BuildError
+from cartwheel.events import silent
+from tests.build.conftest import BOOKWORM, EXAMPLES, Heard, settings_for
+
+pytestmark = pytest.mark.build
+
+BACK_ENDS = {
+    "setuptools": (
+        '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "Shop.App"\nversion = "1.2"\n'
+        '[tool.setuptools]\npackages = ["shop"]\n[tool.setuptools.package-data]\nshop = ["*.html"]\n'
+    ),
+    "hatchling": (
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "Shop.App"\nversion = "1.2"\n'
+        '[tool.hatch.build.targets.wheel]\npackages = ["shop"]\n'
+    ),
+    "poetry-core": (
+        '[build-system]\nrequires = ["poetry-core>=2"]\nbuild-backend = "poetry.core.masonry.api"\n'
+        '[project]\nname = "Shop.App"\nversion = "1.2"\n'
+        '[tool.poetry]\npackages = [{ include = "shop" }]\n'
+    ),
+    "flit-core": (
+        '[build-system]\nrequires = ["flit_core>=3.9"]\nbuild-backend = "flit_core.buildapi"\n'
+        '[project]\nname = "Shop.App"\nversion = "1.2"\ndescription = "x"\n'
+        '[tool.flit.module]\nname = "shop"\n'
+    ),
+}
+
+
+def make_project(folder: Path, back_end: str) -> Path:
+    (folder / "shop").mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(BACK_ENDS[back_end])
+    (folder / "shop" / "__init__.py").write_text("app = None\n")
+    (folder / "shop" / "page.html").write_text("<h1>shop</h1>\n")
+    return folder
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("back_end", sorted(BACK_ENDS))
+def test_every_back_end_gives_the_same_bytes_twice_and_leaves_the_source_alone(
+    back_end: str, tmp_path: Path
+) -> None:
+    built: list[Artifact] = []
+    for name in ("one", "other"):
+        project = make_project(tmp_path / name / "project", back_end)
+        for number, path in enumerate(sorted(project.rglob("*"))):
+            os.utime(path, (1_600_000_000 + number, 1_600_000_000 + len(name) * number))
+        before = listing(project)
+        built.append(
+            build_app(settings_for(project), tmp_path, state=tmp_path / name / "state", emit=silent)
+        )
+        assert listing(project) == before
+    assert built[0].wheel_sha256 == built[1].wheel_sha256
+    assert (built[0].name, built[0].version) == ("shop-app", "1.2")
+    assert {"shop/__init__.py", "shop/page.html"} <= wheel_names(built[0].wheel)
+
+
+def test_unchanged_content_is_not_built_again_whatever_its_times(
+    tmp_path: Path, state: Path, heard: Heard
+) -> None:
+    project = make_project(tmp_path / "project", "flit-core")
+    settings = settings_for(project)
+    first = build_app(settings, tmp_path, state=state, emit=heard)
+    os.utime(project / "shop" / "page.html", (0, 0))
+    (project / "shop" / "__pycache__").mkdir()
+    assert build_app(settings, tmp_path, state=state, emit=heard) == first
+    assert heard.states("build") == ["start", "done", "start", "unchanged"]
+    (project / "shop" / "page.html").write_text("<h1>SHOP</h1>\n")
+    assert build_app(settings, tmp_path, state=state, emit=heard).wheel_sha256 != first.wheel_sha256
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path: Path, state: Path) -> None:
+    settings = settings_for(EXAMPLES / "plain")
+    first = build_app(settings, tmp_path, state=state, emit=silent)
+    content = first.wheel.read_bytes()
+    first.wheel.write_bytes(content[:-10])
+    assert build_app(settings, tmp_path, state=state, emit=silent).wheel.read_bytes() == content
+
+
+def test_a_back_end_that_fails_shows_its_reason(tmp_path: Path, state: Path) -> None:
+    project = make_project(tmp_path / "project", "setuptools")
+    (project / "setup.py").write_text("raise SystemExit('the moon is not full')\n")
+    with pytest.raises(BuildError) as caught:
+        build_app(settings_for(project), tmp_path, state=state, emit=silent)
+    assert caught.value.slug == "build-failed"
+    assert "the moon is not full" in caught.value.detail
+
+
+def test_a_release_of_the_index_and_its_lock(tmp_path: Path, state: Path) -> None:
+    settings = settings_for("pypiserver==2.4.1", app={"entry": "pypiserver:app()"})
+    artifact = build_app(settings, tmp_path, state=state, emit=silent)
+    assert (artifact.name, artifact.version) == ("pypiserver", "2.4.1")
+    found = pins(lock_for(settings, artifact, BOOKWORM, tmp_path, state=state, emit=silent).text)
+    assert "gunicorn" in found
+    assert "pypiserver" not in found
+
+
+def test_an_sdist_of_the_index_is_built(tmp_path: Path, state: Path) -> None:
+    artifact = build_app(settings_for("blinker==1.4"), tmp_path, state=state, emit=silent)
+    assert artifact.wheel.name == "blinker-1.4-py3-none-any.whl"
+
+
+def test_old_and_other_platforms_get_locks_of_their_own(tmp_path: Path, state: Path) -> None:
+    from cartwheel.build import Platform
+
+    settings = settings_for(EXAMPLES / "inventory")
+    artifact = build_app(settings, tmp_path, state=state, emit=silent)
+    bullseye = Platform("3.9.2", "glibc", "2.31", "aarch64")
+    alpine = Platform("3.13.5", "musl", "1.2", "x86_64")
+    locks = {
+        platform: lock_for(settings, artifact, platform, tmp_path, state=state, emit=silent)
+        for platform in (BOOKWORM, bullseye, alpine)
+    }
+    # 23.0 is the last gunicorn for Python 3.9.
+    assert pins(locks[bullseye].text)["gunicorn"] == "23.0.0"
+    assert int(pins(locks[BOOKWORM].text)["gunicorn"].split(".")[0]) > 23
+    assert "lxml" in pins(locks[alpine].text)
+    assert len({lock.sha256 for lock in locks.values()}) >= 2
+
+
+def test_pip_installs_exactly_the_lock_for_another_platform(tmp_path: Path, state: Path) -> None:
+    """The hashes in the lock are of files that fit: pip, told the platform, takes them."""
+    from cartwheel.build import Platform, pip_wheel
+    from cartwheel.build.index import access_for, local_pip_environment
+    from cartwheel.build.tool import clean_environment
+
+    settings = settings_for(EXAMPLES / "plain")
+    artifact = build_app(settings, tmp_path, state=state, emit=silent)
+    platform = Platform("3.9.2", "glibc", "2.31", "aarch64")
+    lock = lock_for(settings, artifact, platform, tmp_path, state=state, emit=silent)
+    (tmp_path / "lock.txt").write_text(lock.text)
+    pip = pip_wheel(state, silent)
+    argv = [sys.executable, f"{pip}/pip", "download", "--require-hashes", "--no-deps", "-q"]
+    argv += ["--only-binary=:all:", "--python-version=3.9.2", "--implementation=cp", "--abi=cp39"]
+    argv += ["--platform=manylinux_2_17_aarch64", "--platform=manylinux2014_aarch64"]
+    argv += ["-d", str(tmp_path / "wheels"), "-r", str(tmp_path / "lock.txt")]
+    env = clean_environment(local_pip_environment(access_for(settings.index)))
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "wheels").iterdir())) == len(pins(lock.text))
+
+
+def test_the_examples_own_tests_run_once(tmp_path: Path, state: Path, heard: Heard) -> None:
+    settings = settings_for(EXAMPLES / "hello")
+    artifact = build_app(settings, tmp_path, state=state, emit=silent)
+    for _ in range(2):
+        assert run_app_tests(settings, artifact, None, tmp_path, state=state, emit=heard) is True
+    assert heard.states("test") == ["start", "done", "unchanged"]
+    assert "passed" in [event for event in heard if event.step == "test"][1].detail
+    skipped = settings_for(EXAMPLES / "hello", tests={"skip": True})
+    assert run_app_tests(skipped, artifact, None, tmp_path, state=state, emit=heard) is False
+
+
+def test_failing_tests_stop_it_and_are_tried_again(tmp_path: Path, state: Path) -> None:
+    source = tmp_path / "hello"
+    shutil.copytree(EXAMPLES / "hello", source)
+    (source / "tests" / "test_more.py").write_text("def test_sums():\n    assert 1 + 1 == 3\n")
+    settings = settings_for(source)
+    artifact = build_app(settings, tmp_path, state=state, emit=silent)
+    before = listing(source)
+    for _ in range(2):
+        with pytest.raises(BuildError) as caught:
+            run_app_tests(settings, artifact, None, tmp_path, state=state, emit=silent)
+        assert caught.value.slug == "tests-failed"
+        assert "1 + 1" in caught.value.detail
+    assert listing(source) == before
+
+
+def test_tests_that_hang_are_ended_with_all_their_children(tmp_path: Path, state: Path) -> None:
+    source = tmp_path / "plain"
+    shutil.copytree(EXAMPLES / "plain", source)
+    mark = f"{os.getpid()}.25"
+    tests = {"command": f"sleep {mark} & sleep {mark}", "timeout_seconds": 1, "requirements": []}
+    settings = settings_for(source, tests=tests)
+    artifact = build_app(settings, tmp_path, state=state, emit=silent)
+    with pytest.raises(BuildError) as caught:
+        run_app_tests(settings, artifact, None, tmp_path, state=state, emit=silent)
+    assert caught.value.slug == "tests-failed"
+    assert "1 s" in caught.value.message
+    assert not running(f"sleep\0{mark}")
+
+
+def test_interrupting_ends_the_children(tmp_path: Path) -> None:
+    mark = f"{os.getpid()}.75"
+    code = (
+        "from pathlib import Path; import os\n"
+        "from cartwheel.build.tool import run_tool\n"
+        f"run_tool(['sh', '-c', 'sleep {mark} & sleep {mark}'], env=os.environ, cwd=Path('/'),"
+        " deadline_seconds=60, emit=lambda e: None, step='x')\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=EXAMPLES.parent, stderr=subprocess.PIPE
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while not running(f"sleep\0{mark}"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+        assert not running(f"sleep\0{mark}")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def running(command: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if (entry / "cmdline").read_text().startswith(command):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def test_two_builds_at_once_make_one_wheel(tmp_path: Path, state: Path) -> None:
+    project = make_project(tmp_path / "project", "hatchling")
+    heard = [Heard(), Heard()]
+    found: list[Artifact] = []
+
+    def build(listener: Heard) -> None:
+        found.append(build_app(settings_for(project), tmp_path, state=state, emit=listener))
+
+    threads = [threading.Thread(target=build, args=(listener,)) for listener in heard]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert len(found) == 2
+    assert found[0] == found[1]
+    assert sorted(listener.states("build")[-1] for listener in heard) == ["done", "unchanged"]
+
+
+def test_an_empty_home_is_enough(
+    tmp_path: Path, state: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    settings = settings_for(EXAMPLES / "hello")
+    artifact = build_app(settings, tmp_path, state=state, emit=silent)
+    lock = lock_for(settings, artifact, operator_platform(), tmp_path, state=state, emit=silent)
+    assert "flask" in pins(lock.text)
+    assert listing(home) == []
+
+
+def test_a_version_from_git_tags(tmp_path: Path, state: Path) -> None:
+    project = make_project(tmp_path / "project", "setuptools")
+    text = (project / "pyproject.toml").read_text()
+    text = text.replace('"setuptools>=77"', '"setuptools>=77", "setuptools-scm>=8"')
+    (project / "pyproject.toml").write_text(
+        text.replace('version = "1.2"', 'dynamic = ["version"]') + "[tool.setuptools_scm]\n"
+    )
+    git = ["git", "-C", str(project), "-c", "user.name=a", "-c", "user.email=a@b.example"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"], ["tag", "v3.1"]):
+        subprocess.run([*git, *arguments], check=True)
+    settings = settings_for(project)
+    assert build_app(settings, tmp_path, state=state, emit=silent).version == "3.1"
+    subprocess.run([*git, "tag", "-d", "v3.1"], check=True, capture_output=True)
+    subprocess.run([*git, "tag", "v3.2"], check=True)
+    assert build_app(settings, tmp_path, state=state, emit=silent).version == "3.2"
