@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cartwheel.build.index import (
+    PRESETS,
+    access_for,
+    bare,
+    index_arguments,
+    local_pip_environment,
+    pip_access,
+    pip_environment,
+    uv_environment,
+)
+from cartwheel.errors import UsageError
+from cartwheel.host.pip_output import classify_pip_output
+from cartwheel.settings.model import Index
+
+NOTHING = {"PIP_CONFIG_FILE": "/dev/null"}
+
+
+def test_without_settings_hosts_keep_their_own_configuration() -> None:
+    assert pip_environment(Index()) == {}
+
+
+def test_one_setting_serves_both_sides() -> None:
+    index = Index(
+        url="https://mirror.example/simple",
+        extra_urls=("https://mirror.example/more", "https://other.example/simple"),
+        trusted_hosts=("mirror.example",),
+        username="reader",
+    )
+    full = "https://reader:p%40ss@mirror.example/simple"
+    extras = "https://reader:p%40ss@mirror.example/more https://other.example/simple"
+    on_host = pip_environment(index, "p@ss")
+    assert (on_host["PIP_INDEX_URL"], on_host["PIP_EXTRA_INDEX_URL"]) == (full, extras)
+    assert on_host["PIP_TRUSTED_HOST"] == "mirror.example"
+    access = access_for(index, "p@ss", NOTHING)
+    here = uv_environment(access)
+    assert (here["UV_DEFAULT_INDEX"], here["UV_INDEX"]) == (full, extras)
+    assert here["UV_INSECURE_HOST"] == "mirror.example"
+    assert "p@ss" not in repr(access.identity) + access.name
+    assert "p%40ss" not in repr(access.identity) + access.name
+
+
+@pytest.mark.parametrize("tool", ["pip", "uv"])
+def test_no_argument_ever_holds_a_secret(tool: str) -> None:
+    index = Index(url="https://mirror.example/simple", username="reader")
+    arguments, env = index_arguments(index, tool, "sekrit")
+    assert "sekrit" not in " ".join(arguments)
+    assert "sekrit" in " ".join(env.values())
+
+
+def test_a_preset_is_an_address() -> None:
+    assert pip_environment(Index(preset="tuna"))["PIP_INDEX_URL"] == PRESETS["tuna"]
+    assert pip_environment(Index(preset="Tsinghua"))["PIP_INDEX_URL"] == PRESETS["tuna"]
+    with pytest.raises(UsageError, match="nosuch"):
+        pip_environment(Index(preset="nosuch"))
+    assert all(url.startswith("https://") for url in PRESETS.values())
+
+
+def test_a_host_with_extra_indexes_of_its_own_does_not_ask_them() -> None:
+    # pip ignores an empty variable, so the index itself takes their place.
+    env = pip_environment(Index(url="https://mirror.example/simple"))
+    assert env["PIP_EXTRA_INDEX_URL"] == "https://mirror.example/simple"
+
+
+def test_pip_configuration_decides_for_uv_too(tmp_path: Path) -> None:
+    weak, strong = tmp_path / "weak.conf", tmp_path / "strong.conf"
+    weak.write_text(
+        "[global]\nindex-url = https://weak.example/simple\ncert = /etc/ca.pem\ntimeout = 7\n"
+        "extra-index-url =\n    file:///srv/one/simple\n    file:///srv/two/simple\n"
+    )
+    strong.write_text(
+        "[global]\nindex_url = https://strong.example/simple\n[install]\nno-index = false\n"
+    )
+    access = pip_access(
+        {"PIP_TRUSTED_HOST": "a b", "PIP_FIND_LINKS": "/wheels /more"}, [weak, strong]
+    )
+    env = uv_environment(access)
+    assert env["UV_DEFAULT_INDEX"] == "https://strong.example/simple"
+    assert env["UV_INDEX"] == "file:///srv/one/simple file:///srv/two/simple"
+    assert env["UV_FIND_LINKS"] == "/wheels,/more"
+    assert env["UV_INSECURE_HOST"] == "a b"
+    assert env["SSL_CERT_FILE"] == "/etc/ca.pem"
+    assert env["UV_HTTP_TIMEOUT"] == "7"
+    assert "UV_NO_INDEX" not in env
+    assert local_pip_environment(access)["PIP_CERT"] == "/etc/ca.pem"
+
+
+def test_named_indexes_replace_pips_but_its_certificates_stay(tmp_path: Path) -> None:
+    env = {
+        **NOTHING,
+        "PIP_CERT": "/etc/ca.pem",
+        "PIP_EXTRA_INDEX_URL": "https://own.example/simple",
+    }
+    access = access_for(Index(url="https://mirror.example/simple"), None, env)
+    assert (access.cert, access.extra_urls) == ("/etc/ca.pem", ())
+
+
+def test_a_broken_pip_configuration_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pip.conf").write_text("index-url = x\n")
+    with pytest.raises(UsageError, match=r"pip\.conf"):
+        pip_access({}, [tmp_path / "pip.conf"])
+
+
+def test_bare_takes_only_the_credentials() -> None:
+    assert bare("https://a:b@c.example:8/simple?x=1") == "https://c.example:8/simple?x=1"
+    assert bare("file:///srv/simple") == "file:///srv/simple"
+
+
+LOOKING = "Looking in indexes: http://u:****@m.example/simple, http://n.example/simple\n"
+BOTH = "http://m.example/simple, http://n.example/simple"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Successfully installed flask-3.0\n", None),
+        (
+            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n",
+            None,
+        ),
+        (
+            LOOKING
+            + "ERROR: Could not find a version that satisfies the requirement flask==9 (from -r lock.txt (line 3)) (from versions: none)\n",
+            ("index-lacks", f"{BOTH} has no flask==9"),
+        ),
+        (
+            LOOKING + "WARNING: Retrying (Retry(total=4, connect=None)) after connection broken by "
+            "'NewConnectionError('<x>: Failed to establish a new connection: [Errno 111] Connection refused')': /simple/flask/\n"
+            "ERROR: Could not find a version that satisfies the requirement flask (from versions: none)\n",
+            ("index-unreachable", f"{BOTH} does not answer for flask (connection refused)"),
+        ),
+        (
+            LOOKING
+            + "WARNING: Retrying (Retry(total=0)) after connection broken by 'NameResolutionError(\"x: Failed to resolve"
+            " 'm.example' ([Errno -2] Name or service not known)\")': /simple/flask/\n",
+            ("index-unreachable", f"{BOTH} does not answer for flask (its name is not known)"),
+        ),
+        (
+            LOOKING
+            + "pip._vendor.urllib3.exceptions.ReadTimeoutError: HTTPConnectionPool(host='m.example', port=80): Read timed out.\n",
+            ("index-unreachable", f"{BOTH} does not answer"),
+        ),
+        (
+            "ERROR: foo-1.0-cp39-cp39-linux_armv7l.whl is not a supported wheel on this platform.\n",
+            ("wheel-platform", "foo-1.0-cp39-cp39-linux_armv7l.whl is for another platform"),
+        ),
+        (
+            "ERROR: Package 'foo' requires a different Python: 3.9.2 not in '>=3.10'\n",
+            ("lock-conflict", "foo needs Python >=3.10; this is 3.9.2"),
+        ),
+        (
+            "ERROR: Hashes are required in --require-hashes mode, but they are missing from some requirements. Add lines:\n"
+            "    itsdangerous==2.2.0 --hash=sha256:c6\n",
+            ("hash-mismatch", "itsdangerous==2.2.0 is needed but not in the lock"),
+        ),
+    ],
+)
+def test_what_pip_says(text: str, expected: tuple[str, str] | None) -> None:
+    assert classify_pip_output(text) == expected
