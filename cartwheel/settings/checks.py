@@ -94,11 +94,13 @@ def _socket_paths(settings: Settings) -> Iterator[Problem]:
     }
     for key, path in sockets.items():
         if (excess := len(path.encode()) - SOCKET_PATH_BYTES) > 0:
+            shown = path.replace(release, "RELEASE")
             yield (
                 key,
                 f"too long by {excess}: a socket's path has at most {SOCKET_PATH_BYTES} bytes "
-                f"({path.replace(release, 'RELEASE')} with {RELEASE_BYTES} bytes of RELEASE)",
+                f"({shown} with {RELEASE_BYTES} bytes of RELEASE)",
             )
+            return
 
 
 def _variables(settings: Settings) -> Iterator[Problem]:

@@ -40,7 +40,7 @@ def load(project: Path, app: str | None, env: str | None) -> Settings:
     if env is not None:
         merged.data["environment"] = env
     settings, found = validation.validate(merged, Place(_shown(files[-1], project)))
-    if mistakes:  # what is missing may stand in the file that could not be read
+    if len(layers) < len(files):  # what is missing may stand in the file that cannot be read
         found = [one for one in found if not one.is_missing]
     mistakes += [one.mistake for one in found]
     mistakes += checks.check(settings, merged, {one.key for one in found})

@@ -1,0 +1,329 @@
+"""Loading: what overrides what, and every mistake at once with its place."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cartwheel.errors import Exit, UsageError
+from cartwheel.settings import load
+from cartwheel.settings.loading import apps, environments
+from cartwheel.settings.model import Settings
+
+MINIMAL = '[app]\nname = "shop"\nsource = "."\n'
+
+
+def write(project: Path, **files: str) -> Path:
+    """`deploy`, `apps_NAME` and `environments_NAME` as files below config/."""
+    for name, text in files.items():
+        path = project / "config" / (name.replace("_", "/", 1) + ".toml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return project
+
+
+def mistakes(project: Path, app: str | None = None, env: str | None = None) -> list[str]:
+    with pytest.raises(UsageError) as caught:
+        load(project, app, env)
+    assert caught.value.slug == "settings"
+    assert caught.value.exit_code == Exit.USAGE
+    lines = caught.value.detail.splitlines()
+    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    assert caught.value.message == lines[0] + more
+    return lines
+
+
+def test_the_settings_need_no_more_than_a_name_and_a_source(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, deploy=MINIMAL), None, None)
+    assert (settings.app.name, settings.slug) == ("shop", "shop")
+    assert settings.deploy.keep_releases == 5
+
+
+def test_an_environment_overrides_key_by_key(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        deploy=f'{MINIMAL}[gunicorn]\nthreads = 2\npreload = true\n[web]\nserver_names = ["a", "b"]',
+        environments_staging='hosts = ["web1"]\n[gunicorn]\nthreads = 4\n[web]\nserver_names = ["c"]',
+    )
+    settings = load(tmp_path, None, "staging")
+    assert settings.slug == "shop.staging"
+    assert settings.hosts == ("web1",)
+    assert (settings.gunicorn.threads, settings.gunicorn.preload) == (4, True)
+    assert settings.web.server_names == ("c",)
+    assert load(tmp_path, None, None).gunicorn.threads == 2
+
+
+@pytest.mark.parametrize(
+    ("deploy", "environment", "check"),
+    [
+        (
+            '[secrets]\nKEY = {file = "k"}',
+            '[secrets]\nKEY = {command = "c"}',
+            lambda s: (s.secrets["KEY"].file, s.secrets["KEY"].command) == (None, "c"),
+        ),
+        (
+            '[env]\nKEY = "plain"',
+            '[secrets]\nKEY = {file = "k"}',
+            lambda s: "KEY" not in s.env and s.secrets["KEY"].file == "k",
+        ),
+        (
+            '[secrets]\nKEY = {file = "k"}',
+            '[env]\nKEY = "plain"',
+            lambda s: s.env == {"KEY": "plain"} and not s.secrets,
+        ),
+        (
+            '[index]\npreset = "tuna"',
+            '[index]\nurl = "https://pypi.example.org/simple"',
+            lambda s: s.index.preset is None and s.index.url is not None,
+        ),
+    ],
+)
+def test_a_later_choice_replaces_the_earlier_one_whole(
+    tmp_path: Path, deploy: str, environment: str, check: object
+) -> None:
+    write(tmp_path, deploy=MINIMAL + deploy, environments_live=environment)
+    assert callable(check)
+    assert check(load(tmp_path, None, "live"))
+
+
+def test_apps_of_their_own_share_deploy_toml(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        deploy='[deploy]\nkeep_releases = 9\n[app]\npython = "3.12"',
+        apps_shop='[app]\nsource = "shop"',
+        apps_blog='[app]\nsource = "blog"\n[deploy]\nkeep_releases = 3',
+    )
+    assert apps(tmp_path) == ["blog", "shop"]
+    shop, blog = load(tmp_path, "shop", None), load(tmp_path, "blog", None)
+    assert (shop.app.name, shop.app.source, shop.app.python) == ("shop", "shop", "3.12")
+    assert (shop.deploy.keep_releases, blog.deploy.keep_releases) == (9, 3)
+
+
+def test_the_only_app_needs_no_choice(tmp_path: Path) -> None:
+    write(tmp_path, apps_shop='[app]\nsource = "."')
+    assert load(tmp_path, None, None).app.name == "shop"
+
+
+def test_an_app_inherits_nothing_of_the_app_in_deploy_toml(tmp_path: Path) -> None:
+    write(tmp_path, deploy=MINIMAL, apps_blog='[app]\nentry = "blog:app"')
+    assert apps(tmp_path) == ["blog", "shop"]
+    assert load(tmp_path, "shop", None).app.source == "."
+    assert mistakes(tmp_path, "blog")[0].startswith(
+        "config/apps/blog.toml:1:2: app.source: is missing"
+    )
+
+
+def test_several_apps_and_none_chosen_are_named(tmp_path: Path) -> None:
+    write(tmp_path, apps_shop="", apps_blog="")
+    with pytest.raises(UsageError, match=r"several apps \(blog, shop\), and none was chosen"):
+        load(tmp_path, None, None)
+
+
+@pytest.mark.parametrize(
+    ("app", "env", "message", "hint"),
+    [
+        ("shp", None, "there is no app named 'shp'", "Did you mean shop?"),
+        (
+            None,
+            "prodution",
+            "there is no environment named 'prodution'",
+            "Did you mean production?",
+        ),
+        (None, "x", "there is no environment named 'x'", "Known: production."),
+        (None, "../deploy", "there is no environment named '../deploy'", "Known: production."),
+    ],
+)
+def test_unknown_names_on_the_command_line(
+    tmp_path: Path, app: str | None, env: str | None, message: str, hint: str
+) -> None:
+    write(tmp_path, deploy=MINIMAL, environments_production="")
+    assert environments(tmp_path) == ["production"]
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, app, env)
+    assert (caught.value.slug, caught.value.message, caught.value.hint) == ("usage", message, hint)
+
+
+def test_a_project_without_settings(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"there is no config/deploy\.toml in"):
+        load(tmp_path, None, None)
+
+
+# One line each, in the table that the comment before it names; what is said of it.
+WRONG = [
+    ("gunicorn", "thread = 2", "gunicorn.thread: unknown key; did you mean gunicorn.threads?"),
+    ("gunicorn", "drain_seconds = 2", "unknown key; did you mean deploy.drain_seconds?"),
+    ("gunicorn", 'threads = "2"', "gunicorn.threads: expected a whole number, got '2'"),
+    ("gunicorn", "threads = 0", "gunicorn.threads: expected at least 1, got 0"),
+    ("gunicorn", "threads = true", "gunicorn.threads: expected a whole number, got true"),
+    ("gunicorn", "preload = 1", "gunicorn.preload: expected true or false, got 1"),
+    ("gunicorn", "workers = 0", "expected a number of at least 1, or a formula over `cpus`"),
+    ("gunicorn", 'workers = "cpu * 2"', "a formula may not contain `cpu`"),
+    ("gunicorn", 'workers = "8 / (cpus - 4)"', "divides by zero for 4 cpus"),
+    ("gunicorn", 'log_level = "loud"', "gunicorn.log_level: expected one of 'debug', 'info'"),
+    ("deploy", "keep_releases = 1", "deploy.keep_releases: expected at least 2, got 1"),
+    ("deploy", "drain_seconds = 0", "deploy.drain_seconds: expected a number above 0, got 0"),
+    ("deploy", "drain_seconds = nan", "deploy.drain_seconds: expected "),
+    ("deploy", "confirm_seconds = 1e9", "deploy.confirm_seconds: expected at most 86400"),
+    ("deploy", "probation_seconds = 60", "expected less than deploy.confirm_seconds"),
+    ("health", 'path = "healthz"', "health.path: expected a path of a URL: it starts with `/`"),
+    ("health", 'path = "/healthz#x"', "health.path: expected the path of a URL"),
+    ("health", "span_seconds = 30", "expected less than health.deadline_seconds"),
+    ("web", 'static_url = "/static/"', "web.static_dir is missing"),
+    ("web", 'static_dir = "shop/static"', "web.static_url is missing"),
+    (
+        "web",
+        'server_names = ["a.example", "A.example"]',
+        "server_names[1]: expected a host name in lower",
+    ),
+    ("web", 'server_names = ["a", "a"]', "web.server_names[1]: a is listed twice"),
+    ("web", 'server_names = ["a; }"]', "web.server_names[0]: expected a host name"),
+    ("web", 'server_names = "a"', "web.server_names: expected a list, got 'a'"),
+    ("web", "listen = 70000", "web.listen: expected at most 65535, got 70000"),
+    ("web", 'client_max_body_size = "10 MB"', "expected a size like `10m`, got '10 MB'"),
+    ("index", 'preset = "tsingua"', "unknown preset 'tsingua'; did you mean tsinghua?"),
+    ("index", 'url = "pypi.example.org"', "index.url: expected an address like https://"),
+    ("index", 'url = "https://me:hunter2@pypi.example.org/"', "index.url: holds credentials"),
+    ("index", 'password = {file = "p"}', "index.password: index.username is missing"),
+    ("env", "PORT = 8000", "env.PORT: expected a string in quotes, got a whole number"),
+    ("env", '"NOT-OK" = "x"', "env.NOT-OK: expected a name of letters, digits and `_`"),
+    ("env", 'GUNICORN_CMD_ARGS = "-b :1"', "is reserved: use the [gunicorn] table"),
+    ("env", 'CARTWHEEL_SLOT = "x"', "is reserved: Cartwheel sets CARTWHEEL_*"),
+    ("secrets", 'KEY = "hunter2"', "secrets.KEY: expected a table, got a string"),
+    ("secrets", 'KEY = {file = "a", env = "b"}', "needs exactly one of file, command or env"),
+    (
+        "secrets",
+        'KEY = {fiel = "a"}',
+        "secrets.KEY.fiel: unknown key; did you mean secrets.KEY.file?",
+    ),
+    ("host", 'base = "srv"', "host.base: expected an absolute path, got 'srv'"),
+    ("host", 'base = "/a b"', "host.base: expected a path of letters, digits"),
+    ("host", f'base = "/{"x" * 60}"', "host.base: too long by 19: a socket's path has at most 107"),
+    ("hardening", 'memory_max = "lots"', "expected a size like `512M`, got 'lots'"),
+    (
+        "hardening",
+        'read_write_paths = ["/a", "b"]',
+        "read_write_paths[1]: expected an absolute path",
+    ),
+    ("ssh", 'host_keys = "off"', "expected one of 'strict' or 'accept-new', got 'off'"),
+    ("wbe", "listen = 1", "wbe: unknown key; did you mean web?"),
+]
+
+
+@pytest.mark.parametrize(("table", "line", "said"), WRONG, ids=[line for _, line, _ in WRONG])
+def test_one_mistake_is_said_once_with_its_line(
+    tmp_path: Path, table: str, line: str, said: str
+) -> None:
+    write(tmp_path, deploy=f"# a comment\n{MINIMAL}\n[{table}]\n# another\n{line}\n")
+    [found] = mistakes(tmp_path)
+    number = 6 if table == "wbe" else 8
+    assert found.startswith(f"config/deploy.toml:{number}:")
+    assert said in found
+    assert "hunter2" not in found
+
+
+def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        deploy="".join(
+            f"[{table}]\n{line}\n"
+            for table, line in {table: line for table, line, _ in reversed(WRONG)}.items()
+        ),
+        environments_live='hosts = ["a", "b", "root@a", "c:x"]\nenvironment = "live"\n',
+    )
+    found = mistakes(tmp_path, None, "live")
+    tables = {table for table, _, _ in WRONG}
+    said = [line for line in found if line.startswith("config/deploy.toml")]
+    assert len(said) == len(tables)
+    assert [line for line in found if "environments/live.toml" in line] == [
+        "config/environments/live.toml:1:20: hosts[2]: root@a is listed twice (as a)",
+        "config/environments/live.toml:1:30: hosts[3]: expected [USER@]HOST[:PORT], got 'c:x'",
+        "config/environments/live.toml:2:1: environment: is chosen with `--env NAME`, not here",
+    ] + [line for line in found if "app: is missing" in line]
+    assert any("app: is missing: a table [app] with name and source" in line for line in found)
+
+
+def test_a_mistake_is_where_the_value_that_won_stands(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        deploy=f"{MINIMAL}[gunicorn]\nthreads = 1\n",
+        environments_live="\n\n[gunicorn]\nthreads = 0\n",
+    )
+    assert mistakes(tmp_path, None, "live") == [
+        "config/environments/live.toml:4:1: gunicorn.threads: expected at least 1, got 0"
+    ]
+
+
+def test_the_same_variable_twice_in_one_file(tmp_path: Path) -> None:
+    write(tmp_path, deploy=f'{MINIMAL}[env]\nKEY = "x"\n[secrets]\nKEY = {{env = "K"}}')
+    assert mistakes(tmp_path) == [
+        "config/deploy.toml:7:1: secrets.KEY: stands in [env] too; keep one of env.KEY and secrets.KEY"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Shop", "expected lower-case letters and digits"),
+        ("shop--x", "expected lower-case letters and digits"),
+        ("shöp", "expected lower-case letters and digits"),
+        ("s" * 25, "expected at most 24 characters"),
+        ("www-data", "'www-data' is a user of the system"),
+        ("shop.web", "holds a word that units of other apps use"),
+    ],
+)
+def test_names_of_apps(tmp_path: Path, name: str, said: str) -> None:
+    write(tmp_path, deploy=f'[app]\nname = "{name}"\nsource = "."')
+    [found] = mistakes(tmp_path)
+    assert found.startswith("config/deploy.toml:2:1: app.name: ")
+    assert said in found
+
+
+def test_a_slug_too_long_for_a_socket(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        deploy=f'[app]\nname = "{"s" * 24}"\nsource = "."',
+        environments_productionproduction="",
+    )
+    [found] = mistakes(tmp_path, None, "productionproduction")
+    assert "app.name: too long by 10: a socket's path has at most 107 bytes" in found
+
+
+BROKEN = [
+    (b"[app\nname = 1", "config/deploy.toml:1:5: not TOML: Expected ']'"),
+    (b'[app]\nname = "shop', "config/deploy.toml:2: not TOML: Unterminated string at the end"),
+    (b"a = 1\na = 2\n", "config/deploy.toml:2:6: not TOML: Cannot overwrite a value"),
+    (b"[app]\nname = '\xff'", "config/deploy.toml:2: is not UTF-8 text"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), BROKEN)
+def test_broken_toml_has_a_line(tmp_path: Path, text: bytes, said: str) -> None:
+    write(tmp_path, deploy="", environments_live="[web]\nlisten = 0\n")
+    (tmp_path / "config/deploy.toml").write_bytes(text)
+    found = mistakes(tmp_path, None, "live")
+    assert found[0].startswith(said)
+    # What the broken file may hold is not called missing; other files are still checked.
+    assert found[1:] == [
+        "config/environments/live.toml:2:1: web.listen: expected at least 1, got 0"
+    ]
+
+
+def test_windows_line_ends_and_a_byte_order_mark(tmp_path: Path) -> None:
+    write(tmp_path, deploy="")
+    text = f"{MINIMAL}[web]\nlisten = 0\n".replace("\n", "\r\n")
+    (tmp_path / "config/deploy.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert mistakes(tmp_path)[0].startswith("config/deploy.toml:5:1: web.listen:")
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    settings = Settings.model_validate({"app": {"name": "a", "source": "."}})
+    with pytest.raises(ValueError, match="frozen"):
+        settings.app.name = "b"
+
+
+def test_importing_the_package_does_not_import_pydantic() -> None:
+    code = "import sys, cartwheel.settings; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
