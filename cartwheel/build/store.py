@@ -24,6 +24,7 @@ from cartwheel.events import Emit, Event
 LOCK_WAIT_SECONDS = 900.0
 POLL_SECONDS = 0.05
 SIGN_OF_LIFE_SECONDS = 5.0
+ABANDONED_SECONDS = 86_400.0
 
 
 def key_of(*parts: Any) -> str:
@@ -56,11 +57,20 @@ def scratch(state: Path) -> Iterator[Path]:
     """A private folder under `state` (so that renames stay on one file system), gone at the end."""
     base = state / "tmp"
     base.mkdir(parents=True, exist_ok=True)
+    _forget_abandoned(base)
     folder = Path(tempfile.mkdtemp(dir=base))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget_abandoned(base: Path) -> None:
+    # A build that was killed leaves its folder behind; no build takes this long.
+    for left in base.iterdir():
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def adopt(folder: Path, place: Path) -> None:

@@ -82,6 +82,7 @@ def run_tool(
     kept: dict[str, list[str]] = {"out": [], "log": []}
     try:
         _wait(process, lines, kept, started + deadline_seconds, emit, step)
+        late = process.poll() is None
         for reader in readers:
             reader.join(DRAIN_SECONDS)
     finally:
@@ -89,7 +90,7 @@ def run_tool(
     while not lines.empty():
         name, line = lines.get_nowait()
         kept[name].append(line)
-    if process.returncode is None or time.monotonic() - started > deadline_seconds:
+    if late:
         raise BuildError(
             "deadline",
             f"{step}: no end after {deadline_seconds:.0f} s",
