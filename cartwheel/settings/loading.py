@@ -39,7 +39,8 @@ def load(project: Path, app: str | None, env: str | None) -> Settings:
         merged = lay_over(merged, layer)
     if env is not None:
         merged.data["environment"] = env
-    settings, found = validation.validate(merged, Place(_shown(files[-1], project)))
+    of_app = [file for file in files if file.parent != project / ENVIRONMENTS][-1]
+    settings, found = validation.validate(merged, Place(_shown(of_app, project)))
     if len(layers) < len(files):  # what is missing may stand in the file that cannot be read
         found = [one for one in found if not one.is_missing]
     mistakes += [one.mistake for one in found]
