@@ -17,7 +17,7 @@ from cartwheel.fab import assemble
 namespace = assemble(
     __name__,
     # tasks named by one word: `fab deploy`
-    flat=(),
+    flat=("deploy",),
     # tasks named after their module: `fab hosts.trust`
-    nested=("hosts",),
+    nested=("hosts", "lab"),
 )

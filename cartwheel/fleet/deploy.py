@@ -41,8 +41,13 @@ class Terms:
         }
 
 
-def run_plans(fleet: Fleet, plans: Mapping[str, HostPlan], terms: Terms) -> Report:
-    """Bring every host to its plan's release, or leave every host as it was."""
+def run_plans(
+    fleet: Fleet, plans: Mapping[str, HostPlan], terms: Terms, *, switch: bool = True
+) -> Report:
+    """Bring every host to its plan's release, or leave every host as it was.
+
+    Without `switch` it ends when everything is prepared; what is there stays for later.
+    """
     refused = _refusals(plans)
     if refused:
         return _report(plans, refused, otherwise="not-tried")
@@ -55,9 +60,12 @@ def run_plans(fleet: Fleet, plans: Mapping[str, HostPlan], terms: Terms) -> Repo
     if noted:
         return _report(plans, noted, otherwise="not-tried")
     prepared = failures(fleet.each(lambda host, one: _prepare(fleet, host, one, plans[host]), busy))
-    if prepared:
+    if prepared and switch:
         _abandon(fleet, busy, prepared, terms)
+    if prepared:
         return _report(plans, prepared, otherwise="not-tried")
+    if not switch:
+        return _report(plans, {}, otherwise="prepared")
     return _switch_all(fleet, plans, busy, terms)
 
 

@@ -46,7 +46,7 @@ def run(
     step: str = "",
     stdin: Optional[bytes] = None,
     on_line: Optional[Callable[[str], None]] = None,
-    until: Optional[Callable[[], None]] = None,
+    umask: int = 0o022,
 ) -> Done:
     """Run `argv` to its end; output and errors together, the last lines kept.
 
@@ -67,7 +67,7 @@ def run(
             user=uid,
             group=gid,
             extra_groups=groups,
-            umask=0o027 if uid is not None else -1,
+            umask=umask,
         )
     except FileNotFoundError as error:
         raise OpError("missing-program", "{} is not on this host".format(argv[0])) from error
@@ -81,7 +81,7 @@ def run(
         except BrokenPipeError:
             pass
     try:
-        _wait(ctx, child, tail, time.monotonic() + timeout_seconds, argv, step, until)
+        _wait(ctx, child, tail, time.monotonic() + timeout_seconds, argv, step)
     except BaseException:
         kill_group(child)
         raise
@@ -116,7 +116,6 @@ def _wait(
     end: float,
     argv: Sequence[str],
     step: str,
-    until: Optional[Callable[[], None]],
 ) -> None:
     reported = time.monotonic()
     while True:
@@ -127,8 +126,6 @@ def _wait(
             pass
         if ctx is not None:
             ctx.poll()
-        if until is not None:
-            until()
         now = time.monotonic()
         if now > end:
             raise OpError(

@@ -74,8 +74,7 @@ def systemd_version() -> Optional[int]:
 
 
 _ASK_PYTHON = (
-    "import platform,sys;print(sys.executable);print(platform.python_version());"
-    "import venv;print(sys.implementation.name)"
+    "import platform,sys;print(platform.python_version());print(sys.base_prefix);import venv"
 )
 
 
@@ -90,10 +89,10 @@ def interpreter(wanted: str) -> Optional[Dict[str, str]]:
         if not os.access(name, os.X_OK):
             continue
         lines = _output([name, "-I", "-c", _ASK_PYTHON]).splitlines()
-        if len(lines) < 2:
+        if len(lines) != 2:
             continue
-        if wanted.startswith("/") or (lines[1] + ".").startswith(wanted + "."):
-            return {"path": name, "version": lines[1]}
+        if wanted.startswith("/") or (lines[0] + ".").startswith(wanted + "."):
+            return {"path": name, "version": lines[0], "prefix": lines[1]}
     return None
 
 

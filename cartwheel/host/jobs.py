@@ -53,13 +53,16 @@ def start(ctx: Context, args: Args) -> Args:
     wanted = recover.serving(at)
     if wanted is None:
         raise OpError("not-deployed", "{} is not deployed on this host".format(at.app))
+    began = time.time()
     changed = files.remove(at.stopped)
     changed |= recover.start_serving(at)
     unit, path = at.unit(*wanted), at.socket(*wanted)
     try:
         health.prove(ctx, unit, path, health.Probe.of(args["probe"]))
     except OpError as error:
-        raise OpError(error.slug, error.message, error.hint, systemd.log(unit, 25)) from error
+        raise OpError(
+            error.slug, error.message, error.hint, systemd.log(unit, 25, began)
+        ) from error
     if changed:
         entry = {"kind": "start", "release": wanted[0], "result": "done", "who": args["who"]}
         journal.append(at.journal, entry)
@@ -108,6 +111,7 @@ def run(ctx: Context, args: Args) -> Args:
         env=values,
         user=enter.app_user(at),
         cwd=str(at.shared),
+        umask=0o027,
         on_line=lambda line: ctx.emit("output", "note", line),
     )
     return {"status": done.status, "release": release}

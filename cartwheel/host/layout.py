@@ -66,6 +66,16 @@ class Layout:
         return self.root / "previous"
 
     @property
+    def probe_map(self) -> Path:
+        """The token of our own probes, as nginx includes it; root only."""
+        return self.root / "probe.map"
+
+    @property
+    def disabled(self) -> Path:
+        """What of nginx's own sites we took away, for uninstall to put back."""
+        return self.root / "disabled.json"
+
+    @property
     def record(self) -> Path:
         """What setup made for this application; 0600, it also holds the digest key."""
         return STATE / (self.app + ".json")

@@ -26,6 +26,7 @@ class Pending:
     was_previous: Optional[str]
     shared: Dict[str, Any]  # nginx.snapshot of every shared file that the switch changes
     fresh: bool  # `to` was made by this deploy and never served: it goes when we go back
+    started: float  # time.time() when its instance was started: where its log begins
     version: str
     who: str
     message: str

@@ -1,7 +1,7 @@
 """Put an application in order without the operator: at boot, and when a session was killed.
 
 Installed on the host with the rest of this package (see `runtime`); run as
-`recover APP BASE boot` by the boot unit, as `recover APP BASE settle` by the session's
+`recover APP BASE --boot` by the boot unit, as `recover APP BASE --settle` by the session's
 unit when it stops in any way.
 """
 
@@ -26,11 +26,15 @@ Say = Callable[[str], None]
 def main(argv: Optional[List[str]] = None) -> int:
     app, base, mode = (argv if argv is not None else sys.argv[1:])[:3]
     at = Layout(app, Path(base))
-    if mode == "settle" and is_settled(at):
+    if mode == "--settle" and is_settled(at):
         return 0
     lock = locks.acquire(
         at.lock,
-        {"owner": "cartwheel recover", "since": time.strftime("%F %T"), "message": mode},
+        {
+            "owner": "cartwheel recover",
+            "since": time.strftime("%F %T"),
+            "message": mode.lstrip("-"),
+        },
         wait_seconds=_LOCK_PATIENCE_SECONDS,
     )
     try:

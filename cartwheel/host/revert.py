@@ -37,7 +37,7 @@ def go_back(at: Layout, pending: Pending, reason: str, say: Say = lambda _text: 
     releases.point(at, at.previous, pending.was_previous)
     journal.append(at.journal, pending.entry("reverted", reason))
     clear(at)
-    discard_instance(at, pending.to, pending.to_slot, drain=True)
+    discard_instance(at, pending, drain=True)
     if pending.fresh:
         releases.remove(at, pending.to)
 
@@ -52,11 +52,12 @@ def _ensure_running(at: Layout, pending: Pending) -> None:
         systemd.start(None, unit)
 
 
-def discard_instance(at: Layout, release: str, slot: str, *, drain: bool = False) -> Optional[Path]:
-    """Stop an instance that does not serve (any more) and keep its log; where the log is."""
+def discard_instance(at: Layout, pending: Pending, *, drain: bool = False) -> Optional[Path]:
+    """Stop the switch's new instance, which does not serve (any more); where its log is kept."""
+    release, slot = pending.to, pending.to_slot
     unit = at.unit(release, slot)
     state = systemd.state(unit)
-    kept = keep_log(at, release, unit)
+    kept = _keep_log(at, pending, unit)
     if drain and state.is_up and not state.has_failed:
         wait_until_quiet(at.socket(release, slot), timeout_seconds=_DRAIN_SECONDS)
         systemd.stop(unit, timeout_seconds=_STOP_SECONDS)
@@ -66,11 +67,11 @@ def discard_instance(at: Layout, release: str, slot: str, *, drain: bool = False
     return kept
 
 
-def keep_log(at: Layout, release: str, unit: str) -> Optional[Path]:
+def _keep_log(at: Layout, pending: Pending, unit: str) -> Optional[Path]:
     """Save a failed instance's last lines under /var/log/cartwheel/APP (0640)."""
-    text = systemd.log(unit, _LOG_LINES)
+    text = systemd.log(unit, _LOG_LINES, pending.started)
     if not text.strip() or not at.logs.is_dir():
         return None
-    path = at.logs / "{}.{}.log".format(release, int(time.time()))
+    path = at.logs / "{}.{}.log".format(pending.to, int(time.time()))
     files.write(path, text.encode() + b"\n", 0o640)
     return path

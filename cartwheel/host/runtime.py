@@ -23,8 +23,13 @@ def digest(sources: Dict[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def install(ctx: Context, at: Layout, sources: Dict[str, str], python: str, boot_unit: str) -> bool:
-    """Install this version beside the others and move `current` to it with one rename."""
+def install(
+    ctx: Context, at: Layout, sources: Dict[str, str], python: str, host_files: Dict[str, str]
+) -> bool:
+    """Install this version beside the others and move `current` to it with one rename.
+
+    `host_files`: path -> text of the boot unit and the log rotation.
+    """
     version = digest(sources)
     changed = False
     for folder in (LIB, at.lib, at.lib / version):
@@ -44,7 +49,11 @@ def install(ctx: Context, at: Layout, sources: Dict[str, str], python: str, boot
         )
         changed |= files.write(at.lib / name, text.encode(), 0o755)
     changed |= files.link(at.lib / "current", version)
-    changed |= _install_boot_unit(ctx, at, boot_unit)
+    for path, text in host_files.items():
+        if path == str(at.boot_unit):
+            changed |= _install_boot_unit(ctx, at, text)
+        else:
+            changed |= files.write(Path(path), text.encode())
     _remove_others(at, version)
     return changed
 

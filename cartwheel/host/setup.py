@@ -12,7 +12,7 @@ import pwd
 import secrets
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from . import children, facts, files, layout, nginxconf, packages, runtime
 from .context import Context, OpError
@@ -64,6 +64,8 @@ def _record(at: Layout, args: Args) -> Args:
         "user": args["user"],
         "group": args["group"],
         "digest_key": secrets.token_hex(32),
+        # nginx hashes it: longer ones need another map_hash_bucket_size than the default.
+        "probe_token": secrets.token_hex(16),
         "packages": [],
     }
     files.write_json(at.record, record, 0o600)
@@ -132,39 +134,36 @@ def _can_make_venv(python: str) -> bool:
 
 
 def _account(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
-    """The app's user, and the group of its socket, which nginx's user joins."""
+    """The app's user, and the group of its sockets, which nginx joins and nobody else."""
     changed: List[str] = []
-    user, group = record["user"], record["group"]
-    if not _group_members(group)[0]:
-        children.check(ctx, ["groupadd", "--system", group], "account", "groupadd failed")
-        changed.append("made group " + group)
+    user, group, web_user = record["user"], record["group"], nginxconf.user()
     if not _exists(user):
-        children.check(
-            ctx,
-            ["useradd", "--system", "--user-group", "--home-dir", str(at.shared)]
-            + ["--no-create-home", "--shell", "/usr/sbin/nologin", user],
-            "account",
-            "useradd failed",
-        )
+        home = ["--home-dir", str(at.shared), "--no-create-home", "--shell", "/usr/sbin/nologin"]
+        _account_tool(ctx, ["useradd", "--system", "--user-group", *home, user])
         changed.append("made user " + user)
-    for member in (nginxconf.user(), user):
-        if member not in _group_members(group)[1]:
-            children.check(ctx, ["usermod", "-a", "-G", group, member], "account", "usermod failed")
-            changed.append("{} joined {}".format(member, group))
+    if _members(group) is None:
+        _account_tool(ctx, ["groupadd", "--system", group])
+        changed.append("made group " + group)
+    if web_user not in (_members(group) or []):
+        _account_tool(ctx, ["usermod", "-a", "-G", group, web_user])
+        changed.append("{} joined {}".format(web_user, group))
     return changed
 
 
-def _group_members(name: str) -> "tuple[bool, List[str]]":
+def _account_tool(ctx: Context, argv: List[str]) -> None:
+    children.check(ctx, argv, "account", "{} failed for {}".format(argv[0], argv[-1]))
+
+
+def _members(group: str) -> Optional[List[str]]:
     try:
-        return True, grp.getgrnam(name).gr_mem
+        return grp.getgrnam(group).gr_mem
     except KeyError:
-        return False, []
+        return None
 
 
 def _directories(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
     user = pwd.getpwnam(record["user"])
-    group = grp.getgrnam(record["group"]).gr_gid
-    log_group = grp.getgrnam("adm").gr_gid if _group_members("adm")[0] else 0
+    log_group = grp.getgrnam("adm").gr_gid  # who reads logs on Debian
     wanted = (
         (at.base, 0o755, 0, 0),
         (at.root, 0o755, 0, 0),
@@ -173,7 +172,7 @@ def _directories(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
         (at.cache / "wheels", 0o755, 0, 0),
         (at.cache / "pip", 0o700, user.pw_uid, user.pw_gid),
         # nginx may walk into what the app shares with it (media), never write.
-        (at.shared, 0o750, user.pw_uid, group),
+        (at.shared, 0o750, user.pw_uid, grp.getgrnam(record["group"]).gr_gid),
         (layout.LOGS, 0o755, 0, 0),
         (at.logs, 0o750, 0, log_group),
         (layout.RUN, 0o755, 0, 0),
@@ -184,14 +183,16 @@ def _directories(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
             continue  # the host's own
         if files.directory(path, mode, uid, gid):
             changed.append("directory {}".format(path))
-    if files.write(Path("/etc/logrotate.d") / ("cartwheel-" + at.app), args["logrotate"].encode()):
-        changed.append("log rotation")
+    # nginx's master reads it as root; only our own probes know the token.
+    probe_map = '"{}" 1;\n'.format(record["probe_token"])
+    if files.write(at.probe_map, probe_map.encode(), 0o600):
+        changed.append("probe token")
     return changed
 
 
 def _runtime(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
     sources = own_sources()
-    done = runtime.install(ctx, at, sources, os.path.realpath(sys.executable), args["boot_unit"])
+    done = runtime.install(ctx, at, sources, os.path.realpath(sys.executable), args["host_files"])
     return ["host side " + runtime.digest(sources)] if done else []
 
 
@@ -208,7 +209,7 @@ def refresh(ctx: Context, args: Args) -> Args:
     if files.read_json(at.record) is None:
         raise OpError("not-set-up", "this host is not set up for {}".format(at.app))
     done = runtime.install(
-        ctx, at, own_sources(), os.path.realpath(sys.executable), args["boot_unit"]
+        ctx, at, own_sources(), os.path.realpath(sys.executable), args["host_files"]
     )
     if args.get("digest_key"):
         record = files.read_json(at.record) or {}

@@ -7,11 +7,11 @@ file without its session goes back (see `recover`).
 
 from __future__ import annotations
 
-import http.client
 import threading
+import time
 import uuid
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from . import drain, files, health, journal, locks, nginx, pending, releases, revert, systemd
 from .context import ContactLost, Context, OpError
@@ -99,16 +99,19 @@ def switch(ctx: Context, args: Args) -> Args:
     try:
         _move(ctx, at, mark, args)
         ctx.emit("switch", "done", mark.to)
+        front = _front_door(at, mark.to, probe, int(args["listen"]))
+        if args["site_changes"]:
+            health.wait_for_reload(ctx, front)
         health.watch(
             ctx,
             at.unit(mark.to, mark.to_slot),
             at.socket(mark.to, mark.to_slot),
             probe,
-            lambda: _ask_front_door(probe, args["listen"]),
+            front,
             seconds=args["probation_seconds"],
         )
     except (OpError, OSError) as error:
-        log = systemd.log(at.unit(mark.to, mark.to_slot), _LOG_LINES)
+        log = systemd.log(at.unit(mark.to, mark.to_slot), _LOG_LINES, mark.started)
         deal.go_back(str(error))
         raise OpError(
             "reverted", "{}; the host went back to {}".format(error, _name(mark.was)), log=log
@@ -136,6 +139,7 @@ def _mark_for(at: Layout, args: Args) -> pending.Pending:
         was_previous=releases.pointed(at.previous),
         shared=nginx.snapshot(list(args["site_changes"])),
         fresh=bool(args["fresh"]),
+        started=time.time(),
         version=args["version"],
         who=args["who"],
         message=args["message"],
@@ -155,7 +159,7 @@ def _start(ctx: Context, at: Layout, mark: pending.Pending, probe: health.Probe)
         systemd.start(ctx, unit)
         return health.prove(ctx, unit, path, probe)
     except (OpError, OSError, ContactLost) as error:
-        log = systemd.log(unit, _LOG_LINES)
+        log = systemd.log(unit, _LOG_LINES, mark.started)
         _undo_start(at, mark, str(error) or "contact with the operator was lost")
         if isinstance(error, OpError):
             raise OpError(error.slug, error.message, error.hint, log or error.log) from error
@@ -163,7 +167,7 @@ def _start(ctx: Context, at: Layout, mark: pending.Pending, probe: health.Probe)
 
 
 def _undo_start(at: Layout, mark: pending.Pending, reason: str) -> None:
-    revert.discard_instance(at, mark.to, mark.to_slot)
+    revert.discard_instance(at, mark)
     journal.append(at.journal, mark.entry("failed", reason))
     if mark.fresh:
         releases.remove(at, mark.to)
@@ -184,22 +188,25 @@ def _move(ctx: Context, at: Layout, mark: pending.Pending, args: Args) -> None:
     releases.point(at, at.current, mark.to)
     if args["site_changes"]:
         with locks.shared_parts(ctx):
-            _install_site(args["site_changes"])
+            _install_site(at, args["site_changes"])
             nginx.reload(ctx)
 
 
-def _install_site(changes: Dict[str, Optional[str]]) -> None:
+def _install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
     for name, text in changes.items():
         if text is None:
+            # Written first, for uninstall: this one is not ours.
+            known = files.read_json(at.disabled) or {}
+            files.write_json(at.disabled, {**nginx.snapshot([name]), **known})
             files.remove(Path(name))
         else:
             files.write(Path(name), text.encode())
 
 
-def _ask_front_door(probe: health.Probe, port: int) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=probe.timeout_seconds)
-    problem = health.ask(connection, probe)
-    return "through nginx: " + problem if problem else ""
+def _front_door(at: Layout, release: str, probe: health.Probe, port: int) -> Callable[[], str]:
+    record = files.read_json(at.record) or {}
+    token = str(record.get("probe_token", ""))
+    return lambda: health.ask_front_door(port, probe, token, at.root, release)
 
 
 def settle_old_instance(at: Layout, mark: pending.Pending, drain_seconds: float) -> None:

@@ -150,11 +150,13 @@ def kill(unit: str) -> None:
     children.run(None, ["systemctl", "reset-failed", unit], timeout_seconds=_CALL_SECONDS)
 
 
-def log(unit: str, lines: int) -> str:
-    """The unit's last lines in the systemd journal, without decoration."""
+def log(unit: str, lines: int, since: float) -> str:
+    """The unit's last lines in the systemd journal since a time (of the clock of `time.time`),
+    without decoration."""
+    argv = ["journalctl", "--quiet", "--no-pager", "-o", "cat", "-n", str(lines)]
     done = children.run(
         None,
-        ["journalctl", "--quiet", "--no-pager", "-o", "cat", "-n", str(lines), "-u", unit],
+        [*argv, "--since", "@{:.3f}".format(since), "-u", unit],
         timeout_seconds=_CALL_SECONDS,
     )
     return done.output

@@ -54,7 +54,7 @@ def _site(ctx: Context, at: Layout, record: Args) -> List[str]:
 
 
 def _disabled_by(at: Layout) -> Dict[str, Any]:
-    memory = files.read_json(at.root / "disabled.json")
+    memory = files.read_json(at.disabled)
     return memory or {}
 
 
@@ -94,8 +94,9 @@ def _directories(at: Layout, remove_shared: bool) -> List[str]:
         at.journal,
         at.stopped,
         at.pending,
-        at.root / "disabled.json",
-        Path("/etc/logrotate.d") / ("cartwheel-" + at.app),
+        at.disabled,
+        at.probe_map,
+        Path("/etc/logrotate.d") / ("cartwheel-" + at.app + ".conf"),
     ):
         files.remove(path)
     if at.root.exists() and not any(at.root.iterdir()):
@@ -108,9 +109,7 @@ def _account(ctx: Context, at: Layout, record: Args, remove_shared: bool) -> Lis
     """The user stays while `shared` does: its files must not become somebody else's."""
     if at.root.exists():
         return []
-    removed: List[str] = []
-    for argv in (["userdel", record["user"]], ["groupdel", record["group"]]):
-        done = children.run(ctx, argv, timeout_seconds=_CALL_SECONDS)
-        if done.status == 0:
-            removed.append(" ".join(argv))
-    return removed
+    user, group = record["user"], record["group"]
+    children.check(ctx, ["groupdel", group], "account", "the group {} could not go".format(group))
+    children.check(ctx, ["userdel", user], "account", "the user {} could not go".format(user))
+    return ["group " + group, "user " + user]

@@ -34,7 +34,7 @@ class Rendered:
 
     files: Mapping[str, str]
     site: str
-    boot_unit: str
+    host_files: Mapping[str, str]  # path -> text: boot unit, log rotation
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,8 @@ def _refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
         found.append(Refusal("no-systemd", "systemd is not this host's init"))
     if app["record"] is None:
         found.append(Refusal("not-set-up", f"the host is not set up for {settings.slug}"))
+    elif facts["nginx"]["version"] is None:
+        found.append(Refusal("not-set-up", "the host has no nginx"))
     if facts["python"] is None:
         found.append(Refusal("python-version", f"there is no Python {settings.app.python}"))
     if app["stopped"]:
@@ -218,7 +220,7 @@ def _prepare(
         "refresh",
         "host side",
         _SMALL_SECONDS,
-        {**common, "boot_unit": rendered.boot_unit, "digest_key": have.digest_key},
+        {**common, "host_files": dict(rendered.host_files), "digest_key": have.digest_key},
     )
     if any(manifest["release"] == release for manifest in facts["app"]["releases"]):
         return (refresh,)

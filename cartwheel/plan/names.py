@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from cartwheel.settings.model import Settings
 
 _DIGEST_HEX = 8
-_VERSION_MAX = 28  # with the digest 37 characters: socket paths end at 107 bytes (unix(7))
 _USER_MAX = 26  # 32 in useradd(8), less "-http"
+_VERSION_MAX = 28  # with the digest 37 characters: socket paths end at 107 bytes (unix(7))
 
 
 def release_name(version: str, parts: Iterable[str]) -> str:
@@ -37,7 +37,7 @@ def user(settings: Settings) -> str:
 
 
 def group(settings: Settings) -> str:
-    """The group of the app's socket, which nginx's user joins."""
+    """The group of the app's sockets, which nginx's user joins; nobody else is in it."""
     return f"{user(settings)[:_USER_MAX]}-http"
 
 

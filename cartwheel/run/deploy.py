@@ -1,0 +1,135 @@
+"""`fab deploy`: from source to a release that serves on every host."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cartwheel import build
+from cartwheel.errors import CartwheelError
+from cartwheel.fleet.deploy import run_plans
+from cartwheel.fleet.model import Report
+from cartwheel.fleet.sessions import Fleet, in_background, successes
+from cartwheel.plan import names
+from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
+from cartwheel.plan.model import HostPlan
+from cartwheel.render import check_templates
+from cartwheel.run import product
+from cartwheel.run.product import Product
+from cartwheel.run.rendering import renderer
+from cartwheel.run.scene import Scene, connect, raise_failures
+from cartwheel.settings import environment
+
+Facts = Mapping[str, Any]
+
+PROBE_SECONDS = 60.0
+
+
+def deploy(scene: Scene, *, skip_tests: bool = False) -> Report:
+    """Build, prepare everywhere, switch, confirm, finish. Raises CartwheelError before the
+    first change; what comes later is in the report."""
+    started = time.monotonic()
+    check_templates(scene.settings, scene.project)
+    making = in_background(lambda: product.make(scene, skip_tests=skip_tests))
+    with connect(scene, changing=True) as fleet:
+        facts = probe(scene, fleet)
+        plans = plan_all(scene, facts, making.result())
+        report = run_plans(fleet, plans, scene.terms)
+    return report.timed(time.monotonic() - started)
+
+
+def prepare(scene: Scene, last: str, *, skip_tests: bool = False) -> Report:
+    """The steps of a deploy up to `last`, none of which touches what serves."""
+    check_templates(scene.settings, scene.project)
+    making = in_background(lambda: product.make(scene, skip_tests=skip_tests))
+    with connect(scene, changing=True) as fleet:
+        plans = plan_all(scene, probe(scene, fleet), making.result())
+        cut = {host: up_to(plan, last) for host, plan in plans.items()}
+        return run_plans(fleet, cut, scene.terms, switch=False)
+
+
+def up_to(plan: HostPlan, last: str) -> HostPlan:
+    """The plan with its steps up to and including `last`."""
+    order = [step.op for step in plan.prepare]
+    if last not in order:
+        return replace(plan, prepare=plan.prepare[:1])
+    return replace(plan, prepare=plan.prepare[: order.index(last) + 1])
+
+
+def plan(scene: Scene, *, skip_tests: bool = False) -> dict[str, HostPlan]:
+    """What a deploy would do. Reads the hosts and changes nothing on them."""
+    check_templates(scene.settings, scene.project)
+    making = in_background(lambda: product.make(scene, skip_tests=skip_tests))
+    with connect(scene, changing=False) as fleet:
+        return plan_all(scene, probe(scene, fleet), making.result())
+
+
+def probe(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
+    """The facts of every host with one round trip. Raises the hosts' failures."""
+    answers = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+    raise_failures(answers)
+    return dict(successes(answers))
+
+
+def probe_args(scene: Scene) -> dict[str, Any]:
+    return {
+        **scene.base_args,
+        "python": scene.settings.app.python,
+        "user": names.user(scene.settings),
+        "files": [names.site_path(scene.settings)],
+    }
+
+
+def plan_all(scene: Scene, facts: Mapping[str, Facts], made: Product) -> dict[str, HostPlan]:
+    """One plan for each host; a lock for each distinct platform."""
+    common = _common(scene, made, _digest_key(facts))
+    plans: dict[str, HostPlan] = {}
+    for host, known in facts.items():
+        try:
+            have = common
+            render: Callable[[str], Rendered] = _nothing_to_render
+            if known["python"] is not None and known["host"]["systemd"] is not None:
+                lock = product.lock_for(scene, made, product.platform_of(known))
+                have, render = replace(common, lock=lock), renderer(scene, known)
+            plans[host] = plan_deploy(scene.settings, known, have, render)
+        except CartwheelError as error:
+            error.host = error.host or host
+            raise
+    return plans
+
+
+def _nothing_to_render(_release: str) -> Rendered:
+    """The plan refuses such a host before it renders anything."""
+    return Rendered({}, "", {})
+
+
+def _common(scene: Scene, made: Product, digest_key: str) -> Ingredients:
+    variables = environment(scene.settings, scene.project)
+    nothing = build.Lock(build.operator_platform(), "", "")
+    return Ingredients(
+        artifact=made.artifact,
+        lock=nothing,
+        pip_wheel=made.pip_wheel,
+        pip_version=build.PIP_VERSION,
+        pip_sha256=build.PIP_SHA256,
+        environment={name: variable.value for name, variable in variables.items()},
+        sources={name: variable.source for name, variable in variables.items()},
+        index_environment=build.pip_environment(scene.settings.index, made.index_password),
+        operator=scene.operator,
+        digest_key=digest_key,
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+
+
+def _digest_key(facts: Mapping[str, Facts]) -> str:
+    """The key that secrets are digested with: the fleet's own, kept on its hosts.
+
+    Hosts that were set up apart take over the first one's, so that the same content has
+    the same name on all of them.
+    """
+    records = [facts[host]["app"]["record"] for host in sorted(facts)]
+    known = [record["digest_key"] for record in records if record]
+    return known[0] if known else secrets.token_hex(32)

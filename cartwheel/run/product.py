@@ -1,0 +1,77 @@
+"""What is made on the operator's machine before a deploy: the wheel, its tests, its locks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cartwheel import build
+from cartwheel.build.model import Artifact, Lock, Platform
+from cartwheel.run.scene import Scene
+
+
+@dataclass(frozen=True)
+class Product:
+    """The tested wheel, and what else is the same for all hosts."""
+
+    artifact: Artifact
+    pip_wheel: Path
+    index_password: str | None
+
+
+def make(scene: Scene, *, skip_tests: bool = False) -> Product:
+    """Build and test the app; unchanged inputs are neither built nor tested again."""
+    settings, password = scene.settings, index_password(scene)
+    artifact = build.build_app(
+        settings, scene.project, state=scene.state, emit=scene.emit, index_password=password
+    )
+    if not skip_tests:
+        test(scene, artifact)
+    wheel = build.pip_wheel(
+        scene.state, scene.emit, access=build.access_for(settings.index, password)
+    )
+    return Product(artifact, wheel, password)
+
+
+def test(scene: Scene, artifact: Artifact) -> bool:
+    """The app's own tests; True if there are any. Raises BuildError("tests-failed")."""
+    return build.run_app_tests(
+        scene.settings,
+        artifact,
+        None,
+        scene.project,
+        state=scene.state,
+        emit=scene.emit,
+        index_password=index_password(scene),
+    )
+
+
+def index_password(scene: Scene) -> str | None:
+    return scene.secret(scene.settings.index.password, "index.password")
+
+
+def platform_of(facts: Mapping[str, Any]) -> Platform:
+    """What wheels must fit on a host, from its facts."""
+    host = facts["host"]
+    return Platform(
+        python=facts["python"]["version"],
+        libc=host["libc"],
+        libc_version=host["libc_version"],
+        machine=host["machine"],
+    )
+
+
+def lock_for(scene: Scene, product: Product, platform: Platform) -> Lock:
+    """The lock for hosts of this platform; the wheel must fit it."""
+    build.check_wheel_fits(product.artifact, platform)
+    return build.lock_for(
+        scene.settings,
+        product.artifact,
+        platform,
+        scene.project,
+        state=scene.state,
+        emit=scene.emit,
+        index_password=product.index_password,
+    )

@@ -1,0 +1,41 @@
+"""From a host's facts to its rendered files, in the form that the plan wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cartwheel.plan.deploy import Rendered
+from cartwheel.render import RenderFacts, render_release
+from cartwheel.run.scene import Scene
+
+SITE = "nginx-site.conf"
+# What stays on a host from setup on depends on no host's facts.
+_ANY_HOST = RenderFacts(
+    cpus=1, systemd_version=252, python_version="3.11.2", default_server_free=True, ipv6=True
+)
+
+
+def renderer(scene: Scene, facts: Mapping[str, Any]) -> Callable[[str], Rendered]:
+    """A function from the release's name to its files. It raises UsageError("template")."""
+    known = RenderFacts.of(facts, scene.settings)
+
+    def render(release: str) -> Rendered:
+        files = render_release(scene.settings, known, release, scene.project)
+        return Rendered(
+            files={name: file.content for name, file in files.items() if not file.shared},
+            site=files[SITE].content,
+            host_files={
+                file.path: file.content
+                for name, file in files.items()
+                if file.shared and name != SITE
+            },
+        )
+
+    return render
+
+
+def host_files(scene: Scene) -> dict[str, str]:
+    """Boot unit and log rotation: path -> text."""
+    files = render_release(scene.settings, _ANY_HOST, "0", scene.project)
+    return {file.path: file.content for name, file in files.items() if file.shared and name != SITE}
