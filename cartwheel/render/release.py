@@ -6,7 +6,7 @@ import ast
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +84,26 @@ class RenderedFile:
     shared: bool = False
 
 
+# Two hosts that between them take every branch of the templates.
+SAMPLES = (
+    RenderFacts(
+        cpus=4,
+        systemd_version=257,
+        python_version="3.13.5",
+        default_server_free=True,
+        ipv6=True,
+    ),
+    RenderFacts(
+        cpus=1,
+        systemd_version=247,
+        python_version="3.9.2",
+        default_server_free=False,
+        ipv6=False,
+        python_prefix="/home/python",
+    ),
+)
+
+
 def render_release(
     settings: Settings, facts: RenderFacts, release: str, project: Path
 ) -> dict[str, RenderedFile]:
@@ -121,27 +141,18 @@ def render_release(
 
 
 def check_templates(settings: Settings, project: Path) -> None:
-    """Render everything for sample hosts that between them take every branch.
+    """Render everything for the sample hosts.
 
     To be called before connecting. Raises as `render_release` does.
     """
-    new = RenderFacts(
-        cpus=4,
-        systemd_version=257,
-        python_version="3.13.5",
-        default_server_free=True,
-        ipv6=True,
-    )
-    old = replace(
-        new,
-        cpus=1,
-        systemd_version=247,
-        python_version="3.9.2",
-        ipv6=False,
-        python_prefix="/home/python",
-    )
-    for facts in (new, old):
+    for facts in SAMPLES:
         render_release(settings, facts, "1.0.r1", project)
+
+
+def template_names(settings: Settings) -> list[str]:
+    """Every name that a template may use."""
+    at = Layout(settings.slug, Path(settings.host.base))
+    return sorted(_values(settings, SAMPLES[0], "1.0", at, has_own_config=False))
 
 
 def workers(settings: Settings, cpus: int) -> int:

@@ -209,7 +209,7 @@ def _model_at(path: tuple[str, ...]) -> type[BaseModel] | None:
     table: type[BaseModel] = model.Settings
     for number, part in enumerate(path):
         field = table.model_fields.get(part)
-        inner = _table_of(field.annotation) if field else None
+        inner = table_of(field.annotation) if field else None
         if inner is None:
             is_secret = number == len(path) - 2 and part == "secrets"
             return model.Secret if is_secret else None
@@ -217,10 +217,12 @@ def _model_at(path: tuple[str, ...]) -> type[BaseModel] | None:
     return table
 
 
-def _table_of(annotation: Any) -> type[BaseModel] | None:
+def table_of(annotation: Any) -> type[BaseModel] | None:
     """The model of a field that is a table, also of `Secret | None`."""
     options = (
-        typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+        typing.get_args(annotation)
+        if typing.get_origin(annotation) in (types.UnionType, typing.Union)
+        else (annotation,)
     )
     for option in options:
         if isinstance(option, type) and issubclass(option, BaseModel):
@@ -231,7 +233,7 @@ def _table_of(annotation: Any) -> type[BaseModel] | None:
 def known_keys() -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every key of the model with its pydantic field, in order; secrets count as one key."""
     for name, field in model.Settings.model_fields.items():
-        table = _table_of(field.annotation)
+        table = table_of(field.annotation)
         if table is None:
             yield (name,), field
         else:

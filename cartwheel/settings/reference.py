@@ -1,0 +1,182 @@
+"""docs/settings.md, made from the model: the reference cannot say anything else."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from . import model, validation
+from .checks import RESERVED_PREFIX, RESERVED_VARIABLES
+
+_INTRODUCTION = """\
+# Settings
+
+Made from `cartwheel/settings/model.py`; a test holds that it is current.
+
+    the defaults below < config/deploy.toml < config/apps/NAME.toml < config/environments/NAME.toml
+
+`config/deploy.toml` describes one application. For more of them, each has a file
+`config/apps/NAME.toml` and is chosen with `--app NAME`; `config/deploy.toml` may then
+hold what they share. `--env NAME` lays `config/environments/NAME.toml` over it: its
+hosts, and what is different there. Tables are merged key by key, lists and values are
+replaced. A secret is replaced whole; a variable that one file has in `[env]` and a later
+one in `[secrets]` (or the other way round) is what the later file says.
+
+Application and environment together are the name on the host: `shop` in the environment
+`staging` is `shop.staging`, with paths, units and a user of its own.
+
+All mistakes are reported at once, with file, line and column, before any connection.
+"""
+
+_AFTER = """\
+## Formulas
+
+`gunicorn.workers` is a number, or arithmetic over `cpus`, the host's processors:
+numbers, `+ - * / // %`, parentheses, `min()` and `max()`. The value is rounded down and
+kept between 1 and `gunicorn.max_workers`.
+
+## Environment variables and secrets
+
+A variable comes from `[env]`, from the dotenv file `env_file`, or from `[secrets]`. The
+first and the last win over the dotenv file, in which `$` means nothing. A secret is a
+table with exactly one of:
+
+| key | value |
+| --- | --- |
+{secret}
+
+A command is run by `sh -c` in the project's folder, without input and terminal, for at
+most 30 seconds; secrets are read side by side. One newline at the end of a file's or
+command's output goes. No message shows a value, a command's text or its output.
+
+Reserved: {reserved}, and every name that begins with `{prefix}`. The application
+finds its own name, release and slot in `CARTWHEEL_APP`, `CARTWHEEL_RELEASE` and
+`CARTWHEEL_SLOT`. Values are UTF-8 text without control characters other than tab and
+newline, because older versions of systemd drop such variables in silence.
+
+## Mirrors
+
+Names for `index.preset`:
+
+| name | address |
+| --- | --- |
+{presets}
+
+## Templates
+
+`templates/NAME` in your project is used instead of Cartwheel's own of the same name; it
+may extend or include that as `cartwheel/NAME`. A misspelt name is an error with template
+and line, before any connection.
+
+| template | becomes |
+| --- | --- |
+| `gunicorn.conf.py.j2` | `gunicorn.conf.py` in the release; the app's own file is honoured last, but bind, working directory, graceful timeout and error log stay |
+| `web.service.j2` | the release's systemd units, one for each slot |
+| `nginx-site.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP.conf`; it names no release |
+| `logrotate.j2` | `/etc/logrotate.d/cartwheel-APP.conf` |
+| `boot.service.j2` | `cartwheel-APP.service`, which starts what serves at boot |
+| `maintenance.html.j2` | what nginx shows while nothing answers |
+
+A template may use: {names}. Filters: `python` (a Python literal), `systemd` (a quoted
+word of a unit), `nginx` (a word that needs no escape).
+
+The application runs in `shared/`, which it may write; that folder is last on Python's
+import path, so that an upload cannot stand in for a module.
+"""
+
+
+def markdown() -> str:
+    """The whole page."""
+    from cartwheel.build.index import ALIASES, PRESETS
+
+    tables = [("", model.Settings)] + [
+        (name, table)
+        for name, field in model.Settings.model_fields.items()
+        if (table := validation.table_of(field.annotation)) is not None
+    ]
+    presets = [
+        (", ".join([f"`{name}`", *(f"`{a}`" for a, of in ALIASES.items() if of == name)]), url)
+        for name, url in PRESETS.items()
+    ]
+    return "\n".join(
+        [
+            _INTRODUCTION,
+            *(_table(name, table) for name, table in tables),
+            _AFTER.format(
+                secret="\n".join(
+                    f"| `{key}` | {field.description} |"
+                    for key, field in model.Secret.model_fields.items()
+                ),
+                reserved=", ".join(f"`{name}`" for name in RESERVED_VARIABLES),
+                prefix=RESERVED_PREFIX,
+                presets="\n".join(f"| {names} | {url} |" for names, url in presets),
+                names=", ".join(f"`{name}`" for name in _template_names()),
+            ),
+        ]
+    )
+
+
+def _table(name: str, table: type[BaseModel]) -> str:
+    title = (
+        f"## [{name}]\n\n{(table.__doc__ or '').strip().splitlines()[0]}"
+        if name
+        else "## Top level"
+    )
+    rows = [
+        f"| `{key}` | {_type(field.annotation)} | {_default(field)} | {field.description} |"
+        for key, field in table.model_fields.items()
+        if validation.table_of(field.annotation) in (None, model.Secret)
+    ]
+    return "\n".join(
+        [title, "", "| key | type | default | |", "| --- | --- | --- | --- |", *rows, ""]
+    )
+
+
+def _type(annotation: Any) -> str:
+    if typing.get_origin(annotation) is typing.Annotated:
+        return _type(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        inner = [arg for arg in typing.get_args(annotation) if arg is not type(None)]
+        return " or ".join(_type(arg) for arg in inner)
+    if typing.get_origin(annotation) is tuple:
+        return f"list of {_type(typing.get_args(annotation)[0])}s"
+    if typing.get_origin(annotation) is dict:
+        return f"table of {_type(typing.get_args(annotation)[1])}s"
+    if typing.get_origin(annotation) is Literal:
+        return ", ".join(f"`{arg}`" for arg in typing.get_args(annotation))
+    names = {
+        str: "string",
+        int: "integer",
+        float: "number",
+        bool: "boolean",
+        model.Secret: "secret",
+    }
+    return names[annotation]
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "required"
+    value = {} if field.default is PydanticUndefined else field.default
+    return "" if value is None else f"`{toml(value)}`"
+
+
+def toml(value: object) -> str:
+    """A default as TOML writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(toml(inner) for inner in value) + "]"
+    if isinstance(value, str):
+        return f'"{value}"'
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _template_names() -> list[str]:
+    from cartwheel.render.release import template_names
+
+    return template_names(model.Settings(app=model.App(name="shop", source=".")))

@@ -1,0 +1,93 @@
+"""What is written about the settings is what they are."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cartwheel.places import own
+from cartwheel.settings import load, reference
+from cartwheel.settings.model import Settings
+from cartwheel.settings.validation import PATTERN_WORDS, known_keys
+
+PROJECT = Path(__file__).parents[2]
+DEPLOY = own("config") / "deploy.toml"
+COMMENTED = re.compile(r"^# (\w+) = (.+)$")
+
+FIELDS = {".".join(key): field for key, field in known_keys()}
+
+
+def commented() -> Iterator[tuple[str, Any]]:
+    """Every `# key = value` of config/deploy.toml, with its table."""
+    table = ""
+    for line in DEPLOY.read_text().splitlines():
+        if line.startswith("["):
+            table = line.strip("[]") + "."
+        found = COMMENTED.match(line)
+        if found and table not in ("env.", "secrets."):
+            yield table + found.group(1), tomllib.loads(f"value = {found.group(2)}")["value"]
+
+
+@pytest.mark.parametrize(("key", "value"), commented(), ids=str)
+def test_a_commented_default_is_the_models(key: str, value: Any) -> None:
+    default = FIELDS[key].default
+    if default is not None:  # else the line is an example, and valid below
+        assert (list(default) if isinstance(default, tuple) else default) == value
+
+
+def test_the_file_shows_every_setting() -> None:
+    written = {key for key, _ in commented()}
+    given = {
+        f"{table}.{key}"
+        for table, keys in tomllib.loads(DEPLOY.read_text()).items()
+        for key in keys
+    }
+    assert written | given | {"environment", "env", "secrets"} == set(FIELDS)
+
+
+def test_the_examples_in_the_file_are_valid(tmp_path: Path) -> None:
+    alternatives = ("# url", "# static_", "# preset")
+    text = "\n".join(
+        line[2:] if COMMENTED.match(line) and not line.startswith(alternatives) else line
+        for line in DEPLOY.read_text().splitlines()
+    )
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/deploy.toml").write_text(text)
+    assert load(tmp_path, None, None).secrets["SECRET_KEY"].file
+
+
+def test_cartwheels_own_settings_deploy_the_hello_example() -> None:
+    settings = load(PROJECT, None, None)
+    assert (settings.app.name, settings.app.entry) == ("hello", "hello:app")
+    assert (PROJECT / settings.app.source).is_dir()
+
+
+def test_the_reference_is_current() -> None:
+    page = PROJECT / "docs" / "settings.md"
+    assert page.read_text() == reference.markdown(), (
+        "docs/settings.md: write reference.markdown() into it"
+    )
+
+
+def test_every_setting_is_described() -> None:
+    assert [key for key, field in FIELDS.items() if not field.description] == []
+
+
+def patterns(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(schema.get("pattern"), str):
+            yield schema["pattern"]
+        for inner in schema.values():
+            yield from patterns(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from patterns(inner)
+
+
+def test_every_pattern_has_words() -> None:
+    assert set(patterns(Settings.model_json_schema())) == set(PATTERN_WORDS)
