@@ -33,7 +33,7 @@ class MemoryImporter(MetaPathFinder, InspectLoader):
         if fullname not in self._sources:
             return None
         spec = ModuleSpec(
-            fullname, self, origin=f"<{fullname}>", is_package=self.is_package(fullname)
+            fullname, self, origin=_shown(fullname), is_package=self.is_package(fullname)
         )
         spec.has_location = False
         return spec
@@ -45,11 +45,16 @@ class MemoryImporter(MetaPathFinder, InspectLoader):
         return self._sources.get(fullname)
 
     def get_code(self, fullname: str) -> Any:
-        return compile(self._sources[fullname], f"<{fullname}>", "exec", dont_inherit=True)
+        return compile(self._sources[fullname], _shown(fullname), "exec", dont_inherit=True)
 
     def sources(self) -> Dict[str, str]:
         """Every module's source by full name: what an installed copy is made of."""
         return dict(self._sources)
+
+
+def _shown(fullname: str) -> str:
+    # linecache asks no loader about names like <this>.
+    return fullname.replace(".", "/") + ".py"
 
 
 def run(bundle: Dict[str, Any], source: BinaryIO, out_fd: int) -> int:

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import collections
 import hashlib
-import importlib
-import importlib.util
 import os
+import platform
 import queue
 import signal
+import sys
 import tempfile
 import threading
 import traceback
@@ -35,7 +35,6 @@ FLUSH_SECONDS = 5.0
 READ_BYTES = 256 << 10
 # Blobs can be large, and /tmp is often memory.
 SPOOL_FOLDERS = ("/var/tmp", None)
-EXTRA_OPERATIONS = "cartwheel.host.extra_ops"
 
 
 class Outbox:
@@ -167,14 +166,11 @@ class Server:
         """Run requests in order until contact is lost, then put things in order."""
         for target in (self._read, self._watch, self._obey):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
-        operations: Optional[Dict[str, Any]] = None
         while not self.lost.is_set():
             request = self._requests.get()
             if request is None:
                 break
-            if operations is None:
-                operations = _operations()
-            self._perform(request, operations)
+            self._perform(request)
         self.lost.set()
         self._end()
         self._outbox.flush(FLUSH_SECONDS)
@@ -195,9 +191,9 @@ class Server:
 
     # -- one request
 
-    def _perform(self, request: Request, operations: Dict[str, Any]) -> None:
+    def _perform(self, request: Request) -> None:
         try:
-            answer = self._answer(request, operations)
+            answer = self._answer(request)
             if answer["t"] == "error" and request.group is not None:
                 self._failed_groups.add(request.group)
             self._outbox.put(answer, must=True)
@@ -208,15 +204,12 @@ class Server:
             if request.spool is not None:
                 request.spool.close()
 
-    def _answer(self, request: Request, operations: Dict[str, Any]) -> Dict[str, Any]:
+    def _answer(self, request: Request) -> Dict[str, Any]:
         if request.group is not None and request.group in self._failed_groups:
             return {"t": "error", "id": request.id, "skipped": True}
         self._outbox.put({"t": "start", "id": request.id})
         try:
-            operation = operations.get(request.op)
-            if operation is None:
-                raise OpError("host-side", f"the host side has no operation '{request.op}'")
-            value = operation(self._context(request), request.args)
+            value = _operation(request.op)(self._context(request), request.args)
             return {"t": "result", "id": request.id, "value": value}
         except OpError as error:
             return _error(request.id, error.slug, error.message, error.hint, error.log)
@@ -340,13 +333,27 @@ def main(source: BinaryIO, out_fd: int, digest: str) -> int:
 _stderr_fd = 2
 
 
-def _operations() -> Dict[str, Any]:
+def hello(c: Context, args: Dict[str, Any]) -> Dict[str, Any]:
+    """Who answers: the session's own operation; it costs no more than the round trip."""
+    return {
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "hostname": platform.node(),
+        "uid": os.geteuid(),
+        "pid": os.getpid(),
+        "bundle": c.memory["bundle"],
+    }
+
+
+def _operation(name: str) -> Any:
+    """Imported at the first use: the session answers sooner. Raises OpError for an unknown name."""
+    if name == "hello":
+        return hello
     from cartwheel.host import ops
 
-    found: Dict[str, Any] = dict(ops.OPS)
-    if importlib.util.find_spec(EXTRA_OPERATIONS) is not None:  # tests bring their own
-        found.update(importlib.import_module(EXTRA_OPERATIONS).OPS)
-    return found
+    if name not in ops.OPS:
+        raise OpError("host-side", f"the host side has no operation '{name}'")
+    return ops.OPS[name]
 
 
 def _error(

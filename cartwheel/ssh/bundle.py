@@ -49,10 +49,10 @@ def host_bundle() -> Bundle:
     return make_bundle({})
 
 
-def make_bundle(extra: Mapping[str, str]) -> Bundle:
-    """The host side with further modules (name in `cartwheel.host` -> source), for tests."""
+def make_bundle(changed: Mapping[str, str]) -> Bundle:
+    """The host side with other or further modules (name in `cartwheel.host` -> source)."""
     modules = {path.stem: path.read_text("utf-8") for path in places.host_source().glob("*.py")}
-    modules.update(extra)
+    modules.update(changed)
     text = json.dumps(modules, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     whole = {

@@ -20,6 +20,7 @@ from cartwheel.ssh.target import Target
 # Unacknowledged bytes for this long end the connection (tcp(7)): with a beat every
 # two seconds a dead peer is noticed within twelve.
 TCP_USER_TIMEOUT_MS = 8000
+KEEPALIVE_SECONDS = 3
 AUTH_TIMEOUT_SECONDS = 30.0
 CHANNEL_TIMEOUT_SECONDS = 20.0
 _KEEPALIVE = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}  # seconds, seconds, times
@@ -59,7 +60,7 @@ class StrictConnection(fabric.Connection):
             return
         target = self.target
         with failures(target):
-            sock = self._socket()
+            sock = raw_socket(target, self._gateways)
             login: Any = Login(target)
             try:
                 self.client.set_missing_host_key_policy(_Check(target))
@@ -71,7 +72,7 @@ class StrictConnection(fabric.Connection):
                     banner_timeout=target.connect_timeout_seconds,
                     auth_timeout=AUTH_TIMEOUT_SECONDS,
                     channel_timeout=CHANNEL_TIMEOUT_SECONDS,
-                    transport_factory=_transport_for(target),
+                    transport_factory=transport_for(target),
                     auth_strategy=login,
                 )
             except BaseException:
@@ -79,14 +80,8 @@ class StrictConnection(fabric.Connection):
                 sock.close()
                 raise
             self.transport = self.client.get_transport()
-
-    def _socket(self) -> Any:
-        target = self.target
-        if target.gateway is not None:
-            return self._gateways.channel(target.gateway, target)
-        if target.proxy_command is not None:
-            return paramiko.ProxyCommand(_expanded(target))
-        return quick_socket(target)
+            # Unanswered, so it is TCP_USER_TIMEOUT that notices; for channels without beats.
+            self.transport.set_keepalive(KEEPALIVE_SECONDS)
 
 
 class Gateways:
@@ -123,6 +118,15 @@ class Gateways:
             for _lock, connection in self._each.values():
                 connection.close()
             self._each.clear()
+
+
+def raw_socket(target: Target, gateways: Gateways) -> Any:
+    """The way to the host's SSH port: through its gateway, its ProxyCommand, or straight."""
+    if target.gateway is not None:
+        return gateways.channel(target.gateway, target)
+    if target.proxy_command is not None:
+        return paramiko.ProxyCommand(_expanded(target))
+    return quick_socket(target)
 
 
 def quick_socket(target: Target) -> socket.socket:
@@ -171,7 +175,7 @@ class _Check(paramiko.MissingHostKeyPolicy):
         known_hosts.check(self._target, known_hosts.HostKey(key.get_name(), key.asbytes()))
 
 
-def _transport_for(target: Target) -> Any:
+def transport_for(target: Target) -> Any:
     """A factory whose transports ask for the kinds of key first that are known."""
     kinds = {entry.kind for entry in known_hosts.known_entries(target) if not entry.marker}
     if "ssh-rsa" in kinds:

@@ -87,7 +87,7 @@ def check(target: Target, key: HostKey) -> None:
 
     With `accept-new` a host that no file knows yet is recorded instead.
     """
-    if _known(target, key):
+    if is_known(target, key):
         return
     if target.host_keys == "accept-new":
         record(target, key)
@@ -110,7 +110,7 @@ def record(target: Target, key: HostKey) -> None:
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        if _known(target, key):
+        if is_known(target, key):
             return
         before = path.read_bytes() if path.exists() else b""
         gap = b"" if before.endswith(b"\n") or not before else b"\n"
@@ -122,8 +122,8 @@ def record(target: Target, key: HostKey) -> None:
         os.close(folder)
 
 
-def _known(target: Target, key: HostKey) -> bool:
-    """Whether this very key is known. Raises `host-key-changed` if only others are."""
+def is_known(target: Target, key: HostKey) -> bool:
+    """Whether this very key is known. Raises ConnectError `host-key-changed` if only others are."""
     entries = known_entries(target)
     for entry in entries:
         if entry.marker == "revoked" and entry.blob == key.blob:

@@ -320,8 +320,8 @@ class Session:
                 self._channel.shutdown_write()
         except (OSError, EOFError, paramiko.SSHException):
             pass  # the receiving thread says why
-        except Exception as error:  # a blob that cannot be read
-            self._fail(HostError("host-side", f"the upload stopped: {error}", host=self.host))
+        except CartwheelError as error:  # a blob that cannot be read
+            self._fail(error)
 
     def _next_to_send(self) -> Iterator[bytes] | None:
         """The next frames; a beat when there were none for a while; None at the end."""
@@ -510,10 +510,20 @@ def _frames(header: dict[str, Any], blob: Blob | None) -> Iterator[bytes]:
         for at in range(0, len(blob), wire.BLOB_CHUNK_BYTES):
             yield wire.pack(name, blob[at : at + wire.BLOB_CHUNK_BYTES])
     else:
-        with blob.open("rb") as file:
-            while chunk := file.read(wire.BLOB_CHUNK_BYTES):
-                yield wire.pack(name, chunk)
+        for chunk in _chunks(blob):
+            yield wire.pack(name, chunk)
     yield wire.pack({"t": "blob-end", "id": header["id"]})
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(wire.BLOB_CHUNK_BYTES):
+                yield chunk
+    except OSError as error:
+        raise CartwheelError(
+            "source", f"{path} cannot be read: {error.strerror}", hint="Build it anew."
+        ) from error
 
 
 def _notify(pending: Pending, event: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from cartwheel.errors import ConnectError
 from cartwheel.ssh.bundle import HELLO, OLDEST_PYTHON
 from cartwheel.ssh.target import Target
 
-NOT_FOUND_STATUS = 127
+NOT_EXECUTABLE_STATUS, NOT_FOUND_STATUS = 126, 127  # POSIX shells
 _HELLO_LINE = re.compile(rb"(?:^|\n)" + re.escape(HELLO) + rb" (\d+)\.(\d+)\.(\d+)\n")
 # More noise than this before our greeting is no login shell's.
 NOISE_LIMIT_BYTES = 1 << 20
@@ -183,6 +183,8 @@ def why_not_started(
 
 
 def _from_status(target: Target, status: int | None, errors: str, last: str) -> tuple[str, str]:
+    if status == NOT_EXECUTABLE_STATUS:
+        return "no-python", f"{target.python} cannot be run: {last}"
     if status == NOT_FOUND_STATUS or (status and _MISSING.search(errors)):
         return "no-python", f"there is no {target.python}"
     if status is None:

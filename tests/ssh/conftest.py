@@ -56,8 +56,8 @@ def gateways() -> Iterator[Gateways]:
 
 @pytest.fixture(scope="session")
 def bundle() -> Bundle:
-    """The host side with the operations of extra_ops.py."""
-    return make_bundle({"extra_ops": Path(__file__).with_name("extra_ops.py").read_text()})
+    """The host side with the operations of ops.py here in place of the real ones."""
+    return make_bundle({"ops": Path(__file__).with_name("ops.py").read_text()})
 
 
 @pytest.fixture

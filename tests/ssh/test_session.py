@@ -2,18 +2,415 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from cartwheel.ssh.session import Session
+from cartwheel.errors import CartwheelError, ConnectError, HostError
+from cartwheel.ssh.bundle import Bundle, host_bundle
+from cartwheel.ssh.session import Session, SkippedError
+from tests.ssh.conftest import Open, StartSshd
+from tests.ssh.relay import Relay
+from tests.ssh.sshd import Sshd
 
 pytestmark = pytest.mark.ssh
+MIB = 1 << 20
 
 
-def test_a_request_gets_its_answer(session: Session) -> None:
-    assert session.request("echo", {"text": "ö\n", "n": [1, None]}) == {
-        "text": "ö\n",
-        "n": [1, None],
-    }
-    assert session.python.startswith("3.")
-    session.close()
-    assert session.round_trips == 3  # the channel, the request, the end
+def eventually(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+def relay(sshd: Sshd) -> Iterator[Relay]:
+    one = Relay(sshd.port)
+    yield one
+    one.close()
+
+
+def through(relay: Relay, sshd: Sshd, **changes: Any) -> Any:
+    """The target behind the relay: its key is known under the relay's port too."""
+    with sshd.known_hosts.open("a") as file:
+        file.write(f"[127.0.0.1]:{relay.port} {sshd.public_key()}\n")
+    return sshd.target(port=relay.port, **changes)
+
+
+class TestRequests:
+    def test_an_answer_and_three_round_trips(self, session: Session) -> None:
+        sent = {"text": "ö\n", "n": [1, None]}
+        assert session.request("echo", sent) == sent
+        assert session.python.startswith("3.")
+        session.close()
+        assert session.round_trips == 3  # the channel, the request, the end
+
+    def test_hello_of_the_real_bundle(self, sshd: Sshd, open_to: Open) -> None:
+        session = open_to(sshd.target(), bundle=host_bundle())
+        facts = session.request("hello")
+        assert facts["bundle"] == host_bundle().digest
+        assert facts["uid"] == os.geteuid()
+        assert facts["python"] == session.python
+
+    def test_pipelined_requests_are_one_round_trip(self, session: Session) -> None:
+        pending = [session.submit("memory") for _ in range(20)]
+        assert [each.result()["count"] for each in pending] == list(range(1, 21))
+        assert session.round_trips == 2
+        session.request("memory")
+        assert session.round_trips == 3
+
+    def test_the_wire_agrees_with_the_counter(self, sshd: Sshd, open_to: Open) -> None:
+        """At a delay the time of a request is that of one round trip, not of two."""
+        relay = Relay(sshd.port, delay_seconds=0.1)
+        try:
+            session = open_to(through(relay, sshd))
+            session.request("echo")
+            begun = time.monotonic()
+            session.request("echo")
+            assert time.monotonic() - begun < 0.35  # one is 0.2 s, two are 0.4 s
+        finally:
+            relay.close()
+
+    def test_no_nagle_delay(self, session: Session) -> None:
+        session.request("echo")
+        begun = time.monotonic()
+        for _ in range(50):
+            session.request("echo")
+        assert (time.monotonic() - begun) / 50 < 0.03  # with Nagle each takes 0.04 s
+
+    def test_after_a_failure_its_group_is_skipped_and_others_are_not(
+        self, session: Session
+    ) -> None:
+        first = session.submit("echo", {"n": 1}, group="a")
+        failing = session.submit("fail", group="a")
+        skipped = session.submit("memory", group="a", blob=b"unused")
+        other = session.submit("memory", group="b")
+        assert first.result() == {"n": 1}
+        with pytest.raises(HostError) as caught:
+            failing.result()
+        assert (caught.value.slug, caught.value.hint) == ("deadline", "try less")
+        assert caught.value.detail == "line 1\nline 2"
+        assert caught.value.host == "box"
+        with pytest.raises(SkippedError):
+            skipped.result()
+        assert other.result() == {"count": 1}
+
+    def test_a_crash_shows_the_source_line(self, session: Session) -> None:
+        with pytest.raises(HostError, match="one over nothing") as caught:
+            session.request("crash")
+        assert caught.value.slug == "host-side"
+        assert 'raise ZeroDivisionError("one over nothing")' in caught.value.detail
+        assert session.request("echo", {"still": "there"}) == {"still": "there"}
+
+    def test_an_unknown_operation_and_an_unsendable_answer(self, session: Session) -> None:
+        with pytest.raises(HostError, match="no operation 'nonsense'"):
+            session.request("nonsense")
+        with pytest.raises(HostError, match="cannot be sent"):
+            session.request("answer_with")
+
+    def test_events_come_in_order(self, session: Session) -> None:
+        events: list[dict[str, Any]] = []
+        session.request("sleep", {"seconds": 0.01}, on_event=events.append)
+        assert [(each["step"], each["state"]) for each in events] == [("sleep", "start")]
+
+    def test_a_listener_that_fails_fails_its_request_only(self, session: Session) -> None:
+        def listener(_event: object) -> None:
+            raise LookupError("listener")
+
+        with pytest.raises(LookupError):
+            session.request("sleep", {"seconds": 0.2}, on_event=listener)
+        assert session.request("echo") == {}
+
+    def test_the_host_ends_an_operation_at_its_deadline(self, session: Session) -> None:
+        begun = time.monotonic()
+        with pytest.raises(HostError) as caught:
+            session.request("sleep", {"seconds": 30}, deadline_seconds=0.3)
+        assert caught.value.slug == "deadline"
+        assert time.monotonic() - begun < 5
+
+    def test_noise_does_not_reach_the_channel(self, session: Session) -> None:
+        assert session.request("noise") == {"status": 0, "stdin": ""}
+        eventually(lambda: "from a child" in session._stderr_text())
+        assert "printed" in session._stderr_text()
+
+
+class TestVolume:
+    def test_a_blob_of_50_mb(self, session: Session, tmp_path: Path) -> None:
+        data = random.Random(1).randbytes(50 * MIB)
+        path = tmp_path / "blob"
+        path.write_bytes(data)
+        begun = time.monotonic()
+        answer = session.request("digest", blob=path)
+        assert answer == {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+        assert time.monotonic() - begun < 30
+
+    def test_an_empty_blob(self, session: Session) -> None:
+        assert session.request("digest", blob=b"")["size"] == 0
+
+    def test_output_is_linear(self, session: Session) -> None:
+        """27 MB took fabric's own `run` 49 s."""
+        events: list[int] = []
+        begun = time.monotonic()
+        session.request(
+            "talk",
+            {"times": 27, "size": MIB},
+            on_event=lambda event: events.append(len(event["detail"])),
+        )
+        assert sum(events) == 27 * MIB
+        assert time.monotonic() - begun < 15
+
+    def test_a_blob_that_cannot_be_read(self, session: Session, tmp_path: Path) -> None:
+        with pytest.raises(CartwheelError, match="missing cannot be read: No such file"):
+            session.request("digest", blob=tmp_path / "missing")
+
+
+class TestTheEnd:
+    def test_functions_at_the_end_run_last_first_and_each_guarded(
+        self, session: Session, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "ends"
+        for text, fail in (("first", False), ("second", True), ("third", False)):
+            session.request("at_end", {"path": str(path), "text": text, "fail": fail})
+        session.close()
+        assert path.read_text().split() == ["third", "second", "first"]
+        assert "an end that fails" in session._stderr_text()
+
+    def test_cancel_stops_the_operation_and_waits_for_the_cleaning_up(
+        self, session: Session, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "ends"
+        session.request("at_end", {"path": str(path), "text": "cleaned"})
+        started = threading.Event()
+        pending = session.submit("sleep", {"seconds": 60}, on_event=lambda _event: started.set())
+        assert started.wait(10)
+        begun = time.monotonic()
+        assert session.cancel()
+        assert time.monotonic() - begun < 5
+        assert path.read_text() == "cleaned\n"
+        with pytest.raises(ConnectError, match="stopped on request"):
+            pending.result()
+
+    def test_ctrl_c_gets_through_at_once(self, session: Session) -> None:
+        started = threading.Event()
+        main = threading.main_thread().ident
+        assert main is not None
+
+        def interrupt() -> None:
+            started.wait(10)
+            signal.pthread_kill(main, signal.SIGINT)
+
+        threading.Thread(target=interrupt, daemon=True).start()
+        begun = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            session.request("sleep", {"seconds": 60}, on_event=lambda _e: started.set())
+        assert time.monotonic() - begun < 5
+        assert session.cancel()
+
+    def test_cancel_overtakes_an_upload(self, sshd: Sshd, open_to: Open, tmp_path: Path) -> None:
+        relay = Relay(sshd.port, delay_seconds=0.05)  # 64 KiB each time: about 1 MB/s
+        try:
+            session = open_to(through(relay, sshd))
+            session.request("echo")
+            session.submit("digest", blob=bytes(30 * MIB))
+            time.sleep(0.5)
+            begun = time.monotonic()
+            assert session.cancel()
+            assert time.monotonic() - begun < 10
+        finally:
+            relay.close()
+
+    def test_the_operators_death_ends_the_host_side(self, session: Session, tmp_path: Path) -> None:
+        path = tmp_path / "ends"
+        pid = session.request("hello")["pid"]
+        session.request("at_end", {"path": str(path), "text": "cleaned"})
+        started = threading.Event()
+        session.submit(
+            "lost_quietly",
+            {"path": str(tmp_path / "lost")},
+            on_event=lambda _event: started.set(),
+        )
+        assert started.wait(10)
+        session._connection.transport.sock.close()
+        eventually(lambda: not alive(pid))
+        assert path.read_text() == "cleaned\n"
+        assert (tmp_path / "lost").read_text() == "lost"
+
+    def test_an_operation_may_go_on_while_its_channel_breaks(
+        self, session: Session, tmp_path: Path
+    ) -> None:
+        """Neither a closed channel, nor a print, nor a child's output aborts it."""
+        path = tmp_path / "done"
+        started = threading.Event()
+        pid = session.request("hello")["pid"]
+        session.submit(
+            "stubborn", {"seconds": 1.5, "path": str(path)}, on_event=lambda _e: started.set()
+        )
+        assert started.wait(10)
+        session._connection.transport.sock.close()
+        eventually(lambda: not alive(pid))
+        assert path.read_text() == "done, lost"
+
+
+class TestDeath:
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+    def test_a_signal_is_a_failure(self, session: Session, number: int) -> None:
+        """P11: no exit status arrives."""
+        with pytest.raises(ConnectError, match="without an exit status") as caught:
+            session.request("end_process", {"signal": int(number)})
+        assert caught.value.slug == "ssh-lost"
+
+    @pytest.mark.parametrize(("status", "slug"), [(0, "ssh-lost"), (3, "host-side")])
+    def test_an_early_end_is_a_failure(self, session: Session, status: int, slug: str) -> None:
+        with pytest.raises(ConnectError, match=f"exit status {status}") as caught:
+            session.request("end_process", {"status": status})
+        assert caught.value.slug == slug
+
+    def test_sigterm_puts_things_in_order(self, session: Session, tmp_path: Path) -> None:
+        path = tmp_path / "ends"
+        session.request("at_end", {"path": str(path), "text": "cleaned"})
+        pid = session.request("hello")["pid"]
+        os.kill(pid, signal.SIGTERM)
+        eventually(path.exists)
+        eventually(lambda: not alive(pid))
+
+    def test_a_dead_peer_is_noticed_in_twelve_seconds(
+        self, sshd: Sshd, relay: Relay, open_to: Open, tmp_path: Path
+    ) -> None:
+        """And the host notices too, by its lease, and puts things in order."""
+        session = open_to(through(relay, sshd, lease_seconds=4))
+        path = tmp_path / "ends"
+        session.request("at_end", {"path": str(path), "text": "cleaned"})
+        pid = session.request("hello")["pid"]
+        relay.black_hole()
+        begun = time.monotonic()
+        with pytest.raises(ConnectError, match="noticed after") as caught:
+            session.request("sleep", {"seconds": 60})
+        assert caught.value.slug == "ssh-lost"
+        assert 8 < time.monotonic() - begun < 12
+        eventually(lambda: not alive(pid))
+        assert path.read_text() == "cleaned\n"
+
+    def test_the_lease_ends_while_the_operator_is_stopped(
+        self, sshd: Sshd, open_to: Open, tmp_path: Path
+    ) -> None:
+        """The channel stays open here: only the silence says that the operator is gone."""
+        session = open_to(sshd.target(lease_seconds=1.5))
+        path = tmp_path / "ends"
+        pid = session.request("hello")["pid"]
+        session.request("at_end", {"path": str(path), "text": "cleaned"})
+        with session._changed:  # the sending thread cannot beat
+            eventually(lambda: not alive(pid))
+        assert path.read_text() == "cleaned\n"
+
+    def test_beats_keep_a_short_lease_through_a_long_operation(
+        self, sshd: Sshd, open_to: Open
+    ) -> None:
+        session = open_to(sshd.target(lease_seconds=3))
+        assert session.request("sleep", {"seconds": 5}) == {}
+
+    def test_a_cut_line_is_noticed_at_once(self, sshd: Sshd, relay: Relay, open_to: Open) -> None:
+        session = open_to(through(relay, sshd))
+        session.request("echo")
+        pending = session.submit("sleep", {"seconds": 60})
+        relay.cut()
+        begun = time.monotonic()
+        with pytest.raises(ConnectError) as caught:
+            pending.result()
+        assert caught.value.slug == "ssh-lost"
+        assert time.monotonic() - begun < 3
+
+
+SHELLS = [shell for shell in ("sh", "bash", "dash", "zsh", "fish") if shutil.which(shell)]
+
+
+class TestStarting:
+    def test_noise_of_start_up_files_is_skipped(
+        self, sshd_factory: StartSshd, open_to: Open
+    ) -> None:
+        noise = "echo Welcome; echo CARTWHEEL-HELLO is what it says; printf 'no newline'; "
+        sshd = sshd_factory(
+            options={"ForceCommand": f'{noise} echo oops >&2; eval "$SSH_ORIGINAL_COMMAND"'}
+        )
+        assert open_to(sshd.target()).request("echo", {"a": 1}) == {"a": 1}
+
+    @pytest.mark.parametrize("shell", SHELLS)
+    def test_the_command_survives_the_login_shell(
+        self, sshd_factory: StartSshd, open_to: Open, shell: str
+    ) -> None:
+        sshd = sshd_factory(options={"ForceCommand": f'{shell} -c "$SSH_ORIGINAL_COMMAND"'})
+        assert open_to(sshd.target()).request("echo", {"a": 1}) == {"a": 1}
+
+    @pytest.mark.parametrize("python", ["python3.999", "/nowhere/python3"])
+    def test_no_python(self, sshd: Sshd, open_to: Open, python: str) -> None:
+        with pytest.raises(ConnectError) as caught:
+            open_to(sshd.target(python=python)).request("echo")
+        assert caught.value.host == "box"
+        assert (caught.value.slug, caught.value.message) == ("no-python", f"there is no {python}")
+
+    def test_a_python_that_cannot_be_run(self, sshd: Sshd, open_to: Open, tmp_path: Path) -> None:
+        (tmp_path / "python").write_text("")
+        with pytest.raises(ConnectError, match=r"cannot be run: .*[Pp]ermission denied") as caught:
+            open_to(sshd.target(python=str(tmp_path / "python"))).request("echo")
+        assert caught.value.slug == "no-python"
+
+    def test_an_old_python_is_refused(self, sshd: Sshd, open_to: Open, tmp_path: Path) -> None:
+        """A real interpreter that says it is older: the greeting is all that counts."""
+        old = tmp_path / "old-python"
+        code = "import sys; sys.version_info=(3,8,20,'final',0); exec(sys.argv[1])"
+        old.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} -I -c "{code}" "$@"\n')
+        old.chmod(0o755)
+        with pytest.raises(ConnectError, match=r"is Python 3\.8\.20; .* needs 3\.9") as caught:
+            open_to(sshd.target(python=str(old))).request("echo")
+        assert caught.value.slug == "no-python"
+
+    def test_a_login_shell_that_refuses(self, sshd_factory: StartSshd, open_to: Open) -> None:
+        sshd = sshd_factory(options={"ForceCommand": "echo This account is not available; exit 1"})
+        with pytest.raises(ConnectError, match="did not start") as caught:
+            open_to(sshd.target()).request("echo")
+        assert caught.value.slug == "host-side"
+
+    def test_nothing_is_left_of_a_session(self, session: Session) -> None:
+        pid = session.request("hello")["pid"]
+        session.close()
+        assert not alive(pid)
+        with pytest.raises(ConnectError, match=r"ended|closed"):
+            session.request("echo")
+
+
+def test_the_host_side_runs_on_the_oldest_python_it_promises(bundle: Bundle) -> None:
+    """Every module of it compiles as Python 3.9 (a real 3.9 runs it in the lab)."""
+    import ast
+
+    from cartwheel import places
+
+    for path in places.host_source().glob("*.py"):
+        with contextlib.nullcontext(path):
+            ast.parse(path.read_text(), filename=str(path), feature_version=(3, 9))
+
+
+def test_the_loader_is_safe_in_every_shell(bundle: Bundle) -> None:
+    assert not set(bundle.loader) & set("'\\$%!\n")
+    quoted = f"printf %s '{bundle.loader}'"
+    for shell in SHELLS:
+        done = subprocess.run([shell, "-c", quoted], capture_output=True, text=True, check=True)
+        assert done.stdout == bundle.loader

@@ -1,4 +1,4 @@
-"""Operations that only tests bring along: bundled as `cartwheel.host.extra_ops`."""
+"""Operations that only tests bring along: bundled in place of `cartwheel.host.ops`."""
 
 from __future__ import annotations
 
@@ -94,6 +94,7 @@ def answer_with(c: Context, args: dict[str, Any]) -> dict[str, Any]:
 
 
 def lost_quietly(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    c.emit("lost_quietly", "start")
     try:
         while True:
             c.pause(0.05)

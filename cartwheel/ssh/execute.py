@@ -1,0 +1,320 @@
+"""Single commands: a script for a host without Python, `fab run`, and a terminal for `fab shell`.
+
+Everything reads and writes the channel directly; a missing exit status is a failure (P11).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import select
+import shutil
+import signal
+import sys
+import termios
+import time
+import tty
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import paramiko
+
+from cartwheel.errors import CartwheelError, ConnectError, UsageError
+from cartwheel.ssh import startup
+from cartwheel.ssh.connection import CHANNEL_TIMEOUT_SECONDS, StrictConnection, failures
+
+STDOUT, STDERR = 1, 2
+START_SECONDS = 30.0
+TAIL_BYTES = 64 << 10
+_READ_BYTES = 1 << 18
+_POLL_SECONDS = 0.2
+_SEND_BYTES = 1 << 15
+
+OnOutput = Callable[[int, bytes], None]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a script ended: its exit status, and the end of what it printed."""
+
+    status: int
+    tail: str
+
+
+def run_script(
+    connection: StrictConnection,
+    script: bytes,
+    *,
+    sudo: bool = True,
+    on_line: Callable[[str], None] = lambda _line: None,
+    deadline_seconds: float = 600.0,
+) -> Finished:
+    """Feed `script` to `sh -s`. Standard error goes where standard output goes.
+
+    Raises ConnectError (also when no exit status arrives) and CartwheelError
+    `deadline`. A status other than 0 is the caller's to judge.
+    """
+    tail, rest = bytearray(), bytearray()
+
+    def take(_fd: int, data: bytes) -> None:
+        tail.extend(data)
+        del tail[:-TAIL_BYTES]
+        rest.extend(data)
+        *lines, last = rest.split(b"\n")
+        rest[:] = last
+        for line in lines:
+            on_line(line.decode("utf-8", "replace"))
+
+    status = stream(
+        connection,
+        ("sh", "-s"),
+        sudo=sudo,
+        stdin=script,
+        on_output=take,
+        deadline_seconds=deadline_seconds,
+    )
+    if rest:
+        on_line(rest.decode("utf-8", "replace"))
+    return Finished(status, tail.decode("utf-8", "replace"))
+
+
+def stream(
+    connection: StrictConnection,
+    argv: Sequence[str],
+    *,
+    sudo: bool = False,
+    stdin: bytes = b"",
+    on_output: OnOutput,
+    deadline_seconds: float | None = None,
+) -> int:
+    """Run `argv`; its exit status. `on_output` gets 1 or 2 and bytes as they come.
+
+    On Ctrl-C the command is sent SIGINT and SIGTERM (as far as sshd passes them on)
+    and the channel is closed. Never put a secret into `argv`: it shows in `ps`.
+    """
+    running = _Running(connection, argv, sudo=sudo, pty=False)
+    try:
+        for fd, data in running.output(stdin, deadline_seconds):
+            on_output(fd, data)
+        return running.status()
+    except BaseException:
+        running.stop()
+        raise
+
+
+def interactive(connection: StrictConnection, argv: Sequence[str], *, sudo: bool = False) -> int:
+    """Run `argv` on a terminal of its own, joined to ours; its exit status.
+
+    Raises UsageError when standard input is no terminal.
+    """
+    local_in, local_out = sys.stdin.fileno(), sys.stdout.fileno()
+    if not os.isatty(local_in):
+        raise UsageError("usage", "an interactive shell needs a terminal", hint="Use `fab run`.")
+    running = _Running(connection, argv, sudo=sudo, pty=True)
+    try:
+        with _raw_terminal(local_in, running.resize):
+            _join(running, local_in, local_out)
+        return running.status()
+    except BaseException:
+        running.stop()
+        raise
+
+
+class _Running:
+    """A command on a channel. It prints a line of ours once it is past sudo; until then
+    what arrives is noise, or sudo's prompt."""
+
+    def __init__(
+        self, connection: StrictConnection, argv: Sequence[str], *, sudo: bool, pty: bool
+    ) -> None:
+        self.target = connection.target
+        self._connection = connection
+        nonce = secrets.token_hex(16)
+        self._pty = pty
+        self._prompt = f"[cartwheel {nonce}]"
+        self._ready = f"cartwheel-ready-{nonce}"
+        self._sudo = self._sudo_words(pty) if sudo else []
+        self.started = False
+        self._early = bytearray()
+        self._answered = False
+        with failures(self.target):
+            connection.open()
+            self.channel: paramiko.Channel = connection.transport.open_session(
+                timeout=CHANNEL_TIMEOUT_SECONDS
+            )
+            if pty:
+                size = shutil.get_terminal_size()
+                self.channel.get_pty(os.environ.get("TERM", "xterm"), size.columns, size.lines)
+            self.channel.exec_command(self._command(argv))
+
+    def output(self, stdin: bytes, deadline_seconds: float | None) -> Iterator[tuple[int, bytes]]:
+        """Pieces of output until the end; sends `stdin` once the command has started."""
+        poller = select.poll()
+        poller.register(self.channel.fileno(), select.POLLIN)
+        begun = time.monotonic()
+        unsent, closed = memoryview(stdin), False
+        while True:
+            busy = self.started and len(unsent) > 0
+            poller.poll(10 if busy else _POLL_SECONDS * 1000)
+            yield from self._pieces()
+            if self.started and not closed:
+                if unsent and self.channel.send_ready():
+                    unsent = unsent[self.channel.send(bytes(unsent[:_SEND_BYTES])) :]
+                if not len(unsent):
+                    self.channel.shutdown_write()
+                    closed = True
+            if self.ended():
+                yield from self._pieces()
+                return
+            self._check_time(time.monotonic() - begun, deadline_seconds)
+
+    def pieces(self) -> list[tuple[int, bytes]]:
+        """What has arrived by now."""
+        return list(self._pieces())
+
+    def ended(self) -> bool:
+        channel = self.channel
+        at_end = bool(channel.eof_received or channel.closed)
+        return at_end and not channel.recv_ready() and not channel.recv_stderr_ready()
+
+    def status(self) -> int:
+        """Raises ConnectError if the command did not start, or no exit status came."""
+        deadline = time.monotonic() + 5
+        while not self.channel.exit_status_ready() and not self.channel.closed:
+            if time.monotonic() > deadline or not self._connection.is_connected:
+                break
+            time.sleep(0.01)
+        status = self.channel.exit_status
+        if not self.started:
+            raise startup.why_not_started(
+                self.target,
+                None if status < 0 else status,
+                self._early.decode("utf-8", "replace").replace(self._prompt, ""),
+                sudo=bool(self._sudo),
+                unit=None,
+            )
+        if status < 0:
+            raise ConnectError(
+                "ssh-lost",
+                "the command ended without an exit status: it was killed, or the connection broke",
+                host=self.target.name,
+            )
+        return status
+
+    def resize(self, columns: int, lines: int) -> None:
+        self.channel.resize_pty(columns, lines)
+
+    def stop(self) -> None:
+        """Let the command know, as far as it goes; never raises."""
+        with contextlib.suppress(Exception):
+            for name in ("INT", "TERM"):
+                _send_signal(self._connection.transport, self.channel, name)
+            self.channel.close()
+
+    def _sudo_words(self, pty: bool) -> list[str]:
+        words = startup.sudo_words(self.target, self._prompt)
+        # On a terminal sudo asks there, without echo; -S would show the password.
+        return [word for word in words if not (pty and word in ("-S", "-n"))]
+
+    def _command(self, argv: Sequence[str]) -> str:
+        announce = 'echo "$0"; exec "$@"'
+        words = [*self._sudo, "sh", "-c", announce, self._ready, *argv]
+        return " ".join(startup.quote(word) for word in words)
+
+    def _pieces(self) -> Iterator[tuple[int, bytes]]:
+        while self.channel.recv_stderr_ready():
+            yield from self._sort(STDERR, self.channel.recv_stderr(_READ_BYTES))
+        while self.channel.recv_ready():
+            yield from self._sort(STDOUT, self.channel.recv(_READ_BYTES))
+
+    def _sort(self, fd: int, data: bytes) -> Iterator[tuple[int, bytes]]:
+        if self.started:
+            yield fd, data
+            return
+        self._early += data
+        if self._prompt.encode() in self._early:
+            self._answer()
+        ready = re.search(re.escape(self._ready.encode()) + rb"\r?\n", self._early)
+        if ready:
+            self.started = True
+            if len(self._early) > ready.end():
+                yield fd, bytes(self._early[ready.end() :])
+        elif self._pty and self.target.sudo_password is None:
+            yield fd, data  # sudo's question, for the person at the terminal
+
+    def _answer(self) -> None:
+        if self.target.sudo_password is None:
+            return  # on a terminal: the person answers
+        if self._answered:
+            raise startup.wrong_password(self.target)
+        self._answered = True
+        self._early[:] = self._early.replace(self._prompt.encode(), b"")
+        self.channel.sendall(f"{self.target.sudo_password}\n".encode())
+
+    def _check_time(self, seconds: float, deadline_seconds: float | None) -> None:
+        if not self.started and seconds > START_SECONDS:
+            raise ConnectError(
+                "ssh-lost",
+                f"the command did not start in {START_SECONDS:g} s",
+                host=self.target.name,
+            )
+        if deadline_seconds is not None and seconds > deadline_seconds:
+            raise CartwheelError(
+                "deadline",
+                f"the command has not ended within {deadline_seconds:g} s",
+                host=self.target.name,
+            )
+
+
+def _join(running: _Running, local_in: int, local_out: int) -> None:
+    poller = select.poll()
+    poller.register(running.channel.fileno(), select.POLLIN)
+    poller.register(local_in, select.POLLIN)
+    while not running.ended():
+        ready = {fd for fd, _event in poller.poll(_POLL_SECONDS * 1000)}
+        for _fd, data in running.pieces():
+            _write_all(local_out, data)
+        if local_in in ready:
+            typed = os.read(local_in, 1024)
+            if not typed:
+                poller.unregister(local_in)
+                running.channel.shutdown_write()
+            else:
+                running.channel.sendall(typed)
+
+
+@contextlib.contextmanager
+def _raw_terminal(fd: int, resize: Callable[[int, int], None]) -> Iterator[None]:
+    before = termios.tcgetattr(fd)
+
+    def resized(*_signal: object) -> None:
+        size = shutil.get_terminal_size()
+        with contextlib.suppress(paramiko.SSHException, OSError):
+            resize(size.columns, size.lines)
+
+    handler = signal.signal(signal.SIGWINCH, resized)
+    try:
+        tty.setraw(fd)
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+        signal.signal(signal.SIGWINCH, handler)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _send_signal(transport: paramiko.Transport, channel: paramiko.Channel, name: str) -> None:
+    """RFC 4254, 6.9; paramiko has no call for it."""
+    message = paramiko.Message()
+    message.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("signal")
+    message.add_boolean(False)
+    message.add_string(name)
+    transport._send_user_message(message)  # type: ignore[attr-defined]

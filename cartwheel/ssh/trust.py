@@ -1,0 +1,27 @@
+"""For `fab hosts.trust`: see a host's key without trusting it."""
+
+from __future__ import annotations
+
+import paramiko
+
+from cartwheel.ssh.connection import Gateways, failures, raw_socket, transport_for
+from cartwheel.ssh.known_hosts import HostKey, is_known, record
+from cartwheel.ssh.target import Target
+
+__all__ = ["fetch_key", "is_known", "record"]
+
+
+def fetch_key(target: Target, gateways: Gateways) -> HostKey:
+    """The key that the host shows; nothing is sent to it, and nothing is remembered.
+
+    Gateways on the way are checked as ever. Raises ConnectError.
+    """
+    with failures(target):
+        transport = transport_for(target)(raw_socket(target, gateways))
+        try:
+            transport.banner_timeout = target.connect_timeout_seconds
+            transport.start_client(timeout=target.connect_timeout_seconds)
+            key: paramiko.PKey = transport.get_remote_server_key()
+        finally:
+            transport.close()
+    return HostKey(key.get_name(), key.asbytes())
