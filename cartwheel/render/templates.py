@@ -13,6 +13,7 @@ from cartwheel.errors import UsageError
 from cartwheel.places import own
 
 _UNDEFINED = re.compile(r"^'(\w+)' is undefined$")
+_NO_ATTRIBUTE = re.compile(r"^'(?:[\w.]+\.)?(\w+) object' has no attribute '(\w+)'$")
 # Nothing in nginx's configuration can escape `$`, so such a value is refused.
 _NGINX_PLAIN = re.compile(r"^[A-Za-z0-9._~/:@%+,=*-]*$")
 
@@ -65,7 +66,7 @@ class Templates:
             message = f"there is no template {error.message or error.name}"
         except UndefinedError as error:
             place = self._place(error, name)
-            message = (error.message or "a name is undefined") + _nearest(error.message, values)
+            message = _undefined(error.message or "a name is undefined", values)
         except Exception as error:  # a template may fail in any way, and each is the user's to mend
             place = self._place(error, name)
             message = f"{type(error).__name__}: {error}"
@@ -86,10 +87,25 @@ class Templates:
         return str(path.relative_to(self._project)) if path.is_relative_to(self._project) else file
 
 
-def _nearest(message: str | None, values: Mapping[str, Any]) -> str:
-    found = _UNDEFINED.match(message or "")
-    close = difflib.get_close_matches(found.group(1), list(values), 1) if found else []
-    return f"; did you mean {close[0]}?" if close else ""
+def _undefined(message: str, values: Mapping[str, Any]) -> str:
+    """Jinja2's message with the nearest name that there is."""
+    if found := _UNDEFINED.match(message):
+        known = list(values)
+        name = found.group(1)
+    elif found := _NO_ATTRIBUTE.match(message):
+        table, name = found.groups()
+        message = f"{table} has no {name!r}"
+        known = _attributes(table, values)
+    else:
+        return message
+    close = difflib.get_close_matches(name, known, 1)
+    return f"{message}; did you mean {close[0]}?" if close else message
+
+
+def _attributes(kind: str, values: Mapping[str, Any]) -> list[str]:
+    """The fields of the value, or of the table of the settings, whose class is `kind`."""
+    held = [*values.values(), *vars(values["settings"]).values()] if "settings" in values else []
+    return [name for one in held if type(one).__name__ == kind for name in vars(one)]
 
 
 def python_literal(value: object) -> str:
