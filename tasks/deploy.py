@@ -10,22 +10,20 @@ from . import _show
 from ._scene import CHANGING, COMMON, scene_of
 
 if TYPE_CHECKING:
-    from cartwheel.fleet.model import Report
+    from cartwheel.run.scene import Scene
 
 _TESTS = {"skip-tests": "Do not run the application's own tests."}
 
 
 @task(help=CHANGING)
-def setup(c: FabContext, app: str = "", env: str = "", message: str = "", wait: str = "10") -> None:
+def setup(c: FabContext, app: str = "", env: str = "", message: str = "", wait: str = "10") -> int:
     """Prepare a bare host: Python, nginx, the app's user and directories."""
-    from cartwheel.run.scene import raise_failures
     from cartwheel.run.setup import setup as run
 
-    answers = run(scene_of(c, app, env, message=message, wait=wait))
-    raise_failures(answers)
-    for host, answer in answers.items():
-        changes = answer["changes"] if isinstance(answer, dict) else []
-        print(f"[{host}] " + ("; ".join(changes) if changes else "nothing to do"))
+    return _show.answers(
+        run(scene_of(c, app, env, message=message, wait=wait)),
+        lambda one: "; ".join(one["changes"]) or "nothing to do",
+    )
 
 
 @task(help={**CHANGING, **_TESTS})
@@ -41,22 +39,7 @@ def deploy(
     from cartwheel.run.deploy import deploy as run
 
     scene = scene_of(c, app, env, message=message, wait=wait)
-    return show_report(run(scene, skip_tests=skip_tests))
-
-
-def show_report(report: Report) -> int:
-    """The final table, then every failure with what to do; the exit code."""
-    for host in report.hosts:
-        if host.error is not None:
-            if host.error.detail:
-                _show.complain(host.error.detail)
-            _show.complain(f"{host.error}\n  {host.error.hint}")
-    _show.table(
-        [(h.host, h.outcome, h.serves or "-", h.before or "-") for h in report.hosts],
-        ("HOST", "OUTCOME", "SERVES", "BEFORE"),
-    )
-    print(f"{report.release} in {report.seconds:.1f} s")
-    return report.exit_code
+    return _show.report(run(scene, skip_tests=skip_tests))
 
 
 @task(help={**COMMON, **_TESTS})
@@ -72,3 +55,78 @@ def plan(c: FabContext, app: str = "", env: str = "", skip_tests: bool = False) 
             print(f"[{host}]   {step.title}")
         for note in one.notes:
             print(f"[{host}]   note: {note}")
+
+
+@task(help={**CHANGING, **_TESTS})
+def upload(
+    c: FabContext,
+    app: str = "",
+    env: str = "",
+    message: str = "",
+    wait: str = "10",
+    skip_tests: bool = False,
+) -> int:
+    """Build, and upload the wheel; nothing that serves is touched."""
+    return _prepare(scene_of(c, app, env, message=message, wait=wait), "upload", skip_tests)
+
+
+@task(help={**CHANGING, **_TESTS})
+def venv(
+    c: FabContext,
+    app: str = "",
+    env: str = "",
+    message: str = "",
+    wait: str = "10",
+    skip_tests: bool = False,
+) -> int:
+    """Upload, and make the new release's virtual environment."""
+    return _prepare(scene_of(c, app, env, message=message, wait=wait), "venv", skip_tests)
+
+
+@task(help={**CHANGING, **_TESTS})
+def install(
+    c: FabContext,
+    app: str = "",
+    env: str = "",
+    message: str = "",
+    wait: str = "10",
+    skip_tests: bool = False,
+) -> int:
+    """Upload, venv, and install exactly the lock into it."""
+    return _prepare(scene_of(c, app, env, message=message, wait=wait), "install", skip_tests)
+
+
+@task(help={**CHANGING, **_TESTS})
+def configure(
+    c: FabContext,
+    app: str = "",
+    env: str = "",
+    message: str = "",
+    wait: str = "10",
+    skip_tests: bool = False,
+) -> int:
+    """Upload, venv, install, and write the new release's configuration."""
+    return _prepare(scene_of(c, app, env, message=message, wait=wait), "configure", skip_tests)
+
+
+def _prepare(scene: Scene, last: str, skip_tests: bool) -> int:
+    from cartwheel.run.deploy import prepare
+
+    return _show.report(prepare(scene, last, skip_tests=skip_tests))
+
+
+@task(help=COMMON, hosts="none")
+def build(c: FabContext, app: str = "", env: str = "") -> None:
+    """Build the wheel and its lock on this machine, and print their paths."""
+    from cartwheel.run.product import build_only as run
+
+    for path in run(scene_of(c, app, env, needs_hosts=False)):
+        print(path)
+
+
+@task(help=COMMON, hosts="none")
+def test(c: FabContext, app: str = "", env: str = "") -> None:
+    """Run the app's own tests, in an environment made from its lock."""
+    from cartwheel.run.product import test_only as run
+
+    run(scene_of(c, app, env, needs_hosts=False))

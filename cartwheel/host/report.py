@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import threading
 from pathlib import Path
 from typing import Any, Dict, List
 
-from . import children, facts, files, health, journal, locks, recover, releases, systemd
+from . import (
+    children,
+    files,
+    health,
+    journal,
+    locks,
+    nginx,
+    pip_output,
+    recover,
+    releases,
+    systemd,
+)
 from .context import ContactLost, Context
-from .layout import Layout
+from .layout import LIB, Layout
 
 Args = Dict[str, Any]
 
 _FOLLOW_SECONDS = 365 * 86400.0
+_INDEX_SECONDS = 60.0
 
 
 def status(ctx: Context, args: Args) -> Args:
@@ -112,7 +127,6 @@ def _following(argv: List[str]) -> List[str]:
 
 def _follow(ctx: Context, sources: "list[tuple[str, List[str]]]") -> None:
     """Run the followers side by side until contact is lost."""
-    import threading
 
     def one(name: str, argv: List[str]) -> None:
         try:
@@ -139,20 +153,24 @@ def examine(ctx: Context, args: Args) -> Args:
     return {
         "leftovers": releases.leftovers(at),
         "settled": recover.is_settled(at),
-        "index": _index_answer(ctx, args),
-        "ports": facts.listening_ports(),
+        "index": _index_complaint(ctx, at, args),
+        "nginx_complaint": nginx.check(ctx) if shutil.which("nginx") else "",
     }
 
 
-def _index_answer(ctx: Context, args: Args) -> str:
-    """What pip of this host says of the index; "" if it answers."""
-    if not args.get("index_check"):
-        return ""
+def _index_complaint(ctx: Context, at: Layout, args: Args) -> str:
+    """What this host's pip says when it asks the index for a package; "" if it answers."""
+    pip = LIB / "pip" / args["pip_version"] / "pip"
+    if not pip.exists():
+        return ""  # the first deploy brings it
     done = children.run(
         ctx,
-        [*args["index_check"]],
-        timeout_seconds=60,
-        env={**args["index_environment"], "HOME": "/nonexistent"},
-        step="index",
+        [sys.executable, "-I", str(pip), "index", "versions", "pip", "--disable-pip-version-check"],
+        timeout_seconds=_INDEX_SECONDS,
+        env={**args["index_environment"], "PIP_NO_CACHE_DIR": "1", "PIP_RETRIES": "1"},
+        step="mirror",
     )
-    return "" if done.status == 0 else done.output
+    if done.status == 0:
+        return ""
+    known = pip_output.classify_pip_output(done.output)
+    return known[1] if known else (done.output.splitlines() or ["pip failed"])[-1]

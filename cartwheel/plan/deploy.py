@@ -61,9 +61,9 @@ def plan_deploy(
     render: Callable[[str], Rendered],
 ) -> HostPlan:
     """Decide what a deploy does on this host. Refusals are collected, not raised."""
-    refusals = (*_refusals(settings, facts), *_site_refusals(settings, facts))
-    if any(refusal.slug in _BLIND for refusal in refusals):
-        return _refused(facts, have, refusals)
+    reasons = refusals(settings, facts)
+    if any(reason.slug in _BLIND for reason in reasons):
+        return _refused(facts, have, reasons)
     release = names.release_name(
         have.artifact.version, _content(settings, facts, have, render(PLACEHOLDER))
     )
@@ -88,7 +88,7 @@ def plan_deploy(
             operator=have.operator,
         ),
         notes=_notes(facts, changes),
-        refusals=refusals,
+        refusals=reasons,
     )
 
 
@@ -96,7 +96,7 @@ def plan_deploy(
 _BLIND = frozenset(("not-set-up", "python-version", "no-systemd"))
 
 
-def _refused(facts: Facts, have: Ingredients, refusals: tuple[Refusal, ...]) -> HostPlan:
+def _refused(facts: Facts, have: Ingredients, reasons: tuple[Refusal, ...]) -> HostPlan:
     nothing = Step("switch", "switch", _SMALL_SECONDS)
     return HostPlan(
         release="",
@@ -106,12 +106,16 @@ def _refused(facts: Facts, have: Ingredients, refusals: tuple[Refusal, ...]) -> 
         fresh=False,
         prepare=(),
         switch=nothing,
-        refusals=refusals,
+        refusals=reasons,
     )
 
 
-def _refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
+def refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
     """Why this host cannot take a release now; every reason at once."""
+    return (*_host_refusals(settings, facts), *_site_refusals(settings, facts))
+
+
+def _host_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
     found: list[Refusal] = []
     app, base = facts["app"], settings.host.base
     if facts["host"]["systemd"] is None:

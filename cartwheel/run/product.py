@@ -75,3 +75,28 @@ def lock_for(scene: Scene, product: Product, platform: Platform) -> Lock:
         emit=scene.emit,
         index_password=product.index_password,
     )
+
+
+def build_only(scene: Scene) -> tuple[Path, Path]:
+    """`fab build`: the wheel and its lock for this machine's platform, as files."""
+    password = index_password(scene)
+    artifact = build.build_app(
+        scene.settings, scene.project, state=scene.state, emit=scene.emit, index_password=password
+    )
+    made = Product(artifact, artifact.wheel, password)
+    lock = lock_for(scene, made, build.operator_platform())
+    path = artifact.wheel.with_suffix(".lock.txt")
+    path.write_text(lock.text)
+    return artifact.wheel, path
+
+
+def test_only(scene: Scene) -> bool:
+    """`fab test`: build, then run the app's own tests."""
+    artifact = build.build_app(
+        scene.settings,
+        scene.project,
+        state=scene.state,
+        emit=scene.emit,
+        index_password=index_password(scene),
+    )
+    return test(scene, artifact)

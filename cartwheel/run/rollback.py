@@ -1,0 +1,88 @@
+"""`fab rollback` and `fab restart`: a switch to what is on the host already. No build, no
+index, no upload."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cartwheel.fleet.deploy import run_plans
+from cartwheel.fleet.model import Report
+from cartwheel.plan.deploy import switch_step
+from cartwheel.plan.model import HostPlan, Refusal, Step
+from cartwheel.run.deploy import probe
+from cartwheel.run.scene import Scene, connect
+
+Facts = Mapping[str, Any]
+
+
+def rollback(scene: Scene, to: str | None) -> Report:
+    """Back to the last good release of each host, or to the named one.
+
+    `to` is a release's name or a version; every host decides by its own journal.
+    """
+    return _switch(scene, "rollback", lambda facts: _target(facts, to))
+
+
+def restart(scene: Scene) -> Report:
+    """A second instance of what serves, then the traffic to it, then the first one stops."""
+    return _switch(scene, "restart", lambda facts: facts["app"]["current"])
+
+
+def _switch(scene: Scene, kind: str, choose: Callable[[Facts], str | None]) -> Report:
+    started = time.monotonic()
+    with connect(scene, changing=True) as fleet:
+        plans = {
+            host: _plan(scene, facts, kind, choose(facts))
+            for host, facts in probe(scene, fleet).items()
+        }
+        report = run_plans(fleet, plans, scene.terms)
+    return report.timed(time.monotonic() - started)
+
+
+def _target(facts: Facts, to: str | None) -> str | None:
+    if to is None:
+        wanted: str | None = facts["app"]["rollback"]
+        return wanted
+    named = [
+        manifest["release"]
+        for manifest in facts["app"]["releases"]
+        if to in (manifest["release"], manifest["version"])
+    ]
+    return named[-1] if named else None
+
+
+def _plan(scene: Scene, facts: Facts, kind: str, release: str | None) -> HostPlan:
+    """Refuses what cannot be; otherwise one switch and nothing before it."""
+    app = facts["app"]
+    refusals: list[Refusal] = []
+    if app["current"] is None:
+        refusals.append(Refusal("not-deployed", f"{scene.settings.slug} is not deployed here"))
+    elif app["stopped"]:
+        mark = app["stopped"]
+        refusals.append(Refusal("stopped", f"stopped by {mark['who']} since {mark['since']}"))
+    elif release is None:
+        refusals.append(Refusal("no-rollback", "there is no earlier good release"))
+    versions = {manifest["release"]: manifest["version"] for manifest in app["releases"]}
+    step = Step("switch", "switch", 0.0)
+    if not refusals and release is not None:
+        step = switch_step(
+            scene.settings,
+            kind=kind,
+            release=release,
+            version=versions.get(release, ""),
+            fresh=False,
+            changes={},
+            operator=scene.operator,
+        )
+    return HostPlan(
+        release=release or "",
+        version=versions.get(release or "", ""),
+        current=app["current"],
+        unchanged=kind == "rollback" and release is not None and release == app["current"],
+        fresh=False,
+        prepare=(),
+        switch=step,
+        refusals=tuple(refusals),
+    )
