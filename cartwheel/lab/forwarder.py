@@ -256,7 +256,7 @@ class Forwarder:
             if self.pid:
                 self._close_inside()
                 self._open_inside()
-        if "link" in message:
+        if "link" in message and self.pid:  # the line to a machine that is off stays silent
             self._set_link(message["link"])
 
     def _set_link(self, link: Link) -> None:

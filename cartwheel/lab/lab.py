@@ -349,30 +349,20 @@ class Lab:
         started = time.monotonic()
         self.emit(Event("boot", "start", f"{host.suite}", host=host.name))
         home = self._home(host)
+        if not (home / "dressed").exists():
+            self._step(f"wipe {host.name}")
+            nspawn.wipe(home)
         self._step(f"mount {host.name}")
-        root = nspawn.mount(Path(host.base), home)
+        nspawn.mount(Path(host.base), home)
         if not (home / "dressed").exists():
             self._step(f"dress {host.name}")
             key = (self.state / "id_ed25519.pub").read_text().strip()
             nspawn.dress(home, host.name, key, self._record.ops_password)
-            nspawn.sources(root, host.suite, machine.mirror())
+            nspawn.sources(home, host.suite, machine.mirror())
             (home / "dressed").touch()
         self._step(f"forwarder {host.name}")
         self._ensure_forwarder(host)
-        self._step(f"nspawn {host.name}")
-        process = nspawn.start(
-            home,
-            machine=self._machine(host),
-            slot=self._slot(host),
-            mark=self._mark("nspawn", host.name),
-            hostname=host.name,
-        )
-        self._step(f"ready {host.name}")
-
-        def waiting(seconds: float) -> None:
-            self.emit(Event("boot", "progress", f"still booting ({seconds:.0f} s)", host.name))
-
-        init = nspawn.wait_ready(process, home, host.name, waiting)
+        init = self._start(host)
         host.init = (init.pid, init.start)
         self._step(f"attach {host.name}")
         forwarder.call(self._control(host), {"op": "attach", "pid": init.pid})
@@ -383,6 +373,26 @@ class Lab:
         self._step(f"record {host.name}")
         self._save()
         self.emit(Event("boot", "done", host.address, host.name, time.monotonic() - started))
+
+    def _start(self, host: record.HostRecord) -> procs.Process:
+        def waiting(seconds: float) -> None:
+            self.emit(Event("boot", "progress", f"still booting ({seconds:.0f} s)", host.name))
+
+        self._step(f"nspawn {host.name}")
+        home = self._home(host)
+        process = nspawn.start(
+            home,
+            machine=self._machine(host),
+            slot=self._slot(host),
+            mark=self._mark("nspawn", host.name),
+            hostname=host.name,
+        )
+        self._step(f"ready {host.name}")
+        try:
+            return nspawn.wait_ready(process, home, host.name, waiting)
+        except BaseException:
+            self._end(self._processes(host, "nspawn"), host)
+            raise
 
     def _power_off(self, host: record.HostRecord) -> None:
         with suppress(OSError):
@@ -396,11 +406,8 @@ class Lab:
 
     def _renew(self, host: record.HostRecord) -> None:
         self._power_off(host)
-        home = self._home(host)
-        nspawn.unmount(home)
-        for name in ("upper", "work"):
-            shutil.rmtree(home / name, ignore_errors=True)
-        (home / "dressed").unlink(missing_ok=True)
+        # Without this mark the disk is not worth keeping, also if we are killed here.
+        (self._home(host) / "dressed").unlink(missing_ok=True)
         self._bring_up(host)
 
     def _take_away(self, host: record.HostRecord) -> None:
@@ -616,7 +623,8 @@ class Lab:
             future.result()
 
     def _environment(self) -> dict[str, str]:
-        inherited = {k: v for k, v in os.environ.items() if k != procs.MARK}
+        """Ours, for the certificates and proxies in it; not what would steer gunicorn itself."""
+        inherited = {k: v for k, v in os.environ.items() if k != "GUNICORN_CMD_ARGS"}
         return {**inherited, "PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONUNBUFFERED": "1"}
 
     def _save(self) -> None:

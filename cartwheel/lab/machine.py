@@ -40,6 +40,8 @@ _DEBIAN_SUITES = frozenset(
         "unstable",
     ]
 )
+APT = Path("/etc/apt")
+
 _ONE_LINE = re.compile(r"^deb\s+(?:\[[^]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<parts>.+)$")
 
 
@@ -115,7 +117,7 @@ def mirror() -> str:
     named = os.environ.get(MIRROR_VARIABLE)
     if named:
         return named.rstrip("/")
-    for uri, suite, components in apt_sources(Path("/etc/apt")):
+    for uri, suite, components in apt_sources(APT):
         if suite in _DEBIAN_SUITES and "main" in components and uri.startswith("http"):
             return uri.rstrip("/")
     raise LabError(

@@ -76,6 +76,14 @@ def remove(home: Path) -> None:
         shutil.rmtree(home)
 
 
+def wipe(home: Path) -> None:
+    """Make the host's disk as its base tree is; what tells it from others is kept beside."""
+    unmount(home)
+    for name in ("upper", "work"):
+        if (home / name).exists():
+            shutil.rmtree(home / name)
+
+
 def dress(home: Path, name: str, authorized_key: str, ops_password: str) -> None:
     """Give the mounted root what makes it this host: name, identity, keys, passwords.
 
@@ -122,10 +130,10 @@ def host_keys(home: Path) -> list[str]:
     return [" ".join(path.read_text().split()[:2]) for path in paths]
 
 
-def sources(root: Path, suite: str, mirror: str) -> None:
+def sources(home: Path, suite: str, mirror: str) -> None:
     """Point the host's apt at this machine's mirror, by plain http: the proxy does the rest."""
     plain = "http" + mirror.removeprefix("https").removeprefix("http")
-    (root / "etc/apt/sources.list").write_text(f"deb {plain} {suite} main\n")
+    (home / "root/etc/apt/sources.list").write_text(f"deb {plain} {suite} main\n")
 
 
 def _host_cgroups(slot: str) -> Iterator[Path]:

@@ -9,6 +9,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -91,8 +92,9 @@ def _fresh(hosts: GetHosts) -> Iterator[LabHost]:
     host = hosts()[0]
     host.reset()
     yield host
-    host.restore()
-    host.network(delay_ms=0, bytes_per_second=0, services=True)
+    with suppress(LabError):  # the test may have taken the host away
+        host.restore()
+        host.network(delay_ms=0, bytes_per_second=0, services=True)
 
 
 @pytest.fixture

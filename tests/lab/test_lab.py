@@ -521,6 +521,30 @@ def test_unknown_names_and_suites_are_refused_clearly(lab: Lab, hosts: GetHosts)
         lab.up(1, "potato")
 
 
+def test_under_sudo_the_person_can_use_what_root_made(
+    hosts: GetHosts, lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts()
+    monkeypatch.setenv("SUDO_UID", "65534")
+    theirs = Lab(tmp_path / "person" / "lab", cache=lab.cache)
+    try:
+        host = theirs.up()[0]
+        for path in (theirs.state.parent, theirs.state, host.identity, host.known_hosts):
+            assert path.stat().st_uid == 65534, path
+        assert (theirs.state / "lab.json").stat().st_uid == 65534
+        assert host.path("/etc/passwd").stat().st_uid == 0
+    finally:
+        theirs.down()
+
+
+def test_a_line_to_a_host_that_is_off_stays_silent(host: LabHost) -> None:
+    host.power_cut()
+    host.restore()
+    with pytest.raises(TimeoutError):
+        socket.create_connection((host.address, host.port), 0.3)
+    host.boot()
+
+
 def test_without_root_it_says_so(lab: Lab, tmp_path: Path) -> None:
     code = (
         "import os, sys; sys.path.insert(0, sys.argv[2])\n"
