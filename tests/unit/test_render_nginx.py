@@ -1,0 +1,364 @@
+"""The rendered site in a real nginx, in front of real gunicorns on unix sockets."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cartwheel.host import frontdoor
+from cartwheel.host.health import Probe
+from cartwheel.host.layout import Layout
+from cartwheel.render import RenderFacts, render_release
+from cartwheel.settings.model import Settings
+
+NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
+FACTS = RenderFacts(
+    cpus=2, systemd_version=252, python_version="3.11.2", default_server_free=True, ipv6=False
+)
+PROBE = Probe("/healthz", "shop.example", "https", 200, 1, 0.1, 5, 2)
+
+# Answers what it was sent, and which instance it is.
+APP = """
+import json, os, sys
+def app(environ, start_response):
+    status = os.environ.get("STATUS", "200 OK")
+    start_response(status, [("Content-Type", "application/json"), ("X-Cartwheel-Probe", "forged")])
+    kept = {k: v for k, v in environ.items() if isinstance(v, str)}
+    return [json.dumps({"who": os.environ["WHO"], "environ": kept}).encode()]
+"""
+
+MAIN = """
+daemon off; master_process on; worker_processes 1; {user} pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2;
+    fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
+    types {{ text/css css; text/html html; }}
+    include {folder}/conf.d/*.conf;
+}}
+"""
+
+
+def settings(base: Path, **more: Any) -> Settings:
+    values: dict[str, Any] = {
+        "app": {"name": "shop", "source": ".", "entry": "app:app"},
+        "host": {"base": str(base)},
+        **more,
+    }
+    return Settings.model_validate(values)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def until(done: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < end, f"waited too long for {what}"
+        time.sleep(0.02)
+
+
+class Site:
+    """nginx with the rendered site; instances of the app come and go beside it."""
+
+    def __init__(self, folder: Path, static: bool = True) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.at = Layout("shop.live", folder)
+        web: dict[str, Any] = {"listen": self.port}
+        if static:
+            web |= {"static_url": "/static/", "static_dir": "shop/static"}
+        self.settings = settings(folder, environment="live", web=web)
+        self.processes: list[subprocess.Popen[bytes]] = []
+        (folder / "conf.d").mkdir()
+        self.at.shared.mkdir(parents=True)
+        (self.at.shared / "app.py").write_text(APP)
+
+    def start(self) -> None:
+        self.token = frontdoor.ensure_token(self.at)
+        site = render_release(self.settings, FACTS, "1", self.folder)["nginx-site.conf"].content
+        (self.folder / "conf.d/site.conf").write_text(
+            site.replace("/var/log/nginx", str(self.folder))
+        )
+        main = MAIN.format(folder=self.folder, user="user root;")
+        (self.folder / "nginx.conf").write_text(main)
+        command = [NGINX, "-e", f"{self.folder}/error.log", "-c", f"{self.folder}/nginx.conf"]
+        subprocess.run([*command, "-t"], check=True, capture_output=True)
+        self._run(command)
+        until(self._answers, "nginx")
+
+    def _answers(self) -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def _run(self, command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, **options)
+        self.processes.append(process)
+        return process
+
+    def instance(self, release: str, status: str = "200 OK") -> subprocess.Popen[bytes]:
+        """A release, rendered and run; its socket is moved below the test's folder."""
+        folder = self.at.release(release)
+        folder.mkdir(parents=True)
+        files = render_release(self.settings, FACTS, release, self.folder)
+        (folder / "gunicorn.conf.py").write_text(files["gunicorn.conf.py"].content)
+        (folder / "maintenance.html").write_text(files["maintenance.html"].content)
+        process = self._run(
+            [
+                *(sys.executable, "-m", "gunicorn", "--config", str(folder / "gunicorn.conf.py")),
+                *("--bind", f"unix:{folder}/http.sock", "--workers", "1"),
+            ],
+            env={"WHO": release, "STATUS": status, "PATH": "/usr/bin:/bin"},
+            cwd=self.at.shared,
+        )
+        until((folder / "http.sock").is_socket, f"gunicorn {release}")
+        return process
+
+    def point(self, link: Path, release: str) -> None:
+        new = link.with_name("new")
+        new.symlink_to(f"releases/{release}")
+        new.rename(link)
+
+    def get(
+        self, path: str = "/", method: str = "GET", **headers: str
+    ) -> tuple[http.client.HTTPResponse, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, headers=named)
+            response = connection.getresponse()
+            return response, response.read().decode()
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        for process in reversed(self.processes):
+            process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    # Short, because sockets are below it (107 bytes at most).
+    with tempfile.TemporaryDirectory(prefix="cw-") as name:
+        site = Site(Path(name))
+        try:
+            yield site
+        finally:
+            site.close()
+
+
+@pytest.fixture
+def serving(site: Site) -> Site:
+    """Release 1 serves, alone."""
+    site.instance("1")
+    for link in (site.at.current, site.at.fallback):
+        site.point(link, "1")
+    site.start()
+    return site
+
+
+def test_the_application_gets_only_what_nginx_says(serving: Site) -> None:
+    response, body = serving.get(
+        "/a/../b?x=1",
+        Host="shop.example:8080",
+        X_Forwarded_For="6.6.6.6",
+        X_Forwarded_Proto="https",
+        X_Forwarded_Host="evil.example",
+        X_Forwarded_Ssl="on",
+        X_Forwarded_Protocol="ssl",
+        X_Real_IP="6.6.6.6",
+        X_Request_ID="forged",
+        X_Cartwheel_Probe="0" * 32,
+        Forwarded="for=6.6.6.6",
+        Proxy="http://evil.example",
+    )
+    environ = json.loads(body)["environ"]
+    assert response.status == 200
+    assert response.getheader("X-Cartwheel-Probe") is None
+    assert (environ["HTTP_HOST"], environ["HTTP_X_FORWARDED_HOST"]) == ("shop.example:8080",) * 2
+    assert environ["HTTP_X_FORWARDED_FOR"] == environ["HTTP_X_REAL_IP"] == "127.0.0.1"
+    assert (environ["wsgi.url_scheme"], environ["HTTP_X_FORWARDED_PROTO"]) == ("http", "http")
+    assert len(environ["HTTP_X_REQUEST_ID"]) == 32
+    assert environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+    assert environ["RAW_URI"] == "/a/../b?x=1"
+    assert not {name for name in environ if "SSL" in name or "PROTOCOL" in name} - {
+        "SERVER_PROTOCOL"
+    }
+    assert not {"HTTP_FORWARDED", "HTTP_PROXY", "HTTP_X_CARTWHEEL_PROBE"} & set(environ)
+
+
+def test_one_rename_moves_the_traffic_and_a_probe_proves_it(serving: Site) -> None:
+    assert frontdoor.ask(serving.at, PROBE, serving.port, "1") == ""
+    serving.instance("2")
+    serving.point(serving.at.current, "2")
+    assert json.loads(serving.get()[1])["who"] == "2"
+    assert frontdoor.ask(serving.at, PROBE, serving.port, "2") == ""
+    assert (
+        frontdoor.ask(serving.at, PROBE, serving.port, "1")
+        == "through nginx: 2 answered instead of 1"
+    )
+    response, body = serving.get(
+        Host="x", X_Cartwheel_Probe=serving.token, X_Forwarded_Proto="https"
+    )
+    assert response.getheader("X-Cartwheel-Probe") == (
+        f"release={serving.at.releases}/2; status=200; upstream=unix:{serving.at.current}/http.sock"
+    )
+    assert json.loads(body)["environ"]["wsgi.url_scheme"] == "https"
+
+
+def test_the_fallback_answers_for_a_dead_release_and_the_probe_sees_through_it(
+    serving: Site,
+) -> None:
+    dead = serving.instance("2")
+    serving.point(serving.at.current, "2")
+    dead.kill()
+    dead.wait()
+    until(lambda: "1" in serving.get()[1], "the fallback")
+    response, body = serving.get()
+    assert (response.status, json.loads(body)["who"]) == (200, "1")
+    said = frontdoor.ask(serving.at, PROBE, serving.port, "2")
+    assert said == f"through nginx: unix:{serving.at.current}/http.sock said 502 instead of 200"
+    log = (serving.folder / "shop.live.access.log").read_text().splitlines()[-1]
+    assert (
+        f'upstream="unix:{serving.at.current}/http.sock, unix:{serving.at.fallback}/http.sock"'
+        in log
+    )
+    assert 'upstream_status="502, 200"' in log
+
+
+def test_a_bad_answer_is_not_hidden_by_the_fallback(serving: Site) -> None:
+    serving.instance("2", status="500 Internal Server Error")
+    serving.point(serving.at.current, "2")
+    assert serving.get()[0].status == 500
+    assert frontdoor.ask(serving.at, PROBE, serving.port, "2").endswith("said 500 instead of 200")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_maintenance_page_keeps_the_status(serving: Site, method: str) -> None:
+    (serving.at.release("1") / "http.sock").unlink()
+    response, body = serving.get("/any", method)
+    assert (response.status, response.getheader("Content-Type")) == (502, "text/html")
+    assert "shop" in body
+    assert "is not answering just now" in body
+    (serving.at.release("1") / "maintenance.html").unlink()
+    assert serving.get()[0].status in (502, 503)
+    assert serving.get("/.cartwheel/maintenance.html")[0].status == 404
+
+
+def test_static_files_come_from_the_current_then_the_previous_release(serving: Site) -> None:
+    for release, names in {"1": ("old.css", "both.css"), "2": ("new.css", "both.css")}.items():
+        folder = serving.at.release(release) / "venv/lib/python3.11/site-packages/shop/static"
+        (folder / "deep").mkdir(parents=True)
+        for name in (*names, f"deep/{release} x.css"):
+            (folder / name).write_text(release)
+        (folder.parent / "secret.py").write_text("secret")
+    serving.point(serving.at.current, "2")
+    serving.point(serving.at.previous, "1")
+    found = {
+        name: serving.get(f"/static/{name}")[1]
+        for name in ("old.css", "both.css", "new.css", "deep/2%20x.css", "deep/1%20x.css")
+    }
+    assert found == {
+        "old.css": "1",
+        "both.css": "2",
+        "new.css": "2",
+        "deep/2%20x.css": "2",
+        "deep/1%20x.css": "1",
+    }
+    assert serving.get("/static/both.css")[0].getheader("Content-Type") == "text/css"
+    for path in ("none.css", "deep", "deep/"):
+        assert serving.get(f"/static/{path}")[0].status == 404
+    for path in ("../secret.py", "..%2fsecret.py", "%2e%2e/secret.py", "deep/../../secret.py"):
+        assert json.loads(serving.get(f"/static/{path}")[1])["who"] == "1"  # the app's to answer
+
+
+def test_the_token_is_root_only_and_stays(serving: Site) -> None:
+    path = serving.at.root / "probe.map"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert frontdoor.ensure_token(serving.at) == serving.token
+    path.write_text("damaged")
+    assert frontdoor.ensure_token(serving.at) != serving.token
+
+
+@pytest.mark.parametrize("header", ["", "forged", "release=x; status=x; upstream=y"])
+def test_an_answer_of_another_site_proves_nothing(header: str) -> None:
+    assert frontdoor.parse(header) is None
+
+
+def accepted(folder: Path, sites: dict[str, str]) -> str:
+    """What `nginx -t` says of these sites together."""
+    (folder / "conf.d").mkdir(exist_ok=True)
+    for name, text in sites.items():
+        target = folder / f"conf.d/{name}.conf"
+        target.write_text(text.replace("/var/log/nginx", str(folder)))
+    (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=""))
+    done = subprocess.run(
+        [NGINX, "-t", "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_sites_of_several_applications_stand_side_by_side(tmp_path: Path) -> None:
+    """Also those whose names differ in a separator only; one of them is the default."""
+    port = free_port()
+    sites = {}
+    for name, environment in (("a-b", None), ("a.b", None), ("a", "b-c"), ("a-b-c", None)):
+        own = settings(
+            Path("/srv"),
+            app={"name": name, "source": "."},
+            environment=environment,
+            web={
+                "listen": port,
+                "server_names": [] if name == "a.b" else [f"{name}.example", f"*.{name}.example"],
+                "static_url": "/s-t.a~x",
+                "static_dir": "pkg/static",
+                "client_max_body_size": "0",
+            },
+        )
+        text = render_release(own, FACTS, "1", tmp_path)["nginx-site.conf"].content
+        sites[own.slug] = text
+    assert "[warn]" not in accepted(tmp_path, sites)
+    assert [name for name, text in sites.items() if "default_server" in text] == ["a.b"]
+
+
+def test_ipv6_where_the_host_has_it() -> None:
+    facts = RenderFacts(2, 252, "3.11.2", default_server_free=True, ipv6=True)
+    text = render_release(settings(Path("/srv")), facts, "1", Path("/"))["nginx-site.conf"].content
+    assert "listen 80 default_server;" in text
+    assert "listen [::]:80 default_server;" in text
+
+
+def test_the_site_names_no_release() -> None:
+    """So it changes only when its settings do, and nginx is not reloaded for a release."""
+    one, two = (
+        render_release(settings(Path("/srv")), FACTS, release, Path("/")) for release in ("1", "2")
+    )
+    shared = [name for name, file in one.items() if file.shared]
+    assert sorted(shared) == ["boot.service", "logrotate.conf", "nginx-site.conf"]
+    assert all(one[name] == two[name] for name in shared)

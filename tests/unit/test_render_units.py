@@ -1,0 +1,147 @@
+"""The rendered units under systemd's own tools."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.render import RenderedFile, RenderFacts, render_release
+from cartwheel.settings.model import Settings
+
+ANALYZE = shutil.which("systemd-analyze") or "systemd-analyze"
+LOGROTATE = shutil.which("logrotate", path="/usr/sbin:/usr/bin") or "logrotate"
+MOST_EXPOSURE = 1.5
+
+
+def version() -> int:
+    """Of the systemd on this machine: what an older one does not know, it complains of."""
+    text = subprocess.run([ANALYZE, "--version"], check=True, capture_output=True, text=True).stdout
+    return int(text.split()[1])
+
+
+def rendered(tmp_path: Path, **more: Any) -> dict[str, RenderedFile]:
+    settings = Settings.model_validate(
+        {
+            "app": {"name": "shop", "source": "."},
+            "environment": "live",
+            "host": {"base": str(tmp_path)},
+            **more,
+        }
+    )
+    facts = RenderFacts(2, version(), "3.11.2", default_server_free=True, ipv6=True)
+    return render_release(settings, facts, "1.0.2a", tmp_path)
+
+
+def installed(tmp_path: Path, files: dict[str, RenderedFile]) -> list[Path]:
+    """The units under their real names, beside the programs that they start."""
+    at = Layout("shop.live", tmp_path)
+    program = at.release("1.0.2a") / "venv/bin/gunicorn"
+    program.parent.mkdir(parents=True)
+    program.symlink_to("/bin/true")
+    folder = tmp_path / "units"
+    folder.mkdir()
+    units = []
+    for slot in SLOTS:
+        units.append(folder / at.unit("1.0.2a", slot))
+        units[-1].write_text(files[f"{slot}.service"].content)
+    units.append(folder / at.boot_unit.name)
+    boot = files["boot.service"].content
+    assert f"ExecStart={at.lib}/recover --boot\n" in boot
+    units[-1].write_text(boot.replace(f"{at.lib}/recover", "/bin/true"))
+    return units
+
+
+VARIANTS: list[dict[str, Any]] = [
+    {},
+    {
+        "hardening": {
+            "memory_max": "512M",
+            "memory_deny_write_execute": True,
+            "read_write_paths": ["/mnt/my files", '/mnt/%n"quoted\\'],
+        }
+    },
+    {"gunicorn": {"worker_class": "gevent", "threads": 8}, "deploy": {"drain_seconds": 0.5}},
+]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_systemd_accepts_the_units_without_a_word(tmp_path: Path, variant: dict[str, Any]) -> None:
+    units = installed(tmp_path, rendered(tmp_path, **variant))
+    done = subprocess.run(
+        [ANALYZE, "verify", "--man=no", *map(str, units)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    ours = [line for line in done.stderr.splitlines() if "cartwheel" in line]
+    assert (done.returncode, ours) == (0, [])
+
+
+def test_systemd_would_complain_of_a_wrong_unit(tmp_path: Path) -> None:
+    """So that the test above can fail."""
+    [unit, *_] = installed(tmp_path, rendered(tmp_path))
+    unit.write_text(unit.read_text().replace("KillMode=", "KilMode="))
+    done = subprocess.run(
+        [ANALYZE, "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False
+    )
+    assert "KilMode" in done.stderr
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_little_is_exposed(tmp_path: Path, variant: dict[str, Any]) -> None:
+    [unit, *_] = installed(tmp_path, rendered(tmp_path, **variant))
+    done = subprocess.run(
+        [ANALYZE, "security", "--no-pager", "--offline=yes", str(unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(r"Overall exposure level for .*: ([0-9.]+)", done.stdout)
+    assert found, done.stderr
+    assert float(found.group(1)) <= MOST_EXPOSURE
+
+
+def test_stopping_takes_longer_than_draining(tmp_path: Path) -> None:
+    text = rendered(tmp_path, deploy={"drain_seconds": 90.5})["web.service"].content
+    assert "\nTimeoutStopSec=101\n" in text
+
+
+def test_growing_pauses_only_where_systemd_has_them(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"app": {"name": "shop", "source": "."}})
+    for number, has in ((247, False), (253, False), (254, True), (257, True)):
+        facts = RenderFacts(2, number, "3.11.2", default_server_free=True, ipv6=True)
+        text = render_release(settings, facts, "1", tmp_path)["web.service"].content
+        assert ("RestartSteps=" in text) is has
+        assert "Restart=always\nRestartSec=1\n" in text
+
+
+def test_an_interpreter_below_a_home_is_not_hidden(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"app": {"name": "shop", "source": "."}})
+    for prefix, protect in (
+        ("/usr/bin/python3", "yes"),
+        ("/homestead/python3", "yes"),
+        ("/home/me/python3", "read-only"),
+        ("/root/.pyenv/versions/3.11/bin/python3", "read-only"),
+    ):
+        facts = RenderFacts(2, 252, "3.11.2", True, True, python_prefix=prefix)
+        text = render_release(settings, facts, "1", tmp_path)["web.service"].content
+        assert f"\nProtectHome={protect}\n" in text
+
+
+def test_log_rotation_is_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "cartwheel"
+    path.write_text(rendered(tmp_path)["logrotate.conf"].content)
+    path.chmod(0o644)
+    done = subprocess.run(
+        [LOGROTATE, "--debug", "--state", str(tmp_path / "state"), str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "error" in done.stderr) == (0, False), done.stderr
