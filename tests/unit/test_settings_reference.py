@@ -33,7 +33,7 @@ def commented() -> Iterator[tuple[str, Any]]:
             yield table + found.group(1), tomllib.loads(f"value = {found.group(2)}")["value"]
 
 
-@pytest.mark.parametrize(("key", "value"), commented(), ids=str)
+@pytest.mark.parametrize(("key", "value"), list(commented()), ids=str)
 def test_a_commented_default_is_the_models(key: str, value: Any) -> None:
     default = FIELDS[key].default
     if default is not None:  # else the line is an example, and valid below
