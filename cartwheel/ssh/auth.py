@@ -37,8 +37,7 @@ class Login:
                 try:
                     attempt(transport)
                 except paramiko.BadAuthenticationType as error:
-                    accepted = ", ".join(error.allowed_types)
-                    self._tried.append(f"{name} (the host accepts only {accepted})")
+                    self._tried.append(f"{name} ({_mismatch(name, error.allowed_types)})")
                 except paramiko.AuthenticationException:
                     self._tried.append(f"{name} (refused)")
                 else:
@@ -114,6 +113,12 @@ class Login:
         except (paramiko.SSHException, OSError) as error:
             self._tried.append(f"agent ({error})")
             return ()
+
+
+def _mismatch(name: str, accepted: list[str]) -> str:
+    if name == "password" and "keyboard-interactive" in accepted:
+        return "refused"  # it was tried that way too
+    return f"the host accepts only {', '.join(accepted)}"
 
 
 def _load(path: Path, passphrase: str | None) -> paramiko.PKey:

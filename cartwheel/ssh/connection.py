@@ -83,6 +83,9 @@ class StrictConnection(fabric.Connection):
             # Unanswered, so it is TCP_USER_TIMEOUT that notices; for channels without beats.
             self.transport.set_keepalive(KEEPALIVE_SECONDS)
 
+    def close(self) -> None:
+        super().close()
+
 
 class Gateways:
     """Gateways that several hosts share, each opened once. Safe for threads."""

@@ -10,10 +10,10 @@ import os
 import re
 import secrets
 import select
-import shutil
 import signal
 import sys
 import termios
+import threading
 import time
 import tty
 from collections.abc import Callable, Iterator, Sequence
@@ -27,10 +27,22 @@ from cartwheel.ssh.connection import CHANNEL_TIMEOUT_SECONDS, StrictConnection, 
 
 STDOUT, STDERR = 1, 2
 START_SECONDS = 30.0
+PULSE_SECONDS = 2.0
+SILENCE_SECONDS = 10.0
+SLEPT_SECONDS = 3.0
 TAIL_BYTES = 64 << 10
 _READ_BYTES = 1 << 18
 _POLL_SECONDS = 0.2
 _SEND_BYTES = 1 << 15
+
+# What runs the command: both say first that they have started. The second one reads
+# our side of the channel, where nothing ever arrives but its end.
+_PLAIN = 'echo "$0"; exec "$@"'
+_GUARDED = (
+    'echo "$0"; exec 3<&0; setsid "$@" </dev/null 3<&- & p=$!; '
+    "{ read -r x; kill -TERM -$p; } <&3 >/dev/null 2>&1 & w=$!; exec 3<&-; "
+    "wait $p; s=$?; kill $w; exit $s"
+)
 
 OnOutput = Callable[[int, bytes], None]
 
@@ -91,10 +103,11 @@ def stream(
 ) -> int:
     """Run `argv`; its exit status. `on_output` gets 1 or 2 and bytes as they come.
 
-    On Ctrl-C the command is sent SIGINT and SIGTERM (as far as sshd passes them on)
-    and the channel is closed. Never put a secret into `argv`: it shows in `ps`.
+    Without `stdin` the command and its children are ended with SIGTERM on Ctrl-C and
+    when the connection breaks; with it they see the end of their input, and finish.
+    Never put a secret into `argv`: it shows in `ps`.
     """
-    running = _Running(connection, argv, sudo=sudo, pty=False)
+    running = _Running(connection, argv, sudo=sudo, guard=not stdin)
     try:
         for fd, data in running.output(stdin, deadline_seconds):
             on_output(fd, data)
@@ -127,9 +140,16 @@ class _Running:
     what arrives is noise, or sudo's prompt."""
 
     def __init__(
-        self, connection: StrictConnection, argv: Sequence[str], *, sudo: bool, pty: bool
+        self,
+        connection: StrictConnection,
+        argv: Sequence[str],
+        *,
+        sudo: bool,
+        pty: bool = False,
+        guard: bool = False,
     ) -> None:
         self.target = connection.target
+        self._guard = guard
         self._connection = connection
         nonce = secrets.token_hex(16)
         self._pty = pty
@@ -145,9 +165,10 @@ class _Running:
                 timeout=CHANNEL_TIMEOUT_SECONDS
             )
             if pty:
-                size = shutil.get_terminal_size()
-                self.channel.get_pty(os.environ.get("TERM", "xterm"), size.columns, size.lines)
+                columns, lines = _terminal_size(sys.stdin.fileno())
+                self.channel.get_pty(os.environ.get("TERM", "xterm"), columns, lines)
             self.channel.exec_command(self._command(argv))
+        self._pulse = _Pulse(connection.transport)
 
     def output(self, stdin: bytes, deadline_seconds: float | None) -> Iterator[tuple[int, bytes]]:
         """Pieces of output until the end; sends `stdin` once the command has started."""
@@ -159,7 +180,7 @@ class _Running:
             busy = self.started and len(unsent) > 0
             poller.poll(10 if busy else _POLL_SECONDS * 1000)
             yield from self._pieces()
-            if self.started and not closed:
+            if self.started and not closed and not self._guard:
                 if unsent and self.channel.send_ready():
                     unsent = unsent[self.channel.send(bytes(unsent[:_SEND_BYTES])) :]
                 if not len(unsent):
@@ -168,6 +189,7 @@ class _Running:
             if self.ended():
                 yield from self._pieces()
                 return
+            self.check_silence()
             self._check_time(time.monotonic() - begun, deadline_seconds)
 
     def pieces(self) -> list[tuple[int, bytes]]:
@@ -206,11 +228,19 @@ class _Running:
     def resize(self, columns: int, lines: int) -> None:
         self.channel.resize_pty(columns, lines)
 
+    def check_silence(self) -> None:
+        """Raises ConnectError `ssh-lost` when the host has stopped answering."""
+        silence = self._pulse.silence()
+        if silence > SILENCE_SECONDS:
+            raise ConnectError(
+                "ssh-lost",
+                f"the host fell silent (noticed after {silence:.0f} s)",
+                host=self.target.name,
+            )
+
     def stop(self) -> None:
-        """Let the command know, as far as it goes; never raises."""
+        """Close the channel: a guarded command ends then. Never raises."""
         with contextlib.suppress(Exception):
-            for name in ("INT", "TERM"):
-                _send_signal(self._connection.transport, self.channel, name)
             self.channel.close()
 
     def _sudo_words(self, pty: bool) -> list[str]:
@@ -219,8 +249,8 @@ class _Running:
         return [word for word in words if not (pty and word in ("-S", "-n"))]
 
     def _command(self, argv: Sequence[str]) -> str:
-        announce = 'echo "$0"; exec "$@"'
-        words = [*self._sudo, "sh", "-c", announce, self._ready, *argv]
+        wrapper = _GUARDED if self._guard else _PLAIN
+        words = [*self._sudo, "sh", "-c", wrapper, self._ready, *argv]
         return " ".join(startup.quote(word) for word in words)
 
     def _pieces(self) -> Iterator[tuple[int, bytes]]:
@@ -274,6 +304,7 @@ def _join(running: _Running, local_in: int, local_out: int) -> None:
     poller.register(local_in, select.POLLIN)
     while not running.ended():
         ready = {fd for fd, _event in poller.poll(_POLL_SECONDS * 1000)}
+        running.check_silence()
         for _fd, data in running.pieces():
             _write_all(local_out, data)
         if local_in in ready:
@@ -290,9 +321,8 @@ def _raw_terminal(fd: int, resize: Callable[[int, int], None]) -> Iterator[None]
     before = termios.tcgetattr(fd)
 
     def resized(*_signal: object) -> None:
-        size = shutil.get_terminal_size()
         with contextlib.suppress(paramiko.SSHException, OSError):
-            resize(size.columns, size.lines)
+            resize(*_terminal_size(fd))
 
     handler = signal.signal(signal.SIGWINCH, resized)
     try:
@@ -303,18 +333,40 @@ def _raw_terminal(fd: int, resize: Callable[[int, int], None]) -> Iterator[None]
         signal.signal(signal.SIGWINCH, handler)
 
 
+def _terminal_size(fd: int) -> tuple[int, int]:
+    """Columns and lines of the terminal itself: $COLUMNS and $LINES do not follow a resize."""
+    columns, lines = os.get_terminal_size(fd)
+    return columns or 80, lines or 24
+
+
 def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
 
 
-def _send_signal(transport: paramiko.Transport, channel: paramiko.Channel, name: str) -> None:
-    """RFC 4254, 6.9; paramiko has no call for it."""
-    message = paramiko.Message()
-    message.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)
-    message.add_int(channel.remote_chanid)
-    message.add_string("signal")
-    message.add_boolean(False)
-    message.add_string(name)
-    transport._send_user_message(message)  # type: ignore[attr-defined]
+class _Pulse:
+    """Asks the host's sshd every few seconds whether it is there (RFC 4254, 4).
+
+    TCP_USER_TIMEOUT alone sees only as far as the next gateway or forwarder.
+    """
+
+    def __init__(self, transport: paramiko.Transport) -> None:
+        self._transport = transport
+        self._answered = self._looked = time.monotonic()
+        threading.Thread(target=self._ask, name="pulse", daemon=True).start()
+
+    def silence(self) -> float:
+        """Seconds since the last answer; time in which this process slept does not count."""
+        now = time.monotonic()
+        if now - self._looked > SLEPT_SECONDS:
+            self._answered = now
+        self._looked = now
+        return now - self._answered
+
+    def _ask(self) -> None:
+        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+            while self._transport.is_active():
+                self._transport.global_request("keepalive@openssh.com", wait=True)
+                self._answered = time.monotonic()
+                time.sleep(PULSE_SECONDS)
