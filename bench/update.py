@@ -155,7 +155,6 @@ def make_wheel(project: Path, number: int) -> Artifact:
     pyproject.write_text(pyproject.read_text().replace('"1.0.0"', f'"1.0.{number}"'))
     write_settings(project, str(source))
     return build.build_app(load(project, None, None), project, state=project / "state", emit=silent)
-    return made
 
 
 def prepare_floor(host: LabHost, project: Path) -> Lock:

@@ -19,7 +19,7 @@ from .layout import Layout
 def environment(at: Layout, release: str) -> Dict[str, str]:
     """The variables of a release, with its virtual environment first in PATH."""
     folder = at.release(release)
-    values = envfile.parse((folder / "env").read_text())
+    values = envfile.parse((folder / "env").read_text(encoding="utf-8"))
     base = children.clean_environment()
     return {
         **base,

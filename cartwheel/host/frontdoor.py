@@ -31,7 +31,7 @@ def ensure_token(at: Layout) -> str:
     It must be there before nginx reads the site: nginx includes `probe*.map` where it
     exists. Only root can read it, and it never leaves the host.
     """
-    path = at.root / "probe.map"
+    path = at.probe_map
     try:
         found = _TOKEN_LINE.match(path.read_text(encoding="ascii"))
     except (FileNotFoundError, UnicodeDecodeError):

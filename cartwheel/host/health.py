@@ -10,7 +10,7 @@ import http.client
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict
 
 from . import systemd
 from .context import Context, OpError, boottime
@@ -59,22 +59,12 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def ask(
-    connection: http.client.HTTPConnection,
-    probe: Probe,
-    extra: Optional[Dict[str, str]] = None,
-    seen: Optional[Dict[str, str]] = None,
-) -> str:
-    """One request. Returns "" if the answer is as wanted, else what was wrong with it.
-
-    The answer's header fields go into `seen`, their names in lower case.
-    """
+def ask(connection: http.client.HTTPConnection, probe: Probe) -> str:
+    """One request. Returns "" if the answer is as wanted, else what was wrong with it."""
     try:
-        connection.request("GET", probe.path, headers={**probe.headers(), **(extra or {})})
+        connection.request("GET", probe.path, headers=probe.headers())
         answer = connection.getresponse()
         body = answer.read(_BODY_BYTES)
-        if seen is not None:
-            seen.update({name.lower(): value for name, value in answer.getheaders()})
     except (OSError, http.client.HTTPException) as error:
         return "{} ({})".format(type(error).__name__, error)
     finally:
@@ -85,29 +75,6 @@ def ask(
     return "{} answered {} instead of {}{}".format(
         probe.path, answer.status, probe.status, ": " + first[0][:100] if first else ""
     )
-
-
-def ask_front_door(port: int, probe: Probe, token: str, root: Path, release: str) -> str:
-    """One request to nginx, as a visitor would; "" if `current` itself answered well.
-
-    A dead new release would still look well from outside, because the old one answers
-    for it (nginx's backup line). nginx tells a probe that knows the host's token which
-    upstreams it tried, and which release `current` named (templates/nginx-site.conf.j2).
-    """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=probe.timeout_seconds)
-    seen: Dict[str, str] = {}
-    problem = ask(connection, probe, {"X-Cartwheel-Probe": token}, seen)
-    if problem:
-        return "through nginx: " + problem
-    told = dict(
-        part.strip().partition("=")[::2] for part in seen.get("x-cartwheel-probe", "").split(";")
-    )
-    first = told.get("upstream", "").split(",")[0].strip()
-    if first != "unix:{}/current/http.sock".format(root) or "," in told.get("upstream", ""):
-        return "through nginx: another upstream answered ({})".format(told or "no word of it")
-    if told.get("release", "").rpartition("/")[2] != release:
-        return "through nginx: {} answered".format(told.get("release"))
-    return ""
 
 
 def ask_socket(path: Path, probe: Probe) -> str:

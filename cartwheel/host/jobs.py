@@ -123,7 +123,7 @@ def variables(ctx: Context, args: Args) -> Args:
     release = enter.serving_release(at)
     manifest = files.read_json(releases.manifest_path(at, release)) or {}
     sources = manifest.get("env", {})
-    names = sorted(envfile.parse((at.release(release) / "env").read_text()))
+    names = sorted(envfile.parse((at.release(release) / "env").read_text(encoding="utf-8")))
     return {
         "release": release,
         "names": {name: (sources.get(name) or {}).get("source", "?") for name in names},

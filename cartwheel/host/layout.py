@@ -10,6 +10,12 @@ STATE = Path("/var/lib/cartwheel")
 LOGS = Path("/var/log/cartwheel")
 RUN = Path("/run/cartwheel")
 UNITS = Path("/etc/systemd/system")
+LOGROTATE = Path("/etc/logrotate.d")
+NGINX_LOGS = Path("/var/log/nginx")
+
+# What applications share. An application's name starts with a letter, so none is called so.
+PIP = LIB / ".pip"
+HOST_LOCK = RUN / ".host.lock"
 
 # A release runs in one of two slots, so that a restart can start a second instance
 # of the same release beside the first.

@@ -45,7 +45,7 @@ def upload(ctx: Context, args: Args) -> Args:
 
 def tool(ctx: Context, args: Args) -> Args:
     """Unpack the one pip of this host, shared by all releases and applications."""
-    target = layout.LIB / "pip" / args["version"]
+    target = layout.PIP / args["version"]
     if (target / "pip" / "__main__.py").exists():
         return {"changed": False}
     if ctx.blob is None:
@@ -140,7 +140,7 @@ def _installer(at: Layout, release: str, args: Args, lock: Path) -> List[str]:
         return [uv, "pip", "install", "--python", python, "--compile-bytecode", *common]
     # With the venv's own interpreter pip takes the venv for its home: no second start of
     # Python as with `pip --python`.
-    pip = layout.LIB / "pip" / args["pip_version"] / "pip"
+    pip = layout.PIP / args["pip_version"] / "pip"
     quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
     return [python, "-I", str(pip), "install", *quiet, *common]
 
@@ -190,7 +190,7 @@ def verify(ctx: Context, args: Args) -> Args:
 
 
 def _check_packages(ctx: Context, at: Layout, release: str, args: Args) -> None:
-    pip = layout.LIB / "pip" / args["pip_version"] / "pip"
+    pip = layout.PIP / args["pip_version"] / "pip"
     done = children.run(
         ctx,
         [_python(at, release), "-I", str(pip), "--disable-pip-version-check", "check"],
@@ -205,7 +205,7 @@ def _check_packages(ctx: Context, at: Layout, release: str, args: Args) -> None:
 
 def _check_import(ctx: Context, at: Layout, release: str, args: Args) -> None:
     folder = at.release(release)
-    environment = envfile.parse((folder / "env").read_text())
+    environment = envfile.parse((folder / "env").read_text(encoding="utf-8"))
     done = children.run(
         ctx,
         [

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from . import children, facts, files, layout, nginxconf, packages, runtime
+from . import children, facts, files, frontdoor, layout, nginxconf, packages, runtime
 from .context import Context, OpError
 from .layout import Layout
 
@@ -64,12 +64,19 @@ def _record(at: Layout, args: Args) -> Args:
         "user": args["user"],
         "group": args["group"],
         "digest_key": secrets.token_hex(32),
-        # nginx hashes it: longer ones need another map_hash_bucket_size than the default.
-        "probe_token": secrets.token_hex(16),
         "packages": [],
+        "made_base": _makes_base(at),
     }
     files.write_json(at.record, record, 0o600)
     return record
+
+
+def _makes_base(at: Layout) -> bool:
+    """Whether the folder of all applications is ours, and goes with the last of them."""
+    if not at.base.exists():
+        return True
+    others = [files.read_json(path) or {} for path in layout.STATE.glob("*.json")]
+    return any(one.get("made_base") and one["base"] == str(at.base) for one in others)
 
 
 def _exists(user: str) -> bool:
@@ -183,10 +190,7 @@ def _directories(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
             continue  # the host's own
         if files.directory(path, mode, uid, gid):
             changed.append("directory {}".format(path))
-    # nginx's master reads it as root; only our own probes know the token.
-    probe_map = '"{}" 1;\n'.format(record["probe_token"])
-    if files.write(at.probe_map, probe_map.encode(), 0o600):
-        changed.append("probe token")
+    frontdoor.ensure_token(at)
     return changed
 
 

@@ -11,9 +11,21 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
-from . import drain, files, health, journal, locks, nginx, pending, releases, revert, systemd
+from . import (
+    drain,
+    files,
+    frontdoor,
+    health,
+    journal,
+    locks,
+    nginx,
+    pending,
+    releases,
+    revert,
+    systemd,
+)
 from .context import ContactLost, Context, OpError
 from .layout import SLOTS, Layout
 
@@ -99,7 +111,10 @@ def switch(ctx: Context, args: Args) -> Args:
     try:
         _move(ctx, at, mark, args)
         ctx.emit("switch", "done", mark.to)
-        front = _front_door(at, mark.to, probe, int(args["listen"]))
+
+        def front() -> str:
+            return frontdoor.ask(at, probe, int(args["listen"]), mark.to)
+
         if args["site_changes"]:
             health.wait_for_reload(ctx, front)
         health.watch(
@@ -201,12 +216,6 @@ def _install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
             files.remove(Path(name))
         else:
             files.write(Path(name), text.encode())
-
-
-def _front_door(at: Layout, release: str, probe: health.Probe, port: int) -> Callable[[], str]:
-    record = files.read_json(at.record) or {}
-    token = str(record.get("probe_token", ""))
-    return lambda: health.ask_front_door(port, probe, token, at.root, release)
 
 
 def settle_old_instance(at: Layout, mark: pending.Pending, drain_seconds: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,6 @@ from cartwheel.plan.model import HostPlan, Operator, Refusal, Step
 from cartwheel.settings.model import Settings
 
 Facts = Mapping[str, Any]
-
-# Stands for the release's name while the name is still being computed from the content.
-PLACEHOLDER = "0.release"
 
 _SMALL_SECONDS = 60.0
 _UPLOAD_SECONDS = 600.0
@@ -46,11 +43,12 @@ class Ingredients:
     pip_wheel: Path
     pip_version: str
     pip_sha256: str
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     sources: Mapping[str, str]  # where each variable comes from, for `env.list`
-    index_environment: Mapping[str, str]
+    index_environment: Mapping[str, str] = field(repr=False)
     operator: Operator
-    digest_key: str
+    digest_key: str = field(repr=False)
+    sample_files: Mapping[str, str]  # the release's files as rendered for any one host
     created: str  # for people only; order is the journal's sequence
 
 
@@ -64,9 +62,7 @@ def plan_deploy(
     reasons = refusals(settings, facts)
     if any(reason.slug in _BLIND for reason in reasons):
         return _refused(facts, have, reasons)
-    release = names.release_name(
-        have.artifact.version, _content(settings, facts, have, render(PLACEHOLDER))
-    )
+    release = names.release_name(have.artifact.version, _content(settings, facts, have))
     rendered = render(release)
     changes = site_changes(settings, facts, rendered.site)
     known = {manifest["release"] for manifest in facts["app"]["releases"]}
@@ -192,15 +188,20 @@ def site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str |
     return changes
 
 
-def _content(settings: Settings, facts: Facts, have: Ingredients, rendered: Rendered) -> list[str]:
-    """All that makes one release differ from another; secrets by keyed digest only."""
+def _content(settings: Settings, facts: Facts, have: Ingredients) -> list[str]:
+    """All that makes one release differ from another; secrets by keyed digest only.
+
+    What only follows from a host (its processors, a patch release of its Python) is left
+    out: the same release has one name on all hosts of a kind.
+    """
+    minor = ".".join(facts["python"]["version"].split(".")[:2])
     return [
         have.artifact.wheel_sha256,
         have.lock.sha256,
         facts["python"]["path"],
-        facts["python"]["version"],
+        minor,
         settings.app.entry,
-        json.dumps(dict(rendered.files), sort_keys=True),
+        json.dumps(dict(have.sample_files), sort_keys=True),
         names.keyed_digest(have.digest_key, json.dumps(dict(have.environment), sort_keys=True)),
     ]
 
@@ -241,7 +242,6 @@ def _prepare(
         "index_environment": dict(have.index_environment),
     }
     python = {"python": facts["python"]["path"], "python_version": facts["python"]["version"]}
-    content = _content(settings, facts, have, rendered)
     return (
         refresh,
         *_tool_step(facts, have, common),
@@ -267,7 +267,7 @@ def _prepare(
                 **common,
                 "files": dict(rendered.files),
                 "env": dict(have.environment),
-                "digest": names.release_name("0", content),
+                "digest": _configuration(have, rendered),
             },
         ),
         Step(
@@ -290,6 +290,13 @@ def _prepare(
             {**common, "manifest": _manifest(settings, facts, have)},
         ),
     )
+
+
+def _configuration(have: Ingredients, rendered: Rendered) -> str:
+    """Whether the step has been done already for just these files and variables."""
+    files = json.dumps(dict(rendered.files), sort_keys=True)
+    variables = json.dumps(dict(have.environment), sort_keys=True)
+    return names.keyed_digest(have.digest_key, files + variables)
 
 
 def _tool_step(facts: Facts, have: Ingredients, common: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -370,10 +377,10 @@ def finish_seconds(settings: Settings) -> float:
 def probe_args(settings: Settings) -> dict[str, Any]:
     """How the host side asks the application (the fields of its health.Probe)."""
     health = settings.health
-    names_ = settings.web.server_names
+    plain = [name for name in settings.web.server_names if "*" not in name]
     return {
         "path": health.path,
-        "host": health.host or (names_[0] if names_ else "localhost"),
+        "host": health.host or (plain[0] if plain else "localhost"),
         "scheme": health.scheme,
         "status": health.status,
         "count": health.count,

@@ -19,7 +19,7 @@ from cartwheel.plan.model import HostPlan
 from cartwheel.render import check_templates
 from cartwheel.run import product
 from cartwheel.run.product import Product
-from cartwheel.run.rendering import renderer
+from cartwheel.run.rendering import renderer, sample_files
 from cartwheel.run.scene import Scene, connect, raise_failures
 from cartwheel.settings import environment
 
@@ -120,6 +120,7 @@ def _common(scene: Scene, made: Product, digest_key: str) -> Ingredients:
         index_environment=build.pip_environment(scene.settings.index, made.index_password),
         operator=scene.operator,
         digest_key=digest_key,
+        sample_files=sample_files(scene),
         created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
 

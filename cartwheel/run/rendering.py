@@ -35,6 +35,12 @@ def renderer(scene: Scene, facts: Mapping[str, Any]) -> Callable[[str], Rendered
     return render
 
 
+def sample_files(scene: Scene) -> dict[str, str]:
+    """A release's own files for no host in particular: what its name is made from."""
+    files = render_release(scene.settings, _ANY_HOST, "0", scene.project)
+    return {name: file.content for name, file in files.items() if not file.shared}
+
+
 def host_files(scene: Scene) -> dict[str, str]:
     """Boot unit and log rotation: path -> text."""
     files = render_release(scene.settings, _ANY_HOST, "0", scene.project)
