@@ -136,7 +136,7 @@ def _contained(argv: list[str]) -> list[str]:
 
 
 def _run(argv: list[str], tell: Callable[..., None]) -> None:
-    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    environment = {**machine.environment(), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     lines: list[str] = []
     told = time.monotonic()
     with subprocess.Popen(

@@ -32,6 +32,8 @@ ADDRESSES = "127.0.1."
 SERVICES = {"ssh": (22, 2022), "http": (80, 8080), "https": (443, 8443)}
 """Port inside the host, and the one outside where something else here holds that port everywhere."""
 
+_FIRST, _LAST = 11, 254  # 127.0.1.1 is often the machine's own name
+
 INDEX_PORT, APT_PORT = 3141, 3142
 
 _CLONE_NEWNET = 0x40000000
@@ -128,10 +130,9 @@ def claim(preferred: int) -> tuple[int, dict[str, socket.socket], dict[str, int]
     """Take a free address: binding it is the machine-wide lock, and the kernel gives it back.
 
     Where another program holds port 22, 80 or 443 on every address, a second choice of
-    port is taken. Raises LabError when all 254 addresses are in use.
+    port is taken. Raises LabError when all addresses are in use.
     """
-    order = [preferred] if preferred else []
-    order += [n for n in range(1, 255) if n != preferred]
+    order = [preferred, *(n for n in range(_FIRST, _LAST + 1) if n != preferred)]
     for choice in range(2):
         for number in order:
             taken: dict[str, socket.socket] = {}
@@ -151,7 +152,7 @@ def claim(preferred: int) -> tuple[int, dict[str, socket.socket], dict[str, int]
             except OSError:
                 for sock in taken.values():
                     sock.close()
-    raise LabError("lab-failed", "no address of 127.0.1.1-254 is free for a lab host")
+    raise LabError("lab-failed", f"no address of {ADDRESSES}{_FIRST}-{_LAST} is free")
 
 
 class Line:

@@ -34,6 +34,7 @@ Step = Callable[[str], None]
 STATE_VARIABLE = "CARTWHEEL_LAB_STATE"
 
 _RUNTIME = Path("/run/cartwheel-lab")  # sockets: their paths may have 107 bytes at most
+_FIRST_ADDRESS = 10  # lab1 is 127.0.1.11: Debian gives 127.0.1.1 to the machine's own name
 _FORWARDER = "import sys; from cartwheel.lab import forwarder; forwarder.main(sys.argv[1])"
 _STARTED_SECONDS = 9.0
 _POLL_SECONDS = 0.02
@@ -382,7 +383,7 @@ class Lab:
         home = self._home(host)
         process = nspawn.start(
             home,
-            machine=self._machine(host),
+            name=self._machine(host),
             slot=self._slot(host),
             mark=self._mark("nspawn", host.name),
             hostname=host.name,
@@ -597,7 +598,9 @@ class Lab:
 
     def _new(self, suite: str, python: bool, tree: Path) -> record.HostRecord:
         number = next(n for n in range(1, 10_000) if f"lab{n}" not in self._record.hosts)
-        host = record.HostRecord(f"lab{number}", suite, python, str(tree), preferred=number)
+        host = record.HostRecord(
+            f"lab{number}", suite, python, str(tree), preferred=_FIRST_ADDRESS + number
+        )
         self._step(f"new {host.name}")
         self._record.hosts[host.name] = host
         self._save()

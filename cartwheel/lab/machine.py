@@ -16,6 +16,7 @@ from cartwheel.errors import LabError
 MIRROR_VARIABLE = "CARTWHEEL_LAB_MIRROR"
 """Names a Debian mirror where apt's own sources do not (an operator's machine that is not Debian)."""
 
+_SYSTEM_TOOLS = "/usr/sbin:/usr/bin:/sbin:/bin"
 _TOOLS = {
     "debootstrap": "debootstrap",
     "systemd-nspawn": "systemd-container",
@@ -72,6 +73,16 @@ def make_folder(path: Path) -> None:
         os.chown(folder, person.uid, person.gid)
 
 
+def environment() -> dict[str, str]:
+    """Ours, with the folders where system tools are: `su` alone leaves them out of root's PATH."""
+    return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{_SYSTEM_TOOLS}"}
+
+
+def tool(name: str) -> str | None:
+    """Where a program is."""
+    return shutil.which(name, path=environment()["PATH"])
+
+
 def require() -> None:
     """Raise LabError unless lab hosts can run here: Linux, root, overlay, the tools."""
     if platform.system() != "Linux":
@@ -84,7 +95,7 @@ def require() -> None:
         raise LabError(
             "lab-platform", "the lab needs root", hint="Run the same command again with sudo."
         )
-    missing = sorted({package for tool, package in _TOOLS.items() if not shutil.which(tool)})
+    missing = sorted({package for name, package in _TOOLS.items() if not tool(name)})
     if missing:
         raise LabError(
             "lab-tools",

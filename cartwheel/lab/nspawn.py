@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cartwheel.errors import LabError
-from cartwheel.lab import procs
+from cartwheel.lab import machine, procs
 
 READY_SECONDS = 60.0
 _TELL_SECONDS = 5.0
@@ -34,6 +34,13 @@ def mounts_under(path: Path) -> list[Path]:
     return found[::-1]
 
 
+def _run(argv: Sequence[str], *, given: str = "") -> subprocess.CompletedProcess[str]:
+    """A system tool of this machine; its output, and `given` on its standard input."""
+    return subprocess.run(
+        argv, input=given, capture_output=True, text=True, check=False, env=machine.environment()
+    )
+
+
 def mount(base: Path, home: Path) -> Path:
     """Mount the host's root over its base tree; a no-op when it is mounted. Raises LabError."""
     root = home / "root"
@@ -42,12 +49,7 @@ def mount(base: Path, home: Path) -> Path:
     if root not in mounts_under(root):
         options = f"lowerdir={_escaped(base)},upperdir={_escaped(home / 'upper')}"
         command = ["mount", "-t", "overlay", "cartwheel-lab", str(root)]
-        done = subprocess.run(
-            [*command, "-o", f"{options},workdir={_escaped(home / 'work')}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = _run([*command, "-o", f"{options},workdir={_escaped(home / 'work')}"])
         if done.returncode:
             raise LabError(
                 "lab-failed",
@@ -64,7 +66,7 @@ def _escaped(path: Path) -> str:
 def unmount(home: Path) -> None:
     """Take every mount under `home` away. Raises LabError when one is busy."""
     for point in mounts_under(home):
-        done = subprocess.run(["umount", str(point)], capture_output=True, text=True, check=False)
+        done = _run(["umount", str(point)])
         if done.returncode and point in mounts_under(point):
             raise LabError("lab-failed", f"cannot unmount {point}: {done.stderr.strip()}")
 
@@ -105,9 +107,9 @@ def dress(home: Path, name: str, authorized_key: str, ops_password: str) -> None
         keys.chmod(0o600)
         for path in (folder, keys):
             os.chown(path, owner.st_uid, owner.st_gid)
-    subprocess.run(
-        ["chroot", str(root), "chpasswd"], input=f"ops:{ops_password}\n", text=True, check=True
-    )
+    done = _run(["chroot", str(root), "chpasswd"], given=f"ops:{ops_password}\n")
+    if done.returncode:
+        raise LabError("lab-failed", f"chpasswd: {done.stderr.strip()}", host=name)
 
 
 def _identity(home: Path, name: str) -> list[Path]:
@@ -115,9 +117,7 @@ def _identity(home: Path, name: str) -> list[Path]:
     etc = home / "identity" / "etc"
     if not (etc / "machine-id").exists():
         (etc / "ssh").mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            ["ssh-keygen", "-A", "-f", str(etc.parent)], capture_output=True, text=True, check=False
-        )
+        done = _run(["ssh-keygen", "-A", "-f", str(etc.parent)])
         if done.returncode:
             raise LabError("lab-failed", f"ssh-keygen: {done.stderr.strip()}", host=name)
         (etc / "machine-id").write_text(os.urandom(16).hex() + "\n")
@@ -144,18 +144,18 @@ def _host_cgroups(slot: str) -> Iterator[Path]:
         yield top / "cartwheel-lab" / slot
 
 
-def start(home: Path, *, machine: str, slot: str, mark: str, hostname: str) -> procs.Process:
+def start(home: Path, *, name: str, slot: str, mark: str, hostname: str) -> procs.Process:
     """Boot the mounted root, detached; returns nspawn's process."""
     groups = list(_host_cgroups(slot))
     for group in groups:
         group.mkdir(parents=True, exist_ok=True)
     log = home / "console.log"
     log.write_bytes(b"")
-    nspawn = shutil.which("systemd-nspawn") or "systemd-nspawn"
+    nspawn = machine.tool("systemd-nspawn") or "systemd-nspawn"
     command = [
         *("/bin/sh", "-c", _LAUNCH, "launch", *map(str, groups), "--"),
         *(nspawn, "-q", "-D", str(home / "root"), "--boot", "--private-network"),
-        *("-M", machine, "--hostname", hostname, "--register=no", "--keep-unit"),
+        *("-M", name, "--hostname", hostname, "--register=no", "--keep-unit"),
         *("--console=pipe", "--resolv-conf=off", "--timezone=off", "--link-journal=no"),
         f"--setenv={procs.MARK}={mark}",
     ]
@@ -238,9 +238,9 @@ def clear_cgroups(slot: str) -> None:
                 group.parent.parent.rmdir()
 
 
-def clear_nspawn(machine: str) -> None:
+def clear_nspawn(name: str) -> None:
     """Remove the empty folders that a killed nspawn leaves in /run."""
     for kind in ("propagate", "unix-export"):
-        folder = Path("/run/systemd/nspawn") / kind / machine
+        folder = Path("/run/systemd/nspawn") / kind / name
         if folder.is_dir() and not mounts_under(folder):
             shutil.rmtree(folder)

@@ -29,9 +29,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # Answers inside the host on port 80. First byte: E echo until end of input, then say how
 # much came; S send as many bytes as the following number says; H hold and say nothing.
 PEER = """
-import hashlib, socket, threading
+import contextlib, hashlib, socket, threading
 def serve(c):
-    with c:
+    with c, contextlib.suppress(OSError):
         f = c.makefile("rwb")
         kind = f.read(1)
         if kind == b"E":
@@ -217,7 +217,8 @@ def test_many_connections_leave_no_descriptors_behind(host: LabHost) -> None:
         with ThreadPoolExecutor(20) as pool:
             assert set(pool.map(one, range(300))) == {b"1 "}
         eventually(lambda: host.line()["connections"] == 0)
-        assert len(list(descriptors.iterdir())) == before
+        # (Our own question to its control socket is one too, for a moment.)
+        eventually(lambda: len(list(descriptors.iterdir())) <= before)
 
 
 def test_delay_is_a_round_trip_and_throttle_a_rate(host: LabHost) -> None:

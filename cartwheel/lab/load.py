@@ -1,0 +1,281 @@
+"""Load for a site, by threads of the standard library: every failed request is counted.
+
+Runs alone under a plain `python3`, inside a host's network (`LabHost.popen_in_netns`):
+it reads one line of JSON with the fields of `Plan` from standard input, says `ready`,
+and loads the site until standard input ends or `seconds` are over; then it writes one
+line of JSON: see `Tally.summary`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import re
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+_PATIENCE_SECONDS = 30.0  # no answer for so long is a failure
+_SERVER_ERROR = 500
+_UPLOAD_PIECES = 8
+_SHOWN_FAILURES = 50
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who loads what. Counts are of clients; each sends one request after the other."""
+
+    address: str = "127.0.0.1"
+    port: int = 80
+    host: str = "localhost"
+    seconds: float = 60.0  # at most
+    keep_alive: int = 4  # GET `path` on a connection that is kept
+    close: int = 4  # GET `path` on a new connection each time
+    slow: int = 2  # GET `slow_path`, which works for `slow_seconds`
+    upload: int = 2  # POST `upload_bytes` to `upload_path` within `upload_seconds`
+    path: str = "/healthz"
+    slow_path: str = "/slow?seconds="
+    slow_seconds: float = 1.0
+    upload_path: str = "/upload"
+    upload_bytes: int = 200_000
+    upload_seconds: float = 0.8
+    pause_seconds: float = 0.03  # of each client after each answer
+    # What of an answer to `path` names the release and the process that gave it.
+    release_pattern: str = r'"version":\s*"([^"]*)"'
+    process_pattern: str = r'"pid":\s*(\d+)'
+
+
+@dataclass
+class Tally:
+    """What all clients saw."""
+
+    started: float = field(default_factory=time.monotonic)
+    sent: Counter[str] = field(default_factory=Counter)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    idle_closed: list[float] = field(default_factory=list)
+    releases: Counter[str] = field(default_factory=Counter)
+    processes: Counter[str] = field(default_factory=Counter)
+    longest_stall_seconds: float = 0.0
+    stalled: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def good(self, kind: str, stall_seconds: float, release: str, process: str) -> None:
+        """An answer that was whole and well, `stall_seconds` later than its own work."""
+        with self.lock:
+            self.sent[kind] += 1
+            if release:
+                self.releases[release] += 1
+            if process:
+                self.processes[process] += 1
+            if stall_seconds > self.longest_stall_seconds:
+                self.longest_stall_seconds = stall_seconds
+                self.stalled = f"{kind} at {self.now():.3f}"
+
+    def bad(self, kind: str, problem: str) -> None:
+        with self.lock:
+            self.sent[kind] += 1
+            self.failures.append({"at": round(self.now(), 3), "kind": kind, "problem": problem})
+
+    def closed(self) -> None:
+        """A kept connection was closed by the other side before it began an answer.
+
+        HTTP lets a server do so at any time; the client sends its request again.
+        """
+        with self.lock:
+            self.idle_closed.append(round(self.now(), 3))
+
+    def now(self) -> float:
+        return time.monotonic() - self.started
+
+    def summary(self) -> dict[str, Any]:
+        """Seconds count from the start; `idle_closed` holds the times of kept connections
+        that were closed between two answers; `stalled` says which request was the latest."""
+        with self.lock:
+            return {
+                "seconds": round(self.now(), 3),
+                "sent": dict(self.sent),
+                "failed": len(self.failures),
+                "failures": self.failures[:_SHOWN_FAILURES],
+                "idle_closed": self.idle_closed,
+                "longest_stall_seconds": round(self.longest_stall_seconds, 3),
+                "stalled": self.stalled,
+                "releases": dict(self.releases),
+                "processes": dict(self.processes),
+            }
+
+
+class BadAnswerError(Exception):
+    """An answer came, and it is not what the site should say."""
+
+
+def run(plan: Plan, stop: threading.Event, ready: Callable[[], None]) -> Tally:
+    """Load the site until `stop` or `plan.seconds`; a request under way is still awaited."""
+    tally = Tally()
+    kinds: list[tuple[int, Callable[[], None]]] = [
+        (plan.keep_alive, lambda: _keep_alive(plan, tally, stop)),
+        (plan.close, lambda: _repeat(plan, stop, lambda: _once(plan, tally, "close", _get))),
+        (plan.slow, lambda: _repeat(plan, stop, lambda: _once(plan, tally, "slow", _get_slowly))),
+        (plan.upload, lambda: _repeat(plan, stop, lambda: _once(plan, tally, "upload", _post))),
+    ]
+    threads = [threading.Thread(target=work) for count, work in kinds for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    ready()
+    stop.wait(plan.seconds)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return tally
+
+
+def _repeat(plan: Plan, stop: threading.Event, work: Callable[[], None]) -> None:
+    while not stop.is_set():
+        work()
+        stop.wait(plan.pause_seconds)
+
+
+def _connect(plan: Plan) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(plan.address, plan.port, timeout=_PATIENCE_SECONDS)
+
+
+def _keep_alive(plan: Plan, tally: Tally, stop: threading.Event) -> None:
+    """One connection for as long as the server keeps it."""
+    while not stop.is_set():
+        line = _connect(plan)
+        line.auto_open = 0  # we want to know when it goes
+        used = False
+        try:
+            line.connect()
+            while not stop.is_set() and (line.sock is not None or not used):
+                _measure(plan, tally, "keep-alive", _get, line)
+                used = True
+                stop.wait(plan.pause_seconds)
+        except (ConnectionResetError, BrokenPipeError) as error:
+            # http.client's RemoteDisconnected (no byte of an answer) is a ConnectionResetError.
+            if used:
+                tally.closed()
+            else:
+                tally.bad("keep-alive", _said(error))
+        except (OSError, http.client.HTTPException, BadAnswerError) as error:
+            tally.bad("keep-alive", _said(error))
+        finally:
+            line.close()
+        stop.wait(plan.pause_seconds)
+
+
+def _once(plan: Plan, tally: Tally, kind: str, ask: Ask) -> None:
+    """One request on a connection of its own."""
+    line = _connect(plan)
+    try:
+        _measure(plan, tally, kind, ask, line)
+    except (OSError, http.client.HTTPException, BadAnswerError) as error:
+        tally.bad(kind, _said(error))
+    finally:
+        line.close()
+
+
+# Sends one request and reads its answer; the answer's text, and its own work in seconds.
+Ask = Callable[[Plan, http.client.HTTPConnection, bool], "tuple[str, float]"]
+
+
+def _measure(
+    plan: Plan, tally: Tally, kind: str, ask: Ask, line: http.client.HTTPConnection
+) -> None:
+    began = time.monotonic()
+    text, work_seconds = ask(plan, line, kind == "keep-alive")
+    stall = time.monotonic() - began - work_seconds
+    tally.good(kind, stall, _named(plan.release_pattern, text), _named(plan.process_pattern, text))
+
+
+def _get(plan: Plan, line: http.client.HTTPConnection, keep: bool) -> tuple[str, float]:
+    line.request("GET", plan.path, headers=_headers(plan, keep))
+    return _answer(line), 0.0
+
+
+def _get_slowly(plan: Plan, line: http.client.HTTPConnection, keep: bool) -> tuple[str, float]:
+    line.request("GET", f"{plan.slow_path}{plan.slow_seconds}", headers=_headers(plan, keep))
+    return _answer(line), plan.slow_seconds
+
+
+def _post(plan: Plan, line: http.client.HTTPConnection, keep: bool) -> tuple[str, float]:
+    """A body that takes its time; the site must have got exactly it."""
+    body = bytes(plan.upload_bytes)
+    line.putrequest("POST", plan.upload_path, skip_host=True)
+    for name, value in {**_headers(plan, keep), "Content-Length": str(len(body))}.items():
+        line.putheader(name, value)
+    line.endheaders()
+    piece = -(-len(body) // _UPLOAD_PIECES)
+    began = time.monotonic()
+    for at in range(0, len(body), piece):
+        line.send(body[at : at + piece])
+        time.sleep(plan.upload_seconds / _UPLOAD_PIECES)
+    work_seconds = time.monotonic() - began
+    text = _answer(line)
+    if hashlib.sha256(body).hexdigest() not in text:
+        raise BadAnswerError(f"torn upload: {text[:100]}")
+    return text, work_seconds
+
+
+def _headers(plan: Plan, keep: bool) -> dict[str, str]:
+    return {
+        "Host": plan.host,
+        "User-Agent": "cartwheel-load",
+        "Connection": "keep-alive" if keep else "close",
+    }
+
+
+def _answer(line: http.client.HTTPConnection) -> str:
+    """The whole body. Raises BadAnswerError for an error of the server's, IncompleteRead."""
+    try:
+        answer = line.getresponse()
+    except http.client.BadStatusLine as error:
+        if isinstance(error, ConnectionResetError):
+            raise
+        raise BadAnswerError(f"unreadable: {error!r}") from error
+    try:
+        body = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise BadAnswerError(f"torn body: {_said(error)}") from error
+    text = body.decode("utf-8", "replace")
+    if answer.status >= _SERVER_ERROR:
+        raise BadAnswerError(f"status {answer.status}")
+    return text
+
+
+def _named(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    return found.group(1) if found else ""
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, BadAnswerError) else f"{type(error).__name__}: {error}"
+
+
+def main() -> int:
+    """The program: options from standard input, the result to standard output."""
+    plan = Plan(**json.loads(sys.stdin.readline()))
+    stop = threading.Event()
+
+    def wait_for_end() -> None:
+        sys.stdin.read()
+        stop.set()
+
+    def say_ready() -> None:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+
+    socket.setdefaulttimeout(_PATIENCE_SECONDS)
+    threading.Thread(target=wait_for_end, daemon=True).start()
+    tally = run(plan, stop, say_ready)
+    sys.stdout.write(json.dumps(tally.summary()) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
