@@ -120,6 +120,7 @@ class _Reason:
     slug: str
     message: str
     needs: str = ""
+    hint: str = ""
 
 
 _REASONS = (
@@ -135,6 +136,9 @@ _REASONS = (
         "sudo-password",
         "sudo asks '{user}' for a password, and none is known",
         needs="sudo",
+        # sudo asks those too who may not use it, before it says so.
+        hint="Set ssh.sudo_password in the settings, or use `fab --prompt-for-sudo-password`;"
+        " and check that this user may use sudo at all.",
     ),
     _Reason(
         r"not in the sudoers|is not allowed to|may not run sudo|must have a tty"
@@ -175,10 +179,11 @@ def why_not_started(
     applies = {"": True, "sudo": sudo, "unit": unit is not None}
     for reason in _REASONS:
         if applies[reason.needs] and re.search(reason.pattern, errors):
-            slug, message = reason.slug, reason.message.format(**words)
-            break
-    else:
-        slug, message = _from_status(target, status, errors, last)
+            message = reason.message.format(**words)
+            return ConnectError(
+                reason.slug, message, host=target.name, hint=reason.hint, detail=errors.strip()
+            )
+    slug, message = _from_status(target, status, errors, last)
     return ConnectError(slug, message, host=target.name, detail=errors.strip())
 
 

@@ -103,6 +103,23 @@ def lost_quietly(c: Context, args: dict[str, Any]) -> dict[str, Any]:
         raise
 
 
+def shell(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    done = subprocess.run(
+        args["argv"],
+        input=args.get("input", "").encode(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=20,
+        check=False,
+    )
+    return {"status": done.returncode, "output": done.stdout.decode()}
+
+
+def child(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    """A child that outlives the operation, in a session of its own."""
+    return {"pid": subprocess.Popen(["sleep", "300"], start_new_session=True).pid}
+
+
 OPS: dict[str, Callable[[Context, dict[str, Any]], dict[str, Any]]] = {
     each.__name__: each
     for each in (
@@ -119,5 +136,7 @@ OPS: dict[str, Callable[[Context, dict[str, Any]], dict[str, Any]]] = {
         end_process,
         answer_with,
         lost_quietly,
+        shell,
+        child,
     )
 }

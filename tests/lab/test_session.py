@@ -1,0 +1,197 @@
+"""What only a real system has: sudo with and without a password, systemd, an old Python."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cartwheel.errors import ConnectError
+from cartwheel.lab import LabHost
+from cartwheel.ssh import execute
+from cartwheel.ssh.bundle import Bundle, make_bundle
+from cartwheel.ssh.connection import Gateways, StrictConnection
+from cartwheel.ssh.session import Session, open_session
+from cartwheel.ssh.startup import UnitSpec
+from cartwheel.ssh.target import Target
+from tests.lab.conftest import GetHosts
+
+Open = Callable[..., Session]
+
+
+def target_of(host: LabHost, user: str, **changes: Any) -> Target:
+    fields: dict[str, Any] = {
+        "identities": (host.identity,),
+        "identities_only": True,
+        "known_hosts": (host.known_hosts,),
+    }
+    return Target(host.name, host.address, host.port, user, **{**fields, **changes})
+
+
+@pytest.fixture
+def gateways() -> Iterator[Gateways]:
+    pool = Gateways()
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    ops = Path(__file__).parent.parent / "ssh/ops.py"
+    return make_bundle({"ops": ops.read_text()})
+
+
+@pytest.fixture
+def open_as(module_host: LabHost, gateways: Gateways, bundle: Bundle) -> Iterator[Open]:
+    opened: list[Session] = []
+
+    def open_one(user: str, *, unit: UnitSpec | None = None, **changes: Any) -> Session:
+        target = target_of(module_host, user, **changes)
+        session = open_session(target, gateways, unit=unit, bundle=bundle)
+        opened.append(session)
+        return session
+
+    yield open_one
+    for each in opened:
+        each.close(5)
+
+
+class TestSudo:
+    def test_root_needs_none(self, open_as: Open) -> None:
+        session = open_as("root")
+        assert session.request("hello")["uid"] == 0
+        session.close()
+        assert session.round_trips == 3
+
+    def test_without_a_password(self, open_as: Open) -> None:
+        session = open_as("deploy")
+        assert session.request("hello")["uid"] == 0
+        session.close()
+        assert session.round_trips == 3
+
+    def test_a_password_that_is_not_asked_for_does_no_harm(self, open_as: Open) -> None:
+        session = open_as("deploy", sudo_password="not needed")
+        assert session.request("echo", {"a": 1}) == {"a": 1}
+
+    def test_with_a_password(self, open_as: Open, module_host: LabHost) -> None:
+        for _ in range(2):  # also when sudo remembers the first one
+            session = open_as("ops", sudo_password=module_host.ops_password)
+            assert session.request("hello")["uid"] == 0
+            session.close()
+            assert session.round_trips == 4  # and the prompt
+        assert module_host.ops_password not in session._stderr_text()
+
+    def test_a_wrong_password(self, open_as: Open) -> None:
+        begun = time.monotonic()
+        with pytest.raises(ConnectError, match="does not accept the password") as caught:
+            open_as("ops", sudo_password="wrong").request("hello")
+        assert (caught.value.slug, "wrong" in str(caught.value)) == ("sudo-password", False)
+        assert time.monotonic() - begun < 15
+
+    @pytest.mark.parametrize("user", ["ops", "guest"])
+    def test_no_password_is_known(self, open_as: Open, user: str) -> None:
+        with pytest.raises(ConnectError, match=f"asks '{user}' for a password") as caught:
+            open_as(user).request("hello")
+        assert caught.value.slug == "sudo-password"
+
+    def test_a_user_who_may_not(self, open_as: Open, module_host: LabHost) -> None:
+        with open_as("root") as root:
+            root.request("shell", {"argv": ["chpasswd"], "input": "guest:secret\n"})
+        with pytest.raises(ConnectError, match=r"may not use sudo: .*not in the sudoers") as caught:
+            open_as("guest", sudo_password="secret").request("hello")
+        assert caught.value.slug == "sudo-missing"
+
+    def test_no_python_under_sudo(self, open_as: Open) -> None:
+        with pytest.raises(ConnectError, match=r"there is no python3\.99") as caught:
+            open_as("deploy", python="python3.99").request("hello")
+        assert caught.value.slug == "no-python"
+
+    def test_login_with_a_password(self, open_as: Open, module_host: LabHost) -> None:
+        word = module_host.ops_password
+        session = open_as("ops", identities=(), password=word, sudo_password=word)
+        assert session.request("hello")["uid"] == 0
+        with pytest.raises(ConnectError, match=r"password \(refused\)"):
+            open_as("ops", identities=(), password="wrong")
+
+    def test_scripts_and_commands(self, module_host: LabHost, gateways: Gateways) -> None:
+        for user, password in (("root", None), ("deploy", None), ("ops", module_host.ops_password)):
+            target = target_of(module_host, user, sudo_password=password)
+            connection = StrictConnection(target, gateways)
+            done = execute.run_script(connection, b"id -u; cat /etc/shadow | wc -l\n")
+            assert (done.status, done.tail.split()[0]) == (0, "0")
+            status = execute.stream(
+                connection, ["sh", "-c", "exit $(id -u)"], sudo=True, on_output=lambda *_: None
+            )
+            assert status == 0
+            connection.close()
+
+
+class TestUnit:
+    def test_a_kill_takes_the_children_and_runs_stop_post(self, open_as: Open) -> None:
+        spec = UnitSpec(
+            "cartwheel-test", ("/bin/sh", "-c", '"echo stopped > /run/stopped"'), "A test"
+        )
+        session = open_as("deploy", unit=spec)
+        facts = session.request("shell", {"argv": ["cat", "/proc/self/cgroup"]})
+        assert "cartwheel-test.service" in facts["output"]
+        pid = session.request("hello")["pid"]
+        child = session.request("child")["pid"]
+        with open_as("root") as root:
+            root.request("shell", {"argv": ["kill", "-KILL", str(pid)]})
+            with pytest.raises(ConnectError, match="the host side ended"):
+                session.request("sleep", {"seconds": 30})
+            gone = root.request("shell", {"argv": ["sh", "-c", f"kill -0 {child} || echo gone"]})
+            assert "gone" in gone["output"]
+            stopped = root.request("shell", {"argv": ["cat", "/run/stopped"]})
+            assert stopped["output"] == "stopped\n"
+
+    def test_the_end_of_input_arrives_through_it(self, open_as: Open) -> None:
+        session = open_as("root", unit=UnitSpec("cartwheel-test"))
+        session.request("at_end", {"path": "/run/at-end", "text": "cleaned"})
+        begun = time.monotonic()
+        session.close()
+        assert time.monotonic() - begun < 5
+        assert session.round_trips == 3
+        with open_as("root") as root:
+            found = root.request("shell", {"argv": ["cat", "/run/at-end"]})
+            assert found["output"] == "cleaned\n"
+
+    def test_with_a_sudo_password(self, open_as: Open, module_host: LabHost) -> None:
+        word = module_host.ops_password
+        session = open_as("ops", sudo_password=word, unit=UnitSpec("cartwheel-test"))
+        assert session.request("echo", {"a": 1}) == {"a": 1}
+
+    def test_two_at_once(self, open_as: Open) -> None:
+        first = open_as("root", unit=UnitSpec("cartwheel-test"))
+        first.request("hello")
+        with pytest.raises(ConnectError, match=r"cartwheel-test.* runs already"):
+            open_as("root", unit=UnitSpec("cartwheel-test")).request("hello")
+        assert first.request("echo") == {}
+
+    def test_no_python_in_a_unit(self, open_as: Open) -> None:
+        session = open_as("root", unit=UnitSpec("cartwheel-test"), python="python3.99")
+        with pytest.raises(ConnectError) as caught:
+            session.request("hello")
+        assert caught.value.slug == "no-python"
+
+
+def test_python_3_9_serves(hosts: GetHosts, gateways: Gateways, bundle: Bundle) -> None:
+    host = hosts(1, suite="bullseye")[0]
+    with open_session(target_of(host, "root"), gateways, bundle=bundle) as session:
+        assert session.request("hello")["python"].startswith("3.9.")
+        assert session.request("digest", blob=os.urandom(1 << 20))["size"] == 1 << 20
+
+
+def test_a_power_cut_is_noticed(host: LabHost, gateways: Gateways, bundle: Bundle) -> None:
+    session = open_session(target_of(host, "root"), gateways, bundle=bundle)
+    session.request("hello")
+    host.power_cut()
+    begun = time.monotonic()
+    with pytest.raises(ConnectError) as caught:
+        session.request("sleep", {"seconds": 60})
+    assert caught.value.slug == "ssh-lost"
+    assert time.monotonic() - begun < 12
