@@ -71,6 +71,13 @@ def list_(c: FabContext) -> None:
         print("no lab hosts; `fab lab.up` makes one")
 
 
+@task()
+def url(c: FabContext) -> None:
+    """Print the address of a lab host's web server."""
+    for host in _chosen(c):
+        print(host.url())
+
+
 @task(help={"user": "Log in as this user: root, deploy, ops or guest."})
 def ssh(c: FabContext, user: str = "root") -> None:
     """Log in to a lab host, as a person."""
