@@ -451,6 +451,7 @@ class Forwarder:
 def main(text: str) -> None:
     """Serve one host until killed; `text` is JSON: number (preferred), control, depot."""
     config = json.loads(text)
+    os.chdir("/")  # keep nobody's folder busy
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     number, outside, ports = claim(int(config["number"]))

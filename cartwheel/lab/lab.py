@@ -170,7 +170,10 @@ class LabHost:
     # power
 
     def power_cut(self) -> None:
-        """Kill everything on the host at once. The disk stays; the line falls silent."""
+        """Kill everything on the host at once. The disk stays; the line falls silent.
+
+        Unlike a real cut this keeps what was written and not yet synced.
+        """
         Lab(self.lab).power_cut([self.name])
 
     def boot(self) -> None:
@@ -544,6 +547,7 @@ class Lab:
             *(sys.executable, "-m", "gunicorn", "--bind", f"unix:{socket_path}"),
             *("--workers", "1", "--threads", "16", "--timeout", "300", "--umask", "0o077"),
             *("--no-control-socket", "--worker-tmp-dir", str(self.runtime)),
+            *("--chdir", str(_PACKAGE_ROOT)),
             "cartwheel.lab.depot:from_environment()",
         ]
         environment = {**self._environment(), depot.CONFIG_VARIABLE: str(path)}
@@ -628,7 +632,8 @@ class Lab:
     def _environment(self) -> dict[str, str]:
         """Ours, for the certificates and proxies in it; not what would steer gunicorn itself."""
         inherited = {k: v for k, v in os.environ.items() if k != "GUNICORN_CMD_ARGS"}
-        return {**inherited, "PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONUNBUFFERED": "1"}
+        own = {"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
+        return {**inherited, **own}
 
     def _save(self) -> None:
         with self._saving:

@@ -21,7 +21,9 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # $1.. control groups up to --, then the command: a host gets control groups of its own,
 # because all hosts' systemds would otherwise share the one of whoever typed the command.
-_LAUNCH = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift; exec "$@"'
+_LAUNCH = (
+    'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift; cd /; exec "$@"'
+)
 
 
 def mounts_under(path: Path) -> list[Path]:

@@ -16,7 +16,7 @@ import pytest
 
 from cartwheel import places
 from cartwheel.errors import LabError
-from cartwheel.lab import Lab, LabHost
+from cartwheel.lab import Lab, LabHost, record
 from cartwheel.lab.lab import STATE_VARIABLE
 
 GetHosts = Callable[..., list[LabHost]]
@@ -37,11 +37,12 @@ def lab() -> Iterator[Lab]:
     """
     top = places.state_dir() / "lab-tests"
     top.mkdir(parents=True, exist_ok=True)
-    _sweep(top)
     folder = top / str(os.getpid())
-    folder.mkdir(exist_ok=True)
-    session = os.open(folder / "session", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(session, fcntl.LOCK_EX)
+    with record.locked(top.with_suffix(".lock"), print):
+        _sweep(top)
+        folder.mkdir()
+        session = os.open(folder / "session", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(session, fcntl.LOCK_EX)
     lab = Lab(folder / "lab", emit=print)
     before = os.environ.get(STATE_VARIABLE)
     os.environ[STATE_VARIABLE] = str(lab.state)

@@ -514,6 +514,46 @@ def test_two_commands_at_once_take_turns(other: Lab) -> None:
     assert len({host.address for host in other.hosts()}) == 2
 
 
+def test_the_words_do_what_they_say(hosts: GetHosts, other: Lab) -> None:
+    hosts()
+
+    def fab(*words: str, code: int = 0, given: str = "") -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "fabric", *words],
+            cwd=ROOT,
+            env={**os.environ, STATE_VARIABLE: str(other.state)},
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    assert "no lab hosts" in fab("lab.list")
+    assert "lab2" in fab("lab.up", "--count", "2")
+    assert [line.split()[:2] for line in fab("lab.list").splitlines()[1:]] == [
+        ["lab1", "on"],
+        ["lab2", "on"],
+    ]
+    assert "lab1\n" in fab("lab.ssh", "-H", "lab1", "--user", "deploy", given="hostname\n")
+    assert "link up, 50 ms" in fab("lab.network", "-H", "lab1", "--delay-ms", "50")
+    assert "link black-hole" in fab("lab.network", "-H", "lab1", "--black-hole")
+    assert "link up" in fab("lab.network", "-H", "lab1", "--restore")
+    fab("lab.power-cut", "-H", "lab1,lab2")
+    assert fab("lab.list").count(" off ") == 2
+    fab("lab.boot", "-H", "lab1")
+    fab("lab.reset", "-H", "lab2")
+    assert fab("lab.list").count(" on ") == 2
+    assert "number of at least 0" in fab("lab.network", "-H", "lab1", "--delay-ms=-1", code=2)
+    assert "there are: lab1, lab2" in fab("lab.boot", "-H", "lab3", code=2)
+    assert "no suite" in fab("lab.up", "--suite", "potato", code=2)
+    fab("lab.down", "-H", "lab1")
+    fab("lab.down")
+    assert evidence(other) == NOTHING
+
+
 def test_unknown_names_and_suites_are_refused_clearly(lab: Lab, hosts: GetHosts) -> None:
     hosts()
     with pytest.raises(LabError, match="no lab host nobody; there are: lab1"):
