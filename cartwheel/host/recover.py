@@ -8,13 +8,14 @@ unit when it stops in any way.
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Callable, List, Optional, Tuple
 
-from . import drain, files, journal, locks, pending, releases, revert, systemd
-from .context import OpError
-from .layout import Layout
+from . import drain, files, health, journal, locks, pending, releases, revert, systemd
+from .context import Context, OpError, boottime
+from .layout import SLOTS, Layout
 
 _LOCK_PATIENCE_SECONDS = 300.0
 _DRAIN_SECONDS = 30.0
@@ -39,6 +40,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     )
     try:
         settle(at, lambda text: print(text, flush=True))  # noqa: T201 (its unit's journal)
+        if mode == "--boot":
+            _prove_serving(at)
     except OpError as error:
         print("{}: {}\n{}".format(app, error, error.log), flush=True)  # noqa: T201
         return 1
@@ -47,13 +50,46 @@ def main(argv: Optional[List[str]] = None) -> int:
     return 0
 
 
+def _prove_serving(at: Layout) -> None:
+    """At boot: whether what was started answers. A confirmed release is never replaced, so
+    all this does is say so, by the boot unit's state. Raises OpError("unhealthy")."""
+    wanted = serving(at)
+    if wanted is None or at.stopped.exists():
+        return
+    manifest = files.read_json(releases.manifest_path(at, wanted[0])) or {}
+    if "probe" not in manifest:
+        return
+    probe = health.Probe.of(manifest["probe"])
+    ctx = Context(
+        send=lambda _event: None,
+        lost=threading.Event(),
+        deadline=boottime() + 2 * probe.deadline_seconds,
+        memory={},
+        at_end=[],
+    )
+    health.prove(ctx, at.unit(*wanted), at.socket(*wanted), probe)
+
+
 def is_settled(at: Layout) -> bool:
-    """Nothing to put in order; decided without the lock, so that it costs nothing."""
+    """Nothing to put in order; decided without the lock, so that it costs little."""
     return (
         not at.pending.exists()
         and releases.pointed(at.fallback) == releases.pointed(at.current)
         and _serving_runs(at)
+        and not strays(at)
     )
+
+
+def strays(at: Layout) -> List[Tuple[str, str]]:
+    """(release, slot) of instances that run, or could be started, and should not serve."""
+    wanted = serving(at)
+    installed = [
+        (release, slot)
+        for release in releases.names(at)
+        for slot in SLOTS
+        if at.unit_file(release, slot).exists()
+    ]
+    return [one for one in {*systemd.running(at), *installed} if one != wanted]
 
 
 def settle(at: Layout, say: Say) -> List[str]:
@@ -102,17 +138,17 @@ def start_serving(at: Layout) -> bool:
 
 def finish_confirmed(at: Layout) -> List[str]:
     """What a session that died after its confirmation left: the old instance, the links."""
+    done: List[str] = []
+    running = set(systemd.running(at))
+    for release, slot in strays(at):
+        if (release, slot) in running:
+            drain.wait_until_quiet(at.socket(release, slot), timeout_seconds=_DRAIN_SECONDS)
+            systemd.stop(at.unit(release, slot), timeout_seconds=_STOP_SECONDS)
+            done.append("stopped {} of {}".format(slot, release))
+        files.remove(at.unit_file(release, slot))
     wanted = serving(at)
     if wanted is None:
-        return []
-    done: List[str] = []
-    for release, slot in systemd.running(at):
-        if (release, slot) == wanted:
-            continue
-        drain.wait_until_quiet(at.socket(release, slot), timeout_seconds=_DRAIN_SECONDS)
-        systemd.stop(at.unit(release, slot), timeout_seconds=_STOP_SECONDS)
-        files.remove(at.unit_file(release, slot))
-        done.append("stopped {} of {}".format(slot, release))
+        return done
     if releases.pointed(at.fallback) != wanted[0]:
         whole = [manifest["release"] for manifest in releases.complete(at)]
         target = journal.rollback_target(journal.read(at.journal), wanted[0], whole)
