@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional
 
 from . import files, journal, locks, nginxconf, releases, systemd
 from .context import Context
-from .layout import LIB, Layout
+from .layout import PIP, Layout
 
 Facts = Dict[str, Any]
 
@@ -35,7 +35,7 @@ def probe(ctx: Context, args: Facts) -> Facts:
         "nginx": nginx_facts(),
         "ports": listening_ports(),
         "disk": {path: disk(Path(path)) for path in (args["base"], "/var/tmp", "/run")},
-        "tools": {"pip": _versions(LIB / "pip"), "uv": shutil.which("uv")},
+        "tools": {"pip": _versions(PIP), "uv": shutil.which("uv")},
     }
 
 

@@ -19,7 +19,7 @@ _REPORT_SECONDS = 5.0
 
 
 class Lock:
-    """A held lock. The file is never unlinked; the kernel lock is what counts."""
+    """A held lock. The kernel lock is what counts; only its holder may unlink the file."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -41,17 +41,39 @@ def acquire(
 
     `holder` (owner, message, since) is written into the file for whoever is refused.
     """
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    # Not inherited by children (O_CLOEXEC): a child that outlives us must not keep it.
-    fd = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    end = time.monotonic() + wait_seconds
+    while True:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        try:
+            # Not inherited by children (O_CLOEXEC): a child that outlives us must not keep it.
+            fd = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        except FileNotFoundError:
+            continue  # an uninstall took the folder away just now
+        try:
+            _wait_for(fd, path, end, ctx)
+            if _is_at(fd, path):
+                os.ftruncate(fd, 0)
+                os.pwrite(fd, json.dumps(holder).encode(), 0)
+                return Lock(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)  # an uninstall took the file away while we waited: it is no lock any more
+
+
+def _is_at(fd: int, path: Path) -> bool:
     try:
-        _wait_for(fd, path, time.monotonic() + wait_seconds, ctx)
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps(holder).encode(), 0)
-    except BaseException:
-        os.close(fd)
-        raise
-    return Lock(fd)
+        return os.path.samestat(os.fstat(fd), os.stat(str(path)))
+    except FileNotFoundError:
+        return False
+
+
+def discard(path: Path) -> None:
+    """Take a lock's file away. Only whoever holds it may: who waits for it then makes it anew."""
+    try:
+        os.unlink(str(path))
+    except FileNotFoundError:
+        pass
 
 
 def _wait_for(fd: int, path: Path, end: float, ctx: Optional[Context]) -> None:
@@ -107,7 +129,7 @@ def held_by(path: Path) -> Optional[Dict[str, Any]]:
 def shared_parts(ctx: Optional[Context] = None) -> Iterator[None]:
     """The short lock for what applications share on a host: nginx, apt, systemd's units."""
     lock = acquire(
-        layout.RUN / "host.lock",
+        layout.HOST_LOCK,
         {"owner": "cartwheel", "since": time.strftime("%H:%M:%S")},
         wait_seconds=_SHARED_PATIENCE_SECONDS,
         ctx=ctx,

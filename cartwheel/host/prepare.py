@@ -206,21 +206,26 @@ def _check_packages(ctx: Context, at: Layout, release: str, args: Args) -> None:
 def _check_import(ctx: Context, at: Layout, release: str, args: Args) -> None:
     folder = at.release(release)
     environment = envfile.parse((folder / "env").read_text(encoding="utf-8"))
-    done = children.run(
-        ctx,
-        [
-            str(folder / "venv" / "bin" / "gunicorn"),
-            "--check-config",
-            "--config",
-            str(folder / "gunicorn.conf.py"),
-            args["entry"],
-        ],
-        timeout_seconds=args["import_seconds"],
-        env={**environment, "HOME": str(at.shared)},
-        user=args["user"],
-        cwd=str(at.shared),
-        step="verify",
-    )
+    gunicorn = str(folder / "venv" / "bin" / "gunicorn")
+    options = ["--check-config", "--config", str(folder / "gunicorn.conf.py")]
+    try:
+        done = children.run(
+            ctx,
+            [gunicorn, *options, args["entry"]],
+            timeout_seconds=args["import_seconds"],
+            env={**environment, "HOME": str(at.shared)},
+            user=args["user"],
+            cwd=str(at.shared),
+            step="verify",
+        )
+    except OpError as error:
+        if error.slug != "deadline":
+            raise
+        raise OpError(
+            "import-failed",
+            "{} does not import within {:g} s".format(args["entry"], args["import_seconds"]),
+            log=_tail(error.log),
+        ) from error
     if done.status != 0:
         lines = done.output.strip().splitlines()
         reason = lines[-1].strip() if lines else "no message"
@@ -250,21 +255,24 @@ def _check_site(ctx: Context, args: Args) -> None:
 
 
 def _side_by_side(checks: List[Callable[[], None]]) -> None:
-    problems: List[BaseException] = []
+    """The first failure in the order of `checks` is raised: which one is told is no accident."""
+    found: Dict[int, BaseException] = {}
 
-    def guarded(one: Callable[[], None]) -> None:
+    def guarded(place: int, one: Callable[[], None]) -> None:
         try:
             one()
         except BaseException as error:
-            problems.append(error)
+            found[place] = error
 
-    threads = [threading.Thread(target=guarded, args=(one,)) for one in checks]
+    threads = [
+        threading.Thread(target=guarded, args=(place, one)) for place, one in enumerate(checks)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    if problems:
-        raise problems[0]
+    if found:
+        raise found[min(found)]
 
 
 def complete(ctx: Context, args: Args) -> Args:

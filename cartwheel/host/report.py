@@ -21,7 +21,7 @@ from . import (
     systemd,
 )
 from .context import ContactLost, Context
-from .layout import LIB, Layout
+from .layout import PIP, Layout
 
 Args = Dict[str, Any]
 
@@ -160,7 +160,7 @@ def examine(ctx: Context, args: Args) -> Args:
 
 def _index_complaint(ctx: Context, at: Layout, args: Args) -> str:
     """What this host's pip says when it asks the index for a package; "" if it answers."""
-    pip = LIB / "pip" / args["pip_version"] / "pip"
+    pip = PIP / args["pip_version"] / "pip"
     if not pip.exists():
         return ""  # the first deploy brings it
     done = children.run(

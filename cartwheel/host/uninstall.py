@@ -1,10 +1,16 @@
 """Take an application away: the host is as setup found it, packages and `shared` aside.
 
-`shared` (uploads, databases) is the application's own; it goes only when asked for.
+`shared` (uploads, databases) is the application's own; it goes only when asked for. What
+applications share goes with the last one. Every step may be run again after a crash; the
+record goes last.
 """
 
 from __future__ import annotations
 
+import grp
+import os
+import pwd
+import re
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -27,35 +33,46 @@ def uninstall(ctx: Context, args: Args) -> Args:
     at = Layout(args["app"], Path(args["base"]))
     record = files.read_json(at.record)
     if record is None:
+        with locks.shared_parts(ctx):
+            _shared_parts(at)  # our own lock is the first thing of ours here
         raise OpError("not-set-up", "{} is not set up on this host".format(at.app))
     removed: List[str] = []
-    removed += _site(ctx, at, record)
+    removed += _site(ctx, at)
     removed += _instances(at)
     removed += _boot_unit(ctx, at)
     removed += _directories(at, bool(args["remove_shared"]))
-    removed += _account(ctx, at, record, bool(args["remove_shared"]))
     if not at.root.exists():
+        removed += _account(ctx, record)
+        _base(at, record)
         files.remove(at.record)
+    with locks.shared_parts(ctx):
+        removed += _shared_parts(at)
     return {"removed": removed, "kept": [str(at.shared)] if at.shared.exists() else []}
 
 
-def _site(ctx: Context, at: Layout, record: Args) -> List[str]:
+def _site(ctx: Context, at: Layout) -> List[str]:
     """Our site goes; the distribution's default site comes back if we had disabled it."""
     removed: List[str] = []
     site = nginx.SITES / ("cartwheel-" + at.app + ".conf")
     with locks.shared_parts(ctx):
         if files.remove(site):
             removed.append(str(site))
-        if nginx.put_back(_disabled_by(at)):
+        if nginx.put_back(files.read_json(at.disabled) or {}):
             removed.append("restored " + str(nginx.DEFAULT_SITE))
         if removed:
             nginx.reload(ctx)
+    for path in _nginx_logs(at):
+        files.remove(path)
+        removed.append(str(path))
     return removed
 
 
-def _disabled_by(at: Layout) -> Dict[str, Any]:
-    memory = files.read_json(at.disabled)
-    return memory or {}
+def _nginx_logs(at: Layout) -> List[Path]:
+    """What nginx wrote of our site, also rotated; another site's log is never a match."""
+    ours = re.compile(re.escape(at.app) + r"\.(access|error)\.log(\.\d+(\.gz)?)?$")
+    folder = layout.NGINX_LOGS
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    return [folder / name for name in names if ours.match(name)]
 
 
 def _instances(at: Layout) -> List[str]:
@@ -73,14 +90,17 @@ def _instances(at: Layout) -> List[str]:
 
 
 def _boot_unit(ctx: Context, at: Layout) -> List[str]:
-    if not at.boot_unit.exists():
-        return []
-    children.run(
-        ctx, ["systemctl", "disable", "--quiet", at.boot_unit.name], timeout_seconds=_CALL_SECONDS
-    )
-    files.remove(at.boot_unit)
-    systemd.reload(ctx)
-    return [at.boot_unit.name]
+    gone: List[str] = []
+    if at.boot_unit.exists():
+        children.run(
+            ctx,
+            ["systemctl", "disable", "--now", "--quiet", at.boot_unit.name],
+            timeout_seconds=_CALL_SECONDS,
+        )
+        files.remove(at.boot_unit)
+        gone.append(at.boot_unit.name)
+    systemd.reload(ctx)  # the releases' units are gone too
+    return gone
 
 
 def _directories(at: Layout, remove_shared: bool) -> List[str]:
@@ -96,7 +116,7 @@ def _directories(at: Layout, remove_shared: bool) -> List[str]:
         at.pending,
         at.disabled,
         at.probe_map,
-        Path("/etc/logrotate.d") / ("cartwheel-" + at.app + ".conf"),
+        layout.LOGROTATE / ("cartwheel-" + at.app + ".conf"),
     ):
         files.remove(path)
     if at.root.exists() and not any(at.root.iterdir()):
@@ -105,11 +125,39 @@ def _directories(at: Layout, remove_shared: bool) -> List[str]:
     return removed
 
 
-def _account(ctx: Context, at: Layout, record: Args, remove_shared: bool) -> List[str]:
+def _account(ctx: Context, record: Args) -> List[str]:
     """The user stays while `shared` does: its files must not become somebody else's."""
-    if at.root.exists():
-        return []
+    gone: List[str] = []
     user, group = record["user"], record["group"]
-    children.check(ctx, ["groupdel", group], "account", "the group {} could not go".format(group))
-    children.check(ctx, ["userdel", user], "account", "the user {} could not go".format(user))
-    return ["group " + group, "user " + user]
+    if any(entry.gr_name == group for entry in grp.getgrall()):
+        children.check(ctx, ["groupdel", group], "account", "group {} does not go".format(group))
+        gone.append("group " + group)
+    if any(entry.pw_name == user for entry in pwd.getpwall()):
+        children.check(ctx, ["userdel", user], "account", "user {} does not go".format(user))
+        gone.append("user " + user)
+    return gone
+
+
+def _base(at: Layout, record: Args) -> None:
+    if record.get("made_base") and at.base.is_dir() and not any(at.base.iterdir()):
+        at.base.rmdir()
+
+
+def _shared_parts(at: Layout) -> List[str]:
+    """What applications share goes with the last one; the locks too, which we hold."""
+    gone: List[str] = []
+    locks.discard(at.lock)
+    if not any(path != layout.PIP for path in _inside(layout.LIB)):
+        if layout.PIP.exists():
+            files.remove_tree(layout.PIP)
+            gone.append(str(layout.PIP))
+        locks.discard(layout.HOST_LOCK)
+    for folder in (layout.LIB, layout.LOGS, layout.STATE, layout.RUN):
+        if folder.is_dir() and not _inside(folder):
+            folder.rmdir()
+            gone.append(str(folder))
+    return gone
+
+
+def _inside(folder: Path) -> List[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []

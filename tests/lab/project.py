@@ -1,0 +1,189 @@
+"""A user's project in a folder, and `fab` typed in it, as a person would."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cartwheel.lab import LabHost
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+FAB = str(Path(sys.executable).with_name("fab"))
+
+_FABFILE = f"""
+import sys
+sys.path.insert(0, {str(CHECKOUT)!r})
+from fabric.main import program
+from cartwheel.fab import bind
+from tasks import namespace
+bind(program)
+"""
+
+# Tests deploy often: nothing here needs to wait for long requests.
+QUICK = """
+[deploy]
+drain_seconds = 2
+probation_seconds = 0.5
+[gunicorn]
+workers = 1
+"""
+
+# Answers what it is: its text, its own variables, the main process of its instance. Without
+# a framework, so that nothing but gunicorn has to be installed.
+APP = """
+import json
+import os
+
+TEXT = "{text}"
+
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path.startswith("/env/"):
+        body = json.dumps(os.environ.get(path[len("/env/"):]))
+    else:
+        body = {"/": TEXT, "/healthz": "ok", "/pid": str(os.getppid())}.get(path)
+    status = "404 Not Found" if body is None else "200 OK"
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+    return [(body or "").encode()]
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A `fab` that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.out}\n{self.err}"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a fabfile and settings; `env` is what `fab` sees beside our own variables."""
+
+    folder: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+        return path
+
+    def settings(self, text: str, name: str = "config/deploy.toml") -> None:
+        self.write(name, textwrap.dedent(text))
+
+    def app(self, text: str, folder: str = "app") -> None:
+        """The application's text: another one is another release."""
+        self.write(f"{folder}/app.py", APP.replace("{text}", text))
+        self.write(f"{folder}/requirements.txt", "")
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONUNBUFFERED": "1", **self.env}
+
+    def command(self, *words: str) -> list[str]:
+        return [FAB, *words]
+
+    def fab(
+        self, *words: str, code: int | None = 0, given: str = "", timeout: float = 240.0
+    ) -> Done:
+        """Run `fab WORDS`; its exit code must be `code` (None: any)."""
+        done = subprocess.run(
+            self.command(*words),
+            cwd=self.folder,
+            env=self.environment(),
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        found = Done(done.returncode, done.stdout, done.stderr)
+        assert code is None or found.code == code, f"fab {' '.join(words)}: {found}"
+        return found
+
+
+def new_project(
+    folder: Path, *, settings: str = "", name: str = "shop", env: Mapping[str, str] | None = None
+) -> Project:
+    """A project with one plain application, ready to deploy."""
+    project = Project(folder, env or {})
+    project.write("fabfile.py", _FABFILE)
+    project.app("one")
+    project.settings(
+        f'[app]\nname = "{name}"\nsource = "app"\nentry = "app:app"\n'
+        + QUICK
+        + textwrap.dedent(settings)
+    )
+    return project
+
+
+# --- looking at a host, past Cartwheel ----------------------------------------------------
+
+
+def get(host: LabHost, path: str = "/", name: str = "localhost", timeout: float = 10) -> str:
+    """What the host's web server answers to a person outside. Raises on anything but 200."""
+    request = urllib.request.Request(host.url(path), headers={"Host": name})
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
+        body: bytes = answer.read()
+    return body.decode()
+
+
+def status(host: LabHost, path: str = "/", name: str = "localhost") -> int:
+    """The HTTP status that the host's web server answers with."""
+    request = urllib.request.Request(host.url(path), headers={"Host": name})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def current(host: LabHost, app: str) -> str:
+    """The release that serves."""
+    return host.sh(f"basename $(readlink /srv/{app}/current)").strip()
+
+
+def releases(host: LabHost, app: str) -> set[str]:
+    return set(host.sh(f"ls /srv/{app}/releases").split())
+
+
+def journal(host: LabHost, app: str) -> list[dict[str, Any]]:
+    lines = host.sh(f"cat /srv/{app}/journal.jsonl").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def main_pids(host: LabHost, app: str) -> dict[str, int]:
+    """The running instances of exactly this application: unit -> main PID in the host."""
+    text = host.sh("systemctl show --property=Id,MainPID 'cartwheel-*.web*.service' || true")
+    found = re.findall(r"MainPID=(\d+)\nId=(\S+)", text) + [
+        (pid, unit) for unit, pid in re.findall(r"Id=(\S+)\nMainPID=(\d+)", text)
+    ]
+    ours = re.compile(rf"cartwheel-{re.escape(app)}\.web(-b)?\.\d")
+    return {unit: int(pid) for pid, unit in found if ours.match(unit) and int(pid)}
+
+
+def footprint(host: LabHost, *roots: str, contents: bool = True) -> set[str]:
+    """Every file below `roots`: kind, mode, owner, target, and its digest, one string each."""
+    find = f"find {' '.join(roots)} -xdev"
+    lines = host.sh(f"{find} -printf '%y %m %u:%g %p -> %l\\n' 2>/dev/null || true").splitlines()
+    if contents:
+        sums = f"{find} -type f -exec sha256sum {{}} + 2>/dev/null || true"
+        lines += host.sh(sums, timeout=120).splitlines()
+    return set(lines)

@@ -1,0 +1,200 @@
+"""Uninstall leaves the host as setup found it, and asks first."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pty
+import select
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cartwheel.lab import LabHost
+from tests.lab.project import Project, footprint, get, new_project
+
+# Everything that setup, deploys and nginx may write to. The backups that useradd keeps of its
+# own files, and what the machine itself logs meanwhile, say nothing of Cartwheel.
+ROOTS = ("/etc", "/srv", "/opt", "/usr/local", "/var/lib", "/var/log", "/var/cache", "/home")
+VOLATILE = ("/run/cartwheel", "/dev/shm", "/tmp", "/var/tmp")
+OF_THE_MACHINE = (
+    "/etc/passwd-",
+    "/etc/shadow-",
+    "/etc/group-",
+    "/etc/gshadow-",
+    "/etc/subuid-",
+    "/etc/subgid-",
+    "/var/lib/systemd/",
+    "/var/log/journal/",
+    "/var/log/wtmp",
+    "/var/log/btmp",
+    "/var/log/lastlog",
+    "/var/log/wtmp.db",
+    "/var/lib/lastlog",
+    "/var/log/nginx/access.log",
+    "/var/log/nginx/error.log",
+)
+
+
+@pytest.fixture(scope="module")
+def prepared(module_host: LabHost) -> LabHost:
+    """A host that has the packages already: whatever setup adds is setup's own."""
+    module_host.sh(
+        "apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq -y "
+        "--no-install-recommends install nginx iproute2 ca-certificates >/dev/null",
+        timeout=200,
+    )
+    return module_host
+
+
+@pytest.fixture
+def shop(prepared: LabHost, tmp_path: Path) -> Iterator[Project]:
+    project = new_project(tmp_path)
+    yield project
+    project.fab("uninstall", "--yes", "-H", prepared.name, code=None)
+
+
+def state(host: LabHost) -> dict[str, set[str]]:
+    """All that uninstall has to bring back."""
+    files = {
+        line
+        for line in footprint(host, *ROOTS)
+        if not any(f" {path}" in line for path in OF_THE_MACHINE)
+    }
+    return {
+        "files": files,
+        "volatile": footprint(host, *VOLATILE, contents=False),
+        "accounts": set(host.sh("getent passwd; getent group; getent shadow").splitlines()),
+        "enabled": set(host.sh("systemctl list-unit-files --no-legend").splitlines()),
+        "units": {
+            " ".join(line.split()[:4])
+            for line in host.sh("systemctl list-units --all --plain --no-legend").splitlines()
+            if "cartwheel" in line or "nginx" in line
+        },
+        "site": {get(host)},
+        "ports": {" ".join(line.split()[:5]) for line in host.sh("ss -Hltn").splitlines()},
+    }
+
+
+def assert_same(before: dict[str, set[str]], after: dict[str, set[str]]) -> None:
+    for part, was in before.items():
+        assert sorted(after[part] - was) == [], f"{part}: uninstall left this"
+        assert sorted(was - after[part]) == [], f"{part}: uninstall took this"
+
+
+def test_the_host_is_as_setup_found_it(prepared: LabHost, shop: Project) -> None:
+    before = state(prepared)
+    host = ("-H", prepared.name)
+    shop.fab("setup", *host)
+    shop.fab("deploy", *host)
+    shop.app("two")
+    shop.fab("deploy", *host)
+    assert get(prepared) == "two"
+    # What a longer life leaves: rotated logs, uploads, a release that failed.
+    prepared.sh("cp /var/log/nginx/shop.access.log /var/log/nginx/shop.access.log.1")
+    prepared.sh("gzip -c /var/log/nginx/shop.access.log > /var/log/nginx/shop.access.log.2.gz")
+    prepared.sh("touch /srv/shop/shared/upload /var/log/cartwheel/shop/1.0.123.log")
+    assert_differs(before, state(prepared))
+
+    shop.fab("uninstall", "--yes", *host)
+
+    assert_same(before, state(prepared))
+    again = shop.fab("uninstall", "--yes", *host, code=1)
+    assert "shop is not set up on this host" in again.err
+    assert_same(before, state(prepared))
+
+
+def assert_differs(before: dict[str, set[str]], after: dict[str, set[str]]) -> None:
+    """The comparison sees what setup and deploy make, in each of its parts but the ports."""
+    for part in ("files", "volatile", "accounts", "enabled", "units", "site"):
+        assert before[part] != after[part], part
+
+
+def test_a_base_folder_that_setup_made_goes_too(prepared: LabHost, tmp_path: Path) -> None:
+    before = state(prepared)
+    project = new_project(tmp_path, settings='[host]\nbase = "/apps"\n')
+    project.fab("setup", "-H", prepared.name)
+    assert prepared.exec(["test", "-d", "/apps/shop/releases"]).returncode == 0
+    project.fab("uninstall", "--yes", "-H", prepared.name)
+    assert prepared.exec(["test", "-e", "/apps"]).returncode == 1
+    assert_same(before, state(prepared))
+
+
+def test_kept_data_is_taken_over_by_a_later_setup(prepared: LabHost, shop: Project) -> None:
+    before = state(prepared)
+    host = ("-H", prepared.name)
+    shop.fab("setup", *host)
+    shop.fab("deploy", *host)
+    prepared.sh("echo precious > /srv/shop/shared/upload; chown shop: /srv/shop/shared/upload")
+    owner = prepared.sh("stat -c %u:%g:%a /srv/shop/shared /srv/shop/shared/upload")
+
+    told = shop.fab("uninstall", "--yes", "--keep-shared", *host)
+    assert "kept /srv/shop/shared" in told.out
+    assert prepared.sh("ls -A /srv/shop") == "shared\n"
+    assert prepared.exec(["test", "-e", "/usr/local/lib/cartwheel"]).returncode == 1
+    assert get(prepared) == before["site"].copy().pop()
+
+    shop.fab("setup", *host)
+    shop.fab("deploy", *host)
+    assert get(prepared) == "one"
+    assert prepared.sh("cat /srv/shop/shared/upload") == "precious\n"
+    assert prepared.sh("stat -c %u:%g:%a /srv/shop/shared /srv/shop/shared/upload") == owner
+
+    shop.fab("uninstall", "--yes", "--keep-shared", *host)
+    shop.fab("uninstall", "--yes", *host)  # now the data too
+    assert_same(before, state(prepared))
+
+
+def test_uninstall_asks_first(prepared: LabHost, shop: Project) -> None:
+    host = ("-H", prepared.name)
+    shop.fab("setup", *host)
+    before = state(prepared)
+
+    nobody = shop.fab("uninstall", *host, code=1)
+    assert "There is nobody to ask here; use --yes." in nobody.err
+    code, seen = on_a_terminal(shop, ["uninstall", *host], "yes\n")
+    assert (code, "Nothing was changed." in seen) == (1, True), seen
+    assert f"ALL ITS DATA in shared/, from {prepared.name}?" in seen
+    assert_same(before, state(prepared))
+
+    code, seen = on_a_terminal(shop, ["uninstall", *host], "shop\n")
+    assert code == 0, seen
+    assert prepared.exec(["test", "-e", "/srv/shop"]).returncode == 1
+
+
+def on_a_terminal(project: Project, words: list[str], answer: str) -> tuple[int, str]:
+    """Run fab on a pty and type `answer` when it asks; its exit code and what was shown."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        project.command(*words),
+        cwd=project.folder,
+        env=project.environment(),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    seen, asked, until = b"", False, time.monotonic() + 60
+    try:
+        while time.monotonic() < until:
+            if not select.select([ours], [], [], 1)[0]:
+                continue
+            try:
+                data = os.read(ours, 4096)
+            except OSError as error:
+                assert error.errno == errno.EIO  # the other side is closed
+                break
+            seen += data
+            if not asked and b"to go on: " in seen:
+                asked = True
+                os.write(ours, answer.encode())
+        assert asked, seen
+        return process.wait(30), seen.decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
