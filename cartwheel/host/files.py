@@ -14,6 +14,9 @@ from typing import Any, BinaryIO, Dict, Optional, Tuple
 from .context import OpError
 
 _CHUNK_BYTES = 1 << 20
+_NAME_BYTES = 200
+_TEMPORARY = ".cartwheel-"
+_GONE = ".gone-"
 
 
 def fsync_dir(path: Path) -> None:
@@ -41,7 +44,20 @@ def sync_filesystem(path: Path) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(".{}.cartwheel-{}".format(path.name, os.getpid()))
+    # Beside it, for the rename; cut, because a name has 255 bytes at most.
+    name = os.fsdecode(os.fsencode(path.name)[:_NAME_BYTES])
+    return path.with_name(".{}{}{}".format(name, _TEMPORARY, os.getpid()))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed left in `folder`. Nobody may be writing there."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name.startswith(".") and name.rpartition(_TEMPORARY)[2].isdigit():
+            _unlink(folder / name)
 
 
 def write(
@@ -54,7 +70,7 @@ def write(
     if _same(path, data, mode, owner):
         return False
     temporary = _temporary(path)
-    temporary.unlink() if temporary.exists() else None
+    _unlink(temporary)
     fd = os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
         with os.fdopen(fd, "wb") as handle:
@@ -108,7 +124,11 @@ def link(path: Path, target: str) -> bool:
     temporary = _temporary(path)
     _unlink(temporary)
     os.symlink(target, temporary)
-    os.rename(temporary, path)
+    try:
+        os.rename(temporary, path)
+    except BaseException:
+        _unlink(temporary)
+        raise
     fsync_dir(path.parent)
     return True
 
@@ -137,14 +157,15 @@ def _unlink(path: Path) -> bool:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory of ours. Renamed first, so that half of it is never taken for whole."""
-    if not path.is_dir() or path.is_symlink():
-        return
-    doomed = path.with_name(".gone-" + path.name)
-    if doomed.exists():
+    """Remove a directory of ours. Renamed first, so that half of it is never taken for whole;
+    what an earlier removal left goes too."""
+    gone = path.name.startswith(_GONE)
+    doomed = path if gone else path.with_name(_GONE + path.name)
+    if doomed.is_dir() and not doomed.is_symlink():
         shutil.rmtree(str(doomed))
-    os.rename(path, doomed)
-    shutil.rmtree(str(doomed))
+    if not gone and path.is_dir() and not path.is_symlink():
+        os.rename(path, doomed)
+        shutil.rmtree(str(doomed))
 
 
 def sha256_of(path: Path) -> Optional[str]:
@@ -154,7 +175,7 @@ def sha256_of(path: Path) -> Optional[str]:
         with path.open("rb") as handle:
             for chunk in iter(lambda: handle.read(_CHUNK_BYTES), b""):
                 digest.update(chunk)
-    except (FileNotFoundError, IsADirectoryError):
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None
     return digest.hexdigest()
 

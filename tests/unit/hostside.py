@@ -1,0 +1,85 @@
+"""What tests of the host side share: a request's context, and a host in a folder."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+import pytest
+
+from cartwheel.host import layout
+from cartwheel.host.context import Context, boottime
+from cartwheel.host.layout import Layout
+
+
+class Session:
+    """One session's memory; `ctx` makes the context of a request in it."""
+
+    def __init__(self) -> None:
+        self.events: List[Dict[str, Any]] = []
+        self.lost = threading.Event()
+        self.memory: Dict[str, Any] = {"lock": "held"}
+        self.at_end: List[Callable[[], None]] = []
+
+    def ctx(self, seconds: float = 20.0) -> Context:
+        return Context(
+            send=self.events.append,
+            lost=self.lost,
+            deadline=boottime() + seconds,
+            memory=self.memory,
+            at_end=self.at_end,
+        )
+
+    def end(self) -> None:
+        """Contact is lost: what the server does then."""
+        self.lost.set()
+        while self.at_end:
+            self.at_end.pop()()
+
+
+def host_in(folder: Path, monkeypatch: pytest.MonkeyPatch, app: str = "shop") -> Layout:
+    """A host whose shared folders are below `folder`."""
+    for name in ("STATE", "LOGS", "RUN", "UNITS", "LIB"):
+        path = folder / name.lower()
+        path.mkdir(parents=True)
+        monkeypatch.setattr(layout, name, path)
+    monkeypatch.setattr(layout, "HOST_LOCK", folder / "run" / ".host.lock")
+    at = Layout(app, folder / "srv")
+    at.releases.mkdir(parents=True)
+    at.logs.mkdir()
+    return at
+
+
+def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Poll until `condition` holds; its value."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    try:
+        state = Path("/proc/{}/stat".format(pid)).read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in ("Z", "X")
+
+
+def in_child(work: Callable[[], Optional[int]]) -> int:
+    """Run `work` in a forked process; its exit status (70: it raised)."""
+    pid = os.fork()
+    if pid == 0:
+        status: Optional[int] = 70
+        try:
+            status = work() or 0
+        finally:
+            os._exit(status if status is not None else 70)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
