@@ -63,6 +63,11 @@ class CartwheelProgram(Fab):
             raise
         except ParseError as error:
             raise self._leave(UsageError("usage", self._parse_message(error))) from error
+        except ValueError as error:
+            # invoke converts an option's number without a word of its own.
+            number = re.fullmatch(r"invalid literal for int\(\) with base 10: (.*)", str(error))
+            told = UsageError("usage", f"{number[1]} is not a number") if number else error
+            raise self._leave(told) from error
         except KeyboardInterrupt as error:
             raise invoke.Exit("Interrupted", code=int(Exit.INTERRUPTED)) from error
         except Exception as error:

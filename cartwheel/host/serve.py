@@ -49,12 +49,16 @@ class Outbox:
         self._broken = False
         threading.Thread(target=self._write, name="writer", daemon=True).start()
 
-    def put(self, header: Dict[str, Any], body: bytes = b"", must: bool = False) -> None:
-        """Queue a frame. When the backlog is full it waits, and after the loss of
-        contact drops the frame unless it `must` be kept."""
+    def put(
+        self, header: Dict[str, Any], body: bytes = b"", must: bool = False, patient: bool = True
+    ) -> None:
+        """Queue a frame. When the backlog is full, a `patient` caller waits until contact
+        is lost; then the frame is dropped, unless it `must` be kept."""
         data = wire.pack(header, body)
         with self._changed:
-            while self._size > BACKLOG_BYTES and not (self._broken or self._lost.is_set()):
+            while (
+                patient and self._size > BACKLOG_BYTES and not (self._broken or self._lost.is_set())
+            ):
                 self._changed.wait(0.2)
             if self._broken or (self._size > BACKLOG_BYTES and not must):
                 return
@@ -95,7 +99,9 @@ class Spool:
         self.error: Optional[OSError] = None
         self.file: Optional[IO[bytes]] = None
         self._sha256 = hashlib.sha256()
+        self._folder = ""
         for folder in SPOOL_FOLDERS:
+            self._folder = folder or tempfile.gettempdir()
             try:
                 self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (see close)
                 self.error = None
@@ -123,7 +129,7 @@ class Spool:
                 self.error = error
         if self.error is not None:
             raise OpError(
-                "host-side", f"the upload could not be kept on the host: {self.error.strerror}"
+                "disk-full", f"the upload cannot be kept in {self._folder}: {self.error.strerror}"
             )
         return self._sha256.hexdigest()
 
@@ -153,7 +159,7 @@ class Server:
         self._source = source
         self._outbox = Outbox(out_fd, self.lost)
         self._requests: "queue.SimpleQueue[Optional[Request]]" = queue.SimpleQueue()
-        self._signals: "queue.SimpleQueue[int]" = queue.SimpleQueue()
+        self._signals_fd = _signal_pipe()
         self._receiving: Dict[int, Request] = {}
         self._heard = boottime()
         self._lease_seconds = DEFAULT_LEASE_SECONDS
@@ -179,10 +185,6 @@ class Server:
         """Contact is lost: wake whoever waits for it."""
         self.lost.set()
         self._requests.put(None)
-
-    def signalled(self, number: int, _frame: Any) -> None:
-        """A signal handler: it may interrupt code that holds the locks of `lose`."""
-        self._signals.put(number)
 
     def noise(self, data: bytes) -> None:
         """Something that a library or a child wrote where nobody should write."""
@@ -290,7 +292,7 @@ class Server:
             raise wire.FrameError(f"a frame of unknown kind: {kind}")
 
     def _obey(self) -> None:
-        self._signals.get()
+        os.read(self._signals_fd, 1)
         self.lose()
 
     def _watch(self) -> None:
@@ -303,7 +305,7 @@ class Server:
             if not self.lost.is_set() and boottime() - self._heard > self._lease_seconds:
                 self.lose()
             if boottime() >= next_alive:
-                self._outbox.put({"t": "alive"})
+                self._outbox.put({"t": "alive"}, patient=False)
                 next_alive = boottime() + wire.BEAT_SECONDS
 
 
@@ -317,8 +319,6 @@ def main(source: BinaryIO, out_fd: int, digest: str) -> int:
     _stderr_fd = os.dup(2)
     os.set_blocking(_stderr_fd, False)
     server = Server(source, out_fd, digest)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, server.signalled)
     os.environ["LC_ALL"] = "C.UTF-8"  # what children print is read by us
     os.umask(0o022)
     _catch_noise(server.noise)
@@ -367,6 +367,20 @@ def _error(
         "hint": hint,
         "log": log,
     }
+
+
+def _signal_pipe() -> int:
+    """Where a byte arrives with each signal that asks us to end.
+
+    A handler in Python would run in the main thread: late, when it waits and the
+    kernel gave the signal to another thread, and perhaps inside a lock.
+    """
+    read_fd, write_fd = os.pipe()
+    os.set_blocking(write_fd, False)
+    signal.set_wakeup_fd(write_fd)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda _number, _frame: None)
+    return read_fd
 
 
 def _catch_noise(tell: Callable[[bytes], None]) -> None:

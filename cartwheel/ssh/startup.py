@@ -149,14 +149,14 @@ _REASONS = (
     ),
     _Reason(
         r"[Uu]nit .*already (exists|loaded)|was already loaded",
-        "host-side",
+        "locked",
         "{unit} runs already: another deploy is at work there",
         needs="unit",
     ),
     _Reason(
         r"systemd-run: (command )?not found|not found: systemd-run"
         r"|[Uu]nknown command:? systemd-run",
-        "host-side",
+        "no-systemd",
         "the host has no systemd-run",
         needs="unit",
     ),

@@ -168,8 +168,9 @@ class TestUnit:
     def test_two_at_once(self, open_as: Open) -> None:
         first = open_as("root", unit=UnitSpec("cartwheel-test"))
         first.request("hello")
-        with pytest.raises(ConnectError, match=r"cartwheel-test.* runs already"):
+        with pytest.raises(ConnectError, match=r"cartwheel-test.* runs already") as caught:
             open_as("root", unit=UnitSpec("cartwheel-test")).request("hello")
+        assert caught.value.slug == "locked"
         assert first.request("echo") == {}
 
     def test_no_python_in_a_unit(self, open_as: Open) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import subprocess
 import sys
 import time
@@ -120,6 +122,13 @@ def child(c: Context, args: dict[str, Any]) -> dict[str, Any]:
     return {"pid": subprocess.Popen(["sleep", "300"], start_new_session=True).pid}
 
 
+def limit(c: Context, args: dict[str, Any]) -> dict[str, Any]:
+    """From now on no file of this process grows beyond 1 MiB."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+    return {}
+
+
 OPS: dict[str, Callable[[Context, dict[str, Any]], dict[str, Any]]] = {
     each.__name__: each
     for each in (
@@ -138,5 +147,6 @@ OPS: dict[str, Callable[[Context, dict[str, Any]], dict[str, Any]]] = {
         lost_quietly,
         shell,
         child,
+        limit,
     )
 }

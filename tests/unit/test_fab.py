@@ -1,0 +1,317 @@
+"""The shim around fab: stock `fab` and `inv` as subprocesses on a small fabfile."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fabric.main import Fab
+
+from cartwheel.errors import CartwheelError, ConnectError, UsageError
+from cartwheel.fab import FabContext, FleetTask, task
+from cartwheel.fab.context import hosts_of
+from cartwheel.fab.program import exit_code, tell
+from cartwheel.fab.task import CORE_OPTIONS
+
+PROJECT = Path(__file__).resolve().parents[2]
+FAB = Path(sys.executable).with_name("fab")
+INV = Path(sys.executable).with_name("inv")
+Fabricate = Callable[..., subprocess.CompletedProcess[str]]
+
+FABFILE = """
+from fabric.main import program
+from cartwheel.fab import bind
+from words import namespace
+bind(program)
+"""
+WORDS = """
+from cartwheel.fab import assemble
+namespace = assemble(__name__, flat=("one",), nested=("lab",))
+"""
+ONE = '''
+from __future__ import annotations
+import json, time, os
+from pathlib import Path
+from cartwheel.errors import ConnectError
+from cartwheel.fab import FabContext, task
+
+@task(help={"env": "Which environment.", "lines": "How many.", "word": "A word."})
+def deploy(c: FabContext, env: str = "", lines: int = 3, *, word: tuple[str, ...] = ()) -> None:
+    """Deploy it."""
+    print(json.dumps({"task": c.task, "hosts": c.hosts, "project": str(c.project), "env": env,
+        "lines": lines, "options": repr(c.ssh_options),
+        "timeout": c.ssh_options.connect_timeout_seconds,
+        "identities": [str(p) for p in c.ssh_options.identities]}))
+
+@task()
+def need(c: FabContext) -> None:
+    """Need hosts."""
+    print(json.dumps(c.require_hosts(())))
+
+@task(hosts="none")
+def build(c: FabContext) -> None:
+    """Build it."""
+    print(json.dumps({"hosts": c.hosts, "run": hasattr(c, "run")}))
+
+@task(help={"how": "How to fail."})
+def fail(c: FabContext, how: str = "") -> int:
+    """Fail."""
+    if how == "error":
+        raise ConnectError("ssh-lost", "it broke", host="h", detail="line 1\\nline 2")
+    if how == "crash":
+        raise ZeroDivisionError("by\\nzero")
+    if how == "group":
+        raise ExceptionGroup("x", [ConnectError("ssh-lost", "a", host="h1"),
+            ConnectError("ssh-auth", "b", host="h2")])
+    if how == "interrupt":
+        Path("started").write_text(str(os.getpid()))
+        time.sleep(30)
+    return 42
+'''
+LAB = '''
+from cartwheel.fab import FabContext, task
+from .one import build  # borrowed: stays its sibling's
+
+@task(hosts="none")
+def up(c: FabContext) -> None:
+    """Start hosts."""
+    print("up")
+'''
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "fabfile.py").write_text(FABFILE)
+    (tmp_path / "words").mkdir()
+    for name, text in (("__init__", WORDS), ("one", ONE), ("lab", LAB)):
+        (tmp_path / "words" / f"{name}.py").write_text(text)
+    (tmp_path / "below").mkdir()
+    return tmp_path
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(PROJECT)}
+
+
+@pytest.fixture
+def fab(project: Path) -> Fabricate:
+    def run(*words: str, cwd: Path = project, input: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(FAB), *words],
+            cwd=cwd,
+            env=environment(),
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+class TestOneCallForTheFleet:
+    def test_all_hosts_once_stripped_and_in_order(self, fab: Fabricate) -> None:
+        done = fab("-H", "a, b,a,, c@d:22 ", "deploy", "--env", "staging", "--lines=7")
+        (line,) = done.stdout.splitlines()
+        got = json.loads(line)
+        assert got["hosts"] == ["a", "b", "c@d:22"]
+        assert (got["task"], got["env"], got["lines"]) == ("deploy", "staging", 7)
+        assert done.returncode == 0
+
+    def test_flags_of_fab_arrive_typed(self, fab: Fabricate, project: Path) -> None:
+        done = fab(
+            "-H", "a", "-i", "k1", "deploy", "-i", "k2", "-t", "3", "-S", "nowhere",
+            cwd=project / "below",
+        )  # fmt: skip
+        got = json.loads(done.stdout)
+        assert (got["identities"], got["timeout"]) == (["k1", "k2"], 3)
+        assert "nowhere" in got["options"]  # read only when connecting
+        assert got["project"] == str(project)
+
+    def test_several_tasks_and_nested_ones_on_one_line(self, fab: Fabricate) -> None:
+        done = fab("-H", "a,b", "build", "lab.up", "deploy")
+        first, second, third = done.stdout.splitlines()
+        assert json.loads(first) == {"hosts": [], "run": False}
+        assert second == "up"
+        assert json.loads(third)["hosts"] == ["a", "b"]
+
+    def test_a_failing_task_stops_the_line(self, fab: Fabricate) -> None:
+        done = fab("-H", "a", "fail", "build")
+        assert (done.returncode, done.stdout) == (42, "")
+
+
+class TestListAndHelp:
+    def test_a_bare_fab_shows_the_list(self, fab: Fabricate) -> None:
+        bare, listed = fab(), fab("--list")
+        assert bare.returncode == listed.returncode == 0
+        assert bare.stdout == listed.stdout
+        for line in ("deploy", "lab.up   Start hosts.", "fail"):
+            assert line in listed.stdout
+        assert "lab.build" not in listed.stdout
+
+    def test_help_of_a_task(self, fab: Fabricate) -> None:
+        done = fab("--help", "deploy")
+        assert "--env=STRING" in done.stdout
+        assert "Which environment." in done.stdout
+        assert "  -e" not in done.stdout
+
+
+class TestFailures:
+    @pytest.mark.parametrize(
+        ("words", "line"),
+        [
+            (["deply"], "There is no task 'deply'; did you mean 'deploy'?"),
+            (["deploy", "--nonsense"], "There is no option '--nonsense'"),
+            (["--help", "nothing"], "There is no task 'nothing'"),
+            (["deploy", "--lines", "many"], "'many' is not a number"),
+            (["need"], "`need` needs a host"),
+            (["-H", "", "need"], "it names no host"),
+            (["-H", " , ", "need"], "it names no host"),
+            (["--dry", "-H", "a", "deploy"], "--dry would run this task for real"),
+            (["-R", "-H", "a", "deploy"], "--dry would run this task for real"),
+            (["-H", "a", "deploy", "--", "ls"], "cannot follow a task"),
+        ],
+    )
+    def test_usage_is_2_with_one_line_and_what_to_do(
+        self, fab: Fabricate, words: list[str], line: str
+    ) -> None:
+        done = fab(*words)
+        assert done.returncode == 2
+        first, second = done.stderr.splitlines()
+        assert line in first
+        assert "[CW10" in first
+        assert second.startswith("  ")
+        assert done.stdout == ""
+
+    def test_an_error_of_ours(self, fab: Fabricate) -> None:
+        done = fab("-H", "a", "fail", "--how=error")
+        *detail, line, hint = done.stderr.splitlines()
+        assert detail == ["line 1", "line 2"]
+        assert line == "h: it broke [CW205]"
+        assert hint.strip().startswith("`fab status")
+        assert done.returncode == 1
+
+    def test_errors_of_several_hosts(self, fab: Fabricate) -> None:
+        done = fab("-H", "a", "fail", "--how=group")
+        assert "h1: a [CW205]" in done.stderr
+        assert "h2: b [CW204]" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_something_unexpected(self, fab: Fabricate) -> None:
+        done = fab("-H", "a", "fail", "--how=crash")
+        assert done.stderr.splitlines() == [
+            "Unexpected ZeroDivisionError: by zero",
+            "  run with --debug for the traceback",
+        ]
+        assert done.returncode == 1
+        debug = fab("--debug", "-H", "a", "fail", "--how=crash")
+        assert 'raise ZeroDivisionError("by\\nzero")' in debug.stderr
+        assert debug.returncode == 1
+
+    def test_ctrl_c_is_130(self, project: Path) -> None:
+        process = subprocess.Popen(
+            [str(FAB), "-H", "a", "fail", "--how=interrupt"],
+            cwd=project,
+            env=environment(),
+            stderr=subprocess.PIPE,
+        )
+        try:
+            deadline = time.monotonic() + 20
+            while not (project / "started").exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            _out, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+            process.wait()
+        assert process.returncode == 130
+        assert errors.decode() == "Interrupted\n"
+
+    def test_inv_is_refused(self, project: Path) -> None:
+        done = subprocess.run(
+            [str(INV), "-c", "words", "deploy"],
+            cwd=project,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert "is a task for `fab` [CW107]" in done.stderr
+
+
+def test_the_exit_code_of_several_failures_is_the_gravest() -> None:
+    usage, lost = UsageError("usage", "u"), ConnectError("ssh-lost", "l")
+    assert exit_code(usage) == 2
+    assert exit_code(ExceptionGroup("x", [usage, lost])) == 1
+    assert exit_code(ExceptionGroup("x", [lost, CartwheelError("locked", "k")])) == 5
+    assert exit_code(ValueError()) == 1
+    assert tell(ExceptionGroup("x", [usage, lost])).count("\n") == 3
+
+
+def test_core_options_are_fabs_own() -> None:
+    program = Fab(name="x")
+    names = {name for each in program.core_args() + program.task_args() for name in each.names}
+    assert {name for name in names if len(name) > 1} == CORE_OPTIONS
+
+
+class TestTheDecorator:
+    def test_options_named_like_fabs_are_refused(self) -> None:
+        for name in sorted(CORE_OPTIONS):
+            code = f"def body(c, {name.replace('-', '_')}=''):\n  'Doc.'\n"
+            scope: dict[str, Callable[..., None]] = {}
+            exec(code, scope)
+            with pytest.raises(TypeError, match="fab itself has the options"):
+                task(help={name: "x"})(scope["body"])
+
+    def test_every_option_needs_help_and_every_task_a_line(self) -> None:
+        def silent(c: FabContext, option: str = "") -> None:
+            """Doc."""
+
+        def plain(c: FabContext) -> None:
+            pass
+
+        for body, help in ((silent, {}), (silent, {"opion": "x"}), (plain, {})):
+            with pytest.raises(TypeError):
+                task(help=help)(body)
+        assert isinstance(task(help={"option": "x"})(silent), FleetTask)
+
+
+def test_hosts_of_a_flag() -> None:
+    assert hosts_of(None) == ()
+    assert hosts_of(" a ,b") == ("a", "b")
+    with pytest.raises(UsageError):
+        hosts_of("")
+
+
+def test_this_project_lists_quickly_and_keeps_bytecode(tmp_path: Path) -> None:
+    """At most 1.3 times a stock fabfile with one task; measured side by side, best of each."""
+    (tmp_path / "fabfile.py").write_text(
+        textwrap.dedent("""
+        from fabric import task
+        @task
+        def one(c):
+            "One."
+        """)
+    )
+
+    def seconds(cwd: Path) -> float:
+        begun = time.perf_counter()
+        subprocess.run([str(FAB), "--list"], cwd=cwd, check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - begun
+
+    pairs = [(seconds(PROJECT), seconds(tmp_path)) for _ in range(7)]
+    ours, stock = (min(times) for times in zip(*pairs, strict=True))
+    assert ours < stock * 1.35
+    assert list((PROJECT / "cartwheel/fab/__pycache__").glob("program.*.pyc"))
