@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import UsageError
 from cartwheel.places import own
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _UNDEFINED = re.compile(r"^'(\w+)' is undefined$")
 _NO_ATTRIBUTE = re.compile(r"^'(?:[\w.]+\.)?(\w+) object' has no attribute '(\w+)'$")
@@ -25,32 +29,9 @@ class Templates:
     """
 
     def __init__(self, project: Path) -> None:
-        from jinja2 import (
-            ChoiceLoader,
-            Environment,
-            FileSystemLoader,
-            PrefixLoader,
-            StrictUndefined,
-        )
-
-        ours = own("templates")
         self._project = project
-        self._folders = [folder for folder in (project / "templates", ours) if folder.is_dir()]
-        self._environment = Environment(  # noqa: S701 - configuration files, not web pages
-            loader=ChoiceLoader(
-                [
-                    FileSystemLoader(self._folders),
-                    PrefixLoader({"cartwheel": FileSystemLoader(ours)}),
-                ]
-            ),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
-        self._environment.filters.update(
-            python=python_literal, systemd=systemd_word, nginx=nginx_word
-        )
+        self._folders = _folders(project)
+        self._environment = _environment(project)
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:
         """One template's text. Raises UsageError("template") in one line."""
@@ -106,6 +87,31 @@ def _attributes(kind: str, values: Mapping[str, Any]) -> list[str]:
     """The fields of the value, or of the table of the settings, whose class is `kind`."""
     held = [*values.values(), *vars(values["settings"]).values()] if "settings" in values else []
     return [name for one in held if type(one).__name__ == kind for name in vars(one)]
+
+
+def _folders(project: Path) -> list[Path]:
+    return [folder for folder in (project / "templates", own("templates")) if folder.is_dir()]
+
+
+@functools.cache
+def _environment(project: Path) -> Environment:
+    """One for each project, because compiling the templates takes longer than rendering them."""
+    from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+
+    environment = Environment(  # noqa: S701 - configuration files, not web pages
+        loader=ChoiceLoader(
+            [
+                FileSystemLoader(_folders(project)),
+                PrefixLoader({"cartwheel": FileSystemLoader(own("templates"))}),
+            ]
+        ),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(python=python_literal, systemd=systemd_word, nginx=nginx_word)
+    return environment
 
 
 def python_literal(value: object) -> str:
