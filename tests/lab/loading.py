@@ -1,0 +1,154 @@
+"""A site under load, and an application that says which release and process answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cartwheel.lab import LabHost, load
+from tests.lab.project import Project, new_project
+
+_END_SECONDS = 60.0
+STALL_SECONDS = 1.0  # no request is slower than its own work and this (issue 3)
+
+# Like examples/hello, with a `mark` that tests change, and no template to render.
+APP = """
+import hashlib, os, time
+from flask import Flask, jsonify, request
+
+app = Flask(__name__)
+MARK = "{mark}"
+
+@app.get("/")
+def index():
+    return MARK
+
+@app.get("/healthz")
+def healthz():
+    code = int(os.environ.get("HEALTH", "200"))
+    return jsonify(version=MARK + os.environ.get("SUFFIX", ""), pid=os.getpid()), code
+
+@app.get("/slow")
+def slow():
+    time.sleep(float(request.args["seconds"]))
+    return jsonify(version=MARK)
+
+@app.post("/upload")
+def upload():
+    return hashlib.sha256(request.get_data()).hexdigest()
+"""
+
+# Eight threads: a slow request must not stand in a quick one's way by itself.
+SETTINGS = """
+[app]
+name = "shop"
+source = "app"
+entry = "app:app"
+
+[tests]
+skip = true
+
+[health]
+deadline_seconds = 6
+
+[gunicorn]
+workers = 2
+threads = 8
+
+[deploy]
+drain_seconds = {drain_seconds}
+probation_seconds = {probation_seconds}
+lease_seconds = {lease_seconds}
+confirm_seconds = {confirm_seconds}
+
+[env]
+{env}
+"""
+
+
+@dataclass
+class Shop:
+    """The project of a shop: its next release differs by what `code` or `settings` say."""
+
+    project: Project
+    marks: int = 0
+
+    def code(self) -> str:
+        """New code; its mark, which /healthz tells."""
+        self.marks += 1
+        mark = f"mark{self.marks}"
+        self.project.write("app/app.py", APP.replace("{mark}", mark))
+        return mark
+
+    def settings(
+        self,
+        env: str = "",
+        *,
+        drain_seconds: float = 3,
+        probation_seconds: float = 0.5,
+        lease_seconds: float = 5,
+        confirm_seconds: float = 30,
+    ) -> None:
+        self.project.settings(
+            SETTINGS.format(
+                env=env,
+                drain_seconds=drain_seconds,
+                probation_seconds=probation_seconds,
+                lease_seconds=lease_seconds,
+                confirm_seconds=confirm_seconds,
+            )
+        )
+
+
+def new_shop(folder: Path) -> Shop:
+    shop = Shop(new_project(folder))
+    shop.project.write("app/requirements.txt", "flask>=3.0\n")
+    shop.settings()
+    shop.code()
+    return shop
+
+
+@dataclass
+class Loaded:
+    """The load's summary, once it has ended."""
+
+    result: dict[str, Any] = field(default_factory=dict)
+
+    def assert_nobody_noticed(self) -> None:
+        """No request failed, no kept connection closed, none was late; enough were sent."""
+        shown = json.dumps(self.result, indent=1)
+        assert self.result["failed"] == 0, shown
+        assert self.result["idle_closed"] == [], shown
+        assert self.result["longest_stall_seconds"] < STALL_SECONDS, shown
+        for kind in ("keep-alive", "close", "slow", "upload"):
+            assert self.result["sent"].get(kind, 0) > 0, shown
+
+
+@contextmanager
+def loaded(host: LabHost, **plan: Any) -> Iterator[Loaded]:
+    """Load on the host's site while the block runs (fields of `load.Plan`)."""
+    found = Loaded()
+    process = host.popen_in_netns(
+        [sys.executable, load.__file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps({"seconds": 240, "pause_seconds": 0.05, **plan}) + "\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "ready\n"
+        yield found
+        out, _ = process.communicate("", timeout=_END_SECONDS)
+        found.result = json.loads(out)
+    finally:
+        process.kill()
+        process.communicate()
