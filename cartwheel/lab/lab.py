@@ -212,7 +212,7 @@ def default_cache() -> Path:
 
 def inventory(project: Path, *, state: Path | None = None) -> dict[str, LabHost]:
     """The lab's hosts by name: one small file is read. Empty where there is no lab."""
-    folder = state or default_state(project)
+    folder = (state or default_state(project)).absolute()
     try:
         known = record.load(folder / "lab.json")
     except LabError as error:
@@ -254,11 +254,11 @@ class Lab:
     def __init__(
         self, state: Path, *, cache: Path | None = None, emit: Emit = silent, step: Step = _nothing
     ) -> None:
-        self.state = state
-        self.cache = cache or default_cache()
+        self.state = state.absolute()
+        self.cache = (cache or default_cache()).absolute()
         self.emit = emit
-        self.key = _short(str(state))
-        self.runtime = _runtime(state)
+        self.key = _short(str(self.state))
+        self.runtime = _runtime(self.state)
         self._step = step
         self._owner = machine.owner()
         self._record = record.Record()
