@@ -5,10 +5,10 @@ from __future__ import annotations
 import paramiko
 
 from cartwheel.ssh.connection import Gateways, failures, raw_socket, transport_for
-from cartwheel.ssh.known_hosts import HostKey, is_known, record
+from cartwheel.ssh.known_hosts import HostKey, is_known, record, recorded_in
 from cartwheel.ssh.target import Target
 
-__all__ = ["fetch_key", "is_known", "record"]
+__all__ = ["fetch_key", "is_known", "record", "recorded_in"]
 
 
 def fetch_key(target: Target, gateways: Gateways) -> HostKey:

@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fabric.main import Fab
@@ -18,7 +19,6 @@ from fabric.main import Fab
 from cartwheel.errors import CartwheelError, ConnectError, UsageError
 from cartwheel.fab import FabContext, FleetTask, task
 from cartwheel.fab.context import hosts_of
-from cartwheel.fab.program import exit_code, tell
 from cartwheel.fab.task import CORE_OPTIONS
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -129,7 +129,7 @@ class TestOneCallForTheFleet:
 
     def test_flags_of_fab_arrive_typed(self, fab: Fabricate, project: Path) -> None:
         done = fab(
-            "-H", "a", "-i", "k1", "deploy", "-i", "k2", "-t", "3", "-S", "nowhere",
+            "-H", "a", "-i", "k1", "-i", "k2", "deploy", "-t", "3", "-S", "nowhere",
             cwd=project / "below",
         )  # fmt: skip
         got = json.loads(done.stdout)
@@ -261,7 +261,7 @@ def test_the_exit_code_of_several_failures_is_the_gravest() -> None:
 
 
 def test_core_options_are_fabs_own() -> None:
-    program = Fab(name="x")
+    program: Any = Fab(name="x")
     names = {name for each in program.core_args() + program.task_args() for name in each.names}
     assert {name for name in names if len(name) > 1} == CORE_OPTIONS
 
