@@ -116,13 +116,15 @@ def _abandon(
     failed: Mapping[str, CartwheelError],
     terms: Terms,
 ) -> None:
-    """Nothing of the failed release stays but its line in the journal."""
+    """Nothing of the failed release stays but its line in the journal and its log."""
     reason = next(iter(failed.values())).message
 
     def abandon(host: str, session: Session) -> None:
         plan = busy[host]
         args = {"release": plan.release, "version": plan.version, "fresh": plan.fresh}
-        session.request("abandon", {**terms.args, **args, "kind": "deploy", "reason": reason})
+        why = failed.get(host)
+        said = {"kind": "deploy", "reason": reason, "log": why.detail if why else ""}
+        session.request("abandon", {**terms.args, **args, **said})
 
     fleet.each(abandon, [host for host in busy if not _is_lost(failed.get(host))])
 

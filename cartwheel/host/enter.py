@@ -17,12 +17,14 @@ from .layout import Layout
 
 
 def environment(at: Layout, release: str) -> Dict[str, str]:
-    """The variables of a release, with its virtual environment first in PATH."""
+    """The variables of a release as its unit has them, its virtual environment first in PATH."""
     folder = at.release(release)
     values = envfile.parse((folder / "env").read_text(encoding="utf-8"))
     base = children.clean_environment()
     return {
         **base,
+        "CARTWHEEL_APP": at.app,
+        "CARTWHEEL_RELEASE": release,
         **values,
         "PATH": "{}/venv/bin:{}".format(folder, values.get("PATH", base["PATH"])),
         "VIRTUAL_ENV": str(folder / "venv"),

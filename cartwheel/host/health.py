@@ -66,7 +66,7 @@ def ask(connection: http.client.HTTPConnection, probe: Probe) -> str:
         answer = connection.getresponse()
         body = answer.read(_BODY_BYTES)
     except (OSError, http.client.HTTPException) as error:
-        return "{} ({})".format(type(error).__name__, error)
+        return _no_answer(error, probe)
     finally:
         connection.close()
     if answer.status == probe.status:
@@ -75,6 +75,16 @@ def ask(connection: http.client.HTTPConnection, probe: Probe) -> str:
     return "{} answered {} instead of {}{}".format(
         probe.path, answer.status, probe.status, ": " + first[0][:100] if first else ""
     )
+
+
+def _no_answer(error: Exception, probe: Probe) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "it does not listen"
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens on its socket"
+    if isinstance(error, socket.timeout):  # TimeoutError from Python 3.10 on
+        return "{} has no answer within {:g} s".format(probe.path, probe.timeout_seconds)
+    return "{} has no answer: {} ({})".format(probe.path, type(error).__name__, error)
 
 
 def ask_socket(path: Path, probe: Probe) -> str:

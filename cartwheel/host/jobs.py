@@ -17,6 +17,7 @@ from . import (
     packages,
     recover,
     releases,
+    revert,
     systemd,
 )
 from .context import Context, OpError
@@ -74,11 +75,12 @@ def prune(ctx: Context, args: Args) -> Args:
 
 
 def abandon(ctx: Context, args: Args) -> Args:
-    """A release whose preparation failed goes; its line in the journal stays."""
+    """A release whose preparation failed goes; its line in the journal and its log stay."""
     at = _at(args)
     release = args["release"]
     if release not in releases.protected(at) and args["fresh"]:
-        releases.remove(at, release)
+        releases.discard(at, release)
+    revert.keep_log(at, release, args["log"])
     entry = {"kind": args["kind"], "release": release, "version": args["version"]}
     failed = {"result": "failed", "reason": args["reason"], "who": args["who"]}
     journal.append(at.journal, {**entry, **failed})

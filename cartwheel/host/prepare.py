@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
-from . import children, envfile, files, layout, nginx, pip_output, releases
+from . import children, enter, envfile, files, layout, nginx, pip_output, releases
 from .context import Context, OpError
 from .layout import Layout
 
@@ -205,7 +205,6 @@ def _check_packages(ctx: Context, at: Layout, release: str, args: Args) -> None:
 
 def _check_import(ctx: Context, at: Layout, release: str, args: Args) -> None:
     folder = at.release(release)
-    environment = envfile.parse((folder / "env").read_text(encoding="utf-8"))
     gunicorn = str(folder / "venv" / "bin" / "gunicorn")
     options = ["--check-config", "--config", str(folder / "gunicorn.conf.py")]
     try:
@@ -213,7 +212,7 @@ def _check_import(ctx: Context, at: Layout, release: str, args: Args) -> None:
             ctx,
             [gunicorn, *options, args["entry"]],
             timeout_seconds=args["import_seconds"],
-            env={**environment, "HOME": str(at.shared)},
+            env=enter.environment(at, release),
             user=args["user"],
             cwd=str(at.shared),
             step="verify",

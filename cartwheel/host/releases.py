@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Set
 
 from . import files, journal, systemd
-from .layout import SLOTS, Layout
+from .layout import RUN, SLOTS, Layout
 
 Manifest = Dict[str, Any]
 
@@ -109,8 +109,16 @@ def remove(at: Layout, release: str) -> None:
         files.remove(at.unit_file(release, slot))
     files.remove_tree(at.release(release))
     files.remove_tree(at.releases / (".gone-" + release))
+    # systemd takes the slots' own runtime directories away, not the one around them.
+    files.remove_tree(RUN / at.app / release)
     if release.startswith(".gone-"):
         files.remove_tree(at.release(release))
+
+
+def discard(at: Layout, release: str) -> None:
+    """Take a release away that never served, and the wheel that nobody else needs."""
+    remove(at, release)
+    _prune_cache(at)
 
 
 def _prune_cache(at: Layout) -> None:

@@ -39,7 +39,7 @@ def go_back(at: Layout, pending: Pending, reason: str, say: Say = lambda _text: 
     clear(at)
     discard_instance(at, pending, drain=True)
     if pending.fresh:
-        releases.remove(at, pending.to)
+        releases.discard(at, pending.to)
 
 
 def _ensure_running(at: Layout, pending: Pending) -> None:
@@ -69,9 +69,18 @@ def discard_instance(at: Layout, pending: Pending, *, drain: bool = False) -> Op
 
 def _keep_log(at: Layout, pending: Pending, unit: str) -> Optional[Path]:
     """Save a failed instance's last lines under /var/log/cartwheel/APP (0640)."""
-    text = systemd.log(unit, _LOG_LINES, pending.started)
+    return keep_log(at, pending.to, systemd.log(unit, _LOG_LINES, pending.started))
+
+
+def keep_log(at: Layout, release: str, text: str) -> Optional[Path]:
+    """Save what is known of a failed release under /var/log/cartwheel/APP (0640), for those
+    who may read logs; where it is. A full disk does not stop anything."""
     if not text.strip() or not at.logs.is_dir():
         return None
-    path = at.logs / "{}.{}.log".format(pending.to, int(time.time()))
-    files.write(path, text.encode() + b"\n", 0o640)
+    path = at.logs / "{}.{}.log".format(release, int(time.time()))
+    try:
+        group = at.logs.stat().st_gid
+        files.write(path, text.encode("utf-8", "replace") + b"\n", 0o640, (0, group))
+    except OSError:
+        return None
     return path

@@ -7,6 +7,7 @@ file without its session goes back (see `recover`).
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import uuid
@@ -33,6 +34,8 @@ Args = Dict[str, Any]
 
 _STOP_MARGIN_SECONDS = 10.0  # above gunicorn's own graceful timeout, which is the drain time
 _LOG_LINES = 25
+_EXCEPTION = re.compile(r"^((?:\w+\.)*\w*(?:Error|Exception|Exit)\b.*)$", re.MULTILINE)
+_WORDS_MAX = 200
 
 
 class Switch:
@@ -177,15 +180,22 @@ def _start(ctx: Context, at: Layout, mark: pending.Pending, probe: health.Probe)
         log = systemd.log(unit, _LOG_LINES, mark.started)
         _undo_start(at, mark, str(error) or "contact with the operator was lost")
         if isinstance(error, OpError):
-            raise OpError(error.slug, error.message, error.hint, log or error.log) from error
+            message = error.message + _last_words(log)
+            raise OpError(error.slug, message, error.hint, log or error.log) from error
         raise
+
+
+def _last_words(log: str) -> str:
+    """The exception that ended it, as Python prints it last, where the log has one."""
+    found = _EXCEPTION.findall(log)
+    return "; it said: " + found[-1][:_WORDS_MAX] if found else ""
 
 
 def _undo_start(at: Layout, mark: pending.Pending, reason: str) -> None:
     revert.discard_instance(at, mark)
     journal.append(at.journal, mark.entry("failed", reason))
     if mark.fresh:
-        releases.remove(at, mark.to)
+        releases.discard(at, mark.to)
 
 
 def _refuse_when_gone(ctx: Context, at: Layout, mark: pending.Pending) -> None:

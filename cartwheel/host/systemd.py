@@ -152,14 +152,16 @@ def kill(unit: str) -> None:
 
 def log(unit: str, lines: int, since: float) -> str:
     """The unit's last lines in the systemd journal since a time (of the clock of `time.time`),
-    without decoration."""
-    argv = ["journalctl", "--quiet", "--no-pager", "-o", "cat", "-n", str(lines)]
+    without decoration. What it said before this call is there (journalctl --sync)."""
+    children.run(None, ["journalctl", "--sync"], timeout_seconds=_CALL_SECONDS)
+    # Not `-n`: together with --since it means the first lines before systemd 254.
+    argv = ["journalctl", "--quiet", "--no-pager", "-o", "cat"]
     done = children.run(
         None,
         [*argv, "--since", "@{:.3f}".format(since), "-u", unit],
         timeout_seconds=_CALL_SECONDS,
     )
-    return done.output
+    return "\n".join(done.output.splitlines()[-lines:])
 
 
 def workers(main_pid: int) -> int:
