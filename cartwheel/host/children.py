@@ -15,6 +15,7 @@ from typing import Callable, Deque, Dict, List, Optional, Sequence, Tuple
 from .context import Context, OpError
 
 _TAIL_LINES = 200
+_LINE_BYTES = 64 << 10  # a longer line is cut into pieces, so that none fills the memory
 _POLL_SECONDS = 0.2
 _REPORT_SECONDS = 5.0  # nothing is silent for more than ten (promise P11)
 _KILL_SECONDS = 3.0
@@ -52,7 +53,8 @@ def run(
 
     With a context it stops when contact is lost or the request's deadline passes, and
     says every few seconds, as progress of `step`, what it last printed. Raises OpError
-    ("deadline"), ContactLost, or OpError ("missing-program").
+    ("deadline"), ContactLost, OpError ("missing-program"), or OpError ("not-set-up") where
+    there is no such user.
     """
     uid, gid, groups = _ids(user)
     try:
@@ -70,16 +72,18 @@ def run(
             umask=umask,
         )
     except FileNotFoundError as error:
-        raise OpError("missing-program", "{} is not on this host".format(argv[0])) from error
+        # The folder's name where that is what is missing.
+        what = error.filename or argv[0]
+        raise OpError("missing-program", "{} is not on this host".format(what)) from error
+    except PermissionError as error:
+        what = error.filename or argv[0]
+        raise OpError("missing-program", "{} may not be used".format(what)) from error
     tail: Deque[str] = deque(maxlen=_TAIL_LINES)
     reader = threading.Thread(target=_collect, args=(child, tail, on_line), daemon=True)
     reader.start()
-    if stdin is not None and child.stdin is not None:
-        try:
-            child.stdin.write(stdin)
-            child.stdin.close()
-        except BrokenPipeError:
-            pass
+    if stdin is not None:
+        # A thread of its own: a child that does not read must not hold up the deadline.
+        threading.Thread(target=_feed, args=(child, stdin), daemon=True).start()
     try:
         _wait(ctx, child, tail, time.monotonic() + timeout_seconds, argv, step)
     except BaseException:
@@ -91,9 +95,14 @@ def run(
 
 def _ids(user: Optional[str]) -> Tuple[Optional[int], Optional[int], Optional[List[int]]]:
     """uid, gid and groups to become; None where nothing changes."""
-    if user is None or pwd.getpwnam(user).pw_uid == os.geteuid():
+    if user is None:
         return None, None, None
-    entry = pwd.getpwnam(user)
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise OpError("not-set-up", "there is no user {} on this host".format(user)) from None
+    if entry.pw_uid == os.geteuid():
+        return None, None, None
     return entry.pw_uid, entry.pw_gid, os.getgrouplist(user, entry.pw_gid)
 
 
@@ -102,11 +111,22 @@ def _collect(
 ) -> None:
     if child.stdout is None:
         return
-    for raw in child.stdout:
-        line = raw.decode("utf-8", "replace").rstrip("\r\n")
-        tail.append(line)
-        if on_line is not None:
-            on_line(line)
+    with child.stdout as output:
+        for raw in iter(lambda: output.readline(_LINE_BYTES), b""):
+            line = raw.decode("utf-8", "replace").rstrip("\r\n")
+            tail.append(line)
+            if on_line is not None:
+                on_line(line)
+
+
+def _feed(child: "subprocess.Popen[bytes]", data: bytes) -> None:
+    if child.stdin is None:
+        return
+    try:
+        with child.stdin as stdin:
+            stdin.write(data)
+    except BrokenPipeError:
+        pass
 
 
 def _wait(

@@ -14,6 +14,9 @@ from . import layout
 from .context import Context, OpError
 
 _POLL_SECONDS = 0.1
+# `held_by` holds a shared lock for an instant: nobody may be refused because somebody looked.
+_LOOK_SECONDS = 0.3
+_LOOK_POLL_SECONDS = 0.01
 _SHARED_PATIENCE_SECONDS = 120.0
 _REPORT_SECONDS = 5.0
 
@@ -78,6 +81,8 @@ def discard(path: Path) -> None:
 
 def _wait_for(fd: int, path: Path, end: float, ctx: Optional[Context]) -> None:
     reported = 0.0
+    looked = time.monotonic() + _LOOK_SECONDS
+    end = max(end, looked)
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -92,7 +97,8 @@ def _wait_for(fd: int, path: Path, end: float, ctx: Optional[Context]) -> None:
             if now - reported > _REPORT_SECONDS:
                 reported = now
                 ctx.emit("lock", "progress", "waiting for " + describe(read_holder(path)))
-        time.sleep(min(_POLL_SECONDS, max(0.0, end - now)))
+        pause = _LOOK_POLL_SECONDS if now < looked else _POLL_SECONDS
+        time.sleep(min(pause, max(0.0, end - now)))
 
 
 def read_holder(path: Path) -> Optional[Dict[str, Any]]:

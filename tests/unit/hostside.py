@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any
 
 import pytest
 
-from cartwheel.host import layout
 from cartwheel.host.context import Context, boottime
 from cartwheel.host.layout import Layout
 
@@ -19,10 +20,10 @@ class Session:
     """One session's memory; `ctx` makes the context of a request in it."""
 
     def __init__(self) -> None:
-        self.events: List[Dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
         self.lost = threading.Event()
-        self.memory: Dict[str, Any] = {"lock": "held"}
-        self.at_end: List[Callable[[], None]] = []
+        self.memory: dict[str, Any] = {"lock": "held"}
+        self.at_end: list[Callable[[], None]] = []
 
     def ctx(self, seconds: float = 20.0) -> Context:
         return Context(
@@ -42,11 +43,16 @@ class Session:
 
 def host_in(folder: Path, monkeypatch: pytest.MonkeyPatch, app: str = "shop") -> Layout:
     """A host whose shared folders are below `folder`."""
-    for name in ("STATE", "LOGS", "RUN", "UNITS", "LIB"):
-        path = folder / name.lower()
+    places = {name: folder / name.lower() for name in ("STATE", "LOGS", "RUN", "UNITS", "LIB")}
+    for path in places.values():
         path.mkdir(parents=True)
-        monkeypatch.setattr(layout, name, path)
-    monkeypatch.setattr(layout, "HOST_LOCK", folder / "run" / ".host.lock")
+    places["HOST_LOCK"] = places["RUN"] / ".host.lock"
+    # Some modules have them under their own name too.
+    for name, module in list(sys.modules.items()):
+        if name.startswith("cartwheel.host"):
+            for place, path in places.items():
+                if hasattr(module, place):
+                    monkeypatch.setattr(module, place, path)
     at = Layout(app, folder / "srv")
     at.releases.mkdir(parents=True)
     at.logs.mkdir()
@@ -67,17 +73,17 @@ def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
 def is_alive(pid: int) -> bool:
     """Whether a process runs (a zombie does not)."""
     try:
-        state = Path("/proc/{}/stat".format(pid)).read_text().rpartition(")")[2].split()[0]
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return False
     return state not in ("Z", "X")
 
 
-def in_child(work: Callable[[], Optional[int]]) -> int:
+def in_child(work: Callable[[], int | None]) -> int:
     """Run `work` in a forked process; its exit status (70: it raised)."""
     pid = os.fork()
     if pid == 0:
-        status: Optional[int] = 70
+        status: int | None = 70
         try:
             status = work() or 0
         finally:

@@ -6,8 +6,9 @@ import hashlib
 import io
 import os
 import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Tuple
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from .hostside import in_child
 _CALLS = ("open", "mkdir", "chmod", "chown", "fchmod", "fchown", "fsync", "rename", "symlink")
 _CRASHED = 99
 
-Call = Tuple[Any, ...]
+Call = tuple[Any, ...]
 
 
 @pytest.fixture
@@ -30,9 +31,9 @@ def no_umask() -> Iterator[None]:
     os.umask(before)
 
 
-def recorded(monkeypatch: pytest.MonkeyPatch, work: Callable[[], Any]) -> List[Call]:
+def recorded(monkeypatch: pytest.MonkeyPatch, work: Callable[[], Any]) -> list[Call]:
     """The system calls of `work` that matter, each with its arguments; fsync with its file."""
-    calls: List[Call] = []
+    calls: list[Call] = []
 
     def wrap(name: str) -> Callable[..., Any]:
         real = getattr(os, name)
@@ -40,7 +41,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, work: Callable[[], Any]) -> List[C
         def call(*args: Any, **kwargs: Any) -> Any:
             shown = args
             if name == "fsync":
-                shown = (os.readlink("/proc/self/fd/{}".format(args[0])),)
+                shown = (str(Path(f"/proc/self/fd/{args[0]}").readlink()),)
             calls.append((name, *(str(a) if isinstance(a, Path) else a for a in shown)))
             return real(*args, **kwargs)
 
@@ -219,7 +220,7 @@ def test_a_crash_of_link_leaves_old_or_new(tmp_path: Path) -> None:
     seen = set()
 
     def check() -> None:
-        seen.add(os.readlink(path))
+        seen.add(str(path.readlink()))
         path.unlink()
         path.symlink_to("releases/1")
 
@@ -345,7 +346,7 @@ def test_json_that_is_damaged_says_which_file(tmp_path: Path) -> None:
     assert files.read_json(path) is None
     for text in (b"{", b"[]", b"\xff", b"\0\0\0"):
         path.write_bytes(text)
-        with pytest.raises(OpError, match="record.json is damaged") as caught:
+        with pytest.raises(OpError, match=r"record\.json is damaged") as caught:
             files.read_json(path)
         assert caught.value.slug == "host-state"
     files.write_json(path, {"b": "ü\ud800", "a": 1}, 0o600)
