@@ -1,0 +1,86 @@
+"""The pages of docs/ that are made from the code, and which test shows each error."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from cartwheel.errors import CATALOGUE
+from cartwheel.settings import reference
+
+REPO = Path(__file__).resolve().parent.parent
+TIERS = ("lab", "ssh", "build", "unit")  # the most real one first
+
+_HEAD = """\
+# Errors
+
+Every failure that a user can cause is one line with one of these numbers, then what to
+do next. The last column names a test that shows it. Written by `script/docs`.
+
+Exit codes: 0 as asked; 1 failed, nothing changed; 2 usage or settings; 3 failed and put
+back; 4 needs attention; 5 locked or held; 130 interrupted and put in order. `fab run`
+passes the command's own code on.
+
+| number | what | exit code | what to do | test |
+| --- | --- | --- | --- | --- |
+"""
+
+
+def errors_page() -> str:
+    """docs/errors.md."""
+    shown = tests_by_slug()
+    rows = [
+        f"| CW{problem.number} | {problem.title} | {int(problem.exit)} "
+        f"| {problem.remedy} | {shown.get(slug, '')} |"
+        for slug, problem in CATALOGUE.items()
+    ]
+    return _HEAD + "\n".join(rows) + "\n"
+
+
+def tests_by_slug() -> dict[str, str]:
+    """For each slug the first test, in the most real tier, that names it or its number."""
+    found: dict[str, str] = {}
+    for tier in TIERS:
+        for path in sorted((REPO / "tests" / tier).glob("test_*.py")):
+            for name, source in _functions(path):
+                for slug in _named(source):
+                    found.setdefault(slug, f"`tests/{tier}/{path.name}`: {name}")
+    return found
+
+
+def _functions(path: Path) -> Iterator[tuple[str, str]]:
+    """Each test of a module with its source, and with the tables of the module it may read."""
+    text = path.read_text()
+    tables = {
+        target.id: ast.get_source_segment(text, node) or ""
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            decorators = [ast.get_source_segment(text, one) or "" for one in node.decorator_list]
+            source = "\n".join([*decorators, ast.get_source_segment(text, node) or ""])
+            read = [table for name, table in tables.items() if re.search(rf"\b{name}\b", source)]
+            yield node.name, "\n".join([source, *read])
+
+
+def _named(source: str) -> Iterator[str]:
+    for slug, problem in CATALOGUE.items():
+        # A slug of one word, such as "source", may stand there for something else.
+        plain = "-" in slug or "slug" in source
+        if f"CW{problem.number}" in source or (plain and f'"{slug}"' in source):
+            yield slug
+
+
+def pages() -> dict[Path, str]:
+    docs = REPO / "docs"
+    return {docs / "errors.md": errors_page(), docs / "settings.md": reference.markdown()}
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text)
