@@ -1,0 +1,311 @@
+"""A project of the tests' own, a host that serves it, and a visitor who keeps looking.
+
+`Stage.attempt` runs the real `fab` while the visitor asks for the site, and returns what a
+person would see of it and what it left on the host.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cartwheel.errors import CATALOGUE
+from cartwheel.lab import LabHost
+
+ROOT = Path(__file__).resolve().parents[2]
+FAB = Path(sys.executable).with_name("fab")
+FAB_SECONDS = 240.0
+SETTLED_SECONDS = 10.0
+
+Settings = Mapping[str, Any]
+
+FABFILE = """
+import sys
+sys.path.insert(0, {root!r})
+sys.dont_write_bytecode = False
+from fabric.main import program
+from cartwheel.fab import bind
+from tasks import namespace
+bind(program)
+"""
+
+GOOD_APP = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"{version}"]
+"""
+
+# Quick, and still everything: one worker, short waits.
+QUICK: Settings = {
+    "app": {"name": "shop", "source": "app", "entry": "app:app"},
+    "tests": {"skip": True},
+    "gunicorn": {"workers": 1, "threads": 4},
+    "health": {"deadline_seconds": 4},
+    "deploy": {"drain_seconds": 2, "probation_seconds": 0.5},
+}
+
+VISITOR = """
+import http.client, json, select, sys, time
+sent, failures, bodies = 0, [], set()
+print("ready", flush=True)
+while True:
+    try:
+        line = http.client.HTTPConnection("127.0.0.1", 80, timeout=10)
+        line.request("GET", "/visit")
+        answer = line.getresponse()
+        text = answer.read().decode()
+        if answer.status == 200:
+            bodies.add(text)
+        else:
+            failures.append(f"{answer.status} {text[:80]}")
+        line.close()
+    except Exception as error:
+        failures.append(repr(error))
+    sent += 1
+    if select.select([sys.stdin], [], [], 0.02)[0]:
+        break
+print(json.dumps({"sent": sent, "failures": failures, "bodies": sorted(bodies)}))
+"""
+
+
+@dataclass(frozen=True)
+class Visits:
+    """What somebody who asked for the site all the while got."""
+
+    sent: int
+    failures: list[str]
+    bodies: list[str]
+
+
+@dataclass
+class Attempt:
+    """One run of `fab`: its words, and how the host looked before and after."""
+
+    code: int
+    out: str
+    err: str
+    before: Footprint
+    after: Footprint
+    seconds: float
+    visits: Visits = field(default_factory=lambda: Visits(0, [], []))
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines of standard error that carry a number of the catalogue."""
+        return [line for line in self.err.splitlines() if re.search(r"\[CW\d+\]$", line)]
+
+    def assert_told(self, slug: str, code: int, says: Sequence[str]) -> None:
+        """Exactly one error line, of this kind, with these words; no traceback of ours."""
+        shown = f"exit {self.code}\n--- out\n{self.out}\n--- err\n{self.err}"
+        assert len(self.errors) == 1, shown
+        line = self.errors[0]
+        assert line.endswith(f"[CW{CATALOGUE[slug].number}]"), shown
+        missing = [word for word in says if word not in line]
+        assert not missing, f"{missing} is not in the line\n{shown}"
+        assert self.code == code, shown
+        text = self.out + self.err
+        assert not re.search(r'File "[^"]*cartwheel/', text), shown
+        assert "Unexpected " not in text, shown
+        print(line)
+
+    def assert_untouched(self) -> None:
+        """The host is as it was, its history and its logs aside."""
+        assert self.after.files == self.before.files, _difference(self.before, self.after)
+        assert self.after.units == self.before.units
+
+    @property
+    def new_lines(self) -> list[dict[str, Any]]:
+        """What the journal got."""
+        return self.after.journal[len(self.before.journal) :]
+
+    @property
+    def new_logs(self) -> frozenset[str]:
+        return self.after.logs - self.before.logs
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Everything on a host that a failed attempt might leave something in."""
+
+    files: frozenset[str]
+    units: frozenset[str]
+    journal: list[dict[str, Any]]
+    logs: frozenset[str]
+
+
+def _difference(before: Footprint, after: Footprint) -> str:
+    lines = [f"- {line}" for line in sorted(before.files - after.files)]
+    lines += [f"+ {line}" for line in sorted(after.files - before.files)]
+    return "\n".join(lines[:60])
+
+
+# Paths, kinds, modes, owners and link targets; contents too where the host itself reads them.
+_LOOK = """set +e
+find /srv /etc/nginx /etc/systemd/system /etc/logrotate.d /tmp /var/tmp /var/lib/cartwheel \
+  /usr/local/lib/cartwheel/pip /run/cartwheel \
+  \\( -path '/srv/*/cache/pip' -o -path '/srv/*/releases/*/venv' -o -name __pycache__ \\) -prune -o \
+  ! -name journal.jsonl ! -name '*.lock' -printf 'path %p %y %m %u:%g %l\\n' 2>/dev/null
+find /etc/nginx /etc/systemd/system /var/lib/cartwheel -type f -exec sha256sum {} + 2>/dev/null \
+  | sed 's/^/sum /'
+ls -d /srv/*/releases/*/venv 2>/dev/null | sed 's/^/path /'
+for unit in $(systemctl list-units --all --plain --no-legend 'cartwheel-*' | cut -d' ' -f1); do
+  echo "unit $unit $(systemctl show -p ActiveState -p MainPID -p NRestarts $unit | tr '\\n' ' ')"
+done
+find /var/log/cartwheel -type f 2>/dev/null | sed 's/^/log /'
+cat /srv/shop/journal.jsonl 2>/dev/null | sed 's/^/line /'
+true
+"""
+
+
+@dataclass
+class Stage:
+    """A project folder, and the host that its application is deployed to."""
+
+    host: LabHost
+    folder: Path
+    settings: Settings = field(default_factory=lambda: QUICK)
+    env: Mapping[str, str] = field(default_factory=dict)
+    versions: int = 0
+
+    def __post_init__(self) -> None:
+        (self.folder / "config").mkdir(parents=True, exist_ok=True)
+        (self.folder / "fabfile.py").write_text(FABFILE.format(root=str(ROOT)))
+        self.configure()
+
+    # -- the project
+
+    def configure(self, **differences: Settings) -> None:
+        """Write config/deploy.toml: the stage's settings with these tables' differences."""
+        merged = {name: dict(table) for name, table in self.settings.items()}
+        for name, table in differences.items():
+            merged[name] = {**merged.get(name, {}), **table}
+        (self.folder / "config" / "deploy.toml").write_text(_toml(merged))
+
+    def app(self, source: str, requirements: str = "") -> None:
+        folder = self.folder / "app"
+        folder.mkdir(exist_ok=True)
+        (folder / "app.py").write_text(source)
+        (folder / "requirements.txt").write_text(requirements)
+
+    def next_version(self) -> str:
+        """An application that works and was never deployed before."""
+        self.versions += 1
+        version = f"v{self.versions}"
+        self.app(GOOD_APP.format(version=version))
+        return version
+
+    # -- doing
+
+    def fab(self, *words: str, host: str = "", env: Mapping[str, str] = {}) -> Attempt:
+        """Run `fab WORDS -H HOST` as a person would."""
+        before = self.look()
+        started = time.monotonic()
+        done = self.run(*words, "-H", host or self.host.name, env=env)
+        seconds = time.monotonic() - started
+        return Attempt(
+            done.returncode, done.stdout, done.stderr, before, self._settled(before), seconds
+        )
+
+    def run(self, *words: str, env: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [FAB, *words],
+            cwd=self.folder,
+            env={**os.environ, **self.env, **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=FAB_SECONDS,
+            check=False,
+        )
+
+    def attempt(self, *words: str, host: str = "", env: Mapping[str, str] = {}) -> Attempt:
+        """The same while somebody visits the site. What serves must not notice."""
+        serving = self.body()
+        with self.visitor() as visits:
+            attempt = self.fab(*words, host=host, env=env)
+        attempt.visits = visits[0]
+        assert attempt.visits.failures == []
+        assert attempt.visits.bodies == [serving]
+        assert attempt.visits.sent > 5
+        return attempt
+
+    def deploy_well(self) -> str:
+        """The next plain `fab deploy` of a good version works."""
+        version = self.next_version()
+        self.configure()
+        attempt = self.fab("deploy")
+        assert attempt.code == 0, attempt.out + attempt.err
+        assert self.body() == version
+        return version
+
+    # -- looking
+
+    def body(self) -> str:
+        return self.host.sh("curl -sS --max-time 10 http://127.0.0.1/")
+
+    def look(self) -> Footprint:
+        lines = self.host.sh(_LOOK).splitlines()
+        kinds: dict[str, list[str]] = {}
+        for line in lines:
+            kind, _, rest = line.partition(" ")
+            kinds.setdefault(kind, []).append(rest)
+        return Footprint(
+            files=frozenset(kinds.get("path", []) + kinds.get("sum", [])),
+            units=frozenset(kinds.get("unit", [])),
+            journal=[json.loads(line) for line in kinds.get("line", [])],
+            logs=frozenset(kinds.get("log", [])),
+        )
+
+    def _settled(self, before: Footprint) -> Footprint:
+        """How the host looks once the session's own unit is gone (systemd collects it)."""
+        end = time.monotonic() + SETTLED_SECONDS
+        while True:
+            seen = self.look()
+            busy = [unit for unit in seen.units if unit.startswith("cartwheel-session-")]
+            if not busy or time.monotonic() > end:
+                return seen
+            time.sleep(0.05)
+
+    @contextmanager
+    def visitor(self) -> Iterator[list[Visits]]:
+        """Somebody inside the host's network asks for the site again and again."""
+        found: list[Visits] = []
+        process = self.host.popen_in_netns(
+            [sys.executable, "-c", VISITOR],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield found
+            out, _ = process.communicate("\n", timeout=30)
+            found.append(Visits(**json.loads(out)))
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def _toml(tables: Settings) -> str:
+    """Plain values and tables of them; JSON's strings and lists are TOML's too."""
+    lines: list[str] = []
+    for name, table in tables.items():
+        lines.append(f"[{name}]")
+        lines += [f"{key} = {_value(value)}" for key, value in table.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + "}"
+    return json.dumps(value)
