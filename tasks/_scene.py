@@ -1,36 +1,149 @@
-"""From a task's context and its common options to a scene."""
+"""What every task has in common: its options, its scene, its output, its end.
+
+`word` makes a task of a function that needs the settings and, mostly, hosts; `plain_word`
+of one that does not. Both add `--json`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
-from cartwheel.errors import UsageError
-from cartwheel.fab import FabContext
+from cartwheel.errors import Exit, UsageError
+from cartwheel.fab import FabContext, FleetTask, task
+from cartwheel.fab.task import Hosts
 
-from . import _show
+from ._show import Output
 
 if TYPE_CHECKING:
     from cartwheel.run.scene import Scene
 
-COMMON = {
+Body = Callable[..., int | None]
+
+_JSON = {"json": "Print events and the result as JSON, one a line (docs/output.md)."}
+_COMMON = {
     "app": "Which application, where config/apps/ has several.",
     "env": "Which environment: config/environments/NAME.toml.",
 }
-CHANGING = {
-    **COMMON,
-    "message": "Why; it is shown to whoever meets the lock, and kept in the history.",
-    "wait": "Seconds to wait for somebody else's lock.",
+_CHANGING = {
+    "message": "Why: shown to whoever meets the lock, and kept in the history.",
+    "wait": "Seconds to wait for somebody else's lock (default 10).",
 }
+_DEFAULTS: dict[str, Any] = {"app": "", "env": "", "message": "", "wait": "10", "json": False}
+
+
+def word(
+    *,
+    changing: bool = False,
+    quiet: bool = False,
+    help: Mapping[str, str] | None = None,
+    hosts: Hosts = "required",
+    name: str | None = None,
+    json: bool = True,
+) -> Callable[[Body], FleetTask]:
+    """Make `(scene, out, own options) -> exit code` a task with the common options.
+
+    A `changing` word also takes --message and --wait, and says after Ctrl-C what serves.
+    A `quiet` one shows its progress only on a terminal or where it takes long.
+    """
+    common = {**_COMMON, **(_CHANGING if changing else {}), **(_JSON if json else {})}
+
+    def decorate(body: Body) -> FleetTask:
+        @wraps(body)
+        def run(c: FabContext, **options: Any) -> int:
+            given = {key: options.pop(key) for key in common}
+            with Output(
+                c.task, as_json=given.get("json", False), quiet=quiet, debug=c.debug
+            ) as out:
+                held: list[Scene] = []
+
+                def act() -> int | None:
+                    held.append(scene_of(c, out, given, needs_hosts=hosts != "none"))
+                    return body(held[0], out, **options)
+
+                code = _to_its_end(act, out)
+                if code == Exit.INTERRUPTED and changing and held:
+                    _say_what_serves(held[0], out)
+            out.result(code)
+            return code
+
+        return _as_task(run, body, {**(help or {}), **common}, 2, hosts=hosts, name=name)
+
+    return decorate
+
+
+def plain_word(
+    *,
+    help: Mapping[str, str] | None = None,
+    hosts: Hosts = "required",
+    name: str | None = None,
+    json: bool = True,
+) -> Callable[[Body], FleetTask]:
+    """Make `(c, out, own options) -> exit code` a task."""
+    common = _JSON if json else {}
+
+    def decorate(body: Body) -> FleetTask:
+        @wraps(body)
+        def run(c: FabContext, **options: Any) -> int:
+            as_json = bool(options.pop("json", False))
+            with Output(c.task, as_json=as_json, debug=c.debug) as out:
+                code = _to_its_end(lambda: body(c, out, **options), out)
+            out.result(code)
+            return code
+
+        return _as_task(run, body, {**(help or {}), **common}, 2, hosts=hosts, name=name)
+
+    return decorate
+
+
+def _as_task(
+    run: Callable[..., int], body: Body, help: Mapping[str, str], given: int, **named: Any
+) -> FleetTask:
+    """A task whose options are the body's own, after the `given` arguments, and the common ones."""
+    own = list(inspect.signature(body).parameters.values())[given:]
+    kind = inspect.Parameter.KEYWORD_ONLY
+    taken = {one.name for one in own}
+    options = [one.replace(kind=kind) for one in own] + [
+        inspect.Parameter(name, kind, default=default)
+        for name, default in _DEFAULTS.items()
+        if name in help and name not in taken
+    ]
+    context = inspect.Parameter("c", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    run.__signature__ = inspect.Signature([context, *options])  # type: ignore[attr-defined]
+    return task(help=help, **named)(run)
+
+
+def _to_its_end(act: Callable[[], int | None], out: Output) -> int:
+    """Whatever happens becomes text and an exit code."""
+    try:
+        return act() or 0
+    except KeyboardInterrupt:
+        return int(Exit.INTERRUPTED)
+    except Exception as error:
+        return out.failed(error)
+
+
+def _say_what_serves(scene: Scene, out: Output) -> None:
+    """After Ctrl-C: ask the hosts that we had reached, once they are in order."""
+    from cartwheel.run import ask
+    from cartwheel.run.scene import for_hosts
+
+    reached = out.progress.hosts_after("connect")
+    if not reached:
+        out.say("stopped; no host was touched")
+        return
+    try:
+        found = ask.releases(for_hosts(scene, reached))
+    except Exception as error:
+        out.failed(error)
+        return
+    out.answer_table(found, ("SERVES",), lambda one: [(one["current"] or "nothing",)])
 
 
 def scene_of(
-    c: FabContext,
-    app: str,
-    env: str,
-    *,
-    message: str = "",
-    wait: str = "0",
-    needs_hosts: bool = True,
+    c: FabContext, out: Output, given: Mapping[str, Any], *, needs_hosts: bool = True
 ) -> Scene:
     """Load the settings and find the hosts. Raises UsageError before anything connects."""
     from dataclasses import replace
@@ -39,13 +152,13 @@ def scene_of(
 
     scene = make_scene(
         c.project,
-        app=app or None,
-        env=env or None,
+        app=given["app"] or None,
+        env=given["env"] or None,
         hosts=c.hosts,
         ssh_options=c.ssh_options,
-        emit=_show.line,
-        message=message,
-        lock_wait_seconds=_seconds(wait),
+        emit=out.emit,
+        message=given.get("message", ""),
+        lock_wait_seconds=_seconds(given.get("wait", "0")),
     )
     if needs_hosts:
         return replace(scene, hosts=c.require_hosts(scene.settings.hosts))
@@ -57,3 +170,10 @@ def _seconds(text: str) -> float:
         return float(text)
     except ValueError:
         raise UsageError("usage", f"--wait takes seconds, not {text!r}") from None
+
+
+def number(option: str, text: str) -> int:
+    """A whole number of an option. Raises UsageError."""
+    if not text.isdigit():
+        raise UsageError("usage", f"--{option} takes a number, not {text!r}")
+    return int(text)

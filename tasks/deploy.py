@@ -4,129 +4,121 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cartwheel.fab import FabContext, task
-
-from . import _show
-from ._scene import CHANGING, COMMON, scene_of
+from ._scene import word
 
 if TYPE_CHECKING:
+    from cartwheel.plan.model import HostPlan
     from cartwheel.run.scene import Scene
+
+    from ._show import Output
 
 _TESTS = {"skip-tests": "Do not run the application's own tests."}
 
 
-@task(help=CHANGING)
-def setup(c: FabContext, app: str = "", env: str = "", message: str = "", wait: str = "10") -> int:
-    """Prepare a bare host: Python, nginx, the app's user and directories."""
+@word(changing=True)
+def setup(scene: Scene, out: Output) -> int:
+    """Prepare a bare host: Python, nginx, the app's user, folders."""
     from cartwheel.run.setup import setup as run
 
-    return _show.answers(
-        run(scene_of(c, app, env, message=message, wait=wait)),
-        lambda one: "; ".join(one["changes"]) or "nothing to do",
-    )
+    return out.answers(run(scene), lambda one: "; ".join(one["changes"]) or "nothing to do")
 
 
-@task(help={**CHANGING, **_TESTS})
-def deploy(
-    c: FabContext,
-    app: str = "",
-    env: str = "",
-    message: str = "",
-    wait: str = "10",
-    skip_tests: bool = False,
-) -> int:
-    """Test, build, upload, install, configure, start, check, switch, prune."""
+@word(changing=True, help=_TESTS)
+def deploy(scene: Scene, out: Output, skip_tests: bool = False) -> int:
+    """Put the app on the hosts, without a failed request.
+
+    Test and build here; on every host upload, install, configure and verify; then on the
+    first host, and after it on all others: start beside the old release, check, switch,
+    watch. One failure puts every host back. Deploying what serves already changes nothing.
+    """
     from cartwheel.run.deploy import deploy as run
 
-    scene = scene_of(c, app, env, message=message, wait=wait)
-    return _show.report(run(scene, skip_tests=skip_tests))
+    return out.report(run(scene, skip_tests=skip_tests))
 
 
-@task(help={**COMMON, **_TESTS})
-def plan(c: FabContext, app: str = "", env: str = "", skip_tests: bool = False) -> None:
+@word(help=_TESTS)
+def plan(scene: Scene, out: Output, skip_tests: bool = False) -> int:
     """Show what a deploy would do; changes nothing."""
     from cartwheel.run.deploy import plan as run
 
-    for host, one in run(scene_of(c, app, env), skip_tests=skip_tests).items():
-        print(f"[{host}] {one.current or 'nothing'} -> {one.release or '?'}")
+    plans = run(scene, skip_tests=skip_tests)
+    for host, one in plans.items():
+        out.say(f"[{host}] {one.current or 'nothing'} -> {one.release or '?'}")
         for refusal in one.refusals:
-            print(f"[{host}]   refused: {refusal.message}")
-        for step in () if one.unchanged else (*one.prepare, one.switch):
-            print(f"[{host}]   {step.title}")
+            out.say(f"[{host}]   refused: {refusal.message}")
+        for title in _steps(one):
+            out.say(f"[{host}]   {title}")
         for note in one.notes:
-            print(f"[{host}]   note: {note}")
+            out.say(f"[{host}]   note: {note}")
+    out.put(
+        hosts=[
+            {
+                "host": host,
+                "current": one.current,
+                "release": one.release,
+                "version": one.version,
+                "unchanged": one.unchanged,
+                "steps": _steps(one),
+                "refusals": [
+                    {"slug": refusal.slug, "message": refusal.message} for refusal in one.refusals
+                ],
+                "notes": list(one.notes),
+            }
+            for host, one in plans.items()
+        ]
+    )
+    return 0
 
 
-@task(help={**CHANGING, **_TESTS})
-def upload(
-    c: FabContext,
-    app: str = "",
-    env: str = "",
-    message: str = "",
-    wait: str = "10",
-    skip_tests: bool = False,
-) -> int:
+def _steps(plan: HostPlan) -> list[str]:
+    return [] if plan.unchanged else [step.title for step in (*plan.prepare, plan.switch)]
+
+
+@word(changing=True, help=_TESTS)
+def upload(scene: Scene, out: Output, skip_tests: bool = False) -> int:
     """Build, and upload the wheel; nothing that serves is touched."""
-    return _prepare(scene_of(c, app, env, message=message, wait=wait), "upload", skip_tests)
+    return _prepare(scene, out, "upload", skip_tests)
 
 
-@task(help={**CHANGING, **_TESTS})
-def venv(
-    c: FabContext,
-    app: str = "",
-    env: str = "",
-    message: str = "",
-    wait: str = "10",
-    skip_tests: bool = False,
-) -> int:
+@word(changing=True, help=_TESTS)
+def venv(scene: Scene, out: Output, skip_tests: bool = False) -> int:
     """Upload, and make the new release's virtual environment."""
-    return _prepare(scene_of(c, app, env, message=message, wait=wait), "venv", skip_tests)
+    return _prepare(scene, out, "venv", skip_tests)
 
 
-@task(help={**CHANGING, **_TESTS})
-def install(
-    c: FabContext,
-    app: str = "",
-    env: str = "",
-    message: str = "",
-    wait: str = "10",
-    skip_tests: bool = False,
-) -> int:
+@word(changing=True, help=_TESTS)
+def install(scene: Scene, out: Output, skip_tests: bool = False) -> int:
     """Upload, venv, and install exactly the lock into it."""
-    return _prepare(scene_of(c, app, env, message=message, wait=wait), "install", skip_tests)
+    return _prepare(scene, out, "install", skip_tests)
 
 
-@task(help={**CHANGING, **_TESTS})
-def configure(
-    c: FabContext,
-    app: str = "",
-    env: str = "",
-    message: str = "",
-    wait: str = "10",
-    skip_tests: bool = False,
-) -> int:
-    """Upload, venv, install, and write the new release's configuration."""
-    return _prepare(scene_of(c, app, env, message=message, wait=wait), "configure", skip_tests)
+@word(changing=True, help=_TESTS)
+def configure(scene: Scene, out: Output, skip_tests: bool = False) -> int:
+    """Upload, venv, install, and write the release's configuration."""
+    return _prepare(scene, out, "configure", skip_tests)
 
 
-def _prepare(scene: Scene, last: str, skip_tests: bool) -> int:
+def _prepare(scene: Scene, out: Output, last: str, skip_tests: bool) -> int:
     from cartwheel.run.deploy import prepare
 
-    return _show.report(prepare(scene, last, skip_tests=skip_tests))
+    return out.report(prepare(scene, last, skip_tests=skip_tests))
 
 
-@task(help=COMMON, hosts="none")
-def build(c: FabContext, app: str = "", env: str = "") -> None:
-    """Build the wheel and its lock on this machine, and print their paths."""
+@word(hosts="none")
+def build(scene: Scene, out: Output) -> int:
+    """Build the wheel and its lock here, and print their paths."""
     from cartwheel.run.product import build_only as run
 
-    for path in run(scene_of(c, app, env, needs_hosts=False)):
-        print(path)
+    wheel, lock = run(scene)
+    out.put(wheel=str(wheel), lock=str(lock))
+    out.say(f"{wheel}\n{lock}")
+    return 0
 
 
-@task(help=COMMON, hosts="none")
-def test(c: FabContext, app: str = "", env: str = "") -> None:
-    """Run the app's own tests, in an environment made from its lock."""
+@word(hosts="none")
+def test(scene: Scene, out: Output) -> int:
+    """Run the app's own tests, in an environment of its lock."""
     from cartwheel.run.product import test_only as run
 
-    run(scene_of(c, app, env, needs_hosts=False))
+    out.put(tested=run(scene))
+    return 0

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from cartwheel.fab import FabContext, task
+from typing import TYPE_CHECKING
 
-from . import _show
-from ._scene import COMMON, scene_of
+from ._scene import word
+
+if TYPE_CHECKING:
+    from cartwheel.run.scene import Scene
+
+    from ._show import Output
 
 
-@task(name="list", help=COMMON)
-def list_variables(c: FabContext, app: str = "", env: str = "") -> int:
-    """Names of the serving release's variables and where each came from; never values."""
+@word(name="list", quiet=True)
+def list_variables(scene: Scene, out: Output) -> int:
+    """Names of the app's variables and their sources; never values."""
     from cartwheel.run import ask
 
-    return _show.answer_table(
-        ask.variables(scene_of(c, app, env)),
-        ("NAME", "FROM"),
-        lambda one: sorted(one["names"].items()),
+    return out.answer_table(
+        ask.variables(scene), ("NAME", "FROM"), lambda one: sorted(one["names"].items())
     )

@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cartwheel.errors import UsageError
-from cartwheel.fab import FabContext, task
 
-from ._scene import COMMON, scene_of
+from ._scene import word
+
+if TYPE_CHECKING:
+    from cartwheel.run.scene import Scene
+
+    from ._show import Output
 
 
-@task(help={**COMMON, "command": "What to run, for the host's shell."})
-def run(c: FabContext, app: str = "", env: str = "", command: str = "") -> int:
-    """Run a command in the serving release's environment; its exit code is passed on."""
+@word(quiet=True, help={"command": "What to run, for the host's shell."})
+def run(scene: Scene, out: Output, command: str = "") -> int:
+    """Run a command inside the serving release; passes its code on.
+
+    It runs in the release's environment, as the app's user, on every host side by side.
+    The exit code is the command's own, the greatest one of several hosts.
+    """
     from cartwheel.run import ask
     from cartwheel.run.scene import raise_failures
 
     if not command.strip():
         raise UsageError("usage", "--command says what to run", hint='fab run --command "..."')
-    scene = scene_of(c, app, env)
     several = len(scene.hosts) > 1
 
     def show(host: str, text: str) -> None:
-        print(f"[{host}] {text}" if several else text, flush=True)
+        out.data(host, text, prefix=f"[{host}] " if several else "")
 
     answers = ask.run_command(scene, command, show)
     raise_failures(answers)
-    codes = [one["status"] for one in answers.values() if isinstance(one, dict)]
+    codes = {host: one["status"] for host, one in answers.items() if isinstance(one, dict)}
+    out.put(hosts=[{"host": host, "status": code} for host, code in codes.items()])
     # A signal's number is negative here; shells say 128 + number.
-    return max((code if code >= 0 else 128 - code for code in codes), default=0)
+    return max((code if code >= 0 else 128 - code for code in codes.values()), default=0)
 
 
-@task(help=COMMON)
-def shell(c: FabContext, app: str = "", env: str = "") -> int:
-    """An interactive shell in the serving release's environment, on one host."""
+@word(json=False, quiet=True)
+def shell(scene: Scene, out: Output) -> int:
+    """An interactive shell inside the serving release, on one host."""
     from cartwheel.run.terminal import shell as open_shell
 
-    scene = scene_of(c, app, env)
     if len(scene.hosts) != 1:
         raise UsageError("usage", "`shell` takes one host", hint="Name one with -H.")
     return open_shell(scene)

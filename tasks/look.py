@@ -3,28 +3,61 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cartwheel.errors import UsageError
-from cartwheel.fab import FabContext, task
+from ._format import age_text, local_time, utc_to_local
+from ._scene import number, word
 
-from . import _show
-from ._scene import COMMON, scene_of
+if TYPE_CHECKING:
+    from cartwheel.run.scene import Scene
+
+    from ._show import Output
+
+_MEGABYTE_BITS = 20
 
 
-@task(help=COMMON)
-def status(c: FabContext, app: str = "", env: str = "") -> int:
-    """What each host serves: release, since when, health, workers, memory, restarts."""
+@word(quiet=True)
+def status(scene: Scene, out: Output) -> int:
+    """What each host serves: since when, health, workers, memory.
+
+    Times are of this machine's zone, with how long ago that is; memory is of all processes
+    of the release together; restarts are those that nobody asked for.
+    """
     from cartwheel.run import ask
 
-    return _show.answer_table(
-        ask.status(scene_of(c, app, env)),
+    return out.answer_table(
+        ask.status(scene),
         ("RELEASE", "VERSION", "SINCE", "HEALTH", "WORKERS", "MEMORY", "RESTARTS", "NOTES"),
-        _status_row,
+        lambda one: [_status_row(one, time.time())],
     )
 
 
-def _status_row(one: dict[str, Any]) -> list[tuple[str, ...]]:
+def _status_row(one: dict[str, Any], now: float) -> tuple[str, ...]:
+    notes = "; ".join(_status_notes(one))
+    if one["release"] is None:
+        return ("nothing", "-", "-", "not deployed", "-", "-", "-", notes)
+    health = "healthy" if one["healthy"] else ("stopped" if one["stopped"] else "UNHEALTHY")
+    memory = f"{one['memory_bytes'] >> _MEGABYTE_BITS} MB" if one["memory_bytes"] else "-"
+    return (
+        one["release"],
+        one["version"],
+        since_text(one["age_seconds"], now),
+        health,
+        str(one["workers"]),
+        memory,
+        str(one["restarts"]),
+        notes,
+    )
+
+
+def since_text(age_seconds: float | None, now: float) -> str:
+    """A moment in the operator's zone, whatever the host's clock says, and its age."""
+    if age_seconds is None:
+        return "-"
+    return f"{local_time(now - age_seconds)} ({age_text(age_seconds)})"
+
+
+def _status_notes(one: dict[str, Any]) -> list[str]:
     notes = []
     if not one["set_up"]:
         notes.append("not set up")
@@ -36,20 +69,15 @@ def _status_row(one: dict[str, Any]) -> list[tuple[str, ...]]:
         notes.append(f"leftovers: {', '.join(one['leftovers'])}")
     if one["stopped"]:
         notes.append(f"stopped by {one['stopped']['who']} since {one['stopped']['since']}")
-    if one["release"] is None:
-        return [("-", "-", "-", "not deployed", "-", "-", "-", "; ".join(notes))]
-    if one["also_running"]:
+    if one["release"] is not None and one["also_running"]:
         notes.append(f"also running: {', '.join(one['also_running'])}")
-    health = "healthy" if one["healthy"] else ("stopped" if one["stopped"] else "UNHEALTHY")
-    if not one["healthy"] and not one["stopped"]:
+    if one["release"] is not None and not one["healthy"] and not one["stopped"]:
         notes.append(one["problem"])
-    memory = f"{one['memory_bytes'] >> 20} MB" if one["memory_bytes"] else "-"
-    row = (one["release"], one["version"], one["since"] or "-", health, str(one["workers"]))
-    return [(*row, memory, str(one["restarts"]), "; ".join(notes))]
+    return notes
 
 
-@task(help=COMMON)
-def releases(c: FabContext, app: str = "", env: str = "") -> int:
+@word(quiet=True)
+def releases(scene: Scene, out: Output) -> int:
     """The releases on each host, oldest first."""
     from cartwheel.run import ask
 
@@ -58,15 +86,14 @@ def releases(c: FabContext, app: str = "", env: str = "") -> int:
             (
                 manifest["release"],
                 manifest["version"] or "",
-                manifest["created"] or "",
+                utc_to_local(manifest["created"] or ""),
                 manifest["who"] or "",
                 _place(manifest["release"], one),
             )
             for manifest in one["releases"]
         ]
 
-    heads = ("RELEASE", "VERSION", "MADE", "BY", "")
-    return _show.answer_table(ask.releases(scene_of(c, app, env)), heads, rows)
+    return out.answer_table(ask.releases(scene), ("RELEASE", "VERSION", "MADE", "BY", ""), rows)
 
 
 def _place(release: str, one: dict[str, Any]) -> str:
@@ -75,8 +102,8 @@ def _place(release: str, one: dict[str, Any]) -> str:
     return "rollback goes here" if release == one["rollback"] else ""
 
 
-@task(help={**COMMON, "lines": "How many entries."})
-def history(c: FabContext, app: str = "", env: str = "", lines: str = "20") -> int:
+@word(quiet=True, help={"lines": "How many entries (default 20)."})
+def history(scene: Scene, out: Output, lines: str = "20") -> int:
     """What was done on each host, when, by whom, and how it ended."""
     from cartwheel.run import ask
 
@@ -84,9 +111,9 @@ def history(c: FabContext, app: str = "", env: str = "", lines: str = "20") -> i
         return [
             (
                 str(entry.get("seq", "?")),
-                time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.get("at", 0))),
+                local_time(entry.get("at")),
                 str(entry.get("kind", "?")),
-                str(entry.get("release", "")),
+                str(entry.get("release") or ""),
                 str(entry.get("result", "?")),
                 str(entry.get("who", "")),
                 str(entry.get("reason") or entry.get("message") or ""),
@@ -95,37 +122,35 @@ def history(c: FabContext, app: str = "", env: str = "", lines: str = "20") -> i
         ]
 
     heads = ("SEQ", "AT", "WHAT", "RELEASE", "RESULT", "BY", "WHY")
-    scene = scene_of(c, app, env)
-    return _show.answer_table(ask.history(scene, _count(lines)), heads, rows)
+    return out.answer_table(ask.history(scene, number("lines", lines)), heads, rows)
 
 
-@task(help={**COMMON, "lines": "How many lines of each log.", "follow": "Go on until Ctrl-C."})
-def logs(
-    c: FabContext, app: str = "", env: str = "", lines: str = "50", follow: bool = False
-) -> None:
+@word(
+    quiet=True,
+    help={"lines": "How many lines of each log (default 50).", "follow": "Go on until Ctrl-C."},
+)
+def logs(scene: Scene, out: Output, lines: str = "50", follow: bool = False) -> int:
     """The app's journal and nginx's logs of its site."""
     from cartwheel.run import ask
 
     def show(host: str, source: str, text: str) -> None:
-        print(f"[{host}] {source}: {text}", flush=True)
+        out.data(host, text, prefix=f"[{host}] {source}: ", source=source)
 
-    ask.logs(scene_of(c, app, env), lines=_count(lines), follow=follow, on_line=show)
-
-
-def _count(text: str) -> int:
-    if not text.isdigit():
-        raise UsageError("usage", f"--lines takes a number, not {text!r}")
-    return int(text)
+    ask.logs(scene, lines=number("lines", lines), follow=follow, on_line=show)
+    return 0
 
 
-@task(help={**COMMON, "fix": "Put in order what a fault left."})
-def doctor(c: FabContext, app: str = "", env: str = "", fix: bool = False) -> int:
-    """Check all that a deploy needs: Python, disk, sudo, clock, ports, mirror, nginx."""
+@word(quiet=True, help={"fix": "Put in order what a fault left."})
+def doctor(scene: Scene, out: Output, fix: bool = False) -> int:
+    """Check all that a deploy needs, from Python to nginx."""
+    from dataclasses import asdict
+
     from cartwheel.run.doctor import doctor as run
 
-    findings = run(scene_of(c, app, env), fix=fix)
-    _show.table(
+    findings = run(scene, fix=fix)
+    out.table(
         [(f.host, "ok" if f.ok else "PROBLEM", f.what, f.detail) for f in findings],
         ("HOST", "", "WHAT", "DETAIL"),
     )
+    out.put(findings=[asdict(finding) for finding in findings])
     return 0 if all(finding.ok for finding in findings) else 1

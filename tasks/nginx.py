@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from cartwheel.fab import FabContext, task
+from typing import TYPE_CHECKING
 
-from . import _show
-from ._scene import CHANGING, COMMON, scene_of
+from ._scene import word
+
+if TYPE_CHECKING:
+    from cartwheel.run.scene import Scene
+
+    from ._show import Output
 
 
-@task(help=COMMON)
-def test(c: FabContext, app: str = "", env: str = "") -> int:
+@word(quiet=True)
+def test(scene: Scene, out: Output) -> int:
     """Check nginx's configuration on the host."""
     from cartwheel.run import ask
 
-    return _show.answers(ask.nginx_test(scene_of(c, app, env)), lambda _one: "nginx is content")
+    return out.answers(ask.nginx_test(scene), lambda _one: "nginx is content")
 
 
-@task(help=CHANGING)
-def reload(c: FabContext, app: str = "", env: str = "", message: str = "", wait: str = "10") -> int:
+@word(changing=True)
+def reload(scene: Scene, out: Output) -> int:
     """Check nginx's configuration, then make nginx read it."""
     from cartwheel.run import ask
 
-    scene = scene_of(c, app, env, message=message, wait=wait)
-    return _show.answers(ask.nginx_reload(scene), lambda _one: "reloaded")
+    return out.answers(ask.nginx_reload(scene), lambda _one: "reloaded")

@@ -2,115 +2,94 @@
 
 from __future__ import annotations
 
-from cartwheel.errors import UsageError
-from cartwheel.fab import FabContext, task
+from typing import TYPE_CHECKING
 
-from . import _show
-from ._scene import CHANGING, scene_of
+from ._scene import number, word
+
+if TYPE_CHECKING:
+    from cartwheel.run.scene import Scene
+
+    from ._show import Output
 
 
-@task(
-    help={**CHANGING, "to": "A release or version of `fab releases`; default: the last good one."}
+@word(
+    changing=True, help={"to": "A release or version of `fab releases` (default: the last good)."}
 )
-def rollback(
-    c: FabContext, app: str = "", env: str = "", message: str = "", wait: str = "10", to: str = ""
-) -> int:
-    """Go back to an earlier release that is still on the host; needs no index, no build."""
+def rollback(scene: Scene, out: Output, to: str = "") -> int:
+    """Go back to an earlier release; needs no index and no build."""
     from cartwheel.run.rollback import rollback as run
 
-    scene = scene_of(c, app, env, message=message, wait=wait)
-    return _show.report(run(scene, to or None))
+    return out.report(run(scene, to or None))
 
 
-@task(help=CHANGING)
-def restart(
-    c: FabContext, app: str = "", env: str = "", message: str = "", wait: str = "10"
-) -> int:
+@word(changing=True)
+def restart(scene: Scene, out: Output) -> int:
     """Start a second instance of what serves, and switch to it."""
     from cartwheel.run.rollback import restart as run
 
-    return _show.report(run(scene_of(c, app, env, message=message, wait=wait)))
+    return out.report(run(scene))
 
 
-@task(help=CHANGING)
-def stop(c: FabContext, app: str = "", env: str = "", message: str = "", wait: str = "10") -> int:
-    """Stop serving, until `fab start`; a reboot or a deploy does not start it."""
+@word(changing=True)
+def stop(scene: Scene, out: Output) -> int:
+    """Stop serving, until `fab start`; a reboot does not start it."""
     from cartwheel.run import ask
 
-    answers = ask.stop(scene_of(c, app, env, message=message, wait=wait))
-    return _show.answers(answers, lambda one: f"{'stopped' if one['changed'] else 'was stopped'}")
+    return out.answers(ask.stop(scene), lambda one: "stopped" if one["changed"] else "was stopped")
 
 
-@task(help=CHANGING)
-def start(c: FabContext, app: str = "", env: str = "", message: str = "", wait: str = "10") -> int:
+@word(changing=True)
+def start(scene: Scene, out: Output) -> int:
     """Serve again after `fab stop`."""
     from cartwheel.run import ask
 
-    answers = ask.start(scene_of(c, app, env, message=message, wait=wait))
-    return _show.answers(
-        answers,
-        lambda one: f"{'started' if one['changed'] else 'runs'} {one['release']}",
+    return out.answers(
+        ask.start(scene), lambda one: f"{'started' if one['changed'] else 'runs'} {one['release']}"
     )
 
 
-@task(help={**CHANGING, "keep": "How many releases to keep; default: deploy.keep_releases."})
-def prune(
-    c: FabContext, app: str = "", env: str = "", message: str = "", wait: str = "10", keep: str = ""
-) -> int:
-    """Remove old releases; never what serves, falls back or comes before."""
+@word(changing=True, help={"keep": "How many releases to keep (default: deploy.keep_releases)."})
+def prune(scene: Scene, out: Output, keep: str = "") -> int:
+    """Remove old releases; never one that is needed."""
     from cartwheel.run import ask
 
-    if keep and not keep.isdigit():
-        raise UsageError("usage", f"--keep takes a number, not {keep!r}")
-    scene = scene_of(c, app, env, message=message, wait=wait)
-    return _show.answers(
-        ask.prune(scene, int(keep) if keep else None),
+    return out.answers(
+        ask.prune(scene, number("keep", keep) if keep else None),
         lambda one: "removed " + ", ".join(one["removed"]) if one["removed"] else "nothing to do",
     )
 
 
-@task(help=CHANGING)
-def packages(
-    c: FabContext, app: str = "", env: str = "", message: str = "", wait: str = "10"
-) -> int:
+@word(changing=True)
+def packages(scene: Scene, out: Output) -> int:
     """Install the system packages that host.packages names."""
     from cartwheel.run import ask
 
-    return _show.answers(
-        ask.packages(scene_of(c, app, env, message=message, wait=wait)),
+    return out.answers(
+        ask.packages(scene),
         lambda one: (
             "installed " + ", ".join(one["installed"]) if one["installed"] else "nothing to do"
         ),
     )
 
 
-@task(
+@word(
+    changing=True,
     help={
-        **CHANGING,
         "yes": "Do not ask.",
         "keep-shared": "Keep the app's own data (shared/), and the user that owns it.",
-    }
+    },
 )
-def uninstall(
-    c: FabContext,
-    app: str = "",
-    env: str = "",
-    message: str = "",
-    wait: str = "10",
-    yes: bool = False,
-    keep_shared: bool = False,
-) -> int:
+def uninstall(scene: Scene, out: Output, yes: bool = False, keep_shared: bool = False) -> int:
     """Take the app off the host; system packages stay. Asks first."""
     from cartwheel.run import ask
 
-    scene = scene_of(c, app, env, message=message, wait=wait)
     name = scene.settings.slug
     what = "its releases" if keep_shared else "its releases and ALL ITS DATA in shared/"
     question = f"Remove {name}, {what}, from {', '.join(scene.hosts)}?"
-    if not yes and not _show.confirmed(question, name):
-        print("Nothing was changed.")
+    if not yes and not out.confirmed(question, name):
+        out.say("Nothing was changed.")
         return 1
-    return _show.answers(
+    return out.answers(
         ask.uninstall(scene, keep_shared=keep_shared),
         lambda one: "; ".join([*one["removed"], *(f"kept {path}" for path in one["kept"])]),
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,11 +18,9 @@ import invoke
 from fabric.main import Fab
 from invoke.exceptions import ParseError
 
-from cartwheel.errors import CartwheelError, Exit, UsageError
+from cartwheel.errors import Exit, UsageError
 from cartwheel.fab.executor import FleetExecutor
-
-# Of several failures, the one that says most about the fleet decides the exit code.
-_GRAVEST_FIRST = (Exit.ATTENTION, Exit.REVERTED, Exit.LOCKED, Exit.FAILED, Exit.USAGE)
+from cartwheel.telling import exit_code, tell
 
 
 class CartwheelProgram(Fab):
@@ -93,35 +90,3 @@ def bind(program: Any) -> None:
     """Make stock `fab` a CartwheelProgram with a FleetExecutor: called by the fabfile."""
     program.__class__ = CartwheelProgram
     program.executor_class = FleetExecutor
-
-
-def exit_code(error: BaseException) -> int:
-    """The exit code of a failure; of several in a group, the gravest one's."""
-    codes = {
-        each.exit_code if isinstance(each, CartwheelError) else int(Exit.FAILED)
-        for each in _each(error)
-    }
-    return next(int(code) for code in _GRAVEST_FIRST if code in codes)
-
-
-def tell(error: BaseException, *, debug: bool = False) -> str:
-    """What a person reads: detail first, then the one line, then what to do."""
-    lines: list[str] = []
-    for each in _each(error):
-        if debug:
-            lines += ["".join(traceback.format_exception(each)).rstrip()]
-        if isinstance(each, CartwheelError):
-            lines += [each.detail.rstrip()] if each.detail.strip() else []
-            lines += [str(each), f"  {each.hint}"]
-        else:
-            lines += [f"Unexpected {type(each).__name__}: {' '.join(str(each).split())}"]
-            lines += [] if debug else ["  run with --debug for the traceback"]
-    return "\n".join(lines)
-
-
-def _each(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _each(inner)
-    else:
-        yield error

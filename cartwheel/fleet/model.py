@@ -27,13 +27,15 @@ class HostReport:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole run. `hosts` is in the order in which they were named."""
+    """The whole run. `hosts` is in the order in which they were named; `kind` is what was
+    asked for: deploy, rollback, restart, or the last step that was to be prepared."""
 
     release: str
     version: str
     hosts: tuple[HostReport, ...]
     seconds: float = 0.0
     notes: tuple[str, ...] = field(default=())
+    kind: str = "deploy"
 
     @property
     def exit_code(self) -> int:
@@ -50,3 +52,6 @@ class Report:
 
     def timed(self, seconds: float) -> Report:
         return replace(self, seconds=seconds)
+
+    def of_kind(self, kind: str) -> Report:
+        return replace(self, kind=kind)

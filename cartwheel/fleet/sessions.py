@@ -81,8 +81,12 @@ class Fleet:
         """The same request to every host."""
 
         def work(host: str, session: Session) -> dict[str, Any]:
-            return session.request(
-                op, args, deadline_seconds=deadline_seconds, on_event=self.listener(host)
+            return self.timed(
+                host,
+                op,
+                lambda: session.request(
+                    op, args, deadline_seconds=deadline_seconds, on_event=self.listener(host)
+                ),
             )
 
         return self.each(work)
@@ -110,17 +114,21 @@ class Fleet:
         ]
         answers = []
         for step, pending in submitted:
-            started = self.clock()
-            self.emit(Event(step.title, "start", host=host))
-            try:
-                answer = pending.result()
-            except CartwheelError as error:
-                self.emit(Event(step.title, "failed", error.message, host, self.clock() - started))
-                raise
-            state: State = "done" if "changed" not in answer else _changed(answer)
-            self.emit(Event(step.title, state, "", host, self.clock() - started))
-            answers.append(answer)
+            answers.append(self.timed(host, step.title, pending.result))
         return answers
+
+    def timed(self, host: str, step: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Say that a step begins, do it, and say how it ended and how long it took."""
+        started = self.clock()
+        self.emit(Event(step, "start", host=host))
+        try:
+            answer = work()
+        except CartwheelError as error:
+            self.emit(Event(step, "failed", error.message, host, self.clock() - started))
+            raise
+        state: State = _changed(answer) if isinstance(answer.get("changed"), bool) else "done"
+        self.emit(Event(step, state, "", host, self.clock() - started))
+        return answer
 
     def listener(self, host: str) -> Callable[[dict[str, Any]], None]:
         """Passes the host side's events on as ours."""

@@ -105,7 +105,7 @@ def switch(ctx: Context, args: Args) -> Args:
     mark = _mark_for(at, args)
     ctx.emit("start", "start", mark.to)
     answers = _start(ctx, at, mark, probe)
-    ctx.emit("health", "done", "{} good answers on its own socket".format(answers))
+    ctx.emit("start", "done", "{} good answers on its own socket".format(answers))
     _refuse_when_gone(ctx, at, mark)
     pending.write(at, mark)
     deal = Switch(at, mark, args)
@@ -113,7 +113,8 @@ def switch(ctx: Context, args: Args) -> Args:
     ctx.at_end.append(deal.at_end)
     try:
         _move(ctx, at, mark, args)
-        ctx.emit("switch", "done", mark.to)
+        ctx.emit("traffic", "done", "to " + mark.to)
+        ctx.emit("probation", "start", "{:g} s".format(args["probation_seconds"]))
 
         def front() -> str:
             return frontdoor.ask(at, probe, int(args["listen"]), mark.to)
@@ -128,12 +129,12 @@ def switch(ctx: Context, args: Args) -> Args:
             front,
             seconds=args["probation_seconds"],
         )
+        ctx.emit("probation", "done")
     except (OpError, OSError) as error:
         log = systemd.log(at.unit(mark.to, mark.to_slot), _LOG_LINES, mark.started)
         deal.go_back(str(error))
-        raise OpError(
-            "reverted", "{}; the host went back to {}".format(error, _name(mark.was)), log=log
-        ) from error
+        told = "{}{}; the host went back to {}".format(error, _last_words(log), _name(mark.was))
+        raise OpError("reverted", told, log=log) from error
     deal.arm()
     return {"id": mark.id, "from": mark.was, "to": mark.to}
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cartwheel.fleet.deploy import lock_all
-from cartwheel.fleet.sessions import Result
+from cartwheel.fleet.sessions import Fleet, Result
 from cartwheel.plan.deploy import probe_args
-from cartwheel.run.scene import Scene, connect, raise_failures
+from cartwheel.run.scene import Scene, connect, raise_failures, reach
 
 Answers = dict[str, Result[dict[str, Any]]]
 
@@ -105,8 +105,11 @@ def uninstall(scene: Scene, *, keep_shared: bool) -> Answers:
 
 
 def _read(scene: Scene, op: str, args: Mapping[str, Any]) -> Answers:
-    with connect(scene, changing=False) as fleet:
-        return fleet.ask(op, {**scene.base_args, **args}, deadline_seconds=_SMALL_SECONDS)
+    """Every host's answer; a host that cannot be reached does not silence the others."""
+    sessions, problems = reach(scene, changing=False)
+    with Fleet(sessions, scene.emit) as fleet:
+        found = fleet.ask(op, {**scene.base_args, **args}, deadline_seconds=_SMALL_SECONDS)
+    return {host: problems[host] if host in problems else found[host] for host in scene.hosts}
 
 
 def _change(

@@ -43,12 +43,14 @@ def deploy(scene: Scene, *, skip_tests: bool = False) -> Report:
 
 def prepare(scene: Scene, last: str, *, skip_tests: bool = False) -> Report:
     """The steps of a deploy up to `last`, none of which touches what serves."""
+    started = time.monotonic()
     check_templates(scene.settings, scene.project)
     making = in_background(lambda: product.make(scene, skip_tests=skip_tests))
     with connect(scene, changing=True) as fleet:
         plans = plan_all(scene, probe(scene, fleet), making.result())
         cut = {host: up_to(plan, last) for host, plan in plans.items()}
-        return run_plans(fleet, cut, scene.terms, switch=False)
+        report = run_plans(fleet, cut, scene.terms, switch=False)
+    return report.of_kind(last).timed(time.monotonic() - started)
 
 
 def up_to(plan: HostPlan, last: str) -> HostPlan:

@@ -38,7 +38,7 @@ def _switch(scene: Scene, kind: str, choose: Callable[[Facts], str | None]) -> R
             for host, facts in probe(scene, fleet).items()
         }
         report = run_plans(fleet, plans, scene.terms)
-    return report.timed(time.monotonic() - started)
+    return report.of_kind(kind).timed(time.monotonic() - started)
 
 
 def _target(facts: Facts, to: str | None) -> str | None:

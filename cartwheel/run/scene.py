@@ -5,14 +5,16 @@ from __future__ import annotations
 import getpass
 import platform
 import secrets
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from cartwheel import places
 from cartwheel.errors import CartwheelError
-from cartwheel.events import Emit
+from cartwheel.events import Emit, Event
 from cartwheel.fleet.deploy import Terms
 from cartwheel.fleet.sessions import Fleet, await_all
 from cartwheel.plan.deploy import finish_seconds
@@ -21,6 +23,11 @@ from cartwheel.settings import load, resolve_secret
 from cartwheel.settings.model import Secret, Settings
 from cartwheel.ssh.options import SshOptions
 from cartwheel.ssh.target import Target
+
+if TYPE_CHECKING:
+    from cartwheel.ssh.connection import Gateways
+    from cartwheel.ssh.session import Session
+    from cartwheel.ssh.startup import UnitSpec
 
 _MAX_CONNECTING = 32
 
@@ -116,59 +123,77 @@ def targets(scene: Scene) -> dict[str, Target]:
 
 
 def connect(scene: Scene, *, changing: bool) -> Fleet:
-    """A session with every host, opened side by side.
+    """A session with every host. Raises the hosts' failures."""
+    sessions, problems = reach(scene, changing=changing)
+    if problems:
+        for session in sessions.values():
+            session.close()
+        _raise(list(problems.values()))
+    return Fleet(sessions, scene.emit)
+
+
+def reach(scene: Scene, *, changing: bool) -> tuple[dict[str, Session], dict[str, CartwheelError]]:
+    """Sessions with the hosts that can be reached, opened side by side; why not, of the others.
 
     The host side of a `changing` run is a transient unit: killed, it takes its children
-    with it, and the installed recover settles what it left. Raises the first failure;
-    its detail names all of them.
+    with it, and the installed recover settles what it left.
     """
     from cartwheel.ssh.connection import Gateways
-    from cartwheel.ssh.session import Session, open_session
-    from cartwheel.ssh.startup import UnitSpec
 
-    where, gateways, slug = targets(scene), Gateways(), scene.settings.slug
-
-    def unit() -> UnitSpec | None:
-        if not changing:
-            return None
-        return UnitSpec(
-            name=f"cartwheel-session-{slug}-{secrets.token_hex(4)}",
-            stop_post=(f"-/usr/local/lib/cartwheel/{slug}/recover", "--settle"),
-            description=f"Cartwheel at work on {slug}",
-        )
-
+    where, gateways = targets(scene), Gateways()
     with ThreadPoolExecutor(_MAX_CONNECTING) as pool:
         futures = {
-            name: pool.submit(open_session, target, gateways, unit=unit())
+            name: pool.submit(_open, scene, target, gateways, changing=changing)
             for name, target in where.items()
         }
         await_all(futures.values())
     sessions: dict[str, Session] = {}
-    problems: list[CartwheelError] = []
+    problems: dict[str, CartwheelError] = {}
     for name, future in futures.items():
         try:
             sessions[name] = future.result()
         except CartwheelError as error:
-            problems.append(error)
-    if problems:
-        for session in sessions.values():
-            session.close()
-        raise _all_of(problems)
-    return Fleet(sessions, scene.emit)
+            problems[name] = error
+    return sessions, problems
 
 
-def _all_of(problems: list[CartwheelError]) -> CartwheelError:
-    first = problems[0]
-    if len(problems) > 1:
-        first.detail = "\n".join([first.detail, *(str(error) for error in problems)]).strip()
-    return first
+def _open(scene: Scene, target: Target, gateways: Gateways, *, changing: bool) -> Session:
+    from cartwheel.ssh.session import open_session
+
+    started = time.monotonic()
+    scene.emit(Event("connect", "start", host=target.name))
+    try:
+        session = open_session(target, gateways, unit=_unit(scene) if changing else None)
+    except CartwheelError as error:
+        took = time.monotonic() - started
+        scene.emit(Event("connect", "failed", error.message, target.name, took))
+        raise
+    scene.emit(Event("connect", "done", "", target.name, time.monotonic() - started))
+    return session
+
+
+def _unit(scene: Scene) -> UnitSpec:
+    from cartwheel.ssh.startup import UnitSpec
+
+    slug = scene.settings.slug
+    return UnitSpec(
+        name=f"cartwheel-session-{slug}-{secrets.token_hex(4)}",
+        stop_post=(f"-/usr/local/lib/cartwheel/{slug}/recover", "--settle"),
+        description=f"Cartwheel at work on {slug}",
+    )
+
+
+def _raise(problems: list[CartwheelError]) -> NoReturn:
+    if len(problems) == 1:
+        raise problems[0]
+    raise ExceptionGroup("several hosts failed", problems)
 
 
 def raise_failures(results: Mapping[str, object]) -> None:
-    """Raise if any host failed, with every host's reason in the detail."""
+    """Raise what the hosts failed with: one CartwheelError, or a group of them."""
     problems = [error for error in results.values() if isinstance(error, CartwheelError)]
     if problems:
-        raise _all_of(problems)
+        _raise(problems)
 
 
 def for_hosts(scene: Scene, hosts: tuple[str, ...]) -> Scene:

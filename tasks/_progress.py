@@ -1,0 +1,72 @@
+"""Which steps are under way: what a live view shows, and what a silent run is waiting for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from cartwheel.events import Event
+
+OPERATOR = "here"  # the name of the operator's own side in a list of hosts
+
+
+@dataclass(frozen=True)
+class Running:
+    """A step that began at `since` (of a monotonic clock) and has not ended."""
+
+    host: str
+    step: str
+    since: float
+    detail: str = ""
+
+
+class Progress:
+    """Takes events in; knows what runs, what failed, and how long each host has been busy."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, list[Running]] = {}
+        self._first: dict[str, float] = {}
+        self._last: dict[str, float] = {}
+        self._failed: dict[str, str] = {}
+        self._done: set[tuple[str, str]] = set()
+
+    def take(self, event: Event, now: float) -> None:
+        """A step that ends also ends what began inside it; a host's steps nest."""
+        host = event.host
+        self._first.setdefault(host, now)
+        self._last[host] = now
+        steps = self._running.setdefault(host, [])
+        begun = [n for n, one in enumerate(steps) if one.step == event.step]
+        if event.state == "start":
+            steps.append(Running(host, event.step, now, event.detail))
+        elif event.state == "progress":
+            if begun:
+                steps[begun[-1]] = replace(steps[begun[-1]], detail=event.detail)
+            else:
+                steps.append(Running(host, event.step, now, event.detail))
+        elif event.state != "note":
+            if event.state == "failed":
+                self._failed.setdefault(host, event.step)
+            else:
+                self._done.add((host, event.step))
+            if begun:
+                del steps[begun[-1] :]
+
+    def innermost(self) -> Iterator[Running]:
+        """The latest step under way of every host that has one."""
+        for steps in list(self._running.values()):
+            if steps:
+                yield steps[-1]
+
+    def step_of(self, host: str) -> str:
+        """The step that failed on a host, or else the one that it is in."""
+        steps = self._running.get(host)
+        return self._failed.get(host) or (steps[-1].step if steps else "")
+
+    def seconds_of(self, host: str) -> float | None:
+        """From a host's first event to its last one."""
+        return self._last[host] - self._first[host] if host in self._first else None
+
+    def hosts_after(self, step: str) -> tuple[str, ...]:
+        """The hosts on which this step has ended well."""
+        return tuple(host for host in self._first if (host, step) in self._done)
