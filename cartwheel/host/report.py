@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 import threading
+import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from . import (
     children,
@@ -51,12 +52,12 @@ def status(ctx: Context, args: Args) -> Args:
     return {
         **answer,
         "version": manifest.get("version", ""),
-        "since": state.since,
+        "age_seconds": _age(state),
         "active": state.active,
         "healthy": not problem,
         "problem": problem,
         "workers": systemd.workers(state.main_pid),
-        "memory_bytes": state.memory_bytes,
+        "memory_bytes": state.memory_bytes or systemd.memory_of_processes(state.main_pid),
         "restarts": state.restarts,
         "main_pid": state.main_pid,
         "also_running": [r for r, s in running if (r, s) != wanted],
@@ -64,6 +65,13 @@ def status(ctx: Context, args: Args) -> Args:
             journal.read(at.journal), release, [m["release"] for m in releases.complete(at)]
         ),
     }
+
+
+def _age(state: systemd.UnitState) -> Optional[float]:
+    """Seconds for which the unit has been up, whatever this host's clock says."""
+    if state.since_monotonic is None or not state.is_up:
+        return None
+    return round(time.clock_gettime(time.CLOCK_MONOTONIC) - state.since_monotonic, 1)
 
 
 def list_releases(ctx: Context, args: Args) -> Args:
