@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
@@ -19,6 +21,30 @@ class OpError(Exception):
         self.message = message
         self.hint = hint
         self.log = log
+
+
+# What a full file system answers: neither space nor inodes, or no quota (write(2)).
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def disk_full(error: OSError) -> bool:
+    return error.errno in _FULL
+
+
+def no_room(step: str, base: str, log: str = "") -> OpError:
+    """The error for a full disk: what is free now where releases and uploads are kept."""
+    free = []
+    for path in (base, "/var/tmp"):
+        try:
+            status = os.statvfs(path)
+        except OSError:
+            continue
+        free.append(
+            "{} has {} MB and {} inodes free".format(
+                path, status.f_bavail * status.f_frsize >> 20, status.f_favail
+            )
+        )
+    return OpError("disk-full", "no room left for {} ({})".format(step, ", ".join(free)), log=log)
 
 
 class ContactLost(Exception):

@@ -166,7 +166,7 @@ def watch(
         problem = ask_socket(path, probe) or front()
         state = systemd.state(unit)
         if state.has_failed or not state.is_up:
-            problem = "its unit went {} ({})".format(state.sub, state.result)
+            problem = "its main process ended ({})".format(state.result)
         if problem:
             raise OpError("probation", "after the switch: " + problem)
         now = boottime()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -12,6 +13,7 @@ from .context import Context, OpError
 
 SITES = Path("/etc/nginx/conf.d")
 _CALL_SECONDS = 30.0
+_EMERGENCY = re.compile(r"\[emerg\] (?:\d+#\d+: )?(.+)")
 # Debian's default site takes `default_server`; it is a link into sites-available.
 DEFAULT_SITE = Path("/etc/nginx/sites-enabled/default")
 
@@ -55,8 +57,16 @@ def check_staged(
     if done.status != 0:
         before = check(ctx)
         if before:
-            raise OpError("nginx-broken", "nginx's configuration was broken before", log=before)
-        raise OpError("nginx-refuses", "nginx refuses the rendered site", log=done.output)
+            message = "nginx's configuration was broken before: " + _complaint(before)
+            raise OpError("nginx-broken", message, log=before)
+        message = "nginx refuses the rendered site: " + _complaint(done.output)
+        raise OpError("nginx-refuses", message, log=done.output)
+
+
+def _complaint(output: str) -> str:
+    """What nginx says is wrong, and where."""
+    found = _EMERGENCY.search(output)
+    return found.group(1) if found else "see its output"
 
 
 def _copy_folder(folder: str, copy: str) -> None:

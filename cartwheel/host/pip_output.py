@@ -49,6 +49,11 @@ _CORRUPT = re.compile(
 _SPACE = re.compile(r"No space left on device|\[Errno 28\]")
 
 
+def says_full(text: str) -> bool:
+    """Whether the disk had no room left (space or inodes)."""
+    return bool(_SPACE.search(text))
+
+
 def without_credentials(text: str) -> str:
     """`text` with user names and passwords taken out of every address in it."""
     return _CREDENTIALS.sub("", text)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
 from . import children, enter, envfile, files, layout, nginx, pip_output, releases
-from .context import Context, OpError
+from .context import Context, OpError, no_room
 from .layout import Layout
 
 Args = Dict[str, Any]
@@ -91,7 +91,7 @@ def venv(ctx: Context, args: Args) -> Args:
         step="venv",
     )
     if done.status != 0:
-        raise _failed("venv-failed", "the virtual environment could not be made", done.output)
+        raise _failed(at, "venv-failed", "the virtual environment could not be made", done.output)
     _mark(at, release, "venv", digest)
     return {"changed": True}
 
@@ -120,7 +120,7 @@ def install(ctx: Context, args: Args) -> Args:
         step="install",
     )
     if done.status != 0:
-        raise _install_error(done.output, args)
+        raise _install_error(at, done.output)
     _mark(at, release, "install", digest)
     return {"changed": True}
 
@@ -150,7 +150,9 @@ def _installer_environment(at: Layout) -> Dict[str, str]:
     return {"PIP_CACHE_DIR": cache, "UV_CACHE_DIR": cache + "/uv", "HOME": cache}
 
 
-def _install_error(output: str, args: Args) -> OpError:
+def _install_error(at: Layout, output: str) -> OpError:
+    if pip_output.says_full(output):
+        return no_room("the packages", str(at.base), _tail(output))
     known = pip_output.classify_pip_output(output)
     if known is not None:
         return OpError(known[0], known[1], log=_tail(output))
@@ -323,7 +325,9 @@ def _forget(at: Layout, release: str) -> None:
     files.remove(at.release(release) / "steps.json")
 
 
-def _failed(slug: str, message: str, output: str) -> OpError:
+def _failed(at: Layout, slug: str, message: str, output: str) -> OpError:
+    if pip_output.says_full(output):
+        return no_room("the virtual environment", str(at.base), _tail(output))
     lines = output.strip().splitlines()
     return OpError(slug, message + (": " + lines[-1] if lines else ""), log=_tail(output))
 

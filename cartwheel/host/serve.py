@@ -25,7 +25,14 @@ import traceback
 from typing import IO, Any, BinaryIO, Callable, Deque, Dict, List, Optional, Set
 
 from cartwheel.host import wire
-from cartwheel.host.context import ContactLost, Context, OpError, boottime
+from cartwheel.host.context import (
+    ContactLost,
+    Context,
+    OpError,
+    boottime,
+    disk_full,
+    no_room,
+)
 
 DEFAULT_LEASE_SECONDS = 15.0
 DEFAULT_DEADLINE_SECONDS = 60.0
@@ -127,6 +134,8 @@ class Spool:
                 self.file.seek(0)  # also flushes
             except OSError as error:
                 self.error = error
+        if self.error is not None and disk_full(self.error):
+            raise self.error
         if self.error is not None:
             raise OpError(
                 "disk-full", f"the upload cannot be kept in {self._folder}: {self.error.strerror}"
@@ -218,6 +227,9 @@ class Server:
         except ContactLost:
             return dict(_error(request.id, "ssh-lost", "stopped on request"), lost=True)
         except BaseException as error:  # also SystemExit: nothing may end the session unseen
+            if isinstance(error, OSError) and disk_full(error):
+                full = no_room(request.op, str(request.args.get("base", "/srv")))
+                return _error(request.id, full.slug, full.message)
             line = "".join(traceback.format_exception_only(type(error), error)).strip()
             problem = f"{request.op} failed unexpectedly: {line.splitlines()[-1]}"
             return _error(request.id, "host-side", problem, log=traceback.format_exc())
