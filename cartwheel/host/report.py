@@ -22,7 +22,7 @@ from . import (
     systemd,
 )
 from .context import ContactLost, Context
-from .layout import PIP, Layout
+from .layout import PIP, SLOTS, Layout
 
 Args = Dict[str, Any]
 
@@ -102,11 +102,16 @@ def logs(ctx: Context, args: Args) -> Args:
     `log`; with `follow` until contact is lost."""
     at = Layout(args["app"], Path(args["base"]))
     lines, follow = int(args["lines"]), bool(args["follow"])
-    units = "cartwheel-{}.web*".format(at.app)
+    # A release starts with a digit: `shop` in an environment `web` is not `shop`.
+    units = [
+        word
+        for slot in SLOTS
+        for word in ("-u", "cartwheel-{}.{}.[0-9]*.service".format(at.app, slot))
+    ]
     sources = [
         (
             "app",
-            ["journalctl", "--no-pager", "-q", "-o", "short-iso", "-u", units, "-n", str(lines)],
+            ["journalctl", "--no-pager", "-q", "-o", "short-iso", *units, "-n", str(lines)],
         ),
         ("nginx", ["tail", "-q", "-n", str(lines), *_nginx_logs(at)]),
     ]
