@@ -38,7 +38,7 @@ def append(path: Path, entry: Entry) -> None:
     """Add one entry; a full disk or a broken file system does not stop a deploy."""
     try:
         known = read(path)
-        last = max((int(item.get("seq", 0)) for item in known), default=0)
+        last = max((_sequence(item) for item in known), default=0)
         line = json.dumps({"seq": last + 1, "at": round(time.time(), 3), **entry}).encode()
         fd = os.open(str(path), os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -50,6 +50,11 @@ def append(path: Path, entry: Entry) -> None:
             os.close(fd)
     except OSError:
         pass
+
+
+def _sequence(entry: Entry) -> int:
+    seq = entry.get("seq")
+    return seq if isinstance(seq, int) else 0
 
 
 def serving_stack(entries: Iterable[Entry]) -> List[str]:
@@ -87,7 +92,7 @@ def to_prune(order: Sequence[str], protected: Set[str], keep_releases: int) -> L
 
     Never one of `protected`; what is kept counts the protected ones too.
     """
-    keep = set(protected)
+    keep = protected & set(order)
     for release in reversed(order):
         if len(keep) >= keep_releases:
             break

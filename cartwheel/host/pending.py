@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Dict, Optional
 
 from . import files
+from .context import OpError
 from .layout import Layout
 
 
@@ -53,7 +54,10 @@ def read(at: Layout) -> Optional[Pending]:
     value = files.read_json(at.pending)
     if value is None:
         return None
-    return Pending(**{field.name: value[field.name] for field in fields(Pending)})
+    try:
+        return Pending(**{field.name: value[field.name] for field in fields(Pending)})
+    except KeyError as error:
+        raise OpError("host-state", "{} is damaged: no {}".format(at.pending, error)) from error
 
 
 def clear(at: Layout) -> None:

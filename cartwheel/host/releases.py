@@ -86,7 +86,8 @@ def protected(at: Layout) -> Set[str]:
     safe = {release for release in linked if release}
     pending = files.read_json(at.pending)
     if pending:
-        safe.update(str(pending[key]) for key in ("from", "to") if pending.get(key))
+        sides = ("was", "to", "was_fallback", "was_previous")
+        safe.update(str(pending[key]) for key in sides if pending.get(key))
     running = {release for release, _slot in systemd.running(at)}
     return safe | running
 

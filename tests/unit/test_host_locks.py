@@ -159,7 +159,7 @@ def test_a_damaged_file_hides_only_the_name(tmp_path: Path, content: str) -> Non
     path = tmp_path / "shop.lock"
     held = locks.acquire(path, ME, wait_seconds=0)
     path.write_text(content)
-    with pytest.raises(OpError, match="locked by (another process|somebody)"):
+    with pytest.raises(OpError, match=r"locked by (another process|somebody)"):
         locks.acquire(path, ME, wait_seconds=0)
     assert locks.held_by(path)
     held.release()
