@@ -52,6 +52,14 @@ class Progress:
             if begun:
                 del steps[begun[-1] :]
 
+    def seconds_in(self, event: Event, now: float) -> float | None:
+        """How long the step took that this event ends; None if it ends none."""
+        if event.state in ("start", "progress", "note"):
+            return None
+        steps = self._running.get(event.host, [])
+        begun = [one.since for one in steps if one.step == event.step]
+        return now - begun[-1] if begun else None
+
     def innermost(self) -> Iterator[Running]:
         """The latest step under way of every host that has one."""
         for steps in list(self._running.values()):

@@ -15,10 +15,10 @@ from cartwheel.errors import Exit, UsageError
 from cartwheel.fab import FabContext, FleetTask, task
 from cartwheel.fab.task import Hosts
 
-from ._show import Output
-
 if TYPE_CHECKING:
     from cartwheel.run.scene import Scene
+
+    from ._show import Output
 
 Body = Callable[..., int | None]
 
@@ -53,6 +53,8 @@ def word(
     def decorate(body: Body) -> FleetTask:
         @wraps(body)
         def run(c: FabContext, **options: Any) -> int:
+            from ._show import Output
+
             given = {key: options.pop(key) for key in common}
             with Output(
                 c.task, as_json=given.get("json", False), quiet=quiet, debug=c.debug
@@ -87,6 +89,8 @@ def plain_word(
     def decorate(body: Body) -> FleetTask:
         @wraps(body)
         def run(c: FabContext, **options: Any) -> int:
+            from ._show import Output
+
             as_json = bool(options.pop("json", False))
             with Output(c.task, as_json=as_json, debug=c.debug) as out:
                 code = _to_its_end(lambda: body(c, out, **options), out)

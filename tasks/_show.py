@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -91,6 +92,8 @@ class Output:
             if self._closed.is_set():
                 return
             self._heard = time.monotonic()
+            if event.seconds is None:
+                event = replace(event, seconds=self.progress.seconds_in(event, self._heard))
             self.progress.take(event, self._heard)
             self._show(event)
 
@@ -173,15 +176,20 @@ class Output:
         with self.screen.cleared():
             (sink or self._out).write(text + "\n")
 
+    def asked(self, question: str) -> str:
+        """A person's answer."""
+        with self.screen.cleared():
+            self._errors.write(question)
+            answer = sys.stdin.readline().strip()
+            self._heard = time.monotonic()
+        return answer
+
     def confirmed(self, question: str, word: str) -> bool:
         """Ask a person to type `word`. Without a terminal the answer is no."""
         if not sys.stdin.isatty():
             self.complain("There is nobody to ask here; use --yes.")
             return False
-        with self.screen.cleared():
-            self._errors.write(f"{question}\nType {word} to go on: ")
-            answer = sys.stdin.readline()
-        return answer.strip() == word
+        return self.asked(f"{question}\nType {word} to go on: ") == word
 
     # -- the result
 
@@ -227,7 +235,8 @@ class Output:
 
     def _sum_up(self, run: Report) -> None:
         took = seconds_text(run.seconds)
-        what = f"{run.kind} {run.release}".rstrip()
+        named = {host.serves for host in run.hosts if host.outcome == "deployed"} or {run.release}
+        what = f"{run.kind} {named.pop()}".rstrip() if len(named) == 1 else run.kind
         if run.exit_code != Exit.OK:
             after = f" after {took}" if took else ""
             self.say(f"{what} failed{after}, exit code {run.exit_code}")

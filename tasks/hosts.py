@@ -3,58 +3,62 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from cartwheel.errors import Exit, UsageError
-from cartwheel.events import silent
-from cartwheel.fab import FabContext, task
+
+from ._scene import word
+
+if TYPE_CHECKING:
+    from cartwheel.run.scene import Scene
+
+    from ._show import Output
 
 
-@task(
-    help={
-        "app": "Which application, where config/apps/ has several.",
-        "env": "Which environment: config/environments/NAME.toml.",
-        "yes": "Trust without asking, for scripts that have compared the fingerprint themselves.",
-    },
+@word(
+    quiet=True,
+    help={"yes": "Trust without asking, for scripts that have compared the fingerprint."},
 )
-def trust(c: FabContext, app: str = "", env: str = "", yes: bool = False) -> int:
-    """Show a host's key fingerprint and, after asking, remember the key."""
-    from cartwheel.run.scene import for_hosts, make_scene, targets
+def trust(scene: Scene, out: Output, yes: bool = False) -> int:
+    """Show a host's key fingerprint and, after asking, remember it."""
+    from cartwheel.run.scene import targets
     from cartwheel.ssh import trust as keys
     from cartwheel.ssh.connection import Gateways
 
-    scene = make_scene(
-        c.project,
-        app=app or None,
-        env=env or None,
-        hosts=c.hosts,
-        ssh_options=c.ssh_options,
-        emit=silent,
-    )
-    scene = for_hosts(scene, c.require_hosts(scene.settings.hosts))
-    refused = False
     gateways = Gateways()
+    found = []
     try:
         for name, target in targets(scene).items():
             key = keys.fetch_key(target, gateways)
             shown = f"{name} ({target.known_as}): {key.kind} {key.fingerprint}"
+            trusted = True
             if keys.is_known(target, key):
-                print(f"{shown} is known already")
-            elif yes or _agrees(shown):
+                out.say(f"{shown} is known already")
+            elif yes or _agrees(shown, out):
                 keys.record(target, key)
-                print(f"{shown} is trusted now, in {keys.recorded_in(target)}")
+                out.say(f"{shown} is trusted now, in {keys.recorded_in(target)}")
             else:
-                print(f"{name} is not trusted")
-                refused = True
+                out.say(f"{name} is not trusted")
+                trusted = False
+            found.append(
+                {
+                    "host": name,
+                    "kind": key.kind,
+                    "fingerprint": key.fingerprint,
+                    "trusted": trusted,
+                }
+            )
     finally:
         gateways.close()
-    return int(Exit.FAILED) if refused else int(Exit.OK)
+        out.put(hosts=found)
+    return int(Exit.OK if all(one["trusted"] for one in found) else Exit.FAILED)
 
 
-def _agrees(shown: str) -> bool:
+def _agrees(shown: str, out: Output) -> bool:
     if not sys.stdin.isatty():
         raise UsageError(
             "usage",
             f"{shown}: nobody is there to ask",
             hint="Compare the fingerprint, then use --yes.",
         )
-    return input(f"{shown}\nIs this the host's own fingerprint? [y/N] ").strip().lower() == "y"
+    return out.asked(f"{shown}\nIs this the host's own fingerprint? [y/N] ").lower() == "y"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ._format import age_text, local_time, utc_to_local
 from ._scene import number, word
 
 if TYPE_CHECKING:
@@ -52,6 +51,8 @@ def _status_row(one: dict[str, Any], now: float) -> tuple[str, ...]:
 
 def since_text(age_seconds: float | None, now: float) -> str:
     """A moment in the operator's zone, whatever the host's clock says, and its age."""
+    from ._format import age_text, local_time
+
     if age_seconds is None:
         return "-"
     return f"{local_time(now - age_seconds)} ({age_text(age_seconds)})"
@@ -81,6 +82,8 @@ def releases(scene: Scene, out: Output) -> int:
     """The releases on each host, oldest first."""
     from cartwheel.run import ask
 
+    from ._format import utc_to_local
+
     def rows(one: dict[str, Any]) -> list[tuple[str, ...]]:
         return [
             (
@@ -106,6 +109,8 @@ def _place(release: str, one: dict[str, Any]) -> str:
 def history(scene: Scene, out: Output, lines: str = "20") -> int:
     """What was done on each host, when, by whom, and how it ended."""
     from cartwheel.run import ask
+
+    from ._format import local_time
 
     def rows(one: dict[str, Any]) -> list[tuple[str, ...]]:
         return [
