@@ -61,7 +61,7 @@ def run_plans(
         return _report(plans, noted, otherwise="not-tried")
     prepared = failures(fleet.each(lambda host, one: _prepare(fleet, host, one, plans[host]), busy))
     if prepared and switch:
-        _abandon(fleet, busy, prepared, terms)
+        _abandon(fleet, busy, prepared, _reason(prepared), terms)
     if prepared:
         return _report(plans, prepared, otherwise="not-tried")
     if not switch:
@@ -114,19 +114,28 @@ def _abandon(
     fleet: Fleet,
     busy: Mapping[str, HostPlan],
     failed: Mapping[str, CartwheelError],
+    reason: str,
     terms: Terms,
 ) -> None:
     """Nothing of the failed release stays but its line in the journal and its log."""
-    reason = next(iter(failed.values())).message
 
     def abandon(host: str, session: Session) -> None:
         plan = busy[host]
         args = {"release": plan.release, "version": plan.version, "fresh": plan.fresh}
         why = failed.get(host)
-        said = {"kind": "deploy", "reason": reason, "log": why.detail if why else ""}
+        said = {
+            "kind": plan.switch.args["kind"],
+            "reason": reason,
+            "log": why.detail if why else "",
+        }
         session.request("abandon", {**terms.args, **args, **said})
 
     fleet.each(abandon, [host for host in busy if not _is_lost(failed.get(host))])
+
+
+def _reason(failed: Mapping[str, CartwheelError]) -> str:
+    host, error = next(iter(failed.items()))
+    return f"{host} failed: {error.message}"
 
 
 def _is_lost(error: CartwheelError | None) -> bool:
@@ -141,13 +150,13 @@ def _switch_all(
     for batch in _batches(list(busy)):
         switched |= fleet.each(lambda host, one: _switch(fleet, host, one, busy[host]), batch)
         if failures(switched):
-            return _put_back(fleet, plans, switched, terms)
+            return _put_back(fleet, plans, busy, switched, terms)
     ids = {host: str(answer["id"]) for host, answer in successes(switched).items()}
     confirmed = fleet.each(
         lambda host, one: one.request("confirm", {**terms.args, "id": ids[host]}), ids
     )
     if ids and not successes(confirmed):
-        return _put_back(fleet, plans, {**switched, **failures(confirmed)}, terms)
+        return _put_back(fleet, plans, busy, {**switched, **failures(confirmed)}, terms)
     finished = fleet.each(lambda host, one: _finish(fleet, host, one, terms), successes(confirmed))
     problems = {**failures(finished), **failures(confirmed)}
     return _report(plans, problems, failed_as="attention")
@@ -169,13 +178,16 @@ def _finish(fleet: Fleet, host: str, session: Session, terms: Terms) -> None:
 def _put_back(
     fleet: Fleet,
     plans: Mapping[str, HostPlan],
+    busy: Mapping[str, HostPlan],
     switched: Mapping[str, Result[dict[str, Any]]],
     terms: Terms,
 ) -> Report:
     """One host failed before the confirmation: every host that switched goes back."""
     problems = failures(switched)
-    reason = f"{next(iter(problems))} failed: {next(iter(problems.values())).message}"
+    reason = _reason(problems)
     back = successes(switched)
+    untouched = {host: plan for host, plan in busy.items() if host not in switched}
+    _abandon(fleet, untouched, {}, reason, terms)
     undone = fleet.each(
         lambda _host, one: one.request(
             "go-back", {**terms.args, "reason": reason}, deadline_seconds=terms.finish_seconds
