@@ -122,6 +122,7 @@ def app_facts(at: Layout) -> Facts:
         "wheels": _versions(at.cache / "wheels"),
         "runtime": files.read_link(at.lib / "current"),
         "lock": locks.held_by(at.lock),
+        "premise": releases.premise(at),
     }
 
 

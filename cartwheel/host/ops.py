@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict
 
-from . import facts, jobs, locks, prepare, recover, report, setup, switch, uninstall
+from . import facts, jobs, locks, prepare, recover, releases, report, setup, switch, uninstall
 from .context import Context, OpError
 from .layout import Layout
 
@@ -18,10 +18,11 @@ Operation = Callable[[Context, Args], Args]
 
 def lock(ctx: Context, args: Args) -> Args:
     """Take the application's lock for the rest of the session, then settle what a crashed
-    session left. Raises OpError("locked")."""
+    session left. `premise` tells whether a plan made before is still good. Raises
+    OpError("locked")."""
     at = Layout(args["app"], Path(args["base"]))
     if "lock" in ctx.memory:
-        return {"settled": []}
+        return {"settled": [], "premise": releases.premise(at)}
     holder = {
         "owner": args["who"],
         "message": args["message"],
@@ -35,7 +36,7 @@ def lock(ctx: Context, args: Args) -> Args:
         if at.root.exists()
         else []
     )
-    return {"settled": done}
+    return {"settled": done, "premise": releases.premise(at)}
 
 
 def _changing(operation: Operation) -> Operation:

@@ -42,6 +42,7 @@ class Pending:
             "who": self.who,
             "message": self.message,
             "from": self.was,
+            "switch": self.id,
         }
         return {**line, "reason": reason} if reason else line
 

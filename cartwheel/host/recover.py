@@ -17,7 +17,7 @@ from . import drain, files, health, journal, locks, pending, releases, revert, s
 from .context import Context, OpError, boottime
 from .layout import SLOTS, Layout
 
-_LOCK_PATIENCE_SECONDS = 300.0
+_BOOT_PATIENCE_SECONDS = 300.0
 _DRAIN_SECONDS = 30.0
 _STOP_SECONDS = 45.0
 
@@ -29,15 +29,12 @@ def main(argv: Optional[List[str]] = None) -> int:
     at = Layout(app, Path(base))
     if mode == "--settle" and is_settled(at):
         return 0
-    lock = locks.acquire(
-        at.lock,
-        {
-            "owner": "cartwheel recover",
-            "since": time.strftime("%F %T"),
-            "message": mode.lstrip("-"),
-        },
-        wait_seconds=_LOCK_PATIENCE_SECONDS,
-    )
+    try:
+        lock = _lock(at, mode)
+    except OpError as error:
+        print("{}: {}".format(app, error), flush=True)  # noqa: T201
+        # Another session is at work, and whoever takes the lock settles first.
+        return 0 if mode == "--settle" else 1
     try:
         settle(at, lambda text: print(text, flush=True))  # noqa: T201 (its unit's journal)
         if mode == "--boot":
@@ -48,6 +45,17 @@ def main(argv: Optional[List[str]] = None) -> int:
     finally:
         lock.release()
     return 0
+
+
+def _lock(at: Layout, mode: str) -> locks.Lock:
+    """A session that ends must not wait for another one's deploy. Raises OpError("locked")."""
+    holder = {
+        "owner": "cartwheel recover",
+        "since": time.strftime("%F %T"),
+        "message": mode.lstrip("-"),
+    }
+    wait_seconds = 0.0 if mode == "--settle" else _BOOT_PATIENCE_SECONDS
+    return locks.acquire(at.lock, holder, wait_seconds=wait_seconds)
 
 
 def _prove_serving(at: Layout) -> None:
@@ -139,6 +147,7 @@ def start_serving(at: Layout) -> bool:
 def finish_confirmed(at: Layout) -> List[str]:
     """What a session that died after its confirmation left: the old instance, the links."""
     done: List[str] = []
+    _complete_journal(at)
     running = set(systemd.running(at))
     for release, slot in strays(at):
         if (release, slot) in running:
@@ -156,6 +165,20 @@ def finish_confirmed(at: Layout) -> List[str]:
         releases.point(at, at.fallback, wanted[0])
         done.append("closed the switch to " + wanted[0])
     return done
+
+
+def _complete_journal(at: Layout) -> None:
+    """The confirmation's own line, where the power went, or the disk was full, before it:
+    what serves was confirmed."""
+    wanted = serving(at)
+    stack = journal.serving_stack(journal.read(at.journal))
+    if wanted is None or stack[-1:] == [wanted[0]]:
+        return
+    manifest = files.read_json(releases.manifest_path(at, wanted[0])) or {}
+    entry = {"release": wanted[0], "version": manifest.get("version", ""), "result": "confirmed"}
+    kind = "rollback" if wanted[0] in stack else "deploy"
+    noted = {"who": "cartwheel recover", "reason": "found serving; its own line was lost"}
+    journal.append(at.journal, {"kind": kind, **entry, **noted})
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Set
@@ -78,6 +80,21 @@ def point_slot(at: Layout, release: str, slot: str) -> bool:
 
 def other_slot(slot: Optional[str]) -> str:
     return SLOTS[1] if slot == SLOTS[0] else SLOTS[0]
+
+
+def premise(at: Layout) -> str:
+    """A digest of what a plan is made from: two equal ones mean that nobody changed this
+    application in between."""
+    entries = journal.read(at.journal)
+    links = [files.read_link(path) for path in (at.current, at.fallback, at.previous)]
+    known = [
+        entries[-1].get("seq") if entries else 0,
+        links,
+        [manifest["release"] for manifest in complete(at)],
+        at.pending.exists(),
+        at.stopped.exists(),
+    ]
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 
 def protected(at: Layout) -> Set[str]:

@@ -34,6 +34,7 @@ def status(ctx: Context, args: Args) -> Args:
     """One host's line of `fab status`."""
     at = Layout(args["app"], Path(args["base"]))
     wanted = recover.serving(at)
+    entries = journal.read(at.journal)
     answer: Args = {
         "set_up": files.read_json(at.record) is not None,
         "release": wanted[0] if wanted else None,
@@ -41,6 +42,7 @@ def status(ctx: Context, args: Args) -> Args:
         "pending": files.read_json(at.pending),
         "lock": locks.held_by(at.lock),
         "leftovers": releases.leftovers(at),
+        "last": entries[-1] if entries else None,
     }
     if wanted is None:
         return answer
@@ -62,7 +64,7 @@ def status(ctx: Context, args: Args) -> Args:
         "main_pid": state.main_pid,
         "also_running": [r for r, s in running if (r, s) != wanted],
         "rollback": journal.rollback_target(
-            journal.read(at.journal), release, [m["release"] for m in releases.complete(at)]
+            entries, release, [m["release"] for m in releases.complete(at)]
         ),
     }
 

@@ -20,9 +20,10 @@ Say = Callable[[str], None]
 
 
 def go_back(at: Layout, pending: Pending, reason: str, say: Say = lambda _text: None) -> None:
-    """Put links and shared files back, then close the pending switch, then tidy.
+    """Put links and shared files back, tidy, then close the pending switch.
 
-    Safe to run again after a crash at any point: every step sets a state, none toggles.
+    Safe to run again after a crash at any point: every step sets a state, none toggles, and
+    the switch stays pending until the last one is done.
     """
     if pending.was is not None:
         say("going back to " + pending.was)
@@ -35,11 +36,11 @@ def go_back(at: Layout, pending: Pending, reason: str, say: Say = lambda _text: 
             nginx.reload(None)
     releases.point(at, at.fallback, pending.was_fallback)
     releases.point(at, at.previous, pending.was_previous)
-    journal.append(at.journal, pending.entry("reverted", reason))
-    clear(at)
     discard_instance(at, pending, drain=True)
     if pending.fresh:
         releases.discard(at, pending.to)
+    journal.append(at.journal, pending.entry("reverted", reason))
+    clear(at)
 
 
 def _ensure_running(at: Layout, pending: Pending) -> None:

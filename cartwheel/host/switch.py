@@ -63,7 +63,7 @@ class Switch:
     def confirm(self) -> None:
         """The point of no return. Raises OpError("reverted") once a revert began."""
         with self._guard:
-            if self._state == "reverted":
+            if self._state in ("reverting", "reverted"):
                 raise OpError("reverted", "the host has gone back already")
             if self._state == "pending":
                 self._timer.cancel()
@@ -74,8 +74,9 @@ class Switch:
     def go_back(self, reason: str) -> bool:
         """Back to the old release unless confirmed; True if it went back, now or before."""
         with self._guard:
-            if self._state == "pending":
+            if self._state in ("pending", "reverting"):
                 self._timer.cancel()
+                self._state = "reverting"  # from here on no confirmation is taken
                 revert.go_back(self.at, self.mark, reason)
                 self._state = "reverted"
             return self._state == "reverted"
@@ -106,8 +107,7 @@ def switch(ctx: Context, args: Args) -> Args:
     ctx.emit("start", "start", mark.to)
     answers = _start(ctx, at, mark, probe)
     ctx.emit("start", "done", "{} good answers on its own socket".format(answers))
-    _refuse_when_gone(ctx, at, mark)
-    pending.write(at, mark)
+    _begin(ctx, at, mark)
     deal = Switch(at, mark, args)
     ctx.memory["switch"] = deal
     ctx.at_end.append(deal.at_end)
@@ -130,7 +130,9 @@ def switch(ctx: Context, args: Args) -> Args:
             seconds=args["probation_seconds"],
         )
         ctx.emit("probation", "done")
-    except (OpError, OSError) as error:
+    except ContactLost:
+        raise  # at_end goes back
+    except Exception as error:
         log = systemd.log(at.unit(mark.to, mark.to_slot), _LOG_LINES, mark.started)
         deal.go_back(str(error))
         told = "{}{}; the host went back to {}".format(error, _last_words(log), _name(mark.was))
@@ -157,7 +159,8 @@ def _mark_for(at: Layout, args: Args) -> pending.Pending:
         was_fallback=releases.pointed(at.fallback),
         was_previous=releases.pointed(at.previous),
         shared=nginx.snapshot(list(args["site_changes"])),
-        fresh=bool(args["fresh"]),
+        # The plan may be older than what is here: what serves or may serve is never fresh.
+        fresh=bool(args["fresh"]) and to not in releases.protected(at),
         started=time.time(),
         version=args["version"],
         who=args["who"],
@@ -199,11 +202,13 @@ def _undo_start(at: Layout, mark: pending.Pending, reason: str) -> None:
         releases.discard(at, mark.to)
 
 
-def _refuse_when_gone(ctx: Context, at: Layout, mark: pending.Pending) -> None:
+def _begin(ctx: Context, at: Layout, mark: pending.Pending) -> None:
+    """Write down how to go back; until this is done nothing but the new instance is there."""
     try:
         ctx.poll()
-    except (ContactLost, OpError):
-        _undo_start(at, mark, "contact with the operator was lost before the switch")
+        pending.write(at, mark)
+    except (ContactLost, OpError, OSError) as error:
+        _undo_start(at, mark, str(error) or "contact with the operator was lost")
         raise
 
 

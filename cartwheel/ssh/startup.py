@@ -15,6 +15,7 @@ NOT_EXECUTABLE_STATUS, NOT_FOUND_STATUS = 126, 127  # POSIX shells
 _HELLO_LINE = re.compile(rb"(?:^|\n)" + re.escape(HELLO) + rb" (\d+)\.(\d+)\.(\d+)\n")
 # More noise than this before our greeting is no login shell's.
 NOISE_LIMIT_BYTES = 1 << 20
+_STOP_SECONDS = 300
 _QUOTABLE = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 
 
@@ -89,7 +90,8 @@ def _unit_words(unit: UnitSpec | None) -> Iterator[str]:
     yield f"--unit={unit.name}"
     if unit.description:
         yield f"--description={unit.description}"
-    yield from ("-p", "KillMode=control-group")
+    # Time to put things in order, for itself and then for `stop_post`.
+    yield from ("-p", "KillMode=control-group", "-p", f"TimeoutStopSec={_STOP_SECONDS}")
     if unit.stop_post:
         yield from ("-p", f"ExecStopPost={' '.join(unit.stop_post)}")
 

@@ -161,7 +161,7 @@ def test_the_command_that_starts_the_host_side() -> None:
     words = startup.sudo_words(USER, "p r")
     assert startup.start_command(USER, "CODE", sudo=words, unit=SPEC) == (
         "env LC_ALL=C sudo -n -- systemd-run --quiet --pipe --wait --collect --service-type=exec"
-        " --unit=cartwheel-shop '--description=Cartwheel at work' -p KillMode=control-group"
+        " --unit=cartwheel-shop '--description=Cartwheel at work' -p KillMode=control-group -p TimeoutStopSec=300"
         " -p 'ExecStopPost=/usr/bin/recover --settle' python3 -I -c 'CODE'"
     )
     assert startup.sudo_words(ROOT, "p") == []
