@@ -110,17 +110,26 @@ def install(ctx: Context, args: Args) -> Args:
     )
     path = at.release(release) / "lock.txt"
     files.write(path, lock.encode())
-    done = children.run(
-        ctx,
-        _installer(at, release, args, path),
-        timeout_seconds=args["timeout_seconds"],
-        env={**args["index_environment"], **_installer_environment(at)},
-        user=args["user"],
-        cwd=str(at.release(release) / "venv"),
-        step="install",
-    )
+
+    def call(*more: str) -> children.Done:
+        return children.run(
+            ctx,
+            [*_installer(at, release, args, path), *more],
+            timeout_seconds=args["timeout_seconds"],
+            env={**args["index_environment"], **_installer_environment(at)},
+            user=args["user"],
+            cwd=str(at.release(release) / "venv"),
+            step="install",
+        )
+
+    done = call()
     if done.status != 0:
-        raise _install_error(at, done.output)
+        error = _install_error(at, done.output)
+        if error.slug == "index-lacks" and args["installer"] == "pip":
+            refused = pip_output.refusal(call("--verbose").output)
+            if refused is not None:
+                error = OpError(refused[0], refused[1], log=error.log)
+        raise error
     _mark(at, release, "install", digest)
     return {"changed": True}
 
@@ -290,11 +299,14 @@ def complete(ctx: Context, args: Args) -> Args:
 
 
 def _own(folder: Path) -> None:
-    """root owns what runs, so that the application cannot change itself."""
-    os.lchown(folder, 0, 0)
-    for parent, folders, names in os.walk(folder):
+    """root owns what runs, so that the application cannot change itself.
+
+    By file descriptors: the user who owns it still could put a link in our way.
+    """
+    for _path, folders, names, fd in os.fwalk(str(folder), follow_symlinks=False):
+        os.fchown(fd, 0, 0)
         for name in folders + names:
-            os.lchown(os.path.join(parent, name), 0, 0)
+            os.chown(name, 0, 0, dir_fd=fd, follow_symlinks=False)
 
 
 def _opened(args: Args) -> Tuple[Layout, str]:
