@@ -61,7 +61,7 @@ def os_release() -> Dict[str, str]:
     values: Dict[str, str] = {}
     for line in _read("/etc/os-release").splitlines():
         key, _, value = line.partition("=")
-        values[key] = value.strip('"')
+        values[key] = value.strip("\"'")
     return {key: values.get(key, "") for key in ("ID", "ID_LIKE", "VERSION_ID", "PRETTY_NAME")}
 
 
@@ -80,12 +80,7 @@ _ASK_PYTHON = (
 
 def interpreter(wanted: str) -> Optional[Dict[str, str]]:
     """The app's interpreter: its path and version, or None. `wanted` is a path or a version."""
-    names = (
-        [wanted]
-        if wanted.startswith("/")
-        else ["/usr/bin/python" + wanted, "/usr/local/bin/python" + wanted, "/usr/bin/python3"]
-    )
-    for name in names:
+    for name in _candidates(wanted):
         if not os.access(name, os.X_OK):
             continue
         lines = _output([name, "-I", "-c", _ASK_PYTHON]).splitlines()
@@ -94,6 +89,17 @@ def interpreter(wanted: str) -> Optional[Dict[str, str]]:
         if wanted.startswith("/") or (lines[0] + ".").startswith(wanted + "."):
             return {"path": name, "version": lines[0], "prefix": lines[1]}
     return None
+
+
+def _candidates(wanted: str) -> List[str]:
+    """Where a Python of this version may be; its patch level is in no file's name."""
+    if wanted.startswith("/"):
+        return [wanted]
+    parts = wanted.split(".")
+    suffixes = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return [
+        folder + "/python" + one for one in suffixes for folder in ("/usr/bin", "/usr/local/bin")
+    ]
 
 
 def app_facts(at: Layout) -> Facts:
@@ -119,7 +125,7 @@ def app_facts(at: Layout) -> Facts:
         "rollback": journal.rollback_target(
             entries, current, [manifest["release"] for manifest in whole]
         ),
-        "wheels": _versions(at.cache / "wheels"),
+        "wheels": _cached(at.cache / "wheels"),
         "runtime": files.read_link(at.lib / "current"),
         "lock": locks.held_by(at.lock),
         "premise": releases.premise(at),
@@ -134,7 +140,7 @@ def nginx_facts() -> Facts:
                 "file": server.file,
                 "ports": list(server.ports),
                 "names": list(server.names),
-                "default": server.is_default,
+                "default_ports": list(server.default_ports),
             }
             for server in nginxconf.servers()
         ],
@@ -164,9 +170,10 @@ def disk(path: Path) -> Dict[str, int]:
     while not path.exists() and path != path.parent:
         path = path.parent
     status = os.statvfs(path)
-    # Some file systems have no fixed number of inodes and report 0 of 0.
+    # Some file systems have no fixed number of inodes and report 0 of 0; some no fragments.
     inodes = status.f_favail if status.f_files else 1 << 32
-    return {"free_bytes": status.f_bavail * status.f_frsize, "free_inodes": inodes}
+    size = status.f_frsize or status.f_bsize
+    return {"free_bytes": status.f_bavail * size, "free_inodes": inodes}
 
 
 def _user(name: str) -> Optional[Dict[str, Any]]:
@@ -182,6 +189,11 @@ def _versions(folder: Path) -> List[str]:
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError:
         return []
+
+
+def _cached(folder: Path) -> List[str]:
+    """The digests whose wheel is there; an upload that was killed leaves an empty folder."""
+    return [name for name in _versions(folder) if list((folder / name).glob("*.whl"))]
 
 
 def _read(path: str) -> str:

@@ -147,9 +147,11 @@ def _site_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
         Refusal("server-name-taken", f"{server['file']} has the server name {name} already")
         for name in settings.web.server_names
         for server in others
-        if name in server["names"]
+        if name.lower() in server["names"]
     ]
-    default = next((server for server in others if server["default"]), None)
+    default = next(
+        (server for server in others if settings.web.listen in server["default_ports"]), None
+    )
     if not settings.web.server_names and default and default["file"] != names.DEFAULT_SITE:
         found.append(
             Refusal(

@@ -55,7 +55,7 @@ class RenderFacts:
         """From what `cartwheel.host.facts.probe` answered for a host that can take a release."""
         site = names.site_path(settings)
         taken = any(
-            server["default"] and settings.web.listen in server["ports"]
+            settings.web.listen in server["default_ports"]
             for server in probe["nginx"]["servers"]
             if server["file"] not in (site, names.DEFAULT_SITE)
         )

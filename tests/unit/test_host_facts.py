@@ -1,0 +1,206 @@
+"""Looking at a host: interpreters, file systems, ports, what is cached."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from cartwheel.host import facts, systemd
+
+from .hostside import Session, host_in
+
+
+def script(path: Path, text: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o755)
+    return str(path)
+
+
+def fake_python(path: Path, version: str) -> str:
+    return script(path, f"echo {version}; echo /usr\n")
+
+
+def test_this_interpreter_by_its_path() -> None:
+    found = facts.interpreter(sys.executable)
+    assert found == {
+        "path": sys.executable,
+        "version": ".".join(map(str, sys.version_info[:3])),
+        "prefix": sys.base_prefix,
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"),
+    [
+        ("3", "a"),
+        ("3.11", "b"),
+        ("3.1", None),
+        ("3.11.2", "b"),
+        ("3.11.20", None),
+        ("3.13", "a"),
+        ("3.13.0", "a"),
+        ("3.12", None),
+        ("2", None),
+    ],
+)
+def test_a_version_chooses_the_first_that_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, chosen: str | None
+) -> None:
+    there = [fake_python(tmp_path / "a", "3.13.0"), fake_python(tmp_path / "b", "3.11.2")]
+    monkeypatch.setattr(facts, "_candidates", lambda _wanted: [str(tmp_path / "none"), *there])
+    found = facts.interpreter(wanted)
+    assert (found and Path(found["path"]).name) == chosen
+
+
+def test_candidates_know_files_by_minor_version_only() -> None:
+    for wanted in ("3.11.2", "3.11"):
+        assert "/usr/bin/python3.11" in facts._candidates(wanted)
+        assert "/usr/local/bin/python3.11" in facts._candidates(wanted)
+        assert facts._candidates(wanted)[-2:] == ["/usr/bin/python3", "/usr/local/bin/python3"]
+    assert facts._candidates("/opt/python") == ["/opt/python"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["exit 1", "echo 3.11.2", "echo oops >&2; exit 127", "printf '\\377\\377'", ""],
+)
+def test_what_is_no_python_is_none(tmp_path: Path, text: str) -> None:
+    assert facts.interpreter(script(tmp_path / "python", text + "\n")) is None
+
+
+def test_a_python_without_venv_is_none(tmp_path: Path) -> None:
+    text = "echo 3.11.2; echo /usr; echo 'No module named venv' >&2; exit 1\n"
+    assert facts.interpreter(script(tmp_path / "python", text)) is None
+
+
+def test_what_may_not_be_executed_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "python"
+    path.write_text("")
+    assert facts.interpreter(str(path)) is None
+    assert facts.interpreter(str(tmp_path)) is None
+    assert facts.interpreter(str(tmp_path / "none")) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({}, {"free_bytes": 100 * 512, "free_inodes": 7}),
+        ({"f_files": 0, "f_favail": 0}, {"free_bytes": 100 * 512, "free_inodes": 1 << 32}),
+        ({"f_frsize": 0}, {"free_bytes": 100 * 4096, "free_inodes": 7}),
+        ({"f_bavail": 0, "f_favail": 0}, {"free_bytes": 0, "free_inodes": 0}),
+    ],
+)
+def test_room_on_odd_file_systems(
+    monkeypatch: pytest.MonkeyPatch, status: dict[str, int], expected: dict[str, int]
+) -> None:
+    values = {"f_bavail": 100, "f_frsize": 512, "f_bsize": 4096, "f_files": 9, "f_favail": 7}
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(**{**values, **status}))
+    assert facts.disk(Path("/")) == expected
+
+
+def test_room_where_the_folder_is_not_made_yet(tmp_path: Path) -> None:
+    assert facts.disk(tmp_path / "a" / "b").keys() == facts.disk(tmp_path).keys()
+    (tmp_path / "dangling").symlink_to("nowhere")
+    assert facts.disk(tmp_path / "dangling" / "x")["free_bytes"] > 0
+    assert facts.disk(Path("/proc"))["free_inodes"] > 0, "a file system without inodes"
+
+
+SS = """
+LISTEN 0      511          0.0.0.0:80         0.0.0.0:*    users:(("nginx",pid=71,fd=6),("nginx",pid=70,fd=6))
+LISTEN 0      511             [::]:80            [::]:*    users:(("nginx",pid=71,fd=7))
+LISTEN 0      4096   127.0.0.53%lo:53         0.0.0.0:*    users:(("systemd-resolve",pid=9,fd=14))
+LISTEN 0      128                *:8080             *:*    users:(("my server (1)",pid=4,fd=3))
+LISTEN 0      128    [fe80::1]%eth0:8443         [::]:*
+LISTEN 0      128        127.0.0.1:631        0.0.0.0:*    users:(("cupsd",pid=4,fd=3))
+"""
+
+
+def test_listening_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "_output", lambda _argv: SS.strip())
+    assert facts.listening_ports() == {
+        "80": "nginx",
+        "53": "systemd-resolve",
+        "8080": "my server (1)",
+        "8443": "unknown",
+        "631": "cupsd",
+    }
+    for text in ("", "LISTEN", "ss: not found"):
+        monkeypatch.setattr(facts, "_output", lambda _argv, text=text: text)
+        assert facts.listening_ports() == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("nginx version: nginx/1.22.1", "1.22.1"),
+        ("nginx version: nginx/1.18.0 (Ubuntu)", "1.18.0"),
+        ("nginx version: openresty/1.21.4.1", "1.21.4.1"),
+        ("", None),
+        ("sh: nginx: not found", None),
+    ],
+)
+def test_nginx_version(monkeypatch: pytest.MonkeyPatch, text: str, version: str | None) -> None:
+    monkeypatch.setattr(facts, "_output", lambda _argv: text)
+    assert facts._nginx_version() == version
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ID=debian\nVERSION_ID=\"12\"\n\n# x\nPRETTY_NAME='Debian 12'",
+        "ID='debian'\nVERSION_ID=12\nPRETTY_NAME=\"Debian 12\"",
+    ],
+)
+def test_os_release(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(facts, "_read", lambda _path: text)
+    assert facts.os_release() == {
+        "ID": "debian",
+        "ID_LIKE": "",
+        "VERSION_ID": "12",
+        "PRETTY_NAME": "Debian 12",
+    }
+
+
+def test_an_upload_that_was_killed_is_not_cached(tmp_path: Path) -> None:
+    for digest, name in (("aa", "app-1.whl"), ("bb", ".app-1.whl.cartwheel-7"), (".new", "x.whl")):
+        (tmp_path / digest).mkdir()
+        (tmp_path / digest / name).write_text("")
+    (tmp_path / "cc").mkdir()
+    assert facts._cached(tmp_path) == ["aa"]
+    assert facts._cached(tmp_path / "none") == []
+
+
+def test_programs_that_are_missing_or_fail_say_nothing() -> None:
+    assert facts._output(["no-such-program"]) == ""
+    assert facts._output(["false"]) == ""
+    assert facts._user("no-such-user") is None
+    assert facts._user("root") == {"uid": 0, "home": "/root"}
+
+
+def test_a_probe_of_a_bare_host_writes_nothing_and_is_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host_in(tmp_path, monkeypatch)
+    monkeypatch.setattr(systemd, "is_booted", lambda: False)
+    before = sorted(tmp_path.rglob("*"))
+    args = {
+        "app": "other",
+        "base": str(tmp_path / "none"),
+        "python": sys.executable,
+        "user": "no-such-user",
+        "files": [str(tmp_path / "none"), str(tmp_path)],
+    }
+    found = json.loads(json.dumps(facts.probe(Session().ctx(), args)))
+    assert found["app"]["record"] is None
+    assert found["app"]["current"] is None
+    assert found["app"]["releases"] == []
+    assert found["user"] is None
+    assert found["host"]["systemd"] is None
+    assert set(found["files"].values()) == {None}
+    assert sorted(tmp_path.rglob("*")) == before
