@@ -28,6 +28,7 @@ _HTTP = re.compile(
     r"(?:HTTP error|HTTPError:|ERROR: HTTP error)\s*:?\s*(\d{3})|(\d{3}) (?:Client|Server) Error:|"
     r"WARNING: (\d{3}) Error, Credentials not correct for (\S+)"
 )
+_REFUSED = re.compile(r"Could not fetch URL (\S+): (?!404)(\d{3}) (?:Client|Server) Error")
 _CONFLICT = re.compile(
     r"^(?:ERROR: )?Cannot install (.+?) because these package versions have conflicting",
     re.MULTILINE,
@@ -68,6 +69,16 @@ def classify_pip_output(text: str) -> Optional[Tuple[str, str]]:
     text = text.replace("\r\n", "\n")
     found = _classify(text)
     return None if found is None else (found[0], without_credentials(found[1]))
+
+
+def refusal(verbose: str) -> Optional[Tuple[str, str]]:
+    """The same of what `pip --verbose` says: only there an index that refuses (401, 403, 5xx)
+    differs from one that lacks the package."""
+    found = _REFUSED.search(verbose)
+    if not found:
+        return None
+    line = "%s answers %s%s" % (_index(verbose), found.group(2), _for(_package(found.group(1))))
+    return "index-unreachable", without_credentials(line)
 
 
 def _classify(text: str) -> Optional[Tuple[str, str]]:

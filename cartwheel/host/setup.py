@@ -126,17 +126,23 @@ def _interpreter(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
         found = facts.interpreter(args["python"])
     if found is None:
         raise OpError("python-version", "no Python {} on this host".format(args["python"]))
-    if not _can_make_venv(found["path"]):
-        name = os.path.basename(os.path.realpath(found["path"])) + "-venv"
-        packages.of_this_host().install(ctx, [name])
-        changed.append("installed " + name)
+    if not _is_whole(found["path"]):
+        names = [os.path.basename(os.path.realpath(found["path"])) + "-venv"]
+        if found["version"].startswith("3.9."):
+            names.append("python3-distutils")
+        packages.of_this_host().install(ctx, names)
+        changed += ["installed " + name for name in names]
     return changed
 
 
-def _can_make_venv(python: str) -> bool:
-    done = children.run(
-        None, [python, "-I", "-c", "import venv, ssl, ctypes"], timeout_seconds=_CALL_SECONDS
-    )
+# Distributions take parts of the standard library out. pip needs distutils before Python 3.10.
+_NEEDED = (
+    "import sys, venv, ssl, ctypes; sys.version_info >= (3, 10) or __import__('distutils.cmd')"
+)
+
+
+def _is_whole(python: str) -> bool:
+    done = children.run(None, [python, "-I", "-c", _NEEDED], timeout_seconds=_CALL_SECONDS)
     return done.status == 0
 
 
