@@ -8,8 +8,9 @@ import pwd
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from . import files, journal, locks, nginxconf, releases, systemd
 from .context import Context
@@ -26,17 +27,21 @@ def probe(ctx: Context, args: Facts) -> Facts:
     args: app, base, python (wanted interpreter), user, files (paths whose digests matter).
     """
     at = Layout(args["app"], Path(args["base"]))
-    return {
-        "host": host_facts(),
-        "python": interpreter(args["python"]),
-        "app": app_facts(at),
-        "user": _user(args["user"]),
-        "files": {path: files.sha256_of(Path(path)) for path in args["files"]},
-        "nginx": nginx_facts(),
-        "ports": listening_ports(),
-        "disk": {path: disk(Path(path)) for path in (args["base"], "/var/tmp", "/run")},
-        "tools": {"pip": _versions(PIP), "uv": shutil.which("uv")},
+    parts: Dict[str, Callable[[], Any]] = {
+        "host": host_facts,
+        "python": lambda: interpreter(args["python"]),
+        "app": lambda: app_facts(at),
+        "user": lambda: _user(args["user"]),
+        "files": lambda: {path: files.sha256_of(Path(path)) for path in args["files"]},
+        "nginx": nginx_facts,
+        "ports": listening_ports,
+        "disk": lambda: {path: disk(Path(path)) for path in (args["base"], "/var/tmp", "/run")},
+        "tools": lambda: {"pip": _versions(PIP), "uv": shutil.which("uv")},
     }
+    # Side by side, because most of them wait for a program.
+    with ThreadPoolExecutor(len(parts)) as pool:
+        asked = {name: pool.submit(part) for name, part in parts.items()}
+    return {name: answer.result() for name, answer in asked.items()}
 
 
 def host_facts() -> Facts:
