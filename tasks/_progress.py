@@ -46,7 +46,8 @@ class Progress:
                 steps.append(Running(host, event.step, now, event.detail))
         elif event.state != "note":
             if event.state == "failed":
-                self._failed.setdefault(host, event.step)
+                inside = steps[-1].step if begun else event.step
+                self._failed.setdefault(host, inside)
             else:
                 self._done.add((host, event.step))
             if begun:

@@ -153,6 +153,13 @@ class TestProgress:
         assert progress.step_of("b") == ""
         assert progress.hosts_after("connect") == ("b",)
 
+    def test_a_step_that_fails_fails_in_its_innermost_one(self) -> None:
+        progress = Progress()
+        for step in ("switch", "probation"):
+            progress.take(Event(step, "start", host="a"), 0.0)
+        progress.take(Event("switch", "failed", host="a"), 1.0)
+        assert progress.step_of("a") == "probation"
+
     def test_the_first_failure_is_the_one_that_counts(self) -> None:
         progress = Progress()
         for step in ("outer", "inner"):
