@@ -257,7 +257,9 @@ def _check_units(ctx: Context, at: Layout, release: str) -> None:
             ctx, ["systemd-analyze", "verify", *paths], timeout_seconds=_CHECK_SECONDS
         )
     if done.status != 0:
-        raise OpError("unit-refused", "systemd refuses a rendered unit", log=_tail(done.output))
+        log = done.output.replace(scratch + "/", "")
+        first = log.splitlines()[0] if log else "no word of why"
+        raise OpError("unit-refused", "systemd refuses " + first, log=_tail(log))
 
 
 def _check_site(ctx: Context, args: Args) -> None:

@@ -96,10 +96,20 @@ def _packages(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
     if "nginx" in missing:
         _refuse_taken_port(args["listen"])
     # Written first: what a killed setup installed is ours too.
-    record["packages"] = sorted({*record["packages"], *missing})
-    files.write_json(at.record, record, 0o600)
-    manager.install(ctx, missing)
+    before = record["packages"]
+    _own_packages(at, record, [*before, *missing])
+    try:
+        manager.install(ctx, missing)
+    except OpError:
+        absent = manager.missing(missing)
+        _own_packages(at, record, [*before, *(name for name in missing if name not in absent)])
+        raise
     return ["installed " + name for name in missing]
+
+
+def _own_packages(at: Layout, record: Args, names: List[str]) -> None:
+    record["packages"] = sorted(set(names))
+    files.write_json(at.record, record, 0o600)
 
 
 def _refuse_taken_port(port: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -22,8 +23,10 @@ from cartwheel.run.product import Product
 from cartwheel.run.rendering import renderer, sample_files
 from cartwheel.run.scene import Scene, connect, raise_failures
 from cartwheel.settings import environment
+from cartwheel.settings.variables import Variable
 
 Facts = Mapping[str, Any]
+Variables = Mapping[str, Variable]
 
 PROBE_SECONDS = 60.0
 
@@ -32,22 +35,32 @@ def deploy(scene: Scene, *, skip_tests: bool = False) -> Report:
     """Build, prepare everywhere, switch, confirm, finish. Raises CartwheelError before the
     first change; what comes later is in the report."""
     started = time.monotonic()
-    check_templates(scene.settings, scene.project)
-    making = in_background(lambda: product.make(scene, skip_tests=skip_tests))
+    variables, making = begin(scene, skip_tests=skip_tests)
     with connect(scene, changing=True) as fleet:
         facts = probe(scene, fleet)
-        plans = plan_all(scene, facts, making.result())
+        plans = plan_all(scene, facts, making.result(), variables)
         report = run_plans(fleet, plans, scene.terms)
     return report.timed(time.monotonic() - started)
+
+
+def begin(scene: Scene, *, skip_tests: bool) -> tuple[Variables, Future[Product]]:
+    """What can be wrong without any host is found first: templates, variables, secrets.
+
+    Then the app is built beside the connecting. Raises UsageError.
+    """
+    check_templates(scene.settings, scene.project)
+    variables = environment(scene.settings, scene.project)
+    password = product.index_password(scene)
+    making = in_background(lambda: product.make(scene, password, skip_tests=skip_tests))
+    return variables, making
 
 
 def prepare(scene: Scene, last: str, *, skip_tests: bool = False) -> Report:
     """The steps of a deploy up to `last`, none of which touches what serves."""
     started = time.monotonic()
-    check_templates(scene.settings, scene.project)
-    making = in_background(lambda: product.make(scene, skip_tests=skip_tests))
+    variables, making = begin(scene, skip_tests=skip_tests)
     with connect(scene, changing=True) as fleet:
-        plans = plan_all(scene, probe(scene, fleet), making.result())
+        plans = plan_all(scene, probe(scene, fleet), making.result(), variables)
         cut = {host: up_to(plan, last) for host, plan in plans.items()}
         report = run_plans(fleet, cut, scene.terms, switch=False)
     return report.of_kind(last).timed(time.monotonic() - started)
@@ -63,10 +76,9 @@ def up_to(plan: HostPlan, last: str) -> HostPlan:
 
 def plan(scene: Scene, *, skip_tests: bool = False) -> dict[str, HostPlan]:
     """What a deploy would do. Reads the hosts and changes nothing on them."""
-    check_templates(scene.settings, scene.project)
-    making = in_background(lambda: product.make(scene, skip_tests=skip_tests))
+    variables, making = begin(scene, skip_tests=skip_tests)
     with connect(scene, changing=False) as fleet:
-        return plan_all(scene, probe(scene, fleet), making.result())
+        return plan_all(scene, probe(scene, fleet), making.result(), variables)
 
 
 def probe(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
@@ -85,9 +97,11 @@ def probe_args(scene: Scene) -> dict[str, Any]:
     }
 
 
-def plan_all(scene: Scene, facts: Mapping[str, Facts], made: Product) -> dict[str, HostPlan]:
+def plan_all(
+    scene: Scene, facts: Mapping[str, Facts], made: Product, variables: Variables
+) -> dict[str, HostPlan]:
     """One plan for each host; a lock for each distinct platform."""
-    common = _common(scene, made, _digest_key(facts))
+    common = _common(scene, made, variables, _digest_key(facts))
     plans: dict[str, HostPlan] = {}
     for host, known in facts.items():
         try:
@@ -108,8 +122,7 @@ def _nothing_to_render(_release: str) -> Rendered:
     return Rendered({}, "", {})
 
 
-def _common(scene: Scene, made: Product, digest_key: str) -> Ingredients:
-    variables = environment(scene.settings, scene.project)
+def _common(scene: Scene, made: Product, variables: Variables, digest_key: str) -> Ingredients:
     nothing = build.Lock(build.operator_platform(), "", "")
     return Ingredients(
         artifact=made.artifact,

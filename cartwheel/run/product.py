@@ -21,21 +21,21 @@ class Product:
     index_password: str | None
 
 
-def make(scene: Scene, *, skip_tests: bool = False) -> Product:
+def make(scene: Scene, password: str | None, *, skip_tests: bool = False) -> Product:
     """Build and test the app; unchanged inputs are neither built nor tested again."""
-    settings, password = scene.settings, index_password(scene)
+    settings = scene.settings
     artifact = build.build_app(
         settings, scene.project, state=scene.state, emit=scene.emit, index_password=password
     )
     if not skip_tests:
-        test(scene, artifact)
+        test(scene, artifact, password)
     wheel = build.pip_wheel(
         scene.state, scene.emit, access=build.access_for(settings.index, password)
     )
     return Product(artifact, wheel, password)
 
 
-def test(scene: Scene, artifact: Artifact) -> bool:
+def test(scene: Scene, artifact: Artifact, password: str | None) -> bool:
     """The app's own tests; True if there are any. Raises BuildError("tests-failed")."""
     return build.run_app_tests(
         scene.settings,
@@ -44,7 +44,7 @@ def test(scene: Scene, artifact: Artifact) -> bool:
         scene.project,
         state=scene.state,
         emit=scene.emit,
-        index_password=index_password(scene),
+        index_password=password,
     )
 
 
@@ -92,11 +92,12 @@ def build_only(scene: Scene) -> tuple[Path, Path]:
 
 def test_only(scene: Scene) -> bool:
     """`fab test`: build, then run the app's own tests."""
+    password = index_password(scene)
     artifact = build.build_app(
         scene.settings,
         scene.project,
         state=scene.state,
         emit=scene.emit,
-        index_password=index_password(scene),
+        index_password=password,
     )
-    return test(scene, artifact)
+    return test(scene, artifact, password)
