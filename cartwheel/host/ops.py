@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict
 
 from . import facts, jobs, locks, prepare, recover, releases, report, setup, switch, uninstall
-from .context import Context, OpError
+from .context import Context, OpError, disk_full, no_room
 from .layout import Layout
 
 Args = Dict[str, Any]
@@ -59,19 +59,14 @@ def _clear_about_disk(operation: Operation) -> Operation:
         try:
             return operation(ctx, args)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise OpError("disk-full", _full(args, error)) from error
+            if disk_full(error):
+                what = error.filename or operation.__name__.replace("_", "-")
+                raise no_room(str(what), str(args.get("base", "/srv"))) from error
             if error.errno == errno.EROFS:
                 raise OpError("disk-full", "{} is read-only".format(error.filename)) from error
             raise
 
     return guarded
-
-
-def _full(args: Args, error: OSError) -> str:
-    room = facts.disk(Path(args.get("base", "/srv")))
-    what = "inodes" if room["free_inodes"] == 0 else "space"
-    return "no {} left for {}".format(what, error.filename or args.get("base", "/srv"))
 
 
 _READING: Dict[str, Operation] = {

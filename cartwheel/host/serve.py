@@ -135,7 +135,7 @@ class Spool:
             except OSError as error:
                 self.error = error
         if self.error is not None and disk_full(self.error):
-            raise self.error
+            raise no_room("the upload", tempfile.gettempdir())
         if self.error is not None:
             raise OpError(
                 "disk-full", f"the upload cannot be kept in {self._folder}: {self.error.strerror}"
@@ -227,9 +227,6 @@ class Server:
         except ContactLost:
             return dict(_error(request.id, "ssh-lost", "stopped on request"), lost=True)
         except BaseException as error:  # also SystemExit: nothing may end the session unseen
-            if isinstance(error, OSError) and disk_full(error):
-                full = no_room(request.op, str(request.args.get("base", "/srv")))
-                return _error(request.id, full.slug, full.message)
             line = "".join(traceback.format_exception_only(type(error), error)).strip()
             problem = f"{request.op} failed unexpectedly: {line.splitlines()[-1]}"
             return _error(request.id, "host-side", problem, log=traceback.format_exc())
