@@ -187,3 +187,14 @@ def footprint(host: LabHost, *roots: str, contents: bool = True) -> set[str]:
         sums = f"{find} -type f -exec sha256sum {{}} + 2>/dev/null || true"
         lines += host.sh(sums, timeout=120).splitlines()
     return set(lines)
+
+
+def marks(host: LabHost, *roots: str) -> dict[str, str]:
+    """Every path below `roots` with what changes when anybody touches it: inode, times, size."""
+    lines = host.sh(f"find {' '.join(roots)} -xdev -printf '%p\\t%i %T@ %C@ %s %m %U %l\\n'")
+    return dict(line.split("\t", 1) for line in lines.splitlines())
+
+
+def touched(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    """The paths that were made, changed or removed in between."""
+    return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}

@@ -1,0 +1,152 @@
+"""The application's environment variables: where they come from, and that they arrive."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from pathlib import Path
+
+import pytest
+
+from cartwheel.lab import LabHost
+from tests.lab.conftest import GetHosts
+from tests.lab.project import Project, current, get, new_project, releases
+
+# What shells, dotenv files, systemd and TOML each treat in their own way.
+ODD = {
+    "QUOTES": 'it\'s "quoted" `twice`',
+    "DOLLARS": "$HOME ${HOME} $$ %n %% !history",
+    "BACKSLASHES": "C:\\new\\table \\\\ \\",
+    "LINES": "first\nsecond\n\n  third\n",
+    "BLANKS": "  both ends \t ",
+    "UNICODE": "Grüße, 世界 🚲 \u00a0\u200b",
+    "COMMENT": "#not a comment ; # neither",
+    "EQUALS": "a=b=c=",
+    "EMPTY": "",
+    "JSON": '{"a": ["b\\n", null], "c": "\\u00e9"}',
+}
+
+
+@pytest.fixture(scope="module")
+def shop(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = new_project(tmp_path_factory.mktemp("environment"))
+    project.fab("setup", "-H", module_host.name)
+    return project
+
+
+def configure(project: Project, settings: str, head: str = "") -> None:
+    base = '[app]\nname = "shop"\nsource = "app"\nentry = "app:app"\n'
+    quick = "[deploy]\ndrain_seconds = 2\nprobation_seconds = 0.5\n[gunicorn]\nworkers = 1\n"
+    (project.folder / "config/deploy.toml").write_text(head + base + quick + settings)
+
+
+def seen(host: LabHost, name: str) -> str | None:
+    """The variable's value in the process that serves."""
+    value: str | None = json.loads(get(host, f"/env/{urllib.parse.quote(name)}"))
+    return value
+
+
+def test_each_source_arrives_and_is_listed_without_its_value(
+    shop: Project, module_host: LabHost
+) -> None:
+    shop.write(".env", 'DOTENV="of the file"\nBOTH=of the file\n')
+    shop.write("secret", "of a file\n")
+    host = ("-H", module_host.name)
+    configure(
+        shop,
+        '[env]\nPLAIN = "of the settings"\nBOTH = "of the settings, which win"\n'
+        '[secrets]\nFILE = { file = "secret" }\nCOMMAND = { command = "echo of a command" }\n'
+        'VARIABLE = { env = "OPERATORS" }\n',
+        'env_file = ".env"\n',
+    )
+    with_variable = Project(shop.folder, {"OPERATORS": "of the operator"})
+    with_variable.fab("deploy", *host)
+    expected = {
+        "PLAIN": "of the settings",
+        "DOTENV": "of the file",
+        "BOTH": "of the settings, which win",
+        "FILE": "of a file",
+        "COMMAND": "of a command",
+        "VARIABLE": "of the operator",
+    }
+    assert {name: seen(module_host, name) for name in expected} == expected
+    # `run` sees the same.
+    told = with_variable.fab("run", "--command", "printenv FILE BOTH", *host).out
+    assert "of a file\nof the settings, which win\n" in told
+
+    listed = shop.fab("env.list", *host).out
+    rows = {words[1]: " ".join(words[2:]) for words in map(str.split, listed.splitlines()[1:])}
+    assert rows == {
+        "PLAIN": "settings",
+        "DOTENV": "dotenv file .env",
+        "BOTH": "settings",
+        "FILE": "secret file secret",
+        "COMMAND": "secret command",
+        "VARIABLE": "secret env OPERATORS",
+    }
+    assert not any(value in listed for value in expected.values())
+
+    missing = shop.fab("deploy", *host, code=2)  # without the operator's variable
+    assert "secrets.VARIABLE: the variable OPERATORS is not set here" in missing.err
+
+
+def test_a_change_of_one_variable_is_a_release_that_rolls_back(
+    shop: Project, module_host: LabHost
+) -> None:
+    host = ("-H", module_host.name)
+    configure(shop, '[env]\nCOLOUR = "red"\nSHAPE = "round"\n')
+    shop.fab("deploy", *host)
+    red = current(module_host, "shop")
+    configure(shop, '[env]\nCOLOUR = "green"\nSHAPE = "round"\n')
+    shop.fab("deploy", *host)
+    green = current(module_host, "shop")
+    assert red != green
+    assert {red, green} <= releases(module_host, "shop")
+    assert (seen(module_host, "COLOUR"), seen(module_host, "SHAPE")) == ("green", "round")
+    shop.fab("rollback", *host)
+    assert current(module_host, "shop") == red
+    assert seen(module_host, "COLOUR") == "red"
+    # The same variables again are the same release, and not another one.
+    shop.fab("deploy", *host)
+    assert current(module_host, "shop") == green
+    assert "unchanged" in shop.fab("deploy", *host).text
+    # A secret alone, too; one that is dropped is gone.
+    shop.write("secret", "first")
+    configure(shop, '[env]\nCOLOUR = "green"\n[secrets]\nSHAPE = { file = "secret" }\n')
+    shop.fab("deploy", *host)
+    shop.write("secret", "second")
+    shop.fab("deploy", *host)
+    assert seen(module_host, "SHAPE") == "second"
+    shop.fab("rollback", *host)
+    assert seen(module_host, "SHAPE") == "first"
+    configure(shop, '[env]\nCOLOUR = "green"\n')
+    shop.fab("deploy", *host)
+    assert seen(module_host, "SHAPE") is None
+
+
+@pytest.mark.parametrize("suite", ["bookworm", "bullseye"])
+def test_odd_values_arrive_exactly(hosts: GetHosts, tmp_path: Path, suite: str) -> None:
+    """systemd 247 and 252 parse the file that holds them."""
+    host = hosts(1, suite)[0]
+    project = new_project(tmp_path, name="odd", settings='[web]\nserver_names = ["odd.test"]\n')
+    toml = project.folder / "config/deploy.toml"
+    toml.write_text(
+        toml.read_text()
+        + "[env]\n"
+        + "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in ODD.items())
+        + "[secrets]\n"
+        + "".join(f'SECRET_{name} = {{ file = "odd/{name}" }}\n' for name in ODD)
+    )
+    for name, value in ODD.items():
+        project.write(f"odd/{name}", "").write_text(value + "\n")
+    project.fab("setup", "-H", host.name)
+    project.fab("deploy", "-H", host.name)
+    for name, value in ODD.items():
+        for variable in (name, f"SECRET_{name}"):
+            found = json.loads(get(host, f"/env/{variable}", "odd.test"))
+            assert found == value, variable
+    for name in ("LINES", "UNICODE"):
+        script = f"import os, sys; sys.stdout.write(repr(os.environ['{name}']))"
+        told = project.fab("run", "--command", f'python -c "{script}"', "-H", host.name)
+        assert repr(ODD[name]) in told.out
+    project.fab("uninstall", "--yes", "-H", host.name)

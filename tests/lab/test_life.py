@@ -1,0 +1,348 @@
+"""The life of an application on a real host, from setup to uninstall, on every suite."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import time
+import urllib.error
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cartwheel.lab import LabHost
+from tests.lab.conftest import GetHosts
+from tests.lab.project import (
+    Done,
+    Project,
+    current,
+    get,
+    journal,
+    main_pids,
+    marks,
+    new_project,
+    releases,
+    touched,
+)
+
+# All that Cartwheel and the package manager write to; nginx's own logs grow with each request.
+WRITTEN = ("/etc", "/srv", "/usr/local", "/var/lib/cartwheel", "/var/log/cartwheel")
+JOURNAL = "/srv/shop/journal.jsonl"
+
+
+def eventually(true: Callable[[], object], seconds: float = 20.0) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, "did not happen in time"
+        time.sleep(0.1)
+
+
+def answers(host: LabHost, text: str) -> bool:
+    try:
+        return get(host) == text
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@dataclass(frozen=True)
+class Life:
+    """A host, and a project whose application `shop` serves on it."""
+
+    host: LabHost
+    project: Project
+
+    def fab(self, *words: str, code: int | None = 0) -> Done:
+        return self.project.fab(*words, "-H", self.host.name, code=code)
+
+    def deploy(self, text: str) -> str:
+        """Deploy a release that says `text`; its name."""
+        self.project.app(text)
+        self.fab("deploy")
+        assert get(self.host) == text
+        return current(self.host, "shop")
+
+
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def life(
+    request: pytest.FixtureRequest, hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Life]:
+    """Set up and deployed once for each suite; the last test uninstalls it."""
+    host = hosts(1, request.param)[0]
+    host.reset()
+    one = Life(host, new_project(tmp_path_factory.mktemp(request.param)))
+    one.fab("setup")
+    one.fab("deploy")
+    yield one
+    host.reset()
+
+
+def test_a_second_setup_changes_nothing(life: Life) -> None:
+    before = marks(life.host, *WRITTEN), life.host.sh("getent passwd; getent group")
+    assert "nothing to do" in life.fab("setup").out
+    after = marks(life.host, *WRITTEN), life.host.sh("getent passwd; getent group")
+    assert touched(before[0], after[0]) == set()
+    assert before[1] == after[1]
+
+
+def test_an_unchanged_deploy_writes_one_journal_line_and_nothing_else(life: Life) -> None:
+    life.deploy("one")
+    pids, entries = main_pids(life.host, "shop"), journal(life.host, "shop")
+    workers = life.host.sh("pgrep -u shop").split()
+    assert len(pids) == 1
+    before = marks(life.host, *WRITTEN)
+    assert "unchanged" in life.fab("deploy").text
+    assert touched(before, marks(life.host, *WRITTEN)) == {JOURNAL}
+    new = journal(life.host, "shop")[len(entries) :]
+    assert [(line["kind"], line["result"]) for line in new] == [("deploy", "unchanged")]
+    assert main_pids(life.host, "shop") == pids
+    assert life.host.sh("pgrep -u shop").split() == workers
+    eventually(lambda: not sessions(life.host))
+
+
+def sessions(host: LabHost) -> str:
+    return host.sh("systemctl list-units --plain --no-legend 'cartwheel-session*'")
+
+
+def test_each_rollback_goes_one_further_back(life: Life) -> None:
+    first = life.deploy("first")
+    second = life.deploy("second")
+    third = life.deploy("third")
+    life.fab("rollback")
+    assert (current(life.host, "shop"), get(life.host)) == (second, "second")
+    life.fab("rollback")
+    assert (current(life.host, "shop"), get(life.host)) == (first, "first")
+    # What was rolled away from is no way back from what comes later.
+    fourth = life.deploy("fourth")
+    life.fab("rollback")
+    assert (current(life.host, "shop"), get(life.host)) == (first, "first")
+    # ... unless it is named, by release or by version.
+    life.fab("rollback", "--to", third)
+    assert (current(life.host, "shop"), get(life.host)) == (third, "third")
+    version = journal(life.host, "shop")[-1]["version"]
+    life.fab("rollback", "--to", fourth)
+    assert get(life.host) == "fourth"
+    life.fab("rollback", "--to", version)
+    assert get(life.host) == "third"
+    assert len(main_pids(life.host, "shop")) == 1
+    unknown = life.fab("rollback", "--to", "9.9", code=1)
+    assert get(life.host) == "third", unknown.text
+
+
+def test_a_restart_is_a_new_process_of_the_same_release(life: Life) -> None:
+    release = life.deploy("same")
+    (before,) = main_pids(life.host, "shop").items()
+    there = releases(life.host, "shop")
+    life.fab("restart")
+    (after,) = main_pids(life.host, "shop").items()
+    assert before != after
+    assert (current(life.host, "shop"), get(life.host)) == (release, "same")
+    assert releases(life.host, "shop") == there
+    life.fab("restart")
+    assert main_pids(life.host, "shop").keys() == {before[0]}  # the first slot again
+
+
+def test_a_stop_lasts_over_a_boot_until_start(life: Life) -> None:
+    life.deploy("before the boot")
+    life.fab("stop")
+    assert not answers(life.host, "before the boot")
+    assert main_pids(life.host, "shop") == {}
+    life.host.power_cut()
+    life.host.boot()
+    eventually(lambda: boot_unit(life.host) == "active")
+    assert main_pids(life.host, "shop") == {}
+    assert not answers(life.host, "before the boot")
+    life.project.app("after the boot")
+    entries = journal(life.host, "shop")
+    refused = life.fab("deploy", code=5)
+    assert "stopped by" in refused.text
+    assert main_pids(life.host, "shop") == {}
+    assert journal(life.host, "shop") == entries
+
+    life.fab("start")
+    assert get(life.host) == "before the boot"
+    life.deploy("after the boot")
+    life.host.power_cut()
+    life.host.boot()
+    eventually(lambda: answers(life.host, "after the boot"))
+
+
+def boot_unit(host: LabHost) -> str:
+    done = host.exec(["systemctl", "is-active", "cartwheel-shop.service"])
+    return done.stdout.decode().strip()
+
+
+def test_prune_keeps_what_serves_and_the_way_back(life: Life) -> None:
+    life.deploy("oldest")
+    before = life.deploy("older")
+    serves = life.deploy("newest")
+    pids = main_pids(life.host, "shop")
+    assert len(releases(life.host, "shop")) > 2
+    life.fab("prune", "--keep", "1")
+    assert releases(life.host, "shop") == {before, serves}
+    wheels = life.host.sh("ls /srv/shop/cache/wheels").split()
+    assert len(wheels) == 2
+    assert main_pids(life.host, "shop") == pids
+    assert "nothing to do" in life.fab("prune", "--keep", "1").out
+    life.fab("rollback")
+    assert get(life.host) == "older"
+
+
+def test_the_words_that_look_tell_and_change_nothing(life: Life) -> None:
+    release = life.deploy("looked at")
+    life.host.sh("cp /dev/null /var/log/nginx/shop.access.log")
+    get(life.host, "/env/LOOKED_FOR")
+    before = marks(life.host, *WRITTEN)
+    status = life.fab("status").out
+    assert release in status
+    assert "healthy" in status
+    listed = life.fab("releases").out
+    assert re.search(rf"{re.escape(release)}.*serves", listed), listed
+    assert "rollback goes here" in listed
+    history = life.fab("history").out
+    assert "confirmed" in history
+    assert release in history
+    logs = life.fab("logs", "--lines", "200").out
+    assert "/env/LOOKED_FOR" in logs  # nginx's
+    assert "Booting worker" in logs  # the app's
+    doctor = life.fab("doctor").out
+    assert "PROBLEM" not in doctor
+    assert "no variables" not in life.fab("env.list").err
+    assert touched(before, marks(life.host, *WRITTEN)) == set()
+
+
+def test_run_is_the_apps_user_in_the_releases_environment(life: Life) -> None:
+    release = life.deploy("runs")
+    told = life.fab("run", "--command", 'id -un; pwd; command -v python; echo "$VIRTUAL_ENV"')
+    folder = f"/srv/shop/releases/{release}/venv"
+    assert told.out.splitlines()[-4:] == [
+        "shop",
+        "/srv/shop/shared",
+        f"{folder}/bin/python",
+        folder,
+    ]
+    assert life.fab("run", "--command", "exit 7", code=7).code == 7
+    write = f"touch {folder}/mine || echo refused"
+    assert "refused" in life.fab("run", "--command", write).out
+
+
+def test_the_shell_is_interactive_and_passes_its_status_on(life: Life) -> None:
+    life.deploy("shelled")
+    typed = "tty && echo user=$(id -un)\nexit 3\n"
+    code, seen = type_into(life, ["shell"], typed)
+    assert code == 3, seen
+    assert "user=shop" in seen
+    assert "/dev/pts/" in seen
+
+
+def type_into(life: Life, words: list[str], typed: str) -> tuple[int, str]:
+    """Run fab on a pty, type when its prompt is there; its exit code and what was seen."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        life.project.command(*words, "-H", life.host.name),
+        cwd=life.project.folder,
+        env={**life.project.environment(), "TERM": "dumb"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    seen, sent, until = b"", False, time.monotonic() + 60
+    try:
+        while time.monotonic() < until:
+            if not select.select([ours], [], [], 0.5)[0]:
+                continue
+            try:
+                seen += os.read(ours, 4096)
+            except OSError:  # EIO: the other side is closed
+                break
+            if not sent and seen.rstrip().endswith(b"$"):
+                sent = True
+                os.write(ours, typed.encode())
+        return process.wait(30), seen.decode(errors="replace")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def test_the_single_steps_touch_nothing_that_serves(life: Life) -> None:
+    life.deploy("serves")
+    served = serving_state(life.host)
+    life.project.app("not yet")
+    made = None
+    for word in ("upload", "venv", "install", "configure"):
+        life.fab(word)
+        assert serving_state(life.host) == served, word
+        left = set(life.host.sh("ls /srv/shop/releases").split())
+        made = made or left
+    (new,) = left - {entry["release"] for entry in journal(life.host, "shop")}
+    # Each step is really there, and the release is not whole.
+    folder = f"/srv/shop/releases/{new}"
+    life.host.sh(f"test -x {folder}/venv/bin/gunicorn; test -s {folder}/gunicorn.conf.py")
+    assert life.host.exec(["test", "-e", f"{folder}/release.json"]).returncode == 1
+    pip = life.host.sh(f"stat -c %i {folder}/venv/bin/gunicorn")
+    life.fab("deploy")  # goes on from there
+    assert get(life.host) == "not yet"
+    assert current(life.host, "shop") == new
+    assert life.host.sh(f"stat -c %i {folder}/venv/bin/gunicorn") == pip
+
+
+def serving_state(host: LabHost) -> tuple[object, ...]:
+    links = host.sh("cd /srv/shop; readlink current fallback previous || true")
+    nginx = host.sh("systemctl show -p MainPID nginx; pgrep -x nginx")
+    sites = host.sh("sha256sum /etc/nginx/conf.d/* /etc/systemd/system/cartwheel-*")
+    return main_pids(host, "shop"), links, nginx, sites, journal(host, "shop"), get(host)
+
+
+def test_uninstall_takes_everything_but_packages(life: Life) -> None:
+    life.deploy("goes")
+    life.fab("uninstall", "--yes")
+    found = life.host.sh(
+        "find / -xdev \\( -path /proc -o -path /sys -o -path '/var/lib/systemd' \\) -prune -o "
+        "\\( -iname '*cartwheel*' -o -path '/srv/*' -o -name 'shop*' \\) -print; ls /run/cartwheel "
+        "2>/dev/null || true; getent passwd shop || true; getent group shop shop-http || true",
+        timeout=120,
+    )
+    assert found == ""
+    assert "Welcome to nginx" in get(life.host)  # the default site is back
+    assert life.host.sh("systemctl is-system-running || systemctl --failed") == "running\n"
+
+
+def test_the_main_line_on_bullseye(hosts: GetHosts, tmp_path: Path) -> None:
+    """Python 3.9, systemd 247, nginx 1.18."""
+    host = hosts(1, "bullseye")[0]
+    host.reset()
+    old = Life(host, new_project(tmp_path))
+    old.fab("setup")
+    assert "nothing to do" in old.fab("setup").out
+    first = old.deploy("first")
+    assert "unchanged" in old.fab("deploy").text
+    old.deploy("second")
+    old.fab("rollback")
+    assert (current(host, "shop"), get(host)) == (first, "first")
+    old.fab("restart")
+    assert "healthy" in old.fab("status").out
+    host.power_cut()
+    host.boot()
+    eventually(lambda: answers(host, "first"))
+    old.fab("uninstall", "--yes")
+    assert host.exec(["test", "-e", "/srv/shop"]).returncode == 1
+
+
+def test_setup_brings_python_to_a_host_without(hosts: GetHosts, tmp_path: Path) -> None:
+    host = hosts(1, "bookworm", python=False)[0]
+    host.reset()
+    bare = Life(host, new_project(tmp_path))
+    refused = bare.fab("deploy", code=1)
+    assert "CW208" in refused.text
+    assert "fab setup" in refused.text
+    bare.fab("setup")
+    bare.fab("deploy")
+    assert get(host) == "one"
+    assert "nothing to do" in bare.fab("setup").out
