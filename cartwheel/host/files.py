@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -49,14 +50,16 @@ def _temporary(path: Path) -> Path:
     return path.with_name(".{}{}{}".format(name, _TEMPORARY, os.getpid()))
 
 
-def sweep(folder: Path) -> None:
-    """Remove what writers that were killed left in `folder`. Nobody may be writing there."""
+def sweep(folder: Path, of: str = "") -> None:
+    """Remove what writers that were killed left in `folder`: all, or what was to get a name
+    that begins as the expression `of` says. Nobody may be writing those files."""
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
         return
     for name in names:
-        if name.startswith(".") and name.rpartition(_TEMPORARY)[2].isdigit():
+        left = re.match(r"\.({}.*){}\d+\Z".format(of, re.escape(_TEMPORARY)), name, re.DOTALL)
+        if left:
             _unlink(folder / name)
 
 

@@ -7,13 +7,26 @@ unit when it stops in any way.
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 import time
 from pathlib import Path
 from typing import Callable, List, Optional, Tuple
 
-from . import drain, files, health, journal, locks, pending, releases, revert, systemd
+from . import (
+    drain,
+    files,
+    health,
+    journal,
+    layout,
+    locks,
+    nginx,
+    pending,
+    releases,
+    revert,
+    systemd,
+)
 from .context import Context, OpError, boottime
 from .layout import SLOTS, Layout
 
@@ -113,11 +126,20 @@ def settle(at: Layout, say: Say) -> List[str]:
     if mark is not None:
         note("the switch to {} was never confirmed".format(mark.to))
         revert.go_back(at, mark, "its session ended before the confirmation", note)
+    _sweep(at)
     if start_serving(at):
         note("started {}".format(releases.pointed(at.current)))
     for text in finish_confirmed(at):
         note(text)
     return done
+
+
+def _sweep(at: Layout) -> None:
+    """What a write that was killed left beside its file."""
+    files.sweep(at.root)
+    name = re.escape("cartwheel-" + at.app)
+    files.sweep(layout.UNITS, of=name + r"\.({})\.[0-9]".format("|".join(SLOTS)))
+    files.sweep(nginx.SITES, of=name + r"\.conf")
 
 
 def serving(at: Layout) -> Optional[Tuple[str, str]]:

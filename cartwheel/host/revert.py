@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from . import files, journal, locks, nginx, releases, systemd
+from .context import OpError
 from .drain import wait_until_quiet
 from .layout import Layout
 from .pending import Pending, clear
@@ -31,9 +32,8 @@ def go_back(at: Layout, pending: Pending, reason: str, say: Say = lambda _text: 
         if pending.was_slot is not None:
             releases.point_slot(at, pending.was, pending.was_slot)
     releases.point(at, at.current, pending.was)
-    with locks.shared_parts():
-        if nginx.put_back(pending.shared):
-            nginx.reload(None)
+    if pending.shared:
+        _put_shared_back(pending)
     releases.point(at, at.fallback, pending.was_fallback)
     releases.point(at, at.previous, pending.was_previous)
     discard_instance(at, pending, drain=True)
@@ -41,6 +41,18 @@ def go_back(at: Layout, pending: Pending, reason: str, say: Say = lambda _text: 
         releases.discard(at, pending.to)
     journal.append(at.journal, pending.entry("reverted", reason))
     clear(at)
+
+
+def _put_shared_back(pending: Pending) -> None:
+    """nginx reads them anew even where they are back already: a way back that was killed
+    may not have got that far. Raises OpError("nginx-refuses") once, not for ever."""
+    with locks.shared_parts():
+        changed = nginx.put_back(pending.shared)
+        try:
+            nginx.reload(None)
+        except OpError:
+            if changed:
+                raise
 
 
 def _ensure_running(at: Layout, pending: Pending) -> None:

@@ -180,7 +180,7 @@ def _start(ctx: Context, at: Layout, mark: pending.Pending, probe: health.Probe)
             systemd.reload(ctx)
         systemd.start(ctx, unit)
         return health.prove(ctx, unit, path, probe)
-    except (OpError, OSError, ContactLost) as error:
+    except Exception as error:  # whatever it was, the instance must not stay
         log = systemd.log(unit, _LOG_LINES, mark.started)
         _undo_start(at, mark, str(error) or "contact with the operator was lost")
         if isinstance(error, OpError):

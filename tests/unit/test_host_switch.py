@@ -1,0 +1,550 @@
+"""The switch, its way back and its recovery, crashed before every system call.
+
+Only systemd and nginx are stand-ins, with their state in files, so that it outlives a
+process that is killed. What an instance answers is tested elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cartwheel.host import (
+    drain,
+    files,
+    frontdoor,
+    health,
+    journal,
+    nginx,
+    pending,
+    recover,
+    releases,
+    systemd,
+)
+from cartwheel.host import switch as switching
+from cartwheel.host.context import ContactLost, OpError
+from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.host.systemd import UnitState
+
+from .hostside import Session, host_in, in_child
+
+PROBE = {
+    "path": "/",
+    "host": "localhost",
+    "scheme": "http",
+    "status": 200,
+    "count": 1,
+    "span_seconds": 0.1,
+    "deadline_seconds": 5,
+    "timeout_seconds": 1,
+}
+_CALLS = ("open", "mkdir", "chmod", "fsync", "rename", "symlink", "unlink", "rmdir", "write")
+_CRASHED = 99
+
+
+class Stage:
+    """One host; `run` does a whole deploy's worth of operations on it."""
+
+    def __init__(self, folder: Path, at: Layout) -> None:
+        self.at = at
+        self.units = folder / "active-units"
+        self.units.mkdir()
+        self.site = folder / "site.conf"
+        self.default = folder / "default"
+        self.loaded = folder / "loaded-by-nginx"
+        self.default.symlink_to("sites-available/default")
+        self.reload(None)
+
+    # systemd
+
+    def state(self, unit: str) -> UnitState:
+        active = "active" if (self.units / unit).exists() else "inactive"
+        return UnitState(active, "running", 0, 1, None, "", "success")
+
+    def running(self, at: Layout) -> list[tuple[str, str]]:
+        return [
+            (name, slot)
+            for name in releases.names(at)
+            for slot in SLOTS
+            if (self.units / at.unit(name, slot)).exists()
+        ]
+
+    def start(self, _ctx: Any, unit: str) -> None:
+        from cartwheel.host import layout
+
+        if not (layout.UNITS / unit).exists():
+            raise OpError("start-failed", f"no {unit}")
+        (self.units / unit).touch()
+
+    def stop(self, unit: str, **_more: Any) -> None:
+        (self.units / unit).unlink(missing_ok=True)
+
+    # nginx
+
+    def reload(self, _ctx: Any) -> None:
+        self.loaded.write_text(self._shown())
+
+    def _shown(self) -> str:
+        site = self.site.read_text() if self.site.exists() else "none"
+        return f"{site} {self.default.is_symlink()}"
+
+    # releases and operations
+
+    def prepare(self, name: str) -> None:
+        folder = self.at.release(name)
+        folder.mkdir()
+        for slot in SLOTS:
+            (folder / f"{slot}.service").write_text(f"{name} {slot}")
+        releases.point_slot(self.at, name, "web")
+        manifest = {"release": name, "seq": releases.next_sequence(self.at), "version": name}
+        files.write_json(releases.manifest_path(self.at, name), manifest)
+
+    def args(self, to: str, kind: str = "deploy", **more: Any) -> dict[str, Any]:
+        return {
+            "app": self.at.app,
+            "base": str(self.at.base),
+            "kind": kind,
+            "release": to,
+            "version": to,
+            "fresh": kind == "deploy",
+            "site_changes": {},
+            "listen": 80,
+            "probe": PROBE,
+            "probation_seconds": 0.01,
+            "confirm_seconds": 60,
+            "drain_seconds": 1,
+            "keep_releases": 3,
+            "who": "ann",
+            "message": "",
+            **more,
+        }
+
+    def run(self, args: dict[str, Any], *, confirm: bool = True) -> Session:
+        session = Session()
+        answer = switching.switch(session.ctx(), args)
+        if confirm:
+            switching.confirm(session.ctx(), {"id": answer["id"]})
+            switching.finish(session.ctx(), {})
+        return session
+
+    def deploy(self, name: str, **more: Any) -> None:
+        self.prepare(name)
+        self.run(self.args(name, **more)).end()
+
+    def settle(self) -> list[str]:
+        return recover.settle(self.at, lambda _text: None)
+
+    def served(self) -> str | None:
+        return releases.pointed(self.at.current)
+
+    def check(self) -> None:
+        """In order: what `current` names runs and nothing else does; nothing is pending."""
+        at, release = self.at, self.served()
+        assert not at.pending.exists()
+        assert self.loaded.read_text() == self._shown(), "nginx reads what is installed"
+        assert releases.pointed(at.fallback) == release
+        stack = journal.serving_stack(journal.read(at.journal))
+        assert stack[-1:] == ([release] if release else [])
+        if release is None:
+            assert self.running(at) == []
+            return
+        slot = releases.slot_of(at, release)
+        assert slot is not None
+        assert releases.manifest_path(at, release).exists()
+        assert self.running(at) == [(release, slot)]
+        units = [path.name for path in at.unit_file(release, slot).parent.iterdir()]
+        assert units == [at.unit(release, slot)]
+        previous = releases.pointed(at.previous)
+        assert previous is None or releases.manifest_path(at, previous).exists()
+        assert previous != release
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    yield from _stage(tmp_path, monkeypatch)
+
+
+def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    one = Stage(folder, host_in(folder, monkeypatch))
+    for name in ("state", "running", "start", "stop"):
+        monkeypatch.setattr(systemd, name, getattr(one, name))
+    monkeypatch.setattr(systemd, "kill", one.stop)
+    monkeypatch.setattr(systemd, "reload", lambda _ctx=None: None)
+    monkeypatch.setattr(systemd, "is_loaded", lambda _unit: False)
+    monkeypatch.setattr(systemd, "log", lambda *_args: "Traceback\nValueError: boom")
+    monkeypatch.setattr(nginx, "reload", one.reload)
+    monkeypatch.setattr(health, "prove", lambda *_args, **_more: 3)
+    monkeypatch.setattr(health, "watch", lambda *_args, **_more: None)
+    monkeypatch.setattr(health, "wait_for_reload", lambda *_args: None)
+    monkeypatch.setattr(frontdoor, "ask", lambda *_args: "")
+    for module in (drain, switching, recover):
+        if hasattr(module, "wait_until_quiet"):
+            monkeypatch.setattr(module, "wait_until_quiet", lambda *_args, **_more: True)
+    from cartwheel.host import revert
+
+    monkeypatch.setattr(revert, "wait_until_quiet", lambda *_args, **_more: True)
+    yield one
+
+
+# -- what may be under way when the host side dies: (before, the operation, releases that may serve)
+
+
+def first(stage: Stage) -> Callable[[], Any]:
+    stage.prepare("1.a")
+    changes = {str(stage.site): "ours", str(stage.default): None}
+    return lambda: stage.run(stage.args("1.a", site_changes=changes)).end()
+
+
+def update(stage: Stage) -> Callable[[], Any]:
+    stage.deploy("1.a")
+    stage.deploy("2.b")
+    stage.prepare("3.c")
+    return lambda: stage.run(stage.args("3.c")).end()
+
+
+def update_that_prunes_and_changes_the_site(stage: Stage) -> Callable[[], Any]:
+    for name in ("1.a", "2.b", "3.c"):
+        stage.deploy(name)
+    stage.prepare("4.d")
+    changes = {str(stage.site): "ours"}
+    return lambda: stage.run(stage.args("4.d", site_changes=changes)).end()
+
+
+def rollback(stage: Stage) -> Callable[[], Any]:
+    for name in ("1.a", "2.b", "3.c"):
+        stage.deploy(name)
+    return lambda: stage.run(stage.args("2.b", kind="rollback")).end()
+
+
+def restart(stage: Stage) -> Callable[[], Any]:
+    stage.deploy("1.a")
+    stage.deploy("2.b")
+    return lambda: stage.run(stage.args("2.b", kind="restart")).end()
+
+
+def unconfirmed(stage: Stage) -> Callable[[], Any]:
+    """The way back of a live session is crashed too."""
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    changes = {str(stage.site): "ours", str(stage.default): None}
+    return lambda: stage.run(stage.args("2.b", site_changes=changes), confirm=False).end()
+
+
+SCENES = [first, update, update_that_prunes_and_changes_the_site, rollback, restart, unconfirmed]
+
+
+def dying_before(number: int, work: Callable[[], Any]) -> bool:
+    """Do `work` in a process that dies before its system call `number`; False: it ended first."""
+
+    def dying() -> int:
+        left = [number]
+
+        def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                if left[0] == 0:
+                    os._exit(_CRASHED)
+                left[0] -= 1
+                return real(*args, **kwargs)
+
+            return call
+
+        for name in _CALLS:
+            setattr(os, name, wrap(getattr(os, name)))
+        work()
+        return 0
+
+    status = in_child(dying)
+    assert status in (0, _CRASHED)
+    return status == _CRASHED
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A folder in memory where there is one: nothing here is about how slow a disk is."""
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="cartwheel-", dir=place) as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_killed_before_any_call_it_is_put_in_order(
+    scene: Callable[[Stage], Callable[[], Any]], memory: Path
+) -> None:
+    """By turns only the process is killed, and with it all that the host ran."""
+    number, ended = 0, False
+    while not ended:
+        folder, power_cut = memory / str(number), number % 2
+        folder.mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            for stage in _stage(folder, patch):
+                work = scene(stage)
+                before = stage.served()
+                ended = not dying_before(number, work)
+                if power_cut:
+                    for unit in list(stage.units.iterdir()):
+                        unit.unlink()
+                    stage.reload(None)
+                if number % 3 == 0:  # the recovery may be killed too
+                    dying_before(number % 7 * 3 + 1, stage.settle)
+                stage.settle()
+                stage.check()
+                assert stage.settle() == [], "nothing is left to do"
+                assert recover.is_settled(stage.at)
+                if before is not None:
+                    assert stage.served() is not None
+                stage.deploy("9.z")
+                assert stage.served() == "9.z", "the next deploy needs no manual step"
+                stage.check()
+        number += 1
+    assert number > 20
+
+
+def test_each_scene_ends_as_asked(tmp_path: Path) -> None:
+    for scene, serves in zip(SCENES, ("1.a", "3.c", "4.d", "2.b", "2.b", "1.a"), strict=True):
+        with pytest.MonkeyPatch.context() as patch:
+            folder = tmp_path / scene.__name__
+            folder.mkdir()
+            for stage in _stage(folder, patch):
+                scene(stage)()
+                assert stage.served() == serves
+                stage.check()
+
+
+def test_a_deploy_keeps_what_was_asked_and_where_to_go_back(stage: Stage) -> None:
+    for name in ("1.a", "2.b", "3.c", "4.d", "5.e"):
+        stage.deploy(name)
+    assert releases.names(stage.at) == ["3.c", "4.d", "5.e"]
+    assert releases.pointed(stage.at.previous) == "4.d"
+    stage.run(stage.args("4.d", kind="rollback")).end()
+    assert releases.pointed(stage.at.previous) == "3.c"
+    assert releases.slot_of(stage.at, "4.d") == "web"
+
+
+def test_a_restart_changes_the_slot_and_nothing_else(stage: Stage) -> None:
+    stage.deploy("1.a")
+    stage.deploy("2.b")
+    for slot in ("web-b", "web", "web-b"):
+        stage.run(stage.args("2.b", kind="restart")).end()
+        assert releases.slot_of(stage.at, "2.b") == slot
+        assert releases.pointed(stage.at.previous) == "1.a"
+        stage.check()
+
+
+def failing(slug: str) -> Callable[..., Any]:
+    def fail(*_args: Any, **_more: Any) -> Any:
+        raise OpError(slug, "it answered 500")
+
+    return fail
+
+
+def results(stage: Stage) -> list[tuple[str, str]]:
+    return [(one["release"], one["result"]) for one in journal.read(stage.at.journal)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OpError("unhealthy", "not healthy"), OSError(5, "I/O"), ValueError("odd"), ContactLost()],
+)
+def test_a_release_that_does_not_prove_itself_leaves_only_its_line(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+
+    def fail(*_args: Any, **_more: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(health, "prove", fail)
+    with pytest.raises(type(error)) as caught:
+        stage.run(stage.args("2.b"))
+    if isinstance(caught.value, OpError):
+        assert (caught.value.slug, caught.value.log.splitlines()[-1]) == (
+            "unhealthy",
+            "ValueError: boom",
+        )
+    assert releases.names(stage.at) == ["1.a"]
+    assert results(stage)[-1] == ("2.b", "failed")
+    stage.check()
+
+
+def test_a_release_that_fails_in_probation_is_put_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    monkeypatch.setattr(health, "watch", failing("probation"))
+    with pytest.raises(OpError, match="the host went back to 1.a") as caught:
+        stage.run(stage.args("2.b"))
+    assert caught.value.slug == "reverted"
+    assert "ValueError: boom" in caught.value.log
+    assert releases.names(stage.at) == ["1.a"]
+    assert results(stage)[-1] == ("2.b", "reverted")
+    stage.check()
+
+
+def test_a_first_deploy_that_fails_takes_its_site_away(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.prepare("1.a")
+    changes = {str(stage.site): "ours", str(stage.default): None}
+    monkeypatch.setattr(health, "watch", failing("probation"))
+    with pytest.raises(OpError, match="nothing"):
+        stage.run(stage.args("1.a", site_changes=changes))
+    assert stage.served() is None
+    assert not stage.site.exists()
+    assert str(stage.default.readlink()) == "sites-available/default"
+    assert releases.names(stage.at) == []
+    stage.check()
+
+
+def test_an_old_release_that_fails_a_rollback_stays_on_the_host(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.deploy("2.b")
+    monkeypatch.setattr(health, "prove", failing("unhealthy"))
+    with pytest.raises(OpError):
+        stage.run(stage.args("1.a", kind="rollback"))
+    assert releases.names(stage.at) == ["1.a", "2.b"]
+    assert stage.served() == "2.b"
+
+
+def test_contact_lost_before_the_confirmation_goes_back(stage: Stage) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = stage.run(stage.args("2.b"), confirm=False)
+    assert stage.served() == "2.b"
+    session.end()
+    assert stage.served() == "1.a"
+    stage.check()
+
+
+def test_contact_lost_after_the_confirmation_finishes(stage: Stage) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = Session()
+    answer = switching.switch(session.ctx(), stage.args("2.b"))
+    switching.confirm(session.ctx(), {"id": answer["id"]})
+    session.end()
+    assert stage.served() == "2.b"
+    stage.check()
+
+
+def test_without_a_confirmation_in_time_it_goes_back(stage: Stage) -> None:
+    from .hostside import until
+
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = Session()
+    answer = switching.switch(session.ctx(), stage.args("2.b", confirm_seconds=0.05))
+    until(lambda: not stage.at.pending.exists() and results(stage)[-1] == ("2.b", "reverted"))
+    with pytest.raises(OpError) as caught:
+        switching.confirm(session.ctx(), {"id": answer["id"]})
+    assert caught.value.slug == "reverted"
+    assert switching.go_back(session.ctx(), {"reason": "late"}) == {"reverted": True}
+    session.end()
+    assert results(stage).count(("2.b", "reverted")) == 1
+    stage.check()
+
+
+def test_a_confirmation_is_of_this_switch_or_refused(stage: Stage) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = Session()
+    with pytest.raises(OpError, match="no switch with this id"):
+        switching.confirm(session.ctx(), {"id": "x"})
+    answer = switching.switch(session.ctx(), stage.args("2.b"))
+    with pytest.raises(OpError, match="no switch with this id"):
+        switching.confirm(session.ctx(), {"id": "x"})
+    assert stage.at.pending.exists()
+    for _ in range(2):
+        assert switching.confirm(session.ctx(), {"id": answer["id"]}) == {"confirmed": "2.b"}
+    assert switching.go_back(session.ctx(), {"reason": "late"}) == {"reverted": False}
+    assert stage.served() == "2.b"
+    session.end()
+    assert results(stage).count(("2.b", "confirmed")) == 1
+
+
+def test_a_full_disk_cannot_undo_a_confirmation(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = Session()
+    answer = switching.switch(session.ctx(), stage.args("2.b"))
+
+    def full(*_args: Any, **_more: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        patch.setattr(os, "symlink", full)
+        patch.setattr(journal.os, "write", full)
+        switching.confirm(session.ctx(), {"id": answer["id"]})
+    session.end()
+    assert stage.served() == "2.b"
+    stage.settle()
+    stage.check()
+
+
+def test_a_full_disk_before_the_switch_changes_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+
+    def full(*_args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pending, "write", full)
+    with pytest.raises(OSError):
+        stage.run(stage.args("2.b"))
+    assert stage.served() == "1.a"
+    stage.check()
+
+
+def test_a_stopped_application_is_not_started_by_a_recovery(stage: Stage) -> None:
+    stage.deploy("1.a")
+    files.write_json(stage.at.stopped, {"who": "ann", "since": "now"})
+    stage.stop(stage.at.unit("1.a", "web"))
+    assert stage.settle() == []
+    assert stage.running(stage.at) == []
+    stage.at.stopped.unlink()
+    assert stage.settle() == ["started 1.a"]
+    stage.check()
+
+
+def test_recover_as_a_program(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.deploy("1.a")
+    argv = [stage.at.app, str(stage.at.base)]
+    assert recover.main([*argv, "--settle"]) == 0
+    assert capsys.readouterr().out == ""
+    stage.prepare("2.b")
+    stage.run(stage.args("2.b"), confirm=False)  # its process is killed here
+    assert recover.main([*argv, "--settle"]) == 0
+    assert "the switch to 2.b was never confirmed" in capsys.readouterr().out
+    assert stage.served() == "1.a"
+    stage.check()
+    stage.at.pending.write_text("{")
+    assert recover.main([*argv, "--boot"]) == 1
+    assert "pending.json is damaged" in capsys.readouterr().out
+
+
+def test_recover_leaves_a_session_alone_that_holds_the_lock(stage: Stage) -> None:
+    from cartwheel.host import locks
+
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = stage.run(stage.args("2.b"), confirm=False)
+    held = locks.acquire(stage.at.lock, {"owner": "ann"}, wait_seconds=0)
+    assert recover.main([stage.at.app, str(stage.at.base), "--settle"]) == 0
+    assert stage.at.pending.exists()
+    held.release()
+    session.end()
