@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import shutil
 import sys
 import tempfile
@@ -17,7 +18,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
-from . import children, enter, envfile, files, layout, nginx, pip_output, releases
+from . import borrow, children, enter, envfile, files, layout, nginx, pip_output, releases
 from .context import Context, OpError, no_room
 from .layout import Layout
 
@@ -26,6 +27,9 @@ Args = Dict[str, Any]
 _VENV_SECONDS = 60.0
 _CHECK_SECONDS = 60.0
 _TAIL_LINES = 30
+
+# A line of the lock: NAME==VERSION, then hashes.
+_PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^ ;\\]+)", re.MULTILINE)
 
 
 def upload(ctx: Context, args: Args) -> Args:
@@ -105,11 +109,18 @@ def install(ctx: Context, args: Args) -> Args:
     wheel = at.cache / "wheels" / args["wheel_sha256"] / args["wheel_filename"]
     if files.sha256_of(wheel) != args["wheel_sha256"]:
         raise OpError("wheel-corrupt", "{} is damaged on the host".format(wheel.name))
-    lock = "{}\n{} --hash=sha256:{}\n".format(
-        args["lock"].rstrip(), wheel.as_uri(), args["wheel_sha256"]
-    )
-    path = at.release(release) / "lock.txt"
-    files.write(path, lock.encode())
+    if "installing" in _steps(at, release):
+        # It was interrupted: pip cannot tell half a package from a whole one.
+        _forget(at, release)
+        venv(ctx, args)
+    _mark(at, release, "installing", digest)
+    user = pwd.getpwnam(args["user"])
+    donor = borrow.from_earlier(at, release, args, (user.pw_uid, user.pw_gid))
+    lock = args["lock"].rstrip() + "\n"
+    application = "{} --hash=sha256:{}\n".format(wheel.as_uri(), args["wheel_sha256"])
+    files.write(at.release(release) / "lock.txt", lock.encode())
+    path = at.release(release) / "install.txt"
+    files.write(path, ((lock if donor is None else "") + application).encode())
 
     def call(*more: str) -> children.Done:
         return children.run(
@@ -126,12 +137,12 @@ def install(ctx: Context, args: Args) -> Args:
     if done.status != 0:
         error = _install_error(at, done.output)
         if error.slug == "index-lacks" and args["installer"] == "pip":
-            refused = pip_output.refusal(call("--verbose").output)
+            refused = pip_output.refusal(call("-vv").output)
             if refused is not None:
                 error = OpError(refused[0], refused[1], log=error.log)
         raise error
     _mark(at, release, "install", digest)
-    return {"changed": True}
+    return {"changed": True, "borrowed": donor}
 
 
 def _python(at: Layout, release: str) -> str:
@@ -190,6 +201,7 @@ def verify(ctx: Context, args: Args) -> Args:
     """
     at, release = _opened(args)
     checks: List[Callable[[], None]] = [
+        lambda: _check_lock(at, release),
         lambda: _check_packages(ctx, at, release, args),
         lambda: _check_import(ctx, at, release, args),
         lambda: _check_units(ctx, at, release),
@@ -198,6 +210,25 @@ def verify(ctx: Context, args: Args) -> Args:
         checks.append(lambda: _check_site(ctx, args))
     _side_by_side(checks)
     return {"changed": False}
+
+
+def _check_lock(at: Layout, release: str) -> None:
+    """The installed set is exactly the lock, and the application."""
+    folder = at.release(release)
+    lock = (folder / "lock.txt").read_text(encoding="utf-8")
+    wanted = {(borrow.normal_name(name), version) for name, version in _PINNED.findall(lock)}
+    found = {
+        borrow.distribution(path)
+        for path in (folder / "venv").glob("lib/python*/site-packages/*.dist-info")
+    }
+    missing = sorted(name for name, _version in wanted - found)
+    if missing or len(found) != len(wanted) + 1:
+        raise OpError(
+            "install-failed",
+            "installed are {} packages, in the lock and the application are {}; missing: {}".format(
+                len(found), len(wanted) + 1, ", ".join(missing) or "none"
+            ),
+        )
 
 
 def _check_packages(ctx: Context, at: Layout, release: str, args: Args) -> None:
@@ -294,6 +325,7 @@ def complete(ctx: Context, args: Args) -> Args:
     if path.exists():
         return {"changed": False}
     _own(at.release(release) / "venv")
+    files.sweep(at.release(release))
     files.sync_filesystem(at.releases)
     manifest = {**args["manifest"], "release": release, "seq": releases.next_sequence(at)}
     files.write_json(path, manifest)

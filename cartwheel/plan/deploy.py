@@ -259,7 +259,7 @@ def _prepare(
             "install",
             "install",
             settings.deploy.install_timeout_seconds + _SMALL_SECONDS,
-            {**common, **packages},
+            {**common, **packages, **python},
         ),
         Step(
             "configure",

@@ -1,0 +1,113 @@
+"""Take what an earlier release has installed already, where the lock is the same.
+
+A change of code alone then needs neither the index nor the time to install everything
+again. Files are hard links: a complete release belongs to root and never changes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any, Dict, Optional, Set, Tuple
+
+from . import files, releases
+from .layout import Layout
+
+Args = Dict[str, Any]
+
+_NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM)
+
+
+def from_earlier(at: Layout, release: str, args: Args, owner: Tuple[int, int]) -> Optional[str]:
+    """Fill the release's fresh virtual environment from the newest complete release with the
+    same lock and interpreter, its application left out. That release's name, or None."""
+    for manifest in reversed(releases.complete(at)):
+        donor = at.release(manifest["release"]) / "venv"
+        if not _fits(manifest, args) or not donor.is_dir():
+            continue
+        own = _application_files(donor, manifest["name"])
+        if own is not None:
+            _fill(donor, at.release(release) / "venv", own, owner)
+            return str(manifest["release"])
+    return None
+
+
+def _fits(manifest: Args, args: Args) -> bool:
+    python = manifest.get("python", {})
+    return bool(
+        manifest.get("lock_sha256") == args["lock_sha256"]
+        and python.get("path") == args["python"]
+        and python.get("version") == args["python_version"]
+    )
+
+
+def _application_files(venv: Path, name: str) -> Optional[Set[Path]]:
+    """What the application itself has installed (RECORD, PEP 376); None if that is not known."""
+    found: Set[Path] = set()
+    for record in venv.glob("lib/python*/site-packages/*.dist-info/RECORD"):
+        if distribution(record.parent)[0] != normal_name(name):
+            continue
+        for line in record.read_text(encoding="utf-8").splitlines():
+            path = line.rsplit(",", 2)[0].strip('"')
+            found.add(Path(os.path.normpath(record.parent.parent / path)))
+    return found or None
+
+
+def distribution(info: Path) -> Tuple[str, str]:
+    """Normal name and version of an installed distribution, from its `.dist-info` folder."""
+    name, _, version = info.name[: -len(".dist-info")].rpartition("-")
+    return normal_name(name), version
+
+
+def normal_name(name: str) -> str:
+    """A distribution's name as it is compared (PEP 503); wheels may write `_` for `.`."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _fill(donor: Path, venv: Path, left_out: Set[Path], owner: Tuple[int, int]) -> None:
+    for folder, folders, names in os.walk(donor):
+        source, target = Path(folder), venv / Path(folder).relative_to(donor)
+        for name in [*names, *(one for one in folders if (source / one).is_symlink())]:
+            one, new = source / name, target / name
+            if one in left_out or _source_of(one) in left_out or os.path.lexists(new):
+                continue
+            _directory(target, venv, owner)
+            if one.is_symlink():
+                os.symlink(os.readlink(one), new)
+            elif source == donor / "bin":
+                _script(one, new, donor, venv)
+            else:
+                _link(one, new)
+
+
+def _directory(path: Path, venv: Path, owner: Tuple[int, int]) -> None:
+    """Only folders with something in them: an empty `.dist-info` looks like a package."""
+    for folder in reversed([path, *path.parents]):
+        if venv in folder.parents and not folder.is_dir():
+            files.directory(folder, 0o755, *owner)
+
+
+def _source_of(path: Path) -> Optional[Path]:
+    """The module that a file of bytecode was made from (PEP 3147)."""
+    if path.parent.name != "__pycache__":
+        return None
+    return path.parent.parent / (path.name.split(".", 1)[0] + ".py")
+
+
+def _script(source: Path, target: Path, donor: Path, venv: Path) -> None:
+    """A console script names its environment's interpreter in its first line."""
+    text = source.read_bytes().replace(os.fsencode(donor), os.fsencode(venv))
+    target.write_bytes(text)
+    shutil.copymode(source, target)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        shutil.copy2(str(source), str(target))

@@ -1,0 +1,125 @@
+"""What a release takes over from an earlier one with the same lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from cartwheel.host import borrow
+from cartwheel.host.layout import Layout
+
+ARGS = {"lock_sha256": "a" * 64, "python": sys.executable, "python_version": "3.11.7"}
+SITE = "venv/lib/python3.11/site-packages"
+RECORD = """shop/__init__.py,sha256=x,1
+shop/__pycache__/__init__.cpython-311.pyc,,
+"shop/odd, name.txt",sha256=x,1
+../../../bin/shop,sha256=x,1
+my_shop-1.0.dist-info/RECORD,,
+"""
+
+
+def earlier(at: Layout, name: str, **changes: object) -> Path:
+    """A complete release: the application `my.shop`, one dependency, one script of each."""
+    folder = at.release(name)
+    files = {
+        "shop/__init__.py": "",
+        "shop/__pycache__/__init__.cpython-311.pyc": "",
+        "shop/__pycache__/__init__.cpython-311.opt-1.pyc": "",
+        "shop/odd, name.txt": "",
+        "my_shop-1.0.dist-info/RECORD": RECORD,
+        "dep/__init__.py": "whole",
+        "dep/__pycache__/__init__.cpython-311.pyc": "bytes",
+        "dep-2.0.dist-info/RECORD": "dep/__init__.py,,\n",
+    }
+    for path, text in files.items():
+        place = folder / SITE / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    (folder / "venv/bin").mkdir()
+    for script in ("shop", "dep"):
+        place = folder / "venv/bin" / script
+        place.write_text(f"#!{folder}/venv/bin/python\nprint('{script}')\n")
+        place.chmod(0o755)
+    (folder / "venv/lib64").symlink_to("lib")
+    manifest = {
+        "release": name,
+        "seq": len(name),
+        "name": "my.shop",
+        "lock_sha256": ARGS["lock_sha256"],
+        "python": {"path": ARGS["python"], "version": ARGS["python_version"]},
+        **changes,
+    }
+    (folder / "release.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def fresh(at: Layout, name: str) -> Path:
+    folder = at.release(name) / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    return folder
+
+
+def owner() -> tuple[int, int]:
+    return os.getuid(), os.getgid()
+
+
+def test_dependencies_come_along_and_the_application_does_not(tmp_path: Path) -> None:
+    at = Layout("shop", tmp_path)
+    donor = earlier(at, "1.0")
+    venv = fresh(at, "1.1")
+    assert borrow.from_earlier(at, "1.1", ARGS, owner()) == "1.0"
+    site = at.release("1.1") / SITE
+    names = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
+    assert names == {
+        "dep/__init__.py",
+        "dep/__pycache__/__init__.cpython-311.pyc",
+        "dep-2.0.dist-info/RECORD",
+    }
+    # Not even an empty folder, which pip would take for a broken package.
+    assert not (site / "my_shop-1.0.dist-info").exists()
+    assert (site / "dep/__init__.py").samefile(donor / SITE / "dep/__init__.py")
+    assert not (venv / "bin/shop").exists()
+    assert (venv / "bin/dep").read_text() == f"#!{venv}/bin/python\nprint('dep')\n"
+    assert os.access(venv / "bin/dep", os.X_OK)
+
+
+def test_another_lock_or_interpreter_is_not_taken(tmp_path: Path) -> None:
+    at = Layout("shop", tmp_path)
+    earlier(at, "1.0", lock_sha256="b" * 64)
+    earlier(at, "1.01", python={"path": "/usr/bin/python3", "version": "3.9.2"})
+    fresh(at, "1.1")
+    assert borrow.from_earlier(at, "1.1", ARGS, owner()) is None
+
+
+def test_a_release_that_is_not_whole_is_not_taken(tmp_path: Path) -> None:
+    at = Layout("shop", tmp_path)
+    (earlier(at, "1.0") / "release.json").unlink()
+    fresh(at, "1.1")
+    assert borrow.from_earlier(at, "1.1", ARGS, owner()) is None
+
+
+def test_the_newest_is_taken(tmp_path: Path) -> None:
+    at = Layout("shop", tmp_path)
+    earlier(at, "1.0", seq=7)
+    earlier(at, "1.01", seq=3)
+    fresh(at, "1.1")
+    assert borrow.from_earlier(at, "1.1", ARGS, owner()) == "1.0"
+
+
+def test_where_the_application_cannot_be_told_apart_nothing_is_taken(tmp_path: Path) -> None:
+    at = Layout("shop", tmp_path)
+    earlier(at, "1.0", name="another")
+    fresh(at, "1.1")
+    assert borrow.from_earlier(at, "1.1", ARGS, owner()) is None
+
+
+def test_what_was_taken_survives_the_one_it_came_from(tmp_path: Path) -> None:
+    at = Layout("shop", tmp_path)
+    donor = earlier(at, "1.0")
+    fresh(at, "1.1")
+    borrow.from_earlier(at, "1.1", ARGS, owner())
+    subprocess.run(["rm", "-rf", str(donor)], check=True)
+    assert (at.release("1.1") / SITE / "dep/__init__.py").read_text() == "whole"
