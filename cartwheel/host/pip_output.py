@@ -72,7 +72,7 @@ def classify_pip_output(text: str) -> Optional[Tuple[str, str]]:
 
 
 def refusal(verbose: str) -> Optional[Tuple[str, str]]:
-    """The same of what `pip --verbose` says: only there an index that refuses (401, 403, 5xx)
+    """The same of what `pip -vv` says: only there an index that refuses (401, 403, 5xx)
     differs from one that lacks the package."""
     found = _REFUSED.search(verbose)
     if not found:
