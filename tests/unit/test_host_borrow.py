@@ -21,9 +21,9 @@ my_shop-1.0.dist-info/RECORD,,
 """
 
 
-def earlier(at: Layout, name: str, **changes: object) -> Path:
+def earlier(at: Layout, release: str, **changes: object) -> Path:
     """A complete release: the application `my.shop`, one dependency, one script of each."""
-    folder = at.release(name)
+    folder = at.release(release)
     files = {
         "shop/__init__.py": "",
         "shop/__pycache__/__init__.cpython-311.pyc": "",
@@ -45,8 +45,8 @@ def earlier(at: Layout, name: str, **changes: object) -> Path:
         place.chmod(0o755)
     (folder / "venv/lib64").symlink_to("lib")
     manifest = {
-        "release": name,
-        "seq": len(name),
+        "release": release,
+        "seq": len(release),
         "name": "my.shop",
         "lock_sha256": ARGS["lock_sha256"],
         "python": {"path": ARGS["python"], "version": ARGS["python_version"]},
