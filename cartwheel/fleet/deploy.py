@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cartwheel.errors import CartwheelError, HostError
-from cartwheel.fleet.model import HostReport, Outcome, Report
+from cartwheel.errors import CartwheelError, ConnectError, HostError
+from cartwheel.fleet.model import UNKNOWN, HostReport, Outcome, Report
 from cartwheel.fleet.sessions import Fleet, Result, failures, successes
 from cartwheel.plan.model import HostPlan, Operator, Step
 
@@ -56,7 +56,8 @@ def run_plans(
     locked = lock_all(fleet, sorted(plans), terms)
     if locked:
         return _report(plans, locked, otherwise="not-tried")
-    noted = failures(fleet.each(lambda host, one: _note(one, plans[host], terms), idle))
+    noting = idle if switch else ()
+    noted = failures(fleet.each(lambda host, one: _note(one, plans[host], terms), noting))
     if noted:
         return _report(plans, noted, otherwise="not-tried")
     prepared = failures(fleet.each(lambda host, one: _prepare(fleet, host, one, plans[host]), busy))
@@ -156,10 +157,15 @@ def _switch_all(
         lambda host, one: one.request("confirm", {**terms.args, "id": ids[host]}), ids
     )
     if ids and not successes(confirmed):
-        return _put_back(fleet, plans, busy, {**switched, **failures(confirmed)}, terms)
+        return _put_back(fleet, plans, busy, confirmed, terms)
     finished = fleet.each(lambda host, one: _finish(fleet, host, one, terms), successes(confirmed))
-    problems = {**failures(finished), **failures(confirmed)}
-    return _report(plans, problems, failed_as="attention")
+    return _of(
+        plans,
+        [
+            _after_confirming(host, plan, confirmed.get(host), finished.get(host))
+            for host, plan in plans.items()
+        ],
+    )
 
 
 def _batches(hosts: list[str]) -> list[list[str]]:
@@ -179,52 +185,90 @@ def _put_back(
     fleet: Fleet,
     plans: Mapping[str, HostPlan],
     busy: Mapping[str, HostPlan],
-    switched: Mapping[str, Result[dict[str, Any]]],
+    tried: Mapping[str, Result[dict[str, Any]]],
     terms: Terms,
 ) -> Report:
-    """One host failed before the confirmation: every host that switched goes back."""
-    problems = failures(switched)
+    """One failed before any confirmation: every host that switched goes back. `tried` is what
+    switching, or confirming, came to."""
+    problems = failures(tried)
     reason = _reason(problems)
-    back = successes(switched)
-    untouched = {host: plan for host, plan in busy.items() if host not in switched}
+    untouched = {host: plan for host, plan in busy.items() if host not in tried}
     _abandon(fleet, untouched, {}, reason, terms)
     undone = fleet.each(
         lambda _host, one: one.request(
             "go-back", {**terms.args, "reason": reason}, deadline_seconds=terms.finish_seconds
         ),
-        back,
+        [host for host in tried if not _is_open(problems.get(host))],
     )
-    reports = []
-    for host, plan in plans.items():
-        error = problems.get(host) or failures(undone).get(host)
-        if host in back and host not in failures(undone):
-            outcome: Outcome = "reverted"
-        elif error is None:
-            outcome = "not-tried"
-        else:
-            outcome = "reverted" if error.slug == "reverted" else "failed"
-        reports.append(HostReport(host, outcome, plan.current, plan.current, error))
-    return _of(plans, reports)
+    return _of(
+        plans,
+        [
+            _after_going_back(host, plan, problems.get(host), undone.get(host))
+            for host, plan in plans.items()
+        ],
+    )
+
+
+def _is_open(error: CartwheelError | None) -> bool:
+    """No word of the host itself says how it ended."""
+    return isinstance(error, ConnectError)
+
+
+def _after_going_back(
+    host: str,
+    plan: HostPlan,
+    error: CartwheelError | None,
+    undone: Result[dict[str, Any]] | None,
+) -> HostReport:
+    """Going back may be asked for twice: a host that is back already, or never left, says what
+    it serves."""
+    if _is_open(error):
+        return HostReport(host, "attention", UNKNOWN, plan.current, error, plan.notes)
+    if isinstance(undone, CartwheelError):
+        return HostReport(host, "attention", UNKNOWN, plan.current, undone, plan.notes)
+    if undone is None:
+        outcome: Outcome = "unchanged" if plan.unchanged else "not-tried"
+        return HostReport(host, outcome, plan.current, plan.current, None, plan.notes)
+    outcome = "reverted" if undone["reverted"] else "failed"
+    if undone["serves"] != plan.current:
+        outcome = "attention"
+    return HostReport(host, outcome, undone["serves"], plan.current, error, plan.notes)
+
+
+def _after_confirming(
+    host: str,
+    plan: HostPlan,
+    confirmed: Result[dict[str, Any]] | None,
+    finished: Result[None] | None,
+) -> HostReport:
+    """The fleet goes forward: a host that did not confirm is behind, and needs another deploy."""
+    if isinstance(confirmed, CartwheelError):
+        serves = plan.current if confirmed.slug == "reverted" else UNKNOWN
+        return HostReport(host, "attention", serves, plan.current, confirmed, plan.notes)
+    if isinstance(finished, CartwheelError):
+        return HostReport(host, "attention", plan.release, plan.current, finished, plan.notes)
+    outcome: Outcome = "unchanged" if plan.unchanged else "deployed"
+    return HostReport(host, outcome, plan.release, plan.current, None, plan.notes)
 
 
 def _report(
     plans: Mapping[str, HostPlan],
     problems: Mapping[str, CartwheelError],
     *,
-    otherwise: Outcome = "deployed",
-    failed_as: Outcome = "failed",
+    otherwise: Outcome,
 ) -> Report:
+    """Before any host switched."""
     reports = []
     for host, plan in plans.items():
         error = problems.get(host)
-        outcome: Outcome = failed_as if error else otherwise
-        if not error and plan.unchanged:
-            outcome = "unchanged"
-        after = plan.release if outcome in ("deployed", "attention") else plan.current
-        reports.append(HostReport(host, outcome, after, plan.current, error, plan.notes))
+        outcome: Outcome = "failed" if error else "unchanged" if plan.unchanged else otherwise
+        known = error is None or not (_is_open(error) or error.slug == "facts-changed")
+        serves = plan.current if known else UNKNOWN
+        reports.append(HostReport(host, outcome, serves, plan.current, error, plan.notes))
     return _of(plans, reports)
 
 
 def _of(plans: Mapping[str, HostPlan], reports: list[HostReport]) -> Report:
-    first = next(iter(plans.values()))
-    return Report(first.release, first.version, tuple(reports))
+    """A host that refused may have no plan of a release."""
+    some = next((plan for plan in plans.values() if plan.release), next(iter(plans.values())))
+    return Report(some.release, some.version, tuple(reports))

@@ -12,10 +12,14 @@ Outcome = Literal[
 ]
 
 
+# Stands for a release: what a host serves is not known, because contact was lost.
+UNKNOWN = "?"
+
+
 @dataclass(frozen=True)
 class HostReport:
     """One host's line of the final table. `serves` is the release it serves now; None: nothing;
-    "?": not known, because contact was lost."""
+    UNKNOWN: nobody could ask it."""
 
     host: str
     outcome: Outcome

@@ -278,8 +278,11 @@ def finish(ctx: Context, args: Args) -> Args:
 
 
 def go_back(ctx: Context, args: Args) -> Args:
-    """The operator asks to go back (another host of the fleet failed, or Ctrl-C)."""
+    """The operator asks to go back (another host of the fleet failed, or Ctrl-C).
+
+    Returns whether it went back, now or before, and what serves.
+    """
+    at = Layout(args["app"], Path(args["base"]))
     deal = ctx.memory.get("switch")
-    if not isinstance(deal, Switch):
-        return {"reverted": False}
-    return {"reverted": deal.go_back(args["reason"])}
+    reverted = isinstance(deal, Switch) and deal.go_back(args["reason"])
+    return {"reverted": reverted, "serves": releases.pointed(at.current)}

@@ -64,7 +64,7 @@ class Stage:
 
     def state(self, unit: str) -> UnitState:
         active = "active" if (self.units / unit).exists() else "inactive"
-        return UnitState(active, "running", 0, 1, None, "", "success")
+        return UnitState(active, "running", 0, 1, None, None, "success")
 
     def running(self, at: Layout) -> list[tuple[str, str]]:
         return [
@@ -378,12 +378,31 @@ def test_a_release_that_fails_in_probation_is_put_back(
     stage.deploy("1.a")
     stage.prepare("2.b")
     monkeypatch.setattr(health, "watch", failing("probation"))
-    with pytest.raises(OpError, match="the host went back to 1.a") as caught:
+    with pytest.raises(OpError, match=r"the host went back to 1\.a") as caught:
         stage.run(stage.args("2.b"))
     assert caught.value.slug == "reverted"
     assert "ValueError: boom" in caught.value.log
     assert releases.names(stage.at) == ["1.a"]
     assert results(stage)[-1] == ("2.b", "reverted")
+    stage.check()
+
+
+def test_a_way_back_that_fails_can_be_asked_for_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = Session()
+    back = stage.args("2.b", reason="again")
+    assert switching.go_back(session.ctx(), back) == {"reverted": False, "serves": "1.a"}
+    with monkeypatch.context() as patch:
+        patch.setattr(health, "watch", failing("probation"))
+        patch.setattr(releases, "discard", failing("systemd"))
+        with pytest.raises(OpError):
+            switching.switch(session.ctx(), stage.args("2.b"))
+    assert stage.at.pending.exists()
+    assert switching.go_back(session.ctx(), back) == {"reverted": True, "serves": "1.a"}
+    session.end()
     stage.check()
 
 
@@ -446,7 +465,8 @@ def test_without_a_confirmation_in_time_it_goes_back(stage: Stage) -> None:
     with pytest.raises(OpError) as caught:
         switching.confirm(session.ctx(), {"id": answer["id"]})
     assert caught.value.slug == "reverted"
-    assert switching.go_back(session.ctx(), {"reason": "late"}) == {"reverted": True}
+    back = stage.args("2.b", reason="late")
+    assert switching.go_back(session.ctx(), back) == {"reverted": True, "serves": "1.a"}
     session.end()
     assert results(stage).count(("2.b", "reverted")) == 1
     stage.check()
@@ -464,7 +484,8 @@ def test_a_confirmation_is_of_this_switch_or_refused(stage: Stage) -> None:
     assert stage.at.pending.exists()
     for _ in range(2):
         assert switching.confirm(session.ctx(), {"id": answer["id"]}) == {"confirmed": "2.b"}
-    assert switching.go_back(session.ctx(), {"reason": "late"}) == {"reverted": False}
+    back = stage.args("2.b", reason="late")
+    assert switching.go_back(session.ctx(), back) == {"reverted": False, "serves": "2.b"}
     assert stage.served() == "2.b"
     session.end()
     assert results(stage).count(("2.b", "confirmed")) == 1
@@ -484,7 +505,6 @@ def test_a_full_disk_cannot_undo_a_confirmation(
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
         patch.setattr(os, "symlink", full)
-        patch.setattr(journal.os, "write", full)
         switching.confirm(session.ctx(), {"id": answer["id"]})
     session.end()
     assert stage.served() == "2.b"

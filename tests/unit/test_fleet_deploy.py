@@ -1,0 +1,434 @@
+"""The life of a deploy over hosts: who is asked what, and whether the report tells the truth."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from cartwheel.errors import CartwheelError, ConnectError, Exit, HostError
+from cartwheel.events import Event
+from cartwheel.fleet.deploy import Terms, run_plans
+from cartwheel.fleet.model import HostReport, Report
+from cartwheel.fleet.sessions import Fleet
+from cartwheel.plan.model import HostPlan, Operator, Refusal, Step
+
+OLD, NEW = "1.0.old", "2.0.new"
+TERMS = Terms("shop", "/srv", Operator("ann@desk", "a fix"), 10.0, 60.0)
+
+Answer = dict[str, Any] | BaseException | Callable[[], dict[str, Any]]
+
+GOOD: dict[str, Answer] = {
+    "lock": {"settled": []},
+    "switch": {"id": "7", "from": OLD, "to": NEW},
+    "confirm": {"confirmed": NEW},
+    "finish": {"pruned": []},
+    "abandon": {},
+    "unchanged": {},
+    # what a host says that never switched
+    "go-back": {"reverted": False, "serves": OLD},
+}
+BACK: Answer = {"reverted": True, "serves": OLD}
+
+
+class Pending:
+    def __init__(self, session: FakeSession, op: str) -> None:
+        self._session, self._op = session, op
+
+    def result(self) -> dict[str, Any]:
+        return self._session.answer(self._op)
+
+
+class FakeSession:
+    """A host that answers each operation as scripted; what it was asked is kept in order."""
+
+    def __init__(self, host: str, log: list[tuple[str, str]], script: Mapping[str, Answer]) -> None:
+        self.host, self.log, self.script = host, log, {**GOOD, **script}
+        self.args: dict[str, Mapping[str, Any]] = {}
+        self.switched = self.cancelled = self.closed = False
+
+    def request(self, op: str, args: Mapping[str, Any], **_more: Any) -> dict[str, Any]:
+        self.log.append((self.host, op))
+        self.args[op] = args
+        return self.answer(op)
+
+    def submit(self, op: str, args: Mapping[str, Any], **_more: Any) -> Pending:
+        self.log.append((self.host, op))
+        self.args[op] = args
+        return Pending(self, op)
+
+    def answer(self, op: str) -> dict[str, Any]:
+        answer = self.script.get(op, {"changed": True})
+        if op == "go-back" and self.switched and "go-back" not in self.asked_for:
+            answer = BACK
+        if callable(answer):
+            answer = answer()
+        if isinstance(answer, BaseException):
+            raise answer
+        self.switched = self.switched or op == "switch"
+        return answer
+
+    @property
+    def asked_for(self) -> set[str]:
+        return {op for op in self.script if self.script[op] is not GOOD.get(op)}
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def close(self, **_more: Any) -> None:
+        self.closed = True
+
+
+def plan(**more: Any) -> HostPlan:
+    values: dict[str, Any] = {
+        "release": NEW,
+        "version": "2.0",
+        "current": OLD,
+        "unchanged": False,
+        "fresh": True,
+        "prepare": (Step("upload", "upload", 5), Step("install", "install", 5)),
+        "switch": Step("switch", "switch", 5, {"kind": "deploy"}),
+    }
+    return HostPlan(**{**values, **more})
+
+
+def failed(slug: str, message: str = "why") -> HostError:
+    return HostError(slug, message, detail="its log")
+
+
+def lost() -> ConnectError:
+    return ConnectError("ssh-lost", "the host fell silent")
+
+
+class Run:
+    def __init__(
+        self,
+        scripts: Mapping[str, Mapping[str, Answer]],
+        plans: Mapping[str, HostPlan] | None = None,
+        **more: Any,
+    ) -> None:
+        self.log: list[tuple[str, str]] = []
+        self.events: list[Event] = []
+        self.sessions = {
+            host: FakeSession(host, self.log, script) for host, script in scripts.items()
+        }
+        self.plans = plans or {host: plan() for host in scripts}
+        with Fleet(self.sessions, self.events.append) as fleet:  # type: ignore[arg-type]
+            self.report: Report = run_plans(fleet, self.plans, TERMS, **more)
+
+    def asked(self, op: str) -> list[str]:
+        return [host for host, what in self.log if what == op]
+
+    @property
+    def table(self) -> dict[str, tuple[str, str | None]]:
+        return {one.host: (one.outcome, one.serves) for one in self.report.hosts}
+
+    def of(self, host: str) -> HostReport:
+        return next(one for one in self.report.hosts if one.host == host)
+
+
+def test_all_well() -> None:
+    run = Run({"b": {}, "a": {}, "c": {}})
+    assert run.table == {host: ("deployed", NEW) for host in "bac"}
+    assert [one.host for one in run.report.hosts] == ["b", "a", "c"], "as they were named"
+    assert run.report.exit_code == Exit.OK
+    assert run.asked("lock") == ["a", "b", "c"], "in sorted order"
+    order = [op for _host, op in run.log]
+    assert order.index("switch") > max(n for n, op in enumerate(order) if op == "install")
+    assert order.index("confirm") > max(n for n, op in enumerate(order) if op == "switch")
+    assert order.index("finish") > max(n for n, op in enumerate(order) if op == "confirm")
+    assert run.asked("switch")[0] == "b", "the first host alone, then the others"
+    assert run.sessions["b"].args["confirm"]["id"] == "7"
+    assert not run.asked("go-back") and not run.asked("abandon")
+    assert all(one.closed for one in run.sessions.values())
+
+
+def test_a_refusal_of_one_host_refuses_for_all_and_asks_nobody() -> None:
+    refusals = (Refusal("disk-full", "no space"), Refusal("port-taken", "port 80"))
+    plans = {"a": plan(refusals=refusals, release=""), "b": plan()}
+    run = Run({"a": {}, "b": {}}, plans)
+    assert run.log == []
+    assert run.table == {"a": ("failed", OLD), "b": ("not-tried", OLD)}
+    assert str(run.of("a").error) == "a: no space; port 80 [CW501]"
+    assert run.report.exit_code == Exit.FAILED
+    assert run.report.release == NEW, "the first plan has none"
+
+
+@pytest.mark.parametrize(
+    ("slug", "code"), [("locked", Exit.LOCKED), ("host-state", Exit.ATTENTION), ("deadline", 1)]
+)
+def test_a_lock_that_cannot_be_had_changes_nothing_anywhere(slug: str, code: int) -> None:
+    run = Run({"c": {}, "a": {}, "b": {"lock": failed(slug)}})
+    assert run.log == [("a", "lock"), ("b", "lock")]
+    assert run.table == {"c": ("not-tried", OLD), "a": ("not-tried", OLD), "b": ("failed", OLD)}
+    assert run.report.exit_code == code
+
+
+def test_a_host_lost_before_the_switch_is_not_known() -> None:
+    run = Run({"a": {"lock": lost()}, "b": {}})
+    assert run.table == {"a": ("failed", "?"), "b": ("not-tried", OLD)}
+    assert run.report.exit_code == Exit.FAILED
+    run = Run({"a": {}, "b": {"install": lost()}})
+    assert run.table == {"a": ("not-tried", OLD), "b": ("failed", "?")}
+    assert run.asked("abandon") == ["a"], "nobody can ask b"
+    assert run.asked("switch") == []
+
+
+def test_one_that_cannot_be_prepared_leaves_nothing_anywhere() -> None:
+    run = Run(
+        {"a": {}, "b": {"install": failed("install-failed")}, "c": {"upload": failed("disk-full")}}
+    )
+    assert run.table == {"a": ("not-tried", OLD), "b": ("failed", OLD), "c": ("failed", OLD)}
+    assert sorted(run.asked("abandon")) == ["a", "b", "c"]
+    assert run.sessions["a"].args["abandon"]["reason"] == "b failed: why"
+    assert run.sessions["b"].args["abandon"]["log"] == "its log"
+    assert run.sessions["b"].args["abandon"]["fresh"] is True
+    assert run.asked("switch") == []
+    assert run.report.exit_code == Exit.FAILED
+    assert [e.state for e in run.events if e.host == "b" and e.step == "install"] == [
+        "start",
+        "failed",
+    ]
+
+
+def test_an_abandon_that_fails_hides_nothing() -> None:
+    run = Run({"a": {"abandon": failed("host-side")}, "b": {"install": failed("install-failed")}})
+    assert run.table == {"a": ("not-tried", OLD), "b": ("failed", OLD)}
+
+
+def test_the_canary_that_fails_spares_the_others() -> None:
+    run = Run({"a": {"switch": failed("unhealthy")}, "b": {}, "c": {}})
+    assert run.asked("switch") == ["a"]
+    assert run.table == {"a": ("failed", OLD), "b": ("not-tried", OLD), "c": ("not-tried", OLD)}
+    assert sorted(run.asked("abandon")) == ["b", "c"], "nothing prepared stays"
+    assert run.report.exit_code == Exit.FAILED
+    assert run.asked("confirm") == []
+
+
+def test_one_that_fails_puts_every_switched_host_back() -> None:
+    run = Run({"a": {}, "b": {"switch": failed("unhealthy")}, "c": {}})
+    assert run.table == {"a": ("reverted", OLD), "b": ("failed", OLD), "c": ("reverted", OLD)}
+    assert {"a", "c"} <= set(run.asked("go-back"))
+    assert run.sessions["a"].args["go-back"]["reason"] == "b failed: why"
+    assert run.asked("confirm") == []
+    assert run.report.exit_code == Exit.REVERTED
+    assert run.of("b").error is not None and run.of("a").error is None
+
+
+def test_a_host_that_went_back_by_itself_is_reverted() -> None:
+    run = Run({"a": {"switch": failed("reverted"), "go-back": BACK}})
+    assert run.table == {"a": ("reverted", OLD)}
+    assert run.report.exit_code == Exit.REVERTED
+
+
+def test_a_host_lost_in_its_switch_is_not_known() -> None:
+    run = Run({"a": {}, "b": {"switch": lost()}})
+    assert run.table == {"a": ("reverted", OLD), "b": ("attention", "?")}
+    assert run.asked("go-back") == ["a"], "nobody can ask b; it goes back by itself"
+    assert run.report.exit_code == Exit.ATTENTION
+
+
+def test_our_own_deadline_says_nothing_of_the_host() -> None:
+    late = ConnectError("deadline", "switch has not ended within 5 s")
+    assert Run({"a": {"switch": late}}).table == {"a": ("attention", "?")}
+
+
+@pytest.mark.parametrize("error", [lost(), failed("systemd")])
+def test_a_host_that_could_not_go_back_is_not_said_to_be_back(error: CartwheelError) -> None:
+    run = Run({"a": {"go-back": error}, "b": {"switch": failed("unhealthy")}})
+    assert run.table == {"a": ("attention", "?"), "b": ("failed", OLD)}
+    assert run.of("a").error is error
+    assert run.report.exit_code == Exit.ATTENTION
+
+
+def test_a_host_says_itself_what_it_serves() -> None:
+    script: dict[str, Answer] = {"go-back": {"reverted": False, "serves": NEW}}
+    run = Run({"a": script, "b": {"switch": failed("unhealthy")}})
+    assert run.table == {"a": ("attention", NEW), "b": ("failed", OLD)}
+
+
+def test_no_confirmation_at_all_puts_everything_back() -> None:
+    late = failed("reverted", "it was not confirmed in time")
+    run = Run({"a": {"confirm": late}, "b": {"confirm": failed("host-side")}})
+    assert run.table == {"a": ("reverted", OLD), "b": ("reverted", OLD)}
+    assert sorted(run.asked("go-back")) == ["a", "b"]
+    assert run.asked("finish") == []
+    assert run.report.exit_code == Exit.REVERTED
+
+
+def test_a_lost_confirmation_of_the_only_host_is_not_known() -> None:
+    run = Run({"a": {"confirm": lost()}})
+    assert run.table == {"a": ("attention", "?")}
+    assert run.asked("go-back") == []
+    assert run.report.exit_code == Exit.ATTENTION
+
+
+def test_from_the_first_confirmation_the_fleet_goes_forward() -> None:
+    run = Run({"a": {}, "b": {"confirm": failed("reverted")}, "c": {"confirm": lost()}})
+    assert run.table == {"a": ("deployed", NEW), "b": ("attention", OLD), "c": ("attention", "?")}
+    assert run.asked("go-back") == []
+    assert run.asked("finish") == ["a"]
+    assert run.report.exit_code == Exit.ATTENTION
+
+
+def test_a_failure_after_the_confirmation_does_not_change_what_serves() -> None:
+    run = Run({"a": {"finish": failed("deadline")}, "b": {}, "c": {"finish": lost()}})
+    assert run.table == {
+        "a": ("attention", NEW),
+        "b": ("deployed", NEW),
+        "c": ("attention", NEW),
+    }
+    assert run.report.exit_code == Exit.ATTENTION
+
+
+def test_an_unchanged_host_gets_its_line_and_nothing_else() -> None:
+    same = plan(unchanged=True, current=NEW, fresh=False)
+    run = Run({"a": {}, "b": {}}, {"a": same, "b": plan()})
+    assert run.table == {"a": ("unchanged", NEW), "b": ("deployed", NEW)}
+    assert [op for host, op in run.log if host == "a"] == ["lock", "unchanged"]
+    run = Run({"a": {}}, {"a": same})
+    assert run.table == {"a": ("unchanged", NEW)}
+    assert run.report.exit_code == Exit.OK
+
+
+def test_an_unchanged_host_stays_unchanged_when_another_fails() -> None:
+    same = plan(unchanged=True, current=NEW, fresh=False)
+    for script in ({"switch": failed("unhealthy")}, {"install": failed("install-failed")}):
+        run = Run({"a": {}, "b": script}, {"a": same, "b": plan()})
+        assert run.table == {"a": ("unchanged", NEW), "b": ("failed", OLD)}
+
+
+def test_what_changed_since_the_look_is_not_guessed() -> None:
+    same = plan(unchanged=True, current=NEW)
+    run = Run({"a": {"unchanged": failed("facts-changed")}, "b": {}}, {"a": same, "b": plan()})
+    assert run.table == {"a": ("failed", "?"), "b": ("not-tried", OLD)}
+    assert run.asked("upload") == []
+
+
+def test_preparing_only_ends_before_the_switch_and_keeps_what_is_there() -> None:
+    same = plan(unchanged=True, current=NEW)
+    plans = {"a": plan(), "b": same}
+    run = Run({"a": {}, "b": {}}, plans, switch=False)
+    assert run.table == {"a": ("prepared", OLD), "b": ("unchanged", NEW)}
+    assert run.asked("unchanged") == [], "no line of a deploy that nobody asked for"
+    assert run.asked("switch") == []
+    run = Run({"a": {"install": failed("install-failed")}}, switch=False)
+    assert run.table == {"a": ("failed", OLD)}
+    assert run.asked("abandon") == [], "what is there stays for later"
+
+
+def test_a_first_deploy_that_fails_serves_nothing() -> None:
+    gone: Answer = {"reverted": True, "serves": None}
+    run = Run({"a": {"switch": failed("reverted"), "go-back": gone}}, {"a": plan(current=None)})
+    assert run.table == {"a": ("reverted", None)}
+
+
+def test_a_rollback_that_fails_before_its_turn_says_so_on_the_host() -> None:
+    step = Step("switch", "switch", 5, {"kind": "rollback"})
+    plans = {host: plan(prepare=(), switch=step, fresh=False) for host in "ab"}
+    run = Run({"a": {"switch": failed("unhealthy")}, "b": {}}, plans)
+    assert run.sessions["b"].args["abandon"]["kind"] == "rollback"
+    assert run.sessions["b"].args["abandon"]["fresh"] is False
+
+
+@contextmanager
+def interrupted(after: Callable[[], bool]) -> Iterator[None]:
+    """Ctrl-C, as soon as `after` holds."""
+    import _thread
+
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.005):
+            if after():
+                _thread.interrupt_main()
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
+
+
+@pytest.mark.parametrize("op", ["install", "switch", "confirm", "finish"])
+def test_ctrl_c_tells_every_host_and_closes_every_session(op: str) -> None:
+    """A host puts itself in order when it is told; the operator's side waits for that."""
+    begun, told = threading.Event(), threading.Event()
+
+    def hang() -> dict[str, Any]:
+        begun.set()
+        assert told.wait(10)
+        raise lost()
+
+    log: list[tuple[str, str]] = []
+    sessions = {host: FakeSession(host, log, {op: hang}) for host in "ab"}
+    for one in sessions.values():
+        one.cancel = told.set  # type: ignore[method-assign]
+    plans = {host: plan() for host in "ab"}
+    with pytest.raises(KeyboardInterrupt), interrupted(begun.is_set):
+        with Fleet(sessions, lambda _event: None) as fleet:  # type: ignore[arg-type]
+            run_plans(fleet, plans, TERMS)
+    assert told.is_set()
+    assert all(one.closed for one in sessions.values())
+
+
+def test_ctrl_c_gets_through_with_more_hosts_than_threads() -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def hang() -> dict[str, Any]:
+        begun.set()
+        assert release.wait(20)
+        raise lost()
+
+    log: list[tuple[str, str]] = []
+    names = [f"h{number:03}" for number in range(100)]
+    sessions = {host: FakeSession(host, log, {"upload": hang}) for host in names}
+    left: list[str] = []
+
+    def leaving(host: str) -> Callable[[], None]:
+        def leave() -> None:
+            left.append(host)
+            if len(left) == len(names):
+                release.set()
+
+        return leave
+
+    for host, one in sessions.items():
+        one.cancel = leaving(host)  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt), interrupted(begun.is_set):
+        with Fleet(sessions, lambda _event: None) as fleet:  # type: ignore[arg-type]
+            run_plans(fleet, {host: plan() for host in names}, TERMS)
+    assert sorted(left) == names
+
+
+def test_an_unexpected_error_of_ours_is_not_swallowed() -> None:
+    with pytest.raises(ZeroDivisionError):
+        Run({"a": {"install": ZeroDivisionError()}, "b": {}})
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "codes", "exit_code"),
+    [
+        (("deployed", "unchanged", "prepared"), (), 0),
+        (("failed", "not-tried"), ("unhealthy",), 1),
+        (("failed",), ("locked",), 5),
+        (("failed", "failed"), ("unhealthy", "stopped"), 5),
+        (("failed", "failed"), ("settings", "unhealthy"), 2),
+        (("failed", "reverted"), ("locked",), 3),
+        (("reverted", "attention", "failed"), (), 4),
+        (("failed",), (), 1),
+    ],
+)
+def test_exit_codes(outcomes: tuple[Any, ...], codes: tuple[str, ...], exit_code: int) -> None:
+    errors = [failed(slug) for slug in codes] + [None] * len(outcomes)
+    hosts = [
+        HostReport(str(number), outcome, OLD, OLD, errors[number])
+        for number, outcome in enumerate(outcomes)
+    ]
+    assert Report(NEW, "2.0", tuple(hosts)).exit_code == exit_code
