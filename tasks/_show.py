@@ -282,6 +282,10 @@ class Output:
         lines = [(host, *row) for host, one in good.items() for row in rows(one)]
         if lines:
             self.table(lines, ("HOST", *heads))
+        shown = {line[0] for line in lines}
+        for host in good:
+            if host not in shown:
+                self.say(f"[{host}] nothing to show")
         return self._failures(found)
 
     def _failures(self, found: Answers) -> int:

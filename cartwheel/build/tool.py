@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,9 @@ SIGN_OF_LIFE_SECONDS = 5.0  # nothing is silent for more than ten
 TERMINATE_SECONDS = 2.0  # what a child gets between SIGTERM and SIGKILL
 DRAIN_SECONDS = 1.0  # for output that is still in the pipe when the child has ended
 TAIL_LINES = 60
+
+# Set in the thread that runs a tool: the event that ends it (see background.py).
+abandoned: ContextVar[threading.Event | None] = ContextVar("abandoned", default=None)
 
 # A user's own tool settings must not change what is built: everything of uv's comes
 # from us, and a foreign virtual environment must not be found by accident.
@@ -120,7 +124,10 @@ def _wait(
 ) -> None:
     started = spoke = time.monotonic()
     last = ""
+    leave = abandoned.get()
     while process.poll() is None and time.monotonic() < deadline:
+        if leave is not None and leave.is_set():
+            raise BuildError("build-failed", f"{step}: abandoned")
         try:
             name, line = lines.get(timeout=0.05)
             kept[name].append(line)

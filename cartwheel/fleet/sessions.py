@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -170,17 +169,3 @@ def failures(results: Mapping[str, Result[Any]]) -> dict[str, CartwheelError]:
 
 def successes(results: Mapping[str, Result[T]]) -> dict[str, T]:
     return {host: one for host, one in results.items() if not isinstance(one, CartwheelError)}
-
-
-def in_background(work: Callable[[], T]) -> Future[T]:
-    """Run `work` beside the connecting; its exception comes with `result()`."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return future

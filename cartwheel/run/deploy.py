@@ -5,15 +5,15 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
 from cartwheel import build
+from cartwheel.build.background import Background
 from cartwheel.errors import CartwheelError
 from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.model import Report
-from cartwheel.fleet.sessions import Fleet, in_background, successes
+from cartwheel.fleet.sessions import Fleet, successes
 from cartwheel.plan import names
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.model import HostPlan
@@ -36,14 +36,14 @@ def deploy(scene: Scene, *, skip_tests: bool = False) -> Report:
     first change; what comes later is in the report."""
     started = time.monotonic()
     variables, making = begin(scene, skip_tests=skip_tests)
-    with connect(scene, changing=True) as fleet:
+    with making, connect(scene, changing=True) as fleet:
         facts = probe(scene, fleet)
         plans = plan_all(scene, facts, making.result(), variables)
         report = run_plans(fleet, plans, scene.terms)
     return report.timed(time.monotonic() - started)
 
 
-def begin(scene: Scene, *, skip_tests: bool) -> tuple[Variables, Future[Product]]:
+def begin(scene: Scene, *, skip_tests: bool) -> tuple[Variables, Background[Product]]:
     """What can be wrong without any host is found first: templates, variables, secrets.
 
     Then the app is built beside the connecting. Raises UsageError.
@@ -51,7 +51,7 @@ def begin(scene: Scene, *, skip_tests: bool) -> tuple[Variables, Future[Product]
     check_templates(scene.settings, scene.project)
     variables = environment(scene.settings, scene.project)
     password = product.index_password(scene)
-    making = in_background(lambda: product.make(scene, password, skip_tests=skip_tests))
+    making = Background(lambda: product.make(scene, password, skip_tests=skip_tests))
     return variables, making
 
 
@@ -59,7 +59,7 @@ def prepare(scene: Scene, last: str, *, skip_tests: bool = False) -> Report:
     """The steps of a deploy up to `last`, none of which touches what serves."""
     started = time.monotonic()
     variables, making = begin(scene, skip_tests=skip_tests)
-    with connect(scene, changing=True) as fleet:
+    with making, connect(scene, changing=True) as fleet:
         plans = plan_all(scene, probe(scene, fleet), making.result(), variables)
         cut = {host: up_to(plan, last) for host, plan in plans.items()}
         report = run_plans(fleet, cut, scene.terms, switch=False)
@@ -77,7 +77,7 @@ def up_to(plan: HostPlan, last: str) -> HostPlan:
 def plan(scene: Scene, *, skip_tests: bool = False) -> dict[str, HostPlan]:
     """What a deploy would do. Reads the hosts and changes nothing on them."""
     variables, making = begin(scene, skip_tests=skip_tests)
-    with connect(scene, changing=False) as fleet:
+    with making, connect(scene, changing=False) as fleet:
         return plan_all(scene, probe(scene, fleet), making.result(), variables)
 
 

@@ -1,0 +1,534 @@
+"""What a person sees, and what a program reads: `fab` on a pseudo-terminal and on a pipe,
+against a real host."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import pyte
+import pytest
+
+from cartwheel.errors import Exit
+from cartwheel.lab import LabHost
+from tests.lab.project import Done, Project, current, get, new_project
+
+SECONDS = 120.0
+PREFIXED = re.compile(r"\[(here|lab\d+)\] (…|✓|=|✗|·) \S")
+HEADS = "HOST  OUTCOME"
+
+
+@dataclass
+class Stage:
+    """A host that serves `shop`; every new text is another release."""
+
+    host: LabHost
+    project: Project
+    texts: int = 0
+
+    def new_text(self) -> str:
+        self.texts += 1
+        text = f"text {self.texts}"
+        self.project.app(text)
+        return text
+
+    def fab(self, *words: str, code: int | None = 0, env: Mapping[str, str] = {}) -> Done:
+        project = Project(self.project.folder, {**self.project.env, **env})
+        return project.fab(*words, "-H", self.host.name, code=code)
+
+    def argv(self, *words: str) -> list[str]:
+        return self.project.command(*words, "-H", self.host.name)
+
+
+@pytest.fixture(scope="module")
+def stage(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    one = Stage(module_host, new_project(tmp_path_factory.mktemp("output")))
+    one.fab("setup")
+    one.new_text()
+    one.fab("deploy")
+    return one
+
+
+@dataclass
+class Terminal:
+    """`fab` on a pseudo-terminal, with a terminal emulator that shows what a person sees."""
+
+    process: subprocess.Popen[bytes]
+    parent: int
+    emulator: pyte.Screen
+    raw: bytearray = field(default_factory=bytearray)
+    seen: list[list[str]] = field(default_factory=list)
+    ended: bool = False
+
+    def __post_init__(self) -> None:
+        self._stream = pyte.ByteStream(self.emulator)
+
+    def resize(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self.parent, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.emulator.resize(rows, columns)
+
+    def type(self, text: str) -> None:
+        os.write(self.parent, text.encode())
+
+    @property
+    def screen(self) -> list[str]:
+        return [line.rstrip() for line in self.emulator.display if line.strip()]
+
+    def until(self, true: Callable[[Self], object]) -> None:
+        """Read until it is so; fails with the screen where it does not happen."""
+        deadline = time.monotonic() + SECONDS
+        while not true(self):
+            assert not self.ended, "it ended before:\n" + "\n".join(self.screen)
+            assert time.monotonic() < deadline, "not in time:\n" + "\n".join(self.screen)
+            self._read()
+
+    def shows(self, text: str) -> None:
+        self.until(lambda one: any(text in line for line in one.screen))
+
+    def end(self) -> int:
+        """Read to its end; the exit code."""
+        deadline = time.monotonic() + SECONDS
+        while not self.ended:
+            assert time.monotonic() < deadline, "no end:\n" + "\n".join(self.screen)
+            self._read()
+        return self.process.wait(10)
+
+    def _read(self) -> None:
+        if not select.select([self.parent], [], [], 0.2)[0]:
+            return
+        try:
+            data = os.read(self.parent, 65536)
+        except OSError:  # Linux: the last one has closed the other side
+            data = b""
+        self.ended = not data
+        self.raw += data
+        self._stream.feed(data)
+        self.seen.append(self.screen)
+
+
+@contextmanager
+def on_terminal(
+    stage: Stage, *words: str, columns: int = 90, rows: int = 60, env: Mapping[str, str] = {}
+) -> Iterator[Terminal]:
+    parent, child = pty.openpty()
+    fcntl.ioctl(parent, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    process = subprocess.Popen(
+        stage.argv(*words),
+        cwd=stage.project.folder,
+        env={**stage.project.environment(), "TERM": "xterm-256color", **env},
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        start_new_session=True,
+        preexec_fn=_take_terminal,  # noqa: PLW1509 - no threads here; Ctrl-C reaches it as from a keyboard
+    )
+    os.close(child)
+    try:
+        yield Terminal(process, parent, pyte.Screen(columns, rows))
+    finally:
+        process.kill()
+        process.wait()
+        os.close(parent)
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def json_lines(text: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Every line is JSON; the events and lines, and the result, which is the last one."""
+    *before, result = [json.loads(line) for line in text.splitlines()]
+    assert result["type"] == "result"
+    assert {one["type"] for one in before} <= {"event", "line"}
+    return before, result
+
+
+class TestPipe:
+    def test_one_prefixed_line_for_each_event(self, stage: Stage) -> None:
+        stage.new_text()
+        done = stage.fab("deploy", env={"LANG": "C.UTF-8"})
+        events, table = done.out.split(HEADS)
+        assert [line for line in events.splitlines() if not PREFIXED.match(line)] == []
+        assert "\x1b" not in done.text
+        assert "\r" not in done.text
+        ends = re.findall(r"^\[lab\d+\] [✓=] ([a-z ]+?)(?: \(|$| \d| to )", events, re.MULTILINE)
+        wanted = ["connect", "upload", "venv", "install", "configure", "verify", "start", "traffic"]
+        assert [step for step in ends if step in wanted] == wanted
+        serves = current(stage.host, "shop")
+        row = next(line for line in table.splitlines() if line.startswith(stage.host.name))
+        assert re.split(r"  +", row)[1:3] == ["deployed", serves]
+        assert re.search(rf"^deploy {re.escape(serves)} done in \d", table, re.MULTILINE)
+
+    def test_lines_come_when_things_happen(self, stage: Stage) -> None:
+        """Unbuffered also without PYTHONUNBUFFERED: the first line is there before the last."""
+        env = dict(stage.project.environment())
+        env.pop("PYTHONUNBUFFERED", None)
+        process = subprocess.Popen(
+            stage.argv("restart"), cwd=stage.project.folder, env=env, stdout=subprocess.PIPE
+        )
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith(b"[")
+            assert process.poll() is None
+            process.stdout.read()
+            assert process.wait(SECONDS) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+    @pytest.mark.parametrize(
+        "env",
+        [
+            {"LANG": "C"},
+            {"LC_ALL": "C"},
+            {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+            {"PYTHONIOENCODING": "ascii"},
+        ],
+        ids=["LANG=C", "LC_ALL=C", "really-C", "ascii"],
+    )
+    def test_ascii_where_the_locale_says_so(self, stage: Stage, env: dict[str, str]) -> None:
+        done = stage.fab("deploy", env=env)
+        assert done.text.isascii()
+        assert "[here] .. build" in done.out
+        assert "unchanged" in done.out
+
+    def test_a_reader_that_goes_away_does_not_stop_a_deploy(self, stage: Stage) -> None:
+        text = stage.new_text()
+        process = subprocess.Popen(
+            stage.argv("deploy"),
+            cwd=stage.project.folder,
+            env=stage.project.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.readline()
+            process.stdout.close()
+            errors = process.stderr.read()
+            assert process.wait(SECONDS) == 0
+        finally:
+            process.kill()
+            process.wait()
+        assert errors == b""
+        assert get(stage.host) == text
+
+    def test_what_is_shown_is_all_of_standard_output(self, stage: Stage) -> None:
+        done = stage.fab("status")
+        heads, row = done.out.splitlines()
+        assert heads.split() == [
+            "HOST", "RELEASE", "VERSION", "SINCE", "HEALTH", "WORKERS", "MEMORY", "RESTARTS",
+            "NOTES",
+        ]  # fmt: skip
+        assert re.search(r"  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(\d+ (s|min)\)  healthy  ", row)
+        assert re.search(r"  [1-9]\d* MB  ", row)
+        assert done.err == ""
+
+    def test_times_are_of_the_operators_zone(self, stage: Stage) -> None:
+        hours = {}
+        for zone in ("UTC", "UTC-5"):  # POSIX: five hours east
+            made = [
+                re.findall(
+                    r"\d{4}-\d\d-\d\d (\d\d):\d\d:\d\d", stage.fab(word, env={"TZ": zone}).out
+                )[0]
+                for word in ("status", "releases", "history")
+            ]
+            hours[zone] = [int(hour) for hour in made]
+        assert [(hour + 5) % 24 for hour in hours["UTC"]] == hours["UTC-5"]
+
+
+class TestTerminal:
+    def test_rows_while_it_runs_and_lines_that_stay(self, stage: Stage) -> None:
+        stage.new_text()
+        with on_terminal(stage, "deploy") as terminal:
+            assert terminal.end() == 0
+        name = re.escape(stage.host.name)
+        moving = {line for screen in terminal.seen for line in screen}
+        assert any(re.match(rf"\[{name}\] … install \d+\.\d s", line) for line in moving)
+        last = terminal.screen
+        assert not any("…" in line for line in last)
+        assert any(re.match(rf"\[{name}\] ✓ install \(\d+\.\d s\)", line) for line in last)
+        assert any(re.match(r"\[here\] [✓=] build", line) for line in last)
+        assert last[-3].startswith(HEADS)
+        assert b"\x1b[32m" in terminal.raw
+
+    def test_narrow_and_resized(self, stage: Stage) -> None:
+        stage.new_text()
+        with on_terminal(stage, "deploy", columns=24, rows=80) as terminal:
+            terminal.shows("install")
+            terminal.resize(14, 60)
+            terminal.shows("… pro")
+            terminal.resize(100, 60)
+            assert terminal.end() == 0
+        assert not any("…" in line for line in terminal.screen if line.startswith("["))
+
+    def test_no_colour(self, stage: Stage) -> None:
+        with on_terminal(stage, "restart", env={"NO_COLOR": "1"}) as terminal:
+            assert terminal.end() == 0
+        assert re.search(rb"\x1b\[[\d;]*m", terminal.raw) is None
+        assert b"\x1b[J" in terminal.raw
+
+    def test_a_dumb_terminal_gets_lines(self, stage: Stage) -> None:
+        with on_terminal(stage, "restart", env={"TERM": "dumb"}) as terminal:
+            assert terminal.end() == 0
+        assert b"\x1b" not in terminal.raw
+        assert any(PREFIXED.match(line) for line in terminal.screen)
+
+    def test_what_only_shows_leaves_no_trace_of_its_progress(self, stage: Stage) -> None:
+        with on_terminal(stage, "releases") as terminal:
+            assert terminal.end() == 0
+        assert terminal.screen[0].startswith("HOST")
+
+
+READING = ("status", "releases", "history", "doctor", "plan", "env.list", "nginx.test")
+
+
+class TestJson:
+    @pytest.mark.parametrize("word", READING)
+    def test_what_shows(self, stage: Stage, word: str) -> None:
+        done = stage.fab(word, "--json", code=None)
+        _events, result = json_lines(done.out)
+        assert (result["word"], result["exit"], result["errors"]) == (word, done.code, [])
+        told = result["findings"] if word == "doctor" else result["hosts"]
+        assert {one["host"] for one in told} == {stage.host.name}
+        assert stage.host.name in done.err
+
+    def test_what_changes(self, stage: Stage) -> None:
+        before = current(stage.host, "shop")
+        stage.new_text()
+        events, result = json_lines(stage.fab("deploy", "--json", "--message", "why").out)
+        after = current(stage.host, "shop")
+        (host,) = result["hosts"]
+        assert host["error"] is None
+        assert (host["outcome"], host["serves"], host["before"]) == ("deployed", after, before)
+        assert host["serves_known"] is True
+        assert 0 < host["seconds"] <= result["seconds"]
+        assert (result["release"], result["exit"]) == (after, 0)
+        install = [one for one in events if one["step"] == "install"]
+        assert [one["state"] for one in install][0::9] == ["start"]
+        assert install[-1]["state"] == "changed"
+        assert install[-1]["seconds"] > 0
+        assert all(one["at"] > 1.7e9 for one in events)
+        for word, outcome in (("restart", "deployed"), ("rollback", "deployed")):
+            _, result = json_lines(stage.fab(word, "--json").out)
+            assert result["hosts"][0]["outcome"] == outcome
+        for word in ("stop", "start", "prune", "packages", "nginx.reload", "setup"):
+            _, result = json_lines(stage.fab(word, "--json").out)
+            assert result["hosts"][0]["error"] is None, word
+
+    def test_lines_of_commands_and_logs(self, stage: Stage) -> None:
+        done = stage.fab("run", "--json", "--command", "echo said; exit 7", code=7)
+        lines, result = json_lines(done.out)
+        assert [one["text"] for one in lines if one["type"] == "line"] == ["said"]
+        assert result["hosts"] == [{"host": stage.host.name, "status": 7}]
+        lines, _ = json_lines(stage.fab("logs", "--json").out)
+        assert {one["source"] for one in lines if one["type"] == "line"} >= {"app"}
+
+    def test_without_hosts(self, stage: Stage) -> None:
+        done = stage.project.fab("build", "--json")
+        _, result = json_lines(done.out)
+        assert result["wheel"].endswith(".whl")
+
+    def test_errors_before_a_host_is_touched(self, stage: Stage) -> None:
+        done = stage.project.fab("status", "-H", "127.0.0.1:1", "--json", code=1)
+        _, result = json_lines(done.out)
+        assert [one["slug"] for one in result["errors"]] == ["ssh-unreachable"]
+        assert result["errors"][0]["number"] == 201
+        assert "[CW201]" in done.err
+        done = stage.fab("deploy", "--wait", "long", "--json", code=2)
+        assert [one["slug"] for one in json_lines(done.out)[1]["errors"]] == ["usage"]
+
+
+class TestFailure:
+    @pytest.fixture
+    def broken(self, stage: Stage) -> Iterator[str]:
+        """The next release does not answer its health check; what serves."""
+        serves = current(stage.host, "shop")
+        stage.new_text()
+        app = stage.project.folder / "app" / "app.py"
+        app.write_text(
+            app.read_text().replace('"/healthz": "ok", ', "") + '\nprint("my last words")\n'
+        )
+        stage.project.settings(
+            stage.project.folder.joinpath("config/deploy.toml").read_text()
+            + "[health]\ndeadline_seconds = 2\n"
+        )
+        yield serves
+        stage.new_text()
+        config = stage.project.folder / "config" / "deploy.toml"
+        config.write_text(config.read_text().removesuffix("[health]\ndeadline_seconds = 2\n"))
+
+    def test_for_a_person(self, stage: Stage, broken: str) -> None:
+        done = stage.fab("deploy", code=1)
+        line, *rest = done.err.splitlines()
+        assert line.startswith(
+            f"error: {stage.host.name}: not healthy after 2 s: /healthz answered"
+        )
+        assert line.endswith("[CW602]")
+        assert rest[0] == "  step:   start"
+        assert any(re.match(r"  \| .*my last words", one) for one in rest)
+        assert rest[-2] == f"  serves: {broken}, as before"
+        assert rest[-1].startswith("  next:   ")
+        row = next(one for one in done.out.splitlines() if one.startswith(stage.host.name))
+        assert re.split("  +", row)[1:4] == ["failed, nothing changed", broken, broken]
+        assert current(stage.host, "shop") == broken
+
+    def test_for_a_program(self, stage: Stage, broken: str) -> None:
+        done = stage.fab("deploy", "--json", code=1)
+        _, result = json_lines(done.out)
+        (host,) = result["hosts"]
+        assert (host["outcome"], host["serves"]) == ("failed", broken)
+        assert result["errors"] == [host["error"]]
+        assert host["error"]["number"] == 602
+        assert "my last words" in host["error"]["detail"]
+        assert result["exit"] == Exit.FAILED
+
+
+class TestSilence:
+    def test_a_long_wait_says_what_is_waited_for(self, stage: Stage) -> None:
+        """The host swallows everything: nothing comes until the connection is given up."""
+        stage.host.black_hole()
+        try:
+            process = subprocess.Popen(
+                stage.argv("status"),
+                cwd=stage.project.folder,
+                env=stage.project.environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            try:
+                started = time.monotonic()
+                assert process.stderr is not None
+                first = process.stderr.readline()
+                assert time.monotonic() - started < 10.5
+                assert re.match(rf"\[{stage.host.name}\] … connect still at it after 8 s", first)
+                assert process.wait(SECONDS) == 1
+            finally:
+                process.kill()
+                process.communicate()
+        finally:
+            stage.host.restore()
+
+
+class TestInterrupt:
+    def settled(self, stage: Stage, serves: str) -> None:
+        """What served before serves, the next deploy just works, and takes what was half done."""
+        assert current(stage.host, "shop") == serves
+        text = stage.new_text()
+        stage.fab("deploy")
+        assert get(stage.host) == text
+        _, result = json_lines(stage.fab("status", "--json").out)
+        assert result["hosts"][0]["answer"]["leftovers"] == []
+        assert result["hosts"][0]["answer"]["also_running"] == []
+
+    def test_during_the_install(self, stage: Stage) -> None:
+        serves = current(stage.host, "shop")
+        stage.new_text()
+        with on_terminal(stage, "deploy") as terminal:
+            terminal.shows("… install")
+            terminal.type("\x03")
+            typed = time.monotonic()
+            terminal.shows("stopping; hosts put themselves in order")
+            assert time.monotonic() - typed < 2
+            assert terminal.end() == Exit.INTERRUPTED
+        assert terminal.screen[-2].split() == ["HOST", "SERVES"]
+        assert terminal.screen[-1].split() == [stage.host.name, serves]
+        assert "Traceback" not in terminal.raw.decode()
+        self.settled(stage, serves)
+
+    def test_during_the_probation(self, stage: Stage) -> None:
+        serves = current(stage.host, "shop")
+        stage.new_text()
+        config = stage.project.folder / "config" / "deploy.toml"
+        text = config.read_text()
+        config.write_text(text.replace("probation_seconds = 0.5", "probation_seconds = 30"))
+        try:
+            with on_terminal(stage, "deploy") as terminal:
+                terminal.shows("… probation")
+                assert current(stage.host, "shop") != serves
+                terminal.type("\x03")
+                terminal.shows("stopping; hosts put themselves in order")
+                assert terminal.end() == Exit.INTERRUPTED
+        finally:
+            config.write_text(text)
+        assert terminal.screen[-1].split() == [stage.host.name, serves]
+        self.settled(stage, serves)
+
+    def test_as_json(self, stage: Stage) -> None:
+        serves = current(stage.host, "shop")
+        stage.new_text()
+        process = subprocess.Popen(
+            stage.argv("deploy", "--json"),
+            cwd=stage.project.folder,
+            env=stage.project.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                event = json.loads(line)
+                if event["step"] == "venv":
+                    break
+            process.send_signal(signal.SIGINT)
+            rest = process.stdout.read()
+            assert process.wait(SECONDS) == Exit.INTERRUPTED
+        finally:
+            process.kill()
+            process.wait()
+        _, result = json_lines(rest)
+        assert result["exit"] == Exit.INTERRUPTED
+        assert result["hosts"][0]["answer"]["current"] == serves
+
+    def test_during_the_apps_own_tests(self, stage: Stage) -> None:
+        """What runs here ends too, and with it what it started."""
+        stage.new_text()
+        mark = stage.project.folder / "running"
+        config = stage.project.folder / "config" / "deploy.toml"
+        text = config.read_text()
+        command = f"sh -c 'echo $$ > {mark}; exec sleep 300'; true"
+        config.write_text(text + f'[tests]\ncommand = "{command}"\n')
+        try:
+            with on_terminal(stage, "deploy") as terminal:
+                terminal.until(lambda _one: mark.exists() and mark.read_text().strip())
+                pid = int(mark.read_text())
+                terminal.type("\x03")
+                assert terminal.end() == Exit.INTERRUPTED
+            assert not (Path("/proc") / str(pid)).exists()
+        finally:
+            config.write_text(text)
+
+    def test_before_any_host(self, stage: Stage) -> None:
+        stage.host.black_hole()
+        try:
+            with on_terminal(stage, "restart") as terminal:
+                terminal.shows("connect")
+                terminal.type("\x03")
+                terminal.shows("stopped; no host was touched")
+                assert terminal.end() == Exit.INTERRUPTED
+        finally:
+            stage.host.restore()
+
+    def test_following_logs_ends_without_words(self, stage: Stage) -> None:
+        with on_terminal(stage, "logs", "--follow") as terminal:
+            terminal.shows("app:")
+            terminal.type("\x03")
+            assert terminal.end() == Exit.INTERRUPTED
+        assert "Traceback" not in terminal.raw.decode()
