@@ -50,6 +50,7 @@ class Output:
     def __init__(self, word: str, *, as_json: bool, quiet: bool = False, debug: bool = False):
         self._word = word
         self._debug = debug
+        self._quiet = quiet
         self._started = time.monotonic()
         self._json = Sink(sys.stdout) if as_json else None
         self._errors = Sink(sys.stderr)
@@ -63,6 +64,7 @@ class Output:
         self._heard = time.monotonic()
         self._asked_to_stop = threading.Event()
         self._closed = threading.Event()
+        self._wake = threading.Event()  # for the ticker: one of both is set
         self._lock = threading.RLock()
         self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True)
 
@@ -81,6 +83,7 @@ class Output:
         trace: TracebackType | None,
     ) -> None:
         self._closed.set()
+        self._wake.set()
         self._ticker.join()
         self.screen.erase()
         if threading.current_thread() is threading.main_thread():
@@ -120,11 +123,12 @@ class Output:
         pause = _FRAME_SECONDS if self.screen.live else _SLOW_FRAME_SECONDS
         said_stop = False
         while not self._closed.is_set():
-            waiter = self._closed if said_stop else self._asked_to_stop
-            waiter.wait(pause)
+            self._wake.wait(pause)
+            self._wake.clear()
             if self._asked_to_stop.is_set() and not said_stop:
                 said_stop = True
-                self.emit(Event("stop", "note", "stopping; hosts put themselves in order"))
+                text = "stopping" if self._quiet else "stopping; hosts put themselves in order"
+                self.emit(Event("interrupted", "note", text))
             now = time.monotonic()
             if now - self._heard >= SILENCE_SECONDS:
                 self._sign_of_life(now)
@@ -157,6 +161,7 @@ class Output:
                 )
             os._exit(Exit.INTERRUPTED)
         self._asked_to_stop.set()
+        self._wake.set()
         raise KeyboardInterrupt
 
     # -- what a person reads
