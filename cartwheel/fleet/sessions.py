@@ -56,8 +56,10 @@ class Fleet:
                 session.cancel()
             session.close(**patience)
 
-        wait([self._pool.submit(leave, session) for session in self.sessions.values()])
-        self._pool.shutdown()
+        # Threads of their own: those of the pool may all be waiting for hosts.
+        with ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="leave") as leaving:
+            wait([leaving.submit(leave, session) for session in self.sessions.values()])
+        self._pool.shutdown(cancel_futures=True)
 
     def each(
         self, work: Callable[[str, Session], T], hosts: Iterable[str] | None = None

@@ -11,6 +11,7 @@ import pytest
 
 from cartwheel.errors import CartwheelError, ConnectError, Exit, HostError
 from cartwheel.events import Event
+from cartwheel.fleet import sessions as sessions_module
 from cartwheel.fleet.deploy import Terms, run_plans
 from cartwheel.fleet.model import HostReport, Report
 from cartwheel.fleet.sessions import Fleet
@@ -132,7 +133,7 @@ class Run:
 
 def test_all_well() -> None:
     run = Run({"b": {}, "a": {}, "c": {}})
-    assert run.table == {host: ("deployed", NEW) for host in "bac"}
+    assert run.table == dict.fromkeys("bac", ("deployed", NEW))
     assert [one.host for one in run.report.hosts] == ["b", "a", "c"], "as they were named"
     assert run.report.exit_code == Exit.OK
     assert run.asked("lock") == ["a", "b", "c"], "in sorted order"
@@ -371,19 +372,25 @@ def test_ctrl_c_tells_every_host_and_closes_every_session(op: str) -> None:
     for one in sessions.values():
         one.cancel = told.set  # type: ignore[method-assign]
     plans = {host: plan() for host in "ab"}
-    with pytest.raises(KeyboardInterrupt), interrupted(begun.is_set):
-        with Fleet(sessions, lambda _event: None) as fleet:  # type: ignore[arg-type]
-            run_plans(fleet, plans, TERMS)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        interrupted(begun.is_set),
+        Fleet(sessions, lambda _event: None) as fleet,  # type: ignore[arg-type]
+    ):
+        run_plans(fleet, plans, TERMS)
     assert told.is_set()
     assert all(one.closed for one in sessions.values())
 
 
 def test_ctrl_c_gets_through_with_more_hosts_than_threads() -> None:
-    begun, release = threading.Event(), threading.Event()
+    working: list[None] = []
+    late: list[None] = []
+    release = threading.Event()
 
     def hang() -> dict[str, Any]:
-        begun.set()
-        assert release.wait(20)
+        working.append(None)
+        if not release.wait(3):
+            late.append(None)
         raise lost()
 
     log: list[tuple[str, str]] = []
@@ -401,10 +408,15 @@ def test_ctrl_c_gets_through_with_more_hosts_than_threads() -> None:
 
     for host, one in sessions.items():
         one.cancel = leaving(host)  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt), interrupted(begun.is_set):
-        with Fleet(sessions, lambda _event: None) as fleet:  # type: ignore[arg-type]
-            run_plans(fleet, {host: plan() for host in names}, TERMS)
+    threads = sessions_module._MAX_THREADS
+    with (
+        pytest.raises(KeyboardInterrupt),
+        interrupted(lambda: len(working) == threads),
+        Fleet(sessions, lambda _event: None) as fleet,  # type: ignore[arg-type]
+    ):
+        run_plans(fleet, {host: plan() for host in names}, TERMS)
     assert sorted(left) == names
+    assert not late, "they were told while the others were at work"
 
 
 def test_an_unexpected_error_of_ours_is_not_swallowed() -> None:
