@@ -295,6 +295,7 @@ def test_no_output_shows_one(stage: Stage, deployed: Deployed) -> None:
         ("history",),
         ("logs", "--lines", "500"),
         ("doctor",),
+        ("deploy", "--json"),
         ("--debug", "deploy"),
     ):
         done = stage.fab(*words)
