@@ -19,8 +19,7 @@ _SMALL_SECONDS = 60.0
 _UPLOAD_SECONDS = 600.0
 _FINISH_MARGIN_SECONDS = 60.0
 
-# What an installation needs beyond the wheels themselves (unpacked, compiled to bytecode).
-_UNPACKED_FACTOR = 6
+# A small virtual environment with its bytecode takes some 30 MB.
 _MIN_FREE_BYTES = 64 << 20
 _MIN_FREE_INODES = 5000  # a Flask venv with its bytecode is about 1500
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from cartwheel.settings.model import Settings
 
 _DIGEST_HEX = 8
+_CUT_HEX = 5
 _USER_MAX = 26  # 32 in useradd(8), less "-http"
 _VERSION_MAX = 28  # with the digest 37 characters: socket paths end at 107 bytes (unix(7))
 
@@ -33,7 +34,12 @@ def keyed_digest(key: str, text: str) -> str:
 
 def user(settings: Settings) -> str:
     """The app's user on the host: as set, else APP with `-` for what users may not contain."""
-    return settings.app.user or settings.slug.replace(".", "-")[:_USER_MAX]
+    plain = settings.slug.replace(".", "-")
+    if len(plain) > _USER_MAX:
+        # Cut names must not meet: a digest of the whole stands for what was cut.
+        digest = hashlib.sha256(plain.encode()).hexdigest()[:_CUT_HEX]
+        plain = f"{plain[: _USER_MAX - _CUT_HEX - 1]}-{digest}"
+    return settings.app.user or plain
 
 
 def group(settings: Settings) -> str:

@@ -22,7 +22,7 @@ def rollback(scene: Scene, to: str | None) -> Report:
 
     `to` is a release's name or a version; every host decides by its own journal.
     """
-    return _switch(scene, "rollback", lambda facts: _target(facts, to))
+    return _switch(scene, "rollback", lambda facts: _target(facts, to), named=to)
 
 
 def restart(scene: Scene) -> Report:
@@ -30,11 +30,13 @@ def restart(scene: Scene) -> Report:
     return _switch(scene, "restart", lambda facts: facts["app"]["current"])
 
 
-def _switch(scene: Scene, kind: str, choose: Callable[[Facts], str | None]) -> Report:
+def _switch(
+    scene: Scene, kind: str, choose: Callable[[Facts], str | None], named: str | None = None
+) -> Report:
     started = time.monotonic()
     with connect(scene, changing=True) as fleet:
         plans = {
-            host: _plan(scene, facts, kind, choose(facts))
+            host: plan_switch(scene, facts, kind, choose(facts), named)
             for host, facts in probe(scene, fleet).items()
         }
         report = run_plans(fleet, plans, scene.terms)
@@ -53,8 +55,11 @@ def _target(facts: Facts, to: str | None) -> str | None:
     return named[-1] if named else None
 
 
-def _plan(scene: Scene, facts: Facts, kind: str, release: str | None) -> HostPlan:
-    """Refuses what cannot be; otherwise one switch and nothing before it."""
+def plan_switch(
+    scene: Scene, facts: Facts, kind: str, release: str | None, named: str | None = None
+) -> HostPlan:
+    """Refuses what cannot be; otherwise one switch and nothing before it. `named` is what the
+    user asked for, where it is not the host that chose."""
     app = facts["app"]
     refusals: list[Refusal] = []
     if app["current"] is None:
@@ -62,6 +67,8 @@ def _plan(scene: Scene, facts: Facts, kind: str, release: str | None) -> HostPla
     elif app["stopped"]:
         mark = app["stopped"]
         refusals.append(Refusal("stopped", f"stopped by {mark['who']} since {mark['since']}"))
+    elif release is None and named is not None:
+        refusals.append(Refusal("no-release", f"there is no release or version {named}"))
     elif release is None:
         refusals.append(Refusal("no-rollback", "there is no earlier good release"))
     versions = {manifest["release"]: manifest["version"] for manifest in app["releases"]}

@@ -1,0 +1,366 @@
+"""Tables of settings and facts, and what a deploy makes of them."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cartwheel.build.model import Artifact, Lock, Platform
+from cartwheel.errors import CATALOGUE
+from cartwheel.host import ops
+from cartwheel.host.health import Probe
+from cartwheel.plan import names
+from cartwheel.plan.deploy import (
+    Ingredients,
+    Rendered,
+    finish_seconds,
+    plan_deploy,
+    probe_args,
+    refusals,
+    site_changes,
+)
+from cartwheel.plan.model import HostPlan, Operator
+from cartwheel.run.deploy import up_to
+from cartwheel.settings.model import Settings
+
+SECRET = "hunter2-s3cret"
+PASSWORD = "https://u:inDexPass@mirror/simple"
+KEY = "5eed" * 16
+SITE = "the site"
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+def settings(**more: Any) -> Settings:
+    values: dict[str, Any] = {"app": {"name": "shop", "source": "."}, **more}
+    return Settings.model_validate(values)
+
+
+def facts(change: Change = lambda _facts: None) -> dict[str, Any]:
+    """A host that is set up and serves nothing yet, changed by `change`."""
+    known: dict[str, Any] = {
+        "host": {"systemd": 252, "cpus": 2, "ipv6": True},
+        "python": {"path": "/usr/bin/python3", "version": "3.11.2", "prefix": "/usr"},
+        "app": {
+            "record": {"user": "shop", "digest_key": KEY},
+            "current": None,
+            "is_up": False,
+            "pending": None,
+            "stopped": None,
+            "releases": [],
+            "leftovers": [],
+            "wheels": [],
+        },
+        "files": {"/etc/nginx/conf.d/cartwheel-shop.conf": None},
+        "nginx": {"version": "1.22.1", "servers": []},
+        "ports": {"22": "sshd"},
+        "disk": {"/srv": {"free_bytes": 10 << 30, "free_inodes": 10**6}},
+        "tools": {"pip": [], "uv": None},
+    }
+    change(known)
+    return known
+
+
+def have(**more: Any) -> Ingredients:
+    values: dict[str, Any] = {
+        "artifact": Artifact("shop", "1.0", Path("/b/shop-1.0-py3-none-any.whl"), "aa" * 32, "src"),
+        "lock": Lock(Platform("3.11.2", "glibc", "2.36", "x86_64"), "flask==3", "bb" * 32),
+        "pip_wheel": Path("/b/pip-25.whl"),
+        "pip_version": "25.0",
+        "pip_sha256": "cc" * 32,
+        "environment": {"SECRET_KEY": SECRET, "DEBUG": "0"},
+        "sources": {"SECRET_KEY": "secrets", "DEBUG": "env"},
+        "index_environment": {"PIP_INDEX_URL": PASSWORD},
+        "operator": Operator("ann@desk", "a fix"),
+        "digest_key": KEY,
+        "sample_files": {"gunicorn.conf.py": "workers = 2"},
+        "created": "2025-01-01T00:00:00Z",
+    }
+    return Ingredients(**{**values, **more})
+
+
+def render(release: str) -> Rendered:
+    return Rendered(
+        files={"gunicorn.conf.py": f"# {release}\nworkers = 2"},
+        site=SITE,
+        host_files={"/etc/systemd/system/cartwheel-shop.service": "boot"},
+    )
+
+
+def plan(of: Settings | None = None, known: dict[str, Any] | None = None, **more: Any) -> HostPlan:
+    return plan_deploy(of or settings(), known or facts(), have(**more), render)
+
+
+NAME = plan().release
+
+
+def deployed(known: dict[str, Any]) -> None:
+    """The release is there and serves, and its site is installed."""
+    known["app"] |= {"current": NAME, "is_up": True, "releases": [{"release": NAME}]}
+    known["files"] = {key: hashlib.sha256(SITE.encode()).hexdigest() for key in known["files"]}
+
+
+def server(file: str, names_: list[str], ports: list[int], default: list[int]) -> dict[str, Any]:
+    return {"file": file, "names": names_, "ports": ports, "default_ports": default}
+
+
+def set_in(*path: str, value: Any) -> Change:
+    def change(known: dict[str, Any]) -> None:
+        for key in path[:-1]:
+            known = known[key]
+        known[path[-1]] = value
+
+    return change
+
+
+NAMED = {"web": {"server_names": ["Shop.example"]}}
+OTHER = "/etc/nginx/sites-enabled/other"
+
+
+@pytest.mark.parametrize(
+    ("more", "change", "found"),
+    [
+        ({}, lambda _known: None, []),
+        ({}, set_in("host", "systemd", value=None), ["no-systemd"]),
+        ({}, set_in("app", "record", value=None), ["not-set-up"]),
+        ({}, set_in("nginx", "version", value=None), ["not-set-up"]),
+        ({}, set_in("python", value=None), ["python-version"]),
+        ({}, set_in("app", "stopped", value={"who": "bob", "since": "today"}), ["stopped"]),
+        ({}, set_in("disk", "/srv", "free_bytes", value=1 << 20), ["disk-full"]),
+        ({}, set_in("disk", "/srv", "free_inodes", value=12), ["disk-full"]),
+        ({}, set_in("ports", "80", value="apache2"), ["port-taken"]),
+        ({}, set_in("ports", "80", value="nginx"), []),
+        ({}, set_in("ports", "8080", value="java"), []),
+        ({"web": {"listen": 8080}}, set_in("ports", "8080", value="java"), ["port-taken"]),
+        # names of other sites
+        (NAMED, set_in("nginx", "servers", value=[server(OTHER, ["a"], [80], [])]), []),
+        (
+            NAMED,
+            set_in("nginx", "servers", value=[server(OTHER, ["shop.example"], [80], [])]),
+            ["server-name-taken"],
+        ),
+        (NAMED, set_in("nginx", "servers", value=[server(OTHER, ["shop.example"], [443], [])]), []),
+        (
+            NAMED,
+            set_in(
+                "nginx",
+                "servers",
+                value=[server("/etc/nginx/conf.d/cartwheel-shop.conf", ["shop.example"], [80], [])],
+            ),
+            [],
+        ),
+        # without a name the app answers for all, if nobody else does
+        ({}, set_in("nginx", "servers", value=[server(OTHER, [], [80], [])]), []),
+        (
+            {},
+            set_in("nginx", "servers", value=[server(OTHER, [], [80], [80])]),
+            ["server-name-needed"],
+        ),
+        ({}, set_in("nginx", "servers", value=[server(OTHER, [], [80, 443], [443])]), []),
+        (NAMED, set_in("nginx", "servers", value=[server(OTHER, [], [80], [80])]), []),
+        (
+            {},
+            set_in("nginx", "servers", value=[server(names.DEFAULT_SITE, ["_"], [80], [80])]),
+            [],
+        ),
+    ],
+)
+def test_refusals(more: dict[str, Any], change: Change, found: list[str]) -> None:
+    known = facts(change)
+    reasons = refusals(settings(**more), known)
+    assert [reason.slug for reason in reasons] == found
+    assert {reason.slug for reason in reasons} <= set(CATALOGUE)
+    assert plan_deploy(settings(**more), known, have(), render).refusals == reasons
+
+
+def test_every_reason_is_told_at_once() -> None:
+    def all_wrong(known: dict[str, Any]) -> None:
+        known["host"]["systemd"] = known["python"] = known["app"]["record"] = None
+        known["ports"]["80"] = "apache2"
+        known["disk"]["/srv"] = {"free_bytes": 0, "free_inodes": 0}
+
+    refused = plan(known=facts(all_wrong))
+    assert len(refused.refusals) == 6
+    assert (refused.release, refused.prepare, refused.unchanged) == ("", (), False)
+
+
+def test_a_blind_plan_renders_nothing() -> None:
+    def never(_release: str) -> Rendered:
+        raise AssertionError
+
+    plan_deploy(settings(), facts(set_in("python", value=None)), have(), never)
+
+
+def test_a_first_deploy() -> None:
+    found = plan()
+    assert [step.op for step in found.prepare] == [
+        "refresh",
+        "tool",
+        "upload",
+        "venv",
+        "install",
+        "configure",
+        "verify",
+        "complete",
+    ]
+    assert (found.fresh, found.unchanged, found.current) == (True, False, None)
+    assert found.switch.args["kind"] == "deploy"
+    assert found.switch.args["site_changes"] == {"/etc/nginx/conf.d/cartwheel-shop.conf": SITE}
+    assert found.notes == ("nginx is reloaded: idle kept-alive connections may close",)
+    blobs = {step.op: step.blob for step in found.prepare if step.blob}
+    assert blobs == {"tool": Path("/b/pip-25.whl"), "upload": have().artifact.wheel}
+
+
+def test_every_step_is_an_operation_of_the_host_side() -> None:
+    found = plan()
+    assert {step.op for step in (*found.prepare, found.switch)} <= set(ops.OPS)
+    assert all(step.deadline_seconds > 0 for step in (*found.prepare, found.switch))
+    Probe.of(found.switch.args["probe"])
+
+
+def test_what_is_there_is_not_sent_again() -> None:
+    def there(known: dict[str, Any]) -> None:
+        known["tools"]["pip"] = ["24.0", "25.0"]
+        known["app"]["wheels"] = ["aa" * 32]
+
+    found = plan(known=facts(there))
+    assert "tool" not in [step.op for step in found.prepare]
+    assert [step.blob for step in found.prepare] == [None] * 7
+
+
+def test_what_serves_already_is_unchanged() -> None:
+    found = plan(known=facts(deployed))
+    assert found.unchanged
+    assert [step.op for step in found.prepare] == ["refresh"]
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "reloads"),
+    [
+        (set_in("app", "is_up", value=False), "restart", False),
+        (set_in("app", "pending", value={"to": NAME}), "restart", False),
+        (set_in("app", "current", value="0.9.x"), "deploy", False),
+        (set_in("files", value={}), "restart", True),
+    ],
+)
+def test_what_is_not_quite_as_it_should_be_is_changed(
+    change: Change, kind: str, reloads: bool
+) -> None:
+    known = facts(deployed)
+    change(known)
+    found = plan(known=known)
+    assert not found.unchanged
+    assert found.switch.args["kind"] == kind
+    assert not found.fresh
+    assert bool(found.notes) is reloads
+
+
+def test_the_distributions_site_goes_only_where_it_is_in_the_way() -> None:
+    default = server(names.DEFAULT_SITE, ["_"], [80], [80])
+    known = facts(set_in("nginx", "servers", value=[default]))
+    assert site_changes(settings(), known, SITE)[names.DEFAULT_SITE] is None
+    assert names.DEFAULT_SITE not in site_changes(settings(**NAMED), known, SITE)
+    assert names.DEFAULT_SITE not in site_changes(settings(web={"listen": 81}), known, SITE)
+
+
+def test_leftovers_are_noted() -> None:
+    found = plan(known=facts(set_in("app", "leftovers", value=["0.8.half"])))
+    assert "leftovers to clean: 0.8.half" in found.notes
+
+
+def test_the_same_content_has_the_same_name() -> None:
+    assert plan().release == plan(created="later", operator=Operator("bob", "other")).release
+    assert plan(pip_version="26", index_environment={}).release == NAME
+    other_host = facts(set_in("host", "cpus", value=64))
+    other_host["python"]["version"] = "3.11.9"
+    assert plan(known=other_host).release == NAME, "on all hosts of a kind"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"artifact": replace(have().artifact, wheel_sha256="dd" * 32)},
+        {"artifact": replace(have().artifact, version="1.0.1")},
+        {"lock": replace(have().lock, sha256="dd" * 32)},
+        {"environment": {"SECRET_KEY": "other", "DEBUG": "0"}},
+        {"environment": {"SECRET_KEY": SECRET}},
+        {"environment": {}},
+        {"sample_files": {"gunicorn.conf.py": "workers = 3"}},
+        {"digest_key": "ab" * 32},
+    ],
+)
+def test_each_ingredient_changes_the_name(more: dict[str, Any]) -> None:
+    assert plan(**more).release != NAME
+
+
+@pytest.mark.parametrize(
+    ("of", "change"),
+    [
+        (settings(app={"name": "shop", "source": ".", "entry": "other:app"}), lambda _known: None),
+        (settings(), set_in("python", "version", value="3.12.0")),
+        (settings(), set_in("python", "path", value="/opt/python")),
+    ],
+)
+def test_entry_and_interpreter_change_the_name(of: Settings, change: Change) -> None:
+    assert plan(of, facts(change)).release != NAME
+
+
+def test_a_plan_is_deterministic_and_leaves_its_facts_alone() -> None:
+    known = facts(deployed)
+    before = copy.deepcopy(known)
+    assert plan(known=known) == plan(known=facts(deployed))
+    assert known == before
+
+
+def test_no_secret_is_ever_shown_or_named() -> None:
+    found = plan()
+    for text in (repr(found), str(found), repr(have()), repr(found.prepare), repr(found.switch)):
+        for secret in (SECRET, "inDexPass", KEY):
+            assert secret not in text
+    manifest = next(step.args["manifest"] for step in found.prepare if step.op == "complete")
+    assert SECRET not in repr(manifest)
+    assert hashlib.sha256(SECRET.encode()).hexdigest()[:16] not in repr(manifest), "keyed only"
+    assert manifest["env"]["SECRET_KEY"]["source"] == "secrets"
+
+
+def test_only_two_steps_get_secrets() -> None:
+    holders = {step.op for step in plan().prepare if SECRET in str(step.args)}
+    assert holders == {"configure"}
+    assert {step.op for step in plan().prepare if "inDexPass" in str(step.args)} == {"install"}
+
+
+def test_a_wait_outlasts_what_it_waits_for() -> None:
+    of = settings(
+        health={"deadline_seconds": 100}, deploy={"drain_seconds": 70, "install_timeout_seconds": 5}
+    )
+    found = plan(of)
+    deadlines = {step.op: step.deadline_seconds for step in found.prepare}
+    assert deadlines["install"] > 5
+    assert deadlines["verify"] > 100
+    assert found.switch.deadline_seconds > 101
+    assert finish_seconds(of) >= 140
+
+
+def test_the_probe_asks_as_a_visitor_would() -> None:
+    assert probe_args(settings())["host"] == "localhost"
+    assert probe_args(settings(**NAMED))["host"] == "Shop.example"
+    assert probe_args(settings(**NAMED, health={"host": "other"}))["host"] == "other"
+
+
+@pytest.mark.parametrize(
+    ("last", "ops_"),
+    [
+        ("upload", ["refresh", "tool", "upload"]),
+        ("venv", ["refresh", "tool", "upload", "venv"]),
+        ("nonsense", ["refresh"]),
+    ],
+)
+def test_up_to(last: str, ops_: list[str]) -> None:
+    assert [step.op for step in up_to(plan(), last).prepare] == ops_
