@@ -65,18 +65,20 @@ def _record(at: Layout, args: Args) -> Args:
         "group": args["group"],
         "digest_key": secrets.token_hex(32),
         "packages": [],
-        "made_base": _makes_base(at),
+        "made_folders": _base_folders(at),
     }
     files.write_json(at.record, record, 0o600)
     return record
 
 
-def _makes_base(at: Layout) -> bool:
-    """Whether the folder of all applications is ours, and goes with the last of them."""
-    if not at.base.exists():
-        return True
-    others = [files.read_json(path) or {} for path in layout.STATE.glob("*.json")]
-    return any(one.get("made_base") and one["base"] == str(at.base) for one in others)
+def _base_folders(at: Layout) -> List[str]:
+    """Folders down to that of all applications which are ours, and go with the last of them."""
+    made = [str(path) for path in (*reversed(at.base.parents), at.base) if not path.exists()]
+    for path in layout.STATE.glob("*.json"):
+        other = files.read_json(path) or {}
+        if other["base"] == str(at.base):
+            made = other.get("made_folders", []) + made
+    return list(dict.fromkeys(made))
 
 
 def _exists(user: str) -> bool:
@@ -188,7 +190,7 @@ def _directories(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
     user = pwd.getpwnam(record["user"])
     log_group = grp.getgrnam("adm").gr_gid  # who reads logs on Debian
     wanted = (
-        (at.base, 0o755, 0, 0),
+        *((Path(folder), 0o755, 0, 0) for folder in record.get("made_folders", [])),
         (at.root, 0o755, 0, 0),
         (at.releases, 0o755, 0, 0),
         (at.cache, 0o755, 0, 0),
@@ -202,8 +204,6 @@ def _directories(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
     )
     changed: List[str] = []
     for path, mode, uid, gid in wanted:
-        if path == at.base and path.exists():
-            continue  # the host's own
         if files.directory(path, mode, uid, gid):
             changed.append("directory {}".format(path))
     frontdoor.ensure_token(at)

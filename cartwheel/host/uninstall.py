@@ -43,7 +43,7 @@ def uninstall(ctx: Context, args: Args) -> Args:
     removed += _directories(at, bool(args["remove_shared"]))
     if not at.root.exists():
         removed += _account(ctx, record)
-        _base(at, record)
+        _base(record)
         files.remove(at.record)
     with locks.shared_parts(ctx):
         removed += _shared_parts(at)
@@ -138,9 +138,10 @@ def _account(ctx: Context, record: Args) -> List[str]:
     return gone
 
 
-def _base(at: Layout, record: Args) -> None:
-    if record.get("made_base") and at.base.is_dir() and not any(at.base.iterdir()):
-        at.base.rmdir()
+def _base(record: Args) -> None:
+    for folder in map(Path, reversed(record.get("made_folders", []))):
+        if folder.is_dir() and not _inside(folder):
+            folder.rmdir()
 
 
 def _shared_parts(at: Layout) -> List[str]:

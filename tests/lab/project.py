@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -177,6 +178,14 @@ def main_pids(host: LabHost, app: str) -> dict[str, int]:
     ]
     ours = re.compile(rf"cartwheel-{re.escape(app)}\.web(-b)?\.\d")
     return {unit: int(pid) for pid, unit in found if ours.match(unit) and int(pid)}
+
+
+def await_sessions(host: LabHost, seconds: float = 20.0) -> None:
+    """The host side may still be leaving when `fab` has: wait until it is gone."""
+    until = time.monotonic() + seconds
+    while host.sh("systemctl list-units --all --plain --no-legend 'cartwheel-session*'"):
+        assert time.monotonic() < until, "a session of the host side stays"
+        time.sleep(0.1)
 
 
 def footprint(host: LabHost, *roots: str, contents: bool = True) -> set[str]:

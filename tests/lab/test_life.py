@@ -20,6 +20,7 @@ from tests.lab.conftest import GetHosts
 from tests.lab.project import (
     Done,
     Project,
+    await_sessions,
     current,
     get,
     journal,
@@ -101,11 +102,7 @@ def test_an_unchanged_deploy_writes_one_journal_line_and_nothing_else(life: Life
     assert [(line["kind"], line["result"]) for line in new] == [("deploy", "unchanged")]
     assert main_pids(life.host, "shop") == pids
     assert life.host.sh("pgrep -u shop").split() == workers
-    eventually(lambda: not sessions(life.host))
-
-
-def sessions(host: LabHost) -> str:
-    return host.sh("systemctl list-units --plain --no-legend 'cartwheel-session*'")
+    await_sessions(life.host)
 
 
 def test_each_rollback_goes_one_further_back(life: Life) -> None:

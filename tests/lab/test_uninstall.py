@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel.lab import LabHost
-from tests.lab.project import Project, footprint, get, new_project
+from tests.lab.project import Project, await_sessions, footprint, get, new_project
 
 # Everything that setup, deploys and nginx may write to. The backups that useradd keeps of its
 # own files, and what the machine itself logs meanwhile, say nothing of Cartwheel.
@@ -59,6 +59,7 @@ def shop(prepared: LabHost, tmp_path: Path) -> Iterator[Project]:
 
 def state(host: LabHost) -> dict[str, set[str]]:
     """All that uninstall has to bring back."""
+    await_sessions(host)
     files = {
         line
         for line in footprint(host, *ROOTS)
@@ -115,9 +116,9 @@ def assert_differs(before: dict[str, set[str]], after: dict[str, set[str]]) -> N
 
 def test_a_base_folder_that_setup_made_goes_too(prepared: LabHost, tmp_path: Path) -> None:
     before = state(prepared)
-    project = new_project(tmp_path, settings='[host]\nbase = "/apps"\n')
+    project = new_project(tmp_path, settings='[host]\nbase = "/apps/of/ours"\n')
     project.fab("setup", "-H", prepared.name)
-    assert prepared.exec(["test", "-d", "/apps/shop/releases"]).returncode == 0
+    assert prepared.exec(["test", "-d", "/apps/of/ours/shop/releases"]).returncode == 0
     project.fab("uninstall", "--yes", "-H", prepared.name)
     assert prepared.exec(["test", "-e", "/apps"]).returncode == 1
     assert_same(before, state(prepared))
