@@ -159,7 +159,7 @@ def watch(
     seconds: float,
 ) -> None:
     """Probation: for `seconds` after the switch the instance must stay up and answer well,
-    directly and through the front door. Raises OpError("probation")."""
+    directly and through the front door. Raises OpError("unhealthy")."""
     end = boottime() + seconds
     reported = boottime()
     while True:
@@ -168,7 +168,7 @@ def watch(
         if state.has_failed or not state.is_up:
             problem = "its main process ended ({})".format(state.result)
         if problem:
-            raise OpError("probation", "after the switch: " + problem)
+            raise OpError("unhealthy", "after the switch: " + problem)
         now = boottime()
         if now >= end:
             return

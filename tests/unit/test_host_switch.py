@@ -377,7 +377,7 @@ def test_a_release_that_fails_in_probation_is_put_back(
 ) -> None:
     stage.deploy("1.a")
     stage.prepare("2.b")
-    monkeypatch.setattr(health, "watch", failing("probation"))
+    monkeypatch.setattr(health, "watch", failing("unhealthy"))
     with pytest.raises(OpError, match=r"the host went back to 1\.a") as caught:
         stage.run(stage.args("2.b"))
     assert caught.value.slug == "reverted"
@@ -396,7 +396,7 @@ def test_a_way_back_that_fails_can_be_asked_for_again(
     back = stage.args("2.b", reason="again")
     assert switching.go_back(session.ctx(), back) == {"reverted": False, "serves": "1.a"}
     with monkeypatch.context() as patch:
-        patch.setattr(health, "watch", failing("probation"))
+        patch.setattr(health, "watch", failing("unhealthy"))
         patch.setattr(releases, "discard", failing("systemd"))
         with pytest.raises(OpError):
             switching.switch(session.ctx(), stage.args("2.b"))
@@ -411,7 +411,7 @@ def test_a_first_deploy_that_fails_takes_its_site_away(
 ) -> None:
     stage.prepare("1.a")
     changes = {str(stage.site): "ours", str(stage.default): None}
-    monkeypatch.setattr(health, "watch", failing("probation"))
+    monkeypatch.setattr(health, "watch", failing("unhealthy"))
     with pytest.raises(OpError, match="nothing"):
         stage.run(stage.args("1.a", site_changes=changes))
     assert stage.served() is None

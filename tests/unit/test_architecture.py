@@ -1,0 +1,252 @@
+"""The boundaries of the house (docs/architecture.md), held by its sources."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from cartwheel.errors import CATALOGUE
+
+ROOT = Path(__file__).parents[2]
+HOST = sorted((ROOT / "cartwheel" / "host").glob("*.py"))
+ENGINE = sorted((ROOT / "cartwheel").rglob("*.py"))
+TASKS = sorted((ROOT / "tasks").glob("*.py"))
+
+# They talk to the session's unit, to a person's terminal or to a test by standard output.
+MAY_PRINT = {"host/recover.py", "host/enter.py", "lab/load.py", "lab/forwarder.py"}
+# They are programs of their own: installed on a host, or started by the lab.
+MAY_READ_ARGV = {"host/recover.py", "host/enter.py", "lab/forwarder.py", "lab/load.py"}
+IO_MODULES = {
+    *("asyncio", "fcntl", "glob", "http", "os", "platform", "pwd", "random", "secrets", "shutil"),
+    *("signal", "socket", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib"),
+    *("fabric", "invoke", "paramiko", "datetime", "uuid"),
+}
+ENDED_MODULES = {"distutils", "imp", "asyncore", "asynchat", "smtpd", "cgi", "pipes", "telnetlib"}
+_SLUG = re.compile(r"[a-z]+(-[a-z]+)*")
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def short(path: Path) -> str:
+    return str(path.relative_to(ROOT / "cartwheel"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Modules that a file imports anywhere, by full name; `from . import x` as `.x`."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            if node.module:
+                yield base
+            else:
+                yield from (base + name.name for name in node.names)
+
+
+def calls(path: Path) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
+
+
+@pytest.mark.parametrize("path", HOST, ids=lambda path: path.name)
+def test_the_host_side_is_python_39_and_the_standard_library(path: Path) -> None:
+    ast.parse(path.read_text(), str(path), feature_version=(3, 9))
+    for name in imports(path):
+        first = name.partition(".")[0]
+        if name.startswith(".") or first == "cartwheel":
+            inside = name.startswith("cartwheel.host") or re.match(r"\.\w", name)
+            assert inside, f"{name} is outside cartwheel/host"
+        else:
+            assert first in sys.stdlib_module_names, f"{name} is not of the standard library"
+            assert first not in ENDED_MODULES, f"{name} is gone from later Pythons"
+
+
+def test_no_annotation_is_needed_at_run_time() -> None:
+    """`X | None` and the like are no expressions in 3.9: annotations must stay text."""
+    for path in HOST:
+        assert (
+            "from __future__ import annotations" in path.read_text() or path.name == "__init__.py"
+        )
+
+
+def pythons() -> list[str]:
+    """Interpreters of 3.9 on this machine."""
+    found = [shutil.which("python3.9")]
+    homes = [os.environ.get("PYENV_ROOT"), str(Path.home() / ".pyenv")]
+    for home in filter(None, homes):
+        found += [str(path) for path in Path(home).glob("versions/3.9*/bin/python3.9")]
+    return [path for path in found if path and _is_39(path)]
+
+
+def _is_39(path: str) -> bool:
+    done = subprocess.run(
+        [path, "-I", "-c", "import sys; print(sys.version_info[:2])"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() == "(3, 9)"
+
+
+def test_the_host_side_imports_on_python_39() -> None:
+    """The disposable hosts of Debian bullseye are the real proof; this one is quick."""
+    known = pythons()
+    if not known:
+        pytest.skip("no Python 3.9 on this machine")
+    modules = ", ".join(f"cartwheel.host.{path.stem}" for path in HOST if path.stem != "__init__")
+    code = f"import sys; sys.dont_write_bytecode = True; sys.path.insert(0, {str(ROOT)!r}); import {modules}"
+    subprocess.run([known[0], "-I", "-W", "error", "-c", code], check=True)
+
+
+@pytest.mark.parametrize("path", TASKS, ids=lambda path: path.name)
+def test_tasks_open_no_channel(path: Path) -> None:
+    for name in imports(path):
+        first = name.partition(".")[0]
+        assert first not in {"paramiko", "fabric", "invoke", "socket", "subprocess"}, name
+        allowed = first in sys.stdlib_module_names or first in {"cartwheel", "rich", "tasks"}
+        assert allowed or name.startswith("."), name
+    for call in calls(path):
+        if isinstance(call.func, ast.Attribute):
+            assert call.func.attr not in {"open_session", "request", "submit", "exec_command"}
+
+
+@pytest.mark.parametrize("path", ENGINE, ids=short)
+def test_the_engine_prints_nothing_and_reads_no_arguments(path: Path) -> None:
+    text = path.read_text()
+    if short(path) not in MAY_PRINT:
+        printed = [
+            call.lineno
+            for call in calls(path)
+            if isinstance(call.func, ast.Name) and call.func.id == "print"
+        ]
+        assert not printed, f"prints in line {printed}"
+        assert "sys.stdout.write" not in text
+    if short(path) not in MAY_READ_ARGV:
+        assert "sys.argv" not in _code_of(path)
+
+
+def _code_of(path: Path) -> str:
+    """The source without its strings: programs for other processes are texts."""
+    return " ".join(
+        f"{ast.unparse(node.value)}.{node.attr}"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute)
+    )
+
+
+def test_fab_context_is_the_only_place_that_knows_fabric() -> None:
+    allowed = {"fab", "ssh"}
+    for path in ENGINE:
+        if short(path).partition("/")[0] not in allowed:
+            names = {name.partition(".")[0] for name in imports(path)}
+            assert not names & {"fabric", "invoke"}, short(path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "cartwheel" / "plan").glob("*.py")), ids=short)
+def test_plans_do_no_io(path: Path) -> None:
+    for name in imports(path):
+        assert name.partition(".")[0] not in IO_MODULES, name
+        room = name.split(".")[1] if name.startswith("cartwheel.") else "plan"
+        assert room in {"plan", "settings", "build"}, name
+    for call in calls(path):
+        assert not (isinstance(call.func, ast.Name) and call.func.id == "open")
+        if isinstance(call.func, ast.Attribute):
+            methods = {"read_text", "read_bytes", "write_text", "write_bytes", "exists", "stat"}
+            assert call.func.attr not in methods
+
+
+def test_rooms_look_only_downwards() -> None:
+    """What each room of the engine may import; `run` puts them together."""
+    bottom = {path.stem for path in (ROOT / "cartwheel").glob("*.py")}
+    below = {
+        "host": {"host"},
+        "settings": {"settings", "host"},  # host: the format of env files, names of places
+        "build": {"build", "settings", "host"},  # host: what pip's words mean
+        "plan": {"plan", "settings", "build"},
+        "render": {"render", "settings", "plan", "host"},
+        "fleet": {"fleet", "plan", "ssh"},
+        "ssh": {"ssh", "settings", "host", "lab", "fab"},
+        "fab": {"fab", "ssh"},
+    }
+    for path in ENGINE:
+        room = short(path).partition("/")[0]
+        if room not in below or short(path).count("/") == 0:
+            continue
+        for name in imports(path):
+            if name.startswith("cartwheel."):
+                other = name.split(".")[1]
+                assert other in below[room] | bottom, f"{short(path)} imports {name}"
+
+
+def _slugs_in(path: Path) -> set[str]:
+    """Slugs where they are used: first argument of an error or refusal, compared with `.slug`,
+    or in a table of slugs."""
+    names = {"OpError", "CartwheelError", "UsageError", "ConnectError", "BuildError", "HostError"}
+    names |= {"LabError", "Refusal"}
+    found: set[str] = set()
+    for call in calls(path):
+        name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+        if name in names and call.args:
+            found |= set(_texts(call.args[0]))
+    return found
+
+
+def _texts(node: ast.expr) -> Iterator[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from _texts(node.body)
+        yield from _texts(node.orelse)
+
+
+def test_every_slug_that_is_raised_is_in_the_catalogue() -> None:
+    for path in (*ENGINE, *TASKS):
+        unknown = _slugs_in(path) - set(CATALOGUE)
+        assert not unknown, f"{path.name}: {sorted(unknown)}"
+
+
+def test_every_row_of_the_catalogue_is_used() -> None:
+    texts = {
+        node.value
+        for path in (*ENGINE, *TASKS)
+        if path.name != "errors.py"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert not [slug for slug in CATALOGUE if slug not in texts]
+
+
+def test_numbers_are_unique_and_slugs_are_plain() -> None:
+    numbers = [problem.number for problem in CATALOGUE.values()]
+    assert len(numbers) == len(set(numbers))
+    assert all(100 < number < 1000 for number in numbers)
+    assert all(_SLUG.fullmatch(slug) for slug in CATALOGUE)
+
+
+def test_a_host_operation_has_one_register() -> None:
+    ops = importlib.import_module("cartwheel.host.ops")
+    asked: set[str] = set()
+    for path in ENGINE:
+        if short(path).partition("/")[0] not in {"fleet", "plan", "run"}:
+            continue
+        for call in calls(path):
+            name = getattr(call.func, "attr", "") or getattr(call.func, "id", "")
+            if name in {"request", "ask", "Step", "_read", "_change"}:
+                place = 1 if name in {"_read", "_change"} else 0
+                asked |= set(_texts(call.args[place])) if len(call.args) > place else set()
+    assert {"lock", "probe", "switch", "confirm", "status", "stop"} <= asked
+    assert asked <= set(ops.OPS), "every operation that is asked for is there"
+    assert set(ops.OPS) <= asked, "and nothing is there that nobody asks for"
