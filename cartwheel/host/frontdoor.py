@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Optional, Tuple
 
 from . import files
-from .health import Probe
+from .health import NoAnswer, Probe, exchange
 from .layout import Layout
 
 HEADER = "X-Cartwheel-Probe"
 _TOKEN_LINE = re.compile(r'^"([0-9a-f]{32})" 1;\n\Z')
 _ANSWER = re.compile(r"release=(.*); status=([0-9, :-]*); upstream=(.*)\Z")
-_BODY_BYTES = 200
 
 
 def ensure_token(at: Layout) -> str:
@@ -69,14 +68,9 @@ def ask(at: Layout, probe: Probe, port: int, release: str) -> str:
     else what was wrong."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=probe.timeout_seconds)
     try:
-        headers = {**probe.headers(), HEADER: ensure_token(at)}
-        connection.request("GET", probe.path, headers=headers)
-        response = connection.getresponse()
-        response.read(_BODY_BYTES)
-    except (OSError, http.client.HTTPException) as error:
-        return "through nginx: {} ({})".format(type(error).__name__, error)
-    finally:
-        connection.close()
+        response, _body = exchange(connection, probe, {HEADER: ensure_token(at)})
+    except NoAnswer as error:
+        return "through nginx: {}".format(error)
     answer = parse(response.getheader(HEADER) or "")
     if answer is None:
         return "through nginx: {} answered {}, not by this site".format(probe.path, response.status)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import http.client
 import socket
+import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from . import systemd
 from .context import Context, OpError, boottime
@@ -59,16 +60,51 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+class NoAnswer(Exception):
+    """Why there was none."""
+
+
+def exchange(
+    connection: http.client.HTTPConnection, probe: Probe, extra: Optional[Dict[str, str]] = None
+) -> Tuple[http.client.HTTPResponse, bytes]:
+    """One request: the answer and how its body begins, within `timeout_seconds` in all: an
+    answer that comes byte by byte is none. Raises NoAnswer."""
+    late = threading.Event()
+    try:
+        connection.connect()
+        timer = threading.Timer(probe.timeout_seconds, _cut, [connection.sock, late])
+        timer.daemon = True
+        timer.start()
+        try:
+            connection.request("GET", probe.path, headers={**probe.headers(), **(extra or {})})
+            answer = connection.getresponse()
+            body = answer.read(_BODY_BYTES)
+        finally:
+            timer.cancel()
+    # ValueError: a path or host that cannot stand in a request
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise NoAnswer(_too_late(probe) if late.is_set() else _no_answer(error, probe)) from error
+    finally:
+        connection.close()
+    if late.is_set():
+        raise NoAnswer(_too_late(probe))
+    return answer, body
+
+
+def _cut(sock: socket.socket, late: threading.Event) -> None:
+    late.set()
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:  # closed in the meantime
+        pass
+
+
 def ask(connection: http.client.HTTPConnection, probe: Probe) -> str:
     """One request. Returns "" if the answer is as wanted, else what was wrong with it."""
     try:
-        connection.request("GET", probe.path, headers=probe.headers())
-        answer = connection.getresponse()
-        body = answer.read(_BODY_BYTES)
-    except (OSError, http.client.HTTPException) as error:
-        return _no_answer(error, probe)
-    finally:
-        connection.close()
+        answer, body = exchange(connection, probe)
+    except NoAnswer as error:
+        return str(error)
     if answer.status == probe.status:
         return ""
     first = body.decode("utf-8", "replace").strip().splitlines()
@@ -83,8 +119,12 @@ def _no_answer(error: Exception, probe: Probe) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "nobody listens on its socket"
     if isinstance(error, socket.timeout):  # TimeoutError from Python 3.10 on
-        return "{} has no answer within {:g} s".format(probe.path, probe.timeout_seconds)
+        return _too_late(probe)
     return "{} has no answer: {} ({})".format(probe.path, type(error).__name__, error)
+
+
+def _too_late(probe: Probe) -> str:
+    return "{} has no answer within {:g} s".format(probe.path, probe.timeout_seconds)
 
 
 def ask_socket(path: Path, probe: Probe) -> str:

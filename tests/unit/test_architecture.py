@@ -173,7 +173,8 @@ def test_rooms_look_only_downwards() -> None:
     bottom = {path.stem for path in (ROOT / "cartwheel").glob("*.py")}
     below = {
         "host": {"host"},
-        "settings": {"settings", "host"},  # host: the format of env files, names of places
+        # host: the format of env files; plan: the names that follow from the settings
+        "settings": {"settings", "host", "plan"},
         "build": {"build", "settings", "host"},  # host: what pip's words mean
         "plan": {"plan", "settings", "build"},
         "render": {"render", "settings", "plan", "host"},
