@@ -21,8 +21,9 @@ def wait_until_quiet(path: Path, *, timeout_seconds: float) -> bool:
     started = time.monotonic()
     quiet_since = started
     while True:
+        length = queue_length(path)
         now = time.monotonic()
-        if queue_length(path) > 0:
+        if length > 0:
             quiet_since = now
         elif now - started >= MIN_SECONDS and now - quiet_since >= QUIET_SECONDS:
             return True

@@ -46,19 +46,26 @@ def app_user(at: Layout) -> str:
     return str(record["user"])
 
 
+def _account(user: str) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(user)
+    except KeyError:
+        raise OpError("not-set-up", "there is no user {} on this host".format(user)) from None
+
+
 def main(argv: Optional[List[str]] = None) -> int:
     """`enter APP BASE [COMMAND]`: replace this process by `sh -c COMMAND`, or a login-like shell."""
     app, base, *command = argv if argv is not None else sys.argv[1:]
     at = Layout(app, Path(base))
     try:
-        user = pwd.getpwnam(app_user(at))
+        user = _account(app_user(at))
         values = environment(at, serving_release(at))
-    except OpError as error:
+        os.chdir(at.shared)
+    except (OpError, OSError, ValueError) as error:
         sys.stderr.write("{}\n".format(error))
         return 1
     values.update({"USER": user.pw_name, "LOGNAME": user.pw_name})
     values.setdefault("TERM", os.environ.get("TERM", "dumb"))
-    os.chdir(at.shared)
     os.initgroups(user.pw_name, user.pw_gid)
     os.setgid(user.pw_gid)
     os.setuid(user.pw_uid)

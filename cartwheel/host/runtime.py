@@ -35,7 +35,8 @@ def install(
     for folder in (LIB, at.lib, at.lib / version):
         changed |= files.directory(folder, 0o755)
     for name, text in sources.items():
-        changed |= _write_module(at.lib / version, name, text)
+        is_package = any(other.startswith(name + ".") for other in sources)
+        changed |= _write_module(at.lib / version, name + ".__init__" if is_package else name, text)
     for name, module, what in (
         (
             "recover",
@@ -72,7 +73,7 @@ def _install_boot_unit(ctx: Context, at: Layout, text: str) -> bool:
     changed = files.write(at.boot_unit, text.encode())
     if changed:
         systemd.reload(ctx)
-    wants = Path("/etc/systemd/system/multi-user.target.wants") / at.boot_unit.name
+    wants = at.boot_unit.parent / "multi-user.target.wants" / at.boot_unit.name
     if not wants.is_symlink():
         children.check(
             ctx, ["systemctl", "enable", "--quiet", at.boot_unit.name], "systemd", "enable failed"
