@@ -289,6 +289,7 @@ class Forwarder:
         for name, sock in self.outside.items():
             task = self._accepting.pop(name, None)
             if listening and task is None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 sock.listen(_BACKLOG)
                 accepting = self._accept(sock, SERVICES[name][0])
                 self._accepting[name] = asyncio.get_running_loop().create_task(accepting)
@@ -296,6 +297,8 @@ class Forwarder:
                 self._accepting[name] = task
             elif task is not None:
                 task.cancel()
+                # Otherwise another lab could bind what nobody listens on (ip(7)).
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
                 sock.shutdown(socket.SHUT_RDWR)  # no longer listens; resets its backlog
 
     async def _accept(self, listener: socket.socket, port: int) -> None:

@@ -242,6 +242,17 @@ def test_delay_is_a_round_trip_and_throttle_a_rate(host: LabHost) -> None:
         assert 0.4 < time.monotonic() - started < 2
 
 
+def test_a_cut_host_keeps_its_address(host: LabHost) -> None:
+    """Another lab must not take it while nobody listens there."""
+    host.cut()
+    with closing(socket.socket()) as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            thief.bind((host.address, host.port))
+    host.restore()
+    assert subprocess.run(host.ssh_command("true"), check=False).returncode == 0
+
+
 def test_cut_resets_and_refuses_until_restored(host: LabHost) -> None:
     with peer(host):
         with closing(dial(host)) as sock:
