@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import time
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Set
 
-from . import children, files
+from . import children, files, systemd
 from .context import Context, OpError
 
 SITES = Path("/etc/nginx/conf.d")
 _CALL_SECONDS = 30.0
+_RETIREMENT_SECONDS = 5.0
+_POLL_SECONDS = 0.02
 _EMERGENCY = re.compile(r"\[emerg\] (?:\d+#\d+: )?(.+)")
 # Debian's default site takes `default_server`; it is a link into sites-available.
 DEFAULT_SITE = Path("/etc/nginx/sites-enabled/default")
@@ -91,16 +94,44 @@ def _stage(path: str, text: Optional[str]) -> None:
 
 
 def reload(ctx: Optional[Context]) -> None:
-    """Make nginx read its configuration, starting it where it does not run.
+    """Make nginx read its configuration, starting it where it does not run. On return only
+    the new configuration takes connections (after some seconds at the latest).
 
     Raises OpError("nginx-refuses") with what nginx says.
     """
+    before = _workers()
     done = children.run(
         ctx, ["systemctl", "reload-or-restart", "nginx"], timeout_seconds=_CALL_SECONDS
     )
     if done.status != 0:
         complaint = check(None) or done.output
         raise OpError("nginx-refuses", "nginx does not take its configuration", log=complaint)
+    _await_retirement(before)
+
+
+def _workers() -> Set[int]:
+    """The processes of nginx that take connections, by the titles that they give themselves
+    (ngx_process_cycle.c): those that end are "nginx: worker process is shutting down"."""
+    main_pid = systemd.state("nginx.service").main_pid
+    try:
+        children_of = Path("/proc/{0}/task/{0}/children".format(main_pid)).read_text().split()
+    except OSError:
+        return set()
+    return {int(pid) for pid in children_of if _title(pid) == "nginx: worker process"}
+
+
+def _title(pid: str) -> str:
+    try:
+        return Path("/proc/{}/cmdline".format(pid)).read_bytes().decode().strip("\0 ")
+    except OSError:
+        return ""
+
+
+def _await_retirement(before: Set[int]) -> None:
+    """A reload is only asked for: until they hear of it, the old workers answer too."""
+    end = time.monotonic() + _RETIREMENT_SECONDS
+    while before & _workers() and time.monotonic() < end:
+        time.sleep(_POLL_SECONDS)
 
 
 def snapshot(paths: List[str]) -> Dict[str, Optional[Dict[str, str]]]:
