@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
 from . import borrow, children, enter, envfile, files, layout, nginx, pip_output, releases
-from .context import Context, OpError, no_room
+from .context import Context, OpError, disk_full, no_room
 from .layout import Layout
 
 Args = Dict[str, Any]
@@ -43,7 +43,14 @@ def upload(ctx: Context, args: Args) -> Args:
         raise OpError("upload-damaged", "{} is not in the host's cache".format(args["filename"]))
     files.directory(at.cache / "wheels", 0o755)
     files.directory(folder, 0o755)
-    files.store(ctx.blob, path, args["sha256"])
+    try:
+        files.store(ctx.blob, path, args["sha256"])
+    except OSError as error:
+        if not disk_full(error):
+            raise
+        megabytes = ctx.blob.seek(0, os.SEEK_END) >> 20
+        what = "{} of {} MB".format(args["filename"], megabytes)
+        raise no_room(what, str(at.base)) from error
     return {"changed": True}
 
 

@@ -122,8 +122,7 @@ def _host_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
     if facts["python"] is None:
         found.append(Refusal("python-version", f"there is no Python {settings.app.python}"))
     if app["stopped"]:
-        mark = app["stopped"]
-        found.append(Refusal("stopped", f"stopped by {mark['who']} since {mark['since']}"))
+        found.append(stopped_refusal(app["stopped"]))
     disk = facts["disk"][base]
     if disk["free_bytes"] < _MIN_FREE_BYTES:
         found.append(Refusal("disk-full", f"{base} has {disk['free_bytes'] >> 20} MB left"))
@@ -133,6 +132,12 @@ def _host_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
     if holder not in (None, "nginx"):
         found.append(Refusal("port-taken", f"port {settings.web.listen} is held by {holder}"))
     return tuple(found)
+
+
+def stopped_refusal(mark: Mapping[str, Any]) -> Refusal:
+    """`fab stop` left its mark: who, when and, where they said so, why."""
+    why = f": {mark['message']}" if mark.get("message") else ""
+    return Refusal("stopped", f"stopped by {mark['who']} since {mark['since']}{why}")
 
 
 def _site_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.model import Report
-from cartwheel.plan.deploy import switch_step
+from cartwheel.plan.deploy import stopped_refusal, switch_step
 from cartwheel.plan.model import HostPlan, Refusal, Step
-from cartwheel.run.deploy import probe
+from cartwheel.run.deploy import probe_settled
 from cartwheel.run.scene import Scene, connect
 
 Facts = Mapping[str, Any]
@@ -37,7 +37,7 @@ def _switch(
     with connect(scene, changing=True) as fleet:
         plans = {
             host: plan_switch(scene, facts, kind, choose(facts), named)
-            for host, facts in probe(scene, fleet).items()
+            for host, facts in probe_settled(scene, fleet).items()
         }
         report = run_plans(fleet, plans, scene.terms)
     return report.of_kind(kind).timed(time.monotonic() - started)
@@ -65,8 +65,7 @@ def plan_switch(
     if app["current"] is None:
         refusals.append(Refusal("not-deployed", f"{scene.settings.slug} is not deployed here"))
     elif app["stopped"]:
-        mark = app["stopped"]
-        refusals.append(Refusal("stopped", f"stopped by {mark['who']} since {mark['since']}"))
+        refusals.append(stopped_refusal(app["stopped"]))
     elif release is None and named is not None:
         refusals.append(Refusal("no-release", f"there is no release or version {named}"))
     elif release is None:
