@@ -243,7 +243,7 @@ def seen_arguments() -> Iterator[set[str]]:
     over = threading.Event()
 
     def look() -> None:
-        while not over.wait(0.002):
+        while not over.wait(0.01):
             for process in Path("/proc").iterdir():
                 if not process.name.isdigit():
                     continue
