@@ -167,9 +167,10 @@ def start_serving(at: Layout) -> bool:
 
 
 def finish_confirmed(at: Layout) -> List[str]:
-    """What a session that died after its confirmation left: the old instance, the links."""
-    done: List[str] = []
+    """What a session that died after its confirmation left: the links, the old instance."""
     _complete_journal(at)
+    # First: an instance that `fallback` still names must not be stopped.
+    done = _close_links(at)
     running = set(systemd.running(at))
     for release, slot in strays(at):
         if (release, slot) in running:
@@ -177,16 +178,18 @@ def finish_confirmed(at: Layout) -> List[str]:
             systemd.stop(at.unit(release, slot), timeout_seconds=_STOP_SECONDS)
             done.append("stopped {} of {}".format(slot, release))
         files.remove(at.unit_file(release, slot))
-    wanted = serving(at)
-    if wanted is None:
-        return done
-    if releases.pointed(at.fallback) != wanted[0]:
-        whole = [manifest["release"] for manifest in releases.complete(at)]
-        target = journal.rollback_target(journal.read(at.journal), wanted[0], whole)
-        releases.point(at, at.previous, target)
-        releases.point(at, at.fallback, wanted[0])
-        done.append("closed the switch to " + wanted[0])
     return done
+
+
+def _close_links(at: Layout) -> List[str]:
+    wanted = serving(at)
+    if wanted is None or releases.pointed(at.fallback) == wanted[0]:
+        return []
+    whole = [manifest["release"] for manifest in releases.complete(at)]
+    target = journal.rollback_target(journal.read(at.journal), wanted[0], whole)
+    releases.point(at, at.previous, target)
+    releases.point(at, at.fallback, wanted[0])
+    return ["closed the switch to " + wanted[0]]
 
 
 def _complete_journal(at: Layout) -> None:

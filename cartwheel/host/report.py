@@ -123,10 +123,17 @@ def logs(ctx: Context, args: Args) -> Args:
     for name, argv in sources:
         if argv[-1].isdigit() and name == "nginx":
             continue  # no log file yet
-        done = children.run(ctx, argv, timeout_seconds=ctx.remaining())
-        for line in done.output.splitlines():
-            ctx.emit("log", "note", line, source=name)
+        _tell(ctx, name, argv, ctx.remaining())
     return {}
+
+
+def _tell(ctx: Context, name: str, argv: List[str], seconds: float) -> None:
+    """Every line as an event: `children` itself keeps only the last ones."""
+
+    def tell(line: str) -> None:
+        ctx.emit("log", "note", line, source=name)
+
+    children.run(ctx, argv, timeout_seconds=seconds, on_line=tell)
 
 
 def _nginx_logs(at: Layout) -> List[str]:

@@ -83,7 +83,7 @@ def start(scene: Scene) -> Answers:
 
 
 def prune(scene: Scene, keep_releases: int | None) -> Answers:
-    keep = keep_releases or scene.settings.deploy.keep_releases
+    keep = scene.settings.deploy.keep_releases if keep_releases is None else keep_releases
     return _change(scene, "prune", {"keep_releases": keep})
 
 

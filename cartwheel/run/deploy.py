@@ -11,7 +11,7 @@ from typing import Any
 from cartwheel import build
 from cartwheel.build.background import Background
 from cartwheel.errors import CartwheelError
-from cartwheel.fleet.deploy import run_plans
+from cartwheel.fleet.deploy import lock_all, run_plans
 from cartwheel.fleet.model import Report
 from cartwheel.fleet.sessions import Fleet, successes
 from cartwheel.plan import names
@@ -37,7 +37,7 @@ def deploy(scene: Scene, *, skip_tests: bool = False) -> Report:
     started = time.monotonic()
     variables, making = begin(scene, skip_tests=skip_tests)
     with making, connect(scene, changing=True) as fleet:
-        facts = probe(scene, fleet)
+        facts = probe_settled(scene, fleet)
         plans = plan_all(scene, facts, making.result(), variables)
         report = run_plans(fleet, plans, scene.terms)
     return report.timed(time.monotonic() - started)
@@ -60,7 +60,7 @@ def prepare(scene: Scene, last: str, *, skip_tests: bool = False) -> Report:
     started = time.monotonic()
     variables, making = begin(scene, skip_tests=skip_tests)
     with making, connect(scene, changing=True) as fleet:
-        plans = plan_all(scene, probe(scene, fleet), making.result(), variables)
+        plans = plan_all(scene, probe_settled(scene, fleet), making.result(), variables)
         cut = {host: up_to(plan, last) for host, plan in plans.items()}
         report = run_plans(fleet, cut, scene.terms, switch=False)
     return report.of_kind(last).timed(time.monotonic() - started)
@@ -86,6 +86,17 @@ def probe(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
     answers = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
     raise_failures(answers)
     return dict(successes(answers))
+
+
+def probe_settled(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
+    """The facts that a change is planned by. Where an earlier session is at work, or left a
+    switch, the locks come first: taking them puts the host in order, and what was looked at
+    before is not true any more. Raises the hosts' failures, also CartwheelError("locked")."""
+    facts = probe(scene, fleet)
+    if not any(one["app"]["pending"] or one["app"]["lock"] for one in facts.values()):
+        return facts
+    raise_failures(lock_all(fleet, sorted(facts), scene.terms))
+    return probe(scene, fleet)
 
 
 def probe_args(scene: Scene) -> dict[str, Any]:

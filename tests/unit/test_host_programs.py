@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -247,9 +248,7 @@ def test_packages_of_a_python() -> None:
 def test_another_package_manager_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, there: str, said: str
 ) -> None:
-    monkeypatch.setattr(
-        packages.shutil, "which", lambda name, **_more: "/x" if name == there else None
-    )
+    monkeypatch.setattr(shutil, "which", lambda name, **_more: "/x" if name == there else None)
     with pytest.raises(OpError, match=said) as caught:
         packages.of_this_host()
     assert caught.value.slug == "package-manager"

@@ -1,0 +1,76 @@
+"""What a host says of itself, without changing anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cartwheel.host import children, report
+from cartwheel.host.layout import Layout
+
+from .hostside import Session, host_in
+
+
+@pytest.fixture
+def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    return host_in(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A journalctl that says as many lines as it is asked for; the file has its arguments."""
+    tools, arguments = tmp_path / "bin", tmp_path / "arguments"
+    tools.mkdir()
+    script = tools / "journalctl"
+    script.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" >{arguments}\n'
+        'while [ "$1" != "-n" ]; do shift; done; seq 1 "$2"\n'
+    )
+    script.chmod(0o755)
+    monkeypatch.setattr(children, "_PATH", f"{tools}:{children._PATH}")
+    return arguments
+
+
+def logs(at: Layout, lines: int) -> list[tuple[str, str]]:
+    session = Session()
+    args = {"app": at.app, "base": str(at.base), "lines": lines, "follow": False}
+    assert report.logs(session.ctx(), args) == {}
+    return [(event["source"], event["detail"]) for event in session.events]
+
+
+def test_as_many_lines_as_were_asked_for(
+    at: Layout, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "access.log"
+    log.write_text("".join(f"line {number}\n" for number in range(2000)))
+    monkeypatch.setattr(report, "_nginx_logs", lambda _at: [str(log)])
+    told = logs(at, 500)
+    assert [text for source, text in told if source == "app"] == [str(n) for n in range(1, 501)]
+    assert [text for source, text in told if source == "nginx"] == [
+        f"line {number}" for number in range(1500, 2000)
+    ]
+
+
+def test_only_this_applications_units(
+    at: Layout, asked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "_nginx_logs", lambda _at: [])
+    logs(at, 1)
+    words = asked.read_text().splitlines()
+    units = [after for word, after in zip(words, words[1:], strict=False) if word == "-u"]
+    assert units == ["cartwheel-shop.web.[0-9]*.service", "cartwheel-shop.web-b.[0-9]*.service"]
+
+
+def test_without_a_log_of_nginx_there_is_none(
+    at: Layout, asked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "_nginx_logs", lambda _at: [])
+    assert logs(at, 2) == [("app", "1"), ("app", "2")]
+
+
+def test_the_history_is_the_end_of_the_journal(at: Layout) -> None:
+    at.journal.write_text("".join(f'{{"seq": {number}}}\n' for number in range(1, 9)))
+    args = {"app": at.app, "base": str(at.base), "lines": 3}
+    entries = report.history(Session().ctx(), args)["entries"]
+    assert [entry["seq"] for entry in entries] == [6, 7, 8]

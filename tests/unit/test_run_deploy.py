@@ -1,0 +1,106 @@
+"""A change is planned by what is true once its host is in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cartwheel.errors import CartwheelError, HostError
+from cartwheel.events import silent
+from cartwheel.fleet.sessions import Fleet
+from cartwheel.plan.model import Operator
+from cartwheel.run.deploy import probe_settled
+from cartwheel.run.rollback import plan_switch
+from cartwheel.run.scene import Scene
+from cartwheel.settings.model import Settings
+from cartwheel.ssh.options import SshOptions
+
+SCENE = Scene(
+    project=Path("/none"),
+    settings=Settings.model_validate({"app": {"name": "shop", "source": "."}}),
+    hosts=("a",),
+    ssh_options=SshOptions(),
+    operator=Operator("ann@desk"),
+    emit=silent,
+)
+
+
+class Host:
+    """What it serves changes when its lock is taken: that settles a pending switch."""
+
+    def __init__(self, *, pending: Any = None, lock: Any = None, locked: bool = False) -> None:
+        self.asked: list[str] = []
+        self.locked = locked
+        self.app = {"current": "2.new", "pending": pending, "lock": lock}
+
+    def request(self, op: str, args: Any, **_more: Any) -> dict[str, Any]:
+        self.asked.append(op)
+        if op == "probe":
+            return {"app": dict(self.app)}
+        if self.locked:
+            raise HostError("locked", "locked by bob")
+        self.app = {"current": "1.old", "pending": None, "lock": {"owner": "ann@desk"}}
+        return {"settled": ["went back"]}
+
+    def close(self, **_more: Any) -> None:
+        pass
+
+
+def look(*hosts: Host) -> dict[str, Any]:
+    sessions = {str(number): host for number, host in enumerate(hosts)}
+    with Fleet(sessions, silent) as fleet:  # type: ignore[arg-type]
+        return dict(probe_settled(SCENE, fleet))
+
+
+def test_a_host_in_order_is_looked_at_once() -> None:
+    host = Host()
+    assert look(host)["0"]["app"]["current"] == "2.new"
+    assert host.asked == ["probe"]
+
+
+@pytest.mark.parametrize("more", [{"pending": {"to": "2.new"}}, {"lock": {"owner": "bob"}}])
+def test_what_an_earlier_session_left_is_settled_before_the_plan(more: dict[str, Any]) -> None:
+    host, other = Host(**more), Host()
+    found = look(host, other)
+    assert found["0"]["app"]["current"] == "1.old"
+    assert host.asked == other.asked == ["probe", "lock", "probe"]
+
+
+def test_a_lock_that_stays_is_said() -> None:
+    host = Host(lock={"owner": "bob"}, locked=True)
+    with pytest.raises(CartwheelError) as caught:
+        look(host)
+    assert caught.value.slug == "locked"
+
+
+def facts(**more: Any) -> dict[str, Any]:
+    app = {"current": "2.b", "stopped": None, "rollback": "1.a"}
+    return {"app": {**app, "releases": [{"release": "1.a", "version": "1"}], **more}}
+
+
+@pytest.mark.parametrize(
+    ("more", "release", "named", "slugs"),
+    [
+        ({}, "1.a", None, []),
+        ({"current": None}, "1.a", None, ["not-deployed"]),
+        ({"stopped": {"who": "bob", "since": "today"}}, "1.a", None, ["stopped"]),
+        ({}, None, None, ["no-rollback"]),
+        ({}, None, "9.9", ["no-release"]),
+    ],
+)
+def test_refusals_of_a_rollback(
+    more: dict[str, Any], release: str | None, named: str | None, slugs: list[str]
+) -> None:
+    found = plan_switch(SCENE, facts(**more), "rollback", release, named)
+    assert [refusal.slug for refusal in found.refusals] == slugs
+    if not slugs:
+        assert found.switch.args["release"] == "1.a"
+        assert found.switch.args["fresh"] is False
+        assert found.prepare == ()
+
+
+def test_a_rollback_to_what_serves_is_unchanged() -> None:
+    assert plan_switch(SCENE, facts(), "rollback", "2.b").unchanged
+    assert not plan_switch(SCENE, facts(), "restart", "2.b").unchanged
