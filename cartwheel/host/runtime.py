@@ -11,9 +11,12 @@ from . import children, files, systemd
 from .context import Context
 from .layout import LIB, Layout
 
+_COMPILE_SECONDS = 60.0
+
+# -B: nothing is written when they run; they are compiled when they are installed.
 _SCRIPT = """#!/bin/sh
 # {what}
-exec {python} -I -c 'import sys; sys.path.insert(0, "{lib}/current"); \
+exec {python} -I -B -c 'import sys; sys.path.insert(0, "{lib}/current"); \
 from cartwheel.host.{module} import main; sys.exit(main())' {app} {base} "$@"
 """
 
@@ -32,11 +35,15 @@ def install(
     """
     version = digest(sources)
     changed = False
+    fresh = not (at.lib / version).exists()
     for folder in (LIB, at.lib, at.lib / version):
         changed |= files.directory(folder, 0o755)
     for name, text in sources.items():
         is_package = any(other.startswith(name + ".") for other in sources)
         changed |= _write_module(at.lib / version, name + ".__init__" if is_package else name, text)
+    if fresh:
+        compiler = [python, "-I", "-m", "compileall", "-q", str(at.lib / version)]
+        children.run(ctx, compiler, timeout_seconds=_COMPILE_SECONDS)
     for name, module, what in (
         (
             "recover",
