@@ -115,7 +115,10 @@ def install(ctx: Context, args: Args) -> Args:
         return {"changed": False}
     wheel = at.cache / "wheels" / args["wheel_sha256"] / args["wheel_filename"]
     if files.sha256_of(wheel) != args["wheel_sha256"]:
-        raise OpError("wheel-corrupt", "{} is damaged on the host".format(wheel.name))
+        files.remove_tree(wheel.parent)  # the next run sends it anew
+        raise OpError(
+            "wheel-corrupt", "{} was damaged on the host".format(wheel.name), "Run it again."
+        )
     if "installing" in _steps(at, release):
         # It was interrupted: pip cannot tell half a package from a whole one.
         _forget(at, release)
@@ -249,7 +252,8 @@ def _check_packages(ctx: Context, at: Layout, release: str, args: Args) -> None:
         cwd=str(at.shared),
     )
     if done.status != 0:
-        raise OpError("dependency-missing", done.output.splitlines()[-1], log=_tail(done.output))
+        said = done.output.strip().splitlines() or ["pip check failed"]
+        raise OpError("dependency-missing", said[-1], log=_tail(done.output))
 
 
 def _check_import(ctx: Context, at: Layout, release: str, args: Args) -> None:

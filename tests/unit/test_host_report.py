@@ -58,7 +58,7 @@ def test_only_this_applications_units(
     monkeypatch.setattr(report, "_nginx_logs", lambda _at: [])
     logs(at, 1)
     words = asked.read_text().splitlines()
-    units = [after for word, after in zip(words, words[1:], strict=False) if word == "-u"]
+    units = [words[n + 1] for n, word in enumerate(words) if word == "-u"]
     assert units == ["cartwheel-shop.web.[0-9]*.service", "cartwheel-shop.web-b.[0-9]*.service"]
 
 
