@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SILENCE_SECONDS = 8.0  # promise P11: nothing is silent for more than ten
 _FRAME_SECONDS = 0.125
 _SLOW_FRAME_SECONDS = 0.5
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 _MOST_WAITING = 3  # hosts named in one sign of life
 
 UNKNOWN = "?"
@@ -73,7 +74,7 @@ class Output:
     def __enter__(self) -> Self:
         self._ticker.start()
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._interrupt)
+            self._before = {each: signal.signal(each, self._interrupt) for each in _STOPPING}
         return self
 
     def __exit__(
@@ -87,7 +88,8 @@ class Output:
         self._ticker.join()
         self.screen.erase()
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._before)
+            for each, before in self._before.items():
+                signal.signal(each, before)
 
     def emit(self, event: Event) -> None:
         """An event of the engine's; the `Emit` of a run. Never raises."""
@@ -152,7 +154,8 @@ class Output:
                 self._show(Event(self._word, "progress", f"still at it after {seconds:.0f} s"))
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        """The first Ctrl-C lets the run stop in order; the second one leaves it to the hosts."""
+        """The first Ctrl-C, or SIGTERM, lets the run stop in order; the second one leaves it
+        to the hosts."""
         if self._asked_to_stop.is_set():
             with suppress(OSError):
                 os.write(

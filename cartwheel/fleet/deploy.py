@@ -6,13 +6,14 @@ confirmation on the fleet goes forward.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import CartwheelError, ConnectError, HostError
 from cartwheel.fleet.model import UNKNOWN, HostReport, Outcome, Report
 from cartwheel.fleet.sessions import Fleet, Result, failures, successes
+from cartwheel.fleet.truth import LookAgain, looked_after
 from cartwheel.plan.model import HostPlan, Operator, Step
 
 if TYPE_CHECKING:
@@ -42,20 +43,45 @@ class Terms:
 
 
 def run_plans(
-    fleet: Fleet, plans: Mapping[str, HostPlan], terms: Terms, *, switch: bool = True
+    fleet: Fleet,
+    plans: Mapping[str, HostPlan],
+    terms: Terms,
+    *,
+    switch: bool = True,
+    replan: Callable[[], Mapping[str, HostPlan]] | None = None,
+    look_again: LookAgain | None = None,
 ) -> Report:
     """Bring every host to its plan's release, or leave every host as it was.
 
     Without `switch` it ends when everything is prepared; what is there stays for later.
+    `replan` makes the plans anew where somebody changed a host between the look and the
+    lock; `look_again` asks hosts that were lost on the way what they serve.
     """
     refused = _refusals(plans)
     if refused:
         return _report(plans, refused, otherwise="not-tried")
+    locked = lock_all(fleet, sorted(plans), terms)
+    if failures(locked):
+        return _report(plans, failures(locked), otherwise="not-tried")
+    if replan is not None and _are_stale(plans, successes(locked)):
+        plans = replan()
+        refused = _refusals(plans)
+    if refused:
+        return _report(plans, refused, otherwise="not-tried")
+    report = _carry_out(fleet, plans, terms, switch=switch)
+    return report if look_again is None else looked_after(report, plans, look_again)
+
+
+def _are_stale(plans: Mapping[str, HostPlan], locked: Mapping[str, Mapping[str, Any]]) -> bool:
+    return any(answer["premise"] != plans[host].premise for host, answer in locked.items())
+
+
+def _carry_out(
+    fleet: Fleet, plans: Mapping[str, HostPlan], terms: Terms, *, switch: bool
+) -> Report:
+    """All hosts are locked, and as they were when the plans were made."""
     idle = {host for host, plan in plans.items() if plan.unchanged}
     busy = {host: plan for host, plan in plans.items() if host not in idle}
-    locked = lock_all(fleet, sorted(plans), terms)
-    if locked:
-        return _report(plans, locked, otherwise="not-tried")
     noting = idle if switch else ()
     noted = failures(fleet.each(lambda host, one: _note(one, plans[host], terms), noting))
     if noted:
@@ -83,18 +109,23 @@ def _refusals(plans: Mapping[str, HostPlan]) -> dict[str, CartwheelError]:
     }
 
 
-def lock_all(fleet: Fleet, hosts: list[str], terms: Terms) -> dict[str, CartwheelError]:
-    """Lock in sorted order, one after the other: two fleets never wait for each other."""
+def lock_all(fleet: Fleet, hosts: list[str], terms: Terms) -> dict[str, Result[dict[str, Any]]]:
+    """Lock in sorted order, one after the other: two fleets never wait for each other.
+
+    The hosts' answers; the first failure is the last answer.
+    """
+    answers: dict[str, Result[dict[str, Any]]] = {}
     for host in hosts:
         try:
-            lock(fleet, host, terms)
+            answers[host] = lock(fleet, host, terms)
         except CartwheelError as error:
-            return {host: error}
-    return {}
+            answers[host] = error
+            break
+    return answers
 
 
-def lock(fleet: Fleet, host: str, terms: Terms) -> None:
-    fleet.sessions[host].request(
+def lock(fleet: Fleet, host: str, terms: Terms) -> dict[str, Any]:
+    return fleet.sessions[host].request(
         "lock",
         {**terms.args, "wait_seconds": terms.lock_wait_seconds},
         # Taking the lock also settles what an earlier session left.

@@ -27,6 +27,7 @@ class HostReport:
     before: str | None
     error: CartwheelError | None = None
     notes: tuple[str, ...] = ()
+    round_trips: int = 0  # how often we waited for the host after the SSH handshake (P14)
 
 
 @dataclass(frozen=True)

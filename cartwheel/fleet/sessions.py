@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from cartwheel.errors import CartwheelError
 from cartwheel.events import Emit, Event, State
+from cartwheel.fleet.model import Report
 from cartwheel.plan.model import Step
 
 if TYPE_CHECKING:
@@ -91,6 +92,16 @@ class Fleet:
             )
 
         return self.each(work)
+
+    def counted(self, report: Report) -> Report:
+        """The report with each host's round trips: call it when the sessions are closed."""
+        return replace(
+            report,
+            hosts=tuple(
+                replace(host, round_trips=self.sessions[host.host].round_trips)
+                for host in report.hosts
+            ),
+        )
 
     def run_steps(
         self, host: str, session: Session, steps: Iterable[Step], group: str

@@ -134,6 +134,7 @@ def app_facts(at: Layout) -> Facts:
         "runtime": files.read_link(at.lib / "current"),
         "lock": locks.held_by(at.lock),
         "premise": releases.premise(at),
+        "seq": entries[-1].get("seq", 0) if entries else 0,
     }
 
 

@@ -84,6 +84,8 @@ def plan_deploy(
         ),
         notes=_notes(facts, changes),
         refusals=reasons,
+        premise=facts["app"]["premise"],
+        seq=facts["app"]["seq"],
     )
 
 

@@ -40,6 +40,8 @@ class HostPlan:
     switch: Step
     notes: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    premise: str = ""  # the host's digest of what this plan was made from
+    seq: int = 0  # the last line of the host's journal then
 
 
 @dataclass(frozen=True)

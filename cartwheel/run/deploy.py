@@ -19,6 +19,7 @@ from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.model import HostPlan
 from cartwheel.render import check_templates
 from cartwheel.run import product
+from cartwheel.run.again import look_again
 from cartwheel.run.product import Product
 from cartwheel.run.rendering import renderer, sample_files
 from cartwheel.run.scene import Scene, connect, raise_failures
@@ -37,10 +38,12 @@ def deploy(scene: Scene, *, skip_tests: bool = False) -> Report:
     started = time.monotonic()
     variables, making = begin(scene, skip_tests=skip_tests)
     with making, connect(scene, changing=True) as fleet:
-        facts = probe_settled(scene, fleet)
-        plans = plan_all(scene, facts, making.result(), variables)
-        report = run_plans(fleet, plans, scene.terms)
-    return report.timed(time.monotonic() - started)
+
+        def look() -> dict[str, HostPlan]:
+            return plan_all(scene, probe_settled(scene, fleet), making.result(), variables)
+
+        report = run_plans(fleet, look(), scene.terms, replan=look, look_again=look_again(scene))
+    return fleet.counted(report).timed(time.monotonic() - started)
 
 
 def begin(scene: Scene, *, skip_tests: bool) -> tuple[Variables, Background[Product]]:
@@ -60,10 +63,13 @@ def prepare(scene: Scene, last: str, *, skip_tests: bool = False) -> Report:
     started = time.monotonic()
     variables, making = begin(scene, skip_tests=skip_tests)
     with making, connect(scene, changing=True) as fleet:
-        plans = plan_all(scene, probe_settled(scene, fleet), making.result(), variables)
-        cut = {host: up_to(plan, last) for host, plan in plans.items()}
-        report = run_plans(fleet, cut, scene.terms, switch=False)
-    return report.of_kind(last).timed(time.monotonic() - started)
+
+        def look() -> dict[str, HostPlan]:
+            plans = plan_all(scene, probe_settled(scene, fleet), making.result(), variables)
+            return {host: up_to(plan, last) for host, plan in plans.items()}
+
+        report = run_plans(fleet, look(), scene.terms, switch=False, replan=look)
+    return fleet.counted(report).of_kind(last).timed(time.monotonic() - started)
 
 
 def up_to(plan: HostPlan, last: str) -> HostPlan:

@@ -11,6 +11,7 @@ from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.model import Report
 from cartwheel.plan.deploy import stopped_refusal, switch_step
 from cartwheel.plan.model import HostPlan, Refusal, Step
+from cartwheel.run.again import look_again
 from cartwheel.run.deploy import probe_settled
 from cartwheel.run.scene import Scene, connect
 
@@ -35,12 +36,15 @@ def _switch(
 ) -> Report:
     started = time.monotonic()
     with connect(scene, changing=True) as fleet:
-        plans = {
-            host: plan_switch(scene, facts, kind, choose(facts), named)
-            for host, facts in probe_settled(scene, fleet).items()
-        }
-        report = run_plans(fleet, plans, scene.terms)
-    return report.of_kind(kind).timed(time.monotonic() - started)
+
+        def look() -> dict[str, HostPlan]:
+            return {
+                host: plan_switch(scene, facts, kind, choose(facts), named)
+                for host, facts in probe_settled(scene, fleet).items()
+            }
+
+        report = run_plans(fleet, look(), scene.terms, replan=look, look_again=look_again(scene))
+    return fleet.counted(report).of_kind(kind).timed(time.monotonic() - started)
 
 
 def _target(facts: Facts, to: str | None) -> str | None:
@@ -91,4 +95,6 @@ def plan_switch(
         prepare=(),
         switch=step,
         refusals=tuple(refusals),
+        premise=app["premise"],
+        seq=app["seq"],
     )

@@ -56,6 +56,8 @@ def facts(change: Change = lambda _facts: None) -> dict[str, Any]:
             "releases": [],
             "leftovers": [],
             "wheels": [],
+            "premise": "as it was",
+            "seq": 7,
         },
         "files": {"/etc/nginx/conf.d/cartwheel-shop.conf": None},
         "nginx": {"version": "1.22.1", "servers": []},

@@ -76,7 +76,7 @@ def test_a_lock_that_stays_is_said() -> None:
 
 
 def facts(**more: Any) -> dict[str, Any]:
-    app = {"current": "2.b", "stopped": None, "rollback": "1.a"}
+    app = {"premise": "", "seq": 0, "current": "2.b", "stopped": None, "rollback": "1.a"}
     return {"app": {**app, "releases": [{"release": "1.a", "version": "1"}], **more}}
 
 

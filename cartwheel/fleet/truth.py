@@ -1,0 +1,54 @@
+"""What became of hosts that were lost on the way: decided from what they say afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cartwheel.errors import CartwheelError
+from cartwheel.fleet.model import UNKNOWN, HostReport, Report
+from cartwheel.fleet.sessions import Result
+from cartwheel.plan.model import HostPlan
+
+# Asks lost hosts again, once they have put themselves in order: the answers of `status`.
+LookAgain = Callable[[Iterable[str]], Mapping[str, Result[dict[str, Any]]]]
+
+
+def looked_after(report: Report, plans: Mapping[str, HostPlan], look_again: LookAgain) -> Report:
+    """The report with the truth about every host of which it says that nobody knows."""
+    lost = [one.host for one in report.hosts if _is_in_doubt(one)]
+    if not lost:
+        return report
+    seen = look_again(lost)
+    hosts = [_judged(one, plans[one.host], seen.get(one.host)) for one in report.hosts]
+    return replace(report, hosts=tuple(_agreed(hosts)))
+
+
+def _is_in_doubt(one: HostReport) -> bool:
+    """Lost after its switch was asked for: before that, what serves does not change."""
+    return one.outcome == "attention" and one.serves == UNKNOWN and one.error is not None
+
+
+def _judged(one: HostReport, plan: HostPlan, seen: Result[dict[str, Any]] | None) -> HostReport:
+    if seen is None or isinstance(seen, CartwheelError) or seen["pending"]:
+        return one
+    serves, last = seen["release"], seen["last"] or {}
+    ours = last.get("seq", 0) > plan.seq and last.get("release") == plan.release
+    known = replace(one, serves=serves)
+    if ours and last["result"] == "confirmed" and serves == plan.release:
+        note = f"{one.host}: contact was lost after the confirmation; it finishes by itself"
+        return replace(known, outcome="deployed", error=None, notes=(*one.notes, note))
+    if serves != plan.current:
+        return known  # somebody else has been there
+    return replace(known, outcome="reverted" if ours and last["result"] == "reverted" else "failed")
+
+
+def _agreed(hosts: list[HostReport]) -> list[HostReport]:
+    """Where some hosts confirmed, one that went back is behind, and needs another deploy."""
+    if not any(one.outcome == "deployed" for one in hosts):
+        return hosts
+    return [
+        replace(one, outcome="attention") if one.outcome in ("reverted", "failed") else one
+        for one in hosts
+    ]
