@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Optional
 
 from . import children
 
@@ -19,12 +20,13 @@ def wait_until_quiet(path: Path, *, timeout_seconds: float) -> bool:
     """Wait until the socket's accept queue has been empty for half a second, at least one
     second in all. False if it never was within `timeout_seconds`."""
     started = time.monotonic()
-    quiet_since = started
+    quiet_since: Optional[float] = None
     while True:
-        length = queue_length(path)
         now = time.monotonic()
-        if length > 0:
-            quiet_since = now
+        if queue_length(path) > 0:
+            quiet_since = None
+        elif quiet_since is None:
+            quiet_since = time.monotonic()
         elif now - started >= MIN_SECONDS and now - quiet_since >= QUIET_SECONDS:
             return True
         if now - started > timeout_seconds:

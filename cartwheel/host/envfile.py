@@ -23,6 +23,10 @@ def problem(value: str) -> str:
     """Why systemd would not hand this value to a process; "" if it would."""
     if "\0" in value:
         return "the value holds a NUL byte"
+    # unichar_is_valid of systemd's utf8.c
+    for char in value:
+        if 0xFDD0 <= ord(char) <= 0xFDEF or ord(char) & 0xFFFE == 0xFFFE:
+            return "the value holds U+{:04X}, which is no character".format(ord(char))
     found = _REFUSED.search(value)
     if found:
         return "the value holds the control character 0x{:02x}".format(ord(found.group()))
