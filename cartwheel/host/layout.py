@@ -96,7 +96,7 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        return RUN / (self.app + ".lock")
+        return RUN / (".lock." + self.app)  # a name that no application can have
 
     @property
     def boot_unit(self) -> Path:

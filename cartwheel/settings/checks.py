@@ -74,9 +74,9 @@ def check(settings: Settings, merged: Layer, faulty: set[Key]) -> list[Mistake]:
 
 def _names(settings: Settings) -> Iterator[Problem]:
     if settings.environment is not None and not NAME.match(settings.environment):
-        yield ("environment",), "expected lower-case letters, digits, `-` and `.`"
-    if set(settings.slug.split(".")[1:]) & _UNIT_WORDS:
-        yield ("app", "name"), f"{settings.slug!r} holds a word that units of other apps use"
+        yield ("environment",), "expected lower-case letters, digits and single `-` inside"
+    if settings.environment in _UNIT_WORDS:
+        yield ("environment",), f"{settings.environment!r} is a word that units of apps use"
     user = names.user(settings)
     if user in RESERVED_USERS:
         key = ("app", "user") if settings.app.user else ("app", "name")

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 # systemd escapes or refuses other characters in unit names; nginx, users and paths
 # accept these (design: names in `[a-z0-9._]`). Names end up in socket paths of at
 # most 107 bytes (unix(7)), hence the limits on length.
-NAME = re.compile(r"^[a-z][a-z0-9]*([-.][a-z0-9]+)*$")
+# A dot stands between application and environment, so neither holds one.
+NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
 Name = Annotated[str, Field(pattern=NAME.pattern, max_length=24)]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00\n]*$")]
 UrlPath = Annotated[str, Field(pattern=r"^/[^\s]*$")]

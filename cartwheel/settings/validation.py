@@ -17,7 +17,7 @@ from .layers import Key, Layer, Mistake, Place
 
 # What a pattern of the model means to a person (a test holds that each has words).
 PATTERN_WORDS = {
-    model.NAME.pattern: "lower-case letters and digits, with single `-` or `.` inside, starting with a letter",
+    model.NAME.pattern: "lower-case letters and digits, with single `-` inside, starting with a letter",
     r"^/[^\x00\n]*$": "an absolute path",
     r"^/[^\s]*$": "a path of a URL: it starts with `/` and holds no space",
     r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*$": "module:attribute, e.g. `shop.web:app`",

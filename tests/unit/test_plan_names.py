@@ -66,7 +66,7 @@ LONG = "a" * 24
     [
         (settings("shop"), "shop"),
         (settings("shop", "staging"), "shop-staging"),
-        (settings("my.shop-admin"), "my-shop-admin"),
+        (settings("my-shop-admin"), "my-shop-admin"),
         (settings("shop", user="www"), "www"),
     ],
 )

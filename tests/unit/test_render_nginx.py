@@ -328,14 +328,16 @@ def test_sites_of_several_applications_stand_side_by_side(tmp_path: Path) -> Non
     """Also those whose names differ in a separator only; one of them is the default."""
     port = free_port()
     sites = {}
-    for name, environment in (("a-b", None), ("a.b", None), ("a", "b-c"), ("a-b-c", None)):
+    for name, environment in (("a-b", None), ("a", "b"), ("a", "b-c"), ("a-b-c", None)):
         own = settings(
             Path("/srv"),
             app={"name": name, "source": "."},
             environment=environment,
             web={
                 "listen": port,
-                "server_names": [] if name == "a.b" else [f"{name}.example", f"*.{name}.example"],
+                "server_names": []
+                if environment == "b"
+                else [f"{name}.{environment}.example", f"*.{name}.{environment}.example"],
                 "static_url": "/s-t.a~x",
                 "static_dir": "pkg/static",
                 "client_max_body_size": "0",

@@ -271,7 +271,7 @@ def test_the_same_variable_twice_in_one_file(tmp_path: Path) -> None:
         ("shöp", "expected lower-case letters and digits"),
         ("s" * 25, "expected at most 24 characters"),
         ("www-data", "'www-data' is a user of the system"),
-        ("shop.web", "holds a word that units of other apps use"),
+        ("shop.web", "expected lower-case letters and digits"),
     ],
 )
 def test_names_of_apps(tmp_path: Path, name: str, said: str) -> None:
@@ -279,6 +279,12 @@ def test_names_of_apps(tmp_path: Path, name: str, said: str) -> None:
     [found] = mistakes(tmp_path)
     assert found.startswith("config/deploy.toml:2:1: app.name: ")
     assert said in found
+
+
+def test_an_environment_called_like_a_slot(tmp_path: Path) -> None:
+    write(tmp_path, deploy='[app]\nname = "shop"\nsource = "."', environments_web="")
+    [found] = mistakes(tmp_path, None, "web")
+    assert "'web' is a word that units of apps use" in found
 
 
 def test_a_slug_too_long_for_a_socket(tmp_path: Path) -> None:
