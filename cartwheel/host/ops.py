@@ -8,7 +8,20 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict
 
-from . import facts, jobs, locks, prepare, recover, releases, report, setup, switch, uninstall
+from . import (
+    facts,
+    install,
+    jobs,
+    locks,
+    prepare,
+    recover,
+    releases,
+    report,
+    setup,
+    switch,
+    uninstall,
+    verify,
+)
 from .context import Context, OpError, disk_full, no_room
 from .layout import Layout
 
@@ -86,10 +99,10 @@ _CHANGING: Dict[str, Operation] = {
     "refresh": setup.refresh,
     "tool": prepare.tool,
     "upload": prepare.upload,
-    "venv": prepare.venv,
-    "install": prepare.install,
+    "venv": install.venv,
+    "install": install.install,
     "configure": prepare.configure,
-    "verify": prepare.verify,
+    "verify": verify.verify,
     "complete": prepare.complete,
     "abandon": jobs.abandon,
     "switch": switch.switch,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Set
 
 from . import files, journal, systemd
+from .context import OpError
 from .layout import RUN, SLOTS, Layout
 
 Manifest = Dict[str, Any]
@@ -24,7 +25,10 @@ def complete(at: Layout) -> List[Manifest]:
     """The manifests of all complete releases, oldest first by their sequence."""
     found: List[Manifest] = []
     for name in names(at):
-        manifest = files.read_json(manifest_path(at, name))
+        try:
+            manifest = files.read_json(manifest_path(at, name))
+        except OpError:
+            continue  # one damaged release does not keep the others from serving
         if manifest is not None and manifest.get("release") == name:
             found.append(manifest)
     return sorted(found, key=lambda manifest: int(manifest.get("seq", 0)))

@@ -133,7 +133,9 @@ def test_odd_values_arrive_exactly(hosts: GetHosts, tmp_path: Path, suite: str) 
     toml.write_text(
         toml.read_text()
         + "[env]\n"
-        + "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in ODD.items())
+        + "".join(
+            f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in ODD.items()
+        )
         + "[secrets]\n"
         + "".join(f'SECRET_{name} = {{ file = "odd/{name}" }}\n' for name in ODD)
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import children, facts, files, prepare
+from cartwheel.host import children, facts, files, install, prepare, verify
 from cartwheel.host.children import Done
 from cartwheel.host.context import Context, OpError, boottime
 from cartwheel.host.layout import Layout
@@ -76,7 +76,7 @@ def test_a_wheel_that_was_damaged_on_the_host_is_sent_again(at: Layout) -> None:
         "wheel_filename": NAME,
     }
     with pytest.raises(OpError) as caught:
-        prepare.install(Session().ctx(), args)
+        install.install(Session().ctx(), args)
     assert caught.value.slug == "wheel-corrupt"
     assert cached(at) == []
 
@@ -86,7 +86,7 @@ def test_a_check_that_dies_without_a_word_is_a_failure(
 ) -> None:
     monkeypatch.setattr(children, "run", lambda *_args, **_more: Done(-9, ""))
     with pytest.raises(OpError) as caught:
-        prepare._check_packages(
+        verify._check_packages(
             Session().ctx(), at, "1.0.a", {"pip_version": "25", "user": "nobody"}
         )
     assert caught.value.slug == "dependency-missing"

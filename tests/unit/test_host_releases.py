@@ -179,3 +179,11 @@ def test_the_journals_line_of_a_switch() -> None:
     }
     assert {key: line[key] for key in expected} == expected
     assert "reason" not in mark().entry("confirmed")
+
+
+def test_a_damaged_manifest_hides_its_own_release_only(at: Layout) -> None:
+    make(at, "1.a", 1)
+    make(at, "2.b", 2)
+    releases.manifest_path(at, "1.a").write_text("{torn")
+    assert [manifest["release"] for manifest in releases.complete(at)] == ["2.b"]
+    assert releases.leftovers(at) == ["1.a"]

@@ -1,0 +1,132 @@
+"""A release's virtual environment: made empty, then filled with exactly the lock."""
+
+from __future__ import annotations
+
+import json
+import pwd
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List
+
+from . import borrow, children, files, layout, pip_output, steps
+from .context import Context, OpError, no_room
+from .layout import Layout
+
+Args = Dict[str, Any]
+
+_VENV_SECONDS = 60.0
+
+
+def venv(ctx: Context, args: Args) -> Args:
+    """An empty virtual environment at its final path, owned by the app's user for now."""
+    at, release = steps.opened(args)
+    digest = json.dumps([args["python"], args["python_version"]])
+    if steps.marked(at, release, "venv", digest):
+        return {"changed": False}
+    folder = at.release(release) / "venv"
+    steps.forget(at, release)
+    files.remove_tree(folder)
+    user = pwd.getpwnam(args["user"])
+    files.directory(folder, 0o755, user.pw_uid, user.pw_gid)
+    done = children.run(
+        ctx,
+        [args["python"], "-I", "-m", "venv", "--without-pip", str(folder)],
+        timeout_seconds=_VENV_SECONDS,
+        user=args["user"],
+        step="venv",
+    )
+    if done.status != 0:
+        raise _failed(at, "venv-failed", "the virtual environment could not be made", done.output)
+    steps.mark(at, release, "venv", digest)
+    return {"changed": True}
+
+
+def install(ctx: Context, args: Args) -> Args:
+    """Install exactly the lock and the application's wheel, every file by its hash."""
+    at, release = steps.opened(args)
+    digest = args["lock_sha256"] + args["wheel_sha256"]
+    if steps.marked(at, release, "install", digest):
+        return {"changed": False}
+    wheel = at.cache / "wheels" / args["wheel_sha256"] / args["wheel_filename"]
+    if files.sha256_of(wheel) != args["wheel_sha256"]:
+        files.remove_tree(wheel.parent)  # the next run sends it anew
+        raise OpError(
+            "wheel-corrupt", "{} was damaged on the host".format(wheel.name), "Run it again."
+        )
+    if "installing" in steps.done(at, release):
+        # It was interrupted: pip cannot tell half a package from a whole one.
+        steps.forget(at, release)
+        venv(ctx, args)
+    steps.mark(at, release, "installing", digest)
+    user = pwd.getpwnam(args["user"])
+    donor = borrow.from_earlier(at, release, args, (user.pw_uid, user.pw_gid))
+    lock = args["lock"].rstrip() + "\n"
+    application = "{} --hash=sha256:{}\n".format(wheel.as_uri(), args["wheel_sha256"])
+    files.write(at.release(release) / "lock.txt", lock.encode())
+    path = at.release(release) / "install.txt"
+    files.write(path, ((lock if donor is None else "") + application).encode())
+
+    def call(*more: str) -> children.Done:
+        return children.run(
+            ctx,
+            [*_installer(at, release, args, path), *more],
+            timeout_seconds=args["timeout_seconds"],
+            env={**args["index_environment"], **environment(at)},
+            user=args["user"],
+            cwd=str(at.release(release) / "venv"),
+            step="install",
+        )
+
+    done = call()
+    if done.status != 0:
+        error = _install_error(at, done.output)
+        if error.slug == "index-lacks" and args["installer"] == "pip":
+            refused = pip_output.refusal(call("-vv").output)
+            if refused is not None:
+                error = OpError(refused[0], refused[1], log=error.log)
+        raise error
+    steps.mark(at, release, "install", digest)
+    return {"changed": True, "borrowed": donor}
+
+
+def python(at: Layout, release: str) -> str:
+    """The release's own interpreter."""
+    return str(at.release(release) / "venv" / "bin" / "python")
+
+
+def _installer(at: Layout, release: str, args: Args, lock: Path) -> List[str]:
+    """The lock is complete, so nothing is resolved on the host (`--no-deps`)."""
+    common = ["--no-deps", "--require-hashes", "-r", str(lock)]
+    interpreter = python(at, release)
+    if args["installer"] == "uv":
+        uv = shutil.which("uv", path="/usr/local/bin:/usr/bin:/bin")
+        if uv is None:
+            raise OpError("no-uv", "deploy.installer is uv, but uv is not on this host")
+        return [uv, "pip", "install", "--python", interpreter, "--compile-bytecode", *common]
+    # With the venv's own interpreter pip takes the venv for its home: no second start of
+    # Python as with `pip --python`.
+    pip = layout.PIP / args["pip_version"] / "pip"
+    quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    return [interpreter, "-I", str(pip), "install", *quiet, *common]
+
+
+def environment(at: Layout) -> Dict[str, str]:
+    """Where pip and uv may write: the app user's part of the cache."""
+    cache = str(at.cache / "pip")
+    return {"PIP_CACHE_DIR": cache, "UV_CACHE_DIR": cache + "/uv", "HOME": cache}
+
+
+def _install_error(at: Layout, output: str) -> OpError:
+    if pip_output.says_full(output):
+        return no_room("the packages", str(at.base), steps.tail(output))
+    known = pip_output.classify_pip_output(output)
+    if known is not None:
+        return OpError(known[0], known[1], log=steps.tail(output))
+    return OpError("install-failed", "the packages could not be installed", log=steps.tail(output))
+
+
+def _failed(at: Layout, slug: str, message: str, output: str) -> OpError:
+    if pip_output.says_full(output):
+        return no_room("the virtual environment", str(at.base), steps.tail(output))
+    lines = output.strip().splitlines()
+    return OpError(slug, message + (": " + lines[-1] if lines else ""), log=steps.tail(output))

@@ -1,0 +1,53 @@
+"""The marks of a release that is being made: which step was done, with what.
+
+Each step leaves a digest of what went in in `steps.json`. A step whose mark fits has
+nothing to do; one that was interrupted starts from scratch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Tuple
+
+from . import files, releases
+from .context import OpError
+from .layout import Layout
+
+Args = Dict[str, Any]
+
+_TAIL_LINES = 30
+
+
+def opened(args: Args) -> Tuple[Layout, str]:
+    """The release to work on; its folder is made."""
+    at = Layout(args["app"], Path(args["base"]))
+    release: str = args["release"]
+    files.directory(at.release(release), 0o755)
+    return at, release
+
+
+def done(at: Layout, release: str) -> Dict[str, Any]:
+    try:
+        return files.read_json(at.release(release) / "steps.json") or {}
+    except OpError:
+        return {}
+
+
+def marked(at: Layout, release: str, step: str, digest: str) -> bool:
+    """Whether the step has been done with just this; all of a complete release is."""
+    if releases.manifest_path(at, release).exists():
+        return True
+    return bool(done(at, release).get(step) == digest)
+
+
+def mark(at: Layout, release: str, step: str, digest: str) -> None:
+    files.write_json(at.release(release) / "steps.json", {**done(at, release), step: digest})
+
+
+def forget(at: Layout, release: str) -> None:
+    files.remove(at.release(release) / "steps.json")
+
+
+def tail(output: str) -> str:
+    """The end of a program's output, as much as a person wants to see of it."""
+    return "\n".join(output.splitlines()[-_TAIL_LINES:])
