@@ -148,7 +148,8 @@ def failures(target: Target) -> Iterator[None]:
     """Turn what paramiko and sockets raise while connecting into ConnectError."""
 
     def unreachable(reason: str) -> ConnectError:
-        at = f"{target.host} port {target.port}"
+        where = "" if target.host == target.name else f"{target.host} "
+        at = f"{where}port {target.port}"
         return ConnectError("ssh-unreachable", f"{at}: {reason}", host=target.name)
 
     try:
