@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO, Dict, Optional, Tuple
 
 from .context import OpError
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _CHUNK_BYTES = 1 << 20
 _NAME_BYTES = 200
 _TEMPORARY = ".cartwheel-"
@@ -121,12 +123,20 @@ def read_json(path: Path) -> Optional[Dict[str, Any]]:
 
 
 def link(path: Path, target: str) -> bool:
-    """Point the symbolic link `path` at `target` with one rename; durable on return."""
+    """Point the symbolic link `path` at `target` with one rename; durable on return.
+
+    On a full disk the spare link is taken, if `keep_spare` made one for this target.
+    """
     if read_link(path) == target:
         return False
     temporary = _temporary(path)
     _unlink(temporary)
-    os.symlink(target, temporary)
+    try:
+        os.symlink(target, temporary)
+    except OSError as error:
+        if error.errno not in _NO_ROOM or read_link(_spare(path)) != target:
+            raise
+        temporary = _spare(path)
     try:
         os.rename(temporary, path)
     except BaseException:
@@ -134,6 +144,20 @@ def link(path: Path, target: str) -> bool:
         raise
     fsync_dir(path.parent)
     return True
+
+
+def keep_spare(path: Path, target: str) -> None:
+    """Have a link ready, so that pointing `path` at `target` later needs no room at all."""
+    _unlink(_spare(path))
+    os.symlink(target, _spare(path))
+
+
+def drop_spare(path: Path) -> None:
+    _unlink(_spare(path))
+
+
+def _spare(path: Path) -> Path:
+    return path.with_name("." + path.name + ".spare")
 
 
 def read_link(path: Path) -> Optional[str]:

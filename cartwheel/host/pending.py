@@ -8,7 +8,8 @@ and the boot unit go back in the same way.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Dict, Optional
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
 
 from . import files
 from .context import OpError
@@ -48,7 +49,21 @@ class Pending:
 
 
 def write(at: Layout, pending: Pending) -> None:
+    """From now on there is a way back, also where the disk is full by then."""
+    for link, target in _links_back(at, pending):
+        files.keep_spare(link, target)
     files.write_json(at.pending, asdict(pending), 0o600)
+
+
+def _links_back(at: Layout, pending: Pending) -> List[Tuple[Path, str]]:
+    """The links that carry the traffic, as they were."""
+    if pending.was is None or pending.was_slot is None:
+        return []
+    links = [
+        (at.current, "releases/" + pending.was),
+        (at.socket_link(pending.was), str(at.socket(pending.was, pending.was_slot))),
+    ]
+    return [(link, target) for link, target in links if link.parent.is_dir()]
 
 
 def read(at: Layout) -> Optional[Pending]:
@@ -61,6 +76,8 @@ def read(at: Layout) -> Optional[Pending]:
         raise OpError("host-state", "{} is damaged: no {}".format(at.pending, error)) from error
 
 
-def clear(at: Layout) -> None:
+def clear(at: Layout, pending: Pending) -> None:
     """Confirm or close: after this returns no crash brings it back."""
     files.remove(at.pending)
+    for link, _target in _links_back(at, pending):
+        files.drop_spare(link)

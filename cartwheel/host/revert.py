@@ -40,7 +40,7 @@ def go_back(at: Layout, pending: Pending, reason: str, say: Say = lambda _text: 
     if pending.fresh:
         releases.discard(at, pending.to)
     journal.append(at.journal, pending.entry("reverted", reason))
-    clear(at)
+    clear(at, pending)
 
 
 def _put_shared_back(pending: Pending) -> None:

@@ -67,7 +67,7 @@ class Switch:
                 raise OpError("reverted", "the host has gone back already")
             if self._state == "pending":
                 self._timer.cancel()
-                pending.clear(self.at)
+                pending.clear(self.at, self.mark)
                 self._state = "confirmed"
                 journal.append(self.at.journal, self.mark.entry("confirmed"))
 

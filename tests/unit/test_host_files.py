@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -401,3 +402,21 @@ def test_sync_filesystem(tmp_path: Path) -> None:
     files.sync_filesystem(tmp_path)
     with pytest.raises(OSError):
         files.sync_filesystem(tmp_path / "none")
+
+
+def test_a_spare_link_needs_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full by then does not keep a host from going back."""
+    path = tmp_path / "current"
+    files.link(path, "releases/old")
+    files.keep_spare(path, "releases/old")
+    files.link(path, "releases/new")
+
+    def no_room(_target: str, _path: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "symlink", no_room)
+    with pytest.raises(OSError, match="No space"):
+        files.link(path, "releases/another")
+    assert files.link(path, "releases/old")
+    assert files.read_link(path) == "releases/old"
+    assert [left.name for left in tmp_path.iterdir()] == ["current"]

@@ -152,8 +152,8 @@ def test_pending_survives_the_way_through_the_file(at: Layout) -> None:
     pending.write(at, mark())
     assert pending.read(at) == mark()
     assert at.pending.stat().st_mode & 0o777 == 0o600
-    pending.clear(at)
-    pending.clear(at)
+    pending.clear(at, mark())
+    pending.clear(at, mark())
     assert pending.read(at) is None
 
 
