@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,10 @@ def test_processes_are_found_by_their_mark_and_ended(tmp_path: Path) -> None:
     key = f"test{os.getpid()}"
     process = procs.spawn(argv, mark=f"{key}/role/x", environment={}, log=tmp_path / "log")
     try:
+        # The mark is in its environment once it has become the program.
+        deadline = time.monotonic() + 10
+        while not procs.marked(f"{key}/") and time.monotonic() < deadline:
+            time.sleep(0.01)
         assert procs.marked(f"{key}/") == {process: f"{key}/role/x"}
         assert procs.marked(f"{key}/other") == {}
         assert os.getsid(process.pid) == process.pid
