@@ -168,28 +168,28 @@ class TestListAndHelp:
 
 class TestFailures:
     @pytest.mark.parametrize(
-        ("words", "line"),
+        ("words", "line", "number"),
         [
-            (["deply"], "There is no task 'deply'; did you mean 'deploy'?"),
-            (["deploy", "--nonsense"], "There is no option '--nonsense'"),
-            (["--help", "nothing"], "There is no task 'nothing'"),
-            (["deploy", "--lines", "many"], "'many' is not a number"),
-            (["need"], "`need` needs a host"),
-            (["-H", "", "need"], "it names no host"),
-            (["-H", " , ", "need"], "it names no host"),
-            (["--dry", "-H", "a", "deploy"], "--dry would run this task for real"),
-            (["-R", "-H", "a", "deploy"], "--dry would run this task for real"),
-            (["-H", "a", "deploy", "--", "ls"], "cannot follow a task"),
+            (["deply"], "There is no task 'deply'; did you mean 'deploy'?", "CW101"),
+            (["deploy", "--nonsense"], "There is no option '--nonsense'", "CW101"),
+            (["--help", "nothing"], "There is no task 'nothing'", "CW101"),
+            (["deploy", "--lines", "many"], "'many' is not a number", "CW101"),
+            (["need"], "`need` needs a host", "CW102"),
+            (["-H", "", "need"], "it names no host", "CW102"),
+            (["-H", " , ", "need"], "it names no host", "CW102"),
+            (["--dry", "-H", "a", "deploy"], "--dry would run this task for real", "CW106"),
+            (["-R", "-H", "a", "deploy"], "--dry would run this task for real", "CW106"),
+            (["-H", "a", "deploy", "--", "ls"], "cannot follow a task", "CW101"),
         ],
     )
     def test_usage_is_2_with_one_line_and_what_to_do(
-        self, fab: Fabricate, words: list[str], line: str
+        self, fab: Fabricate, words: list[str], line: str, number: str
     ) -> None:
         done = fab(*words)
         assert done.returncode == 2
         first, second = done.stderr.splitlines()
         assert line in first
-        assert "[CW10" in first
+        assert first.endswith(f"[{number}]")
         assert second.startswith("  ")
         assert done.stdout == ""
 
