@@ -36,6 +36,7 @@ def settings(project: Project, text: str) -> None:
 
 
 def test_a_user_that_cannot_be_made(module_host: LabHost, project: Project) -> None:
+    """CW406: a group of that name is there already."""
     settings(project, '[web]\nserver_names = ["other.example"]\n')
     module_host.sh("groupadd shop-other")
     try:
@@ -99,7 +100,7 @@ except OpError as error:
 
 
 def test_a_unit_that_systemd_does_not_start(module_host: LabHost, project: Project) -> None:
-    """What the host side says of a unit that is not there, by the copy installed on the host."""
+    """CW601: what the host side says of a unit that is not there, by the copy installed on the host."""
     done = module_host.exec(["python3", "-I", "-c", ASK_FOR_A_START])
     said = done.stdout.decode()
     assert said.startswith("start-failed ")
