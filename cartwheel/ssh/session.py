@@ -7,6 +7,7 @@ a signal of life goes out during an upload, and a silent host is noticed.
 from __future__ import annotations
 
 import collections
+import contextlib
 import itertools
 import secrets
 import select
@@ -301,7 +302,9 @@ class Session:
             self._may_send.set()
             self._outgoing.clear()
             self._changed.notify_all()
-        self._channel.close()
+        # It may be closed by now, or its connection gone.
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            self._channel.close()
 
     # -- the sending thread
 

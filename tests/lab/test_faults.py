@@ -338,9 +338,7 @@ def test_the_power_goes_when_all_is_well(site: Site) -> None:
     site.assert_in_order(site.old, seconds=30)
     before = journal(site.host, "shop")
     # Nothing is left to do: an installed recover changes nothing, however often it runs.
-    tree = (
-        "find /srv/shop /run/cartwheel /etc -xdev ! -name '*.lock' -printf '%p %l %T@ %i\\n' | sort"
-    )
+    tree = "find /srv/shop /run/cartwheel /etc -xdev ! -name '.lock.*' ! -name '*.lock' -printf '%p %l %T@ %i\\n' | sort"
     files = site.host.sh(tree)
     pids = main_pids(site.host, "shop")
     for mode in ("--settle", "--boot"):

@@ -110,6 +110,7 @@ def test_each_image_boots_to_a_clean_state(
     hosts: GetHosts, suite: str, python: bool, version: str
 ) -> None:
     host = hosts(1, suite, python)[0]
+    host.reset()  # other tests of this session may have used it
     assert host.sh("systemctl is-system-running || systemctl --failed") == "running\n"
     assert f"VERSION_CODENAME={suite}" in host.sh("cat /etc/os-release")
     found = host.exec(["python3", "--version"])

@@ -117,7 +117,7 @@ def test_a_rollback_needs_no_network(served: tuple[LabHost, Shop]) -> None:
 # --- P6
 
 # /proc/locks (proc(5)): "1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE 0 EOF"
-_KILL_HOLDER = r"""inode=$(stat -c %i /run/cartwheel/shop.lock)
+_KILL_HOLDER = r"""inode=$(stat -c %i /run/cartwheel/.lock.shop)
 kill -KILL $(awk -v i=":$inode$" '$2 == "FLOCK" && $6 ~ i {print $5}' /proc/locks)"""
 
 
@@ -169,7 +169,7 @@ def test_contended_locks(served: tuple[LabHost, Shop]) -> None:
             )
             held.append(number)
             if killed:
-                owner = json.loads(host.sh("cat /run/cartwheel/shop.lock"))
+                owner = json.loads(host.sh("cat /run/cartwheel/.lock.shop"))
                 assert owner["message"] == str(number)
                 host.sh(_KILL_HOLDER)
 
