@@ -9,7 +9,9 @@ loads the fabfile (a core flag in front of the first task that cannot be parsed,
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -65,6 +67,10 @@ class CartwheelProgram(Fab):
             number = re.fullmatch(r"invalid literal for int\(\) with base 10: (.*)", str(error))
             told = UsageError("usage", f"{number[1]} is not a number") if number else error
             raise self._leave(told) from error
+        except BrokenPipeError as error:
+            # `fab --list | head`: whoever read has enough. Nothing more may be written.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise invoke.Exit(code=int(Exit.OK)) from error
         except KeyboardInterrupt as error:
             raise invoke.Exit("Interrupted", code=int(Exit.INTERRUPTED)) from error
         except Exception as error:

@@ -296,6 +296,17 @@ def test_hosts_of_a_flag() -> None:
         hosts_of("")
 
 
+def test_a_reader_that_has_enough_is_no_failure() -> None:
+    """`fab --list | head -1`."""
+    listing = subprocess.Popen(
+        [str(FAB), "--list"], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert listing.stdout is not None
+    listing.stdout.close()
+    _out, err = listing.communicate(timeout=30)
+    assert (listing.returncode, err) == (0, b"")
+
+
 def test_listing_loads_nothing_heavy() -> None:
     """How long it takes is measured by bench/start; what makes it slow is held here."""
     code = (
