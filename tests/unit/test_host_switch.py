@@ -327,6 +327,36 @@ def test_a_deploy_keeps_what_was_asked_and_where_to_go_back(stage: Stage) -> Non
     assert releases.slot_of(stage.at, "4.d") == "web"
 
 
+@pytest.mark.parametrize("confirmed_by", ["session", "recovery"])
+def test_the_old_instance_is_drained_before_it_is_stopped(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, confirmed_by: str
+) -> None:
+    """Stopped at once it loses what is on its way to it; and nothing may still point there."""
+    stage.deploy("1.a")
+    seen: list[str] = []
+
+    def drained(path: Path, **_more: Any) -> bool:
+        seen.append(f"drained {path.parent.parent.name}, {stage.served()} serves")
+        return True
+
+    def stopped(unit: str, **more: Any) -> None:
+        seen.append(f"stopped {unit}, fallback {releases.pointed(stage.at.fallback)}")
+        stage.stop(unit, **more)
+
+    monkeypatch.setattr(drain, "wait_until_quiet", drained)
+    monkeypatch.setattr(systemd, "stop", stopped)
+    stage.prepare("2.b")
+    if confirmed_by == "session":
+        stage.run(stage.args("2.b")).end()
+    else:  # it died right after the confirmation
+        session = Session()
+        answer = switching.switch(session.ctx(), stage.args("2.b"))
+        switching.confirm(session.ctx(), {"id": answer["id"]})
+        stage.settle()
+    unit = stage.at.unit("1.a", "web")
+    assert seen == ["drained 1.a, 2.b serves", f"stopped {unit}, fallback 2.b"]
+
+
 def test_a_restart_changes_the_slot_and_nothing_else(stage: Stage) -> None:
     stage.deploy("1.a")
     stage.deploy("2.b")
