@@ -52,6 +52,7 @@ class Stage:
 
     def __init__(self, folder: Path, at: Layout) -> None:
         self.at = at
+        self.sessions: list[Session] = []
         self.units = folder / "active-units"
         self.units.mkdir()
         self.site = folder / "site.conf"
@@ -126,6 +127,7 @@ class Stage:
 
     def run(self, args: dict[str, Any], *, confirm: bool = True) -> Session:
         session = Session()
+        self.sessions.append(session)
         answer = switching.switch(session.ctx(), args)
         if confirm:
             switching.confirm(session.ctx(), {"id": answer["id"]})
@@ -189,6 +191,10 @@ def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 
     monkeypatch.setattr(revert, "wait_until_quiet", lambda *_args, **_more: True)
     yield one
+    for session in one.sessions:  # a session that was killed still has its timer here
+        deal = session.memory.get("switch")
+        if isinstance(deal, switching.Switch):
+            deal._timer.cancel()
 
 
 # -- what may be under way when the host side dies: (before, the operation, releases that may serve)
