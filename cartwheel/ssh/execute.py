@@ -63,19 +63,17 @@ def run_script(
     on_line: Callable[[str], None] = lambda _line: None,
     deadline_seconds: float = 600.0,
 ) -> Finished:
-    """Feed `script` to `sh -s`. Standard error goes where standard output goes.
+    """Feed `script` to `sh -s`. Lines of both its outputs go to `on_line`, each whole.
 
     Raises ConnectError (also when no exit status arrives) and CartwheelError
     `deadline`. A status other than 0 is the caller's to judge.
     """
-    tail, rest = bytearray(), bytearray()
+    tail, rests = bytearray(), {STDOUT: b"", STDERR: b""}
 
-    def take(_fd: int, data: bytes) -> None:
+    def take(fd: int, data: bytes) -> None:
         tail.extend(data)
         del tail[:-TAIL_BYTES]
-        rest.extend(data)
-        *lines, last = rest.split(b"\n")
-        rest[:] = last
+        *lines, rests[fd] = (rests[fd] + data).split(b"\n")
         for line in lines:
             on_line(line.decode("utf-8", "replace"))
 
@@ -87,7 +85,7 @@ def run_script(
         on_output=take,
         deadline_seconds=deadline_seconds,
     )
-    if rest:
+    for rest in filter(None, rests.values()):
         on_line(rest.decode("utf-8", "replace"))
     return Finished(status, tail.decode("utf-8", "replace"))
 
