@@ -117,7 +117,7 @@ def test_tasks_open_no_channel(path: Path) -> None:
     for name in imports(path):
         first = name.partition(".")[0]
         assert first not in {"paramiko", "fabric", "invoke", "socket", "subprocess"}, name
-        allowed = first in sys.stdlib_module_names or first in {"cartwheel", "rich", "tasks"}
+        allowed = first in sys.stdlib_module_names or first in {"cartwheel", "tasks"}
         assert allowed or name.startswith("."), name
     for call in calls(path):
         if isinstance(call.func, ast.Attribute):
