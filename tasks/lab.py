@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cartwheel.errors import LabError, UsageError
+from cartwheel.errors import Exit, LabError, UsageError
 from cartwheel.fab import FabContext
 
 from ._scene import plain_word
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ._show import Output
 
 SSH_PORT = 22
+_SHOWN_FAILURES = 5
 
 
 def _lab(c: FabContext, out: Output) -> Lab:
@@ -161,6 +162,64 @@ def network(
         rate_text = f", {line['bytes_per_second']:.0f} bytes/s" if line["bytes_per_second"] else ""
         out.say(f"{host.name:8} link {line['link']}, {line['delay_ms']:g} ms{rate_text}")
     out.put(hosts=shown)
+
+
+@plain_word(
+    help={
+        "seconds": "For how long.",
+        "path": "What visitors ask for.",
+        "name": "The site's name, for the header Host.",
+        "releases": "Versions that may answer, by commas; any, if none is named.",
+        "all_kinds": "Slow requests, uploads and streams too: the site must be like examples/hello.",
+    },
+)
+def load(
+    c: FabContext,
+    out: Output,
+    seconds: str = "30",
+    path: str = "/healthz",
+    name: str = "localhost",
+    releases: str = "",
+    all_kinds: bool = False,
+) -> int:
+    """Visit a lab host's site from within its network; count what failed and what was late."""
+    from dataclasses import replace
+
+    from cartwheel.lab.load import Plan
+    from cartwheel.lab.visitors import visit
+
+    versions = tuple(one.strip() for one in releases.split(",") if one.strip())
+    plan = Plan(seconds=_number("seconds", seconds) or 0.0, path=path, host=name, releases=versions)
+    if not all_kinds:
+        plan = replace(plan, slow=0, upload=0, stream=0)
+    if not (all_kinds or versions):
+        plan = replace(plan, release_pattern="")  # any site, also one that names no version
+    return _tell_visits(out, visit(_chosen(c), plan))
+
+
+def _tell_visits(out: Output, seen: dict[str, Any]) -> int:
+    """One line for each kind of visitor on each host; whether all of them were served well."""
+    rows = [
+        (
+            host,
+            kind,
+            str(sent),
+            str(one["failed_by_kind"].get(kind, 0)),
+            f"{one['stalls'].get(kind, 0.0):.3f} s",
+        )
+        for host, one in seen.items()
+        for kind, sent in sorted(one["sent"].items())
+    ]
+    out.table(rows, ("HOST", "VISITORS", "REQUESTS", "FAILED", "LONGEST STALL"))
+    for host, one in seen.items():
+        for failure in one["failures"][:_SHOWN_FAILURES]:
+            out.say(f"[{host}] {failure['at']:.3f} s {failure['kind']}: {failure['problem']}")
+        for release, count in sorted(one["releases"].items()):
+            out.say(f"[{host}] {release} answered {count} times")
+        if one["idle_closed"]:
+            out.say(f"[{host}] {len(one['idle_closed'])} kept connections were closed")
+    out.put(hosts=[{"host": host, **one} for host, one in seen.items()])
+    return int(Exit.FAILED if any(one["failed"] for one in seen.values()) else Exit.OK)
 
 
 def _number(option: str, text: str) -> float | None:

@@ -1,9 +1,13 @@
 """Load for a site, by threads of the standard library: every failed request is counted.
 
-Runs alone under a plain `python3`, inside a host's network (`LabHost.popen_in_netns`):
+Runs alone under a plain `python3`, inside a host's network (`lab.visitors` starts it):
 it reads one line of JSON with the fields of `Plan` from standard input, says `ready`,
 and loads the site until standard input ends or `seconds` are over; then it writes one
 line of JSON: see `Tally.summary`.
+
+Failures are: no connection, a reset, an answer that is torn or is not a 200, a body that is
+not what was asked for, and an answer that does not name its release or names one that may
+not answer.
 """
 
 from __future__ import annotations
@@ -17,14 +21,16 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 _PATIENCE_SECONDS = 30.0  # no answer for so long is a failure
-_SERVER_ERROR = 500
+_OK = 200
 _UPLOAD_PIECES = 8
 _SHOWN_FAILURES = 50
+_STREAM_END = "end"
 
 
 @dataclass(frozen=True)
@@ -39,14 +45,22 @@ class Plan:
     close: int = 4  # GET `path` on a new connection each time
     slow: int = 2  # GET `slow_path`, which works for `slow_seconds`
     upload: int = 2  # POST `upload_bytes` to `upload_path` within `upload_seconds`
+    stream: int = 2  # GET `stream_path`, which sends its pieces over `stream_seconds`
     path: str = "/healthz"
     slow_path: str = "/slow?seconds="
     slow_seconds: float = 1.0
     upload_path: str = "/upload"
     upload_bytes: int = 200_000
     upload_seconds: float = 0.8
+    # One line for each piece, each names the release; then a line `end`.
+    stream_path: str = "/stream?pieces={pieces}&seconds={seconds}"
+    stream_pieces: int = 8
+    stream_seconds: float = 1.0
     pause_seconds: float = 0.03  # of each client after each answer
-    # What of an answer to `path` names the release and the process that gave it.
+    late_seconds: float = 1.0  # an answer that comes so much after its own work is late
+    releases: Sequence[str] = ()  # that may answer; empty: any
+    # What of an answer names the release and the process that gave it. Every answer must
+    # name its release, unless that pattern is empty.
     release_pattern: str = r'"version":\s*"([^"]*)"'
     process_pattern: str = r'"pid":\s*(\d+)'
 
@@ -58,14 +72,15 @@ class Tally:
     started: float = field(default_factory=time.monotonic)
     sent: Counter[str] = field(default_factory=Counter)
     failures: list[dict[str, Any]] = field(default_factory=list)
+    late: list[dict[str, Any]] = field(default_factory=list)
     idle_closed: list[float] = field(default_factory=list)
     releases: Counter[str] = field(default_factory=Counter)
     processes: Counter[str] = field(default_factory=Counter)
-    longest_stall_seconds: float = 0.0
+    stalls: dict[str, float] = field(default_factory=dict)
     stalled: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def good(self, kind: str, stall_seconds: float, release: str, process: str) -> None:
+    def good(self, kind: str, stall_seconds: float, release: str, process: str, late: bool) -> None:
         """An answer that was whole and well, `stall_seconds` later than its own work."""
         with self.lock:
             self.sent[kind] += 1
@@ -73,9 +88,12 @@ class Tally:
                 self.releases[release] += 1
             if process:
                 self.processes[process] += 1
-            if stall_seconds > self.longest_stall_seconds:
-                self.longest_stall_seconds = stall_seconds
+            if late:
+                stall = round(stall_seconds, 3)
+                self.late.append({"at": round(self.now(), 3), "kind": kind, "stall_seconds": stall})
+            if stall_seconds > max(self.stalls.values(), default=0.0):
                 self.stalled = f"{kind} at {self.now():.3f}"
+            self.stalls[kind] = max(stall_seconds, self.stalls.get(kind, 0.0))
 
     def bad(self, kind: str, problem: str) -> None:
         with self.lock:
@@ -94,16 +112,22 @@ class Tally:
         return time.monotonic() - self.started
 
     def summary(self) -> dict[str, Any]:
-        """Seconds count from the start; `idle_closed` holds the times of kept connections
-        that were closed between two answers; `stalled` says which request was the latest."""
+        """Seconds count from the start; `late` counts good answers that came later than their
+        own work and `late_seconds`; `idle_closed` holds the times of kept connections that were
+        closed between two answers; `stalls` is the longest stall of each kind in seconds, and
+        `stalled` says which request was the latest."""
         with self.lock:
             return {
                 "seconds": round(self.now(), 3),
                 "sent": dict(self.sent),
                 "failed": len(self.failures),
+                "failed_by_kind": dict(Counter(one["kind"] for one in self.failures)),
                 "failures": self.failures[:_SHOWN_FAILURES],
+                "late": len(self.late),
+                "latest": self.late[:_SHOWN_FAILURES],
                 "idle_closed": self.idle_closed,
-                "longest_stall_seconds": round(self.longest_stall_seconds, 3),
+                "longest_stall_seconds": round(max(self.stalls.values(), default=0.0), 3),
+                "stalls": {kind: round(stall, 3) for kind, stall in self.stalls.items()},
                 "stalled": self.stalled,
                 "releases": dict(self.releases),
                 "processes": dict(self.processes),
@@ -117,13 +141,16 @@ class BadAnswerError(Exception):
 def run(plan: Plan, stop: threading.Event, ready: Callable[[], None]) -> Tally:
     """Load the site until `stop` or `plan.seconds`; a request under way is still awaited."""
     tally = Tally()
-    kinds: list[tuple[int, Callable[[], None]]] = [
-        (plan.keep_alive, lambda: _keep_alive(plan, tally, stop)),
-        (plan.close, lambda: _repeat(plan, stop, lambda: _once(plan, tally, "close", _get))),
-        (plan.slow, lambda: _repeat(plan, stop, lambda: _once(plan, tally, "slow", _get_slowly))),
-        (plan.upload, lambda: _repeat(plan, stop, lambda: _once(plan, tally, "upload", _post))),
+    asks: list[tuple[str, int, Ask]] = [
+        ("close", plan.close, _get),
+        ("slow", plan.slow, _get_slowly),
+        ("upload", plan.upload, _post),
+        ("stream", plan.stream, _stream),
     ]
-    threads = [threading.Thread(target=work) for count, work in kinds for _ in range(count)]
+    clients = [("keep-alive", lambda: _keep_alive(plan, tally, stop))] * plan.keep_alive
+    for kind, count, ask in asks:
+        clients += [(kind, partial(_each_alone, plan, tally, stop, kind, ask))] * count
+    threads = [threading.Thread(target=_to_the_end, args=(tally, *one)) for one in clients]
     for thread in threads:
         thread.start()
     ready()
@@ -134,9 +161,17 @@ def run(plan: Plan, stop: threading.Event, ready: Callable[[], None]) -> Tally:
     return tally
 
 
-def _repeat(plan: Plan, stop: threading.Event, work: Callable[[], None]) -> None:
+def _to_the_end(tally: Tally, kind: str, client: Callable[[], None]) -> None:
+    """A client that dies of what nobody foresaw is a failure, not silence."""
+    try:
+        client()
+    except Exception as error:
+        tally.bad(kind, f"the client died: {_said(error)}")
+
+
+def _each_alone(plan: Plan, tally: Tally, stop: threading.Event, kind: str, ask: Ask) -> None:
     while not stop.is_set():
-        work()
+        _once(plan, tally, kind, ask)
         stop.wait(plan.pause_seconds)
 
 
@@ -190,7 +225,22 @@ def _measure(
     began = time.monotonic()
     text, work_seconds = ask(plan, line, kind == "keep-alive")
     stall = time.monotonic() - began - work_seconds
-    tally.good(kind, stall, _named(plan.release_pattern, text), _named(plan.process_pattern, text))
+    release, process = _release(plan, text), _named(plan.process_pattern, text)
+    tally.good(kind, stall, release, process, late=stall > plan.late_seconds)
+
+
+def _release(plan: Plan, text: str) -> str:
+    """The one release that gave this answer. Raises BadAnswerError for none, several, or one
+    that may not answer."""
+    if not plan.release_pattern:
+        return ""
+    named = set(re.findall(plan.release_pattern, text))
+    if len(named) != 1:
+        raise BadAnswerError(f"releases {sorted(named) or 'none'} in one answer: {text[:100]}")
+    release = str(named.pop())
+    if plan.releases and release not in plan.releases:
+        raise BadAnswerError(f"release {release} must not answer")
+    return release
 
 
 def _get(plan: Plan, line: http.client.HTTPConnection, keep: bool) -> tuple[str, float]:
@@ -213,13 +263,29 @@ def _post(plan: Plan, line: http.client.HTTPConnection, keep: bool) -> tuple[str
     piece = -(-len(body) // _UPLOAD_PIECES)
     began = time.monotonic()
     for at in range(0, len(body), piece):
-        line.send(body[at : at + piece])
         time.sleep(plan.upload_seconds / _UPLOAD_PIECES)
+        line.send(body[at : at + piece])
     work_seconds = time.monotonic() - began
     text = _answer(line)
     if hashlib.sha256(body).hexdigest() not in text:
         raise BadAnswerError(f"torn upload: {text[:100]}")
     return text, work_seconds
+
+
+def _stream(plan: Plan, line: http.client.HTTPConnection, keep: bool) -> tuple[str, float]:
+    """An answer that comes in pieces: all of them, and then its end. A proxy that speaks
+    HTTP/1.0 to the application cannot tell a torn stream from a whole one, so the body must."""
+    path = plan.stream_path.format(pieces=plan.stream_pieces, seconds=plan.stream_seconds)
+    line.request("GET", path, headers=_headers(plan, keep))
+    text = _answer(line)
+    pieces = text.splitlines()
+    if len(pieces) != plan.stream_pieces + 1 or pieces[-1] != _STREAM_END:
+        raise BadAnswerError(f"torn stream: {len(pieces)} lines, the last is {text[-40:]!r}")
+    if plan.release_pattern and not all(
+        re.search(plan.release_pattern, one) for one in pieces[:-1]
+    ):
+        raise BadAnswerError(f"a piece of a stream names no release: {text[:200]}")
+    return text, plan.stream_seconds
 
 
 def _headers(plan: Plan, keep: bool) -> dict[str, str]:
@@ -231,7 +297,7 @@ def _headers(plan: Plan, keep: bool) -> dict[str, str]:
 
 
 def _answer(line: http.client.HTTPConnection) -> str:
-    """The whole body. Raises BadAnswerError for an error of the server's, IncompleteRead."""
+    """The whole body. Raises BadAnswerError for any status but 200, and for a torn body."""
     try:
         answer = line.getresponse()
     except http.client.BadStatusLine as error:
@@ -243,7 +309,7 @@ def _answer(line: http.client.HTTPConnection) -> str:
     except (OSError, http.client.HTTPException) as error:
         raise BadAnswerError(f"torn body: {_said(error)}") from error
     text = body.decode("utf-8", "replace")
-    if answer.status >= _SERVER_ERROR:
+    if answer.status != _OK:
         raise BadAnswerError(f"status {answer.status}")
     return text
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from cartwheel.lab import LabHost
-from tests.lab.loading import Shop, loaded, new_shop
+from tests.lab.loading import KINDS, Shop, loaded, new_shop
 from tests.lab.project import current, journal, main_pids
 
 pytestmark = pytest.mark.timeout(400)
@@ -38,6 +38,18 @@ def assert_settled(host: LabHost) -> None:
 
 def slot(host: LabHost) -> str:
     return host.sh("basename $(dirname $(readlink /srv/shop/current/http.sock))").strip()
+
+
+def test_visitors_by_hand(shop: tuple[LabHost, Shop]) -> None:
+    """`fab lab.load` counts, and tells a release that should not answer."""
+    host, project = shop
+    words = ("lab.load", "-H", host.name, "--seconds", "1.5", "--all-kinds", "--releases")
+    good = project.project.fab(*words, f"mark{project.marks}").out
+    rows = {line.split()[1]: line.split()[2:] for line in good.splitlines() if "0." in line}
+    assert set(rows) == set(KINDS)
+    assert all(int(sent) > 0 and failed == "0" for sent, failed, *_ in rows.values()), good
+    bad = project.project.fab(*words, "mark0", code=1).out
+    assert f"release mark{project.marks} must not answer" in bad
 
 
 def test_a_deploy_of_new_code(shop: tuple[LabHost, Shop]) -> None:

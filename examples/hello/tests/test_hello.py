@@ -1,4 +1,5 @@
 import hashlib
+import json
 
 import pytest
 
@@ -34,4 +35,13 @@ def test_slow_takes_as_long_as_asked(client):
 def test_an_upload_is_read_to_its_end(client):
     body = b"x" * 200_000
     answer = client.post("/upload", data=body, content_type="application/octet-stream").json
-    assert answer == {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    digest = hashlib.sha256(body).hexdigest()
+    assert answer == {"bytes": len(body), "sha256": digest, "version": VERSION}
+
+
+def test_a_stream_has_all_its_pieces_and_an_end(client):
+    lines = client.get("/stream?pieces=3&seconds=0.01").get_data(as_text=True).splitlines()
+    assert [json.loads(line) for line in lines[:-1]] == [
+        {"piece": number, "version": VERSION} for number in range(3)
+    ]
+    assert lines[-1] == "end"

@@ -1,13 +1,15 @@
-"""A small Flask application: a page, a health check, a slow answer, an upload."""
+"""A small Flask application: a page, a health check, a slow answer, an upload, a stream."""
 
 import hashlib
+import json
 import os
 import time
 from importlib.metadata import version
 
-from flask import Flask, jsonify, render_template, request
+from flask import Flask, Response, jsonify, render_template, request
 
 LONGEST_SECONDS = 60.0
+PIECES_LIMIT = 1000
 UPLOAD_LIMIT_BYTES = 64 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
 
@@ -43,7 +45,22 @@ def create_app():
         while chunk := request.stream.read(CHUNK_BYTES):
             digest.update(chunk)
             length += len(chunk)
-        return jsonify(bytes=length, sha256=digest.hexdigest())
+        return jsonify(bytes=length, sha256=digest.hexdigest(), version=VERSION)
+
+    @app.get("/stream")
+    def stream():
+        """`?pieces=` lines over `?seconds=`, then `end`: a switch must not tear it."""
+        pieces = min(max(request.args.get("pieces", default=8, type=int), 1), PIECES_LIMIT)
+        seconds = request.args.get("seconds", default=1.0, type=float)
+        pause = min(max(seconds, 0.0), LONGEST_SECONDS) / pieces
+
+        def lines():
+            for number in range(pieces):
+                time.sleep(pause)
+                yield json.dumps({"piece": number, "version": VERSION}) + "\n"
+            yield "end\n"
+
+        return Response(lines(), mimetype="text/plain")
 
     return app
 

@@ -1,0 +1,61 @@
+"""Start visitors (`lab/load.py`) in a lab host's own network, and hear what they saw."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any, cast
+
+from cartwheel.errors import LabError
+from cartwheel.lab import load
+from cartwheel.lab.lab import LabHost
+
+_END_SECONDS = 60.0  # the longest that a request under way is awaited
+
+
+@dataclass
+class Visits:
+    """What the visitors saw (`load.Tally.summary`), once they have gone."""
+
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def visiting(host: LabHost, plan: load.Plan) -> Iterator[Visits]:
+    """Visitors load the host's site while the block runs. Raises LabError if they die."""
+    found = Visits()
+    process = host.popen_in_netns(
+        [sys.executable, load.__file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wishes, words = cast(IO[str], process.stdin), cast(IO[str], process.stdout)
+        wishes.write(json.dumps(asdict(plan)) + "\n")
+        wishes.flush()
+        if words.readline() == "ready\n":
+            yield found
+        else:
+            raise LabError("lab-failed", "the visitors cannot start", host=host.name)
+        out, err = process.communicate("", timeout=_END_SECONDS)
+        if process.returncode:
+            raise LabError("lab-failed", "the visitors died", host=host.name, detail=err)
+        found.result = json.loads(out)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def visit(hosts: Sequence[LabHost], plan: load.Plan) -> dict[str, dict[str, Any]]:
+    """Load these hosts side by side for the plan's seconds; what was seen, by host."""
+    with ExitStack() as stack:
+        found = {host.name: stack.enter_context(visiting(host, plan)) for host in hosts}
+        time.sleep(plan.seconds)
+    return {name: visits.result for name, visits in found.items()}
