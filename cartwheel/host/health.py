@@ -195,15 +195,16 @@ def watch(
     path: Path,
     probe: Probe,
     front: Callable[[], str],
+    traffic: Callable[[], str] = lambda: "",
     *,
     seconds: float,
 ) -> None:
     """Probation: for `seconds` after the switch the instance must stay up and answer well,
-    directly and through the front door. Raises OpError("unhealthy")."""
+    directly, through the front door, and to real requests. Raises OpError("unhealthy")."""
     end = boottime() + seconds
     reported = boottime()
     while True:
-        problem = ask_socket(path, probe) or front()
+        problem = traffic() or ask_socket(path, probe) or front()
         state = systemd.state(unit)
         if state.has_failed or not state.is_up:
             problem = "its main process ended ({})".format(state.result)

@@ -7,12 +7,13 @@ file without its session goes back (see `recover`).
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from . import (
     drain,
@@ -23,6 +24,7 @@ from . import (
     locks,
     nginx,
     pending,
+    probation,
     releases,
     revert,
     systemd,
@@ -36,6 +38,13 @@ _STOP_MARGIN_SECONDS = 10.0  # above gunicorn's own graceful timeout, which is t
 _LOG_LINES = 25
 _EXCEPTION = re.compile(r"^((?:\w+\.)*\w*(?:Error|Exception|Exit)\b.*)$", re.MULTILINE)
 _WORDS_MAX = 200
+
+
+Tell = Callable[[str, str, str], None]  # as Context.emit: step, state, detail
+
+
+def _in_silence(_step: str, _state: str, _detail: str) -> None:
+    return None
 
 
 class Switch:
@@ -81,13 +90,13 @@ class Switch:
                 self._state = "reverted"
             return self._state == "reverted"
 
-    def finish(self) -> List[str]:
+    def finish(self, tell: Tell = _in_silence) -> List[str]:
         """Drain and stop the old instance, prune; the names of the releases that went."""
         with self._guard:
             if self._state != "confirmed":
                 return []
             self._state = "finished"
-            settle_old_instance(self.at, self.mark, self._args["drain_seconds"])
+            settle_old_instance(self.at, self.mark, self._args["drain_seconds"], tell)
             return releases.prune(self.at, self._args["keep_releases"])
 
     def at_end(self) -> None:
@@ -112,24 +121,7 @@ def switch(ctx: Context, args: Args) -> Args:
     ctx.memory["switch"] = deal
     ctx.at_end.append(deal.at_end)
     try:
-        _move(ctx, at, mark, args)
-        ctx.emit("traffic", "done", "to " + mark.to)
-        ctx.emit("probation", "start", "{:g} s".format(args["probation_seconds"]))
-
-        def front() -> str:
-            return frontdoor.ask(at, probe, int(args["listen"]), mark.to)
-
-        if args["site_changes"]:
-            health.wait_for_reload(ctx, front)
-        health.watch(
-            ctx,
-            at.unit(mark.to, mark.to_slot),
-            at.socket(mark.to, mark.to_slot),
-            probe,
-            front,
-            seconds=args["probation_seconds"],
-        )
-        ctx.emit("probation", "done")
+        _move_and_watch(ctx, at, mark, probe, args)
     except ContactLost:
         raise  # at_end goes back
     except Exception as error:
@@ -212,6 +204,37 @@ def _begin(ctx: Context, at: Layout, mark: pending.Pending) -> None:
         raise
 
 
+def _move_and_watch(
+    ctx: Context, at: Layout, mark: pending.Pending, probe: health.Probe, args: Args
+) -> None:
+    """The switch itself and its probation. Raises OpError("unhealthy")."""
+
+    def front() -> str:
+        return frontdoor.ask(at, probe, int(args["listen"]), mark.to)
+
+    limits = probation.Limits.of(args["limits"])
+    real = probation.Watch(at, mark.to, mark.to_slot, mark.kind, limits)
+    with contextlib.closing(real):
+        _move(ctx, at, mark, args)
+        real.begin()
+        ctx.emit("traffic", "done", "to " + mark.to)
+        ctx.emit("probation", "start", "{:g} s".format(args["probation_seconds"]))
+        if args["site_changes"]:
+            health.wait_for_reload(ctx, front)
+        health.watch(
+            ctx,
+            at.unit(mark.to, mark.to_slot),
+            at.socket(mark.to, mark.to_slot),
+            probe,
+            front,
+            real.problem,
+            seconds=args["probation_seconds"],
+        )
+        if real.warning():
+            ctx.emit("probation", "note", real.warning() + "; a rollback is not refused for it")
+        ctx.emit("probation", "done", real.told())
+
+
 def _move(ctx: Context, at: Layout, mark: pending.Pending, args: Args) -> None:
     """The links first, then what nginx must read anew (only where it changed)."""
     releases.point(at, at.fallback, mark.was or mark.to)
@@ -234,21 +257,26 @@ def _install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
             files.write(Path(name), text.encode())
 
 
-def settle_old_instance(at: Layout, mark: pending.Pending, drain_seconds: float) -> None:
+def settle_old_instance(
+    at: Layout, mark: pending.Pending, drain_seconds: float, tell: Tell = _in_silence
+) -> None:
     """After the confirmation: `fallback` to the new release, the old instance drained and
     stopped, `previous` to where a rollback would go."""
     if mark.was is not None and mark.was_slot is not None:
         if (mark.was, mark.was_slot) != (mark.to, mark.to_slot):
-            drain.wait_until_quiet(
-                at.socket(mark.was, mark.was_slot), timeout_seconds=drain_seconds
-            )
+            tell("drain", "start", mark.was)
+            socket = at.socket(mark.was, mark.was_slot)
+            quiet = drain.wait_until_quiet(socket, timeout_seconds=drain_seconds)
+            tell("drain", "done", "" if quiet else "some still waited for it")
         point_previous(at, mark)
     releases.point(at, at.fallback, mark.to)
     for release, slot in systemd.running(at):
         if (release, slot) != (mark.to, mark.to_slot):
+            tell("stop", "start", release)
             systemd.stop(
                 at.unit(release, slot), timeout_seconds=drain_seconds + _STOP_MARGIN_SECONDS
             )
+            tell("stop", "done", "")
             files.remove(at.unit_file(release, slot))
 
 
@@ -274,7 +302,7 @@ def finish(ctx: Context, args: Args) -> Args:
     deal = ctx.memory.get("switch")
     if not isinstance(deal, Switch):
         return {"pruned": []}
-    return {"pruned": deal.finish()}
+    return {"pruned": deal.finish(ctx.emit)}
 
 
 def go_back(ctx: Context, args: Args) -> Args:

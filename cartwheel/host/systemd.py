@@ -168,7 +168,12 @@ def log(unit: str, lines: int, since: float) -> str:
 
 def workers(main_pid: int) -> int:
     """How many processes gunicorn's main process has."""
-    return len(_children(main_pid))
+    return len(worker_pids(main_pid))
+
+
+def worker_pids(main_pid: int) -> List[int]:
+    """The processes of gunicorn's main process; none where it does not run."""
+    return _children(main_pid)
 
 
 def memory_of_processes(main_pid: int) -> Optional[int]:

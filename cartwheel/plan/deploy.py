@@ -369,6 +369,11 @@ def switch_step(
             "listen": settings.web.listen,
             "probe": probe_args(settings),
             "probation_seconds": deploy.probation_seconds,
+            "limits": {
+                "max_error_percent": deploy.max_error_percent,
+                "error_min_requests": deploy.error_min_requests,
+                "max_worker_restarts": deploy.max_worker_restarts,
+            },
             "confirm_seconds": deploy.confirm_seconds,
             "drain_seconds": deploy.drain_seconds,
             "keep_releases": deploy.keep_releases,

@@ -196,6 +196,22 @@ class Deploy(Model):
     probation_seconds: Seconds = Field(
         default=1, description="How long a release is watched after the switch."
     )
+    max_error_percent: float = Field(
+        default=10,
+        ge=0,
+        le=100,
+        description="So many percent of real requests more than before the switch may fail with 5xx in this time, else the host goes back; 100: whatever happens. A rollback is only told of it.",
+    )
+    error_min_requests: int = Field(
+        default=5,
+        ge=1,
+        description="With fewer requests in this time nothing is judged by them; with few, it takes clear failures.",
+    )
+    max_worker_restarts: int = Field(
+        default=1,
+        ge=0,
+        description="So many workers may die in this time; not counted where gunicorn.max_requests replaces them anyway.",
+    )
     confirm_seconds: Seconds = Field(
         default=60, description="A switch that is not confirmed in this time goes back."
     )

@@ -117,6 +117,11 @@ class Stage:
             "listen": 80,
             "probe": PROBE,
             "probation_seconds": 0.01,
+            "limits": {
+                "max_error_percent": 10,
+                "error_min_requests": 5,
+                "max_worker_restarts": 1,
+            },
             "confirm_seconds": 60,
             "drain_seconds": 1,
             "keep_releases": 3,

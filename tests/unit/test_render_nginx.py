@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import frontdoor
+from cartwheel.host import frontdoor, traffic
 from cartwheel.host.health import Probe
 from cartwheel.host.layout import Layout
+from cartwheel.host.traffic import Share
 from cartwheel.render import RenderFacts, render_release
 from cartwheel.settings.model import Settings
 
@@ -246,6 +247,32 @@ def test_the_fallback_answers_for_a_dead_release_and_the_probe_sees_through_it(
         in log
     )
     assert 'upstream_status="502, 200"' in log
+
+
+def test_the_log_tells_what_real_requests_met_first(serving: Site) -> None:
+    """The very lines that a release is judged by after a switch."""
+    current = f"unix:{serving.at.current}/http.sock"
+    log = traffic.Log(serving.folder / "shop.live.access.log")
+    serving.get(headers="x", User_Agent='x" upstream="y')
+    switched = time.time()
+    frontdoor.ask(serving.at, PROBE, serving.port, "1")  # our own probe does not count
+    serving.get(User_Agent="cartwheel-probe")  # anybody can say so
+    failing = serving.instance("2", status="503 Service Unavailable")
+    serving.point(serving.at.current, "2")
+    serving.get("/?secret=1", "POST")
+    failing.kill()
+    failing.wait()
+    serving.get()
+    lines: list[bytes] = []
+
+    def all_there() -> bool:
+        lines.extend(log.lines())
+        return len(lines) == 5
+
+    until(all_there, "nginx's log")
+    assert traffic.count(lines, current, 0) == Share(4, 2)
+    assert traffic.count(lines, current, switched) == Share(3, 2)
+    log.close()
 
 
 def test_a_bad_answer_is_not_hidden_by_the_fallback(serving: Site) -> None:
