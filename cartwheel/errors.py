@@ -364,6 +364,12 @@ CATALOGUE: dict[str, Problem] = {
         Exit.LOCKED,
         "`fab start -H HOST` starts it; then deploy.",
     ),
+    "held": Problem(
+        703,
+        "Somebody holds this application on purpose",
+        Exit.LOCKED,
+        "`fab lock.release -H HOST` lifts it; ask whoever holds it first.",
+    ),
 }
 
 

@@ -31,12 +31,14 @@ _CHANGING = {
     "message": "Why: shown to whoever meets the lock, and kept in the history.",
     "wait": "Seconds to wait for somebody else's lock (default 10).",
 }
+_LONGEST_WAIT_SECONDS = 86400.0
 _DEFAULTS: dict[str, Any] = {"app": "", "env": "", "message": "", "wait": "10", "json": False}
 
 
 def word(
     *,
     changing: bool = False,
+    about_freeze: bool = False,
     quiet: bool = False,
     help: Mapping[str, str] | None = None,
     hosts: Hosts = "required",
@@ -46,6 +48,7 @@ def word(
     """Make `(scene, out, own options) -> exit code` a task with the common options.
 
     A `changing` word also takes --message and --wait, and says after Ctrl-C what serves.
+    A freeze refuses it on the host, but for one that is `about_freeze`.
     A `quiet` one shows its progress only on a terminal or where it takes long.
     """
     common = {**_COMMON, **(_CHANGING if changing else {}), **(_JSON if json else {})}
@@ -71,7 +74,9 @@ def word(
             out.result(code)
             return code
 
-        return _as_task(run, body, {**(help or {}), **common}, 2, hosts=hosts, name=name)
+        made = _as_task(run, body, {**(help or {}), **common}, 2, hosts=hosts, name=name)
+        made.changing = changing and not about_freeze
+        return made
 
     return decorate
 
@@ -170,10 +175,15 @@ def scene_of(
 
 
 def _seconds(text: str) -> float:
+    """How long to wait for a lock. No wait is without an end. Raises UsageError."""
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        raise UsageError("usage", f"--wait takes seconds, not {text!r}") from None
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_WAIT_SECONDS:
+        most = f"from 0 to {_LONGEST_WAIT_SECONDS:.0f}"
+        raise UsageError("usage", f"--wait takes seconds, {most}, not {text!r}")
+    return seconds
 
 
 def number(option: str, text: str) -> int:

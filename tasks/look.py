@@ -66,6 +66,10 @@ def _status_notes(one: dict[str, Any]) -> list[str]:
         notes.append(f"the switch to {one['pending']['to']} is not confirmed")
     if one["lock"]:
         notes.append(f"locked by {one['lock'].get('owner')}")
+    if one["freeze"]:
+        from .lock import freeze_text
+
+        notes.append(freeze_text(one["freeze"]))
     if one["leftovers"]:
         notes.append(f"leftovers: {', '.join(one['leftovers'])}")
     if one["stopped"]:
@@ -145,7 +149,11 @@ def logs(scene: Scene, out: Output, lines: str = "50", follow: bool = False) -> 
     return 0
 
 
-@word(quiet=True, help={"fix": "Put in order what a fault left."})
+@word(
+    changing=True,  # with --fix
+    quiet=True,
+    help={"fix": "Put in order what a fault left."},
+)
 def doctor(scene: Scene, out: Output, fix: bool = False) -> int:
     """Check all that a deploy needs, from Python to nginx."""
     from dataclasses import asdict

@@ -54,6 +54,8 @@ class FleetTask(invoke.Task[Any]):
     def __init__(self, body: Callable[..., int | None], *, hosts: Hosts, **named: Any) -> None:
         super().__init__(body, auto_shortflags=False, **named)
         self.hosts = hosts
+        # Whether it changes hosts, and a freeze refuses it.
+        self.changing = False
         _check_options(body, self.help)
 
     def __call__(self, context: object, *args: Any, **named: Any) -> None:

@@ -31,6 +31,7 @@ class Terms:
     operator: Operator
     lock_wait_seconds: float
     finish_seconds: float
+    about_freeze: bool = False  # the freeze itself is the matter: it does not refuse
 
     @property
     def args(self) -> dict[str, Any]:
@@ -127,7 +128,11 @@ def lock_all(fleet: Fleet, hosts: list[str], terms: Terms) -> dict[str, Result[d
 def lock(fleet: Fleet, host: str, terms: Terms) -> dict[str, Any]:
     return fleet.sessions[host].request(
         "lock",
-        {**terms.args, "wait_seconds": terms.lock_wait_seconds},
+        {
+            **terms.args,
+            "wait_seconds": terms.lock_wait_seconds,
+            "about_freeze": terms.about_freeze,
+        },
         # Taking the lock also settles what an earlier session left.
         deadline_seconds=terms.lock_wait_seconds + terms.finish_seconds,
         on_event=fleet.listener(host),

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
-from . import files, journal, locks, nginxconf, releases, systemd
+from . import files, freeze, journal, locks, nginxconf, releases, systemd
 from .context import Context
 from .layout import PIP, Layout
 
@@ -125,6 +125,7 @@ def app_facts(at: Layout) -> Facts:
         "is_up": bool(state and state.is_up),
         "pending": files.read_json(at.pending),
         "stopped": files.read_json(at.stopped),
+        "freeze": freeze.read(at),
         "releases": whole,
         "leftovers": releases.leftovers(at),
         "rollback": journal.rollback_target(

@@ -60,6 +60,11 @@ class Layout:
         return self.root / "stopped.json"
 
     @property
+    def frozen(self) -> Path:
+        """The mark that `fab lock.hold` leaves; every change respects it (see `freeze`)."""
+        return self.root / "frozen.json"
+
+    @property
     def current(self) -> Path:
         return self.root / "current"
 

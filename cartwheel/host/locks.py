@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Optional
 
 from . import layout
-from .context import Context, OpError
+from .context import Context, OpError, disk_full
 
 _POLL_SECONDS = 0.1
 # `held_by` holds a shared lock for an instant: nobody may be refused because somebody looked.
@@ -44,7 +44,8 @@ def acquire(
 
     `holder` (owner, message, since) is written into the file for whoever is refused.
     """
-    end = time.monotonic() + wait_seconds
+    began = time.monotonic()
+    end = began + max(wait_seconds, _LOOK_SECONDS)
     while True:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         try:
@@ -53,15 +54,26 @@ def acquire(
         except FileNotFoundError:
             continue  # an uninstall took the folder away just now
         try:
-            _wait_for(fd, path, end, ctx)
+            _wait_for(fd, path, began, end, ctx)
             if _is_at(fd, path):
-                os.ftruncate(fd, 0)
-                os.pwrite(fd, json.dumps(holder).encode(), 0)
+                _sign(fd, holder)
                 return Lock(fd)
         except BaseException:
             os.close(fd)
             raise
         os.close(fd)  # an uninstall took the file away while we waited: it is no lock any more
+        if time.monotonic() >= end:
+            raise OpError("locked", "locked by " + describe(read_holder(path)))
+
+
+def _sign(fd: int, holder: Dict[str, Any]) -> None:
+    """Without room for it the lock is held all the same, by somebody without a name."""
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps(holder).encode(), 0)
+    except OSError as error:
+        if not disk_full(error):
+            raise
 
 
 def _is_at(fd: int, path: Path) -> bool:
@@ -79,10 +91,9 @@ def discard(path: Path) -> None:
         pass
 
 
-def _wait_for(fd: int, path: Path, end: float, ctx: Optional[Context]) -> None:
+def _wait_for(fd: int, path: Path, began: float, end: float, ctx: Optional[Context]) -> None:
     reported = 0.0
-    looked = time.monotonic() + _LOOK_SECONDS
-    end = max(end, looked)
+    looked = began + _LOOK_SECONDS
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict
 
 from . import (
     facts,
+    freeze,
     install,
     jobs,
     locks,
@@ -31,25 +32,36 @@ Operation = Callable[[Context, Args], Args]
 
 def lock(ctx: Context, args: Args) -> Args:
     """Take the application's lock for the rest of the session, then settle what a crashed
-    session left. `premise` tells whether a plan made before is still good. Raises
-    OpError("locked")."""
+    session left. `premise` tells whether a plan made before is still good.
+
+    Raises OpError("locked"), and OpError("held") where the application is frozen, except for
+    who comes about the freeze itself (`about_freeze`). What a crash left is settled all the
+    same: safety is not frozen.
+    """
     at = Layout(args["app"], Path(args["base"]))
     if "lock" in ctx.memory:
-        return {"settled": [], "premise": releases.premise(at)}
+        return {"settled": [], "premise": releases.premise(at), "freeze": freeze.read(at)}
     holder = {
         "owner": args["who"],
         "message": args["message"],
         "since": time.strftime("%F %T"),
     }
     held = locks.acquire(at.lock, holder, wait_seconds=args["wait_seconds"], ctx=ctx)
+    try:
+        done = (
+            recover.settle(at, lambda text: ctx.emit("repair", "note", text))
+            if at.root.exists()
+            else []
+        )
+        if not args.get("about_freeze"):
+            freeze.refuse_if_frozen(at)
+    except BaseException:
+        held.release()
+        raise
+    # Only now may this session change anything: see `_changing`.
     ctx.memory["lock"] = held
     ctx.at_end.append(held.release)
-    done = (
-        recover.settle(at, lambda text: ctx.emit("repair", "note", text))
-        if at.root.exists()
-        else []
-    )
-    return {"settled": done, "premise": releases.premise(at)}
+    return {"settled": done, "premise": releases.premise(at), "freeze": freeze.read(at)}
 
 
 def _changing(operation: Operation) -> Operation:
@@ -92,6 +104,7 @@ _READING: Dict[str, Operation] = {
     "variables": jobs.variables,
     "nginx-test": jobs.nginx_test,
     "run": jobs.run,
+    "lock-status": freeze.status,
 }
 
 _CHANGING: Dict[str, Operation] = {
@@ -116,6 +129,8 @@ _CHANGING: Dict[str, Operation] = {
     "packages": jobs.install_packages,
     "nginx-reload": jobs.nginx_reload,
     "repair": jobs.repair,
+    "hold": freeze.hold,
+    "release": freeze.release,
     "uninstall": uninstall.uninstall,
 }
 

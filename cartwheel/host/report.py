@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Optional
 from . import (
     children,
     files,
+    freeze,
     health,
     journal,
     locks,
@@ -41,6 +42,7 @@ def status(ctx: Context, args: Args) -> Args:
         "stopped": files.read_json(at.stopped),
         "pending": files.read_json(at.pending),
         "lock": locks.held_by(at.lock),
+        "freeze": freeze.read(at),
         "leftovers": releases.leftovers(at),
         "last": entries[-1] if entries else None,
     }

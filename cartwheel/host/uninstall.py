@@ -113,6 +113,7 @@ def _directories(at: Layout, remove_shared: bool) -> List[str]:
     for path in (
         at.journal,
         at.stopped,
+        at.frozen,
         at.pending,
         at.disabled,
         at.probe_map,

@@ -123,6 +123,8 @@ def _host_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
         found.append(Refusal("not-set-up", "the host has no nginx"))
     if facts["python"] is None:
         found.append(Refusal("python-version", f"there is no Python {settings.app.python}"))
+    if app["freeze"]:
+        found.append(held_refusal(app["freeze"]))
     if app["stopped"]:
         found.append(stopped_refusal(app["stopped"]))
     disk = facts["disk"][base]
@@ -140,6 +142,11 @@ def stopped_refusal(mark: Mapping[str, Any]) -> Refusal:
     """`fab stop` left its mark: who, when and, where they said so, why."""
     why = f": {mark['message']}" if mark.get("message") else ""
     return Refusal("stopped", f"stopped by {mark['who']} since {mark['since']}{why}")
+
+
+def held_refusal(mark: Mapping[str, Any]) -> Refusal:
+    """`fab lock.hold` left its mark."""
+    return Refusal("held", f"held by {mark['owner']} since {mark['since']} ({mark['message']})")
 
 
 def _site_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cartwheel.fleet.deploy import lock_all
-from cartwheel.fleet.sessions import Fleet, Result
+from cartwheel.fleet.sessions import Fleet, Result, successes
 from cartwheel.plan.deploy import probe_args
-from cartwheel.run.scene import Scene, connect, raise_failures, reach
+from cartwheel.run.scene import Scene, connect, raise_failures, raise_held, reach
 
 Answers = dict[str, Result[dict[str, Any]]]
 
@@ -104,6 +105,34 @@ def uninstall(scene: Scene, *, keep_shared: bool) -> Answers:
     return _change(scene, "uninstall", {"remove_shared": not keep_shared})
 
 
+def hold(scene: Scene) -> Answers:
+    """Freeze every host, or none: the scene's message says why. Raises HostError("held")
+    where somebody else holds one already."""
+    return _change(scene, "hold", {}, about_freeze=True, check=_refuse_another)
+
+
+def release(scene: Scene) -> Answers:
+    """Lift the freeze, whoever set it."""
+    return _change(scene, "release", {}, about_freeze=True)
+
+
+def lock_status(scene: Scene) -> Answers:
+    """Who holds the kernel lock now, and who froze the application, since when and why."""
+    return _read(scene, "lock-status", {})
+
+
+def _refuse_another(scene: Scene, locked: Mapping[str, Any]) -> None:
+    """Before the first host is frozen."""
+    wanted = (scene.operator.who, scene.operator.message)
+    raise_held(
+        {
+            host: one["freeze"]
+            for host, one in locked.items()
+            if one["freeze"] and (one["freeze"]["owner"], one["freeze"]["message"]) != wanted
+        }
+    )
+
+
 def _read(scene: Scene, op: str, args: Mapping[str, Any]) -> Answers:
     """Every host's answer; a host that cannot be reached does not silence the others."""
     sessions, problems = reach(scene, changing=False)
@@ -113,9 +142,19 @@ def _read(scene: Scene, op: str, args: Mapping[str, Any]) -> Answers:
 
 
 def _change(
-    scene: Scene, op: str, args: Mapping[str, Any], seconds: float = _SMALL_SECONDS
+    scene: Scene,
+    op: str,
+    args: Mapping[str, Any],
+    seconds: float = _SMALL_SECONDS,
+    *,
+    about_freeze: bool = False,
+    check: Callable[[Scene, Mapping[str, Any]], None] = lambda _scene, _locked: None,
 ) -> Answers:
-    """Lock every host, then ask; the transient unit ends what it started if it is killed."""
+    """Lock every host, `check` the locks' answers, then ask; the transient unit ends what it
+    started if it is killed."""
+    terms = replace(scene.terms, about_freeze=about_freeze)
     with connect(scene, changing=True) as fleet:
-        raise_failures(lock_all(fleet, sorted(scene.hosts), scene.terms))
+        locked = lock_all(fleet, sorted(scene.hosts), terms)
+        raise_failures(locked)
+        check(scene, successes(locked))
         return fleet.ask(op, {**scene.base_args, **args}, deadline_seconds=seconds)

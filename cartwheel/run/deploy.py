@@ -22,7 +22,7 @@ from cartwheel.run import product
 from cartwheel.run.again import look_again
 from cartwheel.run.product import Product
 from cartwheel.run.rendering import renderer, sample_files
-from cartwheel.run.scene import Scene, connect, raise_failures
+from cartwheel.run.scene import Scene, connect, raise_failures, raise_held
 from cartwheel.settings import environment
 from cartwheel.settings.variables import Variable
 
@@ -97,10 +97,13 @@ def probe(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
 def probe_settled(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
     """The facts that a change is planned by. Where an earlier session is at work, or left a
     switch, the locks come first: taking them puts the host in order, and what was looked at
-    before is not true any more. Raises the hosts' failures, also CartwheelError("locked")."""
+    before is not true any more. Raises the hosts' failures, also CartwheelError("locked") and
+    ("held")."""
     facts = probe(scene, fleet)
-    if not any(one["app"]["pending"] or one["app"]["lock"] for one in facts.values()):
-        return facts
+    if not any(one["app"]["pending"] for one in facts.values()):
+        raise_held({host: one["app"]["freeze"] for host, one in facts.items()})
+        if not any(one["app"]["lock"] for one in facts.values()):
+            return facts
     raise_failures(lock_all(fleet, sorted(facts), scene.terms))
     return probe(scene, fleet)
 

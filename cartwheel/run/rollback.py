@@ -9,7 +9,7 @@ from typing import Any
 
 from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.model import Report
-from cartwheel.plan.deploy import stopped_refusal, switch_step
+from cartwheel.plan.deploy import held_refusal, stopped_refusal, switch_step
 from cartwheel.plan.model import HostPlan, Refusal, Step
 from cartwheel.run.again import look_again
 from cartwheel.run.deploy import probe_settled
@@ -66,6 +66,8 @@ def plan_switch(
     user asked for, where it is not the host that chose."""
     app = facts["app"]
     refusals: list[Refusal] = []
+    if app["freeze"]:
+        refusals.append(held_refusal(app["freeze"]))
     if app["current"] is None:
         refusals.append(Refusal("not-deployed", f"{scene.settings.slug} is not deployed here"))
     elif app["stopped"]:

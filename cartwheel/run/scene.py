@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cartwheel import places
-from cartwheel.errors import CartwheelError
+from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Emit, Event
 from cartwheel.fleet.deploy import Terms
 from cartwheel.fleet.sessions import Fleet, await_all
-from cartwheel.plan.deploy import finish_seconds
+from cartwheel.plan.deploy import finish_seconds, held_refusal
 from cartwheel.plan.model import Operator
 from cartwheel.settings import load, resolve_secret
 from cartwheel.settings.model import Secret, Settings
@@ -194,6 +194,22 @@ def raise_failures(results: Mapping[str, object]) -> None:
     problems = [error for error in results.values() if isinstance(error, CartwheelError)]
     if problems:
         _raise(problems)
+
+
+def raise_held(freezes: Mapping[str, Mapping[str, Any] | None]) -> None:
+    """Refuse for the whole fleet where a host is frozen, with every such host's reason."""
+    raise_failures(
+        {
+            host: HostError(
+                "held",
+                held_refusal(mark).message,
+                host=host,
+                hint=f"`fab lock.release -H {host}` lifts it; ask whoever holds it first.",
+            )
+            for host, mark in freezes.items()
+            if mark
+        }
+    )
 
 
 def for_hosts(scene: Scene, hosts: tuple[str, ...]) -> Scene:

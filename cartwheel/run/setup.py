@@ -7,11 +7,11 @@ from typing import Any
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
 from cartwheel.fleet.deploy import lock_all
-from cartwheel.fleet.sessions import Result
+from cartwheel.fleet.sessions import Result, successes
 from cartwheel.plan import names
 from cartwheel.run.deploy import PROBE_SECONDS, probe_args
 from cartwheel.run.rendering import host_files
-from cartwheel.run.scene import Scene, connect, raise_failures, targets
+from cartwheel.run.scene import Scene, connect, raise_failures, raise_held, targets
 
 _SETUP_SECONDS = 1800.0
 _BOOTSTRAP_SECONDS = 900.0
@@ -49,7 +49,8 @@ def setup(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
 def without_python(scene: Scene) -> list[str]:
     """The hosts where the host side cannot even start for want of Python.
 
-    Raises what else keeps a host from answering.
+    Raises what else keeps a host from answering, and HostError("held") where one is frozen:
+    a fleet is refused before the first of its hosts is changed.
     """
     with connect(scene, changing=False) as fleet:
         answers = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
@@ -60,6 +61,7 @@ def without_python(scene: Scene) -> list[str]:
         if known and isinstance(answer, CartwheelError) and answer.slug == "no-python"
     ]
     raise_failures({host: one for host, one in answers.items() if host not in missing})
+    raise_held({host: one["app"]["freeze"] for host, one in successes(answers).items()})
     return missing
 
 

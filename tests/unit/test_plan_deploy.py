@@ -55,6 +55,7 @@ def facts(change: Change = lambda _facts: None) -> dict[str, Any]:
             "stopped": None,
             "releases": [],
             "leftovers": [],
+            "freeze": None,
             "wheels": [],
             "premise": "as it was",
             "seq": 7,

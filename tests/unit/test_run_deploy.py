@@ -30,10 +30,12 @@ SCENE = Scene(
 class Host:
     """What it serves changes when its lock is taken: that settles a pending switch."""
 
-    def __init__(self, *, pending: Any = None, lock: Any = None, locked: bool = False) -> None:
+    def __init__(
+        self, *, pending: Any = None, lock: Any = None, freeze: Any = None, locked: bool = False
+    ) -> None:
         self.asked: list[str] = []
         self.locked = locked
-        self.app = {"current": "2.new", "pending": pending, "lock": lock}
+        self.app = {"current": "2.new", "pending": pending, "lock": lock, "freeze": freeze}
 
     def request(self, op: str, args: Any, **_more: Any) -> dict[str, Any]:
         self.asked.append(op)
@@ -41,7 +43,7 @@ class Host:
             return {"app": dict(self.app)}
         if self.locked:
             raise HostError("locked", "locked by bob")
-        self.app = {"current": "1.old", "pending": None, "lock": {"owner": "ann@desk"}}
+        self.app |= {"current": "1.old", "pending": None, "lock": {"owner": "ann@desk"}}
         return {"settled": ["went back"]}
 
     def close(self, **_more: Any) -> None:
@@ -68,6 +70,28 @@ def test_what_an_earlier_session_left_is_settled_before_the_plan(more: dict[str,
     assert host.asked == other.asked == ["probe", "lock", "probe"]
 
 
+def test_a_freeze_refuses_the_fleet_before_any_lock_and_names_every_host() -> None:
+    mark = {"owner": "bob", "since": "today", "message": "the sale"}
+    hosts = [Host(freeze=mark, lock={"owner": "eve"}), Host(), Host(freeze=mark)]
+    with pytest.raises(ExceptionGroup) as caught:
+        look(*hosts)
+    assert [str(one) for one in caught.value.exceptions] == [
+        "0: held by bob since today (the sale) [CW703]",
+        "2: held by bob since today (the sale) [CW703]",
+    ]
+    hint = caught.value.exceptions[0].hint  # type: ignore[union-attr]
+    assert hint.startswith("`fab lock.release -H 0`")
+    assert [one.asked for one in hosts] == [["probe"]] * 3
+
+
+def test_a_freeze_keeps_no_host_from_settling() -> None:
+    """The lock settles what a crash left, and only then refuses."""
+    host = Host(pending={"to": "2.new"}, freeze={"owner": "bob"}, locked=True)
+    with pytest.raises(CartwheelError):
+        look(host)
+    assert host.asked == ["probe", "lock"]
+
+
 def test_a_lock_that_stays_is_said() -> None:
     host = Host(lock={"owner": "bob"}, locked=True)
     with pytest.raises(CartwheelError) as caught:
@@ -76,7 +100,14 @@ def test_a_lock_that_stays_is_said() -> None:
 
 
 def facts(**more: Any) -> dict[str, Any]:
-    app = {"premise": "", "seq": 0, "current": "2.b", "stopped": None, "rollback": "1.a"}
+    app = {
+        "premise": "",
+        "seq": 0,
+        "current": "2.b",
+        "stopped": None,
+        "freeze": None,
+        "rollback": "1.a",
+    }
     return {"app": {**app, "releases": [{"release": "1.a", "version": "1"}], **more}}
 
 
