@@ -47,23 +47,34 @@ def acquire(
     began = time.monotonic()
     end = began + max(wait_seconds, _LOOK_SECONDS)
     while True:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        try:
-            # Not inherited by children (O_CLOEXEC): a child that outlives us must not keep it.
-            fd = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        except FileNotFoundError:
-            continue  # an uninstall took the folder away just now
-        try:
-            _wait_for(fd, path, began, end, ctx)
-            if _is_at(fd, path):
-                _sign(fd, holder)
-                return Lock(fd)
-        except BaseException:
+        fd = _open(path)
+        if fd is not None:
+            try:
+                _wait_for(fd, path, began, end, ctx)
+                if _is_at(fd, path):
+                    _sign(fd, holder)
+                    return Lock(fd)
+            except BaseException:
+                os.close(fd)
+                raise
             os.close(fd)
-            raise
-        os.close(fd)  # an uninstall took the file away while we waited: it is no lock any more
+        # An uninstall took the file, or its folder, away meanwhile: it is no lock any more.
         if time.monotonic() >= end:
             raise OpError("locked", "locked by " + describe(read_holder(path)))
+
+
+def _open(path: Path) -> Optional[int]:
+    """The lock's file, made where it is missing; None if its folder went away just now."""
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        # Not inherited by children (O_CLOEXEC): a child that outlives us must not keep it.
+        return os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    except FileNotFoundError:
+        return None
+    except FileExistsError:  # it was there for mkdir(2), and not for the look after it
+        if os.path.lexists(str(path.parent)) and not path.parent.is_dir():
+            raise
+        return None
 
 
 def _sign(fd: int, holder: Dict[str, Any]) -> None:

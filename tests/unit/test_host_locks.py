@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,6 +145,47 @@ def test_waiting_ends_when_contact_is_lost_and_says_for_whom(
     with pytest.raises(ContactLost):
         locks.acquire(path, {"owner": "bob"}, wait_seconds=30, ctx=session.ctx())
     assert session.events[0]["detail"] == "waiting for ann@desk since 12:00 (a fix)"
+    held.release()
+
+
+def test_no_wait_is_without_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where uninstalls take the file away again and again."""
+    monkeypatch.setattr(locks, "_is_at", lambda _fd, _path: False)
+    began = time.monotonic()
+    with pytest.raises(OpError) as caught:
+        locks.acquire(tmp_path / "shop.lock", ME, wait_seconds=0.5)
+    assert caught.value.slug == "locked"
+    assert 0.5 <= time.monotonic() - began < 5
+
+
+def test_a_folder_that_comes_and_goes_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mkdir(2) finds it there, and the look after it does not (seen in the storm)."""
+    mkdir, gone = Path.mkdir, [True]
+
+    def there_and_gone(self: Path, **how: Any) -> None:
+        if gone:
+            gone.pop()
+            raise FileExistsError(17, "File exists", str(self))
+        mkdir(self, **how)
+
+    monkeypatch.setattr(Path, "mkdir", there_and_gone)
+    locks.acquire(tmp_path / "run" / "shop.lock", ME, wait_seconds=0).release()
+    assert not gone
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError):
+        locks.acquire(tmp_path / "file" / "shop.lock", ME, wait_seconds=0)
+
+
+def test_a_full_disk_takes_only_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_args: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    path = tmp_path / "shop.lock"
+    held = locks.acquire(path, ME, wait_seconds=0)
+    assert locks.held_by(path) == {"owner": "another process"}
     held.release()
 
 
