@@ -46,10 +46,21 @@ def _nothing(_step: str) -> None:
 
 
 @dataclass(frozen=True)
+class _Kind:
+    """Hosts of one kind are alike; another kind gets hosts of its own."""
+
+    suite: str
+    python: bool
+    disk_mb: int
+
+
+@dataclass(frozen=True)
 class LabHost:
     """One lab host as its users see it. `users` all take the lab's key; `ops` also a password.
 
     `root`; `deploy` (sudo without password); `ops` (sudo with `ops_password`); `guest` (no sudo).
+    `interpreter`, where set, runs the host side instead of `ssh.python`. `disk_mb`: the size of
+    a disk in memory, which can be full; 0: this machine's own.
     """
 
     name: str
@@ -66,6 +77,8 @@ class LabHost:
     lab: Path
     user: str = "root"
     users: tuple[str, ...] = ("root", "deploy", "ops", "guest")
+    interpreter: str = ""
+    disk_mb: int = 0
 
     def url(self, path: str = "/") -> str:
         """The host's web server as seen from here."""
@@ -167,6 +180,31 @@ class LabHost:
         """What the line does now (link, delay_ms, bytes_per_second, services, connections)."""
         return self._tell(op="status")
 
+    # the disk
+
+    def fill_disk(self) -> None:
+        """No byte more can be written, until `free_disk`. Needs a disk in memory."""
+        self._limit_disk(room=False, inodes=True)
+
+    def exhaust_inodes(self) -> None:
+        """No file more can be made, until `free_disk`. Needs a disk in memory."""
+        self._limit_disk(room=True, inodes=False)
+
+    def free_disk(self) -> None:
+        """There is room again."""
+        self._limit_disk(room=True, inodes=True)
+
+    def _limit_disk(self, *, room: bool, inodes: bool) -> None:
+        if not self.disk_mb:
+            raise LabError(
+                "lab-failed",
+                "the host's disk is this machine's own",
+                host=self.name,
+                hint="Make a host with a disk of its own: `fab lab.up --disk-mb 2000`.",
+            )
+        home = self.lab / "hosts" / self.name
+        nspawn.limit_disk(home, room=room, inodes=inodes, disk_mb=self.disk_mb)
+
     # power
 
     def power_cut(self) -> None:
@@ -237,6 +275,8 @@ def _view(folder: Path, known: record.Record, host: record.HostRecord) -> LabHos
         known_hosts=folder / "known_hosts",
         ops_password=known.ops_password,
         lab=folder,
+        interpreter=host.interpreter,
+        disk_mb=host.disk_mb,
     )
 
 
@@ -283,29 +323,41 @@ class Lab:
 
     # what a person asks for
 
-    def up(self, count: int = 1, suite: str = "bookworm", *, python: bool = True) -> list[LabHost]:
-        """Have `count` hosts of this kind running: what is there is booted, the rest is made."""
-        return self._raise_hosts(suite, python, lambda same: max(0, count - len(same)), count)
+    def up(
+        self,
+        count: int = 1,
+        suite: str = "bookworm",
+        *,
+        python: bool = True,
+        disk_mb: int = 0,
+    ) -> list[LabHost]:
+        """Have `count` hosts of this kind running: what is there is booted, the rest is made.
+
+        `disk_mb` gives them a disk in memory that can be full; 0: this machine's own disk.
+        """
+        kind = _Kind(suite, python, disk_mb)
+        return self._raise_hosts(kind, lambda same: max(0, count - len(same)), count)
 
     def add(self, count: int = 1, suite: str = "bookworm", *, python: bool = True) -> list[LabHost]:
         """Make `count` more hosts of this kind."""
-        return self._raise_hosts(suite, python, lambda _same: count, None)
+        return self._raise_hosts(_Kind(suite, python, 0), lambda _same: count, None)
 
     def _raise_hosts(
         self,
-        suite: str,
-        python: bool,
+        kind: _Kind,
         missing: Callable[[list[record.HostRecord]], int],
         first: int | None,
     ) -> list[LabHost]:
         machine.require()
         mirror = machine.mirror()
-        tree = base.ensure(self.cache, suite, python=python, mirror=mirror, emit=self.emit)
+        tree = base.ensure(
+            self.cache, kind.suite, python=kind.python, mirror=mirror, emit=self.emit
+        )
         with self._changing():
             self._ensure_identity()
             self._ensure_depot(mirror)
-            same = [h for h in self._recorded() if (h.suite, h.python) == (suite, python)]
-            new = [self._new(suite, python, tree) for _ in range(missing(same))]
+            same = [h for h in self._recorded() if _Kind(h.suite, h.python, h.disk_mb) == kind]
+            new = [self._new(kind, tree) for _ in range(missing(same))]
             wanted = new if first is None else [*same, *new][:first]
             self._in_parallel(self._bring_up, [h for h in wanted if not self._is_on(h)])
             return [_view(self.state, self._record, host) for host in wanted]
@@ -335,6 +387,12 @@ class Lab:
             self._ensure_depot(machine.mirror())
             self._in_parallel(self._renew, [self._named(name) for name in names])
 
+    def interpreter(self, name: str, program: str) -> None:
+        """Have `program` run the host side there instead of `ssh.python`; "" ends it."""
+        with self._changing():
+            self._named(name).interpreter = program
+            self._save()
+
     def down(self, names: Sequence[str] | None = None) -> list[str]:
         """Take hosts away with all they have; without names the whole lab. Returns their names."""
         machine.require()
@@ -353,11 +411,13 @@ class Lab:
         started = time.monotonic()
         self.emit(Event("boot", "start", f"{host.suite}", host=host.name))
         home = self._home(host)
+        if host.disk_mb and not nspawn.has_disk(home):
+            (home / "dressed").unlink(missing_ok=True)
         if not (home / "dressed").exists():
             self._step(f"wipe {host.name}")
             nspawn.wipe(home)
         self._step(f"mount {host.name}")
-        nspawn.mount(Path(host.base), home)
+        nspawn.mount(Path(host.base), home, host.disk_mb)
         if not (home / "dressed").exists():
             self._step(f"dress {host.name}")
             key = (self.state / "id_ed25519.pub").read_text().strip()
@@ -600,10 +660,15 @@ class Lab:
             self._own(temporary)
             temporary.rename(self.state / "known_hosts")
 
-    def _new(self, suite: str, python: bool, tree: Path) -> record.HostRecord:
+    def _new(self, kind: _Kind, tree: Path) -> record.HostRecord:
         number = next(n for n in range(1, 10_000) if f"lab{n}" not in self._record.hosts)
         host = record.HostRecord(
-            f"lab{number}", suite, python, str(tree), preferred=_FIRST_ADDRESS + number
+            f"lab{number}",
+            kind.suite,
+            kind.python,
+            str(tree),
+            preferred=_FIRST_ADDRESS + number,
+            disk_mb=kind.disk_mb,
         )
         self._step(f"new {host.name}")
         self._record.hosts[host.name] = host

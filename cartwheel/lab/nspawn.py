@@ -16,6 +16,7 @@ from cartwheel.lab import machine, procs
 READY_SECONDS = 60.0
 _TELL_SECONDS = 5.0
 _POLL_SECONDS = 0.02
+_INODES = 1_000_000
 _CGROUPS = Path("/sys/fs/cgroup")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -43,15 +44,18 @@ def _run(argv: Sequence[str], *, given: str = "") -> subprocess.CompletedProcess
     )
 
 
-def mount(base: Path, home: Path) -> Path:
-    """Mount the host's root over its base tree; a no-op when it is mounted. Raises LabError."""
-    root = home / "root"
-    for name in ("upper", "work", "root"):
-        (home / name).mkdir(parents=True, exist_ok=True)
+def mount(base: Path, home: Path, disk_mb: int = 0) -> Path:
+    """Mount the host's root over its base tree; a no-op when it is mounted. Raises LabError.
+
+    With `disk_mb` what the host writes goes to a disk of that size in memory.
+    """
+    root, disk = home / "root", _disk(home, disk_mb)
+    for path in (disk / "upper", disk / "work", root):
+        path.mkdir(parents=True, exist_ok=True)
     if root not in mounts_under(root):
-        options = f"lowerdir={_escaped(base)},upperdir={_escaped(home / 'upper')}"
+        options = f"lowerdir={_escaped(base)},upperdir={_escaped(disk / 'upper')}"
         command = ["mount", "-t", "overlay", "cartwheel-lab", str(root)]
-        done = _run([*command, "-o", f"{options},workdir={_escaped(home / 'work')}"])
+        done = _run([*command, "-o", f"{options},workdir={_escaped(disk / 'work')}"])
         if done.returncode:
             raise LabError(
                 "lab-failed",
@@ -59,6 +63,38 @@ def mount(base: Path, home: Path) -> Path:
                 hint="An overlay cannot lie on another overlay: keep the state on a plain disk.",
             )
     return root
+
+
+def _disk(home: Path, disk_mb: int) -> Path:
+    if not disk_mb:
+        return home
+    disk = home / "disk"
+    disk.mkdir(parents=True, exist_ok=True)
+    if not has_disk(home):
+        _mounted(["-t", "tmpfs", "-o", f"mode=755,size={disk_mb}m", "cartwheel-lab", str(disk)])
+    return disk
+
+
+def has_disk(home: Path) -> bool:
+    """Whether the host's disk in memory is there: it is gone when this machine was off."""
+    return home / "disk" in mounts_under(home)
+
+
+def limit_disk(home: Path, *, room: bool, inodes: bool, disk_mb: int) -> None:
+    """Leave the disk in memory no room, or no inodes, beyond what is used; or all it had."""
+    disk = home / "disk"
+    now = os.statvfs(disk)
+    used_bytes = (now.f_blocks - now.f_bfree) * now.f_frsize
+    used_inodes = now.f_files - now.f_ffree
+    size = disk_mb << 20 if room else used_bytes
+    count = _INODES if inodes else used_inodes
+    _mounted(["-o", f"remount,size={size},nr_inodes={count}", str(disk)])
+
+
+def _mounted(arguments: Sequence[str]) -> None:
+    done = _run(["mount", *arguments])
+    if done.returncode:
+        raise LabError("lab-failed", f"mount {' '.join(arguments)}: {done.stderr.strip()}")
 
 
 def _escaped(path: Path) -> str:
@@ -83,7 +119,7 @@ def remove(home: Path) -> None:
 def wipe(home: Path) -> None:
     """Make the host's disk as its base tree is; what tells it from others is kept beside."""
     unmount(home)
-    for name in ("upper", "work"):
+    for name in ("upper", "work"):  # a disk in memory went with its mount
         if (home / name).exists():
             shutil.rmtree(home / name)
 

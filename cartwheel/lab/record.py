@@ -23,7 +23,11 @@ HostState = Literal["new", "off", "on", "going"]
 
 @dataclass
 class HostRecord:
-    """One host. Written before each step, so that what a killed run left can be found."""
+    """One host. Written before each step, so that what a killed run left can be found.
+
+    `interpreter` stands in for `ssh.python`, `disk_mb` is the size of a disk in memory (0: on
+    this machine's own disk).
+    """
 
     name: str
     suite: str
@@ -35,6 +39,8 @@ class HostRecord:
     state: HostState = "new"
     init: tuple[int, int] | None = None
     forwarder: tuple[int, int] | None = None
+    interpreter: str = ""
+    disk_mb: int = 0
 
     @property
     def address(self) -> str:

@@ -44,6 +44,8 @@ class LabHost(Protocol):
     def identity(self) -> Path: ...
     @property
     def known_hosts(self) -> Path: ...
+    @property
+    def interpreter(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def _lab_target(
         identities=(*options.identities, host.identity),
         identities_only=True,
         known_hosts=(host.known_hosts,),
-        python=ssh.python,
+        python=host.interpreter or ssh.python,
         password=options.password,
         passphrase=options.passphrase,
         sudo_password=options.sudo_password or sudo_password,

@@ -9,13 +9,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
@@ -23,6 +19,7 @@ from cartwheel.errors import Exit
 from cartwheel.lab import LabHost
 from tests.lab.loading import Shop, loaded, new_shop
 from tests.lab.project import current, journal, main_pids, releases
+from tests.lab.running import Step, fab
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -35,80 +32,6 @@ INSTALLING = ("install", "start")
 STARTING = ("start", "start")
 SWITCHED = ("traffic", "done")
 CONFIRMED = ("drain and prune", "start")
-
-Step = tuple[str, str]
-
-
-class Fab:
-    """`fab WORDS --json` under way; what it says is read as it comes."""
-
-    def __init__(self, shop: Shop, *words: str) -> None:
-        self.process = subprocess.Popen(
-            shop.project.command(*words, "--json"),
-            cwd=shop.project.folder,
-            env=shop.project.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self.said: list[dict[str, Any]] = []
-        self.errors = ""
-        self._changed = threading.Condition()
-        self._readers = [threading.Thread(target=one) for one in (self._read, self._read_errors)]
-        for reader in self._readers:
-            reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._changed:
-                self.said.append({**json.loads(line), "heard": time.monotonic()})
-                self._changed.notify_all()
-
-    def _read_errors(self) -> None:
-        assert self.process.stderr is not None
-        self.errors = self.process.stderr.read()
-
-    def wait_for(self, step: Step, seconds: float = 60) -> dict[str, Any]:
-        """The event that says so. Fails if `fab` ends before, or in time."""
-        found: list[dict[str, Any]] = []
-
-        def came() -> bool:
-            found[:] = [one for one in self.said if (one.get("step"), one.get("state")) == step]
-            return bool(found) or self.process.poll() is not None
-
-        with self._changed:
-            end = time.monotonic() + seconds
-            while not came() and time.monotonic() < end:
-                self._changed.wait(0.2)
-        assert found, f"{step} was never said: {self.said[-5:]} {self.errors}"
-        return found[0]
-
-    def end(self, seconds: float = 120) -> int:
-        code = self.process.wait(seconds)
-        for reader in self._readers:
-            reader.join(10)
-        return code
-
-    @property
-    def result(self) -> dict[str, Any]:
-        return next(one for one in self.said if one["type"] == "result")
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.end()
-
-
-@contextmanager
-def fab(shop: Shop, *words: str) -> Iterator[Fab]:
-    running = Fab(shop, *words)
-    try:
-        yield running
-    finally:
-        running.close()
 
 
 @dataclass
@@ -203,7 +126,7 @@ def test_the_operator_is_killed_before_the_confirmation(
     site: Site, step: Step, number: signal.Signals
 ) -> None:
     with loaded(site.host) as load:
-        with fab(site.shop, *deploy(site)) as running:
+        with fab(site.shop.project, *deploy(site)) as running:
             running.wait_for(step)
             os.killpg(running.process.pid, number)
             code = running.end()
@@ -220,7 +143,7 @@ def test_the_operator_is_killed_before_the_confirmation(
 def test_the_operator_is_killed_after_the_confirmation(site: Site) -> None:
     """The host drains, stops and prunes without anybody."""
     with loaded(site.host) as load:
-        with fab(site.shop, *deploy(site)) as running:
+        with fab(site.shop.project, *deploy(site)) as running:
             running.wait_for(CONFIRMED)
             os.killpg(running.process.pid, signal.SIGKILL)
             running.end()
@@ -235,7 +158,7 @@ def test_the_operator_is_killed_after_the_confirmation(site: Site) -> None:
 @pytest.mark.parametrize("step", [INSTALLING, SWITCHED], ids=lambda step: str(step[0]))
 def test_ctrl_c(site: Site, step: Step) -> None:
     """It stops at once, the host is in order when it ends, and it says what serves."""
-    with loaded(site.host) as load, fab(site.shop, *deploy(site)) as running:
+    with loaded(site.host) as load, fab(site.shop.project, *deploy(site)) as running:
         running.wait_for(step)
         os.kill(running.process.pid, signal.SIGINT)
         asked = time.monotonic()
@@ -256,7 +179,7 @@ FAULTS: dict[str, Callable[[LabHost], None]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_network_goes_between_switch_and_confirmation(site: Site, fault: str) -> None:
     """It is reported soon, the host goes back by itself, and the report tells the truth."""
-    with loaded(site.host) as load, fab(site.shop, *deploy(site)) as running:
+    with loaded(site.host) as load, fab(site.shop.project, *deploy(site)) as running:
         running.wait_for(SWITCHED)
         struck = time.monotonic()
         FAULTS[fault](site.host)
@@ -274,7 +197,7 @@ def test_the_network_goes_between_switch_and_confirmation(site: Site, fault: str
 
 def test_the_network_stays_away(site: Site) -> None:
     """Nothing is claimed that is not known."""
-    with loaded(site.host) as load, fab(site.shop, *deploy(site)) as running:
+    with loaded(site.host) as load, fab(site.shop.project, *deploy(site)) as running:
         running.wait_for(SWITCHED)
         site.host.cut()
         assert running.end() == Exit.ATTENTION
@@ -287,7 +210,7 @@ def test_the_network_stays_away(site: Site) -> None:
 
 
 def test_the_network_goes_while_installing(site: Site) -> None:
-    with loaded(site.host) as load, fab(site.shop, *deploy(site)) as running:
+    with loaded(site.host) as load, fab(site.shop.project, *deploy(site)) as running:
         running.wait_for(INSTALLING)
         site.host.cut()
         assert running.end() == Exit.FAILED
@@ -300,7 +223,7 @@ def test_the_network_goes_while_installing(site: Site) -> None:
 @pytest.mark.parametrize("step", [STARTING, SWITCHED], ids=lambda step: str(step[0]))
 def test_the_host_side_is_killed(site: Site, step: Step) -> None:
     """P4: nobody of that session is left; what systemd starts after it goes back."""
-    with loaded(site.host) as load, fab(site.shop, *deploy(site)) as running:
+    with loaded(site.host) as load, fab(site.shop.project, *deploy(site)) as running:
         running.wait_for(step)
         site.host.sh("systemctl kill --kill-who=main --signal=KILL 'cartwheel-session-shop-*'")
         code = running.end()
@@ -320,7 +243,7 @@ def test_the_host_side_is_killed(site: Site, step: Step) -> None:
 
 def test_the_power_goes_between_switch_and_confirmation(site: Site) -> None:
     """At boot, without anybody: back to the release that was confirmed last."""
-    with fab(site.shop, *deploy(site)) as running:
+    with fab(site.shop.project, *deploy(site)) as running:
         running.wait_for(SWITCHED)
         assert current(site.host, "shop") != site.old
         site.host.power_cut()

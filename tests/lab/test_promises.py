@@ -21,7 +21,8 @@ from cartwheel.run.scene import Scene, connect, make_scene
 from cartwheel.ssh.options import SshOptions
 from tests.lab.loading import Shop, loaded, new_shop
 from tests.lab.project import current, journal
-from tests.lab.test_faults import SWITCHED, fab
+from tests.lab.running import fab
+from tests.lab.test_faults import SWITCHED
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -128,7 +129,7 @@ def test_the_second_deploy_is_refused_or_waits(served: tuple[LabHost, Shop]) -> 
     shop.settings(probation_seconds=4)
     before = len(journal(host, "shop"))
     try:
-        with fab(shop, "deploy", "-H", host.name, "--message", "the first one") as first:
+        with fab(shop.project, "deploy", "-H", host.name, "--message", "the first one") as first:
             first.wait_for(SWITCHED)
             began = time.monotonic()
             refused = shop.project.fab("deploy", "-H", host.name, "--wait", "0", code=Exit.LOCKED)
@@ -137,7 +138,7 @@ def test_the_second_deploy_is_refused_or_waits(served: tuple[LabHost, Shop]) -> 
                 refused.text,
             )
             assert time.monotonic() - began < 4
-            with fab(shop, "deploy", "-H", host.name, "--wait", "60") as second:
+            with fab(shop.project, "deploy", "-H", host.name, "--wait", "60") as second:
                 assert first.end() == Exit.OK
                 assert second.end() == Exit.OK
     finally:

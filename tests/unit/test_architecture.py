@@ -26,6 +26,7 @@ TASKS = sorted((ROOT / "tasks").glob("*.py"))
 MAY_PRINT = {"host/recover.py", "host/enter.py", "lab/load.py", "lab/forwarder.py"}
 # They are programs of their own: installed on a host, or started by the lab.
 MAY_READ_ARGV = {"host/recover.py", "host/enter.py", "lab/forwarder.py", "lab/load.py"}
+MAY_READ_ARGV |= {"lab/faults/tap.py"}
 IO_MODULES = {
     *("asyncio", "fcntl", "glob", "http", "os", "platform", "pwd", "random", "secrets", "shutil"),
     *("signal", "socket", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib"),

@@ -25,6 +25,7 @@ class Disposable:
     user: str = "root"
     identity: Path = Path("/lab/key")
     known_hosts: Path = Path("/lab/known_hosts")
+    interpreter: str = ""
 
 
 def resolve(name: str, config: str = "", **named: Any) -> Target:
@@ -100,6 +101,8 @@ def test_disposable_hosts() -> None:
     assert (one.gateway, one.known_hosts) == (None, (Path("/lab/known_hosts"),))
     assert resolve("guest@lab1", lab=lab).user == "guest"
     assert resolve("lab1:22", lab=lab).host == "lab1"
+    assert one.python == "python3"
+    assert resolve("lab1", lab={"lab1": Disposable(interpreter="/tap")}).python == "/tap"
 
 
 def test_secrets_are_not_shown() -> None:

@@ -1,0 +1,1 @@
+"""Faults at exact points of a deploy to a lab host (docs/faults.md)."""

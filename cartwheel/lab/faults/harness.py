@@ -1,0 +1,321 @@
+"""Stands between the operator's side and a lab host's, and strikes at one point.
+
+`Harness` listens on the host for `tap`, which stands in for python3 there: it passes the
+session's messages on one by one and lets every change of a file wait for an answer. The
+first session that changes the host is the one that is recorded, and struck; all others
+(somebody who looks meanwhile, the next deploy) pass.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cartwheel.errors import LabError
+from cartwheel.host import wire
+from cartwheel.lab import Lab, LabHost
+from cartwheel.lab.faults import syscalls, tap
+from cartwheel.lab.faults.points import Counting, Direction, Point, call_label, message_label
+from cartwheel.lab.faults.syscalls import Call
+from cartwheel.ssh.startup import find_hello
+
+TAP = "/opt/lab-faults/python3"
+_READ_BYTES = 1 << 16
+_ACCEPT_SECONDS = 0.2
+_END_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of what waits at the point. `drop` is for messages: nothing passes any more,
+    in either direction. `error` is a call's errno, unless it is an execve and there is a
+    program to `replace` its own."""
+
+    drop: bool = False
+    error: int = 0
+    replace: str = ""
+
+
+PASS = Verdict()
+
+# Called while what happens at the point waits; `session` can be killed.
+Strike = Callable[["Session"], Verdict]
+# Called for every call that waits, before it goes on: to look at files as they are now.
+Witness = Callable[[Call], None]
+
+
+@dataclass
+class Session:
+    """The host side of one run, seen from outside. `pid` is of this machine's numbering."""
+
+    pid: int
+    points: list[Point] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def kill(self) -> None:
+        """SIGKILL to its main process: its unit ends what is left of it."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, 9)
+
+
+class Harness:
+    """Use `on(host)`. Until it is told where to `aim` it only records."""
+
+    def __init__(self, host: LabHost, witness: Witness | None = None) -> None:
+        self.host = host
+        self.struck = threading.Event()
+        self.session: Session | None = None
+        self.problems: list[BaseException] = []
+        self._at: Point | None = None
+        self._strike: Strike | None = None
+        self._witness = witness
+        self._counting = Counting()
+        self._guard = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._over = threading.Event()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+
+    def aim(self, at: Point, strike: Strike) -> None:
+        """Strike when this point is met: soon enough, before the session gets there."""
+        with self._guard:
+            self._at, self._strike = at, strike
+
+    def open(self) -> None:
+        """Listen for the tap on the host."""
+        path = self.host.path(tap.SOCKET)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.unlink(missing_ok=True)
+        self._socket.bind(str(path))
+        self._socket.listen(8)
+        self._socket.settimeout(_ACCEPT_SECONDS)
+        self._spawn(self._accept)
+
+    def close(self) -> None:
+        """Let go of everything: what still runs on the host runs on without us."""
+        self._over.set()
+        self._socket.close()
+        for thread in self._threads:
+            thread.join(_END_SECONDS)
+        with suppress(LabError, OSError):  # the host may be off
+            self.host.path(tap.SOCKET).unlink()
+
+    def _spawn(self, work: Callable[..., None], *args: object) -> None:
+        def watched() -> None:
+            try:
+                work(*args)
+            except BaseException as error:  # whoever asked for the harness is told
+                self.problems.append(error)
+
+        thread = threading.Thread(target=watched, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    # -- one session
+
+    def _accept(self) -> None:
+        while not self._over.is_set():
+            try:
+                line, _ = self._socket.accept()
+            except TimeoutError:
+                continue
+            except OSError:  # closed
+                return
+            self._spawn(self._serve, line)
+
+    def _serve(self, line: socket.socket) -> None:
+        with line:
+            line.settimeout(_END_SECONDS)
+            pid = _peer(line)
+            login_in, login_out, to_child, from_child = _descriptors(line, 4)
+            session = Session(pid)
+            if self.session is None and _changes_the_host(pid):
+                self.session = session
+            else:
+                session = Session(pid)
+            line.sendall(syscalls.program())
+            (listener,) = _descriptors(line, 1)
+            relay = _Relay(self, session)
+            self._spawn(self._answer_calls, listener, session)
+            line.sendall(b"g")
+        self._spawn(relay.to_host, login_in, to_child)
+        self._spawn(relay.to_operator, from_child, login_out)
+
+    def _answer_calls(self, listener: int, session: Session) -> None:
+        try:
+            for call in syscalls.notifications(listener):
+                verdict = self._judge_call(call, session)
+                replaced = call.kind == "execve" and syscalls.replace_program(call, verdict.replace)
+                syscalls.answer(listener, call, 0 if replaced else verdict.error)
+        finally:
+            os.close(listener)
+
+    def _judge_call(self, call: Call, session: Session) -> Verdict:
+        if session is not self.session or not self._is_there(call):
+            return PASS
+        if self._witness is not None:
+            self._witness(call)
+        return self.at(call.kind, call_label(call), session)
+
+    def _is_there(self, call: Call) -> bool:
+        """Looking for a program along PATH, or making sure that a file is gone, tries names
+        that are not there: nothing happens."""
+        if call.kind not in ("execve", "unlink", "rmdir"):
+            return True
+        return os.path.lexists(f"/proc/{call.pid}/root{call.paths[0]}")
+
+    def at(self, kind: str, label: str, session: Session) -> Verdict:
+        """Something is about to happen: count it, and strike if this is the point."""
+        with self._guard:
+            point = self._counting.point(kind, label)
+            session.points.append(point)
+            mine = point == self._at and not self.struck.is_set()
+            if mine:
+                self.struck.set()
+        return self._strike(session) if mine and self._strike is not None else PASS
+
+    def is_watched(self, session: Session) -> bool:
+        return session is self.session
+
+
+class _Relay:
+    """Both directions of one session's channel, frame by frame."""
+
+    def __init__(self, harness: Harness, session: Session) -> None:
+        self._harness = harness
+        self._session = session
+        self._operations: dict[int, str] = {}
+        self._dropping = threading.Event()
+
+    def to_host(self, source: int, sink: int) -> None:
+        bundle, decoder = zlib.decompressobj(), wire.Decoder()
+
+        def pieces(data: bytes) -> Iterator[tuple[bytes, dict[str, object]]]:
+            if not bundle.eof:
+                bundle.decompress(data)
+                rest = bundle.unused_data
+                yield data[: len(data) - len(rest)], {"t": "host side"} if bundle.eof else {}
+                data = rest
+            for frame in decoder.feed(data):
+                if frame.header["t"] == "request":
+                    self._operations[frame.header["id"]] = frame.header["op"]
+                yield wire.pack(frame.header, frame.body), frame.header
+
+        self._pump(source, sink, "to the host", pieces)
+
+    def to_operator(self, source: int, sink: int) -> None:
+        greeting, decoder = bytearray(), wire.Decoder()
+        greeted = False
+
+        def pieces(data: bytes) -> Iterator[tuple[bytes, dict[str, object]]]:
+            nonlocal greeted
+            if not greeted:
+                greeting.extend(data)
+                hello = find_hello(greeting)
+                if hello is None:
+                    return
+                greeted = True
+                yield bytes(greeting[: hello.end]), {"t": "greeting"}
+                data = bytes(greeting[hello.end :])
+            for frame in decoder.feed(data):
+                yield wire.pack(frame.header, frame.body), frame.header
+
+        try:
+            self._pump(source, sink, "to the operator", pieces)
+        finally:
+            self._session.ended.set()
+
+    def _pump(
+        self,
+        source: int,
+        sink: int,
+        direction: Direction,
+        pieces: Callable[[bytes], Iterator[tuple[bytes, dict[str, object]]]],
+    ) -> None:
+        try:
+            while data := os.read(source, _READ_BYTES):
+                for raw, header in pieces(data):
+                    if self._passes(direction, header):
+                        _write(sink, raw)
+        except OSError:  # either side is gone
+            pass
+        finally:
+            os.close(sink)
+            os.close(source)
+
+    def _passes(self, direction: Direction, header: dict[str, object]) -> bool:
+        label = message_label(direction, header, self._operations) if header else None
+        if label is not None and self._harness.is_watched(self._session):
+            verdict = self._harness.at("message", label, self._session)
+            if verdict.drop:
+                self._dropping.set()
+        return not self._dropping.is_set()
+
+
+def install(host: LabHost) -> None:
+    """Have the host's sessions pass through the tap. It stays there, over power cuts too;
+    without a harness it is python3."""
+    program = host.path(TAP)
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text("#!/usr/bin/python3 -I\n" + Path(tap.__file__).read_text("utf-8"), "utf-8")
+    program.chmod(0o755)
+    Lab(host.lab).interpreter(host.name, TAP)
+
+
+def uninstall(host: LabHost) -> None:
+    """The host's sessions are its own again."""
+    Lab(host.lab).interpreter(host.name, "")
+    host.path(TAP).unlink(missing_ok=True)
+
+
+@contextmanager
+def on(host: LabHost, witness: Witness | None = None) -> Iterator[Harness]:
+    """The harness on `host`, which has the tap (see `install`), while the block runs. Raises LabError where this machine cannot do it, or what went wrong in it."""
+    require()
+    harness = Harness(host, witness)
+    harness.open()
+    try:
+        yield harness
+    finally:
+        harness.close()
+    if harness.problems:
+        raise harness.problems[0]
+
+
+def require() -> None:
+    """Raise LabError where system calls cannot be made to wait."""
+    if os.uname().machine != "x86_64":
+        raise LabError("lab-platform", "the fault harness knows only x86_64's system calls")
+
+
+def _write(sink: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(sink, view) :]
+
+
+def _peer(line: socket.socket) -> int:
+    """SO_PEERCRED (unix(7)): pid, uid, gid, in the numbering of this machine."""
+    data = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int.from_bytes(data[:4], "little")
+
+
+def _descriptors(line: socket.socket, count: int) -> list[int]:
+    _, given, _, _ = line.recvmsg(1, socket.CMSG_SPACE(4 * count))
+    fds = array.array("i")
+    for _, _, data in given:
+        fds.frombytes(data)
+    if len(fds) != count:
+        raise LabError("lab-failed", "the tap on the host sent no descriptors")
+    return list(fds)
+
+
+def _changes_the_host(pid: int) -> bool:
+    """Whether the session runs as the transient unit of a changing command."""
+    return "cartwheel-session-" in Path(f"/proc/{pid}/cgroup").read_text()

@@ -1,0 +1,123 @@
+"""Where a fault can strike: every message and every change of a host's files, by name.
+
+A point is what happens, with names that differ from run to run left out, and the how-manieth
+time it happens: so it is the same point in the next run, whatever came before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cartwheel.lab.faults.syscalls import Call
+
+Direction = Literal["to the host", "to the operator"]
+
+# What a fault may hit. (Making a file is recorded too, for the states after a power cut.)
+POINT_KINDS = frozenset(("execve", "rename", "unlink", "rmdir", "symlink", "fsync", "syncfs"))
+# What is done again and again (a poll; one file of a tree after the other) is struck the first
+# times, and then ever more rarely: when it has been done 4, 8, 16, ... times.
+_FIRST_TIMES = 3
+
+_TIME_DEPENDENT = ("beat", "alive", "noise")
+_VARYING = (
+    (re.compile(r"(?<=releases/)(\.gone-)?[0-9][^/ ]*"), r"\1RELEASE"),
+    (re.compile(r"(\.gone-[^/ ]+/|/venv/)[^ ]+"), r"\1..."),  # a tree, one file after the other
+    (re.compile(r"\b\d[\w.]*[._-][0-9a-f]{8}\b"), "RELEASE"),
+    (re.compile(r"(cartwheel-session-[\w.-]+-)[0-9a-f]{8}"), r"\1#"),
+    (re.compile(r"\.cartwheel-\d+"), ".cartwheel-#"),
+    (re.compile(r"systemd-(analyze-raw|temporary-)[A-Za-z0-9-]{6}"), r"systemd-\1#"),
+    (re.compile(r"(?<=/)(tmp|pip-[a-z-]+-|\.tmp)[a-z0-9_]{8}"), r"\1#"),
+    (re.compile(r"[0-9a-f]{16,}"), "#"),
+    (re.compile(r"\d{5,}"), "#"),
+)
+_LOADER = "CARTWHEEL-"  # in the line that starts the host side (ssh/bundle.py)
+_SHOWN_CHARACTERS = 150
+
+
+@dataclass(frozen=True)
+class Point:
+    """One moment of a deploy. `nth` counts from 1 those with the same label."""
+
+    kind: str
+    """`message`, or the system call."""
+    label: str
+    nth: int = 1
+
+    @property
+    def is_message(self) -> bool:
+        return self.kind == "message"
+
+    def __str__(self) -> str:
+        return self.label if self.nth == 1 else f"{self.label} ({self.nth})"
+
+
+@dataclass
+class Counting:
+    """Gives every label its number, in one run."""
+
+    seen: Counter[str] = field(default_factory=Counter)
+
+    def point(self, kind: str, label: str) -> Point:
+        self.seen[label] += 1
+        return Point(kind, label, self.seen[label])
+
+
+def message_label(
+    direction: Direction, header: Mapping[str, Any], operations: Mapping[int, str]
+) -> str | None:
+    """What a frame says; None for those that come by the clock. `operations`: by request id."""
+    kind = header["t"]
+    event = header.get("event", {})
+    if kind in _TIME_DEPENDENT or event.get("state") == "progress":
+        return None
+    what = [header.get("op") or operations.get(header.get("id", -1), "")]
+    if kind == "event":
+        what += [str(event.get("step", "")), str(event.get("state", ""))]
+    return plain(" ".join([f"{direction}:", kind, *(word for word in what if word)]))
+
+
+def call_label(call: Call) -> str:
+    """Who does what to which files, or runs what."""
+    if call.kind == "execve":
+        return plain(f"{program(call.words())} runs {' '.join(_meaning(call.argv))}")
+    return plain(f"{program(call.words())}: {call.kind} {' -> '.join(call.paths)}")
+
+
+def program(words: Sequence[str]) -> str:
+    """Whose command line it is: the host side's, or which child's."""
+    return " ".join(_meaning(words)[:2])
+
+
+def _meaning(words: Sequence[str]) -> list[str]:
+    """A command line without options and folders, and a Python's script for Python."""
+    if any(_LOADER in word for word in words):
+        return ["host side"]
+    said = [word for word in words if not word.startswith("-")] or ["?"]
+    first = said[0].rsplit("/", 1)[-1]
+    if first.startswith("python") and len(said) > 1:
+        return ["python", said[1].rsplit("/", 1)[-1] if "/" in said[1] else said[1], *said[2:]]
+    return [first, *said[1:]]
+
+
+def plain(text: str) -> str:
+    """Without what differs from run to run."""
+    for pattern, instead in _VARYING:
+        text = pattern.sub(instead, text)
+    return text[:_SHOWN_CHARACTERS]
+
+
+def messages(points: Iterable[Point]) -> list[Point]:
+    return [point for point in points if point.is_message]
+
+
+def calls(points: Iterable[Point]) -> list[Point]:
+    """Those that a fault can hit, without most of the repetitions."""
+    return [point for point in points if point.kind in POINT_KINDS and _is_distinct(point.nth)]
+
+
+def _is_distinct(nth: int) -> bool:
+    return nth <= _FIRST_TIMES or nth & (nth - 1) == 0

@@ -1,0 +1,380 @@
+"""Strike a deploy at one point with one fault, under load, and judge what is left.
+
+`Shore.survive` is one such try; what it returns is every promise that was broken.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from cartwheel.errors import Exit, LabError
+from cartwheel.lab import LabHost
+from cartwheel.lab.faults import harness, kinds
+from cartwheel.lab.faults.kinds import Fault
+from cartwheel.lab.faults.points import Point, calls, messages
+from cartwheel.lab.load import Plan
+from cartwheel.lab.visitors import Visits, visiting
+from tests.lab.project import Project, new_project
+from tests.lab.running import Fab, fab
+
+Scenario = Literal["first", "redeploy", "rollback"]
+SCENARIOS: tuple[Scenario, ...] = ("first", "redeploy", "rollback")
+
+LEASE_SECONDS = 3.0
+DRAIN_SECONDS = 2.0
+SETTLED_SECONDS = 25.0  # beyond the lease: start, drain, stop, on a busy machine
+COMMAND_SECONDS = 90.0
+SILENCE_SECONDS = 10.5
+STALL_SECONDS = 1.0
+BUSY_STALL_SECONDS = 3.0  # several hosts on two processors
+
+SETTINGS = f"""
+[tests]
+skip = true
+[health]
+deadline_seconds = 5
+[deploy]
+keep_releases = 2
+lease_seconds = {LEASE_SECONDS}
+confirm_seconds = 20
+drain_seconds = {DRAIN_SECONDS}
+probation_seconds = 0.5
+[gunicorn]
+workers = 1
+threads = 8
+"""
+
+VISITORS = Plan(seconds=240, pause_seconds=0.1, keep_alive=1, close=1, slow=1, upload=1, stream=1)
+
+# Without a framework, so that a first deploy installs little; every answer says its release.
+APP = """
+import hashlib, json, time
+from urllib.parse import parse_qs
+
+VERSION = "{mark}"
+
+
+def app(environ, start_response):
+    path, query = environ["PATH_INFO"], parse_qs(environ.get("QUERY_STRING", ""))
+    seconds = float(query.get("seconds", ["0"])[0])
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    answer = {"version": VERSION}
+    if path == "/stream":
+        return lines(int(query["pieces"][0]), seconds)
+    if path == "/upload":
+        answer["sha256"] = hashlib.sha256(environ["wsgi.input"].read()).hexdigest()
+    time.sleep(seconds)
+    return [json.dumps(answer).encode()]
+
+
+def lines(pieces, seconds):
+    for number in range(pieces):
+        time.sleep(seconds / pieces)
+        yield json.dumps({"version": VERSION, "piece": number}).encode() + b"\\n"
+    yield b"end\\n"
+"""
+
+# Everything that a fault may leave and nobody should find later, one line each.
+_LEFT = """
+test ! -e /srv/shop/pending.json || echo pending
+test "$(readlink /srv/shop/current)" = "$(readlink /srv/shop/fallback)" || echo "fallback differs"
+systemctl list-units --all --plain --no-legend 'cartwheel-session-*' 'cartwheel-*.scope'
+systemctl list-units --failed --plain --no-legend 'cartwheel*' 'nginx*'
+ls -d /etc/systemd/system/cartwheel-shop.web*.service 2>/dev/null | tail -n +2
+pgrep -af '[p]ython3 -I -c|[p]ip install|[s]ystemd-run' || true
+"""
+_LEFT_BEHIND = """
+find /srv/shop /etc/systemd/system /etc/nginx /run/cartwheel /usr/local/lib/cartwheel \
+  -path '*/venv' -prune -o \\( -name '.*cartwheel-*' -o -name '.gone-*' -o -name '*.spare' \\) -print
+"""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a host serves, seen past Cartwheel. `answer` is what a visitor gets, or why none."""
+
+    release: str
+    mark: str
+    answer: str
+    instances: tuple[str, ...]
+    left: tuple[str, ...]
+    whole: bool
+
+    @property
+    def serves(self) -> bool:
+        return bool(self.release) and self.whole and self.answer == self.mark
+
+
+@dataclass
+class Try:
+    """One fault at one point: what broke, and how it went."""
+
+    scenario: Scenario
+    point: Point
+    fault: str
+    struck: bool = False
+    code: int | None = None
+    seconds: float = 0.0
+    violations: list[str] = field(default_factory=list)
+    said: str = ""
+
+    def __str__(self) -> str:
+        how = "; ".join(self.violations) or ("ok" if self.struck else "not met")
+        return f"{self.scenario}: {self.fault} at <{self.point}> (exit {self.code}, {self.seconds:.0f} s): {how}"
+
+
+@dataclass
+class Shore:
+    """A host and a project on it, which faults are tried on one after the other."""
+
+    host: LabHost
+    project: Project
+    marks: int = 0
+    stall_seconds: float = BUSY_STALL_SECONDS
+
+    # -- the scenarios
+
+    def prepare(self, scenario: Scenario) -> tuple[str, ...]:
+        """Bring the host to where the scenario begins; the words of its command."""
+        serving = bool(self.look().release)
+        if scenario == "first":
+            if serving:
+                self.fab("uninstall", "--yes")
+                self.fab("setup")
+        else:
+            for _ in range(0 if serving and self.has_previous() else 2):
+                self.deploy_new()
+        if scenario == "rollback":
+            return ("rollback",)
+        self.new_code()
+        return ("deploy",)
+
+    def has_previous(self) -> bool:
+        return bool(self.sh("readlink /srv/shop/previous || true").strip())
+
+    def new_code(self) -> None:
+        self.marks += 1
+        self.project.write("app/app.py", APP.replace("{mark}", f"mark{self.marks}-{time.time()}"))
+
+    def deploy_new(self) -> None:
+        self.new_code()
+        self.fab("deploy")
+
+    def fab(self, *words: str) -> None:
+        self.project.fab(*words, "-H", self.host.name)
+
+    def sh(self, script: str) -> str:
+        return self.host.sh(script)
+
+    # -- recording
+
+    def record(self, scenario: Scenario) -> list[Point]:
+        """The points of the scenario's command, from a run that nothing disturbs."""
+        words = self.prepare(scenario)
+        with harness.on(self.host) as taps:
+            self.fab(*words)
+        assert taps.session is not None
+        return taps.session.points
+
+    # -- one try
+
+    def survive(self, scenario: Scenario, point: Point, fault: Fault) -> Try:
+        """Strike, mend, and judge: at once, after a reboot, and after a plain deploy."""
+        one = Try(scenario, point, fault.name)
+        began = time.monotonic()
+        try:
+            words = self.prepare(scenario)
+            before = self.look()
+            self._struck(one, words, fault)
+            after = self._settled(one, before)
+            self._judge_report(one, fault, before, after)
+            self._judge_reboot(one, fault, after)
+            self._judge_next_deploy(one)
+        except (AssertionError, LabError, subprocess.TimeoutExpired) as error:
+            one.violations.append(f"{type(error).__name__}: {str(error)[:1500]}")
+        one.seconds = time.monotonic() - began
+        return one
+
+    def _struck(self, one: Try, words: tuple[str, ...], fault: Fault) -> None:
+        with self._load(one, watched=one.scenario != "first" and not fault.power):
+            with (
+                harness.on(self.host) as taps,
+                fab(self.project, *words, "-H", self.host.name) as running,
+            ):
+                taps.aim(one.point, kinds.strike_with(fault, self.host, running.process.pid))
+                try:
+                    one.code = running.end(COMMAND_SECONDS)
+                finally:
+                    one.said = running.errors[-600:] + json.dumps(running.said[-3:])[-1500:]
+                    fault.mend(self.host)
+                one.struck = taps.struck.is_set()
+            self._judge_talk(one, running, fault)
+            self._result = running.last_word
+            self._await_order(one)
+
+    @contextmanager
+    def _load(self, one: Try, *, watched: bool) -> Iterator[None]:
+        """Visitors while it happens; at a first deploy there is nobody to disturb."""
+        if not watched:
+            yield
+            return
+        with visiting(self.host, VISITORS) as visits:
+            yield
+        self._judge_visits(one, visits)
+
+    def _judge_visits(self, one: Try, visits: Visits) -> None:
+        seen = visits.result
+        if seen["failed"]:
+            one.violations.append(f"{seen['failed']} requests failed: {seen['failures'][:3]}")
+        if seen["longest_stall_seconds"] > self.stall_seconds:
+            one.violations.append(
+                f"a request stalled for {seen['longest_stall_seconds']} s ({seen['stalled']})"
+            )
+
+    def _judge_talk(self, one: Try, running: Fab, fault: Fault) -> None:
+        """No traceback, no silence, an end."""
+        if "Traceback" in running.errors or "Unexpected" in running.errors:
+            one.violations.append(f"traceback: {running.errors[-800:]}")
+        heard = [said["heard"] for said in running.said]
+        gaps = [later - sooner for sooner, later in itertools.pairwise(heard)]
+        if not fault.operator and max(gaps, default=0.0) > SILENCE_SECONDS:
+            at = gaps.index(max(gaps))
+            one.violations.append(f"silent for {max(gaps):.1f} s after {running.said[at]}")
+
+    # -- judging
+
+    def look(self) -> State:
+        """What is there now."""
+        return _look(self.host)
+
+    def _await_order(self, one: Try) -> None:
+        end = time.monotonic() + LEASE_SECONDS + SETTLED_SECONDS
+        while (found := self._disorder()) and time.monotonic() < end:
+            time.sleep(0.2)
+        if found:
+            one.violations.append(f"not in order after {SETTLED_SECONDS:g} s: {found}")
+
+    def _disorder(self) -> list[str]:
+        state = self.look()
+        return list(state.left) or _wrong(state)
+
+    def _settled(self, one: Try, before: State) -> State:
+        after = self.look()
+        if one.scenario == "first" and not after.release:
+            if "mark" in after.answer:
+                one.violations.append(f"half a first deploy answers: {after.answer}")
+        elif not after.serves:
+            one.violations.append(f"what serves is not well: {after}")
+        if one.scenario != "first" and not after.release:
+            one.violations.append(f"nothing serves any more; before: {before.release}")
+        return after
+
+    def _judge_report(self, one: Try, fault: Fault, before: State, after: State) -> None:
+        """P13: what was said is so. Somebody who was killed says nothing."""
+        if self._result is None:
+            if not fault.operator:
+                one.violations.append(f"no result (exit {one.code}): {one.said}")
+            return
+        hosts = self._result.get("hosts") or []
+        told = hosts[0] if hosts else {}
+        if one.code == Exit.OK and (told.get("serves") or told.get("release")) != after.release:
+            one.violations.append(f"exit 0, told {told}, but {after.release} serves")
+        if one.code in (Exit.FAILED, Exit.REVERTED) and after.release != before.release:
+            one.violations.append(
+                f"exit {one.code}, but {after.release} serves instead of {before.release}"
+            )
+        known = told.get("serves_known", True) and "serves" in told
+        if known and (told["serves"] or "") != after.release:
+            one.violations.append(f"told that {told['serves']} serves: it is {after.release}")
+
+    def _judge_reboot(self, one: Try, fault: Fault, after: State) -> None:
+        if fault.power:
+            return  # it has been
+        self.host.power_cut()
+        self.host.boot()
+        end = time.monotonic() + SETTLED_SECONDS
+        while (again := self.look()).release and not again.serves and time.monotonic() < end:
+            time.sleep(0.2)
+        if (again.release, again.serves) != (after.release, after.serves):
+            one.violations.append(f"after a reboot {again} instead of {after}")
+
+    def _judge_next_deploy(self, one: Try) -> None:
+        """A plain deploy succeeds, and then nothing tells of what went wrong."""
+        self.deploy_new()
+        self._await_order(one)
+        state = self.look()
+        if not state.serves:
+            one.violations.append(f"after the next deploy: {state}")
+        left = self.sh(_LEFT_BEHIND).split()
+        whole = self.sh("ls -d /srv/shop/releases/*/release.json | wc -l").strip()
+        there = self.sh("ls -d /srv/shop/releases/* | wc -l").strip()
+        if left or whole != there:
+            one.violations.append(f"left behind: {left}, {there} releases, {whole} whole")
+
+    _result: dict[str, Any] | None = None
+
+
+def _wrong(state: State) -> list[str]:
+    if not state.release:
+        return [f"runs {name} though nothing serves" for name in state.instances]
+    expected = 1
+    found = [] if len(state.instances) == expected else [f"runs {state.instances}"]
+    return found if state.serves else [*found, f"answers {state.answer!r}"]
+
+
+_LOOK = r"""
+release=$(basename "$(readlink /srv/shop/current)" 2>/dev/null || true)
+echo "release=$release"
+test -z "$release" || {
+  sed -n 's/^VERSION = "\(.*\)"/mark=\1/p' /srv/shop/releases/$release/venv/lib/python3*/site-packages/app.py
+  test ! -s /srv/shop/releases/$release/release.json || echo whole=yes
+}
+curl -s --max-time 5 http://127.0.0.1/healthz | tr -d '\n' | sed 's/^/answer=/'; echo
+systemctl list-units --all --plain --no-legend 'cartwheel-shop.web*.service' | awk '$3 != "inactive" && $3 != "failed" {print "runs=" $1}'
+"""
+
+
+def _look(host: LabHost) -> State:
+    lines = host.sh(_LOOK).splitlines()
+    values = dict(line.split("=", 1) for line in lines if "=" in line)
+    try:
+        answer = str(json.loads(values.get("answer", ""))["version"])
+    except (ValueError, KeyError, TypeError):
+        answer = values.get("answer", "")[:100]
+    return State(
+        release=values.get("release", ""),
+        mark=values.get("mark", ""),
+        answer=answer,
+        instances=tuple(line[5:] for line in lines if line.startswith("runs=")),
+        left=tuple(host.sh(_LEFT).splitlines()) if values.get("release") else (),
+        whole=values.get("whole") == "yes",
+    )
+
+
+def new_shore(host: LabHost, folder: Path) -> Shore:
+    """A host with the tap, set up and with nothing deployed."""
+    harness.install(host)
+    shore = Shore(host, new_project(folder, settings=SETTINGS))
+    shore.project.settings('[app]\nname = "shop"\nsource = "app"\nentry = "app:app"\n' + SETTINGS)
+    shore.fab("setup")
+    return shore
+
+
+def pairs(points: Iterable[Point]) -> list[tuple[Point, Fault]]:
+    """Every fault at every point that it can hit."""
+    known = list(points)
+    chosen = [*messages(known), *calls(known)]
+    return [
+        (point, fault)
+        for point in chosen
+        for fault in kinds.FAULTS.values()
+        if fault.can_hit(point)
+    ]
