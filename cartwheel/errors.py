@@ -251,6 +251,12 @@ CATALOGUE: dict[str, Problem] = {
         Exit.FAILED,
         "`fab setup -H HOST` installs what is needed.",
     ),
+    "disk-fails": Problem(
+        412,
+        "The host's disk fails",
+        Exit.FAILED,
+        "Look at the host's kernel log (`dmesg`) and mend its disk, then run it again.",
+    ),
     # 5xx: making a release
     "disk-full": Problem(
         501,

@@ -76,8 +76,12 @@ def _changing(operation: Operation) -> Operation:
     return guarded
 
 
+# What a disk answers that fails, or that the kernel took away for it (read(2), mount(2)).
+_BROKEN_DISK = (errno.EIO, errno.EROFS, errno.ENXIO, errno.ENODEV, errno.EUCLEAN, errno.ESTALE)
+
+
 def _clear_about_disk(operation: Operation) -> Operation:
-    """A full disk is the user's to mend: say so in one line, with the file."""
+    """A full or failing disk is the user's to mend: say so in one line, with the file."""
 
     @functools.wraps(operation)
     def guarded(ctx: Context, args: Args) -> Args:
@@ -87,8 +91,9 @@ def _clear_about_disk(operation: Operation) -> Operation:
             if disk_full(error):
                 what = error.filename or operation.__name__.replace("_", "-")
                 raise no_room(str(what), str(args.get("base", "/srv"))) from error
-            if error.errno == errno.EROFS:
-                raise OpError("disk-full", "{} is read-only".format(error.filename)) from error
+            if error.errno in _BROKEN_DISK:
+                where = error.filename or operation.__name__.replace("_", "-")
+                raise OpError("disk-fails", "{}: {}".format(where, error.strerror)) from error
             raise
 
     return guarded
