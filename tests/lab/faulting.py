@@ -174,6 +174,13 @@ class Shore:
     def sh(self, script: str) -> str:
         return self.host.sh(script)
 
+    def renew(self) -> None:
+        """A fresh disk, set up: what broke here must not show in the next try."""
+        self.host.restore()
+        self.host.reset()
+        harness.install(self.host)
+        self.fab("setup")
+
     # -- recording
 
     def record(self, scenario: Scenario) -> list[Point]:

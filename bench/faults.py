@@ -1,0 +1,142 @@
+"""Every fault at every point of a first deploy, a redeploy and a rollback, under load.
+
+The points are those of real commands, recorded at the start. Several hosts work side by
+side; each try strikes one point with one fault, and judges what is left: at once, after a
+reboot, and after a plain deploy. Prints every violation, and the numbers. Exit 1 if a
+promise was broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import queue
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cartwheel.events import silent
+from cartwheel.lab import Lab, LabHost
+from cartwheel.lab.faults.kinds import FAULTS, Fault
+from cartwheel.lab.faults.points import Point, calls, messages
+from cartwheel.lab.lab import STATE_VARIABLE
+from tests.lab.faulting import SCENARIOS, Scenario, Shore, Try, new_shore, pairs
+
+DISK_MB = 1500
+TOLD_SECONDS = 60.0
+
+Job = tuple[Scenario, Point, Fault]
+
+
+@dataclass
+class Tally:
+    """What all tries came to."""
+
+    jobs: int
+    done: int = 0
+    unmet: int = 0
+    broken: list[Try] = field(default_factory=list)
+    by_fault: Counter[str] = field(default_factory=Counter)
+    guard: threading.Lock = field(default_factory=threading.Lock)
+    began: float = field(default_factory=time.monotonic)
+
+    def add(self, one: Try) -> None:
+        with self.guard:
+            self.done += 1
+            self.unmet += not one.struck
+            self.by_fault[one.fault] += one.struck
+            if one.violations:
+                self.broken.append(one)
+                print(f"BROKEN {one}\n  said: {one.said}", flush=True)
+
+    def told(self) -> str:
+        minutes = (time.monotonic() - self.began) / 60
+        return f"{self.done} of {self.jobs} tries, {len(self.broken)} broken, {minutes:.0f} min"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Record, strike everywhere, print what broke."""
+    wanted = _options(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        lab = Lab(Path(folder) / "lab", emit=silent)
+        os.environ[STATE_VARIABLE] = str(lab.state)
+        try:
+            shores = _shores(lab.up(wanted.hosts, disk_mb=DISK_MB), Path(folder))
+            jobs = _jobs(shores[0], wanted)
+            tally = _try_all(shores, jobs)
+        finally:
+            lab.down()
+    print(tally.told())
+    print(f"met {tally.done - tally.unmet}, not met {tally.unmet}: {dict(tally.by_fault)}")
+    print(f"violations: {len(tally.broken)}")
+    return 1 if tally.broken else 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench/faults", description=__doc__)
+    parser.add_argument("--hosts", type=int, default=4, help="hosts that work side by side")
+    parser.add_argument("--scenario", choices=SCENARIOS, action="append", help="only this one")
+    parser.add_argument("--fault", choices=list(FAULTS), action="append", help="only this one")
+    parser.add_argument("--sample", type=int, help="so many tries, by chance")
+    parser.add_argument("--seed", type=int, default=int(time.strftime("%Y%m%d")), help="of it")
+    parser.add_argument("--list", action="store_true", help="print the points, and strike nowhere")
+    return parser.parse_args(arguments)
+
+
+def _shores(hosts: Sequence[LabHost], folder: Path) -> list[Shore]:
+    return [new_shore(host, folder / host.name) for host in hosts]
+
+
+def _jobs(shore: Shore, wanted: argparse.Namespace) -> list[Job]:
+    """All that is to be tried, in an order that shows early what is wrong."""
+    jobs: list[Job] = []
+    for scenario in wanted.scenario or SCENARIOS:
+        points = shore.record(scenario)
+        here = [(scenario, *pair) for pair in pairs(points)]
+        print(
+            f"{scenario}: {len(messages(points))} messages, {len(calls(points))} changes and"
+            f" programs on the host (of {len(points)} recorded), {len(here)} faults at points"
+        )
+        if wanted.list:
+            print("\n".join(f"  {point}" for point in [*messages(points), *calls(points)]))
+        jobs += here
+    chosen = [job for job in jobs if not wanted.fault or job[2].name in wanted.fault]
+    random.Random(wanted.seed).shuffle(chosen)
+    print(f"seed {wanted.seed}", flush=True)
+    return [] if wanted.list else chosen[: wanted.sample]
+
+
+def _try_all(shores: Sequence[Shore], jobs: Sequence[Job]) -> Tally:
+    tally, waiting = Tally(len(jobs)), queue.SimpleQueue[Job]()
+    for job in jobs:
+        waiting.put(job)
+
+    def work(shore: Shore) -> None:
+        while True:
+            try:
+                scenario, point, fault = waiting.get_nowait()
+            except queue.Empty:
+                return
+            one = shore.survive(scenario, point, fault)
+            tally.add(one)
+            if one.violations:
+                shore.renew()
+
+    threads = [threading.Thread(target=work, args=[shore], daemon=True) for shore in shores]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        for thread in threads:
+            thread.join(TOLD_SECONDS / len(threads))
+        print(tally.told(), flush=True)
+    return tally
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
