@@ -16,10 +16,12 @@ _POLL_SECONDS = 0.05
 _CALL_SECONDS = 10.0
 
 
-def wait_until_quiet(path: Path, *, timeout_seconds: float) -> bool:
+def wait_until_quiet(path: Path, *, timeout_seconds: float, since: Optional[float] = None) -> bool:
     """Wait until the socket's accept queue has been empty for half a second, at least one
-    second in all. False if it never was within `timeout_seconds`."""
+    second after it got no more traffic: at `since` (time.monotonic), or now. False if it never
+    was within `timeout_seconds`."""
     started = time.monotonic()
+    moved = started if since is None else since
     quiet_since: Optional[float] = None
     while True:
         now = time.monotonic()
@@ -27,7 +29,7 @@ def wait_until_quiet(path: Path, *, timeout_seconds: float) -> bool:
             quiet_since = None
         elif quiet_since is None:
             quiet_since = time.monotonic()
-        elif now - started >= MIN_SECONDS and now - quiet_since >= QUIET_SECONDS:
+        elif now - moved >= MIN_SECONDS and now - quiet_since >= QUIET_SECONDS:
             return True
         if now - started > timeout_seconds:
             return False

@@ -60,6 +60,7 @@ class Switch:
         self._args = args
         self._guard = threading.RLock()
         self._state = "pending"
+        self.moved: Optional[float] = None  # when the old one got no more traffic (monotonic)
         self._timer = threading.Timer(
             args["confirm_seconds"], self.go_back, ["it was not confirmed in time"]
         )
@@ -96,7 +97,9 @@ class Switch:
             if self._state != "confirmed":
                 return []
             self._state = "finished"
-            settle_old_instance(self.at, self.mark, self._args["drain_seconds"], tell)
+            drain_seconds = self._args["drain_seconds"]
+            settle_old_instance(self.at, self.mark, drain_seconds, tell, self.moved)
+            leftovers.clean(self.at, lambda text: tell("repair", "note", text))
             return releases.prune(self.at, self._args["keep_releases"])
 
     def at_end(self) -> None:
@@ -121,7 +124,7 @@ def switch(ctx: Context, args: Args) -> Args:
     ctx.memory["switch"] = deal
     ctx.at_end.append(deal.at_end)
     try:
-        _move_and_watch(ctx, at, mark, probe, args)
+        _move_and_watch(ctx, deal, probe, args)
     except ContactLost:
         raise  # at_end goes back
     except Exception as error:
@@ -204,10 +207,9 @@ def _begin(ctx: Context, at: Layout, mark: pending.Pending) -> None:
         raise
 
 
-def _move_and_watch(
-    ctx: Context, at: Layout, mark: pending.Pending, probe: health.Probe, args: Args
-) -> None:
+def _move_and_watch(ctx: Context, deal: Switch, probe: health.Probe, args: Args) -> None:
     """The switch itself and its probation. Raises OpError("unhealthy")."""
+    at, mark = deal.at, deal.mark
 
     def front() -> str:
         return frontdoor.ask(at, probe, int(args["listen"]), mark.to)
@@ -221,6 +223,7 @@ def _move_and_watch(
         ctx.emit("probation", "start", "{:g} s".format(args["probation_seconds"]))
         if args["site_changes"]:
             health.wait_for_reload(ctx, front)
+        deal.moved = time.monotonic()
         health.watch(
             ctx,
             at.unit(mark.to, mark.to_slot),
@@ -258,7 +261,11 @@ def _install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
 
 
 def settle_old_instance(
-    at: Layout, mark: pending.Pending, drain_seconds: float, tell: Tell = _in_silence
+    at: Layout,
+    mark: pending.Pending,
+    drain_seconds: float,
+    tell: Tell = _in_silence,
+    moved: Optional[float] = None,
 ) -> None:
     """After the confirmation: `fallback` to the new release, the old instance drained and
     stopped, `previous` to where a rollback would go."""
@@ -266,7 +273,7 @@ def settle_old_instance(
         if (mark.was, mark.was_slot) != (mark.to, mark.to_slot):
             tell("drain", "start", mark.was)
             socket = at.socket(mark.was, mark.was_slot)
-            quiet = drain.wait_until_quiet(socket, timeout_seconds=drain_seconds)
+            quiet = drain.wait_until_quiet(socket, timeout_seconds=drain_seconds, since=moved)
             tell("drain", "done", "" if quiet else "some still waited for it")
         point_previous(at, mark)
     releases.point(at, at.fallback, mark.to)

@@ -16,6 +16,7 @@ from cartwheel.settings.model import Settings
 Facts = Mapping[str, Any]
 
 _SMALL_SECONDS = 60.0
+_ROLLBACK_PROBATION_SECONDS = 0.5  # it has served before, and whoever goes back is in a hurry
 _UPLOAD_SECONDS = 600.0
 _FINISH_MARGIN_SECONDS = 60.0
 
@@ -360,6 +361,9 @@ def switch_step(
 ) -> Step:
     """The one step that moves traffic; also for rollback and restart."""
     deploy, health = settings.deploy, settings.health
+    watched_seconds = deploy.probation_seconds
+    if kind == "rollback":
+        watched_seconds = min(watched_seconds, _ROLLBACK_PROBATION_SECONDS)
     seconds = health.deadline_seconds + deploy.probation_seconds + 2 * _SMALL_SECONDS
     return Step(
         "switch",
@@ -375,7 +379,7 @@ def switch_step(
             "site_changes": dict(changes),
             "listen": settings.web.listen,
             "probe": probe_args(settings),
-            "probation_seconds": deploy.probation_seconds,
+            "probation_seconds": watched_seconds,
             "limits": {
                 "max_error_percent": deploy.max_error_percent,
                 "error_min_requests": deploy.error_min_requests,

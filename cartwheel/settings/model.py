@@ -194,7 +194,8 @@ class Deploy(Model):
         default=30, description="No request shorter than this fails because of a deploy."
     )
     probation_seconds: Seconds = Field(
-        default=1, description="How long a release is watched after the switch."
+        default=1,
+        description="How long a release is watched after the switch; in a rollback half a second at most.",
     )
     max_error_percent: float = Field(
         default=10,

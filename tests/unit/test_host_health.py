@@ -388,6 +388,13 @@ def test_draining_waits_for_the_queue(backlog: Backlog, monkeypatch: pytest.Monk
     assert time.monotonic() - accepted[0] >= 0.19, "quiet for a while, not for an instant"
 
 
+def test_draining_counts_from_when_the_traffic_moved(folder: Path) -> None:
+    """Probation is part of that second: only the quiet itself is left to wait for."""
+    started = time.monotonic()
+    assert drain.wait_until_quiet(folder / "gone", timeout_seconds=5, since=started - 1)
+    assert drain.QUIET_SECONDS <= time.monotonic() - started < drain.MIN_SECONDS
+
+
 def test_draining_takes_a_moment_even_when_it_is_quiet(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

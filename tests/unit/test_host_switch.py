@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -366,6 +367,26 @@ def test_the_old_instance_is_drained_before_it_is_stopped(
         stage.settle()
     unit = stage.at.unit("1.a", "web")
     assert seen == ["drained 1.a, 2.b serves", f"stopped {unit}, fallback 2.b"]
+
+
+def test_the_drain_counts_from_the_switch_and_is_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    since: list[float] = []
+
+    def drained(_path: Path, **more: Any) -> bool:
+        since.append(more["since"])
+        return True
+
+    monkeypatch.setattr(drain, "wait_until_quiet", drained)
+    stage.deploy("1.a")
+    before = time.monotonic()
+    stage.prepare("2.b")
+    session = stage.run(stage.args("2.b"))
+    session.end()
+    assert before < since[0] < time.monotonic()
+    told = [(one["step"], one["state"]) for one in session.events]
+    assert told[-4:] == [("drain", "start"), ("drain", "done"), ("stop", "start"), ("stop", "done")]
 
 
 def test_a_restart_changes_the_slot_and_nothing_else(stage: Stage) -> None:

@@ -132,6 +132,14 @@ def test_refusals_of_a_rollback(
         assert found.prepare == ()
 
 
+def test_a_rollback_is_watched_for_a_moment_only() -> None:
+    def watched(kind: str) -> float:
+        step = plan_switch(SCENE, facts(), kind, "1.a").switch
+        return float(step.args["probation_seconds"])
+
+    assert (watched("restart"), watched("rollback")) == (1, 0.5)
+
+
 def test_a_rollback_to_what_serves_is_unchanged() -> None:
     assert plan_switch(SCENE, facts(), "rollback", "2.b").unchanged
     assert not plan_switch(SCENE, facts(), "restart", "2.b").unchanged
