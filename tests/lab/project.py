@@ -21,14 +21,9 @@ from cartwheel.lab import LabHost
 CHECKOUT = Path(__file__).resolve().parents[2]
 FAB = str(Path(sys.executable).with_name("fab"))
 
-_FABFILE = f"""
-import sys
-sys.path.insert(0, {str(CHECKOUT)!r})
-from fabric.main import program
-from cartwheel.fab import bind
-from tasks import namespace
-bind(program)
-"""
+_FABFILE = (
+    f"import sys\nsys.path.insert(0, {str(CHECKOUT)!r})\n" + (CHECKOUT / "fabfile.py").read_text()
+)
 
 # Tests deploy often: nothing here needs to wait for long requests.
 QUICK = """

@@ -1,0 +1,160 @@
+"""What a lab host has: processes, units, open files, mounts, disk, memory.
+
+Looked at from outside, through the host's own PID 1, so that looking starts nothing there
+(but systemctl, for the units).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cartwheel.lab import LabHost
+
+# A person's login and what belongs to it leave some seconds after the person.
+_SETTLED_SECONDS = 40.0
+_PASSING_UNITS = "'session-*' 'user@*' 'user-runtime-dir@*' 'cartwheel-session-*'"
+
+# journald's own files are kept small by journald (SystemMaxUse); it maps as much of them as
+# it likes. The history of an application grows by its lines, see host/journal.py.
+_PLACES = (
+    *("etc", "run", "tmp", "var/tmp", "root", "home"),
+    *("var/log/cartwheel", "var/lib/cartwheel", "usr/local/lib/cartwheel"),
+)
+_LEFT_OUT = ("run/log", "run/udev", "run/systemd/journal")
+JOURNALD = "systemd-journald.service"
+
+
+@dataclass(frozen=True)
+class Census:
+    """Counts by name; memory and disk in bytes. Names of releases are left out of names."""
+
+    processes: Counter[str]  # by unit and program
+    units: Counter[str]  # whatever systemd holds in memory, also failed and inactive ones
+    open_files: Counter[str]  # by unit
+    mounts: int  # in all mount namespaces
+    disk: dict[str, int]  # by place
+    files: dict[str, int]  # by place: what inodes are used for
+    # By unit: the resident memory of its processes (RSS; with PSS, a neighbour on this machine
+    # that runs the same programs would show as less).
+    memory: Counter[str]
+    releases: frozenset[str]
+    history_lines: int
+
+
+def of(host: LabHost, app: str) -> Census:
+    """Everything on the host, once what passes by itself has passed."""
+    _await_quiet(host)
+    places = (f"srv/{app}", *_PLACES)
+    history = host.path(f"/srv/{app}/journal.jsonl")
+    root = host.path("/")
+    sizes = {f"/{place}": _disk(root, place, besides=history) for place in places}
+    processes = [
+        (one, _unit_of(one)) for one in _processes(host.path("/proc")) if (one / "exe").is_symlink()
+    ]
+    return Census(
+        processes=Counter(f"{unit} {_program(one)}" for one, unit in processes),
+        units=Counter(_units(host)),
+        open_files=_sum((unit, _open_files(one)) for one, unit in processes),
+        mounts=sum({_namespace(one): _mounts(one) for one, _ in processes}.values()),
+        disk={place: size for place, (size, _) in sizes.items()},
+        files={place: count for place, (_, count) in sizes.items()},
+        memory=_sum((unit, _memory(one)) for one, unit in processes),
+        releases=frozenset(one.name for one in (root / f"srv/{app}/releases").iterdir()),
+        history_lines=len(history.read_bytes().splitlines()),
+    )
+
+
+def _await_quiet(host: LabHost) -> None:
+    end = time.monotonic() + _SETTLED_SECONDS
+    while host.sh(f"systemctl list-units --all --plain --no-legend {_PASSING_UNITS}"):
+        if time.monotonic() > end:
+            return  # whatever stays is counted
+        time.sleep(0.2)
+
+
+def _nameless(text: str) -> str:
+    """`cartwheel-shop.web.1.2.service` -> `cartwheel-shop.web.*.service`: each release has one;
+    and either slot serves."""
+    return re.sub(
+        r"^(cartwheel-[^.]+(?:\.[^.]+)*?\.web)(?:-b)?\.\d.*\.service$", r"\1.*.service", text
+    )
+
+
+def _units(host: LabHost) -> Iterator[str]:
+    text = host.sh("systemctl list-units --all --plain --no-legend")
+    for line in text.splitlines():
+        unit, _loaded, active, *_ = line.split()
+        yield f"{_nameless(unit)} {active}"
+
+
+def _processes(proc: Path) -> list[Path]:
+    return [one for one in proc.iterdir() if one.name.isdigit()]
+
+
+def _unit_of(process: Path) -> str:
+    with suppress(OSError):
+        groups = (process / "cgroup").read_text().splitlines()
+        unified = next((line for line in groups if line.startswith("0::")), groups[-1])
+        return _nameless(unified.rsplit("/", 1)[-1])
+    return "?"
+
+
+def _program(process: Path) -> str:
+    with suppress(OSError):
+        return (process / "comm").read_text().strip()
+    return "?"
+
+
+def _open_files(process: Path) -> int:
+    with suppress(OSError):
+        return sum(1 for _ in (process / "fd").iterdir())
+    return 0
+
+
+def _namespace(process: Path) -> str:
+    with suppress(OSError):
+        return str((process / "ns" / "mnt").readlink())
+    return "?"
+
+
+def _mounts(process: Path) -> int:
+    with suppress(OSError):
+        return len((process / "mountinfo").read_text().splitlines())
+    return 0
+
+
+def _memory(process: Path) -> int:
+    with suppress(OSError):
+        text = (process / "smaps_rollup").read_text()
+        found = re.search(r"^Rss:\s+(\d+) kB$", text, re.MULTILINE)
+        return int(found[1]) * 1024 if found else 0
+    return 0
+
+
+def _disk(root: Path, place: str, besides: Path) -> tuple[int, int]:
+    """Bytes and inodes below a place; what has several names counts once."""
+    seen: dict[tuple[int, int], int] = {}
+    for folder, folders, names in os.walk(root / place):
+        here = Path(folder)
+        folders[:] = [f for f in folders if str((here / f).relative_to(root)) not in _LEFT_OUT]
+        for path in (here, *(here / name for name in names)):
+            if path == besides:
+                continue
+            with suppress(OSError):
+                found = path.lstat()
+                seen[found.st_dev, found.st_ino] = found.st_blocks * 512
+    return sum(seen.values()), len(seen)
+
+
+def _sum(pairs: Iterator[tuple[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for name, count in pairs:
+        total[name] += count
+    return total
