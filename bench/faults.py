@@ -54,6 +54,8 @@ class Tally:
             if one.violations:
                 self.broken.append(one)
                 print(f"BROKEN {one}\n  said: {one.said}", flush=True)
+            elif not one.struck:
+                print(one, flush=True)
 
     def told(self) -> str:
         minutes = (time.monotonic() - self.began) / 60

@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -211,7 +211,7 @@ class Shore:
         return one
 
     def _struck(self, one: Try, words: tuple[str, ...], fault: Fault) -> None:
-        with self._load(one, watched=one.scenario != "first" and not fault.power):
+        with self._load(one, fault):
             with (
                 harness.on(self.host) as taps,
                 fab(self.project, *words, "-H", self.host.name) as running,
@@ -228,12 +228,16 @@ class Shore:
             self._await_order(one)
 
     @contextmanager
-    def _load(self, one: Try, *, watched: bool) -> Iterator[None]:
-        """Visitors while it happens; at a first deploy there is nobody to disturb."""
-        if not watched:
+    def _load(self, one: Try, fault: Fault) -> Iterator[None]:
+        """Visitors while it happens; at a first deploy there is nobody to disturb.
+
+        On a full disk nginx itself cannot keep an upload, whoever deploys.
+        """
+        if one.scenario == "first" or fault.power:
             yield
             return
-        with visiting(self.host, VISITORS) as visits:
+        visitors = replace(VISITORS, upload=0) if fault.disk else VISITORS
+        with visiting(self.host, visitors) as visits:
             yield
         self._judge_visits(one, visits)
 

@@ -42,6 +42,7 @@ class Fault:
     at: frozenset[str]
     mend: Callable[[LabHost], None] = lambda _host: None
     power: bool = False  # the host goes down
+    disk: bool = False  # nothing can be written
     operator: bool = False  # the command does not end by itself, or not in its own way
 
     def can_hit(self, point: Point) -> bool:
@@ -155,8 +156,17 @@ FAULTS: Mapping[str, Fault] = {
         Fault("line-slow", "300 ms and 400 kB/s from then on", _slow, _MESSAGES, _restore),
         Fault("host-kill", "the host side is killed (SIGKILL)", _kill_host_side, _ALL),
         Fault("power-cut", "power goes, and comes back", _power_cut, _ALL, power=True),
-        Fault("disk-full", "no room from then on", _fill, POINT_KINDS, LabHost.free_disk),
-        Fault("no-inodes", "no inodes from then on", _no_inodes, POINT_KINDS, LabHost.free_disk),
+        Fault(
+            "disk-full", "no room from then on", _fill, POINT_KINDS, LabHost.free_disk, disk=True
+        ),
+        Fault(
+            "no-inodes",
+            "no inodes from then on",
+            _no_inodes,
+            POINT_KINDS,
+            LabHost.free_disk,
+            disk=True,
+        ),
         Fault("fail", "this one call fails", _fail, POINT_KINDS),
     )
 }
