@@ -57,15 +57,23 @@ def _address(host: LabHost) -> str:
         "count": "How many hosts of this kind shall run.",
         "suite": "Debian's release: bookworm, trixie or bullseye.",
         "python": "With `--no-python`: an image without Python.",
+        "disk_mb": "A disk in memory of so many MB, which lab.disk can fill (default: none).",
     },
 )
 def up(
-    c: FabContext, out: Output, count: int = 1, suite: str = "bookworm", python: bool = True
+    c: FabContext,
+    out: Output,
+    count: int = 1,
+    suite: str = "bookworm",
+    python: bool = True,
+    disk_mb: int = 0,
 ) -> int:
     """Have disposable hosts run here: `-H lab1,lab2` just works."""
     if count < 1:
         raise UsageError("usage", f"--count {count}: at least one host is needed")
-    _list(_lab(c, out).up(count, suite, python=python), out)
+    if disk_mb < 0:
+        raise UsageError("usage", f"--disk-mb {disk_mb}: a size is needed")
+    _list(_lab(c, out).up(count, suite, python=python, disk_mb=disk_mb), out)
     return 0
 
 
@@ -162,6 +170,93 @@ def network(
         rate_text = f", {line['bytes_per_second']:.0f} bytes/s" if line["bytes_per_second"] else ""
         out.say(f"{host.name:8} link {line['link']}, {line['delay_ms']:g} ms{rate_text}")
     out.put(hosts=shown)
+
+
+@plain_word(
+    help={
+        "full": "No room is left.",
+        "no_inodes": "No file more can be made.",
+        "restore": "There is room again.",
+    },
+)
+def disk(
+    c: FabContext,
+    out: Output,
+    full: bool = False,
+    no_inodes: bool = False,
+    restore: bool = False,
+) -> None:
+    """Fill the disk of lab hosts that have one of their own (`lab.up --disk-mb`)."""
+    if full + no_inodes + restore != 1:
+        raise UsageError("usage", "lab.disk takes one of --full, --no-inodes and --restore")
+    for host in _chosen(c):
+        if full:
+            host.fill_disk()
+        elif no_inodes:
+            host.exhaust_inodes()
+        else:
+            host.free_disk()
+        free = host.sh("df --output=avail,iavail / | tail -1").split()
+        out.say(f"{host.name:8} {int(free[0]) >> 10} MB and {free[1]} inodes free")
+
+
+@plain_word(
+    help={
+        "do": "The fault; without it the points are only recorded.",
+        "at": "Strike at the point that holds this text.",
+        "nth": "The how-manieth of them (default 1).",
+        "message": "Strike at the how-manieth message, in --direction.",
+        "direction": "`host` (default) or `operator`: where the message goes.",
+        "call": "Strike at the how-manieth change of a file, or program run, on the host.",
+        "run": "The command that meets it (default `deploy`).",
+        "points": "Print all the points that the command came by.",
+        "faults": "Print the faults that there are, and do nothing.",
+    },
+    hosts="optional",
+    json=False,
+)
+def fault(
+    c: FabContext,
+    out: Output,
+    do: str = "",
+    at: str = "",
+    nth: int = 1,
+    message: int = 0,
+    direction: str = "host",
+    call: int = 0,
+    run: str = "deploy",
+    points: bool = False,
+    faults: bool = False,
+) -> int:
+    """Run a command against a lab host, with one fault at one point (docs/faults.md)."""
+    import shlex
+
+    from cartwheel.lab.faults import kinds, tryout
+
+    if faults:
+        for one in kinds.FAULTS.values():
+            out.say(f"{one.name:16} {one.says}")
+        return 0
+    chosen = _chosen(c)
+    if len(chosen) != 1:
+        raise UsageError("usage", "lab.fault takes one host", hint="Name it with `-H lab1`.")
+    if bool(do) != (bool(at) + bool(message) + bool(call) == 1):
+        raise UsageError("usage", "--do takes one of --at, --message and --call, and they it")
+    if direction not in ("host", "operator"):
+        raise UsageError("usage", f"--direction {direction}: it is `host` or `operator`")
+    where = tryout.at(at, nth)
+    if message or call:
+        where = tryout.message(message, direction) if message else tryout.call(call)
+    wanted = kinds.named(do) if do else None
+    ended = tryout.run(chosen[0], c.project, shlex.split(run), where, wanted)
+    if points or wanted is None:
+        for number, point in enumerate(ended.points, 1):
+            out.say(f"{number:4} {point}")
+    out.say(f"`fab {run}` ended with exit code {ended.code}")
+    if wanted is not None:
+        met = f"at: {ended.struck}" if ended.struck else "and did not strike: no such point was met"
+        out.say(f"{wanted.name} {met}")
+    return 0 if wanted is None or ended.struck else 1
 
 
 @plain_word(

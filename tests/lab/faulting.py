@@ -216,7 +216,8 @@ class Shore:
                 harness.on(self.host) as taps,
                 fab(self.project, *words, "-H", self.host.name) as running,
             ):
-                taps.aim(one.point, kinds.strike_with(fault, self.host, running.process.pid))
+                strike = kinds.strike_with(fault, self.host, running.process.pid)
+                taps.aim(lambda point, _number: point == one.point, strike)
                 try:
                     one.code = running.end(COMMAND_SECONDS)
                 finally:

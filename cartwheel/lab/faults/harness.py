@@ -13,6 +13,7 @@ import os
 import socket
 import threading
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -45,6 +46,9 @@ class Verdict:
 
 PASS = Verdict()
 
+# Whether to strike here: the point, and the how-manieth it is of its direction's messages, or
+# of all calls, from 1.
+Where = Callable[[Point, int], bool]
 # Called while what happens at the point waits; `session` can be killed.
 Strike = Callable[["Session"], Verdict]
 # Called for every call that waits, before it goes on: to look at files as they are now.
@@ -73,8 +77,9 @@ class Harness:
         self.struck = threading.Event()
         self.session: Session | None = None
         self.problems: list[BaseException] = []
-        self._at: Point | None = None
-        self._strike: Strike | None = None
+        self._where: Where = lambda _point, _number: False
+        self._strike: Strike = lambda _session: PASS
+        self._numbers: Counter[str] = Counter()
         self._witness = witness
         self._counting = Counting()
         self._guard = threading.Lock()
@@ -82,10 +87,11 @@ class Harness:
         self._over = threading.Event()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
-    def aim(self, at: Point, strike: Strike) -> None:
-        """Strike when this point is met: soon enough, before the session gets there."""
+    def aim(self, where: Where, strike: Strike) -> None:
+        """Strike once, at the first point that is meant: said soon enough, before the session
+        gets there."""
         with self._guard:
-            self._at, self._strike = at, strike
+            self._where, self._strike = where, strike
 
     def open(self) -> None:
         """Listen for the tap on the host."""
@@ -175,10 +181,11 @@ class Harness:
         with self._guard:
             point = self._counting.point(kind, label)
             session.points.append(point)
-            mine = point == self._at and not self.struck.is_set()
+            self._numbers[point.stream] += 1
+            mine = not self.struck.is_set() and self._where(point, self._numbers[point.stream])
             if mine:
                 self.struck.set()
-        return self._strike(session) if mine and self._strike is not None else PASS
+        return self._strike(session) if mine else PASS
 
     def is_watched(self, session: Session) -> bool:
         return session is self.session

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from cartwheel.lab.faults.points import POINT_KINDS, Point
 
 SLOW_MS = 300.0
 SLOW_BYTES_PER_SECOND = 400_000.0
+STOPPED_SECONDS = 5.0
 FROZEN_SECONDS = 8.0  # beyond the lease of whoever tries this
 _FALSE = "/bin/false"
 
@@ -59,6 +61,12 @@ def _freeze(field: Field) -> Verdict:
     """As a laptop that is closed, and opened again after the lease."""
     _signal(signal.SIGSTOP, field)
     threading.Timer(FROZEN_SECONDS, _signal, [signal.SIGCONT, field]).start()
+    return PASS
+
+
+def _stop(_field: Field) -> Verdict:
+    """Nothing passes in this direction for longer than a short lease; all else goes on."""
+    time.sleep(STOPPED_SECONDS)
     return PASS
 
 
@@ -150,6 +158,7 @@ FAULTS: Mapping[str, Fault] = {
             _MESSAGES,
             operator=True,
         ),
+        Fault("stop", f"what is there waits for {STOPPED_SECONDS:g} s", _stop, _ALL),
         Fault("line-reset", "every connection is reset", _cut, _MESSAGES),
         Fault("line-cut", "reset, and refused from then on", _away, _MESSAGES, _restore),
         Fault("line-dead", "a black hole", _dead, _MESSAGES, _restore),

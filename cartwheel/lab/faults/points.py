@@ -51,6 +51,11 @@ class Point:
     def is_message(self) -> bool:
         return self.kind == "message"
 
+    @property
+    def stream(self) -> str:
+        """What it is counted in: the messages of its direction, or the calls."""
+        return self.label.partition(":")[0] if self.is_message else "calls"
+
     def __str__(self) -> str:
         return self.label if self.nth == 1 else f"{self.label} ({self.nth})"
 
