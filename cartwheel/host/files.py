@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Dict, Optional, Tuple
 from .context import OpError
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_LINK = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)  # EINVAL: not a link (readlink(2))
 _CHUNK_BYTES = 1 << 20
 _NAME_BYTES = 200
 _TEMPORARY = ".cartwheel-"
@@ -161,10 +162,14 @@ def _spare(path: Path) -> Path:
 
 
 def read_link(path: Path) -> Optional[str]:
+    """Where a link points; None where there is none. A link that cannot be read is an OSError:
+    it must not look like one that is not there, or what it names seems not to be needed."""
     try:
         return os.readlink(path)
-    except (FileNotFoundError, OSError):
-        return None
+    except OSError as error:
+        if error.errno in _NO_LINK:
+            return None
+        raise
 
 
 def remove(path: Path) -> bool:
@@ -192,6 +197,8 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(str(doomed))
     if not gone and path.is_dir() and not path.is_symlink():
         os.rename(path, doomed)
+        # Else a power cut may keep the removals inside and lose the new name.
+        fsync_dir(path.parent)
         shutil.rmtree(str(doomed))
 
 

@@ -105,12 +105,20 @@ def protected(at: Layout) -> Set[str]:
     """What prune must not touch: what serves, falls back, comes before, or still runs."""
     linked = {pointed(path) for path in (at.current, at.fallback, at.previous)}
     safe = {release for release in linked if release}
+    back = _rollback_target(at)
+    if back:
+        safe.add(back)  # `previous` may lag behind: a session that died did not get to it
     pending = files.read_json(at.pending)
     if pending:
         sides = ("was", "to", "was_fallback", "was_previous")
         safe.update(str(pending[key]) for key in sides if pending.get(key))
     running = {release for release, _slot in systemd.running(at)}
     return safe | running
+
+
+def _rollback_target(at: Layout) -> Optional[str]:
+    whole = [manifest["release"] for manifest in complete(at)]
+    return journal.rollback_target(journal.read(at.journal), pointed(at.current), whole)
 
 
 def prune(at: Layout, keep_releases: int, *, but: Optional[str] = None) -> List[str]:

@@ -88,6 +88,8 @@ def running(at: Layout) -> List[Tuple[str, str]]:
         + ["cartwheel-{}.{}.*.service".format(at.app, slot) for slot in SLOTS],
         timeout_seconds=_CALL_SECONDS,
     )
+    if done.status != 0:  # what runs is not known: nobody must take it for nothing
+        raise OpError("systemd", "systemctl does not answer", log=done.output)
     found: List[Tuple[str, str]] = []
     pattern = re.compile(
         r"^cartwheel-{}\.({})\.([0-9][a-z0-9._]*)\.service$".format(
