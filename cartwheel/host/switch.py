@@ -21,6 +21,7 @@ from . import (
     frontdoor,
     health,
     journal,
+    leftovers,
     locks,
     nginx,
     pending,
