@@ -3,7 +3,8 @@
 One JSON object a line: seq, at (seconds since the epoch, for people only), kind
 (deploy, rollback, restart, stop, start, setup), release, version, result (confirmed,
 failed, reverted), who, message. The order is `seq`, never a clock. Writing is best
-effort; readers skip a torn line.
+effort; readers skip a torn line. A history of MOST_ENTRIES is cut down to its last
+KEPT_ENTRIES and what of the older ones the way back needs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ import time
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Set
 
+from . import files
+
 Entry = Dict[str, Any]
+
+# About 300 bytes each; a host keeps at most 100 releases (settings: keep_releases).
+MOST_ENTRIES = 2000
+KEPT_ENTRIES = 1000
+_KEPT_STACK = 500
 
 
 def read(path: Path) -> List[Entry]:
@@ -39,6 +47,8 @@ def append(path: Path, entry: Entry) -> None:
     try:
         known = read(path)
         last = max((_sequence(item) for item in known), default=0)
+        if len(known) >= MOST_ENTRIES:
+            _cut_down(path, known)
         line = json.dumps({"seq": last + 1, "at": round(time.time(), 3), **entry}).encode()
         fd = os.open(str(path), os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -52,6 +62,38 @@ def append(path: Path, entry: Entry) -> None:
         pass
 
 
+def _cut_down(path: Path, entries: List[Entry]) -> None:
+    """By rename: whoever reads finds the whole history or the shorter one. What cannot be cut
+    down now is cut down later."""
+    lines = [json.dumps(entry) + "\n" for entry in shortened(entries, KEPT_ENTRIES)]
+    try:
+        files.write(path, "".join(lines).encode())
+    except OSError:
+        pass
+
+
+def shortened(entries: Sequence[Entry], kept: int) -> List[Entry]:
+    """The last `kept` entries, and before them the last word on each release of the way back
+    that only older ones know of: `serving_stack` is the same."""
+    older, recent = entries[:-kept], entries[-kept:]
+    stack = set(serving_stack(older)[-_KEPT_STACK:])
+    last_word = {
+        entry["release"]: index
+        for index, entry in enumerate(older)
+        if _has_served(entry) and entry["release"] in stack
+    }
+    return [older[index] for index in sorted(last_word.values())] + list(recent)
+
+
+def _has_served(entry: Entry) -> bool:
+    """Whether its release got the traffic by it."""
+    return (
+        entry.get("result") == "confirmed"
+        and entry.get("kind") in ("deploy", "rollback")
+        and isinstance(entry.get("release"), str)
+    )
+
+
 def _sequence(entry: Entry) -> int:
     seq = entry.get("seq")
     return seq if isinstance(seq, int) else 0
@@ -62,15 +104,15 @@ def serving_stack(entries: Iterable[Entry]) -> List[str]:
     where a rollback goes. A release that was rolled away from is not in it."""
     stack: List[str] = []
     for entry in entries:
-        release = entry.get("release")
-        if entry.get("result") != "confirmed" or not isinstance(release, str):
+        if not _has_served(entry):
             continue
-        if entry.get("kind") == "rollback" and release in stack:
+        release = entry["release"]
+        if entry["kind"] == "rollback" and release in stack:
             del stack[stack.index(release) + 1 :]
-        elif entry.get("kind") in ("deploy", "rollback"):
-            if release in stack:
-                stack.remove(release)
-            stack.append(release)
+            continue
+        if release in stack:
+            stack.remove(release)
+        stack.append(release)
     return stack
 
 

@@ -154,6 +154,48 @@ def test_the_last_confirmed_deploy_or_rollback_is_on_top(history: list[dict[str,
     assert set(stack) <= set(served)
 
 
+@given(entries, st.integers(1, 30))
+def test_a_shorter_history_knows_the_same_way_back(
+    history: list[dict[str, Any]], kept: int
+) -> None:
+    short = journal.shortened(history, kept)
+    assert journal.serving_stack(short) == journal.serving_stack(history)
+    assert short[-kept:] == history[-kept:]
+    assert len(short) <= kept + len(NAMES)
+
+
+def test_a_long_history_is_cut_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers go on, the oldest release stays the way back, and the file never grows for ever."""
+    monkeypatch.setattr(journal, "MOST_ENTRIES", 20)
+    monkeypatch.setattr(journal, "KEPT_ENTRIES", 10)
+    path = tmp_path / "journal.jsonl"
+    journal.append(path, did("deploy", "old"))
+    journal.append(path, did("deploy", "new"))
+    for number in range(3, 101):
+        journal.append(path, did("deploy", "new", "unchanged"))
+        found = journal.read(path)
+        assert found[-1]["seq"] == number
+        assert len(found) <= 20
+        assert journal.rollback_target(found, "new", ["old", "new"]) == "old"
+    numbers = [one["seq"] for one in found]
+    assert numbers == sorted(numbers)
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_history_that_cannot_be_cut_down_still_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "MOST_ENTRIES", 3)
+    path = tmp_path / "journal.jsonl"
+    for number in range(3):
+        journal.append(path, did("deploy", str(number)))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", lambda *_args: _raise_full())
+        journal.append(path, did("deploy", "3"))
+    assert [one["release"] for one in journal.read(path)] == ["0", "1", "2", "3"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @given(entries, names, st.lists(names, unique=True))
 def test_a_target_served_is_complete_and_is_not_current(
     history: list[dict[str, Any]], current: str, complete: list[str]
