@@ -106,7 +106,12 @@ def main() -> int:
 
 
 def endure(
-    host: LabHost, folder: Path, rounds: int, keep_releases: int = KEEP_RELEASES
+    host: LabHost,
+    folder: Path,
+    rounds: int,
+    *,
+    keep_releases: int = KEEP_RELEASES,
+    rollback_seconds: float = ROLLBACK_SECONDS,
 ) -> list[Row]:
     """Run all rounds under load on a fresh host; what was seen and what is left."""
     shop = serving_shop(host, folder, keep_releases)
@@ -122,7 +127,7 @@ def endure(
     after = census.of(host, APP)
     return [
         *of_visitors(visits.result),
-        *of_commands(deploys, rollbacks),
+        *of_commands(deploys, rollbacks, rollback_seconds),
         *of_host(before, after, rounds),
     ]
 
@@ -230,7 +235,7 @@ def stall_of(seen: dict[str, Any], kind: str) -> str:
     return f"longest stall {seen['stalls'].get(kind, 0.0):.3f} s"
 
 
-def of_commands(deploys: list[Taken], rollbacks: list[Taken]) -> list[Row]:
+def of_commands(deploys: list[Taken], rollbacks: list[Taken], rollback_seconds: float) -> list[Row]:
     def row(what: str, values: list[float], most: float | None = None) -> Row:
         return Row(
             f"{what}, s: worst", max(values), most, note=f"median {statistics.median(values):.2f}"
@@ -242,7 +247,7 @@ def of_commands(deploys: list[Taken], rollbacks: list[Taken]) -> list[Row]:
         row("rollback, the command ends", [one.ends for one in rollbacks]),
         row("rollback, the drain in it", [one.drain for one in rollbacks]),
         row(
-            "rollback without the drain", [one.beyond_drain for one in rollbacks], ROLLBACK_SECONDS
+            "rollback without the drain", [one.beyond_drain for one in rollbacks], rollback_seconds
         ),
     ]
 
