@@ -55,7 +55,10 @@ def prune(scene: Scene, out: Output, keep: str = "") -> int:
 
     return out.answers(
         ask.prune(scene, number("keep", keep) if keep else None),
-        lambda one: "removed " + ", ".join(one["removed"]) if one["removed"] else "nothing to do",
+        lambda one: (
+            "; ".join([*one["cleaned"], *(f"removed {name}" for name in one["removed"])])
+            or "nothing to do"
+        ),
     )
 
 

@@ -84,7 +84,9 @@ def _carry_out(
     idle = {host for host, plan in plans.items() if plan.unchanged}
     busy = {host: plan for host, plan in plans.items() if host not in idle}
     noting = idle if switch else ()
-    noted = failures(fleet.each(lambda host, one: _note(one, plans[host], terms), noting))
+    noted = failures(
+        fleet.each(lambda host, one: _note(fleet, host, one, plans[host], terms), noting)
+    )
     if noted:
         return _report(plans, noted, otherwise="not-tried")
     prepared = failures(fleet.each(lambda host, one: _prepare(fleet, host, one, plans[host]), busy))
@@ -139,8 +141,13 @@ def lock(fleet: Fleet, host: str, terms: Terms) -> dict[str, Any]:
     )
 
 
-def _note(session: Session, plan: HostPlan, terms: Terms) -> None:
-    session.request("unchanged", {**terms.args, "release": plan.release, "version": plan.version})
+def _note(fleet: Fleet, host: str, session: Session, plan: HostPlan, terms: Terms) -> None:
+    session.request(
+        "unchanged",
+        {**terms.args, "release": plan.release, "version": plan.version},
+        deadline_seconds=terms.finish_seconds,
+        on_event=fleet.listener(host),
+    )
 
 
 def _prepare(fleet: Fleet, host: str, session: Session, plan: HostPlan) -> None:

@@ -47,6 +47,12 @@ def no_room(step: str, base: str, log: str = "") -> OpError:
     return OpError("disk-full", "no room left for {} ({})".format(step, ", ".join(free)), log=log)
 
 
+def scratch_prefix(what: str) -> str:
+    """For a name in /tmp or /var/tmp of what lives no longer than this process: whoever finds
+    it knows whether that still runs (see `leftovers`)."""
+    return "cartwheel-{}-{}-".format(what, os.getpid())
+
+
 class ContactLost(Exception):
     """The operator's side is gone (end of input, or its lease ended)."""
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
-from . import files, freeze, journal, locks, nginxconf, releases, systemd
+from . import files, freeze, journal, leftovers, locks, nginxconf, releases, systemd
 from .context import Context
 from .layout import PIP, Layout
 
@@ -115,6 +115,7 @@ def app_facts(at: Layout) -> Facts:
     state = systemd.state(at.unit(current, slot)) if current and slot else None
     whole = releases.complete(at)
     entries = journal.read(at.journal)
+    lock = locks.held_by(at.lock)
     return {
         "record": record,
         "root_exists": at.root.exists(),
@@ -127,13 +128,13 @@ def app_facts(at: Layout) -> Facts:
         "stopped": files.read_json(at.stopped),
         "freeze": freeze.read(at),
         "releases": whole,
-        "leftovers": releases.leftovers(at),
+        "leftovers": [] if lock else [one.text for one in leftovers.find(at)],
         "rollback": journal.rollback_target(
             entries, current, [manifest["release"] for manifest in whole]
         ),
         "wheels": _cached(at.cache / "wheels"),
         "runtime": files.read_link(at.lib / "current"),
-        "lock": locks.held_by(at.lock),
+        "lock": lock,
         "premise": releases.premise(at),
         "seq": entries[-1].get("seq", 0) if entries else 0,
     }

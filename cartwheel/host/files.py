@@ -11,7 +11,7 @@ import re
 import shutil
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Optional, Tuple
+from typing import Any, BinaryIO, Dict, List, Optional, Tuple
 
 from .context import OpError
 
@@ -20,7 +20,7 @@ _NO_LINK = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)  # EINVAL: not a link (re
 _CHUNK_BYTES = 1 << 20
 _NAME_BYTES = 200
 _TEMPORARY = ".cartwheel-"
-_GONE = ".gone-"
+GONE = ".gone-"  # what a folder is called while it is removed
 
 
 def fsync_dir(path: Path) -> None:
@@ -53,17 +53,21 @@ def _temporary(path: Path) -> Path:
     return path.with_name(".{}{}{}".format(name, _TEMPORARY, os.getpid()))
 
 
-def sweep(folder: Path, of: str = "") -> None:
-    """Remove what writers that were killed left in `folder`: all, or what was to get a name
-    that begins as the expression `of` says. Nobody may be writing those files."""
+def left_in(folder: Path, of: str = ".*") -> List[Path]:
+    """What writers that were killed left in `folder` of files with a name as the expression
+    `of` says. Only of use where nobody may be writing them now."""
+    left = re.compile(r"\.(?:{}){}\d+".format(of, re.escape(_TEMPORARY)), re.DOTALL)
     try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return
-    for name in names:
-        left = re.match(r"\.({}.*){}\d+\Z".format(of, re.escape(_TEMPORARY)), name, re.DOTALL)
-        if left:
-            _unlink(folder / name)
+        found = [folder / name for name in sorted(os.listdir(folder)) if left.fullmatch(name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [path for path in found if path.is_symlink() or not path.is_dir()]
+
+
+def sweep(folder: Path, of: str = ".*") -> None:
+    """Remove what `left_in` finds."""
+    for path in left_in(folder, of):
+        _unlink(path)
 
 
 def write(
@@ -135,9 +139,9 @@ def link(path: Path, target: str) -> bool:
     try:
         os.symlink(target, temporary)
     except OSError as error:
-        if error.errno not in _NO_ROOM or read_link(_spare(path)) != target:
+        if error.errno not in _NO_ROOM or read_link(spare(path)) != target:
             raise
-        temporary = _spare(path)
+        temporary = spare(path)
     try:
         os.rename(temporary, path)
     except BaseException:
@@ -149,15 +153,16 @@ def link(path: Path, target: str) -> bool:
 
 def keep_spare(path: Path, target: str) -> None:
     """Have a link ready, so that pointing `path` at `target` later needs no room at all."""
-    _unlink(_spare(path))
-    os.symlink(target, _spare(path))
+    _unlink(spare(path))
+    os.symlink(target, spare(path))
 
 
 def drop_spare(path: Path) -> None:
-    _unlink(_spare(path))
+    _unlink(spare(path))
 
 
-def _spare(path: Path) -> Path:
+def spare(path: Path) -> Path:
+    """Where `keep_spare` keeps the link for `path`."""
     return path.with_name("." + path.name + ".spare")
 
 
@@ -191,8 +196,8 @@ def _unlink(path: Path) -> bool:
 def remove_tree(path: Path) -> None:
     """Remove a directory of ours. Renamed first, so that half of it is never taken for whole;
     what an earlier removal left goes too."""
-    gone = path.name.startswith(_GONE)
-    doomed = path if gone else path.with_name(_GONE + path.name)
+    gone = path.name.startswith(GONE)
+    doomed = path if gone else path.with_name(GONE + path.name)
     if doomed.is_dir() and not doomed.is_symlink():
         shutil.rmtree(str(doomed))
     if not gone and path.is_dir() and not path.is_symlink():

@@ -59,6 +59,7 @@ def install(ctx: Context, args: Args) -> Args:
         venv(ctx, args)
     steps.mark(at, release, "installing", digest)
     user = pwd.getpwnam(args["user"])
+    files.directory(at.cache / "pip" / "tmp", 0o700, user.pw_uid, user.pw_gid)
     donor = borrow.from_earlier(at, release, args, (user.pw_uid, user.pw_gid))
     lock = args["lock"].rstrip() + "\n"
     application = "{} --hash=sha256:{}\n".format(wheel.as_uri(), args["wheel_sha256"])
@@ -113,7 +114,13 @@ def _installer(at: Layout, release: str, args: Args, lock: Path) -> List[str]:
 def environment(at: Layout) -> Dict[str, str]:
     """Where pip and uv may write: the app user's part of the cache."""
     cache = str(at.cache / "pip")
-    return {"PIP_CACHE_DIR": cache, "UV_CACHE_DIR": cache + "/uv", "HOME": cache}
+    # TMPDIR: what a killed pip leaves is known to be ours (see `leftovers`).
+    return {
+        "PIP_CACHE_DIR": cache,
+        "UV_CACHE_DIR": cache + "/uv",
+        "HOME": cache,
+        "TMPDIR": cache + "/tmp",
+    }
 
 
 def _install_error(at: Layout, output: str) -> OpError:

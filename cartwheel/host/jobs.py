@@ -13,6 +13,7 @@ from . import (
     files,
     health,
     journal,
+    leftovers,
     nginx,
     packages,
     recover,
@@ -71,7 +72,12 @@ def start(ctx: Context, args: Args) -> Args:
 
 
 def prune(ctx: Context, args: Args) -> Args:
-    return {"removed": releases.prune(_at(args), int(args["keep_releases"]))}
+    """Old releases go, and what a fault left; both by name."""
+    cleaned = leftovers.clean(_at(args), lambda _text: None)
+    return {
+        "removed": releases.prune(_at(args), int(args["keep_releases"])),
+        "cleaned": cleaned,
+    }
 
 
 def abandon(ctx: Context, args: Args) -> Args:
@@ -96,6 +102,7 @@ def unchanged(ctx: Context, args: Args) -> Args:
     wanted = recover.serving(at)
     if wanted is None or wanted[0] != args["release"] or not systemd.state(at.unit(*wanted)).is_up:
         raise OpError("facts-changed", "what serves has changed since it was looked at")
+    leftovers.clean(at, lambda text: ctx.emit("repair", "note", text))
     entry = {"kind": "deploy", "release": args["release"], "version": args["version"]}
     journal.append(at.journal, {**entry, "result": "unchanged", "who": args["who"]})
     return {}
@@ -158,11 +165,10 @@ def nginx_reload(ctx: Context, args: Args) -> Args:
 
 
 def repair(ctx: Context, args: Args) -> Args:
-    """Put in order what a fault left; what it did. The caller holds the lock."""
+    """Take away what a fault left and taking the lock has spared for a deploy; all that was
+    found and is gone since the session began, and what would not go."""
     at = _at(args)
-    done = recover.settle(at, lambda text: ctx.emit("repair", "note", text))
-    for name in releases.leftovers(at):
-        if name not in releases.protected(at):
-            releases.remove(at, name)
-            done.append("removed " + name)
-    return {"done": done}
+    leftovers.clean(at, lambda text: ctx.emit("repair", "note", text))
+    left = [one.text for one in leftovers.find(at)]
+    found = [one.text for one in ctx.memory["found"]]
+    return {"done": [text for text in found if text not in left], "left": left}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Set
 
 from . import children, files, systemd
-from .context import Context, OpError
+from .context import Context, OpError, scratch_prefix
 
 SITES = Path("/etc/nginx/conf.d")
 _CALL_SECONDS = 30.0
@@ -40,7 +40,7 @@ def check_staged(
     Raises OpError("nginx-broken") where it was broken before, ("server-name-taken") or
     ("nginx-refuses") where the change breaks it.
     """
-    with tempfile.TemporaryDirectory(prefix="cartwheel-nginx-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix("nginx")) as scratch:
         pairs: List[str] = []
         for folder in sorted({os.path.dirname(path) for path in changes}):
             copy = os.path.join(scratch, str(len(pairs)))

@@ -13,6 +13,7 @@ from . import (
     freeze,
     install,
     jobs,
+    leftovers,
     locks,
     prepare,
     recover,
@@ -48,11 +49,9 @@ def lock(ctx: Context, args: Args) -> Args:
     }
     held = locks.acquire(at.lock, holder, wait_seconds=args["wait_seconds"], ctx=ctx)
     try:
-        done = (
-            recover.settle(at, lambda text: ctx.emit("repair", "note", text))
-            if at.root.exists()
-            else []
-        )
+        found = leftovers.find(at)
+        say = functools.partial(ctx.emit, "repair", "note")
+        done = recover.settle(at, say, found) if at.root.exists() else []
         if not args.get("about_freeze"):
             freeze.refuse_if_frozen(at)
     except BaseException:
@@ -60,6 +59,7 @@ def lock(ctx: Context, args: Args) -> Args:
         raise
     # Only now may this session change anything: see `_changing`.
     ctx.memory["lock"] = held
+    ctx.memory["found"] = found  # for `repair`, which comes after
     ctx.at_end.append(held.release)
     return {"settled": done, "premise": releases.premise(at), "freeze": freeze.read(at)}
 

@@ -48,7 +48,9 @@ def tool(ctx: Context, args: Args) -> Args:
     if ctx.blob is None:
         raise OpError("upload-damaged", "pip {} is not on the host".format(args["version"]))
     target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=str(target.parent)) as scratch:
+    with tempfile.TemporaryDirectory(
+        prefix=".new-{}-".format(os.getpid()), dir=str(target.parent)
+    ) as scratch:
         wheel = Path(scratch) / args["filename"]
         files.store(ctx.blob, wheel, args["sha256"])
         unpacked = Path(scratch) / "pip"

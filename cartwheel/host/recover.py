@@ -7,7 +7,6 @@ unit when it stops in any way.
 
 from __future__ import annotations
 
-import re
 import sys
 import threading
 import time
@@ -15,24 +14,20 @@ from pathlib import Path
 from typing import Callable, List, Optional, Tuple
 
 from . import (
-    drain,
     files,
     health,
     journal,
-    layout,
+    leftovers,
     locks,
-    nginx,
     pending,
     releases,
     revert,
     systemd,
 )
 from .context import Context, OpError, boottime
-from .layout import SLOTS, Layout
+from .layout import Layout
 
 _BOOT_PATIENCE_SECONDS = 300.0
-_DRAIN_SECONDS = 30.0
-_STOP_SECONDS = 45.0
 
 Say = Callable[[str], None]
 
@@ -93,60 +88,41 @@ def _prove_serving(at: Layout) -> None:
 
 def is_settled(at: Layout) -> bool:
     """Nothing to put in order; decided without the lock, so that it costs little."""
-    return (
-        not at.pending.exists()
-        and releases.pointed(at.fallback) == releases.pointed(at.current)
-        and _serving_runs(at)
-        and not strays(at)
-    )
+    return not leftovers.find(at)
 
 
-def strays(at: Layout) -> List[Tuple[str, str]]:
-    """(release, slot) of instances that run, or could be started, and should not serve."""
-    wanted = serving(at)
-    installed = [
-        (release, slot)
-        for release in releases.names(at)
-        for slot in SLOTS
-        if at.unit_file(release, slot).exists()
-    ]
-    return [one for one in {*systemd.running(at), *installed} if one != wanted]
-
-
-def settle(at: Layout, say: Say) -> List[str]:
+def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = None) -> List[str]:
     """Go back from a switch that nobody confirmed, finish one that was confirmed, start what
-    should serve. The caller holds the lock. Returns what it did."""
+    should serve, take away what a fault left and no deploy can go on with. Returns what it did.
+
+    The caller holds the lock, and may have `found` what there is to do.
+    """
     done: List[str] = []
 
     def note(text: str) -> None:
         done.append(text)
         say(text)
 
-    mark = pending.read(at)
-    if mark is not None:
-        note("the switch to {} was never confirmed".format(mark.to))
-        revert.go_back(at, mark, "its session ended before the confirmation", note)
-    _sweep(at)
-    if start_serving(at):
-        note("started {}".format(releases.pointed(at.current)))
-    for text in finish_confirmed(at):
-        note(text)
+    found = leftovers.find(at) if found is None else found
+    if leftovers.is_unfinished(found):
+        mark = pending.read(at)
+        if mark is not None:
+            note("the switch to {} was never confirmed".format(mark.to))
+            revert.go_back(at, mark, "its session ended before the confirmation", note)
+        if start_serving(at):
+            note("started {}".format(releases.pointed(at.current)))
+        # First: an instance that `fallback` still names must not be stopped.
+        _complete_journal(at)
+        _close_links(at, note)
+        found = leftovers.find(at)
+    _complete_journal(at)
+    leftovers.clean(at, note, found, preparing=True)
     return done
-
-
-def _sweep(at: Layout) -> None:
-    """What a write that was killed left beside its file."""
-    files.sweep(at.root)
-    name = re.escape("cartwheel-" + at.app)
-    files.sweep(layout.UNITS, of=name + r"\.({})\.[0-9]".format("|".join(SLOTS)))
-    files.sweep(nginx.SITES, of=name + r"\.conf")
 
 
 def serving(at: Layout) -> Optional[Tuple[str, str]]:
     """(release, slot) that should serve now."""
-    release = releases.pointed(at.current)
-    slot = releases.slot_of(at, release) if release else None
-    return (release, slot) if release and slot else None
+    return releases.serving(at)
 
 
 def _serving_runs(at: Layout) -> bool:
@@ -166,30 +142,16 @@ def start_serving(at: Layout) -> bool:
     return True
 
 
-def finish_confirmed(at: Layout) -> List[str]:
+def _close_links(at: Layout, note: Say) -> None:
     """What a session that died after its confirmation left: the links, the old instance."""
-    _complete_journal(at)
-    # First: an instance that `fallback` still names must not be stopped.
-    done = _close_links(at)
-    running = set(systemd.running(at))
-    for release, slot in strays(at):
-        if (release, slot) in running:
-            drain.wait_until_quiet(at.socket(release, slot), timeout_seconds=_DRAIN_SECONDS)
-            systemd.stop(at.unit(release, slot), timeout_seconds=_STOP_SECONDS)
-            done.append("stopped {} of {}".format(slot, release))
-        files.remove(at.unit_file(release, slot))
-    return done
-
-
-def _close_links(at: Layout) -> List[str]:
     wanted = serving(at)
     if wanted is None or releases.pointed(at.fallback) == wanted[0]:
-        return []
+        return
     whole = [manifest["release"] for manifest in releases.complete(at)]
     target = journal.rollback_target(journal.read(at.journal), wanted[0], whole)
     releases.point(at, at.previous, target)
     releases.point(at, at.fallback, wanted[0])
-    return ["closed the switch to " + wanted[0]]
+    note("closed the switch to " + wanted[0])
 
 
 def _complete_journal(at: Layout) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 from . import files, journal, systemd
 from .context import OpError
 from .layout import RUN, SLOTS, Layout
 
 Manifest = Dict[str, Any]
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def manifest_path(at: Layout, release: str) -> Path:
@@ -46,12 +49,31 @@ def names(at: Layout) -> List[str]:
 def leftovers(at: Layout) -> List[str]:
     """Release directories that are not complete, and half-removed ones."""
     whole = {manifest["release"] for manifest in complete(at)}
-    half = [name for name in names(at) if name not in whole]
+    half = [name for name in names(at) if name not in whole and _is_half_made(at, name)]
     try:
-        gone = [name for name in os.listdir(at.releases) if name.startswith(".gone-")]
+        entries = sorted(os.listdir(at.releases))
     except FileNotFoundError:
-        gone = []
-    return half + sorted(gone)
+        entries = []
+    gone = [name for name in entries if _GONE.fullmatch(name)]
+    return half + gone
+
+
+_NAME = re.compile(r"[0-9][a-z0-9._]*")
+_PARTS = {"venv", "env", "gunicorn.conf.py", "lock.txt", "install.txt", "http.sock"}
+_PARTS |= {slot + ".service" for slot in SLOTS}
+_GONE = re.compile(re.escape(files.GONE) + _NAME.pattern)
+
+
+def _is_half_made(at: Layout, name: str) -> bool:
+    """Whether we were making it: it has the marks of `steps`, or nothing but parts of a
+    release. A copy that somebody made has another release's manifest."""
+    try:
+        manifest = files.read_json(manifest_path(at, name))
+    except OpError:
+        return True  # damaged
+    inside = set(os.listdir(at.release(name)))
+    ours = "steps.json" in inside or inside <= _PARTS
+    return bool(_NAME.fullmatch(name)) and manifest is None and ours
 
 
 def next_sequence(at: Layout) -> int:
@@ -70,6 +92,13 @@ def point(at: Layout, path: Path, release: Optional[str]) -> bool:
     if release is None:
         return files.remove(path)
     return files.link(path, "releases/" + release)
+
+
+def serving(at: Layout) -> Optional[Tuple[str, str]]:
+    """(release, slot) that should serve now."""
+    release = pointed(at.current)
+    slot = slot_of(at, release) if release else None
+    return (release, slot) if release and slot else None
 
 
 def slot_of(at: Layout, release: str) -> Optional[str]:
@@ -151,13 +180,18 @@ def discard(at: Layout, release: str) -> None:
     _prune_cache(at)
 
 
+def wanted_wheels(at: Layout) -> Set[str]:
+    """The digests of the wheels that complete releases were made from."""
+    return {str(manifest.get("wheel_sha256")) for manifest in complete(at)}
+
+
 def _prune_cache(at: Layout) -> None:
     """Cached wheels that no complete release names go."""
-    wanted = {manifest.get("wheel_sha256") for manifest in complete(at)}
+    wanted = wanted_wheels(at)
     try:
         cached = os.listdir(at.cache / "wheels")
     except FileNotFoundError:
         return
     for name in cached:
-        if name not in wanted:
+        if _DIGEST.fullmatch(name) and name not in wanted:
             files.remove_tree(at.cache / "wheels" / name)

@@ -15,6 +15,7 @@ from . import (
     freeze,
     health,
     journal,
+    leftovers,
     locks,
     nginx,
     pip_output,
@@ -36,14 +37,16 @@ def status(ctx: Context, args: Args) -> Args:
     at = Layout(args["app"], Path(args["base"]))
     wanted = recover.serving(at)
     entries = journal.read(at.journal)
+    lock = locks.held_by(at.lock)
     answer: Args = {
         "set_up": files.read_json(at.record) is not None,
         "release": wanted[0] if wanted else None,
         "stopped": files.read_json(at.stopped),
         "pending": files.read_json(at.pending),
-        "lock": locks.held_by(at.lock),
+        "lock": lock,
         "freeze": freeze.read(at),
-        "leftovers": releases.leftovers(at),
+        # What a session is making is none.
+        "leftovers": [] if lock else [one.text for one in leftovers.find(at)],
         "last": entries[-1] if entries else None,
     }
     if wanted is None:
@@ -175,8 +178,7 @@ def examine(ctx: Context, args: Args) -> Args:
     """What `fab doctor` needs beyond the facts of a probe."""
     at = Layout(args["app"], Path(args["base"]))
     return {
-        "leftovers": releases.leftovers(at),
-        "settled": recover.is_settled(at),
+        "leftovers": [one.text for one in leftovers.find(at)],
         "index": _index_complaint(ctx, at, args),
         "nginx_complaint": nginx.check(ctx) if shutil.which("nginx") else "",
     }

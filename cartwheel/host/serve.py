@@ -32,6 +32,7 @@ from cartwheel.host.context import (
     boottime,
     disk_full,
     no_room,
+    scratch_prefix,
 )
 
 DEFAULT_LEASE_SECONDS = 15.0
@@ -110,7 +111,8 @@ class Spool:
         for folder in SPOOL_FOLDERS:
             self._folder = folder or tempfile.gettempdir()
             try:
-                self.file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (see close)
+                name = scratch_prefix("spool")  # where the file system wants a name at all
+                self.file = tempfile.TemporaryFile(prefix=name, dir=folder)  # noqa: SIM115
                 self.error = None
                 break
             except OSError as error:

@@ -19,16 +19,22 @@ _TAIL_LINES = 30
 
 
 def opened(args: Args) -> Tuple[Layout, str]:
-    """The release to work on; its folder is made."""
+    """The release to work on; its folder is made, and marked as ours."""
     at = Layout(args["app"], Path(args["base"]))
     release: str = args["release"]
     files.directory(at.release(release), 0o755)
+    if not _path(at, release).exists():
+        forget(at, release)
     return at, release
+
+
+def _path(at: Layout, release: str) -> Path:
+    return at.release(release) / "steps.json"
 
 
 def done(at: Layout, release: str) -> Dict[str, Any]:
     try:
-        return files.read_json(at.release(release) / "steps.json") or {}
+        return files.read_json(_path(at, release)) or {}
     except OpError:
         return {}
 
@@ -41,11 +47,12 @@ def marked(at: Layout, release: str, step: str, digest: str) -> bool:
 
 
 def mark(at: Layout, release: str, step: str, digest: str) -> None:
-    files.write_json(at.release(release) / "steps.json", {**done(at, release), step: digest})
+    files.write_json(_path(at, release), {**done(at, release), step: digest})
 
 
 def forget(at: Layout, release: str) -> None:
-    files.remove(at.release(release) / "steps.json")
+    """No step is done; that we are making it stays known."""
+    files.write_json(_path(at, release), {})
 
 
 def tail(output: str) -> str:

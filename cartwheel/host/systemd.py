@@ -104,6 +104,28 @@ def running(at: Layout) -> List[Tuple[str, str]]:
     return found
 
 
+def failed(at: Layout) -> List[str]:
+    """The names of this application's instances and sessions that systemd keeps as failed."""
+    slots = "|".join(re.escape(slot) for slot in SLOTS)
+    ours = re.compile(
+        r"cartwheel-(?:{0}\.(?:{1})\.[0-9][a-z0-9._]*|session-{0}-[0-9a-f]+)\.service".format(
+            re.escape(at.app), slots
+        )
+    )
+    done = children.run(
+        None,
+        ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager"]
+        + ["cartwheel-{}.*.service".format(at.app), "cartwheel-session-{}-*".format(at.app)],
+        timeout_seconds=_CALL_SECONDS,
+    )
+    words = [line.replace("●", " ").split() for line in done.output.splitlines()]
+    return sorted(one[0] for one in words if one and ours.fullmatch(one[0]))
+
+
+def forget_failure(unit: str) -> None:
+    children.run(None, ["systemctl", "reset-failed", unit], timeout_seconds=_CALL_SECONDS)
+
+
 def install(at: Layout, release: str, slot: str) -> bool:
     """Put the release's own unit file for this slot where systemd finds it."""
     source = at.release(release) / (slot + ".service")

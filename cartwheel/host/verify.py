@@ -10,7 +10,7 @@ import threading
 from typing import Any, Callable, Dict, List
 
 from . import borrow, children, enter, install, layout, nginx, steps
-from .context import Context, OpError
+from .context import Context, OpError, scratch_prefix
 from .layout import Layout
 
 Args = Dict[str, Any]
@@ -106,7 +106,7 @@ def _check_import(ctx: Context, at: Layout, release: str, args: Args) -> None:
 
 
 def _check_units(ctx: Context, at: Layout, release: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="cartwheel-units-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix("units")) as scratch:
         paths: List[str] = []
         for slot in layout.SLOTS:
             path = os.path.join(scratch, at.unit(release, slot))

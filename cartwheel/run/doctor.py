@@ -10,6 +10,7 @@ from typing import Any
 from cartwheel import build
 from cartwheel.errors import CartwheelError
 from cartwheel.fleet.deploy import lock_all
+from cartwheel.fleet.sessions import Result
 from cartwheel.plan.deploy import refusals
 from cartwheel.run.deploy import PROBE_SECONDS, probe_args
 from cartwheel.run.product import index_password
@@ -41,9 +42,7 @@ def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
             raise_failures(lock_all(fleet, sorted(scene.hosts), scene.terms))
             repaired = fleet.ask("repair", scene.base_args, deadline_seconds=_REPAIR_SECONDS)
             findings += [
-                Finding(host, "repair", True, "; ".join(one["done"]) or "nothing to do")
-                for host, one in repaired.items()
-                if not isinstance(one, CartwheelError)
+                finding for host, one in repaired.items() for finding in _of_repair(host, one)
             ]
         answers = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
         examined = fleet.ask(
@@ -70,6 +69,15 @@ def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
     return findings
 
 
+def _of_repair(host: str, one: Result[dict[str, Any]]) -> Iterator[Finding]:
+    if isinstance(one, CartwheelError):
+        yield Finding(host, "repair", False, one.message)
+        return
+    yield from (Finding(host, "repair", True, f"removed {text}") for text in one["done"])
+    if not one["done"]:
+        yield Finding(host, "repair", True, "nothing to do")
+
+
 def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
     yield Finding(host, "connection", True, "root, by sudo where needed")
     system = facts["host"]["os"]["PRETTY_NAME"]
@@ -94,5 +102,6 @@ def _of_examination(host: str, more: Facts) -> Iterator[Finding]:
         host, "nginx -t", not more["nginx_complaint"], more["nginx_complaint"] or "content"
     )
     yield Finding(host, "mirror", not more["index"], more["index"] or "answers")
-    left = [*more["leftovers"], *([] if more["settled"] else ["an unfinished switch"])]
-    yield Finding(host, "leftovers", not left, ", ".join(left) or "none")
+    yield from (Finding(host, "leftover", False, text) for text in more["leftovers"])
+    if not more["leftovers"]:
+        yield Finding(host, "leftovers", True, "none")

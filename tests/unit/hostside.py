@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cartwheel.host import leftovers
 from cartwheel.host.context import Context, boottime
 from cartwheel.host.layout import Layout
 
@@ -53,6 +54,7 @@ def host_in(folder: Path, monkeypatch: pytest.MonkeyPatch, app: str = "shop") ->
             for place, path in places.items():
                 if hasattr(module, place):
                     monkeypatch.setattr(module, place, path)
+    monkeypatch.setattr(leftovers, "_SCRATCH", ())  # this machine's own /tmp
     at = Layout(app, folder / "srv")
     at.releases.mkdir(parents=True)
     at.logs.mkdir()

@@ -216,7 +216,7 @@ def _no_exclusion() -> None:
 
 def _blind_for_discards() -> None:
     """The mistake that every lock file with an unlink invites."""
-    locks._is_at = lambda fd, path: True  # noqa: ARG005
+    locks._is_at = lambda fd, path: True
 
 
 class _Leftover(locks.Lock):

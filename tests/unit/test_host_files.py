@@ -387,7 +387,7 @@ def test_sweep_takes_only_what_killed_writers_left(tmp_path: Path) -> None:
 def test_sweep_spares_the_neighbours(tmp_path: Path) -> None:
     for name in (".shop.web.1.a.cartwheel-3", ".shop-admin.web.1.a.cartwheel-3"):
         (tmp_path / name).write_bytes(b"")
-    files.sweep(tmp_path, of=r"shop\.(web|web-b)\.[0-9]")
+    files.sweep(tmp_path, of=r"shop\.(web|web-b)\.[0-9].*")
     assert [path.name for path in tmp_path.iterdir()] == [".shop-admin.web.1.a.cartwheel-3"]
 
 

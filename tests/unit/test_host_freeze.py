@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import files, freeze, journal, locks, ops, recover
+from cartwheel.host import files, freeze, journal, leftovers, locks, ops, recover
 from cartwheel.host.context import OpError
 from cartwheel.host.layout import Layout
 
@@ -80,7 +80,9 @@ def test_the_lock_refuses_settles_first_and_lets_go(
 ) -> None:
     settled: list[str] = []
 
-    def settle(_at: Layout, _say: Any) -> list[str]:
+    monkeypatch.setattr(leftovers, "find", lambda _at: [])
+
+    def settle(_at: Layout, _say: Any, _found: Any) -> list[str]:
         settled.append("settled")
         return settled
 

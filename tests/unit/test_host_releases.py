@@ -64,8 +64,11 @@ def test_what_has_no_manifest_of_its_own_is_a_leftover(at: Layout) -> None:
     (at.release("3.copy") / "release.json").write_text(json.dumps({"release": "1.a"}))
     (at.releases / ".gone-0.x").mkdir()
     (at.releases / "file").write_text("")
-    assert releases.leftovers(at) == ["2.half", "3.copy", ".gone-0.x"]
-    assert releases.names(at) == ["1.a", "2.half", "3.copy"]
+    (at.releases / "backup").mkdir()
+    (at.releases / "4.theirs").mkdir()
+    (at.releases / "4.theirs" / "notes.txt").write_text("")
+    assert releases.leftovers(at) == ["2.half", ".gone-0.x"], "what others made is theirs"
+    assert releases.names(at) == ["1.a", "2.half", "3.copy", "4.theirs", "backup"]
     assert releases.next_sequence(at) == 2
 
 
@@ -134,11 +137,12 @@ def test_prune_never_touches_a_neighbour(at: Layout) -> None:
 
 
 def test_prune_takes_wheels_that_no_release_names(at: Layout) -> None:
-    make(at, "1.a", 1, wheel="aa")
-    for name in ("aa", "bb"):
+    needed, unneeded = "aa" * 32, "bb" * 32
+    make(at, "1.a", 1, wheel=needed)
+    for name in (needed, unneeded, "theirs"):
         (at.cache / "wheels" / name).mkdir(parents=True)
     releases.prune(at, 5)
-    assert [path.name for path in (at.cache / "wheels").iterdir()] == ["aa"]
+    assert {path.name for path in (at.cache / "wheels").iterdir()} == {needed, "theirs"}
 
 
 def test_prune_takes_what_an_earlier_prune_left(at: Layout) -> None:

@@ -182,6 +182,7 @@ def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     for name in ("state", "running", "start", "stop"):
         monkeypatch.setattr(systemd, name, getattr(one, name))
     monkeypatch.setattr(systemd, "kill", one.stop)
+    monkeypatch.setattr(systemd, "failed", lambda _at: [])
     monkeypatch.setattr(systemd, "reload", lambda _ctx=None: None)
     monkeypatch.setattr(systemd, "is_loaded", lambda _unit: False)
     monkeypatch.setattr(systemd, "log", lambda *_args: "Traceback\nValueError: boom")
