@@ -186,7 +186,10 @@ def disk(
     no_inodes: bool = False,
     restore: bool = False,
 ) -> None:
-    """Fill the disk of lab hosts that have one of their own (`lab.up --disk-mb`)."""
+    """Fill the disk of lab hosts, or free it.
+
+    They need one of their own: `fab lab.up --disk-mb 2000`.
+    """
     if full + no_inodes + restore != 1:
         raise UsageError("usage", "lab.disk takes one of --full, --no-inodes and --restore")
     for host in _chosen(c):
@@ -228,7 +231,7 @@ def fault(
     points: bool = False,
     faults: bool = False,
 ) -> int:
-    """Run a command against a lab host, with one fault at one point (docs/faults.md)."""
+    """Run a command, with one fault at one point (docs/faults.md)."""
     import shlex
 
     from cartwheel.lab.faults import kinds, tryout
@@ -277,7 +280,10 @@ def load(
     releases: str = "",
     all_kinds: bool = False,
 ) -> int:
-    """Visit a lab host's site from within its network; count what failed and what was late."""
+    """Visit a lab host's site; count what failed and what was late.
+
+    The visitors are within the host's own network.
+    """
     from dataclasses import replace
 
     from cartwheel.lab.load import Plan
