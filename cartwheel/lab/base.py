@@ -26,6 +26,8 @@ _KEYRINGS = (
     Path("/usr/share/keyrings/debian-archive-removed-keys.gpg"),  # suites past their life
 )
 _QUIET_SECONDS = 5.0
+_BUILD_SECONDS = 3600.0  # it is minutes with a mirror that answers
+_END_SECONDS = 30.0
 _LOG_LINES = 15
 
 # $1 suite, $2 tree, $3 mirror, $4 packages, $5 cache of .deb files, $6 keyring or ""
@@ -138,7 +140,7 @@ def _contained(argv: list[str]) -> list[str]:
 def _run(argv: list[str], tell: Callable[..., None]) -> None:
     environment = {**machine.environment(), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     lines: list[str] = []
-    told = time.monotonic()
+    began = told = time.monotonic()
     with subprocess.Popen(
         argv,
         env=environment,
@@ -158,9 +160,14 @@ def _run(argv: list[str], tell: Callable[..., None]) -> None:
                             break
                         *whole, rest = (rest + data).split(b"\n")
                         lines = [*lines, *(w.decode(errors="replace") for w in whole)][-_LOG_LINES:]
+                    if time.monotonic() - began > _BUILD_SECONDS:
+                        raise LabError(
+                            "lab-failed", "the base system takes too long", detail="\n".join(lines)
+                        )
                     if lines and time.monotonic() - told > _QUIET_SECONDS:
                         tell("progress", lines[-1].removeprefix("I: "))
                         told = time.monotonic()
+            process.wait(_END_SECONDS)  # its output has ended
         except BaseException:
             process.kill()
             raise

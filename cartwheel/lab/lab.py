@@ -585,6 +585,7 @@ class Lab:
                 ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(key)],
                 check=True,
                 stdin=subprocess.DEVNULL,
+                timeout=_STARTED_SECONDS,
             )
             self._own(key)
             self._own(key.with_suffix(".pub"))
@@ -727,6 +728,7 @@ class Lab:
 
 def _answers(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, suppress(OSError):
+        probe.settimeout(_STARTED_SECONDS)
         probe.connect(str(path))
         return True
     return False

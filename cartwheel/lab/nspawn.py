@@ -15,6 +15,7 @@ from cartwheel.lab import machine, procs
 
 READY_SECONDS = 60.0
 _TELL_SECONDS = 5.0
+_TOOL_SECONDS = 120.0
 _POLL_SECONDS = 0.02
 _INODES = 1_000_000
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -38,10 +39,23 @@ def mounts_under(path: Path) -> list[Path]:
 
 
 def _run(argv: Sequence[str], *, given: str = "") -> subprocess.CompletedProcess[str]:
-    """A system tool of this machine; its output, and `given` on its standard input."""
-    return subprocess.run(
-        argv, input=given, capture_output=True, text=True, check=False, env=machine.environment()
-    )
+    """A system tool of this machine; its output, and `given` on its standard input.
+
+    Raises LabError if it does not end.
+    """
+    try:
+        return subprocess.run(
+            argv,
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=machine.environment(),
+            timeout=_TOOL_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        message = f"{argv[0]} did not end within {_TOOL_SECONDS:g} s"
+        raise LabError("lab-failed", message) from error
 
 
 def mount(base: Path, home: Path, disk_mb: int = 0) -> Path:

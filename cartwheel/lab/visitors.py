@@ -50,7 +50,7 @@ def visiting(host: LabHost, plan: load.Plan) -> Iterator[Visits]:
         found.result = json.loads(out)
     finally:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=_END_SECONDS)
 
 
 def visit(hosts: Sequence[LabHost], plan: load.Plan) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from cartwheel.ssh.target import Target
 
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 SYSTEM_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+_LOCK_SECONDS = 10.0
+_POLL_SECONDS = 0.05
 _FIELDS = 3  # names, kind, key
 
 
@@ -109,7 +112,7 @@ def record(target: Target, key: HostKey) -> None:
     path = path.resolve()
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        _lock(folder, target)
         if is_known(target, key):
             return
         before = path.read_bytes() if path.exists() else b""
@@ -120,6 +123,21 @@ def record(target: Target, key: HostKey) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _lock(folder: int, target: Target) -> None:
+    """Until the folder is closed. Another `fab` holds it for a moment only."""
+    end = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                message = f"somebody else has locked the folder of {recorded_in(target)}"
+                raise ConnectError("host-key-unknown", message, host=target.name) from None
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
 
 
 def is_known(target: Target, key: HostKey) -> bool:
