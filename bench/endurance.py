@@ -281,7 +281,7 @@ def on_disk(place: str, before: Census, after: Census) -> Row:
     """KiB; the note has the files."""
     was, now = before.disk[place] / 1024, after.disk[place] / 1024
     files = after.files[place] - before.files[place]
-    allowed = was * (1 + DISK_GROWTH) if files <= 0 else -1.0
+    allowed = was * (1 + DISK_GROWTH) if files <= 0 else 0.0
     return Row(f"KiB in {place}", now, allowed, before=was, note=f"{files:+d} files")
 
 
@@ -300,11 +300,16 @@ def without_journald(memory: Counter[str]) -> Counter[str]:
 def table(rows: list[Row]) -> str:
     lines = ["| | before | after | limit | |", "| --- | --- | --- | --- | --- |"]
     for row in rows:
-        limit = "" if row.most is None else f"{row.most:.4g}"
-        before = "" if row.before is None else f"{row.before:.6g}"
         note = ("OVER; " if row.is_over else "") + row.note
-        lines.append(f"| {row.what} | {before} | {row.now:.6g} | {limit} | {note} |")
+        figures = " | ".join(shown(one) for one in (row.before, row.now, row.most))
+        lines.append(f"| {row.what} | {figures} | {note} |")
     return "\n".join(lines)
+
+
+def shown(figure: float | None) -> str:
+    if figure is None:
+        return ""
+    return str(figure) if isinstance(figure, int) else f"{figure:.2f}"
 
 
 if __name__ == "__main__":
