@@ -7,15 +7,18 @@ import json
 import re
 import socket
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from cartwheel.lab import load
+from cartwheel.errors import LabError
+from cartwheel.lab import LabHost, load
+from cartwheel.lab.visitors import visiting
 
 SECONDS = 0.4
 PIECES = 3
@@ -248,3 +251,45 @@ def test_a_kept_connection_that_the_site_closes_is_no_failure() -> None:
     seen = visit(lambda *request: well(*request) and False, **alone("keep_alive"))
     assert seen["failed"] == 0
     assert seen["idle_closed"]
+
+
+# --- as a program, in another process
+
+
+class Here:
+    """A host whose network is this one. With `instead`, another program than the load's."""
+
+    name = "here"
+
+    def __init__(self, instead: str = "") -> None:
+        self._instead = instead
+
+    def popen_in_netns(self, argv: list[str], **options: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [argv[0], "-c", self._instead] if self._instead else argv, **options
+        )
+
+
+def test_visitors_are_heard_when_they_go() -> None:
+    with site(well) as port:
+        plan = load.Plan(**{"port": port, **QUICK, "seconds": 30})
+        with visiting(cast(LabHost, Here()), plan) as visits:
+            time.sleep(SECONDS)
+            assert visits.result == {}
+    assert visits.result["failures"] == []
+    assert set(visits.result["sent"]) == {kind.replace("_", "-") for kind in KINDS}
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "raise SystemExit(3)",
+        "import sys; print('ready', flush=True); sys.stdin.read(); sys.exit(3)",
+    ],
+)
+def test_visitors_that_die_are_noticed(program: str) -> None:
+    with (
+        pytest.raises(LabError, match="the visitors"),
+        visiting(cast(LabHost, Here(program)), load.Plan()),
+    ):
+        pass
