@@ -85,8 +85,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--hosts", type=int, default=4, help="hosts that work side by side")
     parser.add_argument("--scenario", choices=SCENARIOS, action="append", help="only this one")
     parser.add_argument("--fault", choices=list(FAULTS), action="append", help="only this one")
-    parser.add_argument("--sample", type=int, help="so many tries, by chance")
-    parser.add_argument("--seed", type=int, default=int(time.strftime("%Y%m%d")), help="of it")
+    parser.add_argument("--sample", type=int, help="only so many tries")
+    parser.add_argument("--part", default="1/1", help="e.g. 2/5: the second fifth of all tries")
+    parser.add_argument("--seed", type=int, default=3, help="of their order")
     parser.add_argument("--list", action="store_true", help="print the points, and strike nowhere")
     return parser.parse_args(arguments)
 
@@ -102,16 +103,19 @@ def _jobs(shore: Shore, wanted: argparse.Namespace) -> list[Job]:
         points = shore.record(scenario)
         here = [(scenario, *pair) for pair in pairs(points)]
         print(
-            f"{scenario}: {len(messages(points))} messages, {len(calls(points))} changes and"
-            f" programs on the host (of {len(points)} recorded), {len(here)} faults at points"
+            f"{scenario}: {len(messages(points))} messages, {len(calls(points))} calls on the host"
+            f" (of {len(points)} recorded), {len(here)} faults at points"
         )
         if wanted.list:
             print("\n".join(f"  {point}" for point in [*messages(points), *calls(points)]))
         jobs += here
     chosen = [job for job in jobs if not wanted.fault or job[2].name in wanted.fault]
     random.Random(wanted.seed).shuffle(chosen)
-    print(f"seed {wanted.seed}", flush=True)
-    return [] if wanted.list else chosen[: wanted.sample]
+    part, parts = (int(word) for word in wanted.part.split("/"))
+    print(
+        f"{len(chosen)} in all; part {wanted.part} in the order of seed {wanted.seed}", flush=True
+    )
+    return [] if wanted.list else chosen[part - 1 :: parts][: wanted.sample]
 
 
 def _try_all(shores: Sequence[Shore], jobs: Sequence[Job]) -> Tally:

@@ -149,6 +149,7 @@ class Shore:
             if serving:
                 self.fab("uninstall", "--yes")
                 self.fab("setup")
+            self.sh("rm -rf /usr/local/lib/cartwheel/.pip")  # as on a new host
         else:
             for _ in range(0 if serving and self.has_previous() else 2):
                 self.deploy_new()

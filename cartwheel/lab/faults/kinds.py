@@ -15,7 +15,7 @@ from functools import partial
 from cartwheel.errors import LabError
 from cartwheel.lab import LabHost
 from cartwheel.lab.faults.harness import PASS, Session, Verdict
-from cartwheel.lab.faults.points import POINT_KINDS, Point
+from cartwheel.lab.faults.points import CHANGES, GROWS, SYNCS, Point
 
 SLOW_MS = 300.0
 SLOW_BYTES_PER_SECOND = 400_000.0
@@ -36,19 +36,18 @@ class Field:
 
 @dataclass(frozen=True)
 class Fault:
-    """`at` says which points it can hit; `mend` undoes what does not end by itself."""
+    """`can_hit`: where it makes a difference. What lasts from then on strikes where something
+    needs it; what kills strikes before each change. `mend` undoes what does not end by itself.
+    """
 
     name: str
     says: str
     strike: Callable[[Field], Verdict]
-    at: frozenset[str]
+    can_hit: Callable[[Point], bool]
     mend: Callable[[LabHost], None] = lambda _host: None
     power: bool = False  # the host goes down
     disk: bool = False  # nothing can be written
     operator: bool = False  # the command does not end by itself, or not in its own way
-
-    def can_hit(self, point: Point) -> bool:
-        return point.kind in self.at
 
 
 def _signal(number: int, field: Field) -> Verdict:
@@ -124,8 +123,21 @@ def _restore(host: LabHost) -> None:
     host.network(delay_ms=0, bytes_per_second=0)
 
 
-_MESSAGES = frozenset(("message",))
-_ALL = _MESSAGES | POINT_KINDS
+def _message(point: Point) -> bool:
+    return point.is_message
+
+
+def _message_or_change(point: Point) -> bool:
+    return point.is_message or point.changes
+
+
+def _grows(point: Point) -> bool:
+    return point.kind in GROWS
+
+
+def _call(point: Point) -> bool:
+    return point.kind in CHANGES | SYNCS
+
 
 FAULTS: Mapping[str, Fault] = {
     fault.name: fault
@@ -134,49 +146,51 @@ FAULTS: Mapping[str, Fault] = {
             "operator-kill",
             "the command is killed (SIGKILL)",
             partial(_signal, signal.SIGKILL),
-            _MESSAGES,
+            _message,
             operator=True,
         ),
         Fault(
             "operator-int",
             "Ctrl-C",
             partial(_signal, signal.SIGINT),
-            _MESSAGES,
+            _message,
             operator=True,
         ),
         Fault(
             "operator-term",
             "the command is ended (SIGTERM)",
             partial(_signal, signal.SIGTERM),
-            _MESSAGES,
+            _message,
             operator=True,
         ),
         Fault(
             "operator-freeze",
             "the command sleeps for longer than its lease",
             _freeze,
-            _MESSAGES,
+            _message,
             operator=True,
         ),
-        Fault("stop", f"what is there waits for {STOPPED_SECONDS:g} s", _stop, _ALL),
-        Fault("line-reset", "every connection is reset", _cut, _MESSAGES),
-        Fault("line-cut", "reset, and refused from then on", _away, _MESSAGES, _restore),
-        Fault("line-dead", "a black hole", _dead, _MESSAGES, _restore),
-        Fault("line-slow", "300 ms and 400 kB/s from then on", _slow, _MESSAGES, _restore),
-        Fault("host-kill", "the host side is killed (SIGKILL)", _kill_host_side, _ALL),
-        Fault("power-cut", "power goes, and comes back", _power_cut, _ALL, power=True),
+        Fault("stop", f"what is there waits for {STOPPED_SECONDS:g} s", _stop, _message),
+        Fault("line-reset", "every connection is reset", _cut, _message),
+        Fault("line-cut", "reset, and refused from then on", _away, _message, _restore),
+        Fault("line-dead", "a black hole", _dead, _message, _restore),
+        Fault("line-slow", "300 ms and 400 kB/s from then on", _slow, _message, _restore),
         Fault(
-            "disk-full", "no room from then on", _fill, POINT_KINDS, LabHost.free_disk, disk=True
+            "host-kill", "the host side is killed (SIGKILL)", _kill_host_side, _message_or_change
         ),
+        Fault(
+            "power-cut", "power goes, and comes back", _power_cut, _message_or_change, power=True
+        ),
+        Fault("disk-full", "no room from then on", _fill, _grows, LabHost.free_disk, disk=True),
         Fault(
             "no-inodes",
             "no inodes from then on",
             _no_inodes,
-            POINT_KINDS,
+            _grows,
             LabHost.free_disk,
             disk=True,
         ),
-        Fault("fail", "this one call fails", _fail, POINT_KINDS),
+        Fault("fail", "this one call fails", _fail, _call),
     )
 }
 

@@ -16,8 +16,11 @@ from cartwheel.lab.faults.syscalls import Call
 
 Direction = Literal["to the host", "to the operator"]
 
-# What a fault may hit. (Making a file is recorded too, for the states after a power cut.)
-POINT_KINDS = frozenset(("execve", "rename", "unlink", "rmdir", "symlink", "fsync", "syncfs"))
+CHANGES = frozenset(("execve", "rename", "unlink", "rmdir", "symlink"))
+SYNCS = frozenset(("fsync", "syncfs"))
+GROWS = frozenset(("create", "mkdir", "symlink"))
+"""What needs room on the disk."""
+
 # What is done again and again (a poll; one file of a tree after the other) is struck the first
 # times, and then ever more rarely: when it has been done 4, 8, 16, ... times.
 _FIRST_TIMES = 3
@@ -25,7 +28,9 @@ _FIRST_TIMES = 3
 _TIME_DEPENDENT = ("beat", "alive", "noise")
 _VARYING = (
     (re.compile(r"(?<=releases/)(\.gone-)?[0-9][^/ ]*"), r"\1RELEASE"),
-    (re.compile(r"(\.gone-[^/ ]+/|/venv/)[^ ]+"), r"\1..."),  # a tree, one file after the other
+    # Trees, one file after the other.
+    (re.compile(r"(/\.gone-[^/ ]+/|/venv/|/\.new-)[^ ]+"), r"\1..."),
+    (re.compile(r"(?<=-)\d+-[a-z0-9_]{8}"), "#"),
     (re.compile(r"\b\d[\w.]*[._-][0-9a-f]{8}\b"), "RELEASE"),
     (re.compile(r"(cartwheel-session-[\w.-]+-)[0-9a-f]{8}"), r"\1#"),
     (re.compile(r"\.cartwheel-\d+"), ".cartwheel-#"),
@@ -35,6 +40,11 @@ _VARYING = (
     (re.compile(r"\d{5,}"), "#"),
 )
 _LOADER = "CARTWHEEL-"  # in the line that starts the host side (ssh/bundle.py)
+# Programs that only look.
+_LOOKS = re.compile(
+    r" runs (systemctl (show|list-units|is-)|systemctl$|ss\b|nginx( -|$)|journalctl|uname|ldd"
+    r"|python import|systemd-analyze)"
+)
 _SHOWN_CHARACTERS = 150
 
 
@@ -55,6 +65,11 @@ class Point:
     def stream(self) -> str:
         """What it is counted in: the messages of its direction, or the calls."""
         return self.label.partition(":")[0] if self.is_message else "calls"
+
+    @property
+    def changes(self) -> bool:
+        """Whether something on the host is different afterwards, whatever a crash forgets."""
+        return self.kind in CHANGES and not _LOOKS.search(self.label)
 
     def __str__(self) -> str:
         return self.label if self.nth == 1 else f"{self.label} ({self.nth})"
@@ -121,7 +136,8 @@ def messages(points: Iterable[Point]) -> list[Point]:
 
 def calls(points: Iterable[Point]) -> list[Point]:
     """Those that a fault can hit, without most of the repetitions."""
-    return [point for point in points if point.kind in POINT_KINDS and _is_distinct(point.nth)]
+    kinds = CHANGES | SYNCS | GROWS
+    return [point for point in points if point.kind in kinds and _is_distinct(point.nth)]
 
 
 def _is_distinct(nth: int) -> bool:
