@@ -118,7 +118,7 @@ class Fleet:
                     step.args,
                     blob=step.blob,
                     deadline_seconds=step.deadline_seconds,
-                    on_event=self.listener(host),
+                    on_event=self.listener(host, step.title),
                     group=group,
                 ),
             )
@@ -142,13 +142,13 @@ class Fleet:
         self.emit(Event(step, state, "", host, self.clock() - started))
         return answer
 
-    def listener(self, host: str) -> Callable[[dict[str, Any]], None]:
-        """Passes the host side's events on as ours."""
+    def listener(self, host: str, title: str = "") -> Callable[[dict[str, Any]], None]:
+        """Passes the host side's events on as ours; those without a step are of `title`."""
 
         def listen(fields: dict[str, Any]) -> None:
             self.emit(
                 Event(
-                    step=str(fields.get("step", "")),
+                    step=str(fields.get("step") or title),
                     state=fields.get("state", "note"),
                     detail=str(fields.get("detail", "")),
                     host=host,

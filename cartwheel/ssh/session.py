@@ -38,6 +38,10 @@ START_SECONDS = 30.0
 # The host ends an operation at its deadline; this much later we do.
 DEADLINE_GRACE_SECONDS = 15.0
 END_SECONDS = 30.0
+# The host begins a request at once when it is whole: what takes longer is stuck.
+BEGIN_SECONDS = 60.0
+SLOWEST_BYTES_PER_SECOND = 4096  # a line that carries less counts as stuck too
+_TELL_SECONDS = 5.0
 _POLL_SECONDS = 0.5
 _WAIT_SLICE_SECONDS = 0.1  # Ctrl-C is noticed between slices
 _READ_BYTES = 1 << 18
@@ -62,6 +66,7 @@ class Pending:
         deadline_seconds: float,
         on_event: OnEvent | None,
         flight: int,
+        blob_bytes: int = 0,
     ) -> None:
         self.op = op
         self._session = session
@@ -72,6 +77,8 @@ class Pending:
         self._answer: dict[str, Any] | None = None
         self._broken_listener: Exception | None = None
         self._started_at: float | None = None
+        self._submitted_at = time.monotonic()
+        self._blob_bytes = blob_bytes
 
     def done(self) -> bool:
         """Whether `result` would not wait."""
@@ -80,7 +87,8 @@ class Pending:
     def result(self) -> dict[str, Any]:
         """The operation's answer. Ctrl-C gets through; then call `session.cancel`.
 
-        Raises HostError with the host's slug and log, SkippedError, or ConnectError.
+        Raises HostError with the host's slug and log, SkippedError, ConnectError, or
+        CartwheelError `deadline`.
         """
         self._session._await(self)
         if self._broken_listener is not None:
@@ -144,7 +152,7 @@ class Session:
         self._outgoing: collections.deque[Iterator[bytes]] = collections.deque()
         self._stderr = bytearray()
         self._prompts = 0
-        self._heard = time.monotonic()
+        self._heard = self._turned_at = time.monotonic()
         self._channel = self._open_channel()
         self._start()
 
@@ -178,14 +186,19 @@ class Session:
 
         Once a request of a `group` failed, later ones of it are skipped. `on_event`
         is called from the receiving thread: be quick, and do not call the session.
-        `deadline_seconds` counts from when the host begins the operation.
+        `deadline_seconds` counts from when the host begins the operation; until then a blob
+        may take its time at SLOWEST_BYTES_PER_SECOND, and `on_event` is told how much of it
+        is sent, by events without a step.
         """
         with self._changed:
             if self._flight_answered:
                 self._flight += 1
                 self._flight_answered = False
                 self.round_trips += 1
-            pending = Pending(self, next(self._ids), op, deadline_seconds, on_event, self._flight)
+            size = _size(blob)
+            pending = Pending(
+                self, next(self._ids), op, deadline_seconds, on_event, self._flight, size
+            )
             self._pending[pending._id] = pending
             header = {
                 "t": "request",
@@ -196,7 +209,7 @@ class Session:
                 "group": group,
                 "blob": blob is not None,
             }
-            self._outgoing.append(_frames(header, blob))
+            self._outgoing.append(_told(_frames(header, blob), pending))
             self._changed.notify_all()
         return pending
 
@@ -277,12 +290,28 @@ class Session:
 
     def _check_deadline(self, pending: Pending) -> None:
         if pending._started_at is None:
+            self._check_turn(pending)
             return
         seconds = pending._deadline_seconds
         if time.monotonic() - pending._started_at < seconds + DEADLINE_GRACE_SECONDS:
             return
         error = CartwheelError(
             "deadline", f"{pending.op} has not ended within {seconds:g} s", host=self.host
+        )
+        self.cancel(DEADLINE_GRACE_SECONDS)
+        self._fail(error)
+
+    def _check_turn(self, pending: Pending) -> None:
+        """The host takes requests in order: the first that it has not begun is on its way."""
+        with self._changed:
+            if not self.python or pending._id != min(self._pending, default=pending._id):
+                return
+            since = max(pending._submitted_at, self._turned_at)
+        seconds = BEGIN_SECONDS + pending._blob_bytes / SLOWEST_BYTES_PER_SECOND
+        if time.monotonic() - since < seconds:
+            return
+        error = CartwheelError(
+            "deadline", f"{pending.op} has not begun within {seconds:.0f} s", host=self.host
         )
         self.cancel(DEADLINE_GRACE_SECONDS)
         self._fail(error)
@@ -411,7 +440,7 @@ class Session:
     def _greeted(self, hello: startup.Hello) -> None:
         if hello.version < OLDEST_PYTHON:
             raise startup.too_old(self.target, hello.text)
-        self._heard = time.monotonic()
+        self._heard = self._turned_at = time.monotonic()
         self.python = hello.text
         self._may_send.set()
 
@@ -437,6 +466,7 @@ class Session:
                 pending._started_at = time.monotonic()
             elif kind in ("result", "error"):
                 pending._answer = header
+                self._turned_at = time.monotonic()
                 del self._pending[header["id"]]
             self._changed.notify_all()
 
@@ -516,6 +546,28 @@ def _frames(header: dict[str, Any], blob: Blob | None) -> Iterator[bytes]:
         for chunk in _chunks(blob):
             yield wire.pack(name, chunk)
     yield wire.pack({"t": "blob-end", "id": header["id"]})
+
+
+def _size(blob: Blob | None) -> int:
+    if blob is None or isinstance(blob, bytes):
+        return len(blob or b"")
+    try:
+        return blob.stat().st_size
+    except OSError:  # sending it says why
+        return 0
+
+
+def _told(frames: Iterator[bytes], pending: Pending) -> Iterator[bytes]:
+    """The frames; every few seconds the listener hears how much of a blob is sent."""
+    told, sent = time.monotonic(), 0
+    for data in frames:
+        yield data
+        sent += len(data)
+        if time.monotonic() - told >= _TELL_SECONDS:
+            told = time.monotonic()
+            size = max(pending._blob_bytes, sent)
+            text = f"{sent / 1e6:.1f} of {size / 1e6:.1f} MB sent"
+            _notify(pending, {"step": "", "state": "progress", "detail": text})
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

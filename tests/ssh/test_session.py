@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -163,6 +164,49 @@ class TestVolume:
         answer = session.request("digest", blob=path)
         assert answer == {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
         assert time.monotonic() - begun < 30
+
+    def test_a_slow_blob_is_told_of(
+        self, sshd: Sshd, open_to: Open, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("cartwheel.ssh.session._TELL_SECONDS", 0.2)
+        relay = Relay(sshd.port, delay_seconds=0.05)  # 64 KiB each time: about 1 MB/s
+        try:
+            session = open_to(through(relay, sshd))
+            told: list[dict[str, Any]] = []
+            session.request("digest", blob=bytes(4 * MIB), on_event=told.append)
+            assert len(told) >= 3
+            assert {(one["step"], one["state"]) for one in told} == {("", "progress")}
+            assert re.fullmatch(r"\d\.\d of 4\.2 MB sent", told[0]["detail"])
+        finally:
+            relay.close()
+
+    def test_a_blob_that_does_not_arrive_is_given_up(
+        self, sshd: Sshd, open_to: Open, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The line lives, and what is sent is not whole in time."""
+        monkeypatch.setattr("cartwheel.ssh.session.BEGIN_SECONDS", 1.0)
+        monkeypatch.setattr("cartwheel.ssh.session.SLOWEST_BYTES_PER_SECOND", 100 * MIB)
+        relay = Relay(sshd.port, delay_seconds=0.05)
+        try:
+            session = open_to(through(relay, sshd))
+            session.request("echo")
+            began = time.monotonic()
+            with pytest.raises(CartwheelError, match="digest has not begun within 1 s") as caught:
+                session.request("digest", blob=bytes(20 * MIB))
+            assert caught.value.slug == "deadline"
+            assert time.monotonic() - began < 10
+        finally:
+            relay.close()
+
+    def test_what_waits_for_its_turn_is_not_given_up(
+        self, session: Session, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("cartwheel.ssh.session.BEGIN_SECONDS", 0.5)
+        session.request("echo")
+        first = session.submit("sleep", {"seconds": 1.5})
+        second = session.submit("echo", {"n": 1})
+        assert second.result() == {"n": 1}
+        assert first.done()
 
     def test_an_empty_blob(self, session: Session) -> None:
         assert session.request("digest", blob=b"")["size"] == 0
