@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from cartwheel.events import Event
 
+_LOOKING = frozenset(("connect", "probe", "lock", "examine", "look again"))
 OPERATOR = "here"  # the name of the operator's own side in a list of hosts
 
 
@@ -28,13 +29,15 @@ class Progress:
         self._first: dict[str, float] = {}
         self._last: dict[str, float] = {}
         self._failed: dict[str, str] = {}
-        self._done: set[tuple[str, str]] = set()
+        self._touched: set[str] = set()
 
     def take(self, event: Event, now: float) -> None:
         """A step that ends also ends what began inside it; a host's steps nest."""
         host = event.host
         self._first.setdefault(host, now)
         self._last[host] = now
+        if host and event.step not in _LOOKING:
+            self._touched.add(host)
         steps = self._running.setdefault(host, [])
         begun = [n for n, one in enumerate(steps) if one.step == event.step]
         if event.state == "start":
@@ -48,8 +51,6 @@ class Progress:
             if event.state == "failed":
                 inside = steps[-1].step if begun else event.step
                 self._failed.setdefault(host, inside)
-            else:
-                self._done.add((host, event.step))
             if begun:
                 del steps[begun[-1] :]
 
@@ -76,6 +77,6 @@ class Progress:
         """From a host's first event to its last one."""
         return self._last[host] - self._first[host] if host in self._first else None
 
-    def hosts_after(self, step: str) -> tuple[str, ...]:
-        """The hosts on which this step has ended well."""
-        return tuple(host for host in self._first if (host, step) in self._done)
+    def hosts_touched(self) -> tuple[str, ...]:
+        """The hosts on which more was begun than to connect, to look and to wait for a lock."""
+        return tuple(host for host in self._first if host in self._touched)

@@ -60,7 +60,11 @@ def word(
 
             given = {key: options.pop(key) for key in common}
             with Output(
-                c.task, as_json=given.get("json", False), quiet=quiet, debug=c.debug
+                c.task,
+                as_json=given.get("json", False),
+                changing=changing,
+                quiet=quiet,
+                debug=c.debug,
             ) as out:
                 held: list[Scene] = []
 
@@ -135,16 +139,16 @@ def _to_its_end(act: Callable[[], int | None], out: Output) -> int:
 
 
 def _say_what_serves(scene: Scene, out: Output) -> None:
-    """After Ctrl-C: ask the hosts that we had reached, once they are in order."""
+    """After Ctrl-C: ask the hosts that we had begun to change, once they are in order."""
     from cartwheel.run import ask
     from cartwheel.run.scene import for_hosts
 
-    reached = out.progress.hosts_after("connect")
-    if not reached:
+    touched = out.touched()
+    if not touched:
         out.say("stopped; no host was touched")
         return
     try:
-        found = ask.releases(for_hosts(scene, reached))
+        found = ask.releases(for_hosts(scene, touched))
     except Exception as error:
         out.failed(error)
         return

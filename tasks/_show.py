@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SILENCE_SECONDS = 8.0  # promise P11: nothing is silent for more than ten
 _FRAME_SECONDS = 0.125
 _SLOW_FRAME_SECONDS = 0.5
-_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MOST_WAITING = 3  # hosts named in one sign of life
 
 UNKNOWN = "?"
@@ -48,8 +48,17 @@ _DONE = {"rollback": "rolled back", "restart": "restarted"}
 class Output:
     """The output of one task, from its start to its result. Use it as a context manager."""
 
-    def __init__(self, word: str, *, as_json: bool, quiet: bool = False, debug: bool = False):
+    def __init__(
+        self,
+        word: str,
+        *,
+        as_json: bool,
+        changing: bool = False,
+        quiet: bool = False,
+        debug: bool = False,
+    ):
         self._word = word
+        self._changing = changing
         self._debug = debug
         self._quiet = quiet
         self._started = time.monotonic()
@@ -74,7 +83,13 @@ class Output:
     def __enter__(self) -> Self:
         self._ticker.start()
         if threading.current_thread() is threading.main_thread():
-            self._before = {each: signal.signal(each, self._interrupt) for each in _STOPPING}
+            # `nohup` asks to go on when the terminal is closed.
+            heard = [
+                each
+                for each in _STOPPING
+                if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN
+            ]
+            self._before = {each: signal.signal(each, self._interrupt) for each in heard}
         return self
 
     def __exit__(
@@ -129,8 +144,7 @@ class Output:
             self._wake.clear()
             if self._asked_to_stop.is_set() and not said_stop:
                 said_stop = True
-                text = "stopping" if self._quiet else "stopping; hosts put themselves in order"
-                self.emit(Event("interrupted", "note", text))
+                self.emit(Event("interrupted", "note", self._stopping()))
             now = time.monotonic()
             if now - self._heard >= SILENCE_SECONDS:
                 self._sign_of_life(now)
@@ -153,15 +167,32 @@ class Output:
                 seconds = now - self._started
                 self._show(Event(self._word, "progress", f"still at it after {seconds:.0f} s"))
 
+    def touched(self) -> tuple[str, ...]:
+        """The hosts that this run has begun to change, as far as it is one that changes."""
+        return self.progress.hosts_touched() if self._changing else ()
+
+    def _stopping(self) -> str:
+        hosts = self.touched()
+        if not hosts:
+            return "stopping"
+        return f"stopping: {in_order_text(hosts)} (a second Ctrl-C stops waiting)"
+
+    def _left(self) -> str:
+        hosts = self.touched()
+        if not hosts:
+            return "left"
+        alone = in_order_text(hosts, " without us")
+        return f"left; {alone}: `fab status -H {','.join(hosts)}` shows what serves"
+
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        """The first Ctrl-C, or SIGTERM, lets the run stop in order; the second one leaves it
-        to the hosts."""
+        """The first Ctrl-C, SIGTERM or SIGHUP lets the run stop in order; the second one
+        leaves it to the hosts, which need nobody for that."""
         if self._asked_to_stop.is_set():
             with suppress(OSError):
-                os.write(
-                    sys.stderr.fileno(),
-                    b"\nleft; hosts put themselves in order: `fab status` shows what serves\n",
-                )
+                os.write(sys.stderr.fileno(), f"\n{self._left()}\n".encode())
+            tools = sys.modules.get("cartwheel.build.tool")
+            if tools is not None:
+                tools.kill_running()
             os._exit(Exit.INTERRUPTED)
         self._asked_to_stop.set()
         self._wake.set()
@@ -324,6 +355,15 @@ class Output:
             at = round(time.time(), 3)
             with self._lock:
                 self._json.write(json.dumps({**fields, "at": at}, default=str) + "\n")
+
+
+def in_order_text(hosts: Sequence[str], how: str = "") -> str:
+    """That these hosts put themselves in order; many of them are counted."""
+    named, more = hosts[:_MOST_WAITING], len(hosts) - _MOST_WAITING
+    who = ", ".join(named) + (f" and {more} more" if more > 0 else "")
+    if len(hosts) == 1:
+        return f"{who} puts itself in order{how}"
+    return f"{who} put themselves in order{how}"
 
 
 def outcome_text(host: HostReport, kind: str) -> str:

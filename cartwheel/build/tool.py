@@ -25,6 +25,9 @@ TAIL_LINES = 60
 # Set in the thread that runs a tool: the event that ends it (see background.py).
 abandoned: ContextVar[threading.Event | None] = ContextVar("abandoned", default=None)
 
+# This process's own children: each leads a group, so a terminal's Ctrl-C does not reach it.
+_running: set[subprocess.Popen[str]] = set()
+
 # A user's own tool settings must not change what is built: everything of uv's comes
 # from us, and a foreign virtual environment must not be found by accident.
 _FOREIGN_PREFIXES = ("UV_", "PIP_")
@@ -81,6 +84,7 @@ def run_tool(
         errors="replace",
         start_new_session=True,
     )
+    _running.add(process)
     lines: queue.Queue[tuple[str, str]] = queue.Queue()
     readers = [_reader(process.stdout, "out", lines), _reader(process.stderr, "log", lines)]
     kept: dict[str, list[str]] = {"out": [], "log": []}
@@ -91,6 +95,7 @@ def run_tool(
             reader.join(DRAIN_SECONDS)
     finally:
         end_group(process)
+        _running.discard(process)
     while not lines.empty():
         name, line = lines.get_nowait()
         kept[name].append(line)
@@ -144,6 +149,13 @@ def _wait(
                     f"{now - started:.0f} s: {last}" if last else f"{now - started:.0f} s",
                 )
             )
+
+
+def kill_running() -> None:
+    """End every tool that runs now, at once: for a process that cannot wait for anything."""
+    for process in list(_running):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def end_group(process: subprocess.Popen[str]) -> None:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,6 +50,8 @@ class CartwheelProgram(Fab):
             if self.config.run.dry:
                 raise UsageError("dry-run", "--dry would run this task for real")
             super().execute()
+            # What comes is the end: no traceback for who types Ctrl-C then.
+            _ignore_interrupts()
 
     def no_tasks_given(self) -> None:
         """A bare `fab` shows what there is."""
@@ -59,6 +63,7 @@ class CartwheelProgram(Fab):
         try:
             yield
         except (invoke.Exit, invoke.UnexpectedExit, SystemExit):
+            _ignore_interrupts()
             raise
         except ParseError as error:
             raise self._leave(UsageError("usage", self._parse_message(error))) from error
@@ -72,6 +77,7 @@ class CartwheelProgram(Fab):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise invoke.Exit(code=int(Exit.OK)) from error
         except KeyboardInterrupt as error:
+            _ignore_interrupts()
             raise invoke.Exit("Interrupted", code=int(Exit.INTERRUPTED)) from error
         except Exception as error:
             raise self._leave(error) from error
@@ -90,6 +96,12 @@ class CartwheelProgram(Fab):
         near = difflib.get_close_matches(word, self.parser.contexts, n=1)
         asked = f"; did you mean '{near[0]}'?" if near else ""
         return f"There is no {what} '{word}'{asked}"
+
+
+def _ignore_interrupts() -> None:
+    """The run is over, and its exit code is known."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def bind(program: Any) -> None:

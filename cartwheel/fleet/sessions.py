@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -160,6 +161,47 @@ class Fleet:
 
 def _changed(answer: Mapping[str, Any]) -> State:
     return "changed" if answer["changed"] else "unchanged"
+
+
+def abandonable(
+    work: Callable[[str], T], names: Iterable[str], most: int, *, undo: Callable[[T], None]
+) -> dict[str, Future[T]]:
+    """Do `work` for each name, `most` at a time; the futures, when all are done.
+
+    Ctrl-C waits for none of it: what is not done yet goes on without us, as long as this
+    process lives, and is undone, as is what was done already.
+    """
+    futures: dict[str, Future[T]] = {name: Future() for name in names}
+    left = threading.Event()
+    waiting = list(reversed(futures.items()))
+    taking = threading.Lock()
+
+    def do() -> None:
+        while True:
+            with taking:
+                if not waiting or left.is_set():
+                    return
+                name, future = waiting.pop()
+            try:
+                result = work(name)
+            except BaseException as error:
+                future.set_exception(error)
+                continue
+            future.set_result(result)
+            if left.is_set():
+                undo(result)
+
+    for number in range(min(most, len(futures))):
+        threading.Thread(target=do, name=f"reach {number}", daemon=True).start()
+    try:
+        await_all(futures.values())
+    except BaseException:
+        left.set()
+        done = [one.result() for one in futures.values() if one.done() and not one.exception()]
+        for result in done:
+            threading.Thread(target=undo, args=(result,), daemon=True).start()
+        raise
+    return futures
 
 
 def await_all(futures: Iterable[Future[Any]]) -> None:

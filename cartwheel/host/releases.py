@@ -67,13 +67,14 @@ _GONE = re.compile(re.escape(files.GONE) + _NAME.pattern)
 def _is_half_made(at: Layout, name: str) -> bool:
     """Whether we were making it: it has the marks of `steps`, or nothing but parts of a
     release. A copy that somebody made has another release's manifest."""
+    if not _NAME.fullmatch(name):
+        return False
     try:
         manifest = files.read_json(manifest_path(at, name))
     except OpError:
         return True  # damaged
     inside = set(os.listdir(at.release(name)))
-    ours = "steps.json" in inside or inside <= _PARTS
-    return bool(_NAME.fullmatch(name)) and manifest is None and ours
+    return manifest is None and ("steps.json" in inside or inside <= _PARTS)
 
 
 def next_sequence(at: Layout) -> int:

@@ -7,7 +7,6 @@ import platform
 import secrets
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,7 +15,7 @@ from cartwheel import places
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Emit, Event
 from cartwheel.fleet.deploy import Terms
-from cartwheel.fleet.sessions import Fleet, await_all
+from cartwheel.fleet.sessions import Fleet, abandonable
 from cartwheel.plan.deploy import finish_seconds, held_refusal
 from cartwheel.plan.model import Operator
 from cartwheel.settings import load, resolve_secret
@@ -141,12 +140,12 @@ def reach(scene: Scene, *, changing: bool) -> tuple[dict[str, Session], dict[str
     from cartwheel.ssh.connection import Gateways
 
     where, gateways = targets(scene), Gateways()
-    with ThreadPoolExecutor(_MAX_CONNECTING) as pool:
-        futures = {
-            name: pool.submit(_open, scene, target, gateways, changing=changing)
-            for name, target in where.items()
-        }
-        await_all(futures.values())
+    futures = abandonable(
+        lambda name: _open(scene, where[name], gateways, changing=changing),
+        where,
+        _MAX_CONNECTING,
+        undo=lambda session: session.close(seconds=0),
+    )
     sessions: dict[str, Session] = {}
     problems: dict[str, CartwheelError] = {}
     for name, future in futures.items():

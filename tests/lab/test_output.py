@@ -453,7 +453,7 @@ class TestInterrupt:
             terminal.shows("… install")
             terminal.type("\x03")
             typed = time.monotonic()
-            terminal.shows("stopping; hosts put themselves in order")
+            terminal.shows(f"stopping: {stage.host.name} puts itself in order (a second Ctrl-C")
             assert time.monotonic() - typed < 2
             assert terminal.end() == Exit.INTERRUPTED
         assert terminal.screen[-2].split() == ["HOST", "SERVES"]
@@ -472,7 +472,7 @@ class TestInterrupt:
                 terminal.shows("… probation")
                 assert current(stage.host, "shop") != serves
                 terminal.type("\x03")
-                terminal.shows("stopping; hosts put themselves in order")
+                terminal.shows(f"stopping: {stage.host.name} puts itself in order (a second Ctrl-C")
                 assert terminal.end() == Exit.INTERRUPTED
         finally:
             config.write_text(text)

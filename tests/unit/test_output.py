@@ -151,7 +151,10 @@ class TestProgress:
         assert [one.host for one in progress.innermost()] == [""]
         assert progress.step_of("a") == "connect"
         assert progress.step_of("b") == ""
-        assert progress.hosts_after("connect") == ("b",)
+        progress.take(Event("probe", "start", host="b"), 1.0)
+        assert progress.hosts_touched() == ()
+        progress.take(Event("install", "start", host="b"), 1.0)
+        assert progress.hosts_touched() == ("b",)
 
     def test_a_step_that_fails_fails_in_its_innermost_one(self) -> None:
         progress = Progress()
