@@ -12,6 +12,7 @@ import argparse
 import os
 import queue
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -26,9 +27,8 @@ from cartwheel.lab import Lab, LabHost
 from cartwheel.lab.faults.kinds import FAULTS, Fault
 from cartwheel.lab.faults.points import Point, calls, messages
 from cartwheel.lab.lab import STATE_VARIABLE
-from tests.lab.faulting import SCENARIOS, Scenario, Shore, Try, new_shore, pairs
+from tests.lab.faulting import DISK_MB, SCENARIOS, Scenario, Shore, Try, new_shore, pairs
 
-DISK_MB = 1500
 TOLD_SECONDS = 60.0
 
 Job = tuple[Scenario, Point, Fault]
@@ -65,6 +65,8 @@ class Tally:
 def main(arguments: Sequence[str]) -> int:
     """Record, strike everywhere, print what broke."""
     wanted = _options(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell had it ignored
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab(Path(folder) / "lab", emit=silent)
         os.environ[STATE_VARIABLE] = str(lab.state)

@@ -22,12 +22,13 @@ from cartwheel.lab.faults.kinds import Fault
 from cartwheel.lab.faults.points import Point, calls, messages
 from cartwheel.lab.load import Plan
 from cartwheel.lab.visitors import Visits, visiting
-from tests.lab.project import Project, new_project
+from tests.lab.project import Project, fabfile, new_project
 from tests.lab.running import Fab, fab
 
 Scenario = Literal["first", "redeploy", "rollback"]
 SCENARIOS: tuple[Scenario, ...] = ("first", "redeploy", "rollback")
 
+DISK_MB = 1500
 LEASE_SECONDS = 3.0
 DRAIN_SECONDS = 2.0
 SETTLED_SECONDS = 25.0  # beyond the lease: start, drain, stop, on a busy machine
@@ -181,6 +182,16 @@ class Shore:
         self.host.reset()
         harness.install(self.host)
         self.fab("setup")
+
+    @contextmanager
+    def using(self, checkout: Path) -> Iterator[None]:
+        """Commands of another checkout while the block runs."""
+        own = (self.project.folder / "fabfile.py").read_text()
+        self.project.write("fabfile.py", fabfile(checkout))
+        try:
+            yield
+        finally:
+            self.project.write("fabfile.py", own)
 
     # -- recording
 

@@ -21,10 +21,6 @@ from cartwheel.lab import LabHost
 CHECKOUT = Path(__file__).resolve().parents[2]
 FAB = str(Path(sys.executable).with_name("fab"))
 
-_FABFILE = (
-    f"import sys\nsys.path.insert(0, {str(CHECKOUT)!r})\n" + (CHECKOUT / "fabfile.py").read_text()
-)
-
 # Tests deploy often: nothing here needs to wait for long requests.
 QUICK = """
 [deploy]
@@ -114,12 +110,18 @@ class Project:
         return found
 
 
+def fabfile(checkout: Path) -> str:
+    """A project's fabfile, with the Cartwheel of a checkout."""
+    own = (CHECKOUT / "fabfile.py").read_text()
+    return f"import sys\nsys.path.insert(0, {str(checkout)!r})\n{own}"
+
+
 def new_project(
     folder: Path, *, settings: str = "", name: str = "shop", env: Mapping[str, str] | None = None
 ) -> Project:
     """A project with one plain application, ready to deploy."""
     project = Project(folder, env or {})
-    project.write("fabfile.py", _FABFILE)
+    project.write("fabfile.py", fabfile(CHECKOUT))
     project.app("one")
     project.settings(
         f'[app]\nname = "{name}"\nsource = "app"\nentry = "app:app"\n'

@@ -1,0 +1,198 @@
+"""Faults at points that are recorded from real commands (docs/faults.md).
+
+All of them are tried by `bench/faults`; here is a sample that moves with the date.
+"""
+
+from __future__ import annotations
+
+import datetime
+import random
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cartwheel.lab import Lab, LabHost
+from cartwheel.lab.faults import harness
+from cartwheel.lab.faults.kinds import FAULTS
+from cartwheel.lab.faults.points import Point
+from tests.lab import faulting
+from tests.lab.faulting import DISK_MB, SCENARIOS, Scenario, Shore, new_shore, pairs
+from tests.lab.project import CHECKOUT, get
+
+pytestmark = pytest.mark.timeout(600)
+
+SEED = int(datetime.datetime.now(tz=datetime.UTC).strftime("%Y%m%d"))
+
+
+@pytest.fixture(scope="module")
+def host(lab: Lab) -> Iterator[LabHost]:
+    """A host with a disk that can be full."""
+    host = lab.up(1, disk_mb=DISK_MB)[0]
+    yield host
+    lab.down([host.name])
+
+
+@pytest.fixture(scope="module")
+def shore(host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Shore:
+    return new_shore(host, tmp_path_factory.mktemp("shore"))
+
+
+@pytest.fixture(scope="module")
+def recorded(shore: Shore) -> dict[Scenario, list[Point]]:
+    """The points of each scenario."""
+    return {scenario: shore.record(scenario) for scenario in SCENARIOS}
+
+
+EVERY_DEPLOY = (
+    "to the host: request lock",
+    "to the operator: result confirm",
+    "host side: rename /srv/shop/.current.cartwheel-# -> /srv/shop/current",
+    "host side: rename /srv/shop/.pending.json.cartwheel-# -> /srv/shop/pending.json",
+    "host side: unlink /srv/shop/pending.json",
+    "host side: symlink releases/RELEASE -> /srv/shop/.current.cartwheel-#",
+    "host side: fsync /srv/shop",
+    "host side: create /srv/shop/.pending.json.cartwheel-#",
+    "host side runs systemctl start cartwheel-shop.web.RELEASE.service",
+)
+EVERY_PREPARATION = (
+    "to the host: blob upload",
+    "host side: syncfs /srv/shop/releases/RELEASE",
+    "host side runs python pip install",
+    "python pip: rename /srv/shop/releases/RELEASE/venv/... -> /srv/shop/releases/RELEASE/venv/...",
+)
+
+
+def test_points_come_from_the_real_command(recorded: dict[Scenario, list[Point]]) -> None:
+    """Messages in either direction, and what the host side and its children do to files."""
+    labels = {scenario: {point.label for point in found} for scenario, found in recorded.items()}
+    for scenario, known in labels.items():
+        expected = set(EVERY_DEPLOY) | (set() if scenario == "rollback" else set(EVERY_PREPARATION))
+        assert sorted(expected - known) == [], scenario
+    assert (
+        "host side: rename /srv/shop/.current.cartwheel-# -> /srv/shop/current" in labels["first"]
+    )
+    assert sum(len(pairs(found)) for found in recorded.values()) > 1000
+
+
+def test_each_fault_somewhere(shore: Shore, recorded: dict[Scenario, list[Point]]) -> None:
+    """One point for each fault, others every day: the site answers, before and after a reboot,
+    and the next deploy works."""
+    dice = random.Random(SEED)
+    broken: list[str] = []
+    for fault in FAULTS.values():
+        scenario = dice.choice(SCENARIOS)
+        point = dice.choice([p for p, f in pairs(recorded[scenario]) if f.name == fault.name])
+        one = shore.survive(scenario, point, fault)
+        print(one)
+        if one.violations:
+            broken.append(f"{one}\n{one.said}")
+            shore.renew()
+    assert not broken, f"seed {SEED}: " + "\n".join(broken)
+
+
+def copied_checkout(folder: Path, name: str, change: Callable[[str], str]) -> Path:
+    """This checkout with another text of one of its modules."""
+    for part in ("cartwheel", "tasks", "templates", "config"):
+        shutil.copytree(
+            CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    path = folder / name
+    text = path.read_text()
+    assert change(text) != text
+    path.write_text(change(text))
+    return folder
+
+
+def test_a_new_step_is_a_point_by_itself(shore: Shore, tmp_path: Path) -> None:
+    """Somebody writes a file during the switch: nobody has to tell the harness."""
+    new = "host side: rename /srv/shop/.new-step.cartwheel-# -> /srv/shop/new-step"
+    step = '    _begin(ctx, at, mark)\n    files.write(at.root / "new-step", mark.id.encode())\n'
+    checkout = copied_checkout(
+        tmp_path / "checkout",
+        "cartwheel/host/switch.py",
+        lambda text: text.replace("    _begin(ctx, at, mark)\n", step),
+    )
+    assert new not in {point.label for point in shore.record("redeploy")}
+    with shore.using(checkout):
+        labels = {point.label for point in shore.record("redeploy")}
+    assert {new, "host side: fsync /srv/shop/.new-step.cartwheel-#"} <= labels
+    shore.sh("rm /srv/shop/new-step")
+
+
+def test_the_judge_sees_a_host_that_does_not_put_itself_in_order(
+    shore: Shore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without what runs after a killed session, a switch stays half done: that is found."""
+    monkeypatch.setattr(faulting, "SETTLED_SECONDS", 2.0)
+    checkout = copied_checkout(
+        tmp_path / "checkout",
+        "cartwheel/ssh/startup.py",
+        lambda text: text.replace("if unit.stop_post:", "if not unit.stop_post:"),
+    )
+    point = Point("message", "to the operator: event switch probation start")
+    with shore.using(checkout):
+        one = shore.survive("redeploy", point, FAULTS["host-kill"])
+    assert one.struck
+    assert any("not in order" in found for found in one.violations), one
+    shore.renew()
+
+
+def test_by_hand(shore: Shore) -> None:
+    """`fab lab.fault` strikes one's own command, and mends the line afterwards."""
+    shore.prepare("redeploy")
+    before = shore.look()
+    words = ("--do", "line-cut", "--at", "result switch", "-H", shore.host.name)
+    done = shore.project.fab("lab.fault", *words, timeout=120)
+    assert "line-cut at: to the operator: result switch" in done.text
+    assert "`fab deploy` ended with exit code" in done.text
+    assert shore.look().release == before.release
+    assert shore.host.line()["link"] == "up"
+    listed = shore.project.fab(
+        *("lab.fault", "--run", "rollback", "--points", "-H", shore.host.name)
+    )
+    assert "to the host: request confirm" in listed.text
+    missed = ("--do", "fail", "--call", "99999", "--run", "status", "-H", shore.host.name)
+    assert "did not strike" in shore.project.fab("lab.fault", *missed, code=1).text
+    harness.install(shore.host)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--do", "flood", "--at", "x"), "there is no fault flood"),
+        (("--do", "fail"), "--do takes one of"),
+        (("--do", "fail", "--at", "x", "--call", "2"), "--do takes one of"),
+        (("--do", "fail", "--message", "2", "--direction", "up"), "--direction up"),
+    ],
+)
+def test_by_hand_with_mistakes(shore: Shore, words: tuple[str, ...], says: str) -> None:
+    done = shore.project.fab("lab.fault", *words, "-H", shore.host.name, code=None)
+    assert says in done.text
+    assert done.code in (1, 2)
+
+
+def test_a_disk_that_is_full(shore: Shore) -> None:
+    """`fab lab.disk` takes all room, all inodes, and gives them back."""
+    name = shore.host.name
+    for option, missing in (("--full", "No space left"), ("--no-inodes", "No space left")):
+        shore.project.fab("lab.disk", option, "-H", name)
+        done = shore.host.exec(["sh", "-c", "echo x > /srv/probe"])
+        assert done.returncode
+        assert missing in done.stderr.decode()
+        shore.project.fab("lab.disk", "--restore", "-H", name)
+        shore.sh("echo x > /srv/probe; rm /srv/probe")
+    assert get(shore.host)
+
+
+def test_nothing_stays_on_the_host(shore: Shore) -> None:
+    """Without a harness sessions are the host's own python3 again."""
+    harness.uninstall(shore.host)
+    try:
+        shore.project.fab("status", "-H", shore.host.name)
+        assert shore.sh("ls /opt").split() in ([], ["lab-faults"])
+        assert subprocess.run(["test", "-e", shore.host.path(harness.TAP)], check=False).returncode
+    finally:
+        harness.install(shore.host)
