@@ -59,7 +59,7 @@ EVERY_DEPLOY = (
 )
 EVERY_PREPARATION = (
     "to the host: blob upload",
-    "host side: syncfs /srv/shop/releases/RELEASE",
+    "host side: syncfs /srv/shop/releases",
     "host side runs python pip install",
     "python pip: rename /srv/shop/releases/RELEASE/venv/... -> /srv/shop/releases/RELEASE/venv/...",
 )

@@ -25,7 +25,7 @@ _AT_FDCWD = -100
 _PATH_BYTES = 4096
 _POLL_SECONDS = 0.2
 _WORDS = 4
-_O_CREAT, _O_TRUNC = 0o100, 0o1000
+_O_CREAT, _O_EXCL, _O_TRUNC = 0o100, 0o200, 0o1000
 
 # name -> (number, which arguments are (directory descriptor, path) or a descriptor)
 _PATH_ARGUMENTS: dict[str, tuple[int, tuple[tuple[int | None, int], ...]]] = {
@@ -186,7 +186,7 @@ def _call(
         _path(pid, _AT_FDCWD if at is None else _signed(arguments[at]), arguments[where])
         for at, where in _PATH_ARGUMENTS[name][1]
     )
-    if name in _OPENS and not arguments[_OPENS[name]] & _O_TRUNC:
+    if name in _OPENS and not arguments[_OPENS[name]] & (_O_EXCL | _O_TRUNC):
         kind = "open"
     argv = _words(pid, arguments[1 if name == "execve" else 2]) if kind == "execve" else ()
     return Call(cookie, pid, kind, paths, argv=argv)
