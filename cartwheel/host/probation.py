@@ -20,6 +20,7 @@ from .traffic import Share
 
 # How far back the share before the switch is looked for.
 _BEFORE_SECONDS = 300.0
+_SWITCHED = ("confirmed", "reverted")
 _REPLACES = re.compile(r"^[ \t]*max_requests[ \t]*=(?![ \t]*0[ \t]*(#|$))", re.MULTILINE)
 
 
@@ -93,10 +94,11 @@ class Watch:
 
 def _since(at: Layout, now: float) -> float:
     """From when on requests were answered by what serves now, and by nothing else: after the
-    last line of the journal. So what a release that was put back did is not the measure for
-    the next try."""
-    last = max((float(entry.get("at") or 0) for entry in journal.read(at.journal)), default=0.0)
-    return max(now - _BEFORE_SECONDS, last)
+    journal's last switch. So what a release that was put back did is not the measure for the
+    next try."""
+    switches = [one for one in journal.read(at.journal) if one.get("result") in _SWITCHED]
+    times = [one["at"] for one in switches if isinstance(one.get("at"), (int, float))]
+    return max([now - _BEFORE_SECONDS, *times])
 
 
 def replaces_workers(release: Path) -> bool:

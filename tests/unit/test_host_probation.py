@@ -153,6 +153,14 @@ def test_the_time_before_ends_with_the_last_change(tmp_path: Path) -> None:
     at = Layout("shop", tmp_path)
     at.root.mkdir()
     assert probation._since(at, 1000.0) == 700.0
-    at.journal.write_text('{"at": 900.5, "seq": 1}\n{"seq": 2}\ntorn')
+    lines = (
+        '{"at": 900.5, "result": "confirmed"}',
+        '{"at": 950, "result": "failed"}',  # it never had any traffic
+        '{"at": 960, "result": "unchanged"}',
+        '{"at": "today", "result": "reverted"}',
+        '{"result": "reverted"}',
+        "torn",
+    )
+    at.journal.write_text("\n".join(lines))
     assert probation._since(at, 1000.0) == 900.5
     assert probation._since(at, 5000.0) == 4700.0
