@@ -98,7 +98,7 @@ def _since(at: Layout, now: float) -> float:
     next try."""
     switches = [one for one in journal.read(at.journal) if one.get("result") in _SWITCHED]
     times = [one["at"] for one in switches if isinstance(one.get("at"), (int, float))]
-    return max([now - _BEFORE_SECONDS, *times])
+    return float(max([now - _BEFORE_SECONDS, *times]))
 
 
 def replaces_workers(release: Path) -> bool:

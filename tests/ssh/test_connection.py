@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import os
 import socket
 import subprocess
@@ -143,6 +144,21 @@ class TestHostKeys:
         assert sshd.known_hosts.stat().st_mode & 0o777 == 0o640
         assert [path.name for path in sshd.folder.glob(".known*")] == []
         connect(sshd.target(), gateways)
+
+    def test_a_lock_that_stays_is_not_waited_for_for_ever(
+        self, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(known_hosts, "_LOCK_SECONDS", 0.2)
+        sshd.known_hosts.write_text("")
+        folder = os.open(sshd.known_hosts.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            with pytest.raises(ConnectError, match="somebody else has locked"):
+                known_hosts.record(sshd.target(), key_of(sshd))
+            fcntl.flock(folder, fcntl.LOCK_UN)
+            known_hosts.record(sshd.target(), key_of(sshd))
+        finally:
+            os.close(folder)
 
     def test_ssh_itself_reads_what_was_recorded(
         self, sshd_factory: StartSshd, gateways: Gateways

@@ -216,6 +216,20 @@ def test_a_crash_of_write_leaves_old_or_new(tmp_path: Path) -> None:
     assert seen == {b"old", b"new" * 100000}
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_a_link_that_cannot_be_read_is_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Prune would remove what it names."""
+
+    def fail(_path: Path) -> str:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "readlink", fail)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        files.read_link(tmp_path / "current")
+
+
 def test_a_crash_of_link_leaves_old_or_new(tmp_path: Path) -> None:
     path = tmp_path / "current"
     seen = set()

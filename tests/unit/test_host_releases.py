@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import files, pending, releases, systemd
+from cartwheel.host import children, files, journal, pending, releases, systemd
+from cartwheel.host.children import Done
 from cartwheel.host.context import OpError
 from cartwheel.host.layout import Layout
 
 from .hostside import host_in
+
+_REAL_RUNNING = systemd.running
 
 
 @pytest.fixture
@@ -108,6 +111,30 @@ def test_protected_is_all_that_serves_falls_back_comes_before_switches_or_runs(
     pending.write(at, mark(to="to", was="was", was_fallback="wf", was_previous="wp"))
     monkeypatch.setattr(systemd, "running", lambda _at: [("r", "web")])
     assert releases.protected(at) == {"c", "f", "p", "to", "was", "wf", "wp", "r"}
+
+
+def test_nothing_is_pruned_while_it_is_not_known_what_runs(
+    at: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seq in range(1, 4):
+        make(at, f"{seq}.x", seq)
+    monkeypatch.setattr(systemd, "running", _REAL_RUNNING)
+    monkeypatch.setattr(
+        children, "run", lambda *_args, **_more: Done(1, "Failed to connect to bus")
+    )
+    with pytest.raises(OpError, match="systemctl does not answer"):
+        releases.prune(at, 1)
+    assert releases.names(at) == ["1.x", "2.x", "3.x"]
+
+
+def test_where_a_rollback_would_go_is_protected(at: Layout) -> None:
+    """Also while `previous` lags behind: its session died before it got to it."""
+    for seq in range(1, 5):
+        make(at, f"{seq}.x", seq)
+        journal.append(at.journal, {"kind": "deploy", "result": "confirmed", "release": f"{seq}.x"})
+    releases.point(at, at.current, "2.x")
+    assert releases.protected(at) == {"1.x", "2.x"}
+    assert releases.prune(at, 1) == ["3.x", "4.x"]
 
 
 def test_prune_takes_the_oldest_and_the_half_ones_with_their_units(at: Layout) -> None:
