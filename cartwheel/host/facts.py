@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
-from . import files, freeze, journal, leftovers, locks, nginxconf, releases, systemd
+from . import files, freeze, journal, leftovers, locks, nginxconf, pending, releases, systemd
 from .context import Context
 from .layout import PIP, Layout
 
@@ -124,7 +124,7 @@ def app_facts(at: Layout) -> Facts:
         "fallback": releases.pointed(at.fallback),
         "previous": releases.pointed(at.previous),
         "is_up": bool(state and state.is_up),
-        "pending": files.read_json(at.pending),
+        "pending": pending.look(at),
         "stopped": files.read_json(at.stopped),
         "freeze": freeze.read(at),
         "releases": whole,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
-from . import children, drain, files, layout, locks, nginx, releases, systemd
+from . import children, drain, files, layout, locks, nginx, pending, releases, systemd
 from .layout import SLOTS, Layout
 
 _DRAIN_SECONDS = 30.0
@@ -121,7 +121,7 @@ class _Known:
 
     def __init__(self, at: Layout, running: Set[Tuple[str, str]]) -> None:
         self.running = running
-        self.pending = files.read_json(at.pending)
+        self.pending = pending.look(at)
         self.serving = releases.serving(at)
         self.wanted = _wanted(at, self.serving, self.pending)
         self.safe = releases.protected(at)
@@ -138,8 +138,8 @@ def _wanted(
 
 
 def _unfinished(at: Layout, known: _Known) -> Found:
-    if known.pending:
-        yield Leftover(SWITCH, "to {}, never confirmed".format(known.pending.get("to")))
+    if known.pending is not None:
+        yield Leftover(SWITCH, "to {}, never confirmed".format(known.pending.get("to", "?")))
         return
     if known.serving and releases.pointed(at.fallback) != known.serving[0]:
         yield Leftover(SWITCH, "to {}, not closed".format(known.serving[0]))
@@ -217,7 +217,7 @@ def _temporary(at: Layout, known: _Known) -> Found:
 
 
 def _spares(at: Layout, known: _Known) -> Found:
-    if known.pending:
+    if known.pending is not None:
         return  # it is what they are for
     for link in (at.current, *(at.socket_link(name) for name in sorted(known.names))):
         if files.spare(link).is_symlink():

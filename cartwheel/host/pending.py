@@ -76,6 +76,28 @@ def read(at: Layout) -> Optional[Pending]:
         raise OpError("host-state", "{} is damaged: no {}".format(at.pending, error)) from error
 
 
+def look(at: Layout) -> Optional[Dict[str, Any]]:
+    """The mark for those who only look: None where there is none, {} where it is damaged."""
+    try:
+        return files.read_json(at.pending)
+    except OpError:
+        return {}
+
+
+def set_damaged_aside(at: Layout) -> Optional[Path]:
+    """Keep a mark that nobody can read under another name; which. It tells no way back, and
+    what `current` names is a whole release. (We write it whole: a fault of the disk did it.)
+    """
+    try:
+        read(at)
+        return None
+    except OpError:
+        aside = at.pending.with_name(at.pending.name + ".damaged")
+        at.pending.rename(aside)
+        files.fsync_dir(at.root)
+        return aside
+
+
 def clear(at: Layout, pending: Pending) -> None:
     """Confirm or close: after this returns no crash brings it back."""
     files.remove(at.pending)

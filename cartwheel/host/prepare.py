@@ -58,8 +58,10 @@ def tool(ctx: Context, args: Args) -> Args:
             archive.extractall(unpacked)
         _compile(unpacked)
         os.chmod(unpacked, 0o755)
+        # First: with its name alone a power cut would leave a torn pip that looks whole.
+        files.sync_filesystem(unpacked)
         os.rename(unpacked, target)
-    files.sync_filesystem(target)
+    files.fsync_dir(target.parent)
     return {"changed": True}
 
 

@@ -17,6 +17,7 @@ from . import (
     files,
     health,
     journal,
+    layout,
     leftovers,
     locks,
     pending,
@@ -72,7 +73,7 @@ def _prove_serving(at: Layout) -> None:
     wanted = serving(at)
     if wanted is None or at.stopped.exists():
         return
-    manifest = files.read_json(releases.manifest_path(at, wanted[0])) or {}
+    manifest = releases.manifest(at, wanted[0])
     if "probe" not in manifest:
         return
     probe = health.Probe.of(manifest["probe"])
@@ -103,7 +104,11 @@ def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = Non
         done.append(text)
         say(text)
 
-    found = leftovers.find(at) if found is None else found
+    damaged = pending.set_damaged_aside(at)
+    if damaged is not None:
+        note("the mark of a switch was damaged, and is kept as {}".format(damaged))
+    found = leftovers.find(at) if found is None or damaged is not None else found
+    _make_durable(at, found)
     if leftovers.is_unfinished(found):
         mark = pending.read(at)
         if mark is not None:
@@ -118,6 +123,16 @@ def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = Non
     _complete_journal(at)
     leftovers.clean(at, note, found, preparing=True)
     return done
+
+
+def _make_durable(at: Layout, found: List[leftovers.Leftover]) -> None:
+    """What a session that was killed has done counts as done from here on, and what it had
+    not synced yet is nothing that a later step syncs: a power cut could bring it back."""
+    if at.root.exists():
+        files.fsync_dir(at.root)  # a confirmation above all: the unlink of `pending.json`
+    if found:
+        for folder in (at.root, layout.UNITS):
+            files.sync_filesystem(folder)
 
 
 def serving(at: Layout) -> Optional[Tuple[str, str]]:
@@ -161,7 +176,7 @@ def _complete_journal(at: Layout) -> None:
     stack = journal.serving_stack(journal.read(at.journal))
     if wanted is None or stack[-1:] == [wanted[0]]:
         return
-    manifest = files.read_json(releases.manifest_path(at, wanted[0])) or {}
+    manifest = releases.manifest(at, wanted[0])
     entry = {"release": wanted[0], "version": manifest.get("version", ""), "result": "confirmed"}
     kind = "rollback" if wanted[0] in stack else "deploy"
     noted = {"who": "cartwheel recover", "reason": "found serving; its own line was lost"}

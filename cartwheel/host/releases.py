@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Set, Tuple
 
-from . import files, journal, systemd
+from . import files, journal, pending, systemd
 from .context import OpError
 from .layout import RUN, SLOTS, Layout
 
@@ -22,6 +22,14 @@ def manifest_path(at: Layout, release: str) -> Path:
     """`release.json`: written last, after everything of the release is durable. Its presence
     is the mark that the release is complete."""
     return at.release(release) / "release.json"
+
+
+def manifest(at: Layout, release: str) -> Manifest:
+    """The release's manifest; {} where there is none, or a damaged one."""
+    try:
+        return files.read_json(manifest_path(at, release)) or {}
+    except OpError:
+        return {}
 
 
 def complete(at: Layout) -> List[Manifest]:
@@ -138,10 +146,10 @@ def protected(at: Layout) -> Set[str]:
     back = _rollback_target(at)
     if back:
         safe.add(back)  # `previous` may lag behind: a session that died did not get to it
-    pending = files.read_json(at.pending)
-    if pending:
+    mark = pending.look(at)
+    if mark:
         sides = ("was", "to", "was_fallback", "was_previous")
-        safe.update(str(pending[key]) for key in sides if pending.get(key))
+        safe.update(str(mark[key]) for key in sides if mark.get(key))
     running = {release for release, _slot in systemd.running(at)}
     return safe | running
 

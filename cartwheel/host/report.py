@@ -18,6 +18,7 @@ from . import (
     leftovers,
     locks,
     nginx,
+    pending,
     pip_output,
     recover,
     releases,
@@ -42,7 +43,7 @@ def status(ctx: Context, args: Args) -> Args:
         "set_up": files.read_json(at.record) is not None,
         "release": wanted[0] if wanted else None,
         "stopped": files.read_json(at.stopped),
-        "pending": files.read_json(at.pending),
+        "pending": pending.look(at),
         "lock": lock,
         "freeze": freeze.read(at),
         # What a session is making is none.

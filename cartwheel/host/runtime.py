@@ -35,15 +35,18 @@ def install(
     """
     version = digest(sources)
     changed = False
-    fresh = not (at.lib / version).exists()
+    fresh = files.read_link(at.lib / "current") != version
     for folder in (LIB, at.lib, at.lib / version):
         changed |= files.directory(folder, 0o755)
     for name, text in sources.items():
         is_package = any(other.startswith(name + ".") for other in sources)
         changed |= _write_module(at.lib / version, name + ".__init__" if is_package else name, text)
     if fresh:
-        compiler = [python, "-I", "-m", "compileall", "-q", str(at.lib / version)]
+        # -f: a power cut may have torn what an earlier attempt compiled.
+        compiler = [python, "-I", "-m", "compileall", "-q", "-f", str(at.lib / version)]
         children.run(ctx, compiler, timeout_seconds=_COMPILE_SECONDS)
+        # Before anything leads there: folders and bytecode are not durable yet.
+        files.sync_filesystem(at.lib / version)
     for name, module, what in (
         (
             "recover",
@@ -85,6 +88,9 @@ def _install_boot_unit(ctx: Context, at: Layout, text: str) -> bool:
         children.check(
             ctx, ["systemctl", "enable", "--quiet", at.boot_unit.name], "systemd", "enable failed"
         )
+        # systemctl does not: without the link nothing starts after a power cut.
+        for folder in (wants.parent, at.boot_unit.parent):
+            files.fsync_dir(folder)
         changed = True
     return changed
 

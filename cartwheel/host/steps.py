@@ -1,7 +1,9 @@
 """The marks of a release that is being made: which step was done, with what.
 
 Each step leaves a digest of what went in in `steps.json`. A step whose mark fits has
-nothing to do; one that was interrupted starts from scratch.
+nothing to do; one that was interrupted starts from scratch. Marks are for this boot only:
+until the release is complete nothing makes sure that what they speak of is on the disk, and
+a power cut may keep the marks and lose that.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from .layout import Layout
 Args = Dict[str, Any]
 
 _TAIL_LINES = 30
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # random(4): another one after each boot
+_BOOT = "boot"
 
 
 def opened(args: Args) -> Tuple[Layout, str]:
@@ -33,10 +37,16 @@ def _path(at: Layout, release: str) -> Path:
 
 
 def done(at: Layout, release: str) -> Dict[str, Any]:
+    """The marks that were made since this boot."""
     try:
-        return files.read_json(_path(at, release)) or {}
+        marks = files.read_json(_path(at, release)) or {}
     except OpError:
         return {}
+    return marks if marks.get(_BOOT) == _boot_id() else {}
+
+
+def _boot_id() -> str:
+    return _BOOT_ID.read_text(encoding="ascii").strip()
 
 
 def marked(at: Layout, release: str, step: str, digest: str) -> bool:
@@ -47,7 +57,8 @@ def marked(at: Layout, release: str, step: str, digest: str) -> bool:
 
 
 def mark(at: Layout, release: str, step: str, digest: str) -> None:
-    files.write_json(_path(at, release), {**done(at, release), step: digest})
+    marks = {**done(at, release), _BOOT: _boot_id(), step: digest}
+    files.write_json(_path(at, release), marks)
 
 
 def forget(at: Layout, release: str) -> None:

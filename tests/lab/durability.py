@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -139,6 +140,10 @@ class Durability:
         found.seconds = time.monotonic() - began
         return found
 
+    def restore(self) -> None:
+        """Leave the host as the recorded command did."""
+        boot_with(self.shore, self.recording.shelf, disk.all_written(self.recording.history))
+
     def _judge_files(self, found: Found, seen: dict[str, Any]) -> None:
         """What is taken for whole has every file, as it was recorded."""
         now = self.recording.shelf.scan(SCOPE, keep=False)
@@ -193,9 +198,12 @@ def record(shore: Shore, scenario: Scenario) -> Recording:
     words = shore.prepare("redeploy" if scenario == "upgrade" else scenario)
     if scenario == "upgrade":
         _make_host_side_old(shore)
-    before = look(shore)["current"]
+    seen = look(shore)
+    assert not judge(seen, None if scenario != "first" else {""}), "it begins in order"
+    before = seen["current"]
     shelf = Shelf(shore.host.path("/"), shore.host.path(_STATES))
-    shelf.folder.mkdir(mode=0o700, exist_ok=True)
+    shutil.rmtree(shelf.folder, ignore_errors=True)
+    shelf.folder.mkdir(mode=0o700)
     watching = Recorder(shelf, SCOPE)
     watching.begin()
     with harness.on(shore.host, watching.witness) as taps:
@@ -249,6 +257,11 @@ systemctl reset-failed 2>/dev/null || true
 rm -rf /run/cartwheel
 """
 _BOOT = """
+cat /proc/sys/kernel/random/uuid >/run/lab-boot-id
+test -e /run/lab-boot-id.mounted || {
+  mount --bind /run/lab-boot-id /proc/sys/kernel/random/boot_id
+  touch /run/lab-boot-id.mounted
+}
 systemctl daemon-reload
 systemctl start nginx || true
 code=0; out=$(/usr/local/lib/cartwheel/shop/recover --boot 2>&1) || code=$?

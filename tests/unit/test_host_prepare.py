@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cartwheel.host import children, facts, files, install, prepare, verify
+from cartwheel.host import children, facts, files, install, layout, prepare, steps, verify
 from cartwheel.host.children import Done
 from cartwheel.host.context import Context, OpError, boottime
 from cartwheel.host.layout import Layout
@@ -91,3 +92,51 @@ def test_a_check_that_dies_without_a_word_is_a_failure(
         )
     assert caught.value.slug == "dependency-missing"
     assert files.read_link(at.current) is None
+
+
+def test_a_step_is_done_for_this_boot_only(
+    at: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The marks are synced at once and what they speak of is not: after a power cut a torn
+    virtual environment would be taken for a whole one."""
+    boot = tmp_path / "boot_id"
+    boot.write_text("one\n")
+    monkeypatch.setattr(steps, "_BOOT_ID", boot)
+    at.release("1.a").mkdir()
+    steps.mark(at, "1.a", "venv", "digest")
+    steps.mark(at, "1.a", "install", "digest")
+    assert steps.marked(at, "1.a", "venv", "digest")
+    assert not steps.marked(at, "1.a", "venv", "another")
+    boot.write_text("two\n")
+    assert not steps.marked(at, "1.a", "venv", "digest")
+    steps.mark(at, "1.a", "venv", "digest")
+    assert steps.marked(at, "1.a", "venv", "digest")
+    assert not steps.marked(at, "1.a", "install", "digest")
+
+
+def test_the_hosts_pip_gets_its_name_when_it_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A torn one would be taken for whole, for ever."""
+    folder = tmp_path / "pips"
+    monkeypatch.setattr(layout, "PIP", folder)
+    wheel = io.BytesIO()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("pip/__main__.py", "x = 1")
+    synced: list[list[str]] = []
+
+    def sync(path: Path) -> None:
+        assert (path / "pip" / "__main__.py").exists()
+        synced.append([one.name for one in folder.iterdir() if not one.name.startswith(".")])
+
+    monkeypatch.setattr(files, "sync_filesystem", sync)
+    session = Session()
+    ctx = session.ctx()
+    ctx.blob = wheel
+    wheel.seek(0)
+    sha256 = hashlib.sha256(wheel.getvalue()).hexdigest()
+    args = {"version": "1.0", "filename": "pip-1.0-py3-none-any.whl", "sha256": sha256}
+    assert prepare.tool(ctx, args) == {"changed": True}
+    assert synced == [[]]
+    assert (folder / "1.0" / "pip" / "__main__.py").read_text() == "x = 1"
+    assert prepare.tool(ctx, args) == {"changed": False}

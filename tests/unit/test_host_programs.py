@@ -38,12 +38,16 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """What systemctl is asked."""
+def calls(at: Layout, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What systemctl is asked; it enables."""
     seen: list[list[str]] = []
 
     def run(_ctx: Any, argv: list[str], *_more: Any, **_named: Any) -> str:
         seen.append(argv)
+        if "enable" in argv:
+            wants = at.boot_unit.parent / "multi-user.target.wants"
+            wants.mkdir(exist_ok=True)
+            (wants / at.boot_unit.name).symlink_to(at.boot_unit)
         return ""
 
     monkeypatch.setattr(children, "check", run)
@@ -81,9 +85,6 @@ def test_the_installed_recover_runs_alone(at: Layout, calls: list[list[str]]) ->
 def test_a_second_installation_changes_nothing(at: Layout, calls: list[list[str]]) -> None:
     sources = {"cartwheel.host": "", "cartwheel.host.recover": "x = 1"}
     assert install(at, sources)
-    wants = at.boot_unit.parent / "multi-user.target.wants"
-    wants.mkdir()
-    (wants / at.boot_unit.name).symlink_to(at.boot_unit)
     calls.clear()
     assert not install(at, sources)
     assert calls == []
@@ -113,6 +114,49 @@ def test_the_boot_unit_is_enabled_once_and_reloaded_when_it_changes(
     install(at, sources, "two")
     assert calls[0] == ["daemon-reload"]
     assert at.boot_unit.read_text() == "two"
+
+
+@pytest.mark.skipif(not ROOT, reason="gives directories to root")
+def test_nothing_leads_to_a_version_before_all_of_it_is_durable(
+    at: Layout, calls: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut may keep a link and lose, or tear, what it leads to: bytecode above all."""
+    synced: list[set[str]] = []
+
+    def sync(path: Path) -> None:
+        assert not (at.lib / "current").is_symlink()
+        synced.append({one.name for one in path.rglob("*.pyc")})
+
+    monkeypatch.setattr(files, "sync_filesystem", sync)
+    sources = {"cartwheel.host": "", "cartwheel.host.recover": "x = 1"}
+    install(at, sources)
+    assert len(synced) == 1
+    assert any(name.startswith("recover.") for name in synced[0])
+
+
+@pytest.mark.skipif(not ROOT, reason="gives directories to root")
+def test_an_interrupted_installation_compiles_anew(at: Layout, calls: list[list[str]]) -> None:
+    sources = {"cartwheel.host": "", "cartwheel.host.recover": "x = 1"}
+    install(at, sources)
+    version = (at.lib / "current").readlink()
+    (module,) = (at.lib / version).rglob("recover.*.pyc")
+    whole = module.read_bytes()
+    module.write_bytes(whole[: len(whole) // 2])  # the power went before `current` led there
+    (at.lib / "current").unlink()
+    install(at, sources)
+    assert module.read_bytes()[16:] == whole[16:]
+
+
+@pytest.mark.skipif(not ROOT, reason="gives directories to root")
+def test_what_starts_at_boot_is_durable(
+    at: Layout, calls: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "fsync_dir", synced.append)
+    install(at, {"cartwheel.host.recover": "x = 1"})
+    wants = at.boot_unit.parent / "multi-user.target.wants"
+    assert synced.index(wants) > synced.index(at.boot_unit.parent), "the unit, then its link"
+    assert at.boot_unit.parent in synced[synced.index(wants) :], "systemctl may have made it"
 
 
 def test_the_version_is_the_content() -> None:

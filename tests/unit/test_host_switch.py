@@ -187,6 +187,7 @@ def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr(systemd, "is_loaded", lambda _unit: False)
     monkeypatch.setattr(systemd, "log", lambda *_args: "Traceback\nValueError: boom")
     monkeypatch.setattr(nginx, "reload", one.reload)
+    monkeypatch.setattr(files, "sync_filesystem", lambda _path: None)  # this machine's is busy
     monkeypatch.setattr(health, "prove", lambda *_args, **_more: 3)
     monkeypatch.setattr(health, "watch", lambda *_args, **_more: None)
     monkeypatch.setattr(health, "wait_for_reload", lambda *_args: None)
@@ -617,9 +618,55 @@ def test_recover_as_a_program(
     assert "the switch to 2.b was never confirmed" in capsys.readouterr().out
     assert stage.served() == "1.a"
     stage.check()
-    stage.at.pending.write_text("{")
-    assert recover.main([*argv, "--boot"]) == 1
-    assert "pending.json is damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("torn", ["", "{", "[]", '{"id": "x"}', "\0\0\0", "\xff"])
+def test_a_damaged_mark_stops_nobody_and_is_kept_for_a_person(
+    stage: Stage, capsys: pytest.CaptureFixture[str], torn: str
+) -> None:
+    stage.deploy("1.a")
+    stage.stop(stage.at.unit("1.a", "web"))  # a boot
+    stage.at.pending.write_text(torn, "latin-1")
+    argv = [stage.at.app, str(stage.at.base)]
+    assert not recover.is_settled(stage.at)
+    assert recover.main([*argv, "--boot"]) == 0
+    said = capsys.readouterr().out
+    assert "the mark of a switch was damaged" in said
+    assert "started 1.a" in said
+    stage.check()
+    assert (stage.at.root / "pending.json.damaged").read_text("latin-1") == torn
+    stage.deploy("2.b")
+    stage.check()
+
+
+@pytest.mark.parametrize("torn", ["", "{", "[]", "\0\0\0", "\xff"])
+def test_a_damaged_manifest_or_journal_does_not_keep_a_release_from_starting(
+    stage: Stage, torn: str
+) -> None:
+    stage.deploy("1.a")
+    stage.stop(stage.at.unit("1.a", "web"))
+    releases.manifest_path(stage.at, "1.a").write_text(torn, "latin-1")
+    stage.at.journal.write_text(torn, "latin-1")
+    assert recover.main([stage.at.app, str(stage.at.base), "--boot"]) == 0
+    assert stage.served() == "1.a"
+    assert stage.running(stage.at) == [("1.a", "web")]
+
+
+def test_a_confirmation_that_a_killed_session_did_not_sync_is_synced_by_whoever_comes_next(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it is seen as confirmed, and the next power cut takes it back."""
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = stage.run(stage.args("2.b"), confirm=False)
+    session.at_end.clear()
+    stage.at.pending.unlink()  # it is killed between this and the fsync
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "fsync_dir", synced.append)
+    monkeypatch.setattr(files, "sync_filesystem", synced.append)
+    stage.settle()
+    assert synced[0] == stage.at.root
+    assert stage.served() == "2.b"
 
 
 def test_recover_leaves_a_session_alone_that_holds_the_lock(stage: Stage) -> None:

@@ -196,7 +196,7 @@ def _remove(real: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    subprocess.run(["cp", "-a", str(source), str(target)], check=True, timeout=600)
+    subprocess.run(["cp", "-aT", str(source), str(target)], check=True, timeout=600)
 
 
 def _files(folder: Path) -> Iterator[str]:
