@@ -26,6 +26,7 @@ Scenario = Literal["first", "redeploy", "rollback", "upgrade"]
 SCENARIOS: tuple[Scenario, ...] = ("first", "redeploy", "rollback", "upgrade")
 """`upgrade` is a redeploy by a newer Cartwheel: the host side is installed anew, too."""
 
+_PENDING = "/srv/shop/pending.json"
 _STATES = "/opt/lab-states"
 _CONFIRMED = "to the operator: result confirm"
 _BOOT_SECONDS = 120.0
@@ -140,6 +141,36 @@ class Durability:
         found.seconds = time.monotonic() - began
         return found
 
+    def forbidden(self, number: int) -> list[str]:
+        """What is wrong with a disk before anybody boots with it: it takes no host to say."""
+        state, spans = self.disks[number]
+        answered = any(last >= self.recording.answered for _first, last in spans)
+        return list(self._forbidden(state, answered))
+
+    def _forbidden(self, state: State, answered: bool) -> Iterator[str]:
+        if answered and _PENDING in state:
+            yield "pending after the operator was told that it is confirmed"
+        for path in (_PENDING, "/var/lib/cartwheel/shop.json"):
+            if path in state and (state[path].torn or not state[path].data):
+                yield f"{path} is torn"
+        complete = {
+            path.split("/")[4]
+            for path, content in state.items()
+            if re.fullmatch(r"/srv/shop/releases/[^.][^/]+/release\.json", path)
+            and content.data
+            and not content.torn
+        }
+        yield from self._not_whole(state, complete)
+        for name in ("current", "fallback", "previous"):
+            link = state.get(f"/srv/shop/{name}")
+            if link is not None and link.data.removeprefix("releases/") not in complete:
+                yield f"{name} leads to {link.data}, which is not complete"
+        host_side = "/usr/local/lib/cartwheel/shop/"
+        version = state[host_side + "current"].data if host_side + "current" in state else ""
+        torn = [path for path in state if path.startswith(host_side + version) and state[path].torn]
+        if torn or f"{host_side}{version}/cartwheel/host/recover.py" not in state:
+            yield f"the host side {version!r} is not whole: {torn[:3]}"
+
     def restore(self) -> None:
         """Leave the host as the recorded command did."""
         boot_with(self.shore, self.recording.shelf, disk.all_written(self.recording.history))
@@ -147,11 +178,13 @@ class Durability:
     def _judge_files(self, found: Found, seen: dict[str, Any]) -> None:
         """What is taken for whole has every file, as it was recorded."""
         now = self.recording.shelf.scan(SCOPE, keep=False)
+        found.violations += self._not_whole(now, set(seen["complete"]))
+
+    def _not_whole(self, state: State, complete: set[str]) -> Iterator[str]:
         for path, contents in self._known.items():
-            release = path.split("/")[4]
             moving = path.endswith(("/http.sock", "/steps.json", "/.http.sock.spare"))
-            if release in seen["complete"] and not moving and now.get(path) not in contents:
-                found.violations.append(f"{path} is {now.get(path)}")
+            if path.split("/")[4] in complete and not moving and state.get(path) not in contents:
+                yield f"{path} is {state.get(path)}"
 
 
 def judge(seen: Mapping[str, Any], allowed: set[str] | None) -> list[str]:
@@ -257,11 +290,8 @@ systemctl reset-failed 2>/dev/null || true
 rm -rf /run/cartwheel
 """
 _BOOT = """
-cat /proc/sys/kernel/random/uuid >/run/lab-boot-id
-test -e /run/lab-boot-id.mounted || {
-  mount --bind /run/lab-boot-id /proc/sys/kernel/random/boot_id
-  touch /run/lab-boot-id.mounted
-}
+mount -o remount,bind,rw /proc/sys/kernel/random/boot_id
+cat /proc/sys/kernel/random/uuid >/proc/sys/kernel/random/boot_id
 systemctl daemon-reload
 systemctl start nginx || true
 code=0; out=$(/usr/local/lib/cartwheel/shop/recover --boot 2>&1) || code=$?
@@ -368,10 +398,10 @@ def look(shore: Shore) -> dict[str, Any]:
     return seen
 
 
-def told(recording: Recording, tried: int, different: int) -> str:
+def told(one: Durability) -> str:
     """The numbers of a recording, for people."""
-    count = len(recording.history.operations)
+    history = one.recording.history
     return (
-        f"{recording.scenario}: {count} operations, {recorder.syncs(recording.history)} of them "
-        f"syncs; {tried} disks, {different} of them different"
+        f"{one.recording.scenario}: {len(history.operations)} operations, "
+        f"{recorder.syncs(history)} of them syncs; {one.tried} disks, {len(one.disks)} different"
     )

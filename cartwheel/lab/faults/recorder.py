@@ -128,6 +128,7 @@ class Recorder:
         content = self._look(source)
         if content is None:
             return
+        is_durable = self.writer.find(self.scope.tree_of(source) or source) not in self._trees
         inside = [self._in_tree(source) and not self._is_tree(source)]
         inside.append(self._in_tree(target) and not self._is_tree(target))
         if all(inside):
@@ -139,9 +140,10 @@ class Recorder:
         if node is None:  # it comes from where nobody looked
             if self._is_tree(target):
                 content = self.shelf.look_at_tree(source)
-            node = self._new(target, Content(content.kind, mode=content.mode))
+            is_durable &= inside[0]
+            node = self._new(target, content if is_durable else replace(content, data=""))
             self.writer.enter((target, node))
-            if content.kind in ("file", "tree"):
+            if content.kind in ("file", "tree") and not is_durable:
                 self.writer.fill(node, content)
             return
         self.writer.enter((target, node), (source, None))
