@@ -108,8 +108,8 @@ def copied_checkout(folder: Path, name: str, change: Callable[[str], str]) -> Pa
 
 def test_a_new_step_is_a_point_by_itself(shore: Shore, tmp_path: Path) -> None:
     """Somebody writes a file during the switch: nobody has to tell the harness."""
-    new = "host side: rename /srv/shop/.new-step.cartwheel-# -> /srv/shop/new-step"
-    step = '    _begin(ctx, at, mark)\n    files.write(at.root / "new-step", mark.id.encode())\n'
+    new = "host side: rename /srv/shop/.extra.cartwheel-# -> /srv/shop/extra"
+    step = '    _begin(ctx, at, mark)\n    files.write(at.root / "extra", mark.id.encode())\n'
     checkout = copied_checkout(
         tmp_path / "checkout",
         "cartwheel/host/switch.py",
@@ -118,8 +118,8 @@ def test_a_new_step_is_a_point_by_itself(shore: Shore, tmp_path: Path) -> None:
     assert new not in {point.label for point in shore.record("redeploy")}
     with shore.using(checkout):
         labels = {point.label for point in shore.record("redeploy")}
-    assert {new, "host side: fsync /srv/shop/.new-step.cartwheel-#"} <= labels
-    shore.sh("rm /srv/shop/new-step")
+    assert {new, "host side: fsync /srv/shop/.extra.cartwheel-#"} <= labels
+    shore.sh("rm /srv/shop/extra")
 
 
 def test_the_judge_sees_a_host_that_does_not_put_itself_in_order(
@@ -177,11 +177,9 @@ def test_by_hand_with_mistakes(shore: Shore, words: tuple[str, ...], says: str) 
 def test_a_disk_that_is_full(shore: Shore) -> None:
     """`fab lab.disk` takes all room, all inodes, and gives them back."""
     name = shore.host.name
-    for option, missing in (("--full", "No space left"), ("--no-inodes", "No space left")):
+    for option in ("--full", "--no-inodes"):
         shore.project.fab("lab.disk", option, "-H", name)
-        done = shore.host.exec(["sh", "-c", "echo x > /srv/probe"])
-        assert done.returncode
-        assert missing in done.stderr.decode()
+        assert shore.host.exec(["sh", "-c", "echo x > /srv/probe"]).returncode
         shore.project.fab("lab.disk", "--restore", "-H", name)
         shore.sh("echo x > /srv/probe; rm /srv/probe")
     assert get(shore.host)

@@ -29,13 +29,14 @@ _TIME_DEPENDENT = ("beat", "alive", "noise")
 _VARYING = (
     (re.compile(r"(?<=releases/)(\.gone-)?[0-9][^/ ]*"), r"\1RELEASE"),
     # Trees, one file after the other.
-    (re.compile(r"(/\.gone-[^/ ]+/|/venv/|/\.new-)[^ ]+"), r"\1..."),
+    (re.compile(r"(/\.gone-[^/ ]+/|/venv/|/\.new-\d)[^ ]+"), r"\1..."),
     (re.compile(r"(?<=-)\d+-[a-z0-9_]{8}"), "#"),
     (re.compile(r"\b\d[\w.]*[._-][0-9a-f]{8}\b"), "RELEASE"),
     (re.compile(r"(cartwheel-session-[\w.-]+-)[0-9a-f]{8}"), r"\1#"),
     (re.compile(r"\.cartwheel-\d+"), ".cartwheel-#"),
     (re.compile(r"systemd-(analyze-raw|temporary-)[A-Za-z0-9-]{6}"), r"systemd-\1#"),
     (re.compile(r"(?<=/)(tmp|pip-[a-z-]+-|\.tmp)[a-z0-9_]{8}"), r"\1#"),
+    (re.compile(r"(?<=^/tmp/)[a-z0-9_]{8}\b|(?<= /tmp/)[a-z0-9_]{8}\b"), "#"),
     (re.compile(r"[0-9a-f]{16,}"), "#"),
     (re.compile(r"\d{5,}"), "#"),
 )
