@@ -70,6 +70,11 @@ PLANTED = (
         "    files.sync_filesystem(at.releases)\n",
         "    # durable some day\n",
     ),
+    (
+        "cartwheel/host/runtime.py",
+        "        files.sync_filesystem(at.lib / version)\n",
+        "        # durable some day\n",
+    ),
 )
 
 
@@ -86,8 +91,8 @@ def copy_with_bugs(folder: Path) -> Path:
 
 
 def test_a_missing_fsync_is_found(shore: Shore, tmp_path: Path) -> None:
-    """The check can fail: a confirmation that is not durable, and a release that says that it
-    is whole before it is."""
+    """The check can fail: a confirmation that is not durable, a release that says that it is
+    whole before it is, and a host side that is gone when it is needed."""
     theirs = shore.project
     for _ in range(0 if shore.look().release else 1):
         shore.deploy_new()
@@ -98,11 +103,12 @@ def test_a_missing_fsync_is_found(shore: Shore, tmp_path: Path) -> None:
         "fabfile.py", text.replace(repr(str(CHECKOUT)), repr(str(copy_with_bugs(tmp_path))))
     )
     try:
-        one = Durability(shore, durability.record(shore, "redeploy"))
+        one = Durability(shore, durability.record(shore, "upgrade"))
         said = {at: one.forbidden(at) for at in range(len(one.disks))}
         for words, then in (
             ("pending after the operator was told", f"{one.recording.old} serves instead of"),
             ("/venv is Content", "is taken for whole"),
+            ("the host side", "recover: exit"),
         ):
             numbers = [at for at in said if any(words in text for text in said[at])]
             assert numbers, words
