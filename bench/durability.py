@@ -1,5 +1,6 @@
-"""Every disk that a power cut may leave of a first deploy, a redeploy, a rollback, and a
-redeploy by a newer Cartwheel, where what was not synced is lost in any order.
+"""Every disk that a power cut may leave of a first deploy, a redeploy, a rollback, a redeploy
+by a newer Cartwheel, and the way back at a boot, where what was not synced is lost in any
+order.
 
 Each command is recorded once. All disks are looked at, and each is booted: the installed
 `recover` runs on it, and what serves is judged; on some a plain deploy follows. Several

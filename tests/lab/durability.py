@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from cartwheel.errors import LabError
@@ -22,9 +22,10 @@ from cartwheel.lab.faults.shelf import Scope, Shelf
 from tests.lab.faulting import Shore
 from tests.lab.project import await_sessions
 
-Scenario = Literal["first", "redeploy", "rollback", "upgrade"]
-SCENARIOS: tuple[Scenario, ...] = ("first", "redeploy", "rollback", "upgrade")
-"""`upgrade` is a redeploy by a newer Cartwheel: the host side is installed anew, too."""
+Scenario = Literal["first", "redeploy", "rollback", "upgrade", "recover"]
+SCENARIOS: tuple[Scenario, ...] = ("first", "redeploy", "rollback", "upgrade", "recover")
+"""`upgrade` is a redeploy by a newer Cartwheel: the host side is installed anew, too. `recover`
+is the way back at a boot, from a switch that nobody confirmed: the power goes once more."""
 
 _PENDING = "/srv/shop/pending.json"
 _STATES = "/opt/lab-states"
@@ -228,6 +229,8 @@ def record(shore: Shore, scenario: Scenario) -> Recording:
 
     Raises AssertionError where what was written down does not lead to what is there.
     """
+    if scenario == "recover":
+        return _record_recover(shore)
     words = shore.prepare("redeploy" if scenario == "upgrade" else scenario)
     if scenario == "upgrade":
         _make_host_side_old(shore)
@@ -249,6 +252,28 @@ def record(shore: Shore, scenario: Scenario) -> Recording:
     (answered,) = watching.moments(taps.session.points, _CONFIRMED)
     assert decided < answered
     return Recording(scenario, history, shelf, before, look(shore)["current"], decided, answered)
+
+
+def _record_recover(shore: Shore) -> Recording:
+    """`recover` at the boot after a redeploy that had all but confirmed."""
+    forward = record(shore, "redeploy")
+    until = forward.history.operations[: forward.decided]
+    shore.sh(_STOP)
+    forward.shelf.lay(disk.all_written(replace(forward.history, operations=until)), SCOPE)
+    shore.sh(_START)
+    watching = Recorder(forward.shelf, SCOPE)
+    watching.begin()
+    with harness.on(shore.host, watching.witness) as taps:
+        shore.sh(_RECOVER_WATCHED)
+        await_sessions(shore.host)
+    history = watching.end()
+    _assert_is_there(history, forward.shelf)
+    assert taps.session is not None
+    assert look(shore)["current"] == forward.old
+    never = len(history.operations) + 1
+    return Recording(
+        "recover", history, forward.shelf, forward.old, forward.new, decided=never, answered=never
+    )
 
 
 def _make_host_side_old(shore: Shore) -> None:
@@ -289,13 +314,21 @@ systemctl stop 'cartwheel-shop.*' cartwheel-shop nginx 2>/dev/null || true
 systemctl reset-failed 2>/dev/null || true
 rm -rf /run/cartwheel
 """
-_BOOT = """
+_START = """
 mount -o remount,bind,rw /proc/sys/kernel/random/boot_id
 cat /proc/sys/kernel/random/uuid >/proc/sys/kernel/random/boot_id
 systemctl daemon-reload
 systemctl start nginx || true
+"""
+_RECOVER = """
 code=0; out=$(/usr/local/lib/cartwheel/shop/recover --boot 2>&1) || code=$?
 python3 -c 'import json, sys; print(json.dumps({"code": int(sys.argv[1]), "out": sys.argv[2]}))' $code "$out"
+"""
+# Its own script, by the interpreter that lets every call wait, as what is watched runs.
+_RECOVER_WATCHED = f"""
+sed 's#^exec [^ ]*#exec {harness.TAP}#' /usr/local/lib/cartwheel/shop/recover >/run/lab-recover
+systemd-run --quiet --pipe --wait --collect --unit=cartwheel-session-recover \\
+  sh /run/lab-recover --boot </dev/null
 """
 
 
@@ -303,7 +336,7 @@ def boot_with(shore: Shore, shelf: Shelf, state: State) -> dict[str, Any]:
     """The host as it boots with this disk; what `recover` said, and its exit status."""
     shore.sh(_STOP)
     shelf.lay(state, SCOPE)
-    said: dict[str, Any] = json.loads(shore.host.sh(_BOOT, timeout=_BOOT_SECONDS))
+    said: dict[str, Any] = json.loads(shore.host.sh(_START + _RECOVER, timeout=_BOOT_SECONDS))
     return said
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(600)
 
 SEED = int(datetime.datetime.now(tz=datetime.UTC).strftime("%Y%m%d"))
 SAMPLE = 6
-LATER: tuple[Scenario, ...] = ("redeploy", "rollback", "upgrade")
+LATER: tuple[Scenario, ...] = ("redeploy", "rollback", "upgrade", "recover")
 
 
 @pytest.fixture(scope="module")
