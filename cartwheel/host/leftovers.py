@@ -219,7 +219,8 @@ def _temporary(at: Layout, known: _Known) -> Found:
 def _spares(at: Layout, known: _Known) -> Found:
     if known.pending is not None:
         return  # it is what they are for
-    for link in (at.current, *(at.socket_link(name) for name in sorted(known.names))):
+    links = (at.current, at.fallback, at.previous)
+    for link in (*links, *(at.socket_link(name) for name in sorted(known.names))):
         if files.spare(link).is_symlink():
             yield Leftover(SPARE, str(files.spare(link)))
 

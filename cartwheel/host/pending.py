@@ -15,6 +15,8 @@ from . import files
 from .context import OpError
 from .layout import Layout
 
+_LATER = ("next_previous",)  # words that older versions did not write
+
 
 @dataclass(frozen=True)
 class Pending:
@@ -32,6 +34,8 @@ class Pending:
     version: str
     who: str
     message: str
+    # Where `previous` goes once it is confirmed. (A mark of an older version has no such word.)
+    next_previous: Optional[str] = None
 
     def entry(self, result: str, reason: str = "") -> Dict[str, Any]:
         """This switch as a line of the journal."""
@@ -49,8 +53,8 @@ class Pending:
 
 
 def write(at: Layout, pending: Pending) -> None:
-    """From now on there is a way back, also where the disk is full by then."""
-    for link, target in _links_back(at, pending):
+    """From now on there is a way back, and on, also where the disk is full by then."""
+    for link, target in (*_links_back(at, pending), *_links_on(at, pending)):
         files.keep_spare(link, target)
     files.write_json(at.pending, asdict(pending), 0o600)
 
@@ -66,12 +70,20 @@ def _links_back(at: Layout, pending: Pending) -> List[Tuple[Path, str]]:
     return [(link, target) for link, target in links if link.parent.is_dir()]
 
 
+def _links_on(at: Layout, pending: Pending) -> List[Tuple[Path, str]]:
+    """The links that move once it is confirmed, as they will be."""
+    links = [(at.fallback, pending.to), (at.previous, pending.next_previous)]
+    return [(link, "releases/" + release) for link, release in links if release is not None]
+
+
 def read(at: Layout) -> Optional[Pending]:
     value = files.read_json(at.pending)
     if value is None:
         return None
     try:
-        return Pending(**{field.name: value[field.name] for field in fields(Pending)})
+        words = [field.name for field in fields(Pending) if field.name not in _LATER]
+        known = {name: value[name] for name in _LATER if name in value}
+        return Pending(**{name: value[name] for name in words}, **known)
     except KeyError as error:
         raise OpError("host-state", "{} is damaged: no {}".format(at.pending, error)) from error
 
@@ -102,4 +114,10 @@ def clear(at: Layout, pending: Pending) -> None:
     """Confirm or close: after this returns no crash brings it back."""
     files.remove(at.pending)
     for link, _target in _links_back(at, pending):
+        files.drop_spare(link)
+
+
+def drop_links_on(at: Layout) -> None:
+    """The links that were kept for going on: it has gone on, or back."""
+    for link in (at.fallback, at.previous):
         files.drop_spare(link)

@@ -11,7 +11,7 @@ from . import files, journal, locks, nginx, releases, systemd
 from .context import OpError
 from .drain import wait_until_quiet
 from .layout import Layout
-from .pending import Pending, clear
+from .pending import Pending, clear, drop_links_on
 
 _LOG_LINES = 200
 _DRAIN_SECONDS = 5.0
@@ -41,6 +41,7 @@ def go_back(at: Layout, pending: Pending, reason: str, say: Say = lambda _text: 
         releases.discard(at, pending.to)
     journal.append(at.journal, pending.entry("reverted", reason))
     clear(at, pending)
+    drop_links_on(at)
 
 
 def _put_shared_back(pending: Pending) -> None:

@@ -161,6 +161,7 @@ def _mark_for(at: Layout, args: Args) -> pending.Pending:
         version=args["version"],
         who=args["who"],
         message=args["message"],
+        next_previous=_next_previous(at, args),
     )
 
 
@@ -276,8 +277,9 @@ def settle_old_instance(
             socket = at.socket(mark.was, mark.was_slot)
             quiet = drain.wait_until_quiet(socket, timeout_seconds=drain_seconds, since=moved)
             tell("drain", "done", "" if quiet else "some still waited for it")
-        point_previous(at, mark)
+        releases.point(at, at.previous, mark.next_previous)
     releases.point(at, at.fallback, mark.to)
+    pending.drop_links_on(at)
     for release, slot in systemd.running(at):
         if (release, slot) != (mark.to, mark.to_slot):
             tell("stop", "start", release)
@@ -288,12 +290,14 @@ def settle_old_instance(
             files.remove(at.unit_file(release, slot))
 
 
-def point_previous(at: Layout, mark: pending.Pending) -> None:
-    """Where a rollback goes, decided from the journal."""
+def _next_previous(at: Layout, args: Args) -> Optional[str]:
+    """Where a rollback will go once this switch is confirmed, decided from the journal."""
+    if args["kind"] == "restart":
+        return releases.pointed(at.previous)
     whole = [manifest["release"] for manifest in releases.complete(at)]
-    entries = journal.read(at.journal)
-    if mark.kind != "restart":
-        releases.point(at, at.previous, journal.rollback_target(entries, mark.to, whole))
+    confirmed = {"kind": args["kind"], "release": args["release"], "result": "confirmed"}
+    entries = [*journal.read(at.journal), confirmed]
+    return journal.rollback_target(entries, args["release"], whole)
 
 
 def confirm(ctx: Context, args: Args) -> Args:

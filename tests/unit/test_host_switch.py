@@ -578,6 +578,46 @@ def test_a_full_disk_cannot_undo_a_confirmation(
     stage.check()
 
 
+def test_a_confirmed_switch_is_finished_on_a_full_disk(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither room nor inodes: the links are there already, the old instance stops."""
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = Session()
+    answer = switching.switch(session.ctx(), stage.args("2.b"))
+
+    def full(*_args: Any, **_more: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        patch.setattr(os, "symlink", full)
+        switching.confirm(session.ctx(), {"id": answer["id"]})
+        switching.finish(session.ctx(), {})
+    session.end()
+    at = stage.at
+    assert (releases.pointed(at.fallback), releases.pointed(at.previous)) == ("2.b", "1.a")
+    assert stage.running(at) == [("2.b", "web")]
+    assert [path.name for path in at.root.iterdir() if path.name.endswith(".spare")] == []
+    stage.settle()  # the journal's line
+    stage.check()
+
+
+def test_the_mark_of_an_older_version_is_read(stage: Stage) -> None:
+    """The next session may be a newer one: it goes back by what the mark says."""
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    stage.run(stage.args("2.b"), confirm=False)
+    value = files.read_json(stage.at.pending)
+    assert value is not None
+    del value["next_previous"]
+    files.write_json(stage.at.pending, value, 0o600)
+    stage.settle()
+    assert stage.served() == "1.a"
+    stage.check()
+
+
 def test_a_full_disk_before_the_switch_changes_nothing(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
