@@ -34,6 +34,7 @@ DRAIN_SECONDS = 2.0
 SETTLED_SECONDS = 25.0  # beyond the lease: start, drain, stop, on a busy machine
 COMMAND_SECONDS = 90.0
 SILENCE_SECONDS = 10.5
+REPORTED_SECONDS = 15.0  # a line that is dead
 STALL_SECONDS = 1.0
 BUSY_STALL_SECONDS = 3.0  # several hosts on two processors
 
@@ -236,7 +237,7 @@ class Shore:
                     one.said = running.errors[-600:] + json.dumps(running.said[-3:])[-1500:]
                     fault.mend(self.host)
                 one.struck = taps.struck.is_set()
-            self._judge_talk(one, running, fault)
+            self._judge_talk(one, running, fault, taps.struck_at)
             self._result = running.last_word
             self._await_order(one)
 
@@ -263,8 +264,8 @@ class Shore:
                 f"a request stalled for {seen['longest_stall_seconds']} s ({seen['stalled']})"
             )
 
-    def _judge_talk(self, one: Try, running: Fab, fault: Fault) -> None:
-        """No traceback, no silence, an end."""
+    def _judge_talk(self, one: Try, running: Fab, fault: Fault, struck_at: float) -> None:
+        """No traceback, no silence, an end; that a line is dead is noticed and said."""
         if "Traceback" in running.errors or "Unexpected" in running.errors:
             one.violations.append(f"traceback: {running.errors[-800:]}")
         heard = [said["heard"] for said in running.said]
@@ -272,6 +273,14 @@ class Shore:
         if not fault.operator and max(gaps, default=0.0) > SILENCE_SECONDS:
             at = gaps.index(max(gaps))
             one.violations.append(f"silent for {max(gaps):.1f} s after {running.said[at]}")
+        told = [
+            said["heard"] - struck_at
+            for said in running.said
+            if said.get("state") == "failed" or said["type"] == "result"
+        ]
+        late = next((seconds for seconds in told if seconds > 0), REPORTED_SECONDS)
+        if one.struck and fault.silent and late >= REPORTED_SECONDS:
+            one.violations.append(f"that the line is dead was said after {late:.1f} s")
 
     # -- judging
 

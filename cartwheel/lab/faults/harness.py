@@ -12,6 +12,7 @@ import array
 import os
 import socket
 import threading
+import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -75,6 +76,7 @@ class Harness:
     def __init__(self, host: LabHost, witness: Witness | None = None) -> None:
         self.host = host
         self.struck = threading.Event()
+        self.struck_at = 0.0  # time.monotonic()
         self.session: Session | None = None
         self.problems: list[BaseException] = []
         self._where: Where = lambda _point, _number: False
@@ -184,6 +186,7 @@ class Harness:
             self._numbers[point.stream] += 1
             mine = not self.struck.is_set() and self._where(point, self._numbers[point.stream])
             if mine:
+                self.struck_at = time.monotonic()
                 self.struck.set()
         return self._strike(session) if mine else PASS
 

@@ -47,6 +47,7 @@ class Fault:
     mend: Callable[[LabHost], None] = lambda _host: None
     power: bool = False  # the host goes down
     disk: bool = False  # nothing can be written
+    silent: bool = False  # nobody tells the operator's side
     operator: bool = False  # the command does not end by itself, or not in its own way
 
 
@@ -173,7 +174,7 @@ FAULTS: Mapping[str, Fault] = {
         Fault("stop", f"what is there waits for {STOPPED_SECONDS:g} s", _stop, _message),
         Fault("line-reset", "every connection is reset", _cut, _message),
         Fault("line-cut", "reset, and refused from then on", _away, _message, _restore),
-        Fault("line-dead", "a black hole", _dead, _message, _restore),
+        Fault("line-dead", "a black hole", _dead, _message, _restore, silent=True),
         Fault("line-slow", "300 ms and 400 kB/s from then on", _slow, _message, _restore),
         Fault(
             "host-kill", "the host side is killed (SIGKILL)", _kill_host_side, _message_or_change
