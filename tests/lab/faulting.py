@@ -26,6 +26,7 @@ from tests.lab.project import Project, fabfile, new_project
 from tests.lab.running import Fab, fab
 
 Scenario = Literal["first", "redeploy", "rollback"]
+Result = dict[str, Any]
 SCENARIOS: tuple[Scenario, ...] = ("first", "redeploy", "rollback")
 
 DISK_MB = 1500
@@ -106,6 +107,7 @@ class State:
     release: str
     mark: str
     answer: str
+    status: str
     instances: tuple[str, ...]
     left: tuple[str, ...]
     whole: bool
@@ -213,9 +215,9 @@ class Shore:
         try:
             words = self.prepare(scenario)
             before = self.look()
-            self._struck(one, words, fault)
-            after = self._settled(one, before)
-            self._judge_report(one, fault, before, after)
+            told = self._strike(one, words, fault)
+            after = self._judge_what_serves(one, before)
+            self._judge_report(one, fault, told, before, after)
             self._judge_reboot(one, fault, after)
             self._judge_next_deploy(one)
         except (AssertionError, LabError, subprocess.TimeoutExpired) as error:
@@ -223,7 +225,8 @@ class Shore:
         one.seconds = time.monotonic() - began
         return one
 
-    def _struck(self, one: Try, words: tuple[str, ...], fault: Fault) -> None:
+    def _strike(self, one: Try, words: tuple[str, ...], fault: Fault) -> Result | None:
+        """Run the command, with the fault; its own last word, if it could say one."""
         with self._load(one, fault):
             with (
                 harness.on(self.host) as taps,
@@ -238,8 +241,8 @@ class Shore:
                     fault.mend(self.host)
                 one.struck = taps.struck.is_set()
             self._judge_talk(one, running, fault, taps.struck_at)
-            self._result = running.last_word
             self._await_order(one)
+        return running.last_word
 
     @contextmanager
     def _load(self, one: Try, fault: Fault) -> Iterator[None]:
@@ -299,24 +302,26 @@ class Shore:
         state = self.look()
         return list(state.left) or _wrong(state)
 
-    def _settled(self, one: Try, before: State) -> State:
+    def _judge_what_serves(self, one: Try, before: State) -> State:
         after = self.look()
         if one.scenario == "first" and not after.release:
-            if "mark" in after.answer:
-                one.violations.append(f"half a first deploy answers: {after.answer}")
+            if "mark" in after.answer or after.status.startswith("5"):
+                one.violations.append(f"half a first deploy is reachable: {after}")
         elif not after.serves:
             one.violations.append(f"what serves is not well: {after}")
         if one.scenario != "first" and not after.release:
             one.violations.append(f"nothing serves any more; before: {before.release}")
         return after
 
-    def _judge_report(self, one: Try, fault: Fault, before: State, after: State) -> None:
+    def _judge_report(
+        self, one: Try, fault: Fault, result: Result | None, before: State, after: State
+    ) -> None:
         """P13: what was said is so. Somebody who was killed says nothing."""
-        if self._result is None:
+        if result is None:
             if not fault.operator:
                 one.violations.append(f"no result (exit {one.code}): {one.said}")
             return
-        hosts = self._result.get("hosts") or []
+        hosts = result.get("hosts") or []
         told = hosts[0] if hosts else {}
         if one.code == Exit.OK and (told.get("serves") or told.get("release")) != after.release:
             one.violations.append(f"exit 0, told {told}, but {after.release} serves")
@@ -352,8 +357,6 @@ class Shore:
         if left or whole != there:
             one.violations.append(f"left behind: {left}, {there} releases, {whole} whole")
 
-    _result: dict[str, Any] | None = None
-
 
 def _wrong(state: State) -> list[str]:
     if not state.release:
@@ -370,7 +373,7 @@ test -z "$release" || {
   sed -n 's/^VERSION = "\(.*\)"/mark=\1/p' /srv/shop/releases/$release/venv/lib/python3*/site-packages/app.py
   test ! -s /srv/shop/releases/$release/release.json || echo whole=yes
 }
-curl -s --max-time 5 http://127.0.0.1/healthz | tr -d '\n' | sed 's/^/answer=/'; echo
+curl -s --max-time 5 -w '\nstatus=%{http_code}' http://127.0.0.1/healthz | sed '1s/^/answer=/'; echo
 systemctl list-units --all --plain --no-legend 'cartwheel-shop.web*.service' | awk '$3 != "inactive" && $3 != "failed" {print "runs=" $1}'
 """
 
@@ -386,8 +389,9 @@ def _look(host: LabHost) -> State:
         release=values.get("release", ""),
         mark=values.get("mark", ""),
         answer=answer,
+        status=values.get("status", ""),
         instances=tuple(line[5:] for line in lines if line.startswith("runs=")),
-        left=tuple(host.sh(_LEFT).splitlines()) if values.get("release") else (),
+        left=tuple(host.sh(_LEFT).splitlines()),
         whole=values.get("whole") == "yes",
     )
 
