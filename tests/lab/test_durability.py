@@ -23,7 +23,7 @@ from tests.lab.project import CHECKOUT, Project
 pytestmark = pytest.mark.timeout(600)
 
 SEED = int(datetime.datetime.now(tz=datetime.UTC).strftime("%Y%m%d"))
-SAMPLE = 6
+SAMPLE = 4
 LATER: tuple[Scenario, ...] = ("redeploy", "rollback", "upgrade", "recover")
 
 

@@ -21,6 +21,7 @@ from cartwheel.host import (
     frontdoor,
     health,
     journal,
+    layout,
     nginx,
     pending,
     recover,
@@ -77,8 +78,6 @@ class Stage:
         ]
 
     def start(self, _ctx: Any, unit: str) -> None:
-        from cartwheel.host import layout
-
         if not (layout.UNITS / unit).exists():
             raise OpError("start-failed", f"no {unit}")
         (self.units / unit).touch()
@@ -705,7 +704,7 @@ def test_a_confirmation_that_a_killed_session_did_not_sync_is_synced_by_whoever_
     monkeypatch.setattr(files, "fsync_dir", synced.append)
     monkeypatch.setattr(files, "sync_filesystem", synced.append)
     stage.settle()
-    assert synced[0] == stage.at.root
+    assert synced[:3] == [stage.at.root, stage.at.root, layout.UNITS], "before it goes on"
     assert stage.served() == "2.b"
 
 
