@@ -700,11 +700,12 @@ def test_a_confirmation_that_a_killed_session_did_not_sync_is_synced_by_whoever_
     session = stage.run(stage.args("2.b"), confirm=False)
     session.at_end.clear()
     stage.at.pending.unlink()  # it is killed between this and the fsync
-    synced: list[Path] = []
-    monkeypatch.setattr(files, "fsync_dir", synced.append)
-    monkeypatch.setattr(files, "sync_filesystem", synced.append)
+    synced: list[tuple[str, Path]] = []
+    monkeypatch.setattr(files, "fsync_dir", lambda path: synced.append(("names", path)))
+    monkeypatch.setattr(files, "sync_filesystem", lambda path: synced.append(("all", path)))
     stage.settle()
-    assert synced[:3] == [stage.at.root, stage.at.root, layout.UNITS], "before it goes on"
+    root = stage.at.root
+    assert synced[:3] == [("names", root), ("all", root), ("all", layout.UNITS)], "at first"
     assert stage.served() == "2.b"
 
 
