@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
@@ -33,6 +34,7 @@ DISK_MB = 1500
 LEASE_SECONDS = 3.0
 DRAIN_SECONDS = 2.0
 SETTLED_SECONDS = 25.0  # beyond the lease: start, drain, stop, on a busy machine
+POLL_SECONDS = 0.5
 COMMAND_SECONDS = 90.0
 SILENCE_SECONDS = 10.5
 REPORTED_SECONDS = 15.0  # a line that is dead
@@ -55,7 +57,7 @@ workers = 1
 threads = 8
 """
 
-VISITORS = Plan(seconds=240, pause_seconds=0.1, keep_alive=1, close=1, slow=1, upload=1, stream=1)
+VISITORS = Plan(seconds=240, pause_seconds=0.2, keep_alive=1, close=1, slow=1, upload=1, stream=1)
 
 # Without a framework, so that a first deploy installs little; every answer says its release.
 APP = """
@@ -294,11 +296,13 @@ class Shore:
     def _await_order(self, one: Try) -> None:
         end = time.monotonic() + LEASE_SECONDS + SETTLED_SECONDS
         while (found := self._disorder()) and time.monotonic() < end:
-            time.sleep(0.2)
+            time.sleep(POLL_SECONDS)
         if found:
             one.violations.append(f"not in order after {SETTLED_SECONDS:g} s: {found}")
 
     def _disorder(self) -> list[str]:
+        if os.path.lexists(self.host.path("/srv/shop/pending.json")):
+            return ["pending"]
         state = self.look()
         return list(state.left) or _wrong(state)
 
@@ -340,7 +344,7 @@ class Shore:
         self.host.boot()
         end = time.monotonic() + SETTLED_SECONDS
         while (again := self.look()).release and not again.serves and time.monotonic() < end:
-            time.sleep(0.2)
+            time.sleep(POLL_SECONDS)
         if (again.release, again.serves) != (after.release, after.serves):
             one.violations.append(f"after a reboot {again} instead of {after}")
 
@@ -379,8 +383,9 @@ systemctl list-units --all --plain --no-legend 'cartwheel-shop.web*.service' | a
 
 
 def _look(host: LabHost) -> State:
-    lines = host.sh(_LOOK).splitlines()
-    values = dict(line.split("=", 1) for line in lines if "=" in line)
+    lines = host.sh(_LOOK + "\necho left\n" + _LEFT).splitlines()
+    shown, left = lines[: lines.index("left")], lines[lines.index("left") + 1 :]
+    values = dict(line.split("=", 1) for line in shown if "=" in line)
     try:
         answer = str(json.loads(values.get("answer", ""))["version"])
     except (ValueError, KeyError, TypeError):
@@ -390,8 +395,8 @@ def _look(host: LabHost) -> State:
         mark=values.get("mark", ""),
         answer=answer,
         status=values.get("status", ""),
-        instances=tuple(line[5:] for line in lines if line.startswith("runs=")),
-        left=tuple(host.sh(_LEFT).splitlines()),
+        instances=tuple(line[5:] for line in shown if line.startswith("runs=")),
+        left=tuple(left),
         whole=values.get("whole") == "yes",
     )
 
