@@ -29,7 +29,7 @@ _TIME_DEPENDENT = ("beat", "alive", "noise")
 _VARYING = (
     (re.compile(r"(?<=releases/)(\.gone-)?[0-9][^/ ]*"), r"\1RELEASE"),
     # Trees, one file after the other.
-    (re.compile(r"(/\.gone-[^/ ]+/|/venv/|/\.new-\d)[^ ]+"), r"\1..."),
+    (re.compile(r"(/\.gone-[^/ ]+/|/venv/|/\.new-(?=\d))[^ ]+"), r"\1..."),
     (re.compile(r"(?<=-)\d+-[a-z0-9_]{8}"), "#"),
     (re.compile(r"\b\d[\w.]*[._-][0-9a-f]{8}\b"), "RELEASE"),
     (re.compile(r"(cartwheel-session-[\w.-]+-)[0-9a-f]{8}"), r"\1#"),
