@@ -7,6 +7,7 @@ unit when it stops in any way.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -41,19 +42,28 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         lock = _lock(at, mode)
     except OpError as error:
-        print("{}: {}".format(app, error), flush=True)  # noqa: T201
+        _tell("{}: {}".format(app, error))
         # Another session is at work, and whoever takes the lock settles first.
         return 0 if mode == "--settle" else 1
     try:
-        settle(at, lambda text: print(text, flush=True))  # noqa: T201 (its unit's journal)
+        settle(at, _tell)
         if mode == "--boot":
             _prove_serving(at)
     except OpError as error:
-        print("{}: {}\n{}".format(app, error, error.log), flush=True)  # noqa: T201
+        _tell("{}: {}\n{}".format(app, error, error.log))
         return 1
     finally:
         lock.release()
     return 0
+
+
+def _tell(text: str) -> None:
+    """For its unit's journal at boot, for the operator after a session. The operator may be
+    gone, and the channel with them: that is no reason to stop half-way."""
+    try:
+        print(text, flush=True)  # noqa: T201
+    except OSError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _lock(at: Layout, mode: str) -> locks.Lock:

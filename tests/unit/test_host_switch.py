@@ -6,7 +6,9 @@ process that is killed. What an instance answers is tested elsewhere.
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -655,6 +657,20 @@ def test_recover_as_a_program(
     stage.run(stage.args("2.b"), confirm=False)  # its process is killed here
     assert recover.main([*argv, "--settle"]) == 0
     assert "the switch to 2.b was never confirmed" in capsys.readouterr().out
+    assert stage.served() == "1.a"
+    stage.check()
+
+
+def test_recover_goes_on_when_nobody_listens(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator is gone, and the pipe to them with them."""
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    stage.run(stage.args("2.b"), confirm=False)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb", buffering=0) as raw:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, write_through=True))
+        assert recover.main([stage.at.app, str(stage.at.base), "--settle"]) == 0
     assert stage.served() == "1.a"
     stage.check()
 
