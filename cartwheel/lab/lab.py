@@ -38,6 +38,7 @@ _FIRST_ADDRESS = 10  # lab1 is 127.0.1.11: Debian gives 127.0.1.1 to the machine
 _FORWARDER = "import sys; from cartwheel.lab import forwarder; forwarder.main(sys.argv[1])"
 _STARTED_SECONDS = 9.0
 _POLL_SECONDS = 0.02
+_SAID_CHARACTERS = 500
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -123,8 +124,12 @@ class LabHost:
         done = self.exec(["sh", "-euc", script], timeout=timeout)
         if done.returncode:
             text = (done.stdout + done.stderr).decode(errors="replace")
+            said = text.strip()[-_SAID_CHARACTERS:]
             raise LabError(
-                "lab-failed", f"exit {done.returncode}: {script}", host=self.name, detail=text
+                "lab-failed",
+                f"exit {done.returncode}, it said {said!r}: {script}",
+                host=self.name,
+                detail=text,
             )
         return done.stdout.decode()
 
