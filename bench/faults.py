@@ -43,6 +43,7 @@ class Tally:
     unmet: int = 0
     broken: list[Try] = field(default_factory=list)
     by_fault: Counter[str] = field(default_factory=Counter)
+    points: set[tuple[Scenario, Point]] = field(default_factory=set)
     guard: threading.Lock = field(default_factory=threading.Lock)
     began: float = field(default_factory=time.monotonic)
 
@@ -51,6 +52,8 @@ class Tally:
             self.done += 1
             self.unmet += not one.struck
             self.by_fault[one.fault] += one.struck
+            if one.struck:
+                self.points.add((one.scenario, one.point))
             if one.violations:
                 self.broken.append(one)
                 print(f"BROKEN {one}\n  said: {one.said}", flush=True)
@@ -59,7 +62,10 @@ class Tally:
 
     def told(self) -> str:
         minutes = (time.monotonic() - self.began) / 60
-        return f"{self.done} of {self.jobs} tries, {len(self.broken)} broken, {minutes:.0f} min"
+        return (
+            f"{self.done} of {self.jobs} tries, {len(self.points)} points,"
+            f" {len(self.broken)} broken, {minutes:.0f} min"
+        )
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -87,7 +93,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--hosts", type=int, default=4, help="hosts that work side by side")
     parser.add_argument("--scenario", choices=SCENARIOS, action="append", help="only this one")
     parser.add_argument("--fault", choices=list(FAULTS), action="append", help="only this one")
-    parser.add_argument("--sample", type=int, help="only so many tries")
+    parser.add_argument(
+        "--sample", type=int, help="only so many tries: first each point once, then again"
+    )
     parser.add_argument("--part", default="1/1", help="e.g. 2/5: the second fifth of all tries")
     parser.add_argument("--seed", type=int, default=3, help="of their order")
     parser.add_argument("--list", action="store_true", help="print the points, and strike nowhere")
@@ -111,13 +119,26 @@ def _jobs(shore: Shore, wanted: argparse.Namespace) -> list[Job]:
         if wanted.list:
             print("\n".join(f"  {point}" for point in [*messages(points), *calls(points)]))
         jobs += here
-    chosen = [job for job in jobs if not wanted.fault or job[2].name in wanted.fault]
-    random.Random(wanted.seed).shuffle(chosen)
+    chosen = _ordered(
+        [job for job in jobs if not wanted.fault or job[2].name in wanted.fault], wanted.seed
+    )
     part, parts = (int(word) for word in wanted.part.split("/"))
     print(
         f"{len(chosen)} in all; part {wanted.part} in the order of seed {wanted.seed}", flush=True
     )
     return [] if wanted.list else chosen[part - 1 :: parts][: wanted.sample]
+
+
+def _ordered(jobs: Sequence[Job], seed: int) -> list[Job]:
+    """By chance, and so that every point is struck once before any is struck again."""
+    shuffled = list(jobs)
+    random.Random(seed).shuffle(shuffled)
+    times: Counter[tuple[Scenario, Point]] = Counter()
+    rounds: list[tuple[int, Job]] = []
+    for job in shuffled:
+        times[job[:2]] += 1
+        rounds.append((times[job[:2]], job))
+    return [job for _, job in sorted(rounds, key=lambda one: one[0])]
 
 
 def _try_all(shores: Sequence[Shore], jobs: Sequence[Job]) -> Tally:
