@@ -18,6 +18,7 @@ from cartwheel import places
 from cartwheel.errors import LabError
 from cartwheel.lab import Lab, LabHost, record
 from cartwheel.lab.lab import STATE_VARIABLE
+from tests.lab.faulting import DISK_MB, Shore, new_shore
 
 GetHosts = Callable[..., list[LabHost]]
 
@@ -108,3 +109,11 @@ def host(hosts: GetHosts) -> Iterator[LabHost]:
 def module_host(hosts: GetHosts) -> Iterator[LabHost]:
     """A bookworm host with a fresh disk at the module's start. Not together with `host`."""
     yield from _fresh(hosts)
+
+
+@pytest.fixture(scope="module")
+def shore(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shore]:
+    """A host for faults: with a disk of its own, which can be full, and set up."""
+    host = lab.up(1, disk_mb=DISK_MB)[0]
+    yield new_shore(host, tmp_path_factory.mktemp("shore"))
+    lab.down([host.name])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,19 @@ class Project:
         found = Done(done.returncode, done.stdout, done.stderr)
         assert code is None or found.code == code, f"fab {' '.join(words)}: {found}"
         return found
+
+
+def copied_checkout(folder: Path, planted: Sequence[tuple[str, str, str]]) -> Path:
+    """A copy of this Cartwheel with something else planted in it: file, text, other text."""
+    for part in ("cartwheel", "tasks", "templates", "config"):
+        shutil.copytree(
+            CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for name, right, wrong in planted:
+        text = (folder / name).read_text()
+        assert text.count(right) == 1, f"{name}: {right!r}"
+        (folder / name).write_text(text.replace(right, wrong))
+    return folder
 
 
 def fabfile(checkout: Path) -> str:

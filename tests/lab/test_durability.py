@@ -8,36 +8,20 @@ from __future__ import annotations
 
 import datetime
 import random
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cartwheel.lab import Lab, LabHost
 from tests.lab import durability
 from tests.lab.durability import Durability, Scenario
-from tests.lab.faulting import DISK_MB, Shore, new_shore
-from tests.lab.project import CHECKOUT, Project
+from tests.lab.faulting import Shore
+from tests.lab.project import copied_checkout
 
 pytestmark = pytest.mark.timeout(600)
 
 SEED = int(datetime.datetime.now(tz=datetime.UTC).strftime("%Y%m%d"))
 SAMPLE = 4
 LATER: tuple[Scenario, ...] = ("redeploy", "rollback", "upgrade", "recover")
-
-
-@pytest.fixture(scope="module")
-def host(lab: Lab) -> Iterator[LabHost]:
-    """A host with a disk in memory: many disks are laid on it."""
-    host = lab.up(1, disk_mb=DISK_MB)[0]
-    yield host
-    lab.down([host.name])
-
-
-@pytest.fixture(scope="module")
-def shore(host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Shore:
-    return new_shore(host, tmp_path_factory.mktemp("shore"))
 
 
 def sampled(count: int) -> list[int]:
@@ -78,31 +62,12 @@ PLANTED = (
 )
 
 
-def copy_with_bugs(folder: Path) -> Path:
-    copy = folder / "checkout"
-    unneeded = shutil.ignore_patterns(".*", "__pycache__", "tests", "docs", "build")
-    shutil.copytree(CHECKOUT, copy, ignore=unneeded)
-    shutil.copytree(CHECKOUT / "cartwheel" / "build", copy / "cartwheel" / "build")
-    for name, right, wrong in PLANTED:
-        text = (copy / name).read_text()
-        assert text.count(right) == 1
-        (copy / name).write_text(text.replace(right, wrong))
-    return copy
-
-
 def test_a_missing_fsync_is_found(shore: Shore, tmp_path: Path) -> None:
     """The check can fail: a confirmation that is not durable, a release that says that it is
     whole before it is, and a host side that is gone when it is needed."""
-    theirs = shore.project
     for _ in range(0 if shore.look().release else 1):
         shore.deploy_new()
-    shore.project = copied = Project(tmp_path / "project")
-    shutil.copytree(theirs.folder, copied.folder)
-    text = (copied.folder / "fabfile.py").read_text()
-    copied.write(
-        "fabfile.py", text.replace(repr(str(CHECKOUT)), repr(str(copy_with_bugs(tmp_path))))
-    )
-    try:
+    with shore.using(copied_checkout(tmp_path / "checkout", PLANTED)):
         one = Durability(shore, durability.record(shore, "upgrade"))
         said = {at: one.forbidden(at) for at in range(len(one.disks))}
         for words, then in (
@@ -117,5 +82,3 @@ def test_a_missing_fsync_is_found(shore: Shore, tmp_path: Path) -> None:
                 any(then in text for text in one.survive(at).violations) for at in numbers[:5]
             ), then
         one.restore()
-    finally:
-        shore.project = theirs

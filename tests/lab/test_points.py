@@ -7,37 +7,21 @@ from __future__ import annotations
 
 import datetime
 import random
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from cartwheel.lab import Lab, LabHost
 from cartwheel.lab.faults import harness
 from cartwheel.lab.faults.kinds import FAULTS
 from cartwheel.lab.faults.points import Point
 from tests.lab import faulting
-from tests.lab.faulting import DISK_MB, SCENARIOS, Scenario, Shore, new_shore, pairs
-from tests.lab.project import CHECKOUT, get
+from tests.lab.faulting import SCENARIOS, Scenario, Shore, pairs
+from tests.lab.project import copied_checkout, get
 
 pytestmark = pytest.mark.timeout(600)
 
 SEED = int(datetime.datetime.now(tz=datetime.UTC).strftime("%Y%m%d"))
-
-
-@pytest.fixture(scope="module")
-def host(lab: Lab) -> Iterator[LabHost]:
-    """A host with a disk that can be full."""
-    host = lab.up(1, disk_mb=DISK_MB)[0]
-    yield host
-    lab.down([host.name])
-
-
-@pytest.fixture(scope="module")
-def shore(host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Shore:
-    return new_shore(host, tmp_path_factory.mktemp("shore"))
 
 
 @pytest.fixture(scope="module")
@@ -93,27 +77,13 @@ def test_each_fault_somewhere(shore: Shore, recorded: dict[Scenario, list[Point]
     assert not broken, f"seed {SEED}: " + "\n".join(broken)
 
 
-def copied_checkout(folder: Path, name: str, change: Callable[[str], str]) -> Path:
-    """This checkout with another text of one of its modules."""
-    for part in ("cartwheel", "tasks", "templates", "config"):
-        shutil.copytree(
-            CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    path = folder / name
-    text = path.read_text()
-    assert change(text) != text
-    path.write_text(change(text))
-    return folder
-
-
 def test_a_new_step_is_a_point_by_itself(shore: Shore, tmp_path: Path) -> None:
     """Somebody writes a file during the switch: nobody has to tell the harness."""
     new = "host side: rename /srv/shop/.extra.cartwheel-# -> /srv/shop/extra"
-    step = '    _begin(ctx, at, mark)\n    files.write(at.root / "extra", mark.id.encode())\n'
+    step = '    files.write(at.root / "extra", mark.id.encode())\n'
+    begin = "    _begin(ctx, at, mark)\n"
     checkout = copied_checkout(
-        tmp_path / "checkout",
-        "cartwheel/host/switch.py",
-        lambda text: text.replace("    _begin(ctx, at, mark)\n", step),
+        tmp_path / "checkout", [("cartwheel/host/switch.py", begin, begin + step)]
     )
     assert new not in {point.label for point in shore.record("redeploy")}
     with shore.using(checkout):
@@ -127,11 +97,8 @@ def test_the_judge_sees_a_host_that_does_not_put_itself_in_order(
 ) -> None:
     """Without what runs after a killed session, a switch stays half done: that is found."""
     monkeypatch.setattr(faulting, "SETTLED_SECONDS", 2.0)
-    checkout = copied_checkout(
-        tmp_path / "checkout",
-        "cartwheel/ssh/startup.py",
-        lambda text: text.replace("if unit.stop_post:", "if not unit.stop_post:"),
-    )
+    planted = ("cartwheel/ssh/startup.py", "if unit.stop_post:", "if not unit.stop_post:")
+    checkout = copied_checkout(tmp_path / "checkout", [planted])
     point = Point("message", "to the operator: event switch probation start")
     with shore.using(checkout):
         one = shore.survive("redeploy", point, FAULTS["host-kill"])
