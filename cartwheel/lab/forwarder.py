@@ -267,7 +267,8 @@ class Forwarder:
         silent = link in ("black-hole", "off")
         pairs = [sock for pair in self._pairs.values() for sock in pair]
         for sock in (*self.outside.values(), *pairs):
-            (_drop_all if silent else _drop_none)(sock)
+            if sock.fileno() >= 0:  # of a connection that ends just now they are closed
+                (_drop_all if silent else _drop_none)(sock)
         if silent:
             self._resume.clear()
         else:

@@ -13,13 +13,17 @@ from cartwheel import places
 
 OLDEST_PYTHON = (3, 9)
 HELLO = b"CARTWHEEL-HELLO"
+# From the start of Python until all its sources are there.
+ALARM_SECONDS = 30
 
 # One line for `python3 -I -c '...'`. It passes through the login shell (sh, bash, zsh,
 # fish), sudo and systemd-run, so it holds none of ' \ $ % ! and no newline. The
 # greeting is spelled in two halves, so that an echoed command is not taken for it.
-# File descriptor 1 is moved away first: the channel belongs to frames alone.
+# File descriptor 1 is moved away first: the channel belongs to frames alone. Where the rest
+# does not come (the line is dead, and nobody tells sshd) it ends: the lease is not there yet.
 _LOADER = (
-    "import os,sys;"
+    "import os,signal,sys;"
+    "signal.alarm(ALARM);"
     "i=os.dup(0);o=os.dup(1);n=os.open(os.devnull,os.O_RDONLY);os.dup2(n,0);os.dup2(2,1);"
     "v=sys.version_info;"
     'h=chr(10)+"CARTWHEEL-"+"HELLO {}.{}.{}".format(*v[:3])+chr(10);'
@@ -30,6 +34,7 @@ _LOADER = (
     "b=json.loads(zlib.decompress(f.read(SIZE)).decode());"
     'g={"__name__":b["name"]};'
     'exec(compile(b["loader"],"<cartwheel>","exec"),g);'
+    "signal.alarm(0);"
     'sys.exit(g["run"](b,f,o))'
 )
 
@@ -62,5 +67,8 @@ def make_bundle(changed: Mapping[str, str]) -> Bundle:
         "digest": digest,
     }
     payload = zlib.compress(json.dumps(whole, sort_keys=True).encode(), 9)
-    loader = _LOADER.replace("OLDEST", str(OLDEST_PYTHON)).replace("SIZE", str(len(payload)))
+    words = {"OLDEST": str(OLDEST_PYTHON), "SIZE": str(len(payload)), "ALARM": str(ALARM_SECONDS)}
+    loader = _LOADER
+    for name, value in words.items():
+        loader = loader.replace(name, value)
     return Bundle(payload, digest, loader)

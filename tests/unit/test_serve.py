@@ -16,7 +16,7 @@ import pytest
 
 from cartwheel.host import wire
 from cartwheel.ssh import startup
-from cartwheel.ssh.bundle import Bundle, host_bundle, make_bundle
+from cartwheel.ssh.bundle import ALARM_SECONDS, Bundle, host_bundle, make_bundle
 
 TEST_OPS = Path(__file__).parent.parent / "ssh/ops.py"
 
@@ -198,3 +198,19 @@ def test_a_truncated_bundle_is_no_success() -> None:
         check=False,
     )
     assert done.returncode != 0
+
+
+def test_a_loader_whose_sources_do_not_come_ends_by_itself() -> None:
+    """The line is dead before the lease: nothing may wait on the host for ever."""
+    loader = host_bundle().loader
+    assert f"alarm({ALARM_SECONDS})" in loader
+    quick = loader.replace(f"alarm({ALARM_SECONDS})", "alarm(1)")
+    with subprocess.Popen(
+        [sys.executable, "-I", "-c", quick],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(host_bundle().payload[:100])
+        process.stdin.flush()
+        assert process.wait(20) == -signal.SIGALRM
