@@ -134,7 +134,7 @@ def test_write_says_whether_it_changed_anything(tmp_path: Path) -> None:
     assert files.write(path, b"y", 0o644), "another content"
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away (chown(2))")
 def test_write_sets_the_owner(tmp_path: Path) -> None:
     path = tmp_path / "f"
     assert files.write(path, b"x", 0o600, (1234, 4321))
