@@ -112,6 +112,15 @@ def module_host(hosts: GetHosts) -> Iterator[LabHost]:
 
 
 @pytest.fixture(scope="module")
+def pair(hosts: GetHosts) -> list[LabHost]:
+    """Two bookworm hosts with fresh disks at the module's start."""
+    both = hosts(2)
+    for host in both:
+        host.reset()
+    return both
+
+
+@pytest.fixture(scope="module")
 def shore(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shore]:
     """A host for faults: with a disk of its own, which can be full, and set up."""
     host = lab.up(1, disk_mb=DISK_MB)[0]

@@ -38,7 +38,6 @@ POLL_SECONDS = 0.5
 COMMAND_SECONDS = 90.0
 SILENCE_SECONDS = 10.5
 REPORTED_SECONDS = 15.0  # a line that is dead
-STALL_SECONDS = 1.0
 BUSY_STALL_SECONDS = 3.0  # several hosts on two processors
 
 SETTINGS = f"""
@@ -365,8 +364,7 @@ class Shore:
 def _wrong(state: State) -> list[str]:
     if not state.release:
         return [f"runs {name} though nothing serves" for name in state.instances]
-    expected = 1
-    found = [] if len(state.instances) == expected else [f"runs {state.instances}"]
+    found = [] if len(state.instances) == 1 else [f"runs {state.instances}"]
     return found if state.serves else [*found, f"answers {state.answer!r}"]
 
 

@@ -9,7 +9,6 @@ import pytest
 from cartwheel.errors import Exit
 from cartwheel.lab import LabHost
 
-from .conftest import GetHosts
 from .project import Project, current, get, journal, main_pids, new_project, releases
 
 # Unhealthy on a host where its data folder says so; cannot be imported where it says that.
@@ -25,14 +24,6 @@ def app(environ, start_response):
     start_response("500 Sick" if sick else "200 OK", [("Content-Type", "text/plain")])
     return [b"{text}"]
 """
-
-
-@pytest.fixture(scope="module")
-def pair(hosts: GetHosts) -> list[LabHost]:
-    both = hosts(2)
-    for host in both:
-        host.reset()
-    return both
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ import pytest
 from cartwheel.errors import Exit
 from cartwheel.fab import FleetTask
 from cartwheel.lab import LabHost
-from tests.lab.conftest import GetHosts
 from tests.lab.project import (
     Done,
     Project,
@@ -48,14 +47,6 @@ def changing_words() -> dict[str, FleetTask]:
             yield from named(inner, f"{prefix}{name}.")
 
     return {name: task for name, task in named(namespace) if getattr(task, "changing", False)}
-
-
-@pytest.fixture(scope="module")
-def pair(hosts: GetHosts) -> list[LabHost]:
-    both = hosts(2)
-    for host in both:
-        host.reset()
-    return both
 
 
 @pytest.fixture(scope="module")

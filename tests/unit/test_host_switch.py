@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -558,6 +559,19 @@ def test_a_confirmation_is_of_this_switch_or_refused(stage: Stage) -> None:
     assert results(stage).count(("2.b", "confirmed")) == 1
 
 
+@contextmanager
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Neither room nor inodes while the block runs."""
+
+    def full(*_args: Any, **_more: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        patch.setattr(os, "symlink", full)
+        yield
+
+
 def test_a_full_disk_cannot_undo_a_confirmation(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -566,12 +580,7 @@ def test_a_full_disk_cannot_undo_a_confirmation(
     session = Session()
     answer = switching.switch(session.ctx(), stage.args("2.b"))
 
-    def full(*_args: Any, **_more: Any) -> Any:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
-        patch.setattr(os, "symlink", full)
+    with full_disk(monkeypatch):
         switching.confirm(session.ctx(), {"id": answer["id"]})
     session.end()
     assert stage.served() == "2.b"
@@ -588,12 +597,7 @@ def test_a_confirmed_switch_is_finished_on_a_full_disk(
     session = Session()
     answer = switching.switch(session.ctx(), stage.args("2.b"))
 
-    def full(*_args: Any, **_more: Any) -> Any:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
-        patch.setattr(os, "symlink", full)
+    with full_disk(monkeypatch):
         switching.confirm(session.ctx(), {"id": answer["id"]})
         switching.finish(session.ctx(), {})
     session.end()

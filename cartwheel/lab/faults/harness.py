@@ -145,8 +145,6 @@ class Harness:
             session = Session(pid)
             if self.session is None and _changes_the_host(pid):
                 self.session = session
-            else:
-                session = Session(pid)
             line.sendall(syscalls.program())
             (listener,) = _descriptors(line, 1)
             relay = _Relay(self, session)
