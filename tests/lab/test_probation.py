@@ -44,6 +44,10 @@ def app(environ, start_response):
     return [TEXT.encode()]
 """
 
+WORKERS = 2
+
+# One thread: a worker that dies of a request answers no other at that moment. (gunicorn sends
+# head and body apart, so an answer that has begun cannot be finished by anybody else.)
 SETTINGS = """
 [app]
 name = "shop"
@@ -51,8 +55,8 @@ source = "app"
 [tests]
 skip = true
 [gunicorn]
-workers = 2
-threads = 4
+workers = {workers}
+threads = 1
 [deploy]
 drain_seconds = 2
 probation_seconds = {probation_seconds}
@@ -75,7 +79,7 @@ class Pages:
         self.project.write("app/app.py", text.replace("{dies_every}", str(dies_every)))
 
     def settings(self, probation_seconds: float = 2) -> None:
-        self.project.settings(SETTINGS.format(probation_seconds=probation_seconds))
+        self.project.settings(SETTINGS.format(workers=WORKERS, probation_seconds=probation_seconds))
 
     def fab(self, word: str, code: int = 0) -> Done:
         return self.project.fab(word, "-H", self.host.name, code=code)
@@ -128,9 +132,11 @@ def in_order(pages: Pages, serves: str) -> None:
     assert pages.host.exec(["test", "-e", "/srv/shop/pending.json"]).returncode == 1
 
 
-def nobody_noticed(load: Loaded) -> None:
+def nobody_noticed(load: Loaded, *, most_torn: int = 0) -> None:
+    """No request failed. Who is killed from outside may be in the middle of an answer."""
     shown = json.dumps(load.result, indent=1)
-    assert load.result["failed"] == 0, shown
+    torn = [one for one in load.result["failures"] if one["problem"].startswith("torn body")]
+    assert load.result["failed"] == len(torn) <= most_torn, shown
     assert sum(load.result["sent"].values()) > 100, shown
 
 
@@ -223,7 +229,8 @@ def deploying(pages: Pages, step: tuple[str, str]) -> Iterator[list[dict[str, An
 
 @pytest.mark.parametrize("whom", ["master", "workers", "all"])
 def test_the_new_instance_is_killed_while_it_is_watched(pages: Pages, whom: str) -> None:
-    """With SIGKILL, under load: no request fails, and the host goes back."""
+    """With SIGKILL, under load: no request fails but one that was being answered, and the host
+    goes back."""
     old = current(pages.host, "shop")
     before = set(main_pids(pages.host, "shop"))
     pages.settings(probation_seconds=6)
@@ -242,7 +249,7 @@ def test_the_new_instance_is_killed_while_it_is_watched(pages: Pages, whom: str)
             }
             pages.host.sh(kill[whom])
         in_order(pages, old)
-    nobody_noticed(load)
+    nobody_noticed(load, most_torn=WORKERS)
     told = said[-1]["hosts"][0]
     assert (told["outcome"], told["serves"]) == ("reverted", old)
     reason = journal(pages.host, "shop")[-1]["reason"]
