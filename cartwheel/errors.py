@@ -71,6 +71,12 @@ CATALOGUE: dict[str, Problem] = {
         Exit.USAGE,
         "Use `fab` with `-H HOST`, not `inv`.",
     ),
+    "inventory": Problem(
+        108,
+        "The inventory cannot be read",
+        Exit.USAGE,
+        "Run the command that is named above by hand, and mend what it says.",
+    ),
     # 2xx: SSH
     "ssh-unreachable": Problem(
         201,

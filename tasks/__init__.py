@@ -17,7 +17,7 @@ from cartwheel.fab import assemble
 namespace = assemble(
     __name__,
     # tasks named by one word: `fab deploy`
-    flat=("deploy", "serve", "look", "inside"),
+    flat=("deploy", "serve", "look", "inside", "inventory"),
     # tasks named after their module: `fab hosts.trust`
     nested=("env", "hosts", "lab", "lock", "nginx"),
 )

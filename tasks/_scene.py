@@ -16,6 +16,7 @@ from cartwheel.fab import FabContext, FleetTask, task
 from cartwheel.fab.task import Hosts
 
 if TYPE_CHECKING:
+    from cartwheel.inventory.choose import Narrowing
     from cartwheel.run.scene import Scene
 
     from ._show import Output
@@ -27,12 +28,21 @@ _COMMON = {
     "app": "Which application, where config/apps/ has several.",
     "env": "Which environment: config/environments/NAME.toml.",
 }
+_NARROWING = {
+    "role": "Only hosts with one of these roles, by commas.",
+    "limit": "Only hosts whose name or group fits one of these patterns, by commas.",
+    "exclude": "Not hosts whose name or group fits one of these patterns.",
+}
 _CHANGING = {
     "message": "Why: shown to whoever meets the lock, and kept in the history.",
     "wait": "Seconds to wait for somebody else's lock (default 10).",
 }
 _LONGEST_WAIT_SECONDS = 86400.0
-_DEFAULTS: dict[str, Any] = {"app": "", "env": "", "message": "", "wait": "10", "json": False}
+_DEFAULTS: dict[str, Any] = {
+    **dict.fromkeys((*_COMMON, *_NARROWING, "message"), ""),
+    "wait": "10",
+    "json": False,
+}
 
 
 def word(
@@ -44,14 +54,21 @@ def word(
     hosts: Hosts = "required",
     name: str | None = None,
     json: bool = True,
+    any_role: bool = False,
 ) -> Callable[[Body], FleetTask]:
     """Make `(scene, out, own options) -> exit code` a task with the common options.
 
     A `changing` word also takes --message and --wait, and says after Ctrl-C what serves.
     A freeze refuses it on the host, but for one that is `about_freeze`.
-    A `quiet` one shows its progress only on a terminal or where it takes long.
+    A `quiet` one shows its progress only on a terminal or where it takes long. Where no host
+    is named it is about all that run the app, or of `any_role`.
     """
-    common = {**_COMMON, **(_CHANGING if changing else {}), **(_JSON if json else {})}
+    common = {
+        **_COMMON,
+        **(_NARROWING if hosts != "none" else {}),
+        **(_CHANGING if changing else {}),
+        **(_JSON if json else {}),
+    }
 
     def decorate(body: Body) -> FleetTask:
         @wraps(body)
@@ -69,7 +86,7 @@ def word(
                 held: list[Scene] = []
 
                 def act() -> int | None:
-                    held.append(scene_of(c, out, given, needs_hosts=hosts != "none"))
+                    held.append(scene_of(c, out, given, hosts=hosts, any_role=any_role))
                     return body(held[0], out, **options)
 
                 code = _to_its_end(act, out)
@@ -156,11 +173,14 @@ def _say_what_serves(scene: Scene, out: Output) -> None:
 
 
 def scene_of(
-    c: FabContext, out: Output, given: Mapping[str, Any], *, needs_hosts: bool = True
+    c: FabContext,
+    out: Output,
+    given: Mapping[str, Any],
+    *,
+    hosts: Hosts = "required",
+    any_role: bool = False,
 ) -> Scene:
     """Load the settings and find the hosts. Raises UsageError before anything connects."""
-    from dataclasses import replace
-
     from cartwheel.run.scene import make_scene
 
     scene = make_scene(
@@ -172,10 +192,29 @@ def scene_of(
         emit=out.emit,
         message=given.get("message", ""),
         lock_wait_seconds=_seconds(given.get("wait", "0")),
+        narrowing=_narrowing(given),
+        needs_hosts=hosts != "none",
+        any_role=any_role,
     )
-    if needs_hosts:
-        return replace(scene, hosts=c.require_hosts(scene.settings.hosts))
+    if hosts == "required":
+        c.require_hosts(scene.hosts)
     return scene
+
+
+def _narrowing(given: Mapping[str, Any]) -> Narrowing:
+    from cartwheel.inventory.choose import Narrowing
+
+    said = {option: names(option, given.get(option, "")) for option in _NARROWING}
+    return Narrowing(roles=said["role"], limit=said["limit"], exclude=said["exclude"])
+
+
+def names(option: str, text: str) -> tuple[str, ...]:
+    """The names that an option lists by commas. Raises UsageError where it lists none: an empty
+    variable must not widen a choice to all."""
+    found = tuple(one.strip() for one in text.split(",") if one.strip())
+    if text and not found:
+        raise UsageError("no-hosts", f"--{option} was given, but it names nothing")
+    return found
 
 
 def _seconds(text: str) -> float:

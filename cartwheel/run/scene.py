@@ -16,12 +16,15 @@ from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Emit, Event
 from cartwheel.fleet.deploy import Terms
 from cartwheel.fleet.sessions import Fleet, abandonable
+from cartwheel.inventory.choose import Narrowing, choose
+from cartwheel.inventory.gather import gather
+from cartwheel.inventory.model import Host
 from cartwheel.plan.deploy import finish_seconds, held_refusal
 from cartwheel.plan.model import Operator
-from cartwheel.settings import load, resolve_secret
-from cartwheel.settings.model import Secret, Settings
+from cartwheel.settings import load_placed, resolve_secret
+from cartwheel.settings.model import Secret, Settings, Ssh
 from cartwheel.ssh.options import SshOptions
-from cartwheel.ssh.target import Target
+from cartwheel.ssh.target import Address, Target, parse_address
 
 if TYPE_CHECKING:
     from cartwheel.ssh.connection import Gateways
@@ -29,22 +32,30 @@ if TYPE_CHECKING:
     from cartwheel.ssh.startup import UnitSpec
 
 _MAX_CONNECTING = 32
+_EVERY = Narrowing()
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One run. `hosts` are names as the user gave them; `state` is where builds are kept."""
+    """One run, about the `chosen` hosts of all that are `known`."""
 
     project: Path
     settings: Settings
-    hosts: tuple[str, ...]
+    chosen: tuple[Host, ...]
+    known: tuple[Host, ...]
     ssh_options: SshOptions
     operator: Operator
     emit: Emit
     lock_wait_seconds: float = 0.0
 
     @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names of the chosen hosts, as the user gave them."""
+        return tuple(host.name for host in self.chosen)
+
+    @property
     def state(self) -> Path:
+        """Where builds are kept."""
         return places.cache_dir() / "build"
 
     @property
@@ -81,13 +92,26 @@ def make_scene(
     emit: Emit,
     message: str = "",
     lock_wait_seconds: float = 0.0,
+    narrowing: Narrowing = _EVERY,
+    needs_hosts: bool = True,
+    any_role: bool = False,
 ) -> Scene:
-    """Load the settings; `hosts` from the command line win over theirs. Connects nowhere."""
-    settings = load(project, app, env)
+    """Load the settings and, where it `needs_hosts`, the inventory. Connects nowhere.
+
+    `hosts` are those of the command line; without any, all that run the app, or with
+    `any_role` all. Raises UsageError.
+    """
+    placed = load_placed(project, app, env)
+    settings = placed.settings
+    known: tuple[Host, ...] = ()
+    if needs_hosts:
+        known = gather(settings, project, placed.place, ssh_options.config_path)
+    roles = () if any_role else settings.app.roles
     return Scene(
         project=project,
         settings=settings,
-        hosts=hosts or settings.hosts,
+        chosen=choose(known, hosts, narrowing, roles),
+        known=known,
         ssh_options=ssh_options,
         operator=Operator(f"{getpass.getuser()}@{platform.node()}", message),
         emit=emit,
@@ -101,15 +125,15 @@ def targets(scene: Scene) -> dict[str, Target]:
     from cartwheel.ssh.config import load_ssh_config
     from cartwheel.ssh.target import resolve_target
 
-    ssh = scene.settings.ssh
     config = load_ssh_config(scene.ssh_options.config_path)
     lab = inventory(scene.project)
-    password = scene.secret(ssh.password, "ssh.password")
-    sudo_password = scene.secret(ssh.sudo_password, "ssh.sudo_password")
+    password = scene.secret(scene.settings.ssh.password, "ssh.password")
+    sudo_password = scene.secret(scene.settings.ssh.sudo_password, "ssh.sudo_password")
     return {
-        name: resolve_target(
-            name,
-            ssh=ssh,
+        host.name: resolve_target(
+            host.name,
+            at=_address(host),
+            ssh=_ssh(scene.settings.ssh, host),
             options=scene.ssh_options,
             ssh_config=config,
             lab=lab,
@@ -117,8 +141,20 @@ def targets(scene: Scene) -> dict[str, Target]:
             sudo_password=sudo_password,
             lease_seconds=scene.settings.deploy.lease_seconds,
         )
-        for name in scene.hosts
+        for host in scene.chosen
     }
+
+
+def _address(host: Host) -> Address:
+    """Where the host is; what its inventory says wins over what stands in its address."""
+    at = parse_address(host.address or host.name)
+    return replace(at, user=host.user or at.user, port=host.port or at.port)
+
+
+def _ssh(shared: Ssh, host: Host) -> Ssh:
+    """The settings of [ssh] with the host's own over them."""
+    own = {"identity": host.identity, "gateway": host.gateway, "python": host.python}
+    return shared.model_copy(update={key: value for key, value in own.items() if value})
 
 
 def connect(scene: Scene, *, changing: bool) -> Fleet:
@@ -212,4 +248,4 @@ def raise_held(freezes: Mapping[str, Mapping[str, Any] | None]) -> None:
 
 
 def for_hosts(scene: Scene, hosts: tuple[str, ...]) -> Scene:
-    return replace(scene, hosts=hosts)
+    return replace(scene, chosen=tuple(host for host in scene.chosen if host.name in hosts))

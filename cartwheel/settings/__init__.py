@@ -5,7 +5,7 @@ Importing this is cheap: pydantic is imported when settings are loaded.
 
 from __future__ import annotations
 
-from .loading import load
+from .loading import Placed, load, load_placed
 from .variables import Variable, environment, resolve_secret
 
-__all__ = ["Variable", "environment", "load", "resolve_secret"]
+__all__ = ["Placed", "Variable", "environment", "load", "load_placed", "resolve_secret"]

@@ -210,6 +210,41 @@ def _hosts(settings: Settings) -> Iterator[Problem]:
         seen.setdefault(plain, host)
 
 
+def _inventory(settings: Settings) -> Iterator[Problem]:
+    inventory = settings.inventory
+    for name, host in inventory.hosts.items():
+        key: Key = ("inventory", "hosts", name)
+        if not _HOST.match(name) or "@" in name:
+            yield key, f"expected the name of a host, got {name!r}"
+        if host.address is not None and not _HOST.match(host.address):
+            yield (*key, "address"), f"expected [USER@]HOST[:PORT], got {host.address!r}"
+        for number, group in enumerate(host.groups):
+            yield from _known_group((*key, "groups", number), group, settings)
+    for name, table in inventory.groups.items():
+        for number, host_name in enumerate(table.hosts):
+            if not _HOST.match(host_name):
+                key = ("inventory", "groups", name, "hosts", number)
+                yield key, f"expected [USER@]HOST[:PORT], got {host_name!r}"
+        for number, child in enumerate(table.children):
+            key = ("inventory", "groups", name, "children", number)
+            yield from _known_group(key, child, settings)
+    for number, host_name in enumerate(settings.hosts):
+        plain = host_name.rpartition("@")[2].partition(":")[0]
+        if plain != host_name and plain in inventory.hosts:
+            yield (
+                ("hosts", number),
+                f"{host_name} has a table [inventory.hosts.{plain}]; say it there",
+            )
+
+
+def _known_group(key: Key, group: str, settings: Settings) -> Iterator[Problem]:
+    known = settings.inventory.groups
+    if group not in known:
+        close = difflib.get_close_matches(group, known, 1)
+        hint = f"did you mean {close[0]}?" if close else f"write [inventory.groups.{group}]"
+        yield key, f"there is no group {group}; {hint}"
+
+
 def _paths(settings: Settings) -> Iterator[Problem]:
     for number, path in enumerate(settings.hardening.read_write_paths):
         if ".." in path.split("/") or any(ord(char) < ord(" ") for char in path):
@@ -228,5 +263,6 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _web,
     _health,
     _hosts,
+    _inventory,
     _paths,
 )

@@ -7,12 +7,13 @@ the model's defaults < config/deploy.toml < config/apps/NAME.toml
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartwheel.errors import UsageError
 
-from .layers import Layer, Mistake, Place, lay_over, read
+from .layers import Key, Layer, Mistake, Place, lay_over, read
 
 if TYPE_CHECKING:
     from .model import Settings
@@ -22,7 +23,24 @@ APPS = "config/apps"
 ENVIRONMENTS = "config/environments"
 
 
+@dataclass(frozen=True)
+class Placed:
+    """Settings, and where each of their keys stands."""
+
+    settings: Settings
+    merged: Layer
+
+    def place(self, key: Key) -> str:
+        """`config/deploy.toml:3:1`; what no file says is a default."""
+        return str(self.merged.place(key) or "default")
+
+
 def load(project: Path, app: str | None, env: str | None) -> Settings:
+    """The settings of one application in one environment; see `load_placed`."""
+    return load_placed(project, app, env).settings
+
+
+def load_placed(project: Path, app: str | None, env: str | None) -> Placed:
     """The settings of one application in one environment.
 
     `app` and `env` are what --app and --env say. Raises UsageError("usage") where they
@@ -47,7 +65,7 @@ def load(project: Path, app: str | None, env: str | None) -> Settings:
     mistakes += checks.check(settings, merged, {one.key for one in found})
     if mistakes:
         raise _settings_error(mistakes)
-    return settings
+    return Placed(settings, merged)
 
 
 def apps(project: Path) -> list[str]:

@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 # A dot stands between application and environment, so neither holds one.
 NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
 Name = Annotated[str, Field(pattern=NAME.pattern, max_length=24)]
+# Of a role or a group: Ansible's groups may hold `_` and capitals too.
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=64)]
+Role = Label
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00\n]*$")]
 UrlPath = Annotated[str, Field(pattern=r"^/[^\s]*$")]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
@@ -69,6 +72,11 @@ class App(Model):
     )
     requirements: tuple[str, ...] = Field(
         default=(), description="Further requirements to lock and install beside the app's own."
+    )
+    roles: tuple[Role, ...] = Field(
+        default=("web",),
+        min_length=1,
+        description="Hosts with one of these roles run the app, where neither -H nor --role chooses.",
     )
     user: str | None = Field(
         default=None,
@@ -272,6 +280,62 @@ class Hardening(Model):
     )
 
 
+class HostVariables(Model):
+    """What may be said about a host, or about all hosts of a group."""
+
+    roles: tuple[Role, ...] = Field(
+        default=(), description="What the host is for; without any word it is `web`."
+    )
+    user: str | None = Field(default=None, description="The login user.")
+    port: int | None = Field(default=None, ge=1, le=65535, description="The port of its sshd.")
+    identity: str | None = Field(default=None, description="A private key file.")
+    gateway: str | None = Field(default=None, description="A host to go through; `none`: straight.")
+    python: str | None = Field(
+        default=None, description="The Python that runs Cartwheel's host side there."
+    )
+    weight: int | None = Field(
+        default=None, ge=1, le=256, description="Its share of a balancer's traffic; default: 1."
+    )
+
+
+class InventoryHost(HostVariables):
+    """One host: [inventory.hosts.NAME]."""
+
+    address: str | None = Field(
+        default=None, description="Where it is: [USER@]HOST[:PORT]; default: its name."
+    )
+    groups: tuple[Label, ...] = Field(default=(), description="Groups that it is in.")
+
+
+class InventoryGroup(HostVariables):
+    """Several hosts: [inventory.groups.NAME]. What a host says itself wins."""
+
+    hosts: tuple[str, ...] = Field(default=(), description="Its hosts.")
+    children: tuple[Label, ...] = Field(
+        default=(), description="Groups whose hosts are in this one too."
+    )
+
+
+class Inventory(Model):
+    """Hosts with roles, groups and variables of their own, and where else hosts come from."""
+
+    hosts: dict[str, InventoryHost] = Field(
+        default_factory=dict, description="Hosts by name, see below."
+    )
+    groups: dict[Label, InventoryGroup] = Field(
+        default_factory=dict, description="Groups by name, see below."
+    )
+    command: str | None = Field(
+        default=None,
+        min_length=1,
+        description="An executable that prints Ansible's inventory JSON; it is run in the project's folder.",
+    )
+    ssh_config: tuple[str, ...] = Field(
+        default=(),
+        description="Patterns: the aliases of ~/.ssh/config that fit one are hosts too.",
+    )
+
+
 class Settings(Model):
     """All settings of one application in one environment."""
 
@@ -280,6 +344,7 @@ class Settings(Model):
         default=None, description="The environment's name: chosen with --env, not in a file."
     )
     hosts: tuple[str, ...] = Field(default=(), description="The hosts, where -H names none.")
+    inventory: Inventory = Inventory()
     tests: Tests = Tests()
     index: Index = Index()
     gunicorn: Gunicorn = Gunicorn()

@@ -98,6 +98,8 @@ def markdown() -> str:
         for name, field in model.Settings.model_fields.items()
         if (table := validation.table_of(field.annotation)) is not None
     ]
+    for name, entry in (("hosts", model.InventoryHost), ("groups", model.InventoryGroup)):
+        tables.append((f"inventory.{name}.NAME", entry))
     presets = [
         (", ".join([f"`{name}`", *(f"`{a}`" for a, of in ALIASES.items() if of == name)]), url)
         for name, url in PRESETS.items()
@@ -154,6 +156,8 @@ def _type(annotation: Any) -> str:
         float: "number",
         bool: "boolean",
         model.Secret: "secret",
+        model.InventoryHost: "host",
+        model.InventoryGroup: "group",
     }
     return names[annotation]
 

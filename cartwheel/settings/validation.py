@@ -26,6 +26,7 @@ PATTERN_WORDS = {
     r"^[A-Za-z_][\w.:#-]*$": "a kind of worker, e.g. `gthread` or `uvicorn.workers.UvicornWorker`",
     r"^\d+[kmg]?$": "a size like `10m`",
     r"^\d+[KMGT]?$": "a size like `512M`",
+    r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$": "a name of letters, digits, `_`, `-` and `.`",
 }
 
 _TYPE_WORDS = {
@@ -206,15 +207,26 @@ def _suggestion(key: Key) -> str:
 
 
 def _model_at(path: tuple[str, ...]) -> type[BaseModel] | None:
+    """The table at `path`; None where there is none. Names of a table of tables may be any."""
     table: type[BaseModel] = model.Settings
-    for number, part in enumerate(path):
-        field = table.model_fields.get(part)
+    parts = list(path)
+    while parts:
+        field = table.model_fields.get(parts.pop(0))
         inner = table_of(field.annotation) if field else None
+        if inner is None and field is not None and parts:
+            inner = entry_of(field.annotation)
+            parts.pop(0)
         if inner is None:
-            is_secret = number == len(path) - 2 and part == "secrets"
-            return model.Secret if is_secret else None
+            return None
         table = inner
     return table
+
+
+def entry_of(annotation: Any) -> type[BaseModel] | None:
+    """The model of each entry of a field that is a table of tables."""
+    if typing.get_origin(annotation) is not dict:
+        return None
+    return table_of(typing.get_args(annotation)[1])
 
 
 def table_of(annotation: Any) -> type[BaseModel] | None:

@@ -107,6 +107,7 @@ def parse_address(text: str) -> Address:
 def resolve_target(
     name: str,
     *,
+    at: Address | None = None,
     ssh: Ssh,
     options: SshOptions,
     ssh_config: paramiko.SSHConfig,
@@ -115,14 +116,15 @@ def resolve_target(
     sudo_password: str | None = None,
     lease_seconds: float = DEFAULT_LEASE_SECONDS,
 ) -> Target:
-    """Everything about the host called `name` (what -H or the settings say).
+    """Everything about the host called `name` (what -H or the settings say), which is `at`
+    this address if not where its name says.
 
     What is written at the name wins over fab's flags, these over the settings,
     these over ssh_config. A disposable host's own facts win over all but a user
     written at the name. `password` and `sudo_password` are those of the settings.
     Raises UsageError `usage` for a name or a ProxyJump that cannot be read.
     """
-    at = parse_address(name)
+    at = at or parse_address(name)
     disposable = lab.get(at.host)
     if disposable is not None and at.port is None:
         return _lab_target(name, at, disposable, ssh, options, sudo_password, lease_seconds)

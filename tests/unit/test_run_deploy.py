@@ -10,6 +10,7 @@ import pytest
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import silent
 from cartwheel.fleet.sessions import Fleet
+from cartwheel.inventory.model import Host as InventoryHost
 from cartwheel.plan.model import Operator
 from cartwheel.run.deploy import probe_settled
 from cartwheel.run.rollback import plan_switch
@@ -20,7 +21,8 @@ from cartwheel.ssh.options import SshOptions
 SCENE = Scene(
     project=Path("/none"),
     settings=Settings.model_validate({"app": {"name": "shop", "source": "."}}),
-    hosts=("a",),
+    chosen=(InventoryHost("a", "-H"),),
+    known=(),
     ssh_options=SshOptions(),
     operator=Operator("ann@desk"),
     emit=silent,

@@ -1,0 +1,182 @@
+"""Ansible's inventory JSON, as its inventory scripts print it; pure.
+
+The format: https://docs.ansible.com/ansible/latest/dev_guide/developing_inventory.html
+(`--list`, `_meta.hostvars`); names of variables:
+https://docs.ansible.com/ansible/latest/reference_appendices/special_variables.html
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cartwheel.inventory.model import Host
+
+Variables = Mapping[str, Any]
+
+_ALL = "all"
+_META = "_meta"
+# What Ansible calls it; the first that is there counts.
+_NAMES = {
+    "address": ("ansible_host", "ansible_ssh_host"),
+    "user": ("ansible_user", "ansible_ssh_user"),
+    "port": ("ansible_port", "ansible_ssh_port"),
+    "identity": ("ansible_private_key_file", "ansible_ssh_private_key_file"),
+    "gateway": ("cartwheel_gateway",),
+    "python": ("ansible_python_interpreter",),
+    "weight": ("cartwheel_weight",),
+    "roles": ("cartwheel_roles",),
+}
+_SSH_ARGUMENTS = ("ansible_ssh_common_args", "ansible_ssh_extra_args")
+_JUMP = re.compile(r"(?:-J\s*|-o\s*ProxyJump[= ]\s*)(\S+)", re.IGNORECASE)
+_LAST_PORT = 65535
+
+
+class FormatError(ValueError):
+    """What was printed is not an inventory; the message says what is wrong with it."""
+
+
+def host_names(data: object) -> list[str]:
+    """Every host that the groups name, in their order. Raises FormatError."""
+    groups = _groups(data)
+    names = (name for group in groups.values() for name in group["hosts"])
+    return list(dict.fromkeys([*names, *_hostvars(data)]))
+
+
+def has_hostvars(data: object) -> bool:
+    """Whether `--list` said the variables of all hosts; if not, `--host NAME` does."""
+    return isinstance(data, dict) and isinstance(data.get(_META), dict)
+
+
+def hosts_of(data: object, asked: Mapping[str, Variables], source: str) -> list[Host]:
+    """The hosts of an inventory. `asked` are variables that `--host` gave.
+
+    A host's groups are its roles too, unless `cartwheel_roles` names others. Raises
+    FormatError.
+    """
+    groups, own = _groups(data), {**_hostvars(data), **asked}
+    return [_host(name, groups, own.get(name, {}), source) for name in host_names(data)]
+
+
+def _host(name: str, groups: Mapping[str, Any], own: Variables, source: str) -> Host:
+    around = _groups_around(name, groups)
+    merged: dict[str, Any] = {}
+    for group in [_ALL, *reversed(around)]:
+        merged |= groups.get(group, {}).get("vars", {})
+    merged |= own
+    values = {key: _first(merged, names) for key, names in _NAMES.items()}
+    roles = values["roles"]
+    python = _text(name, "ansible_python_interpreter", values["python"])
+    return Host(
+        name=name,
+        source=source,
+        address=_text(name, "ansible_host", values["address"]),
+        roles=_names(roles) if roles is not None else tuple(around),
+        groups=tuple(around),
+        user=_text(name, "ansible_user", values["user"]),
+        port=_number(name, "ansible_port", values["port"], _LAST_PORT),
+        identity=_text(name, "ansible_private_key_file", values["identity"]),
+        gateway=_text(name, "cartwheel_gateway", values["gateway"]) or _jump(merged),
+        # `auto` and its kin are Ansible's own ways of looking for one.
+        python=None if python and python.startswith("auto") else python,
+        weight=_number(name, "cartwheel_weight", values["weight"]) or 1,
+    )
+
+
+def _groups(data: object) -> dict[str, dict[str, Any]]:
+    """Every group as a table with hosts, children and vars; a bare list is its hosts."""
+    if not isinstance(data, dict):
+        raise FormatError("it is no table of groups")
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in data.items():
+        if name == _META:
+            continue
+        table = {"hosts": value} if isinstance(value, list) else value
+        if not isinstance(table, dict):
+            raise FormatError(f"the group {name} is neither a list nor a table")
+        found[name] = {
+            "hosts": _list(name, "hosts", table),
+            "children": _list(name, "children", table),
+            "vars": _table(name, table.get("vars")),
+        }
+    return found
+
+
+def _list(group: str, key: str, table: Mapping[str, Any]) -> list[str]:
+    value = table.get(key) or []
+    if isinstance(value, dict):  # as in an inventory of YAML
+        value = list(value)
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise FormatError(f"{key} of the group {group} are no list of names")
+    return value
+
+
+def _table(group: str, value: object) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise FormatError(f"vars of the group {group} are no table")
+    return value
+
+
+def _hostvars(data: object) -> dict[str, Variables]:
+    meta = data.get(_META) if isinstance(data, dict) else None
+    found = meta.get("hostvars", {}) if isinstance(meta, dict) else {}
+    if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
+        raise FormatError("_meta.hostvars is no table of tables")
+    return found
+
+
+def _groups_around(name: str, groups: Mapping[str, Any]) -> list[str]:
+    """A host's groups, the nearest first; of one level by their names, as Ansible does."""
+    level = sorted((g for g, table in groups.items() if name in table["hosts"]), reverse=True)
+    found: dict[str, None] = {}
+    while level:
+        found |= dict.fromkeys(level)
+        level = sorted(
+            (
+                g
+                for g, table in groups.items()
+                if g not in found and any(child in level for child in table["children"])
+            ),
+            reverse=True,
+        )
+    return [group for group in found if group not in (_ALL, "ungrouped")]
+
+
+def _first(merged: Variables, names: Iterable[str]) -> Any:
+    return next((merged[name] for name in names if merged.get(name) is not None), None)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """A list of names, or one text with commas or spaces."""
+    given = re.split(r"[,\s]+", value) if isinstance(value, str) else list(value)
+    return tuple(str(one) for one in given if one)
+
+
+def _text(host: str, name: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or "{{" in value:
+        raise FormatError(f"{name} of {host} is no plain text")
+    return value or None
+
+
+def _number(host: str, name: str, value: Any, most: int | None = None) -> int | None:
+    if value is None:
+        return None
+    text = str(value)
+    if not text.isdigit() or int(text) < 1 or (most is not None and int(text) > most):
+        raise FormatError(f"{name} of {host} is no number: {text}")
+    return int(text)
+
+
+def _jump(merged: Variables) -> str | None:
+    """The bastion that Ansible's ssh is told to jump through."""
+    for name in _SSH_ARGUMENTS:
+        found = _JUMP.search(" ".join(shlex.split(str(merged.get(name) or ""))))
+        if found:
+            return found[1]
+    return None

@@ -1,0 +1,105 @@
+"""Read all sources of an inventory: the settings, an executable, ssh_config's aliases."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cartwheel.errors import UsageError
+from cartwheel.inventory import ansible
+from cartwheel.inventory.model import Host
+from cartwheel.inventory.static import DEFAULT_ROLE, PlaceOf, from_settings
+
+if TYPE_CHECKING:
+    from cartwheel.settings.model import Settings
+
+COMMAND_SECONDS = 60.0
+_SHOWN_LINES = 10
+
+
+def gather(
+    settings: Settings, project: Path, place_of: PlaceOf, ssh_config: Path | None
+) -> tuple[Host, ...]:
+    """Every host that is known, each name once: the first source that has it counts.
+
+    `ssh_config` is another file than the user's own. Raises UsageError("inventory").
+    """
+    inventory = settings.inventory
+    sources: list[Sequence[Host]] = [from_settings(settings, place_of)]
+    if inventory.command is not None:
+        sources.append(from_command(inventory.command, project))
+    if inventory.ssh_config:
+        sources.append(from_ssh_config(inventory.ssh_config, ssh_config))
+    found: dict[str, Host] = {}
+    for host in (host for source in sources for host in source):
+        found.setdefault(host.name, host)
+    return tuple(found.values())
+
+
+def from_command(command: str, project: Path) -> list[Host]:
+    """What an executable prints for `--list` (and `--host NAME`, where it must be asked)."""
+    data = _printed(command, ["--list"], project)
+    try:
+        asked: dict[str, Any] = {}
+        if not ansible.has_hostvars(data):
+            for name in ansible.host_names(data):
+                asked[name] = _printed(command, ["--host", name], project)
+        return ansible.hosts_of(data, asked, command)
+    except ansible.FormatError as error:
+        raise UsageError(
+            "inventory", f"{command} prints no inventory of Ansible's: {error}"
+        ) from error
+
+
+def _printed(command: str, options: list[str], project: Path) -> Any:
+    words = [*shlex.split(command), *options]
+    said = shlex.join(words)
+    try:
+        done = subprocess.run(
+            words,
+            cwd=project,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UsageError(
+            "inventory", f"{said} has not ended within {COMMAND_SECONDS:g} s"
+        ) from error
+    except OSError as error:
+        raise UsageError("inventory", f"{said} cannot be run: {error.strerror}") from error
+    if done.returncode != 0:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise UsageError(
+            "inventory",
+            f"{said} ended with exit code {done.returncode}",
+            detail="\n".join(lines[-_SHOWN_LINES:]),
+        )
+    try:
+        return json.loads(done.stdout)
+    except ValueError as error:
+        raise UsageError("inventory", f"{said} prints no JSON: {error}") from error
+
+
+def from_ssh_config(patterns: Sequence[str], path: Path | None) -> list[Host]:
+    """The aliases of ssh_config (with its Includes) that fit one of the patterns. What it says
+    about them it says when they are connected to."""
+    from cartwheel.ssh.config import USER_CONFIG, load_ssh_config
+
+    source = str(path or USER_CONFIG)
+    return [
+        Host(name, source, roles=(DEFAULT_ROLE,))
+        for name in _aliases(load_ssh_config(path).get_hostnames())
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]
+
+
+def _aliases(names: set[str]) -> Iterator[str]:
+    """Names of hosts, not patterns over them, in one order each time."""
+    return (name for name in sorted(names) if not set(name) & set("*?!"))

@@ -1,0 +1,26 @@
+"""One host of an inventory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Host:
+    """What an inventory says about one host. None: the settings, ssh_config or a default decide.
+
+    `address` is where it is, `[USER@]HOST[:PORT]`, where that is not its name. `source` says
+    where it comes from, for people.
+    """
+
+    name: str
+    source: str
+    address: str | None = None
+    roles: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    user: str | None = None
+    port: int | None = None
+    identity: str | None = None
+    gateway: str | None = None
+    python: str | None = None
+    weight: int = 1

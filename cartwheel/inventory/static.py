@@ -1,0 +1,75 @@
+"""The hosts that the settings themselves name: `hosts` and [inventory]; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from cartwheel.inventory.model import Host
+
+if TYPE_CHECKING:
+    from cartwheel.settings.model import HostVariables, Inventory, InventoryHost, Settings
+
+# Where a key of the settings stands, e.g. `config/environments/live.toml:3`.
+PlaceOf = Callable[[tuple[str | int, ...]], str]
+
+DEFAULT_ROLE = "web"
+_VARIABLES = ("user", "port", "identity", "gateway", "python", "weight")
+
+
+def from_settings(settings: Settings, place_of: PlaceOf) -> list[Host]:
+    """In the order in which they are written: the list `hosts`, the tables, who is only in a
+    group."""
+    inventory = settings.inventory
+    places: dict[str, str] = {}
+    for number, name in enumerate(settings.hosts):
+        places.setdefault(name, place_of(("hosts", number)))
+    for name in inventory.hosts:
+        places.setdefault(name, place_of(("inventory", "hosts", name)))
+    for group, table in inventory.groups.items():
+        for number, name in enumerate(table.hosts):
+            places.setdefault(name, place_of(("inventory", "groups", group, "hosts", number)))
+    return [_host(name, place, inventory) for name, place in places.items()]
+
+
+def _host(name: str, place: str, inventory: Inventory) -> Host:
+    from cartwheel.settings.model import InventoryHost
+
+    own = inventory.hosts.get(name) or InventoryHost()
+    groups = groups_of(name, own, inventory)
+    said: list[HostVariables] = [own, *(inventory.groups[group] for group in groups)]
+    values: dict[str, Any] = {
+        key: next((value for one in said if (value := getattr(one, key)) is not None), None)
+        for key in _VARIABLES
+    }
+    roles = tuple(dict.fromkeys(role for one in said for role in one.roles))
+    return Host(
+        name=name,
+        source=place,
+        address=own.address,
+        roles=roles or (DEFAULT_ROLE,),
+        groups=groups,
+        **{**values, "weight": values["weight"] or 1},
+    )
+
+
+def groups_of(name: str, own: InventoryHost, inventory: Inventory) -> tuple[str, ...]:
+    """The groups of a host, the nearest first: what a nearer one says wins."""
+    direct = [group for group, table in inventory.groups.items() if name in table.hosts]
+    found = dict.fromkeys([*own.groups, *direct])
+    for group in _outer(list(found), inventory):
+        found.setdefault(group)
+    return tuple(found)
+
+
+def _outer(groups: list[str], inventory: Inventory) -> Iterator[str]:
+    """The groups around these, level by level. A circle ends where it began."""
+    seen = set(groups)
+    while groups:
+        groups = [
+            group
+            for group, table in inventory.groups.items()
+            if group not in seen and any(child in groups for child in table.children)
+        ]
+        seen.update(groups)
+        yield from groups

@@ -1,0 +1,40 @@
+"""What is known about hosts before anybody connects to them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from ._scene import word
+
+if TYPE_CHECKING:
+    from cartwheel.run.scene import Scene
+
+    from ._show import Output
+
+
+@word(quiet=True, any_role=True)
+def inventory(scene: Scene, out: Output) -> int:
+    """Show hosts, roles, groups, and where each comes from.
+
+    All that are known, or those that -H, --role, --limit and --exclude leave. Nothing is
+    connected to; `-` is what ssh_config or a default decides.
+    """
+    rows = [
+        (
+            host.name,
+            host.address or "-",
+            host.user or "-",
+            str(host.port or "-"),
+            ",".join(host.roles) or "-",
+            ",".join(host.groups) or "-",
+            host.gateway or "-",
+            str(host.weight),
+            host.source,
+        )
+        for host in scene.chosen
+    ]
+    heads = ("HOST", "ADDRESS", "USER", "PORT", "ROLES", "GROUPS", "GATEWAY", "WEIGHT", "FROM")
+    out.table(rows, heads)
+    out.put(hosts=[{"host": host.name, **asdict(host)} for host in scene.chosen])
+    return 0

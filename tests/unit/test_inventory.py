@@ -1,0 +1,317 @@
+"""Hosts from all sources, what is said about each, and which a command is about."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cartwheel.errors import Exit, UsageError
+from cartwheel.events import silent
+from cartwheel.inventory.choose import Narrowing, choose
+from cartwheel.inventory.model import Host
+from cartwheel.run.scene import make_scene, targets
+from cartwheel.ssh.options import SshOptions
+
+APP = '[app]\nname = "shop"\nsource = "."\n'
+
+
+class Project:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.settings(APP)
+
+    def settings(self, text: str, name: str = "deploy") -> None:
+        path = self.folder / "config" / f"{name}.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def script(self, text: str, name: str = "hosts") -> None:
+        path = self.folder / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def printing(self, answer: Any) -> None:
+        """An executable that prints this for --list."""
+        (self.folder / "answer.json").write_text(json.dumps(answer))
+        self.script('test "$1" = --list && cat answer.json')
+        self.settings(f'{APP}[inventory]\ncommand = "./hosts"\n')
+
+    def scene(self, *named: str, env: str | None = None, config: Path | None = None, **more: Any):  # type: ignore[no-untyped-def]
+        return make_scene(
+            self.folder,
+            app=None,
+            env=env,
+            hosts=named,
+            ssh_options=SshOptions(config_path=config),
+            emit=silent,
+            **more,
+        )
+
+    def hosts(self, *named: str, **more: Any) -> dict[str, Host]:
+        return {host.name: host for host in self.scene(*named, any_role=True, **more).chosen}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home/.ssh").mkdir(parents=True)
+    return Project(tmp_path)
+
+
+# --- the settings
+
+
+def test_a_list_is_an_inventory(project: Project) -> None:
+    project.settings('hosts = ["a", "ann@b:2222"]\n' + APP)
+    found = project.hosts()
+    assert list(found) == ["a", "ann@b:2222"]
+    assert found["a"] == Host("a", "config/deploy.toml:1:10", roles=("web",))
+
+
+def test_tables_groups_and_what_is_nearer(project: Project) -> None:
+    project.settings('hosts = ["b"]\n' + APP)
+    project.settings(
+        """
+        [inventory.hosts.a]
+        address = "10.0.0.1"
+        user = "own"
+        groups = ["eu"]
+        [inventory.hosts.lb]
+        roles = ["balancer"]
+        [inventory.groups.eu]
+        hosts = ["c"]
+        user = "near"
+        gateway = "bastion"
+        [inventory.groups.world]
+        children = ["eu"]
+        gateway = "far"
+        port = 2200
+        weight = 3
+        roles = ["web", "worker"]
+        """,
+        "environments/live",
+    )
+    found = project.hosts(env="live")
+    assert list(found) == ["b", "a", "lb", "c"]
+    a, c = found["a"], found["c"]
+    assert (a.user, c.user, a.gateway, a.port, a.weight) == ("own", "near", "bastion", 2200, 3)
+    assert a.groups == c.groups == ("eu", "world")
+    assert a.roles == ("web", "worker")
+    assert (found["b"].roles, found["lb"].roles) == (("web",), ("balancer",))
+    assert a.source == "config/environments/live.toml:2:26"
+
+
+def test_a_circle_of_groups_ends(project: Project) -> None:
+    project.settings(
+        f'{APP}[inventory.groups.x]\nhosts = ["a"]\nchildren = ["y"]\n'
+        '[inventory.groups.y]\nchildren = ["x"]\n'
+    )
+    assert project.hosts()["a"].groups == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[inventory.hosts."a b"]', "inventory.hosts.a b: expected the name of a host"),
+        ('[inventory.hosts.a]\naddress = "x:y"', "expected [USER@]HOST[:PORT], got 'x:y'"),
+        ('[inventory.hosts.a]\ngroups = ["eu"]', "there is no group eu; write [inventory.groups."),
+        ('[inventory.hosts.a]\nadress = "x"', "did you mean inventory.hosts.a.address?"),
+        ("[inventory.hosts.a]\nport = 0", "inventory.hosts.a.port: expected at least 1, got 0"),
+        ("[inventory.hosts.a]\nweight = 0", "inventory.hosts.a.weight: expected at least 1"),
+        ('[inventory.hosts.a]\nroles = ["a b"]', "expected a name of letters, digits"),
+        ('[inventory.groups.eu]\nhosts = ["a b"]', "groups.eu.hosts[0]: expected [USER@]HOST"),
+        ('[inventory.groups.europe]\nchildren = ["europ"]', "there is no group europ; did you mean"),
+        ("[inventory]\ncomand = 'x'", "inventory.comand: unknown key; did you mean inventory.comm"),
+    ],
+)
+def test_mistakes(project: Project, text: str, said: str) -> None:
+    project.settings(f"{APP}{text}\n")
+    with pytest.raises(UsageError) as caught:
+        project.scene()
+    assert caught.value.slug == "settings"
+    assert said in caught.value.detail
+    assert caught.value.detail.startswith("config/deploy.toml:")
+
+
+def test_a_host_that_is_said_twice(project: Project) -> None:
+    project.settings(f'hosts = ["root@a"]\n{APP}[inventory.hosts.a]\nweight = 2\n')
+    with pytest.raises(UsageError, match=r"root@a has a table \[inventory\.hosts\.a\]"):
+        project.scene()
+
+
+def test_variables_reach_the_connection(project: Project) -> None:
+    project.settings(
+        f'{APP}[ssh]\nuser = "all"\nidentity = "/all"\n[inventory.hosts.a]\n'
+        'address = "u@10.0.0.1:2200"\nuser = "own"\nidentity = "/own"\ngateway = "g"\n'
+        'python = "/opt/python3"\n[inventory.hosts.b]\n'
+    )
+    found = targets(project.scene())
+    a, b = found["a"], found["b"]
+    assert (a.host, a.port, a.user, a.python) == ("10.0.0.1", 2200, "own", "/opt/python3")
+    assert a.gateway
+    assert (a.gateway.host, a.identities) == ("g", (Path("/own"),))
+    assert (b.host, b.user, b.identities, b.gateway) == ("b", "all", (Path("/all"),), None)
+    named = targets(project.scene("z@a:99"))["z@a:99"]
+    assert (named.host, named.user, named.port) == ("10.0.0.1", "z", 99)
+
+
+# --- an executable
+
+
+LISTED = {
+    "_meta": {
+        "hostvars": {
+            "w1": {"ansible_host": "10.0.0.1", "ansible_port": 2201, "cartwheel_weight": "2"},
+            "w2": {"ansible_ssh_common_args": '-o ProxyJump="ann@bastion" -C'},
+            "lonely": {},
+        }
+    },
+    "all": {"children": ["web", "db", "ungrouped"], "vars": {"ansible_user": "all"}},
+    "web": {"hosts": ["w1", "w2"], "vars": {"ansible_user": "web"}},
+    "eu": {"children": ["web"], "vars": {"ansible_user": "eu", "ansible_port": 2222}},
+    "db": ["d1"],
+    "ungrouped": {"hosts": ["lonely"]},
+}
+
+
+def test_ansibles_inventory(project: Project) -> None:
+    project.printing(LISTED)
+    found = project.hosts()
+    assert list(found) == ["w1", "w2", "d1", "lonely"]
+    w1, w2 = found["w1"], found["w2"]
+    assert (w1.address, w1.port, w1.user, w1.weight) == ("10.0.0.1", 2201, "web", 2)
+    assert (w2.port, w2.gateway, w2.groups, w2.roles) == (
+        2222,
+        "ann@bastion",
+        ("web", "eu"),
+        ("web", "eu"),
+    )
+    assert (found["d1"].user, found["d1"].roles) == ("all", ("db",))
+    assert (found["lonely"].roles, found["lonely"].source) == ((), "./hosts")
+
+
+def test_an_older_script_is_asked_for_each_host(project: Project) -> None:
+    project.script(
+        'case "$1 $2" in "--list ") echo \'{"web": ["a", "b"]}\';; '
+        '"--host a") echo \'{"ansible_host": "10.0.0.1"}\';; *) echo "{}";; esac'
+    )
+    project.settings(f'{APP}[inventory]\ncommand = "./hosts"\n')
+    found = project.hosts()
+    assert (found["a"].address, found["b"].address) == ("10.0.0.1", None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ([], "it is no table of groups"),
+        ({"web": 5}, "the group web is neither a list nor a table"),
+        ({"web": {"hosts": "a"}}, "hosts of the group web are no list of names"),
+        ({"web": {"vars": []}}, "vars of the group web are no table"),
+        ({"web": ["a"], "_meta": {"hostvars": []}}, "_meta.hostvars is no table of tables"),
+        (
+            {"web": ["a"], "_meta": {"hostvars": {"a": {"ansible_port": "x"}}}},
+            "ansible_port of a is no number: x",
+        ),
+        (
+            {"web": ["a"], "_meta": {"hostvars": {"a": {"ansible_host": "{{ x }}"}}}},
+            "ansible_host of a is no plain text",
+        ),
+    ],
+)
+def test_what_is_no_inventory(project: Project, answer: Any, said: str) -> None:
+    project.printing(answer)
+    with pytest.raises(UsageError, match="prints no inventory") as caught:
+        project.scene()
+    assert (caught.value.slug, caught.value.exit_code) == ("inventory", Exit.USAGE)
+    assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo token expired >&2; exit 3", "./hosts --list ended with exit code 3"),
+        ("echo no json", "./hosts --list prints no JSON"),
+        (None, "./hosts --list cannot be run: No such file or directory"),
+    ],
+)
+def test_an_executable_that_fails(project: Project, script: str | None, said: str) -> None:
+    if script is not None:
+        project.script(script)
+    project.settings(f'{APP}[inventory]\ncommand = "./hosts"\n')
+    with pytest.raises(UsageError) as caught:
+        project.scene()
+    assert caught.value.slug == "inventory"
+    assert said in caught.value.message
+    assert caught.value.detail == ("token expired" if script and "token" in script else "")
+
+
+# --- ssh_config
+
+
+def test_aliases_with_includes(project: Project, tmp_path: Path) -> None:
+    ssh = tmp_path / "home/.ssh"
+    (ssh / "config").write_text("Include more\nHost shop-1 shop-*\n User x\nHost other\n")
+    (ssh / "more").write_text("Host shop-2\n HostName 10.0.0.2\n")
+    project.settings(f'hosts = ["shop-1"]\n{APP}[inventory]\nssh_config = ["shop-*"]\n')
+    found = project.hosts()
+    assert list(found) == ["shop-1", "shop-2"]
+    assert found["shop-1"].source.startswith("config/deploy.toml"), "the first source counts"
+    assert found["shop-2"].source == "~/.ssh/config"
+    assert targets(project.scene())["shop-2"].host == "10.0.0.2"
+
+
+# --- choosing
+
+
+KNOWN = (
+    Host("web1", "s", roles=("web",), groups=("eu",)),
+    Host("web2", "s", roles=("web",), groups=("us",)),
+    Host("job1", "s", roles=("worker",), groups=("eu",)),
+    Host("lb1", "s", roles=("balancer",), address="10.0.0.9", user="lb"),
+)
+
+
+@pytest.mark.parametrize(
+    ("named", "narrowing", "left"),
+    [
+        ((), Narrowing(), ["web1", "web2"]),
+        ((), Narrowing(roles=("worker", "balancer")), ["job1", "lb1"]),
+        ((), Narrowing(limit=("eu",)), ["web1"]),
+        ((), Narrowing(limit=("*1",)), ["web1"]),
+        ((), Narrowing(roles=("web",), exclude=("u?",)), ["web1"]),
+        (("job1", "other"), Narrowing(), ["job1", "other"]),
+        (("job1", "web2"), Narrowing(roles=("web",)), ["web2"]),
+        (("a", "b"), Narrowing(exclude=("a",)), ["b"]),
+    ],
+)
+def test_narrowing(named: tuple[str, ...], narrowing: Narrowing, left: list[str]) -> None:
+    assert [host.name for host in choose(KNOWN, named, narrowing, ("web",))] == left
+
+
+def test_nobody_known_is_no_choice() -> None:
+    assert choose((), (), Narrowing(roles=("web",)), ("web",)) == ()
+
+
+def test_a_name_with_another_user() -> None:
+    (one,) = choose(KNOWN, ("ann@lb1:22",), Narrowing())
+    assert (one.name, one.address, one.user, one.port) == ("ann@lb1:22", "10.0.0.9", "ann", 22)
+    (same,) = choose(KNOWN, ("lb1",), Narrowing())
+    assert same == KNOWN[3]
+
+
+@pytest.mark.parametrize(
+    ("narrowing", "default", "said"),
+    [
+        (Narrowing(limit=("asia", "x*")), (), "--limit asia,x* leaves none of 4 hosts"),
+        (Narrowing(roles=("db",), exclude=("a",)), (), "--role db --exclude a leaves none"),
+        (Narrowing(), ("app",), "none of 4 hosts has the role app, which runs the app"),
+    ],
+)
+def test_nothing_left(narrowing: Narrowing, default: tuple[str, ...], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        choose(KNOWN, (), narrowing, default)
+    assert caught.value.slug == "no-hosts"
+    assert said in caught.value.message
