@@ -71,6 +71,12 @@ CATALOGUE: dict[str, Problem] = {
         Exit.USAGE,
         "Use `fab` with `-H HOST`, not `inv`.",
     ),
+    "same-host": Problem(
+        109,
+        "Two names mean one host",
+        Exit.USAGE,
+        "Name it once: leave one of the two out, or mend its address.",
+    ),
     "inventory": Problem(
         108,
         "The inventory cannot be read",
@@ -363,6 +369,12 @@ CATALOGUE: dict[str, Problem] = {
         Exit.FAILED,
         "`fab releases -H HOST` lists what is there.",
     ),
+    "migration-failed": Problem(
+        608,
+        "The migration failed",
+        Exit.FAILED,
+        "See its output above; the old release serves. What it did before it failed stays done.",
+    ),
     # 7xx: locks and holds
     "locked": Problem(
         701,
@@ -423,7 +435,13 @@ class UsageError(CartwheelError):
 
 
 class ConnectError(CartwheelError):
-    """The host could not be reached, trusted, or used as wanted; or contact was lost."""
+    """The host could not be reached, trusted, or used as wanted; or contact was lost.
+
+    `is_passing`: it may well go another time (a refused or reset connection, a busy name
+    server), as long as nothing was begun.
+    """
+
+    is_passing = False
 
 
 class BuildError(CartwheelError):

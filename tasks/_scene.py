@@ -7,6 +7,7 @@ of one that does not. Both add `--json`.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -33,13 +34,24 @@ _NARROWING = {
     "limit": "Only hosts whose name or group fits one of these patterns, by commas.",
     "exclude": "Not hosts whose name or group fits one of these patterns.",
 }
+_REACHING = {
+    **_NARROWING,
+    "parallel": "So many hosts at a time are connected to and worked on.",
+}
+_ROLLOUT = {
+    "canary": "So many hosts switch first, alone: a number or 10% (default: fleet.canary).",
+    "batch": "Then so many at a time: a number or 25% (default: fleet.batch).",
+    "max-failures": "So many hosts may fail, and the others go on (default: none).",
+    "keep-going": "Any number of hosts may fail, and the others go on.",
+}
 _CHANGING = {
     "message": "Why: shown to whoever meets the lock, and kept in the history.",
     "wait": "Seconds to wait for somebody else's lock (default 10).",
 }
 _LONGEST_WAIT_SECONDS = 86400.0
 _DEFAULTS: dict[str, Any] = {
-    **dict.fromkeys((*_COMMON, *_NARROWING, "message"), ""),
+    **dict.fromkeys((*_COMMON, *_REACHING, *_ROLLOUT, "message"), ""),
+    "keep-going": False,
     "wait": "10",
     "json": False,
 }
@@ -55,17 +67,20 @@ def word(
     name: str | None = None,
     json: bool = True,
     any_role: bool = False,
+    rollout: bool = False,
 ) -> Callable[[Body], FleetTask]:
     """Make `(scene, out, own options) -> exit code` a task with the common options.
 
     A `changing` word also takes --message and --wait, and says after Ctrl-C what serves.
     A freeze refuses it on the host, but for one that is `about_freeze`.
     A `quiet` one shows its progress only on a terminal or where it takes long. Where no host
-    is named it is about all that run the app, or of `any_role`.
+    is named it is about all that run the app, or of `any_role`. A `rollout` switches hosts
+    batch by batch.
     """
     common = {
         **_COMMON,
-        **(_NARROWING if hosts != "none" else {}),
+        **(_REACHING if hosts != "none" else {}),
+        **(_ROLLOUT if rollout else {}),
         **(_CHANGING if changing else {}),
         **(_JSON if json else {}),
     }
@@ -75,7 +90,7 @@ def word(
         def run(c: FabContext, **options: Any) -> int:
             from ._show import Output
 
-            given = {key: options.pop(key) for key in common}
+            given = {key: options.pop(key.replace("-", "_")) for key in common}
             with Output(
                 c.task,
                 as_json=given.get("json", False),
@@ -136,7 +151,7 @@ def _as_task(
     kind = inspect.Parameter.KEYWORD_ONLY
     taken = {one.name for one in own}
     options = [one.replace(kind=kind) for one in own] + [
-        inspect.Parameter(name, kind, default=default)
+        inspect.Parameter(name.replace("-", "_"), kind, default=default)
         for name, default in _DEFAULTS.items()
         if name in help and name not in taken
     ]
@@ -195,6 +210,8 @@ def scene_of(
         narrowing=_narrowing(given),
         needs_hosts=hosts != "none",
         any_role=any_role,
+        rollout=_rollout(given),
+        parallel=number("parallel", given["parallel"]) if given.get("parallel") else None,
     )
     if hosts == "required":
         c.require_hosts(scene.hosts)
@@ -206,6 +223,28 @@ def _narrowing(given: Mapping[str, Any]) -> Narrowing:
 
     said = {option: names(option, given.get(option, "")) for option in _NARROWING}
     return Narrowing(roles=said["role"], limit=said["limit"], exclude=said["exclude"])
+
+
+def _rollout(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the command line says instead of the settings of [fleet]."""
+    said: dict[str, Any] = {
+        key: _size(key, given[key]) for key in ("canary", "batch") if given.get(key)
+    }
+    if given.get("max-failures"):
+        said["max_failures"] = number("max-failures", given["max-failures"])
+    if given.get("keep-going"):
+        said["max_failures"] = sys.maxsize
+    return said
+
+
+def _size(option: str, text: str) -> str:
+    from cartwheel.plan.rollout import SIZE
+
+    if not SIZE.match(text) or (option == "batch" and not text.strip("0%")):
+        raise UsageError(
+            "usage", f"--{option} takes a number of hosts or a percentage, not {text!r}"
+        )
+    return text
 
 
 def names(option: str, text: str) -> tuple[str, ...]:

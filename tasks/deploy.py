@@ -23,13 +23,14 @@ def setup(scene: Scene, out: Output) -> int:
     return out.answers(run(scene), lambda one: "; ".join(one["changes"]) or "nothing to do")
 
 
-@word(changing=True, help=_TESTS)
+@word(changing=True, rollout=True, help=_TESTS)
 def deploy(scene: Scene, out: Output, skip_tests: bool = False) -> int:
     """Put the app on the hosts, without a failed request.
 
     Test and build here; on every host upload, install, configure and verify; then on the
-    first host, and after it on all others: start beside the old release, check, switch,
-    watch. One failure puts every host back. Deploying what serves already changes nothing.
+    first host, and after it on the others, batch by batch: start beside the old release,
+    check, switch, watch. One failure puts every host back, unless --max-failures allows it.
+    Deploying what serves already changes nothing.
     """
     from cartwheel.run.deploy import deploy as run
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 @word(
-    changing=True, help={"to": "A release or version of `fab releases` (default: the last good)."}
+    changing=True,
+    rollout=True,
+    help={"to": "A release or version of `fab releases` (default: the last good)."},
 )
 def rollback(scene: Scene, out: Output, to: str = "") -> int:
     """Go back to an earlier release; needs no index and no build."""
@@ -22,7 +24,7 @@ def rollback(scene: Scene, out: Output, to: str = "") -> int:
     return out.report(run(scene, to or None))
 
 
-@word(changing=True)
+@word(changing=True, rollout=True)
 def restart(scene: Scene, out: Output) -> int:
     """Start a second instance of what serves, and switch to it."""
     from cartwheel.run.rollback import restart as run

@@ -1,30 +1,35 @@
 """The life of a deploy over all hosts: prepare everywhere, then switch, confirm, finish.
 
-One failure before the first confirmation puts every switched host back. From the first
-confirmation on the fleet goes forward.
+Failures before the first confirmation put every host back, unless so many are allowed to
+fall out. From the first confirmation on the fleet goes forward.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import CartwheelError, ConnectError, HostError
+from cartwheel.fleet import identity
 from cartwheel.fleet.model import UNKNOWN, HostReport, Outcome, Report
 from cartwheel.fleet.sessions import Fleet, Result, failures, successes
 from cartwheel.fleet.truth import LookAgain, looked_after
 from cartwheel.plan.model import HostPlan, Operator, Step
+from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout, batches, patient
 
 if TYPE_CHECKING:
     from cartwheel.ssh.session import Session
+
+Plans = Mapping[str, HostPlan]
 
 _SMALL_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What all hosts of a run share: the application, who asks, how long to wait."""
+    """What all hosts of a run share: the application, who asks, how long to wait, in which
+    order they switch."""
 
     app: str
     base: str
@@ -32,6 +37,7 @@ class Terms:
     lock_wait_seconds: float
     finish_seconds: float
     about_freeze: bool = False  # the freeze itself is the matter: it does not refuse
+    rollout: Rollout = ALL_OR_NOTHING
 
     @property
     def args(self) -> dict[str, Any]:
@@ -45,11 +51,11 @@ class Terms:
 
 def run_plans(
     fleet: Fleet,
-    plans: Mapping[str, HostPlan],
+    plans: Plans,
     terms: Terms,
     *,
     switch: bool = True,
-    replan: Callable[[], Mapping[str, HostPlan]] | None = None,
+    replan: Callable[[], Plans] | None = None,
     look_again: LookAgain | None = None,
 ) -> Report:
     """Bring every host to its plan's release, or leave every host as it was.
@@ -58,48 +64,58 @@ def run_plans(
     `replan` makes the plans anew where somebody changed a host between the look and the
     lock; `look_again` asks hosts that were lost on the way what they serve.
     """
-    refused = _refusals(plans)
-    if refused:
-        return _report(plans, refused, otherwise="not-tried")
-    locked = lock_all(fleet, sorted(plans), terms)
-    if failures(locked):
-        return _report(plans, failures(locked), otherwise="not-tried")
+    if not fleet.bears(_refusals(plans)):
+        return _untouched(fleet, plans, "not-tried")
+    locked = lock_all(fleet, fleet.standing, terms)
+    if not fleet.bears(failures(locked)):
+        return _untouched(fleet, plans, "not-tried")
     if replan is not None and _are_stale(plans, successes(locked)):
-        plans = replan()
-        refused = _refusals(plans)
-    if refused:
-        return _report(plans, refused, otherwise="not-tried")
+        plans = {**plans, **replan()}
+    if not fleet.bears(_refusals(plans)):
+        return _untouched(fleet, plans, "not-tried")
     report = _carry_out(fleet, plans, terms, switch=switch)
     return report if look_again is None else looked_after(report, plans, look_again)
 
 
-def _are_stale(plans: Mapping[str, HostPlan], locked: Mapping[str, Mapping[str, Any]]) -> bool:
+def _are_stale(plans: Plans, locked: Mapping[str, Mapping[str, Any]]) -> bool:
     return any(answer["premise"] != plans[host].premise for host, answer in locked.items())
 
 
-def _carry_out(
-    fleet: Fleet, plans: Mapping[str, HostPlan], terms: Terms, *, switch: bool
-) -> Report:
+def _carry_out(fleet: Fleet, plans: Plans, terms: Terms, *, switch: bool) -> Report:
     """All hosts are locked, and as they were when the plans were made."""
-    idle = {host for host, plan in plans.items() if plan.unchanged}
-    busy = {host: plan for host, plan in plans.items() if host not in idle}
+    idle = [host for host in fleet.standing if plans[host].unchanged]
+    busy = {host: plans[host] for host in fleet.standing if host not in idle}
     noting = idle if switch else ()
-    noted = failures(
-        fleet.each(lambda host, one: _note(fleet, host, one, plans[host], terms), noting)
-    )
-    if noted:
-        return _report(plans, noted, otherwise="not-tried")
+    noted = fleet.each(lambda host, one: _note(fleet, host, one, plans[host], terms), noting)
+    if not fleet.bears(failures(noted)):
+        return _untouched(fleet, plans, "not-tried")
     prepared = failures(fleet.each(lambda host, one: _prepare(fleet, host, one, plans[host]), busy))
-    if prepared and switch:
-        _abandon(fleet, busy, prepared, _reason(prepared), terms)
-    if prepared:
-        return _report(plans, prepared, otherwise="not-tried")
+    if not fleet.bears(prepared):
+        if switch:
+            _abandon(fleet, busy, prepared, _reason(prepared), terms)
+        return _untouched(fleet, plans, "not-tried")
     if not switch:
-        return _report(plans, {}, otherwise="prepared")
+        return _untouched(fleet, plans, "prepared")
+    _abandon(fleet, _only(busy, prepared), prepared, _reason(prepared), terms)
+    busy = _without(busy, prepared)
+    unmigrated = _migrate(fleet, busy)
+    if unmigrated:
+        _abandon(fleet, busy, unmigrated, _reason(unmigrated), terms)
+        fleet.fallen |= unmigrated
+        return _untouched(fleet, plans, "not-tried")
     return _switch_all(fleet, plans, busy, terms)
 
 
-def _refusals(plans: Mapping[str, HostPlan]) -> dict[str, CartwheelError]:
+def _only(plans: Plans, hosts: Iterable[str]) -> dict[str, HostPlan]:
+    return {host: plans[host] for host in hosts if host in plans}
+
+
+def _without(plans: Plans, hosts: Iterable[str]) -> dict[str, HostPlan]:
+    gone = set(hosts)
+    return {host: plan for host, plan in plans.items() if host not in gone}
+
+
+def _refusals(plans: Plans) -> dict[str, CartwheelError]:
     """A host that cannot take the release refuses for all, with every reason."""
     return {
         host: HostError(
@@ -112,13 +128,32 @@ def _refusals(plans: Mapping[str, HostPlan]) -> dict[str, CartwheelError]:
     }
 
 
-def lock_all(fleet: Fleet, hosts: list[str], terms: Terms) -> dict[str, Result[dict[str, Any]]]:
-    """Lock in sorted order, one after the other: two fleets never wait for each other.
+def lock_all(fleet: Fleet, hosts: Iterable[str], terms: Terms) -> dict[str, Result[dict[str, Any]]]:
+    """Lock these hosts: side by side, without waiting; where somebody is in the way all locks
+    are given back, and taken one after the other in sorted order. So no two fleets ever wait
+    for each other, and without a rival the locks of many hosts take no longer than one.
 
-    The hosts' answers; the first failure is the last answer.
+    The hosts' answers; in sorted order the first failure is the last answer.
     """
+    names = sorted(hosts)
+    if len(names) > 1:
+        quick = replace(terms, lock_wait_seconds=0.0)
+        answers = fleet.each(lambda host, _one: lock(fleet, host, quick), names)
+        refused = failures(answers)
+        if not refused or any(error.slug != "locked" for error in refused.values()):
+            return answers
+        twins = identity.ask(fleet)
+        if twins:
+            return {**answers, **twins}
+        fleet.each(lambda _host, one: one.request("unlock", terms.args), successes(answers))
+    return _lock_in_order(fleet, names, terms)
+
+
+def _lock_in_order(
+    fleet: Fleet, names: list[str], terms: Terms
+) -> dict[str, Result[dict[str, Any]]]:
     answers: dict[str, Result[dict[str, Any]]] = {}
-    for host in hosts:
+    for host in names:
         try:
             answers[host] = lock(fleet, host, terms)
         except CartwheelError as error:
@@ -154,9 +189,15 @@ def _prepare(fleet: Fleet, host: str, session: Session, plan: HostPlan) -> None:
     fleet.run_steps(host, session, plan.prepare, group="prepare")
 
 
+def _migrate(fleet: Fleet, busy: Plans) -> dict[str, CartwheelError]:
+    """Once, on the first host that has something to migrate to; a failure, by its host."""
+    steps = {host: plan.migrate for host, plan in busy.items() if plan.migrate is not None}
+    return failures(_step(fleet, dict(list(steps.items())[:1]), "migrate"))
+
+
 def _abandon(
     fleet: Fleet,
-    busy: Mapping[str, HostPlan],
+    busy: Plans,
     failed: Mapping[str, CartwheelError],
     reason: str,
     terms: Terms,
@@ -178,83 +219,113 @@ def _abandon(
 
 
 def _reason(failed: Mapping[str, CartwheelError]) -> str:
-    host, error = next(iter(failed.items()))
-    return f"{host} failed: {error.message}"
+    return next((f"{host} failed: {error.message}" for host, error in failed.items()), "")
 
 
 def _is_lost(error: CartwheelError | None) -> bool:
     return error is not None and error.slug == "ssh-lost"
 
 
-def _switch_all(
-    fleet: Fleet, plans: Mapping[str, HostPlan], busy: Mapping[str, HostPlan], terms: Terms
+def _switch_all(fleet: Fleet, plans: Plans, busy: Plans, terms: Terms) -> Report:
+    """Batch by batch, each watched before the next; then all or nothing."""
+    tried: dict[str, Result[dict[str, Any]]] = {}
+    order = batches(list(busy), terms.rollout)
+    for number, batch in enumerate(order, 1):
+        later = len(order) - number
+        now = _step(
+            fleet,
+            {host: patient(busy[host].switch, later, terms.rollout) for host in batch},
+            "switch",
+        )
+        tried |= now
+        if not fleet.bears(failures(now)):
+            return _put_back(fleet, plans, busy, tried, terms)
+        if later and terms.rollout.pause_seconds:
+            unwell = _pause(fleet, successes(tried), terms)
+            tried |= unwell
+            if not fleet.bears(unwell):
+                return _put_back(fleet, plans, busy, tried, terms)
+    return _confirm_all(fleet, plans, busy, tried, terms)
+
+
+def _step(fleet: Fleet, steps: Mapping[str, Step], group: str) -> dict[str, Result[dict[str, Any]]]:
+    """One step on each of these hosts, side by side."""
+    return fleet.each(
+        lambda host, one: fleet.run_steps(host, one, [steps[host]], group=group)[0], steps
+    )
+
+
+def _pause(fleet: Fleet, switched: Iterable[str], terms: Terms) -> dict[str, CartwheelError]:
+    """Every switched host watches itself in its traffic before the next batch; who does not
+    stay well has gone back."""
+    seconds = terms.rollout.pause_seconds
+    step = Step("watch", "watch", seconds + _SMALL_SECONDS, {**terms.args, "seconds": seconds})
+    return failures(_step(fleet, dict.fromkeys(switched, step), "watch"))
+
+
+def _confirm_all(
+    fleet: Fleet,
+    plans: Plans,
+    busy: Plans,
+    tried: Mapping[str, Result[dict[str, Any]]],
+    terms: Terms,
 ) -> Report:
-    """The first host alone, then the others side by side; then all or nothing."""
-    switched: dict[str, Result[dict[str, Any]]] = {}
-    for batch in _batches(list(busy)):
-        switched |= fleet.each(lambda host, one: _switch(fleet, host, one, busy[host]), batch)
-        if failures(switched):
-            return _put_back(fleet, plans, busy, switched, terms)
-    ids = {host: str(answer["id"]) for host, answer in successes(switched).items()}
+    """The point of no return, for all that have switched and are still well."""
+    ids = {host: str(answer["id"]) for host, answer in successes(tried).items()}
     confirmed = fleet.each(
         lambda host, one: one.request("confirm", {**terms.args, "id": ids[host]}), ids
     )
     if ids and not successes(confirmed):
-        return _put_back(fleet, plans, busy, confirmed, terms)
-    finished = fleet.each(lambda host, one: _finish(fleet, host, one, terms), successes(confirmed))
-    return _of(
-        plans,
-        [
-            _after_confirming(host, plan, confirmed.get(host), finished.get(host))
-            for host, plan in plans.items()
-        ],
-    )
+        return _put_back(fleet, plans, busy, {**tried, **confirmed}, terms)
+    behind = _undo(fleet, failures(tried), _reason(failures(tried)), terms)
+    finish = Step("finish", "drain and prune", terms.finish_seconds, terms.args)
+    finished = _step(fleet, dict.fromkeys(successes(confirmed), finish), "finish")
 
+    def row(host: str, plan: HostPlan) -> HostReport:
+        if host in fleet.fallen:
+            return _fallen(fleet, host, plan, behind)
+        return _after_confirming(host, plan, confirmed.get(host), finished.get(host))
 
-def _batches(hosts: list[str]) -> list[list[str]]:
-    return [batch for batch in (hosts[:1], hosts[1:]) if batch]
-
-
-def _switch(fleet: Fleet, host: str, session: Session, plan: HostPlan) -> dict[str, Any]:
-    return fleet.run_steps(host, session, [plan.switch], group="switch")[0]
-
-
-def _finish(fleet: Fleet, host: str, session: Session, terms: Terms) -> None:
-    step = Step("finish", "drain and prune", terms.finish_seconds, terms.args)
-    fleet.run_steps(host, session, [step], group="finish")
+    return _of(fleet, plans, row)
 
 
 def _put_back(
     fleet: Fleet,
-    plans: Mapping[str, HostPlan],
-    busy: Mapping[str, HostPlan],
+    plans: Plans,
+    busy: Plans,
     tried: Mapping[str, Result[dict[str, Any]]],
     terms: Terms,
 ) -> Report:
-    """One failed before any confirmation: every host that switched goes back. `tried` is what
-    switching, or confirming, came to."""
+    """Too many failed before any confirmation: every host that switched goes back. `tried` is
+    what switching, or confirming, came to."""
     problems = failures(tried)
     reason = _reason(problems)
-    untouched = {host: plan for host, plan in busy.items() if host not in tried}
-    _abandon(fleet, untouched, {}, reason, terms)
-    undone = fleet.each(
+    _abandon(fleet, _without(busy, tried), {}, reason, terms)
+    undone = _undo(fleet, tried, reason, terms)
+
+    def row(host: str, plan: HostPlan) -> HostReport:
+        if host in tried:
+            return _after_going_back(host, plan, problems.get(host), undone.get(host))
+        return _row(fleet, host, plan, "not-tried")
+
+    return _of(fleet, plans, row)
+
+
+def _undo(
+    fleet: Fleet, tried: Mapping[str, Result[Any]], reason: str, terms: Terms
+) -> dict[str, Result[dict[str, Any]]]:
+    """Ask the hosts of `tried` to go back, as far as they can be asked; what each says."""
+    return fleet.each(
         lambda _host, one: one.request(
             "go-back", {**terms.args, "reason": reason}, deadline_seconds=terms.finish_seconds
         ),
-        [host for host in tried if not _is_open(problems.get(host))],
-    )
-    return _of(
-        plans,
-        [
-            _after_going_back(host, plan, problems.get(host), undone.get(host))
-            for host, plan in plans.items()
-        ],
+        [host for host, one in tried.items() if not _is_open(one)],
     )
 
 
-def _is_open(error: CartwheelError | None) -> bool:
+def _is_open(result: object) -> bool:
     """No word of the host itself says how it ended."""
-    return isinstance(error, ConnectError)
+    return isinstance(result, ConnectError)
 
 
 def _after_going_back(
@@ -265,24 +336,30 @@ def _after_going_back(
 ) -> HostReport:
     """Going back may be asked for twice: a host that is back already, or never left, says what
     it serves."""
-    if _is_open(error):
-        return HostReport(host, "attention", UNKNOWN, plan.current, error, plan.notes)
-    if isinstance(undone, CartwheelError):
-        return HostReport(host, "attention", UNKNOWN, plan.current, undone, plan.notes)
-    if undone is None:
-        outcome: Outcome = "unchanged" if plan.unchanged else "not-tried"
-        return HostReport(host, outcome, plan.current, plan.current, None, plan.notes)
-    outcome = "reverted" if undone["reverted"] else "failed"
+    if undone is None or isinstance(undone, CartwheelError):
+        why = error if undone is None else undone
+        return HostReport(host, "attention", UNKNOWN, plan.current, why, plan.notes)
+    outcome: Outcome = "reverted" if undone["reverted"] else "failed"
     if undone["serves"] != plan.current:
         outcome = "attention"
     return HostReport(host, outcome, undone["serves"], plan.current, error, plan.notes)
+
+
+def _fallen(
+    fleet: Fleet, host: str, plan: HostPlan, undone: Mapping[str, Result[dict[str, Any]]]
+) -> HostReport:
+    """One that fell out, while the others went on."""
+    error = fleet.fallen[host]
+    if host in undone or _is_open(error):
+        return _after_going_back(host, plan, error, undone.get(host))
+    return _row(fleet, host, plan, "failed")
 
 
 def _after_confirming(
     host: str,
     plan: HostPlan,
     confirmed: Result[dict[str, Any]] | None,
-    finished: Result[None] | None,
+    finished: Result[dict[str, Any]] | None,
 ) -> HostReport:
     """The fleet goes forward: a host that did not confirm is behind, and needs another deploy."""
     if isinstance(confirmed, CartwheelError):
@@ -294,24 +371,25 @@ def _after_confirming(
     return HostReport(host, outcome, plan.release, plan.current, None, plan.notes)
 
 
-def _report(
-    plans: Mapping[str, HostPlan],
-    problems: Mapping[str, CartwheelError],
-    *,
-    otherwise: Outcome,
-) -> Report:
+def _untouched(fleet: Fleet, plans: Plans, otherwise: Outcome) -> Report:
     """Before any host switched."""
-    reports = []
-    for host, plan in plans.items():
-        error = problems.get(host)
-        outcome: Outcome = "failed" if error else "unchanged" if plan.unchanged else otherwise
-        known = error is None or not (_is_open(error) or error.slug == "facts-changed")
-        serves = plan.current if known else UNKNOWN
-        reports.append(HostReport(host, outcome, serves, plan.current, error, plan.notes))
-    return _of(plans, reports)
+    return _of(fleet, plans, lambda host, plan: _row(fleet, host, plan, otherwise))
 
 
-def _of(plans: Mapping[str, HostPlan], reports: list[HostReport]) -> Report:
-    """A host that refused may have no plan of a release."""
+def _row(fleet: Fleet, host: str, plan: HostPlan, otherwise: Outcome) -> HostReport:
+    """A host that did not switch."""
+    error = fleet.fallen.get(host)
+    outcome: Outcome = "failed" if error else "unchanged" if plan.unchanged else otherwise
+    known = error is None or not (_is_open(error) or error.slug == "facts-changed")
+    serves = plan.current if known else UNKNOWN
+    return HostReport(host, outcome, serves, plan.current, error, plan.notes)
+
+
+def _of(fleet: Fleet, plans: Plans, row: Callable[[str, HostPlan], HostReport]) -> Report:
+    """Every host of the run: those that have a plan, and those that could not even be asked."""
+    # A host that refused may have no plan of a release.
     some = next((plan for plan in plans.values() if plan.release), next(iter(plans.values())))
-    return Report(some.release, some.version, tuple(reports))
+    rows = {host: row(host, plan) for host, plan in plans.items()}
+    for host, error in fleet.fallen.items():
+        rows.setdefault(host, HostReport(host, "failed", UNKNOWN, UNKNOWN, error))
+    return Report(some.release, some.version, tuple(rows.values()))

@@ -47,8 +47,9 @@ class Report:
         """The worst of all hosts, in the sense of the exit codes of every task."""
         outcomes = {host.outcome for host in self.hosts}
         codes = [host.error.exit_code for host in self.hosts if host.error is not None]
-        if "attention" in outcomes:
-            return int(Exit.ATTENTION)
+        behind = outcomes & {"reverted", "failed"}
+        if "attention" in outcomes or ("deployed" in outcomes and behind):
+            return int(Exit.ATTENTION)  # hosts differ
         if "reverted" in outcomes:
             return int(Exit.REVERTED)
         if "failed" in outcomes:

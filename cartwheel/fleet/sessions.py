@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cartwheel.ssh.session import Session
 
 _SLICE_SECONDS = 0.1  # Ctrl-C is noticed between slices
-_MAX_THREADS = 64
+PARALLEL = 64  # hosts that are worked on at once, where nobody says otherwise
 
 T = TypeVar("T")
 # What one host came to: the answer, or why there is none.
@@ -28,14 +28,31 @@ Result: TypeAlias = T | CartwheelError
 
 @dataclass
 class Fleet:
-    """Open sessions by host name. Use it as a context manager: it closes them all."""
+    """Open sessions by host name. Use it as a context manager: it closes them all.
+
+    `fallen` are the hosts that are out of this run, and why: at most `max_failures`, while
+    the others go on.
+    """
 
     sessions: Mapping[str, Session]
     emit: Emit
+    fallen: dict[str, CartwheelError] = field(default_factory=dict)
+    max_failures: int = 0
+    parallel: int = PARALLEL
     clock: Callable[[], float] = time.monotonic
-    _pool: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="host")
-    )
+
+    def __post_init__(self) -> None:
+        self._pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="host")
+
+    @property
+    def standing(self) -> list[str]:
+        """The hosts that are still in the run."""
+        return [host for host in self.sessions if host not in self.fallen]
+
+    def bears(self, problems: Mapping[str, CartwheelError]) -> bool:
+        """Note who falls out now; whether the others may go on."""
+        self.fallen |= problems
+        return not self.fallen or (len(self.fallen) <= self.max_failures and bool(self.standing))
 
     def __enter__(self) -> Self:
         return self
@@ -59,15 +76,16 @@ class Fleet:
             session.close(**patience)
 
         # Threads of their own: those of the pool may all be waiting for hosts.
-        with ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="leave") as leaving:
+        with ThreadPoolExecutor(self.parallel, thread_name_prefix="leave") as leaving:
             wait([leaving.submit(leave, session) for session in self.sessions.values()])
         self._pool.shutdown(cancel_futures=True)
 
     def each(
         self, work: Callable[[str, Session], T], hosts: Iterable[str] | None = None
     ) -> dict[str, Result[T]]:
-        """Do `work` on these hosts side by side; each one's result or its CartwheelError."""
-        chosen = list(self.sessions if hosts is None else hosts)
+        """Do `work` on these hosts (all that stand) side by side; each one's result or its
+        CartwheelError."""
+        chosen = list(self.standing if hosts is None else hosts)
         futures: dict[str, Future[T]] = {
             host: self._pool.submit(work, host, self.sessions[host]) for host in chosen
         }
@@ -100,6 +118,8 @@ class Fleet:
             report,
             hosts=tuple(
                 replace(host, round_trips=self.sessions[host.host].round_trips)
+                if host.host in self.sessions
+                else host
                 for host in report.hosts
             ),
         )

@@ -19,6 +19,7 @@ from . import (
     recover,
     releases,
     revert,
+    steps,
     systemd,
 )
 from .context import Context, OpError
@@ -124,6 +125,30 @@ def run(ctx: Context, args: Args) -> Args:
         on_line=lambda line: ctx.emit("output", "note", line),
     )
     return {"status": done.status, "release": release}
+
+
+def migrate(ctx: Context, args: Args) -> Args:
+    """A prepared release's own command before it serves, as the app's user, in its environment;
+    one line in the journal. Raises OpError("migration-failed")."""
+    at = _at(args)
+    release = args["release"]
+    done = children.run(
+        ctx,
+        ["/bin/sh", "-c", args["command"]],
+        timeout_seconds=args["timeout_seconds"],
+        env=enter.environment(at, release),
+        user=enter.app_user(at),
+        cwd=str(at.shared),
+        umask=0o027,
+        step="migrate",
+    )
+    entry = {"kind": "migrate", "release": release, "who": args["who"]}
+    if done.status != 0:
+        reason = "{} ended with {}".format(args["command"], done.status)
+        journal.append(at.journal, {**entry, "result": "failed", "reason": reason})
+        raise OpError("migration-failed", reason, log=steps.tail(done.output))
+    journal.append(at.journal, {**entry, "result": "done"})
+    return {"changed": True}
 
 
 def variables(ctx: Context, args: Args) -> Args:

@@ -64,6 +64,15 @@ def lock(ctx: Context, args: Args) -> Args:
     return {"settled": done, "premise": releases.premise(at), "freeze": freeze.read(at)}
 
 
+def unlock(ctx: Context, args: Args) -> Args:
+    """Give the lock back while nothing has been changed under it: a fleet that meets a rival
+    takes its locks anew, in order."""
+    held = ctx.memory.pop("lock")
+    ctx.at_end.remove(held.release)
+    held.release()
+    return {}
+
+
 def _changing(operation: Operation) -> Operation:
     """Refuse to change an application whose lock this session does not hold."""
 
@@ -113,6 +122,7 @@ _READING: Dict[str, Operation] = {
 }
 
 _CHANGING: Dict[str, Operation] = {
+    "unlock": unlock,
     "setup": setup.setup,
     "refresh": setup.refresh,
     "tool": prepare.tool,
@@ -123,7 +133,9 @@ _CHANGING: Dict[str, Operation] = {
     "verify": verify.verify,
     "complete": prepare.complete,
     "abandon": jobs.abandon,
+    "migrate": jobs.migrate,
     "switch": switch.switch,
+    "watch": switch.watch,
     "confirm": switch.confirm,
     "finish": switch.finish,
     "go-back": switch.go_back,

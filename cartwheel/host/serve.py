@@ -353,7 +353,17 @@ def hello(c: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         "uid": os.geteuid(),
         "pid": os.getpid(),
         "bundle": c.memory["bundle"],
+        "boot_id": _boot_id(),
     }
+
+
+def _boot_id() -> str:
+    """random(4): another one after each boot."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def _operation(name: str) -> Any:

@@ -58,7 +58,8 @@ class Switch:
     def __init__(self, at: Layout, mark: pending.Pending, args: Args) -> None:
         self.at = at
         self.mark = mark
-        self._args = args
+        self.args = args
+        self.probe = health.Probe.of(args["probe"])
         self._guard = threading.RLock()
         self._state = "pending"
         self.moved: Optional[float] = None  # when the old one got no more traffic (monotonic)
@@ -66,6 +67,14 @@ class Switch:
             args["confirm_seconds"], self.go_back, ["it was not confirmed in time"]
         )
         self._timer.daemon = True
+
+    @property
+    def is_pending(self) -> bool:
+        return self._state == "pending"
+
+    def front(self) -> str:
+        """What is wrong with what visitors see; "" if nothing."""
+        return frontdoor.ask(self.at, self.probe, int(self.args["listen"]), self.mark.to)
 
     def arm(self) -> None:
         """From now on the confirmation must come within `confirm_seconds`."""
@@ -98,10 +107,10 @@ class Switch:
             if self._state != "confirmed":
                 return []
             self._state = "finished"
-            drain_seconds = self._args["drain_seconds"]
+            drain_seconds = self.args["drain_seconds"]
             settle_old_instance(self.at, self.mark, drain_seconds, tell, self.moved)
             leftovers.clean(self.at, lambda text: tell("repair", "note", text))
-            return releases.prune(self.at, self._args["keep_releases"])
+            return releases.prune(self.at, self.args["keep_releases"])
 
     def at_end(self) -> None:
         """The session ends: go back if nobody confirmed, else finish what was begun."""
@@ -125,16 +134,40 @@ def switch(ctx: Context, args: Args) -> Args:
     ctx.memory["switch"] = deal
     ctx.at_end.append(deal.at_end)
     try:
-        _move_and_watch(ctx, deal, probe, args)
+        _move_and_watch(ctx, deal, args)
     except ContactLost:
         raise  # at_end goes back
     except Exception as error:
-        log = systemd.log(at.unit(mark.to, mark.to_slot), _LOG_LINES, mark.started)
-        deal.go_back(str(error))
-        told = "{}{}; the host went back to {}".format(error, _last_words(log), _name(mark.was))
-        raise OpError("reverted", told, log=log) from error
+        raise _gone_back(deal, error) from error
     deal.arm()
     return {"id": mark.id, "from": mark.was, "to": mark.to}
+
+
+def _gone_back(deal: Switch, error: Exception) -> OpError:
+    """Go back because of `error`; what to tell of it."""
+    mark = deal.mark
+    log = systemd.log(deal.at.unit(mark.to, mark.to_slot), _LOG_LINES, mark.started)
+    deal.go_back(str(error))
+    told = "{}{}; the host went back to {}".format(error, _last_words(log), _name(mark.was))
+    return OpError("reverted", told, log=log)
+
+
+def watch(ctx: Context, args: Args) -> Args:
+    """A switched host in its traffic for `seconds` more, while it waits for the confirmation;
+    it goes back if it does not stay well."""
+    deal = ctx.memory.get("switch")
+    if not isinstance(deal, Switch) or not deal.is_pending:
+        raise OpError("reverted", "this host has no switch to watch: it has gone back")
+    try:
+        with contextlib.closing(_real_traffic(deal)) as real:
+            real.begin()
+            ctx.emit("probation", "start", "{:g} s".format(args["seconds"]))
+            _stay_well(ctx, deal, real, args["seconds"])
+    except ContactLost:
+        raise  # at_end goes back
+    except Exception as error:
+        raise _gone_back(deal, error) from error
+    return {}
 
 
 def _name(release: Optional[str]) -> str:
@@ -209,35 +242,40 @@ def _begin(ctx: Context, at: Layout, mark: pending.Pending) -> None:
         raise
 
 
-def _move_and_watch(ctx: Context, deal: Switch, probe: health.Probe, args: Args) -> None:
+def _move_and_watch(ctx: Context, deal: Switch, args: Args) -> None:
     """The switch itself and its probation. Raises OpError("unhealthy")."""
     at, mark = deal.at, deal.mark
-
-    def front() -> str:
-        return frontdoor.ask(at, probe, int(args["listen"]), mark.to)
-
-    limits = probation.Limits.of(args["limits"])
-    real = probation.Watch(at, mark.to, mark.to_slot, mark.kind, limits)
-    with contextlib.closing(real):
+    with contextlib.closing(_real_traffic(deal)) as real:
         _move(ctx, at, mark, args)
         real.begin()
         ctx.emit("traffic", "done", "to " + mark.to)
         ctx.emit("probation", "start", "{:g} s".format(args["probation_seconds"]))
         if args["site_changes"]:
-            health.wait_for_reload(ctx, front)
+            health.wait_for_reload(ctx, deal.front)
         deal.moved = time.monotonic()
-        health.watch(
-            ctx,
-            at.unit(mark.to, mark.to_slot),
-            at.socket(mark.to, mark.to_slot),
-            probe,
-            front,
-            real.problem,
-            seconds=args["probation_seconds"],
-        )
-        if real.warning():
-            ctx.emit("probation", "note", real.warning() + "; a rollback is not refused for it")
-        ctx.emit("probation", "done", real.told())
+        _stay_well(ctx, deal, real, args["probation_seconds"])
+
+
+def _real_traffic(deal: Switch) -> probation.Watch:
+    mark, limits = deal.mark, probation.Limits.of(deal.args["limits"])
+    return probation.Watch(deal.at, mark.to, mark.to_slot, mark.kind, limits)
+
+
+def _stay_well(ctx: Context, deal: Switch, real: probation.Watch, seconds: float) -> None:
+    """Watch what has switched for so long. Raises OpError("unhealthy")."""
+    at, mark = deal.at, deal.mark
+    health.watch(
+        ctx,
+        at.unit(mark.to, mark.to_slot),
+        at.socket(mark.to, mark.to_slot),
+        deal.probe,
+        deal.front,
+        real.problem,
+        seconds=seconds,
+    )
+    if real.warning():
+        ctx.emit("probation", "note", real.warning() + "; a rollback is not refused for it")
+    ctx.emit("probation", "done", real.told())
 
 
 def _move(ctx: Context, at: Layout, mark: pending.Pending, args: Args) -> None:

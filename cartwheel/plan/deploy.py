@@ -83,6 +83,7 @@ def plan_deploy(
             changes=changes,
             operator=have.operator,
         ),
+        migrate=_migration(settings, facts, have, release),
         notes=_notes(facts, changes),
         refusals=reasons,
         premise=facts["app"]["premise"],
@@ -305,6 +306,26 @@ def _prepare(
             _SMALL_SECONDS,
             {**common, "manifest": _manifest(settings, facts, have)},
         ),
+    )
+
+
+def _migration(settings: Settings, facts: Facts, have: Ingredients, release: str) -> Step | None:
+    """What serves already has migrated."""
+    deploy = settings.deploy
+    if deploy.migrate is None or facts["app"]["current"] == release:
+        return None
+    return Step(
+        "migrate",
+        "migrate",
+        deploy.migrate_timeout_seconds + _SMALL_SECONDS,
+        {
+            "app": settings.slug,
+            "base": settings.host.base,
+            "release": release,
+            "command": deploy.migrate,
+            "timeout_seconds": deploy.migrate_timeout_seconds,
+            "who": have.operator.who,
+        },
     )
 
 

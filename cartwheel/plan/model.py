@@ -38,6 +38,7 @@ class HostPlan:
     fresh: bool  # the release is made by this plan
     prepare: tuple[Step, ...]
     switch: Step
+    migrate: Step | None = None  # once in the fleet, on the first host that has it
     notes: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     premise: str = ""  # the host's digest of what this plan was made from

@@ -154,7 +154,7 @@ def _change(
     started if it is killed."""
     terms = replace(scene.terms, about_freeze=about_freeze)
     with connect(scene, changing=True) as fleet:
-        locked = lock_all(fleet, sorted(scene.hosts), terms)
+        locked = lock_all(fleet, scene.hosts, terms)
         raise_failures(locked)
         check(scene, successes(locked))
         return fleet.ask(op, {**scene.base_args, **args}, deadline_seconds=seconds)

@@ -12,8 +12,9 @@ from cartwheel import build
 from cartwheel.build.background import Background
 from cartwheel.errors import CartwheelError
 from cartwheel.fleet.deploy import lock_all, run_plans
+from cartwheel.fleet.identity import twins
 from cartwheel.fleet.model import Report
-from cartwheel.fleet.sessions import Fleet, successes
+from cartwheel.fleet.sessions import Fleet, failures, successes
 from cartwheel.plan import names
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.model import HostPlan
@@ -37,7 +38,8 @@ def deploy(scene: Scene, *, skip_tests: bool = False) -> Report:
     first change; what comes later is in the report."""
     started = time.monotonic()
     variables, making = begin(scene, skip_tests=skip_tests)
-    with making, connect(scene, changing=True) as fleet:
+    most = scene.rollout.max_failures
+    with making, connect(scene, changing=True, max_failures=most) as fleet:
 
         def look() -> dict[str, HostPlan]:
             return plan_all(scene, probe_settled(scene, fleet), making.result(), variables)
@@ -88,10 +90,14 @@ def plan(scene: Scene, *, skip_tests: bool = False) -> dict[str, HostPlan]:
 
 
 def probe(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
-    """The facts of every host with one round trip. Raises the hosts' failures."""
+    """The facts of every host with one round trip. Raises the hosts' failures, if they are
+    more than the fleet bears, and where two names mean one host."""
     answers = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
-    raise_failures(answers)
-    return dict(successes(answers))
+    if not fleet.bears(failures(answers)):
+        raise_failures(answers)
+    found: dict[str, Facts] = dict(successes(answers))
+    raise_failures(twins(fleet, {host: one["host"]["boot_id"] for host, one in found.items()}))
+    return found
 
 
 def probe_settled(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
@@ -104,7 +110,9 @@ def probe_settled(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
         raise_held({host: one["app"]["freeze"] for host, one in facts.items()})
         if not any(one["app"]["lock"] for one in facts.values()):
             return facts
-    raise_failures(lock_all(fleet, sorted(facts), scene.terms))
+    locked = lock_all(fleet, facts, scene.terms)
+    if not fleet.bears(failures(locked)):
+        raise_failures(locked)
     return probe(scene, fleet)
 
 

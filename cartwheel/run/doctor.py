@@ -39,7 +39,7 @@ def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
     findings: list[Finding] = []
     with connect(scene, changing=fix) as fleet:
         if fix:
-            raise_failures(lock_all(fleet, sorted(scene.hosts), scene.terms))
+            raise_failures(lock_all(fleet, scene.hosts, scene.terms))
             repaired = fleet.ask("repair", scene.base_args, deadline_seconds=_REPAIR_SECONDS)
             findings += [
                 finding for host, one in repaired.items() for finding in _of_repair(host, one)

@@ -35,7 +35,7 @@ def _switch(
     scene: Scene, kind: str, choose: Callable[[Facts], str | None], named: str | None = None
 ) -> Report:
     started = time.monotonic()
-    with connect(scene, changing=True) as fleet:
+    with connect(scene, changing=True, max_failures=scene.rollout.max_failures) as fleet:
 
         def look() -> dict[str, HostPlan]:
             return {

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import getpass
 import platform
+import random
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cartwheel import places
-from cartwheel.errors import CartwheelError, HostError
+from cartwheel.errors import CartwheelError, ConnectError, HostError
 from cartwheel.events import Emit, Event
 from cartwheel.fleet.deploy import Terms
-from cartwheel.fleet.sessions import Fleet, abandonable
+from cartwheel.fleet.sessions import PARALLEL, Fleet, abandonable
 from cartwheel.inventory.choose import Narrowing, choose
 from cartwheel.inventory.gather import gather
 from cartwheel.inventory.model import Host
 from cartwheel.plan.deploy import finish_seconds, held_refusal
 from cartwheel.plan.model import Operator
+from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
 from cartwheel.settings import load_placed, resolve_secret
 from cartwheel.settings.model import Secret, Settings, Ssh
 from cartwheel.ssh.options import SshOptions
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
     from cartwheel.ssh.session import Session
     from cartwheel.ssh.startup import UnitSpec
 
-_MAX_CONNECTING = 32
 _EVERY = Narrowing()
+_AS_SET: Mapping[str, Any] = {}
+# The pause before another attempt to connect is by chance, up to this, doubled each time.
+_RETRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Scene:
     operator: Operator
     emit: Emit
     lock_wait_seconds: float = 0.0
+    rollout: Rollout = ALL_OR_NOTHING
+    parallel: int = PARALLEL
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -76,6 +82,7 @@ class Scene:
             self.operator,
             self.lock_wait_seconds,
             finish_seconds(self.settings),
+            rollout=self.rollout,
         )
 
     def secret(self, secret: Secret | None, name: str) -> str | None:
@@ -95,11 +102,14 @@ def make_scene(
     narrowing: Narrowing = _EVERY,
     needs_hosts: bool = True,
     any_role: bool = False,
+    rollout: Mapping[str, Any] = _AS_SET,
+    parallel: int | None = None,
 ) -> Scene:
     """Load the settings and, where it `needs_hosts`, the inventory. Connects nowhere.
 
     `hosts` are those of the command line; without any, all that run the app, or with
-    `any_role` all. Raises UsageError.
+    `any_role` all. `rollout` and `parallel` are what the command line says instead of the
+    settings. Raises UsageError.
     """
     placed = load_placed(project, app, env)
     settings = placed.settings
@@ -116,7 +126,14 @@ def make_scene(
         operator=Operator(f"{getpass.getuser()}@{platform.node()}", message),
         emit=emit,
         lock_wait_seconds=lock_wait_seconds,
+        rollout=replace(_rollout(settings), **rollout),
+        parallel=parallel or settings.fleet.parallel,
     )
+
+
+def _rollout(settings: Settings) -> Rollout:
+    fleet = settings.fleet
+    return Rollout(fleet.canary, fleet.batch, fleet.pause_seconds, fleet.max_failures)
 
 
 def targets(scene: Scene) -> dict[str, Target]:
@@ -157,14 +174,15 @@ def _ssh(shared: Ssh, host: Host) -> Ssh:
     return shared.model_copy(update={key: value for key, value in own.items() if value})
 
 
-def connect(scene: Scene, *, changing: bool) -> Fleet:
-    """A session with every host. Raises the hosts' failures."""
+def connect(scene: Scene, *, changing: bool, max_failures: int = 0) -> Fleet:
+    """A session with every host, but for at most `max_failures`. Raises the hosts' failures."""
     sessions, problems = reach(scene, changing=changing)
-    if problems:
+    fleet = Fleet(sessions, scene.emit, {}, max_failures, scene.parallel)
+    if not fleet.bears(problems):
         for session in sessions.values():
             session.close()
         _raise(list(problems.values()))
-    return Fleet(sessions, scene.emit)
+    return fleet
 
 
 def reach(scene: Scene, *, changing: bool) -> tuple[dict[str, Session], dict[str, CartwheelError]]:
@@ -179,7 +197,7 @@ def reach(scene: Scene, *, changing: bool) -> tuple[dict[str, Session], dict[str
     futures = abandonable(
         lambda name: _open(scene, where[name], gateways, changing=changing),
         where,
-        _MAX_CONNECTING,
+        scene.parallel,
         undo=lambda session: session.close(seconds=0),
     )
     sessions: dict[str, Session] = {}
@@ -198,13 +216,32 @@ def _open(scene: Scene, target: Target, gateways: Gateways, *, changing: bool) -
     started = time.monotonic()
     scene.emit(Event("connect", "start", host=target.name))
     try:
-        session = open_session(target, gateways, unit=_unit(scene) if changing else None)
+        session = _with_patience(
+            lambda: open_session(target, gateways, unit=_unit(scene) if changing else None),
+            scene.settings.ssh.connect_attempts,
+            target.connect_timeout_seconds,
+        )
     except CartwheelError as error:
         took = time.monotonic() - started
         scene.emit(Event("connect", "failed", error.message, target.name, took))
         raise
     scene.emit(Event("connect", "done", "", target.name, time.monotonic() - started))
     return session
+
+
+def _with_patience(connect: Callable[[], Session], attempts: int, seconds: float) -> Session:
+    """Try again what was refused for the moment, as a busy sshd does, within `seconds`. Nothing
+    has been begun on the host then; what breaks later is never tried again."""
+    end = time.monotonic() + seconds
+    for attempt in range(1, attempts + 1):
+        try:
+            return connect()
+        except ConnectError as error:
+            pause = random.uniform(0, _RETRY_SECONDS * 2**attempt)  # noqa: S311
+            if not error.is_passing or attempt == attempts or time.monotonic() + pause > end:
+                raise
+            time.sleep(pause)
+    raise AssertionError("there is at least one attempt")
 
 
 def _unit(scene: Scene) -> UnitSpec:

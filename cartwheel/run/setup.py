@@ -42,7 +42,7 @@ def setup(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
         "host_files": host_files(scene),
     }
     with connect(scene, changing=False) as fleet:
-        raise_failures(lock_all(fleet, sorted(scene.hosts), scene.terms))
+        raise_failures(lock_all(fleet, scene.hosts, scene.terms))
         return fleet.ask("setup", args, deadline_seconds=_SETUP_SECONDS)
 
 

@@ -54,6 +54,7 @@ _HOST = re.compile(
 _PLAIN_PATH = re.compile(r"^(/[A-Za-z0-9][A-Za-z0-9._-]*)+/?$")
 _STATIC_URL = re.compile(r"^/[A-Za-z0-9][A-Za-z0-9._~/-]*$")
 _STATIC_DIR = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*/?$")
+_WHOLE_PERCENT = 100
 _CPUS_TRIED = (1, 2, 4, 8, 64, 256)
 
 Problem = tuple[Key, str]
@@ -198,6 +199,15 @@ def _health(settings: Settings) -> Iterator[Problem]:
         yield ("deploy", "probation_seconds"), "expected less than deploy.confirm_seconds"
 
 
+def _fleet(settings: Settings) -> Iterator[Problem]:
+    if settings.fleet.batch in (0, "0%"):
+        yield ("fleet", "batch"), "expected at least one host"
+    for key in ("canary", "batch"):
+        size = getattr(settings.fleet, key)
+        if isinstance(size, str) and int(size.rstrip("%")) > _WHOLE_PERCENT:
+            yield ("fleet", key), f"expected at most 100%, got {size!r}"
+
+
 def _hosts(settings: Settings) -> Iterator[Problem]:
     seen: dict[str, str] = {}
     for number, host in enumerate(settings.hosts):
@@ -262,6 +272,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _index,
     _web,
     _health,
+    _fleet,
     _hosts,
     _inventory,
     _paths,

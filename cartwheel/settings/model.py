@@ -21,6 +21,7 @@ Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_lengt
 Role = Label
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00\n]*$")]
 UrlPath = Annotated[str, Field(pattern=r"^/[^\s]*$")]
+HostCount = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^\d+%$")]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
 
@@ -227,10 +228,43 @@ class Deploy(Model):
     lease_seconds: Seconds = Field(
         default=15, description="Without a sign of the operator for this long, contact is lost."
     )
+    migrate: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A command of the new release, run on one host before any host switches, e.g. `flask db upgrade`.",
+    )
+    migrate_timeout_seconds: Seconds = Field(default=600, description="Longer counts as failed.")
     installer: Literal["pip", "uv"] = Field(
         default="pip", description="What installs packages on the host."
     )
     install_timeout_seconds: Seconds = Field(default=900, description="Longer counts as failed.")
+
+
+class Fleet(Model):
+    """How several hosts go together."""
+
+    canary: HostCount = Field(
+        default=1, description="So many hosts switch first, alone: a number or a percentage."
+    )
+    batch: HostCount = Field(
+        default="100%",
+        description="Then so many at a time; each batch proves itself before the next.",
+    )
+    pause_seconds: Annotated[float, Field(ge=0, le=86400)] = Field(
+        default=0,
+        description="So long all switched hosts are watched in their traffic between two batches.",
+    )
+    max_failures: int = Field(
+        default=0,
+        ge=0,
+        description="So many hosts may fail, and the others go on; with more all go back.",
+    )
+    parallel: int = Field(
+        default=64,
+        ge=1,
+        le=1000,
+        description="So many hosts are connected to and worked on at once.",
+    )
 
 
 class Ssh(Model):
@@ -253,6 +287,12 @@ class Ssh(Model):
     sudo_password: Secret | None = Field(default=None, description="The password for sudo.")
     connect_timeout_seconds: Seconds = Field(
         default=10, description="How long connecting may take."
+    )
+    connect_attempts: int = Field(
+        default=3,
+        ge=1,
+        le=10,
+        description="So often a refused connection is tried, with pauses of a chance length.",
     )
 
 
@@ -351,6 +391,7 @@ class Settings(Model):
     web: Web = Web()
     health: Health = Health()
     deploy: Deploy = Deploy()
+    fleet: Fleet = Fleet()
     ssh: Ssh = Ssh()
     host: Host = Host()
     hardening: Hardening = Hardening()

@@ -26,6 +26,7 @@ PATTERN_WORDS = {
     r"^[A-Za-z_][\w.:#-]*$": "a kind of worker, e.g. `gthread` or `uvicorn.workers.UvicornWorker`",
     r"^\d+[kmg]?$": "a size like `10m`",
     r"^\d+[KMGT]?$": "a size like `512M`",
+    r"^\d+%$": "a number, or a percentage like `25%`",
     r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$": "a name of letters, digits, `_`, `-` and `.`",
 }
 
@@ -168,6 +169,8 @@ def _expected(kind: str, context: Mapping[str, Any], key: Key, message: str) -> 
         return words.format(context[bound])
     if kind == "string_pattern_mismatch":
         return PATTERN_WORDS.get(context["pattern"], f"text like {context['pattern']}")
+    if key in (("fleet", "canary"), ("fleet", "batch")):
+        return "a number of hosts, or a percentage like `25%`"
     if key == ("gunicorn", "workers"):
         return "a number of at least 1, or a formula over `cpus`"
     return _TYPE_WORDS.get(kind, message.removeprefix("Input should be "))

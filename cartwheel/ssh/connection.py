@@ -147,26 +147,32 @@ def quick_socket(target: Target) -> socket.socket:
 def failures(target: Target) -> Iterator[None]:
     """Turn what paramiko and sockets raise while connecting into ConnectError."""
 
-    def unreachable(reason: str) -> ConnectError:
+    def unreachable(reason: str, *, is_passing: bool = False) -> ConnectError:
         where = "" if target.host == target.name else f"{target.host} "
         at = f"{where}port {target.port}"
-        return ConnectError("ssh-unreachable", f"{at}: {reason}", host=target.name)
+        error = ConnectError("ssh-unreachable", f"{at}: {reason}", host=target.name)
+        error.is_passing = is_passing
+        return error
 
     try:
         yield
     except ConnectError:
         raise
     except socket.gaierror as error:
-        raise unreachable("the name is not known") from error
+        is_busy = error.errno == socket.EAI_AGAIN
+        raise unreachable("the name is not known", is_passing=is_busy) from error
     except TimeoutError as error:
         raise unreachable(f"no answer within {target.connect_timeout_seconds:g} s") from error
     except paramiko.ProxyCommandFailure as error:
         raise unreachable(f"the ProxyCommand failed: {error}") from error
     except (paramiko.SSHException, EOFError) as error:
         reason = " ".join(str(error).split()) or "the host hung up during the SSH handshake"
-        raise unreachable(f"SSH does not come about: {reason}") from error
+        # sshd hangs up on some while too many are logging in (sshd_config(5), MaxStartups).
+        raise unreachable(f"SSH does not come about: {reason}", is_passing=True) from error
     except OSError as error:
-        raise unreachable((error.strerror or str(error)).lower()) from error
+        is_passing = isinstance(error, ConnectionError)
+        reason = (error.strerror or str(error)).lower()
+        raise unreachable(reason, is_passing=is_passing) from error
 
 
 class _Check(paramiko.MissingHostKeyPolicy):

@@ -29,6 +29,7 @@ from cartwheel.ssh.connection import (
     StrictConnection,
     failures,
 )
+from cartwheel.ssh.known_hosts import HostKey
 from cartwheel.ssh.startup import UnitSpec
 from cartwheel.ssh.target import Target
 
@@ -157,6 +158,12 @@ class Session:
         self._start()
 
     # -- what callers use
+
+    @property
+    def host_key(self) -> str:
+        """The fingerprint (SHA-256) of the key by which the host was known."""
+        key: paramiko.PKey = self._connection.transport.get_remote_server_key()
+        return HostKey(key.get_name(), key.asbytes()).fingerprint
 
     def request(
         self,

@@ -245,7 +245,8 @@ def test_the_new_instance_is_killed_while_it_is_watched(pages: Pages, whom: str)
             kill = {
                 "master": f"kill -9 {pid}",
                 "workers": f"pkill -9 -P {pid}",
-                "all": f"kill -9 {pid} $(pgrep -P {pid})",
+                # The workers first: systemd ends them as soon as the main process is gone.
+                "all": f"kill -9 $(pgrep -P {pid}) {pid}",
             }
             pages.host.sh(kill[whom])
         in_order(pages, old)

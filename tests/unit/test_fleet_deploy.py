@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cartwheel.errors import CartwheelError, ConnectError, Exit, HostError
 from cartwheel.events import Event
-from cartwheel.fleet import sessions as sessions_module
 from cartwheel.fleet.deploy import Terms, run_plans
+from cartwheel.fleet.identity import twins
 from cartwheel.fleet.model import HostReport, Report
-from cartwheel.fleet.sessions import Fleet
+from cartwheel.fleet.sessions import PARALLEL, Fleet
 from cartwheel.plan.model import HostPlan, Operator, Refusal, Step
+from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
 
 OLD, NEW = "1.0.old", "2.0.new"
 TERMS = Terms("shop", "/srv", Operator("ann@desk", "a fix"), 10.0, 60.0)
@@ -29,6 +31,7 @@ GOOD: dict[str, Answer] = {
     "finish": {"pruned": []},
     "abandon": {},
     "unchanged": {},
+    "hello": {"boot_id": "one machine's"},
     # what a host says that never switched
     "go-back": {"reverted": False, "serves": OLD},
 }
@@ -50,10 +53,13 @@ class FakeSession:
         self.host, self.log, self.script = host, log, {**GOOD, **script}
         self.args: dict[str, Mapping[str, Any]] = {}
         self.switched = self.cancelled = self.closed = False
+        self.host_key = f"key of {host}"
 
-    def request(self, op: str, args: Mapping[str, Any], **_more: Any) -> dict[str, Any]:
+    def request(
+        self, op: str, args: Mapping[str, Any] | None = None, **_more: Any
+    ) -> dict[str, Any]:
         self.log.append((self.host, op))
-        self.args[op] = args
+        self.args[op] = args or {}
         return self.answer(op)
 
     def submit(self, op: str, args: Mapping[str, Any], **_more: Any) -> Pending:
@@ -91,7 +97,7 @@ def plan(**more: Any) -> HostPlan:
         "unchanged": False,
         "fresh": True,
         "prepare": (Step("upload", "upload", 5), Step("install", "install", 5)),
-        "switch": Step("switch", "switch", 5, {"kind": "deploy"}),
+        "switch": Step("switch", "switch", 5, {"kind": "deploy", "confirm_seconds": 60}),
     }
     return HostPlan(**{**values, **more})
 
@@ -109,6 +115,9 @@ class Run:
         self,
         scripts: Mapping[str, Mapping[str, Answer]],
         plans: Mapping[str, HostPlan] | None = None,
+        *,
+        rollout: Rollout = ALL_OR_NOTHING,
+        unreached: Mapping[str, CartwheelError] | None = None,
         **more: Any,
     ) -> None:
         self.log: list[tuple[str, str]] = []
@@ -117,8 +126,15 @@ class Run:
             host: FakeSession(host, self.log, script) for host, script in scripts.items()
         }
         self.plans = plans or {host: plan() for host in scripts}
-        with Fleet(self.sessions, self.events.append) as fleet:  # type: ignore[arg-type]
-            self.report: Report = run_plans(fleet, self.plans, TERMS, **more)
+        fleet = Fleet(
+            self.sessions,  # type: ignore[arg-type]
+            self.events.append,
+            dict(unreached or {}),
+            rollout.max_failures,
+        )
+        with fleet:
+            terms = replace(TERMS, rollout=rollout)
+            self.report: Report = run_plans(fleet, self.plans, terms, **more)
 
     def asked(self, op: str) -> list[str]:
         return [host for host, what in self.log if what == op]
@@ -136,7 +152,7 @@ def test_all_well() -> None:
     assert run.table == dict.fromkeys("bac", ("deployed", NEW))
     assert [one.host for one in run.report.hosts] == ["b", "a", "c"], "as they were named"
     assert run.report.exit_code == Exit.OK
-    assert run.asked("lock") == ["a", "b", "c"], "in sorted order"
+    assert sorted(run.asked("lock")) == ["a", "b", "c"]
     order = [op for _host, op in run.log]
     assert order.index("switch") > max(n for n, op in enumerate(order) if op == "install")
     assert order.index("confirm") > max(n for n, op in enumerate(order) if op == "switch")
@@ -163,9 +179,51 @@ def test_a_refusal_of_one_host_refuses_for_all_and_asks_nobody() -> None:
 )
 def test_a_lock_that_cannot_be_had_changes_nothing_anywhere(slug: str, code: int) -> None:
     run = Run({"c": {}, "a": {}, "b": {"lock": failed(slug)}})
-    assert run.log == [("a", "lock"), ("b", "lock")]
+    assert set(run.asked("lock")) == {"a", "b", "c"}
+    assert {op for _host, op in run.log} <= {"lock", "unlock", "hello"}
     assert run.table == {"c": ("not-tried", OLD), "a": ("not-tried", OLD), "b": ("failed", OLD)}
     assert run.report.exit_code == code
+
+
+def test_locks_are_taken_at_once_and_with_a_rival_in_order() -> None:
+    """Whoever met a rival gives back what it has, and then takes one after the other, waiting."""
+    taken: list[str] = []
+
+    def busy_at_first() -> dict[str, Any]:
+        taken.append("b")
+        if len(taken) == 1:
+            raise failed("locked")
+        return {"settled": []}
+
+    run = Run({"c": {}, "a": {}, "b": {"lock": busy_at_first}})
+    assert run.report.exit_code == Exit.OK
+    assert sorted(run.asked("unlock")) == ["a", "c"]
+    assert run.asked("lock")[3:] == ["a", "b", "c"], "the second time in sorted order"
+    assert run.sessions["b"].args["lock"]["wait_seconds"] == TERMS.lock_wait_seconds
+
+
+def test_two_names_for_one_host_are_noticed() -> None:
+    """The second name meets the lock of the first."""
+    log: list[tuple[str, str]] = []
+    sessions = {
+        "a": FakeSession("a", log, {}),
+        "www": FakeSession("www", log, {"lock": failed("locked")}),
+    }
+    sessions["www"].host_key = sessions["a"].host_key
+    with Fleet(sessions, lambda _event: None) as fleet:  # type: ignore[arg-type]
+        report = run_plans(fleet, {host: plan() for host in sessions}, TERMS)
+    assert str(report.hosts[1].error) == "www: this is the same host as a [CW109]"
+    assert report.exit_code == Exit.USAGE
+
+
+def test_machines_that_were_cloned_are_not_one_host() -> None:
+    """They share the key; containers share the boot's id."""
+    log: list[tuple[str, str]] = []
+    sessions = {host: FakeSession(host, log, {}) for host in "abc"}
+    sessions["b"].host_key = sessions["a"].host_key
+    with Fleet(sessions, lambda _event: None) as fleet:  # type: ignore[arg-type]
+        assert twins(fleet, {"a": "boot 1", "b": "boot 2", "c": "boot 1"}) == {}
+        assert list(twins(fleet, {"a": "boot 1", "b": "boot 1", "c": "boot 1"})) == ["b"]
 
 
 def test_a_host_lost_before_the_switch_is_not_known() -> None:
@@ -328,7 +386,7 @@ def test_a_first_deploy_that_fails_serves_nothing() -> None:
 
 
 def test_a_rollback_that_fails_before_its_turn_says_so_on_the_host() -> None:
-    step = Step("switch", "switch", 5, {"kind": "rollback"})
+    step = Step("switch", "switch", 5, {"kind": "rollback", "confirm_seconds": 60})
     plans = {host: plan(prepare=(), switch=step, fresh=False) for host in "ab"}
     run = Run({"a": {"switch": failed("unhealthy")}, "b": {}}, plans)
     assert run.sessions["b"].args["abandon"]["kind"] == "rollback"
@@ -408,7 +466,7 @@ def test_ctrl_c_gets_through_with_more_hosts_than_threads() -> None:
 
     for host, one in sessions.items():
         one.cancel = leaving(host)  # type: ignore[method-assign]
-    threads = sessions_module._MAX_THREADS
+    threads = PARALLEL
     with (
         pytest.raises(KeyboardInterrupt),
         interrupted(lambda: len(working) == threads),
@@ -435,6 +493,8 @@ def test_an_unexpected_error_of_ours_is_not_swallowed() -> None:
         (("failed", "reverted"), ("locked",), 3),
         (("reverted", "attention", "failed"), (), 4),
         (("failed",), (), 1),
+        (("deployed", "failed"), ("unhealthy",), 4),
+        (("deployed", "reverted", "unchanged"), (), 4),
     ],
 )
 def test_exit_codes(outcomes: tuple[Any, ...], codes: tuple[str, ...], exit_code: int) -> None:
@@ -444,3 +504,128 @@ def test_exit_codes(outcomes: tuple[Any, ...], codes: tuple[str, ...], exit_code
         for number, outcome in enumerate(outcomes)
     ]
     assert Report(NEW, "2.0", tuple(hosts)).exit_code == exit_code
+
+
+# --- batches, failures that are borne, migrations
+
+
+FIVE: dict[str, Mapping[str, Answer]] = {host: {} for host in "abcde"}
+
+
+def test_batches_switch_one_after_the_other() -> None:
+    run = Run(FIVE, rollout=Rollout(canary=1, batch="40%"))
+    assert run.report.exit_code == Exit.OK
+    switched = run.asked("switch")
+    assert [set(switched[:1]), set(switched[1:3]), set(switched[3:])] == [
+        {"a"},
+        {"b", "c"},
+        {"d", "e"},
+    ]
+    patience = {host: one.args["switch"]["confirm_seconds"] for host, one in run.sessions.items()}
+    assert patience == {"a": 70, "b": 65, "c": 65, "d": 60, "e": 60}, "a waits for two batches"
+
+
+def test_a_batch_that_fails_spares_the_next_ones() -> None:
+    scripts = {**FIVE, "c": {"switch": failed("unhealthy")}}
+    run = Run(scripts, rollout=Rollout(batch=2))
+    assert set(run.asked("switch")) == {"a", "b", "c"}
+    assert run.table == {
+        "a": ("reverted", OLD),
+        "b": ("reverted", OLD),
+        "c": ("failed", OLD),
+        "d": ("not-tried", OLD),
+        "e": ("not-tried", OLD),
+    }
+    assert sorted(run.asked("abandon")) == ["d", "e"]
+    assert run.report.exit_code == Exit.REVERTED
+
+
+def test_all_that_switched_are_watched_between_batches() -> None:
+    run = Run(FIVE, rollout=Rollout(canary=0, batch=2, pause_seconds=30))
+    assert sorted(run.asked("watch")) == ["a", "a", "b", "b", "c", "d"], "not after the last"
+    assert run.sessions["a"].args["watch"]["seconds"] == 30
+    sick = {**FIVE, "a": {"watch": failed("reverted"), "go-back": BACK}}
+    run = Run(sick, rollout=Rollout(canary=0, batch=2, pause_seconds=30))
+    assert run.table["a"] == run.table["b"] == ("reverted", OLD)
+    assert run.table["c"] == ("not-tried", OLD)
+    assert run.asked("confirm") == []
+
+
+@pytest.mark.parametrize("op", ["lock", "install", "switch"])
+def test_a_failure_that_is_borne(op: str) -> None:
+    """The others go on; the one that failed is as it was, and the exit code says that hosts
+    differ."""
+    run = Run({**FIVE, "c": {op: failed("unhealthy")}}, rollout=Rollout(max_failures=1))
+    assert run.table == {**dict.fromkeys("abde", ("deployed", NEW)), "c": ("failed", OLD)}
+    assert sorted(run.asked("confirm")) == ["a", "b", "d", "e"]
+    assert run.asked("abandon") == (["c"] if op == "install" else [])
+    assert run.report.exit_code == Exit.ATTENTION
+
+
+def test_a_refusal_that_is_borne() -> None:
+    refused = plan(refusals=(Refusal("disk-full", "no space"),), release="")
+    run = Run({"a": {}, "b": {}}, {"a": refused, "b": plan()}, rollout=Rollout(max_failures=1))
+    assert run.table == {"a": ("failed", OLD), "b": ("deployed", NEW)}
+    assert [op for host, op in run.log if host == "a"] == []
+
+
+def test_one_more_failure_than_is_borne_puts_all_back() -> None:
+    scripts = {**FIVE, "b": {"install": failed("disk-full")}, "d": {"switch": failed("unhealthy")}}
+    run = Run(scripts, rollout=Rollout(batch=1, max_failures=1))
+    assert run.table == {
+        "a": ("reverted", OLD),
+        "b": ("failed", OLD),
+        "c": ("reverted", OLD),
+        "d": ("failed", OLD),
+        "e": ("not-tried", OLD),
+    }
+    assert run.asked("confirm") == []
+
+
+def test_nobody_is_left_to_go_on() -> None:
+    scripts = {host: {"switch": failed("unhealthy")} for host in "ab"}
+    run = Run(scripts, rollout=Rollout(max_failures=9))
+    assert run.table == dict.fromkeys("ab", ("failed", OLD))
+    assert run.report.exit_code == Exit.FAILED
+
+
+def test_a_host_that_could_not_be_reached_has_its_line() -> None:
+    run = Run(
+        {"a": {}},
+        unreached={"b": ConnectError("ssh-unreachable", "port 22: refused", host="b")},
+        rollout=Rollout(max_failures=1),
+    )
+    assert run.table == {"a": ("deployed", NEW), "b": ("failed", "?")}
+    assert run.report.exit_code == Exit.ATTENTION
+
+
+def test_one_that_is_lost_in_its_switch_while_the_others_go_on() -> None:
+    run = Run({"a": {}, "b": {"switch": lost()}, "c": {}}, rollout=Rollout(max_failures=1))
+    assert run.table == {"a": ("deployed", NEW), "b": ("attention", "?"), "c": ("deployed", NEW)}
+    assert run.asked("go-back") == []
+
+
+MIGRATE = Step("migrate", "migrate", 5, {"command": "upgrade"})
+
+
+def test_one_host_migrates_once_before_any_switches() -> None:
+    plans = {host: plan(migrate=MIGRATE) for host in "abc"}
+    plans["a"] = plan(unchanged=True, current=NEW)
+    run = Run({"a": {}, "b": {}, "c": {}}, plans)
+    assert run.asked("migrate") == ["b"], "the first that changes"
+    order = [op for _host, op in run.log]
+    assert max(n for n, op in enumerate(order) if op == "install") < order.index("migrate")
+    assert order.index("migrate") < order.index("switch")
+
+
+@pytest.mark.parametrize("most", [0, 5])
+def test_a_migration_that_fails_stops_all(most: int) -> None:
+    scripts: dict[str, Mapping[str, Answer]] = {
+        "a": {"migrate": failed("migration-failed")},
+        "b": {},
+    }
+    plans = {host: plan(migrate=MIGRATE) for host in "ab"}
+    run = Run(scripts, plans, rollout=Rollout(max_failures=most))
+    assert run.table == {"a": ("failed", OLD), "b": ("not-tried", OLD)}
+    assert sorted(run.asked("abandon")) == ["a", "b"]
+    assert run.asked("switch") == []

@@ -123,7 +123,10 @@ def test_a_circle_of_groups_ends(project: Project) -> None:
         ("[inventory.hosts.a]\nweight = 0", "inventory.hosts.a.weight: expected at least 1"),
         ('[inventory.hosts.a]\nroles = ["a b"]', "expected a name of letters, digits"),
         ('[inventory.groups.eu]\nhosts = ["a b"]', "groups.eu.hosts[0]: expected [USER@]HOST"),
-        ('[inventory.groups.europe]\nchildren = ["europ"]', "there is no group europ; did you mean"),
+        (
+            '[inventory.groups.europe]\nchildren = ["europ"]',
+            "there is no group europ; did you mean",
+        ),
         ("[inventory]\ncomand = 'x'", "inventory.comand: unknown key; did you mean inventory.comm"),
     ],
 )

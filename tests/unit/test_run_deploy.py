@@ -37,12 +37,13 @@ class Host:
     ) -> None:
         self.asked: list[str] = []
         self.locked = locked
+        self.host_key = f"key {id(self)}"
         self.app = {"current": "2.new", "pending": pending, "lock": lock, "freeze": freeze}
 
     def request(self, op: str, args: Any, **_more: Any) -> dict[str, Any]:
         self.asked.append(op)
         if op == "probe":
-            return {"app": dict(self.app)}
+            return {"app": dict(self.app), "host": {"boot_id": "one machine's"}}
         if self.locked:
             raise HostError("locked", "locked by bob")
         self.app |= {"current": "1.old", "pending": None, "lock": {"owner": "ann@desk"}}

@@ -1,0 +1,55 @@
+"""In which order the hosts of a fleet switch, and how many of them may fail; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from cartwheel.plan.model import Step
+
+SIZE = re.compile(r"^(\d+)(%?)$")
+_WHOLE_PERCENT = 100
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """`canary` and `batch` are numbers of hosts, or percentages of the fleet like `25%`."""
+
+    canary: int | str = 1
+    batch: int | str = "100%"
+    pause_seconds: float = 0.0
+    max_failures: int = 0  # so many hosts may fall out, and the others go on
+
+
+ALL_OR_NOTHING = Rollout()
+
+
+def batches(hosts: Sequence[str], rollout: Rollout) -> list[list[str]]:
+    """The canary, then batch by batch; nobody twice, nobody left out, none empty.
+
+    A percentage is of all these hosts, rounded up. One host alone is one batch.
+    """
+    first = min(count(rollout.canary, len(hosts)), len(hosts))
+    size = max(1, count(rollout.batch, len(hosts)))
+    rest = [list(hosts[at : at + size]) for at in range(first, len(hosts), size)]
+    return [batch for batch in (list(hosts[:first]), *rest) if batch]
+
+
+def count(size: int | str, total: int) -> int:
+    """How many hosts of `total` a size means. Raises ValueError for what is no size."""
+    found = SIZE.match(str(size))
+    if not found:
+        raise ValueError(f"{size!r} is neither a number nor a percentage like 25%")
+    number = int(found[1])
+    return -(-number * total // _WHOLE_PERCENT) if found[2] else number
+
+
+def patient(step: Step, later: int, rollout: Rollout) -> Step:
+    """The switch of a host that has `later` batches after it: its confirmation comes when the
+    last of them has proved itself, which takes each at most its deadline and the pause."""
+    if not later:
+        return step
+    wait_seconds = later * (step.deadline_seconds + rollout.pause_seconds)
+    confirm_seconds = step.args["confirm_seconds"] + wait_seconds
+    return replace(step, args={**step.args, "confirm_seconds": confirm_seconds})

@@ -1,0 +1,60 @@
+"""Batches: nobody twice, nobody left out, in the order of the hosts."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cartwheel.plan.model import Step
+from cartwheel.plan.rollout import Rollout, batches, count, patient
+
+SIZES = st.one_of(st.integers(0, 30), st.integers(0, 100).map(lambda number: f"{number}%"))
+
+
+@pytest.mark.parametrize(
+    ("size", "total", "hosts"),
+    [(3, 20, 3), ("3", 20, 3), ("25%", 20, 5), ("1%", 20, 1), ("10%", 25, 3), ("0%", 9, 0)],
+)
+def test_sizes(size: int | str, total: int, hosts: int) -> None:
+    assert count(size, total) == hosts
+
+
+def test_what_is_no_size() -> None:
+    with pytest.raises(ValueError, match="neither a number nor a percentage"):
+        count("many", 3)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "canary", "batch", "sizes"),
+    [
+        (1, 1, "100%", [1]),
+        (3, 1, "100%", [1, 2]),
+        (20, 1, "25%", [1, 5, 5, 5, 4]),
+        (20, 0, "25%", [5, 5, 5, 5]),
+        (20, "10%", 9, [2, 9, 9]),
+        (2, 5, 1, [2]),
+        (3, 1, 0, [1, 1, 1]),
+        (0, 1, 1, []),
+    ],
+)
+def test_batches(hosts: int, canary: int | str, batch: int | str, sizes: list[int]) -> None:
+    names = [f"h{number}" for number in range(hosts)]
+    found = batches(names, Rollout(canary, batch))
+    assert [len(one) for one in found] == sizes
+
+
+@given(st.integers(0, 60), SIZES, SIZES)
+def test_every_host_is_in_one_batch(hosts: int, canary: int | str, batch: int | str) -> None:
+    names = [f"h{number}" for number in range(hosts)]
+    found = batches(names, Rollout(canary, batch))
+    assert [name for one in found for name in one] == names
+    assert all(found)
+
+
+def test_who_switches_first_waits_for_the_others() -> None:
+    step = Step("switch", "switch", 100, {"confirm_seconds": 60, "kind": "deploy"})
+    rollout = Rollout(pause_seconds=5)
+    assert patient(step, 0, rollout) is step
+    assert patient(step, 2, rollout).args == {"confirm_seconds": 270, "kind": "deploy"}
+    assert step.args["confirm_seconds"] == 60
