@@ -24,11 +24,16 @@ def status(scene: Scene, out: Output) -> int:
     """
     from cartwheel.run import ask
 
-    return out.answer_table(
-        ask.status(scene),
+    found = ask.status(scene)
+    code = out.answer_table(
+        found,
         ("RELEASE", "VERSION", "SINCE", "HEALTH", "WORKERS", "MEMORY", "RESTARTS", "NOTES"),
         lambda one: [_status_row(one, time.time())],
     )
+    served = {one["release"] for one in found.values() if isinstance(one, dict)}
+    if len(served) > 1:
+        out.say("The hosts serve different releases; `fab deploy` brings them to one.")
+    return code
 
 
 def _status_row(one: dict[str, Any], now: float) -> tuple[str, ...]:

@@ -21,7 +21,10 @@ def looked_after(report: Report, plans: Mapping[str, HostPlan], look_again: Look
     if not lost:
         return report
     seen = look_again(lost)
-    hosts = [_judged(one, plans[one.host], seen.get(one.host)) for one in report.hosts]
+    hosts = [
+        _judged(one, plans[one.host], seen.get(one.host)) if one.host in lost else one
+        for one in report.hosts
+    ]
     return replace(report, hosts=tuple(_agreed(hosts)))
 
 
@@ -32,7 +35,7 @@ def _is_in_doubt(one: HostReport) -> bool:
 
 def _judged(one: HostReport, plan: HostPlan, seen: Result[dict[str, Any]] | None) -> HostReport:
     if seen is None or isinstance(seen, CartwheelError) or seen["pending"]:
-        return one
+        return replace(one, notes=(*one.notes, _alone(one.host, plan)))
     serves, last = seen["release"], seen["last"] or {}
     ours = last.get("seq", 0) > plan.seq and last.get("release") == plan.release
     known = replace(one, serves=serves)
@@ -42,6 +45,14 @@ def _judged(one: HostReport, plan: HostPlan, seen: Result[dict[str, Any]] | None
     if serves != plan.current:
         return known  # somebody else has been there
     return replace(known, outcome="reverted" if ours and last["result"] == "reverted" else "failed")
+
+
+def _alone(host: str, plan: HostPlan) -> str:
+    """What a host does that nobody can ask."""
+    return (
+        f"{host} is out of reach: unless {plan.release} was confirmed there, it goes back to"
+        f" {plan.current or 'nothing'} by itself, also after a reboot; the next deploy goes on"
+    )
 
 
 def _agreed(hosts: list[HostReport]) -> list[HostReport]:

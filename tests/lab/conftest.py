@@ -111,13 +111,23 @@ def module_host(hosts: GetHosts) -> Iterator[LabHost]:
     yield from _fresh(hosts)
 
 
+def _several(hosts: GetHosts, count: int) -> list[LabHost]:
+    found = hosts(count)
+    for host in found:
+        host.reset()
+    return found
+
+
 @pytest.fixture(scope="module")
 def pair(hosts: GetHosts) -> list[LabHost]:
     """Two bookworm hosts with fresh disks at the module's start."""
-    both = hosts(2)
-    for host in both:
-        host.reset()
-    return both
+    return _several(hosts, 2)
+
+
+@pytest.fixture(scope="module")
+def trio(hosts: GetHosts) -> list[LabHost]:
+    """Three bookworm hosts with fresh disks at the module's start."""
+    return _several(hosts, 3)
 
 
 @pytest.fixture(scope="module")

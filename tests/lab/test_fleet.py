@@ -14,9 +14,12 @@ from .project import Project, current, get, journal, main_pids, new_project, rel
 # Unhealthy on a host where its data folder says so; cannot be imported where it says that.
 APP = """
 import os
+import time
 
 if os.path.exists("unimportable"):
     raise RuntimeError("this host cannot import it")
+if os.path.exists("slow"):
+    time.sleep(4)
 
 
 def app(environ, start_response):

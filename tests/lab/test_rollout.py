@@ -1,0 +1,193 @@
+"""Three hosts of one inventory: batches, failures that are borne, one migration, one host that
+has two names, a deploy that was stopped and goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from cartwheel.errors import Exit
+from cartwheel.lab import LabHost
+from tests.lab.project import Done, Project, await_sessions, current, get, journal, new_project
+from tests.lab.running import fab
+from tests.lab.test_fleet import version
+
+pytestmark = pytest.mark.timeout(300)
+
+SETTINGS = "[health]\ndeadline_seconds = 5\n"
+LIVE = """
+[inventory.groups.rest]
+hosts = {rest}
+[deploy]
+migrate = "echo $CARTWHEEL_RELEASE >> migrated; test ! -e unmigratable"
+"""
+
+
+class Fleet:
+    def __init__(self, hosts: list[LabHost], project: Project) -> None:
+        self.hosts, self.project = hosts, project
+        tables = "".join(f"[inventory.hosts.{host.name}]\n" for host in hosts)
+        project.settings(
+            tables + LIVE.replace("{rest}", str([host.name for host in hosts[1:]])),
+            "config/environments/live.toml",
+        )
+
+    def fab(self, *words: str, code: int | None = 0) -> Done:
+        return self.project.fab(*words, "--env", "live", code=code)
+
+    def deploy(self, text: str, *words: str, code: int | None = 0) -> Done:
+        version(self.project, text)
+        return self.fab("deploy", *words, code=code)
+
+    @property
+    def texts(self) -> list[str]:
+        return [get(host) for host in self.hosts]
+
+    @property
+    def releases(self) -> list[str]:
+        return [current(host, "shop.live") for host in self.hosts]
+
+    def data(self, number: int, name: str) -> Path:
+        return self.hosts[number].path(f"/srv/shop.live/shared/{name}")
+
+    def migrated(self) -> list[int]:
+        """How often each host has migrated."""
+        return [
+            len(path.read_text().splitlines()) if path.exists() else 0
+            for path in (self.data(number, "migrated") for number in range(len(self.hosts)))
+        ]
+
+
+@pytest.fixture(scope="module")
+def fleet(trio: list[LabHost], tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    project = new_project(tmp_path_factory.mktemp("rollout"), settings=SETTINGS)
+    fleet = Fleet(trio, project)
+    fleet.fab("setup")
+    fleet.deploy("one")
+    return fleet
+
+
+def test_one_host_migrates_for_all(fleet: Fleet) -> None:
+    before = fleet.migrated()
+    assert sum(before) == 1
+    fleet.deploy("two")
+    assert fleet.texts == ["two"] * 3
+    after = fleet.migrated()
+    assert sum(after) == 2
+    assert [
+        one["result"] for one in journal(fleet.hosts[0], "shop.live") if one["kind"] == "migrate"
+    ] == [
+        "done",
+        "done",
+    ]
+    fleet.fab("deploy")
+    fleet.fab("rollback")
+    assert fleet.migrated() == after, "neither an unchanged deploy nor a rollback migrates"
+
+
+def test_a_migration_that_fails_changes_nothing(fleet: Fleet) -> None:
+    before = fleet.releases
+    fleet.data(0, "unmigratable").touch()
+    try:
+        done = fleet.deploy("never", code=Exit.FAILED)
+    finally:
+        fleet.data(0, "unmigratable").unlink()
+    assert "CW608" in done.text
+    assert fleet.releases == before
+
+
+def test_a_host_that_fails_in_the_last_batch_puts_all_back(fleet: Fleet) -> None:
+    before = fleet.releases
+    fleet.data(2, "sick").touch()
+    try:
+        done = fleet.deploy("sick", "--batch", "1", code=Exit.REVERTED)
+    finally:
+        fleet.data(2, "sick").unlink()
+    assert fleet.releases == before
+    assert done.text.index(f"[{fleet.hosts[1].name}] … switch") > done.text.index(
+        f"[{fleet.hosts[0].name}] ✓ switch"
+    )
+
+
+def test_a_failure_that_is_borne_leaves_one_behind_and_says_so(fleet: Fleet) -> None:
+    before = fleet.releases
+    fleet.data(1, "sick").touch()
+    try:
+        done = fleet.deploy("three", "--max-failures", "1", "--json", code=Exit.ATTENTION)
+    finally:
+        fleet.data(1, "sick").unlink()
+    rows = json.loads(done.out.splitlines()[-1])["hosts"]
+    assert [row["outcome"] for row in rows] == ["deployed", "failed", "deployed"]
+    assert [row["serves"] for row in rows] == fleet.releases
+    assert fleet.releases[1] == before[1]
+    assert "different releases" in fleet.fab("status").text
+    # The next deploy finishes it, and does nothing again where it is done.
+    done = fleet.fab("deploy", "--json")
+    rows = json.loads(done.out.splitlines()[-1])["hosts"]
+    assert [row["outcome"] for row in rows] == ["unchanged", "deployed", "unchanged"]
+    assert fleet.texts == ["three"] * 3
+
+
+def test_a_host_that_is_off_falls_out_if_that_is_borne(fleet: Fleet) -> None:
+    fleet.hosts[2].cut()
+    try:
+        fleet.deploy("four", code=Exit.FAILED)
+        assert fleet.texts[:2] == ["three"] * 2
+        done = fleet.fab("deploy", "--keep-going", "--json", code=Exit.ATTENTION)
+    finally:
+        fleet.hosts[2].restore()
+    rows = {row["host"]: row for row in json.loads(done.out.splitlines()[-1])["hosts"]}
+    lost = rows[fleet.hosts[2].name]
+    assert (lost["outcome"], lost["serves_known"]) == ("failed", False)
+    assert lost["error"]["slug"] == "ssh-unreachable"
+    fleet.fab("deploy", "--limit", "rest")
+    assert fleet.texts == ["four"] * 3
+
+
+def test_two_names_for_one_host(fleet: Fleet) -> None:
+    name = fleet.hosts[0].name
+    before = len(journal(fleet.hosts[0], "shop.live"))
+    for word in ("deploy", "setup"):
+        done = fleet.fab(word, "-H", f"{name},root@{name}", code=Exit.USAGE)
+        assert f"root@{name}: this is the same host as {name} [CW109]" in done.text
+    assert len(journal(fleet.hosts[0], "shop.live")) == before
+
+
+def test_a_deploy_that_was_stopped_goes_on(fleet: Fleet) -> None:
+    """Killed while the second host installs: what is done is not done again, host by host."""
+    version(fleet.project, "five")
+    slow = mark_slow(fleet)
+    try:
+        with fab(fleet.project, "deploy", "--env", "live") as running:
+            running.wait_for(("complete", "changed"))
+            os.kill(running.process.pid, signal.SIGKILL)
+    finally:
+        slow.unlink()
+    for host in fleet.hosts:
+        await_sessions(host)
+    assert fleet.texts == ["four"] * 3
+    done = fleet.fab("deploy", "--json")
+    assert fleet.texts == ["five"] * 3
+    said = [json.loads(line) for line in done.out.splitlines()]
+    made = {
+        one["host"]
+        for one in said
+        if (one.get("step"), one.get("state")) == ("complete", "changed")
+    }
+    again = {
+        one["host"] for one in said if (one.get("step"), one.get("state")) == ("upload", "changed")
+    }
+    assert fleet.hosts[1].name in made
+    assert made == {fleet.hosts[1].name}, "the others had prepared it whole"
+    assert again == set(), "nothing was uploaded twice"
+
+
+def mark_slow(fleet: Fleet) -> Path:
+    """The second host needs long to import the application."""
+    path = fleet.data(1, "slow")
+    path.touch()
+    return path
