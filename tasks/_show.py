@@ -297,6 +297,7 @@ class Output:
                     "before": None if host.before == UNKNOWN else host.before,
                     "seconds": took[host.host] and round(took[host.host] or 0.0, 3),
                     "notes": list(host.notes),
+                    "round_trips": host.round_trips,
                     "error": error_fields(host.error) if host.error else None,
                 }
                 for host in run.hosts

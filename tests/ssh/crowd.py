@@ -1,0 +1,122 @@
+"""Many hosts that one real sshd answers for: see pretended.py."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.lab.project import Project, new_project
+from tests.ssh.sshd import Sshd, start_sshd
+
+FACTS = Path(__file__).with_name("facts.json")
+PRETENDED = Path(__file__).with_name("pretended.py")
+MANY = "2000"
+
+SETTINGS = """
+[app]
+name = "shop"
+source = "app"
+[tests]
+skip = true
+[ssh]
+user = {user}
+identity = {identity}
+known_hosts = {known_hosts}
+[inventory]
+"""
+
+
+@dataclass
+class Crowd:
+    """A project whose inventory is `count` hosts behind one sshd."""
+
+    server: Sshd
+    project: Project
+
+    def hosts(self, count: int, port: int = 0) -> None:
+        """Write the inventory; `port`: of a line to the sshd that is not its own."""
+        address = f"127.0.0.1:{port or self.server.port}"
+        tables = "".join(
+            f'[inventory.hosts.h{number:03}]\naddress = "{address}"\n' for number in range(count)
+        )
+        self.project.settings(f"{_settings(self.server)}\n{tables}")
+
+    @property
+    def served(self) -> list[Counter[str]]:
+        """What each connection was asked, in no order; taken away by the look."""
+        found = []
+        for path in self._state.iterdir():
+            found.append(Counter(path.read_text().split()))
+            path.unlink()
+        return found
+
+    @property
+    def _state(self) -> Path:
+        return self.server.folder / "state"
+
+
+def start_crowd(folder: Path) -> Crowd:
+    """Start the sshd; the caller stops `server`."""
+    state = folder / "sshd" / "state"
+    state.mkdir(parents=True)
+    command = shlex.join([sys.executable, "-S", "-E", str(PRETENDED), str(FACTS), str(state)])
+    server = start_sshd(
+        folder / "sshd",
+        options={
+            "ForceCommand": command,
+            "MaxStartups": MANY,
+            "LogLevel": "ERROR",
+            # bash reads no start-up file of the person's below another shell: it may be slow.
+            "SetEnv": "SHLVL=2",
+        },
+        known=False,
+    )
+    # Whatever the port of the line that leads to it.
+    server.known_hosts.write_text(f"[127.0.0.1]:* {server.public_key()}\n")
+    return Crowd(server, new_project(folder / "project"))
+
+
+def _settings(server: Sshd) -> str:
+    return SETTINGS.format(
+        user=json.dumps(getpass.getuser()),
+        identity=json.dumps(str(server.identity)),
+        known_hosts=json.dumps(str(server.known_hosts)),
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A `fab` that ended: its result, and what it took. Memory is its greatest resident size."""
+
+    result: dict[str, Any]
+    said: list[dict[str, Any]]
+    cpu_seconds: float
+    memory_bytes: int
+
+
+def run_fab(project: Project, *words: str) -> Run:
+    """Run `fab WORDS --json` to its end. Raises AssertionError where it fails."""
+    out = project.folder / "out.jsonl"
+    environment = {**project.environment(), "PYTHONHASHSEED": "0"}
+    with out.open("wb") as sink, Path(f"{out}.errors").open("wb") as errors:
+        process = subprocess.Popen(
+            [*project.command(*words), "--json"],
+            cwd=project.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=errors,
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    said = [json.loads(line) for line in out.read_text().splitlines()]
+    assert process.returncode == 0, f"{said[-1:]} {Path(errors.name).read_text()}"
+    return Run(said[-1], said, used.ru_utime + used.ru_stime, used.ru_maxrss << 10)

@@ -1,0 +1,69 @@
+"""A pretended host: what a real sshd runs instead of the host side, for fleets that no machine
+could hold. It greets, takes the sources, and answers every request at once, as a host would
+that has nothing to do. Started as `pretended.py FACTS STATE`: FACTS is what a real host
+answered to a probe, STATE a folder where each connection leaves one line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+import zlib
+from typing import Any
+
+sys.path.insert(0, os.path.abspath(__file__ + "/../../.."))  # noqa: PTH100 - pathlib is slow to import
+
+from cartwheel.host import wire
+
+RELEASE = "1.0.0.0d0d0d0d"  # what it serves
+
+
+def main(facts_file: str, state: str) -> None:
+    name = os.urandom(16).hex()
+    _write(b"\nCARTWHEEL-HELLO 3.11.2\n")
+    decoder, bundle = wire.Decoder(), zlib.decompressobj()
+    with open(facts_file) as file:  # noqa: PTH123
+        facts = json.load(file)
+    facts["host"]["boot_id"] = name
+    threading.Thread(target=_live, daemon=True).start()
+    asked: list[str] = []
+    while data := os.read(0, 1 << 18):
+        if not bundle.eof:
+            bundle.decompress(data)
+            data = bundle.unused_data
+        for frame in decoder.feed(data):
+            if frame.header["t"] == "request":
+                asked.append(frame.header["op"])
+                _answer(frame.header, facts)
+    with open(f"{state}/{name}", "w") as file:  # noqa: PTH123
+        file.write(" ".join(asked))
+
+
+def _live() -> None:
+    while True:
+        time.sleep(wire.BEAT_SECONDS)
+        _write(wire.pack({"t": "alive"}))
+
+
+def _answer(request: dict[str, Any], facts: dict[str, Any]) -> None:
+    known = {
+        "probe": facts,
+        "lock": {"settled": [], "premise": facts["app"]["premise"], "freeze": None},
+        "switch": {"id": "1", "from": RELEASE, "to": request["args"].get("release")},
+        "go-back": {"reverted": True, "serves": RELEASE},
+        "finish": {"pruned": []},
+    }
+    name = {"id": request["id"]}
+    answer = {"t": "result", **name, "value": known.get(request["op"], {"changed": True})}
+    _write(wire.pack({"t": "start", **name}) + wire.pack(answer))
+
+
+def _write(data: bytes) -> None:
+    os.write(1, data)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
