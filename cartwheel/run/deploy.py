@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -18,11 +19,11 @@ from cartwheel.fleet.sessions import Fleet, failures, successes
 from cartwheel.plan import names
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.model import HostPlan
-from cartwheel.render import check_templates
+from cartwheel.render import RenderFacts, check_templates
 from cartwheel.run import product
 from cartwheel.run.again import look_again
 from cartwheel.run.product import Product
-from cartwheel.run.rendering import renderer, sample_files
+from cartwheel.run.rendering import render_for, sample_files
 from cartwheel.run.scene import Scene, connect, raise_failures, raise_held
 from cartwheel.settings import environment
 from cartwheel.settings.variables import Variable
@@ -130,14 +131,16 @@ def plan_all(
 ) -> dict[str, HostPlan]:
     """One plan for each host; a lock for each distinct platform."""
     common = _common(scene, made, variables, _digest_key(facts))
+    lock_of = functools.cache(lambda platform: product.lock_for(scene, made, platform))
+    rendered = functools.cache(functools.partial(render_for, scene))
     plans: dict[str, HostPlan] = {}
     for host, known in facts.items():
         try:
             have = common
             render: Callable[[str], Rendered] = _nothing_to_render
             if known["python"] is not None and known["host"]["systemd"] is not None:
-                lock = product.lock_for(scene, made, product.platform_of(known))
-                have, render = replace(common, lock=lock), renderer(scene, known)
+                have = replace(common, lock=lock_of(product.platform_of(known)))
+                render = functools.partial(rendered, RenderFacts.of(known, scene.settings))
             plans[host] = plan_deploy(scene.settings, known, have, render)
         except CartwheelError as error:
             error.host = error.host or host

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from cartwheel.plan.deploy import Rendered
 from cartwheel.render import RenderFacts, render_release
 from cartwheel.run.scene import Scene
@@ -16,23 +13,16 @@ _ANY_HOST = RenderFacts(
 )
 
 
-def renderer(scene: Scene, facts: Mapping[str, Any]) -> Callable[[str], Rendered]:
-    """A function from the release's name to its files. It raises UsageError("template")."""
-    known = RenderFacts.of(facts, scene.settings)
-
-    def render(release: str) -> Rendered:
-        files = render_release(scene.settings, known, release, scene.project)
-        return Rendered(
-            files={name: file.content for name, file in files.items() if not file.shared},
-            site=files[SITE].content,
-            host_files={
-                file.path: file.content
-                for name, file in files.items()
-                if file.shared and name != SITE
-            },
-        )
-
-    return render
+def render_for(scene: Scene, known: RenderFacts, release: str) -> Rendered:
+    """A release's files, the same on all hosts of these facts. Raises UsageError("template")."""
+    files = render_release(scene.settings, known, release, scene.project)
+    return Rendered(
+        files={name: file.content for name, file in files.items() if not file.shared},
+        site=files[SITE].content,
+        host_files={
+            file.path: file.content for name, file in files.items() if file.shared and name != SITE
+        },
+    )
 
 
 def sample_files(scene: Scene) -> dict[str, str]:

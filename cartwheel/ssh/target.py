@@ -136,7 +136,7 @@ def resolve_target(
         user=at.user or ssh.user or found.get("user") or getpass.getuser(),
         identities=_identities(options, ssh, found),
         identities_only=found.get("identitiesonly", "no").lower() == "yes",
-        gateway=_gateway(at.host, ssh, options, ssh_config, found),
+        gateway=_gateway(at, ssh, options, ssh_config, found),
         proxy_command=None if ssh.gateway else _proxy_command(found),
         key_name=found.get("hostkeyalias", ""),
         known_hosts=_known_hosts(ssh, found),
@@ -177,7 +177,7 @@ def _lab_target(
 
 
 def _gateway(
-    host: str,
+    target: Address,
     ssh: Ssh,
     options: SshOptions,
     ssh_config: paramiko.SSHConfig,
@@ -189,8 +189,8 @@ def _gateway(
     gateway: Target | None = None
     for jump in jumps.split(","):
         at = parse_address(jump)
-        if at.host == host:  # a wildcard in ssh_config covers the gateway itself
-            return None
+        if at.host == target.host and at.port in (None, target.port):
+            return None  # a wildcard in ssh_config covers the gateway itself
         hop = ssh_config.lookup(at.host)
         gateway = Target(
             name=jump.strip(),

@@ -30,6 +30,7 @@ skip = true
 user = {user}
 identity = {identity}
 known_hosts = {known_hosts}
+gateway = {gateway}
 [inventory]
 """
 
@@ -41,13 +42,19 @@ class Crowd:
     server: Sshd
     project: Project
 
-    def hosts(self, count: int, port: int = 0) -> None:
+    def hosts(self, count: int, port: int = 0, gateway: str = "none") -> None:
         """Write the inventory; `port`: of a line to the sshd that is not its own."""
         address = f"127.0.0.1:{port or self.server.port}"
         tables = "".join(
             f'[inventory.hosts.h{number:03}]\naddress = "{address}"\n' for number in range(count)
         )
-        self.project.settings(f"{_settings(self.server)}\n{tables}")
+        shared = SETTINGS.format(
+            user=json.dumps(getpass.getuser()),
+            identity=json.dumps(str(self.server.identity)),
+            known_hosts=json.dumps(str(self.server.known_hosts)),
+            gateway=json.dumps(gateway),
+        )
+        self.project.settings(f"{shared}\n{tables}")
 
     @property
     def served(self) -> list[Counter[str]]:
@@ -82,14 +89,6 @@ def start_crowd(folder: Path) -> Crowd:
     # Whatever the port of the line that leads to it.
     server.known_hosts.write_text(f"[127.0.0.1]:* {server.public_key()}\n")
     return Crowd(server, new_project(folder / "project"))
-
-
-def _settings(server: Sshd) -> str:
-    return SETTINGS.format(
-        user=json.dumps(getpass.getuser()),
-        identity=json.dumps(str(server.identity)),
-        known_hosts=json.dumps(str(server.known_hosts)),
-    )
 
 
 @dataclass(frozen=True)

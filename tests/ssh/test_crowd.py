@@ -1,0 +1,124 @@
+"""Fleets of pretended hosts behind a real sshd: what must not grow with their number, a bastion
+for all of them, and connections that are refused for the moment."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ssh.conftest import StartSshd
+from tests.ssh.crowd import Crowd, Run, run_fab, start_crowd
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def crowd(tmp_path: Path) -> Iterator[Crowd]:
+    crowd = start_crowd(tmp_path / "crowd")
+    yield crowd
+    crowd.server.stop()
+
+
+def deploy(crowd: Crowd, text: str, *words: str) -> Run:
+    crowd.project.app(text)
+    return run_fab(crowd.project, "deploy", *words)
+
+
+def of_hosts(run: Run, key: str) -> set[Any]:
+    return {host[key] for host in run.result["hosts"]}
+
+
+def test_thirty_hosts_take_one_connection_and_as_many_round_trips_as_one(crowd: Crowd) -> None:
+    crowd.hosts(1)
+    one = deploy(crowd, "one")
+    (asked,) = crowd.served
+    crowd.hosts(30)
+    run = deploy(crowd, "two")
+    assert of_hosts(run, "outcome") == {"deployed"}
+    assert of_hosts(run, "round_trips") == of_hosts(one, "round_trips")
+    served = crowd.served
+    assert len(served) == 30, "one connection to each"
+    assert set(map(str, served)) == {str(asked)}, "each is asked what one is asked"
+    locks = [said for said in run.said if said.get("step") == "lock"]
+    assert len(locks) == 1, "one lock for all hosts of a platform"
+
+
+def test_batches_and_few_at_a_time(crowd: Crowd) -> None:
+    crowd.hosts(10)
+    run = deploy(crowd, "one", "--parallel", "2", "--canary", "0", "--batch", "30%")
+    assert of_hosts(run, "outcome") == {"deployed"}
+    order = [
+        said["host"]
+        for said in run.said
+        if said.get("step") == "switch" and said["state"] == "done"
+    ]
+    names = [f"h{number:03}" for number in range(10)]
+    assert [set(order[at : at + 3]) for at in (0, 3, 6, 9)] == [
+        set(names[at : at + 3]) for at in (0, 3, 6, 9)
+    ]
+
+
+def test_one_bastion_for_all_is_opened_once(crowd: Crowd, sshd_factory: StartSshd) -> None:
+    keys = crowd.server.folder / "authorized_keys"
+    bastion = sshd_factory(options={"AuthorizedKeysFile": str(keys)})
+    crowd.hosts(25, gateway=f"127.0.0.1:{bastion.port}")
+    with crowd.server.known_hosts.open("a") as file:
+        file.write(f"[127.0.0.1]:{bastion.port} {bastion.public_key()}\n")
+    run = deploy(crowd, "one")
+    assert of_hosts(run, "outcome") == {"deployed"}
+    assert len(crowd.served) == 25
+    log = (bastion.folder / "log").read_text()
+    assert log.count("Accepted publickey") == 1
+
+
+class Busy:
+    """A line to an sshd that hangs up on so many first connections, as a busy one does."""
+
+    def __init__(self, port: int, refusals: int) -> None:
+        self._to, self.left = port, refusals
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _address = self._listener.accept()
+                if self.left:
+                    self.left -= 1
+                    near.close()
+                    continue
+                far = socket.create_connection(("127.0.0.1", self._to))
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass, args=pair, daemon=True).start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("refusals", [2, 3])
+def test_a_busy_sshd_is_tried_again(crowd: Crowd, refusals: int) -> None:
+    line = Busy(crowd.server.port, refusals)
+    try:
+        crowd.hosts(1, line.port)
+        if refusals < 3:
+            assert of_hosts(deploy(crowd, "one"), "outcome") == {"deployed"}
+            return
+        done = crowd.project.fab("deploy", code=1)
+        assert "SSH does not come about" in done.err
+        assert "CW201" in done.err
+        assert line.left == 0, "after three attempts"
+    finally:
+        line.close()
