@@ -37,12 +37,13 @@ def deploy(scene: Scene, out: Output, skip_tests: bool = False) -> int:
     return out.report(run(scene, skip_tests=skip_tests))
 
 
-@word(help=_TESTS)
+@word(rollout=True, help=_TESTS)
 def plan(scene: Scene, out: Output, skip_tests: bool = False) -> int:
     """Show what a deploy would do; changes nothing."""
     from cartwheel.run.deploy import plan as run
 
     plans = run(scene, skip_tests=skip_tests)
+    order = _order(plans, scene)
     for host, one in plans.items():
         out.say(f"[{host}] {one.current or 'nothing'} -> {one.release or '?'}")
         for refusal in one.refusals:
@@ -51,7 +52,11 @@ def plan(scene: Scene, out: Output, skip_tests: bool = False) -> int:
             out.say(f"[{host}]   {title}")
         for note in one.notes:
             out.say(f"[{host}]   note: {note}")
+    if len(plans) > 1:
+        for number, batch in enumerate(order, 1):
+            out.say(f"switch {number}: {', '.join(batch)}")
     out.put(
+        batches=order,
         hosts=[
             {
                 "host": host,
@@ -66,13 +71,23 @@ def plan(scene: Scene, out: Output, skip_tests: bool = False) -> int:
                 "notes": list(one.notes),
             }
             for host, one in plans.items()
-        ]
+        ],
     )
     return 0
 
 
 def _steps(plan: HostPlan) -> list[str]:
-    return [] if plan.unchanged else [step.title for step in (*plan.prepare, plan.switch)]
+    if plan.unchanged:
+        return []
+    migrate = [plan.migrate] if plan.migrate else []
+    return [step.title for step in (*plan.prepare, *migrate, plan.switch)]
+
+
+def _order(plans: dict[str, HostPlan], scene: Scene) -> list[list[str]]:
+    """Who switches with whom, batch by batch."""
+    from cartwheel.plan.rollout import batches
+
+    return batches([host for host, one in plans.items() if not one.unchanged], scene.rollout)
 
 
 @word(changing=True, help=_TESTS)

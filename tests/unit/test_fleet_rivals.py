@@ -1,0 +1,118 @@
+"""Two operators with overlapping sets of hosts, on the kernel's own locks: one waits or is
+refused; never both at once on a host, never each waiting for the other."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cartwheel.errors import CartwheelError, HostError
+from cartwheel.fleet.deploy import Terms, lock_all
+from cartwheel.fleet.sessions import Fleet, failures
+from cartwheel.host import ops
+from cartwheel.host.context import OpError
+from cartwheel.plan.model import Operator
+from tests.unit.hostside import Session, host_in
+
+TRIES = 200
+HOSTS = ["h1", "h2", "h3", "h4", "h5"]
+HELD_SECONDS = 0.002
+
+
+class Host:
+    """One operator's session with a host: the real operations on locks, on the real files.
+    (Each host is an application of its own here, so that its lock is.)"""
+
+    def __init__(self, name: str, base: Path) -> None:
+        self.host_key = name
+        self._args = {"app": name, "base": str(base)}
+        self._session = Session()
+        self._session.memory.clear()
+
+    def request(self, op: str, args: Mapping[str, Any] | None = None, **_more: Any) -> Any:
+        if op == "hello":
+            return {"boot_id": self.host_key}
+        try:
+            return ops.OPS[op](self._session.ctx(), {**(args or {}), **self._args})
+        except OpError as error:
+            raise HostError(error.slug, error.message) from error
+
+    def close(self, **_more: Any) -> None:
+        self._session.end()
+
+
+class Rivals:
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.guard = threading.Lock()
+        self.holders: dict[str, str] = {}
+        self.mixtures: list[str] = []
+        self.refused: list[str] = []
+
+    def deploy(self, who: str, names: list[str], wait_seconds: float) -> None:
+        """What a deploy does with its locks: all of them, or none."""
+        terms = Terms("shop", str(self.base), Operator(who), wait_seconds, 20.0)
+        sessions = {name: Host(name, self.base) for name in names}
+        with Fleet(sessions, lambda _event: None, parallel=8) as fleet:  # type: ignore[arg-type]
+            if failures(lock_all(fleet, names, terms)):
+                self.refused.append(who)
+                return
+            with self.guard:
+                self.mixtures += [name for name in names if name in self.holders]
+                self.holders |= dict.fromkeys(names, who)
+            threading.Event().wait(HELD_SECONDS)
+            with self.guard:
+                for name in names:
+                    del self.holders[name]
+
+
+@pytest.fixture
+def rivals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rivals:
+    return Rivals(host_in(tmp_path, monkeypatch).base)
+
+
+@pytest.mark.parametrize("wait_seconds", [10.0, 0.0])
+def test_two_operators_at_once(rivals: Rivals, wait_seconds: float) -> None:
+    chance = random.Random(7)
+    problems: list[BaseException] = []
+
+    def run(who: str, names: list[str]) -> None:
+        try:
+            rivals.deploy(who, names, wait_seconds)
+        except BaseException as error:
+            problems.append(error)
+
+    for number in range(TRIES if wait_seconds else TRIES // 10):
+        before = len(rivals.refused)
+        threads = [
+            threading.Thread(target=run, args=(who, chance.sample(HOSTS, chance.randint(2, 5))))
+            for who in ("ann", "bob")
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive(), f"try {number}: they wait for each other"
+        assert not problems
+        assert not rivals.mixtures
+        refused = rivals.refused[before:]
+        assert len(refused) <= (0 if wait_seconds else 1), "one of the two always gets through"
+
+
+def test_a_lock_that_somebody_keeps_refuses_all(rivals: Rivals) -> None:
+    held = Host("h3", rivals.base)
+    held.request("lock", {"who": "bob", "message": "", "wait_seconds": 0.0})
+    sessions = {name: Host(name, rivals.base) for name in HOSTS}
+    terms = Terms("shop", str(rivals.base), Operator("ann"), 0.1, 20.0)
+    with Fleet(sessions, lambda _event: None) as fleet:  # type: ignore[arg-type]
+        answers = lock_all(fleet, HOSTS, terms)
+    assert isinstance(answers["h3"], CartwheelError)
+    assert "bob" in str(answers["h3"])
+    held.close()
+    rivals.deploy("cy", HOSTS, 0.0)
+    assert rivals.refused == []
