@@ -77,7 +77,8 @@ def main(arguments: Sequence[str]) -> int:
         lab = Lab(Path(folder) / "lab", emit=silent)
         os.environ[STATE_VARIABLE] = str(lab.state)
         try:
-            shores = _shores(lab.up(wanted.hosts, disk_mb=DISK_MB), Path(folder))
+            hosts = lab.up(wanted.hosts * wanted.fleet, disk_mb=DISK_MB)
+            shores = _shores(hosts, wanted.fleet, Path(folder))
             jobs = _jobs(shores[0], wanted)
             tally = _try_all(shores, jobs)
         finally:
@@ -91,6 +92,13 @@ def main(arguments: Sequence[str]) -> int:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/faults", description=__doc__)
     parser.add_argument("--hosts", type=int, default=4, help="hosts that work side by side")
+    parser.add_argument(
+        "--fleet",
+        type=int,
+        default=1,
+        metavar="N",
+        help="each try is about so many hosts together, one of which is struck: the canary or the last",
+    )
     parser.add_argument("--scenario", choices=SCENARIOS, action="append", help="only this one")
     parser.add_argument("--fault", choices=list(FAULTS), action="append", help="only this one")
     parser.add_argument(
@@ -102,8 +110,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _shores(hosts: Sequence[LabHost], folder: Path) -> list[Shore]:
-    return [new_shore(host, folder / host.name) for host in hosts]
+def _shores(hosts: Sequence[LabHost], size: int, folder: Path) -> list[Shore]:
+    """Of fleets every other one is struck at its first host, the others at their last."""
+    found = []
+    for number, at in enumerate(range(0, len(hosts), size)):
+        fleet = list(hosts[at : at + size])
+        struck = fleet.pop(0 if number % 2 == 0 else -1)
+        found.append(new_shore(struck, folder / struck.name, fleet))
+    return found
 
 
 def _jobs(shore: Shore, wanted: argparse.Namespace) -> list[Job]:

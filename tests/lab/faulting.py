@@ -1,6 +1,7 @@
 """Strike a deploy at one point with one fault, under load, and judge what is left.
 
-`Shore.survive` is one such try; what it returns is every promise that was broken.
+`Shore.survive` is one such try; what it returns is every promise that was broken. A shore may
+have several hosts, which a command is about together: one of them is struck.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -138,10 +139,12 @@ class Try:
 
 @dataclass
 class Shore:
-    """A host and a project on it, which faults are tried on one after the other."""
+    """A host and a project on it, which faults are tried on one after the other. `others` are
+    hosts that every command is about too, and that nothing strikes."""
 
     host: LabHost
     project: Project
+    others: tuple[LabHost, ...] = ()
     mark: str = ""  # what the source says now
     stall_seconds: float = BUSY_STALL_SECONDS
 
@@ -154,7 +157,8 @@ class Shore:
             if serving:
                 self.fab("uninstall", "--yes")
                 self.fab("setup")
-            self.sh("rm -rf /usr/local/lib/cartwheel/.pip")  # as on a new host
+            for host in self.hosts:
+                host.sh("rm -rf /usr/local/lib/cartwheel/.pip")  # as on a new host
         else:
             for _ in range(0 if serving and self.has_previous() else 2):
                 self.deploy_new()
@@ -174,16 +178,26 @@ class Shore:
         self.new_code()
         self.fab("deploy")
 
+    @property
+    def hosts(self) -> tuple[LabHost, ...]:
+        """All of them, in the order of their names: the first one is the canary."""
+        return tuple(sorted((self.host, *self.others), key=lambda host: host.name))
+
+    @property
+    def names(self) -> str:
+        return ",".join(host.name for host in self.hosts)
+
     def fab(self, *words: str) -> None:
-        self.project.fab(*words, "-H", self.host.name)
+        self.project.fab(*words, "-H", self.names)
 
     def sh(self, script: str) -> str:
         return self.host.sh(script)
 
     def renew(self) -> None:
-        """A fresh disk, set up: what broke here must not show in the next try."""
-        self.host.restore()
-        self.host.reset()
+        """Fresh disks, set up: what broke here must not show in the next try."""
+        for host in self.hosts:
+            host.restore()
+            host.reset()
         harness.install(self.host)
         self.fab("setup")
 
@@ -215,11 +229,14 @@ class Shore:
         began = time.monotonic()
         try:
             words = self.prepare(scenario)
-            before = self.look()
+            before = self.look_at_all()
             told = self._strike(one, words, fault)
-            after = self._judge_what_serves(one, before)
+            after = self.look_at_all()
+            for name, state in after.items():
+                self._judge_what_serves(one, before[name], state)
             self._judge_report(one, fault, told, before, after)
-            self._judge_reboot(one, fault, after)
+            self._judge_agreement(one, told, after)
+            self._judge_reboot(one, fault, after[self.host.name])
             self._judge_next_deploy(one)
         except (AssertionError, LabError, subprocess.TimeoutExpired) as error:
             one.violations.append(f"{type(error).__name__}: {str(error)[:1500]}")
@@ -231,7 +248,7 @@ class Shore:
         with self._load(one, fault):
             with (
                 harness.on(self.host) as taps,
-                fab(self.project, *words, "-H", self.host.name) as running,
+                fab(self.project, *words, "-H", self.names) as running,
             ):
                 strike = kinds.strike_with(fault, self.host, running.process.pid)
                 taps.aim(lambda point, _number: point == one.point, strike)
@@ -255,9 +272,12 @@ class Shore:
             yield
             return
         visitors = replace(VISITORS, upload=0) if fault.disk else VISITORS
-        with visiting(self.host, visitors) as visits:
+        with ExitStack() as stack:
+            plans = {self.host: visitors, **dict.fromkeys(self.others, VISITORS)}
+            visited = [stack.enter_context(visiting(*one)) for one in plans.items()]
             yield
-        self._judge_visits(one, visits)
+        for visits in visited:
+            self._judge_visits(one, visits)
 
     def _judge_visits(self, one: Try, visits: Visits) -> None:
         seen = visits.result
@@ -289,8 +309,11 @@ class Shore:
     # -- judging
 
     def look(self) -> State:
-        """What is there now."""
+        """What is there now, on the host that is struck."""
         return _look(self.host)
+
+    def look_at_all(self) -> dict[str, State]:
+        return {host.name: _look(host) for host in self.hosts}
 
     def _await_order(self, one: Try) -> None:
         end = time.monotonic() + LEASE_SECONDS + SETTLED_SECONDS
@@ -300,13 +323,16 @@ class Shore:
             one.violations.append(f"not in order after {SETTLED_SECONDS:g} s: {found}")
 
     def _disorder(self) -> list[str]:
-        if os.path.lexists(self.host.path("/srv/shop/pending.json")):
-            return ["pending"]
-        state = self.look()
-        return list(state.left) or _wrong(state)
+        for host in self.hosts:
+            if os.path.lexists(host.path("/srv/shop/pending.json")):
+                return [f"{host.name}: pending"]
+            state = _look(host)
+            found = list(state.left) or _wrong(state)
+            if found:
+                return [f"{host.name}: {text}" for text in found]
+        return []
 
-    def _judge_what_serves(self, one: Try, before: State) -> State:
-        after = self.look()
+    def _judge_what_serves(self, one: Try, before: State, after: State) -> None:
         if one.scenario == "first" and not after.release:
             if "mark" in after.answer or after.status.startswith("5"):
                 one.violations.append(f"half a first deploy is reachable: {after}")
@@ -314,18 +340,40 @@ class Shore:
             one.violations.append(f"what serves is not well: {after}")
         if one.scenario != "first" and not after.release:
             one.violations.append(f"nothing serves any more; before: {before.release}")
-        return after
 
     def _judge_report(
-        self, one: Try, fault: Fault, result: Result | None, before: State, after: State
+        self,
+        one: Try,
+        fault: Fault,
+        result: Result | None,
+        before: dict[str, State],
+        after: dict[str, State],
     ) -> None:
         """P13: what was said is so. Somebody who was killed says nothing."""
         if result is None:
             if not fault.operator:
                 one.violations.append(f"no result (exit {one.code}): {one.said}")
             return
-        hosts = result.get("hosts") or []
-        told = hosts[0] if hosts else {}
+        rows = {row["host"]: row for row in result.get("hosts") or []}
+        for name, state in after.items():
+            self._judge_row(one, rows.get(name, {}), before[name], state)
+
+    def _judge_agreement(self, one: Try, result: Result | None, after: dict[str, State]) -> None:
+        """P5: one release on all hosts, or the exit code says that a person must look and the
+        table which host serves what. Somebody who was killed in the confirmation round says
+        nothing; then `status` does."""
+        if len({state.release for state in after.values()}) == 1:
+            return
+        if result is None:
+            text = self.project.fab("status", "-H", self.names, code=None).text
+            missing = [state.release for state in after.values() if state.release not in text]
+            if missing or "different releases" not in text:
+                one.violations.append(f"hosts differ, and status does not say it: {text}")
+        elif one.code != Exit.ATTENTION:
+            serve = {name: state.release for name, state in after.items()}
+            one.violations.append(f"exit {one.code}, but hosts differ: {serve}")
+
+    def _judge_row(self, one: Try, told: Result, before: State, after: State) -> None:
         if one.code == Exit.OK and (told.get("serves") or told.get("release")) != after.release:
             one.violations.append(f"exit 0, told {told}, but {after.release} serves")
         if one.code in (Exit.FAILED, Exit.REVERTED) and after.release != before.release:
@@ -351,14 +399,15 @@ class Shore:
         """The same again, plainly, succeeds, and then nothing tells of what went wrong."""
         self.fab("deploy")
         self._await_order(one)
-        state = self.look()
-        if not state.serves or state.mark != self.mark:
-            one.violations.append(f"after the next deploy: {state} instead of {self.mark}")
-        left = self.sh(_LEFT_BEHIND).split()
-        whole = self.sh("ls -d /srv/shop/releases/*/release.json | wc -l").strip()
-        there = self.sh("ls -d /srv/shop/releases/* | wc -l").strip()
-        if left or whole != there:
-            one.violations.append(f"left behind: {left}, {there} releases, {whole} whole")
+        for host in self.hosts:
+            state = _look(host)
+            if not state.serves or state.mark != self.mark:
+                one.violations.append(f"after the next deploy: {state} instead of {self.mark}")
+            left = host.sh(_LEFT_BEHIND).split()
+            whole = host.sh("ls -d /srv/shop/releases/*/release.json | wc -l").strip()
+            there = host.sh("ls -d /srv/shop/releases/* | wc -l").strip()
+            if left or whole != there:
+                one.violations.append(f"left behind: {left}, {there} releases, {whole} whole")
 
 
 def _wrong(state: State) -> list[str]:
@@ -399,10 +448,10 @@ def _look(host: LabHost) -> State:
     )
 
 
-def new_shore(host: LabHost, folder: Path) -> Shore:
-    """A host with the tap, set up and with nothing deployed."""
+def new_shore(host: LabHost, folder: Path, others: Iterable[LabHost] = ()) -> Shore:
+    """A host with the tap, set up and with nothing deployed; `others` without it."""
     harness.install(host)
-    shore = Shore(host, new_project(folder, settings=SETTINGS))
+    shore = Shore(host, new_project(folder, settings=SETTINGS), tuple(others))
     shore.project.settings('[app]\nname = "shop"\nsource = "app"\nentry = "app:app"\n' + SETTINGS)
     shore.fab("setup")
     return shore
