@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cartwheel.ssh.connection import Gateways
     from cartwheel.ssh.session import Session
     from cartwheel.ssh.startup import UnitSpec
+    from cartwheel.ssh.uplink import Uplink
 
 _MAX_CONNECTING = 32
 
@@ -138,10 +139,12 @@ def reach(scene: Scene, *, changing: bool) -> tuple[dict[str, Session], dict[str
     with it, and the installed recover settles what it left.
     """
     from cartwheel.ssh.connection import Gateways
+    from cartwheel.ssh.uplink import Uplink
 
-    where, gateways = targets(scene), Gateways()
+    where, gateways, bounds = targets(scene), Gateways(), scene.settings.fleet
+    uplink = Uplink(bounds.uploads_at_once, bounds.upload_rate)
     futures = abandonable(
-        lambda name: _open(scene, where[name], gateways, changing=changing),
+        lambda name: _open(scene, where[name], gateways, uplink, changing=changing),
         where,
         _MAX_CONNECTING,
         undo=lambda session: session.close(seconds=0),
@@ -156,13 +159,16 @@ def reach(scene: Scene, *, changing: bool) -> tuple[dict[str, Session], dict[str
     return sessions, problems
 
 
-def _open(scene: Scene, target: Target, gateways: Gateways, *, changing: bool) -> Session:
+def _open(
+    scene: Scene, target: Target, gateways: Gateways, uplink: Uplink, *, changing: bool
+) -> Session:
     from cartwheel.ssh.session import open_session
 
     started = time.monotonic()
     scene.emit(Event("connect", "start", host=target.name))
     try:
-        session = open_session(target, gateways, unit=_unit(scene) if changing else None)
+        unit = _unit(scene) if changing else None
+        session = open_session(target, gateways, unit=unit, uplink=uplink)
     except CartwheelError as error:
         took = time.monotonic() - started
         scene.emit(Event("connect", "failed", error.message, target.name, took))
