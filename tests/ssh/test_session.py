@@ -214,9 +214,10 @@ class TestVolume:
         self, sshd: Sshd, open_to: Open, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Longer than the lease and than what counts as stuck; and it says that it waits."""
-        monkeypatch.setattr("cartwheel.ssh.session.BEGIN_SECONDS", 4.0)
+        monkeypatch.setattr("cartwheel.ssh.session.BEGIN_SECONDS", 5.0)
+        monkeypatch.setattr("cartwheel.ssh.session._TELL_SECONDS", 1.0)
         uplink = Uplink(1)
-        session = open_to(sshd.target(lease_seconds=4), uplink=uplink)
+        session = open_to(sshd.target(lease_seconds=5), uplink=uplink)
         session.request("echo")
         told: list[dict[str, Any]] = []
         with ThreadPoolExecutor(1) as pool:
@@ -224,7 +225,7 @@ class TestVolume:
                 pending = session.submit("digest", blob=bytes(MIB), on_event=told.append)
                 answer = pool.submit(pending.result)
                 with pytest.raises(TimeoutError):
-                    answer.result(8)
+                    answer.result(10)
             assert answer.result(30)["size"] == MIB
         waits = {"step": "", "state": "progress", "detail": "waits for its turn to be sent"}
         assert told.count(waits) >= 2
@@ -242,10 +243,10 @@ class TestVolume:
     def test_a_slow_rate_is_no_reason_to_give_up(
         self, sshd: Sshd, open_to: Open, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A piece of 128 KiB every six seconds: longer than the lease and than what is stuck."""
-        monkeypatch.setattr("cartwheel.ssh.session.BEGIN_SECONDS", 4.0)
+        """A piece of 128 KiB every seven seconds: longer than the lease and than what is stuck."""
+        monkeypatch.setattr("cartwheel.ssh.session.BEGIN_SECONDS", 5.0)
         monkeypatch.setattr("cartwheel.ssh.session.SLOWEST_BYTES_PER_SECOND", 100 * MIB)
-        session = open_to(sshd.target(lease_seconds=4), uplink=Uplink(1, 128 * 1024 / 6))
+        session = open_to(sshd.target(lease_seconds=5), uplink=Uplink(1, 128 * 1024 / 7))
         session.request("echo")
         assert session.request("digest", blob=bytes(256 * 1024))["size"] == 256 * 1024
 
