@@ -13,9 +13,10 @@ import hashlib
 import html
 import json
 import re
+import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,6 +160,31 @@ def served(
         server.shutdown()
         server.server_close()
         thread.join(10)
+
+
+@contextmanager
+def process(
+    port: int,
+    folder: Path,
+    name: str,
+    *,
+    logins: Sequence[str] = (),
+    start: Callable[..., subprocess.Popen[Any]] = subprocess.Popen,
+) -> Iterator[None]:
+    """A process of its own serves the store until the block ends; `start` starts it."""
+    argv = [sys.executable, __file__, str(port), str(folder), name]
+    running = start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert running.stdin is not None
+    assert running.stdout is not None
+    try:
+        running.stdin.write("".join(f"{login}\n" for login in logins))
+        running.stdin.close()
+        assert running.stdout.readline() == "ready\n"
+        yield
+    finally:
+        running.kill()
+        running.wait()
+        running.stdout.close()
 
 
 def main(port: int, folder: Path, name: str) -> None:
