@@ -45,12 +45,13 @@ class Request:
 
 @dataclass
 class Knobs:
-    """What a test may turn: the status for a name that is taken, whether a page tells hashes, and
-    where it says that the files are."""
+    """What a test may turn: the status for a name that is taken, whether a page tells hashes,
+    where it says that the files are, and where it sends who asks for a project that it lacks."""
 
     taken: int = 400
     hashes: bool = True
     files_at: str = "../../packages"
+    fallback: str = ""
 
 
 def create_app(folder: Path, name: str, logins: list[str], knobs: Knobs) -> flask.Flask:
@@ -97,7 +98,11 @@ def create_app(folder: Path, name: str, logins: list[str], knobs: Knobs) -> flas
     def page(project: str) -> Any:
         files = sorted((folder / "packages").glob("*.whl"))
         links = [_link(one, knobs) for one in files if _project(one) == project]
-        return "<!DOCTYPE html>\n" + "\n".join(links) if links else flask.abort(404)
+        if links:
+            return "<!DOCTYPE html>\n" + "\n".join(links)
+        if knobs.fallback:
+            return flask.redirect(f"{knobs.fallback}/{project}/")
+        return flask.abort(404)
 
     @app.post("/legacy/")
     def upload() -> Any:

@@ -35,8 +35,9 @@ def request(
     return made
 
 
-def opener(*, follow: bool = True) -> urllib.request.OpenerDirector:
-    """Speaks http and https only. Without `follow` a redirect is an HTTPError."""
+def opener(*, follow: bool = True, stay: bool = False) -> urllib.request.OpenerDirector:
+    """Speaks http and https only. A redirect is an HTTPError without `follow`, and one to
+    another host where it is to `stay`."""
     director = urllib.request.OpenerDirector()
     handlers = [
         _Proxies(),
@@ -45,7 +46,7 @@ def opener(*, follow: bool = True) -> urllib.request.OpenerDirector:
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
     ]
-    for handler in [*handlers, _Redirects()] if follow else handlers:
+    for handler in [*handlers, _Redirects(stay)] if follow else handlers:
         director.add_handler(handler)
     return director
 
@@ -83,10 +84,14 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     max_redirections = 5
 
+    def __init__(self, stay: bool) -> None:
+        self._stay = stay
+
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> Optional[urllib.request.Request]:
-        if urllib.parse.urlsplit(newurl).scheme not in _SCHEMES:
+        old, new = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
+        if new.scheme not in _SCHEMES or (self._stay and new.hostname != old.hostname):
             raise urllib.error.HTTPError(req.full_url, code, "a redirect we refuse", headers, fp)
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         word = req.unredirected_hdrs.get("Authorization")

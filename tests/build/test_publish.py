@@ -170,6 +170,16 @@ def test_who_hosts_are_is_told_to_the_stores_own_server_only(
     assert found.login is None
 
 
+def test_an_index_that_sends_us_to_another_does_not_have_it(
+    url: str, shelf: Path, tmp_path: Path, heard: Heard, knobs: Knobs
+) -> None:
+    """As some do with the public one: hosts may not reach that, and it need not know of us."""
+    knobs.fallback = f"http://localhost:{dead_port()}/simple"
+    found = publish(store("index", url), item(tmp_path / "wheels"), heard)
+    assert found.url.startswith(f"{url}/packages/")
+    assert ("POST", "writer") in asked(shelf)
+
+
 def test_the_form_is_what_the_api_requires(tmp_path: Path) -> None:
     lines = form(item(tmp_path / "wheels"), "edge").decode().split("\r\n")
     names = [line.split('"')[1] for line in lines if line.startswith("Content-Disposition")]

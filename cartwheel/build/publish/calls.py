@@ -93,8 +93,10 @@ def call(
     *,
     body: Body | None = None,
     headers: Mapping[str, str] | None = None,
+    stay: bool = False,
 ) -> Answer:
-    """Ask, and take any answer. What has a body follows no redirect: it would be sent elsewhere.
+    """Ask, and take any answer. What has a body follows no redirect: it would be sent elsewhere;
+    what is to `stay` follows none to another host.
 
     Raises BuildError("store-unreachable") where there is no answer.
     """
@@ -105,7 +107,8 @@ def call(
     try:
         request = web.request(url, login, method=method, data=body, headers=given)
         try:
-            opened = web.opener(follow=body is None).open(request, timeout=timeout_seconds)
+            opener = web.opener(follow=body is None, stay=stay)
+            opened = opener.open(request, timeout=timeout_seconds)
         except urllib.error.HTTPError as error:
             opened = error
         with opened:

@@ -13,6 +13,7 @@ from cartwheel.events import Emit
 from cartwheel.host import web
 
 _BAD_REQUEST, _NOT_FOUND, _CONFLICT = 400, 404, 409
+_ELSEWHERE = range(300, 400)
 
 
 class Index:
@@ -58,8 +59,11 @@ class Index:
     def _files(self, item: Item) -> list[File]:
         store = self._store
         url = f"{store.url.rstrip('/')}/{item.name}/"
-        page = call("GET", url, store.reader, store.timeout_seconds, headers={"Accept": ACCEPT})
-        if page.status == _NOT_FOUND:
+        page = call(
+            "GET", url, store.reader, store.timeout_seconds, headers={"Accept": ACCEPT}, stay=True
+        )
+        # Some send whoever asks for what they lack to the public index.
+        if page.status == _NOT_FOUND or page.status in _ELSEWHERE:
             return []
         if not page.is_ok:
             raise page.refused("to who reads there")
