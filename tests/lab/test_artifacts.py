@@ -194,6 +194,24 @@ def test_one_host_that_cannot_reach_the_store_keeps_both_as_they_were(stage: Sta
     assert stage.state() == before
 
 
+def test_without_a_store_uploads_take_turns(stage: Stage) -> None:
+    text = (stage.project.folder / "config/deploy.toml").read_text()
+    bounds = '[fleet]\nuploads_at_once = 1\nupload_bytes_per_second = "200K"\n'
+    stage.project.settings(text.split("[artifacts]")[0] + bounds)
+    size = 1_200_000  # six seconds for each
+    (stage.project.folder / "app/data.bin").write_bytes(secrets.token_bytes(size))
+    before = [host.line()["to_host"] for host in stage.pair]
+    try:
+        done = stage.fab("deploy", "--json")
+    finally:
+        stage.project.settings(text)
+    said = [json.loads(line) for line in done.out.splitlines()]
+    waited = {one["host"] for one in said if one.get("detail") == "waits for its turn to be sent"}
+    assert len(waited) == 1, "the other was first"
+    for host, count in zip(stage.pair, before, strict=True):
+        assert host.line()["to_host"] - count > size
+
+
 def test_the_stores_passwords_are_nowhere(stage: Stage) -> None:
     patterns = "\n".join(stage.passwords.values()).encode()
     for text in stage.heard:
