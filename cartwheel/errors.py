@@ -185,6 +185,30 @@ CATALOGUE: dict[str, Problem] = {
         Exit.FAILED,
         "Build one for the host's Python and architecture.",
     ),
+    "store-unreachable": Problem(
+        310,
+        "The artifact store does not answer",
+        Exit.FAILED,
+        "Check artifacts.url and the network; without it wheels are uploaded over SSH.",
+    ),
+    "store-refuses": Problem(
+        311,
+        "The artifact store refuses",
+        Exit.FAILED,
+        "Check the addresses, names and passwords under [artifacts], and their rights at the store.",
+    ),
+    "version-taken": Problem(
+        312,
+        "The index has another file of this version",
+        Exit.FAILED,
+        "Change the app's version: an index keeps the first file of each; a folder keeps them all.",
+    ),
+    "store-damaged": Problem(
+        313,
+        "The artifact store has other bytes than were published",
+        Exit.FAILED,
+        "Remove that file from the store, then run it again.",
+    ),
     # 9xx: the lab
     "lab-platform": Problem(
         901,

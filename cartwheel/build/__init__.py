@@ -9,8 +9,9 @@ from cartwheel.build.index import (
     pip_environment,
 )
 from cartwheel.build.lock import lock_for, operator_platform
-from cartwheel.build.model import Artifact, Lock, Platform
+from cartwheel.build.model import Artifact, Lock, Platform, Source
 from cartwheel.build.pip_wheel import PIP_SHA256, PIP_VERSION, PIP_WHEEL, pip_wheel
+from cartwheel.build.publish import Item, Store, planned, publish, store_for
 from cartwheel.build.wheel import check_wheel_fits, wheel_names
 
 __all__ = [
@@ -19,8 +20,11 @@ __all__ = [
     "PIP_WHEEL",
     "PRESETS",
     "Artifact",
+    "Item",
     "Lock",
     "Platform",
+    "Source",
+    "Store",
     "access_for",
     "build_app",
     "check_wheel_fits",
@@ -29,6 +33,9 @@ __all__ = [
     "operator_platform",
     "pip_environment",
     "pip_wheel",
+    "planned",
+    "publish",
     "run_app_tests",
+    "store_for",
     "wheel_names",
 ]

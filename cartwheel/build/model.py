@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, order=True)
@@ -34,3 +35,25 @@ class Lock:
     platform: Platform
     text: str  # pip's requirements format with --hash
     sha256: str  # of text
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where hosts fetch a published file. `login`, a name and a password, is for that server."""
+
+    url: str
+    size_bytes: int
+    timeout_seconds: float
+    login: tuple[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def args(self) -> dict[str, Any]:
+        """As the host side wants it: it holds a secret."""
+        username, password = self.login or ("", "")
+        return {
+            "url": self.url,
+            "size_bytes": self.size_bytes,
+            "timeout_seconds": self.timeout_seconds,
+            "username": username,
+            "password": password,
+        }

@@ -11,7 +11,7 @@ import re
 import shutil
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Protocol, Tuple
 
 from .context import OpError
 
@@ -219,7 +219,13 @@ def sha256_of(path: Path) -> Optional[str]:
     return digest.hexdigest()
 
 
-def store(source: BinaryIO, path: Path, sha256: str, mode: int = 0o644) -> None:
+class Readable(Protocol):
+    """What gives its bytes piece by piece, and none at its end."""
+
+    def read(self, _size: int) -> bytes: ...
+
+
+def store(source: Readable, path: Path, sha256: str, mode: int = 0o644) -> None:
     """Copy a payload to `path` by rename, only if its SHA-256 is `sha256`."""
     temporary = _temporary(path)
     _unlink(temporary)

@@ -6,8 +6,9 @@ import os
 import sys
 import tempfile
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Iterator, Tuple
 
 from . import children, envfile, files, layout, releases, steps
 from .context import Context, OpError, disk_full, no_room
@@ -19,25 +20,39 @@ _COMPILE_SECONDS = 60.0
 
 
 def upload(ctx: Context, args: Args) -> Args:
-    """Keep the payload in the cache under its SHA-256; nothing is sent that is there."""
+    """Keep the payload in the cache under its SHA-256; nothing is sent or fetched that is there."""
     at = Layout(args["app"], Path(args["base"]))
     folder = at.cache / "wheels" / args["sha256"]
     path = folder / args["filename"]
     if path.exists():
         return {"changed": False}
-    if ctx.blob is None:
-        raise OpError("upload-damaged", "{} is not in the host's cache".format(args["filename"]))
-    files.directory(at.cache / "wheels", 0o755)
-    files.directory(folder, 0o755)
-    try:
-        files.store(ctx.blob, path, args["sha256"])
-    except OSError as error:
-        if not disk_full(error):
-            raise
-        megabytes = ctx.blob.seek(0, os.SEEK_END) >> 20
-        what = "{} of {} MB".format(args["filename"], megabytes)
-        raise no_room(what, str(at.base)) from error
+    with _payload(ctx, args, "{} is not in the host's cache") as (payload, size_bytes):
+        files.directory(at.cache / "wheels", 0o755)
+        files.directory(folder, 0o755)
+        try:
+            files.store(payload, path, args["sha256"])
+        except OSError as error:
+            if not disk_full(error):
+                raise
+            what = "{} of {} MB".format(args["filename"], size_bytes >> 20)
+            raise no_room(what, str(at.base)) from error
     return {"changed": True}
+
+
+@contextmanager
+def _payload(ctx: Context, args: Args, missing: str) -> Iterator[Tuple[files.Readable, int]]:
+    """What the operator's side sent, or what the fleet's store has (`source`); its size."""
+    if args.get("source") is not None:
+        from . import fetch
+
+        with fetch.Download(ctx, args["source"], args["sha256"]) as download:
+            yield download, download.size_bytes
+    elif ctx.blob is None:
+        raise OpError("upload-damaged", missing.format(args["filename"]))
+    else:
+        size_bytes = ctx.blob.seek(0, os.SEEK_END)
+        ctx.blob.seek(0)
+        yield ctx.blob, size_bytes
 
 
 def tool(ctx: Context, args: Args) -> Args:
@@ -45,14 +60,13 @@ def tool(ctx: Context, args: Args) -> Args:
     target = layout.PIP / args["version"]
     if (target / "pip" / "__main__.py").exists():
         return {"changed": False}
-    if ctx.blob is None:
-        raise OpError("upload-damaged", "pip {} is not on the host".format(args["version"]))
     target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
         prefix=".new-{}-".format(os.getpid()), dir=str(target.parent)
     ) as scratch:
         wheel = Path(scratch) / args["filename"]
-        files.store(ctx.blob, wheel, args["sha256"])
+        with _payload(ctx, args, "{} is not on the host") as (payload, _size_bytes):
+            files.store(payload, wheel, args["sha256"])
         unpacked = Path(scratch) / "pip"
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(unpacked)

@@ -202,6 +202,7 @@ class Forwarder:
         self.pid = 0
         self._resume = asyncio.Event()
         self._resume.set()
+        self._carried = {"to_host": 0, "from_host": 0}  # bytes, since it started
         self._pairs: dict[asyncio.Task[None], list[socket.socket]] = {}
         self._inside: list[asyncio.Task[None]] = []
         self._accepting: dict[str, asyncio.Task[None]] = {}
@@ -231,6 +232,7 @@ class Forwarder:
             "bytes_per_second": self.wire.bytes_per_second,
             "services": self.wire.services,
             "connections": len(self._pairs),
+            **self._carried,
         }
 
     def _attach(self, pid: int) -> None:
@@ -343,9 +345,10 @@ class Forwarder:
             await self._resume.wait()
             await asyncio.get_running_loop().sock_connect(server, ("127.0.0.1", port))
             async with asyncio.TaskGroup() as group:
-                for source, sink in ((client, server), (server, client)):
+                ways = (("to_host", client, server), ("from_host", server, client))
+                for way, source, sink in ways:
                     line = Line(source, sink)
-                    group.create_task(self._read(line))
+                    group.create_task(self._read(line, way))
                     group.create_task(self._write(line))
         except (OSError, ExceptionGroup, asyncio.CancelledError):
             for sock in pair:
@@ -354,11 +357,12 @@ class Forwarder:
             for sock in pair:
                 sock.close()
 
-    async def _read(self, line: Line) -> None:
+    async def _read(self, line: Line, way: str) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await line.room.wait()
             data = await loop.sock_recv(line.source, _CHUNK_BYTES)
+            self._carried[way] += len(data)
             due = time.monotonic() + self.wire.delay_ms / 2000
             if self.wire.bytes_per_second:
                 due = max(due, line.free_at) + len(data) / self.wire.bytes_per_second

@@ -182,7 +182,8 @@ class LabHost:
         self._tell(op="network", link="up")
 
     def line(self) -> dict[str, Any]:
-        """What the line does now (link, delay_ms, bytes_per_second, services, connections)."""
+        """What the line does now (link, delay_ms, bytes_per_second, services, connections), and
+        the bytes that it carried so far (to_host, from_host)."""
         return self._tell(op="status")
 
     # the disk

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cartwheel.build.model import Artifact, Lock
+from cartwheel.build.model import Artifact, Lock, Source
 from cartwheel.plan import names
 from cartwheel.plan.model import HostPlan, Operator, Refusal, Step
 from cartwheel.settings.model import Settings
@@ -50,6 +50,7 @@ class Ingredients:
     digest_key: str = field(repr=False)
     sample_files: Mapping[str, str]  # the release's files as rendered for any one host
     created: str  # for people only; order is the journal's sequence
+    published: Mapping[str, Source] = field(default_factory=dict, repr=False)  # by SHA-256
 
 
 def plan_deploy(
@@ -247,7 +248,6 @@ def _prepare(
     if any(manifest["release"] == release for manifest in facts["app"]["releases"]):
         return (refresh,)
     artifact, lock = have.artifact, have.lock
-    cached = artifact.wheel_sha256 in facts["app"]["wheels"]
     packages = {
         "lock": lock.text,
         "lock_sha256": lock.sha256,
@@ -262,13 +262,7 @@ def _prepare(
     return (
         refresh,
         *_tool_step(facts, have, common),
-        Step(
-            "upload",
-            "upload",
-            _UPLOAD_SECONDS,
-            {**common, "sha256": artifact.wheel_sha256, "filename": artifact.wheel.name},
-            blob=None if cached else artifact.wheel,
-        ),
+        _upload_step(facts, have, common),
         Step("venv", "venv", _SMALL_SECONDS, {**common, **python}),
         Step(
             "install",
@@ -345,7 +339,29 @@ def _tool_step(facts: Facts, have: Ingredients, common: Mapping[str, Any]) -> tu
         "sha256": have.pip_sha256,
         "filename": have.pip_wheel.name,
     }
-    return (Step("tool", "pip", _UPLOAD_SECONDS, args, blob=have.pip_wheel),)
+    step = Step("tool", "pip", _UPLOAD_SECONDS, args)
+    return (_bringing(step, have.pip_wheel, have.published.get(have.pip_sha256)),)
+
+
+def _upload_step(facts: Facts, have: Ingredients, common: Mapping[str, Any]) -> Step:
+    artifact = have.artifact
+    source = have.published.get(artifact.wheel_sha256)
+    step = Step(
+        "upload",
+        "upload" if source is None else "fetch",
+        _UPLOAD_SECONDS,
+        {**common, "sha256": artifact.wheel_sha256, "filename": artifact.wheel.name},
+    )
+    if artifact.wheel_sha256 in facts["app"]["wheels"]:
+        return step
+    return _bringing(step, artifact.wheel, source)
+
+
+def _bringing(step: Step, path: Path, source: Source | None) -> Step:
+    """The step with its file: fetched by the host from the store, or else sent along."""
+    if source is None:
+        return replace(step, blob=path)
+    return replace(step, args={**step.args, "source": source.args})
 
 
 def _manifest(settings: Settings, facts: Facts, have: Ingredients) -> dict[str, Any]:

@@ -49,15 +49,19 @@ def deploy(scene: Scene, *, skip_tests: bool = False) -> Report:
     return fleet.counted(report).timed(time.monotonic() - started)
 
 
-def begin(scene: Scene, *, skip_tests: bool) -> tuple[Variables, Background[Product]]:
+def begin(
+    scene: Scene, *, skip_tests: bool, publish: bool = True
+) -> tuple[Variables, Background[Product]]:
     """What can be wrong without any host is found first: templates, variables, secrets.
 
-    Then the app is built beside the connecting. Raises UsageError.
+    Then the app is built, and published, beside the connecting. Raises UsageError.
     """
     check_templates(scene.settings, scene.project)
     variables = environment(scene.settings, scene.project)
-    password = product.index_password(scene)
-    making = Background(lambda: product.make(scene, password, skip_tests=skip_tests))
+    password, store = product.index_password(scene), product.artifact_store(scene)
+    making = Background(
+        lambda: product.make(scene, password, skip_tests=skip_tests, store=store, publish=publish)
+    )
     return variables, making
 
 
@@ -85,7 +89,7 @@ def up_to(plan: HostPlan, last: str) -> HostPlan:
 
 def plan(scene: Scene, *, skip_tests: bool = False) -> dict[str, HostPlan]:
     """What a deploy would do. Reads the hosts and changes nothing on them."""
-    variables, making = begin(scene, skip_tests=skip_tests)
+    variables, making = begin(scene, skip_tests=skip_tests, publish=False)
     with making, connect(scene, changing=False) as fleet:
         return plan_all(scene, probe(scene, fleet), making.result(), variables)
 
@@ -161,6 +165,7 @@ def _common(scene: Scene, made: Product, variables: Variables, digest_key: str) 
         pip_wheel=made.pip_wheel,
         pip_version=build.PIP_VERSION,
         pip_sha256=build.PIP_SHA256,
+        published=made.published,
         environment={name: variable.value for name, variable in variables.items()},
         sources={name: variable.source for name, variable in variables.items()},
         index_environment=build.pip_environment(scene.settings.index, made.index_password),

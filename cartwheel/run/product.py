@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cartwheel import build
-from cartwheel.build.model import Artifact, Lock, Platform
+from cartwheel.build.model import Artifact, Lock, Platform, Source
+from cartwheel.build.publish import Store
 from cartwheel.run.scene import Scene
 
 
@@ -19,10 +20,22 @@ class Product:
     artifact: Artifact
     pip_wheel: Path
     index_password: str | None
+    published: Mapping[str, Source] = field(default_factory=dict)  # by SHA-256
 
 
-def make(scene: Scene, password: str | None, *, skip_tests: bool = False) -> Product:
-    """Build and test the app; unchanged inputs are neither built nor tested again."""
+def make(
+    scene: Scene,
+    password: str | None,
+    *,
+    skip_tests: bool = False,
+    store: Store | None = None,
+    publish: bool = True,
+) -> Product:
+    """Build and test the app; unchanged inputs are neither built nor tested again.
+
+    What hosts need is published in their store, if they share one; without `publish` it is
+    only known that it will be.
+    """
     settings = scene.settings
     artifact = build.build_app(
         settings, scene.project, state=scene.state, emit=scene.emit, index_password=password
@@ -32,7 +45,20 @@ def make(scene: Scene, password: str | None, *, skip_tests: bool = False) -> Pro
     wheel = build.pip_wheel(
         scene.state, scene.emit, access=build.access_for(settings.index, password)
     )
-    return Product(artifact, wheel, password)
+    made = Product(artifact, wheel, password)
+    if store is None:
+        return made
+    items = (
+        build.Item(artifact.name, artifact.version, artifact.wheel, artifact.wheel_sha256),
+        build.Item("pip", build.PIP_VERSION, wheel, build.PIP_SHA256),
+    )
+    sources = {
+        item.sha256: build.publish(store, item, scene.emit)
+        if publish
+        else build.planned(store, item)
+        for item in items
+    }
+    return replace(made, published=sources)
 
 
 def test(scene: Scene, artifact: Artifact, password: str | None) -> bool:
@@ -50,6 +76,16 @@ def test(scene: Scene, artifact: Artifact, password: str | None) -> bool:
 
 def index_password(scene: Scene) -> str | None:
     return scene.secret(scene.settings.index.password, "index.password")
+
+
+def artifact_store(scene: Scene) -> Store | None:
+    """The store that the hosts share, if the settings name one. Raises UsageError("secret")."""
+    artifacts = scene.settings.artifacts
+    return build.store_for(
+        artifacts,
+        scene.secret(artifacts.password, "artifacts.password"),
+        scene.secret(artifacts.read_password, "artifacts.read_password"),
+    )
 
 
 def platform_of(facts: Mapping[str, Any]) -> Platform:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cartwheel.ssh.connection import Gateways
     from cartwheel.ssh.session import Session
     from cartwheel.ssh.startup import UnitSpec
+    from cartwheel.ssh.uplink import Uplink
 
 _EVERY = Narrowing()
 _AS_SET: Mapping[str, Any] = {}
@@ -192,10 +193,12 @@ def reach(scene: Scene, *, changing: bool) -> tuple[dict[str, Session], dict[str
     with it, and the installed recover settles what it left.
     """
     from cartwheel.ssh.connection import Gateways
+    from cartwheel.ssh.uplink import Uplink
 
-    where, gateways = targets(scene), Gateways()
+    where, gateways, bounds = targets(scene), Gateways(), scene.settings.fleet
+    uplink = Uplink(bounds.uploads_at_once, bounds.upload_rate)
     futures = abandonable(
-        lambda name: _open(scene, where[name], gateways, changing=changing),
+        lambda name: _open(scene, where[name], gateways, uplink, changing=changing),
         where,
         scene.parallel,
         undo=lambda session: session.close(seconds=0),
@@ -210,14 +213,17 @@ def reach(scene: Scene, *, changing: bool) -> tuple[dict[str, Session], dict[str
     return sessions, problems
 
 
-def _open(scene: Scene, target: Target, gateways: Gateways, *, changing: bool) -> Session:
+def _open(
+    scene: Scene, target: Target, gateways: Gateways, uplink: Uplink, *, changing: bool
+) -> Session:
     from cartwheel.ssh.session import open_session
 
     started = time.monotonic()
     scene.emit(Event("connect", "start", host=target.name))
     try:
+        unit = _unit(scene) if changing else None
         session = _with_patience(
-            lambda: open_session(target, gateways, unit=_unit(scene) if changing else None),
+            lambda: open_session(target, gateways, unit=unit, uplink=uplink),
             scene.settings.ssh.connect_attempts,
             target.connect_timeout_seconds,
         )

@@ -147,6 +147,24 @@ def _index(settings: Settings) -> Iterator[Problem]:
         yield ("index", "password"), "index.username is missing"
 
 
+def _artifacts(settings: Settings) -> Iterator[Problem]:
+    store = settings.artifacts
+    for name, url in (("url", store.url), ("upload_url", store.upload_url)):
+        if url is None:
+            continue
+        yield from _url(("artifacts", name), url)
+        if "?" in url or "#" in url:
+            yield ("artifacts", name), "expected an address without `?` and `#`"
+    if store.url is None and store.upload_url is not None:
+        yield ("artifacts", "upload_url"), "artifacts.url is missing: where do hosts fetch?"
+    if store.url is not None and store.kind == "index" and store.upload_url is None:
+        yield ("artifacts", "url"), "artifacts.upload_url is missing: where are files sent?"
+    if store.password is not None and store.username is None:
+        yield ("artifacts", "password"), "artifacts.username is missing"
+    if store.read_password is not None and store.read_username is None:
+        yield ("artifacts", "read_password"), "artifacts.read_username is missing"
+
+
 def _url(key: Key, url: str) -> Iterator[Problem]:
     try:
         parts = urlsplit(url)
@@ -157,7 +175,7 @@ def _url(key: Key, url: str) -> Iterator[Problem]:
     if parts.scheme not in ("http", "https") or not host or re.search(r"\s", url):
         yield key, "expected an address like https://HOST/simple"
     elif "@" in parts.netloc:
-        yield key, "holds credentials; use index.username and index.password"
+        yield key, f"holds credentials; use {key[0]}.username and {key[0]}.password"
 
 
 def _web(settings: Settings) -> Iterator[Problem]:
@@ -270,6 +288,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _variables,
     _workers,
     _index,
+    _artifacts,
     _web,
     _health,
     _fleet,

@@ -23,6 +23,7 @@ AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00\n]*$")]
 UrlPath = Annotated[str, Field(pattern=r"^/[^\s]*$")]
 HostCount = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^\d+%$")]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
+Size = Annotated[str, Field(pattern=r"^[1-9]\d*[KMG]?$")]
 
 
 class Model(BaseModel):
@@ -117,6 +118,32 @@ class Index(Model):
     password: Secret | None = Field(default=None, description="Its password.")
     timeout_seconds: Seconds = Field(
         default=15, description="How long one request to the index may take."
+    )
+
+
+class Artifacts(Model):
+    """A store that the fleet shares: wheels are published there once, and each host fetches them by hash. Without `url` they are uploaded to each host over SSH."""
+
+    kind: Literal["folder", "index"] = Field(
+        default="folder",
+        description="An HTTP folder that takes PUT (files at URL/SHA256/NAME), or a package index that takes uploads as twine makes them.",
+    )
+    url: str | None = Field(
+        default=None,
+        description="Where hosts fetch: the folder, or the simple index (https://HOST/simple).",
+    )
+    upload_url: str | None = Field(
+        default=None,
+        description="Where this machine publishes; default for a folder: url. An index needs it.",
+    )
+    username: str | None = Field(default=None, description="Who publishes.")
+    password: Secret | None = Field(default=None, description="Their password.")
+    read_username: str | None = Field(
+        default=None, description="Who the hosts are at the store; default: who publishes."
+    )
+    read_password: Secret | None = Field(default=None, description="Their password.")
+    timeout_seconds: Seconds = Field(
+        default=15, description="How long the store may be silent, here and on a host."
     )
 
 
@@ -265,6 +292,22 @@ class Fleet(Model):
         le=1000,
         description="So many hosts are connected to and worked on at once.",
     )
+    uploads_at_once: int = Field(
+        default=8, ge=1, description="So many hosts are sent a wheel at a time; others wait."
+    )
+    upload_bytes_per_second: Annotated[int, Field(ge=1)] | Size | None = Field(
+        default=None,
+        description="What uploads to all hosts together may take of the line: a number, or a size like 20M (powers of 1024).",
+    )
+
+    @property
+    def upload_rate(self) -> int | None:
+        """`upload_bytes_per_second` as a number."""
+        given = self.upload_bytes_per_second
+        if not isinstance(given, str):
+            return given
+        digits = given.rstrip("KMG")
+        return int(digits) << 10 * " KMG".index(given[len(digits) :] or " ")
 
 
 class Ssh(Model):
@@ -387,6 +430,7 @@ class Settings(Model):
     inventory: Inventory = Inventory()
     tests: Tests = Tests()
     index: Index = Index()
+    artifacts: Artifacts = Artifacts()
     gunicorn: Gunicorn = Gunicorn()
     web: Web = Web()
     health: Health = Health()

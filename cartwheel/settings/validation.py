@@ -28,6 +28,7 @@ PATTERN_WORDS = {
     r"^\d+[KMGT]?$": "a size like `512M`",
     r"^\d+%$": "a number, or a percentage like `25%`",
     r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$": "a name of letters, digits, `_`, `-` and `.`",
+    r"^[1-9]\d*[KMG]?$": "a number of at least 1, or a size like `20M`",
 }
 
 _TYPE_WORDS = {
@@ -49,6 +50,13 @@ _BOUND_WORDS = {
     "string_too_short": ("at least {} characters", "min_length"),
     "literal_error": ("one of {}", "expected"),
 }
+# What may be one of two types: of both complaints neither says it.
+_EITHER: dict[Key, str] = {
+    ("gunicorn", "workers"): "a number of at least 1, or a formula over `cpus`",
+    ("fleet", "canary"): "a number of hosts, or a percentage like `25%`",
+    ("fleet", "batch"): "a number of hosts, or a percentage like `25%`",
+    ("fleet", "upload_bytes_per_second"): "a number of at least 1, or a size like `20M`",
+}
 _TOML_NAMES: dict[type, str] = {
     str: "a string",
     bool: "true or false",
@@ -60,7 +68,8 @@ _TOML_NAMES: dict[type, str] = {
 }
 _SHOWN_CHARACTERS = 40
 # A value at or below these keys may be a secret, so no message shows it.
-_PRIVATE = {"env", "secrets", "password", "sudo_password", "url", "extra_urls"}
+_PRIVATE = {"env", "secrets", "password", "sudo_password", "read_password"}
+_PRIVATE |= {"url", "extra_urls", "upload_url"}
 
 
 @dataclass(frozen=True)
@@ -169,10 +178,8 @@ def _expected(kind: str, context: Mapping[str, Any], key: Key, message: str) -> 
         return words.format(context[bound])
     if kind == "string_pattern_mismatch":
         return PATTERN_WORDS.get(context["pattern"], f"text like {context['pattern']}")
-    if key in (("fleet", "canary"), ("fleet", "batch")):
-        return "a number of hosts, or a percentage like `25%`"
-    if key == ("gunicorn", "workers"):
-        return "a number of at least 1, or a formula over `cpus`"
+    if key in _EITHER:
+        return _EITHER[key]
     return _TYPE_WORDS.get(kind, message.removeprefix("Input should be "))
 
 

@@ -13,7 +13,7 @@ import secrets
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,6 +32,7 @@ from cartwheel.ssh.connection import (
 from cartwheel.ssh.known_hosts import HostKey
 from cartwheel.ssh.startup import UnitSpec
 from cartwheel.ssh.target import Target
+from cartwheel.ssh.uplink import Turn, Uplink
 
 # The host says that it lives every wire.BEAT_SECONDS.
 SILENCE_SECONDS = 10.0
@@ -48,6 +49,7 @@ _WAIT_SLICE_SECONDS = 0.1  # Ctrl-C is noticed between slices
 _READ_BYTES = 1 << 18
 _STDERR_TAIL_BYTES = 64 << 10
 
+Frames = Generator[bytes, None, None]
 OnEvent = Callable[[dict[str, Any]], None]
 Blob = Path | bytes
 
@@ -78,7 +80,7 @@ class Pending:
         self._answer: dict[str, Any] | None = None
         self._broken_listener: Exception | None = None
         self._started_at: float | None = None
-        self._submitted_at = time.monotonic()
+        self._ready_at = time.monotonic()  # nobody but the host holds it up since
         self._blob_bytes = blob_bytes
 
     def done(self) -> bool:
@@ -130,6 +132,7 @@ class Session:
         sudo: bool = True,
         unit: UnitSpec | None = None,
         bundle: Bundle | None = None,
+        uplink: Uplink | None = None,
     ) -> None:
         self.target = connection.target
         self.host = connection.target.name
@@ -140,6 +143,8 @@ class Session:
         self._prompt = f"[cartwheel {secrets.token_hex(16)}]"
         self._sudo = startup.sudo_words(self.target, self._prompt) if sudo else []
         self._unit = unit
+        self._uplink = uplink or Uplink(1)
+        self._turn: Turn | None = None
         self._changed = threading.Condition()
         self._pending: dict[int, Pending] = {}
         self._ids = itertools.count(1)
@@ -150,7 +155,7 @@ class Session:
         self._cancelled = False
         self._ended = False
         self._may_send = threading.Event()
-        self._outgoing: collections.deque[Iterator[bytes]] = collections.deque()
+        self._outgoing: collections.deque[Frames] = collections.deque()
         self._stderr = bytearray()
         self._prompts = 0
         self._heard = self._turned_at = time.monotonic()
@@ -194,8 +199,8 @@ class Session:
         Once a request of a `group` failed, later ones of it are skipped. `on_event`
         is called from the receiving thread: be quick, and do not call the session.
         `deadline_seconds` counts from when the host begins the operation; until then a blob
-        may take its time at SLOWEST_BYTES_PER_SECOND, and `on_event` is told how much of it
-        is sent, by events without a step.
+        may wait for its turn and take its time at SLOWEST_BYTES_PER_SECOND, and `on_event` is
+        told of that, and how much of it is sent, by events without a step.
         """
         with self._changed:
             if self._flight_answered:
@@ -216,7 +221,8 @@ class Session:
                 "group": group,
                 "blob": blob is not None,
             }
-            self._outgoing.append(_told(_frames(header, blob), pending))
+            frames = _told(_frames(header, blob), pending)
+            self._outgoing.append(frames if blob is None else self._in_turn(frames, pending))
             self._changed.notify_all()
         return pending
 
@@ -228,8 +234,9 @@ class Session:
         with self._changed:
             self._cancelled = True
             self._outgoing.clear()
-            self._outgoing.append(iter([wire.pack({"t": "cancel"})]))
+            self._outgoing.append(_just(wire.pack({"t": "cancel"})))
             self._changed.notify_all()
+            self._wake_turn()
         return self._wait_for_end(seconds)
 
     def close(self, seconds: float = END_SECONDS) -> None:
@@ -267,7 +274,7 @@ class Session:
             self.target, self._bundle.loader, sudo=self._sudo, unit=self._unit
         )
         config = {"t": "config", "lease_seconds": self.target.lease_seconds}
-        self._outgoing.append(iter([self._bundle.payload + wire.pack(config)]))
+        self._outgoing.append(_just(self._bundle.payload + wire.pack(config)))
         _exec_without_waiting(self._connection.transport, self._channel, command)
         if "-S" not in self._sudo:
             self._may_send.set()  # nothing can ask for input but our loader
@@ -313,7 +320,7 @@ class Session:
         with self._changed:
             if not self.python or pending._id != min(self._pending, default=pending._id):
                 return
-            since = max(pending._submitted_at, self._turned_at)
+            since = max(pending._ready_at, self._turned_at)
         seconds = BEGIN_SECONDS + pending._blob_bytes / SLOWEST_BYTES_PER_SECOND
         if time.monotonic() - since < seconds:
             return
@@ -338,6 +345,7 @@ class Session:
             self._may_send.set()
             self._outgoing.clear()
             self._changed.notify_all()
+            self._wake_turn()
         # It may be closed by now, or its connection gone.
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             self._channel.close()
@@ -351,10 +359,11 @@ class Session:
                 item = self._next_to_send()
                 if item is None:
                     break
-                for data in item:
-                    self._channel.sendall(data)
-                    if self._cancelled and self._outgoing:
-                        break  # the cancellation overtakes the rest of an upload
+                with contextlib.closing(item):  # at once: others wait for its turn
+                    for data in item:
+                        self._channel.sendall(data)
+                        if self._cancelled and self._outgoing:
+                            break  # the cancellation overtakes the rest of an upload
             if self._error is None:
                 self._channel.shutdown_write()
         except (OSError, EOFError, paramiko.SSHException):
@@ -362,14 +371,49 @@ class Session:
         except CartwheelError as error:  # a blob that cannot be read
             self._fail(error)
 
-    def _next_to_send(self) -> Iterator[bytes] | None:
+    def _in_turn(self, frames: Iterator[bytes], pending: Pending) -> Frames:
+        """A blob's frames when the line is free for them; until then signs of life."""
+        with self._uplink.turn() as turn:
+            self._turn = turn
+            told = -_TELL_SECONDS
+            while not turn.wait(0 if self._is_off() else wire.BEAT_SECONDS):
+                if self._is_off():
+                    return
+                pending._ready_at = now = time.monotonic()
+                if now - told >= _TELL_SECONDS:
+                    told = now
+                    _notify(pending, _progress("waits for its turn to be sent"))
+                yield wire.pack({"t": "beat"})
+            pending._ready_at = time.monotonic()
+            for data in frames:
+                yield from self._paced(turn, pending, len(data))
+                yield data
+
+    def _paced(self, turn: Turn, pending: Pending, size_bytes: int) -> Frames:
+        """Wait until so many bytes may be sent, with signs of life."""
+        until = time.monotonic() + self._uplink.reserve(size_bytes)
+        while (left := until - time.monotonic()) > 0 and not self._is_off():
+            turn.pause(min(left, wire.BEAT_SECONDS))
+            pending._ready_at = time.monotonic()
+            if left > wire.BEAT_SECONDS:
+                yield wire.pack({"t": "beat"})
+
+    def _wake_turn(self) -> None:
+        if self._turn is not None:
+            self._turn.wake()
+
+    def _next_to_send(self) -> Frames | None:
         """The next frames; a beat when there were none for a while; None at the end."""
         with self._changed:
             if not self._outgoing and not self._over():
                 self._changed.wait_for(lambda: self._outgoing or self._over(), wire.BEAT_SECONDS)
             if self._outgoing:
                 return self._outgoing.popleft()
-            return None if self._over() else iter([wire.pack({"t": "beat"})])
+            return None if self._over() else _just(wire.pack({"t": "beat"}))
+
+    def _is_off(self) -> bool:
+        """Nothing of what waits is sent any more."""
+        return self._cancelled or self._error is not None or self._ended
 
     def _over(self) -> bool:
         return self._ending or self._error is not None or self._ended
@@ -527,18 +571,24 @@ def open_session(
     sudo: bool = True,
     unit: UnitSpec | None = None,
     bundle: Bundle | None = None,
+    uplink: Uplink | None = None,
 ) -> Session:
     """Connect, log in and start the host side; as root (through sudo) unless told otherwise.
 
-    Returns without waiting for the host side: the first answer says whether it has
-    started. Raises ConnectError.
+    Uploads take turns with those of all sessions that share `uplink`. Returns without
+    waiting for the host side: the first answer says whether it has started. Raises
+    ConnectError.
     """
     connection = StrictConnection(target, gateways)
     try:
-        return Session(connection, sudo=sudo, unit=unit, bundle=bundle)
+        return Session(connection, sudo=sudo, unit=unit, bundle=bundle, uplink=uplink)
     except BaseException:
         connection.close()
         raise
+
+
+def _just(data: bytes) -> Frames:
+    yield data
 
 
 def _frames(header: dict[str, Any], blob: Blob | None) -> Iterator[bytes]:
@@ -564,7 +614,7 @@ def _size(blob: Blob | None) -> int:
         return 0
 
 
-def _told(frames: Iterator[bytes], pending: Pending) -> Iterator[bytes]:
+def _told(frames: Iterator[bytes], pending: Pending) -> Frames:
     """The frames; every few seconds the listener hears how much of a blob is sent."""
     told, sent = time.monotonic(), 0
     for data in frames:
@@ -574,7 +624,11 @@ def _told(frames: Iterator[bytes], pending: Pending) -> Iterator[bytes]:
             told = time.monotonic()
             size = max(pending._blob_bytes, sent)
             text = f"{sent / 1e6:.1f} of {size / 1e6:.1f} MB sent"
-            _notify(pending, {"step": "", "state": "progress", "detail": text})
+            _notify(pending, _progress(text))
+
+
+def _progress(detail: str) -> dict[str, Any]:
+    return {"step": "", "state": "progress", "detail": detail}
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import pytest
 from cartwheel.errors import CartwheelError, ConnectError, HostError
 from cartwheel.ssh.bundle import Bundle, host_bundle
 from cartwheel.ssh.session import Session, SkippedError
+from cartwheel.ssh.uplink import Uplink
 from tests.ssh.conftest import Open, StartSshd
 from tests.ssh.relay import Relay
 from tests.ssh.sshd import Sshd
@@ -207,6 +209,64 @@ class TestVolume:
         second = session.submit("echo", {"n": 1})
         assert second.result() == {"n": 1}
         assert first.done()
+
+    def test_an_upload_waits_for_its_turn_and_keeps_its_lease(
+        self, sshd: Sshd, open_to: Open, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Longer than the lease and than what counts as stuck; and it says that it waits."""
+        monkeypatch.setattr("cartwheel.ssh.session.BEGIN_SECONDS", 5.0)
+        monkeypatch.setattr("cartwheel.ssh.session._TELL_SECONDS", 1.0)
+        uplink = Uplink(1)
+        session = open_to(sshd.target(lease_seconds=5), uplink=uplink)
+        session.request("echo")
+        told: list[dict[str, Any]] = []
+        with ThreadPoolExecutor(1) as pool:
+            with uplink.turn():
+                pending = session.submit("digest", blob=bytes(MIB), on_event=told.append)
+                answer = pool.submit(pending.result)
+                with pytest.raises(TimeoutError):
+                    answer.result(10)
+            assert answer.result(30)["size"] == MIB
+        waits = {"step": "", "state": "progress", "detail": "waits for its turn to be sent"}
+        assert told.count(waits) >= 2
+
+    def test_uploads_together_keep_to_the_rate(self, sshd: Sshd, open_to: Open) -> None:
+        uplink = Uplink(2, MIB)
+        sessions = [open_to(sshd.target(), uplink=uplink) for _ in range(2)]
+        for session in sessions:
+            session.request("echo")
+        begun = time.monotonic()
+        pending = [session.submit("digest", blob=bytes(3 * MIB // 2)) for session in sessions]
+        assert [one.result()["size"] for one in pending] == [3 * MIB // 2] * 2
+        assert time.monotonic() - begun > 2.7  # 3 MiB less what goes out at once
+
+    def test_a_slow_rate_is_no_reason_to_give_up(
+        self, sshd: Sshd, open_to: Open, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A piece of 128 KiB every seven seconds: longer than the lease and than what is stuck."""
+        monkeypatch.setattr("cartwheel.ssh.session.BEGIN_SECONDS", 5.0)
+        monkeypatch.setattr("cartwheel.ssh.session.SLOWEST_BYTES_PER_SECOND", 100 * MIB)
+        session = open_to(sshd.target(lease_seconds=5), uplink=Uplink(1, 128 * 1024 / 7))
+        session.request("echo")
+        assert session.request("digest", blob=bytes(256 * 1024))["size"] == 256 * 1024
+
+    def test_a_turn_is_given_back_by_who_is_cut_off_or_cancelled(
+        self, sshd: Sshd, relay: Relay, open_to: Open
+    ) -> None:
+        uplink = Uplink(1)
+        stuck = open_to(through(relay, sshd), uplink=uplink)
+        stuck.request("echo")
+        relay.black_hole()
+        stuck.submit("digest", blob=bytes(30 * MIB))  # holds its turn: nothing moves
+        waiting, third = (open_to(sshd.target(), uplink=uplink) for _ in range(2))
+        given_up = waiting.submit("digest", blob=bytes(MIB))
+        last = third.submit("digest", blob=bytes(MIB))
+        begun = time.monotonic()
+        assert waiting.cancel()
+        assert time.monotonic() - begun < 5
+        with pytest.raises(ConnectError):
+            given_up.result()
+        assert last.result()["size"] == MIB  # when the first one's silence was noticed
 
     def test_an_empty_blob(self, session: Session) -> None:
         assert session.request("digest", blob=b"")["size"] == 0

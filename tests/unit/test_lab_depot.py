@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cartwheel.build.publish.simple import File, parse_page
 from cartwheel.lab import depot
 
 PAGE = """<!DOCTYPE html><html><body>
@@ -100,8 +101,8 @@ def test_html_and_json_pages_name_our_own_urls(
         },
     ]
     # What we serve as HTML or JSON reads back as the same.
-    ours = depot.parse_page(text.encode(), "text/html", "http://h/simple/thing/")
-    assert ours == depot.parse_page(answer.data, "x+json", "http://h/simple/thing/")
+    ours = parse_page(text.encode(), "text/html", "http://h/simple/thing/")
+    assert ours == parse_page(answer.data, "x+json", "http://h/simple/thing/")
 
 
 def test_files_and_pages_are_fetched_once_and_shared_by_labs(
@@ -259,5 +260,5 @@ def test_credentials_in_a_url_become_a_header(
 
 def test_json_upstreams(tmp_path: Path) -> None:
     body = {"files": [{"filename": "a.whl", "url": "../a.whl", "hashes": {}, "yanked": "why"}]}
-    files = depot.parse_page(json.dumps(body).encode(), "application/json", "http://h/s/a/")
-    assert files == [depot.File("a.whl", "http://h/s/a.whl", {}, yanked="why")]
+    files = parse_page(json.dumps(body).encode(), "application/json", "http://h/s/a/")
+    assert files == [File("a.whl", "http://h/s/a.whl", {}, yanked="why")]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cartwheel.build.model import Artifact, Lock, Platform
+from cartwheel.build.model import Artifact, Lock, Platform, Source
 from cartwheel.errors import CATALOGUE
 from cartwheel.host import ops
 from cartwheel.host.health import Probe
@@ -235,6 +235,46 @@ def test_what_is_there_is_not_sent_again() -> None:
     found = plan(known=facts(there))
     assert "tool" not in [step.op for step in found.prepare]
     assert [step.blob for step in found.prepare] == [None] * 7
+
+
+STORE = "https://store.example/files"
+LOGIN = ("reader", "st0rePass")
+PUBLISHED = {
+    sha: Source(f"{STORE}/{sha}", size, 15, LOGIN) for sha, size in (("aa" * 32, 9), ("cc" * 32, 7))
+}
+
+
+def test_what_is_published_is_fetched_and_not_sent() -> None:
+    found = plan(published=PUBLISHED)
+    assert [step.blob for step in found.prepare] == [None] * 8
+    by_op = {step.op: step for step in found.prepare}
+    assert (by_op["tool"].title, by_op["upload"].title) == ("pip", "fetch")
+    assert by_op["tool"].args["source"]["url"] == f"{STORE}/{'cc' * 32}"
+    assert by_op["upload"].args["source"] == {
+        "url": f"{STORE}/{'aa' * 32}",
+        "size_bytes": 9,
+        "timeout_seconds": 15,
+        "username": "reader",
+        "password": "st0rePass",
+    }
+    assert found.release == NAME, "how it comes to the host makes no other release"
+
+
+def test_what_a_host_has_is_not_fetched_and_nobody_is_told_the_password() -> None:
+    def there(known: dict[str, Any]) -> None:
+        known["tools"]["pip"] = ["25.0"]
+        known["app"]["wheels"] = ["aa" * 32]
+
+    found = plan(known=facts(there), published=PUBLISHED)
+    assert not [step for step in found.prepare if LOGIN[1] in str(step.args)]
+
+
+def test_the_stores_password_is_for_two_steps_and_shown_by_none() -> None:
+    found = plan(published=PUBLISHED)
+    assert {step.op for step in found.prepare if LOGIN[1] in str(step.args)} == {"tool", "upload"}
+    for text in (repr(found), repr(found.prepare), repr(have(published=PUBLISHED))):
+        assert LOGIN[1] not in text
+    assert LOGIN[1] not in repr(PUBLISHED)
 
 
 def test_what_serves_already_is_unchanged() -> None:

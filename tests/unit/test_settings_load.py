@@ -187,6 +187,16 @@ WRONG = [
     ("index", 'url = "pypi.example.org"', "index.url: expected an address like https://"),
     ("index", 'url = "https://me:hunter2@pypi.example.org/"', "index.url: holds credentials"),
     ("index", 'password = {file = "p"}', "index.password: index.username is missing"),
+    ("artifacts", 'url = "files.example.org"', "artifacts.url: expected an address like https://"),
+    ("artifacts", 'url = "https://a:hunter2@x/"', "holds credentials; use artifacts.username"),
+    ("artifacts", 'url = "https://x/?a=1"', "artifacts.url: expected an address without `?`"),
+    ("artifacts", 'upload_url = "https://x/"', "artifacts.url is missing: where do hosts fetch?"),
+    ("artifacts", 'password = {file = "p"}', "artifacts.username is missing"),
+    ("artifacts", 'read_password = {file = "p"}', "artifacts.read_username is missing"),
+    ("artifacts", 'kind = "ftp"', "artifacts.kind: expected one of 'folder' or 'index', got 'ftp'"),
+    ("fleet", "uploads_at_once = 0", "fleet.uploads_at_once: expected at least 1, got 0"),
+    ("fleet", "upload_bytes_per_second = 0", "a number of at least 1, or a size like `20M`, got 0"),
+    ("fleet", 'upload_bytes_per_second = "20 MB"', "or a size like `20M`, got '20 MB'"),
     ("env", "PORT = 8000", "env.PORT: expected a string in quotes, got a whole number"),
     ("env", '"NOT-OK" = "x"', "env.NOT-OK: expected a name of letters, digits and `_`"),
     ("env", 'GUNICORN_CMD_ARGS = "-b :1"', "is reserved: use the [gunicorn] table"),
@@ -222,6 +232,24 @@ def test_one_mistake_is_said_once_with_its_line(
     assert found.startswith(f"config/deploy.toml:{number}:")
     assert said in found
     assert "hunter2" not in found
+
+
+def test_an_index_needs_an_address_to_publish_to(tmp_path: Path) -> None:
+    store = '[artifacts]\nkind = "index"\nurl = "https://pypi.example.org/simple"\n'
+    write(tmp_path, deploy=MINIMAL + store)
+    [found] = mistakes(tmp_path)
+    assert found.endswith("artifacts.url: artifacts.upload_url is missing: where are files sent?")
+    write(tmp_path, deploy=f'{MINIMAL}{store}upload_url = "https://pypi.example.org/legacy/"')
+    assert load(tmp_path, None, None).artifacts.kind == "index"
+
+
+@pytest.mark.parametrize(
+    ("given", "rate"),
+    [("4096", 4096), ('"4096"', 4096), ('"3K"', 3072), ('"20M"', 20 << 20), ('"1G"', 1 << 30)],
+)
+def test_a_rate_is_a_number_or_a_size(tmp_path: Path, given: str, rate: int) -> None:
+    write(tmp_path, deploy=f"{MINIMAL}[fleet]\nupload_bytes_per_second = {given}")
+    assert load(tmp_path, None, None).fleet.upload_rate == rate
 
 
 def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:

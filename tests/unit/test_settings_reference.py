@@ -52,7 +52,7 @@ def test_the_file_shows_every_setting() -> None:
 
 
 def test_the_examples_in_the_file_are_valid(tmp_path: Path) -> None:
-    alternatives = ("# url", "# static_", "# preset")
+    alternatives = ('# url = "https://pypi', "# static_", "# preset")
     text = "\n".join(
         line[2:] if COMMENTED.match(line) and not line.startswith(alternatives) else line
         for line in DEPLOY.read_text().splitlines()

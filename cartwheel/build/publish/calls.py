@@ -1,0 +1,128 @@
+"""One request to the store, with a deadline; whatever it answers comes back."""
+
+from __future__ import annotations
+
+import http.client
+import time
+import urllib.error
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cartwheel.build.publish.model import Login
+from cartwheel.build.tool import abandoned
+from cartwheel.errors import BuildError
+from cartwheel.events import Emit, Event
+from cartwheel.host import web
+
+STEP = "publish"
+SIGN_OF_LIFE_SECONDS = 5.0
+SLOWEST_BYTES_PER_SECOND = 4096  # a line that carries less counts as stuck
+_CHUNK_BYTES = 128 << 10
+_PAGE_BYTES = 64 << 20  # the page of a project with very many files
+_OK = range(200, 300)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the store said. `url` is where it was found, after redirects."""
+
+    url: str
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def is_ok(self) -> bool:
+        return self.status in _OK
+
+    def refused(self, what: str) -> BuildError:
+        """The error for an answer that is not what was hoped for."""
+        said = self.body.decode(errors="replace").strip()
+        line = f"{web.shown(self.url)} answers {self.status} {self.reason}".rstrip()
+        return BuildError("store-refuses", f"{line} {what}", detail=said)
+
+
+@dataclass(frozen=True)
+class Body:
+    """A file on its way, with what stands before and after it."""
+
+    path: Path
+    emit: Emit
+    timeout_seconds: float
+    head: bytes = b""
+    tail: bytes = b""
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.head) + self.path.stat().st_size + len(self.tail)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Says how far it is. Raises BuildError when it takes too long, or nobody waits for it."""
+        size, sent, leave = self.size_bytes, 0, abandoned.get()
+        told = time.monotonic()
+        end = told + self.timeout_seconds + size / SLOWEST_BYTES_PER_SECOND
+        for chunk in self._chunks():
+            yield chunk
+            sent += len(chunk)
+            now = time.monotonic()
+            if now > end or (leave is not None and leave.is_set()):
+                raise BuildError(
+                    "deadline", f"{sent / 1e6:.1f} MB were sent, then it took too long"
+                )
+            if now - told >= SIGN_OF_LIFE_SECONDS:
+                told = now
+                detail = f"{sent / 1e6:.1f} of {size / 1e6:.1f} MB sent"
+                self.emit(Event(STEP, "progress", detail))
+
+    def _chunks(self) -> Iterator[bytes]:
+        yield self.head
+        with self.path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
+        yield self.tail
+
+
+def call(
+    method: str,
+    url: str,
+    login: Login | None,
+    timeout_seconds: float,
+    *,
+    body: Body | None = None,
+    headers: Mapping[str, str] | None = None,
+    stay: bool = False,
+) -> Answer:
+    """Ask, and take any answer. What has a body follows no redirect: it would be sent elsewhere;
+    what is to `stay` follows none to another host.
+
+    Raises BuildError("store-unreachable") where there is no answer.
+    """
+    given = dict(headers or {})
+    if body is not None:
+        given = {"Content-Type": "application/octet-stream", **given}
+        given["Content-Length"] = str(body.size_bytes)
+    try:
+        request = web.request(url, login, method=method, data=body, headers=given)
+        try:
+            opener = web.opener(follow=body is None, stay=stay)
+            opened = opener.open(request, timeout=timeout_seconds)
+        except urllib.error.HTTPError as error:
+            opened = error
+        with opened:
+            return _answer(opened, timeout_seconds)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise BuildError(
+            "store-unreachable", f"{web.shown(url)} cannot be reached: {web.reason(error)}"
+        ) from error
+
+
+def _answer(opened: Any, timeout_seconds: float) -> Answer:
+    body, end = bytearray(), time.monotonic() + 2 * timeout_seconds
+    while data := opened.read1(_CHUNK_BYTES):
+        body += data
+        if time.monotonic() > end or len(body) > _PAGE_BYTES:
+            raise OSError("its answer does not end")
+    return Answer(opened.geturl(), opened.status, opened.reason or "", opened.headers, bytes(body))

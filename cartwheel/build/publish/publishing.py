@@ -1,0 +1,72 @@
+"""Publish a file once: look for it, add it, see that hosts will find it."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from cartwheel.build.model import Source
+from cartwheel.build.publish.calls import STEP
+from cartwheel.build.publish.folder import Folder
+from cartwheel.build.publish.index import Index
+from cartwheel.build.publish.model import Item, Store
+from cartwheel.errors import BuildError
+from cartwheel.events import Emit, Event
+from cartwheel.host import web
+
+_POLL_SECONDS = 0.5
+
+
+class Shelf(Protocol):
+    """A kind of store."""
+
+    def find(self, item: Item) -> str | None:
+        """The address of just this file, or None."""
+        ...
+
+    def add(self, item: Item, emit: Emit) -> None: ...
+
+
+_KINDS: dict[str, type[Folder] | type[Index]] = {"folder": Folder, "index": Index}
+
+
+def publish(store: Store, item: Item, emit: Emit) -> Source:
+    """Have the file in the store; what is there already is not sent again.
+
+    Raises BuildError: store-unreachable, store-refuses, version-taken, deadline.
+    """
+    started = time.monotonic()
+    shelf: Shelf = _KINDS[store.kind](store)
+    url = shelf.find(item)
+    is_new = url is None
+    if url is None:
+        emit(Event(STEP, "start", item.path.name))
+        shelf.add(item, emit)
+        url = _await(shelf, item, store)
+    seconds = time.monotonic() - started
+    emit(Event(STEP, "done" if is_new else "unchanged", item.path.name, seconds=seconds))
+    return _source(store, url, item)
+
+
+def planned(store: Store, item: Item) -> Source:
+    """What `publish` will answer, as far as it is known without asking the store."""
+    return _source(store, store.url, item)
+
+
+def _await(shelf: Shelf, item: Item, store: Store) -> str:
+    """An index may need a moment until its pages show a new file."""
+    end = time.monotonic() + store.timeout_seconds
+    while (url := shelf.find(item)) is None:
+        if time.monotonic() > end:
+            where = f"{web.shown(store.url)} took {item.path.name}"
+            raise BuildError(
+                "store-refuses", f"{where}, but does not have it {store.timeout_seconds:g} s later"
+            )
+        time.sleep(_POLL_SECONDS)
+    return url
+
+
+def _source(store: Store, url: str, item: Item) -> Source:
+    """Who the hosts are is told to the store's own server only, wherever its files are."""
+    login = store.reader if web.same_server(url, store.url) else None
+    return Source(url, item.size_bytes, store.timeout_seconds, login)

@@ -1,0 +1,116 @@
+"""HTTP requests to a store: what is sent to whom. The same code runs at either end."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any, Dict, Optional, Tuple
+
+Login = Tuple[str, str]  # a name and its password
+
+_SCHEMES = ("http", "https")
+_PORTS = {"http": 80, "https": 443}
+
+
+def request(
+    url: str,
+    login: Optional[Login] = None,
+    *,
+    method: str = "GET",
+    data: Any = None,
+    headers: Optional[Dict[str, str]] = None,
+) -> urllib.request.Request:
+    """A request that says who we are at once, and only to the server of `url`."""
+    if urllib.parse.urlsplit(url).scheme not in _SCHEMES:
+        raise urllib.error.URLError("{} is no address of http or https".format(shown(url)))
+    made = urllib.request.Request(  # noqa: S310
+        url, data=data, headers={"User-Agent": "cartwheel", **(headers or {})}, method=method
+    )
+    if login is not None:
+        word = base64.b64encode(":".join(login).encode()).decode()
+        made.add_unredirected_header("Authorization", "Basic " + word)
+    return made
+
+
+def opener(*, follow: bool = True, stay: bool = False) -> urllib.request.OpenerDirector:
+    """Speaks http and https only. A redirect is an HTTPError without `follow`, and one to
+    another host where it is to `stay`."""
+    director = urllib.request.OpenerDirector()
+    handlers = [
+        _Proxies(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+    ]
+    for handler in [*handlers, _Redirects(stay)] if follow else handlers:
+        director.add_handler(handler)
+    return director
+
+
+def same_server(one: str, other: str) -> bool:
+    """Whether both addresses have one scheme, host and port."""
+    return _server(one) == _server(other)
+
+
+def shown(url: str) -> str:
+    """`url` as messages show it: a query may hold a token."""
+    parts = urllib.parse.urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def status(error: urllib.error.HTTPError) -> str:
+    """Its code and what the server calls it, in one line."""
+    return " ".join("{} {}".format(error.code, error.reason or "").split())
+
+
+def reason(error: BaseException) -> str:
+    """Why there is no answer, in words."""
+    inner = getattr(error, "reason", error)
+    words = str(getattr(inner, "strerror", None) or inner or type(inner).__name__)
+    return " ".join(words.split())
+
+
+def _server(url: str) -> Tuple[str, str, Optional[int]]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows within http and https; who we are is told to the same server only."""
+
+    max_redirections = 5
+
+    def __init__(self, stay: bool) -> None:
+        self._stay = stay
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Optional[urllib.request.Request]:
+        old, new = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
+        if new.scheme not in _SCHEMES or (self._stay and new.hostname != old.hostname):
+            raise urllib.error.HTTPError(req.full_url, code, "a redirect we refuse", headers, fp)
+        following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        word = req.unredirected_hdrs.get("Authorization")
+        if following is not None and word and same_server(req.full_url, newurl):
+            following.add_unredirected_header("Authorization", word)
+        return following
+
+
+class _Proxies(urllib.request.ProxyHandler):
+    """Those of the environment, but none on the way to this machine itself."""
+
+    def proxy_open(self, req: urllib.request.Request, proxy: str, type: str) -> Any:
+        if _is_loopback(urllib.parse.urlsplit(req.full_url).hostname or ""):
+            return None
+        return super().proxy_open(req, proxy, type)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
