@@ -22,12 +22,13 @@ class Running:
 
 
 class Progress:
-    """Takes events in; knows what runs, what failed, and how long each host has been busy."""
+    """Takes events in; knows what runs, what failed, and how long each host took."""
 
     def __init__(self) -> None:
         self._running: dict[str, list[Running]] = {}
         self._first: dict[str, float] = {}
         self._last: dict[str, float] = {}
+        self._busy: dict[str, float] = {}
         self._failed: dict[str, str] = {}
         self._touched: set[str] = set()
 
@@ -52,6 +53,8 @@ class Progress:
                 inside = steps[-1].step if begun else event.step
                 self._failed.setdefault(host, inside)
             if begun:
+                if begun[-1] == 0:
+                    self._busy[host] = self._busy.get(host, 0.0) + now - steps[0].since
                 del steps[begun[-1] :]
 
     def seconds_in(self, event: Event, now: float) -> float | None:
@@ -76,6 +79,10 @@ class Progress:
     def seconds_of(self, host: str) -> float | None:
         """From a host's first event to its last one."""
         return self._last[host] - self._first[host] if host in self._first else None
+
+    def busy_seconds(self, host: str) -> float:
+        """How long a host was at some step, without what it waited for others."""
+        return self._busy.get(host, 0.0)
 
     def hosts_touched(self) -> tuple[str, ...]:
         """The hosts on which more was begun than to connect, to look and to wait for a lock."""

@@ -70,6 +70,7 @@ def word(
 
                 def act() -> int | None:
                     held.append(scene_of(c, out, given, needs_hosts=hosts != "none"))
+                    out.about(held[0])
                     return body(held[0], out, **options)
 
                 code = _to_its_end(act, out)
