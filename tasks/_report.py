@@ -1,4 +1,5 @@
-"""The end of a run over hosts, as lines and rows. Nothing here prints."""
+"""The end of a run over hosts, as lines and rows: the same for a run that has just ended and
+for one of the record. Nothing here prints."""
 
 from __future__ import annotations
 
@@ -94,7 +95,7 @@ def _sum_up(run: Report, code: int) -> str:
 
 
 def hosts_fields(run: Report, progress: Progress) -> list[dict[str, Any]]:
-    """The table for programs."""
+    """The table for programs; `report_of` reads it."""
     return [
         {
             "host": host.host,
@@ -108,6 +109,27 @@ def hosts_fields(run: Report, progress: Progress) -> list[dict[str, Any]]:
         }
         for host in run.hosts
     ]
+
+
+def report_of(result: Mapping[str, Any]) -> Report | None:
+    """The report that a result's fields were made of, without its errors; None if it had none."""
+    from cartwheel.fleet.model import HostReport, Report
+
+    if "release" not in result:
+        return None
+    hosts = tuple(
+        HostReport(
+            one["host"],
+            one["outcome"],
+            one["serves"] if one["serves_known"] else UNKNOWN,
+            one["before"],
+            notes=tuple(one["notes"]),
+        )
+        for one in result["hosts"]
+    )
+    return Report(
+        result["release"], result["version"], hosts, result["seconds"], kind=result["word"]
+    )
 
 
 def _rounded(seconds: float | None) -> float | None:

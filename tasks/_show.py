@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cartwheel.errors import CartwheelError, Exit
 from cartwheel.events import Event
+from cartwheel.runs.lines import as_line
 from cartwheel.telling import Place, exit_code, hosts_text, leaves, tell
 
 from ._fold import MOST_APART, Ends, Told, groups, in_one
@@ -37,11 +37,13 @@ if TYPE_CHECKING:
     from cartwheel.fleet.model import Report
     from cartwheel.run.ask import Answers
     from cartwheel.run.scene import Scene
+    from cartwheel.runs.record import Record
 
 SILENCE_SECONDS = 8.0  # promise P11: nothing is silent for more than ten
 _FRAME_SECONDS = 0.125
 _SLOW_FRAME_SECONDS = 0.5
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LEAVE_SECONDS = 0.3  # for the record, when nobody waits any more
 _MOST_WAITING = 3  # hosts named in one sign of life
 
 
@@ -56,8 +58,10 @@ class Output:
         changing: bool = False,
         quiet: bool = False,
         debug: bool = False,
+        record: Record | None = None,
     ):
         self._word = word
+        self._record = record
         self._changing = changing
         self._debug = debug
         self._quiet = quiet
@@ -85,6 +89,16 @@ class Output:
         """What this run is about, as soon as that is known."""
         if len(scene.hosts) > MOST_APART:
             self._ends = Ends(scene.hosts)
+        if self._record is not None:
+            self._record.write(
+                as_line(
+                    type="run",
+                    app=scene.settings.app.name,
+                    environment=scene.settings.environment,
+                    hosts=scene.hosts,
+                    who=scene.operator.who,
+                )
+            )
 
     def __enter__(self) -> Self:
         self._ticker.start()
@@ -159,7 +173,7 @@ class Output:
     def data(self, host: str, text: str, *, prefix: str, source: str = "") -> None:
         """One line that was asked for: of a log, of a command's output."""
         self._heard = time.monotonic()
-        self._line(type="line", host=host, source=source, text=text)
+        self._line(recorded=False, type="line", host=host, source=source, text=text)
         if self._json is None:
             self._print(f"{prefix}{text}")
 
@@ -221,6 +235,8 @@ class Output:
             tools = sys.modules.get("cartwheel.build.tool")
             if tools is not None:
                 tools.kill_running()
+            if self._record is not None:
+                self._record.close(self._result(Exit.INTERRUPTED), _LEAVE_SECONDS)
             os._exit(Exit.INTERRUPTED)
         self._asked_to_stop.set()
         self._wake.set()
@@ -328,21 +344,34 @@ class Output:
         return self.failed(ExceptionGroup("hosts", bad)) if bad else 0
 
     def result(self, code: int) -> None:
-        """The last line for programs."""
-        self._line(
+        """The last line for programs, and of the run's record."""
+        line = self._result(code)
+        if self._record is not None:
+            problem = self._record.close(line)
+            if problem:
+                self.complain(f"note: this run left no record: {problem}")
+        if self._json is not None:
+            self._json.write(line + "\n")
+
+    def _result(self, code: int) -> str:
+        return as_line(
             type="result",
             word=self._word,
-            exit=code,
+            exit=int(code),
             seconds=round(time.monotonic() - self._started, 3),
             **{"hosts": [], **self._fields},
             errors=self._told,
         )
 
-    def _line(self, **fields: Any) -> None:
+    def _line(self, *, recorded: bool = True, **fields: Any) -> None:
+        if self._json is None and self._record is None:
+            return
+        line = as_line(**fields)
+        if self._record is not None and recorded:
+            self._record.write(line)
         if self._json is not None:
-            at = round(time.time(), 3)
             with self._lock:
-                self._json.write(json.dumps({**fields, "at": at}, default=str) + "\n")
+                self._json.write(line + "\n")
 
 
 def _sign(one: Running, now: float) -> Event:
