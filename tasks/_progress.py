@@ -13,12 +13,14 @@ OPERATOR = "here"  # the name of the operator's own side in a list of hosts
 
 @dataclass(frozen=True)
 class Running:
-    """A step that began at `since` (of a monotonic clock) and has not ended."""
+    """A step that began at `since` (of a monotonic clock) and has not ended. One that was never
+    `begun` in words ends with whatever its host does next."""
 
     host: str
     step: str
     since: float
     detail: str = ""
+    begun: bool = True
 
 
 class Progress:
@@ -40,6 +42,8 @@ class Progress:
         if host and event.step not in _LOOKING:
             self._touched.add(host)
         steps = self._running.setdefault(host, [])
+        if event.state != "note":
+            steps[:] = [one for one in steps if one.begun or one.step == event.step]
         begun = [n for n, one in enumerate(steps) if one.step == event.step]
         if event.state == "start":
             steps.append(Running(host, event.step, now, event.detail))
@@ -47,7 +51,7 @@ class Progress:
             if begun:
                 steps[begun[-1]] = replace(steps[begun[-1]], detail=event.detail)
             else:
-                steps.append(Running(host, event.step, now, event.detail))
+                steps.append(Running(host, event.step, now, event.detail, begun=False))
         elif event.state != "note":
             if event.state == "failed":
                 inside = steps[-1].step if begun else event.step

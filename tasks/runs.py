@@ -83,7 +83,7 @@ def _row(run: Run) -> tuple[str, ...]:
         hosts_text(run.about["hosts"], _MOST_NAMED) or "-",
         outcome_of(run),
         seconds_text(_seconds(run)) or "-",
-        fitted(_reason(run) or run.about["message"], _MOST_COLUMNS),
+        fitted(_reason(run) or run.about["message"], _MOST_COLUMNS, "..."),
     )
 
 
@@ -207,8 +207,9 @@ def _end(result: Mapping[str, Any], progress: Progress, *, apart: bool) -> Itera
 
 
 def _answer_row(one: Mapping[str, Any]) -> tuple[str, str]:
+    answer = one.get("answer") or {}
     if one.get("error"):
         return one["host"], "failed"
-    return one["host"], f"serves {one['answer']['current'] or 'nothing'}" if "current" in (
-        one.get("answer") or {}
-    ) else "done"
+    if "current" in answer:  # after Ctrl-C every host is asked for it
+        return one["host"], f"serves {answer['current'] or 'nothing'}"
+    return one["host"], "done"

@@ -413,9 +413,8 @@ class TestRecord:
     """What a run leaves on the operator's machine."""
 
     def runs(self, stage: Stage) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json_lines(stage.project.fab("runs.list", "--json").out)[1][
-            "runs"
-        ]
+        done = stage.project.fab("runs.list", "--lines", "500", "--json")
+        found: list[dict[str, Any]] = json_lines(done.out)[1]["runs"]
         return found
 
     def test_a_deploy_and_one_that_was_killed(self, stage: Stage) -> None:

@@ -146,6 +146,16 @@ class TestProgress:
         progress.take(end, 4.5)
         assert progress.seconds_in(end, 5.0) is None
 
+    def test_what_only_said_how_far_it_is_ends_with_the_next_step(self) -> None:
+        progress = Progress()
+        for now in (1.0, 2.0):
+            progress.take(Event("lock", "progress", "waiting for somebody", "a"), now)
+        assert [(one.step, one.since) for one in progress.innermost()] == [("lock", 1.0)]
+        progress.take(Event("pip", "start", host="a"), 3.0)
+        progress.take(Event("pip", "done", host="a"), 5.0)
+        assert list(progress.innermost()) == []
+        assert progress.busy_seconds("a") == 2.0
+
     def test_hosts_do_not_mix(self) -> None:
         progress = Progress()
         for host in ("a", "b", ""):
