@@ -207,7 +207,7 @@ class Output:
             for one in waiting[:_MOST_WAITING]:
                 self._for_programs(_sign(one, now))
             for row in groups(waiting, _MOST_WAITING, now):
-                self.screen.event(_sign(in_one(row), now))
+                self.screen.event(_sign(in_one(row), now, more=self._ends is not None))
 
     def touched(self) -> tuple[str, ...]:
         """The hosts that this run has begun to change, as far as it is one that changes."""
@@ -374,8 +374,12 @@ class Output:
                 self._json.write(line + "\n")
 
 
-def _sign(one: Running, now: float) -> Event:
-    return Event(one.step, "progress", f"still at it after {now - one.since:.0f} s", one.host)
+def _sign(one: Running, now: float, *, more: bool = False) -> Event:
+    """That it goes on; with `more` also how far it is, where nobody was told before."""
+    detail = f": {one.detail}" if more and one.detail else ""
+    return Event(
+        one.step, "progress", f"still at it after {now - one.since:.0f} s{detail}", one.host
+    )
 
 
 def in_order_text(hosts: Sequence[str], how: str = "") -> str:

@@ -123,13 +123,16 @@ def plan_all(
     """One plan for each host; a lock for each distinct platform."""
     common = _common(scene, made, variables, _digest_key(facts))
     plans: dict[str, HostPlan] = {}
+    locks: dict[build.Platform, build.Lock] = {}
     for host, known in facts.items():
         try:
             have = common
             render: Callable[[str], Rendered] = _nothing_to_render
             if known["python"] is not None and known["host"]["systemd"] is not None:
-                lock = product.lock_for(scene, made, product.platform_of(known))
-                have, render = replace(common, lock=lock), renderer(scene, known)
+                platform = product.platform_of(known)
+                if platform not in locks:
+                    locks[platform] = product.lock_for(scene, made, platform)
+                have, render = replace(common, lock=locks[platform]), renderer(scene, known)
             plans[host] = plan_deploy(scene.settings, known, have, render)
         except CartwheelError as error:
             error.host = error.host or host

@@ -675,6 +675,7 @@ class TestSilence:
                 text += capfd.readouterr().out
         start = f"[9 hosts] {out.screen.marks.progress} install still at it after "
         assert [line[: len(start)] for line in text.splitlines()] == [start]
+        assert text.endswith(" s: Collecting\n")
 
     def test_nothing_is_said_after_the_end(self, capfd: pytest.CaptureFixture[str]) -> None:
         with Output("deploy", as_json=False) as out:
