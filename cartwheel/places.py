@@ -33,3 +33,8 @@ def state_dir() -> Path:
     """The user's state for Cartwheel: `$XDG_STATE_HOME/cartwheel` (XDG base directories)."""
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "cartwheel"
+
+
+def runs_dir() -> Path:
+    """Where the records of this user's runs are."""
+    return state_dir() / "runs"

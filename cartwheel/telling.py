@@ -1,18 +1,23 @@
 """A failure as a person reads it: the one line, then where, why, what serves, what to do.
 
-The same words wherever it is caught: by a task, or by the program around it.
+The same words wherever it is caught: by a task, or by the program around it. What struck
+several hosts alike is said once.
 """
 
 from __future__ import annotations
 
+import re
 import traceback
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from cartwheel.errors import CartwheelError, Exit
 
 # Enough for a traceback; all of it is in the logs. Mistakes in the settings are never cut.
 LOG_LINES = 40
+MOST_NAMED = 3  # hosts
+_UNFORESEEN = "run it again with --debug for the traceback, and report it"
 # Of several failures, the one that says most about the fleet decides the exit code.
 _GRAVEST_FIRST = (Exit.ATTENTION, Exit.REVERTED, Exit.LOCKED, Exit.FAILED, Exit.USAGE)
 
@@ -25,16 +30,112 @@ class Place:
     serves: str = ""
 
 
-def tell(error: BaseException, *, place: Place | None = None, debug: bool = False) -> str:
-    """The text for a failure, or for each one of a group; what to do is said once."""
-    each = list(leaves(error))
+@dataclass(frozen=True)
+class Failure:
+    """A failure in words."""
+
+    host: str
+    message: str
+    step: str = ""
+    log: tuple[str, ...] = ()
+    serves: str = ""
+    todo: str = ""
+    trace: str = ""
+
+    def lines(self) -> Iterator[str]:
+        if self.trace:
+            yield self.trace
+        yield f"error: {self.host}: {self.message}" if self.host else f"error: {self.message}"
+        if self.step:
+            yield f"  step:   {self.step}"
+        yield from (f"  | {line}".rstrip() for line in self.log)
+        if self.serves:
+            yield f"  serves: {self.serves}"
+
+    def anonymous(self) -> Failure:
+        """The same with HOST for the host's name and address: alike for all that it struck."""
+        if not self.host:
+            return self
+        name = re.compile(rf"(?<![\w.-])({re.escape(self.host)}(?![\w-]|\.\w)|\S+(?= port \d))")
+        return replace(
+            self,
+            message=name.sub("HOST", self.message),
+            log=tuple(name.sub("HOST", line) for line in self.log),
+            serves=name.sub("HOST", self.serves),
+            todo=name.sub("HOST", self.todo),
+        )
+
+
+def tell(
+    error: BaseException, *, places: Mapping[str, Place] | None = None, debug: bool = False
+) -> str:
+    """The text for a failure, or for each cause in a group of them; `places` are by host. With
+    `debug` each failure stands by itself, with its traceback."""
+    found = []
+    for one in leaves(error):
+        place = (places or {}).get(getattr(one, "host", ""), Place())
+        failure = failure_of(error_fields(one), place)
+        if debug:
+            trace = "".join(traceback.format_exception(one)).rstrip()
+            todo = failure.todo if isinstance(one, CartwheelError) else ""
+            failure = replace(failure, todo=todo, trace=trace)
+        found.append(failure)
+    return text_of(found, apart=debug)
+
+
+def text_of(failures: Iterable[Failure], *, apart: bool = False) -> str:
+    """Each cause with its hosts, or each failure `apart`; what to do is said once."""
+    each = list(failures) if apart else _by_cause(failures)
     lines: list[str] = []
     for one, following in zip(each, [*each[1:], None], strict=True):
-        lines += _body(one, place or Place(), debug=debug)
-        todo = _todo(one, debug=debug)
-        if todo and (following is None or _todo(following, debug=debug) != todo):
-            lines += [f"  next:   {todo}"]
+        lines += one.lines()
+        if one.todo and (following is None or following.todo != one.todo):
+            lines += [f"  next:   {one.todo}"]
     return "\n".join(lines)
+
+
+def error_fields(error: BaseException) -> dict[str, Any]:
+    """An error for programs. One that nobody foresaw has no number."""
+    if not isinstance(error, CartwheelError):
+        return {
+            "host": "",
+            "number": None,
+            "slug": "unexpected",
+            "message": f"{type(error).__name__}: {error}",
+            "hint": "",
+            "detail": "",
+            "exit": int(Exit.FAILED),
+        }
+    return {
+        "host": error.host,
+        "number": error.problem.number,
+        "slug": error.slug,
+        "message": error.message,
+        "hint": error.hint,
+        "detail": error.detail,
+        "exit": error.exit_code,
+    }
+
+
+def failure_of(fields: Mapping[str, Any], place: Place) -> Failure:
+    """A failure in words, from what programs are told of it."""
+    if fields["number"] is None:
+        message = f"Unexpected {' '.join(fields['message'].split())}"
+        return Failure("", message, place.step, serves=place.serves, todo=_UNFORESEEN)
+    return Failure(
+        fields["host"],
+        f"{fields['message']} [CW{fields['number']}]",
+        place.step,
+        tuple(_log(fields)),
+        place.serves,
+        fields["hint"],
+    )
+
+
+def hosts_text(hosts: Sequence[str], most: int = MOST_NAMED) -> str:
+    """`web1, web2, web3 and 17 more`: many hosts are counted."""
+    named, more = ", ".join(hosts[:most]), len(hosts) - most
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def exit_code(error: BaseException) -> int:
@@ -55,32 +156,36 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def _body(error: BaseException, place: Place, *, debug: bool) -> Iterator[str]:
-    if debug:
-        yield "".join(traceback.format_exception(error)).rstrip()
-    if not isinstance(error, CartwheelError):
-        yield f"error: Unexpected {type(error).__name__}: {' '.join(str(error).split())}"
-        return
-    yield f"error: {error}"
-    if place.step:
-        yield f"  step:   {place.step}"
-    yield from _log(error)
-    if place.serves:
-        yield f"  serves: {place.serves}"
+def _by_cause(failures: Iterable[Failure]) -> list[Failure]:
+    """Those that differ in their host, in what it serves and in its log only are one."""
+    causes: dict[tuple[object, ...], list[Failure]] = {}
+    for one in failures:
+        alike = one.anonymous()
+        causes.setdefault((bool(one.host), alike.message, one.step, alike.todo), []).append(one)
+    return [_together(each) for each in causes.values()]
 
 
-def _log(error: CartwheelError) -> Iterator[str]:
+def _together(several: Sequence[Failure]) -> Failure:
+    first, alike = several[0], [one.anonymous() for one in several]
+    hosts = list(dict.fromkeys(one.host for one in several))
+    if len(hosts) == 1:
+        return first
+    same_log = len({one.log for one in alike}) == 1
+    same_serves = len({one.serves for one in alike}) == 1
+    return replace(
+        alike[0],
+        host=hosts_text(hosts),
+        log=alike[0].log if same_log else (f"(of {first.host})", *first.log),
+        serves=alike[0].serves if same_serves else "",
+    )
+
+
+def _log(fields: Mapping[str, Any]) -> Iterator[str]:
     """The detail, unless the line says it all already."""
-    lines = [line.rstrip() for line in error.detail.strip("\n").splitlines()]
-    if all(line.strip() in error.message for line in lines):
+    lines = [line.rstrip() for line in fields["detail"].strip("\n").splitlines()]
+    if all(line.strip() in fields["message"] for line in lines):
         return
-    shown = lines if error.exit_code == Exit.USAGE else lines[-LOG_LINES:]
+    shown = lines if fields["exit"] == Exit.USAGE else lines[-LOG_LINES:]
     if len(shown) < len(lines):
-        yield f"  | ({len(lines) - len(shown)} lines before)"
-    yield from (f"  | {line}".rstrip() for line in shown)
-
-
-def _todo(error: BaseException, *, debug: bool) -> str:
-    if isinstance(error, CartwheelError):
-        return error.hint
-    return "" if debug else "run it again with --debug for the traceback, and report it"
+        yield f"({len(lines) - len(shown)} lines before)"
+    yield from shown

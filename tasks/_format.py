@@ -105,6 +105,12 @@ def seconds_text(seconds: float | None) -> str:
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 
+def half_within(values: Iterable[float]) -> float:
+    """What half of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[(len(ordered) - 1) // 2]
+
+
 def age_text(seconds: float | None) -> str:
     """How long ago something was, in its largest unit: `12 s`, `5 min`, `2 h`, `3 days`."""
     if seconds is None:

@@ -13,21 +13,24 @@ OPERATOR = "here"  # the name of the operator's own side in a list of hosts
 
 @dataclass(frozen=True)
 class Running:
-    """A step that began at `since` (of a monotonic clock) and has not ended."""
+    """A step that began at `since` (of a monotonic clock) and has not ended. One that was never
+    `begun` in words ends with whatever its host does next."""
 
     host: str
     step: str
     since: float
     detail: str = ""
+    begun: bool = True
 
 
 class Progress:
-    """Takes events in; knows what runs, what failed, and how long each host has been busy."""
+    """Takes events in; knows what runs, what failed, and how long each host took."""
 
     def __init__(self) -> None:
         self._running: dict[str, list[Running]] = {}
         self._first: dict[str, float] = {}
         self._last: dict[str, float] = {}
+        self._busy: dict[str, float] = {}
         self._failed: dict[str, str] = {}
         self._touched: set[str] = set()
 
@@ -39,6 +42,8 @@ class Progress:
         if host and event.step not in _LOOKING:
             self._touched.add(host)
         steps = self._running.setdefault(host, [])
+        if event.state != "note":
+            steps[:] = [one for one in steps if one.begun or one.step == event.step]
         begun = [n for n, one in enumerate(steps) if one.step == event.step]
         if event.state == "start":
             steps.append(Running(host, event.step, now, event.detail))
@@ -46,12 +51,14 @@ class Progress:
             if begun:
                 steps[begun[-1]] = replace(steps[begun[-1]], detail=event.detail)
             else:
-                steps.append(Running(host, event.step, now, event.detail))
+                steps.append(Running(host, event.step, now, event.detail, begun=False))
         elif event.state != "note":
             if event.state == "failed":
                 inside = steps[-1].step if begun else event.step
                 self._failed.setdefault(host, inside)
             if begun:
+                if begun[-1] == 0:
+                    self._busy[host] = self._busy.get(host, 0.0) + now - steps[0].since
                 del steps[begun[-1] :]
 
     def seconds_in(self, event: Event, now: float) -> float | None:
@@ -76,6 +83,10 @@ class Progress:
     def seconds_of(self, host: str) -> float | None:
         """From a host's first event to its last one."""
         return self._last[host] - self._first[host] if host in self._first else None
+
+    def busy_seconds(self, host: str) -> float:
+        """How long a host was at some step, without what it waited for others."""
+        return self._busy.get(host, 0.0)
 
     def hosts_touched(self) -> tuple[str, ...]:
         """The hosts on which more was begun than to connect, to look and to wait for a lock."""

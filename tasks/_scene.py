@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from cartwheel.fab.task import Hosts
 if TYPE_CHECKING:
     from cartwheel.inventory.choose import Narrowing
     from cartwheel.run.scene import Scene
+    from cartwheel.runs.record import Record
 
     from ._show import Output
 
@@ -59,7 +60,7 @@ _DEFAULTS: dict[str, Any] = {
 
 def word(
     *,
-    changing: bool = False,
+    changing: bool | str = False,
     about_freeze: bool = False,
     quiet: bool = False,
     help: Mapping[str, str] | None = None,
@@ -71,7 +72,8 @@ def word(
 ) -> Callable[[Body], FleetTask]:
     """Make `(scene, out, own options) -> exit code` a task with the common options.
 
-    A `changing` word also takes --message and --wait, and says after Ctrl-C what serves.
+    A `changing` word also takes --message and --wait, says after Ctrl-C what serves, and leaves
+    a record of its run (`fab runs.list`); a text names the option by which it changes anything.
     A freeze refuses it on the host, but for one that is `about_freeze`.
     A `quiet` one shows its progress only on a terminal or where it takes long. Where no host
     is named it is about all that run the app, or of `any_role`. A `rollout` switches hosts
@@ -91,30 +93,42 @@ def word(
             from ._show import Output
 
             given = {key: options.pop(key.replace("-", "_")) for key in common}
+            changes = bool(options[changing] if isinstance(changing, str) else changing)
             with Output(
                 c.task,
                 as_json=given.get("json", False),
-                changing=changing,
+                changing=changes,
                 quiet=quiet,
                 debug=c.debug,
+                record=_record(c, given["message"]) if changes else None,
             ) as out:
                 held: list[Scene] = []
 
                 def act() -> int | None:
                     held.append(scene_of(c, out, given, hosts=hosts, any_role=any_role))
+                    out.about(held[0])
                     return body(held[0], out, **options)
 
                 code = _to_its_end(act, out)
-                if code == Exit.INTERRUPTED and changing and held:
+                if code == Exit.INTERRUPTED and changes and held:
                     _say_what_serves(held[0], out)
             out.result(code)
             return code
 
         made = _as_task(run, body, {**(help or {}), **common}, 2, hosts=hosts, name=name)
-        made.changing = changing and not about_freeze
+        made.changing = bool(changing) and not about_freeze
         return made
 
     return decorate
+
+
+def _record(c: FabContext, message: str) -> Record:
+    """A run's record, with what is known before the settings are read: it may end with them."""
+    from cartwheel.places import runs_dir
+    from cartwheel.runs.record import Record
+
+    about = {"word": c.task, "project": str(c.project), "hosts": c.hosts, "message": message}
+    return Record(runs_dir(), about)
 
 
 def plain_word(
@@ -123,6 +137,7 @@ def plain_word(
     hosts: Hosts = "required",
     name: str | None = None,
     json: bool = True,
+    positional: Iterable[str] = (),
 ) -> Callable[[Body], FleetTask]:
     """Make `(c, out, own options) -> exit code` a task."""
     common = _JSON if json else {}
@@ -138,7 +153,8 @@ def plain_word(
             out.result(code)
             return code
 
-        return _as_task(run, body, {**(help or {}), **common}, 2, hosts=hosts, name=name)
+        own = {**(help or {}), **common}
+        return _as_task(run, body, own, 2, hosts=hosts, name=name, positional=positional)
 
     return decorate
 

@@ -14,6 +14,7 @@ from typing import IO
 
 from cartwheel.events import Event
 
+from ._fold import groups, in_one
 from ._format import Marks, cells, encodable, fitted, marks_for, one_line, seconds_text
 from ._progress import OPERATOR, Running
 
@@ -76,21 +77,22 @@ class Screen:
         self._drawn: list[str] = []
         self._lock = threading.RLock()
 
-    def event(self, event: Event) -> None:
-        """The line of an event, as far as it has one here."""
+    def event(self, event: Event, took: str = "") -> bool:
+        """The line of an event, as far as it has one here; whether it has. `took` says how long
+        in other words than the event's own seconds."""
         moves_only = self.live and event.state in ("start", "progress")
         if moves_only or (self._quiet and event.state != "note" and not self.is_sign(event)):
-            return
-        self.say(self.line(event))
+            return False
+        self.say(self.line(event, took or seconds_text(event.seconds)))
+        return True
 
     def is_sign(self, event: Event) -> bool:
         """Whether it is a sign of life, which a quiet screen without rows shows too."""
         return event.state == "progress" and not self.live
 
-    def line(self, event: Event) -> str:
+    def line(self, event: Event, took: str = "") -> str:
         """`[lab1] ✓ install pip had 8 packages (1.4 s)`"""
         detail = f" {one_line(event.detail)}" if event.detail else ""
-        took = seconds_text(event.seconds)
         return "{} {} {}{}{}".format(
             self.paint(f"[{event.host or OPERATOR}]", _DIM),
             self.paint(self.marks.of(event.state), _COLOURS.get(event.state, "")),
@@ -143,11 +145,8 @@ class Screen:
     def _rows(self, running: list[Running], now: float, size: os.terminal_size) -> list[str]:
         width = max(_NARROWEST, size.columns - 1)
         room = max(1, size.lines - 2)
-        shown = running if len(running) <= room else running[: max(0, room - 1)]
-        rows = [fitted(self._row(one, now), width, self.marks.cut) for one in shown]
-        if len(shown) < len(running):
-            rows.append(fitted(f"and {len(running) - len(shown)} more", width, self.marks.cut))
-        return rows
+        rows = [in_one(row) for row in groups(running, room, now)]
+        return [fitted(self._row(one, now), width, self.marks.cut) for one in rows]
 
     def _row(self, one: Running, now: float) -> str:
         passed = f"{now - one.since:.1f} s"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -16,33 +15,36 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cartwheel.errors import CartwheelError, Exit
 from cartwheel.events import Event
-from cartwheel.telling import Place, exit_code, leaves, tell
+from cartwheel.runs.lines import as_line
+from cartwheel.telling import Place, exit_code, hosts_text, leaves, tell
 
-from ._format import clean, seconds_text, table_lines
-from ._progress import Progress
+from ._fold import MOST_APART, Ends, Told, groups, in_one
+from ._format import clean, table_lines
+from ._progress import Progress, Running
+from ._report import (
+    HEADS,
+    MOST_ALIKE,
+    closing_of,
+    error_fields,
+    hosts_fields,
+    notes_of,
+    places_of,
+    rows_of,
+)
 from ._screen import Screen, Sink, screen_for
 
 if TYPE_CHECKING:
-    from cartwheel.fleet.model import HostReport, Report
+    from cartwheel.fleet.model import Report
     from cartwheel.run.ask import Answers
+    from cartwheel.run.scene import Scene
+    from cartwheel.runs.record import Record
 
 SILENCE_SECONDS = 8.0  # promise P11: nothing is silent for more than ten
 _FRAME_SECONDS = 0.125
 _SLOW_FRAME_SECONDS = 0.5
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LEAVE_SECONDS = 0.3  # for the record, when nobody waits any more
 _MOST_WAITING = 3  # hosts named in one sign of life
-
-UNKNOWN = "?"
-_OUTCOMES = {
-    "deployed": "deployed",
-    "unchanged": "unchanged",
-    "prepared": "prepared",
-    "reverted": "put back",
-    "failed": "failed, nothing changed",
-    "attention": "needs attention",
-    "not-tried": "not tried, nothing changed",
-}
-_DONE = {"rollback": "rolled back", "restart": "restarted"}
 
 
 class Output:
@@ -56,8 +58,10 @@ class Output:
         changing: bool = False,
         quiet: bool = False,
         debug: bool = False,
+        record: Record | None = None,
     ):
         self._word = word
+        self._record = record
         self._changing = changing
         self._debug = debug
         self._quiet = quiet
@@ -69,6 +73,7 @@ class Output:
         moving = self._errors if quiet else self._out
         self.screen: Screen = screen_for(moving, dict(os.environ), quiet=quiet)
         self.progress = Progress()
+        self._ends: Ends | None = None  # of many hosts are told together
         self._fields: dict[str, Any] = {}
         self._told: list[dict[str, Any]] = []
         self._heard = time.monotonic()
@@ -79,6 +84,21 @@ class Output:
         self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True)
 
     # -- while it runs
+
+    def about(self, scene: Scene) -> None:
+        """What this run is about, as soon as that is known."""
+        if len(scene.hosts) > MOST_APART:
+            self._ends = Ends(scene.hosts)
+        if self._record is not None:
+            self._record.write(
+                as_line(
+                    type="run",
+                    app=scene.settings.app.name,
+                    environment=scene.settings.environment,
+                    hosts=scene.hosts,
+                    who=scene.operator.who,
+                )
+            )
 
     def __enter__(self) -> Self:
         self._ticker.start()
@@ -101,6 +121,7 @@ class Output:
         self._closed.set()
         self._wake.set()
         self._ticker.join()
+        self._show_rest()
         self.screen.erase()
         if threading.current_thread() is threading.main_thread():
             for each, before in self._before.items():
@@ -111,13 +132,15 @@ class Output:
         with self._lock:
             if self._closed.is_set():
                 return
-            self._heard = time.monotonic()
+            now = time.monotonic()
             if event.seconds is None:
-                event = replace(event, seconds=self.progress.seconds_in(event, self._heard))
-            self.progress.take(event, self._heard)
-            self._show(event)
+                event = replace(event, seconds=self.progress.seconds_in(event, now))
+            self.progress.take(event, now)
+            self._for_programs(event)
+            if self._for_people(event) or self._json is not None:
+                self._heard = now
 
-    def _show(self, event: Event) -> None:
+    def _for_programs(self, event: Event) -> None:
         self._line(
             type="event",
             host=event.host,
@@ -126,12 +149,31 @@ class Output:
             detail=clean(event.detail),
             seconds=event.seconds and round(event.seconds, 3),
         )
-        self.screen.event(event)
+
+    def _for_people(self, event: Event) -> bool:
+        """Show it, or keep it until it is there of all hosts; whether anything was shown."""
+        if self._ends is None or not event.host:
+            return self.screen.event(event)
+        if event.state in ("start", "progress"):
+            return False
+        shown = event.state in ("failed", "note") and self.screen.event(event)
+        told = [] if event.state == "note" else self._ends.take(event)
+        return self._show_ends(told) or shown
+
+    def _show_ends(self, told: Iterable[Told]) -> bool:
+        shown = [self.screen.event(one.event, one.took) for one in told]
+        return any(shown)
+
+    def _show_rest(self) -> None:
+        """What was kept for other hosts to catch up."""
+        with self._lock:
+            if self._ends is not None:
+                self._show_ends(self._ends.rest())
 
     def data(self, host: str, text: str, *, prefix: str, source: str = "") -> None:
         """One line that was asked for: of a log, of a command's output."""
         self._heard = time.monotonic()
-        self._line(type="line", host=host, source=source, text=text)
+        self._line(recorded=False, type="line", host=host, source=source, text=text)
         if self._json is None:
             self._print(f"{prefix}{text}")
 
@@ -148,8 +190,12 @@ class Output:
             now = time.monotonic()
             if now - self._heard >= SILENCE_SECONDS:
                 self._sign_of_life(now)
-            if not self._closed.is_set():
-                with self._lock:
+            with self._lock:
+                if self._ends is not None:
+                    busy = {one.host for one in self.progress.innermost() if one.host}
+                    if self._show_ends(self._ends.look(busy)):
+                        self._heard = now
+                if not self._closed.is_set():
                     self.screen.draw(self.progress.innermost(), now)
 
     def _sign_of_life(self, now: float) -> None:
@@ -157,15 +203,11 @@ class Output:
         with self._lock:
             self._heard = now
             waiting = sorted(self.progress.innermost(), key=lambda one: one.since)
+            waiting = waiting or [Running("", self._word, self._started)]
             for one in waiting[:_MOST_WAITING]:
-                text = f"still at it after {now - one.since:.0f} s"
-                more = len(waiting) - _MOST_WAITING
-                if more > 0 and one is waiting[_MOST_WAITING - 1]:
-                    text += f"; and {more} more hosts"
-                self._show(Event(one.step, "progress", text, one.host))
-            if not waiting:
-                seconds = now - self._started
-                self._show(Event(self._word, "progress", f"still at it after {seconds:.0f} s"))
+                self._for_programs(_sign(one, now))
+            for row in groups(waiting, _MOST_WAITING, now):
+                self.screen.event(_sign(in_one(row), now, more=self._ends is not None))
 
     def touched(self) -> tuple[str, ...]:
         """The hosts that this run has begun to change, as far as it is one that changes."""
@@ -193,6 +235,8 @@ class Output:
             tools = sys.modules.get("cartwheel.build.tool")
             if tools is not None:
                 tools.kill_running()
+            if self._record is not None:
+                self._record.close(self._result(Exit.INTERRUPTED), _LEAVE_SECONDS)
             os._exit(Exit.INTERRUPTED)
         self._asked_to_stop.set()
         self._wake.set()
@@ -212,6 +256,7 @@ class Output:
         self._print(text, self._errors)
 
     def _print(self, text: str, sink: Sink | None = None) -> None:
+        self._show_rest()
         with self.screen.cleared():
             (sink or self._out).write(text + "\n")
 
@@ -236,79 +281,37 @@ class Output:
         """Fields of the result for programs."""
         self._fields.update(fields)
 
-    def failed(self, error: BaseException, serves: str = "") -> int:
-        """Tell a failure; its exit code."""
-        self._told += [error_fields(one) for one in leaves(error)]
-        host = getattr(error, "host", "")
-        place = Place(self.progress.step_of(host) if host else "", serves)
-        self.complain(clean(tell(error, place=place, debug=self._debug)))
+    def failed(self, error: BaseException, places: Mapping[str, Place] | None = None) -> int:
+        """Tell a failure, or a group of them; its exit code."""
+        found = list(leaves(error))
+        self._told += [error_fields(one) for one in found]
+        hosts = [getattr(one, "host", "") for one in found]
+        known = places or {host: Place(self.progress.step_of(host)) for host in hosts if host}
+        self.complain(clean(tell(error, places=known, debug=self._debug)))
         return exit_code(error)
 
     def report(self, run: Report) -> int:
         """Every failure with what to do, then the final table; the exit code."""
-        for note in dict.fromkeys(note for host in run.hosts for note in host.notes):
-            self.say(f"note: {note}")
-        for host in run.hosts:
-            if host.error is not None:
-                self.failed(host.error, _serves_phrase(host))
-        took = {host.host: self.progress.seconds_of(host.host) for host in run.hosts}
-        self.table(
-            [
-                (
-                    host.host,
-                    outcome_text(host, run.kind),
-                    _serves_text(host.serves),
-                    _serves_text(host.before),
-                    seconds_text(took[host.host]) or "-",
-                )
-                for host in run.hosts
-            ],
-            ("HOST", "OUTCOME", "SERVES", "BEFORE", "TIME"),
-        )
-        for host in run.hosts:
-            if host.serves == UNKNOWN:
-                self.say(f"{host.host}: `fab status -H {host.host}` shows what it serves now")
-        self._put_report(run, took)
-        self._sum_up(run)
+        for note in notes_of(run):
+            self.say(note)
+        errors = [host.error for host in run.hosts if host.error is not None]
+        if errors:
+            self.failed(ExceptionGroup("hosts", errors), places_of(run, self.progress))
+        self.table(rows_of(run, self.progress), HEADS)
+        for line in closing_of(run, self.progress, run.exit_code):
+            self.say(line)
+        self.put(release=run.release, version=run.version, hosts=hosts_fields(run, self.progress))
         return run.exit_code
 
-    def _sum_up(self, run: Report) -> None:
-        took = seconds_text(run.seconds)
-        named = {host.serves for host in run.hosts if host.outcome == "deployed"} or {run.release}
-        what = f"{run.kind} {named.pop()}".rstrip() if len(named) == 1 else run.kind
-        if run.exit_code != Exit.OK:
-            after = f" after {took}" if took else ""
-            self.say(f"{what} failed{after}, exit code {run.exit_code}")
-        elif all(host.outcome == "unchanged" for host in run.hosts):
-            self.say(f"{what}: serves already, nothing changed" + (f" ({took})" if took else ""))
-        else:
-            self.say(f"{what} done" + (f" in {took}" if took else ""))
-
-    def _put_report(self, run: Report, took: Mapping[str, float | None]) -> None:
-        self.put(
-            release=run.release,
-            version=run.version,
-            hosts=[
-                {
-                    "host": host.host,
-                    "outcome": host.outcome,
-                    "serves": None if host.serves == UNKNOWN else host.serves,
-                    "serves_known": host.serves != UNKNOWN,
-                    "before": None if host.before == UNKNOWN else host.before,
-                    "seconds": took[host.host] and round(took[host.host] or 0.0, 3),
-                    "notes": list(host.notes),
-                    "round_trips": host.round_trips,
-                    "error": error_fields(host.error) if host.error else None,
-                }
-                for host in run.hosts
-            ],
-        )
-
     def answers(self, found: Answers, text: Callable[[dict[str, Any]], str]) -> int:
-        """One line for each host; the gravest exit code."""
-        for host, one in found.items():
-            if not isinstance(one, CartwheelError):
-                self.say(f"[{host}] {clean(text(one))}")
+        """One line for each host, or for many that say the same; the gravest exit code."""
+        said = {h: clean(text(one)) for h, one in found.items() if isinstance(one, dict)}
+        for host, line in said.items():
+            alike = [other for other in said if said[other] == line]
+            if len(alike) <= MOST_ALIKE:
+                self.say(f"[{host}] {line}")
+            elif host == alike[0]:
+                self.say(f"[{hosts_text(alike)}] {line}")
         return self._failures(found)
 
     def answer_table(
@@ -341,68 +344,45 @@ class Output:
         return self.failed(ExceptionGroup("hosts", bad)) if bad else 0
 
     def result(self, code: int) -> None:
-        """The last line for programs."""
-        self._line(
+        """The last line for programs, and of the run's record."""
+        line = self._result(code)
+        if self._record is not None:
+            problem = self._record.close(line)
+            if problem:
+                self.complain(f"note: this run left no record: {problem}")
+        if self._json is not None:
+            self._json.write(line + "\n")
+
+    def _result(self, code: int) -> str:
+        return as_line(
             type="result",
             word=self._word,
-            exit=code,
+            exit=int(code),
             seconds=round(time.monotonic() - self._started, 3),
             **{"hosts": [], **self._fields},
             errors=self._told,
         )
 
-    def _line(self, **fields: Any) -> None:
+    def _line(self, *, recorded: bool = True, **fields: Any) -> None:
+        if self._json is None and self._record is None:
+            return
+        line = as_line(**fields)
+        if self._record is not None and recorded:
+            self._record.write(line)
         if self._json is not None:
-            at = round(time.time(), 3)
             with self._lock:
-                self._json.write(json.dumps({**fields, "at": at}, default=str) + "\n")
+                self._json.write(line + "\n")
+
+
+def _sign(one: Running, now: float, *, more: bool = False) -> Event:
+    """That it goes on; with `more` also how far it is, where nobody was told before."""
+    detail = f": {one.detail}" if more and one.detail else ""
+    return Event(
+        one.step, "progress", f"still at it after {now - one.since:.0f} s{detail}", one.host
+    )
 
 
 def in_order_text(hosts: Sequence[str], how: str = "") -> str:
     """That these hosts put themselves in order; many of them are counted."""
-    named, more = hosts[:_MOST_WAITING], len(hosts) - _MOST_WAITING
-    who = ", ".join(named) + (f" and {more} more" if more > 0 else "")
-    if len(hosts) == 1:
-        return f"{who} puts itself in order{how}"
-    return f"{who} put themselves in order{how}"
-
-
-def outcome_text(host: HostReport, kind: str) -> str:
-    """What happened to a host, in words."""
-    if host.outcome == "deployed":
-        return _DONE.get(kind, "deployed")
-    return _OUTCOMES.get(host.outcome, host.outcome)
-
-
-def _serves_text(release: str | None) -> str:
-    return "not known" if release == UNKNOWN else release or "nothing"
-
-
-def _serves_phrase(host: HostReport) -> str:
-    if host.serves == UNKNOWN:
-        return f"not known; `fab status -H {host.host}` shows it"
-    return _serves_text(host.serves) + (", as before" if host.serves == host.before else "")
-
-
-def error_fields(error: BaseException) -> dict[str, Any]:
-    """An error for programs. One that nobody foresaw has no number."""
-    if not isinstance(error, CartwheelError):
-        text = f"{type(error).__name__}: {error}"
-        return {
-            "host": "",
-            "number": None,
-            "slug": "unexpected",
-            "message": text,
-            "hint": "",
-            "detail": "",
-            "exit": int(Exit.FAILED),
-        }
-    return {
-        "host": error.host,
-        "number": error.problem.number,
-        "slug": error.slug,
-        "message": error.message,
-        "hint": error.hint,
-        "detail": clean(error.detail),
-        "exit": error.exit_code,
-    }
+    puts = "puts itself" if len(hosts) == 1 else "put themselves"
+    return f"{hosts_text(hosts)} {puts} in order{how}"

@@ -155,7 +155,7 @@ def logs(scene: Scene, out: Output, lines: str = "50", follow: bool = False) -> 
 
 
 @word(
-    changing=True,  # with --fix
+    changing="fix",
     quiet=True,
     help={"fix": "Put in order what a fault left."},
 )

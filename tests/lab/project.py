@@ -87,7 +87,9 @@ class Project:
         self.write(f"{folder}/requirements.txt", "")
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "PYTHONUNBUFFERED": "1", **self.env}
+        # Records of runs stay with the project, away from the developer's own.
+        state = str(self.folder / "state")
+        return {**os.environ, "PYTHONUNBUFFERED": "1", "XDG_STATE_HOME": state, **self.env}
 
     def command(self, *words: str) -> list[str]:
         return [FAB, *words]

@@ -228,7 +228,7 @@ class Stage:
         return subprocess.run(
             [FAB, *words],
             cwd=self.folder,
-            env={**os.environ, **self.env, **env},
+            env={**os.environ, "XDG_STATE_HOME": str(self.folder / "state"), **self.env, **env},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

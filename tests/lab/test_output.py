@@ -25,7 +25,8 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel.lab import LabHost
-from tests.lab.project import Done, Project, current, get, new_project
+from tests.lab.project import Done, Project, await_sessions, current, get, new_project
+from tests.lab.running import fab
 
 SECONDS = 120.0
 PREFIXED = re.compile(r"\[(here|lab\d+)\] (…|✓|=|✗|·) \S")
@@ -406,6 +407,45 @@ class TestFailure:
         assert host["error"]["number"] == 602
         assert "my last words" in host["error"]["detail"]
         assert result["exit"] == Exit.FAILED
+
+
+class TestRecord:
+    """What a run leaves on the operator's machine."""
+
+    def runs(self, stage: Stage) -> list[dict[str, Any]]:
+        done = stage.project.fab("runs.list", "--lines", "500", "--json")
+        found: list[dict[str, Any]] = json_lines(done.out)[1]["runs"]
+        return found
+
+    def test_a_deploy_and_one_that_was_killed(self, stage: Stage) -> None:
+        host = stage.host.name
+        stage.new_text()
+        events, result = json_lines(stage.fab("deploy", "--json", "--message", "why").out)
+        serves = current(stage.host, "shop")
+        (first, *_) = before = self.runs(stage)
+        assert (first["word"], first["app"], first["hosts"]) == ("deploy", "shop", [host])
+        assert (first["message"], first["exit"], first["state"]) == ("why", 0, "ended")
+        _, shown = json_lines(stage.project.fab("runs.show", first["run"], "--json").out)
+        assert (shown["events"], shown["result"]) == (events, result)
+        row = stage.project.fab("runs.show", "last").out.partition(HEADS)[2].splitlines()[1]
+        assert re.split("  +", row)[:3] == [host, "deployed", serves]
+
+        stage.new_text()
+        with fab(stage.project, "deploy", "-H", host) as running:
+            running.wait_for(("install", "start"))
+            assert self.runs(stage)[0]["state"] == "alive"
+            running.process.kill()
+            assert running.end() == -signal.SIGKILL
+        killed, *others = self.runs(stage)
+        assert others == before
+        assert (killed["state"], killed["exit"], killed["hosts"]) == ("killed", None, [host])
+        listed = stage.project.fab("runs.list", "--lines", "1").out.splitlines()
+        assert len(listed) == 2
+        assert "ended without a word" in listed[1]
+        lines = stage.project.fab("runs.show", "last").out.splitlines()
+        assert re.split("  +", lines[-2])[:2] == [host, "install"]
+        await_sessions(stage.host)
+        assert current(stage.host, "shop") == serves
 
 
 class TestSilence:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import io
+import json
 import os
 import pty
 import struct
@@ -11,6 +12,7 @@ import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyte
@@ -18,12 +20,14 @@ import pytest
 
 from cartwheel.errors import CartwheelError, ConnectError, HostError, UsageError
 from cartwheel.events import Event
-from cartwheel.fleet.model import HostReport
-from cartwheel.telling import LOG_LINES, Place, tell
+from cartwheel.fleet.model import UNKNOWN, HostReport, Report
+from cartwheel.telling import LOG_LINES, Failure, Place, tell
 from tasks import _format as form
+from tasks._fold import Ends, Told
 from tasks._progress import Progress, Running
+from tasks._report import closing_of, error_fields, outcome_text, rows_of
 from tasks._screen import Screen, Sink, screen_for
-from tasks._show import Output, error_fields, outcome_text
+from tasks._show import Output
 
 UTF8 = "utf-8"
 
@@ -141,6 +145,16 @@ class TestProgress:
         assert progress.seconds_in(end, 4.5) == 3.5
         progress.take(end, 4.5)
         assert progress.seconds_in(end, 5.0) is None
+
+    def test_what_only_said_how_far_it_is_ends_with_the_next_step(self) -> None:
+        progress = Progress()
+        for now in (1.0, 2.0):
+            progress.take(Event("lock", "progress", "waiting for somebody", "a"), now)
+        assert [(one.step, one.since) for one in progress.innermost()] == [("lock", 1.0)]
+        progress.take(Event("pip", "start", host="a"), 3.0)
+        progress.take(Event("pip", "done", host="a"), 5.0)
+        assert list(progress.innermost()) == []
+        assert progress.busy_seconds("a") == 2.0
 
     def test_hosts_do_not_mix(self) -> None:
         progress = Progress()
@@ -289,15 +303,38 @@ class TestRows:
         screen.event(Event("install", "progress", "x", "a"))
         assert terminal.shown() == []
 
-    def test_more_hosts_than_rows(self, terminal: Terminal) -> None:
+    def test_hosts_in_one_state_share_a_row(self, terminal: Terminal) -> None:
         screen = self.screen(terminal)
         screen.say("before")
-        screen.draw(self.running(*(f"h{n}" for n in range(50))), 2.0)
+        alone = Running("odd", "venv", 1.5, "of its own")
+        screen.draw([*self.running(*(f"h{n}" for n in range(50))), alone], 2.0)
+        assert terminal.shown() == [
+            "before",
+            "[50 hosts] … install 1.0 s",
+            "[odd] … venv 0.5 s  of its own",
+        ]
+        screen.draw([], 3.0)
+        assert terminal.shown() == ["before"]
+
+    @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (30, 5), (200, 50)])
+    def test_a_fleet_fits_any_terminal(self, terminal: Terminal, columns: int, rows: int) -> None:
+        """200 hosts in six states and one that is stuck: it stays in sight, nothing scrolls."""
+        terminal.resize(columns, rows)
+        screen = self.screen(terminal)
+        screen.say("before")
+        for now in (20.0, 21.0, 22.0):
+            fleet = [
+                Running(f"web{n}", f"step {n % 6}", now - 1 - n / 200, "" if n % 2 else f"{n} MB")
+                for n in range(200)
+            ]
+            fleet[42] = Running("web42", "step 0", 1.0)
+            screen.draw(fleet, now)
         shown = terminal.shown()
         assert shown[0] == "before"
-        assert len(shown) == 9
-        assert shown[-1] == "and 43 more"
-        screen.draw([], 3.0)
+        assert len(shown) < rows
+        assert any(line.startswith("[web42] … step 0 21") for line in shown)
+        assert any(line.startswith("[3") or line.startswith("[1") for line in shown)
+        screen.erase()
         assert terminal.shown() == ["before"]
 
     @pytest.mark.parametrize("columns", [1, 5, 12, 20, 35])
@@ -340,7 +377,7 @@ class TestRows:
 class TestTelling:
     def test_step_log_what_serves_and_what_to_do(self) -> None:
         error = HostError("unhealthy", "no answer", host="a", detail="\nline 1\nline 2\n")
-        assert tell(error, place=Place("start", "1.0, as before")).splitlines() == [
+        assert tell(error, places={"a": Place("start", "1.0, as before")}).splitlines() == [
             "error: a: no answer [CW602]",
             "  step:   start",
             "  | line 1",
@@ -364,13 +401,55 @@ class TestTelling:
         log = "\n".join(f"mistake {n}" for n in range(100))
         assert "mistake 0\n" in tell(UsageError("settings", "100 mistakes", detail=log))
 
-    def test_several_hosts_with_one_reason_get_one_advice(self) -> None:
-        lost = [ConnectError("ssh-unreachable", "gone", host=host) for host in "ab"]
+    def test_several_failures_with_one_remedy_get_one_advice(self) -> None:
+        lost = [ConnectError("ssh-unreachable", f"gone {host}", host=host) for host in "ab"]
+        lost[1].message = "gone for good"
         other = ConnectError("ssh-auth", "no", host="c")
         lines = tell(ExceptionGroup("x", [*lost, other])).splitlines()
         assert [line.split(":")[0].strip() for line in lines] == [
             "error", "error", "next", "error", "next",
         ]  # fmt: skip
+
+    def test_hosts_struck_alike_are_told_together(self) -> None:
+        """The first one's log; what each serves only where it is the same."""
+
+        def struck(n: int) -> HostError:
+            text = f"10.0.0.{n} port 22: no answer from web{n}" if n != 3 else "no room"
+            return HostError("unhealthy", text, host=f"web{n}", detail=f"log {n}\nof web{n}")
+
+        places = {f"web{n}": Place("start", f"1.{n // 4}, as before") for n in range(1, 9)}
+        group = ExceptionGroup("x", [struck(n) for n in range(1, 7)])
+        assert tell(group, places=places).splitlines() == [
+            "error: web1, web2, web4 and 2 more: HOST port 22: no answer from HOST [CW602]",
+            "  step:   start",
+            "  | (of web1)",
+            "  | log 1",
+            "  | of web1",
+            "error: web3: no room [CW602]",
+            "  step:   start",
+            "  | log 3",
+            "  | of web3",
+            "  serves: 1.0, as before",
+            f"  next:   {struck(1).hint}",
+        ]
+        same = ExceptionGroup("x", [struck(1), struck(2)])
+        assert "  serves: 1.0, as before" in tell(same, places=places).splitlines()
+        assert tell(group, debug=True).count("error: web") == 6
+
+    def test_one_cause_at_two_steps_is_two(self) -> None:
+        both = ExceptionGroup("x", [HostError("unhealthy", "m", host=host) for host in "ab"])
+        assert tell(both, places={"a": Place("start"), "b": Place("probation")}).count("error") == 2
+
+    @pytest.mark.parametrize(
+        ("message", "host", "alike"),
+        [
+            ("web1 and web1.lan and web10 and my-web1", "web1", "HOST and web1.lan and web10 and my-web1"),
+            ("`fab x -H web1`, web1.", "web1", "`fab x -H HOST`, HOST."),
+            ("::1 port 22: x", "web1", "HOST port 22: x"),
+        ],
+    )  # fmt: skip
+    def test_a_name_is_not_a_part_of_another(self, message: str, host: str, alike: str) -> None:
+        assert Failure(host, message).anonymous().message == alike
 
     def test_errors_for_programs(self) -> None:
         fields = error_fields(HostError("unhealthy", "m", host="a", detail="\x1b[1mlog"))
@@ -397,8 +476,165 @@ class TestTelling:
             ("not-tried", "deploy", "not tried, nothing changed"),
         ],
     )
-    def test_outcomes_in_words(self, outcome: Any, kind: str, text: str) -> None:
-        assert outcome_text(HostReport("a", outcome, None, None), kind) == text
+    def test_outcomes_in_words(self, outcome: str, kind: str, text: str) -> None:
+        assert outcome_text(outcome, kind) == text
+
+
+class TestManyLines:
+    """What stays on the screen of a run over more than a few hosts."""
+
+    HOSTS = tuple(f"web{n}" for n in range(1, 7))
+
+    def ended(
+        self, step: str, n: int, state: Any = "done", seconds: float = 1.0, detail: str = ""
+    ) -> Event:
+        return Event(step, state, detail, f"web{n}", seconds)
+
+    def lines(self, told: list[Told]) -> list[str]:
+        screen = plain_screen(io.StringIO())
+        return [screen.line(one.event, one.took) for one in told]
+
+    def test_a_step_is_told_once_all_have_it(self) -> None:
+        ends = Ends(self.HOSTS)
+        told = [ends.take(self.ended("install", n, "changed", n, "x")) for n in range(1, 7)]
+        assert told[:5] == [[]] * 5
+        assert self.lines(told[5]) == ["[6 hosts] ✓ install x (3.0 s; slowest web6 6.0 s)"]
+        assert ends.rest() == []
+
+    def test_those_that_never_do_it_are_not_waited_for(self) -> None:
+        """They are idle at two looks in a row: between two steps they may seem so at one."""
+        ends = Ends(self.HOSTS)
+        for n in (1, 2):
+            ends.take(self.ended("venv", n))
+        assert ends.look({"web1", "web3"}) == []
+        assert ends.look({"web1"}) == []
+        assert ends.look({"web1", "web3"}) == []
+        assert ends.look({"web1"}) == []
+        assert self.lines(ends.look({"web2"})) == ["[web1, web2] ✓ venv (1.0 s)"]
+
+    @pytest.mark.parametrize(
+        ("states", "line"),
+        [
+            ("unchanged " * 4, "[4 hosts] = x d (1.0 s)"),
+            ("changed unchanged unchanged", "[web1, web2, web3] ✓ x d, unchanged on 2 (1.0 s)"),
+            ("failed done failed failed done", "[web2, web5] ✓ x d (1.0 s)"),
+        ],
+    )
+    def test_how_it_went(self, states: str, line: str) -> None:
+        ends = Ends(self.HOSTS)
+        for n, state in enumerate(states.split(), start=1):
+            ends.take(self.ended("x", n, state, detail="d"))
+        assert self.lines(ends.rest()) == [line]
+
+    def test_what_differs_from_host_to_host_is_left_out(self) -> None:
+        ends = Ends(self.HOSTS)
+        for n in range(1, 6):
+            ends.take(self.ended("x", n, detail=f"detail {n}"))
+        assert self.lines(ends.rest()) == ["[5 hosts] ✓ x (1.0 s)"]
+
+    def test_a_step_that_is_done_twice_is_told_twice(self) -> None:
+        ends = Ends(self.HOSTS)
+        assert ends.take(self.ended("probe", 1)) == []
+        assert self.lines(ends.take(self.ended("probe", 1))) == ["[web1] ✓ probe (1.0 s)"]
+        assert len(ends.rest()) == 1
+
+    def scene(self) -> Any:
+        return SimpleNamespace(hosts=self.HOSTS)
+
+    def test_a_failure_is_told_at_once(self, capfd: pytest.CaptureFixture[str]) -> None:
+        with Output("deploy", as_json=False) as out:
+            out.about(self.scene())
+            for n in range(1, 7):
+                out.emit(self.ended("install", n, "start"))
+            out.emit(self.ended("install", 3, "changed"))
+            out.emit(self.ended("install", 2, "failed", detail="no such package"))
+            mark, good = out.screen.marks.failed, out.screen.marks.done
+            assert capfd.readouterr().out == f"[web2] {mark} install no such package (1.0 s)\n"
+            out.say("the end")
+            assert capfd.readouterr().out == f"[web3] {good} install (1.0 s)\nthe end\n"
+
+    def test_for_programs_every_host_has_its_event(self, capfd: pytest.CaptureFixture[str]) -> None:
+        with Output("deploy", as_json=True) as out:
+            out.about(self.scene())
+            for n in range(1, 7):
+                out.emit(self.ended("install", n, "start"))
+                out.emit(self.ended("install", n, "changed"))
+        said = capfd.readouterr()
+        told = [json.loads(line) for line in said.out.splitlines()]
+        assert [one["host"] for one in told if one["state"] == "changed"] == list(self.HOSTS)
+        assert len(said.err.splitlines()) == 1
+
+
+class TestReport:
+    """The final table of many hosts, and what follows it."""
+
+    def report(self, *outcomes: tuple[int, Any, str]) -> Report:
+        hosts: list[HostReport] = []
+        for count, outcome, serves in outcomes:
+            first = len(hosts) + 1
+            hosts += [
+                HostReport(f"web{n}", outcome, serves, "0.9") for n in range(first, first + count)
+            ]
+        return Report("1.0", "1.0", tuple(hosts), 9.0)
+
+    def progress(self, run: Report) -> Progress:
+        progress = Progress()
+        for n, host in enumerate(run.hosts, start=1):
+            progress.take(Event("a", "start", host=host.host), 0.0)
+            progress.take(Event("a", "done", host=host.host), n * 1.0)
+            progress.take(Event("b", "start", host=host.host), 90.0)
+            progress.take(Event("b", "done", host=host.host), 90.0)
+        return progress
+
+    def test_few_hosts_have_a_row_each(self) -> None:
+        run = self.report((8, "deployed", "1.0"))
+        rows = rows_of(run, self.progress(run))
+        assert rows[0] == ("web1", "deployed", "1.0", "0.9", "1 min 30 s")
+        assert len(rows) == 8
+
+    def test_many_alike_share_one_and_what_differs_stands_out(self) -> None:
+        run = self.report(
+            (20, "deployed", "1.0"),
+            (2, "unchanged", "1.0"),
+            (9, "deployed", "1.1"),
+            (10, "attention", UNKNOWN),
+        )
+        rows = rows_of(run, self.progress(run))
+        assert rows[:2] == [
+            ("web1, web2, web3 and 17 more", "deployed", "1.0", "0.9", "up to 1 min 30 s"),
+            ("web21", "unchanged", "1.0", "0.9", "1 min 30 s"),
+        ]
+        assert rows[3][0] == "web23, web24, web25 and 6 more"
+        assert [row[0] for row in rows[4:]] == [f"web{n}" for n in range(32, 42)]
+        assert len(rows_of(run, self.progress(run), apart=True)) == 41
+
+    def test_the_slowest_are_named_without_what_they_waited(self) -> None:
+        run = self.report((6, "deployed", "1.0"))
+        lines = list(closing_of(run, self.progress(run), 0))
+        assert lines == [
+            "slowest: web6 6.0 s, web5 5.0 s; half of all within 3.0 s",
+            "deploy 1.0 done in 9.0 s",
+        ]
+        few = self.report((4, "deployed", "1.0"))
+        assert list(closing_of(few, self.progress(few), 0)) == ["deploy 1.0 done in 9.0 s"]
+        assert len(list(closing_of(run, Progress(), 0))) == 1
+
+    def test_who_is_not_known_is_named_in_full(self) -> None:
+        run = self.report((4, "attention", UNKNOWN))
+        assert next(closing_of(run, Progress(), 4)) == (
+            "web1, web2, web3 and 1 more: `fab status -H web1,web2,web3,web4` shows what they"
+            " serve now"
+        )
+
+    def test_answers_of_many_that_say_the_same(self, capfd: pytest.CaptureFixture[str]) -> None:
+        found: dict[str, Any] = {f"web{n}": {"text": "nothing to do"} for n in range(10)}
+        found["web4"] = {"text": "installed nginx"}
+        with Output("setup", as_json=False) as out:
+            assert out.answers(found, lambda one: str(one["text"])) == 0
+        assert capfd.readouterr().out.splitlines() == [
+            "[web0, web1, web2 and 6 more] nothing to do",
+            "[web4] installed nginx",
+        ]
 
 
 class TestSilence:
@@ -418,6 +654,28 @@ class TestSilence:
         lines = text.splitlines()
         assert lines[0] == f"[lab1] {out.screen.marks.start} install"
         assert lines[1].startswith(f"[lab1] {out.screen.marks.progress} install still at it after")
+
+    def test_many_hosts_are_never_silent_either(
+        self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """Events that nobody sees are no sign of life."""
+        monkeypatch.setattr("tasks._show.SILENCE_SECONDS", 0.3)
+        monkeypatch.setattr("tasks._show._SLOW_FRAME_SECONDS", 0.05)
+        scene: Any = SimpleNamespace(hosts=tuple(f"web{n}" for n in range(9)))
+        with Output("deploy", as_json=False) as out:
+            out.about(scene)
+            for host in scene.hosts:
+                out.emit(Event("install", "start", "Collecting", host))
+            deadline = time.monotonic() + 10
+            text = ""
+            while "still at it" not in text:
+                assert time.monotonic() < deadline
+                out.emit(Event("install", "progress", "Collecting", "web0"))
+                time.sleep(0.02)
+                text += capfd.readouterr().out
+        start = f"[9 hosts] {out.screen.marks.progress} install still at it after "
+        assert [line[: len(start)] for line in text.splitlines()] == [start]
+        assert text.endswith(" s: Collecting\n")
 
     def test_nothing_is_said_after_the_end(self, capfd: pytest.CaptureFixture[str]) -> None:
         with Output("deploy", as_json=False) as out:

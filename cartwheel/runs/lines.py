@@ -1,0 +1,12 @@
+"""One line of JSON: what `--json` prints, and what a record is made of."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+
+def as_line(**fields: Any) -> str:
+    """The fields with `at`, the operator's clock, in seconds since the epoch."""
+    return json.dumps({**fields, "at": round(time.time(), 3)}, default=str)

@@ -1,0 +1,109 @@
+"""Reads the records of runs: those that ended, those at work, and those that were killed."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from cartwheel.errors import UsageError
+from cartwheel.runs.record import files_in
+
+LAST = "last"
+_FAR = ("run", "result")  # the types of lines that a list needs
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. `about` has its word, app, environment, project, hosts, who, message, pid and
+    began (seconds since the epoch), as far as the run came to know them; `result` is what
+    `--json` prints last, None for a run that is at work or was killed."""
+
+    name: str
+    alive: bool
+    about: Mapping[str, Any]
+    events: tuple[Mapping[str, Any], ...]
+    result: Mapping[str, Any] | None
+
+    @property
+    def state(self) -> Literal["ended", "alive", "killed"]:
+        if self.result is not None:
+            return "ended"
+        return "alive" if self.alive else "killed"
+
+
+def newest(folder: Path, most: int) -> list[Run]:
+    """The newest runs, newest first, without their events."""
+    found: list[Run] = []
+    for path in reversed(files_in(folder)):
+        if len(found) >= most:
+            break
+        run = _read(path, events=False)
+        found += [run] if run is not None else []
+    return found
+
+
+def find(folder: Path, wanted: str) -> Run:
+    """The run with that name, or the only one whose name begins so, or the last one.
+
+    Raises UsageError where there is none, or more than one."""
+    paths = files_in(folder)
+    fitting = (
+        paths[-1:] if wanted == LAST else [one for one in paths if one.stem.startswith(wanted)]
+    )
+    if len(fitting) > 1:
+        names = ", ".join(path.stem for path in fitting[-3:])
+        raise UsageError(
+            "usage",
+            f"{len(fitting)} runs begin with {wanted!r}",
+            hint=f"Give more of its name: {names}.",
+        )
+    run = _read(fitting[0], events=True) if fitting and wanted else None
+    if run is None:
+        raise UsageError(
+            "usage", f"there is no run {wanted!r}", hint="`fab runs.list` shows what there is."
+        )
+    return run
+
+
+def _read(path: Path, *, events: bool) -> Run | None:
+    """None for a file that cannot be read, or that has nothing in it yet."""
+    with suppress(OSError), path.open("rb") as file:
+        if not file.read(1):
+            return None
+        # Before its lines: a run that ends in between has its result then.
+        alive = _is_held(file)
+        file.seek(0)
+        lines = list(_lines(file, events=events))
+        about = {k: v for line in lines if line["type"] == "run" for k, v in line.items()}
+        result = next((line for line in lines if line["type"] == "result"), None)
+        if about:
+            told = tuple(line for line in lines if line["type"] == "event")
+            return Run(path.stem, alive and result is None, about, told, result)
+    return None
+
+
+def _is_held(file: BinaryIO) -> bool:
+    """Whether the run lives: the kernel knows, whatever its process number is now."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(file, fcntl.LOCK_UN)
+    return False
+
+
+def _lines(file: BinaryIO, *, events: bool) -> list[dict[str, Any]]:
+    """The lines that are whole."""
+    found = []
+    for raw in file:
+        wanted = events or raw.startswith(tuple(f'{{"type": "{one}"'.encode() for one in _FAR))
+        with suppress(ValueError):
+            line = json.loads(raw) if wanted else None
+            if isinstance(line, dict) and "type" in line:
+                found.append(line)
+    return found

@@ -1,0 +1,131 @@
+"""Writes a run's record while it is under way: one file of JSON lines for each run.
+
+Whoever holds the file's kernel lock is at work; a file without a result that nobody holds
+is of a run that was killed. Keeping a record is best effort: whatever the disk does, the
+run goes on, and none of it waits for the disk but `Record.close`, for a while.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from cartwheel.runs.lines import as_line
+
+KEEP_RUNS = 200
+KEEP_BYTES = 64 << 20  # of all records together
+RUN_BYTES = 8 << 20  # of one run's events; its result is kept in any case
+CLOSE_SECONDS = 2.0
+
+_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # none looks like another, all in ASCII's order
+_NAME_LENGTH = 9  # enough for a thousand years
+_FILE = re.compile(rf"[{_DIGITS}]{{{_NAME_LENGTH}}}\.jsonl")
+
+
+def run_name(epoch_seconds: float) -> str:
+    """A run's name: the millisecond in which it began. A later one sorts after it."""
+    number, name = int(epoch_seconds * 1000), ""
+    for _ in range(_NAME_LENGTH):
+        number, digit = divmod(number, len(_DIGITS))
+        name = _DIGITS[digit] + name
+    return name
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The records of a folder, oldest first; none where it cannot be read."""
+    with suppress(OSError):
+        return sorted(path for path in folder.iterdir() if _FILE.fullmatch(path.name))
+    return []
+
+
+class Record:
+    """One run's record. `write` and `close` raise nothing and may be called by any thread,
+    also by a signal's handler."""
+
+    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
+        self._folder = folder
+        self._began = time.time()
+        self._room = RUN_BYTES
+        self._problem = ""
+        self._lines: SimpleQueue[str | None] = SimpleQueue()
+        self.write(as_line(type="run", began=self._began, pid=os.getpid(), **about))
+        self._thread = threading.Thread(target=self._keep, name="record", daemon=True)
+        self._thread.start()
+
+    def write(self, line: str) -> None:
+        """A line of the run; dropped where there are too many of them."""
+        self._room -= len(line)
+        if self._room >= 0:
+            self._lines.put(line)
+
+    def close(self, result: str, seconds: float = CLOSE_SECONDS) -> str:
+        """Write the result, the last line; the answer says why there is no record, if so."""
+        self._lines.put(result)
+        self._lines.put(None)
+        self._thread.join(seconds)
+        return "the disk does not answer" if self._thread.is_alive() else self._problem
+
+    def _keep(self) -> None:
+        try:
+            with _new_file(self._folder, self._began) as file:
+                prune(self._folder)
+                self._write_lines(file)
+        except OSError as error:
+            self._problem = error.strerror or str(error)
+
+    def _write_lines(self, file: int) -> None:
+        """Once a line could not be written, only the last one, the result, is tried."""
+        last = ""
+        while (line := self._lines.get()) is not None:
+            last = line
+            if not self._problem:
+                try:
+                    _write(file, line + "\n")
+                except OSError as error:
+                    self._problem = error.strerror or str(error)
+        if self._problem:
+            _write(file, f"\n{last}\n")
+            self._problem = ""
+
+
+@contextmanager
+def _new_file(folder: Path, began: float) -> Iterator[int]:
+    """A file of our own, locked before anything is in it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+    while True:
+        try:
+            file = os.open(folder / f"{run_name(began)}.jsonl", flags, 0o600)
+            break
+        except FileExistsError:  # two in one millisecond
+            began += 0.001
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # some file systems have no locks
+        yield file
+    finally:
+        os.close(file)
+
+
+def _write(file: int, text: str) -> None:
+    data = text.encode()
+    while data:
+        data = data[os.write(file, data) :]
+
+
+def prune(folder: Path, keep_runs: int = KEEP_RUNS, keep_bytes: int = KEEP_BYTES) -> None:
+    """Remove the oldest records, so that no more than so many, and so much, stay."""
+    kept_runs = kept_bytes = 0
+    for path in reversed(files_in(folder)):
+        with suppress(OSError):
+            kept_bytes += path.stat().st_size
+            kept_runs += 1
+            if kept_runs > 1 and (kept_runs > keep_runs or kept_bytes > keep_bytes):
+                path.unlink()

@@ -1,0 +1,154 @@
+"""Many hosts in few lines: those in the same state are told together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cartwheel.events import Event
+from cartwheel.telling import MOST_NAMED, hosts_text
+
+from ._format import half_within, seconds_text
+from ._progress import OPERATOR, Running
+
+MOST_APART = 4  # so many hosts have lines of their own
+MOST_ROWS = 8  # and so many rows of their own on a terminal
+_ODD_SECONDS = 0.5  # a host that took so much longer than most is named
+_ODD_TIMES = 2.0  # a row that lasts so many times longer than most stays apart
+
+
+def who(hosts: Sequence[str]) -> str:
+    """A few hosts by their names, or how many they are."""
+    return hosts_text(hosts) if len(hosts) <= MOST_NAMED else f"{len(hosts)} hosts"
+
+
+# --- steps that ended
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event of several hosts, and in words how long it took them."""
+
+    event: Event
+    took: str
+
+
+class Ends:
+    """Collects the ends of steps, until nobody is on the way to one any more."""
+
+    def __init__(self, hosts: Iterable[str]) -> None:
+        self._hosts = frozenset(hosts)
+        self._steps: dict[str, dict[str, Event]] = {}
+        self._ready: set[str] = set()
+
+    def take(self, event: Event) -> list[Told]:
+        """A host's end of a step; what can be told at once: what all hosts have done."""
+        again = event.host in self._steps.get(event.step, {})
+        told = self._tell([event.step]) if again else []
+        ended = self._steps.setdefault(event.step, {})
+        ended[event.host] = event
+        return told + (self._tell([event.step]) if ended.keys() >= self._hosts else [])
+
+    def look(self, busy: Collection[str]) -> list[Told]:
+        """What each `busy` host, one that is at some step, had behind it at two looks in a row:
+        between two of its steps a host is not busy for a moment."""
+        ready = {step for step, ended in self._steps.items() if ended.keys() >= set(busy)}
+        steps = [step for step in self._steps if step in ready & self._ready]
+        self._ready = ready
+        return self._tell(steps)
+
+    def rest(self) -> list[Told]:
+        """All that is left, in the order in which it first ended."""
+        return self._tell(list(self._steps))
+
+    def _tell(self, steps: Iterable[str]) -> list[Told]:
+        self._ready.difference_update(steps)
+        return [told for step in steps for told in _told(self._steps.pop(step))]
+
+
+def _told(ended: Mapping[str, Event]) -> list[Told]:
+    """One line for the hosts on which it went well; failures were told when they happened."""
+    good = [event for event in ended.values() if event.state != "failed"]
+    if not good:
+        return []
+    moved = [event for event in good if event.state != "unchanged"]
+    details = {event.detail for event in good}
+    parts = [details.pop()] if len(details) == 1 else []
+    if moved and len(moved) < len(good):
+        parts.append(f"unchanged on {len(good) - len(moved)}")
+    shown = replace(
+        (moved or good)[0],
+        host=who([event.host for event in good]),
+        detail=", ".join(part for part in parts if part),
+    )
+    return [Told(shown, _took(good))]
+
+
+def _took(ended: Sequence[Event]) -> str:
+    """`2.1 s; slowest web7 4.0 s`: half of them took no longer than the first number says."""
+    half = half_within(event.seconds or 0.0 for event in ended)
+    last = max(ended, key=lambda event: event.seconds or 0.0)
+    slowest = (last.seconds or 0.0) - half >= _ODD_SECONDS
+    named = f"slowest {last.host} {seconds_text(last.seconds)}" if slowest else ""
+    return "; ".join(part for part in (seconds_text(half), named) if part)
+
+
+# --- steps under way
+
+
+def groups(running: Sequence[Running], room: int, now: float) -> list[list[Running]]:
+    """Which rows to draw, each for one host or for several in the same state; those that last
+    longest first, and the last one for all that have no row in `room`."""
+    if len(running) <= min(room, MOST_ROWS):
+        return [[one] for one in running]
+    alike = _by(running, lambda one: (one.step, _kind(one.detail)))
+    if len(alike) > room:
+        alike = _by(running, lambda one: (one.step, ""))
+    rows = _with_odd_ones(alike, room, now)
+    rows.sort(key=lambda row: min(one.since for one in row))
+    if len(rows) > room:
+        rest = [one for row in rows[room - 1 :] for one in row]
+        rows = [*rows[: room - 1], rest]
+    return rows
+
+
+def _by(
+    running: Iterable[Running], state: Callable[[Running], tuple[str, str]]
+) -> list[list[Running]]:
+    found: dict[tuple[str, str], list[Running]] = {}
+    for one in running:
+        found.setdefault(state(one), []).append(one)
+    return list(found.values())
+
+
+def _kind(detail: str) -> str:
+    """`Collecting` of `Collecting flask==3.1`."""
+    word = re.match(r"[^\W\d]+", detail)
+    return word[0] if word else ""
+
+
+def _with_odd_ones(rows: list[list[Running]], room: int, now: float) -> list[list[Running]]:
+    """A row's slowest host apart, where it lasts much longer than the others."""
+    found: list[list[Running]] = []
+    for row in rows:
+        slowest = min(row, key=lambda one: one.since)
+        limit = _ODD_TIMES * (now - half_within(one.since for one in row)) + _ODD_SECONDS
+        if len(row) > 1 and now - slowest.since > limit and len(found) < room // 2:
+            found.append([slowest])
+            row.remove(slowest)
+    return rows + found
+
+
+def in_one(row: Sequence[Running]) -> Running:
+    """A row's hosts as one: since when most of them are there, and a detail that all share."""
+    if len(row) == 1:
+        return row[0]
+    steps = list(dict.fromkeys(one.step for one in row))
+    details = {one.detail for one in row}
+    return Running(
+        who([one.host or OPERATOR for one in row]),
+        ", ".join(steps),
+        half_within(one.since for one in row),
+        details.pop() if len(details) == 1 else "",
+    )

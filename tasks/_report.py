@@ -1,0 +1,162 @@
+"""The end of a run over hosts, as lines and rows: the same for a run that has just ended and
+for one of the record. Nothing here prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cartwheel.errors import Exit
+from cartwheel.telling import Place, hosts_text
+
+from ._format import clean, half_within, seconds_text
+from ._progress import Progress
+
+if TYPE_CHECKING:
+    from cartwheel.fleet.model import HostReport, Report
+
+UNKNOWN = "?"
+HEADS = ("HOST", "OUTCOME", "SERVES", "BEFORE", "TIME")
+_OUTCOMES = {
+    "deployed": "deployed",
+    "unchanged": "unchanged",
+    "prepared": "prepared",
+    "reverted": "put back",
+    "failed": "failed, nothing changed",
+    "attention": "needs attention",
+    "not-tried": "not tried, nothing changed",
+}
+_DONE = {"rollback": "rolled back", "restart": "restarted"}
+MOST_ALIKE = 8  # more hosts than that with one outcome share a row
+_LEAST_COMPARED = 5  # of fewer hosts everybody sees which one was slow
+_SLOWEST = 2
+
+
+def notes_of(run: Report) -> list[str]:
+    return [f"note: {note}" for note in dict.fromkeys(n for host in run.hosts for n in host.notes)]
+
+
+def places_of(run: Report, progress: Progress) -> dict[str, Place]:
+    """Where each host is, for what is told of its failure."""
+    return {host.host: Place(progress.step_of(host.host), _phrase(host)) for host in run.hosts}
+
+
+def rows_of(run: Report, progress: Progress, *, apart: bool = False) -> list[tuple[str, ...]]:
+    """The final table. Many hosts that came to the same share a row, unless `apart`; one that
+    needs attention never does."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for host in run.hosts:
+        alike.setdefault(_came_to(host, run.kind), []).append(host.host)
+    rows: list[tuple[str, ...]] = []
+    for host in run.hosts:
+        row = _came_to(host, run.kind)
+        hosts = alike[row]
+        if apart or len(hosts) <= MOST_ALIKE or host.outcome == "attention":
+            rows.append((host.host, *row, seconds_text(progress.seconds_of(host.host)) or "-"))
+        elif host.host == hosts[0]:
+            longest = seconds_text(max(progress.seconds_of(one) or 0.0 for one in hosts))
+            rows.append((hosts_text(hosts), *row, f"up to {longest}" if longest else "-"))
+    return rows
+
+
+def _came_to(host: HostReport, kind: str) -> tuple[str, str, str]:
+    return outcome_text(host.outcome, kind), _release(host.serves), _release(host.before)
+
+
+def closing_of(run: Report, progress: Progress, code: int) -> Iterator[str]:
+    """What follows the table: whom to ask, who was slow, and the run in one line."""
+    unknown = [host.host for host in run.hosts if host.serves == UNKNOWN]
+    if unknown:
+        serve = "it serves" if len(unknown) == 1 else "they serve"
+        yield f"{hosts_text(unknown)}: `fab status -H {','.join(unknown)}` shows what {serve} now"
+    yield from slowest_of({host.host: progress.busy_seconds(host.host) for host in run.hosts})
+    yield _sum_up(run, code)
+
+
+def slowest_of(busy: Mapping[str, float]) -> Iterator[str]:
+    """The hosts that worked longest; what they waited for others does not count."""
+    slowest = sorted(busy, key=lambda host: busy[host], reverse=True)[:_SLOWEST]
+    texts = [f"{host} {seconds_text(busy[host])}" for host in slowest if seconds_text(busy[host])]
+    half = seconds_text(half_within(busy.values())) if texts else ""
+    if len(busy) >= _LEAST_COMPARED and half:
+        yield f"slowest: {', '.join(texts)}; half of all within {half}"
+
+
+def _sum_up(run: Report, code: int) -> str:
+    took = seconds_text(run.seconds)
+    named = {host.serves for host in run.hosts if host.outcome == "deployed"} or {run.release}
+    what = f"{run.kind} {named.pop()}".rstrip() if len(named) == 1 else run.kind
+    if code != Exit.OK:
+        after = f" after {took}" if took else ""
+        return f"{what} failed{after}, exit code {code}"
+    if all(host.outcome == "unchanged" for host in run.hosts):
+        return f"{what}: serves already, nothing changed" + (f" ({took})" if took else "")
+    return f"{what} done" + (f" in {took}" if took else "")
+
+
+def hosts_fields(run: Report, progress: Progress) -> list[dict[str, Any]]:
+    """The table for programs; `report_of` reads it."""
+    return [
+        {
+            "host": host.host,
+            "outcome": host.outcome,
+            "serves": None if host.serves == UNKNOWN else host.serves,
+            "serves_known": host.serves != UNKNOWN,
+            "before": None if host.before == UNKNOWN else host.before,
+            "seconds": _rounded(progress.seconds_of(host.host)),
+            "notes": list(host.notes),
+            "round_trips": host.round_trips,
+            "error": error_fields(host.error) if host.error else None,
+        }
+        for host in run.hosts
+    ]
+
+
+def report_of(result: Mapping[str, Any]) -> Report | None:
+    """The report that a result's fields were made of, without its errors; None if it had none."""
+    from cartwheel.fleet.model import HostReport, Report
+
+    if "release" not in result:
+        return None
+    hosts = tuple(
+        HostReport(
+            one["host"],
+            one["outcome"],
+            one["serves"] if one["serves_known"] else UNKNOWN,
+            one["before"],
+            notes=tuple(one["notes"]),
+        )
+        for one in result["hosts"]
+    )
+    return Report(
+        result["release"], result["version"], hosts, result["seconds"], kind=result["word"]
+    )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def error_fields(error: BaseException) -> dict[str, Any]:
+    """An error for programs, without what moves a terminal's cursor."""
+    from cartwheel import telling
+
+    fields = telling.error_fields(error)
+    return {**fields, "detail": clean(fields["detail"])}
+
+
+def outcome_text(outcome: str, kind: str) -> str:
+    """What happened to a host, in words."""
+    if outcome == "deployed":
+        return _DONE.get(kind, "deployed")
+    return _OUTCOMES.get(outcome, outcome)
+
+
+def _release(release: str | None) -> str:
+    return "not known" if release == UNKNOWN else release or "nothing"
+
+
+def _phrase(host: HostReport) -> str:
+    if host.serves == UNKNOWN:
+        return f"not known; `fab status -H {host.host}` shows it"
+    return _release(host.serves) + (", as before" if host.serves == host.before else "")

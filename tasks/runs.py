@@ -1,0 +1,215 @@
+"""Words about what was done from here: the records of changing runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cartwheel.errors import Exit
+from cartwheel.fab import FabContext
+
+from ._scene import number, plain_word
+
+if TYPE_CHECKING:
+    from cartwheel.runs.read import Run
+
+    from ._progress import Progress
+    from ._show import Output
+
+_ENDS = {
+    Exit.OK: "done",
+    Exit.FAILED: "failed",
+    Exit.USAGE: "refused",
+    Exit.REVERTED: "put back",
+    Exit.ATTENTION: "needs attention",
+    Exit.LOCKED: "locked",
+    Exit.INTERRUPTED: "interrupted",
+}
+_STATES = {"alive": "at work", "killed": "ended without a word"}
+_MOST_NAMED = 2
+_MOST_COLUMNS = 60  # of a reason
+
+
+@plain_word(hosts="none", name="list", help={"lines": "How many runs (default 20)."})
+def list_runs(c: FabContext, out: Output, lines: str = "20") -> int:
+    """The changing runs that began on this machine, newest first."""
+    from cartwheel.places import runs_dir
+    from cartwheel.runs.read import newest
+
+    found = newest(runs_dir(), number("lines", lines))
+    if found:
+        heads = ("RUN", "WHEN", "WORD", "APP", "HOSTS", "OUTCOME", "TOOK", "WHY")
+        out.table([_row(run) for run in found], heads)
+    else:
+        out.say("No run has left a record here.")
+    out.put(runs=[_fields(run) for run in found])
+    return 0
+
+
+@plain_word(
+    hosts="none",
+    positional=("run",),
+    help={
+        "run": "Its name in runs.list, or how that begins, or `last`.",
+        "all": "A row for each host, however many came to the same.",
+    },
+)
+def show(c: FabContext, out: Output, run: str, all: bool = False) -> int:
+    """What a run did: its failures, its final table.
+
+    With --json also every event, as the run itself would have printed it.
+    """
+    from cartwheel.places import runs_dir
+    from cartwheel.runs.read import find
+
+    found = find(runs_dir(), run)
+    for line in told(found, apart=all):
+        out.say(line)
+    out.put(run=_fields(found), events=list(found.events), result=found.result)
+    return 0
+
+
+def _row(run: Run) -> tuple[str, ...]:
+    from cartwheel.telling import hosts_text
+
+    from ._format import fitted, local_time, seconds_text
+
+    return (
+        run.name,
+        local_time(run.about["began"]),
+        run.about["word"],
+        _app(run.about) or "-",
+        hosts_text(run.about["hosts"], _MOST_NAMED) or "-",
+        outcome_of(run),
+        seconds_text(_seconds(run)) or "-",
+        fitted(_reason(run) or run.about["message"], _MOST_COLUMNS, "..."),
+    )
+
+
+def _fields(run: Run) -> dict[str, Any]:
+    known = ("word", "app", "environment", "project", "hosts", "who", "message", "began")
+    return {
+        "run": run.name,
+        "state": run.state,
+        **{name: run.about.get(name) for name in known},
+        "exit": run.result["exit"] if run.result else None,
+        "seconds": _seconds(run),
+        "reason": _reason(run),
+    }
+
+
+def outcome_of(run: Run) -> str:
+    """How a run ended, in words."""
+    from ._report import outcome_text
+
+    if run.result is None:
+        return _STATES[run.state]
+    outcomes = {one["outcome"] for one in run.result["hosts"] if "outcome" in one}
+    if run.result["exit"] == Exit.OK and len(outcomes) == 1:
+        return outcome_text(outcomes.pop(), run.about["word"])
+    return _ENDS.get(run.result["exit"], "failed")
+
+
+def _app(about: Mapping[str, Any]) -> str:
+    return ".".join(part for part in (about.get("app"), about.get("environment")) if part)
+
+
+def _seconds(run: Run) -> float | None:
+    """How long it took, or takes so far; None for one that was killed."""
+    if run.result is not None:
+        return float(run.result["seconds"])
+    return time.time() - run.about["began"] if run.state == "alive" else None
+
+
+def _reason(run: Run) -> str:
+    errors = run.result["errors"] if run.result else []
+    return str(errors[0]["message"]) if errors else ""
+
+
+def told(run: Run, *, apart: bool) -> Iterator[str]:
+    """A run in lines, `apart` with a row for each host."""
+    yield from _head(run)
+    progress = _replayed(run)
+    if run.result is None:
+        yield from _where_it_was(run, progress)
+    else:
+        yield from _end(run.result, progress, apart=apart)
+
+
+def _head(run: Run) -> Iterator[str]:
+    from cartwheel.telling import hosts_text
+
+    from ._format import local_time, seconds_text
+
+    about = run.about
+    took = seconds_text(_seconds(run))
+    yield f"{run.name}  {about['word']} {_app(about)}".rstrip() + f": {outcome_of(run)}"
+    for name, text in {
+        "began": local_time(about["began"]) + (f", {took}" if took else ""),
+        "by": about.get("who", ""),
+        "why": about["message"],
+        "hosts": hosts_text(about["hosts"]),
+        "project": about["project"],
+    }.items():
+        if text:
+            yield f"  {name + ':':<8} {text}"
+
+
+def _replayed(run: Run) -> Progress:
+    from cartwheel.events import Event
+
+    from ._progress import Progress
+
+    progress = Progress()
+    for one in run.events:
+        event = Event(one["step"], one["state"], one["detail"], one["host"], one["seconds"])
+        progress.take(event, one["at"])
+    return progress
+
+
+def _where_it_was(run: Run, progress: Progress) -> Iterator[str]:
+    from ._format import table_lines
+
+    at = {one.host: one for one in progress.innermost()}
+    hosts = run.about["hosts"]
+    rows = [
+        (host, at[host].step if host in at else "-", at[host].detail if host in at else "")
+        for host in hosts
+    ]
+    yield from table_lines(rows, ("HOST", "STEP", ""))
+    if hosts and run.state == "killed":
+        yield f"`fab status -H {','.join(hosts)}` shows what is served now"
+
+
+def _end(result: Mapping[str, Any], progress: Progress, *, apart: bool) -> Iterator[str]:
+    """As the run itself told its end."""
+    from cartwheel.telling import Place, failure_of, text_of
+
+    from . import _report as form
+    from ._format import clean, table_lines
+
+    report = form.report_of(result)
+    places = form.places_of(report, progress) if report else {}
+    failures = [
+        failure_of(one, places.get(one["host"], Place(progress.step_of(one["host"]))))
+        for one in result["errors"]
+    ]
+    if report:
+        yield from form.notes_of(report)
+    if failures:
+        yield from clean(text_of(failures)).splitlines()
+    if report:
+        yield from table_lines(form.rows_of(report, progress, apart=apart), form.HEADS)
+        yield from form.closing_of(report, progress, result["exit"])
+    elif result["hosts"]:
+        yield from table_lines([_answer_row(one) for one in result["hosts"]], ("HOST", "RESULT"))
+
+
+def _answer_row(one: Mapping[str, Any]) -> tuple[str, str]:
+    answer = one.get("answer") or {}
+    if one.get("error"):
+        return one["host"], "failed"
+    if "current" in answer:  # after Ctrl-C every host is asked for it
+        return one["host"], f"serves {answer['current'] or 'nothing'}"
+    return one["host"], "done"
