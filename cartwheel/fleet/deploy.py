@@ -144,7 +144,8 @@ def lock_all(fleet: Fleet, hosts: Iterable[str], terms: Terms) -> dict[str, Resu
             return answers
         twins = identity.ask(fleet)
         if twins:
-            return {**answers, **twins}
+            # The name that was refused is the twin of one that was not: say it of one only.
+            return {**successes(answers), **twins}
         fleet.each(lambda _host, one: one.request("unlock", terms.args), successes(answers))
     return _lock_in_order(fleet, names, terms)
 

@@ -172,7 +172,7 @@ def test_other_bytes_in_the_store_are_never_installed(stage: Stage, second: None
     there.parent.mkdir()
     there.write_bytes(bytes(wheel.stat().st_size))  # as long, so that it looks whole
     done = stage.fab("deploy", code=Exit.FAILED)
-    [line, _other] = [one for one in done.text.splitlines() if one.startswith("error: ")]
+    [line] = [one for one in done.text.splitlines() if one.startswith("error: ")]
     assert f"/files/{digest}/" in line
     assert "is not what was published [CW313]" in line
     assert "Remove that file from the store" in done.text

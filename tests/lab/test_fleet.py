@@ -19,7 +19,7 @@ import time
 if os.path.exists("unimportable"):
     raise RuntimeError("this host cannot import it")
 if os.path.exists("slow"):
-    time.sleep(4)
+    time.sleep(30)
 
 
 def app(environ, start_response):
