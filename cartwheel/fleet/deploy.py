@@ -133,7 +133,8 @@ def lock_all(fleet: Fleet, hosts: Iterable[str], terms: Terms) -> dict[str, Resu
     are given back, and taken one after the other in sorted order. So no two fleets ever wait
     for each other, and without a rival the locks of many hosts take no longer than one.
 
-    The hosts' answers; in sorted order the first failure is the last answer.
+    The hosts' answers; in sorted order the first failure that the fleet does not bear is the
+    last answer.
     """
     names = sorted(hosts)
     if len(names) > 1:
@@ -159,7 +160,8 @@ def _lock_in_order(
             answers[host] = lock(fleet, host, terms)
         except CartwheelError as error:
             answers[host] = error
-            break
+            if len(fleet.fallen | failures(answers)) > fleet.max_failures:
+                break
     return answers
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cartwheel.ssh.session import Session
 
 _SLICE_SECONDS = 0.1  # Ctrl-C is noticed between slices
+_MOST_LEAVING = 256  # all hosts are told at once when a run is stopped
 PARALLEL = 64  # hosts that are worked on at once, where nobody says otherwise
 
 T = TypeVar("T")
@@ -76,7 +77,8 @@ class Fleet:
             session.close(**patience)
 
         # Threads of their own: those of the pool may all be waiting for hosts.
-        with ThreadPoolExecutor(self.parallel, thread_name_prefix="leave") as leaving:
+        most = max(1, min(len(self.sessions), _MOST_LEAVING))
+        with ThreadPoolExecutor(most, thread_name_prefix="leave") as leaving:
             wait([leaving.submit(leave, session) for session in self.sessions.values()])
         self._pool.shutdown(cancel_futures=True)
 

@@ -562,6 +562,12 @@ def test_a_failure_that_is_borne(op: str) -> None:
     assert run.report.exit_code == Exit.ATTENTION
 
 
+def test_a_lock_that_is_borne_keeps_nobody_else_from_theirs() -> None:
+    run = Run({**FIVE, "a": {"lock": failed("locked")}}, rollout=Rollout(max_failures=1))
+    assert run.asked("lock")[5:] == list("abcde")
+    assert run.table == {**dict.fromkeys("bcde", ("deployed", NEW)), "a": ("failed", OLD)}
+
+
 def test_a_refusal_that_is_borne() -> None:
     refused = plan(refusals=(Refusal("disk-full", "no space"),), release="")
     run = Run({"a": {}, "b": {}}, {"a": refused, "b": plan()}, rollout=Rollout(max_failures=1))

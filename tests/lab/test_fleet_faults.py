@@ -1,0 +1,73 @@
+"""Faults on one host of three, and two operators at once: all hosts agree, or the exit code
+and the table say who serves what.
+
+All of it is tried by `bench/faults --fleet 3` and `bench/rivals`; here is a sample.
+"""
+
+from __future__ import annotations
+
+import datetime
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import rivals
+from cartwheel.lab import Lab, LabHost
+from cartwheel.lab.faults.kinds import FAULTS
+from cartwheel.lab.faults.points import Point, messages
+from tests.lab.faulting import DISK_MB, Shore, Try, new_shore, pairs
+
+pytestmark = pytest.mark.timeout(600)
+
+SEED = int(datetime.datetime.now(tz=datetime.UTC).strftime("%Y%m%d"))
+TRIES = 3
+RIVALS = 4
+
+
+@pytest.fixture(scope="module")
+def hosts(lab: Lab) -> Iterator[list[LabHost]]:
+    found = lab.up(3, disk_mb=DISK_MB)
+    yield found
+    lab.down([host.name for host in found])
+
+
+@pytest.fixture(scope="module")
+def shore(hosts: list[LabHost], tmp_path_factory: pytest.TempPathFactory) -> Shore:
+    """Three hosts; the canary is struck on even days, the last one on odd ones."""
+    others = list(hosts)
+    struck = others.pop(0 if SEED % 2 == 0 else -1)
+    return new_shore(struck, tmp_path_factory.mktemp("shore"), others)
+
+
+def test_any_fault_on_one_host_of_three(shore: Shore) -> None:
+    dice = random.Random(SEED)
+    points = shore.record("redeploy")
+    found = [(point, fault) for point, fault in pairs(points) if point in messages(points)]
+    assert len(found) > 200
+    broken = []
+    for point, fault in dice.sample(found, TRIES):
+        one = shore.survive("redeploy", point, fault)
+        print(one)
+        if one.violations:
+            broken.append(f"{one}\n{one.said}")
+            shore.renew()
+    assert not broken, f"seed {SEED}: " + "\n".join(broken)
+
+
+def test_the_judge_sees_hosts_that_differ_and_a_report_that_hides_it(shore: Shore) -> None:
+    """Nobody strikes: one host is taken to another release behind the report's back."""
+    shore.prepare("redeploy")
+    states = shore.look_at_all()
+    name, state = next(iter(states.items()))
+    one = Try("redeploy", Point("message", "x"), FAULTS["fail"].name, code=0)
+    shore._judge_agreement(one, {"hosts": []}, {**states, name: replace(state, release="other")})
+    assert any("hosts differ" in text for text in one.violations)
+
+
+def test_two_operators_at_once(hosts: list[LabHost], shore: Shore, tmp_path: Path) -> None:
+    for host in hosts:
+        host.reset()
+    assert rivals.try_all(hosts, tmp_path, RIVALS, SEED) == 0
