@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ._scene import word
@@ -44,14 +45,9 @@ def plan(scene: Scene, out: Output, skip_tests: bool = False) -> int:
 
     plans = run(scene, skip_tests=skip_tests)
     order = _order(plans, scene)
-    for host, one in plans.items():
-        out.say(f"[{host}] {one.current or 'nothing'} -> {one.release or '?'}")
-        for refusal in one.refusals:
-            out.say(f"[{host}]   refused: {refusal.message}")
-        for title in _steps(one):
-            out.say(f"[{host}]   {title}")
-        for note in one.notes:
-            out.say(f"[{host}]   note: {note}")
+    for hosts, lines in _alike({host: tuple(_lines(one)) for host, one in plans.items()}):
+        for line in lines:
+            out.say(f"[{hosts}] {line}")
     if len(plans) > 1:
         for number, batch in enumerate(order, 1):
             out.say(f"switch {number}: {', '.join(batch)}")
@@ -74,6 +70,27 @@ def plan(scene: Scene, out: Output, skip_tests: bool = False) -> int:
         ],
     )
     return 0
+
+
+def _lines(plan: HostPlan) -> Iterator[str]:
+    yield f"{plan.current or 'nothing'} -> {plan.release or '?'}"
+    yield from (f"  refused: {refusal.message}" for refusal in plan.refusals)
+    yield from (f"  {title}" for title in _steps(plan))
+    yield from (f"  note: {note}" for note in plan.notes)
+
+
+def _alike(plans: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each host with its lines; many that have the same lines together."""
+    from cartwheel.telling import hosts_text
+
+    from ._report import MOST_ALIKE
+
+    for host, lines in plans.items():
+        same = [other for other in plans if plans[other] == lines]
+        if len(same) <= MOST_ALIKE:
+            yield host, lines
+        elif host == same[0]:
+            yield hosts_text(same), lines
 
 
 def _steps(plan: HostPlan) -> list[str]:

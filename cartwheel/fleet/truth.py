@@ -47,6 +47,25 @@ def _judged(one: HostReport, plan: HostPlan, seen: Result[dict[str, Any]] | None
     return replace(known, outcome="reverted" if ours and last["result"] == "reverted" else "failed")
 
 
+def is_behind(one: HostReport, report: Report) -> bool:
+    """Whether it went back while others of its fleet confirmed, as far as anybody knows."""
+    confirmed = any(other.outcome == "deployed" for other in report.hosts)
+    known_back = one.serves != UNKNOWN and one.serves == one.before
+    return confirmed and one.outcome == "attention" and known_back
+
+
+def overtaken(report: Report, second: Report) -> Report:
+    """The report with the rows of a second run over some of its hosts."""
+    rows = {one.host: one for one in second.hosts}
+    hosts = [
+        replace(rows[one.host], before=one.before, round_trips=one.round_trips)
+        if one.host in rows
+        else one
+        for one in report.hosts
+    ]
+    return replace(report, hosts=tuple(hosts))
+
+
 def _alone(host: str, plan: HostPlan) -> str:
     """What a host does that nobody can ask."""
     return (

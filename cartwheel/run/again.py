@@ -1,17 +1,19 @@
-"""Look again at hosts whose session was lost, once they have put themselves in order."""
+"""Hosts whose session was lost: look again, once they have put themselves in order; bring
+forward those that fell behind."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from cartwheel.errors import CartwheelError
 from cartwheel.events import Event, silent
+from cartwheel.fleet.model import Report
 from cartwheel.fleet.sessions import Result, await_all
-from cartwheel.fleet.truth import LookAgain
+from cartwheel.fleet.truth import LookAgain, is_behind, overtaken
 from cartwheel.plan.deploy import probe_args
 from cartwheel.run.scene import Scene, connect, for_hosts
 
@@ -38,6 +40,20 @@ def look_again(scene: Scene) -> LookAgain:
         return {host: future.result() for host, future in futures.items()}
 
     return look
+
+
+def forward(report: Report, scene: Scene, run: Callable[[Scene], Report]) -> Report:
+    """Some hosts have confirmed, so the fleet goes forward: hosts that went back meanwhile, and
+    that can be reached, get the same once more. What they come to is in the report."""
+    behind = tuple(one.host for one in report.hosts if is_behind(one, report))
+    if not behind:
+        return report
+    scene.emit(Event(_STEP, "note", f"{', '.join(behind)} fell behind; once more"))
+    try:
+        second = run(for_hosts(scene, behind))
+    except (CartwheelError, ExceptionGroup):
+        return report
+    return overtaken(report, second)
 
 
 def _until_settled(scene: Scene, host: str, end: float) -> Result[dict[str, Any]]:

@@ -21,7 +21,7 @@ from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.model import HostPlan
 from cartwheel.render import RenderFacts, check_templates
 from cartwheel.run import product
-from cartwheel.run.again import look_again
+from cartwheel.run.again import forward, look_again
 from cartwheel.run.product import Product
 from cartwheel.run.rendering import render_for, sample_files
 from cartwheel.run.scene import Scene, connect, raise_failures, raise_held
@@ -35,18 +35,23 @@ PROBE_SECONDS = 60.0
 
 
 def deploy(scene: Scene, *, skip_tests: bool = False) -> Report:
-    """Build, prepare everywhere, switch, confirm, finish. Raises CartwheelError before the
-    first change; what comes later is in the report."""
+    """Build, prepare everywhere, switch, confirm, finish; hosts that fell behind once more.
+    Raises CartwheelError before the first change; what comes later is in the report."""
     started = time.monotonic()
     variables, making = begin(scene, skip_tests=skip_tests)
-    most = scene.rollout.max_failures
-    with making, connect(scene, changing=True, max_failures=most) as fleet:
 
-        def look() -> dict[str, HostPlan]:
-            return plan_all(scene, probe_settled(scene, fleet), making.result(), variables)
+    def to(some: Scene) -> Report:
+        with connect(some, changing=True, max_failures=some.rollout.max_failures) as fleet:
 
-        report = run_plans(fleet, look(), scene.terms, replan=look, look_again=look_again(scene))
-    return fleet.counted(report).timed(time.monotonic() - started)
+            def look() -> dict[str, HostPlan]:
+                return plan_all(some, probe_settled(some, fleet), making.result(), variables)
+
+            report = run_plans(fleet, look(), some.terms, replan=look, look_again=look_again(some))
+        return fleet.counted(report)
+
+    with making:
+        report = forward(to(scene), scene, to)
+    return report.timed(time.monotonic() - started)
 
 
 def begin(

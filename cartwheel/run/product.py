@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 from cartwheel import build
 from cartwheel.build.model import Artifact, Lock, Platform, Source
 from cartwheel.build.publish import Store
+from cartwheel.errors import BuildError
+from cartwheel.events import Event
 from cartwheel.run.scene import Scene
 
 
@@ -52,13 +55,22 @@ def make(
         build.Item(artifact.name, artifact.version, artifact.wheel, artifact.wheel_sha256),
         build.Item("pip", build.PIP_VERSION, wheel, build.PIP_SHA256),
     )
-    sources = {
-        item.sha256: build.publish(store, item, scene.emit)
-        if publish
-        else build.planned(store, item)
-        for item in items
-    }
-    return replace(made, published=sources)
+    place = functools.partial(_publish, scene) if publish else build.planned
+    sources = {item.sha256: place(store, item) for item in items}
+    known = {sha256: source for sha256, source in sources.items() if source is not None}
+    return replace(made, published=known)
+
+
+def _publish(scene: Scene, store: Store, item: build.Item) -> Source | None:
+    """None where the store is down: then the file goes over SSH, as without a store."""
+    try:
+        return build.publish(store, item, scene.emit)
+    except BuildError as error:
+        if error.slug != "store-unreachable":
+            raise
+        text = f"{error.message}; {item.path.name} goes over SSH instead"
+        scene.emit(Event("publish", "note", text))
+        return None
 
 
 def test(scene: Scene, artifact: Artifact, password: str | None) -> bool:

@@ -11,7 +11,7 @@ from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.model import Report
 from cartwheel.plan.deploy import held_refusal, stopped_refusal, switch_step
 from cartwheel.plan.model import HostPlan, Refusal, Step
-from cartwheel.run.again import look_again
+from cartwheel.run.again import forward, look_again
 from cartwheel.run.deploy import probe_settled
 from cartwheel.run.scene import Scene, connect
 
@@ -35,16 +35,20 @@ def _switch(
     scene: Scene, kind: str, choose: Callable[[Facts], str | None], named: str | None = None
 ) -> Report:
     started = time.monotonic()
-    with connect(scene, changing=True, max_failures=scene.rollout.max_failures) as fleet:
 
-        def look() -> dict[str, HostPlan]:
-            return {
-                host: plan_switch(scene, facts, kind, choose(facts), named)
-                for host, facts in probe_settled(scene, fleet).items()
-            }
+    def on(some: Scene) -> Report:
+        with connect(some, changing=True, max_failures=some.rollout.max_failures) as fleet:
 
-        report = run_plans(fleet, look(), scene.terms, replan=look, look_again=look_again(scene))
-    return fleet.counted(report).of_kind(kind).timed(time.monotonic() - started)
+            def look() -> dict[str, HostPlan]:
+                return {
+                    host: plan_switch(some, facts, kind, choose(facts), named)
+                    for host, facts in probe_settled(some, fleet).items()
+                }
+
+            report = run_plans(fleet, look(), some.terms, replan=look, look_again=look_again(some))
+        return fleet.counted(report)
+
+    return forward(on(scene), scene, on).of_kind(kind).timed(time.monotonic() - started)
 
 
 def _target(facts: Facts, to: str | None) -> str | None:

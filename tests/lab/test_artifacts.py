@@ -194,6 +194,19 @@ def test_one_host_that_cannot_reach_the_store_keeps_both_as_they_were(stage: Sta
     assert stage.state() == before
 
 
+def test_a_store_that_is_down_for_us_is_gone_around(stage: Stage) -> None:
+    """Nobody can publish, and the deploy goes on over SSH, and says so."""
+    stage.project.app("six")
+    text = (stage.project.folder / "config/deploy.toml").read_text()
+    stage.project.settings(text.replace(f":{stage.port}/", f":{dead_port()}/"))
+    try:
+        done = stage.fab("deploy")
+    finally:
+        stage.project.settings(text)
+    assert "goes over SSH instead" in done.text
+    assert [get(host) for host in stage.pair] == ["six", "six"]
+
+
 def test_without_a_store_uploads_take_turns(stage: Stage) -> None:
     text = (stage.project.folder / "config/deploy.toml").read_text()
     bounds = '[fleet]\nuploads_at_once = 1\nupload_bytes_per_second = "200K"\n'

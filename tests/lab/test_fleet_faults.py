@@ -57,6 +57,15 @@ def test_any_fault_on_one_host_of_three(shore: Shore) -> None:
     assert not broken, f"seed {SEED}: " + "\n".join(broken)
 
 
+def test_a_host_lost_in_the_confirmation_round_is_brought_forward(shore: Shore) -> None:
+    """The others have confirmed; it goes back by itself, and then gets the release once more."""
+    point = Point("message", "to the host: request confirm")
+    one = shore.survive("redeploy", point, FAULTS["line-reset"])
+    assert one.struck
+    assert not one.violations, f"{one}\n{one.said}"
+    assert one.code == 0, one.said
+
+
 def test_the_judge_sees_hosts_that_differ_and_a_report_that_hides_it(shore: Shore) -> None:
     """Nobody strikes: one host is taken to another release behind the report's back."""
     shore.prepare("redeploy")

@@ -49,6 +49,15 @@ def test_thirty_hosts_take_one_connection_and_as_many_round_trips_as_one(crowd: 
     assert len(locks) == 1, "one lock for all hosts of a platform"
 
 
+def test_the_plan_of_many_hosts_is_short(crowd: Crowd) -> None:
+    crowd.hosts(30)
+    text = crowd.project.fab("plan", "--batch", "50%").out
+    assert "[h000, h001, h002 and 27 more] 0.0.0" in text
+    assert len(text.splitlines()) < 25
+    switches = [line for line in text.splitlines() if line.startswith("switch ")]
+    assert [len(line.split(",")) for line in switches] == [1, 15, 14]
+
+
 def test_batches_and_few_at_a_time(crowd: Crowd) -> None:
     crowd.hosts(10)
     run = deploy(crowd, "one", "--parallel", "2", "--canary", "0", "--batch", "30%")

@@ -34,7 +34,7 @@ ALLOWED = {
     ("run/scene.py", "reach", "result"): _DONE,
     (
         "run/deploy.py",
-        "deploy.look",
+        "deploy.to.look",
         "result",
     ): "`Background.result` waits for tools with deadlines",
     (

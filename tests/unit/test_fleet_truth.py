@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cartwheel.errors import Exit
+from cartwheel.fleet.model import Report
 from cartwheel.fleet.sessions import Result
+from cartwheel.inventory.model import Host
+from cartwheel.run.again import forward
+from cartwheel.run.scene import Scene
 from tests.unit.test_fleet_deploy import NEW, OLD, Run, failed, lost, plan
+from tests.unit.test_run_deploy import SCENE as ONE_HOST
+
+SCENE = replace(ONE_HOST, chosen=(Host("a", "-H"), Host("b", "-H")))
 
 
 def look(answer: Result[dict[str, Any]]) -> Any:
@@ -90,3 +98,49 @@ def test_a_host_out_of_reach_is_said_to_go_back_by_itself() -> None:
     assert note.startswith(f"b is out of reach: unless {NEW} was confirmed there, it goes back to")
     assert f"{OLD} by itself" in note
     assert run.of("a").notes == ()
+
+
+def test_a_host_that_fell_behind_gets_it_once_more() -> None:
+    """The others have confirmed: the fleet goes forward."""
+    first = Run({"a": {}, "b": {"confirm": lost()}}, look_again=look(status(OLD, "reverted")))
+    asked: list[tuple[str, ...]] = []
+
+    def run(scene: Scene) -> Report:
+        asked.append(scene.hosts)
+        return Run({"b": {}}).report
+
+    after = forward(first.report, SCENE, run)
+    assert asked == [("b",)]
+    assert {one.host: (one.outcome, one.serves) for one in after.hosts} == {
+        "a": ("deployed", NEW),
+        "b": ("deployed", NEW),
+    }
+    assert after.exit_code == Exit.OK
+
+
+@pytest.mark.parametrize(
+    ("scripts", "seen"),
+    [
+        ({"a": {"switch": failed("unhealthy")}, "b": {}}, None),
+        ({"a": {}, "b": {"switch": lost()}}, status(OLD, "reverted")),
+        ({"a": {}, "b": {"confirm": lost()}}, lost()),
+        ({"a": {}, "b": {"confirm": lost()}}, status("3.0.other", "confirmed")),
+        ({"a": {}, "b": {}}, None),
+    ],
+)
+def test_nobody_is_brought_forward_who_is_not_behind(scripts: Any, seen: Any) -> None:
+    first = Run(scripts, look_again=look(seen) if seen else None).report
+
+    def never(_scene: Scene) -> Report:
+        raise AssertionError("nobody is behind")
+
+    assert forward(first, SCENE, never) is first
+
+
+def test_a_second_run_that_fails_hides_nothing() -> None:
+    first = Run({"a": {}, "b": {"confirm": lost()}}, look_again=look(status(OLD, "reverted")))
+
+    def unreachable(_scene: Scene) -> Report:
+        raise lost()
+
+    assert forward(first.report, SCENE, unreachable) is first.report
