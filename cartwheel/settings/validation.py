@@ -27,6 +27,8 @@ PATTERN_WORDS = {
     r"^\d+[kmg]?$": "a size like `10m`",
     r"^\d+[KMGT]?$": "a size like `512M`",
     r"^\d+%$": "a number, or a percentage like `25%`",
+    r"^[A-Za-z0-9_.:-]+$": "a name of letters, digits, `_`, `.`, `:` and `-`",
+    r"^https?://[^\s]+$": "an address like https://HOST/PATH",
     r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$": "a name of letters, digits, `_`, `-` and `.`",
 }
 
@@ -60,7 +62,7 @@ _TOML_NAMES: dict[type, str] = {
 }
 _SHOWN_CHARACTERS = 40
 # A value at or below these keys may be a secret, so no message shows it.
-_PRIVATE = {"env", "secrets", "password", "sudo_password", "url", "extra_urls"}
+_PRIVATE = {"env", "secrets", "password", "sudo_password", "url", "extra_urls", "headers"}
 
 
 @dataclass(frozen=True)
