@@ -21,6 +21,7 @@ from cartwheel.plan.model import HostPlan
 from cartwheel.render import check_templates
 from cartwheel.run import product
 from cartwheel.run.again import look_again
+from cartwheel.run.balancing import addresses, balancing
 from cartwheel.run.product import Product
 from cartwheel.run.rendering import renderer, sample_files
 from cartwheel.run.scene import Scene, connect, raise_failures, raise_held
@@ -39,12 +40,17 @@ def deploy(scene: Scene, *, skip_tests: bool = False) -> Report:
     started = time.monotonic()
     variables, making = begin(scene, skip_tests=skip_tests)
     most = scene.rollout.max_failures
-    with making, connect(scene, changing=True, max_failures=most) as fleet:
+    with (
+        making,
+        balancing(scene) as balancer,
+        connect(scene, changing=True, max_failures=most) as fleet,
+    ):
+        terms = replace(scene.terms, balancer=balancer)
 
         def look() -> dict[str, HostPlan]:
             return plan_all(scene, probe_settled(scene, fleet), making.result(), variables)
 
-        report = run_plans(fleet, look(), scene.terms, replan=look, look_again=look_again(scene))
+        report = run_plans(fleet, look(), terms, replan=look, look_again=look_again(scene))
     return fleet.counted(report).timed(time.monotonic() - started)
 
 
@@ -86,7 +92,14 @@ def plan(scene: Scene, *, skip_tests: bool = False) -> dict[str, HostPlan]:
     """What a deploy would do. Reads the hosts and changes nothing on them."""
     variables, making = begin(scene, skip_tests=skip_tests)
     with making, connect(scene, changing=False) as fleet:
-        return plan_all(scene, probe(scene, fleet), making.result(), variables)
+        plans = plan_all(scene, probe(scene, fleet), making.result(), variables)
+    return {host: _with_balancer(scene, one) for host, one in plans.items()}
+
+
+def _with_balancer(scene: Scene, plan: HostPlan) -> HostPlan:
+    if plan.unchanged or scene.settings.balancer.kind == "none":
+        return plan
+    return replace(plan, notes=(*plan.notes, "it is taken out of the balancer for its switch"))
 
 
 def probe(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
@@ -130,6 +143,7 @@ def plan_all(
 ) -> dict[str, HostPlan]:
     """One plan for each host; a lock for each distinct platform."""
     common = _common(scene, made, variables, _digest_key(facts))
+    before = addresses(scene)
     plans: dict[str, HostPlan] = {}
     for host, known in facts.items():
         try:
@@ -137,7 +151,7 @@ def plan_all(
             render: Callable[[str], Rendered] = _nothing_to_render
             if known["python"] is not None and known["host"]["systemd"] is not None:
                 lock = product.lock_for(scene, made, product.platform_of(known))
-                have, render = replace(common, lock=lock), renderer(scene, known)
+                have, render = replace(common, lock=lock), renderer(scene, known, before)
             plans[host] = plan_deploy(scene.settings, known, have, render)
         except CartwheelError as error:
             error.host = error.host or host

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cartwheel.plan.deploy import Rendered
@@ -16,9 +17,12 @@ _ANY_HOST = RenderFacts(
 )
 
 
-def renderer(scene: Scene, facts: Mapping[str, Any]) -> Callable[[str], Rendered]:
-    """A function from the release's name to its files. It raises UsageError("template")."""
-    known = RenderFacts.of(facts, scene.settings)
+def renderer(
+    scene: Scene, facts: Mapping[str, Any], balancers: tuple[str, ...]
+) -> Callable[[str], Rendered]:
+    """A function from the release's name to its files. `balancers` are the addresses of those
+    in front of the host. It raises UsageError("template")."""
+    known = replace(RenderFacts.of(facts, scene.settings), balancers=balancers)
 
     def render(release: str) -> Rendered:
         files = render_release(scene.settings, known, release, scene.project)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cartwheel.fleet.deploy import run_plans
@@ -12,6 +13,7 @@ from cartwheel.fleet.model import Report
 from cartwheel.plan.deploy import held_refusal, stopped_refusal, switch_step
 from cartwheel.plan.model import HostPlan, Refusal, Step
 from cartwheel.run.again import look_again
+from cartwheel.run.balancing import balancing
 from cartwheel.run.deploy import probe_settled
 from cartwheel.run.scene import Scene, connect
 
@@ -35,7 +37,12 @@ def _switch(
     scene: Scene, kind: str, choose: Callable[[Facts], str | None], named: str | None = None
 ) -> Report:
     started = time.monotonic()
-    with connect(scene, changing=True, max_failures=scene.rollout.max_failures) as fleet:
+    most = scene.rollout.max_failures
+    with (
+        balancing(scene) as balancer,
+        connect(scene, changing=True, max_failures=most) as fleet,
+    ):
+        terms = replace(scene.terms, balancer=balancer)
 
         def look() -> dict[str, HostPlan]:
             return {
@@ -43,7 +50,7 @@ def _switch(
                 for host, facts in probe_settled(scene, fleet).items()
             }
 
-        report = run_plans(fleet, look(), scene.terms, replan=look, look_again=look_again(scene))
+        report = run_plans(fleet, look(), terms, replan=look, look_again=look_again(scene))
     return fleet.counted(report).of_kind(kind).timed(time.monotonic() - started)
 
 
