@@ -15,7 +15,7 @@ from cartwheel.errors import HostError
 from cartwheel.events import Emit, Event
 from cartwheel.plan.balancing import Member
 
-STEP = "balancer"
+_STEP = "balancer"
 _KILLED_SECONDS = 5.0
 
 
@@ -60,7 +60,7 @@ def _run(
     def tell() -> None:
         for line in process.stdout or ():
             last[0] = line.strip() or last[0]
-            emit(Event(STEP, "progress", line.rstrip(), host))
+            emit(Event(_STEP, "progress", line.rstrip(), host))
 
     teller = threading.Thread(target=tell, name="balancer's words", daemon=True)
     teller.start()

@@ -56,10 +56,13 @@ class Hosted:
         args = {"drain_seconds": self.drain_seconds}
         going = {one: to_take_out(hosts, self._behind(one)) for one in self.fleet.sessions}
         failed = self._ask("balancer-out", going, args, self.drain_seconds)
-        return {
+        problems: dict[str, CartwheelError] = {
             host: HostError("balancer", f"could not be taken out of {name}: {why}", host=host)
             for host, (name, why) in failed.items()
         }
+        if self.by == "person":
+            problems |= {host: _unknown(host) for host in hosts if host not in self._known()}
+        return problems
 
     def back(self, hosts: Sequence[str]) -> dict[str, CartwheelError]:
         args = {"wait_seconds": self.wait_seconds}
@@ -98,8 +101,20 @@ class Hosted:
             failed |= {theirs[one][server]: (_called(one), why) for server, why in said.items()}
         return failed
 
+    def _known(self) -> set[str]:
+        return {host for one in self.fleet.sessions for host in self._behind(one)}
+
     def _behind(self, one: str) -> list[str]:
         return [s.host for s in self.states if s.balancer == one and s.is_in is not None]
+
+
+def _unknown(host: str) -> CartwheelError:
+    return HostError(
+        "balancer",
+        "no balancer knows this host",
+        host=host,
+        hint="`fab balancer.setup` tells nginx of new hosts; HAProxy's own file lists its servers.",
+    )
 
 
 def _called(one: str) -> str:

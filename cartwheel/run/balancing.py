@@ -163,7 +163,7 @@ def _inner(host: Host, found: str, port: int) -> str:
 
 def addresses(scene: Scene) -> tuple[str, ...]:
     """Where requests from the balancers come from, as the hosts see it."""
-    hosts = balancers(scene) if scene.settings.balancer.kind in plan.ON_HOSTS else ()
+    hosts = balancers(scene)
     where = located(scene, hosts)
     names = [parse_address(host.inner_address or where[host.name]).host for host in hosts]
     return tuple(dict.fromkeys(one for name in names for one in _resolved(name)))

@@ -113,8 +113,8 @@ def make_scene(
     """Load the settings and, where it `needs_hosts`, the inventory. Connects nowhere.
 
     `hosts` are those of the command line; without any, all that run the app or have one of
-    `more_roles`, or with `any_role` all. `rollout` and `parallel` are what the command line says instead of the
-    settings. Raises UsageError.
+    `more_roles`, or with `any_role` all. `rollout` and `parallel` are what the command line
+    says instead of the settings. Raises UsageError.
     """
     placed = load_placed(project, app, env)
     settings = placed.settings
