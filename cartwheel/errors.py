@@ -399,6 +399,25 @@ CATALOGUE: dict[str, Problem] = {
         Exit.FAILED,
         "See its output above; the old release serves. What it did before it failed stays done.",
     ),
+    # 8xx: balancers
+    "balancer": Problem(
+        801,
+        "The balancer does not do as told",
+        Exit.FAILED,
+        "Check the balancer and the settings under [balancer]; `fab balancer.status` shows what it says.",
+    ),
+    "balancer-empty": Problem(
+        802,
+        "No host would be left in the balancer",
+        Exit.USAGE,
+        "Use a smaller `--batch`, or put hosts back with `fab balancer.back -H HOST`.",
+    ),
+    "balancer-stuck": Problem(
+        803,
+        "A host could not be put back into the balancer",
+        Exit.ATTENTION,
+        "`fab balancer.back -H HOST` puts it back.",
+    ),
     # 7xx: locks and holds
     "locked": Problem(
         701,

@@ -68,6 +68,7 @@ def word(
     name: str | None = None,
     json: bool = True,
     any_role: bool = False,
+    more_roles: tuple[str, ...] = (),
     rollout: bool = False,
 ) -> Callable[[Body], FleetTask]:
     """Make `(scene, out, own options) -> exit code` a task with the common options.
@@ -76,7 +77,7 @@ def word(
     a record of its run (`fab runs.list`); a text names the option by which it changes anything.
     A freeze refuses it on the host, but for one that is `about_freeze`.
     A `quiet` one shows its progress only on a terminal or where it takes long. Where no host
-    is named it is about all that run the app, or of `any_role`. A `rollout` switches hosts
+    is named it is about all that run the app or have one of `more_roles`, or of `any_role`. A `rollout` switches hosts
     batch by batch.
     """
     common = {
@@ -105,7 +106,11 @@ def word(
                 held: list[Scene] = []
 
                 def act() -> int | None:
-                    held.append(scene_of(c, out, given, hosts=hosts, any_role=any_role))
+                    held.append(
+                        scene_of(
+                            c, out, given, hosts=hosts, any_role=any_role, more_roles=more_roles
+                        )
+                    )
                     out.about(held[0])
                     return body(held[0], out, **options)
 
@@ -210,6 +215,7 @@ def scene_of(
     *,
     hosts: Hosts = "required",
     any_role: bool = False,
+    more_roles: tuple[str, ...] = (),
 ) -> Scene:
     """Load the settings and find the hosts. Raises UsageError before anything connects."""
     from cartwheel.run.scene import make_scene
@@ -226,6 +232,7 @@ def scene_of(
         narrowing=_narrowing(given),
         needs_hosts=hosts != "none",
         any_role=any_role,
+        more_roles=more_roles,
         rollout=_rollout(given),
         parallel=number("parallel", given["parallel"]) if given.get("parallel") else None,
     )

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 _TESTS = {"skip-tests": "Do not run the application's own tests."}
 
 
-@word(changing=True)
+@word(changing=True, more_roles=("balancer",))
 def setup(scene: Scene, out: Output) -> int:
-    """Prepare a bare host: Python, nginx, the app's user, folders."""
+    """Prepare bare hosts (Python, nginx, user) and balancers."""
     from cartwheel.run.setup import setup as run
 
     return out.answers(run(scene), lambda one: "; ".join(one["changes"]) or "nothing to do")
@@ -109,7 +109,7 @@ def _order(plans: dict[str, HostPlan], scene: Scene) -> list[list[str]]:
 
 @word(changing=True, help=_TESTS)
 def upload(scene: Scene, out: Output, skip_tests: bool = False) -> int:
-    """Build, and upload the wheel; nothing that serves is touched."""
+    """Build, and upload the wheel; what serves is not touched."""
     return _prepare(scene, out, "upload", skip_tests)
 
 
@@ -127,7 +127,7 @@ def install(scene: Scene, out: Output, skip_tests: bool = False) -> int:
 
 @word(changing=True, help=_TESTS)
 def configure(scene: Scene, out: Output, skip_tests: bool = False) -> int:
-    """Upload, venv, install, and write the release's configuration."""
+    """Upload, venv, install, and write the configuration."""
     return _prepare(scene, out, "configure", skip_tests)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @word(name="list", quiet=True)
 def list_variables(scene: Scene, out: Output) -> int:
-    """Names of the app's variables and their sources; never values."""
+    """Names of the app's variables and their sources; no values."""
     from cartwheel.run import ask
 
     return out.answer_table(

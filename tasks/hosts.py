@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     help={"yes": "Trust without asking, for scripts that have compared the fingerprint."},
 )
 def trust(scene: Scene, out: Output, yes: bool = False) -> int:
-    """Show a host's key fingerprint and, after asking, remember it."""
+    """Show a host's key fingerprint and, if agreed, remember it."""
     from cartwheel.run.scene import targets
     from cartwheel.ssh import trust as keys
     from cartwheel.ssh.connection import Gateways

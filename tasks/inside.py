@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @word(quiet=True, help={"command": "What to run, for the host's shell."})
 def run(scene: Scene, out: Output, command: str = "") -> int:
-    """Run a command inside the serving release; passes its code on.
+    """Run a command in the serving release; passes its code on.
 
     It runs in the release's environment, as the app's user, on every host side by side.
     The exit code is the command's own, the greatest one of several hosts.
@@ -41,7 +41,7 @@ def run(scene: Scene, out: Output, command: str = "") -> int:
 
 @word(json=False, quiet=True)
 def shell(scene: Scene, out: Output) -> int:
-    """An interactive shell inside the serving release, on one host."""
+    """An interactive shell in the serving release, on one host."""
     from cartwheel.run.terminal import shell as open_shell
 
     if len(scene.hosts) != 1:

@@ -128,7 +128,7 @@ def reset(c: FabContext, out: Output) -> None:
 
 @plain_word(hosts="optional")
 def down(c: FabContext, out: Output) -> None:
-    """Take lab hosts away with all they have: those of -H, or all."""
+    """Take lab hosts away with all they have: of -H, or all."""
     gone = _lab(c, out).down(c.hosts or None)
     if not gone:
         out.say("no lab hosts; nothing to take away")
@@ -231,7 +231,7 @@ def fault(
     points: bool = False,
     faults: bool = False,
 ) -> int:
-    """Run a command, with one fault at one point (docs/faults.md)."""
+    """Run a command with one fault at one point (docs/faults.md)."""
     import shlex
 
     from cartwheel.lab.faults import kinds, tryout
@@ -280,7 +280,7 @@ def load(
     releases: str = "",
     all_kinds: bool = False,
 ) -> int:
-    """Visit a lab host's site; count what failed and what was late.
+    """Visit a lab host's site; count what failed or was late.
 
     The visitors are within the host's own network.
     """

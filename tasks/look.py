@@ -116,7 +116,7 @@ def _place(release: str, one: dict[str, Any]) -> str:
 
 @word(quiet=True, help={"lines": "How many entries (default 20)."})
 def history(scene: Scene, out: Output, lines: str = "20") -> int:
-    """What was done on each host, when, by whom, and how it ended."""
+    """What was done on each host: when, by whom, how it ended."""
     from cartwheel.run import ask
 
     from ._format import local_time

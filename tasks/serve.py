@@ -34,7 +34,7 @@ def restart(scene: Scene, out: Output) -> int:
 
 @word(changing=True)
 def stop(scene: Scene, out: Output) -> int:
-    """Stop serving, until `fab start`; a reboot does not start it."""
+    """Stop serving until `fab start`; a reboot does not start it."""
     from cartwheel.run import ask
 
     return out.answers(ask.stop(scene), lambda one: "stopped" if one["changed"] else "was stopped")
@@ -85,7 +85,7 @@ def packages(scene: Scene, out: Output) -> int:
     },
 )
 def uninstall(scene: Scene, out: Output, yes: bool = False, keep_shared: bool = False) -> int:
-    """Take the app off the host; system packages stay. Asks first."""
+    """Take the app off the host; packages stay. Asks first."""
     from cartwheel.run import ask
 
     name = scene.settings.slug

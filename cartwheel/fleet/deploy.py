@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import CartwheelError, ConnectError, HostError
 from cartwheel.fleet import identity
+from cartwheel.fleet.behind import Behind, around_seconds
 from cartwheel.fleet.model import UNKNOWN, HostReport, Outcome, Report
-from cartwheel.fleet.sessions import Fleet, Result, failures, successes
+from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
 from cartwheel.fleet.truth import LookAgain, looked_after
 from cartwheel.plan.model import HostPlan, Operator, Step
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout, batches, patient
 
 if TYPE_CHECKING:
+    from cartwheel.balance.model import Balancer
     from cartwheel.ssh.session import Session
 
 Plans = Mapping[str, HostPlan]
@@ -38,6 +40,7 @@ class Terms:
     finish_seconds: float
     about_freeze: bool = False  # the freeze itself is the matter: it does not refuse
     rollout: Rollout = ALL_OR_NOTHING
+    balancer: Balancer | None = None  # in front of the hosts
 
     @property
     def args(self) -> dict[str, Any]:
@@ -85,6 +88,8 @@ def _carry_out(fleet: Fleet, plans: Plans, terms: Terms, *, switch: bool) -> Rep
     """All hosts are locked, and as they were when the plans were made."""
     idle = [host for host in fleet.standing if plans[host].unchanged]
     busy = {host: plans[host] for host in fleet.standing if host not in idle}
+    if switch and terms.balancer is not None:
+        terms.balancer.refuse(batches(list(busy), terms.rollout))
     noting = idle if switch else ()
     noted = fleet.each(lambda host, one: _note(fleet, host, one, plans[host], terms), noting)
     if not fleet.bears(failures(noted)):
@@ -195,7 +200,7 @@ def _prepare(fleet: Fleet, host: str, session: Session, plan: HostPlan) -> None:
 def _migrate(fleet: Fleet, busy: Plans) -> dict[str, CartwheelError]:
     """Once, on the first host that has something to migrate to; a failure, by its host."""
     steps = {host: plan.migrate for host, plan in busy.items() if plan.migrate is not None}
-    return failures(_step(fleet, dict(list(steps.items())[:1]), "migrate"))
+    return failures(step_on_each(fleet, dict(list(steps.items())[:1]), "migrate"))
 
 
 def _abandon(
@@ -235,11 +240,7 @@ def _switch_all(fleet: Fleet, plans: Plans, busy: Plans, terms: Terms) -> Report
     order = batches(list(busy), terms.rollout)
     for number, batch in enumerate(order, 1):
         later = len(order) - number
-        now = _step(
-            fleet,
-            {host: patient(busy[host].switch, later, terms.rollout) for host in batch},
-            "switch",
-        )
+        now = _switch_batch(fleet, _only(busy, batch), later, terms)
         tried |= now
         if not fleet.bears(failures(now)):
             return _put_back(fleet, plans, busy, tried, terms)
@@ -251,11 +252,18 @@ def _switch_all(fleet: Fleet, plans: Plans, busy: Plans, terms: Terms) -> Report
     return _confirm_all(fleet, plans, busy, tried, terms)
 
 
-def _step(fleet: Fleet, steps: Mapping[str, Step], group: str) -> dict[str, Result[dict[str, Any]]]:
-    """One step on each of these hosts, side by side."""
-    return fleet.each(
-        lambda host, one: fleet.run_steps(host, one, [steps[host]], group=group)[0], steps
-    )
+def _switch_batch(
+    fleet: Fleet, plans: Plans, later: int, terms: Terms
+) -> dict[str, Result[dict[str, Any]]]:
+    """These hosts side by side, with `later` batches after them."""
+    if terms.balancer is None:
+        steps = {host: patient(one.switch, later, terms.rollout) for host, one in plans.items()}
+        return step_on_each(fleet, steps, "switch")
+    steps = {
+        host: patient(one.switch, later, terms.rollout, around_seconds(terms.balancer, one.switch))
+        for host, one in plans.items()
+    }
+    return Behind(fleet, terms.balancer).switch(steps)
 
 
 def _pause(fleet: Fleet, switched: Iterable[str], terms: Terms) -> dict[str, CartwheelError]:
@@ -263,7 +271,7 @@ def _pause(fleet: Fleet, switched: Iterable[str], terms: Terms) -> dict[str, Car
     stay well has gone back."""
     seconds = terms.rollout.pause_seconds
     step = Step("watch", "watch", seconds + _SMALL_SECONDS, {**terms.args, "seconds": seconds})
-    return failures(_step(fleet, dict.fromkeys(switched, step), "watch"))
+    return failures(step_on_each(fleet, dict.fromkeys(switched, step), "watch"))
 
 
 def _confirm_all(
@@ -282,7 +290,7 @@ def _confirm_all(
         return _put_back(fleet, plans, busy, {**tried, **confirmed}, terms)
     behind = _undo(fleet, failures(tried), _reason(failures(tried)), terms)
     finish = Step("finish", "drain and prune", terms.finish_seconds, terms.args)
-    finished = _step(fleet, dict.fromkeys(successes(confirmed), finish), "finish")
+    finished = step_on_each(fleet, dict.fromkeys(successes(confirmed), finish), "finish")
 
     def row(host: str, plan: HostPlan) -> HostReport:
         if host in fleet.fallen:
@@ -374,6 +382,12 @@ def _after_confirming(
     return HostReport(host, outcome, plan.release, plan.current, None, plan.notes)
 
 
+def _in_sight(one: HostReport) -> HostReport:
+    """A host that gets no requests needs a person, whatever it serves."""
+    is_out = one.error is not None and one.error.slug == "balancer-stuck"
+    return replace(one, outcome="attention") if is_out else one
+
+
 def _untouched(fleet: Fleet, plans: Plans, otherwise: Outcome) -> Report:
     """Before any host switched."""
     return _of(fleet, plans, lambda host, plan: _row(fleet, host, plan, otherwise))
@@ -392,7 +406,7 @@ def _of(fleet: Fleet, plans: Plans, row: Callable[[str, HostPlan], HostReport]) 
     """Every host of the run: those that have a plan, and those that could not even be asked."""
     # A host that refused may have no plan of a release.
     some = next((plan for plan in plans.values() if plan.release), next(iter(plans.values())))
-    rows = {host: row(host, plan) for host, plan in plans.items()}
+    rows = {host: _in_sight(row(host, plan)) for host, plan in plans.items()}
     for host, error in fleet.fallen.items():
         rows.setdefault(host, HostReport(host, "failed", UNKNOWN, UNKNOWN, error))
     return Report(some.release, some.version, tuple(rows.values()))

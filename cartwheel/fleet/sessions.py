@@ -240,6 +240,15 @@ def _result(future: Future[T]) -> Result[T]:
         return error
 
 
+def step_on_each(
+    fleet: Fleet, steps: Mapping[str, Step], group: str
+) -> dict[str, Result[dict[str, Any]]]:
+    """One step on each of these hosts, side by side."""
+    return fleet.each(
+        lambda host, one: fleet.run_steps(host, one, [steps[host]], group=group)[0], steps
+    )
+
+
 def failures(results: Mapping[str, Result[Any]]) -> dict[str, CartwheelError]:
     return {host: one for host, one in results.items() if isinstance(one, CartwheelError)}
 

@@ -87,6 +87,30 @@ class Layout:
         return self.root / "disabled.json"
 
     @property
+    def balancer(self) -> Path:
+        """On a balancer: the links to the hosts that are in, and the marks."""
+        return self.root / "balancer"
+
+    @property
+    def balancer_marks(self) -> Path:
+        """Which hosts are out of the balancer, and who took them out (see `balancer`)."""
+        return self.balancer / "out.json"
+
+    @property
+    def balancer_sockets(self) -> Path:
+        """nginx's own sockets for the hosts behind it; a name that no application can have."""
+        return RUN / (".balancer." + self.app)
+
+    @property
+    def balancer_tmpfiles(self) -> Path:
+        return Path("/etc/tmpfiles.d") / ("cartwheel-" + self.app + "_balancer.conf")
+
+    @property
+    def balancer_drop_in(self) -> Path:
+        name = "cartwheel-" + self.app + "_balancer.conf"
+        return UNITS / "nginx.service.d" / name
+
+    @property
     def record(self) -> Path:
         """What setup made for this application; 0600, it also holds the digest key."""
         return STATE / (self.app + ".json")

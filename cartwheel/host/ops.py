@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Callable, Dict
 
 from . import (
+    balancer,
+    balancer_site,
     facts,
     freeze,
     install,
@@ -119,6 +121,7 @@ _READING: Dict[str, Operation] = {
     "nginx-test": jobs.nginx_test,
     "run": jobs.run,
     "lock-status": freeze.status,
+    "balancer-look": balancer.look,
 }
 
 _CHANGING: Dict[str, Operation] = {
@@ -149,6 +152,9 @@ _CHANGING: Dict[str, Operation] = {
     "hold": freeze.hold,
     "release": freeze.release,
     "uninstall": uninstall.uninstall,
+    "balancer-setup": balancer_site.install,
+    "balancer-out": balancer.take_out,
+    "balancer-back": balancer.put_back,
 }
 
 OPS: Dict[str, Operation] = {

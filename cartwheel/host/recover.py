@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Callable, List, Optional, Tuple
 
 from . import (
+    balancer,
     files,
     health,
     journal,
@@ -99,7 +100,7 @@ def _prove_serving(at: Layout) -> None:
 
 def is_settled(at: Layout) -> bool:
     """Nothing to put in order; decided without the lock, so that it costs little."""
-    return not leftovers.find(at)
+    return not leftovers.find(at) and not balancer.is_owed(at)
 
 
 def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = None) -> List[str]:
@@ -132,6 +133,7 @@ def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = Non
         found = leftovers.find(at)
     _complete_journal(at)
     leftovers.clean(at, note, found, preparing=True)
+    done += balancer.settle(at, say)
     return done
 
 

@@ -90,7 +90,7 @@ def _exists(user: str) -> bool:
 
 
 def _packages(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
-    wanted = [*_WEB_PACKAGES, *args["packages"]]
+    wanted = [*(_WEB_PACKAGES if args["web_server"] else ()), *args["packages"]]
     manager = packages.of_this_host()
     missing = manager.missing(wanted)
     if not missing:
@@ -169,7 +169,7 @@ def _account(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
     if _members(group) is None:
         _account_tool(ctx, ["groupadd", "--system", group])
         changed.append("made group " + group)
-    if web_user not in (_members(group) or []):
+    if args["web_server"] and web_user not in (_members(group) or []):
         _account_tool(ctx, ["usermod", "-a", "-G", group, web_user])
         changed.append("{} joined {}".format(web_user, group))
     return changed
@@ -201,6 +201,7 @@ def _directories(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
         (layout.LOGS, 0o755, 0, 0),
         (at.logs, 0o750, 0, log_group),
         (layout.RUN, 0o755, 0, 0),
+        *(((at.balancer, 0o755, 0, 0),) if args["balancer"] else ()),
     )
     changed: List[str] = []
     for path, mode, uid, gid in wanted:

@@ -285,11 +285,12 @@ def _move(ctx: Context, at: Layout, mark: pending.Pending, args: Args) -> None:
     releases.point(at, at.current, mark.to)
     if args["site_changes"]:
         with locks.shared_parts(ctx):
-            _install_site(at, args["site_changes"])
+            install_site(at, args["site_changes"])
             nginx.reload(ctx)
 
 
-def _install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
+def install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
+    """Write nginx's files (None: gone); the caller reloads nginx."""
     for name, text in changes.items():
         if text is None:
             # Written first, for uninstall: this one is not ours.

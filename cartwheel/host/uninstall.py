@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import Any, Dict, List
 
-from . import children, drain, files, layout, locks, nginx, releases, systemd
+from . import balancer_site, children, drain, files, layout, locks, nginx, releases, systemd
 from .context import Context, OpError
 from .layout import Layout
 
@@ -38,6 +38,7 @@ def uninstall(ctx: Context, args: Args) -> Args:
         raise OpError("not-set-up", "{} is not set up on this host".format(at.app))
     removed: List[str] = []
     removed += _site(ctx, at)
+    removed += balancer_site.remove(at)
     removed += _instances(at)
     removed += _boot_unit(ctx, at)
     removed += _directories(at, bool(args["remove_shared"]))
@@ -53,10 +54,11 @@ def uninstall(ctx: Context, args: Args) -> Args:
 def _site(ctx: Context, at: Layout) -> List[str]:
     """Our site goes; the distribution's default site comes back if we had disabled it."""
     removed: List[str] = []
-    site = nginx.SITES / ("cartwheel-" + at.app + ".conf")
     with locks.shared_parts(ctx):
-        if files.remove(site):
-            removed.append(str(site))
+        for name in (at.app, at.app + "_balancer"):
+            site = nginx.SITES / ("cartwheel-" + name + ".conf")
+            if files.remove(site):
+                removed.append(str(site))
         if nginx.put_back(files.read_json(at.disabled) or {}):
             removed.append("restored " + str(nginx.DEFAULT_SITE))
         if removed:
@@ -69,7 +71,7 @@ def _site(ctx: Context, at: Layout) -> List[str]:
 
 def _nginx_logs(at: Layout) -> List[Path]:
     """What nginx wrote of our site, also rotated; another site's log is never a match."""
-    ours = re.compile(re.escape(at.app) + r"\.(access|error)\.log(\.\d+(\.gz)?)?$")
+    ours = re.compile(re.escape(at.app) + r"(_balancer)?\.(access|error)\.log(\.\d+(\.gz)?)?$")
     folder = layout.NGINX_LOGS
     names = sorted(os.listdir(folder)) if folder.is_dir() else []
     return [folder / name for name in names if ours.match(name)]

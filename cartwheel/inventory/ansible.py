@@ -28,6 +28,8 @@ _NAMES = {
     "python": ("ansible_python_interpreter",),
     "weight": ("cartwheel_weight",),
     "roles": ("cartwheel_roles",),
+    "balancer_name": ("cartwheel_balancer_name",),
+    "inner_address": ("cartwheel_inner_address",),
 }
 _SSH_ARGUMENTS = ("ansible_ssh_common_args", "ansible_ssh_extra_args")
 _JUMP = re.compile(r"(?:-J\s*|-o\s*ProxyJump[= ]\s*)(\S+)", re.IGNORECASE)
@@ -82,6 +84,8 @@ def _host(name: str, groups: Mapping[str, Any], own: Variables, source: str) -> 
         # `auto` and its kin are Ansible's own ways of looking for one.
         python=None if python and python.startswith("auto") else python,
         weight=_number(name, "cartwheel_weight", values["weight"]) or 1,
+        balancer_name=_text(name, "cartwheel_balancer_name", values["balancer_name"]),
+        inner_address=_text(name, "cartwheel_inner_address", values["inner_address"]),
     )
 
 

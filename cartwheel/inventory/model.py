@@ -24,3 +24,5 @@ class Host:
     gateway: str | None = None
     python: str | None = None
     weight: int = 1
+    balancer_name: str | None = None
+    inner_address: str | None = None

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 PlaceOf = Callable[[tuple[str | int, ...]], str]
 
 DEFAULT_ROLE = "web"
-_VARIABLES = ("user", "port", "identity", "gateway", "python", "weight")
+_VARIABLES = (
+    "user",
+    "port",
+    "identity",
+    "gateway",
+    "python",
+    "weight",
+    "balancer_name",
+    "inner_address",
+)
 
 
 def from_settings(settings: Settings, place_of: PlaceOf) -> list[Host]:

@@ -5,6 +5,10 @@ listens on 127.0.1.N and connects inside the host's network namespace; the other
 round it listens inside the namespace and connects to the package depot. A line of JSON
 on its control socket changes what it does (see `command`).
 
+Lab hosts reach each other's web servers, too: inside any host `127.0.1.N:3143` leads to
+port 80 of the lab host with that address, by its own line with its faults. There the
+request comes from the address of the lab host that asks, and not from 127.0.0.1.
+
 A black hole is real: a socket filter that drops every segment before TCP sees it, so
 nothing is acknowledged and both ends notice as slowly as they do on a dead line.
 """
@@ -20,7 +24,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +39,8 @@ SERVICES = {"ssh": (22, 2022), "http": (80, 8080), "https": (443, 8443)}
 _FIRST, _LAST = 11, 254  # 127.0.1.1 is often the machine's own name
 
 INDEX_PORT, APT_PORT = 3141, 3142
+PEER_PORT = 3143
+"""Inside every host, at the address of another one: that one's web server."""
 
 _CLONE_NEWNET = 0x40000000
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
@@ -44,6 +50,8 @@ _BACKLOG = 512
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Link = Literal["up", "cut", "black-hole", "off"]
+Reach = Callable[[socket.socket], Awaitable[socket.socket]]
+"""Connects to where a connection that came in wants to go."""
 
 
 @dataclass
@@ -104,6 +112,24 @@ def _drop_all(sock: socket.socket) -> None:
 def _drop_none(sock: socket.socket) -> None:
     with suppress(OSError):  # ENOENT: there was no filter
         sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+
+
+def _address(end: Callable[[], tuple[str, int]]) -> str:
+    """The address of one end of a connection; "" of one that has gone already."""
+    try:
+        return end()[0]
+    except OSError:
+        return ""
+
+
+async def _connected(sock: socket.socket, place: str | tuple[str, int]) -> socket.socket:
+    sock.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, place)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _listener(address: str, port: int) -> socket.socket:
@@ -327,6 +353,9 @@ class Forwarder:
             return
         server.setblocking(False)
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        from_address = _address(client.getpeername)
+        if from_address.startswith(ADDRESSES):  # another lab host: it is seen as who it is
+            server.bind((from_address, 0))
         if self.wire.link in ("black-hole", "off"):
             _drop_all(client)
         pair = [client, server]
@@ -389,35 +418,49 @@ class Forwarder:
     # the services inside the host
 
     def _open_inside(self) -> None:
-        if not self.wire.services:
-            return
         loop = asyncio.get_running_loop()
+        depots = (INDEX_PORT, APT_PORT) if self.wire.services else ()
         with _namespace(self.pid):
-            socks = [_listener("127.0.0.1", port) for port in (INDEX_PORT, APT_PORT)]
-        self._inside = [loop.create_task(self._accept_inside(sock)) for sock in socks]
+            peers = _listener("0.0.0.0", PEER_PORT)  # noqa: S104 - of a namespace with only loopback
+            socks = [_listener("127.0.0.1", port) for port in depots]
+        self._inside = [loop.create_task(self._accept_inside(peers, self._reach_peer))]
+        self._inside += [
+            loop.create_task(self._accept_inside(sock, self._reach_depot)) for sock in socks
+        ]
 
     def _close_inside(self) -> None:
         for task in self._inside:
             task.cancel()
         self._inside = []
 
-    async def _accept_inside(self, listener: socket.socket) -> None:
+    async def _accept_inside(self, listener: socket.socket, reach: Reach) -> None:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
                     client, _ = await loop.sock_accept(listener)
-                    group.create_task(self._serve_inside(client))
+                    group.create_task(self._serve_inside(client, reach))
         finally:
             listener.close()
 
-    async def _serve_inside(self, client: socket.socket) -> None:
+    async def _reach_depot(self, _client: socket.socket) -> socket.socket:
+        return await _connected(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), self.depot)
+
+    async def _reach_peer(self, client: socket.socket) -> socket.socket:
+        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        server.bind((f"{ADDRESSES}{self.number}", 0))
+        # Where another program holds port 80, it does so at every lab host's address.
+        return await _connected(server, (_address(client.getsockname), self.ports["http"]))
+
+    async def _serve_inside(self, client: socket.socket, reach: Reach) -> None:
         client.setblocking(False)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        server.setblocking(False)
         try:
-            await asyncio.get_running_loop().sock_connect(server, self.depot)
+            server = await reach(client)
+        except OSError:
+            reset(client)
+            return
+        try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._copy(client, server))
                 group.create_task(self._copy(server, client))

@@ -51,4 +51,9 @@ def site_path(settings: Settings) -> str:
     return f"/etc/nginx/conf.d/cartwheel-{settings.slug}.conf"
 
 
+def balancer_site_path(settings: Settings) -> str:
+    """No application's own site is called so: names hold no `_`."""
+    return f"/etc/nginx/conf.d/cartwheel-{settings.slug}_balancer.conf"
+
+
 DEFAULT_SITE = "/etc/nginx/sites-enabled/default"

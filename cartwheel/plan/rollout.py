@@ -45,11 +45,13 @@ def count(size: int | str, total: int) -> int:
     return -(-number * total // _WHOLE_PERCENT) if found[2] else number
 
 
-def patient(step: Step, later: int, rollout: Rollout) -> Step:
+def patient(step: Step, later: int, rollout: Rollout, around_seconds: float = 0.0) -> Step:
     """The switch of a host that has `later` batches after it: its confirmation comes when the
-    last of them has proved itself, which takes each at most its deadline and the pause."""
-    if not later:
-        return step
+    last of them has proved itself, which takes each at most its deadline and the pause; and
+    `around_seconds` for each, its own too, where there is more around the switch."""
     wait_seconds = later * (step.deadline_seconds + rollout.pause_seconds)
+    wait_seconds += (later + 1) * around_seconds
+    if not wait_seconds:
+        return step
     confirm_seconds = step.args["confirm_seconds"] + wait_seconds
     return replace(step, args={**step.args, "confirm_seconds": confirm_seconds})

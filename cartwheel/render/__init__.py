@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from .balancer import check_balancer_template, render_balancer
 from .release import RenderedFile, RenderFacts, check_templates, render_release
 
-__all__ = ["RenderFacts", "RenderedFile", "check_templates", "render_release"]
+__all__ = [
+    "RenderFacts",
+    "RenderedFile",
+    "check_balancer_template",
+    "check_templates",
+    "render_balancer",
+    "render_release",
+]

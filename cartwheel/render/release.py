@@ -40,7 +40,8 @@ class RenderFacts:
     """What rendering must know of a host.
 
     `default_server_free`: no other site is the default one on the port (our own does
-    not count). `python_prefix` is where the app's interpreter is.
+    not count). `python_prefix` is where the app's interpreter is, `balancers` are the addresses
+    of those that pass requests on to the host.
     """
 
     cpus: int
@@ -49,6 +50,7 @@ class RenderFacts:
     default_server_free: bool
     ipv6: bool
     python_prefix: str = "/usr"
+    balancers: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, probe: Mapping[str, Any], settings: Settings) -> RenderFacts:
@@ -100,6 +102,7 @@ SAMPLES = (
         default_server_free=False,
         ipv6=False,
         python_prefix="/home/python",
+        balancers=("192.0.2.1",),
     ),
 )
 
@@ -176,7 +179,7 @@ def _values(
         "settings": settings,
         "facts": facts,
         "app": at.app,
-        "ident": _ident(at.app),
+        "ident": ident(at.app),
         "user": names.user(settings),
         "group": names.group(settings),
         "release": release,
@@ -192,11 +195,18 @@ def _values(
         "start_seconds": start_seconds,
         "stop_seconds": graceful_seconds + _STOP_MARGIN_SECONDS,
         "boot_seconds": start_seconds + graceful_seconds + _BOOT_MARGIN_SECONDS,
-        "proxy_seconds": max(_PROXY_SECONDS, graceful_seconds, settings.gunicorn.timeout_seconds),
+        "proxy_seconds": proxy_seconds(settings),
+        "trusted_proxies": (*settings.web.trusted_proxies, *facts.balancers),
         "is_default": not settings.web.server_names and facts.default_server_free,
         "python_in_home": bool(_HOMES.match(facts.python_prefix)),
         **_static(settings, facts),
     }
+
+
+def proxy_seconds(settings: Settings) -> int:
+    """How long nginx waits for an answer."""
+    drain_seconds = math.ceil(settings.deploy.drain_seconds)
+    return max(_PROXY_SECONDS, drain_seconds, settings.gunicorn.timeout_seconds)
 
 
 def _static(settings: Settings, facts: RenderFacts) -> dict[str, Any]:
@@ -212,7 +222,7 @@ def _static(settings: Settings, facts: RenderFacts) -> dict[str, Any]:
     }
 
 
-def _ident(app: str) -> str:
+def ident(app: str) -> str:
     """`app` as part of a name of nginx: names of apps hold no `_`, so no two meet."""
     return app.replace(".", "__").replace("-", "_")
 

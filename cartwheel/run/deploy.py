@@ -22,6 +22,7 @@ from cartwheel.plan.model import HostPlan
 from cartwheel.render import RenderFacts, check_templates
 from cartwheel.run import product
 from cartwheel.run.again import forward, look_again
+from cartwheel.run.balancing import addresses, balancing
 from cartwheel.run.product import Product
 from cartwheel.run.rendering import render_for, sample_files
 from cartwheel.run.scene import Scene, connect, raise_failures, raise_held
@@ -41,12 +42,17 @@ def deploy(scene: Scene, *, skip_tests: bool = False) -> Report:
     variables, making = begin(scene, skip_tests=skip_tests)
 
     def to(some: Scene) -> Report:
-        with connect(some, changing=True, max_failures=some.rollout.max_failures) as fleet:
+        most = some.rollout.max_failures
+        with (
+            balancing(some) as balancer,
+            connect(some, changing=True, max_failures=most) as fleet,
+        ):
 
             def look() -> dict[str, HostPlan]:
                 return plan_all(some, probe_settled(some, fleet), making.result(), variables)
 
-            report = run_plans(fleet, look(), some.terms, replan=look, look_again=look_again(some))
+            terms = replace(some.terms, balancer=balancer)
+            report = run_plans(fleet, look(), terms, replan=look, look_again=look_again(some))
         return fleet.counted(report)
 
     with making:
@@ -96,7 +102,14 @@ def plan(scene: Scene, *, skip_tests: bool = False) -> dict[str, HostPlan]:
     """What a deploy would do. Reads the hosts and changes nothing on them."""
     variables, making = begin(scene, skip_tests=skip_tests, publish=False)
     with making, connect(scene, changing=False) as fleet:
-        return plan_all(scene, probe(scene, fleet), making.result(), variables)
+        plans = plan_all(scene, probe(scene, fleet), making.result(), variables)
+    return {host: _with_balancer(scene, one) for host, one in plans.items()}
+
+
+def _with_balancer(scene: Scene, plan: HostPlan) -> HostPlan:
+    if plan.unchanged or scene.settings.balancer.kind == "none":
+        return plan
+    return replace(plan, notes=(*plan.notes, "it is taken out of the balancer for its switch"))
 
 
 def probe(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
@@ -142,6 +155,7 @@ def plan_all(
     common = _common(scene, made, variables, _digest_key(facts))
     lock_of = functools.cache(lambda platform: product.lock_for(scene, made, platform))
     rendered = functools.cache(functools.partial(render_for, scene))
+    before = addresses(scene)
     plans: dict[str, HostPlan] = {}
     for host, known in facts.items():
         try:
@@ -149,7 +163,8 @@ def plan_all(
             render: Callable[[str], Rendered] = _nothing_to_render
             if known["python"] is not None and known["host"]["systemd"] is not None:
                 have = replace(common, lock=lock_of(product.platform_of(known)))
-                render = functools.partial(rendered, RenderFacts.of(known, scene.settings))
+                facts_of = replace(RenderFacts.of(known, scene.settings), balancers=before)
+                render = functools.partial(rendered, facts_of)
             plans[host] = plan_deploy(scene.settings, known, have, render)
         except CartwheelError as error:
             error.host = error.host or host

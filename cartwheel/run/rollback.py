@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cartwheel.fleet.deploy import run_plans
@@ -12,6 +13,7 @@ from cartwheel.fleet.model import Report
 from cartwheel.plan.deploy import held_refusal, stopped_refusal, switch_step
 from cartwheel.plan.model import HostPlan, Refusal, Step
 from cartwheel.run.again import forward, look_again
+from cartwheel.run.balancing import balancing
 from cartwheel.run.deploy import probe_settled
 from cartwheel.run.scene import Scene, connect
 
@@ -37,7 +39,11 @@ def _switch(
     started = time.monotonic()
 
     def on(some: Scene) -> Report:
-        with connect(some, changing=True, max_failures=some.rollout.max_failures) as fleet:
+        most = some.rollout.max_failures
+        with (
+            balancing(some) as balancer,
+            connect(some, changing=True, max_failures=most) as fleet,
+        ):
 
             def look() -> dict[str, HostPlan]:
                 return {
@@ -45,7 +51,8 @@ def _switch(
                     for host, facts in probe_settled(some, fleet).items()
                 }
 
-            report = run_plans(fleet, look(), some.terms, replan=look, look_again=look_again(some))
+            terms = replace(some.terms, balancer=balancer)
+            report = run_plans(fleet, look(), terms, replan=look, look_again=look_again(some))
         return fleet.counted(report)
 
     return forward(on(scene), scene, on).of_kind(kind).timed(time.monotonic() - started)

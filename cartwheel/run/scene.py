@@ -7,7 +7,7 @@ import platform
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -60,6 +60,10 @@ class Scene:
         """The names of the chosen hosts, as the user gave them."""
         return tuple(host.name for host in self.chosen)
 
+    def runs_app(self, host: Host) -> bool:
+        """Whether the host has one of the roles that run the app."""
+        return bool(set(self.settings.app.roles) & set(host.roles))
+
     @property
     def state(self) -> Path:
         """Where builds are kept."""
@@ -103,21 +107,22 @@ def make_scene(
     narrowing: Narrowing = _EVERY,
     needs_hosts: bool = True,
     any_role: bool = False,
+    more_roles: tuple[str, ...] = (),
     rollout: Mapping[str, Any] = _AS_SET,
     parallel: int | None = None,
 ) -> Scene:
     """Load the settings and, where it `needs_hosts`, the inventory. Connects nowhere.
 
-    `hosts` are those of the command line; without any, all that run the app, or with
-    `any_role` all. `rollout` and `parallel` are what the command line says instead of the
-    settings. Raises UsageError.
+    `hosts` are those of the command line; without any, all that run the app or have one of
+    `more_roles`, or with `any_role` all. `rollout` and `parallel` are what the command line
+    says instead of the settings. Raises UsageError.
     """
     placed = load_placed(project, app, env)
     settings = placed.settings
     known: tuple[Host, ...] = ()
     if needs_hosts:
         known = gather(settings, project, placed.place, ssh_options.config_path)
-    roles = () if any_role else settings.app.roles
+    roles = () if any_role else (*settings.app.roles, *more_roles)
     return Scene(
         project=project,
         settings=settings,
@@ -139,28 +144,47 @@ def _rollout(settings: Settings) -> Rollout:
 
 def targets(scene: Scene) -> dict[str, Target]:
     """Where each host is and how to log in. Raises UsageError."""
-    from cartwheel.lab import inventory
-    from cartwheel.ssh.config import load_ssh_config
-    from cartwheel.ssh.target import resolve_target
-
-    config = load_ssh_config(scene.ssh_options.config_path)
-    lab = inventory(scene.project)
+    resolve = _resolver(scene)
     password = scene.secret(scene.settings.ssh.password, "ssh.password")
     sudo_password = scene.secret(scene.settings.ssh.sudo_password, "ssh.sudo_password")
     return {
-        host.name: resolve_target(
-            host.name,
-            at=_address(host),
-            ssh=_ssh(scene.settings.ssh, host),
-            options=scene.ssh_options,
-            ssh_config=config,
-            lab=lab,
+        host.name: resolve(
+            host,
             password=password,
             sudo_password=sudo_password,
             lease_seconds=scene.settings.deploy.lease_seconds,
         )
         for host in scene.chosen
     }
+
+
+def located(scene: Scene, hosts: Iterable[Host]) -> dict[str, str]:
+    """Where these hosts are in the network, as SSH would find them. Raises UsageError."""
+    resolve = _resolver(scene)
+    return {host.name: resolve(host).host for host in hosts}
+
+
+def _resolver(scene: Scene) -> Callable[..., Target]:
+    """From a host, and what else `resolve_target` may be told, to its target."""
+    from cartwheel.lab import inventory
+    from cartwheel.ssh.config import load_ssh_config
+    from cartwheel.ssh.target import resolve_target
+
+    config = load_ssh_config(scene.ssh_options.config_path)
+    lab = inventory(scene.project)
+
+    def resolve(host: Host, **more: Any) -> Target:
+        return resolve_target(
+            host.name,
+            at=_address(host),
+            ssh=_ssh(scene.settings.ssh, host),
+            options=scene.ssh_options,
+            ssh_config=config,
+            lab=lab,
+            **more,
+        )
+
+    return resolve
 
 
 def _address(host: Host) -> Address:

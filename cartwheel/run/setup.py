@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
 from cartwheel.fleet.deploy import lock_all
 from cartwheel.fleet.sessions import Result, successes
+from cartwheel.inventory.model import Host
 from cartwheel.plan import names
+from cartwheel.plan.balancing import ON_HOSTS, ROLE, balancer_site_changes, ways
+from cartwheel.render import check_balancer_template, render_balancer
+from cartwheel.run.balancing import members_of
 from cartwheel.run.deploy import PROBE_SECONDS, probe_args
 from cartwheel.run.rendering import host_files
 from cartwheel.run.scene import Scene, connect, raise_failures, raise_held, targets
 
+if TYPE_CHECKING:
+    from cartwheel.ssh.session import Session
+
 _SETUP_SECONDS = 1800.0
+_SITE_SECONDS = 120.0
 _BOOTSTRAP_SECONDS = 900.0
 
 # The one thing that is done on a host without the host side: it has no Python yet.
@@ -29,21 +39,91 @@ apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends install python3
 
 
 def setup(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
-    """Prepare every host; what changed, or why not, by host."""
+    """Prepare every host; what changed, or why not, by host. Balancers come first, and end
+    before the others begin: nobody waits for a lock while holding one of the other kind."""
+    before = tuple(host for host in scene.chosen if _is_balancer(scene, host))
+    if before:
+        check_balancer_template(scene.settings, scene.project)
     for host in without_python(scene):
         bootstrap(scene, host)
-    args = {
+    found: dict[str, Result[dict[str, Any]]] = {}
+    behind = tuple(host for host in scene.chosen if host not in before or scene.runs_app(host))
+    if before:
+        found |= _set_up_balancers(replace(scene, chosen=before))
+    if behind:
+        found |= _set_up(replace(scene, chosen=behind))
+    return {host: found[host] for host in scene.hosts}
+
+
+def _is_balancer(scene: Scene, host: Host) -> bool:
+    return scene.settings.balancer.kind in ON_HOSTS and ROLE in host.roles
+
+
+def _set_up(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
+    with connect(scene, changing=False) as fleet:
+        raise_failures(lock_all(fleet, scene.hosts, scene.terms))
+        return fleet.ask("setup", _args(scene), deadline_seconds=_SETUP_SECONDS)
+
+
+def _set_up_balancers(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
+    """What recovers there, and for nginx the site with all hosts behind it."""
+    balancer = scene.settings.balancer
+    own = {
+        "python": "3",
+        "packages": [],
+        "web_server": balancer.kind == "nginx",
+        "balancer": True,
+        "listen": balancer.listen,
+    }
+    with connect(scene, changing=False) as fleet:
+        raise_failures(lock_all(fleet, scene.hosts, scene.terms))
+        done = fleet.ask("setup", {**_args(scene), **own}, deadline_seconds=_SETUP_SECONDS)
+        if balancer.kind != "nginx":
+            return done
+        placed = fleet.each(
+            lambda host, one: _place_site(scene, one, fleet.listener(host)), successes(done)
+        )
+    both = {
+        host: {"changes": successes(done)[host]["changes"] + one["changes"]}
+        for host, one in successes(placed).items()
+    }
+    return {**done, **placed, **both}
+
+
+def _place_site(
+    scene: Scene, session: Session, listen: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    settings, members = scene.settings, members_of(scene)
+    facts = session.request("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+    site = render_balancer(
+        settings, list(members.values()), scene.project, ipv6=facts["host"]["ipv6"]
+    )
+    return session.request(
+        "balancer-setup",
+        {
+            **scene.base_args,
+            "ways": ways(settings, members.values()),
+            "site_changes": balancer_site_changes(settings, facts, site.content),
+            "server_names": list(settings.web.server_names),
+        },
+        deadline_seconds=_SITE_SECONDS,
+        on_event=listen,
+    )
+
+
+def _args(scene: Scene) -> dict[str, Any]:
+    """What a host that runs the app is prepared with."""
+    return {
         **scene.base_args,
         "user": names.user(scene.settings),
         "group": names.group(scene.settings),
         "python": scene.settings.app.python,
         "packages": list(scene.settings.host.packages),
+        "web_server": True,
+        "balancer": False,
         "listen": scene.settings.web.listen,
         "host_files": host_files(scene),
     }
-    with connect(scene, changing=False) as fleet:
-        raise_failures(lock_all(fleet, scene.hosts, scene.terms))
-        return fleet.ask("setup", args, deadline_seconds=_SETUP_SECONDS)
 
 
 def without_python(scene: Scene) -> list[str]:

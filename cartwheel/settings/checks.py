@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
@@ -226,6 +227,37 @@ def _fleet(settings: Settings) -> Iterator[Problem]:
             yield ("fleet", key), f"expected at most 100%, got {size!r}"
 
 
+_NEEDED_BY_KIND = {"haproxy": "haproxy_backend", "command": "command", "http": "url"}
+_PLACES = re.compile(r"\{([^{}]*)\}")
+_IN_URL = frozenset({"action", "host", "name", "address", "app"})
+
+
+def _balancer(settings: Settings) -> Iterator[Problem]:
+    balancer = settings.balancer
+    needed = _NEEDED_BY_KIND.get(balancer.kind)
+    if needed and getattr(balancer, needed) is None:
+        yield ("balancer", needed), f"is missing: balancer.kind is {balancer.kind}"
+    places: list[tuple[Key, str, frozenset[str]]] = [
+        (("balancer", "url"), balancer.url or "", _IN_URL)
+    ]
+    for name, value in (balancer.headers or {}).items():
+        places.append((("balancer", "headers", name), value, _IN_URL | {"secret"}))
+        if "{secret}" in value and balancer.secret is None:
+            yield ("balancer", "headers", name), "balancer.secret is missing"
+    for key, text, known in places:
+        for word in _PLACES.findall(text):
+            if word not in known:
+                yield key, f"knows no {{{word}}}; there are {', '.join(sorted(known))}"
+
+
+def _proxies(settings: Settings) -> Iterator[Problem]:
+    for number, text in enumerate(settings.web.trusted_proxies):
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            yield ("web", "trusted_proxies", number), f"expected an address or a network: {error}"
+
+
 def _hosts(settings: Settings) -> Iterator[Problem]:
     seen: dict[str, str] = {}
     for number, host in enumerate(settings.hosts):
@@ -246,6 +278,9 @@ def _inventory(settings: Settings) -> Iterator[Problem]:
             yield key, f"expected the name of a host, got {name!r}"
         if host.address is not None and not _HOST.match(host.address):
             yield (*key, "address"), f"expected [USER@]HOST[:PORT], got {host.address!r}"
+        inner = host.inner_address
+        if inner is not None and (not _HOST.match(inner) or "@" in inner):
+            yield (*key, "inner_address"), f"expected HOST[:PORT], got {inner!r}"
         for number, group in enumerate(host.groups):
             yield from _known_group((*key, "groups", number), group, settings)
     for name, table in inventory.groups.items():
@@ -292,6 +327,8 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _web,
     _health,
     _fleet,
+    _balancer,
+    _proxies,
     _hosts,
     _inventory,
     _paths,

@@ -203,6 +203,10 @@ class Web(Model):
     static_dir: str | None = Field(
         default=None, description="Relative to the app's installed package, e.g. hello/static."
     )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(),
+        description="Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed; hosts with the role balancer are by themselves.",
+    )
 
 
 class Health(Model):
@@ -310,6 +314,49 @@ class Fleet(Model):
         return int(digits) << 10 * " KMG".index(given[len(digits) :] or " ")
 
 
+class Balancer(Model):
+    """What stands before the hosts: each is taken out of it before its switch (docs/balancers.md)."""
+
+    kind: Literal["none", "nginx", "haproxy", "command", "http"] = Field(
+        default="none",
+        description="nginx and haproxy are on the hosts with the role balancer; a command or an HTTP call reaches any other.",
+    )
+    drain_seconds: Seconds = Field(
+        default=10,
+        description="So long at most the requests under way to a host that is out are waited for.",
+    )
+    timeout_seconds: Seconds = Field(
+        default=30, description="How long a command, a call, or coming back may take."
+    )
+    listen: int = Field(default=80, ge=1, le=65535, description="The port of kind nginx.")
+    haproxy_socket: AbsolutePath = Field(
+        default="/run/haproxy/admin.sock",
+        description="HAProxy's stats socket, of level admin.",
+    )
+    haproxy_backend: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_.:-]+$",
+        description="The backend with the hosts as its servers.",
+    )
+    command: str | None = Field(
+        default=None,
+        min_length=1,
+        description="A shell command, run here with CARTWHEEL_ACTION (`out` or `back`), CARTWHEEL_HOST, CARTWHEEL_NAME, CARTWHEEL_ADDRESS and CARTWHEEL_APP.",
+    )
+    url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s]+$",
+        description="What is called; it may hold {action}, {host}, {name}, {address} and {app}.",
+    )
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(
+        default="POST", description="How it is called; 2xx is well."
+    )
+    headers: dict[str, str] | None = Field(
+        default=None, description="Headers of the call; they may hold {secret} too."
+    )
+    secret: Secret | None = Field(default=None, description="The value of {secret}.")
+
+
 class Ssh(Model):
     """How hosts are reached. fab's own flags and ~/.ssh/config work too."""
 
@@ -379,6 +426,15 @@ class HostVariables(Model):
     weight: int | None = Field(
         default=None, ge=1, le=256, description="Its share of a balancer's traffic; default: 1."
     )
+    balancer_name: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_.:-]+$",
+        description="What a balancer calls it; default: its name.",
+    )
+    inner_address: str | None = Field(
+        default=None,
+        description="Where the other hosts find it: HOST[:PORT]; default: where SSH does, and web.listen.",
+    )
 
 
 class InventoryHost(HostVariables):
@@ -436,6 +492,7 @@ class Settings(Model):
     health: Health = Health()
     deploy: Deploy = Deploy()
     fleet: Fleet = Fleet()
+    balancer: Balancer = Balancer()
     ssh: Ssh = Ssh()
     host: Host = Host()
     hardening: Hardening = Hardening()

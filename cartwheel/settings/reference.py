@@ -77,6 +77,7 @@ and line, before any connection.
 | `gunicorn.conf.py.j2` | `gunicorn.conf.py` in the release; the app's own file is honoured last, but bind, working directory, graceful timeout and error log stay |
 | `web.service.j2` | the release's systemd units, one for each slot |
 | `nginx-site.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP.conf`; it names no release |
+| `nginx-balancer.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP_balancer.conf` on a balancer; it has names of its own |
 | `logrotate.j2` | `/etc/logrotate.d/cartwheel-APP.conf` |
 | `boot.service.j2` | `cartwheel-APP.service`, which starts what serves at boot |
 | `maintenance.html.j2` | what nginx shows while nothing answers |

@@ -27,6 +27,8 @@ PATTERN_WORDS = {
     r"^\d+[kmg]?$": "a size like `10m`",
     r"^\d+[KMGT]?$": "a size like `512M`",
     r"^\d+%$": "a number, or a percentage like `25%`",
+    r"^[A-Za-z0-9_.:-]+$": "a name of letters, digits, `_`, `.`, `:` and `-`",
+    r"^https?://[^\s]+$": "an address like https://HOST/PATH",
     r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$": "a name of letters, digits, `_`, `-` and `.`",
     r"^[1-9]\d*[KMG]?$": "a number of at least 1, or a size like `20M`",
 }
@@ -68,7 +70,7 @@ _TOML_NAMES: dict[type, str] = {
 }
 _SHOWN_CHARACTERS = 40
 # A value at or below these keys may be a secret, so no message shows it.
-_PRIVATE = {"env", "secrets", "password", "sudo_password", "read_password"}
+_PRIVATE = {"env", "secrets", "password", "sudo_password", "read_password", "headers"}
 _PRIVATE |= {"url", "extra_urls", "upload_url"}
 
 

@@ -185,6 +185,7 @@ def test_rooms_look_only_downwards() -> None:
         "plan": {"plan", "settings", "build"},
         "render": {"render", "settings", "plan", "host"},
         "fleet": {"fleet", "plan", "ssh"},
+        "balance": {"balance", "fleet", "plan", "settings"},
         "ssh": {"ssh", "settings", "host", "lab", "fab"},
         "fab": {"fab", "ssh"},
         "runs": {"runs"},
@@ -248,11 +249,11 @@ def test_a_host_operation_has_one_register() -> None:
     ops = importlib.import_module("cartwheel.host.ops")
     asked: set[str] = set()
     for path in ENGINE:
-        if short(path).partition("/")[0] not in {"fleet", "plan", "run"}:
+        if short(path).partition("/")[0] not in {"balance", "fleet", "plan", "run"}:
             continue
         for call in calls(path):
             name = getattr(call.func, "attr", "") or getattr(call.func, "id", "")
-            if name in {"request", "ask", "Step", "_read", "_change"}:
+            if name in {"request", "ask", "_ask", "Step", "_read", "_change"}:
                 place = 1 if name in {"_read", "_change"} else 0
                 asked |= set(_texts(call.args[place])) if len(call.args) > place else set()
     assert {"lock", "probe", "switch", "confirm", "status", "stop"} <= asked

@@ -30,6 +30,7 @@ ALLOWED = {
     ("ssh/session.py", "Session.request", "result"): "`_await` looks at the deadline in slices",
     ("fleet/sessions.py", "_result", "result"): _DONE,
     ("fleet/sessions.py", "abandonable", "result"): "asks only those that are done",
+    ("balance/hooks.py", "Hooked._each", "result"): _DONE,
     ("run/again.py", "look_again.look", "result"): _DONE,
     ("run/scene.py", "reach", "result"): _DONE,
     (

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from cartwheel.errors import CartwheelError, ConnectError, Exit, HostError
+from cartwheel.errors import CartwheelError, ConnectError, Exit, HostError, UsageError
 from cartwheel.events import Event
 from cartwheel.fleet.deploy import Terms, run_plans
 from cartwheel.fleet.identity import twins
@@ -110,6 +110,34 @@ def lost() -> ConnectError:
     return ConnectError("ssh-lost", "the host fell silent")
 
 
+class FakeBalancer:
+    """Does as told, but for hosts that it cannot take out or put back."""
+
+    around_seconds = 100.0
+
+    def __init__(self, keeps: str = "", loses: str = "", empties: bool = False) -> None:
+        self.log: list[tuple[str, str]] = []
+        self.keeps, self.loses, self.empties = keeps, loses, empties
+
+    def refuse(self, batches: Sequence[Sequence[str]]) -> None:
+        if self.empties:
+            raise UsageError("balancer-empty", f"{batches}")
+
+    def out(self, hosts: Sequence[str]) -> dict[str, CartwheelError]:
+        self.log += [(host, "out") for host in hosts]
+        return {
+            host: HostError("balancer", "no", host=host) for host in hosts if host in self.keeps
+        }
+
+    def back(self, hosts: Sequence[str]) -> dict[str, CartwheelError]:
+        self.log += [(host, "back") for host in hosts]
+        return {
+            host: HostError("balancer-stuck", "no", host=host)
+            for host in hosts
+            if host in self.loses
+        }
+
+
 class Run:
     def __init__(
         self,
@@ -118,9 +146,10 @@ class Run:
         *,
         rollout: Rollout = ALL_OR_NOTHING,
         unreached: Mapping[str, CartwheelError] | None = None,
+        balancer: FakeBalancer | None = None,
         **more: Any,
     ) -> None:
-        self.log: list[tuple[str, str]] = []
+        self.log: list[tuple[str, str]] = [] if balancer is None else balancer.log
         self.events: list[Event] = []
         self.sessions = {
             host: FakeSession(host, self.log, script) for host, script in scripts.items()
@@ -133,7 +162,7 @@ class Run:
             rollout.max_failures,
         )
         with fleet:
-            terms = replace(TERMS, rollout=rollout)
+            terms = replace(TERMS, rollout=rollout, balancer=balancer)
             self.report: Report = run_plans(fleet, self.plans, terms, **more)
 
     def asked(self, op: str) -> list[str]:
@@ -635,3 +664,61 @@ def test_a_migration_that_fails_stops_all(most: int) -> None:
     assert run.table == {"a": ("failed", OLD), "b": ("not-tried", OLD)}
     assert sorted(run.asked("abandon")) == ["a", "b"]
     assert run.asked("switch") == []
+
+
+BEHIND = {"kind": "deploy", "confirm_seconds": 60, "probation_seconds": 2}
+BEHIND |= {"app": "shop", "base": "/srv"}
+
+
+def behind(scripts: Mapping[str, Mapping[str, Answer]], balancer: FakeBalancer, **more: Any) -> Run:
+    plans = {host: plan(switch=Step("switch", "switch", 5, BEHIND)) for host in scripts}
+    return Run(scripts, plans, balancer=balancer, **more)
+
+
+def test_each_batch_is_out_while_it_switches_and_then_watched() -> None:
+    run = behind({"a": {}, "b": {}, "c": {}}, FakeBalancer())
+    of_a = [op for host, op in run.log if host == "a"]
+    assert of_a[-6:] == ["out", "switch", "back", "watch", "confirm", "finish"]
+    assert run.sessions["a"].args["watch"]["seconds"] == 2, "as long as it was without traffic"
+    ops = [one for one in run.log if one[1] in ("out", "back")]
+    assert ops == [(host, op) for batch in ("a", "bc") for op in ("out", "back") for host in batch]
+    patience = {host: one.args["switch"]["confirm_seconds"] for host, one in run.sessions.items()}
+    # Each batch takes its deadline, the balancer's, and the watching's.
+    assert patience == {"a": 60 + 5 + 2 * 162, "b": 60 + 162, "c": 60 + 162}
+    assert run.report.exit_code == Exit.OK
+
+
+def test_a_host_that_went_back_is_put_back_too() -> None:
+    run = behind({"a": {"switch": failed("unhealthy")}, "b": {}}, FakeBalancer())
+    assert [op for host, op in run.log if host == "a"][-4:] == ["out", "switch", "back", "go-back"]
+    assert run.asked("watch") == []
+    assert run.table == {"a": ("failed", OLD), "b": ("not-tried", OLD)}
+
+
+def test_one_that_does_not_stay_well_in_traffic_goes_back() -> None:
+    sick: dict[str, Answer] = {"watch": failed("reverted"), "go-back": BACK}
+    run = behind({"a": {}, "b": sick}, FakeBalancer())
+    assert run.table == dict.fromkeys("ab", ("reverted", OLD))
+    assert run.asked("confirm") == []
+
+
+def test_one_that_cannot_be_taken_out_does_not_switch() -> None:
+    run = behind({"a": {}, "b": {}}, FakeBalancer(keeps="b"))
+    assert run.asked("switch") == ["a"]
+    assert run.asked("back") == ["a", "b"], "another balancer may have let it go"
+    assert run.table == {"a": ("reverted", OLD), "b": ("failed", OLD)}
+
+
+def test_one_that_cannot_be_put_back_needs_attention() -> None:
+    run = behind({"a": {}, "b": {}}, FakeBalancer(loses="b"))
+    assert run.table == {"a": ("reverted", OLD), "b": ("attention", OLD)}
+    assert run.report.exit_code == Exit.ATTENTION
+    run = behind({"a": {}, "b": {}}, FakeBalancer(loses="b"), rollout=Rollout(max_failures=1))
+    assert run.table == {"a": ("deployed", NEW), "b": ("attention", OLD)}
+
+
+def test_nobody_is_asked_where_nobody_would_be_left() -> None:
+    balancer = FakeBalancer(empties=True)
+    with pytest.raises(UsageError, match=r"\[\['a'\], \['b'\]\]"):
+        behind({"a": {}, "b": {}}, balancer)
+    assert {op for _host, op in balancer.log} == {"lock"}

@@ -12,6 +12,7 @@ from cartwheel.errors import Exit, UsageError
 from cartwheel.events import silent
 from cartwheel.inventory.choose import Narrowing, choose
 from cartwheel.inventory.model import Host
+from cartwheel.run.balancing import addresses, balancers, members_of
 from cartwheel.run.scene import make_scene, targets
 from cartwheel.ssh.options import SshOptions
 
@@ -167,7 +168,13 @@ def test_variables_reach_the_connection(project: Project) -> None:
 LISTED = {
     "_meta": {
         "hostvars": {
-            "w1": {"ansible_host": "10.0.0.1", "ansible_port": 2201, "cartwheel_weight": "2"},
+            "w1": {
+                "ansible_host": "10.0.0.1",
+                "ansible_port": 2201,
+                "cartwheel_weight": "2",
+                "cartwheel_balancer_name": "blue",
+                "cartwheel_inner_address": "192.168.0.1:8080",
+            },
             "w2": {"ansible_ssh_common_args": '-o ProxyJump="ann@bastion" -C'},
             "lonely": {},
         }
@@ -186,6 +193,7 @@ def test_ansibles_inventory(project: Project) -> None:
     assert list(found) == ["w1", "w2", "d1", "lonely"]
     w1, w2 = found["w1"], found["w2"]
     assert (w1.address, w1.port, w1.user, w1.weight) == ("10.0.0.1", 2201, "web", 2)
+    assert (w1.balancer_name, w1.inner_address) == ("blue", "192.168.0.1:8080")
     assert (w2.port, w2.gateway, w2.groups, w2.roles) == (
         2222,
         "ann@bastion",
@@ -318,3 +326,48 @@ def test_nothing_left(narrowing: Narrowing, default: tuple[str, ...], said: str)
         choose(KNOWN, (), narrowing, default)
     assert caught.value.slug == "no-hosts"
     assert said in caught.value.message
+
+
+BEHIND = """
+[web]
+listen = 8080
+[balancer]
+kind = "nginx"
+[inventory.hosts.web1]
+address = "ann@192.0.2.1:2201"
+weight = 3
+[inventory.hosts.web2]
+address = "2001:db8::2"
+[inventory.hosts.web3]
+inner_address = "10.0.0.3:81"
+balancer_name = "blue"
+[inventory.hosts.lb1]
+roles = ["balancer"]
+inner_address = "10.0.0.9"
+[inventory.hosts.lb2]
+address = "root@192.0.2.8"
+roles = ["balancer"]
+"""
+
+
+def test_who_is_behind_a_balancer_and_where(project: Project) -> None:
+    """SSH's port is not the web server's; a name of this run's stands for the inventory's."""
+    project.settings(APP + BEHIND)
+    members = members_of(project.scene("root@web1"))
+    assert {name: (one.server, one.address, one.weight) for name, one in members.items()} == {
+        "root@web1": ("web1", "192.0.2.1:8080", 3),
+        "web2": ("web2", "[2001:db8::2]:8080", 1),
+        "web3": ("blue", "10.0.0.3:81", 1),
+    }
+    assert [host.name for host in balancers(project.scene())] == ["lb1", "lb2"]
+    assert addresses(project.scene()) == ("10.0.0.9", "192.0.2.8")
+
+
+def test_a_balancer_that_is_nowhere(project: Project) -> None:
+    project.settings('hosts = ["web1"]\n' + APP + '[balancer]\nkind = "nginx"\n')
+    with pytest.raises(UsageError, match="no host has the role balancer") as found:
+        balancers(project.scene())
+    assert found.value.slug == "no-hosts"
+    project.settings(APP + BEHIND.replace('"10.0.0.3:81"', '"ten;"'))
+    with pytest.raises(UsageError, match=r"inner_address: expected HOST\[:PORT\]"):
+        project.scene()

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -374,6 +375,21 @@ def test_sites_of_several_applications_stand_side_by_side(tmp_path: Path) -> Non
         sites[own.slug] = text
     assert "[warn]" not in accepted(tmp_path, sites)
     assert [name for name, text in sites.items() if "default_server" in text] == ["a.b"]
+
+
+PROXIES = ("10.0.0.0/8", "2001:db8::1")
+
+
+def test_balancers_are_believed(tmp_path: Path) -> None:
+    """By themselves, and what the settings name; without any, nothing of it is there."""
+    behind = replace(FACTS, balancers=("192.0.2.9",))
+    own = settings(Path("/srv"), web={"listen": free_port(), "trusted_proxies": PROXIES})
+    text = render_release(own, behind, "1", tmp_path)["nginx-site.conf"].content
+    for address in (*PROXIES, "192.0.2.9"):
+        assert f"    {address} 1;" in text and f"set_real_ip_from {address};" in text
+    accepted(tmp_path, {"shop": text})
+    alone = render_release(settings(Path("/srv")), FACTS, "1", tmp_path)["nginx-site.conf"].content
+    assert "real_ip" not in alone and "geo" not in alone
 
 
 def test_ipv6_where_the_host_has_it() -> None:

@@ -361,3 +361,26 @@ def test_settings_cannot_be_changed_afterwards() -> None:
 def test_importing_the_package_does_not_import_pydantic() -> None:
     code = "import sys, cartwheel.settings; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[balancer]\nkind = "haproxy"', "balancer.haproxy_backend: is missing: balancer.kind is"),
+        ('[balancer]\nkind = "command"', "balancer.command: is missing"),
+        ('[balancer]\nkind = "http"', "balancer.url: is missing"),
+        ('[balancer]\nkind = "f5"', "balancer.kind: expected"),
+        ('[balancer]\nurl = "lb.example"', "balancer.url: expected an address like https://"),
+        ('[balancer]\nurl = "https://lb/{hots}"', "balancer.url: knows no {hots}; there are"),
+        ('[balancer]\nheaders = { A = "{secret}" }', "balancer.headers.A: balancer.secret is"),
+        ('[balancer]\nurl = "https://lb/{secret}"', "balancer.url: knows no {secret}"),
+        ('[web]\ntrusted_proxies = ["lb1"]', "web.trusted_proxies[0]: expected an address or"),
+        ('[web]\ntrusted_proxies = ["10.0.0.1/8"]', "web.trusted_proxies[0]: expected an address"),
+        ('[inventory.hosts.a]\ninner_address = "u@x"', "inner_address: expected HOST[:PORT]"),
+        ('[inventory.hosts.a]\nbalancer_name = "a b"', "balancer_name: expected a name of letters"),
+    ],
+)
+def test_mistakes_about_a_balancer(tmp_path: Path, text: str, said: str) -> None:
+    lines = mistakes(write(tmp_path, deploy=f"{MINIMAL}{text}\n"))
+    assert len(lines) == 1
+    assert said in lines[0]

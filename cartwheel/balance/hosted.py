@@ -1,0 +1,143 @@
+"""Balancers on hosts of ours: nginx and HAProxy, by sessions with the hosts that they are on.
+
+What differs between the two is on the host (cartwheel/host/balancer_*.py); here it is only
+each member's `way`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cartwheel.balance.model import By, State, refuse_emptied, stuck
+from cartwheel.errors import CartwheelError, HostError
+from cartwheel.fleet.sessions import Fleet, successes
+from cartwheel.plan.balancing import Member, to_take_out
+
+if TYPE_CHECKING:
+    from cartwheel.ssh.session import Session
+
+_SMALL_SECONDS = 60.0
+
+Ways = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """`fleet` are the locked hosts with the balancers, `args` what each operation wants to
+    know, `ways` are by server, `states` what each balancer said of each host when it was
+    asked."""
+
+    fleet: Fleet
+    args: Mapping[str, Any]
+    members: Mapping[str, Member]
+    ways: Ways
+    states: Sequence[State]
+    drain_seconds: float
+    wait_seconds: float
+    by: By = "deploy"
+
+    @property
+    def around_seconds(self) -> float:
+        return self.drain_seconds + self.wait_seconds + 2 * _SMALL_SECONDS
+
+    def refuse(self, batches: Sequence[Sequence[str]]) -> None:
+        inside = {
+            _called(one): [
+                state.host for state in self.states if state.balancer == one and state.is_in
+            ]
+            for one in self.fleet.sessions
+            if len(self._behind(one)) > 1 or self.by == "person"
+        }
+        refuse_emptied(batches, inside)
+
+    def out(self, hosts: Sequence[str]) -> dict[str, CartwheelError]:
+        args = {"drain_seconds": self.drain_seconds}
+        going = {one: to_take_out(hosts, self._behind(one)) for one in self.fleet.sessions}
+        failed = self._ask("balancer-out", going, args, self.drain_seconds)
+        problems: dict[str, CartwheelError] = {
+            host: HostError("balancer", f"could not be taken out of {name}: {why}", host=host)
+            for host, (name, why) in failed.items()
+        }
+        if self.by == "person":
+            problems |= {host: _unknown(host) for host in hosts if host not in self._known()}
+        return problems
+
+    def back(self, hosts: Sequence[str]) -> dict[str, CartwheelError]:
+        args = {"wait_seconds": self.wait_seconds}
+        coming = {
+            one: [host for host in hosts if host in self._behind(one)]
+            for one in self.fleet.sessions
+        }
+        failed = self._ask("balancer-back", coming, args, self.wait_seconds)
+        return {host: stuck(host, name, why) for host, (name, why) in failed.items()}
+
+    def _ask(
+        self, op: str, hosts: Mapping[str, Sequence[str]], more: Mapping[str, Any], seconds: float
+    ) -> dict[str, tuple[str, str]]:
+        """One request to each balancer about its `hosts`; for each host that it failed for:
+        where, and why."""
+        theirs = {
+            one: {self.members[host].server: host for host in some} for one, some in hosts.items()
+        }
+
+        def ask(one: str, session: Session) -> dict[str, Any]:
+            ways = {server: self.ways[server] for server in theirs[one]}
+            return session.request(
+                op,
+                {**self.args, **more, "by": self.by, "ways": ways},
+                deadline_seconds=seconds + _SMALL_SECONDS,
+                on_event=self.fleet.listener(one),
+            )
+
+        answers = self.fleet.each(ask, [one for one, servers in theirs.items() if servers])
+        failed: dict[str, tuple[str, str]] = {}
+        for one, answer in answers.items():
+            if isinstance(answer, CartwheelError):
+                said = dict.fromkeys(theirs[one], answer.message)
+            else:
+                said = answer["failed"]
+            failed |= {theirs[one][server]: (_called(one), why) for server, why in said.items()}
+        return failed
+
+    def _known(self) -> set[str]:
+        return {host for one in self.fleet.sessions for host in self._behind(one)}
+
+    def _behind(self, one: str) -> list[str]:
+        return [s.host for s in self.states if s.balancer == one and s.is_in is not None]
+
+
+def _unknown(host: str) -> CartwheelError:
+    return HostError(
+        "balancer",
+        "no balancer knows this host",
+        host=host,
+        hint="`fab balancer.setup` tells nginx of new hosts; HAProxy's own file lists its servers.",
+    )
+
+
+def _called(one: str) -> str:
+    return f"the balancer on {one}"
+
+
+def look(
+    fleet: Fleet, args: Mapping[str, Any], members: Mapping[str, Member], ways: Ways
+) -> list[State]:
+    """What each balancer says of each member. Raises the balancers' failures."""
+    answers = fleet.ask("balancer-look", {**args, "ways": dict(ways)})
+    for error in answers.values():
+        if isinstance(error, CartwheelError):
+            raise error
+    return [
+        _state(one, member.name, answer["hosts"][member.server])
+        for one, answer in successes(answers).items()
+        for member in members.values()
+    ]
+
+
+def _state(one: str, host: str, said: Mapping[str, Any]) -> State:
+    mark = said["mark"] or {}
+    return State(
+        host, one, said["is_in"], mark.get("by", ""), mark.get("who", ""), mark.get("since", "")
+    )

@@ -1,0 +1,77 @@
+"""Who is out of a balancer that cannot be asked: a small file on this machine.
+
+It is written before a host is taken out, so that after a death here the next run from here
+puts back what a deploy left out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cartwheel.balance.model import By
+from cartwheel.errors import CartwheelError, UsageError
+
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Memory:
+    path: Path
+
+    @contextmanager
+    def held(self, wait_seconds: float) -> Iterator[None]:
+        """No other run from here takes hosts out meanwhile. Raises CartwheelError("locked")."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_suffix(".lock")  # it ends with us; the file stays
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        end = time.monotonic() + wait_seconds
+        try:
+            while not _taken(fd):
+                if time.monotonic() >= end:
+                    message = "another run from here is about this balancer"
+                    raise CartwheelError("locked", message)
+                time.sleep(_POLL_SECONDS)
+            yield
+        finally:
+            os.close(fd)
+
+    def read(self) -> dict[str, By]:
+        """Server -> for whom it is out. Raises UsageError("balancer") where it is damaged."""
+        try:
+            found: dict[str, By] = json.loads(self.path.read_text())
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            raise UsageError("balancer", f"{self.path} is damaged: {error}") from error
+        return found
+
+    def note(self, servers: Iterable[str], by: By) -> None:
+        """These go out. What a person took out stays theirs."""
+        known, more = self.read(), dict.fromkeys(servers, by)
+        self._write({**known, **more} if by == "person" else {**more, **known})
+
+    def forget(self, servers: Iterable[str]) -> None:
+        """These are back."""
+        gone = set(servers)
+        self._write({server: by for server, by in self.read().items() if server not in gone})
+
+    def _write(self, known: dict[str, By]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(known))
+        temporary.replace(self.path)
+
+
+def _taken(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,113 @@
+"""Which hosts are behind a balancer, by which names, and how many may be out at once; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cartwheel.plan import names
+from cartwheel.settings.model import Settings
+
+ROLE = "balancer"
+# The kinds that live on hosts with the role; the others are reached from here.
+ON_HOSTS = ("nginx", "haproxy")
+_PLAIN = re.compile(r"^[A-Za-z0-9_.:@\[\]-]+\Z")
+_UNPLAIN = re.compile(r"[^A-Za-z0-9._-]")
+SOCKET_PATH_BYTES = 107  # without its final NUL (unix(7))
+
+
+@dataclass(frozen=True)
+class Member:
+    """A host behind the balancer. `server` is what the balancer calls it, `address` HOST:PORT
+    where the balancer finds it."""
+
+    name: str
+    server: str
+    address: str
+    weight: int = 1
+
+
+@dataclass(frozen=True)
+class Socket:
+    """Where nginx finds a member: `link` is the way in, which is there while the host is in;
+    behind it `path` is nginx's own socket for that member."""
+
+    link: str
+    path: str
+
+
+def socket_of(settings: Settings, member: Member) -> Socket:
+    name = _UNPLAIN.sub(lambda found: f"%{ord(found[0]):02X}", member.server) + ".sock"
+    return Socket(
+        link=f"{settings.root}/balancer/{name}",
+        path=f"/run/cartwheel/.balancer.{settings.slug}/{name}",
+    )
+
+
+def problem(settings: Settings, member: Member) -> str:
+    """Why a balancer cannot be told of this host; "" if it can."""
+    for text in (member.server, member.address):
+        if not _PLAIN.match(text):
+            return f"{text!r} cannot stand in a balancer's configuration"
+    socket = socket_of(settings, member)
+    excess = max(len(socket.link), len(socket.path)) - SOCKET_PATH_BYTES
+    if excess > 0:
+        return f"its name is too long by {excess} for a socket's path; set balancer_name"
+    return ""
+
+
+def ways(settings: Settings, members: Iterable[Member]) -> dict[str, dict[str, Any]]:
+    """How the host side of a balancer takes each server out: the fields of its kind."""
+    return {member.server: _WAYS[settings.balancer.kind](settings, member) for member in members}
+
+
+def _nginx(settings: Settings, member: Member) -> dict[str, Any]:
+    socket = socket_of(settings, member)
+    site = names.balancer_site_path(settings)
+    return {"kind": "nginx", "link": socket.link, "path": socket.path, "site": site}
+
+
+def _haproxy(settings: Settings, member: Member) -> dict[str, Any]:
+    return {
+        "kind": "haproxy",
+        "socket": settings.balancer.haproxy_socket,
+        "backend": settings.balancer.haproxy_backend,
+        "server": member.server,
+    }
+
+
+_WAYS = {"nginx": _nginx, "haproxy": _haproxy}
+
+
+def balancer_site_changes(
+    settings: Settings, facts: Mapping[str, Any], site: str
+) -> dict[str, str | None]:
+    """nginx's files on a balancer: path -> text, or None for "goes away". Without a server name
+    the site answers for all names, in place of the distribution's own."""
+    changes: dict[str, str | None] = {names.balancer_site_path(settings): site}
+    port = settings.balancer.listen
+    if not settings.web.server_names and any(
+        server["file"] == names.DEFAULT_SITE and port in server["ports"]
+        for server in facts["nginx"]["servers"]
+    ):
+        changes[names.DEFAULT_SITE] = None
+    return changes
+
+
+def emptied(batch: Collection[str], inside: Collection[str]) -> bool:
+    """Whether nobody would be left in a balancer while the batch is out of it."""
+    return bool(inside) and set(inside) <= set(batch)
+
+
+def to_take_out(hosts: Sequence[str], members: Collection[str]) -> list[str]:
+    """Those of `hosts` that are behind the balancer; not the only one that is."""
+    return [host for host in hosts if host in members and len(members) > 1]
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """`text` with `{name}` replaced by its value, where there is one."""
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text

@@ -1,0 +1,80 @@
+"""Words about the balancer in front of the hosts (docs/balancers.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._scene import word
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cartwheel.errors import CartwheelError
+    from cartwheel.run.scene import Scene
+
+    from ._show import Output
+
+
+@word(changing=True, any_role=True)
+def setup(scene: Scene, out: Output) -> int:
+    """Prepare the balancers; nginx there gets its site.
+
+    Do it again when hosts or weights have changed. Hosts that are out stay out.
+    """
+    from cartwheel.run.balancing import balancers
+    from cartwheel.run.scene import for_hosts
+    from cartwheel.run.setup import setup as run
+
+    chosen = for_hosts(scene, tuple(host.name for host in balancers(scene)))
+    return out.answers(run(chosen), lambda one: "; ".join(one["changes"]) or "nothing to do")
+
+
+@word(quiet=True)
+def status(scene: Scene, out: Output) -> int:
+    """Which hosts are in, which are out, and who took them out."""
+    from cartwheel.run.balancing import states
+
+    found = states(scene)
+    words = {True: "in", False: "out", None: "not known there"}
+    rows = [
+        (one.balancer, one.host, words[one.is_in], one.by or "-", one.who or "-", one.since or "-")
+        for one in found
+    ]
+    out.table(rows, ("BALANCER", "HOST", "IS", "FOR", "BY", "SINCE"))
+    out.put(
+        hosts=[
+            {
+                "balancer": one.balancer,
+                "host": one.host,
+                "is_in": one.is_in,
+                "for": one.by,
+                "by": one.who,
+                "since": one.since,
+            }
+            for one in found
+        ]
+    )
+    return 0
+
+
+@word(changing=True)
+def out(scene: Scene, out: Output) -> int:
+    """Take hosts out, and wait until their requests are done.
+
+    They stay out, over deploys and reboots, until balancer.back.
+    """
+    from cartwheel.run.balancing import out as run
+
+    return _told(out, run(scene), "out")
+
+
+@word(changing=True)
+def back(scene: Scene, out: Output) -> int:
+    """Put hosts back, whoever took them out."""
+    from cartwheel.run.balancing import back as run
+
+    return _told(out, run(scene), "in")
+
+
+def _told(out: Output, found: Mapping[str, CartwheelError | None], word: str) -> int:
+    return out.answers({host: error or {} for host, error in found.items()}, lambda _one: word)

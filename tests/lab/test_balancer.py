@@ -1,0 +1,361 @@
+"""Three hosts behind nginx and HAProxy on a fourth: nobody notices a deploy, and no host stays
+out, whatever dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from cartwheel.errors import Exit
+from cartwheel.lab import LabHost
+from tests.lab.conftest import GetHosts
+from tests.lab.loading import APP, KINDS, Shop, loaded, new_shop
+from tests.lab.project import Done, await_sessions, current
+from tests.lab.running import fab
+
+pytestmark = pytest.mark.timeout(400)
+
+PEERS = 3143  # inside a lab host: the web servers of the others
+HAPROXY = 8001
+OUT = ("out of the balancer", "done")
+
+# What it was told of the visitor; ill where a file says so, one release at a time.
+MORE = """
+@app.get("/seen")
+def seen():
+    names = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP")
+    return jsonify(version=VERSION, **{name: request.headers.get(name) for name in names})
+"""
+HEALTH = ('int(os.environ.get("HEALTH", "200"))', '500 if os.path.exists("sick-" + MARK) else 200')
+
+LIVE = """
+[fleet]
+batch = 1
+[balancer]
+kind = "{kind}"
+drain_seconds = 4
+timeout_seconds = 10
+haproxy_backend = "shop"
+haproxy_socket = "{socket}"
+[inventory.hosts.{balancer}]
+roles = ["balancer"]
+inner_address = "{address}"
+"""
+
+HAPROXY_CONFIG = """
+global
+    stats socket /run/haproxy/admin.sock mode 660 level admin
+    user haproxy
+    group haproxy
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 60s
+    timeout server 60s
+    option forwardfor
+    option redispatch
+frontend front
+    bind :{port}
+    default_backend shop
+backend shop
+    balance roundrobin
+    option httpchk GET /healthz
+    http-request set-header X-Forwarded-Proto https
+{servers}
+"""
+
+
+class Behind:
+    """The shop on three hosts, and the balancers in front of them."""
+
+    def __init__(self, hosts: list[LabHost], shop: Shop) -> None:
+        *self.webs, self.balancer = hosts
+        self.shop = shop
+        self.use("nginx")
+
+    def use(self, kind: str, socket: str = "/run/haproxy/admin.sock") -> None:
+        tables = "".join(
+            f'[inventory.hosts.{web.name}]\ninner_address = "{web.address}:{PEERS}"\n'
+            for web in self.webs
+        )
+        live = LIVE.format(
+            kind=kind,
+            socket=socket,
+            balancer=self.balancer.name,
+            address=self.balancer.address,
+        )
+        self.shop.project.settings(live + tables, "config/environments/live.toml")
+
+    def code(self) -> str:
+        mark = self.shop.code()
+        text = APP.replace(*HEALTH).replace("{mark}", mark) + MORE
+        self.shop.project.write("app/app.py", text)
+        return mark
+
+    def fab(self, *words: str, code: int | None = 0) -> Done:
+        return self.shop.project.fab(*words, "--env", "live", code=code)
+
+    @property
+    def releases(self) -> list[str]:
+        return [current(web, "shop.live") for web in self.webs]
+
+    def states(self) -> dict[str, bool | None]:
+        """Who is in, as the balancer says."""
+        said = self.fab("balancer.status", "--json").out.splitlines()[-1]
+        return {one["host"]: one["is_in"] for one in json.loads(said)["hosts"]}
+
+    def links(self) -> set[str]:
+        """Who is in, past Cartwheel."""
+        found = self.balancer.sh("ls /srv/shop.live/balancer").split()
+        return {name.removesuffix(".sock") for name in found if name.endswith(".sock")}
+
+    def names(self) -> set[str]:
+        return {web.name for web in self.webs}
+
+    def asked(self, web: LabHost) -> int:
+        """How many requests it has had, HAProxy's checks aside."""
+        return int(web.sh("grep -c 'GET /seen' /var/log/nginx/shop.live.access.log || true"))
+
+    def seen(self, host: LabHost, *curl: str) -> dict[str, Any]:
+        found = host.exec(["curl", "-sS", "--max-time", "10", *curl])
+        assert found.returncode == 0, found
+        answer: dict[str, Any] = json.loads(found.stdout)
+        return answer
+
+    @contextmanager
+    def visited(self) -> Iterator[None]:
+        """Visitors of both balancers, of whom nobody notices anything."""
+        with loaded(self.balancer, port=80) as one, loaded(self.balancer, port=HAPROXY) as other:
+            yield
+        for name, found in (("nginx", one.result), ("HAProxy", other.result)):
+            shown = json.dumps(found, indent=1)
+            print(name, "failed", found["failed"], "of", sum(found["sent"].values()), found["sent"])
+            assert found["failed"] == 0, shown
+            assert found["idle_closed"] == [], shown
+            assert all(found["sent"].get(kind, 0) > 0 for kind in KINDS), shown
+
+
+@pytest.fixture(scope="module")
+def behind(hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory) -> Behind:
+    four = hosts(4)
+    for host in four:
+        host.reset()
+    behind = Behind(four, new_shop(tmp_path_factory.mktemp("behind")))
+    behind.code()
+    behind.fab("setup")
+    behind.fab("deploy")
+    servers = "".join(
+        f"    server {web.name} {web.address}:{PEERS} check inter 500ms\n" for web in behind.webs
+    )
+    install_haproxy(behind.balancer, HAPROXY_CONFIG.format(port=HAPROXY, servers=servers))
+    return behind
+
+
+def install_haproxy(host: LabHost, config: str) -> None:
+    install = "apt-get -q -y --no-install-recommends install haproxy >/dev/null"
+    host.sh(f"export DEBIAN_FRONTEND=noninteractive; {install}", timeout=200)
+    host.path("/etc/haproxy/haproxy.cfg").write_text(config)
+    host.sh("systemctl restart haproxy")
+
+
+def until(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"waited too long for {what}"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("kind", ["nginx", "haproxy"])
+def test_nobody_notices_a_deploy(behind: Behind, kind: str) -> None:
+    """Each host in turn is out, switches, is in again, and proves itself in traffic."""
+    behind.use(kind)
+    behind.fab("balancer.setup")
+    behind.code()
+    before = behind.releases
+    with behind.visited():
+        done = behind.fab("deploy", "--json")
+    said = [json.loads(line) for line in done.out.splitlines()]
+    order = [
+        (one["host"], one["step"])
+        for one in said
+        if one.get("state") == "done" and one.get("step") in (OUT[0], "back in the balancer")
+    ]
+    assert order == [
+        (web.name, step) for web in behind.webs for step in (OUT[0], "back in the balancer")
+    ]
+    assert len(set(behind.releases)) == 1 and behind.releases != before
+    assert set(behind.states().values()) == {True}
+
+
+@pytest.mark.parametrize("kind", ["nginx", "haproxy"])
+def test_a_release_that_fails_on_the_last_host(behind: Behind, kind: str) -> None:
+    behind.use(kind)
+    mark = behind.code()
+    before = behind.releases
+    ill = behind.webs[2].path(f"/srv/shop.live/shared/sick-{mark}")
+    ill.touch()
+    try:
+        with behind.visited():
+            behind.fab("deploy", code=Exit.REVERTED)
+    finally:
+        ill.unlink()
+    assert behind.releases == before
+    assert set(behind.states().values()) == {True}
+
+
+def test_a_person_takes_a_host_out(behind: Behind) -> None:
+    """It stays out, over a deploy and a reboot, until a person puts it back."""
+    behind.use("nginx")
+    first = behind.webs[0]
+    with behind.visited():
+        behind.fab("balancer.out", "-H", first.name)
+    assert behind.links() == behind.names() - {first.name}
+    asked = behind.asked(first)
+    for _ in range(12):
+        behind.seen(behind.balancer, "http://127.0.0.1/seen")
+    assert behind.asked(first) == asked, "it gets nothing"
+    behind.code()
+    behind.fab("deploy", "-H", first.name)
+    assert behind.states()[first.name] is False
+    done = behind.fab("balancer.out", "-H", ",".join(behind.names()), code=Exit.USAGE)
+    assert "CW802" in done.text
+    behind.balancer.power_cut()
+    behind.balancer.boot()
+    assert behind.states()[first.name] is False
+    until(lambda: http_answers(behind.balancer), "nginx after the boot")
+    behind.fab("balancer.back", "-H", first.name)
+    assert behind.links() == behind.names()
+
+
+def http_answers(host: LabHost) -> bool:
+    return host.exec(["curl", "-sf", "--max-time", "5", "http://127.0.0.1/healthz"]).returncode == 0
+
+
+def test_a_batch_must_leave_somebody_in(behind: Behind) -> None:
+    behind.use("nginx")
+    behind.code()
+    done = behind.fab("deploy", "--canary", "0", "--batch", "100%", code=Exit.USAGE)
+    assert "nobody would be left in the balancer" in done.text and "CW802" in done.text
+    assert behind.links() == behind.names()
+
+
+def test_a_host_whose_web_server_is_down(behind: Behind) -> None:
+    """Nothing was taken out; what can be sent again is sent to another host."""
+    first = behind.webs[0]
+    with loaded(behind.balancer, port=80, slow=0, upload=0, stream=0) as visits:
+        first.sh("systemctl stop nginx")
+        time.sleep(2)
+        first.sh("systemctl start nginx")
+        time.sleep(1)
+    assert visits.result["failed"] == 0, visits.result["failures"]
+
+
+@pytest.mark.parametrize("kind", ["nginx", "haproxy"])
+def test_the_operator_dies_while_a_host_is_out(behind: Behind, kind: str) -> None:
+    behind.use(kind)
+    behind.code()
+    before = behind.releases
+    with behind.visited():
+        with fab(behind.shop.project, "deploy", "--env", "live") as running:
+            running.wait_for(OUT)
+            os.kill(running.process.pid, signal.SIGKILL)
+        until(lambda: set(behind.states().values()) == {True}, "the host to be back")
+        for host in (*behind.webs, behind.balancer):
+            await_sessions(host)
+    assert behind.releases == before
+
+
+def test_the_balancers_own_side_is_killed(behind: Behind) -> None:
+    """`recover` puts back what it left out; the operator is told that a person must look."""
+    behind.use("nginx")
+    behind.code()
+    before = behind.releases
+    with fab(behind.shop.project, "deploy", "--env", "live") as running:
+        running.wait_for(OUT)
+        behind.balancer.sh("systemctl kill -s KILL 'cartwheel-session-*'")
+        code = running.end()
+    assert code == Exit.ATTENTION, running.errors
+    assert "balancer-stuck" in {(one["error"] or {}).get("slug") for one in running.result["hosts"]}
+    until(lambda: behind.links() == behind.names(), "the host to be back")
+    assert behind.releases == before
+
+
+def test_nginx_starts_again_after_it_was_killed(behind: Behind) -> None:
+    """What it left of its sockets is not in its way."""
+    behind.balancer.sh("systemctl kill -s KILL nginx")
+    until(lambda: not http_answers(behind.balancer), "nginx to be gone")
+    behind.balancer.sh("systemctl start nginx")
+    until(lambda: http_answers(behind.balancer), "nginx")
+
+
+def test_haproxy_that_does_not_answer(behind: Behind) -> None:
+    behind.use("haproxy", socket="/run/haproxy/nobody.sock")
+    behind.code()
+    before = behind.releases
+    done = behind.fab("deploy", code=Exit.FAILED)
+    assert f"{behind.balancer.name}: HAProxy does not answer" in done.text
+    assert "CW801" in done.text
+    assert behind.releases == before
+
+
+def test_a_host_that_cannot_be_put_back(behind: Behind) -> None:
+    """HAProxy ends while a host is out of it: the exit code says so, and what mends it does."""
+    behind.use("haproxy")
+    behind.code()
+    before = behind.releases
+    with fab(behind.shop.project, "deploy", "--env", "live") as running:
+        running.wait_for(OUT)
+        behind.balancer.sh("systemctl stop haproxy")
+        code = running.end()
+    assert code == Exit.ATTENTION
+    first = next(one for one in running.result["hosts"] if one["host"] == behind.webs[0].name)
+    assert (first["outcome"], first["error"]["slug"]) == ("attention", "balancer-stuck")
+    assert behind.releases == before
+    behind.balancer.sh("systemctl start haproxy")
+    behind.fab("balancer.back", "-H", behind.webs[0].name)
+    assert set(behind.states().values()) == {True}
+
+
+def test_who_the_visitor_is_cannot_be_forged(behind: Behind) -> None:
+    """The balancer is believed, and nobody else."""
+    behind.use("nginx")
+    first, second = behind.webs[:2]
+    lies = ("X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https", "X-Real-IP: 6.6.6.6")
+    forged = [word for lie in lies for word in ("-H", lie)]
+
+    def told(host: LabHost, *curl: str) -> tuple[str, str, str]:
+        seen = behind.seen(host, *forged, *curl)
+        return seen["X-Forwarded-For"], seen["X-Forwarded-Proto"], seen["X-Real-IP"]
+
+    visitor = ("--interface", "127.0.0.9")
+    at = f"http://{first.address}:{PEERS}/seen"
+    assert told(behind.balancer, *visitor, "http://127.0.0.1/seen") == (
+        "127.0.0.9",
+        "http",
+        "127.0.0.9",
+    )
+    assert told(behind.balancer, *visitor, f"http://127.0.0.1:{HAPROXY}/seen") == (
+        "127.0.0.9",
+        "https",
+        "127.0.0.9",
+    )
+    assert told(second, at) == (second.address, "http", second.address)
+    assert told(first, "http://127.0.0.1/seen") == ("127.0.0.1", "http", "127.0.0.1")
+
+
+def test_uninstall_takes_the_balancer_away(behind: Behind) -> None:
+    """The last test: nothing of ours stays, and the distribution's site is back."""
+    behind.use("nginx")
+    behind.fab("uninstall", "--yes", "-H", behind.balancer.name)
+    await_sessions(behind.balancer)
+    places = "/etc /srv /run/cartwheel /usr/local /var/lib/cartwheel /var/log/nginx"
+    left = behind.balancer.sh(f"find {places} -name '*cartwheel*' -o -name '*shop*' || true")
+    assert left == ""
+    assert "Welcome to nginx" in behind.balancer.sh("curl -sS http://127.0.0.1/")

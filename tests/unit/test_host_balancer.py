@@ -1,0 +1,239 @@
+"""Out of a balancer and back, on the balancer's own side: whatever ends, who was out for a
+deploy comes back, and who was out for a person stays out."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cartwheel.host import balancer, recover, systemd
+from cartwheel.host.balancer_haproxy import Server
+from cartwheel.host.balancer_nginx import Link
+from cartwheel.host.context import OpError
+from cartwheel.host.layout import Layout
+from tests.unit.hostside import Session, host_in
+
+
+class Balancer:
+    """nginx's links in a folder, two hosts behind them."""
+
+    def __init__(self, at: Layout) -> None:
+        self.at = at
+        at.balancer.mkdir()
+        site = at.balancer / "site"
+        self.ways = {
+            name: {
+                "kind": "nginx",
+                "link": str(at.balancer / f"{name}.sock"),
+                "path": f"/nowhere/{name}.sock",
+                "site": str(site),
+            }
+            for name in ("web1", "web2")
+        }
+        site.write_text("".join(f"listen unix:{way['path']};\n" for way in self.ways.values()))
+        for way in self.ways.values():
+            Path(way["link"]).symlink_to(way["path"])
+        self.session = Session()
+
+    def ask(self, op: Any, *names: str, by: str = "deploy") -> dict[str, Any]:
+        answer: dict[str, Any] = op(
+            self.session.ctx(),
+            {
+                "app": self.at.app,
+                "base": str(self.at.base),
+                "who": "ann@desk",
+                "message": "",
+                "by": by,
+                "drain_seconds": 1,
+                "wait_seconds": 1,
+                "ways": {name: self.ways[name] for name in names},
+            },
+        )
+        return answer
+
+    @property
+    def inside(self) -> set[str]:
+        return {path.stem for path in self.at.balancer.glob("*.sock") if path.is_symlink()}
+
+    @property
+    def marks(self) -> dict[str, str]:
+        return {name: mark["by"] for name, mark in balancer.read(self.at).items()}
+
+
+@pytest.fixture
+def nginx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Balancer:
+    monkeypatch.setattr(systemd, "running", lambda _at: [])  # here is no systemd
+    return Balancer(host_in(tmp_path, monkeypatch))
+
+
+def test_out_and_back(nginx: Balancer) -> None:
+    assert nginx.ask(balancer.take_out, "web1") == {"failed": {}}
+    assert (nginx.inside, nginx.marks) == ({"web2"}, {"web1": "deploy"})
+    found = nginx.ask(balancer.look, "web1", "web2")["hosts"]
+    assert [found[name]["is_in"] for name in ("web1", "web2")] == [False, True]
+    assert nginx.ask(balancer.put_back, "web1") == {"failed": {}}
+    assert (nginx.inside, nginx.marks) == ({"web1", "web2"}, {})
+
+
+def test_a_session_that_ends_puts_back_what_it_took_out(nginx: Balancer) -> None:
+    nginx.ask(balancer.take_out, "web1")
+    nginx.ask(balancer.take_out, "web2")
+    nginx.session.end()
+    assert (nginx.inside, nginx.marks) == ({"web1", "web2"}, {})
+
+
+def test_one_that_was_killed_is_settled_by_the_next(nginx: Balancer) -> None:
+    nginx.ask(balancer.take_out, "web1")
+    assert not recover.is_settled(nginx.at)
+    said: list[str] = []
+    assert recover.settle(nginx.at, said.append) == ["put web1 back into the balancer"]
+    assert (nginx.inside, nginx.marks, said) == (
+        {"web1", "web2"},
+        {},
+        ["put web1 back into the balancer"],
+    )
+    assert recover.is_settled(nginx.at)
+
+
+def test_what_a_person_took_out_stays_out(nginx: Balancer) -> None:
+    nginx.ask(balancer.take_out, "web1", by="person")
+    nginx.session.end()
+    nginx.session = Session()
+    assert recover.is_settled(nginx.at)
+    nginx.ask(balancer.take_out, "web1")
+    nginx.ask(balancer.put_back, "web1")
+    nginx.session.end()
+    assert (nginx.inside, nginx.marks) == ({"web2"}, {"web1": "person"})
+    nginx.session = Session()
+    nginx.ask(balancer.put_back, "web1", by="person")
+    assert (nginx.inside, nginx.marks) == ({"web1", "web2"}, {})
+
+
+def test_what_is_out_by_other_means_is_left_alone(nginx: Balancer) -> None:
+    Path(nginx.ways["web1"]["link"]).unlink()
+    nginx.ask(balancer.take_out, "web1", "web2")
+    assert nginx.marks == {"web2": "deploy"}
+    nginx.session.end()
+    assert nginx.inside == {"web2"}
+
+
+def test_damaged_marks_are_looked_at(nginx: Balancer) -> None:
+    nginx.at.balancer_marks.write_text("{")
+    assert not recover.is_settled(nginx.at)
+    with pytest.raises(OpError, match=r"out\.json is damaged"):
+        recover.settle(nginx.at, lambda _text: None)
+
+
+def test_a_host_that_is_not_behind_it(nginx: Balancer) -> None:
+    link = Link(str(nginx.at.balancer / "x.sock"), "/nowhere/x.sock", nginx.ways["web1"]["site"])
+    assert link.is_in() is None
+    assert Link(link.link, link.path, "/nowhere/site").is_in() is None
+
+
+def test_a_host_without_a_balancer(nginx: Balancer) -> None:
+    nginx.at.balancer.rename(nginx.at.root / "gone")
+    with pytest.raises(OpError, match="not set up as a balancer") as found:
+        nginx.ask(balancer.look, "web1")
+    assert found.value.slug == "not-set-up"
+
+
+def test_requests_under_way_are_those_on_the_members_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "web1.sock")
+    link = Link("", path, "")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        assert link.under_way() == 0
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+            assert link.under_way() == 1
+            with listener.accept()[0]:
+                assert link.under_way() == 1
+        assert link.under_way() == 0
+
+
+STATS = """# pxname,svname,qcur,scur,status,
+shop,FRONTEND,,3,OPEN,
+shop,web1,0,2,{status},
+shop,BACKEND,0,3,UP,
+
+"""
+
+
+class Runtime:
+    """HAProxy's stats socket: answers one command on each connection, as it does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.status = str(path), "UP"
+        self.asked: list[str] = []
+        self.refuses = ""
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(self.path)
+        self._listener.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                line, _ = self._listener.accept()
+            except OSError:
+                return
+            with line:
+                said = line.recv(1000).decode().strip()
+                self.asked.append(said)
+                stats = STATS.format(status=self.status)
+                answer = stats if said == "show stat" else f"{self.refuses}\n"
+                line.sendall(answer.encode())
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Iterator[Runtime]:
+    runtime = Runtime(tmp_path / "admin.sock")
+    yield runtime
+    runtime.close()
+
+
+def test_haproxy_is_told_and_asked(runtime: Runtime) -> None:
+    web1 = Server(runtime.path, "shop", "web1")
+    web1.take_out()
+    web1.put_back()
+    assert runtime.asked == ["set server shop/web1 state drain", "set server shop/web1 state ready"]
+    assert web1.under_way() == 2
+    assert Server(runtime.path, "shop", "web9").is_in() is None
+
+
+@pytest.mark.parametrize(
+    ("status", "is_in", "not_back"),
+    [
+        ("UP", True, ""),
+        ("UP 1/3", True, ""),
+        ("no check", True, ""),
+        ("DRAIN", False, "HAProxy says it is DRAIN"),
+        ("MAINT", False, "HAProxy says it is MAINT"),
+        ("DOWN", False, "HAProxy says it is DOWN"),
+    ],
+)
+def test_what_haproxy_says(runtime: Runtime, status: str, is_in: bool, not_back: str) -> None:
+    runtime.status = status
+    web1 = Server(runtime.path, "shop", "web1")
+    assert (web1.is_in(), web1.not_back()) == (is_in, not_back)
+
+
+def test_haproxy_that_refuses(runtime: Runtime, tmp_path: Path) -> None:
+    runtime.refuses = "Permission denied"
+    with pytest.raises(OpError, match="HAProxy says: Permission denied") as found:
+        Server(runtime.path, "shop", "web1").take_out()
+    assert found.value.slug == "balancer"
+    with pytest.raises(OpError, match="has no backend other"):
+        Server(runtime.path, "other", "web1").is_in()
+    with pytest.raises(OpError, match=r"does not answer at .*: No such file"):
+        Server(str(tmp_path / "none.sock"), "shop", "web1").is_in()
