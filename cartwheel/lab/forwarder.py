@@ -231,6 +231,7 @@ class Forwarder:
         self._carried = {"to_host": 0, "from_host": 0}  # bytes, since it started
         self._pairs: dict[asyncio.Task[None], list[socket.socket]] = {}
         self._inside: list[asyncio.Task[None]] = []
+        self._depots: list[asyncio.Task[None]] = []
         self._accepting: dict[str, asyncio.Task[None]] = {}
 
     # what a command may ask
@@ -283,8 +284,8 @@ class Forwarder:
         if "services" in message and bool(message["services"]) != self.wire.services:
             self.wire.services = bool(message["services"])
             if self.pid:
-                self._close_inside()
-                self._open_inside()
+                self._close_depots()
+                self._open_depots()
         if "link" in message and self.pid:  # the line to a machine that is off stays silent
             self._set_link(message["link"])
 
@@ -418,20 +419,32 @@ class Forwarder:
     # the services inside the host
 
     def _open_inside(self) -> None:
-        loop = asyncio.get_running_loop()
-        depots = (INDEX_PORT, APT_PORT) if self.wire.services else ()
         with _namespace(self.pid):
-            peers = _listener("0.0.0.0", PEER_PORT)  # noqa: S104 - of a namespace with only loopback
-            socks = [_listener("127.0.0.1", port) for port in depots]
-        self._inside = [loop.create_task(self._accept_inside(peers, self._reach_peer))]
-        self._inside += [
-            loop.create_task(self._accept_inside(sock, self._reach_depot)) for sock in socks
-        ]
+            # Of a namespace that has nothing but loopback.
+            peers = _listener("0.0.0.0", PEER_PORT)  # noqa: S104
+        self._inside = [self._serve(peers, self._reach_peer)]
+        self._open_depots()
+
+    def _open_depots(self) -> None:
+        if not self.wire.services:
+            return
+        with _namespace(self.pid):
+            socks = [_listener("127.0.0.1", port) for port in (INDEX_PORT, APT_PORT)]
+        self._depots = [self._serve(sock, self._reach_depot) for sock in socks]
+
+    def _serve(self, listener: socket.socket, reach: Reach) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(self._accept_inside(listener, reach))
 
     def _close_inside(self) -> None:
         for task in self._inside:
             task.cancel()
         self._inside = []
+        self._close_depots()
+
+    def _close_depots(self) -> None:
+        for task in self._depots:
+            task.cancel()
+        self._depots = []
 
     async def _accept_inside(self, listener: socket.socket, reach: Reach) -> None:
         loop = asyncio.get_running_loop()
