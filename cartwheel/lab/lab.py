@@ -497,7 +497,7 @@ class Lab:
 
     def _close(self) -> None:
         """The last host is gone: so goes everything else, the lock and given wheels aside."""
-        self._end(procs.marked(self._mark()))
+        self._end_all(self._mark())
         shutil.rmtree(self.runtime, ignore_errors=True)
         with suppress(OSError):
             _RUNTIME.rmdir()
@@ -577,6 +577,12 @@ class Lab:
                 "lab-failed", f"processes {pids} do not end", host=host.name if host else ""
             )
 
+    def _end_all(self, mark: str) -> None:
+        """Also what one of them starts while the others are ended: a worker that goes first is
+        replaced by its master."""
+        while processes := procs.marked(mark):
+            self._end(processes)
+
     # parts
 
     def _ensure_identity(self) -> None:
@@ -603,7 +609,7 @@ class Lab:
         if running and running.alive:
             return
         self._step("depot")
-        self._end(procs.marked(self._mark("depot")))
+        self._end_all(self._mark("depot"))
         socket_path.unlink(missing_ok=True)
         machine.make_folder(self.wheels)
         config = depot.from_pip(self.cache / "lab" / "depot", mirror, self.wheels)

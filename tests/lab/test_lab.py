@@ -225,7 +225,7 @@ def test_many_connections_leave_no_descriptors_behind(host: LabHost) -> None:
 def test_delay_is_a_round_trip_and_throttle_a_rate(host: LabHost) -> None:
     with peer(host), closing(dial(host)) as sock:
         sock.sendall(b"P")
-        assert ping(sock) < 0.04
+        assert min(ping(sock) for _ in range(5)) < 0.04
         host.network(delay_ms=100)
         took = sorted(ping(sock) for _ in range(5))
         assert took[0] >= 0.1
