@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from cartwheel.fleet.deploy import lock_all
+from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, successes
 from cartwheel.plan.deploy import probe_args
 from cartwheel.run.scene import Scene, connect, raise_failures, raise_held, reach

@@ -20,7 +20,7 @@ from cartwheel.balance.hosted import Hosted
 from cartwheel.balance.memory import Memory
 from cartwheel.balance.model import Balancer, By, State
 from cartwheel.errors import CartwheelError, UsageError
-from cartwheel.fleet.deploy import lock_all
+from cartwheel.fleet.locking import lock_all
 from cartwheel.inventory.model import Host
 from cartwheel.plan import balancing as plan
 from cartwheel.plan.balancing import Member

@@ -12,8 +12,9 @@ from typing import Any
 from cartwheel import build
 from cartwheel.build.background import Background
 from cartwheel.errors import CartwheelError
-from cartwheel.fleet.deploy import lock_all, run_plans
+from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.identity import twins
+from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.model import Report
 from cartwheel.fleet.sessions import Fleet, failures, successes
 from cartwheel.plan import names

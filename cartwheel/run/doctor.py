@@ -9,7 +9,7 @@ from typing import Any
 
 from cartwheel import build
 from cartwheel.errors import CartwheelError
-from cartwheel.fleet.deploy import lock_all
+from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Result
 from cartwheel.plan.deploy import refusals
 from cartwheel.run.deploy import PROBE_SECONDS, probe_args

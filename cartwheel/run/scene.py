@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from cartwheel import places
 from cartwheel.errors import CartwheelError, ConnectError, HostError
 from cartwheel.events import Emit, Event
-from cartwheel.fleet.deploy import Terms
 from cartwheel.fleet.sessions import PARALLEL, Fleet, abandonable
+from cartwheel.fleet.terms import Terms
 from cartwheel.inventory.choose import Narrowing, choose
 from cartwheel.inventory.gather import gather
 from cartwheel.inventory.model import Host

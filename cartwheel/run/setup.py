@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
-from cartwheel.fleet.deploy import lock_all
+from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Result, successes
 from cartwheel.inventory.model import Host
 from cartwheel.plan import names

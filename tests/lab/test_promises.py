@@ -14,7 +14,7 @@ import pytest
 
 from cartwheel.errors import CartwheelError, Exit
 from cartwheel.events import silent
-from cartwheel.fleet.deploy import lock
+from cartwheel.fleet.locking import lock
 from cartwheel.lab import LabHost
 from cartwheel.run.deploy import deploy
 from cartwheel.run.scene import Scene, connect, make_scene

@@ -12,10 +12,11 @@ import pytest
 
 from cartwheel.errors import CartwheelError, ConnectError, Exit, HostError, UsageError
 from cartwheel.events import Event
-from cartwheel.fleet.deploy import Terms, run_plans
+from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.identity import twins
 from cartwheel.fleet.model import HostReport, Report
 from cartwheel.fleet.sessions import PARALLEL, Fleet
+from cartwheel.fleet.terms import Terms
 from cartwheel.plan.model import HostPlan, Operator, Refusal, Step
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
 

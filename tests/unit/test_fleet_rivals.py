@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import CartwheelError, HostError
-from cartwheel.fleet.deploy import Terms, lock_all
+from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, failures
+from cartwheel.fleet.terms import Terms
 from cartwheel.host import ops
 from cartwheel.host.context import OpError
 from cartwheel.plan.model import Operator

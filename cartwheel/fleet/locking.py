@@ -1,0 +1,63 @@
+"""The locks of all hosts of a run: all of them, or none; two runs never wait for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from cartwheel.errors import CartwheelError
+from cartwheel.fleet import identity
+from cartwheel.fleet.sessions import Fleet, Result, failures, successes
+from cartwheel.fleet.terms import Terms
+
+
+def lock_all(fleet: Fleet, hosts: Iterable[str], terms: Terms) -> dict[str, Result[dict[str, Any]]]:
+    """Lock these hosts: side by side, without waiting; where somebody is in the way all locks
+    are given back, and taken one after the other in sorted order. So no two fleets ever wait
+    for each other, and without a rival the locks of many hosts take no longer than one.
+
+    The hosts' answers; in sorted order the first failure that the fleet does not bear is the
+    last answer.
+    """
+    names = sorted(hosts)
+    if len(names) > 1:
+        quick = replace(terms, lock_wait_seconds=0.0)
+        answers = fleet.each(lambda host, _one: lock(fleet, host, quick), names)
+        refused = failures(answers)
+        if not refused or any(error.slug != "locked" for error in refused.values()):
+            return answers
+        twins = identity.ask(fleet)
+        if twins:
+            # The name that was refused is the twin of one that was not: say it of one only.
+            return {**successes(answers), **twins}
+        fleet.each(lambda _host, one: one.request("unlock", terms.args), successes(answers))
+    return _lock_in_order(fleet, names, terms)
+
+
+def _lock_in_order(
+    fleet: Fleet, names: list[str], terms: Terms
+) -> dict[str, Result[dict[str, Any]]]:
+    answers: dict[str, Result[dict[str, Any]]] = {}
+    for host in names:
+        try:
+            answers[host] = lock(fleet, host, terms)
+        except CartwheelError as error:
+            answers[host] = error
+            if len(fleet.fallen | failures(answers)) > fleet.max_failures:
+                break
+    return answers
+
+
+def lock(fleet: Fleet, host: str, terms: Terms) -> dict[str, Any]:
+    return fleet.sessions[host].request(
+        "lock",
+        {
+            **terms.args,
+            "wait_seconds": terms.lock_wait_seconds,
+            "about_freeze": terms.about_freeze,
+        },
+        # Taking the lock also settles what an earlier session left.
+        deadline_seconds=terms.lock_wait_seconds + terms.finish_seconds,
+        on_event=fleet.listener(host),
+    )

@@ -1,0 +1,92 @@
+"""What each host of a run came to: one row of the final table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cartwheel.errors import CartwheelError, ConnectError
+from cartwheel.fleet.model import UNKNOWN, HostReport, Outcome, Report
+from cartwheel.fleet.sessions import Fleet, Result
+from cartwheel.plan.model import HostPlan
+
+Plans = Mapping[str, HostPlan]
+
+
+def is_open(result: object) -> bool:
+    """No word of the host itself says how it ended."""
+    return isinstance(result, ConnectError)
+
+
+def after_going_back(
+    host: str,
+    plan: HostPlan,
+    error: CartwheelError | None,
+    undone: Result[dict[str, Any]] | None,
+) -> HostReport:
+    """Going back may be asked for twice: a host that is back already, or never left, says what
+    it serves."""
+    if undone is None or isinstance(undone, CartwheelError):
+        why = error if undone is None else undone
+        return HostReport(host, "attention", UNKNOWN, plan.current, why, plan.notes)
+    outcome: Outcome = "reverted" if undone["reverted"] else "failed"
+    if undone["serves"] != plan.current:
+        outcome = "attention"
+    return HostReport(host, outcome, undone["serves"], plan.current, error, plan.notes)
+
+
+def fallen(
+    fleet: Fleet, host: str, plan: HostPlan, undone: Mapping[str, Result[dict[str, Any]]]
+) -> HostReport:
+    """One that fell out, while the others went on."""
+    error = fleet.fallen[host]
+    if host in undone or is_open(error):
+        return after_going_back(host, plan, error, undone.get(host))
+    return row_of(fleet, host, plan, "failed")
+
+
+def after_confirming(
+    host: str,
+    plan: HostPlan,
+    confirmed: Result[dict[str, Any]] | None,
+    finished: Result[dict[str, Any]] | None,
+) -> HostReport:
+    """The fleet goes forward: a host that did not confirm is behind, and needs another deploy."""
+    if isinstance(confirmed, CartwheelError):
+        serves = plan.current if confirmed.slug == "reverted" else UNKNOWN
+        return HostReport(host, "attention", serves, plan.current, confirmed, plan.notes)
+    if isinstance(finished, CartwheelError):
+        return HostReport(host, "attention", plan.release, plan.current, finished, plan.notes)
+    outcome: Outcome = "unchanged" if plan.unchanged else "deployed"
+    return HostReport(host, outcome, plan.release, plan.current, None, plan.notes)
+
+
+def _in_sight(one: HostReport) -> HostReport:
+    """A host that gets no requests needs a person, whatever it serves."""
+    is_out = one.error is not None and one.error.slug == "balancer-stuck"
+    return replace(one, outcome="attention") if is_out else one
+
+
+def untouched(fleet: Fleet, plans: Plans, otherwise: Outcome) -> Report:
+    """Before any host switched."""
+    return report_of(fleet, plans, lambda host, plan: row_of(fleet, host, plan, otherwise))
+
+
+def row_of(fleet: Fleet, host: str, plan: HostPlan, otherwise: Outcome) -> HostReport:
+    """A host that did not switch."""
+    error = fleet.fallen.get(host)
+    outcome: Outcome = "failed" if error else "unchanged" if plan.unchanged else otherwise
+    known = error is None or not (is_open(error) or error.slug == "facts-changed")
+    serves = plan.current if known else UNKNOWN
+    return HostReport(host, outcome, serves, plan.current, error, plan.notes)
+
+
+def report_of(fleet: Fleet, plans: Plans, row: Callable[[str, HostPlan], HostReport]) -> Report:
+    """Every host of the run: those that have a plan, and those that could not even be asked."""
+    # A host that refused may have no plan of a release.
+    some = next((plan for plan in plans.values() if plan.release), next(iter(plans.values())))
+    rows = {host: _in_sight(row(host, plan)) for host, plan in plans.items()}
+    for host, error in fleet.fallen.items():
+        rows.setdefault(host, HostReport(host, "failed", UNKNOWN, UNKNOWN, error))
+    return Report(some.release, some.version, tuple(rows.values()))
