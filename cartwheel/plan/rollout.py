@@ -23,6 +23,8 @@ class Rollout:
 
 
 ALL_OR_NOTHING = Rollout()
+# Where nobody says otherwise: the others carry all traffic while these are out.
+BATCH_BEHIND_BALANCER = "25%"
 
 
 def batches(hosts: Sequence[str], rollout: Rollout) -> list[list[str]]:

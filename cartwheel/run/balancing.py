@@ -9,7 +9,7 @@ import hashlib
 import ipaddress
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from cartwheel.balance.hosted import Hosted
 from cartwheel.balance.memory import Memory
 from cartwheel.balance.model import Balancer, By, State
 from cartwheel.errors import CartwheelError, UsageError
+from cartwheel.events import Event
 from cartwheel.fleet.locking import lock_all
 from cartwheel.inventory.model import Host
 from cartwheel.plan import balancing as plan
@@ -27,6 +28,7 @@ from cartwheel.plan.balancing import Member
 from cartwheel.run.rendering import host_files
 from cartwheel.run.scene import Scene, connect, located, raise_failures
 from cartwheel.ssh.target import parse_address
+from cartwheel.telling import leaves
 
 _REFRESH_SECONDS = 60.0
 
@@ -35,6 +37,20 @@ def balancing(scene: Scene, by: By = "deploy") -> AbstractContextManager[Balance
     """The balancer, ready and locked; None where the settings name none. Raises what keeps it
     from being used."""
     return _KINDS[scene.settings.balancer.kind](scene, by)
+
+
+@contextmanager
+def balancing_if_possible(scene: Scene) -> Iterator[Balancer | None]:
+    """For who is in a hurry to go back: a balancer that cannot be used keeps nobody from it.
+    Nothing fails without it; a host's own switch fails no request either."""
+    with ExitStack() as stack:
+        balancer = None
+        try:
+            balancer = stack.enter_context(balancing(scene))
+        except (CartwheelError, ExceptionGroup) as error:
+            first = next(leaves(error))
+            scene.emit(Event("balancer", "note", f"goes on without the balancer: {first}"))
+        yield balancer
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from cartwheel.fleet.model import Report
 from cartwheel.plan.deploy import held_refusal, stopped_refusal, switch_step
 from cartwheel.plan.model import HostPlan, Refusal, Step
 from cartwheel.run.again import forward, look_again
-from cartwheel.run.balancing import balancing
+from cartwheel.run.balancing import balancing, balancing_if_possible
 from cartwheel.run.deploy import probe_settled
 from cartwheel.run.scene import Scene, connect
 
@@ -37,11 +37,12 @@ def _switch(
     scene: Scene, kind: str, choose: Callable[[Facts], str | None], named: str | None = None
 ) -> Report:
     started = time.monotonic()
+    around = balancing_if_possible if kind == "rollback" else balancing
 
     def on(some: Scene) -> Report:
         most = some.rollout.max_failures
         with (
-            balancing(some) as balancer,
+            around(some) as balancer,
             connect(some, changing=True, max_failures=most) as fleet,
         ):
 

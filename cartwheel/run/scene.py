@@ -22,7 +22,7 @@ from cartwheel.inventory.gather import gather
 from cartwheel.inventory.model import Host
 from cartwheel.plan.deploy import finish_seconds, held_refusal
 from cartwheel.plan.model import Operator
-from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
+from cartwheel.plan.rollout import ALL_OR_NOTHING, BATCH_BEHIND_BALANCER, Rollout
 from cartwheel.settings import load_placed, resolve_secret
 from cartwheel.settings.model import Secret, Settings, Ssh
 from cartwheel.ssh.options import SshOptions
@@ -139,7 +139,9 @@ def make_scene(
 
 def _rollout(settings: Settings) -> Rollout:
     fleet = settings.fleet
-    return Rollout(fleet.canary, fleet.batch, fleet.pause_seconds, fleet.max_failures)
+    behind = settings.balancer.kind != "none" and "batch" not in fleet.model_fields_set
+    batch = BATCH_BEHIND_BALANCER if behind else fleet.batch
+    return Rollout(fleet.canary, batch, fleet.pause_seconds, fleet.max_failures)
 
 
 def targets(scene: Scene) -> dict[str, Target]:

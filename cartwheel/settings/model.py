@@ -279,7 +279,7 @@ class Fleet(Model):
     )
     batch: HostCount = Field(
         default="100%",
-        description="Then so many at a time; each batch proves itself before the next.",
+        description="Then so many at a time; each batch proves itself before the next. Behind a balancer the default is 25%.",
     )
     pause_seconds: Annotated[float, Field(ge=0, le=86400)] = Field(
         default=0,

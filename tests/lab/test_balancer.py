@@ -305,6 +305,15 @@ def test_haproxy_that_does_not_answer(behind: Behind) -> None:
     assert behind.releases == before
 
 
+def test_a_rollback_needs_no_balancer(behind: Behind) -> None:
+    behind.use("haproxy", socket="/run/haproxy/nobody.sock")
+    before = behind.releases
+    done = behind.fab("rollback")
+    assert "goes on without the balancer" in done.text
+    assert behind.releases != before
+    behind.fab("rollback", "--to", before[0])
+
+
 def test_a_host_that_cannot_be_put_back(behind: Behind) -> None:
     """HAProxy ends while a host is out of it: the exit code says so, and what mends it does."""
     behind.use("haproxy")

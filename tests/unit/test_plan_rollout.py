@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cartwheel.events import silent
 from cartwheel.plan.model import Step
 from cartwheel.plan.rollout import Rollout, batches, count, patient
+from cartwheel.run.scene import make_scene
+from cartwheel.ssh.options import SshOptions
 
 SIZES = st.one_of(st.integers(0, 30), st.integers(0, 100).map(lambda number: f"{number}%"))
 
@@ -58,3 +63,21 @@ def test_who_switches_first_waits_for_the_others() -> None:
     assert patient(step, 0, rollout) is step
     assert patient(step, 2, rollout).args == {"confirm_seconds": 270, "kind": "deploy"}
     assert step.args["confirm_seconds"] == 60
+
+
+@pytest.mark.parametrize(
+    ("text", "batch"),
+    [
+        ("", "100%"),
+        ('[balancer]\nkind = "nginx"\n', "25%"),
+        ('[balancer]\nkind = "nginx"\n[fleet]\nbatch = "100%"\n', "100%"),
+    ],
+)
+def test_behind_a_balancer_batches_are_smaller(tmp_path: Path, text: str, batch: str) -> None:
+    (tmp_path / "config").mkdir()
+    app = '[app]\nname = "shop"\nsource = "."\n'
+    (tmp_path / "config/deploy.toml").write_text(app + text)
+    scene = make_scene(
+        tmp_path, app=None, env=None, hosts=("a",), ssh_options=SshOptions(), emit=silent
+    )
+    assert scene.rollout.batch == batch
