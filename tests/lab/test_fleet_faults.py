@@ -16,6 +16,7 @@ import pytest
 
 from bench import rivals
 from cartwheel.lab import Lab, LabHost
+from cartwheel.lab.faults import harness
 from cartwheel.lab.faults.kinds import FAULTS
 from cartwheel.lab.faults.points import Point, messages
 from tests.lab.faulting import DISK_MB, Shore, Try, new_shore, pairs
@@ -23,8 +24,8 @@ from tests.lab.faulting import DISK_MB, Shore, Try, new_shore, pairs
 pytestmark = pytest.mark.timeout(600)
 
 SEED = int(datetime.datetime.now(tz=datetime.UTC).strftime("%Y%m%d"))
-TRIES = 3
-RIVALS = 4
+TRIES = 2
+RIVALS = 3
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,7 @@ def test_the_judge_sees_hosts_that_differ_and_a_report_that_hides_it(shore: Shor
 
 
 def test_two_operators_at_once(hosts: list[LabHost], shore: Shore, tmp_path: Path) -> None:
+    harness.uninstall(shore.host)
     for host in hosts:
         host.reset()
     assert rivals.try_all(hosts, tmp_path, RIVALS, SEED) == 0

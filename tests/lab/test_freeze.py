@@ -98,7 +98,11 @@ def test_it_knows_the_words() -> None:
     assert not {"lock.hold", "lock.release", "status", "plan"} & set(changing_words())
 
 
-@pytest.mark.parametrize("word", sorted(changing_words()))
+# They change the balancer's hosts; tests/lab/test_balancer.py freezes one of those.
+ELSEWHERE = {"balancer.back", "balancer.out", "balancer.setup"}
+
+
+@pytest.mark.parametrize("word", sorted(changing_words().keys() - ELSEWHERE))
 def test_every_changing_word_is_refused_for_the_whole_fleet(
     project: Project, pair: list[LabHost], frozen: LabHost, word: str
 ) -> None:

@@ -124,7 +124,7 @@ def test_a_damaged_memory_says_so(tmp_path: Path) -> None:
 
 def test_a_command_knows_what_to_do(tmp_path: Path) -> None:
     events: list[Event] = []
-    text = "echo hello; env | grep ^CARTWHEEL_ | sort > said"
+    text = "echo hello; env | grep ^CARTWHEEL_ | grep -v ^CARTWHEEL_LAB_ | sort > said"
     command_hook(text, tmp_path, "shop.live", 20, events.append)("out", WEB1)
     assert (tmp_path / "said").read_text().splitlines() == [
         "CARTWHEEL_ACTION=out",
