@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ import pytest
 
 from cartwheel.lab import Lab, LabHost
 from tests.lab.project import CHECKOUT, Done, Project, get, new_project
+from tests.ports import free_port
 
 INDEX_USER = "reader"
 _INDEX = Path(__file__).with_name("private_index.py")
@@ -96,13 +96,6 @@ def stage(
         stack.enter_context(private_index(module_host, port, "3141", credentials))
         made.fab("setup")
         yield made
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port
 
 
 @contextmanager

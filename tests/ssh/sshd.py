@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cartwheel.ssh.target import Target
+from tests.ports import free_port
 
 SSHD = "/usr/sbin/sshd"
 PRIVILEGE_SEPARATION_FOLDER = Path("/run/sshd")  # compiled into sshd; wanted when root
@@ -59,13 +60,6 @@ class Sshd:
 def keygen(path: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
     subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-f", str(path)], check=True)
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def start_sshd(

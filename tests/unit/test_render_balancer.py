@@ -15,13 +15,13 @@ import pytest
 from cartwheel.errors import UsageError
 from cartwheel.plan.balancing import Member
 from cartwheel.render import check_balancer_template, render_balancer, render_release
+from tests.ports import free_port
 from tests.unit.test_render_nginx import (
     FACTS,
     MAIN,
     NGINX,
     PROXIES,
     accepted,
-    free_port,
     settings,
     until,
 )

@@ -23,6 +23,7 @@ from cartwheel.host.layout import Layout
 from cartwheel.host.traffic import Share
 from cartwheel.render import RenderFacts, render_release
 from cartwheel.settings.model import Settings
+from tests.ports import free_port
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 FACTS = RenderFacts(
@@ -61,12 +62,6 @@ def settings(base: Path, **more: Any) -> Settings:
         **more,
     }
     return Settings.model_validate(values)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def until(done: Callable[[], bool], what: str) -> None:
