@@ -3,7 +3,7 @@
     python artifact_store.py PORT FOLDER NAME < two lines: WRITER:PASSWORD, READER:PASSWORD
 
 Listens on 127.0.0.1:PORT and notes each request in FOLDER/log.NAME. Several processes may
-serve one folder. The upload is the one that https://docs.pypi.org/api/upload/ describes:
+serve one folder. The upload is that of the legacy upload API, as twine uses it (twine/package.py):
 which fields are required, and that a name is never given to other bytes.
 """
 

@@ -1,4 +1,4 @@
-"""A package index that takes uploads (https://docs.pypi.org/api/upload/), as twine makes them."""
+"""A package index that takes uploads: the legacy upload API, as twine uses it (twine/package.py)."""
 
 from __future__ import annotations
 
