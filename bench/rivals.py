@@ -31,6 +31,11 @@ MOST_APART_SECONDS = 1.5  # the two begin within this time
 # Releases that are on the hosts already: what counts here is who switches when.
 TEXTS = {"ann": ("ann 1", "ann 2"), "bob": ("bob 1", "bob 2")}
 SETTINGS = """
+[app]
+name = "shop"
+source = "app"
+[gunicorn]
+workers = 1
 [health]
 count = 2
 span_seconds = 0.1
@@ -89,14 +94,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def try_all(hosts: Sequence[LabHost], folder: Path, tries: int, seed: int) -> int:
     """How many of so many tries broke something."""
-    operators = [
-        Operator(who, new_project(folder / who, settings="", name="shop")) for who in TEXTS
-    ]
+    operators = [Operator(who, new_project(folder / who)) for who in TEXTS]
     names = ",".join(host.name for host in hosts)
     for operator in operators:
-        text = (operator.project.folder / "config/deploy.toml").read_text()
-        head = text.partition("[deploy]")[0]
-        operator.project.settings(f"{head}{SETTINGS}[gunicorn]\nworkers = 1\n")
+        operator.project.settings(SETTINGS)
     operators[0].project.fab("setup", "-H", names)
     for operator in operators * 2:
         operator.next()

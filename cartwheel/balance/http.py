@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import urllib.error
-import urllib.request
 from http.client import HTTPException
-from typing import Any
 from urllib.parse import quote
 
 from cartwheel.balance.hooks import Hook
 from cartwheel.errors import HostError
+from cartwheel.host import web
 from cartwheel.plan.balancing import Member, filled
 from cartwheel.settings.model import Balancer
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect is no answer, and must not carry the secret to somebody else."""
-
-    def redirect_request(self, *_args: Any) -> None:
-        return None
-
-
 def http_hook(settings: Balancer, app: str, secret: str | None) -> Hook:
     """Calls the settings' URL; 2xx is well. No message shows the URL or a header."""
-    opener = urllib.request.build_opener(_NoRedirect)
+    # A redirect is no answer, and must not carry the secret to somebody else.
+    opener = web.opener(follow=False)
 
     def hook(action: str, member: Member) -> None:
         values = {
@@ -34,7 +27,7 @@ def http_hook(settings: Balancer, app: str, secret: str | None) -> Hook:
             "address": member.address,
         }
         plain = {key: quote(value, safe="") for key, value in values.items()}
-        request = urllib.request.Request(  # noqa: S310 - the settings allow http(s) only
+        request = web.request(
             filled(settings.url or "", plain),
             method=settings.method,
             data=b"" if settings.method in ("POST", "PUT", "PATCH") else None,
@@ -50,9 +43,7 @@ def http_hook(settings: Balancer, app: str, secret: str | None) -> Hook:
             with error:
                 raise HostError("balancer", f"it answered {error.code}", host=member.name) from None
         except (OSError, HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            raise HostError(
-                "balancer", f"it cannot be called: {reason}", host=member.name
-            ) from None
+            why = f"it cannot be called: {web.reason(error)}"
+            raise HostError("balancer", why, host=member.name) from None
 
     return hook

@@ -22,10 +22,10 @@ from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.model import HostPlan
 from cartwheel.render import RenderFacts, check_templates
 from cartwheel.run import product
-from cartwheel.run.again import forward, look_again
-from cartwheel.run.balancing import addresses, balancing
+from cartwheel.run.balancing import addresses
 from cartwheel.run.product import Product
 from cartwheel.run.rendering import render_for, sample_files
+from cartwheel.run.rollout import roll_out
 from cartwheel.run.scene import Scene, connect, raise_failures, raise_held
 from cartwheel.settings import environment
 from cartwheel.settings.variables import Variable
@@ -42,22 +42,11 @@ def deploy(scene: Scene, *, skip_tests: bool = False) -> Report:
     started = time.monotonic()
     variables, making = begin(scene, skip_tests=skip_tests)
 
-    def to(some: Scene) -> Report:
-        most = some.rollout.max_failures
-        with (
-            balancing(some) as balancer,
-            connect(some, changing=True, max_failures=most) as fleet,
-        ):
-
-            def look() -> dict[str, HostPlan]:
-                return plan_all(some, probe_settled(some, fleet), making.result(), variables)
-
-            terms = replace(some.terms, balancer=balancer)
-            report = run_plans(fleet, look(), terms, replan=look, look_again=look_again(some))
-        return fleet.counted(report)
+    def planning(some: Scene, fleet: Fleet) -> dict[str, HostPlan]:
+        return plan_all(some, probe_settled(some, fleet), making.result(), variables)
 
     with making:
-        report = forward(to(scene), scene, to)
+        report = roll_out(scene, planning)
     return report.timed(time.monotonic() - started)
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
-from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.model import Report
+from cartwheel.fleet.sessions import Fleet
 from cartwheel.plan.deploy import held_refusal, stopped_refusal, switch_step
 from cartwheel.plan.model import HostPlan, Refusal, Step
-from cartwheel.run.again import forward, look_again
 from cartwheel.run.balancing import balancing, balancing_if_possible
 from cartwheel.run.deploy import probe_settled
-from cartwheel.run.scene import Scene, connect
+from cartwheel.run.rollout import roll_out
+from cartwheel.run.scene import Scene
 
 Facts = Mapping[str, Any]
 
@@ -39,24 +38,14 @@ def _switch(
     started = time.monotonic()
     around = balancing_if_possible if kind == "rollback" else balancing
 
-    def on(some: Scene) -> Report:
-        most = some.rollout.max_failures
-        with (
-            around(some) as balancer,
-            connect(some, changing=True, max_failures=most) as fleet,
-        ):
+    def planning(some: Scene, fleet: Fleet) -> dict[str, HostPlan]:
+        return {
+            host: plan_switch(some, facts, kind, choose(facts), named)
+            for host, facts in probe_settled(some, fleet).items()
+        }
 
-            def look() -> dict[str, HostPlan]:
-                return {
-                    host: plan_switch(some, facts, kind, choose(facts), named)
-                    for host, facts in probe_settled(some, fleet).items()
-                }
-
-            terms = replace(some.terms, balancer=balancer)
-            report = run_plans(fleet, look(), terms, replan=look, look_again=look_again(some))
-        return fleet.counted(report)
-
-    return forward(on(scene), scene, on).of_kind(kind).timed(time.monotonic() - started)
+    report = roll_out(scene, planning, around)
+    return report.of_kind(kind).timed(time.monotonic() - started)
 
 
 def _target(facts: Facts, to: str | None) -> str | None:

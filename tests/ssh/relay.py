@@ -9,10 +9,12 @@ import time
 
 
 class Relay:
-    """Listens on loopback and passes on to `port`. Threads end with `close`."""
+    """Listens on loopback and passes on to `port`. Threads end with `close`. It hangs up on the
+    first `refusals` connections, as a busy host does."""
 
-    def __init__(self, port: int, delay_seconds: float = 0.0) -> None:
+    def __init__(self, port: int, delay_seconds: float = 0.0, refusals: int = 0) -> None:
         self._to = port
+        self.refusals = refusals
         self._delay = delay_seconds
         self._open: list[socket.socket] = []
         self._dark = threading.Event()
@@ -39,6 +41,10 @@ class Relay:
         with contextlib.suppress(OSError):
             while True:
                 near, _address = self._listener.accept()
+                if self.refusals:
+                    self.refusals -= 1
+                    near.close()
+                    continue
                 far = socket.create_connection(("127.0.0.1", self._to))
                 for each in (near, far):
                     each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

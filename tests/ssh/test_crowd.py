@@ -3,9 +3,6 @@ for all of them, and connections that are refused for the moment."""
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import pytest
 
 from tests.ssh.conftest import StartSshd
 from tests.ssh.crowd import Crowd, Run, run_fab, start_crowd
+from tests.ssh.relay import Relay
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -86,40 +84,9 @@ def test_one_bastion_for_all_is_opened_once(crowd: Crowd, sshd_factory: StartSsh
     assert log.count("Accepted publickey") == 1
 
 
-class Busy:
-    """A line to an sshd that hangs up on so many first connections, as a busy one does."""
-
-    def __init__(self, port: int, refusals: int) -> None:
-        self._to, self.left = port, refusals
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _address = self._listener.accept()
-                if self.left:
-                    self.left -= 1
-                    near.close()
-                    continue
-                far = socket.create_connection(("127.0.0.1", self._to))
-                for pair in ((near, far), (far, near)):
-                    threading.Thread(target=self._pass, args=pair, daemon=True).start()
-
-    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-
-
 @pytest.mark.parametrize("refusals", [2, 3])
 def test_a_busy_sshd_is_tried_again(crowd: Crowd, refusals: int) -> None:
-    line = Busy(crowd.server.port, refusals)
+    line = Relay(crowd.server.port, refusals=refusals)
     try:
         crowd.hosts(1, line.port)
         if refusals < 3:
@@ -128,6 +95,6 @@ def test_a_busy_sshd_is_tried_again(crowd: Crowd, refusals: int) -> None:
         done = crowd.project.fab("deploy", code=1)
         assert "SSH does not come about" in done.err
         assert "CW201" in done.err
-        assert line.left == 0, "after three attempts"
+        assert line.refusals == 0, "after three attempts"
     finally:
         line.close()

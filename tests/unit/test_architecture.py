@@ -185,7 +185,9 @@ def test_rooms_look_only_downwards() -> None:
         "plan": {"plan", "settings", "build"},
         "render": {"render", "settings", "plan", "host"},
         "fleet": {"fleet", "plan", "ssh"},
-        "balance": {"balance", "fleet", "plan", "settings"},
+        # host: what an HTTP call tells to whom
+        "balance": {"balance", "fleet", "plan", "settings", "host"},
+        "inventory": {"inventory", "settings", "ssh"},
         "ssh": {"ssh", "settings", "host", "lab", "fab"},
         "fab": {"fab", "ssh"},
         "runs": {"runs"},

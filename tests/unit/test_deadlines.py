@@ -35,7 +35,7 @@ ALLOWED = {
     ("run/scene.py", "reach", "result"): _DONE,
     (
         "run/deploy.py",
-        "deploy.to.look",
+        "deploy.planning",
         "result",
     ): "`Background.result` waits for tools with deadlines",
     (
