@@ -77,8 +77,8 @@ def word(
     a record of its run (`fab runs.list`); a text names the option by which it changes anything.
     A freeze refuses it on the host, but for one that is `about_freeze`.
     A `quiet` one shows its progress only on a terminal or where it takes long. Where no host
-    is named it is about all that run the app or have one of `more_roles`, or of `any_role`. A `rollout` switches hosts
-    batch by batch.
+    is named it is about all that run the app or have one of `more_roles`, or with `any_role`
+    about all. A `rollout` switches hosts batch by batch.
     """
     common = {
         **_COMMON,

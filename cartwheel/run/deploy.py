@@ -141,11 +141,12 @@ def probe_args(scene: Scene) -> dict[str, Any]:
 def plan_all(
     scene: Scene, facts: Mapping[str, Facts], made: Product, variables: Variables
 ) -> dict[str, HostPlan]:
-    """One plan for each host; a lock for each distinct platform."""
+    """One plan for each host; one lock for each platform, and one rendering for each kind of
+    host."""
     common = _common(scene, made, variables, _digest_key(facts))
     lock_of = functools.cache(lambda platform: product.lock_for(scene, made, platform))
     rendered = functools.cache(functools.partial(render_for, scene))
-    before = addresses(scene)
+    in_front = addresses(scene)
     plans: dict[str, HostPlan] = {}
     for host, known in facts.items():
         try:
@@ -153,8 +154,8 @@ def plan_all(
             render: Callable[[str], Rendered] = _nothing_to_render
             if known["python"] is not None and known["host"]["systemd"] is not None:
                 have = replace(common, lock=lock_of(product.platform_of(known)))
-                facts_of = replace(RenderFacts.of(known, scene.settings), balancers=before)
-                render = functools.partial(rendered, facts_of)
+                kind = replace(RenderFacts.of(known, scene.settings), balancers=in_front)
+                render = functools.partial(rendered, kind)
             plans[host] = plan_deploy(scene.settings, known, have, render)
         except CartwheelError as error:
             error.host = error.host or host

@@ -204,7 +204,7 @@ def _ssh(shared: Ssh, host: Host) -> Ssh:
 def connect(scene: Scene, *, changing: bool, max_failures: int = 0) -> Fleet:
     """A session with every host, but for at most `max_failures`. Raises the hosts' failures."""
     sessions, problems = reach(scene, changing=changing)
-    fleet = Fleet(sessions, scene.emit, {}, max_failures, scene.parallel)
+    fleet = Fleet(sessions, scene.emit, max_failures=max_failures, parallel=scene.parallel)
     if not fleet.bears(problems):
         for session in sessions.values():
             session.close()
