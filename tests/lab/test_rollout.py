@@ -117,6 +117,25 @@ def test_a_host_that_fails_in_the_last_batch_puts_all_back(fleet: Fleet) -> None
     )
 
 
+def test_a_host_that_falls_ill_between_two_batches_puts_all_back(fleet: Fleet) -> None:
+    """All that have switched watch themselves in the pause."""
+    before = fleet.releases
+    version(fleet.project, "ill later")
+    fleet.settings("[fleet]\npause_seconds = 60\n")
+    try:
+        with fab(fleet.project, "deploy", "--env", "live") as running:
+            running.wait_for(("watch", "start"))
+            fleet.data(0, "sick").touch()
+            code = running.end()
+    finally:
+        fleet.data(0, "sick").unlink()
+        fleet.settings()
+    assert code == Exit.REVERTED
+    outcomes = [row["outcome"] for row in running.result["hosts"]]
+    assert outcomes == ["reverted", "not-tried", "not-tried"]
+    assert fleet.releases == before
+
+
 def test_a_failure_that_is_borne_leaves_one_behind_and_says_so(fleet: Fleet) -> None:
     before = fleet.releases
     fleet.data(1, "sick").touch()

@@ -42,8 +42,9 @@ class Crowd:
     server: Sshd
     project: Project
 
-    def hosts(self, count: int, port: int = 0, gateway: str = "none") -> None:
-        """Write the inventory; `port`: of a line to the sshd that is not its own."""
+    def hosts(self, count: int, port: int = 0, gateway: str = "none", more: str = "") -> None:
+        """Write the inventory, with `more` under [inventory]; `port`: of a line to the sshd that
+        is not its own."""
         address = f"127.0.0.1:{port or self.server.port}"
         tables = "".join(
             f'[inventory.hosts.h{number:03}]\naddress = "{address}"\n' for number in range(count)
@@ -54,7 +55,7 @@ class Crowd:
             known_hosts=json.dumps(str(self.server.known_hosts)),
             gateway=json.dumps(gateway),
         )
-        self.project.settings(f"{shared}\n{tables}")
+        self.project.settings(f"{shared}{more}\n{tables}")
 
     @property
     def served(self) -> list[Counter[str]]:

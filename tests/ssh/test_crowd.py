@@ -3,6 +3,7 @@ for all of them, and connections that are refused for the moment."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,27 @@ def test_thirty_hosts_take_one_connection_and_as_many_round_trips_as_one(crowd: 
     assert set(map(str, served)) == {str(asked)}, "each is asked what one is asked"
     locks = [said for said in run.said if said.get("step") == "lock"]
     assert len(locks) == 1, "one lock for all hosts of a platform"
+
+
+def test_hosts_of_an_executable(crowd: Crowd) -> None:
+    """It prints Ansible's inventory; only who has the app's role is deployed to."""
+    where = {"ansible_host": "127.0.0.1", "ansible_port": crowd.server.port}
+    groups = {"web": {"hosts": ["a", "b"], "vars": where}, "db": {"hosts": ["c"], "vars": where}}
+    answer = json.dumps({"_meta": {"hostvars": {}}, **groups})
+    script = crowd.project.write("hosts", f"#!/bin/sh\necho '{answer}'\n")
+    script.chmod(0o755)
+    crowd.hosts(0, more='command = "./hosts"')
+    assert of_hosts(deploy(crowd, "one"), "host") == {"a", "b"}
+    assert len(crowd.served) == 2
+
+
+def test_hosts_of_ssh_config(crowd: Crowd, home: Path) -> None:
+    (home / ".ssh/config").write_text("Include more\nHost other\n HostName 192.0.2.1\n")
+    alias = f"Host shop-1 shop-2\n HostName 127.0.0.1\n Port {crowd.server.port}\n"
+    (home / ".ssh/more").write_text(alias)
+    crowd.hosts(0, more='ssh_config = ["shop-*"]')
+    assert of_hosts(deploy(crowd, "one"), "host") == {"shop-1", "shop-2"}
+    assert len(crowd.served) == 2
 
 
 def test_the_plan_of_many_hosts_is_short(crowd: Crowd) -> None:
