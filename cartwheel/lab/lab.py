@@ -386,12 +386,23 @@ class Lab:
         with self._changing():
             self._in_parallel(self._power_off, [self._named(name) for name in names])
 
-    def reset(self, names: Sequence[str]) -> None:
-        """Give hosts a fresh disk and boot them; address and identity stay."""
+    def save_disks(self, names: Sequence[str]) -> None:
+        """Save what is on hosts' disks beside them, in place of what was saved before."""
         machine.require()
         with self._changing():
             self._ensure_depot(machine.mirror())
-            self._in_parallel(self._renew, [self._named(name) for name in names])
+            self._in_parallel(self._save_disk, [self._named(name) for name in names])
+
+    def reset(self, names: Sequence[str], *, saved: bool = False) -> None:
+        """Give hosts a fresh disk, or the saved one, and boot them; address and identity stay.
+
+        Raises LabError where nothing was saved.
+        """
+        machine.require()
+        with self._changing():
+            self._ensure_depot(machine.mirror())
+            renew = self._put_back if saved else self._renew
+            self._in_parallel(renew, [self._named(name) for name in names])
 
     def interpreter(self, name: str, program: str) -> None:
         """Have `program` run the host side there instead of `ssh.python`; "" ends it."""
@@ -478,6 +489,20 @@ class Lab:
         self._power_off(host)
         # Without this mark the disk is not worth keeping, also if we are killed here.
         (self._home(host) / "dressed").unlink(missing_ok=True)
+        self._bring_up(host)
+
+    def _save_disk(self, host: record.HostRecord) -> None:
+        self._power_off(host)
+        nspawn.save(self._home(host), host.disk_mb)
+        self._bring_up(host)
+
+    def _put_back(self, host: record.HostRecord) -> None:
+        home = self._home(host)
+        nspawn.require_saved(home)
+        self._power_off(host)
+        (home / "dressed").unlink(missing_ok=True)
+        nspawn.put_back(home, host.disk_mb)
+        (home / "dressed").touch()
         self._bring_up(host)
 
     def _take_away(self, host: record.HostRecord) -> None:

@@ -18,6 +18,7 @@ _TELL_SECONDS = 5.0
 _TOOL_SECONDS = 120.0
 _POLL_SECONDS = 0.02
 _INODES = 1_000_000
+_LIMIT_TRIES = 20
 _CGROUPS = Path("/sys/fs/cgroup")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -97,12 +98,18 @@ def has_disk(home: Path) -> bool:
 def limit_disk(home: Path, *, room: bool, inodes: bool, disk_mb: int) -> None:
     """Leave the disk in memory no room, or no inodes, beyond what is used; or all it had."""
     disk = home / "disk"
-    now = os.statvfs(disk)
-    used_bytes = (now.f_blocks - now.f_bfree) * now.f_frsize
-    used_inodes = now.f_files - now.f_ffree
-    size = disk_mb << 20 if room else used_bytes
-    count = _INODES if inodes else used_inodes
-    _mounted(["-o", f"remount,size={size},nr_inodes={count}", str(disk)])
+    for left in reversed(range(_LIMIT_TRIES)):
+        now = os.statvfs(disk)
+        used_bytes = (now.f_blocks - now.f_bfree) * now.f_frsize
+        used_inodes = now.f_files - now.f_ffree
+        size = disk_mb << 20 if room else used_bytes
+        count = _INODES if inodes else used_inodes
+        try:
+            _mounted(["-o", f"remount,size={size},nr_inodes={count}", str(disk)])
+            return
+        except LabError:  # less than is used: the host wrote in between
+            if not left:
+                raise
 
 
 def _mounted(arguments: Sequence[str]) -> None:
@@ -136,6 +143,35 @@ def wipe(home: Path) -> None:
     for name in ("upper", "work"):  # a disk in memory went with its mount
         if (home / name).exists():
             shutil.rmtree(home / name)
+
+
+def save(home: Path, disk_mb: int = 0) -> None:
+    """Copy what a host that is off has written to beside its disk."""
+    new, saved = home / "saved.new", home / "saved"
+    for path in (new, saved):
+        if path.exists():
+            shutil.rmtree(path)
+    _copy(_disk(home, disk_mb) / "upper", new)
+    new.rename(saved)
+
+
+def require_saved(home: Path) -> None:
+    """Raise LabError unless `save` has been here."""
+    if not (home / "saved").exists():
+        raise LabError("lab-failed", f"no disk of {home.name} was saved")
+
+
+def put_back(home: Path, disk_mb: int = 0) -> None:
+    """Give a host that is off the disk that was saved."""
+    wipe(home)
+    _copy(home / "saved", _disk(home, disk_mb) / "upper")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """All of a tree, an overlay's own marks too."""
+    done = _run(["cp", "-aT", str(source), str(target)])
+    if done.returncode:
+        raise LabError("lab-failed", f"cannot copy {source}: {done.stderr.strip()}")
 
 
 def dress(home: Path, name: str, authorized_key: str, ops_password: str) -> None:

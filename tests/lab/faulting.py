@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cartwheel.errors import Exit, LabError
-from cartwheel.lab import LabHost
+from cartwheel.lab import Lab, LabHost
 from cartwheel.lab.faults import harness, kinds
 from cartwheel.lab.faults.kinds import Fault
 from cartwheel.lab.faults.points import Point, calls, messages
@@ -152,14 +152,10 @@ class Shore:
 
     def prepare(self, scenario: Scenario) -> tuple[str, ...]:
         """Bring the host to where the scenario begins; the words of its command."""
-        serving = bool(self.look().release)
         if scenario == "first":
-            if serving:
-                self.fab("uninstall", "--yes")
-                self.fab("setup")
-            for host in self.hosts:
-                host.sh("rm -rf /usr/local/lib/cartwheel/.pip")  # as on a new host
+            self.renew()
         else:
+            serving = bool(self.look().release)
             for _ in range(0 if serving and self.has_previous() else 2):
                 self.deploy_new()
         if scenario == "rollback":
@@ -194,12 +190,10 @@ class Shore:
         return self.host.sh(script)
 
     def renew(self) -> None:
-        """Fresh disks, set up: what broke here must not show in the next try."""
+        """Set up, and nothing deployed yet: what broke here must not show in the next try."""
         for host in self.hosts:
             host.restore()
-            host.reset()
-        harness.install(self.host)
-        self.fab("setup")
+        Lab(self.host.lab).reset([host.name for host in self.hosts], saved=True)
 
     @contextmanager
     def using(self, checkout: Path) -> Iterator[None]:
@@ -454,6 +448,9 @@ def new_shore(host: LabHost, folder: Path, others: Iterable[LabHost] = ()) -> Sh
     shore = Shore(host, new_project(folder, settings=SETTINGS), tuple(others))
     shore.project.settings('[app]\nname = "shop"\nsource = "app"\nentry = "app:app"\n' + SETTINGS)
     shore.fab("setup")
+    for one in shore.hosts:
+        one.sh("apt-get clean")
+    Lab(host.lab).save_disks([one.name for one in shore.hosts])
     return shore
 
 

@@ -338,6 +338,29 @@ def test_reset_gives_a_fresh_disk_with_the_same_address_and_keys(host: LabHost) 
     assert ssh(host, "root", "true").returncode == 0
 
 
+def test_reset_to_a_saved_disk(lab: Lab, host: LabHost) -> None:
+    """Again and again, in memory or not; without the word a disk is fresh as ever."""
+    (in_memory,) = lab.up(1, disk_mb=300)
+    try:
+        for one in (host, in_memory):
+            one.reset()
+            with pytest.raises(LabError, match="no disk of .* was saved"):
+                lab.reset([one.name], saved=True)
+            one.sh("echo saved > /srv/there; rm -r /usr/share/doc; ln /srv/there /srv/again")
+            lab.save_disks([one.name])
+            for _ in range(2):
+                one.sh("echo later > /srv/there; touch /srv/later; mkdir /usr/share/doc")
+                lab.reset([one.name], saved=True)
+                assert one.sh("cat /srv/there; ls /srv") == "saved\nagain\nthere\n"
+                assert one.sh("stat -c %h /srv/there") == "2\n"
+                assert one.exec(["test", "-e", "/usr/share/doc"]).returncode
+                assert ssh(one, "root", "true").returncode == 0
+            one.reset()
+            assert one.sh("ls /srv") == ""
+    finally:
+        lab.down([in_memory.name])
+
+
 # order
 
 

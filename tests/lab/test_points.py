@@ -152,6 +152,17 @@ def test_a_disk_that_is_full(shore: Shore) -> None:
     assert get(shore.host)
 
 
+def test_a_disk_fills_up_while_somebody_writes(shore: Shore) -> None:
+    """What is used grows between looking and limiting."""
+    shore.sh("systemd-run -q --unit=writer sh -c 'while :; do echo more >> /srv/more; done'")
+    try:
+        for _ in range(30):
+            shore.host.fill_disk()
+            shore.host.free_disk()
+    finally:
+        shore.sh("systemctl stop writer; rm /srv/more")
+
+
 def test_nothing_stays_on_the_host(shore: Shore) -> None:
     """Without a harness sessions are the host's own python3 again."""
     harness.uninstall(shore.host)
