@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.lab.project import surroundings
+
 REPO = Path(__file__).resolve().parent.parent
 FAB = Path(sys.executable).with_name("fab")
 STOCK = 'from fabric import task\n\n\n@task\ndef one(c):\n    "One."\n'
@@ -51,8 +53,8 @@ def clone(folder: Path) -> Path:
 
 def seconds(folder: Path) -> float:
     """User and system time of one `fab --list`."""
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    child = subprocess.Popen([str(FAB), "--list"], cwd=folder, env=env, stdout=subprocess.DEVNULL)
+    command = [str(FAB), "--list"]
+    child = subprocess.Popen(command, cwd=folder, env=surroundings(), stdout=subprocess.DEVNULL)
     _pid, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:

@@ -52,6 +52,11 @@ def app(environ, start_response):
 """
 
 
+def surroundings() -> dict[str, str]:
+    """What a person's environment would be."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
 @dataclass(frozen=True)
 class Done:
     """A `fab` that ended."""
@@ -87,9 +92,10 @@ class Project:
         self.write(f"{folder}/requirements.txt", "")
 
     def environment(self) -> dict[str, str]:
-        # Records of runs stay with the project, away from the developer's own.
+        """A person's: `fab` keeps its bytecode, whatever the tests were started with. Records of
+        runs stay with the project, away from the developer's own."""
         state = str(self.folder / "state")
-        return {**os.environ, "PYTHONUNBUFFERED": "1", "XDG_STATE_HOME": state, **self.env}
+        return {**surroundings(), "PYTHONUNBUFFERED": "1", "XDG_STATE_HOME": state, **self.env}
 
     def command(self, *words: str) -> list[str]:
         return [FAB, *words]

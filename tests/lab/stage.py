@@ -7,7 +7,6 @@ person would see of it and what it left on the host.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from typing import Any
 
 from cartwheel.errors import CATALOGUE
 from cartwheel.lab import LabHost
+from tests.lab.project import surroundings
 
 ROOT = Path(__file__).resolve().parents[2]
 FAB = Path(sys.executable).with_name("fab")
@@ -228,7 +228,12 @@ class Stage:
         return subprocess.run(
             [FAB, *words],
             cwd=self.folder,
-            env={**os.environ, "XDG_STATE_HOME": str(self.folder / "state"), **self.env, **env},
+            env={
+                **surroundings(),
+                "XDG_STATE_HOME": str(self.folder / "state"),
+                **self.env,
+                **env,
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -344,7 +344,7 @@ def test_reset_to_a_saved_disk(lab: Lab, host: LabHost) -> None:
     try:
         for one in (host, in_memory):
             one.reset()
-            with pytest.raises(LabError, match="no disk of .* was saved"):
+            with pytest.raises(LabError, match="was saved"):
                 lab.reset([one.name], saved=True)
             one.sh("echo saved > /srv/there; rm -r /usr/share/doc; ln /srv/there /srv/again")
             lab.save_disks([one.name])
