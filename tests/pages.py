@@ -1,4 +1,4 @@
-"""The pages of docs/ that are made from the code, and which test shows each error."""
+"""What is made from the code (pages of docs/, the settings' schema), and which test shows each error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cartwheel.errors import CATALOGUE
-from cartwheel.settings import reference
+from cartwheel.settings import reference, schema
 
 REPO = Path(__file__).resolve().parent.parent
 TIERS = ("lab", "ssh", "build", "unit")  # the most real one first
@@ -77,8 +77,11 @@ def _named(source: str) -> Iterator[str]:
 
 
 def pages() -> dict[Path, str]:
-    docs = REPO / "docs"
-    return {docs / "errors.md": errors_page(), docs / "settings.md": reference.markdown()}
+    return {
+        REPO / "docs/errors.md": errors_page(),
+        REPO / "docs/settings.md": reference.markdown(),
+        REPO / "config" / schema.FILE: schema.text(),
+    }
 
 
 if __name__ == "__main__":

@@ -46,7 +46,10 @@ def _host(name: str, place: str, inventory: Inventory) -> Host:
 
     own = inventory.hosts.get(name) or InventoryHost()
     groups = groups_of(name, own, inventory)
-    said: list[HostVariables] = [own, *(inventory.groups[group] for group in groups)]
+    said: list[HostVariables] = [
+        own,
+        *(inventory.groups[one] for one in groups if one in inventory.groups),
+    ]
     values: dict[str, Any] = {
         key: next((value for one in said if (value := getattr(one, key)) is not None), None)
         for key in _VARIABLES

@@ -5,15 +5,23 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from cartwheel.inventory.static import from_settings
 from cartwheel.plan import names
+from cartwheel.plan.balancing import ROLE as BALANCER
 
 from . import formula
 from .layers import Key, Layer, Mistake, Place
 from .model import NAME, Settings
 from .validation import dotted
+
+if TYPE_CHECKING:
+    from cartwheel.inventory.model import Host
+
+    from .loading import Placed
 
 # sun_path without its final NUL (unix(7)).
 SOCKET_PATH_BYTES = 107
@@ -72,6 +80,42 @@ def check(settings: Settings, merged: Layer, faulty: set[Key]) -> list[Mistake]:
         for key, message in problems
         if not any(key[: len(bad)] == bad or bad[: len(key)] == key for bad in faulty)
     ]
+
+
+def check_beside(placed: Placed, others: Mapping[str, Placed]) -> list[Mistake]:
+    """Every mistake that involves other applications, by name, in the same environment."""
+    found: list[Mistake] = []
+    for name, other in others.items():
+        for key, what in _claimed_twice(placed.settings, other.settings):
+            there = other.merged.place(("web", "server_names")) or other.merged.place(("app",))
+            message = f"{dotted(key)}: {what} the app {name} too ({there})"
+            found.append(Mistake(placed.merged.place(key) or Place("config"), message))
+    return found
+
+
+def _claimed_twice(one: Settings, other: Settings) -> Iterator[Problem]:
+    hosts, others = _hosts_of(one), _hosts_of(other)
+    known, shared = bool(hosts and others), bool(hosts & others)
+    if one.web.listen != other.web.listen or (known and not shared):
+        return
+    for number, name in enumerate(one.web.server_names):
+        if name in other.web.server_names:
+            yield ("web", "server_names", number), f"{name} is a name of"
+    if shared and not one.web.server_names and not other.web.server_names:
+        yield ("web", "server_names"), "is missing, and the host's default site is that of"
+
+
+def _hosts_of(settings: Settings) -> set[str]:
+    """Those that run the app; none where something else than the settings names hosts."""
+    inventory = settings.inventory
+    if inventory.command is not None or inventory.ssh_config:
+        return set()
+    roles = set(settings.app.roles)
+    return {host.name for host in _inventory_of(settings) if roles & set(host.roles)}
+
+
+def _inventory_of(settings: Settings) -> list[Host]:
+    return from_settings(settings, lambda _key: "")
 
 
 def _names(settings: Settings) -> Iterator[Problem]:
@@ -300,6 +344,26 @@ def _inventory(settings: Settings) -> Iterator[Problem]:
             )
 
 
+def _roles(settings: Settings) -> Iterator[Problem]:
+    """A role that no host has, where the settings name all hosts there are."""
+    inventory = settings.inventory
+    hosts = _inventory_of(settings)
+    if not hosts or inventory.command is not None or inventory.ssh_config:
+        return
+    known = sorted({role for host in hosts for role in host.roles})
+    for number, role in enumerate(settings.app.roles):
+        if role not in known:
+            yield ("app", "roles", number), _no_host(role, known)
+    if settings.balancer.kind in ("nginx", "haproxy") and BALANCER not in known:
+        yield ("balancer", "kind"), _no_host(BALANCER, known)
+
+
+def _no_host(role: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(role, known, 1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    return f"no host has the role {role}; {hint}"
+
+
 def _known_group(key: Key, group: str, settings: Settings) -> Iterator[Problem]:
     known = settings.inventory.groups
     if group not in known:
@@ -331,5 +395,6 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _proxies,
     _hosts,
     _inventory,
+    _roles,
     _paths,
 )

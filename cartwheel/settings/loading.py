@@ -48,7 +48,47 @@ def load_placed(project: Path, app: str | None, env: str | None) -> Placed:
     UsageError("settings") for the files: its message is the first mistake, its detail
     all of them, one a line.
     """
-    from . import checks, validation
+    placed, mistakes = _load(project, app, env)
+    if mistakes:
+        raise _settings_error(mistakes)
+    return placed
+
+
+def load_all(project: Path) -> list[Placed]:
+    """Every application in every environment; where there is none, as it stands.
+
+    Raises UsageError("settings") with the mistakes of all of them.
+    """
+    found = [
+        _load(project, app, env)
+        for app in apps(project) or [None]
+        for env in environments(project) or [None]
+    ]
+    mistakes = [mistake for _, of_one in found for mistake in of_one]
+    if mistakes:
+        raise _settings_error(mistakes)
+    return [placed for placed, _ in found]
+
+
+def _load(project: Path, app: str | None, env: str | None) -> tuple[Placed, list[Mistake]]:
+    """The settings as far as they can be understood, and all mistakes in them."""
+    from . import checks
+
+    placed, mistakes, faulty = _load_alone(project, app, env)
+    own = _chosen_app(project, app) or _own_app(project / DEPLOY)
+    others = {name: _load_alone(project, name, env)[0] for name in apps(project) if name != own}
+    return placed, [
+        *mistakes,
+        *checks.check(placed.settings, placed.merged, faulty),
+        *checks.check_beside(placed, others),
+    ]
+
+
+def _load_alone(
+    project: Path, app: str | None, env: str | None
+) -> tuple[Placed, list[Mistake], set[Key]]:
+    """One application without a look at the others, what is wrong, and the keys that are."""
+    from . import validation
 
     files = _files(project, app, env)
     layers, mistakes = _read_all(files, project)
@@ -62,10 +102,7 @@ def load_placed(project: Path, app: str | None, env: str | None) -> Placed:
     if len(layers) < len(files):  # what is missing may stand in the file that cannot be read
         found = [one for one in found if not one.is_missing]
     mistakes += [one.mistake for one in found]
-    mistakes += checks.check(settings, merged, {one.key for one in found})
-    if mistakes:
-        raise _settings_error(mistakes)
-    return Placed(settings, merged)
+    return Placed(settings, merged), mistakes, {one.key for one in found}
 
 
 def apps(project: Path) -> list[str]:

@@ -54,10 +54,13 @@ class Secret(Model):
 class App(Model):
     """The application."""
 
-    name: Name = Field(description="Its name on the host: in paths, units and the user's name.")
+    name: Name = Field(
+        description="Its name on the host: in paths, units and the user's name.", examples=["shop"]
+    )
     source: str = Field(
         min_length=1,
         description="A project folder, a folder with app.py and requirements.txt, a wheel, or NAME==VERSION.",
+        examples=["."],
     )
     entry: str = Field(
         default="app:app",
@@ -70,10 +73,12 @@ class App(Model):
         description="The interpreter on the host: a version (3, 3.11) or an absolute path.",
     )
     extras: tuple[str, ...] = Field(
-        default=(), description="Extras of the app's package to install."
+        default=(), description="Extras of the app's package to install.", examples=[["postgres"]]
     )
     requirements: tuple[str, ...] = Field(
-        default=(), description="Further requirements to lock and install beside the app's own."
+        default=(),
+        description="Further requirements to lock and install beside the app's own.",
+        examples=[["gunicorn==23.0.0"]],
     )
     roles: tuple[Role, ...] = Field(
         default=("web",),
@@ -84,6 +89,7 @@ class App(Model):
         default=None,
         pattern=r"^[a-z_][a-z0-9_-]{0,30}$",
         description="The app's user on the host; default: the app's name, with `-ENVIRONMENT` after it where there is one.",
+        examples=["shop"],
     )
 
 
@@ -93,6 +99,7 @@ class Tests(Model):
     command: str = Field(
         default="",
         description="The app's own unit tests; empty: `python -m pytest -q` if it has a tests folder.",
+        examples=["python -m pytest -q tests/unit"],
     )
     requirements: tuple[str, ...] = Field(
         default=("pytest",), description="What the tests need beside the app's own requirements."
@@ -105,17 +112,31 @@ class Index(Model):
     """Where packages come from. Without any setting pip's own configuration decides."""
 
     preset: str | None = Field(
-        default=None, description="A well-known mirror by name, see docs/settings.md."
+        default=None,
+        description="A well-known mirror by name, see docs/settings.md.",
+        examples=["tuna"],
     )
     url: str | None = Field(
-        default=None, description="The index that pip asks instead of its default one."
+        default=None,
+        description="The index that pip asks instead of its default one.",
+        examples=["https://pypi.example.org/simple"],
     )
-    extra_urls: tuple[str, ...] = Field(default=(), description="Further indexes to look in.")
+    extra_urls: tuple[str, ...] = Field(
+        default=(),
+        description="Further indexes to look in.",
+        examples=[["https://wheels.example.org/simple"]],
+    )
     trusted_hosts: tuple[str, ...] = Field(
-        default=(), description="Hosts that may be used without valid TLS."
+        default=(),
+        description="Hosts that may be used without valid TLS.",
+        examples=[["pypi.example.org"]],
     )
-    username: str | None = Field(default=None, description="The user at the index.")
-    password: Secret | None = Field(default=None, description="Its password.")
+    username: str | None = Field(
+        default=None, description="The user at the index.", examples=["deploy"]
+    )
+    password: Secret | None = Field(
+        default=None, description="Its password.", examples=[{"file": "~/.config/index-password"}]
+    )
     timeout_seconds: Seconds = Field(
         default=15, description="How long one request to the index may take."
     )
@@ -131,17 +152,25 @@ class Artifacts(Model):
     url: str | None = Field(
         default=None,
         description="Where hosts fetch: the folder, or the simple index (https://HOST/simple).",
+        examples=["https://files.example.org/wheels"],
     )
     upload_url: str | None = Field(
         default=None,
         description="Where this machine publishes; default for a folder: url. An index needs it.",
+        examples=["https://upload.example.org/wheels"],
     )
-    username: str | None = Field(default=None, description="Who publishes.")
-    password: Secret | None = Field(default=None, description="Their password.")
+    username: str | None = Field(default=None, description="Who publishes.", examples=["deploy"])
+    password: Secret | None = Field(
+        default=None, description="Their password.", examples=[{"env": "STORE_PASSWORD"}]
+    )
     read_username: str | None = Field(
-        default=None, description="Who the hosts are at the store; default: who publishes."
+        default=None,
+        description="Who the hosts are at the store; default: who publishes.",
+        examples=["reader"],
     )
-    read_password: Secret | None = Field(default=None, description="Their password.")
+    read_password: Secret | None = Field(
+        default=None, description="Their password.", examples=[{"env": "STORE_READ_PASSWORD"}]
+    )
     timeout_seconds: Seconds = Field(
         default=15, description="How long the store may be silent, here and on a host."
     )
@@ -184,6 +213,7 @@ class Gunicorn(Model):
     config_file: str | None = Field(
         default=None,
         description="The app's own gunicorn configuration, relative to the project, honoured last; default: gunicorn_conf.py in app.source.",
+        examples=["deploy/gunicorn_conf.py"],
     )
 
 
@@ -191,21 +221,28 @@ class Web(Model):
     """The web server in front."""
 
     server_names: tuple[str, ...] = Field(
-        default=(), description="The names the site answers to; none: the host's default site."
+        default=(),
+        description="The names the site answers to; none: the host's default site.",
+        examples=[["shop.example.org"]],
     )
     listen: int = Field(default=80, ge=1, le=65535, description="The port.")
     client_max_body_size: str = Field(
         default="10m", pattern=r"^\d+[kmg]?$", description="The largest upload; 0: no limit."
     )
     static_url: UrlPath | None = Field(
-        default=None, description="nginx serves what is below this path from static_dir."
+        default=None,
+        description="nginx serves what is below this path from static_dir.",
+        examples=["/static/"],
     )
     static_dir: str | None = Field(
-        default=None, description="Relative to the app's installed package, e.g. hello/static."
+        default=None,
+        description="Relative to the app's installed package, e.g. hello/static.",
+        examples=["hello/static"],
     )
     trusted_proxies: tuple[str, ...] = Field(
         default=(),
         description="Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed; hosts with the role balancer are by themselves.",
+        examples=[["192.0.2.0/24"]],
     )
 
 
@@ -214,13 +251,19 @@ class Health(Model):
 
     path: UrlPath = Field(default="/healthz", description="What is asked for.")
     host: str | None = Field(
-        default=None, description="Host header; default: the first server name, else localhost."
+        default=None,
+        description="Host header; default: the first server name, else localhost.",
+        examples=["shop.example.org"],
     )
     scheme: Literal["http", "https"] = Field(default="http", description="X-Forwarded-Proto.")
     status: int = Field(default=200, ge=100, le=599, description="The only good status.")
-    count: int = Field(default=3, ge=1, description="So many good answers in a row,")
-    span_seconds: Seconds = Field(default=0.3, description="over at least this long,")
-    deadline_seconds: Seconds = Field(default=30, description="and no later than this.")
+    count: int = Field(default=3, ge=1, description="So many good answers in a row are needed.")
+    span_seconds: Seconds = Field(
+        default=0.3, description="From the first of them to the last at least so long."
+    )
+    deadline_seconds: Seconds = Field(
+        default=30, description="They are waited for so long at most."
+    )
     timeout_seconds: Seconds = Field(default=2, description="How long one answer may take.")
 
 
@@ -263,6 +306,7 @@ class Deploy(Model):
         default=None,
         min_length=1,
         description="A command of the new release, run on one host before any host switches, e.g. `flask db upgrade`.",
+        examples=["flask db upgrade"],
     )
     migrate_timeout_seconds: Seconds = Field(default=600, description="Longer counts as failed.")
     installer: Literal["pip", "uv"] = Field(
@@ -302,6 +346,7 @@ class Fleet(Model):
     upload_bytes_per_second: Annotated[int, Field(ge=1)] | Size | None = Field(
         default=None,
         description="What uploads to all hosts together may take of the line: a number, or a size like 20M (powers of 1024).",
+        examples=["20M"],
     )
 
     @property
@@ -337,44 +382,61 @@ class Balancer(Model):
         default=None,
         pattern=r"^[A-Za-z0-9_.:-]+$",
         description="The backend with the hosts as its servers.",
+        examples=["shop"],
     )
     command: str | None = Field(
         default=None,
         min_length=1,
         description="A shell command, run here with CARTWHEEL_ACTION (`out` or `back`), CARTWHEEL_HOST, CARTWHEEL_NAME, CARTWHEEL_ADDRESS and CARTWHEEL_APP.",
+        examples=["bin/balancer"],
     )
     url: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s]+$",
         description="What is called; it may hold {action}, {host}, {name}, {address} and {app}.",
+        examples=["https://lb.example.org/pool/{name}/{action}"],
     )
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(
         default="POST", description="How it is called; 2xx is well."
     )
     headers: dict[str, str] | None = Field(
-        default=None, description="Headers of the call; they may hold {secret} too."
+        default=None,
+        description="Headers of the call; they may hold {secret} too.",
+        examples=[{"Authorization": "Bearer {secret}"}],
     )
-    secret: Secret | None = Field(default=None, description="The value of {secret}.")
+    secret: Secret | None = Field(
+        default=None, description="The value of {secret}.", examples=[{"env": "LB_TOKEN"}]
+    )
 
 
 class Ssh(Model):
     """How hosts are reached. fab's own flags and ~/.ssh/config work too."""
 
-    user: str | None = Field(default=None, description="The login user.")
-    port: int | None = Field(default=None, ge=1, le=65535, description="The port.")
-    identity: str | None = Field(default=None, description="A private key file.")
-    gateway: str | None = Field(default=None, description="A host to go through.")
+    user: str | None = Field(default=None, description="The login user.", examples=["deploy"])
+    port: int | None = Field(default=None, ge=1, le=65535, description="The port.", examples=[2222])
+    identity: str | None = Field(
+        default=None, description="A private key file.", examples=["~/.ssh/id_ed25519"]
+    )
+    gateway: str | None = Field(
+        default=None, description="A host to go through.", examples=["bastion.example.org"]
+    )
     host_keys: Literal["strict", "accept-new"] = Field(
         default="strict", description="Whether the key of a host never seen before is taken."
     )
     known_hosts: str | None = Field(
-        default=None, description="Another file than ~/.ssh/known_hosts."
+        default=None,
+        description="Another file than ~/.ssh/known_hosts.",
+        examples=["config/known_hosts"],
     )
     python: str = Field(
         default="python3", description="The Python that runs Cartwheel's host side."
     )
-    password: Secret | None = Field(default=None, description="The login password.")
-    sudo_password: Secret | None = Field(default=None, description="The password for sudo.")
+    password: Secret | None = Field(
+        default=None, description="The login password.", examples=[{"env": "SSH_PASSWORD"}]
+    )
+    sudo_password: Secret | None = Field(
+        default=None, description="The password for sudo.", examples=[{"command": "pass show sudo"}]
+    )
     connect_timeout_seconds: Seconds = Field(
         default=10, description="How long connecting may take."
     )
@@ -389,7 +451,9 @@ class Ssh(Model):
 class Host(Model):
     """What `fab setup` prepares besides the app itself."""
 
-    packages: tuple[str, ...] = Field(default=(), description="Further system packages.")
+    packages: tuple[str, ...] = Field(
+        default=(), description="Further system packages.", examples=[["libpq5"]]
+    )
     base: AbsolutePath = Field(default="/srv", description="The folder of all applications.")
 
 
@@ -404,9 +468,12 @@ class Hardening(Model):
         default=None,
         pattern=r"^\d+[KMGT]?$",
         description="Memory of one instance; two run during a deploy.",
+        examples=["512M"],
     )
     read_write_paths: tuple[AbsolutePath, ...] = Field(
-        default=(), description="Folders the app may write, beside its shared folder."
+        default=(),
+        description="Folders the app may write, beside its shared folder.",
+        examples=[["/var/lib/shop"]],
     )
 
 
@@ -414,26 +481,44 @@ class HostVariables(Model):
     """What may be said about a host, or about all hosts of a group."""
 
     roles: tuple[Role, ...] = Field(
-        default=(), description="What the host is for; without any word it is `web`."
+        default=(),
+        description="What the host is for; without any word it is `web`.",
+        examples=[["web"]],
     )
-    user: str | None = Field(default=None, description="The login user.")
-    port: int | None = Field(default=None, ge=1, le=65535, description="The port of its sshd.")
-    identity: str | None = Field(default=None, description="A private key file.")
-    gateway: str | None = Field(default=None, description="A host to go through; `none`: straight.")
+    user: str | None = Field(default=None, description="The login user.", examples=["deploy"])
+    port: int | None = Field(
+        default=None, ge=1, le=65535, description="The port of its sshd.", examples=[2222]
+    )
+    identity: str | None = Field(
+        default=None, description="A private key file.", examples=["~/.ssh/id_ed25519"]
+    )
+    gateway: str | None = Field(
+        default=None,
+        description="A host to go through; `none`: straight.",
+        examples=["bastion.example.org"],
+    )
     python: str | None = Field(
-        default=None, description="The Python that runs Cartwheel's host side there."
+        default=None,
+        description="The Python that runs Cartwheel's host side there.",
+        examples=["/usr/bin/python3.11"],
     )
     weight: int | None = Field(
-        default=None, ge=1, le=256, description="Its share of a balancer's traffic; default: 1."
+        default=None,
+        ge=1,
+        le=256,
+        description="Its share of a balancer's traffic; default: 1.",
+        examples=[2],
     )
     balancer_name: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9_.:-]+$",
         description="What a balancer calls it; default: its name.",
+        examples=["web1"],
     )
     inner_address: str | None = Field(
         default=None,
         description="Where the other hosts find it: HOST[:PORT]; default: where SSH does, and web.listen.",
+        examples=["10.0.0.1:80"],
     )
 
 
@@ -441,17 +526,23 @@ class InventoryHost(HostVariables):
     """One host: [inventory.hosts.NAME]."""
 
     address: str | None = Field(
-        default=None, description="Where it is: [USER@]HOST[:PORT]; default: its name."
+        default=None,
+        description="Where it is: [USER@]HOST[:PORT]; default: its name.",
+        examples=["deploy@192.0.2.1:22"],
     )
-    groups: tuple[Label, ...] = Field(default=(), description="Groups that it is in.")
+    groups: tuple[Label, ...] = Field(
+        default=(), description="Groups that it is in.", examples=[["eu"]]
+    )
 
 
 class InventoryGroup(HostVariables):
     """Several hosts: [inventory.groups.NAME]. What a host says itself wins."""
 
-    hosts: tuple[str, ...] = Field(default=(), description="Its hosts.")
+    hosts: tuple[str, ...] = Field(
+        default=(), description="Its hosts.", examples=[["web1", "web2"]]
+    )
     children: tuple[Label, ...] = Field(
-        default=(), description="Groups whose hosts are in this one too."
+        default=(), description="Groups whose hosts are in this one too.", examples=[["eu-west"]]
     )
 
 
@@ -468,10 +559,12 @@ class Inventory(Model):
         default=None,
         min_length=1,
         description="An executable that prints Ansible's inventory JSON; it is run in the project's folder.",
+        examples=["bin/inventory"],
     )
     ssh_config: tuple[str, ...] = Field(
         default=(),
         description="Patterns: the aliases of ~/.ssh/config that fit one are hosts too.",
+        examples=[["shop-*"]],
     )
 
 
@@ -482,7 +575,11 @@ class Settings(Model):
     environment: Name | None = Field(
         default=None, description="The environment's name: chosen with --env, not in a file."
     )
-    hosts: tuple[str, ...] = Field(default=(), description="The hosts, where -H names none.")
+    hosts: tuple[str, ...] = Field(
+        default=(),
+        description="The hosts, where -H names none.",
+        examples=[["web1.example.org", "deploy@192.0.2.1:2222"]],
+    )
     inventory: Inventory = Inventory()
     tests: Tests = Tests()
     index: Index = Index()
@@ -497,13 +594,19 @@ class Settings(Model):
     host: Host = Host()
     hardening: Hardening = Hardening()
     env: dict[str, str] = Field(
-        default_factory=dict, description="Environment variables of the app."
+        default_factory=dict,
+        description="Environment variables of the app.",
+        examples=[{"LOG_FORMAT": "json"}],
     )
     env_file: str | None = Field(
-        default=None, description="A dotenv file with more of them, relative to the project."
+        default=None,
+        description="A dotenv file with more of them, relative to the project.",
+        examples=[".env"],
     )
     secrets: dict[str, Secret] = Field(
-        default_factory=dict, description="Environment variables whose values are secret."
+        default_factory=dict,
+        description="Environment variables whose values are secret.",
+        examples=[{"SECRET_KEY": {"file": "~/.config/shop/secret-key"}}],
     )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import types
 import typing
 from typing import Any, Literal
@@ -30,7 +31,22 @@ Application and environment together are the name on the host: `shop` in the env
 `staging` is `shop.staging`, with paths, units and a user of its own.
 
 All mistakes are reported at once, with file, line and column, before any connection.
+
+    fab config.check               every app in every environment, without a host
+    fab config.show --env live     each setting, its value, and the file and line it comes from
+    fab config.schema              the JSON Schema of these files
+
+Editors that know `#:schema` (taplo, Even Better TOML) complete and check a settings file whose
+first line is `#:schema ./settings.schema.json`, beside a copy of that schema.
 """
+
+_UNITS = {
+    "_seconds": "seconds",
+    "_percent": "percent",
+    "_bytes_per_second": "bytes a second",
+    "client_max_body_size": "bytes",
+    "memory_max": "bytes",
+}
 
 _AFTER = """\
 ## Formulas
@@ -130,13 +146,18 @@ def _table(name: str, table: type[BaseModel]) -> str:
         else "## Top level"
     )
     rows = [
-        f"| `{key}` | {_type(field.annotation)} | {_default(field)} | {field.description} |"
+        f"| `{key}` | {_type(field.annotation)} | {unit(key)} | {_default(field)} "
+        f"| {_example(field)} | {field.description} |"
         for key, field in table.model_fields.items()
         if validation.table_of(field.annotation) in (None, model.Secret)
     ]
-    return "\n".join(
-        [title, "", "| key | type | default | |", "| --- | --- | --- | --- |", *rows, ""]
-    )
+    head = ["| key | type | unit | default | example | |", "| --- | --- | --- | --- | --- | --- |"]
+    return "\n".join([title, "", *head, *rows, ""])
+
+
+def unit(key: str) -> str:
+    """Of the number that the setting is; "" where it counts what its name says."""
+    return next((unit for end, unit in _UNITS.items() if key.endswith(end)), "")
 
 
 def _type(annotation: Any) -> str:
@@ -171,14 +192,22 @@ def _default(field: Any) -> str:
 
 
 def toml(value: object) -> str:
-    """A default as TOML writes it."""
+    """A default or an example as TOML writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return "[" + ", ".join(toml(inner) for inner in value) + "]"
+    if isinstance(value, dict):
+        pairs = [f"{key} = {toml(inner)}" for key, inner in value.items()]
+        return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
     if isinstance(value, str):
-        return f'"{value}"'
+        return json.dumps(value, ensure_ascii=False)  # a basic string of TOML's, too
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _example(field: Any) -> str:
+    """Where there is no default to learn from."""
+    return f"`{toml(field.examples[0])}`" if field.examples else ""
 
 
 def _template_names() -> list[str]:

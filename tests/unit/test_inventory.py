@@ -364,7 +364,12 @@ def test_who_is_behind_a_balancer_and_where(project: Project) -> None:
 
 
 def test_a_balancer_that_is_nowhere(project: Project) -> None:
+    """The settings say so by themselves, unless hosts come from somewhere else too."""
     project.settings('hosts = ["web1"]\n' + APP + '[balancer]\nkind = "nginx"\n')
+    with pytest.raises(UsageError, match=r"balancer.kind: no host has the role balancer"):
+        project.scene()
+    elsewhere = '[inventory]\nssh_config = ["shop-*"]\n[balancer]\nkind = "nginx"\n'
+    project.settings('hosts = ["web1"]\n' + APP + elsewhere)
     with pytest.raises(UsageError, match="no host has the role balancer") as found:
         balancers(project.scene())
     assert found.value.slug == "no-hosts"

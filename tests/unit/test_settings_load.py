@@ -10,7 +10,7 @@ import pytest
 
 from cartwheel.errors import Exit, UsageError
 from cartwheel.settings import load
-from cartwheel.settings.loading import apps, environments
+from cartwheel.settings.loading import apps, environments, load_all
 from cartwheel.settings.model import Settings
 
 MINIMAL = '[app]\nname = "shop"\nsource = "."\n'
@@ -384,3 +384,79 @@ def test_mistakes_about_a_balancer(tmp_path: Path, text: str, said: str) -> None
     lines = mistakes(write(tmp_path, deploy=f"{MINIMAL}{text}\n"))
     assert len(lines) == 1
     assert said in lines[0]
+
+
+TWO_APPS = {
+    "apps_shop": '[app]\nsource = "."\n[web]\nserver_names = ["a.example", "shop.example"]\n',
+    "apps_admin": '[app]\nsource = "."\n[web]\nserver_names = ["shop.example"]\n',
+}
+NEVER_TOGETHER = (
+    {"deploy": 'hosts = ["web1"]', "apps_admin": 'hosts = ["web2"]\n' + TWO_APPS["apps_admin"]},
+    {"apps_admin": TWO_APPS["apps_admin"] + "listen = 8080\n"},
+    {
+        "deploy": '[inventory.hosts.web1]\n[inventory.hosts.adm1]\nroles = ["admin"]\n',
+        "apps_admin": TWO_APPS["apps_admin"].replace("[web]", 'roles = ["admin"]\n[web]'),
+    },
+)
+
+
+def test_two_applications_on_one_name(tmp_path: Path) -> None:
+    write(tmp_path, **TWO_APPS)
+    [said] = mistakes(tmp_path, "shop")
+    assert said == (
+        "config/apps/shop.toml:4:30: web.server_names[1]: shop.example is a name of the app admin"
+        " too (config/apps/admin.toml:4:1)"
+    )
+
+
+@pytest.mark.parametrize("files", NEVER_TOGETHER)
+def test_two_applications_that_never_meet(tmp_path: Path, files: dict[str, str]) -> None:
+    """On other hosts, on another port."""
+    write(tmp_path, **{**TWO_APPS, **files})
+    assert load(tmp_path, "shop", None).web.server_names[1] == "shop.example"
+
+
+def test_two_applications_on_the_default_site(tmp_path: Path) -> None:
+    write(tmp_path, apps_shop='[app]\nsource = "."', apps_admin='[app]\nsource = "."')
+    load(tmp_path, "shop", None)  # who knows on which hosts they will be
+    write(tmp_path, deploy='hosts = ["web1"]')
+    [said] = mistakes(tmp_path, "shop")
+    assert "web.server_names: is missing, and the host's default site is that of the app" in said
+
+
+@pytest.mark.parametrize(
+    ("hosts", "said"),
+    [
+        ('[inventory.hosts.a]\nroles = ["web"]\n', "did you mean web?"),
+        ('[inventory.hosts.a]\nroles = ["other"]\n', "there are other"),
+        ("hosts = []\n", ""),
+        ('[inventory]\nssh_config = ["shop-*"]\n[inventory.hosts.a]\n', ""),
+        ('[inventory.hosts.a]\nroles = ["wbe"]\n', ""),
+    ],
+)
+def test_a_role_without_hosts(tmp_path: Path, hosts: str, said: str) -> None:
+    """Where the settings alone say which hosts there are."""
+    write(tmp_path, deploy=f'{MINIMAL}roles = ["wbe"]\n', environments_live=hosts)
+    if not said:
+        assert load(tmp_path, None, "live").app.roles == ("wbe",)
+        return
+    [found] = mistakes(tmp_path, env="live")
+    assert found == f"config/deploy.toml:4:10: app.roles[0]: no host has the role wbe; {said}"
+
+
+def test_all_apps_in_all_environments(tmp_path: Path) -> None:
+    write(
+        tmp_path, **TWO_APPS, environments_live="hots = []", environments_test="[web]\nlisten = 0"
+    )
+    with pytest.raises(UsageError) as caught:
+        load_all(tmp_path)
+    places = [line.split(": ")[0] for line in caught.value.detail.splitlines()]
+    assert places == [
+        "config/apps/admin.toml:4:17",
+        "config/apps/shop.toml:4:30",
+        "config/environments/live.toml:1:1",
+        "config/environments/test.toml:2:1",
+    ]
+    write(tmp_path, apps_admin='[app]\nsource = "."', environments_live="", environments_test="")
+    slugs = ["admin.live", "admin.test", "shop.live", "shop.test"]
+    assert [placed.settings.slug for placed in load_all(tmp_path)] == slugs

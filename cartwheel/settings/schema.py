@@ -1,0 +1,55 @@
+"""The settings as JSON Schema, from which editors complete (taplo, Even Better TOML).
+
+One schema for every settings file: each is one of several that are laid over each other, so
+nothing is required of it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from . import model
+from .reference import unit
+
+FILE = "settings.schema.json"
+DIRECTIVE = f"#:schema ./{FILE}"
+"""A line of a settings file in `config/` that leads editors to it (taplo's directives)."""
+
+
+def text() -> str:
+    """The schema as the file `FILE` holds it."""
+    return json.dumps(json_schema(), indent=1) + "\n"
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema, draft 2020-12, of a settings file."""
+    whole = model.Settings.model_json_schema()
+    del whole["properties"]["environment"]  # it is chosen with --env
+    for table in (whole, *whole["$defs"].values()):
+        del table["title"]
+        table.pop("required", None)
+        table["properties"] = {
+            key: _property(key, said) for key, said in table["properties"].items()
+        }
+    whole["$defs"]["Secret"] |= {"minProperties": 1, "maxProperties": 1}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Cartwheel's settings",
+        **whole,
+    }
+
+
+def _property(key: str, said: dict[str, Any]) -> dict[str, Any]:
+    """As TOML can say it: it has no null. With the unit, which no keyword says."""
+    kept = {name: value for name, value in said.items() if name != "title"}
+    if "default" in kept and kept["default"] is None:
+        del kept["default"]
+    kinds = [kind for kind in kept.pop("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        kept |= kinds[0]
+    elif kinds:
+        kept["anyOf"] = kinds
+    if unit(key):
+        kept["description"] += f" In {unit(key)}."
+    return kept

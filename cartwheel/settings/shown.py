@@ -1,0 +1,63 @@
+"""The merged settings as lines that a person reads: each key, its value, where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+
+from .layers import Key
+from .model import Secret
+from .reference import toml
+from .validation import dotted
+from .variables import source_of
+
+if TYPE_CHECKING:
+    from .loading import Placed
+
+DEFAULT = "default"
+_COMMAND_LINE = "--env"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One setting. `value` is TOML; of a secret it says where it is, never what. `place` is
+    FILE:LINE:COLUMN, or `default`."""
+
+    key: str
+    value: str
+    place: str
+
+
+def lines(placed: Placed) -> list[Shown]:
+    """Every setting that has a value, in the reference's order; tables of names name by name."""
+    return [
+        Shown(dotted(key), _text(value), _place(placed, key))
+        for key, value in _leaves((), placed.settings)
+        if value is not None
+    ]
+
+
+def _leaves(key: Key, value: object) -> Iterator[tuple[Key, object]]:
+    """Tables down to what stands in them; of an empty one the table itself."""
+    if isinstance(value, BaseModel) and not isinstance(value, Secret):
+        for name in type(value).model_fields:
+            yield from _leaves((*key, name), getattr(value, name))
+    elif isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _leaves((*key, name), inner)
+    else:
+        yield key, value
+
+
+def _text(value: object) -> str:
+    return source_of(value) if isinstance(value, Secret) else toml(value)
+
+
+def _place(placed: Placed, key: Key) -> str:
+    if key == ("environment",):
+        return _COMMAND_LINE
+    found = placed.merged.places.get(key)
+    return str(found) if found else DEFAULT
