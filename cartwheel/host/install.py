@@ -124,16 +124,23 @@ def environment(at: Layout) -> Dict[str, str]:
 
 
 def _install_error(at: Layout, output: str) -> OpError:
+    said = log(output)
     if pip_output.says_full(output):
-        return no_room("the packages", str(at.base), steps.tail(output))
+        return no_room("the packages", str(at.base), said)
     known = pip_output.classify_pip_output(output)
     if known is not None:
-        return OpError(known[0], known[1], log=steps.tail(output))
-    return OpError("install-failed", "the packages could not be installed", log=steps.tail(output))
+        return OpError(known[0], known[1], log=said)
+    return OpError("install-failed", "the packages could not be installed", log=said)
 
 
 def _failed(at: Layout, slug: str, message: str, output: str) -> OpError:
+    said = log(output)
     if pip_output.says_full(output):
-        return no_room("the virtual environment", str(at.base), steps.tail(output))
-    lines = output.strip().splitlines()
-    return OpError(slug, message + (": " + lines[-1] if lines else ""), log=steps.tail(output))
+        return no_room("the virtual environment", str(at.base), said)
+    last = output.strip().splitlines()[-1:]
+    return OpError(slug, ": ".join([message, *last]), log=said)
+
+
+def log(output: str) -> str:
+    """What a person wants to see of pip's output."""
+    return steps.tail(pip_output.without_crash(output))

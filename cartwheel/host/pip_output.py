@@ -47,12 +47,19 @@ _CORRUPT = re.compile(
     r"|BadZipFile|has an invalid wheel)",
     re.MULTILINE,
 )
+_CRASH = re.compile(r"^ERROR: Exception:\nTraceback .*\n(\S.*)\s*$", re.MULTILINE | re.DOTALL)
 _SPACE = re.compile(r"No space left on device|\[Errno 28\]")
 
 
 def says_full(text: str) -> bool:
     """Whether the disk had no room left (space or inodes)."""
     return bool(_SPACE.search(text))
+
+
+def without_crash(text: str) -> str:
+    """`text` with a traceback of pip itself cut down to its last line: what a program that pip
+    runs has said, such as an app's own build, stays."""
+    return _CRASH.sub(lambda found: "ERROR: " + found[1].splitlines()[0], text)
 
 
 def without_credentials(text: str) -> str:

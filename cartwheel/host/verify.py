@@ -15,6 +15,7 @@ from .layout import Layout
 
 Args = Dict[str, Any]
 
+_PIP_CRASHED = 2  # UNKNOWN_ERROR of pip/_internal/cli/status_codes.py
 _CHECK_SECONDS = 60.0
 
 # A line of the lock: NAME==VERSION, then hashes.
@@ -69,8 +70,11 @@ def _check_packages(ctx: Context, at: Layout, release: str, args: Args) -> None:
         cwd=str(at.shared),
     )
     if done.status != 0:
-        said = done.output.strip().splitlines() or ["pip check failed"]
-        raise OpError("dependency-missing", said[-1], log=steps.tail(done.output))
+        log = install.log(done.output)
+        said = (log.strip().splitlines() or ["pip check failed"])[-1]
+        if done.status == _PIP_CRASHED:
+            raise OpError("install-failed", "the packages could not be checked: " + said, log=log)
+        raise OpError("dependency-missing", said, log=log)
 
 
 def _check_import(ctx: Context, at: Layout, release: str, args: Args) -> None:

@@ -21,6 +21,7 @@ _EITHER = (
     (("index", "preset"), ("index", "url")),
     (("index", "url"), ("index", "preset")),
 )
+_TWICE = re.compile(r"Cannot declare \((.*)\) twice")
 _PLACE_IN_MESSAGE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -85,10 +86,16 @@ def read(path: Path, project: Path) -> Layer | Mistake:
 def _syntax_mistake(message: str, text: str, shown: str) -> Mistake:
     """tomllib says the place at the end of its message, in words."""
     found = _PLACE_IN_MESSAGE.search(message)
-    words = _PLACE_IN_MESSAGE.sub("", message)
+    words = _TWICE.sub(_named_twice, _PLACE_IN_MESSAGE.sub("", message))
     if found and found.group(1):
         return Mistake(Place(shown, int(found.group(1)), int(found.group(2))), f"not TOML: {words}")
     return Mistake(Place(shown, text.count("\n") + 1), f"not TOML: {words} at the end of the file")
+
+
+def _named_twice(message: re.Match[str]) -> str:
+    """tomllib names a table by a tuple of Python's."""
+    names = re.findall("'([^']*)'", message[1])
+    return f"[{'.'.join(names)}] stands twice"
 
 
 def lay_over(below: Layer, above: Layer) -> Layer:

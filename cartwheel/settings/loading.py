@@ -59,11 +59,8 @@ def load_all(project: Path) -> list[Placed]:
 
     Raises UsageError("settings") with the mistakes of all of them.
     """
-    found = [
-        _load(project, app, env)
-        for app in apps(project) or [None]
-        for env in environments(project) or [None]
-    ]
+    known: tuple[list[str], list[str]] = apps(project), environments(project)
+    found = [_load(project, app, env) for app in known[0] or (None,) for env in known[1] or (None,)]
     mistakes = [mistake for _, of_one in found for mistake in of_one]
     if mistakes:
         raise _settings_error(mistakes)

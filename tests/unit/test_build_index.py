@@ -15,7 +15,7 @@ from cartwheel.build.index import (
     uv_environment,
 )
 from cartwheel.errors import UsageError
-from cartwheel.host.pip_output import classify_pip_output
+from cartwheel.host.pip_output import classify_pip_output, without_crash
 from cartwheel.settings.model import Index
 
 NOTHING = {"PIP_CONFIG_FILE": "/dev/null"}
@@ -162,3 +162,34 @@ BOTH = "http://m.example/simple, http://n.example/simple"
 )
 def test_what_pip_says(text: str, expected: tuple[str, str] | None) -> None:
     assert classify_pip_output(text) == expected
+
+
+PIP_CRASHED = """\
+Collecting flask
+ERROR: Exception:
+Traceback (most recent call last):
+  File "/x/base_command.py", line 107, in _run_wrapper
+    status = _inner_run()
+             ^^^^^^^^^^^^
+KeyError: 'x'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/x/temp_dir.py", line 175, in _create
+    path = mkdtemp()
+OSError: [Errno 28] No space left on device: '/srv/x'
+"""
+BUILD_FAILED = """\
+  error: subprocess-exited-with-error
+      Traceback (most recent call last):
+        File "setup.py", line 1
+      RuntimeError: no compiler
+ERROR: Failed to build 'flask'
+"""
+
+
+def test_a_crash_of_pip_is_one_line_and_a_build_that_fails_stays_whole() -> None:
+    short = "ERROR: OSError: [Errno 28] No space left on device: '/srv/x'"
+    assert without_crash(PIP_CRASHED) == f"Collecting flask\n{short}"
+    assert without_crash(BUILD_FAILED) == BUILD_FAILED

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from cartwheel.places import own
 from cartwheel.settings import model, schema
@@ -39,7 +39,7 @@ def lint(folder: Path, text: str) -> str:
 
 def fields() -> list[tuple[str, str, Any]]:
     """Every key below its table, with its field."""
-    tables: list[tuple[str, type[model.Model]]] = [
+    tables: list[tuple[str, type[BaseModel]]] = [
         ("", model.Settings),
         ("inventory.hosts.web1", model.InventoryHost),
         ("inventory.groups.eu", model.InventoryGroup),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from cartwheel.settings import load_placed
 from cartwheel.settings.shown import lines
+from tests.lab.project import new_project
 from tests.unit.test_settings_load import MINIMAL, write
 
 DEPLOY = f"""{MINIMAL}
@@ -50,3 +52,21 @@ def test_a_secret_says_where_it_is_and_a_command_not_even_that(tmp_path: Path) -
     found = shown(tmp_path)
     assert found["secrets.KEY"] == ("secret command", "config/deploy.toml:8:1")
     assert found["secrets.TOKEN"] == ("secret file ~/token", "config/deploy.toml:9:1")
+
+
+def test_the_words(tmp_path: Path) -> None:
+    """Typed as a person does, without a host anywhere."""
+    project = new_project(tmp_path / "project")
+    project.settings(DEPLOY)
+    shown = project.fab("config.show", "--written").out.splitlines()
+    assert shown[0].split() == ["KEY", "VALUE", "FROM"]
+    assert shown[1].split() == ["app.name", '"shop"', "config/deploy.toml:2:1"]
+    assert len(shown) < 12
+    assert len(project.fab("config.show").out.splitlines()) > 70
+    assert "shop" in project.fab("config.check").out
+    assert json.loads(project.fab("config.schema").out)["title"] == "Cartwheel's settings"
+    project.settings(DEPLOY.replace("weight", "weigth").replace("[web]", "[wbe]"))
+    for words in (["config.show"], ["config.check"]):
+        done = project.fab(*words, code=2)
+        assert "config/deploy.toml:5:2: wbe: unknown key; did you mean web?" in done.err
+        assert "config/deploy.toml:13:1: inventory.hosts.web1.weigth: unknown key" in done.err
