@@ -1,0 +1,43 @@
+"""How soon `fab deploy` tells of broken settings: every one of the tests' table, typed as a person
+does, without a host. Exit code 1 if one takes too long, is not told, or with a traceback.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from cartwheel.errors import Exit
+from tests.lab.project import Project, new_project
+from tests.unit.test_settings_broken import WRITTEN
+
+MOST_SECONDS = 0.5
+
+
+def main() -> int:
+    """Measure, print, judge."""
+    with tempfile.TemporaryDirectory() as scratch:
+        project = new_project(Path(scratch) / "project")
+        project.fab("config.check")  # compiles
+        took = [_seconds(project, text, says) for text, _, says in WRITTEN]
+    worst = max(took)
+    print(f"{len(took)} broken settings, seconds until `fab deploy` has told and ended")
+    print(f"  median {statistics.median(took):.2f}, slowest {worst:.2f} (limit {MOST_SECONDS:g})")
+    return int(worst > MOST_SECONDS)
+
+
+def _seconds(project: Project, text: str, says: str) -> float:
+    project.settings(text)
+    began = time.monotonic()
+    done = project.fab("deploy", "-H", "nowhere.invalid", code=int(Exit.USAGE))
+    seconds = time.monotonic() - began
+    assert says in done.err, f"{says!r} is not in {done.err!r}"
+    assert "Traceback" not in done.text, done.text
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
