@@ -1,13 +1,7 @@
 """What `fab` loads: binds the program and the task namespace; nothing else."""
 
-import sys
+from fabric.main import program
 
-# fab forbids writing bytecode, so that every start would compile this project anew.
-sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+from cartwheel.fab import bound
 
-from fabric.main import program  # noqa: E402
-
-from cartwheel.fab import bind  # noqa: E402
-from tasks import namespace  # noqa: E402
-
-bind(program)
+namespace = bound(program)

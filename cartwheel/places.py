@@ -18,6 +18,11 @@ def own(name: str) -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent / name
 
 
+def is_installed() -> bool:
+    """Whether this is an installed wheel, not a clone."""
+    return (_PACKAGE / "tasks").is_dir()
+
+
 def host_source() -> Path:
     """The folder whose modules run on the host (standard library only)."""
     return _PACKAGE / "host"

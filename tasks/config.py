@@ -2,18 +2,83 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from cartwheel.fab import FabContext
 
-from ._scene import plain_word
+from ._scene import names, plain_word
 
 if TYPE_CHECKING:
     from ._show import Output
 
+_INIT = {
+    "name": "What the application is called on the hosts (default: as pyproject.toml says).",
+    "source": "Its folder, from here (default: this one).",
+    "entry": "What gunicorn serves: module:attribute (default: found in the sources).",
+    "server-name": "The names that the site answers to, by commas.",
+    "yes": "Ask nothing.",
+}
 _APP = {"app": "Which application, where config/apps/ has several."}
 _ENV = {"env": "Which environment: config/environments/NAME.toml."}
+
+
+@plain_word(hosts="optional", help=_INIT)
+def init(
+    c: FabContext,
+    out: Output,
+    name: str = "",
+    source: str = ".",
+    entry: str = "",
+    server_name: str = "",
+    yes: bool = False,
+) -> int:
+    """Write settings for an application, and a fabfile if there is none.
+
+    Asks what the sources and the options leave open; -H names hosts.
+    """
+    from cartwheel.project.begin import answers_of, begin
+    from cartwheel.project.detect import detect
+    from cartwheel.project.files import FABFILE
+
+    found = detect(c.project / source)
+    ask = _Asking(out, silent=yes or not sys.stdin.isatty())
+    best = found.entries[0].entry if found.entries else ""
+    answers = answers_of(
+        found,
+        source=source,
+        name=name or ask("Its name on the hosts", found.name),
+        entry=entry or ask("What serves it (module:attribute)", best),
+        hosts=c.hosts or names("hosts", ask("Hosts, by commas ([USER@]HOST[:PORT])", "")),
+        server_names=names("server-name", server_name or ask("Names of the site, by commas", "")),
+    )
+    done = begin(c.project, answers)
+    for path in done.written:
+        out.say(f"wrote {path}")
+    for path in done.kept:
+        out.say(f"kept {path} as it is")
+    if done.unbound:
+        out.say(f"add to fabfile.py, or nothing of this is loaded:\n\n{FABFILE}")
+    at = "" if answers.hosts else " -H HOST"
+    app = f" --app {done.app}" if done.app else ""
+    out.say(f"next: fab setup{app}{at} && fab deploy{app}{at}")
+    out.put(written=done.written, kept=done.kept, entry=answers.entry, name=answers.name)
+    return 0
+
+
+class _Asking:
+    """Questions to a person, each with an answer that Return takes; silent: that answer."""
+
+    def __init__(self, out: Output, *, silent: bool) -> None:
+        self._out = out
+        self._silent = silent
+
+    def __call__(self, question: str, default: str) -> str:
+        if self._silent:
+            return default
+        shown = f" [{default}]" if default else ""
+        return self._out.asked(f"{question}{shown}: ") or default
 
 
 @plain_word(

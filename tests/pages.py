@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cartwheel.errors import CATALOGUE
 from cartwheel.settings import reference, schema
+from cartwheel.settings.loading import SCHEMA
 
 REPO = Path(__file__).resolve().parent.parent
 TIERS = ("lab", "ssh", "build", "unit")  # the most real one first
@@ -80,7 +81,7 @@ def pages() -> dict[Path, str]:
     return {
         REPO / "docs/errors.md": errors_page(),
         REPO / "docs/settings.md": reference.markdown(),
-        REPO / "config" / schema.FILE: schema.text(),
+        REPO / "config" / SCHEMA: schema.text(),
     }
 
 

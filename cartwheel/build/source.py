@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cartwheel.errors import BuildError
+from cartwheel.settings.loading import APPS, DEPLOY, ENVIRONMENTS, SCHEMA
 
 Kind = Literal["project", "plain", "wheel", "index"]
 
@@ -32,6 +33,7 @@ _VERSION_FROM_GIT = re.compile(
     r"|dunamai|poetry[-_]dynamic[-_]versioning|uv[-_]dynamic[-_]versioning|versioneer)\b",
     re.IGNORECASE,
 )
+_CARTWHEELS = ("fabfile.py", DEPLOY, f"config/{SCHEMA}", f"{APPS}/", f"{ENVIRONMENTS}/")
 GIT_SECONDS = 30.0
 
 
@@ -105,10 +107,14 @@ def read_pyproject(folder: Path) -> dict[str, Any]:
 def source_files(root: Path) -> Iterator[tuple[str, Path]]:
     """(path relative to root, file) of everything that may matter, sorted.
 
-    .gitignore does not count: generated files that the application serves are often
+    Cartwheel's own files in the application's repository do not: another drain is no other
+    application, and a folder `config` would be a second package to a build back end. .gitignore does not count: generated files that the application serves are often
     ignored there. Links are followed, each real folder once on a path.
     """
-    yield from _walk(root, "", (root.resolve(),))
+    ours = _CARTWHEELS if (root / DEPLOY).is_file() else ()
+    for name, path in _walk(root, "", (root.resolve(),)):
+        if not name.startswith(ours):
+            yield name, path
 
 
 def _walk(folder: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:

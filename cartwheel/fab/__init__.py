@@ -1,13 +1,18 @@
 """The one typed shim around fabric and invoke; everything else is strictly typed.
 
-`tasks/` needs `task`, `FabContext` and `assemble`; `fabfile.py` needs `bind`.
+`tasks/` needs `task`, `FabContext` and `assemble`; a fabfile needs `bound`.
 """
 
 from __future__ import annotations
 
-from cartwheel.fab.context import FabContext
-from cartwheel.fab.namespace import assemble
-from cartwheel.fab.program import bind
-from cartwheel.fab.task import FleetTask, task
+import sys
 
-__all__ = ["FabContext", "FleetTask", "assemble", "bind", "task"]
+# fab forbids writing bytecode, so that every start would compile all of this anew.
+sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+
+from cartwheel.fab.context import FabContext  # noqa: E402
+from cartwheel.fab.namespace import assemble  # noqa: E402
+from cartwheel.fab.task import FleetTask, task  # noqa: E402
+from cartwheel.fab.words import bound  # noqa: E402
+
+__all__ = ["FabContext", "FleetTask", "assemble", "bound", "task"]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DEPLOY = "config/deploy.toml"
 APPS = "config/apps"
 ENVIRONMENTS = "config/environments"
+SCHEMA = "settings.schema.json"
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 # accept these (design: names in `[a-z0-9._]`). Names end up in socket paths of at
 # most 107 bytes (unix(7)), hence the limits on length.
 # A dot stands between application and environment, so neither holds one.
+NAME_CHARACTERS = 24
 NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
-Name = Annotated[str, Field(pattern=NAME.pattern, max_length=24)]
+Name = Annotated[str, Field(pattern=NAME.pattern, max_length=NAME_CHARACTERS)]
 # Of a role or a group: Ansible's groups may hold `_` and capitals too.
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=64)]
 Role = Label

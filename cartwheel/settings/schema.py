@@ -10,15 +10,15 @@ import json
 from typing import Any
 
 from . import model
+from .loading import SCHEMA
 from .reference import unit
 
-FILE = "settings.schema.json"
-DIRECTIVE = f"#:schema ./{FILE}"
+DIRECTIVE = f"#:schema ./{SCHEMA}"
 """A line of a settings file in `config/` that leads editors to it (taplo's directives)."""
 
 
 def text() -> str:
-    """The schema as the file `FILE` holds it."""
+    """The schema as the file `SCHEMA` holds it."""
     return json.dumps(json_schema(), indent=1) + "\n"
 
 

@@ -10,13 +10,9 @@ from pathlib import Path
 
 import uv
 
+from cartwheel.project.files import FABFILE
+
 REPO = Path(__file__).resolve().parents[2]
-FABFILE = """\
-from fabric.main import program
-from cartwheel.fab import bind
-from cartwheel.tasks import namespace
-bind(program)
-"""
 SETTINGS = '[app]\nname = "shop"\nsource = "."\n\n[gunicorn]\nworkers = 1\n'
 
 
@@ -52,6 +48,17 @@ def test_the_wheel_works_without_a_clone(tmp_path: Path) -> None:
         [str(fab), "--list"], cwd=project, env=env, capture_output=True, text=True, check=True
     )
     assert "deploy" in listed.stdout
+    [scripts] = site.glob("*.dist-info/entry_points.txt")
+    assert "cartwheel = cartwheel.fab.words:main" in scripts.read_text()
+    without = subprocess.run(
+        [sys.executable, "-c", "from cartwheel.fab.words import main; main()", "--list"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "config.init" in without.stdout
     code = (
         "from pathlib import Path; from cartwheel.settings import load;"
         "from cartwheel.render import check_templates; import cartwheel;"

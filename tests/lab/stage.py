@@ -20,7 +20,7 @@ from typing import Any
 
 from cartwheel.errors import CATALOGUE
 from cartwheel.lab import LabHost
-from tests.lab.project import surroundings
+from tests.lab.project import CHECKOUT, fabfile, surroundings
 
 ROOT = Path(__file__).resolve().parents[2]
 FAB = Path(sys.executable).with_name("fab")
@@ -28,16 +28,6 @@ FAB_SECONDS = 240.0
 SETTLED_SECONDS = 10.0
 
 Settings = Mapping[str, Any]
-
-FABFILE = """
-import sys
-sys.path.insert(0, {root!r})
-sys.dont_write_bytecode = False
-from fabric.main import program
-from cartwheel.fab import bind
-from tasks import namespace
-bind(program)
-"""
 
 GOOD_APP = """
 def app(environ, start_response):
@@ -179,7 +169,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         (self.folder / "config").mkdir(parents=True, exist_ok=True)
-        (self.folder / "fabfile.py").write_text(FABFILE.format(root=str(ROOT)))
+        (self.folder / "fabfile.py").write_text(fabfile(CHECKOUT))
         self.configure()
 
     # -- the project

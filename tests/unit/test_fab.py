@@ -29,7 +29,7 @@ Fabricate = Callable[..., subprocess.CompletedProcess[str]]
 
 FABFILE = """
 from fabric.main import program
-from cartwheel.fab import bind
+from cartwheel.fab.program import bind
 from words import namespace
 bind(program)
 """

@@ -13,6 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from cartwheel.places import own
 from cartwheel.settings import model, schema
+from cartwheel.settings.loading import SCHEMA
 from cartwheel.settings.reference import toml
 from cartwheel.settings.validation import PATTERN_WORDS, table_of
 
@@ -23,7 +24,7 @@ GOOD = '[app]\nname = "shop"\nsource = "."\n'
 
 def lint(folder: Path, text: str) -> str:
     """What an editor underlines; "" for nothing. The file leads to its schema."""
-    (folder / schema.FILE).write_text(schema.text())
+    (folder / SCHEMA).write_text(schema.text())
     path = folder / "deploy.toml"
     path.write_text(f"{schema.DIRECTIVE}\n{text}")
     done = subprocess.run(

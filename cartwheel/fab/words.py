@@ -1,0 +1,31 @@
+"""From a fabfile, or from nothing, to all of Cartwheel's words."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import invoke
+
+from cartwheel import places
+from cartwheel.fab.program import bind
+
+
+def bound(program: Any) -> invoke.Collection:
+    """Make stock `fab` Cartwheel's, and return the words for it: what a fabfile needs."""
+    bind(program)
+    if places.is_installed():
+        from cartwheel.tasks import namespace  # type: ignore[import-not-found]
+    else:
+        sys.path.insert(0, str(places.own("tasks").parent))
+        from tasks import namespace
+    found: invoke.Collection = namespace
+    return found
+
+
+def main() -> None:
+    """`cartwheel`: `fab` with these words where there is no fabfile yet."""
+    from fabric.main import program
+
+    program.namespace = bound(program)
+    program.run()

@@ -1,0 +1,81 @@
+"""The files that a new project gets: pure text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cartwheel.settings.loading import SCHEMA
+from cartwheel.settings.reference import toml
+
+FABFILE = """\
+from fabric.main import program
+from cartwheel.fab import bound
+namespace = bound(program)
+"""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is known of the application once a person was asked. `said` explains a key's value."""
+
+    name: str
+    source: str
+    entry: str
+    python: str
+    health_path: str
+    is_asgi: bool
+    hosts: Sequence[str]
+    server_names: Sequence[str]
+    said: dict[str, str]
+
+
+def settings_text(answers: Answers, *, own_file: bool) -> str:
+    """A small settings file that works: config/deploy.toml, or with `own_file` one below
+    config/apps, which is named like its application."""
+    at = f"../{SCHEMA}" if own_file else f"./{SCHEMA}"
+    named = [] if own_file else [("name", answers.name)]
+    python = answers.python or "3"
+    lines = [
+        f"#:schema {at}",
+        "# What `fab deploy` puts on your hosts. `fab config.show` lists every setting with its",
+        "# default, `fab config.check` says what is wrong.",
+        "",
+        "# [USER@]HOST[:PORT]; `-H` names others.",
+        _line("hosts", list(answers.hosts) or ["web1.example.org"], "", known=bool(answers.hosts)),
+        "",
+        "[app]",
+        *(_line(key, value, answers.said.get(key, "")) for key, value in named),
+        _line("source", answers.source, answers.said.get("source", "")),
+        _line("entry", answers.entry, answers.said.get("entry", "")),
+        _line("python", python, answers.said.get("python", ""), known=bool(answers.python)),
+        "",
+        "[web]",
+        _line(
+            "server_names",
+            list(answers.server_names) or [f"{answers.name}.example.org"],
+            "without one: the host's default site",
+            known=bool(answers.server_names),
+        ),
+        "",
+        "[health]",
+        _line("path", answers.health_path, answers.said.get("path", "")),
+    ]
+    if answers.is_asgi:
+        lines += ["", "[gunicorn]", _line("worker_class", "asgi", answers.said.get("asgi", ""))]
+    lines += [
+        "",
+        "# Environment variables of the app; secret ones come from a file, a command or a variable.",
+        "[env]",
+        '# LOG_FORMAT = "json"',
+        "",
+        "[secrets]",
+        f'# SECRET_KEY = {{ file = "~/.config/{answers.name}/secret-key" }}',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(key: str, value: object, comment: str, *, known: bool = True) -> str:
+    """What is not known is shown as an example."""
+    said = f"{key} = {toml(value)}" if known else f"# {key} = {toml(value)}"
+    return f"{said}  # {comment}" if comment else said

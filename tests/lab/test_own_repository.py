@@ -1,0 +1,57 @@
+"""An application's own repository: `cartwheel config.init` in it, and then it deploys."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from cartwheel.lab import LabHost
+from tests.lab.project import CHECKOUT, Project, get
+
+# A flat layout: setuptools refuses it where `config` lies beside the package.
+PYPROJECT = """
+[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "shop_api"
+version = "1.0"
+requires-python = ">=3.10"
+dependencies = ["fastapi"]
+"""
+API = """
+from fastapi import FastAPI
+
+api = FastAPI()
+
+@api.get("/healthz")
+async def healthz():
+    return {"version": "1.0"}
+"""
+INIT = "from cartwheel.fab.words import main; main()"
+
+
+def test_what_config_init_writes_deploys(host: LabHost, tmp_path: Path) -> None:
+    """An ASGI application that says all of it itself: nobody is asked anything."""
+    elsewhere = {"PYTHONPATH": str(CHECKOUT), "XDG_STATE_HOME": str(tmp_path / "state")}
+    project = Project(tmp_path / "shop", elsewhere)
+    project.write("pyproject.toml", PYPROJECT)
+    project.write("shop_api/__init__.py", "")
+    project.write("shop_api/main.py", API)
+    done = subprocess.run(
+        [sys.executable, "-c", INIT, "config.init", "--server-name", "shop-api.test"],
+        cwd=project.folder,
+        env=project.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "next: fab setup -H HOST && fab deploy -H HOST" in done.stdout
+    project.fab("setup", "-H", host.name)
+    project.fab("deploy", "-H", host.name)
+    assert json.loads(get(host, "/healthz", "shop-api.test")) == {"version": "1.0"}
+    project.fab("uninstall", "--yes", "-H", host.name)

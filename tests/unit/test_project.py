@@ -1,0 +1,208 @@
+"""What an application's own repository says of itself, and the files it gets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from cartwheel.build.source import find_source, source_digest
+from cartwheel.errors import UsageError
+from cartwheel.project.begin import answers_of, begin
+from cartwheel.project.detect import Found, as_name, detect
+from cartwheel.project.files import FABFILE
+from cartwheel.settings import load
+from tests.lab.project import Project
+
+HELLO = "from flask import Flask\napp = Flask(__name__)\n"
+
+
+def write(folder: Path, **files: str) -> Path:
+    """Sources by their names without an ending; `pyproject` is pyproject.toml."""
+    for name, text in files.items():
+        ending = ".toml" if name == "pyproject" else ".py"
+        path = folder / f"{name}{ending}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("files", "entry", "framework", "interface"),
+    [
+        ({"app": HELLO}, "app:app", "Flask", "wsgi"),
+        ({"src/shop/web": HELLO}, "shop.web:app", "Flask", "wsgi"),
+        ({"shop/init": HELLO}, "shop.init:app", "Flask", "wsgi"),
+        ({"src/shop/__init__": HELLO}, "shop:app", "Flask", "wsgi"),
+        ({"main": "import fastapi\napi: fastapi.FastAPI = fastapi.FastAPI()"}, "main:api", "FastAPI", "asgi"),
+        (
+            {"site/wsgi": "application = get_wsgi_application()", "site/asgi": "application = get_asgi_application()"},
+            "site.wsgi:application",
+            "Django",
+            "wsgi",
+        ),
+        (
+            {"shop/factory": "def create(debug=False):\n    x = Flask('a')\n    return x"},
+            "shop.factory:create()",
+            "Flask",
+            "wsgi",
+        ),
+        ({"app": "def app(environ, start_response): ..."}, "app:app", "", "wsgi"),
+        ({"app": "async def app(scope, receive, send): ..."}, "app:app", "", "asgi"),
+        ({"tests/app": HELLO, "docs/app": HELLO, "deep/down/web": HELLO}, "deep.down.web:app", "Flask", "wsgi"),
+        ({"other": HELLO, "wsgi": HELLO}, "wsgi:app", "Flask", "wsgi"),
+        ({"shop": "def make(config):\n    return Flask('a')", "app": HELLO}, "app:app", "Flask", "wsgi"),
+        ({"broken": "def (", "app": HELLO}, "app:app", "Flask", "wsgi"),
+    ],
+)  # fmt: skip
+def test_what_serves(
+    tmp_path: Path, files: dict[str, str], entry: str, framework: str, interface: str
+) -> None:
+    best = detect(write(tmp_path, **files)).entries[0]
+    assert (best.entry, best.framework, best.interface) == (entry, framework, interface)
+
+
+def test_nothing_that_serves(tmp_path: Path) -> None:
+    """A factory that needs an argument, one that returns nothing, a call that is not kept."""
+    write(
+        tmp_path,
+        a="def make(config):\n    return Flask('a')",
+        b="def make():\n    Flask('a')",
+        c="Flask('a')",
+        d="x = flask('a')",
+    )
+    assert detect(tmp_path).entries == ()
+
+
+@pytest.mark.parametrize(
+    ("requires", "python"),
+    [("==3.12.*", "3.12"), ("~=3.11.2", "3.11"), (">=3.10", ""), (">=3.10,<3.11", "3.10"), ("?", "")],
+)  # fmt: skip
+def test_the_python_it_needs(tmp_path: Path, requires: str, python: str) -> None:
+    found = detect(
+        write(tmp_path, pyproject=f'[project]\nname = "x"\nrequires-python = "{requires}"')
+    )
+    assert (found.requires_python, found.python) == (requires, python)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("My_Shop.web", "my-shop-web"),
+        ("7-zip", "zip"),
+        ("a" * 23 + "-bc", "a" * 23),
+        ("---", ""),
+        ("Grüße", "gr-e"),
+    ],
+)
+def test_a_name_for_the_host(given: str, name: str) -> None:
+    assert as_name(given) == name
+
+
+@pytest.mark.parametrize(
+    ("source", "path"),
+    [
+        ("@app.get('/healthz')", "/healthz"),
+        ('path("health/", view), path("/ping", x)', "/ping"),
+        ('re_path("^/health/$", view)', "/health/"),
+        ("url = 'https://x/healthz?'", ""),
+    ],
+)
+def test_where_its_health_is_asked(tmp_path: Path, source: str, path: str) -> None:
+    assert detect(write(tmp_path, app=f"# {source}\n")).health_path == path
+
+
+def answers(found: Found, **given: object) -> object:
+    rest = {"source": ".", "name": "", "entry": "", "hosts": (), "server_names": ()}
+    return answers_of(found, **{**rest, **given})  # type: ignore[arg-type]
+
+
+def test_who_says_nothing_of_an_entry_is_asked_for_it(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no application object") as caught:
+        answers(detect(write(tmp_path, app="x = 1")))
+    assert "--entry" in (caught.value.hint or "")
+    with pytest.raises(UsageError, match="has no name"):
+        answers(Found("", "", "", (), ""), entry="a:b")
+
+
+def test_a_new_project_works_as_it_is_written(tmp_path: Path) -> None:
+    write(tmp_path, app=f"{HELLO}# '/health'")
+    project = Project(tmp_path, {"PYTHONPATH": str(Path(__file__).parents[2])})
+    words = [sys.executable, "-c", "from cartwheel.fab.words import main; main()"]
+    done = subprocess.run(
+        [*words, "config.init", "--name", "shop", "--server-name", "a.example", "-H", "web1"],
+        cwd=tmp_path,
+        env=project.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        "wrote config/deploy.toml",
+        "wrote config/settings.schema.json",
+        "wrote fabfile.py",
+        "next: fab setup && fab deploy",
+    ]
+    assert FABFILE.count("\n") == 3
+    shown = project.fab("config.show", "--written").out
+    for line in ('"app:app"', '["web1"]', '["a.example"]', '"/health"'):
+        assert line in shown
+    assert "deploy" in project.fab("--list").out
+    again = project.fab("config.init", "--name", "shop", "--yes", code=2)
+    assert "there is an application shop already" in again.err
+    assert (
+        (tmp_path / "config/deploy.toml").read_text().startswith("#:schema ./settings.schema.json")
+    )
+
+
+def test_one_more_application_has_a_file_of_its_own(tmp_path: Path) -> None:
+    """As in a clone, whose config/deploy.toml is about another one."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/deploy.toml").write_text('[app]\nname = "hello"\nsource = "."\n')
+    (tmp_path / "fabfile.py").write_text("import cartwheel\n")
+    write(tmp_path / "shop", app=HELLO)
+    found = detect(tmp_path / "shop")
+    done = begin(tmp_path, answers(found, source="shop", server_names=("s.example",)))  # type: ignore[arg-type]
+    assert (done.written, done.kept, done.app, done.unbound) == (
+        ("config/apps/shop.toml", "config/settings.schema.json"),
+        ("fabfile.py",),
+        "shop",
+        False,
+    )
+    assert load(tmp_path, "shop", None).app.entry == "app:app"
+    with pytest.raises(UsageError, match="there is an application shop already"):
+        begin(tmp_path, answers(found, source="shop"))  # type: ignore[arg-type]
+
+
+def test_what_is_not_valid_leaves_nothing(tmp_path: Path) -> None:
+    write(tmp_path, app=HELLO)
+    with pytest.raises(UsageError, match="expected a host name"):
+        begin(tmp_path, answers(detect(tmp_path), name="shop", server_names=("a b",)))  # type: ignore[arg-type]
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["app.py"]
+
+
+def test_a_fabfile_that_is_there_stays(tmp_path: Path) -> None:
+    write(tmp_path, app=HELLO, fabfile="from fabric import task\n")
+    done = begin(tmp_path, answers(detect(tmp_path), name="shop"))  # type: ignore[arg-type]
+    assert done.unbound
+    assert (tmp_path / "fabfile.py").read_text() == "from fabric import task\n"
+
+
+def test_cartwheels_own_files_are_no_part_of_the_application(tmp_path: Path) -> None:
+    """Other settings are no other release; a folder beside the package breaks some builds."""
+    write(tmp_path, app=HELLO)
+    (tmp_path / "requirements.txt").write_text("flask\n")
+    begin(tmp_path, answers(detect(tmp_path), name="shop"))  # type: ignore[arg-type]
+    source = find_source(".", tmp_path)
+    before = source_digest(source)
+    (tmp_path / "config/environments").mkdir()
+    (tmp_path / "config/environments/live.toml").write_text("")
+    assert source_digest(source) == before
+    (tmp_path / "config/own.toml").write_text("")
+    assert source_digest(source) != before
+    assert tomllib.loads((tmp_path / "config/deploy.toml").read_text())["app"]["name"] == "shop"
