@@ -98,15 +98,15 @@ def show(c: FabContext, out: Output, app: str = "", env: str = "", written: bool
 
 @plain_word(hosts="none")
 def check(c: FabContext, out: Output) -> int:
-    """Check all settings files: every app in every environment."""
-    from cartwheel.settings.loading import load_all
+    """Check all settings files and templates: every app in every environment."""
+    from cartwheel.run.check import check as run
 
-    checked = load_all(c.project)
+    checked = run(c.project)
     out.table(
-        [(one.settings.app.name, one.settings.environment or "-", "ok") for one in checked],
+        [(one.app.name, one.environment or "-", "ok") for one in checked],
         ("APP", "ENVIRONMENT", ""),
     )
-    out.put(checked=[one.settings.slug for one in checked])
+    out.put(checked=[one.slug for one in checked])
     return 0
 
 

@@ -21,6 +21,7 @@ from cartwheel.plan import names
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.model import HostPlan
 from cartwheel.render import RenderFacts, check_templates
+from cartwheel.render.overrides import stale_notes
 from cartwheel.run import product
 from cartwheel.run.balancing import addresses
 from cartwheel.run.product import Product
@@ -147,6 +148,7 @@ def plan_all(
     lock_of = functools.cache(lambda platform: product.lock_for(scene, made, platform))
     rendered = functools.cache(functools.partial(render_for, scene))
     in_front = addresses(scene)
+    stale = stale_notes(scene.project)
     plans: dict[str, HostPlan] = {}
     for host, known in facts.items():
         try:
@@ -156,7 +158,8 @@ def plan_all(
                 have = replace(common, lock=lock_of(product.platform_of(known)))
                 kind = replace(RenderFacts.of(known, scene.settings), balancers=in_front)
                 render = functools.partial(rendered, kind)
-            plans[host] = plan_deploy(scene.settings, known, have, render)
+            made_of = plan_deploy(scene.settings, known, have, render)
+            plans[host] = replace(made_of, notes=(*made_of.notes, *stale))
         except CartwheelError as error:
             error.host = error.host or host
             raise

@@ -98,6 +98,11 @@ and line, before any connection.
 | `boot.service.j2` | `cartwheel-APP.service`, which starts what serves at boot |
 | `maintenance.html.j2` | what nginx shows while nothing answers |
 
+`fab templates.eject NAME` copies one into your `templates/` to change it there; its first line
+says which original it was made from. When an upgrade of Cartwheel changes that original, `fab
+plan`, `fab deploy` and `fab config.check` say so, until `fab templates.accept NAME`; `fab
+templates.diff NAME` shows how both differ.
+
 A template may use: {names}. Filters: `python` (a Python literal), `systemd` (a quoted
 word of a unit), `nginx` (a word that needs no escape).
 

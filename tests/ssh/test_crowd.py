@@ -4,6 +4,7 @@ for all of them, and connections that are refused for the moment."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,17 @@ def test_hosts_of_ssh_config(crowd: Crowd, home: Path) -> None:
     crowd.hosts(0, more='ssh_config = ["shop-*"]')
     assert of_hosts(deploy(crowd, "one"), "host") == {"shop-1", "shop-2"}
     assert len(crowd.served) == 2
+
+
+def test_the_plan_says_that_a_replaced_template_has_changed(crowd: Crowd) -> None:
+    crowd.hosts(1)
+    crowd.project.fab("templates.eject", "logrotate.j2")
+    assert "replaces a template" not in crowd.project.fab("plan").out
+    path = crowd.project.folder / "templates/logrotate.j2"
+    path.write_text(re.sub("as of [0-9a-f]+", "as of 0", path.read_text(), count=1))
+    said = "note: templates/logrotate.j2 replaces a template that has changed since"
+    assert said in crowd.project.fab("plan").out
+    path.unlink()
 
 
 def test_the_plan_of_many_hosts_is_short(crowd: Crowd) -> None:
