@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import CartwheelError, HostError
+from cartwheel.events import Event
 from cartwheel.fleet.behind import Behind, around_seconds
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.model import HostReport, Report
@@ -215,9 +216,7 @@ def _confirm_all(
 ) -> Report:
     """The point of no return, for all that have switched and are still well."""
     ids = {host: str(answer["id"]) for host, answer in successes(tried).items()}
-    confirmed = fleet.each(
-        lambda host, one: one.request("confirm", {**terms.args, "id": ids[host]}), ids
-    )
+    confirmed = fleet.each(lambda host, one: _confirm(fleet, host, one, ids[host], terms), ids)
     if ids and not successes(confirmed):
         return _put_back(fleet, plans, busy, {**tried, **confirmed}, terms)
     behind = _undo(fleet, failures(tried), _reason(failures(tried)), terms)
@@ -230,6 +229,16 @@ def _confirm_all(
         return after_confirming(host, plan, confirmed.get(host), finished.get(host))
 
     return report_of(fleet, plans, row)
+
+
+def _confirm(fleet: Fleet, host: str, session: Session, id_: str, terms: Terms) -> dict[str, Any]:
+    """Told only where it fails: then it may take a while until the host is in order, and until
+    anybody knows which way it went."""
+    try:
+        return session.request("confirm", {**terms.args, "id": id_})
+    except CartwheelError as error:
+        fleet.emit(Event("confirm", "failed", error.message, host))
+        raise
 
 
 def _put_back(

@@ -349,7 +349,10 @@ def test_no_confirmation_at_all_puts_everything_back() -> None:
 
 
 def test_a_lost_confirmation_of_the_only_host_is_not_known() -> None:
+    """And is told at once: what it came to is known only when the host has put itself in order."""
     run = Run({"a": {"confirm": lost()}})
+    confirming = [event for event in run.events if event.step == "confirm"]
+    assert confirming == [Event("confirm", "failed", "the host fell silent", "a")]
     assert run.table == {"a": ("attention", "?")}
     assert run.asked("go-back") == []
     assert run.report.exit_code == Exit.ATTENTION
@@ -360,6 +363,7 @@ def test_from_the_first_confirmation_the_fleet_goes_forward() -> None:
     assert run.table == {"a": ("deployed", NEW), "b": ("attention", OLD), "c": ("attention", "?")}
     assert run.asked("go-back") == []
     assert run.asked("finish") == ["a"]
+    assert sorted(event.host for event in run.events if event.step == "confirm") == ["b", "c"]
     assert run.report.exit_code == Exit.ATTENTION
 
 
