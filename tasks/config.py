@@ -34,7 +34,7 @@ def init(
     server_name: str = "",
     yes: bool = False,
 ) -> int:
-    """Write settings for an application, and a fabfile if there is none.
+    """Write settings for an app, and a fabfile if there is none.
 
     Asks what the sources and the options leave open; -H names hosts.
     """
@@ -85,7 +85,7 @@ class _Asking:
     hosts="none", help={**_APP, **_ENV, "written": "Only what a file says, without defaults."}
 )
 def show(c: FabContext, out: Output, app: str = "", env: str = "", written: bool = False) -> int:
-    """The merged settings, each with the file and line it comes from."""
+    """The merged settings, each with the line it comes from."""
     from cartwheel.settings import load_placed
     from cartwheel.settings.shown import DEFAULT, lines
 
@@ -98,7 +98,7 @@ def show(c: FabContext, out: Output, app: str = "", env: str = "", written: bool
 
 @plain_word(hosts="none")
 def check(c: FabContext, out: Output) -> int:
-    """Check all settings files and templates: every app in every environment."""
+    """Check settings and templates of every app and environment."""
     from cartwheel.run.check import check as run
 
     checked = run(c.project)
@@ -112,7 +112,7 @@ def check(c: FabContext, out: Output) -> int:
 
 @plain_word(hosts="none", json=False)
 def schema(c: FabContext, out: Output) -> int:
-    """Print the settings' JSON Schema, for config/settings.schema.json."""
+    """Print the settings' JSON Schema, for editors."""
     from cartwheel.settings.schema import text
 
     out.say(text().rstrip())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @plain_word(hosts="none", name="list")
 def list_templates(c: FabContext, out: Output) -> int:
-    """Cartwheel's templates, and which of them this project replaces."""
+    """Cartwheel's templates, and which are replaced here."""
     from cartwheel.render.overrides import templates
 
     def state(override: bool, stale: bool) -> str:
@@ -40,7 +40,7 @@ def eject(c: FabContext, out: Output, template: str) -> int:
 
 @plain_word(hosts="none", positional=["template"], help={"template": "Its name."})
 def diff(c: FabContext, out: Output, template: str) -> int:
-    """How a template here differs from Cartwheel's own as it is now."""
+    """How a template here differs from Cartwheel's own."""
     from cartwheel.render.overrides import diff as run
 
     found = run(c.project, template)
@@ -50,10 +50,10 @@ def diff(c: FabContext, out: Output, template: str) -> int:
 
 
 @plain_word(hosts="none", positional=["template"], help={"template": "Its name."})
-def accept(c: FabContext, out: Output, template: str) -> int:
-    """Say that a template here is right for Cartwheel's own as it is now."""
-    from cartwheel.render.overrides import accept as run
+def keep(c: FabContext, out: Output, template: str) -> int:
+    """Say that a template here fits Cartwheel's own of today."""
+    from cartwheel.render.overrides import keep as run
 
     run(c.project, template)
-    out.say(f"templates/{template} is right for Cartwheel's own as it is now")
+    out.say(f"templates/{template} fits Cartwheel's own of today")
     return 0

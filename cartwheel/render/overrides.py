@@ -41,7 +41,7 @@ def stale_notes(project: Path) -> tuple[str, ...]:
     """What to say of overrides whose originals have changed."""
     return tuple(
         f"{FOLDER}/{one.name} replaces a template that has changed since: `fab templates.diff"
-        f" {one.name}`, then `fab templates.accept {one.name}`"
+        f" {one.name}`, then `fab templates.keep {one.name}`"
         for one in templates(project)
         if one.is_stale
     )
@@ -61,7 +61,7 @@ def eject(project: Path, name: str) -> Path:
     return target
 
 
-def accept(project: Path, name: str) -> None:
+def keep(project: Path, name: str) -> None:
     """Say that the override is right for our template as it is now. Raises UsageError."""
     target = _override(project, name)
     text = target.read_text(encoding="utf-8")

@@ -100,7 +100,7 @@ and line, before any connection.
 
 `fab templates.eject NAME` copies one into your `templates/` to change it there; its first line
 says which original it was made from. When an upgrade of Cartwheel changes that original, `fab
-plan`, `fab deploy` and `fab config.check` say so, until `fab templates.accept NAME`; `fab
+plan`, `fab deploy` and `fab config.check` say so, until `fab templates.keep NAME`; `fab
 templates.diff NAME` shows how both differ.
 
 A template may use: {names}. Filters: `python` (a Python literal), `systemd` (a quoted

@@ -48,7 +48,7 @@ def test_an_upgrade_is_noticed_until_it_is_accepted(tmp_path: Path, ours: Path) 
     [note] = overrides.stale_notes(tmp_path)
     assert note.startswith(f"templates/{SITE} replaces a template that has changed since")
     assert overrides.diff(tmp_path, SITE).endswith("-# mended\n")
-    overrides.accept(tmp_path, SITE)
+    overrides.keep(tmp_path, SITE)
     assert overrides.stale_notes(tmp_path) == ()
     upgrade(ours)
     assert len(overrides.stale_notes(tmp_path)) == 1
@@ -60,7 +60,7 @@ def test_what_was_written_by_hand_claims_nothing(tmp_path: Path, ours: Path) -> 
     (tmp_path / "templates" / SITE).write_text("mine\n")
     upgrade(ours)
     assert overrides.stale_notes(tmp_path) == ()
-    overrides.accept(tmp_path, SITE)
+    overrides.keep(tmp_path, SITE)
     upgrade(ours)
     assert len(overrides.stale_notes(tmp_path)) == 1
     assert (tmp_path / "templates" / SITE).read_text().endswith("#}\nmine\n")
@@ -71,7 +71,7 @@ def test_what_was_written_by_hand_claims_nothing(tmp_path: Path, ours: Path) -> 
     [
         ("eject", "nginx.conf.j2", "there is no template"),
         ("diff", SITE, f"there is no templates/{SITE}"),
-        ("accept", SITE, f"there is no templates/{SITE}"),
+        ("keep", SITE, f"there is no templates/{SITE}"),
     ],
 )
 def test_mistakes(tmp_path: Path, word: str, name: str, says: str) -> None:
@@ -103,7 +103,7 @@ def test_the_words(tmp_path: Path) -> None:
     path.write_text(re.sub("as of [0-9a-f]+", "as of 0", text, count=1))
     said = project.fab("config.check", code=2).err
     assert f"templates/{SITE} replaces a template that has changed since" in said
-    project.fab("templates.accept", SITE)
+    project.fab("templates.keep", SITE)
     assert path.read_text() == text
     project.fab("config.check")
     path.write_text(f"{text}{{{{ nobody }}}}\n")
