@@ -19,5 +19,16 @@ namespace = assemble(
     # tasks named by one word: `fab deploy`
     flat=("deploy", "serve", "look", "inside", "inventory"),
     # tasks named after their module: `fab hosts.trust`
-    nested=("balancer", "config", "env", "hosts", "lab", "lock", "nginx", "runs", "templates"),
+    nested=(
+        "balancer",
+        "config",
+        "env",
+        "hosts",
+        "lab",
+        "lock",
+        "nginx",
+        "runs",
+        "secrets",
+        "templates",
+    ),
 )

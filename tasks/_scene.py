@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Body = Callable[..., int | None]
 
 _JSON = {"json": "Print events and the result as JSON, one a line (docs/output.md)."}
-_COMMON = {
+ABOUT = {
     "app": "Which application, where config/apps/ has several.",
     "env": "Which environment: config/environments/NAME.toml.",
 }
@@ -51,7 +51,7 @@ _CHANGING = {
 }
 _LONGEST_WAIT_SECONDS = 86400.0
 _DEFAULTS: dict[str, Any] = {
-    **dict.fromkeys((*_COMMON, *_REACHING, *_ROLLOUT, "message"), ""),
+    **dict.fromkeys((*ABOUT, *_REACHING, *_ROLLOUT, "message"), ""),
     "keep-going": False,
     "wait": "10",
     "json": False,
@@ -81,7 +81,7 @@ def word(
     about all. A `rollout` switches hosts batch by batch.
     """
     common = {
-        **_COMMON,
+        **ABOUT,
         **(_REACHING if hosts != "none" else {}),
         **(_ROLLOUT if rollout else {}),
         **(_CHANGING if changing else {}),

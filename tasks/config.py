@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cartwheel.fab import FabContext
 
-from ._scene import names, plain_word
+from ._scene import ABOUT, names, plain_word
 
 if TYPE_CHECKING:
     from ._show import Output
@@ -20,8 +20,6 @@ _INIT = {
     "server-name": "The names that the site answers to, by commas.",
     "yes": "Ask nothing.",
 }
-_APP = {"app": "Which application, where config/apps/ has several."}
-_ENV = {"env": "Which environment: config/environments/NAME.toml."}
 
 
 @plain_word(hosts="optional", help=_INIT)
@@ -81,9 +79,7 @@ class _Asking:
         return self._out.asked(f"{question}{shown}: ") or default
 
 
-@plain_word(
-    hosts="none", help={**_APP, **_ENV, "written": "Only what a file says, without defaults."}
-)
+@plain_word(hosts="none", help={**ABOUT, "written": "Only what a file says, without defaults."})
 def show(c: FabContext, out: Output, app: str = "", env: str = "", written: bool = False) -> int:
     """The merged settings, each with the line it comes from."""
     from cartwheel.settings import load_placed

@@ -8,12 +8,13 @@ from urllib.parse import quote
 
 from cartwheel.balance.hooks import Hook
 from cartwheel.errors import HostError
+from cartwheel.hidden import Hidden
 from cartwheel.host import web
 from cartwheel.plan.balancing import Member, filled
 from cartwheel.settings.model import Balancer
 
 
-def http_hook(settings: Balancer, app: str, secret: str | None) -> Hook:
+def http_hook(settings: Balancer, app: str, secret: Hidden | None) -> Hook:
     """Calls the settings' URL; 2xx is well. No message shows the URL or a header."""
     # A redirect is no answer, and must not carry the secret to somebody else.
     opener = web.opener(follow=False)
@@ -32,7 +33,7 @@ def http_hook(settings: Balancer, app: str, secret: str | None) -> Hook:
             method=settings.method,
             data=b"" if settings.method in ("POST", "PUT", "PATCH") else None,
             headers={
-                name: filled(text, {**values, "secret": secret or ""})
+                name: filled(text, {**values, "secret": secret.reveal() if secret else ""})
                 for name, text in (settings.headers or {}).items()
             },
         )

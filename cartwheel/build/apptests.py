@@ -17,6 +17,7 @@ from cartwheel.build.source import Source, copy_source, find_source
 from cartwheel.build.uv import uv_program, uv_variables
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
+from cartwheel.hidden import Hidden
 
 if TYPE_CHECKING:
     from cartwheel.settings.model import Settings
@@ -34,7 +35,7 @@ def run_app_tests(
     *,
     state: Path,
     emit: Emit,
-    index_password: str | None = None,
+    index_password: Hidden | None = None,
 ) -> bool:
     """Run the application's tests; True when they pass or passed before with the same inputs.
 

@@ -20,6 +20,7 @@ from cartwheel.build.uv import uv_program, uv_variables
 from cartwheel.build.wheel import EPOCH_SECONDS, normalise_wheel, verify_wheel
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
+from cartwheel.hidden import Hidden
 
 if TYPE_CHECKING:
     from cartwheel.settings.model import Settings
@@ -31,7 +32,12 @@ DOWNLOAD_SECONDS = 600.0
 
 
 def build_app(
-    settings: Settings, project: Path, *, state: Path, emit: Emit, index_password: str | None = None
+    settings: Settings,
+    project: Path,
+    *,
+    state: Path,
+    emit: Emit,
+    index_password: Hidden | None = None,
 ) -> Artifact:
     """The application's wheel: made, checked or downloaded, once for each content of its source.
 

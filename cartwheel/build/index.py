@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from cartwheel.errors import UsageError
+from cartwheel.hidden import Hidden
 
 if TYPE_CHECKING:
     from cartwheel.settings.model import Index
@@ -89,7 +90,7 @@ def bare(url: str) -> str:
 
 
 def access_for(
-    index: Index, password: str | None = None, env: Mapping[str, str] | None = None
+    index: Index, password: Hidden | None = None, env: Mapping[str, str] | None = None
 ) -> Access:
     """What the settings say; where they name no index, what pip's configuration says.
 
@@ -170,7 +171,7 @@ def uv_environment(access: Access) -> dict[str, str]:
     return {key: value for key, value in found.items() if value}
 
 
-def pip_environment(index: Index, password: str | None = None) -> dict[str, str]:
+def pip_environment(index: Index, password: Hidden | None = None) -> dict[str, Hidden]:
     """PIP_* variables for pip on a host (and here): empty when the settings name no index.
 
     An index that the settings name replaces what the host's pip.conf names, also its
@@ -194,7 +195,7 @@ def pip_environment(index: Index, password: str | None = None) -> dict[str, str]
     if found:
         found["PIP_DEFAULT_TIMEOUT"] = str(max(1, round(index.timeout_seconds)))
         found["PIP_NO_INPUT"] = "1"
-    return found
+    return {name: Hidden(value) for name, value in found.items()}
 
 
 def local_pip_environment(access: Access) -> dict[str, str]:
@@ -220,7 +221,7 @@ def local_pip_environment(access: Access) -> dict[str, str]:
 
 
 def index_arguments(
-    index: Index, tool: str, password: str | None = None
+    index: Index, tool: str, password: Hidden | None = None
 ) -> tuple[list[str], dict[str, str]]:
     """(arguments, environment) for `tool` "pip" or "uv"; nothing secret is ever in the first."""
     access = access_for(index, password)
@@ -302,12 +303,12 @@ def _merged(configured: Access, index: Index) -> Access:
     return replace(configured, trusted_hosts=(*configured.trusted_hosts, *index.trusted_hosts))
 
 
-def _with_credentials(url: str, username: str | None, password: str | None) -> str:
+def _with_credentials(url: str, username: str | None, password: Hidden | None) -> str:
     if username is None and password is None:
         return url
     parts = urlsplit(url)
     user = quote(username or "__token__", safe="")
-    word = f":{quote(password, safe='')}" if password is not None else ""
+    word = f":{quote(password.reveal(), safe='')}" if password is not None else ""
     return urlunsplit(parts._replace(netloc=f"{user}{word}@{parts.netloc.rpartition('@')[2]}"))
 
 
@@ -315,8 +316,8 @@ def _same_host(url: str, other: str) -> bool:
     return bool(other) and urlsplit(bare(url)).netloc == urlsplit(bare(other)).netloc
 
 
-def _secrets_in(urls: Sequence[str], password: str | None) -> tuple[str, ...]:
-    found = [password, quote(password, safe="")] if password else []
+def _secrets_in(urls: Sequence[str], password: Hidden | None) -> tuple[str, ...]:
+    found = [password.reveal(), quote(password.reveal(), safe="")] if password else []
     found += [word for word in (urlsplit(url).password for url in urls) if word]
     return tuple(dict.fromkeys(found))
 

@@ -21,6 +21,7 @@ from cartwheel.build.uv import uv_program, uv_variables
 from cartwheel.build.wheel import Metadata, read_metadata
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
+from cartwheel.hidden import Hidden
 
 if TYPE_CHECKING:
     from cartwheel.settings.model import Settings
@@ -50,7 +51,7 @@ def lock_for(
     *,
     state: Path,
     emit: Emit,
-    index_password: str | None = None,
+    index_password: Hidden | None = None,
     refresh: bool = False,
 ) -> Lock:
     """Every package, with hashes, that a host of `platform` needs to serve `artifact`.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from cartwheel.hidden import Hidden
 
 
 @dataclass(frozen=True, order=True)
@@ -44,12 +46,12 @@ class Source:
     url: str
     size_bytes: int
     timeout_seconds: float
-    login: tuple[str, str] | None = field(default=None, repr=False)
+    login: tuple[str, Hidden] | None = None
 
     @property
     def args(self) -> dict[str, Any]:
         """As the host side wants it: it holds a secret."""
-        username, password = self.login or ("", "")
+        username, password = self.login or ("", Hidden(""))
         return {
             "url": self.url,
             "size_bytes": self.size_bytes,

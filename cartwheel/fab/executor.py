@@ -11,6 +11,7 @@ import invoke
 from cartwheel.errors import UsageError
 from cartwheel.fab.context import FabContext, hosts_of
 from cartwheel.fab.task import FleetTask
+from cartwheel.hidden import Hidden
 from cartwheel.ssh.options import SshOptions
 
 
@@ -67,7 +68,11 @@ class FleetExecutor(fabric.Executor):
             identities=tuple(Path(name).expanduser() for name in args.identity.value or ()),
             config_path=Path(config_path).expanduser() if config_path else None,
             connect_timeout_seconds=args["connect-timeout"].value,
-            password=prompted.get("password"),
+            password=_hidden(prompted.get("password")),
             passphrase=prompted.get("passphrase"),
-            sudo_password=self.config.sudo.password,
+            sudo_password=_hidden(self.config.sudo.password),
         )
+
+
+def _hidden(value: str | None) -> Hidden | None:
+    return None if value is None else Hidden(value)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cartwheel.build.model import Artifact, Lock, Source
+from cartwheel.hidden import Hidden, revealed
 from cartwheel.plan import names
 from cartwheel.plan.model import HostPlan, Operator, Refusal, Step
 from cartwheel.settings.model import Settings
@@ -43,9 +44,9 @@ class Ingredients:
     pip_wheel: Path
     pip_version: str
     pip_sha256: str
-    environment: Mapping[str, str] = field(repr=False)
+    environment: Mapping[str, Hidden]
     sources: Mapping[str, str]  # where each variable comes from, for `env.list`
-    index_environment: Mapping[str, str] = field(repr=False)
+    index_environment: Mapping[str, Hidden]
     operator: Operator
     digest_key: str = field(repr=False)
     sample_files: Mapping[str, str]  # the release's files as rendered for any one host
@@ -220,7 +221,7 @@ def _content(settings: Settings, facts: Facts, have: Ingredients) -> list[str]:
         minor,
         settings.app.entry,
         json.dumps(dict(have.sample_files), sort_keys=True),
-        names.keyed_digest(have.digest_key, json.dumps(dict(have.environment), sort_keys=True)),
+        names.keyed_digest(have.digest_key, json.dumps(revealed(have.environment), sort_keys=True)),
     ]
 
 
@@ -326,7 +327,7 @@ def _migration(settings: Settings, facts: Facts, have: Ingredients, release: str
 def _configuration(have: Ingredients, rendered: Rendered) -> str:
     """Whether the step has been done already for just these files and variables."""
     files = json.dumps(dict(rendered.files), sort_keys=True)
-    variables = json.dumps(dict(have.environment), sort_keys=True)
+    variables = json.dumps(revealed(have.environment), sort_keys=True)
     return names.keyed_digest(have.digest_key, files + variables)
 
 
@@ -379,7 +380,7 @@ def _manifest(settings: Settings, facts: Facts, have: Ingredients) -> dict[str, 
         "env": {
             name: {
                 "source": have.sources.get(name, ""),
-                "digest": names.keyed_digest(have.digest_key, value)[:16],
+                "digest": names.keyed_digest(have.digest_key, value.reveal())[:16],
             }
             for name, value in have.environment.items()
         },

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import UsageError
+from cartwheel.hidden import Hidden
 from cartwheel.places import own
 
 if TYPE_CHECKING:
@@ -106,12 +107,20 @@ def _environment(project: Path) -> Environment:
             ]
         ),
         undefined=StrictUndefined,
+        finalize=_not_hidden,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     environment.filters.update(python=python_literal, systemd=systemd_word, nginx=nginx_word)
     return environment
+
+
+def _not_hidden(value: object) -> object:
+    """What these templates make may be read by others than the app's user."""
+    if isinstance(value, Hidden):
+        raise ValueError("a secret cannot stand here")
+    return value
 
 
 def python_literal(value: object) -> str:

@@ -13,6 +13,7 @@ from cartwheel.build.model import Artifact, Lock, Platform, Source
 from cartwheel.build.publish import Store
 from cartwheel.errors import BuildError
 from cartwheel.events import Event
+from cartwheel.hidden import Hidden
 from cartwheel.run.scene import Scene
 
 
@@ -22,13 +23,13 @@ class Product:
 
     artifact: Artifact
     pip_wheel: Path
-    index_password: str | None
+    index_password: Hidden | None
     published: Mapping[str, Source] = field(default_factory=dict)  # by SHA-256
 
 
 def make(
     scene: Scene,
-    password: str | None,
+    password: Hidden | None,
     *,
     skip_tests: bool = False,
     store: Store | None = None,
@@ -73,7 +74,7 @@ def _publish(scene: Scene, store: Store, item: build.Item) -> Source | None:
         return None
 
 
-def test(scene: Scene, artifact: Artifact, password: str | None) -> bool:
+def test(scene: Scene, artifact: Artifact, password: Hidden | None) -> bool:
     """The app's own tests; True if there are any. Raises BuildError("tests-failed")."""
     return build.run_app_tests(
         scene.settings,
@@ -86,7 +87,7 @@ def test(scene: Scene, artifact: Artifact, password: str | None) -> bool:
     )
 
 
-def index_password(scene: Scene) -> str | None:
+def index_password(scene: Scene) -> Hidden | None:
     return scene.secret(scene.settings.index.password, "index.password")
 
 

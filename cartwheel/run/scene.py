@@ -17,6 +17,7 @@ from cartwheel.errors import CartwheelError, ConnectError, HostError
 from cartwheel.events import Emit, Event
 from cartwheel.fleet.sessions import PARALLEL, Fleet, abandonable
 from cartwheel.fleet.terms import Terms
+from cartwheel.hidden import Hidden
 from cartwheel.inventory.choose import Narrowing, choose
 from cartwheel.inventory.gather import gather
 from cartwheel.inventory.model import Host
@@ -90,7 +91,7 @@ class Scene:
             rollout=self.rollout,
         )
 
-    def secret(self, secret: Secret | None, name: str) -> str | None:
+    def secret(self, secret: Secret | None, name: str) -> Hidden | None:
         return resolve_secret(secret, self.project, name) if secret is not None else None
 
 

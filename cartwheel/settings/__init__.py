@@ -6,6 +6,14 @@ Importing this is cheap: pydantic is imported when settings are loaded.
 from __future__ import annotations
 
 from .loading import Placed, load, load_placed
-from .variables import Variable, environment, resolve_secret
+from .variables import Variable, environment, resolve_each, resolve_secret
 
-__all__ = ["Placed", "Variable", "environment", "load", "load_placed", "resolve_secret"]
+__all__ = [
+    "Placed",
+    "Variable",
+    "environment",
+    "load",
+    "load_placed",
+    "resolve_each",
+    "resolve_secret",
+]

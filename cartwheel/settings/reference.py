@@ -66,7 +66,7 @@ table with exactly one of:
 {secret}
 
 A command is run by `sh -c` in the project's folder, without input and terminal, for at
-most 30 seconds; secrets are read side by side. One newline at the end of a file's or
+most 30 seconds; secrets are read side by side; `fab secrets.check` says which of them can be read. One newline at the end of a file's or
 command's output goes. No message shows a value, a command's text or its output.
 
 Reserved: {reserved}, and every name that begins with `{prefix}`. The application

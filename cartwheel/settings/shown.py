@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from .layers import Key
-from .model import Secret
+from .model import Secret, Settings
 from .reference import toml
 from .validation import dotted
 from .variables import source_of
@@ -38,6 +38,11 @@ def lines(placed: Placed) -> list[Shown]:
         for key, value in _leaves((), placed.settings)
         if value is not None
     ]
+
+
+def secrets_of(settings: Settings) -> dict[str, Secret]:
+    """Every secret that the settings name, by its key."""
+    return {dotted(key): value for key, value in _leaves((), settings) if isinstance(value, Secret)}
 
 
 def _leaves(key: Key, value: object) -> Iterator[tuple[Key, object]]:

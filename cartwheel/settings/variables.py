@@ -7,13 +7,14 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartwheel.errors import UsageError
+from cartwheel.hidden import Hidden
 
 if TYPE_CHECKING:
     from .model import Secret, Settings
@@ -30,7 +31,7 @@ class Variable:
     """One environment variable of the app. `source` never holds its value."""
 
     name: str
-    value: str = field(repr=False)
+    value: Hidden
     source: str
     secret: bool
 
@@ -44,14 +45,14 @@ def environment(settings: Settings, project: Path) -> dict[str, Variable]:
     """
     found = {variable.name: variable for variable in _dotenv(settings, project)}
     for name, value in settings.env.items():
-        found[name] = Variable(name, value, "settings", secret=False)
+        found[name] = Variable(name, Hidden(value), "settings", secret=False)
     for variable in _secrets(settings, project):
         found[variable.name] = variable
     _must_be_possible(found)
     return dict(sorted(found.items()))
 
 
-def resolve_secret(secret: Secret, project: Path, name: str = "secret") -> str:
+def resolve_secret(secret: Secret, project: Path, name: str = "secret") -> Hidden:
     """The value of a secret, without one newline at its end.
 
     `name` is the setting that errors name. A command is run by `sh -c` in the project's
@@ -65,7 +66,7 @@ def resolve_secret(secret: Secret, project: Path, name: str = "secret") -> str:
         raw = _from_command(secret.command, project, name)
     else:
         raw = _from_variable(secret.env or "", name)
-    return _text(raw, name)
+    return Hidden(_text(raw, name))
 
 
 def source_of(secret: Secret) -> str:
@@ -77,23 +78,29 @@ def source_of(secret: Secret) -> str:
     return f"secret env {secret.env}"
 
 
-def _secrets(settings: Settings, project: Path) -> list[Variable]:
-    def resolved(name: str) -> Variable | UsageError:
-        secret = settings.secrets[name]
+def resolve_each(secrets: Mapping[str, Secret], project: Path) -> dict[str, Hidden | UsageError]:
+    """Each secret by the setting that names it, read side by side; or why it cannot be had."""
+
+    def resolved(name: str) -> Hidden | UsageError:
         try:
-            value = resolve_secret(secret, project, f"secrets.{name}")
+            return resolve_secret(secrets[name], project, name)
         except UsageError as error:
             return error
-        return Variable(name, value, source_of(secret), secret=True)
 
-    if not settings.secrets:
-        return []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        results = list(pool.map(resolved, settings.secrets))
-    errors = [result for result in results if isinstance(result, UsageError)]
+        return dict(zip(secrets, pool.map(resolved, secrets), strict=True))
+
+
+def _secrets(settings: Settings, project: Path) -> Iterator[Variable]:
+    named = {f"secrets.{name}": secret for name, secret in settings.secrets.items()}
+    found = resolve_each(named, project)
+    errors = [one.message for one in found.values() if isinstance(one, UsageError)]
     if errors:
-        _raise_all("secret", [error.message for error in errors])
-    return [result for result in results if isinstance(result, Variable)]
+        _raise_all("secret", errors)
+    for name, secret in settings.secrets.items():
+        value = found[f"secrets.{name}"]
+        if isinstance(value, Hidden):
+            yield Variable(name, value, source_of(secret), secret=True)
 
 
 def _raise_all(slug: str, lines: list[str]) -> None:
@@ -210,7 +217,9 @@ def _dotenv(settings: Settings, project: Path) -> Iterator[Variable]:
             problem = _problem_of(binding.key)
             if problem:
                 wrong.append(f"{place}: {problem}")
-            yield Variable(binding.key, binding.value, f"dotenv file {settings.env_file}", True)
+            yield Variable(
+                binding.key, Hidden(binding.value), f"dotenv file {settings.env_file}", True
+            )
     if wrong:
         _raise_all("settings", wrong)
 
@@ -231,8 +240,8 @@ def _must_be_possible(found: dict[str, Variable]) -> None:
 
     lines: list[str] = []
     for variable in found.values():
-        size = len(variable.name.encode()) + len("=") + len(variable.value.encode()) + 1
-        problem = envfile.problem(variable.value)
+        size = len(variable.name.encode()) + len("=") + len(variable.value.reveal().encode()) + 1
+        problem = envfile.problem(variable.value.reveal())
         if size > _VARIABLE_BYTES:
             problem = "the value is longer than Linux allows"
         if problem:

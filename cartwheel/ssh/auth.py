@@ -73,7 +73,7 @@ class Login:
         for path in named if default else ():
             yield from self._from_file(path, agent_keys, seen, silent=True)
         if target.password is not None:
-            password = target.password
+            password = target.password.reveal()
             yield "password", lambda t: t.auth_password(user, password, fallback=True)
 
     def _from_file(

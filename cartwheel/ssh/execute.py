@@ -279,7 +279,7 @@ class _Running:
             raise startup.wrong_password(self.target)
         self._answered = True
         self._early[:] = self._early.replace(self._prompt.encode(), b"")
-        self.channel.sendall(f"{self.target.sudo_password}\n".encode())
+        self.channel.sendall(f"{self.target.sudo_password.reveal()}\n".encode())
 
     def _check_time(self, seconds: float, deadline_seconds: float | None) -> None:
         if not self.started and seconds > START_SECONDS:

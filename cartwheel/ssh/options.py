@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cartwheel.hidden import Hidden
+
 
 @dataclass(frozen=True)
 class SshOptions:
@@ -16,6 +18,6 @@ class SshOptions:
     identities: tuple[Path, ...] = ()
     config_path: Path | None = None
     connect_timeout_seconds: float | None = None
-    password: str | None = field(default=None, repr=False)
+    password: Hidden | None = None
     passphrase: str | None = field(default=None, repr=False)
-    sudo_password: str | None = field(default=None, repr=False)
+    sudo_password: Hidden | None = None

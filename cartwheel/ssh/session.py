@@ -20,6 +20,7 @@ from typing import Any, Self
 import paramiko
 
 from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError, HostError
+from cartwheel.hidden import revealed
 from cartwheel.host import wire
 from cartwheel.ssh import startup
 from cartwheel.ssh.bundle import OLDEST_PYTHON, Bundle, host_bundle
@@ -216,7 +217,7 @@ class Session:
                 "t": "request",
                 "id": pending._id,
                 "op": op,
-                "args": dict(args or {}),
+                "args": revealed(args or {}),
                 "deadline_seconds": deadline_seconds,
                 "group": group,
                 "blob": blob is not None,
@@ -486,7 +487,7 @@ class Session:
         if self._prompts > 1 or self.target.sudo_password is None:
             raise startup.wrong_password(self.target)
         self.round_trips += 1
-        self._channel.sendall(f"{self.target.sudo_password}\n".encode())
+        self._channel.sendall(f"{self.target.sudo_password.reveal()}\n".encode())
 
     def _greeted(self, hello: startup.Hello) -> None:
         if hello.version < OLDEST_PYTHON:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from cartwheel.errors import UsageError
+from cartwheel.hidden import Hidden
 from cartwheel.ssh.options import SshOptions
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ class Target:
     known_hosts: tuple[Path, ...] = ()
     host_keys: Literal["strict", "accept-new"] = "strict"
     python: str = "python3"
-    password: str | None = field(default=None, repr=False)
+    password: Hidden | None = None
     passphrase: str | None = field(default=None, repr=False)
-    sudo_password: str | None = field(default=None, repr=False)
+    sudo_password: Hidden | None = None
     connect_timeout_seconds: float = DEFAULT_CONNECT_TIMEOUT_SECONDS
     lease_seconds: float = DEFAULT_LEASE_SECONDS
 
@@ -112,8 +113,8 @@ def resolve_target(
     options: SshOptions,
     ssh_config: paramiko.SSHConfig,
     lab: Mapping[str, LabHost],
-    password: str | None = None,
-    sudo_password: str | None = None,
+    password: Hidden | None = None,
+    sudo_password: Hidden | None = None,
     lease_seconds: float = DEFAULT_LEASE_SECONDS,
 ) -> Target:
     """Everything about the host called `name` (what -H or the settings say), which is `at`
@@ -156,7 +157,7 @@ def _lab_target(
     host: LabHost,
     ssh: Ssh,
     options: SshOptions,
-    sudo_password: str | None,
+    sudo_password: Hidden | None,
     lease_seconds: float,
 ) -> Target:
     return Target(

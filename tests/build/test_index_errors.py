@@ -13,6 +13,7 @@ from cartwheel.build.lock import pins
 from cartwheel.build.tool import clean_environment, run_tool
 from cartwheel.errors import BuildError
 from cartwheel.events import silent
+from cartwheel.hidden import Hidden
 from cartwheel.host.pip_output import classify_pip_output
 from tests.build.conftest import BOOKWORM, Heard, settings_for
 from tests.build.indexes import LocalIndex, dead_port, make_wheel
@@ -32,7 +33,7 @@ def lock(index_url: str, requires: tuple[str, ...], tmp_path: Path, **table: obj
         tmp_path,
         state=tmp_path / "state",
         emit=silent,
-        index_password=password,
+        index_password=Hidden(password) if password else None,
     ).text
 
 

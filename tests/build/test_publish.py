@@ -13,6 +13,7 @@ import pytest
 from cartwheel.build import Item, Store, planned, publish, store_for
 from cartwheel.build.publish.index import form
 from cartwheel.errors import BuildError
+from cartwheel.hidden import Hidden
 from cartwheel.settings.model import Artifacts
 from tests import artifact_store
 from tests.artifact_store import Knobs
@@ -43,9 +44,9 @@ def url(shelf: Path, knobs: Knobs) -> Iterator[str]:
 
 
 def store(kind: Kind, url: str, writer: str = LOGINS[0], reader: str = LOGINS[1]) -> Store:
-    def login(text: str) -> tuple[str, str]:
+    def login(text: str) -> tuple[str, Hidden]:
         name, _, password = text.partition(":")
-        return name, password
+        return name, Hidden(password)
 
     where = {
         "folder": (f"{url}/files", f"{url}/files"),
@@ -77,7 +78,7 @@ def test_it_is_sent_once(
     assert first == again
     assert asked(shelf) == [(look, "reader"), (add, "writer"), (look, "reader"), (look, "reader")]
     assert heard.states("publish") == ["start", "done", "unchanged"]
-    assert (first.size_bytes, first.login) == (wheel.size_bytes, ("reader", "hunter3"))
+    assert (first.size_bytes, first.login) == (wheel.size_bytes, ("reader", Hidden("hunter3")))
     where = {"folder": f"files/{wheel.sha256}", "index": "packages"}[kind]
     assert first.url == f"{url}/{where}/{wheel.path.name}"
     assert (shelf / where / wheel.path.name).read_bytes() == wheel.path.read_bytes()
@@ -193,12 +194,12 @@ def test_what_the_settings_say() -> None:
     assert plain is not None
     assert (plain.upload_url, plain.writer, plain.reader) == (plain.url, None, None)
     named = Artifacts(url="https://x/", username="ann", read_username="web")
-    both = store_for(named, "secret", "other")
+    both = store_for(named, Hidden("secret"), Hidden("other"))
     assert both is not None
-    assert (both.writer, both.reader) == (("ann", "secret"), ("web", "other"))
-    one = store_for(Artifacts(url="https://x/", username="ann"), "secret")
+    assert (both.writer, both.reader) == (("ann", Hidden("secret")), ("web", Hidden("other")))
+    one = store_for(Artifacts(url="https://x/", username="ann"), Hidden("secret"))
     assert one is not None
-    assert one.reader == ("ann", "secret")
+    assert one.reader == ("ann", Hidden("secret"))
     assert "secret" not in repr(one)
 
 

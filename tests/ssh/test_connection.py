@@ -16,6 +16,7 @@ import paramiko
 import pytest
 
 from cartwheel.errors import ConnectError
+from cartwheel.hidden import Hidden
 from cartwheel.ssh import known_hosts
 from cartwheel.ssh.connection import Gateways, StrictConnection, quick_socket
 from cartwheel.ssh.target import Target
@@ -289,7 +290,9 @@ class TestAuthentication:
     ) -> None:
         stranger = keygen(tmp_path / "stranger")
         missing = tmp_path / "missing"
-        error = refused(sshd.target(identities=(missing, stranger), password="no"), gateways)
+        error = refused(
+            sshd.target(identities=(missing, stranger), password=Hidden("no")), gateways
+        )
         assert error.slug == "ssh-auth"
         assert f"key {missing} (does not exist)" in error.message
         assert f"key {stranger} (refused)" in error.message
@@ -376,7 +379,7 @@ def test_a_password(tmp_path: Path, gateways: Gateways, methods: str) -> None:
 
     def target(password: str) -> Target:
         return Target(
-            "box", "127.0.0.1", port, "u", known_hosts=(file,), password=password,
+            "box", "127.0.0.1", port, "u", known_hosts=(file,), password=Hidden(password),
             identities_only=True,
         )  # fmt: skip
 

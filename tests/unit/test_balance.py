@@ -18,6 +18,7 @@ from cartwheel.balance.memory import Memory
 from cartwheel.balance.model import By
 from cartwheel.errors import CartwheelError, Exit, HostError, UsageError
 from cartwheel.events import Event
+from cartwheel.hidden import Hidden
 from cartwheel.plan.balancing import Member
 from cartwheel.settings.model import Balancer
 
@@ -191,7 +192,7 @@ def called(url: str) -> Balancer:
 
 def test_a_call_says_who_and_what(site: str) -> None:
     settings = called(f"{site}/204/{{app}}/{{name}}/{{host}}/{{address}}/{{action}}")
-    http_hook(settings, "shop", "hunter2")("out", WEB1)
+    http_hook(settings, "shop", Hidden("hunter2"))("out", WEB1)
     assert Site.asked == [
         ("PUT", "/204/shop/web1/root%40web1/192.0.2.1%3A80/out", "Bearer hunter2 for web1")
     ]
@@ -203,7 +204,7 @@ def test_a_call_says_who_and_what(site: str) -> None:
 )
 def test_a_call_that_fails(site: str, path: str, says: str) -> None:
     with pytest.raises(HostError) as found:
-        http_hook(called(site + path), "shop", "hunter2")("out", WEB1)
+        http_hook(called(site + path), "shop", Hidden("hunter2"))("out", WEB1)
     assert (found.value.slug, found.value.message) == ("balancer", says)
     assert len(Site.asked) == 1, "a redirect does not take the secret elsewhere"
 

@@ -15,6 +15,7 @@ from cartwheel.build.index import (
     uv_environment,
 )
 from cartwheel.errors import UsageError
+from cartwheel.hidden import Hidden
 from cartwheel.host.pip_output import classify_pip_output, without_crash
 from cartwheel.settings.model import Index
 
@@ -34,10 +35,11 @@ def test_one_setting_serves_both_sides() -> None:
     )
     full = "https://reader:p%40ss@mirror.example/simple"
     extras = "https://reader:p%40ss@mirror.example/more https://other.example/simple"
-    on_host = pip_environment(index, "p@ss")
-    assert (on_host["PIP_INDEX_URL"], on_host["PIP_EXTRA_INDEX_URL"]) == (full, extras)
-    assert on_host["PIP_TRUSTED_HOST"] == "mirror.example"
-    access = access_for(index, "p@ss", NOTHING)
+    on_host = pip_environment(index, Hidden("p@ss"))
+    assert on_host["PIP_INDEX_URL"] == Hidden(full)
+    assert on_host["PIP_EXTRA_INDEX_URL"] == Hidden(extras)
+    assert on_host["PIP_TRUSTED_HOST"] == Hidden("mirror.example")
+    access = access_for(index, Hidden("p@ss"), NOTHING)
     here = uv_environment(access)
     assert (here["UV_DEFAULT_INDEX"], here["UV_INDEX"]) == (full, extras)
     assert here["UV_INSECURE_HOST"] == "mirror.example"
@@ -48,14 +50,14 @@ def test_one_setting_serves_both_sides() -> None:
 @pytest.mark.parametrize("tool", ["pip", "uv"])
 def test_no_argument_ever_holds_a_secret(tool: str) -> None:
     index = Index(url="https://mirror.example/simple", username="reader")
-    arguments, env = index_arguments(index, tool, "sekrit")
+    arguments, env = index_arguments(index, tool, Hidden("sekrit"))
     assert "sekrit" not in " ".join(arguments)
     assert "sekrit" in " ".join(env.values())
 
 
 def test_a_preset_is_an_address() -> None:
-    assert pip_environment(Index(preset="tuna"))["PIP_INDEX_URL"] == PRESETS["tuna"]
-    assert pip_environment(Index(preset="Tsinghua"))["PIP_INDEX_URL"] == PRESETS["tuna"]
+    assert pip_environment(Index(preset="tuna"))["PIP_INDEX_URL"] == Hidden(PRESETS["tuna"])
+    assert pip_environment(Index(preset="Tsinghua"))["PIP_INDEX_URL"] == Hidden(PRESETS["tuna"])
     with pytest.raises(UsageError, match="nosuch"):
         pip_environment(Index(preset="nosuch"))
     assert all(url.startswith("https://") for url in PRESETS.values())
@@ -64,7 +66,7 @@ def test_a_preset_is_an_address() -> None:
 def test_a_host_with_extra_indexes_of_its_own_does_not_ask_them() -> None:
     # pip ignores an empty variable, so the index itself takes their place.
     env = pip_environment(Index(url="https://mirror.example/simple"))
-    assert env["PIP_EXTRA_INDEX_URL"] == "https://mirror.example/simple"
+    assert env["PIP_EXTRA_INDEX_URL"] == Hidden("https://mirror.example/simple")
 
 
 def test_pip_configuration_decides_for_uv_too(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from cartwheel.build.model import Artifact, Lock, Platform, Source
 from cartwheel.errors import CATALOGUE
+from cartwheel.hidden import Hidden, revealed
 from cartwheel.host import ops
 from cartwheel.host.health import Probe
 from cartwheel.plan import names
@@ -77,9 +78,9 @@ def have(**more: Any) -> Ingredients:
         "pip_wheel": Path("/b/pip-25.whl"),
         "pip_version": "25.0",
         "pip_sha256": "cc" * 32,
-        "environment": {"SECRET_KEY": SECRET, "DEBUG": "0"},
+        "environment": {"SECRET_KEY": Hidden(SECRET), "DEBUG": Hidden("0")},
         "sources": {"SECRET_KEY": "secrets", "DEBUG": "env"},
-        "index_environment": {"PIP_INDEX_URL": PASSWORD},
+        "index_environment": {"PIP_INDEX_URL": Hidden(PASSWORD)},
         "operator": Operator("ann@desk", "a fix"),
         "digest_key": KEY,
         "sample_files": {"gunicorn.conf.py": "workers = 2"},
@@ -238,7 +239,8 @@ def test_what_is_there_is_not_sent_again() -> None:
 
 
 STORE = "https://store.example/files"
-LOGIN = ("reader", "st0rePass")
+PASSED = "st0rePass"
+LOGIN = ("reader", Hidden(PASSED))
 PUBLISHED = {
     sha: Source(f"{STORE}/{sha}", size, 15, LOGIN) for sha, size in (("aa" * 32, 9), ("cc" * 32, 7))
 }
@@ -255,7 +257,7 @@ def test_what_is_published_is_fetched_and_not_sent() -> None:
         "size_bytes": 9,
         "timeout_seconds": 15,
         "username": "reader",
-        "password": "st0rePass",
+        "password": LOGIN[1],
     }
     assert found.release == NAME, "how it comes to the host makes no other release"
 
@@ -266,15 +268,18 @@ def test_what_a_host_has_is_not_fetched_and_nobody_is_told_the_password() -> Non
         known["app"]["wheels"] = ["aa" * 32]
 
     found = plan(known=facts(there), published=PUBLISHED)
-    assert not [step for step in found.prepare if LOGIN[1] in str(step.args)]
+    assert not [step for step in found.prepare if PASSED in str(revealed(step.args))]
 
 
 def test_the_stores_password_is_for_two_steps_and_shown_by_none() -> None:
     found = plan(published=PUBLISHED)
-    assert {step.op for step in found.prepare if LOGIN[1] in str(step.args)} == {"tool", "upload"}
+    assert {step.op for step in found.prepare if PASSED in str(revealed(step.args))} == {
+        "tool",
+        "upload",
+    }
     for text in (repr(found), repr(found.prepare), repr(have(published=PUBLISHED))):
-        assert LOGIN[1] not in text
-    assert LOGIN[1] not in repr(PUBLISHED)
+        assert PASSED not in text
+    assert PASSED not in repr(PUBLISHED)
 
 
 def test_what_serves_already_is_unchanged() -> None:
@@ -332,8 +337,8 @@ def test_the_same_content_has_the_same_name() -> None:
         {"artifact": replace(have().artifact, wheel_sha256="dd" * 32)},
         {"artifact": replace(have().artifact, version="1.0.1")},
         {"lock": replace(have().lock, sha256="dd" * 32)},
-        {"environment": {"SECRET_KEY": "other", "DEBUG": "0"}},
-        {"environment": {"SECRET_KEY": SECRET}},
+        {"environment": {"SECRET_KEY": Hidden("other"), "DEBUG": Hidden("0")}},
+        {"environment": {"SECRET_KEY": Hidden(SECRET)}},
         {"environment": {}},
         {"sample_files": {"gunicorn.conf.py": "workers = 3"}},
         {"digest_key": "ab" * 32},
@@ -374,9 +379,11 @@ def test_no_secret_is_ever_shown_or_named() -> None:
 
 
 def test_only_two_steps_get_secrets() -> None:
-    holders = {step.op for step in plan().prepare if SECRET in str(step.args)}
+    holders = {step.op for step in plan().prepare if SECRET in str(revealed(step.args))}
     assert holders == {"configure"}
-    assert {step.op for step in plan().prepare if "inDexPass" in str(step.args)} == {"install"}
+    assert {step.op for step in plan().prepare if "inDexPass" in str(revealed(step.args))} == {
+        "install"
+    }
 
 
 def test_a_wait_outlasts_what_it_waits_for() -> None:

@@ -13,6 +13,7 @@ import pytest
 from cartwheel.errors import UsageError
 from cartwheel.settings import environment, resolve_secret, variables
 from cartwheel.settings.model import Secret, Settings
+from tests.lab.project import new_project
 
 HIDDEN = "hunter2"
 
@@ -51,7 +52,7 @@ def test_every_variable_says_where_it_comes_from(
         ),
         tmp_path,
     )
-    assert {name: (v.value, v.source, v.secret) for name, v in found.items()} == {
+    assert {name: (v.value.reveal(), v.source, v.secret) for name, v in found.items()} == {
         "COMMAND": ("from-command", "secret command", True),
         "DOTENV": ("from-dotenv", "dotenv file .env", True),
         "ENV": ("from-env", "secret env OPERATORS_OWN", True),
@@ -68,7 +69,7 @@ def test_a_dotenv_file_is_taken_as_it_stands(tmp_path: Path) -> None:
         'F="in\nside"\nA=last\n'
     )
     found = environment(settings(env_file=".env"), tmp_path)
-    assert {name: v.value for name, v in found.items()} == {
+    assert {name: v.value.reveal() for name, v in found.items()} == {
         "A": "last",
         "B": "two\nlines",
         "C": "${A}-$B",
@@ -111,13 +112,13 @@ def test_a_dotenv_file_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_one_newline_at_the_end_of_a_file_goes(tmp_path: Path, written: str, value: str) -> None:
     (tmp_path / "key").write_bytes(written.encode())
-    assert resolve_secret(Secret(file="key"), tmp_path) == value
-    assert resolve_secret(Secret(file=str(tmp_path / "key")), Path("/")) == value
+    assert resolve_secret(Secret(file="key"), tmp_path).reveal() == value
+    assert resolve_secret(Secret(file=str(tmp_path / "key")), Path("/")).reveal() == value
 
 
 def test_a_command_runs_in_a_shell_in_the_project(tmp_path: Path) -> None:
     secret = Secret(command='test -z "$(cat)" && pwd -P | tr -d "\\n"; echo " $((1 + 1))"')
-    assert resolve_secret(secret, tmp_path) == f"{tmp_path.resolve()} 2"
+    assert resolve_secret(secret, tmp_path).reveal() == f"{tmp_path.resolve()} 2"
 
 
 @pytest.mark.parametrize(
@@ -182,3 +183,21 @@ def test_what_no_process_could_be_given_is_refused(tmp_path: Path, value: str, s
     (tmp_path / "key").write_text(value)
     error = refused(environment, settings(secrets={"KEY": {"file": "key"}}), tmp_path)
     assert error.message == f"KEY (secret file key): {said}"
+
+
+def test_the_word_says_which_can_be_read(tmp_path: Path) -> None:
+    project = new_project(tmp_path / "project", env={"HERE": HIDDEN})
+    project.write("key", HIDDEN)
+    project.settings(
+        '[app]\nname = "shop"\nsource = "app"\n[secrets]\nA = { file = "key" }\n'
+        'B = { command = "exit 3" }\nC = { env = "HERE" }\n'
+        '[ssh]\nsudo_password = { env = "NOWHERE" }\n'
+    )
+    done = project.fab("secrets.check", code=1)
+    said = {line.split()[0]: line for line in done.out.splitlines()[1:]}
+    assert set(said) == {"secrets.A", "secrets.B", "secrets.C", "ssh.sudo_password"}
+    assert said["secrets.A"].split()[1:] == ["secret", "file", "key", "ok"]
+    assert said["secrets.B"].endswith("the command ended with 3")
+    assert said["ssh.sudo_password"].endswith("the variable NOWHERE is not set here")
+    assert HIDDEN not in done.text
+    assert HIDDEN not in project.fab("config.show").text

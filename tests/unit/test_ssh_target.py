@@ -11,6 +11,7 @@ import paramiko
 import pytest
 
 from cartwheel.errors import UsageError
+from cartwheel.hidden import Hidden
 from cartwheel.settings.model import Ssh
 from cartwheel.ssh import startup
 from cartwheel.ssh.config import load_ssh_config
@@ -63,11 +64,11 @@ def test_who_wins() -> None:
     ssh = Ssh(user="s", port=4, identity="/s", connect_timeout_seconds=8)
     settings = resolve("web", config, ssh=ssh)
     assert (settings.user, settings.port, settings.connect_timeout_seconds) == ("s", 4, 8)
-    options = SshOptions(identities=(Path("/o"),), connect_timeout_seconds=9, password="o")
-    flags = resolve("n@web:5", config, ssh=ssh, options=options, password="s")
+    options = SshOptions(identities=(Path("/o"),), connect_timeout_seconds=9, password=Hidden("o"))
+    flags = resolve("n@web:5", config, ssh=ssh, options=options, password=Hidden("s"))
     assert (flags.user, flags.port, flags.connect_timeout_seconds) == ("n", 5, 9)
     assert flags.identities == (Path("/o"), Path("/s"), Path("/c"))
-    assert flags.password == "o"
+    assert flags.password == Hidden("o")
     bare = resolve("web")
     assert (bare.host, bare.user, bare.port) == ("web", getpass.getuser(), 22)
     assert (bare.known_as, plain.known_as) == ("web", "[10.0.0.1]:3")
@@ -107,10 +108,15 @@ def test_disposable_hosts() -> None:
 
 def test_secrets_are_not_shown() -> None:
     one = resolve(
-        "web", password="hush1", sudo_password="hush2", options=SshOptions(passphrase="hush3")
+        "web",
+        password=Hidden("hush1"),
+        sudo_password=Hidden("hush2"),
+        options=SshOptions(passphrase="hush3"),
     )
     assert "hush" not in repr(one)
-    assert "hush" not in repr(SshOptions(password="hush", passphrase="hush", sudo_password="hush"))
+    assert "hush" not in repr(
+        SshOptions(password=Hidden("hush"), passphrase="hush", sudo_password=Hidden("hush"))
+    )
 
 
 class TestInclude:
@@ -168,7 +174,7 @@ def test_the_command_that_starts_the_host_side() -> None:
         " -p 'ExecStopPost=/usr/bin/recover --settle' python3 -I -c 'CODE'"
     )
     assert startup.sudo_words(ROOT, "p") == []
-    knowing = Target("web", "web", 22, "me", sudo_password="hush")
+    knowing = Target("web", "web", 22, "me", sudo_password=Hidden("hush"))
     assert startup.sudo_words(knowing, "p")[2:] == ["sudo", "-k", "-S", "-p", "p", "--"]
 
 

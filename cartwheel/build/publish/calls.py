@@ -105,7 +105,8 @@ def call(
         given = {"Content-Type": "application/octet-stream", **given}
         given["Content-Length"] = str(body.size_bytes)
     try:
-        request = web.request(url, login, method=method, data=body, headers=given)
+        known = (login[0], login[1].reveal()) if login else None
+        request = web.request(url, known, method=method, data=body, headers=given)
         try:
             opener = web.opener(follow=body is None, stay=stay)
             opened = opener.open(request, timeout=timeout_seconds)

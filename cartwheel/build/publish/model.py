@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from cartwheel.hidden import Hidden
 
 if TYPE_CHECKING:
     from cartwheel.settings.model import Artifacts
 
-Login = tuple[str, str]
+Login = tuple[str, Hidden]
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,12 @@ class Store:
     url: str
     upload_url: str
     timeout_seconds: float
-    writer: Login | None = field(default=None, repr=False)
-    reader: Login | None = field(default=None, repr=False)
+    writer: Login | None = None
+    reader: Login | None = None
 
 
 def store_for(
-    artifacts: Artifacts, password: str | None = None, read_password: str | None = None
+    artifacts: Artifacts, password: Hidden | None = None, read_password: Hidden | None = None
 ) -> Store | None:
     """What the settings say; None where they name no store."""
     if artifacts.url is None:
@@ -55,5 +57,5 @@ def store_for(
     )
 
 
-def _login(username: str | None, password: str | None) -> Login | None:
-    return None if username is None else (username, password or "")
+def _login(username: str | None, password: Hidden | None) -> Login | None:
+    return None if username is None else (username, password or Hidden(""))

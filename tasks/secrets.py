@@ -1,0 +1,32 @@
+"""Words about secrets: none of them shows a value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cartwheel.errors import Exit, UsageError
+from cartwheel.fab import FabContext
+
+from ._scene import ABOUT, plain_word
+
+if TYPE_CHECKING:
+    from ._show import Output
+
+
+@plain_word(hosts="none", help=ABOUT)
+def check(c: FabContext, out: Output, app: str = "", env: str = "") -> int:
+    """Which secrets can be read here; never what they are."""
+    from cartwheel.settings import load, resolve_each
+    from cartwheel.settings.shown import secrets_of
+    from cartwheel.settings.variables import source_of
+
+    secrets = secrets_of(load(c.project, app or None, env or None))
+    found = resolve_each(secrets, c.project)
+    why = {name: one.message for name, one in found.items() if isinstance(one, UsageError)}
+    rows = [
+        (name, source_of(secret), why.get(name, "ok").removeprefix(f"{name}: "))
+        for name, secret in secrets.items()
+    ]
+    out.table(rows, ("SECRET", "FROM", ""))
+    out.put(secrets=[{"key": key, "from": source, "said": said} for key, source, said in rows])
+    return int(Exit.FAILED if why else Exit.OK)
