@@ -387,7 +387,7 @@ class Lab:
             self._in_parallel(self._power_off, [self._named(name) for name in names])
 
     def save_disks(self, names: Sequence[str]) -> None:
-        """Save what is on hosts' disks beside them, in place of what was saved before."""
+        """Save what is on hosts' disks, until they are given fresh ones."""
         machine.require()
         with self._changing():
             self._ensure_depot(machine.mirror())
@@ -498,7 +498,7 @@ class Lab:
 
     def _put_back(self, host: record.HostRecord) -> None:
         home = self._home(host)
-        nspawn.require_saved(home)
+        nspawn.require_saved(home, host.disk_mb)
         self._power_off(host)
         (home / "dressed").unlink(missing_ok=True)
         nspawn.put_back(home, host.disk_mb)

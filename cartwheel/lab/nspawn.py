@@ -125,9 +125,13 @@ def _escaped(path: Path) -> str:
 def unmount(home: Path) -> None:
     """Take every mount under `home` away. Raises LabError when one is busy."""
     for point in mounts_under(home):
-        done = _run(["umount", str(point)])
-        if done.returncode and point in mounts_under(point):
-            raise LabError("lab-failed", f"cannot unmount {point}: {done.stderr.strip()}")
+        _unmounted(point)
+
+
+def _unmounted(point: Path) -> None:
+    done = _run(["umount", str(point)])
+    if done.returncode and point in mounts_under(point):
+        raise LabError("lab-failed", f"cannot unmount {point}: {done.stderr.strip()}")
 
 
 def remove(home: Path) -> None:
@@ -140,31 +144,35 @@ def remove(home: Path) -> None:
 def wipe(home: Path) -> None:
     """Make the host's disk as its base tree is; what tells it from others is kept beside."""
     unmount(home)
-    for name in ("upper", "work"):  # a disk in memory went with its mount
+    for name in ("upper", "work", "saved", "saved.new"):  # a disk in memory went with its mount
         if (home / name).exists():
             shutil.rmtree(home / name)
 
 
 def save(home: Path, disk_mb: int = 0) -> None:
-    """Copy what a host that is off has written to beside its disk."""
-    new, saved = home / "saved.new", home / "saved"
-    for path in (new, saved):
+    """Copy what a host that is off has written, on its own disk: `wipe` takes it away too."""
+    disk = _disk(home, disk_mb)
+    for path in (disk / "saved.new", disk / "saved"):
         if path.exists():
             shutil.rmtree(path)
-    _copy(_disk(home, disk_mb) / "upper", new)
-    new.rename(saved)
+    _copy(disk / "upper", disk / "saved.new")
+    (disk / "saved.new").rename(disk / "saved")
 
 
-def require_saved(home: Path) -> None:
+def require_saved(home: Path, disk_mb: int = 0) -> None:
     """Raise LabError unless `save` has been here."""
-    if not (home / "saved").exists():
+    if not (_disk(home, disk_mb) / "saved").exists():
         raise LabError("lab-failed", f"no disk of {home.name} was saved")
 
 
 def put_back(home: Path, disk_mb: int = 0) -> None:
     """Give a host that is off the disk that was saved."""
-    wipe(home)
-    _copy(home / "saved", _disk(home, disk_mb) / "upper")
+    disk = _disk(home, disk_mb)
+    for point in mounts_under(home / "root"):
+        _unmounted(point)
+    for name in ("upper", "work"):
+        shutil.rmtree(disk / name)
+    _copy(disk / "saved", disk / "upper")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -68,6 +68,8 @@ _CPUS_TRIED = (1, 2, 4, 8, 64, 256)
 
 Problem = tuple[Key, str]
 
+_SERVER_NAMES: Key = ("web", "server_names")
+
 
 def check(settings: Settings, merged: Layer, faulty: set[Key]) -> list[Mistake]:
     """Every mistake that involves more than one key, or more than a pattern can say.
@@ -86,9 +88,12 @@ def check_beside(placed: Placed, others: Mapping[str, Placed]) -> list[Mistake]:
     """Every mistake that involves other applications, by name, in the same environment."""
     found: list[Mistake] = []
     for name, other in others.items():
+        there = other.merged.place(_SERVER_NAMES)
+        if there is not None and there == placed.merged.place(_SERVER_NAMES):
+            continue  # a file that all of them share: who knows which of them will be there
         for key, what in _claimed_twice(placed.settings, other.settings):
-            there = other.merged.place(("web", "server_names")) or other.merged.place(("app",))
-            message = f"{dotted(key)}: {what} the app {name} too ({there})"
+            place = there or other.merged.place(("app",))
+            message = f"{dotted(key)}: {what} the app {name} too ({place})"
             found.append(Mistake(placed.merged.place(key) or Place("config"), message))
     return found
 
@@ -100,9 +105,9 @@ def _claimed_twice(one: Settings, other: Settings) -> Iterator[Problem]:
         return
     for number, name in enumerate(one.web.server_names):
         if name in other.web.server_names:
-            yield ("web", "server_names", number), f"{name} is a name of"
+            yield (*_SERVER_NAMES, number), f"{name} is a name of"
     if shared and not one.web.server_names and not other.web.server_names:
-        yield ("web", "server_names"), "is missing, and the host's default site is that of"
+        yield _SERVER_NAMES, "is missing, and the host's default site is that of"
 
 
 def _hosts_of(settings: Settings) -> set[str]:

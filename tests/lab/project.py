@@ -199,10 +199,10 @@ def main_pids(host: LabHost, app: str) -> dict[str, int]:
     return {unit: int(pid) for pid, unit in found if ours.match(unit) and int(pid)}
 
 
-def await_sessions(host: LabHost, seconds: float = 20.0) -> None:
+def await_sessions(host: LabHost, seconds: float = 20.0, units: str = "cartwheel-session*") -> None:
     """The host side may still be leaving when `fab` has: wait until it is gone."""
     until = time.monotonic() + seconds
-    while host.sh("systemctl list-units --all --plain --no-legend 'cartwheel-session*'"):
+    while host.sh(f"systemctl list-units --all --plain --no-legend '{units}'"):
         assert time.monotonic() < until, "a session of the host side stays"
         time.sleep(0.1)
 

@@ -12,7 +12,7 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel.lab import LabHost
-from tests.lab.project import Project, current, get, main_pids, new_project
+from tests.lab.project import Project, await_sessions, current, get, main_pids, new_project
 
 OLD_HOST_SIDE = "0123456789abcdef"
 WHEEL = "ab" * 32
@@ -139,7 +139,9 @@ def project(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture
 def planted(module_host: LabHost) -> set[str]:
-    """Every kind of leftover; how each is told."""
+    """Every kind of leftover; how each is told. No session may still be leaving: it would take
+    them away itself."""
+    await_sessions(module_host, units="cartwheel-session-shop-????????.service")
     module_host.sh(_PLANT)
     serves = current(module_host, "shop")
     return {text.replace("CURRENT", serves) for text in PLANTED}

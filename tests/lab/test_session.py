@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import ConnectError
+from cartwheel.hidden import Hidden
 from cartwheel.lab import LabHost
 from cartwheel.ssh import execute
 from cartwheel.ssh.bundle import Bundle, make_bundle
@@ -74,12 +75,12 @@ class TestSudo:
         assert session.round_trips == 3
 
     def test_a_password_that_is_not_asked_for_does_no_harm(self, open_as: Open) -> None:
-        session = open_as("deploy", sudo_password="not needed")
+        session = open_as("deploy", sudo_password=Hidden("not needed"))
         assert session.request("echo", {"a": 1}) == {"a": 1}
 
     def test_with_a_password(self, open_as: Open, module_host: LabHost) -> None:
         for _ in range(2):  # also when sudo remembers the first one
-            session = open_as("ops", sudo_password=module_host.ops_password)
+            session = open_as("ops", sudo_password=Hidden(module_host.ops_password))
             assert session.request("hello")["uid"] == 0
             session.close()
             assert session.round_trips == 4  # and the prompt
@@ -88,7 +89,7 @@ class TestSudo:
     def test_a_wrong_password(self, open_as: Open) -> None:
         begun = time.monotonic()
         with pytest.raises(ConnectError, match="does not accept the password") as caught:
-            open_as("ops", sudo_password="wrong").request("hello")
+            open_as("ops", sudo_password=Hidden("wrong")).request("hello")
         assert (caught.value.slug, "wrong" in str(caught.value)) == ("sudo-password", False)
         assert time.monotonic() - begun < 15
 
@@ -102,7 +103,7 @@ class TestSudo:
         with open_as("root") as root:
             root.request("shell", {"argv": ["chpasswd"], "input": "guest:secret\n"})
         with pytest.raises(ConnectError, match=r"may not use sudo: .*not in the sudoers") as caught:
-            open_as("guest", sudo_password="secret").request("hello")
+            open_as("guest", sudo_password=Hidden("secret")).request("hello")
         assert caught.value.slug == "sudo-missing"
 
     def test_no_python_under_sudo(self, open_as: Open) -> None:
@@ -111,14 +112,18 @@ class TestSudo:
         assert caught.value.slug == "no-python"
 
     def test_login_with_a_password(self, open_as: Open, module_host: LabHost) -> None:
-        word = module_host.ops_password
+        word = Hidden(module_host.ops_password)
         session = open_as("ops", identities=(), password=word, sudo_password=word)
         assert session.request("hello")["uid"] == 0
         with pytest.raises(ConnectError, match=r"password \(refused\)"):
-            open_as("ops", identities=(), password="wrong")
+            open_as("ops", identities=(), password=Hidden("wrong"))
 
     def test_scripts_and_commands(self, module_host: LabHost, gateways: Gateways) -> None:
-        for user, password in (("root", None), ("deploy", None), ("ops", module_host.ops_password)):
+        for user, password in (
+            ("root", None),
+            ("deploy", None),
+            ("ops", Hidden(module_host.ops_password)),
+        ):
             target = target_of(module_host, user, sudo_password=password)
             connection = StrictConnection(target, gateways)
             done = execute.run_script(connection, b"id -u; cat /etc/shadow | wc -l\n")
@@ -161,7 +166,7 @@ class TestUnit:
             assert found["output"] == "cleaned\n"
 
     def test_with_a_sudo_password(self, open_as: Open, module_host: LabHost) -> None:
-        word = module_host.ops_password
+        word = Hidden(module_host.ops_password)
         session = open_as("ops", sudo_password=word, unit=UnitSpec("cartwheel-test"))
         assert session.request("echo", {"a": 1}) == {"a": 1}
 

@@ -390,6 +390,7 @@ TWO_APPS = {
     "apps_shop": '[app]\nsource = "."\n[web]\nserver_names = ["a.example", "shop.example"]\n',
     "apps_admin": '[app]\nsource = "."\n[web]\nserver_names = ["shop.example"]\n',
 }
+SHARED = '[web]\nserver_names = [\n  "shop.example",\n]\n'
 NEVER_TOGETHER = (
     {"deploy": 'hosts = ["web1"]', "apps_admin": 'hosts = ["web2"]\n' + TWO_APPS["apps_admin"]},
     {"apps_admin": TWO_APPS["apps_admin"] + "listen = 8080\n"},
@@ -414,6 +415,13 @@ def test_two_applications_that_never_meet(tmp_path: Path, files: dict[str, str])
     """On other hosts, on another port."""
     write(tmp_path, **{**TWO_APPS, **files})
     assert load(tmp_path, "shop", None).web.server_names[1] == "shop.example"
+
+
+def test_a_name_in_a_file_that_all_applications_share_is_claimed_by_none(tmp_path: Path) -> None:
+    """An environment may be about one of them only."""
+    bare = dict.fromkeys(TWO_APPS, '[app]\nsource = "."\n')
+    write(tmp_path, **bare, environments_live=SHARED)
+    assert load(tmp_path, "shop", "live").web.server_names == ("shop.example",)
 
 
 def test_two_applications_on_the_default_site(tmp_path: Path) -> None:
