@@ -19,6 +19,7 @@ class Exit(IntEnum):
     REVERTED = 3  # failed and put back
     ATTENTION = 4  # a person has to look
     LOCKED = 5  # locked or held by somebody else
+    CHANGES = 10  # `fab plan --exit-code`: there is something to do
     INTERRUPTED = 130  # Ctrl-C, put in order
 
 
@@ -76,6 +77,18 @@ CATALOGUE: dict[str, Problem] = {
         "Two names mean one host",
         Exit.USAGE,
         "Name it once: leave one of the two out, or mend its address.",
+    ),
+    "plan-file": Problem(
+        110,
+        "The plan's file cannot be used",
+        Exit.USAGE,
+        "Make it anew: `fab plan --out FILE`.",
+    ),
+    "plan-stale": Problem(
+        111,
+        "The plan is stale",
+        Exit.FAILED,
+        "Nothing was changed. Look again: `fab plan --out FILE`.",
     ),
     "inventory": Problem(
         108,

@@ -95,6 +95,7 @@ def word(
 
             given = {key: options.pop(key.replace("-", "_")) for key in common}
             changes = bool(options[changing] if isinstance(changing, str) else changing)
+            changes = changes and not options.get("dry_run", False)
             with Output(
                 c.task,
                 as_json=given.get("json", False),

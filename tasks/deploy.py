@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from ._scene import word
 
 if TYPE_CHECKING:
     from cartwheel.plan.model import HostPlan
+    from cartwheel.run.plan import Planned
     from cartwheel.run.scene import Scene
 
     from ._show import Output
@@ -24,8 +26,17 @@ def setup(scene: Scene, out: Output) -> int:
     return out.answers(run(scene), lambda one: "; ".join(one["changes"]) or "nothing to do")
 
 
-@word(changing=True, rollout=True, help=_TESTS)
-def deploy(scene: Scene, out: Output, skip_tests: bool = False) -> int:
+_DEPLOY = {
+    **_TESTS,
+    "plan": "Exactly what `fab plan --out FILE` found, or nothing.",
+    "dry-run": "Only show what it would do: `fab plan`.",
+}
+
+
+@word(changing=True, rollout=True, help=_DEPLOY)
+def deploy(
+    scene: Scene, out: Output, skip_tests: bool = False, plan: str = "", dry_run: bool = False
+) -> int:
     """Put the app on the hosts, without a failed request.
 
     Test and build here; on every host upload, install, configure and verify; then on the
@@ -34,49 +45,106 @@ def deploy(scene: Scene, out: Output, skip_tests: bool = False) -> int:
     Deploying what serves already changes nothing.
     """
     from cartwheel.run.deploy import deploy as run
+    from cartwheel.run.plan import read
 
-    return out.report(run(scene, skip_tests=skip_tests))
+    if dry_run:
+        return _show_plan(scene, out, skip_tests)
+    sealed = read(scene.project / plan, scene) if plan else None
+    return out.report(run(scene, skip_tests=skip_tests, sealed=sealed))
 
 
-@word(rollout=True, help=_TESTS)
-def plan(scene: Scene, out: Output, skip_tests: bool = False) -> int:
-    """Show what a deploy would do; changes nothing."""
-    from cartwheel.run.deploy import plan as run
+_DIFF_HEAD = 3  # lines of a unified diff before its first hunk's own
+_PLAN = {
+    **_TESTS,
+    "out": "Keep the plan in this file, for `fab deploy --plan FILE`.",
+    "exit-code": "Exit with 10 where there is something to do, for CI.",
+}
 
-    plans = run(scene, skip_tests=skip_tests)
+
+@word(rollout=True, help=_PLAN)
+def plan(
+    scene: Scene, out: Output, skip_tests: bool = False, out_: str = "", exit_code: bool = False
+) -> int:
+    """Show what a deploy would do; changes nothing.
+
+    For each host the steps, the files that would change, packages, variables by name, and the
+    instances that would start and stop.
+    """
+    return _show_plan(scene, out, skip_tests, keep=out_, exit_code=exit_code)
+
+
+def _show_plan(
+    scene: Scene, out: Output, skip_tests: bool, *, keep: str = "", exit_code: bool = False
+) -> int:
+    from cartwheel.errors import Exit
+    from cartwheel.run.plan import plan as run
+    from cartwheel.run.plan import write
+
+    found = run(scene, skip_tests=skip_tests)
+    plans = {host: one.plan for host, one in found.items()}
     order = _order(plans, scene)
-    for hosts, lines in _alike({host: tuple(_lines(one)) for host, one in plans.items()}):
-        for line in lines:
+    last = _last_seconds(scene)
+    lines = {host: tuple(_lines(one, last.get(host))) for host, one in found.items()}
+    for hosts, texts in _alike(lines):
+        for line in texts:
             out.say(f"[{hosts}] {line}")
     if len(plans) > 1:
         for number, batch in enumerate(order, 1):
             out.say(f"switch {number}: {', '.join(batch)}")
-    out.put(
-        batches=order,
-        hosts=[
-            {
-                "host": host,
-                "current": one.current,
-                "release": one.release,
-                "version": one.version,
-                "unchanged": one.unchanged,
-                "steps": _steps(one),
-                "refusals": [
-                    {"slug": refusal.slug, "message": refusal.message} for refusal in one.refusals
-                ],
-                "notes": list(one.notes),
-            }
-            for host, one in plans.items()
-        ],
-    )
-    return 0
+    out.put(batches=order, hosts=[_fields(host, one) for host, one in found.items()])
+    if any(one.refusals for one in plans.values()):
+        return int(Exit.FAILED)
+    if keep:
+        write(scene.project / keep, scene, plans)
+        out.say(f"kept in {keep}: `fab deploy --plan {keep}` does exactly this")
+    return int(Exit.CHANGES) if exit_code and order else int(Exit.OK)
 
 
-def _lines(plan: HostPlan) -> Iterator[str]:
+def _fields(host: str, one: Planned) -> dict[str, Any]:
+    plan = one.plan
+    return {
+        "host": host,
+        "current": plan.current,
+        "release": plan.release,
+        "version": plan.version,
+        "unchanged": plan.unchanged,
+        "steps": _steps(plan),
+        "differences": asdict(one.differences),
+        "refusals": [{"slug": one.slug, "message": one.message} for one in plan.refusals],
+        "notes": list(plan.notes),
+    }
+
+
+def _lines(one: Planned, last_seconds: float | None) -> Iterator[str]:
+    plan, differs = one.plan, one.differences
     yield f"{plan.current or 'nothing'} -> {plan.release or '?'}"
     yield from (f"  refused: {refusal.message}" for refusal in plan.refusals)
     yield from (f"  {title}" for title in _steps(plan))
+    for what, changed in (("package", differs.packages), ("variable", differs.variables)):
+        yield from (f"  {what} {text}" for text in changed.marked)
+    yield from (f"  starts {unit}" for unit in differs.starts)
+    yield from (f"  stops {unit}" for unit in differs.stops)
     yield from (f"  note: {note}" for note in plan.notes)
+    if last_seconds is not None and not plan.unchanged:
+        yield f"  took {last_seconds:.1f} s the last time"
+    for diff in differs.diffs:
+        yield from (f"  {line}" for line in _shown(diff.splitlines()))
+
+
+def _shown(diff: list[str]) -> list[str]:
+    """Of a file that is new only its name; all of it is in the JSON."""
+    if diff[0] != "--- /dev/null":
+        return diff
+    return [f"new file {diff[1].removeprefix('+++ ')}, {len(diff) - _DIFF_HEAD} lines"]
+
+
+def _last_seconds(scene: Scene) -> dict[str, float]:
+    """How long the last deploy of this application took on each host, from this machine."""
+    from cartwheel.places import runs_dir
+    from cartwheel.runs.read import last_seconds
+
+    settings = scene.settings
+    return last_seconds(runs_dir(), "deploy", settings.app.name, settings.environment)
 
 
 def _alike(plans: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -94,10 +162,9 @@ def _alike(plans: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, tuple[str, 
 
 
 def _steps(plan: HostPlan) -> list[str]:
-    if plan.unchanged:
-        return []
-    migrate = [plan.migrate] if plan.migrate else []
-    return [step.title for step in (*plan.prepare, *migrate, plan.switch)]
+    from cartwheel.plan.sealed import operations
+
+    return [step.title for step in operations(plan)]
 
 
 def _order(plans: dict[str, HostPlan], scene: Scene) -> list[list[str]]:

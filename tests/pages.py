@@ -21,8 +21,8 @@ Every failure that a user can cause is one line with one of these numbers, then 
 do next. The last column names a test that shows it. Written by `script/docs`.
 
 Exit codes: 0 as asked; 1 failed, nothing changed; 2 usage or settings; 3 failed and put
-back; 4 needs attention; 5 locked or held; 130 interrupted and put in order. `fab run`
-passes the command's own code on.
+back; 4 needs attention; 5 locked or held; 10 (`fab plan --exit-code`) there is something to do;
+130 interrupted and put in order. `fab run` passes the command's own code on.
 
 | number | what | exit code | what to do | test |
 | --- | --- | --- | --- | --- |

@@ -102,7 +102,9 @@ def task(
 
 
 def _check_options(body: Callable[..., Any], help: Mapping[str, str]) -> None:
-    options = [name.replace("_", "-") for name in list(inspect.signature(body).parameters)[1:]]
+    # As invoke names them: `out_` is --out.
+    parameters = list(inspect.signature(body).parameters)[1:]
+    options = [name.strip("_").replace("_", "-") for name in parameters]
     explained = {name.replace("_", "-") for name in help}
     taken = CORE_OPTIONS.intersection(options)
     if taken:

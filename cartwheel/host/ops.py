@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict
 from . import (
     balancer,
     balancer_site,
+    compare,
     facts,
     freeze,
     install,
@@ -112,6 +113,7 @@ def _clear_about_disk(operation: Operation) -> Operation:
 
 _READING: Dict[str, Operation] = {
     "probe": facts.probe,
+    "compare": compare.compare,
     "status": report.status,
     "releases": report.list_releases,
     "history": report.history,

@@ -11,7 +11,7 @@ from typing import Any
 
 from cartwheel import build
 from cartwheel.build.background import Background
-from cartwheel.errors import CartwheelError
+from cartwheel.errors import CartwheelError, HostError
 from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.identity import twins
 from cartwheel.fleet.locking import lock_all
@@ -20,6 +20,7 @@ from cartwheel.fleet.sessions import Fleet, failures, successes
 from cartwheel.plan import names
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.model import HostPlan
+from cartwheel.plan.sealed import Sealed, stale
 from cartwheel.render import RenderFacts, check_templates
 from cartwheel.render.overrides import stale_notes
 from cartwheel.run import product
@@ -37,14 +38,22 @@ Variables = Mapping[str, Variable]
 PROBE_SECONDS = 60.0
 
 
-def deploy(scene: Scene, *, skip_tests: bool = False) -> Report:
+def deploy(
+    scene: Scene, *, skip_tests: bool = False, sealed: Mapping[str, Sealed] | None = None
+) -> Report:
     """Build, prepare everywhere, switch, confirm, finish; hosts that fell behind once more.
-    Raises CartwheelError before the first change; what comes later is in the report."""
+    Exactly what was `sealed`, where that is given.
+
+    Raises CartwheelError before the first change, also CartwheelError("plan-stale"); what comes
+    later is in the report."""
     started = time.monotonic()
     variables, making = begin(scene, skip_tests=skip_tests)
 
     def planning(some: Scene, fleet: Fleet) -> dict[str, HostPlan]:
-        return plan_all(some, probe_settled(some, fleet), making.result(), variables)
+        plans = plan_all(some, probe_settled(some, fleet), making.result(), variables)
+        if sealed is not None and some is scene:  # what fell behind gets the same once more
+            _refuse_stale(sealed, plans)
+        return plans
 
     with making:
         report = roll_out(scene, planning)
@@ -87,20 +96,6 @@ def up_to(plan: HostPlan, last: str) -> HostPlan:
     if last not in order:
         return replace(plan, prepare=plan.prepare[:1])
     return replace(plan, prepare=plan.prepare[: order.index(last) + 1])
-
-
-def plan(scene: Scene, *, skip_tests: bool = False) -> dict[str, HostPlan]:
-    """What a deploy would do. Reads the hosts and changes nothing on them."""
-    variables, making = begin(scene, skip_tests=skip_tests, publish=False)
-    with making, connect(scene, changing=False) as fleet:
-        plans = plan_all(scene, probe(scene, fleet), making.result(), variables)
-    return {host: _with_balancer(scene, one) for host, one in plans.items()}
-
-
-def _with_balancer(scene: Scene, plan: HostPlan) -> HostPlan:
-    if plan.unchanged or scene.settings.balancer.kind == "none":
-        return plan
-    return replace(plan, notes=(*plan.notes, "it is taken out of the balancer for its switch"))
 
 
 def probe(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
@@ -199,3 +194,10 @@ def _digest_key(facts: Mapping[str, Facts]) -> str:
     records = [facts[host]["app"]["record"] for host in sorted(facts)]
     known = [record["digest_key"] for record in records if record]
     return known[0] if known else secrets.token_hex(32)
+
+
+def _refuse_stale(sealed: Mapping[str, Sealed], plans: Mapping[str, HostPlan]) -> None:
+    found = stale(sealed, plans)
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise HostError("plan-stale", found[0] + more, detail="\n".join(found))

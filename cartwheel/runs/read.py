@@ -14,6 +14,7 @@ from cartwheel.errors import UsageError
 from cartwheel.runs.record import files_in
 
 LAST = "last"
+_LOOKED_AT = 20
 _FAR = ("run", "result")  # the types of lines that a list needs
 
 
@@ -44,6 +45,20 @@ def newest(folder: Path, most: int) -> list[Run]:
             break
         run = _read(path, events=False)
         found += [run] if run is not None else []
+    return found
+
+
+def last_seconds(folder: Path, word: str, app: str, environment: str | None) -> dict[str, float]:
+    """How long the last run of `word` about the application that did something took on each
+    host, of the newest ones."""
+    found: dict[str, float] = {}
+    for run in newest(folder, _LOOKED_AT):
+        about = (run.about.get("word"), run.about.get("app"), run.about.get("environment"))
+        if about != (word, app, environment) or run.result is None:
+            continue
+        for host in run.result.get("hosts") or []:
+            if host.get("outcome") == "deployed" and host.get("seconds"):
+                found.setdefault(str(host["host"]), float(host["seconds"]))
     return found
 
 

@@ -51,6 +51,11 @@ def _live() -> None:
 def _answer(request: dict[str, Any], facts: dict[str, Any]) -> None:
     known = {
         "probe": facts,
+        "compare": {
+            "files": dict.fromkeys(request["args"].get("files", ())),
+            "releases": {},
+            "running": [],
+        },
         "lock": {"settled": [], "premise": facts["app"]["premise"], "freeze": None},
         "switch": {"id": "1", "from": RELEASE, "to": request["args"].get("release")},
         "go-back": {"reverted": True, "serves": RELEASE},

@@ -43,7 +43,7 @@ ALLOWED = {
         "prepare.look",
         "result",
     ): "`Background.result` waits for tools with deadlines",
-    ("run/deploy.py", "plan", "result"): "`Background.result` waits for tools with deadlines",
+    ("run/plan.py", "plan", "result"): "`Background.result` waits for tools with deadlines",
     ("runs/record.py", "Record._write_lines", "get"): "a thread that writes for as long as we live",
     ("build/background.py", "Background.result", "result"): "its tools have deadlines",
     ("build/tool.py", "_wait", "get"): "a context variable",
