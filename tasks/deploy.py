@@ -92,7 +92,7 @@ def _show_plan(
         for number, batch in enumerate(order, 1):
             out.say(f"switch {number}: {', '.join(batch)}")
     out.put(batches=order, hosts=[_fields(host, one) for host, one in found.items()])
-    if any(one.refusals for one in plans.values()):
+    if any(one.refusals for one in plans.values()) and (keep or exit_code):
         return int(Exit.FAILED)
     if keep:
         write(scene.project / keep, scene, plans)
