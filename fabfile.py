@@ -2,6 +2,6 @@
 
 from fabric.main import program
 
-from cartwheel.fab import bound
+from cartwheel.fab import words_for
 
-namespace = bound(program)
+namespace = words_for(program)

@@ -60,7 +60,7 @@ _DEFAULTS: dict[str, Any] = {
 
 def word(
     *,
-    changing: bool | str = False,
+    changing: bool | Callable[[Mapping[str, Any]], bool] = False,
     about_freeze: bool = False,
     quiet: bool = False,
     help: Mapping[str, str] | None = None,
@@ -74,7 +74,7 @@ def word(
     """Make `(scene, out, own options) -> exit code` a task with the common options.
 
     A `changing` word also takes --message and --wait, says after Ctrl-C what serves, and leaves
-    a record of its run (`fab runs.list`); a text names the option by which it changes anything.
+    a record of its run (`fab runs.list`); a function tells from its options whether it will.
     A freeze refuses it on the host, but for one that is `about_freeze`.
     A `quiet` one shows its progress only on a terminal or where it takes long. Where no host
     is named it is about all that run the app or have one of `more_roles`, or with `any_role`
@@ -94,8 +94,7 @@ def word(
             from ._show import Output
 
             given = {key: options.pop(key.replace("-", "_")) for key in common}
-            changes = bool(options[changing] if isinstance(changing, str) else changing)
-            changes = changes and not options.get("dry_run", False)
+            changes = changing if isinstance(changing, bool) else changing(options)
             with Output(
                 c.task,
                 as_json=given.get("json", False),

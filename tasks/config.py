@@ -42,12 +42,11 @@ def init(
 
     found = detect(c.project / source)
     ask = _Asking(out, silent=yes or not sys.stdin.isatty())
-    best = found.entries[0].entry if found.entries else ""
     answers = answers_of(
         found,
         source=source,
         name=name or ask("Its name on the hosts", found.name),
-        entry=entry or ask("What serves it (module:attribute)", best),
+        entry=entry or ask("What serves it (module:attribute)", found.likeliest),
         hosts=c.hosts or names("hosts", ask("Hosts, by commas ([USER@]HOST[:PORT])", "")),
         server_names=names("server-name", server_name or ask("Names of the site, by commas", "")),
     )

@@ -33,7 +33,7 @@ _DEPLOY = {
 }
 
 
-@word(changing=True, rollout=True, help=_DEPLOY)
+@word(changing=lambda options: not options["dry_run"], rollout=True, help=_DEPLOY)
 def deploy(
     scene: Scene, out: Output, skip_tests: bool = False, plan: str = "", dry_run: bool = False
 ) -> int:

@@ -155,7 +155,7 @@ def logs(scene: Scene, out: Output, lines: str = "50", follow: bool = False) -> 
 
 
 @word(
-    changing="fix",
+    changing=lambda options: bool(options["fix"]),
     quiet=True,
     help={"fix": "Put in order what a fault left."},
 )

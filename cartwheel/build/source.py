@@ -108,8 +108,9 @@ def source_files(root: Path) -> Iterator[tuple[str, Path]]:
     """(path relative to root, file) of everything that may matter, sorted.
 
     Cartwheel's own files in the application's repository do not: another drain is no other
-    application, and a folder `config` would be a second package to a build back end. .gitignore does not count: generated files that the application serves are often
-    ignored there. Links are followed, each real folder once on a path.
+    application, and a folder `config` would be a second package to a build back end.
+    .gitignore does not count: generated files that the application serves are often ignored
+    there. Links are followed, each real folder once on a path.
     """
     ours = _CARTWHEELS if (root / DEPLOY).is_file() else ()
     for name, path in _walk(root, "", (root.resolve(),)):

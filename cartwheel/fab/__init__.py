@@ -1,6 +1,6 @@
 """The one typed shim around fabric and invoke; everything else is strictly typed.
 
-`tasks/` needs `task`, `FabContext` and `assemble`; a fabfile needs `bound`.
+`tasks/` needs `task`, `FabContext` and `assemble`; a fabfile needs `words_for`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 from cartwheel.fab.context import FabContext  # noqa: E402
 from cartwheel.fab.namespace import assemble  # noqa: E402
 from cartwheel.fab.task import FleetTask, task  # noqa: E402
-from cartwheel.fab.words import bound  # noqa: E402
+from cartwheel.fab.words import words_for  # noqa: E402
 
-__all__ = ["FabContext", "FleetTask", "assemble", "bound", "task"]
+__all__ = ["FabContext", "FleetTask", "assemble", "task", "words_for"]

@@ -11,7 +11,7 @@ from cartwheel import places
 from cartwheel.fab.program import bind
 
 
-def bound(program: Any) -> invoke.Collection:
+def words_for(program: Any) -> invoke.Collection:
     """Make stock `fab` Cartwheel's, and return the words for it: what a fabfile needs."""
     bind(program)
     if places.is_installed():
@@ -27,5 +27,5 @@ def main() -> None:
     """`cartwheel`: `fab` with these words where there is no fabfile yet."""
     from fabric.main import program
 
-    program.namespace = bound(program)
+    program.namespace = words_for(program)
     program.run()

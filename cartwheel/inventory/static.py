@@ -46,6 +46,7 @@ def _host(name: str, place: str, inventory: Inventory) -> Host:
 
     own = inventory.hosts.get(name) or InventoryHost()
     groups = groups_of(name, own, inventory)
+    # A group that is not there is told by the settings' checks, which look here too.
     said: list[HostVariables] = [
         own,
         *(inventory.groups[one] for one in groups if one in inventory.groups),

@@ -12,8 +12,6 @@ from cartwheel.project.files import FABFILE, Answers, settings_text
 from cartwheel.settings import load, schema
 from cartwheel.settings.loading import APPS, DEPLOY, SCHEMA, apps
 
-DEFAULT_ENTRY = "app:app"
-
 
 @dataclass(frozen=True)
 class Written:
@@ -40,10 +38,8 @@ def answers_of(
 
     Raises UsageError where neither says what the application is called or serves.
     """
-    chosen = next((one for one in found.entries if one.entry == entry), None)
-    if not entry and found.entries:
-        chosen = found.entries[0]
-    if not (entry or chosen):
+    serves = entry or found.likeliest
+    if not serves:
         raise UsageError(
             "usage",
             "no application object was found in the sources",
@@ -51,10 +47,11 @@ def answers_of(
         )
     if not (name or found.name):
         raise UsageError("usage", "the application has no name", hint="Say one: `--name shop`.")
+    chosen = next((one for one in found.entries if one.entry == serves), None)
     return Answers(
         name=name or found.name,
         source=source,
-        entry=entry or (chosen.entry if chosen else DEFAULT_ENTRY),
+        entry=serves,
         python=found.python,
         health_path=found.health_path or "/",
         is_asgi=chosen is not None and chosen.interface == "asgi",

@@ -57,6 +57,11 @@ class Found:
     entries: tuple[Entry, ...]
     health_path: str
 
+    @property
+    def likeliest(self) -> str:
+        """What gunicorn most probably serves; "" where nothing was found."""
+        return self.entries[0].entry if self.entries else ""
+
 
 def detect(folder: Path) -> Found:
     """Read the application in `folder`. Raises BuildError("source") where it cannot be read."""

@@ -10,8 +10,8 @@ from cartwheel.settings.reference import toml
 
 FABFILE = """\
 from fabric.main import program
-from cartwheel.fab import bound
-namespace = bound(program)
+from cartwheel.fab import words_for
+namespace = words_for(program)
 """
 
 

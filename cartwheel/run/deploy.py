@@ -143,7 +143,7 @@ def plan_all(
     lock_of = functools.cache(lambda platform: product.lock_for(scene, made, platform))
     rendered = functools.cache(functools.partial(render_for, scene))
     in_front = addresses(scene)
-    stale = stale_notes(scene.project)
+    outdated = stale_notes(scene.project)
     plans: dict[str, HostPlan] = {}
     for host, known in facts.items():
         try:
@@ -153,8 +153,8 @@ def plan_all(
                 have = replace(common, lock=lock_of(product.platform_of(known)))
                 kind = replace(RenderFacts.of(known, scene.settings), balancers=in_front)
                 render = functools.partial(rendered, kind)
-            made_of = plan_deploy(scene.settings, known, have, render)
-            plans[host] = replace(made_of, notes=(*made_of.notes, *stale))
+            one = plan_deploy(scene.settings, known, have, render)
+            plans[host] = replace(one, notes=(*one.notes, *outdated))
         except CartwheelError as error:
             error.host = error.host or host
             raise

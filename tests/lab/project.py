@@ -22,6 +22,9 @@ from cartwheel.lab import LabHost
 CHECKOUT = Path(__file__).resolve().parents[2]
 FAB = str(Path(sys.executable).with_name("fab"))
 
+# What the console script of an installed wheel does.
+_CARTWHEEL = "from cartwheel.fab.words import main; main()"
+
 # Tests deploy often: nothing here needs to wait for long requests.
 QUICK = """
 [deploy]
@@ -96,6 +99,20 @@ class Project:
         runs stay with the project, away from the developer's own."""
         state = str(self.folder / "state")
         return {**surroundings(), "PYTHONUNBUFFERED": "1", "XDG_STATE_HOME": state, **self.env}
+
+    def cartwheel(self, *words: str, keyboard: int = subprocess.DEVNULL) -> Done:
+        """Run `cartwheel WORDS`, as somebody types it where there is no fabfile yet."""
+        done = subprocess.run(
+            [sys.executable, "-c", _CARTWHEEL, *words],
+            cwd=self.folder,
+            env={**self.environment(), "PYTHONPATH": str(CHECKOUT)},
+            stdin=keyboard,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
 
     def command(self, *words: str) -> list[str]:
         return [FAB, *words]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from cartwheel.lab import LabHost
@@ -30,7 +28,6 @@ api = FastAPI()
 async def healthz():
     return {"version": "1.0"}
 """
-INIT = "from cartwheel.fab.words import main; main()"
 
 
 def test_what_config_init_writes_deploys(host: LabHost, tmp_path: Path) -> None:
@@ -40,17 +37,8 @@ def test_what_config_init_writes_deploys(host: LabHost, tmp_path: Path) -> None:
     project.write("pyproject.toml", PYPROJECT)
     project.write("shop_api/__init__.py", "")
     project.write("shop_api/main.py", API)
-    done = subprocess.run(
-        [sys.executable, "-c", INIT, "config.init", "--server-name", "shop-api.test"],
-        cwd=project.folder,
-        env=project.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert "next: fab setup -H HOST && fab deploy -H HOST" in done.stdout
+    done = project.cartwheel("config.init", "--server-name", "shop-api.test")
+    assert "next: fab setup -H HOST && fab deploy -H HOST" in done.out
     project.fab("setup", "-H", host.name)
     project.fab("deploy", "-H", host.name)
     assert json.loads(get(host, "/healthz", "shop-api.test")) == {"version": "1.0"}

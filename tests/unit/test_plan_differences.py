@@ -9,11 +9,10 @@ import pytest
 
 from cartwheel.build.model import Lock, Platform
 from cartwheel.hidden import Hidden
-from cartwheel.plan.deploy import Ingredients
 from cartwheel.plan.differences import Changed, Differences, differences, wanted
 from cartwheel.plan.model import HostPlan, Operator
 from cartwheel.plan.sealed import operations, seal, stale
-from tests.unit.test_plan_deploy import KEY, NAME, SECRET, SITE, deployed, facts, have, plan
+from tests.unit.test_plan_deploy import KEY, NAME, SECRET, SITE, deployed, facts, plan
 
 OLD = "0.9.00000000"
 BOOT = "/etc/systemd/system/cartwheel-shop.service"
@@ -37,7 +36,7 @@ MANIFEST = {
         "GONE": {"source": "settings", "digest": "x"},
     },
 }
-PRESENT = {
+PRESENT: dict[str, Any] = {
     "files": {SITE_PATH: "the old site\n", BOOT: "boot"},
     "releases": {
         OLD: {
@@ -105,7 +104,7 @@ def test_a_release_that_is_on_the_host_is_compared_with_what_is_there() -> None:
         known["app"]["releases"] = [MANIFEST, {"release": NAME, "env": MANIFEST["env"]}]
 
     one = plan(known=facts(both))
-    there = {**PRESENT["releases"], NAME: {"gunicorn.conf.py": "other", "lock.txt": "flask==9\n"}}  # type: ignore[dict-item]
+    there = {**PRESENT["releases"], NAME: {"gunicorn.conf.py": "other", "lock.txt": "flask==9\n"}}
     differs = differences(
         one, {**PRESENT, "releases": there}, {OLD: MANIFEST, NAME: {"env": MANIFEST["env"]}}, UNIT
     )
@@ -170,4 +169,3 @@ def test_no_secret_and_no_key_is_in_what_is_kept() -> None:
     text = repr(sealed())
     assert SECRET not in text
     assert KEY not in text
-    assert isinstance(have(), Ingredients)

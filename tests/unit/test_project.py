@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
+import pty
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,9 @@ from cartwheel.build.source import find_source, source_digest
 from cartwheel.errors import UsageError
 from cartwheel.project.begin import answers_of, begin
 from cartwheel.project.detect import Found, as_name, detect
-from cartwheel.project.files import FABFILE
+from cartwheel.project.files import FABFILE, Answers
 from cartwheel.settings import load
-from tests.lab.project import Project
+from tests.lab.project import CHECKOUT, Project
 
 HELLO = "from flask import Flask\napp = Flask(__name__)\n"
 
@@ -115,9 +116,9 @@ def test_where_its_health_is_asked(tmp_path: Path, source: str, path: str) -> No
     assert detect(write(tmp_path, app=f"# {source}\n")).health_path == path
 
 
-def answers(found: Found, **given: object) -> object:
-    rest = {"source": ".", "name": "", "entry": "", "hosts": (), "server_names": ()}
-    return answers_of(found, **{**rest, **given})  # type: ignore[arg-type]
+def answers(found: Found, **given: Any) -> Answers:
+    rest: dict[str, Any] = {"source": ".", "name": "", "entry": "", "hosts": (), "server_names": ()}
+    return answers_of(found, **{**rest, **given})
 
 
 def test_who_says_nothing_of_an_entry_is_asked_for_it(tmp_path: Path) -> None:
@@ -130,19 +131,10 @@ def test_who_says_nothing_of_an_entry_is_asked_for_it(tmp_path: Path) -> None:
 
 def test_a_new_project_works_as_it_is_written(tmp_path: Path) -> None:
     write(tmp_path, app=f"{HELLO}# '/health'")
-    project = Project(tmp_path, {"PYTHONPATH": str(Path(__file__).parents[2])})
-    words = [sys.executable, "-c", "from cartwheel.fab.words import main; main()"]
-    done = subprocess.run(
-        [*words, "config.init", "--name", "shop", "--server-name", "a.example", "-H", "web1"],
-        cwd=tmp_path,
-        env=project.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout.splitlines() == [
+    project = Project(tmp_path, {"PYTHONPATH": str(CHECKOUT)})
+    given = ("--name", "shop", "--server-name", "a.example", "-H", "web1")
+    done = project.cartwheel("config.init", *given)
+    assert done.out.splitlines() == [
         "wrote config/deploy.toml",
         "wrote config/settings.schema.json",
         "wrote fabfile.py",
@@ -160,6 +152,29 @@ def test_a_new_project_works_as_it_is_written(tmp_path: Path) -> None:
     )
 
 
+def test_a_person_is_asked_what_is_left_open(tmp_path: Path) -> None:
+    """Return takes what was found; what an option says is not asked."""
+    write(tmp_path, app=HELLO, other="from fastapi import FastAPI\napi = FastAPI()\n")
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, b"\nother:api\nweb1, web2\n")
+        elsewhere = {"XDG_STATE_HOME": str(tmp_path / "state")}
+        project = Project(tmp_path, {"PYTHONPATH": str(CHECKOUT), **elsewhere})
+        given = ("config.init", "--server-name", "a.example")
+        done = project.cartwheel(*given, keyboard=theirs)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    name = as_name(tmp_path.name)
+    assert done.err == (
+        f"Its name on the hosts [{name}]: What serves it (module:attribute) [app:app]: "
+        "Hosts, by commas ([USER@]HOST[:PORT]): "
+    )
+    settings = load(tmp_path, None, None)
+    assert (settings.app.name, settings.app.entry) == (name, "other:api")
+    assert (settings.hosts, settings.gunicorn.worker_class) == (("web1", "web2"), "asgi")
+
+
 def test_one_more_application_has_a_file_of_its_own(tmp_path: Path) -> None:
     """As in a clone, whose config/deploy.toml is about another one."""
     (tmp_path / "config").mkdir()
@@ -167,7 +182,7 @@ def test_one_more_application_has_a_file_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "fabfile.py").write_text("import cartwheel\n")
     write(tmp_path / "shop", app=HELLO)
     found = detect(tmp_path / "shop")
-    done = begin(tmp_path, answers(found, source="shop", server_names=("s.example",)))  # type: ignore[arg-type]
+    done = begin(tmp_path, answers(found, source="shop", server_names=("s.example",)))
     assert (done.written, done.kept, done.app, done.unbound) == (
         ("config/apps/shop.toml", "config/settings.schema.json"),
         ("fabfile.py",),
@@ -176,19 +191,19 @@ def test_one_more_application_has_a_file_of_its_own(tmp_path: Path) -> None:
     )
     assert load(tmp_path, "shop", None).app.entry == "app:app"
     with pytest.raises(UsageError, match="there is an application shop already"):
-        begin(tmp_path, answers(found, source="shop"))  # type: ignore[arg-type]
+        begin(tmp_path, answers(found, source="shop"))
 
 
 def test_what_is_not_valid_leaves_nothing(tmp_path: Path) -> None:
     write(tmp_path, app=HELLO)
     with pytest.raises(UsageError, match="expected a host name"):
-        begin(tmp_path, answers(detect(tmp_path), name="shop", server_names=("a b",)))  # type: ignore[arg-type]
+        begin(tmp_path, answers(detect(tmp_path), name="shop", server_names=("a b",)))
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["app.py"]
 
 
 def test_a_fabfile_that_is_there_stays(tmp_path: Path) -> None:
     write(tmp_path, app=HELLO, fabfile="from fabric import task\n")
-    done = begin(tmp_path, answers(detect(tmp_path), name="shop"))  # type: ignore[arg-type]
+    done = begin(tmp_path, answers(detect(tmp_path), name="shop"))
     assert done.unbound
     assert (tmp_path / "fabfile.py").read_text() == "from fabric import task\n"
 
@@ -197,7 +212,7 @@ def test_cartwheels_own_files_are_no_part_of_the_application(tmp_path: Path) -> 
     """Other settings are no other release; a folder beside the package breaks some builds."""
     write(tmp_path, app=HELLO)
     (tmp_path / "requirements.txt").write_text("flask\n")
-    begin(tmp_path, answers(detect(tmp_path), name="shop"))  # type: ignore[arg-type]
+    begin(tmp_path, answers(detect(tmp_path), name="shop"))
     source = find_source(".", tmp_path)
     before = source_digest(source)
     (tmp_path / "config/environments").mkdir()
