@@ -6,6 +6,7 @@ its slug only, because it cannot import this module.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -484,6 +485,11 @@ class CartwheelError(Exception):
     def __str__(self) -> str:
         where = f"{self.host}: " if self.host else ""
         return f"{where}{self.message} [CW{self.problem.number}]"
+
+
+def first_of(lines: Sequence[str]) -> str:
+    """The message of several problems, of which the `detail` has all."""
+    return lines[0] + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else "")
 
 
 class UsageError(CartwheelError):

@@ -11,7 +11,7 @@ from typing import Any
 
 from cartwheel import build
 from cartwheel.build.background import Background
-from cartwheel.errors import CartwheelError, HostError
+from cartwheel.errors import CartwheelError, HostError, first_of
 from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.identity import twins
 from cartwheel.fleet.locking import lock_all
@@ -199,5 +199,4 @@ def _digest_key(facts: Mapping[str, Facts]) -> str:
 def _refuse_stale(sealed: Mapping[str, Sealed], plans: Mapping[str, HostPlan]) -> None:
     found = stale(sealed, plans)
     if found:
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise HostError("plan-stale", found[0] + more, detail="\n".join(found))
+        raise HostError("plan-stale", first_of(found), detail="\n".join(found))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -183,8 +183,7 @@ def _index(settings: Settings) -> Iterator[Problem]:
     index = settings.index
     known = [*PRESETS, *ALIASES]
     if index.preset is not None and index.preset not in known:
-        close = difflib.get_close_matches(index.preset, known, 1)
-        hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(PRESETS)}"
+        hint = _nearest(index.preset, known, f"known: {', '.join(PRESETS)}")
         yield ("index", "preset"), f"unknown preset {index.preset!r}; {hint}"
     if index.preset is not None and index.url is not None:
         yield ("index", "preset"), "index.url is set too; keep one of them"
@@ -364,17 +363,21 @@ def _roles(settings: Settings) -> Iterator[Problem]:
 
 
 def _no_host(role: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(role, known, 1)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    hint = _nearest(role, known, f"there are {', '.join(known)}")
     return f"no host has the role {role}; {hint}"
 
 
 def _known_group(key: Key, group: str, settings: Settings) -> Iterator[Problem]:
     known = settings.inventory.groups
     if group not in known:
-        close = difflib.get_close_matches(group, known, 1)
-        hint = f"did you mean {close[0]}?" if close else f"write [inventory.groups.{group}]"
+        hint = _nearest(group, known, f"write [inventory.groups.{group}]")
         yield key, f"there is no group {group}; {hint}"
+
+
+def _nearest(word: str, known: Iterable[str], otherwise: str) -> str:
+    """The known word that is meant, or else what to do."""
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean {close[0]}?" if close else otherwise
 
 
 def _paths(settings: Settings) -> Iterator[Problem]:

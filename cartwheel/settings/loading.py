@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cartwheel.errors import UsageError
+from cartwheel.errors import UsageError, first_of
 
 from .layers import Key, Layer, Mistake, Place, lay_over, read
 
@@ -218,5 +218,4 @@ def _shown(file: Path, project: Path) -> str:
 def _settings_error(mistakes: list[Mistake]) -> UsageError:
     ordered = sorted(mistakes, key=lambda one: (one.place.file, one.place.line, one.place.column))
     lines = list(dict.fromkeys(str(one) for one in ordered))
-    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-    return UsageError("settings", lines[0] + more, detail="\n".join(lines))
+    return UsageError("settings", first_of(lines), detail="\n".join(lines))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cartwheel.errors import UsageError
+from cartwheel.errors import UsageError, first_of
 from cartwheel.hidden import Hidden
 
 if TYPE_CHECKING:
@@ -104,8 +104,7 @@ def _secrets(settings: Settings, project: Path) -> Iterator[Variable]:
 
 
 def _raise_all(slug: str, lines: list[str]) -> None:
-    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-    raise UsageError(slug, lines[0] + more, detail="\n".join(lines))
+    raise UsageError(slug, first_of(lines), detail="\n".join(lines))
 
 
 def _from_file(path: Path, name: str) -> bytes:

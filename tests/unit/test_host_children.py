@@ -154,7 +154,7 @@ def test_own_user_needs_no_right() -> None:
     assert sh("id -u", user=pwd.getpwuid(os.geteuid()).pw_name).output == str(os.geteuid())
 
 
-@pytest.mark.skipif(not ROOT, reason="only root becomes somebody else")
+@pytest.mark.skipif(not ROOT, reason="only root becomes somebody else (setuid(2))")
 def test_becoming_another_user_drops_every_right(tmp_path: Path) -> None:
     entry = pwd.getpwnam("nobody")
     done = sh("id -u; id -g; id -G; umask; grep CapEff /proc/self/status", user="nobody")

@@ -218,7 +218,7 @@ def entered(at: Layout, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.skipif(not ROOT, reason="only root becomes somebody else")
+@pytest.mark.skipif(not ROOT, reason="only root becomes somebody else (setuid(2))")
 def test_enter_becomes_the_apps_user_with_the_apps_variables(at: Layout) -> None:
     for folder in (at.root, *at.root.parents):
         if str(folder).startswith("/tmp/"):

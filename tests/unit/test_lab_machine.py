@@ -103,7 +103,7 @@ def test_under_sudo_the_lab_is_the_persons(monkeypatch: pytest.MonkeyPatch) -> N
     assert machine.owner().uid == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away (chown(2))")
 def test_folders_made_under_sudo_are_the_persons(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -66,7 +66,7 @@ def test_systemd_reads_the_same(tmp_path: Path, variables: dict[str, str]) -> No
     """tests/lab/test_envfile.py asks the whole of systemd, on real hosts."""
     library = _systemd()
     if library is None:
-        pytest.skip("systemd's library is not on this machine")
+        pytest.skip("systemd's library is not on this machine; the lab asks systemd on its hosts")
     path = tmp_path / "env"
     path.write_text(envfile.dump(variables), encoding="utf-8", newline="")
     assert _read_by_systemd(library, path) == variables
