@@ -427,6 +427,9 @@ class Lab:
     def _bring_up(self, host: record.HostRecord) -> None:
         started = time.monotonic()
         self.emit(Event("boot", "start", f"{host.suite}", host=host.name))
+        if not machine.allow_watchers():
+            limit = f"{machine.WATCHERS} cannot be raised: a few hosts may be all that boot"
+            self.emit(Event("boot", "note", limit, host=host.name))
         home = self._home(host)
         if host.disk_mb and not nspawn.has_disk(home):
             (home / "dressed").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What the lab needs of this machine, and what it reads from it. Changes nothing."""
+"""What the lab needs of this machine, and what it reads from it. Changes one limit of the kernel's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pwd
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,10 @@ _DEBIAN_SUITES = frozenset(
     ]
 )
 APT = Path("/etc/apt")
+WATCHERS = Path("/proc/sys/fs/inotify/max_user_instances")
+_WATCHERS_WANTED = 1024
+"""A lab host takes 10 to 14 (systemd, logind, dbus, one more systemd for each user who is logged
+in), and more while it boots; the kernel gives root 128 for all hosts together (inotify(7))."""
 
 _ONE_LINE = re.compile(r"^deb\s+(?:\[[^]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<parts>.+)$")
 
@@ -118,6 +123,18 @@ def _load_overlay() -> bool:
         for name in ("modules.dep", "modules.builtin")
         if (modules / name).is_file()
     )
+
+
+def allow_watchers() -> bool:
+    """Have the kernel give root inotify instances for many hosts until it boots anew.
+
+    False where it does not let us: then the first host that is one too many does not boot.
+    """
+    with suppress(OSError, ValueError):
+        if int(WATCHERS.read_text()) < _WATCHERS_WANTED:
+            WATCHERS.write_text(f"{_WATCHERS_WANTED}\n")
+        return True
+    return False
 
 
 def mirror() -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel.errors import LabError
-from cartwheel.lab import Lab, LabHost, inventory, procs
+from cartwheel.lab import Lab, LabHost, inventory, machine, procs
 from cartwheel.lab.lab import STATE_VARIABLE
 from tests.lab.conftest import GetHosts
 
@@ -142,6 +142,12 @@ def test_hosts_are_machines_of_their_own(hosts: GetHosts) -> None:
     two.sh("systemctl daemon-reexec; systemctl daemon-reload")
     assert one.sh("systemctl is-active only-here") == "active\n"
     one.sh("systemctl stop only-here")
+
+
+def test_the_kernel_lets_many_hosts_watch_their_files(hosts: GetHosts) -> None:
+    # root's 128 inotify instances are enough for about ten hosts
+    assert hosts()
+    assert int(machine.WATCHERS.read_text()) >= 1024
 
 
 def test_inventory_names_what_is_needed_to_log_in(lab: Lab, hosts: GetHosts) -> None:

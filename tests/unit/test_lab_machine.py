@@ -117,3 +117,21 @@ def test_a_tree_is_named_after_what_is_in_it() -> None:
     names = {base.digest(suite, python) for suite in base.SUITES for python in (True, False)}
     assert len(names) == 2 * len(base.SUITES)
     assert "python3" not in base.packages(python=False)
+
+
+@pytest.mark.parametrize(("limit", "after"), [("128", 1024), ("1024", 1024), ("8192", 8192)])
+def test_the_kernel_gives_watchers_for_many_hosts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, after: int
+) -> None:
+    knob = tmp_path / "max_user_instances"
+    knob.write_text(f"{limit}\n")
+    monkeypatch.setattr(machine, "WATCHERS", knob)
+    assert machine.allow_watchers()
+    assert int(knob.read_text()) == after
+
+
+def test_a_kernel_that_gives_no_more_watchers_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine, "WATCHERS", tmp_path / "missing" / "knob")
+    assert not machine.allow_watchers()
