@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import threading
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,10 +49,15 @@ class Bundle:
     loader: str
 
 
-@functools.cache
+_made_once = functools.cache(lambda: make_bundle({}))
+_making = threading.Lock()  # a cache alone has everybody make it who asks before it is there
+
+
 def host_bundle() -> Bundle:
-    """This Cartwheel's host side; the same sources give the same bytes."""
-    return make_bundle({})
+    """This Cartwheel's host side, made once for all sessions of this process; the same sources
+    give the same bytes."""
+    with _making:
+        return _made_once()
 
 
 def make_bundle(changed: Mapping[str, str]) -> Bundle:
