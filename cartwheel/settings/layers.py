@@ -15,7 +15,15 @@ Key = positions.Path
 Table = dict[str, Any]
 
 # These tables are one value: `{command = ...}` over `{file = ...}` replaces it whole.
-_WHOLE = {("index", "password"), ("ssh", "password"), ("ssh", "sudo_password")}
+# (A test holds that these are all secrets of the model.)
+_WHOLE = {
+    ("artifacts", "password"),
+    ("artifacts", "read_password"),
+    ("balancer", "secret"),
+    ("index", "password"),
+    ("ssh", "password"),
+    ("ssh", "sudo_password"),
+}
 # Of these a later file's choice replaces an earlier file's other one.
 _EITHER = (
     (("index", "preset"), ("index", "url")),

@@ -11,7 +11,8 @@ import pytest
 from cartwheel.errors import Exit, UsageError
 from cartwheel.settings import load
 from cartwheel.settings.loading import apps, environments, load_all
-from cartwheel.settings.model import Settings
+from cartwheel.settings.model import Secret, Settings
+from cartwheel.settings.validation import known_keys, table_of
 
 MINIMAL = '[app]\nname = "shop"\nsource = "."\n'
 
@@ -87,6 +88,19 @@ def test_a_later_choice_replaces_the_earlier_one_whole(
     write(tmp_path, deploy=MINIMAL + deploy, environments_live=environment)
     assert callable(check)
     assert check(load(tmp_path, None, "live"))
+
+
+@pytest.mark.parametrize(
+    "key", [key for key, field in known_keys() if table_of(field.annotation) is Secret], ids=str
+)
+def test_every_secret_is_replaced_whole(tmp_path: Path, key: tuple[str, str]) -> None:
+    table, name = key
+    write(
+        tmp_path,
+        deploy=f'{MINIMAL}[{table}]\n{name} = {{ file = "a" }}\n',
+        environments_live=f'[{table}]\n{name} = {{ env = "B" }}\nnone = 1\n',
+    )
+    assert "exactly one" not in " ".join(mistakes(tmp_path, None, "live"))
 
 
 def test_apps_of_their_own_share_deploy_toml(tmp_path: Path) -> None:
