@@ -413,6 +413,12 @@ CATALOGUE: dict[str, Problem] = {
         Exit.FAILED,
         "See its output above; the old release serves. What it did before it failed stays done.",
     ),
+    "hook-failed": Problem(
+        609,
+        "A hook failed",
+        Exit.FAILED,
+        "See its output above. Mend it, or leave hooks out once with `--skip-hooks`.",
+    ),
     # 8xx: balancers
     "balancer": Problem(
         801,

@@ -49,6 +49,7 @@ _CHANGING = {
     "message": "Why: shown to whoever meets the lock, and kept in the history.",
     "wait": "Seconds to wait for somebody else's lock (default 10).",
 }
+HOOKS = {"skip-hooks": "Run none of the commands under [hooks]."}
 _LONGEST_WAIT_SECONDS = 86400.0
 _DEFAULTS: dict[str, Any] = {
     **dict.fromkeys((*ABOUT, *_REACHING, *_ROLLOUT, "message"), ""),
@@ -239,6 +240,13 @@ def scene_of(
     if hosts == "required":
         c.require_hosts(scene.hosts)
     return scene
+
+
+def with_hooks(scene: Scene, wanted: bool) -> Scene:
+    """The scene, with or without the user's own commands."""
+    from cartwheel.run.scene import without_hooks
+
+    return scene if wanted else without_hooks(scene)
 
 
 def _narrowing(given: Mapping[str, Any]) -> Narrowing:

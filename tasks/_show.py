@@ -123,6 +123,8 @@ class Output:
         self._ticker.join()
         self._show_rest()
         self.screen.erase()
+        if self._asked_to_stop.is_set():
+            _end_tools()
         if threading.current_thread() is threading.main_thread():
             for each, before in self._before.items():
                 signal.signal(each, before)
@@ -232,9 +234,7 @@ class Output:
         if self._asked_to_stop.is_set():
             with suppress(OSError):
                 os.write(sys.stderr.fileno(), f"\n{self._left()}\n".encode())
-            tools = sys.modules.get("cartwheel.build.tool")
-            if tools is not None:
-                tools.kill_running()
+            _end_tools()
             if self._record is not None:
                 self._record.close(self._result(Exit.INTERRUPTED), _LEAVE_SECONDS)
             os._exit(Exit.INTERRUPTED)
@@ -380,6 +380,13 @@ def _sign(one: Running, now: float, *, more: bool = False) -> Event:
     return Event(
         one.step, "progress", f"still at it after {now - one.since:.0f} s{detail}", one.host
     )
+
+
+def _end_tools() -> None:
+    """None of what this process has started here outlives it, wherever it was interrupted."""
+    tools = sys.modules.get("cartwheel.build.tool")
+    if tools is not None:
+        tools.kill_running()
 
 
 def in_order_text(hosts: Sequence[str], how: str = "") -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ._scene import word
+from ._scene import HOOKS, with_hooks, word
 
 if TYPE_CHECKING:
     from cartwheel.plan.model import HostPlan
@@ -28,6 +28,7 @@ def setup(scene: Scene, out: Output) -> int:
 
 _DEPLOY = {
     **_TESTS,
+    **HOOKS,
     "plan": "Exactly what `fab plan --out FILE` found, or nothing.",
     "dry-run": "Only show what it would do: `fab plan`.",
 }
@@ -35,7 +36,12 @@ _DEPLOY = {
 
 @word(changing=lambda options: not options["dry_run"], rollout=True, help=_DEPLOY)
 def deploy(
-    scene: Scene, out: Output, skip_tests: bool = False, plan: str = "", dry_run: bool = False
+    scene: Scene,
+    out: Output,
+    skip_tests: bool = False,
+    skip_hooks: bool = False,
+    plan: str = "",
+    dry_run: bool = False,
 ) -> int:
     """Put the app on the hosts, without a failed request.
 
@@ -47,6 +53,7 @@ def deploy(
     from cartwheel.run.deploy import deploy as run
     from cartwheel.run.plan import read
 
+    scene = with_hooks(scene, not skip_hooks)
     if dry_run:
         return _show_plan(scene, out, skip_tests)
     sealed = read(scene.project / plan, scene) if plan else None
@@ -56,20 +63,27 @@ def deploy(
 _DIFF_HEAD = 3  # lines of a unified diff before its first hunk's own
 _PLAN = {
     **_TESTS,
+    **HOOKS,
     "out": "Keep the plan in this file, for `fab deploy --plan FILE`.",
     "exit-code": "Exit with 10 where there is something to do, for CI.",
 }
 
 
-@word(rollout=True, help=_PLAN)
+@word(quiet=True, rollout=True, help=_PLAN)
 def plan(
-    scene: Scene, out: Output, skip_tests: bool = False, out_: str = "", exit_code: bool = False
+    scene: Scene,
+    out: Output,
+    skip_tests: bool = False,
+    skip_hooks: bool = False,
+    out_: str = "",
+    exit_code: bool = False,
 ) -> int:
     """Show what a deploy would do; changes nothing.
 
     For each host the steps, the files that would change, packages, variables by name, and the
     instances that would start and stop.
     """
+    scene = with_hooks(scene, not skip_hooks)
     return _show_plan(scene, out, skip_tests, keep=out_, exit_code=exit_code)
 
 
@@ -162,9 +176,9 @@ def _alike(plans: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, tuple[str, 
 
 
 def _steps(plan: HostPlan) -> list[str]:
-    from cartwheel.plan.sealed import operations
+    from cartwheel.plan.sealed import in_order, title
 
-    return [step.title for step in operations(plan)]
+    return [title(one) for one in in_order(plan)]
 
 
 def _order(plans: dict[str, HostPlan], scene: Scene) -> list[list[str]]:

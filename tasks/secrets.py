@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 @plain_word(hosts="none", help=ABOUT)
 def check(c: FabContext, out: Output, app: str = "", env: str = "") -> int:
     """Which secrets can be read here; never what they are."""
-    from cartwheel.settings import load, resolve_each
+    from cartwheel.settings import load, resolve_each, take_from_environment
     from cartwheel.settings.shown import secrets_of
     from cartwheel.settings.variables import source_of
 
     secrets = secrets_of(load(c.project, app or None, env or None))
-    found = resolve_each(secrets, c.project)
+    found = resolve_each(secrets, c.project, take_from_environment(secrets.values()))
     why = {name: one.message for name, one in found.items() if isinstance(one, UsageError)}
     rows = [
         (name, source_of(secret), why.get(name, "ok").removeprefix(f"{name}: "))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._scene import number, word
+from ._scene import HOOKS, number, with_hooks, word
 
 if TYPE_CHECKING:
     from cartwheel.run.scene import Scene
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 @word(
     changing=True,
     rollout=True,
-    help={"to": "A release or version of `fab releases` (default: the last good)."},
+    help={"to": "A release or version of `fab releases` (default: the last good).", **HOOKS},
 )
-def rollback(scene: Scene, out: Output, to: str = "") -> int:
+def rollback(scene: Scene, out: Output, to: str = "", skip_hooks: bool = False) -> int:
     """Go back to an earlier release; needs no index and no build."""
     from cartwheel.run.rollback import rollback as run
 
-    return out.report(run(scene, to or None))
+    return out.report(run(with_hooks(scene, not skip_hooks), to or None))
 
 
-@word(changing=True, rollout=True)
-def restart(scene: Scene, out: Output) -> int:
+@word(changing=True, rollout=True, help=HOOKS)
+def restart(scene: Scene, out: Output, skip_hooks: bool = False) -> int:
     """Start a second instance of what serves, and switch to it."""
     from cartwheel.run.rollback import restart as run
 
-    return out.report(run(scene))
+    return out.report(run(with_hooks(scene, not skip_hooks)))
 
 
 @word(changing=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
 from cartwheel.fleet.behind import Behind, around_seconds
+from cartwheel.fleet.hooks import Hooks, only, without
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.model import HostReport, Report
 from cartwheel.fleet.outcomes import (
@@ -27,6 +28,7 @@ from cartwheel.fleet.outcomes import (
 from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
 from cartwheel.fleet.terms import Terms
 from cartwheel.fleet.truth import LookAgain, looked_after
+from cartwheel.plan.hooks import pending_seconds
 from cartwheel.plan.model import HostPlan, Step
 from cartwheel.plan.rollout import batches, patient
 
@@ -78,30 +80,22 @@ def _carry_out(fleet: Fleet, plans: Plans, terms: Terms, *, switch: bool) -> Rep
     noted = fleet.each(lambda host, one: _note(fleet, host, one, plans[host], terms), noting)
     if not fleet.bears(failures(noted)):
         return untouched(fleet, plans, "not-tried")
-    prepared = failures(fleet.each(lambda host, one: _prepare(fleet, host, one, plans[host]), busy))
-    if not fleet.bears(prepared):
+    hooks = Hooks(fleet, terms)
+    unprepared = hooks.around("prepare", busy, lambda some: _prepare(fleet, some))
+    if not fleet.bears(unprepared):
         if switch:
-            _abandon(fleet, busy, prepared, _reason(prepared), terms)
+            _abandon(fleet, busy, unprepared, _reason(unprepared), terms)
         return untouched(fleet, plans, "not-tried")
     if not switch:
         return untouched(fleet, plans, "prepared")
-    _abandon(fleet, _only(busy, prepared), prepared, _reason(prepared), terms)
-    busy = _without(busy, prepared)
-    unmigrated = _migrate(fleet, busy)
+    _abandon(fleet, only(busy, unprepared), unprepared, _reason(unprepared), terms)
+    busy = without(busy, unprepared)
+    unmigrated = _migrate(hooks, busy)
     if unmigrated:
         _abandon(fleet, busy, unmigrated, _reason(unmigrated), terms)
         fleet.fallen |= unmigrated
         return untouched(fleet, plans, "not-tried")
-    return _switch_all(fleet, plans, busy, terms)
-
-
-def _only(plans: Plans, hosts: Iterable[str]) -> dict[str, HostPlan]:
-    return {host: plans[host] for host in hosts if host in plans}
-
-
-def _without(plans: Plans, hosts: Iterable[str]) -> dict[str, HostPlan]:
-    gone = set(hosts)
-    return {host: plan for host, plan in plans.items() if host not in gone}
+    return _switch_all(hooks, plans, busy)
 
 
 def _refusals(plans: Plans) -> dict[str, CartwheelError]:
@@ -126,14 +120,22 @@ def _note(fleet: Fleet, host: str, session: Session, plan: HostPlan, terms: Term
     )
 
 
-def _prepare(fleet: Fleet, host: str, session: Session, plan: HostPlan) -> None:
-    fleet.run_steps(host, session, plan.prepare, group="prepare")
+def _prepare(fleet: Fleet, busy: Plans) -> dict[str, CartwheelError]:
+    def prepare(host: str, session: Session) -> None:
+        fleet.run_steps(host, session, busy[host].prepare, group="prepare")
+
+    return failures(fleet.each(prepare, busy))
 
 
-def _migrate(fleet: Fleet, busy: Plans) -> dict[str, CartwheelError]:
+def _migrate(hooks: Hooks, busy: Plans) -> dict[str, CartwheelError]:
     """Once, on the first host that has something to migrate to; a failure, by its host."""
-    steps = {host: plan.migrate for host, plan in busy.items() if plan.migrate is not None}
-    return failures(step_on_each(fleet, dict(list(steps.items())[:1]), "migrate"))
+
+    def migrate(some: Plans) -> dict[str, CartwheelError]:
+        steps = {host: plan.migrate for host, plan in some.items() if plan.migrate is not None}
+        return failures(step_on_each(hooks.fleet, dict(list(steps.items())[:1]), "migrate"))
+
+    waiting = {host: plan for host, plan in busy.items() if plan.migrate is not None}
+    return hooks.around("migrate", waiting, migrate)
 
 
 def _abandon(
@@ -167,36 +169,60 @@ def _is_lost(error: CartwheelError | None) -> bool:
     return error is not None and error.slug == "ssh-lost"
 
 
-def _switch_all(fleet: Fleet, plans: Plans, busy: Plans, terms: Terms) -> Report:
+def _switch_all(hooks: Hooks, plans: Plans, busy: Plans) -> Report:
     """Batch by batch, each watched before the next; then all or nothing."""
+    fleet, terms = hooks.fleet, hooks.terms
+    tried, unready = _try_all(hooks, busy)
+    _abandon(fleet, only(busy, unready), unready, _reason(unready), terms)
+    busy = without(busy, unready)
+    if not fleet.bears({}):
+        return _put_back(fleet, plans, busy, tried, terms)
+    return _confirm_all(hooks, plans, busy, tried)
+
+
+def _try_all(
+    hooks: Hooks, busy: Plans
+) -> tuple[dict[str, Result[dict[str, Any]]], dict[str, CartwheelError]]:
+    """What switching came to where it was tried, and who was not ready for it; no further than
+    the fleet bears."""
+    fleet, rollout = hooks.fleet, hooks.terms.rollout
     tried: dict[str, Result[dict[str, Any]]] = {}
-    order = batches(list(busy), terms.rollout)
+    unready = hooks.at("before", "switch", busy, each=False)
+    order = batches(list(without(busy, unready)), rollout)
     for number, batch in enumerate(order, 1):
         later = len(order) - number
-        now = _switch_batch(fleet, _only(busy, batch), later, terms)
-        tried |= now
-        if not fleet.bears(failures(now)):
-            return _put_back(fleet, plans, busy, tried, terms)
-        if later and terms.rollout.pause_seconds:
-            unwell = _pause(fleet, successes(tried), terms)
-            tried |= unwell
-            if not fleet.bears(unwell):
-                return _put_back(fleet, plans, busy, tried, terms)
-    return _confirm_all(fleet, plans, busy, tried, terms)
+        unready |= hooks.at("before", "switch", only(busy, batch), each=True)
+        if not fleet.bears(unready):
+            return tried, unready
+        tried |= _switch_batch(hooks, without(only(busy, batch), unready), later)
+        if later and rollout.pause_seconds and fleet.bears(failures(tried)):
+            tried |= _pause(fleet, successes(tried), hooks.terms)
+        if not fleet.bears(failures(tried)):
+            return tried, unready
+    tried |= hooks.at("after", "switch", only(busy, successes(tried)), each=False)
+    tried |= hooks.at("before", "confirm", only(busy, successes(tried)))
+    fleet.bears({**unready, **failures(tried)})
+    return tried, unready
 
 
-def _switch_batch(
-    fleet: Fleet, plans: Plans, later: int, terms: Terms
-) -> dict[str, Result[dict[str, Any]]]:
+def _switch_batch(hooks: Hooks, plans: Plans, later: int) -> dict[str, Result[dict[str, Any]]]:
     """These hosts side by side, with `later` batches after them."""
+    fleet, terms = hooks.fleet, hooks.terms
+
+    def step(plan: HostPlan) -> Step:
+        around = pending_seconds(plan.hooks, each=True)
+        if terms.balancer is not None:
+            around += around_seconds(terms.balancer, plan.switch)
+        closing = pending_seconds(plan.hooks, each=False)
+        return patient(plan.switch, later, terms.rollout, around, closing)
+
+    steps = {host: step(plan) for host, plan in plans.items()}
     if terms.balancer is None:
-        steps = {host: patient(one.switch, later, terms.rollout) for host, one in plans.items()}
-        return step_on_each(fleet, steps, "switch")
-    steps = {
-        host: patient(one.switch, later, terms.rollout, around_seconds(terms.balancer, one.switch))
-        for host, one in plans.items()
-    }
-    return Behind(fleet, terms.balancer).switch(steps)
+        switched = step_on_each(fleet, steps, "switch")
+    else:
+        switched = Behind(fleet, terms.balancer).switch(steps)
+    unwell = hooks.at("after", "switch", only(plans, successes(switched)), each=True)
+    return {**switched, **unwell}
 
 
 def _pause(fleet: Fleet, switched: Iterable[str], terms: Terms) -> dict[str, CartwheelError]:
@@ -208,27 +234,34 @@ def _pause(fleet: Fleet, switched: Iterable[str], terms: Terms) -> dict[str, Car
 
 
 def _confirm_all(
-    fleet: Fleet,
-    plans: Plans,
-    busy: Plans,
-    tried: Mapping[str, Result[dict[str, Any]]],
-    terms: Terms,
+    hooks: Hooks, plans: Plans, busy: Plans, tried: Mapping[str, Result[dict[str, Any]]]
 ) -> Report:
     """The point of no return, for all that have switched and are still well."""
+    fleet, terms = hooks.fleet, hooks.terms
     ids = {host: str(answer["id"]) for host, answer in successes(tried).items()}
     confirmed = fleet.each(lambda host, one: _confirm(fleet, host, one, ids[host], terms), ids)
     if ids and not successes(confirmed):
         return _put_back(fleet, plans, busy, {**tried, **confirmed}, terms)
     behind = _undo(fleet, failures(tried), _reason(failures(tried)), terms)
-    finish = Step("finish", "drain and prune", terms.finish_seconds, terms.args)
-    finished = step_on_each(fleet, dict.fromkeys(successes(confirmed), finish), "finish")
+    unfinished = _finish(hooks, only(busy, successes(confirmed)))
 
     def row(host: str, plan: HostPlan) -> HostReport:
         if host in fleet.fallen:
             return fallen(fleet, host, plan, behind)
-        return after_confirming(host, plan, confirmed.get(host), finished.get(host))
+        return after_confirming(host, plan, confirmed.get(host), unfinished.get(host))
 
     return report_of(fleet, plans, row)
+
+
+def _finish(hooks: Hooks, confirmed: Plans) -> dict[str, CartwheelError]:
+    """Drain, stop, prune: on every host, also where a hook fails, as nothing goes back any
+    more."""
+    terms = hooks.terms
+    step = Step("finish", "drain and prune", terms.finish_seconds, terms.args)
+    unwell = hooks.at("after", "confirm", confirmed)
+    unwell |= hooks.at("before", "finish", without(confirmed, unwell))
+    unwell |= failures(step_on_each(hooks.fleet, dict.fromkeys(confirmed, step), "finish"))
+    return unwell | hooks.at("after", "finish", without(confirmed, unwell))
 
 
 def _confirm(fleet: Fleet, host: str, session: Session, id_: str, terms: Terms) -> dict[str, Any]:
@@ -251,8 +284,8 @@ def _put_back(
     """Too many failed before any confirmation: every host that switched goes back. `tried` is
     what switching, or confirming, came to."""
     problems = failures(tried)
-    reason = _reason(problems)
-    _abandon(fleet, _without(busy, tried), {}, reason, terms)
+    reason = _reason({**problems, **fleet.fallen})
+    _abandon(fleet, without(busy, tried), {}, reason, terms)
     undone = _undo(fleet, tried, reason, terms)
 
     def row(host: str, plan: HostPlan) -> HostReport:

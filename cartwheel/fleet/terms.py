@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from cartwheel.plan.hooks import Hook
 from cartwheel.plan.model import Operator
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
 
 if TYPE_CHECKING:
     from cartwheel.balance.model import Balancer
+
+# Runs a hook on this machine; the mapping is what its environment says of the moment. Raises
+# CartwheelError("hook-failed").
+Here: TypeAlias = Callable[[Hook, Mapping[str, str]], None]
+
+
+def _nowhere(hook: Hook, _more: Mapping[str, str]) -> None:
+    raise AssertionError(f"{hook}: nobody said how")
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,7 @@ class Terms:
     about_freeze: bool = False  # the freeze itself is the matter: it does not refuse
     rollout: Rollout = ALL_OR_NOTHING
     balancer: Balancer | None = None  # in front of the hosts
+    here: Here = _nowhere
 
     @property
     def args(self) -> dict[str, Any]:

@@ -131,24 +131,51 @@ def migrate(ctx: Context, args: Args) -> Args:
     """A prepared release's own command before it serves, as the app's user, in its environment;
     one line in the journal. Raises OpError("migration-failed")."""
     at = _at(args)
-    release = args["release"]
-    done = children.run(
-        ctx,
-        ["/bin/sh", "-c", args["command"]],
-        timeout_seconds=args["timeout_seconds"],
-        env=enter.environment(at, release),
-        user=enter.app_user(at),
-        cwd=str(at.shared),
-        umask=0o027,
-        step="migrate",
-    )
-    entry = {"kind": "migrate", "release": release, "who": args["who"]}
+    done = _command(ctx, at, args, enter.environment(at, args["release"]), "migrate")
+    entry = {"kind": "migrate", "release": args["release"], "who": args["who"]}
     if done.status != 0:
         reason = "{} ended with {}".format(args["command"], done.status)
         journal.append(at.journal, {**entry, "result": "failed", "reason": reason})
         raise OpError("migration-failed", reason, log=steps.tail(done.output))
     journal.append(at.journal, {**entry, "result": "done"})
     return {"changed": True}
+
+
+def hook(ctx: Context, args: Args) -> Args:
+    """A command of the user's, as the app's user; in the environment of the release that is being
+    deployed, once that is complete. Raises OpError("hook-failed")."""
+    at = _at(args)
+    whole = releases.manifest_path(at, args["release"]).exists()
+    base = enter.environment(at, args["release"]) if whole else {"HOME": str(at.shared)}
+    step = "hook {}".format(args["hook"])
+    title = "{} ({})".format(step, args["variables"]["CARTWHEEL_PHASE"])
+    try:
+        done = _command(ctx, at, args, {**base, **args["variables"]}, step)
+    except OpError as error:
+        if error.slug != "deadline":
+            raise
+        how = "did not end within {:g} s".format(args["timeout_seconds"])
+        raise OpError("hook-failed", "{} {}".format(title, how), log=error.log) from None
+    if done.status != 0:
+        how = "ended with {}".format(done.status)
+        raise OpError("hook-failed", "{} {}".format(title, how), log=steps.tail(done.output))
+    return {}
+
+
+def _command(
+    ctx: Context, at: Layout, args: Args, values: Dict[str, str], step: str
+) -> children.Done:
+    """A shell command as the app's user, where the app runs."""
+    return children.run(
+        ctx,
+        ["/bin/sh", "-c", args["command"]],
+        timeout_seconds=args["timeout_seconds"],
+        env=values,
+        user=enter.app_user(at),
+        cwd=str(at.shared),
+        umask=0o027,
+        step=step,
+    )
 
 
 def variables(ctx: Context, args: Args) -> Args:

@@ -139,6 +139,7 @@ _CHANGING: Dict[str, Operation] = {
     "complete": prepare.complete,
     "abandon": jobs.abandon,
     "migrate": jobs.migrate,
+    "hook": jobs.hook,
     "switch": switch.switch,
     "watch": switch.watch,
     "confirm": switch.confirm,

@@ -11,6 +11,7 @@ from typing import Any
 from cartwheel.build.model import Artifact, Lock, Source
 from cartwheel.hidden import Hidden, revealed
 from cartwheel.plan import names
+from cartwheel.plan.hooks import hooks_for
 from cartwheel.plan.model import HostPlan, Operator, Refusal, Step
 from cartwheel.settings.model import Settings
 
@@ -69,11 +70,12 @@ def plan_deploy(
     changes = site_changes(settings, facts, rendered.site)
     known = {manifest["release"] for manifest in facts["app"]["releases"]}
     serves = facts["app"]["current"] == release and facts["app"]["is_up"]
+    unchanged = bool(serves and not changes and not facts["app"]["pending"])
     return HostPlan(
         release=release,
         version=have.artifact.version,
         current=facts["app"]["current"],
-        unchanged=bool(serves and not changes and not facts["app"]["pending"]),
+        unchanged=unchanged,
         fresh=release not in known,
         prepare=_prepare(settings, facts, have, rendered, release, changes),
         switch=switch_step(
@@ -86,6 +88,7 @@ def plan_deploy(
             operator=have.operator,
         ),
         migrate=_migration(settings, facts, have, release),
+        hooks=() if unchanged else hooks_for(settings, "deploy"),
         notes=_notes(facts, changes),
         refusals=reasons,
         premise=facts["app"]["premise"],

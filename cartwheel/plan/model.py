@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cartwheel.plan.hooks import Hook
+
 
 @dataclass(frozen=True)
 class Step:
@@ -39,6 +41,7 @@ class HostPlan:
     prepare: tuple[Step, ...]
     switch: Step
     migrate: Step | None = None  # once in the fleet, on the first host that has it
+    hooks: tuple[Hook, ...] = ()  # the same on all hosts of a run
     notes: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     premise: str = ""  # the host's digest of what this plan was made from

@@ -47,12 +47,19 @@ def count(size: int | str, total: int) -> int:
     return -(-number * total // _WHOLE_PERCENT) if found[2] else number
 
 
-def patient(step: Step, later: int, rollout: Rollout, around_seconds: float = 0.0) -> Step:
+def patient(
+    step: Step,
+    later: int,
+    rollout: Rollout,
+    around_seconds: float = 0.0,
+    closing_seconds: float = 0.0,
+) -> Step:
     """The switch of a host that has `later` batches after it: its confirmation comes when the
     last of them has proved itself, which takes each at most its deadline and the pause; and
-    `around_seconds` for each, its own too, where there is more around the switch."""
+    `around_seconds` for each, its own too, where there is more around the switch; and
+    `closing_seconds` for what comes between the last of them and the confirmation."""
     wait_seconds = later * (step.deadline_seconds + rollout.pause_seconds)
-    wait_seconds += (later + 1) * around_seconds
+    wait_seconds += (later + 1) * around_seconds + closing_seconds
     if not wait_seconds:
         return step
     confirm_seconds = step.args["confirm_seconds"] + wait_seconds

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from cartwheel.hidden import revealed
 from cartwheel.plan import names
+from cartwheel.plan.hooks import Hook, moments
 from cartwheel.plan.model import HostPlan, Step
 
 # Who asks, why and when is of the run, not of what it does.
@@ -27,18 +29,36 @@ def seal(plan: HostPlan) -> dict[str, Any]:
         "version": plan.version,
         "unchanged": plan.unchanged,
         "premise": plan.premise,
-        "operations": [
-            {"op": step.op, "title": step.title, "digest": _digest(step, key)}
-            for step in operations(plan)
-        ],
+        "operations": [_sealed(one, key) for one in in_order(plan)],
     }
 
 
-def operations(plan: HostPlan) -> list[Step]:
-    """What the plan does on its host, in order."""
+def in_order(plan: HostPlan) -> list[Step | Hook]:
+    """What the plan does on its host, with the hooks around it. Those of a migration come with
+    one only."""
     if plan.unchanged:
         return []
-    return [*plan.prepare, *([plan.migrate] if plan.migrate else []), plan.switch]
+    migrate = [plan.migrate] if plan.migrate else []
+    work = {"prepare": plan.prepare, "migrate": migrate, "switch": [plan.switch]}
+    found: list[Step | Hook] = []
+    for moment in moments():
+        if moment.side == "after":
+            found += work.get(moment.phase, ())
+        if moment.phase != "migrate" or migrate:
+            found += [hook for hook in plan.hooks if hook.moment == moment]
+    return found
+
+
+def title(one: Step | Hook) -> str:
+    """As `fab plan` prints it."""
+    return str(one) if isinstance(one, Hook) else one.title
+
+
+def _sealed(one: Step | Hook, key: str) -> dict[str, str]:
+    if isinstance(one, Hook):
+        said = names.keyed_digest(key, json.dumps(asdict(one), sort_keys=True))
+        return {"op": one.title, "title": one.title, "digest": said}
+    return {"op": one.op, "title": one.title, "digest": _digest(one, key)}
 
 
 def stale(sealed: Mapping[str, Sealed], plans: Mapping[str, HostPlan]) -> list[str]:

@@ -25,6 +25,7 @@ from cartwheel.render import RenderFacts, check_templates
 from cartwheel.render.overrides import stale_notes
 from cartwheel.run import product
 from cartwheel.run.balancing import addresses
+from cartwheel.run.hooks import around_run
 from cartwheel.run.product import Product
 from cartwheel.run.rendering import render_for, sample_files
 from cartwheel.run.rollout import roll_out
@@ -47,6 +48,13 @@ def deploy(
     Raises CartwheelError before the first change, also CartwheelError("plan-stale"); what comes
     later is in the report."""
     started = time.monotonic()
+    report = around_run(
+        scene, "deploy", lambda: _deploy(scene, skip_tests=skip_tests, sealed=sealed)
+    )
+    return report.timed(time.monotonic() - started)
+
+
+def _deploy(scene: Scene, *, skip_tests: bool, sealed: Mapping[str, Sealed] | None) -> Report:
     variables, making = begin(scene, skip_tests=skip_tests)
 
     def planning(some: Scene, fleet: Fleet) -> dict[str, HostPlan]:
@@ -56,8 +64,7 @@ def deploy(
         return plans
 
     with making:
-        report = roll_out(scene, planning)
-    return report.timed(time.monotonic() - started)
+        return roll_out(scene, planning)
 
 
 def begin(
@@ -68,7 +75,7 @@ def begin(
     Then the app is built, and published, beside the connecting. Raises UsageError.
     """
     check_templates(scene.settings, scene.project)
-    variables = environment(scene.settings, scene.project)
+    variables = environment(scene.settings, scene.project, scene.taken)
     password, store = product.index_password(scene), product.artifact_store(scene)
     making = Background(
         lambda: product.make(scene, password, skip_tests=skip_tests, store=store, publish=publish)
@@ -91,11 +98,11 @@ def prepare(scene: Scene, last: str, *, skip_tests: bool = False) -> Report:
 
 
 def up_to(plan: HostPlan, last: str) -> HostPlan:
-    """The plan with its steps up to and including `last`."""
+    """The plan with its steps up to and including `last`, and without hooks: it brings nothing
+    to its end."""
     order = [step.op for step in plan.prepare]
-    if last not in order:
-        return replace(plan, prepare=plan.prepare[:1])
-    return replace(plan, prepare=plan.prepare[: order.index(last) + 1])
+    end = order.index(last) + 1 if last in order else 1
+    return replace(plan, prepare=plan.prepare[:end], hooks=())
 
 
 def probe(scene: Scene, fleet: Fleet) -> dict[str, Facts]:

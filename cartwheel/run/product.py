@@ -14,6 +14,7 @@ from cartwheel.build.publish import Store
 from cartwheel.errors import BuildError
 from cartwheel.events import Event
 from cartwheel.hidden import Hidden
+from cartwheel.run.hooks import around_build
 from cartwheel.run.scene import Scene
 
 
@@ -41,11 +42,10 @@ def make(
     only known that it will be.
     """
     settings = scene.settings
-    artifact = build.build_app(
-        settings, scene.project, state=scene.state, emit=scene.emit, index_password=password
-    )
+    artifact = _built(scene, password)
     if not skip_tests:
         test(scene, artifact, password)
+    _after_build(scene, artifact)
     wheel = build.pip_wheel(
         scene.state, scene.emit, access=build.access_for(settings.index, password)
     )
@@ -129,9 +129,8 @@ def lock_for(scene: Scene, product: Product, platform: Platform) -> Lock:
 def build_only(scene: Scene) -> tuple[Path, Path]:
     """`fab build`: the wheel and its lock for this machine's platform, as files."""
     password = index_password(scene)
-    artifact = build.build_app(
-        scene.settings, scene.project, state=scene.state, emit=scene.emit, index_password=password
-    )
+    artifact = _built(scene, password)
+    _after_build(scene, artifact)
     made = Product(artifact, artifact.wheel, password)
     lock = lock_for(scene, made, build.operator_platform())
     path = artifact.wheel.with_suffix(".lock.txt")
@@ -142,11 +141,18 @@ def build_only(scene: Scene) -> tuple[Path, Path]:
 def test_only(scene: Scene) -> bool:
     """`fab test`: build, then run the app's own tests."""
     password = index_password(scene)
-    artifact = build.build_app(
-        scene.settings,
-        scene.project,
-        state=scene.state,
-        emit=scene.emit,
-        index_password=password,
+    artifact = _built(scene, password)
+    tested = test(scene, artifact, password)
+    _after_build(scene, artifact)
+    return tested
+
+
+def _built(scene: Scene, password: Hidden | None) -> Artifact:
+    around_build(scene, "before")
+    return build.build_app(
+        scene.settings, scene.project, state=scene.state, emit=scene.emit, index_password=password
     )
-    return test(scene, artifact, password)
+
+
+def _after_build(scene: Scene, artifact: Artifact) -> None:
+    around_build(scene, "after", version=artifact.version, wheel=str(artifact.wheel))

@@ -10,9 +10,11 @@ from typing import Any
 from cartwheel.fleet.model import Report
 from cartwheel.fleet.sessions import Fleet
 from cartwheel.plan.deploy import held_refusal, stopped_refusal, switch_step
+from cartwheel.plan.hooks import Kind, hooks_for
 from cartwheel.plan.model import HostPlan, Refusal, Step
 from cartwheel.run.balancing import balancing, balancing_if_possible
 from cartwheel.run.deploy import probe_settled
+from cartwheel.run.hooks import around_run
 from cartwheel.run.rollout import roll_out
 from cartwheel.run.scene import Scene
 
@@ -33,7 +35,7 @@ def restart(scene: Scene) -> Report:
 
 
 def _switch(
-    scene: Scene, kind: str, choose: Callable[[Facts], str | None], named: str | None = None
+    scene: Scene, kind: Kind, choose: Callable[[Facts], str | None], named: str | None = None
 ) -> Report:
     started = time.monotonic()
     around = balancing_if_possible if kind == "rollback" else balancing
@@ -44,7 +46,7 @@ def _switch(
             for host, facts in probe_settled(some, fleet).items()
         }
 
-    report = roll_out(scene, planning, around)
+    report = around_run(scene, kind, lambda: roll_out(scene, planning, around))
     return report.of_kind(kind).timed(time.monotonic() - started)
 
 
@@ -61,7 +63,7 @@ def _target(facts: Facts, to: str | None) -> str | None:
 
 
 def plan_switch(
-    scene: Scene, facts: Facts, kind: str, release: str | None, named: str | None = None
+    scene: Scene, facts: Facts, kind: Kind, release: str | None, named: str | None = None
 ) -> HostPlan:
     """Refuses what cannot be; otherwise one switch and nothing before it. `named` is what the
     user asked for, where it is not the host that chose."""
@@ -89,14 +91,16 @@ def plan_switch(
             changes={},
             operator=scene.operator,
         )
+    unchanged = kind == "rollback" and release is not None and release == app["current"]
     return HostPlan(
         release=release or "",
         version=versions.get(release or "", ""),
         current=app["current"],
-        unchanged=kind == "rollback" and release is not None and release == app["current"],
+        unchanged=unchanged,
         fresh=False,
         prepare=(),
         switch=step,
+        hooks=() if unchanged else hooks_for(scene.settings, kind),
         refusals=tuple(refusals),
         premise=app["premise"],
         seq=app["seq"],

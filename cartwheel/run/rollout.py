@@ -14,6 +14,7 @@ from cartwheel.fleet.sessions import Fleet
 from cartwheel.plan.model import HostPlan
 from cartwheel.run.again import forward, look_again
 from cartwheel.run.balancing import balancing
+from cartwheel.run.hooks import here
 from cartwheel.run.scene import Scene, connect
 
 # Looks at the hosts and decides; asked again where somebody changed a host in between.
@@ -35,7 +36,7 @@ def roll_out(scene: Scene, planning: Planning, around: Around = balancing) -> Re
             def look() -> dict[str, HostPlan]:
                 return planning(some, fleet)
 
-            terms = replace(some.terms, balancer=balancer)
+            terms = replace(some.terms, balancer=balancer, here=here(some))
             report = run_plans(fleet, look(), terms, replan=look, look_again=look_again(some))
         return fleet.counted(report)
 

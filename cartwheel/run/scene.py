@@ -8,7 +8,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,8 +24,9 @@ from cartwheel.inventory.model import Host
 from cartwheel.plan.deploy import finish_seconds, held_refusal
 from cartwheel.plan.model import Operator
 from cartwheel.plan.rollout import ALL_OR_NOTHING, BATCH_BEHIND_BALANCER, Rollout
-from cartwheel.settings import load_placed, resolve_secret
+from cartwheel.settings import Taken, load_placed, resolve_secret, take_from_environment
 from cartwheel.settings.model import Secret, Settings, Ssh
+from cartwheel.settings.shown import secrets_of
 from cartwheel.ssh.options import SshOptions
 from cartwheel.ssh.target import Address, Target, parse_address
 
@@ -55,6 +56,7 @@ class Scene:
     lock_wait_seconds: float = 0.0
     rollout: Rollout = ALL_OR_NOTHING
     parallel: int = PARALLEL
+    taken: Taken = field(default_factory=dict)  # variables of our own that secrets come from
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -92,7 +94,9 @@ class Scene:
         )
 
     def secret(self, secret: Secret | None, name: str) -> Hidden | None:
-        return resolve_secret(secret, self.project, name) if secret is not None else None
+        if secret is None:
+            return None
+        return resolve_secret(secret, self.project, name, self.taken)
 
 
 def make_scene(
@@ -120,6 +124,7 @@ def make_scene(
     """
     placed = load_placed(project, app, env)
     settings = placed.settings
+    taken = take_from_environment(secrets_of(settings).values())
     known: tuple[Host, ...] = ()
     if needs_hosts:
         known = gather(settings, project, placed.place, ssh_options.config_path)
@@ -135,6 +140,7 @@ def make_scene(
         lock_wait_seconds=lock_wait_seconds,
         rollout=replace(_rollout(settings), **rollout),
         parallel=parallel or settings.fleet.parallel,
+        taken=taken,
     )
 
 
@@ -319,3 +325,8 @@ def raise_held(freezes: Mapping[str, Mapping[str, Any] | None]) -> None:
 
 def for_hosts(scene: Scene, hosts: tuple[str, ...]) -> Scene:
     return replace(scene, chosen=tuple(host for host in scene.chosen if host.name in hosts))
+
+
+def without_hooks(scene: Scene) -> Scene:
+    """The same run, in which none of the user's own commands is run."""
+    return replace(scene, settings=scene.settings.model_copy(update={"hooks": {}}))

@@ -6,14 +6,23 @@ Importing this is cheap: pydantic is imported when settings are loaded.
 from __future__ import annotations
 
 from .loading import Placed, load, load_placed
-from .variables import Variable, environment, resolve_each, resolve_secret
+from .variables import (
+    Taken,
+    Variable,
+    environment,
+    resolve_each,
+    resolve_secret,
+    take_from_environment,
+)
 
 __all__ = [
     "Placed",
+    "Taken",
     "Variable",
     "environment",
     "load",
     "load_placed",
     "resolve_each",
     "resolve_secret",
+    "take_from_environment",
 ]

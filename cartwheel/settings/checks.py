@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cartwheel.inventory.static import from_settings
-from cartwheel.plan import names
+from cartwheel.plan import hooks, names
 from cartwheel.plan.balancing import ROLE as BALANCER
 
 from . import formula
@@ -380,6 +380,18 @@ def _nearest(word: str, known: Iterable[str], otherwise: str) -> str:
     return f"did you mean {close[0]}?" if close else otherwise
 
 
+def _hooks(settings: Settings) -> Iterator[Problem]:
+    for name, hook in settings.hooks.items():
+        side, phase = hook.moment
+        if phase in hooks.HERE_ONLY and hook.where != "here":
+            yield ("hooks", name, "where"), f"{phase} is here; no host is at work then"
+        if phase == "migrate" and settings.deploy.migrate is None:
+            yield ("hooks", name, side), "deploy.migrate is missing: nothing migrates"
+        never = [kind for kind in hook.kinds if not hooks.has_phase(kind, phase)]
+        if never:
+            yield ("hooks", name, "kinds"), f"a {never[0]} has no phase {phase}"
+
+
 def _paths(settings: Settings) -> Iterator[Problem]:
     for number, path in enumerate(settings.hardening.read_write_paths):
         if ".." in path.split("/") or any(ord(char) < ord(" ") for char in path):
@@ -404,5 +416,6 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _hosts,
     _inventory,
     _roles,
+    _hooks,
     _paths,
 )

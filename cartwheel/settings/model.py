@@ -25,6 +25,7 @@ UrlPath = Annotated[str, Field(pattern=r"^/[^\s]*$")]
 HostCount = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^\d+%$")]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 Size = Annotated[str, Field(pattern=r"^[1-9]\d*[KMG]?$")]
+Phase = Literal["run", "build", "prepare", "migrate", "switch", "confirm", "finish"]
 
 
 class Model(BaseModel):
@@ -569,6 +570,46 @@ class Inventory(Model):
     )
 
 
+class Hook(Model):
+    """A command of your own before or after a phase: [hooks.NAME] (docs/hooks.md)."""
+
+    before: Phase | None = Field(
+        default=None, description="It runs before this phase.", examples=["migrate"]
+    )
+    after: Phase | None = Field(
+        default=None, description="Or it runs after this one.", examples=["run"]
+    )
+    where: Literal["here", "one-host", "hosts"] = Field(
+        default="here",
+        description="On this machine, in the project's folder; on the first host; or on every host, as the app's user.",
+    )
+    command: str = Field(
+        min_length=1, description="What `sh -c` runs.", examples=["bin/tell-the-team"]
+    )
+    timeout_seconds: Seconds = Field(default=60, description="Longer counts as failed.")
+    on_failure: Literal["stop", "note"] = Field(
+        default="stop",
+        description="stop: as if the phase had failed; note: it is only told. In a rollback, and after the run, it is only told.",
+    )
+    kinds: tuple[Literal["deploy", "rollback", "restart"], ...] = Field(
+        default=("deploy",), min_length=1, description="The words that run it."
+    )
+
+    @model_validator(mode="after")
+    def _one_moment(self) -> Hook:
+        if (self.before is None) == (self.after is None):
+            raise ValueError("a hook needs exactly one of before and after")
+        return self
+
+    @property
+    def moment(self) -> tuple[Literal["before", "after"], Phase]:
+        """When it runs."""
+        if self.before is not None:
+            return "before", self.before
+        assert self.after is not None  # noqa: S101 - see _one_moment
+        return "after", self.after
+
+
 class Settings(Model):
     """All settings of one application in one environment."""
 
@@ -594,6 +635,9 @@ class Settings(Model):
     ssh: Ssh = Ssh()
     host: Host = Host()
     hardening: Hardening = Hardening()
+    hooks: dict[Name, Hook] = Field(
+        default_factory=dict, description="Commands before and after phases by name, see below."
+    )
     env: dict[str, str] = Field(
         default_factory=dict,
         description="Environment variables of the app.",

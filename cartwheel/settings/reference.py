@@ -66,8 +66,10 @@ table with exactly one of:
 {secret}
 
 A command is run by `sh -c` in the project's folder, without input and terminal, for at
-most 30 seconds; secrets are read side by side; `fab secrets.check` says which of them can be read. One newline at the end of a file's or
-command's output goes. No message shows a value, a command's text or its output.
+most 30 seconds; secrets are read side by side; `fab secrets.check` says which of them can be
+read. One newline at the end of a file's or command's output goes. No message shows a value, a
+command's text or its output. A variable of your own environment that a secret comes from is not
+passed on to anything that Cartwheel starts here: the app's tests, hooks, other commands.
 
 Reserved: {reserved}, and every name that begins with `{prefix}`. The application
 finds its own name, release and slot in `CARTWHEEL_APP`, `CARTWHEEL_RELEASE` and
@@ -120,8 +122,11 @@ def markdown() -> str:
         for name, field in model.Settings.model_fields.items()
         if (table := validation.table_of(field.annotation)) is not None
     ]
-    for name, entry in (("hosts", model.InventoryHost), ("groups", model.InventoryGroup)):
-        tables.append((f"inventory.{name}.NAME", entry))
+    tables += [
+        ("inventory.hosts.NAME", model.InventoryHost),
+        ("inventory.groups.NAME", model.InventoryGroup),
+        ("hooks.NAME", model.Hook),
+    ]
     presets = [
         (", ".join([f"`{name}`", *(f"`{a}`" for a, of in ALIASES.items() if of == name)]), url)
         for name, url in PRESETS.items()
@@ -185,6 +190,7 @@ def _type(annotation: Any) -> str:
         model.Secret: "secret",
         model.InventoryHost: "host",
         model.InventoryGroup: "group",
+        model.Hook: "hook",
     }
     return names[annotation]
 

@@ -68,6 +68,8 @@ _TOML_NAMES: dict[type, str] = {
     list: "a list",
     dict: "a table",
 }
+# How pydantic says that the name of an entry is what is wrong, not what the entry holds.
+_THE_NAME = "[key]"
 _SHOWN_CHARACTERS = 40
 # A value at or below these keys may be a secret, so no message shows it.
 _PRIVATE = {"env", "secrets", "password", "sudo_password", "read_password", "headers"}
@@ -127,7 +129,7 @@ def _key(loc: tuple[str | int, ...], data: Any) -> Key:
         if is_inside:
             key.append(part)
             data = data[part]
-        elif isinstance(data, dict) and number == len(loc) - 1:
+        elif isinstance(data, dict) and number == len(loc) - 1 and part != _THE_NAME:
             key.append(part)  # what is missing
         else:
             break

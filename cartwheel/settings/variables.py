@@ -7,11 +7,11 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from cartwheel.errors import UsageError, first_of
 from cartwheel.hidden import Hidden
@@ -26,6 +26,11 @@ _AT_ONCE = 8  # password managers take about a second each
 _VARIABLE_BYTES = 128 * 1024 - 1
 
 
+Taken: TypeAlias = Mapping[str, Hidden]
+"""Variables that are in this process's environment no more."""
+_NOT_TAKEN: Taken = {}
+
+
 @dataclass(frozen=True)
 class Variable:
     """One environment variable of the app. `source` never holds its value."""
@@ -36,23 +41,35 @@ class Variable:
     secret: bool
 
 
-def environment(settings: Settings, project: Path) -> dict[str, Variable]:
+def take_from_environment(secrets: Iterable[Secret]) -> Taken:
+    """Move the variables that these come from out of this process's environment: no program
+    that it starts is to inherit them."""
+    named = {secret.env for secret in secrets if secret.env is not None}
+    here = {name: os.environ.pop(name) for name in named if name in os.environ}
+    return {name: Hidden(value) for name, value in here.items()}
+
+
+def environment(
+    settings: Settings, project: Path, taken: Taken = _NOT_TAKEN
+) -> dict[str, Variable]:
     """Every environment variable of the app, by name, sorted.
 
-    A name in [env] or [secrets] wins over the same one in the dotenv file. Secrets are
+    `taken` is what was moved out of this process's own environment. A name in [env] or [secrets] wins over the same one in the dotenv file. Secrets are
     read side by side. Raises UsageError("settings") for the dotenv file and
     UsageError("secret") for secrets; its detail names all that failed.
     """
     found = {variable.name: variable for variable in _dotenv(settings, project)}
     for name, value in settings.env.items():
         found[name] = Variable(name, Hidden(value), "settings", secret=False)
-    for variable in _secrets(settings, project):
+    for variable in _secrets(settings, project, taken):
         found[variable.name] = variable
     _must_be_possible(found)
     return dict(sorted(found.items()))
 
 
-def resolve_secret(secret: Secret, project: Path, name: str = "secret") -> Hidden:
+def resolve_secret(
+    secret: Secret, project: Path, name: str = "secret", taken: Taken = _NOT_TAKEN
+) -> Hidden:
     """The value of a secret, without one newline at its end.
 
     `name` is the setting that errors name. A command is run by `sh -c` in the project's
@@ -65,7 +82,7 @@ def resolve_secret(secret: Secret, project: Path, name: str = "secret") -> Hidde
     elif secret.command is not None:
         raw = _from_command(secret.command, project, name)
     else:
-        raw = _from_variable(secret.env or "", name)
+        raw = _from_variable(secret.env or "", name, taken)
     return Hidden(_text(raw, name))
 
 
@@ -78,12 +95,14 @@ def source_of(secret: Secret) -> str:
     return f"secret env {secret.env}"
 
 
-def resolve_each(secrets: Mapping[str, Secret], project: Path) -> dict[str, Hidden | UsageError]:
+def resolve_each(
+    secrets: Mapping[str, Secret], project: Path, taken: Taken = _NOT_TAKEN
+) -> dict[str, Hidden | UsageError]:
     """Each secret by the setting that names it, read side by side; or why it cannot be had."""
 
     def resolved(name: str) -> Hidden | UsageError:
         try:
-            return resolve_secret(secrets[name], project, name)
+            return resolve_secret(secrets[name], project, name, taken)
         except UsageError as error:
             return error
 
@@ -91,9 +110,9 @@ def resolve_each(secrets: Mapping[str, Secret], project: Path) -> dict[str, Hidd
         return dict(zip(secrets, pool.map(resolved, secrets), strict=True))
 
 
-def _secrets(settings: Settings, project: Path) -> Iterator[Variable]:
+def _secrets(settings: Settings, project: Path, taken: Taken) -> Iterator[Variable]:
     named = {f"secrets.{name}": secret for name, secret in settings.secrets.items()}
-    found = resolve_each(named, project)
+    found = resolve_each(named, project, taken)
     errors = [one.message for one in found.values() if isinstance(one, UsageError)]
     if errors:
         _raise_all("secret", errors)
@@ -118,11 +137,11 @@ def _from_file(path: Path, name: str) -> bytes:
     return raw
 
 
-def _from_variable(variable: str, name: str) -> bytes:
-    value = os.environb.get(os.fsencode(variable))
+def _from_variable(variable: str, name: str, taken: Taken) -> bytes:
+    value = taken[variable].reveal() if variable in taken else os.environ.get(variable)
     if value is None:
         raise UsageError("secret", f"{name}: the variable {variable} is not set here")
-    return value
+    return os.fsencode(value)
 
 
 def _from_command(command: str, project: Path, name: str) -> bytes:

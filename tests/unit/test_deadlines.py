@@ -35,9 +35,10 @@ ALLOWED = {
     ("run/scene.py", "reach", "result"): _DONE,
     (
         "run/deploy.py",
-        "deploy.planning",
+        "_deploy.planning",
         "result",
     ): "`Background.result` waits for tools with deadlines",
+    ("run/hooks.py", "_run_tool", "result"): "the tool has a deadline: hooks.NAME.timeout_seconds",
     (
         "run/deploy.py",
         "prepare.look",

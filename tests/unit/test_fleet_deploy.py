@@ -16,7 +16,7 @@ from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.identity import twins
 from cartwheel.fleet.model import HostReport, Report
 from cartwheel.fleet.sessions import PARALLEL, Fleet
-from cartwheel.fleet.terms import Terms
+from cartwheel.fleet.terms import Here, Terms
 from cartwheel.plan.model import HostPlan, Operator, Refusal, Step
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
 
@@ -53,6 +53,7 @@ class FakeSession:
     def __init__(self, host: str, log: list[tuple[str, str]], script: Mapping[str, Answer]) -> None:
         self.host, self.log, self.script = host, log, {**GOOD, **script}
         self.args: dict[str, Mapping[str, Any]] = {}
+        self.hooks: list[Mapping[str, Any]] = []
         self.switched = self.cancelled = self.closed = False
         self.host_key = f"key of {host}"
 
@@ -66,6 +67,8 @@ class FakeSession:
     def submit(self, op: str, args: Mapping[str, Any], **_more: Any) -> Pending:
         self.log.append((self.host, op))
         self.args[op] = args
+        if op == "hook":
+            self.hooks.append(args)
         return Pending(self, op)
 
     def answer(self, op: str) -> dict[str, Any]:
@@ -148,6 +151,7 @@ class Run:
         rollout: Rollout = ALL_OR_NOTHING,
         unreached: Mapping[str, CartwheelError] | None = None,
         balancer: FakeBalancer | None = None,
+        here: Here | None = None,
         **more: Any,
     ) -> None:
         self.log: list[tuple[str, str]] = [] if balancer is None else balancer.log
@@ -164,7 +168,22 @@ class Run:
         )
         with fleet:
             terms = replace(TERMS, rollout=rollout, balancer=balancer)
+            terms = replace(terms, here=here) if here else terms
             self.report: Report = run_plans(fleet, self.plans, terms, **more)
+
+    def hooks(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Each hook that a host was asked to run, in order."""
+        asked = {host: iter(one.hooks) for host, one in self.sessions.items()}
+        return [(host, next(asked[host])) for host, what in self.log if what == "hook"]
+
+    def order(self, *ops: str) -> list[str]:
+        """`HOST OP` of these operations as they were asked for; of hooks with their name."""
+        hooks = iter(self.hooks())
+        return [
+            f"{host} hook {next(hooks)[1]['hook']}" if what == "hook" else f"{host} {what}"
+            for host, what in self.log
+            if what in ops
+        ]
 
     def asked(self, op: str) -> list[str]:
         return [host for host, what in self.log if what == op]

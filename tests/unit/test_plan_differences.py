@@ -11,7 +11,7 @@ from cartwheel.build.model import Lock, Platform
 from cartwheel.hidden import Hidden
 from cartwheel.plan.differences import Changed, Differences, differences, wanted
 from cartwheel.plan.model import HostPlan, Operator
-from cartwheel.plan.sealed import operations, seal, stale
+from cartwheel.plan.sealed import in_order, seal, stale
 from tests.unit.test_plan_deploy import KEY, NAME, SECRET, SITE, deployed, facts, plan
 
 OLD = "0.9.00000000"
@@ -116,7 +116,7 @@ def test_a_release_that_is_on_the_host_is_compared_with_what_is_there() -> None:
 def test_nothing_to_do_is_no_difference() -> None:
     one = plan(known=facts(deployed))
     assert one.unchanged
-    assert operations(one) == []
+    assert in_order(one) == []
     assert found(one) == Differences()
 
 

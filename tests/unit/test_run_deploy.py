@@ -11,6 +11,7 @@ from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import silent
 from cartwheel.fleet.sessions import Fleet
 from cartwheel.inventory.model import Host as InventoryHost
+from cartwheel.plan.hooks import Kind
 from cartwheel.plan.model import Operator
 from cartwheel.run.deploy import probe_settled
 from cartwheel.run.rollback import plan_switch
@@ -136,7 +137,7 @@ def test_refusals_of_a_rollback(
 
 
 def test_a_rollback_is_watched_for_a_moment_only() -> None:
-    def watched(kind: str) -> float:
+    def watched(kind: Kind) -> float:
         step = plan_switch(SCENE, facts(), kind, "1.a").switch
         return float(step.args["probation_seconds"])
 

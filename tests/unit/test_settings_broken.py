@@ -64,7 +64,8 @@ def told(tmp_path: Path, text: str) -> list[str]:
 
 def test_the_good_ones_differ_from_these_by_the_slip_alone(tmp_path: Path) -> None:
     """What of the examples does not fit together is known."""
-    children, preset = told(tmp_path, GOOD)
+    hook, children, preset = sorted(told(tmp_path, GOOD), key=lambda line: "hooks" not in line)
+    assert "a hook needs exactly one of before and after" in hook
     assert "there is no group eu-west" in children
     assert "index.preset: index.url is set too" in preset
 
@@ -150,6 +151,7 @@ WRITTEN = [
     ('[inventory.hosts.web1]\ngroups = ["eu"]\n' + APP, 2, "there is no group eu"),
     ('[inventory.hosts.web1]\nroles = "web"\n' + APP, 2, "expected a list, got 'web'"),
     ('[inventory.hosts.web1]\nroles = ["db"]\n' + APP, 3, "no host has the role web"),
+    ('[inventory.groups."eu west"]\nhosts = ["a"]\n' + APP, 1, "groups.eu west: expected a name"),
     ('[inventory.groups.eu]\nchildren = ["west"]\n' + APP, 2, "there is no group west"),
     ('[app]\nname = "Shop"\nsource = "."\n', 2, "app.name: expected lower-case letters"),
     ('[app]\nname = "my_shop"\nsource = "."\n', 2, "app.name: expected lower-case letters"),
@@ -176,6 +178,23 @@ WRITTEN = [
         5,
         "fleet.canary: expected a number of hosts, or a percentage",
     ),
+    (APP + '[hooks.tell]\nafter = "run"\n', 4, "hooks.tell.command: is missing"),
+    (APP + '[hooks.tell]\ncommand = "true"\n', 4, "needs exactly one of before and after"),
+    (APP + '[hooks.tell]\non = "run"\ncommand = "x"\nafter = "run"\n', 5, "unknown key"),
+    (APP + '[hooks.tell]\nafter = "deploy"\ncommand = "x"\n', 5, "expected one of 'run'"),
+    (APP + '[hooks.tell]\nafter = "migrate"\ncommand = "x"\n', 5, "deploy.migrate is missing"),
+    (APP + '[hooks.tell_me]\nafter = "run"\ncommand = "x"\n', 4, "hooks.tell_me: expected lower"),
+    (
+        APP + '[hooks.tell]\nafter = "build"\nwhere = "hosts"\ncommand = "x"\n',
+        6,
+        "no host is at work then",
+    ),
+    (
+        APP + '[hooks.tell]\nafter = "prepare"\ncommand = "x"\nkinds = ["rollback"]\n',
+        7,
+        "a rollback has no phase prepare",
+    ),
+    (APP + '[hooks]\nafter_deploy = "x"\n', 5, "expected a table, got 'x'"),
     (APP + '[hardening]\nmemory_max = "512MB"\n', 5, "expected a size like `512M`"),
 ]
 

@@ -47,7 +47,7 @@ def test_the_file_shows_every_setting() -> None:
         for table, keys in tomllib.loads(DEPLOY.read_text()).items()
         for key in keys
     }
-    tables = {"environment", "env", "secrets", "inventory.hosts", "inventory.groups"}
+    tables = {"environment", "env", "secrets", "inventory.hosts", "inventory.groups", "hooks"}
     assert written | given | tables == set(FIELDS)
 
 

@@ -44,6 +44,7 @@ def fields() -> list[tuple[str, str, Any]]:
         ("", model.Settings),
         ("inventory.hosts.web1", model.InventoryHost),
         ("inventory.groups.eu", model.InventoryGroup),
+        ("hooks.tell", model.Hook),
     ]
     for name, field in model.Settings.model_fields.items():
         if table := table_of(field.annotation):

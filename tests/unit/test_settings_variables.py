@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import UsageError
-from cartwheel.settings import environment, resolve_secret, variables
+from cartwheel.settings import environment, resolve_secret, take_from_environment, variables
 from cartwheel.settings.model import Secret, Settings
 from tests.lab.project import new_project
 
@@ -185,19 +185,37 @@ def test_what_no_process_could_be_given_is_refused(tmp_path: Path, value: str, s
     assert error.message == f"KEY (secret file key): {said}"
 
 
+def test_what_a_secret_comes_from_is_taken_out_of_our_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPERATORS_OWN", HIDDEN)
+    secret = Secret(env="OPERATORS_OWN")
+    taken = take_from_environment([secret, Secret(env="NOT_SET"), Secret(file="key")])
+    assert "OPERATORS_OWN" not in os.environ
+    assert HIDDEN not in repr(taken)
+    assert resolve_secret(secret, tmp_path, "x", taken).reveal() == HIDDEN
+    assert (
+        "NOT_SET is not set here"
+        in refused(lambda: resolve_secret(Secret(env="NOT_SET"), tmp_path, "x", taken)).message
+    )
+
+
 def test_the_word_says_which_can_be_read(tmp_path: Path) -> None:
     project = new_project(tmp_path / "project", env={"HERE": HIDDEN})
     project.write("key", HIDDEN)
     project.settings(
         '[app]\nname = "shop"\nsource = "app"\n[secrets]\nA = { file = "key" }\n'
         'B = { command = "exit 3" }\nC = { env = "HERE" }\n'
+        "D = { command = 'test -z \"$HERE\" && echo not inherited' }\n"
         '[ssh]\nsudo_password = { env = "NOWHERE" }\n'
     )
     done = project.fab("secrets.check", code=1)
     said = {line.split()[0]: line for line in done.out.splitlines()[1:]}
-    assert set(said) == {"secrets.A", "secrets.B", "secrets.C", "ssh.sudo_password"}
+    assert set(said) == {f"secrets.{name}" for name in "ABCD"} | {"ssh.sudo_password"}
     assert said["secrets.A"].split()[1:] == ["secret", "file", "key", "ok"]
     assert said["secrets.B"].endswith("the command ended with 3")
+    assert said["secrets.C"].endswith("ok")
+    assert said["secrets.D"].endswith("ok"), "no program that we start inherits C's"
     assert said["ssh.sudo_password"].endswith("the variable NOWHERE is not set here")
     assert HIDDEN not in done.text
     assert HIDDEN not in project.fab("config.show").text

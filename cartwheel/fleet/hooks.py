@@ -1,0 +1,116 @@
+"""The user's own commands at their moments: once here or on one host, or on every host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from cartwheel.errors import CartwheelError, HostError
+from cartwheel.fleet.outcomes import Plans, is_open
+from cartwheel.fleet.sessions import Fleet, failures, step_on_each
+from cartwheel.fleet.terms import Terms
+from cartwheel.plan.hooks import Hook, Moment, Phase, Side, variables
+from cartwheel.plan.model import HostPlan, Step
+
+Failed: TypeAlias = dict[str, CartwheelError]
+
+_MARGIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What runs beside the steps of a fleet. Failures are those of hosts: what runs once, runs
+    for all of them."""
+
+    fleet: Fleet
+    terms: Terms
+
+    def around(self, phase: Phase, plans: Plans, work: Callable[[Plans], Failed]) -> Failed:
+        """The hooks before a phase, its `work`, the hooks after it; only with hosts that all of
+        it went well with so far. The hosts that failed."""
+        failed = self.at("before", phase, plans)
+        failed |= work(without(plans, failed))
+        return failed | self.at("after", phase, without(plans, failed))
+
+    def at(self, side: Side, phase: Phase, plans: Plans, *, each: bool | None = None) -> Failed:
+        """The hooks of a moment, in the order of the settings: of `each` host, those that run
+        once, or all. The hosts that failed."""
+        moment = Moment(side, phase)
+        known = next(iter(plans.values())).hooks if plans else ()
+        failed: Failed = {}
+        for hook in known:
+            if hook.moment == moment and each in (None, hook.where == "hosts"):
+                failed |= self._failed_by(hook, without(plans, failed))
+        return failed
+
+    def _failed_by(self, hook: Hook, plans: Plans) -> Failed:
+        """Nobody, where its failure is only told."""
+        if not plans:
+            return {}
+        if hook.where == "here":
+            failed = self._here(hook, plans)
+        elif hook.where == "one-host":
+            failed = _for_all(self._on_hosts(hook, dict(list(plans.items())[:1])), plans)
+        else:
+            failed = self._on_hosts(hook, plans)
+        return {host: why for host, why in failed.items() if hook.stops or is_open(why)}
+
+    def _here(self, hook: Hook, plans: Plans) -> Failed:
+        some = next(iter(plans.values()))
+        more = {"hosts": " ".join(plans), "release": some.release, "version": some.version}
+        try:
+            self.terms.here(hook, more)
+        except CartwheelError as error:
+            return {host: _of_host(host, error) for host in plans}
+        return {}
+
+    def _on_hosts(self, hook: Hook, plans: Plans) -> Failed:
+        steps = {host: self._step(hook, host, plan) for host, plan in plans.items()}
+        return failures(step_on_each(self.fleet, steps, "hook"))
+
+    def _step(self, hook: Hook, host: str, plan: HostPlan) -> Step:
+        terms = self.terms
+        known = variables(
+            hook,
+            app=terms.app,
+            who=terms.operator.who,
+            message=terms.operator.message,
+            host=host,
+            release=plan.release,
+            version=plan.version,
+            previous=plan.current or "",
+        )
+        args = {
+            "app": terms.app,
+            "base": terms.base,
+            "release": plan.release,
+            "hook": hook.name,
+            "command": hook.command,
+            "timeout_seconds": hook.timeout_seconds,
+            "variables": known,
+        }
+        return Step("hook", hook.title, hook.timeout_seconds + _MARGIN_SECONDS, args)
+
+
+def _for_all(failed: Failed, hosts: Iterable[str]) -> Failed:
+    """What runs on one host runs for all: they fail with it, and it is named."""
+    for where, error in failed.items():
+        others = {host: _of_host(host, error, f" on {where}") for host in hosts if host != where}
+        return {**others, where: error}
+    return {}
+
+
+def _of_host(host: str, error: CartwheelError, where: str = "") -> CartwheelError:
+    return HostError("hook-failed", error.message + where, host=host, detail=error.detail)
+
+
+def only(plans: Plans, hosts: Iterable[str]) -> dict[str, HostPlan]:
+    """The plans of these hosts, as far as there are any."""
+    return {host: plans[host] for host in hosts if host in plans}
+
+
+def without(plans: Plans, hosts: Iterable[str]) -> dict[str, HostPlan]:
+    """The plans of all other hosts."""
+    gone = set(hosts)
+    return {host: plan for host, plan in plans.items() if host not in gone}

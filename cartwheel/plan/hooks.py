@@ -1,0 +1,116 @@
+"""Which commands of the user's run at which moment of a deploy, a rollback or a restart; pure."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from cartwheel.settings import model
+
+Phase: TypeAlias = model.Phase
+Kind: TypeAlias = Literal["deploy", "rollback", "restart"]
+Where: TypeAlias = Literal["here", "one-host", "hosts"]
+Side: TypeAlias = Literal["before", "after"]
+
+PHASES: tuple[Phase, ...] = typing.get_args(Phase)
+"""In order. `run` is around all the others."""
+# A rollback and a restart bring nothing that has to be made first.
+_OF_A_DEPLOY: tuple[Phase, ...] = ("build", "prepare", "migrate")
+# There is no host yet, or no more.
+HERE_ONLY: tuple[Phase, ...] = ("run", "build")
+_WHERE_WORDS: Mapping[Where, str] = {"here": "here", "one-host": "on one host", "hosts": "on hosts"}
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Before or after a phase."""
+
+    side: Side
+    phase: Phase
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.phase}"
+
+
+@dataclass(frozen=True)
+class Hook:
+    """One command at its moment. Where it `stops`, its failure is that of the phase."""
+
+    name: str
+    kind: Kind
+    moment: Moment
+    where: Where
+    command: str
+    timeout_seconds: float
+    stops: bool
+
+    @property
+    def title(self) -> str:
+        return f"hook {self.name}"
+
+    def __str__(self) -> str:
+        return f"{self.title}: {self.moment} {_WHERE_WORDS[self.where]}: {self.command}"
+
+
+def hooks_for(settings: model.Settings, kind: Kind) -> tuple[Hook, ...]:
+    """The hooks of such a run, in the order of their moments; of one moment in the order of
+    the settings. Whoever rolls back is in need: no hook stops that."""
+    found = [
+        Hook(
+            name,
+            kind,
+            Moment(*hook.moment),
+            hook.where,
+            hook.command,
+            hook.timeout_seconds,
+            stops=hook.on_failure == "stop" and kind != "rollback",
+        )
+        for name, hook in settings.hooks.items()
+        if kind in hook.kinds
+    ]
+    order = list(moments())
+    return tuple(sorted(found, key=lambda hook: order.index(hook.moment)))
+
+
+def moments() -> Iterator[Moment]:
+    """Every moment there is, in order."""
+    yield Moment("before", "run")
+    for phase in PHASES[1:]:
+        yield Moment("before", phase)
+        yield Moment("after", phase)
+    yield Moment("after", "run")
+
+
+def has_phase(kind: Kind, phase: Phase) -> bool:
+    """Whether such a run ever comes to that phase."""
+    return kind == "deploy" or phase not in _OF_A_DEPLOY
+
+
+def variables(hook: Hook, *, app: str, who: str, message: str, **more: str) -> dict[str, str]:
+    """The environment that is documented in docs/hooks.md; `more` is of the moment, e.g.
+    `release`."""
+    known = {
+        "app": app,
+        "hook": hook.name,
+        "phase": str(hook.moment),
+        "kind": hook.kind,
+        "who": who,
+        "message": message,
+        **more,
+    }
+    return {f"CARTWHEEL_{name.upper()}": value for name, value in known.items()}
+
+
+def pending_seconds(hooks: Iterable[Hook], *, each: bool) -> float:
+    """How long the hooks between a host's switch and its confirmation may take: those of `each`
+    host around its own switch, or those that run once, when all have switched."""
+    around = [hook for hook in hooks if hook.moment.phase == "switch" and hook.where == "hosts"]
+    once = [
+        hook
+        for hook in hooks
+        if hook.moment == Moment("before", "confirm")
+        or (hook.moment == Moment("after", "switch") and hook.where != "hosts")
+    ]
+    return sum(hook.timeout_seconds for hook in (around if each else once))

@@ -1,0 +1,112 @@
+"""The user's own commands on this machine: run, told, judged."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Callable, Mapping
+
+from cartwheel.build.background import Background
+from cartwheel.build.tool import run_tool
+from cartwheel.errors import BuildError, CartwheelError, Exit
+from cartwheel.events import Event
+from cartwheel.fleet.model import Report
+from cartwheel.plan.hooks import Hook, Kind, Moment, Side, hooks_for, variables
+from cartwheel.run.scene import Scene
+
+
+def here(scene: Scene) -> Callable[[Hook, Mapping[str, str]], None]:
+    """What `Terms.here` wants."""
+    return functools.partial(_run, scene)
+
+
+def around_build(scene: Scene, side: Side, **more: str) -> None:
+    """The hooks before or after what is built. Raises CartwheelError("hook-failed")."""
+    _at(scene, "deploy", Moment(side, "build"), more)
+
+
+def around_run(scene: Scene, kind: Kind, work: Callable[[], Report]) -> Report:
+    """The hooks before the run, the run, and, whatever it came to, the hooks after it.
+
+    Raises CartwheelError("hook-failed") before anything was begun, and what `work` raises.
+    """
+    _at(scene, kind, Moment("before", "run"), {})
+    result, release, version = "failed", "", ""
+    try:
+        report = work()
+        result, release, version = _result(report), report.release, report.version
+    except KeyboardInterrupt:
+        result = "interrupted"
+        raise
+    finally:
+        more = {"result": result, "release": release, "version": version}
+        _at(scene, kind, Moment("after", "run"), more, told_only=True)
+    return report
+
+
+def _result(report: Report) -> str:
+    """The value of CARTWHEEL_RESULT."""
+    words = {
+        Exit.OK: "unchanged" if all(one.outcome == "unchanged" for one in report.hosts) else "done",
+        Exit.REVERTED: "put-back",
+        Exit.ATTENTION: "attention",
+    }
+    return words.get(Exit(report.exit_code), "failed")
+
+
+def _at(
+    scene: Scene, kind: Kind, moment: Moment, more: Mapping[str, str], *, told_only: bool = False
+) -> None:
+    for hook in hooks_for(scene.settings, kind):
+        if hook.moment == moment:
+            try:
+                _run(scene, hook, {"hosts": " ".join(scene.hosts), **more})
+            except CartwheelError:
+                if hook.stops and not told_only:
+                    raise
+
+
+def _run(scene: Scene, hook: Hook, more: Mapping[str, str]) -> None:
+    """Run one to its end, by `sh -c` in the project's folder. Raises
+    CartwheelError("hook-failed") with the end of what it printed."""
+    started = time.monotonic()
+    known = variables(
+        hook,
+        app=scene.settings.slug,
+        who=scene.operator.who,
+        message=scene.operator.message,
+        **more,
+    )
+    scene.emit(Event(hook.title, "start"))
+    try:
+        _run_tool(scene, hook, known)
+    except CartwheelError as error:
+        scene.emit(Event(hook.title, "failed", error.message, "", time.monotonic() - started))
+        raise
+    scene.emit(Event(hook.title, "done", "", "", time.monotonic() - started))
+
+
+def _run_tool(scene: Scene, hook: Hook, known: Mapping[str, str]) -> None:
+    """In a thread of its own: Ctrl-C, which comes to this one anywhere, cannot lose the process."""
+    run = functools.partial(
+        run_tool,
+        ["sh", "-c", hook.command],
+        env={**os.environ, **known},
+        cwd=scene.project,
+        deadline_seconds=hook.timeout_seconds,
+        emit=scene.emit,
+        step=hook.title,
+    )
+    try:
+        with Background(run) as running:
+            done = running.result()
+    except BuildError as error:
+        if error.slug != "deadline":
+            raise
+        how, said = f"did not end within {hook.timeout_seconds:g} s", error.detail
+    else:
+        how, said = f"ended with {done.returncode}", done.tail()
+        if done.returncode == 0:
+            return
+    raise CartwheelError("hook-failed", f"{hook.title} ({hook.moment}) {how}", detail=said)
