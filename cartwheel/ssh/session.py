@@ -46,7 +46,7 @@ BEGIN_SECONDS = 60.0
 SLOWEST_BYTES_PER_SECOND = 4096  # a line that carries less counts as stuck too
 _TELL_SECONDS = 5.0
 _POLL_SECONDS = 0.5
-_WAIT_SLICE_SECONDS = 0.1  # Ctrl-C is noticed between slices
+_WAIT_SLICE_SECONDS = 0.5  # deadlines are looked at between slices; answers wake at once
 _READ_BYTES = 1 << 18
 _STDERR_TAIL_BYTES = 64 << 10
 
