@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import secrets
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ from cartwheel.lab.load import Plan
 from cartwheel.lab.visitors import Visits, visiting
 from tests.lab.project import Project, fabfile, new_project
 from tests.lab.running import Fab, fab
+from tests.lab.secrecy import Sentinels, found_in, guest_finds, journal, kept_in, logged
 
 Scenario = Literal["first", "redeploy", "rollback"]
 Result = dict[str, Any]
@@ -42,6 +44,14 @@ REPORTED_SECONDS = 15.0  # a line that is dead
 BUSY_STALL_SECONDS = 3.0  # several hosts on two processors
 
 SETTINGS = f"""
+env_file = ".env"
+[app]
+name = "shop"
+source = "app"
+entry = "app:app"
+[secrets]
+FROM_FILE = {{ file = "secret-file" }}
+FROM_ENV = {{ env = "SECRET_OF_THE_OPERATOR" }}
 [tests]
 skip = true
 [health]
@@ -147,6 +157,7 @@ class Shore:
     others: tuple[LabHost, ...] = ()
     mark: str = ""  # what the source says now
     stall_seconds: float = BUSY_STALL_SECONDS
+    sentinels: Sentinels = field(default_factory=dict)
 
     # -- the scenarios
 
@@ -237,6 +248,12 @@ class Shore:
         one.seconds = time.monotonic() - began
         return one
 
+    def suffer(self, words: tuple[str, ...], point: Point, fault: Fault) -> Try:
+        """Strike a redeploy that is prepared, and mend; only what was said is judged."""
+        one = Try("redeploy", point, fault.name)
+        self._strike(one, words, fault)
+        return one
+
     def _strike(self, one: Try, words: tuple[str, ...], fault: Fault) -> Result | None:
         """Run the command, with the fault; its own last word, if it could say one."""
         with self._load(one, fault):
@@ -284,6 +301,9 @@ class Shore:
 
     def _judge_talk(self, one: Try, running: Fab, fault: Fault, struck_at: float) -> None:
         """No traceback, no silence, an end; that a line is dead is noticed and said."""
+        shown = found_in(running.errors + json.dumps(running.said), self.sentinels)
+        if shown:
+            one.violations.append(f"secrets in the output: {shown}")
         if "Traceback" in running.errors or "Unexpected" in running.errors:
             one.violations.append(f"traceback: {running.errors[-800:]}")
         heard = [said["heard"] for said in running.said]
@@ -379,8 +399,8 @@ class Shore:
             one.violations.append(f"told that {told['serves']} serves: it is {after.release}")
 
     def _judge_reboot(self, one: Try, fault: Fault, after: State) -> None:
-        if fault.power:
-            return  # it has been
+        if fault.power or self.others:
+            return  # it has been; or it is judged where the host is alone
         self.host.power_cut()
         self.host.boot()
         end = time.monotonic() + SETTLED_SECONDS
@@ -390,9 +410,11 @@ class Shore:
             one.violations.append(f"after a reboot {again} instead of {after}")
 
     def _judge_next_deploy(self, one: Try) -> None:
-        """The same again, plainly, succeeds, and then nothing tells of what went wrong."""
+        """The same again, plainly, succeeds, and then nothing tells of what went wrong; nor of
+        any secret."""
         self.fab("deploy")
         self._await_order(one)
+        one.violations += self.told_secrets()
         for host in self.hosts:
             state = _look(host)
             if not state.serves or state.mark != self.mark:
@@ -402,6 +424,15 @@ class Shore:
             there = host.sh("ls -d /srv/shop/releases/* | wc -l").strip()
             if left or whole != there:
                 one.violations.append(f"left behind: {left}, {there} releases, {whole} whole")
+
+    def told_secrets(self) -> list[str]:
+        """Where a secret can be found: by another user of the host that was struck, in its
+        journal and logs, in the records of runs."""
+        found = guest_finds(self.host, self.sentinels)
+        found += [f"log {path}" for path in logged(self.host, self.sentinels)]
+        if told := found_in(journal(self.host), self.sentinels):
+            found.append(f"journal {told}")
+        return found + kept_in(self.project.folder / "state", self.sentinels)
 
 
 def _wrong(state: State) -> list[str]:
@@ -445,8 +476,14 @@ def _look(host: LabHost) -> State:
 def new_shore(host: LabHost, folder: Path, others: Iterable[LabHost] = ()) -> Shore:
     """A host with the tap, set up and with nothing deployed; `others` without it."""
     harness.install(host)
-    shore = Shore(host, new_project(folder, settings=SETTINGS), tuple(others))
-    shore.project.settings('[app]\nname = "shop"\nsource = "app"\nentry = "app:app"\n' + SETTINGS)
+    sentinels = {
+        kind: f"S3ntinel{kind}{secrets.token_hex(8)}" for kind in ("file", "env", "dotenv")
+    }
+    project = new_project(folder, env={"SECRET_OF_THE_OPERATOR": sentinels["env"]})
+    project.settings(SETTINGS)
+    project.write("secret-file", sentinels["file"])
+    project.write(".env", f"FROM_DOTENV={sentinels['dotenv']}\n")
+    shore = Shore(host, project, tuple(others), sentinels=sentinels)
     shore.fab("setup")
     for one in shore.hosts:
         one.sh("apt-get clean")

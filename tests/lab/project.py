@@ -75,10 +75,12 @@ class Done:
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with a fabfile and settings; `env` is what `fab` sees beside our own variables."""
+    """A folder with a fabfile and settings; `env` is what `fab` sees beside our own variables,
+    `under` a command that runs it (strace)."""
 
     folder: Path
     env: Mapping[str, str] = field(default_factory=dict)
+    under: tuple[str, ...] = ()
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
@@ -115,7 +117,7 @@ class Project:
         return Done(done.returncode, done.stdout, done.stderr)
 
     def command(self, *words: str) -> list[str]:
-        return [FAB, *words]
+        return [*self.under, FAB, *words]
 
     def fab(
         self, *words: str, code: int | None = 0, given: str = "", timeout: float = 240.0

@@ -164,7 +164,7 @@ def test_a_smoke_test_that_fails_puts_it_back_unnoticed(
     hooks = """
     [hooks.smoke]
     before = "confirm"
-    command = "echo 2 of 7 failed; exit 7"
+    command = "sleep 7; echo 2 of 7 failed; exit 7"  # longer than the lease
     [hooks.tell]
     after = "run"
     command = 'echo "$CARTWHEEL_RESULT" > told'

@@ -21,14 +21,12 @@ import pytest
 
 from cartwheel.lab import Lab, LabHost
 from tests.lab.project import CHECKOUT, Done, Project, get, new_project
+from tests.lab.secrecy import STRACE, Trace, found_in, guest_finds, journal, kept_in, logged, traced
 from tests.ports import free_port
 
 INDEX_USER = "reader"
+OF_THE_INDEX = {"index", "index, encoded"}
 _INDEX = Path(__file__).with_name("private_index.py")
-# Everything a string may be: strace cuts nothing off that could hold a sentinel.
-_STRACE = ["strace", "-f", "-qq", "-y", "-s", "300000"]
-_CALLS = "execve,execveat,write,pwrite64,writev,open,openat,creat,chmod,fchmod,fchmodat"
-_READABLE = "/etc /srv /var /run /tmp /usr/local /opt /home /root /dev/shm"
 
 
 @dataclass(frozen=True)
@@ -40,11 +38,14 @@ class Stage:
     sentinels: Mapping[str, str]
 
     def fab(self, *words: str, code: int | None = 0) -> Done:
-        return self.project.fab(*words, "-H", f"ops@{self.host.name}", code=code, timeout=280)
+        return self.project.fab(*words, *self.where, code=code, timeout=280)
+
+    @property
+    def where(self) -> tuple[str, str]:
+        return "-H", f"ops@{self.host.name}"
 
     def found_in(self, text: str) -> set[str]:
-        """The kinds of secrets that are in this text."""
-        return {kind for kind, value in self.sentinels.items() if value in text}
+        return found_in(text, self.sentinels)
 
 
 @pytest.fixture(scope="module")
@@ -118,139 +119,13 @@ def private_index(
         process.communicate()
 
 
-# --- what is looked at ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What strace wrote: one call a line, data as it was."""
-
-    text: str
-
-    def calls(self, *names: str) -> Iterator[str]:
-        wanted = tuple(f"{name}(" for name in names)
-        for line in self.text.splitlines():
-            call = re.sub(r"^\d+ +", "", line)
-            if call.startswith(wanted):
-                yield call
-
-    def arguments(self) -> str:
-        """All arguments of all programs that were started."""
-        return "\n".join(self.calls("execve", "execveat"))
-
-    def too_open(self, values: Mapping[str, str]) -> list[str]:
-        """Files that were given a secret and that others could open, even for a moment."""
-        got = {
-            path
-            for call in self.calls("write", "pwrite64", "writev")
-            if any(value in call for value in values.values())
-            for path in re.findall(r"^\w+\(\d+<(/[^>]*)>", call)
-        }
-        modes: list[str] = []
-        for call in self.calls("open", "openat", "creat", "chmod", "fchmod", "fchmodat"):
-            named = next((path for path in got if f'"{path}"' in call or f"<{path}>" in call), "")
-            mode = re.search(r", 0([0-7]{3,4})\)? *(=|<unf|$)", call)
-            if named and mode and int(mode[1], 8) & 0o077:
-                modes.append(f"{named}: 0{mode[1]}")
-        return modes
-
-    def given(self, values: Mapping[str, str]) -> set[str]:
-        """Files (no pipes, no sockets) that were given a secret."""
-        return {
-            path
-            for call in self.calls("write", "pwrite64", "writev")
-            if any(value in call for value in values.values())
-            for path in re.findall(r"^\w+\(\d+<(/[^>]*)>", call)
-        }
-
-
-@contextmanager
-def traced(host: LabHost, into: Path) -> Iterator[None]:
-    """Trace everything that the host's init and sshd start, until the block ends."""
-    sshd = host.sh("systemctl show -p MainPID --value ssh").strip()
-    argv = [*_STRACE, "-e", f"trace={_CALLS}", "-o", str(into)]
-    pids = ["-p", str(host.init.pid), "-p", str(outside(host, int(sshd)))]
-    process = subprocess.Popen([*argv, *pids], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    try:
-        until = time.monotonic() + 10
-        while not is_traced(host.init.pid):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < until, "strace does not attach"
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
-
-
-def is_traced(pid: int) -> bool:
-    text = Path(f"/proc/{pid}/status").read_text()
-    return "TracerPid:\t0\n" not in text
-
-
-def outside(host: LabHost, pid: int) -> int:
-    """A process of the host as this machine numbers it."""
-    namespace = Path(f"/proc/{host.init.pid}/ns/pid").readlink()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            same = (entry / "ns/pid").readlink() == namespace
-            numbers = re.search(r"^NSpid:\t(.*)$", (entry / "status").read_text(), re.MULTILINE)
-        except OSError:
-            continue
-        if same and numbers and int(numbers[1].split()[-1]) == pid:
-            return int(entry.name)
-    raise AssertionError(f"no process {pid} in the host")
-
-
-def guest_finds(stage: Stage) -> list[str]:
-    """What holds a secret and can be read on the host by a user without rights: files,
-    arguments and variables of processes."""
-    patterns = "\n".join(stage.sentinels.values())
-    script = (
-        f"grep -rlFs -f - {_READABLE} | sed 's/^/file /'; "
-        "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'; true"
-    )
-    argv = stage.host.ssh_command(script, user="guest")
-    done = subprocess.run(
-        argv, input=patterns, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "sshd: guest" in done.stdout  # it did look
-    lines = done.stdout.splitlines()
-    return [line for line in lines if line.startswith("file /") or stage.found_in(line)]
-
-
-def journal(host: LabHost) -> str:
-    return host.sh("journalctl --no-pager --all -o verbose", timeout=120)
-
-
-def kept_by_the_operator(stage: Stage) -> list[str]:
-    """Files of the operator's cache, state and temporary folders that hold a secret."""
-    home = Path(stage.project.env["HOME"])
-    found = []
-    for path in home.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            data = path.read_bytes()
-            if any(value.encode() in data for value in stage.sentinels.values()):
-                found.append(str(path))
-    return found
-
-
-def strace_fab(stage: Stage, into: Path, *words: str) -> tuple[Done, Trace]:
+def strace_fab(
+    stage: Stage, into: Path, *words: str, code: int | None = 0, given: str = ""
+) -> tuple[Done, Trace]:
     """Run fab under strace; what it said, and every program that it started."""
-    command = stage.project.command(*words, "-H", f"ops@{stage.host.name}")
-    done = subprocess.run(
-        [*_STRACE, "-e", f"trace={_CALLS}", "-o", str(into), *command],
-        cwd=stage.project.folder,
-        env=stage.project.environment(),
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout, done.stderr), Trace(into.read_text(errors="replace"))
+    under = (*STRACE, "-v", "-o", str(into))
+    done = replace(stage.project, under=under).fab(*words, code=code, given=given, timeout=280)
+    return done, Trace.of(into)
 
 
 # --- the deploy ----------------------------------------------------------------------------
@@ -268,9 +143,9 @@ def deployed(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Deployed
     """The first deploy from an empty cache, with all that fab can say, traced on both sides."""
     folder = tmp_path_factory.mktemp("traces")
     with traced(stage.host, folder / "host"):
-        done, here = strace_fab(stage, folder / "operator", "--debug", "deploy")
-    assert done.code == 0, done.text[-5000:]
-    return Deployed(done, here, Trace((folder / "host").read_text(errors="replace")))
+        words = ("--debug", "deploy", *stage.where)
+        done, here = strace_fab(stage, folder / "operator", *words)
+    return Deployed(done, here, Trace.of(folder / "host"))
 
 
 def test_the_secrets_reach_the_app(stage: Stage, deployed: Deployed) -> None:
@@ -305,6 +180,13 @@ def test_no_argument_holds_one(stage: Stage, deployed: Deployed) -> None:
     assert stage.found_in(there) == set()
 
 
+def test_nothing_that_is_started_here_inherits_one(stage: Stage, deployed: Deployed) -> None:
+    """But for the index's password: it is a secret of what asks the index."""
+    inherited = deployed.here.inherited()
+    assert "UV_CACHE_DIR" in inherited, "it did look"
+    assert stage.found_in(inherited) <= OF_THE_INDEX
+
+
 def test_no_file_was_ever_open_to_others(stage: Stage, deployed: Deployed) -> None:
     given = deployed.there.given(stage.sentinels)
     assert any(re.search(r"/srv/shop/releases/[^/]+/\.?env", path) for path in given), given
@@ -313,13 +195,13 @@ def test_no_file_was_ever_open_to_others(stage: Stage, deployed: Deployed) -> No
 
 
 def test_another_user_of_the_host_finds_none(stage: Stage, deployed: Deployed) -> None:
-    assert guest_finds(stage) == []
+    assert guest_finds(stage.host, stage.sentinels) == []
     assert stage.found_in(journal(stage.host)) == set()
 
 
 def test_the_operators_cache_keeps_none(stage: Stage, deployed: Deployed) -> None:
     assert (Path(stage.project.env["HOME"]) / "cache").is_dir()
-    assert kept_by_the_operator(stage) == []
+    assert kept_in(Path(stage.project.env["HOME"]), stage.sentinels) == []
 
 
 def test_a_wrong_index_password_is_one_clear_line(stage: Stage, deployed: Deployed) -> None:
@@ -340,7 +222,7 @@ def test_a_wrong_index_password_is_one_clear_line(stage: Stage, deployed: Deploy
         assert wrong not in done.text
         assert stage.found_in(done.text) == set()
     assert get(stage.host) == "one"
-    assert guest_finds(stage) == []
+    assert guest_finds(stage.host, stage.sentinels) == []
     assert wrong not in journal(stage.host)
 
 
@@ -373,35 +255,132 @@ def test_the_checks_catch_a_planted_leak(stage: Stage, deployed: Deployed, tmp_p
     leaky = replace(stage, sentinels={"planted": planted})
     wide = "umask 022; cat > /tmp/wide; chmod 600 /tmp/wide"
     with traced(stage.host, tmp_path / "host"):
-        done, here = strace_fab(stage, tmp_path / "operator", "run", "--command", f"echo {planted}")
+        words = ("run", "--command", f"echo {planted}", *stage.where)
+        done, here = strace_fab(stage, tmp_path / "operator", *words)
         # A file that is narrowed only after it was filled: nobody finds it later.
         argv = stage.host.ssh_command(wide)
         subprocess.run(argv, input=planted, text=True, check=True, timeout=30)
-    there = Trace((tmp_path / "host").read_text(errors="replace"))
+    there = Trace.of(tmp_path / "host")
     assert leaky.found_in(done.text) == {"planted"}
     assert leaky.found_in(here.arguments()) == {"planted"}
     assert leaky.found_in(there.arguments()) == {"planted"}
     assert there.too_open(leaky.sentinels) == ["/tmp/wide: 0666"]
-    assert guest_finds(leaky) == []
+    assert guest_finds(leaky.host, leaky.sentinels) == []
 
     stage.host.sh(f"umask 022; echo {planted} > /srv/shop/readable; logger {planted}")
     sleeper = stage.host.ssh_command(f"exec -a {planted} sleep 30", user="root")
     process = subprocess.Popen(sleeper)
     try:
         until = time.monotonic() + 10
-        while planted not in "".join(guest_finds(leaky)):
+        while planted not in "".join(guest_finds(leaky.host, leaky.sentinels)):
             assert time.monotonic() < until
-        assert "file /srv/shop/readable" in guest_finds(leaky)
+        assert "file /srv/shop/readable" in guest_finds(leaky.host, leaky.sentinels)
     finally:
         process.kill()
         process.wait()
         stage.host.sh("rm /srv/shop/readable /tmp/wide")
     assert planted in journal(stage.host)
     (Path(stage.project.env["HOME"]) / "cache" / "note").write_text(planted)
-    assert len(kept_by_the_operator(leaky)) == 1
+    assert len(kept_in(Path(leaky.project.env["HOME"]), leaky.sentinels)) == 1
 
 
 def test_this_checkout_names_no_secret_in_a_file(stage: Stage, deployed: Deployed) -> None:
     """fab wrote nothing into its own sources (bytecode, logs)."""
     for path in (CHECKOUT / "cartwheel").rglob("*.py"):
         assert not stage.found_in(path.read_text())
+
+
+# --- every word ----------------------------------------------------------------------------
+
+# In an order in which each has something to do; with the exit code where that is not 0. Words
+# that need no host take none.
+_NO_HOST = ("build", "test", "config", "runs", "secrets", "templates")
+EVERY_WORD: dict[str, tuple[str, ...]] = {
+    "setup": (),
+    "hosts.trust": (),
+    "config.check": (),
+    "config.show": (),
+    "config.schema": (),
+    "inventory": (),
+    "secrets.check": (),
+    "build": (),
+    "test": (),
+    "plan": ("--out", "a.plan"),
+    "upload": (),
+    "venv": (),
+    "install": (),
+    "configure": (),
+    "deploy": ("--message", "every word"),
+    "status": (),
+    "env.list": (),
+    "releases": (),
+    "history": (),
+    "logs": ("--lines", "500"),
+    "run": ("--command", "true"),
+    "shell": (),
+    "restart": (),
+    "rollback": (),
+    "nginx.test": (),
+    "nginx.reload": (),
+    "lock.hold": ("--message", "a pause"),
+    "lock.status": (),
+    "lock.release": (),
+    "stop": (),
+    "start": (),
+    "prune": (),
+    "packages": (),
+    "doctor": ("--fix",),
+    "balancer.setup": (),
+    "balancer.status": (),
+    "balancer.out": (),
+    "balancer.back": (),
+    "templates.list": (),
+    "templates.eject": ("web.service.j2",),
+    "templates.diff": ("web.service.j2",),
+    "templates.keep": ("web.service.j2",),
+    "runs.list": (),
+    "runs.show": ("last",),
+    "uninstall": ("--yes",),
+    "config.init": (),  # there is a second app then
+}
+# No terminal, and no balancer: these say so.
+_CODES = dict.fromkeys(("shell", "balancer.status", "balancer.out", "balancer.back"), 2)
+
+
+def test_every_word_is_among_them(stage: Stage) -> None:
+    """But those of the lab, which know no settings. (`lab.fault`: test_secrets_faults.py.)"""
+    listed = stage.project.fab("--list").out.splitlines()
+    words = {line.split()[0] for line in listed if line.startswith("  ") and line.strip()}
+    assert {word for word in words if not word.startswith("lab.")} == set(EVERY_WORD)
+
+
+@pytest.mark.timeout(900)
+def test_through_every_word(stage: Stage, deployed: Deployed, tmp_path: Path) -> None:
+    """Last here: the app is gone then."""
+    stage.project.app("another")
+    shown: dict[str, set[str]] = {}
+    wrong: list[str] = []
+    with traced(stage.host, tmp_path / "host"):
+        for word, options in EVERY_WORD.items():
+            where = () if word.partition(".")[0] in _NO_HOST else stage.where
+            done, here = strace_fab(
+                stage,
+                tmp_path / word,
+                *(word, *options, *where),
+                code=None,
+                given="exit\n",
+            )
+            if done.code != _CODES.get(word, 0):
+                wrong.append(f"{word}: {done.code}, {done.text[-600:]}")
+            shown[word] = stage.found_in(done.text + here.arguments())
+            shown[word] |= stage.found_in(here.inherited()) - OF_THE_INDEX
+            shown[word] |= set(here.too_open(stage.sentinels))
+    assert wrong == []
+    assert {word: found for word, found in shown.items() if found} == {}
+    there = Trace.of(tmp_path / "host")
+    assert stage.found_in(there.arguments()) == set()
+    assert there.too_open(stage.sentinels) == []
+    assert guest_finds(stage.host, stage.sentinels) == []
+    assert stage.found_in(journal(stage.host)) == set()
+    assert logged(stage.host, stage.sentinels) == []
+    assert kept_in(Path(stage.project.env["HOME"]), stage.sentinels) == []
