@@ -68,7 +68,8 @@ table with exactly one of:
 A command is run by `sh -c` in the project's folder, without input and terminal, for at
 most 30 seconds; secrets are read side by side; `fab secrets.check` says which of them can be
 read. One newline at the end of a file's or command's output goes. No message shows a value, a
-command's text or its output. A variable of your own environment that a secret comes from is not
+command's text or its output. Another value is another release: to rotate a secret, change it where
+it comes from and deploy; a rollback brings the old one back. A variable of your own environment that a secret comes from is not
 passed on to anything that Cartwheel starts here: the app's tests, hooks, other commands.
 
 Reserved: {reserved}, and every name that begins with `{prefix}`. The application
