@@ -242,13 +242,17 @@ def _confirm_all(
     confirmed = fleet.each(lambda host, one: _confirm(fleet, host, one, ids[host], terms), ids)
     if ids and not successes(confirmed):
         return _put_back(fleet, plans, busy, {**tried, **confirmed}, terms)
-    behind = _undo(fleet, failures(tried), _reason(failures(tried)), terms)
+    # Who could not confirm, and can be asked, goes back now: before the report, not after it.
+    failed = failures({**tried, **confirmed})
+    behind = _undo(fleet, failed, _reason(failed), terms)
     unfinished = _finish(hooks, only(busy, successes(confirmed)))
 
     def row(host: str, plan: HostPlan) -> HostReport:
         if host in fleet.fallen:
             return fallen(fleet, host, plan, behind)
-        return after_confirming(host, plan, confirmed.get(host), unfinished.get(host))
+        return after_confirming(
+            host, plan, confirmed.get(host), unfinished.get(host), behind.get(host)
+        )
 
     return report_of(fleet, plans, row)
 

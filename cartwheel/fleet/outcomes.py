@@ -51,10 +51,14 @@ def after_confirming(
     plan: HostPlan,
     confirmed: Result[dict[str, Any]] | None,
     finished: Result[dict[str, Any]] | None,
+    undone: Result[dict[str, Any]] | None = None,
 ) -> HostReport:
-    """The fleet goes forward: a host that did not confirm is behind, and needs another deploy."""
+    """The fleet goes forward: a host that did not confirm is behind, and needs another deploy;
+    `undone` is what it said when it was asked to go back."""
     if isinstance(confirmed, CartwheelError):
         serves = plan.current if confirmed.slug == "reverted" else UNKNOWN
+        if isinstance(undone, dict):
+            serves = undone["serves"]
         return HostReport(host, "attention", serves, plan.current, confirmed, plan.notes)
     if isinstance(finished, CartwheelError):
         return HostReport(host, "attention", plan.release, plan.current, finished, plan.notes)

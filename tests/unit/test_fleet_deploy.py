@@ -380,9 +380,22 @@ def test_a_lost_confirmation_of_the_only_host_is_not_known() -> None:
 def test_from_the_first_confirmation_the_fleet_goes_forward() -> None:
     run = Run({"a": {}, "b": {"confirm": failed("reverted")}, "c": {"confirm": lost()}})
     assert run.table == {"a": ("deployed", NEW), "b": ("attention", OLD), "c": ("attention", "?")}
-    assert run.asked("go-back") == []
+    assert run.asked("go-back") == ["b"], "which it has already"
     assert run.asked("finish") == ["a"]
     assert sorted(event.host for event in run.events if event.step == "confirm") == ["b", "c"]
+    assert run.report.exit_code == Exit.ATTENTION
+
+
+@pytest.mark.parametrize(
+    ("back", "serves"), [(BACK, OLD), ({"reverted": False, "serves": NEW}, NEW)]
+)
+def test_one_that_cannot_confirm_goes_back_before_it_is_reported(back: Answer, serves: str) -> None:
+    """Its disk fails, say: left alone, it would go back when the session ends, after the report.
+    Or it did confirm, and something after that failed."""
+    run = Run({"a": {}, "b": {"confirm": failed("disk-fails"), "go-back": back}})
+    assert run.table == {"a": ("deployed", NEW), "b": ("attention", serves)}
+    assert run.asked("go-back") == ["b"]
+    assert run.asked("finish") == ["a"]
     assert run.report.exit_code == Exit.ATTENTION
 
 
