@@ -8,7 +8,6 @@ loads the fabfile (a core flag in front of the first task that cannot be parsed,
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import signal
@@ -21,14 +20,28 @@ from typing import Any
 import invoke
 from fabric.main import Fab
 from invoke.exceptions import ParseError
+from invoke.parser import Parser
+from invoke.util import Lexicon
 
 from cartwheel.errors import Exit, UsageError
 from cartwheel.fab.executor import FleetExecutor
-from cartwheel.telling import exit_code, tell
+
+
+class _Contexts(Lexicon):
+    """What is known of each task's options. invoke copies the ones that are used; copying all of
+    them before takes a tenth of the whole start (bench/start)."""
+
+    def __deepcopy__(self, _memo: object) -> _Contexts:
+        return self
 
 
 class CartwheelProgram(Fab):
     """Fab's phases, each with its failures turned into a message and an exit code."""
+
+    def _make_parser(self) -> Parser:
+        parser = super()._make_parser()
+        object.__setattr__(parser.contexts, "__class__", _Contexts)  # a Lexicon's own sets a key
+        return parser
 
     def parse_tasks(self) -> None:
         with self._told():
@@ -83,6 +96,8 @@ class CartwheelProgram(Fab):
             raise self._leave(error) from error
 
     def _leave(self, error: Exception) -> invoke.Exit:
+        from cartwheel.telling import exit_code, tell  # most runs have nothing of it to tell
+
         debug = bool(self.args.debug.value)
         return invoke.Exit(tell(error, debug=debug), code=exit_code(error))
 
@@ -91,6 +106,8 @@ class CartwheelProgram(Fab):
         unknown = re.fullmatch(r"No idea what '(.*)' is!", text)
         if not unknown:
             return text
+        import difflib
+
         word = unknown[1]
         what = "option" if word.startswith("-") else "task"
         near = difflib.get_close_matches(word, self.parser.contexts, n=1)

@@ -58,6 +58,10 @@ class FleetTask(invoke.Task[Any]):
         self.changing = False
         _check_options(body, self.help)
 
+    def __deepcopy__(self, _memo: object) -> FleetTask:
+        """invoke copies whole collections; nothing changes a task."""
+        return self
+
     def __call__(self, context: object, *args: Any, **named: Any) -> None:
         """Run the body; a number that is not 0 becomes the exit code."""
         if not isinstance(context, FabContext):
