@@ -6,8 +6,9 @@ import signal
 
 
 def pytest_configure() -> None:
-    """Ctrl-C works, here and in children, also where the tests run in the background: a shell
-    starts background jobs with SIGINT ignored, nohup has SIGHUP ignored, and children inherit
-    that."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    """Whoever ends the tests has them clean up: SIGTERM (`timeout`, a CI that gives up) and
+    SIGHUP (a terminal that is closed) are as Ctrl-C. Here and in children, also where the tests
+    run in the background: a shell starts background jobs with SIGINT ignored, nohup has SIGHUP
+    ignored, and children inherit that."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)

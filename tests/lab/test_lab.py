@@ -439,6 +439,58 @@ def other(lab: Lab, tmp_path: Path) -> Iterator[Lab]:
     other.down()
 
 
+ENDED = """
+import time
+from pathlib import Path
+
+def test_waits(lab):
+    lab.up(1)
+    Path(__file__).with_name(f"up in {lab.key}").touch()
+    time.sleep(200)
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_tests_that_are_ended_leave_nothing(
+    hosts: GetHosts, tmp_path: Path, number: signal.Signals, workers: int
+) -> None:
+    """By `timeout`, a CI that gives up, or Ctrl-C: all processes of the group hear it."""
+    hosts()  # the base tree is there
+    path = tmp_path / "test_ended.py"
+    path.write_text(ENDED)
+    plugins = ("-p", "tests.conftest", "-p", "tests.lab.conftest")
+    argv = [sys.executable, "-m", "pytest", *plugins, "-n", str(workers), str(path)]
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    state = tmp_path / "cartwheel" / "lab-tests"
+    process = subprocess.Popen(
+        [*argv, "--rootdir", str(tmp_path)],
+        cwd=tmp_path,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        until = time.monotonic() + 90
+        while not (up := list(tmp_path.glob("up in *"))):
+            assert process.poll() is None and time.monotonic() < until, process.communicate()[0]
+            time.sleep(0.1)
+        os.killpg(process.pid, number)
+        said, _ = process.communicate(timeout=60)
+        key = up[0].name.removeprefix("up in ")
+        left = [*procs.marked(f"{key}/").values(), *(state.iterdir())]
+        mounted = str(tmp_path) in Path("/proc/mounts").read_text()
+    finally:
+        process.kill()
+        process.wait()
+        for folder in state.glob("*/lab"):
+            Lab(folder).down()
+    assert left == [], said
+    assert not mounted, said
+
+
 def test_down_leaves_nothing(other: Lab) -> None:
     host = other.up()[0]
     assert evidence(other) != NOTHING
