@@ -11,10 +11,12 @@ import re
 import secrets
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,35 @@ OF_THE_INDEX = {"index", "index, encoded"}
 _INDEX = Path(__file__).with_name("private_index.py")
 
 
+class BalancerCalls:
+    """A balancer in front of the host that is reached by HTTP, and what it was called with."""
+
+    def __init__(self) -> None:
+        calls = self.calls = list[tuple[str, str]]()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                calls.append((self.path, self.headers["Authorization"]))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Not to the tests' output."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+
 @dataclass(frozen=True)
 class Stage:
     """A project full of secrets, and the host that it is deployed to as a user with sudo."""
@@ -36,6 +67,7 @@ class Stage:
     host: LabHost
     project: Project
     sentinels: Mapping[str, str]
+    balancer: BalancerCalls
 
     def fab(self, *words: str, code: int | None = 0) -> Done:
         return self.project.fab(*words, *self.where, code=code, timeout=280)
@@ -55,10 +87,10 @@ def stage(
     folder = tmp_path_factory.mktemp("secrets")
     home = folder / "home"
     home.mkdir()
-    kinds = ("file", "command", "env", "dotenv", "index")
+    kinds = ("file", "command", "env", "dotenv", "index", "balancer")
     sentinels = {kind: f"S3ntinel{kind}{secrets.token_hex(8)}" for kind in kinds}
     credentials = f"{INDEX_USER}:{sentinels['index']}"
-    port = free_port()
+    port, calls = free_port(), BalancerCalls()
     project = new_project(
         folder / "project",
         env={
@@ -79,6 +111,13 @@ def stage(
             password = {{ file = "index-password" }}
             [ssh]
             sudo_password = {{ file = "sudo-password" }}
+            [balancer]
+            kind = "http"
+            url = "{calls.url}/{{name}}/{{action}}"
+            headers = {{ Authorization = "Bearer {{secret}}" }}
+            secret = {{ file = "balancer-token" }}
+            drain_seconds = 1
+            [inventory.hosts.{module_host.name}]
         """,
     )
     deploy_toml = project.folder / "config/deploy.toml"
@@ -87,11 +126,13 @@ def stage(
     project.write("secret-command", sentinels["command"])
     project.write("index-password", sentinels["index"])
     project.write("sudo-password", module_host.ops_password)
+    project.write("balancer-token", sentinels["balancer"])
     project.write(".env", f"FROM_DOTENV={sentinels['dotenv']}\n")
     sentinels["sudo"] = module_host.ops_password
     sentinels["index, encoded"] = base64.b64encode(credentials.encode()).decode()
-    made = Stage(module_host, project, sentinels)
+    made = Stage(module_host, project, sentinels, calls)
     with ExitStack() as stack:
+        stack.callback(calls.close)
         depot = str(lab.runtime / "depot.sock")
         stack.enter_context(private_index(None, port, depot, credentials))
         stack.enter_context(private_index(module_host, port, "3141", credentials))
@@ -341,10 +382,10 @@ EVERY_WORD: dict[str, tuple[str, ...]] = {
     "runs.list": (),
     "runs.show": ("last",),
     "uninstall": ("--yes",),
-    "config.init": (),  # there is a second app then
+    "config.init": ("--server-name", "other.example"),  # there is a second app then
 }
-# No terminal, and no balancer: these say so.
-_CODES = dict.fromkeys(("shell", "balancer.status", "balancer.out", "balancer.back"), 2)
+# No terminal; and the only host must stay in the balancer: these say so.
+_CODES = dict.fromkeys(("shell", "balancer.out"), 2)
 
 
 def test_every_word_is_among_them(stage: Stage) -> None:
@@ -376,6 +417,8 @@ def test_through_every_word(stage: Stage, deployed: Deployed, tmp_path: Path) ->
             shown[word] |= stage.found_in(here.inherited()) - OF_THE_INDEX
             shown[word] |= set(here.too_open(stage.sentinels))
     assert wrong == []
+    token = f"Bearer {stage.sentinels['balancer']}"
+    assert (f"/{stage.host.name}/back", token) in stage.balancer.calls, "it was used"
     assert {word: found for word, found in shown.items() if found} == {}
     there = Trace.of(tmp_path / "host")
     assert stage.found_in(there.arguments()) == set()
