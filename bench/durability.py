@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import tempfile
 import threading
@@ -25,6 +24,7 @@ from pathlib import Path
 from cartwheel.events import silent
 from cartwheel.lab import Lab, LabHost
 from cartwheel.lab.lab import STATE_VARIABLE
+from tests.ending import clean_up_when_ended
 from tests.lab import durability
 from tests.lab.durability import SCENARIOS, Durability, Scenario
 from tests.lab.faulting import DISK_MB, new_shore
@@ -68,8 +68,7 @@ class Work:
 def main(arguments: Sequence[str]) -> int:
     """Record, boot with every disk, print what broke."""
     wanted = _options(arguments)
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell had it ignored
-        signal.signal(number, signal.default_int_handler)
+    clean_up_when_ended()
     work = Work(wanted.every, wanted.deploys, list(wanted.scenario or SCENARIOS))
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab(Path(folder) / "lab", emit=silent)

@@ -29,6 +29,7 @@ from cartwheel.events import silent
 from cartwheel.lab import Lab, LabHost
 from cartwheel.lab.load import Plan
 from cartwheel.lab.visitors import visiting
+from tests.ending import clean_up_when_ended
 from tests.lab.loading import KINDS, Shop, new_shop
 
 APP = "shop"
@@ -96,6 +97,7 @@ class Row:
 
 
 def main() -> int:
+    clean_up_when_ended()
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=ROUNDS, help="deploys, and rollbacks")
     rounds = options.parse_args().rounds

@@ -12,7 +12,6 @@ import argparse
 import os
 import queue
 import random
-import signal
 import sys
 import tempfile
 import threading
@@ -27,6 +26,7 @@ from cartwheel.lab import Lab, LabHost
 from cartwheel.lab.faults.kinds import FAULTS, Fault
 from cartwheel.lab.faults.points import Point, calls, messages
 from cartwheel.lab.lab import STATE_VARIABLE
+from tests.ending import clean_up_when_ended
 from tests.lab.faulting import DISK_MB, SCENARIOS, Scenario, Shore, Try, new_shore, pairs
 
 TOLD_SECONDS = 60.0
@@ -71,8 +71,7 @@ class Tally:
 def main(arguments: Sequence[str]) -> int:
     """Record, strike everywhere, print what broke."""
     wanted = _options(arguments)
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell had it ignored
-        signal.signal(number, signal.default_int_handler)
+    clean_up_when_ended()
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab(Path(folder) / "lab", emit=silent)
         os.environ[STATE_VARIABLE] = str(lab.state)

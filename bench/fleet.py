@@ -21,6 +21,7 @@ from pathlib import Path
 from cartwheel.events import silent
 from cartwheel.lab import Lab
 from cartwheel.lab.lab import STATE_VARIABLE
+from tests.ending import clean_up_when_ended
 from tests.lab.project import Project, new_project
 from tests.ssh.crowd import Run, run_fab, start_crowd
 from tests.ssh.relay import Relay
@@ -62,6 +63,7 @@ class Row:
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print, judge."""
+    clean_up_when_ended()
     parser = argparse.ArgumentParser(prog="bench/fleet", description=__doc__)
     parser.add_argument("--only", choices=("pretended", "real"), help="only hosts of this kind")
     parser.add_argument(

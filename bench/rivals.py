@@ -22,6 +22,7 @@ from cartwheel.errors import Exit
 from cartwheel.events import silent
 from cartwheel.lab import Lab, LabHost
 from cartwheel.lab.lab import STATE_VARIABLE
+from tests.ending import clean_up_when_ended
 from tests.lab.project import Project, current, get, new_project
 from tests.lab.running import Fab, fab
 
@@ -77,6 +78,7 @@ class Attempt:
 
 def main(arguments: Sequence[str]) -> int:
     """Try, judge, print."""
+    clean_up_when_ended()
     parser = argparse.ArgumentParser(prog="bench/rivals", description=__doc__)
     parser.add_argument("--tries", type=int, default=200)
     parser.add_argument("--seed", type=int, default=3)

@@ -21,6 +21,7 @@ from cartwheel.errors import Exit
 from cartwheel.events import silent
 from cartwheel.lab import Lab, LabHost
 from cartwheel.lab.lab import STATE_VARIABLE
+from tests.ending import clean_up_when_ended
 from tests.lab.loading import loaded, new_shop
 from tests.lab.project import current
 from tests.lab.test_balancer import HAPROXY, HAPROXY_CONFIG, PEERS, Behind, install_haproxy
@@ -32,6 +33,7 @@ ROLLOUT = ("--canary", "1", "--batch", "25%")
 
 def main(arguments: Sequence[str]) -> int:
     """Set up, deploy well, deploy what fails, judge."""
+    clean_up_when_ended()
     parser = argparse.ArgumentParser(prog="bench/rollout", description=__doc__)
     parser.add_argument("--hosts", type=int, default=20)
     wanted = parser.parse_args(arguments)

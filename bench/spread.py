@@ -25,6 +25,7 @@ from cartwheel.events import silent
 from cartwheel.lab import Lab, LabHost
 from tests import artifact_store
 from tests.build.indexes import dead_port
+from tests.ending import clean_up_when_ended
 
 APP = b"""
 def app(environ, start_response):
@@ -45,6 +46,7 @@ class Cost:
 
 
 def main() -> None:
+    clean_up_when_ended()
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--hosts", type=int, default=4, help="so many at most")
     options.add_argument("--megabytes", type=int, default=10, help="of the wheel")

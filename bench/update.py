@@ -26,6 +26,7 @@ from cartwheel.build.model import Artifact, Lock, Platform
 from cartwheel.events import silent
 from cartwheel.lab import Lab, LabHost
 from cartwheel.settings import load
+from tests.ending import clean_up_when_ended
 
 REPO = Path(__file__).resolve().parent.parent
 DELAYS_MS = (0, 50)
@@ -78,6 +79,7 @@ class Taken:
 
 
 def main() -> None:
+    clean_up_when_ended()
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=5, help="pairs for each delay")
     rounds = options.parse_args().rounds
