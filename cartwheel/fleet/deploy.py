@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cartwheel.errors import CartwheelError, HostError
+from cartwheel.errors import CartwheelError, ConnectError, HostError
 from cartwheel.events import Event
 from cartwheel.fleet.behind import Behind, around_seconds
 from cartwheel.fleet.hooks import Hooks, only, without
@@ -145,11 +145,14 @@ def _abandon(
     reason: str,
     terms: Terms,
 ) -> None:
-    """Nothing of the failed release stays but its line in the journal and its log."""
+    """Nothing of a release that failed stays but its line in the journal and its log; what was
+    only cut off stays for the next deploy."""
+    is_bad = _is_bad(failed)
 
     def abandon(host: str, session: Session) -> None:
         plan = busy[host]
-        args = {"release": plan.release, "version": plan.version, "fresh": plan.fresh}
+        fresh = plan.fresh and is_bad
+        args = {"release": plan.release, "version": plan.version, "fresh": fresh}
         why = failed.get(host)
         said = {
             "kind": plan.switch.args["kind"],
@@ -163,6 +166,14 @@ def _abandon(
 
 def _reason(failed: Mapping[str, CartwheelError]) -> str:
     return next((f"{host} failed: {error.message}" for host, error in failed.items()), "")
+
+
+def _is_bad(failed: Mapping[str, CartwheelError]) -> bool:
+    """Whether these failures say anything against the release: that a host cannot be reached any
+    more does not."""
+    return not all(
+        isinstance(error, ConnectError) and error.slug != "deadline" for error in failed.values()
+    )
 
 
 def _is_lost(error: CartwheelError | None) -> bool:
@@ -244,7 +255,7 @@ def _confirm_all(
         return _put_back(fleet, plans, busy, {**tried, **confirmed}, terms)
     # Who could not confirm, and can be asked, goes back now: before the report, not after it.
     failed = failures({**tried, **confirmed})
-    behind = _undo(fleet, failed, _reason(failed), terms)
+    behind = _undo(fleet, failed, _reason(failed), terms, is_bad=False)
     unfinished = _finish(hooks, only(busy, successes(confirmed)))
 
     def row(host: str, plan: HostPlan) -> HostReport:
@@ -288,9 +299,10 @@ def _put_back(
     """Too many failed before any confirmation: every host that switched goes back. `tried` is
     what switching, or confirming, came to."""
     problems = failures(tried)
-    reason = _reason({**problems, **fleet.fallen})
-    _abandon(fleet, without(busy, tried), {}, reason, terms)
-    undone = _undo(fleet, tried, reason, terms)
+    causes = {**problems, **fleet.fallen}
+    reason = _reason(causes)
+    _abandon(fleet, without(busy, tried), causes, reason, terms)
+    undone = _undo(fleet, tried, reason, terms, is_bad=_is_bad(causes))
 
     def row(host: str, plan: HostPlan) -> HostReport:
         if host in tried:
@@ -301,12 +313,12 @@ def _put_back(
 
 
 def _undo(
-    fleet: Fleet, tried: Mapping[str, Result[Any]], reason: str, terms: Terms
+    fleet: Fleet, tried: Mapping[str, Result[Any]], reason: str, terms: Terms, *, is_bad: bool
 ) -> dict[str, Result[dict[str, Any]]]:
-    """Ask the hosts of `tried` to go back, as far as they can be asked; what each says."""
+    """Ask the hosts of `tried` to go back, as far as they can be asked; what each says. A release
+    that is not bad stays there for the next deploy."""
+    args = {**terms.args, "reason": reason, "is_bad": is_bad}
     return fleet.each(
-        lambda _host, one: one.request(
-            "go-back", {**terms.args, "reason": reason}, deadline_seconds=terms.finish_seconds
-        ),
+        lambda _host, one: one.request("go-back", args, deadline_seconds=terms.finish_seconds),
         [host for host, one in tried.items() if not is_open(one)],
     )

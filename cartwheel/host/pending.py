@@ -29,7 +29,7 @@ class Pending:
     was_fallback: Optional[str]
     was_previous: Optional[str]
     shared: Dict[str, Any]  # nginx.snapshot of every shared file that the switch changes
-    fresh: bool  # `to` was made by this deploy and never served: it goes when we go back
+    fresh: bool  # `to` was made by this deploy and never served: it goes where it is found bad
     started: float  # time.time() when its instance was started: where its log begins
     version: str
     who: str

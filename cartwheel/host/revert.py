@@ -20,10 +20,18 @@ _STOP_SECONDS = 40.0
 Say = Callable[[str], None]
 
 
-def go_back(at: Layout, pending: Pending, reason: str, say: Say = lambda _text: None) -> None:
+def go_back(
+    at: Layout,
+    pending: Pending,
+    reason: str,
+    say: Say = lambda _text: None,
+    *,
+    is_bad: bool = False,
+) -> None:
     """Put links and shared files back, tidy, then close the pending switch.
 
-    Safe to run again after a crash at any point: every step sets a state, none toggles, and
+    A release that was made for it goes where it `is_bad`; else it stays, whole as it is, so that
+    the next deploy goes on with it. Safe to run again after a crash at any point: every step sets a state, none toggles, and
     the switch stays pending until the last one is done.
     """
     if pending.was is not None:
@@ -37,7 +45,7 @@ def go_back(at: Layout, pending: Pending, reason: str, say: Say = lambda _text: 
     releases.point(at, at.fallback, pending.was_fallback)
     releases.point(at, at.previous, pending.was_previous)
     discard_instance(at, pending, drain=True)
-    if pending.fresh:
+    if pending.fresh and is_bad:
         releases.discard(at, pending.to)
     journal.append(at.journal, pending.entry("reverted", reason))
     clear(at, pending)

@@ -39,6 +39,7 @@ _STOP_MARGIN_SECONDS = 10.0  # above gunicorn's own graceful timeout, which is t
 _LOG_LINES = 25
 _EXCEPTION = re.compile(r"^((?:\w+\.)*\w*(?:Error|Exception|Exit)\b.*)$", re.MULTILINE)
 _WORDS_MAX = 200
+_CONTACT_LOST = "contact with the operator was lost"
 
 
 Tell = Callable[[str, str, str], None]  # as Context.emit: step, state, detail
@@ -91,13 +92,14 @@ class Switch:
                 self._state = "confirmed"
                 journal.append(self.at.journal, self.mark.entry("confirmed"))
 
-    def go_back(self, reason: str) -> bool:
-        """Back to the old release unless confirmed; True if it went back, now or before."""
+    def go_back(self, reason: str, *, is_bad: bool = False) -> bool:
+        """Back to the old release unless confirmed; True if it went back, now or before. A new
+        release that `is_bad` does not stay."""
         with self._guard:
             if self._state in ("pending", "reverting"):
                 self._timer.cancel()
                 self._state = "reverting"  # from here on no confirmation is taken
-                revert.go_back(self.at, self.mark, reason)
+                revert.go_back(self.at, self.mark, reason, is_bad=is_bad)
                 self._state = "reverted"
             return self._state == "reverted"
 
@@ -114,7 +116,7 @@ class Switch:
 
     def at_end(self) -> None:
         """The session ends: go back if nobody confirmed, else finish what was begun."""
-        if not self.go_back("contact with the operator was lost before the confirmation"):
+        if not self.go_back(_CONTACT_LOST + " before the confirmation"):
             self.finish()
 
 
@@ -147,7 +149,7 @@ def _gone_back(deal: Switch, error: Exception) -> OpError:
     """Go back because of `error`; what to tell of it."""
     mark = deal.mark
     log = systemd.log(deal.at.unit(mark.to, mark.to_slot), _LOG_LINES, mark.started)
-    deal.go_back(str(error))
+    deal.go_back(str(error), is_bad=True)
     told = "{}{}; the host went back to {}".format(error, _last_words(log), _name(mark.was))
     return OpError("reverted", told, log=log)
 
@@ -212,7 +214,7 @@ def _start(ctx: Context, at: Layout, mark: pending.Pending, probe: health.Probe)
         return health.prove(ctx, unit, path, probe)
     except Exception as error:  # whatever it was, the instance must not stay
         log = systemd.log(unit, _LOG_LINES, mark.started)
-        _undo_start(at, mark, str(error) or "contact with the operator was lost")
+        _undo_start(at, mark, error)
         if isinstance(error, OpError):
             message = error.message + _last_words(log)
             raise OpError(error.slug, message, error.hint, log or error.log) from error
@@ -225,10 +227,10 @@ def _last_words(log: str) -> str:
     return "; it said: " + found[-1][:_WORDS_MAX] if found else ""
 
 
-def _undo_start(at: Layout, mark: pending.Pending, reason: str) -> None:
+def _undo_start(at: Layout, mark: pending.Pending, error: Exception) -> None:
     revert.discard_instance(at, mark)
-    journal.append(at.journal, mark.entry("failed", reason))
-    if mark.fresh:
+    journal.append(at.journal, mark.entry("failed", str(error) or _CONTACT_LOST))
+    if mark.fresh and not isinstance(error, ContactLost):
         releases.discard(at, mark.to)
 
 
@@ -238,7 +240,7 @@ def _begin(ctx: Context, at: Layout, mark: pending.Pending) -> None:
         ctx.poll()
         pending.write(at, mark)
     except (ContactLost, OpError, OSError) as error:
-        _undo_start(at, mark, str(error) or "contact with the operator was lost")
+        _undo_start(at, mark, error)
         raise
 
 
@@ -357,11 +359,12 @@ def finish(ctx: Context, args: Args) -> Args:
 
 
 def go_back(ctx: Context, args: Args) -> Args:
-    """The operator asks to go back (another host of the fleet failed, or Ctrl-C).
+    """The operator asks to go back (another host of the fleet failed), because the release
+    `is_bad`, or only for now.
 
     Returns whether it went back, now or before, and what serves.
     """
     at = Layout(args["app"], Path(args["base"]))
     deal = ctx.memory.get("switch")
-    reverted = isinstance(deal, Switch) and deal.go_back(args["reason"])
+    reverted = isinstance(deal, Switch) and deal.go_back(args["reason"], is_bad=args["is_bad"])
     return {"reverted": reverted, "serves": releases.pointed(at.current)}

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -198,22 +199,33 @@ def test_a_deploy_that_was_stopped_goes_on(fleet: Fleet) -> None:
     done = fleet.fab("deploy", "--json")
     assert fleet.texts == ["five"] * 3
     said = [json.loads(line) for line in done.out.splitlines()]
-    made = {
-        one["host"]
-        for one in said
-        if (one.get("step"), one.get("state")) == ("complete", "changed")
-    }
-    again = {
-        one["host"] for one in said if (one.get("step"), one.get("state")) == ("upload", "changed")
-    }
+    made = hosts_with(said, "complete")
     assert made == {fleet.hosts[1].name}, "the others had prepared it whole"
-    assert again == set(), "nothing was uploaded twice"
+    assert hosts_with(said, "upload") == set(), "nothing was uploaded twice"
+
+
+def test_a_deploy_that_was_stopped_while_it_switched_goes_on(fleet: Fleet) -> None:
+    """The canary goes back by itself; it had everything, and so it has it still."""
+    before = fleet.texts
+    version(fleet.project, "six")
+    fleet.settings("[fleet]\npause_seconds = 60\n")
+    with fab(fleet.project, "deploy", "--env", "live") as running:
+        running.wait_for(("watch", "start"))
+        os.kill(running.process.pid, signal.SIGKILL)
+    fleet.settings()
+    for host in fleet.hosts:
+        await_sessions(host)
+    assert fleet.texts == before
+    said = [json.loads(line) for line in fleet.fab("deploy", "--json").out.splitlines()]
+    assert fleet.texts == ["six"] * 3
+    assert not (hosts_with(said, "complete") | hosts_with(said, "upload")), "all had it already"
 
 
 def whole(running: Fab) -> set[str]:
     """The hosts on which the release is whole."""
-    return {
-        one["host"]
-        for one in running.said
-        if (one.get("step"), one.get("state")) == ("complete", "changed")
-    }
+    return hosts_with(running.said, "complete")
+
+
+def hosts_with(said: list[dict[str, Any]], step: str) -> set[str]:
+    """The hosts on which that step changed something."""
+    return {one["host"] for one in said if (one.get("step"), one.get("state")) == (step, "changed")}

@@ -302,6 +302,13 @@ def test_one_that_cannot_be_prepared_leaves_nothing_anywhere() -> None:
     ]
 
 
+def test_what_was_prepared_stays_where_another_host_was_only_lost() -> None:
+    run = Run({"a": {}, "b": {"install": lost()}})
+    assert run.asked("abandon") == ["a"]
+    assert run.sessions["a"].args["abandon"]["fresh"] is False
+    assert run.table["a"] == ("not-tried", OLD)
+
+
 def test_an_abandon_that_fails_hides_nothing() -> None:
     run = Run({"a": {"abandon": failed("host-side")}, "b": {"install": failed("install-failed")}})
     assert run.table == {"a": ("not-tried", OLD), "b": ("failed", OLD)}
@@ -321,6 +328,7 @@ def test_one_that_fails_puts_every_switched_host_back() -> None:
     assert run.table == {"a": ("reverted", OLD), "b": ("failed", OLD), "c": ("reverted", OLD)}
     assert {"a", "c"} <= set(run.asked("go-back"))
     assert run.sessions["a"].args["go-back"]["reason"] == "b failed: why"
+    assert run.sessions["a"].args["go-back"]["is_bad"] is True
     assert run.asked("confirm") == []
     assert run.report.exit_code == Exit.REVERTED
     assert run.of("b").error is not None and run.of("a").error is None
@@ -336,6 +344,7 @@ def test_a_host_lost_in_its_switch_is_not_known() -> None:
     run = Run({"a": {}, "b": {"switch": lost()}})
     assert run.table == {"a": ("reverted", OLD), "b": ("attention", "?")}
     assert run.asked("go-back") == ["a"], "nobody can ask b; it goes back by itself"
+    assert run.sessions["a"].args["go-back"]["is_bad"] is False, "it stays for the next deploy"
     assert run.report.exit_code == Exit.ATTENTION
 
 
@@ -395,6 +404,7 @@ def test_one_that_cannot_confirm_goes_back_before_it_is_reported(back: Answer, s
     run = Run({"a": {}, "b": {"confirm": failed("disk-fails"), "go-back": back}})
     assert run.table == {"a": ("deployed", NEW), "b": ("attention", serves)}
     assert run.asked("go-back") == ["b"]
+    assert run.sessions["b"].args["go-back"]["is_bad"] is False, "it gets it once more"
     assert run.asked("finish") == ["a"]
     assert run.report.exit_code == Exit.ATTENTION
 

@@ -403,11 +403,15 @@ def test_a_restart_changes_the_slot_and_nothing_else(stage: Stage) -> None:
         stage.check()
 
 
-def failing(slug: str) -> Callable[..., Any]:
+def raising(error: Exception) -> Callable[..., Any]:
     def fail(*_args: Any, **_more: Any) -> Any:
-        raise OpError(slug, "it answered 500")
+        raise error
 
     return fail
+
+
+def failing(slug: str) -> Callable[..., Any]:
+    return raising(OpError(slug, "it answered 500"))
 
 
 def results(stage: Stage) -> list[tuple[str, str]]:
@@ -416,18 +420,14 @@ def results(stage: Stage) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(
     "error",
-    [OpError("unhealthy", "not healthy"), OSError(5, "I/O"), ValueError("odd"), ContactLost()],
+    [OpError("unhealthy", "not healthy"), OSError(5, "I/O"), ValueError("odd")],
 )
 def test_a_release_that_does_not_prove_itself_leaves_only_its_line(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     stage.deploy("1.a")
     stage.prepare("2.b")
-
-    def fail(*_args: Any, **_more: Any) -> Any:
-        raise error
-
-    monkeypatch.setattr(health, "prove", fail)
+    monkeypatch.setattr(health, "prove", raising(error))
     with pytest.raises(type(error)) as caught:
         stage.run(stage.args("2.b"))
     if isinstance(caught.value, OpError):
@@ -437,6 +437,47 @@ def test_a_release_that_does_not_prove_itself_leaves_only_its_line(
         )
     assert releases.names(stage.at) == ["1.a"]
     assert results(stage)[-1] == ("2.b", "failed")
+    stage.check()
+
+
+@pytest.mark.parametrize("lost", ["as it starts", "before the confirmation", "with the session"])
+def test_a_release_that_was_only_cut_off_stays_for_the_next_deploy(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """Whole, but for its instance: nobody has found it bad."""
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    if lost == "as it starts":
+        with monkeypatch.context() as patch:
+            patch.setattr(health, "prove", raising(ContactLost()))
+            with pytest.raises(ContactLost):
+                stage.run(stage.args("2.b"))
+    else:
+        session = stage.run(stage.args("2.b"), confirm=False)
+        if lost == "before the confirmation":
+            session.end()
+        else:
+            stage.settle()
+    assert releases.names(stage.at) == ["1.a", "2.b"]
+    assert results(stage)[-1][0] == "2.b"
+    assert stage.served() == "1.a"
+    assert recover.is_settled(stage.at), "it is nothing that was left over"
+    stage.check()
+    stage.run(stage.args("2.b", fresh=False)).end()
+    assert stage.served() == "2.b"
+
+
+@pytest.mark.parametrize(("is_bad", "left"), [(True, ["1.a"]), (False, ["1.a", "2.b"])])
+def test_who_asks_to_go_back_says_whether_the_release_is_bad(
+    stage: Stage, is_bad: bool, left: list[str]
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = stage.run(stage.args("2.b"), confirm=False)
+    back = stage.args("2.b", reason="lab2 failed", is_bad=is_bad)
+    assert switching.go_back(session.ctx(), back) == {"reverted": True, "serves": "1.a"}
+    session.end()
+    assert releases.names(stage.at) == left
     stage.check()
 
 
@@ -461,7 +502,7 @@ def test_a_way_back_that_fails_can_be_asked_for_again(
     stage.deploy("1.a")
     stage.prepare("2.b")
     session = Session()
-    back = stage.args("2.b", reason="again")
+    back = stage.args("2.b", reason="again", is_bad=True)
     assert switching.go_back(session.ctx(), back) == {"reverted": False, "serves": "1.a"}
     with monkeypatch.context() as patch:
         patch.setattr(health, "watch", failing("unhealthy"))
@@ -533,7 +574,7 @@ def test_without_a_confirmation_in_time_it_goes_back(stage: Stage) -> None:
     with pytest.raises(OpError) as caught:
         switching.confirm(session.ctx(), {"id": answer["id"]})
     assert caught.value.slug == "reverted"
-    back = stage.args("2.b", reason="late")
+    back = stage.args("2.b", reason="late", is_bad=True)
     assert switching.go_back(session.ctx(), back) == {"reverted": True, "serves": "1.a"}
     session.end()
     assert results(stage).count(("2.b", "reverted")) == 1
@@ -552,7 +593,7 @@ def test_a_confirmation_is_of_this_switch_or_refused(stage: Stage) -> None:
     assert stage.at.pending.exists()
     for _ in range(2):
         assert switching.confirm(session.ctx(), {"id": answer["id"]}) == {"confirmed": "2.b"}
-    back = stage.args("2.b", reason="late")
+    back = stage.args("2.b", reason="late", is_bad=True)
     assert switching.go_back(session.ctx(), back) == {"reverted": False, "serves": "2.b"}
     assert stage.served() == "2.b"
     session.end()
