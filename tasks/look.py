@@ -15,25 +15,48 @@ if TYPE_CHECKING:
 _MEGABYTE_BITS = 20
 
 
-@word(quiet=True)
-def status(scene: Scene, out: Output) -> int:
+@word(
+    changing=lambda options: bool(options["finish"]),
+    quiet=True,
+    help={"finish": "Bring hosts forward that went back while others confirmed."},
+)
+def status(scene: Scene, out: Output, finish: bool = False) -> int:
     """What each host serves: since when, health, workers, memory.
 
     Times are of this machine's zone, with how long ago that is; memory is of all processes
     of the release together; restarts are those that nobody asked for.
     """
-    from cartwheel.run import ask
+    from cartwheel.fleet.sessions import failures
+    from cartwheel.fleet.truth import left_behind
+    from cartwheel.run import ask, rollback
 
     found = ask.status(scene)
+    behind = left_behind(found)
+    if finish and behind:
+        code = out.report(rollback.finish(scene, behind))
+        unseen = list(failures(found).values())
+        return max(code, out.failed(ExceptionGroup("hosts", unseen)) if unseen else 0)
     code = out.answer_table(
         found,
         ("RELEASE", "VERSION", "SINCE", "HEALTH", "WORKERS", "MEMORY", "RESTARTS", "NOTES"),
         lambda one: [_status_row(one, time.time())],
     )
     served = {one["release"] for one in found.values() if isinstance(one, dict)}
-    if len(served) > 1:
+    for release in sorted(set(behind.values())):
+        out.say(_behind_text([host for host in behind if behind[host] == release], release))
+    if len(served) > 1 and not behind:
         out.say("The hosts serve different releases; `fab deploy` brings them to one.")
     return code
+
+
+def _behind_text(hosts: list[str], release: str) -> str:
+    from cartwheel.telling import hosts_text
+
+    went = "it went back" if len(hosts) == 1 else "they went back"
+    return (
+        f"{hosts_text(hosts)}: behind, as {went} from {release}, which others serve;"
+        " `fab status --finish` or `fab deploy` finishes it."
+    )
 
 
 def _status_row(one: dict[str, Any], now: float) -> tuple[str, ...]:

@@ -54,6 +54,18 @@ def is_behind(one: HostReport, report: Report) -> bool:
     return confirmed and one.outcome == "attention" and known_back
 
 
+def left_behind(statuses: Mapping[str, Result[dict[str, Any]]]) -> dict[str, str]:
+    """The hosts whose last deploy was cut off, each with its release, where others of the fleet
+    have confirmed that by now: from the first confirmation on a fleet goes forward."""
+    known = {host: one for host, one in statuses.items() if not isinstance(one, CartwheelError)}
+    confirmed = {one["release"] for one in known.values() if not one["pending"]} - {None}
+    return {
+        host: one["cut_off"]
+        for host, one in known.items()
+        if one["cut_off"] in confirmed and not one["lock"]
+    }
+
+
 def overtaken(report: Report, second: Report) -> Report:
     """The report with the rows of a second run over some of its hosts."""
     rows = {one.host: one for one in second.hosts}

@@ -129,6 +129,20 @@ def rollback_target(
     return None
 
 
+def cut_off(
+    entries: Sequence[Entry], current: Optional[str], complete: Sequence[str]
+) -> Optional[str]:
+    """The release that the last deploy was for, if it did not come to its end, and nobody has
+    found the release bad: then it is there still. Or None."""
+    moved = [entry for entry in entries if entry.get("kind") in ("deploy", "rollback")]
+    last = moved[-1] if moved else {}
+    ended = last.get("kind") != "deploy" or last.get("result") not in ("reverted", "failed")
+    release = last.get("release")
+    if ended or release == current or release not in complete:
+        return None
+    return str(release)
+
+
 def to_prune(order: Sequence[str], protected: Set[str], keep_releases: int) -> List[str]:
     """Which complete releases go, oldest first. `order` is oldest first.
 

@@ -39,9 +39,11 @@ def status(ctx: Context, args: Args) -> Args:
     wanted = recover.serving(at)
     entries = journal.read(at.journal)
     lock = locks.held_by(at.lock)
+    whole = [manifest["release"] for manifest in releases.complete(at)]
+    serves = wanted[0] if wanted else None
     answer: Args = {
         "set_up": files.read_json(at.record) is not None,
-        "release": wanted[0] if wanted else None,
+        "release": serves,
         "stopped": files.read_json(at.stopped),
         "pending": pending.look(at),
         "lock": lock,
@@ -49,6 +51,7 @@ def status(ctx: Context, args: Args) -> Args:
         # What a session is making is none.
         "leftovers": [] if lock else [one.text for one in leftovers.find(at)],
         "last": entries[-1] if entries else None,
+        "cut_off": journal.cut_off(entries, serves, whole),
     }
     if wanted is None:
         return answer
@@ -69,9 +72,7 @@ def status(ctx: Context, args: Args) -> Args:
         "restarts": state.restarts,
         "main_pid": state.main_pid,
         "also_running": [r for r, s in running if (r, s) != wanted],
-        "rollback": journal.rollback_target(
-            entries, release, [m["release"] for m in releases.complete(at)]
-        ),
+        "rollback": journal.rollback_target(entries, release, whole),
     }
 
 

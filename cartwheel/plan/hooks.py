@@ -16,8 +16,8 @@ Side: TypeAlias = Literal["before", "after"]
 
 PHASES: tuple[Phase, ...] = typing.get_args(Phase)
 """In order. `run` is around all the others."""
-# A rollback and a restart bring nothing that has to be made first.
-_OF_A_DEPLOY: tuple[Phase, ...] = ("build", "prepare", "migrate")
+# Where the release is on the hosts already, nothing has to be made first.
+TO_MAKE: tuple[Phase, ...] = ("build", "prepare", "migrate")
 # There is no host yet, or no more.
 HERE_ONLY: tuple[Phase, ...] = ("run", "build")
 _WHERE_WORDS: Mapping[Where, str] = {"here": "here", "one-host": "on one host", "hosts": "on hosts"}
@@ -85,7 +85,7 @@ def moments() -> Iterator[Moment]:
 
 def has_phase(kind: Kind, phase: Phase) -> bool:
     """Whether such a run ever comes to that phase."""
-    return kind == "deploy" or phase not in _OF_A_DEPLOY
+    return kind == "deploy" or phase not in TO_MAKE
 
 
 def variables(hook: Hook, *, app: str, who: str, message: str, **more: str) -> dict[str, str]:

@@ -1,22 +1,25 @@
-"""`fab rollback` and `fab restart`: a switch to what is on the host already. No build, no
-index, no upload."""
+"""`fab rollback`, `fab restart` and `fab status --finish`: a switch to what is on the host
+already. No build, no index, no upload."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cartwheel.fleet.model import Report
 from cartwheel.fleet.sessions import Fleet
-from cartwheel.plan.deploy import held_refusal, stopped_refusal, switch_step
-from cartwheel.plan.hooks import Kind, hooks_for
+from cartwheel.plan.deploy import held_refusal, site_changes, stopped_refusal, switch_step
+from cartwheel.plan.hooks import TO_MAKE, Kind, hooks_for
 from cartwheel.plan.model import HostPlan, Refusal, Step
-from cartwheel.run.balancing import balancing, balancing_if_possible
+from cartwheel.render import RenderFacts
+from cartwheel.run.balancing import addresses, balancing, balancing_if_possible
 from cartwheel.run.deploy import probe_settled
 from cartwheel.run.hooks import around_run
+from cartwheel.run.rendering import render_for
 from cartwheel.run.rollout import roll_out
-from cartwheel.run.scene import Scene
+from cartwheel.run.scene import Scene, for_hosts
 
 Facts = Mapping[str, Any]
 
@@ -26,23 +29,28 @@ def rollback(scene: Scene, to: str | None) -> Report:
 
     `to` is a release's name or a version; every host decides by its own journal.
     """
-    return _switch(scene, "rollback", lambda facts: _target(facts, to), named=to)
+    return _switch(scene, "rollback", lambda _host, facts: rollback_target(facts, to))
 
 
 def restart(scene: Scene) -> Report:
     """A second instance of what serves, then the traffic to it, then the first one stops."""
-    return _switch(scene, "restart", lambda facts: facts["app"]["current"])
+    return _switch(scene, "restart", lambda _host, facts: facts["app"]["current"] or "")
 
 
-def _switch(
-    scene: Scene, kind: Kind, choose: Callable[[Facts], str | None], named: str | None = None
-) -> Report:
+def finish(scene: Scene, behind: Mapping[str, str]) -> Report:
+    """Each host that is `behind` to the release that others of its fleet have confirmed meanwhile,
+    as a deploy would: it is still there, where nobody has found it bad."""
+    some = for_hosts(scene, tuple(behind))
+    return _switch(some, "deploy", lambda host, facts: _on_host(facts, behind[host]))
+
+
+def _switch(scene: Scene, kind: Kind, choose: Callable[[str, Facts], str | Refusal]) -> Report:
     started = time.monotonic()
     around = balancing_if_possible if kind == "rollback" else balancing
 
     def planning(some: Scene, fleet: Fleet) -> dict[str, HostPlan]:
         return {
-            host: plan_switch(some, facts, kind, choose(facts), named)
+            host: plan_switch(some, facts, kind, choose(host, facts))
             for host, facts in probe_settled(some, fleet).items()
         }
 
@@ -50,57 +58,68 @@ def _switch(
     return report.of_kind(kind).timed(time.monotonic() - started)
 
 
-def _target(facts: Facts, to: str | None) -> str | None:
+def rollback_target(facts: Facts, to: str | None) -> str | Refusal:
+    """Where a rollback goes on this host, or why nowhere."""
     if to is None:
-        wanted: str | None = facts["app"]["rollback"]
-        return wanted
+        return facts["app"]["rollback"] or Refusal(
+            "no-rollback", "there is no earlier good release"
+        )
     named = [
         manifest["release"]
         for manifest in facts["app"]["releases"]
         if to in (manifest["release"], manifest["version"])
     ]
-    return named[-1] if named else None
+    return named[-1] if named else Refusal("no-release", f"there is no release or version {to}")
 
 
-def plan_switch(
-    scene: Scene, facts: Facts, kind: Kind, release: str | None, named: str | None = None
-) -> HostPlan:
-    """Refuses what cannot be; otherwise one switch and nothing before it. `named` is what the
-    user asked for, where it is not the host that chose."""
+def _on_host(facts: Facts, release: str) -> str | Refusal:
+    if any(manifest["release"] == release for manifest in facts["app"]["releases"]):
+        return release
+    return Refusal("no-release", f"{release} is not on it any more; `fab deploy` brings it")
+
+
+def _site_changes(scene: Scene, facts: Facts, release: str) -> dict[str, str | None]:
+    """A host that went back has its old site again."""
+    known = replace(RenderFacts.of(facts, scene.settings), balancers=addresses(scene))
+    return site_changes(scene.settings, facts, render_for(scene, known, release).site)
+
+
+def plan_switch(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -> HostPlan:
+    """Refuses what cannot be; otherwise one switch to the `chosen` release, and nothing before."""
     app = facts["app"]
     refusals: list[Refusal] = []
     if app["freeze"]:
         refusals.append(held_refusal(app["freeze"]))
-    if app["current"] is None:
+    if app["current"] is None and kind != "deploy":
         refusals.append(Refusal("not-deployed", f"{scene.settings.slug} is not deployed here"))
     elif app["stopped"]:
         refusals.append(stopped_refusal(app["stopped"]))
-    elif release is None and named is not None:
-        refusals.append(Refusal("no-release", f"there is no release or version {named}"))
-    elif release is None:
-        refusals.append(Refusal("no-rollback", "there is no earlier good release"))
+    elif isinstance(chosen, Refusal):
+        refusals.append(chosen)
+    release = "" if isinstance(chosen, Refusal) else chosen
     versions = {manifest["release"]: manifest["version"] for manifest in app["releases"]}
     step = Step("switch", "switch", 0.0)
-    if not refusals and release is not None:
+    if not refusals:
         step = switch_step(
             scene.settings,
             kind=kind,
             release=release,
             version=versions.get(release, ""),
             fresh=False,
-            changes={},
+            changes=_site_changes(scene, facts, release) if kind == "deploy" else {},
             operator=scene.operator,
         )
-    unchanged = kind == "rollback" and release is not None and release == app["current"]
+    unchanged = kind != "restart" and release == app["current"]
+    hooks = [one for one in hooks_for(scene.settings, kind) if one.moment.phase not in TO_MAKE]
     return HostPlan(
-        release=release or "",
-        version=versions.get(release or "", ""),
+        release=release,
+        version=versions.get(release, ""),
         current=app["current"],
         unchanged=unchanged,
         fresh=False,
         prepare=(),
         switch=step,
-        hooks=() if unchanged else hooks_for(scene.settings, kind),
+        hooks=() if unchanged else tuple(hooks),
         refusals=tuple(refusals),
         premise=app["premise"],
         seq=app["seq"],

@@ -95,11 +95,12 @@ def test_it_knows_the_words() -> None:
         changing_words()
     )
     assert "nginx.reload" in changing_words()
-    assert not {"lock.hold", "lock.release", "status", "plan"} & set(changing_words())
+    assert not {"lock.hold", "lock.release", "releases", "plan"} & set(changing_words())
 
 
-# They change the balancer's hosts; tests/lab/test_balancer.py freezes one of those.
-ELSEWHERE = {"balancer.back", "balancer.out", "balancer.setup"}
+# They change the balancer's hosts; tests/lab/test_balancer.py freezes one of those. And
+# `status --finish` needs a host that is behind: tests/lab/test_rollout.py.
+ELSEWHERE = {"balancer.back", "balancer.out", "balancer.setup", "status"}
 
 
 @pytest.mark.parametrize("word", sorted(changing_words().keys() - ELSEWHERE))

@@ -221,6 +221,40 @@ def test_a_deploy_that_was_stopped_while_it_switched_goes_on(fleet: Fleet) -> No
     assert not (hosts_with(said, "complete") | hosts_with(said, "upload")), "all had it already"
 
 
+def test_status_brings_forward_who_fell_behind(fleet: Fleet) -> None:
+    """It went back because nobody was there to confirm; the others have confirmed meanwhile. It
+    has the release still, and gets its site again too."""
+    name = fleet.hosts[2].name
+    version(fleet.project, "seven")
+    fleet.settings("[web]\nclient_max_body_size = '3m'\n")
+    with fab(fleet.project, "deploy", "--env", "live", "--limit", name) as running:
+        running.wait_for(("traffic", "done"))
+        os.kill(running.process.pid, signal.SIGKILL)
+    await_sessions(fleet.hosts[2])
+    assert "behind" not in fleet.fab("status").text
+    fleet.fab("deploy", "--exclude", name)
+    assert fleet.texts == ["seven", "seven", "six"]
+    said = fleet.fab("status").text
+    release = fleet.releases[0]
+    assert f"{name}: behind, as it went back from {release}, which others serve; `fab stat" in said
+    assert fleet.texts[2] == "six", "who only looks changes nothing"
+    fleet.fab("lock.hold", "--limit", name, "--message", "the sale")
+    assert "the sale" in fleet.fab("status", "--finish", code=Exit.LOCKED).err
+    fleet.fab("lock.release", "--limit", name)
+
+    done = fleet.fab("status", "--finish", "--json")
+    rows = json.loads(done.out.splitlines()[-1])["hosts"]
+    assert [(row["host"], row["outcome"], row["serves"]) for row in rows] == [
+        (name, "deployed", release)
+    ]
+    assert fleet.texts == ["seven"] * 3
+    assert journal(fleet.hosts[2], "shop.live")[-1]["kind"] == "deploy"
+    assert "behind" not in fleet.fab("status", "--finish").text
+    done = fleet.fab("deploy", "--json")
+    rows = json.loads(done.out.splitlines()[-1])["hosts"]
+    assert [row["outcome"] for row in rows] == ["unchanged"] * 3
+
+
 def whole(running: Fab) -> set[str]:
     """The hosts on which the release is whole."""
     return hosts_with(running.said, "complete")

@@ -352,7 +352,7 @@ EVERY_WORD: dict[str, tuple[str, ...]] = {
     "install": (),
     "configure": (),
     "deploy": ("--message", "every word"),
-    "status": (),
+    "status": ("--finish",),
     "env.list": (),
     "releases": (),
     "history": (),

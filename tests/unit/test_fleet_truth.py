@@ -11,6 +11,7 @@ import pytest
 from cartwheel.errors import Exit
 from cartwheel.fleet.model import Report
 from cartwheel.fleet.sessions import Result
+from cartwheel.fleet.truth import left_behind
 from cartwheel.inventory.model import Host
 from cartwheel.run.again import forward
 from cartwheel.run.scene import Scene
@@ -144,3 +145,25 @@ def test_a_second_run_that_fails_hides_nothing() -> None:
         raise lost()
 
     assert forward(first.report, SCENE, unreachable) is first.report
+
+
+def seen_by_status(serves: str | None, cut_off: str | None = None, **more: Any) -> dict[str, Any]:
+    return {"release": serves, "cut_off": cut_off, "pending": None, "lock": None, **more}
+
+
+@pytest.mark.parametrize(
+    ("others", "own", "behind"),
+    [
+        (seen_by_status(NEW), seen_by_status(OLD, NEW), {"b": NEW}),
+        (seen_by_status(NEW), seen_by_status(None, NEW), {"b": NEW}),
+        (seen_by_status(NEW), seen_by_status(OLD), {}),
+        (seen_by_status(OLD), seen_by_status(OLD, NEW), {}),
+        (seen_by_status(None), seen_by_status(None), {}),
+        # somebody is at it
+        (seen_by_status(NEW), seen_by_status(OLD, NEW, lock={"owner": "ann"}), {}),
+        (seen_by_status(NEW, pending={"to": NEW}), seen_by_status(OLD, NEW), {}),
+        (lost(), seen_by_status(OLD, NEW), {}),
+    ],
+)
+def test_who_was_left_behind(others: Any, own: Any, behind: dict[str, str]) -> None:
+    assert left_behind({"a": others, "b": own, "c": lost()}) == behind

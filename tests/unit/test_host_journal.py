@@ -244,3 +244,24 @@ def test_prune_spares_the_protected_and_takes_no_more_than_asked(
     assert [name for name in order if name in doomed] == doomed, "oldest first"
     free = [name for name in order if name not in protected]
     assert doomed == free[: len(doomed)], "the oldest go"
+
+
+@pytest.mark.parametrize(
+    ("last", "current", "found"),
+    [
+        ({"kind": "deploy", "release": "b", "result": "reverted"}, "a", "b"),
+        ({"kind": "deploy", "release": "b", "result": "failed"}, None, "b"),
+        ({"kind": "deploy", "release": "b", "result": "confirmed"}, "b", None),
+        ({"kind": "rollback", "release": "b", "result": "reverted"}, "a", None),
+        ({"kind": "deploy", "release": "b", "result": "reverted"}, "b", None),
+        ({"kind": "deploy", "release": "gone", "result": "reverted"}, "a", None),
+        ({}, "a", None),
+    ],
+)
+def test_what_a_deploy_that_was_cut_off_was_for(
+    last: dict[str, str], current: str | None, found: str | None
+) -> None:
+    entries = [{"kind": "deploy", "release": "a", "result": "confirmed"}, last]
+    for later in ([], [{"kind": "restart", "release": "a", "result": "confirmed"}]):
+        assert journal.cut_off([*entries, *later], current, ["a", "b"]) == found
+    assert journal.cut_off([], current, ["a", "b"]) is None

@@ -14,7 +14,7 @@ from cartwheel.inventory.model import Host as InventoryHost
 from cartwheel.plan.hooks import Kind
 from cartwheel.plan.model import Operator
 from cartwheel.run.deploy import probe_settled
-from cartwheel.run.rollback import plan_switch
+from cartwheel.run.rollback import plan_switch, rollback_target
 from cartwheel.run.scene import Scene
 from cartwheel.settings.model import Settings
 from cartwheel.ssh.options import SshOptions
@@ -116,19 +116,20 @@ def facts(**more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("more", "release", "named", "slugs"),
+    ("more", "to", "slugs"),
     [
-        ({}, "1.a", None, []),
-        ({"current": None}, "1.a", None, ["not-deployed"]),
-        ({"stopped": {"who": "bob", "since": "today"}}, "1.a", None, ["stopped"]),
-        ({}, None, None, ["no-rollback"]),
-        ({}, None, "9.9", ["no-release"]),
+        ({}, None, []),
+        ({}, "1.a", []),
+        ({}, "1", []),
+        ({"current": None, "rollback": None}, None, ["not-deployed"]),
+        ({"stopped": {"who": "bob", "since": "today"}}, None, ["stopped"]),
+        ({"rollback": None}, None, ["no-rollback"]),
+        ({}, "9.9", ["no-release"]),
     ],
 )
-def test_refusals_of_a_rollback(
-    more: dict[str, Any], release: str | None, named: str | None, slugs: list[str]
-) -> None:
-    found = plan_switch(SCENE, facts(**more), "rollback", release, named)
+def test_refusals_of_a_rollback(more: dict[str, Any], to: str | None, slugs: list[str]) -> None:
+    known = facts(**more)
+    found = plan_switch(SCENE, known, "rollback", rollback_target(known, to))
     assert [refusal.slug for refusal in found.refusals] == slugs
     if not slugs:
         assert found.switch.args["release"] == "1.a"
