@@ -28,12 +28,14 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
     """
     from cartwheel.fleet.sessions import failures
     from cartwheel.fleet.truth import left_behind
-    from cartwheel.run import ask, rollback
+    from cartwheel.run import ask
 
     found = ask.status(scene)
     behind = left_behind(found)
     if finish and behind:
-        code = out.report(rollback.finish(scene, behind))
+        from cartwheel.run.rollback import finish as run
+
+        code = out.report(run(scene, behind))
         unseen = list(failures(found).values())
         return max(code, out.failed(ExceptionGroup("hosts", unseen)) if unseen else 0)
     code = out.answer_table(

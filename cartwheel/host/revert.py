@@ -30,9 +30,9 @@ def go_back(
 ) -> None:
     """Put links and shared files back, tidy, then close the pending switch.
 
-    A release that was made for it goes where it `is_bad`; else it stays, whole as it is, so that
-    the next deploy goes on with it. Safe to run again after a crash at any point: every step sets a state, none toggles, and
-    the switch stays pending until the last one is done.
+    A release that was made for it goes where it `is_bad`; else it stays, whole as it is, and the
+    next deploy goes on with it. Safe to run again after a crash at any point: every step sets a
+    state, none toggles, and the switch stays pending until the last one is done.
     """
     if pending.was is not None:
         say("going back to " + pending.was)
