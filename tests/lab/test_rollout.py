@@ -25,6 +25,7 @@ LIVE = """
 [inventory.groups.rest]
 hosts = {rest}
 [deploy]
+lease_seconds = {lease_seconds}
 migrate = "echo $CARTWHEEL_RELEASE >> migrated; test ! -e unmigratable"
 """
 
@@ -34,12 +35,11 @@ class Fleet:
         self.hosts, self.project = hosts, project
         self.settings()
 
-    def settings(self, more: str = "") -> None:
+    def settings(self, more: str = "", lease_seconds: int = 20) -> None:
         tables = "".join(f"[inventory.hosts.{host.name}]\n" for host in self.hosts)
-        self.project.settings(
-            tables + more + LIVE.replace("{rest}", str([host.name for host in self.hosts[1:]])),
-            "config/environments/live.toml",
-        )
+        rest = str([host.name for host in self.hosts[1:]])
+        live = LIVE.format(rest=rest, lease_seconds=lease_seconds)
+        self.project.settings(tables + more + live, "config/environments/live.toml")
 
     def fab(self, *words: str, code: int | None = 0) -> Done:
         return self.project.fab(*words, "--env", "live", code=code)
@@ -253,6 +253,33 @@ def test_status_brings_forward_who_fell_behind(fleet: Fleet) -> None:
     done = fleet.fab("deploy", "--json")
     rows = json.loads(done.out.splitlines()[-1])["hosts"]
     assert [row["outcome"] for row in rows] == ["unchanged"] * 3
+
+
+def test_a_host_that_stays_out_of_reach_needs_attention_and_status_finishes_it(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    """Its line is cut right before the confirmation, and is mended after the command has ended."""
+    name, before = fleet.hosts[1].name, fleet.texts[1]
+    there, on = tmp_path / "there", tmp_path / "on"
+    wait = f"touch {there}; while test ! -e {on}; do sleep 0.1; done"
+    hook = f"[hooks.wait]\nbefore = 'confirm'\ncommand = '{wait}'\n"
+    version(fleet.project, "eight")
+    fleet.settings(hook, lease_seconds=5)
+    try:
+        with fab(fleet.project, "deploy", "--env", "live") as running:
+            until(there.exists, 60)
+            fleet.hosts[1].cut()
+            on.touch()
+            assert running.end() == Exit.ATTENTION, running.errors
+    finally:
+        fleet.hosts[1].restore()
+    outcomes = {row["host"]: row["outcome"] for row in running.result["hosts"]}
+    assert {host for host in outcomes if outcomes[host] == "attention"} == {name}
+    await_sessions(fleet.hosts[1])
+    assert fleet.texts == ["eight", before, "eight"], "each of them healthy"
+    assert f"{name}: behind" in fleet.fab("status").text
+    fleet.fab("status", "--finish")
+    assert fleet.texts == ["eight"] * 3
 
 
 def whole(running: Fab) -> set[str]:
