@@ -69,8 +69,21 @@ def closing_of(run: Report, progress: Progress, code: int) -> Iterator[str]:
     if unknown:
         serve = "it serves" if len(unknown) == 1 else "they serve"
         yield f"{hosts_text(unknown)}: `fab status -H {','.join(unknown)}` shows what {serve} now"
+    behind = [host.host for host in run.hosts if _may_be_behind(host, run)]
+    if behind:
+        what = "it" if len(behind) == 1 else "they"
+        yield (
+            f"{hosts_text(behind)}: once {what} can be reached, `fab status --finish` (for all hosts)"
+            " or the next `fab deploy` finishes it"
+        )
     yield from slowest_of({host.host: progress.busy_seconds(host.host) for host in run.hosts})
     yield _sum_up(run, code)
+
+
+def _may_be_behind(host: HostReport, run: Report) -> bool:
+    """Whether others of its fleet have confirmed, and it has not, as far as anybody knows."""
+    goes_forward = run.kind == "deploy" and any(one.outcome == "deployed" for one in run.hosts)
+    return goes_forward and host.outcome == "attention" and host.serves != run.release
 
 
 def slowest_of(busy: Mapping[str, float]) -> Iterator[str]:

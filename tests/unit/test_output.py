@@ -626,6 +626,16 @@ class TestReport:
             " serve now"
         )
 
+    def test_who_fell_behind_is_told_how_to_be_finished(self) -> None:
+        run = self.report((2, "deployed", "1.0"), (1, "attention", UNKNOWN))
+        assert list(closing_of(run, Progress(), 4))[1] == (
+            "web3: once it can be reached, `fab status --finish` (for all hosts) or the next"
+            " `fab deploy` finishes it"
+        )
+        for others in ("deployed", "reverted"):
+            run = self.report((2, others, "1.0"), (1, "attention", "1.0"))
+            assert not any("--finish" in line for line in closing_of(run, Progress(), 4))
+
     def test_answers_of_many_that_say_the_same(self, capfd: pytest.CaptureFixture[str]) -> None:
         found: dict[str, Any] = {f"web{n}": {"text": "nothing to do"} for n in range(10)}
         found["web4"] = {"text": "installed nginx"}
