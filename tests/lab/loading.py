@@ -64,7 +64,7 @@ entry = "app:app"
 skip = true
 
 [health]
-deadline_seconds = 6
+deadline_seconds = {deadline_seconds}
 
 [gunicorn]
 workers = 2
@@ -103,6 +103,7 @@ class Shop:
         probation_seconds: float = 0.5,
         lease_seconds: float = 5,
         confirm_seconds: float = 30,
+        deadline_seconds: float = 6,
     ) -> None:
         self.project.settings(
             SETTINGS.format(
@@ -111,6 +112,7 @@ class Shop:
                 probation_seconds=probation_seconds,
                 lease_seconds=lease_seconds,
                 confirm_seconds=confirm_seconds,
+                deadline_seconds=deadline_seconds,
             )
         )
 
