@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cartwheel.errors import CartwheelError, ConnectError, HostError
+from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
 from cartwheel.fleet.behind import Behind, around_seconds
 from cartwheel.fleet.hooks import Hooks, only, without
@@ -171,9 +171,7 @@ def _reason(failed: Mapping[str, CartwheelError]) -> str:
 def _is_bad(failed: Mapping[str, CartwheelError]) -> bool:
     """Whether these failures say anything against the release: that a host cannot be reached any
     more does not."""
-    return not all(
-        isinstance(error, ConnectError) and error.slug != "deadline" for error in failed.values()
-    )
+    return not all(is_open(error) and error.slug != "deadline" for error in failed.values())
 
 
 def _is_lost(error: CartwheelError | None) -> bool:

@@ -41,7 +41,7 @@ def finish(scene: Scene, behind: Mapping[str, str]) -> Report:
     """Each host that is `behind` to the release that others of its fleet have confirmed meanwhile,
     as a deploy would: it is still there, where nobody has found it bad."""
     some = for_hosts(scene, tuple(behind))
-    return _switch(some, "deploy", lambda host, facts: _on_host(facts, behind[host]))
+    return _switch(some, "deploy", lambda host, facts: named(facts, behind[host]))
 
 
 def _switch(scene: Scene, kind: Kind, choose: Callable[[str, Facts], str | Refusal]) -> Report:
@@ -60,22 +60,19 @@ def _switch(scene: Scene, kind: Kind, choose: Callable[[str, Facts], str | Refus
 
 def rollback_target(facts: Facts, to: str | None) -> str | Refusal:
     """Where a rollback goes on this host, or why nowhere."""
-    if to is None:
-        return facts["app"]["rollback"] or Refusal(
-            "no-rollback", "there is no earlier good release"
-        )
-    named = [
+    if to is not None:
+        return named(facts, to)
+    return facts["app"]["rollback"] or Refusal("no-rollback", "there is no earlier good release")
+
+
+def named(facts: Facts, to: str) -> str | Refusal:
+    """The newest release on this host that is called so, by its name or its version."""
+    found = [
         manifest["release"]
         for manifest in facts["app"]["releases"]
         if to in (manifest["release"], manifest["version"])
     ]
-    return named[-1] if named else Refusal("no-release", f"there is no release or version {to}")
-
-
-def _on_host(facts: Facts, release: str) -> str | Refusal:
-    if any(manifest["release"] == release for manifest in facts["app"]["releases"]):
-        return release
-    return Refusal("no-release", f"{release} is not on it any more; `fab deploy` brings it")
+    return found[-1] if found else Refusal("no-release", f"there is no release or version {to}")
 
 
 def _site_changes(scene: Scene, facts: Facts, release: str) -> dict[str, str | None]:
