@@ -71,7 +71,7 @@ def tool(ctx: Context, args: Args) -> Args:
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(unpacked)
         _compile(unpacked)
-        os.chmod(unpacked, 0o755)
+        os.chmod(unpacked, 0o755)  # noqa: S103 (every app's user runs it)
         # First: with its name alone a power cut would leave a torn pip that looks whole.
         files.sync_filesystem(unpacked)
         os.rename(unpacked, target)

@@ -62,7 +62,7 @@ def states(units: List[str]) -> Dict[str, UnitState]:
         dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         for block in done.output.split("\n\n")
     ]
-    return {unit: _parse(block) for unit, block in zip(units, blocks)}
+    return {unit: _parse(block) for unit, block in zip(units, blocks)}  # noqa: B905 (3.10)
 
 
 def _parse(values: Dict[str, str]) -> UnitState:
@@ -112,12 +112,9 @@ def failed(at: Layout) -> List[str]:
             re.escape(at.app), slots
         )
     )
-    done = children.run(
-        None,
-        ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager"]
-        + ["cartwheel-{}.*.service".format(at.app), "cartwheel-session-{}-*".format(at.app)],
-        timeout_seconds=_CALL_SECONDS,
-    )
+    globs = ["cartwheel-{}.*.service".format(at.app), "cartwheel-session-{}-*".format(at.app)]
+    listing = ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager"]
+    done = children.run(None, [*listing, *globs], timeout_seconds=_CALL_SECONDS)
     words = [line.replace("●", " ").split() for line in done.output.splitlines()]
     return sorted(one[0] for one in words if one and ours.fullmatch(one[0]))
 
