@@ -116,6 +116,13 @@ CATALOGUE: dict[str, Problem] = {
         Exit.FAILED,
         "Somebody may be in between. If the host was reinstalled, `ssh-keygen -R HOST`, then trust it anew.",
     ),
+    "no-greeting": Problem(
+        220,
+        "The login does not start our command",
+        Exit.FAILED,
+        "`ssh HOST true` must end by itself and print nothing: in start-up files keep `exec`, `read`"
+        " and menus for interactive shells, or log in as another user.",
+    ),
     "ssh-auth": Problem(
         204,
         "The host does not let this user in",

@@ -21,7 +21,8 @@ ALARM_SECONDS = 30
 # fish), sudo and systemd-run, so it holds none of ' \ $ % ! and no newline. The
 # greeting is spelled in two halves, so that an echoed command is not taken for it.
 # File descriptor 1 is moved away first: the channel belongs to frames alone. Where the rest
-# does not come (the line is dead, and nobody tells sshd) it ends: the lease is not there yet.
+# does not come (the line is dead, and nobody tells sshd; or nobody wants it any more) it ends:
+# the lease is not there yet.
 _LOADER = (
     "import os,signal,sys;"
     "signal.alarm(ALARM);"
@@ -32,7 +33,9 @@ _LOADER = (
     "v>=OLDEST or sys.exit(0);"
     "import json,zlib;"
     'f=os.fdopen(i,"rb");'
-    "b=json.loads(zlib.decompress(f.read(SIZE)).decode());"
+    "d=f.read(SIZE);"
+    "d or sys.exit(0);"
+    "b=json.loads(zlib.decompress(d).decode());"
     'g={"__name__":b["name"]};'
     'exec(compile(b["loader"],"<cartwheel>","exec"),g);'
     "signal.alarm(0);"

@@ -35,11 +35,13 @@ _READ_BYTES = 1 << 18
 _POLL_SECONDS = 0.2
 _SEND_BYTES = 1 << 15
 
-# What runs the command: both say first that they have started. The second one reads
-# our side of the channel, where nothing ever arrives but its end.
-_PLAIN = 'echo "$0"; exec "$@"'
+# What runs the command: both say first that they have started, in words that no shell shows
+# where it traces what it runs. The second one reads our side of the channel, where nothing
+# ever arrives but its end.
+_SAY = "echo; echo cartwheel-ready:$0; "
+_PLAIN = _SAY + 'exec "$@"'
 _GUARDED = (
-    'echo "$0"; exec 3<&0; setsid "$@" </dev/null 3<&- & p=$!; '
+    _SAY + 'exec 3<&0; setsid "$@" </dev/null 3<&- & p=$!; '
     "{ read -r x; kill -TERM -$p; } <&3 >/dev/null 2>&1 & w=$!; exec 3<&-; "
     "wait $p; s=$?; kill $w; exit $s"
 )
@@ -125,6 +127,7 @@ def interactive(connection: StrictConnection, argv: Sequence[str], *, sudo: bool
         raise UsageError("usage", "an interactive shell needs a terminal", hint="Use `fab run`.")
     running = _Running(connection, argv, sudo=sudo, pty=True)
     try:
+        _await_start(running, local_out)
         with _raw_terminal(local_in, running.resize):
             _join(running, local_in, local_out)
         return running.status()
@@ -152,11 +155,12 @@ class _Running:
         nonce = secrets.token_hex(16)
         self._pty = pty
         self._prompt = f"[cartwheel {nonce}]"
-        self._ready = f"cartwheel-ready-{nonce}"
+        self._asking = startup.prompt_pattern(self._prompt)
+        self._ready = nonce
         self._sudo = self._sudo_words(pty) if sudo else []
         self.started = False
-        self._early = bytearray()
-        self._answered = False
+        self.asked = 0  # how often sudo has asked for a password
+        self._early = {STDOUT: bytearray(), STDERR: bytearray()}  # what is not the command's
         with failures(self.target):
             connection.open()
             self.channel: paramiko.Channel = connection.transport.open_session(
@@ -188,7 +192,7 @@ class _Running:
                 yield from self._pieces()
                 return
             self.check_silence()
-            self._check_time(time.monotonic() - begun, deadline_seconds)
+            self.check_time(time.monotonic() - begun, deadline_seconds)
 
     def pieces(self) -> list[tuple[int, bytes]]:
         """What has arrived by now."""
@@ -211,9 +215,11 @@ class _Running:
             raise startup.why_not_started(
                 self.target,
                 None if status < 0 else status,
-                self._early.decode("utf-8", "replace").replace(self._prompt, ""),
+                # A terminal has one stream for both.
+                self._early_text(STDOUT if self._pty else STDERR),
                 sudo=bool(self._sudo),
                 unit=None,
+                printed="" if self._pty else self._early_text(STDOUT),
             )
         if status < 0:
             raise ConnectError(
@@ -243,8 +249,11 @@ class _Running:
 
     def _sudo_words(self, pty: bool) -> list[str]:
         words = startup.sudo_words(self.target, self._prompt)
+        if not (pty and words):
+            return words
         # On a terminal sudo asks there, without echo; -S would show the password.
-        return [word for word in words if not (pty and word in ("-S", "-n"))]
+        asks = ["-k"] if self.target.sudo_password is not None else []
+        return ["env", "LC_ALL=C", "sudo", *asks, "-p", self._prompt, "--"]
 
     def _command(self, argv: Sequence[str]) -> str:
         wrapper = _GUARDED if self._guard else _PLAIN
@@ -261,39 +270,60 @@ class _Running:
         if self.started:
             yield fd, data
             return
-        self._early += data
-        if self._prompt.encode() in self._early:
-            self._answer()
-        ready = re.search(re.escape(self._ready.encode()) + rb"\r?\n", self._early)
-        if ready:
+        early = self._early[fd]
+        early += data
+        while len(self._asking.findall(early)) > self.asked:
+            self.asked += 1
+            yield from self._answer(fd)
+        ready = re.search(rb"\ncartwheel-ready:%b\r?\n" % self._ready.encode(), early)
+        if ready and fd == STDOUT:
             self.started = True
-            if len(self._early) > ready.end():
-                yield fd, bytes(self._early[ready.end() :])
-        elif self._pty and self.target.sudo_password is None:
-            yield fd, data  # sudo's question, for the person at the terminal
+            if self.asked and self.target.sudo_password is None:
+                yield fd, b"\r\n"  # what the person typed was not shown, nor its end
+            if len(early) > ready.end():
+                yield fd, bytes(early[ready.end() :])
+        elif len(early) > startup.NOISE_LIMIT_BYTES:
+            raise self._no_greeting("the login prints without end")
 
-    def _answer(self) -> None:
-        if self.target.sudo_password is None:
-            return  # on a terminal: the person answers
-        if self._answered:
+    def _answer(self, fd: int) -> Iterator[tuple[int, bytes]]:
+        if self.target.sudo_password is None:  # on a terminal: the person answers
+            yield fd, f"[sudo] password for {self.target.user}: ".encode()
+            return
+        if self.asked > 1:
             raise startup.wrong_password(self.target)
-        self._answered = True
-        self._early[:] = self._early.replace(self._prompt.encode(), b"")
         self.channel.sendall(f"{self.target.sudo_password.reveal()}\n".encode())
 
-    def _check_time(self, seconds: float, deadline_seconds: float | None) -> None:
+    def _early_text(self, fd: int) -> str:
+        return self._early[fd].decode("utf-8", "replace").replace(self._prompt, "")
+
+    def _no_greeting(self, reason: str) -> ConnectError:
+        return startup.no_greeting(
+            self.target, reason, self._early_text(STDERR), self._early_text(STDOUT)
+        )
+
+    def check_time(self, seconds: float, deadline_seconds: float | None = None) -> None:
+        """Raises ConnectError where the command has not started in time, and `deadline`."""
         if not self.started and seconds > START_SECONDS:
-            raise ConnectError(
-                "ssh-lost",
-                f"the command did not start in {START_SECONDS:g} s",
-                host=self.target.name,
-            )
+            raise self._no_greeting(f"the command did not start within {START_SECONDS:g} s")
         if deadline_seconds is not None and seconds > deadline_seconds:
             raise CartwheelError(
                 "deadline",
                 f"the command has not ended within {deadline_seconds:g} s",
                 host=self.target.name,
             )
+
+
+def _await_start(running: _Running, local_out: int) -> None:
+    """Until the command runs, or sudo asks the person: nothing that is typed is sent before."""
+    poller = select.poll()
+    poller.register(running.channel.fileno(), select.POLLIN)
+    begun = time.monotonic()
+    while not (running.started or running.asked or running.ended()):
+        poller.poll(_POLL_SECONDS * 1000)
+        for _fd, data in running.pieces():
+            _write_all(local_out, data)
+        running.check_silence()
+        running.check_time(time.monotonic() - begun)
 
 
 def _join(running: _Running, local_in: int, local_out: int) -> None:

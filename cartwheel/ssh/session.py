@@ -119,7 +119,9 @@ class Session:
 
     `round_trips` counts how often the operator's side has had to wait for the host
     since the SSH handshake (design P14): one for opening the channel, one for each
-    password prompt answered, one for the end, and one for each flight of requests.
+    password prompt answered, one for the greeting (nothing is sent before it: what starts
+    may be something else than our host side), one for the end, and one for each flight of
+    requests.
     A request starts a new flight if the answer to one of the current flight was
     taken before it was submitted; so what is pipelined counts once, however long
     it runs, and what waits for an answer first counts again. Events, heartbeats
@@ -155,9 +157,11 @@ class Session:
         self._ending = False
         self._cancelled = False
         self._ended = False
-        self._may_send = threading.Event()
+        self._may_send = threading.Event()  # greeted, or there is nothing to send any more
+        self._printed = bytearray()  # what came on standard output before the greeting
         self._outgoing: collections.deque[Frames] = collections.deque()
         self._stderr = bytearray()
+        self._asking = startup.prompt_pattern(self._prompt)
         self._prompts = 0
         self._heard = self._turned_at = time.monotonic()
         self._channel = self._open_channel()
@@ -237,6 +241,7 @@ class Session:
             self._outgoing.clear()
             self._outgoing.append(_just(wire.pack({"t": "cancel"})))
             self._changed.notify_all()
+            self._may_send.set()
             self._wake_turn()
         return self._wait_for_end(seconds)
 
@@ -247,6 +252,8 @@ class Session:
         """
         with self._changed:
             self._ending = True
+            if not self._pending:
+                self._may_send.set()
             self._changed.notify_all()
         if self._error is None and not self._ended:
             self.round_trips += 1
@@ -274,11 +281,8 @@ class Session:
         command = startup.start_command(
             self.target, self._bundle.loader, sudo=self._sudo, unit=self._unit
         )
-        config = {"t": "config", "lease_seconds": self.target.lease_seconds}
-        self._outgoing.append(_just(self._bundle.payload + wire.pack(config)))
         _exec_without_waiting(self._connection.transport, self._channel, command)
-        if "-S" not in self._sudo:
-            self._may_send.set()  # nothing can ask for input but our loader
+        self.round_trips += 1  # the greeting
         for target in (self._receive, self._send):
             threading.Thread(
                 target=target, name=f"{self.host} {target.__name__}", daemon=True
@@ -300,7 +304,7 @@ class Session:
                     raise ConnectError("ssh-lost", "the session has ended", host=self.host)
                 self._changed.wait(_WAIT_SLICE_SECONDS)
             if not self.python and time.monotonic() - submitted_at > START_SECONDS:
-                self._fail(self._not_started(None, f"no sign of it in {START_SECONDS:g} s"))
+                self._fail(self._no_greeting(f"no greeting within {START_SECONDS:g} s"))
             self._check_deadline(pending)
 
     def _check_deadline(self, pending: Pending) -> None:
@@ -356,21 +360,24 @@ class Session:
     def _send(self) -> None:
         try:
             self._may_send.wait()
-            while True:
-                item = self._next_to_send()
-                if item is None:
-                    break
-                with contextlib.closing(item):  # at once: others wait for its turn
-                    for data in item:
-                        self._channel.sendall(data)
-                        if self._cancelled and self._outgoing:
-                            break  # the cancellation overtakes the rest of an upload
+            if self.python and not self._cancelled:
+                config = {"t": "config", "lease_seconds": self.target.lease_seconds}
+                self._channel.sendall(self._bundle.payload + wire.pack(config))
+                self._send_all()
             if self._error is None:
                 self._channel.shutdown_write()
         except (OSError, EOFError, paramiko.SSHException):
             pass  # the receiving thread says why
         except CartwheelError as error:  # a blob that cannot be read
             self._fail(error)
+
+    def _send_all(self) -> None:
+        while (item := self._next_to_send()) is not None:
+            with contextlib.closing(item):  # at once: others wait for its turn
+                for data in item:
+                    self._channel.sendall(data)
+                    if self._cancelled and self._outgoing:
+                        break  # the cancellation overtakes the rest of an upload
 
     def _in_turn(self, frames: Iterator[bytes], pending: Pending) -> Frames:
         """A blob's frames when the line is free for them; until then signs of life."""
@@ -423,7 +430,7 @@ class Session:
 
     def _receive(self) -> None:
         decoder = wire.Decoder()
-        greeting = bytearray()
+        greeting = self._printed
         try:
             for output in self._output():
                 if self.python:
@@ -435,7 +442,7 @@ class Session:
                     self._greeted(hello)
                     self._take_all(decoder.feed(bytes(greeting[hello.end :])))
                 elif len(greeting) > startup.NOISE_LIMIT_BYTES:
-                    raise wire.FrameError("the login shell prints without end")
+                    raise self._no_greeting("the login prints without end")
             self._finished()
         except CartwheelError as error:
             self._fail(error)
@@ -475,10 +482,9 @@ class Session:
             )
 
     def _take_stderr(self, data: bytes) -> None:
-        before = self._stderr.count(self._prompt.encode())
+        before = len(self._asking.findall(self._stderr))
         self._stderr += data
-        after = self._stderr.count(self._prompt.encode())
-        if not self.python and after > before:
+        if not self.python and len(self._asking.findall(self._stderr)) > before:
             self._answer_prompt()
         del self._stderr[:-_STDERR_TAIL_BYTES]
 
@@ -532,7 +538,7 @@ class Session:
                 self._changed.notify_all()
                 return
         if not self.python:
-            self._fail(self._not_started(status, ""))
+            self._fail(self._not_started(status))
             return
         how = "without an exit status" if status is None else f"with exit status {status}"
         # It ends by itself, and well, only when it has lost contact.
@@ -555,11 +561,19 @@ class Session:
         status = self._channel.exit_status
         return None if status < 0 else status
 
-    def _not_started(self, status: int | None, extra: str) -> ConnectError:
-        errors = self._stderr_text() + extra
+    def _not_started(self, status: int | None) -> ConnectError:
         return startup.why_not_started(
-            self.target, status, errors, sudo=bool(self._sudo), unit=self._unit
+            self.target,
+            status,
+            self._stderr_text(),
+            sudo=bool(self._sudo),
+            unit=self._unit,
+            printed=self._printed.decode("utf-8", "replace"),
         )
+
+    def _no_greeting(self, reason: str) -> ConnectError:
+        printed = self._printed.decode("utf-8", "replace")
+        return startup.no_greeting(self.target, reason, self._stderr_text(), printed)
 
     def _stderr_text(self) -> str:
         return self._stderr.decode("utf-8", "replace").replace(self._prompt, "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,8 +14,10 @@ NOT_EXECUTABLE_STATUS, NOT_FOUND_STATUS = 126, 127  # POSIX shells
 _HELLO_LINE = re.compile(rb"(?:^|\n)" + re.escape(HELLO) + rb" (\d+)\.(\d+)\.(\d+)\n")
 # More noise than this before our greeting is no login shell's.
 NOISE_LIMIT_BYTES = 1 << 20
+_SHOWN_CHARACTERS = 2000  # of what a host printed instead of starting
 _STOP_SECONDS = 300
 _QUOTABLE = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
+_UNEVEN = re.compile(r"['\\!]")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ def find_hello(output: bytes | bytearray) -> Hello | None:
     return Hello((major, minor, micro), found.end())
 
 
+def prompt_pattern(prompt: str) -> re.Pattern[bytes]:
+    """Where sudo asks with this prompt: not where a shell that traces (`set -x`) shows how sudo
+    is called, for the password would lie there when sudo asks, and count as a wrong one."""
+    return re.compile(rb"(?<!-p )(?<!-p ['\"])" + re.escape(prompt.encode()))
+
+
 def sudo_words(target: Target, prompt: str) -> list[str]:
     """How to become root: not at all as root, without a prompt if no password is known.
 
@@ -75,12 +82,11 @@ def start_command(
 
 
 def quote(word: str) -> str:
-    """Quoted for sh, bash, zsh and fish alike, which differ in what a backslash means."""
+    """Quoted for sh, bash, zsh, fish and csh alike. Between quotes they differ in what a
+    backslash means, and csh takes `!` for an old command; outside, a backslash serves them all."""
     if _QUOTABLE.fullmatch(word):
         return word
-    if "'" in word or "\\" in word:
-        return shlex.quote(word)
-    return f"'{word}'"
+    return "'" + _UNEVEN.sub(r"'\\\g<0>'", word) + "'"
 
 
 def _unit_words(unit: UnitSpec | None) -> Iterator[str]:
@@ -143,6 +149,12 @@ _REASONS = (
         " and check that this user may use sudo at all.",
     ),
     _Reason(
+        r"incorrect password attempt",
+        "sudo-password",
+        "sudo does not accept the password for '{user}'",
+        needs="sudo",
+    ),
+    _Reason(
         r"not in the sudoers|is not allowed to|may not run sudo|must have a tty"
         r"|no valid sudoers|I'm sorry",
         "sudo-missing",
@@ -168,9 +180,16 @@ _MISSING = re.compile(r"not found|No such file or directory|[Uu]nknown command|F
 
 
 def why_not_started(
-    target: Target, status: int | None, errors: str, *, sudo: bool, unit: UnitSpec | None
+    target: Target,
+    status: int | None,
+    errors: str,
+    *,
+    sudo: bool,
+    unit: UnitSpec | None,
+    printed: str = "",
 ) -> ConnectError:
-    """What ended the start, from the exit status (None: none came) and standard error."""
+    """What ended the start, from the exit status (None: none came), standard error, and what
+    was `printed` on standard output."""
     last = (errors.strip().splitlines() or [""])[-1]
     words = {
         "user": target.user,
@@ -185,15 +204,33 @@ def why_not_started(
             return ConnectError(
                 reason.slug, message, host=target.name, hint=reason.hint, detail=errors.strip()
             )
-    slug, message = _from_status(target, status, errors, last)
-    return ConnectError(slug, message, host=target.name, detail=errors.strip())
-
-
-def _from_status(target: Target, status: int | None, errors: str, last: str) -> tuple[str, str]:
-    if status == NOT_EXECUTABLE_STATUS:
-        return "no-python", f"{target.python} cannot be run: {last}"
-    if status == NOT_FOUND_STATUS or (status and _MISSING.search(errors)):
-        return "no-python", f"there is no {target.python}"
     if status is None:
-        return "ssh-lost", "the connection ended before the host side had started"
-    return "host-side", f"the host side did not start (exit status {status}): {last}"
+        message = "the connection ended before the host side had started"
+        return ConnectError("ssh-lost", message, host=target.name, detail=errors.strip())
+    missing = _without_python(target, status, errors, last)
+    if missing:
+        return ConnectError("no-python", missing, host=target.name, detail=errors.strip())
+    ended = f"the login ended with exit status {status} before our command had started"
+    return no_greeting(target, ended, errors, printed)
+
+
+def no_greeting(target: Target, reason: str, errors: str, printed: str) -> ConnectError:
+    """The login does something else than it was told; what it said shows what."""
+    said = "\n".join(text.strip() for text in (printed, errors) if text.strip())
+    last = said.splitlines()[-1].strip() if said else ""
+    shown = f", and printed: {last}" if last else ", and printed nothing"
+    return ConnectError(
+        "no-greeting", reason + shown, host=target.name, detail=said[-_SHOWN_CHARACTERS:]
+    )
+
+
+def _without_python(target: Target, status: int, errors: str, last: str) -> str:
+    """How the host said that Python is not there, or nothing: start-up files too may name a
+    program that is not found."""
+    about = [line for line in errors.splitlines() if target.python in line]
+    if status == NOT_EXECUTABLE_STATUS and (about or not errors.strip()):
+        return f"{target.python} cannot be run: {last}"
+    silent = status == NOT_FOUND_STATUS and not errors.strip()
+    if silent or (status and any(_MISSING.search(line) for line in about)):
+        return f"there is no {target.python}"
+    return ""

@@ -66,13 +66,13 @@ class TestSudo:
         session = open_as("root")
         assert session.request("hello")["uid"] == 0
         session.close()
-        assert session.round_trips == 3
+        assert session.round_trips == 4
 
     def test_without_a_password(self, open_as: Open) -> None:
         session = open_as("deploy")
         assert session.request("hello")["uid"] == 0
         session.close()
-        assert session.round_trips == 3
+        assert session.round_trips == 4
 
     def test_a_password_that_is_not_asked_for_does_no_harm(self, open_as: Open) -> None:
         session = open_as("deploy", sudo_password=Hidden("not needed"))
@@ -83,7 +83,7 @@ class TestSudo:
             session = open_as("ops", sudo_password=Hidden(module_host.ops_password))
             assert session.request("hello")["uid"] == 0
             session.close()
-            assert session.round_trips == 4  # and the prompt
+            assert session.round_trips == 5  # and the prompt
         assert module_host.ops_password not in session._stderr_text()
 
     def test_a_wrong_password(self, open_as: Open) -> None:
@@ -160,7 +160,7 @@ class TestUnit:
         begun = time.monotonic()
         session.close()
         assert time.monotonic() - begun < 5
-        assert session.round_trips == 3
+        assert session.round_trips == 4
         with open_as("root") as root:
             found = root.request("shell", {"argv": ["cat", "/run/at-end"]})
             assert found["output"] == "cleaned\n"

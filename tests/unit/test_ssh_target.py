@@ -192,7 +192,10 @@ def test_the_command_that_starts_the_host_side() -> None:
         (1, "Failed to start transient service unit: Unit x.service already exists.", "locked"),
         (127, "sh: 1: systemd-run: not found", "no-systemd"),
         (None, "", "ssh-lost"),
-        (1, "This account is currently not available.", "host-side"),
+        (1, "This account is currently not available.", "no-greeting"),
+        (127, "bash: line 3: exec: fish: not found", "no-greeting"),
+        (1, "nvm: command not found", "no-greeting"),
+        (1, "sudo: 3 incorrect password attempts", "sudo-password"),
     ],
 )
 def test_why_it_did_not_start(status: int | None, errors: str, slug: str) -> None:

@@ -1,0 +1,104 @@
+"""Login shells that people have: each starts the host side, and none runs what we send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from cartwheel.errors import ConnectError
+from cartwheel.hidden import Hidden
+from cartwheel.lab import LabHost
+from cartwheel.ssh import execute
+from cartwheel.ssh.connection import Gateways, StrictConnection
+from cartwheel.ssh.session import Session, open_session
+from cartwheel.ssh.startup import UnitSpec
+from tests.lab.test_session import target_of
+
+pytestmark = pytest.mark.timeout(600)
+
+SHELLS = {"zsh": "/bin/zsh", "fish": "/usr/bin/fish", "tcsh": "/bin/tcsh", "csh": "/bin/bsd-csh"}
+WORDS = ["a b", "it's", '"', "$HOME", "*", "back\\slash", "what!", "!!", "[x]", "a;b", "{a,b}", ""]
+
+Open = Callable[..., Session]
+
+
+@pytest.fixture(scope="module")
+def many(module_host: LabHost) -> LabHost:
+    """A host with an account for each shell, and one whose .bashrc is for each test to write."""
+    packages = " ".join(SHELLS)
+    module_host.sh(
+        "export DEBIAN_FRONTEND=noninteractive; apt-get -qq update;"
+        f" apt-get -qq -y --no-install-recommends install {packages} >/dev/null",
+        timeout=240,
+    )
+    accounts = {f"with-{name}": path for name, path in SHELLS.items()} | {"startup": "/bin/bash"}
+    for user, shell in accounts.items():
+        module_host.sh(
+            f"useradd -m -s {shell} {user}; cp -r ~deploy/.ssh ~{user}/;"
+            f" chown -R {user}: ~{user}/.ssh; echo '{user} ALL=(ALL) NOPASSWD: ALL'"
+            f" > /etc/sudoers.d/{user}"
+        )
+    return module_host
+
+
+@pytest.fixture
+def open_as(many: LabHost) -> Iterator[Open]:
+    gateways, opened = Gateways(), []
+
+    def open_one(user: str, unit: UnitSpec | None = None, **changes: Any) -> Session:
+        opened.append(open_session(target_of(many, user, **changes), gateways, unit=unit))
+        return opened[-1]
+
+    yield open_one
+    for each in opened:
+        each.close(5)
+    gateways.close()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_login_shell_of_its_own(many: LabHost, open_as: Open, shell: str) -> None:
+    user = f"with-{shell}"
+    assert open_as(user, UnitSpec(f"cartwheel-{shell}")).request("hello")["uid"] == 0
+    connection = StrictConnection(target_of(many, user), Gateways())
+    out = bytearray()
+    words = ["sh", "-c", 'for x in "$@"; do echo "<$x>"; done; exit 7', "-", *WORDS]
+    status = execute.stream(connection, words, on_output=lambda _fd, data: out.extend(data))
+    script = execute.run_script(connection, b"id -u; exit 3\n")
+    connection.close()
+    assert (status, out.decode().splitlines()) == (7, [f"<{word}>" for word in WORDS])
+    assert (script.status, script.tail) == (3, "0\n")
+
+
+@pytest.mark.parametrize("shell", [*SHELLS, "sh"])
+def test_a_bashrc_that_goes_to_another_shell(many: LabHost, open_as: Open, shell: str) -> None:
+    """It never runs our command, and is given nothing that it would run instead."""
+    many.sh(f"echo exec {shell} > ~startup/.bashrc")
+    session = open_as("startup", UnitSpec("cartwheel-startup"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cartwheel.ssh.session.START_SECONDS", 3.0)
+        with pytest.raises(ConnectError, match=r"no greeting within 3 s") as caught:
+            session.request("hello")
+    assert caught.value.slug == "no-greeting"
+    session.close(5)
+    # Their own start leaves hidden files of settings.
+    assert many.sh("find ~startup -mindepth 1 -not -path '*/.*'") == ""
+
+
+def test_tracing_is_no_question_of_sudo(many: LabHost, open_as: Open) -> None:
+    """`set -x` shows how sudo is called, its prompt too, before sudo asks."""
+    many.sh("cp ~ops/.bashrc ~ops/before; echo set -xv > ~ops/.bashrc; chsh -s /bin/bash ops")
+    password = Hidden(many.ops_password)
+    assert open_as("ops", sudo_password=password).request("hello")["uid"] == 0
+    with pytest.raises(ConnectError, match="does not accept the password"):
+        open_as("ops", sudo_password=Hidden("wrong")).request("hello")
+
+
+def test_setup_brings_no_python_where_the_login_is_the_fault(many: LabHost, open_as: Open) -> None:
+    """A program that a start-up file misses is not Python that is missing."""
+    many.sh("echo 'nvm-is-missing; exit 1' > ~startup/.bashrc")
+    with pytest.raises(ConnectError) as caught:
+        open_as("startup").request("hello")
+    assert caught.value.slug == "no-greeting"
+    assert "nvm-is-missing: command not found" in caught.value.message
