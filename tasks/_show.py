@@ -123,8 +123,7 @@ class Output:
         self._ticker.join()
         self._show_rest()
         self.screen.erase()
-        if self._asked_to_stop.is_set():
-            _end_tools()
+        _end_programs()
         if threading.current_thread() is threading.main_thread():
             for each, before in self._before.items():
                 signal.signal(each, before)
@@ -234,7 +233,7 @@ class Output:
         if self._asked_to_stop.is_set():
             with suppress(OSError):
                 os.write(sys.stderr.fileno(), f"\n{self._left()}\n".encode())
-            _end_tools()
+            _end_programs()
             if self._record is not None:
                 self._record.close(self._result(Exit.INTERRUPTED), _LEAVE_SECONDS)
             os._exit(Exit.INTERRUPTED)
@@ -382,11 +381,11 @@ def _sign(one: Running, now: float, *, more: bool = False) -> Event:
     )
 
 
-def _end_tools() -> None:
+def _end_programs() -> None:
     """None of what this process has started here outlives it, wherever it was interrupted."""
-    tools = sys.modules.get("cartwheel.build.tool")
-    if tools is not None:
-        tools.kill_running()
+    programs = sys.modules.get("cartwheel.programs")  # most tasks start none
+    if programs is not None:
+        programs.kill_running()
 
 
 def in_order_text(hosts: Sequence[str], how: str = "") -> str:

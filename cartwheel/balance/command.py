@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
+from cartwheel import programs
 from cartwheel.balance.hooks import Hook
 from cartwheel.errors import HostError
 from cartwheel.events import Emit, Event
 from cartwheel.plan.balancing import Member
 
 _STEP = "balancer"
-_KILLED_SECONDS = 5.0
 
 
 def command_hook(command: str, project: Path, app: str, timeout_seconds: float, emit: Emit) -> Hook:
@@ -44,36 +40,26 @@ def _run(
     emit: Emit,
     host: str,
 ) -> None:
-    process = subprocess.Popen(
-        ["sh", "-c", command],
-        cwd=project,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # Ctrl-C is ours: a host must not stay half-way out
-    )
-    last = [""]
+    last = ""
 
-    def tell() -> None:
-        for line in process.stdout or ():
-            last[0] = line.strip() or last[0]
-            emit(Event(_STEP, "progress", line.rstrip(), host))
+    def tell(line: str) -> None:
+        nonlocal last
+        last = line.strip() or last
+        emit(Event(_STEP, "progress", line, host))
 
-    teller = threading.Thread(target=tell, name="balancer's words", daemon=True)
-    teller.start()
     try:
-        status = process.wait(timeout_seconds)
-    except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(_KILLED_SECONDS)
+        ended = programs.run(
+            ["sh", "-c", command],
+            env=environment,
+            cwd=project,
+            deadline_seconds=timeout_seconds,
+            errors="with-output",
+            on_line=tell,
+        )
+    except programs.LateError:
         raise HostError(
             "balancer", f"its command did not end within {timeout_seconds:g} s", host=host
         ) from None
-    teller.join(_KILLED_SECONDS)
-    if status != 0:
-        said = f": {last[0]}" if last[0] else ""
-        raise HostError("balancer", f"its command ended with {status}{said}", host=host)
+    if ended.status != 0:
+        said = f": {last}" if last else ""
+        raise HostError("balancer", f"its command {ended.how}{said}", host=host)

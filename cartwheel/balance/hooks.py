@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from cartwheel.background import side_by_side
 from cartwheel.balance.memory import Memory
 from cartwheel.balance.model import By, State, refuse_emptied, stuck
 from cartwheel.errors import CartwheelError, HostError
-from cartwheel.fleet.sessions import await_all
 from cartwheel.plan.balancing import Member, to_take_out
 
 _AT_ONCE = 16
@@ -77,10 +76,8 @@ class Hooked:
 
     def _each(self, action: str, hosts: Sequence[str]) -> dict[str, str]:
         """Call the hook for these hosts side by side; why it failed, by host."""
-        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="balancer") as pool:
-            calls = {host: pool.submit(self._call, action, host) for host in hosts}
-            await_all(calls.values())
-        return {host: why for host, call in calls.items() if (why := call.result())}
+        said = side_by_side(lambda host: self._call(action, host), hosts, _AT_ONCE)
+        return {host: why for host, why in said.items() if why}
 
     def _call(self, action: str, host: str) -> str:
         try:

@@ -6,13 +6,13 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cartwheel import programs
 from cartwheel.errors import BuildError
 from cartwheel.settings.loading import APPS, DEPLOY, ENVIRONMENTS, SCHEMA
 
@@ -216,22 +216,21 @@ def _copy_git(folder: Path, target: Path) -> None:
 
 
 def _git(folder: Path, *arguments: str) -> str:
+    wrong = f"the version of {folder} comes from git"
     try:
-        done = subprocess.run(
+        ended = programs.run(
             ["git", "-c", "safe.directory=*", "-C", str(folder), *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=GIT_SECONDS,
-            stdin=subprocess.DEVNULL,
+            env=os.environ,
+            cwd=folder,
+            deadline_seconds=GIT_SECONDS,
         )
     except FileNotFoundError:
+        raise BuildError("source", f"{wrong}, which is not installed") from None
+    except programs.LateError:
         raise BuildError(
-            "source", f"the version of {folder} comes from git, which is not installed"
+            "source", f"{wrong}, which has not ended within {GIT_SECONDS:g} s"
         ) from None
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        why = (getattr(error, "stderr", "") or "").strip()
-        raise BuildError(
-            "source", f"the version of {folder} comes from git: {why or error}"
-        ) from error
-    return done.stdout
+    if ended.status != 0:
+        why = programs.text(ended.errors).strip() or f"git {ended.how}"
+        raise BuildError("source", f"{wrong}: {why}")
+    return programs.text(ended.output)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
-import subprocess
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cartwheel import programs
 from cartwheel.errors import UsageError
 from cartwheel.inventory import ansible
 from cartwheel.inventory.model import Host
@@ -60,29 +61,21 @@ def _printed(command: str, options: list[str], project: Path) -> Any:
     words = [*shlex.split(command), *options]
     said = shlex.join(words)
     try:
-        done = subprocess.run(
-            words,
-            cwd=project,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=COMMAND_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+        ended = programs.run(words, env=os.environ, cwd=project, deadline_seconds=COMMAND_SECONDS)
+    except programs.LateError:
         raise UsageError(
             "inventory", f"{said} has not ended within {COMMAND_SECONDS:g} s"
-        ) from error
+        ) from None
     except OSError as error:
         raise UsageError("inventory", f"{said} cannot be run: {error.strerror}") from error
-    if done.returncode != 0:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    if ended.status != 0:
         raise UsageError(
             "inventory",
-            f"{said} ended with exit code {done.returncode}",
-            detail="\n".join(lines[-_SHOWN_LINES:]),
+            f"{said} ended with exit code {ended.status}",
+            detail=programs.tail("", programs.text(ended.errors), _SHOWN_LINES),
         )
     try:
-        return json.loads(done.stdout)
+        return json.loads(ended.output)
     except ValueError as error:
         raise UsageError("inventory", f"{said} prints no JSON: {error}") from error
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from cartwheel import build
-from cartwheel.build.background import Background
+from cartwheel.background import Background
 from cartwheel.errors import CartwheelError, HostError, first_of
 from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.identity import twins

@@ -7,12 +7,12 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from cartwheel.build.background import Background
-from cartwheel.build.tool import run_tool
-from cartwheel.errors import BuildError, CartwheelError, Exit
+from cartwheel import programs
+from cartwheel.errors import CartwheelError, Exit
 from cartwheel.events import Event
 from cartwheel.fleet.model import Report
 from cartwheel.plan.hooks import Hook, Kind, Moment, Side, hooks_for, variables
+from cartwheel.programs import LateError
 from cartwheel.run.scene import Scene
 
 
@@ -80,33 +80,27 @@ def _run(scene: Scene, hook: Hook, more: Mapping[str, str]) -> None:
     )
     scene.emit(Event(hook.title, "start"))
     try:
-        _run_tool(scene, hook, known)
+        _run_command(scene, hook, known)
     except CartwheelError as error:
         scene.emit(Event(hook.title, "failed", error.message, "", time.monotonic() - started))
         raise
     scene.emit(Event(hook.title, "done", "", "", time.monotonic() - started))
 
 
-def _run_tool(scene: Scene, hook: Hook, known: Mapping[str, str]) -> None:
-    """In a thread of its own: Ctrl-C, which comes to this one anywhere, cannot lose the process."""
-    run = functools.partial(
-        run_tool,
-        ["sh", "-c", hook.command],
-        env={**os.environ, **known},
-        cwd=scene.project,
-        deadline_seconds=hook.timeout_seconds,
-        emit=scene.emit,
-        step=hook.title,
-    )
+def _run_command(scene: Scene, hook: Hook, known: Mapping[str, str]) -> None:
     try:
-        with Background(run) as running:
-            done = running.result()
-    except BuildError as error:
-        if error.slug != "deadline":
-            raise
-        how, said = f"did not end within {hook.timeout_seconds:g} s", error.detail
+        ended = programs.run(
+            ["sh", "-c", hook.command],
+            env={**os.environ, **known},
+            cwd=scene.project,
+            deadline_seconds=hook.timeout_seconds,
+            on_wait=programs.progress_of(hook.title, scene.emit),
+        )
+        how = ended.how
+    except LateError as error:
+        ended, how = error.ended, f"did not end within {hook.timeout_seconds:g} s"
     else:
-        how, said = f"ended with {done.returncode}", done.tail()
-        if done.returncode == 0:
+        if ended.status == 0:
             return
-    raise CartwheelError("hook-failed", f"{hook.title} ({hook.moment}) {how}", detail=said)
+    message = f"{hook.title} ({hook.moment}) {how}"
+    raise CartwheelError("hook-failed", message, detail=ended.tail())

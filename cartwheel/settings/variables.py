@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import select
-import signal
-import subprocess
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from cartwheel import programs
+from cartwheel.background import side_by_side
 from cartwheel.errors import UsageError, first_of
 from cartwheel.hidden import Hidden
 
@@ -106,8 +103,7 @@ def resolve_each(
         except UsageError as error:
             return error
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return dict(zip(secrets, pool.map(resolved, secrets), strict=True))
+    return side_by_side(resolved, secrets, _AT_ONCE)
 
 
 def _secrets(settings: Settings, project: Path, taken: Taken) -> Iterator[Variable]:
@@ -145,63 +141,32 @@ def _from_variable(variable: str, name: str, taken: Taken) -> bytes:
 
 
 def _from_command(command: str, project: Path, name: str) -> bytes:
-    """Its own session: it cannot read the terminal, and all of it can be killed when it fails.
-    What a command that succeeds leaves running (gpg-agent) lives on."""
-    with subprocess.Popen(  # noqa: S602 - the settings' author wrote this command for a shell
-        command,
-        shell=True,
-        cwd=project,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        try:
-            raw = _read_until(process, time.monotonic() + COMMAND_SECONDS, name)
-            status = process.wait(COMMAND_SECONDS)
-        except subprocess.TimeoutExpired:
-            _kill_group(process.pid)
-            raise UsageError(
-                "secret", f"{name}: the command closed its output but did not end"
-            ) from None
-        except BaseException:
-            _kill_group(process.pid)
-            raise
-    if status != 0:
-        how = f"ended with {status}" if status > 0 else f"was ended by signal {-status}"
+    try:
+        ended = programs.run(
+            ["sh", "-c", command],
+            env=os.environ,
+            cwd=project,
+            deadline_seconds=COMMAND_SECONDS,
+            errors="dropped",
+            most_bytes=SECRET_BYTES,
+        )
+    except programs.LateError:
+        raise UsageError(
+            "secret", f"{name}: the command did not end within {COMMAND_SECONDS:.0f} s"
+        ) from None
+    except programs.TooMuchError:
+        raise UsageError(
+            "secret", f"{name}: the command printed more than {SECRET_BYTES} bytes"
+        ) from None
+    if ended.status != 0:
         raise UsageError(
             "secret",
-            f"{name}: the command {how}",
+            f"{name}: the command {ended.how}",
             hint="Run it by hand in the project's folder to see why; its output is not shown here.",
         )
-    if not raw.strip():
+    if not ended.output.strip():
         raise UsageError("secret", f"{name}: the command printed nothing")
-    return raw
-
-
-def _read_until(process: subprocess.Popen[bytes], end: float, name: str) -> bytes:
-    assert process.stdout is not None  # noqa: S101 - Popen was given a pipe
-    raw = b""
-    while len(raw) <= SECRET_BYTES:
-        ready, _, _ = select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))
-        if not ready:
-            raise UsageError(
-                "secret", f"{name}: the command did not end within {COMMAND_SECONDS:.0f} s"
-            )
-        chunk = os.read(process.stdout.fileno(), 1 << 16)
-        if not chunk:
-            return raw
-        raw += chunk
-    raise UsageError("secret", f"{name}: the command printed more than {SECRET_BYTES} bytes")
-
-
-def _kill_group(group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return  # it has ended, with all it started
-    except PermissionError:
-        return  # what is left belongs to another user (sudo); it cannot be ended from here
+    return ended.output
 
 
 def _text(raw: bytes, name: str) -> str:

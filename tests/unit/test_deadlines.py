@@ -30,7 +30,6 @@ ALLOWED = {
     ("ssh/session.py", "Session.request", "result"): "`_await` looks at the deadline in slices",
     ("fleet/sessions.py", "_result", "result"): _DONE,
     ("fleet/sessions.py", "abandonable", "result"): "asks only those that are done",
-    ("balance/hooks.py", "Hooked._each", "result"): _DONE,
     ("run/again.py", "look_again.look", "result"): _DONE,
     ("run/scene.py", "reach", "result"): _DONE,
     (
@@ -38,7 +37,6 @@ ALLOWED = {
         "_deploy.planning",
         "result",
     ): "`Background.result` waits for tools with deadlines",
-    ("run/hooks.py", "_run_tool", "result"): "the tool has a deadline: hooks.NAME.timeout_seconds",
     (
         "run/deploy.py",
         "prepare.look",
@@ -46,9 +44,11 @@ ALLOWED = {
     ): "`Background.result` waits for tools with deadlines",
     ("run/plan.py", "plan", "result"): "`Background.result` waits for tools with deadlines",
     ("runs/record.py", "Record._write_lines", "get"): "a thread that writes for as long as we live",
-    ("build/background.py", "Background.result", "result"): "its tools have deadlines",
-    ("build/tool.py", "_wait", "get"): "a context variable",
-    ("build/publish/calls.py", "Body.__iter__", "get"): "a context variable",
+    ("background.py", "Background.result", "result"): "its programs have deadlines",
+    ("background.py", "side_by_side", "result"): _DONE,
+    ("background.py", "Leave.__init__", "get"): "a context variable",
+    ("background.py", "is_abandoned", "get"): "a context variable",
+    ("programs.py", "run", "result"): "the program has a deadline",
     ("fleet/sessions.py", "Fleet.__exit__", "wait"): "`Session.close` has a deadline",
     ("lab/forwarder.py", "Line.get", "wait"): _RELAY,
     ("lab/forwarder.py", "Forwarder._forward", "wait"): _RELAY,
@@ -60,7 +60,6 @@ ALLOWED = {
     ("lab/faults/harness.py", "Harness.__init__", "socket"): "listens; it is closed to end that",
     ("lab/faults/tap.py", "main", "socket"): "waits for the harness, which ends it",
     ("lab/base.py", "_run", "Popen"): _KILLED,
-    ("settings/variables.py", "_from_command", "Popen"): _KILLED,
 }
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cartwheel.background import is_abandoned
 from cartwheel.build.publish.model import Login
-from cartwheel.build.tool import abandoned
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
 from cartwheel.host import web
@@ -61,14 +61,14 @@ class Body:
 
     def __iter__(self) -> Iterator[bytes]:
         """Says how far it is. Raises BuildError when it takes too long, or nobody waits for it."""
-        size, sent, leave = self.size_bytes, 0, abandoned.get()
+        size, sent = self.size_bytes, 0
         told = time.monotonic()
         end = told + self.timeout_seconds + size / SLOWEST_BYTES_PER_SECOND
         for chunk in self._chunks():
             yield chunk
             sent += len(chunk)
             now = time.monotonic()
-            if now > end or (leave is not None and leave.is_set()):
+            if now > end or is_abandoned():
                 raise BuildError(
                     "deadline", f"{sent / 1e6:.1f} MB were sent, then it took too long"
                 )
