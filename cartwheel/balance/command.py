@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from cartwheel import programs
+from cartwheel import process_env, programs
 from cartwheel.balance.hooks import Hook
 from cartwheel.errors import HostError
 from cartwheel.events import Emit, Event
@@ -19,15 +18,14 @@ def command_hook(command: str, project: Path, app: str, timeout_seconds: float, 
     """Runs `command` by `sh -c` in the project's folder; what it prints is told as progress."""
 
     def hook(action: str, member: Member) -> None:
-        environment = {
-            **os.environ,
+        known = {
             "CARTWHEEL_ACTION": action,
             "CARTWHEEL_APP": app,
             "CARTWHEEL_HOST": member.name,
             "CARTWHEEL_NAME": member.server,
             "CARTWHEEL_ADDRESS": member.address,
         }
-        _run(command, project, environment, timeout_seconds, emit, member.name)
+        _run(command, project, process_env.of_user(known), timeout_seconds, emit, member.name)
 
     return hook
 

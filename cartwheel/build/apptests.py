@@ -18,6 +18,7 @@ from cartwheel.build.uv import uv_program, uv_variables
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
 from cartwheel.hidden import Hidden
+from cartwheel.process_env import of_user
 
 if TYPE_CHECKING:
     from cartwheel.settings.model import Settings
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 STEP = "test"
 DEFAULT_COMMAND = "python -m pytest -q"
 INSTALL_SECONDS = 600.0
+# Of the user's environment the tests get everything but other packages than the lock's.
+_OTHER_PYTHONS = ("PYTHONPATH", "PYTHONHOME", "CONDA_PREFIX")
 
 
 def run_app_tests(
@@ -100,8 +103,10 @@ def _run(
     """Make the environment, run the command in a copy of the source; its last line."""
     venv = folder / "venv"
     _install(settings, artifact, lock, venv, access, folder, emit)
-    env = tool.clean_environment({"VIRTUAL_ENV": str(venv), "PYTHONDONTWRITEBYTECODE": "1"})
+    env = of_user({"VIRTUAL_ENV": str(venv), "PYTHONDONTWRITEBYTECODE": "1"})
     env["PATH"] = f"{venv / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
+    for name in _OTHER_PYTHONS:
+        env.pop(name, None)
     copy = copy_source(source, folder / "source")
     try:
         done = tool.run_tool(

@@ -21,6 +21,7 @@ from cartwheel.build.wheel import EPOCH_SECONDS, normalise_wheel, verify_wheel
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
 from cartwheel.hidden import Hidden
+from cartwheel.process_env import of_tools
 
 if TYPE_CHECKING:
     from cartwheel.settings.model import Settings
@@ -142,7 +143,7 @@ def _download(source: Source, access: Access, folder: Path, state: Path, emit: E
     pip = pip_wheel(state, emit, access=access)
     argv = [sys.executable, f"{pip}/pip", "download", "--no-deps"]
     argv += ["--ignore-requires-python", "--dest", str(out), f"{source.name}=={source.version}"]
-    env = tool.clean_environment(local_pip_environment(access))
+    env = of_tools(local_pip_environment(access))
     done = tool.run_tool(
         argv, env=env, cwd=folder, deadline_seconds=DOWNLOAD_SECONDS, emit=emit, step="download"
     )

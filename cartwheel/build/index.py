@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ PRESETS: dict[str, str] = {
 ALIASES = {"tsinghua": "tuna", "alibaba": "aliyun", "huaweicloud": "huawei"}
 
 UV_RETRIES = 2
+_UV_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Access:
     cert: str = ""
     client_cert: str = ""
     proxy: str = ""
+    system_certs: bool = False
     keyring: str = ""
     timeout_seconds: float | None = None
     only_binary: tuple[str, ...] = ()
@@ -110,6 +113,7 @@ def access_for(
         trusted_hosts=(*index.trusted_hosts, *configured.trusted_hosts),
         cert=configured.cert,
         client_cert=configured.client_cert,
+        system_certs=configured.system_certs,
         proxy=configured.proxy,
         keyring=configured.keyring,
         timeout_seconds=index.timeout_seconds,
@@ -163,6 +167,7 @@ def uv_environment(access: Access) -> dict[str, str]:
         if access.cert and Path(access.cert).is_dir()
         else "SSL_CERT_FILE": access.cert,
         "SSL_CLIENT_CERT": access.client_cert,
+        "UV_SYSTEM_CERTS": "1" if access.system_certs else "",
         "HTTPS_PROXY": access.proxy,
         "HTTP_PROXY": access.proxy,
     }
@@ -251,13 +256,13 @@ def pip_config_files(env: Mapping[str, str]) -> list[Path]:
 
 
 def pip_access(env: Mapping[str, str], files: Sequence[Path] | None = None) -> Access:
-    """What pip would use: its files, then PIP_* variables, which win."""
+    """What pip would use: its files, then what UV_* variables say of the same, then PIP_*
+    variables, which win."""
     values: dict[str, str] = {}
     for path in pip_config_files(env) if files is None else files:
         values.update(_pip_section(path))
-    for key, value in env.items():
-        if key.startswith("PIP_") and value:
-            values[key[len("PIP_") :].lower().replace("_", "-")] = value
+    values.update(_uv_options(env))
+    values.update(_pip_options(env))
     urls = (values.get("index-url", ""), *values.get("extra-index-url", "").split())
     return Access(
         url=values.get("index-url", "").strip(),
@@ -267,6 +272,7 @@ def pip_access(env: Mapping[str, str], files: Sequence[Path] | None = None) -> A
         no_index=_true(values.get("no-index", "")),
         cert=values.get("cert", "").strip(),
         client_cert=values.get("client-cert", "").strip(),
+        system_certs=_true(values.get("system-certs", "")),
         proxy=values.get("proxy", "").strip(),
         keyring=values.get("keyring-provider", "").strip(),
         timeout_seconds=_number(values.get("timeout") or values.get("default-timeout")),
@@ -275,6 +281,61 @@ def pip_access(env: Mapping[str, str], files: Sequence[Path] | None = None) -> A
         pre=_true(values.get("pre", "")),
         secrets=_secrets_in(urls, None),
     )
+
+
+# Of variables what is about the network counts, and nothing that changes what is made.
+_PIP_VARIABLES = frozenset(
+    {"index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "cert"}
+    | {"client-cert", "proxy", "timeout", "default-timeout", "keyring-provider"}
+)
+# uv's variables (its documentation, "Environment variables"), weakest first.
+_UV_VARIABLES = {
+    "UV_INDEX_URL": "index-url",
+    "UV_DEFAULT_INDEX": "index-url",
+    "UV_EXTRA_INDEX_URL": "extra-index-url",
+    "UV_INDEX": "extra-index-url",
+    "UV_FIND_LINKS": "find-links",
+    "UV_NO_INDEX": "no-index",
+    "UV_INSECURE_HOST": "trusted-host",
+    "UV_REQUEST_TIMEOUT": "timeout",
+    "UV_HTTP_TIMEOUT": "timeout",
+    "UV_KEYRING_PROVIDER": "keyring-provider",
+    "UV_NATIVE_TLS": "system-certs",
+    "UV_SYSTEM_CERTS": "system-certs",
+}
+
+
+def _pip_options(env: Mapping[str, str]) -> dict[str, str]:
+    said = {
+        key.removeprefix("PIP_").lower().replace("_", "-"): value
+        for key, value in env.items()
+        if key.startswith("PIP_") and value
+    }
+    return {name: value for name, value in said.items() if name in _PIP_VARIABLES}
+
+
+def _uv_options(env: Mapping[str, str]) -> dict[str, str]:
+    """What uv's variables say, by the names of pip's options."""
+    said: dict[str, str] = {}
+    for variable, option in _UV_VARIABLES.items():
+        value = env.get(variable, "")
+        if option in ("index-url", "extra-index-url"):
+            value = " ".join(_uv_index(one, env) for one in value.split())
+        elif option == "find-links":
+            value = value.replace(",", " ")
+        if value:
+            said[option] = value
+    return said
+
+
+def _uv_index(text: str, env: Mapping[str, str]) -> str:
+    """An index as uv writes it, [NAME=]URL, with the credentials that its name has."""
+    name, sign, url = text.partition("=")
+    if not sign or not _UV_NAME.fullmatch(name):
+        return text
+    variable = f"UV_INDEX_{re.sub('[^A-Z0-9]', '_', name.upper())}"
+    user, password = env.get(f"{variable}_USERNAME"), env.get(f"{variable}_PASSWORD")
+    return _with_credentials(url, user, Hidden(password) if password else None)
 
 
 def _pip_section(path: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ from cartwheel.build.index import Access, local_pip_environment, pip_access, uv_
 from cartwheel.build.uv import uv_program
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
+from cartwheel.process_env import of_tools
 
 # The last pip that runs on Python 3.9 (its Requires-Python is >=3.9; pip 26 wants 3.10).
 PIP_VERSION = "25.3"
@@ -55,7 +56,7 @@ def _fetch(place: Path, access: Access, state: Path, emit: Emit) -> None:
         target = folder / "installed"
         argv = [uv_program(), "pip", "install", "--target", str(target), "--require-hashes"]
         argv += ["--no-deps", "--only-binary", "pip", "--python", sys.executable, "-r", str(pinned)]
-        env = tool.clean_environment(uv_environment(access))
+        env = of_tools(uv_environment(access))
         env["UV_CACHE_DIR"] = str(folder / "uv")
         done = tool.run_tool(
             argv, env=env, cwd=folder, deadline_seconds=FETCH_SECONDS, emit=emit, step=STEP
@@ -64,7 +65,7 @@ def _fetch(place: Path, access: Access, state: Path, emit: Emit) -> None:
             raise explain_uv(done, access, wanted)
         argv = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes"]
         argv += ["--only-binary", "pip", "--dest", str(folder / "wheel"), "-r", str(pinned)]
-        env = tool.clean_environment({**local_pip_environment(access), "PYTHONPATH": str(target)})
+        env = of_tools({**local_pip_environment(access), "PYTHONPATH": str(target)})
         done = tool.run_tool(
             argv, env=env, cwd=folder, deadline_seconds=FETCH_SECONDS, emit=emit, step=STEP
         )

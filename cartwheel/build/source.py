@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cartwheel import programs
+from cartwheel import process_env, programs
 from cartwheel.errors import BuildError
 from cartwheel.settings.loading import APPS, DEPLOY, ENVIRONMENTS, SCHEMA
 
@@ -35,6 +35,7 @@ _VERSION_FROM_GIT = re.compile(
 )
 _CARTWHEELS = ("fabfile.py", DEPLOY, f"config/{SCHEMA}", f"{APPS}/", f"{ENVIRONMENTS}/")
 GIT_SECONDS = 30.0
+_NAMES_AT_ONCE = 100  # as arguments of one call
 
 
 @dataclass(frozen=True)
@@ -213,6 +214,12 @@ def _copy_git(folder: Path, target: Path) -> None:
     bare.rename(target / ".git")
     _git(target, "config", "core.bare", "false")
     _git(target, "reset", "--quiet", _git(folder, "rev-parse", "HEAD").strip())
+    # What is there and was not copied, as our own files, is no change of the user's.
+    names = _git(target, "ls-files", "--deleted", "-z").split("\0")
+    left_out = [name for name in names if name and os.path.lexists(folder / name)]
+    for start in range(0, len(left_out), _NAMES_AT_ONCE):
+        some = left_out[start : start + _NAMES_AT_ONCE]
+        _git(target, "update-index", "--skip-worktree", "--", *some)
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -220,7 +227,7 @@ def _git(folder: Path, *arguments: str) -> str:
     try:
         ended = programs.run(
             ["git", "-c", "safe.directory=*", "-C", str(folder), *arguments],
-            env=os.environ,
+            env=process_env.of_tools(),
             cwd=folder,
             deadline_seconds=GIT_SECONDS,
         )

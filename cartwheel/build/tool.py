@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,6 @@ from cartwheel import programs
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit
 from cartwheel.programs import LateError
-
-# A user's own tool settings must not change what is built: everything of uv's comes
-# from us, and a foreign virtual environment must not be found by accident.
-_FOREIGN_PREFIXES = ("UV_", "PIP_")
-_FOREIGN = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "SOURCE_DATE_EPOCH")
 
 
 @dataclass(frozen=True)
@@ -29,16 +23,6 @@ class Finished:
     def tail(self, lines: int = programs.TAIL_LINES) -> str:
         """The last lines of both, for a person."""
         return programs.tail(self.output, self.log, lines)
-
-
-def clean_environment(additions: Mapping[str, str]) -> dict[str, str]:
-    """The operator's environment without other tools' settings, and with `additions`."""
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(_FOREIGN_PREFIXES) and key not in _FOREIGN
-    }
-    return {**kept, **additions}
 
 
 def run_tool(

@@ -6,8 +6,8 @@ import sys
 
 from cartwheel import places
 from cartwheel.build.index import Access, uv_environment
-from cartwheel.build.tool import clean_environment
 from cartwheel.errors import BuildError
+from cartwheel.process_env import of_tools
 
 
 def uv_program() -> str:
@@ -26,5 +26,5 @@ def uv_program() -> str:
 
 def uv_variables(access: Access) -> dict[str, str]:
     """The environment of every uv that we run, with its cache in Cartwheel's own."""
-    env = clean_environment(uv_environment(access))
+    env = of_tools(uv_environment(access))
     return {**env, "UV_CACHE_DIR": str(places.cache_dir() / "uv")}

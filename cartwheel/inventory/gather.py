@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cartwheel import programs
+from cartwheel import process_env, programs
 from cartwheel.errors import UsageError
 from cartwheel.inventory import ansible
 from cartwheel.inventory.model import Host
@@ -61,7 +60,9 @@ def _printed(command: str, options: list[str], project: Path) -> Any:
     words = [*shlex.split(command), *options]
     said = shlex.join(words)
     try:
-        ended = programs.run(words, env=os.environ, cwd=project, deadline_seconds=COMMAND_SECONDS)
+        ended = programs.run(
+            words, env=process_env.of_user(), cwd=project, deadline_seconds=COMMAND_SECONDS
+        )
     except programs.LateError:
         raise UsageError(
             "inventory", f"{said} has not ended within {COMMAND_SECONDS:g} s"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import os
 import time
 from collections.abc import Callable, Mapping
 
-from cartwheel import programs
+from cartwheel import process_env, programs
 from cartwheel.errors import CartwheelError, Exit
 from cartwheel.events import Event
 from cartwheel.fleet.model import Report
@@ -91,7 +90,7 @@ def _run_command(scene: Scene, hook: Hook, known: Mapping[str, str]) -> None:
     try:
         ended = programs.run(
             ["sh", "-c", hook.command],
-            env={**os.environ, **known},
+            env=process_env.of_user(known),
             cwd=scene.project,
             deadline_seconds=hook.timeout_seconds,
             on_wait=programs.progress_of(hook.title, scene.emit),

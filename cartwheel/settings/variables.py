@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from cartwheel import programs
+from cartwheel import process_env, programs
 from cartwheel.background import side_by_side
 from cartwheel.errors import UsageError, first_of
 from cartwheel.hidden import Hidden
@@ -144,7 +144,7 @@ def _from_command(command: str, project: Path, name: str) -> bytes:
     try:
         ended = programs.run(
             ["sh", "-c", command],
-            env=os.environ,
+            env=process_env.of_user(),
             cwd=project,
             deadline_seconds=COMMAND_SECONDS,
             errors="dropped",

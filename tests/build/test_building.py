@@ -150,7 +150,7 @@ def test_pip_installs_exactly_the_lock_for_another_platform(tmp_path: Path, stat
     """The hashes in the lock are of files that fit: pip, told the platform, takes them."""
     from cartwheel.build import Platform, pip_wheel
     from cartwheel.build.index import access_for, local_pip_environment
-    from cartwheel.build.tool import clean_environment
+    from cartwheel.process_env import of_tools
 
     settings = settings_for(EXAMPLES / "plain")
     artifact = build_app(settings, tmp_path, state=state, emit=silent)
@@ -162,7 +162,7 @@ def test_pip_installs_exactly_the_lock_for_another_platform(tmp_path: Path, stat
     argv += ["--only-binary=:all:", "--python-version=3.9.2", "--implementation=cp", "--abi=cp39"]
     argv += ["--platform=manylinux_2_17_aarch64", "--platform=manylinux2014_aarch64"]
     argv += ["-d", str(tmp_path / "wheels"), "-r", str(tmp_path / "lock.txt")]
-    env = clean_environment(local_pip_environment(access_for(settings.index)))
+    env = of_tools(local_pip_environment(access_for(settings.index)))
     done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "wheels").iterdir())) == len(pins(lock.text))

@@ -10,11 +10,12 @@ import pytest
 from cartwheel.build import build_app, lock_for, pip_wheel
 from cartwheel.build.index import access_for
 from cartwheel.build.lock import pins
-from cartwheel.build.tool import clean_environment, run_tool
+from cartwheel.build.tool import run_tool
 from cartwheel.errors import BuildError
 from cartwheel.events import silent
 from cartwheel.hidden import Hidden
 from cartwheel.host.pip_output import classify_pip_output
+from cartwheel.process_env import of_tools
 from tests.build.conftest import BOOKWORM, Heard, settings_for
 from tests.build.indexes import LocalIndex, dead_port, make_wheel
 
@@ -172,7 +173,7 @@ def pip(arguments: list[str], env: dict[str, str], tmp_path: Path) -> tuple[str,
     argv = [sys.executable, "-m", "pip", "download", "-d", str(tmp_path / "out"), *arguments]
     done = run_tool(
         argv,
-        env=clean_environment({"PIP_CONFIG_FILE": "/dev/null", "PIP_RETRIES": "1", **env}),
+        env=of_tools({"PIP_CONFIG_FILE": "/dev/null", "PIP_RETRIES": "1", **env}),
         cwd=tmp_path,
         deadline_seconds=60,
         emit=silent,

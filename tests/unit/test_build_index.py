@@ -102,6 +102,42 @@ def test_named_indexes_replace_pips_but_its_certificates_stay(tmp_path: Path) ->
     assert (access.cert, access.extra_urls) == ("/etc/ca.pem", ())
 
 
+def test_what_uvs_variables_say_of_the_network_counts_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "pip.conf"
+    file.write_text("[global]\nindex-url = https://file.example/simple\ntimeout = 7\n")
+    env = {
+        "UV_INDEX_URL": "https://older.example/simple",
+        "UV_DEFAULT_INDEX": "https://uv.example/simple",
+        "UV_INDEX": "inner-one=https://inner.example/simple?a=b https://other.example/simple",
+        "UV_INDEX_INNER_ONE_USERNAME": "reader",
+        "UV_INDEX_INNER_ONE_PASSWORD": "sekrit",
+        "UV_FIND_LINKS": "/one,/two",
+        "UV_INSECURE_HOST": "a b",
+        "UV_HTTP_TIMEOUT": "9",
+        "UV_KEYRING_PROVIDER": "subprocess",
+        "UV_SYSTEM_CERTS": "true",
+        "UV_OFFLINE": "1",
+        "UV_PRERELEASE": "allow",
+        "PIP_PRE": "1",
+        "PIP_NO_BINARY": ":all:",
+        "PIP_TARGET": "/elsewhere",
+    }
+    access = pip_access(env, [file])
+    known = uv_environment(access)
+    assert known["UV_DEFAULT_INDEX"] == "https://uv.example/simple"
+    inner = "https://reader:sekrit@inner.example/simple?a=b"
+    assert known["UV_INDEX"] == f"{inner} https://other.example/simple"
+    assert access.secrets == ("sekrit",)
+    assert (known["UV_FIND_LINKS"], known["UV_INSECURE_HOST"]) == ("/one,/two", "a b")
+    assert (known["UV_HTTP_TIMEOUT"], known["UV_KEYRING_PROVIDER"]) == ("9", "subprocess")
+    assert known["UV_SYSTEM_CERTS"] == "1"
+    assert not known.keys() & {"UV_OFFLINE", "UV_PRERELEASE", "UV_NO_BINARY"}
+    stronger = pip_access({**env, "PIP_INDEX_URL": "https://pip.example/simple"}, [file])
+    assert stronger.url == "https://pip.example/simple"
+    named = access_for(Index(url="https://mirror.example/simple"), None, {**NOTHING, **env})
+    assert (named.url, named.extra_urls) == ("https://mirror.example/simple", ())
+
+
 def test_a_broken_pip_configuration_is_named(tmp_path: Path) -> None:
     (tmp_path / "pip.conf").write_text("index-url = x\n")
     with pytest.raises(UsageError, match=r"pip\.conf"):
