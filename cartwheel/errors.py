@@ -230,6 +230,30 @@ CATALOGUE: dict[str, Problem] = {
         Exit.FAILED,
         "Remove that file from the store, then run it again.",
     ),
+    "source-unusable": Problem(
+        320,
+        "A package that has a source of its own cannot be made from it",
+        Exit.FAILED,
+        "Mend the line named above: no index is asked for such a name.",
+    ),
+    "not-pure": Problem(
+        321,
+        "A package from beside the project is not a pure wheel",
+        Exit.FAILED,
+        "Only py3-none-any can be built here for hosts: publish its wheels on an index, and ask for it there.",
+    ),
+    "git-source": Problem(
+        322,
+        "A git repository that a package comes from cannot be read",
+        Exit.FAILED,
+        "Check its address, your access to it, and the commit, tag or branch.",
+    ),
+    "source-conflict": Problem(
+        323,
+        "Two sources are named for one package",
+        Exit.FAILED,
+        "Let both lines named above name the same one.",
+    ),
     # 9xx: the lab
     "lab-platform": Problem(
         901,

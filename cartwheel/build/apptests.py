@@ -58,10 +58,21 @@ def run_app_tests(
         lock = lock_for(
             settings, artifact, here, project, state=state, emit=emit, index_password=index_password
         )
+    beside = lock_for(
+        settings,
+        artifact,
+        here,
+        project,
+        state=state,
+        emit=emit,
+        index_password=index_password,
+        tests_beside=lock,
+    )
     key = store.key_of(
         artifact.source_digest,
         artifact.wheel_sha256,
-        lock.sha256,
+        beside.sha256,
+        [one.wheel_sha256 for one in beside.wheels],
         command,
         settings.tests.requirements,
         sys.version,
@@ -72,7 +83,7 @@ def run_app_tests(
         if not known:
             emit(Event(STEP, "start", command))
             with store.scratch(state) as folder:
-                last = _run(settings, source, artifact, lock, command, access, folder, emit)
+                last = _run(settings, source, artifact, beside, command, access, folder, emit)
             store.write_text(passed, last + "\n")
     detail = passed.read_text(encoding="utf-8").strip()
     seconds = time.monotonic() - started
@@ -102,7 +113,7 @@ def _run(
 ) -> str:
     """Make the environment, run the command in a copy of the source; its last line."""
     venv = folder / "venv"
-    _install(settings, artifact, lock, venv, access, folder, emit)
+    _install(artifact, lock, venv, access, folder, emit)
     env = of_user({"VIRTUAL_ENV": str(venv), "PYTHONDONTWRITEBYTECODE": "1"})
     env["PATH"] = f"{venv / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
     for name in _OTHER_PYTHONS:
@@ -135,7 +146,6 @@ def _run(
 
 
 def _install(
-    settings: Settings,
     artifact: Artifact,
     lock: Lock,
     venv: Path,
@@ -143,16 +153,15 @@ def _install(
     folder: Path,
     emit: Emit,
 ) -> None:
-    locked, wanted = folder / "lock.txt", folder / "tests.in"
+    locked = folder / "lock.txt"
     locked.write_text(lock.text, encoding="utf-8")
-    wanted.write_text("\n".join(settings.tests.requirements) + "\n", encoding="utf-8")
+    wheels = [str(one.wheel) for one in (*lock.wheels, artifact)]
     uv = uv_program()
     install = [uv, "pip", "install", "--python", str(venv / "bin" / "python")]
     steps = [
         [uv, "venv", "--python", sys.executable, str(venv)],
         [*install, "--require-hashes", "--no-deps", "-r", str(locked)],
-        [*install, "-c", str(locked), "-r", str(wanted)],
-        [*install, "--no-deps", str(artifact.wheel)],
+        [*install, "--no-deps", *wheels],
     ]
     for argv in steps:
         done = tool.run_tool(

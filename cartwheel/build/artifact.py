@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from cartwheel.build import store, tool
 from cartwheel.build.explain import explain_build, explain_pip
 from cartwheel.build.index import Access, access_for, local_pip_environment
 from cartwheel.build.model import Artifact
+from cartwheel.build.origins import local_path
 from cartwheel.build.pip_wheel import pip_wheel
 from cartwheel.build.plain import package_plain, plain_requirements
 from cartwheel.build.source import Source, copy_source, find_source, source_digest
 from cartwheel.build.uv import uv_program, uv_variables
-from cartwheel.build.wheel import EPOCH_SECONDS, normalise_wheel, verify_wheel
+from cartwheel.build.wheel import (
+    EPOCH_SECONDS,
+    is_reference,
+    normalise_wheel,
+    read_metadata,
+    verify_wheel,
+)
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
 from cartwheel.hidden import Hidden
@@ -27,7 +36,7 @@ if TYPE_CHECKING:
     from cartwheel.settings.model import Settings
 
 STEP = "build"
-RECIPE = 1  # a change of how wheels are made makes old ones unusable
+RECIPE = 2  # a change of how wheels are made makes old ones unusable
 BUILD_SECONDS = 900.0
 DOWNLOAD_SECONDS = 600.0
 
@@ -46,22 +55,33 @@ def build_app(
     results are kept. The user's own folder is never written to. Raises BuildError:
     source, build-failed, wheel-corrupt, index-unreachable, index-lacks, deadline.
     """
-    started = time.monotonic()
-    emit(Event(STEP, "start", settings.app.source))
     source = find_source(settings.app.source, project)
     access = access_for(settings.index, index_password)
-    digest = _input_digest(source, settings, access)
+    return build_source(
+        source, settings.app.name, access, state=state, emit=emit, label=settings.app.source
+    )
+
+
+def build_source(
+    source: Source, name: str, access: Access, *, state: Path, emit: Emit, label: str
+) -> Artifact:
+    """The wheel of any source, once for each content; `name` is that of a plain folder's.
+    Raises as `build_app`."""
+    started = time.monotonic()
+    emit(Event(STEP, "start", label))
+    digest = _input_digest(source, name, access)
     place = state / "artifacts" / digest
     with store.exclusive(state, STEP, emit):
         known = _known(place)
         if known is None:
             with store.scratch(state) as folder:
-                wheel = _make(source, settings, access, folder, state, emit)
+                wheel, references = _make(source, name, access, folder, state, emit)
                 metadata = verify_wheel(wheel)
                 ready = folder / "ready"
                 ready.mkdir()
                 shutil.copyfile(wheel, ready / wheel.name)
-                record = {"name": metadata.name, "version": metadata.version, "wheel": wheel.name}
+                record: dict[str, object] = {"name": metadata.name, "version": metadata.version}
+                record["wheel"], record["references"] = wheel.name, references
                 record["sha256"] = store.sha256_of(ready / wheel.name)
                 record["source_digest"] = digest
                 store.write_text(ready / "artifact.json", json.dumps(record))
@@ -75,8 +95,8 @@ def build_app(
     return artifact
 
 
-def _input_digest(source: Source, settings: Settings, access: Access) -> str:
-    tools = (RECIPE, sys.version_info[:2], settings.app.name if source.kind == "plain" else "")
+def _input_digest(source: Source, name: str, access: Access) -> str:
+    tools = (RECIPE, sys.version_info[:2], name if source.kind == "plain" else "")
     if source.kind == "index":
         return store.key_of("index", source.name, source.version, access.identity, tools)
     if source.kind == "wheel":
@@ -91,35 +111,61 @@ def _known(place: Path) -> Artifact | None:
         if store.sha256_of(wheel) != record["sha256"]:
             return None
         return Artifact(
-            record["name"], record["version"], wheel, record["sha256"], record["source_digest"]
+            record["name"],
+            record["version"],
+            wheel,
+            record["sha256"],
+            record["source_digest"],
+            tuple(record.get("references", ())),
         )
     except (OSError, ValueError, KeyError):
         return None
 
 
 def _make(
-    source: Source,
-    settings: Settings,
-    access: Access,
-    folder: Path,
-    state: Path,
-    emit: Emit,
-) -> Path:
+    source: Source, name: str, access: Access, folder: Path, state: Path, emit: Emit
+) -> tuple[Path, list[str]]:
+    """The wheel, and the direct references that it was asked to have."""
     if source.kind == "wheel":
-        return source.path
+        return source.path, _given_references(source.path)
     if source.kind == "plain":
         for note in plain_requirements(source.path).notes:
             emit(Event(STEP, "note", note))
-        return package_plain(source, settings.app.name, folder)
+        return package_plain(source, name, folder), []
     if source.kind == "index":
         found = _download(source, access, folder, state, emit)
         if found.suffix == ".whl":
-            return found
+            return found, _given_references(found)
         return _build(found, access, folder, emit)
-    return _build(copy_source(source, folder / "source"), access, folder, emit)
+    # Below a folder of its own it lies where it really does: what a back end makes of
+    # relative addresses can so be told from absolute ones, and leads back to the source.
+    above = folder / "above"
+    copy = copy_source(source, above.joinpath(*source.path.parts[1:]))
+    built, found_references = _build(copy, access, folder, emit)
+    return built, [_relative(one, above, source.path) for one in found_references]
 
 
-def _build(what: Path, access: Access, folder: Path, emit: Emit) -> Path:
+def _given_references(wheel: Path) -> list[str]:
+    return [line for line in read_metadata(wheel).requires_dist if is_reference(line)]
+
+
+def _relative(reference: str, above: Path, folder: Path) -> str:
+    """The same from the source's own folder: the wheel is kept for a content, not for a place."""
+    from packaging.requirements import Requirement
+
+    requirement = Requirement(reference)
+    address = requirement.url or ""
+    if not address.lower().startswith("file:"):
+        return reference
+    path = Path(local_path(address, folder))
+    if above not in path.parents:
+        return reference
+    real = Path("/", *path.relative_to(above).parts)
+    requirement.url = f"file:{quote(os.path.relpath(real, folder))}"
+    return str(requirement)
+
+
+def _build(what: Path, access: Access, folder: Path, emit: Emit) -> tuple[Path, list[str]]:
     """Build a folder or an sdist in an isolated environment, and normalise the wheel."""
     out = folder / "out"
     argv = [uv_program(), "build", "--wheel", "--out-dir", str(out), "--no-create-gitignore"]

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import platform as machine_facts
 import re
 import sys
 import time
-import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
+from urllib.parse import unquote
 
 from cartwheel.build import store, tool
+from cartwheel.build.beside import references, stand_in
+from cartwheel.build.declared import Terms, declared, direct, terms_for
+from cartwheel.build.declared import indexes as indexes_of
 from cartwheel.build.explain import explain_uv
 from cartwheel.build.index import Access, access_for
+from cartwheel.build.locked import Locked, read_locked
 from cartwheel.build.model import Artifact, Lock, Platform
+from cartwheel.build.named_indexes import files_in, index_project
+from cartwheel.build.origins import Origin, is_commit, merged, repository
 from cartwheel.build.plain import Requirements, plain_requirements
 from cartwheel.build.source import find_source
+from cartwheel.build.sources import Sources
 from cartwheel.build.uv import uv_program, uv_variables
-from cartwheel.build.wheel import Metadata, read_metadata
+from cartwheel.build.wheel import Metadata, asked_for, is_reference, read_metadata
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
 from cartwheel.hidden import Hidden
@@ -27,7 +37,7 @@ if TYPE_CHECKING:
     from cartwheel.settings.model import Settings
 
 STEP = "lock"
-RECIPE = 1
+RECIPE = 2
 RESOLVE_SECONDS = 900.0
 
 # What serves the application when it does not ask for a gunicorn itself: 23.0 is the
@@ -40,6 +50,7 @@ _UV_GLIBC_MINORS = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 _UV_MACHINES = ("x86_64", "aarch64")
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==(\S+)")
+_FILE = re.compile(r"^([A-Za-z0-9][\w.-]*) @ \S*/([^/\s#]+-[^/\s#]+)")
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 
 
@@ -53,39 +64,108 @@ def lock_for(
     emit: Emit,
     index_password: Hidden | None = None,
     refresh: bool = False,
+    tests_beside: Lock | None = None,
 ) -> Lock:
     """Every package, with hashes, that a host of `platform` needs to serve `artifact`.
 
     The same inputs give the same lock without asking the index again, unless `refresh`.
     Versions that the source's own lock file pins are kept. The application itself is
-    not in it and is never looked up. Raises BuildError: index-unreachable,
-    index-lacks, lock-conflict, hash-mismatch, wheel-platform, deadline.
+    not in it and is never looked up, and neither is what has a source of its own: that is
+    made here, and is among the lock's wheels. With `tests_beside`, what the tests need as
+    well, by the versions of that lock. Raises BuildError: index-unreachable, index-lacks,
+    lock-conflict, hash-mismatch, wheel-platform, deadline, and those of `beside.make`.
     """
     started = time.monotonic()
     access = access_for(settings.index, index_password)
     metadata = read_metadata(artifact.wheel)
-    own = own_pins(settings, project)
+    terms = terms_for(platform, settings.app.extras, tests=tests_beside is not None)
+    own = own_sources(settings, artifact, metadata, project, terms)
     wanted = wanted_requirements(settings, metadata, platform)
-    constraints = tuple(sorted(own.constraints))
-    target = _targets(platform)
-    inputs = (metadata.name, metadata.requires_dist, metadata.requires_python, settings.app.extras)
-    hashes = {name: sorted(values) for name, values in own.hashes.items()}
-    key = store.key_of(RECIPE, inputs, wanted, constraints, hashes, target, access.identity)
-    place = state / "locks" / f"{key}.txt"
+    if tests_beside is not None:
+        wanted = (*wanted, *settings.tests.requirements)
+    book = Sources({**own.origins, **_addressed(wanted, project)}, artifact.name)
+    locked = pins(tests_beside.text).items() if tests_beside else ()
+    constraints = {*own.requirements.constraints, *(f"{name}=={some}" for name, some in locked)}
+    question = Question(
+        application=stand_in(artifact, metadata, state),
+        inputs=(metadata.name, metadata.requires_dist, metadata.requires_python),
+        extras=settings.app.extras,
+        wanted=tuple(asked_for(line) if is_reference(line) else line for line in wanted),
+        constraints=tuple(sorted(constraints)),
+        hashes=own.requirements.hashes,
+        platform=platform,
+    )
     label = f"Python {platform.python}, {platform.libc} {platform.libc_version}, {platform.machine}"
     with store.exclusive(state, STEP, emit):
-        text = None if refresh else _read(place)
-        known = text is not None
-        if text is None:
-            emit(Event(STEP, "start", label))
-            lines = (_application(artifact, settings.app.extras), *wanted)
-            text = compile_lock(lines, constraints, target, access, state=state, emit=emit)
-            text = _checked(text, artifact.name, own.hashes, access)
-            store.write_text(place, text)
+        known = True
+        while True:
+            answer = None if refresh else _read(_place(state, question, book, access))
+            if answer is None:
+                if known:
+                    emit(Event(STEP, "start", label))
+                known = False
+                answer = _answer(question, book, access, state, emit)
+                store.write_text(_place(state, question, book, access), json.dumps(answer))
+            needed = book.unmade(answer["local"])
+            if not needed:
+                break
+            for name in needed:
+                book.make(name, access, terms, state=state, emit=emit)
+    text, names = answer["text"], answer["local"]
     seconds = time.monotonic() - started
-    detail = f"{len(pins(text))} packages for {label}"
+    detail = f"{len(pins(text)) + len(names)} packages for {label}"
     emit(Event(STEP, "unchanged" if known else "done", detail, seconds=seconds))
-    return Lock(platform, text, _sha256(text))
+    return Lock(platform, text, _sha256(text), tuple(book.made[name].artifact for name in names))
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be resolved, the sources of names aside."""
+
+    application: Path  # asks for what the application asks for
+    inputs: tuple[object, ...]  # all of it that counts: a change of code alone is none
+    extras: tuple[str, ...]
+    wanted: tuple[str, ...]
+    constraints: tuple[str, ...]
+    hashes: dict[str, frozenset[str]]
+    platform: Platform
+
+    @property
+    def name(self) -> str:
+        return str(self.inputs[0])
+
+
+class Answer(TypedDict):
+    """A lock, and the names in it that come from no index."""
+
+    text: str
+    local: list[str]
+
+
+def _place(state: Path, question: Question, book: Sources, access: Access) -> Path:
+    """Where the answer is kept: by everything that decides it."""
+    hashes = {name: sorted(values) for name, values in question.hashes.items()}
+    asked = (question.inputs, question.extras, question.wanted, question.constraints, hashes)
+    target = _targets(question.platform)
+    key = store.key_of(RECIPE, asked, target, access.identity, book.identity)
+    return state / "locks" / f"{key}.json"
+
+
+def _answer(question: Question, book: Sources, access: Access, state: Path, emit: Emit) -> Answer:
+    extras = f"[{','.join(question.extras)}]" if question.extras else ""
+    application = f"{question.name}{extras} @ {question.application.as_uri()}"
+    lines = (application, *question.wanted)
+    constraints = (*(one for one in question.constraints if not book.is_made_here(one)), *book.pins)
+    resolve = functools.partial(
+        compile_lock, lines, constraints, _targets(question.platform), access,
+        overrides=book.stand_ins(state), indexes=book.asked, state=state, emit=emit,
+    )  # fmt: skip
+    text, local = _checked(resolve(), question.name, question.hashes, access, book)
+    asked = [name for name in pins(text) if name in book.asked]
+    if asked and not book.unmade(local):
+        found = files_in(resolve("--format", "pylock.toml"), asked, question.platform)
+        text = "\n".join(_from_file(entry, found) for entry in _entries(text)) + "\n"
+    return {"text": text, "local": local}
 
 
 def compile_lock(
@@ -93,22 +173,36 @@ def compile_lock(
     constraints: tuple[str, ...],
     target: tuple[str, ...],
     access: Access,
-    *,
+    *more: str,
+    overrides: tuple[str, ...],
+    indexes: Mapping[str, Origin],
     state: Path,
     emit: Emit,
 ) -> str:
-    """`uv pip compile` of requirement `lines`: pip's requirements format with hashes."""
+    """`uv pip compile` of requirement `lines`: pip's requirements format with hashes.
+
+    What an index alone is asked for is named in a project, because only there uv can be told.
+    """
+    variables = uv_variables(access)
     with store.scratch(state) as folder:
         (folder / "requirements.in").write_text("\n".join(lines) + "\n", encoding="utf-8")
         argv = [uv_program(), "pip", "compile", "requirements.in"]
-        if constraints:
-            (folder / "constraints.txt").write_text("\n".join(constraints), encoding="utf-8")
-            argv += ["-c", "constraints.txt"]
+        if indexes:
+            (folder / "indexes").mkdir()
+            text, credentials = index_project(indexes, access)
+            (folder / "indexes" / "pyproject.toml").write_text(text, encoding="utf-8")
+            argv.append("indexes/pyproject.toml")
+            variables |= credentials
+        for option, said in (("--constraint", constraints), ("--override", overrides)):
+            if said:
+                path = folder / f"{option[2:]}.txt"
+                path.write_text("\n".join(said) + "\n", encoding="utf-8")
+                argv += [option, path.name]
         argv += ["--generate-hashes", "--no-header", "--no-annotate"]
-        argv += ["--python", sys.executable, *target]
+        argv += ["--python", sys.executable, *target, *more]
         done = tool.run_tool(
             argv,
-            env=uv_variables(access),
+            env=variables,
             cwd=folder,
             deadline_seconds=RESOLVE_SECONDS,
             emit=emit,
@@ -152,53 +246,56 @@ def _asks_for(
     return False
 
 
-def own_pins(settings: Settings, project: Path) -> Requirements:
-    """The versions that the source's own lock file names, as constraints.
+@dataclass(frozen=True)
+class Own:
+    """What the application's source says of its requirements."""
+
+    requirements: Requirements
+    origins: dict[str, Origin]
+
+
+def own_sources(
+    settings: Settings, artifact: Artifact, metadata: Metadata, project: Path, terms: Terms
+) -> Own:
+    """The versions that the source's own lock file names, as constraints, and the sources of
+    names that it gives one.
 
     uv.lock, poetry.lock, pdm.lock and pylock.toml are understood; of a plain folder's
-    requirements.txt its `-c` files and its hashes. A name with several versions (one
-    per platform) is left to the resolver.
+    requirements.txt its `-c` files, its hashes and its addresses. What pyproject.toml says
+    counts before the lock file, which knows the commits.
     """
     source = find_source(settings.app.source, project)
     if source.kind == "plain":
-        return plain_requirements(source.path)
-    constraints: dict[str, set[str]] = {}
-    if source.kind == "project":
-        for name in ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock"):
-            if (source.path / name).is_file():
-                constraints = _locked(source.path / name)
-                break
-    lines = tuple(f"{name}=={min(found)}" for name, found in constraints.items() if len(found) == 1)
-    return Requirements((), lines, {}, ())
+        found = plain_requirements(source.path)
+        origins: dict[str, Origin] = {}
+        for origin in found.origins:
+            origins = merged(origins, {origin.name: origin})
+        return Own(found, origins)
+    folder = source.path if source.kind == "project" else source.path.parent
+    addressed = references(artifact, folder, f"{source.path}")
+    if source.kind != "project":
+        return Own(Requirements((), (), {}, ()), addressed)
+    locked = read_locked(source.path, indexes_of(source.path))
+    names = {*locked.names, *metadata.requires_names}
+    said = {**addressed, **declared(source.path, terms, names)}
+    both = {**locked.origins, **{name: _locked(one, locked) for name, one in said.items()}}
+    return Own(Requirements((), locked.constraints, {}, ()), both)
 
 
-def _locked(path: Path) -> dict[str, set[str]]:
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise BuildError("source", f"{path}: {error}") from error
-    found: dict[str, set[str]] = {}
-    for package in table.get("package", table.get("packages", [])):
-        name, version = package.get("name"), package.get("version")
-        source = package.get("source", {})
-        # The project itself, and what comes from a path or a repository, is no pin.
-        local = isinstance(source, dict) and set(source) & {
-            "editable",
-            "virtual",
-            "directory",
-            "path",
-            "git",
-            "url",
-            "type",
-        }
-        if name and version and not local:
-            found.setdefault(name, set()).add(version)
-    return found
+def _locked(origin: Origin, locked: Locked) -> Origin:
+    """A branch or tag stays at the commit that the lock file names."""
+    known = locked.origins.get(origin.name)
+    if known is None or origin.kind != "git" or known.kind != "git":
+        return origin
+    same = repository(known.place) == repository(origin.place)
+    stays = same and not is_commit(origin.reference) and is_commit(known.reference)
+    return replace(origin, reference=known.reference) if stays else origin
 
 
-def _application(artifact: Artifact, extras: tuple[str, ...]) -> str:
-    names = f"[{','.join(extras)}]" if extras else ""
-    return f"{artifact.name}{names} @ {artifact.wheel.absolute().as_uri()}"
+def _addressed(lines: Iterable[str], project: Path) -> dict[str, Origin]:
+    """The sources that requirements in the settings name themselves."""
+    found = (direct(line, project, "the settings") for line in lines)
+    return {origin.name: origin for origin in found if origin is not None}
 
 
 def _targets(platform: Platform) -> tuple[str, ...]:
@@ -235,26 +332,46 @@ def operator_platform() -> Platform:
 
 def pins(text: str) -> dict[str, str]:
     """name -> version of every package in a lock."""
-    found = (_PIN.match(line) for line in text.splitlines())
-    return {match[1]: match[2].rstrip("\\").strip() for match in found if match}
+    return dict(found for line in text.splitlines() if (found := _pin(line)) is not None)
+
+
+def _pin(line: str) -> tuple[str, str] | None:
+    """NAME==VERSION, or NAME @ ADDRESS of a file that has the version in its name."""
+    found = _PIN.match(line)
+    if found:
+        return found[1], found[2].rstrip("\\").strip()
+    file = _FILE.match(line)
+    if file is None:
+        return None
+    last = unquote(file[2])
+    version = last.split("-")[1] if last.endswith(".whl") else last.rpartition("-")[2]
+    return file[1], re.sub(r"\.(tar\.gz|zip|tgz)$", "", version)
 
 
 def _checked(
-    text: str, application: str, allowed: dict[str, frozenset[str]], access: Access
-) -> str:
-    """The lock without the application; every package has a hash that the source allows."""
-    kept = []
+    text: str,
+    application: str,
+    allowed: dict[str, frozenset[str]],
+    access: Access,
+    book: Sources,
+) -> tuple[str, list[str]]:
+    """The lock without the application and what has a source of its own, whose names are the
+    second; every package has a hash that the source allows."""
+    kept, local = [], []
     for entry in _entries(text):
         pin = _PIN.match(entry)
         name = pin[1] if pin else re.split(r"[\s@\[]", entry, maxsplit=1)[0]
         if name == application:
+            continue
+        if book.is_made_here(name):
+            local.append(name)
             continue
         hashes = _HASH.findall(entry)
         if not pin or not hashes:
             raise BuildError(
                 "lock-conflict",
                 f"{entry.splitlines()[0].rstrip(' ;')} has no version and hash to lock",
-                hint="Only packages from an index can be locked: publish it there, or build it into the application.",
+                hint="Name its source in the project: what comes from beside it is built here.",
             )
         if name in allowed:
             hashes = [found for found in hashes if found in allowed[name]]
@@ -264,8 +381,22 @@ def _checked(
                     f"{access.name} has other files of {pin[1]}=={pin[2].rstrip(chr(92))} than requirements.txt allows",
                 )
         head = entry.split("--hash", 1)[0].rstrip(" \\\n")
-        kept.append(" \\\n".join([head, *(f"    --hash={found}" for found in hashes)]))
-    return "\n".join(kept) + "\n" if kept else ""
+        kept.append(_entry(head, hashes))
+    return "\n".join(kept) + "\n" if kept else "", local
+
+
+def _entry(head: str, hashes: Iterable[str]) -> str:
+    return " \\\n".join([head, *(f"    --hash={found}" for found in hashes)])
+
+
+def _from_file(entry: str, found: Mapping[str, tuple[str, str]]) -> str:
+    """The entry of a package that one index alone is asked for names its file: hosts then ask
+    no index for it."""
+    name = entry.split("==", 1)[0]
+    if name not in found:
+        return entry
+    url, sha256 = found[name]
+    return _entry(f"{name} @ {url}", [f"sha256:{sha256}"])
 
 
 def _entries(text: str) -> list[str]:
@@ -276,11 +407,12 @@ def _entries(text: str) -> list[str]:
     return [line.replace("\0", "\\\n") for line in lines]
 
 
-def _read(place: Path) -> str | None:
+def _read(place: Path) -> Answer | None:
     try:
-        return place.read_text(encoding="utf-8")
-    except OSError:
+        found: Answer = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
+    return found
 
 
 def _sha256(text: str) -> str:

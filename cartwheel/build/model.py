@@ -28,15 +28,28 @@ class Artifact:
     wheel: Path
     wheel_sha256: str
     source_digest: str
+    references: tuple[str, ...] = ()  # NAME @ ADDRESS; `file:` is relative to the source's folder
 
 
 @dataclass(frozen=True)
 class Lock:
-    """Every package that a host of `platform` gets, with hashes; the app itself is not in it."""
+    """Every package that a host of `platform` gets, with hashes; the app itself is not in it.
+
+    `wheels` were made here, of what comes from beside the project: they travel as the app's.
+    """
 
     platform: Platform
-    text: str  # pip's requirements format with --hash
+    text: str  # pip's requirements format with --hash: what hosts take from indexes
     sha256: str  # of text
+    wheels: tuple[Artifact, ...] = ()
+
+    @property
+    def text_beside(self) -> str:
+        """Lines for `wheels`: whoever reads the release's lock finds all that is installed."""
+        return "".join(
+            f"{one.name}=={one.wheel.name.split('-')[1]} \\\n    --hash=sha256:{one.wheel_sha256}\n"
+            for one in self.wheels
+        )
 
 
 @dataclass(frozen=True)

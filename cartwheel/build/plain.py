@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cartwheel.build.fetched import name_of
+from cartwheel.build.origins import Origin, local_path, normal, origin_at, origin_of
 from cartwheel.build.source import Source, source_files
-from cartwheel.build.wheel import write_wheel
+from cartwheel.build.wheel import asked_for, write_wheel
 from cartwheel.errors import BuildError
 
 if TYPE_CHECKING:
@@ -28,6 +30,15 @@ _LEFT_FILES = re.compile(
 )
 _HASH = re.compile(r"--hash[= ](sha\d+:[0-9a-f]+)")
 _INDEX_OPTIONS = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host")
+_EDITABLE = ("-e", "--editable")
+_OPTION = re.compile(r"(-[^\s=]*)[\s=]*(.*)")
+# An address instead of a name: a URL, or a path, which has a separator or the name of a file.
+_BARE_ADDRESS = re.compile(
+    r"^(?P<address>(?:[a-z][a-z0-9+.-]*:|git@|~?/|\.{1,2}(?=$|[/\[\s])|[^\s\[;@=<>!~]+/"
+    r"|[^\s\[;@=<>!~]+\.(?:whl|zip|tar\.gz|tgz)(?=$|[\s\[]))[^\s\[;]*)"
+    r"(?P<extras>\[[^\]]*\])?\s*(?P<marker>;.*)?$",
+    re.IGNORECASE,
+)
 _IGNORED_OPTIONS = (*_INDEX_OPTIONS, "--no-index", "--pre", "--prefer-binary", "--require-hashes")
 
 
@@ -39,6 +50,7 @@ class Requirements:
     constraints: tuple[str, ...]
     hashes: dict[str, frozenset[str]]  # normalised name -> "sha256:..." that it allows
     notes: tuple[str, ...]  # options that Cartwheel takes from its settings instead
+    origins: tuple[Origin, ...] = ()  # of names that have a source of their own
 
 
 def package_plain(source: Source, name: str, folder: Path) -> Path:
@@ -101,15 +113,17 @@ def read_requirements(path: Path) -> Requirements:
     """A requirements file in pip's format, `-r` and `-c` followed.
 
     Options about indexes are noted, not honoured: they belong into the settings,
-    where they serve the hosts as well. Raises BuildError("source") with file and
-    line for what cannot be locked (an editable, a path) or read.
+    where they serve the hosts as well. What has an address (a path, a repository, a
+    file) is asked for by its name alone, and its address is an origin. Raises BuildError
+    ("source", "source-unusable") with file and line for what cannot be locked or read.
     """
     wanted: list[str] = []
     constraints: list[str] = []
     hashes: dict[str, frozenset[str]] = {}
     notes: list[str] = []
-    _read(path, wanted, constraints, hashes, notes, seen=(path,))
-    return Requirements(tuple(wanted), tuple(constraints), hashes, tuple(notes))
+    origins: list[Origin] = []
+    _read(path, wanted, constraints, hashes, notes, origins, seen=(path,))
+    return Requirements(tuple(wanted), tuple(constraints), hashes, tuple(notes), tuple(origins))
 
 
 def _read(
@@ -118,6 +132,7 @@ def _read(
     constraints: list[str],
     hashes: dict[str, frozenset[str]],
     notes: list[str],
+    origins: list[Origin],
     seen: tuple[Path, ...],
 ) -> None:
     try:
@@ -125,33 +140,63 @@ def _read(
     except (OSError, UnicodeDecodeError) as error:
         raise BuildError("source", f"{path} cannot be read: {error}") from error
     for number, line in _logical_lines(text):
-        option, _, value = (
-            line.replace("=", " ", 1).partition(" ") if line.startswith("-") else ("", "", "")
-        )
+        option, value = _option(line)
         if option in ("-r", "--requirement", "-c", "--constraint"):
             other = path.parent / value.strip()
             if other not in seen:
                 into = wanted if option in ("-r", "--requirement") else constraints
-                _read(other, into, constraints, hashes, notes, (*seen, other))
+                _read(other, into, constraints, hashes, notes, origins, (*seen, other))
         elif option.startswith(_INDEX_OPTIONS) or option in _IGNORED_OPTIONS:
             notes.append(
                 f"{path.name}:{number}: {option} does not count; name the index in the settings"
             )
-        elif option:
+        elif option and option not in _EDITABLE:
             raise BuildError("source", f"{path}:{number}: {option} cannot be locked")
         else:
-            requirement = _requirement(line, path, number)
-            into = wanted
-            into.append(str(requirement))
+            asked = value if option else line
+            requirement, origin = _asked(asked, path, number, seen[0].parent)
             found = _HASH.findall(line)
-            if found:
-                hashes[_normal(requirement.name)] = frozenset(found)
+            if origin is not None:
+                origins.append(origin)
+            elif found:
+                hashes[normal(requirement.name)] = frozenset(found)
+            if origin is None or wanted is not constraints:
+                wanted.append(str(requirement))
 
 
-def _requirement(line: str, path: Path, number: int) -> Requirement:
+def _option(line: str) -> tuple[str, str]:
+    found = _OPTION.match(line)
+    return (found[1], found[2].strip()) if found else ("", "")
+
+
+def _asked(line: str, path: Path, number: int, top: Path) -> tuple[Requirement, Origin | None]:
+    """What a line asks for, without its address, and the source that the address means."""
+    from packaging.requirements import Requirement
+
+    where = f"{path}:{number}"
+    text = _HASH.sub("", line).strip()
+    bare = _BARE_ADDRESS.match(text)
+    if bare is None:
+        requirement = _requirement(text, path, number)
+        if requirement.url is None:
+            return requirement, None
+        origin = origin_of(requirement, _base(requirement.url, path, top), where)
+        return Requirement(asked_for(text)), origin
+    address, extras, marker = bare["address"], bare["extras"] or "", bare["marker"] or ""
+    origin = origin_at("", address, _base(address, path, top), where)
+    origin = replace(origin, name=origin.name or name_of(origin))
+    return _requirement(f"{origin.name}{extras} {marker}", path, number), origin
+
+
+def _base(address: str, path: Path, top: Path) -> Path:
+    """pip takes paths from where it runs, which is beside the first file; uv from the file."""
+    place = local_path(address.partition("#")[0], top)
+    return top if Path(place).exists() else path.parent
+
+
+def _requirement(text: str, path: Path, number: int) -> Requirement:
     from packaging.requirements import InvalidRequirement, Requirement
 
-    text = _HASH.sub("", line).strip()
     try:
         return Requirement(text)
     except InvalidRequirement as error:
@@ -177,7 +222,3 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
     if pending.strip():
         found.append((start, pending.strip()))
     return found
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

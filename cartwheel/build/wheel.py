@@ -10,6 +10,7 @@ import base64
 import csv
 import hashlib
 import io
+import re
 import stat
 import zipfile
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ _UNIX = 3  # "create system" of the zip format, so that modes count
 OLDEST_MANYLINUX_MINOR = 5  # manylinux1 is glibc 2.5 (PEP 600)
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}  # PEP 600
 MUSL_MINORS = range(1, 6)
+_REQUIRES = re.compile(r"^(Requires-Dist: *)(.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,16 @@ class Metadata:
     requires_python: str
     requires_dist: tuple[str, ...]
     extras: tuple[str, ...]
+
+    @property
+    def requires_names(self) -> frozenset[str]:
+        """The names that it asks for, normalised, whatever the conditions."""
+        from packaging.requirements import Requirement
+        from packaging.utils import canonicalize_name
+
+        return frozenset(
+            str(canonicalize_name(Requirement(one).name)) for one in self.requires_dist
+        )
 
 
 def read_metadata(wheel: Path) -> Metadata:
@@ -191,8 +203,12 @@ def _entry(name: str, *, executable: bool) -> zipfile.ZipInfo:
     return entry
 
 
-def normalise_wheel(built: Path, folder: Path) -> Path:
-    """Rewrite `built` into `folder`, sorted, with one date and plain modes."""
+def normalise_wheel(built: Path, folder: Path) -> tuple[Path, list[str]]:
+    """Rewrite `built` into `folder`, sorted, with one date and plain modes.
+
+    Direct references lose their addresses, which may name the folder of this build or hold a
+    password; they are returned.
+    """
     with zipfile.ZipFile(built) as archive:
         info = _dist_info(archive, built)
         files = {
@@ -200,9 +216,44 @@ def normalise_wheel(built: Path, folder: Path) -> Path:
             for entry in archive.infolist()
             if not entry.is_dir()
         }
+    content, executable = files[f"{info}/METADATA"]
+    text, references = _without_addresses(content.decode("utf-8"))
+    files[f"{info}/METADATA"] = (text.encode(), executable)
     target = folder / built.name
     write_wheel(target, files, info)
-    return target
+    return target, references
+
+
+def _without_addresses(metadata: str) -> tuple[str, list[str]]:
+    found: list[str] = []
+
+    def bare(line: re.Match[str]) -> str:
+        if not is_reference(line[2]):
+            return line[0]
+        found.append(line[2])
+        return f"{line[1]}{asked_for(line[2])}"
+
+    head, blank, body = metadata.partition("\n\n")
+    return _REQUIRES.sub(bare, head) + blank + body, found
+
+
+def is_reference(line: str) -> bool:
+    """Whether a requirement says itself where it comes from (PEP 508: NAME @ ADDRESS)."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return Requirement(line).url is not None
+    except InvalidRequirement:
+        return False
+
+
+def asked_for(line: str) -> str:
+    """A requirement without its address: what is asked for, and not from where."""
+    from packaging.requirements import Requirement
+
+    requirement = Requirement(line)
+    requirement.url = None
+    return str(requirement)
 
 
 def check_wheel_fits(artifact: Artifact, platform: Platform) -> None:

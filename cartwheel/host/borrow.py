@@ -23,12 +23,13 @@ _NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM)
 
 def from_earlier(at: Layout, release: str, args: Args, owner: Tuple[int, int]) -> Optional[str]:
     """Fill the release's fresh virtual environment from the newest complete release with the
-    same lock and interpreter, its application left out. That release's name, or None."""
+    same lock and interpreter, its application and what was made beside it left out. That
+    release's name, or None."""
     for manifest in reversed(releases.complete(at)):
         donor = at.release(manifest["release"]) / "venv"
         if not _fits(manifest, args) or not donor.is_dir():
             continue
-        own = _application_files(donor, manifest["name"])
+        own = _own_files(donor, {manifest["name"], *releases.beside(manifest)})
         if own is not None:
             _fill(donor, at.release(release) / "venv", own, owner)
             return str(manifest["release"])
@@ -44,16 +45,17 @@ def _fits(manifest: Args, args: Args) -> bool:
     )
 
 
-def _application_files(venv: Path, name: str) -> Optional[Set[Path]]:
-    """What the application itself has installed (RECORD, PEP 376); None if that is not known."""
-    found: Set[Path] = set()
+def _own_files(venv: Path, names: Set[str]) -> Optional[Set[Path]]:
+    """What these have installed (RECORD, PEP 376); None if that is not known of one."""
+    found: Dict[str, Set[Path]] = {normal_name(name): set() for name in names}
     for record in venv.glob("lib/python*/site-packages/*.dist-info/RECORD"):
-        if distribution(record.parent)[0] != normal_name(name):
+        own = found.get(distribution(record.parent)[0])
+        if own is None:
             continue
         for line in record.read_text(encoding="utf-8").splitlines():
             path = line.rsplit(",", 2)[0].strip('"')
-            found.add(Path(os.path.normpath(record.parent.parent / path)))
-    return found or None
+            own.add(Path(os.path.normpath(record.parent.parent / path)))
+    return set().union(*found.values()) if all(found.values()) else None
 
 
 def distribution(info: Path) -> Tuple[str, str]:

@@ -6,7 +6,7 @@ import json
 import pwd
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 from . import borrow, children, files, layout, pip_output, steps
 from .context import Context, OpError, no_room
@@ -44,15 +44,16 @@ def venv(ctx: Context, args: Args) -> Args:
 def install(ctx: Context, args: Args) -> Args:
     """Install exactly the lock and the application's wheel, every file by its hash."""
     at, release = steps.opened(args)
-    digest = args["lock_sha256"] + args["wheel_sha256"]
+    wheels = _wheels(at, args)
+    digest = args["lock_sha256"] + "".join(sha256 for _wheel, sha256 in wheels)
     if steps.marked(at, release, "install", digest):
         return {"changed": False}
-    wheel = at.cache / "wheels" / args["wheel_sha256"] / args["wheel_filename"]
-    if files.sha256_of(wheel) != args["wheel_sha256"]:
-        files.remove_tree(wheel.parent)  # the next run sends it anew
-        raise OpError(
-            "wheel-corrupt", "{} was damaged on the host".format(wheel.name), "Run it again."
-        )
+    for wheel, sha256 in wheels:
+        if files.sha256_of(wheel) != sha256:
+            files.remove_tree(wheel.parent)  # the next run sends it anew
+            raise OpError(
+                "wheel-corrupt", "{} was damaged on the host".format(wheel.name), "Run it again."
+            )
     if "installing" in steps.done(at, release):
         # It was interrupted: pip cannot tell half a package from a whole one.
         steps.forget(at, release)
@@ -62,10 +63,10 @@ def install(ctx: Context, args: Args) -> Args:
     files.directory(at.cache / "pip" / "tmp", 0o700, user.pw_uid, user.pw_gid)
     donor = borrow.from_earlier(at, release, args, (user.pw_uid, user.pw_gid))
     lock = args["lock"].rstrip() + "\n"
-    application = "{} --hash=sha256:{}\n".format(wheel.as_uri(), args["wheel_sha256"])
-    files.write(at.release(release) / "lock.txt", lock.encode())
+    own = "".join("{} --hash=sha256:{}\n".format(one.as_uri(), sha256) for one, sha256 in wheels)
+    files.write(at.release(release) / "lock.txt", (lock + args["lock_beside"]).encode())
     path = at.release(release) / "install.txt"
-    files.write(path, ((lock if donor is None else "") + application).encode())
+    files.write(path, ((lock if donor is None else "") + own).encode())
 
     def call(*more: str) -> children.Done:
         return children.run(
@@ -88,6 +89,15 @@ def install(ctx: Context, args: Args) -> Args:
         raise error
     steps.mark(at, release, "install", digest)
     return {"changed": True, "borrowed": donor}
+
+
+def _wheels(at: Layout, args: Args) -> List[Tuple[Path, str]]:
+    """What travelled here, with its SHA-256: the application, and what was made beside it."""
+    application = {"sha256": args["wheel_sha256"], "filename": args["wheel_filename"]}
+    return [
+        (at.cache / "wheels" / one["sha256"] / one["filename"], one["sha256"])
+        for one in (application, *args["beside"])
+    ]
 
 
 def python(at: Layout, release: str) -> str:

@@ -191,7 +191,15 @@ def discard(at: Layout, release: str) -> None:
 
 def wanted_wheels(at: Layout) -> Set[str]:
     """The digests of the wheels that complete releases were made from."""
-    return {str(manifest.get("wheel_sha256")) for manifest in complete(at)}
+    known = complete(at)
+    made = {str(digest) for manifest in known for digest in beside(manifest).values()}
+    return made | {str(manifest.get("wheel_sha256")) for manifest in known}
+
+
+def beside(manifest: Dict[str, Any]) -> Dict[str, str]:
+    """name -> SHA-256 of the wheels that travelled with the application's; earlier versions
+    had none."""
+    return dict(manifest.get("beside") or {})
 
 
 def _prune_cache(at: Layout) -> None:

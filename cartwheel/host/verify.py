@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import threading
 from typing import Any, Callable, Dict, List
+from urllib.parse import unquote
 
 from . import borrow, children, enter, install, layout, nginx, steps
 from .context import Context, OpError, scratch_prefix
@@ -18,8 +19,11 @@ Args = Dict[str, Any]
 _PIP_CRASHED = 2  # UNKNOWN_ERROR of pip/_internal/cli/status_codes.py
 _CHECK_SECONDS = 60.0
 
-# A line of the lock: NAME==VERSION, then hashes.
-_PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^ ;\\]+)", re.MULTILINE)
+# A line of the lock: NAME==VERSION, or NAME @ the address of its file; then hashes.
+_PINNED = re.compile(
+    r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:==([^ ;\\]+)| @ \S*/[^/\s-]+-([^/\s-]+?)(?:-\S+|\.tar\.gz|\.zip)(?=\s))",
+    re.MULTILINE,
+)
 
 
 def verify(ctx: Context, args: Args) -> Args:
@@ -44,7 +48,10 @@ def _check_lock(at: Layout, release: str) -> None:
     """The installed set is exactly the lock, and the application."""
     folder = at.release(release)
     lock = (folder / "lock.txt").read_text(encoding="utf-8")
-    wanted = {(borrow.normal_name(name), version) for name, version in _PINNED.findall(lock)}
+    wanted = {
+        (borrow.normal_name(name), version or unquote(of_file))
+        for name, version, of_file in _PINNED.findall(lock)
+    }
     found = {
         borrow.distribution(path)
         for path in (folder / "venv").glob("lib/python*/site-packages/*.dist-info")

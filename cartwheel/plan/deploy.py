@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -220,6 +220,7 @@ def _content(settings: Settings, facts: Facts, have: Ingredients) -> list[str]:
     return [
         have.artifact.wheel_sha256,
         have.lock.sha256,
+        *(one.wheel_sha256 for one in have.lock.wheels),
         facts["python"]["path"],
         minor,
         settings.app.entry,
@@ -255,8 +256,10 @@ def _prepare(
     packages = {
         "lock": lock.text,
         "lock_sha256": lock.sha256,
+        "lock_beside": lock.text_beside,
         "wheel_sha256": artifact.wheel_sha256,
         "wheel_filename": artifact.wheel.name,
+        "beside": [{"sha256": one.wheel_sha256, "filename": one.wheel.name} for one in lock.wheels],
         "pip_version": have.pip_version,
         "installer": settings.deploy.installer,
         "timeout_seconds": settings.deploy.install_timeout_seconds,
@@ -266,7 +269,7 @@ def _prepare(
     return (
         refresh,
         *_tool_step(facts, have, common),
-        _upload_step(facts, have, common),
+        *_upload_steps(facts, have, common),
         Step("venv", "venv", _SMALL_SECONDS, {**common, **python}),
         Step(
             "install",
@@ -347,18 +350,19 @@ def _tool_step(facts: Facts, have: Ingredients, common: Mapping[str, Any]) -> tu
     return (_bringing(step, have.pip_wheel, have.published.get(have.pip_sha256)),)
 
 
-def _upload_step(facts: Facts, have: Ingredients, common: Mapping[str, Any]) -> Step:
-    artifact = have.artifact
-    source = have.published.get(artifact.wheel_sha256)
-    step = Step(
-        "upload",
-        "upload" if source is None else "fetch",
-        _UPLOAD_SECONDS,
-        {**common, "sha256": artifact.wheel_sha256, "filename": artifact.wheel.name},
-    )
-    if artifact.wheel_sha256 in facts["app"]["wheels"]:
-        return step
-    return _bringing(step, artifact.wheel, source)
+def _upload_steps(facts: Facts, have: Ingredients, common: Mapping[str, Any]) -> Iterator[Step]:
+    """The application's wheel, and those of what lies beside it."""
+    for artifact in (have.artifact, *have.lock.wheels):
+        source = have.published.get(artifact.wheel_sha256)
+        title = "upload" if source is None else "fetch"
+        step = Step(
+            "upload",
+            title if artifact is have.artifact else f"{title} {artifact.name}",
+            _UPLOAD_SECONDS,
+            {**common, "sha256": artifact.wheel_sha256, "filename": artifact.wheel.name},
+        )
+        is_there = artifact.wheel_sha256 in facts["app"]["wheels"]
+        yield step if is_there else _bringing(step, artifact.wheel, source)
 
 
 def _bringing(step: Step, path: Path, source: Source | None) -> Step:
@@ -374,6 +378,7 @@ def _manifest(settings: Settings, facts: Facts, have: Ingredients) -> dict[str, 
         "version": have.artifact.version,
         "wheel_sha256": have.artifact.wheel_sha256,
         "lock_sha256": have.lock.sha256,
+        "beside": {one.name: one.wheel_sha256 for one in have.lock.wheels},
         "python": dict(facts["python"]),
         "entry": settings.app.entry,
         "probe": probe_args(settings),

@@ -84,7 +84,7 @@ def _own_files(plan: HostPlan) -> dict[str, str]:
         if step.op == "configure":
             found |= step.args["files"]
         elif step.op == "install":
-            found[_OF_PACKAGES] = step.args["lock"]
+            found[_OF_PACKAGES] = step.args["lock"].rstrip() + "\n" + step.args["lock_beside"]
     return found
 
 

@@ -84,8 +84,8 @@ def _differs(then: Sealed, now: Sealed) -> Iterator[str]:
 
 
 def _operations_differ(then: list[Sealed], now: list[Sealed]) -> Iterator[str]:
-    before = {one["op"]: one for one in then}
-    after = {one["op"]: one for one in now}
+    before = {one["title"]: one for one in then}
+    after = {one["title"]: one for one in now}
     yield from (
         f"{one['title']} is to be done too" for op, one in after.items() if op not in before
     )

@@ -100,8 +100,8 @@ def prepare(scene: Scene, last: str, *, skip_tests: bool = False) -> Report:
 def up_to(plan: HostPlan, last: str) -> HostPlan:
     """The plan with its steps up to and including `last`, and without hooks: it brings nothing
     to its end."""
-    order = [step.op for step in plan.prepare]
-    end = order.index(last) + 1 if last in order else 1
+    ends = [number for number, step in enumerate(plan.prepare, 1) if step.op == last]
+    end = ends[-1] if ends else 1
     return replace(plan, prepare=plan.prepare[:end], hooks=())
 
 
@@ -147,7 +147,12 @@ def plan_all(
     """One plan for each host; one lock for each platform, and one rendering for each kind of
     host."""
     common = _common(scene, made, variables, _digest_key(facts))
-    lock_of = functools.cache(lambda platform: product.lock_for(scene, made, platform))
+
+    @functools.cache
+    def with_lock(platform: build.Platform) -> Ingredients:
+        lock = product.lock_for(scene, made, platform)
+        return replace(common, lock=lock, published=product.published(made, lock))
+
     rendered = functools.cache(functools.partial(render_for, scene))
     in_front = addresses(scene)
     outdated = stale_notes(scene.project)
@@ -157,7 +162,7 @@ def plan_all(
             have = common
             render: Callable[[str], Rendered] = _nothing_to_render
             if known["python"] is not None and known["host"]["systemd"] is not None:
-                have = replace(common, lock=lock_of(product.platform_of(known)))
+                have = with_lock(product.platform_of(known))
                 kind = replace(RenderFacts.of(known, scene.settings), balancers=in_front)
                 render = functools.partial(rendered, kind)
             one = plan_deploy(scene.settings, known, have, render)

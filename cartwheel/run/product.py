@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ class Product:
     pip_wheel: Path
     index_password: Hidden | None
     published: Mapping[str, Source] = field(default_factory=dict)  # by SHA-256
+    publish: Callable[[build.Item], Source | None] = lambda _item: None  # what lies beside it
 
 
 def make(
@@ -52,14 +53,28 @@ def make(
     made = Product(artifact, wheel, password)
     if store is None:
         return made
-    items = (
-        build.Item(artifact.name, artifact.version, artifact.wheel, artifact.wheel_sha256),
-        build.Item("pip", build.PIP_VERSION, wheel, build.PIP_SHA256),
-    )
-    place = functools.partial(_publish, scene) if publish else build.planned
-    sources = {item.sha256: place(store, item) for item in items}
+    items = (_item(artifact), build.Item("pip", build.PIP_VERSION, wheel, build.PIP_SHA256))
+    place = functools.partial(_publish if publish else _planned, scene, store)
+    sources = {item.sha256: place(item) for item in items}
     known = {sha256: source for sha256, source in sources.items() if source is not None}
-    return replace(made, published=known)
+    made = replace(made, published=known)
+    # An index keeps one file of each version, and these change without one: they go over SSH.
+    return replace(made, publish=place) if store.kind == "folder" else made
+
+
+def _item(artifact: Artifact) -> build.Item:
+    return build.Item(artifact.name, artifact.version, artifact.wheel, artifact.wheel_sha256)
+
+
+def published(made: Product, lock: Lock) -> Mapping[str, Source]:
+    """What hosts fetch from their store, with what was made for this lock."""
+    beside = {one.wheel_sha256: made.publish(_item(one)) for one in lock.wheels}
+    known = {sha256: source for sha256, source in beside.items() if source is not None}
+    return {**made.published, **known}
+
+
+def _planned(_scene: Scene, store: Store, item: build.Item) -> Source | None:
+    return build.planned(store, item)
 
 
 def _publish(scene: Scene, store: Store, item: build.Item) -> Source | None:
@@ -134,7 +149,7 @@ def build_only(scene: Scene) -> tuple[Path, Path]:
     made = Product(artifact, artifact.wheel, password)
     lock = lock_for(scene, made, build.operator_platform())
     path = artifact.wheel.with_suffix(".lock.txt")
-    path.write_text(lock.text)
+    path.write_text(lock.text + lock.text_beside)
     return artifact.wheel, path
 
 

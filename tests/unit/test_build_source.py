@@ -157,7 +157,10 @@ def test_a_requirements_file_with_everything_in_it(tmp_path: Path) -> None:
     assert [line.replace('"', "'") for line in found.wanted] == [
         "werkzeug; python_version < '4'",
         "Flask[async]==3.0",
-        "thing @ https://files.example/thing-1.0.zip#sha256=12",
+        "thing",
+    ]
+    assert [(one.name, one.kind, one.place, one.sha256) for one in found.origins] == [
+        ("thing", "url", "https://files.example/thing-1.0.zip", "12")
     ]
     assert found.constraints == ("click==8.1",)
     assert found.hashes == {"flask": frozenset({f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"})}

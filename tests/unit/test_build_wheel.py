@@ -87,7 +87,20 @@ def test_normalising_forgets_order_times_and_modes(tmp_path: Path) -> None:
             new.writestr(other, old.read(entry))
     out = tmp_path / "out"
     out.mkdir()
-    assert normalise_wheel(shuffled / wheel.name, out).read_bytes() == wheel.read_bytes()
+    normal, references = normalise_wheel(shuffled / wheel.name, out)
+    assert (normal.read_bytes(), references) == (wheel.read_bytes(), [])
+
+
+def test_normalising_forgets_addresses(tmp_path: Path) -> None:
+    """They may be of the folder that it was built in, or hold a password."""
+    said = "money[fast] @ git+https://me:se-cret@git.example/money@v1 ; extra == 'x'"
+    out = tmp_path / "out"
+    out.mkdir()
+    wheel = make_wheel(tmp_path, "shop", "1.0", ("flask>=3", said))
+    normal, references = normalise_wheel(wheel, out)
+    assert references == [said]
+    assert verify_wheel(normal).requires_dist == ("flask>=3", 'money[fast]; extra == "x"')
+    assert b"se-cret" not in normal.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,14 @@ def test_dependencies_come_along_and_the_application_does_not(tmp_path: Path) ->
     assert os.access(venv / "bin/dep", os.X_OK)
 
 
+def test_what_was_made_beside_the_application_does_not_come_along_either(tmp_path: Path) -> None:
+    at = Layout("shop", tmp_path)
+    earlier(at, "1.0", beside={"Dep": "a" * 64})
+    fresh(at, "1.1")
+    assert borrow.from_earlier(at, "1.1", ARGS, owner()) == "1.0"
+    assert not (at.release("1.1") / SITE / "dep").exists()
+
+
 def test_another_lock_or_interpreter_is_not_taken(tmp_path: Path) -> None:
     at = Layout("shop", tmp_path)
     earlier(at, "1.0", lock_sha256="b" * 64)

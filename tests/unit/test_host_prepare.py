@@ -75,11 +75,49 @@ def test_a_wheel_that_was_damaged_on_the_host_is_sent_again(at: Layout) -> None:
         "lock_sha256": "aa",
         "wheel_sha256": SHA,
         "wheel_filename": NAME,
+        "beside": [],
     }
     with pytest.raises(OpError) as caught:
         install.install(Session().ctx(), args)
     assert caught.value.slug == "wheel-corrupt"
     assert cached(at) == []
+
+
+def test_so_is_one_of_what_lies_beside_the_application(at: Layout) -> None:
+    beside = at.cache / "wheels" / ("b" * 64) / "money-1.0-py3-none-any.whl"
+    beside.parent.mkdir(parents=True)
+    beside.write_bytes(b"bit rot")
+    upload(at, WHEEL)
+    args = {
+        "app": at.app,
+        "base": str(at.base),
+        "release": "1.0.a",
+        "user": "nobody",
+        "lock": "",
+        "lock_sha256": "aa",
+        "wheel_sha256": SHA,
+        "wheel_filename": NAME,
+        "beside": [{"sha256": "b" * 64, "filename": beside.name}],
+    }
+    with pytest.raises(OpError) as caught:
+        install.install(Session().ctx(), args)
+    assert (caught.value.slug, cached(at)) == ("wheel-corrupt", [SHA])
+
+
+@pytest.mark.parametrize("lock", [
+    "money==1.0 \\\n    --hash=sha256:ab\n", "money @ https://x.example/a/money-1.0-py3-none-any.whl \\\n    --hash=sha256:ab\n",
+    "Money @ https://x.example/a-b/money-1.0.tar.gz \\\n    --hash=sha256:ab\n",
+])  # fmt: skip
+def test_the_installed_set_is_the_lock_and_the_application(at: Layout, lock: str) -> None:
+    site = at.release("1.0.a") / "venv" / "lib" / "python3.11" / "site-packages"
+    (at.release("1.0.a")).mkdir(parents=True, exist_ok=True)
+    (at.release("1.0.a") / "lock.txt").write_text(lock)
+    for name in ("shop-1.0", "money-1.0"):
+        (site / f"{name}.dist-info").mkdir(parents=True)
+    verify._check_lock(at, "1.0.a")
+    (site / "money-1.0.dist-info").rename(site / "money-2.0.dist-info")
+    with pytest.raises(OpError, match="missing: money"):
+        verify._check_lock(at, "1.0.a")
 
 
 def test_a_check_that_dies_without_a_word_is_a_failure(

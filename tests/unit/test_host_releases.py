@@ -218,3 +218,10 @@ def test_a_damaged_manifest_hides_its_own_release_only(at: Layout) -> None:
     releases.manifest_path(at, "1.a").write_text("{torn")
     assert [manifest["release"] for manifest in releases.complete(at)] == ["2.b"]
     assert releases.leftovers(at) == ["1.a"]
+
+
+def test_cached_wheels_of_what_lies_beside_an_application_stay_with_it(at: Layout) -> None:
+    make(at, "1.a", 1, wheel="aa")
+    manifest = releases.manifest(at, "1.a")
+    files.write_json(at.release("1.a") / "release.json", {**manifest, "beside": {"money": "bb"}})
+    assert releases.wanted_wheels(at) == {"aa", "bb"}

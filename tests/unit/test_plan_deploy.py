@@ -89,6 +89,9 @@ def have(**more: Any) -> Ingredients:
     return Ingredients(**{**values, **more})
 
 
+MONEY = Artifact("money", "2.0", Path("/b/money-2.0-py3-none-any.whl"), "ee" * 32, "src")
+
+
 def render(release: str) -> Rendered:
     return Rendered(
         files={"gunicorn.conf.py": f"# {release}\nworkers = 2"},
@@ -323,6 +326,27 @@ def test_leftovers_are_noted() -> None:
     assert "leftovers to clean: 0.8.half" in found.notes
 
 
+def test_what_lies_beside_the_application_travels_as_it_does() -> None:
+    found = plan(lock=replace(have().lock, wheels=(MONEY,)))
+    uploads = [step for step in found.prepare if step.op == "upload"]
+    assert [(step.title, step.blob) for step in uploads] == [
+        ("upload", have().artifact.wheel),
+        ("upload money", MONEY.wheel),
+    ]
+    [install] = [step.args for step in found.prepare if step.op == "install"]
+    assert install["beside"] == [{"sha256": "ee" * 32, "filename": MONEY.wheel.name}]
+    assert install["lock"] == "flask==3"
+    assert install["lock_beside"].startswith("money==2.0 ")
+    [manifest] = [step.args["manifest"] for step in found.prepare if step.op == "complete"]
+    assert manifest["beside"] == {"money": "ee" * 32}
+    assert up_to(found, "upload").prepare[-1] == uploads[-1]
+    cached = facts(set_in("app", "wheels", value=["ee" * 32]))
+    again = plan(lock=replace(have().lock, wheels=(MONEY,)), known=cached)
+    assert [bool(step.blob) for step in again.prepare if step.op == "upload"] == [True, False]
+    other = replace(MONEY, wheel_sha256="ff" * 32)
+    assert plan(lock=replace(have().lock, wheels=(other,))).release != found.release
+
+
 def test_the_same_content_has_the_same_name() -> None:
     assert plan().release == plan(created="later", operator=Operator("bob", "other")).release
     assert plan(pip_version="26", index_environment={}).release == NAME
@@ -337,6 +361,7 @@ def test_the_same_content_has_the_same_name() -> None:
         {"artifact": replace(have().artifact, wheel_sha256="dd" * 32)},
         {"artifact": replace(have().artifact, version="1.0.1")},
         {"lock": replace(have().lock, sha256="dd" * 32)},
+        {"lock": replace(have().lock, wheels=(MONEY,))},
         {"environment": {"SECRET_KEY": Hidden("other"), "DEBUG": Hidden("0")}},
         {"environment": {"SECRET_KEY": Hidden(SECRET)}},
         {"environment": {}},

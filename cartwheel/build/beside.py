@@ -1,0 +1,163 @@
+"""What comes from beside the project is made here: a folder, a file, a repository, a download."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cartwheel.build import store
+from cartwheel.build.artifact import build_source
+from cartwheel.build.declared import Terms, declared
+from cartwheel.build.fetched import fetched
+from cartwheel.build.index import Access
+from cartwheel.build.model import Artifact
+from cartwheel.build.origins import Origin, TomlFile, normal, origin_of
+from cartwheel.build.source import Source
+from cartwheel.build.wheel import Metadata, asked_for, write_wheel
+from cartwheel.errors import BuildError
+from cartwheel.events import Emit
+
+
+@dataclass(frozen=True)
+class Made:
+    """The wheel of one origin, and the sources that it names for its own requirements."""
+
+    artifact: Artifact
+    origins: dict[str, Origin]
+
+
+def make(origin: Origin, access: Access, terms: Terms, *, state: Path, emit: Emit) -> Made:
+    """Build what `origin` means, once for each content, as a pure wheel of its name.
+
+    Raises BuildError: source-unusable, not-pure, git-source, and what building raises; each
+    names the line that asks for it.
+    """
+    label = f"{origin.name} from {origin.text}"
+    try:
+        with fetched(origin, access, emit) as (path, top):
+            source = _source(origin, path, state)
+            artifact = build_source(source, "", access, state=state, emit=emit, label=label)
+            folder = path if path.is_dir() else path.parent
+            found = references(artifact, folder, origin.where)
+            if path.is_dir():
+                found = {**found, **declared(path, terms)}
+            return Made(_checked(origin, artifact), _from_outside(found, origin, top))
+    except BuildError as error:
+        if not error.message.startswith(origin.where):
+            error.message = f"{origin.where}: {origin.name}: {error.message}"
+        raise
+
+
+def references(artifact: Artifact, folder: Path, where: str) -> dict[str, Origin]:
+    """The sources that a wheel's own requirements name. `where` is who asked for the wheel;
+    its folder's pyproject.toml may know better."""
+    from packaging.requirements import Requirement
+
+    found: dict[str, Origin] = {}
+    for line in artifact.references:
+        requirement = Requirement(line)
+        name = normal(requirement.name)
+        found[name] = origin_of(requirement, folder, _line_of(name, folder) or where)
+    return found
+
+
+def _line_of(name: str, folder: Path) -> str:
+    """FILE:LINE of a requirement in the files that say what a project needs."""
+    wanted = re.compile(rf"(?<![\w.-]){name.replace('-', '[-_.]+')}(?![\w-])[^#]*@", re.IGNORECASE)
+    for file in ("pyproject.toml", "setup.cfg", "setup.py"):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            lines = (folder / file).read_text(encoding="utf-8").splitlines()
+            for number, line in enumerate(lines, 1):
+                if wanted.search(line):
+                    return f"{folder / file}:{number}"
+    return ""
+
+
+def _source(origin: Origin, path: Path, state: Path) -> Source:
+    if path.is_file():
+        if path.suffix != ".whl":
+            raise origin.refusal(f"{path.name} is neither a wheel nor an archive of a project")
+        return Source("wheel", path)
+    toml = TomlFile(path / "pyproject.toml")
+    is_package = origin.is_package and toml.at("tool", "uv").get("package") is not False
+    if not is_package:
+        return Source("wheel", _only_requirements(origin, toml, state))
+    builds = toml.at("project") or toml.at("build-system")
+    if not builds and not any((path / name).is_file() for name in ("setup.py", "setup.cfg")):
+        raise origin.refusal(f"{path} has neither pyproject.toml nor setup.py to build it by")
+    return Source("project", path)
+
+
+def _only_requirements(origin: Origin, toml: TomlFile, state: Path) -> Path:
+    """A wheel without code, of a project that says that it is no package."""
+    project = toml.at("project")
+    version = str(project.get("version", "0"))
+    lines = ["Metadata-Version: 2.1", f"Name: {origin.name}", f"Version: {version}"]
+    lines += [f"Requires-Dist: {one}" for one in project.get("dependencies", [])]
+    return bare_wheel(origin.name, version, lines, state)
+
+
+def bare_wheel(name: str, version: str, metadata: list[str], state: Path) -> Path:
+    """A pure wheel that holds nothing but its METADATA, kept by content."""
+    from packaging.utils import canonicalize_version
+
+    clean = str(canonicalize_version(version, strip_trailing_zero=False))
+    stem = f"{name.replace('-', '_')}-{clean}"
+    path = state / "bare" / store.key_of(metadata) / f"{stem}-py3-none-any.whl"
+    if not path.is_file():
+        info = f"{stem}.dist-info"
+        wheel = (
+            b"Wheel-Version: 1.0\nGenerator: cartwheel\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        files = {
+            f"{info}/METADATA": (("\n".join(metadata) + "\n").encode(), False),
+            f"{info}/WHEEL": (wheel, False),
+        }
+        with store.scratch(state) as folder:
+            write_wheel(folder / path.name, files, info)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (folder / path.name).replace(path)
+    return path
+
+
+def stand_in(artifact: Artifact, metadata: Metadata, state: Path) -> Path:
+    """A wheel that asks for what another asks for, without saying where that comes from."""
+    python = metadata.requires_python
+    lines = ["Metadata-Version: 2.1", f"Name: {artifact.name}", f"Version: {artifact.version}"]
+    lines += [f"Requires-Python: {python}"] if python else []
+    lines += [f"Provides-Extra: {extra}" for extra in metadata.extras]
+    lines += [f"Requires-Dist: {asked_for(line)}" for line in metadata.requires_dist]
+    return bare_wheel(artifact.name, artifact.version, lines, state)
+
+
+def _checked(origin: Origin, artifact: Artifact) -> Artifact:
+    from packaging.tags import Tag
+    from packaging.utils import parse_wheel_filename
+
+    if artifact.name != origin.name:
+        raise origin.refusal(f"{origin.text} is {artifact.name}")
+    tags = parse_wheel_filename(artifact.wheel.name)[3]
+    if Tag("py3", "none", "any") not in tags:
+        made = f"{origin.text} makes {artifact.wheel.name}, which is no py3-none-any wheel"
+        raise origin.refusal(made, "not-pure")
+    return artifact
+
+
+def _from_outside(found: dict[str, Origin], origin: Origin, top: Path | None) -> dict[str, Origin]:
+    """Folders of what was fetched are gone afterwards: they are named by where it came from."""
+    return {name: _reachable(one, origin, top) for name, one in found.items()}
+
+
+def _reachable(one: Origin, origin: Origin, top: Path | None) -> Origin:
+    if top is None or one.kind != "path":
+        return one
+    path = Path(one.place)
+    where = f"{origin.where} ({Path(one.where).name})"
+    if path != top and top not in path.parents:
+        return replace(one, kind="refused", place=f"it is outside of {origin.text}", where=where)
+    inside = str(path.relative_to(top))
+    return replace(
+        origin, name=one.name, subdirectory=inside, where=where, is_package=one.is_package
+    )

@@ -1,0 +1,320 @@
+"""The sources that a project's own files name: uv's, Poetry's and PDM's tables, and workspaces."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cartwheel.build.model import Platform
+from cartwheel.build.origins import (
+    Origin,
+    TomlFile,
+    local_path,
+    normal,
+    origin_at,
+    origin_of,
+    repository_at,
+)
+from cartwheel.build.workspace import Workspace, workspace_of
+
+Table = dict[str, Any]
+Make = Callable[[Table, str], Origin | None]
+
+_POETRY_GROUPS = ("dependencies", "dev-dependencies")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What conditions of sources are held against. `extras` None: any may be chosen."""
+
+    markers: Mapping[str, str]
+    extras: frozenset[str] | None = None
+    groups: bool = False  # uv: `group = "dev"`; only tests may mean one
+
+    def hold(self, entry: Table) -> bool:
+        """Whether the conditions of a source are met."""
+        return (
+            self._marker(entry.get("marker") or entry.get("markers"))
+            and self._platform(entry.get("platform"))
+            and self._python(entry.get("python"))
+            and (self.groups or "group" not in entry)
+            and ("extra" not in entry or self.extras is None or entry["extra"] in self.extras)
+        )
+
+    def _marker(self, text: object) -> bool:
+        from packaging.markers import InvalidMarker, Marker
+
+        try:
+            return not text or Marker(str(text)).evaluate(dict(self.markers))
+        except InvalidMarker:
+            return True  # the package manager that reads it will say so
+
+    def _platform(self, text: object) -> bool:
+        return not text or text == self.markers["sys_platform"]
+
+    def _python(self, text: object) -> bool:
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+        try:
+            return not text or SpecifierSet(str(text)).contains(self.markers["python_full_version"])
+        except InvalidSpecifier:
+            return True  # Poetry's own ^ and ~: of several sources, the first
+
+
+def terms_for(platform: Platform, extras: Iterable[str] | None, *, tests: bool = False) -> Terms:
+    """The conditions of an installation on `platform` (environment markers: PEP 508)."""
+    linux = platform.libc in ("glibc", "musl")
+    system = {"darwin": "Darwin", "win32": "Windows"}.get(platform.libc, platform.libc)
+    return Terms(
+        {
+            "implementation_name": "cpython",
+            "implementation_version": platform.python,
+            "os_name": "posix",
+            "platform_machine": platform.machine,
+            "platform_python_implementation": "CPython",
+            "platform_system": "Linux" if linux else system,
+            "python_full_version": platform.python,
+            "python_version": ".".join(platform.python.split(".")[:2]),
+            "sys_platform": "linux" if linux else platform.libc,
+            "extra": "",
+        },
+        None if extras is None else frozenset(extras),
+        tests,
+    )
+
+
+def declared(folder: Path, terms: Terms, names: Iterable[str] = ()) -> dict[str, Origin]:
+    """The sources that the project in `folder` names, and of the workspace that it belongs to.
+
+    `names` are those that patterns of PDM's are held against. A source that is an index is
+    one; conditions that no source meets leave a name to the index only if all its sources
+    are indexes.
+    """
+    toml = TomlFile(folder / "pyproject.toml")
+    workspace = workspace_of(folder)
+    return {
+        **_members(workspace),
+        **_groups(toml, folder),
+        **_pdm(toml, folder, names),
+        **_poetry(toml, folder, terms),
+        **_uv(toml, folder, workspace, terms),
+    }
+
+
+def indexes(folder: Path) -> dict[str, str]:
+    """Address -> FILE:LINE of each index that the project asks beside its default one."""
+    workspace = workspace_of(folder)
+    found: dict[str, str] = {}
+    for root in {folder, workspace.root if workspace else folder}:
+        toml = TomlFile(root / "pyproject.toml")
+        for number, one in enumerate(toml.tables("tool", "uv", "index")):
+            if not one.get("default"):
+                found[_url(one)] = toml.where("tool", "uv", "index", number)
+        for number, one in enumerate(toml.tables("tool", "poetry", "source")):
+            if one.get("priority") in ("supplemental", "explicit", "secondary") or one.get(
+                "secondary"
+            ):
+                found[_url(one)] = toml.where("tool", "poetry", "source", number)
+        for number, one in enumerate(toml.tables("tool", "pdm", "source")):
+            if one.get("name") != "pypi":
+                found[_url(one)] = toml.where("tool", "pdm", "source", number)
+    found.pop("", None)
+    return found
+
+
+def _url(index: Table) -> str:
+    return str(index.get("url", "")).rstrip("/")
+
+
+def _members(workspace: Workspace | None) -> dict[str, Origin]:
+    """uv wants each member that is asked for to be a source; without, it is one all the same."""
+    if workspace is None:
+        return {}
+    where = TomlFile(workspace.root / "pyproject.toml").where("tool", "uv", "workspace")
+    found = workspace.members.items()
+    return {name: Origin(name, "path", str(folder), where) for name, folder in found}
+
+
+def _chosen(name: str, entries: object, make: Make, terms: Terms, where: str) -> Origin | None:
+    several = entries if isinstance(entries, list) else [entries]
+    known = [entry for entry in several if isinstance(entry, dict)]
+    for entry in known:
+        if terms.hold(entry):
+            return make(entry, where)
+    made = [origin for entry in known if (origin := make(entry, where)) is not None]
+    if any(origin.is_local for origin in made):
+        return Origin(name, "refused", "none of its sources is for this platform", where)
+    return None
+
+
+# --- uv -----------------------------------------------------------------------------------
+
+
+def _uv(
+    toml: TomlFile, folder: Path, workspace: Workspace | None, terms: Terms
+) -> dict[str, Origin]:
+    """The root's sources hold for its members, unless they name one of their own."""
+    root = workspace.root if workspace else folder
+    files = [(toml, folder)]
+    if root != folder:
+        files.insert(0, (TomlFile(root / "pyproject.toml"), root))
+    known = {
+        one.get("name"): _url(one)
+        for some, _base in files
+        for one in some.tables("tool", "uv", "index")
+    }
+    found: dict[str, Origin] = {}
+    for some, base in files:
+        for key, entries in some.at("tool", "uv", "sources").items():
+            name = normal(key)
+
+            def make(
+                entry: Table, where: str, name: str = name, base: Path = base
+            ) -> Origin | None:
+                return _uv_source(name, entry, base, where, workspace, known)
+
+            where = some.where("tool", "uv", "sources", key)
+            origin = _chosen(name, entries, make, terms, where)
+            found.pop(name, None)
+            if origin is not None:
+                found[name] = origin
+    return found
+
+
+def _uv_source(
+    name: str,
+    entry: Table,
+    base: Path,
+    where: str,
+    workspace: Workspace | None,
+    indexes: Mapping[object, str],
+) -> Origin | None:
+    if entry.get("workspace"):
+        folder = workspace.members.get(name) if workspace else None
+        if folder is None:
+            return Origin(name, "refused", "it is no member of a workspace", where)
+        return Origin(name, "path", str(folder), where)
+    if "path" in entry:
+        package = entry.get("package", True) is not False
+        return replace(_path(name, entry, base, where), is_package=package)
+    if "git" in entry or "url" in entry:
+        return _remote(name, entry, base, where)
+    if "index" in entry:
+        return _index(name, indexes.get(entry["index"], ""), entry["index"], where)
+    return None
+
+
+def _path(name: str, entry: Table, base: Path, where: str) -> Origin:
+    path = local_path(str(entry.get("path") or entry.get("file")), base)
+    return Origin(name, "path", path, where, "", str(entry.get("subdirectory", "")))
+
+
+def _index(name: str, url: str, called: object, where: str) -> Origin:
+    if not url:
+        return Origin(name, "refused", f"no index is named {called!r}", where)
+    if not url.startswith(("http:", "https:")):
+        return Origin(name, "refused", f"{url} is no index that hosts could ask", where)
+    return Origin(name, "index", url, where)
+
+
+def _remote(name: str, entry: Table, base: Path, where: str) -> Origin:
+    inside = str(entry.get("subdirectory", ""))
+    if "git" in entry:
+        said = (entry.get(key) for key in ("rev", "tag", "branch"))
+        reference = str(next((one for one in said if one), ""))
+        place = repository_at(str(entry["git"]).removeprefix("git+"), base)
+        return Origin(name, "git", place, where, reference, inside)
+    found = origin_at(name, str(entry["url"]), base, where)
+    return Origin(name, found.kind, found.place, where, found.reference, inside, found.sha256)
+
+
+# --- Poetry -------------------------------------------------------------------------------
+
+
+def _poetry(toml: TomlFile, folder: Path, terms: Terms) -> dict[str, Origin]:
+    places = [("tool", "poetry", group) for group in _POETRY_GROUPS]
+    groups = toml.at("tool", "poetry", "group")
+    every = [*(("tool", "poetry", "group", name, "dependencies") for name in groups), *places[::-1]]
+    known = {
+        str(one.get("name")).lower(): _url(one) for one in toml.tables("tool", "poetry", "source")
+    }
+    found: dict[str, Origin] = {}
+    for keys in every:
+        for key, entries in toml.at(*keys).items():
+            name = normal(key)
+
+            def make(entry: Table, where: str, name: str = name) -> Origin | None:
+                return _poetry_source(name, entry, folder, where, known)
+
+            origin = _chosen(name, entries, make, terms, toml.where(*keys, key))
+            if origin is not None:
+                found[name] = origin
+    return found
+
+
+def _poetry_source(
+    name: str, entry: Table, folder: Path, where: str, sources: Mapping[str, str]
+) -> Origin | None:
+    if "path" in entry or "file" in entry:
+        return _path(name, entry, folder, where)
+    if "git" in entry or "url" in entry:
+        return _remote(name, entry, folder, where)
+    source = str(entry.get("source", ""))
+    if not source or (source.lower() == "pypi" and "pypi" not in sources):
+        return None
+    return _index(name, sources.get(source.lower(), ""), source, where)
+
+
+# --- PDM, and groups of requirements --------------------------------------------------------
+
+
+def _pdm(toml: TomlFile, folder: Path, names: Iterable[str]) -> dict[str, Origin]:
+    found: dict[str, Origin] = {}
+    for number, source in enumerate(toml.tables("tool", "pdm", "source")):
+        where = toml.where("tool", "pdm", "source", number)
+        patterns = [normal(str(one)) for one in source.get("include_packages", [])]
+        exact = {pattern for pattern in patterns if not set("*?[") & set(pattern)}
+        for name in exact | {normal(one) for one in names}:
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+                found.setdefault(name, Origin(name, "index", _url(source), where))
+    keys = ("tool", "pdm", "resolution", "overrides")
+    for key, value in toml.at(*keys).items():
+        if isinstance(value, str) and ("://" in value or value.startswith("file:")):
+            address = expanded(value, folder)
+            found[normal(key)] = origin_at(key, address, folder, toml.where(*keys, key))
+    return found
+
+
+def _groups(toml: TomlFile, folder: Path) -> dict[str, Origin]:
+    """Direct references in requirements that are in no wheel's metadata."""
+    found: dict[str, Origin] = {}
+    for keys in (("dependency-groups",), ("tool", "pdm", "dev-dependencies")):
+        for group, lines in toml.at(*keys).items():
+            for number, line in enumerate(lines if isinstance(lines, list) else ()):
+                if isinstance(line, str):
+                    where = toml.where(*keys, group, number)
+                    origin = direct(expanded(line, folder), folder, where)
+                    if origin is not None and origin.name:
+                        found[origin.name] = origin
+    return found
+
+
+def direct(line: str, folder: Path, where: str) -> Origin | None:
+    """The source of a requirement that names one; None for any other line."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    if line.startswith("-e "):
+        return origin_at("", line[len("-e ") :], folder, where)
+    try:
+        requirement = Requirement(line)
+    except InvalidRequirement:
+        return None
+    return origin_of(requirement, folder, where) if requirement.url else None
+
+
+def expanded(line: str, folder: Path) -> str:
+    """PDM's name for the project's folder, as it stands in addresses."""
+    return line.replace("file:///${PROJECT_ROOT}", folder.as_uri())

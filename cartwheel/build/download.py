@@ -1,0 +1,65 @@
+"""One file from its address, as packages that have an address of their own are fetched."""
+
+from __future__ import annotations
+
+import ssl
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from cartwheel.build.index import Access
+from cartwheel.build.origins import Origin
+
+SILENCE_SECONDS = 60.0
+DEADLINE_SECONDS = 600.0
+_BLOCK_BYTES = 1 << 20
+
+
+def download(origin: Origin, access: Access, folder: Path) -> Path:
+    """Fetch `origin.place` into `folder`, through the proxy and by the certificates of `access`.
+
+    What is there decides, so it is fetched each time. Raises BuildError("source-unusable").
+    """
+    path = folder / (unquote(urlsplit(origin.place).path.rpartition("/")[2]) or "download")
+    end = time.monotonic() + DEADLINE_SECONDS
+    try:
+        opened = _opener(access).open(_request(origin.place), timeout=SILENCE_SECONDS)
+        with opened as answer, path.open("wb") as file:
+            while block := answer.read(_BLOCK_BYTES):
+                file.write(block)
+                if time.monotonic() > end:
+                    raise TimeoutError(f"no end after {DEADLINE_SECONDS:.0f} s")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "reason", None) or error
+        raise origin.refusal(f"{origin.text} cannot be fetched: {why}") from error
+    return path
+
+
+def _request(url: str) -> urllib.request.Request:
+    """For an http: or https: address, as `origin_at` takes no other for a URL."""
+    parts = urlsplit(url)
+    request = urllib.request.Request(  # noqa: S310
+        parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    )
+    if parts.username is not None:
+        import base64
+
+        word = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        request.add_unredirected_header(
+            "Authorization", "Basic " + base64.b64encode(word.encode()).decode()
+        )
+    return request
+
+
+def _opener(access: Access) -> urllib.request.OpenerDirector:
+    folder = access.cert if access.cert and Path(access.cert).is_dir() else None
+    file = access.cert if access.cert and folder is None else None
+    context = ssl.create_default_context(cafile=file, capath=folder)
+    if access.client_cert:
+        context.load_cert_chain(access.client_cert)
+    proxies = {"http": access.proxy, "https": access.proxy} if access.proxy else None
+    return urllib.request.build_opener(
+        urllib.request.HTTPSHandler(context=context), urllib.request.ProxyHandler(proxies)
+    )

@@ -1,0 +1,162 @@
+"""What a project's own lock file says: uv.lock, pylock.toml, poetry.lock or pdm.lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from cartwheel.build.origins import Origin, TomlFile, local_path, normal, origin_at, repository_at
+from cartwheel.build.workspace import workspace_of
+
+Table = dict[str, Any]
+
+_LOCAL = ("editable", "directory", "virtual", "path")
+
+
+@dataclass(frozen=True)
+class Locked:
+    """Versions of what comes from an index, and the sources of what does not."""
+
+    versions: dict[str, frozenset[str]] = field(default_factory=dict)
+    origins: dict[str, Origin] = field(default_factory=dict)
+    names: frozenset[str] = frozenset()
+
+    @property
+    def constraints(self) -> tuple[str, ...]:
+        """A name with several versions (one per platform) is left to the resolver."""
+        found = sorted(self.versions.items())
+        return tuple(f"{name}=={min(some)}" for name, some in found if len(some) == 1)
+
+
+def read_locked(folder: Path, indexes: Mapping[str, str]) -> Locked:
+    """The lock of the project in `folder`, or of the workspace that it belongs to.
+
+    `indexes` are the addresses of those that the project asks beside its default one: a
+    package that was found there is asked for there. Raises BuildError("source").
+    """
+    workspace = workspace_of(folder)
+    for root in (folder, *((workspace.root,) if workspace else ())):
+        for name, read in _READERS.items():
+            if (root / name).is_file():
+                return _read(TomlFile(root / name), read, indexes)
+    return Locked()
+
+
+def _read(
+    toml: TomlFile,
+    read: Callable[[str, Table, Path, str], Origin | None],
+    indexes: Mapping[str, str],
+) -> Locked:
+    key = "packages" if toml.path.name == "pylock.toml" else "package"
+    versions: dict[str, set[str]] = {}
+    origins: dict[str, Origin] = {}
+    names = set()
+    for number, package in enumerate(toml.tables(key)):
+        if not isinstance(package.get("name"), str):
+            continue
+        name = normal(package["name"])
+        names.add(name)
+        origin = read(name, package, toml.path.parent, toml.where(key, number))
+        if origin is not None and (origin.is_local or origin.place in indexes):
+            origins[name] = origin
+        if origin is None or not origin.is_local:
+            versions.setdefault(name, set()).update(
+                [package["version"]] if isinstance(package.get("version"), str) else []
+            )
+    kept = {name: frozenset(some) for name, some in versions.items() if name not in origins}
+    kept |= {name: frozenset(versions[name]) for name in origins if name in versions}
+    return Locked(kept, origins, frozenset(names))
+
+
+def _hash(text: object) -> str:
+    return str(text).removeprefix("sha256:") if str(text).startswith("sha256:") else ""
+
+
+def _uv(name: str, package: Table, base: Path, where: str) -> Origin | None:
+    source = package.get("source", {})
+    if not isinstance(source, dict):
+        return None
+    files = [package.get("sdist", {}), *package.get("wheels", [])]
+    sha256 = next((_hash(one.get("hash")) for one in files if isinstance(one, dict)), "")
+    for key in _LOCAL:
+        if key in source:
+            path = local_path(str(source[key]), base)
+            package_too = key != "virtual"
+            return Origin(name, "path", path, where, "", "", sha256, is_package=package_too)
+    if "git" in source:
+        parts = urlsplit(str(source["git"]))
+        said = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        place = repository_at(parts._replace(query="", fragment="").geturl(), base)
+        reference = parts.fragment or said.get("rev", "")
+        return Origin(name, "git", place, where, reference, said.get("subdirectory", ""))
+    if "url" in source:
+        inside = str(source.get("subdirectory", ""))
+        return Origin(name, "url", str(source["url"]), where, "", inside, sha256)
+    if "registry" in source:
+        return Origin(name, "index", str(source["registry"]).rstrip("/"), where)
+    return None
+
+
+def _poetry(name: str, package: Table, base: Path, where: str) -> Origin | None:
+    source = package.get("source", {})
+    kind, url = (source.get("type"), str(source.get("url", ""))) if source else (None, "")
+    files = [_hash(one.get("hash")) for one in package.get("files", []) if isinstance(one, dict)]
+    sha256 = files[0] if len(files) == 1 else ""
+    inside = str(source.get("subdirectory", "")) if source else ""
+    if kind in ("directory", "file"):
+        return Origin(name, "path", local_path(url, base), where, "", inside, sha256)
+    if kind == "git":
+        reference = str(source.get("resolved_reference") or source.get("reference", ""))
+        return Origin(name, "git", repository_at(url, base), where, reference, inside)
+    if kind == "url":
+        return Origin(name, "url", url, where, "", inside, sha256)
+    if kind == "legacy":
+        return Origin(name, "index", url.rstrip("/"), where)
+    return Origin(name, "refused", f"{kind} is not supported", where) if kind else None
+
+
+def _pdm(name: str, package: Table, base: Path, where: str) -> Origin | None:
+    inside = str(package.get("subdirectory", ""))
+    if "path" in package:
+        return Origin(name, "path", local_path(str(package["path"]), base), where, "", inside)
+    if "git" in package:
+        reference = str(package.get("revision") or package.get("ref", ""))
+        place = repository_at(str(package["git"]), base)
+        return Origin(name, "git", place, where, reference, inside)
+    if "url" in package:
+        files = [_hash(one.get("hash")) for one in package.get("files", [])]
+        sha256 = files[0] if len(files) == 1 else ""
+        found = origin_at(name, str(package["url"]), base, where)
+        return Origin(
+            name, found.kind, found.place, where, "", inside or found.subdirectory, sha256
+        )
+    other = next((key for key in ("hg", "svn", "bzr") if key in package), "")
+    return Origin(name, "refused", f"{other} is not supported", where) if other else None
+
+
+def _pylock(name: str, package: Table, base: Path, where: str) -> Origin | None:
+    """PEP 751: `directory`, `vcs` and `archive` are sources of their own, and files with a path."""
+    one: Table = package.get("directory") or package.get("vcs") or package.get("archive") or {}
+    inside = str(one.get("subdirectory", ""))
+    if "vcs" in package:
+        if one.get("type") != "git":
+            return Origin(name, "refused", f"{one.get('type')} is not supported", where)
+        reference = str(one.get("commit-id") or one.get("requested-revision", ""))
+        place = repository_at(str(one.get("url") or one.get("path", "")), base)
+        return Origin(name, "git", place, where, reference, inside)
+    if not one:
+        files = [*package.get("wheels", []), package.get("sdist", {})]
+        one = next((file for file in files if "path" in file and "url" not in file), {})
+    sha256 = str(one.get("hashes", {}).get("sha256", ""))
+    if "url" in one:
+        return Origin(name, "url", str(one["url"]), where, "", inside, sha256)
+    if "path" in one:
+        return Origin(name, "path", local_path(str(one["path"]), base), where, "", inside, sha256)
+    index = str(package.get("index", "")).rstrip("/")
+    return Origin(name, "index", index, where) if index else None
+
+
+_READERS = {"uv.lock": _uv, "pylock.toml": _pylock, "poetry.lock": _poetry, "pdm.lock": _pdm}

@@ -1,0 +1,191 @@
+"""Where a name comes from that has a source of its own: no index is ever asked for it."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
+
+from cartwheel.build.index import bare
+from cartwheel.errors import BuildError
+from cartwheel.settings.positions import Path as Keys
+from cartwheel.settings.positions import positions
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+# "refused": it has a source, but none that can be used; `place` says why.
+Kind = Literal["path", "git", "url", "index", "refused"]
+
+_OTHER_CONTROL = ("hg+", "svn+", "bzr+")
+_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")  # as pip reads them
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The source of one name. `place` may hold credentials: messages take `text`."""
+
+    name: str  # normalised (PEP 503); empty where only what is there can tell
+    kind: Kind
+    place: str = field(repr=False)  # an absolute path, or an address
+    where: str  # FILE:LINE that says so
+    reference: str = ""  # git: a commit, tag or branch; empty is its HEAD
+    subdirectory: str = ""
+    sha256: str = ""  # of a file, where it is known
+    is_package: bool = True  # False: only its requirements count (uv: `package = false`)
+
+    @property
+    def text(self) -> str:
+        """Its place for people."""
+        inside = f", folder {self.subdirectory}" if self.subdirectory else ""
+        at = f"@{self.reference}" if self.reference else ""
+        return f"{bare(self.place)}{at}{inside}"
+
+    @property
+    def is_local(self) -> bool:
+        """Made here, and not looked up anywhere."""
+        return self.kind != "index"
+
+    def same_as(self, other: Origin) -> bool:
+        """Whether both mean the same code. A branch is what another's commit stands for."""
+        if (self.kind, self.subdirectory) != (other.kind, other.subdirectory):
+            return False
+        if self.kind == "git":
+            both = (self.reference, other.reference)
+            agree = self.reference == other.reference or sum(map(is_commit, both)) == 1
+            return repository(self.place) == repository(other.place) and agree
+        return bare(self.place).rstrip("/") == bare(other.place).rstrip("/")
+
+    def refusal(self, why: str, slug: str = "source-unusable", detail: str = "") -> BuildError:
+        """This source cannot be used: named with the line that asks for it."""
+        return BuildError(slug, f"{self.where}: {self.name or self.text}: {why}", detail=detail)
+
+
+def is_commit(reference: str) -> bool:
+    """Whether it is a full commit: such a one never becomes another."""
+    return bool(_COMMIT.match(reference))
+
+
+def repository(url: str) -> str:
+    """A repository's address without what makes no difference."""
+    return bare(url).rstrip("/").removesuffix(".git")
+
+
+class TomlFile:
+    """A TOML file with the line of each of its keys."""
+
+    def __init__(self, path: Path) -> None:
+        """An empty one where there is no file. Raises BuildError("source") if it is broken."""
+        self.path = path
+        self.table: dict[str, Any] = {}
+        self._text = ""
+        try:
+            self._text = path.read_text(encoding="utf-8")
+            self.table = tomllib.loads(self._text)
+        except FileNotFoundError:
+            pass
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise BuildError("source", f"{path}: {error}") from error
+
+    def at(self, *keys: str) -> dict[str, Any]:
+        """The table under `keys`, empty without one."""
+        found: object = self.table
+        for key in keys:
+            found = found.get(key, {}) if isinstance(found, dict) else {}
+        return found if isinstance(found, dict) else {}
+
+    def tables(self, *keys: str) -> list[dict[str, Any]]:
+        """The array of tables under `keys`, empty without one."""
+        found = self.at(*keys[:-1]).get(keys[-1], [])
+        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+    def where(self, *keys: str | int) -> str:
+        """FILE:LINE of a key, or of the nearest above it that has a line."""
+        found = positions(self._text)
+        path: Keys = keys
+        while path and path not in found:
+            path = path[:-1]
+        return f"{self.path}:{found[path].line}" if path else str(self.path)
+
+
+def normal(name: str) -> str:
+    """A distribution's name as it is compared (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def origin_at(name: str, address: str, base: Path, where: str) -> Origin:
+    """The source that an address means, in a requirement or a lock: `git+...`, `file:...`,
+    `https://...` or a path, which is relative to `base`."""
+    address = _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), address.strip())
+    address, _, fragment = address.partition("#")
+    said = {key: values[0] for key, values in parse_qs(fragment).items()}
+    name = normal(name or re.split(r"[\[&]", said.get("egg", ""))[0])
+    inside = said.get("subdirectory", "").strip("/")
+    if address.startswith(_OTHER_CONTROL):
+        why = f"{address.partition('+')[0]} is not supported, only git"
+        return Origin(name, "refused", why, where)
+    if address.startswith("git+"):
+        place, reference = _without_reference(address[len("git+") :])
+        return Origin(name, "git", repository_at(place, base), where, reference, inside)
+    if address.lower().startswith(("http:", "https:")):
+        return Origin(name, "url", address, where, "", inside, said.get("sha256", ""))
+    if _SCHEME.match(address) and not address.lower().startswith("file:"):
+        return Origin(name, "refused", f"{bare(address)} is no address of a package", where)
+    return Origin(name, "path", local_path(address, base), where, "", inside)
+
+
+def origin_of(requirement: Requirement, base: Path, where: str) -> Origin:
+    """The source of a direct reference, NAME @ ADDRESS."""
+    return origin_at(requirement.name, requirement.url or "", base, where)
+
+
+def local_path(address: str, base: Path) -> str:
+    """The absolute path that a path or a file: address means. `file:../x` is relative."""
+    path = address
+    if address.lower().startswith("file:"):
+        parts = urlsplit(address)
+        host = "" if parts.netloc in ("", "localhost") else parts.netloc  # file://../x
+        path = unquote(host + parts.path)
+    return os.path.normpath(base / Path(path).expanduser())
+
+
+def repository_at(address: str, base: Path) -> str:
+    """The address that git is given: a path is made absolute."""
+    if address.lower().startswith("file:") or not (
+        _SCHEME.match(address) or re.match(r"^[^/]+:", address)
+    ):
+        return Path(local_path(address, base)).as_uri()
+    return address
+
+
+def _without_reference(url: str) -> tuple[str, str]:
+    """A repository's address and the `@REFERENCE` behind its path."""
+    if "://" in url or url.startswith("file:"):
+        parts = urlsplit(url)
+        path, _, reference = parts.path.partition("@")
+        return urlunsplit(parts._replace(path=path)), reference
+    head, _, tail = url.rpartition("@")  # git@host:me/money.git@main
+    return (head, tail) if head and ":" in head and ":" not in tail else (url, "")
+
+
+def merged(known: Mapping[str, Origin], more: Mapping[str, Origin]) -> dict[str, Origin]:
+    """Both, where they agree; one that can be used before one that cannot.
+
+    Raises BuildError("source-conflict") naming both lines.
+    """
+    for name, origin in more.items():
+        first = known.get(name, origin)
+        if "refused" not in (first.kind, origin.kind) and not first.same_as(origin):
+            raise BuildError(
+                "source-conflict",
+                f"{name} comes from {first.text} ({first.where}) and from {origin.text} ({origin.where})",
+            )
+    usable = {name: one for name, one in known.items() if one.kind != "refused"}
+    return {**known, **more, **usable}

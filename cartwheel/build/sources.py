@@ -1,0 +1,78 @@
+"""The names that have a source of their own, and what was made of those that are needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from cartwheel.build.beside import Made, bare_wheel, make, stand_in
+from cartwheel.build.declared import Terms
+from cartwheel.build.index import Access
+from cartwheel.build.origins import Origin, merged, normal
+from cartwheel.build.wheel import read_metadata
+from cartwheel.events import Emit
+
+
+class Sources:
+    """Until a name turns out to be needed, something stands in for it: so no index is asked
+    for it, also where only another package wants it, and nothing is made in vain."""
+
+    def __init__(self, origins: Mapping[str, Origin], application: str) -> None:
+        self.made: dict[str, Made] = {}
+        self.asked: dict[str, Origin] = {}  # of one index alone
+        self.pins: tuple[str, ...] = ()  # requirements that mean what was made
+        self._application = application
+        self._known: dict[str, Origin] = {}
+        self._seen: list[object] = []
+        self._learn(origins)
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """All that counts for a lock: what is made counts by what it asks for, not by its code."""
+        waiting = sorted(self._waiting())
+        return (self._seen, waiting, sorted((name, one.place) for name, one in self.asked.items()))
+
+    def _learn(self, origins: Mapping[str, Origin]) -> None:
+        others = {name: one for name, one in origins.items() if name != self._application}
+        self._known = merged(self._known, others)
+
+    def _waiting(self) -> list[str]:
+        return [name for name in self._known if name not in self.made and name not in self.asked]
+
+    def is_made_here(self, requirement: str) -> bool:
+        """Whether a name, or a requirement of it, is one that no index is asked for."""
+        name = normal(re.split(r"[\s@\[=<>!~;]", requirement, maxsplit=1)[0])
+        return name in self._known and name not in self.asked
+
+    def unmade(self, names: Iterable[str]) -> list[str]:
+        """Those of `names` that something only stands in for."""
+        waiting = set(self._waiting())
+        return [name for name in names if name in waiting]
+
+    def stand_ins(self, state: Path) -> tuple[str, ...]:
+        """Requirements that keep names from being looked up until they are made."""
+        found = []
+        for name in sorted(self._waiting()):
+            lines = ["Metadata-Version: 2.1", f"Name: {name}", "Version: 0"]
+            found.append(f"{name} @ {bare_wheel(name, '0', lines, state).as_uri()}")
+        return tuple(found)
+
+    def make(self, name: str, access: Access, terms: Terms, *, state: Path, emit: Emit) -> None:
+        """Make what a name comes from, and follow the sources that it names itself.
+
+        Raises BuildError as `beside.make`, and "source-conflict".
+        """
+        origin = self._known[name]
+        if not origin.is_local:
+            self.asked[name] = origin
+            return
+        made = make(origin, access, replace(terms, extras=None), state=state, emit=emit)
+        self.made[name] = made
+        metadata = read_metadata(made.artifact.wheel)
+        asks = (metadata.version, metadata.requires_dist, metadata.requires_python, metadata.extras)
+        self._seen.append((name, *asks))
+        wheel = stand_in(made.artifact, metadata, state)
+        self.pins = (*self.pins, f"{name} @ {wheel.as_uri()}")
+        self._learn(made.origins)

@@ -1,0 +1,91 @@
+"""What comes from beside the project serves, whatever an index offers under its name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cartwheel.lab import LabHost
+from tests.build.indexes import LocalIndex, serve
+from tests.build.packages import package, write
+
+from .project import current, get, new_project
+
+APP = """
+import coins, money
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{money.OURS} {coins.OURS}".encode()]
+"""
+SITE = "venv/lib/python3*/site-packages"
+
+
+@contextmanager
+def strangers(host: LabHost, folder: Path) -> Iterator[LocalIndex]:
+    """An index with a stranger's `money` and `coins`, at one address here and on the host."""
+    folder.mkdir()
+    with serve(folder) as index:
+        for name in ("money", "coins"):
+            wheel = index.add(name, "9.9")
+            host.sh(f"mkdir -p /opt/index/simple/{name} /opt/index/files")
+            host.path(f"/opt/index/files/{wheel.name}").write_bytes(wheel.read_bytes())
+            page = f'<a href="/files/{wheel.name}">{wheel.name}</a>'
+            host.sh(f"echo '{page}' > /opt/index/simple/{name}/index.html")
+        serving = f"/usr/bin/python3 -m http.server --bind 127.0.0.1 {index.port}"
+        host.sh(
+            "systemd-run --unit strangers --working-directory /opt/index"
+            f" --property StandardError=file:/opt/asked {serving}"
+        )
+        yield index
+
+
+def test_our_package_serves_and_its_change_alone_takes_the_rest_over(
+    host: LabHost, tmp_path: Path
+) -> None:
+    project = new_project(tmp_path)
+    package(
+        tmp_path / "app",
+        "shop",
+        requires='"money"',
+        tool='[tool.uv.sources]\nmoney = { path = "../money" }',
+    )
+    (tmp_path / "app" / "app.py").unlink()
+    (tmp_path / "app" / "requirements.txt").unlink()
+    write(tmp_path / "app" / "shop" / "__init__.py", APP)
+    package(tmp_path / "money", "money", requires='"coins @ {root:uri}/../coins"')
+    package(tmp_path / "coins", "coins")
+    with strangers(host, tmp_path / "strangers") as index:
+        text = (tmp_path / "config/deploy.toml").read_text().replace("app:app", "shop:app")
+        project.settings(f'{text}\n[index]\nextra_urls = ["{index.url}"]\n')
+        project.fab("setup", "-H", host.name)
+        project.fab("deploy", "-H", host.name)
+        assert get(host) == "money coins"
+        first = current(host, "shop")
+        assert "unchanged" in project.fab("deploy", "-H", host.name).text
+
+        write(tmp_path / "money" / "money" / "__init__.py", "OURS = 'more money'\n")
+        changed = project.fab("deploy", "-H", host.name)
+        assert "upload money" in changed.out
+        assert get(host) == "more money coins"
+        second = current(host, "shop")
+        asked = host.sh("cat /opt/asked")
+        assert "/simple/gunicorn/" in asked
+        for name in ("money", "coins"):
+            assert f"/simple/{name}/" not in (*index.asked, *asked.split()), name
+
+    assert first != second
+    manifests = [
+        json.loads(host.sh(f"cat /srv/shop/releases/{name}/release.json"))
+        for name in (first, second)
+    ]
+    assert manifests[0]["lock_sha256"] == manifests[1]["lock_sha256"]
+    inodes = [
+        host.sh(f"stat -c %i /srv/shop/releases/{name}/{SITE}/gunicorn/__init__.py").strip()
+        for name in (first, second)
+    ]
+    assert inodes[0] == inodes[1], "taken over by a hard link"
+    project.fab("rollback", "-H", host.name)
+    assert get(host) == "money coins"
