@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from cartwheel.build import store, tool
 from cartwheel.build.explain import explain_uv
 from cartwheel.build.index import Access, access_for
-from cartwheel.build.lock import lock_for, operator_platform
-from cartwheel.build.model import Artifact, Lock
+from cartwheel.build.lock import lock_for
+from cartwheel.build.model import Artifact, Lock, operator_platform
 from cartwheel.build.source import Source, copy_source, find_source
 from cartwheel.build.uv import uv_program, uv_variables
 from cartwheel.errors import BuildError

@@ -7,15 +7,17 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cartwheel.build import store, tool
+from cartwheel.build.declared import declared, own_indexes, terms_for
 from cartwheel.build.explain import explain_build, explain_pip
-from cartwheel.build.index import Access, access_for, local_pip_environment
-from cartwheel.build.model import Artifact
-from cartwheel.build.origins import local_path
+from cartwheel.build.index import Access, access_for, bare, local_pip_environment
+from cartwheel.build.model import Artifact, operator_platform
+from cartwheel.build.origins import TomlFile, local_path, normal
 from cartwheel.build.pip_wheel import pip_wheel
 from cartwheel.build.plain import package_plain, plain_requirements
 from cartwheel.build.source import Source, copy_source, find_source, source_digest
@@ -25,6 +27,7 @@ from cartwheel.build.wheel import (
     is_reference,
     normalise_wheel,
     read_metadata,
+    requirement_name,
     verify_wheel,
 )
 from cartwheel.errors import BuildError
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from cartwheel.settings.model import Settings
 
 STEP = "build"
+PYPI = "https://pypi.org/simple"
 RECIPE = 2  # a change of how wheels are made makes old ones unusable
 BUILD_SECONDS = 900.0
 DOWNLOAD_SECONDS = 600.0
@@ -100,7 +104,7 @@ def _input_digest(source: Source, name: str, access: Access) -> str:
     if source.kind == "index":
         return store.key_of("index", source.name, source.version, access.identity, tools)
     if source.kind == "wheel":
-        return store.key_of("wheel", source.path.name, store.sha256_of(source.path))
+        return store.key_of("wheel", RECIPE, source.path.name, store.sha256_of(source.path))
     return store.key_of(source.kind, source_digest(source), tools)
 
 
@@ -116,7 +120,7 @@ def _known(place: Path) -> Artifact | None:
             wheel,
             record["sha256"],
             record["source_digest"],
-            tuple(record.get("references", ())),
+            tuple(record["references"]),
         )
     except (OSError, ValueError, KeyError):
         return None
@@ -137,6 +141,9 @@ def _make(
         if found.suffix == ".whl":
             return found, _given_references(found)
         return _build(found, access, folder, emit)
+    _refuse_build_sources(source.path)
+    for note in _unasked(source.path, access):
+        emit(Event(STEP, "note", note))
     # Below a folder of its own it lies where it really does: what a back end makes of
     # relative addresses can so be told from absolute ones, and leads back to the source.
     above = folder / "above"
@@ -147,6 +154,31 @@ def _make(
 
 def _given_references(wheel: Path) -> list[str]:
     return [line for line in read_metadata(wheel).requires_dist if is_reference(line)]
+
+
+def _refuse_build_sources(folder: Path) -> None:
+    """What builds a project is not made here first, and no index is asked for it instead.
+
+    An index that the project itself names as its source is asked by uv.
+    """
+    toml = TomlFile(folder / "pyproject.toml")
+    said = declared(folder, terms_for(operator_platform(), None))
+    own = {normal(name) for name in toml.at("tool", "uv", "sources")}
+    for line in toml.at("build-system").get("requires", []):
+        origin = None if is_reference(line) else said.get(requirement_name(line))
+        if origin is not None and not (origin.kind == "index" and origin.name in own):
+            raise origin.refusal(
+                f"it has a source of its own; what builds {folder.name} can come from an index only"
+            )
+
+
+def _unasked(folder: Path, access: Access) -> Iterator[str]:
+    """Indexes that the project names for all, and that the settings do not."""
+    known = {bare(url).rstrip("/") for url in (PYPI, access.url, *access.extra_urls)}
+    for one in own_indexes(folder):
+        if not one.only_for_sources and bare(one.url) not in known:
+            where = one.where.rpartition("/")[2]
+            yield f"{where}: {bare(one.url)} does not count; name the index in the settings"
 
 
 def _relative(reference: str, above: Path, folder: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,11 @@ def declared(folder: Path, terms: Terms, names: Iterable[str] = ()) -> dict[str,
     workspace = workspace_of(folder)
     return {
         **_members(workspace),
+        **(
+            _groups(TomlFile(workspace.root / "pyproject.toml"), workspace.root)
+            if workspace
+            else {}
+        ),
         **_groups(toml, folder),
         **_pdm(toml, folder, names),
         **_poetry(toml, folder, terms),
@@ -104,25 +109,34 @@ def declared(folder: Path, terms: Terms, names: Iterable[str] = ()) -> dict[str,
     }
 
 
-def indexes(folder: Path) -> dict[str, str]:
-    """Address -> FILE:LINE of each index that the project asks beside its default one."""
+@dataclass(frozen=True)
+class OwnIndex:
+    """An index that a project names."""
+
+    url: str
+    where: str  # FILE:LINE
+    is_default: bool  # all names are asked for there
+    only_for_sources: bool  # no name is, but where a source says so
+
+
+def own_indexes(folder: Path) -> list[OwnIndex]:
+    """The indexes that the project in `folder` and its workspace name."""
     workspace = workspace_of(folder)
-    found: dict[str, str] = {}
-    for root in {folder, workspace.root if workspace else folder}:
-        toml = TomlFile(root / "pyproject.toml")
-        for number, one in enumerate(toml.tables("tool", "uv", "index")):
-            if not one.get("default"):
-                found[_url(one)] = toml.where("tool", "uv", "index", number)
-        for number, one in enumerate(toml.tables("tool", "poetry", "source")):
-            if one.get("priority") in ("supplemental", "explicit", "secondary") or one.get(
-                "secondary"
-            ):
-                found[_url(one)] = toml.where("tool", "poetry", "source", number)
-        for number, one in enumerate(toml.tables("tool", "pdm", "source")):
-            if one.get("name") != "pypi":
-                found[_url(one)] = toml.where("tool", "pdm", "source", number)
-    found.pop("", None)
-    return found
+    root = workspace.root if workspace else folder
+    files = [TomlFile(one / "pyproject.toml") for one in dict.fromkeys((folder, root))]
+    return [one for toml in files for one in _own_indexes(toml) if one.url]
+
+
+def _own_indexes(toml: TomlFile) -> Iterator[OwnIndex]:
+    for tool, key in (("uv", "index"), ("poetry", "source"), ("pdm", "source")):
+        for number, one in enumerate(toml.tables("tool", tool, key)):
+            is_default, only = bool(one.get("default")), bool(one.get("explicit"))
+            if tool == "poetry":
+                priority = one.get("priority", "secondary" if one.get("secondary") else "primary")
+                is_default, only = priority in ("primary", "default"), priority == "explicit"
+            elif tool == "pdm":
+                is_default, only = one.get("name") == "pypi", "include_packages" in one
+            yield OwnIndex(_url(one), toml.where("tool", tool, key, number), is_default, only)
 
 
 def _url(index: Table) -> str:
@@ -162,9 +176,7 @@ def _uv(
     if root != folder:
         files.insert(0, (TomlFile(root / "pyproject.toml"), root))
     known = {
-        one.get("name"): _url(one)
-        for some, _base in files
-        for one in some.tables("tool", "uv", "index")
+        one.get("name"): one for some, _ in files for one in some.tables("tool", "uv", "index")
     }
     found: dict[str, Origin] = {}
     for some, base in files:
@@ -190,7 +202,7 @@ def _uv_source(
     base: Path,
     where: str,
     workspace: Workspace | None,
-    indexes: Mapping[object, str],
+    indexes: Mapping[object, Table],
 ) -> Origin | None:
     if entry.get("workspace"):
         folder = workspace.members.get(name) if workspace else None
@@ -203,7 +215,9 @@ def _uv_source(
     if "git" in entry or "url" in entry:
         return _remote(name, entry, base, where)
     if "index" in entry:
-        return _index(name, indexes.get(entry["index"], ""), entry["index"], where)
+        index = indexes.get(entry["index"], {})
+        layout = str(index.get("format", ""))
+        return replace(_index(name, _url(index), entry["index"], where), reference=layout)
     return None
 
 
@@ -288,17 +302,23 @@ def _pdm(toml: TomlFile, folder: Path, names: Iterable[str]) -> dict[str, Origin
     return found
 
 
+_REQUIREMENTS = ("override-dependencies", "constraint-dependencies", "dev-dependencies")
+
+
 def _groups(toml: TomlFile, folder: Path) -> dict[str, Origin]:
     """Direct references in requirements that are in no wheel's metadata."""
-    found: dict[str, Origin] = {}
+    places = [("tool", "uv", key) for key in _REQUIREMENTS]
     for keys in (("dependency-groups",), ("tool", "pdm", "dev-dependencies")):
-        for group, lines in toml.at(*keys).items():
-            for number, line in enumerate(lines if isinstance(lines, list) else ()):
-                if isinstance(line, str):
-                    where = toml.where(*keys, group, number)
-                    origin = direct(expanded(line, folder), folder, where)
-                    if origin is not None and origin.name:
-                        found[origin.name] = origin
+        places += [(*keys, group) for group in toml.at(*keys)]
+    found: dict[str, Origin] = {}
+    for keys in places:
+        lines = toml.at(*keys[:-1]).get(keys[-1], [])
+        for number, line in enumerate(lines if isinstance(lines, list) else ()):
+            if isinstance(line, str):
+                where = toml.where(*keys, number)
+                origin = direct(expanded(line, folder), folder, where)
+                if origin is not None and origin.name:
+                    found[origin.name] = origin
     return found
 
 

@@ -9,17 +9,16 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import unquote
 
 from cartwheel.build import store, tool
 from cartwheel.build.beside import references, stand_in
-from cartwheel.build.declared import Terms, declared, direct, terms_for
-from cartwheel.build.declared import indexes as indexes_of
+from cartwheel.build.declared import Terms, declared, direct, own_indexes, terms_for
 from cartwheel.build.explain import explain_uv
-from cartwheel.build.index import Access, access_for
+from cartwheel.build.index import Access, access_for, bare
 from cartwheel.build.locked import Locked, read_locked
 from cartwheel.build.model import Artifact, Lock, Platform
 from cartwheel.build.named_indexes import files_in, index_project
@@ -93,6 +92,7 @@ def lock_for(
         wanted=tuple(asked_for(line) if is_reference(line) else line for line in wanted),
         constraints=tuple(sorted(constraints)),
         hashes=own.requirements.hashes,
+        locked=own.locked,
         platform=platform,
     )
     label = f"Python {platform.python}, {platform.libc} {platform.libc_version}, {platform.machine}"
@@ -127,7 +127,8 @@ class Question:
     extras: tuple[str, ...]
     wanted: tuple[str, ...]
     constraints: tuple[str, ...]
-    hashes: dict[str, frozenset[str]]
+    hashes: dict[str, frozenset[str]]  # all that may be taken, where the source says so
+    locked: Locked
     platform: Platform
 
     @property
@@ -144,7 +145,10 @@ class Answer(TypedDict):
 
 def _place(state: Path, question: Question, book: Sources, access: Access) -> Path:
     """Where the answer is kept: by everything that decides it."""
-    hashes = {name: sorted(values) for name, values in question.hashes.items()}
+    hashes = [
+        {name: sorted(values) for name, values in some.items()}
+        for some in (question.hashes, question.locked.hashes)
+    ]
     asked = (question.inputs, question.extras, question.wanted, question.constraints, hashes)
     target = _targets(question.platform)
     key = store.key_of(RECIPE, asked, target, access.identity, book.identity)
@@ -160,7 +164,7 @@ def _answer(question: Question, book: Sources, access: Access, state: Path, emit
         compile_lock, lines, constraints, _targets(question.platform), access,
         overrides=book.stand_ins(state), indexes=book.asked, state=state, emit=emit,
     )  # fmt: skip
-    text, local = _checked(resolve(), question.name, question.hashes, access, book)
+    text, local = _checked(resolve(), question, access, book)
     asked = [name for name in pins(text) if name in book.asked]
     if asked and not book.unmade(local):
         found = files_in(resolve("--format", "pylock.toml"), asked, question.platform)
@@ -252,6 +256,7 @@ class Own:
 
     requirements: Requirements
     origins: dict[str, Origin]
+    locked: Locked = field(default_factory=Locked)
 
 
 def own_sources(
@@ -275,11 +280,12 @@ def own_sources(
     addressed = references(artifact, folder, f"{source.path}")
     if source.kind != "project":
         return Own(Requirements((), (), {}, ()), addressed)
-    locked = read_locked(source.path, indexes_of(source.path))
+    others = {one.url for one in own_indexes(source.path) if not one.is_default}
+    locked = read_locked(source.path, others)
     names = {*locked.names, *metadata.requires_names}
     said = {**addressed, **declared(source.path, terms, names)}
     both = {**locked.origins, **{name: _locked(one, locked) for name, one in said.items()}}
-    return Own(Requirements((), locked.constraints, {}, ()), both)
+    return Own(Requirements((), locked.constraints, {}, ()), both, locked)
 
 
 def _locked(origin: Origin, locked: Locked) -> Origin:
@@ -320,16 +326,6 @@ def _targets(platform: Platform) -> tuple[str, ...]:
     return (*version, "--python-platform", f"{platform.machine}-manylinux_2_{fitting[-1]}")
 
 
-def operator_platform() -> Platform:
-    """This machine, as a platform. `libc` is the system's name where it is not Linux."""
-    libc, version = machine_facts.libc_ver()
-    if sys.platform == "linux":
-        libc = "glibc" if libc == "glibc" else "musl"
-    else:
-        libc, version = sys.platform, ""
-    return Platform(machine_facts.python_version(), libc, version or "1.2", machine_facts.machine())
-
-
 def pins(text: str) -> dict[str, str]:
     """name -> version of every package in a lock."""
     return dict(found for line in text.splitlines() if (found := _pin(line)) is not None)
@@ -348,20 +344,14 @@ def _pin(line: str) -> tuple[str, str] | None:
     return file[1], re.sub(r"\.(tar\.gz|zip|tgz)$", "", version)
 
 
-def _checked(
-    text: str,
-    application: str,
-    allowed: dict[str, frozenset[str]],
-    access: Access,
-    book: Sources,
-) -> tuple[str, list[str]]:
+def _checked(text: str, question: Question, access: Access, book: Sources) -> tuple[str, list[str]]:
     """The lock without the application and what has a source of its own, whose names are the
     second; every package has a hash that the source allows."""
     kept, local = [], []
     for entry in _entries(text):
         pin = _PIN.match(entry)
         name = pin[1] if pin else re.split(r"[\s@\[]", entry, maxsplit=1)[0]
-        if name == application:
+        if name == question.name:
             continue
         if book.is_made_here(name):
             local.append(name)
@@ -373,13 +363,16 @@ def _checked(
                 f"{entry.splitlines()[0].rstrip(' ;')} has no version and hash to lock",
                 hint="Name its source in the project: what comes from beside it is built here.",
             )
-        if name in allowed:
-            hashes = [found for found in hashes if found in allowed[name]]
-            if not hashes:
-                raise BuildError(
-                    "hash-mismatch",
-                    f"{access.name} has other files of {pin[1]}=={pin[2].rstrip(chr(92))} than requirements.txt allows",
-                )
+        said = question.hashes.get(name) or hashes
+        known = question.locked.hashes.get(name) or hashes
+        if not set(hashes) & set(said) or not set(hashes) & set(known):
+            index = bare(book.asked[name].place) if name in book.asked else access.name
+            file = question.locked.file or "requirements.txt"
+            raise BuildError(
+                "hash-mismatch",
+                f"{index} has other files of {pin[1]}=={pin[2].rstrip(chr(92))} than {file} names",
+            )
+        hashes = [found for found in hashes if found in said]
         head = entry.split("--hash", 1)[0].rstrip(" \\\n")
         kept.append(_entry(head, hashes))
     return "\n".join(kept) + "\n" if kept else "", local

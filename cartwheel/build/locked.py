@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ _LOCAL = ("editable", "directory", "virtual", "path")
 
 @dataclass(frozen=True)
 class Locked:
-    """Versions of what comes from an index, and the sources of what does not."""
+    """Versions and files of what comes from an index, and the sources of what does not."""
 
+    file: str = ""
     versions: dict[str, frozenset[str]] = field(default_factory=dict)
+    hashes: dict[str, frozenset[str]] = field(default_factory=dict)  # "sha256:..." of some files
     origins: dict[str, Origin] = field(default_factory=dict)
     names: frozenset[str] = frozenset()
 
@@ -31,7 +33,7 @@ class Locked:
         return tuple(f"{name}=={min(some)}" for name, some in found if len(some) == 1)
 
 
-def read_locked(folder: Path, indexes: Mapping[str, str]) -> Locked:
+def read_locked(folder: Path, indexes: Collection[str]) -> Locked:
     """The lock of the project in `folder`, or of the workspace that it belongs to.
 
     `indexes` are the addresses of those that the project asks beside its default one: a
@@ -48,10 +50,11 @@ def read_locked(folder: Path, indexes: Mapping[str, str]) -> Locked:
 def _read(
     toml: TomlFile,
     read: Callable[[str, Table, Path, str], Origin | None],
-    indexes: Mapping[str, str],
+    indexes: Collection[str],
 ) -> Locked:
     key = "packages" if toml.path.name == "pylock.toml" else "package"
     versions: dict[str, set[str]] = {}
+    hashes: dict[str, set[str]] = {}
     origins: dict[str, Origin] = {}
     names = set()
     for number, package in enumerate(toml.tables(key)):
@@ -63,12 +66,27 @@ def _read(
         if origin is not None and (origin.is_local or origin.place in indexes):
             origins[name] = origin
         if origin is None or not origin.is_local:
-            versions.setdefault(name, set()).update(
-                [package["version"]] if isinstance(package.get("version"), str) else []
-            )
-    kept = {name: frozenset(some) for name, some in versions.items() if name not in origins}
-    kept |= {name: frozenset(versions[name]) for name in origins if name in versions}
-    return Locked(kept, origins, frozenset(names))
+            version = package.get("version")
+            versions.setdefault(name, set()).update([version] if isinstance(version, str) else [])
+            hashes.setdefault(name, set()).update(_hashes(package))
+    return Locked(
+        toml.path.name,
+        {name: frozenset(some) for name, some in versions.items()},
+        {name: frozenset(some) for name, some in hashes.items() if some},
+        origins,
+        frozenset(names),
+    )
+
+
+def _hashes(package: Table) -> Iterator[str]:
+    """Of a package's files, as each of the formats has them."""
+    for key in ("sdist", "wheels", "files"):
+        found = package.get(key, [])
+        for file in found if isinstance(found, list) else [found]:
+            if isinstance(file, dict):
+                sha256 = file.get("hash") or f"sha256:{file.get('hashes', {}).get('sha256', '')}"
+                if _hash(sha256):
+                    yield str(sha256)
 
 
 def _hash(text: object) -> str:
@@ -96,8 +114,22 @@ def _uv(name: str, package: Table, base: Path, where: str) -> Origin | None:
         inside = str(source.get("subdirectory", ""))
         return Origin(name, "url", str(source["url"]), where, "", inside, sha256)
     if "registry" in source:
-        return Origin(name, "index", str(source["registry"]).rstrip("/"), where)
+        paths = [str(one["path"]) for one in files if isinstance(one, dict) and "path" in one]
+        return _registry(name, str(source["registry"]), paths, base, where)
     return None
+
+
+def _registry(name: str, place: str, paths: list[str], base: Path, where: str) -> Origin:
+    """An index, or a folder of files that is one."""
+    if place.startswith(("http:", "https:")):
+        return Origin(name, "index", place.rstrip("/"), where)
+    file = min(paths, key=_by_purity, default="")
+    return Origin(name, "path", local_path(f"{place}/{file}", base), where)
+
+
+def _by_purity(name: str) -> int:
+    """Of the files in a folder that is an index, the one to take first."""
+    return 0 if name.endswith("-none-any.whl") else 2 if name.endswith(".whl") else 1
 
 
 def _poetry(name: str, package: Table, base: Path, where: str) -> Origin | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform as machine_facts
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,16 @@ class Platform:
     libc: str  # "glibc" or "musl"
     libc_version: str  # "2.36"
     machine: str  # "x86_64", "aarch64" (uname -m)
+
+
+def operator_platform() -> Platform:
+    """This machine, as a platform. `libc` is the system's name where it is not Linux."""
+    libc, version = machine_facts.libc_ver()
+    if sys.platform == "linux":
+        libc = "glibc" if libc == "glibc" else "musl"
+    else:
+        libc, version = sys.platform, ""
+    return Platform(machine_facts.python_version(), libc, version or "1.2", machine_facts.machine())
 
 
 @dataclass(frozen=True)

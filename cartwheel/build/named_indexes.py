@@ -18,7 +18,8 @@ from cartwheel.errors import BuildError
 def index_project(indexes: Mapping[str, Origin], access: Access) -> tuple[str, dict[str, str]]:
     """(pyproject.toml, variables): uv's `[tool.uv.sources]` with an `explicit` index for each
     address. Credentials travel in the variables, and are those of the same server in `access`."""
-    names = {place: f"index-{number}" for number, place in enumerate(_places(indexes))}
+    layouts = {one.place: one.reference for one in indexes.values()}
+    names = {place: f"index-{number}" for number, place in enumerate(sorted(layouts))}
     lines = ["[project]", 'name = "cartwheel-indexes"', 'version = "0"', 'requires-python = ">=3"']
     lines += [f"dependencies = {json.dumps(sorted(indexes))}", "[tool.uv.workspace]"]
     lines += ["[tool.uv.sources]"]
@@ -27,15 +28,12 @@ def index_project(indexes: Mapping[str, Origin], access: Access) -> tuple[str, d
     for place, name in names.items():
         url = json.dumps(bare(place))
         lines += ["[[tool.uv.index]]", f'name = "{name}"', f"url = {url}", "explicit = true"]
+        lines += [f"format = {json.dumps(layouts[place])}"] if layouts[place] else []
         user, password = _credentials(place, access)
         prefix = "UV_INDEX_" + name.upper().replace("-", "_")
         variables |= {f"{prefix}_USERNAME": user} if user else {}
         variables |= {f"{prefix}_PASSWORD": password} if password else {}
     return "\n".join(lines) + "\n", variables
-
-
-def _places(indexes: Mapping[str, Origin]) -> list[str]:
-    return sorted({one.place for one in indexes.values()})
 
 
 def _credentials(place: str, access: Access) -> tuple[str, str]:

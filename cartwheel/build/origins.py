@@ -36,7 +36,7 @@ class Origin:
     kind: Kind
     place: str = field(repr=False)  # an absolute path, or an address
     where: str  # FILE:LINE that says so
-    reference: str = ""  # git: a commit, tag or branch; empty is its HEAD
+    reference: str = ""  # git: a commit, tag or branch, empty is its HEAD; index: uv's `format`
     subdirectory: str = ""
     sha256: str = ""  # of a file, where it is known
     is_package: bool = True  # False: only its requirements count (uv: `package = false`)
@@ -45,7 +45,7 @@ class Origin:
     def text(self) -> str:
         """Its place for people."""
         inside = f", folder {self.subdirectory}" if self.subdirectory else ""
-        at = f"@{self.reference}" if self.reference else ""
+        at = f"@{self.reference}" if self.reference and self.kind == "git" else ""
         return f"{bare(self.place)}{at}{inside}"
 
     @property

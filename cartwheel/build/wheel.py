@@ -48,12 +48,7 @@ class Metadata:
     @property
     def requires_names(self) -> frozenset[str]:
         """The names that it asks for, normalised, whatever the conditions."""
-        from packaging.requirements import Requirement
-        from packaging.utils import canonicalize_name
-
-        return frozenset(
-            str(canonicalize_name(Requirement(one).name)) for one in self.requires_dist
-        )
+        return frozenset(map(requirement_name, self.requires_dist))
 
 
 def read_metadata(wheel: Path) -> Metadata:
@@ -245,6 +240,17 @@ def is_reference(line: str) -> bool:
         return Requirement(line).url is not None
     except InvalidRequirement:
         return False
+
+
+def requirement_name(line: str) -> str:
+    """The name that a requirement asks for, normalised; empty where it is none."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    try:
+        return str(canonicalize_name(Requirement(line).name))
+    except InvalidRequirement:
+        return ""
 
 
 def asked_for(line: str) -> str:

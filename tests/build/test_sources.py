@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import tarfile
@@ -95,6 +96,7 @@ TABLES = {
     "poetry several": '[tool.poetry.dependencies]\nmoney = [{ path = "../other", platform = "darwin" },'
     ' { path = "../money", platform = "linux" }]',
     "pdm override": '[tool.pdm.resolution.overrides]\nmoney = "file:///${PROJECT_ROOT}/../money"',
+    "uv override": '[tool.uv]\noverride-dependencies = ["money @ TOP/money"]',
     "group": '[dependency-groups]\ndev = ["money @ file:../money"]',
     "pdm group": '[tool.pdm.dev-dependencies]\ndev = ["-e file:///${PROJECT_ROOT}/../money#egg=money"]',
 }
@@ -107,6 +109,7 @@ def test_a_table_that_names_a_source(table: str, maker: Maker, tmp_path: Path) -
     git(tmp_path / "money", "tag", "-am", "x", "v1")
     text = TABLES[table].replace("REPOSITORY", (tmp_path / "money").as_uri())
     text = text.replace("COMMIT", commit).replace("SHORT", commit[:9])
+    text = text.replace("TOP", tmp_path.as_uri())
     package(tmp_path / "shop", "shop", requires='"money>=1", "flask"', tool=text)
     lock = maker.lock(extras=["a"] if table == "uv extra" else [])
     maker.ours(lock, "money")
@@ -160,6 +163,7 @@ LOCKS = {
             "directory": 'directory = "../money"',
             "git": 'git = "REPOSITORY?rev=main#COMMIT"',
             "path": 'path = "../money-1.0-py3-none-any.whl"',
+            "folder": 'registry = ".." }\nwheels = [{ path = "money-1.0-py3-none-any.whl" }]\nx = {',
             "url": 'url = "INDEX/money-1.0-py3-none-any.whl"',
         },
     ),
@@ -199,8 +203,6 @@ def test_a_lock_that_names_a_source(
     file: str, source: str, maker: Maker, tmp_path: Path, index: LocalIndex
 ) -> None:
     """Also where the project itself does not, because only another package asks for it."""
-    import hashlib
-
     commit = committed(package(tmp_path / "money", "money"))
     wheel = make_wheel(tmp_path, "money", "1.0")
     (index.folder / wheel.name).write_bytes(wheel.read_bytes())
@@ -503,6 +505,53 @@ def test_an_index_of_one_name_may_want_a_password(maker: Maker, tmp_path: Path) 
         assert "cret" not in lock.text
 
 
+# --- the same name and version, and yet another package -----------------------------------------
+
+
+LOCKED_HASH = {
+    "uv.lock": 'source = { registry = "https://acme.example/simple" }\nwheels = [{ url = "x", hash = "HASH" }]',
+    "poetry.lock": 'files = [{ file = "x", hash = "HASH" }]',
+    "pdm.lock": 'files = [{ file = "x", hash = "HASH" }]',
+    "pylock.toml": 'wheels = [{ url = "https://acme.example/x", hashes = { sha256 = "BARE" } }]',
+}
+
+
+@pytest.mark.parametrize("file", sorted(LOCKED_HASH))
+def test_what_has_none_of_the_files_that_the_lock_names_is_another_package(
+    file: str, maker: Maker, tmp_path: Path
+) -> None:
+    """The lock was made with an index of the project's; the settings ask another."""
+    wheel = maker.index.add("ledger", "2.0")
+    package(tmp_path / "shop", "shop", requires='"ledger"')
+    key = "packages" if file == "pylock.toml" else "package"
+
+    def lock(digest: str) -> None:
+        said = LOCKED_HASH[file].replace("HASH", f"sha256:{digest}").replace("BARE", digest)
+        write(tmp_path / "shop" / file, f'[[{key}]]\nname = "ledger"\nversion = "2.0"\n{said}\n')
+
+    lock(hashlib.sha256(wheel.read_bytes()).hexdigest())
+    assert pins(maker.lock().text)["ledger"] == "2.0"
+    lock("ab" * 32)
+    with pytest.raises(BuildError, match=f"other files of ledger==2.0 than {file} names") as caught:
+        maker.lock()
+    assert caught.value.slug == "hash-mismatch"
+
+
+def test_indexes_of_the_project_that_are_not_asked_are_told(maker: Maker, tmp_path: Path) -> None:
+    text = (
+        '[[tool.uv.index]]\nname = "acme"\nurl = "https://me:se-cret@acme.example/simple"\n'
+        '[[tool.uv.index]]\nname = "own"\nurl = "https://own.example/simple"\nexplicit = true\n'
+        f'[[tool.uv.index]]\nname = "known"\nurl = "{maker.index.url}"\n'
+    )
+    package(tmp_path / "shop", "shop", tool=text)
+    maker.lock()
+    [note] = [event.detail for event in maker.emit if event.state == "note"]
+    assert note.startswith("pyproject.toml:")
+    assert note.endswith(
+        "https://acme.example/simple does not count; name the index in the settings"
+    )
+
+
 # --- what is refused -----------------------------------------------------------------------------
 
 
@@ -574,6 +623,19 @@ def refused(maker: Maker, slug: str) -> BuildError:
     return caught.value
 
 
+@pytest.mark.parametrize("source", ['{ path = "../money" }', "{ workspace = true }"])
+def test_what_builds_a_project_is_taken_from_no_index_instead(
+    source: str, maker: Maker, tmp_path: Path
+) -> None:
+    package(tmp_path / "money", "money")
+    package(tmp_path / "shop", "shop", tool=f"[tool.uv.sources]\nmoney = {source}")
+    path = tmp_path / "shop" / "pyproject.toml"
+    path.write_text(path.read_text().replace("requires = []", 'requires = ["money"]'))
+    write(tmp_path / "pyproject.toml", '[tool.uv.workspace]\nmembers = ["shop", "money"]')
+    assert "what builds shop" in refused(maker, "source-unusable").message
+    assert "money" not in maker.asked()
+
+
 def test_two_sources_of_one_name_are_refused(maker: Maker, tmp_path: Path) -> None:
     for name in ("coins", "other"):
         package(tmp_path / name, "coins")
@@ -603,3 +665,18 @@ def test_git_runs_nothing_that_an_address_names(maker: Maker, tmp_path: Path) ->
     package(tmp_path / "shop", "shop", requires='"money"', tool=text)
     refused(maker, "git-source")
     assert not mark.exists()
+
+
+def test_git_is_about_the_sources_repository_also_in_a_hook(
+    maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = committed(package(tmp_path / "money", "money"))
+    package(tmp_path / "shop", "shop", requires=f'"money @ git+file://{tmp_path}/money@main"')
+    pushed = committed(tmp_path / "shop")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "shop" / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "shop" / ".git" / "index"))
+    maker.ours(maker.lock(), "money")
+    monkeypatch.undo()
+    assert git(tmp_path / "shop", "status", "--porcelain") == ""
+    assert git(tmp_path / "shop", "rev-parse", "HEAD") == pushed
+    assert git(tmp_path / "money", "rev-parse", "HEAD") == commit
