@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Tuple
 
@@ -34,10 +34,11 @@ class Probe:
     span_seconds: float
     deadline_seconds: float
     timeout_seconds: float
+    also: Tuple[str, ...] = ()
 
     @classmethod
     def of(cls, values: Dict[str, Any]) -> "Probe":
-        return cls(**values)
+        return cls(**{**values, "also": tuple(values.get("also", ()))})
 
     def headers(self) -> Dict[str, str]:
         return {
@@ -101,15 +102,24 @@ def _cut(sock: socket.socket, late: threading.Event) -> None:
 
 def ask(connection: http.client.HTTPConnection, probe: Probe) -> str:
     """One request. Returns "" if the answer is as wanted, else what was wrong with it."""
+    return _ask(connection, probe, lambda status: status == probe.status, str(probe.status))
+
+
+def _ask(
+    connection: http.client.HTTPConnection,
+    probe: Probe,
+    is_well: Callable[[int], bool],
+    wanted: str,
+) -> str:
     try:
         answer, body = exchange(connection, probe)
     except NoAnswer as error:
         return str(error)
-    if answer.status == probe.status:
+    if is_well(answer.status):
         return ""
     first = body.decode("utf-8", "replace").strip().splitlines()
     return "{} answered {} instead of {}{}".format(
-        probe.path, answer.status, probe.status, ": " + first[0][:100] if first else ""
+        probe.path, answer.status, wanted, ": " + first[0][:100] if first else ""
     )
 
 
@@ -128,8 +138,14 @@ def _too_late(probe: Probe) -> str:
 
 
 def ask_socket(path: Path, probe: Probe) -> str:
-    """One request over the instance's own socket; "" if well."""
-    return ask(_UnixConnection(str(path), probe.timeout_seconds), probe)
+    """One request over the instance's own socket, and one for each further path, which may
+    also be redirected; "" if all is well."""
+    problem = ask(_UnixConnection(str(path), probe.timeout_seconds), probe)
+    for one in () if problem else probe.also:
+        connection = _UnixConnection(str(path), probe.timeout_seconds)
+        further = replace(probe, path=one)
+        problem = problem or _ask(connection, further, lambda status: status < 400, "2xx or 3xx")
+    return problem
 
 
 def prove(ctx: Context, unit: str, path: Path, probe: Probe, *, step: str = "health") -> int:

@@ -458,6 +458,8 @@ def probe_args(settings: Settings) -> dict[str, Any]:
         "span_seconds": health.span_seconds,
         "deadline_seconds": health.deadline_seconds,
         "timeout_seconds": health.timeout_seconds,
+        # Left out where there is none: the `recover` of an earlier version does not know it.
+        **({"also": list(health.also)} if health.also else {}),
     }
 
 

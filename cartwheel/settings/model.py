@@ -267,6 +267,11 @@ class Health(Model):
         default=30, description="They are waited for so long at most."
     )
     timeout_seconds: Seconds = Field(default=2, description="How long one answer may take.")
+    also: tuple[UrlPath, ...] = Field(
+        default=(),
+        description="Further paths that must answer with a status below 400 before and after the switch.",
+        examples=[["/"]],
+    )
 
 
 class Deploy(Model):

@@ -167,6 +167,25 @@ def test_what_is_well(instance: Instance, serve: Serve) -> None:
     assert health.ask_socket(instance.path, PROBE) == ""
 
 
+def test_further_paths_decide_too_and_may_redirect(instance: Instance) -> None:
+    answers = {b"/healthz": send(OK), b"/": status(302), b"/shop": send(OK)}
+
+    def by_path(connection: socket.socket) -> None:
+        answers[instance.requests[-1].split()[1]](connection)
+
+    instance.serve = by_path
+    probe = replace(PROBE, also=("/", "/shop"))
+    assert health.ask_socket(instance.path, probe) == ""
+    assert [one.split()[1] for one in instance.requests] == [b"/healthz", b"/", b"/shop"]
+    answers[b"/shop"] = status(404)
+    assert health.ask_socket(instance.path, probe) == "/shop answered 404 instead of 2xx or 3xx"
+    answers[b"/"] = status(500, b"no")
+    wrong = "/ answered 500 instead of 2xx or 3xx: no"
+    assert health.ask_socket(instance.path, probe) == wrong
+    answers[b"/healthz"] = status(302)
+    assert health.ask_socket(instance.path, probe).startswith("/healthz answered 302")
+
+
 def test_a_huge_answer_is_not_read_whole(instance: Instance) -> None:
     def endless(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -408,6 +427,9 @@ def test_draining_takes_a_moment_even_when_it_is_quiet(
 
 def test_the_probe_is_what_the_plan_sends() -> None:
     values: dict[str, Any] = {**PROBE.__dict__}
+    assert Probe.of(values) == PROBE
+    assert Probe.of({**values, "also": ["/", "/shop"]}).also == ("/", "/shop")
+    del values["also"]  # what an earlier version has written down
     assert Probe.of(values) == PROBE
     with pytest.raises(TypeError):
         Probe.of({**values, "surprise": 1})
