@@ -338,6 +338,20 @@ CATALOGUE: dict[str, Problem] = {
         Exit.FAILED,
         "Look at the host's kernel log (`dmesg`) and mend its disk, then run it again.",
     ),
+    "read-only": Problem(
+        420,
+        "The application writes where it may not",
+        Exit.FAILED,
+        "Keep what it writes in its shared folder, named above (also its HOME and working "
+        "directory), or name another folder in hardening.read_write_paths.",
+    ),
+    "static-missing": Problem(
+        421,
+        "What nginx is to serve is not in the release",
+        Exit.FAILED,
+        "web.static_dir begins at the top of the installed packages (PACKAGE/static); check that "
+        "the wheel contains it.",
+    ),
     # 5xx: making a release
     "disk-full": Problem(
         501,

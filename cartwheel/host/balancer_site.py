@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
-from . import balancer, children, files, locks, nginx, switch
+from . import access, balancer, children, files, locks, nginx, switch
 from .context import Context, OpError
 from .layout import Layout
 
@@ -34,6 +34,7 @@ def install(ctx: Context, args: Args) -> Args:
     changed = _folders(ctx, at)
     changed += _links(at, args["ways"])
     wanted = {path: text for path, text in args["site_changes"].items() if _differs(path, text)}
+    access.close_logs(at.app + "_balancer")
     if wanted:
         with locks.shared_parts(ctx):
             nginx.check_staged(ctx, wanted, args["server_names"])

@@ -1,7 +1,8 @@
 """Take what an earlier release has installed already, where the lock is the same.
 
 A change of code alone then needs neither the index nor the time to install everything
-again. Files are hard links: a complete release belongs to root and never changes.
+again. Files are hard links: a complete release belongs to root and never changes. Where others
+may read other parts of it, they are copies, because a file's mode is that of all its links.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any, Dict, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Optional, Set, Tuple
 
 from . import files, releases
 from .layout import Layout
@@ -31,7 +32,8 @@ def from_earlier(at: Layout, release: str, args: Args, owner: Tuple[int, int]) -
             continue
         own = _own_files(donor, {manifest["name"], *releases.beside(manifest)})
         if own is not None:
-            _fill(donor, at.release(release) / "venv", own, owner)
+            put = _link if _same_readers(manifest, args) else _copy
+            _fill(donor, at.release(release) / "venv", own, owner, put)
             return str(manifest["release"])
     return None
 
@@ -43,6 +45,11 @@ def _fits(manifest: Args, args: Args) -> bool:
         and python.get("path") == args["python"]
         and python.get("version") == args["python_version"]
     )
+
+
+def _same_readers(manifest: Args, args: Args) -> bool:
+    """Whether the files' modes fit (see `access.close`); earlier versions do not say."""
+    return bool(manifest.get("static_dir", ()) == args["static_dir"])
 
 
 def _own_files(venv: Path, names: Set[str]) -> Optional[Set[Path]]:
@@ -69,7 +76,13 @@ def normal_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _fill(donor: Path, venv: Path, left_out: Set[Path], owner: Tuple[int, int]) -> None:
+def _fill(
+    donor: Path,
+    venv: Path,
+    left_out: Set[Path],
+    owner: Tuple[int, int],
+    put: Callable[[Path, Path], None],
+) -> None:
     for folder, folders, names in os.walk(donor):
         source, target = Path(folder), venv / Path(folder).relative_to(donor)
         for name in [*names, *(one for one in folders if (source / one).is_symlink())]:
@@ -82,7 +95,7 @@ def _fill(donor: Path, venv: Path, left_out: Set[Path], owner: Tuple[int, int]) 
             elif source == donor / "bin":
                 _script(one, new, donor, venv)
             else:
-                _link(one, new)
+                put(one, new)
 
 
 def _directory(path: Path, venv: Path, owner: Tuple[int, int]) -> None:
@@ -112,4 +125,8 @@ def _link(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINK:
             raise
-        shutil.copy2(str(source), str(target))
+        _copy(source, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copy2(str(source), str(target))

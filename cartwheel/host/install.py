@@ -64,9 +64,13 @@ def install(ctx: Context, args: Args) -> Args:
     donor = borrow.from_earlier(at, release, args, (user.pw_uid, user.pw_gid))
     lock = args["lock"].rstrip() + "\n"
     own = "".join("{} --hash=sha256:{}\n".format(one.as_uri(), sha256) for one, sha256 in wheels)
-    files.write(at.release(release) / "lock.txt", (lock + args["lock_beside"]).encode())
     path = at.release(release) / "install.txt"
-    files.write(path, ((lock if donor is None else "") + own).encode())
+    texts = {
+        at.release(release) / "lock.txt": lock + args["lock_beside"],
+        path: (lock if donor is None else "") + own,
+    }
+    for one, text in texts.items():
+        files.write(one, text.encode(), 0o640, (0, user.pw_gid))
 
     def call(*more: str) -> children.Done:
         return children.run(

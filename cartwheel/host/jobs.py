@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Dict
 
 from . import (
+    access,
     children,
     enter,
     envfile,
@@ -104,6 +105,9 @@ def unchanged(ctx: Context, args: Args) -> Args:
     if wanted is None or wanted[0] != args["release"] or not systemd.state(at.unit(*wanted)).is_up:
         raise OpError("facts-changed", "what serves has changed since it was looked at")
     leftovers.clean(at, lambda text: ctx.emit("repair", "note", text))
+    record = files.read_json(at.record)
+    if record is not None:
+        access.tighten(ctx, at, record["user"], record["group"])
     entry = {"kind": "deploy", "release": args["release"], "version": args["version"]}
     journal.append(at.journal, {**entry, "result": "unchanged", "who": args["who"]})
     return {}

@@ -10,6 +10,7 @@ STATE = Path("/var/lib/cartwheel")
 LOGS = Path("/var/log/cartwheel")
 RUN = Path("/run/cartwheel")
 UNITS = Path("/etc/systemd/system")
+RUN_UNITS = Path("/run/systemd/system")
 LOGROTATE = Path("/etc/logrotate.d")
 NGINX_LOGS = Path("/var/log/nginx")
 

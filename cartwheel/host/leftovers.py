@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
-from . import children, drain, files, layout, locks, nginx, pending, releases, systemd
+from . import children, drain, files, layout, locks, nginx, pending, releases, systemd, trial
 from .layout import SLOTS, Layout
 
 _DRAIN_SECONDS = 30.0
@@ -38,6 +38,7 @@ SWITCH = "unfinished switch"
 DOWN = "down, and should serve"
 INSTANCE = "stray instance"
 FAILED = "failed unit"
+TRIAL = "trial of a release"
 UNIT_FILE = "stray unit file"
 RELEASE = "half release"
 REMOVED = "half removed"
@@ -154,6 +155,7 @@ def _units(at: Layout, known: _Known) -> Found:
     yield from (Leftover(INSTANCE, at.unit(*one)) for one in sorted(stray))
     wanted = {at.unit(*one) for one in known.wanted | stray}
     yield from (Leftover(FAILED, unit) for unit in systemd.failed(at) if unit not in wanted)
+    yield from (Leftover(TRIAL, str(path)) for path in trial.left(at))
     ours = re.compile(_unit_names(at))
     for name in _names(layout.UNITS):
         if ours.fullmatch(name) and name not in wanted:
@@ -307,6 +309,10 @@ def _failed(at: Layout, one: Leftover) -> None:
     systemd.forget_failure(one.what)
 
 
+def _trial(at: Layout, one: Leftover) -> None:
+    trial.clear(at, one.path)
+
+
 def _scratch_of_anybody(at: Layout, one: Leftover) -> None:
     with locks.shared_parts():
         if one.path.is_dir() and not one.path.is_symlink():
@@ -329,6 +335,7 @@ def _pips(at: Layout, one: Leftover) -> None:
 _TAKE_AWAY: Dict[str, Callable[[Layout, Leftover], None]] = {
     INSTANCE: _instance,
     FAILED: _failed,
+    TRIAL: _trial,
     RELEASE: _release,
     REMOVED: _removed_half,
     WHEEL: _tree,

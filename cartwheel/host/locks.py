@@ -68,7 +68,7 @@ def _open(path: Path) -> Optional[int]:
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         # Not inherited by children (O_CLOEXEC): a child that outlives us must not keep it.
-        return os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        return os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except FileNotFoundError:
         return None
     except FileExistsError:  # it was there for mkdir(2), and not for the look after it
@@ -79,6 +79,7 @@ def _open(path: Path) -> Optional[int]:
 
 def _sign(fd: int, holder: Dict[str, Any]) -> None:
     """Without room for it the lock is held all the same, by somebody without a name."""
+    os.fchmod(fd, 0o600)  # whoever can open it could hold it, too (flock(2))
     try:
         os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps(holder).encode(), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 import tempfile
 import zipfile
@@ -94,8 +95,11 @@ def configure(ctx: Context, args: Args) -> Args:
     digest = args["digest"]
     if steps.marked(at, release, "configure", digest):
         return {"changed": False}
+    own = pwd.getpwnam(args["user"]).pw_gid
     for name, text in args["files"].items():
-        files.write(folder / name, text.encode(), 0o644)
+        # What nginx serves is open to it, and all else to the app alone.
+        mode = 0o644 if name.endswith(".html") else 0o640
+        files.write(folder / name, text.encode(), mode, (0, own))
     files.write(folder / "env", envfile.dump(args["env"]).encode(), 0o600)
     releases.point_slot(at, release, layout.SLOTS[0])
     steps.mark(at, release, "configure", digest)
@@ -103,25 +107,13 @@ def configure(ctx: Context, args: Args) -> Args:
 
 
 def complete(ctx: Context, args: Args) -> Args:
-    """Hand everything to root, make it durable, then write the manifest: the release is whole."""
+    """Make everything durable, then write the manifest: the release is whole."""
     at, release = steps.opened(args)
     path = releases.manifest_path(at, release)
     if path.exists():
         return {"changed": False}
-    _own(at.release(release) / "venv")
     files.sweep(at.release(release))
     files.sync_filesystem(at.releases)
     manifest = {**args["manifest"], "release": release, "seq": releases.next_sequence(at)}
-    files.write_json(path, manifest)
+    files.write_json(path, manifest, 0o640)
     return {"changed": True}
-
-
-def _own(folder: Path) -> None:
-    """root owns what runs, so that the application cannot change itself.
-
-    By file descriptors: the user who owns it still could put a link in our way.
-    """
-    for _path, folders, names, fd in os.fwalk(str(folder), follow_symlinks=False):
-        os.fchown(fd, 0, 0)
-        for name in folders + names:
-            os.chown(name, 0, 0, dir_fd=fd, follow_symlinks=False)

@@ -12,9 +12,9 @@ import pwd
 import secrets
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
-from . import children, facts, files, frontdoor, layout, nginxconf, packages, runtime
+from . import access, children, facts, files, frontdoor, layout, nginxconf, packages, runtime
 from .context import Context, OpError
 from .layout import Layout
 
@@ -159,19 +159,19 @@ def _is_whole(python: str) -> bool:
 
 
 def _account(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
-    """The app's user, and the group of its sockets, which nginx joins and nobody else."""
+    """The app's user, and the group of its sockets, which nginx and the app's user join and
+    nobody else."""
     changed: List[str] = []
     user, group, web_user = record["user"], record["group"], nginxconf.user()
     if not _exists(user):
         home = ["--home-dir", str(at.shared), "--no-create-home", "--shell", "/usr/sbin/nologin"]
         _account_tool(ctx, ["useradd", "--system", "--user-group", *home, user])
         changed.append("made user " + user)
-    if _members(group) is None:
+    if not any(entry.gr_name == group for entry in grp.getgrall()):
         _account_tool(ctx, ["groupadd", "--system", group])
         changed.append("made group " + group)
-    if args["web_server"] and web_user not in (_members(group) or []):
-        _account_tool(ctx, ["usermod", "-a", "-G", group, web_user])
-        changed.append("{} joined {}".format(web_user, group))
+    if args["web_server"]:
+        changed += access.join(ctx, web_user, [group])
     return changed
 
 
@@ -179,25 +179,19 @@ def _account_tool(ctx: Context, argv: List[str]) -> None:
     children.check(ctx, argv, "account", "{} failed for {}".format(argv[0], argv[-1]))
 
 
-def _members(group: str) -> Optional[List[str]]:
-    try:
-        return grp.getgrnam(group).gr_mem
-    except KeyError:
-        return None
-
-
 def _directories(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
     user = pwd.getpwnam(record["user"])
+    gate = grp.getgrnam(record["group"]).gr_gid
     log_group = grp.getgrnam("adm").gr_gid  # who reads logs on Debian
     wanted = (
         *((Path(folder), 0o755, 0, 0) for folder in record.get("made_folders", [])),
-        (at.root, 0o755, 0, 0),
+        *(((at.root, 0o750, 0, gate),) if not at.root.exists() else ()),  # else `tighten`
         (at.releases, 0o755, 0, 0),
-        (at.cache, 0o755, 0, 0),
+        (at.cache, 0o750, 0, user.pw_gid),
         (at.cache / "wheels", 0o755, 0, 0),
         (at.cache / "pip", 0o700, user.pw_uid, user.pw_gid),
         # nginx may walk into what the app shares with it (media), never write.
-        (at.shared, 0o750, user.pw_uid, grp.getgrnam(record["group"]).gr_gid),
+        (at.shared, 0o750, user.pw_uid, gate),
         (layout.LOGS, 0o755, 0, 0),
         (at.logs, 0o750, 0, log_group),
         (layout.RUN, 0o755, 0, 0),
@@ -208,7 +202,7 @@ def _directories(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
         if files.directory(path, mode, uid, gid):
             changed.append("directory {}".format(path))
     frontdoor.ensure_token(at)
-    return changed
+    return changed + access.tighten(ctx, at, record["user"], record["group"])
 
 
 def _runtime(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
@@ -225,15 +219,16 @@ def own_sources() -> Dict[str, str]:
 
 
 def refresh(ctx: Context, args: Args) -> Args:
-    """Before a deploy: the installed recover must understand what this session writes."""
+    """Before a deploy: the installed recover must understand what this session writes, and
+    others read nothing, whichever version set the host up."""
     at = Layout(args["app"], Path(args["base"]))
-    if files.read_json(at.record) is None:
+    record = files.read_json(at.record)
+    if record is None:
         raise OpError("not-set-up", "this host is not set up for {}".format(at.app))
     done = runtime.install(
         ctx, at, own_sources(), os.path.realpath(sys.executable), args["host_files"]
     )
-    if args.get("digest_key"):
-        record = files.read_json(at.record) or {}
-        if record.get("digest_key") != args["digest_key"]:
-            files.write_json(at.record, {**record, "digest_key": args["digest_key"]}, 0o600)
+    done |= bool(access.tighten(ctx, at, record["user"], record["group"]))
+    if args.get("digest_key") and record.get("digest_key") != args["digest_key"]:
+        files.write_json(at.record, {**record, "digest_key": args["digest_key"]}, 0o600)
     return {"changed": done}

@@ -105,18 +105,29 @@ def running(at: Layout) -> List[Tuple[str, str]]:
 
 
 def failed(at: Layout) -> List[str]:
-    """The names of this application's instances and sessions that systemd keeps as failed."""
+    """The names of this application's instances, sessions and trials that systemd keeps as failed."""
     slots = "|".join(re.escape(slot) for slot in SLOTS)
     ours = re.compile(
-        r"cartwheel-(?:{0}\.(?:{1})\.[0-9][a-z0-9._]*|session-{0}-[0-9a-f]+)\.service".format(
+        r"cartwheel-(?:{0}\.(?:{1})\.[0-9][a-z0-9._]*|(?:session|verify)-{0}-[0-9a-f]+)\.service".format(
             re.escape(at.app), slots
         )
     )
-    globs = ["cartwheel-{}.*.service".format(at.app), "cartwheel-session-{}-*".format(at.app)]
+    kinds = ("{}.", "session-{}-", "verify-{}-")
+    globs = ["cartwheel-{}*.service".format(kind.format(at.app)) for kind in kinds]
     listing = ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager"]
     done = children.run(None, [*listing, *globs], timeout_seconds=_CALL_SECONDS)
     words = [line.replace("●", " ").split() for line in done.output.splitlines()]
     return sorted(one[0] for one in words if one and ours.fullmatch(one[0]))
+
+
+def ended(unit: str) -> str:
+    """How a unit that failed ended, in systemd's words (systemctl(1), systemd.exec(5))."""
+    asked = ["systemctl", "show", "--property=Result,ExecMainStatus", unit]
+    done = children.run(None, asked, timeout_seconds=_CALL_SECONDS)
+    values = dict(line.split("=", 1) for line in done.output.splitlines() if "=" in line)
+    result = values.get("Result", "")
+    status = int(values.get("ExecMainStatus") or 0)
+    return "exit status {}".format(status) if result == "exit-code" else result
 
 
 def forget_failure(unit: str) -> None:

@@ -7,10 +7,10 @@ import re
 import shutil
 import tempfile
 import threading
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 from urllib.parse import unquote
 
-from . import borrow, children, enter, install, layout, nginx, steps
+from . import access, borrow, children, install, layout, nginx, steps, trial
 from .context import Context, OpError, scratch_prefix
 from .layout import Layout
 
@@ -18,6 +18,14 @@ Args = Dict[str, Any]
 
 _PIP_CRASHED = 2  # UNKNOWN_ERROR of pip/_internal/cli/status_codes.py
 _CHECK_SECONDS = 60.0
+
+# What Python says of a write that was refused, or SQLite, which names no path.
+_REFUSED = re.compile(
+    r"(?P<why>Read-only file system|Permission denied)(?:: b?['\"](?P<path>[^'\"]+))?"
+    r"|unable to open database file|attempt to write a readonly database"
+)
+_TRACEBACK = "Traceback (most recent call last)"
+_NOTES = 3
 
 # A line of the lock: NAME==VERSION, or NAME @ the address of its file; then hashes.
 _PINNED = re.compile(
@@ -27,16 +35,19 @@ _PINNED = re.compile(
 
 
 def verify(ctx: Context, args: Args) -> Args:
-    """Everything that can be known before it runs: packages, import, units, nginx.
+    """Everything that can be known before it runs: packages, files, units, import, nginx.
 
     The checks are independent and run side by side.
     """
     at, release = steps.opened(args)
+    # First: the import runs the application's code, as the user who owns the files so far.
+    access.close(at, release, args["user"], args["static_dir"])
     checks: List[Callable[[], None]] = [
         lambda: _check_lock(at, release),
         lambda: _check_packages(ctx, at, release, args),
-        lambda: _check_import(ctx, at, release, args),
+        lambda: _check_static(at, release, args["static_dir"]),
         lambda: _check_units(ctx, at, release),
+        lambda: _check_import(ctx, at, release, args),
     ]
     if args["site_changes"]:
         checks.append(lambda: _check_site(ctx, args))
@@ -84,36 +95,75 @@ def _check_packages(ctx: Context, at: Layout, release: str, args: Args) -> None:
         raise OpError("dependency-missing", said, log=log)
 
 
-def _check_import(ctx: Context, at: Layout, release: str, args: Args) -> None:
-    folder = at.release(release)
-    gunicorn = str(folder / "venv" / "bin" / "gunicorn")
-    options = ["--check-config", "--config", str(folder / "gunicorn.conf.py")]
-    try:
-        done = children.run(
-            ctx,
-            [gunicorn, *options, args["entry"]],
-            timeout_seconds=args["import_seconds"],
-            env=enter.environment(at, release),
-            user=args["user"],
-            cwd=str(at.shared),
-            step="verify",
+def _check_static(at: Layout, release: str, static_dir: Optional[str]) -> None:
+    """What nginx is to serve from the release is there."""
+    if static_dir is None:
+        return
+    folder = access.served(at, release, static_dir)
+    if not folder.is_dir():
+        raise OpError(
+            "static-missing",
+            "web.static_dir: {} is not in the release; it was looked for in {}".format(
+                static_dir, folder
+            ),
         )
+
+
+def _check_import(ctx: Context, at: Layout, release: str, args: Args) -> None:
+    """gunicorn takes its configuration and the application, where and as the service would."""
+    entry = args["entry"]
+    try:
+        tried = trial.run(ctx, at, release, seconds=args["import_seconds"])
     except OpError as error:
         if error.slug != "deadline":
             raise
         raise OpError(
             "import-failed",
-            "{} does not import within {:g} s".format(args["entry"], args["import_seconds"]),
+            "{} does not import within {:g} s".format(entry, args["import_seconds"]),
             log=steps.tail(error.log),
         ) from error
-    if done.status != 0:
-        lines = done.output.strip().splitlines()
-        reason = lines[-1].strip() if lines else "no message"
-        raise OpError(
-            "import-failed",
-            "{} does not import: {}".format(args["entry"], reason[:200]),
-            log=steps.tail(done.output),
+    if tried.problem:
+        raise _import_error(at, entry, tried)
+    told = "{} could not write {} when it was imported; files of its own belong below {}"
+    for path in tried.refused[:_NOTES]:
+        ctx.emit("verify", "note", told.format(entry, path, at.shared))
+
+
+def _import_error(at: Layout, entry: str, tried: trial.Trial) -> OpError:
+    log = steps.tail(tried.output)
+    lines = tried.output.strip().splitlines()
+    if not tried.began:
+        why = lines[-1].strip() if lines else "no message"
+        return OpError(
+            "unit-refused",
+            "systemd cannot run it as a service ({}): {}".format(tried.problem, why[:200]),
+            log=log,
         )
+    path = _written(tried)
+    if path:
+        return OpError(
+            "read-only",
+            "{} writes {} when it is imported, where it may not write; files of its own belong "
+            "below {}".format(entry, path, at.shared),
+            log=log,
+        )
+    reason = lines[-1].strip() if lines else tried.problem
+    if not tried.problem.startswith("exit"):  # it was killed
+        reason = "{} ({})".format(tried.problem, reason)
+    return OpError("import-failed", "{} does not import: {}".format(entry, reason[:200]), log=log)
+
+
+def _written(tried: trial.Trial) -> str:
+    """The path whose writing ended it; "" where it was something else."""
+    found = _REFUSED.search(tried.output.rpartition(_TRACEBACK)[2])
+    if found is None:
+        return ""
+    named = found.group("path")
+    seen = [path for path in tried.refused if not named or (path + "/").endswith(named + "/")]
+    if seen:
+        return seen[-1]
+    # A read may be refused permission too; where writing was, some call was not Python's.
+    return named if named and found.group("why").startswith("Read-only") else ""
 
 
 def _check_units(ctx: Context, at: Layout, release: str) -> None:

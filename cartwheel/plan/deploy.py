@@ -262,6 +262,7 @@ def _prepare(
         "beside": [{"sha256": one.wheel_sha256, "filename": one.wheel.name} for one in lock.wheels],
         "pip_version": have.pip_version,
         "installer": settings.deploy.installer,
+        "static_dir": settings.web.static_dir,
         "timeout_seconds": settings.deploy.install_timeout_seconds,
         "index_environment": dict(have.index_environment),
     }
@@ -295,6 +296,7 @@ def _prepare(
             {
                 **common,
                 "entry": settings.app.entry,
+                "static_dir": settings.web.static_dir,
                 "pip_version": have.pip_version,
                 "import_seconds": settings.health.deadline_seconds,
                 "site_changes": dict(changes),
@@ -379,6 +381,7 @@ def _manifest(settings: Settings, facts: Facts, have: Ingredients) -> dict[str, 
         "wheel_sha256": have.artifact.wheel_sha256,
         "lock_sha256": have.lock.sha256,
         "beside": {one.name: one.wheel_sha256 for one in have.lock.wheels},
+        "static_dir": settings.web.static_dir,  # what of its files nginx may read
         "python": dict(facts["python"]),
         "entry": settings.app.entry,
         "probe": probe_args(settings),

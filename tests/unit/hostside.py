@@ -44,7 +44,10 @@ class Session:
 
 def host_in(folder: Path, monkeypatch: pytest.MonkeyPatch, app: str = "shop") -> Layout:
     """A host whose shared folders are below `folder`."""
-    places = {name: folder / name.lower() for name in ("STATE", "LOGS", "RUN", "UNITS", "LIB")}
+    places = {
+        name: folder / name.lower()
+        for name in ("STATE", "LOGS", "RUN", "UNITS", "RUN_UNITS", "LIB")
+    }
     for path in places.values():
         path.mkdir(parents=True)
     places["HOST_LOCK"] = places["RUN"] / ".host.lock"

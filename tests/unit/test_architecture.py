@@ -26,7 +26,7 @@ TASKS = sorted((ROOT / "tasks").glob("*.py"))
 MAY_PRINT = {"host/recover.py", "host/enter.py", "lab/load.py", "lab/forwarder.py"}
 # They are programs of their own: installed on a host, or started by the lab.
 MAY_READ_ARGV = {
-    *("host/recover.py", "host/enter.py"),
+    *("host/recover.py", "host/enter.py", "host/witness.py"),
     *("lab/forwarder.py", "lab/load.py", "lab/faults/tap.py"),
 }
 IO_MODULES = {
