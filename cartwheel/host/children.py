@@ -10,11 +10,12 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Callable, Deque, Dict, List, Optional, Sequence, Tuple
+from typing import IO, Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
 from .context import Context, OpError
 
 _TAIL_LINES = 200
+_ANSWER_LINES = 100_000
 _LINE_BYTES = 64 << 10  # a longer line is cut into pieces, so that none fills the memory
 _POLL_SECONDS = 0.2
 _REPORT_SECONDS = 5.0  # nothing is silent for more than ten (promise P11)
@@ -25,15 +26,31 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True)
 class Done:
-    """A program that ended: its exit status (negative: the signal) and its last lines."""
+    """A program that ended: its exit status (negative: the signal) and its last lines, of
+    output and errors together."""
 
     status: int
     output: str
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A program that was asked something: its output is the answer, its errors never are."""
+
+    status: int
+    output: str
+    errors: str
+
+
 def clean_environment(extra: Optional[Dict[str, str]] = None) -> Dict[str, str]:
     """A small, known environment; nothing of the login is passed on."""
     return {"PATH": _PATH, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **(extra or {})}
+
+
+def forget_login() -> None:
+    """Have nothing of the login's environment, or of sudo's, for ourselves either."""
+    os.environ.clear()
+    os.environ.update(clean_environment())
 
 
 def run(
@@ -57,30 +74,19 @@ def run(
     there is no such user.
     """
     uid, gid, groups = _ids(user)
-    try:
-        child = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=clean_environment(env),
-            cwd=cwd or "/",
-            start_new_session=True,
-            user=uid,
-            group=gid,
-            extra_groups=groups,
-            umask=umask,
-        )
-    except FileNotFoundError as error:
-        # The folder's name where that is what is missing.
-        what = error.filename or argv[0]
-        raise OpError("missing-program", "{} is not on this host".format(what)) from error
-    except PermissionError as error:
-        what = error.filename or argv[0]
-        raise OpError("missing-program", "{} may not be used".format(what)) from error
+    child = _start(
+        argv,
+        stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        env=clean_environment(env),
+        cwd=cwd or "/",
+        user=uid,
+        group=gid,
+        extra_groups=groups,
+        umask=umask,
+    )
     tail: Deque[str] = deque(maxlen=_TAIL_LINES)
-    reader = threading.Thread(target=_collect, args=(child, tail, on_line), daemon=True)
-    reader.start()
+    reader = _reader(child.stdout, tail, on_line)
     if stdin is not None:
         # A thread of its own: a child that does not read must not hold up the deadline.
         threading.Thread(target=_feed, args=(child, stdin), daemon=True).start()
@@ -91,6 +97,47 @@ def run(
         raise
     reader.join(_KILL_SECONDS)
     return Done(child.returncode, "\n".join(tail))
+
+
+def ask(
+    argv: Sequence[str],
+    *,
+    timeout_seconds: float,
+    ctx: Optional[Context] = None,
+    on_line: Optional[Callable[[str], None]] = None,
+) -> Answer:
+    """Run `argv` for what it prints, whole; `on_line` gets it line by line. Deadlines and
+    errors are those of `run`."""
+    child = _start(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=clean_environment(),
+        cwd="/",
+    )
+    lines: Deque[str] = deque(maxlen=_ANSWER_LINES)
+    errors: Deque[str] = deque(maxlen=_TAIL_LINES)
+    readers = [_reader(child.stdout, lines, on_line), _reader(child.stderr, errors, None)]
+    try:
+        _wait(ctx, child, errors, time.monotonic() + timeout_seconds, argv, "")
+    except BaseException:
+        kill_group(child)
+        raise
+    for reader in readers:
+        reader.join(_KILL_SECONDS)
+    return Answer(child.returncode, "\n".join(lines), "\n".join(errors))
+
+
+def _start(argv: Sequence[str], **how: Any) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(list(argv), stdout=subprocess.PIPE, start_new_session=True, **how)
+    except FileNotFoundError as error:
+        # The folder's name where that is what is missing.
+        what = error.filename or argv[0]
+        raise OpError("missing-program", "{} is not on this host".format(what)) from error
+    except PermissionError as error:
+        what = error.filename or argv[0]
+        raise OpError("missing-program", "{} may not be used".format(what)) from error
 
 
 def _ids(user: Optional[str]) -> Tuple[Optional[int], Optional[int], Optional[List[int]]]:
@@ -106,17 +153,24 @@ def _ids(user: Optional[str]) -> Tuple[Optional[int], Optional[int], Optional[Li
     return entry.pw_uid, entry.pw_gid, os.getgrouplist(user, entry.pw_gid)
 
 
-def _collect(
-    child: "subprocess.Popen[bytes]", tail: Deque[str], on_line: Optional[Callable[[str], None]]
-) -> None:
-    if child.stdout is None:
-        return
-    with child.stdout as output:
-        for raw in iter(lambda: output.readline(_LINE_BYTES), b""):
-            line = raw.decode("utf-8", "replace").rstrip("\r\n")
-            tail.append(line)
-            if on_line is not None:
-                on_line(line)
+def _reader(
+    pipe: "Optional[IO[bytes]]", lines: Deque[str], on_line: Optional[Callable[[str], None]]
+) -> threading.Thread:
+    """A thread that takes each line until the pipe's end."""
+
+    def collect() -> None:
+        if pipe is None:
+            return
+        with pipe as output:
+            for raw in iter(lambda: output.readline(_LINE_BYTES), b""):
+                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                lines.append(line)
+                if on_line is not None:
+                    on_line(line)
+
+    thread = threading.Thread(target=collect, daemon=True)
+    thread.start()
+    return thread
 
 
 def _feed(child: "subprocess.Popen[bytes]", data: bytes) -> None:
@@ -176,9 +230,8 @@ def check(
     *,
     timeout_seconds: float = 60,
     hint: str = "",
-) -> str:
+) -> None:
     """Run `argv`; a status other than 0 is OpError(`slug`) with the output as its log."""
     done = run(ctx, argv, timeout_seconds=timeout_seconds)
     if done.status != 0:
         raise OpError(slug, message, hint, log=done.output)
-    return done.output

@@ -38,9 +38,7 @@ def wait_until_quiet(path: Path, *, timeout_seconds: float, since: Optional[floa
 
 def queue_length(path: Path) -> int:
     """Connections that wait to be accepted on a listening unix socket (`ss -xl`, Recv-Q)."""
-    done = children.run(
-        None, ["ss", "-H", "-x", "-l", "src", str(path)], timeout_seconds=_CALL_SECONDS
-    )
+    done = children.ask(["ss", "-H", "-x", "-l", "src", str(path)], timeout_seconds=_CALL_SECONDS)
     # Netid State Recv-Q Send-Q Address ...
     rows = [line.split() for line in done.output.splitlines()]
     return sum(int(row[2]) for row in rows if len(row) > 4 and row[4] == str(path))

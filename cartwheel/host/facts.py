@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import pwd
+import re
 import shutil
 import subprocess
 import time
@@ -12,13 +13,25 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
-from . import files, freeze, journal, leftovers, locks, nginxconf, pending, releases, systemd
+from . import (
+    children,
+    files,
+    freeze,
+    journal,
+    leftovers,
+    locks,
+    nginxconf,
+    pending,
+    releases,
+    systemd,
+)
 from .context import Context
 from .layout import PIP, Layout
 
 Facts = Dict[str, Any]
 
 _CALL_SECONDS = 10
+_NGINX = re.compile(r"^nginx version: \S+/(\S+)", re.MULTILINE)
 
 
 def probe(ctx: Context, args: Facts) -> Facts:
@@ -157,8 +170,8 @@ def nginx_facts() -> Facts:
 
 
 def _nginx_version() -> Optional[str]:
-    text = _output(["nginx", "-v"])
-    return text.rpartition("/")[2].split()[0] if "/" in text else None
+    found = _NGINX.search(_ask(["nginx", "-v"]).errors)  # nginx prints it there
+    return found.group(1) if found else None
 
 
 def listening_ports() -> Dict[str, str]:
@@ -212,15 +225,24 @@ def _read(path: str) -> str:
 
 
 def _output(argv: List[str]) -> str:
+    """What it answers; nothing where it fails or cannot be run."""
+    done = _ask(argv)
+    return done.output.strip() if done.status == 0 else ""
+
+
+def _ask(argv: List[str]) -> children.Answer:
+    """Without the pauses of `children.ask`: a probe is to be quick."""
     try:
         done = subprocess.run(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
+            env=children.clean_environment(),
             timeout=_CALL_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.decode("utf-8", "replace").strip()
+        return children.Answer(-1, "", "")
+    output, errors = (one.decode("utf-8", "replace") for one in (done.stdout, done.stderr))
+    return children.Answer(done.returncode, output, errors)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import pwd
 import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-from . import borrow, children, files, layout, pip_output, steps
+from . import borrow, children, files, layout, package_index, pip_output, steps
 from .context import Context, OpError, no_room
 from .layout import Layout
 
@@ -72,12 +73,15 @@ def install(ctx: Context, args: Args) -> Args:
     for one, text in texts.items():
         files.write(one, text.encode(), 0o640, (0, user.pw_gid))
 
+    reaching = package_index.for_uv if args["installer"] == "uv" else package_index.for_pip
+    index = reaching(args["index_environment"])
+
     def call(*more: str) -> children.Done:
         return children.run(
             ctx,
             [*_installer(at, release, args, path), *more],
             timeout_seconds=args["timeout_seconds"],
-            env={**args["index_environment"], **environment(at)},
+            env={**index, **environment(at)},
             user=args["user"],
             cwd=str(at.release(release) / "venv"),
             step="install",
@@ -130,6 +134,7 @@ def environment(at: Layout) -> Dict[str, str]:
     cache = str(at.cache / "pip")
     # TMPDIR: what a killed pip leaves is known to be ours (see `leftovers`).
     return {
+        "PIP_CONFIG_FILE": os.devnull,
         "PIP_CACHE_DIR": cache,
         "UV_CACHE_DIR": cache + "/uv",
         "HOME": cache,

@@ -37,8 +37,7 @@ class Apt:
 
     @staticmethod
     def _installed(name: str) -> bool:
-        done = children.run(
-            None,
+        done = children.ask(
             ["dpkg-query", "-W", "-f=${db:Status-Status}\n", name],
             timeout_seconds=_QUERY_SECONDS,
         )

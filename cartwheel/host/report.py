@@ -18,6 +18,7 @@ from . import (
     leftovers,
     locks,
     nginx,
+    package_index,
     pending,
     pip_output,
     recover,
@@ -140,7 +141,7 @@ def _tell(ctx: Context, name: str, argv: List[str], seconds: float) -> None:
     def tell(line: str) -> None:
         ctx.emit("log", "note", line, source=name)
 
-    children.run(ctx, argv, timeout_seconds=seconds, on_line=tell)
+    children.ask(argv, ctx=ctx, timeout_seconds=seconds, on_line=tell)
 
 
 def _nginx_logs(at: Layout) -> List[str]:
@@ -159,9 +160,9 @@ def _follow(ctx: Context, sources: "list[tuple[str, List[str]]]") -> None:
 
     def one(name: str, argv: List[str]) -> None:
         try:
-            children.run(
-                ctx,
+            children.ask(
                 argv,
+                ctx=ctx,
                 timeout_seconds=_FOLLOW_SECONDS,
                 on_line=lambda line: ctx.emit("log", "note", line, source=name),
             )
@@ -195,7 +196,11 @@ def _index_complaint(ctx: Context, at: Layout, args: Args) -> str:
         ctx,
         [sys.executable, "-I", str(pip), "index", "versions", "pip", "--disable-pip-version-check"],
         timeout_seconds=_INDEX_SECONDS,
-        env={**args["index_environment"], "PIP_NO_CACHE_DIR": "1", "PIP_RETRIES": "1"},
+        env={
+            **package_index.for_pip(args["index_environment"]),
+            "PIP_NO_CACHE_DIR": "1",
+            "PIP_RETRIES": "1",
+        },
         step="mirror",
     )
     if done.status == 0:

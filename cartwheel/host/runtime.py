@@ -14,9 +14,10 @@ from .layout import LIB, Layout
 _COMPILE_SECONDS = 60.0
 
 # -B: nothing is written when they run; they are compiled when they are installed.
+# env -i: what a login or sudo has set is nothing to them.
 _SCRIPT = """#!/bin/sh
 # {what}
-exec {python} -I -B -c 'import sys; sys.path.insert(0, "{lib}/current"); \
+exec env -i TERM="$TERM" {environment} {python} -I -B -c 'import sys; sys.path.insert(0, "{lib}/current"); \
 from cartwheel.host.{module} import main; sys.exit(main())' {app} {base} "$@"
 """
 
@@ -56,7 +57,13 @@ def install(
         ("enter", "enter", "Run a command in the serving release's environment, as its user."),
     ):
         text = _SCRIPT.format(
-            what=what, python=python, lib=at.lib, module=module, app=at.app, base=at.base
+            what=what,
+            environment=" ".join(map("=".join, sorted(children.clean_environment().items()))),
+            python=python,
+            lib=at.lib,
+            module=module,
+            app=at.app,
+            base=at.base,
         )
         changed |= files.write(at.lib / name, text.encode(), 0o755)
     changed |= files.link(at.lib / "current", version)

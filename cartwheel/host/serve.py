@@ -24,7 +24,7 @@ import threading
 import traceback
 from typing import IO, Any, BinaryIO, Callable, Deque, Dict, List, Optional, Set
 
-from cartwheel.host import wire
+from cartwheel.host import children, wire
 from cartwheel.host.context import (
     ContactLost,
     Context,
@@ -330,7 +330,7 @@ def main(source: BinaryIO, out_fd: int, digest: str) -> int:
     _stderr_fd = os.dup(2)
     os.set_blocking(_stderr_fd, False)
     server = Server(source, out_fd, digest)
-    os.environ["LC_ALL"] = "C.UTF-8"  # what children print is read by us
+    children.forget_login()
     os.umask(0o022)
     _catch_noise(server.noise)
     try:

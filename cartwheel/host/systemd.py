@@ -51,13 +51,12 @@ def states(units: List[str]) -> Dict[str, UnitState]:
     """The states of several units with one call."""
     if not units:
         return {}
-    done = children.run(
-        None,
+    done = children.ask(
         ["systemctl", "show", "--property=Id," + _PROPERTIES, *units],
         timeout_seconds=_CALL_SECONDS,
     )
     if done.status != 0:
-        raise OpError("systemd", "systemctl does not answer", log=done.output)
+        raise OpError("systemd", "systemctl does not answer", log=done.errors)
     blocks = [
         dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         for block in done.output.split("\n\n")
@@ -82,14 +81,13 @@ def _parse(values: Dict[str, str]) -> UnitState:
 
 def running(at: Layout) -> List[Tuple[str, str]]:
     """(release, slot) of every instance that systemd has loaded and that is not at rest."""
-    done = children.run(
-        None,
+    done = children.ask(
         ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager"]
         + ["cartwheel-{}.{}.*.service".format(at.app, slot) for slot in SLOTS],
         timeout_seconds=_CALL_SECONDS,
     )
     if done.status != 0:  # what runs is not known: nobody must take it for nothing
-        raise OpError("systemd", "systemctl does not answer", log=done.output)
+        raise OpError("systemd", "systemctl does not answer", log=done.errors)
     found: List[Tuple[str, str]] = []
     pattern = re.compile(
         r"^cartwheel-{}\.({})\.([0-9][a-z0-9._]*)\.service$".format(
@@ -115,7 +113,7 @@ def failed(at: Layout) -> List[str]:
     kinds = ("{}.", "session-{}-", "verify-{}-")
     globs = ["cartwheel-{}*.service".format(kind.format(at.app)) for kind in kinds]
     listing = ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager"]
-    done = children.run(None, [*listing, *globs], timeout_seconds=_CALL_SECONDS)
+    done = children.ask([*listing, *globs], timeout_seconds=_CALL_SECONDS)
     words = [line.replace("●", " ").split() for line in done.output.splitlines()]
     return sorted(one[0] for one in words if one and ours.fullmatch(one[0]))
 
@@ -146,8 +144,7 @@ def reload(ctx: Optional[Context] = None) -> None:
 
 def is_loaded(unit: str) -> bool:
     """Whether systemd holds the unit in memory, so that a changed file needs a reload."""
-    done = children.run(
-        None,
+    done = children.ask(
         ["systemctl", "list-units", "--all", "--no-legend", unit],
         timeout_seconds=_CALL_SECONDS,
     )
@@ -190,8 +187,7 @@ def log(unit: str, lines: int, since: float) -> str:
     children.run(None, ["journalctl", "--sync"], timeout_seconds=_CALL_SECONDS)
     # Not `-n`: together with --since it means the first lines before systemd 254.
     argv = ["journalctl", "--quiet", "--no-pager", "-o", "cat"]
-    done = children.run(
-        None,
+    done = children.ask(
         [*argv, "--since", "@{:.3f}".format(since), "-u", unit],
         timeout_seconds=_CALL_SECONDS,
     )

@@ -81,7 +81,7 @@ def run_script(
 
     status = stream(
         connection,
-        ("sh", "-s"),
+        (*startup.KNOWN_ENVIRONMENT, "sh", "-s"),
         sudo=sudo,
         stdin=script,
         on_output=take,

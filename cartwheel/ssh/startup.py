@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cartwheel.errors import ConnectError
+from cartwheel.host.children import clean_environment
 from cartwheel.ssh.bundle import HELLO, OLDEST_PYTHON
 from cartwheel.ssh.target import Target
 
@@ -16,6 +17,12 @@ _HELLO_LINE = re.compile(rb"(?:^|\n)" + re.escape(HELLO) + rb" (\d+)\.(\d+)\.(\d
 NOISE_LIMIT_BYTES = 1 << 20
 _SHOWN_CHARACTERS = 2000  # of what a host printed instead of starting
 _STOP_SECONDS = 300
+# What runs on the host gets nothing of the login's shell, nor the PATH that sudo narrows.
+KNOWN_ENVIRONMENT = (
+    "env",
+    "-i",
+    *(f"{name}={value}" for name, value in clean_environment().items()),
+)
 _QUOTABLE = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 _UNEVEN = re.compile(r"['\\!]")
 
@@ -77,7 +84,7 @@ def start_command(
     target: Target, loader: str, *, sudo: list[str], unit: UnitSpec | None = None
 ) -> str:
     """One line for the login shell, whichever it is."""
-    words = [*sudo, *_unit_words(unit), target.python, "-I", "-c"]
+    words = [*sudo, *KNOWN_ENVIRONMENT, *_unit_words(unit), target.python, "-I", "-c"]
     return " ".join([*map(quote, words), f"'{loader}'"])
 
 
@@ -169,6 +176,7 @@ _REASONS = (
     ),
     _Reason(
         r"systemd-run: (command )?not found|not found: systemd-run"
+        r"|env: .?systemd-run.?: No such file"
         r"|[Uu]nknown command:? systemd-run",
         "no-systemd",
         "the host has no systemd-run",

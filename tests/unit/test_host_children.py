@@ -39,6 +39,20 @@ def test_the_environment_is_known_and_small(monkeypatch: pytest.MonkeyPatch) -> 
     assert names - {"PWD", "SHLVL", "_"} == {"PATH", "LANG", "LC_ALL", "MINE"}
 
 
+def test_an_answer_is_the_output_alone_and_whole() -> None:
+    script = "echo out; echo err >&2; seq 1000; exit 3"
+    answer = children.ask(["sh", "-c", script], timeout_seconds=10)
+    assert answer.output.splitlines() == ["out", *map(str, range(1, 1001))]
+    assert (answer.status, answer.errors) == (3, "err")
+    heard: list[str] = []
+    children.ask(["sh", "-c", "echo a; echo b >&2"], timeout_seconds=10, on_line=heard.append)
+    assert heard == ["a"]
+    with pytest.raises(OpError, match="did not end in time"):
+        children.ask(["sleep", "60"], timeout_seconds=0.3)
+    with pytest.raises(OpError, match="is not on this host"):
+        children.ask(["/no/such"], timeout_seconds=1)
+
+
 def test_a_deadline_kills_grandchildren_that_ignore_sigterm(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     script = f"echo begun; (trap '' TERM; echo $$ >/dev/null; sh -c 'trap \"\" TERM; echo $$ >{pid}; sleep 60; sleep 60'); wait"
@@ -180,7 +194,7 @@ def test_check_raises_with_the_output() -> None:
         "h",
         "why",
     )
-    assert children.check(None, ["echo", "fine"], "systemd", "it failed") == "fine"
+    children.check(None, ["echo", "fine"], "systemd", "it failed")
 
 
 def test_children_leave_no_zombies_and_no_descriptors() -> None:

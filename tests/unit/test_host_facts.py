@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cartwheel.host import facts, systemd
+from cartwheel.host import children, facts, systemd
 
 from .hostside import Session, host_in
 
@@ -146,7 +146,8 @@ def test_listening_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_nginx_version(monkeypatch: pytest.MonkeyPatch, text: str, version: str | None) -> None:
-    monkeypatch.setattr(facts, "_output", lambda _argv: text)
+    noisy = children.Answer(0, "", f"ERROR: ld.so: object '/a/b' cannot be preloaded\n{text}")
+    monkeypatch.setattr(facts, "_ask", lambda _argv: noisy)
     assert facts._nginx_version() == version
 
 

@@ -160,16 +160,20 @@ class TestInclude:
             load_ssh_config(home / "missing")
 
 
+KNOWN = (
+    "env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    " LANG=C.UTF-8 LC_ALL=C.UTF-8"
+)
 ROOT = Target("web", "web", 22, "root")
 USER = Target("web", "web", 22, "me")
 SPEC = startup.UnitSpec("cartwheel-shop", ("/usr/bin/recover", "--settle"), "Cartwheel at work")
 
 
 def test_the_command_that_starts_the_host_side() -> None:
-    assert startup.start_command(ROOT, "CODE", sudo=[]) == "python3 -I -c 'CODE'"
+    assert startup.start_command(ROOT, "CODE", sudo=[]) == f"{KNOWN} python3 -I -c 'CODE'"
     words = startup.sudo_words(USER, "p r")
     assert startup.start_command(USER, "CODE", sudo=words, unit=SPEC) == (
-        "env LC_ALL=C sudo -n -- systemd-run --quiet --pipe --wait --collect --service-type=exec"
+        f"env LC_ALL=C sudo -n -- {KNOWN} systemd-run --quiet --pipe --wait --collect --service-type=exec"
         " --unit=cartwheel-shop '--description=Cartwheel at work' -p KillMode=control-group -p TimeoutStopSec=300"
         " -p 'ExecStopPost=/usr/bin/recover --settle' python3 -I -c 'CODE'"
     )
@@ -191,6 +195,8 @@ def test_the_command_that_starts_the_host_side() -> None:
         (1, "Sorry, user me is not allowed to execute '/x' as root on web.", "sudo-missing"),
         (1, "Failed to start transient service unit: Unit x.service already exists.", "locked"),
         (127, "sh: 1: systemd-run: not found", "no-systemd"),
+        (127, "env: ‘systemd-run’: No such file or directory", "no-systemd"),
+        (127, "env: ‘python3’: No such file or directory", "no-python"),
         (None, "", "ssh-lost"),
         (1, "This account is currently not available.", "no-greeting"),
         (127, "bash: line 3: exec: fish: not found", "no-greeting"),
