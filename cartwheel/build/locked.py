@@ -98,7 +98,8 @@ def _uv(name: str, package: Table, base: Path, where: str) -> Origin | None:
     if not isinstance(source, dict):
         return None
     files = [package.get("sdist", {}), *package.get("wheels", [])]
-    sha256 = next((_hash(one.get("hash")) for one in files if isinstance(one, dict)), "")
+    hashes = (_hash(one.get("hash")) for one in files if isinstance(one, dict))
+    sha256 = next(filter(None, hashes), "")
     for key in _LOCAL:
         if key in source:
             path = local_path(str(source[key]), base)

@@ -28,26 +28,20 @@ def checked_out(origin: Origin, emit: Emit = silent) -> Iterator[Path]:
 
     Repositories are kept, so a known commit needs no network. Raises BuildError("git-source").
     """
-    with _clone(origin, emit) as clone, tempfile.TemporaryDirectory(prefix="cartwheel-git-") as top:
-        commit = _meant(origin, clone, emit)
-        if not _has(clone, commit, emit):
-            _fetch(origin, clone, commit, emit)
+    with tempfile.TemporaryDirectory(prefix="cartwheel-git-") as top:
         folder = Path(top).resolve() / "source"
-        _git(origin, emit, "clone", "--quiet", "--shared", "--no-checkout", str(clone), str(folder))
-        _git(origin, emit, "-C", str(folder), "remote", "set-url", "origin", origin.place)
-        _git(origin, emit, "-C", str(folder), "checkout", "--quiet", "--detach", commit)
+        with _clone(origin, emit) as clone:
+            commit = _meant(origin, clone, emit)
+            if not _has(origin, clone, commit, emit):
+                _fetch(origin, clone, commit, emit)
+            options = ("--quiet", "--shared", "--no-checkout")
+            _git(origin, emit, "clone", *options, str(clone), str(folder))
+        inside = ("-C", str(folder))
+        _git(origin, emit, *inside, "remote", "set-url", "origin", bare(origin.place))
+        _git(origin, emit, *inside, "checkout", "--quiet", "--detach", commit)
         if (folder / ".gitmodules").is_file():
-            _git(
-                origin,
-                emit,
-                "-C",
-                str(folder),
-                "submodule",
-                "--quiet",
-                "update",
-                "--init",
-                "--recursive",
-            )
+            update = ("submodule", "--quiet", "update", "--init", "--recursive")
+            _git(origin, emit, *inside, *update)
         yield folder
 
 
@@ -60,6 +54,8 @@ def _clone(origin: Origin, emit: Emit) -> Iterator[Path]:
         clone = base / name
         if not (clone / "HEAD").is_file():
             _git(origin, emit, "init", "--quiet", "--bare", "--", str(clone))
+        for left in clone.rglob("*.lock"):  # by a git that was killed: nobody else is here
+            left.unlink(missing_ok=True)
         yield clone
 
 
@@ -68,7 +64,7 @@ def _meant(origin: Origin, clone: Path, emit: Emit) -> str:
     reference = origin.reference or "HEAD"
     if is_commit(reference):
         return reference
-    listed = _git(origin, emit, "ls-remote", "--quiet", "--", origin.place)
+    listed = _git(origin, emit, "ls-remote", "--quiet", "--", bare(origin.place))
     lines = (line.partition("\t") for line in listed.splitlines())
     found = {name: commit for commit, _, name in lines}
     for pattern in ("refs/tags/{}^{{}}", "refs/tags/{}", "refs/heads/{}", "{}"):
@@ -76,7 +72,7 @@ def _meant(origin: Origin, clone: Path, emit: Emit) -> str:
             return found[pattern.format(reference)]
     _fetch(origin, clone, "", emit)  # it may be the beginning of a commit
     names = ("-C", str(clone), "rev-parse", "--verify", "--quiet", "--end-of-options")
-    done = _run(emit, *names, f"{reference}^{{commit}}")
+    done = _run(origin, emit, *names, f"{reference}^{{commit}}")
     if done.returncode != 0:
         raise origin.refusal(f"{bare(origin.place)} has no {reference}", "git-source")
     return done.output.strip()
@@ -84,23 +80,20 @@ def _meant(origin: Origin, clone: Path, emit: Emit) -> str:
 
 def _fetch(origin: Origin, clone: Path, commit: str, emit: Emit) -> None:
     refs = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-    fetch = ("-C", str(clone), "fetch", "--quiet", "--force", "--", origin.place)
+    fetch = ("-C", str(clone), "fetch", "--quiet", "--force", "--", bare(origin.place))
     _git(origin, emit, *fetch, *refs)
-    if commit and not _has(clone, commit, emit):
+    if commit and not _has(origin, clone, commit, emit):
         # On no branch, as the commit of a pull request.
         _git(origin, emit, *fetch, f"+{commit}:refs/commits/{commit}")
 
 
-def _has(clone: Path, commit: str, emit: Emit) -> bool:
-    done = _run(emit, "-C", str(clone), "cat-file", "-e", f"{commit}^{{commit}}")
+def _has(origin: Origin, clone: Path, commit: str, emit: Emit) -> bool:
+    done = _run(origin, emit, "-C", str(clone), "cat-file", "-e", f"{commit}^{{commit}}")
     return done.returncode == 0
 
 
 def _git(origin: Origin, emit: Emit, *arguments: str) -> str:
-    try:
-        done = _run(emit, *arguments)
-    except FileNotFoundError:
-        raise origin.refusal("git is not installed", "git-source") from None
+    done = _run(origin, emit, *arguments)
     if done.returncode != 0:
         said = done.tail().replace(origin.place, origin.text)
         last = next((line for line in said.splitlines() if line.startswith("fatal:")), said[-200:])
@@ -109,9 +102,18 @@ def _git(origin: Origin, emit: Emit, *arguments: str) -> str:
     return done.output
 
 
-def _run(emit: Emit, *arguments: str) -> tool.Finished:
+def _run(origin: Origin, emit: Emit, *arguments: str) -> tool.Finished:
     env = of_tools({"GIT_ALLOW_PROTOCOL": _PROTOCOLS, "LC_ALL": "C"})
-    argv = ["git", "-c", "safe.directory=*", "-c", "advice.detachedHead=false", *arguments]
-    return tool.run_tool(
-        argv, env=env, cwd=Path(os.sep), deadline_seconds=SECONDS, emit=emit, step=STEP
-    )
+    if bare(origin.place) != origin.place:
+        # Credentials are in no argument, which other users could read, and in no repository.
+        env["GIT_CONFIG_COUNT"] = "1"
+        env["GIT_CONFIG_KEY_0"] = f"url.{origin.place}.insteadOf"
+        env["GIT_CONFIG_VALUE_0"] = bare(origin.place)
+    own = ("safe.directory=*", "advice.detachedHead=false", "gc.auto=0")
+    argv = ["git", *(word for one in own for word in ("-c", one)), *arguments]
+    try:
+        return tool.run_tool(
+            argv, env=env, cwd=Path(os.sep), deadline_seconds=SECONDS, emit=emit, step=STEP
+        )
+    except FileNotFoundError:
+        raise origin.refusal("git is not installed", "git-source") from None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import hashlib
 import json
 import subprocess
 import tarfile
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -680,3 +684,51 @@ def test_git_is_about_the_sources_repository_also_in_a_hook(
     assert git(tmp_path / "shop", "status", "--porcelain") == ""
     assert git(tmp_path / "shop", "rev-parse", "HEAD") == pushed
     assert git(tmp_path / "money", "rev-parse", "HEAD") == commit
+
+
+def test_a_password_for_a_repository_is_kept_to_oneself(
+    maker: Maker, tmp_path: Path, own_cache: Path
+) -> None:
+    committed(package(tmp_path / "money", "money"))
+    git(tmp_path / "money", "update-server-info")
+    word = "Basic " + base64.b64encode(b"me:se-cret").decode()
+
+    class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.headers.get("Authorization") == word:
+                return super().do_GET()
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    handler = functools.partial(Handler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://me:se-cret@127.0.0.1:{server.server_address[1]}/money/.git"
+        package(tmp_path / "shop", "shop", requires=f'"money @ git+{url}@main"')
+        maker.ours(maker.lock(), "money")
+        # A git that was killed leaves its locks behind.
+        [clone] = (own_cache / "cartwheel" / "git").glob("*/HEAD")
+        clone.with_name("packed-refs.lock").touch()
+        write(tmp_path / "money" / "more.txt", "more")
+        committed(tmp_path / "money", "two")
+        git(tmp_path / "money", "update-server-info")
+        maker.ours(maker.lock(), "money")
+        server.shutdown()
+    kept = [*own_cache.rglob("*"), *(tmp_path / "state").rglob("*")]
+    assert len([path for path in kept if path.is_file()]) > 10
+    holders = [path for path in kept if path.is_file() and b"se-cret" in path.read_bytes()]
+    # Only what the wheel was asked to have, as it stands in the project, for its user alone.
+    assert {(path.name, path.stat().st_mode & 0o777) for path in holders} == {
+        ("artifact.json", 0o600)
+    }
+    assert "se-cret" not in "".join(event.detail for event in maker.emit)
+    package(tmp_path / "shop", "shop", requires=f'"money @ git+{url}@gone"')
+    with pytest.raises(BuildError) as caught:
+        maker.lock()
+    assert caught.value.slug == "git-source"
+    assert "se-cret" not in caught.value.message + caught.value.detail
