@@ -123,6 +123,12 @@ CATALOGUE: dict[str, Problem] = {
         "`ssh HOST true` must end by itself and print nothing: in start-up files keep `exec`, `read`"
         " and menus for interactive shells, or log in as another user.",
     ),
+    "ssh-config": Problem(
+        221,
+        "ssh_config cannot be followed",
+        Exit.USAGE,
+        "Fix the line named above (`ssh -G HOST` shows what ssh makes of it).",
+    ),
     "ssh-auth": Problem(
         204,
         "The host does not let this user in",

@@ -8,11 +8,11 @@ https://docs.ansible.com/ansible/latest/reference_appendices/special_variables.h
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cartwheel.inventory.model import Host
+from cartwheel.ssh.arguments import ArgumentError, Option, parse
 
 Variables = Mapping[str, Any]
 
@@ -31,8 +31,10 @@ _NAMES = {
     "balancer_name": ("cartwheel_balancer_name",),
     "inner_address": ("cartwheel_inner_address",),
 }
-_SSH_ARGUMENTS = ("ansible_ssh_common_args", "ansible_ssh_extra_args")
-_JUMP = re.compile(r"(?:-J\s*|-o\s*ProxyJump[= ]\s*)(\S+)", re.IGNORECASE)
+# In the order in which Ansible hands them to ssh, where the first of a keyword counts.
+_SSH_ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
+_JUMPS = ("proxyjump", "proxycommand")
+_BY_SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
 _LAST_PORT = 65535
 
 
@@ -71,6 +73,13 @@ def _host(name: str, groups: Mapping[str, Any], own: Variables, source: str) -> 
     values = {key: _first(merged, names) for key, names in _NAMES.items()}
     roles = values["roles"]
     python = _text(name, "ansible_python_interpreter", values["python"])
+    options, refused = _ssh_options(merged)
+    gateway = _text(name, "cartwheel_gateway", values["gateway"])
+    first = next((option for option in options if option[0] in _JUMPS), ("", ""))
+    if gateway is None and first[0] == "proxyjump":
+        gateway = first[1]
+    if gateway is not None:
+        options = tuple(option for option in options if option[0] not in _JUMPS)
     return Host(
         name=name,
         source=source,
@@ -80,7 +89,9 @@ def _host(name: str, groups: Mapping[str, Any], own: Variables, source: str) -> 
         user=_text(name, "ansible_user", values["user"]),
         port=_number(name, "ansible_port", values["port"], _LAST_PORT),
         identity=_text(name, "ansible_private_key_file", values["identity"]),
-        gateway=_text(name, "cartwheel_gateway", values["gateway"]) or _jump(merged),
+        gateway=gateway,
+        ssh_options=options,
+        refused=refused,
         # `auto` and its kin are Ansible's own ways of looking for one.
         python=None if python and python.startswith("auto") else python,
         weight=_number(name, "cartwheel_weight", values["weight"]) or 1,
@@ -177,10 +188,19 @@ def _number(host: str, name: str, value: Any, most: int | None = None) -> int | 
     return int(text)
 
 
-def _jump(merged: Variables) -> str | None:
-    """The bastion that Ansible's ssh is told to jump through."""
+def _ssh_options(merged: Variables) -> tuple[tuple[Option, ...], str | None]:
+    """What Ansible would hand to ssh, and what of it cannot be honoured. Refused is a host
+    only where it is connected to: an inventory has others too."""
+    connection = str(merged.get("ansible_connection") or "ssh").rpartition(".")[2]
+    if connection not in _BY_SSH:
+        return (), f"ansible_connection is {connection}; Cartwheel reaches hosts by SSH"
+    found: list[Option] = []
     for name in _SSH_ARGUMENTS:
-        found = _JUMP.search(" ".join(shlex.split(str(merged.get(name) or ""))))
-        if found:
-            return found[1]
-    return None
+        text = merged.get(name) or ""
+        if not isinstance(text, str) or "{{" in text:
+            return (), f"{name} is no plain text"
+        try:
+            found += parse(text)
+        except ArgumentError as error:
+            return (), f"{name}: {error}"
+    return tuple(found), None

@@ -84,12 +84,12 @@ def _printed(command: str, options: list[str], project: Path) -> Any:
 def from_ssh_config(patterns: Sequence[str], path: Path | None) -> list[Host]:
     """The aliases of ssh_config (with its Includes) that fit one of the patterns. What it says
     about them it says when they are connected to."""
-    from cartwheel.ssh.config import USER_CONFIG, load_ssh_config
+    from cartwheel.ssh.config import USER_CONFIG, Configuration
 
     source = str(path or USER_CONFIG)
     return [
         Host(name, source, roles=(DEFAULT_ROLE,))
-        for name in _aliases(load_ssh_config(path).get_hostnames())
+        for name in _aliases(Configuration(path).names())
         if any(fnmatchcase(name, pattern) for pattern in patterns)
     ]
 

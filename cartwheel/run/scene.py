@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cartwheel import places
-from cartwheel.errors import CartwheelError, ConnectError, HostError
+from cartwheel.background import side_by_side
+from cartwheel.errors import CartwheelError, ConnectError, HostError, UsageError
 from cartwheel.events import Emit, Event
 from cartwheel.fleet.sessions import PARALLEL, Fleet, abandonable
 from cartwheel.fleet.terms import Terms
@@ -27,6 +28,7 @@ from cartwheel.plan.rollout import ALL_OR_NOTHING, BATCH_BEHIND_BALANCER, Rollou
 from cartwheel.settings import Taken, load_placed, resolve_secret, take_from_environment
 from cartwheel.settings.model import Secret, Settings, Ssh
 from cartwheel.settings.shown import secrets_of
+from cartwheel.ssh.config import Configuration
 from cartwheel.ssh.options import SshOptions
 from cartwheel.ssh.target import Address, Target, parse_address
 
@@ -57,6 +59,7 @@ class Scene:
     rollout: Rollout = ALL_OR_NOTHING
     parallel: int = PARALLEL
     taken: Taken = field(default_factory=dict)  # variables of our own that secrets come from
+    ssh_config: Configuration = field(default_factory=Configuration, compare=False)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -141,6 +144,7 @@ def make_scene(
         rollout=replace(_rollout(settings), **rollout),
         parallel=parallel or settings.fleet.parallel,
         taken=taken,
+        ssh_config=Configuration(ssh_options.config_path),
     )
 
 
@@ -153,47 +157,45 @@ def _rollout(settings: Settings) -> Rollout:
 
 def targets(scene: Scene) -> dict[str, Target]:
     """Where each host is and how to log in. Raises UsageError."""
-    resolve = _resolver(scene)
     password = scene.secret(scene.settings.ssh.password, "ssh.password")
     sudo_password = scene.secret(scene.settings.ssh.sudo_password, "ssh.sudo_password")
-    return {
-        host.name: resolve(
-            host,
-            password=password,
-            sudo_password=sudo_password,
-            lease_seconds=scene.settings.deploy.lease_seconds,
-        )
-        for host in scene.chosen
-    }
+    return _resolved(
+        scene,
+        scene.chosen,
+        password=password,
+        sudo_password=sudo_password,
+        lease_seconds=scene.settings.deploy.lease_seconds,
+    )
 
 
 def located(scene: Scene, hosts: Iterable[Host]) -> dict[str, str]:
     """Where these hosts are in the network, as SSH would find them. Raises UsageError."""
-    resolve = _resolver(scene)
-    return {host.name: resolve(host).host for host in hosts}
+    return {name: target.host for name, target in _resolved(scene, hosts).items()}
 
 
-def _resolver(scene: Scene) -> Callable[..., Target]:
-    """From a host, and what else `resolve_target` may be told, to its target."""
+def _resolved(scene: Scene, hosts: Iterable[Host], **more: Any) -> dict[str, Target]:
+    """The target of each host, found side by side. `more`: what else `resolve_target` is told."""
     from cartwheel.lab import inventory
-    from cartwheel.ssh.config import load_ssh_config
     from cartwheel.ssh.target import resolve_target
 
-    config = load_ssh_config(scene.ssh_options.config_path)
     lab = inventory(scene.project)
 
-    def resolve(host: Host, **more: Any) -> Target:
+    def resolve(host: Host) -> Target:
+        if host.refused is not None:
+            raise UsageError("inventory", f"{host.name} ({host.source}): {host.refused}")
         return resolve_target(
             host.name,
             at=_address(host),
+            given=host.ssh_options,
             ssh=_ssh(scene.settings.ssh, host),
             options=scene.ssh_options,
-            ssh_config=config,
+            ssh_config=scene.ssh_config,
             lab=lab,
             **more,
         )
 
-    return resolve
+    found = side_by_side(resolve, hosts, scene.parallel)
+    return {host.name: target for host, target in found.items()}
 
 
 def _address(host: Host) -> Address:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from cartwheel.ssh.target import Target
 
 # What ssh(1) tries when nothing is named, strongest first.
 DEFAULT_IDENTITIES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
+
+_AGENT_SECONDS = 60.0  # a person may have to touch a key, or to unlock it
 
 Attempt = tuple[str, Callable[[paramiko.Transport], object]]
 
@@ -61,7 +64,8 @@ class Login:
         target, user = self._target, self._target.user
         seen: set[bytes] = set()
         agent_keys = {key.asbytes(): key for key in self._agent_keys()}
-        named = target.identities or tuple(Path(name).expanduser() for name in DEFAULT_IDENTITIES)
+        usual = DEFAULT_IDENTITIES if target.usual_identities else ()
+        named = target.identities or tuple(Path(name).expanduser() for name in usual)
         default = not target.identities
         for path in named if not default else ():
             yield from self._from_file(path, agent_keys, seen, silent=False)
@@ -107,12 +111,30 @@ class Login:
         yield f"key {path}", _by_key(self._target.user, key)
 
     def _agent_keys(self) -> tuple[paramiko.AgentKey, ...]:
+        if self._target.agent == "none":
+            return ()
         try:
-            self._agent = paramiko.Agent()
+            at = self._target.agent
+            self._agent = _Agent(at) if at else paramiko.Agent()
             return self._agent.get_keys()
         except (paramiko.SSHException, OSError) as error:
             self._tried.append(f"agent ({error})")
             return ()
+
+
+class _Agent(paramiko.Agent):
+    """The agent behind a socket (IdentityAgent); paramiko's own knows $SSH_AUTH_SOCK only."""
+
+    def __init__(self, path: str) -> None:
+        paramiko.agent.AgentSSH.__init__(self)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(_AGENT_SECONDS)
+        try:
+            connection.connect(path)
+        except OSError as error:
+            connection.close()
+            raise OSError(f"{path}: {error.strerror}") from error
+        self._connect(connection)  # type: ignore[attr-defined]
 
 
 def _mismatch(name: str, accepted: list[str]) -> str:

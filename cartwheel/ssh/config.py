@@ -1,83 +1,81 @@
-"""ssh_config(5) files, with `Include`, which paramiko leaves out in silence."""
+"""What ssh_config(5) says about the hosts of a run.
+
+Where there is an OpenSSH client, it decides: nobody knows better what `ssh` does. It looks
+into the home of the account (passwd(5)), other than everybody else, who look into $HOME; where
+the two differ, and where there is no client, the files are read here.
+"""
 
 from __future__ import annotations
 
-import glob
-import re
+import functools
+import getpass
+import os
+import pwd
+import threading
 from pathlib import Path
 
-import paramiko
-
-from cartwheel.errors import UsageError
+from cartwheel.ssh.client import Client
+from cartwheel.ssh.found import Account, Asked, Found, found_in
+from cartwheel.ssh.reader import SYSTEM_FOLDER, Reader
 
 USER_CONFIG = Path("~/.ssh/config")
-SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
-# ssh itself gives up at this depth (readconf.c, READCONF_MAX_DEPTH).
-_DEEPEST_INCLUDE = 16
-_INCLUDE = re.compile(r"^\s*include(?:\s+|\s*=\s*)(.+?)\s*$", re.IGNORECASE)
-_BLOCK = re.compile(r"^\s*(host|match)(?:\s+|\s*=\s*)(.+?)\s*$", re.IGNORECASE)
+SYSTEM_CONFIG = SYSTEM_FOLDER / "ssh_config"
 
 
-def load_ssh_config(path: Path | None = None) -> paramiko.SSHConfig:
-    """The user's and the system's configuration, or only `path` (fab's -S).
+class Configuration:
+    """Each host is asked about once. Nothing is read before the first. Safe for threads.
 
-    Raises UsageError `usage` for a file that cannot be read or understood.
+    `path` is another file than the user's and the system's (fab's -S).
     """
-    files = [path] if path else [USER_CONFIG.expanduser(), SYSTEM_CONFIG]
-    config = paramiko.SSHConfig()
-    for file in files:
-        if path is None and not file.is_file():
-            continue
-        try:
-            config.parse(expand_includes(file))
-        except (paramiko.ConfigParseError, OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise UsageError(
-                "usage", f"{file} cannot be used as ssh_config: {reason}", hint="Mend the file."
-            ) from error
-    return config
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._choosing, self._locking = threading.Lock(), threading.Lock()
+        self._locks: dict[Asked, threading.Lock] = {}
+        self._found: dict[Asked, Found] = {}
+
+    def lookup(self, asked: Asked) -> Found:
+        """Raises UsageError `ssh-config`."""
+        with self._locking:
+            lock = self._locks.setdefault(asked, threading.Lock())
+        with lock:
+            if asked not in self._found:
+                with self._choosing:
+                    source, account = self._source
+                self._found[asked] = found_in(source.values(asked), asked, account)
+            return self._found[asked]
+
+    def names(self) -> set[str]:
+        """All names and patterns behind `Host`, in the user's and the system's file."""
+        return Reader(self._files, Account(_account_name(), Path.home())).names()
+
+    @functools.cached_property
+    def _source(self) -> tuple[Client | Reader, Account]:
+        home, name = _account_home(), _account_name()
+        if home is not None and (self._path is not None or home == Path.home()):
+            client = Client.installed(self._path)
+            if client is not None:
+                return client, Account(name, home)
+        account = Account(name, Path.home())
+        return Reader(self._files, account), account
+
+    @property
+    def _files(self) -> list[Path]:
+        if self._path is not None:
+            return [self._path]
+        return [file for file in (USER_CONFIG.expanduser(), SYSTEM_CONFIG) if file.is_file()]
 
 
-def expand_includes(path: Path, depth: int = 0) -> list[str]:
-    """The lines of `path` with those of included files in their place.
-
-    An Include inside a Host or Match block holds for that block only (ssh_config(5)):
-    a `Host` in such a file would widen it, so its own blocks are refused there.
-    Relative names are relative to ~/.ssh, or to /etc/ssh for the system's file.
-    """
-    if depth > _DEEPEST_INCLUDE:
-        raise UsageError("usage", f"{path}: too many levels of Include", hint="Mend the file.")
-    lines: list[str] = []
-    block: str | None = None
-    for line in path.read_text("utf-8").splitlines():
-        heading, include = _BLOCK.match(line), _INCLUDE.match(line)
-        if heading:
-            block = line
-        if not include:
-            lines.append(line)
-            continue
-        for included in _matches(include[1], path):
-            inner = expand_includes(included, depth + 1)
-            if block and any(_BLOCK.match(each) for each in inner):
-                raise UsageError(
-                    "usage",
-                    f"{path}: `Include {included}` stands inside `{block.strip()}`, and that file"
-                    " has Host or Match blocks of its own",
-                    hint="Move the Include to the top of the file.",
-                )
-            lines += inner
-            if not block:
-                # What follows belongs to nobody's block again, as before the Include.
-                lines.append("Host *")
-    return lines
+def _account_name() -> str:
+    """As ssh knows it, whatever $LOGNAME says."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user without an entry; ssh itself refuses to run
+        return getpass.getuser()
 
 
-def _matches(patterns: str, path: Path) -> list[Path]:
-    base = path.parent if path.is_relative_to("/etc/ssh") else Path("~/.ssh").expanduser()
-    found: list[Path] = []
-    for pattern in re.findall(r'"([^"]+)"|(\S+)', patterns):
-        name = str(base / Path(pattern[0] or pattern[1]).expanduser())
-        # Path.glob takes no absolute patterns.
-        names = sorted(glob.glob(name))  # noqa: PTH207
-        found += [Path(each) for each in names if Path(each).is_file()]
-    return found
+def _account_home() -> Path | None:
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import shlex
 import socket
 import threading
 from collections.abc import Iterator
@@ -137,19 +139,45 @@ def raw_socket(target: Target, gateways: Gateways) -> Any:
     if target.gateway is not None:
         return gateways.channel(target.gateway, target)
     if target.proxy_command is not None:
-        return paramiko.ProxyCommand(_expanded(target))
+        # By the user's shell, and in its place, as ssh does it.
+        shell = os.environ.get("SHELL") or "/bin/sh"
+        return paramiko.ProxyCommand(shlex.join([shell, "-c", f"exec {target.proxy_command}"]))
     return quick_socket(target)
 
 
 def quick_socket(target: Target) -> socket.socket:
     """A TCP connection without Nagle's delay, that notices a dead peer."""
-    sock = socket.create_connection((target.host, target.port), target.connect_timeout_seconds)
+    sock = _dialled(target)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in {**_KEEPALIVE, "TCP_USER_TIMEOUT": TCP_USER_TIMEOUT_MS}.items():
         if hasattr(socket, name):  # not every system of an operator has them all
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return sock
+
+
+_FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
+
+
+def _dialled(target: Target) -> socket.socket:
+    """The first address that answers; which, and from where, ssh_config may narrow."""
+    family = _FAMILIES[target.family]
+    failed: OSError | None = None
+    for *kind, _name, address in socket.getaddrinfo(
+        target.host, target.port, family, socket.SOCK_STREAM
+    ):
+        sock = socket.socket(*kind)
+        try:
+            sock.settimeout(target.connect_timeout_seconds)
+            if target.bind_address:
+                sock.bind((target.bind_address, 0))
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failed = failed or error
+        else:
+            return sock
+    raise failed or OSError("the name has no address")
 
 
 @contextlib.contextmanager
@@ -207,11 +235,3 @@ def transport_for(target: Target) -> Any:
         return transport
 
     return make
-
-
-def _expanded(target: Target) -> str:
-    """ProxyCommand's %h, %p and %r (ssh_config(5)), as far as paramiko has not done it."""
-    text = target.proxy_command or ""
-    for token, value in {"%h": target.host, "%p": str(target.port), "%r": target.user}.items():
-        text = text.replace(token, value)
-    return text

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import getpass
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cartwheel.errors import UsageError
 from cartwheel.hidden import Hidden
+from cartwheel.ssh.arguments import Option, quoted
+from cartwheel.ssh.found import DEFAULT_PORT, LAST_PORT, Asked, Family, Found
 from cartwheel.ssh.options import SshOptions
 
 if TYPE_CHECKING:
-    import paramiko
-
     from cartwheel.settings.model import Ssh
 
-DEFAULT_PORT = 22
-LAST_PORT = 65535
 DEFAULT_CONNECT_TIMEOUT_SECONDS = 10.0
 DEFAULT_LEASE_SECONDS = 15.0
 
@@ -49,13 +46,20 @@ class LabHost(Protocol):
     def interpreter(self) -> str: ...
 
 
+class Lookup(Protocol):
+    """What ssh_config says (config.py)."""
+
+    def lookup(self, asked: Asked) -> Found: ...
+
+
 @dataclass(frozen=True)
 class Target:
     """One host to connect to. `name` is what the user calls it, `host` where it is.
 
     `key_name` is the name that known_hosts has for it; `gateway` is the last hop
-    before it. `known_hosts` are files besides the user's and the system's; the
-    first one is where new keys are recorded.
+    before it, `proxy_command` a command for the shell. `known_hosts` are files besides the
+    user's and the system's; the first one is where new keys are recorded. `agent` is a socket,
+    `none`, or nothing for the usual one.
     """
 
     name: str
@@ -64,6 +68,8 @@ class Target:
     user: str
     identities: tuple[Path, ...] = ()
     identities_only: bool = False
+    usual_identities: bool = True  # those of ~/.ssh where none is named
+    agent: str = ""
     gateway: Target | None = None
     proxy_command: str | None = None
     key_name: str = ""
@@ -75,6 +81,8 @@ class Target:
     sudo_password: Hidden | None = None
     connect_timeout_seconds: float = DEFAULT_CONNECT_TIMEOUT_SECONDS
     lease_seconds: float = DEFAULT_LEASE_SECONDS
+    family: Family = "any"
+    bind_address: str = ""
 
     @property
     def known_as(self) -> str:
@@ -109,9 +117,10 @@ def resolve_target(
     name: str,
     *,
     at: Address | None = None,
+    given: tuple[Option, ...] = (),
     ssh: Ssh,
     options: SshOptions,
-    ssh_config: paramiko.SSHConfig,
+    ssh_config: Lookup,
     lab: Mapping[str, LabHost],
     password: Hidden | None = None,
     sudo_password: Hidden | None = None,
@@ -120,35 +129,105 @@ def resolve_target(
     """Everything about the host called `name` (what -H or the settings say), which is `at`
     this address if not where its name says.
 
-    What is written at the name wins over fab's flags, these over the settings,
-    these over ssh_config. A disposable host's own facts win over all but a user
-    written at the name. `password` and `sudo_password` are those of the settings.
-    Raises UsageError `usage` for a name or a ProxyJump that cannot be read.
+    What is written at the name wins over fab's flags, these over `given` (what an inventory
+    says of this host in words of ssh_config), this over the settings, these over ssh_config. A
+    disposable host's own facts win over all but a user written at the name. `password` and
+    `sudo_password` are those of the settings. Raises UsageError `usage` for a name or a
+    ProxyJump that cannot be read, and `ssh-config`.
     """
     at = at or parse_address(name)
     disposable = lab.get(at.host)
     if disposable is not None and at.port is None:
         return _lab_target(name, at, disposable, ssh, options, sudo_password, lease_seconds)
-    found = ssh_config.lookup(at.host)
-    return Target(
-        name=name,
-        host=found.get("hostname", at.host),
-        port=at.port or ssh.port or int(found.get("port", DEFAULT_PORT)),
-        user=at.user or ssh.user or found.get("user") or getpass.getuser(),
-        identities=_identities(options, ssh, found),
-        identities_only=found.get("identitiesonly", "no").lower() == "yes",
-        gateway=_gateway(at, ssh, options, ssh_config, found),
-        proxy_command=None if ssh.gateway else _proxy_command(found),
-        key_name=found.get("hostkeyalias", ""),
-        known_hosts=_known_hosts(ssh, found),
-        host_keys=ssh.host_keys,
+    found = ssh_config.lookup(Asked(at.host, (*_written(at), *given, *_settings(ssh, at))))
+    way = _Way(ssh, options, ssh_config, ((at.host, found.port),))
+    return way.target(
+        name,
+        found,
         python=ssh.python,
         password=options.password or password,
-        passphrase=options.passphrase,
         sudo_password=options.sudo_password or sudo_password,
-        connect_timeout_seconds=_timeout(options, ssh, found),
         lease_seconds=lease_seconds,
     )
+
+
+def _written(at: Address) -> Iterator[Option]:
+    if at.user:
+        yield "user", quoted(at.user)
+    if at.port:
+        yield "port", str(at.port)
+
+
+def _settings(ssh: Ssh, at: Address) -> Iterator[Option]:
+    if ssh.user:
+        yield "user", quoted(ssh.user)
+    if ssh.port:
+        yield "port", str(ssh.port)
+    if not ssh.gateway:
+        return
+    hops = [] if ssh.gateway.lower() == "none" else ssh.gateway.split(",")
+    if any(_is_same(parse_jump(hop), at) for hop in hops):
+        hops = []  # the gateway of all hosts may be one of them
+    yield "proxyjump", ",".join(hop.strip() for hop in hops) or "none"
+    if not hops:
+        yield "proxycommand", "none"
+
+
+def parse_jump(text: str) -> Address:
+    """One hop of a ProxyJump: `[USER@]HOST[:PORT]` or `ssh://...` (ssh(1), -J)."""
+    return parse_address(text.strip().removeprefix("ssh://"))
+
+
+def _is_same(hop: Address, at: Address) -> bool:
+    return hop.host == at.host and hop.port in (None, at.port)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a host is reached, and then each hop before it. `passed` are the hosts behind."""
+
+    ssh: Ssh
+    options: SshOptions
+    config: Lookup
+    passed: tuple[tuple[str, int], ...]
+
+    def target(self, name: str, found: Found, **more: Any) -> Target:
+        ssh, options = self.ssh, self.options
+        own = (Path(ssh.identity).expanduser(),) if ssh.identity else ()
+        files = (Path(ssh.known_hosts).expanduser(),) if ssh.known_hosts else ()
+        return Target(
+            name=name,
+            host=found.host,
+            port=found.port,
+            user=found.user,
+            identities=tuple(dict.fromkeys((*options.identities, *own, *found.identities))),
+            identities_only=found.identities_only,
+            usual_identities=not found.has_identities,
+            agent=found.agent,
+            gateway=self._hop(found.jump) if found.jump else None,
+            proxy_command=None if found.jump else found.proxy_command,
+            key_name=found.key_name,
+            known_hosts=(*files, *found.known_hosts),
+            host_keys=ssh.host_keys,
+            passphrase=options.passphrase,
+            connect_timeout_seconds=_timeout(options, ssh, found),
+            family=found.family,
+            bind_address=found.bind_address,
+            **more,
+        )
+
+    def _hop(self, jumps: str) -> Target:
+        """The last hop of a ProxyJump. It is reached through those before it; the first one
+        follows its own ProxyJump (ssh(1), -J)."""
+        before, _comma, jump = jumps.rpartition(",")
+        at = parse_jump(jump)
+        given = (*_written(at), *((("proxyjump", before),) if before else ()))
+        found = self.config.lookup(Asked(at.host, given))
+        here = (at.host, found.port)
+        if here in self.passed:
+            names = ", ".join(name for name, _port in (*self.passed, here))
+            raise UsageError("ssh-config", f"ProxyJump goes in a circle: {names}")
+        return replace(self, passed=(*self.passed, here)).target(jump.strip(), found)
 
 
 def _lab_target(
@@ -177,69 +256,10 @@ def _lab_target(
     )
 
 
-def _gateway(
-    target: Address,
-    ssh: Ssh,
-    options: SshOptions,
-    ssh_config: paramiko.SSHConfig,
-    found: Mapping[str, str],
-) -> Target | None:
-    jumps = ssh.gateway or found.get("proxyjump") or "none"
-    if jumps.lower() == "none":
-        return None
-    gateway: Target | None = None
-    for jump in jumps.split(","):
-        at = parse_address(jump)
-        if at.host == target.host and at.port in (None, target.port):
-            return None  # a wildcard in ssh_config covers the gateway itself
-        hop = ssh_config.lookup(at.host)
-        gateway = Target(
-            name=jump.strip(),
-            host=hop.get("hostname", at.host),
-            port=at.port or int(hop.get("port", DEFAULT_PORT)),
-            user=at.user or hop.get("user") or getpass.getuser(),
-            identities=_identities(options, ssh, hop),
-            identities_only=hop.get("identitiesonly", "no").lower() == "yes",
-            gateway=gateway,
-            proxy_command=None if gateway else _proxy_command(hop),
-            key_name=hop.get("hostkeyalias", ""),
-            known_hosts=_known_hosts(ssh, hop),
-            host_keys=ssh.host_keys,
-            passphrase=options.passphrase,
-            connect_timeout_seconds=_timeout(options, ssh, hop),
-        )
-    return gateway
-
-
-def _identities(
-    options: SshOptions, ssh: Ssh, found: Mapping[str, str | list[str]]
-) -> tuple[Path, ...]:
-    configured = found.get("identityfile", [])
-    names = [configured] if isinstance(configured, str) else list(configured)
-    own = [ssh.identity] if ssh.identity else []
-    paths = [*options.identities, *(Path(name).expanduser() for name in (*own, *names))]
-    return tuple(dict.fromkeys(paths))
-
-
-def _known_hosts(ssh: Ssh, found: Mapping[str, str]) -> tuple[Path, ...]:
-    own = [ssh.known_hosts] if ssh.known_hosts else []
-    files = [
-        name
-        for key in ("userknownhostsfile", "globalknownhostsfile")
-        for name in found.get(key, "").split()
-        if name.lower() != "none"
-    ]
-    return tuple(Path(name).expanduser() for name in (*own, *files))
-
-
-def _proxy_command(found: Mapping[str, str]) -> str | None:
-    command = found.get("proxycommand")
-    return None if command is None or command.lower() == "none" else command
-
-
-def _timeout(options: SshOptions, ssh: Ssh, found: Mapping[str, str]) -> float:
+def _timeout(options: SshOptions, ssh: Ssh, found: Found) -> float:
     if options.connect_timeout_seconds:
         return float(options.connect_timeout_seconds)
-    if "connect_timeout_seconds" in ssh.model_fields_set or "connecttimeout" not in found:
+    configured = found.connect_timeout_seconds
+    if "connect_timeout_seconds" in ssh.model_fields_set or configured is None:
         return float(ssh.connect_timeout_seconds)
-    return float(found["connecttimeout"])
+    return configured

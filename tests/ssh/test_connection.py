@@ -226,7 +226,11 @@ class TestGateways:
             "threading.Thread(target=up,daemon=True).start()\n"
             "while d:=s.recv(65536): os.write(1,d)\n"
         )
-        connect(sshd.target(proxy_command=f"python3 {script} %h %p"), gateways)
+        command = f"python3 {script} 127.0.0.1 {sshd.port}"
+        connect(sshd.target(proxy_command=command), gateways)
+        # It is a line for the shell, as ssh runs it.
+        with_shell = f'sh -c "cd /; {command} 2>/dev/null" && echo "it has ended" >&2'
+        connect(sshd.target(proxy_command=with_shell), gateways)
 
 
 @pytest.fixture
@@ -425,6 +429,15 @@ class TestUnreachable:
             error = refused(target, gateways)
         assert error.slug == "ssh-unreachable"
         assert "SSH does not come about" in error.message
+
+
+def test_the_family_and_the_address_that_it_comes_from(sshd: Sshd, gateways: Gateways) -> None:
+    connect(sshd.target(host="localhost", family="inet", key_name=f"[127.0.0.1]:{sshd.port}"),
+            gateways)  # fmt: skip
+    connect(sshd.target(bind_address="127.0.0.9"), gateways)
+    assert "from 127.0.0.9 port" in (sshd.folder / "log").read_text()
+    only_v6 = sshd.target(host="127.0.0.1", family="inet6")
+    assert refused(only_v6, gateways).slug == "ssh-unreachable"
 
 
 def test_the_socket_is_quick_and_notices_death(sshd: Sshd) -> None:

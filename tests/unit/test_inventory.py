@@ -204,6 +204,58 @@ def test_ansibles_inventory(project: Project) -> None:
     assert (found["lonely"].roles, found["lonely"].source) == ((), "./hosts")
 
 
+def described(**variables: Any) -> dict[str, Any]:
+    """An inventory with a host `a` of which this is said, and a plain one `b`."""
+    return {"web": ["a", "b"], "_meta": {"hostvars": {"a": variables}}}
+
+
+def test_what_ansible_hands_to_ssh(project: Project) -> None:
+    project.printing(
+        described(
+            ansible_user="ann",
+            ansible_ssh_common_args="-o IdentityFile=~/.ssh/acme-jump.pem -o User=other",
+            ansible_ssh_extra_args='-o ProxyCommand="ssh -W %h:%p -p 99 gate" -p 2200 -J never',
+        )
+    )
+    found = targets(project.scene("a", "b"))
+    a, b = found["a"], found["b"]
+    assert a.identities == (Path("~/.ssh/acme-jump.pem").expanduser(),)
+    assert (a.gateway, a.proxy_command) == (None, "ssh -W a:2200 -p 99 gate")
+    assert (a.user, a.port) == ("ann", 2200)
+    assert (b.identities, b.gateway, b.proxy_command) == ((), None, None)
+
+
+def test_a_gateway_of_ours_wins_over_ansibles_arguments(project: Project) -> None:
+    project.printing(described(cartwheel_gateway="ours", ansible_ssh_args="-J theirs"))
+    (a,) = targets(project.scene("a")).values()
+    assert a.gateway
+    assert (a.gateway.host, a.proxy_command) == ("ours", None)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"ansible_ssh_common_args": "-F x"}, "ansible_ssh_common_args: -F cannot be honoured"),
+        ({"ansible_ssh_extra_args": "-o Tunnel=yes"}, "ansible_ssh_extra_args: -o Tunnel=yes"),
+        ({"ansible_ssh_args": "-o Port"}, "ansible_ssh_args: -o Port has no value"),
+        ({"ansible_ssh_args": "-G"}, "ansible_ssh_args: -G is no option"),
+        ({"ansible_ssh_args": "-J {{ bastion }}"}, "ansible_ssh_args is no plain text"),
+        ({"ansible_ssh_args": ["-J"]}, "ansible_ssh_args is no plain text"),
+        ({"ansible_connection": "local"}, "ansible_connection is local"),
+        ({"ansible_connection": "community.docker.docker"}, "ansible_connection is docker"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_for_that_host(
+    project: Project, variables: dict[str, Any], said: str
+) -> None:
+    project.printing(described(**variables))
+    assert list(targets(project.scene("b"))) == ["b"], "the others are reached"
+    with pytest.raises(UsageError) as caught:
+        targets(project.scene())
+    assert caught.value.slug == "inventory"
+    assert f"a (./hosts): {said}" in caught.value.message
+
+
 def test_an_older_script_is_asked_for_each_host(project: Project) -> None:
     project.script(
         'case "$1 $2" in "--list ") echo \'{"web": ["a", "b"]}\';; '

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import getpass
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import paramiko
 import pytest
 
 from cartwheel.errors import UsageError
 from cartwheel.hidden import Hidden
 from cartwheel.settings.model import Ssh
 from cartwheel.ssh import startup
-from cartwheel.ssh.config import load_ssh_config
+from cartwheel.ssh.config import Configuration
 from cartwheel.ssh.options import SshOptions
 from cartwheel.ssh.target import Address, Target, parse_address, resolve_target
 
@@ -29,9 +30,24 @@ class Disposable:
     interpreter: str = ""
 
 
-def resolve(name: str, config: str = "", **named: Any) -> Target:
-    given = {"ssh": Ssh(), "options": SshOptions(), "lab": {}, **named}
-    return resolve_target(name, ssh_config=paramiko.SSHConfig.from_text(config), **given)
+Resolve = Callable[..., Target]
+
+
+@pytest.fixture(params=["ssh", "reader"])
+def resolve(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: Any) -> Resolve:
+    """From a name and a text of ssh_config to a target: as ssh reads it, and as we do."""
+    if request.param == "reader":
+        monkeypatch.setenv("PATH", str(tmp_path))  # where no ssh is
+    else:
+        assert shutil.which("ssh"), "run script/test-packages: there is no ssh"
+
+    def one(name: str, config: str = "", **named: Any) -> Target:
+        file = tmp_path / "ssh_config"
+        file.write_text(config)
+        given = {"ssh": Ssh(), "options": SshOptions(), "lab": {}, **named}
+        return resolve_target(name, ssh_config=Configuration(file), **given)
+
+    return one
 
 
 @pytest.mark.parametrize(
@@ -55,7 +71,7 @@ def test_what_is_no_address(text: str) -> None:
         parse_address(text)
 
 
-def test_who_wins() -> None:
+def test_who_wins(resolve: Resolve) -> None:
     """The name over the flags over the settings over ssh_config over the defaults."""
     config = "Host web\n HostName 10.0.0.1\n User c\n Port 3\n IdentityFile /c\n ConnectTimeout 7\n"
     plain = resolve("web", config)
@@ -74,28 +90,55 @@ def test_who_wins() -> None:
     assert (bare.known_as, plain.known_as) == ("web", "[10.0.0.1]:3")
 
 
-def test_gateways() -> None:
+def test_gateways(resolve: Resolve) -> None:
     config = (
         "Host web\n ProxyJump u@outer:2,inner\n"
-        "Host inner\n HostName 10.0.0.2\n User i\n"
+        "Host inner\n HostName 10.0.0.2\n User i\n ProxyJump other\n"
+        "Host outer\n ProxyJump ssh://first:77\n"
         "Host odd\n ProxyCommand nc %h %p\nHost none\n ProxyJump none\n"
         "Host loop\n ProxyJump loop\n"
+        "Host a\n ProxyJump b\nHost b\n ProxyJump a\n"
     )
     inner = resolve("web", config).gateway
     assert inner
     assert (inner.host, inner.user) == ("10.0.0.2", "i")
-    assert inner.gateway
-    assert (inner.gateway.host, inner.gateway.user, inner.gateway.port) == ("outer", "u", 2)
-    assert inner.gateway.gateway is None
+    outer = inner.gateway  # the list says, not inner's own ProxyJump
+    assert outer
+    assert (outer.host, outer.user, outer.port) == ("outer", "u", 2)
+    first = outer.gateway  # the first of a list follows its own
+    assert first
+    assert (first.host, first.port, first.gateway) == ("first", 77, None)
     assert resolve("odd", config).proxy_command == "nc odd 22"
     assert resolve("none", config).gateway is None
-    assert resolve("loop", config).gateway is None
+    for name, said in (("loop", "loop"), ("a", "ProxyJump goes in a circle: a, b, a")):
+        with pytest.raises(UsageError, match=said) as caught:
+            resolve(name, config)
+        assert caught.value.slug == "ssh-config"
     configured = resolve("odd", config, ssh=Ssh(gateway="inner"))
     assert configured.gateway
     assert (configured.gateway.host, configured.proxy_command) == ("10.0.0.2", None)
+    for gateway in ("none", "odd", "x, me@odd"):
+        direct = resolve("odd", config, ssh=Ssh(gateway=gateway))
+        assert (direct.gateway, direct.proxy_command) == (None, None)
 
 
-def test_disposable_hosts() -> None:
+def test_what_stands_above_ssh_config_is_in_its_tokens(resolve: Resolve) -> None:
+    """With port 22 and the local user another sshd was reached."""
+    config = (
+        "Match user deploy\n HostName 10.0.0.9\n"
+        "Host web\n User c\n Port 3\n ProxyCommand relay %n %h %p %r 100%%\n"
+        " IdentityFile /keys/%r@%h:%p\n"
+    )
+    one = resolve("deploy@web:2200", config)
+    assert (one.host, one.user, one.port) == ("10.0.0.9", "deploy", 2200)
+    assert one.proxy_command == "relay web 10.0.0.9 2200 deploy 100%"
+    assert one.identities == (Path("/keys/deploy@10.0.0.9:2200"),)
+    same = resolve("web", config, ssh=Ssh(user="deploy", port=2200))
+    assert replace(same, name=one.name) == one
+    assert resolve("web", config).proxy_command == "relay web web 3 c 100%"
+
+
+def test_disposable_hosts(resolve: Resolve) -> None:
     lab = {"lab1": Disposable()}
     one = resolve("lab1", "Host *\n User x\n ProxyJump y\n", lab=lab, ssh=Ssh(user="z"))
     assert (one.host, one.port, one.user) == ("127.0.1.1", 2222, "root")
@@ -106,7 +149,7 @@ def test_disposable_hosts() -> None:
     assert resolve("lab1", lab={"lab1": Disposable(interpreter="/tap")}).python == "/tap"
 
 
-def test_secrets_are_not_shown() -> None:
+def test_secrets_are_not_shown(resolve: Resolve) -> None:
     one = resolve(
         "web",
         password=Hidden("hush1"),
@@ -117,47 +160,6 @@ def test_secrets_are_not_shown() -> None:
     assert "hush" not in repr(
         SshOptions(password=Hidden("hush"), passphrase="hush", sudo_password=Hidden("hush"))
     )
-
-
-class TestInclude:
-    @pytest.fixture(autouse=True)
-    def home(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        monkeypatch.setenv("HOME", str(tmp_path))
-        (tmp_path / ".ssh/conf.d").mkdir(parents=True)
-        return tmp_path
-
-    def test_globs_relative_and_quoted_names(self, home: Path) -> None:
-        ssh = home / ".ssh"
-        (ssh / "config").write_text(
-            'Include conf.d/*.conf "conf.d/with space"\nUser all\nHost web\n  Port 7\n'
-        )
-        (ssh / "conf.d/a.conf").write_text("Host web\n  HostName 10.0.0.1\n")
-        (ssh / "conf.d/b.conf").write_text("Host db\n  User b\n")
-        (ssh / "conf.d/with space").write_text("Host db\n  Port 9\n")
-        config = load_ssh_config()
-        web, db = config.lookup("web"), config.lookup("db")
-        assert (web["hostname"], web["port"], web["user"]) == ("10.0.0.1", "7", "all")
-        assert (db["user"], db["port"]) == ("b", "9")
-
-    def test_inside_a_block(self, home: Path) -> None:
-        (home / ".ssh/config").write_text("Host web\n  Include conf.d/plain\n  Port 7\n")
-        (home / ".ssh/conf.d/plain").write_text("User inner\n")
-        config = load_ssh_config()
-        assert (config.lookup("web")["user"], config.lookup("web")["port"]) == ("inner", "7")
-        assert "user" not in config.lookup("other")
-        (home / ".ssh/conf.d/plain").write_text("Host *\n  User inner\n")
-        with pytest.raises(UsageError, match="blocks of its own"):
-            load_ssh_config()
-
-    def test_without_end_broken_and_missing(self, home: Path) -> None:
-        (home / ".ssh/config").write_text("Include config\n")
-        with pytest.raises(UsageError, match="too many levels"):
-            load_ssh_config()
-        (home / ".ssh/config").write_text("Nonsense\n")
-        with pytest.raises(UsageError, match="cannot be used as ssh_config"):
-            load_ssh_config()
-        with pytest.raises(UsageError, match="No such file"):
-            load_ssh_config(home / "missing")
 
 
 KNOWN = (

@@ -1,0 +1,100 @@
+"""What the OpenSSH client of this machine would do: `ssh -G` (ssh(1)) says it for one host."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from cartwheel import process_env, programs
+from cartwheel.errors import UsageError
+from cartwheel.ssh.found import Asked, Value
+
+# Canonical names are looked up in the DNS, and `Match exec` may run anything.
+DEADLINE_SECONDS = 30.0
+_LISTS = ("identityfile", "certificatefile")  # one line for each
+_FILES = ("userknownhostsfile", "globalknownhostsfile")  # one line for all
+_LINE = re.compile(r"\bline \d+")
+_NOBODY = "localhost"
+# Where the next of several files begins; a name with a blank in it is not quoted.
+_NEXT_FILE = re.compile(r" (?=[/~]|%[a-zA-Z]/|\$\{|none\b)")
+
+
+class Client:
+    """Asks ssh. `config` is another file than the user's and the system's (`-F`)."""
+
+    def __init__(self, program: str, config: Path | None) -> None:
+        self._program = program
+        self._config = config
+        self._usual: Mapping[str, list[Value]] | None = None
+
+    @classmethod
+    def installed(cls, config: Path | None) -> Client | None:
+        """None where there is no `ssh`, or another one than OpenSSH's."""
+        program = shutil.which("ssh")
+        if program is None:
+            return None
+        client = cls(program, config)
+        try:
+            client._usual = client._answer(["-F", "none"], Asked(_NOBODY))
+        except (UsageError, OSError):
+            return None
+        return client if "hostname" in client._usual else None
+
+    def values(self, asked: Asked) -> dict[str, list[Value]]:
+        """What is configured for a host; what is only usual is left out.
+
+        Raises UsageError `ssh-config` with what ssh says.
+        """
+        files = ["-F", str(self._config)] if self._config is not None else []
+        given = [word for key, value in asked.given for word in ("-o", f"{key}={value}")]
+        found = self._answer([*files, *given], asked)
+        return {key: values for key, values in found.items() if not self._is_usual(key, values)}
+
+    def _is_usual(self, key: str, values: list[Value]) -> bool:
+        """Lists that ssh has of itself are printed as those that somebody wrote."""
+        usual = [value.text for value in (self._usual or {}).get(key, ())]
+        return key in (*_LISTS, *_FILES) and [value.text for value in values] == usual
+
+    def _answer(self, options: list[str], asked: Asked) -> dict[str, list[Value]]:
+        place = f"ssh_config for {asked.name}"
+        try:
+            ended = programs.run(
+                [self._program, "-G", "-T", *options, "--", asked.name],
+                env=process_env.of_user(),
+                cwd=Path.cwd(),
+                deadline_seconds=DEADLINE_SECONDS,
+            )
+        except programs.LateError as error:
+            raise UsageError(
+                "ssh-config",
+                f"{place}: `ssh -G` has not ended within {DEADLINE_SECONDS:g} s",
+                detail=error.ended.tail(),
+            ) from error
+        if ended.status != 0:
+            said = programs.text(ended.errors).strip().splitlines() or [ended.how]
+            # Commands of `Match exec` may have spoken before, and the last line only counts.
+            first = next((line for line in said if _LINE.search(line)), said[-1])
+            raise UsageError("ssh-config", f"{place}: {first}", detail="\n".join(said))
+        return _parsed(programs.text(ended.output), place)
+
+
+def _parsed(text: str, place: str) -> dict[str, list[Value]]:
+    found: dict[str, list[Value]] = {}
+    for line in text.splitlines():
+        key, _blank, value = line.partition(" ")
+        key = key.lower()
+        if key in _FILES:
+            found[key] = [Value(each, place) for each in _files(value)]
+        elif key in _LISTS or key not in found:
+            found.setdefault(key, []).append(Value(value, place))
+    return found
+
+
+def _files(text: str) -> list[str]:
+    """The names of a list in which nothing is quoted: each begins as a path does."""
+    names = _NEXT_FILE.split(text)
+    if all(re.match(r"[/~%$]|none$", name) for name in names):
+        return names
+    return text.split(" ")
