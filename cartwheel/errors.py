@@ -470,6 +470,12 @@ CATALOGUE: dict[str, Problem] = {
         Exit.FAILED,
         "See its output above. Mend it, or leave hooks out once with `--skip-hooks`.",
     ),
+    "not-well": Problem(
+        620,
+        "A host is not well",
+        Exit.FAILED,
+        "`fab doctor -H HOST` says what to do next.",
+    ),
     # 8xx: balancers
     "balancer": Problem(
         801,

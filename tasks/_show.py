@@ -330,7 +330,8 @@ class Output:
                 self.say(f"[{host}] nothing to show")
         return self._failures(found)
 
-    def _failures(self, found: Answers) -> int:
+    def put_answers(self, found: Answers) -> None:
+        """Each host's answer, or why there is none, for programs."""
         self.put(
             hosts=[
                 {"host": host, "answer": None, "error": error_fields(one)}
@@ -339,6 +340,9 @@ class Output:
                 for host, one in found.items()
             ]
         )
+
+    def _failures(self, found: Answers) -> int:
+        self.put_answers(found)
         bad = [one for one in found.values() if isinstance(one, CartwheelError)]
         return self.failed(ExceptionGroup("hosts", bad)) if bad else 0
 

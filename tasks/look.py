@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 from ._scene import number, word
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cartwheel.errors import CartwheelError
+    from cartwheel.fleet.sessions import Result
+    from cartwheel.plan.condition import Finding
     from cartwheel.run.scene import Scene
 
     from ._show import Output
+
+    Findings = Sequence[Finding]
 
 _MEGABYTE_BITS = 20
 
@@ -23,32 +30,67 @@ _MEGABYTE_BITS = 20
 def status(scene: Scene, out: Output, finish: bool = False) -> int:
     """What each host serves: since when, health, workers, memory.
 
+    Exits with 1 where a host is not well or does not answer (docs/output.md).
+
     Times are of this machine's zone, with how long ago that is; memory is of all processes
     of the release together; restarts are those that nobody asked for.
     """
-    from cartwheel.fleet.sessions import failures
+    from cartwheel.errors import Exit
+    from cartwheel.fleet.sessions import failures, successes
     from cartwheel.fleet.truth import left_behind
+    from cartwheel.plan.condition import conditions
     from cartwheel.run import ask
 
     found = ask.status(scene)
     behind = left_behind(found)
+    silent = failures(found)
+    judged = {host: conditions(host, one) for host, one in successes(found).items()}
     if finish and behind:
         from cartwheel.run.rollback import finish as run
 
         code = out.report(run(scene, behind))
-        unseen = list(failures(found).values())
-        return max(code, out.failed(ExceptionGroup("hosts", unseen)) if unseen else 0)
-    code = out.answer_table(
-        found,
-        ("RELEASE", "VERSION", "SINCE", "HEALTH", "WORKERS", "MEMORY", "RESTARTS", "NOTES"),
-        lambda one: [_status_row(one, time.time())],
-    )
+        rest = {host: one for host, one in judged.items() if host not in behind}
+        return max(code, _complain(out, silent, rest))
+    now = time.time()
+    rows = [_status_row(host, one, judged.get(host, []), now) for host, one in found.items()]
+    out.table(rows, _STATUS_HEADS)
     served = {one["release"] for one in found.values() if isinstance(one, dict)}
     for release in sorted(set(behind.values())):
         out.say(_behind_text([host for host in behind if behind[host] == release], release))
     if len(served) > 1 and not behind:
         out.say("The hosts serve different releases; `fab deploy` brings them to one.")
-    return code
+    out.put_answers(
+        {
+            host: {**one, **_verdict(judged[host])} if isinstance(one, dict) else one
+            for host, one in found.items()
+        }
+    )
+    return _complain(out, silent, judged) and Exit.FAILED
+
+
+def _verdict(findings: Findings) -> dict[str, Any]:
+    """For programs: whether the host is well, and what it lacks."""
+    problems = [finding.fields for finding in findings if not finding.ok]
+    return {"well": not problems, "problems": problems}
+
+
+def _complain(
+    out: Output, silent: Mapping[str, CartwheelError], judged: Mapping[str, Findings]
+) -> int:
+    """Tell why a host does not answer, and each problem of those that do, with what to do;
+    the exit code."""
+    from cartwheel.errors import HostError
+
+    errors = [
+        *silent.values(),
+        *(
+            HostError("not-well", one.detail, host=host, hint=one.todo)
+            for host, findings in judged.items()
+            for one in findings
+            if not one.ok
+        ),
+    ]
+    return out.failed(ExceptionGroup("hosts", errors)) if errors else 0
 
 
 def _behind_text(hosts: list[str], release: str) -> str:
@@ -61,17 +103,29 @@ def _behind_text(hosts: list[str], release: str) -> str:
     )
 
 
-def _status_row(one: dict[str, Any], now: float) -> tuple[str, ...]:
-    notes = "; ".join(_status_notes(one))
+_STATUS_HEADS = (
+    *("HOST", "RELEASE", "VERSION", "SINCE", "HEALTH", "WORKERS", "MEMORY", "RESTARTS", "NOTES"),
+)
+
+
+def _status_row(
+    host: str, one: Result[dict[str, Any]], findings: Findings, now: float
+) -> tuple[str, ...]:
+    from cartwheel.plan.condition import health
+
+    if not isinstance(one, dict):
+        return (host, "?", "-", "-", "not known", "-", "-", "-", one.message)
+    state = health(findings, one)
+    notes = "; ".join(finding.note for finding in findings if finding.level != "ok")
     if one["release"] is None:
-        return ("nothing", "-", "-", "not deployed", "-", "-", "-", notes)
-    health = "healthy" if one["healthy"] else ("stopped" if one["stopped"] else "UNHEALTHY")
+        return (host, "nothing", "-", "-", state, "-", "-", "-", notes)
     memory = f"{one['memory_bytes'] >> _MEGABYTE_BITS} MB" if one["memory_bytes"] else "-"
     return (
+        host,
         one["release"],
         one["version"],
         since_text(one["age_seconds"], now),
-        health,
+        state,
         str(one["workers"]),
         memory,
         str(one["restarts"]),
@@ -86,29 +140,6 @@ def since_text(age_seconds: float | None, now: float) -> str:
     if age_seconds is None:
         return "-"
     return f"{local_time(now - age_seconds)} ({age_text(age_seconds)})"
-
-
-def _status_notes(one: dict[str, Any]) -> list[str]:
-    notes = []
-    if not one["set_up"]:
-        notes.append("not set up")
-    if one["pending"]:
-        notes.append(f"the switch to {one['pending']['to']} is not confirmed")
-    if one["lock"]:
-        notes.append(f"locked by {one['lock'].get('owner')}")
-    if one["freeze"]:
-        from .lock import freeze_text
-
-        notes.append(freeze_text(one["freeze"]))
-    if one["leftovers"]:
-        notes.append(f"leftovers: {', '.join(one['leftovers'])}")
-    if one["stopped"]:
-        notes.append(f"stopped by {one['stopped']['who']} since {one['stopped']['since']}")
-    if one["release"] is not None and one["also_running"]:
-        notes.append(f"also running: {', '.join(one['also_running'])}")
-    if one["release"] is not None and not one["healthy"] and not one["stopped"]:
-        notes.append(one["problem"])
-    return notes
 
 
 @word(quiet=True)
@@ -185,15 +216,16 @@ def logs(scene: Scene, out: Output, lines: str = "50", follow: bool = False) -> 
     help={"fix": "Put in order what a fault left."},
 )
 def doctor(scene: Scene, out: Output, fix: bool = False) -> int:
-    """Check all that a deploy needs, from Python to nginx."""
-    from dataclasses import asdict
+    """Check what serves, and all that a deploy needs.
 
+    Exits with 1 where a host is not well or cannot be asked; notes are none of that.
+    """
     from cartwheel.run.doctor import doctor as run
 
     findings = run(scene, fix=fix)
     out.table(
-        [(f.host, "ok" if f.ok else "PROBLEM", f.what, f.detail) for f in findings],
-        ("HOST", "", "WHAT", "DETAIL"),
+        [(f.host, f.level, f.what, f.detail, f.todo) for f in findings],
+        ("HOST", "", "WHAT", "DETAIL", "NEXT"),
     )
-    out.put(findings=[asdict(finding) for finding in findings])
+    out.put(findings=[{"host": f.host, **f.fields} for f in findings])
     return 0 if all(finding.ok for finding in findings) else 1

@@ -22,7 +22,9 @@ do next. The last column names a test that shows it. Written by `script/docs`.
 
 Exit codes: 0 as asked; 1 failed, nothing changed; 2 usage or settings; 3 failed and put
 back; 4 needs attention; 5 locked or held; 10 (`fab plan --exit-code`) there is something to do;
-130 interrupted and put in order. `fab run` passes the command's own code on.
+130 interrupted and put in order. `fab run` passes the command's own code on. `fab status`
+and `fab doctor` exit with 1 if a host is not well or not known, see
+[output.md](output.md#what-status-and-doctor-exit-with).
 
 | number | what | exit code | what to do | test |
 | --- | --- | --- | --- | --- |

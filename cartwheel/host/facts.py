@@ -51,7 +51,11 @@ def probe(ctx: Context, args: Facts) -> Facts:
         "disk": lambda: {path: disk(Path(path)) for path in (args["base"], "/var/tmp", "/run")},
         "tools": lambda: {"pip": _versions(PIP), "uv": shutil.which("uv")},
     }
-    # Side by side, because most of them wait for a program.
+    return side_by_side(parts)
+
+
+def side_by_side(parts: Dict[str, Callable[[], Any]]) -> Facts:
+    """What each part answers; most of them wait for a program or an answer."""
     with ThreadPoolExecutor(len(parts)) as pool:
         asked = {name: pool.submit(part) for name, part in parts.items()}
     return {name: answer.result() for name, answer in asked.items()}

@@ -30,16 +30,21 @@ def ensure_token(at: Layout) -> str:
     It must be there before nginx reads the site: nginx includes `probe*.map` where it
     exists. Only root can read it, and it never leaves the host.
     """
-    path = at.probe_map
-    try:
-        found = _TOKEN_LINE.match(path.read_text(encoding="ascii"))
-    except (FileNotFoundError, UnicodeDecodeError):
-        found = None
-    if found:
-        return found.group(1)
+    known = known_token(at)
+    if known:
+        return known
     token = secrets.token_hex(16)
-    files.write(path, '"{}" 1;\n'.format(token).encode(), 0o600)
+    files.write(at.probe_map, '"{}" 1;\n'.format(token).encode(), 0o600)
     return token
+
+
+def known_token(at: Layout) -> Optional[str]:
+    """The token as it is there; None where it is missing or damaged. Changes nothing."""
+    try:
+        found = _TOKEN_LINE.match(at.probe_map.read_text(encoding="ascii"))
+    except (OSError, UnicodeDecodeError):
+        return None
+    return found.group(1) if found else None
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,21 @@ def parse(header: str) -> Optional[Answer]:
 def ask(at: Layout, probe: Probe, port: int, release: str) -> str:
     """One request through nginx; "" if `release` answered well as the first upstream tried,
     else what was wrong."""
+    return _ask(at, probe, port, release, ensure_token(at))
+
+
+def look(at: Layout, probe: Probe, port: int, release: str) -> str:
+    """The same for those who only look: it makes no token."""
+    token = known_token(at)
+    if token is None:
+        return "{} is missing or damaged: nginx cannot say who answers".format(at.probe_map)
+    return _ask(at, probe, port, release, token)
+
+
+def _ask(at: Layout, probe: Probe, port: int, release: str, token: str) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=probe.timeout_seconds)
     try:
-        response, _body = exchange(connection, probe, {HEADER: ensure_token(at)})
+        response, _body = exchange(connection, probe, {HEADER: token})
     except NoAnswer as error:
         return "through nginx: {}".format(error)
     answer = parse(response.getheader(HEADER) or "")

@@ -11,8 +11,10 @@ from typing import Dict, List, Optional, Set
 
 from . import children, files, systemd
 from .context import Context, OpError, scratch_prefix
+from .layout import Layout
 
 SITES = Path("/etc/nginx/conf.d")
+UNIT = "nginx.service"
 _CALL_SECONDS = 30.0
 _RETIREMENT_SECONDS = 5.0
 _POLL_SECONDS = 0.02
@@ -23,6 +25,11 @@ DEFAULT_SITE = Path("/etc/nginx/sites-enabled/default")
 # Runs in a mount namespace of its own: the changed folders are laid over the real ones
 # there, so `nginx -t` reads exactly what it would after the change.
 _STAGED = 'set -e; while [ "$#" -gt 0 ]; do mount --bind "$1" "$2"; shift 2; done; exec nginx -t'
+
+
+def site(at: Layout) -> Path:
+    """The file with the application's own server."""
+    return SITES / "cartwheel-{}.conf".format(at.app)
 
 
 def check(ctx: Optional[Context]) -> str:
@@ -112,7 +119,7 @@ def reload(ctx: Optional[Context]) -> None:
 def _workers() -> Set[int]:
     """The processes of nginx that take connections, by the titles that they give themselves
     (ngx_process_cycle.c): those that end are "nginx: worker process is shutting down"."""
-    main_pid = systemd.state("nginx.service").main_pid
+    main_pid = systemd.state(UNIT).main_pid
     try:
         children_of = Path("/proc/{0}/task/{0}/children".format(main_pid)).read_text().split()
     except OSError:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import (
     children,
+    facts,
     files,
     freeze,
+    frontdoor,
     health,
     journal,
     leftovers,
     locks,
     nginx,
     package_index,
+    nginxconf,
     pending,
     pip_output,
     recover,
@@ -30,51 +34,121 @@ from .layout import PIP, SLOTS, Layout
 
 Args = Dict[str, Any]
 
+_LOOKS = 3  # a deploy switches at most once in so short a time; a rollback may follow it
 _FOLLOW_SECONDS = 365 * 86400.0
 _INDEX_SECONDS = 60.0
 
 
 def status(ctx: Context, args: Args) -> Args:
-    """One host's line of `fab status`."""
+    """One host's line of `fab status`: what should serve, and whether it does."""
     at = Layout(args["app"], Path(args["base"]))
-    wanted = recover.serving(at)
-    entries = journal.read(at.journal)
-    lock = locks.held_by(at.lock)
-    whole = [manifest["release"] for manifest in releases.complete(at)]
-    serves = wanted[0] if wanted else None
+    for _look in range(_LOOKS):
+        wanted = recover.serving(at)
+        answer = _status_of(at, wanted, args)
+        if recover.serving(at) == wanted:  # else a deploy has switched meanwhile
+            break
+    return answer
+
+
+def _status_of(at: Layout, wanted: Optional[Tuple[str, str]], args: Args) -> Args:
+    units = [nginx.UNIT, at.boot_unit.name]
+    parts: Dict[str, Callable[[], Any]] = {
+        "marks": lambda: _marks(at),
+        "history": lambda: _history(at, wanted),
+        "units": lambda: systemd.states([*units, *([at.unit(*wanted)] if wanted else [])]),
+        "running": lambda: systemd.running(at),
+        # A broken disk is told by what cannot be read from it.
+        "disk": lambda: {**facts.disk(at.root), "read_only": _is_read_only(at.root)},
+    }
+    if wanted is not None:
+        parts["answers"] = lambda: _answers(at, wanted, args)
+    found = facts.side_by_side(parts)
+    states = found["units"]
     answer: Args = {
+        **found["marks"],
+        **found["history"],
+        "release": wanted[0] if wanted else None,
+        "disk": found["disk"],
+        "nginx": {
+            "active": states[nginx.UNIT].active,
+            "unit_file": states[nginx.UNIT].unit_file,
+            "site": nginx.site(at).is_file(),
+            "token": frontdoor.known_token(at) is not None,
+        },
+        "boot": states[at.boot_unit.name].unit_file,
+        "also_running": [r for r, s in found["running"] if (r, s) != wanted],
+    }
+    if wanted is None:
+        return answer
+    return {**answer, **_instance(states[at.unit(*wanted)]), **found["answers"]}
+
+
+def _marks(at: Layout) -> Args:
+    """What stands in files about the application, whatever serves."""
+    lock = locks.held_by(at.lock)
+    return {
         "set_up": files.read_json(at.record) is not None,
-        "release": serves,
+        "current": releases.pointed(at.current),
         "stopped": files.read_json(at.stopped),
         "pending": pending.look(at),
         "lock": lock,
         "freeze": freeze.read(at),
         # What a session is making is none.
         "leftovers": [] if lock else [one.text for one in leftovers.find(at)],
+    }
+
+
+def _history(at: Layout, wanted: Optional[Tuple[str, str]]) -> Args:
+    entries = journal.read(at.journal)
+    whole = [manifest["release"] for manifest in releases.complete(at)]
+    serves = wanted[0] if wanted else None
+    manifest = releases.manifest(at, serves) if serves else {}
+    return {
         "last": entries[-1] if entries else None,
         "cut_off": journal.cut_off(entries, serves, whole),
-    }
-    if wanted is None:
-        return answer
-    release, slot = wanted
-    state = systemd.state(at.unit(release, slot))
-    manifest = files.read_json(releases.manifest_path(at, release)) or {}
-    problem = health.ask_socket(at.socket(release, slot), health.Probe.of(args["probe"]))
-    running = systemd.running(at)
-    return {
-        **answer,
+        "rollback": journal.rollback_target(entries, serves, whole),
         "version": manifest.get("version", ""),
+    }
+
+
+def _answers(at: Layout, wanted: Tuple[str, str], args: Args) -> Args:
+    """What the instance says on its own socket, and what nginx passes on of it; both at once,
+    so that one that hangs is waited for once (settings: health.timeout_seconds)."""
+    probe = health.Probe.of(args["probe"])
+    asked = facts.side_by_side(
+        {
+            "problem": lambda: health.ask_socket(at.socket(*wanted), probe),
+            "front": lambda: frontdoor.look(at, probe, _port(at, args["listen"]), wanted[0]),
+        }
+    )
+    return {**asked, "healthy": not asked["problem"]}
+
+
+def _port(at: Layout, wanted: int) -> int:
+    """Where nginx listens for the site as it is installed; the settings may be ahead of it."""
+    own = str(nginx.site(at))
+    ports = [port for one in nginxconf.servers() if one.file == own for port in one.ports]
+    return wanted if wanted in ports or not ports else ports[0]
+
+
+def _instance(state: systemd.UnitState) -> Args:
+    return {
         "age_seconds": _age(state),
         "active": state.active,
-        "healthy": not problem,
-        "problem": problem,
+        "sub": state.sub,
+        "result": state.result,
         "workers": systemd.workers(state.main_pid),
+        "suspended": systemd.suspended(state.main_pid),
         "memory_bytes": state.memory_bytes or systemd.memory_of_processes(state.main_pid),
         "restarts": state.restarts,
         "main_pid": state.main_pid,
-        "also_running": [r for r, s in running if (r, s) != wanted],
-        "rollback": journal.rollback_target(entries, release, whole),
     }
+
+
+def _is_read_only(path: Path) -> bool:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def _age(state: systemd.UnitState) -> Optional[float]:
@@ -181,17 +255,18 @@ def examine(ctx: Context, args: Args) -> Args:
     """What `fab doctor` needs beyond the facts of a probe."""
     at = Layout(args["app"], Path(args["base"]))
     return {
-        "leftovers": [one.text for one in leftovers.find(at)],
+        "status": status(ctx, args),
         "index": _index_complaint(ctx, at, args),
-        "nginx_complaint": nginx.check(ctx) if shutil.which("nginx") else "",
+        "nginx_complaint": nginx.check(ctx) if shutil.which("nginx") else None,
     }
 
 
-def _index_complaint(ctx: Context, at: Layout, args: Args) -> str:
-    """What this host's pip says when it asks the index for a package; "" if it answers."""
+def _index_complaint(ctx: Context, at: Layout, args: Args) -> Optional[str]:
+    """What this host's pip says when it asks the index for a package; "" if it answers, None
+    where there is no pip to ask yet."""
     pip = PIP / args["pip_version"] / "pip"
     if not pip.exists():
-        return ""  # the first deploy brings it
+        return None  # the first deploy brings it
     done = children.run(
         ctx,
         [sys.executable, "-I", str(pip), "index", "versions", "pip", "--disable-pip-version-check"],

@@ -14,7 +14,19 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
-from . import access, children, facts, files, frontdoor, layout, nginxconf, packages, runtime
+from . import (
+    access,
+    children,
+    facts,
+    files,
+    frontdoor,
+    layout,
+    locks,
+    nginx,
+    nginxconf,
+    packages,
+    runtime,
+)
 from .context import Context, OpError
 from .layout import Layout
 
@@ -201,8 +213,19 @@ def _directories(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
     for path, mode, uid, gid in wanted:
         if files.directory(path, mode, uid, gid):
             changed.append("directory {}".format(path))
+    changed += access.tighten(ctx, at, record["user"], record["group"])
+    return changed + _token(ctx, at)
+
+
+def _token(ctx: Context, at: Layout) -> List[str]:
+    """The token of our probes; nginx learns of one that is made anew."""
+    if frontdoor.known_token(at) is not None:
+        return []
     frontdoor.ensure_token(at)
-    return changed + access.tighten(ctx, at, record["user"], record["group"])
+    if nginx.site(at).exists():
+        with locks.shared_parts(ctx):
+            nginx.reload(ctx)
+    return ["token of probes"]
 
 
 def _runtime(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
@@ -229,6 +252,7 @@ def refresh(ctx: Context, args: Args) -> Args:
         ctx, at, own_sources(), os.path.realpath(sys.executable), args["host_files"]
     )
     done |= bool(access.tighten(ctx, at, record["user"], record["group"]))
+    done |= bool(_token(ctx, at))
     if args.get("digest_key") and record.get("digest_key") != args["digest_key"]:
         files.write_json(at.record, {**record, "digest_key": args["digest_key"]}, 0o600)
     return {"changed": done}

@@ -26,6 +26,7 @@ class UnitState:
     memory_bytes: Optional[int]
     since_monotonic: Optional[float]  # seconds of CLOCK_MONOTONIC; None if it never was active
     result: str
+    unit_file: str = ""  # UnitFileState: "enabled", "masked", ...; "" where there is no file
 
     @property
     def is_up(self) -> bool:
@@ -38,7 +39,7 @@ class UnitState:
 
 _PROPERTIES = (
     "ActiveState,SubState,NRestarts,MainPID,MemoryCurrent,ActiveEnterTimestampMonotonic,"
-    "Result,LoadState"
+    "Result,LoadState,UnitFileState"
 )
 
 
@@ -76,6 +77,7 @@ def _parse(values: Dict[str, str]) -> UnitState:
         memory_bytes=int(memory) if memory.isdigit() and int(memory) < 1 << 62 else None,
         since_monotonic=since / 1e6 if since else None,
         result=values.get("Result", ""),
+        unit_file=values.get("UnitFileState", ""),
     )
 
 
@@ -202,6 +204,20 @@ def workers(main_pid: int) -> int:
 def worker_pids(main_pid: int) -> List[int]:
     """The processes of gunicorn's main process; none where it does not run."""
     return _children(main_pid)
+
+
+def suspended(main_pid: int) -> int:
+    """How many of gunicorn's processes are stopped by a signal (SIGSTOP, SIGTSTP): they are
+    there, and do nothing (state T of proc(5))."""
+    return sum(_state(pid) == "T" for pid in (main_pid, *_children(main_pid)) if pid)
+
+
+def _state(pid: int) -> str:
+    try:
+        with open("/proc/{}/stat".format(pid), encoding="utf-8", errors="replace") as handle:
+            return handle.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):  # it has ended meanwhile
+        return ""
 
 
 def memory_of_processes(main_pid: int) -> Optional[int]:

@@ -23,8 +23,8 @@ _UPLOAD_SECONDS = 600.0
 _FINISH_MARGIN_SECONDS = 60.0
 
 # A small virtual environment with its bytecode takes some 30 MB.
-_MIN_FREE_BYTES = 64 << 20
-_MIN_FREE_INODES = 5000  # a Flask venv with its bytecode is about 1500
+MIN_FREE_BYTES = 64 << 20
+MIN_FREE_INODES = 5000  # a Flask venv with its bytecode is about 1500
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,9 @@ def _host_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
     if app["stopped"]:
         found.append(stopped_refusal(app["stopped"]))
     disk = facts["disk"][base]
-    if disk["free_bytes"] < _MIN_FREE_BYTES:
+    if disk["free_bytes"] < MIN_FREE_BYTES:
         found.append(Refusal("disk-full", f"{base} has {disk['free_bytes'] >> 20} MB left"))
-    if disk["free_inodes"] < _MIN_FREE_INODES:
+    if disk["free_inodes"] < MIN_FREE_INODES:
         found.append(Refusal("disk-full", f"{base} has {disk['free_inodes']} inodes left"))
     holder = facts["ports"].get(str(settings.web.listen))
     if holder not in (None, "nginx"):
@@ -464,6 +464,11 @@ def probe_args(settings: Settings) -> dict[str, Any]:
         # Left out where there is none: the `recover` of an earlier version does not know it.
         **({"also": list(health.also)} if health.also else {}),
     }
+
+
+def status_args(settings: Settings) -> dict[str, Any]:
+    """What the host side's `status` wants to know beside the application's name."""
+    return {"probe": probe_args(settings), "listen": settings.web.listen}
 
 
 def _notes(facts: Facts, changes: Mapping[str, str | None]) -> tuple[str, ...]:

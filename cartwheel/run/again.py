@@ -14,7 +14,7 @@ from cartwheel.events import Event, silent
 from cartwheel.fleet.model import Report
 from cartwheel.fleet.sessions import Result, await_all
 from cartwheel.fleet.truth import LookAgain, is_behind, overtaken
-from cartwheel.plan.deploy import probe_args
+from cartwheel.plan.deploy import status_args
 from cartwheel.run.scene import Scene, connect, for_hosts
 
 # After its lease a host may still start the old release, drain and stop the new one.
@@ -76,7 +76,7 @@ def _until_settled(scene: Scene, host: str, end: float) -> Result[dict[str, Any]
 
 def _ask(scene: Scene, host: str) -> Result[dict[str, Any]]:
     quiet = replace(for_hosts(scene, (host,)), emit=silent)
-    args = {**scene.base_args, "probe": probe_args(scene.settings)}
+    args = {**scene.base_args, **status_args(scene.settings)}
     try:
         with connect(quiet, changing=False) as fleet:
             return fleet.ask("status", args, deadline_seconds=_STATUS_SECONDS)[host]

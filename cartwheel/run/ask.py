@@ -8,7 +8,7 @@ from typing import Any
 
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, successes
-from cartwheel.plan.deploy import probe_args
+from cartwheel.plan.deploy import probe_args, status_args
 from cartwheel.run.scene import Scene, connect, raise_failures, raise_held, reach
 
 Answers = dict[str, Result[dict[str, Any]]]
@@ -20,7 +20,7 @@ _NO_DEADLINE_SECONDS = 365 * 86400.0
 
 def status(scene: Scene) -> Answers:
     """What each host serves, since when, how well."""
-    return _read(scene, "status", {"probe": probe_args(scene.settings)})
+    return _read(scene, "status", status_args(scene.settings))
 
 
 def releases(scene: Scene) -> Answers:

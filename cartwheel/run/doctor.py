@@ -1,107 +1,142 @@
-"""`fab doctor`: everything that a deploy will need, checked at once."""
+"""`fab doctor`: whether the site serves, and everything that a deploy will need; what to do."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from cartwheel import build
-from cartwheel.errors import CartwheelError
+from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError
 from cartwheel.fleet.locking import lock_all
-from cartwheel.fleet.sessions import Result
-from cartwheel.plan.deploy import refusals
+from cartwheel.fleet.sessions import Fleet, Result, failures
+from cartwheel.plan.condition import Finding, conditions
+from cartwheel.plan.deploy import refusals, status_args
 from cartwheel.run.deploy import PROBE_SECONDS, probe_args
 from cartwheel.run.product import index_password
-from cartwheel.run.scene import Scene, connect, raise_failures
+from cartwheel.run.scene import Scene, raise_failures, reach
 
 Facts = Mapping[str, Any]
+Answers = Mapping[str, Result[dict[str, Any]]]
 
 # TLS certificates and apt's release files are refused by clocks that are further off.
 _MAX_CLOCK_SECONDS = 60.0
 _REPAIR_SECONDS = 300.0
-_LOW_BYTES = 512 << 20
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the doctor's report."""
-
-    host: str
-    what: str
-    ok: bool
-    detail: str
+# Why a deploy would be refused, and which other row says it with what to do.
+_SAID_ELSEWHERE = ("not-set-up", "no-systemd", "python-version", "held", "stopped", "disk-full")
 
 
 def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
-    """Look at every host; with `fix` put in order first what a fault left."""
-    findings: list[Finding] = []
-    with connect(scene, changing=fix) as fleet:
+    """Look at every host; with `fix` put in order first what a fault left. A host that cannot
+    be reached does not silence the others. Raises what keeps `fix` from its locks."""
+    sessions, unreached = reach(scene, changing=fix)
+    repaired: Answers = {}
+    with Fleet(sessions, scene.emit, parallel=scene.parallel) as fleet:
         if fix:
-            raise_failures(lock_all(fleet, scene.hosts, scene.terms))
+            locked = failures(lock_all(fleet, sessions, scene.terms))
+            silent = {host: one for host, one in locked.items() if isinstance(one, ConnectError)}
+            raise_failures({host: one for host, one in locked.items() if host not in silent})
+            unreached |= silent
+            fleet.fallen |= silent
             repaired = fleet.ask("repair", scene.base_args, deadline_seconds=_REPAIR_SECONDS)
-            findings += [
-                finding for host, one in repaired.items() for finding in _of_repair(host, one)
-            ]
-        answers = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
-        examined = fleet.ask(
-            "examine",
-            {
-                **scene.base_args,
-                "index_environment": build.pip_environment(
-                    scene.settings.index, index_password(scene)
-                ),
-                "pip_version": build.PIP_VERSION,
-            },
-            deadline_seconds=_REPAIR_SECONDS,
-        )
-    for host, facts in answers.items():
-        if isinstance(facts, CartwheelError):
-            findings.append(Finding(host, "connection", False, str(facts)))
-            continue
-        findings += _of_facts(scene, host, facts)
-        more = examined[host]
-        if isinstance(more, CartwheelError):
-            findings.append(Finding(host, "examination", False, more.message))
+        probed = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+        examined = fleet.ask("examine", _examine_args(scene), deadline_seconds=_REPAIR_SECONDS)
+    findings: list[Finding] = []
+    for host in scene.hosts:
+        if host in unreached:
+            findings.append(_unknown(host, unreached[host]))
         else:
-            findings += _of_examination(host, more)
+            findings += _of_host(scene, host, repaired.get(host), probed[host], examined[host])
     return findings
+
+
+def _unknown(host: str, error: CartwheelError, what: str = "connection") -> Finding:
+    """A host that does not say how it is."""
+    return Finding(host, what, "PROBLEM", error.message, error.hint.replace("HOST", host))
+
+
+def _examine_args(scene: Scene) -> dict[str, Any]:
+    index = build.pip_environment(scene.settings.index, index_password(scene))
+    return {
+        **scene.base_args,
+        **status_args(scene.settings),
+        "index_environment": index,
+        "pip_version": build.PIP_VERSION,
+    }
+
+
+def _of_host(
+    scene: Scene,
+    host: str,
+    repaired: Result[dict[str, Any]] | None,
+    facts: Result[dict[str, Any]],
+    more: Result[dict[str, Any]],
+) -> Iterator[Finding]:
+    if repaired is not None:
+        yield from _of_repair(host, repaired)
+    if isinstance(facts, ConnectError):
+        yield _unknown(host, facts)
+        return
+    yield Finding(host, "connection", "ok", "root, by sudo where needed")
+    if isinstance(facts, CartwheelError):
+        yield _unknown(host, facts, "look")
+    else:
+        yield from _of_facts(scene, host, facts)
+    if isinstance(more, CartwheelError):
+        yield _unknown(host, more, "examination")
+        return
+    status = more["status"]
+    if isinstance(repaired, dict):
+        # The lock is ours, and while somebody has it nothing counts as left over.
+        status = {**status, "lock": None, "leftovers": repaired["left"]}
+    yield from conditions(host, status)
+    if not status["leftovers"]:
+        yield Finding(host, "leftovers", "ok", "none")
+    yield from _of_examination(host, more)
 
 
 def _of_repair(host: str, one: Result[dict[str, Any]]) -> Iterator[Finding]:
     if isinstance(one, CartwheelError):
-        yield Finding(host, "repair", False, one.message)
+        yield _unknown(host, one, "repair")
         return
-    yield from (Finding(host, "repair", True, f"removed {text}") for text in one["done"])
+    yield from (Finding(host, "repair", "ok", f"removed {text}") for text in one["done"])
     if not one["done"]:
-        yield Finding(host, "repair", True, "nothing to do")
+        yield Finding(host, "repair", "ok", "nothing to do")
 
 
 def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
-    yield Finding(host, "connection", True, "root, by sudo where needed")
+    setup = f"`fab setup -H {host}`"
     system = facts["host"]["os"]["PRETTY_NAME"]
-    yield Finding(host, "system", facts["host"]["systemd"] is not None, system)
-    python = facts["python"]
-    detail = f"{python['version']} at {python['path']}" if python else "none of the wanted version"
-    yield Finding(host, "python", python is not None, detail)
+    if facts["host"]["systemd"] is None:
+        system = f"{system}; systemd is not its init"
+        yield Finding(host, "system", "PROBLEM", system, "use a host that systemd has booted")
+    else:
+        yield Finding(host, "system", "ok", system)
+    python, wanted = facts["python"], scene.settings.app.python
+    if python is None:
+        yield Finding(host, "python", "PROBLEM", f"no Python {wanted}", f"{setup} installs it")
+    else:
+        yield Finding(host, "python", "ok", f"{python['version']} at {python['path']}")
     off = abs(facts["host"]["time"] - time.time())
-    yield Finding(host, "clock", off < _MAX_CLOCK_SECONDS, f"{off:.0f} s off")
-    disk = facts["disk"][scene.settings.host.base]
-    room = f"{disk['free_bytes'] >> 20} MB, {disk['free_inodes']} inodes free"
-    yield Finding(host, "disk", disk["free_bytes"] > _LOW_BYTES, room)
-    yield Finding(
-        host, "nginx", facts["nginx"]["version"] is not None, str(facts["nginx"]["version"])
-    )
+    if off < _MAX_CLOCK_SECONDS:
+        yield Finding(host, "clock", "ok", f"{off:.0f} s off")
+    else:
+        todo = f"`timedatectl set-ntp true` on {host}, or set the clock of this machine"
+        yield Finding(host, "clock", "PROBLEM", f"{off:.0f} s off this machine's", todo)
     for refusal in refusals(scene.settings, facts):
-        yield Finding(host, "deploy", False, refusal.message)
+        if refusal.slug not in _SAID_ELSEWHERE:
+            todo = CATALOGUE[refusal.slug].remedy.replace("HOST", host)
+            yield Finding(host, "deploy", "PROBLEM", refusal.message, todo)
 
 
 def _of_examination(host: str, more: Facts) -> Iterator[Finding]:
-    yield Finding(
-        host, "nginx -t", not more["nginx_complaint"], more["nginx_complaint"] or "content"
-    )
-    yield Finding(host, "mirror", not more["index"], more["index"] or "answers")
-    yield from (Finding(host, "leftover", False, text) for text in more["leftovers"])
-    if not more["leftovers"]:
-        yield Finding(host, "leftovers", True, "none")
+    if more["nginx_complaint"]:
+        todo = f"fix the line that nginx names, then `fab nginx.reload -H {host}`"
+        yield Finding(host, "nginx -t", "PROBLEM", more["nginx_complaint"], todo)
+    elif more["nginx_complaint"] is not None:
+        yield Finding(host, "nginx -t", "ok", "content")
+    if more["index"]:
+        todo = f"check [index] and the network between {host} and the index"
+        yield Finding(host, "mirror", "PROBLEM", more["index"], todo)
+    elif more["index"] is not None:
+        yield Finding(host, "mirror", "ok", "answers")

@@ -25,7 +25,11 @@ ALLOWED = {
     ("host/serve.py", "Server.serve", "get"): "ends with contact, which the lease watches",
     ("host/report.py", "_follow", "join"): "logs --follow lasts until contact is lost",
     ("host/verify.py", "_side_by_side", "join"): "each check has its own deadline",
-    ("host/facts.py", "probe", "result"): "each part has its own deadline; the pool has ended",
+    (
+        "host/facts.py",
+        "side_by_side",
+        "result",
+    ): "each part has its own deadline; the pool has ended",
     ("ssh/session.py", "Session._send", "wait"): "a thread; set by the greeting and by any failure",
     ("ssh/session.py", "Session.request", "result"): "`_await` looks at the deadline in slices",
     ("fleet/sessions.py", "_result", "result"): _DONE,

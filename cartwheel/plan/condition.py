@@ -1,0 +1,244 @@
+"""Whether a host is well: judged from its answer to `status`, the same for every task.
+
+Not well is a host whose visitors get no good answer now, or would get none after the next
+reboot, or that cannot take the next release. What only has to be known is a note: a freeze,
+a deploy at work, leftovers (docs/output.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cartwheel.plan.deploy import MIN_FREE_BYTES, MIN_FREE_INODES
+
+Status = Mapping[str, Any]
+Level = Literal["ok", "note", "PROBLEM"]
+
+# What of nginx and of the boot unit starts with the host (systemctl(1), is-enabled); what is
+# "static", "indirect" or "generated" is started by something else.
+_STARTS_AT_BOOT = ("enabled", "static", "indirect", "generated", "alias")
+# ActiveState of a unit that runs: a reload is asked for with each change of the site.
+_RUNS = ("active", "reloading")
+_LOW_BYTES = 512 << 20
+# Their details do not say by themselves what they are about.
+_NAMED = ("leftover", "also running", "disk")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about a host: `detail` says how it is, `todo` what to do next, unless it is
+    well. `serving`: visitors get no good answer because of it."""
+
+    host: str
+    what: str
+    level: Level
+    detail: str
+    todo: str = ""
+    serving: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether the host is well as far as this goes."""
+        return self.level != "PROBLEM"
+
+    @property
+    def note(self) -> str:
+        """The finding in a line with others."""
+        return f"{self.what}: {self.detail}" if self.what in _NAMED else self.detail
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """For programs, the host aside."""
+        return {
+            "what": self.what,
+            "level": self.level.lower(),
+            "ok": self.ok,
+            "detail": self.detail,
+            "next": self.todo,
+        }
+
+
+def conditions(host: str, status: Status) -> list[Finding]:
+    """All that `status` says of a host: first whether it serves, last what only has to be known."""
+    finders = (_serves, _app, _front_door, _nginx, _boot, _disk, _notes)
+    return [finding for finder in finders for finding in finder(host, status)]
+
+
+def health(findings: Sequence[Finding], status: Status) -> str:
+    """The host's state in one word or two."""
+    problems = [one for one in findings if not one.ok]
+    if status["release"] is None:
+        return "not deployed"
+    if status["stopped"]:
+        return "stopped"
+    if any(one.serving for one in problems):
+        return "UNHEALTHY"
+    return "AT RISK" if problems else "healthy"
+
+
+# --- does it serve? -----------------------------------------------------------------------
+
+
+def _serves(host: str, status: Status) -> Iterator[Finding]:
+    deploys = f"`fab deploy -H {host}`"
+    if not status["set_up"]:
+        todo = f"`fab setup -H {host}`, then {deploys}"
+        yield _problem(host, "setup", "the host is not set up for this app", todo)
+    if status["release"] is None:
+        detail = "nothing is deployed"
+        if status["current"]:
+            detail = f"the link `current` names {status['current']}, which is not there"
+        elif status["rollback"]:
+            detail = f"the link `current` is missing; {status['rollback']} served last"
+        yield _problem(host, "serves", detail, f"{deploys} makes it serve", serving=True)
+    elif status["stopped"]:
+        mark = status["stopped"]
+        why = f": {mark['message']}" if mark.get("message") else ""
+        detail = f"stopped by {mark['who']} since {mark['since']}{why}"
+        todo = f"`fab start -H {host}` starts it"
+        yield _problem(host, "serves", detail, todo, serving=True)
+    else:
+        yield Finding(host, "serves", "ok", status["release"])
+
+
+def _is_asked(status: Status) -> bool:
+    return status["release"] is not None and not status["stopped"]
+
+
+def _app(host: str, status: Status) -> Iterator[Finding]:
+    if not _is_asked(status):
+        return
+    logs = f"`fab logs -H {host}` says why"
+    if status["problem"]:
+        detail = ": ".join([*_state_of_unit(status), status["problem"]])
+        todo = f"{logs}; {_way_out(host, status)}"
+        yield _problem(host, "app", detail, todo, serving=True)
+    elif status["suspended"]:
+        # Some requests are answered, some reach a worker that does nothing.
+        todo = f"`fab restart -H {host}` starts it anew"
+        yield _problem(host, "app", _suspended(status), todo, serving=True)
+    else:
+        yield Finding(host, "app", "ok", f"healthy, {status['workers']} workers")
+
+
+def _state_of_unit(status: Status) -> Iterator[str]:
+    if status["active"] != "active":
+        yield f"its unit is {status['active']} ({status['result']})"
+    if status["restarts"]:
+        yield f"restarted {status['restarts']} times by systemd"
+    if status["suspended"]:
+        yield _suspended(status)
+
+
+def _suspended(status: Status) -> str:
+    return f"{status['suspended']} of its processes are suspended by a signal"
+
+
+def _way_out(host: str, status: Status) -> str:
+    """What makes an unhealthy app answer again."""
+    if status["active"] in ("inactive", "failed"):
+        return f"`fab start -H {host}` starts it"
+    back = f"`fab rollback -H {host}` goes back to {status['rollback']}"
+    if not status["rollback"]:
+        back = f"`fab deploy -H {host}` deploys a release that works"
+    return f"`fab restart -H {host}` starts it anew, {back}"
+
+
+def _front_door(host: str, status: Status) -> Iterator[Finding]:
+    """Through nginx; where the app itself does not answer, or nginx does not run, that is
+    the cause, and told."""
+    site = status["nginx"]["site"]
+    if status["release"] is not None and not site:
+        todo = f"`fab deploy -H {host}` writes it"
+        yield _problem(host, "site", "nginx's file for the site is missing", todo)
+    if not _is_asked(status) or status["problem"] or not _nginx_answers(status):
+        return
+    if not status["front"]:
+        yield Finding(host, "front door", "ok", "healthy through nginx")
+        return
+    todo = f"`fab setup -H {host}` makes the token anew"
+    if status["nginx"]["token"]:
+        todo = (
+            f"`fab nginx.reload -H {host}` makes nginx read its site;"
+            f" `fab deploy -H {host}` writes it where it was changed"
+        )
+    yield _problem(host, "front door", status["front"], todo, serving=True)
+
+
+def _nginx_answers(status: Status) -> bool:
+    """By its unit, or, where somebody started it by hand, by what it passed on."""
+    by_hand = status["release"] is not None and not status["front"]
+    return status["nginx"]["active"] in _RUNS or by_hand
+
+
+def _nginx(host: str, status: Status) -> Iterator[Finding]:
+    nginx = status["nginx"]
+    active, unit_file = nginx["active"], nginx["unit_file"]
+    enable = f"`systemctl enable nginx` on {host}"
+    if unit_file.startswith("masked"):
+        enable = f"`systemctl unmask nginx && systemctl enable nginx` on {host}"
+    if not unit_file:
+        todo = f"`fab setup -H {host}` installs it"
+        yield _problem(host, "nginx", "there is no nginx", todo, serving=True)
+    elif active not in _RUNS:
+        answers = _nginx_answers(status)
+        start = f"`fab nginx.reload -H {host}` starts it"
+        todo = start if unit_file in _STARTS_AT_BOOT else f"{enable}, then {start}"
+        what = "answers, but systemd does not run it" if answers else "does not run"
+        detail = f"nginx {what}: it is {active}, {unit_file}"
+        yield _problem(host, "nginx", detail, todo, serving=not answers)
+    elif unit_file not in _STARTS_AT_BOOT:
+        yield _problem(host, "nginx", f"nginx is {unit_file}: it does not start at boot", enable)
+    else:
+        yield Finding(host, "nginx", "ok", "runs, and starts at boot")
+
+
+def _boot(host: str, status: Status) -> Iterator[Finding]:
+    if not status["set_up"] or status["release"] is None:
+        return
+    if status["boot"] in _STARTS_AT_BOOT:
+        yield Finding(host, "boot", "ok", "the app starts at boot")
+        return
+    detail = f"the app does not start at boot: its unit is {status['boot'] or 'missing'}"
+    yield _problem(host, "boot", detail, f"`fab setup -H {host}` puts it right")
+
+
+def _disk(host: str, status: Status) -> Iterator[Finding]:
+    disk = status["disk"]
+    room = f"{disk['free_bytes'] >> 20} MB, {disk['free_inodes']} inodes free"
+    prune = f"`fab prune -H {host}` removes old releases"
+    if disk["read_only"]:
+        todo = f"`dmesg` on {host} says why; fix the disk, then mount it writable"
+        yield _problem(host, "disk", "the app's disk is read-only", todo)
+    elif disk["free_bytes"] < MIN_FREE_BYTES or disk["free_inodes"] < MIN_FREE_INODES:
+        yield _problem(host, "disk", f"the disk is full: {room}", f"make room; {prune}")
+    else:
+        level: Level = "note" if disk["free_bytes"] < _LOW_BYTES else "ok"
+        yield Finding(host, "disk", level, room, prune if level == "note" else "")
+
+
+def _problem(host: str, what: str, detail: str, todo: str, *, serving: bool = False) -> Finding:
+    return Finding(host, what, "PROBLEM", detail, todo, serving)
+
+
+# --- what only has to be known ------------------------------------------------------------
+
+
+def _notes(host: str, status: Status) -> Iterator[Finding]:
+    lock, freeze = status["lock"], status["freeze"]
+    if status["pending"] is not None:
+        to = status["pending"].get("to", "?")
+        todo = "" if lock else f"`fab doctor --fix -H {host}` goes back from it"
+        yield Finding(host, "switch", "note", f"the switch to {to} is not confirmed", todo)
+    if lock:
+        yield Finding(host, "lock", "note", f"locked by {lock.get('owner')}")
+    if freeze:
+        detail = f"held by {freeze['owner']} since {freeze['since']} ({freeze['message']})"
+        yield Finding(host, "freeze", "note", detail, f"`fab lock.release -H {host}` lifts it")
+    for text in status["leftovers"]:
+        todo = f"`fab doctor --fix -H {host}` or the next deploy removes it"
+        yield Finding(host, "leftover", "note", text, todo)
+    if status["release"] is not None and status["also_running"]:
+        yield Finding(host, "also running", "note", ", ".join(status["also_running"]))

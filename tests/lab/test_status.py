@@ -1,0 +1,541 @@
+"""`fab status` and `fab doctor` tell the truth by their exit codes: every way in which a host
+may be not well, on a real one, beside another host that is well all the while.
+
+What `doctor` says to do next is done, and then the host is well again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cartwheel.errors import CATALOGUE, Exit
+from cartwheel.lab import LabHost
+from tests.lab.project import Done, Project, await_sessions, get, new_project
+from tests.lab.running import fab
+
+pytestmark = pytest.mark.timeout(600)
+
+# Does as the file `mode` in its shared folder says.
+APP = """
+import os
+import time
+
+TEXT = "{text}"
+
+
+def mode():
+    try:
+        with open("mode") as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return "well"
+
+
+if mode() == "die":
+    os._exit(3)
+
+
+def app(environ, start_response):
+    if mode() == "hang":
+        time.sleep(60)
+    status = "500 Internal Server Error" if mode() == "fail" else "200 OK"
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+    return [TEXT.encode()]
+"""
+
+MODE = "/srv/shop/shared/mode"
+UNIT = "$(systemctl list-units --plain --no-legend 'cartwheel-shop.web*' | cut -d' ' -f1)"
+MAIN = f"$(systemctl show -P MainPID {UNIT})"
+SITE = "/etc/nginx/conf.d/cartwheel-shop.conf"
+BOOT = "cartwheel-shop.service"
+# Until then the old workers answer too.
+RELOAD = (
+    "old=$(pgrep -P $(cat /run/nginx.pid)); systemctl reload nginx;"
+    " for one in $old; do while [ -e /proc/$one ]; do sleep 0.1; done; done"
+)
+OTHER = (
+    r"printf 'server {\n listen 80 default_server;\n listen [::]:80 default_server;\n"
+    r" server_name %s;\n return 200 theirs;\n}\n'"
+)
+"""Somebody else's site for a name."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A host that is not well: how it becomes so, what is told, how it is well again.
+
+    `what` are the findings that are problems; `says` stands in their details. `first` is done
+    before what `doctor` says to do, where a person must do something by themselves; `next` is
+    what of that is done, by its beginning.
+    """
+
+    name: str
+    breaks: str
+    health: str
+    what: tuple[str, ...]
+    says: str
+    next: tuple[str, ...] = ()
+    first: str = "true"
+    served: bool = False  # visitors are answered all the same
+    words: tuple[str, ...] = ()  # of `fab`, which break it
+
+
+CASES = (
+    Case(
+        "answers 500",
+        f"echo fail > {MODE}",
+        "UNHEALTHY",
+        ("app",),
+        "/healthz answered 500 instead of 200",
+        ("fab restart",),
+        f"rm {MODE}",
+    ),
+    Case(
+        "hangs",
+        f"echo hang > {MODE}",
+        "UNHEALTHY",
+        ("app",),
+        "/healthz has no answer within 1 s",
+        ("fab restart",),
+        f"rm {MODE}",
+    ),
+    Case(
+        "workers are suspended",
+        f"kill -STOP $(pgrep -P {MAIN})",
+        "UNHEALTHY",
+        ("app",),
+        "1 of its processes are suspended by a signal",
+        ("fab restart",),
+    ),
+    Case(
+        "main process is suspended",
+        f"kill -STOP {MAIN}",
+        "UNHEALTHY",
+        ("app",),
+        "1 of its processes are suspended by a signal",
+        ("fab restart",),
+        served=True,
+    ),
+    Case(
+        "crash loop",
+        f"echo die > {MODE}; u={UNIT}; kill -9 $(pgrep -P $(systemctl show -P MainPID $u));"
+        " while [ $(systemctl show -P NRestarts $u) = 0 ]; do sleep 0.1; done",
+        "UNHEALTHY",
+        ("app",),
+        "restarted ",
+        ("fab restart",),
+        f"rm {MODE}",
+    ),
+    Case(
+        "stopped by hand",
+        f"systemctl stop {UNIT}",
+        "UNHEALTHY",
+        ("app",),
+        "its unit is inactive",
+        ("fab start",),
+    ),
+    Case(
+        "unit failed",
+        f"u={UNIT}; mkdir -p /run/systemd/system/$u.d;"
+        " printf '[Service]\\nRestart=no\\n' > /run/systemd/system/$u.d/no.conf;"
+        " systemctl daemon-reload; systemctl kill --signal=KILL $u; sleep 0.5;"
+        " rm -r /run/systemd/system/$u.d; systemctl daemon-reload",
+        "UNHEALTHY",
+        ("app",),
+        "its unit is failed (signal)",
+        ("fab start",),
+    ),
+    Case(
+        "nginx stopped",
+        "systemctl stop nginx",
+        "UNHEALTHY",
+        ("nginx",),
+        "nginx does not run: it is inactive, enabled",
+        ("fab nginx.reload",),
+    ),
+    Case(
+        "nginx masked",
+        "systemctl stop nginx; systemctl mask -q nginx",
+        "UNHEALTHY",
+        ("nginx",),
+        "nginx does not run: it is inactive, masked",
+        ("systemctl unmask", "fab nginx.reload"),
+    ),
+    Case(
+        "nginx disabled",
+        "systemctl disable -q nginx",
+        "AT RISK",
+        ("nginx",),
+        "nginx is disabled: it does not start at boot",
+        ("systemctl enable",),
+        served=True,
+    ),
+    Case(
+        "site removed",
+        f"rm {SITE}; {OTHER % 'localhost'} > /etc/nginx/conf.d/z.conf; {RELOAD}",
+        "UNHEALTHY",
+        ("site", "front door"),
+        "/healthz answered 200, not by this site",
+        ("fab deploy",),
+        "rm /etc/nginx/conf.d/z.conf",
+    ),
+    Case(
+        "site removed, nginx has it still",
+        f"mv {SITE} /root/",
+        "AT RISK",
+        ("site",),
+        "nginx's file for the site is missing",
+        ("fab deploy",),
+        served=True,
+    ),
+    Case(
+        "site overwritten",
+        f"{OTHER % '_'} > {SITE}; {RELOAD}",
+        "UNHEALTHY",
+        ("front door",),
+        "/healthz answered 200, not by this site",
+        ("fab nginx.reload", "fab deploy"),
+    ),
+    Case(
+        "nginx passes it on elsewhere",
+        f"sed -i 's|/current/http.sock|/current/other.sock|' {SITE}; {RELOAD}",
+        "UNHEALTHY",
+        ("front door",),
+        "other.sock said 502 instead of 200",
+        ("fab nginx.reload", "fab deploy"),
+        served=True,  # by the backup
+    ),
+    Case(
+        "token removed",
+        "rm /srv/shop/probe.map",
+        "UNHEALTHY",
+        ("front door",),
+        "/srv/shop/probe.map is missing or damaged",
+        ("fab setup",),
+        served=True,
+    ),
+    Case(
+        "current link missing",
+        "rm /srv/shop/current",
+        "not deployed",
+        ("serves",),
+        "the link `current` is missing; 0.",
+        ("fab deploy",),
+        served=True,  # by `fallback`
+    ),
+    Case(
+        "current link to nowhere",
+        "ln -sfn releases/9.9.gone /srv/shop/current",
+        "not deployed",
+        ("serves",),
+        "the link `current` names 9.9.gone, which is not there",
+        ("fab deploy",),
+        served=True,
+    ),
+    Case(
+        "does not start at boot",
+        f"systemctl disable -q {BOOT}",
+        "AT RISK",
+        ("boot",),
+        "the app does not start at boot: its unit is disabled",
+        ("fab setup",),
+        served=True,
+    ),
+    Case(
+        "boot unit missing",
+        f"systemctl disable -q {BOOT}; rm /etc/systemd/system/{BOOT}; systemctl daemon-reload",
+        "AT RISK",
+        ("boot",),
+        "the app does not start at boot: its unit is missing",
+        ("fab setup",),
+        served=True,
+    ),
+    Case(
+        "boot unit masked",
+        f"systemctl disable -q {BOOT}; ln -sfn /dev/null /etc/systemd/system/{BOOT};"
+        " systemctl daemon-reload",
+        "AT RISK",
+        ("boot",),
+        "the app does not start at boot: its unit is masked",
+        ("fab setup",),
+        served=True,
+    ),
+    Case(
+        "stopped on purpose",
+        "",
+        "stopped",
+        ("serves",),
+        "stopped by ",
+        ("fab start",),
+        words=("stop", "--message", "for the night"),
+    ),
+    Case(
+        "disk is full",
+        "mkdir /mnt/small; mount -t tmpfs -o size=60m none /mnt/small; cp -a /srv/. /mnt/small/;"
+        " mount --bind /mnt/small /srv",
+        "AT RISK",
+        ("disk",),
+        "the disk is full: ",
+        (),
+        "umount /srv /mnt/small; rmdir /mnt/small",
+        served=True,
+    ),
+    Case(
+        "disk is read-only",
+        "mount --bind /srv /srv; mount -o remount,bind,ro /srv",
+        "AT RISK",
+        ("disk",),
+        "the app's disk is read-only",
+        (),
+        "umount /srv",
+        served=True,
+    ),
+)
+
+
+def result(done: Done) -> dict[str, Any]:
+    """What `fab ... --json` came to."""
+    found = json.loads(done.out.splitlines()[-1])
+    assert isinstance(found, dict)
+    return found
+
+
+@dataclass(frozen=True)
+class Two:
+    """A fleet of two: `ill` is broken by the cases, `well` never is."""
+
+    project: Project
+    ill: LabHost
+    well: LabHost
+
+    @property
+    def names(self) -> str:
+        return f"{self.ill.name},{self.well.name}"
+
+    def fab(self, *words: str, code: int | None = 0) -> Done:
+        return self.project.fab(*words, "-H", self.names, code=code)
+
+    def told(self, *words: str, code: int) -> dict[str, Any]:
+        """The result of `fab WORDS --json`."""
+        return result(self.fab(*words, "--json", code=code))
+
+    def assert_well(self) -> None:
+        status = self.told("status", code=Exit.OK)
+        assert [one["answer"]["well"] for one in status["hosts"]] == [True, True]
+        findings = self.told("doctor", code=Exit.OK)["findings"]
+        assert all(one["ok"] for one in findings), findings
+
+
+@pytest.fixture(scope="module")
+def two(pair: list[LabHost], tmp_path_factory: pytest.TempPathFactory) -> Two:
+    """Two releases on both hosts, so that there is a way back."""
+    project = new_project(tmp_path_factory.mktemp("told"), settings="[health]\ntimeout_seconds=1")
+    found = Two(project, *pair)
+    found.fab("setup")
+    for text in ("one", "two"):
+        project.write("app/app.py", APP.replace("{text}", text))
+        found.fab("deploy")
+    return found
+
+
+def problems(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one for one in findings if not one["ok"]]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_host_that_is_not_well_is_told(two: Two, case: Case) -> None:
+    if case.words:
+        two.project.fab(*case.words, "-H", two.ill.name)
+        await_sessions(two.ill)
+    two.ill.sh(case.breaks)
+    assert (seen(two.ill) == "two") is case.served
+    shown = two.fab("status", "--json", code=Exit.FAILED)
+    status = result(shown)
+    ill, well = (one["answer"] for one in status["hosts"])
+    assert (well["well"], well["problems"]) == (True, [])
+    assert not ill["well"]
+    assert [one["what"] for one in ill["problems"]] == [*case.what]
+    assert case.says in " ".join(one["detail"] for one in ill["problems"])
+    assert {one["host"] for one in status["errors"]} == {two.ill.name}
+    assert {one["slug"] for one in status["errors"]} == {"not-well"}
+    row = row_of(two.ill, shown.err)
+    assert f"  {case.health}  " in row
+    assert case.says in row
+    assert "  healthy  " in row_of(two.well, shown.err)
+    assert shown.err.count(f"error: {two.ill.name}: ") == len(case.what)
+    assert shown.err.count(f"[CW{CATALOGUE['not-well'].number}]") == len(case.what)
+
+    shown = two.fab("doctor", "--json", code=Exit.FAILED)
+    found = problems(result(shown)["findings"])
+    assert {one["host"] for one in found} == {two.ill.name}
+    assert {one["what"] for one in found} >= {*case.what}
+    assert all(one["next"] and one["next"] in shown.err for one in found)
+
+    two.ill.sh(case.first)
+    advice = [part for one in found for part in re.findall(r"`([^`]+)`", one["next"])]
+    for beginning in case.next:
+        do(two, next(part for part in advice if part.startswith(beginning)))
+    two.told("status", code=Exit.OK)
+    assert seen(two.ill) == "two"
+
+
+def row_of(host: LabHost, shown: str) -> str:
+    """The host's line in a table."""
+    return next(line for line in shown.splitlines() if line.startswith(f"{host.name} "))
+
+
+def seen(host: LabHost) -> str:
+    """What a visitor sees; "" if nothing, or not within seconds."""
+    try:
+        return get(host, timeout=5)
+    except OSError:
+        return ""
+
+
+def do(two: Two, command: str) -> None:
+    """What a person does who reads it."""
+    words = shlex.split(command)
+    if words[0] == "fab":
+        assert words[-2:] == ["-H", two.ill.name]
+        two.project.fab(*words[1:])
+        await_sessions(two.ill)
+    else:
+        two.ill.sh(command)
+
+
+def levels(two: Two, what: str) -> list[tuple[str, str]]:
+    """What `doctor`, which says that all is well, tells of the ill host under this name."""
+    findings = two.told("doctor", code=Exit.OK)["findings"]
+    mine = [one for one in findings if (one["host"], one["what"]) == (two.ill.name, what)]
+    return [(one["level"], one["detail"]) for one in mine]
+
+
+def test_a_freeze_is_a_note(two: Two) -> None:
+    two.project.fab("lock.hold", "-H", two.ill.name, "--message", "the sale")
+    try:
+        row = row_of(two.ill, two.fab("status").out)
+        assert "  healthy  " in row
+        assert "(the sale)" in row
+        ((level, detail),) = levels(two, "freeze")
+        assert level == "note"
+        assert "(the sale)" in detail
+    finally:
+        two.project.fab("lock.release", "-H", two.ill.name)
+    two.assert_well()
+
+
+def test_a_leftover_is_a_note(two: Two) -> None:
+    await_sessions(two.ill)
+    two.ill.sh("mkdir -p /srv/shop/releases/0.1.half/venv")
+    assert "leftover: half release" in two.fab("status").out
+    assert levels(two, "leftover") == [("note", "half release: /srv/shop/releases/0.1.half")]
+    findings = two.told("doctor", "--fix", code=Exit.OK)["findings"]
+    repairs = [one["detail"] for one in findings if one["what"] == "repair"]
+    assert repairs == ["removed half release: /srv/shop/releases/0.1.half", "nothing to do"]
+    assert [one["what"] for one in findings].count("lock") == 0, "the lock is its own"
+    two.assert_well()
+
+
+def test_a_deploy_at_work_is_a_note_and_so_is_a_switch_that_nobody_confirmed(two: Two) -> None:
+    kept = two.project.folder / "config" / "deploy.toml"
+    text = kept.read_text()
+    kept.write_text(text.replace("probation_seconds = 0.5", "probation_seconds = 50"))
+    two.project.write("app/app.py", APP.replace("{text}", "three"))
+    with fab(two.project, "deploy", "-H", two.ill.name) as running:
+        running.wait_for(("probation", "start"))
+        row = row_of(two.ill, two.fab("status").out)
+        assert "  healthy  " in row
+        assert "is not confirmed; locked by" in row
+        assert [level for level, _ in levels(two, "switch")] == ["note"]
+        assert [level for level, _ in levels(two, "lock")] == ["note"]
+        two.ill.sh("cp -a /srv/shop/pending.json /root/")
+        running.process.send_signal(signal.SIGINT)
+        assert running.end() == Exit.INTERRUPTED
+    kept.write_text(text)
+    two.project.write("app/app.py", APP.replace("{text}", "two"))
+    await_sessions(two.ill)
+    two.assert_well()
+    two.ill.sh("mv /root/pending.json /srv/shop/")
+    assert "is not confirmed; leftover: unfinished switch" in two.fab("status").out
+    assert [level for level, _ in levels(two, "switch")] == ["note"]
+    two.told("doctor", "--fix", code=Exit.OK)
+    await_sessions(two.ill)
+    two.assert_well()
+
+
+def test_who_cannot_be_asked_is_not_known_and_the_others_are_shown(two: Two) -> None:
+    """An address without a key that is known, a login without sudo, nobody there at all."""
+    strangers = {
+        "127.0.0.1:1": "ssh-unreachable",
+        f"guest@{two.ill.name}": "sudo-password",
+        f"root@{two.ill.address}": "host-key-unknown",
+    }
+    names = ",".join([two.well.name, *strangers])
+    done = two.project.fab("status", "-H", names, "--json", code=Exit.FAILED)
+    table = done.err[done.err.index("HOST  ") :].splitlines()[1:5]
+    rows = {line.split()[0]: line for line in table}
+    assert list(rows) == [two.well.name, *strangers]
+    assert "  healthy  " in rows[two.well.name]
+    assert all("  not known  " in rows[name] for name in strangers)
+    status = result(done)
+    assert {one["host"]: one["slug"] for one in status["errors"]} == strangers
+    assert [bool(one["answer"]) for one in status["hosts"]] == [True, False, False, False]
+    for words in (("doctor",), ("doctor", "--fix")):
+        told = result(two.project.fab(*words, "-H", names, "--json", code=Exit.FAILED))
+        wrong = problems(told["findings"])
+        assert [(one["host"], one["what"]) for one in wrong] == [
+            (name, "connection") for name in strangers
+        ]
+        assert all(one["next"] for one in wrong)
+        assert ("app", True) in [
+            (one["what"], one["ok"]) for one in told["findings"] if one["host"] == two.well.name
+        ]
+
+
+def test_what_cannot_be_read_is_not_known(two: Two) -> None:
+    two.ill.sh("cp -a /var/lib/cartwheel/shop.json /root/; echo '{' > /var/lib/cartwheel/shop.json")
+    try:
+        done = two.fab("status", code=Exit.FAILED)
+        assert "  not known  " in row_of(two.ill, done.out)
+        assert "/var/lib/cartwheel/shop.json is damaged" in done.err
+        assert "Traceback" not in done.text
+        found = problems(two.told("doctor", code=Exit.FAILED)["findings"])
+        assert {one["host"] for one in found} == {two.ill.name}
+    finally:
+        two.ill.sh("mv /root/shop.json /var/lib/cartwheel/")
+    two.assert_well()
+
+
+def test_an_app_that_is_not_set_up_or_not_deployed(two: Two, tmp_path: Path) -> None:
+    other = new_project(tmp_path, name="other", settings="[web]\nserver_names = ['o.test']")
+    names = two.names
+
+    def told(what: tuple[str, ...]) -> None:
+        shown = other.fab("status", "-H", names, "--json", code=Exit.FAILED)
+        for one in result(shown)["hosts"]:
+            assert [each["what"] for each in one["answer"]["problems"]] == [*what]
+        assert shown.err.count("  not deployed  ") == 2
+        found = problems(
+            result(other.fab("doctor", "-H", names, "--json", code=Exit.FAILED))["findings"]
+        )
+        assert [(one["host"], one["what"]) for one in found] == [
+            (host.name, each) for host in (two.ill, two.well) for each in what
+        ]
+
+    told(("setup", "serves"))
+    other.fab("setup", "-H", names)
+    told(("serves",))
+    other.fab("deploy", "-H", names)
+    other.fab("status", "-H", names)
+    other.fab("doctor", "-H", names)
+    other.fab("uninstall", "--yes", "-H", names)
+    told(("setup", "serves"))
+    two.assert_well()
