@@ -31,10 +31,13 @@ def setup(scene: Scene, out: Output) -> int:
 
 @word(quiet=True)
 def status(scene: Scene, out: Output) -> int:
-    """Which hosts are in, which are out, and who took them out."""
+    """Which hosts are in, which are out, and who took them out.
+
+    Exits with 1 if a balancer does not answer, does not know a host, or has no host in.
+    """
     from cartwheel.run.balancing import states
 
-    found = states(scene)
+    found, problems = states(scene)
     words = {True: "in", False: "out", None: "not known there"}
     rows = [
         (one.balancer, one.host, words[one.is_in], one.by or "-", one.who or "-", one.since or "-")
@@ -54,7 +57,7 @@ def status(scene: Scene, out: Output) -> int:
             for one in found
         ]
     )
-    return 0
+    return out.failed(ExceptionGroup("balancers", problems)) if problems else 0
 
 
 @word(changing=True)

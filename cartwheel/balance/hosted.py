@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cartwheel.balance.model import By, State, refuse_emptied, stuck
 from cartwheel.errors import CartwheelError, HostError
-from cartwheel.fleet.sessions import Fleet, successes
+from cartwheel.fleet.sessions import Fleet, failures, successes
 from cartwheel.plan.balancing import Member, to_take_out
 
 if TYPE_CHECKING:
@@ -125,19 +125,26 @@ def look(
     fleet: Fleet, args: Mapping[str, Any], members: Mapping[str, Member], ways: Ways
 ) -> list[State]:
     """What each balancer says of each member. Raises the balancers' failures."""
+    found, failed = look_at_each(fleet, args, members, ways)
+    for error in failed.values():
+        raise error
+    return found
+
+
+def look_at_each(
+    fleet: Fleet, args: Mapping[str, Any], members: Mapping[str, Member], ways: Ways
+) -> tuple[list[State], dict[str, CartwheelError]]:
+    """The same of those that answer, and why the others do not."""
     answers = fleet.ask("balancer-look", {**args, "ways": dict(ways)})
-    for error in answers.values():
-        if isinstance(error, CartwheelError):
-            raise error
-    return [
-        _state(one, member.name, answer["hosts"][member.server])
+    found = [
+        _state(one, member.name, answer["hosts"][member.server], answer["down"])
         for one, answer in successes(answers).items()
         for member in members.values()
     ]
+    return found, failures(answers)
 
 
-def _state(one: str, host: str, said: Mapping[str, Any]) -> State:
+def _state(one: str, host: str, said: Mapping[str, Any], down: str) -> State:
     mark = said["mark"] or {}
-    return State(
-        host, one, said["is_in"], mark.get("by", ""), mark.get("who", ""), mark.get("since", "")
-    )
+    by, who, since = (mark.get(key, "") for key in ("by", "who", "since"))
+    return State(host, one, said["is_in"], by, who, since, down)

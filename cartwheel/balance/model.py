@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -37,7 +37,8 @@ class Balancer(Protocol):
 
 @dataclass(frozen=True)
 class State:
-    """One host in one balancer. `is_in` None: it is not known there."""
+    """One host in one balancer. `is_in` None: it is not known there. `down`: why the balancer
+    itself sends nothing to anybody; "" if it works."""
 
     host: str
     balancer: str
@@ -45,6 +46,26 @@ class State:
     by: str = ""
     who: str = ""
     since: str = ""
+    down: str = ""
+
+
+def lacking(states: Sequence[State]) -> Iterator[CartwheelError]:
+    """What keeps visitors away: a balancer that is down or has nobody in, a host that its
+    balancer does not know. A host that somebody took out is none of these."""
+    for name in dict.fromkeys(one.balancer for one in states):
+        of_it = [one for one in states if one.balancer == name]
+        if of_it[0].down:
+            hint = f"`fab nginx.reload -H {name}` starts it."
+            yield HostError("not-well", of_it[0].down, host=name, hint=hint)
+        elif not any(one.is_in for one in of_it):
+            hint = "`fab balancer.back -H HOST` puts a host back; `fab status` says which is well."
+            called = f"the balancer {name}".removesuffix(" -")  # a hook's has no name
+            yield HostError("not-well", f"no host is in {called}", hint=hint)
+    for one in states:
+        if one.is_in is None:
+            hint = "`fab balancer.setup` tells nginx; HAProxy's own file lists its servers."
+            message = f"the balancer {one.balancer} does not know this host"
+            yield HostError("not-well", message, host=one.host, hint=hint)
 
 
 def refuse_emptied(batches: Sequence[Sequence[str]], inside: Mapping[str, Sequence[str]]) -> None:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Protocol
 
-from . import balancer_haproxy, balancer_nginx, files
+from . import balancer_haproxy, balancer_nginx, files, nginx, systemd
 from .context import Context, OpError
 from .layout import Layout
 
@@ -55,7 +55,8 @@ def _way(values: Args) -> Way:
 
 
 def look(ctx: Context, args: Args) -> Args:
-    """For each host of `ways` whether it is in (None: not known here), and its mark.
+    """For each host of `ways` whether it is in (None: not known here), and its mark; `down`
+    says why the balancer itself sends nothing to anybody.
 
     Raises OpError: "not-set-up", "balancer".
     """
@@ -65,8 +66,19 @@ def look(ctx: Context, args: Args) -> Args:
         "hosts": {
             name: {"is_in": _way(way).is_in(), "mark": marks.get(name)}
             for name, way in args["ways"].items()
-        }
+        },
+        "down": _down(args["ways"]),
     }
+
+
+def _down(ways: Args) -> str:
+    """A HAProxy that is down does not answer `is_in`; of nginx only files are asked."""
+    if all(way["kind"] != "nginx" for way in ways.values()):
+        return ""
+    active = systemd.state(nginx.UNIT).active
+    return (
+        "" if active in ("active", "reloading") else "nginx does not run: it is {}".format(active)
+    )
 
 
 def take_out(ctx: Context, args: Args) -> Args:

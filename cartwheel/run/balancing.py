@@ -18,15 +18,16 @@ from cartwheel.balance import hosted
 from cartwheel.balance.hooks import Hook, Hooked
 from cartwheel.balance.hosted import Hosted
 from cartwheel.balance.memory import Memory
-from cartwheel.balance.model import Balancer, By, State
+from cartwheel.balance.model import Balancer, By, State, lacking
 from cartwheel.errors import CartwheelError, UsageError
 from cartwheel.events import Event
 from cartwheel.fleet.locking import lock_all
+from cartwheel.fleet.sessions import Fleet
 from cartwheel.inventory.model import Host
 from cartwheel.plan import balancing as plan
 from cartwheel.plan.balancing import Member
 from cartwheel.run.rendering import host_files
-from cartwheel.run.scene import Scene, connect, located, raise_failures
+from cartwheel.run.scene import Scene, connect, located, raise_failures, reach
 from cartwheel.ssh.target import parse_address
 from cartwheel.telling import leaves
 
@@ -241,17 +242,21 @@ def _named(scene: Scene) -> Iterator[Balancer]:
         yield balancer
 
 
-def states(scene: Scene) -> list[State]:
-    """Who is in and who is out, as each balancer says. Raises the balancers' failures."""
+def states(scene: Scene) -> tuple[list[State], list[CartwheelError]]:
+    """Who is in and who is out, as each balancer says; and what is not well: a balancer that
+    does not answer, or has nobody in, and a host that its balancer does not know."""
     kind = scene.settings.balancer.kind
     if kind in _HOOKS:
-        return _hooked(scene, "person").states()
+        found = _hooked(scene, "person").states()
+        return found, list(lacking(found))
     members = members_of(scene)
     if kind not in plan.ON_HOSTS:
-        return []
-    with connect(_only(scene, balancers(scene)), changing=False) as fleet:
+        return [], []
+    sessions, silent = reach(_only(scene, balancers(scene)), changing=False)
+    with Fleet(sessions, scene.emit, parallel=scene.parallel) as fleet:
         ways = plan.ways(scene.settings, members.values())
-        return hosted.look(fleet, scene.base_args, members, ways)
+        found, failed = hosted.look_at_each(fleet, scene.base_args, members, ways)
+    return found, [*silent.values(), *failed.values(), *lacking(found)]
 
 
 def _raise_first(failed: Mapping[str, Any]) -> None:

@@ -345,6 +345,17 @@ def test_a_host_that_cannot_be_put_back(behind: Behind) -> None:
     assert set(behind.states().values()) == {True}
 
 
+def test_status_fails_where_the_balancer_sends_nothing_to_anybody(behind: Behind) -> None:
+    for kind, slug in (("nginx", "not-well"), ("haproxy", "balancer")):
+        behind.use(kind)
+        behind.balancer.sh(f"systemctl stop {kind}")
+        done = behind.fab("balancer.status", "--json", code=Exit.FAILED)
+        (error,) = json.loads(done.out.splitlines()[-1])["errors"]
+        assert (error["host"], error["slug"]) == (behind.balancer.name, slug)
+        behind.balancer.sh(f"systemctl start {kind}")
+        assert set(behind.states().values()) == {True}
+
+
 def test_who_the_visitor_is_cannot_be_forged(behind: Behind) -> None:
     """The balancer is believed, and nobody else."""
     behind.use("nginx")

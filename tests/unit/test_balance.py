@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from cartwheel.balance.command import command_hook
 from cartwheel.balance.hooks import Hooked
 from cartwheel.balance.http import http_hook
 from cartwheel.balance.memory import Memory
-from cartwheel.balance.model import By
+from cartwheel.balance.model import By, State, lacking
 from cartwheel.errors import CartwheelError, Exit, HostError, UsageError
 from cartwheel.events import Event
 from cartwheel.hidden import Hidden
@@ -219,3 +220,27 @@ def test_the_memory_is_a_small_file(tmp_path: Path) -> None:
     memory.note(["a"], "deploy")
     assert json.loads(memory.path.read_text()) == {"a": "deploy"}
     assert [path.name for path in memory.path.parent.iterdir()] == ["out.json"]
+
+
+IN, OUT, UNKNOWN = (
+    State(name, "lb", is_in) for name, is_in in zip("abc", (True, False, None), strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ([], []),
+        ([IN], []),
+        ([IN, OUT], []),
+        ([OUT], [("", "no host is in the balancer lb")]),
+        ([replace(OUT, balancer="-")], [("", "no host is in the balancer")]),
+        ([IN, UNKNOWN], [("c", "the balancer lb does not know this host")]),
+        ([replace(IN, down="nginx does not run")], [("lb", "nginx does not run")]),
+        ([IN, replace(OUT, balancer="other")], [("", "no host is in the balancer other")]),
+    ],
+)
+def test_what_keeps_visitors_away(states: list[State], said: list[tuple[str, str]]) -> None:
+    found = list(lacking(states))
+    assert [(one.host, one.message) for one in found] == said
+    assert {one.slug for one in found} <= {"not-well"}

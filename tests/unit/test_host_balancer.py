@@ -67,7 +67,10 @@ class Balancer:
 
 @pytest.fixture
 def nginx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Balancer:
-    monkeypatch.setattr(systemd, "running", lambda _at: [])  # here is no systemd
+    # Here is no systemd.
+    up = systemd.UnitState("active", "running", 0, 1, None, None, "success")
+    monkeypatch.setattr(systemd, "running", lambda _at: [])
+    monkeypatch.setattr(systemd, "state", lambda _unit: up)
     return Balancer(host_in(tmp_path, monkeypatch))
 
 
