@@ -260,6 +260,18 @@ CATALOGUE: dict[str, Problem] = {
         Exit.FAILED,
         "Let both lines named above name the same one.",
     ),
+    "left-out": Problem(
+        330,
+        "The serving release carries what the new one would lack",
+        Exit.FAILED,
+        "Put the line above under [app]: include carries it on, exclude goes without it.",
+    ),
+    "private-file": Problem(
+        331,
+        "The wheel would carry what must stay here",
+        Exit.FAILED,
+        "Leave it out of the package.",
+    ),
     # 9xx: the lab
     "lab-platform": Problem(
         901,

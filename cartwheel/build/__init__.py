@@ -1,7 +1,7 @@
 """The application's wheel, its tests and its lock, on the operator's machine."""
 
 from cartwheel.build.apptests import run_app_tests
-from cartwheel.build.artifact import build_app
+from cartwheel.build.artifact import build_app, leaves_files_out
 from cartwheel.build.index import (
     PRESETS,
     access_for,
@@ -29,6 +29,7 @@ __all__ = [
     "build_app",
     "check_wheel_fits",
     "index_arguments",
+    "leaves_files_out",
     "lock_for",
     "operator_platform",
     "pip_environment",

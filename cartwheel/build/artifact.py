@@ -7,12 +7,14 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cartwheel.build import store, tool
+from cartwheel.build.chosen import Chosen, choose
 from cartwheel.build.declared import declared, own_indexes, terms_for
 from cartwheel.build.explain import explain_build, explain_pip
 from cartwheel.build.index import Access, access_for, bare, local_pip_environment
@@ -20,6 +22,7 @@ from cartwheel.build.model import Artifact, operator_platform
 from cartwheel.build.origins import TomlFile, local_path, normal
 from cartwheel.build.pip_wheel import pip_wheel
 from cartwheel.build.plain import package_plain, plain_requirements
+from cartwheel.build.private import Privacy, check_wheel, privacy_for
 from cartwheel.build.source import Source, copy_source, find_source, source_digest
 from cartwheel.build.uv import uv_program, uv_variables
 from cartwheel.build.wheel import (
@@ -37,10 +40,11 @@ from cartwheel.process_env import of_tools
 
 if TYPE_CHECKING:
     from cartwheel.settings.model import Settings
+    from cartwheel.settings.named import NamedFile
 
 STEP = "build"
 PYPI = "https://pypi.org/simple"
-RECIPE = 2  # a change of how wheels are made makes old ones unusable
+RECIPE = 3  # a change of how wheels are made makes old ones unusable
 BUILD_SECONDS = 900.0
 DOWNLOAD_SECONDS = 600.0
 
@@ -52,35 +56,56 @@ def build_app(
     state: Path,
     emit: Emit,
     index_password: Hidden | None = None,
+    private: Iterable[NamedFile] = (),
 ) -> Artifact:
     """The application's wheel: made, checked or downloaded, once for each content of its source.
 
     `project` is the folder that relative sources are relative to, `state` where
-    results are kept. The user's own folder is never written to. Raises BuildError:
-    source, build-failed, wheel-corrupt, index-unreachable, index-lacks, deadline.
+    results are kept; `private` files stay here as those do that the settings name. The user's
+    own folder is never written to. Raises BuildError: source, build-failed, wheel-corrupt,
+    private-file, index-unreachable, index-lacks, deadline.
     """
     source = find_source(settings.app.source, project)
     access = access_for(settings.index, index_password)
     return build_source(
-        source, settings.app.name, access, state=state, emit=emit, label=settings.app.source
+        source,
+        settings.app.name,
+        access,
+        privacy_for(settings, project, source.path, private),
+        state=state,
+        emit=emit,
+        label=settings.app.source,
     )
 
 
 def build_source(
-    source: Source, name: str, access: Access, *, state: Path, emit: Emit, label: str
+    source: Source,
+    name: str,
+    access: Access,
+    privacy: Privacy,
+    *,
+    state: Path,
+    emit: Emit,
+    label: str,
 ) -> Artifact:
     """The wheel of any source, once for each content; `name` is that of a plain folder's.
     Raises as `build_app`."""
     started = time.monotonic()
     emit(Event(STEP, "start", label))
-    digest = _input_digest(source, name, access)
+    chosen = choose(source, privacy) if source.is_folder else Chosen(())
+    for note in chosen.notes:
+        emit(Event(STEP, "note", note))
+    digest = _input_digest(source, name, access, chosen)
     place = state / "artifacts" / digest
     with store.exclusive(state, STEP, emit):
         known = _known(place)
-        if known is None:
+        if known is not None:
+            check_wheel(known.wheel, privacy)
+        else:
             with store.scratch(state) as folder:
-                wheel, references = _make(source, name, access, folder, state, emit)
+                wheel, references = _make(source, name, access, chosen, folder, state, emit)
                 metadata = verify_wheel(wheel)
+                check_wheel(wheel, privacy)
                 ready = folder / "ready"
                 ready.mkdir()
                 shutil.copyfile(wheel, ready / wheel.name)
@@ -96,16 +121,24 @@ def build_source(
         raise BuildError("build-failed", f"{place} was taken away while it was made")
     seconds = time.monotonic() - started
     emit(Event(STEP, "unchanged" if known else "done", artifact.wheel.name, seconds=seconds))
-    return artifact
+    return replace(artifact, left_out=tuple(one.name for one in chosen.left_out))
 
 
-def _input_digest(source: Source, name: str, access: Access) -> str:
+def leaves_files_out(settings: Settings, project: Path) -> bool:
+    """Whether the app's wheel is made of a plain folder, of which files may be left out."""
+    try:
+        return find_source(settings.app.source, project).kind == "plain"
+    except BuildError:
+        return False  # there is nothing to build, which `build_app` says
+
+
+def _input_digest(source: Source, name: str, access: Access, chosen: Chosen) -> str:
     tools = (RECIPE, sys.version_info[:2], name if source.kind == "plain" else "")
     if source.kind == "index":
         return store.key_of("index", source.name, source.version, access.identity, tools)
     if source.kind == "wheel":
         return store.key_of("wheel", RECIPE, source.path.name, store.sha256_of(source.path))
-    return store.key_of(source.kind, source_digest(source), tools)
+    return store.key_of(source.kind, source_digest(source, chosen.build), tools)
 
 
 def _known(place: Path) -> Artifact | None:
@@ -127,7 +160,13 @@ def _known(place: Path) -> Artifact | None:
 
 
 def _make(
-    source: Source, name: str, access: Access, folder: Path, state: Path, emit: Emit
+    source: Source,
+    name: str,
+    access: Access,
+    chosen: Chosen,
+    folder: Path,
+    state: Path,
+    emit: Emit,
 ) -> tuple[Path, list[str]]:
     """The wheel, and the direct references that it was asked to have."""
     if source.kind == "wheel":
@@ -135,7 +174,7 @@ def _make(
     if source.kind == "plain":
         for note in plain_requirements(source.path).notes:
             emit(Event(STEP, "note", note))
-        return package_plain(source, name, folder), []
+        return package_plain(source, name, folder, chosen), []
     if source.kind == "index":
         found = _download(source, access, folder, state, emit)
         if found.suffix == ".whl":
@@ -147,7 +186,7 @@ def _make(
     # Below a folder of its own it lies where it really does: what a back end makes of
     # relative addresses can so be told from absolute ones, and leads back to the source.
     above = folder / "above"
-    copy = copy_source(source, above.joinpath(*source.path.parts[1:]))
+    copy = copy_source(source, above.joinpath(*source.path.parts[1:]), chosen.build)
     built, found_references = _build(copy, access, folder, emit)
     return built, [_relative(one, above, source.path) for one in found_references]
 

@@ -14,6 +14,7 @@ from cartwheel.build.fetched import fetched
 from cartwheel.build.index import Access
 from cartwheel.build.model import Artifact
 from cartwheel.build.origins import Origin, TomlFile, normal, origin_of
+from cartwheel.build.private import Privacy
 from cartwheel.build.source import Source
 from cartwheel.build.wheel import Metadata, asked_for, write_wheel
 from cartwheel.errors import BuildError
@@ -28,7 +29,9 @@ class Made:
     origins: dict[str, Origin]
 
 
-def make(origin: Origin, access: Access, terms: Terms, *, state: Path, emit: Emit) -> Made:
+def make(
+    origin: Origin, access: Access, terms: Terms, privacy: Privacy, *, state: Path, emit: Emit
+) -> Made:
     """Build what `origin` means, once for each content, as a pure wheel of its name.
 
     Raises BuildError: source-unusable, not-pure, git-source, and what building raises; each
@@ -38,7 +41,9 @@ def make(origin: Origin, access: Access, terms: Terms, *, state: Path, emit: Emi
     try:
         with fetched(origin, access, emit) as (path, top):
             source = _source(origin, path, state)
-            artifact = build_source(source, "", access, state=state, emit=emit, label=label)
+            artifact = build_source(
+                source, "", access, privacy, state=state, emit=emit, label=label
+            )
             folder = path if path.is_dir() else path.parent
             found = references(artifact, folder, origin.where)
             if path.is_dir():

@@ -24,6 +24,7 @@ from cartwheel.build.model import Artifact, Lock, Platform
 from cartwheel.build.named_indexes import files_in, index_project
 from cartwheel.build.origins import Origin, is_commit, merged, repository
 from cartwheel.build.plain import Requirements, plain_requirements
+from cartwheel.build.private import privacy_for
 from cartwheel.build.source import find_source
 from cartwheel.build.sources import Sources
 from cartwheel.build.uv import uv_program, uv_variables
@@ -82,7 +83,8 @@ def lock_for(
     wanted = wanted_requirements(settings, metadata, platform)
     if tests_beside is not None:
         wanted = (*wanted, *settings.tests.requirements)
-    book = Sources({**own.origins, **_addressed(wanted, project)}, artifact.name)
+    privacy = privacy_for(settings, project, artifact.wheel)
+    book = Sources({**own.origins, **_addressed(wanted, project)}, artifact.name, privacy)
     locked = pins(tests_beside.text).items() if tests_beside else ()
     constraints = {*own.requirements.constraints, *(f"{name}=={some}" for name, some in locked)}
     question = Question(

@@ -41,6 +41,7 @@ class Artifact:
     wheel_sha256: str
     source_digest: str
     references: tuple[str, ...] = ()  # NAME @ ADDRESS; `file:` is relative to the source's folder
+    left_out: tuple[str, ...] = ()  # files of a plain folder, and folders with a slash at the end
 
 
 @dataclass(frozen=True)

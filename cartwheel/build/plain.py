@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cartwheel.build.chosen import Chosen, choose
 from cartwheel.build.fetched import name_of
 from cartwheel.build.origins import Origin, local_path, normal, origin_at, origin_of
-from cartwheel.build.source import Source, source_files
+from cartwheel.build.source import Source
 from cartwheel.build.wheel import asked_for, write_wheel
 from cartwheel.errors import BuildError
 
@@ -20,14 +21,6 @@ if TYPE_CHECKING:
 GUNICORN_CONF = "gunicorn_conf.py"
 VERSION_DIGITS = 12
 
-# What lies beside an application but is not part of what runs. Everything else is
-# carried: an application may read any file that is beside it.
-_LEFT_FOLDERS = frozenset({"tests", "test", "instance", "node_modules", "docs", "dist", "build"})
-_LEFT_FILES = re.compile(
-    r"^(requirements[\w.-]*\.(txt|in)|conftest\.py|test_.*\.py|README.*|LICENSE.*|CHANGELOG.*|Makefile"
-    r"|Dockerfile.*|docker-compose.*|Procfile|pyproject\.toml|setup\.cfg|tox\.ini|pytest\.ini|.*\.lock)$",
-    re.IGNORECASE,
-)
 _HASH = re.compile(r"--hash[= ](sha\d+:[0-9a-f]+)")
 _INDEX_OPTIONS = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host")
 _EDITABLE = ("-e", "--editable")
@@ -53,7 +46,7 @@ class Requirements:
     origins: tuple[Origin, ...] = ()  # of names that have a source of their own
 
 
-def package_plain(source: Source, name: str, folder: Path) -> Path:
+def package_plain(source: Source, name: str, folder: Path, chosen: Chosen | None = None) -> Path:
     """Make the wheel of a plain folder in `folder`. Raises BuildError("source").
 
     Its version comes from the content of what it carries and asks for, so a change of
@@ -63,8 +56,7 @@ def package_plain(source: Source, name: str, folder: Path) -> Path:
         raise BuildError("source", f"{source.path} has no Python file at its top")
     files = {
         relative: (path.read_bytes(), bool(path.stat().st_mode & 0o111))
-        for relative, path in source_files(source.path)
-        if _carried(relative)
+        for relative, path in (chosen or choose(source)).carried
     }
     wanted = plain_requirements(source.path).wanted
     version = f"0.0.0+g{_content_digest(files, wanted)[:VERSION_DIGITS]}"
@@ -85,15 +77,6 @@ def _content_digest(files: dict[str, tuple[bytes, bool]], wanted: tuple[str, ...
     for name, (content, executable) in sorted(files.items()):
         digest.update(f"\0{name}\0{executable}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
-
-
-def _carried(relative: str) -> bool:
-    first, _, rest = relative.partition("/")
-    if any(part.startswith(".") for part in relative.split("/")):
-        return False  # .env and other private or tool files
-    if first.endswith((".dist-info", ".data")):
-        return False
-    return first not in _LEFT_FOLDERS if rest else not _LEFT_FILES.match(first)
 
 
 def _metadata(wanted: tuple[str, ...], name: str, version: str) -> str:

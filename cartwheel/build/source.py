@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,8 @@ from cartwheel.errors import BuildError
 from cartwheel.settings.loading import APPS, DEPLOY, ENVIRONMENTS, SCHEMA
 
 Kind = Literal["project", "plain", "wheel", "index"]
+Files = Sequence[tuple[str, Path]]
+"""Files of a folder, by their paths relative to it."""
 
 _PINNED = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*?)\s*==\s*(?P<version>[\w.!+-]+)$")
 
@@ -109,9 +111,8 @@ def source_files(root: Path) -> Iterator[tuple[str, Path]]:
     """(path relative to root, file) of everything that may matter, sorted.
 
     Cartwheel's own files in the application's repository do not: another drain is no other
-    application, and a folder `config` would be a second package to a build back end.
-    .gitignore does not count: generated files that the application serves are often ignored
-    there. Links are followed, each real folder once on a path.
+    application, and a folder `config` would be a second package to a build back end. What of
+    the rest is private is for `chosen`. Links are followed, each real folder once on a path.
     """
     ours = _CARTWHEELS if (root / DEPLOY).is_file() else ()
     for name, path in _walk(root, "", (root.resolve(),)):
@@ -160,10 +161,11 @@ def _skipped_folder(path: Path, *, at_root: bool) -> bool:
     return False
 
 
-def source_digest(source: Source) -> str:
-    """SHA-256 over names, executable bits and content of every file that may matter."""
+def source_digest(source: Source, files: Files | None = None) -> str:
+    """SHA-256 over names, executable bits and content of every file that may matter, or of
+    `files`."""
     digest = hashlib.sha256()
-    for name, path in source_files(source.path):
+    for name, path in source_files(source.path) if files is None else files:
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         mode = "x" if path.stat().st_mode & 0o111 else "-"
@@ -173,9 +175,10 @@ def source_digest(source: Source) -> str:
     return digest.hexdigest()
 
 
-def copy_source(source: Source, target: Path) -> Path:
-    """Copy what matters to `target`, so that no build ever writes into the user's folder."""
-    for name, path in source_files(source.path):
+def copy_source(source: Source, target: Path, files: Files | None = None) -> Path:
+    """Copy what matters, or `files`, to `target`, so that no build ever writes into the user's
+    folder."""
+    for name, path in source_files(source.path) if files is None else files:
         place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place)

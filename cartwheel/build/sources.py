@@ -11,6 +11,7 @@ from cartwheel.build.beside import Made, bare_wheel, make, stand_in
 from cartwheel.build.declared import Terms
 from cartwheel.build.index import Access
 from cartwheel.build.origins import Origin, merged, normal
+from cartwheel.build.private import Privacy
 from cartwheel.build.wheel import read_metadata
 from cartwheel.events import Emit
 
@@ -19,11 +20,12 @@ class Sources:
     """Until a name turns out to be needed, something stands in for it: so no index is asked
     for it, also where only another package wants it, and nothing is made in vain."""
 
-    def __init__(self, origins: Mapping[str, Origin], application: str) -> None:
+    def __init__(self, origins: Mapping[str, Origin], application: str, privacy: Privacy) -> None:
         self.made: dict[str, Made] = {}
         self.asked: dict[str, Origin] = {}  # of one index alone
         self.pins: tuple[str, ...] = ()  # requirements that mean what was made
         self._application = application
+        self._privacy = replace(privacy, exclude=())  # which is about the application's folder
         self._known: dict[str, Origin] = {}
         self._seen: list[object] = []
         self._learn(origins)
@@ -68,7 +70,8 @@ class Sources:
         if not origin.is_local:
             self.asked[name] = origin
             return
-        made = make(origin, access, replace(terms, extras=None), state=state, emit=emit)
+        terms = replace(terms, extras=None)
+        made = make(origin, access, terms, self._privacy, state=state, emit=emit)
         self.made[name] = made
         metadata = read_metadata(made.artifact.wheel)
         asks = (metadata.version, metadata.requires_dist, metadata.requires_python, metadata.extras)

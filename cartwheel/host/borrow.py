@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from . import files, releases
 from .layout import Layout
@@ -45,6 +45,19 @@ def _fits(manifest: Args, args: Args) -> bool:
         and python.get("path") == args["python"]
         and python.get("version") == args["python_version"]
     )
+
+
+def carried(at: Layout, release: str) -> List[str]:
+    """The files of the application in a release, relative to its site-packages: what its wheel
+    carried, bytecode and the installer's own aside."""
+    manifest = releases.manifest(at, release)
+    venv = at.release(release) / "venv"
+    found = []
+    for path in sorted(_own_files(venv, {str(manifest.get("name", ""))}) or ()):
+        inside = path.relative_to(venv).parts[3:] if venv in path.parents else ()
+        if inside and not inside[0].endswith(".dist-info") and "__pycache__" not in inside:
+            found.append("/".join(inside))
+    return found
 
 
 def _same_readers(manifest: Args, args: Args) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from . import (
+    borrow,
     children,
     files,
     freeze,
@@ -37,13 +38,14 @@ _NGINX = re.compile(r"^nginx version: \S+/(\S+)", re.MULTILINE)
 def probe(ctx: Context, args: Facts) -> Facts:
     """Facts of the host and of one application on it.
 
-    args: app, base, python (wanted interpreter), user, files (paths whose digests matter).
+    args: app, base, python (wanted interpreter), user, files (paths whose digests matter),
+    carried (whether it matters what files the serving release's wheel had).
     """
     at = Layout(args["app"], Path(args["base"]))
     parts: Dict[str, Callable[[], Any]] = {
         "host": host_facts,
         "python": lambda: interpreter(args["python"]),
-        "app": lambda: app_facts(at),
+        "app": lambda: app_facts(at, args.get("carried", False)),
         "user": lambda: _user(args["user"]),
         "files": lambda: {path: files.sha256_of(Path(path)) for path in args["files"]},
         "nginx": nginx_facts,
@@ -124,7 +126,7 @@ def _candidates(wanted: str) -> List[str]:
     ]
 
 
-def app_facts(at: Layout) -> Facts:
+def app_facts(at: Layout, with_carried: bool) -> Facts:
     """Setup's record, links, releases and state of one application."""
     record = files.read_json(at.record)
     current = releases.pointed(at.current)
@@ -140,6 +142,7 @@ def app_facts(at: Layout) -> Facts:
         "slot": slot,
         "fallback": releases.pointed(at.fallback),
         "previous": releases.pointed(at.previous),
+        "carried": borrow.carried(at, current) if current and with_carried else [],
         "is_up": bool(state and state.is_up),
         "pending": pending.look(at),
         "stopped": files.read_json(at.stopped),

@@ -14,6 +14,7 @@ from cartwheel.plan import names
 from cartwheel.plan.hooks import hooks_for
 from cartwheel.plan.model import HostPlan, Operator, Refusal, Step
 from cartwheel.settings.model import Settings
+from cartwheel.settings.patterns import toml_list
 
 Facts = Mapping[str, Any]
 
@@ -62,7 +63,7 @@ def plan_deploy(
     render: Callable[[str], Rendered],
 ) -> HostPlan:
     """Decide what a deploy does on this host. Refusals are collected, not raised."""
-    reasons = refusals(settings, facts)
+    reasons = (*refusals(settings, facts), *_left_out(settings, facts, have.artifact))
     if any(reason.slug in _BLIND for reason in reasons):
         return _refused(facts, have, reasons)
     release = names.release_name(have.artifact.version, _content(settings, facts, have))
@@ -143,6 +144,31 @@ def _host_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
     if holder not in (None, "nginx"):
         found.append(Refusal("port-taken", f"port {settings.web.listen} is held by {holder}"))
     return tuple(found)
+
+
+def _left_out(settings: Settings, facts: Facts, artifact: Artifact) -> tuple[Refusal, ...]:
+    """What the serving release carries and the new one would not, though it is still there."""
+    missed = [
+        name
+        for name in artifact.left_out
+        if any(_is_in(name, one) for one in facts["app"]["carried"])
+    ]
+    if not missed:
+        return ()
+    include = toml_list((*settings.app.include, *missed))
+    exclude = toml_list((*settings.app.exclude, *missed))
+    return (
+        Refusal(
+            "left-out",
+            f"the serving release carries {', '.join(missed)}, and the new one would not: "
+            f"app.include = {include} carries it on, app.exclude = {exclude} goes without it",
+        ),
+    )
+
+
+def _is_in(name: str, path: str) -> bool:
+    """Whether `path` is this file, or in this folder (which has a slash at its end)."""
+    return path.startswith(name) if name.endswith("/") else path == name
 
 
 def stopped_refusal(mark: Mapping[str, Any]) -> Refusal:

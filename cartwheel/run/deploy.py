@@ -138,6 +138,7 @@ def probe_args(scene: Scene) -> dict[str, Any]:
         "python": scene.settings.app.python,
         "user": names.user(scene.settings),
         "files": [names.site_path(scene.settings)],
+        "carried": build.leaves_files_out(scene.settings, scene.project),
     }
 
 

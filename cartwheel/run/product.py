@@ -165,7 +165,12 @@ def test_only(scene: Scene) -> bool:
 def _built(scene: Scene, password: Hidden | None) -> Artifact:
     around_build(scene, "before")
     return build.build_app(
-        scene.settings, scene.project, state=scene.state, emit=scene.emit, index_password=password
+        scene.settings,
+        scene.project,
+        state=scene.state,
+        emit=scene.emit,
+        index_password=password,
+        private=scene.private_files,
     )
 
 

@@ -27,6 +27,7 @@ from cartwheel.plan.model import Operator
 from cartwheel.plan.rollout import ALL_OR_NOTHING, BATCH_BEHIND_BALANCER, Rollout
 from cartwheel.settings import Taken, load_placed, resolve_secret, take_from_environment
 from cartwheel.settings.model import Secret, Settings, Ssh
+from cartwheel.settings.named import NamedFile
 from cartwheel.settings.shown import secrets_of
 from cartwheel.ssh.config import Configuration
 from cartwheel.ssh.options import SshOptions
@@ -69,6 +70,17 @@ class Scene:
     def runs_app(self, host: Host) -> bool:
         """Whether the host has one of the roles that run the app."""
         return bool(set(self.settings.app.roles) & set(host.roles))
+
+    @property
+    def private_files(self) -> tuple[NamedFile, ...]:
+        """Keys that the command line or an inventory names."""
+        identities = {host.identity: f"the inventory's {host.name}" for host in self.known}
+        found = [
+            NamedFile(said, self.project / Path(name).expanduser())
+            for name, said in identities.items()
+            if name
+        ]
+        return (*found, *(NamedFile("-i", path.absolute()) for path in self.ssh_options.identities))
 
     @property
     def state(self) -> Path:

@@ -392,6 +392,13 @@ def _hooks(settings: Settings) -> Iterator[Problem]:
             yield ("hooks", name, "kinds"), f"a {never[0]} has no phase {phase}"
 
 
+def _wheel(settings: Settings) -> Iterator[Problem]:
+    for key in ("include", "exclude"):
+        for number, path in enumerate(getattr(settings.app, key)):
+            if not path or path.startswith(("/", "~")) or ".." in path.split("/"):
+                yield ("app", key, number), "expected a path relative to app.source, without `..`"
+
+
 def _paths(settings: Settings) -> Iterator[Problem]:
     for number, path in enumerate(settings.hardening.read_write_paths):
         if ".." in path.split("/") or any(ord(char) < ord(" ") for char in path):
@@ -417,5 +424,6 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _inventory,
     _roles,
     _hooks,
+    _wheel,
     _paths,
 )

@@ -82,6 +82,16 @@ class App(Model):
         description="Further requirements to lock and install beside the app's own.",
         examples=[["gunicorn==23.0.0"]],
     )
+    include: tuple[str, ...] = Field(
+        default=(),
+        description="Files and folders of a plain folder that its wheel carries although they look private or like data, and files that a built package may carry although they look private (docs/build.md): paths relative to app.source, in a package to its root; `*` and `**` as in a shell.",
+        examples=[["data/words.db", "tests/keys/"]],
+    )
+    exclude: tuple[str, ...] = Field(
+        default=(),
+        description="Files and folders that stay out of the wheel besides, in the same form; it wins over app.include.",
+        examples=[["notes/", "**/*.psd"]],
+    )
     roles: tuple[Role, ...] = Field(
         default=("web",),
         min_length=1,

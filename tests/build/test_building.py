@@ -83,6 +83,59 @@ def test_every_back_end_gives_the_same_bytes_twice_and_leaves_the_source_alone(
     assert {"shop/__init__.py", "shop/page.html"} <= wheel_names(built[0].wheel)
 
 
+@pytest.mark.parametrize("back_end", sorted(BACK_ENDS))
+def test_no_back_end_gets_what_the_settings_name(back_end: str, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", back_end)
+    for name in ("secret.html", "linked.html"):
+        (project / "shop" / name).write_text("a secret word")
+    (project / "shop" / "linked.html").unlink()
+    (project / "shop" / "linked.html").symlink_to("secret.html")
+    secrets = {"KEY": {"file": str(project / "shop" / "secret.html")}}
+    settings = settings_for(project, secrets=secrets)
+    artifact = build_app(settings, tmp_path, state=tmp_path / "state", emit=silent)
+    assert "shop/page.html" in wheel_names(artifact.wheel)
+    assert not {"shop/secret.html", "shop/linked.html"} & wheel_names(artifact.wheel)
+
+
+def test_a_package_with_a_key_is_refused_each_time_until_it_is_allowed(
+    tmp_path: Path, state: Path
+) -> None:
+    project = make_project(tmp_path / "project", "hatchling")
+    body = "MIIEpAIBAAKCAQEA" * 4
+    key = f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"
+    (project / "shop" / "testing.pem").write_text(key)
+    (project / "shop" / ".env").write_text("A=1\n")
+    for _ in range(2):
+        with pytest.raises(BuildError) as caught:
+            build_app(settings_for(project), tmp_path, state=state, emit=silent)
+        assert caught.value.slug == "private-file"
+        assert "shop/.env (an environment file)" in caught.value.message
+        assert "shop/testing.pem (a private key)" in caught.value.message
+        assert 'app.include = ["shop/.env", "shop/testing.pem"]' in caught.value.hint
+        assert body not in str(caught.value) + caught.value.detail + caught.value.hint
+    allowed = settings_for(project, app={"include": ["shop/.env", "shop/testing.pem"]})
+    artifact = build_app(allowed, tmp_path, state=state, emit=silent)
+    assert "shop/testing.pem" in wheel_names(artifact.wheel)
+    # What was built with leave is refused without it, also as a wheel that is given.
+    for source in (project, artifact.wheel):
+        with pytest.raises(BuildError) as caught:
+            build_app(settings_for(source), tmp_path, state=state, emit=silent)
+        assert caught.value.slug == "private-file"
+
+
+def test_data_of_a_plain_folder_changes_no_release(
+    tmp_path: Path, state: Path, heard: Heard
+) -> None:
+    source = tmp_path / "plain"
+    shutil.copytree(EXAMPLES / "plain", source)
+    (source / "db.sqlite3").write_text("some rows")
+    first = build_app(settings_for(source), tmp_path, state=state, emit=heard)
+    (source / "db.sqlite3").write_text("more rows")
+    assert build_app(settings_for(source), tmp_path, state=state, emit=heard) == first
+    assert heard.states("build") == ["start", "note", "done", "start", "note", "unchanged"]
+    assert first.left_out == ("db.sqlite3",)
+
+
 def test_unchanged_content_is_not_built_again_whatever_its_times(
     tmp_path: Path, state: Path, heard: Heard
 ) -> None:
@@ -290,3 +343,23 @@ def test_a_version_from_git_tags(tmp_path: Path, state: Path) -> None:
     subprocess.run([*git, "tag", "-d", "v3.1"], check=True, capture_output=True)
     subprocess.run([*git, "tag", "v3.2"], check=True)
     assert build_app(settings, tmp_path, state=state, emit=silent).version == "3.2"
+
+
+def test_what_stays_here_makes_no_version_of_git_dirty(tmp_path: Path, state: Path) -> None:
+    """Cartwheel's own files and those that the settings name are not in the copy that is built."""
+    project = make_project(tmp_path / "project", "setuptools")
+    text = (project / "pyproject.toml").read_text()
+    text = text.replace('"setuptools>=77"', '"setuptools>=77", "setuptools-scm>=8"')
+    (project / "pyproject.toml").write_text(
+        text.replace('version = "1.2"', 'dynamic = ["version"]') + "[tool.setuptools_scm]\n"
+    )
+    (project / "config").mkdir()
+    (project / "config" / "deploy.toml").write_text("")
+    (project / "secret.txt").write_text("a secret word")
+    git = ["git", "-C", str(project), "-c", "user.name=a", "-c", "user.email=a@b.example"]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"], ["tag", "v3.1"]):
+        subprocess.run([*git, *arguments], check=True)
+    settings = settings_for(project, secrets={"KEY": {"file": str(project / "secret.txt")}})
+    assert build_app(settings, project, state=state, emit=silent).version == "3.1"
+    (project / "shop" / "page.html").unlink()
+    assert build_app(settings, project, state=state, emit=silent).version.startswith("3.2.dev0+")

@@ -72,6 +72,13 @@ def owner() -> tuple[int, int]:
     return os.getuid(), os.getgid()
 
 
+def test_what_the_application_s_wheel_carried_is_in_its_record(tmp_path: Path) -> None:
+    at = Layout("shop", tmp_path)
+    earlier(at, "1.0")
+    assert borrow.carried(at, "1.0") == ["shop/__init__.py", "shop/odd, name.txt"]
+    assert borrow.carried(at, "2.0") == []
+
+
 def test_dependencies_come_along_and_the_application_does_not(tmp_path: Path) -> None:
     at = Layout("shop", tmp_path)
     donor = earlier(at, "1.0")

@@ -52,6 +52,7 @@ def facts(change: Change = lambda _facts: None) -> dict[str, Any]:
             "record": {"user": "shop", "digest_key": KEY},
             "current": None,
             "is_up": False,
+            "carried": [],
             "pending": None,
             "stopped": None,
             "releases": [],
@@ -184,6 +185,29 @@ def test_refusals(more: dict[str, Any], change: Change, found: list[str]) -> Non
     assert [reason.slug for reason in reasons] == found
     assert {reason.slug for reason in reasons} <= set(CATALOGUE)
     assert plan_deploy(settings(**more), known, have(), render).refusals == reasons
+
+
+@pytest.mark.parametrize(
+    ("app", "left_out", "told"),
+    [
+        ({}, ("new.db",), ""),
+        ({}, ("shop.d",), ""),
+        ({}, ("shop.db",), 'app.include = ["shop.db"] carries it on, app.exclude = ["shop.db"]'),
+        (
+            {"include": ["a"], "exclude": ["b"]},
+            ("shop.db", "media/", "new.db"),
+            'app.include = ["a", "shop.db", "media/"] carries it on, app.exclude = ["b", "shop.db", "media/"]',
+        ),
+    ],
+)
+def test_what_the_serving_release_carries_is_not_left_out_in_silence(
+    app: dict[str, Any], left_out: tuple[str, ...], told: str
+) -> None:
+    known = facts(set_in("app", "carried", value=["app.py", "media/a.jpg", "shop.db"]))
+    artifact = replace(have().artifact, left_out=left_out)
+    found = plan(settings(app={"name": "shop", "source": ".", **app}), known, artifact=artifact)
+    assert [one.slug for one in found.refusals] == (["left-out"] if told else [])
+    assert told in "".join(one.message for one in found.refusals)
 
 
 def test_every_reason_is_told_at_once() -> None:

@@ -248,6 +248,13 @@ def test_one_mistake_is_said_once_with_its_line(
     assert "hunter2" not in found
 
 
+@pytest.mark.parametrize("path", ["/data", "../data", "a/../../b", "~/data", ""])
+def test_what_is_included_is_in_the_source(tmp_path: Path, path: str) -> None:
+    write(tmp_path, deploy=f"{MINIMAL}\ninclude = ['ok', '{path}']\n")
+    [found] = mistakes(tmp_path)
+    assert "app.include[1]: expected a path relative to app.source" in found
+
+
 def test_an_index_needs_an_address_to_publish_to(tmp_path: Path) -> None:
     store = '[artifacts]\nkind = "index"\nurl = "https://pypi.example.org/simple"\n'
     write(tmp_path, deploy=MINIMAL + store)

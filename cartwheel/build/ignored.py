@@ -1,0 +1,90 @@
+"""What git ignores in a folder: never what it tracks."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cartwheel import process_env, programs
+from cartwheel.errors import BuildError
+
+GIT_SECONDS = 30.0
+_LIST = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Paths relative to the folder that was asked about. `notes` are for a person."""
+
+    files: frozenset[str] = frozenset()
+    folders: tuple[str, ...] = ()  # with a slash at the end
+    notes: tuple[str, ...] = ()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.files or str(name).startswith(self.folders)
+
+
+def ignored_in(root: Path) -> Ignored:
+    """What git ignores below `root`, in repositories inside it too. Outside of a repository
+    .gitignore alone decides, as if nothing were tracked.
+
+    Without git nothing is ignored, and where there is a .gitignore a note says so. Raises
+    BuildError("source") where git does not answer.
+    """
+    found: list[str] = []
+    try:
+        for top in _repositories(root):
+            prefix = f"{top.relative_to(root)}/" if top != root else ""
+            found += [prefix + name for name in _listed(top)]
+    except FileNotFoundError:
+        note = "git is not installed here, so .gitignore does not count; app.exclude does"
+        return Ignored(notes=(note,) if (root / ".gitignore").is_file() else ())
+    folders = tuple(name for name in found if name.endswith("/"))
+    return Ignored(frozenset(found) - frozenset(folders), folders)
+
+
+def _repositories(root: Path) -> Iterator[Path]:
+    """The folder, and what is a repository of its own below it: git does not look into those."""
+    yield root
+    for folder, folders, _ in os.walk(root):
+        here = Path(folder)
+        if here != root and (here / ".git").exists():
+            yield here
+        folders[:] = [name for name in folders if name not in (".git", "node_modules")]
+
+
+def _listed(top: Path) -> list[str]:
+    ended = _git(top, *_LIST)
+    if ended.status == 0 and b"./" not in ended.output.split(b"\0"):
+        return _names(ended.output)
+    # No repository; or one around it ignores all of this folder, which the settings chose.
+    with tempfile.TemporaryDirectory(prefix="cartwheel-") as empty:
+        ended = _git(top, "init", "--quiet", "--bare", "--template=", empty)
+        if ended.status == 0:
+            ended = _git(top, f"--git-dir={empty}", f"--work-tree={top}", *_LIST)
+    if ended.status != 0:
+        why = programs.text(ended.errors).strip() or f"it {ended.how}"
+        raise BuildError("source", f"git does not say what it ignores in {top}: {why}")
+    return _names(ended.output)
+
+
+def _names(output: bytes) -> list[str]:
+    return [os.fsdecode(name) for name in output.split(b"\0") if name]
+
+
+def _git(folder: Path, *arguments: str) -> programs.Ended:
+    """Without the repository's own programs (git-config(1), core.fsmonitor)."""
+    options = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(folder))
+    try:
+        return programs.run(
+            ["git", *options, *arguments],
+            env=process_env.of_tools(),
+            cwd=folder,
+            deadline_seconds=GIT_SECONDS,
+        )
+    except programs.LateError:
+        message = f"git has not said within {GIT_SECONDS:g} s what it ignores in {folder}"
+        raise BuildError("source", message) from None

@@ -1,0 +1,79 @@
+"""The files that the settings name: secrets, keys and the like, which stay on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cartwheel.errors import UsageError
+
+from .layers import Key, Mistake, read
+from .loading import APPS, DEPLOY, ENVIRONMENTS
+from .model import Settings
+from .validation import dotted
+
+# Every setting of one of these names is the path of such a file, in whichever table.
+# (A test holds that these are all of the model's.)
+_FILES = frozenset({"file", "env_file", "identity", "known_hosts"})
+# Tables whose names and values are the user's own.
+_FREE: frozenset[Key] = frozenset({("env",), ("balancer", "headers")})
+_SECRETS = frozenset({"password", "read_password", "sudo_password", "secret"})
+_SHELL = re.compile(r"[\s=<>|;&()'\"`]+")
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A file, and the setting that names it."""
+
+    setting: str
+    path: Path
+
+
+def named_files(settings: Settings, project: Path) -> tuple[NamedFile, ...]:
+    """Every file that `settings` or any settings file of the project names, for whichever app
+    and environment. Files that a secret's command mentions count.
+
+    Raises UsageError("settings") for a settings file that cannot be read: nobody knows then
+    what it names.
+    """
+    found = [
+        NamedFile(dotted(key), _path(value, project))
+        for table in (settings.model_dump(), *_tables(project))
+        for key, value in _named((), table)
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def _path(text: str, project: Path) -> Path:
+    # Unlike Path.expanduser it leaves `~nobody` as it is: not each word of a command is a path.
+    return project / os.path.expanduser(text)  # noqa: PTH111
+
+
+def _tables(project: Path) -> Iterator[dict[str, Any]]:
+    files = [project / DEPLOY, *(project / APPS).glob("*.toml")]
+    for file in sorted([*files, *(project / ENVIRONMENTS).glob("*.toml")]):
+        if file.exists():
+            layer = read(file, project)
+            if isinstance(layer, Mistake):
+                raise UsageError("settings", str(layer))
+            yield layer.data
+
+
+def _named(key: Key, table: dict[str, Any]) -> Iterator[tuple[Key, str]]:
+    """The settings and what they name: for `{ file = ... }` the table around it."""
+    for name, value in table.items():
+        here = (*key, name)
+        if isinstance(value, dict) and here not in _FREE:
+            yield from _named(here, value)
+        elif isinstance(value, str) and name in _FILES:
+            yield (key if name == "file" else here), value
+        elif isinstance(value, str) and name == "command" and _is_secret(key):
+            yield from ((key, word) for word in _SHELL.split(value) if word)
+
+
+def _is_secret(key: Key) -> bool:
+    return bool(key) and (key[0] == "secrets" or (key[0] != "hooks" and key[-1] in _SECRETS))

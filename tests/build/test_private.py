@@ -1,0 +1,46 @@
+"""What is made from beside the project is looked at as the application's own wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cartwheel.build import build_app, lock_for
+from cartwheel.build.lock import pins
+from cartwheel.errors import BuildError
+from cartwheel.events import silent
+from cartwheel.settings.model import Settings
+from tests.build.conftest import BOOKWORM, settings_for
+from tests.build.indexes import LocalIndex
+from tests.build.packages import package, write
+
+pytestmark = [pytest.mark.build, pytest.mark.usefixtures("lonely")]
+
+BODY = "MIIEpAIBAAKCAQEA" * 4
+KEY = f"-----BEGIN PRIVATE KEY-----\\n{BODY}\\n-----END PRIVATE KEY-----\\n"
+
+
+def test_what_is_made_here_carries_no_key_unless_it_is_allowed(
+    tmp_path: Path, state: Path, index: LocalIndex
+) -> None:
+    index.add("gunicorn", "23.0")
+    package(tmp_path / "money", "money")
+    write(tmp_path / "money" / "money" / "__init__.py", f'KEY = "{KEY}"\n')
+    tool = '[tool.uv.sources]\nmoney = { path = "../money" }'
+    package(tmp_path / "shop", "shop", requires='"money"', tool=tool)
+
+    def settings(**app: object) -> Settings:
+        return settings_for("shop", app={"entry": "shop:app", **app}, index={"url": index.url})
+
+    artifact = build_app(settings(), tmp_path, state=state, emit=silent)
+    with pytest.raises(BuildError) as caught:
+        lock_for(settings(), artifact, BOOKWORM, tmp_path, state=state, emit=silent)
+    assert caught.value.slug == "private-file"
+    assert "would carry money/__init__.py (a private key)" in caught.value.message
+    assert "shop/pyproject.toml:" in caught.value.message
+    assert BODY not in caught.value.message + caught.value.detail
+    allowed = settings(include=["money/__init__.py"])
+    lock = lock_for(allowed, artifact, BOOKWORM, tmp_path, state=state, emit=silent)
+    assert [one.name for one in lock.wheels] == ["money"]
+    assert set(pins(lock.text)) == {"gunicorn"}
