@@ -15,7 +15,7 @@ Option = tuple[str, str]  # a keyword in small letters, and its value
 _HONOURED = frozenset(
     {"addressfamily", "bindaddress", "connecttimeout", "globalknownhostsfile", "hostkeyalias"}
     | {"hostname", "identitiesonly", "identityagent", "identityfile", "port", "proxycommand"}
-    | {"proxyjump", "user", "userknownhostsfile"}
+    | {"proxyjump", "revokedhostkeys", "user", "userknownhostsfile"}
 )
 # Keywords that change neither who is reached nor as whom: how the line is used, what is shown,
 # what is tried first, what is shared with other sessions. StrictHostKeyChecking is among them

@@ -15,7 +15,7 @@ import fabric
 import paramiko
 
 from cartwheel.errors import ConnectError
-from cartwheel.ssh import known_hosts
+from cartwheel.ssh import known_hosts, revoked
 from cartwheel.ssh.auth import Login
 from cartwheel.ssh.target import Target
 
@@ -219,7 +219,9 @@ class _Check(paramiko.MissingHostKeyPolicy):
         self._target = target
 
     def missing_host_key(self, client: Any, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002
-        known_hosts.check(self._target, known_hosts.HostKey(key.get_name(), key.asbytes()))
+        shown = known_hosts.HostKey(key.get_name(), key.asbytes())
+        revoked.check(self._target, shown)
+        known_hosts.check(self._target, shown)
 
 
 def transport_for(target: Target) -> Any:

@@ -72,6 +72,7 @@ class Found:
     proxy_command: str | None = None
     key_name: str = ""
     known_hosts: tuple[Path, ...] = ()
+    revoked_keys: Path | None = None
     connect_timeout_seconds: float | None = None
     family: Family = "any"
     bind_address: str = ""
@@ -97,6 +98,7 @@ def found_in(values: Values, asked: Asked, account: Account) -> Found:
 
     named = values.get("identityfile", ())
     files = [*values.get("userknownhostsfile", ()), *values.get("globalknownhostsfile", ())]
+    revoked = _without_none(values.get("revokedhostkeys", ()))
     timeout = one.value("connecttimeout")
     return Found(
         host=host,
@@ -110,6 +112,7 @@ def found_in(values: Values, asked: Asked, account: Account) -> Found:
         proxy_command=proxy("proxycommand"),
         key_name=one.text("hostkeyalias"),
         known_hosts=tuple(path(each) for each in _without_none(files)),
+        revoked_keys=path(revoked[0]) if revoked else None,
         connect_timeout_seconds=None if timeout is None else _seconds(timeout),
         family=_family(one.value("addressfamily")),
         bind_address=one.text("bindaddress"),

@@ -74,6 +74,7 @@ class Target:
     proxy_command: str | None = None
     key_name: str = ""
     known_hosts: tuple[Path, ...] = ()
+    revoked_keys: Path | None = None
     host_keys: Literal["strict", "accept-new"] = "strict"
     python: str = "python3"
     password: Hidden | None = None
@@ -208,6 +209,7 @@ class _Way:
             proxy_command=None if found.jump else found.proxy_command,
             key_name=found.key_name,
             known_hosts=(*files, *found.known_hosts),
+            revoked_keys=found.revoked_keys,
             host_keys=ssh.host_keys,
             passphrase=options.passphrase,
             connect_timeout_seconds=_timeout(options, ssh, found),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import paramiko
 
+from cartwheel.ssh import revoked
 from cartwheel.ssh.connection import Gateways, failures, raw_socket, transport_for
 from cartwheel.ssh.known_hosts import HostKey, is_known, record, recorded_in
 from cartwheel.ssh.target import Target
@@ -24,4 +25,6 @@ def fetch_key(target: Target, gateways: Gateways) -> HostKey:
             key: paramiko.PKey = transport.get_remote_server_key()
         finally:
             transport.close()
-    return HostKey(key.get_name(), key.asbytes())
+    shown = HostKey(key.get_name(), key.asbytes())
+    revoked.check(target, shown)
+    return shown

@@ -98,6 +98,7 @@ TEXTS = {
         'Host web\n UserKnownHostsFile "/my files/a" /b\n GlobalKnownHostsFile none\n'
         "Host web2\n UserKnownHostsFile /dev/null\n GlobalKnownHostsFile /x /y\n"
     ),
+    "revoked": "Host web\n RevokedHostKeys ~/krl\nHost *\n RevokedHostKeys none\n",
     "the line": "ConnectTimeout 1m30\nAddressFamily inet6\nBindAddress 127.0.0.9\n",
     "first counts": "Port 13\nHost *\n Port 14\n User a\n User b\nIdentityFile /1\nIdentityFile /1\n",
 }  # fmt: skip
@@ -394,6 +395,29 @@ def test_we_reach_whom_ssh_reaches(
             (folder / word).symlink_to(str(path))
         monkeypatch.setenv("PATH", str(folder))
     assert fleet.by_us(name) == wanted
+
+
+@pytest.mark.parametrize("kind", ["list", "krl", "missing"])
+def test_a_revoked_key_is_refused_as_ssh_does(fleet: Fleet, tmp_path: Path, kind: str) -> None:
+    server = fleet.servers[0]
+    file = tmp_path / "revoked"
+    public = f"{server.host_keys['ed25519']}.pub"
+    if kind == "list":
+        file.write_text(Path(public).read_text())
+    if kind == "krl":
+        subprocess.run(["ssh-keygen", "-q", "-k", "-f", str(file), public], check=True)
+    text = (
+        f"Host *\n {LOCAL} RevokedHostKeys {file}\nHost web\n Port PORT0\nHost good\n Port PORT1\n"
+    )
+    fleet.write(text)
+    expected = [] if kind == "missing" else [f"1:{ME}"]
+    assert (fleet.by_ssh("web"), fleet.by_ssh("good")) == ([], expected)
+    gateways = Gateways()
+    with pytest.raises(ConnectError, match="may be revoked") as caught:
+        StrictConnection(resolved("web", Configuration(fleet.config)), gateways).open()
+    assert caught.value.slug == "host-key-changed"
+    if expected:
+        assert fleet.by_us("good") == expected
 
 
 def test_an_agent_of_ssh_config(fleet: Fleet, tmp_path: Path) -> None:
