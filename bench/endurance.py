@@ -206,7 +206,7 @@ def timed(shop: Shop, host: LabHost, word: str, inside: Sequence[str] = ()) -> T
         for line in map(json.loads, done.stdout.splitlines())
         if line["type"] == "event"
     }
-    return Taken(at["traffic", "done"] - began, at["stop", "done"] - began, ended - began)
+    return Taken(at["traffic", "done"] - began, at["drain", "done"] - began, ended - began)
 
 
 def tell(number: int, *both: Taken) -> None:

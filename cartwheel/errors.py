@@ -435,6 +435,12 @@ CATALOGUE: dict[str, Problem] = {
         Exit.FAILED,
         "Set web.server_names: another site answers for all names.",
     ),
+    "still-answers": Problem(
+        513,
+        "Requests under way take longer than could be waited for",
+        Exit.FAILED,
+        "Nothing cuts them off. Run it again once they are answered.",
+    ),
     # 6xx: the switch
     "start-failed": Problem(
         601,

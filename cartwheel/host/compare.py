@@ -22,8 +22,9 @@ _MOST_BYTES = 1 << 20
 
 def compare(ctx: Context, args: Args) -> Args:
     """Texts of the `files` (paths; None where there is none) and of the `releases` that are
-    there, and which instances of the application run."""
+    there, and which instances of the application run, or still end."""
     at = Layout(args["app"], Path(args["base"]))
+    found = systemd.instances(at)
     return {
         "files": {path: _text(Path(path)) for path in args["files"]},
         "releases": {
@@ -31,7 +32,8 @@ def compare(ctx: Context, args: Args) -> Args:
             for name in args["releases"]
             if name in releases.names(at)
         },
-        "running": [at.unit(*one) for one in systemd.running(at)],
+        "running": [at.unit(*one) for one in found if found[one] != systemd.STOPPING],
+        "stopping": [at.unit(*one) for one in found if found[one] == systemd.STOPPING],
     }
 
 

@@ -28,7 +28,8 @@ from .layout import Layout
 
 Args = Dict[str, Any]
 
-_STOP_MARGIN_SECONDS = 10.0
+_STOP_MARGIN_SECONDS = 15.0  # above the unit's own, so that it has ended
+_REPORT_SECONDS = 5.0
 _NO_DEADLINE_SECONDS = 365 * 86400.0
 
 
@@ -46,9 +47,18 @@ def stop(ctx: Context, args: Args) -> Args:
         return {"changed": False, "release": wanted[0]}
     mark = {"who": args["who"], "message": args["message"], "since": time.strftime("%F %T")}
     files.write_json(at.stopped, mark)
-    systemd.stop(at.unit(*wanted), timeout_seconds=args["drain_seconds"] + _STOP_MARGIN_SECONDS)
+    systemd.stop(at.unit(*wanted))
     journal.append(at.journal, {"kind": "stop", "release": wanted[0], "result": "done", **mark})
+    _await_end(ctx, at.unit(*wanted), args["drain_seconds"] + _STOP_MARGIN_SECONDS)
     return {"changed": True, "release": wanted[0]}
+
+
+def _await_end(ctx: Context, unit: str, seconds: float) -> None:
+    """systemd ends it, also without us: in this time, unless its own settings say longer."""
+    end = time.monotonic() + seconds
+    while not systemd.ends(unit, within_seconds=_REPORT_SECONDS) and time.monotonic() < end:
+        ctx.emit("stop", "progress", "it answers its last requests")
+        ctx.poll()
 
 
 def start(ctx: Context, args: Args) -> Args:
@@ -60,6 +70,7 @@ def start(ctx: Context, args: Args) -> Args:
     began = time.time()
     changed = files.remove(at.stopped)
     changed |= recover.start_serving(at)
+    wanted = recover.serving(at) or wanted
     unit, path = at.unit(*wanted), at.socket(*wanted)
     try:
         health.prove(ctx, unit, path, health.Probe.of(args["probe"]))

@@ -18,9 +18,9 @@ NGINX_LOGS = Path("/var/log/nginx")
 PIP = LIB / ".pip"
 HOST_LOCK = RUN / ".host.lock"
 
-# A release runs in one of two slots, so that a restart can start a second instance
-# of the same release beside the first.
-SLOTS = ("web", "web-b")
+# A release runs in one of several slots: a restart, or a return to a release, starts another
+# instance of it beside those that still answer what they have (see `instances`).
+SLOTS = ("web", "web-b", "web-c", "web-d")
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 `find` only reads, and `clean` takes away just what it finds. Ours is what has a name that
 only we give, in a place where we put it, and looks as we make it; whatever else lies there
-is somebody's own. What serves, what it would fall back to, and what a pending switch names
-is no leftover.
+is somebody's own. What serves, what it would fall back to, what a pending switch names, and
+what was asked to stop and has not ended yet is no leftover.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
-from . import children, drain, files, layout, locks, nginx, pending, releases, systemd, trial
+from . import children, files, instances, layout, locks, nginx, pending, releases, systemd, trial
 from .layout import SLOTS, Layout
 
-_DRAIN_SECONDS = 30.0
-_STOP_SECONDS = 45.0
 _REMOVE_SECONDS = 60.0
 
 _RELEASE = re.compile(r"[0-9][a-z0-9._]*")
@@ -79,8 +77,7 @@ def find(at: Layout) -> List[Leftover]:
     session is at work, what it is making looks the same."""
     if not at.root.exists():
         return []
-    running = set(systemd.running(at))
-    known = _Known(at, running)
+    known = _Known(at, systemd.instances(at))
     finders = (_unfinished, _units, _releases, _removed, _wheels, _temporary, _spares)
     more = (_runtime, _host_sides, _scratch, _pip)
     return [one for finder in (*finders, *more) for one in finder(at, known)]
@@ -120,8 +117,9 @@ def clean(
 class _Known:
     """What the finders ask about again and again."""
 
-    def __init__(self, at: Layout, running: Set[Tuple[str, str]]) -> None:
-        self.running = running
+    def __init__(self, at: Layout, instances: Dict[Tuple[str, str], str]) -> None:
+        self.running = set(instances)
+        self.stopping = {one for one in instances if instances[one] == systemd.STOPPING}
         self.pending = pending.look(at)
         self.serving = releases.serving(at)
         self.wanted = _wanted(at, self.serving, self.pending)
@@ -151,9 +149,9 @@ def _unfinished(at: Layout, known: _Known) -> Found:
 
 
 def _units(at: Layout, known: _Known) -> Found:
-    stray = known.running - known.wanted
+    stray = known.running - known.stopping - known.wanted
     yield from (Leftover(INSTANCE, at.unit(*one)) for one in sorted(stray))
-    wanted = {at.unit(*one) for one in known.wanted | stray}
+    wanted = {at.unit(*one) for one in known.wanted | known.running}
     yield from (Leftover(FAILED, unit) for unit in systemd.failed(at) if unit not in wanted)
     yield from (Leftover(TRIAL, str(path)) for path in trial.left(at))
     ours = re.compile(_unit_names(at))
@@ -300,9 +298,7 @@ def _removed_half(at: Layout, one: Leftover) -> None:
 def _instance(at: Layout, one: Leftover) -> None:
     for release, slot in systemd.running(at):
         if at.unit(release, slot) == one.what:
-            drain.wait_until_quiet(at.socket(release, slot), timeout_seconds=_DRAIN_SECONDS)
-            systemd.stop(one.what, timeout_seconds=_STOP_SECONDS)
-            files.remove(at.unit_file(release, slot))
+            instances.retire(at, release, slot)
 
 
 def _failed(at: Layout, one: Leftover) -> None:

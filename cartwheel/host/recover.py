@@ -18,6 +18,7 @@ from . import (
     balancer,
     files,
     health,
+    instances,
     journal,
     layout,
     leftovers,
@@ -164,8 +165,7 @@ def start_serving(at: Layout) -> bool:
     if _serving_runs(at):
         return False
     release, slot = serving(at) or ("", "")
-    systemd.install(at, release, slot)
-    systemd.start(None, at.unit(release, slot))
+    releases.point_slot(at, release, instances.ensure_running(at, release, slot))
     return True
 
 

@@ -120,10 +120,6 @@ def point_slot(at: Layout, release: str, slot: str) -> bool:
     return files.link(at.socket_link(release), str(at.socket(release, slot)))
 
 
-def other_slot(slot: Optional[str]) -> str:
-    return SLOTS[1] if slot == SLOTS[0] else SLOTS[0]
-
-
 def premise(at: Layout) -> str:
     """A digest of what a plan is made from: two equal ones mean that nobody changed this
     application in between."""
@@ -141,6 +137,15 @@ def premise(at: Layout) -> str:
 
 def protected(at: Layout) -> Set[str]:
     """What prune must not touch: what serves, falls back, comes before, or still runs."""
+    return named(at) | _running(at)
+
+
+def _running(at: Layout) -> Set[str]:
+    return {release for release, _slot in systemd.running(at)}
+
+
+def named(at: Layout) -> Set[str]:
+    """What serves, falls back, comes before, or may do so after a pending switch."""
     linked = {pointed(path) for path in (at.current, at.fallback, at.previous)}
     safe = {release for release in linked if release}
     back = _rollback_target(at)
@@ -150,8 +155,7 @@ def protected(at: Layout) -> Set[str]:
     if mark:
         sides = ("was", "to", "was_fallback", "was_previous")
         safe.update(str(mark[key]) for key in sides if mark.get(key))
-    running = {release for release, _slot in systemd.running(at)}
-    return safe | running
+    return safe
 
 
 def _rollback_target(at: Layout) -> Optional[str]:
@@ -184,8 +188,13 @@ def remove(at: Layout, release: str) -> None:
 
 
 def discard(at: Layout, release: str) -> None:
-    """Take a release away that never served, and the wheel that nobody else needs."""
-    remove(at, release)
+    """Take a release away that is found bad, and the wheel that nobody else needs. What still
+    runs of it ends first: until then it is only no whole release any more, and afterwards
+    whoever comes next takes it away like every half one."""
+    if release in _running(at):
+        files.remove(manifest_path(at, release))
+    else:
+        remove(at, release)
     _prune_cache(at)
 
 

@@ -56,7 +56,7 @@ def _status_of(at: Layout, wanted: Optional[Tuple[str, str]], args: Args) -> Arg
         "marks": lambda: _marks(at),
         "history": lambda: _history(at, wanted),
         "units": lambda: systemd.states([*units, *([at.unit(*wanted)] if wanted else [])]),
-        "running": lambda: systemd.running(at),
+        "instances": lambda: systemd.instances(at),
         # A broken disk is told by what cannot be read from it.
         "disk": lambda: {**facts.disk(at.root), "read_only": _is_read_only(at.root)},
     }
@@ -64,6 +64,7 @@ def _status_of(at: Layout, wanted: Optional[Tuple[str, str]], args: Args) -> Arg
         parts["answers"] = lambda: _answers(at, wanted, args)
     found = facts.side_by_side(parts)
     states = found["units"]
+    others = {one: active for one, active in found["instances"].items() if one != wanted}
     answer: Args = {
         **found["marks"],
         **found["history"],
@@ -76,7 +77,8 @@ def _status_of(at: Layout, wanted: Optional[Tuple[str, str]], args: Args) -> Arg
             "token": frontdoor.known_token(at) is not None,
         },
         "boot": states[at.boot_unit.name].unit_file,
-        "also_running": [r for r, s in found["running"] if (r, s) != wanted],
+        "also_running": [one[0] for one in others if others[one] != systemd.STOPPING],
+        "stopping": [one[0] for one in others if others[one] == systemd.STOPPING],
     }
     if wanted is None:
         return answer

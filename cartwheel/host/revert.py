@@ -7,15 +7,12 @@ import time
 from pathlib import Path
 from typing import Callable, Optional
 
-from . import files, journal, locks, nginx, releases, systemd
+from . import files, instances, journal, locks, nginx, releases, systemd
 from .context import OpError
-from .drain import wait_until_quiet
 from .layout import Layout
 from .pending import Pending, clear, drop_links_on
 
 _LOG_LINES = 200
-_DRAIN_SECONDS = 5.0
-_STOP_SECONDS = 40.0
 
 Say = Callable[[str], None]
 
@@ -30,21 +27,23 @@ def go_back(
 ) -> None:
     """Put links and shared files back, tidy, then close the pending switch.
 
-    A release that was made for it goes where it `is_bad`; else it stays, whole as it is, and the
+    The new instance ends in its own time with the requests that it has (see `instances`). A
+    release that was made for it goes where it `is_bad`; else it stays, whole as it is, and the
     next deploy goes on with it. Safe to run again after a crash at any point: every step sets a
     state, none toggles, and the switch stays pending until the last one is done.
     """
     if pending.was is not None:
         say("going back to " + pending.was)
-        _ensure_running(at, pending)
-        if pending.was_slot is not None:
-            releases.point_slot(at, pending.was, pending.was_slot)
+        slot = _ensure_running(at, pending)
+        if slot is not None:
+            releases.point_slot(at, pending.was, slot)
     releases.point(at, at.current, pending.was)
     if pending.shared:
         _put_shared_back(pending)
     releases.point(at, at.fallback, pending.was_fallback)
     releases.point(at, at.previous, pending.was_previous)
-    discard_instance(at, pending, drain=True)
+    _keep_log(at, pending)
+    instances.retire(at, pending.to, pending.to_slot)
     if pending.fresh and is_bad:
         releases.discard(at, pending.to)
     journal.append(at.journal, pending.entry("reverted", reason))
@@ -64,33 +63,25 @@ def _put_shared_back(pending: Pending) -> None:
                 raise
 
 
-def _ensure_running(at: Layout, pending: Pending) -> None:
-    """The old instance is warm, unless the power was cut in between."""
+def _ensure_running(at: Layout, pending: Pending) -> Optional[str]:
+    """In which slot the old release serves. Its instance is warm, unless the power was cut in
+    between, or somebody stopped it."""
     if pending.was is None or pending.was_slot is None or at.stopped.exists():
-        return
-    unit = at.unit(pending.was, pending.was_slot)
-    if systemd.state(unit).active not in ("active", "activating"):
-        systemd.install(at, pending.was, pending.was_slot)
-        systemd.start(None, unit)
+        return pending.was_slot
+    but = pending.to_slot if pending.to == pending.was else None
+    return instances.ensure_running(at, pending.was, pending.was_slot, but=but)
 
 
-def discard_instance(at: Layout, pending: Pending, *, drain: bool = False) -> Optional[Path]:
-    """Stop the switch's new instance, which does not serve (any more); where its log is kept."""
-    release, slot = pending.to, pending.to_slot
-    unit = at.unit(release, slot)
-    state = systemd.state(unit)
-    kept = _keep_log(at, pending, unit)
-    if drain and state.is_up and not state.has_failed:
-        wait_until_quiet(at.socket(release, slot), timeout_seconds=_DRAIN_SECONDS)
-        systemd.stop(unit, timeout_seconds=_STOP_SECONDS)
-    else:
-        systemd.kill(unit)
-    files.remove(at.unit_file(release, slot))
-    return kept
+def discard_instance(at: Layout, pending: Pending) -> None:
+    """Take away the switch's new instance, which never had a request; its log is kept."""
+    _keep_log(at, pending)
+    systemd.kill(at.unit(pending.to, pending.to_slot))
+    files.remove(at.unit_file(pending.to, pending.to_slot))
 
 
-def _keep_log(at: Layout, pending: Pending, unit: str) -> Optional[Path]:
+def _keep_log(at: Layout, pending: Pending) -> Optional[Path]:
     """Save a failed instance's last lines under /var/log/cartwheel/APP (0640)."""
+    unit = at.unit(pending.to, pending.to_slot)
     return keep_log(at, pending.to, systemd.log(unit, _LOG_LINES, pending.started))
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from . import (
-    drain,
     files,
     frontdoor,
     health,
+    instances,
     journal,
     leftovers,
     locks,
@@ -31,14 +31,15 @@ from . import (
     systemd,
 )
 from .context import ContactLost, Context, OpError
-from .layout import SLOTS, Layout
+from .layout import Layout
 
 Args = Dict[str, Any]
 
-_STOP_MARGIN_SECONDS = 10.0  # above gunicorn's own graceful timeout, which is the drain time
+_POLL_SECONDS, _REPORT_SECONDS = 0.2, 5.0
 _LOG_LINES = 25
 _EXCEPTION = re.compile(r"^((?:\w+\.)*\w*(?:Error|Exception|Exit)\b.*)$", re.MULTILINE)
 _WORDS_MAX = 200
+_ENDS_ALONE = "it ends by itself, once its last requests are answered"
 _CONTACT_LOST = "contact with the operator was lost"
 
 
@@ -109,8 +110,7 @@ class Switch:
             if self._state != "confirmed":
                 return []
             self._state = "finished"
-            drain_seconds = self.args["drain_seconds"]
-            settle_old_instance(self.at, self.mark, drain_seconds, tell, self.moved)
+            settle_old_instance(self.at, self.mark, tell, self.moved)
             leftovers.clean(self.at, lambda text: tell("repair", "note", text))
             return releases.prune(self.at, self.args["keep_releases"])
 
@@ -127,7 +127,7 @@ def switch(ctx: Context, args: Args) -> Args:
     """
     at = Layout(args["app"], Path(args["base"]))
     probe = health.Probe.of(args["probe"])
-    mark = _mark_for(at, args)
+    mark = _mark_for(ctx, at, args)
     ctx.emit("start", "start", mark.to)
     answers = _start(ctx, at, mark, probe)
     ctx.emit("start", "done", "{} good answers on its own socket".format(answers))
@@ -176,7 +176,7 @@ def _name(release: Optional[str]) -> str:
     return release or "nothing (it was the first deploy)"
 
 
-def _mark_for(at: Layout, args: Args) -> pending.Pending:
+def _mark_for(ctx: Context, at: Layout, args: Args) -> pending.Pending:
     was = releases.pointed(at.current)
     was_slot = releases.slot_of(at, was) if was else None
     to = args["release"]
@@ -184,14 +184,14 @@ def _mark_for(at: Layout, args: Args) -> pending.Pending:
         id=uuid.uuid4().hex,
         kind=args["kind"],
         to=to,
-        to_slot=releases.other_slot(was_slot) if to == was else SLOTS[0],
+        to_slot=_free_slot(ctx, at, to, was_slot if to == was else None),
         was=was,
         was_slot=was_slot,
         was_fallback=releases.pointed(at.fallback),
         was_previous=releases.pointed(at.previous),
         shared=nginx.snapshot(list(args["site_changes"])),
         # The plan may be older than what is here: what serves or may serve is never fresh.
-        fresh=bool(args["fresh"]) and to not in releases.protected(at),
+        fresh=bool(args["fresh"]) and to not in releases.named(at),
         started=time.time(),
         version=args["version"],
         who=args["who"],
@@ -200,12 +200,24 @@ def _mark_for(at: Layout, args: Args) -> pending.Pending:
     )
 
 
+def _free_slot(ctx: Context, at: Layout, release: str, serving: Optional[str]) -> str:
+    """Where the new instance starts, beside those of its release that still end; where these
+    have all slots, once the first of them has ended. Raises OpError("deadline")."""
+    reported = 0.0
+    while True:
+        slot = instances.free_slot(at, release, but=serving)
+        if slot is not None:
+            return slot
+        if time.monotonic() - reported > _REPORT_SECONDS:
+            reported = time.monotonic()
+            ctx.emit("start", "progress", "earlier instances of {} still end".format(release))
+        ctx.pause(_POLL_SECONDS)
+
+
 def _start(ctx: Context, at: Layout, mark: pending.Pending, probe: health.Probe) -> int:
     """Start the instance and let it prove itself; a failure leaves nothing of it but its log."""
     unit = at.unit(mark.to, mark.to_slot)
     path = at.socket(mark.to, mark.to_slot)
-    if systemd.state(unit).active != "inactive":
-        systemd.kill(unit)  # a stray of an earlier accident, never what serves
     try:
         changed = systemd.install(at, mark.to, mark.to_slot)
         if changed and systemd.is_loaded(unit):
@@ -306,29 +318,20 @@ def install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
 def settle_old_instance(
     at: Layout,
     mark: pending.Pending,
-    drain_seconds: float,
     tell: Tell = _in_silence,
     moved: Optional[float] = None,
 ) -> None:
-    """After the confirmation: `fallback` to the new release, the old instance drained and
-    stopped, `previous` to where a rollback would go."""
+    """After the confirmation: `previous` to where a rollback would go, `fallback` to the new
+    release; the old instance ends with the requests that it has (see `instances`)."""
     if mark.was is not None and mark.was_slot is not None:
-        if (mark.was, mark.was_slot) != (mark.to, mark.to_slot):
-            tell("drain", "start", mark.was)
-            socket = at.socket(mark.was, mark.was_slot)
-            quiet = drain.wait_until_quiet(socket, timeout_seconds=drain_seconds, since=moved)
-            tell("drain", "done", "" if quiet else "some still waited for it")
         releases.point(at, at.previous, mark.next_previous)
     releases.point(at, at.fallback, mark.to)
     pending.drop_links_on(at)
-    for release, slot in systemd.running(at):
-        if (release, slot) != (mark.to, mark.to_slot):
-            tell("stop", "start", release)
-            systemd.stop(
-                at.unit(release, slot), timeout_seconds=drain_seconds + _STOP_MARGIN_SECONDS
-            )
-            tell("stop", "done", "")
-            files.remove(at.unit_file(release, slot))
+    for (release, slot), active in systemd.instances(at).items():
+        if (release, slot) != (mark.to, mark.to_slot) and active != systemd.STOPPING:
+            tell("drain", "start", release)
+            ended = instances.retire(at, release, slot, since=moved)
+            tell("drain", "done", "" if ended else _ENDS_ALONE)
 
 
 def _next_previous(at: Layout, args: Args) -> Optional[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Tuple
 
@@ -13,6 +14,14 @@ from .context import Context, OpError
 from .layout import SLOTS, Layout
 
 _CALL_SECONDS = 30.0
+_POLL_SECONDS = 0.1
+
+STOPPING = "deactivating"  # ActiveState of what was asked to stop, and has not ended yet
+
+# What `systemctl show` says of a span of time (systemd.time(7)).
+_SPANS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+# systemd's own default for units, and the longest `deploy.drain_seconds`: a wait has an end.
+_STOP_SECONDS, _STOP_SECONDS_MAX = 90.0, 86400.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class UnitState:
     since_monotonic: Optional[float]  # seconds of CLOCK_MONOTONIC; None if it never was active
     result: str
     unit_file: str = ""  # UnitFileState: "enabled", "masked", ...; "" where there is no file
+    stop_seconds: float = _STOP_SECONDS  # so long systemd waits for it to end, once asked
 
     @property
     def is_up(self) -> bool:
@@ -36,10 +46,17 @@ class UnitState:
     def has_failed(self) -> bool:
         return self.active == "failed" or self.sub == "auto-restart" or self.restarts > 0
 
+    @property
+    def is_at_rest(self) -> bool:
+        return self.active in _AT_REST
+
+
+_AT_REST = ("inactive", "failed")
+
 
 _PROPERTIES = (
     "ActiveState,SubState,NRestarts,MainPID,MemoryCurrent,ActiveEnterTimestampMonotonic,"
-    "Result,LoadState,UnitFileState"
+    "Result,LoadState,UnitFileState,TimeoutStopUSec"
 )
 
 
@@ -78,30 +95,58 @@ def _parse(values: Dict[str, str]) -> UnitState:
         since_monotonic=since / 1e6 if since else None,
         result=values.get("Result", ""),
         unit_file=values.get("UnitFileState", ""),
+        stop_seconds=_span_seconds(values.get("TimeoutStopUSec", "")),
     )
 
 
-def running(at: Layout) -> List[Tuple[str, str]]:
-    """(release, slot) of every instance that systemd has loaded and that is not at rest."""
+def _span_seconds(text: str) -> float:
+    """`1min 10s` in seconds, at most a day; "infinity" is that too."""
+    parts = re.findall(r"([0-9.]+)([a-z]+)", text)
+    seconds = sum(float(number) * _SPANS.get(unit, _STOP_SECONDS_MAX) for number, unit in parts)
+    return min(seconds or _STOP_SECONDS_MAX, _STOP_SECONDS_MAX) if text else _STOP_SECONDS
+
+
+def instances(at: Layout) -> Dict[Tuple[str, str], str]:
+    """(release, slot) of every instance that systemd has loaded and that is not at rest, with
+    its ActiveState. STOPPING is also what will be stopped once nobody waits for it."""
     done = children.ask(
         ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager"]
-        + ["cartwheel-{}.{}.*.service".format(at.app, slot) for slot in SLOTS],
+        + ["cartwheel-{}.{}.*.service".format(at.app, one) for slot in SLOTS for one in _of(slot)],
         timeout_seconds=_CALL_SECONDS,
     )
     if done.status != 0:  # what runs is not known: nobody must take it for nothing
         raise OpError("systemd", "systemctl does not answer", log=done.errors)
-    found: List[Tuple[str, str]] = []
+    found: Dict[Tuple[str, str], str] = {}
+    drained: List[Tuple[str, str]] = []
     pattern = re.compile(
-        r"^cartwheel-{}\.({})\.([0-9][a-z0-9._]*)\.service$".format(
-            re.escape(at.app), "|".join(re.escape(slot) for slot in SLOTS)
+        r"^cartwheel-{}\.({})?({})\.([0-9][a-z0-9._]*)\.service$".format(
+            re.escape(at.app), re.escape(_DRAIN), "|".join(re.escape(slot) for slot in SLOTS)
         )
     )
     for line in done.output.splitlines():
         words = line.replace("●", " ").split()
         match = pattern.match(words[0]) if len(words) >= 3 else None
-        if match and words[2] not in ("inactive", "failed"):
-            found.append((match.group(2), match.group(1)))
+        if match and words[2] not in _AT_REST:
+            one = (match.group(3), match.group(2))
+            if match.group(1):
+                drained.append(one)
+            else:
+                found[one] = words[2]
+    found.update({one: STOPPING for one in drained if one in found})
     return found
+
+
+_DRAIN = "drain-"
+
+
+def _of(slot: str) -> Tuple[str, str]:
+    """In the names of units: an instance, and what waits until nobody waits for it."""
+    return slot, _DRAIN + slot
+
+
+def running(at: Layout) -> List[Tuple[str, str]]:
+    """(release, slot) of every instance that is not at rest, whether it serves or ends."""
+    return list(instances(at))
 
 
 def failed(at: Layout) -> List[str]:
@@ -163,17 +208,44 @@ def start(ctx: Optional[Context], unit: str) -> None:
         raise OpError("start-failed", "systemd does not start {}".format(unit), log=done.output)
 
 
-def stop(unit: str, *, timeout_seconds: float) -> None:
-    """Stop gracefully; whatever is left after `timeout_seconds` is killed."""
+def stop(unit: str) -> None:
+    """Ask for a graceful end and do not wait: it takes the unit's own time, which systemd
+    keeps, whoever asked. What ends already gets no second signal."""
     children.run(None, ["systemctl", "stop", "--no-block", unit], timeout_seconds=_CALL_SECONDS)
-    try:
-        children.run(None, ["systemctl", "stop", unit], timeout_seconds=timeout_seconds)
-    except OpError:
-        kill(unit)
+
+
+# $0 is the socket, $1 how long at most, $2 the unit.
+_STOP_WHEN_QUIET = """
+timeout "$1" sh -c '
+  until ss -Hxl src "$0" | { read -r _ _ waiting _ || waiting=0; test "$waiting" -eq 0; }
+  do sleep 0.2; done' "$0"
+exec systemctl stop --no-block "$2"
+"""
+
+
+def stop_when_quiet(at: Layout, release: str, slot: str) -> bool:
+    """Have systemd `stop` the instance once no connection waits to be accepted any more, or
+    after the unit's own time; whether it will. Nobody has to live that long."""
+    unit = at.unit(release, slot)
+    seconds = "{:.0f}".format(state(unit).stop_seconds)
+    words = ["/bin/sh", "-c", _STOP_WHEN_QUIET, str(at.socket(release, slot)), seconds, unit]
+    how = ["systemd-run", "--quiet", "--collect", "--unit=" + at.unit(release, _DRAIN + slot)]
+    return children.run(None, [*how, *words], timeout_seconds=_CALL_SECONDS).status == 0
+
+
+def ends(unit: str, *, within_seconds: float) -> bool:
+    """Whether the unit comes to rest in this time."""
+    end = time.monotonic() + within_seconds
+    while not state(unit).is_at_rest:
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
 
 
 def kill(unit: str) -> None:
-    """SIGKILL, then stop: a plain stop of an import that hangs takes its whole timeout."""
+    """SIGKILL, then stop: only for what never had a request. A plain stop of an import that
+    hangs takes its whole timeout."""
     children.run(
         None,
         ["systemctl", "kill", "--signal={}".format(int(signal.SIGKILL)), unit],

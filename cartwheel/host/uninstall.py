@@ -11,24 +11,36 @@ import grp
 import os
 import pwd
 import re
+import time
 from pathlib import Path
 from typing import Any, Dict, List
 
-from . import balancer_site, children, drain, files, layout, locks, nginx, releases, systemd
+from . import (
+    balancer_site,
+    children,
+    files,
+    instances,
+    layout,
+    locks,
+    nginx,
+    releases,
+    systemd,
+)
 from .context import Context, OpError
 from .layout import Layout
 
 Args = Dict[str, Any]
 
-_DRAIN_SECONDS = 10.0
-_STOP_SECONDS = 40.0
 _CALL_SECONDS = 30.0
+_REMOVE_SECONDS = 30.0
+_POLL_SECONDS, _REPORT_SECONDS = 0.2, 5.0
 
 
 def uninstall(ctx: Context, args: Args) -> Args:
     """Stop, take the site away, then all that the record says is ours. Returns what went.
 
-    args: app, base, remove_shared. Raises OpError("not-set-up").
+    args: app, base, remove_shared. Raises OpError("not-set-up"), and OpError("still-answers")
+    where requests under way take longer than this may wait: nothing of theirs has gone then.
     """
     at = Layout(args["app"], Path(args["base"]))
     record = files.read_json(at.record)
@@ -39,7 +51,7 @@ def uninstall(ctx: Context, args: Args) -> Args:
     removed: List[str] = []
     removed += _site(ctx, at)
     removed += balancer_site.remove(at)
-    removed += _instances(at)
+    removed += _instances(ctx, at)
     removed += _boot_unit(ctx, at)
     removed += _directories(at, bool(args["remove_shared"]))
     if not at.root.exists():
@@ -77,18 +89,33 @@ def _nginx_logs(at: Layout) -> List[Path]:
     return [folder / name for name in names if ours.match(name)]
 
 
-def _instances(at: Layout) -> List[str]:
+def _instances(ctx: Context, at: Layout) -> List[str]:
     gone: List[str] = []
     for release, slot in systemd.running(at):
-        drain.wait_until_quiet(at.socket(release, slot), timeout_seconds=_DRAIN_SECONDS)
-        systemd.stop(at.unit(release, slot), timeout_seconds=_STOP_SECONDS)
+        instances.retire(at, release, slot)
         gone.append("stopped " + at.unit(release, slot))
+    _await_end(ctx, at)
     for link in (at.current, at.fallback, at.previous):
         files.remove(link)
     for name in [*releases.names(at), *releases.leftovers(at)]:
         releases.remove(at, name)
         gone.append("release " + name)
     return gone
+
+
+def _await_end(ctx: Context, at: Layout) -> None:
+    """The last requests are answered with what goes next: code, data, the user."""
+    reported = 0.0
+    while True:
+        running = ", ".join(release for release, _slot in systemd.running(at))
+        if not running:
+            return
+        if ctx.remaining() < _REMOVE_SECONDS:
+            raise OpError("still-answers", "{} still answers requests".format(running))
+        if time.monotonic() - reported > _REPORT_SECONDS:
+            reported = time.monotonic()
+            ctx.emit("stop", "progress", "{} answers its last requests".format(running))
+        ctx.pause(_POLL_SECONDS)
 
 
 def _boot_unit(ctx: Context, at: Layout) -> List[str]:

@@ -242,3 +242,6 @@ def _notes(host: str, status: Status) -> Iterator[Finding]:
         yield Finding(host, "leftover", "note", text, todo)
     if status["release"] is not None and status["also_running"]:
         yield Finding(host, "also running", "note", ", ".join(status["also_running"]))
+    if status["stopping"]:
+        detail = ", ".join(status["stopping"]) + " still answers its last requests"
+        yield Finding(host, "stopping", "note", detail)

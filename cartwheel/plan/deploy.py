@@ -440,6 +440,7 @@ def switch_step(
     if kind == "rollback":
         watched_seconds = min(watched_seconds, _ROLLBACK_PROBATION_SECONDS)
     seconds = health.deadline_seconds + deploy.probation_seconds + 2 * _SMALL_SECONDS
+    seconds += deploy.drain_seconds  # where earlier instances have all slots of the release
     return Step(
         "switch",
         "switch",

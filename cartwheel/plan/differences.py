@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,8 @@ from cartwheel.plan.model import HostPlan
 # In a release's own files its name stands everywhere; only what else differs is of interest.
 _ANY_RELEASE = "RELEASE"
 _OF_PACKAGES = "lock.txt"
-_NOT_SHOWN = frozenset((_OF_PACKAGES, "release.json"))
+# The unit files of a release differ by their slot alone: the first one speaks for all.
+_NOT_SHOWN = re.compile(re.escape(_OF_PACKAGES) + r"|release\.json|web-[b-z]\.service")
 
 # What the host has now: the answer of its operation `compare`.
 Present = Mapping[str, Any]
@@ -101,7 +103,7 @@ def _of_release(release: str | None, texts: Mapping[str, str]) -> dict[str, str 
     return {
         name: text.replace(release, _ANY_RELEASE) if release else text
         for name, text in texts.items()
-        if name not in _NOT_SHOWN
+        if not _NOT_SHOWN.fullmatch(name)
     }
 
 

@@ -102,7 +102,8 @@ def repair(scene: Scene) -> Answers:
 
 
 def uninstall(scene: Scene, *, keep_shared: bool) -> Answers:
-    return _change(scene, "uninstall", {"remove_shared": not keep_shared})
+    seconds = _SMALL_SECONDS + 2 * scene.settings.deploy.drain_seconds
+    return _change(scene, "uninstall", {"remove_shared": not keep_shared}, seconds)
 
 
 def hold(scene: Scene) -> Answers:

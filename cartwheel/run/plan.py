@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from cartwheel.errors import UsageError
 from cartwheel.fleet.sessions import Fleet, successes
 from cartwheel.host.layout import SLOTS, Layout
-from cartwheel.host.releases import other_slot
 from cartwheel.plan.differences import Differences, differences, wanted
 from cartwheel.plan.model import HostPlan
 from cartwheel.plan.sealed import Sealed, seal
@@ -65,9 +64,12 @@ def _present(
 def _differences(
     scene: Scene, plan: HostPlan, facts: Facts, present: Mapping[str, Any]
 ) -> Differences:
-    again = plan.current == plan.release
-    slot = other_slot(facts["app"]["slot"]) if again else SLOTS[0]
-    unit = Layout(scene.settings.slug, Path(scene.settings.host.base)).unit(plan.release, slot)
+    at = Layout(scene.settings.slug, Path(scene.settings.host.base))
+    taken = {*present["running"], *present["stopping"]}
+    if plan.current == plan.release:
+        taken.add(at.unit(plan.release, facts["app"]["slot"]))
+    units = [at.unit(plan.release, slot) for slot in SLOTS]
+    unit = next((one for one in units if one not in taken), units[-1])
     manifests = {one["release"]: one for one in facts["app"]["releases"]}
     return differences(plan, present, manifests, unit)
 

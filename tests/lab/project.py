@@ -214,7 +214,7 @@ def main_pids(host: LabHost, app: str) -> dict[str, int]:
     found = re.findall(r"MainPID=(\d+)\nId=(\S+)", text) + [
         (pid, unit) for unit, pid in re.findall(r"Id=(\S+)\nMainPID=(\d+)", text)
     ]
-    ours = re.compile(rf"cartwheel-{re.escape(app)}\.web(-b)?\.\d")
+    ours = re.compile(rf"cartwheel-{re.escape(app)}\.web(-[b-d])?\.\d")
     return {unit: int(pid) for pid, unit in found if ours.match(unit) and int(pid)}
 
 

@@ -29,6 +29,7 @@ BALLAST = "{ballast}"
 
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/slow":
+        open("asked", "w").close()
         time.sleep({slow_seconds})
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"{text}"]
@@ -114,17 +115,18 @@ def served(
 
 
 @pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
-def test_a_long_drain(served: tuple[LabHost, Project], terminal: bool) -> None:
-    """A request that takes long keeps the old instance; it is answered."""
+def test_a_long_stop(served: tuple[LabHost, Project], terminal: bool) -> None:
+    """A request that takes long is waited for; it is answered."""
     host, project = served
     text = get(host)
     answers: list[str] = []
     slow = threading.Thread(target=lambda: answers.append(get(host, "/slow", timeout=60)))
     slow.start()
-    write_app(project, f"{text} more", slow_seconds=13)
-    said = told(project, "deploy", "-H", host.name, terminal=terminal)
+    host.sh("cd /srv/shop/shared; timeout 20 sh -c 'until rm asked; do sleep 0.1; done' 2>&1")
+    said = told(project, "stop", "-H", host.name, terminal=terminal)
     slow.join(30)
     assert answers == [text]
+    project.fab("start", "-H", host.name)
     assert said.seconds > SILENT_SECONDS, "it was long enough to be silent"
     assert said.silent_seconds < SILENT_SECONDS, said
 

@@ -55,6 +55,7 @@ def _answer(request: dict[str, Any], facts: dict[str, Any]) -> None:
             "files": dict.fromkeys(request["args"].get("files", ())),
             "releases": {},
             "running": [],
+            "stopping": [],
         },
         "lock": {"settled": [], "premise": facts["app"]["premise"], "freeze": None},
         "switch": {"id": "1", "from": RELEASE, "to": request["args"].get("release")},

@@ -69,7 +69,7 @@ class Balancer:
 def nginx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Balancer:
     # Here is no systemd.
     up = systemd.UnitState("active", "running", 0, 1, None, None, "success")
-    monkeypatch.setattr(systemd, "running", lambda _at: [])
+    monkeypatch.setattr(systemd, "instances", lambda _at: {})
     monkeypatch.setattr(systemd, "state", lambda _unit: up)
     return Balancer(host_in(tmp_path, monkeypatch))
 

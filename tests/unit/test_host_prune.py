@@ -205,6 +205,14 @@ class History:
             start = data.rfind(b"\n", 0, max(0, len(data) - 1)) + 1
             path.write_bytes(data[: start + bytes_left])
 
+    def slow(self) -> None:
+        """From now on what is asked to stop has requests under way."""
+        self.stage.slow = True
+
+    def end_all(self) -> None:
+        self.stage.slow = False
+        self.stage.let_end()
+
     def reboot(self) -> None:
         for unit in list(self.stage.units.iterdir()):
             unit.unlink()
@@ -293,6 +301,8 @@ STEPS = st.one_of(
     st.tuples(st.just("half"), st.integers(min_value=0, max_value=4)),
     st.tuples(st.just("tear"), st.integers(min_value=0, max_value=30)),
     st.tuples(st.just("reboot")),
+    st.tuples(st.just("slow")),
+    st.tuples(st.just("ended")),
 )
 FAULTS = st.none() | st.builds(
     Fault,
@@ -322,16 +332,19 @@ def live(history: History, steps: Steps) -> None:
         "half": history.half,
         "tear": history.tear,
         "reboot": history.reboot,
+        "slow": history.slow,
+        "ended": history.end_all,
     }
     for (word, *args), planned in steps:
         # Hypothesis may use the same one again.
         fault = None if planned is None else Fault(planned.kind, planned.number)
-        if word not in ("tear", "half", "reboot"):
+        if word not in ("tear", "half", "reboot", "slow", "ended"):
             history.stage.settle()
         expected = (OSError, ContactLost, DiedError) if fault else ()
         with suppress(OpError, *expected), struck(fault):
             acts[word](*args)
         history.check_all()
+    history.end_all()
     history.stage.settle()
     releases.prune(history.stage.at, 2)
     history.check_all()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel.host import children, report
-from cartwheel.host.layout import Layout
+from cartwheel.host.layout import SLOTS, Layout
 
 from .hostside import Session, host_in
 
@@ -59,7 +59,7 @@ def test_only_this_applications_units(
     logs(at, 1)
     words = asked.read_text().splitlines()
     units = [words[n + 1] for n, word in enumerate(words) if word == "-u"]
-    assert units == ["cartwheel-shop.web.[0-9]*.service", "cartwheel-shop.web-b.[0-9]*.service"]
+    assert units == [f"cartwheel-shop.{slot}.[0-9]*.service" for slot in SLOTS]
 
 
 def test_without_a_log_of_nginx_there_is_none(

@@ -23,6 +23,8 @@ from cartwheel.host import (
     files,
     frontdoor,
     health,
+    instances,
+    jobs,
     journal,
     layout,
     nginx,
@@ -61,6 +63,7 @@ class Stage:
         self.units = folder / "active-units"
         self.units.mkdir()
         self.site = folder / "site.conf"
+        self.slow = False  # what is asked to stop has requests under way, until `let_end`
         self.default = folder / "default"
         self.loaded = folder / "loaded-by-nginx"
         self.default.symlink_to("sites-available/default")
@@ -69,24 +72,46 @@ class Stage:
     # systemd
 
     def state(self, unit: str) -> UnitState:
-        active = "active" if (self.units / unit).exists() else "inactive"
+        path = self.units / unit
+        active = path.read_text() if path.exists() else "inactive"
         return UnitState(active, "running", 0, 1, None, None, "success")
 
+    def instances(self, at: Layout) -> dict[tuple[str, str], str]:
+        found = {}
+        for path in sorted(self.units.iterdir()):
+            _app, slot, release = path.name.removesuffix(".service").split(".", 2)
+            found[release, slot] = path.read_text()
+        return found
+
     def running(self, at: Layout) -> list[tuple[str, str]]:
-        return [
-            (name, slot)
-            for name in releases.names(at)
-            for slot in SLOTS
-            if (self.units / at.unit(name, slot)).exists()
-        ]
+        """What serves, or should not run."""
+        found = self.instances(at)
+        return [one for one in found if found[one] != systemd.STOPPING]
 
     def start(self, _ctx: Any, unit: str) -> None:
         if not (layout.UNITS / unit).exists():
             raise OpError("start-failed", f"no {unit}")
-        (self.units / unit).touch()
+        assert self.state(unit).active != systemd.STOPPING, "it would wait for the end"
+        (self.units / unit).write_text("active")
 
-    def stop(self, unit: str, **_more: Any) -> None:
+    def stop(self, unit: str) -> None:
+        if self.slow and (self.units / unit).exists():
+            (self.units / unit).write_text(systemd.STOPPING)
+        else:
+            self.kill(unit)
+
+    def kill(self, unit: str) -> None:
+        assert self.state(unit).active != systemd.STOPPING, "it has requests under way"
         (self.units / unit).unlink(missing_ok=True)
+
+    def ends(self, unit: str, **_more: Any) -> bool:
+        return not (self.units / unit).exists()
+
+    def let_end(self) -> None:
+        """All that was asked to stop ends."""
+        for unit in list(self.units.iterdir()):
+            if unit.read_text() == systemd.STOPPING:
+                unit.unlink()
 
     # nginx
 
@@ -160,6 +185,9 @@ class Stage:
         assert releases.pointed(at.fallback) == release
         stack = journal.serving_stack(journal.read(at.journal))
         assert stack[-1:] == ([release] if release else [])
+        for name, in_slot in self.instances(at):
+            assert at.unit_file(name, in_slot).exists(), "it has its own time only with its file"
+            assert at.release(name).is_dir(), "it runs from there"
         if release is None:
             assert self.running(at) == []
             return
@@ -167,8 +195,8 @@ class Stage:
         assert slot is not None
         assert releases.manifest_path(at, release).exists()
         assert self.running(at) == [(release, slot)]
-        units = [path.name for path in at.unit_file(release, slot).parent.iterdir()]
-        assert units == [at.unit(release, slot)]
+        units = {path.name for path in at.unit_file(release, slot).parent.iterdir()}
+        assert units == {at.unit(*one) for one in self.instances(at)}
         previous = releases.pointed(at.previous)
         assert previous is None or releases.manifest_path(at, previous).exists()
         assert previous != release
@@ -181,9 +209,8 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 
 def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     one = Stage(folder, host_in(folder, monkeypatch))
-    for name in ("state", "running", "start", "stop"):
+    for name in ("state", "instances", "start", "stop", "kill", "ends"):
         monkeypatch.setattr(systemd, name, getattr(one, name))
-    monkeypatch.setattr(systemd, "kill", one.stop)
     monkeypatch.setattr(systemd, "failed", lambda _at: [])
     monkeypatch.setattr(systemd, "reload", lambda _ctx=None: None)
     monkeypatch.setattr(systemd, "is_loaded", lambda _unit: False)
@@ -194,12 +221,7 @@ def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr(health, "watch", lambda *_args, **_more: None)
     monkeypatch.setattr(health, "wait_for_reload", lambda *_args: None)
     monkeypatch.setattr(frontdoor, "ask", lambda *_args: "")
-    for module in (drain, switching, recover):
-        if hasattr(module, "wait_until_quiet"):
-            monkeypatch.setattr(module, "wait_until_quiet", lambda *_args, **_more: True)
-    from cartwheel.host import revert
-
-    monkeypatch.setattr(revert, "wait_until_quiet", lambda *_args, **_more: True)
+    monkeypatch.setattr(drain, "wait_until_quiet", lambda *_args, **_more: True)
     yield one
     for session in one.sessions:  # a session that was killed still has its timer here
         deal = session.memory.get("switch")
@@ -251,7 +273,23 @@ def unconfirmed(stage: Stage) -> Callable[[], Any]:
     return lambda: stage.run(stage.args("2.b", site_changes=changes), confirm=False).end()
 
 
+def restart_while_another_one_ends(stage: Stage) -> Callable[[], Any]:
+    """What ends holds its slot, and nobody hurries it."""
+    stage.slow = True
+    stage.deploy("1.a")
+    stage.run(stage.args("1.a", kind="restart")).end()
+    return lambda: stage.run(stage.args("1.a", kind="restart")).end()
+
+
+def unconfirmed_with_requests(stage: Stage) -> Callable[[], Any]:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    stage.slow = True
+    return lambda: stage.run(stage.args("2.b"), confirm=False).end()
+
+
 SCENES = [first, update, update_that_prunes_and_changes_the_site, rollback, restart, unconfirmed]
+SLOW_SCENES = [restart_while_another_one_ends, unconfirmed_with_requests]
 
 
 def dying_before(number: int, work: Callable[[], Any]) -> bool:
@@ -287,7 +325,7 @@ def memory() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", [*SCENES, *SLOW_SCENES])
 def test_killed_before_any_call_it_is_put_in_order(
     scene: Callable[[Stage], Callable[[], Any]], memory: Path
 ) -> None:
@@ -311,6 +349,10 @@ def test_killed_before_any_call_it_is_put_in_order(
                 stage.check()
                 assert stage.settle() == [], "nothing is left to do"
                 assert recover.is_settled(stage.at)
+                stage.let_end()
+                stage.settle()
+                assert len(stage.instances(stage.at)) == (stage.served() is not None)
+                stage.check()
                 if before is not None:
                     assert stage.served() is not None
                 stage.deploy("9.z")
@@ -355,9 +397,9 @@ def test_the_old_instance_is_drained_before_it_is_stopped(
         seen.append(f"drained {path.parent.parent.name}, {stage.served()} serves")
         return True
 
-    def stopped(unit: str, **more: Any) -> None:
+    def stopped(unit: str) -> None:
         seen.append(f"stopped {unit}, fallback {releases.pointed(stage.at.fallback)}")
-        stage.stop(unit, **more)
+        stage.stop(unit)
 
     monkeypatch.setattr(drain, "wait_until_quiet", drained)
     monkeypatch.setattr(systemd, "stop", stopped)
@@ -390,7 +432,7 @@ def test_the_drain_counts_from_the_switch_and_is_told(
     session.end()
     assert before < since[0] < time.monotonic()
     told = [(one["step"], one["state"]) for one in session.events]
-    assert told[-4:] == [("drain", "start"), ("drain", "done"), ("stop", "start"), ("stop", "done")]
+    assert told[-2:] == [("drain", "start"), ("drain", "done")]
 
 
 def test_a_restart_changes_the_slot_and_nothing_else(stage: Stage) -> None:
@@ -401,6 +443,129 @@ def test_a_restart_changes_the_slot_and_nothing_else(stage: Stage) -> None:
         assert releases.slot_of(stage.at, "2.b") == slot
         assert releases.pointed(stage.at.previous) == "1.a"
         stage.check()
+
+
+def test_restarts_and_rollbacks_at_once_take_the_slots_that_are_free(stage: Stage) -> None:
+    stage.deploy("1.a")
+    stage.slow = True
+    stage.deploy("2.b")
+    for slot in ("web-b", "web-c", "web-d"):
+        stage.run(stage.args("2.b", kind="restart")).end()
+        assert releases.slot_of(stage.at, "2.b") == slot
+        stage.check()
+    stage.run(stage.args("1.a", kind="rollback")).end()
+    assert releases.slot_of(stage.at, "1.a") == "web-b"
+    stage.check()
+    session = Session()
+    stage.sessions.append(session)
+    with pytest.raises(OpError) as caught:  # it waits until one has ended
+        switching.switch(session.ctx(0.5), stage.args("2.b", kind="rollback"))
+    assert caught.value.slug == "deadline"
+    assert session.events[-1]["detail"] == "earlier instances of 2.b still end"
+    stage.let_end()
+    stage.run(stage.args("2.b", kind="rollback")).end()
+    assert releases.slot_of(stage.at, "2.b") == "web"
+    stage.check()
+
+
+def test_a_release_of_an_older_version_has_two_slots(stage: Stage) -> None:
+    stage.prepare("1.a")
+    for slot in SLOTS[2:]:
+        (stage.at.release("1.a") / f"{slot}.service").unlink()
+    for slot in SLOTS[:2]:
+        assert instances.free_slot(stage.at, "1.a") == slot
+        (stage.units / stage.at.unit("1.a", slot)).write_text(systemd.STOPPING)
+    assert instances.free_slot(stage.at, "1.a") is None
+
+
+def test_a_bad_release_goes_once_nothing_of_it_runs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    (stage.at.release("2.b") / "steps.json").write_text("{}")
+    stage.slow = True
+    with monkeypatch.context() as patch:
+        patch.setattr(health, "watch", failing("unhealthy"))
+        with pytest.raises(OpError, match=r"the host went back to 1\.a"):
+            stage.run(stage.args("2.b"))
+    assert stage.served() == "1.a"
+    assert [one["release"] for one in releases.complete(stage.at)] == ["1.a"], (
+        "nobody returns to it"
+    )
+    assert stage.instances(stage.at) == {("1.a", "web"): "active", ("2.b", "web"): "deactivating"}
+    stage.check()
+    assert recover.is_settled(stage.at), "what ends is nothing that was left over"
+    assert releases.prune(stage.at, 2) == [], "and not in the way"
+    stage.let_end()
+    assert not recover.is_settled(stage.at)
+    stage.settle()
+    assert releases.prune(stage.at, 2) == ["2.b"]
+    assert [path.name for path in layout.UNITS.iterdir()] == [stage.at.unit("1.a", "web")]
+
+
+def test_what_is_bad_twice_goes_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second try of it starts while the first one still ends."""
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    stage.slow = True
+    monkeypatch.setattr(health, "watch", failing("unhealthy"))
+    for slots in (["web"], ["web", "web-b"]):
+        with pytest.raises(OpError, match=r"the host went back to 1\.a"):
+            stage.run(stage.args("2.b"))
+        found = sorted(slot for name, slot in stage.instances(stage.at) if name == "2.b")
+        assert found == slots
+        assert [one["release"] for one in releases.complete(stage.at)] == ["1.a"]
+        manifest = {"release": "2.b", "seq": 2, "version": "2.b"}
+        files.write_json(releases.manifest_path(stage.at, "2.b"), manifest)
+
+
+@pytest.mark.parametrize("kind", ["deploy", "restart"])
+def test_an_old_instance_that_somebody_stops_meanwhile_gets_a_successor(
+    stage: Stage, kind: str
+) -> None:
+    stage.deploy("1.a")
+    to = "1.a" if kind == "restart" else "2.b"
+    if kind == "deploy":
+        stage.prepare(to)
+    session = stage.run(stage.args(to, kind), confirm=False)
+    stage.slow = True
+    stage.stop(stage.at.unit("1.a", "web"))
+    session.end()
+    assert releases.slot_of(stage.at, "1.a") == ("web-c" if kind == "restart" else "web-b")
+    stage.check()
+
+
+def test_a_start_does_not_wait_for_what_a_stop_has_begun(stage: Stage) -> None:
+    stage.deploy("1.a")
+    stage.slow = True
+    args = {"app": "shop", "base": str(stage.at.base), "who": "ann", "message": ""}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "_STOP_MARGIN_SECONDS", 0.0)
+        jobs.stop(Session().ctx(), {**args, "drain_seconds": 0.0})
+    assert stage.settle() == [], "a stopped one stays so"
+    jobs.start(Session().ctx(), {**args, "probe": PROBE})
+    assert releases.slot_of(stage.at, "1.a") == "web-b"
+    stage.check()
+
+
+def test_an_instance_with_a_queue_is_stopped_by_systemd_once_it_is_empty(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    asked: list[tuple[str, str]] = []
+
+    def later(at: Layout, release: str, slot: str) -> bool:
+        asked.append((release, slot))
+        (stage.units / at.unit(release, slot)).write_text(systemd.STOPPING)
+        return True
+
+    monkeypatch.setattr(drain, "wait_until_quiet", lambda *_args, **_more: False)
+    monkeypatch.setattr(systemd, "stop_when_quiet", later)
+    stage.run(stage.args("2.b")).end()
+    assert asked == [("1.a", "web")]
+    stage.check()
 
 
 def raising(error: Exception) -> Callable[..., Any]:

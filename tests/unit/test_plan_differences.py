@@ -46,6 +46,7 @@ PRESENT: dict[str, Any] = {
         }
     },
     "running": [OLD_UNIT],
+    "stopping": [],
 }
 
 
@@ -80,7 +81,8 @@ def test_a_first_deploy_has_it_all_new() -> None:
     first = plan()
     assert wanted(first) == ([SITE_PATH, BOOT], [NAME])
     differs = found(
-        first, {"files": dict.fromkeys((BOOT, SITE_PATH)), "releases": {}, "running": []}
+        first,
+        {"files": dict.fromkeys((BOOT, SITE_PATH)), "releases": {}, "running": [], "stopping": []},
     )
     assert differs.packages.added == ("flask 3",)
     assert differs.variables.added == ("DEBUG", "SECRET_KEY")
