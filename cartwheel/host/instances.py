@@ -22,9 +22,9 @@ def free_slot(at: Layout, release: str, *, but: Optional[str] = None) -> Optiona
     """The first slot in which nothing of this release runs, not even to its end; None where
     all are taken."""
     taken = {slot for one, slot in systemd.running(at) if one == release} | {but}
-    # A release of an older version has fewer.
+    # A release of an older version has fewer than these.
     made = [slot for slot in SLOTS if (at.release(release) / (slot + ".service")).exists()]
-    return next((slot for slot in made if slot not in taken), None)
+    return next((slot for slot in made or SLOTS if slot not in taken), None)
 
 
 def ensure_running(at: Layout, release: str, slot: str, *, but: Optional[str] = None) -> str:

@@ -91,12 +91,13 @@ def _nginx_logs(at: Layout) -> List[Path]:
 
 def _instances(ctx: Context, at: Layout) -> List[str]:
     gone: List[str] = []
+    # At first: nobody who comes in between must start it again.
+    for link in (at.current, at.fallback, at.previous):
+        files.remove(link)
     for release, slot in systemd.running(at):
         instances.retire(at, release, slot)
         gone.append("stopped " + at.unit(release, slot))
     _await_end(ctx, at)
-    for link in (at.current, at.fallback, at.previous):
-        files.remove(link)
     for name in [*releases.names(at), *releases.leftovers(at)]:
         releases.remove(at, name)
         gone.append("release " + name)
