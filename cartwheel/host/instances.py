@@ -44,12 +44,14 @@ def ensure_running(at: Layout, release: str, slot: str, *, but: Optional[str] = 
 def retire(at: Layout, release: str, slot: str, *, since: Optional[float] = None) -> bool:
     """Let an instance that gets no more traffic (since then, by time.monotonic) finish what it
     has, and end; True if it has ended within moments, and nothing of it is left."""
+    unit = at.unit(release, slot)
     if systemd.instances(at).get((release, slot)) == systemd.STOPPING:
         return False
     if not _asked_to_end(at, release, slot, since):
         return False
-    if not systemd.ends(at.unit(release, slot), within_seconds=PATIENCE_SECONDS):
+    if not systemd.ends(unit, within_seconds=PATIENCE_SECONDS):
         return False
+    systemd.forget_failure(unit)
     files.remove(at.unit_file(release, slot))
     return True
 

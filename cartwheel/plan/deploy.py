@@ -462,7 +462,6 @@ def switch_step(
                 "max_worker_restarts": deploy.max_worker_restarts,
             },
             "confirm_seconds": deploy.confirm_seconds,
-            "drain_seconds": deploy.drain_seconds,
             "keep_releases": deploy.keep_releases,
             "who": operator.who,
             "message": operator.message,

@@ -151,7 +151,6 @@ class Stage:
                 "max_worker_restarts": 1,
             },
             "confirm_seconds": 60,
-            "drain_seconds": 1,
             "keep_releases": 3,
             "who": "ann",
             "message": "",
@@ -212,6 +211,7 @@ def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     for name in ("state", "instances", "start", "stop", "kill", "ends"):
         monkeypatch.setattr(systemd, name, getattr(one, name))
     monkeypatch.setattr(systemd, "failed", lambda _at: [])
+    monkeypatch.setattr(systemd, "forget_failure", lambda _unit: None)
     monkeypatch.setattr(systemd, "reload", lambda _ctx=None: None)
     monkeypatch.setattr(systemd, "is_loaded", lambda _unit: False)
     monkeypatch.setattr(systemd, "log", lambda *_args: "Traceback\nValueError: boom")
