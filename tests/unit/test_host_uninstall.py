@@ -1,4 +1,5 @@
-"""A lock's file goes with the last application, and stays a lock for whoever waits for it."""
+"""A lock's file goes with the last application, and stays a lock for whoever waits for it;
+nothing goes while somebody needs it."""
 
 from __future__ import annotations
 
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host import locks
+from cartwheel.host import files, layout, locks, nginx, releases, systemd, uninstall
 from cartwheel.host.context import OpError
+
+from .hostside import Session, host_in
 
 
 def opened(path: Path) -> int:
@@ -47,3 +50,26 @@ def test_a_lock_may_be_discarded_twice(tmp_path: Path) -> None:
     locks.discard(path)
     held.release()
     assert locks.held_by(path) is None
+
+
+def test_nothing_goes_that_still_answers_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither code nor data nor user, however long it takes; that it was asked to end is done."""
+    at = host_in(tmp_path, monkeypatch)
+    at.release("1.a").mkdir()
+    releases.point(at, at.current, "1.a")
+    files.write_json(at.record, {"user": "nobody-of-ours", "group": "nobody-of-ours"})
+    monkeypatch.setattr(systemd, "instances", lambda _at: {("1.a", "web"): systemd.STOPPING})
+    monkeypatch.setattr(nginx, "reload", lambda _ctx: None)
+    monkeypatch.setattr(nginx, "SITES", tmp_path)
+    monkeypatch.setattr(layout, "NGINX_LOGS", tmp_path)
+    args = {"app": at.app, "base": str(at.base), "remove_shared": True}
+    session = Session()
+    with pytest.raises(OpError, match=r"1\.a still answers requests") as refused:
+        uninstall.uninstall(session.ctx(uninstall._REMOVE_SECONDS + 0.5), args)
+    assert refused.value.slug == "still-answers"
+    assert [event["detail"] for event in session.events] == ["1.a answers its last requests"]
+    assert at.release("1.a").is_dir()
+    assert at.record.exists()
+    assert not at.current.is_symlink(), "nobody starts it again"
