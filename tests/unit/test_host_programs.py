@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cartwheel.host import children, enter, envfile, files, packages, releases, runtime, systemd
-from cartwheel.host.children import Done
+from cartwheel.host.children import Answer, Done
 from cartwheel.host.context import OpError
 from cartwheel.host.layout import Layout
 
@@ -246,12 +246,15 @@ class Tools:
         self.asked: list[list[str]] = []
         self.installed, self.fail = installed, fail
         monkeypatch.setattr(children, "run", self.run)
+        monkeypatch.setattr(children, "ask", self.ask)
+
+    def ask(self, argv: list[str], **_more: Any) -> Answer:
+        assert argv[0] == "dpkg-query"
+        there = argv[-1] in self.installed
+        return Answer(0 if there else 1, "installed" if there else "", "")
 
     def run(self, _ctx: Any, argv: list[str], **more: Any) -> Done:
         self.asked.append(argv)
-        if argv[0] == "dpkg-query":
-            there = argv[-1] in self.installed
-            return Done(0 if there else 1, "installed" if there else "no packages found")
         assert more["env"]["DEBIAN_FRONTEND"] == "noninteractive"
         return Done(100, self.fail) if self.fail and "install" in argv else Done(0, "")
 
@@ -264,7 +267,7 @@ def test_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_removed_package_with_its_configuration_left_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(children, "run", lambda *_args, **_more: Done(0, "config-files\n"))
+    monkeypatch.setattr(children, "ask", lambda *_args, **_more: Answer(0, "config-files\n", ""))
     assert packages.Apt().missing(["nginx"]) == ["nginx"]
 
 

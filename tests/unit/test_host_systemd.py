@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cartwheel.host import children, systemd
-from cartwheel.host.children import Done
+from cartwheel.host.children import Answer, Done
 from cartwheel.host.layout import Layout
 
 AT = Layout("shop", Path("/srv"))
@@ -18,10 +18,15 @@ def saying(monkeypatch: pytest.MonkeyPatch, text: str) -> list[list[str]]:
     """systemctl says this; what it was asked."""
     asked: list[list[str]] = []
 
+    def ask(argv: list[str], **_more: Any) -> Answer:
+        asked.append(argv)
+        return Answer(0, text, "")
+
     def run(_ctx: Any, argv: list[str], **_more: Any) -> Done:
         asked.append(argv)
-        return Done(0, text)
+        return Done(0, "")
 
+    monkeypatch.setattr(children, "ask", ask)
     monkeypatch.setattr(children, "run", run)
     return asked
 
