@@ -155,5 +155,6 @@ def _notes(named: tuple[str, ...], left_out: tuple[LeftOut, ...]) -> tuple[str, 
         return ()
     shown = [*named, *map(str, left_out)]
     text = ", ".join([*shown[:_SHOWN], *(["..."] if len(shown) > _SHOWN else [])])
+    text = text.encode("utf-8", "backslashreplace").decode()  # file names may be any bytes
     why = "app.include carries more" if left_out else "the settings name it"
     return (f"left out of the wheel: {_counted(count)} ({text}); {why}",)

@@ -54,9 +54,18 @@ def package_plain(source: Source, name: str, folder: Path, chosen: Chosen | None
     """
     if not any(path.suffix == ".py" for path in source.path.iterdir()):
         raise BuildError("source", f"{source.path} has no Python file at its top")
+    carried = (chosen or choose(source)).carried
+    for relative, _ in carried:
+        shown = relative.encode("utf-8", "backslashreplace").decode()
+        if shown != relative:
+            raise BuildError(
+                "source",
+                f"a wheel cannot carry {shown}: its name is not UTF-8",
+                hint="Rename it, or leave it out with app.exclude.",
+            )
     files = {
         relative: (path.read_bytes(), bool(path.stat().st_mode & 0o111))
-        for relative, path in (chosen or choose(source)).carried
+        for relative, path in carried
     }
     wanted = plain_requirements(source.path).wanted
     version = f"0.0.0+g{_content_digest(files, wanted)[:VERSION_DIGITS]}"

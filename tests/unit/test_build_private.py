@@ -180,6 +180,15 @@ def test_the_note_counts_and_names_them(app: Path) -> None:
     )
 
 
+def test_names_of_any_bytes_are_told_and_refused_in_a_wheel(app: Path, tmp_path: Path) -> None:
+    (app / os.fsdecode(b"db\xff.sqlite3")).touch()
+    assert "(db\\udcff.sqlite3)" in chosen(app).notes[0]
+    (app / os.fsdecode(b"x\xff.txt")).touch()
+    with pytest.raises(BuildError, match=r"a wheel cannot carry x\\udcff.txt") as caught:
+        package_plain(Source("plain", app), "shop", tmp_path, chosen(app))
+    assert "app.exclude" in caught.value.hint
+
+
 def test_include_names_what_is_carried_all_the_same_and_exclude_what_is_not(app: Path) -> None:
     data = {"data/words.db": "x", "data/users.db": "x", "id_rsa": PEM, ".well-known/a.txt": "x"}
     write(app, {**data, "notes/a.txt": "x", "notes/deep/b.txt": "x"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +149,13 @@ def test_a_rollback_is_watched_for_a_moment_only() -> None:
 def test_a_rollback_to_what_serves_is_unchanged() -> None:
     assert plan_switch(SCENE, facts(), "rollback", "2.b").unchanged
     assert not plan_switch(SCENE, facts(), "restart", "2.b").unchanged
+
+
+def test_keys_of_the_command_line_and_of_the_inventory_are_private(tmp_path: Path) -> None:
+    scene = replace(
+        SCENE,
+        project=tmp_path,
+        known=(InventoryHost("a", "inventory", identity="keys/a"), InventoryHost("b", "inventory")),
+        ssh_options=SshOptions(identities=(tmp_path / "mine",)),
+    )
+    assert [one.path for one in scene.private_files] == [tmp_path / "keys" / "a", tmp_path / "mine"]
