@@ -98,6 +98,9 @@ def found_in(values: Values, asked: Asked, account: Account) -> Found:
 
     named = values.get("identityfile", ())
     files = [*values.get("userknownhostsfile", ()), *values.get("globalknownhostsfile", ())]
+    # The first is where new keys go, which is never the system's.
+    is_shared = bool(files) and "userknownhostsfile" not in values
+    first = (Path("~/.ssh/known_hosts").expanduser(),) if is_shared else ()
     revoked = _without_none(values.get("revokedhostkeys", ()))
     timeout = one.value("connecttimeout")
     return Found(
@@ -111,7 +114,7 @@ def found_in(values: Values, asked: Asked, account: Account) -> Found:
         jump=proxy("proxyjump"),
         proxy_command=proxy("proxycommand"),
         key_name=one.text("hostkeyalias"),
-        known_hosts=tuple(path(each) for each in _without_none(files)),
+        known_hosts=(*first, *(path(each) for each in _without_none(files))),
         revoked_keys=path(revoked[0]) if revoked else None,
         connect_timeout_seconds=None if timeout is None else _seconds(timeout),
         family=_family(one.value("addressfamily")),

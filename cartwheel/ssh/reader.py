@@ -28,6 +28,7 @@ _WORD = re.compile(r'"((?:\\.|[^"\\])*)"|\'((?:\\.|[^\'\\])*)\'|((?:\\.|[^\s"\'\
 _REST_OF_LINE = ("proxycommand", "localcommand", "remotecommand")
 _SEVERAL = ("userknownhostsfile", "globalknownhostsfile")
 _EVERY = ("identityfile", "certificatefile")
+_UNSAFE = re.compile(r"^-|[\s'\"`$;&<>|(){}]")
 _ALONE = ("all", "canonical", "final")
 
 
@@ -84,6 +85,11 @@ class Reader:
     def values(self, asked: Asked) -> dict[str, list[Value]]:
         """What is configured for a host. Raises UsageError `ssh-config` with file and line."""
         state = _State(asked, self._account)
+        given = [value for key, value in asked.given if key in ("user", "hostname")]
+        for name in (asked.name, *given):
+            # They get into commands for the shell, by tokens; ssh refuses the same.
+            if _UNSAFE.search(name):
+                raise UsageError("usage", f"'{name}' contains characters that no name has")
         for key, value in asked.given:
             state.take(_statement(key, value, f"-o {key}={value}"))
         self._pass(state, asked.name)

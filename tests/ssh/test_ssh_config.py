@@ -17,6 +17,7 @@ import pytest
 
 from cartwheel.errors import ConnectError, UsageError
 from cartwheel.settings.model import Ssh
+from cartwheel.ssh.arguments import quoted
 from cartwheel.ssh.client import Client
 from cartwheel.ssh.config import Configuration
 from cartwheel.ssh.connection import Gateways, StrictConnection
@@ -205,6 +206,17 @@ def test_what_the_reader_does_not_know_it_refuses(tmp_path: Path, account: Accou
     # What cannot hold here is nobody's trouble.
     config.write_text("Match host other tagged x\n User y\nHost other\n User %z\n")
     assert by_us(config, Asked("web"), account).user == ME
+
+
+@pytest.mark.parametrize("name", ["a;touch${IFS}x", "$(id)", "-oProxyCommand=x", "a|b", "a`id`"])
+def test_names_are_no_commands(name: str, tmp_path: Path, account: Account) -> None:
+    """Tokens bring them into a line for the shell."""
+    config = tmp_path / "config"
+    config.write_text('Match exec "true %n %r"\n ProxyCommand relay %n %r\n')
+    for asked in (Asked(name), Asked("web", (("user", quoted(name)),))):
+        for read in (by_ssh, by_us):
+            with pytest.raises(UsageError, match=r"invalid characters|contains characters"):
+                read(config, asked, account)
 
 
 def test_what_ssh_refuses_is_refused_with_its_words(tmp_path: Path, account: Account) -> None:
