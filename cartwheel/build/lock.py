@@ -29,6 +29,7 @@ from cartwheel.build.source import find_source
 from cartwheel.build.sources import Sources
 from cartwheel.build.uv import uv_program, uv_variables
 from cartwheel.build.wheel import Metadata, asked_for, is_reference, read_metadata
+from cartwheel.build.workspace import name_in
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
 from cartwheel.hidden import Hidden
@@ -83,8 +84,11 @@ def lock_for(
     wanted = wanted_requirements(settings, metadata, platform)
     if tests_beside is not None:
         wanted = (*wanted, *settings.tests.requirements)
+    asked = {"app.requirements": settings.app.requirements}
+    if tests_beside is not None:
+        asked["tests.requirements"] = settings.tests.requirements
     privacy = privacy_for(settings, project, artifact.wheel)
-    book = Sources({**own.origins, **_addressed(wanted, project)}, artifact.name, privacy)
+    book = Sources({**own.origins, **_addressed(asked, project)}, artifact.name, privacy)
     locked = pins(tests_beside.text).items() if tests_beside else ()
     constraints = {*own.requirements.constraints, *(f"{name}=={some}" for name, some in locked)}
     question = Question(
@@ -98,6 +102,7 @@ def lock_for(
         platform=platform,
     )
     label = f"Python {platform.python}, {platform.libc} {platform.libc_version}, {platform.machine}"
+    label = f"the tests, {label}" if tests_beside is not None else label
     with store.exclusive(state, STEP, emit):
         known = True
         while True:
@@ -281,13 +286,26 @@ def own_sources(
     folder = source.path if source.kind == "project" else source.path.parent
     addressed = references(artifact, folder, f"{source.path}")
     if source.kind != "project":
-        return Own(Requirements((), (), {}, ()), addressed)
-    others = {one.url for one in own_indexes(source.path) if not one.is_default}
-    locked = read_locked(source.path, others)
-    names = {*locked.names, *metadata.requires_names}
-    said = {**addressed, **declared(source.path, terms, names)}
-    both = {**locked.origins, **{name: _locked(one, locked) for name, one in said.items()}}
+        project_of = _project_around(folder, metadata.name) if source.kind == "wheel" else None
+        beside = _said(project_of, addressed, metadata, terms)[0] if project_of else addressed
+        return Own(Requirements((), (), {}, ()), beside)
+    both, locked = _said(source.path, addressed, metadata, terms)
     return Own(Requirements((), locked.constraints, {}, ()), both, locked)
+
+
+def _project_around(folder: Path, name: str) -> Path | None:
+    """The project that a wheel was built from, where it lies in its folder (as in `dist/`)."""
+    return next((one for one in (folder, *folder.parents) if name_in(one) == name), None)
+
+
+def _said(
+    folder: Path, addressed: dict[str, Origin], metadata: Metadata, terms: Terms
+) -> tuple[dict[str, Origin], Locked]:
+    others = {one.url for one in own_indexes(folder) if not one.is_default}
+    locked = read_locked(folder, others)
+    names = {*locked.names, *metadata.requires_names}
+    said = {**addressed, **declared(folder, terms, names)}
+    return {**locked.origins, **{name: _locked(one, locked) for name, one in said.items()}}, locked
 
 
 def _locked(origin: Origin, locked: Locked) -> Origin:
@@ -300,9 +318,9 @@ def _locked(origin: Origin, locked: Locked) -> Origin:
     return replace(origin, reference=known.reference) if stays else origin
 
 
-def _addressed(lines: Iterable[str], project: Path) -> dict[str, Origin]:
+def _addressed(asked: Mapping[str, Iterable[str]], project: Path) -> dict[str, Origin]:
     """The sources that requirements in the settings name themselves."""
-    found = (direct(line, project, "the settings") for line in lines)
+    found = [direct(line, project, where) for where, lines in asked.items() for line in lines]
     return {origin.name: origin for origin in found if origin is not None}
 
 

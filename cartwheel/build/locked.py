@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,6 +13,7 @@ from cartwheel.build.workspace import workspace_of
 
 Table = dict[str, Any]
 
+_HERE = ""  # the line is found for those that matter
 _LOCAL = ("editable", "directory", "virtual", "path")
 
 
@@ -49,7 +50,7 @@ def read_locked(folder: Path, indexes: Collection[str]) -> Locked:
 
 def _read(
     toml: TomlFile,
-    read: Callable[[str, Table, Path, str], Origin | None],
+    read: Callable[[str, Table, Path], Origin | None],
     indexes: Collection[str],
 ) -> Locked:
     key = "packages" if toml.path.name == "pylock.toml" else "package"
@@ -62,9 +63,9 @@ def _read(
             continue
         name = normal(package["name"])
         names.add(name)
-        origin = read(name, package, toml.path.parent, toml.where(key, number))
+        origin = read(name, package, toml.path.parent)
         if origin is not None and (origin.is_local or origin.place in indexes):
-            origins[name] = origin
+            origins[name] = replace(origin, where=toml.where_table(key, number))
         if origin is None or not origin.is_local:
             version = package.get("version")
             versions.setdefault(name, set()).update([version] if isinstance(version, str) else [])
@@ -93,7 +94,7 @@ def _hash(text: object) -> str:
     return str(text).removeprefix("sha256:") if str(text).startswith("sha256:") else ""
 
 
-def _uv(name: str, package: Table, base: Path, where: str) -> Origin | None:
+def _uv(name: str, package: Table, base: Path) -> Origin | None:
     source = package.get("source", {})
     if not isinstance(source, dict):
         return None
@@ -104,28 +105,28 @@ def _uv(name: str, package: Table, base: Path, where: str) -> Origin | None:
         if key in source:
             path = local_path(str(source[key]), base)
             package_too = key != "virtual"
-            return Origin(name, "path", path, where, "", "", sha256, is_package=package_too)
+            return Origin(name, "path", path, _HERE, "", "", sha256, is_package=package_too)
     if "git" in source:
         parts = urlsplit(str(source["git"]))
         said = {key: values[0] for key, values in parse_qs(parts.query).items()}
         place = repository_at(parts._replace(query="", fragment="").geturl(), base)
         reference = parts.fragment or said.get("rev", "")
-        return Origin(name, "git", place, where, reference, said.get("subdirectory", ""))
+        return Origin(name, "git", place, _HERE, reference, said.get("subdirectory", ""))
     if "url" in source:
         inside = str(source.get("subdirectory", ""))
-        return Origin(name, "url", str(source["url"]), where, "", inside, sha256)
+        return Origin(name, "url", str(source["url"]), _HERE, "", inside, sha256)
     if "registry" in source:
         paths = [str(one["path"]) for one in files if isinstance(one, dict) and "path" in one]
-        return _registry(name, str(source["registry"]), paths, base, where)
+        return _registry(name, str(source["registry"]), paths, base)
     return None
 
 
-def _registry(name: str, place: str, paths: list[str], base: Path, where: str) -> Origin:
+def _registry(name: str, place: str, paths: list[str], base: Path) -> Origin:
     """An index, or a folder of files that is one."""
     if place.startswith(("http:", "https:")):
-        return Origin(name, "index", place.rstrip("/"), where)
+        return Origin(name, "index", place.rstrip("/"), _HERE)
     file = min(paths, key=_by_purity, default="")
-    return Origin(name, "path", local_path(f"{place}/{file}", base), where)
+    return Origin(name, "path", local_path(f"{place}/{file}", base), _HERE)
 
 
 def _by_purity(name: str) -> int:
@@ -133,63 +134,63 @@ def _by_purity(name: str) -> int:
     return 0 if name.endswith("-none-any.whl") else 2 if name.endswith(".whl") else 1
 
 
-def _poetry(name: str, package: Table, base: Path, where: str) -> Origin | None:
+def _poetry(name: str, package: Table, base: Path) -> Origin | None:
     source = package.get("source", {})
     kind, url = (source.get("type"), str(source.get("url", ""))) if source else (None, "")
     files = [_hash(one.get("hash")) for one in package.get("files", []) if isinstance(one, dict)]
     sha256 = files[0] if len(files) == 1 else ""
     inside = str(source.get("subdirectory", "")) if source else ""
     if kind in ("directory", "file"):
-        return Origin(name, "path", local_path(url, base), where, "", inside, sha256)
+        return Origin(name, "path", local_path(url, base), _HERE, "", inside, sha256)
     if kind == "git":
         reference = str(source.get("resolved_reference") or source.get("reference", ""))
-        return Origin(name, "git", repository_at(url, base), where, reference, inside)
+        return Origin(name, "git", repository_at(url, base), _HERE, reference, inside)
     if kind == "url":
-        return Origin(name, "url", url, where, "", inside, sha256)
+        return Origin(name, "url", url, _HERE, "", inside, sha256)
     if kind == "legacy":
-        return Origin(name, "index", url.rstrip("/"), where)
-    return Origin(name, "refused", f"{kind} is not supported", where) if kind else None
+        return Origin(name, "index", url.rstrip("/"), _HERE)
+    return Origin(name, "refused", f"{kind} is not supported", _HERE) if kind else None
 
 
-def _pdm(name: str, package: Table, base: Path, where: str) -> Origin | None:
+def _pdm(name: str, package: Table, base: Path) -> Origin | None:
     inside = str(package.get("subdirectory", ""))
     if "path" in package:
-        return Origin(name, "path", local_path(str(package["path"]), base), where, "", inside)
+        return Origin(name, "path", local_path(str(package["path"]), base), _HERE, "", inside)
     if "git" in package:
         reference = str(package.get("revision") or package.get("ref", ""))
         place = repository_at(str(package["git"]), base)
-        return Origin(name, "git", place, where, reference, inside)
+        return Origin(name, "git", place, _HERE, reference, inside)
     if "url" in package:
         files = [_hash(one.get("hash")) for one in package.get("files", [])]
         sha256 = files[0] if len(files) == 1 else ""
-        found = origin_at(name, str(package["url"]), base, where)
+        found = origin_at(name, str(package["url"]), base, _HERE)
         return Origin(
-            name, found.kind, found.place, where, "", inside or found.subdirectory, sha256
+            name, found.kind, found.place, _HERE, "", inside or found.subdirectory, sha256
         )
     other = next((key for key in ("hg", "svn", "bzr") if key in package), "")
-    return Origin(name, "refused", f"{other} is not supported", where) if other else None
+    return Origin(name, "refused", f"{other} is not supported", _HERE) if other else None
 
 
-def _pylock(name: str, package: Table, base: Path, where: str) -> Origin | None:
+def _pylock(name: str, package: Table, base: Path) -> Origin | None:
     """PEP 751: `directory`, `vcs` and `archive` are sources of their own, and files with a path."""
     one: Table = package.get("directory") or package.get("vcs") or package.get("archive") or {}
     inside = str(one.get("subdirectory", ""))
     if "vcs" in package:
         if one.get("type") != "git":
-            return Origin(name, "refused", f"{one.get('type')} is not supported", where)
+            return Origin(name, "refused", f"{one.get('type')} is not supported", _HERE)
         reference = str(one.get("commit-id") or one.get("requested-revision", ""))
         place = repository_at(str(one.get("url") or one.get("path", "")), base)
-        return Origin(name, "git", place, where, reference, inside)
+        return Origin(name, "git", place, _HERE, reference, inside)
     if not one:
         files = [*package.get("wheels", []), package.get("sdist", {})]
         one = next((file for file in files if "path" in file and "url" not in file), {})
     sha256 = str(one.get("hashes", {}).get("sha256", ""))
     if "url" in one:
-        return Origin(name, "url", str(one["url"]), where, "", inside, sha256)
+        return Origin(name, "url", str(one["url"]), _HERE, "", inside, sha256)
     if "path" in one:
-        return Origin(name, "path", local_path(str(one["path"]), base), where, "", inside, sha256)
+        return Origin(name, "path", local_path(str(one["path"]), base), _HERE, "", inside, sha256)
     index = str(package.get("index", "")).rstrip("/")
-    return Origin(name, "index", index, where) if index else None
+    return Origin(name, "index", index, _HERE) if index else None
 
 
 _READERS = {"uv.lock": _uv, "pylock.toml": _pylock, "poetry.lock": _poetry, "pdm.lock": _pdm}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 import re
 import tomllib
@@ -14,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 from cartwheel.build.index import bare
 from cartwheel.errors import BuildError
 from cartwheel.settings.positions import Path as Keys
-from cartwheel.settings.positions import positions
+from cartwheel.settings.positions import Position, positions
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -108,11 +110,21 @@ class TomlFile:
 
     def where(self, *keys: str | int) -> str:
         """FILE:LINE of a key, or of the nearest above it that has a line."""
-        found = positions(self._text)
         path: Keys = keys
-        while path and path not in found:
+        while path and path not in self._positions:
             path = path[:-1]
-        return f"{self.path}:{found[path].line}" if path else str(self.path)
+        return f"{self.path}:{self._positions[path].line}" if path else str(self.path)
+
+    @functools.cached_property
+    def _positions(self) -> dict[Keys, Position]:
+        return positions(self._text)
+
+    def where_table(self, key: str, number: int) -> str:
+        """FILE:LINE of a table in an array at the top: quick, because locks are long."""
+        header = re.compile(rf"\s*\[\[\s*{key}\s*\]\]")
+        lines = (n for n, line in enumerate(self._text.splitlines(), 1) if header.match(line))
+        line = next(itertools.islice(lines, number, None), None)
+        return str(self.path) if line is None else f"{self.path}:{line}"
 
 
 def normal(name: str) -> str:

@@ -663,6 +663,16 @@ def test_a_given_wheel_that_names_addresses_keeps_its_bytes(maker: Maker, tmp_pa
     assert wheel.read_bytes() == before
 
 
+def test_a_given_wheel_in_its_project_has_the_sources_of_that(maker: Maker, tmp_path: Path) -> None:
+    """A wheel does not say where its requirements come from; the project that it is of does."""
+    package(tmp_path / "money", "money")
+    sources = '[tool.uv.sources]\nmoney = { path = "../money" }'
+    package(tmp_path / "shop", "shop", requires='"money"', tool=sources)
+    (tmp_path / "shop" / "dist").mkdir()
+    wheel = make_wheel(tmp_path / "shop" / "dist", "shop", "1.0", ("money",))
+    maker.ours(maker.lock(str(wheel)), "money")
+
+
 def test_git_runs_nothing_that_an_address_names(maker: Maker, tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     text = f'[tool.uv.sources]\nmoney = {{ git = "ext::sh -c touch% {mark}" }}'
