@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import subprocess
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from cartwheel.lab import LabHost
 from tests import artifact_store
 from tests.artifact_store import Request
 from tests.build.indexes import dead_port
+from tests.build.packages import package
 
 from .project import Done, Project, current, get, main_pids, new_project
 
@@ -145,6 +147,30 @@ def test_an_update_is_one_more_and_what_is_there_is_not_sent_again(
     assert [get(host) for host in stage.pair] == ["two", "two"]
     after = len(stage.changes()), [len(stage.fetches(host)) for host in stage.pair]
     assert after == (before[0] + 1, [count + 1 for count in before[1]])
+
+
+def test_what_comes_from_a_repository_is_published_as_the_application_is(
+    stage: Stage, second: None
+) -> None:
+    folder = package(stage.project.folder / "money", "money")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run(
+            ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b.example", *words],
+            check=True,
+        )
+    [head] = (folder / ".git" / "refs" / "heads").iterdir()
+    commit = head.read_text().strip()
+    stage.project.app("with money")
+    stage.project.write("app/requirements.txt", f"git+{folder.as_uri()}@{commit}\n")
+    before = len(stage.changes())
+    stage.fab("deploy")
+    sent = {Path(one.path).name.split("-")[0] for one in stage.changes()[before:]}
+    assert sent == {"shop", "money"}
+    for host in stage.pair:
+        assert get(host) == "with money"
+        fetched = {Path(one.path).name.split("-")[0] for one in stage.fetches(host)[-2:]}
+        assert fetched == sent
+        host.sh("test -f /srv/shop/current/venv/lib/python3*/site-packages/money/__init__.py")
 
 
 def test_a_package_index_does_as_well(stage: Stage, second: None) -> None:
