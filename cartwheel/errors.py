@@ -441,6 +441,18 @@ CATALOGUE: dict[str, Problem] = {
         Exit.FAILED,
         "Nothing cuts them off. Run it again once they are answered.",
     ),
+    "python-reach": Problem(
+        520,
+        "The app's user cannot run the interpreter",
+        Exit.FAILED,
+        "Install Python where every user can read it, below /usr or /opt (`uv python install --install-dir /opt/python`), or set app.python to one that is.",
+    ),
+    "not-whole": Problem(
+        521,
+        "The release is not whole",
+        Exit.FAILED,
+        "`fab deploy -H HOST` makes it anew; `fab doctor -H HOST` says what is missing.",
+    ),
     # 6xx: the switch
     "start-failed": Problem(
         601,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import Exit
+from cartwheel.host.layout import content_of
 from cartwheel.telling import Place, hosts_text
 
 from ._format import clean, half_within, seconds_text
@@ -83,7 +84,12 @@ def closing_of(run: Report, progress: Progress, code: int) -> Iterator[str]:
 def _may_be_behind(host: HostReport, run: Report) -> bool:
     """Whether others of its fleet have confirmed, and it has not, as far as anybody knows."""
     goes_forward = run.kind == "deploy" and any(one.outcome == "deployed" for one in run.hosts)
-    return goes_forward and host.outcome == "attention" and host.serves != run.release
+    return goes_forward and host.outcome == "attention" and not _serves(host, run.release)
+
+
+def _serves(host: HostReport, release: str) -> bool:
+    """Also where the host has it under another name, because it was made anew there."""
+    return content_of(host.serves or "") == content_of(release)
 
 
 def slowest_of(busy: Mapping[str, float]) -> Iterator[str]:
@@ -97,8 +103,9 @@ def slowest_of(busy: Mapping[str, float]) -> Iterator[str]:
 
 def _sum_up(run: Report, code: int) -> str:
     took = seconds_text(run.seconds)
-    named = {host.serves for host in run.hosts if host.outcome == "deployed"} or {run.release}
-    what = f"{run.kind} {named.pop()}".rstrip() if len(named) == 1 else run.kind
+    named = [host.serves for host in run.hosts if host.outcome == "deployed"] or [run.release]
+    is_one = len({content_of(release or "") for release in named}) == 1
+    what = f"{run.kind} {named[0]}".rstrip() if is_one else run.kind
     if code != Exit.OK:
         after = f" after {took}" if took else ""
         return f"{what} failed{after}, exit code {code}"

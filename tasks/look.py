@@ -54,7 +54,7 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
     now = time.time()
     rows = [_status_row(host, one, judged.get(host, []), now) for host, one in found.items()]
     out.table(rows, _STATUS_HEADS)
-    served = {one["release"] for one in found.values() if isinstance(one, dict)}
+    served = {one["content"] for one in found.values() if isinstance(one, dict)}
     for release in sorted(set(behind.values())):
         out.say(_behind_text([host for host in behind if behind[host] == release], release))
     if len(served) > 1 and not behind:
@@ -166,7 +166,9 @@ def releases(scene: Scene, out: Output) -> int:
 
 def _place(release: str, one: dict[str, Any]) -> str:
     if release == one["current"]:
-        return "serves"
+        return "serves, not whole" if release in one["not_whole"] else "serves"
+    if release in one["not_whole"]:
+        return f"not whole: {one['not_whole'][release]}"
     return "rollback goes here" if release == one["rollback"] else ""
 
 

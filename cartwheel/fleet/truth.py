@@ -58,11 +58,11 @@ def left_behind(statuses: Mapping[str, Result[dict[str, Any]]]) -> dict[str, str
     """The hosts whose last deploy was cut off, each with its release, where others of the fleet
     have confirmed that by now: from the first confirmation on a fleet goes forward."""
     known = {host: one for host, one in statuses.items() if not isinstance(one, CartwheelError)}
-    confirmed = {one["release"] for one in known.values() if not one["pending"]} - {None}
+    confirmed = {one["content"] for one in known.values() if not one["pending"]} - {None}
     return {
         host: one["cut_off"]
         for host, one in known.items()
-        if one["cut_off"] in confirmed and not one["lock"]
+        if one["cut_off_content"] in confirmed and not one["lock"]
     }
 
 

@@ -14,7 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
-from . import files, releases
+from . import files, releases, whole
 from .layout import Layout
 
 Args = Dict[str, Any]
@@ -24,11 +24,13 @@ _NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM)
 
 def from_earlier(at: Layout, release: str, args: Args, owner: Tuple[int, int]) -> Optional[str]:
     """Fill the release's fresh virtual environment from the newest complete release with the
-    same lock and interpreter, its application and what was made beside it left out. That
-    release's name, or None."""
+    same lock and interpreter that has lost none of its files; its application and what was made
+    beside it are left out. That release's name, or None."""
     for manifest in reversed(releases.complete(at)):
         donor = at.release(manifest["release"]) / "venv"
-        if not _fits(manifest, args) or not donor.is_dir():
+        if not _fits(manifest, args) or whole.problem(at, manifest):
+            continue
+        if whole.broken_packages(donor):
             continue
         own = _own_files(donor, {manifest["name"], *releases.beside(manifest)})
         if own is not None:

@@ -19,7 +19,7 @@ from .layout import Layout
 def environment(at: Layout, release: str) -> Dict[str, str]:
     """The variables of a release as its unit has them, its virtual environment first in PATH."""
     folder = at.release(release)
-    values = envfile.parse((folder / "env").read_text(encoding="utf-8"))
+    values = variables(at, release)
     base = children.clean_environment()
     return {
         **base,
@@ -30,6 +30,15 @@ def environment(at: Layout, release: str) -> Dict[str, str]:
         "VIRTUAL_ENV": str(folder / "venv"),
         "HOME": str(at.shared),
     }
+
+
+def variables(at: Layout, release: str) -> Dict[str, str]:
+    """The release's own variables. Raises OpError("not-whole")."""
+    try:
+        return envfile.parse((at.release(release) / "env").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError) as error:
+        what = "{} is not whole: env is missing or damaged".format(release)
+        raise OpError("not-whole", what) from error
 
 
 def serving_release(at: Layout) -> str:

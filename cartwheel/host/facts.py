@@ -23,11 +23,12 @@ from . import (
     locks,
     nginxconf,
     pending,
+    reach,
     releases,
     systemd,
 )
 from .context import Context
-from .layout import PIP, Layout
+from .layout import PIP, Layout, content_of
 
 Facts = Dict[str, Any]
 
@@ -44,7 +45,7 @@ def probe(ctx: Context, args: Facts) -> Facts:
     at = Layout(args["app"], Path(args["base"]))
     parts: Dict[str, Callable[[], Any]] = {
         "host": host_facts,
-        "python": lambda: interpreter(args["python"]),
+        "python": lambda: interpreter(args["python"], args["user"]),
         "app": lambda: app_facts(at, args.get("carried", False)),
         "user": lambda: _user(args["user"]),
         "files": lambda: {path: files.sha256_of(Path(path)) for path in args["files"]},
@@ -53,7 +54,8 @@ def probe(ctx: Context, args: Facts) -> Facts:
         "disk": lambda: {path: disk(Path(path)) for path in (args["base"], "/var/tmp", "/run")},
         "tools": lambda: {"pip": _versions(PIP), "uv": shutil.which("uv")},
     }
-    return side_by_side(parts)
+    found = side_by_side(parts)
+    return {**found, "no_python": "" if found["python"] else no_interpreter(args["python"])}
 
 
 def side_by_side(parts: Dict[str, Callable[[], Any]]) -> Facts:
@@ -97,22 +99,74 @@ def systemd_version() -> Optional[int]:
     return int(words[1]) if len(words) > 1 and words[1].isdigit() else None
 
 
-_ASK_PYTHON = (
-    "import platform,sys;print(platform.python_version());print(sys.base_prefix);import venv"
-)
+# The executable is the one that a virtual environment of it links to.
+_ASK_PYTHON = """import os, platform, sys
+print(platform.python_version())
+print(sys.base_prefix)
+print(os.path.dirname(os.__file__))
+print(getattr(sys, "_base_executable", sys.executable))
+import venv
+"""
 
 
-def interpreter(wanted: str) -> Optional[Dict[str, str]]:
-    """The app's interpreter: its path and version, or None. `wanted` is a path or a version."""
+def interpreter(wanted: str, user: str) -> Optional[Facts]:
+    """The app's interpreter, or None. `wanted` is a path or a version.
+
+    `path` is what it is called, `prefix`, `stdlib` and `executable` where it really is, `in_home`
+    whether a unit must not hide homes, and `obstacle` why `user` cannot run it ("": it can). One
+    that the user can run is preferred.
+    """
+    who, first = reach.account(user), None
     for name in _candidates(wanted):
         if not os.access(name, os.X_OK):
             continue
         lines = _output([name, "-I", "-c", _ASK_PYTHON]).splitlines()
-        if len(lines) != 2:
+        if len(lines) != 4:
             continue
         if wanted.startswith("/") or (lines[0] + ".").startswith(wanted + "."):
-            return {"path": name, "version": lines[0], "prefix": lines[1]}
-    return None
+            found = _described(name, lines, who)
+            first = first or found
+            if not found["obstacle"]:
+                return found
+    return first
+
+
+def _described(name: str, lines: List[str], who: reach.Account) -> Facts:
+    version, prefix, stdlib, executable = lines
+    places = [name, executable, stdlib + "/os.py"]
+    obstacles = [_obstacle(path, who) for path in places]
+    return {
+        "path": name,
+        "version": version,
+        "prefix": prefix,
+        "stdlib": stdlib,
+        "executable": os.path.realpath(executable),
+        "in_home": any(reach.in_home(path) for path in (*places, prefix)),
+        "obstacle": next((text for text in obstacles if text), ""),
+    }
+
+
+def _obstacle(path: str, who: reach.Account) -> str:
+    top = reach.replaced(path)
+    if top:
+        return "{} is below {}, of which the unit has one of its own".format(path, top)
+    found = reach.obstacle(path, who, execute=not path.endswith("/os.py"))
+    return found if not found or found.startswith(path) else "{}: {}".format(path, found)
+
+
+def no_interpreter(wanted: str) -> str:
+    """Why there is none, where something of the name is there; else ""."""
+    for name in _candidates(wanted):
+        real = os.path.realpath(name)
+        if not os.path.lexists(name):
+            continue
+        if not os.path.exists(real):
+            return "{} is a link to {}, which is not there".format(name, real)
+        if os.statvfs(real).f_flag & os.ST_NOEXEC:
+            return "{} is on a file system that is mounted noexec".format(name)
+        if wanted.startswith("/"):
+            return "{} does not run as a Python that has venv".format(name)
+    return ""
 
 
 def _candidates(wanted: str) -> List[str]:
@@ -139,6 +193,7 @@ def app_facts(at: Layout, with_carried: bool) -> Facts:
         "record": record,
         "root_exists": at.root.exists(),
         "current": current,
+        "content": content_of(current) if current else None,
         "slot": slot,
         "fallback": releases.pointed(at.fallback),
         "previous": releases.pointed(at.previous),
@@ -147,11 +202,12 @@ def app_facts(at: Layout, with_carried: bool) -> Facts:
         "pending": pending.look(at),
         "stopped": files.read_json(at.stopped),
         "freeze": freeze.read(at),
-        "releases": whole,
+        "releases": [
+            {key: manifest[key] for key in manifest if key != "packages"} for manifest in whole
+        ],
+        "spoilt": releases.spoilt(at),
         "leftovers": [] if lock else [one.text for one in leftovers.find(at)],
-        "rollback": journal.rollback_target(
-            entries, current, [manifest["release"] for manifest in whole]
-        ),
+        "rollback": releases.rollback_target(at, current, entries),
         "wheels": _cached(at.cache / "wheels"),
         "runtime": files.read_link(at.lib / "current"),
         "lock": lock,

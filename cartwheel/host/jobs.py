@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 from . import (
     access,
     children,
     enter,
-    envfile,
     files,
     health,
     journal,
@@ -22,6 +21,7 @@ from . import (
     revert,
     steps,
     systemd,
+    whole,
 )
 from .context import Context, OpError
 from .layout import Layout
@@ -109,12 +109,13 @@ def abandon(ctx: Context, args: Args) -> Args:
 def unchanged(ctx: Context, args: Args) -> Args:
     """A deploy of what already serves: one line in the journal and nothing else.
 
-    Raises OpError("facts-changed") if it does not serve any more.
+    Raises OpError("facts-changed") if it does not serve any more, and OpError("not-whole").
     """
     at = _at(args)
     wanted = recover.serving(at)
     if wanted is None or wanted[0] != args["release"] or not systemd.state(at.unit(*wanted)).is_up:
         raise OpError("facts-changed", "what serves has changed since it was looked at")
+    releases.refuse_spoilt(at, args["release"])
     leftovers.clean(at, lambda text: ctx.emit("repair", "note", text))
     record = files.read_json(at.record)
     if record is not None:
@@ -199,7 +200,7 @@ def variables(ctx: Context, args: Args) -> Args:
     release = enter.serving_release(at)
     manifest = files.read_json(releases.manifest_path(at, release)) or {}
     sources = manifest.get("env", {})
-    names = sorted(envfile.parse((at.release(release) / "env").read_text(encoding="utf-8")))
+    names = sorted(enter.variables(at, release))
     return {
         "release": release,
         "names": {name: (sources.get(name) or {}).get("source", "?") for name in names},
@@ -233,9 +234,20 @@ def nginx_reload(ctx: Context, args: Args) -> Args:
 
 def repair(ctx: Context, args: Args) -> Args:
     """Take away what a fault left and taking the lock has spared for a deploy; all that was
-    found and is gone since the session began, and what would not go."""
+    found and is gone since the session began, what would not go, and which releases a look at
+    every file has found damaged: a deploy makes those anew."""
     at = _at(args)
     leftovers.clean(at, lambda text: ctx.emit("repair", "note", text))
     left = [one.text for one in leftovers.find(at)]
     found = [one.text for one in ctx.memory["found"]]
-    return {"done": [text for text in found if text not in left], "left": left}
+    done = [text for text in found if text not in left]
+    return {"done": done, "left": left, "marked": _mark_damaged(at)}
+
+
+def _mark_damaged(at: Layout) -> List[str]:
+    """The releases whose damage only a look at every file finds: from now on deploys know."""
+    found = {release: what for release, what in releases.damage(at).items() if what}
+    marked = [release for release in found if not releases.problem(at, release)]
+    for release in marked:
+        whole.mark(at, release, found[release][0])
+    return marked

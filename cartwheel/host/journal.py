@@ -13,7 +13,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Set
+from typing import Any, Container, Dict, Iterable, List, Optional, Sequence, Set
 
 from . import files
 
@@ -117,7 +117,7 @@ def serving_stack(entries: Iterable[Entry]) -> List[str]:
 
 
 def rollback_target(
-    entries: Iterable[Entry], current: Optional[str], complete: Sequence[str]
+    entries: Iterable[Entry], current: Optional[str], complete: Container[str]
 ) -> Optional[str]:
     """Where `fab rollback` without `--to` goes: one good release further back, or None."""
     stack = serving_stack(entries)
@@ -130,7 +130,7 @@ def rollback_target(
 
 
 def cut_off(
-    entries: Sequence[Entry], current: Optional[str], complete: Sequence[str]
+    entries: Sequence[Entry], current: Optional[str], complete: Container[str]
 ) -> Optional[str]:
     """The release that the last deploy was for, if it did not come to its end, and nobody has
     found the release bad: then it is there still. Or None."""

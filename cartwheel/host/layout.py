@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,13 @@ HOST_LOCK = RUN / ".host.lock"
 # A release runs in one of several slots: a restart, or a return to a release, starts another
 # instance of it beside those that still answer what they have (see `instances`).
 SLOTS = ("web", "web-b", "web-c", "web-d")
+
+_ANEW = re.compile(r"(\.[0-9a-f]{8})_\d+\Z")
+
+
+def content_of(release: str) -> str:
+    """The name without the counter of a release that was made anew: what names its content."""
+    return _ANEW.sub(r"\1", release)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, Tuple
 
-from . import children, envfile, files, layout, releases, steps
+from . import children, envfile, files, layout, releases, steps, whole
 from .context import Context, OpError, disk_full, no_room
 from .layout import Layout
 
@@ -114,6 +114,11 @@ def complete(ctx: Context, args: Args) -> Args:
         return {"changed": False}
     files.sweep(at.release(release))
     files.sync_filesystem(at.releases)
-    manifest = {**args["manifest"], "release": release, "seq": releases.next_sequence(at)}
+    manifest = {
+        **args["manifest"],
+        **whole.contents(at, release),
+        "release": release,
+        "seq": releases.next_sequence(at),
+    }
     files.write_json(path, manifest, 0o640)
     return {"changed": True}

@@ -126,8 +126,7 @@ def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = Non
         if mark is not None:
             note("the switch to {} was never confirmed".format(mark.to))
             revert.go_back(at, mark, "its session ended before the confirmation", note)
-        if start_serving(at):
-            note("started {}".format(releases.pointed(at.current)))
+        _start_if_possible(at, note)
         # First: an instance that `fallback` still names must not be stopped.
         _complete_journal(at)
         _close_links(at, note)
@@ -169,14 +168,23 @@ def start_serving(at: Layout) -> bool:
     return True
 
 
+def _start_if_possible(at: Layout, note: Say) -> None:
+    """What cannot be started any more keeps nobody from a deploy, which makes it anew."""
+    try:
+        if start_serving(at):
+            note("started {}".format(releases.pointed(at.current)))
+    except OpError as error:
+        if error.slug != "not-whole":
+            raise
+        note(error.message)
+
+
 def _close_links(at: Layout, note: Say) -> None:
     """What a session that died after its confirmation left: the links, the old instance."""
     wanted = serving(at)
     if wanted is None or releases.pointed(at.fallback) == wanted[0]:
         return
-    whole = [manifest["release"] for manifest in releases.complete(at)]
-    target = journal.rollback_target(journal.read(at.journal), wanted[0], whole)
-    releases.point(at, at.previous, target)
+    releases.point(at, at.previous, releases.rollback_target(at, wanted[0]))
     releases.point(at, at.fallback, wanted[0])
     note("closed the switch to " + wanted[0])
 

@@ -7,11 +7,11 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Container, Dict, List, Optional, Sequence, Set, Tuple
 
-from . import files, journal, pending, systemd
+from . import files, journal, pending, systemd, whole
 from .context import OpError
-from .layout import RUN, SLOTS, Layout
+from .layout import RUN, SLOTS, Layout, content_of
 
 Manifest = Dict[str, Any]
 
@@ -85,6 +85,81 @@ def _is_half_made(at: Layout, name: str) -> bool:
     return manifest is None and ("steps.json" in inside or inside <= _PARTS)
 
 
+def content(manifest: Manifest) -> str:
+    """What is in the release: one that was made anew has another name, and the same content."""
+    return str(manifest.get("content") or content_of(manifest["release"]))
+
+
+def spoilt(at: Layout) -> Dict[str, str]:
+    """The names that no deploy may use any more, each with what is wrong: of releases that are
+    not whole, and of what is pointed at and not there. (One that is being made is none of them.)
+    """
+    found = {manifest["release"]: whole.problem(at, manifest) for manifest in complete(at)}
+    taken = {pointed(link) for link in (at.current, at.fallback, at.previous)}
+    for name in [*names(at), *sorted(name for name in taken if name)]:
+        if name in found:
+            continue
+        if manifest_path(at, name).exists():
+            found[name] = "release.json is damaged"
+        elif name in taken:
+            found[name] = "release.json is missing"
+    return {name: what for name, what in found.items() if what}
+
+
+def problem(at: Layout, release: str) -> str:
+    """What the release lacks; "" where it is whole."""
+    known = manifest(at, release)
+    if known.get("release") != release:
+        return "release.json is missing or damaged"
+    return whole.problem(at, known)
+
+
+def damage(at: Layout) -> Dict[str, List[str]]:
+    """What serves and where a rollback goes, each with all that it lacks, looked at file by
+    file."""
+    current = pointed(at.current)
+    found: Dict[str, List[str]] = {}
+    for name in (current, rollback_target(at, current)):
+        if name is not None:
+            what = problem(at, name)
+            known = manifest(at, name)
+            found[name] = whole.damage(at, known) if known.get("release") == name else [what]
+    return found
+
+
+def refuse_spoilt(at: Layout, release: str) -> None:
+    """Raises OpError("not-whole") where the release cannot serve."""
+    found = problem(at, release)
+    if found:
+        raise OpError("not-whole", "{} is not whole: {}".format(release, found))
+
+
+class _Usable(Container[str]):
+    """The releases that a rollback may go to: whole ones with another content than `current`.
+    Looked at only when it is asked for."""
+
+    def __init__(self, at: Layout, current: Optional[str]) -> None:
+        self._at = at
+        self._content = content_of(current) if current else None
+
+    def __contains__(self, release: object) -> bool:
+        name = str(release)
+        return content_of(name) != self._content and not problem(self._at, name)
+
+
+def rollback_target(
+    at: Layout, current: Optional[str], entries: Optional[Sequence[journal.Entry]] = None
+) -> Optional[str]:
+    """Where a rollback from `current` goes: the newest whole release further back, or None."""
+    known = journal.read(at.journal) if entries is None else entries
+    return journal.rollback_target(known, current, _Usable(at, current))
+
+
+def cut_off(at: Layout, current: Optional[str], entries: Sequence[journal.Entry]) -> Optional[str]:
+    """The whole release that the last deploy was for and did not bring to its end, or None."""
+    return journal.cut_off(entries, current, _Usable(at, current))
+
+
 def next_sequence(at: Layout) -> int:
     known = [int(manifest.get("seq", 0)) for manifest in complete(at)]
     return max(known, default=0) + 1
@@ -117,6 +192,9 @@ def slot_of(at: Layout, release: str) -> Optional[str]:
 
 
 def point_slot(at: Layout, release: str, slot: str) -> bool:
+    """Of a release that was removed by hand there is nothing to point."""
+    if not at.release(release).is_dir():
+        return False
     return files.link(at.socket_link(release), str(at.socket(release, slot)))
 
 
@@ -125,10 +203,12 @@ def premise(at: Layout) -> str:
     application in between."""
     entries = journal.read(at.journal)
     links = [files.read_link(path) for path in (at.current, at.fallback, at.previous)]
+    current = pointed(at.current)
     known = [
         entries[-1].get("seq") if entries else 0,
         links,
         [manifest["release"] for manifest in complete(at)],
+        problem(at, current) if current else "",
         at.pending.exists(),
         at.stopped.exists(),
     ]
@@ -148,7 +228,7 @@ def named(at: Layout) -> Set[str]:
     """What serves, falls back, comes before, or may do so after a pending switch."""
     linked = {pointed(path) for path in (at.current, at.fallback, at.previous)}
     safe = {release for release in linked if release}
-    back = _rollback_target(at)
+    back = rollback_target(at, pointed(at.current))
     if back:
         safe.add(back)  # `previous` may lag behind: a session that died did not get to it
     mark = pending.look(at)
@@ -158,21 +238,29 @@ def named(at: Layout) -> Set[str]:
     return safe
 
 
-def _rollback_target(at: Layout) -> Optional[str]:
-    whole = [manifest["release"] for manifest in complete(at)]
-    return journal.rollback_target(journal.read(at.journal), pointed(at.current), whole)
-
-
 def prune(at: Layout, keep_releases: int, *, but: Optional[str] = None) -> List[str]:
     """Remove releases beyond `keep_releases` and half ones (except `but`); their names."""
     safe = protected(at) | ({but} if but else set())
-    order = [manifest["release"] for manifest in complete(at)]
+    order = _by_worth(at)
     doomed = journal.to_prune(order, safe, keep_releases)
     doomed += [name for name in leftovers(at) if name not in safe]
     for name in doomed:
         remove(at, name)
     _prune_cache(at)
     return doomed
+
+
+def _by_worth(at: Layout) -> List[str]:
+    """The complete releases, those that may go first at the beginning: what is not whole, and
+    what was made anew since; then the oldest."""
+    known = complete(at)
+    newest = {content(manifest): manifest["release"] for manifest in known}
+    worth = [
+        newest[content(manifest)] == manifest["release"] and not whole.problem(at, manifest)
+        for manifest in known
+    ]
+    order = sorted(zip(worth, known), key=lambda one: one[0])  # noqa: B905 (3.10)
+    return [manifest["release"] for _worth, manifest in order]
 
 
 def remove(at: Layout, release: str) -> None:

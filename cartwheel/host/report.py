@@ -30,7 +30,7 @@ from . import (
     systemd,
 )
 from .context import ContactLost, Context
-from .layout import PIP, SLOTS, Layout
+from .layout import PIP, SLOTS, Layout, content_of
 
 Args = Dict[str, Any]
 
@@ -102,13 +102,16 @@ def _marks(at: Layout) -> Args:
 
 def _history(at: Layout, wanted: Optional[Tuple[str, str]]) -> Args:
     entries = journal.read(at.journal)
-    whole = [manifest["release"] for manifest in releases.complete(at)]
     serves = wanted[0] if wanted else None
+    named, cut_off = releases.pointed(at.current), releases.cut_off(at, serves, entries)
     manifest = releases.manifest(at, serves) if serves else {}
     return {
         "last": entries[-1] if entries else None,
-        "cut_off": journal.cut_off(entries, serves, whole),
-        "rollback": journal.rollback_target(entries, serves, whole),
+        "cut_off": cut_off,
+        "cut_off_content": content_of(cut_off) if cut_off else None,
+        "content": content_of(serves) if serves else None,
+        "not_whole": releases.problem(at, named) if named else "",
+        "rollback": releases.rollback_target(at, serves, entries),
         "version": manifest.get("version", ""),
     }
 
@@ -170,11 +173,8 @@ def list_releases(ctx: Context, args: Args) -> Args:
         ],
         "current": releases.pointed(at.current),
         "previous": releases.pointed(at.previous),
-        "rollback": journal.rollback_target(
-            journal.read(at.journal),
-            releases.pointed(at.current),
-            [manifest["release"] for manifest in whole],
-        ),
+        "rollback": releases.rollback_target(at, releases.pointed(at.current)),
+        "not_whole": releases.spoilt(at),
     }
 
 
@@ -258,6 +258,7 @@ def examine(ctx: Context, args: Args) -> Args:
     at = Layout(args["app"], Path(args["base"]))
     return {
         "status": status(ctx, args),
+        "damage": releases.damage(at),
         "index": _index_complaint(ctx, at, args),
         "nginx_complaint": nginx.check(ctx) if shutil.which("nginx") else None,
     }

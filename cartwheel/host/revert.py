@@ -69,7 +69,12 @@ def _ensure_running(at: Layout, pending: Pending) -> Optional[str]:
     if pending.was is None or pending.was_slot is None or at.stopped.exists():
         return pending.was_slot
     but = pending.to_slot if pending.to == pending.was else None
-    return instances.ensure_running(at, pending.was, pending.was_slot, but=but)
+    try:
+        return instances.ensure_running(at, pending.was, pending.was_slot, but=but)
+    except OpError as error:
+        if error.slug != "not-whole":
+            raise
+        return pending.was_slot  # it was down before too, and the links go back all the same
 
 
 def discard_instance(at: Layout, pending: Pending) -> None:

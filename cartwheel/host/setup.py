@@ -12,7 +12,7 @@ import pwd
 import secrets
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from . import (
     access,
@@ -39,9 +39,11 @@ _WEB_PACKAGES = ("nginx", "iproute2", "ca-certificates")
 def setup(ctx: Context, args: Args) -> Args:
     """Packages, interpreter, user, directories, runtime. Returns what changed.
 
-    Raises OpError: "not-ours", "python-version", "packages", "package-manager", "port-taken".
+    Raises OpError: "not-ours", "python-version", "python-reach", "packages", "package-manager",
+    "port-taken".
     """
     at = Layout(args["app"], Path(args["base"]))
+    _refuse_out_of_reach(facts.interpreter(args["python"], args["user"]), args["user"])
     files.directory(layout.STATE, 0o755)
     record = _record(at, args)
     changes: List[str] = []
@@ -135,7 +137,7 @@ def _refuse_taken_port(port: int) -> None:
 def _interpreter(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
     """A Python of the wanted version that can make a virtual environment."""
     changed: List[str] = []
-    found = facts.interpreter(args["python"])
+    found = facts.interpreter(args["python"], args["user"])
     if found is None and not args["python"].startswith("/"):
         names = packages.of_this_host().python(args["python"])
         try:
@@ -147,9 +149,12 @@ def _interpreter(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
                 log=error.log,
             ) from error
         changed += ["installed " + name for name in names]
-        found = facts.interpreter(args["python"])
+        found = facts.interpreter(args["python"], args["user"])
     if found is None:
-        raise OpError("python-version", "no Python {} on this host".format(args["python"]))
+        why = facts.no_interpreter(args["python"])
+        text = "no Python {} on this host".format(args["python"])
+        raise OpError("python-version", text + (": " + why if why else ""))
+    _refuse_out_of_reach(found, args["user"])
     if not _is_whole(found["path"]):
         names = [os.path.basename(os.path.realpath(found["path"])) + "-venv"]
         if found["version"].startswith("3.9."):
@@ -157,6 +162,11 @@ def _interpreter(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
         packages.of_this_host().install(ctx, names)
         changed += ["installed " + name for name in names]
     return changed
+
+
+def _refuse_out_of_reach(found: Optional[Args], user: str) -> None:
+    if found is not None and found["obstacle"]:
+        raise OpError("python-reach", "{} cannot run Python: {}".format(user, found["obstacle"]))
 
 
 # Distributions take parts of the standard library out. pip needs distutils before Python 3.10.

@@ -124,9 +124,11 @@ def switch(ctx: Context, args: Args) -> Args:
     """Start the new instance, let it prove itself, move the traffic, watch it.
 
     On return the switch is pending. Any failure leaves, or puts back, what served before.
+    Raises OpError("not-whole") before anything is done.
     """
     at = Layout(args["app"], Path(args["base"]))
     probe = health.Probe.of(args["probe"])
+    releases.refuse_spoilt(at, args["release"])
     mark = _mark_for(ctx, at, args)
     ctx.emit("start", "start", mark.to)
     answers = _start(ctx, at, mark, probe)
@@ -338,10 +340,9 @@ def _next_previous(at: Layout, args: Args) -> Optional[str]:
     """Where a rollback will go once this switch is confirmed, decided from the journal."""
     if args["kind"] == "restart":
         return releases.pointed(at.previous)
-    whole = [manifest["release"] for manifest in releases.complete(at)]
     confirmed = {"kind": args["kind"], "release": args["release"], "result": "confirmed"}
     entries = [*journal.read(at.journal), confirmed]
-    return journal.rollback_target(entries, args["release"], whole)
+    return releases.rollback_target(at, args["release"], entries)
 
 
 def confirm(ctx: Context, args: Args) -> Args:

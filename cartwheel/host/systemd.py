@@ -180,9 +180,15 @@ def forget_failure(unit: str) -> None:
 
 
 def install(at: Layout, release: str, slot: str) -> bool:
-    """Put the release's own unit file for this slot where systemd finds it."""
+    """Put the release's own unit file for this slot where systemd finds it. Where the release has
+    lost it, the one there stays. Raises OpError("not-whole") where there is none at all."""
     source = at.release(release) / (slot + ".service")
-    return files.write(at.unit_file(release, slot), source.read_bytes(), 0o644)
+    text = source.read_bytes() if source.is_file() else b""
+    if text:
+        return files.write(at.unit_file(release, slot), text, 0o644)
+    if not at.unit_file(release, slot).exists():
+        raise OpError("not-whole", "{} is not whole: it has lost {}".format(release, source.name))
+    return False
 
 
 def reload(ctx: Optional[Context] = None) -> None:

@@ -62,7 +62,7 @@ class Finding:
 
 def conditions(host: str, status: Status) -> list[Finding]:
     """All that `status` says of a host: first whether it serves, last what only has to be known."""
-    finders = (_serves, _app, _front_door, _nginx, _boot, _disk, _notes)
+    finders = (_serves, _whole, _app, _front_door, _nginx, _boot, _disk, _notes)
     return [finding for finder in finders for finding in finder(host, status)]
 
 
@@ -101,6 +101,13 @@ def _serves(host: str, status: Status) -> Iterator[Finding]:
         yield _problem(host, "serves", detail, todo, serving=True)
     else:
         yield Finding(host, "serves", "ok", status["release"])
+
+
+def _whole(host: str, status: Status) -> Iterator[Finding]:
+    """What serves from memory alone does not come back after a reboot."""
+    if status["release"] is not None and status["not_whole"]:
+        detail = f"{status['release']} is not whole: {status['not_whole']}"
+        yield _problem(host, "release", detail, f"`fab deploy -H {host}` makes it anew")
 
 
 def _is_asked(status: Status) -> bool:

@@ -66,10 +66,11 @@ def plan_deploy(
     reasons = (*refusals(settings, facts), *_left_out(settings, facts, have.artifact))
     if any(reason.slug in _BLIND for reason in reasons):
         return _refused(facts, have, reasons)
-    release = names.release_name(have.artifact.version, _content(settings, facts, have))
+    content = names.release_name(have.artifact.version, _content(settings, facts, have))
+    found = known_release(facts, content)
+    release = found or names.unspoilt(content, facts["app"]["spoilt"])
     rendered = render(release)
     changes = site_changes(settings, facts, rendered.site)
-    known = {manifest["release"] for manifest in facts["app"]["releases"]}
     serves = facts["app"]["current"] == release and facts["app"]["is_up"]
     unchanged = bool(serves and not changes and not facts["app"]["pending"])
     return HostPlan(
@@ -77,24 +78,39 @@ def plan_deploy(
         version=have.artifact.version,
         current=facts["app"]["current"],
         unchanged=unchanged,
-        fresh=release not in known,
-        prepare=_prepare(settings, facts, have, rendered, release, changes),
+        fresh=found is None,
+        prepare=_prepare(settings, facts, have, rendered, content, release, changes),
         switch=switch_step(
             settings,
             kind="restart" if facts["app"]["current"] == release else "deploy",
             release=release,
             version=have.artifact.version,
-            fresh=release not in known,
+            fresh=found is None,
             changes=changes,
             operator=have.operator,
         ),
-        migrate=_migration(settings, facts, have, release),
+        migrate=_migration(settings, facts, have, content, release),
         hooks=() if unchanged else hooks_for(settings, "deploy"),
-        notes=_notes(facts, changes),
+        notes=_notes(facts, changes, content, release),
         refusals=reasons,
         premise=facts["app"]["premise"],
         seq=facts["app"]["seq"],
     )
+
+
+def known_release(facts: Facts, content: str) -> str | None:
+    """The release on this host that has this content and is whole: the one that serves, if it is
+    one of them, or else the newest."""
+    app = facts["app"]
+    found: list[str] = [
+        manifest["release"]
+        for manifest in app["releases"]
+        if manifest.get("content", manifest["release"]) == content
+        and manifest["release"] not in app["spoilt"]
+    ]
+    if app["current"] in found:
+        return str(app["current"])
+    return found[-1] if found else None
 
 
 # Without these facts the rest of the plan cannot be made.
@@ -130,7 +146,13 @@ def _host_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
     elif facts["nginx"]["version"] is None:
         found.append(Refusal("not-set-up", "the host has no nginx"))
     if facts["python"] is None:
-        found.append(Refusal("python-version", f"there is no Python {settings.app.python}"))
+        why = f": {facts['no_python']}" if facts["no_python"] else ""
+        found.append(Refusal("python-version", f"there is no Python {settings.app.python}{why}"))
+    elif facts["python"]["obstacle"]:
+        who = names.user(settings)
+        found.append(
+            Refusal("python-reach", f"{who} cannot run Python: {facts['python']['obstacle']}")
+        )
     if app["freeze"]:
         found.append(held_refusal(app["freeze"]))
     if app["stopped"]:
@@ -260,6 +282,7 @@ def _prepare(
     facts: Facts,
     have: Ingredients,
     rendered: Rendered,
+    content: str,
     release: str,
     changes: Mapping[str, str | None],
 ) -> tuple[Step, ...]:
@@ -276,7 +299,7 @@ def _prepare(
         _SMALL_SECONDS,
         {**common, "host_files": dict(rendered.host_files), "digest_key": have.digest_key},
     )
-    if any(manifest["release"] == release for manifest in facts["app"]["releases"]):
+    if known_release(facts, content):
         return (refresh,)
     artifact, lock = have.artifact, have.lock
     packages = {
@@ -333,15 +356,17 @@ def _prepare(
             "complete",
             "complete",
             _SMALL_SECONDS,
-            {**common, "manifest": _manifest(settings, facts, have)},
+            {**common, "manifest": {**_manifest(settings, facts, have), "content": content}},
         ),
     )
 
 
-def _migration(settings: Settings, facts: Facts, have: Ingredients, release: str) -> Step | None:
-    """What serves already has migrated."""
+def _migration(
+    settings: Settings, facts: Facts, have: Ingredients, content: str, release: str
+) -> Step | None:
+    """What serves already has migrated, also where it is only made anew."""
     deploy = settings.deploy
-    if deploy.migrate is None or facts["app"]["current"] == release:
+    if deploy.migrate is None or facts["app"]["content"] == content:
         return None
     return Step(
         "migrate",
@@ -497,10 +522,17 @@ def status_args(settings: Settings) -> dict[str, Any]:
     return {"probe": probe_args(settings), "listen": settings.web.listen}
 
 
-def _notes(facts: Facts, changes: Mapping[str, str | None]) -> tuple[str, ...]:
-    notes: list[str] = []
+def _notes(
+    facts: Facts, changes: Mapping[str, str | None], content: str, release: str
+) -> tuple[str, ...]:
+    app = facts["app"]
+    notes = [
+        f"{name} is not whole ({what}): its content is made anew as {release}"
+        for name, what in app["spoilt"].items()
+        if name == content or name.startswith(content + "_")
+    ]
     if changes:
         notes.append("nginx is reloaded: idle kept-alive connections may close")
-    if facts["app"]["leftovers"]:
-        notes.append(f"leftovers to clean: {', '.join(facts['app']['leftovers'])}")
+    if app["leftovers"]:
+        notes.append(f"leftovers to clean: {', '.join(app['leftovers'])}")
     return tuple(notes)

@@ -15,7 +15,7 @@ from cartwheel.plan.model import HostPlan
 _ANY_RELEASE = "RELEASE"
 _OF_PACKAGES = "lock.txt"
 # The unit files of a release differ by their slot alone: the first one speaks for all.
-_NOT_SHOWN = re.compile(re.escape(_OF_PACKAGES) + r"|release\.json|web-[b-z]\.service")
+_NOT_SHOWN = re.compile(re.escape(_OF_PACKAGES) + r"|(release|damaged)\.json|web-[b-z]\.service")
 
 # What the host has now: the answer of its operation `compare`.
 Present = Mapping[str, Any]

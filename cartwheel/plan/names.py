@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from cartwheel.settings.model import Settings
 
 _DIGEST_HEX = 8
 _CUT_HEX = 5
 _USER_MAX = 26  # 32 in useradd(8), less "-http"
-_VERSION_MAX = 28  # with the digest 37 characters: socket paths end at 107 bytes (unix(7))
+_VERSION_MAX = 28  # with digest and counter 40 characters (settings.checks.RELEASE_BYTES)
 
 
 def release_name(version: str, parts: Iterable[str]) -> str:
@@ -25,6 +26,13 @@ def release_name(version: str, parts: Iterable[str]) -> str:
     digest = hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()[:_DIGEST_HEX]
     plain = re.sub(r"[^a-z0-9._]", ".", version.lower())[:_VERSION_MAX].strip("._")
     return f"{plain if plain[:1].isdigit() else '0.' + plain}.{digest}"
+
+
+def unspoilt(content: str, spoilt: Container[str]) -> str:
+    """A name for a release of this content that no broken one has: a counter tells them apart,
+    because the broken one may still be running (the host side's `content_of` takes it off)."""
+    names = (f"{content}_{number}" if number > 1 else content for number in itertools.count(1))
+    return next(name for name in names if name not in spoilt)
 
 
 def keyed_digest(key: str, text: str) -> str:

@@ -32,7 +32,6 @@ _START_MARGIN_SECONDS = 30
 _BOOT_MARGIN_SECONDS = 60
 # nginx's own default for proxy_read_timeout; it never waits shorter than a request may take.
 _PROXY_SECONDS = 60
-_HOMES = re.compile(r"/(home|root|run/user)(/|$)")
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,9 @@ class RenderFacts:
     """What rendering must know of a host.
 
     `default_server_free`: no other site is the default one on the port (our own does
-    not count). `python_prefix` is where the app's interpreter is, `balancers` are the addresses
-    of those that pass requests on to the host.
+    not count). `python_in_home`: the app's interpreter really is below a home, wherever the link
+    is that it is called by. `balancers` are the addresses of those that pass requests on to the
+    host.
     """
 
     cpus: int
@@ -49,7 +49,7 @@ class RenderFacts:
     python_version: str
     default_server_free: bool
     ipv6: bool
-    python_prefix: str = "/usr"
+    python_in_home: bool = False
     balancers: tuple[str, ...] = ()
 
     @classmethod
@@ -67,7 +67,7 @@ class RenderFacts:
             python_version=probe["python"]["version"],
             default_server_free=not taken,
             ipv6=probe["host"]["ipv6"],
-            python_prefix=probe["python"]["path"],
+            python_in_home=probe["python"]["in_home"],
         )
 
 
@@ -101,7 +101,7 @@ SAMPLES = (
         python_version="3.9.2",
         default_server_free=False,
         ipv6=False,
-        python_prefix="/home/python",
+        python_in_home=True,
         balancers=("192.0.2.1",),
     ),
 )
@@ -198,7 +198,7 @@ def _values(
         "proxy_seconds": proxy_seconds(settings),
         "trusted_proxies": (*settings.web.trusted_proxies, *facts.balancers),
         "is_default": not settings.web.server_names and facts.default_server_free,
-        "python_in_home": bool(_HOMES.match(facts.python_prefix)),
+        "python_in_home": facts.python_in_home,
         **_static(settings, facts),
     }
 

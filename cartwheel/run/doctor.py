@@ -25,6 +25,8 @@ _REPAIR_SECONDS = 300.0
 # Why a deploy would be refused, and which other row says it with what to do.
 _SAID_ELSEWHERE = ("not-set-up", "no-systemd", "python-version", "held", "stopped", "disk-full")
 
+_MOST_SHOWN = 3
+
 
 def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
     """Look at every host; with `fix` put in order first what a fault left. A host that cannot
@@ -93,15 +95,16 @@ def _of_host(
     if not status["leftovers"]:
         yield Finding(host, "leftovers", "ok", "none")
     yield from _of_examination(host, more)
+    yield from _of_releases(host, more["damage"], status)
 
 
 def _of_repair(host: str, one: Result[dict[str, Any]]) -> Iterator[Finding]:
     if isinstance(one, CartwheelError):
         yield _unknown(host, one, "repair")
         return
-    yield from (Finding(host, "repair", "ok", f"removed {text}") for text in one["done"])
-    if not one["done"]:
-        yield Finding(host, "repair", "ok", "nothing to do")
+    done = [f"removed {text}" for text in one["done"]]
+    done += [f"marked {release}: deploys and rollbacks know now" for release in one["marked"]]
+    yield from (Finding(host, "repair", "ok", text) for text in done or ["nothing to do"])
 
 
 def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
@@ -115,7 +118,7 @@ def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
     python, wanted = facts["python"], scene.settings.app.python
     if python is None:
         yield Finding(host, "python", "PROBLEM", f"no Python {wanted}", f"{setup} installs it")
-    else:
+    elif not python["obstacle"]:
         yield Finding(host, "python", "ok", f"{python['version']} at {python['path']}")
     off = abs(facts["host"]["time"] - time.time())
     if off < _MAX_CLOCK_SECONDS:
@@ -140,3 +143,20 @@ def _of_examination(host: str, more: Facts) -> Iterator[Finding]:
         yield Finding(host, "mirror", "PROBLEM", more["index"], todo)
     elif more["index"] is not None:
         yield Finding(host, "mirror", "ok", "answers")
+
+
+def _of_releases(
+    host: str, damage: Mapping[str, list[str]], status: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """What a look at every file of a release found, beyond what `status` knows."""
+    mark = f"`fab doctor --fix -H {host}`"
+    for release, found in damage.items():
+        if not found:
+            yield Finding(host, f"release {release}", "ok", "whole")
+        elif found != [status["not_whole"]]:
+            more = f" and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
+            todo = f"{mark}, then `fab deploy -H {host}` makes it anew"
+            if release != status["release"]:
+                todo = f"{mark} marks it: rollbacks pass over it"
+            detail = f"not whole: {', '.join(found[:_MOST_SHOWN])}{more}"
+            yield Finding(host, f"release {release}", "PROBLEM", detail, todo)

@@ -62,17 +62,37 @@ def rollback_target(facts: Facts, to: str | None) -> str | Refusal:
     """Where a rollback goes on this host, or why nowhere."""
     if to is not None:
         return named(facts, to)
-    return facts["app"]["rollback"] or Refusal("no-rollback", "there is no earlier good release")
+    app = facts["app"]
+    if app["rollback"]:
+        return str(app["rollback"])
+    nothing = ["there is no earlier good release"]
+    nothing += [
+        f"{release} is not whole: {what}"
+        for release, what in app["spoilt"].items()
+        if release != app["current"]
+    ]
+    return Refusal("no-rollback", "; ".join(nothing))
 
 
 def named(facts: Facts, to: str) -> str | Refusal:
-    """The newest release on this host that is called so, by its name or its version."""
+    """The newest whole release on this host that is called so, by its name or its version; one
+    that was made anew has the first one's name too."""
+    spoilt = facts["app"]["spoilt"]
     found = [
         manifest["release"]
         for manifest in facts["app"]["releases"]
-        if to in (manifest["release"], manifest["version"])
+        if to in (manifest["release"], manifest["version"], manifest.get("content"))
     ]
-    return found[-1] if found else Refusal("no-release", f"there is no release or version {to}")
+    whole = [release for release in found if release not in spoilt]
+    if whole:
+        return str(whole[-1])
+    if found:
+        return _not_whole(facts, found[-1])
+    return Refusal("no-release", f"there is no release or version {to}")
+
+
+def _not_whole(facts: Facts, release: str) -> Refusal:
+    return Refusal("not-whole", f"{release} is not whole: {facts['app']['spoilt'][release]}")
 
 
 def _site_changes(scene: Scene, facts: Facts, release: str) -> dict[str, str | None]:
@@ -93,6 +113,8 @@ def plan_switch(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -
         refusals.append(stopped_refusal(app["stopped"]))
     elif isinstance(chosen, Refusal):
         refusals.append(chosen)
+    elif chosen in app["spoilt"]:
+        refusals.append(_not_whole(facts, chosen))
     release = "" if isinstance(chosen, Refusal) else chosen
     versions = {manifest["release"]: manifest["version"] for manifest in app["releases"]}
     step = Step("switch", "switch", 0.0)

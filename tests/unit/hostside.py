@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import leftovers
+from cartwheel.host import leftovers, whole
 from cartwheel.host.context import Context, boottime
 from cartwheel.host.layout import Layout
 
@@ -58,6 +58,8 @@ def host_in(folder: Path, monkeypatch: pytest.MonkeyPatch, app: str = "shop") ->
                 if hasattr(module, place):
                     monkeypatch.setattr(module, place, path)
     monkeypatch.setattr(leftovers, "_SCRATCH", ())  # this machine's own /tmp
+    # Its releases are folders with a manifest; test_host_whole.py looks at real ones.
+    monkeypatch.setattr(whole, "problem", lambda _at, _manifest: "")
     at = Layout(app, folder / "srv")
     at.releases.mkdir(parents=True)
     at.logs.mkdir()

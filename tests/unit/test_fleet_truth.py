@@ -148,7 +148,9 @@ def test_a_second_run_that_fails_hides_nothing() -> None:
 
 
 def seen_by_status(serves: str | None, cut_off: str | None = None, **more: Any) -> dict[str, Any]:
-    return {"release": serves, "cut_off": cut_off, "pending": None, "lock": None, **more}
+    contents = {"content": serves, "cut_off_content": cut_off}
+    known = {"release": serves, "cut_off": cut_off, "pending": None, "lock": None}
+    return {**known, **contents, **more}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cartwheel.host import borrow
+import pytest
+
+from cartwheel.host import borrow, whole
 from cartwheel.host.layout import Layout
 
 ARGS = {
@@ -18,12 +20,18 @@ ARGS = {
     "static_dir": None,
 }
 SITE = "venv/lib/python3.11/site-packages"
-RECORD = """shop/__init__.py,sha256=x,1
+RECORD = """shop/__init__.py,sha256=x,0
 shop/__pycache__/__init__.cpython-311.pyc,,
-"shop/odd, name.txt",sha256=x,1
+"shop/odd, name.txt",sha256=x,0
 ../../../bin/shop,sha256=x,1
 my_shop-1.0.dist-info/RECORD,,
 """
+
+
+@pytest.fixture(autouse=True)
+def _at_a_glance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These are less than a whole release (test_host_whole.py has those)."""
+    monkeypatch.setattr(whole, "problem", lambda _at, _manifest: "")
 
 
 def earlier(at: Layout, release: str, **changes: object) -> Path:
@@ -118,6 +126,24 @@ def test_another_lock_or_interpreter_is_not_taken(tmp_path: Path) -> None:
 def test_a_release_that_is_not_whole_is_not_taken(tmp_path: Path) -> None:
     at = Layout("shop", tmp_path)
     (earlier(at, "1.0") / "release.json").unlink()
+    fresh(at, "1.1")
+    assert borrow.from_earlier(at, "1.1", ARGS, owner()) is None
+
+
+def test_one_that_has_lost_a_file_is_not_taken(tmp_path: Path) -> None:
+    at = Layout("shop", tmp_path)
+    earlier(at, "1.0")
+    (earlier(at, "1.01") / SITE / "dep/__init__.py").unlink()
+    fresh(at, "1.1")
+    assert borrow.from_earlier(at, "1.1", ARGS, owner()) == "1.0"
+
+
+def test_one_that_lacks_something_at_a_glance_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole, "problem", lambda _at, _manifest: "venv/pyvenv.cfg is missing")
+    at = Layout("shop", tmp_path)
+    earlier(at, "1.0")
     fresh(at, "1.1")
     assert borrow.from_earlier(at, "1.1", ARGS, owner()) is None
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cartwheel.host import children, facts, systemd
+from cartwheel.host import children, facts, reach, systemd
 
 from .hostside import Session, host_in
 
@@ -23,15 +23,19 @@ def script(path: Path, text: str) -> str:
 
 
 def fake_python(path: Path, version: str) -> str:
-    return script(path, f"echo {version}; echo /usr\n")
+    return script(path, f"echo {version}; echo /usr; echo /usr/lib; echo /bin/sh\n")
 
 
 def test_this_interpreter_by_its_path() -> None:
-    found = facts.interpreter(sys.executable)
+    found = facts.interpreter(sys.executable, "root")
     assert found == {
         "path": sys.executable,
         "version": ".".join(map(str, sys.version_info[:3])),
         "prefix": sys.base_prefix,
+        "stdlib": str(Path(os.__file__).parent),
+        "executable": os.path.realpath(sys.executable),
+        "in_home": reach.in_home(sys.executable),
+        "obstacle": "",
     }
 
 
@@ -54,7 +58,7 @@ def test_a_version_chooses_the_first_that_fits(
 ) -> None:
     there = [fake_python(tmp_path / "a", "3.13.0"), fake_python(tmp_path / "b", "3.11.2")]
     monkeypatch.setattr(facts, "_candidates", lambda _wanted: [str(tmp_path / "none"), *there])
-    found = facts.interpreter(wanted)
+    found = facts.interpreter(wanted, "root")
     assert (found and Path(found["path"]).name) == chosen
 
 
@@ -71,20 +75,20 @@ def test_candidates_know_files_by_minor_version_only() -> None:
     ["exit 1", "echo 3.11.2", "echo oops >&2; exit 127", "printf '\\377\\377'", ""],
 )
 def test_what_is_no_python_is_none(tmp_path: Path, text: str) -> None:
-    assert facts.interpreter(script(tmp_path / "python", text + "\n")) is None
+    assert facts.interpreter(script(tmp_path / "python", text + "\n"), "root") is None
 
 
 def test_a_python_without_venv_is_none(tmp_path: Path) -> None:
-    text = "echo 3.11.2; echo /usr; echo 'No module named venv' >&2; exit 1\n"
-    assert facts.interpreter(script(tmp_path / "python", text)) is None
+    text = "echo 3.11.2; echo /usr; echo /l; echo /p; echo 'No module named venv' >&2; exit 1\n"
+    assert facts.interpreter(script(tmp_path / "python", text), "root") is None
 
 
 def test_what_may_not_be_executed_is_none(tmp_path: Path) -> None:
     path = tmp_path / "python"
     path.write_text("")
-    assert facts.interpreter(str(path)) is None
-    assert facts.interpreter(str(tmp_path)) is None
-    assert facts.interpreter(str(tmp_path / "none")) is None
+    assert facts.interpreter(str(path), "root") is None
+    assert facts.interpreter(str(tmp_path), "root") is None
+    assert facts.interpreter(str(tmp_path / "none"), "root") is None
 
 
 @pytest.mark.parametrize(

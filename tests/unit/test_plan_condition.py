@@ -14,6 +14,7 @@ WELL: dict[str, Any] = {
     "set_up": True,
     "release": "1.0.aa",
     "current": "1.0.aa",
+    "not_whole": "",
     "rollback": None,
     "stopped": None,
     "pending": None,
@@ -55,6 +56,7 @@ FREEZE = {"owner": "me", "since": "now", "message": "sale"}
         ({"nginx": {**NGINX, "active": "inactive"}}, "AT RISK", {"nginx": "PROBLEM"}),
         ({"disk": {**DISK, "free_inodes": 12}}, "AT RISK", {"disk": "PROBLEM"}),
         ({"set_up": False}, "AT RISK", {"setup": "PROBLEM"}),
+        ({"not_whole": "venv is missing"}, "AT RISK", {"release": "PROBLEM"}),
         # one cause, one row: through nginx nothing comes either
         ({"problem": "500", "front": "502"}, "UNHEALTHY", {"app": "PROBLEM"}),
         (

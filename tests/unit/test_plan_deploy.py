@@ -47,15 +47,18 @@ def facts(change: Change = lambda _facts: None) -> dict[str, Any]:
     """A host that is set up and serves nothing yet, changed by `change`."""
     known: dict[str, Any] = {
         "host": {"systemd": 252, "cpus": 2, "ipv6": True},
-        "python": {"path": "/usr/bin/python3", "version": "3.11.2", "prefix": "/usr"},
+        "python": {"path": "/usr/bin/python3", "version": "3.11.2", "obstacle": ""},
+        "no_python": "",
         "app": {
             "record": {"user": "shop", "digest_key": KEY},
             "current": None,
+            "content": None,
             "is_up": False,
             "carried": [],
             "pending": None,
             "stopped": None,
             "releases": [],
+            "spoilt": {},
             "leftovers": [],
             "freeze": None,
             "wheels": [],
@@ -110,7 +113,8 @@ NAME = plan().release
 
 def deployed(known: dict[str, Any]) -> None:
     """The release is there and serves, and its site is installed."""
-    known["app"] |= {"current": NAME, "is_up": True, "releases": [{"release": NAME}]}
+    known["app"] |= {"current": NAME, "content": NAME, "is_up": True}
+    known["app"]["releases"] = [{"release": NAME}]
     known["files"] = {key: hashlib.sha256(SITE.encode()).hexdigest() for key in known["files"]}
 
 

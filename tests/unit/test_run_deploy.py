@@ -112,6 +112,7 @@ def facts(**more: Any) -> dict[str, Any]:
         "stopped": None,
         "freeze": None,
         "rollback": "1.a",
+        "spoilt": {},
     }
     return {"app": {**app, "releases": [{"release": "1.a", "version": "1"}], **more}}
 

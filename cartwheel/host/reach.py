@@ -1,0 +1,139 @@
+"""Whether the application's user gets to a file: every folder on the way, links followed.
+
+Decided from owners and modes, because the user may not be there yet, and because one thread of
+a process cannot become another user. Where an access list (acl(5)) stands, it is believed.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import FrozenSet, List, Tuple
+
+_MOST_LINKS = 40  # as the kernel follows (path_resolution(7))
+# What ProtectHome= hides, and what PrivateTmp= and PrivateDevices= replace (systemd.exec(5)).
+HOMES = ("/home", "/root", "/run/user")
+_REPLACED = ("/tmp", "/var/tmp", "/dev")
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who wants to get there. A user that does not exist yet has what everybody has."""
+
+    name: str
+    uid: int = -1
+    groups: FrozenSet[int] = frozenset()
+
+
+def account(user: str, *groups: str) -> Account:
+    """The user with its own groups, and `groups`, which its unit adds."""
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        return Account(user)
+    found = set(os.getgrouplist(user, entry.pw_gid))
+    for group in groups:
+        try:
+            found.add(grp.getgrnam(group).gr_gid)
+        except KeyError:
+            continue
+    return Account(user, entry.pw_uid, frozenset(found))
+
+
+def way(path: str) -> Tuple[List[str], str]:
+    """Every folder that is searched on the way to `path`, links followed, and where it ends."""
+    waiting = [part for part in path.split("/") if part]
+    here, folders, links = "/", ["/"], 0
+    while waiting:
+        part = waiting.pop(0)
+        if part == ".":
+            continue
+        if part == "..":
+            here = os.path.dirname(here)
+            continue
+        one = os.path.join(here, part)
+        if os.path.islink(one) and links < _MOST_LINKS:
+            links += 1
+            target = os.readlink(one)
+            here = "/" if target.startswith("/") else here
+            waiting = [piece for piece in target.split("/") if piece] + waiting
+            continue
+        here = one
+        if waiting:
+            folders.append(one)
+    return folders, here
+
+
+def obstacle(path: str, who: Account, *, execute: bool = False) -> str:
+    """What keeps `who` from reading (or executing) the file, in words; "" if nothing does."""
+    folders, end = way(path)
+    for folder in folders:
+        if not _may(folder, who, stat.S_IXOTH):
+            return "{} may not be entered by {}".format(_described(folder), who.name)
+    if not os.path.exists(end):
+        return "{} is not there".format(end)
+    if execute and os.statvfs(end).f_flag & os.ST_NOEXEC:
+        return "{} is on a file system that is mounted noexec".format(end)
+    wanted = stat.S_IROTH | (stat.S_IXOTH if execute or os.path.isdir(end) else 0)
+    if not _may(end, who, wanted):
+        what = "executed" if execute else "read"
+        return "{} may not be {} by {}".format(_described(end), what, who.name)
+    return ""
+
+
+def in_home(path: str) -> bool:
+    """Whether the way to `path` leads through a folder that `ProtectHome=yes` hides."""
+    return any(_is_below(one, HOMES) for one in _passed(path))
+
+
+def replaced(path: str) -> str:
+    """The folder on the way that the unit has one of its own in the place of; "" if none."""
+    return next((top for top in _REPLACED if any(_is_below(p, (top,)) for p in _passed(path))), "")
+
+
+def _passed(path: str) -> List[str]:
+    folders, end = way(path)
+    return [*folders, end]
+
+
+def _is_below(path: str, tops: Tuple[str, ...]) -> bool:
+    """Also where a top itself is a link: systemd follows it."""
+    places = {*tops, *(os.path.realpath(top) for top in tops)}
+    return any(path == place or path.startswith(place + "/") for place in places)
+
+
+def _may(path: str, who: Account, wanted: int) -> bool:
+    """Whether the mode gives `wanted` (bits of "others") to `who`; what is not there refuses
+    nothing."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return True
+    if who.uid == 0:
+        return True
+    if status.st_uid == who.uid:
+        wanted <<= 6
+    elif status.st_gid in who.groups:
+        wanted <<= 3
+    return status.st_mode & wanted == wanted or _has_access_list(path)
+
+
+def _has_access_list(path: str) -> bool:
+    try:
+        return bool(os.getxattr(path, "system.posix_acl_access"))
+    except OSError:
+        return False
+
+
+def _described(path: str) -> str:
+    """With its mode and owner, as `ls` knows them."""
+    status = os.stat(path)
+    try:
+        owner = pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        owner = str(status.st_uid)
+    return "{} (mode {:04o}, of {})".format(Path(path), stat.S_IMODE(status.st_mode), owner)
