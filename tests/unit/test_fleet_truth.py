@@ -165,6 +165,8 @@ def seen_by_status(serves: str | None, cut_off: str | None = None, **more: Any) 
         (seen_by_status(NEW), seen_by_status(OLD, NEW, lock={"owner": "ann"}), {}),
         (seen_by_status(NEW, pending={"to": NEW}), seen_by_status(OLD, NEW), {}),
         (lost(), seen_by_status(OLD, NEW), {}),
+        # made anew on one host
+        (seen_by_status(NEW + "_2", content=NEW), seen_by_status(OLD, NEW), {"b": NEW}),
     ],
 )
 def test_who_was_left_behind(others: Any, own: Any, behind: dict[str, str]) -> None:

@@ -467,3 +467,71 @@ def test_the_probe_asks_as_a_visitor_would() -> None:
 )
 def test_up_to(last: str, ops_: list[str]) -> None:
     assert [step.op for step in up_to(plan(), last).prepare] == ops_
+
+
+# -- releases that are not whole
+
+
+def not_whole(*names_: str) -> Change:
+    """They are there, all of the one content; the last one serves."""
+
+    def change(known: dict[str, Any]) -> None:
+        deployed(known)
+        known["app"]["releases"] = [{"release": one, "content": NAME} for one in names_]
+        known["app"]["current"] = names_[-1]
+        known["app"]["spoilt"] = dict.fromkeys(names_, "venv is missing")
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("there", "made"),
+    [((NAME,), f"{NAME}_2"), ((NAME, f"{NAME}_2"), f"{NAME}_3"), ((f"{NAME}_2",), NAME)],
+)
+def test_what_is_not_whole_is_made_anew_under_another_name(
+    there: tuple[str, ...], made: str
+) -> None:
+    found = plan(settings(deploy={"migrate": "true"}), facts(not_whole(*there)))
+    assert (found.release, found.unchanged, found.fresh) == (made, False, True)
+    assert found.switch.args["kind"] == "deploy"
+    assert found.migrate is None, "it has migrated"
+    [complete] = [step for step in found.prepare if step.op == "complete"]
+    assert complete.args["manifest"]["content"] == NAME
+    told = f"{there[-1]} is not whole (venv is missing): its content is made anew as {made}"
+    assert told in found.notes
+
+
+def test_what_was_made_anew_is_what_the_next_deploy_finds() -> None:
+    def change(known: dict[str, Any]) -> None:
+        not_whole(NAME, f"{NAME}_2")(known)
+        del known["app"]["spoilt"][f"{NAME}_2"]
+
+    found = plan(known=facts(change))
+    assert (found.release, found.unchanged, found.prepare[1:]) == (f"{NAME}_2", True, ())
+
+
+def test_a_name_that_leads_nowhere_is_not_used_again() -> None:
+    """The folder was removed by hand, and what serves is in memory alone."""
+
+    def change(known: dict[str, Any]) -> None:
+        not_whole(NAME)(known)
+        known["app"]["releases"] = []
+
+    found = plan(known=facts(change))
+    assert (found.release, found.unchanged, found.fresh) == (f"{NAME}_2", False, True)
+
+
+def test_an_interpreter_out_of_reach_refuses() -> None:
+    found = refusals(settings(), facts(set_in("python", "obstacle", value="/root is closed")))
+    assert [(one.slug, one.message) for one in found] == [
+        ("python-reach", "shop cannot run Python: /root is closed")
+    ]
+
+
+def test_where_there_is_no_interpreter_what_is_in_its_place_is_told() -> None:
+    def change(known: dict[str, Any]) -> None:
+        known["python"], known["no_python"] = None, "/opt/python is a link to nowhere"
+
+    assert refusals(settings(), facts(change))[0].message.endswith(
+        ": /opt/python is a link to nowhere"
+    )

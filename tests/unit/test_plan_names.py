@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cartwheel.host.layout import Layout
+from cartwheel.host.layout import Layout, content_of
 from cartwheel.plan import names
 from cartwheel.settings.checks import RELEASE_BYTES
 from cartwheel.settings.model import Settings
@@ -51,6 +51,18 @@ def test_versions(version: str, start: str) -> None:
 def test_other_parts_other_name(parts: list[str]) -> None:
     assert names.release_name("1", parts) != names.release_name("1", parts[::-1])
     assert names.release_name("1", parts) != names.release_name("1", ["".join(parts)])
+
+
+def test_a_name_that_no_broken_release_has() -> None:
+    longest = names.release_name("1" * 60, [])
+    taken: list[str] = []
+    for number in range(1, 100):
+        name = names.unspoilt(longest, taken)
+        assert name not in taken
+        assert _RELEASE.fullmatch(name)
+        assert len(name.encode()) <= RELEASE_BYTES
+        assert content_of(name) == longest, number
+        taken.append(name)
 
 
 def test_a_keyed_digest_needs_the_key() -> None:

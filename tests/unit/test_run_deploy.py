@@ -15,7 +15,7 @@ from cartwheel.inventory.model import Host as InventoryHost
 from cartwheel.plan.hooks import Kind
 from cartwheel.plan.model import Operator
 from cartwheel.run.deploy import probe_settled
-from cartwheel.run.rollback import plan_switch, rollback_target
+from cartwheel.run.rollback import named, plan_switch, rollback_target
 from cartwheel.run.scene import Scene
 from cartwheel.settings.model import Settings
 from cartwheel.ssh.options import SshOptions
@@ -127,6 +127,8 @@ def facts(**more: Any) -> dict[str, Any]:
         ({"stopped": {"who": "bob", "since": "today"}}, None, ["stopped"]),
         ({"rollback": None}, None, ["no-rollback"]),
         ({}, "9.9", ["no-release"]),
+        ({"spoilt": {"1.a": "venv is missing"}}, "1.a", ["not-whole"]),
+        ({"spoilt": {"1.a": "venv is missing"}, "rollback": None}, None, ["no-rollback"]),
     ],
 )
 def test_refusals_of_a_rollback(more: dict[str, Any], to: str | None, slugs: list[str]) -> None:
@@ -137,6 +139,21 @@ def test_refusals_of_a_rollback(more: dict[str, Any], to: str | None, slugs: lis
         assert found.switch.args["release"] == "1.a"
         assert found.switch.args["fresh"] is False
         assert found.prepare == ()
+
+
+def test_a_release_that_was_made_anew_goes_by_the_first_ones_name_too() -> None:
+    made = [{"release": "1.a", "version": "1"}]
+    made.append({"release": "1.a_2", "version": "1", "content": "1.a"})
+    known = facts(releases=made)
+    assert named(known, "1.a") == named(known, "1") == named(known, "1.a_2") == "1.a_2"
+    known["app"]["spoilt"] = {"1.a_2": "venv is missing"}
+    assert named(known, "1.a") == "1.a"
+
+
+def test_what_serves_and_is_not_whole_is_not_restarted() -> None:
+    known = facts(spoilt={"2.b": "venv is missing"})
+    [refusal] = plan_switch(SCENE, known, "restart", "2.b").refusals
+    assert (refusal.slug, refusal.message) == ("not-whole", "2.b is not whole: venv is missing")
 
 
 def test_a_rollback_is_watched_for_a_moment_only() -> None:
