@@ -190,8 +190,8 @@ def _packages(folder: Path, manifest: Manifest) -> str:
     missing = sorted(set(manifest.get("packages") or ["gunicorn"]) - set(there))
     if missing:
         return "of its packages {} is missing".format(_few(missing))
-    made = (folder / "release.json").stat().st_mtime
-    if any(status.st_mtime > made for status in there.values()):
+    made = (folder / "release.json").stat().st_mtime_ns
+    if any(status.st_mtime_ns >= made for status in there.values()):
         return _few(broken_packages(folder / "venv"))
     return ""
 
