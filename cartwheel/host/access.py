@@ -11,7 +11,7 @@ import os
 import pwd
 import stat
 from pathlib import Path
-from typing import List, Optional, Set, Tuple
+from typing import List, Set
 
 from . import children, files, layout, nginxconf, systemd
 from .context import Context
@@ -77,48 +77,50 @@ def _groups(pid: int) -> Set[int]:
     return found
 
 
-def served(at: Layout, release: str, static_dir: str) -> Path:
-    """The folder of a release that nginx serves: below its installed packages."""
-    packages = sorted((at.release(release) / "venv").glob("lib/python*/site-packages"))
-    return (packages or [at.release(release)])[0] / static_dir.strip("/")
-
-
-def close(at: Layout, release: str, user: str, static_dir: Optional[str]) -> None:
+def close(at: Layout, release: str, user: str) -> None:
     """root owns what runs, so that the application cannot change itself; its group reads it,
-    and nobody else but what is served.
+    and nobody else.
 
     By file descriptors: the user who owns it still could put a link in our way.
     """
     gid = pwd.getpwnam(user).pw_gid
-    open_part = _OpenPart(served(at, release, static_dir) if static_dir else None)
-    for path, folders, names, fd in os.fwalk(
-        str(at.release(release) / "venv"), follow_symlinks=False
-    ):
+    venv = str(at.release(release) / "venv")
+    for _path, folders, names, fd in os.fwalk(venv, follow_symlinks=False):
         os.fchown(fd, _ROOT, gid)
-        folder_mode, file_mode, program_mode = open_part.modes(Path(path))
-        os.fchmod(fd, folder_mode)
+        os.fchmod(fd, 0o750)
         for name in folders + names:
             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
             if stat.S_ISDIR(status.st_mode) or (status.st_nlink > 1 and status.st_uid == _ROOT):
                 continue  # comes by itself; is an earlier release's too, and as it should be
             os.chown(name, _ROOT, gid, dir_fd=fd, follow_symlinks=False)
             if stat.S_ISREG(status.st_mode):
-                is_program = status.st_mode & _ANY_EXECUTE
-                os.chmod(name, program_mode if is_program else file_mode, dir_fd=fd)
+                os.chmod(name, 0o750 if status.st_mode & _ANY_EXECUTE else 0o640, dir_fd=fd)
 
 
-class _OpenPart:
-    """Modes by place: inside what is served, on the way there, and elsewhere."""
+def served(at: Layout, release: str, static_dir: str) -> Path:
+    """The folder of a release that nginx serves: below its installed packages."""
+    packages = sorted((at.release(release) / "venv").glob("lib/python*/site-packages"))
+    return (packages or [at.release(release)])[0] / static_dir.strip("/")
 
-    def __init__(self, served: Optional[Path]) -> None:
-        self._served = served
-        self._way = set(served.parents) if served else set()
 
-    def modes(self, folder: Path) -> Tuple[int, int, int]:
-        """Of the folder itself, of its files, and of its programs."""
-        if self._served and (folder == self._served or self._served in folder.parents):
-            return 0o755, 0o644, 0o755
-        return (0o751 if folder in self._way else 0o750), 0o640, 0o750
+def open_served(at: Layout, release: str, static_dir: str) -> None:
+    """Let nginx read what it is to serve of a closed release, and get there; nothing else."""
+    folder = served(at, release, static_dir)
+    if not folder.is_dir():
+        return
+    for path in folder.parents:
+        if at.release(release) in path.parents:
+            _allow(path, stat.S_IXOTH)
+    for inside, _folders, names in os.walk(folder):
+        _allow(Path(inside), stat.S_IROTH | stat.S_IXOTH)
+        for name in names:
+            _allow(Path(inside, name), stat.S_IROTH)
+
+
+def _allow(path: Path, bits: int) -> None:
+    mode = stat.S_IMODE(path.lstat().st_mode)
+    if mode & bits != bits and not path.is_symlink():
+        os.chmod(path, mode | bits)
 
 
 def close_logs(name: str) -> None:

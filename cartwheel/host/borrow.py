@@ -1,8 +1,8 @@
 """Take what an earlier release has installed already, where the lock is the same.
 
 A change of code alone then needs neither the index nor the time to install everything
-again. Files are hard links: a complete release belongs to root and never changes. Where others
-may read other parts of it, they are copies, because a file's mode is that of all its links.
+again. Files are hard links: a complete release belongs to root and never changes. Of a release
+that is not closed to others (see `access`) they are copies: a file has one mode for all its links.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def from_earlier(at: Layout, release: str, args: Args, owner: Tuple[int, int]) -
             continue
         own = _own_files(donor, {manifest["name"], *releases.beside(manifest)})
         if own is not None:
-            put = _link if _same_readers(manifest, args) else _copy
+            put = _link if manifest.get("closed") else _copy
             _fill(donor, at.release(release) / "venv", own, owner, put)
             return str(manifest["release"])
     return None
@@ -60,11 +60,6 @@ def carried(at: Layout, release: str) -> List[str]:
         if inside and not inside[0].endswith(".dist-info") and "__pycache__" not in inside:
             found.append("/".join(inside))
     return found
-
-
-def _same_readers(manifest: Args, args: Args) -> bool:
-    """Whether the files' modes fit (see `access.close`); earlier versions do not say."""
-    return bool(manifest.get("static_dir", ()) == args["static_dir"])
 
 
 def _own_files(venv: Path, names: Set[str]) -> Optional[Set[Path]]:

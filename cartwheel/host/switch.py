@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from . import (
+    access,
     files,
     frontdoor,
     health,
@@ -29,6 +30,7 @@ from . import (
     releases,
     revert,
     systemd,
+    verify,
 )
 from .context import ContactLost, Context, OpError
 from .layout import Layout
@@ -130,6 +132,7 @@ def switch(ctx: Context, args: Args) -> Args:
     probe = health.Probe.of(args["probe"])
     releases.refuse_spoilt(at, args["release"])
     mark = _mark_for(ctx, at, args)
+    _open_static(at, mark, args)
     ctx.emit("start", "start", mark.to)
     answers = _start(ctx, at, mark, probe)
     ctx.emit("start", "done", "{} good answers on its own socket".format(answers))
@@ -145,6 +148,18 @@ def switch(ctx: Context, args: Args) -> Args:
         raise _gone_back(deal, error) from error
     deal.arm()
     return {"id": mark.id, "from": mark.was, "to": mark.to}
+
+
+def _open_static(at: Layout, mark: pending.Pending, args: Args) -> None:
+    """nginx serves one folder of both, whatever was to be served when they were made."""
+    static_dir = args.get("static_dir")
+    if static_dir is None:
+        return
+    if args["site_changes"]:
+        verify.check_static(at, mark.to, static_dir)
+    for release in (mark.to, mark.was):
+        if release is not None:
+            access.open_served(at, release, static_dir)
 
 
 def _gone_back(deal: Switch, error: Exception) -> OpError:

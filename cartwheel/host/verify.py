@@ -41,11 +41,11 @@ def verify(ctx: Context, args: Args) -> Args:
     """
     at, release = steps.opened(args)
     # First: the import runs the application's code, as the user who owns the files so far.
-    access.close(at, release, args["user"], args["static_dir"])
+    access.close(at, release, args["user"])
     checks: List[Callable[[], None]] = [
         lambda: _check_lock(at, release),
         lambda: _check_packages(ctx, at, release, args),
-        lambda: _check_static(at, release, args["static_dir"]),
+        lambda: check_static(at, release, args["static_dir"]),
         lambda: _check_units(ctx, at, release),
         lambda: _check_import(ctx, at, release, args),
     ]
@@ -95,8 +95,8 @@ def _check_packages(ctx: Context, at: Layout, release: str, args: Args) -> None:
         raise OpError("dependency-missing", said, log=log)
 
 
-def _check_static(at: Layout, release: str, static_dir: Optional[str]) -> None:
-    """What nginx is to serve from the release is there."""
+def check_static(at: Layout, release: str, static_dir: Optional[str]) -> None:
+    """What nginx is to serve from the release is there. Raises OpError("static-missing")."""
     if static_dir is None:
         return
     folder = access.served(at, release, static_dir)

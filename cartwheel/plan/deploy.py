@@ -311,7 +311,6 @@ def _prepare(
         "beside": [{"sha256": one.wheel_sha256, "filename": one.wheel.name} for one in lock.wheels],
         "pip_version": have.pip_version,
         "installer": settings.deploy.installer,
-        "static_dir": settings.web.static_dir,
         "timeout_seconds": settings.deploy.install_timeout_seconds,
         "index_environment": dict(have.index_environment),
     }
@@ -432,7 +431,7 @@ def _manifest(settings: Settings, facts: Facts, have: Ingredients) -> dict[str, 
         "wheel_sha256": have.artifact.wheel_sha256,
         "lock_sha256": have.lock.sha256,
         "beside": {one.name: one.wheel_sha256 for one in have.lock.wheels},
-        "static_dir": settings.web.static_dir,  # what of its files nginx may read
+        "closed": True,  # nobody but the app reads its code; earlier versions do not say
         "python": dict(facts["python"]),
         "entry": settings.app.entry,
         "probe": probe_args(settings),
@@ -479,6 +478,7 @@ def switch_step(
             "fresh": fresh,
             "site_changes": dict(changes),
             "listen": settings.web.listen,
+            "static_dir": settings.web.static_dir,
             "probe": probe_args(settings),
             "probation_seconds": watched_seconds,
             "limits": {

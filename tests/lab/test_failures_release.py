@@ -69,7 +69,7 @@ CASES = [
         "crashes-at-import-only-when-it-serves",
         "unhealthy",
         ("RuntimeError: no luck as a service",),
-        source="import os\nif os.environ.get('INVOCATION_ID'):\n"
+        source="import sys\nif '--check-config' not in sys.argv:\n"
         "    raise RuntimeError('no luck as a service')\n" + GOOD_APP.format(version="bad"),
         log="RuntimeError: no luck as a service",
     ),
@@ -84,8 +84,8 @@ CASES = [
         "hangs-at-start-only-when-it-serves",
         "unhealthy",
         ("after 4 s", "/healthz"),
-        source="import os, time\nprint('waiting for a friend', flush=True)\n"
-        "if os.environ.get('INVOCATION_ID'):\n    time.sleep(3600)\n"
+        source="import sys, time\nprint('waiting for a friend', flush=True)\n"
+        "if '--check-config' not in sys.argv:\n    time.sleep(3600)\n"
         + GOOD_APP.format(version="bad"),
         log="waiting for a friend",
     ),

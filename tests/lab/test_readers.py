@@ -121,18 +121,18 @@ EARLIER = (
         "    return []\n    own = pwd.getpwnam(user).pw_gid\n    # Its own",
     ),
     ("cartwheel/host/access.py", "os.fchown(fd, _ROOT, gid)", "os.fchown(fd, 0, 0)"),
-    ("cartwheel/host/access.py", "os.fchmod(fd, folder_mode)", "os.fchmod(fd, 0o755)"),
+    ("cartwheel/host/access.py", "os.fchmod(fd, 0o750)", "os.fchmod(fd, 0o755)"),
     ("cartwheel/host/access.py", "os.chown(name, _ROOT, gid,", "os.chown(name, 0, 0,"),
     (
         "cartwheel/host/access.py",
-        "program_mode if is_program else file_mode",
-        "0o755 if is_program else 0o644",
+        "0o750 if status.st_mode & _ANY_EXECUTE else 0o640",
+        "0o755 if status.st_mode & _ANY_EXECUTE else 0o644",
     ),
     ("cartwheel/host/setup.py", "(at.root, 0o750, 0, gate)", "(at.root, 0o755, 0, 0)"),
     ("cartwheel/host/setup.py", "(at.cache, 0o750, 0, user.pw_gid)", "(at.cache, 0o755, 0, 0)"),
     (
         "cartwheel/plan/deploy.py",
-        '        "static_dir": settings.web.static_dir,  # what of its files nginx may read\n',
+        '        "closed": True,  # nobody but the app reads its code; earlier versions do not say\n',
         "",
     ),
     (
