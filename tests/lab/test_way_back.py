@@ -291,12 +291,11 @@ def test_a_stray_instance_ends_with_its_requests(shop: Shop) -> None:
         f"cp /srv/shop/releases/{release}/web-d.service /etc/systemd/system/{unit};"
         f"systemctl start {unit}"
     )
-    visit = shop.asked(12, socket=f"/run/cartwheel/shop/{release}/web-d/http.sock")
+    visit = shop.asked(20, socket=f"/run/cartwheel/shop/{release}/web-d/http.sock")
     assert shop.leftovers() == [f"stray instance: {unit}"]
     shop.fab("doctor", "--fix")
     assert visit.is_under_way()
     assert shop.stopping() == [unit]
-    assert shop.leftovers() == []
     assert visit.answer() == f"{text} 200"
     shop.all_end()
 
