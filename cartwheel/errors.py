@@ -110,6 +110,12 @@ CATALOGUE: dict[str, Problem] = {
         Exit.FAILED,
         "Compare fingerprints, then `fab hosts.trust -H HOST` (or ssh-keyscan into known_hosts).",
     ),
+    "host-key-not-kept": Problem(
+        910,
+        "A host's key cannot be kept",
+        Exit.FAILED,
+        "Name a file in UserKnownHostsFile or ssh.known_hosts that can be written.",
+    ),
     "host-key-changed": Problem(
         203,
         "The host's key is not the one that is known",

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cartwheel import writing
 from cartwheel.balance.model import By
 from cartwheel.errors import CartwheelError, UsageError
 
@@ -45,9 +46,11 @@ class Memory:
     def read(self) -> dict[str, By]:
         """Server -> for whom it is out. Raises UsageError("balancer") where it is damaged."""
         try:
-            found: dict[str, By] = json.loads(self.path.read_text())
+            found: dict[str, By] = json.loads(writing.place_of(self.path).read_text())
         except FileNotFoundError:
             return {}
+        except OSError as error:
+            raise UsageError("balancer", f"{self.path}: {error.strerror}") from error
         except ValueError as error:
             raise UsageError("balancer", f"{self.path} is damaged: {error}") from error
         return found
@@ -64,9 +67,10 @@ class Memory:
 
     def _write(self, known: dict[str, By]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(known))
-        temporary.replace(self.path)
+        try:
+            writing.write(self.path, json.dumps(known).encode(), mode=0o666)
+        except OSError as error:
+            raise UsageError("balancer", f"{self.path}: {error.strerror}") from error
 
 
 def _taken(fd: int) -> bool:

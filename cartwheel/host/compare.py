@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Dict, Optional
 
-from . import releases, systemd
+from . import files, releases, systemd
 from .context import Context
 from .layout import Layout
 
@@ -51,6 +51,8 @@ def _texts(folder: Path) -> Dict[str, str]:
 
 
 def _text(path: Path) -> Optional[str]:
+    if files.is_no_file(path):
+        return None
     try:
         with open(str(path), "rb") as file:
             return file.read(_MOST_BYTES).decode("utf-8", "replace")

@@ -20,6 +20,13 @@ _NO_LINK = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)  # EINVAL: not a link (re
 _CHUNK_BYTES = 1 << 20
 _NAME_BYTES = 200
 _TEMPORARY = ".cartwheel-"
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
 GONE = ".gone-"  # what a folder is called while it is removed
 
 
@@ -70,13 +77,39 @@ def sweep(folder: Path, of: str = ".*") -> None:
         _unlink(path)
 
 
+def place_of(path: Path) -> Path:
+    """Where the file `path` is to be written: itself, or where a link of the administrator's
+    leads. One of anybody else's is not followed: it could lead root anywhere.
+
+    Raises OpError("not-ours") where there is something else than a file, as behind the link to
+    /dev/null of a masked unit.
+    """
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return path
+    if stat.S_ISLNK(status.st_mode):
+        if status.st_uid not in (0, os.geteuid()):
+            raise OpError("not-ours", "{} is a link that is not root's".format(path))
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return Path(os.path.realpath(str(path)))
+    if not stat.S_ISREG(status.st_mode):
+        what = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        raise OpError("not-ours", "{} is {}, not a file; it stays as it is".format(path, what))
+    return Path(os.path.realpath(str(path))) if path.is_symlink() else path
+
+
 def write(
     path: Path, data: bytes, mode: int = 0o644, owner: Optional[Tuple[int, int]] = None
 ) -> bool:
     """Put `data` at `path` by rename, created with `mode` from the start; durable on return.
 
-    Returns False, and touches nothing, where content, mode and owner are there already.
+    Returns False, and touches nothing, where content, mode and owner are there already. Raises
+    OpError("not-ours") as `place_of` does.
     """
+    path = place_of(path)
     if _same(path, data, mode, owner):
         return False
     temporary = _temporary(path)
@@ -110,12 +143,19 @@ def _same(path: Path, data: bytes, mode: int, owner: Optional[Tuple[int, int]]) 
     return status.st_size == len(data) and path.read_bytes() == data
 
 
+def is_no_file(path: Path) -> bool:
+    """Whether something else than a file is there: reading a pipe would wait for ever."""
+    return path.exists() and not path.is_file()
+
+
 def write_json(path: Path, value: Any, mode: int = 0o644) -> bool:
     return write(path, json.dumps(value, indent=1, sort_keys=True).encode() + b"\n", mode)
 
 
 def read_json(path: Path) -> Optional[Dict[str, Any]]:
     """The object in the file, or None where there is no file."""
+    if is_no_file(path):
+        raise OpError("host-state", "{} is damaged: not a file".format(path))
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -134,6 +174,8 @@ def link(path: Path, target: str) -> bool:
     """
     if read_link(path) == target:
         return False
+    if not path.is_symlink():
+        place_of(path)
     temporary = _temporary(path)
     _unlink(temporary)
     try:
@@ -210,6 +252,8 @@ def remove_tree(path: Path) -> None:
 def sha256_of(path: Path) -> Optional[str]:
     """Hex SHA-256 of a regular file, or None where there is none."""
     digest = hashlib.sha256()
+    if is_no_file(path):
+        return None
     try:
         with path.open("rb") as handle:
             for chunk in iter(lambda: handle.read(_CHUNK_BYTES), b""):
@@ -227,6 +271,7 @@ class Readable(Protocol):
 
 def store(source: Readable, path: Path, sha256: str, mode: int = 0o644) -> None:
     """Copy a payload to `path` by rename, only if its SHA-256 is `sha256`."""
+    path = place_of(path)
     temporary = _temporary(path)
     _unlink(temporary)
     digest = hashlib.sha256()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Container, Dict, Iterable, List, Optional, Sequence, Set
 
 from . import files
+from .context import OpError
 
 Entry = Dict[str, Any]
 
@@ -27,6 +28,8 @@ _KEPT_STACK = 500
 
 def read(path: Path) -> List[Entry]:
     """Every whole entry, oldest first."""
+    if files.is_no_file(path):
+        return []
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
@@ -50,7 +53,8 @@ def append(path: Path, entry: Entry) -> None:
         if len(known) >= MOST_ENTRIES:
             _cut_down(path, known)
         line = json.dumps({"seq": last + 1, "at": round(time.time(), 3), **entry}).encode()
-        fd = os.open(str(path), os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        place = str(files.place_of(path))
+        fd = os.open(place, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             size = os.fstat(fd).st_size
             torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
@@ -58,7 +62,7 @@ def append(path: Path, entry: Entry) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
-    except OSError:
+    except (OSError, OpError):
         pass
 
 
@@ -68,7 +72,7 @@ def _cut_down(path: Path, entries: List[Entry]) -> None:
     lines = [json.dumps(entry) + "\n" for entry in shortened(entries, KEPT_ENTRIES)]
     try:
         files.write(path, "".join(lines).encode())
-    except OSError:
+    except (OSError, OpError):
         pass
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,13 +69,17 @@ def _open(path: Path) -> Optional[int]:
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         # Not inherited by children (O_CLOEXEC): a child that outlives us must not keep it.
-        return os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except FileNotFoundError:
         return None
     except FileExistsError:  # it was there for mkdir(2), and not for the look after it
         if os.path.lexists(str(path.parent)) and not path.parent.is_dir():
             raise
         return None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OpError("not-ours", "{} is no file; it stays as it is".format(path))
+    return fd
 
 
 def _sign(fd: int, holder: Dict[str, Any]) -> None:

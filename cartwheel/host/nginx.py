@@ -148,11 +148,12 @@ def snapshot(paths: List[str]) -> Dict[str, Optional[Dict[str, str]]]:
 
 def _remember(path: Path) -> Optional[Dict[str, str]]:
     target = files.read_link(path)
+    place = files.place_of(path)
+    text = place.read_bytes().decode("utf-8", "surrogateescape") if place.exists() else None
     if target is not None:
-        return {"link": target}
-    if not path.exists():
-        return None
-    return {"text": path.read_bytes().decode("utf-8", "surrogateescape")}
+        # What an administrator's link leads to is written, and put back, behind it.
+        return {"link": target} if text is None else {"link": target, "text": text}
+    return None if text is None else {"text": text}
 
 
 def put_back(memory: Dict[str, Optional[Dict[str, str]]]) -> bool:
@@ -162,8 +163,11 @@ def put_back(memory: Dict[str, Optional[Dict[str, str]]]) -> bool:
         path = Path(name)
         if was is None:
             changed |= files.remove(path)
-        elif "link" in was:
+        if was is not None and "link" in was:
             changed |= files.link(path, was["link"])
-        else:
-            changed |= files.write(path, was["text"].encode("utf-8", "surrogateescape"))
+        if was is not None and "text" in was:
+            text = was["text"].encode("utf-8", "surrogateescape")
+            place = files.place_of(path)
+            if not place.exists() or place.read_bytes() != text:
+                changed |= files.write(place, text)
     return changed

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Iterator, List, Tuple
 
+from . import files
+
 # Quotes and marks count only where a word begins; `${` does not open a block.
 _TOKEN = re.compile(
     r"""\s+|\#[^\n]*|(?P<double>"(?:\\.|[^"\\])*")|(?P<single>'(?:\\.|[^'\\])*')"""
@@ -105,6 +107,8 @@ def _directives(
     path: Path, root: Path, inside: Tuple[str, ...] = (), opened: Tuple[Path, ...] = ()
 ) -> Iterator[_Directive]:
     """Those of a file and of what it includes. A file that includes itself is read once."""
+    if files.is_no_file(path):
+        return
     try:
         text = path.read_text(errors="replace")
     except OSError:

@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cartwheel import writing
 from cartwheel.errors import LabError
 from cartwheel.events import Emit, Event, silent
 from cartwheel.lab import base, depot, forwarder, machine, nspawn, procs, record
@@ -696,10 +697,9 @@ class Lab:
                 port = other.ports.get("ssh", 22)
                 place = other.address if port == 22 else f"[{other.address}]:{port}"  # noqa: PLR2004
                 lines += [f"{place} {key}\n" for key in nspawn.host_keys(self._home(other))]
-            temporary = self.state / "known_hosts.tmp"
-            temporary.write_text("".join(lines))
-            self._own(temporary)
-            temporary.rename(self.state / "known_hosts")
+            known_hosts = self.state / "known_hosts"
+            writing.write(known_hosts, "".join(lines).encode(), mode=0o644)
+            self._own(known_hosts)
 
     def _new(self, kind: _Kind, tree: Path) -> record.HostRecord:
         number = next(n for n in range(1, 10_000) if f"lab{n}" not in self._record.hosts)

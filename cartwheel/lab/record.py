@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from cartwheel import writing
 from cartwheel.errors import LabError
 from cartwheel.lab.procs import Process
 
@@ -84,6 +85,7 @@ def _pair(value: object) -> tuple[int, int] | None:
 
 def save(path: Path, record: Record, *, uid: int, gid: int) -> None:
     """Replace the record, durably, readable by its owner only."""
+    path = writing.place_of(path)
     temporary = path.with_suffix(".tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "w") as file:

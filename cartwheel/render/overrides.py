@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from cartwheel import writing
 from cartwheel.errors import UsageError
 from cartwheel.places import own
 
@@ -65,7 +66,10 @@ def keep(project: Path, name: str) -> None:
     """Say that the override is right for our template as it is now. Raises UsageError."""
     target = _override(project, name)
     text = target.read_text(encoding="utf-8")
-    target.write_text(_mark(name) + _MARK.sub("", text), encoding="utf-8")
+    try:
+        writing.write(target, (_mark(name) + _MARK.sub("", text)).encode(), mode=0o666)
+    except OSError as error:
+        raise UsageError("usage", f"{target}: {error.strerror}") from error
 
 
 def diff(project: Path, name: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cartwheel import writing
 from cartwheel.errors import UsageError
 from cartwheel.fleet.sessions import Fleet, successes
 from cartwheel.host.layout import SLOTS, Layout
@@ -88,7 +89,7 @@ def write(path: Path, scene: Scene, plans: Mapping[str, HostPlan]) -> None:
         "hosts": {host: seal(one) for host, one in plans.items()},
     }
     try:
-        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        writing.pour(path, (json.dumps(found, indent=1) + "\n").encode())
     except OSError as error:
         raise UsageError("plan-file", f"{path}: {error.strerror}") from error
 

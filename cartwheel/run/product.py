@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cartwheel import build
+from cartwheel import build, writing
 from cartwheel.build.model import Artifact, Lock, Platform, Source
 from cartwheel.build.publish import Store
 from cartwheel.errors import BuildError
@@ -149,7 +149,7 @@ def build_only(scene: Scene) -> tuple[Path, Path]:
     made = Product(artifact, artifact.wheel, password)
     lock = lock_for(scene, made, build.operator_platform())
     path = artifact.wheel.with_suffix(".lock.txt")
-    path.write_text(lock.text + lock.text_beside)
+    writing.write(path, (lock.text + lock.text_beside).encode(), mode=0o666)
     return artifact.wheel, path
 
 

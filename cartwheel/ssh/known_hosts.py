@@ -13,12 +13,12 @@ import fnmatch
 import hashlib
 import hmac
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cartwheel import writing
 from cartwheel.errors import ConnectError
 from cartwheel.ssh.target import Target
 
@@ -88,12 +88,17 @@ def known_entries(target: Target) -> list[Entry]:
 def check(target: Target, key: HostKey) -> None:
     """Raises ConnectError `host-key-changed` or `host-key-unknown` unless `key` is known.
 
-    With `accept-new` a host that no file knows yet is recorded instead.
+    With `accept-new` a host that no file knows yet is recorded instead, where that is possible.
     """
     if is_known(target, key):
         return
     if target.host_keys == "accept-new":
-        record(target, key)
+        # As ssh: what cannot be kept (UserKnownHostsFile /dev/null) is accepted each time.
+        try:
+            record(target, key)
+        except ConnectError as error:
+            if error.slug != "host-key-not-kept":
+                raise
         return
     raise ConnectError(
         "host-key-unknown",
@@ -105,24 +110,37 @@ def check(target: Target, key: HostKey) -> None:
 def record(target: Target, key: HostKey) -> None:
     """Remember a host's key: under a lock, and in one step, so that no reader sees half a file.
 
-    Raises ConnectError `host-key-changed` if another key is known by now.
+    Raises ConnectError `host-key-changed` if another key is known by now, and
+    `host-key-not-kept` where its file is none (/dev/null), or cannot be written.
     """
     path = recorded_in(target)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = path.resolve()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place = writing.place_of(path)
+        folder = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise _not_kept(path, error, target) from error
     try:
         _lock(folder, target)
         if is_known(target, key):
             return
-        before = path.read_bytes() if path.exists() else b""
+        before = place.read_bytes() if place.exists() else b""
         gap = b"" if before.endswith(b"\n") or not before else b"\n"
         text = base64.b64encode(key.blob).decode()
         line = f"{target.known_as} {key.kind} {text}\n".encode()
-        _replace(path, before + gap + line)
-        os.fsync(folder)
+        writing.write(place, before + gap + line, durable=True)
+    except OSError as error:
+        raise _not_kept(path, error, target) from error
     finally:
         os.close(folder)
+
+
+def _not_kept(path: Path, error: OSError, target: Target) -> ConnectError:
+    return ConnectError(
+        "host-key-not-kept",
+        f"the host's key cannot be kept in {path}: {error.strerror}; nothing was written",
+        host=target.name,
+    )
 
 
 def _lock(folder: int, target: Target) -> None:
@@ -166,6 +184,8 @@ def is_known(target: Target, key: HostKey) -> bool:
 
 def _read(files: Iterable[Path]) -> Iterator[Entry]:
     for file in files:
+        if file.exists() and not file.is_file() and not file.is_dir():
+            continue  # /dev/null, or a pipe, which might never end
         try:
             lines = file.read_text("utf-8", "replace").splitlines()
         except (FileNotFoundError, NotADirectoryError):
@@ -206,18 +226,3 @@ def _hashed(names: str, host: str) -> bool:
         return False
     # SHA-1 is the format's own choice.
     return hmac.compare_digest(hmac.new(salt, host.encode(), "sha1").digest(), digest)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
-    fd, name = tempfile.mkstemp(prefix=".known_hosts-", dir=path.parent)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            os.fchmod(fd, mode)
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

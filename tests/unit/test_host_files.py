@@ -6,6 +6,7 @@ import errno
 import hashlib
 import io
 import os
+import socket
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import files
+from cartwheel.host import files, journal, nginx
 from cartwheel.host.context import OpError
 
 from .hostside import in_child
@@ -146,16 +147,95 @@ def test_write_sets_the_owner(tmp_path: Path) -> None:
     assert files.directory(tmp_path / "d", 0o750, 0, 0)
 
 
-def test_write_replaces_a_link_and_spares_its_target(tmp_path: Path) -> None:
-    (tmp_path / "target").write_bytes(b"theirs")
-    for target in (tmp_path / "target", tmp_path / "nowhere"):
+def test_an_administrators_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for target in (tmp_path / "elsewhere" / "file", Path("elsewhere/new")):
         path = tmp_path / "f"
-        files.link(path, str(target))
-        assert files.write(path, b"ours")
-        assert not path.is_symlink()
+        path.symlink_to(target)
+        for data in (b"one", b"two"):
+            assert files.write(path, data)
+            assert not files.write(path, data)
+            assert path.is_symlink()
+            assert path.read_bytes() == data
         path.unlink()
-    assert (tmp_path / "target").read_bytes() == b"theirs"
-    assert not (tmp_path / "nowhere").exists()
+    assert {one.name for one in (tmp_path / "elsewhere").iterdir()} == {"file", "new"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user's link")
+def test_a_link_of_somebody_elses_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "target").write_bytes(b"root's")
+    (tmp_path / "f").symlink_to(tmp_path / "target")
+    os.lchown(tmp_path / "f", 12345, 12345)
+    with pytest.raises(OpError, match="is a link that is not root's"):
+        files.write(tmp_path / "f", b"theirs")
+    assert (tmp_path / "target").read_bytes() == b"root's"
+
+
+def make(kind: str, path: Path) -> None:
+    """Something that is no file. A device only of our own: never this machine's."""
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(str(path))
+    else:
+        os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+
+
+KINDS = ["folder", "pipe", "socket", pytest.param("device", marks=pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root makes devices"))]  # fmt: skip
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["itself", "behind a link"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_stays(tmp_path: Path, kind: str, behind: bool) -> None:
+    real = tmp_path / "real"
+    make(kind, real)
+    path = tmp_path / "link" if behind else real
+    if behind:
+        path.symlink_to(real)
+    before = os.lstat(real)
+    digest = hashlib.sha256(b"x").hexdigest()
+    works: list[Callable[[], object]] = [
+        lambda: files.write(path, b"x"),
+        lambda: files.store(io.BytesIO(b"x"), path, digest),
+    ]
+    if not behind:  # a link there is taken for our own
+        works.append(lambda: files.link(path, "x"))
+    for work in works:
+        with pytest.raises(OpError, match=f"is a {kind}, not a file; it stays as it is") as caught:
+            work()
+        assert caught.value.slug == "not-ours"
+    with pytest.raises(OpError, match="is damaged: not a file"):
+        files.read_json(path)
+    assert files.sha256_of(path) is None
+    journal.append(path, {"kind": "deploy"})
+    assert journal.read(path) == []
+    with pytest.raises(OpError):
+        nginx.snapshot([str(path)])
+    after = os.lstat(real)
+    assert (after.st_ino, after.st_mode, after.st_rdev) == (
+        before.st_ino,
+        before.st_mode,
+        before.st_rdev,
+    )
+    assert {one.name for one in tmp_path.iterdir()} == {"real", path.name}
+
+
+def test_a_site_behind_a_link_is_put_back_behind_it(tmp_path: Path) -> None:
+    real, link, gone = tmp_path / "real.conf", tmp_path / "site.conf", tmp_path / "default"
+    real.write_text("theirs")
+    link.symlink_to(real)
+    gone.symlink_to("../available")
+    memory = nginx.snapshot([str(link), str(gone)])
+    files.write(link, b"ours")
+    files.remove(gone)
+    assert nginx.put_back(memory)
+    assert (real.read_text(), link.readlink()) == ("theirs", real)
+    assert str(gone.readlink()) == "../available"
+    assert not nginx.put_back(memory)
 
 
 @pytest.mark.parametrize("left", ["file", "dangling", "link"])
@@ -178,6 +258,7 @@ def test_what_a_crash_left_under_the_temporary_name_is_in_nobodys_way(
         work()
         assert theirs.read_bytes() == b"theirs"
         assert not os.path.lexists(temporary)
+        path.unlink()
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
@@ -194,9 +275,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space"):
             files.write(path, b"new")
-    with pytest.raises(OSError):
+    with pytest.raises(OpError):
         files.write(tmp_path / "d", b"new")
-    with pytest.raises(OSError):
+    with pytest.raises(OpError):
         files.link(tmp_path / "d", "new")
     assert path.read_bytes() == b"old"
     assert sorted(name.name for name in tmp_path.iterdir()) == ["d", "f"]
