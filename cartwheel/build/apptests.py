@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
@@ -21,7 +22,10 @@ from cartwheel.hidden import Hidden
 from cartwheel.process_env import of_user
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cartwheel.settings.model import Settings
+    from cartwheel.settings.named import NamedFile
 
 STEP = "test"
 DEFAULT_COMMAND = "python -m pytest -q"
@@ -39,6 +43,7 @@ def run_app_tests(
     state: Path,
     emit: Emit,
     index_password: Hidden | None = None,
+    private: Iterable[NamedFile] = (),
 ) -> bool:
     """Run the application's tests; True when they pass or passed before with the same inputs.
 
@@ -54,20 +59,13 @@ def run_app_tests(
         return False
     access = access_for(settings.index, index_password)
     here = operator_platform()
+    locked = functools.partial(
+        lock_for, settings, artifact, here, project, state=state, emit=emit,
+        index_password=index_password, private=private,
+    )  # fmt: skip
     if lock is None or lock.platform != here:
-        lock = lock_for(
-            settings, artifact, here, project, state=state, emit=emit, index_password=index_password
-        )
-    beside = lock_for(
-        settings,
-        artifact,
-        here,
-        project,
-        state=state,
-        emit=emit,
-        index_password=index_password,
-        tests_beside=lock,
-    )
+        lock = locked()
+    beside = locked(tests_beside=lock)
     key = store.key_of(
         artifact.source_digest,
         artifact.wheel_sha256,

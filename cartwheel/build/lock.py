@@ -24,7 +24,7 @@ from cartwheel.build.model import Artifact, Lock, Platform
 from cartwheel.build.named_indexes import files_in, index_project
 from cartwheel.build.origins import Origin, is_commit, merged, repository
 from cartwheel.build.plain import Requirements, plain_requirements
-from cartwheel.build.private import privacy_for
+from cartwheel.build.private import Privacy, privacy_for
 from cartwheel.build.source import find_source
 from cartwheel.build.sources import Sources
 from cartwheel.build.uv import uv_program, uv_variables
@@ -36,6 +36,7 @@ from cartwheel.hidden import Hidden
 
 if TYPE_CHECKING:
     from cartwheel.settings.model import Settings
+    from cartwheel.settings.named import NamedFile
 
 STEP = "lock"
 RECIPE = 2
@@ -65,6 +66,7 @@ def lock_for(
     emit: Emit,
     index_password: Hidden | None = None,
     refresh: bool = False,
+    private: Iterable[NamedFile] = (),
     tests_beside: Lock | None = None,
 ) -> Lock:
     """Every package, with hashes, that a host of `platform` needs to serve `artifact`.
@@ -72,25 +74,49 @@ def lock_for(
     The same inputs give the same lock without asking the index again, unless `refresh`.
     Versions that the source's own lock file pins are kept. The application itself is
     not in it and is never looked up, and neither is what has a source of its own: that is
-    made here, and is among the lock's wheels. With `tests_beside`, what the tests need as
-    well, by the versions of that lock. Raises BuildError: index-unreachable, index-lacks,
-    lock-conflict, hash-mismatch, wheel-platform, deadline, and those of `beside.make`.
+    made here, without the `private` files, and is among the lock's wheels. With `tests_beside`,
+    what the tests need as well, by the versions of that lock. Raises BuildError:
+    index-unreachable, index-lacks, lock-conflict, hash-mismatch, wheel-platform, deadline, and
+    those of `beside.make`.
     """
     started = time.monotonic()
     access = access_for(settings.index, index_password)
-    metadata = read_metadata(artifact.wheel)
     terms = terms_for(platform, settings.app.extras, tests=tests_beside is not None)
+    privacy = privacy_for(settings, project, artifact.wheel, private)
+    question, book = _asked(
+        settings, artifact, platform, project, terms, privacy, tests_beside, state
+    )
+    label = f"Python {platform.python}, {platform.libc} {platform.libc_version}, {platform.machine}"
+    label = f"the tests, {label}" if tests_beside is not None else label
+    with store.exclusive(state, STEP, emit):
+        answer, known = _settled(question, book, terms, access, state, emit, label, refresh)
+    text, names = answer["text"], answer["local"]
+    seconds = time.monotonic() - started
+    detail = f"{len(pins(text)) + len(names)} packages for {label}"
+    emit(Event(STEP, "unchanged" if known else "done", detail, seconds=seconds))
+    return Lock(platform, text, _sha256(text), tuple(book.made[name].artifact for name in names))
+
+
+def _asked(
+    settings: Settings,
+    artifact: Artifact,
+    platform: Platform,
+    project: Path,
+    terms: Terms,
+    privacy: Privacy,
+    tests_beside: Lock | None,
+    state: Path,
+) -> tuple[Question, Sources]:
+    """What is to be resolved, and which names have a source of their own."""
+    metadata = read_metadata(artifact.wheel)
     own = own_sources(settings, artifact, metadata, project, terms)
     wanted = wanted_requirements(settings, metadata, platform)
+    asked = {"app.requirements": settings.app.requirements}
+    constraints = set(own.requirements.constraints)
     if tests_beside is not None:
         wanted = (*wanted, *settings.tests.requirements)
-    asked = {"app.requirements": settings.app.requirements}
-    if tests_beside is not None:
         asked["tests.requirements"] = settings.tests.requirements
-    privacy = privacy_for(settings, project, artifact.wheel)
-    book = Sources({**own.origins, **_addressed(asked, project)}, artifact.name, privacy)
-    locked = pins(tests_beside.text).items() if tests_beside else ()
-    constraints = {*own.requirements.constraints, *(f"{name}=={some}" for name, some in locked)}
+        constraints |= {f"{name}=={some}" for name, some in pins(tests_beside.text).items()}
     question = Question(
         application=stand_in(artifact, metadata, state),
         inputs=(metadata.name, metadata.requires_dist, metadata.requires_python),
@@ -101,28 +127,36 @@ def lock_for(
         locked=own.locked,
         platform=platform,
     )
-    label = f"Python {platform.python}, {platform.libc} {platform.libc_version}, {platform.machine}"
-    label = f"the tests, {label}" if tests_beside is not None else label
-    with store.exclusive(state, STEP, emit):
-        known = True
-        while True:
-            answer = None if refresh else _read(_place(state, question, book, access))
-            if answer is None:
-                if known:
-                    emit(Event(STEP, "start", label))
-                known = False
-                answer = _answer(question, book, access, state, emit)
-                store.write_text(_place(state, question, book, access), json.dumps(answer))
-            needed = book.unmade(answer["local"])
-            if not needed:
-                break
-            for name in needed:
-                book.make(name, access, terms, state=state, emit=emit)
-    text, names = answer["text"], answer["local"]
-    seconds = time.monotonic() - started
-    detail = f"{len(pins(text)) + len(names)} packages for {label}"
-    emit(Event(STEP, "unchanged" if known else "done", detail, seconds=seconds))
-    return Lock(platform, text, _sha256(text), tuple(book.made[name].artifact for name in names))
+    return question, Sources({**own.origins, **_addressed(asked, project)}, artifact.name, privacy)
+
+
+def _settled(
+    question: Question,
+    book: Sources,
+    terms: Terms,
+    access: Access,
+    state: Path,
+    emit: Emit,
+    label: str,
+    refresh: bool,
+) -> tuple[Answer, bool]:
+    """The answer, with everything made that it names, and whether all of it was known. What is
+    made may ask for more."""
+    known = True
+    while True:
+        place = _place(state, question, book, access)
+        answer = None if refresh else _read(place)
+        if answer is None:
+            if known:
+                emit(Event(STEP, "start", label))
+            known = False
+            answer = _answer(question, book, access, state, emit)
+            store.write_text(place, json.dumps(answer))
+        needed = book.unmade(answer["local"])
+        if not needed:
+            return answer, known
+        for name in needed:
+            book.make(name, access, terms, state=state, emit=emit)
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,7 @@ def test(scene: Scene, artifact: Artifact, password: Hidden | None) -> bool:
         state=scene.state,
         emit=scene.emit,
         index_password=password,
+        private=scene.private_files,
     )
 
 
@@ -138,6 +139,7 @@ def lock_for(scene: Scene, product: Product, platform: Platform) -> Lock:
         state=scene.state,
         emit=scene.emit,
         index_password=product.index_password,
+        private=scene.private_files,
     )
 
 

@@ -8,9 +8,11 @@ import pytest
 
 from cartwheel.build import build_app, lock_for
 from cartwheel.build.lock import pins
+from cartwheel.build.wheel import wheel_names
 from cartwheel.errors import BuildError
 from cartwheel.events import silent
 from cartwheel.settings.model import Settings
+from cartwheel.settings.named import NamedFile
 from tests.build.conftest import BOOKWORM, settings_for
 from tests.build.indexes import LocalIndex
 from tests.build.packages import package, write
@@ -44,3 +46,23 @@ def test_what_is_made_here_carries_no_key_unless_it_is_allowed(
     lock = lock_for(allowed, artifact, BOOKWORM, tmp_path, state=state, emit=silent)
     assert [one.name for one in lock.wheels] == ["money"]
     assert set(pins(lock.text)) == {"gunicorn"}
+
+
+def test_what_is_made_here_goes_without_a_file_that_an_inventory_names(
+    tmp_path: Path, state: Path, index: LocalIndex
+) -> None:
+    index.add("gunicorn", "23.0")
+    package(tmp_path / "money", "money")
+    login = tmp_path / "money" / "money" / "login"
+    write(login, "only a file's name says what it is\n")
+    tool = '[tool.uv.sources]\nmoney = { path = "../money" }'
+    package(tmp_path / "shop", "shop", requires='"money"', tool=tool)
+    settings = settings_for("shop", app={"entry": "shop:app"}, index={"url": index.url})
+    private = [NamedFile("the inventory's web1", login)]
+    artifact = build_app(settings, tmp_path, state=state, emit=silent, private=private)
+    lock = lock_for(
+        settings, artifact, BOOKWORM, tmp_path, state=state, emit=silent, private=private
+    )
+    (money,) = lock.wheels
+    assert "money/__init__.py" in wheel_names(money.wheel)
+    assert "money/login" not in wheel_names(money.wheel)
