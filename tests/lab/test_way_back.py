@@ -287,6 +287,7 @@ def test_a_stray_instance_ends_with_its_requests(shop: Shop) -> None:
     """As a session that was killed right after its confirmation leaves it."""
     release, text = current(shop.host, "shop"), shop.host.sh("curl -s http://localhost/")
     unit = f"cartwheel-shop.web-d.{release}.service"
+    await_sessions(shop.host)  # one that still leaves would take it away itself
     shop.host.sh(
         f"cp /srv/shop/releases/{release}/web-d.service /etc/systemd/system/{unit};"
         f"systemctl start {unit}"
