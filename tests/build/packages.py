@@ -42,7 +42,7 @@ def build_wheel(out, config_settings=None, metadata_directory=None):
     for one in project.get("dependencies", []):
         one = one.replace("{root:uri}", here.as_uri()).replace("${PROJECT_ROOT}", str(here)[1:])
         lines.append(f"Requires-Dist: {one}")
-    files = {f"{name}/__init__.py": pathlib.Path(name, "__init__.py").read_text(),
+    files = {**{one.as_posix(): one.read_text() for one in sorted(pathlib.Path(name).glob("*.py"))},
              f"{info}/METADATA": "\\n".join(lines) + "\\n",
              f"{info}/WHEEL": f"Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: {tag}\\n"}
     files[f"{info}/RECORD"] = "".join(f"{one},,\\n" for one in files)

@@ -53,8 +53,8 @@ def test_what_is_made_here_goes_without_a_file_that_an_inventory_names(
 ) -> None:
     index.add("gunicorn", "23.0")
     package(tmp_path / "money", "money")
-    login = tmp_path / "money" / "money" / "login"
-    write(login, "only a file's name says what it is\n")
+    login = tmp_path / "money" / "money" / "login.py"
+    write(login, "WHERE = 1\n")
     tool = '[tool.uv.sources]\nmoney = { path = "../money" }'
     package(tmp_path / "shop", "shop", requires='"money"', tool=tool)
     settings = settings_for("shop", app={"entry": "shop:app"}, index={"url": index.url})
@@ -65,4 +65,4 @@ def test_what_is_made_here_goes_without_a_file_that_an_inventory_names(
     )
     (money,) = lock.wheels
     assert "money/__init__.py" in wheel_names(money.wheel)
-    assert "money/login" not in wheel_names(money.wheel)
+    assert "money/login.py" not in wheel_names(money.wheel)
