@@ -7,7 +7,7 @@ another repository, or about none, must not have them: it would change the one b
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 # What `git rev-parse --local-env-vars` names, of every git so far.
 GIT_LOCAL = frozenset(
@@ -34,6 +34,12 @@ def of_user(additions: Mapping[str, str] | None = None) -> dict[str, str]:
     """For the user's own commands: theirs, but for the repository that a git hook is about."""
     kept = {name: value for name, value in os.environ.items() if name not in GIT_LOCAL}
     return {**kept, **(additions or {})}
+
+
+def outside_git(words: Sequence[str]) -> list[str]:
+    """A command of the user's for who starts it with an environment of their own (paramiko)."""
+    inherited = sorted(GIT_LOCAL & os.environ.keys())
+    return ["env", *(word for name in inherited for word in ("-u", name)), *words]
 
 
 def of_tools(additions: Mapping[str, str] | None = None) -> dict[str, str]:

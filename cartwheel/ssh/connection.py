@@ -14,6 +14,7 @@ from typing import Any
 import fabric
 import paramiko
 
+from cartwheel import process_env
 from cartwheel.errors import ConnectError
 from cartwheel.ssh import known_hosts, revoked
 from cartwheel.ssh.auth import Login
@@ -141,7 +142,8 @@ def raw_socket(target: Target, gateways: Gateways) -> Any:
     if target.proxy_command is not None:
         # By the user's shell, and in its place, as ssh does it.
         shell = os.environ.get("SHELL") or "/bin/sh"
-        return paramiko.ProxyCommand(shlex.join([shell, "-c", f"exec {target.proxy_command}"]))
+        words = process_env.outside_git([shell, "-c", f"exec {target.proxy_command}"])
+        return paramiko.ProxyCommand(shlex.join(words))
     return quick_socket(target)
 
 

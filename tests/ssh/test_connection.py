@@ -216,7 +216,9 @@ class TestGateways:
         assert error.slug == "ssh-unreachable"
         assert "the gateway gate cannot reach" in error.message
 
-    def test_a_proxy_command(self, sshd: Sshd, gateways: Gateways, tmp_path: Path) -> None:
+    def test_a_proxy_command(
+        self, sshd: Sshd, gateways: Gateways, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         script = tmp_path / "proxy.py"
         script.write_text(
             "import os,socket,sys,threading\n"
@@ -231,6 +233,14 @@ class TestGateways:
         # It is a line for the shell, as ssh runs it.
         with_shell = f'sh -c "cd /; {command} 2>/dev/null" && echo "it has ended" >&2'
         connect(sshd.target(proxy_command=with_shell), gateways)
+        # It has the user's environment, but for the repository that a git hook is about.
+        monkeypatch.setenv("GIT_DIR", "/nowhere")
+        monkeypatch.setenv("CORPORATE_PROXY", "yes")
+        said = tmp_path / "said"
+        telling = f'sh -c "env > {said}; exec {command}"'
+        connect(sshd.target(proxy_command=telling), gateways)
+        assert "CORPORATE_PROXY=yes" in said.read_text()
+        assert "GIT_DIR" not in said.read_text()
 
 
 @pytest.fixture
