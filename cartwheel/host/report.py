@@ -77,6 +77,7 @@ def _status_of(at: Layout, wanted: Optional[Tuple[str, str]], args: Args) -> Arg
             "token": frontdoor.known_token(at) is not None,
         },
         "boot": states[at.boot_unit.name].unit_file,
+        "boot_unit": at.boot_unit.name,
         "also_running": [one[0] for one in others if others[one] != systemd.STOPPING],
         "stopping": [one[0] for one in others if others[one] == systemd.STOPPING],
     }

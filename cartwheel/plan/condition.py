@@ -209,7 +209,10 @@ def _boot(host: str, status: Status) -> Iterator[Finding]:
         yield Finding(host, "boot", "ok", "the app starts at boot")
         return
     detail = f"the app does not start at boot: its unit is {status['boot'] or 'missing'}"
-    yield _problem(host, "boot", detail, f"`fab setup -H {host}` puts it right")
+    todo = f"`fab setup -H {host}` puts it right"
+    if status["boot"].startswith("masked"):  # somebody's own decision
+        todo = f"`systemctl unmask {status['boot_unit']}` on {host}, then {todo}"
+    yield _problem(host, "boot", detail, todo)
 
 
 def _disk(host: str, status: Status) -> Iterator[Finding]:

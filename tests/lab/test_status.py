@@ -52,7 +52,7 @@ def app(environ, start_response):
 """
 
 MODE = "/srv/shop/shared/mode"
-UNIT = "$(systemctl list-units --plain --no-legend 'cartwheel-shop.web*' | cut -d' ' -f1)"
+UNIT = "$(systemctl list-units --state=active --plain --no-legend 'cartwheel-shop.web*' | cut -d' ' -f1)"
 MAIN = f"$(systemctl show -P MainPID {UNIT})"
 SITE = "/etc/nginx/conf.d/cartwheel-shop.conf"
 BOOT = "cartwheel-shop.service"
@@ -265,7 +265,7 @@ CASES = (
         "AT RISK",
         ("boot",),
         "the app does not start at boot: its unit is masked",
-        ("fab setup",),
+        ("systemctl unmask", "fab setup"),
         served=True,
     ),
     Case(

@@ -32,6 +32,7 @@ WELL: dict[str, Any] = {
     "front": "",
     "nginx": NGINX,
     "boot": "enabled",
+    "boot_unit": "cartwheel-shop.service",
     "disk": DISK,
 }
 FREEZE = {"owner": "me", "since": "now", "message": "sale"}
