@@ -36,12 +36,14 @@ _POLL_SECONDS = 0.2
 _SEND_BYTES = 1 << 15
 
 # What runs the command: both say first that they have started, in words that no shell shows
-# where it traces what it runs. The second one reads our side of the channel, where nothing
-# ever arrives but its end.
-_SAY = "echo; echo cartwheel-ready:$0; "
-_PLAIN = _SAY + 'exec "$@"'
+# where it traces what it runs; on both streams, because nobody knows which of them comes first.
+# The second one reads our side of the channel, where nothing ever arrives but its end.
+_SAY = "echo; echo cartwheel-ready:$0"
+_ON_TERMINAL = f'{_SAY}; exec "$@"'  # which has one stream for both
+_STARTS = f"{{ {_SAY}; }} >&2; {_SAY}; "
+_PLAIN = _STARTS + 'exec "$@"'
 _GUARDED = (
-    _SAY + 'exec 3<&0; setsid "$@" </dev/null 3<&- & p=$!; '
+    _STARTS + 'exec 3<&0; setsid "$@" </dev/null 3<&- & p=$!; '
     "{ read -r x; kill -TERM -$p; } <&3 >/dev/null 2>&1 & w=$!; exec 3<&-; "
     "wait $p; s=$?; kill $w; exit $s"
 )
@@ -158,7 +160,7 @@ class _Running:
         self._asking = startup.prompt_pattern(self._prompt)
         self._ready = nonce
         self._sudo = self._sudo_words(pty) if sudo else []
-        self.started = False
+        self._begun: set[int] = set()  # streams on which the command's own output comes
         self.asked = 0  # how often sudo has asked for a password
         self._early = {STDOUT: bytearray(), STDERR: bytearray()}  # what is not the command's
         with failures(self.target):
@@ -193,6 +195,11 @@ class _Running:
                 return
             self.check_silence()
             self.check_time(time.monotonic() - begun, deadline_seconds)
+
+    @property
+    def started(self) -> bool:
+        """Whether the command runs: it is past the login and sudo."""
+        return STDOUT in self._begun
 
     def pieces(self) -> list[tuple[int, bytes]]:
         """What has arrived by now."""
@@ -256,7 +263,8 @@ class _Running:
         return ["env", "LC_ALL=C", "sudo", *asks, "-p", self._prompt, "--"]
 
     def _command(self, argv: Sequence[str]) -> str:
-        wrapper = _GUARDED if self._guard else _PLAIN
+        unguarded = _ON_TERMINAL if self._pty else _PLAIN
+        wrapper = _GUARDED if self._guard else unguarded
         words = [*self._sudo, "sh", "-c", wrapper, self._ready, *argv]
         return " ".join(startup.quote(word) for word in words)
 
@@ -267,7 +275,7 @@ class _Running:
             yield from self._sort(STDOUT, self.channel.recv(_READ_BYTES))
 
     def _sort(self, fd: int, data: bytes) -> Iterator[tuple[int, bytes]]:
-        if self.started:
+        if fd in self._begun:
             yield fd, data
             return
         early = self._early[fd]
@@ -276,9 +284,9 @@ class _Running:
             self.asked += 1
             yield from self._answer(fd)
         ready = re.search(rb"\ncartwheel-ready:%b\r?\n" % self._ready.encode(), early)
-        if ready and fd == STDOUT:
-            self.started = True
-            if self.asked and self.target.sudo_password is None:
+        if ready:
+            self._begun.add(fd)
+            if fd == STDOUT and self.asked and self.target.sudo_password is None:
                 yield fd, b"\r\n"  # what the person typed was not shown, nor its end
             if len(early) > ready.end():
                 yield fd, bytes(early[ready.end() :])

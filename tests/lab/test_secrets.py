@@ -308,18 +308,18 @@ def test_the_checks_catch_a_planted_leak(stage: Stage, deployed: Deployed, tmp_p
     assert there.too_open(leaky.sentinels) == ["/tmp/wide: 0666"]
     assert guest_finds(leaky.host, leaky.sentinels) == []
 
-    stage.host.sh(f"umask 022; echo {planted} > /srv/shop/readable; logger {planted}")
+    stage.host.sh(f"umask 022; echo {planted} > /srv/readable; logger {planted}")
     sleeper = stage.host.ssh_command(f"exec -a {planted} sleep 30", user="root")
     process = subprocess.Popen(sleeper)
     try:
         until = time.monotonic() + 10
         while planted not in "".join(guest_finds(leaky.host, leaky.sentinels)):
             assert time.monotonic() < until
-        assert "file /srv/shop/readable" in guest_finds(leaky.host, leaky.sentinels)
+        assert "file /srv/readable" in guest_finds(leaky.host, leaky.sentinels)
     finally:
         process.kill()
         process.wait()
-        stage.host.sh("rm /srv/shop/readable /tmp/wide")
+        stage.host.sh("rm /srv/readable /tmp/wide")
     assert planted in journal(stage.host)
     (Path(stage.project.env["HOME"]) / "cache" / "note").write_text(planted)
     assert len(kept_in(Path(leaky.project.env["HOME"]), leaky.sentinels)) == 1

@@ -48,14 +48,14 @@ def test_a_fault_shows_none(shore: Shore, points: list[Point], name: str, tmp_pa
 
 def test_what_is_told_is_found(shore: Shore) -> None:
     kinds = list(shore.sentinels.values())
-    shore.sh(f"umask 022; echo {kinds[0]} > /srv/shop/open; logger {kinds[1]}")
+    shore.sh(f"umask 022; echo {kinds[0]} > /srv/open; logger {kinds[1]}")
     shore.sh(f"umask 077; echo {kinds[2]} > /var/log/closed")
     shore.project.write("state/record", kinds[0])
     try:
         found = shore.told_secrets()
-        assert {"file /srv/shop/open", "log /var/log/closed"} <= set(found)
+        assert {"file /srv/open", "log /var/log/closed"} <= set(found)
         assert any(one.startswith("journal {") for one in found)
         assert found[-1].endswith("state/record")
     finally:
-        shore.sh("rm /srv/shop/open /var/log/closed")
+        shore.sh("rm /srv/open /var/log/closed")
         shore.renew()

@@ -27,14 +27,15 @@ def fake_python(path: Path, version: str) -> str:
 
 
 def test_this_interpreter_by_its_path() -> None:
-    found = facts.interpreter(sys.executable, "root")
+    real = os.path.realpath(sys.executable)  # the link to it may be in a checkout below /tmp
+    found = facts.interpreter(real, "root")
     assert found == {
-        "path": sys.executable,
+        "path": real,
         "version": ".".join(map(str, sys.version_info[:3])),
         "prefix": sys.base_prefix,
         "stdlib": str(Path(os.__file__).parent),
-        "executable": os.path.realpath(sys.executable),
-        "in_home": reach.in_home(sys.executable),
+        "executable": real,
+        "in_home": reach.in_home(real),
         "obstacle": "",
     }
 
