@@ -52,7 +52,11 @@ def app(environ, start_response):
 """
 
 MODE = "/srv/shop/shared/mode"
-UNIT = "$(systemctl list-units --state=active --plain --no-legend 'cartwheel-shop.web*' | cut -d' ' -f1)"
+# Which instance serves; an earlier one may still be ending.
+UNIT = (
+    "$(readlink /srv/shop/current/http.sock"
+    r" | sed -E 's|.*/shop/([^/]+)/([^/]+)/http.sock|cartwheel-shop.\2.\1.service|')"
+)
 MAIN = f"$(systemctl show -P MainPID {UNIT})"
 SITE = "/etc/nginx/conf.d/cartwheel-shop.conf"
 BOOT = "cartwheel-shop.service"
