@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from cartwheel.settings.named import NamedFile
 
 STEP = "build"
-PYPI = "https://pypi.org/simple"
 RECIPE = 3  # a change of how wheels are made makes old ones unusable
 BUILD_SECONDS = 900.0
 DOWNLOAD_SECONDS = 600.0
@@ -213,7 +212,7 @@ def _refuse_build_sources(folder: Path) -> None:
 
 def _unasked(folder: Path, access: Access) -> Iterator[str]:
     """Indexes that the project names for all, and that the settings do not."""
-    known = {bare(url).rstrip("/") for url in (PYPI, access.url, *access.extra_urls)}
+    known = {bare(url).rstrip("/") for url in (access.url, *access.extra_urls)}
     for one in own_indexes(folder):
         if not one.only_for_sources and bare(one.url) not in known:
             where = one.where.rpartition("/")[2]
