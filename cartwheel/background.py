@@ -1,4 +1,4 @@
-"""Work in threads whose programs do not outlive whoever waits for it."""
+"""Work in threads. The programs that it starts end when nobody waits for it any more."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def is_abandoned() -> bool:
 
 
 class Background(Generic[T]):
-    """Runs `work` at once. As a context manager: whoever leaves the block before its end,
-    by Ctrl-C or because a host failed, ends the programs that it runs."""
+    """Runs `work` at once. Used as a context manager, it ends the programs of `work` when the
+    block is left early, by Ctrl-C or because a host failed."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._future: Future[T] = Future()

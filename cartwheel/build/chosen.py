@@ -93,7 +93,7 @@ def _doubtful(root: Path, files: Files, privacy: Privacy) -> tuple[frozenset[str
     def stays(name: str, path: Path) -> bool:
         real = real_name(path)
         kind = kinds.by_name(name) or kinds.by_name(real)
-        if _is_beside(name):  # it is told of where somebody might miss it
+        if _is_beside(name):  # the note names only what somebody might miss
             return kind in kinds.SECRET_KINDS and path.name.startswith(".")
         if kind in kinds.SECRET_KINDS:
             return True

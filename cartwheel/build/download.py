@@ -20,7 +20,7 @@ _BLOCK_BYTES = 1 << 20
 def download(origin: Origin, access: Access, folder: Path) -> Path:
     """Fetch `origin.place` into `folder`, through the proxy and by the certificates of `access`.
 
-    What is there decides, so it is fetched each time. Raises BuildError("source-unusable").
+    The file may change at its address, so it is fetched each time. Raises BuildError("source-unusable").
     """
     path = folder / (unquote(urlsplit(origin.place).path.rpartition("/")[2]) or "download")
     end = time.monotonic() + DEADLINE_SECONDS

@@ -283,7 +283,7 @@ def pip_access(env: Mapping[str, str], files: Sequence[Path] | None = None) -> A
     )
 
 
-# Of variables what is about the network counts, and nothing that changes what is made.
+# Only variables about the network count; none may change what is built.
 _PIP_VARIABLES = frozenset(
     {"index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "cert"}
     | {"client-cert", "proxy", "timeout", "default-timeout", "keyring-provider"}

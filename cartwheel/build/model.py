@@ -58,7 +58,7 @@ class Lock:
 
     @property
     def text_beside(self) -> str:
-        """Lines for `wheels`: whoever reads the release's lock finds all that is installed."""
+        """Lines for `wheels`, so that the release's lock names everything that is installed."""
         return "".join(
             f"{one.name}=={one.wheel.name.split('-')[1]} \\\n    --hash=sha256:{one.wheel_sha256}\n"
             for one in self.wheels

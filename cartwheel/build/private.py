@@ -123,7 +123,7 @@ def _digest(content: bytes) -> str:
 
 
 def check_wheel(wheel: Path, privacy: Privacy) -> None:
-    """Refuse a wheel that carries what must stay here, whoever built it.
+    """Refuse a wheel, built here or elsewhere, that carries private files.
 
     That is a file that the settings name, a private key in any file, and an environment
     (`.env`); `app.include` allows the last two. Raises BuildError("private-file") with the

@@ -217,7 +217,7 @@ def _copy_git(folder: Path, target: Path) -> None:
     bare.rename(target / ".git")
     _git(target, "config", "core.bare", "false")
     _git(target, "reset", "--quiet", _git(folder, "rev-parse", "HEAD").strip())
-    # What is there and was not copied, as our own files, is no change of the user's.
+    # Files that we left out of the copy, as our own, are not changes of the user's.
     names = _git(target, "ls-files", "--deleted", "-z").split("\0")
     left_out = [name for name in names if name and os.path.lexists(folder / name)]
     for start in range(0, len(left_out), _NAMES_AT_ONCE):
