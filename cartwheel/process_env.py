@@ -39,7 +39,8 @@ def of_user(additions: Mapping[str, str] | None = None) -> dict[str, str]:
 def outside_git(words: Sequence[str]) -> list[str]:
     """A command of the user's for who starts it with an environment of their own (paramiko)."""
     inherited = sorted(GIT_LOCAL & os.environ.keys())
-    return ["env", *(word for name in inherited for word in ("-u", name)), *words]
+    without = ["env", *(word for name in inherited for word in ("-u", name))]
+    return [*without, *words] if inherited else list(words)
 
 
 def of_tools(additions: Mapping[str, str] | None = None) -> dict[str, str]:
