@@ -15,8 +15,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -210,17 +210,18 @@ def _listen(process: subprocess.Popen[bytes], listener: _Listener, deadline_seco
         for pipe, stream in ((process.stdout, listener.output), (process.stderr, listener.errors)):
             if pipe is not None:
                 pipes.register(pipe, selectors.EVENT_READ, stream)
-        while process.poll() is None:
-            if is_abandoned():
-                raise AbandonedError
-            if time.monotonic() >= end:
-                return True
-            listener.tick()
-            if pipes.get_map():
-                _take(pipes, listener, _SLICE_SECONDS)
-            else:  # it has closed both
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(_SLICE_SECONDS)
+        with _woken_at_the_end(process, pipes):
+            while process.poll() is None:
+                if is_abandoned():
+                    raise AbandonedError
+                if time.monotonic() >= end:
+                    return True
+                listener.tick()
+                if pipes.get_map():
+                    _take(pipes, listener, _SLICE_SECONDS)
+                else:  # it has closed both
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(_SLICE_SECONDS)
         rest = time.monotonic() + _REST_SECONDS
         while (
             pipes.get_map() and time.monotonic() < rest and _take(pipes, listener, _QUIET_SECONDS)
@@ -230,10 +231,31 @@ def _listen(process: subprocess.Popen[bytes], listener: _Listener, deadline_seco
     return False
 
 
+@contextmanager
+def _woken_at_the_end(
+    process: subprocess.Popen[bytes], pipes: selectors.BaseSelector
+) -> Iterator[None]:
+    """Have a wait for the pipes end with the program too, by a pidfd; elsewhere (macOS, a
+    kernel before 5.3) the wait's slices have to do."""
+    try:
+        pidfd = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):
+        yield
+        return
+    pipes.register(pidfd, selectors.EVENT_READ)
+    try:
+        yield
+    finally:
+        pipes.unregister(pidfd)
+        os.close(pidfd)
+
+
 def _take(pipes: selectors.BaseSelector, listener: _Listener, seconds: float) -> bool:
     """Take what comes within these seconds; whether anything came."""
     ready = pipes.select(seconds)
     for key, _ in ready:
+        if key.data is None:  # the program's end
+            continue
         chunk = os.read(key.fd, _CHUNK_BYTES)
         if chunk:
             listener.take(chunk, key.data)

@@ -30,6 +30,7 @@ START_SECONDS = 30.0
 PULSE_SECONDS = 2.0
 SILENCE_SECONDS = 10.0
 SLEPT_SECONDS = 3.0
+_STATUS_SECONDS = 5.0
 TAIL_BYTES = 64 << 10
 _READ_BYTES = 1 << 18
 _POLL_SECONDS = 0.2
@@ -153,7 +154,6 @@ class _Running:
     ) -> None:
         self.target = connection.target
         self._guard = guard
-        self._connection = connection
         nonce = secrets.token_hex(16)
         self._pty = pty
         self._prompt = f"[cartwheel {nonce}]"
@@ -212,11 +212,7 @@ class _Running:
 
     def status(self) -> int:
         """Raises ConnectError if the command did not start, or no exit status came."""
-        deadline = time.monotonic() + 5
-        while not self.channel.exit_status_ready() and not self.channel.closed:
-            if time.monotonic() > deadline or not self._connection.is_connected:
-                break
-            time.sleep(0.01)
+        self.channel.status_event.wait(_STATUS_SECONDS)  # or until the channel is closed
         status = self.channel.exit_status
         if not self.started:
             raise startup.why_not_started(

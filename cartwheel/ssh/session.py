@@ -46,6 +46,7 @@ BEGIN_SECONDS = 60.0
 SLOWEST_BYTES_PER_SECOND = 4096  # a line that carries less counts as stuck too
 _TELL_SECONDS = 5.0
 _POLL_SECONDS = 0.5
+_STATUS_SECONDS = 2.0
 _WAIT_SLICE_SECONDS = 0.5  # deadlines are looked at between slices; answers wake at once
 _READ_BYTES = 1 << 18
 _STDERR_TAIL_BYTES = 64 << 10
@@ -551,11 +552,7 @@ class Session:
 
     def _exit_status(self) -> int | None:
         """None if none came: a signal, or a broken connection (P11)."""
-        deadline = time.monotonic() + _POLL_SECONDS * 4
-        while not self._channel.exit_status_ready() and time.monotonic() < deadline:
-            if self._channel.closed or not self._connection.transport.is_active():
-                break
-            time.sleep(0.01)
+        self._channel.status_event.wait(_STATUS_SECONDS)  # or until the channel is closed
         while self._channel.recv_stderr_ready():
             self._take_stderr(self._channel.recv_stderr(_READ_BYTES))
         status = self._channel.exit_status

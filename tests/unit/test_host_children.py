@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -73,6 +75,25 @@ def test_lost_contact_kills_the_group(tmp_path: Path) -> None:
     with pytest.raises(ContactLost):
         children.run(session.ctx(), argv, timeout_seconds=30)
     until(lambda: not is_alive(pid_in(pid)))
+
+
+def no_pidfd(_pid: int, _flags: int = 0) -> int:
+    raise OSError(errno.ENOSYS, "a kernel before 5.3")
+
+
+def test_a_programs_end_wakes_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that is ended: by the kernel, not at the next look."""
+    monkeypatch.setattr(children, "_POLL_SECONDS", 3600.0)
+    monkeypatch.setattr(subprocess.Popen, "wait", None)
+    assert sh("sleep 0.1; echo done") == children.Done(0, "done")
+    assert children.ask(["sh", "-c", "sleep 0.1; exit 3"], timeout_seconds=10).status == 3
+
+
+def test_a_kernel_without_pidfds_is_good_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pidfd_open", no_pidfd)
+    assert sh("sleep 0.3; echo done; exit 3") == children.Done(3, "done")
+    with pytest.raises(OpError, match="did not end in time"):
+        sh("trap '' TERM; sleep 60; sleep 60", seconds=0.3)
 
 
 def test_the_requests_deadline_counts_too() -> None:

@@ -110,6 +110,33 @@ def test_who_holds_its_output_keeps_nobody_waiting(tmp_path: Path, mark: str) ->
     until(lambda: not alive(mark))
 
 
+def test_its_end_wakes_who_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str
+) -> None:
+    """Whether its output is held open or it has closed it: nobody waits for the next look."""
+    monkeypatch.setattr(programs, "_SLICE_SECONDS", 3600.0)
+    monkeypatch.setattr(subprocess.Popen, "wait", None)
+    assert shell("exec >&- 2>&-; sleep 0.1; exit 3", tmp_path).status == 3
+    assert shell("setsid sleep 300 & sleep 0.1; exit 3", tmp_path).status == 3
+    (holder,) = alive(mark)
+    os.kill(holder, signal.SIGKILL)
+    until(lambda: not alive(mark))
+
+
+def test_it_ends_where_there_is_no_pidfd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mark: str
+) -> None:
+    """As on macOS."""
+    monkeypatch.delattr(os, "pidfd_open")
+    command = "setsid sleep 1 & echo said; exec{}; sleep 0.1; exit 3"
+    for closes in ("", " >&- 2>&-"):
+        ended = shell(command.format(closes), tmp_path)
+        assert (ended.status, ended.output) == (3, b"said\n")
+    with pytest.raises(programs.LateError):
+        shell(SLEEPS, tmp_path, 0.5)
+    until(lambda: not alive(mark))
+
+
 def test_too_much_ends_it(tmp_path: Path, mark: str) -> None:
     with pytest.raises(programs.TooMuchError):
         shell("yes", tmp_path, most_bytes=1000)
