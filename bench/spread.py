@@ -19,13 +19,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.update import make_project
 from cartwheel.build.wheel import write_wheel
 from cartwheel.events import silent
 from cartwheel.lab import Lab, LabHost
 from tests import artifact_store
 from tests.build.indexes import dead_port
 from tests.ending import clean_up_when_ended
+from tests.lab.project import new_project
 
 APP = b"""
 def app(environ, start_response):
@@ -66,7 +66,7 @@ class Spread:
     def __init__(self, folder: Path, hosts: list[LabHost], megabytes: int) -> None:
         self.hosts = hosts
         self.megabytes = megabytes
-        self.project = make_project(folder)
+        self.project = new_project(folder / "project").folder
         self.shelf = folder / "store"
         self.shelf.mkdir()
         self.port = dead_port()

@@ -1,10 +1,12 @@
 """How soon an update serves: Cartwheel against one shell script over one ssh.
 
-Both start from a wheel that is ready, on the same host, in turn, at 0 and 50 ms of
-round-trip time, with the same installer. The script makes a virtual environment,
-installs the lock and the wheel, and restarts the service. What counts is the time from
-the start of the command to the first answer of the new version through nginx, and the
-time until the command ends.
+Both start from a wheel that is ready, on the same host, with the same installer, pip and uv,
+and at 0 and 50 ms of round-trip time. The script keeps its virtual environment: it installs the
+new wheel into it, restarts the service, and asks for the new version until it answers. What is
+measured: the time until the new version answers through nginx, the time until the command ends,
+the processor time that the command takes on this machine, and the same command once more with
+nothing changed. All combinations take turns in every round, so that a busy moment of the machine
+meets them all; ratios are taken round by round.
 """
 
 from __future__ import annotations
@@ -12,25 +14,29 @@ from __future__ import annotations
 import argparse
 import base64
 import os
+import resource
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Protocol
 
-from cartwheel import build
-from cartwheel.build.model import Artifact, Lock, Platform
+import uv
+
 from cartwheel.events import silent
 from cartwheel.lab import Lab, LabHost
-from cartwheel.settings import load
 from tests.ending import clean_up_when_ended
+from tests.lab.project import CHECKOUT, Project, main_pids, new_project
 
-REPO = Path(__file__).resolve().parent.parent
 DELAYS_MS = (0, 50)
-FLOOR_PORT = 8081
+SCRIPT_PORT = 8081
+CARTWHEEL_PORT = 80
 DEADLINE_SECONDS = 60.0
 
 POLLER = """
@@ -52,12 +58,19 @@ cd /srv/floor
 base64 -d > {wheel} <<'WHEEL'
 {payload}
 WHEEL
-python3 -m venv venv-{version}
-venv-{version}/bin/pip install -q --disable-pip-version-check --require-hashes -r lock.txt
-venv-{version}/bin/pip install -q --disable-pip-version-check --no-deps {wheel}
-ln -sfn venv-{version} venv
+{install} --no-deps {wheel}
 systemctl restart floor
+for attempt in $(seq 200); do
+  if curl -s --max-time 5 http://127.0.0.1:{port}/healthz | grep -qF '"{version}"'; then exit 0; fi
+  sleep 0.05
+done
+exit 1
 """
+
+INSTALL = {
+    "pip": "venv/bin/pip install -q --disable-pip-version-check",
+    "uv": "uv pip install -q --python venv/bin/python",
+}
 
 UNIT = """[Service]
 Type=notify
@@ -71,165 +84,189 @@ SITE = """server {{ listen {port}; location / {{ proxy_pass http://unix:/srv/flo
 
 
 @dataclass(frozen=True)
-class Taken:
-    """Seconds from the start of the command."""
+class Figures:
+    """Seconds of one side in one round."""
 
     serves: float
     ends: float
+    unchanged: float
+    cpu: float
+
+
+MEANING = ("until it serves", "until it ends", "unchanged, until it ends", "operator's CPU")
+
+
+class Side(Protocol):
+    """One way to bring a wheel to a host."""
+
+    host: LabHost
+    port: int
+
+    def deploy(self, wheel: Path) -> None: ...
+
+
+class Script:
+    """One ssh, one shell script."""
+
+    port = SCRIPT_PORT
+
+    def __init__(self, host: LabHost, installer: str) -> None:
+        self.host = host
+        self.install = INSTALL[installer]
+
+    def prepare(self, lock: str) -> None:
+        """Have the script's environment with all packages of the lock, its unit and its site."""
+        packages = "apt-get -qq update; apt-get -qq -y install python3-venv >/dev/null"
+        self.host.sh(f"{packages}; mkdir /srv/floor; python3 -m venv /srv/floor/venv", timeout=300)
+        self.host.path("/srv/floor/lock.txt").write_text(lock)
+        self.host.sh(f"cd /srv/floor; {self.install} --require-hashes -r lock.txt", timeout=300)
+        self.host.path("/etc/systemd/system/floor.service").write_text(UNIT)
+        self.host.path("/etc/nginx/conf.d/floor.conf").write_text(SITE.format(port=SCRIPT_PORT))
+        self.host.sh("systemctl daemon-reload; systemctl reload nginx")
+
+    def deploy(self, wheel: Path) -> None:
+        script = SCRIPT.format(
+            wheel=wheel.name,
+            payload=base64.b64encode(wheel.read_bytes()).decode(),
+            install=self.install,
+            port=SCRIPT_PORT,
+            version=version_of(wheel),
+        )
+        command = self.host.ssh_command("sh", "-s")
+        subprocess.run(command, input=script.encode(), check=True, capture_output=True)
+
+
+class Cartwheel:
+    """`fab deploy`, with Cartwheel's defaults."""
+
+    port = CARTWHEEL_PORT
+
+    def __init__(self, host: LabHost, installer: str, project: Project) -> None:
+        self.host = host
+        self.installer = installer
+        self.project = project
+
+    def deploy(self, wheel: Path) -> None:
+        self.fab("deploy", wheel)
+
+    def fab(self, task: str, wheel: Path) -> None:
+        self.project.settings(
+            f'[app]\nname = "hello"\nsource = "{wheel}"\nentry = "hello:app"\n'
+            f'[gunicorn]\nworkers = 5\n[deploy]\ninstaller = "{self.installer}"\n'
+        )
+        self.project.fab(task, "-H", self.host.name)
 
 
 def main() -> None:
     clean_up_when_ended()
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rounds", type=int, default=5, help="pairs for each delay")
-    rounds = options.parse_args().rounds
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--installer", choices=tuple(INSTALL), help="only with this one")
+    given = options.parse_args()
+    installers = [given.installer] if given.installer else list(INSTALL)
     with tempfile.TemporaryDirectory(prefix="cartwheel-bench-") as scratch:
         folder = Path(scratch)
-        lab = Lab(folder / "lab", emit=silent)
-        os.environ["CARTWHEEL_LAB_STATE"] = str(lab.state)
-        try:
-            run(lab.up(count=1)[0], folder, rounds)
-        finally:
-            lab.down()
+        wheels = [make_wheel(folder, number) for number in range(1 + len(DELAYS_MS) * given.rounds)]
+        with lab_hosts(folder, len(installers)) as hosts:
+            pairs = {
+                installer: make_pair(host, installer, folder, wheels[0])
+                for installer, host in zip(installers, hosts, strict=True)
+            }
+            show(measure(pairs, wheels[1:]))
 
 
-def run(host: LabHost, folder: Path, rounds: int) -> None:
-    project = make_project(folder)
-    fab(project, "setup")
-    lock = prepare_floor(host, project)
-    count = 1 + len(DELAYS_MS) * rounds
-    wheels = [make_wheel(project, number) for number in range(count)]
-    cartwheel(host, project, wheels[0])
-    floor(host, wheels[0], lock)
-    number = 1
-    medians: dict[tuple[str, int], float] = {}
-    for delay in DELAYS_MS:
-        host.network(delay_ms=delay)
-        ours: list[Taken] = []
-        theirs: list[Taken] = []
-        for _ in range(rounds):
-            theirs.append(floor(host, wheels[number], lock))
-            ours.append(cartwheel(host, project, wheels[number]))
-            number += 1
-        unchanged = [repeat(host, project) for _ in range(rounds)]
-        show(delay, ours, theirs, unchanged)
-        medians["ends", delay] = statistics.median(one.ends for one in ours)
-        medians["unchanged", delay] = statistics.median(unchanged)
-    for what in ("ends", "unchanged"):
-        trips = (medians[what, DELAYS_MS[1]] - medians[what, DELAYS_MS[0]]) / 0.05
-        print(f"round trips by time, SSH handshake included ({what}): {trips:.1f}")
+def measure(
+    pairs: dict[str, tuple[Script, Cartwheel]], wheels: list[Path]
+) -> dict[tuple[str, int], list[tuple[Figures, Figures]]]:
+    """For each installer and delay the figures of (script, Cartwheel), a pair for each round."""
+    found: dict[tuple[str, int], list[tuple[Figures, Figures]]] = {}
+    for number, wheel in enumerate(wheels):
+        delay = DELAYS_MS[number % len(DELAYS_MS)]
+        for installer, (script, cartwheel) in pairs.items():
+            script.host.network(delay_ms=delay)
+            figures = (one_round(script, wheel), one_round(cartwheel, wheel))
+            found.setdefault((installer, delay), []).append(figures)
+    return found
 
 
-def show(delay: int, ours: list[Taken], theirs: list[Taken], unchanged: list[float]) -> None:
-    def median(values: list[float]) -> float:
-        return statistics.median(values)
-
-    pairs = [a.serves / b.serves for a, b in zip(ours, theirs, strict=True)]
-    same = median(unchanged) / median([one.ends for one in theirs])
-    print(f"round-trip time {delay} ms, medians of {len(ours)}, seconds")
-    print(f"  script     serves {median([t.serves for t in theirs]):.2f}")
-    print(f"  script     ends   {median([t.ends for t in theirs]):.2f}")
-    print(f"  cartwheel  serves {median([t.serves for t in ours]):.2f}")
-    print(f"  cartwheel  ends   {median([t.ends for t in ours]):.2f}")
-    print(f"  serves: cartwheel / script, pair by pair: median {median(pairs):.2f}")
-    print(f"  unchanged  ends   {median(unchanged):.2f}, {same:.2f} of the script", flush=True)
+def one_round(side: Side, wheel: Path) -> Figures:
+    """An update, and the same once more; Cartwheel must then leave the main process as it was."""
+    serves, ends, cpu = timed(side, wheel)
+    before = main_pids(side.host, "hello")
+    _, unchanged, _ = timed(side, wheel)
+    if main_pids(side.host, "hello") != before:
+        sys.exit("an unchanged deploy restarted something")
+    return Figures(serves, ends, unchanged, cpu)
 
 
-def make_project(folder: Path) -> Path:
-    project = folder / "project"
-    (project / "config").mkdir(parents=True)
-    fabfile = f"import sys\nsys.path.insert(0, {str(REPO)!r})\n"
-    (project / "fabfile.py").write_text(fabfile + (REPO / "fabfile.py").read_text())
-    write_settings(project, "hello-1.0.0-py3-none-any.whl")
-    return project
+def timed(side: Side, wheel: Path) -> tuple[float, float, float]:
+    """Seconds until the version of the wheel answers through nginx and until the command ends,
+    and the processor time of the command here."""
+    asking = [sys.executable, "-c", POLLER, str(side.port), f'"{version_of(wheel)}"']
+    poller = side.host.popen_in_netns(asking, stdout=subprocess.PIPE)
+    spent = cpu_of_children()
+    started = time.monotonic()
+    side.deploy(wheel)
+    ended = time.monotonic()
+    spent = cpu_of_children() - spent  # the poller is not waited for yet, so it is not in it
+    seen = poller.communicate(timeout=DEADLINE_SECONDS)[0].decode().strip()
+    return float(seen) - started, ended - started, spent
 
 
-def write_settings(project: Path, wheel: str) -> None:
-    text = f'[app]\nname = "hello"\nsource = "{wheel}"\nentry = "hello:app"\n'
-    (project / "config" / "deploy.toml").write_text(text + "[gunicorn]\nworkers = 5\n")
+def cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
-def make_wheel(project: Path, number: int) -> Artifact:
+def show(found: dict[tuple[str, int], list[tuple[Figures, Figures]]]) -> None:
+    """Print a table for each installer and delay: medians in seconds, and medians of the ratios."""
+    for (installer, delay), rounds in sorted(found.items()):
+        print(f"{installer}, round-trip time {delay} ms, medians of {len(rounds)}, seconds")
+        print(f"  {'':24}  script  Cartwheel  Cartwheel / script")
+        columns = zip(*(zip(*map(astuple, pair), strict=True) for pair in rounds), strict=True)
+        for meaning, column in zip(MEANING, columns, strict=True):
+            script, cartwheel = (statistics.median(side) for side in zip(*column, strict=True))
+            ratio = statistics.median(ours / theirs for theirs, ours in column)
+            print(f"  {meaning:24}  {script:6.2f}  {cartwheel:9.2f}  {ratio:18.2f}", flush=True)
+
+
+@contextmanager
+def lab_hosts(folder: Path, count: int) -> Iterator[list[LabHost]]:
+    lab = Lab(folder / "lab", emit=silent)
+    os.environ["CARTWHEEL_LAB_STATE"] = str(lab.state)
+    try:
+        yield lab.up(count=count)
+    finally:
+        lab.down()
+
+
+def make_pair(host: LabHost, installer: str, folder: Path, wheel: Path) -> tuple[Script, Cartwheel]:
+    """Both sides on one host, which both serve the first wheel."""
+    if installer == "uv":
+        shutil.copy(uv.find_uv_bin(), host.path("/usr/local/bin/uv"))
+    cartwheel = Cartwheel(host, installer, new_project(folder / installer))
+    cartwheel.fab("setup", wheel)
+    cartwheel.deploy(wheel)
+    script = Script(host, installer)
+    script.prepare(host.sh("cat /srv/hello/current/lock.txt"))
+    script.deploy(wheel)
+    return script, cartwheel
+
+
+def make_wheel(folder: Path, number: int) -> Path:
     """The example with another version: a change of code alone."""
-    source = project / f"source-{number}"
-    subprocess.run(["cp", "-r", str(REPO / "examples" / "hello"), str(source)], check=True)
+    source = folder / f"source-{number}"
+    shutil.copytree(CHECKOUT / "examples" / "hello", source)
     pyproject = source / "pyproject.toml"
     pyproject.write_text(pyproject.read_text().replace('"1.0.0"', f'"1.0.{number}"'))
-    write_settings(project, str(source))
-    return build.build_app(load(project, None, None), project, state=project / "state", emit=silent)
+    target = folder / f"wheel-{number}"
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(target)]
+    subprocess.run([*command, str(source)], check=True)
+    return next(target.glob("*.whl"))
 
 
-def prepare_floor(host: LabHost, project: Path) -> Lock:
-    """What the script needs: venv with pip, a unit, a site; all made before the clock runs."""
-    host.sh(
-        "apt-get -qq update; apt-get -qq -y install python3-venv >/dev/null; mkdir -p /srv/floor",
-        timeout=300,
-    )
-    host.path("/etc/systemd/system/floor.service").write_text(UNIT)
-    host.path("/etc/nginx/conf.d/floor.conf").write_text(SITE.format(port=FLOOR_PORT))
-    host.sh("systemctl daemon-reload; systemctl reload nginx")
-    version = host.sh("python3 -c 'import platform; print(platform.python_version())'").strip()
-    glibc = host.sh("getconf GNU_LIBC_VERSION").split()[1]
-    platform = Platform(version, "glibc", glibc, os.uname().machine)
-    artifact = make_wheel(project, 0)
-    lock = build.lock_for(
-        load(project, None, None), artifact, platform, project, state=project / "state", emit=silent
-    )
-    host.path("/srv/floor/lock.txt").write_text(lock.text)
-    return lock
-
-
-def floor(host: LabHost, artifact: Artifact, _lock: Lock) -> Taken:
-    payload = base64.b64encode(artifact.wheel.read_bytes()).decode()
-    script = SCRIPT.format(wheel=artifact.wheel.name, payload=payload, version=artifact.version)
-
-    def command() -> None:
-        subprocess.run(
-            host.ssh_command("sh", "-s"), input=script.encode(), check=True, capture_output=True
-        )
-
-    return timed(host, FLOOR_PORT, artifact.version, command)
-
-
-def cartwheel(host: LabHost, project: Path, artifact: Artifact) -> Taken:
-    write_settings(project, str(artifact.wheel))
-    return timed(host, 80, artifact.version, lambda: fab(project, "deploy"))
-
-
-def timed(host: LabHost, port: int, version: str, command: Callable[[], None]) -> Taken:
-    """Run the command while a poller on the host waits for the new version."""
-    poller = host.popen_in_netns(
-        [sys.executable, "-c", POLLER, str(port), f'"{version}"'], stdout=subprocess.PIPE
-    )
-    started = time.monotonic()
-    command()
-    ended = time.monotonic()
-    seen = poller.communicate(timeout=DEADLINE_SECONDS)[0].decode().strip()
-    return Taken(float(seen) - started, ended - started)
-
-
-def repeat(host: LabHost, project: Path) -> float:
-    """An unchanged deploy; it must leave the unit's main PID as it was."""
-    before = main_pids(host)
-    started = time.monotonic()
-    fab(project, "deploy")
-    taken = time.monotonic() - started
-    if main_pids(host) != before:
-        sys.exit("an unchanged deploy restarted something")
-    return taken
-
-
-def main_pids(host: LabHost) -> str:
-    return host.sh("systemctl show -p MainPID 'cartwheel-hello.web*'")
-
-
-def fab(project: Path, task: str) -> None:
-    program = Path(sys.executable).with_name("fab")
-    done = subprocess.run(
-        [str(program), task, "-H", "lab1"], cwd=project, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        sys.exit(f"fab {task}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+def version_of(wheel: Path) -> str:
+    return wheel.name.split("-")[1]
 
 
 if __name__ == "__main__":
