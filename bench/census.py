@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 
 # A person's login and what belongs to it leave some seconds after the person.
 _SETTLED_SECONDS = 40.0

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cartwheel.events import silent
-from cartwheel.lab import Lab, LabHost
-from cartwheel.lab.lab import STATE_VARIABLE
+from cartwheel_lab import Lab, LabHost
+from cartwheel_lab.lab import STATE_VARIABLE
 from tests.ending import clean_up_when_ended
 from tests.lab import durability
 from tests.lab.durability import SCENARIOS, Durability, Scenario

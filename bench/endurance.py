@@ -26,9 +26,9 @@ from typing import Any
 from bench import census
 from bench.census import Census
 from cartwheel.events import silent
-from cartwheel.lab import Lab, LabHost
-from cartwheel.lab.load import Plan
-from cartwheel.lab.visitors import visiting
+from cartwheel_lab import Lab, LabHost
+from cartwheel_lab.load import Plan
+from cartwheel_lab.visitors import visiting
 from tests.ending import clean_up_when_ended
 from tests.lab.loading import KINDS, Shop, new_shop
 

@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cartwheel.events import silent
-from cartwheel.lab import Lab, LabHost
-from cartwheel.lab.faults.kinds import FAULTS, Fault
-from cartwheel.lab.faults.points import Point, calls, messages
-from cartwheel.lab.lab import STATE_VARIABLE
+from cartwheel_lab import Lab, LabHost
+from cartwheel_lab.faults.kinds import FAULTS, Fault
+from cartwheel_lab.faults.points import Point, calls, messages
+from cartwheel_lab.lab import STATE_VARIABLE
 from tests.ending import clean_up_when_ended
 from tests.lab.faulting import DISK_MB, SCENARIOS, Scenario, Shore, Try, new_shore, pairs
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cartwheel.events import silent
-from cartwheel.lab import Lab
-from cartwheel.lab.lab import STATE_VARIABLE
+from cartwheel_lab import Lab
+from cartwheel_lab.lab import STATE_VARIABLE
 from tests.ending import clean_up_when_ended
 from tests.lab.project import Project, new_project
 from tests.ssh.crowd import Run, run_fab, start_crowd

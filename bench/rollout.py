@@ -19,8 +19,8 @@ from pathlib import Path
 
 from cartwheel.errors import Exit
 from cartwheel.events import silent
-from cartwheel.lab import Lab, LabHost
-from cartwheel.lab.lab import STATE_VARIABLE
+from cartwheel_lab import Lab, LabHost
+from cartwheel_lab.lab import STATE_VARIABLE
 from tests.ending import clean_up_when_ended
 from tests.lab.loading import loaded, new_shop
 from tests.lab.project import current

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from cartwheel.build.wheel import write_wheel
 from cartwheel.events import silent
-from cartwheel.lab import Lab, LabHost
+from cartwheel_lab import Lab, LabHost
 from tests import artifact_store
 from tests.build.indexes import dead_port
 from tests.ending import clean_up_when_ended

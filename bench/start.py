@@ -48,7 +48,7 @@ def clone(folder: Path) -> Path:
     """The project without any bytecode, as after `git clone`."""
     folder.mkdir()
     shutil.copy(REPO / "fabfile.py", folder)
-    for name in ("tasks", "cartwheel"):
+    for name in ("tasks", "cartwheel", "lab"):
         shutil.copytree(REPO / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 

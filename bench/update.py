@@ -30,7 +30,7 @@ from typing import Protocol
 import uv
 
 from cartwheel.events import silent
-from cartwheel.lab import Lab, LabHost
+from cartwheel_lab import Lab, LabHost
 from tests.ending import clean_up_when_ended
 from tests.lab.project import CHECKOUT, Project, main_pids, new_project
 

@@ -11,7 +11,7 @@ from cartwheel.fab import FabContext
 from ._scene import plain_word
 
 if TYPE_CHECKING:
-    from cartwheel.lab import Lab, LabHost
+    from cartwheel_lab import Lab, LabHost
 
     from ._show import Output
 
@@ -20,13 +20,13 @@ _SHOWN_FAILURES = 5
 
 
 def _lab(c: FabContext, out: Output) -> Lab:
-    from cartwheel.lab import Lab
+    from cartwheel_lab import Lab
 
     return Lab.open(c.project, emit=out.emit)
 
 
 def _chosen(c: FabContext) -> list[LabHost]:
-    from cartwheel.lab import inventory
+    from cartwheel_lab import inventory
 
     known = inventory(c.project)
     for name in c.require_hosts():
@@ -234,7 +234,7 @@ def fault(
     """Run a command with one fault at one point (docs/faults.md)."""
     import shlex
 
-    from cartwheel.lab.faults import kinds, tryout
+    from cartwheel_lab.faults import kinds, tryout
 
     if faults:
         for one in kinds.FAULTS.values():
@@ -286,8 +286,8 @@ def load(
     """
     from dataclasses import replace
 
-    from cartwheel.lab.load import Plan
-    from cartwheel.lab.visitors import visit
+    from cartwheel_lab.load import Plan
+    from cartwheel_lab.visitors import visit
 
     versions = tuple(one.strip() for one in releases.split(",") if one.strip())
     plan = Plan(seconds=_number("seconds", seconds) or 0.0, path=path, host=name, releases=versions)

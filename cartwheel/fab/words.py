@@ -17,7 +17,8 @@ def words_for(program: Any) -> invoke.Collection:
     if places.is_installed():
         from cartwheel.tasks import namespace  # type: ignore[import-not-found]
     else:
-        sys.path.insert(0, str(places.own("tasks").parent))
+        clone = places.own("tasks").parent
+        sys.path[:0] = [str(clone), str(clone / "lab")]
         from tasks import namespace
     found: invoke.Collection = namespace
     return found

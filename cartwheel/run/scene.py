@@ -187,8 +187,8 @@ def located(scene: Scene, hosts: Iterable[Host]) -> dict[str, str]:
 
 def _resolved(scene: Scene, hosts: Iterable[Host], **more: Any) -> dict[str, Target]:
     """The target of each host, found side by side. `more`: what else `resolve_target` is told."""
-    from cartwheel.lab import inventory
     from cartwheel.ssh.target import resolve_target
+    from cartwheel_lab import inventory
 
     lab = inventory(scene.project)
 

@@ -30,7 +30,7 @@ _ADDRESS = re.compile(
 
 
 class LabHost(Protocol):
-    """A disposable host, as `cartwheel.lab` lists them."""
+    """A disposable host, as `cartwheel_lab` lists them."""
 
     @property
     def address(self) -> str: ...

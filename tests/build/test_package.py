@@ -38,7 +38,7 @@ def test_the_wheel_works_without_a_clone(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
         tops = {name.split("/")[0] for name in archive.namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"cartwheel"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"cartwheel", "cartwheel_lab"}
     (project / "config").mkdir(parents=True)
     (project / "fabfile.py").write_text(FABFILE)
     (project / "config" / "deploy.toml").write_text(SETTINGS)

@@ -16,8 +16,8 @@ import pytest
 
 from cartwheel import places
 from cartwheel.errors import LabError
-from cartwheel.lab import Lab, LabHost, record
-from cartwheel.lab.lab import STATE_VARIABLE
+from cartwheel_lab import Lab, LabHost, record
+from cartwheel_lab.lab import STATE_VARIABLE
 from tests.lab.faulting import DISK_MB, Shore, new_shore
 
 GetHosts = Callable[..., list[LabHost]]

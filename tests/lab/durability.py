@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from cartwheel.errors import LabError
-from cartwheel.lab.faults import disk, harness, recorder
-from cartwheel.lab.faults.disk import Content, Enter, History, State
-from cartwheel.lab.faults.recorder import Recorder
-from cartwheel.lab.faults.shelf import Scope, Shelf
+from cartwheel_lab.faults import disk, harness, recorder
+from cartwheel_lab.faults.disk import Content, Enter, History, State
+from cartwheel_lab.faults.recorder import Recorder
+from cartwheel_lab.faults.shelf import Scope, Shelf
 from tests.lab.faulting import Shore
 from tests.lab.project import await_sessions
 

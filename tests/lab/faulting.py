@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cartwheel.errors import Exit, LabError
-from cartwheel.lab import Lab, LabHost
-from cartwheel.lab.faults import harness, kinds
-from cartwheel.lab.faults.kinds import Fault
-from cartwheel.lab.faults.points import Point, calls, messages
-from cartwheel.lab.load import Plan
-from cartwheel.lab.visitors import Visits, visiting
+from cartwheel_lab import Lab, LabHost
+from cartwheel_lab.faults import harness, kinds
+from cartwheel_lab.faults.kinds import Fault
+from cartwheel_lab.faults.points import Point, calls, messages
+from cartwheel_lab.load import Plan
+from cartwheel_lab.visitors import Visits, visiting
 from tests.lab.project import Project, fabfile, new_project
 from tests.lab.running import Fab, fab
 from tests.lab.secrecy import Sentinels, found_in, guest_finds, journal, kept_in, logged

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cartwheel.lab import LabHost, load
-from cartwheel.lab.visitors import Visits, visiting
+from cartwheel_lab import LabHost, load
+from cartwheel_lab.visitors import Visits, visiting
 from tests.lab.project import Project, new_project
 
 KINDS = ("keep-alive", "close", "slow", "upload", "stream")

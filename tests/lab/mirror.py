@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.build.indexes import dead_port
 
 _STARTED_SECONDS = 10.0

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FAB = str(Path(sys.executable).with_name("fab"))
@@ -140,7 +140,7 @@ class Project:
 
 def copied_checkout(folder: Path, planted: Sequence[tuple[str, str, str]]) -> Path:
     """A copy of this Cartwheel with something else planted in it: file, text, other text."""
-    for part in ("cartwheel", "tasks", "templates", "config"):
+    for part in ("cartwheel", "lab", "tasks", "templates", "config"):
         shutil.copytree(
             CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
         )

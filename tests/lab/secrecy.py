@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 
 Sentinels = Mapping[str, str]
 """Kind of secret -> its value."""

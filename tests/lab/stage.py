@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cartwheel.errors import CATALOGUE
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import CHECKOUT, fabfile, surroundings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests import artifact_store
 from tests.artifact_store import Request
 from tests.build.indexes import dead_port

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.conftest import GetHosts
 from tests.lab.loading import APP, KINDS, Shop, loaded, new_shop
 from tests.lab.project import Done, await_sessions, current

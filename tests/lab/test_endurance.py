@@ -6,7 +6,7 @@ import pytest
 
 from bench import census, endurance
 from bench.endurance import Row
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 
 pytestmark = pytest.mark.timeout(400)
 

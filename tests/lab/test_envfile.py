@@ -7,7 +7,7 @@ import json
 import pytest
 
 from cartwheel.host import envfile
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.conftest import GetHosts
 
 VARIABLES = {

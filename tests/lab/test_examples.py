@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel.build.lock import pins
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import CHECKOUT, QUICK, Project, current, get, main_pids, new_project, status
 
 _INSTALLED = """

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.build.indexes import dead_port, make_wheel
 from tests.lab.conftest import GetHosts
 from tests.lab.mirror import Mirror, gunicorn_wheels, metadata_of, served

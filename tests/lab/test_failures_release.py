@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.stage import GOOD_APP, Stage
 
 pytestmark = pytest.mark.timeout(600)

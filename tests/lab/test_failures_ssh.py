@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.stage import Stage
 
 pytestmark = pytest.mark.timeout(600)

@@ -8,7 +8,7 @@ import pytest
 import uv
 
 from cartwheel.errors import CATALOGUE, Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 
 from .project import Done, Project, current, get, new_project
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.loading import Shop, loaded, new_shop
 from tests.lab.project import current, journal, main_pids, releases
 from tests.lab.running import Step, fab

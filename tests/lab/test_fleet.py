@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 
 from .project import Project, current, get, journal, main_pids, new_project, releases
 

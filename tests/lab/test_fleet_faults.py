@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from bench import rivals
-from cartwheel.lab import Lab, LabHost
-from cartwheel.lab.faults import harness
-from cartwheel.lab.faults.kinds import FAULTS
-from cartwheel.lab.faults.points import Point, messages
+from cartwheel_lab import Lab, LabHost
+from cartwheel_lab.faults import harness
+from cartwheel_lab.faults.kinds import FAULTS
+from cartwheel_lab.faults.points import Point, messages
 from tests.lab.faulting import DISK_MB, Shore, Try, new_shore, pairs
 
 pytestmark = pytest.mark.timeout(600)

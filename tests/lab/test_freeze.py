@@ -13,7 +13,7 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel.fab import FleetTask
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import (
     Done,
     Project,

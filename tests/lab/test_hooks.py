@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.lab import LabHost
-from cartwheel.lab.lab import STATE_VARIABLE
 from cartwheel.plan.hooks import HERE_ONLY, moments
+from cartwheel_lab import LabHost
+from cartwheel_lab.lab import STATE_VARIABLE
 from tests.lab.loading import loaded
 from tests.lab.project import (
     Done,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import current, get
 from tests.lab.stage import Attempt, Stage
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.loading import Shop, new_shop
 from tests.lab.project import await_sessions, current, main_pids
 from tests.lab.running import Fab, fab

@@ -20,11 +20,12 @@ from pathlib import Path
 import pytest
 
 from cartwheel.errors import LabError
-from cartwheel.lab import Lab, LabHost, inventory, machine, procs
-from cartwheel.lab.lab import STATE_VARIABLE
+from cartwheel_lab import Lab, LabHost, inventory, machine, procs
+from cartwheel_lab.lab import STATE_VARIABLE
 from tests.lab.conftest import GetHosts
 
 ROOT = Path(__file__).resolve().parents[2]
+SOURCES = f"{ROOT}:{ROOT / 'lab'}"  # for a Python of its own
 
 # Answers inside the host on port 80. First byte: E echo until end of input, then say how
 # much came; S send as many bytes as the following number says; H hold and say nothing.
@@ -405,7 +406,7 @@ NOTHING: dict[str, object] = {
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from cartwheel.lab import Lab
+from cartwheel_lab import Lab
 seen = 0
 def step(name):
     global seen
@@ -423,7 +424,7 @@ def killed_at(state: Path, what: str, number: int) -> tuple[int, list[str]]:
         [sys.executable, "-c", KILLED, str(state), what, str(number)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": SOURCES},
         timeout=60,
         check=False,
     )
@@ -461,7 +462,7 @@ def test_tests_that_are_ended_leave_nothing(
     path.write_text(ENDED)
     plugins = ("-p", "tests.conftest", "-p", "tests.lab.conftest")
     argv = [sys.executable, "-m", "pytest", *plugins, "-n", str(workers), str(path)]
-    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": SOURCES}
     state = tmp_path / "cartwheel" / "lab-tests"
     process = subprocess.Popen(
         [*argv, "--rootdir", str(tmp_path)],
@@ -548,14 +549,14 @@ def test_killed_at_each_step_of_down_the_next_one_finishes(hosts: GetHosts, othe
 @pytest.mark.timeout(600)
 def test_a_killed_base_build_leaves_only_a_temporary(lab: Lab, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from cartwheel.lab import base, machine\n"
+        "import sys; from pathlib import Path; from cartwheel_lab import base, machine\n"
         "base.ensure(Path(sys.argv[1]), 'bookworm', python=True, mirror=machine.mirror(),"
         " emit=lambda e: print(e.state, e.detail, flush=True))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": SOURCES},
     )
     folder = tmp_path / "lab" / "base"
     try:
@@ -681,13 +682,14 @@ def test_a_line_to_a_host_that_is_off_stays_silent(host: LabHost) -> None:
 
 def test_without_root_it_says_so(lab: Lab, tmp_path: Path) -> None:
     code = (
-        "import os, sys; sys.path.insert(0, sys.argv[2])\n"
+        "import os, sys\n"
         "from pathlib import Path; from cartwheel.errors import LabError\n"
-        "from cartwheel.lab import Lab; lab = Lab(Path(sys.argv[1])); os.setuid(65534)\n"
+        "from cartwheel_lab import Lab; lab = Lab(Path(sys.argv[1])); os.setuid(65534)\n"
         "try: lab.up()\nexcept LabError as e: print(e, e.hint)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "x"), str(ROOT)],
+        [sys.executable, "-c", code, str(tmp_path / "x")],
+        env={**os.environ, "PYTHONPATH": SOURCES},
         capture_output=True,
         text=True,
         check=False,

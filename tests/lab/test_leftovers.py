@@ -11,7 +11,7 @@ import json
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import Project, await_sessions, current, get, main_pids, new_project
 
 OLD_HOST_SIDE = "0123456789abcdef"

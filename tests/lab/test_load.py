@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.loading import KINDS, Shop, loaded, new_shop
 from tests.lab.project import current, journal, main_pids
 

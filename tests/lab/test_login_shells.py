@@ -9,11 +9,11 @@ import pytest
 
 from cartwheel.errors import ConnectError
 from cartwheel.hidden import Hidden
-from cartwheel.lab import LabHost
 from cartwheel.ssh import execute
 from cartwheel.ssh.connection import Gateways, StrictConnection
 from cartwheel.ssh.session import Session, open_session
 from cartwheel.ssh.startup import UnitSpec
+from cartwheel_lab import LabHost
 from tests.lab.test_session import target_of
 
 pytestmark = pytest.mark.timeout(600)

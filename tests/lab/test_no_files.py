@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cartwheel.errors import CATALOGUE, Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import Project, current, get, new_project
 
 

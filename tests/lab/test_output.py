@@ -24,7 +24,7 @@ import pyte
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import Done, Project, await_sessions, current, get, new_project
 from tests.lab.running import fab
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import CHECKOUT, Project, get
 
 # A flat layout: setuptools refuses it where `config` lies beside the package.

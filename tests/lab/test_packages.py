@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 
 from .project import new_project
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import Project, await_sessions, current, get, journal, new_project
 
 ENV = '[env]\nMODE = "{mode}"\n[secrets]\nKEY = {{ file = "key" }}\n'

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.lab.faults import harness
-from cartwheel.lab.faults.kinds import FAULTS
-from cartwheel.lab.faults.points import Point
+from cartwheel_lab.faults import harness
+from cartwheel_lab.faults.kinds import FAULTS
+from cartwheel_lab.faults.points import Point
 from tests.lab import faulting
 from tests.lab.faulting import SCENARIOS, Scenario, Shore, pairs
 from tests.lab.project import copied_checkout, get

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.loading import Loaded, loaded
 from tests.lab.project import Done, Project, current, journal, main_pids, new_project
 

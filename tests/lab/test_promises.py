@@ -15,10 +15,10 @@ import pytest
 from cartwheel.errors import CartwheelError, Exit
 from cartwheel.events import silent
 from cartwheel.fleet.locking import lock
-from cartwheel.lab import LabHost
 from cartwheel.run.deploy import deploy
 from cartwheel.run.scene import Scene, connect, make_scene
 from cartwheel.ssh.options import SshOptions
+from cartwheel_lab import LabHost
 from tests.lab.loading import Shop, loaded, new_shop
 from tests.lab.project import current, journal
 from tests.lab.running import fab

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.conftest import GetHosts
 from tests.lab.project import (
     CHECKOUT,

@@ -12,10 +12,10 @@ import pytest
 
 from cartwheel.host import envfile
 from cartwheel.host.layout import Layout
-from cartwheel.lab import LabHost
 from cartwheel.plan import names
 from cartwheel.render import RenderFacts, render_release
 from cartwheel.settings.model import Settings
+from cartwheel_lab import LabHost
 from tests.lab.conftest import GetHosts
 
 RELEASE = "1.0.ab12"

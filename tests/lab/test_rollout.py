@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import Done, Project, await_sessions, current, get, journal, new_project
 from tests.lab.running import Fab, fab
 from tests.lab.test_fleet import version

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.lab import Lab, LabHost
+from cartwheel_lab import Lab, LabHost
 from tests.lab.project import CHECKOUT, Done, Project, get, new_project
 from tests.lab.secrecy import STRACE, Trace, found_in, guest_finds, journal, kept_in, logged, traced
 from tests.ports import free_port

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.lab.faults.kinds import FAULTS
-from cartwheel.lab.faults.points import Point
+from cartwheel_lab.faults.kinds import FAULTS
+from cartwheel_lab.faults.points import Point
 from tests.lab.faulting import Shore, pairs
 from tests.lab.secrecy import STRACE, Trace, found_in, traced
 from tests.lab.test_points import SEED

@@ -12,13 +12,13 @@ import pytest
 
 from cartwheel.errors import ConnectError
 from cartwheel.hidden import Hidden
-from cartwheel.lab import LabHost
 from cartwheel.ssh import execute
 from cartwheel.ssh.bundle import Bundle, make_bundle
 from cartwheel.ssh.connection import Gateways, StrictConnection
 from cartwheel.ssh.session import Session, open_session
 from cartwheel.ssh.startup import UnitSpec
 from cartwheel.ssh.target import Target
+from cartwheel_lab import LabHost
 from tests.lab.conftest import GetHosts
 
 Open = Callable[..., Session]

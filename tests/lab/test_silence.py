@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import Project, get, new_project
 
 pytestmark = pytest.mark.timeout(240)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.build.indexes import LocalIndex, serve
 from tests.build.packages import package, write
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import CATALOGUE, Exit
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import Done, Project, await_sessions, get, new_project
 from tests.lab.running import fab
 

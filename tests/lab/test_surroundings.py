@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import Project, current, get, main_pids, new_project
 
 pytestmark = pytest.mark.timeout(300)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import Project, await_sessions, footprint, get, new_project
 
 # Everything that setup, deploys and nginx may write to. The backups that useradd keeps of its

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import APP, Done, Project, await_sessions, current, get, new_project
 
 QUICK = """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import Project, current, footprint, get, new_project
 
 WORD = "hunter2-nobody-else-s-business"

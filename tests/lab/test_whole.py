@@ -9,7 +9,7 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel.host.layout import content_of
-from cartwheel.lab import LabHost
+from cartwheel_lab import LabHost
 from tests.lab.project import current, get, main_pids, releases
 from tests.lab.stage import Attempt, Stage
 

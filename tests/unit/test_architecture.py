@@ -20,14 +20,15 @@ from cartwheel.errors import CATALOGUE
 ROOT = Path(__file__).parents[2]
 HOST = sorted((ROOT / "cartwheel" / "host").glob("*.py"))
 ENGINE = sorted((ROOT / "cartwheel").rglob("*.py"))
+LAB = sorted((ROOT / "lab").rglob("*.py"))
 TASKS = sorted((ROOT / "tasks").glob("*.py"))
 
 # They talk to the session's unit, to a person's terminal or to a test by standard output.
-MAY_PRINT = {"host/recover.py", "host/enter.py", "lab/load.py", "lab/forwarder.py"}
+MAY_PRINT = {"host/recover.py", "host/enter.py", "cartwheel_lab/load.py"}
 # They are programs of their own: installed on a host, or started by the lab.
 MAY_READ_ARGV = {
     *("host/recover.py", "host/enter.py", "host/witness.py"),
-    *("lab/forwarder.py", "lab/load.py", "lab/faults/tap.py"),
+    *("cartwheel_lab/load.py", "cartwheel_lab/faults/tap.py"),
 }
 IO_MODULES = {
     *("asyncio", "fcntl", "glob", "http", "os", "platform", "pwd", "random", "secrets", "shutil"),
@@ -44,7 +45,8 @@ def tree(path: Path) -> ast.Module:
 
 
 def short(path: Path) -> str:
-    return str(path.relative_to(ROOT / "cartwheel"))
+    """Below cartwheel/, or below lab/."""
+    return str(path.relative_to(ROOT / path.relative_to(ROOT).parts[0]))
 
 
 def imports(path: Path, *, late: bool = True) -> Iterator[str]:
@@ -122,14 +124,14 @@ def test_tasks_open_no_channel(path: Path) -> None:
     for name in imports(path):
         first = name.partition(".")[0]
         assert first not in {"paramiko", "fabric", "invoke", "socket", "subprocess"}, name
-        allowed = first in sys.stdlib_module_names or first in {"cartwheel", "tasks"}
-        assert allowed or name.startswith("."), name
+        ours = {"cartwheel", "cartwheel_lab", "tasks"}
+        assert first in sys.stdlib_module_names | ours or name.startswith("."), name
     for call in calls(path):
         if isinstance(call.func, ast.Attribute):
             assert call.func.attr not in {"open_session", "request", "submit", "exec_command"}
 
 
-@pytest.mark.parametrize("path", ENGINE, ids=short)
+@pytest.mark.parametrize("path", [*ENGINE, *LAB], ids=short)
 def test_the_engine_prints_nothing_and_reads_no_arguments(path: Path) -> None:
     text = path.read_text()
     if short(path) not in MAY_PRINT:
@@ -189,7 +191,7 @@ def test_rooms_look_only_downwards() -> None:
         # host: what an HTTP call tells to whom
         "balance": {"balance", "fleet", "plan", "settings", "host"},
         "inventory": {"inventory", "settings", "ssh"},
-        "ssh": {"ssh", "settings", "host", "lab", "fab"},
+        "ssh": {"ssh", "settings", "host", "fab"},
         "fab": {"fab", "ssh"},
         "runs": {"runs"},
     }
@@ -225,7 +227,7 @@ def _texts(node: ast.expr) -> Iterator[str]:
 
 
 def test_every_slug_that_is_raised_is_in_the_catalogue() -> None:
-    for path in (*ENGINE, *TASKS):
+    for path in (*ENGINE, *LAB, *TASKS):
         unknown = _slugs_in(path) - set(CATALOGUE)
         assert not unknown, f"{path.name}: {sorted(unknown)}"
 
@@ -233,7 +235,7 @@ def test_every_slug_that_is_raised_is_in_the_catalogue() -> None:
 def test_every_row_of_the_catalogue_is_used() -> None:
     texts = {
         node.value
-        for path in (*ENGINE, *TASKS)
+        for path in (*ENGINE, *LAB, *TASKS)
         if path.name != "errors.py"
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)

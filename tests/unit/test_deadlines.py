@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted((ROOT / "cartwheel").rglob("*.py"))
+SOURCES = sorted(path for top in ("cartwheel", "lab") for path in (ROOT / top).rglob("*.py"))
 
 # file, function, call -> why it may stay.
 _DONE = "is done: it was waited for in slices before, each part with its own deadline"
@@ -54,16 +54,20 @@ ALLOWED = {
     ("background.py", "is_abandoned", "get"): "a context variable",
     ("programs.py", "run", "result"): "the program has a deadline",
     ("fleet/sessions.py", "Fleet.__exit__", "wait"): "`Session.close` has a deadline",
-    ("lab/forwarder.py", "Line.get", "wait"): _RELAY,
-    ("lab/forwarder.py", "Forwarder._forward", "wait"): _RELAY,
-    ("lab/forwarder.py", "Forwarder._read", "wait"): _RELAY,
-    ("lab/forwarder.py", "Forwarder._write", "wait"): _RELAY,
-    ("lab/forwarder.py", "Forwarder._write", "get"): _RELAY,
-    ("lab/lab.py", "Lab._in_parallel", "result"): _DONE,
-    ("lab/load.py", "run", "join"): "each request of a visitor has its own deadline",
-    ("lab/faults/harness.py", "Harness.__init__", "socket"): "listens; it is closed to end that",
-    ("lab/faults/tap.py", "main", "socket"): "waits for the harness, which ends it",
-    ("lab/base.py", "_run", "Popen"): _KILLED,
+    ("cartwheel_lab/forwarder.py", "Line.get", "wait"): _RELAY,
+    ("cartwheel_lab/forwarder.py", "Forwarder._forward", "wait"): _RELAY,
+    ("cartwheel_lab/forwarder.py", "Forwarder._read", "wait"): _RELAY,
+    ("cartwheel_lab/forwarder.py", "Forwarder._write", "wait"): _RELAY,
+    ("cartwheel_lab/forwarder.py", "Forwarder._write", "get"): _RELAY,
+    ("cartwheel_lab/lab.py", "Lab._in_parallel", "result"): _DONE,
+    ("cartwheel_lab/load.py", "run", "join"): "each request of a visitor has its own deadline",
+    (
+        "cartwheel_lab/faults/harness.py",
+        "Harness.__init__",
+        "socket",
+    ): "listens; it is closed to end that",
+    ("cartwheel_lab/faults/tap.py", "main", "socket"): "waits for the harness, which ends it",
+    ("cartwheel_lab/base.py", "_run", "Popen"): _KILLED,
 }
 
 
@@ -160,7 +164,8 @@ def waits(source: str) -> list[tuple[str, str, int]]:
 def all_waits() -> Iterator[tuple[str, str, str, int]]:
     for path in SOURCES:
         for function, call, line in waits(path.read_text()):
-            yield str(path.relative_to(ROOT / "cartwheel")), function, call, line
+            top = path.relative_to(ROOT).parts[0]
+            yield str(path.relative_to(ROOT / top)), function, call, line
 
 
 def test_no_wait_is_without_a_deadline() -> None:

@@ -325,7 +325,7 @@ def test_listing_loads_nothing_heavy() -> None:
 
 def test_starting_keeps_bytecode(tmp_path: Path) -> None:
     """fab itself forbids writing it, so that every start would compile this project anew."""
-    for name in ("fabfile.py", "tasks", "cartwheel"):
+    for name in ("fabfile.py", "tasks", "cartwheel", "lab"):
         source = PROJECT / name
         if source.is_dir():
             shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cartwheel.build.publish.simple import File, parse_page
-from cartwheel.lab import depot
+from cartwheel_lab import depot
 
 PAGE = """<!DOCTYPE html><html><body>
 <a href="../../files/thing-1.0-py3-none-any.whl#sha256=abc" data-requires-python="&gt;=3.9"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cartwheel.lab.faults.disk import (
+from cartwheel_lab.faults.disk import (
     EXHAUSTIVE,
     Content,
     Enter,

@@ -17,8 +17,8 @@ from typing import Any, cast
 import pytest
 
 from cartwheel.errors import LabError
-from cartwheel.lab import LabHost, load
-from cartwheel.lab.visitors import visiting
+from cartwheel_lab import LabHost, load
+from cartwheel_lab.visitors import visiting
 
 SECONDS = 0.4
 PIECES = 3

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel.errors import LabError
-from cartwheel.lab import base, machine
+from cartwheel_lab import base, machine
 
 DEB822 = """\
 # the system's own

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cartwheel.lab.faults.points import Counting, Point, calls, message_label, plain, program
+from cartwheel_lab.faults.points import Counting, Point, calls, message_label, plain, program
 
 RELEASE = "0.0.0.g0a201559bba1.ea086e2f"
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from cartwheel.errors import LabError
-from cartwheel.lab import Lab, inventory, procs, record
+from cartwheel_lab import Lab, inventory, procs, record
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def save(path: Path, what: record.Record) -> None:
@@ -66,7 +68,7 @@ def test_where_a_lab_lives_depends_on_the_checkout(
 
 def test_the_lock_excludes_and_a_killed_holder_frees_it(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from cartwheel.lab import record\n"
+        "import sys; from pathlib import Path; from cartwheel_lab import record\n"
         "with record.locked(Path(sys.argv[1]), lambda s: None):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
@@ -75,7 +77,7 @@ def test_the_lock_excludes_and_a_killed_holder_frees_it(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=Path(__file__).resolve().parents[2],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'lab'}"},
     )
     got = threading.Event()
 

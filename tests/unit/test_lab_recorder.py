@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cartwheel.lab.faults.disk import Content, State, all_written, cuts, distinct
-from cartwheel.lab.faults.points import Point
-from cartwheel.lab.faults.recorder import Recorder
-from cartwheel.lab.faults.shelf import Scope, Shelf
-from cartwheel.lab.faults.syscalls import Call
+from cartwheel_lab.faults.disk import Content, State, all_written, cuts, distinct
+from cartwheel_lab.faults.points import Point
+from cartwheel_lab.faults.recorder import Recorder
+from cartwheel_lab.faults.shelf import Scope, Shelf
+from cartwheel_lab.faults.syscalls import Call
 
 SCOPE = Scope(
     folders=("/srv",),

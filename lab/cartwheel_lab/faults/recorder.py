@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from cartwheel.lab.faults.disk import Content, Enter, Fill, History, Sync, Writer
-from cartwheel.lab.faults.points import Point
-from cartwheel.lab.faults.shelf import Scope, Shelf
-from cartwheel.lab.faults.syscalls import Call
+from cartwheel_lab.faults.disk import Content, Enter, Fill, History, Sync, Writer
+from cartwheel_lab.faults.points import Point
+from cartwheel_lab.faults.shelf import Scope, Shelf
+from cartwheel_lab.faults.syscalls import Call
 
 _EMPTY_MODE = 0o600
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 from cartwheel import writing
 from cartwheel.errors import LabError
-from cartwheel.lab.procs import Process
+from cartwheel_lab.procs import Process
 
 _RETRY_SECONDS = 0.1
 _TELL_SECONDS = 5.0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cartwheel.errors import LabError
 from cartwheel.events import Emit, Event
-from cartwheel.lab import machine, record
+from cartwheel_lab import machine, record
 
 SUITES = ("bookworm", "trixie", "bullseye")
 

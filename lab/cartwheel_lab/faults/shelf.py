@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cartwheel.lab.faults.disk import Content, State
+from cartwheel_lab.faults.disk import Content, State
 
 _EVERY = 2  # of what is torn, every second name is lost
 

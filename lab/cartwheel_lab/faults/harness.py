@@ -22,11 +22,11 @@ from pathlib import Path
 
 from cartwheel.errors import LabError
 from cartwheel.host import wire
-from cartwheel.lab import Lab, LabHost
-from cartwheel.lab.faults import syscalls, tap
-from cartwheel.lab.faults.points import Counting, Direction, Point, call_label, message_label
-from cartwheel.lab.faults.syscalls import Call
 from cartwheel.ssh.startup import find_hello
+from cartwheel_lab import Lab, LabHost
+from cartwheel_lab.faults import syscalls, tap
+from cartwheel_lab.faults.points import Counting, Direction, Point, call_label, message_label
+from cartwheel_lab.faults.syscalls import Call
 
 TAP = "/opt/lab-faults/python3"
 _READ_BYTES = 1 << 16

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cartwheel.lab.faults.syscalls import Call
+from cartwheel_lab.faults.syscalls import Call
 
 Direction = Literal["to the host", "to the operator"]
 

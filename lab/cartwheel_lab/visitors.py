@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from typing import IO, Any, cast
 
 from cartwheel.errors import LabError
-from cartwheel.lab import load
-from cartwheel.lab.lab import LabHost
+from cartwheel_lab import load
+from cartwheel_lab.lab import LabHost
 
 _END_SECONDS = 60.0  # the longest that a request under way is awaited
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cartwheel.lab import LabHost
-from cartwheel.lab.faults import harness, kinds
-from cartwheel.lab.faults.harness import Where
-from cartwheel.lab.faults.kinds import Fault
-from cartwheel.lab.faults.points import Point
+from cartwheel_lab import LabHost
+from cartwheel_lab.faults import harness, kinds
+from cartwheel_lab.faults.harness import Where
+from cartwheel_lab.faults.kinds import Fault
+from cartwheel_lab.faults.points import Point
 
 COMMAND_SECONDS = 1800.0
 

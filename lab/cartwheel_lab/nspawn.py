@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cartwheel.errors import LabError
-from cartwheel.lab import machine, procs
+from cartwheel_lab import machine, procs
 
 READY_SECONDS = 60.0
 _TELL_SECONDS = 5.0

@@ -24,10 +24,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import cartwheel
 from cartwheel import writing
 from cartwheel.errors import LabError
 from cartwheel.events import Emit, Event, silent
-from cartwheel.lab import base, depot, forwarder, machine, nspawn, procs, record
+from cartwheel_lab import base, depot, forwarder, machine, nspawn, procs, record
 
 Step = Callable[[str], None]
 """Called with a name before each step that leaves something behind; tests end the process in it."""
@@ -36,11 +37,12 @@ STATE_VARIABLE = "CARTWHEEL_LAB_STATE"
 
 _RUNTIME = Path("/run/cartwheel-lab")  # sockets: their paths may have 107 bytes at most
 _FIRST_ADDRESS = 10  # lab1 is 127.0.1.11: Debian gives 127.0.1.1 to the machine's own name
-_FORWARDER = "import sys; from cartwheel.lab import forwarder; forwarder.main(sys.argv[1])"
+_FORWARDER = "import sys; from cartwheel_lab import forwarder; forwarder.main(sys.argv[1])"
 _STARTED_SECONDS = 9.0
 _POLL_SECONDS = 0.02
 _SAID_CHARACTERS = 500
-_PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+# Where the programs that a lab starts find it and the engine: two folders in a clone.
+_PACKAGE_ROOTS = [str(Path(file).resolve().parents[1]) for file in (cartwheel.__file__, __file__)]
 
 
 def _nothing(_step: str) -> None:
@@ -649,8 +651,8 @@ class Lab:
             *(sys.executable, "-m", "gunicorn", "--bind", f"unix:{socket_path}"),
             *("--workers", "1", "--threads", "16", "--timeout", "300", "--umask", "0o077"),
             *("--no-control-socket", "--worker-tmp-dir", str(self.runtime)),
-            *("--chdir", str(_PACKAGE_ROOT)),
-            "cartwheel.lab.depot:from_environment()",
+            *("--chdir", str(self.runtime)),
+            "cartwheel_lab.depot:from_environment()",
         ]
         environment = {**self._environment(), depot.CONFIG_VARIABLE: str(path)}
         log = self.state / "depot.log"
@@ -738,7 +740,11 @@ class Lab:
     def _environment(self) -> dict[str, str]:
         """Ours, for the certificates and proxies in it; not what would steer gunicorn itself."""
         inherited = {k: v for k, v in os.environ.items() if k != "GUNICORN_CMD_ARGS"}
-        own = {"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
+        own = {
+            "PYTHONPATH": os.pathsep.join(_PACKAGE_ROOTS),
+            "PYTHONSAFEPATH": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
         return {**inherited, **own}
 
     def _save(self) -> None:

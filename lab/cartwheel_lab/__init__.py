@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cartwheel.lab.lab import Lab, LabHost, inventory
+from cartwheel_lab.lab import Lab, LabHost, inventory
 
 __all__ = ["Lab", "LabHost", "inventory"]

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from cartwheel.errors import LabError
-from cartwheel.lab import LabHost
-from cartwheel.lab.faults.harness import PASS, Session, Verdict
-from cartwheel.lab.faults.points import CHANGES, GROWS, SYNCS, Point
+from cartwheel_lab import LabHost
+from cartwheel_lab.faults.harness import PASS, Session, Verdict
+from cartwheel_lab.faults.points import CHANGES, GROWS, SYNCS, Point
 
 SLOW_MS = 300.0
 SLOW_BYTES_PER_SECOND = 400_000.0

@@ -342,7 +342,7 @@ def _as_html(project: str, files: dict[str, File]) -> str:
 
 
 def from_environment() -> Any:
-    """What gunicorn loads (`cartwheel.lab.depot:from_environment()`)."""
+    """What gunicorn loads (`cartwheel_lab.depot:from_environment()`)."""
     data = json.loads(Path(os.environ[CONFIG_VARIABLE]).read_text())
     data["indexes"], data["folders"] = tuple(data["indexes"]), tuple(data["folders"])
     return create_app(Config(**data))
