@@ -10,6 +10,7 @@ from ._scene import HOOKS, with_hooks, word
 
 if TYPE_CHECKING:
     from cartwheel.plan.model import HostPlan
+    from cartwheel.plan.steps import Stage
     from cartwheel.run.plan import Planned
     from cartwheel.run.scene import Scene
 
@@ -115,6 +116,8 @@ def _show_plan(
 
 
 def _fields(host: str, one: Planned) -> dict[str, Any]:
+    from cartwheel.plan.steps import titles
+
     plan = one.plan
     return {
         "host": host,
@@ -122,7 +125,7 @@ def _fields(host: str, one: Planned) -> dict[str, Any]:
         "release": plan.release,
         "version": plan.version,
         "unchanged": plan.unchanged,
-        "steps": _steps(plan),
+        "steps": titles(plan),
         "differences": asdict(one.differences),
         "refusals": [{"slug": one.slug, "message": one.message} for one in plan.refusals],
         "notes": list(plan.notes),
@@ -130,10 +133,12 @@ def _fields(host: str, one: Planned) -> dict[str, Any]:
 
 
 def _lines(one: Planned, last_seconds: float | None) -> Iterator[str]:
+    from cartwheel.plan.steps import titles
+
     plan, differs = one.plan, one.differences
     yield f"{plan.current or 'nothing'} -> {plan.release or '?'}"
     yield from (f"  refused: {refusal.message}" for refusal in plan.refusals)
-    yield from (f"  {title}" for title in _steps(plan))
+    yield from (f"  {title}" for title in titles(plan))
     for what, changed in (("package", differs.packages), ("variable", differs.variables)):
         yield from (f"  {what} {text}" for text in changed.marked)
     yield from (f"  starts {unit}" for unit in differs.starts)
@@ -175,12 +180,6 @@ def _alike(plans: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, tuple[str, 
             yield hosts_text(same), lines
 
 
-def _steps(plan: HostPlan) -> list[str]:
-    from cartwheel.plan.sealed import in_order, title
-
-    return [title(one) for one in in_order(plan)]
-
-
 def _order(plans: dict[str, HostPlan], scene: Scene) -> list[list[str]]:
     """Who switches with whom, batch by batch."""
     from cartwheel.plan.rollout import batches
@@ -212,10 +211,10 @@ def configure(scene: Scene, out: Output, skip_tests: bool = False) -> int:
     return _prepare(scene, out, "configure", skip_tests)
 
 
-def _prepare(scene: Scene, out: Output, last: str, skip_tests: bool) -> int:
+def _prepare(scene: Scene, out: Output, until: Stage, skip_tests: bool) -> int:
     from cartwheel.run.deploy import prepare
 
-    return out.report(prepare(scene, last, skip_tests=skip_tests))
+    return out.report(prepare(scene, until, skip_tests=skip_tests))
 
 
 @word(hosts="none")

@@ -7,6 +7,7 @@ fall out. From the first confirmation on the fleet goes forward.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import CartwheelError, HostError
@@ -28,14 +29,14 @@ from cartwheel.fleet.outcomes import (
 from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
 from cartwheel.fleet.terms import Terms
 from cartwheel.fleet.truth import LookAgain, looked_after
+from cartwheel.plan import steps
 from cartwheel.plan.hooks import pending_seconds
-from cartwheel.plan.model import HostPlan, Step
+from cartwheel.plan.model import HostPlan
 from cartwheel.plan.rollout import batches, patient
+from cartwheel.plan.steps import Stage, Step
 
 if TYPE_CHECKING:
     from cartwheel.ssh.session import Session
-
-_SMALL_SECONDS = 60.0
 
 
 def run_plans(
@@ -43,26 +44,35 @@ def run_plans(
     plans: Plans,
     terms: Terms,
     *,
-    switch: bool = True,
+    until: Stage | None = None,
     replan: Callable[[], Plans] | None = None,
     look_again: LookAgain | None = None,
 ) -> Report:
     """Bring every host to its plan's release, or leave every host as it was.
 
-    Without `switch` it ends when everything is prepared; what is there stays for later.
+    With `until` it ends when that stage is prepared; what is there stays for later, and no hook
+    runs, as nothing is brought to its end.
     `replan` makes the plans anew where somebody changed a host between the look and the
     lock; `look_again` asks hosts that were lost on the way what they serve.
     """
-    if not fleet.bears(_refusals(plans)):
+    fleet.drop(_refusals(plans))
+    if not fleet.can_go_on:
         return untouched(fleet, plans, "not-tried")
     locked = lock_all(fleet, fleet.standing, terms)
-    if not fleet.bears(failures(locked)):
+    fleet.drop(failures(locked))
+    if not fleet.can_go_on:
         return untouched(fleet, plans, "not-tried")
     if replan is not None and _are_stale(plans, successes(locked)):
         plans = {**plans, **replan()}
-    if not fleet.bears(_refusals(plans)):
-        return untouched(fleet, plans, "not-tried")
-    report = _carry_out(fleet, plans, terms, switch=switch)
+        fleet.drop(_refusals(plans))
+        if not fleet.can_go_on:
+            return untouched(fleet, plans, "not-tried")
+    idle = [host for host in fleet.standing if plans[host].unchanged]
+    busy = {host: plans[host] for host in fleet.standing if host not in idle}
+    if until is not None:
+        fleet.drop(_prepare(fleet, busy, until))
+        return untouched(fleet, plans, "prepared" if fleet.can_go_on else "not-tried")
+    report = _carry_out(fleet, plans, idle, busy, terms)
     return report if look_again is None else looked_after(report, plans, look_again)
 
 
@@ -70,30 +80,27 @@ def _are_stale(plans: Plans, locked: Mapping[str, Mapping[str, Any]]) -> bool:
     return any(answer["premise"] != plans[host].premise for host, answer in locked.items())
 
 
-def _carry_out(fleet: Fleet, plans: Plans, terms: Terms, *, switch: bool) -> Report:
+def _carry_out(
+    fleet: Fleet, plans: Plans, idle: Iterable[str], busy: Plans, terms: Terms
+) -> Report:
     """All hosts are locked, and as they were when the plans were made."""
-    idle = [host for host in fleet.standing if plans[host].unchanged]
-    busy = {host: plans[host] for host in fleet.standing if host not in idle}
-    if switch and terms.balancer is not None:
+    if terms.balancer is not None:
         terms.balancer.refuse(batches(list(busy), terms.rollout))
-    noting = idle if switch else ()
-    noted = fleet.each(lambda host, one: _note(fleet, host, one, plans[host], terms), noting)
-    if not fleet.bears(failures(noted)):
+    fleet.drop(_note_unchanged(fleet, only(plans, idle), terms))
+    if not fleet.can_go_on:
         return untouched(fleet, plans, "not-tried")
     hooks = Hooks(fleet, terms)
     unprepared = hooks.around("prepare", busy, lambda some: _prepare(fleet, some))
-    if not fleet.bears(unprepared):
-        if switch:
-            _abandon(fleet, busy, unprepared, _reason(unprepared), terms)
+    fleet.drop(unprepared)
+    if not fleet.can_go_on:
+        _abandon(fleet, busy, unprepared)
         return untouched(fleet, plans, "not-tried")
-    if not switch:
-        return untouched(fleet, plans, "prepared")
-    _abandon(fleet, only(busy, unprepared), unprepared, _reason(unprepared), terms)
+    _abandon(fleet, only(busy, unprepared), unprepared)
     busy = without(busy, unprepared)
     unmigrated = _migrate(hooks, busy)
     if unmigrated:
-        _abandon(fleet, busy, unmigrated, _reason(unmigrated), terms)
-        fleet.fallen |= unmigrated
+        _abandon(fleet, busy, unmigrated)
+        fleet.drop(unmigrated)
         return untouched(fleet, plans, "not-tried")
     return _switch_all(hooks, plans, busy)
 
@@ -111,18 +118,18 @@ def _refusals(plans: Plans) -> dict[str, CartwheelError]:
     }
 
 
-def _note(fleet: Fleet, host: str, session: Session, plan: HostPlan, terms: Terms) -> None:
-    session.request(
-        "unchanged",
-        {**terms.args, "release": plan.release, "version": plan.version},
-        deadline_seconds=terms.finish_seconds,
-        on_event=fleet.listener(host),
-    )
+def _note_unchanged(fleet: Fleet, idle: Plans, terms: Terms) -> dict[str, CartwheelError]:
+    """Hosts that serve the release already write that down."""
+
+    def note(host: str, _session: Session) -> None:
+        fleet.request(host, steps.unchanged(idle[host], terms.finish_seconds))
+
+    return failures(fleet.each(note, idle))
 
 
-def _prepare(fleet: Fleet, busy: Plans) -> dict[str, CartwheelError]:
+def _prepare(fleet: Fleet, busy: Plans, until: Stage | None = None) -> dict[str, CartwheelError]:
     def prepare(host: str, session: Session) -> None:
-        fleet.run_steps(host, session, busy[host].prepare, group="prepare")
+        fleet.run_steps(host, session, steps.prepare(busy[host], until), group="prepare")
 
     return failures(fleet.each(prepare, busy))
 
@@ -131,35 +138,25 @@ def _migrate(hooks: Hooks, busy: Plans) -> dict[str, CartwheelError]:
     """Once, on the first host that has something to migrate to; a failure, by its host."""
 
     def migrate(some: Plans) -> dict[str, CartwheelError]:
-        steps = {host: plan.migrate for host, plan in some.items() if plan.migrate is not None}
-        return failures(step_on_each(hooks.fleet, dict(list(steps.items())[:1]), "migrate"))
+        asked = {
+            host: steps.migrate(plan, plan.migration)
+            for host, plan in some.items()
+            if plan.migration
+        }
+        return failures(step_on_each(hooks.fleet, dict(list(asked.items())[:1]), "migrate"))
 
-    waiting = {host: plan for host, plan in busy.items() if plan.migrate is not None}
+    waiting = {host: plan for host, plan in busy.items() if plan.migration}
     return hooks.around("migrate", waiting, migrate)
 
 
-def _abandon(
-    fleet: Fleet,
-    busy: Plans,
-    failed: Mapping[str, CartwheelError],
-    reason: str,
-    terms: Terms,
-) -> None:
+def _abandon(fleet: Fleet, busy: Plans, failed: Mapping[str, CartwheelError]) -> None:
     """Nothing of a release that failed stays but its line in the journal and its log; what was
     only cut off stays for the next deploy."""
-    is_bad = _is_bad(failed)
+    reason, is_bad = _reason(failed), _is_bad(failed)
 
-    def abandon(host: str, session: Session) -> None:
-        plan = busy[host]
-        fresh = plan.fresh and is_bad
-        args = {"release": plan.release, "version": plan.version, "fresh": fresh}
-        why = failed.get(host)
-        said = {
-            "kind": plan.switch.args["kind"],
-            "reason": reason,
-            "log": why.detail if why else "",
-        }
-        session.request("abandon", {**terms.args, **args, **said})
+    def abandon(host: str, _session: Session) -> None:
+        log = failed[host].detail if host in failed else ""
+        fleet.request(host, steps.abandon(busy[host], reason, log, is_bad=is_bad))
 
     fleet.each(abandon, [host for host in busy if not _is_lost(failed.get(host))])
 
@@ -180,12 +177,13 @@ def _is_lost(error: CartwheelError | None) -> bool:
 
 def _switch_all(hooks: Hooks, plans: Plans, busy: Plans) -> Report:
     """Batch by batch, each watched before the next; then all or nothing."""
-    fleet, terms = hooks.fleet, hooks.terms
+    fleet = hooks.fleet
     tried, unready = _try_all(hooks, busy)
-    _abandon(fleet, only(busy, unready), unready, _reason(unready), terms)
+    _abandon(fleet, only(busy, unready), unready)
     busy = without(busy, unready)
-    if not fleet.bears({}):
-        return _put_back(fleet, plans, busy, tried, terms)
+    fleet.drop({**unready, **failures(tried)})
+    if not fleet.can_go_on:
+        return _put_back(hooks, plans, busy, tried)
     return _confirm_all(hooks, plans, busy, tried)
 
 
@@ -193,7 +191,7 @@ def _try_all(
     hooks: Hooks, busy: Plans
 ) -> tuple[dict[str, Result[dict[str, Any]]], dict[str, CartwheelError]]:
     """What switching came to where it was tried, and who was not ready for it; no further than
-    the fleet bears."""
+    the fleet can go on."""
     fleet, rollout = hooks.fleet, hooks.terms.rollout
     tried: dict[str, Result[dict[str, Any]]] = {}
     unready = hooks.at("before", "switch", busy, each=False)
@@ -201,16 +199,18 @@ def _try_all(
     for number, batch in enumerate(order, 1):
         later = len(order) - number
         unready |= hooks.at("before", "switch", only(busy, batch), each=True)
-        if not fleet.bears(unready):
+        fleet.drop(unready)
+        if not fleet.can_go_on:
             return tried, unready
         tried |= _switch_batch(hooks, without(only(busy, batch), unready), later)
-        if later and rollout.pause_seconds and fleet.bears(failures(tried)):
-            tried |= _pause(fleet, successes(tried), hooks.terms)
-        if not fleet.bears(failures(tried)):
+        fleet.drop(failures(tried))
+        if later and rollout.pause_seconds and fleet.can_go_on:
+            tried |= _pause(fleet, only(busy, successes(tried)), rollout.pause_seconds)
+            fleet.drop(failures(tried))
+        if not fleet.can_go_on:
             return tried, unready
     tried |= hooks.at("after", "switch", only(busy, successes(tried)), each=False)
     tried |= hooks.at("before", "confirm", only(busy, successes(tried)))
-    fleet.bears({**unready, **failures(tried)})
     return tried, unready
 
 
@@ -218,42 +218,44 @@ def _switch_batch(hooks: Hooks, plans: Plans, later: int) -> dict[str, Result[di
     """These hosts side by side, with `later` batches after them."""
     fleet, terms = hooks.fleet, hooks.terms
 
-    def step(plan: HostPlan) -> Step:
+    def waiting(plan: HostPlan) -> HostPlan:
         around = pending_seconds(plan.hooks, each=True)
         if terms.balancer is not None:
-            around += around_seconds(terms.balancer, plan.switch)
+            around += around_seconds(terms.balancer, plan)
         closing = pending_seconds(plan.hooks, each=False)
-        return patient(plan.switch, later, terms.rollout, around, closing)
+        switch = patient(plan.switching, later, terms.rollout, around, closing)
+        return replace(plan, switch=switch)
 
-    steps = {host: step(plan) for host, plan in plans.items()}
+    plans = {host: waiting(plan) for host, plan in plans.items()}
     if terms.balancer is None:
-        switched = step_on_each(fleet, steps, "switch")
+        asked = {host: steps.switch(plan) for host, plan in plans.items()}
+        switched = step_on_each(fleet, asked, "switch")
     else:
-        switched = Behind(fleet, terms.balancer).switch(steps)
+        switched = Behind(fleet, terms.balancer).switch(plans)
     unwell = hooks.at("after", "switch", only(plans, successes(switched)), each=True)
     return {**switched, **unwell}
 
 
-def _pause(fleet: Fleet, switched: Iterable[str], terms: Terms) -> dict[str, CartwheelError]:
+def _pause(fleet: Fleet, switched: Plans, seconds: float) -> dict[str, CartwheelError]:
     """Every switched host watches itself in its traffic before the next batch; who does not
     stay well has gone back."""
-    seconds = terms.rollout.pause_seconds
-    step = Step("watch", "watch", seconds + _SMALL_SECONDS, {**terms.args, "seconds": seconds})
-    return failures(step_on_each(fleet, dict.fromkeys(switched, step), "watch"))
+    asked = {host: steps.watch(plan, seconds) for host, plan in switched.items()}
+    return failures(step_on_each(fleet, asked, "watch"))
 
 
 def _confirm_all(
     hooks: Hooks, plans: Plans, busy: Plans, tried: Mapping[str, Result[dict[str, Any]]]
 ) -> Report:
     """The point of no return, for all that have switched and are still well."""
-    fleet, terms = hooks.fleet, hooks.terms
+    fleet = hooks.fleet
     ids = {host: str(answer["id"]) for host, answer in successes(tried).items()}
-    confirmed = fleet.each(lambda host, one: _confirm(fleet, host, one, ids[host], terms), ids)
+    asked = {host: steps.confirm(busy[host], id_) for host, id_ in ids.items()}
+    confirmed = fleet.each(lambda host, _session: _confirm(fleet, host, asked[host]), asked)
     if ids and not successes(confirmed):
-        return _put_back(fleet, plans, busy, {**tried, **confirmed}, terms)
+        return _put_back(hooks, plans, busy, {**tried, **confirmed})
     # Who could not confirm, and can be asked, goes back now: before the report, not after it.
     failed = failures({**tried, **confirmed})
-    behind = _undo(fleet, failed, _reason(failed), terms, is_bad=False)
+    behind = _undo(hooks, busy, failed, _reason(failed), is_bad=False)
     unfinished = _finish(hooks, only(busy, successes(confirmed)))
 
     def row(host: str, plan: HostPlan) -> HostReport:
@@ -269,38 +271,34 @@ def _confirm_all(
 def _finish(hooks: Hooks, confirmed: Plans) -> dict[str, CartwheelError]:
     """Drain, stop, prune: on every host, also where a hook fails, as nothing goes back any
     more."""
-    terms = hooks.terms
-    step = Step("finish", "drain and prune", terms.finish_seconds, terms.args)
+    seconds = hooks.terms.finish_seconds
+    asked = {host: steps.finish(plan, seconds) for host, plan in confirmed.items()}
     unwell = hooks.at("after", "confirm", confirmed)
     unwell |= hooks.at("before", "finish", without(confirmed, unwell))
-    unwell |= failures(step_on_each(hooks.fleet, dict.fromkeys(confirmed, step), "finish"))
+    unwell |= failures(step_on_each(hooks.fleet, asked, "finish"))
     return unwell | hooks.at("after", "finish", without(confirmed, unwell))
 
 
-def _confirm(fleet: Fleet, host: str, session: Session, id_: str, terms: Terms) -> dict[str, Any]:
+def _confirm(fleet: Fleet, host: str, step: Step) -> dict[str, Any]:
     """Told only where it fails: then it may take a while until the host is in order, and until
     anybody knows which way it went."""
     try:
-        return session.request("confirm", {**terms.args, "id": id_})
+        return fleet.request(host, step)
     except CartwheelError as error:
         fleet.emit(Event("confirm", "failed", error.message, host))
         raise
 
 
 def _put_back(
-    fleet: Fleet,
-    plans: Plans,
-    busy: Plans,
-    tried: Mapping[str, Result[dict[str, Any]]],
-    terms: Terms,
+    hooks: Hooks, plans: Plans, busy: Plans, tried: Mapping[str, Result[dict[str, Any]]]
 ) -> Report:
     """Too many failed before any confirmation: every host that switched goes back. `tried` is
     what switching, or confirming, came to."""
+    fleet = hooks.fleet
     problems = failures(tried)
     causes = {**problems, **fleet.fallen}
-    reason = _reason(causes)
-    _abandon(fleet, without(busy, tried), causes, reason, terms)
-    undone = _undo(fleet, tried, reason, terms, is_bad=_is_bad(causes))
+    _abandon(fleet, without(busy, tried), causes)
+    undone = _undo(hooks, busy, tried, _reason(causes), is_bad=_is_bad(causes))
 
     def row(host: str, plan: HostPlan) -> HostReport:
         if host in tried:
@@ -311,12 +309,14 @@ def _put_back(
 
 
 def _undo(
-    fleet: Fleet, tried: Mapping[str, Result[Any]], reason: str, terms: Terms, *, is_bad: bool
+    hooks: Hooks, busy: Plans, tried: Mapping[str, Result[Any]], reason: str, *, is_bad: bool
 ) -> dict[str, Result[dict[str, Any]]]:
     """Ask the hosts of `tried` to go back, as far as they can be asked; what each says. A release
     that is not bad stays there for the next deploy."""
-    args = {**terms.args, "reason": reason, "is_bad": is_bad}
-    return fleet.each(
-        lambda _host, one: one.request("go-back", args, deadline_seconds=terms.finish_seconds),
-        [host for host, one in tried.items() if not is_open(one)],
-    )
+    fleet, seconds = hooks.fleet, hooks.terms.finish_seconds
+    asked = {
+        host: steps.go_back(busy[host], reason, seconds, is_bad=is_bad)
+        for host, result in tried.items()
+        if not is_open(result)
+    }
+    return fleet.each(lambda host, _session: fleet.request(host, asked[host]), asked)

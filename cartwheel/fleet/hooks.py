@@ -10,12 +10,11 @@ from cartwheel.errors import CartwheelError, HostError
 from cartwheel.fleet.outcomes import Plans, is_open
 from cartwheel.fleet.sessions import Fleet, failures, step_on_each
 from cartwheel.fleet.terms import Terms
-from cartwheel.plan.hooks import Hook, Moment, Phase, Side, variables
-from cartwheel.plan.model import HostPlan, Step
+from cartwheel.plan import steps
+from cartwheel.plan.hooks import Hook, Moment, Phase, Side
+from cartwheel.plan.model import HostPlan
 
 Failed: TypeAlias = dict[str, CartwheelError]
-
-_MARGIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -66,31 +65,8 @@ class Hooks:
         return {}
 
     def _on_hosts(self, hook: Hook, plans: Plans) -> Failed:
-        steps = {host: self._step(hook, host, plan) for host, plan in plans.items()}
-        return failures(step_on_each(self.fleet, steps, "hook"))
-
-    def _step(self, hook: Hook, host: str, plan: HostPlan) -> Step:
-        terms = self.terms
-        known = variables(
-            hook,
-            app=terms.app,
-            who=terms.operator.who,
-            message=terms.operator.message,
-            host=host,
-            release=plan.release,
-            version=plan.version,
-            previous=plan.current or "",
-        )
-        args = {
-            "app": terms.app,
-            "base": terms.base,
-            "release": plan.release,
-            "hook": hook.name,
-            "command": hook.command,
-            "timeout_seconds": hook.timeout_seconds,
-            "variables": known,
-        }
-        return Step("hook", hook.title, hook.timeout_seconds + _MARGIN_SECONDS, args)
+        asked = {host: steps.hook(plan, hook, host) for host, plan in plans.items()}
+        return failures(step_on_each(self.fleet, asked, "hook"))
 
 
 def _for_all(failed: Failed, hosts: Iterable[str]) -> Failed:

@@ -17,8 +17,8 @@ def lock_all(fleet: Fleet, hosts: Iterable[str], terms: Terms) -> dict[str, Resu
     are given back, and taken one after the other in sorted order. So no two fleets ever wait
     for each other, and without a rival the locks of many hosts take no longer than one.
 
-    The hosts' answers; in sorted order the first failure that the fleet does not bear is the
-    last answer.
+    The hosts' answers; in sorted order the first failure that the fleet cannot go on with is
+    the last answer.
     """
     names = sorted(hosts)
     if len(names) > 1:

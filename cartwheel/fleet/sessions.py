@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 from cartwheel.errors import CartwheelError
 from cartwheel.events import Emit, Event, State
 from cartwheel.fleet.model import Report
-from cartwheel.plan.model import Step
+from cartwheel.plan.steps import Step
 
 if TYPE_CHECKING:
     from cartwheel.ssh.session import Session
@@ -50,9 +50,13 @@ class Fleet:
         """The hosts that are still in the run."""
         return [host for host in self.sessions if host not in self.fallen]
 
-    def bears(self, problems: Mapping[str, CartwheelError]) -> bool:
-        """Note who falls out now; whether the others may go on."""
+    def drop(self, problems: Mapping[str, CartwheelError]) -> None:
+        """These hosts are out of the run from now on, and why."""
         self.fallen |= problems
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether no more hosts are out than may be, and some are left."""
         return not self.fallen or (len(self.fallen) <= self.max_failures and bool(self.standing))
 
     def __enter__(self) -> Self:
@@ -124,6 +128,15 @@ class Fleet:
                 else host
                 for host in report.hosts
             ),
+        )
+
+    def request(self, host: str, step: Step) -> dict[str, Any]:
+        """Ask a host without saying so; what it says itself meanwhile is passed on."""
+        return self.sessions[host].request(
+            step.op,
+            step.args,
+            deadline_seconds=step.deadline_seconds,
+            on_event=self.listener(host, step.title),
         )
 
     def run_steps(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cartwheel.plan.deploy import MIN_FREE_BYTES, MIN_FREE_INODES
+from cartwheel.plan.refusals import MIN_FREE_BYTES, MIN_FREE_INODES
 
 Status = Mapping[str, Any]
 Level = Literal["ok", "note", "PROBLEM"]

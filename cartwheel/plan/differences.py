@@ -72,7 +72,7 @@ def differences(
         ),
         packages=_packages(before.get(_OF_PACKAGES, ""), after.get(_OF_PACKAGES, "")),
         variables=_variables(
-            manifests.get(plan.current or "", {}).get("env", {}), _new_variables(plan, manifests)
+            _digests(manifests.get(plan.current or "", {})), _new_variables(plan, manifests)
         ),
         starts=(unit,),
         stops=tuple(present["running"]),
@@ -81,21 +81,16 @@ def differences(
 
 def _own_files(plan: HostPlan) -> dict[str, str]:
     """The new release's texts by name, as far as this plan writes them."""
-    found: dict[str, str] = {}
-    for step in plan.prepare:
-        if step.op == "configure":
-            found |= step.args["files"]
-        elif step.op == "install":
-            found[_OF_PACKAGES] = step.args["lock"].rstrip() + "\n" + step.args["lock_beside"]
-    return found
+    if plan.making is None:
+        return {}
+    lock = plan.making.packages.lock
+    return {**plan.making.files, _OF_PACKAGES: lock.text.rstrip() + "\n" + lock.text_beside}
 
 
 def _shared_files(plan: HostPlan) -> dict[str, str | None]:
     """Files outside releases that the plan writes, or takes away (None)."""
-    found: dict[str, str | None] = dict(plan.switch.args.get("site_changes", {}))
-    for step in plan.prepare:
-        found |= step.args.get("host_files", {})
-    return found
+    site = plan.switch.site if plan.switch else {}
+    return {**site, **(plan.host_files or {})}
 
 
 def _of_release(release: str | None, texts: Mapping[str, str]) -> dict[str, str | None]:
@@ -139,20 +134,20 @@ def _packages(before: str, after: str) -> Changed:
     )
 
 
-def _new_variables(plan: HostPlan, manifests: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    made = [step.args["manifest"] for step in plan.prepare if step.op == "complete"]
-    found: Mapping[str, Any] = (made or [manifests.get(plan.release, {})])[0].get("env", {})
-    return found
+def _new_variables(plan: HostPlan, manifests: Mapping[str, Mapping[str, Any]]) -> Mapping[str, str]:
+    if plan.making is None:
+        return _digests(manifests.get(plan.release, {}))
+    return {name: variable.digest for name, variable in plan.making.variables.items()}
 
 
-def _variables(before: Mapping[str, Any], after: Mapping[str, Any]) -> Changed:
+def _digests(manifest: Mapping[str, Any]) -> dict[str, str]:
+    return {name: variable.get("digest", "") for name, variable in manifest.get("env", {}).items()}
+
+
+def _variables(before: Mapping[str, str], after: Mapping[str, str]) -> Changed:
     """By name; that a value changed is known from its keyed digest."""
     return Changed(
         tuple(sorted(after.keys() - before.keys())),
         tuple(sorted(before.keys() - after.keys())),
-        tuple(
-            name
-            for name in sorted(before.keys() & after.keys())
-            if before[name].get("digest") != after[name].get("digest")
-        ),
+        tuple(name for name in sorted(before.keys() & after.keys()) if before[name] != after[name]),
     )

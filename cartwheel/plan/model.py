@@ -1,24 +1,33 @@
-"""What a plan is made of: `fab plan` prints the very objects that `fab deploy` runs."""
+"""A deploy of one host, decided: what it brings, makes, starts and runs. Plans are opened by these
+fields; `cartwheel.plan.steps` makes the requests to the host from them, last."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cartwheel.plan.hooks import Hook
+from cartwheel.plan.hooks import Hook, Kind
+
+if TYPE_CHECKING:
+    from cartwheel.plan.making import Making
 
 
 @dataclass(frozen=True)
-class Step:
-    """One request to the host side. `args` may hold secrets, so they are never printed."""
+class Operator:
+    """Who deploys, and why: for the lock and the journal."""
 
-    op: str
-    title: str
-    deadline_seconds: float
-    args: Mapping[str, Any] = field(repr=False, default_factory=dict)
-    blob: Path | None = None
+    who: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Application:
+    """The application as its hosts know it: `name` is application and environment together."""
+
+    name: str
+    base: str
+    user: str
 
 
 @dataclass(frozen=True)
@@ -30,27 +39,65 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class HostPlan:
-    """What a deploy will do on one host. `unchanged` plans have no steps but their journal line."""
+class Migration:
+    """The command that one host of the fleet runs before any host switches."""
 
-    release: str
-    version: str
-    current: str | None
-    unchanged: bool
-    fresh: bool  # the release is made by this plan
-    prepare: tuple[Step, ...]
-    switch: Step
-    migrate: Step | None = None  # once in the fleet, on the first host that has it
-    hooks: tuple[Hook, ...] = ()  # the same on all hosts of a run
-    notes: tuple[str, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
-    premise: str = ""  # the host's digest of what this plan was made from
-    seq: int = 0  # the last line of the host's journal then
+    command: str
+    timeout_seconds: float
 
 
 @dataclass(frozen=True)
-class Operator:
-    """Who deploys, and why: for the lock and the journal."""
+class Switch:
+    """How the traffic moves to the release, and what makes the host go back."""
 
-    who: str
-    message: str = ""
+    site: Mapping[str, str | None]  # nginx's files that change: path -> text, None: it goes away
+    listen: int
+    static_dir: str | None
+    probe: Mapping[str, Any]
+    watch_seconds: float
+    max_error_percent: float
+    error_min_requests: int
+    max_worker_restarts: int
+    confirm_seconds: float
+    keep_releases: int
+    deadline_seconds: float
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """What a run does on one host: nothing where it is refused, or where it would change nothing
+    (then the host only notes that in its journal)."""
+
+    app: Application
+    operator: Operator
+    kind: Kind
+    release: str
+    version: str
+    current: str | None
+    host_files: Mapping[str, str] | None = None  # path -> text; None: the host's own part stays
+    making: Making | None = None  # None: the host has the release
+    migration: Migration | None = None  # once in the fleet, on the first host that has it
+    switch: Switch | None = None
+    hooks: tuple[Hook, ...] = ()  # the same on all hosts of a run
+    notes: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    digest_key: str = field(default="", repr=False)  # the fleet's own, kept on its hosts
+    premise: str = ""  # the host's digest of what this plan was made from
+    seq: int = 0  # the last line of the host's journal then
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the host serves the release already, as it should."""
+        return self.switch is None and not self.refusals
+
+    @property
+    def switching(self) -> Switch:
+        """The switch of a plan that has one. Raises ValueError."""
+        if self.switch is None:
+            raise ValueError(f"{self.release}: nothing is switched")
+        return self.switch
+
+    @property
+    def fresh(self) -> bool:
+        """Whether this plan makes the release."""
+        return self.making is not None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cartwheel.plan.model import Step
+from cartwheel.plan.model import Switch
 
 SIZE = re.compile(r"^(\d+)(%?)$")
 _WHOLE_PERCENT = 100
@@ -48,19 +48,16 @@ def count(size: int | str, total: int) -> int:
 
 
 def patient(
-    step: Step,
+    switch: Switch,
     later: int,
     rollout: Rollout,
     around_seconds: float = 0.0,
     closing_seconds: float = 0.0,
-) -> Step:
+) -> Switch:
     """The switch of a host that has `later` batches after it: its confirmation comes when the
-    last of them has proved itself, which takes each at most its deadline and the pause; and
+    last of them has passed its checks, which takes each at most its deadline and the pause; and
     `around_seconds` for each, its own too, where there is more around the switch; and
     `closing_seconds` for what comes between the last of them and the confirmation."""
-    wait_seconds = later * (step.deadline_seconds + rollout.pause_seconds)
+    wait_seconds = later * (switch.deadline_seconds + rollout.pause_seconds)
     wait_seconds += (later + 1) * around_seconds + closing_seconds
-    if not wait_seconds:
-        return step
-    confirm_seconds = step.args["confirm_seconds"] + wait_seconds
-    return replace(step, args={**step.args, "confirm_seconds": confirm_seconds})
+    return replace(switch, confirm_seconds=switch.confirm_seconds + wait_seconds)

@@ -1,20 +1,18 @@
-"""A plan that was looked at, in a form that a later one can be compared with: every operation by
-its digest. Secrets and their key are in none of it; pure."""
+"""A plan that was looked at, in a form that a later one can be compared with: every step by its
+digest. Secrets and their key are in none of it; pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from cartwheel.hidden import revealed
-from cartwheel.plan import names
-from cartwheel.plan.hooks import Hook, moments
-from cartwheel.plan.model import HostPlan, Step
+from cartwheel.plan import names, steps
+from cartwheel.plan.hooks import Hook
+from cartwheel.plan.model import HostPlan, Operator
+from cartwheel.plan.steps import Step
 
-# Who asks, why and when is of the run, not of what it does.
-_OF_THE_RUN = frozenset(("who", "message", "created"))
 _NO_KEY = "00"
 
 Sealed = Mapping[str, Any]
@@ -22,43 +20,28 @@ Sealed = Mapping[str, Any]
 
 def seal(plan: HostPlan) -> dict[str, Any]:
     """What must be the same again when it is carried out."""
-    key = _key(plan)
+    key = plan.digest_key or _NO_KEY
     return {
         "current": plan.current,
         "release": plan.release,
         "version": plan.version,
         "unchanged": plan.unchanged,
         "premise": plan.premise,
-        "operations": [_sealed(one, key) for one in in_order(plan)],
+        "operations": [_sealed(one, key) for one in steps.in_order(_apart_from_its_run(plan))],
     }
 
 
-def in_order(plan: HostPlan) -> list[Step | Hook]:
-    """What the plan does on its host, with the hooks around it. Those of a migration come with
-    one only."""
-    if plan.unchanged:
-        return []
-    migrate = [plan.migrate] if plan.migrate else []
-    work = {"prepare": plan.prepare, "migrate": migrate, "switch": [plan.switch]}
-    found: list[Step | Hook] = []
-    for moment in moments():
-        if moment.side == "after":
-            found += work.get(moment.phase, ())
-        if moment.phase != "migrate" or migrate:
-            found += [hook for hook in plan.hooks if hook.moment == moment]
-    return found
-
-
-def title(one: Step | Hook) -> str:
-    """As `fab plan` prints it."""
-    return str(one) if isinstance(one, Hook) else one.title
+def _apart_from_its_run(plan: HostPlan) -> HostPlan:
+    """Operator, reason and time describe the run, so they are not part of the comparison."""
+    making = plan.making and replace(plan.making, created="")
+    return replace(plan, operator=Operator(""), making=making)
 
 
 def _sealed(one: Step | Hook, key: str) -> dict[str, str]:
     if isinstance(one, Hook):
-        said = names.keyed_digest(key, json.dumps(asdict(one), sort_keys=True))
-        return {"op": one.title, "title": one.title, "digest": said}
-    return {"op": one.op, "title": one.title, "digest": _digest(one, key)}
+        digest = names.keyed_digest(key, json.dumps(asdict(one), sort_keys=True))
+        return {"title": one.title, "digest": digest}
+    return {"title": one.title, "digest": one.digest(key)}
 
 
 def stale(sealed: Mapping[str, Sealed], plans: Mapping[str, HostPlan]) -> list[str]:
@@ -93,23 +76,3 @@ def _operations_differ(then: list[Sealed], now: list[Sealed]) -> Iterator[str]:
     for op, one in after.items():
         if op in before and one["digest"] != before[op]["digest"]:
             yield f"{one['title']} would be another"
-
-
-def _digest(step: Step, key: str) -> str:
-    text = json.dumps(revealed(_of_the_plan(step.args)), sort_keys=True)
-    return names.keyed_digest(key, text)
-
-
-def _of_the_plan(args: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _of_the_plan(value) if isinstance(value, Mapping) else value
-        for name, value in args.items()
-        if name not in _OF_THE_RUN
-    }
-
-
-def _key(plan: HostPlan) -> str:
-    """The fleet's own, which stays on its hosts."""
-    return next(
-        (str(step.args["digest_key"]) for step in plan.prepare if step.op == "refresh"), _NO_KEY
-    )

@@ -14,7 +14,7 @@ from cartwheel.events import Event, silent
 from cartwheel.fleet.model import Report
 from cartwheel.fleet.sessions import Result, await_all
 from cartwheel.fleet.truth import LookAgain, is_behind, overtaken
-from cartwheel.plan.deploy import status_args
+from cartwheel.plan.switching import status_args
 from cartwheel.run.scene import Scene, connect, for_hosts
 
 # After its lease a host may still start the old release, drain and stop the new one.

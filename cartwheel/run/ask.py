@@ -8,7 +8,7 @@ from typing import Any
 
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, successes
-from cartwheel.plan.deploy import probe_args, status_args
+from cartwheel.plan.switching import probe_args, status_args
 from cartwheel.run.scene import Scene, connect, raise_failures, raise_held, reach
 
 Answers = dict[str, Result[dict[str, Any]]]

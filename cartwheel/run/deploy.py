@@ -21,6 +21,7 @@ from cartwheel.plan import names
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.model import HostPlan
 from cartwheel.plan.sealed import Sealed, stale
+from cartwheel.plan.steps import Stage
 from cartwheel.render import RenderFacts, check_templates
 from cartwheel.render.overrides import stale_notes
 from cartwheel.run import product
@@ -83,33 +84,25 @@ def begin(
     return variables, making
 
 
-def prepare(scene: Scene, last: str, *, skip_tests: bool = False) -> Report:
-    """The steps of a deploy up to `last`, none of which touches what serves."""
+def prepare(scene: Scene, until: Stage, *, skip_tests: bool = False) -> Report:
+    """A deploy up to this stage, which touches nothing that serves."""
     started = time.monotonic()
     variables, making = begin(scene, skip_tests=skip_tests)
     with making, connect(scene, changing=True) as fleet:
 
         def look() -> dict[str, HostPlan]:
-            plans = plan_all(scene, probe_settled(scene, fleet), making.result(), variables)
-            return {host: up_to(plan, last) for host, plan in plans.items()}
+            return plan_all(scene, probe_settled(scene, fleet), making.result(), variables)
 
-        report = run_plans(fleet, look(), scene.terms, switch=False, replan=look)
-    return fleet.counted(report).of_kind(last).timed(time.monotonic() - started)
-
-
-def up_to(plan: HostPlan, last: str) -> HostPlan:
-    """The plan with its steps up to and including `last`, and without hooks: it brings nothing
-    to its end."""
-    ends = [number for number, step in enumerate(plan.prepare, 1) if step.op == last]
-    end = ends[-1] if ends else 1
-    return replace(plan, prepare=plan.prepare[:end], hooks=())
+        report = run_plans(fleet, look(), scene.terms, until=until, replan=look)
+    return fleet.counted(report).of_kind(until).timed(time.monotonic() - started)
 
 
 def probe(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
-    """The facts of every host with one round trip. Raises the hosts' failures, if they are
-    more than the fleet bears, and where two names mean one host."""
+    """The facts of every host with one round trip. Raises the hosts' failures, if the fleet
+    cannot go on without them, and where two names mean one host."""
     answers = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
-    if not fleet.bears(failures(answers)):
+    fleet.drop(failures(answers))
+    if not fleet.can_go_on:
         raise_failures(answers)
     found: dict[str, Facts] = dict(successes(answers))
     raise_failures(twins(fleet, {host: one["host"]["boot_id"] for host, one in found.items()}))
@@ -127,7 +120,8 @@ def probe_settled(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
         if not any(one["app"]["lock"] for one in facts.values()):
             return facts
     locked = lock_all(fleet, facts, scene.terms)
-    if not fleet.bears(failures(locked)):
+    fleet.drop(failures(locked))
+    if not fleet.can_go_on:
         raise_failures(locked)
     return probe(scene, fleet)
 

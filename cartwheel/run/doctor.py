@@ -11,7 +11,8 @@ from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, failures
 from cartwheel.plan.condition import Finding, conditions
-from cartwheel.plan.deploy import refusals, status_args
+from cartwheel.plan.refusals import refusals
+from cartwheel.plan.switching import status_args
 from cartwheel.run.deploy import PROBE_SECONDS, probe_args
 from cartwheel.run.product import index_password
 from cartwheel.run.scene import Scene, raise_failures, reach

@@ -21,7 +21,7 @@ from cartwheel.run.scene import Scene, connect, raise_failures
 if TYPE_CHECKING:
     from cartwheel.ssh.session import Session
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def read(path: Path, scene: Scene) -> dict[str, Sealed]:
     except (ValueError, KeyError, TypeError):
         raise UsageError("plan-file", f"{path} is no plan") from None
     if known[0] != _FORMAT:
-        raise UsageError("plan-file", f"{path} is of another version of Cartwheel")
+        raise UsageError("plan-file", f"{path} was made by another version of Cartwheel")
     if known[1] != scene.settings.slug:
         raise UsageError("plan-file", f"{path} is about {known[1]}, not {scene.settings.slug}")
     return hosts

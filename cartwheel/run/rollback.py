@@ -4,15 +4,18 @@ already. No build, no index, no upload."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from cartwheel.fleet.model import Report
 from cartwheel.fleet.sessions import Fleet
-from cartwheel.plan.deploy import held_refusal, site_changes, stopped_refusal, switch_step
+from cartwheel.plan.deploy import nothing
 from cartwheel.plan.hooks import TO_MAKE, Kind, hooks_for
-from cartwheel.plan.model import HostPlan, Refusal, Step
+from cartwheel.plan.model import HostPlan, Refusal
+from cartwheel.plan.refusals import held_refusal, stopped_refusal
+from cartwheel.plan.site import site_changes
+from cartwheel.plan.switching import switch_for
 from cartwheel.render import RenderFacts
 from cartwheel.run.balancing import addresses, balancing, balancing_if_possible
 from cartwheel.run.deploy import probe_settled
@@ -103,43 +106,27 @@ def _site_changes(scene: Scene, facts: Facts, release: str) -> dict[str, str | N
 
 def plan_switch(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -> HostPlan:
     """Refuses what cannot be; otherwise one switch to the `chosen` release, and nothing before."""
+    plan = nothing(scene.settings, facts, scene.operator, kind)
+    if not isinstance(chosen, Refusal):
+        versions = {one["release"]: one["version"] for one in facts["app"]["releases"]}
+        plan = replace(plan, release=chosen, version=versions.get(chosen, ""))
+    plan = replace(plan, refusals=tuple(_refusals(scene, facts, kind, chosen)))
+    if plan.refusals or (kind != "restart" and plan.release == plan.current):
+        return plan
+    site = _site_changes(scene, facts, plan.release) if kind == "deploy" else {}
+    hooks = [hook for hook in hooks_for(scene.settings, kind) if hook.moment.phase not in TO_MAKE]
+    return replace(plan, switch=switch_for(scene.settings, kind, site), hooks=tuple(hooks))
+
+
+def _refusals(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -> Iterator[Refusal]:
     app = facts["app"]
-    refusals: list[Refusal] = []
     if app["freeze"]:
-        refusals.append(held_refusal(app["freeze"]))
+        yield held_refusal(app["freeze"])
     if app["current"] is None and kind != "deploy":
-        refusals.append(Refusal("not-deployed", f"{scene.settings.slug} is not deployed here"))
+        yield Refusal("not-deployed", f"{scene.settings.slug} is not deployed here")
     elif app["stopped"]:
-        refusals.append(stopped_refusal(app["stopped"]))
+        yield stopped_refusal(app["stopped"])
     elif isinstance(chosen, Refusal):
-        refusals.append(chosen)
+        yield chosen
     elif chosen in app["spoilt"]:
-        refusals.append(_not_whole(facts, chosen))
-    release = "" if isinstance(chosen, Refusal) else chosen
-    versions = {manifest["release"]: manifest["version"] for manifest in app["releases"]}
-    step = Step("switch", "switch", 0.0)
-    if not refusals:
-        step = switch_step(
-            scene.settings,
-            kind=kind,
-            release=release,
-            version=versions.get(release, ""),
-            fresh=False,
-            changes=_site_changes(scene, facts, release) if kind == "deploy" else {},
-            operator=scene.operator,
-        )
-    unchanged = kind != "restart" and release == app["current"]
-    hooks = [one for one in hooks_for(scene.settings, kind) if one.moment.phase not in TO_MAKE]
-    return HostPlan(
-        release=release,
-        version=versions.get(release, ""),
-        current=app["current"],
-        unchanged=unchanged,
-        fresh=False,
-        prepare=(),
-        switch=step,
-        hooks=() if unchanged else tuple(hooks),
-        refusals=tuple(refusals),
-        premise=app["premise"],
-        seq=app["seq"],
-    )
+        yield _not_whole(facts, chosen)

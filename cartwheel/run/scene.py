@@ -22,9 +22,10 @@ from cartwheel.hidden import Hidden
 from cartwheel.inventory.choose import Narrowing, choose
 from cartwheel.inventory.gather import gather
 from cartwheel.inventory.model import Host
-from cartwheel.plan.deploy import finish_seconds, held_refusal
 from cartwheel.plan.model import Operator
+from cartwheel.plan.refusals import held_refusal
 from cartwheel.plan.rollout import ALL_OR_NOTHING, BATCH_BEHIND_BALANCER, Rollout
+from cartwheel.plan.switching import finish_seconds
 from cartwheel.settings import Taken, load_placed, resolve_secret, take_from_environment
 from cartwheel.settings.model import Secret, Settings, Ssh
 from cartwheel.settings.named import NamedFile
@@ -226,7 +227,8 @@ def connect(scene: Scene, *, changing: bool, max_failures: int = 0) -> Fleet:
     """A session with every host, but for at most `max_failures`. Raises the hosts' failures."""
     sessions, problems = reach(scene, changing=changing)
     fleet = Fleet(sessions, scene.emit, max_failures=max_failures, parallel=scene.parallel)
-    if not fleet.bears(problems):
+    fleet.drop(problems)
+    if not fleet.can_go_on:
         for session in sessions.values():
             session.close()
         _raise(list(problems.values()))

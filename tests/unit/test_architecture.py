@@ -176,6 +176,18 @@ def test_plans_do_no_io(path: Path) -> None:
             assert call.func.attr not in methods
 
 
+def test_only_who_makes_and_who_sends_a_step_opens_it() -> None:
+    """All others read what a plan does from its fields."""
+    openers = {
+        f"{path.parent.name}/{path.name}"
+        for path in (*ENGINE, *TASKS)
+        if not {"host", "ssh"} & set(path.parts)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and node.attr in {"op", "blob"}
+    }
+    assert openers == {"fleet/sessions.py"}
+
+
 def test_rooms_look_only_downwards() -> None:
     """What loading each room of the engine may load; `run` puts them together."""
     bottom = {path.stem for path in (ROOT / "cartwheel").glob("*.py")}

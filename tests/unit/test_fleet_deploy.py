@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cartwheel.build.model import Artifact, Lock, Platform
 from cartwheel.errors import CartwheelError, ConnectError, Exit, HostError, UsageError
 from cartwheel.events import Event
 from cartwheel.fleet.deploy import run_plans
@@ -17,7 +19,15 @@ from cartwheel.fleet.identity import twins
 from cartwheel.fleet.model import HostReport, Report
 from cartwheel.fleet.sessions import PARALLEL, Fleet
 from cartwheel.fleet.terms import Here, Terms
-from cartwheel.plan.model import HostPlan, Operator, Refusal, Step
+from cartwheel.plan.making import Delivery, Making, Packages
+from cartwheel.plan.model import (
+    Application,
+    HostPlan,
+    Migration,
+    Operator,
+    Refusal,
+    Switch,
+)
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
 
 OLD, NEW = "1.0.old", "2.0.new"
@@ -93,17 +103,54 @@ class FakeSession:
         self.closed = True
 
 
+WHEEL = Artifact("shop", "2.0", Path("/b/shop-2.0-py3-none-any.whl"), "aa" * 32, "src")
+MAKING = Making(
+    content=NEW,
+    python={"path": "/usr/bin/python3", "version": "3.11.2"},
+    entry="app:app",
+    static_dir=None,
+    server_names=(),
+    import_seconds=5,
+    packages=Packages(
+        WHEEL, Lock(Platform("3.11.2", "glibc", "2.36", "x86_64"), "", "bb" * 32), "pip", "25.0", 5
+    ),
+    deliveries=(Delivery("shop", "2.0", WHEEL.wheel.name, WHEEL.wheel_sha256, WHEEL.wheel),),
+    files={},
+    variables={},
+    created="",
+)
+SWITCH = Switch(
+    site={},
+    listen=80,
+    static_dir=None,
+    probe={},
+    watch_seconds=2,
+    max_error_percent=10,
+    error_min_requests=5,
+    max_worker_restarts=1,
+    confirm_seconds=60,
+    keep_releases=5,
+    deadline_seconds=5,
+)
+
+
 def plan(**more: Any) -> HostPlan:
     values: dict[str, Any] = {
+        "app": Application("shop", "/srv", "shop"),
+        "operator": TERMS.operator,
+        "kind": "deploy",
         "release": NEW,
         "version": "2.0",
         "current": OLD,
-        "unchanged": False,
-        "fresh": True,
-        "prepare": (Step("upload", "upload", 5), Step("install", "install", 5)),
-        "switch": Step("switch", "switch", 5, {"kind": "deploy", "confirm_seconds": 60}),
+        "making": MAKING,
+        "switch": SWITCH,
+        "digest_key": "5eed",
     }
     return HostPlan(**{**values, **more})
+
+
+def unchanged(**more: Any) -> HostPlan:
+    return plan(making=None, switch=None, **more)
 
 
 def failed(slug: str, message: str = "why") -> HostError:
@@ -420,7 +467,7 @@ def test_a_failure_after_the_confirmation_does_not_change_what_serves() -> None:
 
 
 def test_an_unchanged_host_gets_its_line_and_nothing_else() -> None:
-    same = plan(unchanged=True, current=NEW, fresh=False)
+    same = unchanged(current=NEW)
     run = Run({"a": {}, "b": {}}, {"a": same, "b": plan()})
     assert run.table == {"a": ("unchanged", NEW), "b": ("deployed", NEW)}
     assert [op for host, op in run.log if host == "a"] == ["lock", "unchanged"]
@@ -430,27 +477,27 @@ def test_an_unchanged_host_gets_its_line_and_nothing_else() -> None:
 
 
 def test_an_unchanged_host_stays_unchanged_when_another_fails() -> None:
-    same = plan(unchanged=True, current=NEW, fresh=False)
+    same = unchanged(current=NEW)
     for script in ({"switch": failed("unhealthy")}, {"install": failed("install-failed")}):
         run = Run({"a": {}, "b": script}, {"a": same, "b": plan()})
         assert run.table == {"a": ("unchanged", NEW), "b": ("failed", OLD)}
 
 
 def test_what_changed_since_the_look_is_not_guessed() -> None:
-    same = plan(unchanged=True, current=NEW)
+    same = unchanged(current=NEW)
     run = Run({"a": {"unchanged": failed("facts-changed")}, "b": {}}, {"a": same, "b": plan()})
     assert run.table == {"a": ("failed", "?"), "b": ("not-tried", OLD)}
     assert run.asked("upload") == []
 
 
 def test_preparing_only_ends_before_the_switch_and_keeps_what_is_there() -> None:
-    same = plan(unchanged=True, current=NEW)
+    same = unchanged(current=NEW)
     plans = {"a": plan(), "b": same}
-    run = Run({"a": {}, "b": {}}, plans, switch=False)
+    run = Run({"a": {}, "b": {}}, plans, until="install")
     assert run.table == {"a": ("prepared", OLD), "b": ("unchanged", NEW)}
     assert run.asked("unchanged") == [], "no line of a deploy that nobody asked for"
     assert run.asked("switch") == []
-    run = Run({"a": {"install": failed("install-failed")}}, switch=False)
+    run = Run({"a": {"install": failed("install-failed")}}, until="install")
     assert run.table == {"a": ("failed", OLD)}
     assert run.asked("abandon") == [], "what is there stays for later"
 
@@ -462,8 +509,7 @@ def test_a_first_deploy_that_fails_serves_nothing() -> None:
 
 
 def test_a_rollback_that_fails_before_its_turn_says_so_on_the_host() -> None:
-    step = Step("switch", "switch", 5, {"kind": "rollback", "confirm_seconds": 60})
-    plans = {host: plan(prepare=(), switch=step, fresh=False) for host in "ab"}
+    plans = {host: plan(kind="rollback", making=None) for host in "ab"}
     run = Run({"a": {"switch": failed("unhealthy")}, "b": {}}, plans)
     assert run.sessions["b"].args["abandon"]["kind"] == "rollback"
     assert run.sessions["b"].args["abandon"]["fresh"] is False
@@ -687,12 +733,12 @@ def test_one_that_is_lost_in_its_switch_while_the_others_go_on() -> None:
     assert run.asked("go-back") == []
 
 
-MIGRATE = Step("migrate", "migrate", 5, {"command": "upgrade"})
+MIGRATE = Migration("upgrade", 5)
 
 
 def test_one_host_migrates_once_before_any_switches() -> None:
-    plans = {host: plan(migrate=MIGRATE) for host in "abc"}
-    plans["a"] = plan(unchanged=True, current=NEW)
+    plans = {host: plan(migration=MIGRATE) for host in "abc"}
+    plans["a"] = unchanged(current=NEW)
     run = Run({"a": {}, "b": {}, "c": {}}, plans)
     assert run.asked("migrate") == ["b"], "the first that changes"
     order = [op for _host, op in run.log]
@@ -706,20 +752,15 @@ def test_a_migration_that_fails_stops_all(most: int) -> None:
         "a": {"migrate": failed("migration-failed")},
         "b": {},
     }
-    plans = {host: plan(migrate=MIGRATE) for host in "ab"}
+    plans = {host: plan(migration=MIGRATE) for host in "ab"}
     run = Run(scripts, plans, rollout=Rollout(max_failures=most))
     assert run.table == {"a": ("failed", OLD), "b": ("not-tried", OLD)}
     assert sorted(run.asked("abandon")) == ["a", "b"]
     assert run.asked("switch") == []
 
 
-BEHIND = {"kind": "deploy", "confirm_seconds": 60, "probation_seconds": 2}
-BEHIND |= {"app": "shop", "base": "/srv"}
-
-
 def behind(scripts: Mapping[str, Mapping[str, Answer]], balancer: FakeBalancer, **more: Any) -> Run:
-    plans = {host: plan(switch=Step("switch", "switch", 5, BEHIND)) for host in scripts}
-    return Run(scripts, plans, balancer=balancer, **more)
+    return Run(scripts, balancer=balancer, **more)
 
 
 def test_each_batch_is_out_while_it_switches_and_then_watched() -> None:

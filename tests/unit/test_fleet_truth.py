@@ -15,7 +15,7 @@ from cartwheel.fleet.truth import left_behind
 from cartwheel.inventory.model import Host
 from cartwheel.run.again import forward
 from cartwheel.run.scene import Scene
-from tests.unit.test_fleet_deploy import NEW, OLD, Run, failed, lost, plan
+from tests.unit.test_fleet_deploy import NEW, OLD, Run, failed, lost, plan, unchanged
 from tests.unit.test_run_deploy import SCENE as ONE_HOST
 
 SCENE = replace(ONE_HOST, chosen=(Host("a", "-H"), Host("b", "-H")))
@@ -71,7 +71,7 @@ def test_only_lost_hosts_are_asked_again() -> None:
 
 def test_a_plan_that_somebody_overtook_is_made_anew_under_the_lock() -> None:
     """Two deploys of the same content: the second one finds that it serves already."""
-    same = plan(unchanged=True, current=NEW, fresh=False, premise="now")
+    same = unchanged(current=NEW, premise="now")
     run = Run(
         {"a": {"lock": {"settled": [], "premise": "now"}}},
         {"a": plan(premise="before")},

@@ -9,13 +9,14 @@ import pytest
 
 from cartwheel.errors import CartwheelError, Exit
 from cartwheel.plan.hooks import Hook, Kind, Moment, Phase, Side, hooks_for, moments
-from cartwheel.plan.model import Step
+from cartwheel.plan.model import Migration
 from cartwheel.plan.rollout import Rollout
-from cartwheel.plan.sealed import in_order, seal, stale, title
+from cartwheel.plan.sealed import seal, stale
+from cartwheel.plan.steps import titles
 from cartwheel.settings import model
-from tests.unit.test_fleet_deploy import NEW, OLD, Run, failed, lost, plan
+from tests.unit.test_fleet_deploy import NEW, OLD, Run, failed, lost, plan, unchanged
 
-MIGRATE = Step("migrate", "migrate", 5)
+MIGRATE = Migration("true", 5)
 
 
 def settings(**tables: Mapping[str, Any]) -> model.Settings:
@@ -80,16 +81,16 @@ def test_a_plan_shows_them_where_they_run() -> None:
         hook("after", "switch", name="c"),
         hook("after", "run", name="d"),
     )
-    shown = [title(one) for one in in_order(plan(hooks=around, migrate=MIGRATE))]
+    shown = titles(plan(hooks=around, migration=MIGRATE))
     assert shown == [
         "hook a: before prepare on hosts: true",
-        *("upload", "install"),
+        *("upload", "venv", "install", "configure", "verify", "complete"),
         "hook b: before migrate on one host: pg_dump shop",
         *("migrate", "switch"),
         "hook c: after switch here: true",
         "hook d: after run here: true",
     ]
-    assert "hook b" not in str([title(one) for one in in_order(plan(hooks=around))])
+    assert "hook b" not in str(titles(plan(hooks=around)))
 
 
 def test_a_plan_with_another_hook_is_stale() -> None:
@@ -128,7 +129,7 @@ def run(
 ) -> tuple[Run, Here]:
     scripts = scripts or {"a": {}, "b": {}}
     here = Here(*failing)
-    plans = {host: plan(hooks=hooks, migrate=MIGRATE) for host in scripts}
+    plans = {host: plan(hooks=hooks, migration=MIGRATE) for host in scripts}
     return Run(scripts, plans, here=here, **more), here
 
 
@@ -283,7 +284,7 @@ def test_the_confirmation_waits_for_hooks() -> None:
 
 def test_a_fleet_with_nothing_to_do_runs_none() -> None:
     here = Here()
-    idle = {host: plan(unchanged=True) for host in "ab"}
+    idle = {host: unchanged() for host in "ab"}
     done = Run({"a": {}, "b": {}}, idle, here=here)
     assert here.log == []
     assert done.asked("hook") == []

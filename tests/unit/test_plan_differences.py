@@ -11,7 +11,8 @@ from cartwheel.build.model import Lock, Platform
 from cartwheel.hidden import Hidden
 from cartwheel.plan.differences import Changed, Differences, differences, wanted
 from cartwheel.plan.model import HostPlan, Operator
-from cartwheel.plan.sealed import in_order, seal, stale
+from cartwheel.plan.sealed import seal, stale
+from cartwheel.plan.steps import in_order
 from tests.unit.test_plan_deploy import KEY, NAME, SECRET, SITE, deployed, facts, plan
 
 OLD = "0.9.00000000"
@@ -93,9 +94,7 @@ def test_a_first_deploy_has_it_all_new() -> None:
 def test_what_a_first_deploy_takes_away_is_shown() -> None:
     """nginx's own default site."""
     one = plan()
-    gone = replace(
-        one, switch=replace(one.switch, args={**one.switch.args, "site_changes": {"/d": None}})
-    )
+    gone = replace(one, switch=replace(one.switching, site={"/d": None}))
     present = {**PRESENT, "files": {"/d": "listen 80;\n", BOOT: "boot"}}
     assert found(gone, present).diffs[-1].splitlines()[:2] == ["--- /d", "+++ /dev/null"]
 
@@ -154,7 +153,7 @@ def test_what_the_host_has_now_makes_a_plan_stale() -> None:
     assert stale(sealed(), {"a": replace(one, premise="x")}) == [
         "a: its releases or links have changed"
     ]
-    less = replace(one, prepare=one.prepare[1:])
+    less = replace(one, host_files=None)
     assert "a: host side is done already" in stale(sealed(), {"a": less})
     more = {"a": seal(less)}
     assert "a: host side is to be done too" in stale(more, {"a": one})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cartwheel.events import silent
-from cartwheel.plan.model import Step
 from cartwheel.plan.rollout import Rollout, batches, count, patient
 from cartwheel.run.scene import make_scene
 from cartwheel.ssh.options import SshOptions
+from tests.unit.test_fleet_deploy import SWITCH
 
 SIZES = st.one_of(st.integers(0, 30), st.integers(0, 100).map(lambda number: f"{number}%"))
 
@@ -58,11 +59,10 @@ def test_every_host_is_in_one_batch(hosts: int, canary: int | str, batch: int | 
 
 
 def test_who_switches_first_waits_for_the_others() -> None:
-    step = Step("switch", "switch", 100, {"confirm_seconds": 60, "kind": "deploy"})
+    switch = replace(SWITCH, deadline_seconds=100, confirm_seconds=60)
     rollout = Rollout(pause_seconds=5)
-    assert patient(step, 0, rollout) is step
-    assert patient(step, 2, rollout).args == {"confirm_seconds": 270, "kind": "deploy"}
-    assert step.args["confirm_seconds"] == 60
+    assert patient(switch, 0, rollout) == switch
+    assert patient(switch, 2, rollout) == replace(switch, confirm_seconds=270)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from cartwheel.fleet.sessions import Fleet
 from cartwheel.inventory.model import Host as InventoryHost
 from cartwheel.plan.hooks import Kind
 from cartwheel.plan.model import Operator
+from cartwheel.plan.steps import titles
 from cartwheel.run.deploy import probe_settled
 from cartwheel.run.rollback import named, plan_switch, rollback_target
 from cartwheel.run.scene import Scene
@@ -136,9 +137,9 @@ def test_refusals_of_a_rollback(more: dict[str, Any], to: str | None, slugs: lis
     found = plan_switch(SCENE, known, "rollback", rollback_target(known, to))
     assert [refusal.slug for refusal in found.refusals] == slugs
     if not slugs:
-        assert found.switch.args["release"] == "1.a"
-        assert found.switch.args["fresh"] is False
-        assert found.prepare == ()
+        assert found.release == "1.a"
+        assert not found.fresh
+        assert titles(found) == ["switch"]
 
 
 def test_a_release_that_was_made_anew_goes_by_the_first_ones_name_too() -> None:
@@ -158,8 +159,7 @@ def test_what_serves_and_is_not_whole_is_not_restarted() -> None:
 
 def test_a_rollback_is_watched_for_a_moment_only() -> None:
     def watched(kind: Kind) -> float:
-        step = plan_switch(SCENE, facts(), kind, "1.a").switch
-        return float(step.args["probation_seconds"])
+        return plan_switch(SCENE, facts(), kind, "1.a").switching.watch_seconds
 
     assert (watched("restart"), watched("rollback")) == (1, 0.5)
 

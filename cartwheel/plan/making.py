@@ -1,0 +1,65 @@
+"""How a release is made on a host that does not have it: a part of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cartwheel.build.model import Artifact, Lock, Source
+from cartwheel.hidden import Hidden
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One file that the host needs. It is sent along from `path`, or fetched by the host from the
+    fleet's store (`source`); with neither, the host has it already."""
+
+    name: str
+    version: str
+    filename: str
+    sha256: str
+    path: Path | None = None
+    source: Source | None = None
+
+
+@dataclass(frozen=True)
+class Packages:
+    """What is installed, and with what: the application, its lock, and its index."""
+
+    application: Artifact
+    lock: Lock
+    installer: str
+    pip_version: str
+    timeout_seconds: float
+    index_environment: Mapping[str, Hidden] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of the application's environment, where it comes from, and the keyed digest by
+    which a later plan sees that its value changed."""
+
+    value: Hidden
+    source: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Making:
+    """How a release is made on a host that does not have it. `content` is its name without the
+    counter that tells apart those made anew."""
+
+    content: str
+    python: Mapping[str, Any]  # the host's facts about the app's interpreter
+    entry: str
+    static_dir: str | None
+    server_names: tuple[str, ...]
+    import_seconds: float
+    packages: Packages
+    deliveries: tuple[Delivery, ...]  # the application's wheel first
+    files: Mapping[str, str]  # the release's own, by name
+    variables: Mapping[str, Variable]
+    created: str  # for people only; order is the journal's sequence
+    tool: Delivery | None = None  # pip, where the host has not this one

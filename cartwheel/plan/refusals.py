@@ -1,0 +1,111 @@
+"""Why a host cannot take a release now; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cartwheel.build.model import Artifact
+from cartwheel.plan import names
+from cartwheel.plan.model import Refusal
+from cartwheel.plan.site import site_refusals
+from cartwheel.settings.model import Settings
+from cartwheel.settings.patterns import toml_list
+
+Facts = Mapping[str, Any]
+
+# A small virtual environment with its bytecode takes some 30 MB.
+MIN_FREE_BYTES = 64 << 20
+MIN_FREE_INODES = 5000  # a Flask venv with its bytecode is about 1500
+
+# Without the facts behind these the rest of a plan cannot be made.
+BLINDING = frozenset(("not-set-up", "python-version", "no-systemd"))
+
+
+def refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
+    """Why this host cannot take a release now; every reason at once."""
+    return (
+        *_not_ready(settings, facts),
+        *_python(settings, facts),
+        *_marks(facts),
+        *_no_room(settings, facts),
+        *_port_taken(settings, facts),
+        *site_refusals(settings, facts),
+    )
+
+
+def _not_ready(settings: Settings, facts: Facts) -> Iterator[Refusal]:
+    if facts["host"]["systemd"] is None:
+        yield Refusal("no-systemd", "systemd is not this host's init")
+    if facts["app"]["record"] is None:
+        yield Refusal("not-set-up", f"the host is not set up for {settings.slug}")
+    elif facts["nginx"]["version"] is None:
+        yield Refusal("not-set-up", "the host has no nginx")
+
+
+def _python(settings: Settings, facts: Facts) -> Iterator[Refusal]:
+    if facts["python"] is None:
+        why = f": {facts['no_python']}" if facts["no_python"] else ""
+        yield Refusal("python-version", f"there is no Python {settings.app.python}{why}")
+    elif facts["python"]["obstacle"]:
+        who = names.user(settings)
+        yield Refusal("python-reach", f"{who} cannot run Python: {facts['python']['obstacle']}")
+
+
+def _marks(facts: Facts) -> Iterator[Refusal]:
+    """What somebody has said: `fab lock.hold`, `fab stop`."""
+    if facts["app"]["freeze"]:
+        yield held_refusal(facts["app"]["freeze"])
+    if facts["app"]["stopped"]:
+        yield stopped_refusal(facts["app"]["stopped"])
+
+
+def stopped_refusal(mark: Mapping[str, Any]) -> Refusal:
+    """`fab stop` left its mark: who, when and, where they said so, why."""
+    why = f": {mark['message']}" if mark.get("message") else ""
+    return Refusal("stopped", f"stopped by {mark['who']} since {mark['since']}{why}")
+
+
+def held_refusal(mark: Mapping[str, Any]) -> Refusal:
+    """`fab lock.hold` left its mark."""
+    return Refusal("held", f"held by {mark['owner']} since {mark['since']} ({mark['message']})")
+
+
+def _no_room(settings: Settings, facts: Facts) -> Iterator[Refusal]:
+    base = settings.host.base
+    disk = facts["disk"][base]
+    if disk["free_bytes"] < MIN_FREE_BYTES:
+        yield Refusal("disk-full", f"{base} has {disk['free_bytes'] >> 20} MB left")
+    if disk["free_inodes"] < MIN_FREE_INODES:
+        yield Refusal("disk-full", f"{base} has {disk['free_inodes']} inodes left")
+
+
+def _port_taken(settings: Settings, facts: Facts) -> Iterator[Refusal]:
+    holder = facts["ports"].get(str(settings.web.listen))
+    if holder not in (None, "nginx"):
+        yield Refusal("port-taken", f"port {settings.web.listen} is held by {holder}")
+
+
+def left_out(settings: Settings, facts: Facts, artifact: Artifact) -> tuple[Refusal, ...]:
+    """What the serving release carries and the new one would not, though it is still there."""
+    missed = [
+        name
+        for name in artifact.left_out
+        if any(_is_in(name, path) for path in facts["app"]["carried"])
+    ]
+    if not missed:
+        return ()
+    include = toml_list((*settings.app.include, *missed))
+    exclude = toml_list((*settings.app.exclude, *missed))
+    return (
+        Refusal(
+            "left-out",
+            f"the serving release carries {', '.join(missed)}, and the new one would not: "
+            f"app.include = {include} carries it on, app.exclude = {exclude} goes without it",
+        ),
+    )
+
+
+def _is_in(name: str, path: str) -> bool:
+    """Whether `path` is this file, or in this folder (which has a slash at its end)."""
+    return path.startswith(name) if name.endswith("/") else path == name

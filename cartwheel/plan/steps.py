@@ -1,0 +1,306 @@
+"""From a plan to the requests that carry it out on its host: the one place that knows their names
+and arguments. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from cartwheel.hidden import revealed
+from cartwheel.plan import names
+from cartwheel.plan.hooks import Hook, moments, variables
+from cartwheel.plan.model import HostPlan, Migration
+
+if TYPE_CHECKING:
+    from cartwheel.plan.making import Delivery, Making
+
+Stage: TypeAlias = Literal["upload", "venv", "install", "configure"]
+"""Where preparing may end early, by the task that asks for it."""
+
+_SMALL_SECONDS = 60.0
+_UPLOAD_SECONDS = 600.0
+_HOOK_MARGIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One request to the host side. `args` may hold secrets, so they are never printed."""
+
+    op: str
+    title: str
+    deadline_seconds: float
+    args: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    blob: Path | None = None
+
+    def digest(self, key: str) -> str:
+        """Names what is asked for without letting anybody guess a secret in it."""
+        return names.keyed_digest(key, json.dumps(revealed(self.args), sort_keys=True))
+
+
+def in_order(plan: HostPlan) -> list[Step | Hook]:
+    """What the plan does on its host, with the hooks around it. Hooks of a migration come with
+    one only."""
+    if plan.switch is None:
+        return []
+    migration = [migrate(plan, plan.migration)] if plan.migration else []
+    work = {"prepare": prepare(plan), "migrate": migration, "switch": [switch(plan)]}
+    found: list[Step | Hook] = []
+    for moment in moments():
+        if moment.side == "after":
+            found += work.get(moment.phase, ())
+        if moment.phase != "migrate" or migration:
+            found += [hook for hook in plan.hooks if hook.moment == moment]
+    return found
+
+
+def titles(plan: HostPlan) -> list[str]:
+    """The same, as `fab plan` prints it."""
+    return [str(one) if isinstance(one, Hook) else one.title for one in in_order(plan)]
+
+
+# -- before the switch: nothing of it touches what serves
+
+
+def prepare(plan: HostPlan, until: Stage | None = None) -> list[Step]:
+    """The host's own part, then the release, no further than `until`."""
+    found = [] if plan.host_files is None else [_refresh(plan, plan.host_files)]
+    if plan.making is not None:
+        for stage, steps in _STAGES.items():
+            found += steps(plan, plan.making)
+            if stage == until:
+                break
+    return found
+
+
+def _refresh(plan: HostPlan, host_files: Mapping[str, str]) -> Step:
+    args = {**_of_release(plan), "host_files": dict(host_files), "digest_key": plan.digest_key}
+    return Step("refresh", "host side", _SMALL_SECONDS, args)
+
+
+def _deliveries(plan: HostPlan, making: Making) -> Iterator[Step]:
+    """pip, where the host lacks it; the application's wheel, and those of what lies beside it."""
+    tool = making.tool
+    if tool is not None:
+        args = {**_file(plan, tool), "version": tool.version}
+        yield Step("tool", tool.name, _UPLOAD_SECONDS, args, tool.path)
+    for wheel in making.deliveries:
+        title = "upload" if wheel.source is None else "fetch"
+        if wheel.name != making.packages.application.name:
+            title = f"{title} {wheel.name}"
+        yield Step("upload", title, _UPLOAD_SECONDS, _file(plan, wheel), wheel.path)
+
+
+def _file(plan: HostPlan, file: Delivery) -> dict[str, Any]:
+    known = {**_of_release(plan), "sha256": file.sha256, "filename": file.filename}
+    return known if file.source is None else {**known, "source": file.source.args}
+
+
+def _venv(plan: HostPlan, making: Making) -> Iterator[Step]:
+    yield Step("venv", "venv", _SMALL_SECONDS, {**_of_release(plan), **_python(making)})
+
+
+def _install(plan: HostPlan, making: Making) -> Iterator[Step]:
+    packages = making.packages
+    application, lock = packages.application, packages.lock
+    args = {
+        **_of_release(plan),
+        **_python(making),
+        "lock": lock.text,
+        "lock_sha256": lock.sha256,
+        "lock_beside": lock.text_beside,
+        "wheel_sha256": application.wheel_sha256,
+        "wheel_filename": application.wheel.name,
+        "beside": [{"sha256": one.wheel_sha256, "filename": one.wheel.name} for one in lock.wheels],
+        "pip_version": packages.pip_version,
+        "installer": packages.installer,
+        "timeout_seconds": packages.timeout_seconds,
+        "index_environment": dict(packages.index_environment),
+    }
+    yield Step("install", "install", packages.timeout_seconds + _SMALL_SECONDS, args)
+
+
+def _configure(plan: HostPlan, making: Making) -> Iterator[Step]:
+    files = dict(making.files)
+    env = {name: variable.value for name, variable in making.variables.items()}
+    # By it the host knows whether this step was done already with just this.
+    texts = [json.dumps(one, sort_keys=True) for one in (files, revealed(env))]
+    digest = names.keyed_digest(plan.digest_key, "".join(texts))
+    args = {**_of_release(plan), "files": files, "env": env, "digest": digest}
+    yield Step("configure", "configure", _SMALL_SECONDS, args)
+
+
+def _verify(plan: HostPlan, making: Making) -> Iterator[Step]:
+    args = {
+        **_of_release(plan),
+        "entry": making.entry,
+        "static_dir": making.static_dir,
+        "pip_version": making.packages.pip_version,
+        "import_seconds": making.import_seconds,
+        "site_changes": dict(plan.switching.site),
+        "server_names": list(making.server_names),
+    }
+    yield Step("verify", "verify", making.import_seconds + _SMALL_SECONDS, args)
+
+
+def _complete(plan: HostPlan, making: Making) -> Iterator[Step]:
+    args = {**_of_release(plan), "manifest": _manifest(plan, making)}
+    yield Step("complete", "complete", _SMALL_SECONDS, args)
+
+
+_STAGES: Mapping[str, Callable[[HostPlan, Making], Iterator[Step]]] = {
+    "upload": _deliveries,
+    "venv": _venv,
+    "install": _install,
+    "configure": _configure,
+    "verify": _verify,
+    "complete": _complete,
+}
+
+
+def _manifest(plan: HostPlan, making: Making) -> dict[str, Any]:
+    application, lock = making.packages.application, making.packages.lock
+    return {
+        "name": application.name,
+        "version": application.version,
+        "content": making.content,
+        "wheel_sha256": application.wheel_sha256,
+        "lock_sha256": lock.sha256,
+        "beside": {one.name: one.wheel_sha256 for one in lock.wheels},
+        "closed": True,  # nobody but the app reads its code; earlier versions do not say
+        "python": dict(making.python),
+        "entry": making.entry,
+        "probe": dict(plan.switching.probe),
+        "created": making.created,
+        "who": plan.operator.who,
+        "message": plan.operator.message,
+        "env": {
+            name: {"source": variable.source, "digest": variable.digest}
+            for name, variable in making.variables.items()
+        },
+    }
+
+
+def migrate(plan: HostPlan, migration: Migration) -> Step:
+    """The command that runs once in the fleet."""
+    seconds = migration.timeout_seconds
+    args = {**_of_release(plan), "command": migration.command, "timeout_seconds": seconds}
+    return Step("migrate", "migrate", seconds + _SMALL_SECONDS, args)
+
+
+# -- the switch and what comes after it
+
+
+def switch(plan: HostPlan) -> Step:
+    """The one request that moves traffic."""
+    deal = plan.switching
+    args = {
+        **_of_release(plan),
+        "kind": plan.kind,
+        "version": plan.version,
+        "fresh": plan.fresh,
+        "site_changes": dict(deal.site),
+        "listen": deal.listen,
+        "static_dir": deal.static_dir,
+        "probe": dict(deal.probe),
+        "probation_seconds": deal.watch_seconds,
+        "limits": {
+            "max_error_percent": deal.max_error_percent,
+            "error_min_requests": deal.error_min_requests,
+            "max_worker_restarts": deal.max_worker_restarts,
+        },
+        "confirm_seconds": deal.confirm_seconds,
+        "keep_releases": deal.keep_releases,
+    }
+    return Step("switch", "switch", deal.deadline_seconds, args)
+
+
+def watch(plan: HostPlan, seconds: float) -> Step:
+    """A host that has switched watches itself in its traffic for so long."""
+    return Step("watch", "watch", seconds + _SMALL_SECONDS, {**_header(plan), "seconds": seconds})
+
+
+def confirm(plan: HostPlan, switch_id: str) -> Step:
+    """The point of no return."""
+    return Step("confirm", "confirm", _SMALL_SECONDS, {**_header(plan), "id": switch_id})
+
+
+def finish(plan: HostPlan, seconds: float) -> Step:
+    """Drain, stop and prune, which may take so long."""
+    return Step("finish", "drain and prune", seconds, _header(plan))
+
+
+def go_back(plan: HostPlan, reason: str, seconds: float, *, is_bad: bool) -> Step:
+    """Back from a switch that was not confirmed; a release that is not bad stays."""
+    args = {**_header(plan), "reason": reason, "is_bad": is_bad}
+    return Step("go-back", "go back", seconds, args)
+
+
+# -- where nothing is switched
+
+
+def unchanged(plan: HostPlan, seconds: float) -> Step:
+    """The host notes that it serves the release already."""
+    args = {**_of_release(plan), "version": plan.version}
+    return Step("unchanged", "unchanged", seconds, args)
+
+
+def abandon(plan: HostPlan, reason: str, log: str, *, is_bad: bool) -> Step:
+    """The host notes that preparing the release failed; one that is bad does not stay, if this
+    plan made it."""
+    args = {
+        **_of_release(plan),
+        "version": plan.version,
+        "fresh": plan.fresh and is_bad,
+        "kind": plan.kind,
+        "reason": reason,
+        "log": log,
+    }
+    return Step("abandon", "abandon", _SMALL_SECONDS, args)
+
+
+# -- around all of it
+
+
+def hook(plan: HostPlan, one: Hook, host: str) -> Step:
+    """A command of the user's on this host."""
+    known = variables(
+        one,
+        app=plan.app.name,
+        who=plan.operator.who,
+        message=plan.operator.message,
+        host=host,
+        release=plan.release,
+        version=plan.version,
+        previous=plan.current or "",
+    )
+    args = {
+        **_of_release(plan),
+        "hook": one.name,
+        "command": one.command,
+        "timeout_seconds": one.timeout_seconds,
+        "variables": known,
+    }
+    return Step("hook", one.title, one.timeout_seconds + _HOOK_MARGIN_SECONDS, args)
+
+
+# -- what requests have in common
+
+
+def _header(plan: HostPlan) -> dict[str, Any]:
+    return {
+        "app": plan.app.name,
+        "base": plan.app.base,
+        "who": plan.operator.who,
+        "message": plan.operator.message,
+    }
+
+
+def _of_release(plan: HostPlan) -> dict[str, Any]:
+    return {**_header(plan), "release": plan.release, "user": plan.app.user}
+
+
+def _python(making: Making) -> dict[str, Any]:
+    return {"python": making.python["path"], "python_version": making.python["version"]}

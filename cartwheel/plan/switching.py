@@ -1,0 +1,65 @@
+"""How a host asks the application and moves the traffic, from the settings; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cartwheel.plan.hooks import Kind
+from cartwheel.plan.model import Switch
+from cartwheel.settings.model import Settings
+
+_ROLLBACK_WATCH_SECONDS = 0.5  # it has served before, and whoever goes back is in a hurry
+_SWITCH_MARGIN_SECONDS = 120.0
+_FINISH_MARGIN_SECONDS = 60.0
+
+
+def switch_for(settings: Settings, kind: Kind, site: Mapping[str, str | None]) -> Switch:
+    """The switch of a deploy, a rollback or a restart, with nginx's files that change."""
+    deploy, health = settings.deploy, settings.health
+    watch_seconds = deploy.probation_seconds
+    if kind == "rollback":
+        watch_seconds = min(watch_seconds, _ROLLBACK_WATCH_SECONDS)
+    seconds = health.deadline_seconds + deploy.probation_seconds + _SWITCH_MARGIN_SECONDS
+    return Switch(
+        site=site,
+        listen=settings.web.listen,
+        static_dir=settings.web.static_dir,
+        probe=probe_args(settings),
+        watch_seconds=watch_seconds,
+        max_error_percent=deploy.max_error_percent,
+        error_min_requests=deploy.error_min_requests,
+        max_worker_restarts=deploy.max_worker_restarts,
+        confirm_seconds=deploy.confirm_seconds,
+        keep_releases=deploy.keep_releases,
+        # It waits so long where earlier instances have all slots of the release.
+        deadline_seconds=seconds + deploy.drain_seconds,
+    )
+
+
+def finish_seconds(settings: Settings) -> float:
+    """How long draining, stopping and pruning may take."""
+    return 2 * settings.deploy.drain_seconds + _FINISH_MARGIN_SECONDS
+
+
+def probe_args(settings: Settings) -> dict[str, Any]:
+    """How the host side asks the application (the fields of its health.Probe)."""
+    health = settings.health
+    plain = [name for name in settings.web.server_names if "*" not in name]
+    return {
+        "path": health.path,
+        "host": health.host or (plain[0] if plain else "localhost"),
+        "scheme": health.scheme,
+        "status": health.status,
+        "count": health.count,
+        "span_seconds": health.span_seconds,
+        "deadline_seconds": health.deadline_seconds,
+        "timeout_seconds": health.timeout_seconds,
+        # Left out where there is none: the `recover` of an earlier version does not know it.
+        **({"also": list(health.also)} if health.also else {}),
+    }
+
+
+def status_args(settings: Settings) -> dict[str, Any]:
+    """What the host side's `status` wants to know beside the application's name."""
+    return {"probe": probe_args(settings), "listen": settings.web.listen}
