@@ -22,7 +22,7 @@ _SETTLED_SECONDS = 40.0
 _PASSING_UNITS = "'session-*' 'user@*' 'user-runtime-dir@*' 'cartwheel-session-*'"
 
 # journald's own files are kept small by journald (SystemMaxUse); it maps as much of them as
-# it likes. The history of an application grows by its lines, see host/journal.py.
+# it likes. The history of an application grows by its lines, see host/state/journal.py.
 _PLACES = (
     *("etc", "run", "tmp", "var/tmp", "root", "home"),
     *("var/log/cartwheel", "var/lib/cartwheel", "usr/local/lib/cartwheel"),

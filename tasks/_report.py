@@ -14,7 +14,7 @@ from ._format import clean, half_within, seconds_text
 from ._progress import Progress
 
 if TYPE_CHECKING:
-    from cartwheel.fleet.model import HostReport, Report
+    from cartwheel.fleet.report import HostReport, Report
 
 UNKNOWN = "?"
 HEADS = ("HOST", "OUTCOME", "SERVES", "BEFORE", "TIME")
@@ -134,7 +134,7 @@ def hosts_fields(run: Report, progress: Progress) -> list[dict[str, Any]]:
 
 def report_of(result: Mapping[str, Any]) -> Report | None:
     """The report that a result's fields were made of, without its errors; None if it had none."""
-    from cartwheel.fleet.model import HostReport, Report
+    from cartwheel.fleet.report import HostReport, Report
 
     if "release" not in result:
         return None

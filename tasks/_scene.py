@@ -17,8 +17,8 @@ from cartwheel.fab import FabContext, FleetTask, task
 from cartwheel.fab.task import Hosts
 
 if TYPE_CHECKING:
+    from cartwheel.commands.scene import Scene
     from cartwheel.inventory.choose import Narrowing
-    from cartwheel.run.scene import Scene
     from cartwheel.runs.record import Record
 
     from ._show import Output
@@ -194,8 +194,8 @@ def _to_its_end(act: Callable[[], int | None], out: Output) -> int:
 
 def _say_what_serves(scene: Scene, out: Output) -> None:
     """After Ctrl-C: ask the hosts that we had begun to change, once they are in order."""
-    from cartwheel.run import ask
-    from cartwheel.run.scene import for_hosts
+    from cartwheel.commands import ask
+    from cartwheel.commands.scene import for_hosts
 
     touched = out.touched()
     if not touched:
@@ -219,7 +219,7 @@ def scene_of(
     more_roles: tuple[str, ...] = (),
 ) -> Scene:
     """Load the settings and find the hosts. Raises UsageError before anything connects."""
-    from cartwheel.run.scene import make_scene
+    from cartwheel.commands.scene import make_scene
 
     scene = make_scene(
         c.project,
@@ -244,7 +244,7 @@ def scene_of(
 
 def with_hooks(scene: Scene, wanted: bool) -> Scene:
     """The scene, with or without the user's own commands."""
-    from cartwheel.run.scene import without_hooks
+    from cartwheel.commands.scene import without_hooks
 
     return scene if wanted else without_hooks(scene)
 

@@ -34,9 +34,9 @@ from ._report import (
 from ._screen import Screen, Sink, screen_for
 
 if TYPE_CHECKING:
-    from cartwheel.fleet.model import Report
-    from cartwheel.run.ask import Answers
-    from cartwheel.run.scene import Scene
+    from cartwheel.commands.ask import Answers
+    from cartwheel.commands.scene import Scene
+    from cartwheel.fleet.report import Report
     from cartwheel.runs.record import Record
 
 SILENCE_SECONDS = 8.0  # promise P11: nothing is silent for more than ten

@@ -9,8 +9,8 @@ from ._scene import word
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cartwheel.commands.scene import Scene
     from cartwheel.errors import CartwheelError
-    from cartwheel.run.scene import Scene
 
     from ._show import Output
 
@@ -21,9 +21,9 @@ def setup(scene: Scene, out: Output) -> int:
 
     Do it again when hosts or weights have changed. Hosts that are out stay out.
     """
-    from cartwheel.run.balancing import balancers
-    from cartwheel.run.scene import for_hosts
-    from cartwheel.run.setup import setup as run
+    from cartwheel.commands.balancing import balancers
+    from cartwheel.commands.scene import for_hosts
+    from cartwheel.commands.setup import setup as run
 
     chosen = for_hosts(scene, tuple(host.name for host in balancers(scene)))
     return out.answers(run(chosen), lambda one: "; ".join(one["changes"]) or "nothing to do")
@@ -35,7 +35,7 @@ def status(scene: Scene, out: Output) -> int:
 
     Exits with 1 if a balancer does not answer, does not know a host, or has no host in.
     """
-    from cartwheel.run.balancing import states
+    from cartwheel.commands.balancing import states
 
     found, problems = states(scene)
     words = {True: "in", False: "out", None: "not known there"}
@@ -66,7 +66,7 @@ def out(scene: Scene, out: Output) -> int:
 
     They stay out, over deploys and reboots, until balancer.back.
     """
-    from cartwheel.run.balancing import out as run
+    from cartwheel.commands.balancing import out as run
 
     return _told(out, run(scene), "out")
 
@@ -74,7 +74,7 @@ def out(scene: Scene, out: Output) -> int:
 @word(changing=True)
 def back(scene: Scene, out: Output) -> int:
     """Put hosts back, whoever took them out."""
-    from cartwheel.run.balancing import back as run
+    from cartwheel.commands.balancing import back as run
 
     return _told(out, run(scene), "in")
 

@@ -94,7 +94,7 @@ def show(c: FabContext, out: Output, app: str = "", env: str = "", written: bool
 @plain_word(hosts="none")
 def check(c: FabContext, out: Output) -> int:
     """Check settings and templates of every app and environment."""
-    from cartwheel.run.check import check as run
+    from cartwheel.commands.check import check as run
 
     checked = run(c.project)
     out.table(

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from ._scene import HOOKS, with_hooks, word
 
 if TYPE_CHECKING:
-    from cartwheel.plan.model import HostPlan
+    from cartwheel.commands.plan import Planned
+    from cartwheel.commands.scene import Scene
+    from cartwheel.plan.host_plan import HostPlan
     from cartwheel.plan.steps import Stage
-    from cartwheel.run.plan import Planned
-    from cartwheel.run.scene import Scene
 
     from ._show import Output
 
@@ -22,7 +22,7 @@ _TESTS = {"skip-tests": "Do not run the application's own tests."}
 @word(changing=True, more_roles=("balancer",))
 def setup(scene: Scene, out: Output) -> int:
     """Prepare bare hosts (Python, nginx, user) and balancers."""
-    from cartwheel.run.setup import setup as run
+    from cartwheel.commands.setup import setup as run
 
     return out.answers(run(scene), lambda one: "; ".join(one["changes"]) or "nothing to do")
 
@@ -51,8 +51,8 @@ def deploy(
     check, switch, watch. One failure puts every host back, unless --max-failures allows it.
     Deploying what serves already changes nothing.
     """
-    from cartwheel.run.deploy import deploy as run
-    from cartwheel.run.plan import read
+    from cartwheel.commands.deploy import deploy as run
+    from cartwheel.commands.plan import read
 
     scene = with_hooks(scene, not skip_hooks)
     if dry_run:
@@ -91,9 +91,9 @@ def plan(
 def _show_plan(
     scene: Scene, out: Output, skip_tests: bool, *, keep: str = "", exit_code: bool = False
 ) -> int:
+    from cartwheel.commands.plan import plan as run
+    from cartwheel.commands.plan import write
     from cartwheel.errors import Exit
-    from cartwheel.run.plan import plan as run
-    from cartwheel.run.plan import write
 
     found = run(scene, skip_tests=skip_tests)
     plans = {host: one.plan for host, one in found.items()}
@@ -212,7 +212,7 @@ def configure(scene: Scene, out: Output, skip_tests: bool = False) -> int:
 
 
 def _prepare(scene: Scene, out: Output, until: Stage, skip_tests: bool) -> int:
-    from cartwheel.run.deploy import prepare
+    from cartwheel.commands.deploy import prepare
 
     return out.report(prepare(scene, until, skip_tests=skip_tests))
 
@@ -220,7 +220,7 @@ def _prepare(scene: Scene, out: Output, until: Stage, skip_tests: bool) -> int:
 @word(hosts="none")
 def build(scene: Scene, out: Output) -> int:
     """Build the wheel and its lock here, and print their paths."""
-    from cartwheel.run.product import build_only as run
+    from cartwheel.commands.product import build_only as run
 
     wheel, lock = run(scene)
     out.put(wheel=str(wheel), lock=str(lock))
@@ -231,7 +231,7 @@ def build(scene: Scene, out: Output) -> int:
 @word(hosts="none")
 def test(scene: Scene, out: Output) -> int:
     """Run the app's own tests, in an environment of its lock."""
-    from cartwheel.run.product import test_only as run
+    from cartwheel.commands.product import test_only as run
 
     out.put(tested=run(scene))
     return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ._scene import word
 
 if TYPE_CHECKING:
-    from cartwheel.run.scene import Scene
+    from cartwheel.commands.scene import Scene
 
     from ._show import Output
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @word(name="list", quiet=True)
 def list_variables(scene: Scene, out: Output) -> int:
     """Names of the app's variables and their sources; no values."""
-    from cartwheel.run import ask
+    from cartwheel.commands import ask
 
     return out.answer_table(
         ask.variables(scene), ("NAME", "FROM"), lambda one: sorted(one["names"].items())

@@ -10,7 +10,7 @@ from cartwheel.errors import Exit, UsageError
 from ._scene import word
 
 if TYPE_CHECKING:
-    from cartwheel.run.scene import Scene
+    from cartwheel.commands.scene import Scene
 
     from ._show import Output
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 )
 def trust(scene: Scene, out: Output, yes: bool = False) -> int:
     """Show a host's key fingerprint and, if agreed, remember it."""
-    from cartwheel.run.scene import targets
+    from cartwheel.commands.scene import targets
     from cartwheel.ssh import trust as keys
     from cartwheel.ssh.connection import Gateways
 

@@ -9,7 +9,7 @@ from cartwheel.errors import UsageError
 from ._scene import word
 
 if TYPE_CHECKING:
-    from cartwheel.run.scene import Scene
+    from cartwheel.commands.scene import Scene
 
     from ._show import Output
 
@@ -21,8 +21,8 @@ def run(scene: Scene, out: Output, command: str = "") -> int:
     It runs in the release's environment, as the app's user, on every host side by side.
     The exit code is the command's own, the greatest one of several hosts.
     """
-    from cartwheel.run import ask
-    from cartwheel.run.scene import raise_failures
+    from cartwheel.commands import ask
+    from cartwheel.commands.scene import raise_failures
 
     if not command.strip():
         raise UsageError("usage", "--command says what to run", hint='fab run --command "..."')
@@ -42,7 +42,7 @@ def run(scene: Scene, out: Output, command: str = "") -> int:
 @word(json=False, quiet=True)
 def shell(scene: Scene, out: Output) -> int:
     """An interactive shell in the serving release, on one host."""
-    from cartwheel.run.terminal import shell as open_shell
+    from cartwheel.commands.terminal import shell as open_shell
 
     if len(scene.hosts) != 1:
         raise UsageError("usage", "`shell` takes one host", hint="Name one with -H.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ._scene import word
 
 if TYPE_CHECKING:
-    from cartwheel.run.scene import Scene
+    from cartwheel.commands.scene import Scene
 
     from ._show import Output
 

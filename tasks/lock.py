@@ -9,7 +9,7 @@ from cartwheel.errors import UsageError
 from ._scene import word
 
 if TYPE_CHECKING:
-    from cartwheel.run.scene import Scene
+    from cartwheel.commands.scene import Scene
 
     from ._show import Output
 
@@ -21,7 +21,7 @@ def hold(scene: Scene, out: Output) -> int:
     --message says why, and is shown to whoever is refused. What serves goes on serving, over
     reboots too; a host still puts itself in order after a fault.
     """
-    from cartwheel.run import ask
+    from cartwheel.commands import ask
 
     if not scene.operator.message.strip():
         raise UsageError(
@@ -38,7 +38,7 @@ def hold(scene: Scene, out: Output) -> int:
 @word(changing=True, about_freeze=True)
 def release(scene: Scene, out: Output) -> int:
     """Lift the freeze of lock.hold, whoever set it."""
-    from cartwheel.run import ask
+    from cartwheel.commands import ask
 
     return out.answers(
         ask.release(scene),
@@ -49,7 +49,7 @@ def release(scene: Scene, out: Output) -> int:
 @word(quiet=True)
 def status(scene: Scene, out: Output) -> int:
     """Who changes the app now, and who holds it, since when, why."""
-    from cartwheel.run import ask
+    from cartwheel.commands import ask
 
     return out.answer_table(ask.lock_status(scene), ("WHAT", "BY", "SINCE", "WHY"), _rows)
 

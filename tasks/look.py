@@ -10,10 +10,10 @@ from ._scene import number, word
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from cartwheel.commands.scene import Scene
     from cartwheel.errors import CartwheelError
     from cartwheel.fleet.sessions import Result
     from cartwheel.plan.condition import Finding
-    from cartwheel.run.scene import Scene
 
     from ._show import Output
 
@@ -35,18 +35,18 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
     Times are of this machine's zone, with how long ago that is; memory is of all processes
     of the release together; restarts are those that nobody asked for.
     """
+    from cartwheel.commands import ask
     from cartwheel.errors import Exit
     from cartwheel.fleet.sessions import failures, successes
     from cartwheel.fleet.truth import left_behind
     from cartwheel.plan.condition import conditions
-    from cartwheel.run import ask
 
     found = ask.status(scene)
     behind = left_behind(found)
     silent = failures(found)
     judged = {host: conditions(host, one) for host, one in successes(found).items()}
     if finish and behind:
-        from cartwheel.run.rollback import finish as run
+        from cartwheel.commands.rollback import finish as run
 
         code = out.report(run(scene, behind))
         rest = {host: one for host, one in judged.items() if host not in behind}
@@ -145,7 +145,7 @@ def since_text(age_seconds: float | None, now: float) -> str:
 @word(quiet=True)
 def releases(scene: Scene, out: Output) -> int:
     """The releases on each host, oldest first."""
-    from cartwheel.run import ask
+    from cartwheel.commands import ask
 
     from ._format import utc_to_local
 
@@ -175,7 +175,7 @@ def _place(release: str, one: dict[str, Any]) -> str:
 @word(quiet=True, help={"lines": "How many entries (default 20)."})
 def history(scene: Scene, out: Output, lines: str = "20") -> int:
     """What was done on each host: when, by whom, how it ended."""
-    from cartwheel.run import ask
+    from cartwheel.commands import ask
 
     from ._format import local_time
 
@@ -203,7 +203,7 @@ def history(scene: Scene, out: Output, lines: str = "20") -> int:
 )
 def logs(scene: Scene, out: Output, lines: str = "50", follow: bool = False) -> int:
     """The app's journal and nginx's logs of its site."""
-    from cartwheel.run import ask
+    from cartwheel.commands import ask
 
     def show(host: str, source: str, text: str) -> None:
         out.data(host, text, prefix=f"[{host}] {source}: ", source=source)
@@ -222,7 +222,7 @@ def doctor(scene: Scene, out: Output, fix: bool = False) -> int:
 
     Exits with 1 where a host is not well or cannot be asked; notes are none of that.
     """
-    from cartwheel.run.doctor import doctor as run
+    from cartwheel.commands.doctor import doctor as run
 
     findings = run(scene, fix=fix)
     out.table(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ._scene import word
 
 if TYPE_CHECKING:
-    from cartwheel.run.scene import Scene
+    from cartwheel.commands.scene import Scene
 
     from ._show import Output
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @word(quiet=True)
 def test(scene: Scene, out: Output) -> int:
     """Check nginx's configuration on the host."""
-    from cartwheel.run import ask
+    from cartwheel.commands import ask
 
     return out.answers(ask.nginx_test(scene), lambda _one: "nginx is content")
 
@@ -23,6 +23,6 @@ def test(scene: Scene, out: Output) -> int:
 @word(changing=True)
 def reload(scene: Scene, out: Output) -> int:
     """Check nginx's configuration, then make nginx read it."""
-    from cartwheel.run import ask
+    from cartwheel.commands import ask
 
     return out.answers(ask.nginx_reload(scene), lambda _one: "reloaded")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ._scene import HOOKS, number, with_hooks, word
 
 if TYPE_CHECKING:
-    from cartwheel.run.scene import Scene
+    from cartwheel.commands.scene import Scene
 
     from ._show import Output
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 )
 def rollback(scene: Scene, out: Output, to: str = "", skip_hooks: bool = False) -> int:
     """Go back to an earlier release; needs no index and no build."""
-    from cartwheel.run.rollback import rollback as run
+    from cartwheel.commands.rollback import rollback as run
 
     return out.report(run(with_hooks(scene, not skip_hooks), to or None))
 
@@ -27,7 +27,7 @@ def rollback(scene: Scene, out: Output, to: str = "", skip_hooks: bool = False) 
 @word(changing=True, rollout=True, help=HOOKS)
 def restart(scene: Scene, out: Output, skip_hooks: bool = False) -> int:
     """Start a second instance of what serves, and switch to it."""
-    from cartwheel.run.rollback import restart as run
+    from cartwheel.commands.rollback import restart as run
 
     return out.report(run(with_hooks(scene, not skip_hooks)))
 
@@ -35,7 +35,7 @@ def restart(scene: Scene, out: Output, skip_hooks: bool = False) -> int:
 @word(changing=True)
 def stop(scene: Scene, out: Output) -> int:
     """Stop serving until `fab start`; a reboot does not start it."""
-    from cartwheel.run import ask
+    from cartwheel.commands import ask
 
     return out.answers(ask.stop(scene), lambda one: "stopped" if one["changed"] else "was stopped")
 
@@ -43,7 +43,7 @@ def stop(scene: Scene, out: Output) -> int:
 @word(changing=True)
 def start(scene: Scene, out: Output) -> int:
     """Serve again after `fab stop`."""
-    from cartwheel.run import ask
+    from cartwheel.commands import ask
 
     return out.answers(
         ask.start(scene), lambda one: f"{'started' if one['changed'] else 'runs'} {one['release']}"
@@ -53,7 +53,7 @@ def start(scene: Scene, out: Output) -> int:
 @word(changing=True, help={"keep": "How many releases to keep (default: deploy.keep_releases)."})
 def prune(scene: Scene, out: Output, keep: str = "") -> int:
     """Remove old releases; never one that is needed."""
-    from cartwheel.run import ask
+    from cartwheel.commands import ask
 
     return out.answers(
         ask.prune(scene, number("keep", keep) if keep else None),
@@ -67,7 +67,7 @@ def prune(scene: Scene, out: Output, keep: str = "") -> int:
 @word(changing=True)
 def packages(scene: Scene, out: Output) -> int:
     """Install the system packages that host.packages names."""
-    from cartwheel.run import ask
+    from cartwheel.commands import ask
 
     return out.answers(
         ask.packages(scene),
@@ -86,7 +86,7 @@ def packages(scene: Scene, out: Output) -> int:
 )
 def uninstall(scene: Scene, out: Output, yes: bool = False, keep_shared: bool = False) -> int:
     """Take the app off the host; packages stay. Asks first."""
-    from cartwheel.run import ask
+    from cartwheel.commands import ask
 
     name = scene.settings.slug
     what = "its releases" if keep_shared else "its releases and ALL ITS DATA in shared/"

@@ -9,15 +9,15 @@ from urllib.parse import quote
 from cartwheel.balance.hooks import Hook
 from cartwheel.errors import HostError
 from cartwheel.hidden import Hidden
-from cartwheel.host import web
+from cartwheel.host.system import http_request
 from cartwheel.plan.balancing import Member, filled
-from cartwheel.settings.model import Balancer
+from cartwheel.settings.toml_tables import Balancer
 
 
 def http_hook(settings: Balancer, app: str, secret: Hidden | None) -> Hook:
     """Calls the settings' URL; 2xx is well. No message shows the URL or a header."""
     # A redirect is no answer, and must not carry the secret to somebody else.
-    opener = web.opener(follow=False)
+    opener = http_request.opener(follow=False)
 
     def hook(action: str, member: Member) -> None:
         values = {
@@ -28,7 +28,7 @@ def http_hook(settings: Balancer, app: str, secret: Hidden | None) -> Hook:
             "address": member.address,
         }
         plain = {key: quote(value, safe="") for key, value in values.items()}
-        request = web.request(
+        request = http_request.request(
             filled(settings.url or "", plain),
             method=settings.method,
             data=b"" if settings.method in ("POST", "PUT", "PATCH") else None,
@@ -44,7 +44,7 @@ def http_hook(settings: Balancer, app: str, secret: Hidden | None) -> Hook:
             with error:
                 raise HostError("balancer", f"it answered {error.code}", host=member.name) from None
         except (OSError, HTTPException) as error:
-            why = f"it cannot be called: {web.reason(error)}"
+            why = f"it cannot be called: {http_request.reason(error)}"
             raise HostError("balancer", why, host=member.name) from None
 
     return hook

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cartwheel import writing
-from cartwheel.balance.model import By
+from cartwheel.balance.balancer import By
 from cartwheel.errors import CartwheelError, UsageError
 
 _POLL_SECONDS = 0.1

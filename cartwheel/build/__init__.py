@@ -9,8 +9,8 @@ from cartwheel.build.index import (
     pip_environment,
 )
 from cartwheel.build.lock import lock_for
-from cartwheel.build.model import Artifact, Lock, Platform, Source, operator_platform
 from cartwheel.build.pip_wheel import PIP_SHA256, PIP_VERSION, PIP_WHEEL, pip_wheel
+from cartwheel.build.products import Artifact, Lock, Platform, Source, operator_platform
 from cartwheel.build.publish import Item, Store, planned, publish, store_for
 from cartwheel.build.wheel import check_wheel_fits, wheel_names
 

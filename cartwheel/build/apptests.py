@@ -13,7 +13,7 @@ from cartwheel.build import store, tool
 from cartwheel.build.explain import explain_uv
 from cartwheel.build.index import Access, access_for
 from cartwheel.build.lock import lock_for
-from cartwheel.build.model import Artifact, Lock, operator_platform
+from cartwheel.build.products import Artifact, Lock, operator_platform
 from cartwheel.build.source import Source, copy_source, find_source
 from cartwheel.build.uv import uv_program, uv_variables
 from cartwheel.errors import BuildError
@@ -24,8 +24,8 @@ from cartwheel.process_env import of_user
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cartwheel.settings.model import Settings
     from cartwheel.settings.named import NamedFile
+    from cartwheel.settings.toml_tables import Settings
 
 STEP = "test"
 DEFAULT_COMMAND = "python -m pytest -q"

@@ -18,11 +18,11 @@ from cartwheel.build.chosen import Chosen, choose
 from cartwheel.build.declared import declared, own_indexes, terms_for
 from cartwheel.build.explain import explain_build, explain_pip
 from cartwheel.build.index import Access, access_for, bare, local_pip_environment
-from cartwheel.build.model import Artifact, operator_platform
 from cartwheel.build.origins import TomlFile, local_path, normal
 from cartwheel.build.pip_wheel import pip_wheel
 from cartwheel.build.plain import package_plain, plain_requirements
 from cartwheel.build.private import Privacy, check_wheel, privacy_for
+from cartwheel.build.products import Artifact, operator_platform
 from cartwheel.build.source import Source, copy_source, find_source, source_digest
 from cartwheel.build.uv import uv_program, uv_variables
 from cartwheel.build.wheel import (
@@ -39,8 +39,8 @@ from cartwheel.hidden import Hidden
 from cartwheel.process_env import of_tools
 
 if TYPE_CHECKING:
-    from cartwheel.settings.model import Settings
     from cartwheel.settings.named import NamedFile
+    from cartwheel.settings.toml_tables import Settings
 
 STEP = "build"
 RECIPE = 3  # a change of how wheels are made makes old ones unusable

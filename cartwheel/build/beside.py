@@ -12,9 +12,9 @@ from cartwheel.build.artifact import build_source
 from cartwheel.build.declared import Terms, declared
 from cartwheel.build.fetched import fetched
 from cartwheel.build.index import Access
-from cartwheel.build.model import Artifact
 from cartwheel.build.origins import Origin, TomlFile, normal, origin_of
 from cartwheel.build.private import Privacy
+from cartwheel.build.products import Artifact
 from cartwheel.build.source import Source
 from cartwheel.build.wheel import Metadata, asked_for, write_wheel
 from cartwheel.errors import BuildError

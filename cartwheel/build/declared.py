@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cartwheel.build.model import Platform
 from cartwheel.build.origins import (
     Origin,
     TomlFile,
@@ -18,6 +17,7 @@ from cartwheel.build.origins import (
     origin_of,
     repository_at,
 )
+from cartwheel.build.products import Platform
 from cartwheel.build.workspace import Workspace, workspace_of
 
 Table = dict[str, Any]

@@ -7,7 +7,7 @@ import re
 from cartwheel.build.index import Access
 from cartwheel.build.tool import Finished
 from cartwheel.errors import BuildError
-from cartwheel.host.pip_output import classify_pip_output, without_credentials
+from cartwheel.host.release.pip_output import classify_pip_output, without_credentials
 
 _FETCH = re.compile(r"Failed to fetch: `?(\S+?)`?$", re.MULTILINE)
 _FETCH_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3} [^)]*)\)")

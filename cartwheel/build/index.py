@@ -21,7 +21,7 @@ from cartwheel.errors import UsageError
 from cartwheel.hidden import Hidden
 
 if TYPE_CHECKING:
-    from cartwheel.settings.model import Index
+    from cartwheel.settings.toml_tables import Index
 
 # The mirrors' own help pages name these addresses; the list follows what the mirror
 # switcher "chsrc" still lists as alive (douban, netease and jlu no longer are).

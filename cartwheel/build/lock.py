@@ -20,11 +20,11 @@ from cartwheel.build.declared import Terms, declared, direct, own_indexes, terms
 from cartwheel.build.explain import explain_uv
 from cartwheel.build.index import Access, access_for, bare
 from cartwheel.build.locked import Locked, read_locked
-from cartwheel.build.model import Artifact, Lock, Platform
 from cartwheel.build.named_indexes import files_in, index_project
 from cartwheel.build.origins import Origin, is_commit, merged, repository
 from cartwheel.build.plain import Requirements, plain_requirements
 from cartwheel.build.private import Privacy, privacy_for
+from cartwheel.build.products import Artifact, Lock, Platform
 from cartwheel.build.source import find_source
 from cartwheel.build.sources import Sources
 from cartwheel.build.uv import uv_program, uv_variables
@@ -35,8 +35,8 @@ from cartwheel.events import Emit, Event
 from cartwheel.hidden import Hidden
 
 if TYPE_CHECKING:
-    from cartwheel.settings.model import Settings
     from cartwheel.settings.named import NamedFile
+    from cartwheel.settings.toml_tables import Settings
 
 STEP = "lock"
 RECIPE = 2

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from cartwheel.build.index import Access, bare
-from cartwheel.build.model import Platform
 from cartwheel.build.origins import Origin, normal
+from cartwheel.build.products import Platform
 from cartwheel.build.wheel import platform_tags
 from cartwheel.errors import BuildError
 

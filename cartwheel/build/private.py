@@ -19,7 +19,7 @@ from cartwheel.settings.patterns import fits, toml_list
 from cartwheel.settings.variables import SECRET_BYTES
 
 if TYPE_CHECKING:
-    from cartwheel.settings.model import Settings
+    from cartwheel.settings.toml_tables import Settings
 
 # A shorter content says nothing: other files may well hold the same few characters.
 _TELLING_BYTES = 8

@@ -24,7 +24,7 @@ from cartwheel.errors import BuildError
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
-    from cartwheel.build.model import Artifact, Platform
+    from cartwheel.build.products import Artifact, Platform
 
 EPOCH_SECONDS = 315_532_800  # 1980-01-01, the first date that a zip file can hold
 _EPOCH = (1980, 1, 1, 0, 0, 0)

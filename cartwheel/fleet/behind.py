@@ -10,10 +10,10 @@ from cartwheel.errors import CartwheelError
 from cartwheel.events import Event, State
 from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
 from cartwheel.plan import steps
-from cartwheel.plan.model import HostPlan
+from cartwheel.plan.host_plan import HostPlan
 
 if TYPE_CHECKING:
-    from cartwheel.balance.model import Balancer
+    from cartwheel.balance.balancer import Balancer
 
 OUT, BACK = "out of the balancer", "back in the balancer"
 

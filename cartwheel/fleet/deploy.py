@@ -15,7 +15,6 @@ from cartwheel.events import Event
 from cartwheel.fleet.behind import Behind, around_seconds
 from cartwheel.fleet.hooks import Hooks, only, without
 from cartwheel.fleet.locking import lock_all
-from cartwheel.fleet.model import HostReport, Report
 from cartwheel.fleet.outcomes import (
     Plans,
     after_confirming,
@@ -26,12 +25,13 @@ from cartwheel.fleet.outcomes import (
     row_of,
     untouched,
 )
+from cartwheel.fleet.report import HostReport, Report
 from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
 from cartwheel.fleet.terms import Terms
 from cartwheel.fleet.truth import LookAgain, looked_after
 from cartwheel.plan import steps
 from cartwheel.plan.hooks import pending_seconds
-from cartwheel.plan.model import HostPlan
+from cartwheel.plan.host_plan import HostPlan
 from cartwheel.plan.rollout import batches, patient
 from cartwheel.plan.steps import Stage, Step
 

@@ -12,7 +12,7 @@ from cartwheel.fleet.sessions import Fleet, failures, step_on_each
 from cartwheel.fleet.terms import Terms
 from cartwheel.plan import steps
 from cartwheel.plan.hooks import Hook, Moment, Phase, Side
-from cartwheel.plan.model import HostPlan
+from cartwheel.plan.host_plan import HostPlan
 
 Failed: TypeAlias = dict[str, CartwheelError]
 

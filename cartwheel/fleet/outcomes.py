@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from cartwheel.errors import CartwheelError, ConnectError
-from cartwheel.fleet.model import UNKNOWN, HostReport, Outcome, Report
+from cartwheel.fleet.report import UNKNOWN, HostReport, Outcome, Report
 from cartwheel.fleet.sessions import Fleet, Result
-from cartwheel.plan.model import HostPlan
+from cartwheel.plan.host_plan import HostPlan
 
 Plans = Mapping[str, HostPlan]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from cartwheel.errors import CartwheelError
 from cartwheel.events import Emit, Event, State
-from cartwheel.fleet.model import Report
+from cartwheel.fleet.report import Report
 from cartwheel.plan.steps import Step
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cartwheel.plan.hooks import Hook
-from cartwheel.plan.model import Operator
+from cartwheel.plan.host_plan import Operator
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
 
 if TYPE_CHECKING:
-    from cartwheel.balance.model import Balancer
+    from cartwheel.balance.balancer import Balancer
 
 # Runs a hook on this machine; the mapping is what its environment says of the moment. Raises
 # CartwheelError("hook-failed").

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from cartwheel.errors import CartwheelError
-from cartwheel.fleet.model import UNKNOWN, HostReport, Report
+from cartwheel.fleet.report import UNKNOWN, HostReport, Report
 from cartwheel.fleet.sessions import Result
-from cartwheel.plan.model import HostPlan
+from cartwheel.plan.host_plan import HostPlan
 
 # Asks lost hosts again, once they have put themselves in order: the answers of `status`.
 LookAgain = Callable[[Iterable[str]], Mapping[str, Result[dict[str, Any]]]]

@@ -11,8 +11,10 @@ import sys
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from . import children, envfile, files, releases
-from .context import OpError
+from cartwheel.host.state import releases
+from cartwheel.host.system import children, envfile, files
+from cartwheel.host.system.context import OpError
+
 from .layout import Layout
 
 

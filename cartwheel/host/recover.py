@@ -14,21 +14,15 @@ import time
 from pathlib import Path
 from typing import Callable, List, Optional, Tuple
 
-from . import (
-    balancer,
-    files,
-    health,
-    instances,
-    journal,
-    layout,
-    leftovers,
-    locks,
-    pending,
-    releases,
-    revert,
-    systemd,
-)
-from .context import Context, OpError, boottime
+from cartwheel.host import layout
+from cartwheel.host.balancer import taken_out
+from cartwheel.host.process import health, instances
+from cartwheel.host.release import leftovers
+from cartwheel.host.state import journal, pending, releases
+from cartwheel.host.switch import way_back
+from cartwheel.host.system import files, locks, systemd
+from cartwheel.host.system.context import Context, OpError, boottime
+
 from .layout import Layout
 
 _BOOT_PATIENCE_SECONDS = 300.0
@@ -101,7 +95,7 @@ def _prove_serving(at: Layout) -> None:
 
 def is_settled(at: Layout) -> bool:
     """Nothing to put in order; decided without the lock, so that it costs little."""
-    return not leftovers.find(at) and not balancer.is_owed(at)
+    return not leftovers.find(at) and not taken_out.is_owed(at)
 
 
 def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = None) -> List[str]:
@@ -125,7 +119,7 @@ def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = Non
         mark = pending.read(at)
         if mark is not None:
             note("the switch to {} was never confirmed".format(mark.to))
-            revert.go_back(at, mark, "its session ended before the confirmation", note)
+            way_back.go_back(at, mark, "its session ended before the confirmation", note)
         _start_if_possible(at, note)
         # First: an instance that `fallback` still names must not be stopped.
         _complete_journal(at)
@@ -133,7 +127,7 @@ def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = Non
         found = leftovers.find(at)
     _complete_journal(at)
     leftovers.clean(at, note, found, preparing=True)
-    done += balancer.settle(at, say)
+    done += taken_out.settle(at, say)
     return done
 
 

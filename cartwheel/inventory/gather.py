@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from cartwheel import process_env, programs
 from cartwheel.errors import UsageError
 from cartwheel.inventory import ansible
-from cartwheel.inventory.model import Host
+from cartwheel.inventory.host import Host
 from cartwheel.inventory.static import DEFAULT_ROLE, PlaceOf, from_settings
 
 if TYPE_CHECKING:
-    from cartwheel.settings.model import Settings
+    from cartwheel.settings.toml_tables import Settings
 
 COMMAND_SECONDS = 60.0
 _SHOWN_LINES = 10

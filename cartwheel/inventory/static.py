@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from cartwheel.inventory.model import Host
+from cartwheel.inventory.host import Host
 
 if TYPE_CHECKING:
-    from cartwheel.settings.model import HostVariables, Inventory, InventoryHost, Settings
+    from cartwheel.settings.toml_tables import HostVariables, Inventory, InventoryHost, Settings
 
 # Where a key of the settings stands, e.g. `config/environments/live.toml:3`.
 PlaceOf = Callable[[tuple[str | int, ...]], str]
@@ -42,7 +42,7 @@ def from_settings(settings: Settings, place_of: PlaceOf) -> list[Host]:
 
 
 def _host(name: str, place: str, inventory: Inventory) -> Host:
-    from cartwheel.settings.model import InventoryHost
+    from cartwheel.settings.toml_tables import InventoryHost
 
     own = inventory.hosts.get(name) or InventoryHost()
     groups = groups_of(name, own, inventory)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cartwheel.plan import names
-from cartwheel.settings.model import Settings
+from cartwheel.settings.toml_tables import Settings
 
 ROLE = "balancer"
 # The kinds that live on hosts with the role; the others are reached from here.

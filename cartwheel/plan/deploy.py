@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cartwheel.build.model import Artifact, Lock, Source
+from cartwheel.build.products import Artifact, Lock, Source
 from cartwheel.hidden import Hidden, revealed
 from cartwheel.plan import names
 from cartwheel.plan.hooks import Kind, hooks_for
+from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator
 from cartwheel.plan.making import Delivery, Making, Packages, Variable
-from cartwheel.plan.model import Application, HostPlan, Migration, Operator
 from cartwheel.plan.refusals import BLINDING, left_out, refusals
 from cartwheel.plan.site import site_changes
 from cartwheel.plan.switching import switch_for
-from cartwheel.settings.model import Settings
+from cartwheel.settings.toml_tables import Settings
 
 Facts = Mapping[str, Any]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cartwheel.build.lock import pins
-from cartwheel.plan.model import HostPlan
+from cartwheel.plan.host_plan import HostPlan
 
 # In a release's own files its name stands everywhere; only what else differs is of interest.
 _ANY_RELEASE = "RELEASE"

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from cartwheel.settings import model
+from cartwheel.settings import toml_tables
 
-Phase: TypeAlias = model.Phase
+Phase: TypeAlias = toml_tables.Phase
 Kind: TypeAlias = Literal["deploy", "rollback", "restart"]
 Where: TypeAlias = Literal["here", "one-host", "hosts"]
 Side: TypeAlias = Literal["before", "after"]
@@ -54,7 +54,7 @@ class Hook:
         return f"{self.title}: {self.moment} {_WHERE_WORDS[self.where]}: {self.command}"
 
 
-def hooks_for(settings: model.Settings, kind: Kind) -> tuple[Hook, ...]:
+def hooks_for(settings: toml_tables.Settings, kind: Kind) -> tuple[Hook, ...]:
     """The hooks of such a run, in the order of their moments; of one moment in the order of
     the settings. Whoever rolls back is in need: no hook stops that."""
     found = [

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cartwheel.build.model import Artifact, Lock, Source
+from cartwheel.build.products import Artifact, Lock, Source
 from cartwheel.hidden import Hidden
 
 

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Container, Iterable
 
-from cartwheel.settings.model import Settings
+from cartwheel.settings.toml_tables import Settings
 
 _DIGEST_HEX = 8
 _CUT_HEX = 5

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cartwheel.build.model import Artifact
+from cartwheel.build.products import Artifact
 from cartwheel.plan import names
-from cartwheel.plan.model import Refusal
+from cartwheel.plan.host_plan import Refusal
 from cartwheel.plan.site import site_refusals
-from cartwheel.settings.model import Settings
 from cartwheel.settings.patterns import toml_list
+from cartwheel.settings.toml_tables import Settings
 
 Facts = Mapping[str, Any]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cartwheel.plan.model import Switch
+from cartwheel.plan.host_plan import Switch
 
 SIZE = re.compile(r"^(\d+)(%?)$")
 _WHOLE_PERCENT = 100

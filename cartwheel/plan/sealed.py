@@ -10,7 +10,7 @@ from typing import Any
 
 from cartwheel.plan import names, steps
 from cartwheel.plan.hooks import Hook
-from cartwheel.plan.model import HostPlan, Operator
+from cartwheel.plan.host_plan import HostPlan, Operator
 from cartwheel.plan.steps import Step
 
 _NO_KEY = "00"

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cartwheel.plan import names
-from cartwheel.plan.model import Refusal
-from cartwheel.settings.model import Settings
+from cartwheel.plan.host_plan import Refusal
+from cartwheel.settings.toml_tables import Settings
 
 Facts = Mapping[str, Any]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from cartwheel.hidden import revealed
 from cartwheel.plan import names
 from cartwheel.plan.hooks import Hook, moments, variables
-from cartwheel.plan.model import HostPlan, Migration
+from cartwheel.plan.host_plan import HostPlan, Migration
 
 if TYPE_CHECKING:
     from cartwheel.plan.making import Delivery, Making

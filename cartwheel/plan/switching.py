@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cartwheel.plan.hooks import Kind
-from cartwheel.plan.model import Switch
-from cartwheel.settings.model import Settings
+from cartwheel.plan.host_plan import Switch
+from cartwheel.settings.toml_tables import Settings
 
 _ROLLBACK_WATCH_SECONDS = 0.5  # it has served before, and whoever goes back is in a hurry
 _SWITCH_MARGIN_SECONDS = 120.0

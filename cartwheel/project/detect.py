@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from cartwheel.build.source import read_pyproject, source_files
-from cartwheel.settings.model import NAME_CHARACTERS
+from cartwheel.settings.toml_tables import NAME_CHARACTERS
 
 Interface = Literal["wsgi", "asgi"]
 

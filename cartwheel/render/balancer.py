@@ -13,7 +13,7 @@ from .release import RenderedFile, ident, proxy_seconds
 from .templates import Templates
 
 if TYPE_CHECKING:
-    from cartwheel.settings.model import Settings
+    from cartwheel.settings.toml_tables import Settings
 
 # So many others are asked where one host takes no connection.
 _STAND_INS = 2

@@ -18,7 +18,7 @@ from cartwheel.settings import formula
 from .templates import Templates
 
 if TYPE_CHECKING:
-    from cartwheel.settings.model import Settings
+    from cartwheel.settings.toml_tables import Settings
 
 OWN_CONFIG = "app.gunicorn.conf.py"
 # Beside an app's sources this one is honoured without being named in the settings.
@@ -54,7 +54,7 @@ class RenderFacts:
 
     @classmethod
     def of(cls, probe: Mapping[str, Any], settings: Settings) -> RenderFacts:
-        """From what `cartwheel.host.facts.probe` answered for a host that can take a release."""
+        """From what `cartwheel.host.look.facts.probe` answered for a host that can take a release."""
         site = names.site_path(settings)
         taken = any(
             settings.web.listen in server["default_ports"]

@@ -13,14 +13,14 @@ from cartwheel.host.layout import SLOTS
 from cartwheel.inventory.static import from_settings
 from cartwheel.plan import hooks, names
 from cartwheel.plan.balancing import ROLE as BALANCER
+from cartwheel.settings.toml_tables import NAME, Settings
 
 from . import formula
 from .layers import Key, Layer, Mistake, Place
-from .model import NAME, Settings
 from .validation import dotted
 
 if TYPE_CHECKING:
-    from cartwheel.inventory.model import Host
+    from cartwheel.inventory.host import Host
 
     from .loading import Placed
 

@@ -16,7 +16,7 @@ from cartwheel.errors import UsageError, first_of
 from .layers import Key, Layer, Mistake, Place, lay_over, read
 
 if TYPE_CHECKING:
-    from .model import Settings
+    from cartwheel.settings.toml_tables import Settings
 
 DEPLOY = "config/deploy.toml"
 APPS = "config/apps"

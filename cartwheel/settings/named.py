@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cartwheel.errors import UsageError
+from cartwheel.settings.toml_tables import Settings
 
 from .layers import Key, Mistake, read
 from .loading import APPS, DEPLOY, ENVIRONMENTS
-from .model import Settings
 from .validation import dotted
 
 # Every setting of one of these names is the path of such a file, in whichever table.

@@ -10,13 +10,14 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from . import model, validation
+from cartwheel.settings import toml_tables, validation
+
 from .checks import RESERVED_PREFIX, RESERVED_VARIABLES
 
 _INTRODUCTION = """\
 # Settings
 
-Made from `cartwheel/settings/model.py`; a test holds that it is current.
+Made from `cartwheel/settings/toml_tables.py`; a test holds that it is current.
 
     the defaults below < config/deploy.toml < config/apps/NAME.toml < config/environments/NAME.toml
 
@@ -118,15 +119,15 @@ def markdown() -> str:
     """The whole page."""
     from cartwheel.build.index import ALIASES, PRESETS
 
-    tables = [("", model.Settings)] + [
+    tables = [("", toml_tables.Settings)] + [
         (name, table)
-        for name, field in model.Settings.model_fields.items()
+        for name, field in toml_tables.Settings.model_fields.items()
         if (table := validation.table_of(field.annotation)) is not None
     ]
     tables += [
-        ("inventory.hosts.NAME", model.InventoryHost),
-        ("inventory.groups.NAME", model.InventoryGroup),
-        ("hooks.NAME", model.Hook),
+        ("inventory.hosts.NAME", toml_tables.InventoryHost),
+        ("inventory.groups.NAME", toml_tables.InventoryGroup),
+        ("hooks.NAME", toml_tables.Hook),
     ]
     presets = [
         (", ".join([f"`{name}`", *(f"`{a}`" for a, of in ALIASES.items() if of == name)]), url)
@@ -139,7 +140,7 @@ def markdown() -> str:
             _AFTER.format(
                 secret="\n".join(
                     f"| `{key}` | {field.description} |"
-                    for key, field in model.Secret.model_fields.items()
+                    for key, field in toml_tables.Secret.model_fields.items()
                 ),
                 reserved=", ".join(f"`{name}`" for name in RESERVED_VARIABLES),
                 prefix=RESERVED_PREFIX,
@@ -160,7 +161,7 @@ def _table(name: str, table: type[BaseModel]) -> str:
         f"| `{key}` | {_type(field.annotation)} | {unit(key)} | {_default(field)} "
         f"| {_example(field)} | {field.description} |"
         for key, field in table.model_fields.items()
-        if validation.table_of(field.annotation) in (None, model.Secret)
+        if validation.table_of(field.annotation) in (None, toml_tables.Secret)
     ]
     head = ["| key | type | unit | default | example | |", "| --- | --- | --- | --- | --- | --- |"]
     return "\n".join([title, "", *head, *rows, ""])
@@ -188,10 +189,10 @@ def _type(annotation: Any) -> str:
         int: "integer",
         float: "number",
         bool: "boolean",
-        model.Secret: "secret",
-        model.InventoryHost: "host",
-        model.InventoryGroup: "group",
-        model.Hook: "hook",
+        toml_tables.Secret: "secret",
+        toml_tables.InventoryHost: "host",
+        toml_tables.InventoryGroup: "group",
+        toml_tables.Hook: "hook",
     }
     return names[annotation]
 
@@ -225,4 +226,4 @@ def _example(field: Any) -> str:
 def _template_names() -> list[str]:
     from cartwheel.render.release import template_names
 
-    return template_names(model.Settings(app=model.App(name="shop", source=".")))
+    return template_names(toml_tables.Settings(app=toml_tables.App(name="shop", source=".")))

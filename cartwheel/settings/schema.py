@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from . import model
+from cartwheel.settings import toml_tables
+
 from .loading import SCHEMA
 from .reference import unit
 
@@ -24,7 +25,7 @@ def text() -> str:
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema, draft 2020-12, of a settings file."""
-    whole = model.Settings.model_json_schema()
+    whole = toml_tables.Settings.model_json_schema()
     del whole["properties"]["environment"]  # it is chosen with --env
     for table in (whole, *whole["$defs"].values()):
         del table["title"]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from cartwheel.settings.toml_tables import Secret, Settings
+
 from .layers import Key
-from .model import Secret, Settings
 from .reference import toml
 from .validation import dotted
 from .variables import source_of

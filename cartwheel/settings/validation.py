@@ -12,12 +12,13 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from . import model
+from cartwheel.settings import toml_tables
+
 from .layers import Key, Layer, Mistake, Place
 
 # What a pattern of the model means to a person (a test holds that each has words).
 PATTERN_WORDS = {
-    model.NAME.pattern: "lower-case letters and digits, with single `-` inside, starting with a letter",
+    toml_tables.NAME.pattern: "lower-case letters and digits, with single `-` inside, starting with a letter",
     r"^/[^\x00\n]*$": "an absolute path",
     r"^/[^\s]*$": "a path of a URL: it starts with `/` and holds no space",
     r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*$": "module:attribute, e.g. `shop.web:app`",
@@ -85,7 +86,7 @@ class Found:
     is_missing: bool = False
 
 
-def validate(merged: Layer, fallback: Place) -> tuple[model.Settings, list[Found]]:
+def validate(merged: Layer, fallback: Place) -> tuple[toml_tables.Settings, list[Found]]:
     """The settings, and what is wrong with them.
 
     Where something is wrong, the settings returned hold defaults (or placeholders) in
@@ -99,12 +100,12 @@ def validate(merged: Layer, fallback: Place) -> tuple[model.Settings, list[Found
         for key, kind in {_key(error["loc"], data): error["type"] for error in errors}.items():
             _repair(data, kind, key)
         errors = _errors(data)
-    return model.Settings.model_validate(data, strict=True), _one_per_key(found)
+    return toml_tables.Settings.model_validate(data, strict=True), _one_per_key(found)
 
 
 def _errors(data: Mapping[str, Any]) -> list[Any]:
     try:
-        model.Settings.model_validate(data, strict=True)
+        toml_tables.Settings.model_validate(data, strict=True)
     except ValidationError as error:
         return error.errors(include_url=False)
     return []
@@ -222,7 +223,7 @@ def _suggestion(key: Key) -> str:
 
 def _model_at(path: tuple[str, ...]) -> type[BaseModel] | None:
     """The table at `path`; None where there is none. Names of a table of tables may be any."""
-    table: type[BaseModel] = model.Settings
+    table: type[BaseModel] = toml_tables.Settings
     parts = list(path)
     while parts:
         field = table.model_fields.get(parts.pop(0))
@@ -258,7 +259,7 @@ def table_of(annotation: Any) -> type[BaseModel] | None:
 
 def known_keys() -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every key of the model with its pydantic field, in order; secrets count as one key."""
-    for name, field in model.Settings.model_fields.items():
+    for name, field in toml_tables.Settings.model_fields.items():
         table = table_of(field.annotation)
         if table is None:
             yield (name,), field

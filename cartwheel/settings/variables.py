@@ -14,7 +14,7 @@ from cartwheel.errors import UsageError, first_of
 from cartwheel.hidden import Hidden
 
 if TYPE_CHECKING:
-    from .model import Secret, Settings
+    from cartwheel.settings.toml_tables import Secret, Settings
 
 COMMAND_SECONDS = 30.0
 SECRET_BYTES = 1 << 20
@@ -219,7 +219,7 @@ def _problem_of(name: str) -> str:
 
 def _must_be_possible(found: dict[str, Variable]) -> None:
     """What the host could not hand to the app is refused here, before connecting."""
-    from cartwheel.host import envfile
+    from cartwheel.host.system import envfile
 
     lines: list[str] = []
     for variable in found.values():

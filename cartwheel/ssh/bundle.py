@@ -9,10 +9,12 @@ import threading
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from cartwheel import places
 
 OLDEST_PYTHON = (3, 9)
+_LOADER_MODULE = "cartwheel.host.session.loader"
 HELLO = b"CARTWHEEL-HELLO"
 # From the start of Python until all its sources are there.
 ALARM_SECONDS = 30
@@ -63,15 +65,29 @@ def host_bundle() -> Bundle:
         return _made_once()
 
 
+def host_modules() -> dict[str, str]:
+    """Every module below `cartwheel/host`: full name -> source."""
+    top = places.host_source()
+    return {
+        _full_name(path.relative_to(top)): path.read_text("utf-8") for path in top.rglob("*.py")
+    }
+
+
+def _full_name(path: Path) -> str:
+    """`release/verify.py` -> cartwheel.host.release.verify; a folder's __init__.py is the folder."""
+    words = ["cartwheel", "host", *path.with_suffix("").parts]
+    return ".".join(words[:-1] if words[-1] == "__init__" else words)
+
+
 def make_bundle(changed: Mapping[str, str]) -> Bundle:
-    """The host side with other or further modules (name in `cartwheel.host` -> source)."""
-    modules = {path.stem: path.read_text("utf-8") for path in places.host_source().glob("*.py")}
+    """The host side with other or further modules (full name -> source)."""
+    modules = host_modules()
     modules.update(changed)
     text = json.dumps(modules, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     whole = {
-        "name": "cartwheel.host.loader",
-        "loader": modules["loader"],
+        "name": _LOADER_MODULE,
+        "loader": modules[_LOADER_MODULE],
         "modules": modules,
         "digest": digest,
     }

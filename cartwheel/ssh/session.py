@@ -21,7 +21,7 @@ import paramiko
 
 from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError, HostError
 from cartwheel.hidden import revealed
-from cartwheel.host import wire
+from cartwheel.host.wire import framing
 from cartwheel.ssh import startup
 from cartwheel.ssh.bundle import OLDEST_PYTHON, Bundle, host_bundle
 from cartwheel.ssh.connection import (
@@ -240,7 +240,7 @@ class Session:
         with self._changed:
             self._cancelled = True
             self._outgoing.clear()
-            self._outgoing.append(_just(wire.pack({"t": "cancel"})))
+            self._outgoing.append(_just(framing.pack({"t": "cancel"})))
             self._changed.notify_all()
             self._may_send.set()
             self._wake_turn()
@@ -363,7 +363,7 @@ class Session:
             self._may_send.wait()
             if self.python and not self._cancelled:
                 config = {"t": "config", "lease_seconds": self.target.lease_seconds}
-                self._channel.sendall(self._bundle.payload + wire.pack(config))
+                self._channel.sendall(self._bundle.payload + framing.pack(config))
                 self._send_all()
             if self._error is None:
                 self._channel.shutdown_write()
@@ -385,14 +385,14 @@ class Session:
         with self._uplink.turn() as turn:
             self._turn = turn
             told = -_TELL_SECONDS
-            while not turn.wait(0 if self._is_off() else wire.BEAT_SECONDS):
+            while not turn.wait(0 if self._is_off() else framing.BEAT_SECONDS):
                 if self._is_off():
                     return
                 pending._ready_at = now = time.monotonic()
                 if now - told >= _TELL_SECONDS:
                     told = now
                     _notify(pending, _progress("waits for its turn to be sent"))
-                yield wire.pack({"t": "beat"})
+                yield framing.pack({"t": "beat"})
             pending._ready_at = time.monotonic()
             for data in frames:
                 yield from self._paced(turn, pending, len(data))
@@ -402,10 +402,10 @@ class Session:
         """Wait until so many bytes may be sent, with signs of life."""
         until = time.monotonic() + self._uplink.reserve(size_bytes)
         while (left := until - time.monotonic()) > 0 and not self._is_off():
-            turn.pause(min(left, wire.BEAT_SECONDS))
+            turn.pause(min(left, framing.BEAT_SECONDS))
             pending._ready_at = time.monotonic()
-            if left > wire.BEAT_SECONDS:
-                yield wire.pack({"t": "beat"})
+            if left > framing.BEAT_SECONDS:
+                yield framing.pack({"t": "beat"})
 
     def _wake_turn(self) -> None:
         if self._turn is not None:
@@ -415,10 +415,10 @@ class Session:
         """The next frames; a beat when there were none for a while; None at the end."""
         with self._changed:
             if not self._outgoing and not self._over():
-                self._changed.wait_for(lambda: self._outgoing or self._over(), wire.BEAT_SECONDS)
+                self._changed.wait_for(lambda: self._outgoing or self._over(), framing.BEAT_SECONDS)
             if self._outgoing:
                 return self._outgoing.popleft()
-            return None if self._over() else _just(wire.pack({"t": "beat"}))
+            return None if self._over() else _just(framing.pack({"t": "beat"}))
 
     def _is_off(self) -> bool:
         """Nothing of what waits is sent any more."""
@@ -430,7 +430,7 @@ class Session:
     # -- the receiving thread
 
     def _receive(self) -> None:
-        decoder = wire.Decoder()
+        decoder = framing.Decoder()
         greeting = self._printed
         try:
             for output in self._output():
@@ -447,7 +447,7 @@ class Session:
             self._finished()
         except CartwheelError as error:
             self._fail(error)
-        except wire.FrameError as error:
+        except framing.FrameError as error:
             self._fail(ConnectError("host-side", f"unreadable answer: {error}", host=self.host))
         except Exception as error:
             self._fail(ConnectError("ssh-lost", f"the connection broke: {error}", host=self.host))
@@ -503,11 +503,11 @@ class Session:
         self.python = hello.text
         self._may_send.set()
 
-    def _take_all(self, frames: list[wire.Frame]) -> None:
+    def _take_all(self, frames: list[framing.Frame]) -> None:
         for frame in frames:
             self._take(frame)
 
-    def _take(self, frame: wire.Frame) -> None:
+    def _take(self, frame: framing.Frame) -> None:
         header, kind = frame.header, frame.header["t"]
         if kind == "noise":
             self._stderr += frame.body
@@ -604,17 +604,17 @@ def _just(data: bytes) -> Frames:
 
 
 def _frames(header: dict[str, Any], blob: Blob | None) -> Iterator[bytes]:
-    yield wire.pack(header)
+    yield framing.pack(header)
     if blob is None:
         return
     name = {"t": "blob", "id": header["id"]}
     if isinstance(blob, bytes):
-        for at in range(0, len(blob), wire.BLOB_CHUNK_BYTES):
-            yield wire.pack(name, blob[at : at + wire.BLOB_CHUNK_BYTES])
+        for at in range(0, len(blob), framing.BLOB_CHUNK_BYTES):
+            yield framing.pack(name, blob[at : at + framing.BLOB_CHUNK_BYTES])
     else:
         for chunk in _chunks(blob):
-            yield wire.pack(name, chunk)
-    yield wire.pack({"t": "blob-end", "id": header["id"]})
+            yield framing.pack(name, chunk)
+    yield framing.pack({"t": "blob-end", "id": header["id"]})
 
 
 def _size(blob: Blob | None) -> int:
@@ -646,7 +646,7 @@ def _progress(detail: str) -> dict[str, Any]:
 def _chunks(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
-            while chunk := file.read(wire.BLOB_CHUNK_BYTES):
+            while chunk := file.read(framing.BLOB_CHUNK_BYTES):
                 yield chunk
     except OSError as error:
         raise CartwheelError(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cartwheel.errors import ConnectError
-from cartwheel.host.children import clean_environment
+from cartwheel.host.system.children import clean_environment
 from cartwheel.ssh.bundle import HELLO, OLDEST_PYTHON
 from cartwheel.ssh.target import Target
 

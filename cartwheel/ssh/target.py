@@ -15,7 +15,7 @@ from cartwheel.ssh.found import DEFAULT_PORT, LAST_PORT, Asked, Family, Found
 from cartwheel.ssh.options import SshOptions
 
 if TYPE_CHECKING:
-    from cartwheel.settings.model import Ssh
+    from cartwheel.settings.toml_tables import Ssh
 
 DEFAULT_CONNECT_TIMEOUT_SECONDS = 10.0
 DEFAULT_LEASE_SECONDS = 15.0

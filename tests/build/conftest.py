@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.build.model import Platform
+from cartwheel.build.products import Platform
 from cartwheel.events import Event
-from cartwheel.settings.model import Settings
+from cartwheel.settings.toml_tables import Settings
 from tests.build.indexes import LocalIndex, serve
 
 BOOKWORM = Platform("3.11.2", "glibc", "2.36", "x86_64")

@@ -14,7 +14,7 @@ from cartwheel.build.tool import run_tool
 from cartwheel.errors import BuildError
 from cartwheel.events import silent
 from cartwheel.hidden import Hidden
-from cartwheel.host.pip_output import classify_pip_output
+from cartwheel.host.release.pip_output import classify_pip_output
 from cartwheel.process_env import of_tools
 from tests.build.conftest import BOOKWORM, Heard, settings_for
 from tests.build.indexes import LocalIndex, dead_port, make_wheel

@@ -11,8 +11,8 @@ from cartwheel.build.lock import pins
 from cartwheel.build.wheel import wheel_names
 from cartwheel.errors import BuildError
 from cartwheel.events import silent
-from cartwheel.settings.model import Settings
 from cartwheel.settings.named import NamedFile
+from cartwheel.settings.toml_tables import Settings
 from tests.build.conftest import BOOKWORM, settings_for
 from tests.build.indexes import LocalIndex
 from tests.build.packages import package, write

@@ -14,7 +14,7 @@ from cartwheel.build import Item, Store, planned, publish, store_for
 from cartwheel.build.publish.index import form
 from cartwheel.errors import BuildError
 from cartwheel.hidden import Hidden
-from cartwheel.settings.model import Artifacts
+from cartwheel.settings.toml_tables import Artifacts
 from tests import artifact_store
 from tests.artifact_store import Knobs
 from tests.build.conftest import Heard

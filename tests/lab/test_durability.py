@@ -45,17 +45,17 @@ def test_recover_serves_from_any_disk_that_a_power_cut_may_leave(
 # What is planted in a copy of Cartwheel: file, what is there, what stands there instead.
 PLANTED = (
     (
-        "cartwheel/host/pending.py",
+        "cartwheel/host/state/pending.py",
         "    files.remove(at.pending)\n",
         "    at.pending.unlink(missing_ok=True)  # durable some day\n",
     ),
     (
-        "cartwheel/host/prepare.py",
+        "cartwheel/host/release/prepare.py",
         "    files.sync_filesystem(at.releases)\n",
         "    # durable some day\n",
     ),
     (
-        "cartwheel/host/runtime.py",
+        "cartwheel/host/upkeep/runtime.py",
         "        files.sync_filesystem(at.lib / version)\n",
         "        # durable some day\n",
     ),

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cartwheel.host import envfile
+from cartwheel.host.system import envfile
 from cartwheel_lab import LabHost
 from tests.lab.conftest import GetHosts
 

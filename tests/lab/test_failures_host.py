@@ -666,7 +666,7 @@ def test_a_broken_nginx_does_not_matter_where_its_files_do_not_change(scenery: S
 RELOADS = """
 import http.client, pathlib, sys
 sys.path.insert(0, "/usr/local/lib/cartwheel/shop/current")
-from cartwheel.host import nginx
+from cartwheel.host.web import nginx
 site = pathlib.Path("/etc/nginx/conf.d/reloads.conf")
 wrong = 0
 for number in range(20):

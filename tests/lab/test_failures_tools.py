@@ -90,7 +90,7 @@ def test_uv_as_the_installer(module_host: LabHost, project: Project) -> None:
 ASK_FOR_A_START = """
 import sys
 sys.path.insert(0, "/usr/local/lib/cartwheel/shop/current")
-from cartwheel.host import systemd
+from cartwheel.host.system import systemd
 from cartwheel.host.context import OpError
 try:
     systemd.start(None, "cartwheel-shop.web.0.nothing.service")

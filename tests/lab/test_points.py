@@ -83,7 +83,7 @@ def test_a_new_step_is_a_point_by_itself(shore: Shore, tmp_path: Path) -> None:
     step = '    files.write(at.root / "extra", mark.id.encode())\n'
     begin = "    _begin(ctx, at, mark)\n"
     checkout = copied_checkout(
-        tmp_path / "checkout", [("cartwheel/host/switch.py", begin, begin + step)]
+        tmp_path / "checkout", [("cartwheel/host/switch/switch.py", begin, begin + step)]
     )
     assert new not in {point.label for point in shore.record("redeploy")}
     with shore.using(checkout):

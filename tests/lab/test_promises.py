@@ -12,11 +12,11 @@ from contextlib import suppress
 
 import pytest
 
+from cartwheel.commands.deploy import deploy
+from cartwheel.commands.scene import Scene, connect, make_scene
 from cartwheel.errors import CartwheelError, Exit
 from cartwheel.events import silent
 from cartwheel.fleet.locking import lock
-from cartwheel.run.deploy import deploy
-from cartwheel.run.scene import Scene, connect, make_scene
 from cartwheel.ssh.options import SshOptions
 from cartwheel_lab import LabHost
 from tests.lab.loading import Shop, loaded, new_shop

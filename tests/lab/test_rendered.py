@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host import envfile
 from cartwheel.host.layout import Layout
+from cartwheel.host.system import envfile
 from cartwheel.plan import names
 from cartwheel.render import RenderFacts, render_release
-from cartwheel.settings.model import Settings
+from cartwheel.settings.toml_tables import Settings
 from cartwheel_lab import LabHost
 from tests.lab.conftest import GetHosts
 

@@ -43,7 +43,7 @@ def gateways() -> Iterator[Gateways]:
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
     ops = Path(__file__).parent.parent / "ssh/ops.py"
-    return make_bundle({"ops": ops.read_text()})
+    return make_bundle({"cartwheel.host.session.operations": ops.read_text()})
 
 
 @pytest.fixture

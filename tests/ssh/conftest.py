@@ -57,7 +57,9 @@ def gateways() -> Iterator[Gateways]:
 @pytest.fixture(scope="session")
 def bundle() -> Bundle:
     """The host side with the operations of ops.py here in place of the real ones."""
-    return make_bundle({"ops": Path(__file__).with_name("ops.py").read_text()})
+    return make_bundle(
+        {"cartwheel.host.session.operations": Path(__file__).with_name("ops.py").read_text()}
+    )
 
 
 @pytest.fixture

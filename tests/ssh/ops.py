@@ -1,4 +1,4 @@
-"""Operations that only tests bring along: bundled in place of `cartwheel.host.ops`."""
+"""Operations that only tests bring along: bundled in place of `cartwheel.host.session.operations`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cartwheel.host.context import ContactLost, Context, OpError
+from cartwheel.host.system.context import ContactLost, Context, OpError
 
 
 def echo(c: Context, args: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, os.path.abspath(__file__ + "/../../.."))  # noqa: PTH100 - pathlib is slow to import
 
-from cartwheel.host import wire
+from cartwheel.host.wire import framing
 
 RELEASE = "1.0.0.0d0d0d0d"  # what it serves
 
@@ -24,7 +24,7 @@ RELEASE = "1.0.0.0d0d0d0d"  # what it serves
 def main(facts_file: str, state: str) -> None:
     name = os.urandom(16).hex()
     _write(b"\nCARTWHEEL-HELLO 3.11.2\n")
-    decoder, bundle = wire.Decoder(), zlib.decompressobj()
+    decoder, bundle = framing.Decoder(), zlib.decompressobj()
     with open(facts_file) as file:  # noqa: PTH123
         facts = json.load(file)
     facts["host"]["boot_id"] = name
@@ -44,8 +44,8 @@ def main(facts_file: str, state: str) -> None:
 
 def _live() -> None:
     while True:
-        time.sleep(wire.BEAT_SECONDS)
-        _write(wire.pack({"t": "alive"}))
+        time.sleep(framing.BEAT_SECONDS)
+        _write(framing.pack({"t": "alive"}))
 
 
 def _answer(request: dict[str, Any], facts: dict[str, Any]) -> None:
@@ -64,7 +64,7 @@ def _answer(request: dict[str, Any], facts: dict[str, Any]) -> None:
     }
     name = {"id": request["id"]}
     answer = {"t": "result", **name, "value": known.get(request["op"], {"changed": True})}
-    _write(wire.pack({"t": "start", **name}) + wire.pack(answer))
+    _write(framing.pack({"t": "start", **name}) + framing.pack(answer))
 
 
 def _write(data: bytes) -> None:

@@ -507,7 +507,7 @@ def test_the_host_side_runs_on_the_oldest_python_it_promises(bundle: Bundle) -> 
 
     from cartwheel import places
 
-    for path in places.host_source().glob("*.py"):
+    for path in places.host_source().rglob("*.py"):
         with contextlib.nullcontext(path):
             ast.parse(path.read_text(), filename=str(path), feature_version=(3, 9))
 

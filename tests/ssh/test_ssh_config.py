@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import ConnectError, UsageError
-from cartwheel.settings.model import Ssh
+from cartwheel.settings.toml_tables import Ssh
 from cartwheel.ssh.arguments import quoted
 from cartwheel.ssh.client import Client
 from cartwheel.ssh.config import Configuration

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import leftovers, whole
-from cartwheel.host.context import Context, boottime
 from cartwheel.host.layout import Layout
+from cartwheel.host.release import leftovers
+from cartwheel.host.state import whole
+from cartwheel.host.system.context import Context, boottime
 
 
 class Session:

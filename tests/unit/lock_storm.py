@@ -21,8 +21,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cartwheel.host import locks
-from cartwheel.host.context import OpError
+from cartwheel.host.system import locks
+from cartwheel.host.system.context import OpError
 
 WORKERS = 24
 KILL_PAUSE_SECONDS = 0.02

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from cartwheel.errors import CATALOGUE
+from cartwheel.ssh.bundle import host_modules
 
 ROOT = Path(__file__).parents[2]
-HOST = sorted((ROOT / "cartwheel" / "host").glob("*.py"))
+HOST = sorted((ROOT / "cartwheel" / "host").rglob("*.py"))
 ENGINE = sorted((ROOT / "cartwheel").rglob("*.py"))
 LAB = sorted((ROOT / "lab").rglob("*.py"))
 TASKS = sorted((ROOT / "tasks").glob("*.py"))
@@ -27,7 +28,7 @@ TASKS = sorted((ROOT / "tasks").glob("*.py"))
 MAY_PRINT = {"host/recover.py", "host/enter.py", "cartwheel_lab/load.py"}
 # They are programs of their own: installed on a host, or started by the lab.
 MAY_READ_ARGV = {
-    *("host/recover.py", "host/enter.py", "host/witness.py"),
+    *("host/recover.py", "host/enter.py", "host/release/witness.py"),
     *("cartwheel_lab/load.py", "cartwheel_lab/faults/tap.py"),
 }
 IO_MODULES = {
@@ -67,7 +68,7 @@ def calls(path: Path) -> Iterator[ast.Call]:
     return (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
 
 
-@pytest.mark.parametrize("path", HOST, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", HOST, ids=short)
 def test_the_host_side_is_python_39_and_the_standard_library(path: Path) -> None:
     ast.parse(path.read_text(), str(path), feature_version=(3, 9))
     for name in imports(path):
@@ -114,7 +115,7 @@ def test_the_host_side_imports_on_python_39() -> None:
         pytest.skip(
             "no Python 3.9 on this machine; the lab runs the host side on Debian bullseye's"
         )
-    modules = ", ".join(f"cartwheel.host.{path.stem}" for path in HOST if path.stem != "__init__")
+    modules = ", ".join(sorted(host_modules()))
     code = f"import sys; sys.dont_write_bytecode = True; sys.path.insert(0, {str(ROOT)!r}); import {modules}"
     subprocess.run([known[0], "-I", "-W", "error", "-c", code], check=True)
 
@@ -263,10 +264,10 @@ def test_numbers_are_unique_and_slugs_are_plain() -> None:
 
 
 def test_a_host_operation_has_one_register() -> None:
-    ops = importlib.import_module("cartwheel.host.ops")
+    ops = importlib.import_module("cartwheel.host.session.operations")
     asked: set[str] = set()
     for path in ENGINE:
-        if short(path).partition("/")[0] not in {"balance", "fleet", "plan", "run"}:
+        if short(path).partition("/")[0] not in {"balance", "commands", "fleet", "plan"}:
             continue
         for call in calls(path):
             name = getattr(call.func, "attr", "") or getattr(call.func, "id", "")

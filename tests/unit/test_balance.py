@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from cartwheel.balance.balancer import By, State, lacking
 from cartwheel.balance.command import command_hook
 from cartwheel.balance.hooks import Hooked
 from cartwheel.balance.http import http_hook
 from cartwheel.balance.memory import Memory
-from cartwheel.balance.model import By, State, lacking
 from cartwheel.errors import CartwheelError, Exit, HostError, UsageError
 from cartwheel.events import Event
 from cartwheel.hidden import Hidden
 from cartwheel.plan.balancing import Member
-from cartwheel.settings.model import Balancer
+from cartwheel.settings.toml_tables import Balancer
 
 WEB1 = Member("root@web1", "web1", "192.0.2.1:80")
 MEMBERS = {name: Member(name, name, "192.0.2.1:80") for name in ("a", "b", "c")}

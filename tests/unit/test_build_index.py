@@ -16,8 +16,8 @@ from cartwheel.build.index import (
 )
 from cartwheel.errors import UsageError
 from cartwheel.hidden import Hidden
-from cartwheel.host.pip_output import classify_pip_output, without_crash
-from cartwheel.settings.model import Index
+from cartwheel.host.release.pip_output import classify_pip_output, without_crash
+from cartwheel.settings.toml_tables import Index
 
 NOTHING = {"PIP_CONFIG_FILE": "/dev/null"}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cartwheel.build.declared import declared, own_indexes, terms_for
-from cartwheel.build.model import Platform
 from cartwheel.build.origins import Origin, merged, origin_at
 from cartwheel.build.plain import read_requirements
+from cartwheel.build.products import Platform
 from cartwheel.build.workspace import workspace_of
 from cartwheel.errors import CATALOGUE, BuildError
 

@@ -20,9 +20,9 @@ from cartwheel.build.private import Privacy, check_wheel, privacy_for
 from cartwheel.build.source import Source, find_source
 from cartwheel.build.wheel import wheel_names, write_wheel
 from cartwheel.errors import BuildError, UsageError
-from cartwheel.settings.model import Secret, Settings
 from cartwheel.settings.named import named_files
 from cartwheel.settings.patterns import fits
+from cartwheel.settings.toml_tables import Secret, Settings
 
 PEM = (
     "-----BEGIN RSA PRIVATE KEY-----\n"

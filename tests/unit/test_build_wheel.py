@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.build.model import Artifact, Platform
+from cartwheel.build.products import Artifact, Platform
 from cartwheel.build.wheel import check_wheel_fits, normalise_wheel, verify_wheel
 from cartwheel.errors import BuildError
 from tests.build.indexes import make_wheel

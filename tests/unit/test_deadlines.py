@@ -21,12 +21,16 @@ _DONE = "is done: it was waited for in slices before, each part with its own dea
 _KILLED = "has ended, or was killed, where its block ends"
 _RELAY = "the lab's relay waits until it is told or ended; no deploy waits for it"
 ALLOWED = {
-    ("host/serve.py", "Outbox._write", "wait"): "a thread that writes for as long as we live",
-    ("host/serve.py", "Server.serve", "get"): "ends with contact, which the lease watches",
-    ("host/report.py", "_follow", "join"): "logs --follow lasts until contact is lost",
-    ("host/verify.py", "_side_by_side", "join"): "each check has its own deadline",
     (
-        "host/facts.py",
+        "host/session/server.py",
+        "Outbox._write",
+        "wait",
+    ): "a thread that writes for as long as we live",
+    ("host/session/server.py", "Server.serve", "get"): "ends with contact, which the lease watches",
+    ("host/look/report.py", "_follow", "join"): "logs --follow lasts until contact is lost",
+    ("host/release/verify.py", "_side_by_side", "join"): "each check has its own deadline",
+    (
+        "host/look/facts.py",
         "side_by_side",
         "result",
     ): "each part has its own deadline; the pool has ended",
@@ -34,19 +38,19 @@ ALLOWED = {
     ("ssh/session.py", "Session.request", "result"): "`_await` looks at the deadline in slices",
     ("fleet/sessions.py", "_result", "result"): _DONE,
     ("fleet/sessions.py", "abandonable", "result"): "asks only those that are done",
-    ("run/again.py", "look_again.look", "result"): _DONE,
-    ("run/scene.py", "reach", "result"): _DONE,
+    ("commands/again.py", "look_again.look", "result"): _DONE,
+    ("commands/scene.py", "reach", "result"): _DONE,
     (
-        "run/deploy.py",
+        "commands/deploy.py",
         "_deploy.planning",
         "result",
     ): "`Background.result` waits for tools with deadlines",
     (
-        "run/deploy.py",
+        "commands/deploy.py",
         "prepare.look",
         "result",
     ): "`Background.result` waits for tools with deadlines",
-    ("run/plan.py", "plan", "result"): "`Background.result` waits for tools with deadlines",
+    ("commands/plan.py", "plan", "result"): "`Background.result` waits for tools with deadlines",
     ("runs/record.py", "Record._write_lines", "get"): "a thread that writes for as long as we live",
     ("background.py", "Background.result", "result"): "its programs have deadlines",
     ("background.py", "side_by_side", "result"): _DONE,

@@ -318,7 +318,7 @@ def test_listing_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
     )
     loaded = set(done.stderr.split())
-    heavy = {"pydantic", "jinja2", "uv", "flask", "gunicorn", "dotenv", "cartwheel.run.deploy"}
+    heavy = {"pydantic", "jinja2", "uv", "flask", "gunicorn", "dotenv", "cartwheel.commands.deploy"}
     assert "tasks.deploy" in loaded
     assert not loaded & heavy
 

@@ -11,23 +11,16 @@ from typing import Any
 
 import pytest
 
-from cartwheel.build.model import Artifact, Lock, Platform
+from cartwheel.build.products import Artifact, Lock, Platform
 from cartwheel.errors import CartwheelError, ConnectError, Exit, HostError, UsageError
 from cartwheel.events import Event
 from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.identity import twins
-from cartwheel.fleet.model import HostReport, Report
+from cartwheel.fleet.report import HostReport, Report
 from cartwheel.fleet.sessions import PARALLEL, Fleet
 from cartwheel.fleet.terms import Here, Terms
+from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator, Refusal, Switch
 from cartwheel.plan.making import Delivery, Making, Packages
-from cartwheel.plan.model import (
-    Application,
-    HostPlan,
-    Migration,
-    Operator,
-    Refusal,
-    Switch,
-)
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
 
 OLD, NEW = "1.0.old", "2.0.new"

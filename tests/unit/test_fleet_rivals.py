@@ -15,9 +15,9 @@ from cartwheel.errors import CartwheelError, HostError
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, failures
 from cartwheel.fleet.terms import Terms
-from cartwheel.host import ops
-from cartwheel.host.context import OpError
-from cartwheel.plan.model import Operator
+from cartwheel.host.session import operations
+from cartwheel.host.system.context import OpError
+from cartwheel.plan.host_plan import Operator
 from tests.unit.hostside import Session, host_in
 
 TRIES = 200
@@ -39,7 +39,7 @@ class Host:
         if op == "hello":
             return {"boot_id": self.host_key}
         try:
-            return ops.OPS[op](self._session.ctx(), {**(args or {}), **self._args})
+            return operations.OPS[op](self._session.ctx(), {**(args or {}), **self._args})
         except OpError as error:
             raise HostError(error.slug, error.message) from error
 

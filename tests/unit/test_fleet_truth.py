@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from cartwheel.commands.again import forward
+from cartwheel.commands.scene import Scene
 from cartwheel.errors import Exit
-from cartwheel.fleet.model import Report
+from cartwheel.fleet.report import Report
 from cartwheel.fleet.sessions import Result
 from cartwheel.fleet.truth import left_behind
-from cartwheel.inventory.model import Host
-from cartwheel.run.again import forward
-from cartwheel.run.scene import Scene
+from cartwheel.inventory.host import Host
 from tests.unit.test_fleet_deploy import NEW, OLD, Run, failed, lost, plan, unchanged
 from tests.unit.test_run_deploy import SCENE as ONE_HOST
 

@@ -9,18 +9,18 @@ import pytest
 
 from cartwheel.errors import CartwheelError, Exit
 from cartwheel.plan.hooks import Hook, Kind, Moment, Phase, Side, hooks_for, moments
-from cartwheel.plan.model import Migration
+from cartwheel.plan.host_plan import Migration
 from cartwheel.plan.rollout import Rollout
 from cartwheel.plan.sealed import seal, stale
 from cartwheel.plan.steps import titles
-from cartwheel.settings import model
+from cartwheel.settings import toml_tables
 from tests.unit.test_fleet_deploy import NEW, OLD, Run, failed, lost, plan, unchanged
 
 MIGRATE = Migration("true", 5)
 
 
-def settings(**tables: Mapping[str, Any]) -> model.Settings:
-    return model.Settings.model_validate(
+def settings(**tables: Mapping[str, Any]) -> toml_tables.Settings:
+    return toml_tables.Settings.model_validate(
         {"app": {"name": "shop", "source": "."}, "hooks": {**tables}}
     )
 

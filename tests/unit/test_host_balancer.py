@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import balancer, recover, systemd
-from cartwheel.host.balancer_haproxy import Server
-from cartwheel.host.balancer_nginx import Link
-from cartwheel.host.context import OpError
+from cartwheel.host import recover
+from cartwheel.host.balancer import taken_out
+from cartwheel.host.balancer.haproxy import Server
+from cartwheel.host.balancer.nginx_links import Link
 from cartwheel.host.layout import Layout
+from cartwheel.host.system import systemd
+from cartwheel.host.system.context import OpError
 from tests.unit.hostside import Session, host_in
 
 
@@ -62,7 +64,7 @@ class Balancer:
 
     @property
     def marks(self) -> dict[str, str]:
-        return {name: mark["by"] for name, mark in balancer.read(self.at).items()}
+        return {name: mark["by"] for name, mark in taken_out.read(self.at).items()}
 
 
 @pytest.fixture
@@ -75,23 +77,23 @@ def nginx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Balancer:
 
 
 def test_out_and_back(nginx: Balancer) -> None:
-    assert nginx.ask(balancer.take_out, "web1") == {"failed": {}}
+    assert nginx.ask(taken_out.take_out, "web1") == {"failed": {}}
     assert (nginx.inside, nginx.marks) == ({"web2"}, {"web1": "deploy"})
-    found = nginx.ask(balancer.look, "web1", "web2")["hosts"]
+    found = nginx.ask(taken_out.look, "web1", "web2")["hosts"]
     assert [found[name]["is_in"] for name in ("web1", "web2")] == [False, True]
-    assert nginx.ask(balancer.put_back, "web1") == {"failed": {}}
+    assert nginx.ask(taken_out.put_back, "web1") == {"failed": {}}
     assert (nginx.inside, nginx.marks) == ({"web1", "web2"}, {})
 
 
 def test_a_session_that_ends_puts_back_what_it_took_out(nginx: Balancer) -> None:
-    nginx.ask(balancer.take_out, "web1")
-    nginx.ask(balancer.take_out, "web2")
+    nginx.ask(taken_out.take_out, "web1")
+    nginx.ask(taken_out.take_out, "web2")
     nginx.session.end()
     assert (nginx.inside, nginx.marks) == ({"web1", "web2"}, {})
 
 
 def test_one_that_was_killed_is_settled_by_the_next(nginx: Balancer) -> None:
-    nginx.ask(balancer.take_out, "web1")
+    nginx.ask(taken_out.take_out, "web1")
     assert not recover.is_settled(nginx.at)
     said: list[str] = []
     assert recover.settle(nginx.at, said.append) == ["put web1 back into the balancer"]
@@ -104,22 +106,22 @@ def test_one_that_was_killed_is_settled_by_the_next(nginx: Balancer) -> None:
 
 
 def test_what_a_person_took_out_stays_out(nginx: Balancer) -> None:
-    nginx.ask(balancer.take_out, "web1", by="person")
+    nginx.ask(taken_out.take_out, "web1", by="person")
     nginx.session.end()
     nginx.session = Session()
     assert recover.is_settled(nginx.at)
-    nginx.ask(balancer.take_out, "web1")
-    nginx.ask(balancer.put_back, "web1")
+    nginx.ask(taken_out.take_out, "web1")
+    nginx.ask(taken_out.put_back, "web1")
     nginx.session.end()
     assert (nginx.inside, nginx.marks) == ({"web2"}, {"web1": "person"})
     nginx.session = Session()
-    nginx.ask(balancer.put_back, "web1", by="person")
+    nginx.ask(taken_out.put_back, "web1", by="person")
     assert (nginx.inside, nginx.marks) == ({"web1", "web2"}, {})
 
 
 def test_what_is_out_by_other_means_is_left_alone(nginx: Balancer) -> None:
     Path(nginx.ways["web1"]["link"]).unlink()
-    nginx.ask(balancer.take_out, "web1", "web2")
+    nginx.ask(taken_out.take_out, "web1", "web2")
     assert nginx.marks == {"web2": "deploy"}
     nginx.session.end()
     assert nginx.inside == {"web2"}
@@ -141,7 +143,7 @@ def test_a_host_that_is_not_behind_it(nginx: Balancer) -> None:
 def test_a_host_without_a_balancer(nginx: Balancer) -> None:
     nginx.at.balancer.rename(nginx.at.root / "gone")
     with pytest.raises(OpError, match="not set up as a balancer") as found:
-        nginx.ask(balancer.look, "web1")
+        nginx.ask(taken_out.look, "web1")
     assert found.value.slug == "not-set-up"
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host import borrow, whole
 from cartwheel.host.layout import Layout
+from cartwheel.host.release import borrow
+from cartwheel.host.state import whole
 
 ARGS = {"lock_sha256": "a" * 64, "python": sys.executable, "python_version": "3.11.7"}
 SITE = "venv/lib/python3.11/site-packages"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host import children
-from cartwheel.host.context import ContactLost, OpError
+from cartwheel.host.system import children
+from cartwheel.host.system.context import ContactLost, OpError
 
 from .hostside import Session, is_alive, until
 

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cartwheel.host import children, facts, reach, systemd
+from cartwheel.host.look import facts
+from cartwheel.host.system import children, reach, systemd
 
 from .hostside import Session, host_in
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import facts, fetch, prepare
-from cartwheel.host.context import ContactLost, OpError
 from cartwheel.host.layout import Layout
+from cartwheel.host.look import facts
+from cartwheel.host.release import fetch, prepare
+from cartwheel.host.system.context import ContactLost, OpError
 
 from .hostside import Session, host_in
 

@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import files, journal, nginx
-from cartwheel.host.context import OpError
+from cartwheel.host.state import journal
+from cartwheel.host.system import files
+from cartwheel.host.system.context import OpError
+from cartwheel.host.web import nginx
 
 from .hostside import in_child
 

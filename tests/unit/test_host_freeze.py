@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import files, freeze, journal, leftovers, locks, ops, recover
-from cartwheel.host.context import OpError
+from cartwheel.host import recover
 from cartwheel.host.layout import Layout
+from cartwheel.host.release import leftovers
+from cartwheel.host.session import operations
+from cartwheel.host.state import freeze, journal
+from cartwheel.host.system import files, locks
+from cartwheel.host.system.context import OpError
 
 from .hostside import Session, host_in
 
@@ -30,7 +34,7 @@ def args(at: Layout, who: str = "ann@desk", message: str = "the sale", **more: A
 
 def lock(at: Layout, session: Session, **more: Any) -> Any:
     session.memory.clear()
-    return ops.lock(session.ctx(), args(at, **{"wait_seconds": 0.0, **more}))
+    return operations.lock(session.ctx(), args(at, **{"wait_seconds": 0.0, **more}))
 
 
 def test_it_says_who_since_when_and_why(at: Layout) -> None:
@@ -100,10 +104,10 @@ def test_the_lock_refuses_settles_first_and_lets_go(
     assert lock(at, Session())["freeze"] is None
 
 
-@pytest.mark.parametrize("op", sorted(set(ops.OPS) - set(ops._READING) - {"lock"}))
+@pytest.mark.parametrize("op", sorted(set(operations.OPS) - set(operations._READING) - {"lock"}))
 def test_no_operation_changes_anything_without_that_lock(at: Layout, op: str) -> None:
     """So a new one is covered by itself."""
     session = Session()
     session.memory.clear()
     with pytest.raises(OpError, match="forgot to take the lock"):
-        ops.OPS[op](session.ctx(), args(at))
+        operations.OPS[op](session.ctx(), args(at))

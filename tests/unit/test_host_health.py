@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import drain, health, systemd
-from cartwheel.host.context import ContactLost, OpError
-from cartwheel.host.health import Probe
-from cartwheel.host.systemd import UnitState
+from cartwheel.host.process import drain, health
+from cartwheel.host.process.health import Probe
+from cartwheel.host.system import systemd
+from cartwheel.host.system.context import ContactLost, OpError
+from cartwheel.host.system.systemd import UnitState
 
 from .hostside import Session, until
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cartwheel.host import journal
+from cartwheel.host.state import journal
 
 NAMES = ["1.0.a", "1.1.b", "1.2.c", "2.0.d", "2.1.e", "3.0.f"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from cartwheel.host import layout
 from cartwheel.host.layout import Layout
-from cartwheel.settings.model import NAME
+from cartwheel.settings.toml_tables import NAME
 
 
 @pytest.mark.parametrize("shared", [layout.PIP, layout.HOST_LOCK])

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import locks
-from cartwheel.host.context import ContactLost, OpError
+from cartwheel.host.system import locks
+from cartwheel.host.system.context import ContactLost, OpError
 
 from .hostside import Session, in_child, until
 
@@ -221,7 +221,7 @@ def test_a_process_of_its_own_sees_it(tmp_path: Path) -> None:
     path = tmp_path / "shop.lock"
     lock = locks.acquire(path, ME, wait_seconds=0)
     code = (
-        "import sys; from pathlib import Path; from cartwheel.host import locks;"
+        "import sys; from pathlib import Path; from cartwheel.host.system import locks;"
         "print(locks.held_by(Path(sys.argv[1]))['owner'])"
     )
     done = subprocess.run(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host import nginxconf
-from cartwheel.host.nginxconf import Server
+from cartwheel.host.web import nginx_config
+from cartwheel.host.web.nginx_config import Server
 
 DEBIAN = """
 user www-data;
@@ -65,7 +65,7 @@ server {
 
 def read(folder: Path, text: str) -> list[Server]:
     (folder / "nginx.conf").write_text(text)
-    return nginxconf.servers(folder / "nginx.conf")
+    return nginx_config.servers(folder / "nginx.conf")
 
 
 def http(folder: Path, text: str) -> list[Server]:
@@ -94,20 +94,20 @@ def test_debians_own(tmp_path: Path) -> None:
     ]
     assert found[0].ports == (80, 80)
     assert found[0].default_ports == (80, 80)
-    assert nginxconf.user(tmp_path / "nginx.conf") == "www-data"
+    assert nginx_config.user(tmp_path / "nginx.conf") == "www-data"
 
 
 def test_no_nginx(tmp_path: Path) -> None:
-    assert nginxconf.servers(tmp_path / "none.conf") == []
-    assert nginxconf.user(tmp_path / "none.conf") == "www-data"
+    assert nginx_config.servers(tmp_path / "none.conf") == []
+    assert nginx_config.user(tmp_path / "none.conf") == "www-data"
 
 
 def test_the_user_is_the_main_parts(tmp_path: Path) -> None:
     path = tmp_path / "nginx.conf"
     path.write_text("# user root;\nuser  'http'  http;\nevents {}")
-    assert nginxconf.user(path) == "http"
+    assert nginx_config.user(path) == "http"
     path.write_text("http { map $a $b { user nobody; } }")
-    assert nginxconf.user(path) == "www-data"
+    assert nginx_config.user(path) == "www-data"
 
 
 @pytest.mark.parametrize(
@@ -295,4 +295,4 @@ def test_what_is_no_configuration_does_no_harm(tmp_path: Path, text: str) -> Non
 
 def test_other_encodings(tmp_path: Path) -> None:
     (tmp_path / "nginx.conf").write_bytes(b"http { # caf\xe9 '\nserver { server_name a; } }")
-    assert named(nginxconf.servers(tmp_path / "nginx.conf")) == [("a",)]
+    assert named(nginx_config.servers(tmp_path / "nginx.conf")) == [("a",)]

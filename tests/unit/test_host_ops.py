@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host import ops
-from cartwheel.host.context import Context, OpError, boottime
+from cartwheel.host.session import operations
+from cartwheel.host.system.context import Context, OpError, boottime
 
 
 def context() -> Context:
@@ -39,5 +39,5 @@ def test_a_disk_that_fails(
 
     monkeypatch.setattr(Path, "read_bytes", fail)
     with pytest.raises(OpError, match=says) as found:
-        ops.OPS["history"](context(), {"app": "shop", "base": str(tmp_path), "lines": 5})
+        operations.OPS["history"](context(), {"app": "shop", "base": str(tmp_path), "lines": 5})
     assert found.value.slug == slug

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host import package_index
-from cartwheel.host.context import OpError
+from cartwheel.host.release import package_index
+from cartwheel.host.system.context import OpError
 
 FIXED = {"PIP_CONFIG_FILE": "/dev/null", "PIP_NO_INPUT": "1"}
 

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import children, facts, files, install, layout, prepare, steps, verify
-from cartwheel.host.children import Done
-from cartwheel.host.context import Context, OpError, boottime
+from cartwheel.host import layout
 from cartwheel.host.layout import Layout
+from cartwheel.host.look import facts
+from cartwheel.host.release import install, marks, prepare, verify
+from cartwheel.host.system import children, files
+from cartwheel.host.system.children import Done
+from cartwheel.host.system.context import Context, OpError, boottime
 
 from .hostside import Session, host_in
 
@@ -139,17 +142,17 @@ def test_a_step_is_done_for_this_boot_only(
     virtual environment would be taken for a whole one."""
     boot = tmp_path / "boot_id"
     boot.write_text("one\n")
-    monkeypatch.setattr(steps, "_BOOT_ID", boot)
+    monkeypatch.setattr(marks, "_BOOT_ID", boot)
     at.release("1.a").mkdir()
-    steps.mark(at, "1.a", "venv", "digest")
-    steps.mark(at, "1.a", "install", "digest")
-    assert steps.marked(at, "1.a", "venv", "digest")
-    assert not steps.marked(at, "1.a", "venv", "another")
+    marks.mark(at, "1.a", "venv", "digest")
+    marks.mark(at, "1.a", "install", "digest")
+    assert marks.marked(at, "1.a", "venv", "digest")
+    assert not marks.marked(at, "1.a", "venv", "another")
     boot.write_text("two\n")
-    assert not steps.marked(at, "1.a", "venv", "digest")
-    steps.mark(at, "1.a", "venv", "digest")
-    assert steps.marked(at, "1.a", "venv", "digest")
-    assert not steps.marked(at, "1.a", "install", "digest")
+    assert not marks.marked(at, "1.a", "venv", "digest")
+    marks.mark(at, "1.a", "venv", "digest")
+    assert marks.marked(at, "1.a", "venv", "digest")
+    assert not marks.marked(at, "1.a", "install", "digest")
 
 
 def test_the_hosts_pip_gets_its_name_when_it_is_durable(

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host import journal, layout, probation, systemd
+from cartwheel.host import layout
 from cartwheel.host.layout import Layout
-from cartwheel.host.probation import Deaths, Limits, Watch, replaces_workers
-from cartwheel.host.systemd import UnitState
+from cartwheel.host.state import journal
+from cartwheel.host.switch import watch_period
+from cartwheel.host.switch.watch_period import Deaths, Limits, Watch, replaces_workers
+from cartwheel.host.system import systemd
+from cartwheel.host.system.systemd import UnitState
 
 from .hostside import host_in
 from .test_host_traffic import line
@@ -152,7 +155,7 @@ def test_the_limits_are_what_the_plan_sends() -> None:
 def test_the_time_before_ends_with_the_last_change(tmp_path: Path) -> None:
     at = Layout("shop", tmp_path)
     at.root.mkdir()
-    assert probation._since(at, 1000.0) == 700.0
+    assert watch_period._since(at, 1000.0) == 700.0
     lines = (
         '{"at": 900.5, "result": "confirmed"}',
         '{"at": 950, "result": "failed"}',  # it never had any traffic
@@ -162,5 +165,5 @@ def test_the_time_before_ends_with_the_last_change(tmp_path: Path) -> None:
         "torn",
     )
     at.journal.write_text("\n".join(lines))
-    assert probation._since(at, 1000.0) == 900.5
-    assert probation._since(at, 5000.0) == 4700.0
+    assert watch_period._since(at, 1000.0) == 900.5
+    assert watch_period._since(at, 5000.0) == 4700.0

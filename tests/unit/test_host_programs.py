@@ -13,24 +13,25 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import children, enter, envfile, files, packages, releases, runtime, systemd
-from cartwheel.host.children import Answer, Done
-from cartwheel.host.context import OpError
+from cartwheel.host import enter
 from cartwheel.host.layout import Layout
+from cartwheel.host.packages import apt
+from cartwheel.host.state import releases
+from cartwheel.host.system import children, envfile, files, systemd
+from cartwheel.host.system.children import Answer, Done
+from cartwheel.host.system.context import OpError
+from cartwheel.host.upkeep import runtime
+from cartwheel.ssh.bundle import host_modules
 
 from .hostside import Session, host_in
 
 ROOT = os.geteuid() == 0
-HOST = Path(runtime.__file__).parent
+CHECKOUT = Path(__file__).parents[2]
 
 
 def own_sources() -> dict[str, str]:
-    """What a session's bundle has (cartwheel.host.setup.own_sources)."""
-    sources = {"cartwheel.host": (HOST / "__init__.py").read_text()}
-    for path in HOST.glob("*.py"):
-        if path.stem != "__init__":
-            sources[f"cartwheel.host.{path.stem}"] = path.read_text()
-    return sources
+    """What a session's bundle has (cartwheel.host.upkeep.setup.own_sources)."""
+    return host_modules()
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_the_installed_recover_runs_alone(at: Layout, calls: list[list[str]]) ->
     assert install(at, own_sources())
     module = at.lib / "current" / "cartwheel" / "host"
     assert {path.name for path in module.parent.glob("[!_]*")} == {"host"}
-    assert (module / "__init__.py").read_text() == (HOST / "__init__.py").read_text()
+    assert (module / "__init__.py").read_text() == own_sources()["cartwheel.host"]
     for name in ("recover", "enter"):
         done = subprocess.run(
             [str(at.lib / name), "--settle"],
@@ -213,7 +214,7 @@ def entered(at: Layout, *command: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        env={**os.environ, "OF_THE_LOGIN": "x", "PYTHONPATH": str(HOST.parent.parent)},
+        env={**os.environ, "OF_THE_LOGIN": "x", "PYTHONPATH": str(CHECKOUT)},
         check=False,
     )
 
@@ -261,20 +262,20 @@ class Tools:
 
 def test_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     Tools(monkeypatch, {"nginx"})
-    assert packages.Apt().missing(["nginx", "git"]) == ["git"]
+    assert apt.Apt().missing(["nginx", "git"]) == ["git"]
 
 
 def test_a_removed_package_with_its_configuration_left_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(children, "ask", lambda *_args, **_more: Answer(0, "config-files\n", ""))
-    assert packages.Apt().missing(["nginx"]) == ["nginx"]
+    assert apt.Apt().missing(["nginx"]) == ["nginx"]
 
 
 def test_installing_says_apts_own_reason(at: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     tools = Tools(monkeypatch, set(), fail="Reading...\nE: Unable to locate package gti\nE: more")
     with pytest.raises(OpError) as caught:
-        packages.Apt().install(Session().ctx(), ["gti"])
+        apt.Apt().install(Session().ctx(), ["gti"])
     assert caught.value.slug == "packages"
     assert "gti" in caught.value.message
     assert "Unable to locate package gti" in caught.value.message
@@ -284,7 +285,7 @@ def test_installing_says_apts_own_reason(at: Layout, monkeypatch: pytest.MonkeyP
 
 
 def test_packages_of_a_python() -> None:
-    assert packages.Apt().python("3.11") == ["python3.11", "python3.11-venv"]
+    assert apt.Apt().python("3.11") == ["python3.11", "python3.11-venv"]
 
 
 @pytest.mark.parametrize(
@@ -295,5 +296,5 @@ def test_another_package_manager_is_refused_by_name(
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name, **_more: "/x" if name == there else None)
     with pytest.raises(OpError, match=said) as caught:
-        packages.of_this_host()
+        apt.of_this_host()
     assert caught.value.slug == "package-manager"

@@ -22,10 +22,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from cartwheel.host import files, health, jobs, journal, releases
-from cartwheel.host import switch as switching
-from cartwheel.host.context import ContactLost, OpError
 from cartwheel.host.layout import Layout
+from cartwheel.host.process import health
+from cartwheel.host.state import journal, releases
+from cartwheel.host.switch import switch as switching
+from cartwheel.host.system import files
+from cartwheel.host.system.context import ContactLost, OpError
+from cartwheel.host.upkeep import jobs
 
 from .hostside import Session
 from .test_host_switch import Stage, _stage

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host import facts, reach
+from cartwheel.host.look import facts
+from cartwheel.host.system import reach
 
 NOBODY = reach.Account("shop", 4242, frozenset((4243,)))
 

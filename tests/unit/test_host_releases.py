@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import children, files, journal, pending, releases, systemd
-from cartwheel.host.children import Done
-from cartwheel.host.context import OpError
 from cartwheel.host.layout import Layout
+from cartwheel.host.state import journal, pending, releases
+from cartwheel.host.system import children, files, systemd
+from cartwheel.host.system.children import Done
+from cartwheel.host.system.context import OpError
 
 from .hostside import host_in
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host import children, report
 from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.host.look import report
+from cartwheel.host.system import children
 
 from .hostside import Session, host_in
 

@@ -18,25 +18,16 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import (
-    drain,
-    files,
-    frontdoor,
-    health,
-    instances,
-    jobs,
-    journal,
-    layout,
-    nginx,
-    pending,
-    recover,
-    releases,
-    systemd,
-)
-from cartwheel.host import switch as switching
-from cartwheel.host.context import ContactLost, OpError
+from cartwheel.host import layout, recover
 from cartwheel.host.layout import SLOTS, Layout
-from cartwheel.host.systemd import UnitState
+from cartwheel.host.process import drain, health, instances
+from cartwheel.host.state import journal, pending, releases
+from cartwheel.host.switch import switch as switching
+from cartwheel.host.system import files, systemd
+from cartwheel.host.system.context import ContactLost, OpError
+from cartwheel.host.system.systemd import UnitState
+from cartwheel.host.upkeep import jobs
+from cartwheel.host.web import front_door, nginx
 
 from .hostside import Session, host_in, in_child
 
@@ -220,7 +211,7 @@ def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr(health, "prove", lambda *_args, **_more: 3)
     monkeypatch.setattr(health, "watch", lambda *_args, **_more: None)
     monkeypatch.setattr(health, "wait_for_reload", lambda *_args: None)
-    monkeypatch.setattr(frontdoor, "ask", lambda *_args: "")
+    monkeypatch.setattr(front_door, "ask", lambda *_args: "")
     monkeypatch.setattr(drain, "wait_until_quiet", lambda *_args, **_more: True)
     yield one
     for session in one.sessions:  # a session that was killed still has its timer here
@@ -936,7 +927,7 @@ def test_a_confirmation_that_a_killed_session_did_not_sync_is_synced_by_whoever_
 
 
 def test_recover_leaves_a_session_alone_that_holds_the_lock(stage: Stage) -> None:
-    from cartwheel.host import locks
+    from cartwheel.host.system import locks
 
     stage.deploy("1.a")
     stage.prepare("2.b")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import children, systemd
-from cartwheel.host.children import Answer, Done
 from cartwheel.host.layout import Layout
+from cartwheel.host.system import children, systemd
+from cartwheel.host.system.children import Answer, Done
 
 AT = Layout("shop", Path("/srv"))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host import traffic
-from cartwheel.host.traffic import Log, Request, Share, complaint, count, parse, tail
+from cartwheel.host.web import traffic
+from cartwheel.host.web.traffic import Log, Request, Share, complaint, count, parse, tail
 
 HERE = "unix:/srv/shop/current/http.sock"
 THERE = "unix:/srv/shop/fallback/http.sock"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host import trial, verify
 from cartwheel.host.layout import Layout
-from cartwheel.host.trial import Trial
+from cartwheel.host.release import trial, verify
+from cartwheel.host.release.trial import Trial
 
 from .hostside import host_in
 

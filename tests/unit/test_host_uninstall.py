@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host import files, layout, locks, nginx, releases, systemd, uninstall
-from cartwheel.host.context import OpError
+from cartwheel.host import layout
+from cartwheel.host.state import releases
+from cartwheel.host.system import files, locks, systemd
+from cartwheel.host.system.context import OpError
+from cartwheel.host.upkeep import uninstall
+from cartwheel.host.web import nginx
 
 from .hostside import Session, host_in
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import envfile, files, reach, releases, systemd, whole
-from cartwheel.host.context import OpError
 from cartwheel.host.layout import SLOTS, Layout, content_of
+from cartwheel.host.state import releases, whole
+from cartwheel.host.system import envfile, files, reach, systemd
+from cartwheel.host.system.context import OpError
 
 NAME = "1.0.0123abcd"
 VERSION = "python{}.{}".format(*sys.version_info[:2])

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from cartwheel.commands.balancing import addresses, balancers, members_of
+from cartwheel.commands.scene import make_scene, targets
 from cartwheel.errors import Exit, UsageError
 from cartwheel.events import silent
 from cartwheel.inventory.choose import Narrowing, choose
-from cartwheel.inventory.model import Host
-from cartwheel.run.balancing import addresses, balancers, members_of
-from cartwheel.run.scene import make_scene, targets
+from cartwheel.inventory.host import Host
 from cartwheel.ssh.options import SshOptions
 
 APP = '[app]\nname = "shop"\nsource = "."\n'

@@ -20,7 +20,7 @@ import pytest
 
 from cartwheel.errors import CartwheelError, ConnectError, HostError, UsageError
 from cartwheel.events import Event
-from cartwheel.fleet.model import UNKNOWN, HostReport, Report
+from cartwheel.fleet.report import UNKNOWN, HostReport, Report
 from cartwheel.telling import LOG_LINES, Failure, Place, tell
 from tasks import _format as form
 from tasks._fold import Ends, Told

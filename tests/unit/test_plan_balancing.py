@@ -18,7 +18,7 @@ from cartwheel.plan.balancing import (
     ways,
 )
 from cartwheel.plan.names import DEFAULT_SITE
-from cartwheel.settings.model import Settings
+from cartwheel.settings.toml_tables import Settings
 
 
 def settings(**more: Any) -> Settings:

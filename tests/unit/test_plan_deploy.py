@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
-from cartwheel.build.model import Artifact, Lock, Platform, Source
+from cartwheel.build.products import Artifact, Lock, Platform, Source
 from cartwheel.errors import CATALOGUE
 from cartwheel.hidden import Hidden, revealed
-from cartwheel.host import ops
-from cartwheel.host.health import Probe
+from cartwheel.host.process.health import Probe
+from cartwheel.host.session import operations
 from cartwheel.plan import names
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
-from cartwheel.plan.model import HostPlan, Operator
+from cartwheel.plan.host_plan import HostPlan, Operator
 from cartwheel.plan.refusals import refusals
 from cartwheel.plan.site import site_changes
 from cartwheel.plan.steps import Stage, Step, in_order, prepare, switch, titles
 from cartwheel.plan.switching import finish_seconds, probe_args
-from cartwheel.settings.model import Settings
+from cartwheel.settings.toml_tables import Settings
 
 SECRET = "hunter2-s3cret"
 PASSWORD = "https://u:inDexPass@mirror/simple"
@@ -255,7 +255,7 @@ def test_a_first_deploy() -> None:
 def test_every_step_is_an_operation_of_the_host_side() -> None:
     found = plan()
     asked = [*prepare(found), switch(found)]
-    assert {step.op for step in asked} <= set(ops.OPS)
+    assert {step.op for step in asked} <= set(operations.OPS)
     assert all(step.deadline_seconds > 0 for step in asked)
     Probe.of(dict(found.switching.probe))
 

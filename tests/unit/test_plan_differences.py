@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from cartwheel.build.model import Lock, Platform
+from cartwheel.build.products import Lock, Platform
 from cartwheel.hidden import Hidden
 from cartwheel.plan.differences import Changed, Differences, differences, wanted
-from cartwheel.plan.model import HostPlan, Operator
+from cartwheel.plan.host_plan import HostPlan, Operator
 from cartwheel.plan.sealed import seal, stale
 from cartwheel.plan.steps import in_order
 from tests.unit.test_plan_deploy import KEY, NAME, SECRET, SITE, deployed, facts, plan

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cartwheel.host.layout import Layout, content_of
 from cartwheel.plan import names
 from cartwheel.settings.checks import RELEASE_BYTES
-from cartwheel.settings.model import Settings
+from cartwheel.settings.toml_tables import Settings
 
 _RELEASE = re.compile(r"[0-9][a-z0-9._]*")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")

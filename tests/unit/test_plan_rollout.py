@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cartwheel.commands.scene import make_scene
 from cartwheel.events import silent
 from cartwheel.plan.rollout import Rollout, batches, count, patient
-from cartwheel.run.scene import make_scene
 from cartwheel.ssh.options import SshOptions
 from tests.unit.test_fleet_deploy import SWITCH
 

@@ -14,7 +14,7 @@ from cartwheel.errors import UsageError
 from cartwheel.host.layout import Layout
 from cartwheel.render import RenderFacts, render_release
 from cartwheel.render.release import OWN_CONFIG, workers
-from cartwheel.settings.model import Settings
+from cartwheel.settings.toml_tables import Settings
 
 # Proves that the app came from the site and not from the writable folder.
 APP = "def app(environ, start_response):\n    raise NotImplementedError\n"

@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import frontdoor, traffic
-from cartwheel.host.health import Probe
 from cartwheel.host.layout import Layout
-from cartwheel.host.traffic import Share
+from cartwheel.host.process.health import Probe
+from cartwheel.host.web import front_door, traffic
+from cartwheel.host.web.traffic import Share
 from cartwheel.render import RenderFacts, render_release
-from cartwheel.settings.model import Settings
+from cartwheel.settings.toml_tables import Settings
 from tests.ports import free_port
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
@@ -88,7 +88,7 @@ class Site:
         (self.at.shared / "app.py").write_text(APP)
 
     def start(self) -> None:
-        self.token = frontdoor.ensure_token(self.at)
+        self.token = front_door.ensure_token(self.at)
         site = render_release(self.settings, FACTS, "1", self.folder)["nginx-site.conf"].content
         (self.folder / "conf.d/site.conf").write_text(
             site.replace("/var/log/nginx", str(self.folder))
@@ -207,13 +207,13 @@ def test_the_application_gets_only_what_nginx_says(serving: Site) -> None:
 
 
 def test_one_rename_moves_the_traffic_and_a_probe_proves_it(serving: Site) -> None:
-    assert frontdoor.ask(serving.at, PROBE, serving.port, "1") == ""
+    assert front_door.ask(serving.at, PROBE, serving.port, "1") == ""
     serving.instance("2")
     serving.point(serving.at.current, "2")
     assert json.loads(serving.get()[1])["who"] == "2"
-    assert frontdoor.ask(serving.at, PROBE, serving.port, "2") == ""
+    assert front_door.ask(serving.at, PROBE, serving.port, "2") == ""
     assert (
-        frontdoor.ask(serving.at, PROBE, serving.port, "1")
+        front_door.ask(serving.at, PROBE, serving.port, "1")
         == "through nginx: 2 answered instead of 1"
     )
     response, body = serving.get(
@@ -235,7 +235,7 @@ def test_the_fallback_answers_for_a_dead_release_and_the_probe_sees_through_it(
     until(lambda: "1" in serving.get()[1], "the fallback")
     response, body = serving.get()
     assert (response.status, json.loads(body)["who"]) == (200, "1")
-    said = frontdoor.ask(serving.at, PROBE, serving.port, "2")
+    said = front_door.ask(serving.at, PROBE, serving.port, "2")
     assert said == f"through nginx: unix:{serving.at.current}/http.sock said 502 instead of 200"
     log = (serving.folder / "shop.live.access.log").read_text().splitlines()[-1]
     assert (
@@ -251,7 +251,7 @@ def test_the_log_tells_what_real_requests_met_first(serving: Site) -> None:
     log = traffic.Log(serving.folder / "shop.live.access.log")
     serving.get(headers="x", User_Agent='x" upstream="y')
     switched = time.time()
-    frontdoor.ask(serving.at, PROBE, serving.port, "1")  # our own probe does not count
+    front_door.ask(serving.at, PROBE, serving.port, "1")  # our own probe does not count
     serving.get(User_Agent="cartwheel-probe")  # anybody can say so
     failing = serving.instance("2", status="503 Service Unavailable")
     serving.point(serving.at.current, "2")
@@ -275,7 +275,7 @@ def test_a_bad_answer_is_not_hidden_by_the_fallback(serving: Site) -> None:
     serving.instance("2", status="500 Internal Server Error")
     serving.point(serving.at.current, "2")
     assert serving.get()[0].status == 500
-    assert frontdoor.ask(serving.at, PROBE, serving.port, "2").endswith("said 500 instead of 200")
+    assert front_door.ask(serving.at, PROBE, serving.port, "2").endswith("said 500 instead of 200")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -320,14 +320,14 @@ def test_static_files_come_from_the_current_then_the_previous_release(serving: S
 def test_the_token_is_root_only_and_stays(serving: Site) -> None:
     path = serving.at.root / "probe.map"
     assert path.stat().st_mode & 0o777 == 0o600
-    assert frontdoor.ensure_token(serving.at) == serving.token
+    assert front_door.ensure_token(serving.at) == serving.token
     path.write_text("damaged")
-    assert frontdoor.ensure_token(serving.at) != serving.token
+    assert front_door.ensure_token(serving.at) != serving.token
 
 
 @pytest.mark.parametrize("header", ["", "forged", "release=x; status=x; upstream=y"])
 def test_an_answer_of_another_site_proves_nothing(header: str) -> None:
-    assert frontdoor.parse(header) is None
+    assert front_door.parse(header) is None
 
 
 def accepted(folder: Path, sites: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ from cartwheel.errors import UsageError
 from cartwheel.places import own
 from cartwheel.render import overrides
 from cartwheel.render.release import SAMPLES, render_release
-from cartwheel.settings.model import App, Settings
+from cartwheel.settings.toml_tables import App, Settings
 from tests.lab.project import CHECKOUT, fabfile, new_project
 
 SETTINGS = Settings(app=App(name="shop", source="."))

@@ -12,7 +12,7 @@ import pytest
 
 from cartwheel.host.layout import SLOTS, Layout
 from cartwheel.render import RenderedFile, RenderFacts, render_release
-from cartwheel.settings.model import Settings
+from cartwheel.settings.toml_tables import Settings
 
 ANALYZE = shutil.which("systemd-analyze") or "systemd-analyze"
 LOGROTATE = shutil.which("logrotate", path="/usr/sbin:/usr/bin") or "logrotate"

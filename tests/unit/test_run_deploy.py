@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
+from cartwheel.commands.deploy import probe_settled
+from cartwheel.commands.rollback import named, plan_switch, rollback_target
+from cartwheel.commands.scene import Scene
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import silent
 from cartwheel.fleet.sessions import Fleet
-from cartwheel.inventory.model import Host as InventoryHost
+from cartwheel.inventory.host import Host as InventoryHost
 from cartwheel.plan.hooks import Kind
-from cartwheel.plan.model import Operator
+from cartwheel.plan.host_plan import Operator
 from cartwheel.plan.steps import titles
-from cartwheel.run.deploy import probe_settled
-from cartwheel.run.rollback import named, plan_switch, rollback_target
-from cartwheel.run.scene import Scene
-from cartwheel.settings.model import Settings
+from cartwheel.settings.toml_tables import Settings
 from cartwheel.ssh.options import SshOptions
 
 SCENE = Scene(

@@ -18,7 +18,7 @@ import pytest
 
 from cartwheel.errors import Exit, UsageError
 from cartwheel.events import Event
-from cartwheel.fleet.model import HostReport, Report
+from cartwheel.fleet.report import HostReport, Report
 from cartwheel.runs import record as records
 from cartwheel.runs.lines import as_line
 from cartwheel.runs.read import Run, find, newest

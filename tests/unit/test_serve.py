@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host import wire
+from cartwheel.host.wire import framing
 from cartwheel.ssh import bundle as bundles
 from cartwheel.ssh import startup
 from cartwheel.ssh.bundle import ALARM_SECONDS, Bundle, host_bundle, make_bundle
@@ -37,20 +37,20 @@ class Host:
         assert self.process.stdin
         assert self.process.stdout
         self.stdin, self.stdout = self.process.stdin, self.process.stdout
-        self._decoder = wire.Decoder()
-        self._frames: list[wire.Frame] = []
+        self._decoder = framing.Decoder()
+        self._frames: list[framing.Frame] = []
         self._early = b""
         self.stdin.write(bundle.payload)
         self.send({"t": "config", "lease_seconds": lease_seconds})
 
     def send(self, header: dict[str, Any], body: bytes = b"") -> None:
-        self.stdin.write(wire.pack(header, body))
+        self.stdin.write(framing.pack(header, body))
         self.stdin.flush()
 
     def request(self, request_id: int, op: str, **args: Any) -> None:
         self.send({"t": "request", "id": request_id, "op": op, "args": args})
 
-    def expect(self, *kinds: str) -> wire.Frame:
+    def expect(self, *kinds: str) -> framing.Frame:
         """The next frame of one of these kinds; others are passed over."""
         while True:
             while self._frames:
@@ -78,7 +78,7 @@ StartHost = Callable[..., Host]
 @pytest.fixture
 def start() -> Iterator[StartHost]:
     started: list[Host] = []
-    bundle = make_bundle({"ops": TEST_OPS.read_text()})
+    bundle = make_bundle({"cartwheel.host.session.operations": TEST_OPS.read_text()})
 
     def begin(**named: Any) -> Host:
         host = Host(bundle, **named)
@@ -97,7 +97,7 @@ def start() -> Iterator[StartHost]:
 
 def test_the_bundle_is_the_same_bytes_for_the_same_sources() -> None:
     assert make_bundle({}) == make_bundle({}) == host_bundle()
-    assert make_bundle({"more": "x = 1"}).digest != host_bundle().digest
+    assert make_bundle({"cartwheel.host.more": "x = 1"}).digest != host_bundle().digest
 
 
 def test_the_bundle_is_made_once_for_all_sessions_that_begin_together(

@@ -11,7 +11,7 @@ import pytest
 from cartwheel.errors import Exit, UsageError
 from cartwheel.settings import load
 from cartwheel.settings.loading import apps, environments, load_all
-from cartwheel.settings.model import Secret, Settings
+from cartwheel.settings.toml_tables import Secret, Settings
 from cartwheel.settings.validation import known_keys, table_of
 
 MINIMAL = '[app]\nname = "shop"\nsource = "."\n'

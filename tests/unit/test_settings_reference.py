@@ -12,7 +12,7 @@ import pytest
 
 from cartwheel.places import own
 from cartwheel.settings import load, reference
-from cartwheel.settings.model import Settings
+from cartwheel.settings.toml_tables import Settings
 from cartwheel.settings.validation import PATTERN_WORDS, known_keys
 
 PROJECT = Path(__file__).parents[2]

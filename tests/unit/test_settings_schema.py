@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from cartwheel.places import own
-from cartwheel.settings import model, schema
+from cartwheel.settings import schema, toml_tables
 from cartwheel.settings.loading import SCHEMA
 from cartwheel.settings.reference import toml
 from cartwheel.settings.validation import PATTERN_WORDS, table_of
@@ -41,19 +41,19 @@ def lint(folder: Path, text: str) -> str:
 def fields() -> list[tuple[str, str, Any]]:
     """Every key below its table, with its field."""
     tables: list[tuple[str, type[BaseModel]]] = [
-        ("", model.Settings),
-        ("inventory.hosts.web1", model.InventoryHost),
-        ("inventory.groups.eu", model.InventoryGroup),
-        ("hooks.tell", model.Hook),
+        ("", toml_tables.Settings),
+        ("inventory.hosts.web1", toml_tables.InventoryHost),
+        ("inventory.groups.eu", toml_tables.InventoryGroup),
+        ("hooks.tell", toml_tables.Hook),
     ]
-    for name, field in model.Settings.model_fields.items():
+    for name, field in toml_tables.Settings.model_fields.items():
         if table := table_of(field.annotation):
             tables.append((name, table))
     return [
         (table, key, field)
         for table, entry in tables
         for key, field in entry.model_fields.items()
-        if table_of(field.annotation) in (None, model.Secret) and key != "environment"
+        if table_of(field.annotation) in (None, toml_tables.Secret) and key != "environment"
     ]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from cartwheel.errors import UsageError
 from cartwheel.settings import environment, resolve_secret, take_from_environment, variables
-from cartwheel.settings.model import Secret, Settings
+from cartwheel.settings.toml_tables import Secret, Settings
 from tests.lab.project import new_project
 
 HIDDEN = "hunter2"

@@ -13,7 +13,7 @@ import pytest
 
 from cartwheel.errors import UsageError
 from cartwheel.hidden import Hidden
-from cartwheel.settings.model import Ssh
+from cartwheel.settings.toml_tables import Ssh
 from cartwheel.ssh import startup
 from cartwheel.ssh.config import Configuration
 from cartwheel.ssh.options import SshOptions

@@ -11,7 +11,7 @@ from cartwheel.errors import Exit, UsageError
 from cartwheel.render import check_templates, render_release
 from cartwheel.render.release import SAMPLES
 from cartwheel.render.templates import nginx_word, python_literal, systemd_word
-from cartwheel.settings.model import Settings
+from cartwheel.settings.toml_tables import Settings
 
 
 def settings(**more: Any) -> Settings:

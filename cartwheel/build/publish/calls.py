@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from cartwheel.background import is_abandoned
-from cartwheel.build.publish.model import Login
+from cartwheel.build.publish.fleet_store import Login
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
-from cartwheel.host import web
+from cartwheel.host.system import http_request
 
 STEP = "publish"
 SIGN_OF_LIFE_SECONDS = 5.0
@@ -41,7 +41,7 @@ class Answer:
     def refused(self, what: str) -> BuildError:
         """The error for an answer that is not what was hoped for."""
         said = self.body.decode(errors="replace").strip()
-        line = f"{web.shown(self.url)} answers {self.status} {self.reason}".rstrip()
+        line = f"{http_request.shown(self.url)} answers {self.status} {self.reason}".rstrip()
         return BuildError("store-refuses", f"{line} {what}", detail=said)
 
 
@@ -106,9 +106,9 @@ def call(
         given["Content-Length"] = str(body.size_bytes)
     try:
         known = (login[0], login[1].reveal()) if login else None
-        request = web.request(url, known, method=method, data=body, headers=given)
+        request = http_request.request(url, known, method=method, data=body, headers=given)
         try:
-            opener = web.opener(follow=body is None, stay=stay)
+            opener = http_request.opener(follow=body is None, stay=stay)
             opened = opener.open(request, timeout=timeout_seconds)
         except urllib.error.HTTPError as error:
             opened = error
@@ -116,7 +116,8 @@ def call(
             return _answer(opened, timeout_seconds)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise BuildError(
-            "store-unreachable", f"{web.shown(url)} cannot be reached: {web.reason(error)}"
+            "store-unreachable",
+            f"{http_request.shown(url)} cannot be reached: {http_request.reason(error)}",
         ) from error
 
 

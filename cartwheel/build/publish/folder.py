@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from cartwheel.build.publish.calls import Body, call
-from cartwheel.build.publish.model import Item, Store
+from cartwheel.build.publish.fleet_store import Item, Store
 from cartwheel.events import Emit
 
 _UNAUTHORIZED = 401

@@ -6,11 +6,11 @@ import hashlib
 import secrets
 
 from cartwheel.build.publish.calls import Answer, Body, call
-from cartwheel.build.publish.model import Item, Store
+from cartwheel.build.publish.fleet_store import Item, Store
 from cartwheel.build.publish.simple import ACCEPT, File, parse_page
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit
-from cartwheel.host import web
+from cartwheel.host.system import http_request
 
 _BAD_REQUEST, _NOT_FOUND, _CONFLICT = 400, 404, 409
 _ELSEWHERE = range(300, 400)
@@ -71,13 +71,13 @@ class Index:
             return parse_page(page.body, page.headers.get("Content-Type", ""), page.url)
         except (ValueError, KeyError, TypeError) as error:
             raise BuildError(
-                "store-refuses", f"{web.shown(url)} is no page of a package index"
+                "store-refuses", f"{http_request.shown(url)} is no page of a package index"
             ) from error
 
     def _is_same(self, file: File, item: Item) -> bool:
         """For an index that tells no SHA-256."""
         store = self._store
-        login = store.reader if web.same_server(file.url, store.url) else None
+        login = store.reader if http_request.same_server(file.url, store.url) else None
         answer = call("GET", file.url, login, store.timeout_seconds)
         return answer.is_ok and hashlib.sha256(answer.body).hexdigest() == item.sha256
 
@@ -115,5 +115,5 @@ def _says_taken(answer: Answer) -> bool:
 
 def _taken(store: Store, item: Item) -> BuildError:
     return BuildError(
-        "version-taken", f"{web.shown(store.url)} has another {item.path.name} already"
+        "version-taken", f"{http_request.shown(store.url)} has another {item.path.name} already"
     )

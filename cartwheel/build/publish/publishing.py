@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from cartwheel.build.model import Source
+from cartwheel.build.products import Source
 from cartwheel.build.publish.calls import STEP
+from cartwheel.build.publish.fleet_store import Item, Store
 from cartwheel.build.publish.folder import Folder
 from cartwheel.build.publish.index import Index
-from cartwheel.build.publish.model import Item, Store
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
-from cartwheel.host import web
+from cartwheel.host.system import http_request
 
 _POLL_SECONDS = 0.5
 
@@ -58,7 +58,7 @@ def _await(shelf: Shelf, item: Item, store: Store) -> str:
     end = time.monotonic() + store.timeout_seconds
     while (url := shelf.find(item)) is None:
         if time.monotonic() > end:
-            where = f"{web.shown(store.url)} took {item.path.name}"
+            where = f"{http_request.shown(store.url)} took {item.path.name}"
             raise BuildError(
                 "store-refuses", f"{where}, but does not have it {store.timeout_seconds:g} s later"
             )
@@ -68,5 +68,5 @@ def _await(shelf: Shelf, item: Item, store: Store) -> str:
 
 def _source(store: Store, url: str, item: Item) -> Source:
     """Who the hosts are is told to the store's own server only, wherever its files are."""
-    login = store.reader if web.same_server(url, store.url) else None
+    login = store.reader if http_request.same_server(url, store.url) else None
     return Source(url, item.size_bytes, store.timeout_seconds, login)

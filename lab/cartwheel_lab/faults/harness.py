@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cartwheel.errors import LabError
-from cartwheel.host import wire
+from cartwheel.host.wire import framing
 from cartwheel.ssh.startup import find_hello
 from cartwheel_lab import Lab, LabHost
 from cartwheel_lab.faults import syscalls, tap
@@ -202,7 +202,7 @@ class _Relay:
         self._dropping = threading.Event()
 
     def to_host(self, source: int, sink: int) -> None:
-        bundle, decoder = zlib.decompressobj(), wire.Decoder()
+        bundle, decoder = zlib.decompressobj(), framing.Decoder()
 
         def pieces(data: bytes) -> Iterator[tuple[bytes, dict[str, object]]]:
             if not bundle.eof:
@@ -213,12 +213,12 @@ class _Relay:
             for frame in decoder.feed(data):
                 if frame.header["t"] == "request":
                     self._operations[frame.header["id"]] = frame.header["op"]
-                yield wire.pack(frame.header, frame.body), frame.header
+                yield framing.pack(frame.header, frame.body), frame.header
 
         self._pump(source, sink, "to the host", pieces)
 
     def to_operator(self, source: int, sink: int) -> None:
-        greeting, decoder = bytearray(), wire.Decoder()
+        greeting, decoder = bytearray(), framing.Decoder()
         greeted = False
 
         def pieces(data: bytes) -> Iterator[tuple[bytes, dict[str, object]]]:
@@ -232,7 +232,7 @@ class _Relay:
                 yield bytes(greeting[: hello.end]), {"t": "greeting"}
                 data = bytes(greeting[hello.end :])
             for frame in decoder.feed(data):
-                yield wire.pack(frame.header, frame.body), frame.header
+                yield framing.pack(frame.header, frame.body), frame.header
 
         try:
             self._pump(source, sink, "to the operator", pieces)

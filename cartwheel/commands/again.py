@@ -1,0 +1,100 @@
+"""Hosts whose session was lost: look again, once they have put themselves in order; bring
+forward those that fell behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from cartwheel.commands.scene import Scene, connect, for_hosts
+from cartwheel.errors import CartwheelError
+from cartwheel.events import Event, silent
+from cartwheel.fleet.report import Report
+from cartwheel.fleet.sessions import Result, await_all
+from cartwheel.fleet.truth import LookAgain, is_behind, overtaken
+from cartwheel.plan.switching import status_args
+
+# After its lease a host may still start the old release, drain and stop the new one.
+_REVERT_SECONDS = 20.0
+_PAUSE_SECONDS = 0.5
+_REPORT_SECONDS = 5.0
+_STATUS_SECONDS = 30.0
+_MAX_LOOKING = 32
+_STEP = "look again"
+
+Status = Mapping[str, Any]
+
+
+def look_again(scene: Scene) -> LookAgain:
+    """Asks the named hosts for their `status` until each is settled, side by side; or why
+    one cannot be asked, at the latest when a lease and a revert must be over."""
+
+    def look(hosts: Iterable[str]) -> dict[str, Result[dict[str, Any]]]:
+        end = time.monotonic() + scene.settings.deploy.lease_seconds + _REVERT_SECONDS
+        with ThreadPoolExecutor(_MAX_LOOKING) as pool:
+            futures = {host: pool.submit(_until_settled, scene, host, end) for host in hosts}
+            await_all(futures.values())
+        return {host: future.result() for host, future in futures.items()}
+
+    return look
+
+
+def forward(report: Report, scene: Scene, run: Callable[[Scene], Report]) -> Report:
+    """Some hosts have confirmed, so the fleet goes forward: hosts that went back meanwhile, and
+    that can be reached, get the same once more. What they come to is in the report."""
+    behind = tuple(one.host for one in report.hosts if is_behind(one, report))
+    if not behind:
+        return report
+    scene.emit(Event(_STEP, "note", f"{', '.join(behind)} fell behind; once more"))
+    try:
+        second = run(for_hosts(scene, behind))
+    except (CartwheelError, ExceptionGroup):
+        return report
+    return overtaken(report, second)
+
+
+def _until_settled(scene: Scene, host: str, end: float) -> Result[dict[str, Any]]:
+    began = time.monotonic()
+    reported = began
+    scene.emit(Event(_STEP, "start", "contact was lost; what does it serve now?", host))
+    while True:
+        answer = _ask(scene, host)
+        settled = not isinstance(answer, CartwheelError) and _is_settled(answer)
+        now = time.monotonic()
+        if settled or now > end:
+            what = _told(answer)
+            scene.emit(Event(_STEP, "done" if settled else "failed", what, host, now - began))
+            return answer
+        if now - reported > _REPORT_SECONDS:
+            reported = now
+            scene.emit(Event(_STEP, "progress", _told(answer), host))
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _ask(scene: Scene, host: str) -> Result[dict[str, Any]]:
+    quiet = replace(for_hosts(scene, (host,)), emit=silent)
+    args = {**scene.base_args, **status_args(scene.settings)}
+    try:
+        with connect(quiet, changing=False) as fleet:
+            return fleet.ask("status", args, deadline_seconds=_STATUS_SECONDS)[host]
+    except CartwheelError as error:
+        return error
+
+
+def _is_settled(status: Status) -> bool:
+    """Nothing is pending, and no session is at work that may still switch or go back: a
+    confirmed one only drains and prunes."""
+    last = status["last"] or {}
+    finishing = last.get("result") == "confirmed" and last.get("release") == status["release"]
+    return not status["pending"] and (not status["lock"] or finishing)
+
+
+def _told(answer: Result[dict[str, Any]]) -> str:
+    if isinstance(answer, CartwheelError):
+        return answer.message
+    if answer["pending"]:
+        return f"it is going back from {answer['pending']['to']}"
+    return f"it serves {answer['release'] or 'nothing'}"

@@ -1,0 +1,161 @@
+"""Questions to all hosts that change nothing, and small jobs that do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held, reach
+from cartwheel.fleet.locking import lock_all
+from cartwheel.fleet.sessions import Fleet, Result, successes
+from cartwheel.plan.switching import probe_args, status_args
+
+Answers = dict[str, Result[dict[str, Any]]]
+
+_SMALL_SECONDS = 120.0
+_PACKAGES_SECONDS = 1800.0
+_NO_DEADLINE_SECONDS = 365 * 86400.0
+
+
+def status(scene: Scene) -> Answers:
+    """What each host serves, since when, how well."""
+    return _read(scene, "status", status_args(scene.settings))
+
+
+def releases(scene: Scene) -> Answers:
+    return _read(scene, "releases", {})
+
+
+def history(scene: Scene, lines: int) -> Answers:
+    return _read(scene, "history", {"lines": lines})
+
+
+def variables(scene: Scene) -> Answers:
+    """Names of the serving release's variables and where each came from; never values."""
+    return _read(scene, "variables", {})
+
+
+def nginx_test(scene: Scene) -> Answers:
+    return _read(scene, "nginx-test", {})
+
+
+def logs(
+    scene: Scene, *, lines: int, follow: bool, on_line: Callable[[str, str, str], None]
+) -> None:
+    """Calls `on_line(host, source, text)`; with `follow` until Ctrl-C."""
+    args = {**scene.base_args, "lines": lines, "follow": follow}
+    seconds = _NO_DEADLINE_SECONDS if follow else _SMALL_SECONDS
+    with connect(scene, changing=False) as fleet:
+        answers = fleet.each(
+            lambda host, session: session.request(
+                "logs",
+                args,
+                deadline_seconds=seconds,
+                on_event=lambda event: on_line(host, event["source"], event["detail"]),
+            )
+        )
+    raise_failures(answers)
+
+
+def run_command(scene: Scene, command: str, on_line: Callable[[str, str], None]) -> Answers:
+    """A command in the serving release's environment, on every host side by side."""
+    args = {**scene.base_args, "command": command}
+    with connect(scene, changing=False) as fleet:
+        return fleet.each(
+            lambda host, session: session.request(
+                "run",
+                args,
+                deadline_seconds=_NO_DEADLINE_SECONDS,
+                on_event=lambda event: on_line(host, event["detail"]),
+            )
+        )
+
+
+def stop(scene: Scene) -> Answers:
+    deploy = scene.settings.deploy
+    args = {"drain_seconds": deploy.drain_seconds}
+    return _change(scene, "stop", args, _SMALL_SECONDS + deploy.drain_seconds)
+
+
+def start(scene: Scene) -> Answers:
+    seconds = _SMALL_SECONDS + scene.settings.health.deadline_seconds
+    return _change(scene, "start", {"probe": probe_args(scene.settings)}, seconds)
+
+
+def prune(scene: Scene, keep_releases: int | None) -> Answers:
+    keep = scene.settings.deploy.keep_releases if keep_releases is None else keep_releases
+    return _change(scene, "prune", {"keep_releases": keep})
+
+
+def packages(scene: Scene) -> Answers:
+    args = {"packages": list(scene.settings.host.packages)}
+    return _change(scene, "packages", args, _PACKAGES_SECONDS)
+
+
+def nginx_reload(scene: Scene) -> Answers:
+    return _change(scene, "nginx-reload", {})
+
+
+def repair(scene: Scene) -> Answers:
+    return _change(scene, "repair", {})
+
+
+def uninstall(scene: Scene, *, keep_shared: bool) -> Answers:
+    seconds = _SMALL_SECONDS + 2 * scene.settings.deploy.drain_seconds
+    return _change(scene, "uninstall", {"remove_shared": not keep_shared}, seconds)
+
+
+def hold(scene: Scene) -> Answers:
+    """Freeze every host, or none: the scene's message says why. Raises HostError("held")
+    where somebody else holds one already."""
+    return _change(scene, "hold", {}, about_freeze=True, check=_refuse_another)
+
+
+def release(scene: Scene) -> Answers:
+    """Lift the freeze, whoever set it."""
+    return _change(scene, "release", {}, about_freeze=True)
+
+
+def lock_status(scene: Scene) -> Answers:
+    """Who holds the kernel lock now, and who froze the application, since when and why."""
+    return _read(scene, "lock-status", {})
+
+
+def _refuse_another(scene: Scene, locked: Mapping[str, Any]) -> None:
+    """Before the first host is frozen."""
+    wanted = (scene.operator.who, scene.operator.message)
+    raise_held(
+        {
+            host: one["freeze"]
+            for host, one in locked.items()
+            if one["freeze"] and (one["freeze"]["owner"], one["freeze"]["message"]) != wanted
+        }
+    )
+
+
+def _read(scene: Scene, op: str, args: Mapping[str, Any]) -> Answers:
+    """Every host's answer; a host that cannot be reached does not silence the others."""
+    sessions, problems = reach(scene, changing=False)
+    with Fleet(sessions, scene.emit) as fleet:
+        found = fleet.ask(op, {**scene.base_args, **args}, deadline_seconds=_SMALL_SECONDS)
+    return {host: problems[host] if host in problems else found[host] for host in scene.hosts}
+
+
+def _change(
+    scene: Scene,
+    op: str,
+    args: Mapping[str, Any],
+    seconds: float = _SMALL_SECONDS,
+    *,
+    about_freeze: bool = False,
+    check: Callable[[Scene, Mapping[str, Any]], None] = lambda _scene, _locked: None,
+) -> Answers:
+    """Lock every host, `check` the locks' answers, then ask; the transient unit ends what it
+    started if it is killed."""
+    terms = replace(scene.terms, about_freeze=about_freeze)
+    with connect(scene, changing=True) as fleet:
+        locked = lock_all(fleet, scene.hosts, terms)
+        raise_failures(locked)
+        check(scene, successes(locked))
+        return fleet.ask(op, {**scene.base_args, **args}, deadline_seconds=seconds)

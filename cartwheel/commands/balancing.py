@@ -1,0 +1,264 @@
+"""The balancer of a run, from its settings: opened before anything is changed, closed last.
+
+Also `fab balancer.*`: set it up, take hosts out of it and put them back by hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+from cartwheel import places
+from cartwheel.balance import hosted
+from cartwheel.balance.balancer import Balancer, By, State, lacking
+from cartwheel.balance.hooks import Hook, Hooked
+from cartwheel.balance.hosted import Hosted
+from cartwheel.balance.memory import Memory
+from cartwheel.commands.rendering import host_files
+from cartwheel.commands.scene import Scene, connect, located, raise_failures, reach
+from cartwheel.errors import CartwheelError, UsageError
+from cartwheel.events import Event
+from cartwheel.fleet.locking import lock_all
+from cartwheel.fleet.sessions import Fleet
+from cartwheel.inventory.host import Host
+from cartwheel.plan import balancing as plan
+from cartwheel.plan.balancing import Member
+from cartwheel.ssh.target import parse_address
+from cartwheel.telling import leaves
+
+_REFRESH_SECONDS = 60.0
+
+
+def balancing(scene: Scene, by: By = "deploy") -> AbstractContextManager[Balancer | None]:
+    """The balancer, ready and locked; None where the settings name none. Raises what keeps it
+    from being used."""
+    return _KINDS[scene.settings.balancer.kind](scene, by)
+
+
+@contextmanager
+def balancing_if_possible(scene: Scene) -> Iterator[Balancer | None]:
+    """For who is in a hurry to go back: a balancer that cannot be used keeps nobody from it.
+    Nothing fails without it; a host's own switch fails no request either."""
+    with ExitStack() as stack:
+        balancer = None
+        try:
+            balancer = stack.enter_context(balancing(scene))
+        except (CartwheelError, ExceptionGroup) as error:
+            first = next(leaves(error))
+            scene.emit(Event("balancer", "note", f"goes on without the balancer: {first}"))
+        yield balancer
+
+
+@contextmanager
+def _on_hosts(scene: Scene, by: By) -> Iterator[Balancer]:
+    """nginx and HAProxy: sessions with the hosts that they are on. When these end, the hosts
+    put back by themselves what is out for a deploy."""
+    settings = scene.settings.balancer
+    members = members_of(scene)
+    ways = plan.ways(scene.settings, members.values())
+    with connect(_only(scene, balancers(scene)), changing=True) as fleet:
+        raise_failures(lock_all(fleet, fleet.sessions, scene.terms))
+        args = {**scene.base_args, "host_files": host_files(scene)}
+        raise_failures(fleet.ask("refresh", args, deadline_seconds=_REFRESH_SECONDS))
+        yield Hosted(
+            fleet,
+            scene.base_args,
+            members,
+            ways,
+            hosted.look(fleet, scene.base_args, members, ways),
+            settings.drain_seconds,
+            settings.timeout_seconds,
+            by,
+        )
+
+
+@contextmanager
+def _by_hook(scene: Scene, by: By) -> Iterator[Balancer]:
+    """A command or a call from here; what an earlier run left out comes back first."""
+    found = _hooked(scene, by)
+    with found.memory.held(scene.lock_wait_seconds):
+        _raise_first(replace(found, by="deploy").close())
+        try:
+            yield found
+        finally:
+            if by == "deploy":
+                found.close()
+
+
+def _hooked(scene: Scene, by: By) -> Hooked:
+    project = hashlib.sha256(str(scene.project.resolve()).encode()).hexdigest()[:10]
+    memory = Memory(places.state_dir() / "balancer" / f"{scene.settings.slug}-{project}.json")
+    hook = _HOOKS[scene.settings.balancer.kind](scene)
+    return Hooked(hook, members_of(scene), memory, scene.settings.balancer.timeout_seconds, by)
+
+
+def _command(scene: Scene) -> Hook:
+    from cartwheel.balance.command import command_hook
+
+    settings = scene.settings.balancer
+    return command_hook(
+        settings.command or "",
+        scene.project,
+        scene.settings.slug,
+        settings.timeout_seconds,
+        scene.emit,
+    )
+
+
+def _http(scene: Scene) -> Hook:
+    from cartwheel.balance.http import http_hook
+
+    settings = scene.settings.balancer
+    return http_hook(
+        settings, scene.settings.slug, scene.secret(settings.secret, "balancer.secret")
+    )
+
+
+_KINDS: Mapping[str, Callable[[Scene, By], AbstractContextManager[Balancer | None]]] = {
+    "none": lambda _scene, _by: nullcontext(),
+    "nginx": _on_hosts,
+    "haproxy": _on_hosts,
+    "command": _by_hook,
+    "http": _by_hook,
+}
+_HOOKS: Mapping[str, Callable[[Scene], Hook]] = {"command": _command, "http": _http}
+
+
+# -- who is behind it, and where it is
+
+
+def balancers(scene: Scene) -> tuple[Host, ...]:
+    """The hosts that the balancer is on: none for one that is reached by a hook. Raises
+    UsageError("no-hosts") where there should be some."""
+    kind = scene.settings.balancer.kind
+    if kind not in plan.ON_HOSTS:
+        return ()
+    found = tuple(host for host in scene.known if plan.ROLE in host.roles)
+    if not found:
+        raise UsageError(
+            "no-hosts",
+            f"balancer.kind is {kind}, and no host has the role {plan.ROLE}",
+            hint='Give one the role: roles = ["balancer"] in [inventory.hosts.NAME].',
+        )
+    return found
+
+
+def members_of(scene: Scene) -> dict[str, Member]:
+    """The hosts behind the balancer, by the names that this run has for them: all that run
+    the app. Raises UsageError("no-hosts") where there is none, ("inventory") where a name or
+    an address cannot be used."""
+    behind = [host for host in scene.known if scene.runs_app(host)]
+    if not behind:
+        raise UsageError("no-hosts", "no host of the inventory runs the app behind the balancer")
+    # With -H user@web1 the run's name for web1 is another one than the inventory's.
+    called = {parse_address(host.name).host: host.name for host in scene.chosen}
+    where = located(scene, behind)
+    members = [
+        Member(
+            called.get(host.name, host.name),
+            host.balancer_name or host.name,
+            _inner(host, where[host.name], scene.settings.web.listen),
+            host.weight,
+        )
+        for host in behind
+    ]
+    for member in members:
+        if problem := plan.problem(scene.settings, member):
+            raise UsageError("inventory", f"{member.name}: {problem}")
+    return {member.name: member for member in members}
+
+
+def _inner(host: Host, found: str, port: int) -> str:
+    at = parse_address(host.inner_address or found)
+    return f"{f'[{at.host}]' if ':' in at.host else at.host}:{at.port or port}"
+
+
+def addresses(scene: Scene) -> tuple[str, ...]:
+    """Where requests from the balancers come from, as the hosts see it."""
+    hosts = balancers(scene)
+    where = located(scene, hosts)
+    names = [parse_address(host.inner_address or where[host.name]).host for host in hosts]
+    return tuple(dict.fromkeys(one for name in names for one in _resolved(name)))
+
+
+def _resolved(name: str) -> list[str]:
+    """nginx wants addresses where it decides whom to believe."""
+    try:
+        return [str(ipaddress.ip_address(name))]
+    except ValueError:
+        pass
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise UsageError(
+            "inventory",
+            f"the balancer {name} has no address: {error.strerror}",
+            hint="Say it in [inventory.hosts.NAME]: inner_address.",
+        ) from error
+    return sorted({str(one[4][0]) for one in found})
+
+
+def _only(scene: Scene, hosts: tuple[Host, ...]) -> Scene:
+    return replace(scene, chosen=hosts)
+
+
+# -- by hand
+
+
+def out(scene: Scene) -> dict[str, CartwheelError | None]:
+    """Take the chosen hosts out until `back`; what kept each of them from it.
+
+    Raises UsageError("balancer-empty") where nobody would be left.
+    """
+    with _named(scene) as balancer:
+        balancer.refuse([scene.hosts])
+        failed = balancer.out(scene.hosts)
+    return {host: failed.get(host) for host in scene.hosts}
+
+
+def back(scene: Scene) -> dict[str, CartwheelError | None]:
+    """Put the chosen hosts back, whoever took them out; what kept each of them from it."""
+    with _named(scene) as balancer:
+        failed = balancer.back(scene.hosts)
+    return {host: failed.get(host) for host in scene.hosts}
+
+
+@contextmanager
+def _named(scene: Scene) -> Iterator[Balancer]:
+    """The balancer, for a person. Raises UsageError("balancer") where there is none, or where
+    it is not in front of a chosen host."""
+    members = members_of(scene)
+    for host in scene.hosts:
+        if host not in members:
+            raise UsageError("balancer", f"{host} is not a host of the inventory that runs the app")
+    with balancing(scene, "person") as balancer:
+        if balancer is None:
+            raise UsageError("balancer", "there is no balancer: balancer.kind is none")
+        yield balancer
+
+
+def states(scene: Scene) -> tuple[list[State], list[CartwheelError]]:
+    """Who is in and who is out, as each balancer says; and what is not well: a balancer that
+    does not answer, or has nobody in, and a host that its balancer does not know."""
+    kind = scene.settings.balancer.kind
+    if kind in _HOOKS:
+        found = _hooked(scene, "person").states()
+        return found, list(lacking(found))
+    members = members_of(scene)
+    if kind not in plan.ON_HOSTS:
+        return [], []
+    sessions, silent = reach(_only(scene, balancers(scene)), changing=False)
+    with Fleet(sessions, scene.emit, parallel=scene.parallel) as fleet:
+        ways = plan.ways(scene.settings, members.values())
+        found, failed = hosted.look_at_each(fleet, scene.base_args, members, ways)
+    return found, [*silent.values(), *failed.values(), *lacking(found)]
+
+
+def _raise_first(failed: Mapping[str, Any]) -> None:
+    for error in failed.values():
+        raise error

@@ -1,0 +1,209 @@
+"""`fab deploy`: from source to a release that serves on every host."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cartwheel import build
+from cartwheel.background import Background
+from cartwheel.commands import product
+from cartwheel.commands.balancing import addresses
+from cartwheel.commands.hooks import around_run
+from cartwheel.commands.product import Product
+from cartwheel.commands.rendering import render_for, sample_files
+from cartwheel.commands.rollout import roll_out
+from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held
+from cartwheel.errors import CartwheelError, HostError, first_of
+from cartwheel.fleet.deploy import run_plans
+from cartwheel.fleet.identity import twins
+from cartwheel.fleet.locking import lock_all
+from cartwheel.fleet.report import Report
+from cartwheel.fleet.sessions import Fleet, failures, successes
+from cartwheel.plan import names
+from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
+from cartwheel.plan.host_plan import HostPlan
+from cartwheel.plan.sealed import Sealed, stale
+from cartwheel.plan.steps import Stage
+from cartwheel.render import RenderFacts, check_templates
+from cartwheel.render.overrides import stale_notes
+from cartwheel.settings import environment
+from cartwheel.settings.variables import Variable
+
+Facts = Mapping[str, Any]
+Variables = Mapping[str, Variable]
+
+PROBE_SECONDS = 60.0
+
+
+def deploy(
+    scene: Scene, *, skip_tests: bool = False, sealed: Mapping[str, Sealed] | None = None
+) -> Report:
+    """Build, prepare everywhere, switch, confirm, finish; hosts that fell behind once more.
+    Exactly what was `sealed`, where that is given.
+
+    Raises CartwheelError before the first change, also CartwheelError("plan-stale"); what comes
+    later is in the report."""
+    started = time.monotonic()
+    report = around_run(
+        scene, "deploy", lambda: _deploy(scene, skip_tests=skip_tests, sealed=sealed)
+    )
+    return report.timed(time.monotonic() - started)
+
+
+def _deploy(scene: Scene, *, skip_tests: bool, sealed: Mapping[str, Sealed] | None) -> Report:
+    variables, making = begin(scene, skip_tests=skip_tests)
+
+    def planning(some: Scene, fleet: Fleet) -> dict[str, HostPlan]:
+        plans = plan_all(some, probe_settled(some, fleet), making.result(), variables)
+        if sealed is not None and some is scene:  # what fell behind gets the same once more
+            _refuse_stale(sealed, plans)
+        return plans
+
+    with making:
+        return roll_out(scene, planning)
+
+
+def begin(
+    scene: Scene, *, skip_tests: bool, publish: bool = True
+) -> tuple[Variables, Background[Product]]:
+    """What can be wrong without any host is found first: templates, variables, secrets.
+
+    Then the app is built, and published, beside the connecting. Raises UsageError.
+    """
+    check_templates(scene.settings, scene.project)
+    variables = environment(scene.settings, scene.project, scene.taken)
+    password, store = product.index_password(scene), product.artifact_store(scene)
+    making = Background(
+        lambda: product.make(scene, password, skip_tests=skip_tests, store=store, publish=publish)
+    )
+    return variables, making
+
+
+def prepare(scene: Scene, until: Stage, *, skip_tests: bool = False) -> Report:
+    """A deploy up to this stage, which touches nothing that serves."""
+    started = time.monotonic()
+    variables, making = begin(scene, skip_tests=skip_tests)
+    with making, connect(scene, changing=True) as fleet:
+
+        def look() -> dict[str, HostPlan]:
+            return plan_all(scene, probe_settled(scene, fleet), making.result(), variables)
+
+        report = run_plans(fleet, look(), scene.terms, until=until, replan=look)
+    return fleet.counted(report).of_kind(until).timed(time.monotonic() - started)
+
+
+def probe(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
+    """The facts of every host with one round trip. Raises the hosts' failures, if the fleet
+    cannot go on without them, and where two names mean one host."""
+    answers = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+    fleet.drop(failures(answers))
+    if not fleet.can_go_on:
+        raise_failures(answers)
+    found: dict[str, Facts] = dict(successes(answers))
+    raise_failures(twins(fleet, {host: one["host"]["boot_id"] for host, one in found.items()}))
+    return found
+
+
+def probe_settled(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
+    """The facts that a change is planned by. Where an earlier session is at work, or left a
+    switch, the locks come first: taking them puts the host in order, and what was looked at
+    before is not true any more. Raises the hosts' failures, also CartwheelError("locked") and
+    ("held")."""
+    facts = probe(scene, fleet)
+    if not any(one["app"]["pending"] for one in facts.values()):
+        raise_held({host: one["app"]["freeze"] for host, one in facts.items()})
+        if not any(one["app"]["lock"] for one in facts.values()):
+            return facts
+    locked = lock_all(fleet, facts, scene.terms)
+    fleet.drop(failures(locked))
+    if not fleet.can_go_on:
+        raise_failures(locked)
+    return probe(scene, fleet)
+
+
+def probe_args(scene: Scene) -> dict[str, Any]:
+    return {
+        **scene.base_args,
+        "python": scene.settings.app.python,
+        "user": names.user(scene.settings),
+        "files": [names.site_path(scene.settings)],
+        "carried": build.leaves_files_out(scene.settings, scene.project),
+    }
+
+
+def plan_all(
+    scene: Scene, facts: Mapping[str, Facts], made: Product, variables: Variables
+) -> dict[str, HostPlan]:
+    """One plan for each host; one lock for each platform, and one rendering for each kind of
+    host."""
+    common = _common(scene, made, variables, _digest_key(facts))
+
+    @functools.cache
+    def with_lock(platform: build.Platform) -> Ingredients:
+        lock = product.lock_for(scene, made, platform)
+        return replace(common, lock=lock, published=product.published(made, lock))
+
+    rendered = functools.cache(functools.partial(render_for, scene))
+    in_front = addresses(scene)
+    outdated = stale_notes(scene.project)
+    plans: dict[str, HostPlan] = {}
+    for host, known in facts.items():
+        try:
+            have = common
+            render: Callable[[str], Rendered] = _nothing_to_render
+            if known["python"] is not None and known["host"]["systemd"] is not None:
+                have = with_lock(product.platform_of(known))
+                kind = replace(RenderFacts.of(known, scene.settings), balancers=in_front)
+                render = functools.partial(rendered, kind)
+            one = plan_deploy(scene.settings, known, have, render)
+            plans[host] = replace(one, notes=(*one.notes, *outdated))
+        except CartwheelError as error:
+            error.host = error.host or host
+            raise
+    return plans
+
+
+def _nothing_to_render(_release: str) -> Rendered:
+    """The plan refuses such a host before it renders anything."""
+    return Rendered({}, "", {})
+
+
+def _common(scene: Scene, made: Product, variables: Variables, digest_key: str) -> Ingredients:
+    nothing = build.Lock(build.operator_platform(), "", "")
+    return Ingredients(
+        artifact=made.artifact,
+        lock=nothing,
+        pip_wheel=made.pip_wheel,
+        pip_version=build.PIP_VERSION,
+        pip_sha256=build.PIP_SHA256,
+        published=made.published,
+        environment={name: variable.value for name, variable in variables.items()},
+        sources={name: variable.source for name, variable in variables.items()},
+        index_environment=build.pip_environment(scene.settings.index, made.index_password),
+        operator=scene.operator,
+        digest_key=digest_key,
+        sample_files=sample_files(scene),
+        created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+
+
+def _digest_key(facts: Mapping[str, Facts]) -> str:
+    """The key that secrets are digested with: the fleet's own, kept on its hosts.
+
+    Hosts that were set up apart take over the first one's, so that the same content has
+    the same name on all of them.
+    """
+    records = [facts[host]["app"]["record"] for host in sorted(facts)]
+    known = [record["digest_key"] for record in records if record]
+    return known[0] if known else secrets.token_hex(32)
+
+
+def _refuse_stale(sealed: Mapping[str, Sealed], plans: Mapping[str, HostPlan]) -> None:
+    found = stale(sealed, plans)
+    if found:
+        raise HostError("plan-stale", first_of(found), detail="\n".join(found))

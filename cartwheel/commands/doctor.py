@@ -1,0 +1,163 @@
+"""`fab doctor`: whether the site serves, and everything that a deploy will need; what to do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cartwheel import build
+from cartwheel.commands.deploy import PROBE_SECONDS, probe_args
+from cartwheel.commands.product import index_password
+from cartwheel.commands.scene import Scene, raise_failures, reach
+from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError
+from cartwheel.fleet.locking import lock_all
+from cartwheel.fleet.sessions import Fleet, Result, failures
+from cartwheel.plan.condition import Finding, conditions
+from cartwheel.plan.refusals import refusals
+from cartwheel.plan.switching import status_args
+
+Facts = Mapping[str, Any]
+Answers = Mapping[str, Result[dict[str, Any]]]
+
+# TLS certificates and apt's release files are refused by clocks that are further off.
+_MAX_CLOCK_SECONDS = 60.0
+_REPAIR_SECONDS = 300.0
+# Why a deploy would be refused, and which other row says it with what to do.
+_SAID_ELSEWHERE = ("not-set-up", "no-systemd", "python-version", "held", "stopped", "disk-full")
+
+_MOST_SHOWN = 3
+
+
+def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
+    """Look at every host; with `fix` put in order first what a fault left. A host that cannot
+    be reached does not silence the others. Raises what keeps `fix` from its locks."""
+    sessions, unreached = reach(scene, changing=fix)
+    repaired: Answers = {}
+    with Fleet(sessions, scene.emit, parallel=scene.parallel) as fleet:
+        if fix:
+            locked = failures(lock_all(fleet, sessions, scene.terms))
+            silent = {host: one for host, one in locked.items() if isinstance(one, ConnectError)}
+            raise_failures({host: one for host, one in locked.items() if host not in silent})
+            unreached |= silent
+            fleet.fallen |= silent
+            repaired = fleet.ask("repair", scene.base_args, deadline_seconds=_REPAIR_SECONDS)
+        probed = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+        examined = fleet.ask("examine", _examine_args(scene), deadline_seconds=_REPAIR_SECONDS)
+    findings: list[Finding] = []
+    for host in scene.hosts:
+        if host in unreached:
+            findings.append(_unknown(host, unreached[host]))
+        else:
+            findings += _of_host(scene, host, repaired.get(host), probed[host], examined[host])
+    return findings
+
+
+def _unknown(host: str, error: CartwheelError, what: str = "connection") -> Finding:
+    """A host that does not say how it is."""
+    return Finding(host, what, "PROBLEM", error.message, error.hint.replace("HOST", host))
+
+
+def _examine_args(scene: Scene) -> dict[str, Any]:
+    index = build.pip_environment(scene.settings.index, index_password(scene))
+    return {
+        **scene.base_args,
+        **status_args(scene.settings),
+        "index_environment": index,
+        "pip_version": build.PIP_VERSION,
+    }
+
+
+def _of_host(
+    scene: Scene,
+    host: str,
+    repaired: Result[dict[str, Any]] | None,
+    facts: Result[dict[str, Any]],
+    more: Result[dict[str, Any]],
+) -> Iterator[Finding]:
+    if repaired is not None:
+        yield from _of_repair(host, repaired)
+    if isinstance(facts, ConnectError):
+        yield _unknown(host, facts)
+        return
+    yield Finding(host, "connection", "ok", "root, by sudo where needed")
+    if isinstance(facts, CartwheelError):
+        yield _unknown(host, facts, "look")
+    else:
+        yield from _of_facts(scene, host, facts)
+    if isinstance(more, CartwheelError):
+        yield _unknown(host, more, "examination")
+        return
+    status = more["status"]
+    if isinstance(repaired, dict):
+        # The lock is ours, and while somebody has it nothing counts as left over.
+        status = {**status, "lock": None, "leftovers": repaired["left"]}
+    yield from conditions(host, status)
+    if not status["leftovers"]:
+        yield Finding(host, "leftovers", "ok", "none")
+    yield from _of_examination(host, more)
+    yield from _of_releases(host, more["damage"], status)
+
+
+def _of_repair(host: str, one: Result[dict[str, Any]]) -> Iterator[Finding]:
+    if isinstance(one, CartwheelError):
+        yield _unknown(host, one, "repair")
+        return
+    done = [f"removed {text}" for text in one["done"]]
+    done += [f"marked {release}: deploys and rollbacks know now" for release in one["marked"]]
+    yield from (Finding(host, "repair", "ok", text) for text in done or ["nothing to do"])
+
+
+def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
+    setup = f"`fab setup -H {host}`"
+    system = facts["host"]["os"]["PRETTY_NAME"]
+    if facts["host"]["systemd"] is None:
+        system = f"{system}; systemd is not its init"
+        yield Finding(host, "system", "PROBLEM", system, "use a host that systemd has booted")
+    else:
+        yield Finding(host, "system", "ok", system)
+    python, wanted = facts["python"], scene.settings.app.python
+    if python is None:
+        yield Finding(host, "python", "PROBLEM", f"no Python {wanted}", f"{setup} installs it")
+    elif not python["obstacle"]:
+        yield Finding(host, "python", "ok", f"{python['version']} at {python['path']}")
+    off = abs(facts["host"]["time"] - time.time())
+    if off < _MAX_CLOCK_SECONDS:
+        yield Finding(host, "clock", "ok", f"{off:.0f} s off")
+    else:
+        todo = f"`timedatectl set-ntp true` on {host}, or set the clock of this machine"
+        yield Finding(host, "clock", "PROBLEM", f"{off:.0f} s off this machine's", todo)
+    for refusal in refusals(scene.settings, facts):
+        if refusal.slug not in _SAID_ELSEWHERE:
+            todo = CATALOGUE[refusal.slug].remedy.replace("HOST", host)
+            yield Finding(host, "deploy", "PROBLEM", refusal.message, todo)
+
+
+def _of_examination(host: str, more: Facts) -> Iterator[Finding]:
+    if more["nginx_complaint"]:
+        todo = f"fix the line that nginx names, then `fab nginx.reload -H {host}`"
+        yield Finding(host, "nginx -t", "PROBLEM", more["nginx_complaint"], todo)
+    elif more["nginx_complaint"] is not None:
+        yield Finding(host, "nginx -t", "ok", "content")
+    if more["index"]:
+        todo = f"check [index] and the network between {host} and the index"
+        yield Finding(host, "mirror", "PROBLEM", more["index"], todo)
+    elif more["index"] is not None:
+        yield Finding(host, "mirror", "ok", "answers")
+
+
+def _of_releases(
+    host: str, damage: Mapping[str, list[str]], status: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """What a look at every file of a release found, beyond what `status` knows."""
+    mark = f"`fab doctor --fix -H {host}`"
+    for release, found in damage.items():
+        if not found:
+            yield Finding(host, f"release {release}", "ok", "whole")
+        elif found != [status["not_whole"]]:
+            more = f" and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
+            todo = f"{mark}, then `fab deploy -H {host}` makes it anew"
+            if release != status["release"]:
+                todo = f"{mark} marks it: rollbacks pass over it"
+            detail = f"not whole: {', '.join(found[:_MOST_SHOWN])}{more}"
+            yield Finding(host, f"release {release}", "PROBLEM", detail, todo)

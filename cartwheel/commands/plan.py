@@ -1,0 +1,111 @@
+"""`fab plan`: what a deploy would do, and what would be otherwise after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cartwheel import writing
+from cartwheel.commands.deploy import PROBE_SECONDS, Facts, begin, plan_all, probe
+from cartwheel.commands.scene import Scene, connect, raise_failures
+from cartwheel.errors import UsageError
+from cartwheel.fleet.sessions import Fleet, successes
+from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.plan.differences import Differences, differences, wanted
+from cartwheel.plan.host_plan import HostPlan
+from cartwheel.plan.sealed import Sealed, seal
+
+if TYPE_CHECKING:
+    from cartwheel.ssh.session import Session
+
+_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a deploy would do on one host, and what would be otherwise after it."""
+
+    plan: HostPlan
+    differences: Differences
+
+
+def plan(scene: Scene, *, skip_tests: bool = False) -> dict[str, Planned]:
+    """What a deploy would do. Reads the hosts and changes nothing on them."""
+    variables, making = begin(scene, skip_tests=skip_tests, publish=False)
+    with making, connect(scene, changing=False) as fleet:
+        facts = probe(scene, fleet)
+        plans = plan_all(scene, facts, making.result(), variables)
+        present = _present(scene, fleet, plans)
+    return {
+        host: Planned(
+            _with_balancer(scene, one), _differences(scene, one, facts[host], present[host])
+        )
+        for host, one in plans.items()
+    }
+
+
+def _present(
+    scene: Scene, fleet: Fleet, plans: Mapping[str, HostPlan]
+) -> dict[str, dict[str, Any]]:
+    """What each host has of what its plan is about. Raises the hosts' failures."""
+
+    def compare(host: str, session: Session) -> dict[str, Any]:
+        files, releases = wanted(plans[host])
+        args = {**scene.base_args, "files": files, "releases": releases}
+        return session.request("compare", args, deadline_seconds=PROBE_SECONDS)
+
+    answers = fleet.each(compare)
+    raise_failures(answers)
+    return successes(answers)
+
+
+def _differences(
+    scene: Scene, plan: HostPlan, facts: Facts, present: Mapping[str, Any]
+) -> Differences:
+    at = Layout(scene.settings.slug, Path(scene.settings.host.base))
+    taken = {*present["running"], *present["stopping"]}
+    if plan.current == plan.release:
+        taken.add(at.unit(plan.release, facts["app"]["slot"]))
+    units = [at.unit(plan.release, slot) for slot in SLOTS]
+    unit = next((one for one in units if one not in taken), units[-1])
+    manifests = {one["release"]: one for one in facts["app"]["releases"]}
+    return differences(plan, present, manifests, unit)
+
+
+def _with_balancer(scene: Scene, plan: HostPlan) -> HostPlan:
+    if plan.unchanged or scene.settings.balancer.kind == "none":
+        return plan
+    return replace(plan, notes=(*plan.notes, "it is taken out of the balancer for its switch"))
+
+
+def write(path: Path, scene: Scene, plans: Mapping[str, HostPlan]) -> None:
+    """Keep the plan for `fab deploy --plan`. Raises UsageError("plan-file")."""
+    found = {
+        "format": _FORMAT,
+        "app": scene.settings.slug,
+        "hosts": {host: seal(one) for host, one in plans.items()},
+    }
+    try:
+        writing.pour(path, (json.dumps(found, indent=1) + "\n").encode())
+    except OSError as error:
+        raise UsageError("plan-file", f"{path}: {error.strerror}") from error
+
+
+def read(path: Path, scene: Scene) -> dict[str, Sealed]:
+    """What `write` kept, for the same application. Raises UsageError("plan-file")."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        known = (found["format"], found["app"])
+        hosts: dict[str, Sealed] = dict(found["hosts"])
+    except OSError as error:
+        raise UsageError("plan-file", f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError):
+        raise UsageError("plan-file", f"{path} is no plan") from None
+    if known[0] != _FORMAT:
+        raise UsageError("plan-file", f"{path} was made by another version of Cartwheel")
+    if known[1] != scene.settings.slug:
+        raise UsageError("plan-file", f"{path} is about {known[1]}, not {scene.settings.slug}")
+    return hosts

@@ -1,0 +1,180 @@
+"""What is made on the operator's machine before a deploy: the wheel, its tests, its locks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cartwheel import build, writing
+from cartwheel.build.products import Artifact, Lock, Platform, Source
+from cartwheel.build.publish import Store
+from cartwheel.commands.hooks import around_build
+from cartwheel.commands.scene import Scene
+from cartwheel.errors import BuildError
+from cartwheel.events import Event
+from cartwheel.hidden import Hidden
+
+
+@dataclass(frozen=True)
+class Product:
+    """The tested wheel, and what else is the same for all hosts."""
+
+    artifact: Artifact
+    pip_wheel: Path
+    index_password: Hidden | None
+    published: Mapping[str, Source] = field(default_factory=dict)  # by SHA-256
+    publish: Callable[[build.Item], Source | None] = lambda _item: None  # what lies beside it
+
+
+def make(
+    scene: Scene,
+    password: Hidden | None,
+    *,
+    skip_tests: bool = False,
+    store: Store | None = None,
+    publish: bool = True,
+) -> Product:
+    """Build and test the app; unchanged inputs are neither built nor tested again.
+
+    What hosts need is published in their store, if they share one; without `publish` it is
+    only known that it will be.
+    """
+    settings = scene.settings
+    artifact = _built(scene, password)
+    if not skip_tests:
+        test(scene, artifact, password)
+    _after_build(scene, artifact)
+    wheel = build.pip_wheel(
+        scene.state, scene.emit, access=build.access_for(settings.index, password)
+    )
+    made = Product(artifact, wheel, password)
+    if store is None:
+        return made
+    items = (_item(artifact), build.Item("pip", build.PIP_VERSION, wheel, build.PIP_SHA256))
+    place = functools.partial(_publish if publish else _planned, scene, store)
+    sources = {item.sha256: place(item) for item in items}
+    known = {sha256: source for sha256, source in sources.items() if source is not None}
+    made = replace(made, published=known)
+    # An index keeps one file of each version, and these change without one: they go over SSH.
+    return replace(made, publish=place) if store.kind == "folder" else made
+
+
+def _item(artifact: Artifact) -> build.Item:
+    return build.Item(artifact.name, artifact.version, artifact.wheel, artifact.wheel_sha256)
+
+
+def published(made: Product, lock: Lock) -> Mapping[str, Source]:
+    """What hosts fetch from their store, with what was made for this lock."""
+    beside = {one.wheel_sha256: made.publish(_item(one)) for one in lock.wheels}
+    known = {sha256: source for sha256, source in beside.items() if source is not None}
+    return {**made.published, **known}
+
+
+def _planned(_scene: Scene, store: Store, item: build.Item) -> Source | None:
+    return build.planned(store, item)
+
+
+def _publish(scene: Scene, store: Store, item: build.Item) -> Source | None:
+    """None where the store is down: then the file goes over SSH, as without a store."""
+    try:
+        return build.publish(store, item, scene.emit)
+    except BuildError as error:
+        if error.slug != "store-unreachable":
+            raise
+        text = f"{error.message}; {item.path.name} goes over SSH instead"
+        scene.emit(Event("publish", "note", text))
+        return None
+
+
+def test(scene: Scene, artifact: Artifact, password: Hidden | None) -> bool:
+    """The app's own tests; True if there are any. Raises BuildError("tests-failed")."""
+    return build.run_app_tests(
+        scene.settings,
+        artifact,
+        None,
+        scene.project,
+        state=scene.state,
+        emit=scene.emit,
+        index_password=password,
+        private=scene.private_files,
+    )
+
+
+def index_password(scene: Scene) -> Hidden | None:
+    return scene.secret(scene.settings.index.password, "index.password")
+
+
+def artifact_store(scene: Scene) -> Store | None:
+    """The store that the hosts share, if the settings name one. Raises UsageError("secret")."""
+    artifacts = scene.settings.artifacts
+    return build.store_for(
+        artifacts,
+        scene.secret(artifacts.password, "artifacts.password"),
+        scene.secret(artifacts.read_password, "artifacts.read_password"),
+    )
+
+
+def platform_of(facts: Mapping[str, Any]) -> Platform:
+    """What wheels must fit on a host, from its facts."""
+    host = facts["host"]
+    return Platform(
+        python=facts["python"]["version"],
+        libc=host["libc"],
+        libc_version=host["libc_version"],
+        machine=host["machine"],
+    )
+
+
+def lock_for(scene: Scene, product: Product, platform: Platform) -> Lock:
+    """The lock for hosts of this platform; the wheel must fit it."""
+    build.check_wheel_fits(product.artifact, platform)
+    return build.lock_for(
+        scene.settings,
+        product.artifact,
+        platform,
+        scene.project,
+        state=scene.state,
+        emit=scene.emit,
+        index_password=product.index_password,
+        private=scene.private_files,
+    )
+
+
+def build_only(scene: Scene) -> tuple[Path, Path]:
+    """`fab build`: the wheel and its lock for this machine's platform, as files."""
+    password = index_password(scene)
+    artifact = _built(scene, password)
+    _after_build(scene, artifact)
+    made = Product(artifact, artifact.wheel, password)
+    lock = lock_for(scene, made, build.operator_platform())
+    path = artifact.wheel.with_suffix(".lock.txt")
+    writing.write(path, (lock.text + lock.text_beside).encode(), mode=0o666)
+    return artifact.wheel, path
+
+
+def test_only(scene: Scene) -> bool:
+    """`fab test`: build, then run the app's own tests."""
+    password = index_password(scene)
+    artifact = _built(scene, password)
+    tested = test(scene, artifact, password)
+    _after_build(scene, artifact)
+    return tested
+
+
+def _built(scene: Scene, password: Hidden | None) -> Artifact:
+    around_build(scene, "before")
+    return build.build_app(
+        scene.settings,
+        scene.project,
+        state=scene.state,
+        emit=scene.emit,
+        index_password=password,
+        private=scene.private_files,
+    )
+
+
+def _after_build(scene: Scene, artifact: Artifact) -> None:
+    around_build(scene, "after", version=artifact.version, wheel=str(artifact.wheel))

@@ -1,0 +1,37 @@
+"""From a host's facts to its rendered files, in the form that the plan wants them."""
+
+from __future__ import annotations
+
+from cartwheel.commands.scene import Scene
+from cartwheel.plan.deploy import Rendered
+from cartwheel.render import RenderFacts, render_release
+
+SITE = "nginx-site.conf"
+# What stays on a host from setup on depends on no host's facts.
+_ANY_HOST = RenderFacts(
+    cpus=1, systemd_version=252, python_version="3.11.2", default_server_free=True, ipv6=True
+)
+
+
+def render_for(scene: Scene, known: RenderFacts, release: str) -> Rendered:
+    """A release's files, the same on all hosts of these facts. Raises UsageError("template")."""
+    files = render_release(scene.settings, known, release, scene.project)
+    return Rendered(
+        files={name: file.content for name, file in files.items() if not file.shared},
+        site=files[SITE].content,
+        host_files={
+            file.path: file.content for name, file in files.items() if file.shared and name != SITE
+        },
+    )
+
+
+def sample_files(scene: Scene) -> dict[str, str]:
+    """A release's own files for no host in particular: what its name is made from."""
+    files = render_release(scene.settings, _ANY_HOST, "0", scene.project)
+    return {name: file.content for name, file in files.items() if not file.shared}
+
+
+def host_files(scene: Scene) -> dict[str, str]:
+    """Boot unit and log rotation: path -> text."""
+    files = render_release(scene.settings, _ANY_HOST, "0", scene.project)
+    return {file.path: file.content for name, file in files.items() if file.shared and name != SITE}

@@ -1,0 +1,132 @@
+"""`fab rollback`, `fab restart` and `fab status --finish`: a switch to what is on the host
+already. No build, no index, no upload."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cartwheel.commands.balancing import addresses, balancing, balancing_if_possible
+from cartwheel.commands.deploy import probe_settled
+from cartwheel.commands.hooks import around_run
+from cartwheel.commands.rendering import render_for
+from cartwheel.commands.rollout import roll_out
+from cartwheel.commands.scene import Scene, for_hosts
+from cartwheel.fleet.report import Report
+from cartwheel.fleet.sessions import Fleet
+from cartwheel.plan.deploy import nothing
+from cartwheel.plan.hooks import TO_MAKE, Kind, hooks_for
+from cartwheel.plan.host_plan import HostPlan, Refusal
+from cartwheel.plan.refusals import held_refusal, stopped_refusal
+from cartwheel.plan.site import site_changes
+from cartwheel.plan.switching import switch_for
+from cartwheel.render import RenderFacts
+
+Facts = Mapping[str, Any]
+
+
+def rollback(scene: Scene, to: str | None) -> Report:
+    """Back to the last good release of each host, or to the named one.
+
+    `to` is a release's name or a version; every host decides by its own journal.
+    """
+    return _switch(scene, "rollback", lambda _host, facts: rollback_target(facts, to))
+
+
+def restart(scene: Scene) -> Report:
+    """A second instance of what serves, then the traffic to it, then the first one stops."""
+    return _switch(scene, "restart", lambda _host, facts: facts["app"]["current"] or "")
+
+
+def finish(scene: Scene, behind: Mapping[str, str]) -> Report:
+    """Each host that is `behind` to the release that others of its fleet have confirmed meanwhile,
+    as a deploy would: it is still there, where nobody has found it bad."""
+    some = for_hosts(scene, tuple(behind))
+    return _switch(some, "deploy", lambda host, facts: named(facts, behind[host]))
+
+
+def _switch(scene: Scene, kind: Kind, choose: Callable[[str, Facts], str | Refusal]) -> Report:
+    started = time.monotonic()
+    around = balancing_if_possible if kind == "rollback" else balancing
+
+    def planning(some: Scene, fleet: Fleet) -> dict[str, HostPlan]:
+        return {
+            host: plan_switch(some, facts, kind, choose(host, facts))
+            for host, facts in probe_settled(some, fleet).items()
+        }
+
+    report = around_run(scene, kind, lambda: roll_out(scene, planning, around))
+    return report.of_kind(kind).timed(time.monotonic() - started)
+
+
+def rollback_target(facts: Facts, to: str | None) -> str | Refusal:
+    """Where a rollback goes on this host, or why nowhere."""
+    if to is not None:
+        return named(facts, to)
+    app = facts["app"]
+    if app["rollback"]:
+        return str(app["rollback"])
+    nothing = ["there is no earlier good release"]
+    nothing += [
+        f"{release} is not whole: {what}"
+        for release, what in app["spoilt"].items()
+        if release != app["current"]
+    ]
+    return Refusal("no-rollback", "; ".join(nothing))
+
+
+def named(facts: Facts, to: str) -> str | Refusal:
+    """The newest whole release on this host that is called so, by its name or its version; one
+    that was made anew has the first one's name too."""
+    spoilt = facts["app"]["spoilt"]
+    found = [
+        manifest["release"]
+        for manifest in facts["app"]["releases"]
+        if to in (manifest["release"], manifest["version"], manifest.get("content"))
+    ]
+    whole = [release for release in found if release not in spoilt]
+    if whole:
+        return str(whole[-1])
+    if found:
+        return _not_whole(facts, found[-1])
+    return Refusal("no-release", f"there is no release or version {to}")
+
+
+def _not_whole(facts: Facts, release: str) -> Refusal:
+    return Refusal("not-whole", f"{release} is not whole: {facts['app']['spoilt'][release]}")
+
+
+def _site_changes(scene: Scene, facts: Facts, release: str) -> dict[str, str | None]:
+    """A host that went back has its old site again."""
+    known = replace(RenderFacts.of(facts, scene.settings), balancers=addresses(scene))
+    return site_changes(scene.settings, facts, render_for(scene, known, release).site)
+
+
+def plan_switch(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -> HostPlan:
+    """Refuses what cannot be; otherwise one switch to the `chosen` release, and nothing before."""
+    plan = nothing(scene.settings, facts, scene.operator, kind)
+    if not isinstance(chosen, Refusal):
+        versions = {one["release"]: one["version"] for one in facts["app"]["releases"]}
+        plan = replace(plan, release=chosen, version=versions.get(chosen, ""))
+    plan = replace(plan, refusals=tuple(_refusals(scene, facts, kind, chosen)))
+    if plan.refusals or (kind != "restart" and plan.release == plan.current):
+        return plan
+    site = _site_changes(scene, facts, plan.release) if kind == "deploy" else {}
+    hooks = [hook for hook in hooks_for(scene.settings, kind) if hook.moment.phase not in TO_MAKE]
+    return replace(plan, switch=switch_for(scene.settings, kind, site), hooks=tuple(hooks))
+
+
+def _refusals(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -> Iterator[Refusal]:
+    app = facts["app"]
+    if app["freeze"]:
+        yield held_refusal(app["freeze"])
+    if app["current"] is None and kind != "deploy":
+        yield Refusal("not-deployed", f"{scene.settings.slug} is not deployed here")
+    elif app["stopped"]:
+        yield stopped_refusal(app["stopped"])
+    elif isinstance(chosen, Refusal):
+        yield chosen
+    elif chosen in app["spoilt"]:
+        yield _not_whole(facts, chosen)

@@ -1,0 +1,348 @@
+"""Everything that a run is about: the settings, the hosts, who asks, who listens."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from cartwheel import places
+from cartwheel.background import side_by_side
+from cartwheel.errors import CartwheelError, ConnectError, HostError, UsageError
+from cartwheel.events import Emit, Event
+from cartwheel.fleet.sessions import PARALLEL, Fleet, abandonable
+from cartwheel.fleet.terms import Terms
+from cartwheel.hidden import Hidden
+from cartwheel.inventory.choose import Narrowing, choose
+from cartwheel.inventory.gather import gather
+from cartwheel.inventory.host import Host
+from cartwheel.plan.host_plan import Operator
+from cartwheel.plan.refusals import held_refusal
+from cartwheel.plan.rollout import ALL_OR_NOTHING, BATCH_BEHIND_BALANCER, Rollout
+from cartwheel.plan.switching import finish_seconds
+from cartwheel.settings import Taken, load_placed, resolve_secret, take_from_environment
+from cartwheel.settings.named import NamedFile
+from cartwheel.settings.shown import secrets_of
+from cartwheel.settings.toml_tables import Secret, Settings, Ssh
+from cartwheel.ssh.config import Configuration
+from cartwheel.ssh.options import SshOptions
+from cartwheel.ssh.target import Address, Target, parse_address
+
+if TYPE_CHECKING:
+    from cartwheel.ssh.connection import Gateways
+    from cartwheel.ssh.session import Session
+    from cartwheel.ssh.startup import UnitSpec
+    from cartwheel.ssh.uplink import Uplink
+
+_EVERY = Narrowing()
+_AS_SET: Mapping[str, Any] = {}
+# The pause before another attempt to connect is by chance, up to this, doubled each time.
+_RETRY_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One run, about the `chosen` hosts of all that are `known`."""
+
+    project: Path
+    settings: Settings
+    chosen: tuple[Host, ...]
+    known: tuple[Host, ...]
+    ssh_options: SshOptions
+    operator: Operator
+    emit: Emit
+    lock_wait_seconds: float = 0.0
+    rollout: Rollout = ALL_OR_NOTHING
+    parallel: int = PARALLEL
+    taken: Taken = field(default_factory=dict)  # variables of our own that secrets come from
+    ssh_config: Configuration = field(default_factory=Configuration, compare=False)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names of the chosen hosts, as the user gave them."""
+        return tuple(host.name for host in self.chosen)
+
+    def runs_app(self, host: Host) -> bool:
+        """Whether the host has one of the roles that run the app."""
+        return bool(set(self.settings.app.roles) & set(host.roles))
+
+    @property
+    def private_files(self) -> tuple[NamedFile, ...]:
+        """Keys that the command line or an inventory names."""
+        identities = {host.identity: f"the inventory's {host.name}" for host in self.known}
+        found = [
+            NamedFile(said, self.project / Path(name).expanduser())
+            for name, said in identities.items()
+            if name
+        ]
+        return (*found, *(NamedFile("-i", path.absolute()) for path in self.ssh_options.identities))
+
+    @property
+    def state(self) -> Path:
+        """Where builds are kept."""
+        return places.cache_dir() / "build"
+
+    @property
+    def base_args(self) -> dict[str, object]:
+        """What every operation of the host side wants to know."""
+        return {
+            "app": self.settings.slug,
+            "base": self.settings.host.base,
+            "who": self.operator.who,
+            "message": self.operator.message,
+        }
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(
+            self.settings.slug,
+            self.settings.host.base,
+            self.operator,
+            self.lock_wait_seconds,
+            finish_seconds(self.settings),
+            rollout=self.rollout,
+        )
+
+    def secret(self, secret: Secret | None, name: str) -> Hidden | None:
+        if secret is None:
+            return None
+        return resolve_secret(secret, self.project, name, self.taken)
+
+
+def make_scene(
+    project: Path,
+    *,
+    app: str | None,
+    env: str | None,
+    hosts: tuple[str, ...],
+    ssh_options: SshOptions,
+    emit: Emit,
+    message: str = "",
+    lock_wait_seconds: float = 0.0,
+    narrowing: Narrowing = _EVERY,
+    needs_hosts: bool = True,
+    any_role: bool = False,
+    more_roles: tuple[str, ...] = (),
+    rollout: Mapping[str, Any] = _AS_SET,
+    parallel: int | None = None,
+) -> Scene:
+    """Load the settings and, where it `needs_hosts`, the inventory. Connects nowhere.
+
+    `hosts` are those of the command line; without any, all that run the app or have one of
+    `more_roles`, or with `any_role` all. `rollout` and `parallel` are what the command line
+    says instead of the settings. Raises UsageError.
+    """
+    placed = load_placed(project, app, env)
+    settings = placed.settings
+    taken = take_from_environment(secrets_of(settings).values())
+    known: tuple[Host, ...] = ()
+    if needs_hosts:
+        known = gather(settings, project, placed.place, ssh_options.config_path)
+    roles = () if any_role else (*settings.app.roles, *more_roles)
+    return Scene(
+        project=project,
+        settings=settings,
+        chosen=choose(known, hosts, narrowing, roles),
+        known=known,
+        ssh_options=ssh_options,
+        operator=Operator(f"{getpass.getuser()}@{platform.node()}", message),
+        emit=emit,
+        lock_wait_seconds=lock_wait_seconds,
+        rollout=replace(_rollout(settings), **rollout),
+        parallel=parallel or settings.fleet.parallel,
+        taken=taken,
+        ssh_config=Configuration(ssh_options.config_path),
+    )
+
+
+def _rollout(settings: Settings) -> Rollout:
+    fleet = settings.fleet
+    behind = settings.balancer.kind != "none" and "batch" not in fleet.model_fields_set
+    batch = BATCH_BEHIND_BALANCER if behind else fleet.batch
+    return Rollout(fleet.canary, batch, fleet.pause_seconds, fleet.max_failures)
+
+
+def targets(scene: Scene) -> dict[str, Target]:
+    """Where each host is and how to log in. Raises UsageError."""
+    password = scene.secret(scene.settings.ssh.password, "ssh.password")
+    sudo_password = scene.secret(scene.settings.ssh.sudo_password, "ssh.sudo_password")
+    return _resolved(
+        scene,
+        scene.chosen,
+        password=password,
+        sudo_password=sudo_password,
+        lease_seconds=scene.settings.deploy.lease_seconds,
+    )
+
+
+def located(scene: Scene, hosts: Iterable[Host]) -> dict[str, str]:
+    """Where these hosts are in the network, as SSH would find them. Raises UsageError."""
+    return {name: target.host for name, target in _resolved(scene, hosts).items()}
+
+
+def _resolved(scene: Scene, hosts: Iterable[Host], **more: Any) -> dict[str, Target]:
+    """The target of each host, found side by side. `more`: what else `resolve_target` is told."""
+    from cartwheel.ssh.target import resolve_target
+    from cartwheel_lab import inventory
+
+    lab = inventory(scene.project)
+
+    def resolve(host: Host) -> Target:
+        if host.refused is not None:
+            raise UsageError("inventory", f"{host.name} ({host.source}): {host.refused}")
+        return resolve_target(
+            host.name,
+            at=_address(host),
+            given=host.ssh_options,
+            ssh=_ssh(scene.settings.ssh, host),
+            options=scene.ssh_options,
+            ssh_config=scene.ssh_config,
+            lab=lab,
+            **more,
+        )
+
+    found = side_by_side(resolve, hosts, scene.parallel)
+    return {host.name: target for host, target in found.items()}
+
+
+def _address(host: Host) -> Address:
+    """Where the host is; what its inventory says wins over what stands in its address."""
+    at = parse_address(host.address or host.name)
+    return replace(at, user=host.user or at.user, port=host.port or at.port)
+
+
+def _ssh(shared: Ssh, host: Host) -> Ssh:
+    """The settings of [ssh] with the host's own over them."""
+    own = {"identity": host.identity, "gateway": host.gateway, "python": host.python}
+    return shared.model_copy(update={key: value for key, value in own.items() if value})
+
+
+def connect(scene: Scene, *, changing: bool, max_failures: int = 0) -> Fleet:
+    """A session with every host, but for at most `max_failures`. Raises the hosts' failures."""
+    sessions, problems = reach(scene, changing=changing)
+    fleet = Fleet(sessions, scene.emit, max_failures=max_failures, parallel=scene.parallel)
+    fleet.drop(problems)
+    if not fleet.can_go_on:
+        for session in sessions.values():
+            session.close()
+        _raise(list(problems.values()))
+    return fleet
+
+
+def reach(scene: Scene, *, changing: bool) -> tuple[dict[str, Session], dict[str, CartwheelError]]:
+    """Sessions with the hosts that can be reached, opened side by side; why not, of the others.
+
+    The host side of a `changing` run is a transient unit: killed, it takes its children
+    with it, and the installed recover settles what it left.
+    """
+    from cartwheel.ssh.connection import Gateways
+    from cartwheel.ssh.uplink import Uplink
+
+    where, gateways, bounds = targets(scene), Gateways(), scene.settings.fleet
+    uplink = Uplink(bounds.uploads_at_once, bounds.upload_rate)
+    futures = abandonable(
+        lambda name: _open(scene, where[name], gateways, uplink, changing=changing),
+        where,
+        scene.parallel,
+        undo=lambda session: session.close(seconds=0),
+    )
+    sessions: dict[str, Session] = {}
+    problems: dict[str, CartwheelError] = {}
+    for name, future in futures.items():
+        try:
+            sessions[name] = future.result()
+        except CartwheelError as error:
+            problems[name] = error
+    return sessions, problems
+
+
+def _open(
+    scene: Scene, target: Target, gateways: Gateways, uplink: Uplink, *, changing: bool
+) -> Session:
+    from cartwheel.ssh.session import open_session
+
+    started = time.monotonic()
+    scene.emit(Event("connect", "start", host=target.name))
+    try:
+        unit = _unit(scene) if changing else None
+        session = _with_patience(
+            lambda: open_session(target, gateways, unit=unit, uplink=uplink),
+            scene.settings.ssh.connect_attempts,
+            target.connect_timeout_seconds,
+        )
+    except CartwheelError as error:
+        took = time.monotonic() - started
+        scene.emit(Event("connect", "failed", error.message, target.name, took))
+        raise
+    scene.emit(Event("connect", "done", "", target.name, time.monotonic() - started))
+    return session
+
+
+def _with_patience(connect: Callable[[], Session], attempts: int, seconds: float) -> Session:
+    """Try again what was refused for the moment, as a busy sshd does, within `seconds`. Nothing
+    has been begun on the host then; what breaks later is never tried again."""
+    end = time.monotonic() + seconds
+    for attempt in range(1, attempts + 1):
+        try:
+            return connect()
+        except ConnectError as error:
+            pause = random.uniform(0, _RETRY_SECONDS * 2**attempt)  # noqa: S311
+            if not error.is_passing or attempt == attempts or time.monotonic() + pause > end:
+                raise
+            time.sleep(pause)
+    raise AssertionError("there is at least one attempt")
+
+
+def _unit(scene: Scene) -> UnitSpec:
+    from cartwheel.ssh.startup import UnitSpec
+
+    slug = scene.settings.slug
+    return UnitSpec(
+        name=f"cartwheel-session-{slug}-{secrets.token_hex(4)}",
+        stop_post=(f"-/usr/local/lib/cartwheel/{slug}/recover", "--settle"),
+        description=f"Cartwheel at work on {slug}",
+    )
+
+
+def _raise(problems: list[CartwheelError]) -> NoReturn:
+    if len(problems) == 1:
+        raise problems[0]
+    raise ExceptionGroup("several hosts failed", problems)
+
+
+def raise_failures(results: Mapping[str, object]) -> None:
+    """Raise what the hosts failed with: one CartwheelError, or a group of them."""
+    problems = [error for error in results.values() if isinstance(error, CartwheelError)]
+    if problems:
+        _raise(problems)
+
+
+def raise_held(freezes: Mapping[str, Mapping[str, Any] | None]) -> None:
+    """Refuse for the whole fleet where a host is frozen, with every such host's reason."""
+    raise_failures(
+        {
+            host: HostError(
+                "held",
+                held_refusal(mark).message,
+                host=host,
+                hint=f"`fab lock.release -H {host}` lifts it; ask whoever holds it first.",
+            )
+            for host, mark in freezes.items()
+            if mark
+        }
+    )
+
+
+def for_hosts(scene: Scene, hosts: tuple[str, ...]) -> Scene:
+    return replace(scene, chosen=tuple(host for host in scene.chosen if host.name in hosts))
+
+
+def without_hooks(scene: Scene) -> Scene:
+    """The same run, in which none of the user's own commands is run."""
+    return replace(scene, settings=scene.settings.model_copy(update={"hooks": {}}))

@@ -1,0 +1,165 @@
+"""`fab setup`: prepare bare hosts. Also brings Python to a host that has none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from cartwheel.commands.balancing import members_of
+from cartwheel.commands.deploy import PROBE_SECONDS, probe_args
+from cartwheel.commands.rendering import host_files
+from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held, targets
+from cartwheel.errors import CartwheelError, HostError
+from cartwheel.events import Event
+from cartwheel.fleet.locking import lock_all
+from cartwheel.fleet.sessions import Result, successes
+from cartwheel.inventory.host import Host
+from cartwheel.plan import names
+from cartwheel.plan.balancing import ON_HOSTS, ROLE, balancer_site_changes, ways
+from cartwheel.render import check_balancer_template, render_balancer
+
+if TYPE_CHECKING:
+    from cartwheel.ssh.session import Session
+
+_SETUP_SECONDS = 1800.0
+_SITE_SECONDS = 120.0
+_BOOTSTRAP_SECONDS = 900.0
+
+# The one thing that is done on a host without the host side: it has no Python yet.
+_BOOTSTRAP = b"""set -eu
+if ! command -v apt-get >/dev/null; then
+    echo "only apt is supported so far" >&2
+    exit 3
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q -y -o DPkg::Lock::Timeout=120 update
+apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends install python3
+"""
+
+
+def setup(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
+    """Prepare every host; what changed, or why not, by host. Balancers come first, and end
+    before the others begin: nobody waits for a lock while holding one of the other kind."""
+    before = tuple(host for host in scene.chosen if _is_balancer(scene, host))
+    if before:
+        check_balancer_template(scene.settings, scene.project)
+    for host in without_python(scene):
+        bootstrap(scene, host)
+    found: dict[str, Result[dict[str, Any]]] = {}
+    behind = tuple(host for host in scene.chosen if host not in before or scene.runs_app(host))
+    if before:
+        found |= _set_up_balancers(replace(scene, chosen=before))
+    if behind:
+        found |= _set_up(replace(scene, chosen=behind))
+    return {host: found[host] for host in scene.hosts}
+
+
+def _is_balancer(scene: Scene, host: Host) -> bool:
+    return scene.settings.balancer.kind in ON_HOSTS and ROLE in host.roles
+
+
+def _set_up(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
+    with connect(scene, changing=False) as fleet:
+        raise_failures(lock_all(fleet, scene.hosts, scene.terms))
+        return fleet.ask("setup", _args(scene), deadline_seconds=_SETUP_SECONDS)
+
+
+def _set_up_balancers(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
+    """What recovers there, and for nginx the site with all hosts behind it."""
+    balancer = scene.settings.balancer
+    own = {
+        "python": "3",
+        "packages": [],
+        "web_server": balancer.kind == "nginx",
+        "balancer": True,
+        "listen": balancer.listen,
+    }
+    with connect(scene, changing=False) as fleet:
+        raise_failures(lock_all(fleet, scene.hosts, scene.terms))
+        done = fleet.ask("setup", {**_args(scene), **own}, deadline_seconds=_SETUP_SECONDS)
+        if balancer.kind != "nginx":
+            return done
+        placed = fleet.each(
+            lambda host, one: _place_site(scene, one, fleet.listener(host)), successes(done)
+        )
+    both = {
+        host: {"changes": successes(done)[host]["changes"] + one["changes"]}
+        for host, one in successes(placed).items()
+    }
+    return {**done, **placed, **both}
+
+
+def _place_site(
+    scene: Scene, session: Session, listen: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    settings, members = scene.settings, members_of(scene)
+    facts = session.request("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+    site = render_balancer(
+        settings, list(members.values()), scene.project, ipv6=facts["host"]["ipv6"]
+    )
+    return session.request(
+        "balancer-setup",
+        {
+            **scene.base_args,
+            "ways": ways(settings, members.values()),
+            "site_changes": balancer_site_changes(settings, facts, site.content),
+            "server_names": list(settings.web.server_names),
+        },
+        deadline_seconds=_SITE_SECONDS,
+        on_event=listen,
+    )
+
+
+def _args(scene: Scene) -> dict[str, Any]:
+    """What a host that runs the app is prepared with."""
+    return {
+        **scene.base_args,
+        "user": names.user(scene.settings),
+        "group": names.group(scene.settings),
+        "python": scene.settings.app.python,
+        "packages": list(scene.settings.host.packages),
+        "web_server": True,
+        "balancer": False,
+        "listen": scene.settings.web.listen,
+        "host_files": host_files(scene),
+    }
+
+
+def without_python(scene: Scene) -> list[str]:
+    """The hosts where the host side cannot even start for want of Python.
+
+    Raises what else keeps a host from answering, and HostError("held") where one is frozen:
+    a fleet is refused before the first of its hosts is changed.
+    """
+    with connect(scene, changing=False) as fleet:
+        answers = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+    known = scene.settings.ssh.python == "python3"  # another path is the user's own
+    missing = [
+        host
+        for host, answer in answers.items()
+        if known and isinstance(answer, CartwheelError) and answer.slug == "no-python"
+    ]
+    raise_failures({host: one for host, one in answers.items() if host not in missing})
+    raise_held({host: one["app"]["freeze"] for host, one in successes(answers).items()})
+    return missing
+
+
+def bootstrap(scene: Scene, host: str) -> None:
+    """Install Python over plain ssh. Raises HostError("packages")."""
+    from cartwheel.ssh.connection import Gateways, StrictConnection
+    from cartwheel.ssh.execute import run_script
+
+    connection = StrictConnection(targets(scene)[host], Gateways())
+    try:
+        done = run_script(
+            connection,
+            _BOOTSTRAP,
+            on_line=lambda line: scene.emit(Event("python", "progress", line, host)),
+            deadline_seconds=_BOOTSTRAP_SECONDS,
+        )
+    finally:
+        connection.close()
+    if done.status != 0:
+        raise HostError("packages", "Python could not be installed", host=host, detail=done.tail)
+    scene.emit(Event("python", "changed", "installed Python", host))

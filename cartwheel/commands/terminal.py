@@ -1,0 +1,20 @@
+"""`fab shell`: a terminal in the serving release's environment."""
+
+from __future__ import annotations
+
+from cartwheel.commands.scene import Scene, targets
+
+
+def shell(scene: Scene) -> int:
+    """Open it on the scene's one host; the shell's exit status."""
+    from cartwheel.ssh.connection import Gateways, StrictConnection
+    from cartwheel.ssh.execute import interactive
+
+    gateways = Gateways()
+    connection = StrictConnection(targets(scene)[scene.hosts[0]], gateways)
+    try:
+        enter = f"/usr/local/lib/cartwheel/{scene.settings.slug}/enter"
+        return interactive(connection, (enter,), sudo=True)
+    finally:
+        connection.close()
+        gateways.close()

@@ -1,0 +1,1 @@
+"""This host as a balancer: who is taken out of it, one module for each kind."""

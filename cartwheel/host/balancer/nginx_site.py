@@ -1,0 +1,104 @@
+"""Make this host's nginx a balancer, and take that away again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from cartwheel.host.balancer import taken_out
+from cartwheel.host.layout import Layout
+from cartwheel.host.release import access
+from cartwheel.host.switch import switch
+from cartwheel.host.system import children, files, locks
+from cartwheel.host.system.context import Context, OpError
+from cartwheel.host.web import nginx
+
+Args = Dict[str, Any]
+
+_TMPFILES = """# Written by Cartwheel: where nginx has its sockets for the hosts behind the balancer.
+d {run} 0755 root root
+d {sockets} 0710 root {group}
+"""
+# nginx does not start where a socket of its own lies in its way, as after it was killed.
+_DROP_IN = """# Written by Cartwheel: sockets that nginx left when it was killed.
+[Service]
+ExecStopPost=-/bin/sh -c 'rm -f {sockets}/*.sock'
+"""
+
+
+def install(ctx: Context, args: Args) -> Args:
+    """Make nginx here the balancer of the hosts of `ways`: sockets' folder, links, the site.
+    Hosts that are out stay out. `changes` says what changed; an unchanged site reloads nothing.
+
+    args: app, base, ways, site_changes, server_names. Raises OpError as `nginx.check_staged`.
+    """
+    at = Layout(args["app"], Path(args["base"]))
+    changed = _folders(ctx, at)
+    changed += _links(at, args["ways"])
+    wanted = {path: text for path, text in args["site_changes"].items() if _differs(path, text)}
+    access.close_logs(at.app + "_balancer")
+    if wanted:
+        with locks.shared_parts(ctx):
+            nginx.check_staged(ctx, wanted, args["server_names"])
+            switch.install_site(at, wanted)
+            nginx.reload(ctx)
+        changed += ["nginx's site"]
+    return {"changes": changed}
+
+
+def _folders(ctx: Context, at: Layout) -> List[str]:
+    record = files.read_json(at.record)
+    if record is None:
+        raise OpError("not-set-up", "this host is not set up for {}".format(at.app))
+    values = {"run": at.balancer_sockets.parent, "sockets": at.balancer_sockets}
+    text = _TMPFILES.format(group=record["group"], **values)
+    changed = files.write(at.balancer_tmpfiles, text.encode())
+    children.check(
+        ctx,
+        ["systemd-tmpfiles", "--create", str(at.balancer_tmpfiles)],
+        "systemd",
+        "the sockets' folder could not be made",
+    )
+    files.directory(at.balancer_drop_in.parent, 0o755)
+    if files.write(at.balancer_drop_in, _DROP_IN.format(**values).encode()):
+        children.check(ctx, ["systemctl", "daemon-reload"], "systemd", "systemd does not reload")
+        changed = True
+    return ["directory {}".format(at.balancer_sockets)] if changed else []
+
+
+def _links(at: Layout, ways: Dict[str, Args]) -> List[str]:
+    changed: List[str] = []
+    marks = taken_out.read(at)
+    for name, way in ways.items():
+        if name not in marks and files.link(Path(way["link"]), way["path"]):
+            changed.append("{} is in".format(name))
+    known = {way["link"] for way in ways.values()}
+    for path in sorted(at.balancer.glob("*.sock")):
+        if str(path) not in known:
+            files.remove(path)
+            changed.append("{} is gone".format(path.stem))
+    return changed
+
+
+def _differs(path: str, text: Optional[str]) -> bool:
+    if text is None:
+        return os.path.lexists(path)
+    return files.sha256_of(Path(path)) != hashlib.sha256(text.encode()).hexdigest()
+
+
+def remove(at: Layout) -> List[str]:
+    """Take away all that `install` made, but for the site itself; what went."""
+    gone: List[str] = []
+    for path in (at.balancer_tmpfiles, at.balancer_drop_in):
+        if files.remove(path):
+            gone.append(str(path))
+    for folder in (at.balancer, at.balancer_sockets):
+        if folder.is_dir():
+            files.remove_tree(folder)
+            gone.append(str(folder))
+    folder = at.balancer_drop_in.parent
+    if folder.is_dir() and not os.listdir(folder):
+        folder.rmdir()
+    return gone

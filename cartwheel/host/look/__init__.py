@@ -1,0 +1,1 @@
+"""Look at a host without changing anything."""

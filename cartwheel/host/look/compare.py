@@ -1,0 +1,61 @@
+"""What is on the host now of all that a plan may change: texts, for a person to compare.
+
+Reads only, and nothing that is secret: of a release's variables the plan knows names and keyed
+digests from its manifest, and `env` is never opened here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+from cartwheel.host.layout import Layout
+from cartwheel.host.state import releases
+from cartwheel.host.system import files, systemd
+from cartwheel.host.system.context import Context
+
+Args = Dict[str, Any]
+
+_SECRET = frozenset(("env",))
+_MOST_BYTES = 1 << 20
+
+
+def compare(ctx: Context, args: Args) -> Args:
+    """Texts of the `files` (paths; None where there is none) and of the `releases` that are
+    there, and which instances of the application run, or still end."""
+    at = Layout(args["app"], Path(args["base"]))
+    found = systemd.instances(at)
+    return {
+        "files": {path: _text(Path(path)) for path in args["files"]},
+        "releases": {
+            name: _texts(at.release(name))
+            for name in args["releases"]
+            if name in releases.names(at)
+        },
+        "running": [at.unit(*one) for one in found if found[one] != systemd.STOPPING],
+        "stopping": [at.unit(*one) for one in found if found[one] == systemd.STOPPING],
+    }
+
+
+def _texts(folder: Path) -> Dict[str, str]:
+    """Of a release, what stands beside its virtual environment: configuration and lock."""
+    found = {}
+    for entry in sorted(os.listdir(str(folder))):
+        path = folder / entry
+        if entry in _SECRET or not path.is_file() or path.is_symlink():
+            continue
+        text = _text(path)
+        if text is not None:
+            found[entry] = text
+    return found
+
+
+def _text(path: Path) -> Optional[str]:
+    if files.is_no_file(path):
+        return None
+    try:
+        with open(str(path), "rb") as file:
+            return file.read(_MOST_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return None

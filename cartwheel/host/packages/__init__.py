@@ -1,0 +1,1 @@
+"""System packages, one module for each package manager."""

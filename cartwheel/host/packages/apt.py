@@ -1,0 +1,80 @@
+"""System packages. apt for now; another package manager is another small class."""
+
+from __future__ import annotations
+
+import shutil
+from typing import List, Protocol, Sequence
+
+from cartwheel.host.system import children, locks
+from cartwheel.host.system.context import Context, OpError
+
+_UPDATE_SECONDS = 300.0
+_INSTALL_SECONDS = 1200.0
+_QUERY_SECONDS = 30.0
+# apt waits for another apt instead of failing (apt >= 1.9.11: DPkg::Lock::Timeout).
+_APT = ["-q", "-y", "-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Use-Pty=0"]
+_QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+
+
+class PackageManager(Protocol):
+    """What setup needs of a package manager."""
+
+    def missing(self, names: Sequence[str]) -> List[str]:
+        """Those that are not installed."""
+
+    def install(self, ctx: Context, names: Sequence[str]) -> None:
+        """Install them. Raises OpError("packages")."""
+
+    def python(self, version: str) -> List[str]:
+        """The packages that bring this Python with its venv module."""
+
+
+class Apt:
+    """Debian and Ubuntu."""
+
+    def missing(self, names: Sequence[str]) -> List[str]:
+        return [name for name in names if not self._installed(name)]
+
+    @staticmethod
+    def _installed(name: str) -> bool:
+        done = children.ask(
+            ["dpkg-query", "-W", "-f=${db:Status-Status}\n", name],
+            timeout_seconds=_QUERY_SECONDS,
+        )
+        return done.status == 0 and done.output.strip() == "installed"
+
+    def install(self, ctx: Context, names: Sequence[str]) -> None:
+        with locks.shared_parts(ctx):
+            self._call(ctx, ["apt-get", *_APT, "update"], _UPDATE_SECONDS, names)
+            command = ["apt-get", *_APT, "--no-install-recommends", "install", *names]
+            self._call(ctx, command, _INSTALL_SECONDS, names)
+
+    @staticmethod
+    def _call(ctx: Context, argv: List[str], seconds: float, names: Sequence[str]) -> None:
+        done = children.run(ctx, argv, timeout_seconds=seconds, env=_QUIET, step="packages")
+        if done.status != 0:
+            errors = [line for line in done.output.splitlines() if line.startswith("E:")]
+            raise OpError(
+                "packages",
+                "apt could not install {}: {}".format(
+                    ", ".join(names), errors[0][3:] if errors else "see its output"
+                ),
+                log="\n".join(done.output.splitlines()[-30:]),
+            )
+
+    def python(self, version: str) -> List[str]:
+        name = "python" + version
+        return [name, name + "-venv"]
+
+
+def of_this_host() -> PackageManager:
+    """Raises OpError("package-manager") where there is none that we know."""
+    if shutil.which("apt-get"):
+        return Apt()
+    known = [name for name in ("dnf", "yum", "zypper", "pacman", "apk") if shutil.which(name)]
+    raise OpError(
+        "package-manager",
+        "this host's packages are managed by {}; only apt is supported so far".format(
+            known[0] if known else "something unknown"
+        ),
+    )

@@ -1,0 +1,235 @@
+"""Whether an instance proved itself: only HTTP answers over its own socket count.
+
+`systemctl start` returning 0 proves nothing: gunicorn reports ready before its workers
+import the application.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional, Tuple
+
+from cartwheel.host.system import systemd
+from cartwheel.host.system.context import Context, OpError, boottime
+
+_POLL_SECONDS = 0.05
+_REPORT_SECONDS = 5.0
+_BODY_BYTES = 200
+_RELOAD_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How the application is asked, and what counts as well (settings: health)."""
+
+    path: str
+    host: str
+    scheme: str
+    status: int
+    count: int
+    span_seconds: float
+    deadline_seconds: float
+    timeout_seconds: float
+    also: Tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, values: Dict[str, Any]) -> "Probe":
+        return cls(**{**values, "also": tuple(values.get("also", ()))})
+
+    def headers(self) -> Dict[str, str]:
+        return {
+            "Host": self.host,
+            "X-Forwarded-Proto": self.scheme,
+            "X-Forwarded-For": "127.0.0.1",
+            "User-Agent": "cartwheel-probe",
+            "Connection": "close",
+        }
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout_seconds: float) -> None:
+        super().__init__("localhost", timeout=timeout_seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class NoAnswer(Exception):
+    """Why there was none."""
+
+
+def exchange(
+    connection: http.client.HTTPConnection, probe: Probe, extra: Optional[Dict[str, str]] = None
+) -> Tuple[http.client.HTTPResponse, bytes]:
+    """One request: the answer and how its body begins, within `timeout_seconds` in all: an
+    answer that comes byte by byte is none. Raises NoAnswer."""
+    late = threading.Event()
+    try:
+        connection.connect()
+        timer = threading.Timer(probe.timeout_seconds, _cut, [connection.sock, late])
+        timer.daemon = True
+        timer.start()
+        try:
+            connection.request("GET", probe.path, headers={**probe.headers(), **(extra or {})})
+            answer = connection.getresponse()
+            body = answer.read(_BODY_BYTES)
+        finally:
+            timer.cancel()
+    # ValueError: a path or host that cannot stand in a request
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise NoAnswer(_too_late(probe) if late.is_set() else _no_answer(error, probe)) from error
+    finally:
+        connection.close()
+    if late.is_set():
+        raise NoAnswer(_too_late(probe))
+    return answer, body
+
+
+def _cut(sock: socket.socket, late: threading.Event) -> None:
+    late.set()
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:  # closed in the meantime
+        pass
+
+
+def ask(connection: http.client.HTTPConnection, probe: Probe) -> str:
+    """One request. Returns "" if the answer is as wanted, else what was wrong with it."""
+    return _ask(connection, probe, lambda status: status == probe.status, str(probe.status))
+
+
+def _ask(
+    connection: http.client.HTTPConnection,
+    probe: Probe,
+    is_well: Callable[[int], bool],
+    wanted: str,
+) -> str:
+    try:
+        answer, body = exchange(connection, probe)
+    except NoAnswer as error:
+        return str(error)
+    if is_well(answer.status):
+        return ""
+    first = body.decode("utf-8", "replace").strip().splitlines()
+    return "{} answered {} instead of {}{}".format(
+        probe.path, answer.status, wanted, ": " + first[0][:100] if first else ""
+    )
+
+
+def _no_answer(error: Exception, probe: Probe) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "it does not listen"
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens on its socket"
+    if isinstance(error, socket.timeout):  # TimeoutError from Python 3.10 on
+        return _too_late(probe)
+    return "{} has no answer: {} ({})".format(probe.path, type(error).__name__, error)
+
+
+def _too_late(probe: Probe) -> str:
+    return "{} has no answer within {:g} s".format(probe.path, probe.timeout_seconds)
+
+
+def ask_socket(path: Path, probe: Probe) -> str:
+    """One request over the instance's own socket, and one for each further path, which may
+    also be redirected; "" if all is well."""
+    problem = ask(_UnixConnection(str(path), probe.timeout_seconds), probe)
+    for one in () if problem else probe.also:
+        connection = _UnixConnection(str(path), probe.timeout_seconds)
+        further = replace(probe, path=one)
+        problem = problem or _ask(connection, further, lambda status: status < 400, "2xx or 3xx")
+    return problem
+
+
+def prove(ctx: Context, unit: str, path: Path, probe: Probe, *, step: str = "health") -> int:
+    """Wait until the instance proved itself: `count` good answers in a row over at least
+    `span_seconds`, its unit up and never restarted. Returns the number of answers.
+
+    Raises OpError("unhealthy") on the deadline or as soon as the unit has failed.
+    """
+    end = boottime() + probe.deadline_seconds
+    reported = boottime()
+    good, since, wrong = 0, 0.0, "no answer yet"
+    while True:
+        ctx.poll()
+        problem = ask_socket(path, probe)
+        now = boottime()
+        if problem:
+            good, wrong = 0, problem
+            _refuse_failed(unit, wrong)
+        else:
+            since = now if good == 0 else since
+            good += 1
+            if good >= probe.count and now - since >= probe.span_seconds:
+                _refuse_failed(unit, "it answered, then its unit failed")
+                if systemd.state(unit).is_up:
+                    return good
+                wrong = "it answers, but its unit is not up"
+        if now > end:
+            raise OpError(
+                "unhealthy",
+                "not healthy after {:.0f} s: {}".format(probe.deadline_seconds, wrong),
+            )
+        if now - reported > _REPORT_SECONDS:
+            reported = now
+            ctx.emit(step, "progress", wrong)
+        ctx.pause(_interval(probe))
+
+
+def _interval(probe: Probe) -> float:
+    spread = probe.span_seconds / max(1, probe.count - 1)
+    return min(max(_POLL_SECONDS, spread / 2), 0.5)
+
+
+def _refuse_failed(unit: str, wrong: str) -> None:
+    state = systemd.state(unit)
+    if state.has_failed:
+        raise OpError("unhealthy", "the new instance failed ({}): {}".format(state.result, wrong))
+
+
+def wait_for_reload(ctx: Context, front: Callable[[], str]) -> None:
+    """nginx's old workers take connections for a moment after a reload was asked for.
+
+    Returns when the new configuration answers well, at the latest after some seconds:
+    then the watching judges.
+    """
+    end = boottime() + _RELOAD_SECONDS
+    while front() and boottime() < end:
+        ctx.pause(_POLL_SECONDS)
+
+
+def watch(
+    ctx: Context,
+    unit: str,
+    path: Path,
+    probe: Probe,
+    front: Callable[[], str],
+    traffic: Callable[[], str] = lambda: "",
+    *,
+    seconds: float,
+) -> None:
+    """Probation: for `seconds` after the switch the instance must stay up and answer well,
+    directly, through the front door, and to real requests. Raises OpError("unhealthy")."""
+    end = boottime() + seconds
+    reported = boottime()
+    while True:
+        problem = traffic() or ask_socket(path, probe) or front()
+        state = systemd.state(unit)
+        if state.has_failed or not state.is_up:
+            problem = "its main process ended ({})".format(state.result)
+        if problem:
+            raise OpError("unhealthy", "after the switch: " + problem)
+        now = boottime()
+        if now >= end:
+            return
+        if now - reported > _REPORT_SECONDS:
+            reported = now
+            ctx.emit("probation", "progress", "{:.0f} s left".format(end - now))
+        ctx.pause(min(0.2, max(0.01, end - now)))

@@ -1,0 +1,147 @@
+"""Who may read what: nobody but nginx gets to an application's folder, and nginx not to its code.
+
+`/srv/APP` is open to the group of the app's sockets, in which are nginx's user and the app's.
+Inside, code is of the app's own group; what nginx serves is open to all who get so far.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from pathlib import Path
+from typing import List, Set
+
+from cartwheel.host import layout
+from cartwheel.host.layout import Layout
+from cartwheel.host.system import children, files, systemd
+from cartwheel.host.system.context import Context
+from cartwheel.host.web import nginx_config
+
+_ROOT = 0
+_ANY_EXECUTE = 0o111
+
+
+def join(ctx: Context, user: str, groups: List[str]) -> List[str]:
+    """Make a user a member of groups; what changed, for people. Raises OpError("account")."""
+    missing = [group for group in groups if user not in grp.getgrnam(group).gr_mem]
+    if missing:
+        children.check(
+            ctx,
+            ["usermod", "-a", "-G", ",".join(missing), user],
+            "account",
+            "{} could not join {}".format(user, ", ".join(missing)),
+        )
+    return ["{} joined {}".format(user, group) for group in missing]
+
+
+def tighten(ctx: Context, at: Layout, user: str, group: str) -> List[str]:
+    """Close the application's folders to everybody else, also on a host that an earlier version
+    set up; what changed, for people. Nothing that serves may notice: where an instance runs
+    that would be shut out, it is left for the next time."""
+    own = pwd.getpwnam(user).pw_gid
+    # Its own group by name too: a unit of the user's own may name only the other one.
+    changed = join(ctx, user, [group, grp.getgrgid(own).gr_name])
+    gate = grp.getgrnam(group).gr_gid
+    if not _is(at.root, 0o750, gate) and _all_belong(at, gate):
+        files.directory(at.root, 0o750, _ROOT, gate)
+        changed.append("closed {}".format(at.root))
+    if files.directory(at.cache, 0o750, _ROOT, own):
+        changed.append("closed {}".format(at.cache))
+    close_logs(at.app)
+    return changed
+
+
+def _is(path: Path, mode: int, gid: int) -> bool:
+    status = path.stat()
+    return (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (_ROOT, gid, mode)
+
+
+def _all_belong(at: Layout, gid: int) -> bool:
+    """Whether every instance that runs is of the group; a process keeps those it began with."""
+    units = [at.unit(*one) for one in systemd.running(at)]
+    pids = [one.main_pid for one in systemd.states(units).values()]
+    return all(gid in _groups(pid) for pid in pids if pid)
+
+
+def _groups(pid: int) -> Set[int]:
+    """All groups of a process, the first aside those of proc(5)'s `Groups`."""
+    found: Set[int] = set()
+    try:
+        with open("/proc/{}/status".format(pid)) as handle:
+            for line in handle:
+                name, _, numbers = line.partition(":")
+                if name in ("Gid", "Groups"):
+                    found.update(map(int, numbers.split()))
+    except OSError:  # it has ended
+        pass
+    return found
+
+
+def close(at: Layout, release: str, user: str) -> None:
+    """root owns what runs, so that the application cannot change itself; its group reads it,
+    and nobody else.
+
+    By file descriptors: the user who owns it still could put a link in our way.
+    """
+    gid = pwd.getpwnam(user).pw_gid
+    venv = str(at.release(release) / "venv")
+    for _path, folders, names, fd in os.fwalk(venv, follow_symlinks=False):
+        os.fchown(fd, _ROOT, gid)
+        os.fchmod(fd, 0o750)
+        for name in folders + names:
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode) or (status.st_nlink > 1 and status.st_uid == _ROOT):
+                continue  # comes by itself; is an earlier release's too, and as it should be
+            os.chown(name, _ROOT, gid, dir_fd=fd, follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode):
+                os.chmod(name, 0o750 if status.st_mode & _ANY_EXECUTE else 0o640, dir_fd=fd)
+
+
+def served(at: Layout, release: str, static_dir: str) -> Path:
+    """The folder of a release that nginx serves: below its installed packages."""
+    packages = sorted((at.release(release) / "venv").glob("lib/python*/site-packages"))
+    return (packages or [at.release(release)])[0] / static_dir.strip("/")
+
+
+def open_served(at: Layout, release: str, static_dir: str) -> None:
+    """Let nginx read what it is to serve of a closed release, and get there; nothing else."""
+    folder = served(at, release, static_dir)
+    if not folder.is_dir():
+        return
+    for path in folder.parents:
+        if at.release(release) in path.parents:
+            _allow(path, stat.S_IXOTH)
+    for inside, _folders, names in os.walk(folder):
+        _allow(Path(inside), stat.S_IROTH | stat.S_IXOTH)
+        for name in names:
+            _allow(Path(inside, name), stat.S_IROTH)
+
+
+def _allow(path: Path, bits: int) -> None:
+    mode = stat.S_IMODE(path.lstat().st_mode)
+    if mode & bits != bits and not path.is_symlink():
+        os.chmod(path, mode | bits)
+
+
+def close_logs(name: str) -> None:
+    """nginx's logs of a site, before nginx makes them for everybody to read; they are as Debian's
+    logrotate makes them from then on. A link that somebody put there stays."""
+    try:
+        owner = pwd.getpwnam(nginx_config.user()).pw_uid
+    except KeyError:
+        return  # nginx will say so
+    group = grp.getgrnam("adm").gr_gid  # who reads logs on Debian
+    for kind in ("access", "error"):
+        path = layout.NGINX_LOGS / "{}.{}.log".format(name, kind)
+        try:
+            fd = os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+        except OSError:
+            continue
+        try:
+            if os.fstat(fd).st_mode & stat.S_IRWXO or os.fstat(fd).st_uid != owner:
+                os.fchown(fd, owner, group)
+                os.fchmod(fd, 0o640)
+        finally:
+            os.close(fd)

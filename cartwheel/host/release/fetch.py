@@ -1,0 +1,139 @@
+"""Fetch a file from the fleet's store: exactly the bytes that were published, or an error."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import queue
+import random
+import threading
+import time
+import urllib.error
+from typing import Any, Dict, Union
+
+from cartwheel.host.system import http_request
+from cartwheel.host.system.context import Context, OpError
+
+_CHUNK_BYTES = 256 << 10
+_AHEAD = 4  # chunks that may wait for the disk
+_POLL_SECONDS = 0.2
+_REPORT_SECONDS = 5.0  # nothing is silent for more than ten (promise P11)
+# A whole fleet asks at once: whom a busy store turns away asks again, before any byte came.
+_TRIES = 4
+_BUSY = (429, 500, 502, 503, 504)
+_PAUSE_SECONDS = 1.0
+
+
+class Download:
+    """What the store has, read like a file. A thread of its own waits for the network, so that
+    the reader notices at once when contact is lost or the deadline passes.
+
+    `source`: url, size_bytes, username, password, timeout_seconds. `read` raises OpError
+    (store-unreachable, store-refuses, store-damaged, deadline) or ContactLost.
+    """
+
+    def __init__(self, ctx: Context, source: Dict[str, Any], sha256: str) -> None:
+        self.size_bytes: int = source["size_bytes"]
+        self._ctx = ctx
+        self._source = source
+        self._wanted = sha256
+        self._url = http_request.shown(source["url"])
+        self._digest = hashlib.sha256()
+        self._got = 0
+        self._told = time.monotonic()
+        self._chunks: "queue.Queue[Union[bytes, OpError]]" = queue.Queue(_AHEAD)
+        self._closed = threading.Event()
+        threading.Thread(target=self._receive, name="fetch", daemon=True).start()
+
+    def __enter__(self) -> "Download":
+        return self
+
+    def __exit__(self, *_failure: object) -> None:
+        self._closed.set()
+
+    def read(self, _size: int = -1) -> bytes:
+        """The next bytes, however many; none at the end, when they are what was published."""
+        while True:
+            self._ctx.poll()
+            self._tell()
+            try:
+                chunk = self._chunks.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                continue
+            if isinstance(chunk, OpError):
+                raise chunk
+            self._check(chunk)
+            return chunk
+
+    def _check(self, chunk: bytes) -> None:
+        self._got += len(chunk)
+        self._digest.update(chunk)
+        if self._got > self.size_bytes or (not chunk and self._digest.hexdigest() != self._wanted):
+            raise OpError("store-damaged", "{} is not what was published".format(self._url))
+
+    def _tell(self) -> None:
+        if time.monotonic() - self._told >= _REPORT_SECONDS:
+            self._told = time.monotonic()
+            done = "{:.1f} of {:.1f} MB fetched".format(self._got / 1e6, self.size_bytes / 1e6)
+            self._ctx.emit("", "progress", done)
+
+    # -- the thread
+
+    def _receive(self) -> None:
+        try:
+            self._fetch()
+            self._give(b"")
+        except OpError as error:
+            self._give(error)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self._give(_unreachable(self._url, error))
+
+    def _fetch(self) -> None:
+        with self._open() as answer:
+            received = 0
+            for chunk in iter(lambda: answer.read(_CHUNK_BYTES), b""):
+                received += len(chunk)
+                if not self._give(chunk):
+                    return
+            promised = answer.headers.get("Content-Length")
+            if promised is not None and received < int(promised):  # urllib says nothing of it
+                raise OSError("it ended after {} of {} bytes".format(received, promised))
+
+    def _open(self) -> Any:
+        source, left = self._source, _TRIES
+        login = (source["username"], source["password"]) if source["username"] else None
+        request = http_request.request(source["url"], login)
+        while True:
+            left -= 1
+            try:
+                return http_request.opener().open(request, timeout=source["timeout_seconds"])
+            except urllib.error.HTTPError as error:
+                error.close()
+                if error.code not in _BUSY or not left:
+                    raise _refused(self._url, error) from error
+            except (OSError, http.client.HTTPException):
+                if not left:
+                    raise
+            if self._closed.wait(_PAUSE_SECONDS * random.uniform(0.5, 1.5)):  # noqa: S311
+                raise OSError("nobody waits for it")
+
+    def _give(self, item: Union[bytes, OpError]) -> bool:
+        """Hand it to the reader; False when nobody reads any more."""
+        while not self._closed.is_set():
+            try:
+                self._chunks.put(item, timeout=_POLL_SECONDS)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+
+def _refused(url: str, error: urllib.error.HTTPError) -> OpError:
+    slug = "store-unreachable" if error.code in _BUSY else "store-refuses"
+    return OpError(slug, "{} answers {}".format(url, http_request.status(error)))
+
+
+def _unreachable(url: str, error: BaseException) -> OpError:
+    return OpError(
+        "store-unreachable", "{} cannot be fetched: {}".format(url, http_request.reason(error))
+    )

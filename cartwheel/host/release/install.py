@@ -1,0 +1,167 @@
+"""A release's virtual environment: made empty, then filled with exactly the lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+from cartwheel.host import layout
+from cartwheel.host.layout import Layout
+from cartwheel.host.release import borrow, marks, package_index, pip_output
+from cartwheel.host.system import children, files
+from cartwheel.host.system.context import Context, OpError, no_room
+
+Args = Dict[str, Any]
+
+_VENV_SECONDS = 60.0
+
+
+def venv(ctx: Context, args: Args) -> Args:
+    """An empty virtual environment at its final path, owned by the app's user for now."""
+    at, release = marks.opened(args)
+    digest = json.dumps([args["python"], args["python_version"]])
+    if marks.marked(at, release, "venv", digest):
+        return {"changed": False}
+    folder = at.release(release) / "venv"
+    marks.forget(at, release)
+    files.remove_tree(folder)
+    user = pwd.getpwnam(args["user"])
+    files.directory(folder, 0o755, user.pw_uid, user.pw_gid)
+    done = children.run(
+        ctx,
+        [args["python"], "-I", "-m", "venv", "--without-pip", str(folder)],
+        timeout_seconds=_VENV_SECONDS,
+        user=args["user"],
+        step="venv",
+    )
+    if done.status != 0:
+        raise _failed(at, "venv-failed", "the virtual environment could not be made", done.output)
+    marks.mark(at, release, "venv", digest)
+    return {"changed": True}
+
+
+def install(ctx: Context, args: Args) -> Args:
+    """Install exactly the lock and the application's wheel, every file by its hash."""
+    at, release = marks.opened(args)
+    wheels = _wheels(at, args)
+    digest = args["lock_sha256"] + "".join(sha256 for _wheel, sha256 in wheels)
+    if marks.marked(at, release, "install", digest):
+        return {"changed": False}
+    for wheel, sha256 in wheels:
+        if files.sha256_of(wheel) != sha256:
+            files.remove_tree(wheel.parent)  # the next run sends it anew
+            raise OpError(
+                "wheel-corrupt", "{} was damaged on the host".format(wheel.name), "Run it again."
+            )
+    if "installing" in marks.done(at, release):
+        # It was interrupted: pip cannot tell half a package from a whole one.
+        marks.forget(at, release)
+        venv(ctx, args)
+    marks.mark(at, release, "installing", digest)
+    user = pwd.getpwnam(args["user"])
+    files.directory(at.cache / "pip" / "tmp", 0o700, user.pw_uid, user.pw_gid)
+    donor = borrow.from_earlier(at, release, args, (user.pw_uid, user.pw_gid))
+    lock = args["lock"].rstrip() + "\n"
+    own = "".join("{} --hash=sha256:{}\n".format(one.as_uri(), sha256) for one, sha256 in wheels)
+    path = at.release(release) / "install.txt"
+    texts = {
+        at.release(release) / "lock.txt": lock + args["lock_beside"],
+        path: (lock if donor is None else "") + own,
+    }
+    for one, text in texts.items():
+        files.write(one, text.encode(), 0o640, (0, user.pw_gid))
+
+    reaching = package_index.for_uv if args["installer"] == "uv" else package_index.for_pip
+    index = reaching(args["index_environment"])
+
+    def call(*more: str) -> children.Done:
+        return children.run(
+            ctx,
+            [*_installer(at, release, args, path), *more],
+            timeout_seconds=args["timeout_seconds"],
+            env={**index, **environment(at)},
+            user=args["user"],
+            cwd=str(at.release(release) / "venv"),
+            step="install",
+        )
+
+    done = call()
+    if done.status != 0:
+        error = _install_error(at, done.output)
+        if error.slug == "index-lacks" and args["installer"] == "pip":
+            refused = pip_output.refusal(call("-vv").output)
+            if refused is not None:
+                error = OpError(refused[0], refused[1], log=error.log)
+        raise error
+    marks.mark(at, release, "install", digest)
+    return {"changed": True, "borrowed": donor}
+
+
+def _wheels(at: Layout, args: Args) -> List[Tuple[Path, str]]:
+    """What travelled here, with its SHA-256: the application, and what was made beside it."""
+    application = {"sha256": args["wheel_sha256"], "filename": args["wheel_filename"]}
+    return [
+        (at.cache / "wheels" / one["sha256"] / one["filename"], one["sha256"])
+        for one in (application, *args["beside"])
+    ]
+
+
+def python(at: Layout, release: str) -> str:
+    """The release's own interpreter."""
+    return str(at.release(release) / "venv" / "bin" / "python")
+
+
+def _installer(at: Layout, release: str, args: Args, lock: Path) -> List[str]:
+    """The lock is complete, so nothing is resolved on the host (`--no-deps`)."""
+    common = ["--no-deps", "--require-hashes", "-r", str(lock)]
+    interpreter = python(at, release)
+    if args["installer"] == "uv":
+        uv = shutil.which("uv", path="/usr/local/bin:/usr/bin:/bin")
+        if uv is None:
+            raise OpError("no-uv", "deploy.installer is uv, but uv is not on this host")
+        return [uv, "pip", "install", "--python", interpreter, "--compile-bytecode", *common]
+    # With the venv's own interpreter pip takes the venv for its home: no second start of
+    # Python as with `pip --python`.
+    pip = layout.PIP / args["pip_version"] / "pip"
+    quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    return [interpreter, "-I", str(pip), "install", *quiet, *common]
+
+
+def environment(at: Layout) -> Dict[str, str]:
+    """Where pip and uv may write: the app user's part of the cache."""
+    cache = str(at.cache / "pip")
+    # TMPDIR: what a killed pip leaves is known to be ours (see `leftovers`).
+    return {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_CACHE_DIR": cache,
+        "UV_CACHE_DIR": cache + "/uv",
+        "HOME": cache,
+        "TMPDIR": cache + "/tmp",
+    }
+
+
+def _install_error(at: Layout, output: str) -> OpError:
+    said = log(output)
+    if pip_output.says_full(output):
+        return no_room("the packages", str(at.base), said)
+    known = pip_output.classify_pip_output(output)
+    if known is not None:
+        return OpError(known[0], known[1], log=said)
+    return OpError("install-failed", "the packages could not be installed", log=said)
+
+
+def _failed(at: Layout, slug: str, message: str, output: str) -> OpError:
+    said = log(output)
+    if pip_output.says_full(output):
+        return no_room("the virtual environment", str(at.base), said)
+    last = output.strip().splitlines()[-1:]
+    return OpError(slug, ": ".join([message, *last]), log=said)
+
+
+def log(output: str) -> str:
+    """What a person wants to see of pip's output."""
+    return marks.tail(pip_output.without_crash(output))

@@ -1,0 +1,347 @@
+"""What a fault left on a host: one place that finds it, and one that takes it away.
+
+`find` only reads, and `clean` takes away just what it finds. Ours is what has a name that
+only we give, in a place where we put it, and looks as we make it; whatever else lies there
+is somebody's own. What serves, what it would fall back to, what a pending switch names, and
+what was asked to stop and has not ended yet is no leftover.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
+
+from cartwheel.host import layout
+from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.host.process import instances
+from cartwheel.host.release import trial
+from cartwheel.host.state import pending, releases
+from cartwheel.host.system import children, files, locks, systemd
+from cartwheel.host.web import nginx
+
+_REMOVE_SECONDS = 60.0
+
+_RELEASE = re.compile(r"[0-9][a-z0-9._]*")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_HOST_SIDE = re.compile(r"[0-9a-f]{16}")  # runtime.digest
+
+# context.scratch_prefix, prepare.tool: the number is the process's.
+_IN_TMP = re.compile(r"cartwheel-[a-z]+-(\d+)-")
+_SCRATCH = (
+    (Path("/tmp"), _IN_TMP),
+    (Path("/var/tmp"), _IN_TMP),
+    (layout.PIP, re.compile(r"\.new-(\d+)-")),
+)
+
+SWITCH = "unfinished switch"
+DOWN = "down, and should serve"
+INSTANCE = "stray instance"
+FAILED = "failed unit"
+TRIAL = "trial of a release"
+UNIT_FILE = "stray unit file"
+RELEASE = "half release"
+REMOVED = "half removed"
+WHEEL = "unneeded wheel"
+TEMPORARY = "temporary file"
+SPARE = "spare link"
+RUNTIME = "runtime directory"
+HOST_SIDE = "old host side"
+SCRATCH = "scratch folder"
+PIP = "folder of a killed pip"
+
+# What the deploy under way may go on with.
+_PREPARED = (RELEASE, WHEEL)
+_UNFINISHED = (SWITCH, DOWN)
+
+Say = Callable[[str], None]
+Found = Iterator["Leftover"]
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """One thing: `what` is a path, a unit, or the release that a switch is about."""
+
+    kind: str
+    what: str
+
+    @property
+    def text(self) -> str:
+        return "{}: {}".format(self.kind, self.what)
+
+    @property
+    def path(self) -> Path:
+        return Path(self.what)
+
+
+def find(at: Layout) -> List[Leftover]:
+    """Everything of this application that should not be there. Changes nothing. While a
+    session is at work, what it is making looks the same."""
+    if not at.root.exists():
+        return []
+    known = _Known(at, systemd.instances(at))
+    finders = (_unfinished, _units, _releases, _removed, _wheels, _temporary, _spares)
+    more = (_runtime, _host_sides, _scratch, _pip)
+    return [one for finder in (*finders, *more) for one in finder(at, known)]
+
+
+def is_unfinished(found: List[Leftover]) -> bool:
+    """Whether there is more to do than to take something away: see `recover.settle`."""
+    return any(one.kind in _UNFINISHED for one in found)
+
+
+def clean(
+    at: Layout, say: Say, found: Optional[List[Leftover]] = None, *, preparing: bool = False
+) -> List[str]:
+    """Take away what was `found` (by default: what is now), the unfinished switch aside; what
+    went.
+
+    The caller holds the lock. While `preparing`, a half release and its wheel stay: the
+    deploy may go on with them.
+    """
+    spared = (*_UNFINISHED, *(_PREPARED if preparing else ()))
+    done: List[str] = []
+    for one in find(at) if found is None else found:
+        if one.kind not in spared:
+            try:
+                _TAKE_AWAY.get(one.kind, _unlink)(at, one)
+            except OSError as error:  # what is left over keeps nobody from deploying
+                say("could not remove {}: {}".format(one.text, error.strerror))
+                continue
+            done.append("removed " + one.text)
+            say(done[-1])
+    return done
+
+
+# --- finding ------------------------------------------------------------------------------
+
+
+class _Known:
+    """What the finders ask about again and again."""
+
+    def __init__(self, at: Layout, instances: Dict[Tuple[str, str], str]) -> None:
+        self.running = set(instances)
+        self.stopping = {one for one in instances if instances[one] == systemd.STOPPING}
+        self.pending = pending.look(at)
+        self.serving = releases.serving(at)
+        self.wanted = _wanted(at, self.serving, self.pending)
+        self.safe = releases.protected(at)
+        self.names = set(releases.names(at))
+
+
+def _wanted(
+    at: Layout, serving: Optional[Tuple[str, str]], pending: Optional[Dict[str, object]]
+) -> Set[Tuple[str, str]]:
+    """The instances that may run: what serves, and both sides of a pending switch."""
+    sides = [("was", "was_slot"), ("to", "to_slot")] if pending else []
+    named = {(str(pending.get(a)), str(pending.get(b))) for a, b in sides} if pending else set()
+    return named | ({serving} if serving else set())
+
+
+def _unfinished(at: Layout, known: _Known) -> Found:
+    if known.pending is not None:
+        yield Leftover(SWITCH, "to {}, never confirmed".format(known.pending.get("to", "?")))
+        return
+    if known.serving and releases.pointed(at.fallback) != known.serving[0]:
+        yield Leftover(SWITCH, "to {}, not closed".format(known.serving[0]))
+    if known.serving and not at.stopped.exists():
+        unit = at.unit(*known.serving)
+        if systemd.state(unit).active not in ("active", "activating"):
+            yield Leftover(DOWN, unit)
+
+
+def _units(at: Layout, known: _Known) -> Found:
+    stray = known.running - known.stopping - known.wanted
+    yield from (Leftover(INSTANCE, at.unit(*one)) for one in sorted(stray))
+    wanted = {at.unit(*one) for one in known.wanted | known.running}
+    yield from (Leftover(FAILED, unit) for unit in systemd.failed(at) if unit not in wanted)
+    yield from (Leftover(TRIAL, str(path)) for path in trial.left(at))
+    ours = re.compile(_unit_names(at))
+    for name in _names(layout.UNITS):
+        if ours.fullmatch(name) and name not in wanted:
+            yield Leftover(UNIT_FILE, str(layout.UNITS / name))
+
+
+def _unit_names(at: Layout) -> str:
+    slots = "|".join(map(re.escape, SLOTS))
+    return r"cartwheel-{}\.({})\.{}\.service".format(re.escape(at.app), slots, _RELEASE.pattern)
+
+
+def _releases(at: Layout, known: _Known) -> Found:
+    for name in releases.leftovers(at):
+        if name not in known.safe:
+            yield Leftover(
+                REMOVED if name.startswith(files.GONE) else RELEASE, str(at.release(name))
+            )
+
+
+def _removed(at: Layout, known: _Known) -> Found:
+    """Begun to be removed: renamed already."""
+    folders = (
+        (at.cache / "wheels", _DIGEST),
+        (at.lib, _HOST_SIDE),
+        (layout.RUN / at.app, _RELEASE),
+    )
+    for folder, ours in folders:
+        for name in _names(folder):
+            if name.startswith(files.GONE) and ours.fullmatch(name[len(files.GONE) :]):
+                yield Leftover(REMOVED, str(folder / name))
+
+
+def _wheels(at: Layout, known: _Known) -> Found:
+    wanted = releases.wanted_wheels(at)
+    for name in _names(at.cache / "wheels"):
+        if _DIGEST.fullmatch(name) and name not in wanted:
+            yield Leftover(WHEEL, str(at.cache / "wheels" / name))
+
+
+def _temporary(at: Layout, known: _Known) -> Found:
+    """What writers that were killed left beside the file that they wrote."""
+    app = re.escape(at.app)
+    own = r"cartwheel-{}\.service|{}".format(app, _unit_names(at))
+    places: List[Tuple[Path, str]] = [
+        (at.root, ".*"),
+        (at.logs, ".*"),
+        (layout.STATE, app + r"\.json"),
+        (layout.UNITS, own),
+        (layout.LOGROTATE, r"cartwheel-{}\.conf".format(app)),
+        (nginx.SITES, r"cartwheel-{}\.conf".format(app)),
+        *((at.release(name), ".*") for name in sorted(known.names)),
+        *((at.cache / "wheels" / name, ".*") for name in _names(at.cache / "wheels")),
+        *((Path(folder), ".*") for folder, _folders, _files in os.walk(at.lib)),
+    ]
+    for folder, of in places:
+        yield from (Leftover(TEMPORARY, str(path)) for path in files.left_in(folder, of))
+    default = nginx.DEFAULT_SITE  # of all applications: whoever writes it may be at work
+    for path in files.left_in(default.parent, re.escape(default.name)):
+        if not _runs(path.name.rpartition("-")[2]):
+            yield Leftover(TEMPORARY, str(path))
+
+
+def _spares(at: Layout, known: _Known) -> Found:
+    if known.pending is not None:
+        return  # it is what they are for
+    links = (at.current, at.fallback, at.previous)
+    for link in (*links, *(at.socket_link(name) for name in sorted(known.names))):
+        if files.spare(link).is_symlink():
+            yield Leftover(SPARE, str(files.spare(link)))
+
+
+def _runtime(at: Layout, known: _Known) -> Found:
+    """systemd takes an instance's own directory away, not the one of its release."""
+    needed = known.names | {release for release, _slot in known.running | known.wanted}
+    for name in _names(layout.RUN / at.app):
+        if _RELEASE.fullmatch(name) and name not in needed:
+            yield Leftover(RUNTIME, str(layout.RUN / at.app / name))
+
+
+def _host_sides(at: Layout, known: _Known) -> Found:
+    current = files.read_link(at.lib / "current")
+    for name in _names(at.lib) if current else []:
+        if _HOST_SIDE.fullmatch(name) and name != current:
+            yield Leftover(HOST_SIDE, str(at.lib / name))
+
+
+def _scratch(at: Layout, known: _Known) -> Found:
+    """Of any application, by whoever does not run any more: root's alone."""
+    for folder, ours in _SCRATCH:
+        for name in _names(folder):
+            made = ours.match(name)
+            if made and not _runs(made.group(1)) and _is_roots(folder / name):
+                yield Leftover(SCRATCH, str(folder / name))
+
+
+def _pip(at: Layout, known: _Known) -> Found:
+    folder = at.cache / "pip" / "tmp"
+    if folder.is_dir() and not folder.is_symlink():
+        yield from (Leftover(PIP, str(folder / name)) for name in _names(folder))
+
+
+def _names(folder: Path) -> List[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _runs(pid: str) -> bool:
+    return os.path.exists("/proc/" + pid)
+
+
+def _is_roots(path: Path) -> bool:
+    try:
+        return path.lstat().st_uid == 0
+    except FileNotFoundError:
+        return False
+
+
+# --- taking away --------------------------------------------------------------------------
+
+
+def _unlink(at: Layout, one: Leftover) -> None:
+    files.remove(one.path)
+
+
+def _tree(at: Layout, one: Leftover) -> None:
+    files.remove_tree(one.path)
+
+
+def _release(at: Layout, one: Leftover) -> None:
+    releases.remove(at, one.path.name)
+
+
+def _removed_half(at: Layout, one: Leftover) -> None:
+    if one.path.parent == at.releases:
+        releases.remove(at, one.path.name)
+    else:
+        files.remove_tree(one.path)
+
+
+def _instance(at: Layout, one: Leftover) -> None:
+    for release, slot in systemd.running(at):
+        if at.unit(release, slot) == one.what:
+            instances.retire(at, release, slot)
+
+
+def _failed(at: Layout, one: Leftover) -> None:
+    systemd.forget_failure(one.what)
+
+
+def _trial(at: Layout, one: Leftover) -> None:
+    trial.clear(at, one.path)
+
+
+def _scratch_of_anybody(at: Layout, one: Leftover) -> None:
+    with locks.shared_parts():
+        if one.path.is_dir() and not one.path.is_symlink():
+            shutil.rmtree(str(one.path))
+        else:
+            files.remove(one.path)
+
+
+def _pips(at: Layout, one: Leftover) -> None:
+    """As the app's user, who owns it, and could put a link in root's way."""
+    record = files.read_json(at.record) or {}
+    children.run(
+        None,
+        ["rm", "-rf", "--one-file-system", "--", one.what],
+        timeout_seconds=_REMOVE_SECONDS,
+        user=record.get("user"),
+    )
+
+
+_TAKE_AWAY: Dict[str, Callable[[Layout, Leftover], None]] = {
+    INSTANCE: _instance,
+    FAILED: _failed,
+    TRIAL: _trial,
+    RELEASE: _release,
+    REMOVED: _removed_half,
+    WHEEL: _tree,
+    RUNTIME: _tree,
+    HOST_SIDE: _tree,
+    SCRATCH: _scratch_of_anybody,
+    PIP: _pips,
+}

@@ -1,0 +1,127 @@
+"""Make a release on the host, with no effect on what serves: what goes in, what comes out whole."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+import tempfile
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, Iterator, Tuple
+
+from cartwheel.host import layout
+from cartwheel.host.layout import Layout
+from cartwheel.host.release import marks
+from cartwheel.host.state import releases, whole
+from cartwheel.host.system import children, envfile, files
+from cartwheel.host.system.context import Context, OpError, disk_full, no_room
+
+Args = Dict[str, Any]
+
+_COMPILE_SECONDS = 60.0
+
+
+def upload(ctx: Context, args: Args) -> Args:
+    """Keep the payload in the cache under its SHA-256; nothing is sent or fetched that is there."""
+    at = Layout(args["app"], Path(args["base"]))
+    folder = at.cache / "wheels" / args["sha256"]
+    path = folder / args["filename"]
+    if path.exists():
+        return {"changed": False}
+    with _payload(ctx, args, "{} is not in the host's cache") as (payload, size_bytes):
+        files.directory(at.cache / "wheels", 0o755)
+        files.directory(folder, 0o755)
+        try:
+            files.store(payload, path, args["sha256"])
+        except OSError as error:
+            if not disk_full(error):
+                raise
+            what = "{} of {} MB".format(args["filename"], size_bytes >> 20)
+            raise no_room(what, str(at.base)) from error
+    return {"changed": True}
+
+
+@contextmanager
+def _payload(ctx: Context, args: Args, missing: str) -> Iterator[Tuple[files.Readable, int]]:
+    """What the operator's side sent, or what the fleet's store has (`source`); its size."""
+    if args.get("source") is not None:
+        from cartwheel.host.release import fetch
+
+        with fetch.Download(ctx, args["source"], args["sha256"]) as download:
+            yield download, download.size_bytes
+    elif ctx.blob is None:
+        raise OpError("upload-damaged", missing.format(args["filename"]))
+    else:
+        size_bytes = ctx.blob.seek(0, os.SEEK_END)
+        ctx.blob.seek(0)
+        yield ctx.blob, size_bytes
+
+
+def tool(ctx: Context, args: Args) -> Args:
+    """Unpack the one pip of this host, shared by all releases and applications."""
+    target = layout.PIP / args["version"]
+    if (target / "pip" / "__main__.py").exists():
+        return {"changed": False}
+    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=".new-{}-".format(os.getpid()), dir=str(target.parent)
+    ) as scratch:
+        wheel = Path(scratch) / args["filename"]
+        with _payload(ctx, args, "{} is not on the host") as (payload, _size_bytes):
+            files.store(payload, wheel, args["sha256"])
+        unpacked = Path(scratch) / "pip"
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(unpacked)
+        _compile(unpacked)
+        os.chmod(unpacked, 0o755)  # noqa: S103 (every app's user runs it)
+        # First: with its name alone a power cut would leave a torn pip that looks whole.
+        files.sync_filesystem(unpacked)
+        os.rename(unpacked, target)
+    files.fsync_dir(target.parent)
+    return {"changed": True}
+
+
+def _compile(folder: Path) -> None:
+    children.run(
+        None,
+        [sys.executable, "-I", "-m", "compileall", "-q", str(folder)],
+        timeout_seconds=_COMPILE_SECONDS,
+    )
+
+
+def configure(ctx: Context, args: Args) -> Args:
+    """Write the release's own files: configuration, units, site, environment."""
+    at, release = marks.opened(args)
+    folder = at.release(release)
+    digest = args["digest"]
+    if marks.marked(at, release, "configure", digest):
+        return {"changed": False}
+    own = pwd.getpwnam(args["user"]).pw_gid
+    for name, text in args["files"].items():
+        # What nginx serves is open to it, and all else to the app alone.
+        mode = 0o644 if name.endswith(".html") else 0o640
+        files.write(folder / name, text.encode(), mode, (0, own))
+    files.write(folder / "env", envfile.dump(args["env"]).encode(), 0o600)
+    releases.point_slot(at, release, layout.SLOTS[0])
+    marks.mark(at, release, "configure", digest)
+    return {"changed": True}
+
+
+def complete(ctx: Context, args: Args) -> Args:
+    """Make everything durable, then write the manifest: the release is whole."""
+    at, release = marks.opened(args)
+    path = releases.manifest_path(at, release)
+    if path.exists():
+        return {"changed": False}
+    files.sweep(at.release(release))
+    files.sync_filesystem(at.releases)
+    manifest = {
+        **args["manifest"],
+        **whole.contents(at, release),
+        "release": release,
+        "seq": releases.next_sequence(at),
+    }
+    files.write_json(path, manifest, 0o640)
+    return {"changed": True}

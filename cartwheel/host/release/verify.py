@@ -1,0 +1,210 @@
+"""Everything of a release that can be known before it runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import threading
+from typing import Any, Callable, Dict, List, Optional
+from urllib.parse import unquote
+
+from cartwheel.host import layout
+from cartwheel.host.layout import Layout
+from cartwheel.host.release import access, borrow, install, marks, trial
+from cartwheel.host.system import children
+from cartwheel.host.system.context import Context, OpError, scratch_prefix
+from cartwheel.host.web import nginx
+
+Args = Dict[str, Any]
+
+_PIP_CRASHED = 2  # UNKNOWN_ERROR of pip/_internal/cli/status_codes.py
+_CHECK_SECONDS = 60.0
+
+# What Python says of a write that was refused, or SQLite, which names no path.
+_REFUSED = re.compile(
+    r"(?P<why>Read-only file system|Permission denied)(?:: b?['\"](?P<path>[^'\"]+))?"
+    r"|unable to open database file|attempt to write a readonly database"
+)
+_TRACEBACK = "Traceback (most recent call last)"
+_NOTES = 3
+
+# A line of the lock: NAME==VERSION, or NAME @ the address of its file; then hashes.
+_PINNED = re.compile(
+    r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:==([^ ;\\]+)| @ \S*/[^/\s-]+-([^/\s-]+?)(?:-\S+|\.tar\.gz|\.zip)(?=\s))",
+    re.MULTILINE,
+)
+
+
+def verify(ctx: Context, args: Args) -> Args:
+    """Everything that can be known before it runs: packages, files, units, import, nginx.
+
+    The checks are independent and run side by side.
+    """
+    at, release = marks.opened(args)
+    # First: the import runs the application's code, as the user who owns the files so far.
+    access.close(at, release, args["user"])
+    checks: List[Callable[[], None]] = [
+        lambda: _check_lock(at, release),
+        lambda: _check_packages(ctx, at, release, args),
+        lambda: check_static(at, release, args["static_dir"]),
+        lambda: _check_units(ctx, at, release),
+        lambda: _check_import(ctx, at, release, args),
+    ]
+    if args["site_changes"]:
+        checks.append(lambda: _check_site(ctx, args))
+    _side_by_side(checks)
+    return {"changed": False}
+
+
+def _check_lock(at: Layout, release: str) -> None:
+    """The installed set is exactly the lock, and the application."""
+    folder = at.release(release)
+    lock = (folder / "lock.txt").read_text(encoding="utf-8")
+    wanted = {
+        (borrow.normal_name(name), version or unquote(of_file))
+        for name, version, of_file in _PINNED.findall(lock)
+    }
+    found = {
+        borrow.distribution(path)
+        for path in (folder / "venv").glob("lib/python*/site-packages/*.dist-info")
+    }
+    missing = sorted(name for name, _version in wanted - found)
+    if missing or len(found) != len(wanted) + 1:
+        raise OpError(
+            "install-failed",
+            "installed are {} packages, in the lock and the application are {}; missing: {}".format(
+                len(found), len(wanted) + 1, ", ".join(missing) or "none"
+            ),
+        )
+
+
+def _check_packages(ctx: Context, at: Layout, release: str, args: Args) -> None:
+    pip = layout.PIP / args["pip_version"] / "pip"
+    done = children.run(
+        ctx,
+        [install.python(at, release), "-I", str(pip), "--disable-pip-version-check", "check"],
+        timeout_seconds=_CHECK_SECONDS,
+        env=install.environment(at),
+        user=args["user"],
+        cwd=str(at.shared),
+    )
+    if done.status != 0:
+        log = install.log(done.output)
+        said = (log.strip().splitlines() or ["pip check failed"])[-1]
+        if done.status == _PIP_CRASHED:
+            raise OpError("install-failed", "the packages could not be checked: " + said, log=log)
+        raise OpError("dependency-missing", said, log=log)
+
+
+def check_static(at: Layout, release: str, static_dir: Optional[str]) -> None:
+    """What nginx is to serve from the release is there. Raises OpError("static-missing")."""
+    if static_dir is None:
+        return
+    folder = access.served(at, release, static_dir)
+    if not folder.is_dir():
+        raise OpError(
+            "static-missing",
+            "web.static_dir: {} is not in the release; it was looked for in {}".format(
+                static_dir, folder
+            ),
+        )
+
+
+def _check_import(ctx: Context, at: Layout, release: str, args: Args) -> None:
+    """gunicorn takes its configuration and the application, where and as the service would."""
+    entry = args["entry"]
+    try:
+        tried = trial.run(ctx, at, release, seconds=args["import_seconds"])
+    except OpError as error:
+        if error.slug != "deadline":
+            raise
+        raise OpError(
+            "import-failed",
+            "{} does not import within {:g} s".format(entry, args["import_seconds"]),
+            log=marks.tail(error.log),
+        ) from error
+    if tried.problem:
+        raise _import_error(at, entry, tried)
+    told = "{} could not write {} when it was imported; files of its own belong below {}"
+    for path in tried.refused[:_NOTES]:
+        ctx.emit("verify", "note", told.format(entry, path, at.shared))
+
+
+def _import_error(at: Layout, entry: str, tried: trial.Trial) -> OpError:
+    log = marks.tail(tried.output)
+    lines = tried.output.strip().splitlines()
+    if not tried.began:
+        why = lines[-1].strip() if lines else "no message"
+        return OpError(
+            "unit-refused",
+            "systemd cannot run it as a service ({}): {}".format(tried.problem, why[:200]),
+            log=log,
+        )
+    path = _written(tried)
+    if path:
+        return OpError(
+            "read-only",
+            "{} writes {} when it is imported, where it may not write; files of its own belong "
+            "below {}".format(entry, path, at.shared),
+            log=log,
+        )
+    reason = lines[-1].strip() if lines else tried.problem
+    if not tried.problem.startswith("exit"):  # it was killed
+        reason = "{} ({})".format(tried.problem, reason)
+    return OpError("import-failed", "{} does not import: {}".format(entry, reason[:200]), log=log)
+
+
+def _written(tried: trial.Trial) -> str:
+    """The path whose writing ended it; "" where it was something else."""
+    found = _REFUSED.search(tried.output.rpartition(_TRACEBACK)[2])
+    if found is None:
+        return ""
+    named = found.group("path")
+    seen = [path for path in tried.refused if not named or (path + "/").endswith(named + "/")]
+    if seen:
+        return seen[-1]
+    # A read may be refused permission too; where writing was, some call was not Python's.
+    return named if named and found.group("why").startswith("Read-only") else ""
+
+
+def _check_units(ctx: Context, at: Layout, release: str) -> None:
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix("units")) as scratch:
+        paths: List[str] = []
+        for slot in layout.SLOTS:
+            path = os.path.join(scratch, at.unit(release, slot))
+            shutil.copyfile(str(at.release(release) / (slot + ".service")), path)
+            paths.append(path)
+        done = children.run(
+            ctx, ["systemd-analyze", "verify", *paths], timeout_seconds=_CHECK_SECONDS
+        )
+    if done.status != 0:
+        log = done.output.replace(scratch + "/", "")
+        first = log.splitlines()[0] if log else "no word of why"
+        raise OpError("unit-refused", "systemd refuses " + first, log=marks.tail(log))
+
+
+def _check_site(ctx: Context, args: Args) -> None:
+    nginx.check_staged(ctx, args["site_changes"], args["server_names"])
+
+
+def _side_by_side(checks: List[Callable[[], None]]) -> None:
+    """The first failure in the order of `checks` is raised: which one is told is no accident."""
+    found: Dict[int, BaseException] = {}
+
+    def guarded(place: int, one: Callable[[], None]) -> None:
+        try:
+            one()
+        except BaseException as error:
+            found[place] = error
+
+    threads = [
+        threading.Thread(target=guarded, args=(place, one)) for place, one in enumerate(checks)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if found:
+        raise found[min(found)]

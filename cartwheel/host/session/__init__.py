@@ -1,0 +1,1 @@
+"""One session on the host: it reads requests, carries them out, and answers."""

@@ -1,0 +1,160 @@
+"""The append-only history of an application on a host, and what follows from it.
+
+One JSON object a line: seq, at (seconds since the epoch, for people only), kind
+(deploy, rollback, restart, stop, start, setup), release, version, result (confirmed,
+failed, reverted), who, message. The order is `seq`, never a clock. Writing is best
+effort; readers skip a torn line. A history of MOST_ENTRIES is cut down to its last
+KEPT_ENTRIES and what of the older ones the way back needs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, Container, Dict, Iterable, List, Optional, Sequence, Set
+
+from cartwheel.host.system import files
+from cartwheel.host.system.context import OpError
+
+Entry = Dict[str, Any]
+
+# About 300 bytes each; a host keeps at most 100 releases (settings: keep_releases).
+MOST_ENTRIES = 2000
+KEPT_ENTRIES = 1000
+_KEPT_STACK = 500
+
+
+def read(path: Path) -> List[Entry]:
+    """Every whole entry, oldest first."""
+    if files.is_no_file(path):
+        return []
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    entries: List[Entry] = []
+    for line in lines:
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue  # torn by a crash or a full disk
+        if isinstance(value, dict):
+            entries.append(value)
+    return entries
+
+
+def append(path: Path, entry: Entry) -> None:
+    """Add one entry; a full disk or a broken file system does not stop a deploy."""
+    try:
+        known = read(path)
+        last = max((_sequence(item) for item in known), default=0)
+        if len(known) >= MOST_ENTRIES:
+            _cut_down(path, known)
+        line = json.dumps({"seq": last + 1, "at": round(time.time(), 3), **entry}).encode()
+        place = str(files.place_of(path))
+        fd = os.open(place, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            size = os.fstat(fd).st_size
+            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+            os.write(fd, (b"\n" if torn else b"") + line + b"\n")
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except (OSError, OpError):
+        pass
+
+
+def _cut_down(path: Path, entries: List[Entry]) -> None:
+    """By rename: whoever reads finds the whole history or the shorter one. What cannot be cut
+    down now is cut down later."""
+    lines = [json.dumps(entry) + "\n" for entry in shortened(entries, KEPT_ENTRIES)]
+    try:
+        files.write(path, "".join(lines).encode())
+    except (OSError, OpError):
+        pass
+
+
+def shortened(entries: Sequence[Entry], kept: int) -> List[Entry]:
+    """The last `kept` entries, and before them the last word on each release of the way back
+    that only older ones know of: `serving_stack` is the same."""
+    older, recent = entries[:-kept], entries[-kept:]
+    stack = set(serving_stack(older)[-_KEPT_STACK:])
+    last_word = {
+        entry["release"]: index
+        for index, entry in enumerate(older)
+        if _has_served(entry) and entry["release"] in stack
+    }
+    return [older[index] for index in sorted(last_word.values())] + list(recent)
+
+
+def _has_served(entry: Entry) -> bool:
+    """Whether its release got the traffic by it."""
+    return (
+        entry.get("result") == "confirmed"
+        and entry.get("kind") in ("deploy", "rollback")
+        and isinstance(entry.get("release"), str)
+    )
+
+
+def _sequence(entry: Entry) -> int:
+    seq = entry.get("seq")
+    return seq if isinstance(seq, int) else 0
+
+
+def serving_stack(entries: Iterable[Entry]) -> List[str]:
+    """The releases that served, as a way back: the last one serves, the one before it is
+    where a rollback goes. A release that was rolled away from is not in it."""
+    stack: List[str] = []
+    for entry in entries:
+        if not _has_served(entry):
+            continue
+        release = entry["release"]
+        if entry["kind"] == "rollback" and release in stack:
+            del stack[stack.index(release) + 1 :]
+            continue
+        if release in stack:
+            stack.remove(release)
+        stack.append(release)
+    return stack
+
+
+def rollback_target(
+    entries: Iterable[Entry], current: Optional[str], complete: Container[str]
+) -> Optional[str]:
+    """Where `fab rollback` without `--to` goes: one good release further back, or None."""
+    stack = serving_stack(entries)
+    if current in stack:
+        del stack[stack.index(current) :]
+    for release in reversed(stack):
+        if release in complete and release != current:
+            return release
+    return None
+
+
+def cut_off(
+    entries: Sequence[Entry], current: Optional[str], complete: Container[str]
+) -> Optional[str]:
+    """The release that the last deploy was for, if it did not come to its end, and nobody has
+    found the release bad: then it is there still. Or None."""
+    moved = [entry for entry in entries if entry.get("kind") in ("deploy", "rollback")]
+    last = moved[-1] if moved else {}
+    ended = last.get("kind") != "deploy" or last.get("result") not in ("reverted", "failed")
+    release = last.get("release")
+    if ended or release == current or release not in complete:
+        return None
+    return str(release)
+
+
+def to_prune(order: Sequence[str], protected: Set[str], keep_releases: int) -> List[str]:
+    """Which complete releases go, oldest first. `order` is oldest first.
+
+    Never one of `protected`; what is kept counts the protected ones too.
+    """
+    keep = protected & set(order)
+    for release in reversed(order):
+        if len(keep) >= keep_releases:
+            break
+        keep.add(release)
+    return [release for release in order if release not in keep]

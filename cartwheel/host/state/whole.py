@@ -1,0 +1,247 @@
+"""Whether what a release needs to run is there: at a glance (`problem`), or file by file
+(`damage`).
+
+A glance looks at the release's own files, the interpreter, and one listing of its packages, so
+that every look at a host can afford it. A file that is missing inside a package is found by
+`damage`, which a glance asks only where a package was touched after the release was made.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+
+from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.host.system import envfile, files, reach
+from cartwheel.host.system.context import OpError
+
+Manifest = Dict[str, Any]
+
+# Of a release that an older version made, which does not say.
+_OWN_FILES = ("gunicorn.conf.py", "lock.txt", "web.service", "web-b.service")
+_NOT_OWN = {"env", "release.json", "steps.json", "install.txt", "damaged.json"}
+_VERSIONED = re.compile(r"python\d+\.\d+t?")  # t: free-threaded
+_HIDES_HOME = re.compile(r"^ProtectHome=(?!no|false|0|off|read-only)", re.MULTILINE)
+_HASH = "sha256"
+
+
+def contents(at: Layout, release: str) -> Dict[str, Any]:
+    """What the manifest remembers of a release that is complete now: the digests of its own
+    files (not of `env`, which is secret), and what lies in its site-packages."""
+    folder = at.release(release)
+    own = [name for name in sorted(os.listdir(folder)) if name not in _NOT_OWN]
+    site = _site(folder)
+    return {
+        "files": {
+            name: files.sha256_of(folder / name)
+            for name in own
+            if (folder / name).is_file() and not (folder / name).is_symlink()
+        },
+        "packages": sorted(os.listdir(site)) if site is not None else [],
+    }
+
+
+def problem(at: Layout, manifest: Manifest) -> str:
+    """What the release lacks, in words; "" if it is whole at a glance. A manifest of an older
+    version says less, and then less is asked for."""
+    folder = at.release(manifest["release"])
+    try:
+        return (
+            _marked(at, manifest["release"])
+            or _own_files(folder, manifest)
+            or _environment(folder, manifest)
+            or _socket_link(at, manifest["release"])
+            or _venv(folder, manifest)
+            or _access(at, folder)
+            or _packages(folder, manifest)
+        )
+    except OSError as error:
+        return "{}: {}".format(error.filename, error.strerror)
+
+
+def damage(at: Layout, manifest: Manifest) -> List[str]:
+    """Everything that is missing or otherwise than it was installed, by the RECORD of every
+    package, with sizes and hashes; and the release's own files."""
+    folder = at.release(manifest["release"])
+    found = [problem(at, manifest)]
+    digests = manifest.get("files") or {}
+    found += [
+        "{} is not as it was written".format(name)
+        for name, digest in digests.items()
+        if (folder / name).is_file() and files.sha256_of(folder / name) != digest
+    ]
+    found += broken_packages(folder / "venv", hashes=True)
+    return list(dict.fromkeys(text for text in found if text))
+
+
+def mark(at: Layout, release: str, what: str) -> None:
+    """From now on a glance finds it too, and the next deploy makes it anew."""
+    files.write_json(_mark_path(at, release), {"what": what})
+
+
+def _mark_path(at: Layout, release: str) -> Path:
+    return at.release(release) / "damaged.json"
+
+
+def _marked(at: Layout, release: str) -> str:
+    try:
+        return str((files.read_json(_mark_path(at, release)) or {}).get("what", ""))
+    except OpError:
+        return "it was marked as damaged"
+
+
+def _own_files(folder: Path, manifest: Manifest) -> str:
+    for name in manifest.get("files") or _OWN_FILES:
+        size = _size(folder / name)
+        if not size:
+            return "{} is {}".format(name, "missing" if size is None else "empty")
+    return ""
+
+
+def _size(path: Union[str, Path]) -> Optional[int]:
+    """Bytes of a regular file; None where there is none."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _environment(folder: Path, manifest: Manifest) -> str:
+    try:
+        names = envfile.parse((folder / "env").read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        return "env is missing"
+    except ValueError as error:
+        return "env is damaged: {}".format(error)
+    missing = sorted(set(manifest.get("env") or {}) - set(names))
+    return "env lacks {}".format(", ".join(missing)) if missing else ""
+
+
+def _socket_link(at: Layout, release: str) -> str:
+    target = files.read_link(at.socket_link(release))
+    if target in [str(at.socket(release, slot)) for slot in SLOTS]:
+        return ""
+    return "http.sock is missing" if target is None else "http.sock leads elsewhere"
+
+
+def _venv(folder: Path, manifest: Manifest) -> str:
+    venv = folder / "venv"
+    for path in (venv, venv / "pyvenv.cfg", venv / "bin" / "gunicorn"):
+        if not path.exists():
+            return "{} is missing".format(path.relative_to(folder))
+    real = os.path.realpath(venv / "bin" / "python")
+    if not os.path.isfile(real):
+        return "its interpreter {} is not there".format(real)
+    if not os.access(real, os.X_OK) or not os.access(venv / "bin" / "gunicorn", os.X_OK):
+        return "its interpreter or gunicorn may not be executed"
+    return _interpreter(venv, real, manifest)
+
+
+def _interpreter(venv: Path, real: str, manifest: Manifest) -> str:
+    """Whether it is still a Python of the version that the packages were installed for."""
+    site = _site(venv.parent)
+    if site is None:
+        return "venv/lib is missing"
+    version = site.parent.name  # python3.11
+    named = _VERSIONED.match(os.path.basename(real))
+    if named and named.group() != version:
+        return "its interpreter {} is not the {} of its packages".format(real, version)
+    known = (manifest.get("python") or {}).get("stdlib")
+    libraries = [Path(real).parent.parent / lib / version for lib in ("lib", "lib64")]
+    if known and not any((one / "os.py").exists() for one in (*libraries, Path(known))):
+        return "the standard library of its interpreter {} is not there".format(real)
+    return ""
+
+
+def _access(at: Layout, folder: Path) -> str:
+    """Whether the app's user gets to what it runs, and its unit lets it."""
+    record = files.read_json(at.record)
+    if record is None:
+        return ""
+    who = reach.account(record["user"], record["group"])
+    python = str(folder / "venv" / "bin" / "python")
+    site = _site(folder)
+    needed = [(python, True), (str(folder / "venv" / "bin" / "gunicorn"), True), (str(site), False)]
+    for path, execute in needed:
+        found = reach.obstacle(path, who, execute=execute)
+        if found:
+            return found
+    unit = (folder / (SLOTS[0] + ".service")).read_text(encoding="utf-8")
+    if _HIDES_HOME.search(unit) and reach.in_home(python):
+        return "its interpreter is in a home ({}), which its unit hides".format(
+            os.path.realpath(python)
+        )
+    return ""
+
+
+def _packages(folder: Path, manifest: Manifest) -> str:
+    site = _site(folder)
+    if site is None:
+        return "venv/lib is missing"
+    with os.scandir(site) as listing:
+        there = {entry.name: entry.stat(follow_symlinks=False) for entry in listing}
+    missing = sorted(set(manifest.get("packages") or ["gunicorn"]) - set(there))
+    if missing:
+        return "of its packages {} is missing".format(_few(missing))
+    made = (folder / "release.json").stat().st_mtime_ns
+    if any(status.st_mtime_ns >= made for status in there.values()):
+        return _few(broken_packages(folder / "venv"))
+    return ""
+
+
+def _few(texts: List[str]) -> str:
+    more = " and {} more".format(len(texts) - 1) if len(texts) > 1 else ""
+    return texts[0] + more if texts else ""
+
+
+def _site(folder: Path) -> Optional[Path]:
+    """The folder of the release's packages, for the one Python that it was made with."""
+    found = sorted((folder / "venv").glob("lib/python*/site-packages"))
+    return found[0] if found else None
+
+
+def broken_packages(venv: Path, *, hashes: bool = False) -> List[str]:
+    """What is missing of the installed packages or has another size, by their RECORD (PEP 376);
+    with `hashes` also what has other bytes."""
+    found: List[str] = []
+    for info in sorted(venv.glob("lib/python*/site-packages/*.dist-info")):
+        try:
+            for path, digest, size in _recorded(info):
+                found += _complaint(str(info.parent), path, digest if hashes else "", size)
+        except OSError:
+            found.append("{} is missing".format(info.name + "/RECORD"))
+    return found
+
+
+def _recorded(info: Path) -> Iterator[Tuple[str, str, str]]:
+    """Path, hash and size of every file; bytecode, which Python makes anew, aside."""
+    with open(str(info / "RECORD"), encoding="utf-8", newline="") as record:
+        for row in csv.reader(record):
+            if len(row) == 3 and not row[0].endswith(".pyc"):
+                yield row[0], row[1], row[2]
+
+
+def _complaint(site: str, path: str, digest: str, size: str) -> List[str]:
+    one = "{}/{}".format(site, path)
+    there = _size(one)
+    if there is None:
+        return ["{} is missing".format(path)]
+    if path.startswith("../"):
+        return []  # a script: it names its own environment's interpreter
+    if size and there != int(size):
+        return ["{} has {} bytes, and was installed with {}".format(path, there, size)]
+    if digest.startswith(_HASH + "=") and digest != _digest(one):
+        return ["{} is not as it was installed".format(path)]
+    return []
+
+
+def _digest(path: str) -> str:
+    found = hashlib.sha256(Path(path).read_bytes()).digest()
+    return _HASH + "=" + base64.urlsafe_b64encode(found).rstrip(b"=").decode()

@@ -1,0 +1,1 @@
+"""Move the traffic to another release, and back."""

@@ -1,0 +1,378 @@
+"""Move the traffic to another release, and go back unless it is confirmed.
+
+Old and new run side by side. One rename of `current` is the switch. Until `confirm`
+the old instance stays warm and `pending.json` says how to go back; whoever finds that
+file without its session goes back (see `recover`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+from cartwheel.host.layout import Layout
+from cartwheel.host.process import health, instances
+from cartwheel.host.release import access, leftovers, verify
+from cartwheel.host.state import journal, pending, releases
+from cartwheel.host.switch import watch_period, way_back
+from cartwheel.host.system import files, locks, systemd
+from cartwheel.host.system.context import ContactLost, Context, OpError
+from cartwheel.host.web import front_door, nginx
+
+Args = Dict[str, Any]
+
+_POLL_SECONDS, _REPORT_SECONDS = 0.2, 5.0
+_LOG_LINES = 25
+_EXCEPTION = re.compile(r"^((?:\w+\.)*\w*(?:Error|Exception|Exit)\b.*)$", re.MULTILINE)
+_WORDS_MAX = 200
+_ENDS_ALONE = "it ends by itself, once its last requests are answered"
+_CONTACT_LOST = "contact with the operator was lost"
+
+
+Tell = Callable[[str, str, str], None]  # as Context.emit: step, state, detail
+
+
+def _in_silence(_step: str, _state: str, _detail: str) -> None:
+    return None
+
+
+class Switch:
+    """One switch in a session, between `switch` and the end of `finish`.
+
+    Confirming, going back and finishing may be asked for by the operator, by the confirm
+    deadline's timer and by the end of the session; the first one decides.
+    """
+
+    def __init__(self, at: Layout, mark: pending.Pending, args: Args) -> None:
+        self.at = at
+        self.mark = mark
+        self.args = args
+        self.probe = health.Probe.of(args["probe"])
+        self._guard = threading.RLock()
+        self._state = "pending"
+        self.moved: Optional[float] = None  # when the old one got no more traffic (monotonic)
+        self._timer = threading.Timer(
+            args["confirm_seconds"], self.go_back, ["it was not confirmed in time"]
+        )
+        self._timer.daemon = True
+
+    @property
+    def is_pending(self) -> bool:
+        return self._state == "pending"
+
+    def front(self) -> str:
+        """What is wrong with what visitors see; "" if nothing."""
+        return front_door.ask(self.at, self.probe, int(self.args["listen"]), self.mark.to)
+
+    def arm(self) -> None:
+        """From now on the confirmation must come within `confirm_seconds`."""
+        self._timer.start()
+
+    def confirm(self) -> None:
+        """The point of no return. Raises OpError("reverted") once a revert began."""
+        with self._guard:
+            if self._state in ("reverting", "reverted"):
+                raise OpError("reverted", "the host has gone back already")
+            if self._state == "pending":
+                self._timer.cancel()
+                pending.clear(self.at, self.mark)
+                self._state = "confirmed"
+                journal.append(self.at.journal, self.mark.entry("confirmed"))
+
+    def go_back(self, reason: str, *, is_bad: bool = False) -> bool:
+        """Back to the old release unless confirmed; True if it went back, now or before. A new
+        release that `is_bad` does not stay."""
+        with self._guard:
+            if self._state in ("pending", "reverting"):
+                self._timer.cancel()
+                self._state = "reverting"  # from here on no confirmation is taken
+                way_back.go_back(self.at, self.mark, reason, is_bad=is_bad)
+                self._state = "reverted"
+            return self._state == "reverted"
+
+    def finish(self, tell: Tell = _in_silence) -> List[str]:
+        """Drain and stop the old instance, prune; the names of the releases that went."""
+        with self._guard:
+            if self._state != "confirmed":
+                return []
+            self._state = "finished"
+            settle_old_instance(self.at, self.mark, tell, self.moved)
+            leftovers.clean(self.at, lambda text: tell("repair", "note", text))
+            return releases.prune(self.at, self.args["keep_releases"])
+
+    def at_end(self) -> None:
+        """The session ends: go back if nobody confirmed, else finish what was begun."""
+        if not self.go_back(_CONTACT_LOST + " before the confirmation"):
+            self.finish()
+
+
+def switch(ctx: Context, args: Args) -> Args:
+    """Start the new instance, let it prove itself, move the traffic, watch it.
+
+    On return the switch is pending. Any failure leaves, or puts back, what served before.
+    Raises OpError("not-whole") before anything is done.
+    """
+    at = Layout(args["app"], Path(args["base"]))
+    probe = health.Probe.of(args["probe"])
+    releases.refuse_spoilt(at, args["release"])
+    mark = _mark_for(ctx, at, args)
+    _open_static(at, mark, args)
+    ctx.emit("start", "start", mark.to)
+    answers = _start(ctx, at, mark, probe)
+    ctx.emit("start", "done", "{} good answers on its own socket".format(answers))
+    _begin(ctx, at, mark)
+    deal = Switch(at, mark, args)
+    ctx.memory["switch"] = deal
+    ctx.at_end.append(deal.at_end)
+    try:
+        _move_and_watch(ctx, deal, args)
+    except ContactLost:
+        raise  # at_end goes back
+    except Exception as error:
+        raise _gone_back(deal, error) from error
+    deal.arm()
+    return {"id": mark.id, "from": mark.was, "to": mark.to}
+
+
+def _open_static(at: Layout, mark: pending.Pending, args: Args) -> None:
+    """nginx serves one folder of both, whatever was to be served when they were made."""
+    static_dir = args.get("static_dir")
+    if static_dir is None:
+        return
+    if args["site_changes"]:
+        verify.check_static(at, mark.to, static_dir)
+    for release in (mark.to, mark.was):
+        if release is not None:
+            access.open_served(at, release, static_dir)
+
+
+def _gone_back(deal: Switch, error: Exception) -> OpError:
+    """Go back because of `error`; what to tell of it."""
+    mark = deal.mark
+    log = systemd.log(deal.at.unit(mark.to, mark.to_slot), _LOG_LINES, mark.started)
+    deal.go_back(str(error), is_bad=True)
+    told = "{}{}; the host went back to {}".format(error, _last_words(log), _name(mark.was))
+    return OpError("reverted", told, log=log)
+
+
+def watch(ctx: Context, args: Args) -> Args:
+    """A switched host in its traffic for `seconds` more, while it waits for the confirmation;
+    it goes back if it does not stay well."""
+    deal = ctx.memory.get("switch")
+    if not isinstance(deal, Switch) or not deal.is_pending:
+        raise OpError("reverted", "this host has no switch to watch: it has gone back")
+    try:
+        with contextlib.closing(_real_traffic(deal)) as real:
+            real.begin()
+            ctx.emit("probation", "start", "{:g} s".format(args["seconds"]))
+            _stay_well(ctx, deal, real, args["seconds"])
+    except ContactLost:
+        raise  # at_end goes back
+    except Exception as error:
+        raise _gone_back(deal, error) from error
+    return {}
+
+
+def _name(release: Optional[str]) -> str:
+    return release or "nothing (it was the first deploy)"
+
+
+def _mark_for(ctx: Context, at: Layout, args: Args) -> pending.Pending:
+    was = releases.pointed(at.current)
+    was_slot = releases.slot_of(at, was) if was else None
+    to = args["release"]
+    return pending.Pending(
+        id=uuid.uuid4().hex,
+        kind=args["kind"],
+        to=to,
+        to_slot=_free_slot(ctx, at, to, was_slot if to == was else None),
+        was=was,
+        was_slot=was_slot,
+        was_fallback=releases.pointed(at.fallback),
+        was_previous=releases.pointed(at.previous),
+        shared=nginx.snapshot(list(args["site_changes"])),
+        # The plan may be older than what is here: what serves or may serve is never fresh.
+        fresh=bool(args["fresh"]) and to not in releases.named(at),
+        started=time.time(),
+        version=args["version"],
+        who=args["who"],
+        message=args["message"],
+        next_previous=_next_previous(at, args),
+    )
+
+
+def _free_slot(ctx: Context, at: Layout, release: str, serving: Optional[str]) -> str:
+    """Where the new instance starts, beside those of its release that still end; where these
+    have all slots, once the first of them has ended. Raises OpError("deadline")."""
+    reported = 0.0
+    while True:
+        slot = instances.free_slot(at, release, but=serving)
+        if slot is not None:
+            return slot
+        if time.monotonic() - reported > _REPORT_SECONDS:
+            reported = time.monotonic()
+            ctx.emit("start", "progress", "earlier instances of {} still end".format(release))
+        ctx.pause(_POLL_SECONDS)
+
+
+def _start(ctx: Context, at: Layout, mark: pending.Pending, probe: health.Probe) -> int:
+    """Start the instance and let it prove itself; a failure leaves nothing of it but its log."""
+    unit = at.unit(mark.to, mark.to_slot)
+    path = at.socket(mark.to, mark.to_slot)
+    try:
+        changed = systemd.install(at, mark.to, mark.to_slot)
+        if changed and systemd.is_loaded(unit):
+            systemd.reload(ctx)
+        systemd.start(ctx, unit)
+        return health.prove(ctx, unit, path, probe)
+    except Exception as error:  # whatever it was, the instance must not stay
+        log = systemd.log(unit, _LOG_LINES, mark.started)
+        _undo_start(at, mark, error)
+        if isinstance(error, OpError):
+            message = error.message + _last_words(log)
+            raise OpError(error.slug, message, error.hint, log or error.log) from error
+        raise
+
+
+def _last_words(log: str) -> str:
+    """The exception that ended it, as Python prints it last, where the log has one."""
+    found = _EXCEPTION.findall(log)
+    return "; it said: " + found[-1][:_WORDS_MAX] if found else ""
+
+
+def _undo_start(at: Layout, mark: pending.Pending, error: Exception) -> None:
+    way_back.discard_instance(at, mark)
+    journal.append(at.journal, mark.entry("failed", str(error) or _CONTACT_LOST))
+    if mark.fresh and not isinstance(error, ContactLost):
+        releases.discard(at, mark.to)
+
+
+def _begin(ctx: Context, at: Layout, mark: pending.Pending) -> None:
+    """Write down how to go back; until this is done nothing but the new instance is there."""
+    try:
+        ctx.poll()
+        pending.write(at, mark)
+    except (ContactLost, OpError, OSError) as error:
+        _undo_start(at, mark, error)
+        raise
+
+
+def _move_and_watch(ctx: Context, deal: Switch, args: Args) -> None:
+    """The switch itself and its probation. Raises OpError("unhealthy")."""
+    at, mark = deal.at, deal.mark
+    with contextlib.closing(_real_traffic(deal)) as real:
+        _move(ctx, at, mark, args)
+        real.begin()
+        ctx.emit("traffic", "done", "to " + mark.to)
+        ctx.emit("probation", "start", "{:g} s".format(args["probation_seconds"]))
+        if args["site_changes"]:
+            health.wait_for_reload(ctx, deal.front)
+        deal.moved = time.monotonic()
+        _stay_well(ctx, deal, real, args["probation_seconds"])
+
+
+def _real_traffic(deal: Switch) -> watch_period.Watch:
+    mark, limits = deal.mark, watch_period.Limits.of(deal.args["limits"])
+    return watch_period.Watch(deal.at, mark.to, mark.to_slot, mark.kind, limits)
+
+
+def _stay_well(ctx: Context, deal: Switch, real: watch_period.Watch, seconds: float) -> None:
+    """Watch what has switched for so long. Raises OpError("unhealthy")."""
+    at, mark = deal.at, deal.mark
+    health.watch(
+        ctx,
+        at.unit(mark.to, mark.to_slot),
+        at.socket(mark.to, mark.to_slot),
+        deal.probe,
+        deal.front,
+        real.problem,
+        seconds=seconds,
+    )
+    if real.warning():
+        ctx.emit("probation", "note", real.warning() + "; a rollback is not refused for it")
+    ctx.emit("probation", "done", real.told())
+
+
+def _move(ctx: Context, at: Layout, mark: pending.Pending, args: Args) -> None:
+    """The links first, then what nginx must read anew (only where it changed)."""
+    releases.point(at, at.fallback, mark.was or mark.to)
+    releases.point_slot(at, mark.to, mark.to_slot)
+    releases.point(at, at.current, mark.to)
+    if args["site_changes"]:
+        with locks.shared_parts(ctx):
+            install_site(at, args["site_changes"])
+            nginx.reload(ctx)
+
+
+def install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
+    """Write nginx's files (None: gone); the caller reloads nginx."""
+    for name, text in changes.items():
+        if text is None:
+            # Written first, for uninstall: this one is not ours.
+            known = files.read_json(at.disabled) or {}
+            files.write_json(at.disabled, {**nginx.snapshot([name]), **known})
+            files.remove(Path(name))
+        else:
+            files.write(Path(name), text.encode())
+
+
+def settle_old_instance(
+    at: Layout,
+    mark: pending.Pending,
+    tell: Tell = _in_silence,
+    moved: Optional[float] = None,
+) -> None:
+    """After the confirmation: `previous` to where a rollback would go, `fallback` to the new
+    release; the old instance ends with the requests that it has (see `instances`)."""
+    if mark.was is not None and mark.was_slot is not None:
+        releases.point(at, at.previous, mark.next_previous)
+    releases.point(at, at.fallback, mark.to)
+    pending.drop_links_on(at)
+    for (release, slot), active in systemd.instances(at).items():
+        if (release, slot) != (mark.to, mark.to_slot) and active != systemd.STOPPING:
+            tell("drain", "start", release)
+            ended = instances.retire(at, release, slot, since=moved)
+            tell("drain", "done", "" if ended else _ENDS_ALONE)
+
+
+def _next_previous(at: Layout, args: Args) -> Optional[str]:
+    """Where a rollback will go once this switch is confirmed, decided from the journal."""
+    if args["kind"] == "restart":
+        return releases.pointed(at.previous)
+    confirmed = {"kind": args["kind"], "release": args["release"], "result": "confirmed"}
+    entries = [*journal.read(at.journal), confirmed]
+    return releases.rollback_target(at, args["release"], entries)
+
+
+def confirm(ctx: Context, args: Args) -> Args:
+    """Confirm the switch `id`; refused once a revert began."""
+    deal = ctx.memory.get("switch")
+    if not isinstance(deal, Switch) or deal.mark.id != args["id"]:
+        raise OpError("reverted", "this host has no switch with this id to confirm")
+    deal.confirm()
+    return {"confirmed": deal.mark.to}
+
+
+def finish(ctx: Context, args: Args) -> Args:
+    """What remains after the confirmation; it goes on without the operator."""
+    deal = ctx.memory.get("switch")
+    if not isinstance(deal, Switch):
+        return {"pruned": []}
+    return {"pruned": deal.finish(ctx.emit)}
+
+
+def go_back(ctx: Context, args: Args) -> Args:
+    """The operator asks to go back (another host of the fleet failed), because the release
+    `is_bad`, or only for now.
+
+    Returns whether it went back, now or before, and what serves.
+    """
+    at = Layout(args["app"], Path(args["base"]))
+    deal = ctx.memory.get("switch")
+    reverted = isinstance(deal, Switch) and deal.go_back(args["reason"], is_bad=args["is_bad"])
+    return {"reverted": reverted, "serves": releases.pointed(at.current)}

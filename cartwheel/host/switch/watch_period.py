@@ -1,0 +1,131 @@
+"""The first moments of a release in real traffic, beside the probe: failed requests, and
+workers that die.
+
+A deploy or a restart over a limit goes back. A rollback is only told of it: whoever rolls
+back has found the serving release bad, in whatever way, and must not be kept on it because
+the other one is not perfect. That it answers and stays up is asked of it all the same.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Optional, Set
+
+from cartwheel.host import layout
+from cartwheel.host.layout import Layout
+from cartwheel.host.state import journal
+from cartwheel.host.system import systemd
+from cartwheel.host.web import traffic
+from cartwheel.host.web.traffic import Share
+
+# How far back the share before the switch is looked for.
+_BEFORE_SECONDS = 300.0
+_SWITCHED = ("confirmed", "reverted")
+_REPLACES = re.compile(r"^[ \t]*max_requests[ \t]*=(?![ \t]*0[ \t]*(#|$))", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is still well (settings: deploy)."""
+
+    max_error_percent: float
+    error_min_requests: int
+    max_worker_restarts: int
+
+    @classmethod
+    def of(cls, values: Dict[str, Any]) -> "Limits":
+        return cls(**values)
+
+
+class Watch:
+    """Made before the switch, begun right after it; then `problem` is asked again and again."""
+
+    def __init__(self, at: Layout, release: str, slot: str, kind: str, limits: Limits) -> None:
+        path = layout.NGINX_LOGS / (at.app + ".access.log")
+        self._limits = limits
+        self._decides = kind != "rollback"
+        self._upstream = "unix:{}/http.sock".format(at.current)
+        self._unit = at.unit(release, slot)
+        self._log = traffic.Log(path)
+        self._before = traffic.count(traffic.tail(path), self._upstream, _since(at, time.time()))
+        self._now = Share()
+        self._began = 0.0
+        self._main_pid: Optional[int] = None
+        if not replaces_workers(at.release(release)):
+            self._main_pid = systemd.state(self._unit).main_pid
+        self._workers = Deaths()
+
+    def begin(self) -> None:
+        """The switch is done: requests that are passed on from now on are the new release's."""
+        self._began = time.time()
+        self._look()
+
+    def problem(self) -> str:
+        """Why the host must go back; "" if it need not."""
+        self._look()
+        return self._complaint() if self._decides else ""
+
+    def _look(self) -> None:
+        self._now += traffic.count(self._log.lines(), self._upstream, self._began)
+        if self._main_pid:
+            self._workers.look(set(systemd.worker_pids(self._main_pid)))
+
+    def _complaint(self) -> str:
+        return traffic.complaint(
+            self._now,
+            self._before,
+            max_error_percent=self._limits.max_error_percent,
+            error_min_requests=self._limits.error_min_requests,
+        ) or self._workers.complaint(self._limits.max_worker_restarts)
+
+    def told(self) -> str:
+        """What was seen, for people; "" if nothing was."""
+        if not self._now.requests:
+            return ""
+        return "{} requests, {} failed".format(self._now.requests, self._now.failed)
+
+    def warning(self) -> str:
+        """What would have put a deploy back; "" if nothing."""
+        return "" if self._decides else self._complaint()
+
+    def close(self) -> None:
+        self._log.close()
+
+
+def _since(at: Layout, now: float) -> float:
+    """From when on requests were answered by what serves now, and by nothing else: after the
+    journal's last switch. So what a release that was put back did is not the measure for the
+    next try."""
+    switches = [one for one in journal.read(at.journal) if one.get("result") in _SWITCHED]
+    times = [one["at"] for one in switches if isinstance(one.get("at"), (int, float))]
+    return float(max([now - _BEFORE_SECONDS, *times]))
+
+
+def replaces_workers(release: Path) -> bool:
+    """Whether workers are replaced as a matter of course (gunicorn's max_requests), by the
+    release's rendered configuration or by the application's own beside it."""
+    for path in release.glob("*gunicorn.conf.py"):
+        if _REPLACES.search(path.read_text(encoding="utf-8", errors="replace")):
+            return True
+    return False
+
+
+class Deaths:
+    """Workers that were there and are not any more. One that comes and goes between two
+    looks is not seen: there are at least so many."""
+
+    def __init__(self) -> None:
+        self._alive: Set[int] = set()
+        self.count = 0
+
+    def look(self, alive: Set[int]) -> None:
+        self.count += len(self._alive - alive)
+        self._alive = alive
+
+    def complaint(self, limit: int) -> str:
+        if self.count <= limit:
+            return ""
+        return "{} of its workers died, the limit is {}".format(self.count, limit)

@@ -1,0 +1,107 @@
+"""Go back to what served before: the one way back for the live session, the installed
+recover and the boot unit."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Callable, Optional
+
+from cartwheel.host.layout import Layout
+from cartwheel.host.process import instances
+from cartwheel.host.state import journal, releases
+from cartwheel.host.state.pending import Pending, clear, drop_links_on
+from cartwheel.host.system import files, locks, systemd
+from cartwheel.host.system.context import OpError
+from cartwheel.host.web import nginx
+
+_LOG_LINES = 200
+
+Say = Callable[[str], None]
+
+
+def go_back(
+    at: Layout,
+    pending: Pending,
+    reason: str,
+    say: Say = lambda _text: None,
+    *,
+    is_bad: bool = False,
+) -> None:
+    """Put links and shared files back, tidy, then close the pending switch.
+
+    The new instance ends in its own time with the requests that it has (see `instances`). A
+    release that was made for it goes where it `is_bad`; else it stays, whole as it is, and the
+    next deploy goes on with it. Safe to run again after a crash at any point: every step sets a
+    state, none toggles, and the switch stays pending until the last one is done.
+    """
+    if pending.was is not None:
+        say("going back to " + pending.was)
+        slot = _ensure_running(at, pending)
+        if slot is not None:
+            releases.point_slot(at, pending.was, slot)
+    releases.point(at, at.current, pending.was)
+    if pending.shared:
+        _put_shared_back(pending)
+    releases.point(at, at.fallback, pending.was_fallback)
+    releases.point(at, at.previous, pending.was_previous)
+    _keep_log(at, pending)
+    instances.retire(at, pending.to, pending.to_slot)
+    if pending.fresh and is_bad:
+        releases.discard(at, pending.to)
+    journal.append(at.journal, pending.entry("reverted", reason))
+    clear(at, pending)
+    drop_links_on(at)
+
+
+def _put_shared_back(pending: Pending) -> None:
+    """nginx reads them anew even where they are back already: a way back that was killed
+    may not have got that far. Raises OpError("nginx-refuses") once, not for ever."""
+    with locks.shared_parts():
+        changed = nginx.put_back(pending.shared)
+        try:
+            nginx.reload(None)
+        except OpError:
+            if changed:
+                raise
+
+
+def _ensure_running(at: Layout, pending: Pending) -> Optional[str]:
+    """In which slot the old release serves. Its instance is warm, unless the power was cut in
+    between, or somebody stopped it."""
+    if pending.was is None or pending.was_slot is None or at.stopped.exists():
+        return pending.was_slot
+    but = pending.to_slot if pending.to == pending.was else None
+    try:
+        return instances.ensure_running(at, pending.was, pending.was_slot, but=but)
+    except OpError as error:
+        if error.slug != "not-whole":
+            raise
+        return pending.was_slot  # it was down before too, and the links go back all the same
+
+
+def discard_instance(at: Layout, pending: Pending) -> None:
+    """Take away the switch's new instance, which never had a request; its log is kept."""
+    _keep_log(at, pending)
+    systemd.kill(at.unit(pending.to, pending.to_slot))
+    files.remove(at.unit_file(pending.to, pending.to_slot))
+
+
+def _keep_log(at: Layout, pending: Pending) -> Optional[Path]:
+    """Save a failed instance's last lines under /var/log/cartwheel/APP (0640)."""
+    unit = at.unit(pending.to, pending.to_slot)
+    return keep_log(at, pending.to, systemd.log(unit, _LOG_LINES, pending.started))
+
+
+def keep_log(at: Layout, release: str, text: str) -> Optional[Path]:
+    """Save what is known of a failed release under /var/log/cartwheel/APP (0640), for those
+    who may read logs; where it is. A full disk does not stop anything."""
+    if not text.strip() or not at.logs.is_dir():
+        return None
+    path = at.logs / "{}.{}.log".format(release, int(time.time()))
+    try:
+        group = at.logs.stat().st_gid
+        files.write(path, text.encode("utf-8", "replace") + b"\n", 0o640, (0, group))
+    except OSError:
+        return None
+    return path

@@ -1,0 +1,1 @@
+"""What the host itself offers: files, programs, locks, units, HTTP."""

@@ -1,0 +1,255 @@
+"""Run a program on the host: with a deadline, in its own process group, as any user."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import IO, Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
+
+from cartwheel.host.system.context import Context, OpError
+
+_TAIL_LINES = 200
+_ANSWER_LINES = 100_000
+_LINE_BYTES = 64 << 10  # a longer line is cut into pieces, so that none fills the memory
+_POLL_SECONDS = 0.2
+_REPORT_SECONDS = 5.0  # nothing is silent for more than ten (promise P11)
+_KILL_SECONDS = 3.0
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A program that ended: its exit status (negative: the signal) and its last lines, of
+    output and errors together."""
+
+    status: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A program that was asked something: its output is the answer, its errors never are."""
+
+    status: int
+    output: str
+    errors: str
+
+
+def clean_environment(extra: Optional[Dict[str, str]] = None) -> Dict[str, str]:
+    """A small, known environment; nothing of the login is passed on."""
+    return {"PATH": _PATH, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **(extra or {})}
+
+
+def forget_login() -> None:
+    """Have nothing of the login's environment, or of sudo's, for ourselves either."""
+    os.environ.clear()
+    os.environ.update(clean_environment())
+
+
+def run(
+    ctx: Optional[Context],
+    argv: Sequence[str],
+    *,
+    timeout_seconds: float,
+    env: Optional[Dict[str, str]] = None,
+    user: Optional[str] = None,
+    cwd: Optional[str] = None,
+    step: str = "",
+    stdin: Optional[bytes] = None,
+    on_line: Optional[Callable[[str], None]] = None,
+    umask: int = 0o022,
+) -> Done:
+    """Run `argv` to its end; output and errors together, the last lines kept.
+
+    With a context it stops when contact is lost or the request's deadline passes, and
+    says every few seconds, as progress of `step`, what it last printed. Raises OpError
+    ("deadline"), ContactLost, OpError ("missing-program"), or OpError ("not-set-up") where
+    there is no such user.
+    """
+    uid, gid, groups = _ids(user)
+    child = _start(
+        argv,
+        stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        env=clean_environment(env),
+        cwd=cwd or "/",
+        user=uid,
+        group=gid,
+        extra_groups=groups,
+        umask=umask,
+    )
+    tail: Deque[str] = deque(maxlen=_TAIL_LINES)
+    reader = _reader(child.stdout, tail, on_line)
+    if stdin is not None:
+        # A thread of its own: a child that does not read must not hold up the deadline.
+        threading.Thread(target=_feed, args=(child, stdin), daemon=True).start()
+    try:
+        _wait(ctx, child, tail, time.monotonic() + timeout_seconds, argv, step)
+    except BaseException:
+        kill_group(child)
+        raise
+    reader.join(_KILL_SECONDS)
+    return Done(child.returncode, "\n".join(tail))
+
+
+def ask(
+    argv: Sequence[str],
+    *,
+    timeout_seconds: float,
+    ctx: Optional[Context] = None,
+    on_line: Optional[Callable[[str], None]] = None,
+) -> Answer:
+    """Run `argv` for what it prints, whole; `on_line` gets it line by line. Deadlines and
+    errors are those of `run`."""
+    child = _start(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=clean_environment(),
+        cwd="/",
+    )
+    lines: Deque[str] = deque(maxlen=_ANSWER_LINES)
+    errors: Deque[str] = deque(maxlen=_TAIL_LINES)
+    readers = [_reader(child.stdout, lines, on_line), _reader(child.stderr, errors, None)]
+    try:
+        _wait(ctx, child, errors, time.monotonic() + timeout_seconds, argv, "")
+    except BaseException:
+        kill_group(child)
+        raise
+    for reader in readers:
+        reader.join(_KILL_SECONDS)
+    return Answer(child.returncode, "\n".join(lines), "\n".join(errors))
+
+
+def _start(argv: Sequence[str], **how: Any) -> "subprocess.Popen[bytes]":
+    try:
+        return subprocess.Popen(list(argv), stdout=subprocess.PIPE, start_new_session=True, **how)
+    except FileNotFoundError as error:
+        # The folder's name where that is what is missing.
+        what = error.filename or argv[0]
+        raise OpError("missing-program", "{} is not on this host".format(what)) from error
+    except PermissionError as error:
+        what = error.filename or argv[0]
+        raise OpError("missing-program", "{} may not be used".format(what)) from error
+
+
+def _ids(user: Optional[str]) -> Tuple[Optional[int], Optional[int], Optional[List[int]]]:
+    """uid, gid and groups to become; None where nothing changes."""
+    if user is None:
+        return None, None, None
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise OpError("not-set-up", "there is no user {} on this host".format(user)) from None
+    if entry.pw_uid == os.geteuid():
+        return None, None, None
+    return entry.pw_uid, entry.pw_gid, os.getgrouplist(user, entry.pw_gid)
+
+
+def _reader(
+    pipe: "Optional[IO[bytes]]", lines: Deque[str], on_line: Optional[Callable[[str], None]]
+) -> threading.Thread:
+    """A thread that takes each line until the pipe's end."""
+
+    def collect() -> None:
+        if pipe is None:
+            return
+        with pipe as output:
+            for raw in iter(lambda: output.readline(_LINE_BYTES), b""):
+                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                lines.append(line)
+                if on_line is not None:
+                    on_line(line)
+
+    thread = threading.Thread(target=collect, daemon=True)
+    thread.start()
+    return thread
+
+
+def _feed(child: "subprocess.Popen[bytes]", data: bytes) -> None:
+    if child.stdin is None:
+        return
+    try:
+        with child.stdin as stdin:
+            stdin.write(data)
+    except BrokenPipeError:
+        pass
+
+
+def _wait(
+    ctx: Optional[Context],
+    child: "subprocess.Popen[bytes]",
+    tail: Deque[str],
+    end: float,
+    argv: Sequence[str],
+    step: str,
+) -> None:
+    reported = time.monotonic()
+    while not _ends(child, _POLL_SECONDS):
+        if ctx is not None:
+            ctx.poll()
+        now = time.monotonic()
+        if now > end:
+            raise OpError(
+                "deadline",
+                "{} did not end in time".format(os.path.basename(argv[0])),
+                log="\n".join(tail),
+            )
+        if ctx is not None and step and now - reported > _REPORT_SECONDS:
+            reported = now
+            ctx.emit(step, "progress", tail[-1][:200] if tail else "still working")
+
+
+def _ends(child: "subprocess.Popen[bytes]", within_seconds: float) -> bool:
+    """Whether the child ends within this time. A pidfd says so at once, where there is one
+    (Linux 5.3); `Popen.wait` looks only every 50 ms."""
+    if child.poll() is not None:
+        return True
+    try:
+        pidfd = os.pidfd_open(child.pid)
+    except (AttributeError, OSError):
+        try:
+            child.wait(within_seconds)
+        except subprocess.TimeoutExpired:
+            pass
+    else:
+        try:
+            end = select.poll()
+            end.register(pidfd, select.POLLIN)
+            end.poll(within_seconds * 1000)
+        finally:
+            os.close(pidfd)
+    return child.poll() is not None
+
+
+def kill_group(child: "subprocess.Popen[bytes]") -> None:
+    """End the child and everything in its process group: SIGTERM, then SIGKILL."""
+    for number, patience in ((signal.SIGTERM, 1.0), (signal.SIGKILL, _KILL_SECONDS)):
+        try:
+            os.killpg(child.pid, number)
+        except ProcessLookupError:
+            continue
+        _ends(child, patience)
+
+
+def check(
+    ctx: Optional[Context],
+    argv: Sequence[str],
+    slug: str,
+    message: str,
+    *,
+    timeout_seconds: float = 60,
+    hint: str = "",
+) -> None:
+    """Run `argv`; a status other than 0 is OpError(`slug`) with the output as its log."""
+    done = run(ctx, argv, timeout_seconds=timeout_seconds)
+    if done.status != 0:
+        raise OpError(slug, message, hint, log=done.output)

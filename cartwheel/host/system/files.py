@@ -1,0 +1,312 @@
+"""File operations that survive a crash at any point: write, fsync, rename, fsync."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Protocol, Tuple
+
+from cartwheel.host.system.context import OpError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_LINK = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)  # EINVAL: not a link (readlink(2))
+_CHUNK_BYTES = 1 << 20
+_NAME_BYTES = 200
+_TEMPORARY = ".cartwheel-"
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+GONE = ".gone-"  # what a folder is called while it is removed
+
+
+def fsync_dir(path: Path) -> None:
+    """Make the names in a directory durable."""
+    fd = os.open(str(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_filesystem(path: Path) -> None:
+    """Make everything on the file system of `path` durable (syncfs(2), else sync(2))."""
+    fd = os.open(str(path), os.O_RDONLY)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        syncfs = getattr(libc, "syncfs", None)
+        if syncfs is None:
+            os.sync()
+        elif syncfs(fd) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(fd)
+
+
+def _temporary(path: Path) -> Path:
+    # Beside it, for the rename; cut, because a name has 255 bytes at most.
+    name = os.fsdecode(os.fsencode(path.name)[:_NAME_BYTES])
+    return path.with_name(".{}{}{}".format(name, _TEMPORARY, os.getpid()))
+
+
+def left_in(folder: Path, of: str = ".*") -> List[Path]:
+    """What writers that were killed left in `folder` of files with a name as the expression
+    `of` says. Only of use where nobody may be writing them now."""
+    left = re.compile(r"\.(?:{}){}\d+".format(of, re.escape(_TEMPORARY)), re.DOTALL)
+    try:
+        found = [folder / name for name in sorted(os.listdir(folder)) if left.fullmatch(name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [path for path in found if path.is_symlink() or not path.is_dir()]
+
+
+def sweep(folder: Path, of: str = ".*") -> None:
+    """Remove what `left_in` finds."""
+    for path in left_in(folder, of):
+        _unlink(path)
+
+
+def place_of(path: Path) -> Path:
+    """Where the file `path` is to be written: itself, or where a link of the administrator's
+    leads. One of anybody else's is not followed: it could lead root anywhere.
+
+    Raises OpError("not-ours") where there is something else than a file, as behind the link to
+    /dev/null of a masked unit.
+    """
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return path
+    if stat.S_ISLNK(status.st_mode):
+        if status.st_uid not in (0, os.geteuid()):
+            raise OpError("not-ours", "{} is a link that is not root's".format(path))
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return Path(os.path.realpath(str(path)))
+    if not stat.S_ISREG(status.st_mode):
+        what = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        raise OpError("not-ours", "{} is {}, not a file; it stays as it is".format(path, what))
+    return Path(os.path.realpath(str(path))) if path.is_symlink() else path
+
+
+def write(
+    path: Path, data: bytes, mode: int = 0o644, owner: Optional[Tuple[int, int]] = None
+) -> bool:
+    """Put `data` at `path` by rename, created with `mode` from the start; durable on return.
+
+    Returns False, and touches nothing, where content, mode and owner are there already. Raises
+    OpError("not-ours") as `place_of` does.
+    """
+    path = place_of(path)
+    if _same(path, data, mode, owner):
+        return False
+    temporary = _temporary(path)
+    _unlink(temporary)
+    fd = os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    try:
+        with os.fdopen(fd, "wb") as handle:
+            os.fchmod(handle.fileno(), mode)
+            if owner is not None:
+                os.fchown(handle.fileno(), *owner)
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        _unlink(temporary)
+        raise
+    fsync_dir(path.parent)
+    return True
+
+
+def _same(path: Path, data: bytes, mode: int, owner: Optional[Tuple[int, int]]) -> bool:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(status.st_mode) or stat.S_IMODE(status.st_mode) != mode:
+        return False
+    if owner is not None and (status.st_uid, status.st_gid) != owner:
+        return False
+    return status.st_size == len(data) and path.read_bytes() == data
+
+
+def is_no_file(path: Path) -> bool:
+    """Whether something else than a file is there: reading a pipe would wait for ever."""
+    return path.exists() and not path.is_file()
+
+
+def write_json(path: Path, value: Any, mode: int = 0o644) -> bool:
+    return write(path, json.dumps(value, indent=1, sort_keys=True).encode() + b"\n", mode)
+
+
+def read_json(path: Path) -> Optional[Dict[str, Any]]:
+    """The object in the file, or None where there is no file."""
+    if is_no_file(path):
+        raise OpError("host-state", "{} is damaged: not a file".format(path))
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise OpError("host-state", "{} is damaged: {}".format(path, error)) from error
+    if not isinstance(value, dict):
+        raise OpError("host-state", "{} is damaged: not an object".format(path))
+    return value
+
+
+def link(path: Path, target: str) -> bool:
+    """Point the symbolic link `path` at `target` with one rename; durable on return.
+
+    On a full disk the spare link is taken, if `keep_spare` made one for this target.
+    """
+    if read_link(path) == target:
+        return False
+    if not path.is_symlink():
+        place_of(path)
+    temporary = _temporary(path)
+    _unlink(temporary)
+    try:
+        os.symlink(target, temporary)
+    except OSError as error:
+        if error.errno not in _NO_ROOM or read_link(spare(path)) != target:
+            raise
+        temporary = spare(path)
+    try:
+        os.rename(temporary, path)
+    except BaseException:
+        _unlink(temporary)
+        raise
+    fsync_dir(path.parent)
+    return True
+
+
+def keep_spare(path: Path, target: str) -> None:
+    """Have a link ready, so that pointing `path` at `target` later needs no room at all."""
+    _unlink(spare(path))
+    os.symlink(target, spare(path))
+
+
+def drop_spare(path: Path) -> None:
+    _unlink(spare(path))
+
+
+def spare(path: Path) -> Path:
+    """Where `keep_spare` keeps the link for `path`."""
+    return path.with_name("." + path.name + ".spare")
+
+
+def read_link(path: Path) -> Optional[str]:
+    """Where a link points; None where there is none. A link that cannot be read is an OSError:
+    it must not look like one that is not there, or what it names seems not to be needed."""
+    try:
+        return os.readlink(path)
+    except OSError as error:
+        if error.errno in _NO_LINK:
+            return None
+        raise
+
+
+def remove(path: Path) -> bool:
+    """Unlink a file or link if it is there; durable on return."""
+    if not _unlink(path):
+        return False
+    fsync_dir(path.parent)
+    return True
+
+
+def _unlink(path: Path) -> bool:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory of ours. Renamed first, so that half of it is never taken for whole;
+    what an earlier removal left goes too."""
+    gone = path.name.startswith(GONE)
+    doomed = path if gone else path.with_name(GONE + path.name)
+    if doomed.is_dir() and not doomed.is_symlink():
+        shutil.rmtree(str(doomed))
+    if not gone and path.is_dir() and not path.is_symlink():
+        os.rename(path, doomed)
+        # Else a power cut may keep the removals inside and lose the new name.
+        fsync_dir(path.parent)
+        shutil.rmtree(str(doomed))
+
+
+def sha256_of(path: Path) -> Optional[str]:
+    """Hex SHA-256 of a regular file, or None where there is none."""
+    digest = hashlib.sha256()
+    if is_no_file(path):
+        return None
+    try:
+        with path.open("rb") as handle:
+            for chunk in iter(lambda: handle.read(_CHUNK_BYTES), b""):
+                digest.update(chunk)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+    return digest.hexdigest()
+
+
+class Readable(Protocol):
+    """What gives its bytes piece by piece, and none at its end."""
+
+    def read(self, _size: int) -> bytes: ...
+
+
+def store(source: Readable, path: Path, sha256: str, mode: int = 0o644) -> None:
+    """Copy a payload to `path` by rename, only if its SHA-256 is `sha256`."""
+    path = place_of(path)
+    temporary = _temporary(path)
+    _unlink(temporary)
+    digest = hashlib.sha256()
+    fd = os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as handle:
+            for chunk in iter(lambda: source.read(_CHUNK_BYTES), b""):
+                digest.update(chunk)
+                handle.write(chunk)
+            handle.flush()
+            os.fchmod(handle.fileno(), mode)
+            os.fsync(handle.fileno())
+        if digest.hexdigest() != sha256:
+            raise OpError("upload-damaged", "{} arrived damaged".format(path.name))
+        os.rename(temporary, path)
+    except BaseException:
+        _unlink(temporary)
+        raise
+    fsync_dir(path.parent)
+
+
+def directory(path: Path, mode: int, uid: int = 0, gid: int = 0) -> bool:
+    """Make a directory with exactly this mode and owner; True if something changed."""
+    changed = False
+    try:
+        os.mkdir(path, mode)
+        changed = True
+    except FileExistsError:
+        if path.is_symlink() or not path.is_dir():
+            raise OpError("not-ours", "{} exists and is not a directory".format(path)) from None
+    status = path.stat()
+    if (status.st_uid, status.st_gid) != (uid, gid):
+        os.chown(path, uid, gid)
+        changed = True
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        os.chmod(path, mode)
+        changed = True
+    return changed

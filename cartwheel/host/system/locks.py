@@ -1,0 +1,174 @@
+"""Kernel locks: they end with their holder, so none ever has to be removed by hand."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, Iterator, Optional
+
+from cartwheel.host import layout
+from cartwheel.host.system.context import Context, OpError, disk_full
+
+_POLL_SECONDS = 0.1
+# `held_by` holds a shared lock for an instant: nobody may be refused because somebody looked.
+_LOOK_SECONDS = 0.3
+_LOOK_POLL_SECONDS = 0.01
+_SHARED_PATIENCE_SECONDS = 120.0
+_REPORT_SECONDS = 5.0
+
+
+class Lock:
+    """A held lock. The kernel lock is what counts; only its holder may unlink the file."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def release(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def acquire(
+    path: Path,
+    holder: Dict[str, Any],
+    *,
+    wait_seconds: float,
+    ctx: Optional[Context] = None,
+) -> Lock:
+    """Take the lock within `wait_seconds`, or OpError("locked") that names who holds it.
+
+    `holder` (owner, message, since) is written into the file for whoever is refused.
+    """
+    began = time.monotonic()
+    end = began + max(wait_seconds, _LOOK_SECONDS)
+    while True:
+        fd = _open(path)
+        if fd is not None:
+            try:
+                _wait_for(fd, path, began, end, ctx)
+                if _is_at(fd, path):
+                    _sign(fd, holder)
+                    return Lock(fd)
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)
+        # An uninstall took the file, or its folder, away meanwhile: it is no lock any more.
+        if time.monotonic() >= end:
+            raise OpError("locked", "locked by " + describe(read_holder(path)))
+
+
+def _open(path: Path) -> Optional[int]:
+    """The lock's file, made where it is missing; None if its folder went away just now."""
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        # Not inherited by children (O_CLOEXEC): a child that outlives us must not keep it.
+        fd = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except FileNotFoundError:
+        return None
+    except FileExistsError:  # it was there for mkdir(2), and not for the look after it
+        if os.path.lexists(str(path.parent)) and not path.parent.is_dir():
+            raise
+        return None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OpError("not-ours", "{} is no file; it stays as it is".format(path))
+    return fd
+
+
+def _sign(fd: int, holder: Dict[str, Any]) -> None:
+    """Without room for it the lock is held all the same, by somebody without a name."""
+    os.fchmod(fd, 0o600)  # whoever can open it could hold it, too (flock(2))
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps(holder).encode(), 0)
+    except OSError as error:
+        if not disk_full(error):
+            raise
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(str(path)))
+    except FileNotFoundError:
+        return False
+
+
+def discard(path: Path) -> None:
+    """Take a lock's file away. Only whoever holds it may: who waits for it then makes it anew."""
+    try:
+        os.unlink(str(path))
+    except FileNotFoundError:
+        pass
+
+
+def _wait_for(fd: int, path: Path, began: float, end: float, ctx: Optional[Context]) -> None:
+    reported = 0.0
+    looked = began + _LOOK_SECONDS
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            pass
+        now = time.monotonic()
+        if now >= end:
+            raise OpError("locked", "locked by " + describe(read_holder(path)))
+        if ctx is not None:
+            ctx.poll()
+            if now - reported > _REPORT_SECONDS:
+                reported = now
+                ctx.emit("lock", "progress", "waiting for " + describe(read_holder(path)))
+        pause = _LOOK_POLL_SECONDS if now < looked else _POLL_SECONDS
+        time.sleep(min(pause, max(0.0, end - now)))
+
+
+def read_holder(path: Path) -> Optional[Dict[str, Any]]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def describe(holder: Optional[Dict[str, Any]]) -> str:
+    if not holder:
+        return "another process"
+    text = "{} since {}".format(holder.get("owner", "somebody"), holder.get("since", "?"))
+    return text + (" ({})".format(holder["message"]) if holder.get("message") else "")
+
+
+def held_by(path: Path) -> Optional[Dict[str, Any]]:
+    """Who holds the lock now; None if nobody does. Changes nothing."""
+    try:
+        fd = os.open(str(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return read_holder(path) or {"owner": "another process"}
+    finally:
+        os.close(fd)
+    return None
+
+
+@contextmanager
+def shared_parts(ctx: Optional[Context] = None) -> Iterator[None]:
+    """The short lock for what applications share on a host: nginx, apt, systemd's units."""
+    lock = acquire(
+        layout.HOST_LOCK,
+        {"owner": "cartwheel", "since": time.strftime("%H:%M:%S")},
+        wait_seconds=_SHARED_PATIENCE_SECONDS,
+        ctx=ctx,
+    )
+    try:
+        yield
+    finally:
+        lock.release()

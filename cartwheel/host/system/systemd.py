@@ -1,0 +1,337 @@
+"""Units of an application, by systemctl."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from dataclasses import dataclass
+from typing import Dict, List, Optional, Tuple
+
+from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.host.system import children, files
+from cartwheel.host.system.context import Context, OpError
+
+_CALL_SECONDS = 30.0
+_POLL_SECONDS = 0.1
+
+STOPPING = "deactivating"  # ActiveState of what was asked to stop, and has not ended yet
+
+# What `systemctl show` says of a span of time (systemd.time(7)).
+_SPANS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+# systemd's own default for units, and the longest `deploy.drain_seconds`: a wait has an end.
+_STOP_SECONDS, _STOP_SECONDS_MAX = 90.0, 86400.0
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """What systemd knows of a unit; `active` is its ActiveState."""
+
+    active: str
+    sub: str
+    restarts: int
+    main_pid: int
+    memory_bytes: Optional[int]
+    since_monotonic: Optional[float]  # seconds of CLOCK_MONOTONIC; None if it never was active
+    result: str
+    unit_file: str = ""  # UnitFileState: "enabled", "masked", ...; "" where there is no file
+    stop_seconds: float = _STOP_SECONDS  # so long systemd waits for it to end, once asked
+
+    @property
+    def is_up(self) -> bool:
+        return self.active == "active"
+
+    @property
+    def has_failed(self) -> bool:
+        return self.active == "failed" or self.sub == "auto-restart" or self.restarts > 0
+
+    @property
+    def is_at_rest(self) -> bool:
+        return self.active in _AT_REST
+
+
+_AT_REST = ("inactive", "failed")
+
+
+_PROPERTIES = (
+    "ActiveState,SubState,NRestarts,MainPID,MemoryCurrent,ActiveEnterTimestampMonotonic,"
+    "Result,LoadState,UnitFileState,TimeoutStopUSec"
+)
+
+
+def state(unit: str) -> UnitState:
+    """The state now; an unknown unit is inactive."""
+    return states([unit])[unit]
+
+
+def states(units: List[str]) -> Dict[str, UnitState]:
+    """The states of several units with one call."""
+    if not units:
+        return {}
+    done = children.ask(
+        ["systemctl", "show", "--property=Id," + _PROPERTIES, *units],
+        timeout_seconds=_CALL_SECONDS,
+    )
+    if done.status != 0:
+        raise OpError("systemd", "systemctl does not answer", log=done.errors)
+    blocks = [
+        dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        for block in done.output.split("\n\n")
+    ]
+    return {unit: _parse(block) for unit, block in zip(units, blocks)}  # noqa: B905 (3.10)
+
+
+def _parse(values: Dict[str, str]) -> UnitState:
+    memory = values.get("MemoryCurrent", "")
+    since = int(values.get("ActiveEnterTimestampMonotonic") or 0)  # microseconds
+    return UnitState(
+        active=values.get("ActiveState", "unknown"),
+        sub=values.get("SubState", "unknown"),
+        restarts=int(values.get("NRestarts") or 0),
+        main_pid=int(values.get("MainPID") or 0),
+        # "[not set]", or 2^64-1, where the unit does not run
+        memory_bytes=int(memory) if memory.isdigit() and int(memory) < 1 << 62 else None,
+        since_monotonic=since / 1e6 if since else None,
+        result=values.get("Result", ""),
+        unit_file=values.get("UnitFileState", ""),
+        stop_seconds=_span_seconds(values.get("TimeoutStopUSec", "")),
+    )
+
+
+def _span_seconds(text: str) -> float:
+    """`1min 10s` in seconds, at most a day; "infinity" is that too."""
+    parts = re.findall(r"([0-9.]+)([a-z]+)", text)
+    seconds = sum(float(number) * _SPANS.get(unit, _STOP_SECONDS_MAX) for number, unit in parts)
+    return min(seconds or _STOP_SECONDS_MAX, _STOP_SECONDS_MAX) if text else _STOP_SECONDS
+
+
+def instances(at: Layout) -> Dict[Tuple[str, str], str]:
+    """(release, slot) of every instance that systemd has loaded and that is not at rest, with
+    its ActiveState. STOPPING is also what will be stopped once nobody waits for it."""
+    done = children.ask(
+        ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager"]
+        + ["cartwheel-{}.{}.*.service".format(at.app, one) for slot in SLOTS for one in _of(slot)],
+        timeout_seconds=_CALL_SECONDS,
+    )
+    if done.status != 0:  # what runs is not known: nobody must take it for nothing
+        raise OpError("systemd", "systemctl does not answer", log=done.errors)
+    found: Dict[Tuple[str, str], str] = {}
+    drained: List[Tuple[str, str]] = []
+    pattern = re.compile(
+        r"^cartwheel-{}\.({})?({})\.([0-9][a-z0-9._]*)\.service$".format(
+            re.escape(at.app), re.escape(_DRAIN), "|".join(re.escape(slot) for slot in SLOTS)
+        )
+    )
+    for line in done.output.splitlines():
+        words = line.replace("●", " ").split()
+        match = pattern.match(words[0]) if len(words) >= 3 else None
+        if match and words[2] not in _AT_REST:
+            one = (match.group(3), match.group(2))
+            if match.group(1):
+                drained.append(one)
+            else:
+                found[one] = words[2]
+    found.update({one: STOPPING for one in drained if one in found})
+    return found
+
+
+_DRAIN = "drain-"
+
+
+def _of(slot: str) -> Tuple[str, str]:
+    """In the names of units: an instance, and what waits until nobody waits for it."""
+    return slot, _DRAIN + slot
+
+
+def running(at: Layout) -> List[Tuple[str, str]]:
+    """(release, slot) of every instance that is not at rest, whether it serves or ends."""
+    return list(instances(at))
+
+
+def failed(at: Layout) -> List[str]:
+    """The names of this application's instances, sessions and trials that systemd keeps as failed."""
+    slots = "|".join(re.escape(slot) for slot in SLOTS)
+    ours = re.compile(
+        r"cartwheel-(?:{0}\.(?:{1})\.[0-9][a-z0-9._]*|(?:session|verify)-{0}-[0-9a-f]+)\.service".format(
+            re.escape(at.app), slots
+        )
+    )
+    kinds = ("{}.", "session-{}-", "verify-{}-")
+    globs = ["cartwheel-{}*.service".format(kind.format(at.app)) for kind in kinds]
+    listing = ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager"]
+    done = children.ask([*listing, *globs], timeout_seconds=_CALL_SECONDS)
+    words = [line.replace("●", " ").split() for line in done.output.splitlines()]
+    return sorted(one[0] for one in words if one and ours.fullmatch(one[0]))
+
+
+def ended(unit: str) -> str:
+    """How a unit that failed ended, in systemd's words (systemctl(1), systemd.exec(5))."""
+    asked = ["systemctl", "show", "--property=Result,ExecMainStatus", unit]
+    done = children.run(None, asked, timeout_seconds=_CALL_SECONDS)
+    values = dict(line.split("=", 1) for line in done.output.splitlines() if "=" in line)
+    result = values.get("Result", "")
+    status = int(values.get("ExecMainStatus") or 0)
+    return "exit status {}".format(status) if result == "exit-code" else result
+
+
+def forget_failure(unit: str) -> None:
+    children.run(None, ["systemctl", "reset-failed", unit], timeout_seconds=_CALL_SECONDS)
+
+
+def install(at: Layout, release: str, slot: str) -> bool:
+    """Put the release's own unit file for this slot where systemd finds it. Where the release has
+    lost it, the one there stays. Raises OpError("not-whole") where there is none at all."""
+    source = at.release(release) / (slot + ".service")
+    text = source.read_bytes() if source.is_file() else b""
+    if text:
+        return files.write(at.unit_file(release, slot), text, 0o644)
+    if not at.unit_file(release, slot).exists():
+        raise OpError("not-whole", "{} is not whole: it has lost {}".format(release, source.name))
+    return False
+
+
+def reload(ctx: Optional[Context] = None) -> None:
+    children.check(ctx, ["systemctl", "daemon-reload"], "systemd", "systemctl daemon-reload failed")
+
+
+def is_loaded(unit: str) -> bool:
+    """Whether systemd holds the unit in memory, so that a changed file needs a reload."""
+    done = children.ask(
+        ["systemctl", "list-units", "--all", "--no-legend", unit],
+        timeout_seconds=_CALL_SECONDS,
+    )
+    return bool(done.output.strip())
+
+
+def start(ctx: Optional[Context], unit: str) -> None:
+    """Ask for the start without waiting: only HTTP answers say that it worked."""
+    children.run(ctx, ["systemctl", "reset-failed", unit], timeout_seconds=_CALL_SECONDS)
+    done = children.run(
+        ctx, ["systemctl", "start", "--no-block", unit], timeout_seconds=_CALL_SECONDS
+    )
+    if done.status != 0:
+        raise OpError("start-failed", "systemd does not start {}".format(unit), log=done.output)
+
+
+def stop(unit: str) -> None:
+    """Ask for a graceful end and do not wait: it takes the unit's own time, which systemd
+    keeps, whoever asked. What ends already gets no second signal."""
+    children.run(None, ["systemctl", "stop", "--no-block", unit], timeout_seconds=_CALL_SECONDS)
+
+
+# $0 is the socket, $1 how long at most, $2 the unit.
+_STOP_WHEN_QUIET = """
+timeout "$1" sh -c '
+  until ss -Hxl src "$0" | { read -r _ _ waiting _ || waiting=0; test "$waiting" -eq 0; }
+  do sleep 0.2; done' "$0"
+exec systemctl stop --no-block "$2"
+"""
+
+
+def stop_when_quiet(at: Layout, release: str, slot: str) -> bool:
+    """Have systemd `stop` the instance once no connection waits to be accepted any more, or
+    after the unit's own time; whether it will. Nobody has to live that long."""
+    unit = at.unit(release, slot)
+    seconds = "{:.0f}".format(state(unit).stop_seconds)
+    words = ["/bin/sh", "-c", _STOP_WHEN_QUIET, str(at.socket(release, slot)), seconds, unit]
+    how = ["systemd-run", "--quiet", "--collect", "--unit=" + at.unit(release, _DRAIN + slot)]
+    return children.run(None, [*how, *words], timeout_seconds=_CALL_SECONDS).status == 0
+
+
+def ends(unit: str, *, within_seconds: float) -> bool:
+    """Whether the unit comes to rest in this time."""
+    end = time.monotonic() + within_seconds
+    while not state(unit).is_at_rest:
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def kill(unit: str) -> None:
+    """SIGKILL, then stop: only for what never had a request. A plain stop of an import that
+    hangs takes its whole timeout."""
+    children.run(
+        None,
+        ["systemctl", "kill", "--signal={}".format(int(signal.SIGKILL)), unit],
+        timeout_seconds=_CALL_SECONDS,
+    )
+    children.run(None, ["systemctl", "stop", unit], timeout_seconds=_CALL_SECONDS)
+    children.run(None, ["systemctl", "reset-failed", unit], timeout_seconds=_CALL_SECONDS)
+
+
+def log(unit: str, lines: int, since: float) -> str:
+    """The unit's last lines in the systemd journal since a time (of the clock of `time.time`),
+    without decoration. What it said before this call is there (journalctl --sync)."""
+    children.run(None, ["journalctl", "--sync"], timeout_seconds=_CALL_SECONDS)
+    # Not `-n`: together with --since it means the first lines before systemd 254.
+    argv = ["journalctl", "--quiet", "--no-pager", "-o", "cat"]
+    done = children.ask(
+        [*argv, "--since", "@{:.3f}".format(since), "-u", unit],
+        timeout_seconds=_CALL_SECONDS,
+    )
+    return "\n".join(done.output.splitlines()[-lines:])
+
+
+def workers(main_pid: int) -> int:
+    """How many processes gunicorn's main process has."""
+    return len(worker_pids(main_pid))
+
+
+def worker_pids(main_pid: int) -> List[int]:
+    """The processes of gunicorn's main process; none where it does not run."""
+    return _children(main_pid)
+
+
+def suspended(main_pid: int) -> int:
+    """How many of gunicorn's processes are stopped by a signal (SIGSTOP, SIGTSTP): they are
+    there, and do nothing (state T of proc(5))."""
+    return sum(_state(pid) == "T" for pid in (main_pid, *_children(main_pid)) if pid)
+
+
+def _state(pid: int) -> str:
+    try:
+        with open("/proc/{}/stat".format(pid), encoding="utf-8", errors="replace") as handle:
+            return handle.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):  # it has ended meanwhile
+        return ""
+
+
+def memory_of_processes(main_pid: int) -> Optional[int]:
+    """Bytes of the main process and its descendants, for systems that do not count them
+    for the unit; None if it does not run.
+
+    Memory that they share counts once (Pss of smaps_rollup, Linux 4.14), or else for each
+    (VmRSS).
+    """
+    found, waiting = 0, [main_pid]
+    while waiting:
+        pid = waiting.pop()
+        found += _kilobytes(pid, "smaps_rollup", "Pss:") or _kilobytes(pid, "status", "VmRSS:")
+        waiting += _children(pid)
+    return found * 1024 if found else None
+
+
+def _children(pid: int) -> List[int]:
+    try:
+        with open("/proc/{0}/task/{0}/children".format(pid)) as handle:
+            return [int(word) for word in handle.read().split()]
+    except OSError:
+        return []
+
+
+def _kilobytes(pid: int, name: str, field: str) -> int:
+    try:
+        with open("/proc/{}/{}".format(pid, name)) as handle:
+            for line in handle:
+                if line.startswith(field):
+                    return int(line.split()[1])
+    except OSError:  # it has ended meanwhile, or the kernel has no such file
+        pass
+    return 0
+
+
+def is_booted() -> bool:
+    """Whether systemd is this host's init (sd_booted(3))."""
+    return os.path.isdir("/run/systemd/system")

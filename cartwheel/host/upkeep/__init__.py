@@ -1,0 +1,1 @@
+"""Prepare a host, maintain an application on it, remove it."""

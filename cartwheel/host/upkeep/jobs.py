@@ -1,0 +1,244 @@
+"""Maintenance of a running application: stop, start, run a command, prune, packages."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, Dict, List
+
+from cartwheel.host import enter, recover
+from cartwheel.host.layout import Layout
+from cartwheel.host.packages import apt
+from cartwheel.host.process import health
+from cartwheel.host.release import access, leftovers, marks
+from cartwheel.host.state import journal, releases, whole
+from cartwheel.host.switch import way_back
+from cartwheel.host.system import children, files, systemd
+from cartwheel.host.system.context import Context, OpError
+from cartwheel.host.web import nginx
+
+Args = Dict[str, Any]
+
+_STOP_MARGIN_SECONDS = 15.0  # above the unit's own, so that it has ended
+_REPORT_SECONDS = 5.0
+_NO_DEADLINE_SECONDS = 365 * 86400.0
+
+
+def _at(args: Args) -> Layout:
+    return Layout(args["app"], Path(args["base"]))
+
+
+def stop(ctx: Context, args: Args) -> Args:
+    """Stop serving, and leave the mark that boot and deploy respect."""
+    at = _at(args)
+    wanted = recover.serving(at)
+    if wanted is None:
+        raise OpError("not-deployed", "{} is not deployed on this host".format(at.app))
+    if at.stopped.exists():
+        return {"changed": False, "release": wanted[0]}
+    mark = {"who": args["who"], "message": args["message"], "since": time.strftime("%F %T")}
+    files.write_json(at.stopped, mark)
+    systemd.stop(at.unit(*wanted))
+    journal.append(at.journal, {"kind": "stop", "release": wanted[0], "result": "done", **mark})
+    _await_end(ctx, at.unit(*wanted), args["drain_seconds"] + _STOP_MARGIN_SECONDS)
+    return {"changed": True, "release": wanted[0]}
+
+
+def _await_end(ctx: Context, unit: str, seconds: float) -> None:
+    """systemd ends it, also without us: in this time, unless its own settings say longer."""
+    end = time.monotonic() + seconds
+    while not systemd.ends(unit, within_seconds=_REPORT_SECONDS) and time.monotonic() < end:
+        ctx.emit("stop", "progress", "it answers its last requests")
+        ctx.poll()
+
+
+def start(ctx: Context, args: Args) -> Args:
+    """Take the mark of `fab stop` away, start what `current` names, wait until it answers."""
+    at = _at(args)
+    wanted = recover.serving(at)
+    if wanted is None:
+        raise OpError("not-deployed", "{} is not deployed on this host".format(at.app))
+    began = time.time()
+    changed = files.remove(at.stopped)
+    changed |= recover.start_serving(at)
+    wanted = recover.serving(at) or wanted
+    unit, path = at.unit(*wanted), at.socket(*wanted)
+    try:
+        health.prove(ctx, unit, path, health.Probe.of(args["probe"]))
+    except OpError as error:
+        raise OpError(
+            error.slug, error.message, error.hint, systemd.log(unit, 25, began)
+        ) from error
+    if changed:
+        entry = {"kind": "start", "release": wanted[0], "result": "done", "who": args["who"]}
+        journal.append(at.journal, entry)
+    return {"changed": changed, "release": wanted[0]}
+
+
+def prune(ctx: Context, args: Args) -> Args:
+    """Old releases go, and what a fault left; both by name."""
+    cleaned = leftovers.clean(_at(args), lambda _text: None)
+    return {
+        "removed": releases.prune(_at(args), int(args["keep_releases"])),
+        "cleaned": cleaned,
+    }
+
+
+def abandon(ctx: Context, args: Args) -> Args:
+    """A release whose preparation failed goes; its line in the journal and its log stay."""
+    at = _at(args)
+    release = args["release"]
+    if release not in releases.protected(at) and args["fresh"]:
+        releases.discard(at, release)
+    way_back.keep_log(at, release, args["log"])
+    entry = {"kind": args["kind"], "release": release, "version": args["version"]}
+    failed = {"result": "failed", "reason": args["reason"], "who": args["who"]}
+    journal.append(at.journal, {**entry, **failed})
+    return {}
+
+
+def unchanged(ctx: Context, args: Args) -> Args:
+    """A deploy of what already serves: one line in the journal and nothing else.
+
+    Raises OpError("facts-changed") if it does not serve any more, and OpError("not-whole").
+    """
+    at = _at(args)
+    wanted = recover.serving(at)
+    if wanted is None or wanted[0] != args["release"] or not systemd.state(at.unit(*wanted)).is_up:
+        raise OpError("facts-changed", "what serves has changed since it was looked at")
+    releases.refuse_spoilt(at, args["release"])
+    leftovers.clean(at, lambda text: ctx.emit("repair", "note", text))
+    record = files.read_json(at.record)
+    if record is not None:
+        access.tighten(ctx, at, record["user"], record["group"])
+    entry = {"kind": "deploy", "release": args["release"], "version": args["version"]}
+    journal.append(at.journal, {**entry, "result": "unchanged", "who": args["who"]})
+    return {}
+
+
+def run(ctx: Context, args: Args) -> Args:
+    """A command in the serving release's environment, as the app's user; output as events."""
+    at = _at(args)
+    release = enter.serving_release(at)
+    values = enter.environment(at, release)
+    done = children.run(
+        ctx,
+        ["/bin/sh", "-c", args["command"]],
+        timeout_seconds=_NO_DEADLINE_SECONDS,
+        env=values,
+        user=enter.app_user(at),
+        cwd=str(at.shared),
+        umask=0o027,
+        on_line=lambda line: ctx.emit("output", "note", line),
+    )
+    return {"status": done.status, "release": release}
+
+
+def migrate(ctx: Context, args: Args) -> Args:
+    """A prepared release's own command before it serves, as the app's user, in its environment;
+    one line in the journal. Raises OpError("migration-failed")."""
+    at = _at(args)
+    done = _command(ctx, at, args, enter.environment(at, args["release"]), "migrate")
+    entry = {"kind": "migrate", "release": args["release"], "who": args["who"]}
+    if done.status != 0:
+        reason = "{} ended with {}".format(args["command"], done.status)
+        journal.append(at.journal, {**entry, "result": "failed", "reason": reason})
+        raise OpError("migration-failed", reason, log=marks.tail(done.output))
+    journal.append(at.journal, {**entry, "result": "done"})
+    return {"changed": True}
+
+
+def hook(ctx: Context, args: Args) -> Args:
+    """A command of the user's, as the app's user; in the environment of the release that is being
+    deployed, once that is complete. Raises OpError("hook-failed")."""
+    at = _at(args)
+    whole = releases.manifest_path(at, args["release"]).exists()
+    base = enter.environment(at, args["release"]) if whole else {"HOME": str(at.shared)}
+    step = "hook {}".format(args["hook"])
+    title = "{} ({})".format(step, args["variables"]["CARTWHEEL_PHASE"])
+    try:
+        done = _command(ctx, at, args, {**base, **args["variables"]}, step)
+    except OpError as error:
+        if error.slug != "deadline":
+            raise
+        how = "did not end within {:g} s".format(args["timeout_seconds"])
+        raise OpError("hook-failed", "{} {}".format(title, how), log=error.log) from None
+    if done.status != 0:
+        how = "ended with {}".format(done.status)
+        raise OpError("hook-failed", "{} {}".format(title, how), log=marks.tail(done.output))
+    return {}
+
+
+def _command(
+    ctx: Context, at: Layout, args: Args, values: Dict[str, str], step: str
+) -> children.Done:
+    """A shell command as the app's user, where the app runs."""
+    return children.run(
+        ctx,
+        ["/bin/sh", "-c", args["command"]],
+        timeout_seconds=args["timeout_seconds"],
+        env=values,
+        user=enter.app_user(at),
+        cwd=str(at.shared),
+        umask=0o027,
+        step=step,
+    )
+
+
+def variables(ctx: Context, args: Args) -> Args:
+    """The names of the serving release's variables, and where each came from; no values."""
+    at = _at(args)
+    release = enter.serving_release(at)
+    manifest = files.read_json(releases.manifest_path(at, release)) or {}
+    sources = manifest.get("env", {})
+    names = sorted(enter.variables(at, release))
+    return {
+        "release": release,
+        "names": {name: (sources.get(name) or {}).get("source", "?") for name in names},
+    }
+
+
+def install_packages(ctx: Context, args: Args) -> Args:
+    manager = apt.of_this_host()
+    missing = manager.missing(args["packages"])
+    if missing:
+        manager.install(ctx, missing)
+        record = files.read_json(_at(args).record)
+        if record is not None:
+            record["packages"] = sorted({*record["packages"], *missing})
+            files.write_json(_at(args).record, record, 0o600)
+    return {"installed": missing}
+
+
+def nginx_test(ctx: Context, args: Args) -> Args:
+    complaint = nginx.check(ctx)
+    if complaint:
+        raise OpError("nginx-broken", "nginx refuses its configuration", log=complaint)
+    return {}
+
+
+def nginx_reload(ctx: Context, args: Args) -> Args:
+    nginx_test(ctx, args)
+    nginx.reload(ctx)
+    return {}
+
+
+def repair(ctx: Context, args: Args) -> Args:
+    """Take away what a fault left and taking the lock has spared for a deploy; all that was
+    found and is gone since the session began, what would not go, and which releases a look at
+    every file has found damaged: a deploy makes those anew."""
+    at = _at(args)
+    leftovers.clean(at, lambda text: ctx.emit("repair", "note", text))
+    left = [one.text for one in leftovers.find(at)]
+    found = [one.text for one in ctx.memory["found"]]
+    done = [text for text in found if text not in left]
+    return {"done": done, "left": left, "marked": _mark_damaged(at)}
+
+
+def _mark_damaged(at: Layout) -> List[str]:
+    """The releases whose damage only a look at every file finds: from now on deploys know."""
+    found = {release: what for release, what in releases.damage(at).items() if what}
+    marked = [release for release in found if not releases.problem(at, release)]
+    for release in marked:
+        whole.mark(at, release, found[release][0])
+    return marked

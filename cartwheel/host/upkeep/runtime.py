@@ -1,0 +1,109 @@
+"""The part of Cartwheel that stays on a host: this package, `recover`, `enter`, the boot unit."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Dict
+
+from cartwheel.host.layout import LIB, Layout
+from cartwheel.host.system import children, files, systemd
+from cartwheel.host.system.context import Context
+
+_COMPILE_SECONDS = 60.0
+
+# -B: nothing is written when they run; they are compiled when they are installed.
+# env -i: what a login or sudo has set is nothing to them.
+_SCRIPT = """#!/bin/sh
+# {what}
+exec env -i TERM="$TERM" {environment} {python} -I -B -c 'import sys; sys.path.insert(0, "{lib}/current"); \
+from cartwheel.host.{module} import main; sys.exit(main())' {app} {base} "$@"
+"""
+
+
+def digest(sources: Dict[str, str]) -> str:
+    text = "\0".join(name + "\0" + sources[name] for name in sorted(sources))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def install(
+    ctx: Context, at: Layout, sources: Dict[str, str], python: str, host_files: Dict[str, str]
+) -> bool:
+    """Install this version beside the others and move `current` to it with one rename.
+
+    `host_files`: path -> text of the boot unit and the log rotation.
+    """
+    version = digest(sources)
+    changed = False
+    fresh = files.read_link(at.lib / "current") != version
+    for folder in (LIB, at.lib, at.lib / version):
+        changed |= files.directory(folder, 0o755)
+    for name, text in sources.items():
+        is_package = any(other.startswith(name + ".") for other in sources)
+        changed |= _write_module(at.lib / version, name + ".__init__" if is_package else name, text)
+    if fresh:
+        # -f: a power cut may have torn what an earlier attempt compiled.
+        compiler = [python, "-I", "-m", "compileall", "-q", "-f", str(at.lib / version)]
+        children.run(ctx, compiler, timeout_seconds=_COMPILE_SECONDS)
+        # Before anything leads there: folders and bytecode are not durable yet.
+        files.sync_filesystem(at.lib / version)
+    for name, module, what in (
+        (
+            "recover",
+            "recover",
+            "Put the application in order: at boot, and after a killed session.",
+        ),
+        ("enter", "enter", "Run a command in the serving release's environment, as its user."),
+    ):
+        text = _SCRIPT.format(
+            what=what,
+            environment=" ".join(map("=".join, sorted(children.clean_environment().items()))),
+            python=python,
+            lib=at.lib,
+            module=module,
+            app=at.app,
+            base=at.base,
+        )
+        changed |= files.write(at.lib / name, text.encode(), 0o755)
+    changed |= files.link(at.lib / "current", version)
+    for path, text in host_files.items():
+        if path == str(at.boot_unit):
+            changed |= _install_boot_unit(ctx, at, text)
+        else:
+            changed |= files.write(Path(path), text.encode())
+    _remove_others(at, version)
+    return changed
+
+
+def _write_module(root: Path, name: str, text: str) -> bool:
+    """`cartwheel.host.system.files` -> cartwheel/host/system/files.py; packages get their __init__.py."""
+    path = root.joinpath(*name.split(".")).with_suffix(".py")
+    for parent in reversed([p for p in path.parents if root in p.parents]):
+        files.directory(parent, 0o755)
+        if not (parent / "__init__.py").exists():
+            files.write(parent / "__init__.py", b"")
+    return files.write(path, text.encode())
+
+
+def _install_boot_unit(ctx: Context, at: Layout, text: str) -> bool:
+    changed = files.write(at.boot_unit, text.encode())
+    if changed:
+        systemd.reload(ctx)
+    wants = at.boot_unit.parent / "multi-user.target.wants" / at.boot_unit.name
+    if not wants.is_symlink():
+        children.check(
+            ctx, ["systemctl", "enable", "--quiet", at.boot_unit.name], "systemd", "enable failed"
+        )
+        # systemctl does not: without the link nothing starts after a power cut.
+        for folder in (wants.parent, at.boot_unit.parent):
+            files.fsync_dir(folder)
+        changed = True
+    return changed
+
+
+def _remove_others(at: Layout, version: str) -> None:
+    for name in os.listdir(at.lib):
+        path = at.lib / name
+        if path.is_dir() and not path.is_symlink() and name != version:
+            files.remove_tree(path)

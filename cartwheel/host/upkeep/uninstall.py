@@ -1,0 +1,190 @@
+"""Take an application away: the host is as setup found it, packages and `shared` aside.
+
+`shared` (uploads, databases) is the application's own; it goes only when asked for. What
+applications share goes with the last one. Every step may be run again after a crash; the
+record goes last.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import re
+import time
+from pathlib import Path
+from typing import Any, Dict, List
+
+from cartwheel.host import layout
+from cartwheel.host.balancer import nginx_site
+from cartwheel.host.layout import Layout
+from cartwheel.host.process import instances
+from cartwheel.host.state import releases
+from cartwheel.host.system import children, files, locks, systemd
+from cartwheel.host.system.context import Context, OpError
+from cartwheel.host.web import nginx
+
+Args = Dict[str, Any]
+
+_CALL_SECONDS = 30.0
+_REMOVE_SECONDS = 30.0
+_POLL_SECONDS, _REPORT_SECONDS = 0.2, 5.0
+
+
+def uninstall(ctx: Context, args: Args) -> Args:
+    """Stop, take the site away, then all that the record says is ours. Returns what went.
+
+    args: app, base, remove_shared. Raises OpError("not-set-up"), and OpError("still-answers")
+    where requests under way take longer than this may wait: nothing of theirs has gone then.
+    """
+    at = Layout(args["app"], Path(args["base"]))
+    record = files.read_json(at.record)
+    if record is None:
+        with locks.shared_parts(ctx):
+            _shared_parts(at)  # our own lock is the first thing of ours here
+        raise OpError("not-set-up", "{} is not set up on this host".format(at.app))
+    removed: List[str] = []
+    removed += _site(ctx, at)
+    removed += nginx_site.remove(at)
+    removed += _instances(ctx, at)
+    removed += _boot_unit(ctx, at)
+    removed += _directories(at, bool(args["remove_shared"]))
+    if not at.root.exists():
+        removed += _account(ctx, record)
+        _base(record)
+        files.remove(at.record)
+    with locks.shared_parts(ctx):
+        removed += _shared_parts(at)
+    return {"removed": removed, "kept": [str(at.shared)] if at.shared.exists() else []}
+
+
+def _site(ctx: Context, at: Layout) -> List[str]:
+    """Our site goes; the distribution's default site comes back if we had disabled it."""
+    removed: List[str] = []
+    with locks.shared_parts(ctx):
+        for name in (at.app, at.app + "_balancer"):
+            site = nginx.SITES / ("cartwheel-" + name + ".conf")
+            if files.remove(site):
+                removed.append(str(site))
+        if nginx.put_back(files.read_json(at.disabled) or {}):
+            removed.append("restored " + str(nginx.DEFAULT_SITE))
+        if removed:
+            nginx.reload(ctx)
+    for path in _nginx_logs(at):
+        files.remove(path)
+        removed.append(str(path))
+    return removed
+
+
+def _nginx_logs(at: Layout) -> List[Path]:
+    """What nginx wrote of our site, also rotated; another site's log is never a match."""
+    ours = re.compile(re.escape(at.app) + r"(_balancer)?\.(access|error)\.log(\.\d+(\.gz)?)?$")
+    folder = layout.NGINX_LOGS
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    return [folder / name for name in names if ours.match(name)]
+
+
+def _instances(ctx: Context, at: Layout) -> List[str]:
+    gone: List[str] = []
+    # At first: nobody who comes in between must start it again.
+    for link in (at.current, at.fallback, at.previous):
+        files.remove(link)
+    for release, slot in systemd.running(at):
+        instances.retire(at, release, slot)
+        gone.append("stopped " + at.unit(release, slot))
+    _await_end(ctx, at)
+    for name in [*releases.names(at), *releases.leftovers(at)]:
+        releases.remove(at, name)
+        gone.append("release " + name)
+    return gone
+
+
+def _await_end(ctx: Context, at: Layout) -> None:
+    """The last requests are answered with what goes next: code, data, the user."""
+    reported = 0.0
+    while True:
+        running = ", ".join(release for release, _slot in systemd.running(at))
+        if not running:
+            return
+        if ctx.remaining() < _REMOVE_SECONDS:
+            raise OpError("still-answers", "{} still answers requests".format(running))
+        if time.monotonic() - reported > _REPORT_SECONDS:
+            reported = time.monotonic()
+            ctx.emit("stop", "progress", "{} answers its last requests".format(running))
+        ctx.pause(_POLL_SECONDS)
+
+
+def _boot_unit(ctx: Context, at: Layout) -> List[str]:
+    gone: List[str] = []
+    if at.boot_unit.exists():
+        children.run(
+            ctx,
+            ["systemctl", "disable", "--now", "--quiet", at.boot_unit.name],
+            timeout_seconds=_CALL_SECONDS,
+        )
+        files.remove(at.boot_unit)
+        gone.append(at.boot_unit.name)
+    systemd.reload(ctx)  # the releases' units are gone too
+    return gone
+
+
+def _directories(at: Layout, remove_shared: bool) -> List[str]:
+    removed: List[str] = []
+    doomed = [at.cache, at.releases, at.lib, at.logs, layout.RUN / at.app]
+    for path in [*doomed, at.shared] if remove_shared else doomed:
+        if path.exists():
+            files.remove_tree(path)
+            removed.append(str(path))
+    for path in (
+        at.journal,
+        at.stopped,
+        at.frozen,
+        at.pending,
+        at.disabled,
+        at.probe_map,
+        layout.LOGROTATE / ("cartwheel-" + at.app + ".conf"),
+    ):
+        files.remove(path)
+    if at.root.exists() and not any(at.root.iterdir()):
+        at.root.rmdir()
+        removed.append(str(at.root))
+    return removed
+
+
+def _account(ctx: Context, record: Args) -> List[str]:
+    """The user stays while `shared` does: its files must not become somebody else's."""
+    gone: List[str] = []
+    user, group = record["user"], record["group"]
+    if any(entry.gr_name == group for entry in grp.getgrall()):
+        children.check(ctx, ["groupdel", group], "account", "group {} does not go".format(group))
+        gone.append("group " + group)
+    if any(entry.pw_name == user for entry in pwd.getpwall()):
+        children.check(ctx, ["userdel", user], "account", "user {} does not go".format(user))
+        gone.append("user " + user)
+    return gone
+
+
+def _base(record: Args) -> None:
+    for folder in map(Path, reversed(record.get("made_folders", []))):
+        if folder.is_dir() and not _inside(folder):
+            folder.rmdir()
+
+
+def _shared_parts(at: Layout) -> List[str]:
+    """What applications share goes with the last one; the locks too, which we hold."""
+    gone: List[str] = []
+    locks.discard(at.lock)
+    if not any(path != layout.PIP for path in _inside(layout.LIB)):
+        if layout.PIP.exists():
+            files.remove_tree(layout.PIP)
+            gone.append(str(layout.PIP))
+        locks.discard(layout.HOST_LOCK)
+    for folder in (layout.LIB, layout.LOGS, layout.STATE, layout.RUN):
+        if folder.is_dir() and not _inside(folder):
+            folder.rmdir()
+            gone.append(str(folder))
+    return gone
+
+
+def _inside(folder: Path) -> List[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []

@@ -1,0 +1,1 @@
+"""The host's web server: its configuration, and what it says of requests."""

@@ -1,0 +1,163 @@
+"""Read nginx's configuration without running nginx: which servers there are.
+
+A small reader of nginx's configuration grammar (words, quotes, comments, blocks,
+`include` with wildcards; https://nginx.org/en/docs/beginners_guide.html#conf_structure).
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Iterator, List, Tuple
+
+from cartwheel.host.system import files
+
+# Quotes and marks count only where a word begins; `${` does not open a block.
+_TOKEN = re.compile(
+    r"""\s+|\#[^\n]*|(?P<double>"(?:\\.|[^"\\])*")|(?P<single>'(?:\\.|[^'\\])*')"""
+    r"""|(?P<mark>[{};])|(?P<word>(?:\\.|\$\{|[^\s{};"'\\])(?:\\.|\$\{|[^\s{;\\])*)""",
+    re.DOTALL,
+)
+# Lua inside `..._by_lua_block { }` (lua-nginx-module) has strings and comments of its own.
+_LUA = re.compile(
+    r"""--\[\[.*?\]\]|--[^\n]*|\[\[.*?\]\]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'"""
+    r"""|(?P<brace>[{}])|[^-\["'{}]+|.""",
+    re.DOTALL,
+)
+# A mark is not the same character in quotes.
+_WORD, _MARK = "word", "mark"
+
+
+@dataclass(frozen=True)
+class Server:
+    """One `server` block of the http part."""
+
+    file: str
+    listens: Tuple[str, ...]
+    names: Tuple[str, ...]
+
+    @property
+    def ports(self) -> Tuple[int, ...]:
+        """The TCP ports, in order; nginx's default is 80."""
+        if not self.listens:
+            return (80,)
+        return tuple(port for listen in self.listens for port in _ports(listen))
+
+    @property
+    def default_ports(self) -> Tuple[int, ...]:
+        """Those on which it answers for names that no server has (`default` is the old word)."""
+        return tuple(
+            port
+            for listen in self.listens
+            if {"default_server", "default"} & set(listen.split()[1:])
+            for port in _ports(listen)
+        )
+
+
+def _ports(listen: str) -> Tuple[int, ...]:
+    """None for a unix socket, several for a range."""
+    address = (listen.split() or ["80"])[0]
+    if address.startswith("unix:"):
+        return ()
+    tail = address.rsplit(":", 1)[-1] if ":" in address and not address.endswith("]") else address
+    first, _, last = tail.partition("-")
+    if first.isdigit() and last.isdigit():
+        return tuple(range(int(first), int(last) + 1))
+    return (int(tail),) if tail.isdigit() else (80,)
+
+
+@dataclass(frozen=True)
+class _Directive:
+    """`inside` names the blocks around it, the outermost first."""
+
+    file: str
+    words: Tuple[str, ...]
+    inside: Tuple[str, ...]
+    opens: bool
+
+
+def servers(main: Path = Path("/etc/nginx/nginx.conf")) -> List[Server]:
+    """Every http server that nginx would load; empty where there is no nginx."""
+    found: List[Server] = []
+    for directive in _directives(main, main.parent):
+        name, arguments = directive.words[0], directive.words[1:]
+        if name == "server" and directive.opens and directive.inside == ("http",):
+            found.append(Server(directive.file, (), ()))
+        elif directive.inside == ("http", "server") and name == "listen":
+            found[-1] = replace(found[-1], listens=(*found[-1].listens, " ".join(arguments)))
+        elif directive.inside == ("http", "server") and name == "server_name":
+            # nginx compares them without regard to case, expressions aside.
+            plain = [one if one.startswith("~") else one.lower() for one in arguments]
+            found[-1] = replace(found[-1], names=(*found[-1].names, *plain))
+    return found
+
+
+def user(main: Path = Path("/etc/nginx/nginx.conf")) -> str:
+    """The user of nginx's workers: the `user` directive, else what Debian builds in."""
+    for directive in _directives(main, main.parent):
+        if directive.words[0] == "user" and len(directive.words) > 1 and not directive.inside:
+            return directive.words[1]
+    return "www-data"
+
+
+def _directives(
+    path: Path, root: Path, inside: Tuple[str, ...] = (), opened: Tuple[Path, ...] = ()
+) -> Iterator[_Directive]:
+    """Those of a file and of what it includes. A file that includes itself is read once."""
+    if files.is_no_file(path):
+        return
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return
+    words: List[str] = []
+    for kind, token in _tokens(text):
+        if kind == _WORD:
+            words.append(token)
+            continue
+        if token == ";" and words[:1] == ["include"] and len(words) > 1:
+            for name in sorted(glob.glob(os.path.join(str(root), words[1]))):
+                if Path(name) not in (path, *opened):
+                    yield from _directives(Path(name), root, inside, (*opened, path))
+        elif token != "}" and words:
+            yield _Directive(str(path), tuple(words), inside, token == "{")
+        if token == "{":
+            inside = (*inside, words[0] if words else "")
+        elif token == "}":
+            inside = inside[:-1]
+        words = []
+
+
+def _tokens(text: str) -> Iterator[Tuple[str, str]]:
+    """(kind, text) of every word and mark; quotes are taken off."""
+    at, last = 0, ""
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:  # a quote or backslash that nothing ends
+            at += 1
+            continue
+        at = match.end()
+        quoted = match.group("double") or match.group("single")
+        if quoted:
+            yield _WORD, quoted[1:-1]
+        elif match.group("mark"):
+            yield _MARK, match.group("mark")
+            if match.group("mark") == "{" and last.endswith("_by_lua_block"):
+                at = _end_of_lua(text, at)
+        elif match.group("word"):
+            yield _WORD, match.group("word")
+            last = match.group("word")
+
+
+def _end_of_lua(text: str, at: int) -> int:
+    """Where the brace is that closes the block which begins at `at`."""
+    depth = 1
+    for match in _LUA.finditer(text, at):
+        if match.group("brace"):
+            depth += 1 if match.group("brace") == "{" else -1
+            if depth == 0:
+                return match.start()
+    return len(text)
