@@ -2,13 +2,59 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 from tests.ending import clean_up_when_ended
+from tests.kit.seed import SEED
+
+# The files that take longest, in this order (seconds of `--durations`, added up). They start first,
+# so that at the end no worker is left alone with one of them.
+LONGEST = (
+    "lab/test_way_back.py",
+    "lab/test_status.py",
+    "lab/test_failures_host.py",
+    "lab/test_lab.py",
+    "lab/test_faults.py",
+    "lab/test_points.py",
+    "lab/test_output.py",
+    "lab/test_balancer.py",
+    "lab/test_rollout.py",
+    "lab/test_secrets.py",
+    "lab/test_fleet_faults.py",
+    "lab/test_whole.py",
+    "lab/test_interrupt.py",
+    "lab/test_durability.py",
+    "lab/test_secrets_faults.py",
+)
+TIERS = ("lab", "build", "ssh", "unit")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     clean_up_when_ended()
     # No test judges time: on a busy machine any example may take long.
-    settings.register_profile("cartwheel", deadline=None)
+    fixed = config.getoption("--hypothesis-seed") is None
+    settings.register_profile("cartwheel", deadline=None, derandomize=fixed)
     settings.load_profile("cartwheel")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Longest first. (Workers get whole files, in this order.)"""
+    top = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> tuple[int, int]:
+        if top not in item.path.parents:
+            return len(TIERS), 0
+        name = item.path.relative_to(top)
+        tier = name.parts[0]
+        place = LONGEST.index(str(name)) if str(name) in LONGEST else len(LONGEST)
+        return TIERS.index(tier) if tier in TIERS else len(TIERS), place
+
+    items.sort(key=rank)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(f"seed: CARTWHEEL_SEED={SEED}")

@@ -15,6 +15,7 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
 from tests.lab.loading import APP, KINDS, Shop, loaded, new_shop
 from tests.lab.project import Done, await_sessions, current
@@ -194,7 +195,7 @@ def test_nobody_notices_a_deploy(behind: Behind, kind: str) -> None:
     assert set(behind.states().values()) == {True}
 
 
-@pytest.mark.parametrize("kind", ["nginx", "haproxy"])
+@pytest.mark.parametrize("kind", tiered(["nginx", "haproxy"], nightly={"haproxy"}))
 def test_a_release_that_fails_on_the_last_host(behind: Behind, kind: str) -> None:
     behind.use(kind)
     mark = behind.code()
@@ -271,7 +272,7 @@ def test_a_host_whose_web_server_is_down(behind: Behind) -> None:
     assert visits.result["failed"] == 0, visits.result["failures"]
 
 
-@pytest.mark.parametrize("kind", ["nginx", "haproxy"])
+@pytest.mark.parametrize("kind", tiered(["nginx", "haproxy"], nightly={"nginx"}))
 def test_the_operator_dies_while_a_host_is_out(behind: Behind, kind: str) -> None:
     behind.use(kind)
     behind.code()

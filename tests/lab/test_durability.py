@@ -1,17 +1,18 @@
 """P3, where power cuts lose what was not synced (docs/faults.md, Durability).
 
-All disks of all scenarios are tried by `bench/durability`; here every disk of two scenarios is
-looked at, and a sample that moves with the date is booted.
+All disks of all scenarios are tried by `bench/durability`; here every disk of a scenario is
+looked at, and a sample, chosen by the seed, is booted.
 """
 
 from __future__ import annotations
 
-import datetime
 import random
 from pathlib import Path
 
 import pytest
 
+from tests.kit.seed import SEED
+from tests.kit.tiers import tiered
 from tests.lab import durability
 from tests.lab.durability import Durability, Scenario
 from tests.lab.faulting import Shore
@@ -19,16 +20,17 @@ from tests.lab.project import copied_checkout
 
 pytestmark = pytest.mark.timeout(600)
 
-SEED = int(datetime.datetime.now(tz=datetime.UTC).strftime("%Y%m%d"))
-SAMPLE = 4
-LATER: tuple[Scenario, ...] = ("redeploy", "rollback", "upgrade", "recover")
+SAMPLE = 3
 
 
 def sampled(count: int) -> list[int]:
     return sorted(random.Random(SEED).sample(range(count), SAMPLE))
 
 
-@pytest.mark.parametrize("scenario", ["first", LATER[SEED % len(LATER)]])
+@pytest.mark.parametrize(
+    "scenario",
+    tiered(durability.SCENARIOS, nightly={*durability.SCENARIOS} - {"redeploy"}),
+)
 def test_recover_serves_from_any_disk_that_a_power_cut_may_leave(
     shore: Shore, scenario: Scenario
 ) -> None:

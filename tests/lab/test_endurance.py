@@ -7,21 +7,23 @@ import pytest
 from bench import census, endurance
 from bench.endurance import Row
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 
 pytestmark = pytest.mark.timeout(400)
 
-ROUNDS = 3
 # Tests share the machine with each other: seconds are judged by the bench, on a quiet one.
 SHARED_ROLLBACK_SECONDS = 6.0
 
 
-@pytest.fixture(scope="module")
-def rows(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
+@pytest.fixture(scope="module", params=tiered([1, 10], nightly={10}), ids="{} rounds".format)
+def rows(
+    request: pytest.FixtureRequest, module_host: LabHost, tmp_path_factory: pytest.TempPathFactory
+) -> list[Row]:
     folder = tmp_path_factory.mktemp("endurance")
     found = endurance.endure(
         module_host,
         folder,
-        ROUNDS,
+        request.param,
         keep_releases=2,
         rollback_seconds=SHARED_ROLLBACK_SECONDS,
     )
@@ -57,7 +59,7 @@ def test_what_stays_is_seen(module_host: LabHost, rows: list[Row]) -> None:
         module_host.sh(
             "systemctl stop stray; systemctl reset-failed; rm /srv/shop/stray /run/stray"
         )
-    over = {row.what for row in endurance.of_host(before, after, ROUNDS) if row.is_over}
+    over = {row.what for row in endurance.of_host(before, after, 1) if row.is_over}
     assert over >= {"processes", "units", "open files", "mounts", "KiB in /srv/shop", "KiB in /run"}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
 from tests.lab.project import Project, current, get, new_project, releases
 
@@ -124,7 +125,8 @@ def test_a_change_of_one_variable_is_a_release_that_rolls_back(
     assert seen(module_host, "SHAPE") is None
 
 
-@pytest.mark.parametrize("suite", ["bookworm", "bullseye"])
+# Each systemd by itself: test_envfile.py.
+@pytest.mark.parametrize("suite", tiered(["bookworm", "bullseye"], nightly={"bullseye"}))
 def test_odd_values_arrive_exactly(hosts: GetHosts, tmp_path: Path, suite: str) -> None:
     """systemd 247 and 252 parse the file that holds them."""
     host = hosts(1, suite)[0]

@@ -14,6 +14,7 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 from tests.lab.stage import GOOD_APP, Stage
 
 pytestmark = pytest.mark.timeout(600)
@@ -161,7 +162,9 @@ def serving(stage: Stage) -> Iterator[Stage]:
     stage.configure()
 
 
-@pytest.mark.parametrize("bad", CASES, ids=lambda bad: bad.name)
+@pytest.mark.parametrize(
+    "bad", tiered(CASES, nightly={"answers-404", "no-such-module"}), ids=lambda bad: bad.name
+)
 def test_a_bad_release_changes_nothing(serving: Stage, bad: Bad) -> None:
     source = bad.source
     if bad.source is DIES:  # visitors see it for two seconds: it answers like the old one
@@ -178,4 +181,7 @@ def test_a_bad_release_changes_nothing(serving: Stage, bad: Bad) -> None:
     assert log.startswith(f"/var/log/cartwheel/shop/{line['release']}.")
     assert bad.log in serving.host.sh(f"cat {log}")
     assert serving.host.sh(f"stat -c '%a %U:%G' {log}") == "640 root:adm\n"
+
+
+def test_the_next_deploy_works_after_all_that(serving: Stage) -> None:
     serving.deploy_well()

@@ -196,7 +196,7 @@ def test_a_login_that_fails_is_told_and_changes_nothing(door: Door, login: Login
 @pytest.mark.parametrize(
     ("user", "ssh", "secret"),
     [
-        ("deploy", {}, False),
+        pytest.param("deploy", {}, False, marks=pytest.mark.nightly),  # test_surroundings.py
         ("ops", SUDO, True),
         ("ops", {**SUDO, **BY_PASSWORD}, True),
     ],

@@ -6,6 +6,7 @@ is under load meanwhile (where the host stays up), and nobody may notice.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 from tests.lab.loading import Shop, loaded, new_shop
 from tests.lab.project import current, journal, main_pids, releases
 from tests.lab.running import Step, fab
@@ -120,11 +122,19 @@ def deploy(site: Site) -> tuple[str, ...]:
     return ("deploy", "-H", site.host.name)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["KILL", "TERM"])
-@pytest.mark.parametrize("step", [INSTALLING, STARTING, SWITCHED], ids=lambda step: str(step[0]))
+KILLS = list(itertools.product([INSTALLING, STARTING, SWITCHED], [signal.SIGKILL, signal.SIGTERM]))
+EVERY_RUN = {(INSTALLING, signal.SIGTERM), (SWITCHED, signal.SIGKILL)}
+
+
+@pytest.mark.parametrize(
+    "how",
+    tiered(KILLS, nightly=set(KILLS) - EVERY_RUN),
+    ids=lambda how: f"{how[0][0]}-{how[1].name}",
+)
 def test_the_operator_is_killed_before_the_confirmation(
-    site: Site, step: Step, number: signal.Signals
+    site: Site, how: tuple[Step, signal.Signals]
 ) -> None:
+    step, number = how
     with loaded(site.host) as load:
         with fab(site.shop.project, *deploy(site)) as running:
             running.wait_for(step)
@@ -155,7 +165,9 @@ def test_the_operator_is_killed_after_the_confirmation(site: Site) -> None:
     site.assert_next_deploy_works()
 
 
-@pytest.mark.parametrize("step", [INSTALLING, SWITCHED], ids=lambda step: str(step[0]))
+@pytest.mark.parametrize(
+    "step", tiered([INSTALLING, SWITCHED], nightly={INSTALLING}), ids=lambda step: str(step[0])
+)
 def test_ctrl_c(site: Site, step: Step) -> None:
     """It stops at once, the host is in order when it ends, and it says what serves."""
     with loaded(site.host) as load, fab(site.shop.project, *deploy(site)) as running:
@@ -176,7 +188,7 @@ FAULTS: dict[str, Callable[[LabHost], None]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", tiered(FAULTS, nightly={"cut"}))
 def test_the_network_goes_between_switch_and_confirmation(site: Site, fault: str) -> None:
     """It is reported soon, the host goes back by itself, and the report tells the truth."""
     with loaded(site.host) as load, fab(site.shop.project, *deploy(site)) as running:
@@ -209,6 +221,7 @@ def test_the_network_stays_away(site: Site) -> None:
     site.assert_next_deploy_works()
 
 
+@pytest.mark.nightly
 def test_the_network_goes_while_installing(site: Site) -> None:
     with loaded(site.host) as load, fab(site.shop.project, *deploy(site)) as running:
         running.wait_for(INSTALLING)
@@ -220,7 +233,9 @@ def test_the_network_goes_while_installing(site: Site) -> None:
     site.assert_next_deploy_works()
 
 
-@pytest.mark.parametrize("step", [STARTING, SWITCHED], ids=lambda step: str(step[0]))
+@pytest.mark.parametrize(
+    "step", tiered([STARTING, SWITCHED], nightly={STARTING}), ids=lambda step: str(step[0])
+)
 def test_the_host_side_is_killed(site: Site, step: Step) -> None:
     """P4: nobody of that session is left; what systemd starts after it goes back."""
     with loaded(site.host) as load, fab(site.shop.project, *deploy(site)) as running:

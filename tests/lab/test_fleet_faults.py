@@ -6,7 +6,6 @@ All of it is tried by `bench/faults --fleet 3` and `bench/rivals`; here is a sam
 
 from __future__ import annotations
 
-import datetime
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,13 +18,14 @@ from cartwheel_lab import Lab, LabHost
 from cartwheel_lab.faults import harness
 from cartwheel_lab.faults.kinds import FAULTS
 from cartwheel_lab.faults.points import Point, messages
+from tests.kit.seed import SEED
+from tests.kit.tiers import tiered
 from tests.lab.faulting import DISK_MB, Shore, Try, new_shore, pairs
 
 pytestmark = pytest.mark.timeout(600)
 
-SEED = int(datetime.datetime.now(tz=datetime.UTC).strftime("%Y%m%d"))
 TRIES = 2
-RIVALS = 3
+RIVALS = tiered([2, 10], nightly={10})
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +37,13 @@ def hosts(lab: Lab) -> Iterator[list[LabHost]]:
 
 @pytest.fixture(scope="module")
 def shore(hosts: list[LabHost], tmp_path_factory: pytest.TempPathFactory) -> Shore:
-    """Three hosts; the canary is struck on even days, the last one on odd ones."""
+    """Three hosts; the canary is struck with an even seed, the last one with an odd one."""
     others = list(hosts)
     struck = others.pop(0 if SEED % 2 == 0 else -1)
     return new_shore(struck, tmp_path_factory.mktemp("shore"), others)
 
 
+@pytest.mark.nightly
 def test_any_fault_on_one_host_of_three(shore: Shore) -> None:
     dice = random.Random(SEED)
     points = shore.record("redeploy")
@@ -86,8 +87,11 @@ def test_the_judge_sees_hosts_that_differ_and_a_report_that_hides_it(shore: Shor
     assert any("hosts differ" in text for text in one.violations)
 
 
-def test_two_operators_at_once(hosts: list[LabHost], shore: Shore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", RIVALS)
+def test_two_operators_at_once(
+    hosts: list[LabHost], shore: Shore, tmp_path: Path, times: int
+) -> None:
     harness.uninstall(shore.host)
     for host in hosts:
         host.reset()
-    assert rivals.try_all(hosts, tmp_path, RIVALS, SEED) == 0
+    assert rivals.try_all(hosts, tmp_path, times, SEED) == 0

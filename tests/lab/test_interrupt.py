@@ -16,6 +16,7 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 from tests.lab.loading import Shop, new_shop
 from tests.lab.project import await_sessions, current, main_pids
 from tests.lab.running import Fab, fab
@@ -113,7 +114,9 @@ def said(running: Fab) -> str:
     return json.dumps(running.said) + running.errors
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", tiered([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], nightly={"SIGHUP"})
+)
 def test_before_a_host_is_touched_it_ends_soon(place: Place, number: signal.Signals) -> None:
     """While the app's own tests run: they end too, with what they started."""
     serves = current(place.host, "shop")
@@ -147,7 +150,9 @@ def test_while_connecting_it_ends_at_once(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    "step", [INSTALLING, STARTING, SWITCHED, DRAINING], ids=lambda step: str(step[0])
+    "step",
+    tiered([INSTALLING, STARTING, SWITCHED, DRAINING], nightly={STARTING}),
+    ids=lambda step: str(step[0]),
 )
 def test_the_first_one_stops_in_order_and_says_so(place: Place, step: tuple[str, str]) -> None:
     serves = current(place.host, "shop")
@@ -173,7 +178,9 @@ def test_the_first_one_stops_in_order_and_says_so(place: Place, step: tuple[str,
 
 
 @pytest.mark.parametrize(
-    "step", [BUILDING, INSTALLING, SWITCHED, DRAINING], ids=lambda step: str(step[0])
+    "step",
+    tiered([BUILDING, INSTALLING, SWITCHED, DRAINING], nightly={BUILDING, INSTALLING}),
+    ids=lambda step: str(step[0]),
 )
 def test_the_second_one_leaves_at_once_and_the_host_needs_nobody(
     place: Place, step: tuple[str, str]

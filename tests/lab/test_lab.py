@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ import pytest
 from cartwheel.errors import LabError
 from cartwheel_lab import Lab, LabHost, inventory, machine, procs
 from cartwheel_lab.lab import STATE_VARIABLE
+from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -451,12 +453,15 @@ def test_waits(lab):
 """
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+ENDS = list(itertools.product([signal.SIGTERM, signal.SIGINT], [0, 2]))
+
+
+@pytest.mark.parametrize("how", tiered(ENDS, nightly=set(ENDS) - {(signal.SIGTERM, 2)}), ids=str)
 def test_tests_that_are_ended_leave_nothing(
-    hosts: GetHosts, tmp_path: Path, number: signal.Signals, workers: int
+    hosts: GetHosts, tmp_path: Path, how: tuple[signal.Signals, int]
 ) -> None:
     """By `timeout`, a CI that gives up, or Ctrl-C: all processes of the group hear it."""
+    number, workers = how
     hosts()  # the base tree is there
     path = tmp_path / "test_ended.py"
     path.write_text(ENDED)
@@ -503,24 +508,32 @@ def test_down_leaves_nothing(other: Lab) -> None:
         socket.create_connection((host.address, host.port), 1)
 
 
+EACH_STEP = tiered(["one step", "each step"], nightly={"each step"})
+
+
+def numbers(which: str) -> Iterable[int]:
+    """Of the steps that a command is killed at."""
+    return range(100) if which == "each step" else [6]
+
+
 @pytest.mark.timeout(600)
-def test_killed_at_each_step_of_up_down_puts_it_in_order(hosts: GetHosts, other: Lab) -> None:
+@pytest.mark.parametrize("which", EACH_STEP)
+def test_killed_in_up_down_puts_it_in_order(hosts: GetHosts, other: Lab, which: str) -> None:
     hosts()  # the base tree is there: what is killed is the making of a host
-    number = 0
-    while True:
+    for number in numbers(which):
         code, steps = killed_at(other.state, "up", number)
         other.down()
         assert evidence(other) == NOTHING, f"killed at {steps[-1]}"
         if code == 0:
             break
-        number += 1
-    assert number >= 12, steps
+    assert number >= (12 if which == "each step" else 6), steps
 
 
 @pytest.mark.timeout(600)
-def test_killed_at_each_step_of_up_up_goes_on(hosts: GetHosts, other: Lab) -> None:
+@pytest.mark.parametrize("which", EACH_STEP)
+def test_killed_in_up_up_goes_on(hosts: GetHosts, other: Lab, which: str) -> None:
     hosts()
-    for number in range(100):
+    for number in numbers(which):
         code, steps = killed_at(other.state, "up", number)
         host = other.up()[0]
         assert ssh(host, "deploy", "true").returncode == 0, f"killed at {steps[-1]}"
@@ -535,9 +548,10 @@ def test_killed_at_each_step_of_up_up_goes_on(hosts: GetHosts, other: Lab) -> No
 
 
 @pytest.mark.timeout(600)
-def test_killed_at_each_step_of_down_the_next_one_finishes(hosts: GetHosts, other: Lab) -> None:
+@pytest.mark.parametrize("which", EACH_STEP)
+def test_killed_in_down_the_next_one_finishes(hosts: GetHosts, other: Lab, which: str) -> None:
     hosts()
-    for number in range(100):
+    for number in numbers(which):
         other.up()
         code, steps = killed_at(other.state, "down", number)
         other.down()

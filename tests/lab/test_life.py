@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
 from tests.lab.project import (
     Done,
@@ -68,7 +69,7 @@ class Life:
         return current(self.host, "shop")
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+@pytest.fixture(scope="module", params=tiered(["bookworm", "trixie"], nightly={"trixie"}))
 def life(
     request: pytest.FixtureRequest, hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Life]:
@@ -309,9 +310,10 @@ def test_uninstall_takes_everything_but_packages(life: Life) -> None:
     assert life.host.sh("systemctl is-system-running || systemctl --failed") == "running\n"
 
 
-def test_the_main_line_on_bullseye(hosts: GetHosts, tmp_path: Path) -> None:
-    """Python 3.9, systemd 247, nginx 1.18."""
-    host = hosts(1, "bullseye")[0]
+@pytest.mark.parametrize("suite", ["bullseye", "trixie"])
+def test_the_main_line_on_other_suites(hosts: GetHosts, tmp_path: Path, suite: str) -> None:
+    """Python 3.9, systemd 247, nginx 1.18; Python 3.13, systemd 257, nginx 1.26."""
+    host = hosts(1, suite)[0]
     host.reset()
     old = Life(host, new_project(tmp_path))
     old.fab("setup")

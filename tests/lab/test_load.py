@@ -62,6 +62,7 @@ def test_a_deploy_of_new_code(shop: tuple[LabHost, Shop]) -> None:
     assert_settled(host)
 
 
+@pytest.mark.nightly
 def test_a_deploy_of_new_settings(shop: tuple[LabHost, Shop]) -> None:
     host, project = shop
     mark = f"mark{project.marks}"
@@ -115,6 +116,7 @@ def test_an_unhealthy_release(shop: tuple[LabHost, Shop]) -> None:
     assert_settled(host)
 
 
+@pytest.mark.nightly
 def test_ten_switches_in_a_row(shop: tuple[LabHost, Shop]) -> None:
     host, project = shop
     project.code()

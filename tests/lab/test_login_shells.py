@@ -14,6 +14,7 @@ from cartwheel.ssh.connection import Gateways, StrictConnection
 from cartwheel.ssh.session import Session, open_session
 from cartwheel.ssh.startup import UnitSpec
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 from tests.lab.test_session import target_of
 
 pytestmark = pytest.mark.timeout(600)
@@ -57,7 +58,7 @@ def open_as(many: LabHost) -> Iterator[Open]:
     gateways.close()
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("shell", tiered(SHELLS, nightly={"zsh", "tcsh"}))
 def test_a_login_shell_of_its_own(many: LabHost, open_as: Open, shell: str) -> None:
     user = f"with-{shell}"
     assert open_as(user, UnitSpec(f"cartwheel-{shell}")).request("hello")["uid"] == 0
@@ -71,7 +72,7 @@ def test_a_login_shell_of_its_own(many: LabHost, open_as: Open, shell: str) -> N
     assert (script.status, script.tail) == (3, "0\n")
 
 
-@pytest.mark.parametrize("shell", [*SHELLS, "sh"])
+@pytest.mark.parametrize("shell", tiered([*SHELLS, "sh"], nightly={"zsh", "tcsh", "csh"}))
 def test_a_bashrc_that_goes_to_another_shell(many: LabHost, open_as: Open, shell: str) -> None:
     """It never runs our command, and is given nothing that it would run instead."""
     many.sh(f"echo exec {shell} > ~startup/.bashrc")

@@ -487,6 +487,7 @@ class TestInterrupt:
         assert result["hosts"][0]["answer"]["leftovers"] == []
         assert result["hosts"][0]["answer"]["also_running"] == []
 
+    @pytest.mark.nightly
     def test_during_the_install(self, stage: Stage) -> None:
         serves = current(stage.host, "shop")
         stage.new_text()
@@ -520,6 +521,7 @@ class TestInterrupt:
         assert terminal.screen[-1].split() == [stage.host.name, serves]
         self.settled(stage, serves)
 
+    @pytest.mark.nightly
     def test_as_json(self, stage: Stage) -> None:
         serves = current(stage.host, "shop")
         stage.new_text()
@@ -547,6 +549,7 @@ class TestInterrupt:
         assert result["exit"] == Exit.INTERRUPTED
         assert result["hosts"][0]["answer"]["current"] == serves
 
+    @pytest.mark.nightly
     def test_during_the_apps_own_tests(self, stage: Stage) -> None:
         """What runs here ends too, and with it what it started."""
         stage.new_text()

@@ -18,6 +18,7 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 from tests.lab.loading import Loaded, loaded
 from tests.lab.project import Done, Project, current, journal, main_pids, new_project
 
@@ -227,7 +228,9 @@ def deploying(pages: Pages, step: tuple[str, str]) -> Iterator[list[dict[str, An
         process.communicate()
 
 
-@pytest.mark.parametrize("whom", ["master", "workers", "all"])
+@pytest.mark.parametrize(
+    "whom", tiered(["master", "workers", "all"], nightly={"master", "workers"})
+)
 def test_the_new_instance_is_killed_while_it_is_watched(pages: Pages, whom: str) -> None:
     """With SIGKILL, under load: no request fails but one that was being answered, and the host
     goes back."""

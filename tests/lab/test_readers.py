@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
 from tests.lab.project import (
     CHECKOUT,
@@ -35,7 +36,7 @@ def readable(host: LabHost, user: str, kind: str = "-readable", places: str = PL
     return set(host.sh(f"runuser -u {user} -- {find}").split("\n")) - {""}
 
 
-@pytest.fixture(scope="module", params=["bullseye", "trixie"])
+@pytest.fixture(scope="module", params=tiered(["bullseye", "trixie"], nightly={"trixie"}))
 def host(
     request: pytest.FixtureRequest, hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LabHost]:

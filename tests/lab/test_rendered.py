@@ -16,6 +16,7 @@ from cartwheel.plan import names
 from cartwheel.render import RenderFacts, render_release
 from cartwheel.settings.toml_tables import Settings
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
 
 RELEASE = "1.0.ab12"
@@ -99,7 +100,9 @@ def until_answers(host: LabHost, *arguments: str) -> str:
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie", "bullseye"])
+@pytest.fixture(
+    scope="module", params=tiered(["bookworm", "trixie", "bullseye"], nightly={"trixie"})
+)
 def serving(request: pytest.FixtureRequest, hosts: GetHosts) -> Iterator[LabHost]:
     """One release, installed by hand from what is rendered, behind nginx."""
     host = hosts(suite=request.param)[0]

@@ -395,6 +395,7 @@ def test_every_word_is_among_them(stage: Stage) -> None:
     assert {word for word in words if not word.startswith("lab.")} == set(EVERY_WORD)
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_through_every_word(stage: Stage, deployed: Deployed, tmp_path: Path) -> None:
     """Last here: the app is gone then."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import pytest
 
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 from tests.lab.project import Project, get, new_project
 
 pytestmark = pytest.mark.timeout(240)
@@ -114,8 +115,9 @@ def served(
     yield module_host, project
 
 
-@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
-def test_a_long_stop(served: tuple[LabHost, Project], terminal: bool) -> None:
+# Through a pipe: test_output.py, TestSilence.
+@pytest.mark.parametrize("where", tiered(["pipe", "terminal"], nightly={"pipe"}))
+def test_a_long_stop(served: tuple[LabHost, Project], where: str) -> None:
     """A request that takes long is waited for; it is answered."""
     host, project = served
     text = get(host)
@@ -123,7 +125,7 @@ def test_a_long_stop(served: tuple[LabHost, Project], terminal: bool) -> None:
     slow = threading.Thread(target=lambda: answers.append(get(host, "/slow", timeout=60)))
     slow.start()
     host.sh("cd /srv/shop/shared; timeout 20 sh -c 'until rm asked; do sleep 0.1; done' 2>&1")
-    said = told(project, "stop", "-H", host.name, terminal=terminal)
+    said = told(project, "stop", "-H", host.name, terminal=where == "terminal")
     slow.join(30)
     assert answers == [text]
     project.fab("start", "-H", host.name)

@@ -18,6 +18,7 @@ import pytest
 
 from cartwheel.errors import CATALOGUE, Exit
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 from tests.lab.project import Done, Project, await_sessions, get, new_project
 from tests.lab.running import fab
 
@@ -354,7 +355,20 @@ def problems(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [one for one in findings if not one["ok"]]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+# What is told in another way by a case that runs every time.
+SWEPT = {
+    "main process is suspended",
+    "stopped by hand",
+    "nginx stopped",
+    "site removed, nginx has it still",
+    "site overwritten",
+    "current link missing",
+    "boot unit missing",
+    "boot unit masked",
+}
+
+
+@pytest.mark.parametrize("case", tiered(CASES, nightly=SWEPT), ids=lambda case: case.name)
 def test_a_host_that_is_not_well_is_told(two: Two, case: Case) -> None:
     if case.words:
         two.project.fab(*case.words, "-H", two.ill.name)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 from tests.lab.project import Project, current, get, main_pids, new_project
 
 pytestmark = pytest.mark.timeout(300)
@@ -51,7 +52,7 @@ def host(module_host: LabHost) -> LabHost:
     return module_host
 
 
-@pytest.mark.parametrize("user", ["root", "deploy"])
+@pytest.mark.parametrize("user", tiered(["root", "deploy"], nightly={"root"}))
 def test_a_whole_life(host: LabHost, user: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Setup, a first deploy, another one, a restart, a rollback, and what looks at it."""
     name = f"shop{user[0]}"

@@ -10,6 +10,7 @@ import pytest
 from cartwheel.errors import Exit
 from cartwheel.host.layout import content_of
 from cartwheel_lab import LabHost
+from tests.kit.tiers import tiered
 from tests.lab.project import current, get, main_pids, releases
 from tests.lab.stage import Attempt, Stage
 
@@ -78,27 +79,33 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("kind", BROKEN)
+# Each finding by itself: tests/unit/test_host_whole.py.
+@pytest.mark.parametrize(
+    "kind",
+    tiered(
+        BROKEN,
+        nightly={"gunicorn", "the app's module", "half of the packages", "permissions"},
+    ),
+)
 def test_what_is_not_whole_is_made_anew_while_it_serves(stage: Stage, kind: str) -> None:
     how, what = BROKEN[kind]
     assert what in made_anew(stage, break_(stage, how))
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        "rm -r venv",
-        "rm -r $PWD",
-        "rm -r venv *.service /etc/systemd/system/cartwheel-shop.web*.service",
-        ": > release.json",
-        "tar cf /root/b.tar --exclude=./venv . && rm -r $PWD/* && tar xf /root/b.tar",
-        "rm ../../current && ln -s releases/1.0.nothing ../../current",
-    ],
-    ids=["environment", "folder", "unit files", "manifest", "backup", "dangling link"],
-)
-def test_a_host_that_was_booted_without_it_takes_the_next_deploy(stage: Stage, how: str) -> None:
+LOST = {
+    "environment": "rm -r venv",
+    "folder": "rm -r $PWD",
+    "unit files": "rm -r venv *.service /etc/systemd/system/cartwheel-shop.web*.service",
+    "manifest": ": > release.json",
+    "backup": "tar cf /root/b.tar --exclude=./venv . && rm -r $PWD/* && tar xf /root/b.tar",
+    "dangling link": "rm ../../current && ln -s releases/1.0.nothing ../../current",
+}
+
+
+@pytest.mark.parametrize("what", tiered(LOST, nightly={"environment", "folder", "manifest"}))
+def test_a_host_that_was_booted_without_it_takes_the_next_deploy(stage: Stage, what: str) -> None:
     """It is down for as long as nobody deploys, and not for ever."""
-    break_(stage, how)
+    break_(stage, LOST[what])
     stage.host.power_cut()
     stage.host.boot()
     attempt = stage.fab("deploy")

@@ -3,7 +3,6 @@ that stays. And the proof can fail: broken locks are noticed."""
 
 from __future__ import annotations
 
-import datetime
 import json
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.seed import SEED
 from tests.unit import lock_storm
 
 ROOT = Path(__file__).parents[2]
@@ -21,10 +21,8 @@ LIMIT_SECONDS = 120.0
 
 
 def storm(folder: Path, attempts: int, patience_seconds: float, broken: str = "") -> dict[str, Any]:
-    """Another storm each day. The seed is in the folder's listing of arguments on failure."""
-    seed = datetime.date.today().toordinal()
     argv = [sys.executable, "-m", lock_storm.__name__, str(folder)]
-    argv += [str(attempts), str(patience_seconds), str(seed), *([broken] if broken else [])]
+    argv += [str(attempts), str(patience_seconds), str(SEED), *([broken] if broken else [])]
     done = subprocess.run(
         argv, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
     )
