@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 from cartwheel.errors import CATALOGUE
@@ -42,6 +43,7 @@ def errors_page() -> str:
     return _HEAD + "\n".join(rows) + "\n"
 
 
+@cache
 def tests_by_slug() -> dict[str, str]:
     """For each slug the first test, in the most real tier, that names it or its number."""
     found: dict[str, str] = {}
@@ -79,14 +81,13 @@ def _named(source: str) -> Iterator[str]:
             yield slug
 
 
-def pages() -> dict[Path, str]:
-    return {
-        REPO / "docs/errors.md": errors_page(),
-        REPO / "docs/settings.md": reference.markdown(),
-        REPO / "config" / SCHEMA: schema.text(),
-    }
+PAGES: dict[Path, Callable[[], str]] = {
+    REPO / "docs/errors.md": errors_page,
+    REPO / "docs/settings.md": reference.markdown,
+    REPO / "config" / SCHEMA: schema.text,
+}
 
 
 if __name__ == "__main__":
-    for path, text in pages().items():
-        path.write_text(text)
+    for path, text in PAGES.items():
+        path.write_text(text())

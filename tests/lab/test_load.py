@@ -52,6 +52,7 @@ def test_visitors_by_hand(shop: tuple[LabHost, Shop]) -> None:
     assert f"release mark{project.marks} must not answer" in bad
 
 
+@pytest.mark.smoke
 def test_a_deploy_of_new_code(shop: tuple[LabHost, Shop]) -> None:
     host, project = shop
     old, new = f"mark{project.marks}", project.code()
@@ -74,6 +75,7 @@ def test_a_deploy_of_new_settings(shop: tuple[LabHost, Shop]) -> None:
     assert_settled(host)
 
 
+@pytest.mark.smoke
 def test_a_rollback(shop: tuple[LabHost, Shop]) -> None:
     host, project = shop
     before = current(host, "shop")

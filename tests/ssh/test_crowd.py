@@ -61,6 +61,7 @@ def test_hosts_of_an_executable(crowd: Crowd) -> None:
     assert len(crowd.served) == 2
 
 
+@pytest.mark.slow
 def test_hosts_of_ssh_config(crowd: Crowd, home: Path) -> None:
     (home / ".ssh/config").write_text("Include more\nHost other\n HostName 192.0.2.1\n")
     alias = f"Host shop-1 shop-2\n HostName 127.0.0.1\n Port {crowd.server.port}\n"
@@ -70,6 +71,7 @@ def test_hosts_of_ssh_config(crowd: Crowd, home: Path) -> None:
     assert len(crowd.served) == 2
 
 
+@pytest.mark.slow
 def test_the_plan_says_that_a_replaced_template_has_changed(crowd: Crowd) -> None:
     crowd.hosts(1)
     crowd.project.fab("templates.eject", "logrotate.j2")
@@ -81,6 +83,7 @@ def test_the_plan_says_that_a_replaced_template_has_changed(crowd: Crowd) -> Non
     path.unlink()
 
 
+@pytest.mark.slow
 def test_the_plan_of_many_hosts_is_short(crowd: Crowd) -> None:
     crowd.hosts(30)
     text = crowd.project.fab("plan", "--batch", "50%").out
@@ -90,6 +93,7 @@ def test_the_plan_of_many_hosts_is_short(crowd: Crowd) -> None:
     assert [len(line.split(",")) for line in switches] == [1, 15, 14]
 
 
+@pytest.mark.slow
 def test_batches_and_few_at_a_time(crowd: Crowd) -> None:
     crowd.hosts(10)
     run = deploy(crowd, "one", "--parallel", "2", "--canary", "0", "--batch", "30%")
@@ -105,6 +109,7 @@ def test_batches_and_few_at_a_time(crowd: Crowd) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_one_bastion_for_all_is_opened_once(crowd: Crowd, sshd_factory: StartSshd) -> None:
     keys = crowd.server.folder / "authorized_keys"
     bastion = sshd_factory(options={"AuthorizedKeysFile": str(keys)})
@@ -118,6 +123,7 @@ def test_one_bastion_for_all_is_opened_once(crowd: Crowd, sshd_factory: StartSsh
     assert log.count("Accepted publickey") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refusals", [2, 3])
 def test_a_busy_sshd_is_tried_again(crowd: Crowd, refusals: int) -> None:
     line = Relay(crowd.server.port, refusals=refusals)

@@ -10,9 +10,9 @@ from cartwheel.errors import CATALOGUE
 from tests import pages
 
 
-@pytest.mark.parametrize("path", sorted(pages.pages()), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(pages.PAGES), ids=lambda path: path.name)
 def test_a_page_is_current(path: Path) -> None:
-    assert path.read_text() == pages.pages()[path], "run script/docs"
+    assert path.read_text() == pages.PAGES[path](), "run script/docs"
 
 
 def test_every_error_is_shown_by_a_test() -> None:

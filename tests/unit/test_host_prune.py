@@ -371,6 +371,7 @@ QUICK = settings(
 )
 
 
+@pytest.mark.slow
 @QUICK
 @given(HISTORIES)
 def test_prune_never_takes_what_is_needed(steps: Steps) -> None:

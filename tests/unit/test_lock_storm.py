@@ -14,6 +14,8 @@ import pytest
 from tests.kit.seed import SEED
 from tests.unit import lock_storm
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ATTEMPTS = 10_000
 PATIENCE_SECONDS = 20.0
