@@ -7,7 +7,7 @@ from typing import Any
 
 import invoke
 
-from cartwheel import places
+from cartwheel import __version__, places
 from cartwheel.fab.program import bind
 
 
@@ -29,4 +29,6 @@ def main() -> None:
     from fabric.main import program
 
     program.namespace = words_for(program)
+    # What `cartwheel --version` prints. `fab --version` ends before it loads a fabfile.
+    program._name, program.version = "Cartwheel", f"{__version__}\nFabric {program.version}"
     program.run()

@@ -1,75 +1,52 @@
-"""Cartwheel as an installed package: one wheel, in which everything travels."""
+"""Cartwheel as an installed package: everything travels in the wheel, and in the sdist."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
-import uv
+import pytest
 
+import cartwheel
 from cartwheel.project.files import FABFILE
+from tests import release
 
-REPO = Path(__file__).resolve().parents[2]
 SETTINGS = '[app]\nname = "shop"\nsource = "."\n\n[gunicorn]\nworkers = 1\n'
+RENDER = """
+from pathlib import Path
+import cartwheel
+from cartwheel.render import check_templates
+from cartwheel.settings import load
+check_templates(load(Path("."), None, None), Path("."))
+print(cartwheel.__file__)
+"""
 
 
-def test_the_wheel_works_without_a_clone(tmp_path: Path) -> None:
-    """Words, templates and defaults are inside it: it lists, and renders for a sample host."""
-    wheels, site, project = tmp_path / "wheels", tmp_path / "site", tmp_path / "project"
-    subprocess.run(
-        [
-            uv.find_uv_bin(),
-            "build",
-            "--quiet",
-            "--wheel",
-            "--no-build-isolation",
-            "--python",
-            sys.executable,
-            "--out-dir",
-            str(wheels),
-            str(REPO),
-        ],
-        check=True,
-    )
-    [wheel] = wheels.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
-        tops = {name.split("/")[0] for name in archive.namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"cartwheel", "cartwheel_lab"}
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> release.Built:
+    return release.build(tmp_path_factory.mktemp("dist"))
+
+
+def test_all_files_travel(built: release.Built) -> None:
+    assert release.content_problems(built) == []
+
+
+def test_the_metadata_is_whole(built: release.Built) -> None:
+    found = release.metadata(built.wheel)
+    assert found["Version"] == [cartwheel.__version__]
+    assert found["License-Expression"] == ["MIT"]
+    assert "Typing :: Typed" in found["Classifier"]
+    named = {url.partition(",")[0] for url in found["Project-URL"]}
+    assert named == {"Changelog", "Documentation", "Issues", "Source"}
+
+
+@pytest.mark.parametrize("form", ["wheel", "sdist"])
+def test_it_works_without_a_clone(built: release.Built, form: str, tmp_path: Path) -> None:
+    """Tasks, templates and defaults are inside it: it lists, and renders for a sample host."""
+    programs = release.install(getattr(built, form), tmp_path / "environment")
+    project = tmp_path / "project"
     (project / "config").mkdir(parents=True)
     (project / "fabfile.py").write_text(FABFILE)
     (project / "config" / "deploy.toml").write_text(SETTINGS)
-    env = {**os.environ, "PYTHONPATH": str(site)}
-    fab = Path(sys.executable).with_name("fab")
-    listed = subprocess.run(
-        [str(fab), "--list"], cwd=project, env=env, capture_output=True, text=True, check=True
-    )
-    assert "deploy" in listed.stdout
-    [scripts] = site.glob("*.dist-info/entry_points.txt")
-    assert "cartwheel = cartwheel.fab.words:main" in scripts.read_text()
-    without = subprocess.run(
-        [sys.executable, "-c", "from cartwheel.fab.words import main; main()", "--list"],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "config.init" in without.stdout
-    code = (
-        "from pathlib import Path; from cartwheel.settings import load;"
-        "from cartwheel.render import check_templates; import cartwheel;"
-        "check_templates(load(Path('.'), None, None), Path('.')); print(cartwheel.__file__)"
-    )
-    rendered = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=project,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert rendered.stdout.startswith(str(site))
+    assert "\n  deploy " in release.output(programs / "fab", "--list", folder=project)
+    used = release.output(programs / "python", "-c", RENDER, folder=project)
+    assert used.startswith(str(tmp_path / "environment"))

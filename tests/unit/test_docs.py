@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 
 from cartwheel.errors import CATALOGUE
-from tests import pages
+from tests import pages, release
 
 
 @pytest.mark.parametrize("path", sorted(pages.PAGES), ids=lambda path: path.name)
@@ -24,3 +26,14 @@ def test_the_readme_names_pages_that_exist() -> None:
     names = [part.split(")")[0] for part in text.split("](")[1:] if part.startswith("docs/")]
     assert names
     assert [name for name in names if not (pages.REPO / name).is_file()] == []
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    assert release.version_problems() == []
+
+
+@pytest.mark.parametrize("name", [".github/workflows/ci.yml", ".pre-commit-config.yaml"])
+def test_outside_programs_call_scripts_that_exist(name: str) -> None:
+    scripts = set(re.findall(r"\bscript/[a-z-]+", (pages.REPO / name).read_text()))
+    assert scripts
+    assert [script for script in scripts if not os.access(pages.REPO / script, os.X_OK)] == []
