@@ -24,10 +24,10 @@ from pathlib import Path
 from cartwheel.events import silent
 from cartwheel_lab import Lab, LabHost
 from cartwheel_lab.lab import STATE_VARIABLE
-from tests.ending import clean_up_when_ended
-from tests.lab import durability
-from tests.lab.durability import SCENARIOS, Durability, Scenario
-from tests.lab.faulting import DISK_MB, new_shore
+from tests.kit import durability
+from tests.kit.durability import SCENARIOS, Durability, Scenario
+from tests.kit.ending import clean_up_when_ended
+from tests.kit.faulting import DISK_MB, new_shore
 
 TOLD_SECONDS = 60.0
 

@@ -29,8 +29,9 @@ from cartwheel.events import silent
 from cartwheel_lab import Lab, LabHost
 from cartwheel_lab.load import Plan
 from cartwheel_lab.visitors import visiting
-from tests.ending import clean_up_when_ended
-from tests.lab.loading import KINDS, Shop, new_shop
+from tests.kit.ending import clean_up_when_ended
+from tests.kit.shop import Shop, new_shop
+from tests.kit.visitors import KINDS
 
 APP = "shop"
 ROUNDS = 100

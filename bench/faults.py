@@ -26,8 +26,8 @@ from cartwheel_lab import Lab, LabHost
 from cartwheel_lab.faults.kinds import FAULTS, Fault
 from cartwheel_lab.faults.points import Point, calls, messages
 from cartwheel_lab.lab import STATE_VARIABLE
-from tests.ending import clean_up_when_ended
-from tests.lab.faulting import DISK_MB, SCENARIOS, Scenario, Shore, Try, new_shore, pairs
+from tests.kit.ending import clean_up_when_ended
+from tests.kit.faulting import DISK_MB, SCENARIOS, Scenario, Shore, Try, new_shore, pairs
 
 TOLD_SECONDS = 60.0
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from cartwheel.events import silent
 from cartwheel_lab import Lab
 from cartwheel_lab.lab import STATE_VARIABLE
-from tests.ending import clean_up_when_ended
-from tests.lab.project import Project, new_project
+from tests.kit.ending import clean_up_when_ended
+from tests.kit.project import Project, new_project
 from tests.ssh.crowd import Run, run_fab, start_crowd
 from tests.ssh.relay import Relay
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from cartwheel.errors import Exit
-from tests.lab.project import Project, new_project
+from tests.kit.project import Project, new_project
 from tests.unit.test_settings_broken import WRITTEN
 
 MOST_SECONDS = 0.5

@@ -22,9 +22,10 @@ from cartwheel.errors import Exit
 from cartwheel.events import silent
 from cartwheel_lab import Lab, LabHost
 from cartwheel_lab.lab import STATE_VARIABLE
-from tests.ending import clean_up_when_ended
-from tests.lab.project import Project, current, get, new_project
-from tests.lab.running import Fab, fab
+from tests.kit.ending import clean_up_when_ended
+from tests.kit.fab import Fab, fab
+from tests.kit.host import current, get
+from tests.kit.project import Project, new_project
 
 HOSTS = 3
 COMMAND_SECONDS = 120.0

@@ -21,9 +21,10 @@ from cartwheel.errors import Exit
 from cartwheel.events import silent
 from cartwheel_lab import Lab, LabHost
 from cartwheel_lab.lab import STATE_VARIABLE
-from tests.ending import clean_up_when_ended
-from tests.lab.loading import loaded, new_shop
-from tests.lab.project import current
+from tests.kit.ending import clean_up_when_ended
+from tests.kit.host import current
+from tests.kit.shop import new_shop
+from tests.kit.visitors import loaded
 from tests.lab.test_balancer import HAPROXY, HAPROXY_CONFIG, PEERS, Behind, install_haproxy
 
 SICK = 7  # the seventh host

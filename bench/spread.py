@@ -22,10 +22,10 @@ from pathlib import Path
 from cartwheel.build.wheel import write_wheel
 from cartwheel.events import silent
 from cartwheel_lab import Lab, LabHost
-from tests import artifact_store
 from tests.build.indexes import dead_port
-from tests.ending import clean_up_when_ended
-from tests.lab.project import new_project
+from tests.kit import artifact_store
+from tests.kit.ending import clean_up_when_ended
+from tests.kit.project import new_project
 
 APP = b"""
 def app(environ, start_response):

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.lab.project import surroundings
+from tests.kit.project import surroundings
 
 REPO = Path(__file__).resolve().parent.parent
 FAB = Path(sys.executable).with_name("fab")

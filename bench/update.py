@@ -31,8 +31,9 @@ import uv
 
 from cartwheel.events import silent
 from cartwheel_lab import Lab, LabHost
-from tests.ending import clean_up_when_ended
-from tests.lab.project import CHECKOUT, Project, main_pids, new_project
+from tests.kit.ending import clean_up_when_ended
+from tests.kit.host import main_pids
+from tests.kit.project import CHECKOUT, Project, new_project
 
 DELAYS_MS = (0, 50)
 SCRIPT_PORT = 8081

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.ending import clean_up_when_ended
+from tests.kit.ending import clean_up_when_ended
 from tests.kit.seed import SEED
 
 # The files that take longest, in this order (seconds of `--durations`, added up). They start first,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.project import CHECKOUT, FAB, fabfile, surroundings
+from tests.kit.project import CHECKOUT, FAB, fabfile, surroundings
 
 pytestmark = pytest.mark.build
 

@@ -15,10 +15,10 @@ from cartwheel.build.publish.index import form
 from cartwheel.errors import BuildError
 from cartwheel.hidden import Hidden
 from cartwheel.settings.toml_tables import Artifacts
-from tests import artifact_store
-from tests.artifact_store import Knobs
 from tests.build.conftest import Heard
 from tests.build.indexes import dead_port, make_wheel
+from tests.kit import artifact_store
+from tests.kit.artifact_store import Knobs
 
 LOGINS = ["writer:hunter2", "reader:hunter3"]
 Kind = Literal["folder", "index"]

@@ -18,7 +18,7 @@ from cartwheel import places
 from cartwheel.errors import LabError
 from cartwheel_lab import Lab, LabHost, record
 from cartwheel_lab.lab import STATE_VARIABLE
-from tests.lab.faulting import DISK_MB, Shore, new_shore
+from tests.kit.faulting import DISK_MB, Shore, new_shore
 
 GetHosts = Callable[..., list[LabHost]]
 

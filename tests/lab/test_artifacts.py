@@ -16,12 +16,12 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
-from tests import artifact_store
-from tests.artifact_store import Request
 from tests.build.indexes import dead_port
 from tests.build.packages import package
-
-from .project import Done, Project, current, get, main_pids, new_project
+from tests.kit import artifact_store
+from tests.kit.artifact_store import Request
+from tests.kit.host import current, get, main_pids
+from tests.kit.project import Done, Project, new_project
 
 _EVERYWHERE = "/etc /srv /var /run /tmp /usr/local /opt /home /root /dev/shm"
 

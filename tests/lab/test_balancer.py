@@ -15,11 +15,13 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
+from tests.kit.fab import fab
+from tests.kit.host import await_sessions, current
+from tests.kit.project import Done
+from tests.kit.shop import APP, Shop, new_shop
 from tests.kit.tiers import tiered
+from tests.kit.visitors import KINDS, loaded
 from tests.lab.conftest import GetHosts
-from tests.lab.loading import APP, KINDS, Shop, loaded, new_shop
-from tests.lab.project import Done, await_sessions, current
-from tests.lab.running import fab
 
 pytestmark = pytest.mark.timeout(400)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit import durability
+from tests.kit.durability import Durability, Scenario
+from tests.kit.faulting import Shore
+from tests.kit.project import copied_checkout
 from tests.kit.seed import SEED
 from tests.kit.tiers import tiered
-from tests.lab import durability
-from tests.lab.durability import Durability, Scenario
-from tests.lab.faulting import Shore
-from tests.lab.project import copied_checkout
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import LabHost
+from tests.kit.host import current, get, releases
+from tests.kit.project import Project, new_project
 from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
-from tests.lab.project import Project, current, get, new_project, releases
 
 # What shells, dotenv files, systemd and TOML each treat in their own way.
 ODD = {

@@ -17,7 +17,8 @@ import pytest
 
 from cartwheel.build.lock import pins
 from cartwheel_lab import LabHost
-from tests.lab.project import CHECKOUT, QUICK, Project, current, get, main_pids, new_project, status
+from tests.kit.host import current, get, main_pids, status
+from tests.kit.project import CHECKOUT, QUICK, Project, new_project
 
 _INSTALLED = """
 import importlib.metadata as m, json

@@ -20,10 +20,10 @@ import pytest
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
 from tests.build.indexes import dead_port, make_wheel
+from tests.kit.stage import GOOD_APP, Stage
 from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
 from tests.lab.mirror import Mirror, gunicorn_wheels, metadata_of, served
-from tests.lab.stage import GOOD_APP, Stage
 
 pytestmark = pytest.mark.timeout(600)
 

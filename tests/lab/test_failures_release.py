@@ -14,8 +14,8 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
+from tests.kit.stage import GOOD_APP, Stage
 from tests.kit.tiers import tiered
-from tests.lab.stage import GOOD_APP, Stage
 
 pytestmark = pytest.mark.timeout(600)
 

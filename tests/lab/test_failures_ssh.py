@@ -18,7 +18,7 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
-from tests.lab.stage import Stage
+from tests.kit.stage import Stage
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -9,8 +9,8 @@ import uv
 
 from cartwheel.errors import CATALOGUE, Exit
 from cartwheel_lab import LabHost
-
-from .project import Done, Project, current, get, new_project
+from tests.kit.host import current, get
+from tests.kit.project import Done, Project, new_project
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,11 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
+from tests.kit.fab import Step, fab
+from tests.kit.host import current, journal, main_pids, releases
+from tests.kit.shop import Shop, new_shop
 from tests.kit.tiers import tiered
-from tests.lab.loading import Shop, loaded, new_shop
-from tests.lab.project import current, journal, main_pids, releases
-from tests.lab.running import Step, fab
+from tests.kit.visitors import loaded
 
 pytestmark = pytest.mark.timeout(400)
 

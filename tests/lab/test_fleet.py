@@ -8,8 +8,8 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
-
-from .project import Project, current, get, journal, main_pids, new_project, releases
+from tests.kit.host import current, get, journal, main_pids, releases
+from tests.kit.project import Project, new_project
 
 # Unhealthy on a host where its data folder says so; cannot be imported where it says that.
 APP = """

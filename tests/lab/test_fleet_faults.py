@@ -18,9 +18,9 @@ from cartwheel_lab import Lab, LabHost
 from cartwheel_lab.faults import harness
 from cartwheel_lab.faults.kinds import FAULTS
 from cartwheel_lab.faults.points import Point, messages
+from tests.kit.faulting import DISK_MB, Shore, Try, new_shore, pairs
 from tests.kit.seed import SEED
 from tests.kit.tiers import tiered
-from tests.lab.faulting import DISK_MB, Shore, Try, new_shore, pairs
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -14,18 +14,9 @@ import pytest
 from cartwheel.errors import Exit
 from cartwheel.fab import FleetTask
 from cartwheel_lab import LabHost
-from tests.lab.project import (
-    Done,
-    Project,
-    await_sessions,
-    current,
-    get,
-    journal,
-    marks,
-    new_project,
-    touched,
-)
-from tests.lab.running import fab
+from tests.kit.fab import fab
+from tests.kit.host import await_sessions, current, get, journal, marks, touched
+from tests.kit.project import Done, Project, new_project
 
 pytestmark = pytest.mark.timeout(300)
 

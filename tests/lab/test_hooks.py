@@ -17,18 +17,10 @@ from cartwheel.errors import Exit
 from cartwheel.plan.hooks import HERE_ONLY, moments
 from cartwheel_lab import LabHost
 from cartwheel_lab.lab import STATE_VARIABLE
-from tests.lab.loading import loaded
-from tests.lab.project import (
-    Done,
-    Project,
-    await_sessions,
-    current,
-    get,
-    main_pids,
-    new_project,
-    releases,
-)
-from tests.lab.running import fab
+from tests.kit.fab import fab
+from tests.kit.host import await_sessions, current, get, main_pids, releases
+from tests.kit.project import Done, Project, new_project
+from tests.kit.visitors import loaded
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -6,8 +6,8 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
-from tests.lab.project import current, get
-from tests.lab.stage import Attempt, Stage
+from tests.kit.host import current, get
+from tests.kit.stage import Attempt, Stage
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -16,10 +16,10 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
+from tests.kit.fab import Fab, fab
+from tests.kit.host import await_sessions, current, main_pids
+from tests.kit.shop import Shop, new_shop
 from tests.kit.tiers import tiered
-from tests.lab.loading import Shop, new_shop
-from tests.lab.project import await_sessions, current, main_pids
-from tests.lab.running import Fab, fab
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -12,7 +12,8 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
-from tests.lab.project import Project, await_sessions, current, get, main_pids, new_project
+from tests.kit.host import await_sessions, current, get, main_pids
+from tests.kit.project import Project, new_project
 
 OLD_HOST_SIDE = "0123456789abcdef"
 WHEEL = "ab" * 32

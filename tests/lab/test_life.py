@@ -16,21 +16,19 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import LabHost
-from tests.kit.tiers import tiered
-from tests.lab.conftest import GetHosts
-from tests.lab.project import (
-    Done,
-    Project,
+from tests.kit.host import (
     await_sessions,
     current,
     get,
     journal,
     main_pids,
     marks,
-    new_project,
     releases,
     touched,
 )
+from tests.kit.project import Done, Project, new_project
+from tests.kit.tiers import tiered
+from tests.lab.conftest import GetHosts
 
 # All that Cartwheel and the package manager write to; nginx's own logs grow with each request.
 WRITTEN = ("/etc", "/srv", "/usr/local", "/var/lib/cartwheel", "/var/log/cartwheel")

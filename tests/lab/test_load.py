@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from cartwheel_lab import LabHost
-from tests.lab.loading import KINDS, Shop, loaded, new_shop
-from tests.lab.project import current, journal, main_pids
+from tests.kit.host import current, journal, main_pids
+from tests.kit.shop import Shop, new_shop
+from tests.kit.visitors import KINDS, loaded
 
 pytestmark = pytest.mark.timeout(400)
 

@@ -6,7 +6,8 @@ import pytest
 
 from cartwheel.errors import CATALOGUE, Exit
 from cartwheel_lab import LabHost
-from tests.lab.project import Project, current, get, new_project
+from tests.kit.host import current, get
+from tests.kit.project import Project, new_project
 
 
 def test_links_are_followed_and_a_pipe_stays(

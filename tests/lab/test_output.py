@@ -25,8 +25,9 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
-from tests.lab.project import Done, Project, await_sessions, current, get, new_project
-from tests.lab.running import fab
+from tests.kit.fab import fab
+from tests.kit.host import await_sessions, current, get
+from tests.kit.project import Done, Project, new_project
 
 SECONDS = 120.0
 PREFIXED = re.compile(r"\[(here|lab\d+)\] (…|✓|=|✗|·) \S")

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from cartwheel_lab import LabHost
-from tests.lab.project import CHECKOUT, Project, get
+from tests.kit.host import get
+from tests.kit.project import CHECKOUT, Project
 
 # A flat layout: setuptools refuses it where `config` lies beside the package.
 PYPROJECT = """

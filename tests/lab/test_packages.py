@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cartwheel_lab import LabHost
-
-from .project import new_project
+from tests.kit.project import new_project
 
 
 def installed(host: LabHost, name: str) -> bool:

@@ -11,7 +11,8 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
-from tests.lab.project import Project, await_sessions, current, get, journal, new_project
+from tests.kit.host import await_sessions, current, get, journal
+from tests.kit.project import Project, new_project
 
 ENV = '[env]\nMODE = "{mode}"\n[secrets]\nKEY = {{ file = "key" }}\n'
 UNITS = "systemctl list-units --all --plain --no-legend | awk '{print $1, $3, $4}' | sort"

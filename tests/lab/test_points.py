@@ -14,11 +14,12 @@ import pytest
 from cartwheel_lab.faults import harness
 from cartwheel_lab.faults.kinds import FAULTS
 from cartwheel_lab.faults.points import Point
+from tests.kit import faulting
+from tests.kit.faulting import SCENARIOS, Scenario, Shore, pairs
+from tests.kit.host import get
+from tests.kit.project import copied_checkout
 from tests.kit.seed import SEED
 from tests.kit.tiers import tiered
-from tests.lab import faulting
-from tests.lab.faulting import SCENARIOS, Scenario, Shore, pairs
-from tests.lab.project import copied_checkout, get
 
 pytestmark = pytest.mark.timeout(600)
 

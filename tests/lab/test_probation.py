@@ -18,9 +18,10 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
+from tests.kit.host import current, journal, main_pids
+from tests.kit.project import Done, Project, new_project
 from tests.kit.tiers import tiered
-from tests.lab.loading import Loaded, loaded
-from tests.lab.project import Done, Project, current, journal, main_pids, new_project
+from tests.kit.visitors import Loaded, loaded
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -19,9 +19,10 @@ from cartwheel.events import silent
 from cartwheel.fleet.locking import lock
 from cartwheel.ssh.options import SshOptions
 from cartwheel_lab import LabHost
-from tests.lab.loading import Shop, loaded, new_shop
-from tests.lab.project import current, journal
-from tests.lab.running import fab
+from tests.kit.fab import fab
+from tests.kit.host import current, journal
+from tests.kit.shop import Shop, new_shop
+from tests.kit.visitors import loaded
 from tests.lab.test_faults import SWITCHED
 
 pytestmark = pytest.mark.timeout(400)

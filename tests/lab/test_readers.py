@@ -8,17 +8,11 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import LabHost
+from tests.kit.host import get, status
+from tests.kit.project import CHECKOUT, copied_checkout, fabfile, new_project
+from tests.kit.stage import Stage
 from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
-from tests.lab.project import (
-    CHECKOUT,
-    copied_checkout,
-    fabfile,
-    get,
-    new_project,
-    status,
-)
-from tests.lab.stage import Stage
 
 PLACES = "/srv/shop /srv/till /usr/local/lib/cartwheel /var/lib/cartwheel /var/log /run/cartwheel"
 

@@ -13,8 +13,9 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
-from tests.lab.project import Done, Project, await_sessions, current, get, journal, new_project
-from tests.lab.running import Fab, fab
+from tests.kit.fab import Fab, fab
+from tests.kit.host import await_sessions, current, get, journal
+from tests.kit.project import Done, Project, new_project
 from tests.lab.test_fleet import version
 from tests.unit.hostside import until
 

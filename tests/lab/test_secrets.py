@@ -22,9 +22,10 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import Lab, LabHost
-from tests.lab.project import CHECKOUT, Done, Project, get, new_project
-from tests.lab.secrecy import STRACE, Trace, found_in, guest_finds, journal, kept_in, logged, traced
-from tests.ports import free_port
+from tests.kit.host import get
+from tests.kit.ports import free_port
+from tests.kit.project import CHECKOUT, Done, Project, new_project
+from tests.kit.secrecy import STRACE, Trace, found_in, guest_finds, journal, kept_in, logged, traced
 
 INDEX_USER = "reader"
 OF_THE_INDEX = {"index", "index, encoded"}

@@ -12,10 +12,10 @@ import pytest
 
 from cartwheel_lab.faults.kinds import FAULTS
 from cartwheel_lab.faults.points import Point
+from tests.kit.faulting import Shore, pairs
+from tests.kit.secrecy import STRACE, Trace, found_in, traced
 from tests.kit.seed import SEED
 from tests.kit.tiers import tiered
-from tests.lab.faulting import Shore, pairs
-from tests.lab.secrecy import STRACE, Trace, found_in, traced
 
 pytestmark = pytest.mark.timeout(400)
 

@@ -10,18 +10,8 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import LabHost
-from tests.lab.project import (
-    QUICK,
-    Project,
-    current,
-    get,
-    main_pids,
-    marks,
-    new_project,
-    releases,
-    status,
-    touched,
-)
+from tests.kit.host import current, get, main_pids, marks, releases, status, touched
+from tests.kit.project import QUICK, Project, new_project
 
 
 @dataclass(frozen=True)

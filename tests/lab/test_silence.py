@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import pytest
 
 from cartwheel_lab import LabHost
+from tests.kit.host import get
+from tests.kit.project import Project, new_project
 from tests.kit.tiers import tiered
-from tests.lab.project import Project, get, new_project
 
 pytestmark = pytest.mark.timeout(240)
 

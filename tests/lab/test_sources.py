@@ -10,8 +10,8 @@ from pathlib import Path
 from cartwheel_lab import LabHost
 from tests.build.indexes import LocalIndex, serve
 from tests.build.packages import package, write
-
-from .project import current, get, new_project
+from tests.kit.host import current, get
+from tests.kit.project import new_project
 
 APP = """
 import coins, money

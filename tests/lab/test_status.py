@@ -18,9 +18,10 @@ import pytest
 
 from cartwheel.errors import CATALOGUE, Exit
 from cartwheel_lab import LabHost
+from tests.kit.fab import fab
+from tests.kit.host import await_sessions, get
+from tests.kit.project import Done, Project, new_project
 from tests.kit.tiers import tiered
-from tests.lab.project import Done, Project, await_sessions, get, new_project
-from tests.lab.running import fab
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 import pytest
 
 from cartwheel_lab import LabHost
+from tests.kit.host import current, get, main_pids
+from tests.kit.project import Project, new_project
 from tests.kit.tiers import tiered
-from tests.lab.project import Project, current, get, main_pids, new_project
 
 pytestmark = pytest.mark.timeout(300)
 

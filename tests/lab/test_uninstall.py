@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import LabHost
-from tests.lab.project import Project, await_sessions, footprint, get, new_project
+from tests.kit.host import await_sessions, footprint, get
+from tests.kit.project import Project, new_project
 
 # Everything that setup, deploys and nginx may write to. The backups that useradd keeps of its
 # own files, and what the machine itself logs meanwhile, say nothing of Cartwheel.

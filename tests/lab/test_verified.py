@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import LabHost
-from tests.lab.project import APP, Done, Project, await_sessions, current, get, new_project
+from tests.kit.host import await_sessions, current, get
+from tests.kit.project import APP, Done, Project, new_project
 
 QUICK = """
 [app]

@@ -17,17 +17,9 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
-from tests.lab.project import (
-    Done,
-    Project,
-    await_sessions,
-    current,
-    journal,
-    main_pids,
-    new_project,
-    releases,
-)
-from tests.lab.running import Fab, fab
+from tests.kit.fab import Fab, fab
+from tests.kit.host import await_sessions, current, journal, main_pids, releases
+from tests.kit.project import Done, Project, new_project
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import LabHost
-from tests.lab.project import Project, current, footprint, get, new_project
+from tests.kit.host import current, footprint, get
+from tests.kit.project import Project, new_project
 
 WORD = "hunter2-nobody-else-s-business"
 KEY = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{WORD}\n-----END OPENSSH PRIVATE KEY-----\n"

@@ -10,9 +10,9 @@ import pytest
 from cartwheel.errors import Exit
 from cartwheel.host.layout import content_of
 from cartwheel_lab import LabHost
+from tests.kit.host import current, get, main_pids, releases
+from tests.kit.stage import Attempt, Stage
 from tests.kit.tiers import tiered
-from tests.lab.project import current, get, main_pids, releases
-from tests.lab.stage import Attempt, Stage
 
 pytestmark = pytest.mark.timeout(600)
 

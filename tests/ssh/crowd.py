@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.lab.project import Project, new_project
+from tests.kit.project import Project, new_project
 from tests.ssh.sshd import Sshd, start_sshd
 
 FACTS = Path(__file__).with_name("facts.json")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cartwheel.ssh.target import Target
-from tests.ports import free_port
+from tests.kit.ports import free_port
 
 SSHD = "/usr/sbin/sshd"
 PRIVILEGE_SEPARATION_FOLDER = Path("/run/sshd")  # compiled into sshd; wanted when root

@@ -21,7 +21,7 @@ from cartwheel.ssh import known_hosts
 from cartwheel.ssh.connection import Gateways, StrictConnection, quick_socket
 from cartwheel.ssh.target import Target
 from cartwheel.ssh.trust import fetch_key
-from tests.ports import free_port
+from tests.kit.ports import free_port
 from tests.ssh.conftest import Open, StartSshd
 from tests.ssh.sshd import Sshd, keygen
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel import process_env
-from tests.lab.project import new_project
+from tests.kit.project import new_project
 
 FOREIGN = {
     "GIT_DIR": "/elsewhere/.git",

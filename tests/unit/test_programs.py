@@ -18,7 +18,7 @@ import pytest
 from cartwheel import programs
 from cartwheel.background import Background, side_by_side
 from cartwheel.errors import Exit
-from tests.lab.project import CHECKOUT, Project, new_project
+from tests.kit.project import CHECKOUT, Project, new_project
 
 MARK = "CARTWHEEL_TEST_MARK"
 SLEEPS = "touch begun; sleep 300 & sleep 300"

@@ -16,7 +16,7 @@ from cartwheel.project.begin import answers_of, begin
 from cartwheel.project.detect import Found, as_name, detect
 from cartwheel.project.files import FABFILE, Answers
 from cartwheel.settings import load
-from tests.lab.project import CHECKOUT, Project
+from tests.kit.project import CHECKOUT, Project
 
 HELLO = "from flask import Flask\napp = Flask(__name__)\n"
 

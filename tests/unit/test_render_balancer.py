@@ -15,7 +15,7 @@ import pytest
 from cartwheel.errors import UsageError
 from cartwheel.plan.balancing import Member
 from cartwheel.render import check_balancer_template, render_balancer, render_release
-from tests.ports import free_port
+from tests.kit.ports import free_port
 from tests.unit.test_render_nginx import (
     FACTS,
     MAIN,

@@ -23,7 +23,7 @@ from cartwheel.host.web import front_door, traffic
 from cartwheel.host.web.traffic import Share
 from cartwheel.render import RenderFacts, render_release
 from cartwheel.settings.toml_tables import Settings
-from tests.ports import free_port
+from tests.kit.ports import free_port
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 FACTS = RenderFacts(

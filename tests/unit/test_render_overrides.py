@@ -13,7 +13,7 @@ from cartwheel.places import own
 from cartwheel.render import overrides
 from cartwheel.render.release import SAMPLES, render_release
 from cartwheel.settings.toml_tables import App, Settings
-from tests.lab.project import CHECKOUT, fabfile, new_project
+from tests.kit.project import CHECKOUT, fabfile, new_project
 
 SETTINGS = Settings(app=App(name="shop", source="."))
 SITE = "nginx-site.conf.j2"

@@ -25,7 +25,7 @@ from cartwheel.runs.read import Run, find, newest
 from cartwheel.runs.record import Record, files_in, prune, run_name
 from tasks._show import Output
 from tasks.runs import outcome_of, told
-from tests.lab.project import new_project
+from tests.kit.project import new_project
 
 ABOUT: dict[str, Any] = {"word": "deploy", "project": "/p", "hosts": ["a", "b"], "message": "why"}
 ROOT = Path(__file__).parents[2]

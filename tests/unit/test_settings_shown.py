@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cartwheel.settings import load_placed
 from cartwheel.settings.shown import lines
-from tests.lab.project import new_project
+from tests.kit.project import new_project
 from tests.unit.test_settings_load import MINIMAL, write
 
 DEPLOY = f"""{MINIMAL}

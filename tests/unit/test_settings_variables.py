@@ -13,7 +13,7 @@ import pytest
 from cartwheel.errors import UsageError
 from cartwheel.settings import environment, resolve_secret, take_from_environment, variables
 from cartwheel.settings.toml_tables import Secret, Settings
-from tests.lab.project import new_project
+from tests.kit.project import new_project
 
 HIDDEN = "hunter2"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.lab.project import Project
+from tests.kit.project import Project
 
 Step = tuple[str, str]
 """An event's `step` and `state`."""

@@ -25,9 +25,9 @@ from cartwheel_lab.faults.kinds import Fault
 from cartwheel_lab.faults.points import Point, calls, messages
 from cartwheel_lab.load import Plan
 from cartwheel_lab.visitors import Visits, visiting
-from tests.lab.project import Project, fabfile, new_project
-from tests.lab.running import Fab, fab
-from tests.lab.secrecy import Sentinels, found_in, guest_finds, journal, kept_in, logged
+from tests.kit.fab import Fab, fab
+from tests.kit.project import Project, fabfile, new_project
+from tests.kit.secrecy import Sentinels, found_in, guest_finds, journal, kept_in, logged
 
 Scenario = Literal["first", "redeploy", "rollback"]
 Result = dict[str, Any]

@@ -19,8 +19,8 @@ from cartwheel_lab.faults import disk, harness, recorder
 from cartwheel_lab.faults.disk import Content, Enter, History, State
 from cartwheel_lab.faults.recorder import Recorder
 from cartwheel_lab.faults.shelf import Scope, Shelf
-from tests.lab.faulting import Shore
-from tests.lab.project import await_sessions
+from tests.kit.faulting import Shore
+from tests.kit.host import await_sessions
 
 Scenario = Literal["first", "redeploy", "rollback", "upgrade", "recover"]
 SCENARIOS: tuple[Scenario, ...] = ("first", "redeploy", "rollback", "upgrade", "recover")

@@ -20,7 +20,7 @@ from typing import Any
 
 from cartwheel.errors import CATALOGUE
 from cartwheel_lab import LabHost
-from tests.lab.project import CHECKOUT, fabfile, surroundings
+from tests.kit.project import CHECKOUT, fabfile, surroundings
 
 ROOT = Path(__file__).resolve().parents[2]
 FAB = Path(sys.executable).with_name("fab")

@@ -1,0 +1,84 @@
+"""Looking at a host, past Cartwheel."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from cartwheel_lab import LabHost
+
+
+def get(host: LabHost, path: str = "/", name: str = "localhost", timeout: float = 10) -> str:
+    """What the host's web server answers to a person outside. Raises on anything but 200."""
+    request = urllib.request.Request(host.url(path), headers={"Host": name})
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
+        body: bytes = answer.read()
+    return body.decode()
+
+
+def status(host: LabHost, path: str = "/", name: str = "localhost") -> int:
+    """The HTTP status that the host's web server answers with."""
+    request = urllib.request.Request(host.url(path), headers={"Host": name})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def current(host: LabHost, app: str) -> str:
+    """The release that serves."""
+    return host.sh(f"basename $(readlink /srv/{app}/current)").strip()
+
+
+def releases(host: LabHost, app: str) -> set[str]:
+    return set(host.sh(f"ls /srv/{app}/releases").split())
+
+
+def journal(host: LabHost, app: str) -> list[dict[str, Any]]:
+    lines = host.sh(f"cat /srv/{app}/journal.jsonl").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def main_pids(host: LabHost, app: str) -> dict[str, int]:
+    """The running instances of exactly this application: unit -> main PID in the host."""
+    text = host.sh("systemctl show --property=Id,MainPID 'cartwheel-*.web*.service' || true")
+    found = re.findall(r"MainPID=(\d+)\nId=(\S+)", text) + [
+        (pid, unit) for unit, pid in re.findall(r"Id=(\S+)\nMainPID=(\d+)", text)
+    ]
+    ours = re.compile(rf"cartwheel-{re.escape(app)}\.web(-[b-d])?\.\d")
+    return {unit: int(pid) for pid, unit in found if ours.match(unit) and int(pid)}
+
+
+def await_sessions(host: LabHost, seconds: float = 20.0, units: str = "cartwheel-session*") -> None:
+    """The host side may still be leaving when `fab` has: wait until it is gone."""
+    until = time.monotonic() + seconds
+    while host.sh(f"systemctl list-units --all --plain --no-legend '{units}'"):
+        assert time.monotonic() < until, "a session of the host side stays"
+        time.sleep(0.1)
+
+
+def footprint(host: LabHost, *roots: str, contents: bool = True) -> set[str]:
+    """Every file below `roots`: kind, mode, owner, target, and its digest, one string each."""
+    find = f"find {' '.join(roots)} -xdev"
+    lines = host.sh(f"{find} -printf '%y %m %u:%g %p -> %l\\n' 2>/dev/null || true").splitlines()
+    if contents:
+        sums = f"{find} -type f -exec sha256sum {{}} + 2>/dev/null || true"
+        lines += host.sh(sums, timeout=120).splitlines()
+    return set(lines)
+
+
+def marks(host: LabHost, *roots: str) -> dict[str, str]:
+    """Every path below `roots` with what changes when anybody touches it: inode, times, size."""
+    lines = host.sh(f"find {' '.join(roots)} -xdev -printf '%p\\t%i %T@ %C@ %s %m %U %l\\n'")
+    return dict(line.split("\t", 1) for line in lines.splitlines())
+
+
+def touched(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    """The paths that were made, changed or removed in between."""
+    return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
