@@ -5,10 +5,17 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 
 # fab forbids writing bytecode, so that every start would compile all of this anew.
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+
+# A start makes 100 000 objects that stay, and no garbage: Python would search them all some
+# hundred times, and once more before it ends.
+gc.set_threshold(100_000)
+atexit.register(gc.freeze)
 
 from cartwheel.fab.context import FabContext  # noqa: E402
 from cartwheel.fab.namespace import assemble  # noqa: E402

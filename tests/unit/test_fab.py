@@ -307,6 +307,21 @@ def test_a_reader_that_has_enough_is_no_failure() -> None:
     assert (listing.returncode, err) == (0, b"")
 
 
+def test_a_start_searches_for_no_garbage_and_neither_does_the_end() -> None:
+    """What others have Python do at its end is done all the same."""
+    code = (
+        "import atexit, gc, sys; from fabric.main import program\n"
+        "searched = []\n"
+        "atexit.register(lambda: print(searched, gc.get_freeze_count() > 0, file=sys.stderr))\n"
+        "gc.callbacks.append(lambda *how: 'tasks' in sys.modules and searched.append(how))\n"
+        "sys.argv = ['fab', '--list']; program.run()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "[] True\n"
+
+
 def test_listing_loads_nothing_heavy() -> None:
     """How long it takes is measured by bench/start; what makes it slow is held here."""
     code = (
