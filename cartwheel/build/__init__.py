@@ -3,7 +3,6 @@
 from cartwheel.build.apptests import run_app_tests
 from cartwheel.build.artifact import build_app, leaves_files_out
 from cartwheel.build.index import (
-    PRESETS,
     access_for,
     index_arguments,
     pip_environment,
@@ -18,7 +17,6 @@ __all__ = [
     "PIP_SHA256",
     "PIP_VERSION",
     "PIP_WHEEL",
-    "PRESETS",
     "Artifact",
     "Item",
     "Lock",

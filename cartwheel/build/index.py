@@ -19,23 +19,10 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from cartwheel.errors import UsageError
 from cartwheel.hidden import Hidden
+from cartwheel.settings.mirrors import ALIASES, PRESETS
 
 if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import Index
-
-# The mirrors' own help pages name these addresses; the list follows what the mirror
-# switcher "chsrc" still lists as alive (douban, netease and jlu no longer are).
-PRESETS: dict[str, str] = {
-    "tuna": "https://pypi.tuna.tsinghua.edu.cn/simple",
-    "bfsu": "https://mirrors.bfsu.edu.cn/pypi/web/simple",
-    "ustc": "https://mirrors.ustc.edu.cn/pypi/simple",
-    "nju": "https://mirror.nju.edu.cn/pypi/web/simple",
-    "aliyun": "https://mirrors.aliyun.com/pypi/simple",
-    "tencent": "https://mirrors.cloud.tencent.com/pypi/simple",
-    "huawei": "https://mirrors.huaweicloud.com/repository/pypi/simple",
-}
-# Other names by which people know them.
-ALIASES = {"tsinghua": "tuna", "alibaba": "aliyun", "huaweicloud": "huawei"}
 
 UV_RETRIES = 2
 _UV_NAME = re.compile(r"[\w.-]+", re.ASCII)

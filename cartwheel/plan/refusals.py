@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cartwheel.build.products import Artifact
 from cartwheel.plan import names
 from cartwheel.plan.host_plan import Refusal
 from cartwheel.plan.site import site_refusals
 from cartwheel.settings.patterns import toml_list
 from cartwheel.settings.toml_tables import Settings
+
+if TYPE_CHECKING:
+    from cartwheel.build.products import Artifact
 
 Facts = Mapping[str, Any]
 

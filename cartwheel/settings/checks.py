@@ -17,6 +17,7 @@ from cartwheel.settings.toml_tables import NAME, Settings
 
 from . import formula
 from .layers import Key, Layer, Mistake, Place
+from .mirrors import ALIASES, PRESETS
 from .validation import dotted
 
 if TYPE_CHECKING:
@@ -179,8 +180,6 @@ def _workers(settings: Settings) -> Iterator[Problem]:
 
 
 def _index(settings: Settings) -> Iterator[Problem]:
-    from cartwheel.build.index import ALIASES, PRESETS
-
     index = settings.index
     known = [*PRESETS, *ALIASES]
     if index.preset is not None and index.preset not in known:

@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from cartwheel.settings import toml_tables, validation
 
 from .checks import RESERVED_PREFIX, RESERVED_VARIABLES
+from .mirrors import ALIASES, PRESETS
 
 _INTRODUCTION = """\
 # Settings
@@ -117,8 +118,6 @@ import path, so that an upload cannot stand in for a module.
 
 def markdown() -> str:
     """The whole page."""
-    from cartwheel.build.index import ALIASES, PRESETS
-
     tables = [("", toml_tables.Settings)] + [
         (name, table)
         for name, field in toml_tables.Settings.model_fields.items()

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from cartwheel.build.index import (
-    PRESETS,
     access_for,
     bare,
     index_arguments,
@@ -17,6 +16,7 @@ from cartwheel.build.index import (
 from cartwheel.errors import UsageError
 from cartwheel.hidden import Hidden
 from cartwheel.host.release.pip_output import classify_pip_output, without_crash
+from cartwheel.settings.mirrors import PRESETS
 from cartwheel.settings.toml_tables import Index
 
 NOTHING = {"PIP_CONFIG_FILE": "/dev/null"}

@@ -1,0 +1,15 @@
+"""Mirrors of the package index that a setting can name (index.preset)."""
+
+# The mirrors' own help pages name these addresses; the list follows what the mirror
+# switcher "chsrc" still lists as alive (douban, netease and jlu no longer are).
+PRESETS: dict[str, str] = {
+    "tuna": "https://pypi.tuna.tsinghua.edu.cn/simple",
+    "bfsu": "https://mirrors.bfsu.edu.cn/pypi/web/simple",
+    "ustc": "https://mirrors.ustc.edu.cn/pypi/simple",
+    "nju": "https://mirror.nju.edu.cn/pypi/web/simple",
+    "aliyun": "https://mirrors.aliyun.com/pypi/simple",
+    "tencent": "https://mirrors.cloud.tencent.com/pypi/simple",
+    "huawei": "https://mirrors.huaweicloud.com/repository/pypi/simple",
+}
+# Other names by which people know them.
+ALIASES = {"tsinghua": "tuna", "alibaba": "aliyun", "huaweicloud": "huawei"}
