@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from cartwheel import __version__
 from cartwheel.hidden import revealed
 from cartwheel.plan import names
 from cartwheel.plan.hooks import Hook, moments, variables
@@ -173,6 +174,7 @@ def _manifest(plan: HostPlan, making: Making) -> dict[str, Any]:
         "python": dict(making.python),
         "entry": making.entry,
         "probe": dict(plan.switching.probe),
+        "cartwheel": __version__,
         "created": making.created,
         "who": plan.operator.who,
         "message": plan.operator.message,

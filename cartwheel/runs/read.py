@@ -20,9 +20,9 @@ _FAR = ("run", "result")  # the types of lines that a list needs
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `about` has its word, app, environment, project, hosts, who, message, pid and
-    began (seconds since the epoch), as far as the run came to know them; `result` is what
-    `--json` prints last, None for a run that is at work or was killed."""
+    """One run. `about` has its word, app, environment, project, hosts, who, message, pid, began
+    (seconds since the epoch) and cartwheel (its version), as far as the run came to know them;
+    `result` is what `--json` prints last, None for a run that is at work or was killed."""
 
     name: str
     alive: bool

@@ -18,6 +18,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from cartwheel import __version__
 from cartwheel.runs.lines import as_line
 
 KEEP_RUNS = 200
@@ -56,7 +57,8 @@ class Record:
         self._room = RUN_BYTES
         self._problem = ""
         self._lines: SimpleQueue[str | None] = SimpleQueue()
-        self.write(as_line(type="run", began=self._began, pid=os.getpid(), **about))
+        fixed = {"began": self._began, "pid": os.getpid(), "cartwheel": __version__}
+        self.write(as_line(type="run", **fixed, **about))
         self._thread = threading.Thread(target=self._keep, name="record", daemon=True)
         self._thread.start()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import cartwheel
 from cartwheel.build.products import Artifact, Lock, Platform, Source
 from cartwheel.errors import CATALOGUE
 from cartwheel.hidden import Hidden, revealed
@@ -369,6 +370,7 @@ def test_what_lies_beside_the_application_travels_as_it_does() -> None:
     assert install["lock_beside"].startswith("money==2.0 ")
     manifest = steps_of(found)["complete"].args["manifest"]
     assert manifest["beside"] == {"money": "ee" * 32}
+    assert manifest["cartwheel"] == cartwheel.__version__
     assert prepare(found, "upload")[-1] == uploads[-1]
     cached = facts(set_in("app", "wheels", value=["ee" * 32]))
     again = plan(lock=replace(have().lock, wheels=(MONEY,)), known=cached)

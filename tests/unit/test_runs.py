@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+import cartwheel
 from cartwheel.errors import Exit, UsageError
 from cartwheel.events import Event
 from cartwheel.fleet.report import HostReport, Report
@@ -71,6 +72,7 @@ class TestWriting:
             ["a"],
             "deploy",
         )
+        assert run.about["cartwheel"] == cartwheel.__version__
         assert [one["step"] for one in run.events] == ["install"]
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert [stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()] == [0o600]

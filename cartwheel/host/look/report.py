@@ -23,6 +23,7 @@ from cartwheel.host.web import front_door, nginx, nginx_config
 Args = Dict[str, Any]
 
 _LOOKS = 3  # a deploy switches at most once in so short a time; a rollback may follow it
+_LISTED = ("release", "version", "seq", "created", "who", "cartwheel")  # of each release
 _FOLLOW_SECONDS = 365 * 86400.0
 _INDEX_SECONDS = 60.0
 
@@ -156,10 +157,7 @@ def list_releases(ctx: Context, args: Args) -> Args:
     at = Layout(args["app"], Path(args["base"]))
     whole = releases.complete(at)
     return {
-        "releases": [
-            {key: manifest.get(key) for key in ("release", "version", "seq", "created", "who")}
-            for manifest in whole
-        ],
+        "releases": [{key: manifest.get(key) for key in _LISTED} for manifest in whole],
         "current": releases.pointed(at.current),
         "previous": releases.pointed(at.previous),
         "rollback": releases.rollback_target(at, releases.pointed(at.current)),
