@@ -391,13 +391,13 @@ CATALOGUE: dict[str, Problem] = {
         "`fab setup -H HOST` installs what it needs.",
     ),
     "install-failed": Problem(
-        504, "The packages could not be installed", Exit.FAILED, "See pip's output above."
+        504, "The packages could not be installed", Exit.FAILED, "See the output above."
     ),
     "no-uv": Problem(
         505,
         "uv is not on the host",
         Exit.FAILED,
-        "Install uv on the host, or set deploy.installer to pip.",
+        "`fab setup -H HOST` brings it; or set deploy.installer to pip.",
     ),
     "dependency-missing": Problem(
         506,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ._scene import HOOKS, number, with_hooks, word
 
@@ -50,18 +51,24 @@ def start(scene: Scene, out: Output) -> int:
     )
 
 
-@word(changing=True, help={"keep": "How many releases to keep (default: deploy.keep_releases)."})
-def prune(scene: Scene, out: Output, keep: str = "") -> int:
+@word(
+    changing=True,
+    help={
+        "keep": "How many releases to keep (default: deploy.keep_releases).",
+        "cache": "Also remove what pip and uv have downloaded.",
+    },
+)
+def prune(scene: Scene, out: Output, keep: str = "", cache: bool = False) -> int:
     """Remove old releases; never one that is needed."""
     from cartwheel.commands import ask
 
-    return out.answers(
-        ask.prune(scene, number("keep", keep) if keep else None),
-        lambda one: (
-            "; ".join([*one["cleaned"], *(f"removed {name}" for name in one["removed"])])
-            or "nothing to do"
-        ),
-    )
+    def told(one: Mapping[str, Any]) -> str:
+        done = [*one["cleaned"], *(f"removed {name}" for name in one["removed"])]
+        if one["emptied_bytes"]:
+            done.append(f"removed {one['emptied_bytes'] / 1e6:.0f} MB of downloads")
+        return "; ".join(done) or "nothing to do"
+
+    return out.answers(ask.prune(scene, number("keep", keep) if keep else None, cache=cache), told)
 
 
 @word(changing=True)

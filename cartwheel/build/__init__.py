@@ -11,12 +11,14 @@ from cartwheel.build.lock import lock_for
 from cartwheel.build.pip_wheel import PIP_SHA256, PIP_VERSION, PIP_WHEEL, pip_wheel
 from cartwheel.build.products import Artifact, Lock, Platform, Source, operator_platform
 from cartwheel.build.publish import Item, Store, planned, publish, store_for
+from cartwheel.build.uv_wheel import UV_VERSION, uv_wheel, uv_wheel_for
 from cartwheel.build.wheel import check_wheel_fits, wheel_names
 
 __all__ = [
     "PIP_SHA256",
     "PIP_VERSION",
     "PIP_WHEEL",
+    "UV_VERSION",
     "Artifact",
     "Item",
     "Lock",
@@ -36,5 +38,7 @@ __all__ = [
     "publish",
     "run_app_tests",
     "store_for",
+    "uv_wheel",
+    "uv_wheel_for",
     "wheel_names",
 ]

@@ -83,9 +83,9 @@ def start(scene: Scene) -> Answers:
     return _change(scene, "start", {"probe": probe_args(scene.settings)}, seconds)
 
 
-def prune(scene: Scene, keep_releases: int | None) -> Answers:
+def prune(scene: Scene, keep_releases: int | None, *, cache: bool) -> Answers:
     keep = scene.settings.deploy.keep_releases if keep_releases is None else keep_releases
-    return _change(scene, "prune", {"keep_releases": keep})
+    return _change(scene, "prune", {"keep_releases": keep, "cache": cache})
 
 
 def packages(scene: Scene) -> Answers:

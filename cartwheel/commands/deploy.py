@@ -132,6 +132,7 @@ def probe_args(scene: Scene) -> dict[str, Any]:
         "python": scene.settings.app.python,
         "user": names.user(scene.settings),
         "files": [names.site_path(scene.settings)],
+        "uv_version": build.UV_VERSION,
         "carried": build.leaves_files_out(scene.settings, scene.project),
     }
 
@@ -181,6 +182,7 @@ def _common(scene: Scene, made: Product, variables: Variables, digest_key: str) 
         pip_wheel=made.pip_wheel,
         pip_version=build.PIP_VERSION,
         pip_sha256=build.PIP_SHA256,
+        uv_version=build.UV_VERSION,
         published=made.published,
         environment={name: variable.value for name, variable in variables.items()},
         sources={name: variable.source for name, variable in variables.items()},

@@ -13,7 +13,8 @@ from cartwheel.commands.scene import Scene, raise_failures, reach
 from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, failures
-from cartwheel.plan.condition import Finding, conditions
+from cartwheel.plan import names
+from cartwheel.plan.condition import Finding, Level, conditions
 from cartwheel.plan.refusals import refusals
 from cartwheel.plan.switching import status_args
 
@@ -27,6 +28,7 @@ _REPAIR_SECONDS = 300.0
 _SAID_ELSEWHERE = ("not-set-up", "no-systemd", "python-version", "held", "stopped", "disk-full")
 
 _MOST_SHOWN = 3
+_LARGE_CACHE_BYTES = 1 << 30
 
 
 def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
@@ -64,7 +66,10 @@ def _examine_args(scene: Scene) -> dict[str, Any]:
         **scene.base_args,
         **status_args(scene.settings),
         "index_environment": index,
+        "installer": scene.settings.deploy.installer,
         "pip_version": build.PIP_VERSION,
+        "uv_version": build.UV_VERSION,
+        "user": names.user(scene.settings),
     }
 
 
@@ -144,6 +149,10 @@ def _of_examination(host: str, more: Facts) -> Iterator[Finding]:
         yield Finding(host, "mirror", "PROBLEM", more["index"], todo)
     elif more["index"] is not None:
         yield Finding(host, "mirror", "ok", "answers")
+    kept = more["cache_bytes"]
+    level: Level = "note" if kept > _LARGE_CACHE_BYTES else "ok"
+    todo = f"`fab prune --cache -H {host}` empties it" if level == "note" else ""
+    yield Finding(host, "cache", level, f"{kept / 1e6:.0f} MB of downloads", todo)
 
 
 def _of_releases(

@@ -23,7 +23,7 @@ class Product:
     """The tested wheel, and what else is the same for all hosts."""
 
     artifact: Artifact
-    pip_wheel: Path
+    pip_wheel: Path | None  # None where uv installs
     index_password: Hidden | None
     published: Mapping[str, Source] = field(default_factory=dict)  # by SHA-256
     publish: Callable[[build.Item], Source | None] = lambda _item: None  # what lies beside it
@@ -47,14 +47,16 @@ def make(
     if not skip_tests:
         test(scene, artifact, password)
     _after_build(scene, artifact)
-    wheel = build.pip_wheel(
-        scene.state, scene.emit, access=build.access_for(settings.index, password)
-    )
-    made = Product(artifact, wheel, password)
+    items = [_item(artifact)]
+    pip = None
+    if settings.deploy.installer == "pip":
+        access = build.access_for(settings.index, password)
+        pip = build.pip_wheel(scene.state, scene.emit, access=access)
+        items.append(build.Item("pip", build.PIP_VERSION, pip, build.PIP_SHA256))
+    made = Product(artifact, pip, password)
     if store is None:
         return made
-    items = (_item(artifact), build.Item("pip", build.PIP_VERSION, wheel, build.PIP_SHA256))
-    place = functools.partial(_publish if publish else _planned, scene, store)
+    place = functools.partial(publish_item if publish else _planned, scene, store)
     sources = {item.sha256: place(item) for item in items}
     known = {sha256: source for sha256, source in sources.items() if source is not None}
     made = replace(made, published=known)
@@ -77,7 +79,7 @@ def _planned(_scene: Scene, store: Store, item: build.Item) -> Source | None:
     return build.planned(store, item)
 
 
-def _publish(scene: Scene, store: Store, item: build.Item) -> Source | None:
+def publish_item(scene: Scene, store: Store, item: build.Item) -> Source | None:
     """None where the store is down: then the file goes over SSH, as without a store."""
     try:
         return build.publish(store, item, scene.emit)
@@ -118,10 +120,10 @@ def artifact_store(scene: Scene) -> Store | None:
 
 
 def platform_of(facts: Mapping[str, Any]) -> Platform:
-    """What wheels must fit on a host, from its facts."""
-    host = facts["host"]
+    """What wheels must fit on a host, from its facts; the Python is not there before setup."""
+    host, python = facts["host"], facts["python"]
     return Platform(
-        python=facts["python"]["version"],
+        python=python["version"] if python else "",
         libc=host["libc"],
         libc_version=host["libc_version"],
         machine=host["machine"],
@@ -148,7 +150,7 @@ def build_only(scene: Scene) -> tuple[Path, Path]:
     password = index_password(scene)
     artifact = _built(scene, password)
     _after_build(scene, artifact)
-    made = Product(artifact, artifact.wheel, password)
+    made = Product(artifact, None, password)
     lock = lock_for(scene, made, build.operator_platform())
     path = artifact.wheel.with_suffix(".lock.txt")
     writing.write(path, (lock.text + lock.text_beside).encode(), mode=0o666)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from cartwheel import build
+from cartwheel.commands import product
 from cartwheel.commands.balancing import members_of
 from cartwheel.commands.deploy import PROBE_SECONDS, probe_args
 from cartwheel.commands.rendering import host_files
@@ -13,10 +16,12 @@ from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held,
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
 from cartwheel.fleet.locking import lock_all
-from cartwheel.fleet.sessions import Result, successes
+from cartwheel.fleet.sessions import Fleet, Result, step_on_each, successes
 from cartwheel.inventory.host import Host
 from cartwheel.plan import names
 from cartwheel.plan.balancing import ON_HOSTS, ROLE, balancer_site_changes, ways
+from cartwheel.plan.making import Delivery
+from cartwheel.plan.steps import Step, tool
 from cartwheel.render import check_balancer_template, render_balancer
 
 if TYPE_CHECKING:
@@ -62,7 +67,52 @@ def _is_balancer(scene: Scene, host: Host) -> bool:
 def _set_up(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
     with connect(scene, changing=False) as fleet:
         raise_failures(lock_all(fleet, scene.hosts, scene.terms))
-        return fleet.ask("setup", _args(scene), deadline_seconds=_SETUP_SECONDS)
+        bringing = _uv_steps(scene, fleet)
+        done = fleet.ask("setup", _args(scene), deadline_seconds=_SETUP_SECONDS)
+        wanting = {host: bringing[host] for host in successes(done) if host in bringing}
+        return _joined(done, step_on_each(fleet, wanting, group="setup"))
+
+
+def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step]:
+    """Where uv is to install: what brings it to the hosts that lack it. It is fetched before
+    anything changes. Raises BuildError."""
+    if scene.settings.deploy.installer != "uv":
+        return {}
+    answers = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+    raise_failures(answers)
+    password, store = product.index_password(scene), product.artifact_store(scene)
+    access = build.access_for(scene.settings.index, password)
+
+    @functools.cache
+    def step(machine: build.Platform) -> Step:
+        wheel, sha256 = build.uv_wheel(machine, scene.state, scene.emit, access=access)
+        item = build.Item("uv", build.UV_VERSION, wheel, sha256)
+        source = product.publish_item(scene, store, item) if store else None
+        path = wheel if source is None else None
+        uv = Delivery("uv", build.UV_VERSION, wheel.name, sha256, path, source)
+        return tool(scene.base_args, uv)
+
+    found: dict[str, Step] = {}
+    for host, facts in successes(answers).items():
+        known = facts["tools"]["uv"]
+        if known is None or known["version"] != build.UV_VERSION:
+            try:
+                found[host] = step(product.platform_of(facts))
+            except CartwheelError as error:
+                error.host = error.host or host
+                raise
+    return found
+
+
+def _joined(
+    done: dict[str, Result[dict[str, Any]]], brought: dict[str, Result[dict[str, Any]]]
+) -> dict[str, Result[dict[str, Any]]]:
+    """What setup changed, with the uv that came after it."""
+    added = {
+        host: {"changes": [*successes(done)[host]["changes"], f"uv {build.UV_VERSION}"]}
+        for host in successes(brought)
+    }
+    return {**done, **brought, **added}
 
 
 def _set_up_balancers(scene: Scene) -> dict[str, Result[dict[str, Any]]]:

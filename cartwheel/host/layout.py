@@ -17,6 +17,7 @@ NGINX_LOGS = Path("/var/log/nginx")
 
 # What applications share. An application's name starts with a letter, so none is called so.
 PIP = LIB / ".pip"
+UV = LIB / ".uv"
 HOST_LOCK = RUN / ".host.lock"
 
 # A release runs in one of several slots: a restart, or a return to a release, starts another

@@ -39,9 +39,10 @@ class Ingredients:
 
     artifact: Artifact
     lock: Lock
-    pip_wheel: Path
+    pip_wheel: Path | None  # None where uv installs
     pip_version: str
     pip_sha256: str
+    uv_version: str
     environment: Mapping[str, Hidden]
     sources: Mapping[str, str]  # where each variable comes from, for `env.list`
     index_environment: Mapping[str, Hidden]
@@ -161,6 +162,7 @@ def _making(
             have.lock,
             deploy.installer,
             have.pip_version,
+            have.uv_version,
             deploy.install_timeout_seconds,
             have.index_environment,
         ),
@@ -173,7 +175,8 @@ def _making(
 
 
 def _tool(facts: Facts, have: Ingredients) -> Delivery | None:
-    if have.pip_version in facts["tools"]["pip"]:
+    """pip, where the host lacks it; uv comes with `fab setup`."""
+    if have.pip_wheel is None or have.pip_version in facts["tools"]["pip"]:
         return None
     pip = Delivery("pip", have.pip_version, have.pip_wheel.name, have.pip_sha256)
     return _brought(pip, have.pip_wheel, have)

@@ -32,6 +32,7 @@ class Packages:
     lock: Lock
     installer: str
     pip_version: str
+    uv_version: str
     timeout_seconds: float
     index_environment: Mapping[str, Hidden] = field(default_factory=dict, repr=False)
 

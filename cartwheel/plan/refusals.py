@@ -29,6 +29,7 @@ def refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
     return (
         *_not_ready(settings, facts),
         *_python(settings, facts),
+        *_installer(settings, facts),
         *_marks(facts),
         *_no_room(settings, facts),
         *_port_taken(settings, facts),
@@ -52,6 +53,11 @@ def _python(settings: Settings, facts: Facts) -> Iterator[Refusal]:
     elif facts["python"]["obstacle"]:
         who = names.user(settings)
         yield Refusal("python-reach", f"{who} cannot run Python: {facts['python']['obstacle']}")
+
+
+def _installer(settings: Settings, facts: Facts) -> Iterator[Refusal]:
+    if settings.deploy.installer == "uv" and facts["tools"]["uv"] is None:
+        yield Refusal("no-uv", "deploy.installer is uv, and there is no uv on the host")
 
 
 def _marks(facts: Facts) -> Iterator[Refusal]:

@@ -16,7 +16,7 @@ from cartwheel.plan.hooks import Hook, moments, variables
 from cartwheel.plan.host_plan import HostPlan, Migration
 
 if TYPE_CHECKING:
-    from cartwheel.plan.making import Delivery, Making
+    from cartwheel.plan.making import Delivery, Making, Packages
 
 Stage: TypeAlias = Literal["upload", "venv", "install", "configure"]
 """Where preparing may end early, by the task that asks for it."""
@@ -83,19 +83,24 @@ def _refresh(plan: HostPlan, host_files: Mapping[str, str]) -> Step:
 
 def _deliveries(plan: HostPlan, making: Making) -> Iterator[Step]:
     """pip, where the host lacks it; the application's wheel, and those of what lies beside it."""
-    tool = making.tool
-    if tool is not None:
-        args = {**_file(plan, tool), "version": tool.version}
-        yield Step("tool", tool.name, _UPLOAD_SECONDS, args, tool.path)
+    if making.tool is not None:
+        yield tool(_of_release(plan), making.tool)
     for wheel in making.deliveries:
         title = "upload" if wheel.source is None else "fetch"
         if wheel.name != making.packages.application.name:
             title = f"{title} {wheel.name}"
-        yield Step("upload", title, _UPLOAD_SECONDS, _file(plan, wheel), wheel.path)
+        args = _file(_of_release(plan), wheel)
+        yield Step("upload", title, _UPLOAD_SECONDS, args, wheel.path)
 
 
-def _file(plan: HostPlan, file: Delivery) -> dict[str, Any]:
-    known = {**_of_release(plan), "sha256": file.sha256, "filename": file.filename}
+def tool(header: Mapping[str, Any], installer: Delivery) -> Step:
+    """The host's pip or uv, for all applications on it."""
+    args = {**_file(header, installer), "tool": installer.name, "version": installer.version}
+    return Step("tool", installer.name, _UPLOAD_SECONDS, args, installer.path)
+
+
+def _file(header: Mapping[str, Any], file: Delivery) -> dict[str, Any]:
+    known = {**header, "sha256": file.sha256, "filename": file.filename}
     return known if file.source is None else {**known, "source": file.source.args}
 
 
@@ -115,12 +120,19 @@ def _install(plan: HostPlan, making: Making) -> Iterator[Step]:
         "wheel_sha256": application.wheel_sha256,
         "wheel_filename": application.wheel.name,
         "beside": [{"sha256": one.wheel_sha256, "filename": one.wheel.name} for one in lock.wheels],
-        "pip_version": packages.pip_version,
-        "installer": packages.installer,
+        **_installer(packages),
         "timeout_seconds": packages.timeout_seconds,
         "index_environment": dict(packages.index_environment),
     }
     yield Step("install", "install", packages.timeout_seconds + _SMALL_SECONDS, args)
+
+
+def _installer(packages: Packages) -> dict[str, Any]:
+    return {
+        "installer": packages.installer,
+        "pip_version": packages.pip_version,
+        "uv_version": packages.uv_version,
+    }
 
 
 def _configure(plan: HostPlan, making: Making) -> Iterator[Step]:
@@ -138,7 +150,7 @@ def _verify(plan: HostPlan, making: Making) -> Iterator[Step]:
         **_of_release(plan),
         "entry": making.entry,
         "static_dir": making.static_dir,
-        "pip_version": making.packages.pip_version,
+        **_installer(making.packages),
         "import_seconds": making.import_seconds,
         "site_changes": dict(plan.switching.site),
         "server_names": list(making.server_names),

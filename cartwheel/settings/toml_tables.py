@@ -327,7 +327,8 @@ class Deploy(Model):
     )
     migrate_timeout_seconds: Seconds = Field(default=600, description="Longer counts as failed.")
     installer: Literal["pip", "uv"] = Field(
-        default="pip", description="What installs packages on the host."
+        default="pip",
+        description="What installs packages on the host. uv is faster; `fab setup` brings it.",
     )
     install_timeout_seconds: Seconds = Field(default=900, description="Longer counts as failed.")
 

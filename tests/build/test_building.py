@@ -221,6 +221,24 @@ def test_pip_installs_exactly_the_lock_for_another_platform(tmp_path: Path, stat
     assert len(list((tmp_path / "wheels").iterdir())) == len(pins(lock.text))
 
 
+@pytest.mark.parametrize(("libc", "version", "machine"), [
+    ("glibc", "2.31", "aarch64"), ("musl", "1.2", "x86_64"),
+])  # fmt: skip
+def test_the_uv_for_hosts_is_fetched_once(
+    state: Path, heard: Heard, libc: str, version: str, machine: str
+) -> None:
+    """It is another platform's, with the hash that is pinned."""
+    from cartwheel.build import Platform, uv_wheel
+    from cartwheel.build.index import access_for
+
+    access = access_for(settings_for(".").index)
+    for _ in range(2):
+        wheel, _sha256 = uv_wheel(Platform("", libc, version, machine), state, heard, access=access)
+        assert machine in wheel.name
+    states = [state for state in heard.states("uv") if state != "progress"]
+    assert states == ["start", "done"]
+
+
 def test_the_examples_own_tests_run_once(tmp_path: Path, state: Path, heard: Heard) -> None:
     settings = settings_for(EXAMPLES / "hello")
     artifact = build_app(settings, tmp_path, state=state, emit=silent)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.build import build_app, lock_for, pip_wheel
+from cartwheel.build import build_app, lock_for, pip_wheel, uv_wheel
 from cartwheel.build.index import access_for
 from cartwheel.build.lock import pins
 from cartwheel.build.tool import run_tool
@@ -243,3 +243,22 @@ def test_the_pip_for_hosts_comes_by_hash(index: LocalIndex, state: Path, heard: 
         )
     assert caught.value.slug == "hash-mismatch"
     assert not list((state / "pip").glob("*")) if (state / "pip").exists() else True
+
+
+def test_the_uv_for_hosts_comes_by_hash(
+    index: LocalIndex, state: Path, tmp_path: Path, heard: Heard
+) -> None:
+    """From an index that has another one, and from one that has none, nothing is kept."""
+    (state / "pip").mkdir(parents=True)
+    own = pip_wheel(tmp_path / "own", silent)
+    own.rename(state / "pip" / own.name)
+    access = access_for(settings_for(".", index={"url": index.url}).index)
+    with pytest.raises(BuildError) as caught:
+        uv_wheel(BOOKWORM, state, heard, access=access)
+    assert caught.value.slug == "index-lacks"
+    assert caught.value.message == f"{index.url} has no uv==0.13.9"
+    index.add("uv", "0.13.9")
+    with pytest.raises(BuildError) as caught:
+        uv_wheel(BOOKWORM, state, heard, access=access)
+    assert caught.value.slug == "hash-mismatch"
+    assert not (state / "uv").exists()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uv
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
@@ -34,6 +35,9 @@ Arrange = Callable[["Scenery"], AbstractContextManager[Settings]]
 # Small enough to fill, large enough for some releases.
 DISK_MB, INODES = 120, 24_000
 FREE_MB, FREE_INODES = 70, 5_600  # just more than a deploy asks for before it begins
+
+
+UV: Settings = {"deploy": {"installer": "uv"}}
 
 
 @dataclass(frozen=True)
@@ -469,6 +473,28 @@ CASES = [
         dependency_not_told,
         journalled=True,
     ),
+    # the same with uv
+    *(
+        Wrong(f"uv-{name}", slug, says, arrange, settings=UV, journalled=True)
+        for name, slug, says, arrange in (
+            ("no-room", "disk-full", ("no room left for the packages",), room_for_the_upload_only),
+            (
+                "mirror-does-not-answer-the-host",
+                "index-unreachable",
+                ("http://127.0.0.1:3141/simple/ does not answer (", "for itsdangerous"),
+                mirror_away,
+            ),
+            ("mirror-lacks-it", "index-lacks", ("127.0.0.1:", "has no "), package_gone_from_mirror),
+            ("wrong-hash", "hash-mismatch", ("changing==1.0", "127.0.0.1:"), other_bytes_on_mirror),
+            ("corrupt-wheel", "wheel-corrupt", ("broken",), corrupt_on_mirror),
+            (
+                "dependency",
+                "dependency-missing",
+                ("secretive requires hidden>=2, but it's not installed",),
+                dependency_not_told,
+            ),
+        )
+    ),
     # the wheel
     Wrong("truncated-wheel", "wheel-corrupt", ("shop-9.0-py3-none-any.whl",), truncated_wheel),
     Wrong(
@@ -609,6 +635,9 @@ def scenery(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> I
     done = stage.fab("setup")
     assert done.code == 0, done.out + done.err
     stage.deploy_well()
+    program = module_host.path("/usr/local/bin/uv")
+    program.write_bytes(Path(uv.find_uv_bin()).read_bytes())
+    program.chmod(0o755)
     wheels = folder / "wheels"
     with served(module_host, folder / "mirror") as mirror:
         for wheel in gunicorn_wheels(wheels):

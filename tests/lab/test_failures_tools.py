@@ -69,17 +69,20 @@ def test_an_interpreter_without_venv(module_host: LabHost, project: Project) -> 
     assert get(module_host) == "one"
 
 
-def test_uv_as_the_installer(module_host: LabHost, project: Project) -> None:
-    """Where it is missing that is said; where it is there it installs."""
+def test_uv_of_the_hosts_own(module_host: LabHost, project: Project) -> None:
+    """As on a host of an earlier version, which brought none: without one that is said, before
+    anything is done; one that is there installs, if the app's user may run it."""
     text = (project.folder / "config/deploy.toml").read_text()
     project.settings(text.replace("[deploy]", '[deploy]\ninstaller = "uv"'))
     project.app("two")
     try:
         done = project.fab("deploy", "-H", module_host.name, code=Exit.FAILED)
-        assert_told(done, "no-uv", "uv is not on this host")
+        assert_told(done, "no-uv", "there is no uv on the host")
         assert get(module_host) == "one"
         program = module_host.path("/usr/local/bin/uv")
         program.write_bytes(Path(uv.find_uv_bin()).read_bytes())
+        program.chmod(0o700)
+        assert "there is no uv" in project.fab("plan", "-H", module_host.name).out
         program.chmod(0o755)
         project.fab("deploy", "-H", module_host.name)
         assert get(module_host) == "two"
@@ -91,7 +94,7 @@ ASK_FOR_A_START = """
 import sys
 sys.path.insert(0, "/usr/local/lib/cartwheel/shop/current")
 from cartwheel.host.system import systemd
-from cartwheel.host.context import OpError
+from cartwheel.host.system.context import OpError
 try:
     systemd.start(None, "cartwheel-shop.web.0.nothing.service")
 except OpError as error:

@@ -105,7 +105,12 @@ MAKING = Making(
     server_names=(),
     import_seconds=5,
     packages=Packages(
-        WHEEL, Lock(Platform("3.11.2", "glibc", "2.36", "x86_64"), "", "bb" * 32), "pip", "25.0", 5
+        WHEEL,
+        Lock(Platform("3.11.2", "glibc", "2.36", "x86_64"), "", "bb" * 32),
+        "pip",
+        "25.0",
+        "0.9",
+        5,
     ),
     deliveries=(Delivery("shop", "2.0", WHEEL.wheel.name, WHEEL.wheel_sha256, WHEEL.wheel),),
     files={},

@@ -47,7 +47,6 @@ def test_what_is_meant_is_handed_on() -> None:
         "UV_INDEX_STRATEGY": "unsafe-best-match",
         "UV_INSECURE_HOST": "a b",
         "UV_HTTP_TIMEOUT": "7",
-        "UV_PYTHON_DOWNLOADS": "never",
         "SSL_CERT_FILE": "/etc/ca.pem",
         "HTTPS_PROXY": "http://proxy.example:3128",
         "HTTP_PROXY": "http://proxy.example:3128",

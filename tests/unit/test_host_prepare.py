@@ -129,9 +129,12 @@ def test_a_check_that_dies_without_a_word_is_a_failure(
     monkeypatch.setattr(children, "run", lambda *_args, **_more: Done(-9, ""))
     with pytest.raises(OpError) as caught:
         verify._check_packages(
-            Session().ctx(), at, "1.0.a", {"pip_version": "25", "user": "nobody"}
+            Session().ctx(),
+            at,
+            "1.0.a",
+            {"installer": "pip", "pip_version": "25", "user": "nobody"},
         )
-    assert caught.value.slug == "dependency-missing"
+    assert caught.value.slug == "install-failed"
     assert files.read_link(at.current) is None
 
 
@@ -176,7 +179,12 @@ def test_the_hosts_pip_gets_its_name_when_it_is_durable(
     ctx.blob = wheel
     wheel.seek(0)
     sha256 = hashlib.sha256(wheel.getvalue()).hexdigest()
-    args = {"version": "1.0", "filename": "pip-1.0-py3-none-any.whl", "sha256": sha256}
+    args = {
+        "tool": "pip",
+        "version": "1.0",
+        "filename": "pip-1.0-py3-none-any.whl",
+        "sha256": sha256,
+    }
     assert prepare.tool(ctx, args) == {"changed": True}
     assert synced == [[]]
     assert (folder / "1.0" / "pip" / "__main__.py").read_text() == "x = 1"

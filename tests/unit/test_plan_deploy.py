@@ -78,6 +78,7 @@ def have(**more: Any) -> Ingredients:
         "pip_wheel": Path("/b/pip-25.whl"),
         "pip_version": "25.0",
         "pip_sha256": "cc" * 32,
+        "uv_version": "0.9",
         "environment": {"SECRET_KEY": Hidden(SECRET), "DEBUG": Hidden("0")},
         "sources": {"SECRET_KEY": "secrets", "DEBUG": "env"},
         "index_environment": {"PIP_INDEX_URL": Hidden(PASSWORD)},
@@ -269,6 +270,20 @@ def test_what_is_there_is_not_sent_again() -> None:
     found = plan(known=facts(there))
     assert "tool" not in steps_of(found)
     assert [step.blob for step in prepare(found)] == [None] * 7
+
+
+def test_uv_comes_with_setup_and_needs_no_pip() -> None:
+    """A deploy brings no installer then; without uv on the host it is refused."""
+    with_uv = settings(deploy={"installer": "uv"})
+    refused = plan(with_uv, pip_wheel=None)
+    assert [reason.slug for reason in refused.refusals] == ["no-uv"]
+    there = {"path": "/usr/local/lib/cartwheel/.uv/0.9/uv", "version": "0.9"}
+    found = plan(with_uv, facts(set_in("tools", "uv", value=there)), pip_wheel=None)
+    assert not found.refusals
+    by_op = steps_of(found)
+    assert "tool" not in by_op
+    for step in (by_op["install"], by_op["verify"]):
+        assert (step.args["installer"], step.args["uv_version"]) == ("uv", "0.9")
 
 
 STORE = "https://store.example/files"

@@ -6,7 +6,6 @@ import os
 import platform
 import pwd
 import re
-import shutil
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from cartwheel.host.layout import PIP, Layout, content_of
-from cartwheel.host.release import borrow, leftovers
+from cartwheel.host.release import borrow, installer_uv, leftovers
 from cartwheel.host.state import freeze, journal, pending, releases
 from cartwheel.host.system import children, files, locks, reach, systemd
 from cartwheel.host.system.context import Context
@@ -30,7 +29,8 @@ def probe(ctx: Context, args: Facts) -> Facts:
     """Facts of the host and of one application on it.
 
     args: app, base, python (wanted interpreter), user, files (paths whose digests matter),
-    carried (whether it matters what files the serving release's wheel had).
+    carried (whether it matters what files the serving release's wheel had), uv_version (of
+    those on this host, the one to prefer).
     """
     at = Layout(args["app"], Path(args["base"]))
     parts: Dict[str, Callable[[], Any]] = {
@@ -42,7 +42,10 @@ def probe(ctx: Context, args: Facts) -> Facts:
         "nginx": nginx_facts,
         "ports": listening_ports,
         "disk": lambda: {path: disk(Path(path)) for path in (args["base"], "/var/tmp", "/run")},
-        "tools": lambda: {"pip": _versions(PIP), "uv": shutil.which("uv")},
+        "tools": lambda: {
+            "pip": _versions(PIP),
+            "uv": _uv(args.get("uv_version", ""), args["user"]),
+        },
     }
     found = side_by_side(parts)
     return {**found, "no_python": "" if found["python"] else no_interpreter(args["python"])}
@@ -256,6 +259,11 @@ def _user(name: str) -> Optional[Dict[str, Any]]:
     except KeyError:
         return None
     return {"uid": entry.pw_uid, "home": entry.pw_dir}
+
+
+def _uv(wanted: str, user: str) -> Optional[Dict[str, str]]:
+    found = installer_uv.find(wanted, user)
+    return None if found is None else {"path": found.path, "version": found.version}
 
 
 def _versions(folder: Path) -> List[str]:

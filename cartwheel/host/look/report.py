@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from cartwheel.host import recover
-from cartwheel.host.layout import PIP, SLOTS, Layout, content_of
+from cartwheel.host import layout, recover
+from cartwheel.host.layout import SLOTS, Layout, content_of
 from cartwheel.host.look import facts
 from cartwheel.host.process import health
-from cartwheel.host.release import leftovers, package_index, pip_output
+from cartwheel.host.release import downloads, install, installer, leftovers
 from cartwheel.host.state import freeze, journal, pending, releases
 from cartwheel.host.system import children, files, locks, systemd
-from cartwheel.host.system.context import ContactLost, Context
+from cartwheel.host.system.context import ContactLost, Context, OpError
 from cartwheel.host.web import front_door, nginx, nginx_config
 
 Args = Dict[str, Any]
@@ -247,28 +246,32 @@ def examine(ctx: Context, args: Args) -> Args:
         "status": status(ctx, args),
         "damage": releases.damage(at),
         "index": _index_complaint(ctx, at, args),
+        "cache_bytes": downloads.size_bytes(at),
         "nginx_complaint": nginx.check(ctx) if shutil.which("nginx") else None,
     }
 
 
 def _index_complaint(ctx: Context, at: Layout, args: Args) -> Optional[str]:
-    """What this host's pip says when it asks the index for a package; "" if it answers, None
-    where there is no pip to ask yet."""
-    pip = PIP / args["pip_version"] / "pip"
-    if not pip.exists():
+    """What this host's installer says when it asks the index for a package; "" if it answers,
+    None where there is nothing to ask with yet."""
+    pip = layout.PIP / args["pip_version"] / "pip"
+    if args["installer"] == "pip" and not pip.exists():
         return None  # the first deploy brings it
+    try:
+        chosen = installer.of(args)
+    except OpError:
+        return None  # the plan refuses, and says so
     done = children.run(
         ctx,
-        [sys.executable, "-I", str(pip), "index", "versions", "pip", "--disable-pip-version-check"],
+        chosen.ask(),
         timeout_seconds=_INDEX_SECONDS,
-        env={
-            **package_index.for_pip(args["index_environment"]),
-            "PIP_NO_CACHE_DIR": "1",
-            "PIP_RETRIES": "1",
-        },
+        env={**install.environment(at), **chosen.index(), "UV_HTTP_RETRIES": "1", "TMPDIR": "/tmp"},
+        user=(files.read_json(at.record) or {}).get("user"),
         step="mirror",
+        stdin=b"pip\n",
     )
     if done.status == 0:
         return ""
-    known = pip_output.classify_pip_output(done.output)
-    return known[1] if known else (done.output.splitlines() or ["pip failed"])[-1]
+    known = chosen.explain(done.output)
+    said = done.output.splitlines() or [chosen.name + " failed"]
+    return known[1] if known else said[-1]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-from cartwheel.host import layout
 from cartwheel.host.layout import Layout
-from cartwheel.host.release import borrow, marks, package_index, pip_output
+from cartwheel.host.release import borrow, installer, marks, pip_output
+from cartwheel.host.release.installer import Installer
 from cartwheel.host.system import children, files
 from cartwheel.host.system.context import Context, OpError, no_room
 
@@ -75,13 +74,15 @@ def install(ctx: Context, args: Args) -> Args:
     for one, text in texts.items():
         files.write(one, text.encode(), 0o640, (0, user.pw_gid))
 
-    reaching = package_index.for_uv if args["installer"] == "uv" else package_index.for_pip
-    index = reaching(args["index_environment"])
+    chosen = installer.of(args)
+    index = chosen.index()
+    # What was borrowed leaves only what travelled here: nobody looks for that in a cache.
+    command = chosen.install(python(at, release), path, cached=donor is None)
 
     def call(*more: str) -> children.Done:
         return children.run(
             ctx,
-            [*_installer(at, release, args, path), *more],
+            [*command, *more],
             timeout_seconds=args["timeout_seconds"],
             env={**index, **environment(at)},
             user=args["user"],
@@ -91,8 +92,8 @@ def install(ctx: Context, args: Args) -> Args:
 
     done = call()
     if done.status != 0:
-        error = _install_error(at, done.output)
-        if error.slug == "index-lacks" and args["installer"] == "pip":
+        error = _install_error(at, chosen, done.output)
+        if error.slug == "index-lacks" and chosen.name == "pip":
             refused = pip_output.refusal(call("-vv").output)
             if refused is not None:
                 error = OpError(refused[0], refused[1], log=error.log)
@@ -115,40 +116,30 @@ def python(at: Layout, release: str) -> str:
     return str(at.release(release) / "venv" / "bin" / "python")
 
 
-def _installer(at: Layout, release: str, args: Args, lock: Path) -> List[str]:
-    """The lock is complete, so nothing is resolved on the host (`--no-deps`)."""
-    common = ["--no-deps", "--require-hashes", "-r", str(lock)]
-    interpreter = python(at, release)
-    if args["installer"] == "uv":
-        uv = shutil.which("uv", path="/usr/local/bin:/usr/bin:/bin")
-        if uv is None:
-            raise OpError("no-uv", "deploy.installer is uv, but uv is not on this host")
-        return [uv, "pip", "install", "--python", interpreter, "--compile-bytecode", *common]
-    # With the venv's own interpreter pip takes the venv for its home: no second start of
-    # Python as with `pip --python`.
-    pip = layout.PIP / args["pip_version"] / "pip"
-    quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-    return [interpreter, "-I", str(pip), "install", *quiet, *common]
-
-
 def environment(at: Layout) -> Dict[str, str]:
-    """Where pip and uv may write: the app user's part of the cache."""
+    """Where pip and uv may write: the app user's part of the cache. Their own files of
+    configuration do not count (see `package_index`)."""
     cache = str(at.cache / "pip")
     # TMPDIR: what a killed pip leaves is known to be ours (see `leftovers`).
     return {
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_CACHE_DIR": cache,
         "UV_CACHE_DIR": cache + "/uv",
+        # Files of a release are its own: whoever has the cache could change a link's.
+        "UV_LINK_MODE": "copy",
+        "UV_NO_CONFIG": "1",
+        "UV_NO_PROGRESS": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
         "HOME": cache,
         "TMPDIR": cache + "/tmp",
     }
 
 
-def _install_error(at: Layout, output: str) -> OpError:
+def _install_error(at: Layout, chosen: Installer, output: str) -> OpError:
     said = log(output)
     if pip_output.says_full(output):
         return no_room("the packages", str(at.base), said)
-    known = pip_output.classify_pip_output(output)
+    known = chosen.explain(output)
     if known is not None:
         return OpError(known[0], known[1], log=said)
     return OpError("install-failed", "the packages could not be installed", log=said)
@@ -163,5 +154,5 @@ def _failed(at: Layout, slug: str, message: str, output: str) -> OpError:
 
 
 def log(output: str) -> str:
-    """What a person wants to see of pip's output."""
-    return marks.tail(pip_output.without_crash(output))
+    """What a person wants to see of pip's or uv's output."""
+    return pip_output.without_credentials(marks.tail(pip_output.without_crash(output)))

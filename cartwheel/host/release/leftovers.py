@@ -18,12 +18,10 @@ from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 from cartwheel.host import layout
 from cartwheel.host.layout import SLOTS, Layout
 from cartwheel.host.process import instances
-from cartwheel.host.release import trial
+from cartwheel.host.release import downloads, trial
 from cartwheel.host.state import pending, releases
-from cartwheel.host.system import children, files, locks, systemd
+from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.web import nginx
-
-_REMOVE_SECONDS = 60.0
 
 _RELEASE = re.compile(r"[0-9][a-z0-9._]*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -34,7 +32,7 @@ _IN_TMP = re.compile(r"cartwheel-[a-z]+-(\d+)-")
 _SCRATCH = (
     (Path("/tmp"), _IN_TMP),
     (Path("/var/tmp"), _IN_TMP),
-    (layout.PIP, re.compile(r"\.new-(\d+)-")),
+    *((folder, re.compile(r"\.new-(\d+)-")) for folder in (layout.PIP, layout.UV)),
 )
 
 SWITCH = "unfinished switch"
@@ -323,14 +321,7 @@ def _scratch_of_anybody(at: Layout, one: Leftover) -> None:
 
 
 def _pips(at: Layout, one: Leftover) -> None:
-    """As the app's user, who owns it, and could put a link in root's way."""
-    record = files.read_json(at.record) or {}
-    children.run(
-        None,
-        ["rm", "-rf", "--one-file-system", "--", one.what],
-        timeout_seconds=_REMOVE_SECONDS,
-        user=record.get("user"),
-    )
+    downloads.remove(at, [one.what])
 
 
 _TAKE_AWAY: Dict[str, Callable[[Layout, Leftover], None]] = {

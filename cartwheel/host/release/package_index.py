@@ -10,7 +10,7 @@ from __future__ import annotations
 import configparser
 import os
 from pathlib import Path
-from typing import Dict, Tuple
+from typing import Dict, List, Tuple
 
 from cartwheel.host.system.context import OpError
 
@@ -60,12 +60,23 @@ def for_uv(named: Environment) -> Environment:
         "SSL_CLIENT_CERT": pip.get("PIP_CLIENT_CERT", ""),
         "HTTPS_PROXY": proxy,
         "HTTP_PROXY": proxy,
-        "UV_PYTHON_DOWNLOADS": "never",
+        # As pip: the certificates that the host itself trusts.
+        "UV_SYSTEM_CERTS": "" if cert else "1",
     }
     return {name: value for name, value in found.items() if value}
 
 
-def _words(environment: Environment, option: str) -> "list[str]":
+def uv_arguments(named: Environment) -> List[str]:
+    """What uv takes as arguments only: which packages may be built here, and which must be."""
+    pip = for_pip(named)
+    found: List[str] = []
+    for option in ("ONLY_BINARY", "NO_BINARY"):
+        for name in pip.get("PIP_" + option, "").replace(",", " ").split():
+            found += ["--" + option.lower().replace("_", "-"), name]
+    return found
+
+
+def _words(environment: Environment, option: str) -> List[str]:
     return environment.get("PIP_" + option, "").split()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import sys
 import tempfile
 import zipfile
@@ -21,6 +22,7 @@ from cartwheel.host.system.context import Context, OpError, disk_full, no_room
 Args = Dict[str, Any]
 
 _COMPILE_SECONDS = 60.0
+_CALL_SECONDS = 30.0
 
 
 def upload(ctx: Context, args: Args) -> Args:
@@ -60,9 +62,10 @@ def _payload(ctx: Context, args: Args, missing: str) -> Iterator[Tuple[files.Rea
 
 
 def tool(ctx: Context, args: Args) -> Args:
-    """Unpack the one pip of this host, shared by all releases and applications."""
-    target = layout.PIP / args["version"]
-    if (target / "pip" / "__main__.py").exists():
+    """Unpack the one pip or uv of this host, shared by all releases and applications."""
+    is_uv = args["tool"] == "uv"
+    target = (layout.UV if is_uv else layout.PIP) / args["version"]
+    if (target / ("uv" if is_uv else "pip/__main__.py")).exists():
         return {"changed": False}
     target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
@@ -71,10 +74,8 @@ def tool(ctx: Context, args: Args) -> Args:
         wheel = Path(scratch) / args["filename"]
         with _payload(ctx, args, "{} is not on the host") as (payload, _size_bytes):
             files.store(payload, wheel, args["sha256"])
-        unpacked = Path(scratch) / "pip"
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(unpacked)
-        _compile(unpacked)
+        unpacked = Path(scratch) / "unpacked"
+        (_unpack_uv if is_uv else _unpack_pip)(wheel, unpacked)
         os.chmod(unpacked, 0o755)  # noqa: S103 (every app's user runs it)
         # First: with its name alone a power cut would leave a torn pip that looks whole.
         files.sync_filesystem(unpacked)
@@ -83,12 +84,41 @@ def tool(ctx: Context, args: Args) -> Args:
     return {"changed": True}
 
 
-def _compile(folder: Path) -> None:
+def _unpack_pip(wheel: Path, folder: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
     children.run(
         None,
         [sys.executable, "-I", "-m", "compileall", "-q", str(folder)],
         timeout_seconds=_COMPILE_SECONDS,
     )
+
+
+def _unpack_uv(wheel: Path, folder: Path) -> None:
+    """The program alone. Raises OpError("no-uv") where this host cannot run it."""
+    folder.mkdir()
+    program = folder / "uv"
+    with zipfile.ZipFile(wheel) as archive:
+        inside = next(name for name in archive.namelist() if name.endswith(".data/scripts/uv"))
+        with archive.open(inside) as source, open(str(program), "wb") as target:
+            shutil.copyfileobj(source, target)
+    os.chmod(program, 0o755)  # noqa: S103 (as above)
+    try:
+        done = children.run(
+            None,
+            [str(program), "--version"],
+            timeout_seconds=_CALL_SECONDS,
+            env={"UV_NO_CONFIG": "1"},
+        )
+    except OpError as error:
+        raise OpError(
+            "no-uv", "{} does not run here: {}".format(wheel.name, error.message)
+        ) from error
+    if done.status != 0:
+        said = done.output.strip().splitlines()[-1:] or ["status {}".format(done.status)]
+        raise OpError(
+            "no-uv", "{} does not run here: {}".format(wheel.name, said[0]), log=done.output
+        )
 
 
 def configure(ctx: Context, args: Args) -> Args:

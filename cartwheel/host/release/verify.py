@@ -12,14 +12,14 @@ from urllib.parse import unquote
 
 from cartwheel.host import layout
 from cartwheel.host.layout import Layout
-from cartwheel.host.release import access, borrow, install, marks, trial
+from cartwheel.host.release import access, borrow, install, installer, marks, trial
 from cartwheel.host.system import children
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
 from cartwheel.host.web import nginx
 
 Args = Dict[str, Any]
 
-_PIP_CRASHED = 2  # UNKNOWN_ERROR of pip/_internal/cli/status_codes.py
+_DO_NOT_FIT = 1  # what `pip check` and `uv pip check` end with; anything else is a failure
 _CHECK_SECONDS = 60.0
 
 # What Python says of a write that was refused, or SQLite, which names no path.
@@ -81,10 +81,10 @@ def _check_lock(at: Layout, release: str) -> None:
 
 
 def _check_packages(ctx: Context, at: Layout, release: str, args: Args) -> None:
-    pip = layout.PIP / args["pip_version"] / "pip"
+    chosen = installer.of(args)
     done = children.run(
         ctx,
-        [install.python(at, release), "-I", str(pip), "--disable-pip-version-check", "check"],
+        chosen.check(install.python(at, release)),
         timeout_seconds=_CHECK_SECONDS,
         env=install.environment(at),
         user=args["user"],
@@ -92,8 +92,8 @@ def _check_packages(ctx: Context, at: Layout, release: str, args: Args) -> None:
     )
     if done.status != 0:
         log = install.log(done.output)
-        said = (log.strip().splitlines() or ["pip check failed"])[-1]
-        if done.status == _PIP_CRASHED:
+        said = chosen.mismatch(log)
+        if done.status != _DO_NOT_FIT:
             raise OpError("install-failed", "the packages could not be checked: " + said, log=log)
         raise OpError("dependency-missing", said, log=log)
 

@@ -10,7 +10,7 @@ from cartwheel.host import enter, recover
 from cartwheel.host.layout import Layout
 from cartwheel.host.packages import apt
 from cartwheel.host.process import health
-from cartwheel.host.release import access, leftovers, marks
+from cartwheel.host.release import access, downloads, leftovers, marks
 from cartwheel.host.state import journal, releases, whole
 from cartwheel.host.switch import way_back
 from cartwheel.host.system import children, files, systemd
@@ -76,11 +76,13 @@ def start(ctx: Context, args: Args) -> Args:
 
 
 def prune(ctx: Context, args: Args) -> Args:
-    """Old releases go, and what a fault left; both by name."""
+    """Old releases go, and what a fault left; both by name. With `cache` what pip and uv have
+    downloaded too."""
     cleaned = leftovers.clean(_at(args), lambda _text: None)
     return {
         "removed": releases.prune(_at(args), int(args["keep_releases"])),
         "cleaned": cleaned,
+        "emptied_bytes": downloads.empty(_at(args)) if args["cache"] else 0,
     }
 
 

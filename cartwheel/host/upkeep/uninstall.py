@@ -174,10 +174,12 @@ def _shared_parts(at: Layout) -> List[str]:
     """What applications share goes with the last one; the locks too, which we hold."""
     gone: List[str] = []
     locks.discard(at.lock)
-    if not any(path != layout.PIP for path in _inside(layout.LIB)):
-        if layout.PIP.exists():
-            files.remove_tree(layout.PIP)
-            gone.append(str(layout.PIP))
+    tools = (layout.PIP, layout.UV)
+    if not any(path not in tools for path in _inside(layout.LIB)):
+        for folder in tools:
+            if folder.exists():
+                files.remove_tree(folder)
+                gone.append(str(folder))
         locks.discard(layout.HOST_LOCK)
     for folder in (layout.LIB, layout.LOGS, layout.STATE, layout.RUN):
         if folder.is_dir() and not _inside(folder):

@@ -1,0 +1,43 @@
+"""What pip and uv keep of their downloads: the app user's own part of the cache.
+
+Nothing in it is needed by a release. It is removed as that user, who owns it and could put a
+link in root's way.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import List
+
+from cartwheel.host.layout import Layout
+from cartwheel.host.system import children, files
+
+_REMOVE_SECONDS = 60.0
+
+
+def size_bytes(at: Layout) -> int:
+    """What it takes on the disk."""
+    return sum(
+        os.lstat(os.path.join(folder, name)).st_blocks * 512
+        for folder, _folders, names in os.walk(at.cache / "pip")
+        for name in names
+    )
+
+
+def empty(at: Layout) -> int:
+    """Remove all of it; how many bytes that made free."""
+    before = size_bytes(at)
+    folder = at.cache / "pip"
+    remove(at, [str(folder / name) for name in sorted(os.listdir(folder))])
+    return before - size_bytes(at)
+
+
+def remove(at: Layout, paths: List[str]) -> None:
+    """Remove these files and folders in it."""
+    record = files.read_json(at.record) or {}
+    children.run(
+        None,
+        ["rm", "-rf", "--one-file-system", "--", *paths],
+        timeout_seconds=_REMOVE_SECONDS,
+        user=record.get("user"),
+    )

@@ -1,0 +1,52 @@
+"""What installs packages on this host: pip or uv, each in a module of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Protocol, Tuple
+
+from cartwheel.host.release import installer_pip, installer_uv
+from cartwheel.host.system.context import OpError
+
+
+class Installer(Protocol):
+    """A program, told where it looks for packages; who runs it decides as whom and where."""
+
+    name: str
+
+    def index(self) -> Dict[str, str]:
+        """Variables that say where it looks. Raises OpError("install-failed") for a file of the
+        host's that cannot be read."""
+
+    def install(self, python: str, lock: Path, *, cached: bool) -> List[str]:
+        """Install exactly what the lock names, by its hashes, for this interpreter. The lock is
+        complete: nothing is resolved here. Not `cached`: no download is kept or looked for."""
+
+    def check(self, python: str) -> List[str]:
+        """Whether what is installed fits together; it ends with 1 where it does not."""
+
+    def ask(self) -> List[str]:
+        """Ask the index for the package that standard input names."""
+
+    def explain(self, output: str) -> Optional[Tuple[str, str]]:
+        """(slug, one line) of why it failed, where that is about packages or an index."""
+
+    def mismatch(self, output: str) -> str:
+        """What does not fit together, in one line."""
+
+
+def of(args: Dict[str, Any]) -> Installer:
+    """The installer that the settings choose. Raises OpError("no-uv").
+
+    args: installer, pip_version, uv_version, user, and index_environment where it looks for
+    packages.
+    """
+    named: Dict[str, str] = args.get("index_environment", {})
+    if args["installer"] == "pip":
+        return installer_pip.Pip(args["pip_version"], named)
+    program = installer_uv.find(args["uv_version"], args["user"])
+    if program is None:
+        raise OpError(
+            "no-uv", "deploy.installer is uv, and this host has no uv that its user can run"
+        )
+    return installer_uv.Uv(program, named)
