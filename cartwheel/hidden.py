@@ -1,55 +1,7 @@
-"""A value that nobody may see: it prints as `***`, and must be asked for by its name."""
+"""A value that nobody may see. It is defined where both sides of a session import it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from cartwheel.host.wire.hidden import MASK, Hidden, revealed
 
-MASK = "***"
-
-
-class Hidden:
-    """A secret. Every way of printing it gives `***`; JSON and pickle refuse it.
-
-    `reveal` is for the places that must have it: the channel to a host, the program or the
-    server that it is a secret of, and keyed digests.
-    """
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        return self._value
-
-    def __repr__(self) -> str:
-        return MASK
-
-    __str__ = __repr__
-
-    def __format__(self, _spec: str) -> str:
-        return MASK
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Hidden) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not written down")
-
-
-def revealed(value: Any) -> Any:
-    """`value` (of JSON's kinds) with all that is hidden in it: for the channel to a host."""
-    if isinstance(value, Hidden):
-        return value.reveal()
-    if isinstance(value, Mapping):
-        return {key: revealed(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [revealed(inner) for inner in value]
-    return value
+__all__ = ["MASK", "Hidden", "revealed"]

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from cartwheel.errors import CartwheelError, Exit
 from cartwheel.events import Event
+from cartwheel.host.wire.codec import to_json
 from cartwheel.runs.lines import as_line
 from cartwheel.telling import Place, exit_code, hosts_text, leaves, tell
 
@@ -32,6 +33,8 @@ from ._report import (
     rows_of,
 )
 from ._screen import Screen, Sink, screen_for
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from cartwheel.commands.ask import Answers
@@ -302,9 +305,11 @@ class Output:
         self.put(release=run.release, version=run.version, hosts=hosts_fields(run, self.progress))
         return run.exit_code
 
-    def answers(self, found: Answers, text: Callable[[dict[str, Any]], str]) -> int:
+    def answers(self, found: Answers[T], text: Callable[[T], str]) -> int:
         """One line for each host, or for many that say the same; the gravest exit code."""
-        said = {h: clean(text(one)) for h, one in found.items() if isinstance(one, dict)}
+        said = {
+            h: clean(text(one)) for h, one in found.items() if not isinstance(one, CartwheelError)
+        }
         for host, line in said.items():
             alike = [other for other in said if said[other] == line]
             if len(alike) <= MOST_ALIKE:
@@ -315,9 +320,9 @@ class Output:
 
     def answer_table(
         self,
-        found: Answers,
+        found: Answers[T],
         heads: Sequence[str],
-        rows: Callable[[dict[str, Any]], Iterable[Sequence[str]]],
+        rows: Callable[[T], Iterable[Sequence[str]]],
     ) -> int:
         """One table over all hosts; the gravest exit code."""
         good = {host: one for host, one in found.items() if not isinstance(one, CartwheelError)}
@@ -330,18 +335,18 @@ class Output:
                 self.say(f"[{host}] nothing to show")
         return self._failures(found)
 
-    def put_answers(self, found: Answers) -> None:
+    def put_answers(self, found: Answers[T]) -> None:
         """Each host's answer, or why there is none, for programs."""
         self.put(
             hosts=[
                 {"host": host, "answer": None, "error": error_fields(one)}
                 if isinstance(one, CartwheelError)
-                else {"host": host, "answer": one, "error": None}
+                else {"host": host, "answer": to_json(one), "error": None}
                 for host, one in found.items()
             ]
         )
 
-    def _failures(self, found: Answers) -> int:
+    def _failures(self, found: Answers[Any]) -> int:
         self.put_answers(found)
         bad = [one for one in found.values() if isinstance(one, CartwheelError)]
         return self.failed(ExceptionGroup("hosts", bad)) if bad else 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cartwheel.errors import UsageError
 
@@ -10,6 +11,7 @@ from ._scene import word
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
+    from cartwheel.host.wire.locking import Holders, Mark
 
     from ._show import Output
 
@@ -31,7 +33,7 @@ def hold(scene: Scene, out: Output) -> int:
         )
     return out.answers(
         ask.hold(scene),
-        lambda one: ("" if one["changed"] else "already ") + freeze_text(one["freeze"]),
+        lambda one: ("" if one.changed else "already ") + freeze_text(one.freeze),
     )
 
 
@@ -42,7 +44,7 @@ def release(scene: Scene, out: Output) -> int:
 
     return out.answers(
         ask.release(scene),
-        lambda one: f"was {freeze_text(one['freeze'])}" if one["changed"] else "was not held",
+        lambda one: f"was {freeze_text(one.freeze)}" if one.changed else "was not held",
     )
 
 
@@ -54,15 +56,15 @@ def status(scene: Scene, out: Output) -> int:
     return out.answer_table(ask.lock_status(scene), ("WHAT", "BY", "SINCE", "WHY"), _rows)
 
 
-def _rows(one: dict[str, Any]) -> list[tuple[str, ...]]:
-    rows = []
-    for what, mark in (("locked", one["lock"]), ("held", one["freeze"])):
-        if mark:
-            said = [str(mark.get(name) or "-") for name in ("owner", "since", "message")]
-            rows.append((what, *said))
+def _rows(one: Holders) -> Sequence[tuple[str, ...]]:
+    rows = [
+        (what, mark.owner, mark.since or "-", mark.message or "-")
+        for what, mark in (("locked", one.lock), ("held", one.freeze))
+        if mark is not None
+    ]
     return rows or [("free", "-", "-", "-")]
 
 
-def freeze_text(mark: dict[str, Any]) -> str:
+def freeze_text(mark: Mark | None) -> str:
     """A freeze in words."""
-    return f"held by {mark['owner']} since {mark['since']} ({mark['message']})"
+    return "" if mark is None else f"held by {mark.owner} since {mark.since} ({mark.message})"

@@ -84,7 +84,7 @@ class Hosted:
 
         def ask(one: str, session: Session) -> dict[str, Any]:
             ways = {server: self.ways[server] for server in theirs[one]}
-            return session.request(
+            return session.request_untyped(
                 op,
                 {**self.args, **more, "by": self.by, "ways": ways},
                 deadline_seconds=seconds + _SMALL_SECONDS,
@@ -135,7 +135,7 @@ def look_at_each(
     fleet: Fleet, args: Mapping[str, Any], members: Mapping[str, Member], ways: Ways
 ) -> tuple[list[State], dict[str, CartwheelError]]:
     """The same of those that answer, and why the others do not."""
-    answers = fleet.ask("balancer-look", {**args, "ways": dict(ways)})
+    answers = fleet.ask_untyped("balancer-look", {**args, "ways": dict(ways)})
     found = [
         _state(one, member.name, answer["hosts"][member.server], answer["down"])
         for one, answer in successes(answers).items()

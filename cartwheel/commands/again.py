@@ -79,7 +79,7 @@ def _ask(scene: Scene, host: str) -> Result[dict[str, Any]]:
     args = {**scene.base_args, **status_args(scene.settings)}
     try:
         with connect(quiet, changing=False) as fleet:
-            return fleet.ask("status", args, deadline_seconds=_STATUS_SECONDS)[host]
+            return fleet.ask_untyped("status", args, deadline_seconds=_STATUS_SECONDS)[host]
     except CartwheelError as error:
         return error
 

@@ -4,40 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held, reach
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, successes
+from cartwheel.host.wire.locking import AskHolders, Freeze, Frozen, Holders, Locked, Unfreeze
+from cartwheel.host.wire.request import Request
 from cartwheel.plan.switching import probe_args, status_args
 
-Answers = dict[str, Result[dict[str, Any]]]
+T = TypeVar("T")
+Answers: TypeAlias = dict[str, Result[T]]
+Raw: TypeAlias = dict[str, Any]
 
 _SMALL_SECONDS = 120.0
 _PACKAGES_SECONDS = 1800.0
 _NO_DEADLINE_SECONDS = 365 * 86400.0
 
 
-def status(scene: Scene) -> Answers:
+def status(scene: Scene) -> Answers[Raw]:
     """What each host serves, since when, how well."""
-    return _read(scene, "status", status_args(scene.settings))
+    return _read_untyped(scene, "status", status_args(scene.settings))
 
 
-def releases(scene: Scene) -> Answers:
-    return _read(scene, "releases", {})
+def releases(scene: Scene) -> Answers[Raw]:
+    return _read_untyped(scene, "releases", {})
 
 
-def history(scene: Scene, lines: int) -> Answers:
-    return _read(scene, "history", {"lines": lines})
+def history(scene: Scene, lines: int) -> Answers[Raw]:
+    return _read_untyped(scene, "history", {"lines": lines})
 
 
-def variables(scene: Scene) -> Answers:
+def variables(scene: Scene) -> Answers[Raw]:
     """Names of the serving release's variables and where each came from; never values."""
-    return _read(scene, "variables", {})
+    return _read_untyped(scene, "variables", {})
 
 
-def nginx_test(scene: Scene) -> Answers:
-    return _read(scene, "nginx-test", {})
+def nginx_test(scene: Scene) -> Answers[Raw]:
+    return _read_untyped(scene, "nginx-test", {})
 
 
 def logs(
@@ -48,109 +52,119 @@ def logs(
     seconds = _NO_DEADLINE_SECONDS if follow else _SMALL_SECONDS
     with connect(scene, changing=False) as fleet:
         answers = fleet.each(
-            lambda host, session: session.request(
+            lambda host, session: session.submit_untyped(
                 "logs",
                 args,
                 deadline_seconds=seconds,
                 on_event=lambda event: on_line(host, event["source"], event["detail"]),
-            )
+            ).result()
         )
     raise_failures(answers)
 
 
-def run_command(scene: Scene, command: str, on_line: Callable[[str, str], None]) -> Answers:
+def run_command(scene: Scene, command: str, on_line: Callable[[str, str], None]) -> Answers[Raw]:
     """A command in the serving release's environment, on every host side by side."""
     args = {**scene.base_args, "command": command}
     with connect(scene, changing=False) as fleet:
         return fleet.each(
-            lambda host, session: session.request(
+            lambda host, session: session.submit_untyped(
                 "run",
                 args,
                 deadline_seconds=_NO_DEADLINE_SECONDS,
                 on_event=lambda event: on_line(host, event["detail"]),
-            )
+            ).result()
         )
 
 
-def stop(scene: Scene) -> Answers:
+def stop(scene: Scene) -> Answers[Raw]:
     deploy = scene.settings.deploy
     args = {"drain_seconds": deploy.drain_seconds}
-    return _change(scene, "stop", args, _SMALL_SECONDS + deploy.drain_seconds)
+    return _change_untyped(scene, "stop", args, _SMALL_SECONDS + deploy.drain_seconds)
 
 
-def start(scene: Scene) -> Answers:
+def start(scene: Scene) -> Answers[Raw]:
     seconds = _SMALL_SECONDS + scene.settings.health.deadline_seconds
-    return _change(scene, "start", {"probe": probe_args(scene.settings)}, seconds)
+    return _change_untyped(scene, "start", {"probe": probe_args(scene.settings)}, seconds)
 
 
-def prune(scene: Scene, keep_releases: int | None, *, cache: bool) -> Answers:
+def prune(scene: Scene, keep_releases: int | None, *, cache: bool) -> Answers[Raw]:
     keep = scene.settings.deploy.keep_releases if keep_releases is None else keep_releases
-    return _change(scene, "prune", {"keep_releases": keep, "cache": cache})
+    return _change_untyped(scene, "prune", {"keep_releases": keep, "cache": cache})
 
 
-def packages(scene: Scene) -> Answers:
+def packages(scene: Scene) -> Answers[Raw]:
     args = {"packages": list(scene.settings.host.packages)}
-    return _change(scene, "packages", args, _PACKAGES_SECONDS)
+    return _change_untyped(scene, "packages", args, _PACKAGES_SECONDS)
 
 
-def nginx_reload(scene: Scene) -> Answers:
-    return _change(scene, "nginx-reload", {})
+def nginx_reload(scene: Scene) -> Answers[Raw]:
+    return _change_untyped(scene, "nginx-reload", {})
 
 
-def repair(scene: Scene) -> Answers:
-    return _change(scene, "repair", {})
+def repair(scene: Scene) -> Answers[Raw]:
+    return _change_untyped(scene, "repair", {})
 
 
-def uninstall(scene: Scene, *, keep_shared: bool) -> Answers:
+def uninstall(scene: Scene, *, keep_shared: bool) -> Answers[Raw]:
     seconds = _SMALL_SECONDS + 2 * scene.settings.deploy.drain_seconds
-    return _change(scene, "uninstall", {"remove_shared": not keep_shared}, seconds)
+    return _change_untyped(scene, "uninstall", {"remove_shared": not keep_shared}, seconds)
 
 
-def hold(scene: Scene) -> Answers:
+def hold(scene: Scene) -> Answers[Frozen]:
     """Freeze every host, or none: the scene's message says why. Raises HostError("held")
     where somebody else holds one already."""
-    return _change(scene, "hold", {}, about_freeze=True, check=_refuse_another)
+    return _change(scene, Freeze(), about_freeze=True, check=_refuse_another)
 
 
-def release(scene: Scene) -> Answers:
+def release(scene: Scene) -> Answers[Frozen]:
     """Lift the freeze, whoever set it."""
-    return _change(scene, "release", {}, about_freeze=True)
+    return _change(scene, Unfreeze(), about_freeze=True)
 
 
-def lock_status(scene: Scene) -> Answers:
+def lock_status(scene: Scene) -> Answers[Holders]:
     """Who holds the kernel lock now, and who froze the application, since when and why."""
-    return _read(scene, "lock-status", {})
+    return _read(scene, AskHolders())
 
 
-def _refuse_another(scene: Scene, locked: Mapping[str, Any]) -> None:
+def _refuse_another(scene: Scene, locked: Mapping[str, Locked]) -> None:
     """Before the first host is frozen."""
     wanted = (scene.operator.who, scene.operator.message)
     raise_held(
         {
-            host: one["freeze"]
+            host: one.freeze
             for host, one in locked.items()
-            if one["freeze"] and (one["freeze"]["owner"], one["freeze"]["message"]) != wanted
+            if one.freeze is not None and (one.freeze.owner, one.freeze.message) != wanted
         }
     )
 
 
-def _read(scene: Scene, op: str, args: Mapping[str, Any]) -> Answers:
+def _read(scene: Scene, asked: Request[T]) -> Answers[T]:
     """Every host's answer; a host that cannot be reached does not silence the others."""
+    return _of_all(scene, lambda fleet: fleet.ask(asked, deadline_seconds=_SMALL_SECONDS))
+
+
+def _read_untyped(scene: Scene, op: str, args: Mapping[str, Any]) -> Answers[Raw]:
+    asked = {**scene.base_args, **args}
+    return _of_all(
+        scene, lambda fleet: fleet.ask_untyped(op, asked, deadline_seconds=_SMALL_SECONDS)
+    )
+
+
+def _of_all(scene: Scene, ask: Callable[[Fleet], Answers[T]]) -> Answers[T]:
     sessions, problems = reach(scene, changing=False)
     with Fleet(sessions, scene.emit) as fleet:
-        found = fleet.ask(op, {**scene.base_args, **args}, deadline_seconds=_SMALL_SECONDS)
+        found = ask(fleet)
     return {host: problems[host] if host in problems else found[host] for host in scene.hosts}
 
 
 def _change(
     scene: Scene,
-    op: str,
-    args: Mapping[str, Any],
+    asked: Request[T],
     seconds: float = _SMALL_SECONDS,
     *,
     about_freeze: bool = False,
-    check: Callable[[Scene, Mapping[str, Any]], None] = lambda _scene, _locked: None,
-) -> Answers:
+    check: Callable[[Scene, Mapping[str, Locked]], None] = lambda _scene, _locked: None,
+) -> Answers[T]:
     """Lock every host, `check` the locks' answers, then ask; the transient unit ends what it
     started if it is killed."""
     terms = replace(scene.terms, about_freeze=about_freeze)
@@ -158,4 +172,13 @@ def _change(
         locked = lock_all(fleet, scene.hosts, terms)
         raise_failures(locked)
         check(scene, successes(locked))
-        return fleet.ask(op, {**scene.base_args, **args}, deadline_seconds=seconds)
+        return fleet.ask(asked, deadline_seconds=seconds)
+
+
+def _change_untyped(
+    scene: Scene, op: str, args: Mapping[str, Any], seconds: float = _SMALL_SECONDS
+) -> Answers[Raw]:
+    with connect(scene, changing=True) as fleet:
+        raise_failures(lock_all(fleet, scene.hosts, scene.terms))
+        asked = {**scene.base_args, **args}
+        return fleet.ask_untyped(op, asked, deadline_seconds=seconds)

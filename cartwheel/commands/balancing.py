@@ -64,7 +64,7 @@ def _on_hosts(scene: Scene, by: By) -> Iterator[Balancer]:
     with connect(_only(scene, balancers(scene)), changing=True) as fleet:
         raise_failures(lock_all(fleet, fleet.sessions, scene.terms))
         args = {**scene.base_args, "host_files": host_files(scene)}
-        raise_failures(fleet.ask("refresh", args, deadline_seconds=_REFRESH_SECONDS))
+        raise_failures(fleet.ask_untyped("refresh", args, deadline_seconds=_REFRESH_SECONDS))
         yield Hosted(
             fleet,
             scene.base_args,

@@ -17,7 +17,7 @@ from cartwheel.commands.hooks import around_run
 from cartwheel.commands.product import Product
 from cartwheel.commands.rendering import render_for, sample_files
 from cartwheel.commands.rollout import roll_out
-from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held
+from cartwheel.commands.scene import Scene, connect, freeze_in, raise_failures, raise_held
 from cartwheel.errors import CartwheelError, HostError, first_of
 from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.identity import twins
@@ -100,7 +100,7 @@ def prepare(scene: Scene, until: Stage, *, skip_tests: bool = False) -> Report:
 def probe(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
     """The facts of every host with one round trip. Raises the hosts' failures, if the fleet
     cannot go on without them, and where two names mean one host."""
-    answers = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+    answers = fleet.ask_untyped("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
     fleet.drop(failures(answers))
     if not fleet.can_go_on:
         raise_failures(answers)
@@ -116,7 +116,7 @@ def probe_settled(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
     ("held")."""
     facts = probe(scene, fleet)
     if not any(one["app"]["pending"] for one in facts.values()):
-        raise_held({host: one["app"]["freeze"] for host, one in facts.items()})
+        raise_held({host: freeze_in(one) for host, one in facts.items()})
         if not any(one["app"]["lock"] for one in facts.values()):
             return facts
     locked = lock_all(fleet, facts, scene.terms)

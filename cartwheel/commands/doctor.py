@@ -43,9 +43,13 @@ def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
             raise_failures({host: one for host, one in locked.items() if host not in silent})
             unreached |= silent
             fleet.fallen |= silent
-            repaired = fleet.ask("repair", scene.base_args, deadline_seconds=_REPAIR_SECONDS)
-        probed = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
-        examined = fleet.ask("examine", _examine_args(scene), deadline_seconds=_REPAIR_SECONDS)
+            repaired = fleet.ask_untyped(
+                "repair", scene.base_args, deadline_seconds=_REPAIR_SECONDS
+            )
+        probed = fleet.ask_untyped("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+        examined = fleet.ask_untyped(
+            "examine", _examine_args(scene), deadline_seconds=_REPAIR_SECONDS
+        )
     findings: list[Finding] = []
     for host in scene.hosts:
         if host in unreached:

@@ -55,7 +55,7 @@ def _present(
     def compare(host: str, session: Session) -> dict[str, Any]:
         files, releases = wanted(plans[host])
         args = {**scene.base_args, "files": files, "releases": releases}
-        return session.request("compare", args, deadline_seconds=PROBE_SECONDS)
+        return session.request_untyped("compare", args, deadline_seconds=PROBE_SECONDS)
 
     answers = fleet.each(compare)
     raise_failures(answers)

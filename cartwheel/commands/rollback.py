@@ -16,6 +16,8 @@ from cartwheel.commands.rollout import roll_out
 from cartwheel.commands.scene import Scene, for_hosts
 from cartwheel.fleet.report import Report
 from cartwheel.fleet.sessions import Fleet
+from cartwheel.host.wire.codec import from_disk
+from cartwheel.host.wire.locking import Mark
 from cartwheel.plan.deploy import nothing
 from cartwheel.plan.hooks import TO_MAKE, Kind, hooks_for
 from cartwheel.plan.host_plan import HostPlan, Refusal
@@ -121,7 +123,7 @@ def plan_switch(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -
 def _refusals(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -> Iterator[Refusal]:
     app = facts["app"]
     if app["freeze"]:
-        yield held_refusal(app["freeze"])
+        yield held_refusal(from_disk(Mark, app["freeze"]))
     if app["current"] is None and kind != "deploy":
         yield Refusal("not-deployed", f"{scene.settings.slug} is not deployed here")
     elif app["stopped"]:

@@ -19,6 +19,9 @@ from cartwheel.events import Emit, Event
 from cartwheel.fleet.sessions import PARALLEL, Fleet, abandonable
 from cartwheel.fleet.terms import Terms
 from cartwheel.hidden import Hidden
+from cartwheel.host.wire.codec import from_disk
+from cartwheel.host.wire.locking import Mark
+from cartwheel.host.wire.request import About
 from cartwheel.inventory.choose import Narrowing, choose
 from cartwheel.inventory.gather import gather
 from cartwheel.inventory.host import Host
@@ -87,6 +90,12 @@ class Scene:
     def state(self) -> Path:
         """Where builds are kept."""
         return places.cache_dir() / "build"
+
+    @property
+    def about(self) -> About:
+        """What every session of the run is about."""
+        settings, operator = self.settings, self.operator
+        return About(settings.slug, settings.host.base, operator.who, operator.message)
 
     @property
     def base_args(self) -> dict[str, object]:
@@ -272,7 +281,7 @@ def _open(
     try:
         unit = _unit(scene) if changing else None
         session = _with_patience(
-            lambda: open_session(target, gateways, unit=unit, uplink=uplink),
+            lambda: open_session(target, gateways, unit=unit, uplink=uplink, about=scene.about),
             scene.settings.ssh.connect_attempts,
             target.connect_timeout_seconds,
         )
@@ -323,7 +332,13 @@ def raise_failures(results: Mapping[str, object]) -> None:
         _raise(problems)
 
 
-def raise_held(freezes: Mapping[str, Mapping[str, Any] | None]) -> None:
+def freeze_in(facts: Mapping[str, Any]) -> Mark | None:
+    """The freeze that a host's facts name."""
+    known = facts["app"]["freeze"]
+    return None if known is None else from_disk(Mark, known)
+
+
+def raise_held(freezes: Mapping[str, Mark | None]) -> None:
     """Refuse for the whole fleet where a host is frozen, with every such host's reason."""
     raise_failures(
         {

@@ -12,7 +12,7 @@ from cartwheel.commands import product
 from cartwheel.commands.balancing import members_of
 from cartwheel.commands.deploy import PROBE_SECONDS, probe_args
 from cartwheel.commands.rendering import host_files
-from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held, targets
+from cartwheel.commands.scene import Scene, connect, freeze_in, raise_failures, raise_held, targets
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
 from cartwheel.fleet.locking import lock_all
@@ -68,7 +68,7 @@ def _set_up(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
     with connect(scene, changing=False) as fleet:
         raise_failures(lock_all(fleet, scene.hosts, scene.terms))
         bringing = _uv_steps(scene, fleet)
-        done = fleet.ask("setup", _args(scene), deadline_seconds=_SETUP_SECONDS)
+        done = fleet.ask_untyped("setup", _args(scene), deadline_seconds=_SETUP_SECONDS)
         wanting = {host: bringing[host] for host in successes(done) if host in bringing}
         return _joined(done, step_on_each(fleet, wanting, group="setup"))
 
@@ -78,7 +78,7 @@ def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step]:
     anything changes. Raises BuildError."""
     if scene.settings.deploy.installer != "uv":
         return {}
-    answers = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+    answers = fleet.ask_untyped("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
     raise_failures(answers)
     password, store = product.index_password(scene), product.artifact_store(scene)
     access = build.access_for(scene.settings.index, password)
@@ -127,7 +127,7 @@ def _set_up_balancers(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
     }
     with connect(scene, changing=False) as fleet:
         raise_failures(lock_all(fleet, scene.hosts, scene.terms))
-        done = fleet.ask("setup", {**_args(scene), **own}, deadline_seconds=_SETUP_SECONDS)
+        done = fleet.ask_untyped("setup", {**_args(scene), **own}, deadline_seconds=_SETUP_SECONDS)
         if balancer.kind != "nginx":
             return done
         placed = fleet.each(
@@ -144,11 +144,11 @@ def _place_site(
     scene: Scene, session: Session, listen: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
     settings, members = scene.settings, members_of(scene)
-    facts = session.request("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+    facts = session.request_untyped("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
     site = render_balancer(
         settings, list(members.values()), scene.project, ipv6=facts["host"]["ipv6"]
     )
-    return session.request(
+    return session.request_untyped(
         "balancer-setup",
         {
             **scene.base_args,
@@ -183,7 +183,7 @@ def without_python(scene: Scene) -> list[str]:
     a fleet is refused before the first of its hosts is changed.
     """
     with connect(scene, changing=False) as fleet:
-        answers = fleet.ask("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+        answers = fleet.ask_untyped("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
     known = scene.settings.ssh.python == "python3"  # another path is the user's own
     missing = [
         host
@@ -191,7 +191,7 @@ def without_python(scene: Scene) -> list[str]:
         if known and isinstance(answer, CartwheelError) and answer.slug == "no-python"
     ]
     raise_failures({host: one for host, one in answers.items() if host not in missing})
-    raise_held({host: one["app"]["freeze"] for host, one in successes(answers).items()})
+    raise_held({host: freeze_in(one) for host, one in successes(answers).items()})
     return missing
 
 

@@ -29,6 +29,7 @@ from cartwheel.fleet.report import HostReport, Report
 from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
 from cartwheel.fleet.terms import Terms
 from cartwheel.fleet.truth import LookAgain, looked_after
+from cartwheel.host.wire.locking import Locked
 from cartwheel.plan import steps
 from cartwheel.plan.hooks import pending_seconds
 from cartwheel.plan.host_plan import HostPlan
@@ -76,8 +77,8 @@ def run_plans(
     return report if look_again is None else looked_after(report, plans, look_again)
 
 
-def _are_stale(plans: Plans, locked: Mapping[str, Mapping[str, Any]]) -> bool:
-    return any(answer["premise"] != plans[host].premise for host, answer in locked.items())
+def _are_stale(plans: Plans, locked: Mapping[str, Locked]) -> bool:
+    return any(answer.premise != plans[host].premise for host, answer in locked.items())
 
 
 def _carry_out(

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.fleet.sessions import Fleet, successes
+from cartwheel.host.wire.request import Hello
 
 
 def ask(fleet: Fleet) -> dict[str, CartwheelError]:
     """`twins` of all hosts that stand, by asking each for the id of its boot."""
-    answers = fleet.each(lambda _host, one: one.request("hello"))
-    return twins(fleet, {host: str(one["boot_id"]) for host, one in successes(answers).items()})
+    answers = fleet.each(lambda _host, one: one.request(Hello()))
+    return twins(fleet, {host: one.boot_id for host, one in successes(answers).items()})
 
 
 def twins(fleet: Fleet, boot_ids: Mapping[str, str]) -> dict[str, CartwheelError]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 from cartwheel.errors import CartwheelError
 from cartwheel.fleet import identity
 from cartwheel.fleet.sessions import Fleet, Result, failures, successes
 from cartwheel.fleet.terms import Terms
+from cartwheel.host.wire.locking import Lock, Locked, Unlock
 
 
-def lock_all(fleet: Fleet, hosts: Iterable[str], terms: Terms) -> dict[str, Result[dict[str, Any]]]:
+def lock_all(fleet: Fleet, hosts: Iterable[str], terms: Terms) -> dict[str, Result[Locked]]:
     """Lock these hosts: side by side, without waiting; where somebody is in the way all locks
     are given back, and taken one after the other in sorted order. So no two fleets ever wait
     for each other, and without a rival the locks of many hosts take no longer than one.
@@ -31,14 +31,12 @@ def lock_all(fleet: Fleet, hosts: Iterable[str], terms: Terms) -> dict[str, Resu
         if twins:
             # The name that was refused is the twin of one that was not: say it of one only.
             return {**successes(answers), **twins}
-        fleet.each(lambda _host, one: one.request("unlock", terms.args), successes(answers))
+        fleet.each(lambda _host, one: one.request(Unlock()), successes(answers))
     return _lock_in_order(fleet, names, terms)
 
 
-def _lock_in_order(
-    fleet: Fleet, names: list[str], terms: Terms
-) -> dict[str, Result[dict[str, Any]]]:
-    answers: dict[str, Result[dict[str, Any]]] = {}
+def _lock_in_order(fleet: Fleet, names: list[str], terms: Terms) -> dict[str, Result[Locked]]:
+    answers: dict[str, Result[Locked]] = {}
     for host in names:
         try:
             answers[host] = lock(fleet, host, terms)
@@ -49,14 +47,9 @@ def _lock_in_order(
     return answers
 
 
-def lock(fleet: Fleet, host: str, terms: Terms) -> dict[str, Any]:
+def lock(fleet: Fleet, host: str, terms: Terms) -> Locked:
     return fleet.sessions[host].request(
-        "lock",
-        {
-            **terms.args,
-            "wait_seconds": terms.lock_wait_seconds,
-            "about_freeze": terms.about_freeze,
-        },
+        Lock(terms.lock_wait_seconds, terms.about_freeze),
         # Taking the lock also settles what an earlier session left.
         deadline_seconds=terms.lock_wait_seconds + terms.finish_seconds,
         on_event=fleet.listener(host),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 from cartwheel.errors import CartwheelError
 from cartwheel.events import Emit, Event, State
 from cartwheel.fleet.report import Report
+from cartwheel.host.wire.request import Request
 from cartwheel.plan.steps import Step
 
 if TYPE_CHECKING:
@@ -102,19 +103,31 @@ class Fleet:
             results[host] = outcome
         return results
 
-    def ask(
-        self, op: str, args: Mapping[str, Any], *, deadline_seconds: float = 60.0
-    ) -> dict[str, Result[dict[str, Any]]]:
+    def ask(self, asked: Request[T], *, deadline_seconds: float = 60.0) -> dict[str, Result[T]]:
         """The same request to every host."""
 
-        def work(host: str, session: Session) -> dict[str, Any]:
+        def work(host: str, session: Session) -> T:
             return self.timed(
                 host,
-                op,
+                asked.op,
                 lambda: session.request(
-                    op, args, deadline_seconds=deadline_seconds, on_event=self.listener(host)
+                    asked, deadline_seconds=deadline_seconds, on_event=self.listener(host)
                 ),
             )
+
+        return self.each(work)
+
+    def ask_untyped(
+        self, op: str, args: Mapping[str, Any], *, deadline_seconds: float = 60.0
+    ) -> dict[str, Result[dict[str, Any]]]:
+        """As `ask`, for an operation whose request and answer are no records yet."""
+
+        def work(host: str, session: Session) -> dict[str, Any]:
+            listen = self.listener(host)
+            asked = session.submit_untyped(
+                op, args, deadline_seconds=deadline_seconds, on_event=listen
+            )
+            return self.timed(host, op, asked.result)
 
         return self.each(work)
 
@@ -132,11 +145,15 @@ class Fleet:
 
     def request(self, host: str, step: Step) -> dict[str, Any]:
         """Ask a host without saying so; what it says itself meanwhile is passed on."""
-        return self.sessions[host].request(
-            step.op,
-            step.args,
-            deadline_seconds=step.deadline_seconds,
-            on_event=self.listener(host, step.title),
+        return (
+            self.sessions[host]
+            .submit_untyped(
+                step.op,
+                step.args,
+                deadline_seconds=step.deadline_seconds,
+                on_event=self.listener(host, step.title),
+            )
+            .result()
         )
 
     def run_steps(
@@ -149,7 +166,7 @@ class Fleet:
         submitted = [
             (
                 step,
-                session.submit(
+                session.submit_untyped(
                     step.op,
                     step.args,
                     blob=step.blob,
@@ -165,7 +182,7 @@ class Fleet:
             answers.append(self.timed(host, step.title, pending.result))
         return answers
 
-    def timed(self, host: str, step: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def timed(self, host: str, step: str, work: Callable[[], T]) -> T:
         """Say that a step begins, do it, and say how it ended and how long it took."""
         started = self.clock()
         self.emit(Event(step, "start", host=host))
@@ -174,8 +191,7 @@ class Fleet:
         except CartwheelError as error:
             self.emit(Event(step, "failed", error.message, host, self.clock() - started))
             raise
-        state: State = _changed(answer) if isinstance(answer.get("changed"), bool) else "done"
-        self.emit(Event(step, state, "", host, self.clock() - started))
+        self.emit(Event(step, _ended(answer), "", host, self.clock() - started))
         return answer
 
     def listener(self, host: str, title: str = "") -> Callable[[dict[str, Any]], None]:
@@ -194,8 +210,15 @@ class Fleet:
         return listen
 
 
-def _changed(answer: Mapping[str, Any]) -> State:
-    return "changed" if answer["changed"] else "unchanged"
+def _ended(answer: object) -> State:
+    """How a step that did not fail has ended: by its answer, which may say what changed."""
+    if isinstance(answer, dict):
+        changed = answer.get("changed")
+    else:
+        changed = getattr(answer, "changed", None)
+    if not isinstance(changed, bool):
+        return "done"
+    return "changed" if changed else "unchanged"
 
 
 def abandonable(

@@ -22,6 +22,7 @@ from cartwheel.host.state import journal, pending, releases
 from cartwheel.host.switch import way_back
 from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import Context, OpError, boottime
+from cartwheel.host.wire.request import About
 
 from .layout import Layout
 
@@ -84,6 +85,7 @@ def _prove_serving(at: Layout) -> None:
         return
     probe = health.Probe.of(manifest["probe"])
     ctx = Context(
+        about=About(at.app, str(at.base), "recover", ""),
         send=lambda _event: None,
         lost=threading.Event(),
         deadline=boottime() + 2 * probe.deadline_seconds,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cartwheel.host.wire.codec import from_disk
+from cartwheel.host.wire.locking import Mark
 from cartwheel.plan import names
 from cartwheel.plan.host_plan import Refusal
 from cartwheel.plan.site import site_refusals
@@ -63,7 +65,7 @@ def _installer(settings: Settings, facts: Facts) -> Iterator[Refusal]:
 def _marks(facts: Facts) -> Iterator[Refusal]:
     """What somebody has said: `fab lock.hold`, `fab stop`."""
     if facts["app"]["freeze"]:
-        yield held_refusal(facts["app"]["freeze"])
+        yield held_refusal(from_disk(Mark, facts["app"]["freeze"]))
     if facts["app"]["stopped"]:
         yield stopped_refusal(facts["app"]["stopped"])
 
@@ -74,9 +76,9 @@ def stopped_refusal(mark: Mapping[str, Any]) -> Refusal:
     return Refusal("stopped", f"stopped by {mark['who']} since {mark['since']}{why}")
 
 
-def held_refusal(mark: Mapping[str, Any]) -> Refusal:
+def held_refusal(mark: Mark) -> Refusal:
     """`fab lock.hold` left its mark."""
-    return Refusal("held", f"held by {mark['owner']} since {mark['since']} ({mark['message']})")
+    return Refusal("held", f"held by {mark.owner} since {mark.since} ({mark.message})")
 
 
 def _no_room(settings: Settings, facts: Facts) -> Iterator[Refusal]:

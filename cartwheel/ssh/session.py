@@ -15,13 +15,15 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import paramiko
 
 from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError, HostError
 from cartwheel.hidden import revealed
 from cartwheel.host.wire import framing
+from cartwheel.host.wire.codec import WireError, to_json, value_of
+from cartwheel.host.wire.request import About, Request, answer_of
 from cartwheel.ssh import startup
 from cartwheel.ssh.bundle import OLDEST_PYTHON, Bundle, host_bundle
 from cartwheel.ssh.connection import (
@@ -54,13 +56,15 @@ _STDERR_TAIL_BYTES = 64 << 10
 Frames = Generator[bytes, None, None]
 OnEvent = Callable[[dict[str, Any]], None]
 Blob = Path | bytes
+A = TypeVar("A")
+NOTHING = About("", "", "", "")
 
 
 class SkippedError(HostError):
     """Not tried, because an earlier request of its group failed: see that one."""
 
 
-class Pending:
+class Pending(Generic[A]):
     """A request on its way. `result` waits for its answer."""
 
     def __init__(
@@ -68,12 +72,14 @@ class Pending:
         session: Session,
         request_id: int,
         op: str,
+        answer: Any,
         deadline_seconds: float,
         on_event: OnEvent | None,
         flight: int,
         blob_bytes: int = 0,
     ) -> None:
         self.op = op
+        self._kind = answer
         self._session = session
         self._id = request_id
         self._deadline_seconds = deadline_seconds
@@ -89,7 +95,7 @@ class Pending:
         """Whether `result` would not wait."""
         return self._answer is not None
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> A:
         """The operation's answer. Ctrl-C gets through; then call `session.cancel`.
 
         Raises HostError with the host's slug and log, SkippedError, ConnectError, or
@@ -100,9 +106,15 @@ class Pending:
             raise self._broken_listener
         answer = self._answer or {}
         if answer["t"] == "result":
-            value: dict[str, Any] = answer["value"]
-            return value
+            return self._decoded(answer["value"])
         raise self._error(answer)
+
+    def _decoded(self, value: Any) -> A:
+        try:
+            found: A = value_of(self._kind, value)
+        except WireError as error:
+            raise HostError("host-side", f"{self.op}: {error}", host=self._session.host) from None
+        return found
 
     def _error(self, answer: dict[str, Any]) -> CartwheelError:
         host = self._session.host
@@ -137,8 +149,10 @@ class Session:
         unit: UnitSpec | None = None,
         bundle: Bundle | None = None,
         uplink: Uplink | None = None,
+        about: About = NOTHING,
     ) -> None:
         self.target = connection.target
+        self._about = about
         self.host = connection.target.name
         self.python = ""
         self.round_trips = 0
@@ -150,7 +164,7 @@ class Session:
         self._uplink = uplink or Uplink(1)
         self._turn: Turn | None = None
         self._changed = threading.Condition()
-        self._pending: dict[int, Pending] = {}
+        self._pending: dict[int, Pending[Any]] = {}
         self._ids = itertools.count(1)
         self._flight = 0
         self._flight_answered = True
@@ -178,28 +192,26 @@ class Session:
 
     def request(
         self,
-        op: str,
-        args: Mapping[str, Any] | None = None,
+        asked: Request[A],
         *,
         blob: Blob | None = None,
         deadline_seconds: float = 60.0,
         on_event: OnEvent | None = None,
-    ) -> dict[str, Any]:
+    ) -> A:
         """Ask and wait: `submit` and `result` in one."""
         return self.submit(
-            op, args, blob=blob, deadline_seconds=deadline_seconds, on_event=on_event
+            asked, blob=blob, deadline_seconds=deadline_seconds, on_event=on_event
         ).result()
 
     def submit(
         self,
-        op: str,
-        args: Mapping[str, Any] | None = None,
+        asked: Request[A],
         *,
         blob: Blob | None = None,
         deadline_seconds: float = 60.0,
         on_event: OnEvent | None = None,
         group: str | None = None,
-    ) -> Pending:
+    ) -> Pending[A]:
         """Send a request without waiting; the host works in the order of submission.
 
         Once a request of a `group` failed, later ones of it are skipped. `on_event`
@@ -208,21 +220,77 @@ class Session:
         may wait for its turn and take its time at SLOWEST_BYTES_PER_SECOND, and `on_event` is
         told of that, and how much of it is sent, by events without a step.
         """
+        return self._submit(
+            asked.op,
+            to_json(asked),
+            answer_of(type(asked)),
+            blob=blob,
+            deadline_seconds=deadline_seconds,
+            on_event=on_event,
+            group=group,
+        )
+
+    def request_untyped(
+        self,
+        op: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        blob: Blob | None = None,
+        deadline_seconds: float = 60.0,
+        on_event: OnEvent | None = None,
+    ) -> dict[str, Any]:
+        """Ask and wait: `submit_untyped` and `result` in one."""
+        return self.submit_untyped(
+            op, args, blob=blob, deadline_seconds=deadline_seconds, on_event=on_event
+        ).result()
+
+    def submit_untyped(
+        self,
+        op: str,
+        args: Mapping[str, Any] | None = None,
+        *,
+        blob: Blob | None = None,
+        deadline_seconds: float = 60.0,
+        on_event: OnEvent | None = None,
+        group: str | None = None,
+    ) -> Pending[dict[str, Any]]:
+        """As `submit`, for an operation whose request and answer are no records yet."""
+        return self._submit(
+            op,
+            revealed(args or {}),
+            Any,
+            blob=blob,
+            deadline_seconds=deadline_seconds,
+            on_event=on_event,
+            group=group,
+        )
+
+    def _submit(
+        self,
+        op: str,
+        fields: dict[str, Any],
+        answer: Any,
+        *,
+        blob: Blob | None,
+        deadline_seconds: float,
+        on_event: OnEvent | None,
+        group: str | None,
+    ) -> Pending[Any]:
         with self._changed:
             if self._flight_answered:
                 self._flight += 1
                 self._flight_answered = False
                 self.round_trips += 1
             size = _size(blob)
-            pending = Pending(
-                self, next(self._ids), op, deadline_seconds, on_event, self._flight, size
+            pending: Pending[Any] = Pending(
+                self, next(self._ids), op, answer, deadline_seconds, on_event, self._flight, size
             )
             self._pending[pending._id] = pending
             header = {
                 "t": "request",
                 "id": pending._id,
                 "op": op,
-                "args": revealed(args or {}),
+                "args": fields,
                 "deadline_seconds": deadline_seconds,
                 "group": group,
                 "blob": blob is not None,
@@ -291,7 +359,7 @@ class Session:
 
     # -- waiting
 
-    def _await(self, pending: Pending) -> None:
+    def _await(self, pending: Pending[Any]) -> None:
         submitted_at = time.monotonic()
         while True:
             with self._changed:
@@ -308,7 +376,7 @@ class Session:
                 self._fail(self._no_greeting(f"no greeting within {START_SECONDS:g} s"))
             self._check_deadline(pending)
 
-    def _check_deadline(self, pending: Pending) -> None:
+    def _check_deadline(self, pending: Pending[Any]) -> None:
         if pending._started_at is None:
             self._check_turn(pending)
             return
@@ -321,7 +389,7 @@ class Session:
         self.cancel(DEADLINE_GRACE_SECONDS)
         self._fail(error)
 
-    def _check_turn(self, pending: Pending) -> None:
+    def _check_turn(self, pending: Pending[Any]) -> None:
         """The host takes requests in order: the first that it has not begun is on its way."""
         with self._changed:
             if not self.python or pending._id != min(self._pending, default=pending._id):
@@ -362,7 +430,11 @@ class Session:
         try:
             self._may_send.wait()
             if self.python and not self._cancelled:
-                config = {"t": "config", "lease_seconds": self.target.lease_seconds}
+                config = {
+                    "t": "config",
+                    "lease_seconds": self.target.lease_seconds,
+                    "about": to_json(self._about),
+                }
                 self._channel.sendall(self._bundle.payload + framing.pack(config))
                 self._send_all()
             if self._error is None:
@@ -380,7 +452,7 @@ class Session:
                     if self._cancelled and self._outgoing:
                         break  # the cancellation overtakes the rest of an upload
 
-    def _in_turn(self, frames: Iterator[bytes], pending: Pending) -> Frames:
+    def _in_turn(self, frames: Iterator[bytes], pending: Pending[Any]) -> Frames:
         """A blob's frames when the line is free for them; until then signs of life."""
         with self._uplink.turn() as turn:
             self._turn = turn
@@ -398,7 +470,7 @@ class Session:
                 yield from self._paced(turn, pending, len(data))
                 yield data
 
-    def _paced(self, turn: Turn, pending: Pending, size_bytes: int) -> Frames:
+    def _paced(self, turn: Turn, pending: Pending[Any], size_bytes: int) -> Frames:
         """Wait until so many bytes may be sent, with signs of life."""
         until = time.monotonic() + self._uplink.reserve(size_bytes)
         while (left := until - time.monotonic()) > 0 and not self._is_off():
@@ -584,8 +656,10 @@ def open_session(
     unit: UnitSpec | None = None,
     bundle: Bundle | None = None,
     uplink: Uplink | None = None,
+    about: About = NOTHING,
 ) -> Session:
     """Connect, log in and start the host side; as root (through sudo) unless told otherwise.
+    Its requests are about one application (`about`).
 
     Uploads take turns with those of all sessions that share `uplink`. Returns without
     waiting for the host side: the first answer says whether it has started. Raises
@@ -593,7 +667,7 @@ def open_session(
     """
     connection = StrictConnection(target, gateways)
     try:
-        return Session(connection, sudo=sudo, unit=unit, bundle=bundle, uplink=uplink)
+        return Session(connection, sudo=sudo, unit=unit, bundle=bundle, uplink=uplink, about=about)
     except BaseException:
         connection.close()
         raise
@@ -626,7 +700,7 @@ def _size(blob: Blob | None) -> int:
         return 0
 
 
-def _told(frames: Iterator[bytes], pending: Pending) -> Frames:
+def _told(frames: Iterator[bytes], pending: Pending[Any]) -> Frames:
     """The frames; every few seconds the listener hears how much of a blob is sent."""
     told, sent = time.monotonic(), 0
     for data in frames:
@@ -654,7 +728,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
         ) from error
 
 
-def _notify(pending: Pending, event: dict[str, Any]) -> None:
+def _notify(pending: Pending[Any], event: dict[str, Any]) -> None:
     if pending._on_event is None:
         return
     try:

@@ -51,7 +51,7 @@ print("ready", flush=True)
 while True:
     try:
         line = http.client.HTTPConnection("127.0.0.1", 80, timeout=10)
-        line.request("GET", "/visit")
+        line.request_untyped("GET", "/visit")
         answer = line.getresponse()
         text = answer.read().decode()
         if answer.status == 200:

@@ -150,3 +150,9 @@ OPS: dict[str, Callable[[Context, dict[str, Any]], dict[str, Any]]] = {
         limit,
     )
 }
+
+
+def perform(name: str, ctx: Context, asked: dict[str, Any]) -> dict[str, Any]:
+    if name not in OPS:
+        raise OpError("host-side", f"the host side has no operation '{name}'")
+    return OPS[name](ctx, asked)

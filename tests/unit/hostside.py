@@ -16,12 +16,14 @@ from cartwheel.host.layout import Layout
 from cartwheel.host.release import leftovers
 from cartwheel.host.state import whole
 from cartwheel.host.system.context import Context, boottime
+from cartwheel.host.wire.request import About
 
 
 class Session:
     """One session's memory; `ctx` makes the context of a request in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, at: Layout | None = None, who: str = "ann@desk", message: str = "") -> None:
+        self.about = About(at.app if at else "", str(at.base) if at else "", who, message)
         self.events: list[dict[str, Any]] = []
         self.lost = threading.Event()
         self.memory: dict[str, Any] = {"lock": "held"}
@@ -29,6 +31,7 @@ class Session:
 
     def ctx(self, seconds: float = 20.0) -> Context:
         return Context(
+            about=self.about,
             send=self.events.append,
             lost=self.lost,
             deadline=boottime() + seconds,

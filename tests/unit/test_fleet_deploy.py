@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -19,23 +19,27 @@ from cartwheel.fleet.identity import twins
 from cartwheel.fleet.report import HostReport, Report
 from cartwheel.fleet.sessions import PARALLEL, Fleet
 from cartwheel.fleet.terms import Here, Terms
+from cartwheel.host.wire.codec import to_json
+from cartwheel.host.wire.request import Request, Who
 from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator, Refusal, Switch
 from cartwheel.plan.making import Delivery, Making, Packages
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
+from tests.unit.answers import answer_to
 
 OLD, NEW = "1.0.old", "2.0.new"
+A = TypeVar("A")
 TERMS = Terms("shop", "/srv", Operator("ann@desk", "a fix"), 10.0, 60.0)
 
 Answer = dict[str, Any] | BaseException | Callable[[], dict[str, Any]]
 
 GOOD: dict[str, Answer] = {
-    "lock": {"settled": []},
+    "lock": {"settled": [], "premise": "", "freeze": None},
     "switch": {"id": "7", "from": OLD, "to": NEW},
     "confirm": {"confirmed": NEW},
     "finish": {"pruned": []},
     "abandon": {},
     "unchanged": {},
-    "hello": {"boot_id": "one machine's"},
+    "hello": to_json(Who("3.11", "/usr/bin/python3", "", 0, 1, "", "one machine's")),
     # what a host says that never switched
     "go-back": {"reverted": False, "serves": OLD},
 }
@@ -60,14 +64,17 @@ class FakeSession:
         self.switched = self.cancelled = self.closed = False
         self.host_key = f"key of {host}"
 
-    def request(
+    def request(self, asked: Request[A], **_more: Any) -> A:
+        return answer_to(asked, self.request_untyped(asked.op, to_json(asked)))
+
+    def request_untyped(
         self, op: str, args: Mapping[str, Any] | None = None, **_more: Any
     ) -> dict[str, Any]:
         self.log.append((self.host, op))
         self.args[op] = args or {}
         return self.answer(op)
 
-    def submit(self, op: str, args: Mapping[str, Any], **_more: Any) -> Pending:
+    def submit_untyped(self, op: str, args: Mapping[str, Any], **_more: Any) -> Pending:
         self.log.append((self.host, op))
         self.args[op] = args
         if op == "hook":
@@ -287,7 +294,7 @@ def test_locks_are_taken_at_once_and_with_a_rival_in_order() -> None:
         taken.append("b")
         if len(taken) == 1:
             raise failed("locked")
-        return {"settled": []}
+        return {"settled": [], "premise": "", "freeze": None}
 
     run = Run({"c": {}, "a": {}, "b": {"lock": busy_at_first}})
     assert run.report.exit_code == Exit.OK

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -15,11 +14,17 @@ from cartwheel.errors import CartwheelError, HostError
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, failures
 from cartwheel.fleet.terms import Terms
+from cartwheel.host.layout import Layout
 from cartwheel.host.session import operations
 from cartwheel.host.system.context import OpError
+from cartwheel.host.wire.codec import to_json
+from cartwheel.host.wire.locking import Lock
+from cartwheel.host.wire.request import Request, Who
 from cartwheel.plan.host_plan import Operator
+from tests.unit.answers import answer_to
 from tests.unit.hostside import Session, host_in
 
+A = TypeVar("A")
 TRIES = 200
 HOSTS = ["h1", "h2", "h3", "h4", "h5"]
 HELD_SECONDS = 0.002
@@ -29,19 +34,21 @@ class Host:
     """One operator's session with a host: the real operations on locks, on the real files.
     (Each host is an application of its own here, so that its lock is.)"""
 
-    def __init__(self, name: str, base: Path) -> None:
+    def __init__(self, name: str, base: Path, who: str) -> None:
         self.host_key = name
-        self._args = {"app": name, "base": str(base)}
-        self._session = Session()
+        self._session = Session(Layout(name, base), who)
         self._session.memory.clear()
 
-    def request(self, op: str, args: Mapping[str, Any] | None = None, **_more: Any) -> Any:
-        if op == "hello":
-            return {"boot_id": self.host_key}
+    def request(self, asked: Request[A], **_more: Any) -> A:
         try:
-            return operations.OPS[op](self._session.ctx(), {**(args or {}), **self._args})
+            return answer_to(asked, self._answer(asked))
         except OpError as error:
             raise HostError(error.slug, error.message) from error
+
+    def _answer(self, asked: Request[A]) -> Any:
+        if asked.op == "hello":
+            return to_json(Who("3.11", "/usr/bin/python3", "", 0, 1, "", self.host_key))
+        return operations.perform(asked.op, self._session.ctx(), to_json(asked))
 
     def close(self, **_more: Any) -> None:
         self._session.end()
@@ -58,7 +65,7 @@ class Rivals:
     def deploy(self, who: str, names: list[str], wait_seconds: float) -> None:
         """What a deploy does with its locks: all of them, or none."""
         terms = Terms("shop", str(self.base), Operator(who), wait_seconds, 20.0)
-        sessions = {name: Host(name, self.base) for name in names}
+        sessions = {name: Host(name, self.base, who) for name in names}
         with Fleet(sessions, lambda _event: None, parallel=8) as fleet:  # type: ignore[arg-type]
             if failures(lock_all(fleet, names, terms)):
                 self.refused.append(who)
@@ -106,9 +113,9 @@ def test_two_operators_at_once(rivals: Rivals, wait_seconds: float) -> None:
 
 
 def test_a_lock_that_somebody_keeps_refuses_all(rivals: Rivals) -> None:
-    held = Host("h3", rivals.base)
-    held.request("lock", {"who": "bob", "message": "", "wait_seconds": 0.0})
-    sessions = {name: Host(name, rivals.base) for name in HOSTS}
+    held = Host("h3", rivals.base, "bob")
+    held.request(Lock(wait_seconds=0.0, about_freeze=False))
+    sessions = {name: Host(name, rivals.base, "ann") for name in HOSTS}
     terms = Terms("shop", str(rivals.base), Operator("ann"), 0.1, 20.0)
     with Fleet(sessions, lambda _event: None) as fleet:  # type: ignore[arg-type]
         answers = lock_all(fleet, HOSTS, terms)

@@ -10,10 +10,11 @@ import pytest
 from cartwheel.host import recover
 from cartwheel.host.layout import Layout
 from cartwheel.host.release import leftovers
-from cartwheel.host.session import operations
+from cartwheel.host.session import locking, operations
 from cartwheel.host.state import freeze, journal
 from cartwheel.host.system import files, locks
 from cartwheel.host.system.context import OpError
+from cartwheel.host.wire.locking import AskHolders, Freeze, Frozen, Holders, Lock, Locked, Unfreeze
 
 from .hostside import Session, host_in
 
@@ -28,26 +29,26 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     return at
 
 
-def args(at: Layout, who: str = "ann@desk", message: str = "the sale", **more: Any) -> Any:
-    return {"app": at.app, "base": str(at.base), "who": who, "message": message, **more}
+def session_of(at: Layout, who: str = "ann@desk", message: str = "the sale") -> Session:
+    return Session(at, who, message)
 
 
-def lock(at: Layout, session: Session, **more: Any) -> Any:
+def lock(at: Layout, session: Session, *, about_freeze: bool = False) -> Locked:
     session.memory.clear()
-    return operations.lock(session.ctx(), args(at, **{"wait_seconds": 0.0, **more}))
+    return locking.lock(session.ctx(), Lock(wait_seconds=0.0, about_freeze=about_freeze))
 
 
 def test_it_says_who_since_when_and_why(at: Layout) -> None:
-    assert freeze.status(Session().ctx(), args(at)) == {"lock": None, "freeze": None}
-    done = freeze.hold(Session().ctx(), args(at))
-    assert done["changed"] is True
-    assert freeze.status(Session().ctx(), args(at))["freeze"] == done["freeze"]
+    assert freeze.status(session_of(at).ctx(), AskHolders()) == Holders(None, None)
+    done = freeze.hold(session_of(at).ctx(), Freeze())
+    assert done.changed is True
+    assert freeze.status(session_of(at).ctx(), AskHolders()).freeze == done.freeze
     with pytest.raises(OpError, match=r"^held by ann@desk since \d{4}-.* \(the sale\)$") as caught:
         freeze.refuse_if_frozen(at)
     assert caught.value.slug == "held"
-    assert freeze.release(Session().ctx(), args(at, "bob"))["freeze"] == done["freeze"]
+    assert freeze.release(session_of(at, "bob").ctx(), Unfreeze()).freeze == done.freeze
     freeze.refuse_if_frozen(at)
-    assert freeze.release(Session().ctx(), args(at)) == {"changed": False, "freeze": None}
+    assert freeze.release(session_of(at).ctx(), Unfreeze()) == Frozen(changed=False, freeze=None)
     assert [(one["kind"], one["who"]) for one in journal.read(at.journal)] == [
         ("hold", "ann@desk"),
         ("release", "bob"),
@@ -55,11 +56,11 @@ def test_it_says_who_since_when_and_why(at: Layout) -> None:
 
 
 def test_the_same_again_changes_nothing_and_another_one_is_refused(at: Layout) -> None:
-    first = freeze.hold(Session().ctx(), args(at))["freeze"]
-    assert freeze.hold(Session().ctx(), args(at)) == {"changed": False, "freeze": first}
+    first = freeze.hold(session_of(at).ctx(), Freeze()).freeze
+    assert freeze.hold(session_of(at).ctx(), Freeze()) == Frozen(changed=False, freeze=first)
     for who, message in (("bob", "the sale"), ("ann@desk", "something else")):
         with pytest.raises(OpError) as caught:
-            freeze.hold(Session().ctx(), args(at, who, message))
+            freeze.hold(session_of(at, who, message).ctx(), Freeze())
         assert caught.value.slug == "held"
     assert freeze.read(at) == first
 
@@ -67,7 +68,7 @@ def test_the_same_again_changes_nothing_and_another_one_is_refused(at: Layout) -
 def test_where_nothing_is_set_up_nothing_is_frozen(tmp_path: Path, at: Layout) -> None:
     at.record.unlink()
     with pytest.raises(OpError) as caught:
-        freeze.hold(Session().ctx(), args(at))
+        freeze.hold(session_of(at).ctx(), Freeze())
     assert caught.value.slug == "not-set-up"
 
 
@@ -76,7 +77,7 @@ def test_a_damaged_mark_freezes_and_can_be_released(at: Layout) -> None:
     with pytest.raises(OpError, match=r"frozen\.json is damaged") as caught:
         freeze.refuse_if_frozen(at)
     assert caught.value.slug == "held"
-    assert freeze.release(Session().ctx(), args(at))["changed"]
+    assert freeze.release(session_of(at).ctx(), Unfreeze()).changed
 
 
 def test_the_lock_refuses_settles_first_and_lets_go(
@@ -91,23 +92,25 @@ def test_the_lock_refuses_settles_first_and_lets_go(
         return settled
 
     monkeypatch.setattr(recover, "settle", settle)
-    freeze.hold(Session().ctx(), args(at))
-    session = Session()
+    freeze.hold(session_of(at).ctx(), Freeze())
+    session = session_of(at)
     with pytest.raises(OpError, match="held by ann@desk"):
         lock(at, session)
     assert settled == ["settled"], "safety is not frozen"
     assert session.memory == {}, "it may change nothing"
     assert locks.held_by(at.lock) is None
-    assert lock(at, session, about_freeze=True)["freeze"]["owner"] == "ann@desk"
-    freeze.release(session.ctx(), args(at))
+    mark = lock(at, session, about_freeze=True).freeze
+    assert mark is not None
+    assert mark.owner == "ann@desk"
+    freeze.release(session.ctx(), Unfreeze())
     session.end()
-    assert lock(at, Session())["freeze"] is None
+    assert lock(at, session_of(at)).freeze is None
 
 
-@pytest.mark.parametrize("op", sorted(set(operations.OPS) - set(operations._READING) - {"lock"}))
+@pytest.mark.parametrize("op", sorted(operations.CHANGING))
 def test_no_operation_changes_anything_without_that_lock(at: Layout, op: str) -> None:
     """So a new one is covered by itself."""
-    session = Session()
+    session = session_of(at)
     session.memory.clear()
     with pytest.raises(OpError, match="forgot to take the lock"):
-        operations.OPS[op](session.ctx(), args(at))
+        operations.perform(op, session.ctx(), {})

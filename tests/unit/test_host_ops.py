@@ -11,10 +11,12 @@ import pytest
 
 from cartwheel.host.session import operations
 from cartwheel.host.system.context import Context, OpError, boottime
+from cartwheel.host.wire.request import About
 
 
-def context() -> Context:
+def context(base: Path) -> Context:
     return Context(
+        about=About("shop", str(base), "ann@desk", ""),
         send=lambda _event: None,
         lost=threading.Event(),
         deadline=boottime() + 60,
@@ -39,5 +41,7 @@ def test_a_disk_that_fails(
 
     monkeypatch.setattr(Path, "read_bytes", fail)
     with pytest.raises(OpError, match=says) as found:
-        operations.OPS["history"](context(), {"app": "shop", "base": str(tmp_path), "lines": 5})
+        operations.perform(
+            "history", context(tmp_path), {"app": "shop", "base": str(tmp_path), "lines": 5}
+        )
     assert found.value.slug == slug

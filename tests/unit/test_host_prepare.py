@@ -35,6 +35,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 def upload(at: Layout, data: bytes | None) -> dict[str, Any]:
     session = Session()
     ctx = Context(
+        about=session.about,
         send=session.events.append,
         lost=session.lost,
         deadline=boottime() + 10,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -14,13 +14,16 @@ from cartwheel.commands.scene import Scene
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import silent
 from cartwheel.fleet.sessions import Fleet
+from cartwheel.host.wire.request import Request
 from cartwheel.inventory.host import Host as InventoryHost
 from cartwheel.plan.hooks import Kind
 from cartwheel.plan.host_plan import Operator
 from cartwheel.plan.steps import titles
 from cartwheel.settings.toml_tables import Settings
 from cartwheel.ssh.options import SshOptions
+from tests.unit.answers import answer_to
 
+A = TypeVar("A")
 SCENE = Scene(
     project=Path("/none"),
     settings=Settings.model_validate({"app": {"name": "shop", "source": "."}}),
@@ -30,6 +33,16 @@ SCENE = Scene(
     operator=Operator("ann@desk"),
     emit=silent,
 )
+
+
+@dataclass
+class Probed:
+    """What a host answered to a look."""
+
+    facts: dict[str, Any]
+
+    def result(self) -> dict[str, Any]:
+        return self.facts
 
 
 class Host:
@@ -43,14 +56,16 @@ class Host:
         self.host_key = f"key {id(self)}"
         self.app = {"current": "2.new", "pending": pending, "lock": lock, "freeze": freeze}
 
-    def request(self, op: str, args: Any, **_more: Any) -> dict[str, Any]:
+    def submit_untyped(self, op: str, args: Any, **_more: Any) -> Probed:
         self.asked.append(op)
-        if op == "probe":
-            return {"app": dict(self.app), "host": {"boot_id": "one machine's"}}
+        return Probed({"app": dict(self.app), "host": {"boot_id": "one machine's"}})
+
+    def request(self, asked: Request[A], **_more: Any) -> A:
+        self.asked.append(asked.op)
         if self.locked:
             raise HostError("locked", "locked by bob")
         self.app |= {"current": "1.old", "pending": None, "lock": {"owner": "ann@desk"}}
-        return {"settled": ["went back"]}
+        return answer_to(asked, {"settled": ["went back"], "premise": "", "freeze": None})
 
     def close(self, **_more: Any) -> None:
         pass

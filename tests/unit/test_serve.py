@@ -21,6 +21,7 @@ from cartwheel.ssh import bundle as bundles
 from cartwheel.ssh import startup
 from cartwheel.ssh.bundle import ALARM_SECONDS, Bundle, host_bundle, make_bundle
 
+ABOUT = {"app": "shop", "base": "/srv", "who": "ann@desk", "message": ""}
 TEST_OPS = Path(__file__).parent.parent / "ssh/ops.py"
 
 
@@ -41,7 +42,7 @@ class Host:
         self._frames: list[framing.Frame] = []
         self._early = b""
         self.stdin.write(bundle.payload)
-        self.send({"t": "config", "lease_seconds": lease_seconds})
+        self.send({"t": "config", "lease_seconds": lease_seconds, "about": ABOUT})
 
     def send(self, header: dict[str, Any], body: bytes = b"") -> None:
         self.stdin.write(framing.pack(header, body))

@@ -1,156 +1,123 @@
-"""Every operation that the operator's side can ask for, by name."""
+"""Every operation that the operator's side can ask for, by name.
+
+An operation is a function of some room: it takes the context and its request, and returns its
+answer. Its module is imported when it is first asked for: a session that only looks loads no more
+than that needs.
+"""
 
 from __future__ import annotations
 
 import errno
 import functools
-import time
-from pathlib import Path
-from typing import Any, Callable, Dict
+import importlib
+import typing
+from typing import Any, Callable, Dict, Optional
 
-from cartwheel.host import recover
-from cartwheel.host.balancer import nginx_site, taken_out
-from cartwheel.host.layout import Layout
-from cartwheel.host.look import compare, facts, report
-from cartwheel.host.release import install, leftovers, prepare, verify
-from cartwheel.host.state import freeze, releases
-from cartwheel.host.switch import switch
-from cartwheel.host.system import locks
 from cartwheel.host.system.context import Context, OpError, disk_full, no_room
-from cartwheel.host.upkeep import jobs, setup, uninstall
+from cartwheel.host.wire.codec import WireError, from_message, to_json
 
-Args = Dict[str, Any]
-Operation = Callable[[Context, Args], Args]
-
-
-def lock(ctx: Context, args: Args) -> Args:
-    """Take the application's lock for the rest of the session, then settle what a crashed
-    session left. `premise` tells whether a plan made before is still good.
-
-    Raises OpError("locked"), and OpError("held") where the application is frozen, except for
-    who comes about the freeze itself (`about_freeze`). What a crash left is settled all the
-    same: safety is not frozen.
-    """
-    at = Layout(args["app"], Path(args["base"]))
-    if "lock" in ctx.memory:
-        return {"settled": [], "premise": releases.premise(at), "freeze": freeze.read(at)}
-    holder = {
-        "owner": args["who"],
-        "message": args["message"],
-        "since": time.strftime("%F %T"),
-    }
-    held = locks.acquire(at.lock, holder, wait_seconds=args["wait_seconds"], ctx=ctx)
-    try:
-        found = leftovers.find(at)
-        say = functools.partial(ctx.emit, "repair", "note")
-        done = recover.settle(at, say, found) if at.root.exists() else []
-        if not args.get("about_freeze"):
-            freeze.refuse_if_frozen(at)
-    except BaseException:
-        held.release()
-        raise
-    # Only now may this session change anything: see `_changing`.
-    ctx.memory["lock"] = held
-    ctx.memory["found"] = found  # for `repair`, which comes after
-    ctx.at_end.append(held.release)
-    return {"settled": done, "premise": releases.premise(at), "freeze": freeze.read(at)}
-
-
-def unlock(ctx: Context, args: Args) -> Args:
-    """Give the lock back while nothing has been changed under it: a fleet that meets a rival
-    takes its locks anew, in order."""
-    held = ctx.memory.pop("lock")
-    ctx.at_end.remove(held.release)
-    held.release()
-    return {}
-
-
-def _changing(operation: Operation) -> Operation:
-    """Refuse to change an application whose lock this session does not hold."""
-
-    @functools.wraps(operation)
-    def guarded(ctx: Context, args: Args) -> Args:
-        if "lock" not in ctx.memory:
-            raise OpError("host-side", "the operator's side forgot to take the lock")
-        return operation(ctx, args)
-
-    return guarded
-
+# Where each is: a module below cartwheel.host, and its function.
+READING: Dict[str, str] = {
+    "probe": "look.facts:probe",
+    "compare": "look.compare:compare",
+    "status": "look.report:status",
+    "releases": "look.report:list_releases",
+    "history": "look.report:history",
+    "logs": "look.report:logs",
+    "examine": "look.report:examine",
+    "variables": "upkeep.jobs:variables",
+    "nginx-test": "upkeep.jobs:nginx_test",
+    "run": "upkeep.jobs:run",
+    "lock-status": "state.freeze:status",
+    "balancer-look": "balancer.taken_out:look",
+    "lock": "session.locking:lock",
+}
+# Refused without the application's lock.
+CHANGING: Dict[str, str] = {
+    "unlock": "session.locking:unlock",
+    "setup": "upkeep.setup:setup",
+    "refresh": "upkeep.setup:refresh",
+    "tool": "release.prepare:tool",
+    "upload": "release.prepare:upload",
+    "venv": "release.install:venv",
+    "install": "release.install:install",
+    "configure": "release.prepare:configure",
+    "verify": "release.verify:verify",
+    "complete": "release.prepare:complete",
+    "abandon": "upkeep.jobs:abandon",
+    "migrate": "upkeep.jobs:migrate",
+    "hook": "upkeep.jobs:hook",
+    "switch": "switch.switch:switch",
+    "watch": "switch.switch:watch",
+    "confirm": "switch.switch:confirm",
+    "finish": "switch.switch:finish",
+    "go-back": "switch.switch:go_back",
+    "unchanged": "upkeep.jobs:unchanged",
+    "stop": "upkeep.jobs:stop",
+    "start": "upkeep.jobs:start",
+    "prune": "upkeep.jobs:prune",
+    "packages": "upkeep.jobs:install_packages",
+    "nginx-reload": "upkeep.jobs:nginx_reload",
+    "repair": "upkeep.jobs:repair",
+    "hold": "state.freeze:hold",
+    "release": "state.freeze:release",
+    "uninstall": "upkeep.uninstall:uninstall",
+    "balancer-setup": "balancer.nginx_site:install",
+    "balancer-out": "balancer.taken_out:take_out",
+    "balancer-back": "balancer.taken_out:put_back",
+}
 
 # What a disk answers that fails, or that the kernel took away for it (read(2), mount(2)).
 _BROKEN_DISK = (errno.EIO, errno.EROFS, errno.ENXIO, errno.ENODEV, errno.EUCLEAN, errno.ESTALE)
 
 
-def _clear_about_disk(operation: Operation) -> Operation:
-    """A full or failing disk is the user's to mend: say so in one line, with the file."""
+def perform(name: str, ctx: Context, asked: Dict[str, Any]) -> Any:
+    """Carry out the operation of that name; its answer, of JSON's kinds.
 
-    @functools.wraps(operation)
-    def guarded(ctx: Context, args: Args) -> Args:
-        try:
-            return operation(ctx, args)
-        except OSError as error:
-            if disk_full(error):
-                what = error.filename or operation.__name__.replace("_", "-")
-                raise no_room(str(what), str(args.get("base", "/srv"))) from error
-            if error.errno in _BROKEN_DISK:
-                where = error.filename or operation.__name__.replace("_", "-")
-                raise OpError("disk-fails", "{}: {}".format(where, error.strerror)) from error
+    Raises OpError: also for a name that nobody knows, for a request that does not fit, and for a
+    change without the application's lock.
+    """
+    place = READING.get(name) or CHANGING.get(name)
+    if place is None:
+        raise OpError("host-side", f"the host side has no operation '{name}'")
+    if name in CHANGING and "lock" not in ctx.memory:
+        raise OpError("host-side", "the operator's side forgot to take the lock")
+    operation = _operation(place)
+    request = _request(operation, asked)
+    try:
+        return to_json(operation(ctx, request))
+    except OSError as error:
+        problem = _about_disk(error, name, ctx)
+        if problem is None:
             raise
+        raise problem from error
 
-    return guarded
+
+@functools.lru_cache(maxsize=None)
+def _operation(place: str) -> Callable[[Context, Any], Any]:
+    module, _, function = place.partition(":")
+    found: Callable[[Context, Any], Any] = getattr(
+        importlib.import_module(f"cartwheel.host.{module}"), function
+    )
+    return found
 
 
-_READING: Dict[str, Operation] = {
-    "probe": facts.probe,
-    "compare": compare.compare,
-    "status": report.status,
-    "releases": report.list_releases,
-    "history": report.history,
-    "logs": report.logs,
-    "examine": report.examine,
-    "variables": jobs.variables,
-    "nginx-test": jobs.nginx_test,
-    "run": jobs.run,
-    "lock-status": freeze.status,
-    "balancer-look": taken_out.look,
-}
+def _request(operation: Callable[[Context, Any], Any], asked: Dict[str, Any]) -> Any:
+    """The record that the operation takes, by its annotation."""
+    kind = typing.get_type_hints(operation)[operation.__code__.co_varnames[1]]
+    if kind == Dict[str, Any]:
+        return asked
+    try:
+        return from_message(kind, asked)
+    except WireError as error:
+        raise OpError("host-side", f"{operation.__name__}: {error}") from None
 
-_CHANGING: Dict[str, Operation] = {
-    "unlock": unlock,
-    "setup": setup.setup,
-    "refresh": setup.refresh,
-    "tool": prepare.tool,
-    "upload": prepare.upload,
-    "venv": install.venv,
-    "install": install.install,
-    "configure": prepare.configure,
-    "verify": verify.verify,
-    "complete": prepare.complete,
-    "abandon": jobs.abandon,
-    "migrate": jobs.migrate,
-    "hook": jobs.hook,
-    "switch": switch.switch,
-    "watch": switch.watch,
-    "confirm": switch.confirm,
-    "finish": switch.finish,
-    "go-back": switch.go_back,
-    "unchanged": jobs.unchanged,
-    "stop": jobs.stop,
-    "start": jobs.start,
-    "prune": jobs.prune,
-    "packages": jobs.install_packages,
-    "nginx-reload": jobs.nginx_reload,
-    "repair": jobs.repair,
-    "hold": freeze.hold,
-    "release": freeze.release,
-    "uninstall": uninstall.uninstall,
-    "balancer-setup": nginx_site.install,
-    "balancer-out": taken_out.take_out,
-    "balancer-back": taken_out.put_back,
-}
 
-OPS: Dict[str, Operation] = {
-    "lock": _clear_about_disk(lock),
-    **{name: _clear_about_disk(operation) for name, operation in _READING.items()},
-    **{name: _clear_about_disk(_changing(operation)) for name, operation in _CHANGING.items()},
-}
+def _about_disk(error: OSError, name: str, ctx: Context) -> Optional[OpError]:
+    """A full or failing disk is the user's to fix: one line, with the file."""
+    where = str(error.filename or name)
+    if disk_full(error):
+        return no_room(where, ctx.about.base)
+    if error.errno in _BROKEN_DISK:
+        return OpError("disk-fails", f"{where}: {error.strerror}")
+    return None

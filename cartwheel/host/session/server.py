@@ -35,6 +35,8 @@ from cartwheel.host.system.context import (
     scratch_prefix,
 )
 from cartwheel.host.wire import framing
+from cartwheel.host.wire.codec import from_message, to_json
+from cartwheel.host.wire.request import About, Hello, Who
 
 DEFAULT_LEASE_SECONDS = 15.0
 DEFAULT_DEADLINE_SECONDS = 60.0
@@ -175,6 +177,7 @@ class Server:
         self._receiving: Dict[int, Request] = {}
         self._heard = boottime()
         self._lease_seconds = DEFAULT_LEASE_SECONDS
+        self._about = About("", "", "", "")
         self._memory: Dict[str, Any] = {"bundle": digest}
         self._at_end: List[Callable[[], None]] = []
         self._failed_groups: Set[str] = set()
@@ -223,7 +226,7 @@ class Server:
             return {"t": "error", "id": request.id, "skipped": True}
         self._outbox.put({"t": "start", "id": request.id})
         try:
-            value = _operation(request.op)(self._context(request), request.args)
+            value = _perform(request.op, self._context(request), request.args)
             return {"t": "result", "id": request.id, "value": value}
         except OpError as error:
             return _error(request.id, error.slug, error.message, error.hint, error.log)
@@ -245,6 +248,7 @@ class Server:
                 self.noise(f"an event that cannot be sent: {error}\n".encode())
 
         return Context(
+            about=self._about,
             send=send,
             lost=self.lost,
             deadline=boottime() + request.deadline_seconds,
@@ -298,6 +302,7 @@ class Server:
             self._requests.put(self._receiving.pop(header["id"]))
         elif kind == "config":
             self._lease_seconds = float(header["lease_seconds"])
+            self._about = from_message(About, header["about"])
         elif kind == "cancel":
             self.lose()
         elif kind != "beat":
@@ -345,17 +350,17 @@ def main(source: BinaryIO, out_fd: int, digest: str) -> int:
 _stderr_fd = 2
 
 
-def hello(c: Context, args: Dict[str, Any]) -> Dict[str, Any]:
+def hello(ctx: Context, request: Hello) -> Who:
     """Who answers: the session's own operation; it costs no more than the round trip."""
-    return {
-        "python": platform.python_version(),
-        "executable": sys.executable,
-        "hostname": platform.node(),
-        "uid": os.geteuid(),
-        "pid": os.getpid(),
-        "bundle": c.memory["bundle"],
-        "boot_id": _boot_id(),
-    }
+    return Who(
+        python=platform.python_version(),
+        executable=sys.executable,
+        hostname=platform.node(),
+        uid=os.geteuid(),
+        pid=os.getpid(),
+        bundle=ctx.memory["bundle"],
+        boot_id=_boot_id(),
+    )
 
 
 def _boot_id() -> str:
@@ -367,15 +372,13 @@ def _boot_id() -> str:
         return ""
 
 
-def _operation(name: str) -> Any:
-    """Imported at the first use: the session answers sooner. Raises OpError for an unknown name."""
+def _perform(name: str, ctx: Context, asked: Dict[str, Any]) -> Any:
+    """Imported at the first use: the session answers sooner."""
     if name == "hello":
-        return hello
+        return to_json(hello(ctx, Hello()))
     from cartwheel.host.session import operations
 
-    if name not in operations.OPS:
-        raise OpError("host-side", f"the host side has no operation '{name}'")
-    return operations.OPS[name]
+    return operations.perform(name, ctx, asked)
 
 
 def _error(

@@ -8,72 +8,68 @@ host from putting itself in order.
 from __future__ import annotations
 
 import time
-from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Optional
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.state import journal, releases
 from cartwheel.host.system import files, locks
 from cartwheel.host.system.context import Context, OpError
+from cartwheel.host.wire.codec import WireError, from_disk, to_json
+from cartwheel.host.wire.locking import AskHolders, Freeze, Frozen, Holders, Mark, Unfreeze
+from cartwheel.host.wire.request import About
 
-Args = Dict[str, Any]
 
-
-def read(at: Layout) -> Optional[Args]:
-    """Who froze the application, since when and why (owner, since, message); None if nobody.
+def read(at: Layout) -> Optional[Mark]:
+    """Who froze the application, since when and why; None if nobody.
 
     A damaged file still freezes: whoever wrote it did not want changes.
     """
     try:
-        return files.read_json(at.frozen)
-    except OpError:
-        return {"owner": "somebody", "since": "?", "message": "{} is damaged".format(at.frozen)}
+        known = files.read_json(at.frozen)
+        return None if known is None else from_disk(Mark, known)
+    except (OpError, WireError):
+        return Mark("somebody", f"{at.frozen} is damaged", "?")
 
 
 def refuse_if_frozen(at: Layout) -> None:
     """Raises OpError("held") that names who, since when and why."""
     mark = read(at)
     if mark is not None:
-        raise OpError("held", "held by " + locks.describe(mark))
+        raise OpError("held", "held by " + locks.describe(to_json(mark)))
 
 
-def hold(ctx: Context, args: Args) -> Args:
+def hold(ctx: Context, request: Freeze) -> Frozen:
     """Freeze. Saying the same again changes nothing; over another one it is OpError("held")."""
-    at = Layout(args["app"], Path(args["base"]))
+    at, about = ctx.at, ctx.about
     if files.read_json(at.record) is None:
         raise OpError("not-set-up", "this host is not set up for {}".format(at.app))
     known = read(at)
-    if known is not None and not _is_same(known, args):
+    if known is not None and (known.owner, known.message) != (about.who, about.message):
         refuse_if_frozen(at)
-    if known is None:
-        since = time.strftime("%F %T")
-        known = {"owner": args["who"], "message": args["message"], "since": since}
-        files.write_json(at.frozen, known)
-        _note(at, "hold", args)
-        return {"changed": True, "freeze": known}
-    return {"changed": False, "freeze": known}
+    if known is not None:
+        return Frozen(changed=False, freeze=known)
+    mark = Mark(about.who, about.message, time.strftime("%F %T"))
+    files.write_json(at.frozen, to_json(mark))
+    _note(at, "hold", about)
+    return Frozen(changed=True, freeze=mark)
 
 
-def _is_same(known: Args, args: Args) -> bool:
-    return (known.get("owner"), known.get("message")) == (args["who"], args["message"])
-
-
-def release(ctx: Context, args: Args) -> Args:
+def release(ctx: Context, request: Unfreeze) -> Frozen:
     """Lift the freeze, whoever set it; `freeze` is what it was."""
-    at = Layout(args["app"], Path(args["base"]))
+    at = ctx.at
     known = read(at)
     changed = files.remove(at.frozen) if known is not None else False
     if changed:
-        _note(at, "release", args)
-    return {"changed": changed, "freeze": known}
+        _note(at, "release", ctx.about)
+    return Frozen(changed, known)
 
 
-def _note(at: Layout, kind: str, args: Args) -> None:
+def _note(at: Layout, kind: str, about: About) -> None:
     entry = {"kind": kind, "release": releases.pointed(at.current), "result": "done"}
-    journal.append(at.journal, {**entry, "who": args["who"], "message": args["message"]})
+    journal.append(at.journal, {**entry, "who": about.who, "message": about.message})
 
 
-def status(ctx: Context, args: Args) -> Args:
+def status(ctx: Context, request: AskHolders) -> Holders:
     """Who holds the kernel lock now, and the freeze; None where nobody does."""
-    at = Layout(args["app"], Path(args["base"]))
-    return {"lock": locks.held_by(at.lock), "freeze": read(at)}
+    holder = locks.held_by(ctx.at.lock)
+    return Holders(None if holder is None else from_disk(Mark, holder), read(ctx.at))

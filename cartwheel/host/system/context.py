@@ -6,7 +6,11 @@ import errno
 import os
 import threading
 import time
+from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
+
+from cartwheel.host.layout import Layout
+from cartwheel.host.wire.request import About
 
 
 class OpError(Exception):
@@ -65,7 +69,7 @@ def boottime() -> float:
 class Context:
     """One request as its operation sees it.
 
-    `send` writes an event to the operator and never fails. `blob` is the request's
+    `about` says which application the session is about, and who asks. `send` writes an event to the operator and never fails. `blob` is the request's
     payload, spooled to a private file, and `blob_sha256` its digest. `memory` lives as long as the session, so an
     operation can hold a lock or a pending switch for a later one. `at_end` functions
     run, last first, when the session ends in any way that Python survives.
@@ -74,6 +78,7 @@ class Context:
     def __init__(
         self,
         *,
+        about: About,
         send: Callable[[Dict[str, Any]], None],
         lost: threading.Event,
         deadline: float,
@@ -82,6 +87,7 @@ class Context:
         blob: Optional[BinaryIO] = None,
         blob_sha256: str = "",
     ) -> None:
+        self.about = about
         self._send = send
         self.lost = lost
         self.deadline = deadline
@@ -89,6 +95,11 @@ class Context:
         self.at_end = at_end
         self.blob = blob
         self.blob_sha256 = blob_sha256
+
+    @property
+    def at(self) -> Layout:
+        """Where everything of the session's application is."""
+        return Layout(self.about.app, Path(self.about.base))
 
     def emit(self, step: str, state: str, detail: str = "", **fields: Any) -> None:
         """Tell the operator; see `cartwheel.events.Event` for the meaning of `state`."""

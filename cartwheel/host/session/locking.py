@@ -1,0 +1,56 @@
+"""Take the application's lock for a session, and give it back."""
+
+from __future__ import annotations
+
+import functools
+import time
+
+from cartwheel.host import recover
+from cartwheel.host.release import leftovers
+from cartwheel.host.state import freeze, releases
+from cartwheel.host.system import locks
+from cartwheel.host.system.context import Context
+from cartwheel.host.wire.locking import Lock, Locked, Unlock
+from cartwheel.host.wire.request import Done
+
+
+def lock(ctx: Context, request: Lock) -> Locked:
+    """Take the application's lock for the rest of the session, then settle what a crashed
+    session left. `premise` tells whether a plan made before is still good.
+
+    Raises OpError("locked"), and OpError("held") where the application is frozen, except for
+    a session that is about the freeze itself. What a crash left is settled all the same: safety
+    is not frozen.
+    """
+    at = ctx.at
+    if "lock" in ctx.memory:
+        return Locked((), releases.premise(at), freeze.read(at))
+    holder = {
+        "owner": ctx.about.who,
+        "message": ctx.about.message,
+        "since": time.strftime("%F %T"),
+    }
+    held = locks.acquire(at.lock, holder, wait_seconds=request.wait_seconds, ctx=ctx)
+    try:
+        found = leftovers.find(at)
+        say = functools.partial(ctx.emit, "repair", "note")
+        settled = recover.settle(at, say, found) if at.root.exists() else []
+        if not request.about_freeze:
+            freeze.refuse_if_frozen(at)
+    except BaseException:
+        held.release()
+        raise
+    # Only now may this session change anything: see `operations.perform`.
+    ctx.memory["lock"] = held
+    ctx.memory["found"] = found  # for `repair`, which comes after
+    ctx.at_end.append(held.release)
+    return Locked(tuple(settled), releases.premise(at), freeze.read(at))
+
+
+def unlock(ctx: Context, request: Unlock) -> Done:
+    """Give the lock back while nothing has been changed under it: a fleet that meets a rival
+    takes its locks anew, in order."""
+    held = ctx.memory.pop("lock")
+    ctx.at_end.remove(held.release)
+    held.release()
+    return Done()

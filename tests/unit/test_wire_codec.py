@@ -1,0 +1,91 @@
+"""Records from JSON: messages strictly, what lies on a disk with defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Literal, Optional, Tuple  # noqa: UP035 - as on the wire
+
+import pytest
+
+from cartwheel.hidden import MASK, Hidden
+from cartwheel.host.wire.codec import WireError, from_disk, from_message, to_json
+
+
+@dataclass(frozen=True)
+class Inner:
+    name: str
+    size: float = 1.0
+
+
+@dataclass(frozen=True)
+class Outer:
+    count: int
+    kind: Literal["a", "b"]
+    inner: Inner
+    maybe: Optional[Inner] = None  # noqa: UP045
+    many: Tuple[Inner, ...] = ()  # noqa: UP006
+    pair: Tuple[str, int] = ("x", 1)  # noqa: UP006
+    names: List[str] = field(default_factory=list)  # noqa: UP006
+    secrets: Dict[str, Hidden] = field(default_factory=dict)  # noqa: UP006
+    is_on: bool = False
+
+
+GOOD: dict[str, Any] = {"count": 1, "kind": "a", "inner": {"name": "n"}}
+FULL = Outer(
+    count=2,
+    kind="b",
+    inner=Inner("n", 2.5),
+    maybe=Inner("m"),
+    many=(Inner("o"), Inner("p")),
+    pair=("y", 2),
+    names=["q"],
+    secrets={"KEY": Hidden("s3cret")},
+    is_on=True,
+)
+
+
+def test_a_record_comes_back_as_it_was() -> None:
+    assert from_message(Outer, to_json(FULL)) == FULL
+    assert from_message(Outer, GOOD) == Outer(1, "a", Inner("n"))
+
+
+def test_a_secret_travels_and_is_never_shown() -> None:
+    assert to_json(FULL)["secrets"] == {"KEY": "s3cret"}
+    assert repr(from_message(Outer, to_json(FULL)).secrets) == f"{{'KEY': {MASK}}}"
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "no table": ({"inner": []}, "inner is no Inner"),
+    "a field too many": ({"more": 1}, "Outer has no field more"),
+    "a field too many within": ({"inner": {"name": "n", "x": 1}}, "inner Inner has no field x"),
+    "a missing one": ({"inner": {}}, "inner.name is missing in Inner"),
+    "a text for a number": ({"count": "1"}, "count is no int"),
+    "a truth for a number": ({"count": True}, "count is no int"),
+    "a number for a truth": ({"is_on": 1}, "is_on is no bool"),
+    "a broken number": ({"count": 1.5}, "count is no int"),
+    "a text for a size": ({"inner": {"name": "n", "size": "1"}}, "inner.size is no number"),
+    "null": ({"inner": None}, "inner is no Inner"),
+    "no choice": ({"kind": "c"}, "kind is none of a, b"),
+    "a list within": ({"many": [{"name": "n"}, {}]}, r"many\[1\].name is missing in Inner"),
+    "a pair of three": ({"pair": ["x", 1, 2]}, "pair has not 2 values"),
+    "a text for a list": ({"names": "x"}, "names is no list"),
+    "a list for a table": ({"secrets": []}, "secrets is no table"),
+    "a number for a secret": ({"secrets": {"KEY": 1}}, "secrets.KEY is no str"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_message_that_does_not_fit_is_one_clear_error(name: str) -> None:
+    changes, says = BAD[name]
+    with pytest.raises(WireError, match=f"^{says}$"):
+        from_message(Outer, {**GOOD, **changes})
+
+
+def test_what_lies_on_a_disk_may_be_of_another_version() -> None:
+    assert from_disk(Outer, {**GOOD, "later": 1, "inner": {"name": "n", "x": 1}}).count == 1
+    with pytest.raises(WireError, match="count is missing"):
+        from_disk(Outer, {"kind": "a", "inner": {"name": "n"}})
+    with pytest.raises(WireError, match="count is no int"):
+        from_disk(Outer, {**GOOD, "count": "1"})
+    with pytest.raises(WireError, match="is no Outer"):
+        from_disk(Outer, [])
