@@ -303,6 +303,9 @@ CATALOGUE: dict[str, Problem] = {
     "lab-off": Problem(
         905, "The lab host is off", Exit.FAILED, "`fab lab.boot -H HOST` starts it."
     ),
+    "lab-missing": Problem(
+        906, "The lab is not installed", Exit.USAGE, "Install it: `pip install 'cartwheel[lab]'`."
+    ),
     # 4xx: preparing a host
     "not-set-up": Problem(
         401, "The host is not set up", Exit.FAILED, "`fab setup -H HOST` prepares it."

@@ -7,7 +7,11 @@ wheel they travel inside it.
 from __future__ import annotations
 
 import os
+import pwd
+from dataclasses import dataclass
 from pathlib import Path
+
+LAB_VARIABLE = "CARTWHEEL_LAB_STATE"
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -28,6 +32,24 @@ def host_source() -> Path:
     return _PACKAGE / "host"
 
 
+@dataclass(frozen=True)
+class Person:
+    """Who typed the command; with sudo that is not root."""
+
+    uid: int
+    gid: int
+    home: Path
+
+
+def person() -> Person:
+    """The user, or with sudo the user who typed it."""
+    uid = os.getuid()
+    if uid == 0 and os.environ.get("SUDO_UID", "").isdigit():
+        entry = pwd.getpwuid(int(os.environ["SUDO_UID"]))
+        return Person(entry.pw_uid, entry.pw_gid, Path(entry.pw_dir))
+    return Person(uid, os.getgid(), Path.home())
+
+
 def cache_dir() -> Path:
     """The user's cache for Cartwheel: `$XDG_CACHE_HOME/cartwheel` (XDG base directories)."""
     base = os.environ.get("XDG_CACHE_HOME")
@@ -43,3 +65,23 @@ def state_dir() -> Path:
 def runs_dir() -> Path:
     """Where the records of this user's runs are."""
     return state_dir() / "runs"
+
+
+def lab_dir(project: Path) -> Path:
+    """Where the lab of this person and this project is, if there is one.
+
+    `$CARTWHEEL_LAB_STATE` names another folder: a lab that several projects use, or a test's.
+    """
+    import hashlib  # what asks for it connects next, and needs it there
+
+    if LAB_VARIABLE in os.environ:
+        return Path(os.environ[LAB_VARIABLE])
+    digest = hashlib.sha256(str(project.resolve()).encode()).hexdigest()
+    own = person().home / ".local" / "state" / "cartwheel"
+    top = state_dir() if "XDG_STATE_HOME" in os.environ else own
+    return top / "lab" / digest[:10]
+
+
+def lab_hosts(lab: Path) -> Path:
+    """The file in which a lab lists its hosts for us (cartwheel/inventory/lab.py)."""
+    return lab / "hosts.toml"

@@ -48,10 +48,10 @@ def tests_by_slug() -> dict[str, str]:
     """For each slug the first test, in the most real tier, that names it or its number."""
     found: dict[str, str] = {}
     for tier in TIERS:
-        for path in sorted((REPO / "tests" / tier).glob("test_*.py")):
+        for path in sorted((REPO / "tests" / tier).rglob("test_*.py")):
             for name, source in _functions(path):
                 for slug in _named(source):
-                    found.setdefault(slug, f"`tests/{tier}/{path.name}`: {name}")
+                    found.setdefault(slug, f"`{path.relative_to(REPO)}`: {name}")
     return found
 
 

@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email import message_from_bytes
 from pathlib import Path
@@ -25,20 +25,41 @@ import cartwheel
 REPO = Path(__file__).resolve().parents[1]
 TWINE = "twine==7.0.0"
 
-# Where a file of the repository is in the wheel; what has no line here is not in it.
-IN_THE_WHEEL = {
-    "cartwheel/": "cartwheel/",
-    "lab/cartwheel_lab/": "cartwheel_lab/",
-    "tasks/": "cartwheel/tasks/",
-    "templates/": "cartwheel/templates/",
-    "config/deploy.toml": "cartwheel/config/deploy.toml",
-}
+
+@dataclass(frozen=True)
+class Distribution:
+    """`in_the_wheel`: where a file below its folder is there; what has no line is not in it.
+    `from_above`: what its sdist has from the folder around it."""
+
+    name: str
+    folder: Path
+    in_the_wheel: Mapping[str, str]
+    from_above: frozenset[str] = frozenset()
+
+
+ENGINE = Distribution(
+    "cartwheel",
+    REPO,
+    {
+        "cartwheel/": "cartwheel/",
+        "tasks/": "cartwheel/tasks/",
+        "templates/": "cartwheel/templates/",
+        "config/deploy.toml": "cartwheel/config/deploy.toml",
+    },
+)
+LAB = Distribution(
+    "cartwheel-lab",
+    REPO / "lab",
+    {"cartwheel_lab/": "cartwheel_lab/"},
+    frozenset({"LICENSE", ".gitignore"}),  # the latter always comes with a checkout's sdist
+)
 
 
 @dataclass(frozen=True)
 class Built:
     """One distribution in both forms; the wheel was built from the sdist."""
 
+    distribution: Distribution
     sdist: Path
     wheel: Path
 
@@ -51,15 +72,17 @@ def main() -> None:
     """Check everything, or stop at what is wrong with exit code 1."""
     stop_if(unclean(), "the tree is not clean")
     stop_if(version_problems(), "the versions do not agree")
-    built = build(REPO / "dist")
-    stop_if(content_problems(built), "the contents are not complete")
+    engine, lab = (build(each, REPO / "dist" / each.name) for each in (ENGINE, LAB))
+    stop_if(content_problems(engine) + content_problems(lab), "the contents are not complete")
     with tempfile.TemporaryDirectory(prefix="cartwheel-release-") as scratch:
-        check_metadata(built, Path(scratch) / "twine")
-        for path in built.both:
-            install(path, Path(scratch) / path.name)
+        files = (*engine.both, *lab.both)
+        check_metadata(files, Path(scratch) / "twine")
+        for path in files:
+            beside = () if path in engine.both else (engine.wheel,)
+            install(Path(scratch) / path.name, path, *beside)
             print(f"{path.name} works in an empty environment")
     print("would publish:")
-    for path in built.both:
+    for path in files:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         print(f"  {path.relative_to(REPO)}  {path.stat().st_size} bytes  sha256 {digest}")
     for open_end in open_ends():
@@ -89,11 +112,17 @@ def newest_in_changelog() -> tuple[str, str]:
 
 def version_problems() -> list[str]:
     """Where another version is named than in cartwheel/__init__.py."""
-    version, _ = newest_in_changelog()
-    if version == cartwheel.__version__:
-        return []
+    lab = tomllib.loads((LAB.folder / "pyproject.toml").read_text())["project"]
+    asked = next(one for one in lab["dependencies"] if one.startswith("cartwheel"))
+    named = {
+        "CHANGELOG.md begins with": newest_in_changelog()[0],
+        "lab/pyproject.toml asks for": asked.removeprefix("cartwheel=="),
+    }
+    version = cartwheel.__version__
     return [
-        f"CHANGELOG.md begins with {version}, cartwheel/__init__.py has {cartwheel.__version__}"
+        f"{says} {other}, cartwheel/__init__.py has {version}"
+        for says, other in named.items()
+        if other != version
     ]
 
 
@@ -111,18 +140,20 @@ def open_ends() -> list[str]:
     return found
 
 
-def build(target: Path) -> Built:
+def build(distribution: Distribution, target: Path) -> Built:
     """Build the sdist, and from it the wheel."""
     words = ["build", "--quiet", "--no-build-isolation", "--python", sys.executable, "--clear"]
-    command = [uv.find_uv_bin(), *words, "--out-dir", str(target), str(REPO)]
+    command = [uv.find_uv_bin(), *words, "--out-dir", str(target), str(distribution.folder)]
     subprocess.run(command, check=True)
     [sdist], [wheel] = target.glob("*.tar.gz"), target.glob("*.whl")
-    return Built(sdist, wheel)
+    return Built(distribution, sdist, wheel)
 
 
 def content_problems(built: Built) -> list[str]:
     """What the sdist and the wheel lack or have too much, measured by what git does not ignore."""
-    files = git("ls-files", "--cached", "--others", "--exclude-standard")
+    folder = str(built.distribution.folder)
+    ours = git("-C", folder, "ls-files", "--cached", "--others", "--exclude-standard")
+    files = {*ours, *built.distribution.from_above}
     with tarfile.open(built.sdist) as archive:
         names = [member.name for member in archive.getmembers() if member.isfile()]
     in_sdist = {name.partition("/")[2] for name in names} - {"PKG-INFO"}
@@ -131,19 +162,19 @@ def content_problems(built: Built) -> list[str]:
     expected = {
         name.replace(place, inside, 1)
         for name in files
-        for place, inside in IN_THE_WHEEL.items()
+        for place, inside in built.distribution.in_the_wheel.items()
         if name.startswith(place)
     }
     return [
-        *_differences("sdist", set(files), in_sdist),
-        *_differences("wheel", expected, in_wheel),
+        *_differences(built.sdist.name, files, in_sdist),
+        *_differences(built.wheel.name, expected, in_wheel),
     ]
 
 
 def _differences(form: str, expected: set[str], found: set[str]) -> list[str]:
     return [
-        *(f"the {form} lacks {name}" for name in sorted(expected - found)),
-        *(f"the {form} has {name}, which git ignores" for name in sorted(found - expected)),
+        *(f"{form} lacks {name}" for name in sorted(expected - found)),
+        *(f"{form} has {name}, which git ignores" for name in sorted(found - expected)),
     ]
 
 
@@ -155,17 +186,18 @@ def metadata(wheel: Path) -> dict[str, list[str]]:
     return {key: message.get_all(key, []) for key in set(message.keys())}
 
 
-def check_metadata(built: Built, environment: Path) -> None:
+def check_metadata(files: Iterable[Path], environment: Path) -> None:
     python = empty_environment(environment)
     pip(python, "install", TWINE)
-    check = [python, "-m", "twine", "check", "--strict", *map(str, built.both)]
+    check = [python, "-m", "twine", "check", "--strict", *map(str, files)]
     subprocess.run(check, check=True)
 
 
-def install(distribution: Path, environment: Path) -> Path:
-    """Install it with all it requires into an empty environment, where it must run; its programs."""
+def install(environment: Path, *files: Path) -> Path:
+    """Install them with all they require into an empty environment, where Cartwheel must run; its
+    programs."""
     python = empty_environment(environment)
-    pip(python, "install", str(distribution))
+    pip(python, "install", *map(str, files))
     pip(python, "check")
     programs = Path(python).parent
     assert f"Cartwheel {cartwheel.__version__}\n" in output(programs / "cartwheel", "--version")

@@ -197,10 +197,10 @@ def located(scene: Scene, hosts: Iterable[Host]) -> dict[str, str]:
 
 def _resolved(scene: Scene, hosts: Iterable[Host], **more: Any) -> dict[str, Target]:
     """The target of each host, found side by side. `more`: what else `resolve_target` is told."""
+    from cartwheel.inventory.lab import lab_hosts
     from cartwheel.ssh.target import resolve_target
-    from cartwheel_lab import inventory
 
-    lab = inventory(scene.project)
+    lab = lab_hosts(scene.project)
 
     def resolve(host: Host) -> Target:
         if host.refused is not None:

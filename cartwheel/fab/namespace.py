@@ -22,7 +22,8 @@ def assemble(package: str, *, flat: Iterable[str], nested: Iterable[str]) -> inv
     for name in nested:
         inner = invoke.Collection(name)
         _fill(inner, f"{package}.{name}")
-        root.add_collection(inner)
+        if inner.tasks:  # the lab's are there where it is installed
+            root.add_collection(inner)
     return root
 
 

@@ -80,7 +80,7 @@ class CartwheelProgram(Fab):
             _ignore_interrupts()
             raise
         except ParseError as error:
-            raise self._leave(UsageError("usage", self._parse_message(error))) from error
+            raise self._leave(self._parse_mistake(error)) from error
         except ValueError as error:
             # invoke converts an option's number without a word of its own.
             number = re.fullmatch(r"invalid literal for int\(\) with base 10: (.*)", str(error))
@@ -102,14 +102,19 @@ class CartwheelProgram(Fab):
         debug = bool(self.args.debug.value)
         return invoke.Exit(tell(error, debug=debug), code=exit_code(error))
 
-    def _parse_message(self, error: ParseError) -> str:
+    def _parse_mistake(self, error: ParseError) -> UsageError:
         text = str(error).strip()
         unknown = re.fullmatch(r"No idea what '(.*)' is!", text)
         if not unknown:
-            return text
+            return UsageError("usage", text)
+        word = unknown[1]
+        if word.startswith("lab.") and "lab" not in self.collection.collections:
+            return UsageError("lab-missing", f"`{word}` needs the lab, which is not installed")
+        return UsageError("usage", self._unknown(word))
+
+    def _unknown(self, word: str) -> str:
         import difflib
 
-        word = unknown[1]
         what = "option" if word.startswith("-") else "task"
         near = difflib.get_close_matches(word, self.collection.task_names, n=1)
         asked = f"; did you mean '{near[0]}'?" if near else ""

@@ -29,21 +29,19 @@ _ADDRESS = re.compile(
 )
 
 
-class LabHost(Protocol):
-    """A disposable host, as `cartwheel_lab` lists them."""
+@dataclass(frozen=True)
+class LabHost:
+    """A disposable host: all that there is to say about the way to it.
 
-    @property
-    def address(self) -> str: ...
-    @property
-    def port(self) -> int: ...
-    @property
-    def user(self) -> str: ...
-    @property
-    def identity(self) -> Path: ...
-    @property
-    def known_hosts(self) -> Path: ...
-    @property
-    def interpreter(self) -> str: ...
+    `python`, where it is not empty, runs the host side instead of `ssh.python`.
+    """
+
+    address: str
+    port: int
+    user: str
+    identity: Path
+    known_hosts: Path
+    python: str
 
 
 class Lookup(Protocol):
@@ -249,7 +247,7 @@ def _lab_target(
         identities=(*options.identities, host.identity),
         identities_only=True,
         known_hosts=(host.known_hosts,),
-        python=host.interpreter or ssh.python,
+        python=host.python or ssh.python,
         password=options.password,
         passphrase=options.passphrase,
         sudo_password=options.sudo_password or sudo_password,

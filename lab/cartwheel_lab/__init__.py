@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from cartwheel_lab.lab import Lab, LabHost, inventory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cartwheel_lab.lab import Lab, LabHost, inventory
 
 __all__ = ["Lab", "LabHost", "inventory"]
+
+
+def __getattr__(name: str) -> object:
+    """Loaded when it is asked for: `fab --list` asks for the names of the tasks only."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from cartwheel_lab import lab
+
+    return getattr(lab, name)

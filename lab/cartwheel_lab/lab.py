@@ -25,15 +25,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import cartwheel
-from cartwheel import writing
+from cartwheel import places, writing
 from cartwheel.errors import LabError
 from cartwheel.events import Emit, Event, silent
-from cartwheel_lab import base, depot, forwarder, machine, nspawn, procs, record
+from cartwheel_lab import base, depot, forwarder, listing, machine, nspawn, procs, record
 
 Step = Callable[[str], None]
 """Called with a name before each step that leaves something behind; tests end the process in it."""
 
-STATE_VARIABLE = "CARTWHEEL_LAB_STATE"
+STATE_VARIABLE = places.LAB_VARIABLE
 
 _RUNTIME = Path("/run/cartwheel-lab")  # sockets: their paths may have 107 bytes at most
 _FIRST_ADDRESS = 10  # lab1 is 127.0.1.11: Debian gives 127.0.1.1 to the machine's own name
@@ -232,34 +232,16 @@ class LabHost:
         Lab(self.lab).reset([self.name])
 
 
-def default_state(project: Path) -> Path:
-    """Where the lab of this person and this checkout lives.
-
-    `$CARTWHEEL_LAB_STATE` names another folder: a lab that several checkouts use, or a test's.
-    """
-    if STATE_VARIABLE in os.environ:
-        return Path(os.environ[STATE_VARIABLE])
-    if "XDG_STATE_HOME" in os.environ:
-        from cartwheel import places
-
-        top = places.state_dir()
-    else:
-        top = machine.owner().home / ".local" / "state" / "cartwheel"
-    return top / "lab" / _short(str(project.resolve()))
-
-
 def default_cache() -> Path:
     """Where base trees and packages are kept, also under sudo: the person's own cache."""
     if "XDG_CACHE_HOME" in os.environ:
-        from cartwheel import places
-
         return places.cache_dir()
-    return machine.owner().home / ".cache" / "cartwheel"
+    return places.person().home / ".cache" / "cartwheel"
 
 
 def inventory(project: Path, *, state: Path | None = None) -> dict[str, LabHost]:
     """The lab's hosts by name: one small file is read. Empty where there is no lab."""
-    folder = (state or default_state(project)).absolute()
+    folder = (state or places.lab_dir(project)).absolute()
     try:
         known = record.load(folder / "lab.json")
     except LabError as error:
@@ -309,7 +291,7 @@ class Lab:
         self.key = _short(str(self.state))
         self.runtime = _runtime(self.state)
         self._step = step
-        self._owner = machine.owner()
+        self._owner = places.person()
         self._record = record.Record()
         self._saving = threading.Lock()
 
@@ -323,7 +305,7 @@ class Lab:
         step: Step = _nothing,
     ) -> Lab:
         """The lab of this checkout (made on its first `up`)."""
-        return cls(state or default_state(project), emit=emit, step=step)
+        return cls(state or places.lab_dir(project), emit=emit, step=step)
 
     @property
     def wheels(self) -> Path:
@@ -570,6 +552,7 @@ class Lab:
                 nspawn.remove(home)
         for host in [h for h in hosts.values() if h.state == "going"]:
             self._take_away(host)
+        self._list_hosts()
 
     def _belongs(self, process: procs.Process, role: str, host: record.HostRecord | None) -> bool:
         if role == "depot":
@@ -752,6 +735,17 @@ class Lab:
             record.save(
                 self.state / "lab.json", self._record, uid=self._owner.uid, gid=self._owner.gid
             )
+            self._list_hosts()
+
+    def _list_hosts(self) -> None:
+        """Write down the way to each host, for the engine to read (cartwheel/inventory/lab.py)."""
+        path = places.lab_hosts(self.state)
+        hosts = [_view(self.state, self._record, one) for one in self._recorded() if one.number]
+        if hosts:
+            writing.write(path, listing.text(hosts).encode())
+            self._own(path)
+        else:
+            path.unlink(missing_ok=True)
 
     def _own(self, path: Path) -> None:
         os.chown(path, self._owner.uid, self._owner.gid)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-import pwd
 import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from cartwheel.errors import LabError
+from cartwheel.places import person
 
 MIRROR_VARIABLE = "CARTWHEEL_LAB_MIRROR"
 """Names a Debian mirror where apt's own sources do not (an operator's machine that is not Debian)."""
@@ -51,31 +50,13 @@ in), and more while it boots; the kernel gives root 128 for all hosts together (
 _ONE_LINE = re.compile(r"^deb\s+(?:\[[^]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<parts>.+)$")
 
 
-@dataclass(frozen=True)
-class Owner:
-    """The person the lab belongs to: with sudo that is who called it, not root."""
-
-    uid: int
-    gid: int
-    home: Path
-
-
-def owner() -> Owner:
-    """Whose lab this is: the user, or under sudo the user who typed it."""
-    uid = os.getuid()
-    if uid == 0 and os.environ.get("SUDO_UID", "").isdigit():
-        entry = pwd.getpwuid(int(os.environ["SUDO_UID"]))
-        return Owner(entry.pw_uid, entry.pw_gid, Path(entry.pw_dir))
-    return Owner(uid, os.getgid(), Path.home())
-
-
 def make_folder(path: Path) -> None:
     """Make a folder and its missing parents; under sudo they belong to the person, not to root."""
-    person = owner()
+    owner = person()
     missing = [p for p in (path, *path.parents) if not p.exists()]
     for folder in reversed(missing):
         folder.mkdir(exist_ok=True)
-        os.chown(folder, person.uid, person.gid)
+        os.chown(folder, owner.uid, owner.gid)
 
 
 def environment() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,17 @@ print(cartwheel.__file__)
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> release.Built:
-    return release.build(tmp_path_factory.mktemp("dist"))
+    return release.build(release.ENGINE, tmp_path_factory.mktemp("dist"))
 
 
-def test_all_files_travel(built: release.Built) -> None:
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> release.Built:
+    return release.build(release.LAB, tmp_path_factory.mktemp("dist"))
+
+
+def test_all_files_travel(built: release.Built, lab: release.Built) -> None:
     assert release.content_problems(built) == []
+    assert release.content_problems(lab) == []
 
 
 def test_the_metadata_is_whole(built: release.Built) -> None:
@@ -42,7 +49,7 @@ def test_the_metadata_is_whole(built: release.Built) -> None:
 @pytest.mark.parametrize("form", ["wheel", "sdist"])
 def test_it_works_without_a_clone(built: release.Built, form: str, tmp_path: Path) -> None:
     """Tasks, templates and defaults are inside it: it lists, and renders for a sample host."""
-    programs = release.install(getattr(built, form), tmp_path / "environment")
+    programs = release.install(tmp_path / "environment", getattr(built, form))
     project = tmp_path / "project"
     (project / "config").mkdir(parents=True)
     (project / "fabfile.py").write_text(FABFILE)
@@ -50,3 +57,31 @@ def test_it_works_without_a_clone(built: release.Built, form: str, tmp_path: Pat
     assert "\n  deploy " in release.output(programs / "fab", "--list", folder=project)
     used = release.output(programs / "python", "-c", RENDER, folder=project)
     assert used.startswith(str(tmp_path / "environment"))
+
+
+def test_the_lab_is_an_extra(built: release.Built, lab: release.Built, tmp_path: Path) -> None:
+    """Without it nothing asks for flask or gunicorn, and its tasks say what to install."""
+    programs = release.install(tmp_path / "environment", built.wheel)
+    there = "from importlib.util import find_spec as f; print(*map(f, ['flask', 'gunicorn']))"
+    assert release.output(programs / "python", "-c", there) == "None None\n"
+    project = tmp_path / "project"
+    (project / "shop").mkdir(parents=True)
+    (project / "shop/app.py").write_text("def app(environ, start_response): ...\n")
+
+    def cartwheel(*words: str) -> tuple[int, str]:
+        argv = [str(programs / "cartwheel"), *words]
+        done = subprocess.run(argv, cwd=project, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    started = ("config.init", "--name", "shop", "--source", "shop", "--entry", "app:app", "--yes")
+    assert cartwheel("-H", "lab1", *started)[0] == 0
+    assert cartwheel("config.check")[0] == 0
+    code, said = cartwheel("plan", "-H", "127.0.0.1:1")
+    assert (code, "connection refused" in said.lower()) == (1, True), said
+    assert "\n  lab." not in cartwheel("--list")[1]
+    code, said = cartwheel("-H", "lab1", "lab.up", "--count", "2")
+    assert (code, "`lab.up` needs the lab, which is not installed [CW906]" in said) == (2, True)
+    assert "pip install 'cartwheel[lab]'" in said
+    release.pip(str(programs / "python"), "install", str(lab.wheel))
+    release.pip(str(programs / "python"), "check")
+    assert "no lab hosts; `fab lab.up` makes one" in cartwheel("lab.list")[1]

@@ -131,8 +131,9 @@ class Project:
 
 
 def copied_checkout(folder: Path, planted: Sequence[tuple[str, str, str]]) -> Path:
-    """A copy of this Cartwheel with something else planted in it: file, text, other text."""
-    for part in ("cartwheel", "lab", "tasks", "templates", "config"):
+    """A copy of this Cartwheel, without the lab, with something else planted in it: file, text,
+    other text."""
+    for part in ("cartwheel", "tasks", "templates", "config"):
         shutil.copytree(
             CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
         )

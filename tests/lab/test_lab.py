@@ -20,9 +20,11 @@ from pathlib import Path
 
 import pytest
 
+from cartwheel import places
 from cartwheel.errors import LabError
-from cartwheel_lab import Lab, LabHost, inventory, machine, procs
+from cartwheel_lab import Lab, LabHost, inventory, listing, machine, procs
 from cartwheel_lab.lab import STATE_VARIABLE
+from tests.kit.project import copied_checkout, fabfile, new_project
 from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
 
@@ -158,6 +160,15 @@ def test_inventory_names_what_is_needed_to_log_in(lab: Lab, hosts: GetHosts) -> 
     assert inventory(ROOT)[host.name] == host
     assert host.state == "on"
     assert oct(host.identity.stat().st_mode & 0o777) == "0o600"
+
+
+def test_without_the_lab_its_hosts_are_reached_by_the_list(hosts: GetHosts, tmp_path: Path) -> None:
+    host = hosts()[0]
+    project = new_project(tmp_path / "project")
+    project.write("fabfile.py", fabfile(copied_checkout(tmp_path / "copy", [])))
+    assert "[CW906]" in project.fab("lab.list", code=2).err
+    answer = project.fab("run", "-H", host.name, "--command", "true", code=1)
+    assert f"{host.name}: shop is not deployed on this host" in answer.err
 
 
 # what hosts install from
@@ -541,6 +552,7 @@ def test_killed_in_up_up_goes_on(hosts: GetHosts, other: Lab, which: str) -> Non
         assert set(marks) == {"depot", f"forwarder/{host.name}", f"nspawn/{host.name}"}, steps[-1]
         assert (marks.count("depot"), marks.count(f"forwarder/{host.name}")) == (2, 1), steps[-1]
         assert len(nspawns(other)) == 1, steps[-1]
+        assert places.lab_hosts(other.state).read_text() == listing.text([host]), steps[-1]
         other.down()
         assert evidence(other) == NOTHING
         if code == 0:
@@ -678,9 +690,9 @@ def test_under_sudo_the_person_can_use_what_root_made(
     theirs = Lab(tmp_path / "person" / "lab", cache=lab.cache)
     try:
         host = theirs.up()[0]
-        for path in (theirs.state.parent, theirs.state, host.identity, host.known_hosts):
+        own = (theirs.state / "lab.json", places.lab_hosts(theirs.state))
+        for path in (theirs.state.parent, theirs.state, host.identity, host.known_hosts, *own):
             assert path.stat().st_uid == 65534, path
-        assert (theirs.state / "lab.json").stat().st_uid == 65534
         assert host.path("/etc/passwd").stat().st_uid == 0
     finally:
         theirs.down()

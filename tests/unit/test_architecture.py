@@ -25,6 +25,7 @@ HOST = sorted((ROOT / "cartwheel" / "host").rglob("*.py"))
 ENGINE = sorted((ROOT / "cartwheel").rglob("*.py"))
 LAB = sorted((ROOT / "lab").rglob("*.py"))
 TASKS = sorted((ROOT / "tasks").glob("*.py"))
+LAB_TASKS = ROOT / "lab" / "cartwheel_lab" / "tasks.py"
 
 # They talk to the session's unit, to a person's terminal or to a test by standard output.
 MAY_PRINT = {"host/recover.py", "host/enter.py", "cartwheel_lab/load.py"}
@@ -122,7 +123,7 @@ def test_the_host_side_imports_on_python_39() -> None:
     subprocess.run([known[0], "-I", "-W", "error", "-c", code], check=True)
 
 
-@pytest.mark.parametrize("path", TASKS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*TASKS, LAB_TASKS], ids=lambda path: path.name)
 def test_tasks_open_no_channel(path: Path) -> None:
     for name in imports(path):
         first = name.partition(".")[0]
@@ -189,6 +190,14 @@ def test_only_who_makes_and_who_sends_a_step_opens_it() -> None:
         if isinstance(node, ast.Attribute) and node.attr in {"op", "blob"}
     }
     assert openers == {"fleet/sessions.py"}
+
+
+@pytest.mark.parametrize("path", [*ENGINE, *TASKS], ids=lambda path: path.name)
+def test_the_engine_knows_no_lab(path: Path) -> None:
+    """It reads the file that a lab keeps for it. The one module of its tasks is for those who
+    have both."""
+    if path != ROOT / "tasks" / "lab.py":
+        assert "cartwheel_lab" not in path.read_text()
 
 
 def test_rooms_look_only_downwards() -> None:

@@ -162,6 +162,67 @@ def test_variables_reach_the_connection(project: Project) -> None:
     assert (named.host, named.user, named.port) == ("10.0.0.1", "z", 99)
 
 
+# --- a lab's hosts
+
+
+LISTED_BY_A_LAB = """
+[hosts.lab1]
+address = "127.0.1.11"
+port = 22
+user = "root"
+identity = "/lab/key"
+known_hosts = "/lab/known"
+python = "/tap"
+"""
+
+
+@pytest.fixture
+def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file in which this project's lab lists its hosts."""
+    monkeypatch.setenv("CARTWHEEL_LAB_STATE", str(tmp_path / "lab"))
+    (tmp_path / "lab").mkdir()
+    (tmp_path / "lab/hosts.toml").write_text(LISTED_BY_A_LAB)
+    return tmp_path / "lab/hosts.toml"
+
+
+def test_what_a_lab_lists_is_the_way_to_its_hosts(project: Project, listed: Path) -> None:
+    project.settings(f'{APP}[inventory.hosts.a]\naddress = "lab1"\n[ssh]\ngateway = "g"\n')
+    for name in ("lab1", "a"):
+        one = targets(project.scene(name))[name]
+        assert (one.host, one.port, one.user, one.gateway) == ("127.0.1.11", 22, "root", None)
+        assert (one.identities, one.known_hosts) == ((Path("/lab/key"),), (Path("/lab/known"),))
+        assert one.python == "/tap"
+    assert targets(project.scene("guest@lab1"))["guest@lab1"].user == "guest"
+
+
+def test_without_a_lab_its_names_are_as_any_other(project: Project, listed: Path) -> None:
+    listed.unlink()
+    assert targets(project.scene("lab1"))["lab1"].host == "lab1"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("[hosts.lab1]", "[hosts.lab1", "hosts.toml:2:12: not TOML"),
+        ("[hosts.lab1]", "[guests.lab1]", "hosts.toml: there is no table [hosts]"),
+        ("[hosts.lab1]", "[hosts]\nlab1 = 1\n[more]", "hosts.toml:3:1: hosts.lab1.address: expect"),
+        ("port = 22", "port = 0", "hosts.toml:4:1: hosts.lab1.port: expected a number from 1"),
+        ("port = 22", "port = true", "hosts.lab1.port: expected a number from 1 to 65535"),
+        ('user = "root"', "user = 1", "hosts.lab1.user: expected a string in quotes"),
+        ('user = "root"', "", "hosts.toml:2:8: hosts.lab1.user: expected a string in quotes"),
+        ("port = 22", "port = 22\nprot = 1", "hosts.toml:5:1: hosts.lab1.prot: unknown key"),
+    ],
+)
+def test_a_list_that_no_lab_wrote(
+    project: Project, listed: Path, right: str, wrong: str, said: str
+) -> None:
+    listed.write_text(LISTED_BY_A_LAB.replace(right, wrong))
+    with pytest.raises(UsageError, match="CW") as caught:
+        targets(project.scene("lab1"))
+    assert (caught.value.slug, said in str(caught.value)) == ("inventory", True), caught.value
+    assert "fab lab.up" in caught.value.hint
+
+
 # --- an executable
 
 

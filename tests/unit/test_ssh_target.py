@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,9 @@ from cartwheel.settings.toml_tables import Ssh
 from cartwheel.ssh import startup
 from cartwheel.ssh.config import Configuration
 from cartwheel.ssh.options import SshOptions
-from cartwheel.ssh.target import Address, Target, parse_address, resolve_target
+from cartwheel.ssh.target import Address, LabHost, Target, parse_address, resolve_target
 
-
-@dataclass(frozen=True)
-class Disposable:
-    address: str = "127.0.1.1"
-    port: int = 2222
-    user: str = "root"
-    identity: Path = Path("/lab/key")
-    known_hosts: Path = Path("/lab/known_hosts")
-    interpreter: str = ""
+DISPOSABLE = LabHost("127.0.1.1", 2222, "root", Path("/lab/key"), Path("/lab/known_hosts"), "")
 
 
 Resolve = Callable[..., Target]
@@ -139,14 +131,14 @@ def test_what_stands_above_ssh_config_is_in_its_tokens(resolve: Resolve) -> None
 
 
 def test_disposable_hosts(resolve: Resolve) -> None:
-    lab = {"lab1": Disposable()}
+    lab = {"lab1": DISPOSABLE}
     one = resolve("lab1", "Host *\n User x\n ProxyJump y\n", lab=lab, ssh=Ssh(user="z"))
     assert (one.host, one.port, one.user) == ("127.0.1.1", 2222, "root")
     assert (one.gateway, one.known_hosts) == (None, (Path("/lab/known_hosts"),))
     assert resolve("guest@lab1", lab=lab).user == "guest"
     assert resolve("lab1:22", lab=lab).host == "lab1"
     assert one.python == "python3"
-    assert resolve("lab1", lab={"lab1": Disposable(interpreter="/tap")}).python == "/tap"
+    assert resolve("lab1", lab={"lab1": replace(DISPOSABLE, python="/tap")}).python == "/tap"
 
 
 def test_secrets_are_not_shown(resolve: Resolve) -> None:

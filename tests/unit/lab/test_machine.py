@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cartwheel import places
 from cartwheel.errors import LabError
 from cartwheel_lab import base, machine
 
@@ -98,9 +99,9 @@ def test_missing_tools_are_named_by_package(
 def test_under_sudo_the_lab_is_the_persons(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.getuid", lambda: 0)
     monkeypatch.setenv("SUDO_UID", "65534")
-    assert machine.owner().uid == 65534
+    assert places.person().uid == 65534
     monkeypatch.delenv("SUDO_UID")
-    assert machine.owner().uid == 0
+    assert places.person().uid == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away (chown(2))")

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from cartwheel import places
 from cartwheel.errors import LabError
-from cartwheel_lab import Lab, inventory, procs, record
+from cartwheel.inventory.lab import lab_hosts
+from cartwheel.ssh.target import LabHost
+from cartwheel_lab import Lab, inventory, listing, procs, record
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def save(path: Path, what: record.Record) -> None:
@@ -38,6 +41,20 @@ def test_a_record_reads_back_as_it_was(tmp_path: Path) -> None:
 
 def test_inventory_of_a_lab_that_never_was(tmp_path: Path) -> None:
     assert inventory(tmp_path, state=tmp_path / "none") == {}
+
+
+def test_what_a_lab_lists_the_engine_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = tmp_path / 'a "lab" \x7f\\ Straße'
+    lab.mkdir()
+    host = record.HostRecord("lab1", "trixie", False, "/base", number=7, ports={"ssh": 2022})
+    host.interpreter = "/tap"
+    save(lab / "lab.json", record.Record({"lab1": host}))
+    hosts = inventory(tmp_path, state=lab)
+    places.lab_hosts(lab).write_text(listing.text(hosts.values()))
+    monkeypatch.setenv("CARTWHEEL_LAB_STATE", str(lab))
+    key, known = lab / "id_ed25519", lab / "known_hosts"
+    listed = LabHost("127.0.1.7", 2022, "root", key, known, "/tap")
+    assert lab_hosts(tmp_path) == {"lab1": listed}
 
 
 def test_a_recorded_host_whose_process_is_gone_is_off(tmp_path: Path) -> None:

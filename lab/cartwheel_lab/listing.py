@@ -1,0 +1,35 @@
+"""The file in which a lab lists its hosts for Cartwheel, which reads it like any inventory
+(cartwheel/inventory/lab.py): nothing of the engine imports the lab."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cartwheel_lab.lab import LabHost
+
+
+def text(hosts: Iterable[LabHost]) -> str:
+    """TOML: a table for each host, with the whole way to it."""
+    head = "# The hosts of this lab. Written anew with each change; yours does not stay.\n"
+    return head + "".join(map(_table, hosts))
+
+
+def _table(host: LabHost) -> str:
+    values: dict[str, str | int] = {
+        "address": host.address,
+        "port": host.port,
+        "user": host.user,
+        "identity": str(host.identity),
+        "known_hosts": str(host.known_hosts),
+        "python": host.interpreter,
+    }
+    lines = "".join(f"{key} = {_value(value)}\n" for key, value in values.items())
+    return f"\n[hosts.{host.name}]\n{lines}"
+
+
+def _value(value: str | int) -> str:
+    """A string of JSON is one of TOML, but for one character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
