@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ._scene import HOOKS, with_hooks, word
 
 if TYPE_CHECKING:
-    from cartwheel.commands.plan import Planned
     from cartwheel.commands.scene import Scene
     from cartwheel.plan.host_plan import HostPlan
     from cartwheel.plan.steps import Stage
@@ -61,7 +59,6 @@ def deploy(
     return out.report(run(scene, skip_tests=skip_tests, sealed=sealed))
 
 
-_DIFF_HEAD = 3  # lines of a unified diff before its first hunk's own
 _PLAN = {
     **_TESTS,
     **HOOKS,
@@ -81,8 +78,8 @@ def plan(
 ) -> int:
     """Show what a deploy would do; changes nothing.
 
-    For each host the steps, the files that would change, packages, variables by name, and the
-    instances that would start and stop.
+    For each host packages, settings and variables by name, the units that would start and stop,
+    the steps, and diffs of the files that would change.
     """
     scene = with_hooks(scene, not skip_hooks)
     return _show_plan(scene, out, skip_tests, keep=out_, exit_code=exit_code)
@@ -95,66 +92,26 @@ def _show_plan(
     from cartwheel.commands.plan import write
     from cartwheel.errors import Exit
 
+    from ._plan import fields_of, lines_of
+
     found = run(scene, skip_tests=skip_tests)
     plans = {host: one.plan for host, one in found.items()}
     order = _order(plans, scene)
     last = _last_seconds(scene)
-    lines = {host: tuple(_lines(one, last.get(host))) for host, one in found.items()}
+    lines = {host: tuple(lines_of(one, last.get(host))) for host, one in found.items()}
     for hosts, texts in _alike(lines):
         for line in texts:
             out.say(f"[{hosts}] {line}")
     if len(plans) > 1:
         for number, batch in enumerate(order, 1):
             out.say(f"switch {number}: {', '.join(batch)}")
-    out.put(batches=order, hosts=[_fields(host, one) for host, one in found.items()])
+    out.put(batches=order, hosts=[fields_of(host, one) for host, one in found.items()])
     if any(one.refusals for one in plans.values()) and (keep or exit_code):
         return int(Exit.FAILED)
     if keep:
         write(scene.project / keep, scene, plans)
         out.say(f"kept in {keep}: `fab deploy --plan {keep}` does exactly this")
     return int(Exit.CHANGES) if exit_code and order else int(Exit.OK)
-
-
-def _fields(host: str, one: Planned) -> dict[str, Any]:
-    from cartwheel.plan.steps import titles
-
-    plan = one.plan
-    return {
-        "host": host,
-        "current": plan.current,
-        "release": plan.release,
-        "version": plan.version,
-        "unchanged": plan.unchanged,
-        "steps": titles(plan),
-        "differences": asdict(one.differences),
-        "refusals": [{"slug": one.slug, "message": one.message} for one in plan.refusals],
-        "notes": list(plan.notes),
-    }
-
-
-def _lines(one: Planned, last_seconds: float | None) -> Iterator[str]:
-    from cartwheel.plan.steps import titles
-
-    plan, differs = one.plan, one.differences
-    yield f"{plan.current or 'nothing'} -> {plan.release or '?'}"
-    yield from (f"  refused: {refusal.message}" for refusal in plan.refusals)
-    yield from (f"  {title}" for title in titles(plan))
-    for what, changed in (("package", differs.packages), ("variable", differs.variables)):
-        yield from (f"  {what} {text}" for text in changed.marked)
-    yield from (f"  starts {unit}" for unit in differs.starts)
-    yield from (f"  stops {unit}" for unit in differs.stops)
-    yield from (f"  note: {note}" for note in plan.notes)
-    if last_seconds is not None and not plan.unchanged:
-        yield f"  took {last_seconds:.1f} s the last time"
-    for diff in differs.diffs:
-        yield from (f"  {line}" for line in _shown(diff.splitlines()))
-
-
-def _shown(diff: list[str]) -> list[str]:
-    """Of a file that is new only its name; all of it is in the JSON."""
-    if diff[0] != "--- /dev/null":
-        return diff
-    return [f"new file {diff[1].removeprefix('+++ ')}, {len(diff) - _DIFF_HEAD} lines"]
 
 
 def _last_seconds(scene: Scene) -> dict[str, float]:

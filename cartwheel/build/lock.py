@@ -382,7 +382,16 @@ def _targets(platform: Platform) -> tuple[str, ...]:
 
 def pins(text: str) -> dict[str, str]:
     """name -> version of every package in a lock."""
-    return dict(found for line in text.splitlines() if (found := _pin(line)) is not None)
+    return {name: version for name, (version, _hashes) in hashed_pins(text).items()}
+
+
+def hashed_pins(text: str) -> dict[str, tuple[str, str]]:
+    """name -> version and hashes of every package in a lock."""
+    return {
+        pin[0]: (pin[1], " ".join(sorted(_HASH.findall(entry))))
+        for entry in _entries(text)
+        if (pin := _pin(entry)) is not None
+    }
 
 
 def _pin(line: str) -> tuple[str, str] | None:

@@ -1,4 +1,4 @@
-"""`fab plan`: what a deploy would do, and what would be otherwise after it."""
+"""`fab plan`: what a deploy would do, and what would be different afterwards."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FORMAT = 2
 
 @dataclass(frozen=True)
 class Planned:
-    """What a deploy would do on one host, and what would be otherwise after it."""
+    """What a deploy would do on one host, and what would be different afterwards."""
 
     plan: HostPlan
     differences: Differences
@@ -71,8 +71,9 @@ def _differences(
         taken.add(at.unit(plan.release, facts["app"]["slot"]))
     units = [at.unit(plan.release, slot) for slot in SLOTS]
     unit = next((one for one in units if one not in taken), units[-1])
-    manifests = {one["release"]: one for one in facts["app"]["releases"]}
-    return differences(plan, present, manifests, unit)
+    app = facts["app"]
+    manifests = {manifest["release"]: manifest for manifest in app["releases"]}
+    return differences(plan, present, manifests, unit, app["settings"])
 
 
 def _with_balancer(scene: Scene, plan: HostPlan) -> HostPlan:

@@ -21,8 +21,6 @@ from cartwheel.settings.toml_tables import Settings
 
 Facts = Mapping[str, Any]
 
-_DIGEST_HEX = 16
-
 
 @dataclass(frozen=True)
 class Rendered:
@@ -71,10 +69,13 @@ def plan_deploy(
     content = names.release_name(have.artifact.version, _content(settings, facts, have))
     known = known_release(facts, content)
     release = known or names.unspoilt(content, facts["app"]["spoilt"])
+    plan = replace(plan, release=release)
+    if reasons:
+        return plan
     rendered = render(release)
     site = site_changes(settings, facts, rendered.site)
-    plan = replace(plan, release=release, notes=_notes(facts, site, content, release))
-    if reasons or (_serves(facts, release) and not site):
+    plan = replace(plan, notes=_notes(facts, site, content, release))
+    if _serves(facts, release) and not site:
         return plan
     kind: Kind = "restart" if plan.current == release else "deploy"
     return replace(
@@ -83,7 +84,7 @@ def plan_deploy(
         host_files=rendered.host_files,
         making=None if known else _making(settings, facts, have, rendered, content),
         migration=_migration(settings, facts, content),
-        switch=switch_for(settings, kind, site),
+        switch=switch_for(settings, kind, site, digest_key=have.digest_key),
         hooks=hooks_for(settings, "deploy"),
         digest_key=have.digest_key,
     )
@@ -200,7 +201,7 @@ def _brought(delivery: Delivery, path: Path, have: Ingredients) -> Delivery:
 
 def _variables(have: Ingredients) -> Iterator[tuple[str, Variable]]:
     for name, value in have.environment.items():
-        digest = names.keyed_digest(have.digest_key, value.reveal())[:_DIGEST_HEX]
+        digest = names.short_digest(have.digest_key, value.reveal())
         yield name, Variable(value, have.sources.get(name, ""), digest)
 
 

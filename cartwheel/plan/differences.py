@@ -1,4 +1,7 @@
-"""What a plan changes on its host, for a person: files, packages, variables, instances; pure."""
+"""What a plan changes on its host, for a person: packages, settings, variables, units, files; pure.
+
+What we only keep about a release is no difference: its hashes, manifest and marks.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cartwheel.build.lock import pins
+from cartwheel.build.lock import hashed_pins
 from cartwheel.plan.host_plan import HostPlan
+from cartwheel.plan.making import Making
+
+NO_FILE = "/dev/null"
+"""Stands in a diff for a file that is not there."""
 
 # In a release's own files its name stands everywhere; only what else differs is of interest.
 _ANY_RELEASE = "RELEASE"
-_OF_PACKAGES = "lock.txt"
-# The unit files of a release differ by their slot alone: the first one speaks for all.
-_NOT_SHOWN = re.compile(re.escape(_OF_PACKAGES) + r"|(release|damaged)\.json|web-[b-z]\.service")
+_LOCK = "lock.txt"
+# Packages say it better. The unit files of a release differ by their slot alone: the first one
+# speaks for all.
+_NOT_SHOWN = re.compile(re.escape(_LOCK) + r"|web-[b-z]\.service")
 
 # What the host has now: the answer of its operation `compare`.
 Present = Mapping[str, Any]
+Manifest = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -32,21 +41,35 @@ class Changed:
     @property
     def marked(self) -> list[str]:
         return [
-            *(f"+ {one}" for one in self.added),
-            *(f"- {one}" for one in self.removed),
-            *(f"~ {one}" for one in self.changed),
+            *(f"+ {name}" for name in self.added),
+            *(f"- {name}" for name in self.removed),
+            *(f"~ {name}" for name in self.changed),
         ]
 
 
 @dataclass(frozen=True)
 class Differences:
-    """All that would be otherwise after the plan. `diffs` are unified ones."""
+    """All that would be different after the plan. `diffs` are unified ones, of files that a person
+    writes or reads."""
 
-    diffs: tuple[str, ...] = ()
     packages: Changed = Changed()
+    python: str = ""
+    settings: Changed = Changed()
     variables: Changed = Changed()
     starts: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
+    diffs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Content:
+    """A release as far as it is compared. `packages` are versions, each with the hashes that tell
+    two files of one version apart."""
+
+    packages: Mapping[str, tuple[str, str]]
+    python: str
+    variables: Mapping[str, str]  # name -> keyed digest
+    files: Mapping[str, str]
 
 
 def wanted(plan: HostPlan) -> tuple[list[str], list[str]]:
@@ -56,35 +79,33 @@ def wanted(plan: HostPlan) -> tuple[list[str], list[str]]:
 
 
 def differences(
-    plan: HostPlan, present: Present, manifests: Mapping[str, Mapping[str, Any]], unit: str
+    plan: HostPlan,
+    present: Present,
+    manifests: Mapping[str, Manifest],
+    unit: str,
+    settings: Mapping[str, str] | None,
 ) -> Differences:
     """From what the host has to what the plan leaves. `manifests` are those of its releases by
-    name, `unit` is the new instance's."""
-    if plan.unchanged or plan.refusals:
+    name, `unit` is the new instance's, `settings` are those that what serves was deployed with,
+    where that is known."""
+    if plan.switch is None:
         return Differences()
-    before = dict(present["releases"].get(plan.current or "", {}))
-    after = {**present["releases"].get(plan.release, {}), **_own_files(plan)}
+    before, after = (_known(name, present, manifests) for name in (plan.current, plan.release))
+    if plan.making is not None:
+        after = _made(plan.release, plan.making)
     shared = _shared_files(plan)
     return Differences(
-        diffs=(
-            *_diffs(_of_release(plan.current, before), _of_release(plan.release, after)),
-            *_diffs({path: present["files"][path] for path in shared}, shared),
-        ),
-        packages=_packages(before.get(_OF_PACKAGES, ""), after.get(_OF_PACKAGES, "")),
-        variables=_variables(
-            _digests(manifests.get(plan.current or "", {})), _new_variables(plan, manifests)
-        ),
+        packages=_packages(before, after),
+        python=f"{before.python} -> {after.python}" if _other_python(before, after) else "",
+        settings=_settings(settings, plan.switch.settings),
+        variables=_by_digest(before.variables, after.variables),
         starts=(unit,),
         stops=tuple(present["running"]),
+        diffs=(
+            *_diffs(before.files, after.files),
+            *_diffs({path: present["files"][path] for path in shared}, shared),
+        ),
     )
-
-
-def _own_files(plan: HostPlan) -> dict[str, str]:
-    """The new release's texts by name, as far as this plan writes them."""
-    if plan.making is None:
-        return {}
-    lock = plan.making.packages.lock
-    return {**plan.making.files, _OF_PACKAGES: lock.text.rstrip() + "\n" + lock.text_beside}
 
 
 def _shared_files(plan: HostPlan) -> dict[str, str | None]:
@@ -93,13 +114,97 @@ def _shared_files(plan: HostPlan) -> dict[str, str | None]:
     return {**site, **(plan.host_files or {})}
 
 
-def _of_release(release: str | None, texts: Mapping[str, str]) -> dict[str, str | None]:
+# -- the two releases
+
+
+def _known(release: str | None, present: Present, manifests: Mapping[str, Manifest]) -> Content:
+    """A release that is on the host; an empty one where it is not."""
+    texts, manifest = present["releases"].get(release, {}), manifests.get(release or "", {})
+    python = manifest.get("python") or {}
+    return Content(
+        packages=_with_application(
+            texts.get(_LOCK, ""),
+            manifest.get("name"),
+            manifest.get("version", ""),
+            manifest.get("wheel_sha256", ""),
+        ),
+        python=_python(python) if python else "",
+        variables={name: one.get("digest", "") for name, one in manifest.get("env", {}).items()},
+        files=_comparable(release, texts),
+    )
+
+
+def _made(release: str, making: Making) -> Content:
+    """A release as the plan makes it."""
+    application, lock = making.packages.application, making.packages.lock
+    return Content(
+        packages=_with_application(
+            lock.text.rstrip() + "\n" + lock.text_beside,
+            application.name,
+            application.version,
+            application.wheel_sha256,
+        ),
+        python=_python(making.python),
+        variables={name: variable.digest for name, variable in making.variables.items()},
+        files=_comparable(release, making.files),
+    )
+
+
+def _with_application(
+    lock: str, name: str | None, version: str, sha256: str
+) -> dict[str, tuple[str, str]]:
+    own = {name: (version, sha256)} if name else {}
+    return {**hashed_pins(lock), **own}
+
+
+def _python(known: Mapping[str, Any]) -> str:
+    return f"{known['path']} {known['version']}"
+
+
+def _comparable(release: str | None, texts: Mapping[str, str]) -> dict[str, str]:
     """Two releases' files become comparable: without the release's own name."""
     return {
         name: text.replace(release, _ANY_RELEASE) if release else text
         for name, text in texts.items()
         if not _NOT_SHOWN.fullmatch(name)
     }
+
+
+# -- how they differ
+
+
+def _packages(before: Content, after: Content) -> Changed:
+    old, new = before.packages, after.packages
+    return Changed(
+        tuple(f"{name} {new[name][0]}" for name in sorted(new.keys() - old.keys())),
+        tuple(f"{name} {old[name][0]}" for name in sorted(old.keys() - new.keys())),
+        tuple(
+            _other_package(name, old[name][0], new[name][0])
+            for name in sorted(old.keys() & new.keys())
+            if old[name] != new[name]
+        ),
+    )
+
+
+def _other_package(name: str, old: str, new: str) -> str:
+    return f"{name} {old} -> {new}" if old != new else f"{name} {new}, from other files"
+
+
+def _other_python(before: Content, after: Content) -> bool:
+    return bool(before.python) and before.python != after.python
+
+
+def _settings(before: Mapping[str, str] | None, after: Mapping[str, str] | None) -> Changed:
+    return Changed() if before is None or after is None else _by_digest(before, after)
+
+
+def _by_digest(before: Mapping[str, str], after: Mapping[str, str]) -> Changed:
+    """By name; that a value changed is known from its keyed digest."""
+    return Changed(
+        tuple(sorted(after.keys() - before.keys())),
+        tuple(sorted(before.keys() - after.keys())),
+        tuple(name for name in sorted(before.keys() & after.keys()) if before[name] != after[name]),
+    )
 
 
 def _diffs(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Iterator[str]:
@@ -114,40 +219,8 @@ def _unified(name: str, old: str, new: str) -> Iterator[str]:
     lines = difflib.unified_diff(
         old.splitlines(keepends=True),
         new.splitlines(keepends=True),
-        name if old else "/dev/null",
-        name if new else "/dev/null",
+        name if old else NO_FILE,
+        name if new else NO_FILE,
     )
     for line in lines:
         yield line if line.endswith("\n") else f"{line}\n"
-
-
-def _packages(before: str, after: str) -> Changed:
-    old, new = pins(before), pins(after)
-    return Changed(
-        tuple(f"{name} {new[name]}" for name in sorted(new.keys() - old.keys())),
-        tuple(f"{name} {old[name]}" for name in sorted(old.keys() - new.keys())),
-        tuple(
-            f"{name} {old[name]} -> {new[name]}"
-            for name in sorted(old.keys() & new.keys())
-            if old[name] != new[name]
-        ),
-    )
-
-
-def _new_variables(plan: HostPlan, manifests: Mapping[str, Mapping[str, Any]]) -> Mapping[str, str]:
-    if plan.making is None:
-        return _digests(manifests.get(plan.release, {}))
-    return {name: variable.digest for name, variable in plan.making.variables.items()}
-
-
-def _digests(manifest: Mapping[str, Any]) -> dict[str, str]:
-    return {name: variable.get("digest", "") for name, variable in manifest.get("env", {}).items()}
-
-
-def _variables(before: Mapping[str, str], after: Mapping[str, str]) -> Changed:
-    """By name; that a value changed is known from its keyed digest."""
-    return Changed(
-        tuple(sorted(after.keys() - before.keys())),
-        tuple(sorted(before.keys() - after.keys())),
-        tuple(name for name in sorted(before.keys() & after.keys()) if before[name] != after[name]),
-    )

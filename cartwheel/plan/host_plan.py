@@ -61,6 +61,9 @@ class Switch:
     confirm_seconds: float
     keep_releases: int
     deadline_seconds: float
+    # The settings that shape what the host runs, by name, each as a keyed digest: for the next
+    # plan to compare. None: the run does not bring them to the host.
+    settings: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)

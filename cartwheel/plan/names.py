@@ -13,6 +13,7 @@ from cartwheel.settings.toml_tables import Settings
 
 _DIGEST_HEX = 8
 _CUT_HEX = 5
+_SHORT_HEX = 16
 _USER_MAX = 26  # 32 in useradd(8), less "-http"
 _VERSION_MAX = 28  # with digest and counter 40 characters (settings.checks.RELEASE_BYTES)
 
@@ -38,6 +39,11 @@ def unspoilt(content: str, spoilt: Container[str]) -> str:
 def keyed_digest(key: str, text: str) -> str:
     """HMAC-SHA-256, hex: names a secret's state without letting anybody guess its value."""
     return hmac.new(bytes.fromhex(key), text.encode(), hashlib.sha256).hexdigest()
+
+
+def short_digest(key: str, text: str) -> str:
+    """The same, as much of it as tells two values of one name apart."""
+    return keyed_digest(key, text)[:_SHORT_HEX]
 
 
 def user(settings: Settings) -> str:

@@ -58,7 +58,7 @@ def in_order(plan: HostPlan) -> list[Step | Hook]:
 
 
 def titles(plan: HostPlan) -> list[str]:
-    """The same, as `fab plan` prints it."""
+    """The same in words."""
     return [str(one) if isinstance(one, Hook) else one.title for one in in_order(plan)]
 
 
@@ -227,6 +227,7 @@ def switch(plan: HostPlan) -> Step:
         },
         "confirm_seconds": deal.confirm_seconds,
         "keep_releases": deal.keep_releases,
+        "settings": deal.settings,
     }
     return Step("switch", "switch", deal.deadline_seconds, args)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cartwheel.plan import names
 from cartwheel.plan.hooks import Kind
 from cartwheel.plan.host_plan import Switch
+from cartwheel.settings.shown import of_hosts
 from cartwheel.settings.toml_tables import Settings
 
 _ROLLBACK_WATCH_SECONDS = 0.5  # it has served before, and whoever goes back is in a hurry
@@ -14,8 +16,11 @@ _SWITCH_MARGIN_SECONDS = 120.0
 _FINISH_MARGIN_SECONDS = 60.0
 
 
-def switch_for(settings: Settings, kind: Kind, site: Mapping[str, str | None]) -> Switch:
-    """The switch of a deploy, a rollback or a restart, with nginx's files that change."""
+def switch_for(
+    settings: Settings, kind: Kind, site: Mapping[str, str | None], *, digest_key: str = ""
+) -> Switch:
+    """The switch of a deploy, a rollback or a restart, with nginx's files that change. With the
+    `digest_key` the host learns which settings it was deployed with."""
     deploy, health = settings.deploy, settings.health
     watch_seconds = deploy.probation_seconds
     if kind == "rollback":
@@ -34,7 +39,15 @@ def switch_for(settings: Settings, kind: Kind, site: Mapping[str, str | None]) -
         keep_releases=deploy.keep_releases,
         # It waits so long where earlier instances have all slots of the release.
         deadline_seconds=seconds + deploy.drain_seconds,
+        settings=_settings(settings, digest_key) if digest_key else None,
     )
+
+
+def _settings(settings: Settings, digest_key: str) -> dict[str, str]:
+    """Those that shape what the host runs, each by a keyed digest."""
+    return {
+        name: names.short_digest(digest_key, value) for name, value in of_hosts(settings).items()
+    }
 
 
 def finish_seconds(settings: Settings) -> float:

@@ -46,6 +46,17 @@ def secrets_of(settings: Settings) -> dict[str, Secret]:
     return {dotted(key): value for key, value in _leaves((), settings) if isinstance(value, Secret)}
 
 
+# What these say shapes what a host runs. All others are about this machine, the fleet or the way
+# there; variables and hooks are told apart from settings.
+_OF_HOSTS = frozenset(("app", "gunicorn", "web", "health", "deploy", "host", "hardening"))
+
+
+def of_hosts(settings: Settings) -> dict[str, str]:
+    """Every setting that shapes what a host runs and is not at its default, as TOML by its key."""
+    given = settings.model_dump(mode="json", include=set(_OF_HOSTS), exclude_defaults=True)
+    return {dotted(key): toml(value) for key, value in _leaves((), given)}
+
+
 def _leaves(key: Key, value: object) -> Iterator[tuple[Key, object]]:
     """Tables down to what stands in them; of an empty one the table itself."""
     if isinstance(value, BaseModel) and not isinstance(value, Secret):

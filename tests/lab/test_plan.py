@@ -17,31 +17,50 @@ from tests.kit.project import Project, new_project
 ENV = '[env]\nMODE = "{mode}"\n[secrets]\nKEY = {{ file = "key" }}\n'
 UNITS = "systemctl list-units --all --plain --no-legend | awk '{print $1, $3, $4}' | sort"
 PROCESSES = "ps -e -o comm= | grep -vx 'ps\\|sort\\|sh\\|grep\\|kworker.*' | sort"
+SITE = "/etc/nginx/conf.d/cartwheel-shop.conf"
 RELEASE = re.compile(r"\b0\.0\.0\.g[0-9a-f]{12}\.[0-9a-f]{8}\b")
 TIMES = re.compile(r"\d+\.\d s")
 
 
+# What a person writes or reads of a deploy; boot unit and log rotation came with the set-up.
+READ = ("gunicorn.conf.py", "maintenance.html", "web.service", SITE)
+
+
 @pytest.fixture(scope="module")
-def project(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """One release serves; the next one would differ in everything that a plan shows."""
+def served(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
+    """One release serves; the next one would differ in everything that a plan shows. The plan of
+    the first one."""
     project = new_project(tmp_path_factory.mktemp("shop"), settings=ENV.format(mode="one"))
     project.write("key", "hunter2")
     project.fab("setup", "-H", module_host.name)
+    first = project.fab("plan", "-H", module_host.name).out
     project.fab("deploy", "-H", module_host.name)
     change(project, "two")
-    return project
+    return project, first
 
 
-def change(project: Project, text: str, key: str = "hunter3", more: str = "") -> None:
+@pytest.fixture(scope="module")
+def project(served: tuple[Project, str]) -> Project:
+    return served[0]
+
+
+def change(
+    project: Project, text: str, key: str = "hunter3", more: str = "", body_size: str = "11m"
+) -> None:
     """Another code, package, variable, secret, and another file of nginx's."""
     project.app(text)
     project.write("app/requirements.txt", "six\n")
     project.write("key", key)
     deploy = (project.folder / "config/deploy.toml").read_text()
     body = deploy.partition("[env]")[0].partition("[web]")[0]
-    project.settings(
-        f'{body}[web]\nclient_max_body_size = "11m"\n{more}{ENV.format(mode=text)}NEW = {{ file = "key" }}\n'
-    )
+    web = f'[web]\nclient_max_body_size = "{body_size}"\n{more}'
+    project.settings(f'{body}{web}{ENV.format(mode="two")}NEW = {{ file = "key" }}\n')
+
+
+def lines(project: Project, host: LabHost) -> list[str]:
+    """The plan without the host's name."""
+    text = project.fab("plan", "-H", host.name).out
+    return [line.removeprefix(f"[{host.name}]").strip() for line in text.splitlines()]
 
 
 def planned(project: Project, host: LabHost, *words: str, code: int = 0) -> dict[str, Any]:
@@ -50,11 +69,29 @@ def planned(project: Project, host: LabHost, *words: str, code: int = 0) -> dict
     return result
 
 
-def test_it_shows_all_that_would_be_otherwise(project: Project, module_host: LabHost) -> None:
+def test_a_first_deploy_is_short(served: tuple[Project, str], module_host: LabHost) -> None:
+    text = served[1]
+    name = module_host.name
+    for line in (
+        f"[{name}] nothing -> 0.0.0.g",
+        f"[{name}]   packages: ",
+        f"[{name}]   variables: KEY, MODE\n",
+        f"[{name}]   steps: host side, ",
+        *(f"[{name}]   new file {path}, " for path in READ),
+        f"[{name}]   removes /etc/nginx/sites-enabled/default, ",
+    ):
+        assert line in text, f"{line}\n{text}"
+    assert len(text.splitlines()) == 7 + len(READ), text
+    assert "sha256" not in text
+
+
+def test_it_shows_all_that_would_be_different(project: Project, module_host: LabHost) -> None:
     text = project.fab("plan", "-H", module_host.name).out
     name = module_host.name
     for line in (
         "package + six ",
+        "package ~ shop 0.0.0+g",
+        "setting + web.client_max_body_size",
         "variable + NEW",
         "variable ~ KEY",
         "variable ~ MODE",
@@ -69,6 +106,21 @@ def test_it_shows_all_that_would_be_otherwise(project: Project, module_host: Lab
     assert re.search(r"took \d+\.\d s the last time", text)
     assert "hunter" not in text
     assert "variable ~ NEW" not in text
+    assert "sha256" not in text
+    assert set(re.findall(r"^\[\w+\]   --- (.*)$", text, re.MULTILINE)) == {SITE}
+
+
+def test_an_own_template_shows_as_what_becomes_of_it(
+    project: Project, module_host: LabHost
+) -> None:
+    project.fab("templates.eject", "gunicorn.conf.py.j2")
+    path = project.folder / "templates/gunicorn.conf.py.j2"
+    path.write_text(path.read_text() + "# ours\n")
+    said = lines(project, module_host)
+    path.unlink()
+    assert "--- gunicorn.conf.py" in said
+    assert "+# ours" in said
+    assert not [line for line in said if line.startswith("-") and not line.startswith("---")][1:]
 
 
 def test_it_changes_nothing_on_the_host(project: Project, module_host: LabHost) -> None:
@@ -139,6 +191,21 @@ def test_exactly_what_was_planned_is_done(project: Project, module_host: LabHost
     running = module_host.sh("systemctl list-units --plain --no-legend 'cartwheel-shop.web*'")
     assert [one.split()[0] for one in running.splitlines()] == plan["differences"]["starts"]
     assert planned(project, module_host, "--exit-code", code=Exit.OK)["hosts"][0]["unchanged"]
+    assert lines(project, module_host) == [f"{plan['release']}: nothing to do"]
+
+
+def test_a_setting_of_the_site_alone(project: Project, module_host: LabHost) -> None:
+    """It makes no new release; from then on it is no difference any more."""
+    change(project, "two", body_size="12m")
+    said = lines(project, module_host)
+    assert said[0] == f"{current(module_host, 'shop')}: started anew"
+    assert said[1] == "setting ~ web.client_max_body_size"
+    assert "steps: host side, switch" in said
+    project.fab("deploy", "-H", module_host.name)
+    change(project, "three", body_size="12m")
+    said = lines(project, module_host)
+    assert [line.split()[0] for line in said[1:5]] == ["package", "starts", "stops", "steps:"]
+    assert not [line for line in said if line.startswith(("---", "+++"))], said
 
 
 def test_a_host_that_has_changed_in_between_makes_it_stale(

@@ -719,6 +719,18 @@ def test_contact_lost_after_the_confirmation_finishes(stage: Stage) -> None:
     stage.check()
 
 
+def test_the_host_knows_the_settings_that_it_was_last_deployed_with(stage: Stage) -> None:
+    """For `fab plan`: only a deploy brings settings, and only one that is confirmed."""
+    stage.deploy("1.a")
+    assert releases.settings_of(stage.at, "1.a") is None, "as of an earlier version"
+    for settings in ({"web.listen": "d1"}, {"web.listen": "d2"}):
+        stage.run(stage.args("1.a", "restart", settings=settings)).end()
+        assert releases.settings_of(stage.at, "1.a") == settings
+    stage.run(stage.args("1.a", "restart", settings=None)).end()
+    stage.run(stage.args("1.a", "restart", settings={}), confirm=False).end()
+    assert releases.settings_of(stage.at, "1.a") == {"web.listen": "d2"}
+
+
 def test_without_a_confirmation_in_time_it_goes_back(stage: Stage) -> None:
     from .hostside import until
 
@@ -775,7 +787,7 @@ def test_a_full_disk_cannot_undo_a_confirmation(
     stage.deploy("1.a")
     stage.prepare("2.b")
     session = Session()
-    answer = switching.switch(session.ctx(), stage.args("2.b"))
+    answer = switching.switch(session.ctx(), stage.args("2.b", settings={"web.listen": "d"}))
 
     with full_disk(monkeypatch):
         switching.confirm(session.ctx(), {"id": answer["id"]})

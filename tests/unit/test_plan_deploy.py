@@ -49,6 +49,7 @@ def facts(change: Change = lambda _facts: None) -> dict[str, Any]:
             "record": {"user": "shop", "digest_key": KEY},
             "current": None,
             "content": None,
+            "settings": None,
             "is_up": False,
             "carried": [],
             "pending": None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,17 +10,33 @@ import pytest
 
 from cartwheel.build.products import Lock, Platform
 from cartwheel.hidden import Hidden
+from cartwheel.plan import names
 from cartwheel.plan.differences import Changed, Differences, differences, wanted
 from cartwheel.plan.host_plan import HostPlan, Operator
 from cartwheel.plan.sealed import seal, stale
 from cartwheel.plan.steps import in_order
-from tests.unit.test_plan_deploy import KEY, NAME, SECRET, SITE, deployed, facts, plan
+from cartwheel.settings.toml_tables import Settings
+from tests.unit.test_plan_deploy import (
+    KEY,
+    MONEY,
+    NAME,
+    SECRET,
+    SITE,
+    deployed,
+    facts,
+    plan,
+    settings,
+)
 
 OLD = "0.9.00000000"
 BOOT = "/etc/systemd/system/cartwheel-shop.service"
 SITE_PATH = "/etc/nginx/conf.d/cartwheel-shop.conf"
 UNIT = f"cartwheel-shop.web.{NAME}.service"
 OLD_UNIT = f"cartwheel-shop.web.{OLD}.service"
+
+
+def locked(*pins: str, digest: str = "a") -> str:
+    return "".join(f"{pin} \\\n    --hash=sha256:{digest * 64}\n" for pin in pins)
 
 
 def lock(text: str) -> Lock:
@@ -30,43 +47,120 @@ def serving_old(known: dict[str, Any]) -> None:
     known["app"] |= {"current": OLD, "is_up": True, "releases": [MANIFEST]}
 
 
-MANIFEST = {
+def digests(**values: str) -> dict[str, dict[str, str]]:
+    return {
+        name: {"source": "secrets", "digest": names.short_digest(KEY, value)}
+        for name, value in values.items()
+    }
+
+
+# As what serves was made; a plan of the tests' own ingredients differs from it by its code alone.
+MANIFEST: dict[str, Any] = {
     "release": OLD,
-    "env": {
-        "SECRET_KEY": {"source": "secrets", "digest": "another"},
-        "GONE": {"source": "settings", "digest": "x"},
-    },
+    "name": "shop",
+    "version": "0.9",
+    "wheel_sha256": "99" * 32,
+    "python": {"path": "/usr/bin/python3", "version": "3.11.2"},
+    "env": digests(SECRET_KEY=SECRET, DEBUG="0"),
 }
+UNITS = {"web.service": f"[Unit] {OLD}\n", "web-b.service": f"[Unit] {OLD} b\n"}
 PRESENT: dict[str, Any] = {
-    "files": {SITE_PATH: "the old site\n", BOOT: "boot"},
+    "files": {SITE_PATH: SITE, BOOT: "boot"},
     "releases": {
-        OLD: {
-            "gunicorn.conf.py": f"# {OLD}\nworkers = 1",
-            "lock.txt": "flask==2 \\\n    --hash=sha256:a\ngone==1\n",
-            "release.json": "{}",
-        }
+        OLD: {"gunicorn.conf.py": f"# {OLD}\nworkers = 2", "lock.txt": locked("flask==3")}
     },
     "running": [OLD_UNIT],
     "stopping": [],
 }
+LOCK = lock(locked("flask==3"))
 
 
-def found(one: HostPlan, present: dict[str, Any] = PRESENT) -> Differences:
-    return differences(one, present, {OLD: MANIFEST}, UNIT)
+def settings_of(one: HostPlan) -> Mapping[str, str]:
+    return one.switching.settings or {}
 
 
-def update(**more: Any) -> HostPlan:
-    return plan(known=facts(serving_old), **more)
+def found(
+    one: HostPlan,
+    present: dict[str, Any] = PRESENT,
+    manifest: dict[str, Any] = MANIFEST,
+    settings: Mapping[str, str] | None = None,
+) -> Differences:
+    return differences(one, present, {OLD: manifest}, UNIT, settings)
 
 
-def test_everything_that_would_be_otherwise() -> None:
-    new = lock("flask==3 \\\n    --hash=sha256:b\nnew==4\n")
-    differs = found(update(lock=new))
-    assert differs.packages == Changed(("new 4",), ("gone 1",), ("flask 2 -> 3",))
-    assert differs.variables == Changed(("DEBUG",), ("GONE",), ("SECRET_KEY",))
-    assert (differs.starts, differs.stops) == ((UNIT,), (OLD_UNIT,))
-    own, site = differs.diffs
-    assert own.splitlines() == [
+def update(of: Settings | None = None, **more: Any) -> HostPlan:
+    return plan(of, known=facts(serving_old), **{"lock": LOCK, **more})
+
+
+CODE = ("shop 0.9 -> 1.0",)
+
+
+def test_another_code_alone() -> None:
+    assert found(update()) == Differences(
+        packages=Changed(changed=CODE), starts=(UNIT,), stops=(OLD_UNIT,)
+    )
+
+
+def test_another_code_of_the_same_version() -> None:
+    differs = found(update(), manifest={**MANIFEST, "version": "1.0"})
+    assert differs.packages.changed == ("shop 1.0, from other files",)
+
+
+def test_packages() -> None:
+    new = lock(locked("flask==4", "new==1"))
+    old = {OLD: {"lock.txt": locked("flask==3", "gone==2", "same==1")}}
+    differs = found(update(lock=new), {**PRESENT, "releases": old})
+    assert differs.packages == Changed(
+        ("new 1",), ("gone 2", "same 1"), ("flask 3 -> 4", "shop 0.9 -> 1.0")
+    )
+    other = lock(locked("flask==3", digest="b"))
+    assert found(update(lock=other)).packages.changed[0] == "flask 3, from other files"
+
+
+def test_what_lies_beside_the_application_is_a_package_too() -> None:
+    differs = found(update(lock=replace(LOCK, wheels=(MONEY,))))
+    assert differs.packages == Changed(added=("money 2.0",), changed=CODE)
+
+
+def test_variables_are_named_and_no_more() -> None:
+    changed = {"SECRET_KEY": Hidden("another"), "NEW": Hidden("x")}
+    differs = found(update(environment=changed))
+    assert differs.variables == Changed(("NEW",), ("DEBUG",), ("SECRET_KEY",))
+    assert "another" not in repr(differs)
+    assert SECRET not in repr(differs)
+
+
+def test_settings_are_named_and_no_more() -> None:
+    def digests_with(**more: Any) -> Mapping[str, str]:
+        return settings_of(update(settings(**more)))
+
+    before = digests_with(gunicorn={"threads": 4}, web={"static_url": "/s/"})
+    now = settings(gunicorn={"threads": 8}, health={"path": "/up"}, fleet={"canary": 2})
+    differs = found(update(now), settings=before)
+    assert differs.settings == Changed(("health.path",), ("web.static_url",), ("gunicorn.threads",))
+    assert found(update(now), settings=None).settings == Changed(), "nobody knows"
+    assert found(update(now), settings=digests_with(gunicorn={"threads": 8})).settings == Changed(
+        ("health.path",)
+    )
+
+
+def test_another_interpreter() -> None:
+    older = {**MANIFEST, "python": {"path": "/usr/bin/python3", "version": "3.9.2"}}
+    assert found(update(), manifest=older).python == (
+        "/usr/bin/python3 3.9.2 -> /usr/bin/python3 3.11.2"
+    )
+
+
+def test_files_that_a_person_reads_are_compared_and_no_others() -> None:
+    own = {
+        "gunicorn.conf.py": f"# {OLD}\nworkers = 1",
+        "lock.txt": locked("flask==3", digest="b"),
+        **UNITS,
+    }
+    present = {**PRESENT, "files": {SITE_PATH: "the old site\n", BOOT: "boot"}}
+    differs = found(update(), {**present, "releases": {OLD: own}})
+    gunicorn, unit, site = differs.diffs
+    assert gunicorn.splitlines() == [
         "--- gunicorn.conf.py",
         "+++ gunicorn.conf.py",
         "@@ -1,2 +1,2 @@",
@@ -74,26 +168,27 @@ def test_everything_that_would_be_otherwise() -> None:
         "-workers = 1",
         "+workers = 2",
     ]
+    assert unit.splitlines()[:2] == ["--- web.service", "+++ /dev/null"]
     assert site.splitlines()[3:] == ["-the old site", f"+{SITE}"]
-    assert SECRET not in repr(differs)
 
 
 def test_a_first_deploy_has_it_all_new() -> None:
-    first = plan()
-    assert wanted(first) == ([SITE_PATH, BOOT], [NAME])
-    differs = found(
-        first,
-        {"files": dict.fromkeys((BOOT, SITE_PATH)), "releases": {}, "running": [], "stopping": []},
-    )
-    assert differs.packages.added == ("flask 3",)
-    assert differs.variables.added == ("DEBUG", "SECRET_KEY")
+    first = plan(lock=LOCK)
+    assert wanted(first) == ([SITE_PATH, BOOT], [NAME_OF_FIRST])
+    nothing = {"files": dict.fromkeys((BOOT, SITE_PATH)), "releases": {}, "running": []}
+    differs = found(first, {**nothing, "stopping": []})
+    assert differs.packages == Changed(("flask 3", "shop 1.0"))
+    assert differs.variables == Changed(("DEBUG", "SECRET_KEY"))
     assert [diff.splitlines()[0] for diff in differs.diffs] == ["--- /dev/null"] * 3
-    assert differs.stops == ()
+    assert (differs.stops, differs.python) == ((), "")
+
+
+NAME_OF_FIRST = plan(lock=LOCK).release
 
 
 def test_what_a_first_deploy_takes_away_is_shown() -> None:
     """nginx's own default site."""
-    one = plan()
+    one = update()
     gone = replace(one, switch=replace(one.switching, site={"/d": None}))
     present = {**PRESENT, "files": {"/d": "listen 80;\n", BOOT: "boot"}}
     assert found(gone, present).diffs[-1].splitlines()[:2] == ["--- /d", "+++ /dev/null"]
@@ -106,10 +201,9 @@ def test_a_release_that_is_on_the_host_is_compared_with_what_is_there() -> None:
 
     one = plan(known=facts(both))
     there = {**PRESENT["releases"], NAME: {"gunicorn.conf.py": "other", "lock.txt": "flask==9\n"}}
-    differs = differences(
-        one, {**PRESENT, "releases": there}, {OLD: MANIFEST, NAME: {"env": MANIFEST["env"]}}, UNIT
-    )
-    assert differs.packages.changed == ("flask 2 -> 9",)
+    manifests = {OLD: MANIFEST, NAME: {**MANIFEST, "release": NAME}}
+    differs = differences(one, {**PRESENT, "releases": there}, manifests, UNIT, None)
+    assert differs.packages.changed == ("flask 3 -> 9",)
     assert "+other" in differs.diffs[0]
     assert differs.variables == Changed()
 

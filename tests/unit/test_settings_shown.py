@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from cartwheel.settings import load_placed
-from cartwheel.settings.shown import lines
+from cartwheel.settings.shown import lines, of_hosts
+from cartwheel.settings.toml_tables import Settings
 from tests.kit.project import new_project
 from tests.unit.test_settings_load import MINIMAL, write
 
@@ -39,6 +40,26 @@ def test_every_value_says_where_it_comes_from(tmp_path: Path) -> None:
     assert found["inventory.hosts.web1.weight"] == ("2", "config/deploy.toml:13:1")
     assert found["inventory.groups"] == ("{}", "default")
     assert "web.static_url" not in found, "what has no value"
+
+
+def test_settings_that_shape_what_hosts_run() -> None:
+    """Those that differ from their defaults, and nothing of the way to the hosts."""
+    settings = Settings.model_validate(
+        {
+            "app": {"name": "shop", "source": "."},
+            "gunicorn": {"threads": 4, "timeout_seconds": 30},
+            "web": {"server_names": ["a", "b"]},
+            "ssh": {"password": {"env": "WORD"}},
+            "env": {"MODE": "x"},
+            "hooks": {"tell": {"after": "run", "command": "x"}},
+        }
+    )
+    assert of_hosts(settings) == {
+        "app.name": '"shop"',
+        "app.source": '"."',
+        "gunicorn.threads": "4",
+        "web.server_names": '["a", "b"]',
+    }
 
 
 def test_values_are_toml(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What is on the host now of all that a plan may change: texts, for a person to compare.
 
-Reads only, and nothing that is secret: of a release's variables the plan knows names and keyed
-digests from its manifest, and `env` is never opened here.
+Reads only, and neither bookkeeping nor secrets: of a release's variables the plan knows names and
+keyed digests from its manifest, and `env` is never opened here.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 from cartwheel.host.layout import Layout
-from cartwheel.host.state import releases
+from cartwheel.host.state import releases, whole
 from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import Context
 
 Args = Dict[str, Any]
 
-_SECRET = frozenset(("env",))
 _MOST_BYTES = 1 << 20
 
 
@@ -43,7 +42,7 @@ def _texts(folder: Path) -> Dict[str, str]:
     found = {}
     for entry in sorted(os.listdir(str(folder))):
         path = folder / entry
-        if entry in _SECRET or not path.is_file() or path.is_symlink():
+        if entry in whole.BOOKKEEPING or not path.is_file() or path.is_symlink():
             continue
         text = _text(path)
         if text is not None:

@@ -187,6 +187,7 @@ def app_facts(at: Layout, with_carried: bool) -> Facts:
         "root_exists": at.root.exists(),
         "current": current,
         "content": content_of(current) if current else None,
+        "settings": releases.settings_of(at, current) if current else None,
         "slot": slot,
         "fallback": releases.pointed(at.fallback),
         "previous": releases.pointed(at.previous),

@@ -161,6 +161,27 @@ def cut_off(at: Layout, current: Optional[str], entries: Sequence[journal.Entry]
     return journal.cut_off(entries, current, _Usable(at, current))
 
 
+def note_settings(at: Layout, release: str, settings: Dict[str, str]) -> None:
+    """Keep the digests of the settings that the release was deployed with, by their names, for
+    the next plan to compare. Nothing depends on them, so a disk that fails stops nothing."""
+    try:
+        files.write_json(_settings_path(at, release), settings, 0o640)
+    except (OSError, OpError):
+        pass
+
+
+def settings_of(at: Layout, release: str) -> Optional[Dict[str, str]]:
+    """What `note_settings` kept; None where nobody did, as earlier versions."""
+    try:
+        return files.read_json(_settings_path(at, release))
+    except (OSError, OpError):
+        return None
+
+
+def _settings_path(at: Layout, release: str) -> Path:
+    return at.release(release) / "settings.json"
+
+
 def next_sequence(at: Layout) -> int:
     known = [int(manifest.get("seq", 0)) for manifest in complete(at)]
     return max(known, default=0) + 1

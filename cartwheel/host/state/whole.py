@@ -25,7 +25,15 @@ Manifest = Dict[str, Any]
 
 # Of a release that an older version made, which does not say.
 _OWN_FILES = ("gunicorn.conf.py", "lock.txt", "web.service", "web-b.service")
-_NOT_OWN = {"env", "release.json", "steps.json", "install.txt", "damaged.json"}
+# What we keep about a release, and its secrets: nothing that a person wrote or reads.
+BOOKKEEPING = {
+    "env",
+    "release.json",
+    "steps.json",
+    "install.txt",
+    "damaged.json",
+    "settings.json",
+}
 _VERSIONED = re.compile(r"python\d+\.\d+t?")  # t: free-threaded
 _HIDES_HOME = re.compile(r"^ProtectHome=(?!no|false|0|off|read-only)", re.MULTILINE)
 _HASH = "sha256"
@@ -35,7 +43,7 @@ def contents(at: Layout, release: str) -> Dict[str, Any]:
     """What the manifest remembers of a release that is complete now: the digests of its own
     files (not of `env`, which is secret), and what lies in its site-packages."""
     folder = at.release(release)
-    own = [name for name in sorted(os.listdir(folder)) if name not in _NOT_OWN]
+    own = [name for name in sorted(os.listdir(folder)) if name not in BOOKKEEPING]
     site = _site(folder)
     return {
         "files": {

@@ -102,6 +102,8 @@ class Switch:
                 return []
             self._state = "finished"
             settle_old_instance(self.at, self.mark, tell, self.moved)
+            if self.args.get("settings") is not None:
+                releases.note_settings(self.at, self.mark.to, self.args["settings"])
             leftovers.clean(self.at, lambda text: tell("repair", "note", text))
             return releases.prune(self.at, self.args["keep_releases"])
 

@@ -1,0 +1,95 @@
+"""What `fab plan` prints of one host (docs/plan.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from cartwheel.plan.differences import NO_FILE
+from cartwheel.plan.hooks import Hook
+from cartwheel.plan.steps import in_order, titles
+
+if TYPE_CHECKING:
+    from cartwheel.commands.plan import Planned
+    from cartwheel.plan.differences import Changed, Differences
+    from cartwheel.plan.host_plan import HostPlan
+
+_DIFF_HEAD = 3  # lines of a unified diff before its first hunk's own
+
+
+def fields_of(host: str, planned: Planned) -> dict[str, Any]:
+    """For programs: all of it."""
+    plan = planned.plan
+    return {
+        "host": host,
+        "current": plan.current,
+        "release": plan.release,
+        "version": plan.version,
+        "unchanged": plan.unchanged,
+        "steps": titles(plan),
+        "differences": asdict(planned.differences),
+        "refusals": [asdict(refusal) for refusal in plan.refusals],
+        "notes": list(plan.notes),
+    }
+
+
+def lines_of(planned: Planned, last_seconds: float | None) -> Iterator[str]:
+    """For people: what changes first, whole files last."""
+    plan, differs = planned.plan, planned.differences
+    yield _head(plan)
+    yield from (f"  refused: {refusal.message}" for refusal in plan.refusals)
+    yield from (f"  {line}" for line in _changes(differs, is_first=plan.current is None))
+    yield from (f"  {line}" for line in _work(plan))
+    yield from (f"  note: {note}" for note in plan.notes)
+    if last_seconds is not None and plan.switch is not None:
+        yield f"  took {last_seconds:.1f} s the last time"
+    for diff in differs.diffs:
+        yield from (f"  {line}" for line in _shown(diff.splitlines()))
+
+
+def _head(plan: HostPlan) -> str:
+    if plan.unchanged:
+        return f"{plan.release}: nothing to do"
+    if plan.current == plan.release:
+        return f"{plan.release}: started anew"
+    return f"{plan.current or 'nothing'} -> {plan.release or '?'}"
+
+
+def _changes(differs: Differences, *, is_first: bool) -> Iterator[str]:
+    for what, changed in (
+        ("package", differs.packages),
+        ("setting", differs.settings),
+        ("variable", differs.variables),
+    ):
+        yield from _all_new(what, changed) if is_first else _marked(what, changed)
+    if differs.python:
+        yield f"python ~ {differs.python}"
+    yield from (f"starts {unit}" for unit in differs.starts)
+    yield from (f"stops {unit}" for unit in differs.stops)
+
+
+def _marked(what: str, changed: Changed) -> list[str]:
+    return [f"{what} {text}" for text in changed.marked]
+
+
+def _all_new(what: str, changed: Changed) -> list[str]:
+    """In one line: nothing was there before."""
+    return [f"{what}s: {', '.join(changed.added)}"] if changed.added else []
+
+
+def _work(plan: HostPlan) -> Iterator[str]:
+    """The steps in order, and what each hook among them runs."""
+    work = in_order(plan)
+    if work:
+        yield f"steps: {', '.join(step.title for step in work)}"
+    yield from (str(hook) for hook in work if isinstance(hook, Hook))
+
+
+def _shown(diff: list[str]) -> list[str]:
+    """Of a file that is new or goes only its name; all of it is in the JSON."""
+    old, new = diff[0].removeprefix("--- "), diff[1].removeprefix("+++ ")
+    lines = len(diff) - _DIFF_HEAD
+    if old == NO_FILE:
+        return [f"new file {new}, {lines} lines"]
+    return [f"removes {old}, {lines} lines"] if new == NO_FILE else diff
