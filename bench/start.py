@@ -1,7 +1,8 @@
-"""`fab --list` here against stock fabric with a fabfile of one task, in turn.
+"""How long `fab` takes where it has little to do: a list, a look at a host, an unchanged deploy.
 
-Processor time, which other work on the machine disturbs least; the first start in a
-clone, where everything is compiled, is measured as well.
+Against stock fabric's `fab --list` with a fabfile of one task, all in turn. What counts is
+processor time, which other work on the machine disturbs least; the first start in a clone, where
+everything is compiled, is measured as well.
 """
 
 from __future__ import annotations
@@ -13,55 +14,103 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.kit.project import surroundings
+from bench.update import lab_hosts
+from cartwheel_lab import LabHost
+from tests.kit.ending import clean_up_when_ended
+from tests.kit.host import main_pids
+from tests.kit.project import CHECKOUT, FAB, Project, new_project, surroundings
 
-REPO = Path(__file__).resolve().parent.parent
-FAB = Path(sys.executable).with_name("fab")
 STOCK = 'from fabric import task\n\n\n@task\ndef one(c):\n    "One."\n'
+YARDSTICK = "stock fabric, fab --list"
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of one start."""
+
+    cpu: float
+    wall: float
+
+
+Start = Callable[[], Spent]
 
 
 def main() -> None:
+    clean_up_when_ended()
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=15)
-    rounds = options.parse_args().rounds
-    with tempfile.TemporaryDirectory(prefix="cartwheel-bench-") as scratch:
-        stock = Path(scratch) / "stock"
-        stock.mkdir()
-        (stock / "fabfile.py").write_text(STOCK)
-        seconds(stock)
-        seconds(REPO)
-        pairs = [(seconds(REPO), seconds(stock)) for _ in range(rounds)]
-        clones = [clone(Path(scratch) / f"clone{number}") for number in range(rounds)]
-        firsts = [(seconds(each), seconds(stock)) for each in clones]
-    ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-    first = statistics.median(column for column, _ in firsts)
-    ratio, first_ratio = (statistics.median(a / b for a, b in column) for column in (pairs, firsts))
-    print(f"fab --list, processor seconds, medians of {rounds} pairs")
-    print(f"  stock fabric, one task   {theirs:.3f}")
-    print(f"  cartwheel                {ours:.3f}   {ratio:.2f} times stock, pair by pair")
-    print(f"  cartwheel, first start   {first:.3f}   {first_ratio:.2f} times stock, pair by pair")
+    count = options.parse_args().rounds
+    with (
+        tempfile.TemporaryDirectory(prefix="cartwheel-bench-") as scratch,
+        lab_hosts(Path(scratch), 1) as (host,),
+    ):
+        starts = make_starts(Path(scratch), host)
+        for start in starts.values():  # what is cached is cached
+            start()
+        before = main_pids(host, "shop")
+        rounds = [{name: start() for name, start in starts.items()} for _ in range(count)]
+        if main_pids(host, "shop") != before:
+            sys.exit("an unchanged deploy restarted something")
+    show(rounds)
+
+
+def make_starts(folder: Path, host: LabHost) -> dict[str, Start]:
+    """What is measured, by name; the host serves what the deploy would bring."""
+    stock = Project(folder / "stock")
+    stock.write("fabfile.py", STOCK)
+    project = new_project(folder / "project")
+    for task in ("setup", "deploy"):
+        project.fab(task, "-H", host.name)
+
+    def first() -> Spent:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            return spent(clone(Path(scratch)), surroundings(), "--list")
+
+    def of(project: Project, *words: str) -> Start:
+        return lambda: spent(project.folder, project.environment(), *words)
+
+    return {
+        YARDSTICK: of(stock, "--list"),
+        "fab --list": of(project, "--list"),
+        "fab --list, first start": first,
+        "fab status, one host": of(project, "status", "-H", host.name),
+        "fab deploy, unchanged": of(project, "deploy", "-H", host.name),
+    }
 
 
 def clone(folder: Path) -> Path:
     """The project without any bytecode, as after `git clone`."""
-    folder.mkdir()
-    shutil.copy(REPO / "fabfile.py", folder)
+    shutil.copy(CHECKOUT / "fabfile.py", folder)
     for name in ("tasks", "cartwheel", "lab"):
-        shutil.copytree(REPO / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(CHECKOUT / name, folder / name, ignore=ignored)
     return folder
 
 
-def seconds(folder: Path) -> float:
-    """User and system time of one `fab --list`."""
-    command = [str(FAB), "--list"]
-    child = subprocess.Popen(command, cwd=folder, env=surroundings(), stdout=subprocess.DEVNULL)
+def spent(folder: Path, environment: Mapping[str, str], *words: str) -> Spent:
+    """User and system time of one `fab WORDS`, and the time until it has ended."""
+    started = time.monotonic()
+    child = subprocess.Popen([FAB, *words], cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     _pid, status, used = os.wait4(child.pid, 0)
+    wall = time.monotonic() - started
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        sys.exit(f"fab --list failed in {folder}")
-    return used.ru_utime + used.ru_stime
+        sys.exit(f"fab {' '.join(words)} failed in {folder}")
+    return Spent(used.ru_utime + used.ru_stime, wall)
+
+
+def show(rounds: list[dict[str, Spent]]) -> None:
+    print(f"medians of {len(rounds)} rounds       processor s  times stock  until it ends, s")
+    for name in rounds[0]:
+        cpu = statistics.median(each[name].cpu for each in rounds)
+        ratio = statistics.median(each[name].cpu / each[YARDSTICK].cpu for each in rounds)
+        wall = statistics.median(each[name].wall for each in rounds)
+        print(f"{name:24} {cpu:13.3f} {ratio:12.2f} {wall:17.2f}")
 
 
 if __name__ == "__main__":
