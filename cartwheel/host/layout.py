@@ -121,6 +121,10 @@ class Layout:
         return UNITS / "nginx.service.d" / name
 
     @property
+    def log_rotation(self) -> Path:
+        return LOGROTATE / ("cartwheel-" + self.app + ".conf")
+
+    @property
     def record(self) -> Path:
         """What setup made for this application; 0600, it also holds the digest key."""
         return STATE / (self.app + ".json")

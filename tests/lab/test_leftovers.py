@@ -38,6 +38,14 @@ ln -s releases/none releases/$(basename $(readlink current))/.http.sock.cartwhee
 ln -s releases/none .current.spare
 touch /etc/nginx/conf.d/.cartwheel-shop.conf.cartwheel-15
 touch /etc/nginx/sites-enabled/.default.cartwheel-{PID}
+mkdir -p balancer /etc/systemd/system/nginx.service.d
+touch balancer/.web1.sock.cartwheel-18 balancer/.out.json.cartwheel-19
+touch /etc/nginx/conf.d/.cartwheel-shop_balancer.conf.cartwheel-20
+touch /etc/systemd/system/nginx.service.d/.cartwheel-shop_balancer.conf.cartwheel-21
+touch /etc/tmpfiles.d/.cartwheel-shop_balancer.conf.cartwheel-22
+touch /etc/logrotate.d/.cartwheel-shop.conf.cartwheel-23
+mkdir -p .gone-cache/wheels .gone-balancer /run/cartwheel/.gone-.balancer.shop
+mkdir -p /usr/local/lib/cartwheel/.gone-shop/current /var/log/cartwheel/.gone-shop
 touch /etc/systemd/system/.cartwheel-shop.web.0.1.half.service.cartwheel-16
 touch /etc/systemd/system/cartwheel-shop.web.0.4.gone.service
 touch /var/lib/cartwheel/.shop.json.cartwheel-17
@@ -67,6 +75,17 @@ PLANTED = {
     "spare link: /srv/shop/.current.spare",
     "temporary file: /etc/nginx/conf.d/.cartwheel-shop.conf.cartwheel-15",
     f"temporary file: /etc/nginx/sites-enabled/.default.cartwheel-{PID}",
+    "temporary file: /srv/shop/balancer/.web1.sock.cartwheel-18",
+    "temporary file: /srv/shop/balancer/.out.json.cartwheel-19",
+    "temporary file: /etc/nginx/conf.d/.cartwheel-shop_balancer.conf.cartwheel-20",
+    "temporary file: /etc/systemd/system/nginx.service.d/.cartwheel-shop_balancer.conf.cartwheel-21",
+    "temporary file: /etc/tmpfiles.d/.cartwheel-shop_balancer.conf.cartwheel-22",
+    "temporary file: /etc/logrotate.d/.cartwheel-shop.conf.cartwheel-23",
+    "half removed: /srv/shop/.gone-cache",
+    "half removed: /srv/shop/.gone-balancer",
+    "half removed: /run/cartwheel/.gone-.balancer.shop",
+    "half removed: /usr/local/lib/cartwheel/.gone-shop",
+    "half removed: /var/log/cartwheel/.gone-shop",
     "temporary file: /etc/systemd/system/.cartwheel-shop.web.0.1.half.service.cartwheel-16",
     "stray unit file: /etc/systemd/system/cartwheel-shop.web.0.4.gone.service",
     "temporary file: /var/lib/cartwheel/.shop.json.cartwheel-17",
@@ -92,6 +111,9 @@ FOREIGN = f"""
 /srv/shop/shared/.upload.cartwheel-1
 /srv/shop/shared/releases/1.0.x
 /srv/shop/.note.cartwheel-todo
+/srv/shop/.gone-fishing/x
+/etc/tmpfiles.d/.cartwheel-shop-admin_balancer.conf.cartwheel-22
+/usr/local/lib/cartwheel/.gone-shop-admin/x
 /srv/shop-admin/.current.cartwheel-12
 /srv/shop-admin/releases/0.1.half/steps.json
 /etc/nginx/conf.d/.cartwheel-shop-admin.conf.cartwheel-15

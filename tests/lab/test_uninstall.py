@@ -95,10 +95,17 @@ def test_the_host_is_as_setup_found_it(prepared: LabHost, shop: Project) -> None
     shop.app("two")
     shop.fab("deploy", *host)
     assert get(prepared) == "two"
-    # What a longer life leaves: rotated logs, uploads, a release that failed.
+    # What a longer life leaves: rotated logs, uploads, a release that failed, an uninstall that
+    # was killed.
     prepared.sh("cp /var/log/nginx/shop.access.log /var/log/nginx/shop.access.log.1")
     prepared.sh("gzip -c /var/log/nginx/shop.access.log > /var/log/nginx/shop.access.log.2.gz")
     prepared.sh("touch /srv/shop/shared/upload /var/log/cartwheel/shop/1.0.123.log")
+    halves = (
+        "/srv/shop/.gone-cache",
+        "/srv/shop/.gone-shared",
+        "/usr/local/lib/cartwheel/.gone-.pip",
+    )
+    prepared.sh(f"mkdir -p {' '.join(halves)} /var/log/cartwheel/.gone-shop/x")
     assert_differs(before, state(prepared))
 
     shop.fab("uninstall", "--yes", *host)

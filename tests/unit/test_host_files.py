@@ -363,8 +363,9 @@ def test_a_crash_of_remove_tree_never_leaves_half_under_its_name(tmp_path: Path)
 
 def test_remove_tree_takes_what_a_crash_left_even_when_the_name_is_gone(tmp_path: Path) -> None:
     (tmp_path / ".gone-venv" / "lib").mkdir(parents=True)
-    files.remove_tree(tmp_path / "venv")
+    assert files.remove_tree(tmp_path / "venv")
     assert list(tmp_path.iterdir()) == []
+    assert not files.remove_tree(tmp_path / "venv")
     (tmp_path / ".gone-venv" / "lib").mkdir(parents=True)
     files.remove_tree(tmp_path / ".gone-venv")
     assert list(tmp_path.iterdir()) == []
@@ -486,6 +487,21 @@ def test_sweep_spares_the_neighbours(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     files.sweep(tmp_path, of=r"shop\.(web|web-b)\.[0-9].*")
     assert [path.name for path in tmp_path.iterdir()] == [".shop-admin.web.1.a.cartwheel-3"]
+
+
+def test_what_is_left_of_one_file_is_found_behind_an_administrators_link_too(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "own").mkdir()
+    site = tmp_path / "shop.conf"
+    site.symlink_to(tmp_path / "own" / "site")
+    left = [tmp_path / ".shop.conf.cartwheel-1", tmp_path / "own" / ".site.cartwheel-2"]
+    for path in (*left, tmp_path / ".shop-admin.conf.cartwheel-1", tmp_path / "own" / "site"):
+        path.write_bytes(b"")
+    assert sorted(files.left_beside(site)) == sorted(left)
+    (tmp_path / "masked").symlink_to("/dev/null")
+    assert files.left_beside(tmp_path / "masked") == []
+    assert files.left_beside(tmp_path / "none" / "file") == []
 
 
 def test_a_killed_write_is_swept(tmp_path: Path) -> None:

@@ -95,8 +95,7 @@ def remove(at: Layout) -> List[str]:
         if files.remove(path):
             gone.append(str(path))
     for folder in (at.balancer, at.balancer_sockets):
-        if folder.is_dir():
-            files.remove_tree(folder)
+        if files.remove_tree(folder):
             gone.append(str(folder))
     folder = at.balancer_drop_in.parent
     if folder.is_dir() and not os.listdir(folder):

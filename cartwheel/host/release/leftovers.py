@@ -178,9 +178,14 @@ def _releases(at: Layout, known: _Known) -> Found:
 
 def _removed(at: Layout, known: _Known) -> Found:
     """Begun to be removed: renamed already."""
+    app = re.escape(at.app)
     folders = (
+        (at.root, re.compile("releases|cache|shared|balancer")),
         (at.cache / "wheels", _DIGEST),
+        (layout.LIB, re.compile(app)),
         (at.lib, _HOST_SIDE),
+        (layout.LOGS, re.compile(app)),
+        (layout.RUN, re.compile(r"(\.balancer\.)?" + app)),
         (layout.RUN / at.app, _RELEASE),
     )
     for folder, ours in folders:
@@ -198,15 +203,14 @@ def _wheels(at: Layout, known: _Known) -> Found:
 
 def _temporary(at: Layout, known: _Known) -> Found:
     """What writers that were killed left beside the file that they wrote."""
-    app = re.escape(at.app)
-    own = r"cartwheel-{}\.service|{}".format(app, _unit_names(at))
+    ours = (at.record, at.boot_unit, at.log_rotation, *nginx.sites(at))
+    for file in (*ours, at.balancer_tmpfiles, at.balancer_drop_in):
+        yield from (Leftover(TEMPORARY, str(path)) for path in files.left_beside(file))
     places: List[Tuple[Path, str]] = [
         (at.root, ".*"),
+        (at.balancer, ".*"),
         (at.logs, ".*"),
-        (layout.STATE, app + r"\.json"),
-        (layout.UNITS, own),
-        (layout.LOGROTATE, r"cartwheel-{}\.conf".format(app)),
-        (nginx.SITES, r"cartwheel-{}\.conf".format(app)),
+        (layout.UNITS, _unit_names(at)),
         *((at.release(name), ".*") for name in sorted(known.names)),
         *((at.cache / "wheels" / name, ".*") for name in _names(at.cache / "wheels")),
         *((Path(folder), ".*") for folder, _folders, _files in os.walk(at.lib)),

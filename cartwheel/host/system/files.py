@@ -71,6 +71,17 @@ def left_in(folder: Path, of: str = ".*") -> List[Path]:
     return [path for path in found if path.is_symlink() or not path.is_dir()]
 
 
+def left_beside(path: Path) -> List[Path]:
+    """What writers that were killed left of the one file `path`, also where a link of the
+    administrator's leads."""
+    places = {path}
+    try:
+        places.add(place_of(path))
+    except OpError:  # nobody writes there
+        pass
+    return [left for one in sorted(places) for left in left_in(one.parent, re.escape(one.name))]
+
+
 def sweep(folder: Path, of: str = ".*") -> None:
     """Remove what `left_in` finds."""
     for path in left_in(folder, of):
@@ -235,18 +246,25 @@ def _unlink(path: Path) -> bool:
     return True
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a directory of ours. Renamed first, so that half of it is never taken for whole;
-    what an earlier removal left goes too."""
-    gone = path.name.startswith(GONE)
-    doomed = path if gone else path.with_name(GONE + path.name)
-    if doomed.is_dir() and not doomed.is_symlink():
+def remove_tree(path: Path) -> bool:
+    """Remove a directory of ours; whether there was anything. Renamed first, so that half of it
+    is never taken for whole; what an earlier removal left goes too."""
+    is_half = path.name.startswith(GONE)
+    doomed = path if is_half else path.with_name(GONE + path.name)
+    found = _is_folder(doomed)
+    if found:
         shutil.rmtree(str(doomed))
-    if not gone and path.is_dir() and not path.is_symlink():
+    if not is_half and _is_folder(path):
+        found = True
         os.rename(path, doomed)
         # Else a power cut may keep the removals inside and lose the new name.
         fsync_dir(path.parent)
         shutil.rmtree(str(doomed))
+    return found
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def sha256_of(path: Path) -> Optional[str]:

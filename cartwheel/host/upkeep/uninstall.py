@@ -62,8 +62,7 @@ def _site(ctx: Context, at: Layout) -> List[str]:
     """Our site goes; the distribution's default site comes back if we had disabled it."""
     removed: List[str] = []
     with locks.shared_parts(ctx):
-        for name in (at.app, at.app + "_balancer"):
-            site = nginx.SITES / ("cartwheel-" + name + ".conf")
+        for site in nginx.sites(at):
             if files.remove(site):
                 removed.append(str(site))
         if nginx.put_back(files.read_json(at.disabled) or {}):
@@ -132,8 +131,7 @@ def _directories(at: Layout, remove_shared: bool) -> List[str]:
     removed: List[str] = []
     doomed = [at.cache, at.releases, at.lib, at.logs, layout.RUN / at.app]
     for path in [*doomed, at.shared] if remove_shared else doomed:
-        if path.exists():
-            files.remove_tree(path)
+        if files.remove_tree(path):
             removed.append(str(path))
     for path in (
         at.journal,
@@ -142,7 +140,7 @@ def _directories(at: Layout, remove_shared: bool) -> List[str]:
         at.pending,
         at.disabled,
         at.probe_map,
-        layout.LOGROTATE / ("cartwheel-" + at.app + ".conf"),
+        at.log_rotation,
     ):
         files.remove(path)
     if at.root.exists() and not any(at.root.iterdir()):
@@ -175,11 +173,9 @@ def _shared_parts(at: Layout) -> List[str]:
     gone: List[str] = []
     locks.discard(at.lock)
     tools = (layout.PIP, layout.UV)
-    if not any(path not in tools for path in _inside(layout.LIB)):
-        for folder in tools:
-            if folder.exists():
-                files.remove_tree(folder)
-                gone.append(str(folder))
+    halves = [tool.with_name(files.GONE + tool.name) for tool in tools]
+    if {*tools, *halves}.issuperset(_inside(layout.LIB)):
+        gone += [str(tool) for tool in tools if files.remove_tree(tool)]
         locks.discard(layout.HOST_LOCK)
     for folder in (layout.LIB, layout.LOGS, layout.STATE, layout.RUN):
         if folder.is_dir() and not _inside(folder):

@@ -32,6 +32,11 @@ def site(at: Layout) -> Path:
     return SITES / "cartwheel-{}.conf".format(at.app)
 
 
+def sites(at: Layout) -> List[Path]:
+    """All of the application's files in nginx's folder: on a balancer there is one more."""
+    return [site(at), SITES / "cartwheel-{}_balancer.conf".format(at.app)]
+
+
 def check(ctx: Optional[Context]) -> str:
     """`nginx -t` on what is installed; "" if well, else its complaint."""
     done = children.run(ctx, ["nginx", "-t", "-q"], timeout_seconds=_CALL_SECONDS)
