@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._scene import word
+from cartwheel.terminal.scene import word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cartwheel.commands.scene import Scene
     from cartwheel.errors import CartwheelError
-
-    from ._show import Output
+    from cartwheel.terminal.show import Output
 
 
 @word(changing=True, any_role=True)

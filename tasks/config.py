@@ -7,11 +7,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from cartwheel.fab import FabContext
-
-from ._scene import ABOUT, names, plain_word
+from cartwheel.terminal.scene import ABOUT, names, plain_word
 
 if TYPE_CHECKING:
-    from ._show import Output
+    from cartwheel.terminal.show import Output
 
 _INIT = {
     "name": "What the application is called on the hosts (default: as pyproject.toml says).",

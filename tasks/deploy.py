@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ._scene import HOOKS, with_hooks, word
+from cartwheel.terminal.scene import HOOKS, with_hooks, word
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
     from cartwheel.plan.host_plan import HostPlan
     from cartwheel.plan.steps import Stage
-
-    from ._show import Output
+    from cartwheel.terminal.show import Output
 
 _TESTS = {"skip-tests": "Do not run the application's own tests."}
 
@@ -91,8 +90,7 @@ def _show_plan(
     from cartwheel.commands.plan import plan as run
     from cartwheel.commands.plan import write
     from cartwheel.errors import Exit
-
-    from ._plan import fields_of, lines_of
+    from cartwheel.terminal.plan import fields_of, lines_of
 
     found = run(scene, skip_tests=skip_tests)
     plans = {host: one.plan for host, one in found.items()}
@@ -126,8 +124,7 @@ def _last_seconds(scene: Scene) -> dict[str, float]:
 def _alike(plans: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each host with its lines; many that have the same lines together."""
     from cartwheel.telling import hosts_text
-
-    from ._report import MOST_ALIKE
+    from cartwheel.terminal.report import MOST_ALIKE
 
     for host, lines in plans.items():
         same = [other for other in plans if plans[other] == lines]

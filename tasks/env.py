@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._scene import word
+from cartwheel.terminal.scene import word
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
-
-    from ._show import Output
+    from cartwheel.terminal.show import Output
 
 
 @word(name="list", quiet=True)

@@ -6,13 +6,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from cartwheel.errors import Exit, UsageError
-
-from ._scene import word
+from cartwheel.terminal.scene import word
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
-
-    from ._show import Output
+    from cartwheel.terminal.show import Output
 
 
 @word(

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cartwheel.errors import UsageError
-
-from ._scene import word
+from cartwheel.terminal.scene import word
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
-
-    from ._show import Output
+    from cartwheel.terminal.show import Output
 
 
 @word(quiet=True, help={"command": "What to run, for the host's shell."})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from ._scene import plain_word
+from cartwheel.terminal.scene import plain_word
 
 if find_spec("cartwheel_lab"):
     from cartwheel_lab.tasks import TASKS

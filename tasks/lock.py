@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cartwheel.errors import UsageError
-
-from ._scene import word
+from cartwheel.terminal.scene import word
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
     from cartwheel.host.wire.locking import Holders, Mark
-
-    from ._show import Output
+    from cartwheel.terminal.show import Output
 
 
 @word(changing=True, about_freeze=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ._scene import number, word
+from cartwheel.terminal.scene import number, word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from cartwheel.errors import CartwheelError
     from cartwheel.fleet.sessions import Result
     from cartwheel.plan.condition import Finding
-
-    from ._show import Output
+    from cartwheel.terminal.show import Output
 
     Findings = Sequence[Finding]
 
@@ -135,7 +134,7 @@ def _status_row(
 
 def since_text(age_seconds: float | None, now: float) -> str:
     """A moment in the operator's zone, whatever the host's clock says, and its age."""
-    from ._format import age_text, local_time
+    from cartwheel.terminal.format import age_text, local_time
 
     if age_seconds is None:
         return "-"
@@ -146,8 +145,7 @@ def since_text(age_seconds: float | None, now: float) -> str:
 def releases(scene: Scene, out: Output) -> int:
     """The releases on each host, oldest first."""
     from cartwheel.commands import ask
-
-    from ._format import utc_to_local
+    from cartwheel.terminal.format import utc_to_local
 
     def rows(one: dict[str, Any]) -> list[tuple[str, ...]]:
         return [
@@ -176,8 +174,7 @@ def _place(release: str, one: dict[str, Any]) -> str:
 def history(scene: Scene, out: Output, lines: str = "20") -> int:
     """What was done on each host: when, by whom, how it ended."""
     from cartwheel.commands import ask
-
-    from ._format import local_time
+    from cartwheel.terminal.format import local_time
 
     def rows(one: dict[str, Any]) -> list[tuple[str, ...]]:
         return [

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import Exit
 from cartwheel.fab import FabContext
-
-from ._scene import number, plain_word
+from cartwheel.terminal.scene import number, plain_word
 
 if TYPE_CHECKING:
     from cartwheel.runs.read import Run
-
-    from ._progress import Progress
-    from ._show import Output
+    from cartwheel.terminal.progress import Progress
+    from cartwheel.terminal.show import Output
 
 _ENDS = {
     Exit.OK: "done",
@@ -72,8 +70,7 @@ def show(c: FabContext, out: Output, run: str, all: bool = False) -> int:
 
 def _row(run: Run) -> tuple[str, ...]:
     from cartwheel.telling import hosts_text
-
-    from ._format import fitted, local_time, seconds_text
+    from cartwheel.terminal.format import fitted, local_time, seconds_text
 
     return (
         run.name,
@@ -101,7 +98,7 @@ def _fields(run: Run) -> dict[str, Any]:
 
 def outcome_of(run: Run) -> str:
     """How a run ended, in words."""
-    from ._report import outcome_text
+    from cartwheel.terminal.report import outcome_text
 
     if run.result is None:
         return _STATES[run.state]
@@ -139,8 +136,7 @@ def told(run: Run, *, apart: bool) -> Iterator[str]:
 
 def _head(run: Run) -> Iterator[str]:
     from cartwheel.telling import hosts_text
-
-    from ._format import local_time, seconds_text
+    from cartwheel.terminal.format import local_time, seconds_text
 
     about = run.about
     took = seconds_text(_seconds(run))
@@ -158,8 +154,7 @@ def _head(run: Run) -> Iterator[str]:
 
 def _replayed(run: Run) -> Progress:
     from cartwheel.events import Event
-
-    from ._progress import Progress
+    from cartwheel.terminal.progress import Progress
 
     progress = Progress()
     for one in run.events:
@@ -169,7 +164,7 @@ def _replayed(run: Run) -> Progress:
 
 
 def _where_it_was(run: Run, progress: Progress) -> Iterator[str]:
-    from ._format import table_lines
+    from cartwheel.terminal.format import table_lines
 
     at = {one.host: one for one in progress.innermost()}
     hosts = run.about["hosts"]
@@ -185,9 +180,8 @@ def _where_it_was(run: Run, progress: Progress) -> Iterator[str]:
 def _end(result: Mapping[str, Any], progress: Progress, *, apart: bool) -> Iterator[str]:
     """As the run itself told its end."""
     from cartwheel.telling import Place, failure_of, text_of
-
-    from . import _report as form
-    from ._format import clean, table_lines
+    from cartwheel.terminal import report as form
+    from cartwheel.terminal.format import clean, table_lines
 
     report = form.report_of(result)
     places = form.places_of(report, progress) if report else {}

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from cartwheel.errors import Exit, UsageError
 from cartwheel.fab import FabContext
-
-from ._scene import ABOUT, plain_word
+from cartwheel.terminal.scene import ABOUT, plain_word
 
 if TYPE_CHECKING:
-    from ._show import Output
+    from cartwheel.terminal.show import Output
 
 
 @plain_word(hosts="none", help=ABOUT)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ._scene import HOOKS, number, with_hooks, word
+from cartwheel.terminal.scene import HOOKS, number, with_hooks, word
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
-
-    from ._show import Output
+    from cartwheel.terminal.show import Output
 
 
 @word(

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cartwheel.fab import FabContext
-
-from ._scene import plain_word
+from cartwheel.terminal.scene import plain_word
 
 if TYPE_CHECKING:
-    from ._show import Output
+    from cartwheel.terminal.show import Output
 
 
 @plain_word(hosts="none", name="list")

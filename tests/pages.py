@@ -9,8 +9,10 @@ from functools import cache
 from pathlib import Path
 
 from cartwheel.errors import CATALOGUE
+from cartwheel.render.release import template_names
 from cartwheel.settings import reference, schema
 from cartwheel.settings.loading import SCHEMA
+from cartwheel.settings.toml_tables import App, Settings
 
 REPO = Path(__file__).resolve().parent.parent
 TIERS = ("lab", "ssh", "build", "unit")  # the most real one first
@@ -30,6 +32,12 @@ and `fab doctor` exit with 1 if a host is not well or not known, see
 | number | what | exit code | what to do | test |
 | --- | --- | --- | --- | --- |
 """
+
+
+def settings_page() -> str:
+    """docs/settings.md."""
+    settings = Settings(app=App(name="shop", source="."))
+    return reference.markdown(template_names(settings))
 
 
 def errors_page() -> str:
@@ -83,7 +91,7 @@ def _named(source: str) -> Iterator[str]:
 
 PAGES: dict[Path, Callable[[], str]] = {
     REPO / "docs/errors.md": errors_page,
-    REPO / "docs/settings.md": reference.markdown,
+    REPO / "docs/settings.md": settings_page,
     REPO / "config" / SCHEMA: schema.text,
 }
 

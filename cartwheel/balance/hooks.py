@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cartwheel.background import side_by_side
-from cartwheel.balance.balancer import By, State, refuse_emptied, stuck
 from cartwheel.balance.memory import Memory
 from cartwheel.errors import CartwheelError, HostError
+from cartwheel.fleet.balancer import By, State, refuse_emptied, stuck
 from cartwheel.plan.balancing import Member, to_take_out
 
 _AT_ONCE = 16

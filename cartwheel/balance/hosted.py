@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cartwheel.balance.balancer import By, State, refuse_emptied, stuck
 from cartwheel.errors import CartwheelError, HostError
+from cartwheel.fleet.balancer import By, State, refuse_emptied, stuck
 from cartwheel.fleet.sessions import Fleet, failures, successes
 from cartwheel.plan.balancing import Member, to_take_out
 

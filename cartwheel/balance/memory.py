@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cartwheel import writing
-from cartwheel.balance.balancer import By
 from cartwheel.errors import CartwheelError, UsageError
+from cartwheel.fleet.balancer import By
 
 _POLL_SECONDS = 0.1
 

@@ -15,7 +15,6 @@ from typing import Any
 
 from cartwheel import places
 from cartwheel.balance import hosted
-from cartwheel.balance.balancer import Balancer, By, State, lacking
 from cartwheel.balance.hooks import Hook, Hooked
 from cartwheel.balance.hosted import Hosted
 from cartwheel.balance.memory import Memory
@@ -23,11 +22,13 @@ from cartwheel.commands.rendering import host_files
 from cartwheel.commands.scene import Scene, connect, located, raise_failures, reach
 from cartwheel.errors import CartwheelError, UsageError
 from cartwheel.events import Event
+from cartwheel.fleet.balancer import Balancer, By, State, lacking
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet
-from cartwheel.inventory.host import Host
 from cartwheel.plan import balancing as plan
 from cartwheel.plan.balancing import Member
+from cartwheel.settings.host import Host
+from cartwheel.settings.hosts import BALANCER_ROLE
 from cartwheel.ssh.target import parse_address
 from cartwheel.telling import leaves
 
@@ -138,11 +139,11 @@ def balancers(scene: Scene) -> tuple[Host, ...]:
     kind = scene.settings.balancer.kind
     if kind not in plan.ON_HOSTS:
         return ()
-    found = tuple(host for host in scene.known if plan.ROLE in host.roles)
+    found = tuple(host for host in scene.known if BALANCER_ROLE in host.roles)
     if not found:
         raise UsageError(
             "no-hosts",
-            f"balancer.kind is {kind}, and no host has the role {plan.ROLE}",
+            f"balancer.kind is {kind}, and no host has the role {BALANCER_ROLE}",
             hint='Give one the role: roles = ["balancer"] in [inventory.hosts.NAME].',
         )
     return found

@@ -24,14 +24,13 @@ from cartwheel.fleet.identity import twins
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.report import Report
 from cartwheel.fleet.sessions import Fleet, failures, successes
-from cartwheel.plan import names
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.host_plan import HostPlan
 from cartwheel.plan.sealed import Sealed, stale
 from cartwheel.plan.steps import Stage
 from cartwheel.render import RenderFacts, check_templates
 from cartwheel.render.overrides import stale_notes
-from cartwheel.settings import environment
+from cartwheel.settings import environment, names
 from cartwheel.settings.variables import Variable
 
 Facts = Mapping[str, Any]

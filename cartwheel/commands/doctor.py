@@ -13,10 +13,10 @@ from cartwheel.commands.scene import Scene, raise_failures, reach
 from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, failures
-from cartwheel.plan import names
 from cartwheel.plan.condition import Finding, Level, conditions
 from cartwheel.plan.refusals import refusals
 from cartwheel.plan.switching import status_args
+from cartwheel.settings import names
 
 Facts = Mapping[str, Any]
 Answers = Mapping[str, Result[dict[str, Any]]]

@@ -11,8 +11,9 @@ from cartwheel.commands.scene import Scene
 from cartwheel.errors import CartwheelError, Exit
 from cartwheel.events import Event
 from cartwheel.fleet.report import Report
-from cartwheel.plan.hooks import Hook, Kind, Moment, Side, hooks_for, variables
+from cartwheel.plan.hooks import Hook, Moment, Side, hooks_for, variables
 from cartwheel.programs import LateError
+from cartwheel.settings.phases import Kind
 
 
 def here(scene: Scene) -> Callable[[Hook, Mapping[str, str]], None]:

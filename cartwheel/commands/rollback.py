@@ -19,12 +19,13 @@ from cartwheel.fleet.sessions import Fleet
 from cartwheel.host.wire.codec import from_disk
 from cartwheel.host.wire.locking import Mark
 from cartwheel.plan.deploy import nothing
-from cartwheel.plan.hooks import TO_MAKE, Kind, hooks_for
+from cartwheel.plan.hooks import hooks_for
 from cartwheel.plan.host_plan import HostPlan, Refusal
 from cartwheel.plan.refusals import held_refusal, stopped_refusal
 from cartwheel.plan.site import site_changes
 from cartwheel.plan.switching import switch_for
 from cartwheel.render import RenderFacts
+from cartwheel.settings.phases import TO_MAKE, Kind
 
 Facts = Mapping[str, Any]
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from cartwheel.balance.balancer import Balancer
 from cartwheel.commands.again import forward, look_again
 from cartwheel.commands.balancing import balancing
 from cartwheel.commands.hooks import here
 from cartwheel.commands.scene import Scene, connect
+from cartwheel.fleet.balancer import Balancer
 from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.report import Report
 from cartwheel.fleet.sessions import Fleet

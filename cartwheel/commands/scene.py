@@ -24,12 +24,12 @@ from cartwheel.host.wire.locking import Mark
 from cartwheel.host.wire.request import About
 from cartwheel.inventory.choose import Narrowing, choose
 from cartwheel.inventory.gather import gather
-from cartwheel.inventory.host import Host
 from cartwheel.plan.host_plan import Operator
 from cartwheel.plan.refusals import held_refusal
 from cartwheel.plan.rollout import ALL_OR_NOTHING, BATCH_BEHIND_BALANCER, Rollout
 from cartwheel.plan.switching import finish_seconds
 from cartwheel.settings import Taken, load_placed, resolve_secret, take_from_environment
+from cartwheel.settings.host import Host
 from cartwheel.settings.named import NamedFile
 from cartwheel.settings.shown import secrets_of
 from cartwheel.settings.toml_tables import Secret, Settings, Ssh

@@ -17,12 +17,13 @@ from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, step_on_each, successes
-from cartwheel.inventory.host import Host
-from cartwheel.plan import names
-from cartwheel.plan.balancing import ON_HOSTS, ROLE, balancer_site_changes, ways
+from cartwheel.plan.balancing import ON_HOSTS, balancer_site_changes, ways
 from cartwheel.plan.making import Delivery
 from cartwheel.plan.steps import Step, tool
 from cartwheel.render import check_balancer_template, render_balancer
+from cartwheel.settings import names
+from cartwheel.settings.host import Host
+from cartwheel.settings.hosts import BALANCER_ROLE
 
 if TYPE_CHECKING:
     from cartwheel.ssh.session import Session
@@ -61,7 +62,7 @@ def setup(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
 
 
 def _is_balancer(scene: Scene, host: Host) -> bool:
-    return scene.settings.balancer.kind in ON_HOSTS and ROLE in host.roles
+    return scene.settings.balancer.kind in ON_HOSTS and BALANCER_ROLE in host.roles
 
 
 def _set_up(scene: Scene) -> dict[str, Result[dict[str, Any]]]:

@@ -13,7 +13,7 @@ from cartwheel.plan import steps
 from cartwheel.plan.host_plan import HostPlan
 
 if TYPE_CHECKING:
-    from cartwheel.balance.balancer import Balancer
+    from cartwheel.fleet.balancer import Balancer
 
 OUT, BACK = "out of the balancer", "back in the balancer"
 

@@ -11,8 +11,9 @@ from cartwheel.fleet.outcomes import Plans, is_open
 from cartwheel.fleet.sessions import Fleet, failures, step_on_each
 from cartwheel.fleet.terms import Terms
 from cartwheel.plan import steps
-from cartwheel.plan.hooks import Hook, Moment, Phase, Side
+from cartwheel.plan.hooks import Hook, Moment, Side
 from cartwheel.plan.host_plan import HostPlan
+from cartwheel.settings.phases import Phase
 
 Failed: TypeAlias = dict[str, CartwheelError]
 

@@ -11,7 +11,7 @@ from cartwheel.plan.host_plan import Operator
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
 
 if TYPE_CHECKING:
-    from cartwheel.balance.balancer import Balancer
+    from cartwheel.fleet.balancer import Balancer
 
 # Runs a hook on this machine; the mapping is what its environment says of the moment. Raises
 # CartwheelError("hook-failed").

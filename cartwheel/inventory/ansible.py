@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cartwheel.inventory.host import Host
+from cartwheel.settings.host import Host
 from cartwheel.ssh.arguments import ArgumentError, Option, parse
 
 Variables = Mapping[str, Any]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from cartwheel import process_env, programs
 from cartwheel.errors import UsageError
 from cartwheel.inventory import ansible
-from cartwheel.inventory.host import Host
-from cartwheel.inventory.static import DEFAULT_ROLE, PlaceOf, from_settings
+from cartwheel.settings.host import Host
+from cartwheel.settings.hosts import DEFAULT_ROLE, PlaceOf, from_settings
 
 if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import Settings

@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cartwheel.plan import names
+from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
 
-ROLE = "balancer"
 # The kinds that live on hosts with the role; the others are reached from here.
 ON_HOSTS = ("nginx", "haproxy")
 _PLAIN = re.compile(r"^[A-Za-z0-9_.:@\[\]-]+\Z")

@@ -10,13 +10,14 @@ from typing import Any
 
 from cartwheel.build.products import Artifact, Lock, Source
 from cartwheel.hidden import Hidden, revealed
-from cartwheel.plan import names
-from cartwheel.plan.hooks import Kind, hooks_for
+from cartwheel.plan.hooks import hooks_for
 from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator
 from cartwheel.plan.making import Delivery, Making, Packages, Variable
 from cartwheel.plan.refusals import BLINDING, left_out, refusals
 from cartwheel.plan.site import site_changes
 from cartwheel.plan.switching import switch_for
+from cartwheel.settings import names
+from cartwheel.settings.phases import Kind
 from cartwheel.settings.toml_tables import Settings
 
 Facts = Mapping[str, Any]

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from cartwheel.settings import toml_tables
+from cartwheel.settings.phases import PHASES, Kind, Phase
 
-Phase: TypeAlias = toml_tables.Phase
-Kind: TypeAlias = Literal["deploy", "rollback", "restart"]
 Where: TypeAlias = Literal["here", "one-host", "hosts"]
 Side: TypeAlias = Literal["before", "after"]
 
-PHASES: tuple[Phase, ...] = typing.get_args(Phase)
-"""In order. `run` is around all the others."""
-# Where the release is on the hosts already, nothing has to be made first.
-TO_MAKE: tuple[Phase, ...] = ("build", "prepare", "migrate")
-# There is no host yet, or no more.
-HERE_ONLY: tuple[Phase, ...] = ("run", "build")
 _WHERE_WORDS: Mapping[Where, str] = {"here": "here", "one-host": "on one host", "hosts": "on hosts"}
 
 
@@ -81,11 +73,6 @@ def moments() -> Iterator[Moment]:
         yield Moment("before", phase)
         yield Moment("after", phase)
     yield Moment("after", "run")
-
-
-def has_phase(kind: Kind, phase: Phase) -> bool:
-    """Whether such a run ever comes to that phase."""
-    return kind == "deploy" or phase not in TO_MAKE
 
 
 def variables(hook: Hook, *, app: str, who: str, message: str, **more: str) -> dict[str, str]:

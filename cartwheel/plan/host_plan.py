@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cartwheel.plan.hooks import Hook, Kind
+from cartwheel.plan.hooks import Hook
+from cartwheel.settings.phases import Kind
 
 if TYPE_CHECKING:
     from cartwheel.plan.making import Making

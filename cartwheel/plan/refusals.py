@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from cartwheel.host.wire.codec import from_disk
 from cartwheel.host.wire.locking import Mark
-from cartwheel.plan import names
 from cartwheel.plan.host_plan import Refusal
 from cartwheel.plan.site import site_refusals
+from cartwheel.settings import names
 from cartwheel.settings.patterns import toml_list
 from cartwheel.settings.toml_tables import Settings
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from cartwheel.plan import names, steps
+from cartwheel.plan import steps
 from cartwheel.plan.hooks import Hook
 from cartwheel.plan.host_plan import HostPlan, Operator
 from cartwheel.plan.steps import Step
+from cartwheel.settings import names
 
 _NO_KEY = "00"
 

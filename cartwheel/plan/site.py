@@ -7,8 +7,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from cartwheel.plan import names
 from cartwheel.plan.host_plan import Refusal
+from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
 
 Facts = Mapping[str, Any]

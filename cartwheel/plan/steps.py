@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from cartwheel import __version__
 from cartwheel.hidden import revealed
-from cartwheel.plan import names
 from cartwheel.plan.hooks import Hook, moments, variables
 from cartwheel.plan.host_plan import HostPlan, Migration
+from cartwheel.settings import names
 
 if TYPE_CHECKING:
     from cartwheel.plan.making import Delivery, Making, Packages

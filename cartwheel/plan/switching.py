@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cartwheel.plan import names
-from cartwheel.plan.hooks import Kind
 from cartwheel.plan.host_plan import Switch
+from cartwheel.settings import names
+from cartwheel.settings.phases import Kind
 from cartwheel.settings.shown import of_hosts
 from cartwheel.settings.toml_tables import Settings
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cartwheel.plan import names
 from cartwheel.plan.balancing import Member, socket_of
+from cartwheel.settings import names
 
 from .release import RenderedFile, ident, proxy_seconds
 from .templates import Templates

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import UsageError
 from cartwheel.host.layout import SLOTS, Layout
-from cartwheel.plan import names
-from cartwheel.settings import formula
+from cartwheel.settings import formula, names
 
 from .templates import Templates
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cartwheel.host.layout import SLOTS
-from cartwheel.inventory.static import from_settings
-from cartwheel.plan import hooks, names
-from cartwheel.plan.balancing import ROLE as BALANCER
+from cartwheel.settings import names
+from cartwheel.settings.hosts import BALANCER_ROLE, from_settings
+from cartwheel.settings.phases import HERE_ONLY, has_phase
 from cartwheel.settings.toml_tables import NAME, Settings
 
 from . import formula
@@ -21,7 +21,7 @@ from .mirrors import ALIASES, PRESETS
 from .validation import dotted
 
 if TYPE_CHECKING:
-    from cartwheel.inventory.host import Host
+    from cartwheel.settings.host import Host
 
     from .loading import Placed
 
@@ -358,8 +358,8 @@ def _roles(settings: Settings) -> Iterator[Problem]:
     for number, role in enumerate(settings.app.roles):
         if role not in known:
             yield ("app", "roles", number), _no_host(role, known)
-    if settings.balancer.kind in ("nginx", "haproxy") and BALANCER not in known:
-        yield ("balancer", "kind"), _no_host(BALANCER, known)
+    if settings.balancer.kind in ("nginx", "haproxy") and BALANCER_ROLE not in known:
+        yield ("balancer", "kind"), _no_host(BALANCER_ROLE, known)
 
 
 def _no_host(role: str, known: list[str]) -> str:
@@ -383,11 +383,11 @@ def _nearest(word: str, known: Iterable[str], otherwise: str) -> str:
 def _hooks(settings: Settings) -> Iterator[Problem]:
     for name, hook in settings.hooks.items():
         side, phase = hook.moment
-        if phase in hooks.HERE_ONLY and hook.where != "here":
+        if phase in HERE_ONLY and hook.where != "here":
             yield ("hooks", name, "where"), f"{phase} is here; no host is at work then"
         if phase == "migrate" and settings.deploy.migrate is None:
             yield ("hooks", name, side), "deploy.migrate is missing: nothing migrates"
-        never = [kind for kind in hook.kinds if not hooks.has_phase(kind, phase)]
+        never = [kind for kind in hook.kinds if not has_phase(kind, phase)]
         if never:
             yield ("hooks", name, "kinds"), f"a {never[0]} has no phase {phase}"
 

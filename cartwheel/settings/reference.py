@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import types
 import typing
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -116,8 +117,8 @@ import path, so that an upload cannot stand in for a module.
 """
 
 
-def markdown() -> str:
-    """The whole page."""
+def markdown(template_names: Iterable[str]) -> str:
+    """The whole page. `template_names`: what a template may use."""
     tables = [("", toml_tables.Settings)] + [
         (name, table)
         for name, field in toml_tables.Settings.model_fields.items()
@@ -144,7 +145,7 @@ def markdown() -> str:
                 reserved=", ".join(f"`{name}`" for name in RESERVED_VARIABLES),
                 prefix=RESERVED_PREFIX,
                 presets="\n".join(f"| {names} | {url} |" for names, url in presets),
-                names=", ".join(f"`{name}`" for name in _template_names()),
+                names=", ".join(f"`{name}`" for name in template_names),
             ),
         ]
     )
@@ -220,9 +221,3 @@ def toml(value: object) -> str:
 def _example(field: Any) -> str:
     """Where there is no default to learn from."""
     return f"`{toml(field.examples[0])}`" if field.examples else ""
-
-
-def _template_names() -> list[str]:
-    from cartwheel.render.release import template_names
-
-    return template_names(toml_tables.Settings(app=toml_tables.App(name="shop", source=".")))

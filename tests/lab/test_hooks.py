@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import Exit
-from cartwheel.plan.hooks import HERE_ONLY, moments
+from cartwheel.plan.hooks import moments
+from cartwheel.settings.phases import HERE_ONLY
 from cartwheel_lab import LabHost
 from cartwheel_lab.lab import STATE_VARIABLE
 from tests.kit.fab import fab

@@ -12,8 +12,8 @@ import pytest
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import envfile
-from cartwheel.plan import names
 from cartwheel.render import RenderFacts, render_release
+from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
 from cartwheel_lab import LabHost
 from tests.kit.tiers import tiered

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.balance.balancer import By, State, lacking
 from cartwheel.balance.command import command_hook
 from cartwheel.balance.hooks import Hooked
 from cartwheel.balance.http import http_hook
 from cartwheel.balance.memory import Memory
 from cartwheel.errors import CartwheelError, Exit, HostError, UsageError
 from cartwheel.events import Event
+from cartwheel.fleet.balancer import By, State, lacking
 from cartwheel.hidden import Hidden
 from cartwheel.plan.balancing import Member
 from cartwheel.settings.toml_tables import Balancer

@@ -14,7 +14,7 @@ from cartwheel.errors import Exit
 from cartwheel.fleet.report import Report
 from cartwheel.fleet.sessions import Result
 from cartwheel.fleet.truth import left_behind
-from cartwheel.inventory.host import Host
+from cartwheel.settings.host import Host
 from tests.unit.test_fleet_deploy import NEW, OLD, Run, failed, lost, plan, unchanged
 from tests.unit.test_run_deploy import SCENE as ONE_HOST
 

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import CartwheelError, Exit
-from cartwheel.plan.hooks import Hook, Kind, Moment, Phase, Side, hooks_for, moments
+from cartwheel.plan.hooks import Hook, Moment, Side, hooks_for, moments
 from cartwheel.plan.host_plan import Migration
 from cartwheel.plan.rollout import Rollout
 from cartwheel.plan.sealed import seal, stale
 from cartwheel.plan.steps import titles
 from cartwheel.settings import toml_tables
+from cartwheel.settings.phases import Kind, Phase
 from tests.unit.test_fleet_deploy import NEW, OLD, Run, failed, lost, plan, unchanged
 
 MIGRATE = Migration("true", 5)

@@ -22,12 +22,12 @@ from cartwheel.errors import CartwheelError, ConnectError, HostError, UsageError
 from cartwheel.events import Event
 from cartwheel.fleet.report import UNKNOWN, HostReport, Report
 from cartwheel.telling import LOG_LINES, Failure, Place, tell
-from tasks import _format as form
-from tasks._fold import Ends, Told
-from tasks._progress import Progress, Running
-from tasks._report import closing_of, error_fields, outcome_text, rows_of
-from tasks._screen import Screen, Sink, screen_for
-from tasks._show import Output
+from cartwheel.terminal import format as form
+from cartwheel.terminal.fold import Ends, Told
+from cartwheel.terminal.progress import Progress, Running
+from cartwheel.terminal.report import closing_of, error_fields, outcome_text, rows_of
+from cartwheel.terminal.screen import Screen, Sink, screen_for
+from cartwheel.terminal.show import Output
 
 UTF8 = "utf-8"
 
@@ -651,8 +651,8 @@ class TestSilence:
     def test_a_sign_of_life_names_what_is_waited_for(
         self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("tasks._show.SILENCE_SECONDS", 0.3)
-        monkeypatch.setattr("tasks._show._SLOW_FRAME_SECONDS", 0.05)
+        monkeypatch.setattr("cartwheel.terminal.show.SILENCE_SECONDS", 0.3)
+        monkeypatch.setattr("cartwheel.terminal.show._SLOW_FRAME_SECONDS", 0.05)
         with Output("deploy", as_json=False) as out:
             out.emit(Event("install", "start", host="lab1"))
             deadline = time.monotonic() + 10
@@ -669,8 +669,8 @@ class TestSilence:
         self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
         """Events that nobody sees are no sign of life."""
-        monkeypatch.setattr("tasks._show.SILENCE_SECONDS", 0.3)
-        monkeypatch.setattr("tasks._show._SLOW_FRAME_SECONDS", 0.05)
+        monkeypatch.setattr("cartwheel.terminal.show.SILENCE_SECONDS", 0.3)
+        monkeypatch.setattr("cartwheel.terminal.show._SLOW_FRAME_SECONDS", 0.05)
         scene: Any = SimpleNamespace(hosts=tuple(f"web{n}" for n in range(9)))
         with Output("deploy", as_json=False) as out:
             out.about(scene)

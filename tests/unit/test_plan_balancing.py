@@ -17,7 +17,7 @@ from cartwheel.plan.balancing import (
     to_take_out,
     ways,
 )
-from cartwheel.plan.names import DEFAULT_SITE
+from cartwheel.settings.names import DEFAULT_SITE
 from cartwheel.settings.toml_tables import Settings
 
 

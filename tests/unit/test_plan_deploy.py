@@ -17,13 +17,13 @@ from cartwheel.errors import CATALOGUE
 from cartwheel.hidden import Hidden, revealed
 from cartwheel.host.process.health import Probe
 from cartwheel.host.session import operations
-from cartwheel.plan import names
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.host_plan import HostPlan, Operator
 from cartwheel.plan.refusals import refusals
 from cartwheel.plan.site import site_changes
 from cartwheel.plan.steps import Stage, Step, in_order, prepare, switch, titles
 from cartwheel.plan.switching import finish_seconds, probe_args
+from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
 
 SECRET = "hunter2-s3cret"

@@ -10,11 +10,11 @@ import pytest
 
 from cartwheel.build.products import Lock, Platform
 from cartwheel.hidden import Hidden
-from cartwheel.plan import names
 from cartwheel.plan.differences import Changed, Differences, differences, wanted
 from cartwheel.plan.host_plan import HostPlan, Operator
 from cartwheel.plan.sealed import seal, stale
 from cartwheel.plan.steps import in_order
+from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
 from tests.unit.test_plan_deploy import (
     KEY,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cartwheel.host.layout import Layout, content_of
-from cartwheel.plan import names
+from cartwheel.settings import names
 from cartwheel.settings.checks import RELEASE_BYTES
 from cartwheel.settings.toml_tables import Settings
 

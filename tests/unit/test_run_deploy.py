@@ -15,10 +15,10 @@ from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import silent
 from cartwheel.fleet.sessions import Fleet
 from cartwheel.host.wire.request import Request
-from cartwheel.inventory.host import Host as InventoryHost
-from cartwheel.plan.hooks import Kind
 from cartwheel.plan.host_plan import Operator
 from cartwheel.plan.steps import titles
+from cartwheel.settings.host import Host as InventoryHost
+from cartwheel.settings.phases import Kind
 from cartwheel.settings.toml_tables import Settings
 from cartwheel.ssh.options import SshOptions
 from tests.unit.answers import answer_to

@@ -24,7 +24,7 @@ from cartwheel.runs import record as records
 from cartwheel.runs.lines import as_line
 from cartwheel.runs.read import Run, find, newest
 from cartwheel.runs.record import Record, files_in, prune, run_name
-from tasks._show import Output
+from cartwheel.terminal.show import Output
 from tasks.runs import outcome_of, told
 from tests.kit.project import new_project
 
@@ -202,7 +202,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 import os, signal
 from pathlib import Path
 from cartwheel.runs.record import Record
-from tasks._show import Output
+from cartwheel.terminal.show import Output
 from tests.unit.test_runs import ABOUT
 with Output("deploy", as_json=False, changing=True, record=Record(Path({str(tmp_path)!r}), ABOUT)):
     for _ in range(2):

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from cartwheel.places import own
-from cartwheel.settings import load, reference
+from cartwheel.settings import load
 from cartwheel.settings.toml_tables import Settings
 from cartwheel.settings.validation import PATTERN_WORDS, known_keys
+from tests.pages import settings_page
 
 PROJECT = Path(__file__).parents[2]
 DEPLOY = own("config") / "deploy.toml"
@@ -70,9 +71,7 @@ def test_cartwheels_own_settings_deploy_the_hello_example() -> None:
 
 def test_the_reference_is_current() -> None:
     page = PROJECT / "docs" / "settings.md"
-    assert page.read_text() == reference.markdown(), (
-        "docs/settings.md: write reference.markdown() into it"
-    )
+    assert page.read_text() == settings_page(), "docs/settings.md: run script/docs"
 
 
 def test_every_setting_is_described() -> None:

@@ -13,10 +13,17 @@ from contextlib import contextmanager, suppress
 from typing import IO
 
 from cartwheel.events import Event
-
-from ._fold import groups, in_one
-from ._format import Marks, cells, encodable, fitted, marks_for, one_line, seconds_text
-from ._progress import OPERATOR, Running
+from cartwheel.terminal.fold import groups, in_one
+from cartwheel.terminal.format import (
+    Marks,
+    cells,
+    encodable,
+    fitted,
+    marks_for,
+    one_line,
+    seconds_text,
+)
+from cartwheel.terminal.progress import OPERATOR, Running
 
 _FALLBACK_SIZE = os.terminal_size((80, 24))
 _NARROWEST = 10

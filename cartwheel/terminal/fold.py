@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 
 from cartwheel.events import Event
 from cartwheel.telling import MOST_NAMED, hosts_text
-
-from ._format import half_within, seconds_text
-from ._progress import OPERATOR, Running
+from cartwheel.terminal.format import half_within, seconds_text
+from cartwheel.terminal.progress import OPERATOR, Running
 
 MOST_APART = 4  # so many hosts have lines of their own
 MOST_ROWS = 8  # and so many rows of their own on a terminal

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
     from cartwheel.inventory.choose import Narrowing
     from cartwheel.runs.record import Record
-
-    from ._show import Output
+    from cartwheel.terminal.show import Output
 
 Body = Callable[..., int | None]
 
@@ -92,7 +91,7 @@ def word(
     def decorate(body: Body) -> FleetTask:
         @wraps(body)
         def run(c: FabContext, **options: Any) -> int:
-            from ._show import Output
+            from cartwheel.terminal.show import Output
 
             given = {key: options.pop(key.replace("-", "_")) for key in common}
             changes = changing if isinstance(changing, bool) else changing(options)
@@ -151,7 +150,7 @@ def plain_word(
     def decorate(body: Body) -> FleetTask:
         @wraps(body)
         def run(c: FabContext, **options: Any) -> int:
-            from ._show import Output
+            from cartwheel.terminal.show import Output
 
             as_json = bool(options.pop("json", False))
             with Output(c.task, as_json=as_json, debug=c.debug) as out:

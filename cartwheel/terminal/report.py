@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from cartwheel.errors import Exit
 from cartwheel.host.layout import content_of
 from cartwheel.telling import Place, hosts_text
-
-from ._format import clean, half_within, seconds_text
-from ._progress import Progress
+from cartwheel.terminal.format import clean, half_within, seconds_text
+from cartwheel.terminal.progress import Progress
 
 if TYPE_CHECKING:
     from cartwheel.fleet.report import HostReport, Report

@@ -18,11 +18,10 @@ from cartwheel.events import Event
 from cartwheel.host.wire.codec import to_json
 from cartwheel.runs.lines import as_line
 from cartwheel.telling import Place, exit_code, hosts_text, leaves, tell
-
-from ._fold import MOST_APART, Ends, Told, groups, in_one
-from ._format import clean, table_lines
-from ._progress import Progress, Running
-from ._report import (
+from cartwheel.terminal.fold import MOST_APART, Ends, Told, groups, in_one
+from cartwheel.terminal.format import clean, table_lines
+from cartwheel.terminal.progress import Progress, Running
+from cartwheel.terminal.report import (
     HEADS,
     MOST_ALIKE,
     closing_of,
@@ -32,7 +31,7 @@ from ._report import (
     places_of,
     rows_of,
 )
-from ._screen import Screen, Sink, screen_for
+from cartwheel.terminal.screen import Screen, Sink, screen_for
 
 T = TypeVar("T")
 

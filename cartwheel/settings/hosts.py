@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from cartwheel.inventory.host import Host
+from cartwheel.settings.host import Host
 
 if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import HostVariables, Inventory, InventoryHost, Settings
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 PlaceOf = Callable[[tuple[str | int, ...]], str]
 
 DEFAULT_ROLE = "web"
+# Hosts on which a balancer of ours is.
+BALANCER_ROLE = "balancer"
 _VARIABLES = (
     "user",
     "port",

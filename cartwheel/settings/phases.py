@@ -1,0 +1,23 @@
+"""The phases of a deploy, a rollback or a restart, before and after which hooks run."""
+
+from __future__ import annotations
+
+import typing
+from typing import Literal, TypeAlias
+
+from cartwheel.settings import toml_tables
+
+Phase: TypeAlias = toml_tables.Phase
+Kind: TypeAlias = Literal["deploy", "rollback", "restart"]
+
+PHASES: tuple[Phase, ...] = typing.get_args(Phase)
+"""In order. `run` is around all the others."""
+# Where the release is on the hosts already, nothing has to be made first.
+TO_MAKE: tuple[Phase, ...] = ("build", "prepare", "migrate")
+# There is no host yet, or no more.
+HERE_ONLY: tuple[Phase, ...] = ("run", "build")
+
+
+def has_phase(kind: Kind, phase: Phase) -> bool:
+    """Whether such a run ever comes to that phase."""
+    return kind == "deploy" or phase not in TO_MAKE
