@@ -22,8 +22,9 @@ from cartwheel.events import silent
 from cartwheel_lab import Lab
 from cartwheel_lab.lab import STATE_VARIABLE
 from tests.kit.ending import clean_up_when_ended
+from tests.kit.fab import Run, measured
 from tests.kit.project import Project, new_project
-from tests.ssh.crowd import Run, run_fab, start_crowd
+from tests.ssh.crowd import start_crowd
 from tests.ssh.relay import Relay
 
 PRETENDED = (1, 5, 10, 20, 200)
@@ -122,7 +123,7 @@ def _real(folder: Path, counts: Sequence[int]) -> list[Row]:
 def _deploy(project: Project, count: int, number: int, serves: tuple[str, str], *words: str) -> Row:
     project.app(f"text {number}")
     began = time.time()
-    run = run_fab(project, "deploy", *words)
+    run = measured(project, "deploy", *words)
     at = [one["at"] for one in run.said if (one.get("step"), one.get("state")) == serves]
     assert len(at) == count, f"{len(at)} of {count} hosts serve: {run.result}"
     return Row(count, max(at) - began, None, run)

@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -25,6 +23,7 @@ from cartwheel_lab import Lab, LabHost
 from tests.build.indexes import dead_port
 from tests.kit import artifact_store
 from tests.kit.ending import clean_up_when_ended
+from tests.kit.fab import measured
 from tests.kit.project import new_project
 
 APP = b"""
@@ -66,7 +65,7 @@ class Spread:
     def __init__(self, folder: Path, hosts: list[LabHost], megabytes: int) -> None:
         self.hosts = hosts
         self.megabytes = megabytes
-        self.project = new_project(folder / "project").folder
+        self.project = new_project(folder / "project")
         self.shelf = folder / "store"
         self.shelf.mkdir()
         self.port = dead_port()
@@ -113,22 +112,14 @@ class Spread:
         self.number += 1
         self.settings(self.wheel(), store=store)
         before, sent_before = self.carried(hosts), self.sent()
-        program = str(Path(sys.executable).with_name("fab"))
         names = ",".join(host.name for host in hosts)
-        log = self.project / "log"
         began = time.monotonic()
-        with log.open("w") as out:
-            process = subprocess.Popen(
-                [program, *words, "-H", names], cwd=self.project, stdout=out, stderr=out
-            )
-            _, status, usage = os.wait4(process.pid, 0)
+        run = measured(self.project, *words, "-H", names)
         seconds = time.monotonic() - began
-        if os.waitstatus_to_exitcode(status):
-            sys.exit(log.read_text())
         return Cost(
             seconds,
-            usage.ru_utime + usage.ru_stime,
-            usage.ru_maxrss * 1024,
+            run.cpu_seconds,
+            run.memory_bytes,
             self.carried(hosts) - before,
             self.sent() - sent_before,
         )
@@ -150,7 +141,7 @@ class Spread:
             f"{info}/METADATA": (about, False),
             f"{info}/WHEEL": (kind, False),
         }
-        path = self.project / f"payload-{version}-py3-none-any.whl"
+        path = self.project.folder / f"payload-{version}-py3-none-any.whl"
         write_wheel(path, files, info)
         return path.name
 
@@ -159,7 +150,7 @@ class Spread:
         text += "[gunicorn]\nworkers = 1\n[deploy]\ndrain_seconds = 2\nkeep_releases = 2\n"
         if store:
             text += f'[artifacts]\nurl = "http://127.0.0.1:{self.port}/files"\n'
-        (self.project / "config" / "deploy.toml").write_text(text)
+        (self.project.folder / "config" / "deploy.toml").write_text(text)
 
 
 if __name__ == "__main__":

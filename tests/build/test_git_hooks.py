@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.kit.project import CHECKOUT, FAB, fabfile, surroundings
+from tests.kit.project import CHECKOUT, FAB, Project, fabfile, surroundings
 
 pytestmark = pytest.mark.build
 
@@ -144,18 +143,9 @@ def test_with_every_variable_of_a_hook(repository: Repository, tmp_path: Path) -
         "GIT_CONFIG_KEY_0": "core.bare",
         "GIT_CONFIG_VALUE_0": "true",
     }
-    for words in (["build"], ["secrets.check"]):
-        done = subprocess.run(
-            [FAB, *words],
-            cwd=repository.folder,
-            env={**surroundings(), **foreign},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done
-        if words == ["build"]:
-            assert "shop-3.1-" in done.stdout
+    project = Project(repository.folder, {**foreign, "XDG_STATE_HOME": str(other.parent / "state")})
+    assert "shop-3.1-" in project.fab("build").out
+    project.fab("secrets.check")
     assert (repository.state(), repository.state(other)) == before
     known = (repository.folder / "secret.env").read_text()
     local = repository.git("rev-parse", "--local-env-vars").split()
@@ -192,15 +182,9 @@ def test_nothing_foreign_comes_to_a_build(repository: Repository, tmp_path: Path
         "UV_PROJECT": "/nowhere",
         "CARTWHEEL_TEST_OF_MINE": "kept",
     }
-    done = subprocess.run(
-        ["env", "-u", "PYTHONPATH", FAB, "build"],
-        cwd=repository.folder,
-        env={**os.environ, **foreign, "XDG_CACHE_HOME": str(tmp_path / "cache")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done
+    places = {f"XDG_{kind}_HOME": str(tmp_path / kind.lower()) for kind in ("CACHE", "STATE")}
+    under = ("env", "-u", "PYTHONPATH")
+    Project(repository.folder, {**foreign, **places}, under=under).fab("build")
     seen = (tmp_path / "seen").read_text()
     assert not [name for name in foreign if name in seen and name != "CARTWHEEL_TEST_OF_MINE"]
     assert "CARTWHEEL_TEST_OF_MINE" in seen

@@ -401,7 +401,7 @@ for name in sorted(os.listdir(ROOT + "/releases")) if os.path.isdir(ROOT + "/rel
 current = link("current")
 for at, _, names in os.walk("%s/releases/%s/venv/lib" % (ROOT, current)) if current else ():
     if "app.py" in names:
-        found = re.search(r'^VERSION = "(.*)"', open(at + "/app.py").read(), re.M)
+        found = re.search(r'^MARK = "(.*)"', open(at + "/app.py").read(), re.M)
         mark = found.group(1) if found else mark
 try:
     with urllib.request.urlopen("http://127.0.0.1/healthz", timeout=10) as answer:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.kit.project import Project
@@ -93,3 +96,33 @@ def fab(project: Project, *words: str) -> Iterator[Fab]:
         yield running
     finally:
         running.close()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A `fab` that ended: its result, and what it took. Memory is its greatest resident size."""
+
+    result: dict[str, Any]
+    said: list[dict[str, Any]]
+    cpu_seconds: float
+    memory_bytes: int
+
+
+def measured(project: Project, *words: str) -> Run:
+    """Run `fab WORDS --json` to its end. Raises AssertionError where it fails."""
+    out = project.folder / "out.jsonl"
+    environment = {**project.environment(), "PYTHONHASHSEED": "0"}
+    with out.open("wb") as sink, Path(f"{out}.errors").open("wb") as errors:
+        process = subprocess.Popen(
+            [*project.command(*words), "--json"],
+            cwd=project.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=errors,
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    said = [json.loads(line) for line in out.read_text().splitlines()]
+    assert process.returncode == 0, f"{said[-1:]} {Path(errors.name).read_text()}"
+    return Run(said[-1], said, used.ru_utime + used.ru_stime, used.ru_maxrss << 10)

@@ -25,6 +25,7 @@ from cartwheel_lab.faults.kinds import Fault
 from cartwheel_lab.faults.points import Point, calls, messages
 from cartwheel_lab.load import Plan
 from cartwheel_lab.visitors import Visits, visiting
+from tests.kit import apps
 from tests.kit.fab import Fab, fab
 from tests.kit.project import Project, fabfile, new_project
 from tests.kit.secrecy import Sentinels, found_in, guest_finds, journal, kept_in, logged
@@ -68,34 +69,6 @@ threads = 8
 """
 
 VISITORS = Plan(seconds=240, pause_seconds=0.2, keep_alive=1, close=1, slow=1, upload=1, stream=1)
-
-# Without a framework, so that a first deploy installs little; every answer says its release.
-APP = """
-import hashlib, json, time
-from urllib.parse import parse_qs
-
-VERSION = "{mark}"
-
-
-def app(environ, start_response):
-    path, query = environ["PATH_INFO"], parse_qs(environ.get("QUERY_STRING", ""))
-    seconds = float(query.get("seconds", ["0"])[0])
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    answer = {"version": VERSION}
-    if path == "/stream":
-        return lines(int(query["pieces"][0]), seconds)
-    if path == "/upload":
-        answer["sha256"] = hashlib.sha256(environ["wsgi.input"].read()).hexdigest()
-    time.sleep(seconds)
-    return [json.dumps(answer).encode()]
-
-
-def lines(pieces, seconds):
-    for number in range(pieces):
-        time.sleep(seconds / pieces)
-        yield json.dumps({"version": VERSION, "piece": number}).encode() + b"\\n"
-    yield b"end\\n"
-"""
 
 # Everything that a fault may leave and nobody should find later, one line each.
 _LEFT = """
@@ -179,7 +152,7 @@ class Shore:
 
     def new_code(self) -> None:
         self.mark = f"mark-{time.time_ns()}"
-        self.project.write("app/app.py", APP.replace("{mark}", self.mark))
+        self.project.write("app/app.py", apps.busy(self.mark))
 
     def deploy_new(self) -> None:
         self.new_code()
@@ -446,7 +419,7 @@ _LOOK = r"""
 release=$(basename "$(readlink /srv/shop/current)" 2>/dev/null || true)
 echo "release=$release"
 test -z "$release" || {
-  sed -n 's/^VERSION = "\(.*\)"/mark=\1/p' /srv/shop/releases/$release/venv/lib/python3*/site-packages/app.py
+  sed -n 's/^MARK = "\(.*\)"/mark=\1/p' /srv/shop/releases/$release/venv/lib/python3*/site-packages/app.py
   test ! -s /srv/shop/releases/$release/release.json || echo whole=yes
 }
 curl -s --max-time 5 -w '\nstatus=%{http_code}' http://127.0.0.1/healthz | sed '1s/^/answer=/'; echo

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.kit import apps
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 FAB = str(Path(sys.executable).with_name("fab"))
 
@@ -24,26 +26,6 @@ drain_seconds = 2
 probation_seconds = 0.5
 [gunicorn]
 workers = 1
-"""
-
-# Answers what it is: its text, its own variables, the main process of its instance. Without
-# a framework, so that nothing but gunicorn has to be installed.
-APP = """
-import json
-import os
-
-TEXT = "{text}"
-
-
-def app(environ, start_response):
-    path = environ["PATH_INFO"]
-    if path.startswith("/env/"):
-        body = json.dumps(os.environ.get(path[len("/env/"):]))
-    else:
-        body = {"/": TEXT, "/healthz": "ok", "/pid": str(os.getppid())}.get(path)
-    status = "404 Not Found" if body is None else "200 OK"
-    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-    return [(body or "").encode()]
 """
 
 
@@ -85,7 +67,7 @@ class Project:
 
     def app(self, text: str, folder: str = "app") -> None:
         """The application's text: another one is another release."""
-        self.write(f"{folder}/app.py", APP.replace("{text}", text))
+        self.write(f"{folder}/app.py", apps.plain(text))
         self.write(f"{folder}/requirements.txt", "")
 
     def environment(self) -> dict[str, str]:

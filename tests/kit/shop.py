@@ -1,49 +1,12 @@
-"""A site under load, and an application that says which release and process answers."""
+"""A project whose releases differ by their mark, for sites under load."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.kit import apps
 from tests.kit.project import Project, new_project
-
-# Like examples/hello, with a `mark` that tests change, and no template to render.
-APP = """
-import hashlib, json, os, time
-from flask import Flask, Response, jsonify, request
-
-app = Flask(__name__)
-MARK = "{mark}"
-VERSION = MARK + os.environ.get("SUFFIX", "")
-
-@app.get("/")
-def index():
-    return MARK
-
-@app.get("/healthz")
-def healthz():
-    code = int(os.environ.get("HEALTH", "200"))
-    return jsonify(version=VERSION, pid=os.getpid()), code
-
-@app.get("/slow")
-def slow():
-    time.sleep(float(request.args["seconds"]))
-    return jsonify(version=VERSION)
-
-@app.post("/upload")
-def upload():
-    return jsonify(version=VERSION, sha256=hashlib.sha256(request.get_data()).hexdigest())
-
-@app.get("/stream")
-def stream():
-    pieces, seconds = int(request.args["pieces"]), float(request.args["seconds"])
-    def lines():
-        for number in range(pieces):
-            time.sleep(seconds / pieces)
-            yield json.dumps(dict(version=VERSION, piece=number)) + chr(10)
-        yield "end" + chr(10)
-    return Response(lines(), mimetype="text/plain")
-"""
 
 # Eight threads: a slow request must not stand in a quick one's way by itself.
 SETTINGS = """
@@ -84,7 +47,7 @@ class Shop:
         """New code; its mark, which /healthz tells."""
         self.marks += 1
         mark = f"mark{self.marks}"
-        self.project.write("app/app.py", APP.replace("{mark}", mark))
+        self.project.write("app/app.py", apps.busy(mark))
         return mark
 
     def settings(
@@ -111,7 +74,6 @@ class Shop:
 
 def new_shop(folder: Path) -> Shop:
     shop = Shop(new_project(folder))
-    shop.project.write("app/requirements.txt", "flask>=3.0\n")
     shop.settings()
     shop.code()
     return shop

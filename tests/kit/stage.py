@@ -9,31 +9,22 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cartwheel.errors import CATALOGUE
 from cartwheel_lab import LabHost
-from tests.kit.project import CHECKOUT, fabfile, surroundings
+from tests.kit import apps
+from tests.kit.project import CHECKOUT, Done, Project, fabfile
+from tests.kit.visitors import one_visitor
 
-ROOT = Path(__file__).resolve().parents[2]
-FAB = Path(sys.executable).with_name("fab")
 FAB_SECONDS = 240.0
 SETTLED_SECONDS = 10.0
 
 Settings = Mapping[str, Any]
-
-GOOD_APP = """
-def app(environ, start_response):
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"{version}"]
-"""
 
 # Quick, and still everything: one worker, short waits.
 QUICK: Settings = {
@@ -43,38 +34,6 @@ QUICK: Settings = {
     "health": {"deadline_seconds": 4},
     "deploy": {"drain_seconds": 2, "probation_seconds": 0.5},
 }
-
-VISITOR = """
-import http.client, json, select, sys, time
-sent, failures, bodies = 0, [], set()
-print("ready", flush=True)
-while True:
-    try:
-        line = http.client.HTTPConnection("127.0.0.1", 80, timeout=10)
-        line.request_untyped("GET", "/visit")
-        answer = line.getresponse()
-        text = answer.read().decode()
-        if answer.status == 200:
-            bodies.add(text)
-        else:
-            failures.append(f"{answer.status} {text[:80]}")
-        line.close()
-    except Exception as error:
-        failures.append(repr(error))
-    sent += 1
-    if select.select([sys.stdin], [], [], 0.02)[0]:
-        break
-print(json.dumps({"sent": sent, "failures": failures, "bodies": sorted(bodies)}))
-"""
-
-
-@dataclass(frozen=True)
-class Visits:
-    """What somebody who asked for the site all the while got."""
-
-    sent: int
-    failures: list[str]
-    bodies: list[str]
 
 
 @dataclass
@@ -87,7 +46,6 @@ class Attempt:
     before: Footprint
     after: Footprint
     seconds: float
-    visits: Visits = field(default_factory=lambda: Visits(0, [], []))
 
     @property
     def errors(self) -> list[str]:
@@ -199,7 +157,7 @@ class Stage:
         """An application that works and was never deployed before."""
         self.versions += 1
         version = f"v{self.versions}"
-        self.app(GOOD_APP.format(version=version))
+        self.app(apps.plain(version))
         return version
 
     # -- doing
@@ -210,36 +168,18 @@ class Stage:
         started = time.monotonic()
         done = self.run(*words, "-H", host or self.host.name, env=env)
         seconds = time.monotonic() - started
-        return Attempt(
-            done.returncode, done.stdout, done.stderr, before, self._settled(before), seconds
-        )
+        return Attempt(done.code, done.out, done.err, before, self._settled(before), seconds)
 
-    def run(self, *words: str, env: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [FAB, *words],
-            cwd=self.folder,
-            env={
-                **surroundings(),
-                "XDG_STATE_HOME": str(self.folder / "state"),
-                **self.env,
-                **env,
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=FAB_SECONDS,
-            check=False,
-        )
+    def run(self, *words: str, env: Mapping[str, str] = {}) -> Done:
+        project = Project(self.folder, {**self.env, **env})
+        return project.fab(*words, code=None, timeout=FAB_SECONDS)
 
     def attempt(self, *words: str, host: str = "", env: Mapping[str, str] = {}) -> Attempt:
         """The same while somebody visits the site. What serves must not notice."""
         serving = self.body()
-        with self.visitor() as visits:
+        with one_visitor(self.host) as visitor:
             attempt = self.fab(*words, host=host, env=env)
-        attempt.visits = visits[0]
-        assert attempt.visits.failures == []
-        assert attempt.visits.bodies == [serving]
-        assert attempt.visits.sent > 5
+        visitor.assert_served_by({serving})
         return attempt
 
     def deploy_well(self) -> str:
@@ -278,26 +218,6 @@ class Stage:
             if not busy or time.monotonic() > end:
                 return seen
             time.sleep(0.05)
-
-    @contextmanager
-    def visitor(self) -> Iterator[list[Visits]]:
-        """Somebody inside the host's network asks for the site again and again."""
-        found: list[Visits] = []
-        process = self.host.popen_in_netns(
-            [sys.executable, "-c", VISITOR],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            yield found
-            out, _ = process.communicate("\n", timeout=30)
-            found.append(Visits(**json.loads(out)))
-        finally:
-            process.kill()
-            process.communicate()
 
 
 def _toml(tables: Settings) -> str:

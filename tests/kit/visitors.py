@@ -33,6 +33,13 @@ class Loaded:
         for kind in KINDS:
             assert self.result["sent"].get(kind, 0) > 0, shown
 
+    def assert_served_by(self, releases: set[str]) -> None:
+        """No request failed, and these releases have answered, each of them."""
+        shown = json.dumps(self.result, indent=1)
+        assert self.result["failed"] == 0, shown
+        assert set(self.result["releases"]) == releases, shown
+        assert sum(self.result["sent"].values()) > 5, shown
+
 
 @contextmanager
 def loaded(host: LabHost, **plan: Any) -> Iterator[Loaded]:
@@ -40,3 +47,13 @@ def loaded(host: LabHost, **plan: Any) -> Iterator[Loaded]:
     wanted = load.Plan(**{"seconds": 240, "pause_seconds": 0.05, **plan})
     with visiting(host, wanted) as visits:
         yield Loaded(visits)
+
+
+@contextmanager
+def one_visitor(host: LabHost) -> Iterator[Loaded]:
+    """Somebody who opens the front page again and again; what it says tells the release."""
+    others = {"keep_alive": 0, "slow": 0, "upload": 0, "stream": 0}
+    with loaded(
+        host, close=1, path="/", release_pattern="(.+)", pause_seconds=0.02, **others
+    ) as one:
+        yield one

@@ -18,7 +18,7 @@ from cartwheel_lab import LabHost
 from tests.kit.fab import fab
 from tests.kit.host import await_sessions, current
 from tests.kit.project import Done
-from tests.kit.shop import APP, Shop, new_shop
+from tests.kit.shop import Shop, new_shop
 from tests.kit.tiers import tiered
 from tests.kit.visitors import KINDS, loaded
 from tests.lab.conftest import GetHosts
@@ -28,15 +28,6 @@ pytestmark = pytest.mark.timeout(400)
 PEERS = 3143  # inside a lab host: the web servers of the others
 HAPROXY = 8001
 OUT = ("out of the balancer", "done")
-
-# What it was told of the visitor; ill where a file says so, one release at a time.
-MORE = """
-@app.get("/seen")
-def seen():
-    names = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP")
-    return jsonify(version=VERSION, **{name: request.headers.get(name) for name in names})
-"""
-HEALTH = ('int(os.environ.get("HEALTH", "200"))', '500 if os.path.exists("sick-" + MARK) else 200')
 
 LIVE = """
 [fleet]
@@ -97,10 +88,7 @@ class Behind:
         self.shop.project.settings(live + tables, "config/environments/live.toml")
 
     def code(self) -> str:
-        mark = self.shop.code()
-        text = APP.replace(*HEALTH).replace("{mark}", mark) + MORE
-        self.shop.project.write("app/app.py", text)
-        return mark
+        return self.shop.code()
 
     def fab(self, *words: str, code: int | None = 0) -> Done:
         return self.shop.project.fab(*words, "--env", "live", code=code)

@@ -12,7 +12,7 @@ from tests.kit.tiers import tiered
 pytestmark = pytest.mark.timeout(400)
 
 # Tests share the machine with each other: seconds are judged by the bench, on a quiet one.
-SHARED_ROLLBACK_SECONDS = 6.0
+SHARED_ROLLBACK_SECONDS = 20.0
 
 
 @pytest.fixture(scope="module", params=tiered([1, 10], nightly={10}), ids="{} rounds".format)

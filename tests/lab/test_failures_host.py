@@ -21,7 +21,8 @@ import uv
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
 from tests.build.indexes import dead_port, make_wheel
-from tests.kit.stage import GOOD_APP, Stage
+from tests.kit import apps
+from tests.kit.stage import Stage
 from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
 from tests.lab.mirror import Mirror, gunicorn_wheels, metadata_of, served
@@ -652,7 +653,7 @@ SWEPT = {"wheel-for-arm", "wrong-hash-under-the-old-digest", "no-inodes-at-the-i
 @pytest.mark.parametrize("wrong", tiered(CASES, nightly=SWEPT), ids=lambda wrong: wrong.name)
 def test_what_is_wrong_is_told_and_changes_nothing(scenery: Scenery, wrong: Wrong) -> None:
     stage = scenery.stage
-    stage.app(GOOD_APP.format(version=wrong.name))
+    stage.app(apps.plain(wrong.name))
     stage.configure(**wrong.settings)
     with wrong.arrange(scenery) as further:
         stage.configure(**wrong.settings, **further)

@@ -14,7 +14,8 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
-from tests.kit.stage import GOOD_APP, Stage
+from tests.kit import apps
+from tests.kit.stage import Stage
 from tests.kit.tiers import tiered
 
 pytestmark = pytest.mark.timeout(600)
@@ -29,7 +30,7 @@ class Bad:
     slug: str
     says: tuple[str, ...]
     code: Exit = Exit.FAILED
-    source: str = GOOD_APP.format(version="bad")
+    source: str = apps.plain("bad")
     requirements: str = ""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     log: str = ""
@@ -71,7 +72,7 @@ CASES = [
         "unhealthy",
         ("RuntimeError: no luck as a service",),
         source="import sys\nif '--check-config' not in sys.argv:\n"
-        "    raise RuntimeError('no luck as a service')\n" + GOOD_APP.format(version="bad"),
+        "    raise RuntimeError('no luck as a service')\n" + apps.plain("bad"),
         log="RuntimeError: no luck as a service",
     ),
     Bad(
@@ -86,8 +87,7 @@ CASES = [
         "unhealthy",
         ("after 4 s", "/healthz"),
         source="import sys, time\nprint('waiting for a friend', flush=True)\n"
-        "if '--check-config' not in sys.argv:\n    time.sleep(3600)\n"
-        + GOOD_APP.format(version="bad"),
+        "if '--check-config' not in sys.argv:\n    time.sleep(3600)\n" + apps.plain("bad"),
         log="waiting for a friend",
     ),
     Bad(
@@ -118,7 +118,7 @@ CASES = [
         "lacks-a-dependency",
         "import-failed",
         ("app:app", "No module named 'left_pad'"),
-        source="import left_pad\n" + GOOD_APP.format(version="bad"),
+        source="import left_pad\n" + apps.plain("bad"),
         log="No module named 'left_pad'",
     ),
     Bad(

@@ -24,12 +24,11 @@ from cartwheel import places
 from cartwheel.errors import LabError
 from cartwheel_lab import Lab, LabHost, inventory, listing, machine, procs
 from cartwheel_lab.lab import STATE_VARIABLE
-from tests.kit.project import copied_checkout, fabfile, new_project
+from tests.kit.project import CHECKOUT, Project, copied_checkout, fabfile, new_project
 from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
 
-ROOT = Path(__file__).resolve().parents[2]
-SOURCES = f"{ROOT}:{ROOT / 'lab'}"  # for a Python of its own
+SOURCES = f"{CHECKOUT}:{CHECKOUT / 'lab'}"  # for a Python of its own
 
 # Answers inside the host on port 80. First byte: E echo until end of input, then say how
 # much came; S send as many bytes as the following number says; H hold and say nothing.
@@ -157,7 +156,7 @@ def test_the_kernel_lets_many_hosts_watch_their_files(hosts: GetHosts) -> None:
 
 def test_inventory_names_what_is_needed_to_log_in(lab: Lab, hosts: GetHosts) -> None:
     host = hosts()[0]
-    assert inventory(ROOT)[host.name] == host
+    assert inventory(CHECKOUT)[host.name] == host
     assert host.state == "on"
     assert oct(host.identity.stat().st_mode & 0o777) == "0o600"
 
@@ -634,22 +633,12 @@ def test_two_commands_at_once_take_turns(other: Lab) -> None:
     assert len({host.address for host in other.hosts()}) == 2
 
 
-def test_the_words_do_what_they_say(hosts: GetHosts, other: Lab) -> None:
+def test_the_words_do_what_they_say(hosts: GetHosts, other: Lab, tmp_path: Path) -> None:
     hosts()
 
     def fab(*words: str, code: int = 0, given: str = "") -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "fabric", *words],
-            cwd=ROOT,
-            env={**os.environ, STATE_VARIABLE: str(other.state)},
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        env = {STATE_VARIABLE: str(other.state), "XDG_STATE_HOME": str(tmp_path / "state")}
+        return Project(CHECKOUT, env).fab(*words, code=code, given=given).text
 
     assert "no lab hosts" in fab("lab.list")
     assert "lab2" in fab("lab.up", "--count", "2")

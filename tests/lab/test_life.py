@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import select
-import subprocess
 import time
 import urllib.error
 from collections.abc import Callable, Iterator
@@ -27,6 +23,7 @@ from tests.kit.host import (
     touched,
 )
 from tests.kit.project import Done, Project, new_project
+from tests.kit.terminal import on_terminal
 from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
 
@@ -227,42 +224,14 @@ def test_run_is_the_apps_user_in_the_releases_environment(life: Life) -> None:
 def test_the_shell_is_interactive_and_passes_its_status_on(life: Life) -> None:
     life.deploy("shelled")
     typed = "tty && echo user=$(id -un)\nexit 3\n"
-    code, seen = type_into(life, ["shell"], typed)
+    words = ("shell", "-H", life.host.name)
+    with on_terminal(life.project, *words, env={"TERM": "dumb"}) as terminal:
+        terminal.until(lambda one: one.raw.rstrip().endswith(b"$"))
+        terminal.type(typed)
+        code, seen = terminal.end(), terminal.raw.decode(errors="replace")
     assert code == 3, seen
     assert "user=shop" in seen
     assert "/dev/pts/" in seen
-
-
-def type_into(life: Life, words: list[str], typed: str) -> tuple[int, str]:
-    """Run fab on a pty, type when its prompt is there; its exit code and what was seen."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        life.project.command(*words, "-H", life.host.name),
-        cwd=life.project.folder,
-        env={**life.project.environment(), "TERM": "dumb"},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
-    seen, sent, until = b"", False, time.monotonic() + 60
-    try:
-        while time.monotonic() < until:
-            if not select.select([ours], [], [], 0.5)[0]:
-                continue
-            try:
-                seen += os.read(ours, 4096)
-            except OSError:  # EIO: the other side is closed
-                break
-            if not sent and seen.rstrip().endswith(b"$"):
-                sent = True
-                os.write(ours, typed.encode())
-        return process.wait(30), seen.decode(errors="replace")
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
 
 
 def test_the_single_steps_touch_nothing_that_serves(life: Life) -> None:

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import pty
-import select
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +10,7 @@ import pytest
 from cartwheel_lab import LabHost
 from tests.kit.host import await_sessions, footprint, get
 from tests.kit.project import Project, new_project
+from tests.kit.terminal import on_terminal
 
 # Everything that setup, deploys and nginx may write to. The backups that useradd keeps of its
 # own files, and what the machine itself logs meanwhile, say nothing of Cartwheel.
@@ -164,46 +159,19 @@ def test_uninstall_asks_first(prepared: LabHost, shop: Project) -> None:
 
     nobody = shop.fab("uninstall", *host, code=1)
     assert "There is nobody to ask here; use --yes." in nobody.err
-    code, seen = on_a_terminal(shop, ["uninstall", *host], "yes\n")
+    code, seen = answered(shop, ["uninstall", *host], "yes\n")
     assert (code, "Nothing was changed." in seen) == (1, True), seen
     assert f"ALL ITS DATA in shared/, from {prepared.name}?" in seen
     assert_same(before, state(prepared))
 
-    code, seen = on_a_terminal(shop, ["uninstall", *host], "shop\n")
+    code, seen = answered(shop, ["uninstall", *host], "shop\n")
     assert code == 0, seen
     assert prepared.exec(["test", "-e", "/srv/shop"]).returncode == 1
 
 
-def on_a_terminal(project: Project, words: list[str], answer: str) -> tuple[int, str]:
-    """Run fab on a pty and type `answer` when it asks; its exit code and what was shown."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        project.command(*words),
-        cwd=project.folder,
-        env=project.environment(),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
-    seen, asked, until = b"", False, time.monotonic() + 60
-    try:
-        while time.monotonic() < until:
-            if not select.select([ours], [], [], 1)[0]:
-                continue
-            try:
-                data = os.read(ours, 4096)
-            except OSError as error:
-                assert error.errno == errno.EIO  # the other side is closed
-                break
-            seen += data
-            if not asked and b"to go on: " in seen:
-                asked = True
-                os.write(ours, answer.encode())
-        assert asked, seen
-        return process.wait(30), seen.decode()
-    finally:
-        process.kill()
-        process.wait()
-        os.close(ours)
+def answered(project: Project, words: list[str], answer: str) -> tuple[int, str]:
+    """Run fab on a terminal and type `answer` when it asks; its exit code and what was shown."""
+    with on_terminal(project, *words, columns=200) as terminal:
+        terminal.until(lambda one: b"to go on: " in one.raw)
+        terminal.type(answer)
+        return terminal.end(), terminal.raw.decode()

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import LabHost
+from tests.kit import apps
 from tests.kit.host import await_sessions, current, get
-from tests.kit.project import APP, Done, Project, new_project
+from tests.kit.project import Done, Project, new_project
 
 QUICK = """
 [app]
@@ -40,7 +41,7 @@ def shop(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Proj
 def write(project: Project, head: str, text: str = "two") -> None:
     """An application with something more at its beginning; `HERE` is its own folder."""
     here = "import os\nHERE = os.path.dirname(os.path.abspath(__file__))\n"
-    body = APP.replace("{text}", text).lstrip()
+    body = apps.plain(text).lstrip()
     (project.folder / "app/app.py").write_text(here + head + "\n" + body)
 
 

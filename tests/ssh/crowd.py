@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 import shlex
-import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tests.kit.project import Project, new_project
 from tests.ssh.sshd import Sshd, start_sshd
@@ -90,33 +87,3 @@ def start_crowd(folder: Path) -> Crowd:
     # Whatever the port of the line that leads to it.
     server.known_hosts.write_text(f"[127.0.0.1]:* {server.public_key()}\n")
     return Crowd(server, new_project(folder / "project"))
-
-
-@dataclass(frozen=True)
-class Run:
-    """A `fab` that ended: its result, and what it took. Memory is its greatest resident size."""
-
-    result: dict[str, Any]
-    said: list[dict[str, Any]]
-    cpu_seconds: float
-    memory_bytes: int
-
-
-def run_fab(project: Project, *words: str) -> Run:
-    """Run `fab WORDS --json` to its end. Raises AssertionError where it fails."""
-    out = project.folder / "out.jsonl"
-    environment = {**project.environment(), "PYTHONHASHSEED": "0"}
-    with out.open("wb") as sink, Path(f"{out}.errors").open("wb") as errors:
-        process = subprocess.Popen(
-            [*project.command(*words), "--json"],
-            cwd=project.folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=errors,
-        )
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    said = [json.loads(line) for line in out.read_text().splitlines()]
-    assert process.returncode == 0, f"{said[-1:]} {Path(errors.name).read_text()}"
-    return Run(said[-1], said, used.ru_utime + used.ru_stime, used.ru_maxrss << 10)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.kit.fab import Run, measured
 from tests.ssh.conftest import StartSshd
-from tests.ssh.crowd import Crowd, Run, run_fab, start_crowd
+from tests.ssh.crowd import Crowd, start_crowd
 from tests.ssh.relay import Relay
 
 pytestmark = pytest.mark.timeout(120)
@@ -27,7 +28,7 @@ def crowd(tmp_path: Path) -> Iterator[Crowd]:
 
 def deploy(crowd: Crowd, text: str, *words: str) -> Run:
     crowd.project.app(text)
-    return run_fab(crowd.project, "deploy", *words)
+    return measured(crowd.project, "deploy", *words)
 
 
 def of_hosts(run: Run, key: str) -> set[Any]:

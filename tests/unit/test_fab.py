@@ -21,11 +21,10 @@ from cartwheel.fab import FabContext, FleetTask, task
 from cartwheel.fab.context import hosts_of
 from cartwheel.fab.task import CORE_OPTIONS
 from cartwheel.telling import exit_code, tell
+from tests.kit.project import CHECKOUT, FAB, Done, Project
 
-PROJECT = Path(__file__).resolve().parents[2]
-FAB = Path(sys.executable).with_name("fab")
 INV = Path(sys.executable).with_name("inv")
-Fabricate = Callable[..., subprocess.CompletedProcess[str]]
+Fabricate = Callable[..., Done]
 
 FABFILE = """
 from fabric.main import program
@@ -99,22 +98,13 @@ def project(tmp_path: Path) -> Path:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(PROJECT)}
+    return {**os.environ, "PYTHONPATH": str(CHECKOUT)}
 
 
 @pytest.fixture
 def fab(project: Path) -> Fabricate:
-    def run(*words: str, cwd: Path = project, input: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(FAB), *words],
-            cwd=cwd,
-            env=environment(),
-            input=input,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def run(*words: str, cwd: Path = project, given: str = "") -> Done:
+        return Project(cwd, {"PYTHONPATH": str(CHECKOUT)}).fab(*words, code=None, given=given)
 
     return run
 
@@ -122,48 +112,48 @@ def fab(project: Path) -> Fabricate:
 class TestOneCallForTheFleet:
     def test_all_hosts_once_stripped_and_in_order(self, fab: Fabricate) -> None:
         done = fab("-H", "a, b,a,, c@d:22 ", "deploy", "--env", "staging", "--lines=7")
-        (line,) = done.stdout.splitlines()
+        (line,) = done.out.splitlines()
         got = json.loads(line)
         assert got["hosts"] == ["a", "b", "c@d:22"]
         assert (got["task"], got["env"], got["lines"]) == ("deploy", "staging", 7)
-        assert done.returncode == 0
+        assert done.code == 0
 
     def test_flags_of_fab_arrive_typed(self, fab: Fabricate, project: Path) -> None:
         done = fab(
             "-H", "a", "-i", "k1", "-i", "k2", "deploy", "-t", "3", "-S", "nowhere",
             cwd=project / "below",
         )  # fmt: skip
-        got = json.loads(done.stdout)
+        got = json.loads(done.out)
         assert (got["identities"], got["timeout"]) == (["k1", "k2"], 3)
         assert "nowhere" in got["options"]  # read only when connecting
         assert got["project"] == str(project)
 
     def test_several_tasks_and_nested_ones_on_one_line(self, fab: Fabricate) -> None:
         done = fab("-H", "a,b", "build", "lab.up", "deploy")
-        first, second, third = done.stdout.splitlines()
+        first, second, third = done.out.splitlines()
         assert json.loads(first) == {"hosts": [], "run": False}
         assert second == "up"
         assert json.loads(third)["hosts"] == ["a", "b"]
 
     def test_a_failing_task_stops_the_line(self, fab: Fabricate) -> None:
         done = fab("-H", "a", "fail", "build")
-        assert (done.returncode, done.stdout) == (42, "")
+        assert (done.code, done.out) == (42, "")
 
 
 class TestListAndHelp:
     def test_a_bare_fab_shows_the_list(self, fab: Fabricate) -> None:
         bare, listed = fab(), fab("--list")
-        assert bare.returncode == listed.returncode == 0
-        assert bare.stdout == listed.stdout
+        assert bare.code == listed.code == 0
+        assert bare.out == listed.out
         for line in ("deploy", "lab.up   Start hosts.", "fail"):
-            assert line in listed.stdout
-        assert "lab.build" not in listed.stdout
+            assert line in listed.out
+        assert "lab.build" not in listed.out
 
     def test_help_of_a_task(self, fab: Fabricate) -> None:
         done = fab("--help", "deploy")
-        assert "--env=STRING" in done.stdout
-        assert "Which environment." in done.stdout
-        assert "  -e" not in done.stdout
+        assert "--env=STRING" in done.out
+        assert "Which environment." in done.out
+        assert "  -e" not in done.out
 
 
 class TestFailures:
@@ -186,41 +176,41 @@ class TestFailures:
         self, fab: Fabricate, words: list[str], line: str, number: str
     ) -> None:
         done = fab(*words)
-        assert done.returncode == 2
-        first, second = done.stderr.splitlines()
+        assert done.code == 2
+        first, second = done.err.splitlines()
         assert line in first
         assert first.endswith(f"[{number}]")
         assert second.startswith("  ")
-        assert done.stdout == ""
+        assert done.out == ""
 
     def test_an_error_of_ours(self, fab: Fabricate) -> None:
         done = fab("-H", "a", "fail", "--how=error")
-        line, *detail, hint = done.stderr.splitlines()
+        line, *detail, hint = done.err.splitlines()
         assert line == "error: h: it broke [CW205]"
         assert detail == ["  | line 1", "  | line 2"]
         assert hint.strip().startswith("next:   `fab status")
-        assert done.returncode == 1
+        assert done.code == 1
 
     def test_errors_of_several_hosts(self, fab: Fabricate) -> None:
         done = fab("-H", "a", "fail", "--how=group")
-        assert "h1: a [CW205]" in done.stderr
-        assert "h2: b [CW204]" in done.stderr
-        assert "Traceback" not in done.stderr
+        assert "h1: a [CW205]" in done.err
+        assert "h2: b [CW204]" in done.err
+        assert "Traceback" not in done.err
 
     def test_something_unexpected(self, fab: Fabricate) -> None:
         done = fab("-H", "a", "fail", "--how=crash")
-        assert done.stderr.splitlines() == [
+        assert done.err.splitlines() == [
             "error: Unexpected ZeroDivisionError: by zero",
             "  next:   run it again with --debug for the traceback, and report it",
         ]
-        assert done.returncode == 1
+        assert done.code == 1
         debug = fab("--debug", "-H", "a", "fail", "--how=crash")
-        assert 'raise ZeroDivisionError("by\\nzero")' in debug.stderr
-        assert debug.returncode == 1
+        assert 'raise ZeroDivisionError("by\\nzero")' in debug.err
+        assert debug.code == 1
 
     def test_ctrl_c_is_130(self, project: Path) -> None:
         process = subprocess.Popen(
-            [str(FAB), "-H", "a", "fail", "--how=interrupt"],
+            [FAB, "-H", "a", "fail", "--how=interrupt"],
             cwd=project,
             env=environment(),
             stderr=subprocess.PIPE,
@@ -299,7 +289,7 @@ def test_hosts_of_a_flag() -> None:
 def test_a_reader_that_has_enough_is_no_failure() -> None:
     """`fab --list | head -1`."""
     listing = subprocess.Popen(
-        [str(FAB), "--list"], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [FAB, "--list"], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert listing.stdout is not None
     listing.stdout.close()
@@ -330,7 +320,7 @@ def test_listing_loads_nothing_heavy() -> None:
         "print(*sorted(sys.modules), file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True
     )
     loaded = set(done.stderr.split())
     heavy = {"pydantic", "jinja2", "uv", "flask", "gunicorn", "dotenv", "cartwheel_lab.lab"}
@@ -341,13 +331,11 @@ def test_listing_loads_nothing_heavy() -> None:
 def test_starting_keeps_bytecode(tmp_path: Path) -> None:
     """fab itself forbids writing it, so that every start would compile this project anew."""
     for name in ("fabfile.py", "tasks", "cartwheel", "lab"):
-        source = PROJECT / name
+        source = CHECKOUT / name
         if source.is_dir():
             shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, tmp_path)
     env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    subprocess.run(
-        [str(FAB), "--list"], cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, check=True
-    )
+    subprocess.run([FAB, "--list"], cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, check=True)
     assert list((tmp_path / "cartwheel/fab/__pycache__").glob("program.*.pyc"))
