@@ -44,7 +44,8 @@ class Loaded:
 @contextmanager
 def loaded(host: LabHost, **plan: Any) -> Iterator[Loaded]:
     """Load on the host's site while the block runs (fields of `load.Plan`)."""
-    wanted = load.Plan(**{"seconds": 240, "pause_seconds": 0.05, **plan})
+    few = {"keep_alive": 2, "close": 2, "slow": 1, "upload": 1, "stream": 1}
+    wanted = load.Plan(**{"seconds": 240, "pause_seconds": 0.05, **few, **plan})
     with visiting(host, wanted) as visits:
         yield Loaded(visits)
 

@@ -307,7 +307,7 @@ def test_a_start_searches_for_no_garbage_and_neither_does_the_end() -> None:
         "sys.argv = ['fab', '--list']; program.run()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True
     )
     assert done.stderr == "[] True\n"
 

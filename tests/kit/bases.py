@@ -1,0 +1,19 @@
+"""Build the base trees of all hosts that tests boot, ahead of the tests (`script/test`)."""
+
+from __future__ import annotations
+
+from cartwheel.events import silent
+from cartwheel_lab import base, machine
+from cartwheel_lab.lab import default_cache
+
+# Those that most tests wait for come first.
+TREES = (("bookworm", True), ("bullseye", True), ("trixie", True), ("bookworm", False))
+
+
+def main() -> None:
+    for suite, python in TREES:
+        base.ensure(default_cache(), suite, python=python, mirror=machine.mirror(), emit=silent)
+
+
+if __name__ == "__main__":
+    main()
