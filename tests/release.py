@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email import message_from_bytes
 from pathlib import Path
+from typing import Any
 
 import uv
 
@@ -104,6 +105,12 @@ def unclean() -> list[str]:
     return git("status", "--porcelain")
 
 
+def project(folder: Path) -> dict[str, Any]:
+    """What the folder's pyproject.toml says of the distribution."""
+    found: dict[str, Any] = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    return found
+
+
 def newest_in_changelog() -> tuple[str, str]:
     """The version and the date of CHANGELOG.md's first section."""
     found = re.search(r"^## \[(.+)\] - (.+)$", (REPO / "CHANGELOG.md").read_text(), re.MULTILINE)
@@ -112,8 +119,7 @@ def newest_in_changelog() -> tuple[str, str]:
 
 def version_problems() -> list[str]:
     """Where another version is named than in cartwheel/__init__.py."""
-    lab = tomllib.loads((LAB.folder / "pyproject.toml").read_text())["project"]
-    asked = next(one for one in lab["dependencies"] if one.startswith("cartwheel"))
+    asked = next(one for one in project(LAB.folder)["dependencies"] if one.startswith("cartwheel"))
     named = {
         "CHANGELOG.md begins with": newest_in_changelog()[0],
         "lab/pyproject.toml asks for": asked.removeprefix("cartwheel=="),
@@ -132,9 +138,10 @@ def open_ends() -> list[str]:
     version, date = newest_in_changelog()
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", date):
         found.append(f"write the date of {version} into CHANGELOG.md")
-    project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
-    if any("example.org" in url for url in project["urls"].values()):
-        found.append("write the real addresses into [project.urls] of pyproject.toml")
+    for folder in (ENGINE.folder, LAB.folder):
+        if any("example.org" in url for url in project(folder)["urls"].values()):
+            file = (folder / "pyproject.toml").relative_to(REPO)
+            found.append(f"write the real addresses into [project.urls] of {file}")
     if f"v{version}" not in git("tag", "--points-at", "HEAD"):
         found.append(f"tag this commit: git tag --sign v{version}")
     return found
