@@ -32,17 +32,6 @@ _SETUP_SECONDS = 1800.0
 _SITE_SECONDS = 120.0
 _BOOTSTRAP_SECONDS = 900.0
 
-# The one thing that is done on a host without the host side: it has no Python yet.
-_BOOTSTRAP = b"""set -eu
-if ! command -v apt-get >/dev/null; then
-    echo "only apt is supported so far" >&2
-    exit 3
-fi
-export DEBIAN_FRONTEND=noninteractive
-apt-get -q -y -o DPkg::Lock::Timeout=120 update
-apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends install python3
-"""
-
 
 def setup(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
     """Prepare every host; what changed, or why not, by host. Balancers come first, and end
@@ -197,7 +186,9 @@ def without_python(scene: Scene) -> list[str]:
 
 
 def bootstrap(scene: Scene, host: str) -> None:
-    """Install Python over plain ssh. Raises HostError("packages")."""
+    """Install Python over plain ssh: the one thing that is done on a host without the host side.
+    Raises HostError: "packages", "package-manager"."""
+    from cartwheel.host.packages.kinds import NONE_STATUS, python_script
     from cartwheel.ssh.connection import Gateways, StrictConnection
     from cartwheel.ssh.execute import run_script
 
@@ -205,12 +196,14 @@ def bootstrap(scene: Scene, host: str) -> None:
     try:
         done = run_script(
             connection,
-            _BOOTSTRAP,
+            python_script().encode(),
             on_line=lambda line: scene.emit(Event("python", "progress", line, host)),
             deadline_seconds=_BOOTSTRAP_SECONDS,
         )
     finally:
         connection.close()
+    if done.status == NONE_STATUS:
+        raise HostError("package-manager", done.tail.strip(), host=host)
     if done.status != 0:
         raise HostError("packages", "Python could not be installed", host=host, detail=done.tail)
     scene.emit(Event("python", "changed", "installed Python", host))

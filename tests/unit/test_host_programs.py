@@ -15,7 +15,7 @@ import pytest
 
 from cartwheel.host import enter
 from cartwheel.host.layout import Layout
-from cartwheel.host.packages import apt
+from cartwheel.host.packages import apt, kinds
 from cartwheel.host.state import releases
 from cartwheel.host.system import children, envfile, files, systemd
 from cartwheel.host.system.children import Answer, Done
@@ -296,5 +296,5 @@ def test_another_package_manager_is_refused_by_name(
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name, **_more: "/x" if name == there else None)
     with pytest.raises(OpError, match=said) as caught:
-        apt.of_this_host()
+        kinds.of_this_host()
     assert caught.value.slug == "package-manager"

@@ -1,9 +1,8 @@
-"""System packages. apt for now; another package manager is another small class."""
+"""apt: Debian and Ubuntu."""
 
 from __future__ import annotations
 
-import shutil
-from typing import List, Protocol, Sequence
+from typing import List, Sequence
 
 from cartwheel.host.system import children, locks
 from cartwheel.host.system.context import Context, OpError
@@ -16,21 +15,15 @@ _APT = ["-q", "-y", "-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Use-Pty=0"]
 _QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
 
 
-class PackageManager(Protocol):
-    """What setup needs of a package manager."""
-
-    def missing(self, names: Sequence[str]) -> List[str]:
-        """Those that are not installed."""
-
-    def install(self, ctx: Context, names: Sequence[str]) -> None:
-        """Install them. Raises OpError("packages")."""
-
-    def python(self, version: str) -> List[str]:
-        """The packages that bring this Python with its venv module."""
-
-
 class Apt:
-    """Debian and Ubuntu."""
+    """A kind of package manager (`manager.PackageManager`)."""
+
+    command = "apt-get"
+    web_packages = ("nginx", "iproute2", "ca-certificates")
+    python_script = """export DEBIAN_FRONTEND=noninteractive
+apt-get -q -y -o DPkg::Lock::Timeout=120 update
+apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends install python3
+"""
 
     def missing(self, names: Sequence[str]) -> List[str]:
         return [name for name in names if not self._installed(name)]
@@ -66,15 +59,7 @@ class Apt:
         name = "python" + version
         return [name, name + "-venv"]
 
-
-def of_this_host() -> PackageManager:
-    """Raises OpError("package-manager") where there is none that we know."""
-    if shutil.which("apt-get"):
-        return Apt()
-    known = [name for name in ("dnf", "yum", "zypper", "pacman", "apk") if shutil.which(name)]
-    raise OpError(
-        "package-manager",
-        "this host's packages are managed by {}; only apt is supported so far".format(
-            known[0] if known else "something unknown"
-        ),
-    )
+    def rest_of(self, python: str, version: str) -> List[str]:
+        # pip needs distutils before Python 3.10.
+        more = ["python3-distutils"] if version.startswith("3.9.") else []
+        return [python + "-venv", *more]

@@ -8,7 +8,7 @@ from typing import Any, Dict, List
 
 from cartwheel.host import enter, recover
 from cartwheel.host.layout import Layout
-from cartwheel.host.packages import apt
+from cartwheel.host.packages import kinds
 from cartwheel.host.process import health
 from cartwheel.host.release import access, downloads, leftovers, marks
 from cartwheel.host.state import journal, releases, whole
@@ -201,7 +201,7 @@ def variables(ctx: Context, args: Args) -> Args:
 
 
 def install_packages(ctx: Context, args: Args) -> Args:
-    manager = apt.of_this_host()
+    manager = kinds.of_this_host()
     missing = manager.missing(args["packages"])
     if missing:
         manager.install(ctx, missing)

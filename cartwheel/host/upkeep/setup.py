@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Optional
 from cartwheel.host import layout
 from cartwheel.host.layout import Layout
 from cartwheel.host.look import facts
-from cartwheel.host.packages import apt
+from cartwheel.host.packages import kinds
 from cartwheel.host.release import access
 from cartwheel.host.system import children, files, locks
 from cartwheel.host.system.context import Context, OpError
@@ -27,7 +27,6 @@ from cartwheel.host.web import front_door, nginx, nginx_config
 Args = Dict[str, Any]
 
 _CALL_SECONDS = 60.0
-_WEB_PACKAGES = ("nginx", "iproute2", "ca-certificates")
 
 
 def setup(ctx: Context, args: Args) -> Args:
@@ -98,8 +97,8 @@ def _exists(user: str) -> bool:
 
 
 def _packages(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
-    wanted = [*(_WEB_PACKAGES if args["web_server"] else ()), *args["packages"]]
-    manager = apt.of_this_host()
+    manager = kinds.of_this_host()
+    wanted = [*(manager.web_packages if args["web_server"] else ()), *args["packages"]]
     missing = manager.missing(wanted)
     if not missing:
         return []
@@ -133,9 +132,10 @@ def _interpreter(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
     changed: List[str] = []
     found = facts.interpreter(args["python"], args["user"])
     if found is None and not args["python"].startswith("/"):
-        names = apt.of_this_host().python(args["python"])
+        manager = kinds.of_this_host()
+        names = manager.python(args["python"])
         try:
-            apt.of_this_host().install(ctx, names)
+            manager.install(ctx, names)
         except OpError as error:
             raise OpError(
                 "python-version",
@@ -150,10 +150,10 @@ def _interpreter(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
         raise OpError("python-version", text + (": " + why if why else ""))
     _refuse_out_of_reach(found, args["user"])
     if not _is_whole(found["path"]):
-        names = [os.path.basename(os.path.realpath(found["path"])) + "-venv"]
-        if found["version"].startswith("3.9."):
-            names.append("python3-distutils")
-        apt.of_this_host().install(ctx, names)
+        manager = kinds.of_this_host()
+        file = os.path.basename(os.path.realpath(found["path"]))
+        names = manager.rest_of(file, found["version"])
+        manager.install(ctx, names)
         changed += ["installed " + name for name in names]
     return changed
 
@@ -163,7 +163,7 @@ def _refuse_out_of_reach(found: Optional[Args], user: str) -> None:
         raise OpError("python-reach", "{} cannot run Python: {}".format(user, found["obstacle"]))
 
 
-# Distributions take parts of the standard library out. pip needs distutils before Python 3.10.
+# Distributions take parts of the standard library out (`PackageManager.rest_of`).
 _NEEDED = (
     "import sys, venv, ssl, ctypes; sys.version_info >= (3, 10) or __import__('distutils.cmd')"
 )
