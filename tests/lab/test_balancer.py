@@ -185,7 +185,8 @@ def test_nobody_notices_a_deploy(behind: Behind, kind: str) -> None:
     assert set(behind.states().values()) == {True}
 
 
-@pytest.mark.parametrize("kind", tiered(["nginx", "haproxy"], nightly={"haproxy"}))
+@pytest.mark.nightly
+@pytest.mark.parametrize("kind", ["nginx", "haproxy"])
 def test_a_release_that_fails_on_the_last_host(behind: Behind, kind: str) -> None:
     behind.use(kind)
     mark = behind.code()
@@ -229,7 +230,10 @@ def http_answers(host: LabHost) -> bool:
     return host.exec(["curl", "-sf", "--max-time", "5", "http://127.0.0.1/healthz"]).returncode == 0
 
 
-@pytest.mark.parametrize("word", ["balancer.out", "balancer.back", "balancer.setup"])
+@pytest.mark.parametrize(
+    "word",
+    tiered(["balancer.out", "balancer.back", "balancer.setup"], nightly={"balancer.back"}),
+)
 def test_a_frozen_balancer_is_not_changed(behind: Behind, word: str) -> None:
     behind.use("nginx")
     on = ("-H", behind.balancer.name)

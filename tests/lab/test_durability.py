@@ -64,6 +64,7 @@ PLANTED = (
 )
 
 
+@pytest.mark.nightly
 def test_a_missing_fsync_is_found(shore: Shore, tmp_path: Path) -> None:
     """The check can fail: a confirmation that is not durable, a release that says that it is
     whole before it is, and a host side that is gone when it is needed."""

@@ -7,23 +7,21 @@ import pytest
 from bench import census, endurance
 from bench.endurance import Row
 from cartwheel_lab import LabHost
-from tests.kit.tiers import tiered
 
 pytestmark = pytest.mark.timeout(400)
 
+ROUNDS = 10
 # Tests share the machine with each other: seconds are judged by the bench, on a quiet one.
 SHARED_ROLLBACK_SECONDS = 20.0
 
 
-@pytest.fixture(scope="module", params=tiered([1, 10], nightly={10}), ids="{} rounds".format)
-def rows(
-    request: pytest.FixtureRequest, module_host: LabHost, tmp_path_factory: pytest.TempPathFactory
-) -> list[Row]:
+@pytest.fixture(scope="module")
+def rows(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     folder = tmp_path_factory.mktemp("endurance")
     found = endurance.endure(
         module_host,
         folder,
-        request.param,
+        ROUNDS,
         keep_releases=2,
         rollback_seconds=SHARED_ROLLBACK_SECONDS,
     )
@@ -31,10 +29,12 @@ def rows(
     return found
 
 
+@pytest.mark.nightly
 def test_nothing_is_over_its_limit(rows: list[Row]) -> None:
     assert [row for row in rows if row.is_over] == []
 
 
+@pytest.mark.nightly
 def test_the_table_shows_everything_that_was_asked_for(rows: list[Row]) -> None:
     shown = {row.what for row in rows if row.most is not None}
     wanted = {"processes", "units", "open files", "mounts", "requests that failed"}
@@ -43,6 +43,7 @@ def test_the_table_shows_everything_that_was_asked_for(rows: list[Row]) -> None:
     assert any("init.scope" in what for what in shown)
 
 
+@pytest.mark.nightly
 def test_what_stays_is_seen(module_host: LabHost, rows: list[Row]) -> None:
     """The census sees a process, a unit, an open file, a mount, a file and memory more."""
     assert rows
@@ -59,7 +60,7 @@ def test_what_stays_is_seen(module_host: LabHost, rows: list[Row]) -> None:
         module_host.sh(
             "systemctl stop stray; systemctl reset-failed; rm /srv/shop/stray /run/stray"
         )
-    over = {row.what for row in endurance.of_host(before, after, 1) if row.is_over}
+    over = {row.what for row in endurance.of_host(before, after, ROUNDS) if row.is_over}
     assert over >= {"processes", "units", "open files", "mounts", "KiB in /srv/shop", "KiB in /run"}
 
 

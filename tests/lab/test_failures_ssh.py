@@ -19,6 +19,7 @@ import pytest
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
 from tests.kit.stage import Stage
+from tests.kit.tiers import tiered
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -173,7 +174,18 @@ def _caches() -> dict[str, str]:
     return {"XDG_CACHE_HOME": str(places.cache_dir().parent)}
 
 
-@pytest.mark.parametrize("login", CASES, ids=lambda login: login.name)
+# Told apart below `fab` by tests/ssh/test_connection.py.
+SWEPT = {
+    "unknown-host",
+    "closed-port",
+    "wrong-user",
+    "no-such-key",
+    "no-sudo-and-no-password",
+    "sudo-password-not-given",
+}
+
+
+@pytest.mark.parametrize("login", tiered(CASES, nightly=SWEPT), ids=lambda login: login.name)
 def test_a_login_that_fails_is_told_and_changes_nothing(door: Door, login: Login) -> None:
     stage = door.stage
     stage.next_version()

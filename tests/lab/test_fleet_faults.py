@@ -20,12 +20,11 @@ from cartwheel_lab.faults.kinds import FAULTS
 from cartwheel_lab.faults.points import Point, messages
 from tests.kit.faulting import DISK_MB, Shore, Try, new_shore, pairs
 from tests.kit.seed import SEED
-from tests.kit.tiers import tiered
 
 pytestmark = pytest.mark.timeout(600)
 
 TRIES = 2
-RIVALS = tiered([2, 10], nightly={10})
+RIVALS = 10
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +86,9 @@ def test_the_judge_sees_hosts_that_differ_and_a_report_that_hides_it(shore: Shor
     assert any("hosts differ" in text for text in one.violations)
 
 
-@pytest.mark.parametrize("times", RIVALS)
-def test_two_operators_at_once(
-    hosts: list[LabHost], shore: Shore, tmp_path: Path, times: int
-) -> None:
+@pytest.mark.nightly
+def test_two_operators_at_once(hosts: list[LabHost], shore: Shore, tmp_path: Path) -> None:
     harness.uninstall(shore.host)
     for host in hosts:
         host.reset()
-    assert rivals.try_all(hosts, tmp_path, times, SEED) == 0
+    assert rivals.try_all(hosts, tmp_path, RIVALS, SEED) == 0

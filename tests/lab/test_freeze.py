@@ -17,6 +17,7 @@ from cartwheel_lab import LabHost
 from tests.kit.fab import fab
 from tests.kit.host import await_sessions, current, get, journal, marks, touched
 from tests.kit.project import Done, Project, new_project
+from tests.kit.tiers import tiered
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -94,7 +95,11 @@ def test_it_knows_the_words() -> None:
 ELSEWHERE = {"balancer.back", "balancer.out", "balancer.setup", "status"}
 
 
-@pytest.mark.parametrize("word", sorted(changing_words().keys() - ELSEWHERE))
+CHANGING = sorted(changing_words().keys() - ELSEWHERE)
+EVERY_RUN = {"deploy", "doctor", "rollback", "setup", "uninstall"}
+
+
+@pytest.mark.parametrize("word", tiered(CHANGING, nightly=set(CHANGING) - EVERY_RUN))
 def test_every_changing_word_is_refused_for_the_whole_fleet(
     project: Project, pair: list[LabHost], frozen: LabHost, word: str
 ) -> None:

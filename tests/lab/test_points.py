@@ -78,14 +78,20 @@ def test_each_fault_somewhere(
     assert not one.violations, f"seed {SEED}: {one}\n{one.said}"
 
 
+_BEGIN = "    _begin(ctx, at, mark)\n"
+NEW_STEP = (
+    "cartwheel/host/switch/switch.py",
+    _BEGIN,
+    _BEGIN + '    files.write(at.root / "extra", mark.id.encode())\n',
+)
+NOTHING_AFTER_A_KILL = ("cartwheel/ssh/startup.py", "if unit.stop_post:", "if not unit.stop_post:")
+
+
+@pytest.mark.nightly
 def test_a_new_step_is_a_point_by_itself(shore: Shore, tmp_path: Path) -> None:
     """Somebody writes a file during the switch: nobody has to tell the harness."""
     new = "host side: rename /srv/shop/.extra.cartwheel-# -> /srv/shop/extra"
-    step = '    files.write(at.root / "extra", mark.id.encode())\n'
-    begin = "    _begin(ctx, at, mark)\n"
-    checkout = copied_checkout(
-        tmp_path / "checkout", [("cartwheel/host/switch/switch.py", begin, begin + step)]
-    )
+    checkout = copied_checkout(tmp_path / "checkout", [NEW_STEP])
     assert new not in {point.label for point in shore.record("redeploy")}
     with shore.using(checkout):
         labels = {point.label for point in shore.record("redeploy")}
@@ -93,13 +99,13 @@ def test_a_new_step_is_a_point_by_itself(shore: Shore, tmp_path: Path) -> None:
     shore.sh("rm /srv/shop/extra")
 
 
+@pytest.mark.nightly
 def test_the_judge_sees_a_host_that_does_not_put_itself_in_order(
     shore: Shore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without what runs after a killed session, a switch stays half done: that is found."""
     monkeypatch.setattr(faulting, "SETTLED_SECONDS", 2.0)
-    planted = ("cartwheel/ssh/startup.py", "if unit.stop_post:", "if not unit.stop_post:")
-    checkout = copied_checkout(tmp_path / "checkout", [planted])
+    checkout = copied_checkout(tmp_path / "checkout", [NOTHING_AFTER_A_KILL])
     point = Point("message", "to the operator: event switch probation start")
     with shore.using(checkout):
         one = shore.survive("redeploy", point, FAULTS["host-kill"])

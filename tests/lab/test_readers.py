@@ -131,7 +131,7 @@ EARLIER = (
         "(at.cache, 0o755, 0, 0)",
     ),
     (
-        "cartwheel/plan/deploy.py",
+        "cartwheel/plan/steps.py",
         '        "closed": True,  # nobody but the app reads its code; earlier versions do not say\n',
         "",
     ),

@@ -13,6 +13,7 @@ from cartwheel_lab import LabHost
 from tests.kit import apps
 from tests.kit.host import await_sessions, current, get
 from tests.kit.project import Done, Project, new_project
+from tests.kit.tiers import tiered
 
 QUICK = """
 [app]
@@ -99,7 +100,13 @@ WRITES = {
 }
 
 
-@pytest.mark.parametrize("name", WRITES)
+@pytest.mark.parametrize(
+    "name",
+    tiered(
+        WRITES,
+        nightly={"a folder", "a database's address", "a temporary file", "a name", "a copy"},
+    ),
+)
 def test_what_writes_beside_its_code_at_import_is_refused(
     shop: Project, module_host: LabHost, name: str
 ) -> None:
