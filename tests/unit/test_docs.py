@@ -37,3 +37,12 @@ def test_outside_programs_call_scripts_that_exist(name: str) -> None:
     scripts = set(re.findall(r"\bscript/[a-z-]+", (pages.REPO / name).read_text()))
     assert scripts
     assert [script for script in scripts if not os.access(pages.REPO / script, os.X_OK)] == []
+
+
+def test_contributing_names_what_exists() -> None:
+    text = (pages.REPO / "CONTRIBUTING.md").read_text()
+    linked = re.findall(r"\]\(([^)]+)\)", text)
+    quoted = re.findall(r"`((?:cartwheel|tasks|lab|tests|templates|bench|script)/[\w./-]*)", text)
+    assert linked
+    assert quoted
+    assert [name for name in (*linked, *quoted) if not (pages.REPO / name).exists()] == []
