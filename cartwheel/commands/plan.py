@@ -13,7 +13,7 @@ from cartwheel.commands.deploy import PROBE_SECONDS, Facts, begin, plan_all, pro
 from cartwheel.commands.scene import Scene, connect, raise_failures
 from cartwheel.errors import UsageError
 from cartwheel.fleet.sessions import Fleet, successes
-from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.host.layout import Layout, slots
 from cartwheel.plan.differences import Differences, differences, wanted
 from cartwheel.plan.host_plan import HostPlan
 from cartwheel.plan.sealed import Sealed, seal
@@ -69,8 +69,8 @@ def _differences(
     taken = {*present["running"], *present["stopping"]}
     if plan.current == plan.release:
         taken.add(at.unit(plan.release, facts["app"]["slot"]))
-    units = [at.unit(plan.release, slot) for slot in SLOTS]
-    unit = next((one for one in units if one not in taken), units[-1])
+    units = (at.unit(plan.release, slot) for slot in slots())
+    unit = next(one for one in units if one not in taken)
     app = facts["app"]
     manifests = {manifest["release"]: manifest for manifest in app["releases"]}
     return differences(plan, present, manifests, unit, app["settings"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Iterator, List, Optional, Tuple
 
 LIB = Path("/usr/local/lib/cartwheel")
 STATE = Path("/var/lib/cartwheel")
@@ -20,9 +22,19 @@ PIP = LIB / ".pip"
 UV = LIB / ".uv"
 HOST_LOCK = RUN / ".host.lock"
 
-# A release runs in one of several slots: a restart, or a return to a release, starts another
-# instance of it beside those that still answer what they have (see `instances`).
-SLOTS = ("web", "web-b", "web-c", "web-d")
+# Each instance of a release has a slot: a restart, or a return to a release, starts another one
+# beside those that still answer what they have (see `instances`). Slots are numbers, and all
+# of a release share one template unit (systemd.unit(5)). A release that an earlier version made
+# has these slots instead, and a unit file for each.
+FIRST_SLOT = "1"
+OLD_SLOTS = ("web", "web-b", "web-c", "web-d")
+TEMPLATE_UNIT = "web@.service"
+
+# Names after `cartwheel-APP.`: of instances, of their unit files, of what drains an instance.
+_NAMES = ("|".join(OLD_SLOTS), r"[0-9][a-z0-9._]*")
+_INSTANCE = re.compile(r"({})\.({})(?:@([1-9]\d*))?\.service".format(*_NAMES))
+UNIT_FILE = re.compile(r"({})\.({})@?\.service".format(*_NAMES))
+_DRAIN = re.compile(r"drain-({}|[1-9]\d*)\.({})\.service".format(*_NAMES))
 
 _ANEW = re.compile(r"(\.[0-9a-f]{8})_\d+\Z")
 
@@ -30,6 +42,15 @@ _ANEW = re.compile(r"(\.[0-9a-f]{8})_\d+\Z")
 def content_of(release: str) -> str:
     """The name without the counter of a release that was made anew: what names its content."""
     return _ANEW.sub(r"\1", release)
+
+
+def is_slot(name: str) -> bool:
+    return name in OLD_SLOTS or re.fullmatch(r"[1-9]\d*", name) is not None
+
+
+def slots() -> Iterator[str]:
+    """All slots, in the order in which they are taken."""
+    return map(str, itertools.count(int(FIRST_SLOT)))
 
 
 @dataclass(frozen=True)
@@ -149,10 +170,46 @@ class Layout:
         return self.releases / name
 
     def unit(self, release: str, slot: str) -> str:
-        return "cartwheel-{}.{}.{}.service".format(self.app, slot, release)
+        if slot in OLD_SLOTS:
+            return "cartwheel-{}.{}.{}.service".format(self.app, slot, release)
+        return "cartwheel-{}.web.{}@{}.service".format(self.app, release, slot)
+
+    def drain_unit(self, release: str, slot: str) -> str:
+        """What stops an instance once nobody waits for it any more."""
+        return "cartwheel-{}.drain-{}.{}.service".format(self.app, slot, release)
+
+    def instance_of(self, unit: str) -> Optional[Tuple[str, str]]:
+        """(release, slot) of an instance's unit; None where it is another unit."""
+        found = self._own(_INSTANCE, unit)
+        return (found.group(2), found.group(3) or found.group(1)) if found else None
+
+    def drained_by(self, unit: str) -> Optional[Tuple[str, str]]:
+        """(release, slot) of the instance that such a unit stops; None where it is another."""
+        found = self._own(_DRAIN, unit)
+        return (found.group(2), found.group(1)) if found else None
+
+    def released_by(self, unit_file: str) -> Optional[str]:
+        """The release that a unit file's name is of; None where it is another file."""
+        found = self._own(UNIT_FILE, unit_file)
+        return found.group(2) if found else None
+
+    def _own(self, pattern: "re.Pattern[str]", name: str) -> "Optional[re.Match[str]]":
+        prefix = "cartwheel-{}.".format(self.app)
+        return pattern.fullmatch(name, len(prefix)) if name.startswith(prefix) else None
 
     def unit_file(self, release: str, slot: str) -> Path:
-        return UNITS / self.unit(release, slot)
+        """What systemd reads for an instance; all numbers share one."""
+        if slot in OLD_SLOTS:
+            return UNITS / self.unit(release, slot)
+        return UNITS / "cartwheel-{}.web.{}@.service".format(self.app, release)
+
+    def unit_files(self, release: str) -> List[Path]:
+        """Every one that a release may have."""
+        return [self.unit_file(release, slot) for slot in (FIRST_SLOT, *OLD_SLOTS)]
+
+    def unit_source(self, release: str, slot: str) -> Path:
+        """The release's own copy of an instance's unit file."""
+        return self.release(release) / (slot + ".service" if slot in OLD_SLOTS else TEMPLATE_UNIT)
 
     def socket(self, release: str, slot: str) -> Path:
         """Where the instance listens; at most 107 bytes (unix(7)), checked by the settings."""

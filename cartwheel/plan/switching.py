@@ -37,7 +37,7 @@ def switch_for(
         max_worker_restarts=deploy.max_worker_restarts,
         confirm_seconds=deploy.confirm_seconds,
         keep_releases=deploy.keep_releases,
-        # It waits so long where earlier instances have all slots of the release.
+        # It waits so long where all slots of an earlier version's release are taken.
         deadline_seconds=seconds + deploy.drain_seconds,
         settings=_settings(settings, digest_key) if digest_key else None,
     )

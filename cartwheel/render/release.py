@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import UsageError
-from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.host.layout import FIRST_SLOT, TEMPLATE_UNIT, Layout
 from cartwheel.settings import formula, names
 
 from .templates import Templates
@@ -130,7 +130,7 @@ def render_release(
     files = dict(
         [
             of_release("gunicorn.conf.py", "gunicorn.conf.py.j2"),
-            *(of_release(f"{slot}.service", "web.service.j2", slot=slot) for slot in SLOTS),
+            of_release(TEMPLATE_UNIT, "web.service.j2", slot="%i"),  # systemd.unit(5): of each
             of_release("maintenance.html", "maintenance.html.j2"),
             of_host("nginx-site.conf", "nginx-site.conf.j2", names.site_path(settings)),
             of_host("logrotate.conf", "logrotate.j2", f"{LOGROTATE}/cartwheel-{at.app}.conf"),
@@ -185,8 +185,8 @@ def _values(
         "root": str(at.root),
         "release_dir": str(at.release(release)),
         "shared": str(at.shared),
-        "run": str(at.socket(release, SLOTS[0]).parent.parent),
-        "slot": SLOTS[0],
+        "run": str(at.socket(release, FIRST_SLOT).parent.parent),
+        "slot": FIRST_SLOT,
         "recover": str(at.lib / "recover"),
         "workers": workers(settings, facts.cpus),
         "own_config": OWN_CONFIG if has_own_config else None,

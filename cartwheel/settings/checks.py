@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from cartwheel.host.layout import SLOTS
+from cartwheel.host.layout import OLD_SLOTS
 from cartwheel.settings import names
 from cartwheel.settings.hosts import BALANCER_ROLE, from_settings
 from cartwheel.settings.phases import HERE_ONLY, has_phase
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SOCKET_PATH_BYTES = 107
 # A release's name: a version, a digest and a counter (docs/architecture.md).
 RELEASE_BYTES = 40
-_LONGEST_SLOT = max(SLOTS, key=len)
+_LONGEST_SLOT = "99999"
 
 VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 # Each of these would undo what Cartwheel sets: gunicorn's socket, or its word to systemd.
@@ -55,7 +55,7 @@ RESERVED_USERS = frozenset(
 )
 # fmt: on
 # A second part of a unit's name: `cartwheel-shop.web.1.0.service` belongs to the app `shop`.
-_UNIT_WORDS = frozenset({*SLOTS, "worker", "timer", "job"})
+_UNIT_WORDS = frozenset({*OLD_SLOTS, "worker", "timer", "job"})
 
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _SERVER_NAME = re.compile(rf"^(\*\.)?{_LABEL}(\.{_LABEL})*$")

@@ -97,7 +97,7 @@ and line, before any connection.
 | template | becomes |
 | --- | --- |
 | `gunicorn.conf.py.j2` | `gunicorn.conf.py` in the release; the app's own file is honoured last, but bind, working directory, graceful timeout and error log stay |
-| `web.service.j2` | the release's systemd units, one for each slot |
+| `web.service.j2` | the release's systemd unit, a template (systemd.unit(5)) for all its instances |
 | `nginx-site.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP.conf`; it names no release |
 | `nginx-balancer.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP_balancer.conf` on a balancer; it has names of its own |
 | `logrotate.j2` | `/etc/logrotate.d/cartwheel-APP.conf` |

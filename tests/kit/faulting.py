@@ -76,7 +76,9 @@ test ! -e /srv/shop/pending.json || echo pending
 test "$(readlink /srv/shop/current)" = "$(readlink /srv/shop/fallback)" || echo "fallback differs"
 systemctl list-units --all --plain --no-legend 'cartwheel-session-*' 'cartwheel-*.scope'
 systemctl list-units --failed --plain --no-legend 'cartwheel*' 'nginx*'
-ls -d /etc/systemd/system/cartwheel-shop.web*.service 2>/dev/null | tail -n +2
+for name in $(ls /etc/systemd/system | sed -n 's/^cartwheel-shop\\.web\\.\\(.*\\)@\\.service$/\\1/p'); do
+  test -d /srv/shop/releases/$name || echo "unit file of $name"
+done
 pgrep -af '[p]ython3 -I -c|[p]ip install|[s]ystemd-run' || true
 """
 _LEFT_BEHIND = """
@@ -423,7 +425,7 @@ test -z "$release" || {
   test ! -s /srv/shop/releases/$release/release.json || echo whole=yes
 }
 curl -s --max-time 5 -w '\nstatus=%{http_code}' http://127.0.0.1/healthz | sed '1s/^/answer=/'; echo
-systemctl list-units --all --plain --no-legend 'cartwheel-shop.web*.service' | awk '$3 != "inactive" && $3 != "failed" {print "runs=" $1}'
+systemctl list-units --all --plain --no-legend 'cartwheel-shop.web*.service' | awk '$3 == "active" || $3 == "activating" {print "runs=" $1}'
 """
 
 

@@ -46,13 +46,26 @@ def journal(host: LabHost, app: str) -> list[dict[str, Any]]:
 
 
 def main_pids(host: LabHost, app: str) -> dict[str, int]:
-    """The running instances of exactly this application: unit -> main PID in the host."""
-    text = host.sh("systemctl show --property=Id,MainPID 'cartwheel-*.web*.service' || true")
-    found = re.findall(r"MainPID=(\d+)\nId=(\S+)", text) + [
-        (pid, unit) for unit, pid in re.findall(r"Id=(\S+)\nMainPID=(\d+)", text)
-    ]
+    """The running instances of exactly this application, but for those that have been asked to
+    end: unit -> main PID in the host."""
+    text = host.sh(
+        "systemctl show --property=Id,MainPID,ActiveState 'cartwheel-*.web*.service' || true"
+    )
     ours = re.compile(rf"cartwheel-{re.escape(app)}\.web(-[b-d])?\.\d")
-    return {unit: int(pid) for pid, unit in found if ours.match(unit) and int(pid)}
+    found = {}
+    for block in text.split("\n\n"):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        unit, pid = values.get("Id", ""), int(values.get("MainPID", "0"))
+        if ours.match(unit) and pid and values["ActiveState"] != "deactivating":
+            found[unit] = pid
+    return found
+
+
+def instance_unit(host: LabHost, app: str) -> str:
+    """The unit of what should serve, by its links."""
+    link = host.sh(f"readlink /srv/{app}/current/http.sock").strip()
+    *_, release, slot, _socket = link.split("/")
+    return f"cartwheel-{app}.web.{release}@{slot}.service"
 
 
 def await_sessions(host: LabHost, seconds: float = 20.0, units: str = "cartwheel-session*") -> None:
@@ -61,6 +74,15 @@ def await_sessions(host: LabHost, seconds: float = 20.0, units: str = "cartwheel
     while host.sh(f"systemctl list-units --all --plain --no-legend '{units}'"):
         assert time.monotonic() < until, "a session of the host side stays"
         time.sleep(0.1)
+
+
+def await_ends(host: LabHost, app: str, seconds: int = 90) -> None:
+    """Wait until every instance that was asked to end has ended."""
+    host.sh(
+        f"timeout {seconds} sh -c 'while systemctl list-units --all --plain --no-legend"
+        f' "cartwheel-{app}.*web*.service" | grep -q deactivating; do sleep 0.2; done\'',
+        timeout=seconds + 10,
+    )
 
 
 def footprint(host: LabHost, *roots: str, contents: bool = True) -> set[str]:

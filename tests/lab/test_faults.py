@@ -70,8 +70,8 @@ class Site:
         look = self.host.sh(_LOOK).splitlines()
         if current(self.host, "shop") != serves:
             found.append(f"serves {current(self.host, 'shop')}")
-        running = [name.removesuffix(".service") for name in main_pids(self.host, "shop")]
-        if len(running) != 1 or not running[0].endswith("." + serves):
+        running = list(main_pids(self.host, "shop"))
+        if len(running) != 1 or f".web.{serves}@" not in running[0]:
             found.append(f"runs {running}")
         return found + look
 
@@ -99,7 +99,9 @@ systemctl list-units --all --plain --no-legend 'cartwheel-session-*' 'cartwheel-
 systemctl list-units --failed --plain --no-legend
 find /srv/shop /etc/systemd/system /etc/nginx /run/cartwheel /usr/local/lib/cartwheel \
   -path '*/venv' -prune -o \\( -name '.*cartwheel-*' -o -name '.gone-*' \\) -print
-ls -d /etc/systemd/system/cartwheel-shop.web*.service | tail -n +2
+for name in $(ls /etc/systemd/system | sed -n 's/^cartwheel-shop\\.web\\.\\(.*\\)@\\.service$/\\1/p'); do
+  test -d /srv/shop/releases/$name || echo "unit file of $name"
+done
 pgrep -af '[p]ython3 -I|[p]ip install|[s]ystemd-run' || true
 """
 

@@ -19,7 +19,7 @@ from cartwheel.settings.phases import HERE_ONLY
 from cartwheel_lab import LabHost
 from cartwheel_lab.lab import STATE_VARIABLE
 from tests.kit.fab import fab
-from tests.kit.host import await_sessions, current, get, main_pids, releases
+from tests.kit.host import await_sessions, current, get, instance_unit, main_pids, releases
 from tests.kit.project import Done, Project, new_project
 from tests.kit.visitors import loaded
 
@@ -192,9 +192,9 @@ def test_after_the_confirmation_it_goes_forward(project: Project, module_host: L
     done = deploy(project, module_host, hook, code=Exit.ATTENTION)
     assert "needs attention" in done.out
     assert current(module_host, "shop") != before
-    assert list(main_pids(module_host, "shop")) == [
-        f"cartwheel-shop.web.{current(module_host, 'shop')}.service"
-    ], "the old one has been stopped all the same"
+    assert list(main_pids(module_host, "shop")) == [instance_unit(module_host, "shop")], (
+        "the old one has been stopped all the same"
+    )
 
 
 @pytest.mark.parametrize("where", ["here", "hosts"])

@@ -71,7 +71,7 @@ def test_what_serves_moved_into_a_home_that_its_unit_hides(stage: Stage) -> None
     assert attempt.code == 0, says(attempt)
     made = current(stage.host, "shop")
     assert made != before
-    unit = stage.host.sh(f"cat /srv/shop/releases/{made}/web.service")
+    unit = stage.host.sh(f"cat /srv/shop/releases/{made}/web@.service")
     assert "ProtectHome=read-only" in unit
     stage.host.power_cut()
     stage.host.boot()

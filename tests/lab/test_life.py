@@ -13,6 +13,7 @@ import pytest
 
 from cartwheel_lab import LabHost
 from tests.kit.host import (
+    await_ends,
     await_sessions,
     current,
     get,
@@ -133,6 +134,7 @@ def test_a_restart_is_a_new_process_of_the_same_release(life: Life) -> None:
     assert before != after
     assert (current(life.host, "shop"), get(life.host)) == (release, "same")
     assert releases(life.host, "shop") == there
+    await_ends(life.host, "shop")
     life.fab("restart")
     assert main_pids(life.host, "shop").keys() == {before[0]}  # the first slot again
 

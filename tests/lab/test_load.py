@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from cartwheel_lab import LabHost
-from tests.kit.host import current, journal, main_pids
+from tests.kit.host import current, instance_unit, journal, main_pids
 from tests.kit.shop import Shop, new_shop
 from tests.kit.visitors import KINDS, loaded
 
@@ -27,18 +27,12 @@ def shop(
 
 def assert_settled(host: LabHost) -> None:
     """One instance runs, the way the links say; no session is left."""
-    assert list(main_pids(host, "shop")) == [
-        f"cartwheel-shop.{slot(host)}.{current(host, 'shop')}.service"
-    ]
+    assert list(main_pids(host, "shop")) == [instance_unit(host, "shop")]
     assert host.sh("test ! -e /srv/shop/pending.json && readlink /srv/shop/fallback") == (
         f"releases/{current(host, 'shop')}\n"
     )
     units = host.sh("systemctl list-units --all --plain --no-legend 'cartwheel-session-*'")
     assert units == ""
-
-
-def slot(host: LabHost) -> str:
-    return host.sh("basename $(dirname $(readlink /srv/shop/current/http.sock))").strip()
 
 
 def test_visitors_by_hand(shop: tuple[LabHost, Shop]) -> None:

@@ -42,7 +42,7 @@ EVERY_DEPLOY = (
     "host side: symlink releases/RELEASE -> /srv/shop/.current.cartwheel-#",
     "host side: fsync /srv/shop",
     "host side: create /srv/shop/.pending.json.cartwheel-#",
-    "host side runs systemctl start cartwheel-shop.web.RELEASE.service",
+    "host side runs systemctl start cartwheel-shop.web.RELEASE@1.service",
 )
 EVERY_PREPARATION = (
     "to the host: blob upload",

@@ -69,7 +69,7 @@ def state(host: LabHost, site: Site) -> dict[str, object]:
         f"/etc/logrotate.d/cartwheel-{site.slug}.conf",
         f"/etc/systemd/system/cartwheel-{site.slug}.service",
         f"/run/cartwheel/{site.slug}",
-        *(f"/etc/systemd/system/{unit}" for unit in main_pids(host, site.slug)),
+        f"/etc/systemd/system/cartwheel-{site.slug}.web.{current(host, site.slug)}@.service",
     )
     owner = site.slug.replace(".", "-")
     return {

@@ -57,7 +57,7 @@ MODE = "/srv/shop/shared/mode"
 # Which instance serves; an earlier one may still be ending.
 UNIT = (
     "$(readlink /srv/shop/current/http.sock"
-    r" | sed -E 's|.*/shop/([^/]+)/([^/]+)/http.sock|cartwheel-shop.\2.\1.service|')"
+    r" | sed -E 's|.*/shop/([^/]+)/([^/]+)/http.sock|cartwheel-shop.web.\1@\2.service|')"
 )
 MAIN = f"$(systemctl show -P MainPID {UNIT})"
 SITE = "/etc/nginx/conf.d/cartwheel-shop.conf"

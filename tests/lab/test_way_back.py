@@ -18,7 +18,7 @@ import pytest
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
 from tests.kit.fab import Fab, fab
-from tests.kit.host import await_sessions, current, journal, main_pids, releases
+from tests.kit.host import await_ends, await_sessions, current, journal, main_pids, releases
 from tests.kit.project import Done, Project, new_project
 
 pytestmark = pytest.mark.timeout(240)
@@ -150,15 +150,13 @@ class Shop:
         """Every request has been answered, and whoever comes next takes the rest away."""
         for visit in self.visits:
             visit.answer()
-        self.host.sh(
-            "timeout 90 sh -c 'while systemctl list-units --all --plain --no-legend"
-            ' "cartwheel-shop.*web*.service" | grep deactivating; do sleep 0.2; done\''
-        )
+        await_ends(self.host, "shop")
         self.fab("prune")
         assert self.leftovers() == []
         assert len(main_pids(self.host, "shop")) == 1
-        files = self.host.sh("ls /etc/systemd/system | grep -c '^cartwheel-shop.web'").strip()
-        assert files == "1"
+        files = self.host.sh("ls /etc/systemd/system | grep '^cartwheel-shop.web'").split()
+        of = {name.removeprefix("cartwheel-shop.web.").split("@")[0] for name in files}
+        assert of <= releases(self.host, "shop"), "they go with their release"
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +199,7 @@ def test_a_release_that_falls_ill_answers_what_it_has(shop: Shop) -> None:
     assert short.is_under_way(), "the deploy has reported"
     assert current(shop.host, "shop") == old
     (ending,) = shop.stopping()
-    bad = ending.split(".", 2)[2].removesuffix(".service")
+    bad = ending.removeprefix("cartwheel-shop.web.").partition("@")[0]
     shop.host.sh("systemctl daemon-reload")  # anybody's
     assert "TimeoutStopUSec=1min 10s" in shop.host.sh(f"systemctl show {ending}")
     seen = shop.status()
@@ -263,14 +261,20 @@ def test_whoever_else_goes_back_cuts_nothing(shop: Shop, who: str) -> None:
 
 
 def test_restarts_and_a_rollback_at_once_cut_nothing(shop: Shop) -> None:
+    """Each leaves at once, and what the others left is neither in its way nor a fault."""
     shop.quick()
+    shop.fab("restart")
     old, text = shop.host.sh("curl -s http://localhost/"), shop.make()
     visits = []
-    for word in ("deploy", "restart", "restart", "rollback"):
-        visits.append(shop.asked(25))
+    for word, seconds in (("deploy", 45), ("rollback", 38), ("restart", 31), ("restart", 25)):
+        visits.append(shop.asked(seconds))
         shop.fab(word)
-    assert all(visit.is_under_way() for visit in visits[-2:])
-    texts = [old, text, text, text]
+    assert all(visit.is_under_way() for visit in visits), "nobody waited for an end"
+    assert len(shop.stopping()) == len(visits)
+    seen = shop.status()
+    assert (len(seen["stopping"]), seen["also_running"], seen["leftovers"]) == (4, [], [])
+    shop.fab("doctor")
+    texts = [old, text, old, old]
     assert [visit.answer() for visit in visits] == [f"{one} 200" for one in texts]
     shop.all_end()
 
@@ -278,13 +282,10 @@ def test_restarts_and_a_rollback_at_once_cut_nothing(shop: Shop) -> None:
 def test_a_stray_instance_ends_with_its_requests(shop: Shop) -> None:
     """As a session that was killed right after its confirmation leaves it."""
     release, text = current(shop.host, "shop"), shop.host.sh("curl -s http://localhost/")
-    unit = f"cartwheel-shop.web-d.{release}.service"
+    unit = f"cartwheel-shop.web.{release}@7.service"
     await_sessions(shop.host)  # one that still leaves would take it away itself
-    shop.host.sh(
-        f"cp /srv/shop/releases/{release}/web-d.service /etc/systemd/system/{unit};"
-        f"systemctl start {unit}"
-    )
-    visit = shop.asked(20, socket=f"/run/cartwheel/shop/{release}/web-d/http.sock")
+    shop.host.sh(f"systemctl start {unit}")
+    visit = shop.asked(20, socket=f"/run/cartwheel/shop/{release}/7/http.sock")
     assert shop.leftovers() == [f"stray instance: {unit}"]
     shop.fab("doctor", "--fix")
     assert visit.is_under_way()

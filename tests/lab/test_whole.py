@@ -50,7 +50,7 @@ def made_anew(stage: Stage, broken: str) -> str:
     assert made != broken
     manifest = json.loads(stage.host.sh(f"cat /srv/shop/releases/{made}/release.json"))
     assert manifest["content"] == content_of(made) == content_of(broken)
-    assert [unit for unit in main_pids(stage.host, "shop") if f".{made}.service" in unit]
+    assert [unit for unit in main_pids(stage.host, "shop") if f".{made}@" in unit]
     return says(attempt)
 
 

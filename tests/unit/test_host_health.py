@@ -395,7 +395,7 @@ def test_draining_waits_for_the_queue(backlog: Backlog, monkeypatch: pytest.Monk
     monkeypatch.setattr(drain, "MIN_SECONDS", 0.1)
     monkeypatch.setattr(drain, "QUIET_SECONDS", 0.2)
     path, listener, waiting = backlog
-    assert drain.wait_until_quiet(path, timeout_seconds=0.4) is False
+    assert drain.Quiet(path).wait(0.4) is False
     accepted: list[float] = []
 
     def accept() -> None:
@@ -404,15 +404,32 @@ def test_draining_waits_for_the_queue(backlog: Backlog, monkeypatch: pytest.Monk
         accepted.append(time.monotonic())
 
     threading.Timer(0.3, accept).start()
-    assert drain.wait_until_quiet(path, timeout_seconds=10) is True
+    assert drain.Quiet(path).wait(10)
     assert time.monotonic() - accepted[0] >= 0.19, "quiet for a while, not for an instant"
 
 
 def test_draining_counts_from_when_the_traffic_moved(folder: Path) -> None:
-    """Probation is part of that second: only the quiet itself is left to wait for."""
+    """The second counts from then; the half second from the first look that found nobody."""
     started = time.monotonic()
-    assert drain.wait_until_quiet(folder / "gone", timeout_seconds=5, since=started - 1)
+    assert drain.Quiet(folder / "gone", moved=started - 1).wait(5)
     assert drain.QUIET_SECONDS <= time.monotonic() - started < drain.MIN_SECONDS
+
+
+def test_looks_while_the_new_one_is_watched_count(backlog: Backlog) -> None:
+    """So that one look is enough afterwards; but anybody who waits starts it anew."""
+    path, listener, waiting = backlog
+    quiet = drain.Quiet(path, moved=time.monotonic() - 2)
+    assert not quiet.look()
+    for _ in waiting:
+        listener.accept()[0].close()
+    assert not quiet.look()
+    time.sleep(drain.QUIET_SECONDS)
+    assert quiet.look()
+    with socket.socket(socket.AF_UNIX) as late:
+        late.connect(str(path))
+        assert not quiet.look()
+        listener.accept()[0].close()
+        assert not quiet.look()
 
 
 def test_draining_takes_a_moment_even_when_it_is_quiet(
@@ -422,7 +439,7 @@ def test_draining_takes_a_moment_even_when_it_is_quiet(
     monkeypatch.setattr(drain, "MIN_SECONDS", 0.3)
     monkeypatch.setattr(drain, "QUIET_SECONDS", 0.1)
     started = time.monotonic()
-    assert drain.wait_until_quiet(folder / "gone", timeout_seconds=5)
+    assert drain.Quiet(folder / "gone").wait(5)
     assert time.monotonic() - started >= 0.3
 
 

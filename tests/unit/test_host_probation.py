@@ -44,7 +44,7 @@ class Site:
                 log.write(line(status, upstream, took="0.000", at=now) + b"\n")
 
     def watch(self, kind: str = "deploy") -> Watch:
-        watch = Watch(self.at, "2.b", "web", kind, LIMITS)
+        watch = Watch(self.at, "2.b", "1", kind, LIMITS)
         self.watches.append(watch)
         return watch
 

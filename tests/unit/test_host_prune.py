@@ -37,7 +37,7 @@ _CALLS = (
     *("open", "mkdir", "chmod", "fsync", "rename", "symlink", "unlink", "rmdir", "write", "pread"),
     *("stat", "lstat", "readlink", "listdir", "scandir"),
 )
-_FILES = ("web.service", "web-b.service", "env", "venv/one", "venv/lib/two", "http.sock")
+_FILES = ("web@.service", "env", "venv/one", "venv/lib/two", "http.sock")
 _MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
@@ -103,8 +103,8 @@ class Look:
         if at.pending.exists():
             pending = json.loads(at.pending.read_text())
             needed |= {pending[key] for key in ("was", "to", "was_fallback", "was_previous")}
-        # cartwheel-APP.SLOT.RELEASE.service
-        needed |= {unit.name.split(".", 2)[2].removesuffix(".service") for unit in units.iterdir()}
+        # cartwheel-APP.web.RELEASE@SLOT.service
+        needed |= {unit.name.split(".", 2)[2].partition("@")[0] for unit in units.iterdir()}
         current = at.current.readlink().name if at.current.is_symlink() else None
         needed.add(
             journal.rollback_target(journal.read(at.journal), current, sorted(complete)) or ""
@@ -182,7 +182,7 @@ class History:
             path = at.release(name) / part
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(name)
-        releases.point_slot(at, name, "web")
+        releases.point_slot(at, name, "1")
         manifest = {"release": name, "seq": releases.next_sequence(at), "version": name}
         files.write_json(releases.manifest_path(at, name), manifest)
         for part in _FILES[:3]:  # a folder's order is nobody's promise: here these come first

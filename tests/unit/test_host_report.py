@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.host.layout import OLD_SLOTS, Layout
 from cartwheel.host.look import report
 from cartwheel.host.system import children
 
@@ -60,7 +60,7 @@ def test_only_this_applications_units(
     logs(at, 1)
     words = asked.read_text().splitlines()
     units = [words[n + 1] for n, word in enumerate(words) if word == "-u"]
-    assert units == [f"cartwheel-shop.{slot}.[0-9]*.service" for slot in SLOTS]
+    assert units == [f"cartwheel-shop.{slot}.[0-9]*.service" for slot in OLD_SLOTS]
 
 
 def test_without_a_log_of_nginx_there_is_none(

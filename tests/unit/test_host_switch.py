@@ -10,7 +10,6 @@ import io
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import pytest
 
 from cartwheel.host import layout, recover
-from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.host.layout import FIRST_SLOT, OLD_SLOTS, Layout
 from cartwheel.host.process import drain, health, instances
 from cartwheel.host.state import journal, pending, releases
 from cartwheel.host.switch import switch as switching
@@ -68,11 +67,8 @@ class Stage:
         return UnitState(active, "running", 0, 1, None, None, "success")
 
     def instances(self, at: Layout) -> dict[tuple[str, str], str]:
-        found = {}
-        for path in sorted(self.units.iterdir()):
-            _app, slot, release = path.name.removesuffix(".service").split(".", 2)
-            found[release, slot] = path.read_text()
-        return found
+        units = {path.name: path.read_text() for path in sorted(self.units.iterdir())}
+        return {at.instance_of(unit) or ("?", unit): active for unit, active in units.items()}
 
     def running(self, at: Layout) -> list[tuple[str, str]]:
         """What serves, or should not run."""
@@ -80,7 +76,8 @@ class Stage:
         return [one for one in found if found[one] != systemd.STOPPING]
 
     def start(self, _ctx: Any, unit: str) -> None:
-        if not (layout.UNITS / unit).exists():
+        instance = self.at.instance_of(unit)
+        if instance is None or not self.at.unit_file(*instance).exists():
             raise OpError("start-failed", f"no {unit}")
         assert self.state(unit).active != systemd.STOPPING, "it would wait for the end"
         (self.units / unit).write_text("active")
@@ -118,11 +115,18 @@ class Stage:
     def prepare(self, name: str) -> None:
         folder = self.at.release(name)
         folder.mkdir()
-        for slot in SLOTS:
-            (folder / f"{slot}.service").write_text(f"{name} {slot}")
-        releases.point_slot(self.at, name, "web")
+        self.at.unit_source(name, FIRST_SLOT).write_text(name)
+        releases.point_slot(self.at, name, FIRST_SLOT)
         manifest = {"release": name, "seq": releases.next_sequence(self.at), "version": name}
         files.write_json(releases.manifest_path(self.at, name), manifest)
+
+    def prepare_old(self, name: str, slots: tuple[str, ...]) -> None:
+        """As an earlier version made it."""
+        self.prepare(name)
+        self.at.unit_source(name, FIRST_SLOT).unlink()
+        for slot in slots:
+            self.at.unit_source(name, slot).write_text(f"{name} {slot}")
+        releases.point_slot(self.at, name, slots[0])
 
     def args(self, to: str, kind: str = "deploy", **more: Any) -> dict[str, Any]:
         return {
@@ -185,8 +189,8 @@ class Stage:
         assert slot is not None
         assert releases.manifest_path(at, release).exists()
         assert self.running(at) == [(release, slot)]
-        units = {path.name for path in at.unit_file(release, slot).parent.iterdir()}
-        assert units == {at.unit(*one) for one in self.instances(at)}
+        files_of = {at.released_by(path.name) for path in layout.UNITS.iterdir()}
+        assert files_of <= set(releases.names(at)), "they go with their release"
         previous = releases.pointed(at.previous)
         assert previous is None or releases.manifest_path(at, previous).exists()
         assert previous != release
@@ -201,10 +205,10 @@ def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     one = Stage(folder, host_in(folder, monkeypatch))
     for name in ("state", "instances", "start", "stop", "kill", "ends"):
         monkeypatch.setattr(systemd, name, getattr(one, name))
+    monkeypatch.setattr(systemd, "loaded", one.instances)
     monkeypatch.setattr(systemd, "failed", lambda _at: [])
     monkeypatch.setattr(systemd, "forget_failure", lambda _unit: None)
     monkeypatch.setattr(systemd, "reload", lambda _ctx=None: None)
-    monkeypatch.setattr(systemd, "is_loaded", lambda _unit: False)
     monkeypatch.setattr(systemd, "log", lambda *_args: "Traceback\nValueError: boom")
     monkeypatch.setattr(nginx, "reload", one.reload)
     monkeypatch.setattr(files, "sync_filesystem", lambda _path: None)  # this machine's is busy
@@ -212,7 +216,7 @@ def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr(health, "watch", lambda *_args, **_more: None)
     monkeypatch.setattr(health, "wait_for_reload", lambda *_args: None)
     monkeypatch.setattr(front_door, "ask", lambda *_args: "")
-    monkeypatch.setattr(drain, "wait_until_quiet", lambda *_args, **_more: True)
+    monkeypatch.setattr(drain.Quiet, "look", lambda _quiet: True)
     yield one
     for session in one.sessions:  # a session that was killed still has its timer here
         deal = session.memory.get("switch")
@@ -373,26 +377,30 @@ def test_a_deploy_keeps_what_was_asked_and_where_to_go_back(stage: Stage) -> Non
     assert releases.pointed(stage.at.previous) == "4.d"
     stage.run(stage.args("4.d", kind="rollback")).end()
     assert releases.pointed(stage.at.previous) == "3.c"
-    assert releases.slot_of(stage.at, "4.d") == "web"
+    assert releases.slot_of(stage.at, "4.d") == "1"
 
 
 @pytest.mark.parametrize("confirmed_by", ["session", "recovery"])
 def test_the_old_instance_is_drained_before_it_is_stopped(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, confirmed_by: str
 ) -> None:
-    """Stopped at once it loses what is on its way to it; and nothing may still point there."""
+    """Stopped at once it loses what is on its way to it; and nothing may still point there when
+    its queue is looked at."""
     stage.deploy("1.a")
     seen: list[str] = []
 
-    def drained(path: Path, **_more: Any) -> bool:
-        seen.append(f"drained {path.parent.parent.name}, {stage.served()} serves")
+    def looked(quiet: drain.Quiet) -> bool:
+        seen.append(f"looked at {quiet._socket.parent.parent.name}, {links()}")
         return True
 
+    def links() -> str:
+        return f"{stage.served()} serves, fallback {releases.pointed(stage.at.fallback)}"
+
     def stopped(unit: str) -> None:
-        seen.append(f"stopped {unit}, fallback {releases.pointed(stage.at.fallback)}")
+        seen.append(f"stopped {unit}")
         stage.stop(unit)
 
-    monkeypatch.setattr(drain, "wait_until_quiet", drained)
+    monkeypatch.setattr(drain.Quiet, "look", looked)
     monkeypatch.setattr(systemd, "stop", stopped)
     stage.prepare("2.b")
     if confirmed_by == "session":
@@ -402,26 +410,34 @@ def test_the_old_instance_is_drained_before_it_is_stopped(
         answer = switching.switch(session.ctx(), stage.args("2.b"))
         switching.confirm(session.ctx(), {"id": answer["id"]})
         stage.settle()
-    unit = stage.at.unit("1.a", "web")
-    assert seen == ["drained 1.a, 2.b serves", f"stopped {unit}, fallback 2.b"]
+    unit = stage.at.unit("1.a", "1")
+    assert seen == ["looked at 1.a, 2.b serves, fallback 2.b", f"stopped {unit}"]
 
 
-def test_the_drain_counts_from_the_switch_and_is_told(
+def test_the_old_instance_is_watched_while_the_new_one_is(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    since: list[float] = []
+    """Then nothing is left but one look after the confirmation, and nobody waits for its end."""
+    seen: list[tuple[int, str | None]] = []
 
-    def drained(_path: Path, **more: Any) -> bool:
-        since.append(more["since"])
+    def looked(quiet: drain.Quiet) -> bool:
+        seen.append((id(quiet), releases.pointed(stage.at.fallback)))
         return True
 
-    monkeypatch.setattr(drain, "wait_until_quiet", drained)
+    def watched(_ctx: Any, _unit: str, _path: Path, *more: Any, **_seconds: float) -> None:
+        *_, problem = more
+        assert problem() == ""
+
     stage.deploy("1.a")
-    before = time.monotonic()
     stage.prepare("2.b")
+    monkeypatch.setattr(drain.Quiet, "look", looked)
+    monkeypatch.setattr(health, "watch", watched)
+    monkeypatch.setattr(systemd, "ends", raising(AssertionError("nobody waits for it")))
     session = stage.run(stage.args("2.b"))
     session.end()
-    assert before < since[0] < time.monotonic()
+    during, after = seen
+    assert (during[1], after[1]) == ("1.a", "2.b")
+    assert during[0] == after[0], "the looks before count"
     told = [(one["step"], one["state"]) for one in session.events]
     assert told[-2:] == [("drain", "start"), ("drain", "done")]
 
@@ -429,7 +445,7 @@ def test_the_drain_counts_from_the_switch_and_is_told(
 def test_a_restart_changes_the_slot_and_nothing_else(stage: Stage) -> None:
     stage.deploy("1.a")
     stage.deploy("2.b")
-    for slot in ("web-b", "web", "web-b"):
+    for slot in ("2", "1", "2"):
         stage.run(stage.args("2.b", kind="restart")).end()
         assert releases.slot_of(stage.at, "2.b") == slot
         assert releases.pointed(stage.at.previous) == "1.a"
@@ -440,33 +456,63 @@ def test_restarts_and_rollbacks_at_once_take_the_slots_that_are_free(stage: Stag
     stage.deploy("1.a")
     stage.slow = True
     stage.deploy("2.b")
-    for slot in ("web-b", "web-c", "web-d"):
+    for slot in map(str, range(2, 12)):
         stage.run(stage.args("2.b", kind="restart")).end()
         assert releases.slot_of(stage.at, "2.b") == slot
         stage.check()
     stage.run(stage.args("1.a", kind="rollback")).end()
-    assert releases.slot_of(stage.at, "1.a") == "web-b"
+    assert releases.slot_of(stage.at, "1.a") == "2"
     stage.check()
-    session = Session()
-    stage.sessions.append(session)
-    with pytest.raises(OpError) as caught:  # it waits until one has ended
-        switching.switch(session.ctx(0.5), stage.args("2.b", kind="rollback"))
-    assert caught.value.slug == "deadline"
-    assert session.events[-1]["detail"] == "earlier instances of 2.b still end"
     stage.let_end()
     stage.run(stage.args("2.b", kind="rollback")).end()
-    assert releases.slot_of(stage.at, "2.b") == "web"
+    assert releases.slot_of(stage.at, "2.b") == "1"
     stage.check()
 
 
-def test_a_release_of_an_older_version_has_two_slots(stage: Stage) -> None:
-    stage.prepare("1.a")
-    for slot in SLOTS[2:]:
-        (stage.at.release("1.a") / f"{slot}.service").unlink()
-    for slot in SLOTS[:2]:
-        assert instances.free_slot(stage.at, "1.a") == slot
-        (stage.units / stage.at.unit("1.a", slot)).write_text(systemd.STOPPING)
-    assert instances.free_slot(stage.at, "1.a") is None
+@pytest.mark.parametrize("slots", [OLD_SLOTS[:2], OLD_SLOTS])
+def test_a_release_of_an_earlier_version_keeps_the_slots_that_it_has(
+    stage: Stage, slots: tuple[str, ...]
+) -> None:
+    """Where they are all taken, whoever needs one waits until one has ended."""
+    stage.prepare_old("1.a", slots)
+    stage.run(stage.args("1.a")).end()
+    stage.slow = True
+    for slot in slots[1:]:
+        stage.run(stage.args("1.a", kind="restart")).end()
+        assert releases.slot_of(stage.at, "1.a") == slot
+        stage.check()
+    session = Session()
+    stage.sessions.append(session)
+    with pytest.raises(OpError) as caught:
+        switching.switch(session.ctx(0.5), stage.args("1.a", kind="restart"))
+    assert caught.value.slug == "deadline"
+    assert session.events[-1]["detail"] == "earlier instances of 1.a still end"
+    stage.let_end()
+    stage.run(stage.args("1.a", kind="restart")).end()
+    assert releases.slot_of(stage.at, "1.a") == slots[0]
+    stage.check()
+
+
+@pytest.mark.parametrize("then", ["finished", "confirmed", "pending", "power cut"])
+def test_a_host_of_an_earlier_version_is_switched_and_put_in_order(stage: Stage, then: str) -> None:
+    stage.prepare_old("1.a", OLD_SLOTS)
+    stage.run(stage.args("1.a")).end()
+    stage.prepare("2.b")
+    stage.run(stage.args("2.b"), confirm=then == "finished")
+    if then == "confirmed":
+        stage.at.pending.unlink()
+    elif then == "power cut":
+        for unit in list(stage.units.iterdir()):
+            unit.unlink()
+    stage.settle()
+    stage.check()
+    assert recover.is_settled(stage.at)
+    serves = ("1.a", "web") if then in ("pending", "power cut") else ("2.b", "1")
+    assert stage.running(stage.at) == [serves]
+    for name in ("3.c", "4.d", "5.e"):
+        stage.deploy(name)
+    assert [path.name for path in layout.UNITS.iterdir() if ".web.1.a" in path.name] == []
+    assert recover.is_settled(stage.at)
 
 
 def test_a_bad_release_goes_once_nothing_of_it_runs(
@@ -484,7 +530,7 @@ def test_a_bad_release_goes_once_nothing_of_it_runs(
     assert [one["release"] for one in releases.complete(stage.at)] == ["1.a"], (
         "nobody returns to it"
     )
-    assert stage.instances(stage.at) == {("1.a", "web"): "active", ("2.b", "web"): "deactivating"}
+    assert stage.instances(stage.at) == {("1.a", "1"): "active", ("2.b", "1"): "deactivating"}
     stage.check()
     assert recover.is_settled(stage.at), "what ends is nothing that was left over"
     assert releases.prune(stage.at, 2) == [], "and not in the way"
@@ -492,7 +538,7 @@ def test_a_bad_release_goes_once_nothing_of_it_runs(
     assert not recover.is_settled(stage.at)
     stage.settle()
     assert releases.prune(stage.at, 2) == ["2.b"]
-    assert [path.name for path in layout.UNITS.iterdir()] == [stage.at.unit("1.a", "web")]
+    assert list(layout.UNITS.iterdir()) == [stage.at.unit_file("1.a", "1")]
 
 
 def test_what_is_bad_twice_goes_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -501,7 +547,7 @@ def test_what_is_bad_twice_goes_too(stage: Stage, monkeypatch: pytest.MonkeyPatc
     stage.prepare("2.b")
     stage.slow = True
     monkeypatch.setattr(health, "watch", failing("unhealthy"))
-    for slots in (["web"], ["web", "web-b"]):
+    for slots in (["1"], ["1", "2"]):
         with pytest.raises(OpError, match=r"the host went back to 1\.a"):
             stage.run(stage.args("2.b"))
         found = sorted(slot for name, slot in stage.instances(stage.at) if name == "2.b")
@@ -521,9 +567,9 @@ def test_an_old_instance_that_somebody_stops_meanwhile_gets_a_successor(
         stage.prepare(to)
     session = stage.run(stage.args(to, kind), confirm=False)
     stage.slow = True
-    stage.stop(stage.at.unit("1.a", "web"))
+    stage.stop(stage.at.unit("1.a", "1"))
     session.end()
-    assert releases.slot_of(stage.at, "1.a") == ("web-c" if kind == "restart" else "web-b")
+    assert releases.slot_of(stage.at, "1.a") == ("3" if kind == "restart" else "2")
     stage.check()
 
 
@@ -536,7 +582,7 @@ def test_a_start_does_not_wait_for_what_a_stop_has_begun(stage: Stage) -> None:
         jobs.stop(Session().ctx(), {**args, "drain_seconds": 0.0})
     assert stage.settle() == [], "a stopped one stays so"
     jobs.start(Session().ctx(), {**args, "probe": PROBE})
-    assert releases.slot_of(stage.at, "1.a") == "web-b"
+    assert releases.slot_of(stage.at, "1.a") == "2"
     stage.check()
 
 
@@ -552,10 +598,11 @@ def test_an_instance_with_a_queue_is_stopped_by_systemd_once_it_is_empty(
         (stage.units / at.unit(release, slot)).write_text(systemd.STOPPING)
         return True
 
-    monkeypatch.setattr(drain, "wait_until_quiet", lambda *_args, **_more: False)
+    monkeypatch.setattr(instances, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(drain.Quiet, "look", lambda _quiet: False)
     monkeypatch.setattr(systemd, "stop_when_quiet", later)
     stage.run(stage.args("2.b")).end()
-    assert asked == [("1.a", "web")]
+    assert asked == [("1.a", "1")]
     stage.check()
 
 
@@ -812,7 +859,7 @@ def test_a_confirmed_switch_is_finished_on_a_full_disk(
     session.end()
     at = stage.at
     assert (releases.pointed(at.fallback), releases.pointed(at.previous)) == ("2.b", "1.a")
-    assert stage.running(at) == [("2.b", "web")]
+    assert stage.running(at) == [("2.b", "1")]
     assert [path.name for path in at.root.iterdir() if path.name.endswith(".spare")] == []
     stage.settle()  # the journal's line
     stage.check()
@@ -851,7 +898,7 @@ def test_a_full_disk_before_the_switch_changes_nothing(
 def test_a_stopped_application_is_not_started_by_a_recovery(stage: Stage) -> None:
     stage.deploy("1.a")
     files.write_json(stage.at.stopped, {"who": "ann", "since": "now"})
-    stage.stop(stage.at.unit("1.a", "web"))
+    stage.stop(stage.at.unit("1.a", "1"))
     assert stage.settle() == []
     assert stage.running(stage.at) == []
     stage.at.stopped.unlink()
@@ -893,7 +940,7 @@ def test_a_damaged_mark_stops_nobody_and_is_kept_for_a_person(
     stage: Stage, capsys: pytest.CaptureFixture[str], torn: str
 ) -> None:
     stage.deploy("1.a")
-    stage.stop(stage.at.unit("1.a", "web"))  # a boot
+    stage.stop(stage.at.unit("1.a", "1"))  # a boot
     stage.at.pending.write_text(torn, "latin-1")
     argv = [stage.at.app, str(stage.at.base)]
     assert not recover.is_settled(stage.at)
@@ -912,12 +959,12 @@ def test_a_damaged_manifest_or_journal_does_not_keep_a_release_from_starting(
     stage: Stage, torn: str
 ) -> None:
     stage.deploy("1.a")
-    stage.stop(stage.at.unit("1.a", "web"))
+    stage.stop(stage.at.unit("1.a", "1"))
     releases.manifest_path(stage.at, "1.a").write_text(torn, "latin-1")
     stage.at.journal.write_text(torn, "latin-1")
     assert recover.main([stage.at.app, str(stage.at.base), "--boot"]) == 0
     assert stage.served() == "1.a"
-    assert stage.running(stage.at) == [("1.a", "web")]
+    assert stage.running(stage.at) == [("1.a", "1")]
 
 
 def test_a_confirmation_that_a_killed_session_did_not_sync_is_synced_by_whoever_comes_next(

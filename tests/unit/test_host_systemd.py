@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cartwheel.host.layout import Layout
+from cartwheel.host.process import instances
 from cartwheel.host.system import children, systemd
 from cartwheel.host.system.children import Answer, Done
 
@@ -61,6 +62,16 @@ cartwheel-shop.web-c.1.0.a.service     loaded inactive     dead shop web
 cartwheel-shop.web.2.0.b.service       loaded active       running shop web
 cartwheel-shop.drain-web.2.0.b.service loaded active       running waits
 cartwheel-shop.drain-web.3.0.c.service loaded active       running its instance has gone
+cartwheel-shop.web.4.0.d@1.service     loaded active       running shop web
+● cartwheel-shop.web.4.0.d@2.service   loaded failed       failed shop web
+cartwheel-shop.web.4.0.d@12.service    loaded active       running shop web
+cartwheel-shop.drain-12.4.0.d.service  loaded active       running waits
+cartwheel-shop.drain-2.4.0.d.service   loaded active       running waits
+cartwheel-shop.drain-1.4.0.d.service   loaded failed       failed nobody waits
+cartwheel-shop.web.4.0.d@x.service     loaded active       running not ours
+cartwheel-shop.web.4.0.d@0.service     loaded active       running not ours
+cartwheel-shop.4.0.d.service           loaded active       running not ours
+cartwheel-shop.staging.web.1.0.service loaded active       running not ours
 cartwheel-shop.web.d.service           loaded active       running not ours
 cartwheel-shop.web-e.1.0.service       loaded active       running not ours
 cartwheel-shop.other-web.1.0.service   loaded active       running not ours
@@ -70,9 +81,13 @@ cartwheel-shop.other-web.1.0.service   loaded active       running not ours
         ("1.0.a", "web"): "active",
         ("1.0.a", "web-b"): systemd.STOPPING,
         ("2.0.b", "web"): systemd.STOPPING,
+        ("4.0.d", "1"): "active",
+        ("4.0.d", "12"): systemd.STOPPING,
     }
     assert len(asked) == 1
-    assert systemd.running(AT) == [("1.0.a", "web"), ("1.0.a", "web-b"), ("2.0.b", "web")]
+    taken = {slot for release, slot in systemd.loaded(AT) if release == "4.0.d"}
+    assert taken == {"1", "2", "12"}, "also what is at rest"
+    assert instances.free_slot(AT, "4.0.d") == "3"
 
 
 def test_a_stop_waits_for_nobody_and_sends_no_signal_itself(
@@ -80,4 +95,17 @@ def test_a_stop_waits_for_nobody_and_sends_no_signal_itself(
 ) -> None:
     asked = saying(monkeypatch, "")
     systemd.stop("x.service")
-    assert asked == [["systemctl", "stop", "--no-block", "x.service"]]
+    assert [one for one in asked if one[1] != "show"] == [
+        ["systemctl", "stop", "--no-block", "x.service"]
+    ]
+
+
+def test_a_stop_has_begun_when_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks next must not take the instance for one that runs."""
+    states = iter(("active", "active", systemd.STOPPING))
+    monkeypatch.setattr(children, "run", lambda *_args, **_more: Done(0, ""))
+    monkeypatch.setattr(
+        children, "ask", lambda *_args, **_more: Answer(0, f"ActiveState={next(states)}\n", "")
+    )
+    systemd.stop("x.service")
+    assert next(states, None) is None

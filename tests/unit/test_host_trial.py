@@ -21,6 +21,8 @@ Description=shop
 ExecStart=/srv/shop/venv/bin/gunicorn
 ExecStartPre=/bin/ruin
 User=shop
+RuntimeDirectory=cartwheel/shop/1.0.a/%i
+Environment=AT=100%%i OF=%n
 """
 
 
@@ -37,6 +39,8 @@ def test_the_unit_is_the_services_but_for_its_command(
     assert "BindsTo=cartwheel-session-shop-1.service" in lines
     assert "TimeoutStartSec=40" in lines
     assert f"StandardOutput=file:{tmp_path}/out" in lines
+    assert "RuntimeDirectory=cartwheel/shop/1.0.a/1" in lines, "its slot is filled in"
+    assert "Environment=AT=100%%i OF=%n" in lines
     # Emptied after what was rendered, and then ours.
     commands = [line for line in lines if line.startswith("ExecStart=")]
     assert commands[1] == "ExecStart="

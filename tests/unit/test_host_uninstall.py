@@ -64,7 +64,7 @@ def test_nothing_goes_that_still_answers_requests(
     at.release("1.a").mkdir()
     releases.point(at, at.current, "1.a")
     files.write_json(at.record, {"user": "nobody-of-ours", "group": "nobody-of-ours"})
-    monkeypatch.setattr(systemd, "instances", lambda _at: {("1.a", "web"): systemd.STOPPING})
+    monkeypatch.setattr(systemd, "instances", lambda _at: {("1.a", "1"): systemd.STOPPING})
     monkeypatch.setattr(nginx, "reload", lambda _ctx: None)
     monkeypatch.setattr(nginx, "SITES", tmp_path)
     monkeypatch.setattr(layout, "NGINX_LOGS", tmp_path)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host.layout import SLOTS, Layout, content_of
+from cartwheel.host.layout import FIRST_SLOT, TEMPLATE_UNIT, Layout, content_of
 from cartwheel.host.state import releases, whole
 from cartwheel.host.system import envfile, files, reach, systemd
 from cartwheel.host.system.context import OpError
@@ -48,7 +48,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     install(folder / SITE, "shop-1.0", {"shop.py": "app", "shop_data/odd, name.txt": "x"})
     (folder / "venv" / "bin" / "gunicorn").write_text("#!python\n")
     (folder / "venv" / "bin" / "gunicorn").chmod(0o755)
-    for name in ("gunicorn.conf.py", "lock.txt", "web.service", "web-b.service"):
+    for name in ("gunicorn.conf.py", "lock.txt", TEMPLATE_UNIT):
         (folder / name).write_text(f"# {name}\n")
     (folder / "env").write_text(envfile.dump({"DEBUG": "0", "SECRET_KEY": "s"}))
     return folder
@@ -65,7 +65,7 @@ def at(tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 
 def add(at: Layout, made: Path, name: str, **more: Any) -> None:
     shutil.copytree(made, at.release(name), symlinks=True)
-    releases.point_slot(at, name, SLOTS[0])
+    releases.point_slot(at, name, FIRST_SLOT)
     manifest = {
         "release": name,
         "seq": releases.next_sequence(at),
@@ -87,14 +87,21 @@ def test_what_was_made_is_whole_also_file_by_file(at: Layout) -> None:
     assert set(manifest(at)["files"]) == {
         "gunicorn.conf.py",
         "lock.txt",
-        "web.service",
-        "web-b.service",
+        TEMPLATE_UNIT,
     }
     assert "SECRET" not in json.dumps(manifest(at)["files"])
 
 
 def _unlink(name: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).unlink()
+
+
+def _relink(name: str, target: str) -> Callable[[Path], object]:
+    def relink(folder: Path) -> None:
+        (folder / name).unlink()
+        (folder / name).symlink_to(target)
+
+    return relink
 
 
 def _empty(name: str) -> Callable[[Path], object]:
@@ -155,13 +162,17 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "an interpreter without its library": (_without_its_library, "the standard library of its"),
     "no configuration": (_unlink("gunicorn.conf.py"), "gunicorn.conf.py is missing"),
     "an empty configuration": (_empty("gunicorn.conf.py"), "gunicorn.conf.py is empty"),
-    "no unit": (_unlink("web.service"), "web.service is missing"),
-    "no second unit": (_unlink("web-b.service"), "web-b.service is missing"),
+    "no unit": (_unlink(TEMPLATE_UNIT), "web@.service is missing"),
     "no lock": (_unlink("lock.txt"), "lock.txt is missing"),
     "no variables": (_unlink("env"), "env is missing"),
     "emptied variables": (_empty("env"), "env lacks DEBUG, SECRET_KEY"),
     "torn variables": (lambda folder: (folder / "env").write_text('DEBUG="0'), "env is damaged"),
     "no socket": (_unlink("http.sock"), "http.sock is missing"),
+    "another's socket": (_relink("http.sock", "../9/http.sock"), "http.sock leads elsewhere"),
+    "no slot": (
+        _relink("http.sock", f"/run/cartwheel/shop/{NAME}/x/http.sock"),
+        "http.sock leads elsewhere",
+    ),
 }
 
 
@@ -199,6 +210,10 @@ def test_what_was_added_by_hand_does_no_harm(at: Layout) -> None:
 
 def test_a_release_of_an_older_version_is_asked_for_less(at: Layout) -> None:
     older = {"release": NAME, "seq": 1}
+    (at.release(NAME) / TEMPLATE_UNIT).unlink()
+    for slot in ("web", "web-b"):
+        at.unit_source(NAME, slot).write_text("[Service]\n")
+    releases.point_slot(at, NAME, "web-b")
     assert whole.problem(at, older) == ""
     (at.release(NAME) / SITE / "shop.py").unlink()
     assert whole.problem(at, older) == ""
@@ -206,19 +221,24 @@ def test_a_release_of_an_older_version_is_asked_for_less(at: Layout) -> None:
     assert "gunicorn is missing" in whole.problem(at, older)
 
 
-def test_a_unit_that_hides_the_interpreter(at: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("slot", ["1", "web"])
+def test_a_unit_that_hides_the_interpreter(
+    at: Layout, monkeypatch: pytest.MonkeyPatch, slot: str
+) -> None:
     record = {"user": "root", "group": "root"}
     monkeypatch.setattr(files, "read_json", _answering(files.read_json, at.record, record))
     monkeypatch.setattr(reach, "HOMES", (str(at.base),))
     assert whole.problem(at, manifest(at)) == ""
+    at.unit_source(NAME, "1").rename(at.unit_source(NAME, slot))
+    made = {**manifest(at), "files": ["gunicorn.conf.py"]}
     for line, hides in (
         ("ProtectHome=read-only", False),
         ("ProtectHome=no", False),
         ("ProtectHome=tmpfs", True),
         ("ProtectHome=yes", True),
     ):
-        (at.release(NAME) / "web.service").write_text(f"[Service]\n{line}\n")
-        assert ("which its unit hides" in whole.problem(at, manifest(at))) is hides
+        at.unit_source(NAME, slot).write_text(f"[Service]\n{line}\n")
+        assert ("which its unit hides" in whole.problem(at, made)) is hides
 
 
 def test_a_release_that_the_app_may_not_read(at: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

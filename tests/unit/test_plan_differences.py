@@ -31,8 +31,8 @@ from tests.unit.test_plan_deploy import (
 OLD = "0.9.00000000"
 BOOT = "/etc/systemd/system/cartwheel-shop.service"
 SITE_PATH = "/etc/nginx/conf.d/cartwheel-shop.conf"
-UNIT = f"cartwheel-shop.web.{NAME}.service"
-OLD_UNIT = f"cartwheel-shop.web.{OLD}.service"
+UNIT = f"cartwheel-shop.web.{NAME}@1.service"
+OLD_UNIT = f"cartwheel-shop.web.{OLD}@1.service"
 
 
 def locked(*pins: str, digest: str = "a") -> str:

@@ -20,7 +20,7 @@ from cartwheel.settings.toml_tables import Settings
 APP = "def app(environ, start_response):\n    raise NotImplementedError\n"
 
 
-def configured(tmp_path: Path, slot: str = "web", **more: Any) -> dict[str, str]:
+def configured(tmp_path: Path, slot: str = "1", **more: Any) -> dict[str, str]:
     """What gunicorn makes of the rendered file: its own `--print-config`, by name."""
     settings = Settings.model_validate(
         {"app": {"name": "shop", "source": "."}, "host": {"base": str(tmp_path)}, **more}
@@ -68,7 +68,7 @@ def test_every_setting_arrives(tmp_path: Path) -> None:
         deploy={"drain_seconds": 12.5},
     )
     wanted = {
-        "bind": "['unix:/run/cartwheel/shop/1/web/http.sock']",
+        "bind": "['unix:/run/cartwheel/shop/1/1/http.sock']",
         "wsgi_app": "app:app",
         "workers": "6",
         "threads": "4",
@@ -91,10 +91,10 @@ def test_every_setting_arrives(tmp_path: Path) -> None:
     assert {name: found[name] for name in wanted} == wanted
 
 
-def test_the_other_slot_has_a_socket_of_its_own(tmp_path: Path) -> None:
-    assert configured(tmp_path, slot="web-b")["bind"] == (
-        "['unix:/run/cartwheel/shop/1/web-b/http.sock']"
-    )
+def test_each_slot_has_a_socket_of_its_own(tmp_path: Path) -> None:
+    for slot in ("1", "12"):
+        found = configured(tmp_path, slot=slot)["bind"]
+        assert found == f"['unix:/run/cartwheel/shop/1/{slot}/http.sock']"
 
 
 def test_no_access_log_unless_wanted(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_the_apps_own_file_is_honoured_but_never_binds(tmp_path: Path, named: bo
     assert (tmp_path / "shop/releases/1" / OWN_CONFIG).read_text() == HOSTILE
     assert (found["threads"], found["timeout"]) == ("3", "99")
     assert found["post_fork"] == "<post_fork()>"
-    assert found["bind"] == "['unix:/run/cartwheel/shop/1/web/http.sock']"
+    assert found["bind"] == "['unix:/run/cartwheel/shop/1/1/http.sock']"
     assert (found["daemon"], found["pidfile"], found["reload"]) == ("False", "None", "False")
     assert (found["graceful_timeout"], found["errorlog"]) == ("30", "-")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.host.layout import FIRST_SLOT, TEMPLATE_UNIT, Layout
 from cartwheel.render import RenderedFile, RenderFacts, render_release
 from cartwheel.settings.toml_tables import Settings
 
@@ -46,14 +46,11 @@ def installed(tmp_path: Path, files: dict[str, RenderedFile]) -> list[Path]:
     program.symlink_to("/bin/true")
     folder = tmp_path / "units"
     folder.mkdir()
-    units = []
-    for slot in SLOTS:
-        units.append(folder / at.unit("1.0.2a", slot))
-        units[-1].write_text(files[f"{slot}.service"].content)
-    units.append(folder / at.boot_unit.name)
+    units = [folder / at.unit_file("1.0.2a", FIRST_SLOT).name, folder / at.boot_unit.name]
+    units[0].write_text(files[TEMPLATE_UNIT].content)
     boot = files["boot.service"].content
     assert f"ExecStart={at.lib}/recover --boot\n" in boot
-    units[-1].write_text(boot.replace(f"{at.lib}/recover", "/bin/true"))
+    units[1].write_text(boot.replace(f"{at.lib}/recover", "/bin/true"))
     return units
 
 
@@ -108,7 +105,7 @@ def test_little_is_exposed(tmp_path: Path, variant: dict[str, Any]) -> None:
 
 
 def test_stopping_takes_longer_than_draining(tmp_path: Path) -> None:
-    text = rendered(tmp_path, deploy={"drain_seconds": 90.5})["web.service"].content
+    text = rendered(tmp_path, deploy={"drain_seconds": 90.5})[TEMPLATE_UNIT].content
     assert "\nTimeoutStopSec=101\n" in text
 
 
@@ -116,7 +113,7 @@ def test_growing_pauses_only_where_systemd_has_them(tmp_path: Path) -> None:
     settings = Settings.model_validate({"app": {"name": "shop", "source": "."}})
     for number, has in ((247, False), (253, False), (254, True), (257, True)):
         facts = RenderFacts(2, number, "3.11.2", default_server_free=True, ipv6=True)
-        text = render_release(settings, facts, "1", tmp_path)["web.service"].content
+        text = render_release(settings, facts, "1", tmp_path)[TEMPLATE_UNIT].content
         assert ("RestartSteps=" in text) is has
         assert "Restart=always\nRestartSec=1\n" in text
 
@@ -126,7 +123,7 @@ def test_an_interpreter_below_a_home_is_not_hidden(tmp_path: Path) -> None:
     settings = Settings.model_validate({"app": {"name": "shop", "source": "."}})
     for in_home, protect in ((False, "yes"), (True, "read-only")):
         facts = RenderFacts(2, 252, "3.11.2", True, True, python_in_home=in_home)
-        text = render_release(settings, facts, "1", tmp_path)["web.service"].content
+        text = render_release(settings, facts, "1", tmp_path)[TEMPLATE_UNIT].content
         assert f"\nProtectHome={protect}\n" in text
 
 

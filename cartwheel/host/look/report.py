@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from cartwheel.host import layout, recover
-from cartwheel.host.layout import SLOTS, Layout, content_of
+from cartwheel.host.layout import OLD_SLOTS, Layout, content_of
 from cartwheel.host.look import facts
 from cartwheel.host.process import health
 from cartwheel.host.release import downloads, install, installer, leftovers
@@ -177,7 +177,7 @@ def logs(ctx: Context, args: Args) -> Args:
     # A release starts with a digit: `shop` in an environment `web` is not `shop`.
     units = [
         word
-        for slot in SLOTS
+        for slot in OLD_SLOTS  # numbered ones are called as the first of these
         for word in ("-u", "cartwheel-{}.{}.[0-9]*.service".format(at.app, slot))
     ]
     sources = [

@@ -16,24 +16,34 @@ _POLL_SECONDS = 0.05
 _CALL_SECONDS = 10.0
 
 
-def wait_until_quiet(path: Path, *, timeout_seconds: float, since: Optional[float] = None) -> bool:
-    """Wait until the socket's accept queue has been empty for half a second, at least one
-    second after it got no more traffic: at `since` (time.monotonic), or now. False if it never
-    was within `timeout_seconds`."""
-    started = time.monotonic()
-    moved = started if since is None else since
-    quiet_since: Optional[float] = None
-    while True:
-        now = time.monotonic()
-        if queue_length(path) > 0:
-            quiet_since = None
-        elif quiet_since is None:
-            quiet_since = time.monotonic()
-        elif now - moved >= MIN_SECONDS and now - quiet_since >= QUIET_SECONDS:
-            return True
-        if now - started > timeout_seconds:
+class Quiet:
+    """Whether an instance is quiet: nothing has waited to be accepted on its socket for half a
+    second, and for at least one second it got no more traffic: since `moved` (by
+    time.monotonic), or since now."""
+
+    def __init__(self, socket: Path, moved: Optional[float] = None) -> None:
+        self._socket = socket
+        self._moved = time.monotonic() if moved is None else moved
+        self._empty_since: Optional[float] = None
+
+    def look(self) -> bool:
+        """Look once. An earlier look counts, as long as none since has found anybody waiting."""
+        if queue_length(self._socket) > 0:
+            self._empty_since = None
             return False
-        time.sleep(_POLL_SECONDS)
+        now = time.monotonic()
+        if self._empty_since is None:
+            self._empty_since = now
+        return now - self._moved >= MIN_SECONDS and now - self._empty_since >= QUIET_SECONDS
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Look until it is quiet; False if it is not within this time."""
+        end = time.monotonic() + timeout_seconds
+        while not self.look():
+            if time.monotonic() > end:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
 
 
 def queue_length(path: Path) -> int:

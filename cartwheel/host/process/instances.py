@@ -3,29 +3,34 @@
 An instance that was asked to stop ends in its unit's own time (TimeoutStopSec, from
 `deploy.drain_seconds`), with the requests that it has. systemd sees to that: the session that
 asked may be long gone, and nobody hurries it. Until it has ended its slot is taken, and its
-unit file and its release stay (a unit without its file has systemd's default time after
-anybody's daemon-reload). It is in nobody's way: whoever comes next takes away what it leaves.
+release stays, with its unit file (a unit without its file has systemd's default time after
+anybody's daemon-reload). It is in nobody's way: who needs that release takes another slot.
 """
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Iterable, Optional
 
-from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.host.layout import OLD_SLOTS, Layout, slots
 from cartwheel.host.process import drain
-from cartwheel.host.system import files, systemd
+from cartwheel.host.system import systemd
 
-# Most have ended after this: then nothing is left for whoever comes next.
+# Most are quiet, and have ended, after this.
 PATIENCE_SECONDS = 5.0
 
 
 def free_slot(at: Layout, release: str, *, but: Optional[str] = None) -> Optional[str]:
-    """The first slot in which nothing of this release runs, not even to its end; None where
-    all are taken."""
-    taken = {slot for one, slot in systemd.running(at) if one == release} | {but}
-    # A release of an older version has fewer than these.
-    made = [slot for slot in SLOTS if (at.release(release) / (slot + ".service")).exists()]
-    return next((slot for slot in made or SLOTS if slot not in taken), None)
+    """The first slot of which systemd has nothing loaded, not even what still ends; None where
+    all are taken, which only a release of an earlier version knows."""
+    taken = {slot for one, slot in systemd.loaded(at) if one == release} | {but}
+    return next((slot for slot in _slots(at, release) if slot not in taken), None)
+
+
+def _slots(at: Layout, release: str) -> Iterable[str]:
+    """An earlier version's release keeps the slots that it was made with: what puts the host in
+    order after a power cut may be of that version too, until the next deploy."""
+    old = [slot for slot in OLD_SLOTS if at.unit_source(release, slot).exists()]
+    return old or slots()
 
 
 def ensure_running(at: Layout, release: str, slot: str, *, but: Optional[str] = None) -> str:
@@ -42,28 +47,24 @@ def ensure_running(at: Layout, release: str, slot: str, *, but: Optional[str] = 
     return slot
 
 
-def retire(at: Layout, release: str, slot: str, *, since: Optional[float] = None) -> bool:
-    """Let an instance that gets no more traffic (since then, by time.monotonic) finish what it
-    has, and end; True if it has ended within moments, and nothing of it is left."""
-    unit = at.unit(release, slot)
+def retire(at: Layout, release: str, slot: str) -> None:
+    """Let an instance that gets no more traffic finish what it has, and end; wait some seconds
+    for that, so that mostly nothing is left for whoever comes next."""
     if systemd.instances(at).get((release, slot)) == systemd.STOPPING:
-        return False
-    if not _asked_to_end(at, release, slot, since):
-        return False
-    if not systemd.ends(unit, within_seconds=PATIENCE_SECONDS):
-        return False
-    systemd.forget_failure(unit)
-    files.remove(at.unit_file(release, slot))
-    return True
+        return
+    unit, quiet = at.unit(release, slot), drain.Quiet(at.socket(release, slot))
+    asked = ask_to_end(at, release, slot, quiet)
+    if asked and systemd.ends(unit, within_seconds=PATIENCE_SECONDS):
+        systemd.forget_failure(unit)
 
 
-def _asked_to_end(at: Layout, release: str, slot: str, since: Optional[float]) -> bool:
-    """Asked now; or, where its workers are all taken, later by systemd: once gunicorn is asked
-    it takes no more connections, and those that wait would be lost."""
-    unit, socket = at.unit(release, slot), at.socket(release, slot)
-    if systemd.state(unit).is_up:
-        quiet = drain.wait_until_quiet(socket, timeout_seconds=PATIENCE_SECONDS, since=since)
-        if not quiet and systemd.stop_when_quiet(at, release, slot):
-            return False
+def ask_to_end(at: Layout, release: str, slot: str, quiet: drain.Quiet) -> bool:
+    """Ask an instance to end once nothing waits to be accepted by it; False: its workers are all
+    taken, and systemd asks it later. Once gunicorn is asked it takes no more connections, and
+    those that wait would be lost."""
+    unit = at.unit(release, slot)
+    is_taken = systemd.state(unit).is_up and not quiet.wait(PATIENCE_SECONDS)
+    if is_taken and systemd.stop_when_quiet(at, release, slot):
+        return False
     systemd.stop(unit)
     return True

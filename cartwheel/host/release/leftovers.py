@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 from cartwheel.host import layout
-from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.host.layout import Layout
 from cartwheel.host.process import instances
 from cartwheel.host.release import downloads, trial
 from cartwheel.host.state import pending, releases
@@ -154,18 +154,15 @@ def _unfinished(at: Layout, known: _Known) -> Found:
 def _units(at: Layout, known: _Known) -> Found:
     stray = known.running - known.stopping - known.wanted
     yield from (Leftover(INSTANCE, at.unit(*one)) for one in sorted(stray))
-    wanted = {at.unit(*one) for one in known.wanted | known.running}
+    needed = known.wanted | known.running
+    wanted = {at.unit(*one) for one in needed}
     yield from (Leftover(FAILED, unit) for unit in systemd.failed(at) if unit not in wanted)
     yield from (Leftover(TRIAL, str(path)) for path in trial.left(at))
-    ours = re.compile(_unit_names(at))
+    of = known.names | {release for release, _slot in needed}
     for name in _names(layout.UNITS):
-        if ours.fullmatch(name) and name not in wanted:
+        release = at.released_by(name)
+        if release is not None and release not in of:
             yield Leftover(UNIT_FILE, str(layout.UNITS / name))
-
-
-def _unit_names(at: Layout) -> str:
-    slots = "|".join(map(re.escape, SLOTS))
-    return r"cartwheel-{}\.({})\.{}\.service".format(re.escape(at.app), slots, _RELEASE.pattern)
 
 
 def _releases(at: Layout, known: _Known) -> Found:
@@ -210,7 +207,7 @@ def _temporary(at: Layout, known: _Known) -> Found:
         (at.root, ".*"),
         (at.balancer, ".*"),
         (at.logs, ".*"),
-        (layout.UNITS, _unit_names(at)),
+        (layout.UNITS, r"cartwheel-{}\.({})".format(re.escape(at.app), layout.UNIT_FILE.pattern)),
         *((at.release(name), ".*") for name in sorted(known.names)),
         *((at.cache / "wheels" / name, ".*") for name in _names(at.cache / "wheels")),
         *((Path(folder), ".*") for folder, _folders, _files in os.walk(at.lib)),

@@ -87,7 +87,7 @@ def run(ctx: Context, at: Layout, release: str, *, seconds: float) -> Trial:
     """
     token = secrets.token_hex(4)
     unit_file, output_path = _unit_file(at, token), _socket(at, token)
-    rendered = at.release(release) / (layout.SLOTS[0] + ".service")
+    rendered = at.unit_source(release, layout.FIRST_SLOT)
     text = _unit(at, release, rendered.read_text(encoding="utf-8"), output_path, seconds)
     unit_file.parent.mkdir(parents=True, exist_ok=True)
     unit_file.touch(0o600)  # first: it stands for all that is left of a killed session
@@ -138,7 +138,7 @@ def _unit(at: Layout, release: str, rendered: str, output: Path, seconds: float)
         *("--config", str(at.release(release) / "gunicorn.conf.py")),
     ]
     session = _own_unit()
-    return _LEFT_OUT.sub("", rendered) + _OWN.format(
+    return _LEFT_OUT.sub("", _as_instance(rendered)) + _OWN.format(
         app=at.app,
         release=release,
         binds="BindsTo={}\n".format(session) if session else "",
@@ -147,6 +147,11 @@ def _unit(at: Layout, release: str, rendered: str, output: Path, seconds: float)
         stop_seconds=_STOP_SECONDS,
         output=output,
     )
+
+
+def _as_instance(template: str) -> str:
+    """With its slot filled in (%i, systemd.unit(5)): the trial's unit is no instance of it."""
+    return re.sub("%[%iI]", lambda one: one[0] if one[0] == "%%" else layout.FIRST_SLOT, template)
 
 
 def _own_unit() -> Optional[str]:

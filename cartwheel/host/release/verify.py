@@ -49,7 +49,7 @@ def verify(ctx: Context, args: Args) -> Args:
         lambda: _check_lock(at, release),
         lambda: _check_packages(ctx, at, release, args),
         lambda: check_static(at, release, args["static_dir"]),
-        lambda: _check_units(ctx, at, release),
+        lambda: _check_unit(ctx, at, release),
         lambda: _check_import(ctx, at, release, args),
     ]
     if args["site_changes"]:
@@ -169,15 +169,12 @@ def _written(tried: trial.Trial) -> str:
     return named if named and found.group("why").startswith("Read-only") else ""
 
 
-def _check_units(ctx: Context, at: Layout, release: str) -> None:
+def _check_unit(ctx: Context, at: Layout, release: str) -> None:
     with tempfile.TemporaryDirectory(prefix=scratch_prefix("units")) as scratch:
-        paths: List[str] = []
-        for slot in layout.SLOTS:
-            path = os.path.join(scratch, at.unit(release, slot))
-            shutil.copyfile(str(at.release(release) / (slot + ".service")), path)
-            paths.append(path)
+        path = os.path.join(scratch, at.unit_file(release, layout.FIRST_SLOT).name)
+        shutil.copyfile(str(at.unit_source(release, layout.FIRST_SLOT)), path)
         done = children.run(
-            ctx, ["systemd-analyze", "verify", *paths], timeout_seconds=_CHECK_SECONDS
+            ctx, ["systemd-analyze", "verify", path], timeout_seconds=_CHECK_SECONDS
         )
     if done.status != 0:
         log = done.output.replace(scratch + "/", "")

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Any, Container, Dict, List, Optional, Sequence, Set, Tuple
 
-from cartwheel.host.layout import RUN, SLOTS, Layout, content_of
+from cartwheel.host.layout import OLD_SLOTS, RUN, TEMPLATE_UNIT, Layout, content_of
 from cartwheel.host.state import journal, pending, whole
 from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import OpError
@@ -69,7 +69,7 @@ def leftovers(at: Layout) -> List[str]:
 
 _NAME = re.compile(r"[0-9][a-z0-9._]*")
 _PARTS = {"venv", "env", "gunicorn.conf.py", "lock.txt", "install.txt", "http.sock"}
-_PARTS |= {slot + ".service" for slot in SLOTS}
+_PARTS |= {TEMPLATE_UNIT, *(slot + ".service" for slot in OLD_SLOTS)}
 _GONE = re.compile(re.escape(files.GONE) + _NAME.pattern)
 
 
@@ -287,8 +287,8 @@ def _by_worth(at: Layout) -> List[str]:
 
 def remove(at: Layout, release: str) -> None:
     """Take a release and the unit files that it owns away. It must not run any more."""
-    for slot in SLOTS:
-        files.remove(at.unit_file(release, slot))
+    for path in at.unit_files(release):
+        files.remove(path)
     files.remove_tree(at.release(release))
     files.remove_tree(at.releases / (".gone-" + release))
     # systemd takes the slots' own runtime directories away, not the one around them.

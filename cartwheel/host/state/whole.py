@@ -17,7 +17,7 @@ import stat
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
-from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.host.layout import FIRST_SLOT, OLD_SLOTS, Layout, is_slot
 from cartwheel.host.system import envfile, files, reach
 from cartwheel.host.system.context import OpError
 
@@ -134,9 +134,11 @@ def _environment(folder: Path, manifest: Manifest) -> str:
 
 def _socket_link(at: Layout, release: str) -> str:
     target = files.read_link(at.socket_link(release))
-    if target in [str(at.socket(release, slot)) for slot in SLOTS]:
-        return ""
-    return "http.sock is missing" if target is None else "http.sock leads elsewhere"
+    if target is None:
+        return "http.sock is missing"
+    slot = Path(target).parent.name
+    is_ours = is_slot(slot) and target == str(at.socket(release, slot))
+    return "" if is_ours else "http.sock leads elsewhere"
 
 
 def _venv(folder: Path, manifest: Manifest) -> str:
@@ -181,8 +183,10 @@ def _access(at: Layout, folder: Path) -> str:
         found = reach.obstacle(path, who, execute=execute)
         if found:
             return found
-    unit = (folder / (SLOTS[0] + ".service")).read_text(encoding="utf-8")
-    if _HIDES_HOME.search(unit) and reach.in_home(python):
+    unit = at.unit_source(folder.name, FIRST_SLOT)
+    if not unit.exists():
+        unit = at.unit_source(folder.name, OLD_SLOTS[0])
+    if _HIDES_HOME.search(unit.read_text(encoding="utf-8")) and reach.in_home(python):
         return "its interpreter is in a home ({}), which its unit hides".format(
             os.path.realpath(python)
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from cartwheel.host.layout import Layout
-from cartwheel.host.process import health, instances
+from cartwheel.host.process import drain, health, instances
 from cartwheel.host.release import access, leftovers, verify
 from cartwheel.host.state import journal, pending, releases
 from cartwheel.host.switch import watch_period, way_back
@@ -30,7 +30,7 @@ _POLL_SECONDS, _REPORT_SECONDS = 0.2, 5.0
 _LOG_LINES = 25
 _EXCEPTION = re.compile(r"^((?:\w+\.)*\w*(?:Error|Exception|Exit)\b.*)$", re.MULTILINE)
 _WORDS_MAX = 200
-_ENDS_ALONE = "it ends by itself, once its last requests are answered"
+_ENDS_LATER = "all its workers are taken: it ends once nobody waits for it any more"
 _CONTACT_LOST = "contact with the operator was lost"
 
 
@@ -55,7 +55,7 @@ class Switch:
         self.probe = health.Probe.of(args["probe"])
         self._guard = threading.RLock()
         self._state = "pending"
-        self.moved: Optional[float] = None  # when the old one got no more traffic (monotonic)
+        self.old: Optional[drain.Quiet] = None  # of the old instance, once the traffic moved
         self._timer = threading.Timer(
             args["confirm_seconds"], self.go_back, ["it was not confirmed in time"]
         )
@@ -101,7 +101,7 @@ class Switch:
             if self._state != "confirmed":
                 return []
             self._state = "finished"
-            settle_old_instance(self.at, self.mark, tell, self.moved)
+            settle_old_instance(self.at, self.mark, tell, self.old)
             if self.args.get("settings") is not None:
                 releases.note_settings(self.at, self.mark.to, self.args["settings"])
             leftovers.clean(self.at, lambda text: tell("repair", "note", text))
@@ -209,8 +209,8 @@ def _mark_for(ctx: Context, at: Layout, args: Args) -> pending.Pending:
 
 
 def _free_slot(ctx: Context, at: Layout, release: str, serving: Optional[str]) -> str:
-    """Where the new instance starts, beside those of its release that still end; where these
-    have all slots, once the first of them has ended. Raises OpError("deadline")."""
+    """Where the new instance starts, beside those of its release that still end. Where they have
+    all slots of an earlier version's release, it waits for one. Raises OpError("deadline")."""
     reported = 0.0
     while True:
         slot = instances.free_slot(at, release, but=serving)
@@ -227,9 +227,7 @@ def _start(ctx: Context, at: Layout, mark: pending.Pending, probe: health.Probe)
     unit = at.unit(mark.to, mark.to_slot)
     path = at.socket(mark.to, mark.to_slot)
     try:
-        changed = systemd.install(at, mark.to, mark.to_slot)
-        if changed and systemd.is_loaded(unit):
-            systemd.reload(ctx)
+        systemd.install(at, mark.to, mark.to_slot)
         systemd.start(ctx, unit)
         return health.prove(ctx, unit, path, probe)
     except Exception as error:  # whatever it was, the instance must not stay
@@ -274,8 +272,15 @@ def _move_and_watch(ctx: Context, deal: Switch, args: Args) -> None:
         ctx.emit("probation", "start", "{:g} s".format(args["probation_seconds"]))
         if args["site_changes"]:
             health.wait_for_reload(ctx, deal.front)
-        deal.moved = time.monotonic()
+        deal.old = _watched(at, mark)
         _stay_well(ctx, deal, real, args["probation_seconds"])
+
+
+def _watched(at: Layout, mark: pending.Pending) -> Optional[drain.Quiet]:
+    """The old instance gets no more traffic from now on."""
+    if mark.was is None or mark.was_slot is None:
+        return None
+    return drain.Quiet(at.socket(mark.was, mark.was_slot))
 
 
 def _real_traffic(deal: Switch) -> watch_period.Watch:
@@ -286,13 +291,19 @@ def _real_traffic(deal: Switch) -> watch_period.Watch:
 def _stay_well(ctx: Context, deal: Switch, real: watch_period.Watch, seconds: float) -> None:
     """Watch what has switched for so long. Raises OpError("unhealthy")."""
     at, mark = deal.at, deal.mark
+
+    def problem() -> str:
+        if deal.old is not None:
+            deal.old.look()
+        return real.problem()
+
     health.watch(
         ctx,
         at.unit(mark.to, mark.to_slot),
         at.socket(mark.to, mark.to_slot),
         deal.probe,
         deal.front,
-        real.problem,
+        problem,
         seconds=seconds,
     )
     if real.warning():
@@ -327,10 +338,11 @@ def settle_old_instance(
     at: Layout,
     mark: pending.Pending,
     tell: Tell = _in_silence,
-    moved: Optional[float] = None,
+    old: Optional[drain.Quiet] = None,
 ) -> None:
     """After the confirmation: `previous` to where a rollback would go, `fallback` to the new
-    release; the old instance ends with the requests that it has (see `instances`)."""
+    release. Only then, after one more look at its queue, the old instance is asked to end with
+    the requests that it has; nobody waits for that (see `instances`)."""
     if mark.was is not None and mark.was_slot is not None:
         releases.point(at, at.previous, mark.next_previous)
     releases.point(at, at.fallback, mark.to)
@@ -338,8 +350,10 @@ def settle_old_instance(
     for (release, slot), active in systemd.instances(at).items():
         if (release, slot) != (mark.to, mark.to_slot) and active != systemd.STOPPING:
             tell("drain", "start", release)
-            ended = instances.retire(at, release, slot, since=moved)
-            tell("drain", "done", "" if ended else _ENDS_ALONE)
+            watched = old if (release, slot) == (mark.was, mark.was_slot) else None
+            quiet = watched or drain.Quiet(at.socket(release, slot))
+            asked = instances.ask_to_end(at, release, slot, quiet)
+            tell("drain", "done", "" if asked else _ENDS_LATER)
 
 
 def _next_previous(at: Layout, args: Args) -> Optional[str]:

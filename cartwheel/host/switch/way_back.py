@@ -84,7 +84,6 @@ def discard_instance(at: Layout, pending: Pending) -> None:
     """Take away the switch's new instance, which never had a request; its log is kept."""
     _keep_log(at, pending)
     systemd.kill(at.unit(pending.to, pending.to_slot))
-    files.remove(at.unit_file(pending.to, pending.to_slot))
 
 
 def _keep_log(at: Layout, pending: Pending) -> Optional[Path]:

@@ -9,12 +9,13 @@ import time
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Tuple
 
-from cartwheel.host.layout import SLOTS, Layout
+from cartwheel.host.layout import Layout
 from cartwheel.host.system import children, files
 from cartwheel.host.system.context import Context, OpError
 
 _CALL_SECONDS = 30.0
 _POLL_SECONDS = 0.1
+_BEGUN_SECONDS, _BEGUN_POLL_SECONDS = 5.0, 0.01
 
 STOPPING = "deactivating"  # ActiveState of what was asked to stop, and has not ended yet
 
@@ -106,42 +107,31 @@ def _span_seconds(text: str) -> float:
     return min(seconds or _STOP_SECONDS_MAX, _STOP_SECONDS_MAX) if text else _STOP_SECONDS
 
 
-def instances(at: Layout) -> Dict[Tuple[str, str], str]:
-    """(release, slot) of every instance that systemd has loaded and that is not at rest, with
-    its ActiveState. STOPPING is also what will be stopped once nobody waits for it."""
+def loaded(at: Layout) -> Dict[Tuple[str, str], str]:
+    """(release, slot) of every instance that systemd has loaded, with its ActiveState. STOPPING is
+    also what will be stopped once nobody waits for it."""
+    listing = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager"]
     done = children.ask(
-        ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager"]
-        + ["cartwheel-{}.{}.*.service".format(at.app, one) for slot in SLOTS for one in _of(slot)],
-        timeout_seconds=_CALL_SECONDS,
+        [*listing, "cartwheel-{}.*.service".format(at.app)], timeout_seconds=_CALL_SECONDS
     )
     if done.status != 0:  # what runs is not known: nobody must take it for nothing
         raise OpError("systemd", "systemctl does not answer", log=done.errors)
-    found: Dict[Tuple[str, str], str] = {}
-    drained: List[Tuple[str, str]] = []
-    pattern = re.compile(
-        r"^cartwheel-{}\.({})?({})\.([0-9][a-z0-9._]*)\.service$".format(
-            re.escape(at.app), re.escape(_DRAIN), "|".join(re.escape(slot) for slot in SLOTS)
-        )
-    )
-    for line in done.output.splitlines():
-        words = line.replace("●", " ").split()
-        match = pattern.match(words[0]) if len(words) >= 3 else None
-        if match and words[2] not in _AT_REST:
-            one = (match.group(3), match.group(2))
-            if match.group(1):
-                drained.append(one)
-            else:
-                found[one] = words[2]
-    found.update({one: STOPPING for one in drained if one in found})
+    rows = [line.replace("●", " ").split() for line in done.output.splitlines()]
+    states = {row[0]: row[2] for row in rows if len(row) >= 3}
+    instances = [(at.instance_of(unit), states[unit]) for unit in states]
+    found = {one: active for one, active in instances if one is not None}
+    for unit, active in states.items():
+        drained = at.drained_by(unit)
+        if drained is None or drained not in found or active in _AT_REST:
+            continue
+        if found[drained] not in _AT_REST:
+            found[drained] = STOPPING
     return found
 
 
-_DRAIN = "drain-"
-
-
-def _of(slot: str) -> Tuple[str, str]:
-    """In the names of units: an instance, and what waits until nobody waits for it."""
-    return slot, _DRAIN + slot
+def instances(at: Layout) -> Dict[Tuple[str, str], str]:
+    """Those of them that are not at rest."""
+    return {one: active for one, active in loaded(at).items() if active not in _AT_REST}
 
 
 def running(at: Layout) -> List[Tuple[str, str]]:
@@ -151,18 +141,16 @@ def running(at: Layout) -> List[Tuple[str, str]]:
 
 def failed(at: Layout) -> List[str]:
     """The names of this application's instances, sessions and trials that systemd keeps as failed."""
-    slots = "|".join(re.escape(slot) for slot in SLOTS)
-    ours = re.compile(
-        r"cartwheel-(?:{0}\.(?:{1})\.[0-9][a-z0-9._]*|(?:session|verify)-{0}-[0-9a-f]+)\.service".format(
-            re.escape(at.app), slots
-        )
+    passing = re.compile(
+        r"cartwheel-(?:session|verify)-{}-[0-9a-f]+\.service".format(re.escape(at.app))
     )
     kinds = ("{}.", "session-{}-", "verify-{}-")
     globs = ["cartwheel-{}*.service".format(kind.format(at.app)) for kind in kinds]
     listing = ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager"]
     done = children.ask([*listing, *globs], timeout_seconds=_CALL_SECONDS)
-    words = [line.replace("●", " ").split() for line in done.output.splitlines()]
-    return sorted(one[0] for one in words if one and ours.fullmatch(one[0]))
+    rows = [line.replace("●", " ").split() for line in done.output.splitlines()]
+    names = [row[0] for row in rows if row]
+    return sorted(one for one in names if at.instance_of(one) or passing.fullmatch(one))
 
 
 def ended(unit: str) -> str:
@@ -180,9 +168,10 @@ def forget_failure(unit: str) -> None:
 
 
 def install(at: Layout, release: str, slot: str) -> bool:
-    """Put the release's own unit file for this slot where systemd finds it. Where the release has
-    lost it, the one there stays. Raises OpError("not-whole") where there is none at all."""
-    source = at.release(release) / (slot + ".service")
+    """Put the release's own unit file for this slot where systemd finds it; it stays there as
+    long as the release. Where the release has lost it, the one there stays. Raises
+    OpError("not-whole") where there is none at all."""
+    source = at.unit_source(release, slot)
     text = source.read_bytes() if source.is_file() else b""
     if text:
         return files.write(at.unit_file(release, slot), text, 0o644)
@@ -193,15 +182,6 @@ def install(at: Layout, release: str, slot: str) -> bool:
 
 def reload(ctx: Optional[Context] = None) -> None:
     children.check(ctx, ["systemctl", "daemon-reload"], "systemd", "systemctl daemon-reload failed")
-
-
-def is_loaded(unit: str) -> bool:
-    """Whether systemd holds the unit in memory, so that a changed file needs a reload."""
-    done = children.ask(
-        ["systemctl", "list-units", "--all", "--no-legend", unit],
-        timeout_seconds=_CALL_SECONDS,
-    )
-    return bool(done.output.strip())
 
 
 def start(ctx: Optional[Context], unit: str) -> None:
@@ -215,9 +195,13 @@ def start(ctx: Optional[Context], unit: str) -> None:
 
 
 def stop(unit: str) -> None:
-    """Ask for a graceful end and do not wait: it takes the unit's own time, which systemd
-    keeps, whoever asked. What ends already gets no second signal."""
+    """Ask for a graceful end and do not wait for it: it takes the unit's own time, which systemd
+    keeps, whoever asked. What ends already gets no second signal. On return it has begun, so that
+    nobody takes the unit for one that runs."""
     children.run(None, ["systemctl", "stop", "--no-block", unit], timeout_seconds=_CALL_SECONDS)
+    end = time.monotonic() + _BEGUN_SECONDS
+    while state(unit).is_up and time.monotonic() < end:
+        time.sleep(_BEGUN_POLL_SECONDS)
 
 
 # $0 is the socket, $1 how long at most, $2 the unit.
@@ -235,7 +219,7 @@ def stop_when_quiet(at: Layout, release: str, slot: str) -> bool:
     unit = at.unit(release, slot)
     seconds = "{:.0f}".format(state(unit).stop_seconds)
     words = ["/bin/sh", "-c", _STOP_WHEN_QUIET, str(at.socket(release, slot)), seconds, unit]
-    how = ["systemd-run", "--quiet", "--collect", "--unit=" + at.unit(release, _DRAIN + slot)]
+    how = ["systemd-run", "--quiet", "--collect", "--unit=" + at.drain_unit(release, slot)]
     return children.run(None, [*how, *words], timeout_seconds=_CALL_SECONDS).status == 0
 
 
