@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
     from cartwheel.errors import CartwheelError
     from cartwheel.fleet.sessions import Result
+    from cartwheel.host.wire.status import Status
     from cartwheel.plan.condition import Finding
     from cartwheel.terminal.show import Output
 
@@ -35,7 +36,7 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
     of the release together; restarts are those that nobody asked for.
     """
     from cartwheel.commands import ask
-    from cartwheel.errors import Exit
+    from cartwheel.errors import CartwheelError, Exit
     from cartwheel.fleet.sessions import failures, successes
     from cartwheel.fleet.truth import left_behind
     from cartwheel.plan.condition import conditions
@@ -53,24 +54,28 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
     now = time.time()
     rows = [_status_row(host, one, judged.get(host, []), now) for host, one in found.items()]
     out.table(rows, _STATUS_HEADS)
-    served = {one["content"] for one in found.values() if isinstance(one, dict)}
+    served = {one.content for one in successes(found).values()}
     for release in sorted(set(behind.values())):
         out.say(_behind_text([host for host in behind if behind[host] == release], release))
     if len(served) > 1 and not behind:
         out.say("The hosts serve different releases; `fab deploy` brings them to one.")
     out.put_answers(
         {
-            host: {**one, **_verdict(judged[host])} if isinstance(one, dict) else one
+            host: one if isinstance(one, CartwheelError) else _fields(one, judged[host])
             for host, one in found.items()
         }
     )
     return _complain(out, silent, judged) and Exit.FAILED
 
 
-def _verdict(findings: Findings) -> dict[str, Any]:
-    """For programs: whether the host is well, and what it lacks."""
+def _fields(status: Status, findings: Findings) -> dict[str, Any]:
+    """For programs: all fields in one object, whether the host is well, and what it lacks."""
+    from cartwheel.host.wire.codec import to_json
+
+    known = to_json(status)
+    serving = known.pop("serving") or {}
     problems = [finding.fields for finding in findings if not finding.ok]
-    return {"well": not problems, "problems": problems}
+    return {**known, **serving, "well": not problems, "problems": problems}
 
 
 def _complain(
@@ -107,27 +112,27 @@ _STATUS_HEADS = (
 )
 
 
-def _status_row(
-    host: str, one: Result[dict[str, Any]], findings: Findings, now: float
-) -> tuple[str, ...]:
+def _status_row(host: str, one: Result[Status], findings: Findings, now: float) -> tuple[str, ...]:
+    from cartwheel.errors import CartwheelError
     from cartwheel.plan.condition import health
 
-    if not isinstance(one, dict):
+    if isinstance(one, CartwheelError):
         return (host, "?", "-", "-", "not known", "-", "-", "-", one.message)
     state = health(findings, one)
     notes = "; ".join(finding.note for finding in findings if finding.level != "ok")
-    if one["release"] is None:
+    serving = one.serving
+    if one.release is None or serving is None:
         return (host, "nothing", "-", "-", state, "-", "-", "-", notes)
-    memory = f"{one['memory_bytes'] >> _MEGABYTE_BITS} MB" if one["memory_bytes"] else "-"
+    memory = f"{serving.memory_bytes >> _MEGABYTE_BITS} MB" if serving.memory_bytes else "-"
     return (
         host,
-        one["release"],
-        one["version"],
-        since_text(one["age_seconds"], now),
+        one.release,
+        one.version,
+        since_text(serving.age_seconds, now),
         state,
-        str(one["workers"]),
+        str(serving.workers),
         memory,
-        str(one["restarts"]),
+        str(serving.restarts),
         notes,
     )
 

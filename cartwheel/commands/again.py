@@ -4,10 +4,10 @@ forward those that fell behind."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cartwheel.commands.scene import Scene, connect, for_hosts
 from cartwheel.errors import CartwheelError
@@ -15,7 +15,7 @@ from cartwheel.events import Event, silent
 from cartwheel.fleet.report import Report
 from cartwheel.fleet.sessions import Result, await_all
 from cartwheel.fleet.truth import LookAgain, is_behind, overtaken
-from cartwheel.plan.switching import status_args
+from cartwheel.plan.switching import asking_status
 
 # After its lease a host may still start the old release, drain and stop the new one.
 _REVERT_SECONDS = 20.0
@@ -25,14 +25,15 @@ _STATUS_SECONDS = 30.0
 _MAX_LOOKING = 32
 _STEP = "look again"
 
-Status = Mapping[str, Any]
+if TYPE_CHECKING:
+    from cartwheel.host.wire.status import Status
 
 
 def look_again(scene: Scene) -> LookAgain:
     """Asks the named hosts for their `status` until each is settled, side by side; or why
     one cannot be asked, at the latest when a lease and a revert must be over."""
 
-    def look(hosts: Iterable[str]) -> dict[str, Result[dict[str, Any]]]:
+    def look(hosts: Iterable[str]) -> dict[str, Result[Status]]:
         end = time.monotonic() + scene.settings.deploy.lease_seconds + _REVERT_SECONDS
         with ThreadPoolExecutor(_MAX_LOOKING) as pool:
             futures = {host: pool.submit(_until_settled, scene, host, end) for host in hosts}
@@ -56,7 +57,7 @@ def forward(report: Report, scene: Scene, run: Callable[[Scene], Report]) -> Rep
     return overtaken(report, second)
 
 
-def _until_settled(scene: Scene, host: str, end: float) -> Result[dict[str, Any]]:
+def _until_settled(scene: Scene, host: str, end: float) -> Result[Status]:
     began = time.monotonic()
     reported = began
     scene.emit(Event(_STEP, "start", "contact was lost; what does it serve now?", host))
@@ -74,12 +75,11 @@ def _until_settled(scene: Scene, host: str, end: float) -> Result[dict[str, Any]
         time.sleep(_PAUSE_SECONDS)
 
 
-def _ask(scene: Scene, host: str) -> Result[dict[str, Any]]:
+def _ask(scene: Scene, host: str) -> Result[Status]:
     quiet = replace(for_hosts(scene, (host,)), emit=silent)
-    args = {**scene.base_args, **status_args(scene.settings)}
     try:
         with connect(quiet, changing=False) as fleet:
-            return fleet.ask_untyped("status", args, deadline_seconds=_STATUS_SECONDS)[host]
+            return fleet.ask(asking_status(scene.settings), deadline_seconds=_STATUS_SECONDS)[host]
     except CartwheelError as error:
         return error
 
@@ -87,14 +87,14 @@ def _ask(scene: Scene, host: str) -> Result[dict[str, Any]]:
 def _is_settled(status: Status) -> bool:
     """Nothing is pending, and no session is at work that may still switch or go back: a
     confirmed one only drains and prunes."""
-    last = status["last"] or {}
-    finishing = last.get("result") == "confirmed" and last.get("release") == status["release"]
-    return not status["pending"] and (not status["lock"] or finishing)
+    last = status.last or {}
+    finishing = last.get("result") == "confirmed" and last.get("release") == status.release
+    return not status.pending and (not status.lock or finishing)
 
 
-def _told(answer: Result[dict[str, Any]]) -> str:
+def _told(answer: Result[Status]) -> str:
     if isinstance(answer, CartwheelError):
         return answer.message
-    if answer["pending"]:
-        return f"it is going back from {answer['pending']['to']}"
-    return f"it serves {answer['release'] or 'nothing'}"
+    if answer.pending:
+        return f"it is going back from {answer.pending['to']}"
+    return f"it serves {answer.release or 'nothing'}"

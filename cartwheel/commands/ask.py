@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held, reach
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, successes
 from cartwheel.host.wire.locking import AskHolders, Freeze, Frozen, Holders, Locked, Unfreeze
 from cartwheel.host.wire.request import Request
-from cartwheel.plan.switching import probe_args, status_args
+from cartwheel.plan.switching import asking_status, on_disk, probe
+
+if TYPE_CHECKING:
+    from cartwheel.host.wire.status import Status
 
 T = TypeVar("T")
 Answers: TypeAlias = dict[str, Result[T]]
@@ -22,9 +25,9 @@ _PACKAGES_SECONDS = 1800.0
 _NO_DEADLINE_SECONDS = 365 * 86400.0
 
 
-def status(scene: Scene) -> Answers[Raw]:
+def status(scene: Scene) -> Answers[Status]:
     """What each host serves, since when, how well."""
-    return _read_untyped(scene, "status", status_args(scene.settings))
+    return _read(scene, asking_status(scene.settings))
 
 
 def releases(scene: Scene) -> Answers[Raw]:
@@ -84,7 +87,7 @@ def stop(scene: Scene) -> Answers[Raw]:
 
 def start(scene: Scene) -> Answers[Raw]:
     seconds = _SMALL_SECONDS + scene.settings.health.deadline_seconds
-    return _change_untyped(scene, "start", {"probe": probe_args(scene.settings)}, seconds)
+    return _change_untyped(scene, "start", {"probe": on_disk(probe(scene.settings))}, seconds)
 
 
 def prune(scene: Scene, keep_releases: int | None, *, cache: bool) -> Answers[Raw]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cartwheel import build
@@ -13,9 +14,11 @@ from cartwheel.commands.scene import Scene, raise_failures, reach
 from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, failures
+from cartwheel.host.wire.examine import Examination, Examine
+from cartwheel.host.wire.status import Status
 from cartwheel.plan.condition import Finding, Level, conditions
 from cartwheel.plan.refusals import refusals
-from cartwheel.plan.switching import status_args
+from cartwheel.plan.switching import asking_status
 from cartwheel.settings import names
 
 Facts = Mapping[str, Any]
@@ -47,9 +50,7 @@ def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
                 "repair", scene.base_args, deadline_seconds=_REPAIR_SECONDS
             )
         probed = fleet.ask_untyped("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
-        examined = fleet.ask_untyped(
-            "examine", _examine_args(scene), deadline_seconds=_REPAIR_SECONDS
-        )
+        examined = fleet.ask(_examine(scene), deadline_seconds=_REPAIR_SECONDS)
     findings: list[Finding] = []
     for host in scene.hosts:
         if host in unreached:
@@ -64,17 +65,16 @@ def _unknown(host: str, error: CartwheelError, what: str = "connection") -> Find
     return Finding(host, what, "PROBLEM", error.message, error.hint.replace("HOST", host))
 
 
-def _examine_args(scene: Scene) -> dict[str, Any]:
-    index = build.pip_environment(scene.settings.index, index_password(scene))
-    return {
-        **scene.base_args,
-        **status_args(scene.settings),
-        "index_environment": index,
-        "installer": scene.settings.deploy.installer,
-        "pip_version": build.PIP_VERSION,
-        "uv_version": build.UV_VERSION,
-        "user": names.user(scene.settings),
-    }
+def _examine(scene: Scene) -> Examine:
+    settings = scene.settings
+    return Examine(
+        status=asking_status(settings),
+        installer=settings.deploy.installer,
+        pip_version=build.PIP_VERSION,
+        uv_version=build.UV_VERSION,
+        user=names.user(settings),
+        index_environment=build.pip_environment(settings.index, index_password(scene)),
+    )
 
 
 def _of_host(
@@ -82,7 +82,7 @@ def _of_host(
     host: str,
     repaired: Result[dict[str, Any]] | None,
     facts: Result[dict[str, Any]],
-    more: Result[dict[str, Any]],
+    more: Result[Examination],
 ) -> Iterator[Finding]:
     if repaired is not None:
         yield from _of_repair(host, repaired)
@@ -97,15 +97,15 @@ def _of_host(
     if isinstance(more, CartwheelError):
         yield _unknown(host, more, "examination")
         return
-    status = more["status"]
+    status = more.status
     if isinstance(repaired, dict):
         # The lock is ours, and while somebody has it nothing counts as left over.
-        status = {**status, "lock": None, "leftovers": repaired["left"]}
+        status = replace(status, lock=None, leftovers=tuple(repaired["left"]))
     yield from conditions(host, status)
-    if not status["leftovers"]:
+    if not status.leftovers:
         yield Finding(host, "leftovers", "ok", "none")
     yield from _of_examination(host, more)
-    yield from _of_releases(host, more["damage"], status)
+    yield from _of_releases(host, more.damage, status)
 
 
 def _of_repair(host: str, one: Result[dict[str, Any]]) -> Iterator[Finding]:
@@ -142,35 +142,35 @@ def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
             yield Finding(host, "deploy", "PROBLEM", refusal.message, todo)
 
 
-def _of_examination(host: str, more: Facts) -> Iterator[Finding]:
-    if more["nginx_complaint"]:
+def _of_examination(host: str, more: Examination) -> Iterator[Finding]:
+    if more.nginx_complaint:
         todo = f"fix the line that nginx names, then `fab nginx.reload -H {host}`"
-        yield Finding(host, "nginx -t", "PROBLEM", more["nginx_complaint"], todo)
-    elif more["nginx_complaint"] is not None:
+        yield Finding(host, "nginx -t", "PROBLEM", more.nginx_complaint, todo)
+    elif more.nginx_complaint is not None:
         yield Finding(host, "nginx -t", "ok", "content")
-    if more["index"]:
+    if more.index:
         todo = f"check [index] and the network between {host} and the index"
-        yield Finding(host, "mirror", "PROBLEM", more["index"], todo)
-    elif more["index"] is not None:
+        yield Finding(host, "mirror", "PROBLEM", more.index, todo)
+    elif more.index is not None:
         yield Finding(host, "mirror", "ok", "answers")
-    kept = more["cache_bytes"]
+    kept = more.cache_bytes
     level: Level = "note" if kept > _LARGE_CACHE_BYTES else "ok"
     todo = f"`fab prune --cache -H {host}` empties it" if level == "note" else ""
     yield Finding(host, "cache", level, f"{kept / 1e6:.0f} MB of downloads", todo)
 
 
 def _of_releases(
-    host: str, damage: Mapping[str, list[str]], status: Mapping[str, Any]
+    host: str, damage: Mapping[str, tuple[str, ...]], status: Status
 ) -> Iterator[Finding]:
     """What a look at every file of a release found, beyond what `status` knows."""
     mark = f"`fab doctor --fix -H {host}`"
     for release, found in damage.items():
         if not found:
             yield Finding(host, f"release {release}", "ok", "whole")
-        elif found != [status["not_whole"]]:
+        elif found != (status.not_whole,):
             more = f" and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
             todo = f"{mark}, then `fab deploy -H {host}` makes it anew"
-            if release != status["release"]:
+            if release != status.release:
                 todo = f"{mark} marks it: rollbacks pass over it"
             detail = f"not whole: {', '.join(found[:_MOST_SHOWN])}{more}"
             yield Finding(host, f"release {release}", "PROBLEM", detail, todo)

@@ -18,6 +18,7 @@ from cartwheel.fleet.report import Report
 from cartwheel.fleet.sessions import Fleet
 from cartwheel.host.wire.codec import from_disk
 from cartwheel.host.wire.locking import Mark
+from cartwheel.host.wire.marks import Stopped
 from cartwheel.plan.deploy import nothing
 from cartwheel.plan.hooks import hooks_for
 from cartwheel.plan.host_plan import HostPlan, Refusal
@@ -128,7 +129,7 @@ def _refusals(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -> 
     if app["current"] is None and kind != "deploy":
         yield Refusal("not-deployed", f"{scene.settings.slug} is not deployed here")
     elif app["stopped"]:
-        yield stopped_refusal(app["stopped"])
+        yield stopped_refusal(from_disk(Stopped, app["stopped"]))
     elif isinstance(chosen, Refusal):
         yield chosen
     elif chosen in app["spoilt"]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from cartwheel.errors import CartwheelError
 from cartwheel.fleet.report import UNKNOWN, HostReport, Report
-from cartwheel.fleet.sessions import Result
+from cartwheel.fleet.sessions import Result, successes
 from cartwheel.plan.host_plan import HostPlan
 
+if TYPE_CHECKING:
+    from cartwheel.host.wire.status import Status
+
 # Asks lost hosts again, once they have put themselves in order: the answers of `status`.
-LookAgain = Callable[[Iterable[str]], Mapping[str, Result[dict[str, Any]]]]
+LookAgain: TypeAlias = "Callable[[Iterable[str]], Mapping[str, Result[Status]]]"
 
 
 def looked_after(report: Report, plans: Mapping[str, HostPlan], look_again: LookAgain) -> Report:
@@ -33,10 +36,10 @@ def _is_in_doubt(one: HostReport) -> bool:
     return one.outcome == "attention" and one.serves == UNKNOWN and one.error is not None
 
 
-def _judged(one: HostReport, plan: HostPlan, seen: Result[dict[str, Any]] | None) -> HostReport:
-    if seen is None or isinstance(seen, CartwheelError) or seen["pending"]:
+def _judged(one: HostReport, plan: HostPlan, seen: Result[Status] | None) -> HostReport:
+    if seen is None or isinstance(seen, CartwheelError) or seen.pending:
         return replace(one, notes=(*one.notes, _alone(one.host, plan)))
-    serves, last = seen["release"], seen["last"] or {}
+    serves, last = seen.release, seen.last or {}
     ours = last.get("seq", 0) > plan.seq and last.get("release") == plan.release
     known = replace(one, serves=serves)
     if ours and last["result"] == "confirmed" and serves == plan.release:
@@ -54,15 +57,15 @@ def is_behind(one: HostReport, report: Report) -> bool:
     return confirmed and one.outcome == "attention" and known_back
 
 
-def left_behind(statuses: Mapping[str, Result[dict[str, Any]]]) -> dict[str, str]:
+def left_behind(statuses: Mapping[str, Result[Status]]) -> dict[str, str]:
     """The hosts whose last deploy was cut off, each with its release, where others of the fleet
     have confirmed that by now: from the first confirmation on a fleet goes forward."""
-    known = {host: one for host, one in statuses.items() if not isinstance(one, CartwheelError)}
-    confirmed = {one["content"] for one in known.values() if not one["pending"]} - {None}
+    known = successes(statuses)
+    confirmed = {one.content for one in known.values() if not one.pending}
     return {
-        host: one["cut_off"]
+        host: one.cut_off
         for host, one in known.items()
-        if one["cut_off_content"] in confirmed and not one["lock"]
+        if one.cut_off is not None and one.cut_off_content in confirmed and not one.lock
     }
 
 

@@ -22,6 +22,8 @@ from cartwheel.host.state import journal, pending, releases
 from cartwheel.host.switch import way_back
 from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import Context, OpError, boottime
+from cartwheel.host.wire.codec import from_disk
+from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.request import About
 
 from .layout import Layout
@@ -83,7 +85,7 @@ def _prove_serving(at: Layout) -> None:
     manifest = releases.manifest(at, wanted[0])
     if "probe" not in manifest:
         return
-    probe = health.Probe.of(manifest["probe"])
+    probe = from_disk(Probe, manifest["probe"])
     ctx = Context(
         about=About(at.app, str(at.base), "recover", ""),
         send=lambda _event: None,

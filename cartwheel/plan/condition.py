@@ -7,13 +7,15 @@ a deploy at work, leftovers (docs/output.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from cartwheel.plan.refusals import MIN_FREE_BYTES, MIN_FREE_INODES
+from cartwheel.plan.refusals import MIN_FREE_BYTES, MIN_FREE_INODES, held_refusal, stopped_refusal
 
-Status = Mapping[str, Any]
+if TYPE_CHECKING:
+    from cartwheel.host.wire.status import Serving, Status
+
 Level = Literal["ok", "note", "PROBLEM"]
 
 # What of nginx and of the boot unit starts with the host (systemctl(1), is-enabled); what is
@@ -49,7 +51,7 @@ class Finding:
         return f"{self.what}: {self.detail}" if self.what in _NAMED else self.detail
 
     @property
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, str | bool]:
         """For programs, the host aside."""
         return {
             "what": self.what,
@@ -69,9 +71,9 @@ def conditions(host: str, status: Status) -> list[Finding]:
 def health(findings: Sequence[Finding], status: Status) -> str:
     """The host's state in one word or two."""
     problems = [one for one in findings if not one.ok]
-    if status["release"] is None:
+    if status.release is None:
         return "not deployed"
-    if status["stopped"]:
+    if status.stopped:
         return "stopped"
     if any(one.serving for one in problems):
         return "UNHEALTHY"
@@ -83,72 +85,71 @@ def health(findings: Sequence[Finding], status: Status) -> str:
 
 def _serves(host: str, status: Status) -> Iterator[Finding]:
     deploys = f"`fab deploy -H {host}`"
-    if not status["set_up"]:
+    if not status.set_up:
         todo = f"`fab setup -H {host}`, then {deploys}"
         yield _problem(host, "setup", "the host is not set up for this app", todo)
-    if status["release"] is None:
+    if status.release is None:
         detail = "nothing is deployed"
-        if status["current"]:
-            detail = f"the link `current` names {status['current']}, which is not there"
-        elif status["rollback"]:
-            detail = f"the link `current` is missing; {status['rollback']} served last"
+        if status.current:
+            detail = f"the link `current` names {status.current}, which is not there"
+        elif status.rollback:
+            detail = f"the link `current` is missing; {status.rollback} served last"
         yield _problem(host, "serves", detail, f"{deploys} makes it serve", serving=True)
-    elif status["stopped"]:
-        mark = status["stopped"]
-        why = f": {mark['message']}" if mark.get("message") else ""
-        detail = f"stopped by {mark['who']} since {mark['since']}{why}"
-        todo = f"`fab start -H {host}` starts it"
+    elif status.stopped:
+        detail, todo = stopped_refusal(status.stopped).message, f"`fab start -H {host}` starts it"
         yield _problem(host, "serves", detail, todo, serving=True)
     else:
-        yield Finding(host, "serves", "ok", status["release"])
+        yield Finding(host, "serves", "ok", status.release)
 
 
 def _whole(host: str, status: Status) -> Iterator[Finding]:
     """What serves from memory alone does not come back after a reboot."""
-    if status["release"] is not None and status["not_whole"]:
-        detail = f"{status['release']} is not whole: {status['not_whole']}"
+    if status.release is not None and status.not_whole:
+        detail = f"{status.release} is not whole: {status.not_whole}"
         yield _problem(host, "release", detail, f"`fab deploy -H {host}` makes it anew")
 
 
-def _is_asked(status: Status) -> bool:
-    return status["release"] is not None and not status["stopped"]
+def _asked(status: Status) -> Serving | None:
+    """The instance that should answer; None where nothing is deployed, or it is stopped."""
+    return None if status.stopped else status.serving
 
 
 def _app(host: str, status: Status) -> Iterator[Finding]:
-    if not _is_asked(status):
+    serving = _asked(status)
+    if serving is None:
         return
     logs = f"`fab logs -H {host}` says why"
-    if status["problem"]:
-        detail = ": ".join([*_state_of_unit(status), status["problem"]])
-        todo = f"{logs}; {_way_out(host, status)}"
+    if serving.problem:
+        detail = ": ".join([*_state_of_unit(serving), serving.problem])
+        todo = f"{logs}; {_way_out(host, serving, status.rollback)}"
         yield _problem(host, "app", detail, todo, serving=True)
-    elif status["suspended"]:
+    elif serving.suspended:
         # Some requests are answered, some reach a worker that does nothing.
         todo = f"`fab restart -H {host}` starts it anew"
-        yield _problem(host, "app", _suspended(status), todo, serving=True)
+        yield _problem(host, "app", _suspended(serving), todo, serving=True)
     else:
-        yield Finding(host, "app", "ok", f"healthy, {status['workers']} workers")
+        yield Finding(host, "app", "ok", f"healthy, {serving.workers} workers")
 
 
-def _state_of_unit(status: Status) -> Iterator[str]:
-    if status["active"] != "active":
-        yield f"its unit is {status['active']} ({status['result']})"
-    if status["restarts"]:
-        yield f"restarted {status['restarts']} times by systemd"
-    if status["suspended"]:
-        yield _suspended(status)
+def _state_of_unit(serving: Serving) -> Iterator[str]:
+    if serving.active != "active":
+        yield f"its unit is {serving.active} ({serving.result})"
+    if serving.restarts:
+        yield f"restarted {serving.restarts} times by systemd"
+    if serving.suspended:
+        yield _suspended(serving)
 
 
-def _suspended(status: Status) -> str:
-    return f"{status['suspended']} of its processes are suspended by a signal"
+def _suspended(serving: Serving) -> str:
+    return f"{serving.suspended} of its processes are suspended by a signal"
 
 
-def _way_out(host: str, status: Status) -> str:
+def _way_out(host: str, serving: Serving, rollback: str | None) -> str:
     """What makes an unhealthy app answer again."""
-    if status["active"] in ("inactive", "failed"):
+    if serving.active in ("inactive", "failed"):
         return f"`fab start -H {host}` starts it"
-    back = f"`fab rollback -H {host}` goes back to {status['rollback']}"
-    if not status["rollback"]:
+    back = f"`fab rollback -H {host}` goes back to {rollback}"
+    if not rollback:
         back = f"`fab deploy -H {host}` deploys a release that works"
     return f"`fab restart -H {host}` starts it anew, {back}"
 
@@ -156,33 +157,32 @@ def _way_out(host: str, status: Status) -> str:
 def _front_door(host: str, status: Status) -> Iterator[Finding]:
     """Through nginx; where the app itself does not answer, or nginx does not run, that is
     the cause, and told."""
-    site = status["nginx"]["site"]
-    if status["release"] is not None and not site:
+    if status.release is not None and not status.nginx.site:
         todo = f"`fab deploy -H {host}` writes it"
         yield _problem(host, "site", "nginx's file for the site is missing", todo)
-    if not _is_asked(status) or status["problem"] or not _nginx_answers(status):
+    serving = _asked(status)
+    if serving is None or serving.problem or not _nginx_answers(status):
         return
-    if not status["front"]:
+    if not serving.front:
         yield Finding(host, "front door", "ok", "healthy through nginx")
         return
     todo = f"`fab setup -H {host}` makes the token anew"
-    if status["nginx"]["token"]:
+    if status.nginx.token:
         todo = (
             f"`fab nginx.reload -H {host}` makes nginx read its site;"
             f" `fab deploy -H {host}` writes it where it was changed"
         )
-    yield _problem(host, "front door", status["front"], todo, serving=True)
+    yield _problem(host, "front door", serving.front, todo, serving=True)
 
 
 def _nginx_answers(status: Status) -> bool:
     """By its unit, or, where somebody started it by hand, by what it passed on."""
-    by_hand = status["release"] is not None and not status["front"]
-    return status["nginx"]["active"] in _RUNS or by_hand
+    by_hand = status.serving is not None and not status.serving.front
+    return status.nginx.active in _RUNS or by_hand
 
 
 def _nginx(host: str, status: Status) -> Iterator[Finding]:
-    nginx = status["nginx"]
-    active, unit_file = nginx["active"], nginx["unit_file"]
+    active, unit_file = status.nginx.active, status.nginx.unit_file
     enable = f"`systemctl enable nginx` on {host}"
     if unit_file.startswith("masked"):
         enable = f"`systemctl unmask nginx && systemctl enable nginx` on {host}"
@@ -203,29 +203,29 @@ def _nginx(host: str, status: Status) -> Iterator[Finding]:
 
 
 def _boot(host: str, status: Status) -> Iterator[Finding]:
-    if not status["set_up"] or status["release"] is None:
+    if not status.set_up or status.release is None:
         return
-    if status["boot"] in _STARTS_AT_BOOT:
+    if status.boot in _STARTS_AT_BOOT:
         yield Finding(host, "boot", "ok", "the app starts at boot")
         return
-    detail = f"the app does not start at boot: its unit is {status['boot'] or 'missing'}"
+    detail = f"the app does not start at boot: its unit is {status.boot or 'missing'}"
     todo = f"`fab setup -H {host}` puts it right"
-    if status["boot"].startswith("masked"):  # somebody's own decision
-        todo = f"`systemctl unmask {status['boot_unit']}` on {host}, then {todo}"
+    if status.boot.startswith("masked"):  # somebody's own decision
+        todo = f"`systemctl unmask {status.boot_unit}` on {host}, then {todo}"
     yield _problem(host, "boot", detail, todo)
 
 
 def _disk(host: str, status: Status) -> Iterator[Finding]:
-    disk = status["disk"]
-    room = f"{disk['free_bytes'] >> 20} MB, {disk['free_inodes']} inodes free"
+    disk = status.disk
+    room = f"{disk.free_bytes >> 20} MB, {disk.free_inodes} inodes free"
     prune = f"`fab prune -H {host}` removes old releases"
-    if disk["read_only"]:
+    if disk.read_only:
         todo = f"`dmesg` on {host} says why; fix the disk, then mount it writable"
         yield _problem(host, "disk", "the app's disk is read-only", todo)
-    elif disk["free_bytes"] < MIN_FREE_BYTES or disk["free_inodes"] < MIN_FREE_INODES:
+    elif disk.free_bytes < MIN_FREE_BYTES or disk.free_inodes < MIN_FREE_INODES:
         yield _problem(host, "disk", f"the disk is full: {room}", f"make room; {prune}")
     else:
-        level: Level = "note" if disk["free_bytes"] < _LOW_BYTES else "ok"
+        level: Level = "note" if disk.free_bytes < _LOW_BYTES else "ok"
         yield Finding(host, "disk", level, room, prune if level == "note" else "")
 
 
@@ -237,21 +237,20 @@ def _problem(host: str, what: str, detail: str, todo: str, *, serving: bool = Fa
 
 
 def _notes(host: str, status: Status) -> Iterator[Finding]:
-    lock, freeze = status["lock"], status["freeze"]
-    if status["pending"] is not None:
-        to = status["pending"].get("to", "?")
-        todo = "" if lock else f"`fab doctor --fix -H {host}` goes back from it"
+    if status.pending is not None:
+        to = status.pending.get("to", "?")
+        todo = "" if status.lock else f"`fab doctor --fix -H {host}` goes back from it"
         yield Finding(host, "switch", "note", f"the switch to {to} is not confirmed", todo)
-    if lock:
-        yield Finding(host, "lock", "note", f"locked by {lock.get('owner')}")
-    if freeze:
-        detail = f"held by {freeze['owner']} since {freeze['since']} ({freeze['message']})"
-        yield Finding(host, "freeze", "note", detail, f"`fab lock.release -H {host}` lifts it")
-    for text in status["leftovers"]:
+    if status.lock:
+        yield Finding(host, "lock", "note", f"locked by {status.lock.owner}")
+    if status.freeze:
+        detail, todo = held_refusal(status.freeze).message, f"`fab lock.release -H {host}` lifts it"
+        yield Finding(host, "freeze", "note", detail, todo)
+    for text in status.leftovers:
         todo = f"`fab doctor --fix -H {host}` or the next deploy removes it"
         yield Finding(host, "leftover", "note", text, todo)
-    if status["release"] is not None and status["also_running"]:
-        yield Finding(host, "also running", "note", ", ".join(status["also_running"]))
-    if status["stopping"]:
-        detail = ", ".join(status["stopping"]) + " still answers its last requests"
+    if status.release is not None and status.also_running:
+        yield Finding(host, "also running", "note", ", ".join(status.also_running))
+    if status.stopping:
+        detail = ", ".join(status.stopping) + " still answers its last requests"
         yield Finding(host, "stopping", "note", detail)

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cartwheel.plan.hooks import Hook
 from cartwheel.settings.phases import Kind
 
 if TYPE_CHECKING:
+    from cartwheel.host.wire.health import Probe
     from cartwheel.plan.making import Making
 
 
@@ -54,7 +55,7 @@ class Switch:
     site: Mapping[str, str | None]  # nginx's files that change: path -> text, None: it goes away
     listen: int
     static_dir: str | None
-    probe: Mapping[str, Any]
+    probe: Probe
     watch_seconds: float
     max_error_percent: float
     error_min_requests: int

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cartwheel.host.wire.codec import from_disk
 from cartwheel.host.wire.locking import Mark
+from cartwheel.host.wire.marks import Stopped
 from cartwheel.plan.host_plan import Refusal
 from cartwheel.plan.site import site_refusals
 from cartwheel.settings import names
@@ -67,13 +68,13 @@ def _marks(facts: Facts) -> Iterator[Refusal]:
     if facts["app"]["freeze"]:
         yield held_refusal(from_disk(Mark, facts["app"]["freeze"]))
     if facts["app"]["stopped"]:
-        yield stopped_refusal(facts["app"]["stopped"])
+        yield stopped_refusal(from_disk(Stopped, facts["app"]["stopped"]))
 
 
-def stopped_refusal(mark: Mapping[str, Any]) -> Refusal:
+def stopped_refusal(mark: Stopped) -> Refusal:
     """`fab stop` left its mark: who, when and, where they said so, why."""
-    why = f": {mark['message']}" if mark.get("message") else ""
-    return Refusal("stopped", f"stopped by {mark['who']} since {mark['since']}{why}")
+    why = f": {mark.message}" if mark.message else ""
+    return Refusal("stopped", f"stopped by {mark.who} since {mark.since}{why}")
 
 
 def held_refusal(mark: Mark) -> Refusal:

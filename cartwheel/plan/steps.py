@@ -13,6 +13,7 @@ from cartwheel import __version__
 from cartwheel.hidden import revealed
 from cartwheel.plan.hooks import Hook, moments, variables
 from cartwheel.plan.host_plan import HostPlan, Migration
+from cartwheel.plan.switching import on_disk
 from cartwheel.settings import names
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def _manifest(plan: HostPlan, making: Making) -> dict[str, Any]:
         "closed": True,  # nobody but the app reads its code; earlier versions do not say
         "python": dict(making.python),
         "entry": making.entry,
-        "probe": dict(plan.switching.probe),
+        "probe": on_disk(plan.switching.probe),
         "cartwheel": __version__,
         "created": making.created,
         "who": plan.operator.who,
@@ -218,7 +219,7 @@ def switch(plan: HostPlan) -> Step:
         "site_changes": dict(deal.site),
         "listen": deal.listen,
         "static_dir": deal.static_dir,
-        "probe": dict(deal.probe),
+        "probe": on_disk(deal.probe),
         "probation_seconds": deal.watch_seconds,
         "limits": {
             "max_error_percent": deal.max_error_percent,

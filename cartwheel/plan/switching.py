@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from cartwheel.host.wire.codec import to_json
 from cartwheel.plan.host_plan import Switch
 from cartwheel.settings import names
 from cartwheel.settings.phases import Kind
 from cartwheel.settings.shown import of_hosts
 from cartwheel.settings.toml_tables import Settings
+
+if TYPE_CHECKING:
+    from cartwheel.host.wire.health import Probe
+    from cartwheel.host.wire.status import AskStatus
 
 _ROLLBACK_WATCH_SECONDS = 0.5  # it has served before, and whoever goes back is in a hurry
 _SWITCH_MARGIN_SECONDS = 120.0
@@ -30,7 +35,7 @@ def switch_for(
         site=site,
         listen=settings.web.listen,
         static_dir=settings.web.static_dir,
-        probe=probe_args(settings),
+        probe=probe(settings),
         watch_seconds=watch_seconds,
         max_error_percent=deploy.max_error_percent,
         error_min_requests=deploy.error_min_requests,
@@ -55,24 +60,35 @@ def finish_seconds(settings: Settings) -> float:
     return 2 * settings.deploy.drain_seconds + _FINISH_MARGIN_SECONDS
 
 
-def probe_args(settings: Settings) -> dict[str, Any]:
-    """How the host side asks the application (the fields of its health.Probe)."""
+def probe(settings: Settings) -> Probe:
+    """How the host side asks the application."""
+    from cartwheel.host.wire.health import Probe
+
     health = settings.health
     plain = [name for name in settings.web.server_names if "*" not in name]
-    return {
-        "path": health.path,
-        "host": health.host or (plain[0] if plain else "localhost"),
-        "scheme": health.scheme,
-        "status": health.status,
-        "count": health.count,
-        "span_seconds": health.span_seconds,
-        "deadline_seconds": health.deadline_seconds,
-        "timeout_seconds": health.timeout_seconds,
-        # Left out where there is none: the `recover` of an earlier version does not know it.
-        **({"also": list(health.also)} if health.also else {}),
-    }
+    return Probe(
+        path=health.path,
+        host=health.host or (plain[0] if plain else "localhost"),
+        scheme=health.scheme,
+        status=health.status,
+        count=health.count,
+        span_seconds=health.span_seconds,
+        deadline_seconds=health.deadline_seconds,
+        timeout_seconds=health.timeout_seconds,
+        also=health.also,
+    )
 
 
-def status_args(settings: Settings) -> dict[str, Any]:
-    """What the host side's `status` wants to know beside the application's name."""
-    return {"probe": probe_args(settings), "listen": settings.web.listen}
+def on_disk(probe: Probe) -> dict[str, Any]:
+    """As a release remembers it: the `recover` of an earlier version does not know `also`."""
+    known: dict[str, Any] = to_json(probe)
+    if not probe.also:
+        del known["also"]
+    return known
+
+
+def asking_status(settings: Settings) -> AskStatus:
+    """The question how the application is."""
+    from cartwheel.host.wire.status import AskStatus
+
+    return AskStatus(probe(settings), settings.web.listen)

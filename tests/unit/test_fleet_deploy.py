@@ -20,6 +20,7 @@ from cartwheel.fleet.report import HostReport, Report
 from cartwheel.fleet.sessions import PARALLEL, Fleet
 from cartwheel.fleet.terms import Here, Terms
 from cartwheel.host.wire.codec import to_json
+from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.request import Request, Who
 from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator, Refusal, Switch
 from cartwheel.plan.making import Delivery, Making, Packages
@@ -128,7 +129,7 @@ SWITCH = Switch(
     site={},
     listen=80,
     static_dir=None,
-    probe={},
+    probe=Probe("/", "shop.example", "http", 200, 1, 0.1, 5, 2),
     watch_seconds=2,
     max_error_percent=10,
     error_min_requests=5,

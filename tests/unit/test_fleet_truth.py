@@ -14,23 +14,25 @@ from cartwheel.errors import Exit
 from cartwheel.fleet.report import Report
 from cartwheel.fleet.sessions import Result
 from cartwheel.fleet.truth import left_behind
+from cartwheel.host.wire.status import Status
 from cartwheel.settings.host import Host
+from tests.unit import answers
 from tests.unit.test_fleet_deploy import NEW, OLD, Run, failed, lost, plan, unchanged
 from tests.unit.test_run_deploy import SCENE as ONE_HOST
 
 SCENE = replace(ONE_HOST, chosen=(Host("a", "-H"), Host("b", "-H")))
 
 
-def look(answer: Result[dict[str, Any]]) -> Any:
-    def again(hosts: Iterable[str]) -> Mapping[str, Result[dict[str, Any]]]:
+def look(answer: Result[Status]) -> Any:
+    def again(hosts: Iterable[str]) -> Mapping[str, Result[Status]]:
         return dict.fromkeys(hosts, answer)
 
     return again
 
 
-def status(serves: str | None, result: str, *, seq: int = 9, **more: Any) -> dict[str, Any]:
+def status(serves: str | None, result: str, *, seq: int = 9, **more: Any) -> Status:
     last = {"seq": seq, "release": NEW, "result": result}
-    return {"release": serves, "pending": None, "last": last, **more}
+    return answers.status(release=serves, last=last, **more)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,7 @@ def status(serves: str | None, result: str, *, seq: int = 9, **more: Any) -> dic
 )
 @pytest.mark.parametrize("op", ["switch", "confirm"])
 def test_a_lost_host_says_what_became_of_it(
-    op: str, seen: Result[dict[str, Any]], outcome: str, serves: str, code: Exit
+    op: str, seen: Result[Status], outcome: str, serves: str, code: Exit
 ) -> None:
     run = Run({"a": {op: lost()}}, {"a": plan(seq=5)}, look_again=look(seen))
     assert run.table == {"a": (outcome, serves)}
@@ -62,7 +64,7 @@ def test_one_that_went_back_while_others_confirmed_needs_attention() -> None:
 
 
 def test_only_lost_hosts_are_asked_again() -> None:
-    def never(_hosts: Iterable[str]) -> Mapping[str, Result[dict[str, Any]]]:
+    def never(_hosts: Iterable[str]) -> Mapping[str, Result[Status]]:
         raise AssertionError("nobody was lost")
 
     Run({"a": {}, "b": {"switch": failed("unhealthy")}}, look_again=never)
@@ -147,10 +149,9 @@ def test_a_second_run_that_fails_hides_nothing() -> None:
     assert forward(first.report, SCENE, unreachable) is first.report
 
 
-def seen_by_status(serves: str | None, cut_off: str | None = None, **more: Any) -> dict[str, Any]:
+def seen_by_status(serves: str | None, cut_off: str | None = None, **more: Any) -> Status:
     contents = {"content": serves, "cut_off_content": cut_off}
-    known = {"release": serves, "cut_off": cut_off, "pending": None, "lock": None}
-    return {**known, **contents, **more}
+    return answers.status(**{"release": serves, "cut_off": cut_off, **contents, **more})
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,11 @@ def seen_by_status(serves: str | None, cut_off: str | None = None, **more: Any) 
         (seen_by_status(OLD), seen_by_status(OLD, NEW), {}),
         (seen_by_status(None), seen_by_status(None), {}),
         # somebody is at it
-        (seen_by_status(NEW), seen_by_status(OLD, NEW, lock={"owner": "ann"}), {}),
+        (
+            seen_by_status(NEW),
+            seen_by_status(OLD, NEW, lock={"owner": "ann", "message": "", "since": "?"}),
+            {},
+        ),
         (seen_by_status(NEW, pending={"to": NEW}), seen_by_status(OLD, NEW), {}),
         (lost(), seen_by_status(OLD, NEW), {}),
         # made anew on one host

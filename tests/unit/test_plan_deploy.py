@@ -15,14 +15,13 @@ import cartwheel
 from cartwheel.build.products import Artifact, Lock, Platform, Source
 from cartwheel.errors import CATALOGUE
 from cartwheel.hidden import Hidden, revealed
-from cartwheel.host.process.health import Probe
 from cartwheel.host.session import operations
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.host_plan import HostPlan, Operator
 from cartwheel.plan.refusals import refusals
 from cartwheel.plan.site import site_changes
 from cartwheel.plan.steps import Stage, Step, in_order, prepare, switch, titles
-from cartwheel.plan.switching import finish_seconds, probe_args
+from cartwheel.plan.switching import finish_seconds, on_disk, probe
 from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
 
@@ -260,7 +259,7 @@ def test_every_step_is_an_operation_of_the_host_side() -> None:
     asked = [*prepare(found), switch(found)]
     assert {step.op for step in asked} <= {*operations.READING, *operations.CHANGING}
     assert all(step.deadline_seconds > 0 for step in asked)
-    Probe.of(dict(found.switching.probe))
+    assert found.switching.probe.path == "/healthz"
 
 
 def test_what_is_there_is_not_sent_again() -> None:
@@ -470,9 +469,15 @@ def test_a_wait_outlasts_what_it_waits_for() -> None:
 
 
 def test_the_probe_asks_as_a_visitor_would() -> None:
-    assert probe_args(settings())["host"] == "localhost"
-    assert probe_args(settings(**NAMED))["host"] == "Shop.example"
-    assert probe_args(settings(**NAMED, health={"host": "other"}))["host"] == "other"
+    assert probe(settings()).host == "localhost"
+    assert probe(settings(**NAMED)).host == "Shop.example"
+    assert probe(settings(**NAMED, health={"host": "other"})).host == "other"
+
+
+def test_a_release_remembers_further_paths_only_where_there_are_some() -> None:
+    """The `recover` of an earlier version does not know them."""
+    assert "also" not in on_disk(probe(settings()))
+    assert on_disk(probe(settings(health={"also": ["/shop"]})))["also"] == ["/shop"]
 
 
 @pytest.mark.parametrize(

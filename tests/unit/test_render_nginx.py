@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from cartwheel.host.layout import Layout
-from cartwheel.host.process.health import Probe
 from cartwheel.host.web import front_door, traffic
 from cartwheel.host.web.traffic import Share
+from cartwheel.host.wire.health import Probe
 from cartwheel.render import RenderFacts, render_release
 from cartwheel.settings.toml_tables import Settings
 from tests.kit.ports import free_port

@@ -8,11 +8,11 @@ import pwd
 import re
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
 from cartwheel.host.layout import PIP, Layout, content_of
+from cartwheel.host.look import parts
 from cartwheel.host.release import borrow, installer_uv, leftovers
 from cartwheel.host.state import freeze, journal, pending, releases
 from cartwheel.host.system import children, files, locks, reach, systemd
@@ -33,7 +33,7 @@ def probe(ctx: Context, args: Facts) -> Facts:
     those on this host, the one to prefer).
     """
     at = Layout(args["app"], Path(args["base"]))
-    parts: Dict[str, Callable[[], Any]] = {
+    wanted: Dict[str, Callable[[], Any]] = {
         "host": host_facts,
         "python": lambda: interpreter(args["python"], args["user"]),
         "app": lambda: app_facts(at, args.get("carried", False)),
@@ -47,15 +47,8 @@ def probe(ctx: Context, args: Facts) -> Facts:
             "uv": _uv(args.get("uv_version", ""), args["user"]),
         },
     }
-    found = side_by_side(parts)
+    found = parts.side_by_side(wanted)
     return {**found, "no_python": "" if found["python"] else no_interpreter(args["python"])}
-
-
-def side_by_side(parts: Dict[str, Callable[[], Any]]) -> Facts:
-    """What each part answers; most of them wait for a program or an answer."""
-    with ThreadPoolExecutor(len(parts)) as pool:
-        asked = {name: pool.submit(part) for name, part in parts.items()}
-    return {name: answer.result() for name, answer in asked.items()}
 
 
 def host_facts() -> Facts:
@@ -245,13 +238,8 @@ def listening_ports() -> Dict[str, str]:
 
 def disk(path: Path) -> Dict[str, int]:
     """Free bytes and inodes on the file system of `path`, or of its nearest parent."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    status = os.statvfs(path)
-    # Some file systems have no fixed number of inodes and report 0 of 0; some no fragments.
-    inodes = status.f_favail if status.f_files else 1 << 32
-    size = status.f_frsize or status.f_bsize
-    return {"free_bytes": status.f_bavail * size, "free_inodes": inodes}
+    free_bytes, free_inodes = parts.free_on(path)
+    return {"free_bytes": free_bytes, "free_inodes": free_inodes}
 
 
 def _user(name: str) -> Optional[Dict[str, Any]]:

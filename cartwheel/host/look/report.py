@@ -6,116 +6,100 @@ import os
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from cartwheel.host import layout, recover
 from cartwheel.host.layout import OLD_SLOTS, Layout, content_of
-from cartwheel.host.look import facts
+from cartwheel.host.look import parts
 from cartwheel.host.process import health
-from cartwheel.host.release import downloads, install, installer, leftovers
+from cartwheel.host.release import downloads, install, installer
 from cartwheel.host.state import freeze, journal, pending, releases
-from cartwheel.host.system import children, files, locks, systemd
+from cartwheel.host.system import children, files, systemd
 from cartwheel.host.system.context import ContactLost, Context, OpError
 from cartwheel.host.web import front_door, nginx, nginx_config
+from cartwheel.host.wire.codec import to_json
+from cartwheel.host.wire.examine import Examination, Examine
+from cartwheel.host.wire.marks import Stopped
+from cartwheel.host.wire.status import AskStatus, Disk, Nginx, Serving, Status
 
 Args = Dict[str, Any]
 
+_AT_ONCE = 5  # most of it waits for a program or an answer
 _LOOKS = 3  # a deploy switches at most once in so short a time; a rollback may follow it
 _LISTED = ("release", "version", "seq", "created", "who", "cartwheel")  # of each release
 _FOLLOW_SECONDS = 365 * 86400.0
 _INDEX_SECONDS = 60.0
 
 
-def status(ctx: Context, args: Args) -> Args:
+def status(ctx: Context, request: AskStatus) -> Status:
     """One host's line of `fab status`: what should serve, and whether it does."""
-    at = Layout(args["app"], Path(args["base"]))
+    at = ctx.at
     for _look in range(_LOOKS):
         wanted = recover.serving(at)
-        answer = _status_of(at, wanted, args)
+        answer = _status_of(at, wanted, request)
         if recover.serving(at) == wanted:  # else a deploy has switched meanwhile
             break
     return answer
 
 
-def _status_of(at: Layout, wanted: Optional[Tuple[str, str]], args: Args) -> Args:
-    units = [nginx.UNIT, at.boot_unit.name]
-    parts: Dict[str, Callable[[], Any]] = {
-        "marks": lambda: _marks(at),
-        "history": lambda: _history(at, wanted),
-        "units": lambda: systemd.states([*units, *([at.unit(*wanted)] if wanted else [])]),
-        "instances": lambda: systemd.instances(at),
+def _status_of(at: Layout, wanted: Optional[Tuple[str, str]], asked: AskStatus) -> Status:
+    """What waits for programs and for the application is asked side by side."""
+    units = [nginx.UNIT, at.boot_unit.name, *([at.unit(*wanted)] if wanted else [])]
+    release, current = wanted[0] if wanted else None, releases.pointed(at.current)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        asking_states = pool.submit(systemd.states, units)
+        asking_instances = pool.submit(systemd.instances, at)
+        asking_leftovers = pool.submit(parts.left_over, at)
+        problem = pool.submit(_problem, at, wanted, asked)
+        front = pool.submit(_front, at, wanted, asked)
         # A broken disk is told by what cannot be read from it.
-        "disk": lambda: {**facts.disk(at.root), "read_only": _is_read_only(at.root)},
-    }
-    if wanted is not None:
-        parts["answers"] = lambda: _answers(at, wanted, args)
-    found = facts.side_by_side(parts)
-    states = found["units"]
-    others = {one: active for one, active in found["instances"].items() if one != wanted}
-    answer: Args = {
-        **found["marks"],
-        **found["history"],
-        "release": wanted[0] if wanted else None,
-        "disk": found["disk"],
-        "nginx": {
-            "active": states[nginx.UNIT].active,
-            "unit_file": states[nginx.UNIT].unit_file,
-            "site": nginx.site(at).is_file(),
-            "token": front_door.known_token(at) is not None,
-        },
-        "boot": states[at.boot_unit.name].unit_file,
-        "boot_unit": at.boot_unit.name,
-        "also_running": [one[0] for one in others if others[one] != systemd.STOPPING],
-        "stopping": [one[0] for one in others if others[one] == systemd.STOPPING],
-    }
-    if wanted is None:
-        return answer
-    return {**answer, **_instance(states[at.unit(*wanted)]), **found["answers"]}
-
-
-def _marks(at: Layout) -> Args:
-    """What stands in files about the application, whatever serves."""
-    lock = locks.held_by(at.lock)
-    return {
-        "set_up": files.read_json(at.record) is not None,
-        "current": releases.pointed(at.current),
-        "stopped": files.read_json(at.stopped),
-        "pending": pending.look(at),
-        "lock": lock,
-        "freeze": freeze.read(at),
-        # What a session is making is none.
-        "leftovers": [] if lock else [one.text for one in leftovers.find(at)],
-    }
-
-
-def _history(at: Layout, wanted: Optional[Tuple[str, str]]) -> Args:
-    entries = journal.read(at.journal)
-    serves = wanted[0] if wanted else None
-    named, cut_off = releases.pointed(at.current), releases.cut_off(at, serves, entries)
-    manifest = releases.manifest(at, serves) if serves else {}
-    return {
-        "last": entries[-1] if entries else None,
-        "cut_off": cut_off,
-        "cut_off_content": content_of(cut_off) if cut_off else None,
-        "content": content_of(serves) if serves else None,
-        "not_whole": releases.problem(at, named) if named else "",
-        "rollback": releases.rollback_target(at, serves, entries),
-        "version": manifest.get("version", ""),
-    }
-
-
-def _answers(at: Layout, wanted: Tuple[str, str], args: Args) -> Args:
-    """What the instance says on its own socket, and what nginx passes on of it; both at once,
-    so that one that hangs is waited for once (settings: health.timeout_seconds)."""
-    probe = health.Probe.of(args["probe"])
-    asked = facts.side_by_side(
-        {
-            "problem": lambda: health.ask_socket(at.socket(*wanted), probe),
-            "front": lambda: front_door.look(at, probe, _port(at, args["listen"]), wanted[0]),
-        }
+        disk = _disk(at)
+        entries = journal.read(at.journal)
+        cut_off = releases.cut_off(at, release, entries)
+    states = asking_states.result()
+    others = {one: how for one, how in asking_instances.result().items() if one != wanted}
+    lock, leftovers = asking_leftovers.result()
+    return Status(
+        release=release,
+        content=content_of(release) if release else None,
+        version=releases.manifest(at, release).get("version", "") if release else "",
+        current=current,
+        not_whole=releases.problem(at, current) if current else "",
+        rollback=releases.rollback_target(at, release, entries),
+        cut_off=cut_off,
+        cut_off_content=content_of(cut_off) if cut_off else None,
+        last=entries[-1] if entries else None,
+        set_up=files.read_json(at.record) is not None,
+        stopped=files.read_record(Stopped, at.stopped),
+        pending=pending.look(at),
+        lock=lock,
+        freeze=freeze.read(at),
+        leftovers=leftovers,
+        also_running=tuple(one[0] for one in others if others[one] != systemd.STOPPING),
+        stopping=tuple(one[0] for one in others if others[one] == systemd.STOPPING),
+        nginx=_nginx(at, states[nginx.UNIT]),
+        boot=states[at.boot_unit.name].unit_file,
+        boot_unit=at.boot_unit.name,
+        disk=disk,
+        serving=_serving(states[at.unit(*wanted)], problem.result(), front.result())
+        if wanted
+        else None,
     )
-    return {**asked, "healthy": not asked["problem"]}
+
+
+def _problem(at: Layout, wanted: Optional[Tuple[str, str]], asked: AskStatus) -> str:
+    """What is wrong with what the instance says on its own socket."""
+    return health.ask_socket(at.socket(*wanted), asked.probe) if wanted else ""
+
+
+def _front(at: Layout, wanted: Optional[Tuple[str, str]], asked: AskStatus) -> str:
+    """What is wrong with what nginx passes on. Asked beside the socket, so that an instance that
+    hangs is waited for once (settings: health.timeout_seconds)."""
+    if wanted is None:
+        return ""
+    return front_door.look(at, asked.probe, _port(at, asked.listen), wanted[0])
 
 
 def _port(at: Layout, wanted: int) -> int:
@@ -125,24 +109,36 @@ def _port(at: Layout, wanted: int) -> int:
     return wanted if wanted in ports or not ports else ports[0]
 
 
-def _instance(state: systemd.UnitState) -> Args:
-    return {
-        "age_seconds": _age(state),
-        "active": state.active,
-        "sub": state.sub,
-        "result": state.result,
-        "workers": systemd.workers(state.main_pid),
-        "suspended": systemd.suspended(state.main_pid),
-        "memory_bytes": state.memory_bytes or systemd.memory_of_processes(state.main_pid),
-        "restarts": state.restarts,
-        "main_pid": state.main_pid,
-    }
+def _nginx(at: Layout, state: systemd.UnitState) -> Nginx:
+    return Nginx(
+        active=state.active,
+        unit_file=state.unit_file,
+        site=nginx.site(at).is_file(),
+        token=front_door.known_token(at) is not None,
+    )
 
 
-def _is_read_only(path: Path) -> bool:
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+def _serving(state: systemd.UnitState, problem: str, front: str) -> Serving:
+    return Serving(
+        age_seconds=_age(state),
+        active=state.active,
+        sub=state.sub,
+        result=state.result,
+        workers=systemd.workers(state.main_pid),
+        suspended=systemd.suspended(state.main_pid),
+        memory_bytes=state.memory_bytes or systemd.memory_of_processes(state.main_pid),
+        restarts=state.restarts,
+        main_pid=state.main_pid,
+        problem=problem,
+        front=front,
+        healthy=not problem,
+    )
+
+
+def _disk(at: Layout) -> Disk:
+    free_bytes, free_inodes = parts.free_on(at.root)
+    flags = os.statvfs(parts.existing(at.root)).f_flag
+    return Disk(free_bytes, free_inodes, read_only=bool(flags & os.ST_RDONLY))
 
 
 def _age(state: systemd.UnitState) -> Optional[float]:
@@ -239,26 +235,26 @@ def _follow(ctx: Context, sources: "list[tuple[str, List[str]]]") -> None:
     ctx.poll()
 
 
-def examine(ctx: Context, args: Args) -> Args:
+def examine(ctx: Context, request: Examine) -> Examination:
     """What `fab doctor` needs beyond the facts of a probe."""
-    at = Layout(args["app"], Path(args["base"]))
-    return {
-        "status": status(ctx, args),
-        "damage": releases.damage(at),
-        "index": _index_complaint(ctx, at, args),
-        "cache_bytes": downloads.size_bytes(at),
-        "nginx_complaint": nginx.check(ctx) if shutil.which("nginx") else None,
-    }
+    at = ctx.at
+    return Examination(
+        status=status(ctx, request.status),
+        damage={release: tuple(found) for release, found in releases.damage(at).items()},
+        index=_index_complaint(ctx, request),
+        cache_bytes=downloads.size_bytes(at),
+        nginx_complaint=nginx.check(ctx) if shutil.which("nginx") else None,
+    )
 
 
-def _index_complaint(ctx: Context, at: Layout, args: Args) -> Optional[str]:
+def _index_complaint(ctx: Context, asked: Examine) -> Optional[str]:
     """What this host's installer says when it asks the index for a package; "" if it answers,
     None where there is nothing to ask with yet."""
-    pip = layout.PIP / args["pip_version"] / "pip"
-    if args["installer"] == "pip" and not pip.exists():
+    at, pip = ctx.at, layout.PIP / asked.pip_version / "pip"
+    if asked.installer == "pip" and not pip.exists():
         return None  # the first deploy brings it
     try:
-        chosen = installer.of(args)
+        chosen = installer.of(to_json(asked))
     except OpError:
         return None  # the plan refuses, and says so
     done = children.run(

@@ -9,45 +9,18 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Callable, Dict, Optional, Tuple
 
 from cartwheel.host.system import systemd
 from cartwheel.host.system.context import Context, OpError, boottime
+from cartwheel.host.wire.health import Probe
 
 _POLL_SECONDS = 0.05
 _REPORT_SECONDS = 5.0
 _BODY_BYTES = 200
 _RELOAD_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Probe:
-    """How the application is asked, and what counts as well (settings: health)."""
-
-    path: str
-    host: str
-    scheme: str
-    status: int
-    count: int
-    span_seconds: float
-    deadline_seconds: float
-    timeout_seconds: float
-    also: Tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, values: Dict[str, Any]) -> "Probe":
-        return cls(**{**values, "also": tuple(values.get("also", ()))})
-
-    def headers(self) -> Dict[str, str]:
-        return {
-            "Host": self.host,
-            "X-Forwarded-Proto": self.scheme,
-            "X-Forwarded-For": "127.0.0.1",
-            "User-Agent": "cartwheel-probe",
-            "Connection": "close",
-        }
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -77,7 +50,7 @@ def exchange(
         timer.daemon = True
         timer.start()
         try:
-            connection.request("GET", probe.path, headers={**probe.headers(), **(extra or {})})
+            connection.request("GET", probe.path, headers={**_headers(probe), **(extra or {})})
             answer = connection.getresponse()
             body = answer.read(_BODY_BYTES)
         finally:
@@ -90,6 +63,16 @@ def exchange(
     if late.is_set():
         raise NoAnswer(_too_late(probe))
     return answer, body
+
+
+def _headers(probe: Probe) -> Dict[str, str]:
+    return {
+        "Host": probe.host,
+        "X-Forwarded-Proto": probe.scheme,
+        "X-Forwarded-For": "127.0.0.1",
+        "User-Agent": "cartwheel-probe",
+        "Connection": "close",
+    }
 
 
 def _cut(sock: socket.socket, late: threading.Event) -> None:

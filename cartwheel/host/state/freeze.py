@@ -71,5 +71,10 @@ def _note(at: Layout, kind: str, about: About) -> None:
 
 def status(ctx: Context, request: AskHolders) -> Holders:
     """Who holds the kernel lock now, and the freeze; None where nobody does."""
-    holder = locks.held_by(ctx.at.lock)
-    return Holders(None if holder is None else from_disk(Mark, holder), read(ctx.at))
+    return Holders(holder(ctx.at), read(ctx.at))
+
+
+def holder(at: Layout) -> Optional[Mark]:
+    """Who holds the kernel lock now; None if nobody does."""
+    known = locks.held_by(at.lock)
+    return None if known is None else from_disk(Mark, known)

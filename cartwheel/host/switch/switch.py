@@ -23,6 +23,8 @@ from cartwheel.host.switch import watch_period, way_back
 from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import ContactLost, Context, OpError
 from cartwheel.host.web import front_door, nginx
+from cartwheel.host.wire.codec import from_message
+from cartwheel.host.wire.health import Probe
 
 Args = Dict[str, Any]
 
@@ -52,7 +54,7 @@ class Switch:
         self.at = at
         self.mark = mark
         self.args = args
-        self.probe = health.Probe.of(args["probe"])
+        self.probe = from_message(Probe, args["probe"])
         self._guard = threading.RLock()
         self._state = "pending"
         self.old: Optional[drain.Quiet] = None  # of the old instance, once the traffic moved
@@ -120,7 +122,7 @@ def switch(ctx: Context, args: Args) -> Args:
     Raises OpError("not-whole") before anything is done.
     """
     at = Layout(args["app"], Path(args["base"]))
-    probe = health.Probe.of(args["probe"])
+    probe = from_message(Probe, args["probe"])
     releases.refuse_spoilt(at, args["release"])
     mark = _mark_for(ctx, at, args)
     _open_static(at, mark, args)
@@ -222,7 +224,7 @@ def _free_slot(ctx: Context, at: Layout, release: str, serving: Optional[str]) -
         ctx.pause(_POLL_SECONDS)
 
 
-def _start(ctx: Context, at: Layout, mark: pending.Pending, probe: health.Probe) -> int:
+def _start(ctx: Context, at: Layout, mark: pending.Pending, probe: Probe) -> int:
     """Start the instance and let it prove itself; a failure leaves nothing of it but its log."""
     unit = at.unit(mark.to, mark.to_slot)
     path = at.socket(mark.to, mark.to_slot)

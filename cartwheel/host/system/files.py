@@ -11,9 +11,12 @@ import re
 import shutil
 import stat
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Protocol, Tuple
+from typing import Any, Dict, List, Optional, Protocol, Tuple, Type, TypeVar
 
 from cartwheel.host.system.context import OpError
+from cartwheel.host.wire.codec import WireError, from_disk
+
+R = TypeVar("R")
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NO_LINK = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)  # EINVAL: not a link (readlink(2))
@@ -176,6 +179,16 @@ def read_json(path: Path) -> Optional[Dict[str, Any]]:
     if not isinstance(value, dict):
         raise OpError("host-state", "{} is damaged: not an object".format(path))
     return value
+
+
+def read_record(kind: Type[R], path: Path) -> Optional[R]:
+    """What the file holds, as this or an earlier version wrote it, or None where there is no
+    file."""
+    value = read_json(path)
+    try:
+        return None if value is None else from_disk(kind, value)
+    except WireError as error:
+        raise OpError("host-state", "{} is damaged: {}".format(path, error)) from error
 
 
 def link(path: Path, target: str) -> bool:

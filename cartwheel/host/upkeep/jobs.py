@@ -16,6 +16,8 @@ from cartwheel.host.switch import way_back
 from cartwheel.host.system import children, files, systemd
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web import nginx
+from cartwheel.host.wire.codec import from_message
+from cartwheel.host.wire.health import Probe
 
 Args = Dict[str, Any]
 
@@ -64,7 +66,7 @@ def start(ctx: Context, args: Args) -> Args:
     wanted = recover.serving(at) or wanted
     unit, path = at.unit(*wanted), at.socket(*wanted)
     try:
-        health.prove(ctx, unit, path, health.Probe.of(args["probe"]))
+        health.prove(ctx, unit, path, from_message(Probe, args["probe"]))
     except OpError as error:
         raise OpError(
             error.slug, error.message, error.hint, systemd.log(unit, 25, began)

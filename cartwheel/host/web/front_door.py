@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Optional, Tuple
 
 from cartwheel.host.layout import Layout
-from cartwheel.host.process.health import NoAnswer, Probe, exchange
+from cartwheel.host.process.health import NoAnswer, exchange
 from cartwheel.host.system import files
+from cartwheel.host.wire.health import Probe
 
 HEADER = "X-Cartwheel-Probe"
 _TOKEN_LINE = re.compile(r'^"([0-9a-f]{32})" 1;\n\Z')

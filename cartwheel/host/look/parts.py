@@ -1,0 +1,43 @@
+"""What all looks at a host share."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable, Dict, Optional, Tuple
+
+from cartwheel.host.layout import Layout
+from cartwheel.host.release import leftovers
+from cartwheel.host.state import freeze
+from cartwheel.host.wire.locking import Mark
+
+
+def side_by_side(parts: Dict[str, Callable[[], Any]]) -> Dict[str, Any]:
+    """What each part answers; most of them wait for a program or an answer."""
+    with ThreadPoolExecutor(len(parts)) as pool:
+        asked = {name: pool.submit(part) for name, part in parts.items()}
+    return {name: answer.result() for name, answer in asked.items()}
+
+
+def free_on(path: Path) -> Tuple[int, int]:
+    """Free bytes and inodes on the file system of `path`, or of its nearest parent."""
+    status = os.statvfs(existing(path))
+    # Some file systems have no fixed number of inodes and report 0 of 0; some no fragments.
+    inodes = status.f_favail if status.f_files else 1 << 32
+    size = status.f_frsize or status.f_bsize
+    return status.f_bavail * size, inodes
+
+
+def existing(path: Path) -> Path:
+    """The path, or its nearest parent that is there."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def left_over(at: Layout) -> Tuple[Optional[Mark], Tuple[str, ...]]:
+    """Who holds the lock, and what a fault left: nothing while a session is at work, because
+    what that one makes is none."""
+    lock = freeze.holder(at)
+    return lock, () if lock else tuple(one.text for one in leftovers.find(at))
