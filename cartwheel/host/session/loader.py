@@ -25,8 +25,8 @@ class MemoryImporter(MetaPathFinder, InspectLoader):
     def find_spec(
         self,
         fullname: str,
-        path: Optional[Sequence[str]] = None,  # noqa: ARG002
-        target: Any = None,  # noqa: ARG002
+        path: Optional[Sequence[str]] = None,
+        target: Any = None,
     ) -> Optional[ModuleSpec]:
         if fullname not in self._sources:
             return None
