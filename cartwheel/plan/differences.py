@@ -32,7 +32,7 @@ Manifest = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Changed:
-    """Names with what became of them: `+` is new, `-` goes, `~` is another than before."""
+    """Names with what became of them: `+` is new, `-` goes, `~` has changed."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()

@@ -152,7 +152,7 @@ def test_its_exit_code_tells_whether_there_is_anything_to_do(
 STALE: dict[str, tuple[dict[str, str], str]] = {
     "code": ({"text": "three"}, "the release would be "),
     "secret": ({"text": "two", "key": "hunter4"}, "the release would be "),
-    "site": ({"text": "two", "more": "listen = 81\n"}, "switch would be another"),
+    "site": ({"text": "two", "more": "listen = 81\n"}, "switch would be different"),
 }
 
 

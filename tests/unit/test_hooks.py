@@ -98,9 +98,9 @@ def test_a_plan_with_another_hook_is_stale() -> None:
     then = {"web1": seal(plan(hooks=(hook(name="tell"),)))}
     assert stale(then, {"web1": plan(hooks=(hook(name="tell"),))}) == []
     (other,) = stale(then, {"web1": plan(hooks=(hook(name="tell", command="false"),))})
-    assert other == "web1: hook tell would be another"
+    assert other == "web1: hook tell would be different"
     (gone,) = stale(then, {"web1": plan()})
-    assert gone == "web1: hook tell is done already"
+    assert gone == "web1: hook tell is not part of it any more"
 
 
 # -- over hosts

@@ -229,8 +229,8 @@ def test_the_same_again_is_not_stale_whoever_asks_and_when() -> None:
 
 STALE: list[tuple[dict[str, Any], str]] = [
     ({"environment": {"SECRET_KEY": Hidden("other")}}, "a: the release would be "),
-    ({"pip_version": "26"}, "a: pip would be another"),
-    ({"index_environment": {}}, "a: install would be another"),
+    ({"pip_version": "26"}, "a: pip would be different"),
+    ({"index_environment": {}}, "a: install would be different"),
 ]
 
 
@@ -248,9 +248,9 @@ def test_what_the_host_has_now_makes_a_plan_stale() -> None:
         "a: its releases or links have changed"
     ]
     less = replace(one, host_files=None)
-    assert "a: host side is done already" in stale(sealed(), {"a": less})
+    assert "a: host side is not part of it any more" in stale(sealed(), {"a": less})
     more = {"a": seal(less)}
-    assert "a: host side is to be done too" in stale(more, {"a": one})
+    assert "a: host side has to be done too" in stale(more, {"a": one})
 
 
 def test_other_hosts_than_those_that_were_looked_at() -> None:
