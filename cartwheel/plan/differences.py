@@ -21,8 +21,8 @@ NO_FILE = "/dev/null"
 # In a release's own files its name stands everywhere; only what else differs is of interest.
 _ANY_RELEASE = "RELEASE"
 _LOCK = "lock.txt"
-# Packages say it better. The unit files of a release differ by their slot alone: the first one
-# speaks for all.
+# Packages say it better; and of an earlier version's units, which differ by their slot alone, the
+# first one speaks for all.
 _NOT_SHOWN = re.compile(re.escape(_LOCK) + r"|web-[b-z]\.service")
 
 # What the host has now: the answer of its operation `compare`.

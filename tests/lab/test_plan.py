@@ -23,7 +23,7 @@ TIMES = re.compile(r"\d+\.\d s")
 
 
 # What a person writes or reads of a deploy; boot unit and log rotation came with the set-up.
-READ = ("gunicorn.conf.py", "maintenance.html", "web.service", SITE)
+READ = ("gunicorn.conf.py", "maintenance.html", "web@.service", SITE)
 
 
 @pytest.fixture(scope="module")
