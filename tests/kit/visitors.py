@@ -45,7 +45,7 @@ class Loaded:
 def loaded(host: LabHost, **plan: Any) -> Iterator[Loaded]:
     """Load on the host's site while the block runs (fields of `load.Plan`)."""
     few = {"keep_alive": 2, "close": 2, "slow": 1, "upload": 1, "stream": 1}
-    wanted = load.Plan(**{"seconds": 240, "pause_seconds": 0.05, **few, **plan})
+    wanted = load.Plan(**{"seconds": 240, "pause_seconds": 0.1, **few, **plan})
     with visiting(host, wanted) as visits:
         yield Loaded(visits)
 
@@ -55,6 +55,6 @@ def one_visitor(host: LabHost) -> Iterator[Loaded]:
     """Somebody who opens the front page again and again; what it says tells the release."""
     others = {"keep_alive": 0, "slow": 0, "upload": 0, "stream": 0}
     with loaded(
-        host, close=1, path="/", release_pattern="(.+)", pause_seconds=0.02, **others
+        host, close=1, path="/", release_pattern="(.+)", pause_seconds=0.05, **others
     ) as one:
         yield one

@@ -119,6 +119,7 @@ def test_a_host_that_fails_in_the_last_batch_puts_all_back(fleet: Fleet) -> None
     )
 
 
+@pytest.mark.nightly
 def test_a_host_that_falls_ill_between_two_batches_puts_all_back(fleet: Fleet) -> None:
     """All that have switched watch themselves in the pause."""
     before = fleet.releases
@@ -157,6 +158,7 @@ def test_a_failure_that_is_borne_leaves_one_behind_and_says_so(fleet: Fleet) -> 
     assert fleet.texts == ["three"] * 3
 
 
+@pytest.mark.nightly
 def test_a_host_that_is_off_falls_out_if_that_is_borne(fleet: Fleet) -> None:
     fleet.hosts[2].cut()
     try:
@@ -182,6 +184,7 @@ def test_two_names_for_one_host(fleet: Fleet) -> None:
     assert len(journal(fleet.hosts[0], "shop.live")) == before
 
 
+@pytest.mark.nightly
 def test_a_deploy_that_was_stopped_goes_on(fleet: Fleet) -> None:
     """Killed while the second host installs: what is done is not done again, host by host."""
     before = fleet.texts
