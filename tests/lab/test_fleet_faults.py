@@ -67,6 +67,7 @@ def test_a_host_lost_in_the_confirmation_round_is_brought_forward(shore: Shore) 
     assert one.code == 0, one.said
 
 
+@pytest.mark.nightly
 def test_a_host_that_cannot_confirm_is_brought_forward(shore: Shore) -> None:
     """Its disk fails for a moment: it goes back before the report, and then gets it once more."""
     point = Point("fsync", "host side: fsync /srv/shop", 4)  # of the confirmation
@@ -76,6 +77,7 @@ def test_a_host_that_cannot_confirm_is_brought_forward(shore: Shore) -> None:
     assert one.code == 0, one.said
 
 
+@pytest.mark.nightly
 def test_the_judge_sees_hosts_that_differ_and_a_report_that_hides_it(shore: Shore) -> None:
     """Nobody strikes: one host is taken to another release behind the report's back."""
     shore.prepare("redeploy")

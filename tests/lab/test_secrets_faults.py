@@ -19,8 +19,8 @@ from tests.kit.tiers import tiered
 
 pytestmark = pytest.mark.timeout(400)
 
-# Of the operator, the line, the host side and the disk one each.
-EVERY_RUN = {"operator-kill", "line-cut", "host-kill", "no-inodes"}
+# One on each side.
+EVERY_RUN = {"operator-kill", "host-kill"}
 
 
 @pytest.fixture(scope="module")
