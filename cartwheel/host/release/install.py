@@ -62,7 +62,9 @@ def install(ctx: Context, args: Args) -> Args:
         venv(ctx, args)
     marks.mark(at, release, "installing", digest)
     user = pwd.getpwnam(args["user"])
-    files.directory(at.cache / "pip" / "tmp", 0o700, user.pw_uid, user.pw_gid)
+    # Somebody may have cleared the cache to make room.
+    for folder in (at.cache / "pip", at.cache / "pip" / "tmp"):
+        files.directory(folder, 0o700, user.pw_uid, user.pw_gid)
     donor = borrow.from_earlier(at, release, args, (user.pw_uid, user.pw_gid))
     lock = args["lock"].rstrip() + "\n"
     own = "".join("{} --hash=sha256:{}\n".format(one.as_uri(), sha256) for one, sha256 in wheels)
