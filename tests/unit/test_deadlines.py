@@ -18,6 +18,8 @@ SOURCES = sorted(path for top in ("cartwheel", "lab") for path in (ROOT / top).r
 
 # file, function, call -> why it may stay.
 _DONE = "is done: it was waited for in slices before, each part with its own deadline"
+_SLICES = "`_await` looks at the deadline in slices"
+_PARTS = "each part has its own deadline; the pool has ended"
 _KILLED = "has ended, or was killed, where its block ends"
 _RELAY = "the lab's relay waits until it is told or ended; no deploy waits for it"
 ALLOWED = {
@@ -29,13 +31,14 @@ ALLOWED = {
     ("host/session/server.py", "Server.serve", "get"): "ends with contact, which the lease watches",
     ("host/look/report.py", "_follow", "join"): "logs --follow lasts until contact is lost",
     ("host/release/verify.py", "_side_by_side", "join"): "each check has its own deadline",
-    (
-        "host/look/facts.py",
-        "side_by_side",
-        "result",
-    ): "each part has its own deadline; the pool has ended",
+    ("host/look/parts.py", "side_by_side", "result"): _PARTS,
+    ("host/look/report.py", "_status_of", "result"): _PARTS,
     ("ssh/session.py", "Session._send", "wait"): "a thread; set by the greeting and by any failure",
-    ("ssh/session.py", "Session.request", "result"): "`_await` looks at the deadline in slices",
+    ("ssh/session.py", "Session.request", "result"): _SLICES,
+    ("ssh/session.py", "Session.request_untyped", "result"): _SLICES,
+    ("fleet/sessions.py", "Fleet.request", "result"): _SLICES,
+    ("commands/ask.py", "logs", "result"): _SLICES,
+    ("commands/ask.py", "run_command", "result"): _SLICES,
     ("fleet/sessions.py", "_result", "result"): _DONE,
     ("fleet/sessions.py", "abandonable", "result"): "asks only those that are done",
     ("commands/again.py", "look_again.look", "result"): _DONE,
@@ -51,6 +54,7 @@ ALLOWED = {
         "result",
     ): "`Background.result` waits for tools with deadlines",
     ("commands/plan.py", "plan", "result"): "`Background.result` waits for tools with deadlines",
+    ("terminal/show.py", "Output.__exit__", "join"): "the ticker was asked to end",
     ("runs/record.py", "Record._write_lines", "get"): "a thread that writes for as long as we live",
     ("background.py", "Background.result", "result"): "its programs have deadlines",
     ("background.py", "side_by_side", "result"): _DONE,
