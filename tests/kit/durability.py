@@ -44,7 +44,7 @@ SCOPE = Scope(
     ),
     trees=re.compile(
         r"(/srv/shop/releases/[^/]+/(\.gone-)?venv"
-        r"|/usr/local/lib/cartwheel/\.pip/[^/]+"
+        r"|/usr/local/lib/cartwheel/\.(pip|uv)/[^/]+"
         r"|/usr/local/lib/cartwheel/shop/.*/__pycache__)(?=/|$)"
     ),
     ignored=re.compile(

@@ -48,6 +48,9 @@ def test_a_release_without_any_pip(module_host: LabHost, shop: Project) -> None:
     found = host.sh("find /srv/shop/releases -type f -links +1")
     assert not found, "whoever has the cache could change a release"
     assert host.sh("stat -c '%U %a' /srv/shop/cache/pip/uv/..").split() == ["shop", "700"]
+    kept = host.sh("find /srv/shop/cache/pip/uv")
+    assert "gunicorn" in kept
+    assert "shop" not in kept.replace("/srv/shop/", ""), "the next release brings its own"
     done = shop.fab("doctor", "-H", host.name)
     assert "mirror" in done.out
     assert "MB of downloads" in done.out

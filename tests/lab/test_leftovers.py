@@ -54,7 +54,9 @@ mkdir -p /usr/local/lib/cartwheel/shop/{OLD_HOST_SIDE}
 mkdir -p /tmp/cartwheel-nginx-{PID}-x/0 /tmp/cartwheel-units-{PID}-y
 touch /var/tmp/cartwheel-spool-{PID}-z
 mkdir -p /usr/local/lib/cartwheel/.pip/.new-{PID}-w
+mkdir -p /usr/local/lib/cartwheel/.uv/.new-{PID}-w
 install -d -o shop -g shop cache/pip/tmp cache/pip/tmp/pip-build-env-q
+install -d -o shop -g shop cache/pip/uv cache/pip/uv/builds-v0 cache/pip/uv/builds-v0/.tmpu
 cat > /etc/systemd/system/cartwheel-shop.web-b.0.5.stray.service <<'END'
 {_STRAY}
 END
@@ -95,7 +97,9 @@ PLANTED = {
     f"scratch folder: /tmp/cartwheel-units-{PID}-y",
     f"scratch folder: /var/tmp/cartwheel-spool-{PID}-z",
     f"scratch folder: /usr/local/lib/cartwheel/.pip/.new-{PID}-w",
-    "folder of a killed pip: /srv/shop/cache/pip/tmp/pip-build-env-q",
+    f"scratch folder: /usr/local/lib/cartwheel/.uv/.new-{PID}-w",
+    "folder of a killed installer: /srv/shop/cache/pip/tmp/pip-build-env-q",
+    "folder of a killed installer: /srv/shop/cache/pip/uv/builds-v0/.tmpu",
     "stray instance: cartwheel-shop.web-b.0.5.stray.service",
     "failed unit: cartwheel-session-shop-0a1b2c3d.service",
 }

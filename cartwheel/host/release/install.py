@@ -6,7 +6,7 @@ import json
 import os
 import pwd
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.release import borrow, installer, marks, pip_output
@@ -50,12 +50,7 @@ def install(ctx: Context, args: Args) -> Args:
     digest = args["lock_sha256"] + "".join(sha256 for _wheel, sha256 in wheels)
     if marks.marked(at, release, "install", digest):
         return {"changed": False}
-    for wheel, sha256 in wheels:
-        if files.sha256_of(wheel) != sha256:
-            files.remove_tree(wheel.parent)  # the next run sends it anew
-            raise OpError(
-                "wheel-corrupt", "{} was damaged on the host".format(wheel.name), "Run it again."
-            )
+    _refuse_damaged(wheels)
     if "installing" in marks.done(at, release):
         # It was interrupted: pip cannot tell half a package from a whole one.
         marks.forget(at, release)
@@ -68,40 +63,62 @@ def install(ctx: Context, args: Args) -> Args:
     donor = borrow.from_earlier(at, release, args, (user.pw_uid, user.pw_gid))
     lock = args["lock"].rstrip() + "\n"
     own = "".join("{} --hash=sha256:{}\n".format(one.as_uri(), sha256) for one, sha256 in wheels)
-    path = at.release(release) / "install.txt"
     texts = {
-        at.release(release) / "lock.txt": lock + args["lock_beside"],
-        path: (lock if donor is None else "") + own,
+        "lock.txt": lock + args["lock_beside"],
+        "install.txt": (lock if donor is None else "") + own,
     }
-    for one, text in texts.items():
-        files.write(one, text.encode(), 0o640, (0, user.pw_gid))
+    for name, text in texts.items():
+        files.write(at.release(release) / name, text.encode(), 0o640, (0, user.pw_gid))
+    _fill(
+        ctx,
+        args,
+        [borrow.normal_name(wheel.name.split("-")[0]) for wheel, _sha256 in wheels],
+        donor,
+    )
+    marks.mark(at, release, "install", digest)
+    return {"changed": True, "borrowed": donor}
 
+
+def _refuse_damaged(wheels: List[Tuple[Path, str]]) -> None:
+    for wheel, sha256 in wheels:
+        if files.sha256_of(wheel) != sha256:
+            files.remove_tree(wheel.parent)  # the next run sends it anew
+            raise OpError(
+                "wheel-corrupt", "{} was damaged on the host".format(wheel.name), "Run it again."
+            )
+
+
+def _fill(ctx: Context, args: Args, own: List[str], donor: Optional[str]) -> None:
+    """Run the installer. `own` travelled here: a cache has no use for it, and where a `donor` gave
+    the rest there is no use for a cache."""
+    at, release = marks.opened(args)
     chosen = installer.of(args)
-    index = chosen.index()
-    # What was borrowed leaves only what travelled here: nobody looks for that in a cache.
-    command = chosen.install(python(at, release), path, cached=donor is None)
+    env = {**chosen.index(), **environment(at)}
 
-    def call(*more: str) -> children.Done:
+    def call(argv: List[str]) -> children.Done:
         return children.run(
             ctx,
-            [*command, *more],
+            argv,
             timeout_seconds=args["timeout_seconds"],
-            env={**index, **environment(at)},
+            env=env,
             user=args["user"],
             cwd=str(at.release(release) / "venv"),
             step="install",
         )
 
-    done = call()
+    lock = at.release(release) / "install.txt"
+    command = chosen.install(python(at, release), lock, cached=donor is None)
+    done = call(command)
     if done.status != 0:
         error = _install_error(at, chosen, done.output)
         if error.slug == "index-lacks" and chosen.name == "pip":
-            refused = pip_output.refusal(call("-vv").output)
+            refused = pip_output.refusal(call([*command, "-vv"]).output)
             if refused is not None:
                 error = OpError(refused[0], refused[1], log=error.log)
         raise error
-    marks.mark(at, release, "install", digest)
-    return {"changed": True, "borrowed": donor}
+    forgetting = chosen.forget(own)
+    if donor is None and forgetting:
+        call(forgetting)
 
 
 def _wheels(at: Layout, args: Args) -> List[Tuple[Path, str]]:

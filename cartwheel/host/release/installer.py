@@ -22,6 +22,9 @@ class Installer(Protocol):
         """Install exactly what the lock names, by its hashes, for this interpreter. The lock is
         complete: nothing is resolved here. Not `cached`: no download is kept or looked for."""
 
+    def forget(self, names: List[str], /) -> List[str]:
+        """Take these out of its cache; empty where it keeps nothing that came as a file."""
+
     def check(self, python: str) -> List[str]:
         """Whether what is installed fits together; it ends with 1 where it does not."""
 

@@ -32,6 +32,9 @@ class Pip:
         exactly = ["--no-deps", "--require-hashes", "-r", str(lock)]
         return [python, "-I", self._pip, "install", *_QUIET, *kept, *exactly]
 
+    def forget(self, _names: List[str], /) -> List[str]:
+        return []
+
     def check(self, python: str) -> List[str]:
         return [python, "-I", self._pip, "--disable-pip-version-check", "check"]
 

@@ -44,6 +44,9 @@ class Uv:
         exactly = ["--no-deps", "--require-hashes", "-r", str(lock)]
         return [self._uv, "pip", "install", "--python", python, *how, *exactly]
 
+    def forget(self, names: List[str], /) -> List[str]:
+        return [self._uv, "cache", "clean", *names]
+
     def check(self, python: str) -> List[str]:
         return [self._uv, "pip", "check", _NO_CACHE, "--python", python]
 

@@ -49,7 +49,7 @@ SPARE = "spare link"
 RUNTIME = "runtime directory"
 HOST_SIDE = "old host side"
 SCRATCH = "scratch folder"
-PIP = "folder of a killed pip"
+INSTALLER = "folder of a killed installer"
 
 # What the deploy under way may go on with.
 _PREPARED = (RELEASE, WHEEL)
@@ -82,7 +82,7 @@ def find(at: Layout) -> List[Leftover]:
         return []
     known = _Known(at, systemd.instances(at))
     finders = (_unfinished, _units, _releases, _removed, _wheels, _temporary, _spares)
-    more = (_runtime, _host_sides, _scratch, _pip)
+    more = (_runtime, _host_sides, _scratch, _installers)
     return [one for finder in (*finders, *more) for one in finder(at, known)]
 
 
@@ -253,10 +253,17 @@ def _scratch(at: Layout, known: _Known) -> Found:
                 yield Leftover(SCRATCH, str(folder / name))
 
 
-def _pip(at: Layout, known: _Known) -> Found:
-    folder = at.cache / "pip" / "tmp"
-    if folder.is_dir() and not folder.is_symlink():
-        yield from (Leftover(PIP, str(folder / name)) for name in _names(folder))
+def _installers(at: Layout, known: _Known) -> Found:
+    """pip's own temporary folder, and what uv names so in its cache."""
+    cache = at.cache / "pip"
+    for folder, ours in (
+        (cache / "tmp", ""),
+        (cache / "uv", ".tmp"),
+        (cache / "uv/builds-v0", ".tmp"),
+    ):
+        if folder.is_dir() and not folder.is_symlink():
+            found = [name for name in _names(folder) if name.startswith(ours)]
+            yield from (Leftover(INSTALLER, str(folder / name)) for name in found)
 
 
 def _names(folder: Path) -> List[str]:
@@ -321,7 +328,7 @@ def _scratch_of_anybody(at: Layout, one: Leftover) -> None:
             files.remove(one.path)
 
 
-def _pips(at: Layout, one: Leftover) -> None:
+def _as_the_app(at: Layout, one: Leftover) -> None:
     downloads.remove(at, [one.what])
 
 
@@ -335,5 +342,5 @@ _TAKE_AWAY: Dict[str, Callable[[Layout, Leftover], None]] = {
     RUNTIME: _tree,
     HOST_SIDE: _tree,
     SCRATCH: _scratch_of_anybody,
-    PIP: _pips,
+    INSTALLER: _as_the_app,
 }
