@@ -188,6 +188,24 @@ def test_a_package_index_does_as_well(stage: Stage, second: None) -> None:
         assert stage.fetches(host)[-1].path.startswith("/packages/shop-")
 
 
+def test_setup_takes_uv_from_the_store(stage: Stage, second: None) -> None:
+    text = (stage.project.folder / "config/deploy.toml").read_text()
+    stage.project.settings(text.replace("[deploy]", '[deploy]\ninstaller = "uv"'))
+    published = len(stage.changes())
+    before = [host.line()["to_host"] for host in stage.pair]
+    try:
+        stage.fab("setup")
+        stage.fab("setup")  # nothing to do
+    finally:
+        stage.project.settings(text)
+    [uv] = stage.changes()[published:]
+    assert Path(uv.path).name.startswith("uv-")
+    for host, count in zip(stage.pair, before, strict=True):
+        assert stage.fetches(host)[-1].path.endswith(Path(uv.path).name)
+        assert host.line()["to_host"] - count < uv.received / 10
+        assert host.sh("ls /usr/local/lib/cartwheel/.uv/*/uv")
+
+
 def test_other_bytes_in_the_store_are_never_installed(stage: Stage, second: None) -> None:
     before = stage.state()
     stage.project.app("four")
