@@ -14,7 +14,8 @@ from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
 from cartwheel.process_env import of_tools
 
-# The version that requirements.txt pins for this machine.
+# The version that requirements.txt pins for this machine. With a new one come new hashes below;
+# tests/build compares them with the index.
 UV_VERSION = "0.13.9"
 STEP = "uv"
 
@@ -66,13 +67,16 @@ _MUSL = {
 }
 
 
+WHEELS = {"glibc": _GLIBC, "musl": _MUSL}
+
+
 def uv_wheel_for(platform: Platform) -> tuple[str, str]:
     """(file name, SHA-256) of the wheel that this platform runs.
 
     Raises BuildError("no-uv") where there is none.
     """
-    wheels, family = (_GLIBC, "manylinux") if platform.libc == "glibc" else (_MUSL, "musllinux")
-    tags, sha256 = wheels.get(platform.machine, ("", ""))
+    family = "manylinux" if platform.libc == "glibc" else "musllinux"
+    tags, sha256 = WHEELS[platform.libc].get(platform.machine, ("", ""))
     for tag in tags.split("."):
         if tag.startswith(family + "_") and _numbers(platform.libc_version) >= _oldest(tag):
             return f"uv-{UV_VERSION}-py3-none-{tags}.whl", sha256

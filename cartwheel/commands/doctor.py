@@ -130,6 +130,9 @@ def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
         yield Finding(host, "python", "PROBLEM", f"no Python {wanted}", f"{setup} installs it")
     elif not python["obstacle"]:
         yield Finding(host, "python", "ok", f"{python['version']} at {python['path']}")
+    known = facts["tools"]["uv"]
+    if scene.settings.deploy.installer == "uv" and known is not None:
+        yield _of_uv(host, known)
     off = abs(facts["host"]["time"] - time.time())
     if off < _MAX_CLOCK_SECONDS:
         yield Finding(host, "clock", "ok", f"{off:.0f} s off")
@@ -140,6 +143,14 @@ def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
         if refusal.slug not in _SAID_ELSEWHERE:
             todo = CATALOGUE[refusal.slug].remedy.replace("HOST", host)
             yield Finding(host, "deploy", "PROBLEM", refusal.message, todo)
+
+
+def _of_uv(host: str, known: Mapping[str, str]) -> Finding:
+    """Another one than Cartwheel's installs as well."""
+    if known["version"] == build.UV_VERSION:
+        return Finding(host, "uv", "ok", known["version"])
+    detail = f"{known['path']} is not the uv {build.UV_VERSION} of this Cartwheel"
+    return Finding(host, "uv", "note", detail, f"`fab setup -H {host}` brings it")
 
 
 def _of_examination(host: str, more: Examination) -> Iterator[Finding]:

@@ -1,0 +1,74 @@
+"""How soon a first deploy serves, with pip and with uv.
+
+Each round and installer begins with a host on which nothing of Cartwheel is: no installer, no
+downloads, no release. `fab setup` prepares it; then the time of `fab deploy` is measured, of a
+wheel that is ready, until it serves through nginx and until the command ends. Installers take
+turns. `--other FOLDER` measures another checkout beside this one, whose uv the host has already.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import uv
+
+from bench.update import Cartwheel, lab_hosts, make_wheel, timed
+from cartwheel_lab import LabHost
+from tests.kit.ending import clean_up_when_ended
+from tests.kit.project import fabfile, new_project
+
+INSTALLERS = ("pip", "uv")
+
+
+def main() -> None:
+    clean_up_when_ended()
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--other", type=Path, help="another checkout, to compare")
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="cartwheel-bench-") as scratch:
+        folder = Path(scratch)
+        wheel = make_wheel(folder, 0)
+        with lab_hosts(folder, 1) as [host]:
+            shutil.copy(uv.find_uv_bin(), host.path("/usr/local/bin/uv"))
+            sides = {name: _side(host, name, folder / name, None) for name in INSTALLERS}
+            if given.other:
+                for name in INSTALLERS:
+                    label = f"{name}, other"
+                    sides[label] = _side(host, name, folder / label, given.other)
+            for side in sides.values():  # what is kept on this machine is here from now on
+                _one(side, wheel)
+            rounds = [
+                {name: _one(one, wheel) for name, one in sides.items()} for _ in range(given.rounds)
+            ]
+    print(f"a first deploy, seconds, medians of {given.rounds}: setup; it serves; the command ends")
+    for name in sides:
+        figures = zip(*(one[name] for one in rounds), strict=True)
+        print(f"  {name:12}" + "".join(f"  {statistics.median(one):5.2f}" for one in figures))
+
+
+def _side(host: LabHost, installer: str, folder: Path, other: Path | None) -> Cartwheel:
+    side = Cartwheel(host, installer, new_project(folder))
+    if other is not None:
+        side.project.write("fabfile.py", fabfile(other.resolve()))
+    return side
+
+
+def _one(side: Cartwheel, wheel: Path) -> Sequence[float]:
+    """Seconds of setup, until it serves and until the command ends; then all of it goes again."""
+    started = time.monotonic()
+    side.fab("setup", wheel)
+    seconds = time.monotonic() - started
+    serves, ends, _cpu = timed(side, wheel)
+    side.project.fab("uninstall", "-H", side.host.name, "--yes")
+    return seconds, serves, ends
+
+
+if __name__ == "__main__":
+    main()
