@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,10 +43,11 @@ class LocalIndex:
         self.credentials: str | None = None
         self.status: int | None = None
         self.port = 0
+        self.scheme = "http"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/simple"
+        return f"{self.scheme}://127.0.0.1:{self.port}/simple"
 
     def add(
         self,
@@ -81,9 +83,10 @@ class LocalIndex:
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[LocalIndex]:
+def serve(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[LocalIndex]:
     """Serve a new index on a free loopback port until the block ends."""
     index = LocalIndex(folder)
+    index.scheme = "https" if tls else "http"
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -104,6 +107,8 @@ def serve(folder: Path) -> Iterator[LocalIndex]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     index.port = server.server_address[1]
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

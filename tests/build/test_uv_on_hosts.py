@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from cartwheel.host.layout import Layout
 from cartwheel.host.release import install, package_index
 from cartwheel.host.release.installer_uv import Program, Uv
 from cartwheel.host.system import children
-from tests.build.indexes import LocalIndex, dead_port, make_wheel
+from tests.build.indexes import LocalIndex, dead_port, make_wheel, serve
 
 pytestmark = pytest.mark.build
 
@@ -111,6 +112,34 @@ def test_an_index_that_is_down_is_named_without_credentials(tmp_path: Path) -> N
     assert found == ("index-unreachable", line)
     done = host.run(host.uv.ask())
     assert host.uv.explain(done.output) == ("index-unreachable", line.replace("flasky", "pip"))
+
+
+def test_a_certificate_counts_that_pips_configuration_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for pip: the host's own ones, or else the one that `cert` names."""
+    key, cert, conf = (tmp_path / name for name in ("key.pem", "cert.pem", "pip.conf"))
+    of_localhost = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    no_authority = ["-addext", "basicConstraints=critical,CA:FALSE"]
+    openssl = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    made = [*openssl, *of_localhost, *no_authority, "-keyout", str(key), "-out", str(cert)]
+    subprocess.run(made, check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    (tmp_path / "index").mkdir()
+    with serve(tmp_path / "index", tls) as index:
+        index.add("pip", "1.0")
+        url = index.url.replace("127.0.0.1", "localhost")
+        host = Host(tmp_path, url)
+        assert host.uv.explain(host.run(host.uv.ask()).output) == (
+            "index-unreachable",
+            f"{url} does not answer (its certificate is not trusted) for pip",
+        )
+        conf.write_text(f"[global]\ncert = {cert}\n")
+        conf.chmod(0o644)
+        monkeypatch.setattr(package_index, "FILES", (conf,))
+        done = host.run(host.uv.ask(), **host.uv.index())
+        assert done.status == 0, done.output
 
 
 def test_an_index_that_answers_is_asked_without_a_trace(host: Host, index: LocalIndex) -> None:
