@@ -190,3 +190,48 @@ def test_the_hosts_pip_gets_its_name_when_it_is_durable(
     assert synced == [[]]
     assert (folder / "1.0" / "pip" / "__main__.py").read_text() == "x = 1"
     assert prepare.tool(ctx, args) == {"changed": False}
+
+
+def _uv_wheel(program: bytes) -> io.BytesIO:
+    wheel = io.BytesIO()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("uv/__init__.py", "")
+        archive.writestr("uv-1.0.data/scripts/uv", program)
+    return wheel
+
+
+def _bring_uv(program: bytes) -> dict[str, Any]:
+    ctx = Session().ctx()
+    ctx.blob = _uv_wheel(program)
+    sha256 = hashlib.sha256(ctx.blob.getvalue()).hexdigest()
+    args = {"tool": "uv", "version": "1.0", "filename": "uv-1.0-py3-none-any.whl", "sha256": sha256}
+    return prepare.tool(ctx, args)
+
+
+def test_uv_is_brought_if_the_host_can_run_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "UV", tmp_path / "uvs")
+    for program in (b"#!/bin/sh\necho no such libc >&2; exit 1\n", b"\x7fELF of another machine"):
+        with pytest.raises(OpError, match="uv does not run on this host: ") as caught:
+            _bring_uv(program)
+        assert caught.value.slug == "no-uv"
+        assert not list((tmp_path / "uvs").iterdir())
+    assert _bring_uv(b"#!/bin/sh\necho uv 1.0\n") == {"changed": True}
+    assert _bring_uv(b"") == {"changed": False}
+    assert [path.name for path in (tmp_path / "uvs" / "1.0").iterdir()] == ["uv"]
+
+
+def test_another_application_may_bring_the_same_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "UV", tmp_path / "uvs")
+    sync = files.sync_filesystem
+
+    def meanwhile(path: Path) -> None:
+        monkeypatch.setattr(files, "sync_filesystem", sync)
+        _bring_uv(b"#!/bin/sh\necho uv 1.0\n")
+
+    monkeypatch.setattr(files, "sync_filesystem", meanwhile)
+    assert _bring_uv(b"#!/bin/sh\necho uv 1.0\n") == {"changed": True}
+    assert [path.name for path in (tmp_path / "uvs").iterdir()] == ["1.0"]

@@ -65,7 +65,8 @@ def tool(ctx: Context, args: Args) -> Args:
     """Unpack the one pip or uv of this host, shared by all releases and applications."""
     is_uv = args["tool"] == "uv"
     target = (layout.UV if is_uv else layout.PIP) / args["version"]
-    if (target / ("uv" if is_uv else "pip/__main__.py")).exists():
+    program = target / ("uv" if is_uv else "pip/__main__.py")
+    if program.exists():
         return {"changed": False}
     target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
@@ -79,7 +80,11 @@ def tool(ctx: Context, args: Args) -> Args:
         os.chmod(unpacked, 0o755)  # noqa: S103 (every app's user runs it)
         # First: with its name alone a power cut would leave a torn pip that looks whole.
         files.sync_filesystem(unpacked)
-        os.rename(unpacked, target)
+        try:
+            os.rename(unpacked, target)
+        except OSError:
+            if not program.exists():  # else another application was as quick
+                raise
     files.fsync_dir(target.parent)
     return {"changed": True}
 
@@ -103,22 +108,15 @@ def _unpack_uv(wheel: Path, folder: Path) -> None:
         with archive.open(inside) as source, open(str(program), "wb") as target:
             shutil.copyfileobj(source, target)
     os.chmod(program, 0o755)  # noqa: S103 (as above)
+    argv, env = [str(program), "--version"], {"UV_NO_CONFIG": "1"}
     try:
-        done = children.run(
-            None,
-            [str(program), "--version"],
-            timeout_seconds=_CALL_SECONDS,
-            env={"UV_NO_CONFIG": "1"},
-        )
-    except OpError as error:
-        raise OpError(
-            "no-uv", "{} does not run here: {}".format(wheel.name, error.message)
-        ) from error
-    if done.status != 0:
-        said = done.output.strip().splitlines()[-1:] or ["status {}".format(done.status)]
-        raise OpError(
-            "no-uv", "{} does not run here: {}".format(wheel.name, said[0]), log=done.output
-        )
+        done = children.run(None, argv, timeout_seconds=_CALL_SECONDS, env=env)
+        failed, said = done.status != 0, done.output
+    except (OpError, OSError) as error:  # another machine's program is an OSError
+        failed, said = True, str(error)
+    if failed:
+        why = said.strip().splitlines()[-1:] or ["no message"]
+        raise OpError("no-uv", "uv does not run on this host: " + why[0], log=said)
 
 
 def configure(ctx: Context, args: Args) -> Args:
