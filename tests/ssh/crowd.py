@@ -6,6 +6,7 @@ import getpass
 import json
 import shlex
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.ssh.sshd import Sshd, start_sshd
 FACTS = Path(__file__).with_name("facts.json")
 PRETENDED = Path(__file__).with_name("pretended.py")
 MANY = "2000"
+LEAVING_SECONDS = 20.0
 
 SETTINGS = """
 [app]
@@ -56,7 +58,11 @@ class Crowd:
 
     @property
     def served(self) -> list[Counter[str]]:
-        """What each connection was asked, in no order; taken away by the look."""
+        """What each connection was asked, in no order; taken away by the look. A connection ends
+        after the `fab` that made it."""
+        end = time.monotonic() + LEAVING_SECONDS
+        while list(self._state.glob("*.at-work")) and time.monotonic() < end:
+            time.sleep(0.02)
         found = []
         for path in self._state.iterdir():
             found.append(Counter(path.read_text().split()))

@@ -23,6 +23,8 @@ RELEASE = "1.0.0.0d0d0d0d"  # what it serves
 
 def main(facts_file: str, state: str) -> None:
     name = os.urandom(16).hex()
+    at_work = f"{state}/{name}.at-work"
+    open(at_work, "w").close()  # noqa: PTH123
     _write(b"\nCARTWHEEL-HELLO 3.11.2\n")
     decoder, bundle = framing.Decoder(), zlib.decompressobj()
     with open(facts_file) as file:  # noqa: PTH123
@@ -38,8 +40,9 @@ def main(facts_file: str, state: str) -> None:
             if frame.header["t"] == "request":
                 asked.append(frame.header["op"])
                 _answer(frame.header, facts)
-    with open(f"{state}/{name}", "w") as file:  # noqa: PTH123
+    with open(at_work, "w") as file:  # noqa: PTH123
         file.write(" ".join(asked))
+    os.rename(at_work, f"{state}/{name}")  # noqa: PTH104
 
 
 def _live() -> None:
