@@ -20,10 +20,10 @@ from pathlib import Path
 from cartwheel.build.wheel import write_wheel
 from cartwheel.events import silent
 from cartwheel_lab import Lab, LabHost
-from tests.build.indexes import dead_port
 from tests.kit import artifact_store
 from tests.kit.ending import clean_up_when_ended
 from tests.kit.fab import measured
+from tests.kit.ports import free_port
 from tests.kit.project import new_project
 
 APP = b"""
@@ -68,7 +68,7 @@ class Spread:
         self.project = new_project(folder / "project")
         self.shelf = folder / "store"
         self.shelf.mkdir()
-        self.port = dead_port()
+        self.port = free_port()
         self.number = 0
 
     def run(self, rounds: int) -> None:

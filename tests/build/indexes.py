@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -117,11 +116,3 @@ def serve(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[LocalInde
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def dead_port() -> int:
-    """A loopback port on which nothing listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port

@@ -17,7 +17,8 @@ from cartwheel.hidden import Hidden
 from cartwheel.host.release.pip_output import classify_pip_output
 from cartwheel.process_env import of_tools
 from tests.build.conftest import BOOKWORM, Heard, settings_for
-from tests.build.indexes import LocalIndex, dead_port, make_wheel
+from tests.build.indexes import LocalIndex, make_wheel
+from tests.kit.ports import free_port
 
 pytestmark = [pytest.mark.build, pytest.mark.usefixtures("lonely")]
 
@@ -53,7 +54,7 @@ def test_the_lock_has_everything_and_never_asks_for_the_application(
 
 
 def test_a_mirror_that_is_down_is_named_without_credentials(tmp_path: Path) -> None:
-    url = f"http://127.0.0.1:{dead_port()}/simple"
+    url = f"http://127.0.0.1:{free_port()}/simple"
     with pytest.raises(BuildError) as caught:
         lock(url, (), tmp_path, username="reader")
     assert caught.value.slug == "index-unreachable"
@@ -184,7 +185,7 @@ def pip(arguments: list[str], env: dict[str, str], tmp_path: Path) -> tuple[str,
 
 
 def test_pip_and_a_mirror_that_is_down(tmp_path: Path) -> None:
-    place = f"127.0.0.1:{dead_port()}/simple"
+    place = f"127.0.0.1:{free_port()}/simple"
     found = pip(["flasky"], {"PIP_INDEX_URL": f"http://reader:sekrit@{place}"}, tmp_path)
     assert found == (
         "index-unreachable",

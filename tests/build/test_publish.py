@@ -16,9 +16,10 @@ from cartwheel.errors import BuildError
 from cartwheel.hidden import Hidden
 from cartwheel.settings.toml_tables import Artifacts
 from tests.build.conftest import Heard
-from tests.build.indexes import dead_port, make_wheel
+from tests.build.indexes import make_wheel
 from tests.kit import artifact_store
 from tests.kit.artifact_store import Knobs
+from tests.kit.ports import free_port
 
 LOGINS = ["writer:hunter2", "reader:hunter3"]
 Kind = Literal["folder", "index"]
@@ -147,7 +148,7 @@ def test_a_wrong_password_is_one_clear_line(
 
 @pytest.mark.parametrize("kind", ["folder", "index"])
 def test_a_store_that_is_down(kind: Kind, tmp_path: Path, heard: Heard) -> None:
-    address = f"http://127.0.0.1:{dead_port()}"
+    address = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(BuildError, match="cannot be reached: Connection refused") as caught:
         publish(store(kind, address), item(tmp_path / "wheels"), heard)
     assert caught.value.slug == "store-unreachable"
@@ -175,7 +176,7 @@ def test_an_index_that_sends_us_to_another_does_not_have_it(
     url: str, shelf: Path, tmp_path: Path, heard: Heard, knobs: Knobs
 ) -> None:
     """As some do with the public one: hosts may not reach that, and it need not know of us."""
-    knobs.fallback = f"http://localhost:{dead_port()}/simple"
+    knobs.fallback = f"http://localhost:{free_port()}/simple"
     found = publish(store("index", url), item(tmp_path / "wheels"), heard)
     assert found.url.startswith(f"{url}/packages/")
     assert ("POST", "writer") in asked(shelf)
@@ -205,5 +206,5 @@ def test_what_the_settings_say() -> None:
 
 def test_a_plan_asks_no_store(tmp_path: Path) -> None:
     wheel = item(tmp_path / "wheels")
-    found = planned(store("folder", f"http://127.0.0.1:{dead_port()}"), wheel)
+    found = planned(store("folder", f"http://127.0.0.1:{free_port()}"), wheel)
     assert found.size_bytes == wheel.size_bytes

@@ -15,7 +15,8 @@ from cartwheel.host.layout import Layout
 from cartwheel.host.release import install, package_index
 from cartwheel.host.release.installer_uv import Program, Uv
 from cartwheel.host.system import children
-from tests.build.indexes import LocalIndex, dead_port, make_wheel, serve
+from tests.build.indexes import LocalIndex, make_wheel, serve
+from tests.kit.ports import free_port
 
 pytestmark = pytest.mark.build
 
@@ -105,7 +106,7 @@ def test_an_index_that_refuses(host: Host, index: LocalIndex, status: int) -> No
 
 
 def test_an_index_that_is_down_is_named_without_credentials(tmp_path: Path) -> None:
-    place = f"127.0.0.1:{dead_port()}/simple"
+    place = f"127.0.0.1:{free_port()}/simple"
     host = Host(tmp_path, f"http://reader:sekrit@{place}")
     found = host.refused(f"flasky==1.0 --hash=sha256:{OTHER}")
     line = f"http://{place} does not answer (connection refused) for flasky"
@@ -192,7 +193,7 @@ def test_nothing_else_decides(
     host: Host, index: LocalIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither variables of the login nor files where uv runs."""
-    monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{dead_port()}/simple")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{free_port()}/simple")
     monkeypatch.setenv("UV_OFFLINE", "1")
     home = Path(host.env["HOME"])
     for folder in (home / ".config" / "uv", Path(host.python).parents[1]):

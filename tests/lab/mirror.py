@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cartwheel_lab import LabHost
-from tests.build.indexes import dead_port
+from tests.kit.ports import free_port
 
 _STARTED_SECONDS = 10.0
 
@@ -71,7 +71,7 @@ def gunicorn_wheels(folder: Path) -> list[Path]:
 @contextmanager
 def served(host: LabHost, folder: Path) -> Iterator[Mirror]:
     """Serve an empty mirror, here and on the host, until the block ends."""
-    port = dead_port()
+    port = free_port()
     mirror = Mirror(f"http://127.0.0.1:{port}/simple", folder / "here", folder / "there")
     (mirror.here / "simple").mkdir(parents=True)
     (mirror.there / "simple").mkdir(parents=True)

@@ -16,11 +16,11 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
-from tests.build.indexes import dead_port
 from tests.build.packages import package
 from tests.kit import artifact_store
 from tests.kit.artifact_store import Request
 from tests.kit.host import current, get, main_pids
+from tests.kit.ports import free_port
 from tests.kit.project import Done, Project, new_project
 
 _EVERYWHERE = "/etc /srv /var /run /tmp /usr/local /opt /home /root /dev/shm"
@@ -94,7 +94,7 @@ def stage(pair: list[LabHost], tmp_path_factory: pytest.TempPathFactory) -> Iter
     passwords = {who: f"S3ntinel{who}{secrets.token_hex(8)}" for who in ("writer", "reader")}
     for who, password in passwords.items():
         project.write(f"{who}-password", password)
-    made = Stage(pair, project, folder / "store", dead_port(), passwords)
+    made = Stage(pair, project, folder / "store", free_port(), passwords)
     made.use("folder")
     with ExitStack() as stack:
         stack.enter_context(made.serving(None))
@@ -242,7 +242,7 @@ def test_a_store_that_is_down_for_us_is_gone_around(stage: Stage) -> None:
     """Nobody can publish, and the deploy goes on over SSH, and says so."""
     stage.project.app("six")
     text = (stage.project.folder / "config/deploy.toml").read_text()
-    stage.project.settings(text.replace(f":{stage.port}/", f":{dead_port()}/"))
+    stage.project.settings(text.replace(f":{stage.port}/", f":{free_port()}/"))
     try:
         done = stage.fab("deploy")
     finally:

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,7 @@ from tests.kit.project import Done
 from tests.kit.shop import Shop, new_shop
 from tests.kit.tiers import tiered
 from tests.kit.visitors import KINDS, loaded
+from tests.kit.waiting import until
 from tests.lab.conftest import GetHosts
 
 pytestmark = pytest.mark.timeout(400)
@@ -156,13 +157,6 @@ def install_haproxy(host: LabHost, config: str) -> None:
     host.sh("systemctl restart haproxy")
 
 
-def until(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"waited too long for {what}"
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize("kind", ["nginx", "haproxy"])
 def test_nobody_notices_a_deploy(behind: Behind, kind: str) -> None:
     """Each host in turn is out, switches, is in again, and proves itself in traffic."""
@@ -221,7 +215,7 @@ def test_a_person_takes_a_host_out(behind: Behind) -> None:
     behind.balancer.power_cut()
     behind.balancer.boot()
     assert behind.states()[first.name] is False
-    until(lambda: http_answers(behind.balancer), "nginx after the boot")
+    until(lambda: http_answers(behind.balancer), shown="nginx after the boot")
     behind.fab("balancer.back", "-H", first.name)
     assert behind.links() == behind.names()
 
@@ -275,7 +269,7 @@ def test_the_operator_dies_while_a_host_is_out(behind: Behind, kind: str) -> Non
         with fab(behind.shop.project, "deploy", "--env", "live") as running:
             running.wait_for(OUT)
             os.kill(running.process.pid, signal.SIGKILL)
-        until(lambda: set(behind.states().values()) == {True}, "the host to be back")
+        until(lambda: set(behind.states().values()) == {True}, shown="the host to be back")
         for host in (*behind.webs, behind.balancer):
             await_sessions(host)
     assert behind.releases == before
@@ -292,16 +286,16 @@ def test_the_balancers_own_side_is_killed(behind: Behind) -> None:
         code = running.end()
     assert code == Exit.ATTENTION, running.errors
     assert "balancer-stuck" in {(one["error"] or {}).get("slug") for one in running.result["hosts"]}
-    until(lambda: behind.links() == behind.names(), "the host to be back")
+    until(lambda: behind.links() == behind.names(), shown="the host to be back")
     assert behind.releases == before
 
 
 def test_nginx_starts_again_after_it_was_killed(behind: Behind) -> None:
     """What it left of its sockets is not in its way."""
     behind.balancer.sh("systemctl kill -s KILL nginx")
-    until(lambda: not http_answers(behind.balancer), "nginx to be gone")
+    until(lambda: not http_answers(behind.balancer), shown="nginx to be gone")
     behind.balancer.sh("systemctl start nginx")
-    until(lambda: http_answers(behind.balancer), "nginx")
+    until(lambda: http_answers(behind.balancer), shown="nginx")
 
 
 def test_haproxy_that_does_not_answer(behind: Behind) -> None:

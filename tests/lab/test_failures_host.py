@@ -20,8 +20,9 @@ import uv
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
-from tests.build.indexes import dead_port, make_wheel
+from tests.build.indexes import make_wheel
 from tests.kit import apps
+from tests.kit.ports import free_port
 from tests.kit.stage import Stage
 from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
@@ -152,7 +153,7 @@ def mirror_away(scenery: Scenery) -> Iterator[Settings]:
 
 @contextmanager
 def dead_mirror(_scenery: Scenery) -> Iterator[Settings]:
-    yield {"index": {"url": f"http://127.0.0.1:{dead_port()}/simple", "timeout_seconds": 1}}
+    yield {"index": {"url": f"http://127.0.0.1:{free_port()}/simple", "timeout_seconds": 1}}
 
 
 def _needs(scenery: Scenery, requirement: str) -> Settings:

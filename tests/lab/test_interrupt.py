@@ -8,7 +8,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tests.kit.fab import Fab, fab
 from tests.kit.host import await_sessions, current, main_pids
 from tests.kit.shop import Shop, new_shop
 from tests.kit.tiers import tiered
+from tests.kit.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -60,11 +61,11 @@ class Place:
         return found
 
     def assert_nothing_is_orphaned(self, remote_seconds: float) -> None:
-        until(lambda: not self.local(), 2, self.local)
+        until(lambda: not self.local(), 2, shown=self.local)
         until(
             lambda: not self.host.sh(_REMOTE).strip(),
             remote_seconds,
-            lambda: self.host.sh(_REMOTE),
+            shown=lambda: self.host.sh(_REMOTE),
         )
 
     def assert_serves(self, release: str) -> None:
@@ -73,13 +74,6 @@ class Place:
         assert current(self.host, "shop") == release
         assert [unit for unit in main_pids(self.host, "shop") if release not in unit] == []
         assert not self.host.path("/srv/shop/pending.json").exists()
-
-
-def until(true: Callable[[], bool], seconds: float, shown: Callable[[], object]) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, shown()
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +119,7 @@ def test_before_a_host_is_touched_it_ends_soon(place: Place, number: signal.Sign
     with fab(place.shop.project, *deploying(place)) as running:
         running.wait_for(BUILDING)
         running.wait_for(("connect", "done"))
-        until(lambda: any("sleep 300" in one for one in place.local()), 20, place.local)
+        until(lambda: any("sleep 300" in one for one in place.local()), 20, shown=place.local)
         os.kill(running.process.pid, number)
         began = time.monotonic()
         assert running.end() == Exit.INTERRUPTED
@@ -196,7 +190,7 @@ def test_the_second_one_leaves_at_once_and_the_host_needs_nobody(
     with fab(place.shop.project, *deploying(place)) as running:
         running.wait_for(step)
         if step == BUILDING:
-            until(lambda: any("sleep 300" in one for one in place.local()), 20, place.local)
+            until(lambda: any("sleep 300" in one for one in place.local()), 20, shown=place.local)
         os.kill(running.process.pid, signal.SIGINT)
         running.wait_for(("interrupted", "note"), 5)
         began = time.monotonic()

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -26,6 +26,7 @@ from cartwheel_lab import Lab, LabHost, inventory, listing, machine, procs
 from cartwheel_lab.lab import STATE_VARIABLE
 from tests.kit.project import CHECKOUT, Project, copied_checkout, fabfile, new_project
 from tests.kit.tiers import tiered
+from tests.kit.waiting import until
 from tests.lab.conftest import GetHosts
 
 SOURCES = f"{CHECKOUT}:{CHECKOUT / 'lab'}"  # for a Python of its own
@@ -55,13 +56,6 @@ print("ready", flush=True)
 while True:
     threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 """
-
-
-def eventually(true: Callable[[], object], seconds: float = 10.0) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "did not happen in time"
-        time.sleep(0.02)
 
 
 @contextmanager
@@ -236,9 +230,9 @@ def test_many_connections_leave_no_descriptors_behind(host: LabHost) -> None:
 
         with ThreadPoolExecutor(20) as pool:
             assert set(pool.map(one, range(300))) == {b"1 "}
-        eventually(lambda: host.line()["connections"] == 0)
+        until(lambda: host.line()["connections"] == 0)
         # (Our own question to its control socket is one too, for a moment.)
-        eventually(lambda: len(list(descriptors.iterdir())) <= before)
+        until(lambda: len(list(descriptors.iterdir())) <= before)
 
 
 def test_delay_is_a_round_trip_and_throttle_a_rate(host: LabHost) -> None:
@@ -585,12 +579,12 @@ def test_a_killed_base_build_leaves_only_a_temporary(lab: Lab, tmp_path: Path) -
     )
     folder = tmp_path / "lab" / "base"
     try:
-        eventually(lambda: len(list(tmp_path.glob("lab/debs/*.deb"))) > 3, 60)
+        until(lambda: len(list(tmp_path.glob("lab/debs/*.deb"))) > 3, 60)
     finally:
         process.kill()
         process.communicate()
     where = str(tmp_path)
-    eventually(lambda: where not in commands(), 10)
+    until(lambda: where not in commands(), 10)
     assert where not in Path("/proc/mounts").read_text()
     assert [p.suffix for p in folder.iterdir() if p.is_dir()] == [".unfinished"]
 
@@ -610,7 +604,7 @@ def commands() -> str:
 def test_a_host_that_died_is_noticed_and_booted_again(other: Lab) -> None:
     host = other.up()[0]
     os.kill(host.init.pid, signal.SIGKILL)
-    eventually(lambda: other.hosts()[0].state == "off")
+    until(lambda: other.hosts()[0].state == "off")
     assert other.up()[0].name == host.name
     assert ssh(other.hosts()[0], "root", "true").returncode == 0
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
 import urllib.error
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,18 +25,12 @@ from tests.kit.host import (
 from tests.kit.project import Done, Project, new_project
 from tests.kit.terminal import on_terminal
 from tests.kit.tiers import tiered
+from tests.kit.waiting import until
 from tests.lab.conftest import GetHosts
 
 # All that Cartwheel and the package manager write to; nginx's own logs grow with each request.
 WRITTEN = ("/etc", "/srv", "/usr/local", "/var/lib/cartwheel", "/var/log/cartwheel")
 JOURNAL = "/srv/shop/journal.jsonl"
-
-
-def eventually(true: Callable[[], object], seconds: float = 20.0) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "did not happen in time"
-        time.sleep(0.1)
 
 
 def answers(host: LabHost, text: str) -> bool:
@@ -146,7 +139,7 @@ def test_a_stop_lasts_over_a_boot_until_start(life: Life) -> None:
     assert main_pids(life.host, "shop") == {}
     life.host.power_cut()
     life.host.boot()
-    eventually(lambda: boot_unit(life.host) == "active")
+    until(lambda: boot_unit(life.host) == "active")
     assert main_pids(life.host, "shop") == {}
     assert not answers(life.host, "before the boot")
     life.project.app("after the boot")
@@ -161,7 +154,7 @@ def test_a_stop_lasts_over_a_boot_until_start(life: Life) -> None:
     life.deploy("after the boot")
     life.host.power_cut()
     life.host.boot()
-    eventually(lambda: answers(life.host, "after the boot"))
+    until(lambda: answers(life.host, "after the boot"))
 
 
 def boot_unit(host: LabHost) -> str:
@@ -296,7 +289,7 @@ def test_the_main_line_on_other_suites(hosts: GetHosts, tmp_path: Path, suite: s
     assert "healthy" in old.fab("status").out
     host.power_cut()
     host.boot()
-    eventually(lambda: answers(host, "first"))
+    until(lambda: answers(host, "first"))
     old.fab("uninstall", "--yes")
     assert host.exec(["test", "-e", "/srv/shop"]).returncode == 1
 

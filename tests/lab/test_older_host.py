@@ -9,7 +9,7 @@ import pytest
 from cartwheel_lab import LabHost
 from tests.kit.host import current, get, releases
 from tests.kit.project import Project, new_project
-from tests.lab.test_life import eventually
+from tests.kit.waiting import until
 
 ARCHIVE = Path(__file__).parent / "older" / "host.tar.xz"
 ONE, TWO, THREE, FOUR = (
@@ -52,7 +52,7 @@ def test_the_host_puts_itself_in_order_and_goes_on(older: LabHost, project: Proj
     """Power cut and boot; status, plan, rollback, deploy; once more; uninstall."""
     older.power_cut()
     older.boot()
-    eventually(lambda: get(older) == "three", 60)
+    until(lambda: get(older) == "three", 60)
     assert current(older, "shop") == THREE
     assert not older.path("/srv/shop/pending.json").exists()
     status = project.fab("status", "-H", older.name)
@@ -68,7 +68,7 @@ def test_the_host_puts_itself_in_order_and_goes_on(older: LabHost, project: Proj
     assert TWO in releases(older, "shop")
     older.power_cut()
     older.boot()
-    eventually(lambda: get(older) == "five", 60)
+    until(lambda: get(older) == "five", 60)
     project.fab("doctor", "-H", older.name, code=None)
     project.fab("rollback", "-H", older.name)
     assert get(older) == "two"

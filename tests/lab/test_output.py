@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +23,7 @@ from tests.kit.fab import fab
 from tests.kit.host import await_sessions, current, get
 from tests.kit.project import Done, Project, new_project
 from tests.kit.terminal import Terminal
+from tests.kit.waiting import is_alive
 
 SECONDS = 120.0
 PREFIXED = re.compile(r"\[(here|lab\d+)\] (…|✓|=|✗|·) \S")
@@ -65,15 +65,6 @@ def stage(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Sta
 def on_terminal(stage: Stage, *words: str, **how: Any) -> Iterator[Terminal]:
     with terminal.on_terminal(stage.project, *words, "-H", stage.host.name, **how) as one:
         yield one
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that nobody has reaped yet does not (proc(5))."""
-    try:
-        status = (Path("/proc") / str(pid) / "stat").read_text()
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def json_lines(text: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -482,12 +473,12 @@ class TestInterrupt:
                 terminal.type("\x03")
                 assert terminal.end() == Exit.INTERRUPTED
             deadline = time.monotonic() + 5
-            while alive(pid):  # whoever took it over may reap it a moment later
+            while is_alive(pid):  # whoever took it over may reap it a moment later
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
         finally:
             config.write_text(text)
-            if mark.exists() and alive(int(mark.read_text())):
+            if mark.exists() and is_alive(int(mark.read_text())):
                 os.kill(int(mark.read_text()), signal.SIGKILL)
 
     def test_before_any_host(self, stage: Stage) -> None:

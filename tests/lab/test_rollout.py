@@ -16,8 +16,8 @@ from cartwheel_lab import LabHost
 from tests.kit.fab import Fab, fab
 from tests.kit.host import await_sessions, current, get, journal
 from tests.kit.project import Done, Project, new_project
+from tests.kit.waiting import until
 from tests.lab.test_fleet import version
-from tests.unit.hostside import until
 
 pytestmark = pytest.mark.timeout(300)
 

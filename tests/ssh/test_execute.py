@@ -17,10 +17,11 @@ import pytest
 from cartwheel.errors import CartwheelError, ConnectError, UsageError
 from cartwheel.ssh import execute
 from cartwheel.ssh.connection import Gateways, StrictConnection
+from tests.kit.waiting import is_alive, until
 from tests.ssh.conftest import StartSshd
 from tests.ssh.relay import Relay
 from tests.ssh.sshd import Sshd
-from tests.ssh.test_session import alive, eventually, through
+from tests.ssh.test_session import through
 
 pytestmark = pytest.mark.ssh
 MIB = 1 << 20
@@ -149,7 +150,7 @@ class TestStream:
         assert main is not None
 
         def interrupt() -> None:
-            eventually(lambda: path.exists() and path.read_text().strip() != "")
+            until(lambda: path.exists() and path.read_text().strip() != "")
             signal.pthread_kill(main, signal.SIGINT)
 
         threading.Thread(target=interrupt, daemon=True).start()
@@ -159,7 +160,7 @@ class TestStream:
                 ["sh", "-c", f"sleep 60 & echo $! > {path}; wait"],
                 on_output=lambda *_: None,
             )
-        eventually(lambda: not alive(int(path.read_text())))
+        until(lambda: not is_alive(int(path.read_text())))
 
 
 class TestInteractive:
@@ -194,7 +195,7 @@ class TestInteractive:
         try:
             output = bytearray()
 
-            def until(text: bytes) -> None:
+            def until_seen(text: bytes) -> None:
                 deadline = time.monotonic() + 15
                 while text not in output:
                     assert time.monotonic() < deadline, bytes(output)
@@ -204,14 +205,14 @@ class TestInteractive:
                         except OSError:
                             raise AssertionError(bytes(output)) from None
 
-            until(b"\r\n")
+            until_seen(b"\r\n")
             _resize(terminal, 33, 99)
             os.kill(pid, signal.SIGWINCH)
             time.sleep(0.3)  # the resize has no answer to wait for
             os.write(terminal, b"word\r")
-            until(b"33 99")
-            until(b"got-word")
-            until(b"status 5")
+            until_seen(b"33 99")
+            until_seen(b"got-word")
+            until_seen(b"status 5")
         finally:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,26 +24,13 @@ from cartwheel.errors import CartwheelError, ConnectError, HostError
 from cartwheel.ssh.bundle import Bundle, host_bundle
 from cartwheel.ssh.session import Session, SkippedError
 from cartwheel.ssh.uplink import Uplink
+from tests.kit.waiting import is_alive, until
 from tests.ssh.conftest import Open, StartSshd
 from tests.ssh.relay import Relay
 from tests.ssh.sshd import Sshd
 
 pytestmark = pytest.mark.ssh
 MIB = 1 << 20
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.fixture
@@ -153,7 +140,7 @@ class TestRequests:
 
     def test_noise_does_not_reach_the_channel(self, session: Session) -> None:
         assert session.request_untyped("noise") == {"status": 0, "stdin": ""}
-        eventually(lambda: "from a child" in session._stderr_text())
+        until(lambda: "from a child" in session._stderr_text())
         assert "printed" in session._stderr_text()
 
 
@@ -359,7 +346,7 @@ class TestTheEnd:
         )
         assert started.wait(10)
         session._connection.transport.sock.close()
-        eventually(lambda: not alive(pid))
+        until(lambda: not is_alive(pid))
         assert path.read_text() == "cleaned\n"
         assert (tmp_path / "lost").read_text() == "lost"
 
@@ -375,7 +362,7 @@ class TestTheEnd:
         )
         assert started.wait(10)
         session._connection.transport.sock.close()
-        eventually(lambda: not alive(pid))
+        until(lambda: not is_alive(pid))
         assert path.read_text() == "done, lost"
 
 
@@ -398,8 +385,8 @@ class TestDeath:
         session.request_untyped("at_end", {"path": str(path), "text": "cleaned"})
         pid = session.request_untyped("hello")["pid"]
         os.kill(pid, signal.SIGTERM)
-        eventually(path.exists)
-        eventually(lambda: not alive(pid))
+        until(path.exists)
+        until(lambda: not is_alive(pid))
 
     def test_a_dead_peer_is_noticed_in_twelve_seconds(
         self, sshd: Sshd, relay: Relay, open_to: Open, tmp_path: Path
@@ -415,7 +402,7 @@ class TestDeath:
             session.request_untyped("sleep", {"seconds": 60})
         assert caught.value.slug == "ssh-lost"
         assert 8 < time.monotonic() - begun < 12
-        eventually(lambda: not alive(pid))
+        until(lambda: not is_alive(pid))
         assert path.read_text() == "cleaned\n"
 
     def test_the_lease_ends_while_the_operator_is_stopped(
@@ -427,7 +414,7 @@ class TestDeath:
         pid = session.request_untyped("hello")["pid"]
         session.request_untyped("at_end", {"path": str(path), "text": "cleaned"})
         with session._changed:  # the sending thread cannot beat
-            eventually(lambda: not alive(pid))
+            until(lambda: not is_alive(pid))
         assert path.read_text() == "cleaned\n"
 
     def test_beats_keep_a_short_lease_through_a_long_operation(
@@ -500,7 +487,7 @@ class TestStarting:
     def test_nothing_is_left_of_a_session(self, session: Session) -> None:
         pid = session.request_untyped("hello")["pid"]
         session.close()
-        assert not alive(pid)
+        assert not is_alive(pid)
         with pytest.raises(ConnectError, match=r"ended|closed"):
             session.request_untyped("echo")
 

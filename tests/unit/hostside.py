@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,26 +67,6 @@ def host_in(folder: Path, monkeypatch: pytest.MonkeyPatch, app: str = "shop") ->
     at.releases.mkdir(parents=True)
     at.logs.mkdir()
     return at
-
-
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Poll until `condition` holds; its value."""
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs (a zombie does not)."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in ("Z", "X")
 
 
 def in_child(work: Callable[[], int | None]) -> int:

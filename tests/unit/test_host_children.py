@@ -16,8 +16,9 @@ import pytest
 
 from cartwheel.host.system import children
 from cartwheel.host.system.context import ContactLost, OpError
+from tests.kit.waiting import is_alive, until
 
-from .hostside import Session, is_alive, until
+from .hostside import Session
 
 ROOT = os.geteuid() == 0
 

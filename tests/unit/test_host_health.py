@@ -18,8 +18,9 @@ from cartwheel.host.system.context import ContactLost, OpError
 from cartwheel.host.system.systemd import UnitState
 from cartwheel.host.wire.codec import from_disk, to_json
 from cartwheel.host.wire.health import Probe
+from tests.kit.waiting import until
 
-from .hostside import Session, until
+from .hostside import Session
 
 PROBE = Probe("/healthz", "shop.example", "https", 200, 3, 0.15, 2.0, 0.3)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -18,8 +18,9 @@ import pytest
 
 from cartwheel.host.system import locks
 from cartwheel.host.system.context import ContactLost, OpError
+from tests.kit.waiting import until
 
-from .hostside import Session, in_child, until
+from .hostside import Session, in_child
 
 ME = {"owner": "ann@desk", "since": "12:00", "message": "a fix"}
 

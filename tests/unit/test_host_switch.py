@@ -779,7 +779,7 @@ def test_the_host_knows_the_settings_that_it_was_last_deployed_with(stage: Stage
 
 
 def test_without_a_confirmation_in_time_it_goes_back(stage: Stage) -> None:
-    from .hostside import until
+    from tests.kit.waiting import until
 
     stage.deploy("1.a")
     stage.prepare("2.b")

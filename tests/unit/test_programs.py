@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from cartwheel import programs
 from cartwheel.background import Background, side_by_side
 from cartwheel.errors import Exit
 from tests.kit.project import CHECKOUT, Project, new_project
+from tests.kit.waiting import until
 
 MARK = "CARTWHEEL_TEST_MARK"
 SLEEPS = "touch begun; sleep 300 & sleep 300"
@@ -46,13 +47,6 @@ def alive(mark: str) -> dict[int, str]:
         if mine and line:  # a zombie has none
             found[int(folder.name)] = line.replace(b"\0", b" ").decode()
     return found
-
-
-def until(true: Callable[[], object], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.fixture

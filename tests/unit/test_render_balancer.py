@@ -16,6 +16,7 @@ from cartwheel.errors import UsageError
 from cartwheel.plan.balancing import Member
 from cartwheel.render import check_balancer_template, render_balancer, render_release
 from tests.kit.ports import free_port
+from tests.kit.waiting import until
 from tests.unit.test_render_nginx import (
     FACTS,
     MAIN,
@@ -23,7 +24,6 @@ from tests.unit.test_render_nginx import (
     PROXIES,
     accepted,
     settings,
-    until,
 )
 
 SOCKETS = "/run/cartwheel/.balancer.shop"
@@ -68,7 +68,7 @@ class Balancer:
         (folder / "nginx.conf").write_text(main)
         command = [NGINX, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
         self.nginx = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        until((folder / "web2.sock").is_socket, "nginx")
+        until((folder / "web2.sock").is_socket, shown="nginx")
 
     def put(self, name: str, *, inside: bool) -> None:
         link = self.folder / f"shop/balancer/{name}.sock"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from cartwheel.host.wire.health import Probe
 from cartwheel.render import RenderFacts, render_release
 from cartwheel.settings.toml_tables import Settings
 from tests.kit.ports import free_port
+from tests.kit.waiting import until
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 FACTS = RenderFacts(
@@ -64,13 +65,6 @@ def settings(base: Path, **more: Any) -> Settings:
     return Settings.model_validate(values)
 
 
-def until(done: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < end, f"waited too long for {what}"
-        time.sleep(0.02)
-
-
 class Site:
     """nginx with the rendered site; instances of the app come and go beside it."""
 
@@ -98,7 +92,7 @@ class Site:
         command = [NGINX, "-e", f"{self.folder}/error.log", "-c", f"{self.folder}/nginx.conf"]
         subprocess.run([*command, "-t"], check=True, capture_output=True)
         self._run(command)
-        until(self._answers, "nginx")
+        until(self._answers, shown="nginx")
 
     def _answers(self) -> bool:
         with socket.socket() as client:
@@ -124,7 +118,7 @@ class Site:
             env={"WHO": release, "STATUS": status, "PATH": "/usr/bin:/bin"},
             cwd=self.at.shared,
         )
-        until((folder / "http.sock").is_socket, f"gunicorn {release}")
+        until((folder / "http.sock").is_socket, shown=f"gunicorn {release}")
         return process
 
     def point(self, link: Path, release: str) -> None:
@@ -232,7 +226,7 @@ def test_the_fallback_answers_for_a_dead_release_and_the_probe_sees_through_it(
     serving.point(serving.at.current, "2")
     dead.kill()
     dead.wait()
-    until(lambda: "1" in serving.get()[1], "the fallback")
+    until(lambda: "1" in serving.get()[1], shown="the fallback")
     response, body = serving.get()
     assert (response.status, json.loads(body)["who"]) == (200, "1")
     said = front_door.ask(serving.at, PROBE, serving.port, "2")
@@ -265,7 +259,7 @@ def test_the_log_tells_what_real_requests_met_first(serving: Site) -> None:
         lines.extend(log.lines())
         return len(lines) == 5
 
-    until(all_there, "nginx's log")
+    until(all_there, shown="nginx's log")
     assert traffic.count(lines, current, 0) == Share(4, 2)
     assert traffic.count(lines, current, switched) == Share(3, 2)
     log.close()
