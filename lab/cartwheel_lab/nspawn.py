@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ READY_SECONDS = 60.0
 _TELL_SECONDS = 5.0
 _TOOL_SECONDS = 120.0
 _POLL_SECONDS = 0.02
+_EMPTY_SECONDS = 10.0
 _INODES = 1_000_000
 _LIMIT_TRIES = 20
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -328,10 +330,23 @@ def clear_cgroups(slot: str) -> None:
     for group in _host_cgroups(slot):
         if group.is_dir():
             for path, _, _ in os.walk(group, topdown=False):
-                Path(path).rmdir()
+                _remove_emptied(Path(path))
             with suppress(OSError):  # other hosts of this lab, other labs
                 group.parent.rmdir()
                 group.parent.parent.rmdir()
+
+
+def _remove_emptied(group: Path) -> None:
+    """The kernel counts a process out of its group a moment after it has ended."""
+    until = time.monotonic() + _EMPTY_SECONDS
+    while True:
+        try:
+            group.rmdir()
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > until:
+                raise
+        time.sleep(_POLL_SECONDS)
 
 
 def clear_nspawn(name: str) -> None:

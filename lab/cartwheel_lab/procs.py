@@ -90,7 +90,11 @@ def spawn(argv: Sequence[str], *, mark: str, environment: Mapping[str, str], log
     return process
 
 
-def end(processes: Iterable[Process], *, deadline_seconds: float = 10.0) -> list[Process]:
+# A host ends with all of its processes, which a busy disk may hold up.
+END_SECONDS = 60.0
+
+
+def end(processes: Iterable[Process], *, deadline_seconds: float = END_SECONDS) -> list[Process]:
     """SIGKILL all of them and wait until they are gone; returns those that are not."""
     waiting = [p for p in processes if p.alive]
     for process in waiting:
