@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import uv
+from packaging.requirements import Requirement
 
 import cartwheel
 
@@ -72,7 +73,7 @@ class Built:
 def main() -> None:
     """Check everything, or stop at what is wrong with exit code 1."""
     stop_if(unclean(), "the tree is not clean")
-    stop_if(version_problems(), "the versions do not agree")
+    stop_if(version_problems() + range_problems(), "the versions do not agree")
     engine, lab = (build(each, REPO / "dist" / each.name) for each in (ENGINE, LAB))
     stop_if(content_problems(engine) + content_problems(lab), "the contents are not complete")
     with tempfile.TemporaryDirectory(prefix="cartwheel-release-") as scratch:
@@ -129,6 +130,28 @@ def version_problems() -> list[str]:
         f"{says} {other}, cartwheel/__init__.py has {version}"
         for says, other in named.items()
         if other != version
+    ]
+
+
+def range_problems() -> list[str]:
+    """Where requirements.txt pins something else than the two distributions ask for."""
+    lines = (line.partition("#")[0] for line in (REPO / "requirements.txt").read_text().split("\n"))
+    pins = dict(line.strip().split("==") for line in lines if line.strip())
+    asked = [
+        Requirement(one) for each in (ENGINE, LAB) for one in project(each.folder)["dependencies"]
+    ]
+    ranges = {one.name: one.specifier for one in asked if one.name != ENGINE.name}
+    return [
+        *(f"requirements.txt lacks {name}" for name in sorted(set(ranges) - set(pins))),
+        *(
+            f"requirements.txt pins {name}, which nothing asks for"
+            for name in set(pins) - set(ranges)
+        ),
+        *(
+            f"requirements.txt pins {name} {version}, and {ranges[name]} is asked for"
+            for name, version in pins.items()
+            if name in ranges and version not in ranges[name]
+        ),
     ]
 
 

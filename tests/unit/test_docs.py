@@ -32,6 +32,10 @@ def test_the_changelog_begins_with_this_version() -> None:
     assert release.version_problems() == []
 
 
+def test_what_is_pinned_is_what_the_distributions_ask_for() -> None:
+    assert release.range_problems() == []
+
+
 @pytest.mark.parametrize("name", [".github/workflows/ci.yml", ".pre-commit-config.yaml"])
 def test_outside_programs_call_scripts_that_exist(name: str) -> None:
     scripts = set(re.findall(r"\bscript/[a-z-]+", (pages.REPO / name).read_text()))
