@@ -17,5 +17,5 @@ def list_variables(scene: Scene, out: Output) -> int:
     from cartwheel.commands import ask
 
     return out.answer_table(
-        ask.variables(scene), ("NAME", "FROM"), lambda one: sorted(one["names"].items())
+        ask.variables(scene), ("NAME", "FROM"), lambda one: sorted(one.names.items())
     )

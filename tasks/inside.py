@@ -21,6 +21,7 @@ def run(scene: Scene, out: Output, command: str = "") -> int:
     """
     from cartwheel.commands import ask
     from cartwheel.commands.scene import raise_failures
+    from cartwheel.fleet.sessions import successes
 
     if not command.strip():
         raise UsageError("usage", "--command says what to run", hint='fab run --command "..."')
@@ -31,7 +32,7 @@ def run(scene: Scene, out: Output, command: str = "") -> int:
 
     answers = ask.run_command(scene, command, show)
     raise_failures(answers)
-    codes = {host: one["status"] for host, one in answers.items() if isinstance(one, dict)}
+    codes = {host: one.status for host, one in successes(answers).items()}
     out.put(hosts=[{"host": host, "status": code} for host, code in codes.items()])
     # A signal's number is negative here; shells say 128 + number.
     return max((code if code >= 0 else 128 - code for code in codes.values()), default=0)

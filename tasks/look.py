@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
     from cartwheel.errors import CartwheelError
     from cartwheel.fleet.sessions import Result
+    from cartwheel.host.wire.history import History, Releases
     from cartwheel.host.wire.status import Status
     from cartwheel.plan.condition import Finding
     from cartwheel.terminal.show import Output
@@ -152,27 +153,27 @@ def releases(scene: Scene, out: Output) -> int:
     from cartwheel.commands import ask
     from cartwheel.terminal.format import utc_to_local
 
-    def rows(one: dict[str, Any]) -> list[tuple[str, ...]]:
+    def rows(one: Releases) -> list[tuple[str, ...]]:
         return [
             (
-                manifest["release"],
-                manifest["version"] or "",
-                utc_to_local(manifest["created"] or ""),
-                manifest["who"] or "",
-                _place(manifest["release"], one),
+                listed.release,
+                listed.version or "",
+                utc_to_local(listed.created or ""),
+                listed.who or "",
+                _place(listed.release, one),
             )
-            for manifest in one["releases"]
+            for listed in one.releases
         ]
 
     return out.answer_table(ask.releases(scene), ("RELEASE", "VERSION", "MADE", "BY", ""), rows)
 
 
-def _place(release: str, one: dict[str, Any]) -> str:
-    if release == one["current"]:
-        return "serves, not whole" if release in one["not_whole"] else "serves"
-    if release in one["not_whole"]:
-        return f"not whole: {one['not_whole'][release]}"
-    return "rollback goes here" if release == one["rollback"] else ""
+def _place(release: str, one: Releases) -> str:
+    if release == one.current:
+        return "serves, not whole" if release in one.not_whole else "serves"
+    if release in one.not_whole:
+        return f"not whole: {one.not_whole[release]}"
+    return "rollback goes here" if release == one.rollback else ""
 
 
 @word(quiet=True, help={"lines": "How many entries (default 20)."})
@@ -181,7 +182,7 @@ def history(scene: Scene, out: Output, lines: str = "20") -> int:
     from cartwheel.commands import ask
     from cartwheel.terminal.format import local_time
 
-    def rows(one: dict[str, Any]) -> list[tuple[str, ...]]:
+    def rows(one: History) -> list[tuple[str, ...]]:
         return [
             (
                 str(entry.get("seq", "?")),
@@ -192,7 +193,7 @@ def history(scene: Scene, out: Output, lines: str = "20") -> int:
                 str(entry.get("who", "")),
                 str(entry.get("reason") or entry.get("message") or ""),
             )
-            for entry in one["entries"]
+            for entry in one.entries
         ]
 
     heads = ("SEQ", "AT", "WHAT", "RELEASE", "RESULT", "BY", "WHY")

@@ -14,6 +14,9 @@ from cartwheel.host.wire.request import Request
 from cartwheel.plan.switching import asking_status, on_disk, probe
 
 if TYPE_CHECKING:
+    from cartwheel.host.wire.history import History, Releases
+    from cartwheel.host.wire.output import Ran, Variables
+    from cartwheel.host.wire.request import Empty
     from cartwheel.host.wire.status import Status
 
 T = TypeVar("T")
@@ -30,52 +33,60 @@ def status(scene: Scene) -> Answers[Status]:
     return _read(scene, asking_status(scene.settings))
 
 
-def releases(scene: Scene) -> Answers[Raw]:
-    return _read_untyped(scene, "releases", {})
+def releases(scene: Scene) -> Answers[Releases]:
+    from cartwheel.host.wire.history import AskReleases
+
+    return _read(scene, AskReleases())
 
 
-def history(scene: Scene, lines: int) -> Answers[Raw]:
-    return _read_untyped(scene, "history", {"lines": lines})
+def history(scene: Scene, lines: int) -> Answers[History]:
+    from cartwheel.host.wire.history import AskHistory
+
+    return _read(scene, AskHistory(lines))
 
 
-def variables(scene: Scene) -> Answers[Raw]:
+def variables(scene: Scene) -> Answers[Variables]:
     """Names of the serving release's variables and where each came from; never values."""
-    return _read_untyped(scene, "variables", {})
+    from cartwheel.host.wire.output import AskVariables
+
+    return _read(scene, AskVariables())
 
 
-def nginx_test(scene: Scene) -> Answers[Raw]:
-    return _read_untyped(scene, "nginx-test", {})
+def nginx_test(scene: Scene) -> Answers[Empty]:
+    from cartwheel.host.wire.nginx import TestNginx
+
+    return _read(scene, TestNginx())
 
 
 def logs(
     scene: Scene, *, lines: int, follow: bool, on_line: Callable[[str, str, str], None]
 ) -> None:
     """Calls `on_line(host, source, text)`; with `follow` until Ctrl-C."""
-    args = {**scene.base_args, "lines": lines, "follow": follow}
+    from cartwheel.host.wire.output import ReadLogs
+
     seconds = _NO_DEADLINE_SECONDS if follow else _SMALL_SECONDS
     with connect(scene, changing=False) as fleet:
         answers = fleet.each(
-            lambda host, session: session.submit_untyped(
-                "logs",
-                args,
+            lambda host, session: session.request(
+                ReadLogs(lines, follow),
                 deadline_seconds=seconds,
                 on_event=lambda event: on_line(host, event["source"], event["detail"]),
-            ).result()
+            )
         )
     raise_failures(answers)
 
 
-def run_command(scene: Scene, command: str, on_line: Callable[[str, str], None]) -> Answers[Raw]:
+def run_command(scene: Scene, command: str, on_line: Callable[[str, str], None]) -> Answers[Ran]:
     """A command in the serving release's environment, on every host side by side."""
-    args = {**scene.base_args, "command": command}
+    from cartwheel.host.wire.output import Run
+
     with connect(scene, changing=False) as fleet:
         return fleet.each(
-            lambda host, session: session.submit_untyped(
-                "run",
-                args,
+            lambda host, session: session.request(
+                Run(command),
                 deadline_seconds=_NO_DEADLINE_SECONDS,
                 on_event=lambda event: on_line(host, event["detail"]),
-            ).result()
+            )
         )
 
 
@@ -144,13 +155,6 @@ def _refuse_another(scene: Scene, locked: Mapping[str, Locked]) -> None:
 def _read(scene: Scene, asked: Request[T]) -> Answers[T]:
     """Every host's answer; a host that cannot be reached does not silence the others."""
     return _of_all(scene, lambda fleet: fleet.ask(asked, deadline_seconds=_SMALL_SECONDS))
-
-
-def _read_untyped(scene: Scene, op: str, args: Mapping[str, Any]) -> Answers[Raw]:
-    asked = {**scene.base_args, **args}
-    return _of_all(
-        scene, lambda fleet: fleet.ask_untyped(op, asked, deadline_seconds=_SMALL_SECONDS)
-    )
 
 
 def _of_all(scene: Scene, ask: Callable[[Fleet], Answers[T]]) -> Answers[T]:

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cartwheel import build
 from cartwheel.background import Background
@@ -17,7 +17,7 @@ from cartwheel.commands.hooks import around_run
 from cartwheel.commands.product import Product
 from cartwheel.commands.rendering import render_for, sample_files
 from cartwheel.commands.rollout import roll_out
-from cartwheel.commands.scene import Scene, connect, freeze_in, raise_failures, raise_held
+from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held
 from cartwheel.errors import CartwheelError, HostError, first_of
 from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.identity import twins
@@ -33,7 +33,9 @@ from cartwheel.render.overrides import stale_notes
 from cartwheel.settings import environment, names
 from cartwheel.settings.variables import Variable
 
-Facts = Mapping[str, Any]
+if TYPE_CHECKING:
+    from cartwheel.host.wire.facts import AskFacts, Facts
+
 Variables = Mapping[str, Variable]
 
 PROBE_SECONDS = 60.0
@@ -99,12 +101,12 @@ def prepare(scene: Scene, until: Stage, *, skip_tests: bool = False) -> Report:
 def probe(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
     """The facts of every host with one round trip. Raises the hosts' failures, if the fleet
     cannot go on without them, and where two names mean one host."""
-    answers = fleet.ask_untyped("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+    answers = fleet.ask(asking_facts(scene), deadline_seconds=PROBE_SECONDS)
     fleet.drop(failures(answers))
     if not fleet.can_go_on:
         raise_failures(answers)
-    found: dict[str, Facts] = dict(successes(answers))
-    raise_failures(twins(fleet, {host: one["host"]["boot_id"] for host, one in found.items()}))
+    found = successes(answers)
+    raise_failures(twins(fleet, {host: one.host.boot_id for host, one in found.items()}))
     return found
 
 
@@ -114,9 +116,9 @@ def probe_settled(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
     before is not true any more. Raises the hosts' failures, also CartwheelError("locked") and
     ("held")."""
     facts = probe(scene, fleet)
-    if not any(one["app"]["pending"] for one in facts.values()):
-        raise_held({host: freeze_in(one) for host, one in facts.items()})
-        if not any(one["app"]["lock"] for one in facts.values()):
+    if not any(one.app.pending for one in facts.values()):
+        raise_held({host: one.app.freeze for host, one in facts.items()})
+        if not any(one.app.locked for one in facts.values()):
             return facts
     locked = lock_all(fleet, facts, scene.terms)
     fleet.drop(failures(locked))
@@ -125,15 +127,17 @@ def probe_settled(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
     return probe(scene, fleet)
 
 
-def probe_args(scene: Scene) -> dict[str, Any]:
-    return {
-        **scene.base_args,
-        "python": scene.settings.app.python,
-        "user": names.user(scene.settings),
-        "files": [names.site_path(scene.settings)],
-        "uv_version": build.UV_VERSION,
-        "carried": build.leaves_files_out(scene.settings, scene.project),
-    }
+def asking_facts(scene: Scene) -> AskFacts:
+    """The question for all that a plan is made from."""
+    from cartwheel.host.wire.facts import AskFacts
+
+    return AskFacts(
+        python=scene.settings.app.python,
+        user=names.user(scene.settings),
+        files=(names.site_path(scene.settings),),
+        carried=build.leaves_files_out(scene.settings, scene.project),
+        uv_version=build.UV_VERSION,
+    )
 
 
 def plan_all(
@@ -156,7 +160,7 @@ def plan_all(
         try:
             have = common
             render: Callable[[str], Rendered] = _nothing_to_render
-            if known["python"] is not None and known["host"]["systemd"] is not None:
+            if known.python is not None and known.host.systemd is not None:
                 have = with_lock(product.platform_of(known))
                 kind = replace(RenderFacts.of(known, scene.settings), balancers=in_front)
                 render = functools.partial(rendered, kind)
@@ -199,8 +203,8 @@ def _digest_key(facts: Mapping[str, Facts]) -> str:
     Hosts that were set up apart take over the first one's, so that the same content has
     the same name on all of them.
     """
-    records = [facts[host]["app"]["record"] for host in sorted(facts)]
-    known = [record["digest_key"] for record in records if record]
+    keys = [facts[host].app.digest_key for host in sorted(facts)]
+    known = [key.reveal() for key in keys if key is not None]
     return known[0] if known else secrets.token_hex(32)
 
 

@@ -8,20 +8,20 @@ from dataclasses import replace
 from typing import Any
 
 from cartwheel import build
-from cartwheel.commands.deploy import PROBE_SECONDS, probe_args
+from cartwheel.commands.deploy import PROBE_SECONDS, asking_facts
 from cartwheel.commands.product import index_password
 from cartwheel.commands.scene import Scene, raise_failures, reach
 from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, failures
 from cartwheel.host.wire.examine import Examination, Examine
+from cartwheel.host.wire.facts import Facts, Uv
 from cartwheel.host.wire.status import Status
 from cartwheel.plan.condition import Finding, Level, conditions
 from cartwheel.plan.refusals import refusals
 from cartwheel.plan.switching import asking_status
 from cartwheel.settings import names
 
-Facts = Mapping[str, Any]
 Answers = Mapping[str, Result[dict[str, Any]]]
 
 # TLS certificates and apt's release files are refused by clocks that are further off.
@@ -49,7 +49,7 @@ def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
             repaired = fleet.ask_untyped(
                 "repair", scene.base_args, deadline_seconds=_REPAIR_SECONDS
             )
-        probed = fleet.ask_untyped("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+        probed = fleet.ask(asking_facts(scene), deadline_seconds=PROBE_SECONDS)
         examined = fleet.ask(_examine(scene), deadline_seconds=_REPAIR_SECONDS)
     findings: list[Finding] = []
     for host in scene.hosts:
@@ -81,7 +81,7 @@ def _of_host(
     scene: Scene,
     host: str,
     repaired: Result[dict[str, Any]] | None,
-    facts: Result[dict[str, Any]],
+    facts: Result[Facts],
     more: Result[Examination],
 ) -> Iterator[Finding]:
     if repaired is not None:
@@ -119,21 +119,20 @@ def _of_repair(host: str, one: Result[dict[str, Any]]) -> Iterator[Finding]:
 
 def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
     setup = f"`fab setup -H {host}`"
-    system = facts["host"]["os"]["PRETTY_NAME"]
-    if facts["host"]["systemd"] is None:
+    system = facts.host.system
+    if facts.host.systemd is None:
         system = f"{system}; systemd is not its init"
         yield Finding(host, "system", "PROBLEM", system, "use a host that systemd has booted")
     else:
         yield Finding(host, "system", "ok", system)
-    python, wanted = facts["python"], scene.settings.app.python
+    python, wanted = facts.python, scene.settings.app.python
     if python is None:
         yield Finding(host, "python", "PROBLEM", f"no Python {wanted}", f"{setup} installs it")
-    elif not python["obstacle"]:
-        yield Finding(host, "python", "ok", f"{python['version']} at {python['path']}")
-    known = facts["tools"]["uv"]
-    if scene.settings.deploy.installer == "uv" and known is not None:
-        yield _of_uv(host, known)
-    off = abs(facts["host"]["time"] - time.time())
+    elif not python.obstacle:
+        yield Finding(host, "python", "ok", f"{python.version} at {python.path}")
+    if scene.settings.deploy.installer == "uv" and facts.uv is not None:
+        yield _of_uv(host, facts.uv)
+    off = abs(facts.host.time - time.time())
     if off < _MAX_CLOCK_SECONDS:
         yield Finding(host, "clock", "ok", f"{off:.0f} s off")
     else:
@@ -145,11 +144,11 @@ def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
             yield Finding(host, "deploy", "PROBLEM", refusal.message, todo)
 
 
-def _of_uv(host: str, known: Mapping[str, str]) -> Finding:
+def _of_uv(host: str, known: Uv) -> Finding:
     """Another one than Cartwheel's installs as well."""
-    if known["version"] == build.UV_VERSION:
-        return Finding(host, "uv", "ok", known["version"])
-    detail = f"{known['path']} is not the uv {build.UV_VERSION} of this Cartwheel"
+    if known.version == build.UV_VERSION:
+        return Finding(host, "uv", "ok", known.version)
+    detail = f"{known.path} is not the uv {build.UV_VERSION} of this Cartwheel"
     return Finding(host, "uv", "note", detail, f"`fab setup -H {host}` brings it")
 
 

@@ -6,14 +6,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cartwheel import writing
-from cartwheel.commands.deploy import PROBE_SECONDS, Facts, begin, plan_all, probe
+from cartwheel.commands.deploy import PROBE_SECONDS, begin, plan_all, probe
 from cartwheel.commands.scene import Scene, connect, raise_failures
 from cartwheel.errors import UsageError
 from cartwheel.fleet.sessions import Fleet, successes
 from cartwheel.host.layout import Layout, slots
+from cartwheel.host.wire.compare import Compare, Present
+from cartwheel.host.wire.facts import Facts
 from cartwheel.plan.differences import Differences, differences, wanted
 from cartwheel.plan.host_plan import HostPlan
 from cartwheel.plan.sealed import Sealed, seal
@@ -38,7 +40,7 @@ def plan(scene: Scene, *, skip_tests: bool = False) -> dict[str, Planned]:
     with making, connect(scene, changing=False) as fleet:
         facts = probe(scene, fleet)
         plans = plan_all(scene, facts, making.result(), variables)
-        present = _present(scene, fleet, plans)
+        present = _present(fleet, plans)
     return {
         host: Planned(
             _with_balancer(scene, one), _differences(scene, one, facts[host], present[host])
@@ -47,33 +49,26 @@ def plan(scene: Scene, *, skip_tests: bool = False) -> dict[str, Planned]:
     }
 
 
-def _present(
-    scene: Scene, fleet: Fleet, plans: Mapping[str, HostPlan]
-) -> dict[str, dict[str, Any]]:
+def _present(fleet: Fleet, plans: Mapping[str, HostPlan]) -> dict[str, Present]:
     """What each host has of what its plan is about. Raises the hosts' failures."""
 
-    def compare(host: str, session: Session) -> dict[str, Any]:
-        files, releases = wanted(plans[host])
-        args = {**scene.base_args, "files": files, "releases": releases}
-        return session.request_untyped("compare", args, deadline_seconds=PROBE_SECONDS)
+    def compare(host: str, session: Session) -> Present:
+        return session.request(Compare(*wanted(plans[host])), deadline_seconds=PROBE_SECONDS)
 
     answers = fleet.each(compare)
     raise_failures(answers)
     return successes(answers)
 
 
-def _differences(
-    scene: Scene, plan: HostPlan, facts: Facts, present: Mapping[str, Any]
-) -> Differences:
+def _differences(scene: Scene, plan: HostPlan, facts: Facts, present: Present) -> Differences:
     at = Layout(scene.settings.slug, Path(scene.settings.host.base))
-    taken = {*present["running"], *present["stopping"]}
-    if plan.current == plan.release:
-        taken.add(at.unit(plan.release, facts["app"]["slot"]))
+    taken = {*present.running, *present.stopping}
+    if plan.current == plan.release and facts.app.slot:
+        taken.add(at.unit(plan.release, facts.app.slot))
     units = (at.unit(plan.release, slot) for slot in slots())
     unit = next(one for one in units if one not in taken)
-    app = facts["app"]
-    manifests = {manifest["release"]: manifest for manifest in app["releases"]}
-    return differences(plan, present, manifests, unit, app["settings"])
+    releases = {one.release: one for one in facts.app.releases}
+    return differences(plan, present, releases, unit, facts.app.settings)
 
 
 def _with_balancer(scene: Scene, plan: HostPlan) -> HostPlan:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cartwheel import build, writing
 from cartwheel.build.products import Artifact, Lock, Platform, Source
@@ -16,6 +16,9 @@ from cartwheel.commands.scene import Scene
 from cartwheel.errors import BuildError
 from cartwheel.events import Event
 from cartwheel.hidden import Hidden
+
+if TYPE_CHECKING:
+    from cartwheel.host.wire.facts import Facts
 
 
 @dataclass(frozen=True)
@@ -119,14 +122,14 @@ def artifact_store(scene: Scene) -> Store | None:
     )
 
 
-def platform_of(facts: Mapping[str, Any]) -> Platform:
+def platform_of(facts: Facts) -> Platform:
     """What wheels must fit on a host, from its facts; the Python is not there before setup."""
-    host, python = facts["host"], facts["python"]
+    host, python = facts.host, facts.python
     return Platform(
-        python=python["version"] if python else "",
-        libc=host["libc"],
-        libc_version=host["libc_version"],
-        machine=host["machine"],
+        python=python.version if python else "",
+        libc=host.libc,
+        libc_version=host.libc_version,
+        machine=host.machine,
     )
 
 

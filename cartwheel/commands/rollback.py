@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cartwheel.commands.balancing import addresses, balancing, balancing_if_possible
 from cartwheel.commands.deploy import probe_settled
@@ -16,9 +16,6 @@ from cartwheel.commands.rollout import roll_out
 from cartwheel.commands.scene import Scene, for_hosts
 from cartwheel.fleet.report import Report
 from cartwheel.fleet.sessions import Fleet
-from cartwheel.host.wire.codec import from_disk
-from cartwheel.host.wire.locking import Mark
-from cartwheel.host.wire.marks import Stopped
 from cartwheel.plan.deploy import nothing
 from cartwheel.plan.hooks import hooks_for
 from cartwheel.plan.host_plan import HostPlan, Refusal
@@ -28,7 +25,8 @@ from cartwheel.plan.switching import switch_for
 from cartwheel.render import RenderFacts
 from cartwheel.settings.phases import TO_MAKE, Kind
 
-Facts = Mapping[str, Any]
+if TYPE_CHECKING:
+    from cartwheel.host.wire.facts import Facts
 
 
 def rollback(scene: Scene, to: str | None) -> Report:
@@ -41,7 +39,7 @@ def rollback(scene: Scene, to: str | None) -> Report:
 
 def restart(scene: Scene) -> Report:
     """A second instance of what serves, then the traffic to it, then the first one stops."""
-    return _switch(scene, "restart", lambda _host, facts: facts["app"]["current"] or "")
+    return _switch(scene, "restart", lambda _host, facts: facts.app.current or "")
 
 
 def finish(scene: Scene, behind: Mapping[str, str]) -> Report:
@@ -69,14 +67,14 @@ def rollback_target(facts: Facts, to: str | None) -> str | Refusal:
     """Where a rollback goes on this host, or why nowhere."""
     if to is not None:
         return named(facts, to)
-    app = facts["app"]
-    if app["rollback"]:
-        return str(app["rollback"])
+    app = facts.app
+    if app.rollback:
+        return app.rollback
     nothing = ["there is no earlier good release"]
     nothing += [
         f"{release} is not whole: {what}"
-        for release, what in app["spoilt"].items()
-        if release != app["current"]
+        for release, what in app.spoilt.items()
+        if release != app.current
     ]
     return Refusal("no-rollback", "; ".join(nothing))
 
@@ -84,22 +82,20 @@ def rollback_target(facts: Facts, to: str | None) -> str | Refusal:
 def named(facts: Facts, to: str) -> str | Refusal:
     """The newest whole release on this host that is called so, by its name or its version; one
     that was made anew has the first one's name too."""
-    spoilt = facts["app"]["spoilt"]
+    spoilt = facts.app.spoilt
     found = [
-        manifest["release"]
-        for manifest in facts["app"]["releases"]
-        if to in (manifest["release"], manifest["version"], manifest.get("content"))
+        one.release for one in facts.app.releases if to in (one.release, one.version, one.content)
     ]
     whole = [release for release in found if release not in spoilt]
     if whole:
-        return str(whole[-1])
+        return whole[-1]
     if found:
         return _not_whole(facts, found[-1])
     return Refusal("no-release", f"there is no release or version {to}")
 
 
 def _not_whole(facts: Facts, release: str) -> Refusal:
-    return Refusal("not-whole", f"{release} is not whole: {facts['app']['spoilt'][release]}")
+    return Refusal("not-whole", f"{release} is not whole: {facts.app.spoilt[release]}")
 
 
 def _site_changes(scene: Scene, facts: Facts, release: str) -> dict[str, str | None]:
@@ -112,7 +108,7 @@ def plan_switch(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -
     """Refuses what cannot be; otherwise one switch to the `chosen` release, and nothing before."""
     plan = nothing(scene.settings, facts, scene.operator, kind)
     if not isinstance(chosen, Refusal):
-        versions = {one["release"]: one["version"] for one in facts["app"]["releases"]}
+        versions = {one.release: one.version for one in facts.app.releases}
         plan = replace(plan, release=chosen, version=versions.get(chosen, ""))
     plan = replace(plan, refusals=tuple(_refusals(scene, facts, kind, chosen)))
     if plan.refusals or (kind != "restart" and plan.release == plan.current):
@@ -123,14 +119,14 @@ def plan_switch(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -
 
 
 def _refusals(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -> Iterator[Refusal]:
-    app = facts["app"]
-    if app["freeze"]:
-        yield held_refusal(from_disk(Mark, app["freeze"]))
-    if app["current"] is None and kind != "deploy":
+    app = facts.app
+    if app.freeze:
+        yield held_refusal(app.freeze)
+    if app.current is None and kind != "deploy":
         yield Refusal("not-deployed", f"{scene.settings.slug} is not deployed here")
-    elif app["stopped"]:
-        yield stopped_refusal(from_disk(Stopped, app["stopped"]))
+    elif app.stopped:
+        yield stopped_refusal(app.stopped)
     elif isinstance(chosen, Refusal):
         yield chosen
-    elif chosen in app["spoilt"]:
+    elif chosen in app.spoilt:
         yield _not_whole(facts, chosen)

@@ -19,7 +19,6 @@ from cartwheel.events import Emit, Event
 from cartwheel.fleet.sessions import PARALLEL, Fleet, abandonable
 from cartwheel.fleet.terms import Terms
 from cartwheel.hidden import Hidden
-from cartwheel.host.wire.codec import from_disk
 from cartwheel.host.wire.locking import Mark
 from cartwheel.host.wire.request import About
 from cartwheel.inventory.choose import Narrowing, choose
@@ -330,12 +329,6 @@ def raise_failures(results: Mapping[str, object]) -> None:
     problems = [error for error in results.values() if isinstance(error, CartwheelError)]
     if problems:
         _raise(problems)
-
-
-def freeze_in(facts: Mapping[str, Any]) -> Mark | None:
-    """The freeze that a host's facts name."""
-    known = facts["app"]["freeze"]
-    return None if known is None else from_disk(Mark, known)
 
 
 def raise_held(freezes: Mapping[str, Mark | None]) -> None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from cartwheel import build
 from cartwheel.commands import product
 from cartwheel.commands.balancing import members_of
-from cartwheel.commands.deploy import PROBE_SECONDS, probe_args
+from cartwheel.commands.deploy import PROBE_SECONDS, asking_facts
 from cartwheel.commands.rendering import host_files
-from cartwheel.commands.scene import Scene, connect, freeze_in, raise_failures, raise_held, targets
+from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held, targets
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
 from cartwheel.fleet.locking import lock_all
@@ -68,7 +68,7 @@ def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step]:
     anything changes. Raises BuildError."""
     if scene.settings.deploy.installer != "uv":
         return {}
-    answers = fleet.ask_untyped("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+    answers = fleet.ask(asking_facts(scene), deadline_seconds=PROBE_SECONDS)
     raise_failures(answers)
     password, store = product.index_password(scene), product.artifact_store(scene)
     access = build.access_for(scene.settings.index, password)
@@ -84,8 +84,7 @@ def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step]:
 
     found: dict[str, Step] = {}
     for host, facts in successes(answers).items():
-        known = facts["tools"]["uv"]
-        if known is None or known["version"] != build.UV_VERSION:
+        if facts.uv is None or facts.uv.version != build.UV_VERSION:
             try:
                 found[host] = step(product.platform_of(facts))
             except CartwheelError as error:
@@ -134,10 +133,8 @@ def _place_site(
     scene: Scene, session: Session, listen: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
     settings, members = scene.settings, members_of(scene)
-    facts = session.request_untyped("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
-    site = render_balancer(
-        settings, list(members.values()), scene.project, ipv6=facts["host"]["ipv6"]
-    )
+    facts = session.request(asking_facts(scene), deadline_seconds=PROBE_SECONDS)
+    site = render_balancer(settings, list(members.values()), scene.project, ipv6=facts.host.ipv6)
     return session.request_untyped(
         "balancer-setup",
         {
@@ -173,7 +170,7 @@ def without_python(scene: Scene) -> list[str]:
     a fleet is refused before the first of its hosts is changed.
     """
     with connect(scene, changing=False) as fleet:
-        answers = fleet.ask_untyped("probe", probe_args(scene), deadline_seconds=PROBE_SECONDS)
+        answers = fleet.ask(asking_facts(scene), deadline_seconds=PROBE_SECONDS)
     known = scene.settings.ssh.python == "python3"  # another path is the user's own
     missing = [
         host
@@ -181,7 +178,7 @@ def without_python(scene: Scene) -> list[str]:
         if known and isinstance(answer, CartwheelError) and answer.slug == "no-python"
     ]
     raise_failures({host: one for host, one in answers.items() if host not in missing})
-    raise_held({host: freeze_in(one) for host, one in successes(answers).items()})
+    raise_held({host: one.app.freeze for host, one in successes(answers).items()})
     return missing
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
+
+if TYPE_CHECKING:
+    from cartwheel.host.wire.facts import Facts
 
 # The kinds that live on hosts with the role; the others are reached from here.
 ON_HOSTS = ("nginx", "haproxy")
@@ -80,16 +83,13 @@ def _haproxy(settings: Settings, member: Member) -> dict[str, Any]:
 _WAYS = {"nginx": _nginx, "haproxy": _haproxy}
 
 
-def balancer_site_changes(
-    settings: Settings, facts: Mapping[str, Any], site: str
-) -> dict[str, str | None]:
+def balancer_site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str | None]:
     """nginx's files on a balancer: path -> text, or None for "goes away". Without a server name
     the site answers for all names, in place of the distribution's own."""
     changes: dict[str, str | None] = {names.balancer_site_path(settings): site}
     port = settings.balancer.listen
     if not settings.web.server_names and any(
-        server["file"] == names.DEFAULT_SITE and port in server["ports"]
-        for server in facts["nginx"]["servers"]
+        server.file == names.DEFAULT_SITE and port in server.ports for server in facts.servers
     ):
         changes[names.DEFAULT_SITE] = None
     return changes

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cartwheel.build.products import Artifact, Lock, Source
 from cartwheel.hidden import Hidden, revealed
@@ -20,7 +20,8 @@ from cartwheel.settings import names
 from cartwheel.settings.phases import Kind
 from cartwheel.settings.toml_tables import Settings
 
-Facts = Mapping[str, Any]
+if TYPE_CHECKING:
+    from cartwheel.host.wire.facts import Facts, Interpreter
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,12 @@ def plan_deploy(
         version=have.artifact.version,
         refusals=reasons,
     )
-    if any(reason.slug in BLINDING for reason in reasons):
+    python = facts.python
+    if python is None or any(reason.slug in BLINDING for reason in reasons):
         return plan
-    content = names.release_name(have.artifact.version, _content(settings, facts, have))
+    content = names.release_name(have.artifact.version, _content(settings, python, have))
     known = known_release(facts, content)
-    release = known or names.unspoilt(content, facts["app"]["spoilt"])
+    release = known or names.unspoilt(content, facts.app.spoilt)
     plan = replace(plan, release=release)
     if reasons:
         return plan
@@ -83,7 +85,7 @@ def plan_deploy(
         plan,
         kind=kind,
         host_files=rendered.host_files,
-        making=None if known else _making(settings, facts, have, rendered, content),
+        making=None if known else _making(settings, facts, python, have, rendered, content),
         migration=_migration(settings, facts, content),
         switch=switch_for(settings, kind, site, digest_key=have.digest_key),
         hooks=hooks_for(settings, "deploy"),
@@ -93,51 +95,50 @@ def plan_deploy(
 
 def nothing(settings: Settings, facts: Facts, operator: Operator, kind: Kind) -> HostPlan:
     """The plan that does nothing on this host: where every plan begins."""
-    app = facts["app"]
+    app = facts.app
     return HostPlan(
         app=Application(settings.slug, settings.host.base, names.user(settings)),
         operator=operator,
         kind=kind,
         release="",
         version="",
-        current=app["current"],
-        premise=app["premise"],
-        seq=app["seq"],
+        current=app.current,
+        premise=app.premise,
+        seq=app.seq,
     )
 
 
 def known_release(facts: Facts, content: str) -> str | None:
     """The release on this host that has this content and is whole: the one that serves, if it is
     one of them, or else the newest."""
-    app = facts["app"]
-    found: list[str] = [
-        manifest["release"]
-        for manifest in app["releases"]
-        if manifest.get("content", manifest["release"]) == content
-        and manifest["release"] not in app["spoilt"]
+    app = facts.app
+    found = [
+        one.release
+        for one in app.releases
+        if one.content == content and one.release not in app.spoilt
     ]
-    if app["current"] in found:
-        return str(app["current"])
+    if app.current in found:
+        return app.current
     return found[-1] if found else None
 
 
 def _serves(facts: Facts, release: str) -> bool:
-    app = facts["app"]
-    return bool(app["current"] == release and app["is_up"] and not app["pending"])
+    app = facts.app
+    return app.current == release and app.is_up and not app.pending
 
 
-def _content(settings: Settings, facts: Facts, have: Ingredients) -> list[str]:
+def _content(settings: Settings, python: Interpreter, have: Ingredients) -> list[str]:
     """All that makes one release differ from another; secrets by keyed digest only.
 
     What only follows from a host (its processors, a patch release of its Python) is left
     out: the same release has one name on all hosts of a kind.
     """
-    minor = ".".join(facts["python"]["version"].split(".")[:2])
+    minor = ".".join(python.version.split(".")[:2])
     return [
         have.artifact.wheel_sha256,
         have.lock.sha256,
         *(wheel.wheel_sha256 for wheel in have.lock.wheels),
-        facts["python"]["path"],
+        python.path,
         minor,
         settings.app.entry,
         json.dumps(dict(have.sample_files), sort_keys=True),
@@ -149,12 +150,17 @@ def _content(settings: Settings, facts: Facts, have: Ingredients) -> list[str]:
 
 
 def _making(
-    settings: Settings, facts: Facts, have: Ingredients, rendered: Rendered, content: str
+    settings: Settings,
+    facts: Facts,
+    python: Interpreter,
+    have: Ingredients,
+    rendered: Rendered,
+    content: str,
 ) -> Making:
     deploy = settings.deploy
     return Making(
         content=content,
-        python=facts["python"],
+        python=python,
         entry=settings.app.entry,
         static_dir=settings.web.static_dir,
         server_names=settings.web.server_names,
@@ -178,7 +184,7 @@ def _making(
 
 def _tool(facts: Facts, have: Ingredients) -> Delivery | None:
     """pip, where the host lacks it; uv comes with `fab setup`."""
-    if have.pip_wheel is None or have.pip_version in facts["tools"]["pip"]:
+    if have.pip_wheel is None or have.pip_version in facts.pips:
         return None
     pip = Delivery("pip", have.pip_version, have.pip_wheel.name, have.pip_sha256)
     return _brought(pip, have.pip_wheel, have)
@@ -190,7 +196,7 @@ def _wheels(facts: Facts, have: Ingredients) -> Iterator[Delivery]:
         wheel = Delivery(
             artifact.name, artifact.version, artifact.wheel.name, artifact.wheel_sha256
         )
-        is_there = artifact.wheel_sha256 in facts["app"]["wheels"]
+        is_there = artifact.wheel_sha256 in facts.app.wheels
         yield wheel if is_there else _brought(wheel, artifact.wheel, have)
 
 
@@ -209,7 +215,7 @@ def _variables(have: Ingredients) -> Iterator[tuple[str, Variable]]:
 def _migration(settings: Settings, facts: Facts, content: str) -> Migration | None:
     """What serves already has migrated, also where it is only made anew."""
     deploy = settings.deploy
-    if deploy.migrate is None or facts["app"]["content"] == content:
+    if deploy.migrate is None or facts.app.content == content:
         return None
     return Migration(deploy.migrate, deploy.migrate_timeout_seconds)
 
@@ -217,14 +223,14 @@ def _migration(settings: Settings, facts: Facts, content: str) -> Migration | No
 def _notes(
     facts: Facts, site: Mapping[str, str | None], content: str, release: str
 ) -> tuple[str, ...]:
-    app = facts["app"]
+    app = facts.app
     notes = [
         f"{name} is not whole ({what}): its content is made anew as {release}"
-        for name, what in app["spoilt"].items()
+        for name, what in app.spoilt.items()
         if name == content or name.startswith(content + "_")
     ]
     if site:
         notes.append("nginx is reloaded: idle kept-alive connections may close")
-    if app["leftovers"]:
-        notes.append(f"leftovers to clean: {', '.join(app['leftovers'])}")
+    if app.leftovers:
+        notes.append(f"leftovers to clean: {', '.join(app.leftovers)}")
     return tuple(notes)

@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cartwheel.build.lock import hashed_pins
 from cartwheel.plan.host_plan import HostPlan
@@ -25,9 +25,9 @@ _LOCK = "lock.txt"
 # first one speaks for all.
 _NOT_SHOWN = re.compile(re.escape(_LOCK) + r"|web-[b-z]\.service")
 
-# What the host has now: the answer of its operation `compare`.
-Present = Mapping[str, Any]
-Manifest = Mapping[str, Any]
+if TYPE_CHECKING:
+    from cartwheel.host.wire.compare import Present
+    from cartwheel.host.wire.facts import Release
 
 
 @dataclass(frozen=True)
@@ -72,25 +72,25 @@ class Content:
     files: Mapping[str, str]
 
 
-def wanted(plan: HostPlan) -> tuple[list[str], list[str]]:
+def wanted(plan: HostPlan) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What to ask the host for: paths of shared files, and releases."""
-    releases = [name for name in (plan.current, plan.release) if name]
-    return sorted(_shared_files(plan)), releases
+    releases = tuple(name for name in (plan.current, plan.release) if name)
+    return tuple(sorted(_shared_files(plan))), releases
 
 
 def differences(
     plan: HostPlan,
     present: Present,
-    manifests: Mapping[str, Manifest],
+    releases: Mapping[str, Release],
     unit: str,
     settings: Mapping[str, str] | None,
 ) -> Differences:
-    """From what the host has to what the plan leaves. `manifests` are those of its releases by
+    """From what the host has to what the plan leaves. `releases` are those on it, by
     name, `unit` is the new instance's, `settings` are those that what serves was deployed with,
     where that is known."""
     if plan.switch is None:
         return Differences()
-    before, after = (_known(name, present, manifests) for name in (plan.current, plan.release))
+    before, after = (_known(name, present, releases) for name in (plan.current, plan.release))
     if plan.making is not None:
         after = _made(plan.release, plan.making)
     shared = _shared_files(plan)
@@ -100,10 +100,10 @@ def differences(
         settings=_settings(settings, plan.switch.settings),
         variables=_by_digest(before.variables, after.variables),
         starts=(unit,),
-        stops=tuple(present["running"]),
+        stops=present.running,
         diffs=(
             *_diffs(before.files, after.files),
-            *_diffs({path: present["files"][path] for path in shared}, shared),
+            *_diffs({path: present.files[path] for path in shared}, shared),
         ),
     )
 
@@ -117,20 +117,19 @@ def _shared_files(plan: HostPlan) -> dict[str, str | None]:
 # -- the two releases
 
 
-def _known(release: str | None, present: Present, manifests: Mapping[str, Manifest]) -> Content:
+def _known(name: str | None, present: Present, releases: Mapping[str, Release]) -> Content:
     """A release that is on the host; an empty one where it is not."""
-    texts, manifest = present["releases"].get(release, {}), manifests.get(release or "", {})
-    python = manifest.get("python") or {}
+    release = releases.get(name or "")
+    if name is None or release is None:
+        return Content({}, "", {}, {})
+    texts = present.releases.get(name, {})
     return Content(
         packages=_with_application(
-            texts.get(_LOCK, ""),
-            manifest.get("name"),
-            manifest.get("version", ""),
-            manifest.get("wheel_sha256", ""),
+            texts.get(_LOCK, ""), release.name, release.version, release.wheel_sha256
         ),
-        python=_python(python) if python else "",
-        variables={name: one.get("digest", "") for name, one in manifest.get("env", {}).items()},
-        files=_comparable(release, texts),
+        python=_python(*release.python) if release.python else "",
+        variables=release.variables,
+        files=_comparable(name, texts),
     )
 
 
@@ -144,21 +143,21 @@ def _made(release: str, making: Making) -> Content:
             application.version,
             application.wheel_sha256,
         ),
-        python=_python(making.python),
+        python=_python(making.python.path, making.python.version),
         variables={name: variable.digest for name, variable in making.variables.items()},
         files=_comparable(release, making.files),
     )
 
 
 def _with_application(
-    lock: str, name: str | None, version: str, sha256: str
+    lock: str, name: str, version: str, sha256: str
 ) -> dict[str, tuple[str, str]]:
     own = {name: (version, sha256)} if name else {}
     return {**hashed_pins(lock), **own}
 
 
-def _python(known: Mapping[str, Any]) -> str:
-    return f"{known['path']} {known['version']}"
+def _python(path: str, version: str) -> str:
+    return f"{path} {version}"
 
 
 def _comparable(release: str | None, texts: Mapping[str, str]) -> dict[str, str]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cartwheel.build.products import Artifact, Lock, Source
 from cartwheel.hidden import Hidden
+
+if TYPE_CHECKING:
+    from cartwheel.host.wire.facts import Interpreter
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Making:
     counter that tells apart those made anew."""
 
     content: str
-    python: Mapping[str, Any]  # the host's facts about the app's interpreter
+    python: Interpreter
     entry: str
     static_dir: str | None
     server_names: tuple[str, ...]

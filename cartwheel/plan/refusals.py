@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from cartwheel.host.wire.codec import from_disk
-from cartwheel.host.wire.locking import Mark
-from cartwheel.host.wire.marks import Stopped
 from cartwheel.plan.host_plan import Refusal
 from cartwheel.plan.site import site_refusals
 from cartwheel.settings import names
@@ -16,8 +13,9 @@ from cartwheel.settings.toml_tables import Settings
 
 if TYPE_CHECKING:
     from cartwheel.build.products import Artifact
-
-Facts = Mapping[str, Any]
+    from cartwheel.host.wire.facts import Facts
+    from cartwheel.host.wire.locking import Mark
+    from cartwheel.host.wire.marks import Stopped
 
 # A small virtual environment with its bytecode takes some 30 MB.
 MIN_FREE_BYTES = 64 << 20
@@ -41,34 +39,34 @@ def refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
 
 
 def _not_ready(settings: Settings, facts: Facts) -> Iterator[Refusal]:
-    if facts["host"]["systemd"] is None:
+    if facts.host.systemd is None:
         yield Refusal("no-systemd", "systemd is not this host's init")
-    if facts["app"]["record"] is None:
+    if facts.app.digest_key is None:
         yield Refusal("not-set-up", f"the host is not set up for {settings.slug}")
-    elif facts["nginx"]["version"] is None:
+    elif facts.nginx is None:
         yield Refusal("not-set-up", "the host has no nginx")
 
 
 def _python(settings: Settings, facts: Facts) -> Iterator[Refusal]:
-    if facts["python"] is None:
-        why = f": {facts['no_python']}" if facts["no_python"] else ""
+    if facts.python is None:
+        why = f": {facts.no_python}" if facts.no_python else ""
         yield Refusal("python-version", f"there is no Python {settings.app.python}{why}")
-    elif facts["python"]["obstacle"]:
+    elif facts.python.obstacle:
         who = names.user(settings)
-        yield Refusal("python-reach", f"{who} cannot run Python: {facts['python']['obstacle']}")
+        yield Refusal("python-reach", f"{who} cannot run Python: {facts.python.obstacle}")
 
 
 def _installer(settings: Settings, facts: Facts) -> Iterator[Refusal]:
-    if settings.deploy.installer == "uv" and facts["tools"]["uv"] is None:
+    if settings.deploy.installer == "uv" and facts.uv is None:
         yield Refusal("no-uv", "deploy.installer is uv, and there is no uv on the host")
 
 
 def _marks(facts: Facts) -> Iterator[Refusal]:
     """What somebody has said: `fab lock.hold`, `fab stop`."""
-    if facts["app"]["freeze"]:
-        yield held_refusal(from_disk(Mark, facts["app"]["freeze"]))
-    if facts["app"]["stopped"]:
-        yield stopped_refusal(from_disk(Stopped, facts["app"]["stopped"]))
+    if facts.app.freeze:
+        yield held_refusal(facts.app.freeze)
+    if facts.app.stopped:
+        yield stopped_refusal(facts.app.stopped)
 
 
 def stopped_refusal(mark: Stopped) -> Refusal:
@@ -84,15 +82,14 @@ def held_refusal(mark: Mark) -> Refusal:
 
 def _no_room(settings: Settings, facts: Facts) -> Iterator[Refusal]:
     base = settings.host.base
-    disk = facts["disk"][base]
-    if disk["free_bytes"] < MIN_FREE_BYTES:
-        yield Refusal("disk-full", f"{base} has {disk['free_bytes'] >> 20} MB left")
-    if disk["free_inodes"] < MIN_FREE_INODES:
-        yield Refusal("disk-full", f"{base} has {disk['free_inodes']} inodes left")
+    if facts.free_bytes < MIN_FREE_BYTES:
+        yield Refusal("disk-full", f"{base} has {facts.free_bytes >> 20} MB left")
+    if facts.free_inodes < MIN_FREE_INODES:
+        yield Refusal("disk-full", f"{base} has {facts.free_inodes} inodes left")
 
 
 def _port_taken(settings: Settings, facts: Facts) -> Iterator[Refusal]:
-    holder = facts["ports"].get(str(settings.web.listen))
+    holder = facts.ports.get(str(settings.web.listen))
     if holder not in (None, "nginx"):
         yield Refusal("port-taken", f"port {settings.web.listen} is held by {holder}")
 
@@ -100,9 +97,7 @@ def _port_taken(settings: Settings, facts: Facts) -> Iterator[Refusal]:
 def left_out(settings: Settings, facts: Facts, artifact: Artifact) -> tuple[Refusal, ...]:
     """What the serving release carries and the new one would not, though it is still there."""
     missed = [
-        name
-        for name in artifact.left_out
-        if any(_is_in(name, path) for path in facts["app"]["carried"])
+        name for name in artifact.left_out if any(_is_in(name, path) for path in facts.app.carried)
     ]
     if not missed:
         return ()

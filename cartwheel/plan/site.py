@@ -4,26 +4,26 @@ names or places another site has already; pure."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cartwheel.plan.host_plan import Refusal
 from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
 
-Facts = Mapping[str, Any]
+if TYPE_CHECKING:
+    from cartwheel.host.wire.facts import Facts, Server
 
 
 def site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str | None]:
     """Shared nginx files that must change: path -> text, or None for "goes away"."""
     path = names.site_path(settings)
     changes: dict[str, str | None] = {}
-    if facts["files"].get(path) != hashlib.sha256(site.encode()).hexdigest():
+    if facts.files.get(path) != hashlib.sha256(site.encode()).hexdigest():
         changes[path] = site
     distribution = [
         server
         for server in _other_servers(settings, facts)
-        if server["file"] == names.DEFAULT_SITE and settings.web.listen in server["ports"]
+        if server.file == names.DEFAULT_SITE and settings.web.listen in server.ports
     ]
     # An app without a name answers for every name; `site_refusals` checks that it may.
     if not settings.web.server_names and distribution:
@@ -34,29 +34,27 @@ def site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str |
 def site_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
     """Names that another site has: nginx only warns, and serves whichever it read first."""
     others = [
-        server
-        for server in _other_servers(settings, facts)
-        if settings.web.listen in server["ports"]
+        server for server in _other_servers(settings, facts) if settings.web.listen in server.ports
     ]
     found = [
-        Refusal("server-name-taken", f"{server['file']} has the server name {name} already")
+        Refusal("server-name-taken", f"{server.file} has the server name {name} already")
         for name in settings.web.server_names
         for server in others
-        if name.lower() in server["names"]
+        if name.lower() in server.names
     ]
     default = next(
-        (server for server in others if settings.web.listen in server["default_ports"]), None
+        (server for server in others if settings.web.listen in server.default_ports), None
     )
-    if not settings.web.server_names and default and default["file"] != names.DEFAULT_SITE:
+    if not settings.web.server_names and default and default.file != names.DEFAULT_SITE:
         found.append(
             Refusal(
                 "server-name-needed",
-                f"web.server_names is empty, and {default['file']} is the default site already",
+                f"web.server_names is empty, and {default.file} is the default site already",
             )
         )
     return tuple(found)
 
 
-def _other_servers(settings: Settings, facts: Facts) -> list[Mapping[str, Any]]:
+def _other_servers(settings: Settings, facts: Facts) -> list[Server]:
     ours = names.site_path(settings)
-    return [server for server in facts["nginx"]["servers"] if server["file"] != ours]
+    return [server for server in facts.servers if server.file != ours]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from cartwheel import __version__
 from cartwheel.hidden import revealed
+from cartwheel.host.wire.codec import to_json
 from cartwheel.plan.hooks import Hook, moments, variables
 from cartwheel.plan.host_plan import HostPlan, Migration
 from cartwheel.plan.switching import on_disk
@@ -184,7 +185,7 @@ def _manifest(plan: HostPlan, making: Making) -> dict[str, Any]:
         "lock_sha256": lock.sha256,
         "beside": {one.name: one.wheel_sha256 for one in lock.wheels},
         "closed": True,  # nobody but the app reads its code; earlier versions do not say
-        "python": dict(making.python),
+        "python": to_json(making.python),
         "entry": making.entry,
         "probe": on_disk(plan.switching.probe),
         "cartwheel": __version__,
@@ -319,4 +320,4 @@ def _of_release(plan: HostPlan) -> dict[str, Any]:
 
 
 def _python(making: Making) -> dict[str, Any]:
-    return {"python": making.python["path"], "python_version": making.python["version"]}
+    return {"python": making.python.path, "python_version": making.python.version}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from cartwheel.settings import formula, names
 from .templates import Templates
 
 if TYPE_CHECKING:
+    from cartwheel.host.wire.facts import Facts
     from cartwheel.settings.toml_tables import Settings
 
 OWN_CONFIG = "app.gunicorn.conf.py"
@@ -52,21 +52,23 @@ class RenderFacts:
     balancers: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, probe: Mapping[str, Any], settings: Settings) -> RenderFacts:
-        """From what `cartwheel.host.look.facts.probe` answered for a host that can take a release."""
+    def of(cls, facts: Facts, settings: Settings) -> RenderFacts:
+        """Of a host that can take a release. Raises ValueError for another."""
+        if facts.python is None or facts.host.systemd is None:
+            raise ValueError("the host cannot take a release")
         site = names.site_path(settings)
         taken = any(
-            settings.web.listen in server["default_ports"]
-            for server in probe["nginx"]["servers"]
-            if server["file"] not in (site, names.DEFAULT_SITE)
+            settings.web.listen in server.default_ports
+            for server in facts.servers
+            if server.file not in (site, names.DEFAULT_SITE)
         )
         return cls(
-            cpus=probe["host"]["cpus"],
-            systemd_version=probe["host"]["systemd"],
-            python_version=probe["python"]["version"],
+            cpus=facts.host.cpus,
+            systemd_version=facts.host.systemd,
+            python_version=facts.python.version,
             default_server_free=not taken,
-            ipv6=probe["host"]["ipv6"],
-            python_in_home=probe["python"]["in_home"],
+            ipv6=facts.host.ipv6,
+            python_in_home=facts.python.in_home,
         )
 
 

@@ -205,7 +205,7 @@ def _say_what_serves(scene: Scene, out: Output) -> None:
     except Exception as error:
         out.failed(error)
         return
-    out.answer_table(found, ("SERVES",), lambda one: [(one["current"] or "nothing",)])
+    out.answer_table(found, ("SERVES",), lambda one: [(one.current or "nothing",)])
 
 
 def scene_of(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from cartwheel.host.wire.codec import from_message, value_of
+from cartwheel.host.wire.facts import Facts
 from cartwheel.host.wire.request import Request, answer_of
 from cartwheel.host.wire.status import Status
 
@@ -65,6 +68,75 @@ def _with(known: dict[str, Any], differs: dict[str, Any]) -> dict[str, Any]:
         return _with(known[name], value) if both else value
 
     return {**known, **{name: mixed(name, value) for name, value in differs.items()}}
+
+
+INTERPRETER = {
+    "path": "/usr/bin/python3",
+    "version": "3.11.2",
+    "prefix": "/usr",
+    "stdlib": "/usr/lib/python3.11",
+    "executable": "/usr/bin/python3.11",
+    "in_home": False,
+    "obstacle": "",
+}
+# A host that is set up for `shop` and serves nothing yet.
+FACTS: dict[str, Any] = {
+    "host": {
+        "machine": "x86_64",
+        "system": "Debian GNU/Linux 12 (bookworm)",
+        "libc": "glibc",
+        "libc_version": "2.36",
+        "cpus": 2,
+        "time": 1795654746.5,
+        "boot_id": "one machine's",
+        "systemd": 252,
+        "ipv6": True,
+    },
+    "python": INTERPRETER,
+    "no_python": "",
+    "app": {
+        "digest_key": "5eed" * 16,
+        "current": None,
+        "content": None,
+        "slot": None,
+        "is_up": False,
+        "rollback": None,
+        "releases": [],
+        "spoilt": {},
+        "settings": None,
+        "carried": [],
+        "wheels": [],
+        "leftovers": [],
+        "locked": False,
+        "pending": False,
+        "stopped": None,
+        "freeze": None,
+        "premise": "as it was",
+        "seq": 7,
+    },
+    "files": {"/etc/nginx/conf.d/cartwheel-shop.conf": None},
+    "nginx": "1.22.1",
+    "servers": [],
+    "ports": {"22": "sshd"},
+    "free_bytes": 10 << 30,
+    "free_inodes": 10**6,
+    "pips": [],
+    "uv": None,
+}
+
+
+def facts(change: Callable[[dict[str, Any]], Any] = lambda _known: None) -> Facts:
+    """Those facts, changed by `change` while they are of JSON's kinds."""
+    known = copy.deepcopy(FACTS)
+    change(known)
+    found: Facts = from_message(Facts, known)
+    return found
+
+
+def release(called: str, **more: Any) -> dict[str, Any]:
+    """One of the releases in facts."""
+    plain = {"release": called, "version": "", "content": called, "name": "", "wheel_sha256": ""}
+    return {**plain, "python": None, "variables": {}, **more}
 
 
 def answer_to(asked: Request[A], said: Any) -> A:

@@ -19,13 +19,14 @@ from cartwheel.fleet.identity import twins
 from cartwheel.fleet.report import HostReport, Report
 from cartwheel.fleet.sessions import PARALLEL, Fleet
 from cartwheel.fleet.terms import Here, Terms
-from cartwheel.host.wire.codec import to_json
+from cartwheel.host.wire.codec import from_message, to_json
+from cartwheel.host.wire.facts import Interpreter
 from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.request import Request, Who
 from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator, Refusal, Switch
 from cartwheel.plan.making import Delivery, Making, Packages
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
-from tests.unit.answers import answer_to
+from tests.unit.answers import INTERPRETER, answer_to
 
 OLD, NEW = "1.0.old", "2.0.new"
 A = TypeVar("A")
@@ -107,7 +108,7 @@ class FakeSession:
 WHEEL = Artifact("shop", "2.0", Path("/b/shop-2.0-py3-none-any.whl"), "aa" * 32, "src")
 MAKING = Making(
     content=NEW,
-    python={"path": "/usr/bin/python3", "version": "3.11.2"},
+    python=from_message(Interpreter, INTERPRETER),
     entry="app:app",
     static_dir=None,
     server_names=(),

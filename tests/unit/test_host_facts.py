@@ -10,8 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from cartwheel.host.look import facts
+from cartwheel.host.layout import Layout
+from cartwheel.host.look import facts, parts
 from cartwheel.host.system import children, reach, systemd
+from cartwheel.host.wire.codec import from_message, to_json
+from cartwheel.host.wire.facts import AskFacts, Facts, Interpreter
 
 from .hostside import Session, host_in
 
@@ -30,15 +33,15 @@ def fake_python(path: Path, version: str) -> str:
 def test_this_interpreter_by_its_path() -> None:
     real = os.path.realpath(sys.executable)  # the link to it may be in a checkout below /tmp
     found = facts.interpreter(real, "root")
-    assert found == {
-        "path": real,
-        "version": ".".join(map(str, sys.version_info[:3])),
-        "prefix": sys.base_prefix,
-        "stdlib": str(Path(os.__file__).parent),
-        "executable": real,
-        "in_home": reach.in_home(real),
-        "obstacle": "",
-    }
+    assert found == Interpreter(
+        path=real,
+        version=".".join(map(str, sys.version_info[:3])),
+        prefix=sys.base_prefix,
+        stdlib=str(Path(os.__file__).parent),
+        executable=real,
+        in_home=reach.in_home(real),
+        obstacle="",
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,7 +64,7 @@ def test_a_version_chooses_the_first_that_fits(
     there = [fake_python(tmp_path / "a", "3.13.0"), fake_python(tmp_path / "b", "3.11.2")]
     monkeypatch.setattr(facts, "_candidates", lambda _wanted: [str(tmp_path / "none"), *there])
     found = facts.interpreter(wanted, "root")
-    assert (found and Path(found["path"]).name) == chosen
+    assert (found and Path(found.path).name) == chosen
 
 
 def test_candidates_know_files_by_minor_version_only() -> None:
@@ -96,25 +99,26 @@ def test_what_may_not_be_executed_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        ({}, {"free_bytes": 100 * 512, "free_inodes": 7}),
-        ({"f_files": 0, "f_favail": 0}, {"free_bytes": 100 * 512, "free_inodes": 1 << 32}),
-        ({"f_frsize": 0}, {"free_bytes": 100 * 4096, "free_inodes": 7}),
-        ({"f_bavail": 0, "f_favail": 0}, {"free_bytes": 0, "free_inodes": 0}),
+        ({}, (100 * 512, 7)),
+        ({"f_files": 0, "f_favail": 0}, (100 * 512, 1 << 32)),
+        ({"f_frsize": 0}, (100 * 4096, 7)),
+        ({"f_bavail": 0, "f_favail": 0}, (0, 0)),
     ],
 )
 def test_room_on_odd_file_systems(
-    monkeypatch: pytest.MonkeyPatch, status: dict[str, int], expected: dict[str, int]
+    monkeypatch: pytest.MonkeyPatch, status: dict[str, int], expected: tuple[int, int]
 ) -> None:
     values = {"f_bavail": 100, "f_frsize": 512, "f_bsize": 4096, "f_files": 9, "f_favail": 7}
     monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(**{**values, **status}))
-    assert facts.disk(Path("/")) == expected
+    assert parts.free_on(Path("/")) == expected
 
 
 def test_room_where_the_folder_is_not_made_yet(tmp_path: Path) -> None:
-    assert facts.disk(tmp_path / "a" / "b").keys() == facts.disk(tmp_path).keys()
     (tmp_path / "dangling").symlink_to("nowhere")
-    assert facts.disk(tmp_path / "dangling" / "x")["free_bytes"] > 0
-    assert facts.disk(Path("/proc"))["free_inodes"] > 0, "a file system without inodes"
+    for path in (tmp_path / "a" / "b", tmp_path / "dangling" / "x"):
+        assert parts.existing(path) == tmp_path
+        assert parts.free_on(path)[0] > 0
+    assert parts.free_on(Path("/proc"))[1] > 0, "a file system without inodes"
 
 
 SS = """
@@ -164,14 +168,9 @@ def test_nginx_version(monkeypatch: pytest.MonkeyPatch, text: str, version: str 
         "ID='debian'\nVERSION_ID=12\nPRETTY_NAME=\"Debian 12\"",
     ],
 )
-def test_os_release(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_the_systems_name(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr(facts, "_read", lambda _path: text)
-    assert facts.os_release() == {
-        "ID": "debian",
-        "ID_LIKE": "",
-        "VERSION_ID": "12",
-        "PRETTY_NAME": "Debian 12",
-    }
+    assert facts._system() == "Debian 12"
 
 
 def test_an_upload_that_was_killed_is_not_cached(tmp_path: Path) -> None:
@@ -186,8 +185,6 @@ def test_an_upload_that_was_killed_is_not_cached(tmp_path: Path) -> None:
 def test_programs_that_are_missing_or_fail_say_nothing() -> None:
     assert facts._output(["no-such-program"]) == ""
     assert facts._output(["false"]) == ""
-    assert facts._user("no-such-user") is None
-    assert facts._user("root") == {"uid": 0, "home": "/root"}
 
 
 def test_a_probe_of_a_bare_host_writes_nothing_and_is_json(
@@ -196,18 +193,17 @@ def test_a_probe_of_a_bare_host_writes_nothing_and_is_json(
     host_in(tmp_path, monkeypatch)
     monkeypatch.setattr(systemd, "is_booted", lambda: False)
     before = sorted(tmp_path.rglob("*"))
-    args = {
-        "app": "other",
-        "base": str(tmp_path / "none"),
-        "python": sys.executable,
-        "user": "no-such-user",
-        "files": [str(tmp_path / "none"), str(tmp_path)],
-    }
-    found = json.loads(json.dumps(facts.probe(Session().ctx(), args)))
-    assert found["app"]["record"] is None
-    assert found["app"]["current"] is None
-    assert found["app"]["releases"] == []
-    assert found["user"] is None
-    assert found["host"]["systemd"] is None
-    assert set(found["files"].values()) == {None}
+    asked = AskFacts(
+        python=sys.executable,
+        user="no-such-user",
+        files=(str(tmp_path / "none"), str(tmp_path)),
+        carried=False,
+        uv_version="",
+    )
+    session = Session(Layout("other", tmp_path / "none"))
+    found = facts.probe(session.ctx(), asked)
+    assert from_message(Facts, json.loads(json.dumps(to_json(found)))) == found
+    assert (found.app.digest_key, found.app.current, found.app.releases) == (None, None, ())
+    assert found.host.systemd is None
+    assert set(found.files.values()) == {None}
     assert sorted(tmp_path.rglob("*")) == before

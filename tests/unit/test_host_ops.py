@@ -41,7 +41,5 @@ def test_a_disk_that_fails(
 
     monkeypatch.setattr(Path, "read_bytes", fail)
     with pytest.raises(OpError, match=says) as found:
-        operations.perform(
-            "history", context(tmp_path), {"app": "shop", "base": str(tmp_path), "lines": 5}
-        )
+        operations.perform("history", context(tmp_path), {"lines": 5})
     assert found.value.slug == slug

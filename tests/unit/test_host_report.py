@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 
 from cartwheel.host.layout import OLD_SLOTS, Layout
-from cartwheel.host.look import report
+from cartwheel.host.look import listing
+from cartwheel.host.look import logs as look
 from cartwheel.host.system import children
+from cartwheel.host.wire.history import AskHistory
+from cartwheel.host.wire.output import ReadLogs
+from cartwheel.host.wire.request import Done
 
 from .hostside import Session, host_in
 
@@ -34,9 +38,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def logs(at: Layout, lines: int) -> list[tuple[str, str]]:
-    session = Session()
-    args = {"app": at.app, "base": str(at.base), "lines": lines, "follow": False}
-    assert report.logs(session.ctx(), args) == {}
+    session = Session(at)
+    assert look.logs(session.ctx(), ReadLogs(lines, follow=False)) == Done()
     return [(event["source"], event["detail"]) for event in session.events]
 
 
@@ -45,7 +48,7 @@ def test_as_many_lines_as_were_asked_for(
 ) -> None:
     log = tmp_path / "access.log"
     log.write_text("".join(f"line {number}\n" for number in range(2000)))
-    monkeypatch.setattr(report, "_nginx_logs", lambda _at: [str(log)])
+    monkeypatch.setattr(look, "_nginx_logs", lambda _at: [str(log)])
     told = logs(at, 500)
     assert [text for source, text in told if source == "app"] == [str(n) for n in range(1, 501)]
     assert [text for source, text in told if source == "nginx"] == [
@@ -56,7 +59,7 @@ def test_as_many_lines_as_were_asked_for(
 def test_only_this_applications_units(
     at: Layout, asked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "_nginx_logs", lambda _at: [])
+    monkeypatch.setattr(look, "_nginx_logs", lambda _at: [])
     logs(at, 1)
     words = asked.read_text().splitlines()
     units = [words[n + 1] for n, word in enumerate(words) if word == "-u"]
@@ -66,12 +69,11 @@ def test_only_this_applications_units(
 def test_without_a_log_of_nginx_there_is_none(
     at: Layout, asked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report, "_nginx_logs", lambda _at: [])
+    monkeypatch.setattr(look, "_nginx_logs", lambda _at: [])
     assert logs(at, 2) == [("app", "1"), ("app", "2")]
 
 
 def test_the_history_is_the_end_of_the_journal(at: Layout) -> None:
     at.journal.write_text("".join(f'{{"seq": {number}}}\n' for number in range(1, 9)))
-    args = {"app": at.app, "base": str(at.base), "lines": 3}
-    entries = report.history(Session().ctx(), args)["entries"]
+    entries = listing.history(Session(at).ctx(), AskHistory(lines=3)).entries
     assert [entry["seq"] for entry in entries] == [6, 7, 8]

@@ -19,6 +19,7 @@ from cartwheel.plan.balancing import (
 )
 from cartwheel.settings.names import DEFAULT_SITE
 from cartwheel.settings.toml_tables import Settings
+from tests.unit.answers import facts
 
 
 def settings(**more: Any) -> Settings:
@@ -105,8 +106,9 @@ def test_the_distributions_site_goes_where_ours_answers_for_all(
     names: list[str], port: int, goes: bool
 ) -> None:
     known = settings(web={"server_names": names}, balancer={"listen": port})
-    facts = {"nginx": {"servers": [{"file": DEFAULT_SITE, "ports": [80]}]}}
-    changes = balancer_site_changes(known, facts, "site")
+    default = {"file": DEFAULT_SITE, "ports": [80], "names": [], "default_ports": []}
+    there = facts(lambda found: found.update(servers=[default]))
+    changes = balancer_site_changes(known, there, "site")
     assert changes.pop("/etc/nginx/conf.d/cartwheel-shop_balancer.conf") == "site"
     assert changes == ({DEFAULT_SITE: None} if goes else {})
 

@@ -10,12 +10,16 @@ import pytest
 
 from cartwheel.build.products import Lock, Platform
 from cartwheel.hidden import Hidden
+from cartwheel.host.wire.codec import from_message
+from cartwheel.host.wire.compare import Present
+from cartwheel.host.wire.facts import Release
 from cartwheel.plan.differences import Changed, Differences, differences, wanted
 from cartwheel.plan.host_plan import HostPlan, Operator
 from cartwheel.plan.sealed import seal, stale
 from cartwheel.plan.steps import in_order
 from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
+from tests.unit.answers import facts, release
 from tests.unit.test_plan_deploy import (
     KEY,
     MONEY,
@@ -23,7 +27,6 @@ from tests.unit.test_plan_deploy import (
     SECRET,
     SITE,
     deployed,
-    facts,
     plan,
     settings,
 )
@@ -44,25 +47,22 @@ def lock(text: str) -> Lock:
 
 
 def serving_old(known: dict[str, Any]) -> None:
-    known["app"] |= {"current": OLD, "is_up": True, "releases": [MANIFEST]}
+    known["app"] |= {"current": OLD, "is_up": True, "releases": [MADE]}
 
 
-def digests(**values: str) -> dict[str, dict[str, str]]:
-    return {
-        name: {"source": "secrets", "digest": names.short_digest(KEY, value)}
-        for name, value in values.items()
-    }
+def digests(**values: str) -> dict[str, str]:
+    return {name: names.short_digest(KEY, value) for name, value in values.items()}
 
 
 # As what serves was made; a plan of the tests' own ingredients differs from it by its code alone.
-MANIFEST: dict[str, Any] = {
-    "release": OLD,
-    "name": "shop",
-    "version": "0.9",
-    "wheel_sha256": "99" * 32,
-    "python": {"path": "/usr/bin/python3", "version": "3.11.2"},
-    "env": digests(SECRET_KEY=SECRET, DEBUG="0"),
-}
+MADE = release(
+    OLD,
+    name="shop",
+    version="0.9",
+    wheel_sha256="99" * 32,
+    python=["/usr/bin/python3", "3.11.2"],
+    variables=digests(SECRET_KEY=SECRET, DEBUG="0"),
+)
 UNITS = {"web.service": f"[Unit] {OLD}\n", "web-b.service": f"[Unit] {OLD} b\n"}
 PRESENT: dict[str, Any] = {
     "files": {SITE_PATH: SITE, BOOT: "boot"},
@@ -82,10 +82,12 @@ def settings_of(one: HostPlan) -> Mapping[str, str]:
 def found(
     one: HostPlan,
     present: dict[str, Any] = PRESENT,
-    manifest: dict[str, Any] = MANIFEST,
+    made: dict[str, Any] = MADE,
     settings: Mapping[str, str] | None = None,
+    more: Mapping[str, Release] | None = None,
 ) -> Differences:
-    return differences(one, present, {OLD: manifest}, UNIT, settings)
+    releases = {OLD: from_message(Release, made), **(more or {})}
+    return differences(one, from_message(Present, present), releases, UNIT, settings)
 
 
 def update(of: Settings | None = None, **more: Any) -> HostPlan:
@@ -102,7 +104,7 @@ def test_another_code_alone() -> None:
 
 
 def test_another_code_of_the_same_version() -> None:
-    differs = found(update(), manifest={**MANIFEST, "version": "1.0"})
+    differs = found(update(), made={**MADE, "version": "1.0"})
     assert differs.packages.changed == ("shop 1.0, from other files",)
 
 
@@ -145,8 +147,8 @@ def test_settings_are_named_and_no_more() -> None:
 
 
 def test_another_interpreter() -> None:
-    older = {**MANIFEST, "python": {"path": "/usr/bin/python3", "version": "3.9.2"}}
-    assert found(update(), manifest=older).python == (
+    older = {**MADE, "python": ["/usr/bin/python3", "3.9.2"]}
+    assert found(update(), made=older).python == (
         "/usr/bin/python3 3.9.2 -> /usr/bin/python3 3.11.2"
     )
 
@@ -174,7 +176,7 @@ def test_files_that_a_person_reads_are_compared_and_no_others() -> None:
 
 def test_a_first_deploy_has_it_all_new() -> None:
     first = plan(lock=LOCK)
-    assert wanted(first) == ([SITE_PATH, BOOT], [NAME_OF_FIRST])
+    assert wanted(first) == ((SITE_PATH, BOOT), (NAME_OF_FIRST,))
     nothing = {"files": dict.fromkeys((BOOT, SITE_PATH)), "releases": {}, "running": []}
     differs = found(first, {**nothing, "stopping": []})
     assert differs.packages == Changed(("flask 3", "shop 1.0"))
@@ -197,12 +199,12 @@ def test_what_a_first_deploy_takes_away_is_shown() -> None:
 def test_a_release_that_is_on_the_host_is_compared_with_what_is_there() -> None:
     def both(known: dict[str, Any]) -> None:
         serving_old(known)
-        known["app"]["releases"] = [MANIFEST, {"release": NAME, "env": MANIFEST["env"]}]
+        known["app"]["releases"] = [MADE, release(NAME)]
 
     one = plan(known=facts(both))
     there = {**PRESENT["releases"], NAME: {"gunicorn.conf.py": "other", "lock.txt": "flask==9\n"}}
-    manifests = {OLD: MANIFEST, NAME: {**MANIFEST, "release": NAME}}
-    differs = differences(one, {**PRESENT, "releases": there}, manifests, UNIT, None)
+    made = {NAME: from_message(Release, {**MADE, "release": NAME})}
+    differs = found(one, {**PRESENT, "releases": there}, more=made)
     assert differs.packages.changed == ("flask 3 -> 9",)
     assert "+other" in differs.diffs[0]
     assert differs.variables == Changed()

@@ -10,8 +10,9 @@ from cartwheel.hidden import Hidden
 from cartwheel.plan.hooks import Hook, Moment
 from cartwheel.plan.host_plan import HostPlan
 from cartwheel.terminal.plan import fields_of, lines_of
+from tests.unit.answers import facts
 from tests.unit.test_plan_deploy import NAME as LOCKLESS
-from tests.unit.test_plan_deploy import SECRET, deployed, facts, plan, set_in, settings
+from tests.unit.test_plan_deploy import SECRET, deployed, plan, set_in, settings
 from tests.unit.test_plan_differences import (
     BOOT,
     LOCK,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from cartwheel.commands.scene import Scene
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import silent
 from cartwheel.fleet.sessions import Fleet
+from cartwheel.host.wire.facts import Facts
 from cartwheel.host.wire.request import Request
 from cartwheel.plan.host_plan import Operator
 from cartwheel.plan.steps import titles
@@ -21,7 +22,8 @@ from cartwheel.settings.host import Host as InventoryHost
 from cartwheel.settings.phases import Kind
 from cartwheel.settings.toml_tables import Settings
 from cartwheel.ssh.options import SshOptions
-from tests.unit.answers import answer_to
+from tests.unit import answers
+from tests.unit.answers import FACTS, answer_to, release
 
 A = TypeVar("A")
 SCENE = Scene(
@@ -35,65 +37,51 @@ SCENE = Scene(
 )
 
 
-@dataclass
-class Probed:
-    """What a host answered to a look."""
-
-    facts: dict[str, Any]
-
-    def result(self) -> dict[str, Any]:
-        return self.facts
-
-
 class Host:
     """What it serves changes when its lock is taken: that settles a pending switch."""
 
-    def __init__(
-        self, *, pending: Any = None, lock: Any = None, freeze: Any = None, locked: bool = False
-    ) -> None:
+    def __init__(self, *, refuses: bool = False, **app: Any) -> None:
         self.asked: list[str] = []
-        self.locked = locked
+        self.refuses = refuses
         self.host_key = f"key {id(self)}"
-        self.app = {"current": "2.new", "pending": pending, "lock": lock, "freeze": freeze}
-
-    def submit_untyped(self, op: str, args: Any, **_more: Any) -> Probed:
-        self.asked.append(op)
-        return Probed({"app": dict(self.app), "host": {"boot_id": "one machine's"}})
+        self.app = {"current": "2.new", **app}
 
     def request(self, asked: Request[A], **_more: Any) -> A:
         self.asked.append(asked.op)
-        if self.locked:
+        if asked.op == "probe":
+            return answer_to(asked, {**FACTS, "app": {**FACTS["app"], **self.app}})
+        if self.refuses:
             raise HostError("locked", "locked by bob")
-        self.app |= {"current": "1.old", "pending": None, "lock": {"owner": "ann@desk"}}
+        self.app |= {"current": "1.old", "pending": False, "locked": True}
         return answer_to(asked, {"settled": ["went back"], "premise": "", "freeze": None})
 
     def close(self, **_more: Any) -> None:
         pass
 
 
-def look(*hosts: Host) -> dict[str, Any]:
+def look(*hosts: Host) -> dict[str, Facts]:
     sessions = {str(number): host for number, host in enumerate(hosts)}
     with Fleet(sessions, silent) as fleet:  # type: ignore[arg-type]
-        return dict(probe_settled(SCENE, fleet))
+        return probe_settled(SCENE, fleet)
 
 
 def test_a_host_in_order_is_looked_at_once() -> None:
     host = Host()
-    assert look(host)["0"]["app"]["current"] == "2.new"
+    assert look(host)["0"].app.current == "2.new"
     assert host.asked == ["probe"]
 
 
-@pytest.mark.parametrize("more", [{"pending": {"to": "2.new"}}, {"lock": {"owner": "bob"}}])
+@pytest.mark.parametrize("more", [{"pending": True}, {"locked": True}])
 def test_what_an_earlier_session_left_is_settled_before_the_plan(more: dict[str, Any]) -> None:
     host, other = Host(**more), Host()
     found = look(host, other)
-    assert found["0"]["app"]["current"] == "1.old"
+    assert found["0"].app.current == "1.old"
     assert host.asked == other.asked == ["probe", "lock", "probe"]
 
 
 def test_a_freeze_refuses_the_fleet_before_any_lock_and_names_every_host() -> None:
     mark = {"owner": "bob", "since": "today", "message": "the sale"}
-    hosts = [Host(freeze=mark, lock={"owner": "eve"}), Host(), Host(freeze=mark)]
+    hosts = [Host(freeze=mark, locked=True), Host(), Host(freeze=mark)]
     with pytest.raises(ExceptionGroup) as caught:
         look(*hosts)
     assert [str(one) for one in caught.value.exceptions] == [
@@ -107,30 +95,24 @@ def test_a_freeze_refuses_the_fleet_before_any_lock_and_names_every_host() -> No
 
 def test_a_freeze_keeps_no_host_from_settling() -> None:
     """The lock settles what a crash left, and only then refuses."""
-    host = Host(pending={"to": "2.new"}, freeze={"owner": "bob"}, locked=True)
+    mark = {"owner": "bob", "since": "today", "message": "the sale"}
+    host = Host(pending=True, freeze=mark, refuses=True)
     with pytest.raises(CartwheelError):
         look(host)
     assert host.asked == ["probe", "lock"]
 
 
 def test_a_lock_that_stays_is_said() -> None:
-    host = Host(lock={"owner": "bob"}, locked=True)
+    host = Host(locked=True, refuses=True)
     with pytest.raises(CartwheelError) as caught:
         look(host)
     assert caught.value.slug == "locked"
 
 
-def facts(**more: Any) -> dict[str, Any]:
-    app = {
-        "premise": "",
-        "seq": 0,
-        "current": "2.b",
-        "stopped": None,
-        "freeze": None,
-        "rollback": "1.a",
-        "spoilt": {},
-    }
-    return {"app": {**app, "releases": [{"release": "1.a", "version": "1"}], **more}}
+def facts(**more: Any) -> Facts:
+    """A host that serves 2.b, and can go back to 1.a."""
+    app = {"current": "2.b", "rollback": "1.a", "releases": [release("1.a", version="1")]}
+    return answers.facts(lambda known: known["app"].update({**app, **more}))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +122,7 @@ def facts(**more: Any) -> dict[str, Any]:
         ({}, "1.a", []),
         ({}, "1", []),
         ({"current": None, "rollback": None}, None, ["not-deployed"]),
-        ({"stopped": {"who": "bob", "since": "today"}}, None, ["stopped"]),
+        ({"stopped": {"who": "bob", "message": "", "since": "today"}}, None, ["stopped"]),
         ({"rollback": None}, None, ["no-rollback"]),
         ({}, "9.9", ["no-release"]),
         ({"spoilt": {"1.a": "venv is missing"}}, "1.a", ["not-whole"]),
@@ -158,11 +140,10 @@ def test_refusals_of_a_rollback(more: dict[str, Any], to: str | None, slugs: lis
 
 
 def test_a_release_that_was_made_anew_goes_by_the_first_ones_name_too() -> None:
-    made = [{"release": "1.a", "version": "1"}]
-    made.append({"release": "1.a_2", "version": "1", "content": "1.a"})
+    made = [release(name, version="1", content="1.a") for name in ("1.a", "1.a_2")]
     known = facts(releases=made)
     assert named(known, "1.a") == named(known, "1") == named(known, "1.a_2") == "1.a_2"
-    known["app"]["spoilt"] = {"1.a_2": "venv is missing"}
+    known = facts(releases=made, spoilt={"1.a_2": "venv is missing"})
     assert named(known, "1.a") == "1.a"
 
 

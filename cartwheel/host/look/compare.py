@@ -8,33 +8,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Dict, Optional
 
-from cartwheel.host.layout import Layout
 from cartwheel.host.state import releases, whole
 from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import Context
-
-Args = Dict[str, Any]
+from cartwheel.host.wire.compare import Compare, Present
 
 _MOST_BYTES = 1 << 20
 
 
-def compare(ctx: Context, args: Args) -> Args:
-    """Texts of the `files` (paths; None where there is none) and of the `releases` that are
-    there, and which instances of the application run, or still end."""
-    at = Layout(args["app"], Path(args["base"]))
-    found = systemd.instances(at)
-    return {
-        "files": {path: _text(Path(path)) for path in args["files"]},
-        "releases": {
-            name: _texts(at.release(name))
-            for name in args["releases"]
-            if name in releases.names(at)
-        },
-        "running": [at.unit(*one) for one in found if found[one] != systemd.STOPPING],
-        "stopping": [at.unit(*one) for one in found if found[one] == systemd.STOPPING],
-    }
+def compare(ctx: Context, request: Compare) -> Present:
+    """Texts of the files (None where there is none) and of the releases that are there, and which
+    instances of the application run, or still end."""
+    at = ctx.at
+    there, found = releases.names(at), systemd.instances(at)
+    return Present(
+        files={path: _text(Path(path)) for path in request.files},
+        releases={name: _texts(at.release(name)) for name in request.releases if name in there},
+        running=tuple(at.unit(*one) for one in found if found[one] != systemd.STOPPING),
+        stopping=tuple(at.unit(*one) for one in found if found[one] == systemd.STOPPING),
+    )
 
 
 def _texts(folder: Path) -> Dict[str, str]:

@@ -4,77 +4,99 @@ from __future__ import annotations
 
 import os
 import platform
-import pwd
 import re
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 from cartwheel.host.layout import PIP, Layout, content_of
 from cartwheel.host.look import parts
-from cartwheel.host.release import borrow, installer_uv, leftovers
+from cartwheel.host.release import borrow, installer_uv
 from cartwheel.host.state import freeze, journal, pending, releases
-from cartwheel.host.system import children, files, locks, reach, systemd
+from cartwheel.host.system import children, files, reach, systemd
 from cartwheel.host.system.context import Context
 from cartwheel.host.web import nginx_config
-
-Facts = Dict[str, Any]
+from cartwheel.host.wire.facts import (
+    App,
+    AskFacts,
+    Facts,
+    Interpreter,
+    Machine,
+    Release,
+    Server,
+    Uv,
+)
+from cartwheel.host.wire.hidden import Hidden
+from cartwheel.host.wire.marks import Stopped
 
 _CALL_SECONDS = 10
+_AT_ONCE = 8  # most of it waits for a program or an answer
 _NGINX = re.compile(r"^nginx version: \S+/(\S+)", re.MULTILINE)
 
 
-def probe(ctx: Context, args: Facts) -> Facts:
-    """Facts of the host and of one application on it.
+def probe(ctx: Context, request: AskFacts) -> Facts:
+    """Facts of the host and of one application on it."""
+    at = ctx.at
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        machine = pool.submit(_machine)
+        python = pool.submit(interpreter, request.python, request.user)
+        app = pool.submit(_app, at, request.carried)
+        digests = pool.submit(_digests, request.files)
+        nginx = pool.submit(_nginx_version)
+        servers = pool.submit(nginx_config.servers)
+        ports = pool.submit(listening_ports)
+        uv = pool.submit(installer_uv.find, request.uv_version, request.user)
+        free_bytes, free_inodes = parts.free_on(at.base)
+        pips = _versions(PIP)
+    found_python, found_uv = python.result(), uv.result()
+    return Facts(
+        host=machine.result(),
+        python=found_python,
+        no_python="" if found_python else no_interpreter(request.python),
+        app=app.result(),
+        files=digests.result(),
+        nginx=nginx.result(),
+        servers=tuple(map(_server, servers.result())),
+        ports=ports.result(),
+        free_bytes=free_bytes,
+        free_inodes=free_inodes,
+        pips=tuple(pips),
+        uv=Uv(found_uv.path, found_uv.version) if found_uv else None,
+    )
 
-    args: app, base, python (wanted interpreter), user, files (paths whose digests matter),
-    carried (whether it matters what files the serving release's wheel had), uv_version (of
-    those on this host, the one to prefer).
-    """
-    at = Layout(args["app"], Path(args["base"]))
-    wanted: Dict[str, Callable[[], Any]] = {
-        "host": host_facts,
-        "python": lambda: interpreter(args["python"], args["user"]),
-        "app": lambda: app_facts(at, args.get("carried", False)),
-        "user": lambda: _user(args["user"]),
-        "files": lambda: {path: files.sha256_of(Path(path)) for path in args["files"]},
-        "nginx": nginx_facts,
-        "ports": listening_ports,
-        "disk": lambda: {path: disk(Path(path)) for path in (args["base"], "/var/tmp", "/run")},
-        "tools": lambda: {
-            "pip": _versions(PIP),
-            "uv": _uv(args.get("uv_version", ""), args["user"]),
-        },
-    }
-    found = parts.side_by_side(wanted)
-    return {**found, "no_python": "" if found["python"] else no_interpreter(args["python"])}
 
-
-def host_facts() -> Facts:
+def _machine() -> Machine:
     libc, libc_version = platform.libc_ver()
-    return {
-        "hostname": platform.node(),
-        "machine": platform.machine(),
-        "os": os_release(),
-        "libc": "glibc" if libc == "glibc" else "musl",
-        "libc_version": libc_version,
-        "cpus": os.cpu_count() or 1,
-        "time": time.time(),
-        "boot_id": _read("/proc/sys/kernel/random/boot_id"),
-        "systemd": systemd_version(),
-        "ipv6": os.path.exists("/proc/net/if_inet6"),
-        "uid": os.geteuid(),
-    }
+    return Machine(
+        machine=platform.machine(),
+        system=_system(),
+        libc="glibc" if libc == "glibc" else "musl",
+        libc_version=libc_version,
+        cpus=os.cpu_count() or 1,
+        time=time.time(),
+        boot_id=_read("/proc/sys/kernel/random/boot_id"),
+        systemd=systemd_version(),
+        ipv6=os.path.exists("/proc/net/if_inet6"),
+    )
 
 
-def os_release() -> Dict[str, str]:
-    """ID, VERSION_ID and PRETTY_NAME of os-release(5)."""
-    values: Dict[str, str] = {}
+def _system() -> str:
+    """PRETTY_NAME of os-release(5)."""
     for line in _read("/etc/os-release").splitlines():
         key, _, value = line.partition("=")
-        values[key] = value.strip("\"'")
-    return {key: values.get(key, "") for key in ("ID", "ID_LIKE", "VERSION_ID", "PRETTY_NAME")}
+        if key == "PRETTY_NAME":
+            return value.strip("\"'")
+    return ""
+
+
+def _digests(paths: Sequence[str]) -> Dict[str, Optional[str]]:
+    return {path: files.sha256_of(Path(path)) for path in paths}
+
+
+def _server(one: nginx_config.Server) -> Server:
+    return Server(one.file, one.ports, one.names, one.default_ports)
 
 
 def systemd_version() -> Optional[int]:
@@ -95,13 +117,9 @@ import venv
 """
 
 
-def interpreter(wanted: str, user: str) -> Optional[Facts]:
-    """The app's interpreter, or None. `wanted` is a path or a version.
-
-    `path` is what it is called, `prefix`, `stdlib` and `executable` where it really is, `in_home`
-    whether a unit must not hide homes, and `obstacle` why `user` cannot run it ("": it can). One
-    that the user can run is preferred.
-    """
+def interpreter(wanted: str, user: str) -> Optional[Interpreter]:
+    """The app's interpreter, or None. `wanted` is a path or a version. One that the user can run
+    is preferred."""
     who, first = reach.account(user), None
     for name in _candidates(wanted):
         if not os.access(name, os.X_OK):
@@ -112,24 +130,24 @@ def interpreter(wanted: str, user: str) -> Optional[Facts]:
         if wanted.startswith("/") or (lines[0] + ".").startswith(wanted + "."):
             found = _described(name, lines, who)
             first = first or found
-            if not found["obstacle"]:
+            if not found.obstacle:
                 return found
     return first
 
 
-def _described(name: str, lines: List[str], who: reach.Account) -> Facts:
+def _described(name: str, lines: List[str], who: reach.Account) -> Interpreter:
     version, prefix, stdlib, executable = lines
     places = [name, executable, stdlib + "/os.py"]
     obstacles = [_obstacle(path, who) for path in places]
-    return {
-        "path": name,
-        "version": version,
-        "prefix": prefix,
-        "stdlib": stdlib,
-        "executable": os.path.realpath(executable),
-        "in_home": any(reach.in_home(path) for path in (*places, prefix)),
-        "obstacle": next((text for text in obstacles if text), ""),
-    }
+    return Interpreter(
+        path=name,
+        version=version,
+        prefix=prefix,
+        stdlib=stdlib,
+        executable=os.path.realpath(executable),
+        in_home=any(reach.in_home(path) for path in (*places, prefix)),
+        obstacle=next((text for text in obstacles if text), ""),
+    )
 
 
 def _obstacle(path: str, who: reach.Account) -> str:
@@ -166,57 +184,46 @@ def _candidates(wanted: str) -> List[str]:
     ]
 
 
-def app_facts(at: Layout, with_carried: bool) -> Facts:
+def _app(at: Layout, with_carried: bool) -> App:
     """Setup's record, links, releases and state of one application."""
     record = files.read_json(at.record)
     current = releases.pointed(at.current)
     slot = releases.slot_of(at, current) if current else None
-    state = systemd.state(at.unit(current, slot)) if current and slot else None
-    whole = releases.complete(at)
     entries = journal.read(at.journal)
-    lock = locks.held_by(at.lock)
-    return {
-        "record": record,
-        "root_exists": at.root.exists(),
-        "current": current,
-        "content": content_of(current) if current else None,
-        "settings": releases.settings_of(at, current) if current else None,
-        "slot": slot,
-        "fallback": releases.pointed(at.fallback),
-        "previous": releases.pointed(at.previous),
-        "carried": borrow.carried(at, current) if current and with_carried else [],
-        "is_up": bool(state and state.is_up),
-        "pending": pending.look(at),
-        "stopped": files.read_json(at.stopped),
-        "freeze": freeze.read(at),
-        "releases": [
-            {key: manifest[key] for key in manifest if key != "packages"} for manifest in whole
-        ],
-        "spoilt": releases.spoilt(at),
-        "leftovers": [] if lock else [one.text for one in leftovers.find(at)],
-        "rollback": releases.rollback_target(at, current, entries),
-        "wheels": _cached(at.cache / "wheels"),
-        "runtime": files.read_link(at.lib / "current"),
-        "lock": lock,
-        "premise": releases.premise(at),
-        "seq": entries[-1].get("seq", 0) if entries else 0,
-    }
+    lock, leftovers = parts.left_over(at)
+    return App(
+        digest_key=Hidden(record["digest_key"]) if record else None,
+        current=current,
+        content=content_of(current) if current else None,
+        slot=slot,
+        is_up=bool(current and slot and systemd.state(at.unit(current, slot)).is_up),
+        rollback=releases.rollback_target(at, current, entries),
+        releases=tuple(map(_release, releases.complete(at))),
+        spoilt=releases.spoilt(at),
+        settings=releases.settings_of(at, current) if current else None,
+        carried=tuple(borrow.carried(at, current)) if current and with_carried else (),
+        wheels=tuple(_cached(at.cache / "wheels")),
+        leftovers=leftovers,
+        locked=lock is not None,
+        pending=bool(pending.look(at)),
+        stopped=files.read_record(Stopped, at.stopped),
+        freeze=freeze.read(at),
+        premise=releases.premise(at),
+        seq=entries[-1].get("seq", 0) if entries else 0,
+    )
 
 
-def nginx_facts() -> Facts:
-    return {
-        "version": _nginx_version(),
-        "servers": [
-            {
-                "file": server.file,
-                "ports": list(server.ports),
-                "names": list(server.names),
-                "default_ports": list(server.default_ports),
-            }
-            for server in nginx_config.servers()
-        ],
-        "user": nginx_config.user(),
-    }
+def _release(manifest: Dict[str, Any]) -> Release:
+    python, variables = manifest.get("python") or {}, manifest.get("env") or {}
+    return Release(
+        release=manifest["release"],
+        version=manifest.get("version", ""),
+        content=releases.content(manifest),
+        name=manifest.get("name", ""),
+        wheel_sha256=manifest.get("wheel_sha256", ""),
+        python=(python["path"], python["version"]) if python else None,
+        variables={name: one.get("digest", "") for name, one in variables.items()},
+    )
 
 
 def _nginx_version() -> Optional[str]:
@@ -234,25 +241,6 @@ def listening_ports() -> Dict[str, str]:
         program = line.split('(("', 1)[1].split('"', 1)[0] if '(("' in line else "unknown"
         ports[words[3].rsplit(":", 1)[-1]] = program
     return ports
-
-
-def disk(path: Path) -> Dict[str, int]:
-    """Free bytes and inodes on the file system of `path`, or of its nearest parent."""
-    free_bytes, free_inodes = parts.free_on(path)
-    return {"free_bytes": free_bytes, "free_inodes": free_inodes}
-
-
-def _user(name: str) -> Optional[Dict[str, Any]]:
-    try:
-        entry = pwd.getpwnam(name)
-    except KeyError:
-        return None
-    return {"uid": entry.pw_uid, "home": entry.pw_dir}
-
-
-def _uv(wanted: str, user: str) -> Optional[Dict[str, str]]:
-    found = installer_uv.find(wanted, user)
-    return None if found is None else {"path": found.path, "version": found.version}
 
 
 def _versions(folder: Path) -> List[str]:

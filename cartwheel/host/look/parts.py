@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Optional, Tuple
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.release import leftovers
 from cartwheel.host.state import freeze
 from cartwheel.host.wire.locking import Mark
-
-
-def side_by_side(parts: Dict[str, Callable[[], Any]]) -> Dict[str, Any]:
-    """What each part answers; most of them wait for a program or an answer."""
-    with ThreadPoolExecutor(len(parts)) as pool:
-        asked = {name: pool.submit(part) for name, part in parts.items()}
-    return {name: answer.result() for name, answer in asked.items()}
 
 
 def free_on(path: Path) -> Tuple[int, int]:

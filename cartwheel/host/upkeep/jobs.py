@@ -18,6 +18,9 @@ from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web import nginx
 from cartwheel.host.wire.codec import from_message
 from cartwheel.host.wire.health import Probe
+from cartwheel.host.wire.nginx import TestNginx
+from cartwheel.host.wire.output import AskVariables, Ran, Run, Variables
+from cartwheel.host.wire.request import Empty
 
 Args = Dict[str, Any]
 
@@ -120,14 +123,14 @@ def unchanged(ctx: Context, args: Args) -> Args:
     return {}
 
 
-def run(ctx: Context, args: Args) -> Args:
+def run(ctx: Context, request: Run) -> Ran:
     """A command in the serving release's environment, as the app's user; output as events."""
-    at = _at(args)
+    at = ctx.at
     release = enter.serving_release(at)
     values = enter.environment(at, release)
     done = children.run(
         ctx,
-        ["/bin/sh", "-c", args["command"]],
+        ["/bin/sh", "-c", request.command],
         timeout_seconds=_NO_DEADLINE_SECONDS,
         env=values,
         user=enter.app_user(at),
@@ -135,7 +138,7 @@ def run(ctx: Context, args: Args) -> Args:
         umask=0o027,
         on_line=lambda line: ctx.emit("output", "note", line),
     )
-    return {"status": done.status, "release": release}
+    return Ran(done.status, release)
 
 
 def migrate(ctx: Context, args: Args) -> Args:
@@ -189,17 +192,15 @@ def _command(
     )
 
 
-def variables(ctx: Context, args: Args) -> Args:
+def variables(ctx: Context, request: AskVariables) -> Variables:
     """The names of the serving release's variables, and where each came from; no values."""
-    at = _at(args)
+    at = ctx.at
     release = enter.serving_release(at)
     manifest = files.read_json(releases.manifest_path(at, release)) or {}
     sources = manifest.get("env", {})
     names = sorted(enter.variables(at, release))
-    return {
-        "release": release,
-        "names": {name: (sources.get(name) or {}).get("source", "?") for name in names},
-    }
+    found = {name: (sources.get(name) or {}).get("source", "?") for name in names}
+    return Variables(release, found)
 
 
 def install_packages(ctx: Context, args: Args) -> Args:
@@ -214,15 +215,20 @@ def install_packages(ctx: Context, args: Args) -> Args:
     return {"installed": missing}
 
 
-def nginx_test(ctx: Context, args: Args) -> Args:
+def nginx_test(ctx: Context, request: TestNginx) -> Empty:
+    """Raises OpError("nginx-broken") with what nginx says."""
+    _refuse_broken(ctx)
+    return Empty()
+
+
+def _refuse_broken(ctx: Context) -> None:
     complaint = nginx.check(ctx)
     if complaint:
         raise OpError("nginx-broken", "nginx refuses its configuration", log=complaint)
-    return {}
 
 
 def nginx_reload(ctx: Context, args: Args) -> Args:
-    nginx_test(ctx, args)
+    _refuse_broken(ctx)
     nginx.reload(ctx)
     return {}
 

@@ -23,6 +23,7 @@ from cartwheel.host.system import children, files, locks
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.upkeep import runtime
 from cartwheel.host.web import front_door, nginx, nginx_config
+from cartwheel.host.wire.facts import Interpreter
 
 Args = Dict[str, Any]
 
@@ -149,18 +150,18 @@ def _interpreter(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
         text = "no Python {} on this host".format(args["python"])
         raise OpError("python-version", text + (": " + why if why else ""))
     _refuse_out_of_reach(found, args["user"])
-    if not _is_whole(found["path"]):
+    if not _is_whole(found.path):
         manager = kinds.of_this_host()
-        file = os.path.basename(os.path.realpath(found["path"]))
-        names = manager.rest_of(file, found["version"])
+        file = os.path.basename(os.path.realpath(found.path))
+        names = manager.rest_of(file, found.version)
         manager.install(ctx, names)
         changed += ["installed " + name for name in names]
     return changed
 
 
-def _refuse_out_of_reach(found: Optional[Args], user: str) -> None:
-    if found is not None and found["obstacle"]:
-        raise OpError("python-reach", "{} cannot run Python: {}".format(user, found["obstacle"]))
+def _refuse_out_of_reach(found: Optional[Interpreter], user: str) -> None:
+    if found is not None and found.obstacle:
+        raise OpError("python-reach", "{} cannot run Python: {}".format(user, found.obstacle))
 
 
 # Distributions take parts of the standard library out (`PackageManager.rest_of`).

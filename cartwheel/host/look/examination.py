@@ -1,0 +1,56 @@
+"""What `fab doctor` looks at that a glance does not show. Changes nothing."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Optional
+
+from cartwheel.host import layout
+from cartwheel.host.look import report
+from cartwheel.host.release import downloads, install, installer
+from cartwheel.host.state import releases
+from cartwheel.host.system import children, files
+from cartwheel.host.system.context import Context, OpError
+from cartwheel.host.web import nginx
+from cartwheel.host.wire.codec import to_json
+from cartwheel.host.wire.examine import Examination, Examine
+
+_INDEX_SECONDS = 60.0
+
+
+def examine(ctx: Context, request: Examine) -> Examination:
+    """What `fab doctor` needs beyond the facts of a probe."""
+    at = ctx.at
+    return Examination(
+        status=report.status(ctx, request.status),
+        damage={release: tuple(found) for release, found in releases.damage(at).items()},
+        index=_index_complaint(ctx, request),
+        cache_bytes=downloads.size_bytes(at),
+        nginx_complaint=nginx.check(ctx) if shutil.which("nginx") else None,
+    )
+
+
+def _index_complaint(ctx: Context, asked: Examine) -> Optional[str]:
+    """What this host's installer says when it asks the index for a package; "" if it answers,
+    None where there is nothing to ask with yet."""
+    at, pip = ctx.at, layout.PIP / asked.pip_version / "pip"
+    if asked.installer == "pip" and not pip.exists():
+        return None  # the first deploy brings it
+    try:
+        chosen = installer.of(to_json(asked))
+    except OpError:
+        return None  # the plan refuses, and says so
+    done = children.run(
+        ctx,
+        chosen.ask(),
+        timeout_seconds=_INDEX_SECONDS,
+        env={**install.environment(at), **chosen.index(), "UV_HTTP_RETRIES": "1", "TMPDIR": "/tmp"},
+        user=(files.read_json(at.record) or {}).get("user"),
+        step="mirror",
+        stdin=b"pip\n",
+    )
+    if done.status == 0:
+        return ""
+    known = chosen.explain(done.output)
+    said = done.output.splitlines() or [chosen.name + " failed"]
+    return known[1] if known else said[-1]

@@ -1,0 +1,84 @@
+"""The logs of an application: its own and nginx's of its site. Changes nothing."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import List
+
+from cartwheel.host.layout import OLD_SLOTS, Layout
+from cartwheel.host.system import children
+from cartwheel.host.system.context import ContactLost, Context
+from cartwheel.host.wire.output import ReadLogs
+from cartwheel.host.wire.request import Done
+
+_FOLLOW_SECONDS = 365 * 86400.0
+
+
+def logs(ctx: Context, request: ReadLogs) -> Done:
+    """The journal of every instance of the app and nginx's logs of its site, as events
+    `log`; with `follow` until contact is lost."""
+    at, lines = ctx.at, request.lines
+    # A release starts with a digit: `shop` in an environment `web` is not `shop`.
+    units = [
+        word
+        for slot in OLD_SLOTS  # numbered ones are called as the first of these
+        for word in ("-u", "cartwheel-{}.{}.[0-9]*.service".format(at.app, slot))
+    ]
+    sources = [
+        (
+            "app",
+            ["journalctl", "--no-pager", "-q", "-o", "short-iso", *units, "-n", str(lines)],
+        ),
+        ("nginx", ["tail", "-q", "-n", str(lines), *_nginx_logs(at)]),
+    ]
+    if request.follow:
+        _follow(ctx, [(name, _following(argv)) for name, argv in sources])
+        return Done()
+    for name, argv in sources:
+        if argv[-1].isdigit() and name == "nginx":
+            continue  # no log file yet
+        _tell(ctx, name, argv, ctx.remaining())
+    return Done()
+
+
+def _tell(ctx: Context, name: str, argv: List[str], seconds: float) -> None:
+    """Every line as an event: `children` itself keeps only the last ones."""
+
+    def tell(line: str) -> None:
+        ctx.emit("log", "note", line, source=name)
+
+    children.ask(argv, ctx=ctx, timeout_seconds=seconds, on_line=tell)
+
+
+def _nginx_logs(at: Layout) -> List[str]:
+    candidates = [
+        Path("/var/log/nginx/{}.{}.log".format(at.app, kind)) for kind in ("access", "error")
+    ]
+    return [str(path) for path in candidates if path.exists()]
+
+
+def _following(argv: List[str]) -> List[str]:
+    return [argv[0], "-F" if argv[0] == "tail" else "--follow", *argv[1:]]
+
+
+def _follow(ctx: Context, sources: "list[tuple[str, List[str]]]") -> None:
+    """Run the followers side by side until contact is lost."""
+
+    def one(name: str, argv: List[str]) -> None:
+        try:
+            children.ask(
+                argv,
+                ctx=ctx,
+                timeout_seconds=_FOLLOW_SECONDS,
+                on_line=lambda line: ctx.emit("log", "note", line, source=name),
+            )
+        except ContactLost:
+            pass
+
+    threads = [threading.Thread(target=one, args=source) for source in sources]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ctx.poll()

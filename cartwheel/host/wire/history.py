@@ -1,0 +1,55 @@
+"""What has been on a host, and what was done there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, Optional, Tuple
+
+from cartwheel.host.wire.request import Request
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A complete release, by its manifest: earlier versions say less. `cartwheel` is the version
+    that made it."""
+
+    release: str
+    version: Optional[str] = None
+    seq: Optional[int] = None
+    created: Optional[str] = None
+    who: Optional[str] = None
+    cartwheel: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Releases:
+    """All complete releases, the oldest first; what serves, what served before it, and where a
+    rollback goes. `not_whole`: those that lack something, and what."""
+
+    releases: Tuple[Listed, ...]
+    current: Optional[str]
+    previous: Optional[str]
+    rollback: Optional[str]
+    not_whole: Dict[str, str]
+
+
+@dataclass(frozen=True)
+class AskReleases(Request[Releases]):
+    """List the releases."""
+
+    op = "releases"
+
+
+@dataclass(frozen=True)
+class History:
+    """The last lines of the host's journal: JSON as they lie on the disk."""
+
+    entries: Tuple[Dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class AskHistory(Request[History]):
+    """Read the last `lines` of the journal."""
+
+    op = "history"
+    lines: int

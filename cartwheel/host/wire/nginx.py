@@ -1,0 +1,14 @@
+"""Requests about a host's nginx."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cartwheel.host.wire.request import Empty, Request
+
+
+@dataclass(frozen=True)
+class TestNginx(Request[Empty]):
+    """Ask nginx whether it accepts its configuration."""
+
+    op = "nginx-test"

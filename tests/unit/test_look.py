@@ -1,0 +1,56 @@
+"""What `fab status` gives to programs: its fields are a promise."""
+
+from __future__ import annotations
+
+from cartwheel.plan.condition import conditions
+from tasks.look import _fields
+from tests.unit.answers import status
+
+ALWAYS = [
+    "also_running",
+    "boot",
+    "boot_unit",
+    "content",
+    "current",
+    "cut_off",
+    "cut_off_content",
+    "disk",
+    "freeze",
+    "last",
+    "leftovers",
+    "lock",
+    "nginx",
+    "not_whole",
+    "pending",
+    "problems",
+    "release",
+    "rollback",
+    "set_up",
+    "stopped",
+    "stopping",
+    "version",
+    "well",
+]
+WHERE_SOMETHING_SERVES = [
+    "active",
+    "age_seconds",
+    "front",
+    "healthy",
+    "main_pid",
+    "memory_bytes",
+    "problem",
+    "restarts",
+    "result",
+    "sub",
+    "suspended",
+    "workers",
+]
+
+
+def test_all_fields_are_in_one_object() -> None:
+    serving, bare = status(), status(release=None, serving=None)
+    assert sorted(_fields(serving, [])) == sorted([*ALWAYS, *WHERE_SOMETHING_SERVES])
+    told = _fields(bare, conditions("web1", bare))
+    assert sorted(told) == ALWAYS
+    assert not told["well"]
+    assert [one["what"] for one in told["problems"]] == ["serves"]
