@@ -632,7 +632,8 @@ def test_the_words_do_what_they_say(hosts: GetHosts, other: Lab, tmp_path: Path)
 
     def fab(*words: str, code: int = 0, given: str = "") -> str:
         env = {STATE_VARIABLE: str(other.state), "XDG_STATE_HOME": str(tmp_path / "state")}
-        return Project(CHECKOUT, env).fab(*words, code=code, given=given).text
+        done = Project(CHECKOUT, env).fab(*words, code=code, given=given)
+        return done.out + done.err
 
     assert "no lab hosts" in fab("lab.list")
     assert "lab2" in fab("lab.up", "--count", "2")
