@@ -10,22 +10,24 @@ from hypothesis import settings
 from tests.kit.ending import clean_up_when_ended
 from tests.kit.seed import SEED
 
-# The files that take longest, in this order (seconds of `--durations`, added up). They start first,
-# so that at the end no worker is left alone with one of them.
+# The files that take longest, in this order. They start first, so that at the end no worker is left alone with one of them.
 LONGEST = (
     "lab/test_way_back.py",
-    "lab/test_status.py",
-    "lab/test_failures_host.py",
-    "lab/test_lab.py",
-    "lab/test_faults.py",
-    "lab/test_points.py",
-    "lab/test_output.py",
     "lab/test_balancer.py",
     "lab/test_rollout.py",
+    "lab/test_status.py",
+    "lab/test_failures_host.py",
+    "lab/test_faults.py",
+    "lab/test_life.py",
+    "lab/test_lab.py",
+    "lab/test_points.py",
+    "lab/test_output.py",
     "lab/test_secrets.py",
     "lab/test_fleet_faults.py",
     "lab/test_whole.py",
     "lab/test_interrupt.py",
+    "lab/test_uninstall.py",
+    "lab/test_failures_release.py",
     "lab/test_durability.py",
     "lab/test_secrets_faults.py",
 )
