@@ -637,7 +637,7 @@ def test_the_words_do_what_they_say(hosts: GetHosts, other: Lab, tmp_path: Path)
 
     assert "no lab hosts" in fab("lab.list")
     assert "lab2" in fab("lab.up", "--count", "2")
-    assert [line.split()[:2] for line in fab("lab.list").splitlines()[1:]] == [
+    assert [line.split()[:2] for line in fab("lab.list").strip().splitlines()[1:]] == [
         ["lab1", "on"],
         ["lab2", "on"],
     ]
