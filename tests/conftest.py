@@ -10,7 +10,8 @@ from hypothesis import settings
 from tests.kit.ending import clean_up_when_ended
 from tests.kit.seed import SEED
 
-# The files that take longest, in this order. They start first, so that at the end no worker is left alone with one of them.
+# The files that take longest, in this order. They start first, so that at the end no worker is left
+# alone with one of them.
 LONGEST = (
     "lab/test_way_back.py",
     "lab/test_balancer.py",

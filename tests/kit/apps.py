@@ -73,7 +73,7 @@ def plain(text: str) -> str:
 def busy(mark: str) -> str:
     """Says its `mark` in every answer: at once, slowly, to an upload, piece by piece.
 
-    Its variable SUFFIX stands behind the mark; /seen tells what it was told of the visitor. It is ill with another HEALTH than 200, or where a
-    file `sick-MARK` lies in its shared folder.
+    Its variable SUFFIX stands behind the mark; /seen says what it was told of the visitor. It is
+    ill with another HEALTH than 200, or where a file `sick-MARK` lies in its shared folder.
     """
     return _BUSY.replace("{mark}", mark)
