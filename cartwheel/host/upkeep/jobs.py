@@ -1,4 +1,4 @@
-"""Maintenance of a running application: stop, start, run a command, prune, packages."""
+"""Maintenance of a running application: stop, start, prune, packages."""
 
 from __future__ import annotations
 
@@ -19,14 +19,12 @@ from cartwheel.host.web import nginx
 from cartwheel.host.wire.codec import from_message
 from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.nginx import TestNginx
-from cartwheel.host.wire.output import AskVariables, Ran, Run, Variables
 from cartwheel.host.wire.request import Empty
 
 Args = Dict[str, Any]
 
 _STOP_MARGIN_SECONDS = 15.0  # above the unit's own, so that it has ended
 _REPORT_SECONDS = 5.0
-_NO_DEADLINE_SECONDS = 365 * 86400.0
 
 
 def _at(args: Args) -> Layout:
@@ -123,24 +121,6 @@ def unchanged(ctx: Context, args: Args) -> Args:
     return {}
 
 
-def run(ctx: Context, request: Run) -> Ran:
-    """A command in the serving release's environment, as the app's user; output as events."""
-    at = ctx.at
-    release = enter.serving_release(at)
-    values = enter.environment(at, release)
-    done = children.run(
-        ctx,
-        ["/bin/sh", "-c", request.command],
-        timeout_seconds=_NO_DEADLINE_SECONDS,
-        env=values,
-        user=enter.app_user(at),
-        cwd=str(at.shared),
-        umask=0o027,
-        on_line=lambda line: ctx.emit("output", "note", line),
-    )
-    return Ran(done.status, release)
-
-
 def migrate(ctx: Context, args: Args) -> Args:
     """A prepared release's own command before it serves, as the app's user, in its environment;
     one line in the journal. Raises OpError("migration-failed")."""
@@ -190,17 +170,6 @@ def _command(
         umask=0o027,
         step=step,
     )
-
-
-def variables(ctx: Context, request: AskVariables) -> Variables:
-    """The names of the serving release's variables, and where each came from; no values."""
-    at = ctx.at
-    release = enter.serving_release(at)
-    manifest = files.read_json(releases.manifest_path(at, release)) or {}
-    sources = manifest.get("env", {})
-    names = sorted(enter.variables(at, release))
-    found = {name: (sources.get(name) or {}).get("source", "?") for name in names}
-    return Variables(release, found)
 
 
 def install_packages(ctx: Context, args: Args) -> Args:

@@ -1,0 +1,40 @@
+"""In the serving release's environment: its variables, and commands beside it."""
+
+from __future__ import annotations
+
+from cartwheel.host import enter
+from cartwheel.host.state import releases
+from cartwheel.host.system import children, files
+from cartwheel.host.system.context import Context
+from cartwheel.host.wire.output import AskVariables, Ran, Run, Variables
+
+_NO_DEADLINE_SECONDS = 365 * 86400.0
+
+
+def run(ctx: Context, request: Run) -> Ran:
+    """A command in the serving release's environment, as the app's user; output as events."""
+    at = ctx.at
+    release = enter.serving_release(at)
+    values = enter.environment(at, release)
+    done = children.run(
+        ctx,
+        ["/bin/sh", "-c", request.command],
+        timeout_seconds=_NO_DEADLINE_SECONDS,
+        env=values,
+        user=enter.app_user(at),
+        cwd=str(at.shared),
+        umask=0o027,
+        on_line=lambda line: ctx.emit("output", "note", line),
+    )
+    return Ran(done.status, release)
+
+
+def variables(ctx: Context, request: AskVariables) -> Variables:
+    """The names of the serving release's variables, and where each came from; no values."""
+    at = ctx.at
+    release = enter.serving_release(at)
+    manifest = files.read_json(releases.manifest_path(at, release)) or {}
+    sources = manifest.get("env", {})
+    names = sorted(enter.variables(at, release))
+    found = {name: (sources.get(name) or {}).get("source", "?") for name in names}
+    return Variables(release, found)
