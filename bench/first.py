@@ -2,8 +2,8 @@
 
 Each round and installer begins with a host on which nothing of Cartwheel is: no installer, no
 downloads, no release. `fab setup` prepares it; then the time of `fab deploy` is measured, of a
-wheel that is ready, until it serves through nginx and until the command ends. Installers take
-turns. `--other FOLDER` measures another checkout beside this one, whose uv the host has already.
+wheel that is ready, until it serves through nginx and until the command ends, and the processor
+time that it takes on the host, which other work disturbs least. Installers take turns. `--other FOLDER` measures another checkout beside this one, whose uv the host has already.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def main() -> None:
             rounds = [
                 {name: _one(one, wheel) for name, one in sides.items()} for _ in range(given.rounds)
             ]
-    print(f"a first deploy, seconds, medians of {given.rounds}: setup; it serves; the command ends")
+    print(f"a first deploy, seconds, medians of {given.rounds}:")
+    print("  setup; until it serves; until the command ends; the host's processor time until then")
     for name in sides:
         figures = zip(*(one[name] for one in rounds), strict=True)
         print(f"  {name:12}" + "".join(f"  {statistics.median(one):5.2f}" for one in figures))
@@ -61,13 +62,21 @@ def _side(host: LabHost, installer: str, folder: Path, other: Path | None) -> Ca
 
 
 def _one(side: Cartwheel, wheel: Path) -> Sequence[float]:
-    """Seconds of setup, until it serves and until the command ends; then all of it goes again."""
+    """The figures of setup and deploy; then all of it goes again."""
     started = time.monotonic()
     side.fab("setup", wheel)
     seconds = time.monotonic() - started
+    spent = _processor_seconds(side.host)
     serves, ends, _cpu = timed(side, wheel)
+    spent = _processor_seconds(side.host) - spent
     side.project.fab("uninstall", "-H", side.host.name, "--yes")
-    return seconds, serves, ends
+    return seconds, serves, ends, spent
+
+
+def _processor_seconds(host: LabHost) -> float:
+    """Of all that ever ran on it (cgroups(7), `cpu.stat`)."""
+    [used] = host.sh("sed -n 's/^usage_usec //p' /sys/fs/cgroup/cpu.stat").split()
+    return int(used) / 1e6
 
 
 if __name__ == "__main__":
