@@ -216,7 +216,7 @@ def test_the_second_one_leaves_at_once_and_the_host_needs_nobody(
 def test_while_waiting_for_somebody_elses_lock(place: Place) -> None:
     """Nothing of ours has begun: the one who has the lock goes on."""
     with fab(place.shop.project, *deploying(place)) as first:
-        first.wait_for(SWITCHED)
+        first.wait_for(STARTING)
         with fab(place.shop.project, "restart", "-H", place.host.name, "--wait", "60") as second:
             second.wait_for(("lock", "progress"))
             os.kill(second.process.pid, signal.SIGINT)

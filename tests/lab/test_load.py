@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from cartwheel_lab import LabHost
-from tests.kit.host import current, instance_unit, journal, main_pids
+from tests.kit.host import await_sessions, current, instance_unit, journal, main_pids
 from tests.kit.shop import Shop, new_shop
 from tests.kit.visitors import KINDS, loaded
 
@@ -31,8 +31,7 @@ def assert_settled(host: LabHost) -> None:
     assert host.sh("test ! -e /srv/shop/pending.json && readlink /srv/shop/fallback") == (
         f"releases/{current(host, 'shop')}\n"
     )
-    units = host.sh("systemctl list-units --all --plain --no-legend 'cartwheel-session-*'")
-    assert units == ""
+    await_sessions(host)
 
 
 def test_visitors_by_hand(shop: tuple[LabHost, Shop]) -> None:

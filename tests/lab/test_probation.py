@@ -130,7 +130,7 @@ def in_order(pages: Pages, serves: str) -> None:
     """`serves` alone is there and runs."""
     assert current(pages.host, "shop") == serves
     (unit,) = main_pids(pages.host, "shop")
-    assert unit.removesuffix(".service").endswith("." + serves)
+    assert f".web.{serves}@" in unit
     assert pages.host.exec(["test", "-e", "/srv/shop/pending.json"]).returncode == 1
 
 
