@@ -15,8 +15,8 @@ from cartwheel.plan.switching import asking_status, on_disk, probe
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.history import History, Releases
+    from cartwheel.host.wire.nginx import Empty
     from cartwheel.host.wire.output import Ran, Variables
-    from cartwheel.host.wire.request import Empty
     from cartwheel.host.wire.status import Status
 
 T = TypeVar("T")

@@ -18,8 +18,7 @@ from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web import nginx
 from cartwheel.host.wire.codec import from_message
 from cartwheel.host.wire.health import Probe
-from cartwheel.host.wire.nginx import TestNginx
-from cartwheel.host.wire.request import Empty
+from cartwheel.host.wire.nginx import Empty, TestNginx
 
 Args = Dict[str, Any]
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cartwheel.host.wire.request import Empty, Request
+from cartwheel.host.wire.request import Request
+
+
+@dataclass(frozen=True)
+class Empty:
+    """The answer of an operation that only succeeds or fails."""
 
 
 @dataclass(frozen=True)

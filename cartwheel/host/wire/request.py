@@ -27,11 +27,6 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Empty:
-    """The answer of an operation that only succeeds or fails."""
-
-
-@dataclass(frozen=True)
 class About:
     """What all requests of a session are about: told once, before the first of them."""
 
