@@ -1,4 +1,4 @@
-"""Work in threads. The programs that it starts end when nobody waits for it any more."""
+"""Work in threads. Its programs are ended when nothing waits for the work any more."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar
 from typing import Generic, Self, TypeVar
 
-_SLICE_SECONDS = 0.1  # a wait in slices lets Ctrl-C through at once
-# Twice what a program gets between SIGTERM and SIGKILL (programs.py), and time to notice.
+_SLICE_SECONDS = 0.1  # waiting in slices lets Ctrl-C through at once
+# Twice the time between SIGTERM and SIGKILL (programs.py), and time to notice.
 _END_SECONDS = 5.0
 
 T = TypeVar("T")
@@ -17,7 +17,7 @@ K = TypeVar("K")
 
 
 class Leave:
-    """Whether nobody waits any more for the work of a thread, or for the work that it is part of."""
+    """Whether the work of a thread, or the work that it is part of, was abandoned."""
 
     def __init__(self) -> None:
         self._left = threading.Event()
@@ -30,19 +30,19 @@ class Leave:
         return self._left.is_set() or (self._outer is not None and self._outer.is_set())
 
 
-# Of the work that this thread does.
+# For the work that this thread does.
 _leave: ContextVar[Leave | None] = ContextVar("leave", default=None)
 
 
 def is_abandoned() -> bool:
-    """Whether nobody waits any more for what this thread does."""
+    """Whether nothing waits for this thread's work any more."""
     leave = _leave.get()
     return leave is not None and leave.is_set()
 
 
 class Background(Generic[T]):
-    """Runs `work` at once. Used as a context manager, it ends the programs of `work` when the
-    block is left early, by Ctrl-C or because a host failed."""
+    """Starts `work` at once, in a thread. As a context manager it ends the programs of `work` when
+    the block is left early, by Ctrl-C or because a host failed."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._future: Future[T] = Future()
@@ -51,7 +51,7 @@ class Background(Generic[T]):
         self._thread.start()
 
     def result(self) -> T:
-        """What `work` returned; raises what it raised."""
+        """The result of `work`; raises the error of `work`."""
         return self._future.result()
 
     def __enter__(self) -> Self:
@@ -72,7 +72,7 @@ class Background(Generic[T]):
 def side_by_side(work: Callable[[K], T], things: Iterable[K], most: int) -> dict[K, T]:
     """The result of `work` for each of the `things`, `most` at a time.
 
-    Whatever ends the wait, Ctrl-C or the first failure, ends the programs that the others run.
+    Ctrl-C or the first failure ends the wait, and the programs of all others.
     """
     leave = Leave()
 
@@ -87,7 +87,7 @@ def side_by_side(work: Callable[[K], T], things: Iterable[K], most: int) -> dict
             while left:
                 done, left = wait(left, _SLICE_SECONDS, FIRST_EXCEPTION)
                 for future in done:
-                    future.result()  # raises what it failed with
+                    future.result()  # raises its error
             return {thing: future.result() for thing, future in futures.items()}
         except BaseException:
             leave.set()

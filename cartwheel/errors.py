@@ -17,16 +17,16 @@ class Exit(IntEnum):
     OK = 0
     FAILED = 1  # nothing changed
     USAGE = 2  # usage or settings
-    REVERTED = 3  # failed and put back
+    REVERTED = 3  # failed, rolled back
     ATTENTION = 4  # a person has to look
-    LOCKED = 5  # locked or held by somebody else
+    LOCKED = 5  # locked by another run, frozen, or stopped
     CHANGES = 10  # `fab plan --exit-code`: there is something to do
-    INTERRUPTED = 130  # Ctrl-C, put in order
+    INTERRUPTED = 130  # Ctrl-C; the hosts have recovered
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One row of the catalogue: `number` is stable for ever, `remedy` says what to do."""
+    """One row of the catalogue: `number` never changes, `remedy` says what to do."""
 
     number: int
     title: str
@@ -36,30 +36,31 @@ class Problem:
 
 CATALOGUE: dict[str, Problem] = {
     # 1xx: usage and settings
-    "usage": Problem(101, "The command line does not fit", Exit.USAGE, "See `fab --help TASK`."),
+    "usage": Problem(101, "The command line is wrong", Exit.USAGE, "See `fab --help TASK`."),
     "no-hosts": Problem(
         102,
-        "No host was named",
+        "No host was given",
         Exit.USAGE,
-        "Name hosts with `-H a,b`, or list them in config/environments/NAME.toml and use `--env NAME`.",
+        "Name hosts with `-H a,b`, or list them in config/environments/NAME.toml and use `--env"
+        " NAME`.",
     ),
     "settings": Problem(
         103,
         "The settings have mistakes",
         Exit.USAGE,
-        "Mend the lines named above; nothing was changed.",
+        "Fix the lines named above; nothing was changed.",
     ),
     "template": Problem(
         104,
         "A template cannot be rendered",
         Exit.USAGE,
-        "Mend the template at the line named above.",
+        "Fix the template at the line named above.",
     ),
     "secret": Problem(
         105,
         "A secret could not be read",
         Exit.USAGE,
-        "Check the file or command that the settings name.",
+        "Check the file or command named in the settings.",
     ),
     "dry-run": Problem(
         106,
@@ -75,27 +76,27 @@ CATALOGUE: dict[str, Problem] = {
     ),
     "same-host": Problem(
         109,
-        "Two names mean one host",
+        "Two names mean the same host",
         Exit.USAGE,
-        "Name it once: leave one of the two out, or mend its address.",
+        "Name it once: leave one of the two out, or fix its address.",
     ),
     "plan-file": Problem(
         110,
-        "The plan's file cannot be used",
+        "The plan file cannot be used",
         Exit.USAGE,
-        "Make it anew: `fab plan --out FILE`.",
+        "Make a new one: `fab plan --out FILE`.",
     ),
     "plan-stale": Problem(
         111,
-        "The plan is stale",
+        "Something changed since the plan was made",
         Exit.FAILED,
-        "Nothing was changed. Look again: `fab plan --out FILE`.",
+        "Nothing was changed. Make a new plan: `fab plan --out FILE`.",
     ),
     "inventory": Problem(
         108,
         "The inventory cannot be read",
         Exit.USAGE,
-        "Run the command that is named above by hand, and mend what it says.",
+        "Fix the file or line named above; if it is a program, run it by hand to see its error.",
     ),
     # 2xx: SSH
     "ssh-unreachable": Problem(
@@ -112,32 +113,34 @@ CATALOGUE: dict[str, Problem] = {
     ),
     "host-key-not-kept": Problem(
         910,
-        "A host's key cannot be kept",
+        "A host's key cannot be saved",
         Exit.FAILED,
         "Name a file in UserKnownHostsFile or ssh.known_hosts that can be written.",
     ),
     "host-key-changed": Problem(
         203,
-        "The host's key is not the one that is known",
+        "The host's key has changed",
         Exit.FAILED,
-        "Somebody may be in between. If the host was reinstalled, `ssh-keygen -R HOST`, then trust it anew.",
+        "This may be a man-in-the-middle attack. If the host was reinstalled, run `ssh-keygen -R"
+        " HOST`"
+        " and trust its new key.",
     ),
     "no-greeting": Problem(
         220,
-        "The login does not start our command",
+        "The login does not run Cartwheel's command",
         Exit.FAILED,
-        "`ssh HOST true` must end by itself and print nothing: in start-up files keep `exec`, `read`"
-        " and menus for interactive shells, or log in as another user.",
+        "`ssh HOST true` must end by itself and print nothing: in the login's start-up files, use"
+        " `exec`, `read` and menus only in interactive shells; or log in as another user.",
     ),
     "ssh-config": Problem(
         221,
-        "ssh_config cannot be followed",
+        "ssh_config cannot be used",
         Exit.USAGE,
-        "Fix the line named above (`ssh -G HOST` shows what ssh makes of it).",
+        "Fix the line named above (`ssh -G HOST` shows how ssh reads it).",
     ),
     "ssh-auth": Problem(
         204,
-        "The host does not let this user in",
+        "The host rejected the login",
         Exit.FAILED,
         "Check the user, the key (`-i`) or the agent.",
     ),
@@ -145,7 +148,7 @@ CATALOGUE: dict[str, Problem] = {
         205,
         "The connection was lost",
         Exit.FAILED,
-        "`fab status -H HOST` shows what serves; the next `fab deploy` goes on.",
+        "`fab status -H HOST` shows which release is live; the next `fab deploy` continues.",
     ),
     "sudo-missing": Problem(
         206,
@@ -155,7 +158,7 @@ CATALOGUE: dict[str, Problem] = {
     ),
     "sudo-password": Problem(
         207,
-        "sudo wants another password",
+        "sudo needs a password or rejected it",
         Exit.FAILED,
         "Set ssh.sudo_password in the settings, or use `fab --prompt-for-sudo-password`.",
     ),
@@ -169,10 +172,10 @@ CATALOGUE: dict[str, Problem] = {
         209,
         "The host side stopped unexpectedly",
         Exit.FAILED,
-        "Run again with `--debug`; report it if it stays.",
+        "Run it again with `--debug`, and report it if it happens again.",
     ),
     "deadline": Problem(
-        210, "It took too long", Exit.FAILED, "See the log above for where it waits."
+        210, "A step took too long", Exit.FAILED, "The log above shows what it was waiting for."
     ),
     # 3xx: build and index
     "source": Problem(
@@ -182,7 +185,7 @@ CATALOGUE: dict[str, Problem] = {
         302,
         "The application's own tests failed",
         Exit.FAILED,
-        "Mend them, or skip them with `--skip-tests`.",
+        "Fix them, or skip them with `--skip-tests`.",
     ),
     "build-failed": Problem(
         303, "The wheel could not be built", Exit.FAILED, "See the build's output above."
@@ -195,7 +198,7 @@ CATALOGUE: dict[str, Problem] = {
     ),
     "index-lacks": Problem(
         305,
-        "The package index lacks a package",
+        "The package index does not have a package",
         Exit.FAILED,
         "Check the name and version, or use another index.",
     ),
@@ -203,15 +206,15 @@ CATALOGUE: dict[str, Problem] = {
         306,
         "The requirements cannot be satisfied together",
         Exit.FAILED,
-        "Loosen one of the versions named above.",
+        "Relax one of the version requirements named above.",
     ),
     "hash-mismatch": Problem(
         307,
-        "A package is not the one that was locked",
+        "A package differs from the lock",
         Exit.FAILED,
-        "The index serves other bytes than before: check it, then `fab build` anew.",
+        "The index now serves a different file: check it, then run `fab build` again.",
     ),
-    "wheel-corrupt": Problem(308, "The wheel is damaged", Exit.FAILED, "Build it anew."),
+    "wheel-corrupt": Problem(308, "The wheel is damaged", Exit.FAILED, "Build it again."),
     "wheel-platform": Problem(
         309,
         "The wheel is for another platform",
@@ -226,57 +229,59 @@ CATALOGUE: dict[str, Problem] = {
     ),
     "store-refuses": Problem(
         311,
-        "The artifact store refuses",
+        "The artifact store refused",
         Exit.FAILED,
-        "Check the addresses, names and passwords under [artifacts], and their rights at the store.",
+        "Check the URLs, users and passwords under [artifacts], and their permissions in the"
+        " store.",
     ),
     "version-taken": Problem(
         312,
-        "The index has another file of this version",
+        "The index has a different file of this version",
         Exit.FAILED,
-        "Change the app's version: an index keeps the first file of each; a folder keeps them all.",
+        "Change the app's version: an index keeps only the first file of a version, a folder all.",
     ),
     "store-damaged": Problem(
         313,
-        "The artifact store has other bytes than were published",
+        "A file in the artifact store differs from what was published",
         Exit.FAILED,
-        "Remove that file from the store, then run it again.",
+        "Remove the file from the store, then run it again.",
     ),
     "source-unusable": Problem(
         320,
-        "A package that has a source of its own cannot be made from it",
+        "A package cannot be built from its declared source",
         Exit.FAILED,
-        "Mend the line named above: no index is asked for such a name.",
+        "Fix the line named above: a package with its own source is never taken from an index.",
     ),
     "not-pure": Problem(
         321,
-        "A package from beside the project is not a pure wheel",
+        "A package from a path or repository is not pure Python",
         Exit.FAILED,
-        "Only py3-none-any can be built here for hosts: publish its wheels on an index, and ask for it there.",
+        "Only py3-none-any wheels can be built here for hosts: publish its wheels on an index, and"
+        " require it from there.",
     ),
     "git-source": Problem(
         322,
-        "A git repository that a package comes from cannot be read",
+        "The git repository of a package cannot be read",
         Exit.FAILED,
         "Check its address, your access to it, and the commit, tag or branch.",
     ),
     "source-conflict": Problem(
         323,
-        "Two sources are named for one package",
+        "One package has two different sources",
         Exit.FAILED,
-        "Let both lines named above name the same one.",
+        "Make both lines named above name the same source.",
     ),
     "left-out": Problem(
         330,
-        "The serving release carries what the new one would lack",
+        "The new release would lack files of the live one",
         Exit.FAILED,
-        "Put the line above under [app]: include carries it on, exclude goes without it.",
+        "Add the line above under [app]: include keeps the files, exclude drops them.",
     ),
     "private-file": Problem(
         331,
-        "The wheel would carry what must stay here",
+        "The wheel contains a private file",
         Exit.FAILED,
-        "Leave it out of the package.",
+        "Exclude the file named above from the package.",
     ),
     # 9xx: the lab
     "lab-platform": Problem(
@@ -287,18 +292,18 @@ CATALOGUE: dict[str, Problem] = {
     ),
     "lab-tools": Problem(
         902,
-        "The lab lacks something on this machine",
+        "The lab needs something that this machine lacks",
         Exit.USAGE,
         "Run script/lab-packages as root.",
     ),
     "lab-failed": Problem(
         903,
-        "A lab host could not be made, started or stopped",
+        "A lab host could not be created, started or stopped",
         Exit.FAILED,
-        "`fab lab.down` puts the lab in order; then try again.",
+        "`fab lab.down` removes the lab; then try again.",
     ),
     "lab-unknown": Problem(
-        904, "There is no such lab host", Exit.USAGE, "`fab lab.list` shows what there is."
+        904, "There is no such lab host", Exit.USAGE, "`fab lab.list` shows the lab hosts."
     ),
     "lab-off": Problem(
         905, "The lab host is off", Exit.FAILED, "`fab lab.boot -H HOST` starts it."
@@ -312,9 +317,11 @@ CATALOGUE: dict[str, Problem] = {
     ),
     "not-ours": Problem(
         402,
-        "Something of that name is there already",
+        "A user or folder of that name exists",
         Exit.FAILED,
-        "Cartwheel does not take over what it did not make: choose another app.name or app.user, or remove it.",
+        "Cartwheel did not create it, and does not take it over: choose another app.name or"
+        " app.user,"
+        " or remove it.",
     ),
     "packages": Problem(
         403,
@@ -326,162 +333,164 @@ CATALOGUE: dict[str, Problem] = {
         404,
         "The host's package manager is not supported",
         Exit.FAILED,
-        "Install the packages yourself; `fab setup` needs apt so far.",
+        "Install the packages yourself; `fab setup` only supports apt so far.",
     ),
     "python-version": Problem(
         405,
-        "The host lacks the wanted Python",
+        "The host does not have the required Python",
         Exit.FAILED,
-        "Install it, or set app.python to one that is there.",
+        "Install it, or set app.python to a version that the host has.",
     ),
     "account": Problem(
-        406, "The app's user could not be made", Exit.FAILED, "See the output above."
+        406, "The app's user could not be created", Exit.FAILED, "See the output above."
     ),
     "no-systemd": Problem(
         407, "The host does not run systemd", Exit.FAILED, "Cartwheel needs a host with systemd."
     ),
     "port-taken": Problem(
         408,
-        "The port is held by another program",
+        "Another program uses the port",
         Exit.FAILED,
         "Stop it, or choose another web.listen.",
     ),
     "host-state": Problem(
         409,
-        "A file of Cartwheel on the host is damaged",
+        "One of Cartwheel's files on the host is damaged",
         Exit.ATTENTION,
-        "Look at the file named above; `fab doctor -H HOST` says what else is wrong.",
+        "Look at the file named above; `fab doctor -H HOST` shows other problems.",
     ),
-    "systemd": Problem(410, "systemd does not do as told", Exit.FAILED, "See its output above."),
+    "systemd": Problem(410, "systemd refused", Exit.FAILED, "See its output above."),
     "missing-program": Problem(
         411,
         "A program is missing on the host",
         Exit.FAILED,
-        "`fab setup -H HOST` installs what is needed.",
+        "`fab setup -H HOST` installs it.",
     ),
     "disk-fails": Problem(
         412,
-        "The host's disk fails",
+        "The host's disk has errors",
         Exit.FAILED,
-        "Look at the host's kernel log (`dmesg`) and mend its disk, then run it again.",
+        "Look at the host's kernel log (`dmesg`) and repair the disk, then run it again.",
     ),
     "read-only": Problem(
         420,
-        "The application writes where it may not",
+        "The application writes to a read-only place",
         Exit.FAILED,
-        "Keep what it writes in its shared folder, named above (also its HOME and working "
-        "directory), or name another folder in hardening.read_write_paths.",
+        "Let it write to its shared folder, named above (also its HOME and working directory), or"
+        " add the folder to hardening.read_write_paths.",
     ),
     "static-missing": Problem(
         421,
-        "What nginx is to serve is not in the release",
+        "The release has no such static folder",
         Exit.FAILED,
-        "web.static_dir begins at the top of the installed packages (PACKAGE/static); check that "
-        "the wheel contains it.",
+        "web.static_dir is relative to the installed packages (PACKAGE/static); check that the"
+        " wheel"
+        " contains it.",
     ),
     # 5xx: making a release
     "disk-full": Problem(
         501,
-        "The host has no room left",
+        "The host's disk is full",
         Exit.FAILED,
-        "Make room; `fab prune -H HOST` removes old releases.",
+        "Free some space; `fab prune -H HOST` removes old releases.",
     ),
-    "upload-damaged": Problem(502, "An upload did not arrive whole", Exit.FAILED, "Run it again."),
+    "upload-damaged": Problem(502, "An upload arrived damaged", Exit.FAILED, "Run it again."),
     "venv-failed": Problem(
         503,
-        "The virtual environment could not be made",
+        "The virtual environment could not be created",
         Exit.FAILED,
-        "`fab setup -H HOST` installs what it needs.",
+        "`fab setup -H HOST` installs what is missing.",
     ),
     "install-failed": Problem(
         504, "The packages could not be installed", Exit.FAILED, "See the output above."
     ),
     "no-uv": Problem(
         505,
-        "uv is not on the host",
+        "The host does not have uv",
         Exit.FAILED,
-        "`fab setup -H HOST` brings it; or set deploy.installer to pip.",
+        "`fab setup -H HOST` installs it; or set deploy.installer to pip.",
     ),
     "dependency-missing": Problem(
         506,
         "The installed packages do not fit together",
         Exit.FAILED,
-        "Mend the app's requirements.",
+        "Fix the app's requirements.",
     ),
     "import-failed": Problem(
         507,
-        "The application does not import",
+        "The application cannot be imported",
         Exit.FAILED,
-        "See the log above; app.entry names what gunicorn serves.",
+        "See the log above; app.entry must name the WSGI or ASGI application (module:attribute).",
     ),
     "unit-refused": Problem(
         508,
-        "systemd refuses the rendered unit",
+        "systemd rejects the rendered unit",
         Exit.FAILED,
         "Check the settings under [hardening] and your own template.",
     ),
     "nginx-broken": Problem(
         509,
-        "nginx's configuration was broken before",
+        "nginx's configuration was already broken",
         Exit.FAILED,
-        "Mend the line named above; nothing was changed.",
+        "Fix the line named above; nothing was changed.",
     ),
     "nginx-refuses": Problem(
         510,
-        "nginx refuses the rendered site",
+        "nginx rejects the rendered site",
         Exit.FAILED,
         "Check the settings under [web] and your own template.",
     ),
     "server-name-taken": Problem(
         511,
-        "Another site has this server name",
+        "Another site already has this server name",
         Exit.FAILED,
         "Choose other web.server_names, or remove that site.",
     ),
     "server-name-needed": Problem(
         512,
-        "The app needs a server name here",
+        "The app needs a server name on this host",
         Exit.FAILED,
-        "Set web.server_names: another site answers for all names.",
+        "Set web.server_names: another site already answers for all names.",
     ),
     "still-answers": Problem(
         513,
-        "Requests under way take longer than could be waited for",
+        "The old instance is still answering requests",
         Exit.FAILED,
-        "Nothing cuts them off. Run it again once they are answered.",
+        "They are not cut off. Run it again once they are answered.",
     ),
     "python-reach": Problem(
         520,
-        "The app's user cannot run the interpreter",
+        "The app's user cannot run the Python interpreter",
         Exit.FAILED,
-        "Install Python where every user can read it, below /usr or /opt (`uv python install --install-dir /opt/python`), or set app.python to one that is.",
+        "Install Python where every user can read it, below /usr or /opt (`uv python install"
+        " --install-dir /opt/python`), or set app.python to one that is readable.",
     ),
     "not-whole": Problem(
         521,
-        "The release is not whole",
+        "The release is damaged",
         Exit.FAILED,
-        "`fab deploy -H HOST` makes it anew; `fab doctor -H HOST` says what is missing.",
+        "`fab deploy -H HOST` makes it again; `fab doctor -H HOST` shows what is missing.",
     ),
     # 6xx: the switch
     "start-failed": Problem(
         601,
         "The new release could not be started",
         Exit.FAILED,
-        "See its log above; the old release serves.",
+        "See its log above; the old release is live.",
     ),
     "unhealthy": Problem(
         602,
-        "The new release did not prove itself",
+        "The new release failed its health check",
         Exit.FAILED,
-        "See its log above; the old release serves.",
+        "See its log above; the old release is live.",
     ),
     "reverted": Problem(
         603,
-        "The host went back to the old release",
+        "The host rolled back to the old release",
         Exit.REVERTED,
-        "See the log above; the old release serves.",
+        "See the log above; the old release is live.",
     ),
-    "facts-changed": Problem(604, "The host changed in the meantime", Exit.FAILED, "Run it again."),
+    "facts-changed": Problem(604, "The host changed during the run", Exit.FAILED, "Run it again."),
     "not-deployed": Problem(
         605, "The app is not deployed on this host", Exit.FAILED, "`fab deploy -H HOST` deploys it."
     ),
@@ -489,42 +498,44 @@ CATALOGUE: dict[str, Problem] = {
         606,
         "There is no release to go back to",
         Exit.FAILED,
-        "`fab releases -H HOST` lists what is there.",
+        "`fab releases -H HOST` lists its releases.",
     ),
     "no-release": Problem(
         607,
         "There is no such release on the host",
         Exit.FAILED,
-        "`fab releases -H HOST` lists what is there.",
+        "`fab releases -H HOST` lists its releases.",
     ),
     "migration-failed": Problem(
         608,
         "The migration failed",
         Exit.FAILED,
-        "See its output above; the old release serves. What it did before it failed stays done.",
+        "See its output above; the old release is live. The migration may have changed data"
+        " already.",
     ),
     "hook-failed": Problem(
         609,
         "A hook failed",
         Exit.FAILED,
-        "See its output above. Mend it, or leave hooks out once with `--skip-hooks`.",
+        "See its output above. Fix it, or skip all hooks once with `--skip-hooks`.",
     ),
     "not-well": Problem(
         620,
         "A host is not well",
         Exit.FAILED,
-        "`fab doctor -H HOST` says what to do next.",
+        "`fab doctor -H HOST` shows what to do.",
     ),
     # 8xx: balancers
     "balancer": Problem(
         801,
-        "The balancer does not do as told",
+        "The balancer failed or refused",
         Exit.FAILED,
-        "Check the balancer and the settings under [balancer]; `fab balancer.status` shows what it says.",
+        "Check the balancer and the settings under [balancer]; `fab balancer.status` shows its"
+        " state.",
     ),
     "balancer-empty": Problem(
         802,
-        "No host would be left in the balancer",
+        "This would empty the balancer",
         Exit.USAGE,
         "Use a smaller `--batch`, or put hosts back with `fab balancer.back -H HOST`.",
     ),
@@ -534,32 +545,32 @@ CATALOGUE: dict[str, Problem] = {
         Exit.ATTENTION,
         "`fab balancer.back -H HOST` puts it back.",
     ),
-    # 7xx: locks and holds
+    # 7xx: locks and freezes
     "locked": Problem(
         701,
-        "Somebody else is changing this application",
+        "Another run is changing this application",
         Exit.LOCKED,
-        "Wait for them, or use `--wait SECONDS`.",
+        "Try again later, or wait longer with `--wait SECONDS`.",
     ),
     "stopped": Problem(
         702,
         "The app was stopped on purpose",
         Exit.LOCKED,
-        "`fab start -H HOST` starts it; then deploy.",
+        "Start it with `fab start -H HOST`, then deploy.",
     ),
     "held": Problem(
         703,
-        "Somebody holds this application on purpose",
+        "This application is frozen",
         Exit.LOCKED,
-        "`fab lock.release -H HOST` lifts it; ask whoever holds it first.",
+        "Ask the person named above first; `fab lock.release -H HOST` lifts the freeze.",
     ),
 }
 
 
 class CartwheelError(Exception):
-    """A failure with a place in the catalogue. `str()` is the one line for the user.
+    """A failure from the catalogue. `str()` is the one line for the user.
 
-    `detail` is longer text (a log, tool output) that is printed after the line.
+    `detail` is longer text (a log, a tool's output) that is printed after the line.
     """
 
     def __init__(
@@ -590,18 +601,18 @@ class CartwheelError(Exception):
 
 
 def first_of(lines: Sequence[str]) -> str:
-    """The message of several problems, of which the `detail` has all."""
+    """The message for several problems; the `detail` has all of them."""
     return lines[0] + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else "")
 
 
 class UsageError(CartwheelError):
-    """The command line, the settings, a template or a secret: found before connecting."""
+    """A mistake in the command line, the settings, a template or a secret, before connecting."""
 
 
 class ConnectError(CartwheelError):
-    """The host could not be reached, trusted, or used as wanted; or contact was lost.
+    """The host could not be reached, trusted or used, or the connection was lost.
 
-    `is_passing`: it may well go another time (a refused or reset connection, a busy name
+    `is_passing`: another attempt may succeed (after a refused or reset connection, a busy name
     server), as long as nothing was begun.
     """
 
@@ -617,4 +628,4 @@ class HostError(CartwheelError):
 
 
 class LabError(CartwheelError):
-    """A disposable host could not be made, started or stopped."""
+    """A disposable host could not be created, started or stopped."""

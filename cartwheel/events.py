@@ -1,4 +1,4 @@
-"""What the engine says while it works. `tasks/` decides how a person sees it."""
+"""What the engine reports while it works. `cartwheel/terminal/` decides how a person sees it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ State = Literal["start", "progress", "done", "unchanged", "changed", "failed", "
 class Event:
     """One thing that happened.
 
-    `host` is empty for what happens on the operator's machine. `seconds` is how
-    long the step took, on its last event only.
+    `host` is empty for the operator's machine. `seconds` is how long the step took, on its
+    last event only.
     """
 
     step: str

@@ -1,4 +1,4 @@
-"""A value that nobody may see. It is defined where both sides of a session import it."""
+"""A secret value that is never printed. It is defined where both sides of a session import it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Where Cartwheel's own files are, and where it may keep its own.
+"""Where Cartwheel's files are, and where it keeps its state and cache.
 
-In a clone `templates/` and `config/` stand beside the package; in an installed
-wheel they travel inside it.
+In a clone `templates/` and `config/` are beside the package; in an installed wheel they are
+inside it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def host_source() -> Path:
 
 @dataclass(frozen=True)
 class Person:
-    """Who typed the command; with sudo that is not root."""
+    """The person who typed the command; with sudo that is not root."""
 
     uid: int
     gid: int
@@ -63,16 +63,16 @@ def state_dir() -> Path:
 
 
 def runs_dir() -> Path:
-    """Where the records of this user's runs are."""
+    """The folder with the records of this user's runs."""
     return state_dir() / "runs"
 
 
 def lab_dir(project: Path) -> Path:
-    """Where the lab of this person and this project is, if there is one.
+    """The folder of this person's lab for this project, if there is a lab.
 
-    `$CARTWHEEL_LAB_STATE` names another folder: a lab that several projects use, or a test's.
+    `$CARTWHEEL_LAB_STATE` names another folder, for a lab of several projects or of a test.
     """
-    import hashlib  # what asks for it connects next, and needs it there
+    import hashlib  # the caller connects next, which imports it anyway
 
     if LAB_VARIABLE in os.environ:
         return Path(os.environ[LAB_VARIABLE])

@@ -1,7 +1,7 @@
-"""The environment of every program that is started on this machine: the user's, or ours.
+"""The environment of every program that is started on this machine: the user's or Cartwheel's.
 
-In a git hook `fab` inherits GIT_DIR, GIT_INDEX_FILE and the like. A program that is about
-another repository, or about none, must not have them: it would change the one being pushed.
+In a git hook `fab` inherits GIT_DIR, GIT_INDEX_FILE and others. A program that works on another
+repository, or on none, must not have them: it would change the repository that is being pushed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-# What `git rev-parse --local-env-vars` names, of every git so far.
+# The variables of `git rev-parse --local-env-vars`, of every version of git so far.
 GIT_LOCAL = frozenset(
     {"GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT"}
     | {"GIT_CONFIG_PARAMETERS", "GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE"}
@@ -18,7 +18,7 @@ GIT_LOCAL = frozenset(
     | {"GIT_WORK_TREE"}
 )
 
-# What changes how our tools work, or what they make: of git all but how it reaches others.
+# Variables that change how our tools work: all of git's but those for reaching remotes.
 _FOREIGN_PREFIXES = ("PYTHON", "LD_", "DYLD_", "PIP_", "UV_", "GIT_", "VIRTUAL_ENV", "CONDA_")
 _FOREIGN = frozenset({"SOURCE_DATE_EPOCH", "BASH_ENV", "ENV"})
 _GIT_PREFIXES = (
@@ -26,26 +26,26 @@ _GIT_PREFIXES = (
     *("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"),
 )
 
-# git asks nobody, and does not even refresh an index.
+# git must not ask questions, nor refresh an index.
 _GIT = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
 
 
 def of_user(additions: Mapping[str, str] | None = None) -> dict[str, str]:
-    """For the user's own commands: theirs, but for the repository that a git hook is about."""
+    """For the user's own commands: their environment, without the variables of a git hook."""
     kept = {name: value for name, value in os.environ.items() if name not in GIT_LOCAL}
     return {**kept, **(additions or {})}
 
 
 def outside_git(words: Sequence[str]) -> list[str]:
-    """A command of the user's for who starts it with an environment of their own (paramiko)."""
+    """A command of the user that a library with its own environment starts (paramiko)."""
     inherited = sorted(GIT_LOCAL & os.environ.keys())
     without = ["env", *(word for name in inherited for word in ("-u", name))]
     return [*without, *words] if inherited else list(words)
 
 
 def of_tools(additions: Mapping[str, str] | None = None) -> dict[str, str]:
-    """For git, uv, pip and build back ends: without what would change what they do. Their
-    indexes, certificates and the like are among the `additions` (build/index.py)."""
+    """For git, uv, pip and build back ends: without variables that would change what they do.
+    Their indexes and certificates are among the `additions` (build/index.py)."""
     kept = {name: value for name, value in os.environ.items() if not _is_foreign(name)}
     return {**kept, **_GIT, **(additions or {})}
 

@@ -1,9 +1,8 @@
-"""Every program that is started on this machine: it has a deadline, and it outlives nobody.
+"""Runs programs on this machine, each with a deadline; none of them outlives its caller.
 
-Each leads a process group of its own, so that a terminal's Ctrl-C does not reach it: whoever
-waits for it decides. Whatever ends the wait (the program's end, its deadline, Ctrl-C, a
-failure beside it) ends the whole group. What is to live on, as gpg-agent does, makes a
-session of its own.
+Each program leads its own process group, so that a terminal's Ctrl-C does not reach it: the
+caller decides. The end of the wait (the program's end, its deadline, Ctrl-C, another failure)
+ends the whole group. A program that must live on, such as gpg-agent, makes its own session.
 """
 
 from __future__ import annotations
@@ -24,15 +23,16 @@ from typing import Literal
 from cartwheel.background import Background, is_abandoned
 from cartwheel.events import Emit, Event
 
-SIGN_OF_LIFE_SECONDS = 5.0  # nothing is silent for more than ten
-TERMINATE_SECONDS = 2.0  # what a program gets between SIGTERM and SIGKILL
+SIGN_OF_LIFE_SECONDS = 5.0  # no step is silent for more than ten
+TERMINATE_SECONDS = 2.0  # time between SIGTERM and SIGKILL
 _SLICE_SECONDS, _GONE_SECONDS = 0.05, 0.02
-# For output on its way when the program has ended. Who still holds the pipe then may never end.
+# Time to read the remaining output of a program that has ended. Its children may hold the pipe
+# for ever.
 _REST_SECONDS, _QUIET_SECONDS = 1.0, 0.2
 _CHUNK_BYTES = _LINE_BYTES = 1 << 16
 TAIL_LINES = 60
 
-# So that a process that cannot wait for anything can end them.
+# So that a process that must leave at once can end them.
 _running: set[subprocess.Popen[bytes]] = set()
 
 
@@ -46,9 +46,9 @@ class Ended:
 
     @property
     def how(self) -> str:
-        """For a sentence: `ended with 3`."""
+        """A phrase: `ended with 3`."""
         if self.status < 0:
-            return f"was ended by signal {-self.status}"
+            return f"was killed by signal {-self.status}"
         return f"ended with {self.status}"
 
     def tail(self, lines: int = TAIL_LINES) -> str:
@@ -57,7 +57,7 @@ class Ended:
 
 
 class LateError(Exception):
-    """The deadline has passed; `ended` has what was printed until then."""
+    """The deadline has passed; `ended` has the output until then."""
 
     def __init__(self, ended: Ended) -> None:
         super().__init__("the program did not end in time")
@@ -69,7 +69,7 @@ class TooMuchError(Exception):
 
 
 class AbandonedError(Exception):
-    """Nobody waits for the program any more."""
+    """Nothing waits for the program any more."""
 
 
 def run(
@@ -83,12 +83,12 @@ def run(
     on_line: Callable[[str], None] | None = None,
     on_wait: Callable[[float, str], None] | None = None,
 ) -> Ended:
-    """Run `argv`, without input and terminal, to its end.
+    """Run `argv` to its end, without input or terminal.
 
     `on_line` is called with each line of its output, `on_wait` every `SIGN_OF_LIFE_SECONDS`
     with the seconds that have passed and the last line. Raises LateError after
     `deadline_seconds`, TooMuchError for more than `most_bytes` of output, AbandonedError
-    where nobody waits any more (background.py), and OSError where it cannot be started.
+    if nothing waits any more (background.py), and OSError if it cannot be started.
     """
     kinds = {"apart": subprocess.PIPE, "with-output": subprocess.STDOUT}
 
@@ -107,13 +107,13 @@ def run(
     work = functools.partial(_run, start, listener, deadline_seconds)
     if threading.current_thread() is not threading.main_thread():
         return work()
-    # Ctrl-C comes to the main thread anywhere, also while the program is being started.
+    # Ctrl-C can interrupt the main thread anywhere, also while the program is being started.
     with Background(work) as running:
         return running.result()
 
 
 def progress_of(step: str, emit: Emit) -> Callable[[float, str], None]:
-    """An `on_wait` that tells how long it takes, and the last line, as progress of `step`."""
+    """An `on_wait` that reports the time and the last line as progress of `step`."""
 
     def tell(seconds: float, last: str) -> None:
         emit(Event(step, "progress", f"{seconds:.0f} s: {last}" if last else f"{seconds:.0f} s"))
@@ -122,18 +122,18 @@ def progress_of(step: str, emit: Emit) -> Callable[[float, str], None]:
 
 
 def text(raw: bytes) -> str:
-    """What a program printed, for a person."""
+    """A program's output as text."""
     return raw.decode("utf-8", "replace")
 
 
 def tail(output: str, errors: str, lines: int = TAIL_LINES) -> str:
-    """The last lines of both, for a person."""
+    """The last lines of both, as text."""
     both = f"{output.rstrip()}\n{errors.rstrip()}".strip()
     return "\n".join(both.splitlines()[-lines:])
 
 
 def kill_running() -> None:
-    """End every program that runs now, at once: for a process that cannot wait for anything."""
+    """Kill every running program: for a process that must leave at once."""
     for process in list(_running):
         _signal_group(process, signal.SIGKILL)
 
@@ -159,11 +159,11 @@ def _run(
 @dataclass
 class _Stream:
     printed: bytearray = field(default_factory=bytearray)
-    begun: bytes = b""  # a line that has not ended
+    begun: bytes = b""  # an incomplete line
 
 
 class _Listener:
-    """What a program prints, and who is told."""
+    """Collects a program's output, and passes its lines on."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class _Listener:
         self._tell(lines)
 
     def end(self) -> None:
-        """Lines without an end are lines too."""
+        """Pass on the last line, which may lack its newline."""
         self._tell([one.begun for one in (self.output, self.errors) if one.begun])
 
     def tick(self) -> None:
@@ -204,7 +204,7 @@ class _Listener:
 
 
 def _listen(process: subprocess.Popen[bytes], listener: _Listener, deadline_seconds: float) -> bool:
-    """Take what it prints until it has ended; whether its deadline has passed before that."""
+    """Read its output until it has ended; whether its deadline passed before that."""
     end = time.monotonic() + deadline_seconds
     with selectors.DefaultSelector() as pipes:
         for pipe, stream in ((process.stdout, listener.output), (process.stderr, listener.errors)):
@@ -219,7 +219,7 @@ def _listen(process: subprocess.Popen[bytes], listener: _Listener, deadline_seco
                 listener.tick()
                 if pipes.get_map():
                     _take(pipes, listener, _SLICE_SECONDS)
-                else:  # it has closed both
+                else:  # it has closed both pipes
                     with suppress(subprocess.TimeoutExpired):
                         process.wait(_SLICE_SECONDS)
         rest = time.monotonic() + _REST_SECONDS
@@ -235,8 +235,8 @@ def _listen(process: subprocess.Popen[bytes], listener: _Listener, deadline_seco
 def _woken_at_the_end(
     process: subprocess.Popen[bytes], pipes: selectors.BaseSelector
 ) -> Iterator[None]:
-    """Have a wait for the pipes end with the program too, by a pidfd; elsewhere (macOS, a
-    kernel before 5.3) the wait's slices have to do."""
+    """Make the wait for the pipes end with the program too, by a pidfd; without one (macOS, a
+    kernel before 5.3) the slices of the wait do."""
     try:
         pidfd = os.pidfd_open(process.pid)
     except (AttributeError, OSError):
@@ -251,7 +251,7 @@ def _woken_at_the_end(
 
 
 def _take(pipes: selectors.BaseSelector, listener: _Listener, seconds: float) -> bool:
-    """Take what comes within these seconds; whether anything came."""
+    """Read output for these seconds; whether there was any."""
     ready = pipes.select(seconds)
     for key, _ in ready:
         if key.data is None:  # the program's end
@@ -265,7 +265,7 @@ def _take(pipes: selectors.BaseSelector, listener: _Listener, seconds: float) ->
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End what is left of the program's group, and reap the program."""
+    """End the rest of the program's group, and reap the program."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if _is_gone(process) or not _signal_group(process, number):
             break
@@ -278,15 +278,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _is_gone(process: subprocess.Popen[bytes]) -> bool:
-    """Whether it has ended, and nobody of its group lives."""
+    """Whether the program and its whole group have ended."""
     if process.poll() is None:
         return False
     return not _signal_group(process, 0) or not _has_living(process.pid)
 
 
 def _has_living(group: int) -> bool:
-    """Whether anybody of it is more than a zombie that its new parent has not reaped (proc(5));
-    where nobody can tell, it is."""
+    """Whether the group has a process that is not a zombie, which its new parent has not reaped
+    (proc(5)); true if that cannot be read."""
     found = list(Path("/proc").glob("[0-9]*/stat"))
     for path in found:
         with suppress(OSError):
@@ -297,8 +297,8 @@ def _has_living(group: int) -> bool:
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Whether there is anybody left of its group whom a signal can reach: what belongs to
-    another user (sudo) cannot be ended from here."""
+    """Send a signal to the group; whether it could reach any process: one that belongs to another
+    user (sudo) cannot be ended from here."""
     try:
         os.killpg(process.pid, number)
     except (ProcessLookupError, PermissionError):

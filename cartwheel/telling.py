@@ -1,7 +1,7 @@
-"""A failure as a person reads it: the one line, then where, why, what serves, what to do.
+"""A failure as text: the one line, then where, why, which release is live, what to do.
 
-The same words wherever it is caught: by a task, or by the program around it. What struck
-several hosts alike is said once.
+The text is the same where a task catches the failure and where the program around it does.
+A failure that several hosts share is printed once.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any
 
 from cartwheel.errors import CartwheelError, Exit
 
-# Enough for a traceback; all of it is in the logs. Mistakes in the settings are never cut.
+# Enough for a traceback; the logs have all of it. Mistakes in the settings are never cut.
 LOG_LINES = 40
 MOST_NAMED = 3  # hosts
 _UNFORESEEN = "run it again with --debug for the traceback, and report it"
-# Of several failures, the one that says most about the fleet decides the exit code.
+# Of several failures, the one that matters most to the fleet decides the exit code.
 _GRAVEST_FIRST = (Exit.ATTENTION, Exit.REVERTED, Exit.LOCKED, Exit.FAILED, Exit.USAGE)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a failure happened. `serves` is a phrase about what its host serves now."""
+    """Where a failure happened. `serves` is a phrase about the release that is live there."""
 
     step: str = ""
     serves: str = ""
@@ -32,7 +32,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Failure:
-    """A failure in words."""
+    """A failure as text."""
 
     host: str
     message: str
@@ -50,10 +50,10 @@ class Failure:
             yield f"  step:   {self.step}"
         yield from (f"  | {line}".rstrip() for line in self.log)
         if self.serves:
-            yield f"  serves: {self.serves}"
+            yield f"  live:   {self.serves}"
 
     def anonymous(self) -> Failure:
-        """The same with HOST for the host's name and address: alike for all that it struck."""
+        """The same text with HOST in place of the host's name and address, to compare hosts."""
         if not self.host:
             return self
         name = re.compile(rf"(?<![\w.-])({re.escape(self.host)}(?![\w-]|\.\w)|\S+(?= port \d))")
@@ -69,8 +69,8 @@ class Failure:
 def tell(
     error: BaseException, *, places: Mapping[str, Place] | None = None, debug: bool = False
 ) -> str:
-    """The text for a failure, or for each cause in a group of them; `places` are by host. With
-    `debug` each failure stands by itself, with its traceback."""
+    """The text of a failure, or of each cause in a group of failures; `places` are by host. With
+    `debug` each failure is printed separately, with its traceback."""
     found = []
     for one in leaves(error):
         place = (places or {}).get(getattr(one, "host", ""), Place())
@@ -84,7 +84,7 @@ def tell(
 
 
 def text_of(failures: Iterable[Failure], *, apart: bool = False) -> str:
-    """Each cause with its hosts, or each failure `apart`; what to do is said once."""
+    """Each cause with its hosts, or each failure `apart`; what to do is printed once."""
     each = list(failures) if apart else _by_cause(failures)
     lines: list[str] = []
     for one, following in zip(each, [*each[1:], None], strict=True):
@@ -95,7 +95,7 @@ def text_of(failures: Iterable[Failure], *, apart: bool = False) -> str:
 
 
 def error_fields(error: BaseException) -> dict[str, Any]:
-    """An error for programs. One that nobody foresaw has no number."""
+    """An error as JSON fields. An unexpected one has no number."""
     if not isinstance(error, CartwheelError):
         return {
             "host": "",
@@ -118,7 +118,7 @@ def error_fields(error: BaseException) -> dict[str, Any]:
 
 
 def failure_of(fields: Mapping[str, Any], place: Place) -> Failure:
-    """A failure in words, from what programs are told of it."""
+    """A failure as text, from its JSON fields."""
     if fields["number"] is None:
         message = f"Unexpected {' '.join(fields['message'].split())}"
         return Failure("", message, place.step, serves=place.serves, todo=_UNFORESEEN)
@@ -139,7 +139,7 @@ def hosts_text(hosts: Sequence[str], most: int = MOST_NAMED) -> str:
 
 
 def exit_code(error: BaseException) -> int:
-    """The exit code of a failure; of several in a group, the gravest one's."""
+    """The exit code of a failure; of a group of failures, the gravest one's."""
     codes = {
         each.exit_code if isinstance(each, CartwheelError) else int(Exit.FAILED)
         for each in leaves(error)
@@ -148,7 +148,7 @@ def exit_code(error: BaseException) -> int:
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The failures that a group holds; a single one is its own."""
+    """The failures of a group; a single failure gives itself."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from leaves(inner)
@@ -157,7 +157,7 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _by_cause(failures: Iterable[Failure]) -> list[Failure]:
-    """Those that differ in their host, in what it serves and in its log only are one."""
+    """Merge failures that differ only in their host, its live release and its log."""
     causes: dict[tuple[object, ...], list[Failure]] = {}
     for one in failures:
         alike = one.anonymous()
@@ -181,7 +181,7 @@ def _together(several: Sequence[Failure]) -> Failure:
 
 
 def _log(fields: Mapping[str, Any]) -> Iterator[str]:
-    """The detail, unless the line says it all already."""
+    """The detail, unless the message already says it all."""
     lines = [line.rstrip() for line in fields["detail"].strip("\n").splitlines()]
     if all(line.strip() in fields["message"] for line in lines):
         return

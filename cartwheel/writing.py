@@ -1,7 +1,7 @@
-"""Files on this machine, written at once or not at all.
+"""Writes files on this machine, completely or not at all.
 
-Nothing but a file is ever replaced: a link is followed (people link their known_hosts into a
-repository of their own), and a device, a pipe, a socket or a folder stays what it is.
+Only files are ever replaced: a link is followed (people link their known_hosts into a
+repository of their own), and a device, a pipe, a socket or a folder is never replaced.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _KINDS = {
 
 
 class NotAFileError(OSError):
-    """Something else than a file is there; `strerror` says what."""
+    """The path is not a file; `strerror` says what it is."""
 
 
 def place_of(path: Path) -> Path:
     """The file that `path` means, behind any links; it may still be missing.
 
-    Raises NotAFileError where it is none, and OSError for links that lead in a circle.
+    Raises NotAFileError if it is not a file, and OSError for links that form a loop.
     """
     try:
         mode = path.stat().st_mode
@@ -41,9 +41,9 @@ def place_of(path: Path) -> Path:
 
 
 def write(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
-    """Put `data` into the file by one rename; a reader sees the old content or all of the new.
+    """Write `data` to the file by one rename; a reader sees the old content or all of the new.
 
-    A new file gets `mode` (less the umask), one that is there keeps its own. Raises OSError.
+    A new file gets `mode` (less the umask), an existing one keeps its own. Raises OSError.
     """
     place = place_of(path)
     temporary = place.with_name(f".{place.name[:100]}.{secrets.token_hex(6)}")
@@ -65,9 +65,9 @@ def write(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = False) 
 
 
 def pour(path: Path, data: bytes) -> None:
-    """`write`, or into the device or the pipe that the user has named (`--out /dev/stdout`).
+    """Like `write`, but also to a device or a pipe that the user has named (`--out /dev/stdout`).
 
-    A pipe that nobody reads is an OSError. Raises OSError.
+    Raises OSError, also for a pipe that nobody reads.
     """
     try:
         write(path, data, mode=0o666)

@@ -1,4 +1,4 @@
-"""Words about the balancer in front of the hosts (docs/balancers.md)."""
+"""Tasks for the balancer in front of the hosts (docs/balancers.md)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @word(changing=True, any_role=True)
 def setup(scene: Scene, out: Output) -> int:
-    """Prepare the balancers; nginx there gets its site.
+    """Prepare the balancers; writes nginx's site there.
 
-    Do it again when hosts or weights have changed. Hosts that are out stay out.
+    Run it again after hosts or weights have changed. Hosts that are out stay out.
     """
     from cartwheel.commands.balancing import balancers
     from cartwheel.commands.scene import for_hosts
@@ -30,14 +30,14 @@ def setup(scene: Scene, out: Output) -> int:
 
 @word(quiet=True)
 def status(scene: Scene, out: Output) -> int:
-    """Which hosts are in, which are out, and who took them out.
+    """Show which hosts are in or out, and who took them out.
 
     Exits with 1 if a balancer does not answer, does not know a host, or has no host in.
     """
     from cartwheel.commands.balancing import states
 
     found, problems = states(scene)
-    words = {True: "in", False: "out", None: "not known there"}
+    words = {True: "in", False: "out", None: "unknown to it"}
     rows = [
         (one.balancer, one.host, words[one.is_in], one.by or "-", one.who or "-", one.since or "-")
         for one in found
@@ -61,9 +61,9 @@ def status(scene: Scene, out: Output) -> int:
 
 @word(changing=True)
 def out(scene: Scene, out: Output) -> int:
-    """Take hosts out, and wait until their requests are done.
+    """Take hosts out of the balancer, and drain them.
 
-    They stay out, over deploys and reboots, until balancer.back.
+    They stay out, across deploys and reboots, until `fab balancer.back`.
     """
     from cartwheel.commands.balancing import out as run
 
@@ -72,7 +72,7 @@ def out(scene: Scene, out: Output) -> int:
 
 @word(changing=True)
 def back(scene: Scene, out: Output) -> int:
-    """Put hosts back, whoever took them out."""
+    """Put hosts back, no matter who took them out."""
     from cartwheel.commands.balancing import back as run
 
     return _told(out, run(scene), "in")

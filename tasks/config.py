@@ -1,4 +1,4 @@
-"""Words about the settings: nothing here connects to a host."""
+"""Tasks for the settings: nothing here connects to a host."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from cartwheel.terminal.show import Output
 
 _INIT = {
-    "name": "What the application is called on the hosts (default: as pyproject.toml says).",
-    "source": "Its folder, from here (default: this one).",
-    "entry": "What gunicorn serves: module:attribute (default: found in the sources).",
-    "server-name": "The names that the site answers to, by commas.",
-    "yes": "Ask nothing.",
+    "name": "Name of the application on the hosts (default: the name in pyproject.toml).",
+    "source": "Folder of the application, relative to this one (default: this one).",
+    "entry": "WSGI or ASGI application, module:attribute (default: found in the sources).",
+    "server-name": "Server names of the site, comma-separated.",
+    "yes": "Ask no questions; take the defaults.",
 }
 
 
@@ -33,7 +33,7 @@ def init(
 ) -> int:
     """Write settings for an app, and a fabfile if there is none.
 
-    Asks what the sources and the options leave open; -H names hosts.
+    Asks for what the sources and the command-line options leave open; -H names hosts.
     """
     from cartwheel.project.begin import answers_of, begin
     from cartwheel.project.detect import detect
@@ -44,18 +44,20 @@ def init(
     answers = answers_of(
         found,
         source=source,
-        name=name or ask("Its name on the hosts", found.name),
-        entry=entry or ask("What serves it (module:attribute)", found.likeliest),
-        hosts=c.hosts or names("hosts", ask("Hosts, by commas ([USER@]HOST[:PORT])", "")),
-        server_names=names("server-name", server_name or ask("Names of the site, by commas", "")),
+        name=name or ask("Name of the application on the hosts", found.name),
+        entry=entry or ask("WSGI or ASGI application (module:attribute)", found.likeliest),
+        hosts=c.hosts or names("hosts", ask("Hosts, comma-separated ([USER@]HOST[:PORT])", "")),
+        server_names=names(
+            "server-name", server_name or ask("Server names of the site, comma-separated", "")
+        ),
     )
     done = begin(c.project, answers)
     for path in done.written:
         out.say(f"wrote {path}")
     for path in done.kept:
-        out.say(f"kept {path} as it is")
+        out.say(f"kept {path} unchanged")
     if done.unbound:
-        out.say(f"add to fabfile.py, or nothing of this is loaded:\n\n{FABFILE}")
+        out.say(f"add this to fabfile.py to load Cartwheel's tasks:\n\n{FABFILE}")
     at = "" if answers.hosts else " -H HOST"
     app = f" --app {done.app}" if done.app else ""
     out.say(f"next: fab setup{app}{at} && fab deploy{app}{at}")
@@ -64,7 +66,7 @@ def init(
 
 
 class _Asking:
-    """Questions to a person, each with an answer that Return takes; silent: that answer."""
+    """Asks a person, with a default for Return; if silent, takes the default."""
 
     def __init__(self, out: Output, *, silent: bool) -> None:
         self._out = out
@@ -77,9 +79,9 @@ class _Asking:
         return self._out.asked(f"{question}{shown}: ") or default
 
 
-@plain_word(hosts="none", help={**ABOUT, "written": "Only what a file says, without defaults."})
+@plain_word(hosts="none", help={**ABOUT, "written": "Only settings from files, without defaults."})
 def show(c: FabContext, out: Output, app: str = "", env: str = "", written: bool = False) -> int:
-    """The merged settings, each with the line it comes from."""
+    """Show all settings, each with the line it comes from."""
     from cartwheel.settings import load_placed
     from cartwheel.settings.shown import DEFAULT, lines
 

@@ -1,4 +1,4 @@
-"""The words of a deploy."""
+"""The tasks of a deploy."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def setup(scene: Scene, out: Output) -> int:
 _DEPLOY = {
     **_TESTS,
     **HOOKS,
-    "plan": "Exactly what `fab plan --out FILE` found, or nothing.",
-    "dry-run": "Only show what it would do: `fab plan`.",
+    "plan": "Do exactly what this plan of `fab plan --out FILE` says, or nothing.",
+    "dry-run": "Only show what it would do, as `fab plan` does.",
 }
 
 
@@ -41,12 +41,12 @@ def deploy(
     plan: str = "",
     dry_run: bool = False,
 ) -> int:
-    """Put the app on the hosts, without a failed request.
+    """Deploy the app to the hosts, without a failed request.
 
-    Test and build here; on every host upload, install, configure and verify; then on the
-    first host, and after it on the others, batch by batch: start beside the old release,
-    check, switch, watch. One failure puts every host back, unless --max-failures allows it.
-    Deploying what serves already changes nothing.
+    Tests and builds here; uploads, installs, configures and verifies on every host; then, canary
+    first and batch by batch, starts the new release beside the old one, checks its health,
+    switches and watches it. One failure rolls every host back, unless --max-failures allows it.
+    Deploying a release that is already live changes nothing.
     """
     from cartwheel.commands.deploy import deploy as run
     from cartwheel.commands.plan import read
@@ -61,8 +61,8 @@ def deploy(
 _PLAN = {
     **_TESTS,
     **HOOKS,
-    "out": "Keep the plan in this file, for `fab deploy --plan FILE`.",
-    "exit-code": "Exit with 10 where there is something to do, for CI.",
+    "out": "Write the plan to this file, for `fab deploy --plan FILE`.",
+    "exit-code": "Exit with 10 if there is something to do, for CI.",
 }
 
 
@@ -77,8 +77,8 @@ def plan(
 ) -> int:
     """Show what a deploy would do; changes nothing.
 
-    For each host packages, settings and variables by name, the units that would start and stop,
-    the steps, and diffs of the files that would change.
+    Lists for each host packages, settings and variables by name, the units that would start and
+    stop, the steps, and diffs of the files that would change.
     """
     scene = with_hooks(scene, not skip_hooks)
     return _show_plan(scene, out, skip_tests, keep=out_, exit_code=exit_code)
@@ -108,7 +108,7 @@ def _show_plan(
         return int(Exit.FAILED)
     if keep:
         write(scene.project / keep, scene, plans)
-        out.say(f"kept in {keep}: `fab deploy --plan {keep}` does exactly this")
+        out.say(f"wrote {keep}: `fab deploy --plan {keep}` does exactly this")
     return int(Exit.CHANGES) if exit_code and order else int(Exit.OK)
 
 
@@ -122,7 +122,7 @@ def _last_seconds(scene: Scene) -> dict[str, float]:
 
 
 def _alike(plans: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each host with its lines; many that have the same lines together."""
+    """Each host with its lines; many hosts with the same lines share them."""
     from cartwheel.telling import hosts_text
     from cartwheel.terminal.report import MOST_ALIKE
 
@@ -135,7 +135,7 @@ def _alike(plans: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, tuple[str, 
 
 
 def _order(plans: dict[str, HostPlan], scene: Scene) -> list[list[str]]:
-    """Who switches with whom, batch by batch."""
+    """The batches of hosts that switch together, in order."""
     from cartwheel.plan.rollout import batches
 
     return batches([host for host, one in plans.items() if not one.unchanged], scene.rollout)
@@ -143,19 +143,19 @@ def _order(plans: dict[str, HostPlan], scene: Scene) -> list[list[str]]:
 
 @word(changing=True, help=_TESTS)
 def upload(scene: Scene, out: Output, skip_tests: bool = False) -> int:
-    """Build, and upload the wheel; what serves is not touched."""
+    """Build, and upload the wheel; the live release is untouched."""
     return _prepare(scene, out, "upload", skip_tests)
 
 
 @word(changing=True, help=_TESTS)
 def venv(scene: Scene, out: Output, skip_tests: bool = False) -> int:
-    """Upload, and make the new release's virtual environment."""
+    """Upload, and create the new release's virtual environment."""
     return _prepare(scene, out, "venv", skip_tests)
 
 
 @word(changing=True, help=_TESTS)
 def install(scene: Scene, out: Output, skip_tests: bool = False) -> int:
-    """Upload, venv, and install exactly the lock into it."""
+    """Upload, venv, and install the locked packages into it."""
     return _prepare(scene, out, "install", skip_tests)
 
 
@@ -184,7 +184,7 @@ def build(scene: Scene, out: Output) -> int:
 
 @word(hosts="none")
 def test(scene: Scene, out: Output) -> int:
-    """Run the app's own tests, in an environment of its lock."""
+    """Run the app's own tests, with its locked packages."""
     from cartwheel.commands.product import test_only as run
 
     out.put(tested=run(scene))

@@ -1,4 +1,4 @@
-"""Words about the app's environment variables."""
+"""Tasks for the app's environment variables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @word(name="list", quiet=True)
 def list_variables(scene: Scene, out: Output) -> int:
-    """Names of the app's variables and their sources; no values."""
+    """List the app's variables and sources, without values."""
     from cartwheel.commands import ask
 
     return out.answer_table(

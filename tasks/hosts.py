@@ -1,4 +1,4 @@
-"""Words about the hosts themselves."""
+"""Tasks for the hosts themselves."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @word(
     quiet=True,
-    help={"yes": "Trust without asking, for scripts that have compared the fingerprint."},
+    help={"yes": "Trust the key without asking, for scripts that have compared the fingerprint."},
 )
 def trust(scene: Scene, out: Output, yes: bool = False) -> int:
-    """Show a host's key fingerprint and, if agreed, remember it."""
+    """Show a host's key fingerprint, and trust it if you agree."""
     from cartwheel.commands.scene import targets
     from cartwheel.ssh import trust as keys
     from cartwheel.ssh.connection import Gateways
@@ -31,10 +31,10 @@ def trust(scene: Scene, out: Output, yes: bool = False) -> int:
             shown = f"{name} ({target.known_as}): {key.kind} {key.fingerprint}"
             trusted = True
             if keys.is_known(target, key):
-                out.say(f"{shown} is known already")
+                out.say(f"{shown} is already trusted")
             elif yes or _agrees(shown, out):
                 keys.record(target, key)
-                out.say(f"{shown} is trusted now, in {keys.recorded_in(target)}")
+                out.say(f"{shown} is now trusted, in {keys.recorded_in(target)}")
             else:
                 out.say(f"{name} is not trusted")
                 trusted = False
@@ -56,7 +56,7 @@ def _agrees(shown: str, out: Output) -> bool:
     if not sys.stdin.isatty():
         raise UsageError(
             "usage",
-            f"{shown}: nobody is there to ask",
+            f"{shown}: this needs a terminal to ask",
             hint="Compare the fingerprint, then use --yes.",
         )
     return out.asked(f"{shown}\nIs this the host's own fingerprint? [y/N] ").lower() == "y"

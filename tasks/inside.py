@@ -1,4 +1,4 @@
-"""Words that run something in the serving release's environment, as the app's user."""
+"""Tasks that run something in the live release's environment, as the app's user."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from cartwheel.terminal.show import Output
 
 
-@word(quiet=True, help={"command": "What to run, for the host's shell."})
+@word(quiet=True, help={"command": "Command for the host's shell."})
 def run(scene: Scene, out: Output, command: str = "") -> int:
-    """Run a command in the serving release; passes its code on.
+    """Run a command in the live release; exits with its code.
 
-    It runs in the release's environment, as the app's user, on every host side by side.
-    The exit code is the command's own, the greatest one of several hosts.
+    It runs in the release's environment, as the app's user, on all hosts at the same time.
+    With several hosts the exit code is the greatest one.
     """
     from cartwheel.commands import ask
     from cartwheel.commands.scene import raise_failures
     from cartwheel.fleet.sessions import successes
 
     if not command.strip():
-        raise UsageError("usage", "--command says what to run", hint='fab run --command "..."')
+        raise UsageError("usage", "--command is missing", hint='fab run --command "..."')
     several = len(scene.hosts) > 1
 
     def show(host: str, text: str) -> None:
@@ -40,7 +40,7 @@ def run(scene: Scene, out: Output, command: str = "") -> int:
 
 @word(json=False, quiet=True)
 def shell(scene: Scene, out: Output) -> int:
-    """An interactive shell in the serving release, on one host."""
+    """Open an interactive shell in the live release, on one host."""
     from cartwheel.commands.terminal import shell as open_shell
 
     if len(scene.hosts) != 1:

@@ -1,4 +1,4 @@
-"""What is known about hosts before anybody connects to them."""
+"""What is known about hosts without connecting to them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def inventory(scene: Scene, out: Output) -> int:
     """Show hosts, roles, groups, and where each comes from.
 
-    All that are known, or those that -H, --role, --limit and --exclude leave. Nothing is
-    connected to; `-` is what ssh_config or a default decides.
+    All known hosts, or those that -H, --role, --limit and --exclude select. Connects to nothing;
+    `-` is left to ssh_config or a default.
     """
     rows = [
         (

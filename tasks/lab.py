@@ -1,4 +1,4 @@
-"""Tasks about disposable hosts on this machine: those of the distribution cartwheel-lab."""
+"""Tasks for disposable hosts on this machine: those of the distribution cartwheel-lab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words about who may change an application: its lock, and a deliberate freeze."""
+"""Tasks for the lock of an application, and for a freeze."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 def hold(scene: Scene, out: Output) -> int:
     """Freeze the app: every change is refused until lock.release.
 
-    --message says why, and is shown to whoever is refused. What serves goes on serving, over
-    reboots too; a host still puts itself in order after a fault.
+    --message gives the reason; everybody who is refused sees it. The live release keeps serving,
+    also across reboots; a host still recovers from faults.
     """
     from cartwheel.commands import ask
 
     if not scene.operator.message.strip():
         raise UsageError(
             "usage",
-            "a freeze needs its reason",
+            "a freeze needs a reason",
             hint='fab lock.hold -H HOST --message "no changes during the sale"',
         )
     return out.answers(
@@ -37,18 +37,18 @@ def hold(scene: Scene, out: Output) -> int:
 
 @word(changing=True, about_freeze=True)
 def release(scene: Scene, out: Output) -> int:
-    """Lift the freeze of lock.hold, whoever set it."""
+    """Lift the freeze of lock.hold, no matter who set it."""
     from cartwheel.commands import ask
 
     return out.answers(
         ask.release(scene),
-        lambda one: f"was {freeze_text(one.freeze)}" if one.changed else "was not held",
+        lambda one: f"was {freeze_text(one.freeze)}" if one.changed else "was not frozen",
     )
 
 
 @word(quiet=True)
 def status(scene: Scene, out: Output) -> int:
-    """Who changes the app now, and who holds it, since when, why."""
+    """Show who holds the lock or froze the app, since when, why."""
     from cartwheel.commands import ask
 
     return out.answer_table(ask.lock_status(scene), ("WHAT", "BY", "SINCE", "WHY"), _rows)
@@ -57,12 +57,12 @@ def status(scene: Scene, out: Output) -> int:
 def _rows(one: Holders) -> Sequence[tuple[str, ...]]:
     rows = [
         (what, mark.owner, mark.since or "-", mark.message or "-")
-        for what, mark in (("locked", one.lock), ("held", one.freeze))
+        for what, mark in (("locked", one.lock), ("frozen", one.freeze))
         if mark is not None
     ]
     return rows or [("free", "-", "-", "-")]
 
 
 def freeze_text(mark: Mark | None) -> str:
-    """A freeze in words."""
-    return "" if mark is None else f"held by {mark.owner} since {mark.since} ({mark.message})"
+    """A freeze as text."""
+    return "" if mark is None else f"frozen by {mark.owner} since {mark.since} ({mark.message})"

@@ -1,4 +1,4 @@
-"""Words that show; they change nothing."""
+"""Tasks that only read; they change nothing, but for `status --finish` and `doctor --fix`."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _MEGABYTE_BITS = 20
 @word(
     changing=lambda options: bool(options["finish"]),
     quiet=True,
-    help={"finish": "Bring hosts forward that went back while others confirmed."},
+    help={"finish": "Deploy to hosts that went back while the others confirmed."},
 )
 def status(scene: Scene, out: Output, finish: bool = False) -> int:
-    """What each host serves: since when, health, workers, memory.
+    """Show each host's live release, its health and memory.
 
-    Exits with 1 where a host is not well or does not answer (docs/output.md).
+    Exits with 1 if a host is not well or does not answer (docs/output.md).
 
-    Times are of this machine's zone, with how long ago that is; memory is of all processes
-    of the release together; restarts are those that nobody asked for.
+    Times are in this machine's time zone, with their age; memory is the sum over all processes
+    of the release; restarts are unplanned ones only.
     """
     from cartwheel.commands import ask
     from cartwheel.errors import CartwheelError, Exit
@@ -59,7 +59,7 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
     for release in sorted(set(behind.values())):
         out.say(_behind_text([host for host in behind if behind[host] == release], release))
     if len(served) > 1 and not behind:
-        out.say("The hosts serve different releases; `fab deploy` brings them to one.")
+        out.say("Different releases are live; `fab deploy` brings all hosts to one.")
     out.put_answers(
         {
             host: one if isinstance(one, CartwheelError) else _fields(one, judged[host])
@@ -70,7 +70,7 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
 
 
 def _fields(status: Status, findings: Findings) -> dict[str, Any]:
-    """For programs: all fields in one object, whether the host is well, and what it lacks."""
+    """For programs: all fields in one object, whether the host is well, and its problems."""
     from cartwheel.host.wire.codec import to_json
 
     known = to_json(status)
@@ -82,7 +82,7 @@ def _fields(status: Status, findings: Findings) -> dict[str, Any]:
 def _complain(
     out: Output, silent: Mapping[str, CartwheelError], judged: Mapping[str, Findings]
 ) -> int:
-    """Tell why a host does not answer, and each problem of those that do, with what to do;
+    """Print why hosts do not answer, and each problem of those that do, with what to do;
     the exit code."""
     from cartwheel.errors import HostError
 
@@ -103,7 +103,7 @@ def _behind_text(hosts: list[str], release: str) -> str:
 
     went = "it went back" if len(hosts) == 1 else "they went back"
     return (
-        f"{hosts_text(hosts)}: behind, as {went} from {release}, which others serve;"
+        f"{hosts_text(hosts)}: behind, because {went} from {release}, which is live on others;"
         " `fab status --finish` or `fab deploy` finishes it."
     )
 
@@ -139,7 +139,7 @@ def _status_row(host: str, one: Result[Status], findings: Findings, now: float) 
 
 
 def since_text(age_seconds: float | None, now: float) -> str:
-    """A moment in the operator's zone, whatever the host's clock says, and its age."""
+    """A time in the operator's time zone, independent of the host's clock, and its age."""
     from cartwheel.terminal.format import age_text, local_time
 
     if age_seconds is None:
@@ -149,7 +149,7 @@ def since_text(age_seconds: float | None, now: float) -> str:
 
 @word(quiet=True)
 def releases(scene: Scene, out: Output) -> int:
-    """The releases on each host, oldest first."""
+    """List the releases on each host, oldest first."""
     from cartwheel.commands import ask
     from cartwheel.terminal.format import utc_to_local
 
@@ -165,20 +165,20 @@ def releases(scene: Scene, out: Output) -> int:
             for listed in one.releases
         ]
 
-    return out.answer_table(ask.releases(scene), ("RELEASE", "VERSION", "MADE", "BY", ""), rows)
+    return out.answer_table(ask.releases(scene), ("RELEASE", "VERSION", "CREATED", "BY", ""), rows)
 
 
 def _place(release: str, one: Releases) -> str:
     if release == one.current:
-        return "serves, not whole" if release in one.not_whole else "serves"
+        return "live, damaged" if release in one.not_whole else "live"
     if release in one.not_whole:
-        return f"not whole: {one.not_whole[release]}"
+        return f"damaged: {one.not_whole[release]}"
     return "rollback goes here" if release == one.rollback else ""
 
 
-@word(quiet=True, help={"lines": "How many entries (default 20)."})
+@word(quiet=True, help={"lines": "Number of entries (default 20)."})
 def history(scene: Scene, out: Output, lines: str = "20") -> int:
-    """What was done on each host: when, by whom, how it ended."""
+    """Show what was done on each host: when, by whom, the result."""
     from cartwheel.commands import ask
     from cartwheel.terminal.format import local_time
 
@@ -202,10 +202,10 @@ def history(scene: Scene, out: Output, lines: str = "20") -> int:
 
 @word(
     quiet=True,
-    help={"lines": "How many lines of each log (default 50).", "follow": "Go on until Ctrl-C."},
+    help={"lines": "Number of lines of each log (default 50).", "follow": "Keep following."},
 )
 def logs(scene: Scene, out: Output, lines: str = "50", follow: bool = False) -> int:
-    """The app's journal and nginx's logs of its site."""
+    """Show the app's journal, and nginx's logs of its site."""
     from cartwheel.commands import ask
 
     def show(host: str, source: str, text: str) -> None:
@@ -218,12 +218,12 @@ def logs(scene: Scene, out: Output, lines: str = "50", follow: bool = False) -> 
 @word(
     changing=lambda options: bool(options["fix"]),
     quiet=True,
-    help={"fix": "Put in order what a fault left."},
+    help={"fix": "Remove leftovers of interrupted runs, and list them."},
 )
 def doctor(scene: Scene, out: Output, fix: bool = False) -> int:
-    """Check what serves, and all that a deploy needs.
+    """Check the live release, and all that a deploy needs.
 
-    Exits with 1 where a host is not well or cannot be asked; notes are none of that.
+    Exits with 1 if a host is not well or does not answer; notes do not count.
     """
     from cartwheel.commands.doctor import doctor as run
 

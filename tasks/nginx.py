@@ -1,4 +1,4 @@
-"""Words about a host's nginx."""
+"""Tasks for a host's nginx."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def test(scene: Scene, out: Output) -> int:
     """Check nginx's configuration on the host."""
     from cartwheel.commands import ask
 
-    return out.answers(ask.nginx_test(scene), lambda _one: "nginx is content")
+    return out.answers(ask.nginx_test(scene), lambda _one: "nginx configuration OK")
 
 
 @word(changing=True)
 def reload(scene: Scene, out: Output) -> int:
-    """Check nginx's configuration, then make nginx read it."""
+    """Check nginx's configuration, then reload nginx."""
     from cartwheel.commands import ask
 
     return out.answers(ask.nginx_reload(scene), lambda _one: "reloaded")

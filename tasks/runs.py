@@ -1,4 +1,4 @@
-"""Words about what was done from here: the records of changing runs."""
+"""Tasks for the records of runs that this machine has started."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ _ENDS = {
     Exit.OK: "done",
     Exit.FAILED: "failed",
     Exit.USAGE: "refused",
-    Exit.REVERTED: "put back",
+    Exit.REVERTED: "failed, rolled back",
     Exit.ATTENTION: "needs attention",
     Exit.LOCKED: "locked",
     Exit.INTERRUPTED: "interrupted",
 }
-_STATES = {"alive": "at work", "killed": "ended without a word"}
+_STATES = {"alive": "running", "killed": "was killed"}
 _MOST_NAMED = 2
 _MOST_COLUMNS = 60  # of a reason
 
 
-@plain_word(hosts="none", name="list", help={"lines": "How many runs (default 20)."})
+@plain_word(hosts="none", name="list", help={"lines": "Number of runs (default 20)."})
 def list_runs(c: FabContext, out: Output, lines: str = "20") -> int:
-    """The changing runs that began on this machine, newest first."""
+    """List the runs that changed hosts, newest first."""
     from cartwheel.places import runs_dir
     from cartwheel.runs.read import newest
 
     found = newest(runs_dir(), number("lines", lines))
     if found:
-        heads = ("RUN", "WHEN", "WORD", "APP", "HOSTS", "OUTCOME", "TOOK", "WHY")
+        heads = ("RUN", "WHEN", "TASK", "APP", "HOSTS", "OUTCOME", "TOOK", "WHY")
         out.table([_row(run) for run in found], heads)
     else:
-        out.say("No run has left a record here.")
+        out.say("There are no records of runs on this machine.")
     out.put(runs=[_fields(run) for run in found])
     return 0
 
@@ -49,14 +49,14 @@ def list_runs(c: FabContext, out: Output, lines: str = "20") -> int:
     hosts="none",
     positional=("run",),
     help={
-        "run": "Its name in runs.list, or how that begins, or `last`.",
-        "all": "A row for each host, however many came to the same.",
+        "run": "Name of the run in runs.list, or its beginning, or `last`.",
+        "all": "One row for each host, even if many have the same outcome.",
     },
 )
 def show(c: FabContext, out: Output, run: str, all: bool = False) -> int:
-    """What a run did: its failures, its final table.
+    """Show what a run did: its failures, its final table.
 
-    With --json also every event, as the run itself would have printed it.
+    --json adds every event, as the run would have printed it.
     """
     from cartwheel.places import runs_dir
     from cartwheel.runs.read import find
@@ -97,7 +97,7 @@ def _fields(run: Run) -> dict[str, Any]:
 
 
 def outcome_of(run: Run) -> str:
-    """How a run ended, in words."""
+    """How a run ended, as text."""
     from cartwheel.terminal.report import outcome_text
 
     if run.result is None:
@@ -113,7 +113,7 @@ def _app(about: Mapping[str, Any]) -> str:
 
 
 def _seconds(run: Run) -> float | None:
-    """How long it took, or takes so far; None for one that was killed."""
+    """How long it took, or has taken so far; None if it was killed."""
     if run.result is not None:
         return float(run.result["seconds"])
     return time.time() - run.about["began"] if run.state == "alive" else None
@@ -125,7 +125,7 @@ def _reason(run: Run) -> str:
 
 
 def told(run: Run, *, apart: bool) -> Iterator[str]:
-    """A run in lines, `apart` with a row for each host."""
+    """A run as lines; with `apart` one row for each host."""
     yield from _head(run)
     progress = _replayed(run)
     if run.result is None:
@@ -174,11 +174,11 @@ def _where_it_was(run: Run, progress: Progress) -> Iterator[str]:
     ]
     yield from table_lines(rows, ("HOST", "STEP", ""))
     if hosts and run.state == "killed":
-        yield f"`fab status -H {','.join(hosts)}` shows what is served now"
+        yield f"`fab status -H {','.join(hosts)}` shows which release is live"
 
 
 def _end(result: Mapping[str, Any], progress: Progress, *, apart: bool) -> Iterator[str]:
-    """As the run itself told its end."""
+    """The end of a run, as it printed it."""
     from cartwheel.telling import Place, failure_of, text_of
     from cartwheel.terminal import report as form
     from cartwheel.terminal.format import clean, table_lines
@@ -205,5 +205,5 @@ def _answer_row(one: Mapping[str, Any]) -> tuple[str, str]:
     if one.get("error"):
         return one["host"], "failed"
     if "current" in answer:  # after Ctrl-C every host is asked for it
-        return one["host"], f"serves {answer['current'] or 'nothing'}"
+        return one["host"], f"{answer['current'] or 'nothing'} is live"
     return one["host"], "done"

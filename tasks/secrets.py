@@ -1,4 +1,4 @@
-"""Words about secrets: none of them shows a value."""
+"""Tasks for secrets: none of them shows a value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @plain_word(hosts="none", help=ABOUT)
 def check(c: FabContext, out: Output, app: str = "", env: str = "") -> int:
-    """Which secrets can be read here; never what they are."""
+    """Check which secrets can be read here; shows no values."""
     from cartwheel.settings import load, resolve_each, take_from_environment
     from cartwheel.settings.shown import secrets_of
     from cartwheel.settings.variables import source_of

@@ -1,4 +1,4 @@
-"""Words that change what serves, without a new release."""
+"""Tasks that change which release is live, without making a new one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 @word(
     changing=True,
     rollout=True,
-    help={"to": "A release or version of `fab releases` (default: the last good).", **HOOKS},
+    help={
+        "to": "Release or version, as `fab releases` lists them (default: the last good one).",
+        **HOOKS,
+    },
 )
 def rollback(scene: Scene, out: Output, to: str = "", skip_hooks: bool = False) -> int:
-    """Go back to an earlier release; needs no index and no build."""
+    """Go back to an earlier release, without index or build."""
     from cartwheel.commands.rollback import rollback as run
 
     return out.report(run(with_hooks(scene, not skip_hooks), to or None))
@@ -26,7 +29,7 @@ def rollback(scene: Scene, out: Output, to: str = "", skip_hooks: bool = False) 
 
 @word(changing=True, rollout=True, help=HOOKS)
 def restart(scene: Scene, out: Output, skip_hooks: bool = False) -> int:
-    """Start a second instance of what serves, and switch to it."""
+    """Start a new instance of the live release, and switch to it."""
     from cartwheel.commands.rollback import restart as run
 
     return out.report(run(with_hooks(scene, not skip_hooks)))
@@ -34,31 +37,34 @@ def restart(scene: Scene, out: Output, skip_hooks: bool = False) -> int:
 
 @word(changing=True)
 def stop(scene: Scene, out: Output) -> int:
-    """Stop serving until `fab start`; a reboot does not start it."""
+    """Stop the app until `fab start`, also across reboots."""
     from cartwheel.commands import ask
 
-    return out.answers(ask.stop(scene), lambda one: "stopped" if one["changed"] else "was stopped")
+    return out.answers(
+        ask.stop(scene), lambda one: "stopped" if one["changed"] else "already stopped"
+    )
 
 
 @word(changing=True)
 def start(scene: Scene, out: Output) -> int:
-    """Serve again after `fab stop`."""
+    """Start the app again after `fab stop`."""
     from cartwheel.commands import ask
 
     return out.answers(
-        ask.start(scene), lambda one: f"{'started' if one['changed'] else 'runs'} {one['release']}"
+        ask.start(scene),
+        lambda one: f"{'started' if one['changed'] else 'already running:'} {one['release']}",
     )
 
 
 @word(
     changing=True,
     help={
-        "keep": "How many releases to keep (default: deploy.keep_releases).",
-        "cache": "Also remove what pip and uv have downloaded.",
+        "keep": "Number of releases to keep (default: deploy.keep_releases).",
+        "cache": "Also remove the downloads of pip and uv.",
     },
 )
 def prune(scene: Scene, out: Output, keep: str = "", cache: bool = False) -> int:
-    """Remove old releases; never one that is needed."""
+    """Remove old releases that nothing needs."""
     from cartwheel.commands import ask
 
     def told(one: Mapping[str, Any]) -> str:
@@ -86,12 +92,12 @@ def packages(scene: Scene, out: Output) -> int:
 @word(
     changing=True,
     help={
-        "yes": "Do not ask.",
-        "keep-shared": "Keep the app's own data (shared/), and the user that owns it.",
+        "yes": "Do not ask for confirmation.",
+        "keep-shared": "Keep the app's data (shared/), and the user that owns it.",
     },
 )
 def uninstall(scene: Scene, out: Output, yes: bool = False, keep_shared: bool = False) -> int:
-    """Take the app off the host; packages stay. Asks first."""
+    """Remove the app; system packages stay. Asks first."""
     from cartwheel.commands import ask
 
     name = scene.settings.slug

@@ -1,4 +1,4 @@
-"""Words about the templates of gunicorn, systemd, nginx and logrotate."""
+"""Tasks for the templates of gunicorn, systemd, nginx and logrotate."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @plain_word(hosts="none", name="list")
 def list_templates(c: FabContext, out: Output) -> int:
-    """Cartwheel's templates, and which are replaced here."""
+    """List the built-in templates, and which are replaced here."""
     from cartwheel.render.overrides import templates
 
     def state(override: bool, stale: bool) -> str:
-        return "" if not override else "replaced, of an older one" if stale else "replaced"
+        return "" if not override else "replaced, out of date" if stale else "replaced"
 
     found = [
         (one.name, state(one.override is not None, one.is_stale)) for one in templates(c.project)
@@ -29,17 +29,17 @@ def list_templates(c: FabContext, out: Output) -> int:
 
 @plain_word(hosts="none", positional=["template"], help={"template": "Its name."})
 def eject(c: FabContext, out: Output, template: str) -> int:
-    """Copy a template into templates/ here, to change it there."""
+    """Copy a template into templates/ here, to change it."""
     from cartwheel.render.overrides import eject as run
 
     path = run(c.project, template)
-    out.say(f"wrote {path.relative_to(c.project)}; it replaces Cartwheel's own from now on")
+    out.say(f"wrote {path.relative_to(c.project)}; it now replaces the built-in template")
     return 0
 
 
 @plain_word(hosts="none", positional=["template"], help={"template": "Its name."})
 def diff(c: FabContext, out: Output, template: str) -> int:
-    """How a template here differs from Cartwheel's own."""
+    """Compare a template here with the built-in one."""
     from cartwheel.render.overrides import diff as run
 
     found = run(c.project, template)
@@ -50,9 +50,9 @@ def diff(c: FabContext, out: Output, template: str) -> int:
 
 @plain_word(hosts="none", positional=["template"], help={"template": "Its name."})
 def keep(c: FabContext, out: Output, template: str) -> int:
-    """Say that a template here fits Cartwheel's own of today."""
+    """Declare a template here up to date with the built-in one."""
     from cartwheel.render.overrides import keep as run
 
     run(c.project, template)
-    out.say(f"templates/{template} fits Cartwheel's own of today")
+    out.say(f"templates/{template} is up to date with the built-in template")
     return 0

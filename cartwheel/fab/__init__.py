@@ -9,11 +9,11 @@ import atexit
 import gc
 import sys
 
-# fab forbids writing bytecode, so that every start would compile all of this anew.
+# fab forbids writing bytecode, so that every start would compile all of this again.
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
-# A start makes 100 000 objects that stay, and no garbage: Python would search them all some
-# hundred times, and once more before it ends.
+# A start makes 100 000 objects that stay, and no garbage: Python would search all of them about
+# a hundred times, and once more before it ends.
 gc.set_threshold(100_000)
 atexit.register(gc.freeze)
 

@@ -14,7 +14,7 @@ from cartwheel.ssh.options import SshOptions
 class FabContext:
     """One call of a task, for all hosts at once.
 
-    `hosts` is what -H names, stripped, without repetitions, in order; `project`
+    `hosts` are the hosts of -H, stripped, without repetitions, in order; `project`
     is the folder of the fabfile; `debug` is fab's own --debug.
     """
 
@@ -25,13 +25,13 @@ class FabContext:
     debug: bool = False
 
     def require_hosts(self, configured: Iterable[str] = ()) -> tuple[str, ...]:
-        """The hosts to work on: -H if given, else those of the settings.
+        """The hosts to work on: those of -H if given, else those of the settings.
 
         Raises UsageError `no-hosts` if there are none.
         """
         hosts = self.hosts or unique(configured)
         if not hosts:
-            raise UsageError("no-hosts", f"`{self.task}` needs a host, and none was named")
+            raise UsageError("no-hosts", f"`{self.task}` needs a host, and none was given")
         return hosts
 
 

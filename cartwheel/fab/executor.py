@@ -16,7 +16,7 @@ from cartwheel.ssh.options import SshOptions
 
 
 class FleetCall(invoke.Call):
-    """A call whose context is a FabContext, whatever fabric would have made."""
+    """A call whose context is a FabContext instead of fabric's own."""
 
     def __init__(self, call: invoke.Call, context: FabContext) -> None:
         super().__init__(call.task, called_as=call.called_as, args=call.args, kwargs=call.kwargs)
@@ -27,7 +27,7 @@ class FleetCall(invoke.Call):
 
 
 class FleetExecutor(fabric.Executor):
-    """Calls a FleetTask once; any other task in a fabfile stays fabric's own affair."""
+    """Calls a FleetTask once; other tasks in a fabfile run as fabric runs them."""
 
     core: Any  # invoke says it may be None; fab always gives one
 

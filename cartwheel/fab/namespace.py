@@ -1,4 +1,4 @@
-"""From the modules of `tasks/` to the words of `fab --list`."""
+"""Makes the namespace of `fab --list` from the modules of `tasks/`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cartwheel.fab.task import FleetTask
 
 
 def assemble(package: str, *, flat: Iterable[str], nested: Iterable[str]) -> invoke.Collection:
-    """The namespace of `package`: tasks of `flat` modules as `word`, of `nested` as `module.word`.
+    """The namespace of `package`: tasks of `flat` modules as `task`, of `nested` as `module.task`.
 
     Import modules of `tasks/` with their heavy imports inside the functions:
     `fab --list` loads them all.
@@ -29,6 +29,6 @@ def assemble(package: str, *, flat: Iterable[str], nested: Iterable[str]) -> inv
 
 def _fill(collection: invoke.Collection, module_name: str) -> None:
     for value in vars(import_module(module_name)).values():
-        # A task that a module only borrows from its sibling stays its sibling's.
+        # A task that a module imports from another one belongs to the other one.
         if isinstance(value, FleetTask) and value.__module__ == module_name:
             collection.add_task(value)

@@ -30,8 +30,8 @@ class CartwheelProgram(Fab):
     """Fab's phases, each with its failures turned into a message and an exit code."""
 
     def _make_parser(self) -> Parser:
-        """It knows the tasks that are named. invoke's own knows them all, and copies what it
-        knows: a tenth of the whole start (bench/start)."""
+        """A parser that knows only the tasks of this command line. invoke's own knows all tasks,
+        and copies them: a tenth of the whole start (bench/start)."""
         if self.args.complete.value:
             return super()._make_parser()
         said = {*self.core.unparsed, self.args.help.value}
@@ -64,11 +64,11 @@ class CartwheelProgram(Fab):
             if self.config.run.dry:
                 raise UsageError("dry-run", "--dry would run this task for real")
             super().execute()
-            # What comes is the end: no traceback for who types Ctrl-C then.
+            # Only the exit is left: Ctrl-C must not print a traceback now.
             _ignore_interrupts()
 
     def no_tasks_given(self) -> None:
-        """A bare `fab` shows what there is."""
+        """A bare `fab` lists all tasks."""
         self.list_tasks()
         raise invoke.Exit
 
@@ -82,12 +82,12 @@ class CartwheelProgram(Fab):
         except ParseError as error:
             raise self._leave(self._parse_mistake(error)) from error
         except ValueError as error:
-            # invoke converts an option's number without a word of its own.
+            # invoke converts the number of an option without handling the error.
             number = re.fullmatch(r"invalid literal for int\(\) with base 10: (.*)", str(error))
             told = UsageError("usage", f"{number[1]} is not a number") if number else error
             raise self._leave(told) from error
         except BrokenPipeError as error:
-            # `fab --list | head`: whoever read has enough. Nothing more may be written.
+            # `fab --list | head`: the reader has closed the pipe. Nothing more may be written.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise invoke.Exit(code=int(Exit.OK)) from error
         except KeyboardInterrupt as error:
@@ -97,7 +97,7 @@ class CartwheelProgram(Fab):
             raise self._leave(error) from error
 
     def _leave(self, error: Exception) -> invoke.Exit:
-        from cartwheel.telling import exit_code, tell  # most runs have nothing of it to tell
+        from cartwheel.telling import exit_code, tell  # most runs have no failure to print
 
         debug = bool(self.args.debug.value)
         return invoke.Exit(tell(error, debug=debug), code=exit_code(error))

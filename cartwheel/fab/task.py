@@ -54,7 +54,7 @@ class FleetTask(invoke.Task[Any]):
     def __init__(self, body: Callable[..., int | None], *, hosts: Hosts, **named: Any) -> None:
         super().__init__(body, auto_shortflags=False, **named)
         self.hosts = hosts
-        # Whether it changes hosts, and a freeze refuses it.
+        # Whether it changes hosts, so that a freeze refuses it.
         self.changing = False
         _check_options(body, self.help)
 
@@ -85,9 +85,9 @@ def task(
     """Make a function `(c: FabContext, option=default, ...) -> exit code or None` a task.
 
     `hosts` says what -H means: "required" (the body calls `c.require_hosts`, which
-    also takes those of the settings), "optional", or "none" (`c.hosts` is empty:
-    another task on the same line may want them). Every option needs a line in
-    `help`; a wrong one is a TypeError at import, because it is our mistake.
+    falls back to the hosts of the settings), "optional", or "none" (`c.hosts` is empty:
+    another task on the same command line may use them). Every option needs a line in
+    `help`; a missing or unknown one raises TypeError at import, because it is our mistake.
     """
 
     def decorate(body: Callable[..., int | None]) -> FleetTask:

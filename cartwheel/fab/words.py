@@ -1,4 +1,4 @@
-"""From a fabfile, or from nothing, to all of Cartwheel's words."""
+"""Gives a fabfile, or the `cartwheel` command, all of Cartwheel's tasks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cartwheel.fab.program import bind
 
 
 def words_for(program: Any) -> invoke.Collection:
-    """Make stock `fab` Cartwheel's, and return the words for it: what a fabfile needs."""
+    """Make stock `fab` Cartwheel's, and return its tasks: all that a fabfile needs."""
     bind(program)
     if places.is_installed():
         from cartwheel.tasks import namespace  # type: ignore[import-not-found]
@@ -25,7 +25,7 @@ def words_for(program: Any) -> invoke.Collection:
 
 
 def main() -> None:
-    """`cartwheel`: `fab` with these words where there is no fabfile yet."""
+    """`cartwheel`: `fab` with these tasks, where there is no fabfile yet."""
     from fabric.main import program
 
     program.namespace = words_for(program)

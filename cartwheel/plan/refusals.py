@@ -77,7 +77,7 @@ def stopped_refusal(mark: Stopped) -> Refusal:
 
 def held_refusal(mark: Mark) -> Refusal:
     """`fab lock.hold` left its mark."""
-    return Refusal("held", f"held by {mark.owner} since {mark.since} ({mark.message})")
+    return Refusal("held", f"frozen by {mark.owner} since {mark.since} ({mark.message})")
 
 
 def _no_room(settings: Settings, facts: Facts) -> Iterator[Refusal]:

@@ -1,1 +1,1 @@
-"""What a person sees on the terminal: lines, tables, progress, and the options that all tasks share."""
+"""What a person sees on the terminal: lines, tables and progress; options that all tasks share."""

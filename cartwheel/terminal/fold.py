@@ -1,4 +1,4 @@
-"""Many hosts in few lines: those in the same state are told together."""
+"""Many hosts in few lines: hosts in the same state share one."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from cartwheel.telling import MOST_NAMED, hosts_text
 from cartwheel.terminal.format import half_within, seconds_text
 from cartwheel.terminal.progress import OPERATOR, Running
 
-MOST_APART = 4  # so many hosts have lines of their own
-MOST_ROWS = 8  # and so many rows of their own on a terminal
-_ODD_SECONDS = 0.5  # a host that took so much longer than most is named
-_ODD_TIMES = 2.0  # a row that lasts so many times longer than most stays apart
+MOST_APART = 4  # up to this many hosts have lines of their own
+MOST_ROWS = 8  # up to this many rows on a terminal
+_ODD_SECONDS = 0.5  # a host that took this much longer than most is named
+_ODD_TIMES = 2.0  # a row that lasts this many times longer than most stays separate
 
 
 def who(hosts: Sequence[str]) -> str:
-    """A few hosts by their names, or how many they are."""
+    """The names of a few hosts, or the number of many."""
     return hosts_text(hosts) if len(hosts) <= MOST_NAMED else f"{len(hosts)} hosts"
 
 
-# --- steps that ended
+# --- finished steps
 
 
 @dataclass(frozen=True)
 class Told:
-    """An event of several hosts, and in words how long it took them."""
+    """An event of several hosts, and how long it took them, as text."""
 
     event: Event
     took: str
 
 
 class Ends:
-    """Collects the ends of steps, until nobody is on the way to one any more."""
+    """Collects finished steps until no host is still working on the same one."""
 
     def __init__(self, hosts: Iterable[str]) -> None:
         self._hosts = frozenset(hosts)
@@ -42,7 +42,8 @@ class Ends:
         self._ready: set[str] = set()
 
     def take(self, event: Event) -> list[Told]:
-        """A host's end of a step; what can be told at once: what all hosts have done."""
+        """Add a host's finished step. Returns the steps that can be shown now, because all hosts
+        have finished them."""
         again = event.host in self._steps.get(event.step, {})
         told = self._tell([event.step]) if again else []
         ended = self._steps.setdefault(event.step, {})
@@ -50,15 +51,15 @@ class Ends:
         return told + (self._tell([event.step]) if ended.keys() >= self._hosts else [])
 
     def look(self, busy: Collection[str]) -> list[Told]:
-        """What each `busy` host, one that is at some step, had behind it at two looks in a row:
-        between two of its steps a host is not busy for a moment."""
+        """The steps that each `busy` host (one that is working on a step) had finished at two
+        looks in a row: between two of its steps a host is idle for a moment."""
         ready = {step for step, ended in self._steps.items() if ended.keys() >= set(busy)}
         steps = [step for step in self._steps if step in ready & self._ready]
         self._ready = ready
         return self._tell(steps)
 
     def rest(self) -> list[Told]:
-        """All that is left, in the order in which it first ended."""
+        """All remaining steps, in the order in which the first host finished them."""
         return self._tell(list(self._steps))
 
     def _tell(self, steps: Iterable[str]) -> list[Told]:
@@ -67,7 +68,7 @@ class Ends:
 
 
 def _told(ended: Mapping[str, Event]) -> list[Told]:
-    """One line for the hosts on which it went well; failures were told when they happened."""
+    """One line for the hosts that succeeded; failures were shown when they happened."""
     good = [event for event in ended.values() if event.state != "failed"]
     if not good:
         return []
@@ -85,7 +86,7 @@ def _told(ended: Mapping[str, Event]) -> list[Told]:
 
 
 def _took(ended: Sequence[Event]) -> str:
-    """`2.1 s; slowest web7 4.0 s`: half of them took no longer than the first number says."""
+    """`2.1 s; slowest web7 4.0 s`: the first number is the median."""
     half = half_within(event.seconds or 0.0 for event in ended)
     last = max(ended, key=lambda event: event.seconds or 0.0)
     slowest = (last.seconds or 0.0) - half >= _ODD_SECONDS
@@ -93,12 +94,12 @@ def _took(ended: Sequence[Event]) -> str:
     return "; ".join(part for part in (seconds_text(half), named) if part)
 
 
-# --- steps under way
+# --- running steps
 
 
 def groups(running: Sequence[Running], room: int, now: float) -> list[list[Running]]:
-    """Which rows to draw, each for one host or for several in the same state; those that last
-    longest first, and the last one for all that have no row in `room`."""
+    """The rows to draw, each for one host or for several in the same state; the longest running
+    first. The last row is for all hosts that have no row in `room`."""
     if len(running) <= min(room, MOST_ROWS):
         return [[one] for one in running]
     alike = _by(running, lambda one: (one.step, _kind(one.detail)))
@@ -128,7 +129,7 @@ def _kind(detail: str) -> str:
 
 
 def _with_odd_ones(rows: list[list[Running]], room: int, now: float) -> list[list[Running]]:
-    """A row's slowest host apart, where it lasts much longer than the others."""
+    """Give a row's slowest host a row of its own if it takes much longer than the others."""
     found: list[list[Running]] = []
     for row in rows:
         slowest = min(row, key=lambda one: one.since)
@@ -140,7 +141,7 @@ def _with_odd_ones(rows: list[list[Running]], room: int, now: float) -> list[lis
 
 
 def in_one(row: Sequence[Running]) -> Running:
-    """A row's hosts as one: since when most of them are there, and a detail that all share."""
+    """The hosts of a row as one: since when most of them are there, and the detail they share."""
     if len(row) == 1:
         return row[0]
     steps = list(dict.fromkeys(one.step for one in row))

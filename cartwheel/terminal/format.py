@@ -1,4 +1,4 @@
-"""From values to words and columns. Nothing here prints."""
+"""Turns values into text and columns. Nothing here prints."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ ASCII = Marks("..", "..", "ok", "==", "ok", "!!", "--", "~")
 
 
 def marks_for(encoding: str | None, variables: dict[str, str]) -> Marks:
-    """Signs that the reader can show.
+    """Signs that the terminal can show.
 
-    Python writes UTF-8 also where the locale was set to C on purpose (PEP 538, PEP 540);
-    whoever set it wants ASCII.
+    Python writes UTF-8 even if the locale was set to C on purpose (PEP 538, PEP 540);
+    a person who sets it wants ASCII.
     """
     if (encoding or "").lower().replace("-", "") != "utf8":
         return ASCII
@@ -53,7 +53,7 @@ def marks_for(encoding: str | None, variables: dict[str, str]) -> Marks:
 
 
 def clean(text: str) -> str:
-    """Text of a host's without what moves a terminal's cursor or changes its colours."""
+    """A host's text without control sequences: it cannot move the cursor or change colours."""
     return _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\t", "    ")))
 
 
@@ -68,7 +68,7 @@ def encodable(text: str, encoding: str | None) -> str:
 
 
 def cells(text: str) -> int:
-    """How many columns a terminal needs for it (Unicode annex 11)."""
+    """The number of columns that the text takes on a terminal (Unicode annex 11)."""
     return sum(_cell(character) for character in text)
 
 
@@ -79,7 +79,7 @@ def _cell(character: str) -> int:
 
 
 def fitted(text: str, width: int, cut: str = "…") -> str:
-    """The text, cut off where it does not fit into `width` columns."""
+    """The text, cut to `width` columns."""
     if cells(text) <= width:
         return text
     kept, used = "", cells(cut)
@@ -96,7 +96,7 @@ def padded(text: str, width: int) -> str:
 
 
 def seconds_text(seconds: float | None) -> str:
-    """How long something took: `0.4 s`, `12 s`, `3 min 20 s`; nothing if it took no time."""
+    """A duration: `0.4 s`, `12 s`, `3 min 20 s`; empty if it took no time."""
     if seconds is None or seconds < _BRIEF_SECONDS:
         return ""
     if round(seconds) < MINUTE_SECONDS:
@@ -106,7 +106,7 @@ def seconds_text(seconds: float | None) -> str:
 
 
 def half_within(values: Iterable[float]) -> float:
-    """What half of the values do not exceed."""
+    """The median: half of the values do not exceed it."""
     ordered = sorted(values)
     return ordered[(len(ordered) - 1) // 2]
 
@@ -123,14 +123,14 @@ def age_text(seconds: float | None) -> str:
 
 
 def local_time(epoch_seconds: float | None) -> str:
-    """A moment in the operator's own zone."""
+    """A time in the operator's own time zone."""
     if epoch_seconds is None:
         return "-"
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_seconds))
 
 
 def utc_to_local(text: str) -> str:
-    """`2026-11-22T23:46:14Z` in the operator's own zone; other text as it is."""
+    """`2026-11-22T23:46:14Z` in the operator's own time zone; other text unchanged."""
     import calendar
 
     try:

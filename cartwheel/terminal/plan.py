@@ -1,4 +1,4 @@
-"""What `fab plan` prints of one host (docs/plan.md)."""
+"""What `fab plan` prints for one host (docs/plan.md)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DIFF_HEAD = 3  # lines of a unified diff before its first hunk's own
 
 
 def fields_of(host: str, planned: Planned) -> dict[str, Any]:
-    """For programs: all of it."""
+    """The whole plan, for programs."""
     plan = planned.plan
     return {
         "host": host,
@@ -35,7 +35,7 @@ def fields_of(host: str, planned: Planned) -> dict[str, Any]:
 
 
 def lines_of(planned: Planned, last_seconds: float | None) -> Iterator[str]:
-    """For people: what changes first, whole files last."""
+    """The plan for people: changes first, whole files last."""
     plan, differs = planned.plan, planned.differences
     yield _head(plan)
     yield from (f"  refused: {refusal.message}" for refusal in plan.refusals)
@@ -43,7 +43,7 @@ def lines_of(planned: Planned, last_seconds: float | None) -> Iterator[str]:
     yield from (f"  {line}" for line in _work(plan))
     yield from (f"  note: {note}" for note in plan.notes)
     if last_seconds is not None and plan.switch is not None:
-        yield f"  took {last_seconds:.1f} s the last time"
+        yield f"  the last deploy took {last_seconds:.1f} s"
     for diff in differs.diffs:
         yield from (f"  {line}" for line in _shown(diff.splitlines()))
 
@@ -52,7 +52,7 @@ def _head(plan: HostPlan) -> str:
     if plan.unchanged:
         return f"{plan.release}: nothing to do"
     if plan.current == plan.release:
-        return f"{plan.release}: started anew"
+        return f"{plan.release}: started again"
     return f"{plan.current or 'nothing'} -> {plan.release or '?'}"
 
 
@@ -74,12 +74,12 @@ def _marked(what: str, changed: Changed) -> list[str]:
 
 
 def _all_new(what: str, changed: Changed) -> list[str]:
-    """In one line: nothing was there before."""
+    """All in one line, because nothing was there before."""
     return [f"{what}s: {', '.join(changed.added)}"] if changed.added else []
 
 
 def _work(plan: HostPlan) -> Iterator[str]:
-    """The steps in order, and what each hook among them runs."""
+    """The steps in order, and the command of each hook among them."""
     work = in_order(plan)
     if work:
         yield f"steps: {', '.join(step.title for step in work)}"
@@ -87,7 +87,7 @@ def _work(plan: HostPlan) -> Iterator[str]:
 
 
 def _shown(diff: list[str]) -> list[str]:
-    """Of a file that is new or goes only its name; all of it is in the JSON."""
+    """Only the name of a file that is new or removed; the JSON has its content."""
     old, new = diff[0].removeprefix("--- "), diff[1].removeprefix("+++ ")
     lines = len(diff) - _DIFF_HEAD
     if old == NO_FILE:

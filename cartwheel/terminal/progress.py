@@ -1,4 +1,4 @@
-"""Which steps are under way: what a live view shows, and what a silent run is waiting for."""
+"""Which steps are running: for the live view, and for signs of life of a quiet run."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from cartwheel.events import Event
 
 _LOOKING = frozenset(("connect", "probe", "lock", "examine", "look again"))
-OPERATOR = "here"  # the name of the operator's own side in a list of hosts
+OPERATOR = "here"  # the operator's machine in a list of hosts
 
 
 @dataclass(frozen=True)
 class Running:
-    """A step that began at `since` (of a monotonic clock) and has not ended. One that was never
-    `begun` in words ends with whatever its host does next."""
+    """A step that began at `since` (of a monotonic clock) and has not ended. One without a start
+    event (not `begun`) ends with the next event of its host."""
 
     host: str
     step: str
@@ -24,7 +24,7 @@ class Running:
 
 
 class Progress:
-    """Takes events in; knows what runs, what failed, and how long each host took."""
+    """Takes events; knows what runs, what failed, and how long each host took."""
 
     def __init__(self) -> None:
         self._running: dict[str, list[Running]] = {}
@@ -35,7 +35,7 @@ class Progress:
         self._touched: set[str] = set()
 
     def take(self, event: Event, now: float) -> None:
-        """A step that ends also ends what began inside it; a host's steps nest."""
+        """A host's steps nest: a step that ends also ends the steps that began inside it."""
         host = event.host
         self._first.setdefault(host, now)
         self._last[host] = now
@@ -62,7 +62,7 @@ class Progress:
                 del steps[begun[-1] :]
 
     def seconds_in(self, event: Event, now: float) -> float | None:
-        """How long the step took that this event ends; None if it ends none."""
+        """How long the step took that ends with this event; None if none does."""
         if event.state in ("start", "progress", "note"):
             return None
         steps = self._running.get(event.host, [])
@@ -70,24 +70,24 @@ class Progress:
         return now - begun[-1] if begun else None
 
     def innermost(self) -> Iterator[Running]:
-        """The latest step under way of every host that has one."""
+        """The innermost running step of every host that has one."""
         for steps in list(self._running.values()):
             if steps:
                 yield steps[-1]
 
     def step_of(self, host: str) -> str:
-        """The step that failed on a host, or else the one that it is in."""
+        """The step that failed on a host, or else its current one."""
         steps = self._running.get(host)
         return self._failed.get(host) or (steps[-1].step if steps else "")
 
     def seconds_of(self, host: str) -> float | None:
-        """From a host's first event to its last one."""
+        """Seconds from a host's first event to its last one."""
         return self._last[host] - self._first[host] if host in self._first else None
 
     def busy_seconds(self, host: str) -> float:
-        """How long a host was at some step, without what it waited for others."""
+        """How long a host was working on its steps, without waiting for others."""
         return self._busy.get(host, 0.0)
 
     def hosts_touched(self) -> tuple[str, ...]:
-        """The hosts on which more was begun than to connect, to look and to wait for a lock."""
+        """The hosts on which more was begun than connecting, reading and waiting for a lock."""
         return tuple(host for host in self._first if host in self._touched)

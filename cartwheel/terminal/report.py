@@ -1,5 +1,5 @@
 """The end of a run over hosts, as lines and rows: the same for a run that has just ended and
-for one of the record. Nothing here prints."""
+for one that is read from its record. Nothing here prints."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from cartwheel.fleet.report import HostReport, Report
 
 UNKNOWN = "?"
-HEADS = ("HOST", "OUTCOME", "SERVES", "BEFORE", "TIME")
+HEADS = ("HOST", "OUTCOME", "LIVE", "PREVIOUS", "TIME")
 _OUTCOMES = {
     "deployed": "deployed",
     "unchanged": "unchanged",
     "prepared": "prepared",
-    "reverted": "put back",
+    "reverted": "failed, rolled back",
     "failed": "failed, nothing changed",
     "attention": "needs attention",
     "not-tried": "not tried, nothing changed",
 }
 _DONE = {"rollback": "rolled back", "restart": "restarted"}
-MOST_ALIKE = 8  # more hosts than that with one outcome share a row
-_LEAST_COMPARED = 5  # of fewer hosts everybody sees which one was slow
+MOST_ALIKE = 8  # more hosts than this with one outcome share a row
+_LEAST_COMPARED = 5  # with fewer hosts it is plain to see which one was slow
 _SLOWEST = 2
 
 
@@ -37,12 +37,12 @@ def notes_of(run: Report) -> list[str]:
 
 
 def places_of(run: Report, progress: Progress) -> dict[str, Place]:
-    """Where each host is, for what is told of its failure."""
+    """Where each host is, for the text of its failure."""
     return {host.host: Place(progress.step_of(host.host), _phrase(host)) for host in run.hosts}
 
 
 def rows_of(run: Report, progress: Progress, *, apart: bool = False) -> list[tuple[str, ...]]:
-    """The final table. Many hosts that came to the same share a row, unless `apart`; one that
+    """The final table. Many hosts with the same outcome share a row, unless `apart`; a host that
     needs attention never does."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for host in run.hosts:
@@ -64,40 +64,42 @@ def _came_to(host: HostReport, kind: str) -> tuple[str, str, str]:
 
 
 def closing_of(run: Report, progress: Progress, code: int) -> Iterator[str]:
-    """What follows the table: whom to ask, who was slow, and the run in one line."""
+    """The lines after the table: hosts to look at, slow hosts, and the run in one line."""
     unknown = [host.host for host in run.hosts if host.serves == UNKNOWN]
     if unknown:
-        serve = "it serves" if len(unknown) == 1 else "they serve"
-        yield f"{hosts_text(unknown)}: `fab status -H {','.join(unknown)}` shows what {serve} now"
+        yield (
+            f"{hosts_text(unknown)}: `fab status -H {','.join(unknown)}` shows which release is"
+            f" live"
+        )
     behind = [host.host for host in run.hosts if _may_be_behind(host, run)]
     if behind:
         what = "it" if len(behind) == 1 else "they"
         yield (
-            f"{hosts_text(behind)}: once {what} can be reached, `fab status --finish` (for all hosts)"
-            " or the next `fab deploy` finishes it"
+            f"{hosts_text(behind)}: once {what} can be reached, run `fab status --finish` for all"
+            " hosts, or `fab deploy`, to finish this deploy"
         )
     yield from slowest_of({host.host: progress.busy_seconds(host.host) for host in run.hosts})
     yield _sum_up(run, code)
 
 
 def _may_be_behind(host: HostReport, run: Report) -> bool:
-    """Whether others of its fleet have confirmed, and it has not, as far as anybody knows."""
+    """Whether other hosts of the fleet have confirmed and, as far as is known, this one has not."""
     goes_forward = run.kind == "deploy" and any(one.outcome == "deployed" for one in run.hosts)
     return goes_forward and host.outcome == "attention" and not _serves(host, run.release)
 
 
 def _serves(host: HostReport, release: str) -> bool:
-    """Also where the host has it under another name, because it was made anew there."""
+    """Whether this release is live, also under another name because it was made again there."""
     return content_of(host.serves or "") == content_of(release)
 
 
 def slowest_of(busy: Mapping[str, float]) -> Iterator[str]:
-    """The hosts that worked longest; what they waited for others does not count."""
+    """The hosts that worked longest; waiting for other hosts does not count."""
     slowest = sorted(busy, key=lambda host: busy[host], reverse=True)[:_SLOWEST]
     texts = [f"{host} {seconds_text(busy[host])}" for host in slowest if seconds_text(busy[host])]
     half = seconds_text(half_within(busy.values())) if texts else ""
     if len(busy) >= _LEAST_COMPARED and half:
-        yield f"slowest: {', '.join(texts)}; half of all within {half}"
+        yield f"slowest: {', '.join(texts)}; half of the hosts within {half}"
 
 
 def _sum_up(run: Report, code: int) -> str:
@@ -109,12 +111,12 @@ def _sum_up(run: Report, code: int) -> str:
         after = f" after {took}" if took else ""
         return f"{what} failed{after}, exit code {code}"
     if all(host.outcome == "unchanged" for host in run.hosts):
-        return f"{what}: serves already, nothing changed" + (f" ({took})" if took else "")
+        return f"{what}: already live, nothing changed" + (f" ({took})" if took else "")
     return f"{what} done" + (f" in {took}" if took else "")
 
 
 def hosts_fields(run: Report, progress: Progress) -> list[dict[str, Any]]:
-    """The table for programs; `report_of` reads it."""
+    """The table as JSON fields; `report_of` reads it."""
     return [
         {
             "host": host.host,
@@ -132,7 +134,7 @@ def hosts_fields(run: Report, progress: Progress) -> list[dict[str, Any]]:
 
 
 def report_of(result: Mapping[str, Any]) -> Report | None:
-    """The report that a result's fields were made of, without its errors; None if it had none."""
+    """The report from a result's fields, without its errors; None if the result has none."""
     from cartwheel.fleet.report import HostReport, Report
 
     if "release" not in result:
@@ -157,7 +159,7 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def error_fields(error: BaseException) -> dict[str, Any]:
-    """An error for programs, without what moves a terminal's cursor."""
+    """An error as JSON fields, without control sequences."""
     from cartwheel import telling
 
     fields = telling.error_fields(error)
@@ -165,7 +167,7 @@ def error_fields(error: BaseException) -> dict[str, Any]:
 
 
 def outcome_text(outcome: str, kind: str) -> str:
-    """What happened to a host, in words."""
+    """What happened to a host, as text."""
     if outcome == "deployed":
         return _DONE.get(kind, "deployed")
     return _OUTCOMES.get(outcome, outcome)

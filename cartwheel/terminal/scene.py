@@ -1,7 +1,7 @@
-"""What every task has in common: its options, its scene, its output, its end.
+"""What every task has in common: its options, its scene, its output, its exit code.
 
-`word` makes a task of a function that needs the settings and, mostly, hosts; `plain_word`
-of one that does not. Both add `--json`.
+`word` makes a task from a function that needs the settings and usually hosts; `plain_word`
+from one that does not. Both add `--json`.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ Body = Callable[..., int | None]
 
 _JSON = {"json": "Print events and the result as JSON, one a line (docs/output.md)."}
 ABOUT = {
-    "app": "Which application, where config/apps/ has several.",
-    "env": "Which environment: config/environments/NAME.toml.",
+    "app": "Application, if config/apps/ has several.",
+    "env": "Environment: config/environments/NAME.toml.",
 }
 _NARROWING = {
-    "role": "Only hosts with one of these roles, by commas.",
-    "limit": "Only hosts whose name or group fits one of these patterns, by commas.",
-    "exclude": "Not hosts whose name or group fits one of these patterns.",
+    "role": "Only hosts with one of these roles, comma-separated.",
+    "limit": "Only hosts whose name or group matches one of these patterns, comma-separated.",
+    "exclude": "No hosts whose name or group matches one of these patterns, comma-separated.",
 }
 _REACHING = {
     **_NARROWING,
-    "parallel": "So many hosts at a time are connected to and worked on.",
+    "parallel": "Number of hosts to connect to and work on at a time.",
 }
 _ROLLOUT = {
-    "canary": "So many hosts switch first, alone: a number or 10% (default: fleet.canary).",
-    "batch": "Then so many at a time: a number or 25% (default: fleet.batch).",
-    "max-failures": "So many hosts may fail, and the others go on (default: none).",
-    "keep-going": "Any number of hosts may fail, and the others go on.",
+    "canary": "Hosts that switch first, alone: a number or 10% (default: fleet.canary).",
+    "batch": "Hosts that switch together after that: a number or 25% (default: fleet.batch).",
+    "max-failures": "This many hosts may fail; the others go on (default: 0).",
+    "keep-going": "Go on with the other hosts, no matter how many fail.",
 }
 _CHANGING = {
-    "message": "Why: shown to whoever meets the lock, and kept in the history.",
-    "wait": "Seconds to wait for somebody else's lock (default 10).",
+    "message": "Reason: shown to others who wait for the lock, and kept in the history.",
+    "wait": "Seconds to wait while another run holds the lock (default 10).",
 }
 HOOKS = {"skip-hooks": "Run none of the commands under [hooks]."}
 _LONGEST_WAIT_SECONDS = 86400.0
@@ -73,12 +73,12 @@ def word(
 ) -> Callable[[Body], FleetTask]:
     """Make `(scene, out, own options) -> exit code` a task with the common options.
 
-    A `changing` word also takes --message and --wait, says after Ctrl-C what serves, and leaves
-    a record of its run (`fab runs.list`); a function tells from its options whether it will.
-    A freeze refuses it on the host, but for one that is `about_freeze`.
-    A `quiet` one shows its progress only on a terminal or where it takes long. Where no host
-    is named it is about all that run the app or have one of `more_roles`, or with `any_role`
-    about all. A `rollout` switches hosts batch by batch.
+    A `changing` task also takes --message and --wait, says after Ctrl-C which release is live, and
+    leaves a record of its run (`fab runs.list`); `changing` may be a function of the options.
+    A freeze refuses it on the host, unless the task is `about_freeze`.
+    A `quiet` task shows progress only on a terminal, or if it takes long. If no host is named,
+    the task is for all hosts that run the app or have one of `more_roles`, or with `any_role`
+    for all hosts. A `rollout` switches hosts batch by batch.
     """
     common = {
         **ABOUT,
@@ -128,7 +128,7 @@ def word(
 
 
 def _record(c: FabContext, message: str) -> Record:
-    """A run's record, with what is known before the settings are read: it may end with them."""
+    """A run's record, with what is known before the settings are read: they may be wrong."""
     from cartwheel.places import runs_dir
     from cartwheel.runs.record import Record
 
@@ -167,7 +167,7 @@ def plain_word(
 def _as_task(
     run: Callable[..., int], body: Body, help: Mapping[str, str], given: int, **named: Any
 ) -> FleetTask:
-    """A task whose options are the body's own, after the `given` arguments, and the common ones."""
+    """A task with the options of `body`, after its first `given` arguments, and the common ones."""
     own = list(inspect.signature(body).parameters.values())[given:]
     kind = inspect.Parameter.KEYWORD_ONLY
     taken = {one.name for one in own}
@@ -182,7 +182,7 @@ def _as_task(
 
 
 def _to_its_end(act: Callable[[], int | None], out: Output) -> int:
-    """Whatever happens becomes text and an exit code."""
+    """Run the task; every failure becomes text and an exit code."""
     try:
         return act() or 0
     except KeyboardInterrupt:
@@ -192,20 +192,21 @@ def _to_its_end(act: Callable[[], int | None], out: Output) -> int:
 
 
 def _say_what_serves(scene: Scene, out: Output) -> None:
-    """After Ctrl-C: ask the hosts that we had begun to change, once they are in order."""
+    """After Ctrl-C, ask the hosts that the run had begun to change which release is live, once
+    they have recovered."""
     from cartwheel.commands import ask
     from cartwheel.commands.scene import for_hosts
 
     touched = out.touched()
     if not touched:
-        out.say("stopped; no host was touched")
+        out.say("stopped; no host was changed")
         return
     try:
         found = ask.releases(for_hosts(scene, touched))
     except Exception as error:
         out.failed(error)
         return
-    out.answer_table(found, ("SERVES",), lambda one: [(one.current or "nothing",)])
+    out.answer_table(found, ("LIVE",), lambda one: [(one.current or "nothing",)])
 
 
 def scene_of(
@@ -242,7 +243,7 @@ def scene_of(
 
 
 def with_hooks(scene: Scene, wanted: bool) -> Scene:
-    """The scene, with or without the user's own commands."""
+    """The scene, with or without hooks."""
     from cartwheel.commands.scene import without_hooks
 
     return scene if wanted else without_hooks(scene)
@@ -256,7 +257,7 @@ def _narrowing(given: Mapping[str, Any]) -> Narrowing:
 
 
 def _rollout(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What the command line says instead of the settings of [fleet]."""
+    """The options that override the settings of [fleet]."""
     said: dict[str, Any] = {
         key: _size(key, given[key]) for key in ("canary", "batch") if given.get(key)
     }
@@ -278,8 +279,8 @@ def _size(option: str, text: str) -> str:
 
 
 def names(option: str, text: str) -> tuple[str, ...]:
-    """The names that an option lists by commas. Raises UsageError where it lists none: an empty
-    variable must not widen a choice to all."""
+    """The comma-separated names of an option. Raises UsageError if there are none: an empty
+    variable must not select all hosts."""
     found = tuple(one.strip() for one in text.split(",") if one.strip())
     if text and not found:
         raise UsageError("no-hosts", f"--{option} was given, but it names nothing")
@@ -287,19 +288,19 @@ def names(option: str, text: str) -> tuple[str, ...]:
 
 
 def _seconds(text: str) -> float:
-    """How long to wait for a lock. No wait is without an end. Raises UsageError."""
+    """How long to wait for a lock. Every wait has a limit. Raises UsageError."""
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= _LONGEST_WAIT_SECONDS:
-        most = f"from 0 to {_LONGEST_WAIT_SECONDS:.0f}"
-        raise UsageError("usage", f"--wait takes seconds, {most}, not {text!r}")
+        limits = f"from 0 to {_LONGEST_WAIT_SECONDS:.0f}"
+        raise UsageError("usage", f"--wait takes seconds, {limits}, not {text!r}")
     return seconds
 
 
 def number(option: str, text: str) -> int:
-    """A whole number of an option. Raises UsageError."""
+    """The whole number of an option. Raises UsageError."""
     if not text.isdigit():
         raise UsageError("usage", f"--{option} takes a number, not {text!r}")
     return int(text)

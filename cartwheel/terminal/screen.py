@@ -1,7 +1,7 @@
-"""Where a person reads: lines that stay and, on a terminal, rows below them that move.
+"""The screen of a person: lines that stay and, on a terminal, rows below them that change.
 
 The rows are redrawn in place. Each is shorter than the terminal is wide, so that none of
-them wraps; when the terminal shrinks, the next drawing counts the rows that wrapped.
+them wraps; when the terminal shrinks, the next redraw counts the rows that have wrapped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _DIM = "2"
 
 
 class Sink:
-    """A stream whose reader may go away: a run ends well all the same."""
+    """A stream whose reader may go away; the run goes on."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
@@ -54,7 +54,7 @@ class Sink:
             self._redirect_to_nothing()
 
     def _redirect_to_nothing(self) -> None:
-        """Otherwise Python complains when it flushes the stream at its end."""
+        """Otherwise Python complains when it flushes the stream at exit."""
         with suppress(OSError, ValueError):
             nothing = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nothing, self.stream.fileno())
@@ -72,7 +72,7 @@ class Screen:
     """Lines and rows for one run. Safe for threads.
 
     `live` is for a terminal that can move its cursor; without it every event is one line.
-    A `quiet` screen keeps no line of an event that is a step's beginning or end.
+    A `quiet` screen prints no line for the start or the end of a step.
     """
 
     def __init__(self, sink: Sink, *, live: bool, colour: bool, marks: Marks, quiet: bool) -> None:
@@ -85,8 +85,8 @@ class Screen:
         self._lock = threading.RLock()
 
     def event(self, event: Event, took: str = "") -> bool:
-        """The line of an event, as far as it has one here; whether it has. `took` says how long
-        in other words than the event's own seconds."""
+        """Print the line of an event, if it has one on this screen; whether it has. `took`
+        replaces the event's own seconds."""
         moves_only = self.live and event.state in ("start", "progress")
         if moves_only or (self._quiet and event.state != "note" and not self.is_sign(event)):
             return False
@@ -94,7 +94,7 @@ class Screen:
         return True
 
     def is_sign(self, event: Event) -> bool:
-        """Whether it is a sign of life, which a quiet screen without rows shows too."""
+        """Whether this is a sign of life, which a quiet screen without rows shows too."""
         return event.state == "progress" and not self.live
 
     def line(self, event: Event, took: str = "") -> str:
@@ -113,19 +113,19 @@ class Screen:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._colour and colour else text
 
     def say(self, text: str) -> None:
-        """Lines that stay."""
+        """Print lines that stay."""
         with self._lock:
             self._sink.write(self._erasure() + text + "\n")
 
     @contextmanager
     def cleared(self) -> Iterator[None]:
-        """Without rows, while something else writes to the same terminal."""
+        """Remove the rows while something else writes to the same terminal."""
         with self._lock:
             self.erase()
             yield
 
     def draw(self, running: Iterable[Running], now: float) -> None:
-        """Draw the rows anew, if they are others than before."""
+        """Redraw the rows if they have changed."""
         if not self.live:
             return
         with self._lock:
@@ -143,7 +143,7 @@ class Screen:
                 self._sink.write(erasure)
 
     def _erasure(self) -> str:
-        """Moves the cursor up over the rows, however they wrapped, and clears from there."""
+        """The sequence that moves the cursor up over the rows, also wrapped ones, and clears."""
         width = max(1, self._sink.size().columns)
         height = sum(max(1, -(-cells(row) // width)) for row in self._drawn)
         self._drawn = []

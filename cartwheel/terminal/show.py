@@ -1,4 +1,4 @@
-"""What a task tells: to a person as lines and tables, to a program as JSON (docs/output.md)."""
+"""What a task prints: lines and tables for people, JSON for programs (docs/output.md)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SILENCE_SECONDS = 8.0  # promise P11: nothing is silent for more than ten
 _FRAME_SECONDS = 0.125
 _SLOW_FRAME_SECONDS = 0.5
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_LEAVE_SECONDS = 0.3  # for the record, when nobody waits any more
+_LEAVE_SECONDS = 0.3  # for the record, after the second Ctrl-C
 _MOST_WAITING = 3  # hosts named in one sign of life
 
 
@@ -71,24 +71,24 @@ class Output:
         self._json = Sink(sys.stdout) if as_json else None
         self._errors = Sink(sys.stderr)
         self._out = self._errors if as_json else Sink(sys.stdout)
-        # What only shows keeps standard output for what it shows.
+        # A task that only reads keeps standard output for its result.
         moving = self._errors if quiet else self._out
         self.screen: Screen = screen_for(moving, dict(os.environ), quiet=quiet)
         self.progress = Progress()
-        self._ends: Ends | None = None  # of many hosts are told together
+        self._ends: Ends | None = None  # many hosts share lines
         self._fields: dict[str, Any] = {}
         self._told: list[dict[str, Any]] = []
         self._heard = time.monotonic()
         self._asked_to_stop = threading.Event()
         self._closed = threading.Event()
-        self._wake = threading.Event()  # for the ticker: one of both is set
+        self._wake = threading.Event()  # for the ticker: one of the two is set
         self._lock = threading.RLock()
         self._ticker = threading.Thread(target=self._tick, name="ticker", daemon=True)
 
     # -- while it runs
 
     def about(self, scene: Scene) -> None:
-        """What this run is about, as soon as that is known."""
+        """Set application, hosts and environment, as soon as they are known."""
         if len(scene.hosts) > MOST_APART:
             self._ends = Ends(scene.hosts)
         if self._record is not None:
@@ -105,7 +105,7 @@ class Output:
     def __enter__(self) -> Self:
         self._ticker.start()
         if threading.current_thread() is threading.main_thread():
-            # `nohup` asks to go on when the terminal is closed.
+            # `nohup` asks the run to go on when the terminal is closed.
             heard = [
                 each
                 for each in _STOPPING
@@ -131,7 +131,7 @@ class Output:
                 signal.signal(each, before)
 
     def emit(self, event: Event) -> None:
-        """An event of the engine's; the `Emit` of a run. Never raises."""
+        """Show an event of the engine; the `Emit` of a run. Never raises."""
         with self._lock:
             if self._closed.is_set():
                 return
@@ -154,7 +154,7 @@ class Output:
         )
 
     def _for_people(self, event: Event) -> bool:
-        """Show it, or keep it until it is there of all hosts; whether anything was shown."""
+        """Show the event, or keep it until all hosts have it; whether anything was shown."""
         if self._ends is None or not event.host:
             return self.screen.event(event)
         if event.state in ("start", "progress"):
@@ -168,20 +168,20 @@ class Output:
         return any(shown)
 
     def _show_rest(self) -> None:
-        """What was kept for other hosts to catch up."""
+        """Show the events that were kept until other hosts catch up."""
         with self._lock:
             if self._ends is not None:
                 self._show_ends(self._ends.rest())
 
     def data(self, host: str, text: str, *, prefix: str, source: str = "") -> None:
-        """One line that was asked for: of a log, of a command's output."""
+        """Print one line of a log or of a command's output."""
         self._heard = time.monotonic()
         self._line(recorded=False, type="line", host=host, source=source, text=text)
         if self._json is None:
             self._print(f"{prefix}{text}")
 
     def _tick(self) -> None:
-        """Redraws the rows; breaks a silence; answers Ctrl-C at once."""
+        """Redraw the rows, print a sign of life after a silence, answer Ctrl-C at once."""
         pause = _FRAME_SECONDS if self.screen.live else _SLOW_FRAME_SECONDS
         said_stop = False
         while not self._closed.is_set():
@@ -202,7 +202,7 @@ class Output:
                     self.screen.draw(self.progress.innermost(), now)
 
     def _sign_of_life(self, now: float) -> None:
-        """What is being waited for. Rows show that anyway."""
+        """Print what the run is waiting for. Rows show that anyway."""
         with self._lock:
             self._heard = now
             waiting = sorted(self.progress.innermost(), key=lambda one: one.since)
@@ -213,7 +213,7 @@ class Output:
                 self.screen.event(_sign(in_one(row), now, more=self._ends is not None))
 
     def touched(self) -> tuple[str, ...]:
-        """The hosts that this run has begun to change, as far as it is one that changes."""
+        """The hosts that this run has begun to change; none for a task that only reads."""
         return self.progress.hosts_touched() if self._changing else ()
 
     def _stopping(self) -> str:
@@ -226,12 +226,12 @@ class Output:
         hosts = self.touched()
         if not hosts:
             return "left"
-        alone = in_order_text(hosts, " without us")
-        return f"left; {alone}: `fab status -H {','.join(hosts)}` shows what serves"
+        alone = in_order_text(hosts, " alone")
+        return f"left; {alone}: `fab status -H {','.join(hosts)}` shows which release is live"
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        """The first Ctrl-C, SIGTERM or SIGHUP lets the run stop in order; the second one
-        leaves it to the hosts, which need nobody for that."""
+        """The first Ctrl-C, SIGTERM or SIGHUP stops the run in order. The second one leaves at
+        once: the hosts recover by themselves."""
         if self._asked_to_stop.is_set():
             with suppress(OSError):
                 os.write(sys.stderr.fileno(), f"\n{self._left()}\n".encode())
@@ -246,7 +246,7 @@ class Output:
     # -- what a person reads
 
     def say(self, text: str) -> None:
-        """A line of the answer: standard output, or standard error where that is for JSON."""
+        """Print a line of the result: on standard output, or with --json on standard error."""
         self._print(text)
 
     def table(self, rows: Iterable[Sequence[str]], heads: Sequence[str]) -> None:
@@ -262,7 +262,7 @@ class Output:
             (sink or self._out).write(text + "\n")
 
     def asked(self, question: str) -> str:
-        """A person's answer."""
+        """Ask a person; their answer."""
         with self.screen.cleared():
             self._errors.write(question)
             answer = sys.stdin.readline().strip()
@@ -272,18 +272,18 @@ class Output:
     def confirmed(self, question: str, word: str) -> bool:
         """Ask a person to type `word`. Without a terminal the answer is no."""
         if not sys.stdin.isatty():
-            self.complain("There is nobody to ask here; use --yes.")
+            self.complain("This needs a terminal to ask; use --yes.")
             return False
-        return self.asked(f"{question}\nType {word} to go on: ") == word
+        return self.asked(f"{question}\nType {word} to continue: ") == word
 
     # -- the result
 
     def put(self, **fields: Any) -> None:
-        """Fields of the result for programs."""
+        """Add fields to the result for programs."""
         self._fields.update(fields)
 
     def failed(self, error: BaseException, places: Mapping[str, Place] | None = None) -> int:
-        """Tell a failure, or a group of them; its exit code."""
+        """Print a failure, or a group of them; its exit code."""
         found = list(leaves(error))
         self._told += [error_fields(one) for one in found]
         hosts = [getattr(one, "host", "") for one in found]
@@ -292,7 +292,7 @@ class Output:
         return exit_code(error)
 
     def report(self, run: Report) -> int:
-        """Every failure with what to do, then the final table; the exit code."""
+        """Print every failure with what to do, then the final table; the exit code."""
         for note in notes_of(run):
             self.say(note)
         errors = [host.error for host in run.hosts if host.error is not None]
@@ -305,7 +305,7 @@ class Output:
         return run.exit_code
 
     def answers(self, found: Answers[T], text: Callable[[T], str]) -> int:
-        """One line for each host, or for many that say the same; the gravest exit code."""
+        """Print one line for each host, or for many with the same answer; the gravest exit code."""
         said = {
             h: clean(text(one)) for h, one in found.items() if not isinstance(one, CartwheelError)
         }
@@ -323,7 +323,7 @@ class Output:
         heads: Sequence[str],
         rows: Callable[[T], Iterable[Sequence[str]]],
     ) -> int:
-        """One table over all hosts; the gravest exit code."""
+        """Print one table over all hosts; the gravest exit code."""
         good = {host: one for host, one in found.items() if not isinstance(one, CartwheelError)}
         lines = [(host, *row) for host, one in good.items() for row in rows(one)]
         if lines:
@@ -335,7 +335,7 @@ class Output:
         return self._failures(found)
 
     def put_answers(self, found: Answers[T]) -> None:
-        """Each host's answer, or why there is none, for programs."""
+        """Add each host's answer, or the reason why there is none, to the result for programs."""
         self.put(
             hosts=[
                 {"host": host, "answer": None, "error": error_fields(one)}
@@ -351,7 +351,7 @@ class Output:
         return self.failed(ExceptionGroup("hosts", bad)) if bad else 0
 
     def result(self, code: int) -> None:
-        """The last line for programs, and of the run's record."""
+        """Write the last line for programs and of the run's record."""
         line = self._result(code)
         if self._record is not None:
             problem = self._record.close(line)
@@ -382,21 +382,21 @@ class Output:
 
 
 def _sign(one: Running, now: float, *, more: bool = False) -> Event:
-    """That it goes on; with `more` also how far it is, where nobody was told before."""
+    """An event that says a step goes on; with `more` also how far it is."""
     detail = f": {one.detail}" if more and one.detail else ""
     return Event(
-        one.step, "progress", f"still at it after {now - one.since:.0f} s{detail}", one.host
+        one.step, "progress", f"still running after {now - one.since:.0f} s{detail}", one.host
     )
 
 
 def _end_programs() -> None:
-    """None of what this process has started here outlives it, wherever it was interrupted."""
+    """End every program that this process has started here."""
     programs = sys.modules.get("cartwheel.programs")  # most tasks start none
     if programs is not None:
         programs.kill_running()
 
 
 def in_order_text(hosts: Sequence[str], how: str = "") -> str:
-    """That these hosts put themselves in order; many of them are counted."""
-    puts = "puts itself" if len(hosts) == 1 else "put themselves"
-    return f"{hosts_text(hosts)} {puts} in order{how}"
+    """Says that these hosts recover; many of them are counted."""
+    recovers = "recovers" if len(hosts) == 1 else "recover"
+    return f"{hosts_text(hosts)} {recovers}{how}"

@@ -219,7 +219,7 @@ def test_other_bytes_in_the_store_are_never_installed(stage: Stage, second: None
     [line] = [one for one in done.text.splitlines() if one.startswith("error: ")]
     assert f"/files/{digest}/" in line
     assert "is not what was published [CW313]" in line
-    assert "Remove that file from the store" in done.text
+    assert "Remove the file from the store" in done.text
     assert stage.state() == before
     for host in stage.pair:
         assert host.sh(f"find /srv/shop/cache/wheels/{digest} -type f 2>/dev/null || true") == ""

@@ -106,7 +106,7 @@ def test_every_changing_word_is_refused_for_the_whole_fleet(
     before = [marks(host, *WRITTEN) for host in pair]
     done = on(project, pair, word, *OPTIONS.get(word, ()), code=Exit.LOCKED)
     (line,) = [line for line in done.err.splitlines() if line.endswith("[CW703]")]
-    assert line.startswith(f"error: {frozen.name}: held by ")
+    assert line.startswith(f"error: {frozen.name}: frozen by ")
     assert "since 20" in line
     assert f"({WHY})" in line
     assert "fab lock.release -H " in done.err
@@ -118,7 +118,7 @@ def test_every_changing_word_is_refused_for_the_whole_fleet(
 def test_who_looks_is_told(project: Project, pair: list[LabHost], frozen: LabHost) -> None:
     assert WHY in on(project, pair, "status").out
     plan = on(project, pair, "plan").out
-    assert f"[{frozen.name}]   refused: held by" in plan
+    assert f"[{frozen.name}]   refused: frozen by" in plan
     assert f"[{pair[0].name}]   refused" not in plan
     told = json.loads(on(project, pair, "lock.status", "--json").out.splitlines()[-1])["hosts"]
     free, held = (one["answer"] for one in told)
@@ -127,7 +127,7 @@ def test_who_looks_is_told(project: Project, pair: list[LabHost], frozen: LabHos
     assert held["freeze"]["message"] == WHY
     table = on(project, pair, "lock.status").out.splitlines()
     assert table[1].split()[:2] == [pair[0].name, "free"]
-    assert table[2].split()[:2] == [frozen.name, "held"]
+    assert table[2].split()[:2] == [frozen.name, "frozen"]
     assert table[2].endswith(WHY)
 
 
@@ -141,12 +141,12 @@ def test_it_stays_over_a_reboot_and_another_one_is_refused_on_every_host(
     assert f"({WHY})" in done.err
     assert touched(before, marks(pair[0], "/srv")) == set(), "all or none"
     again = project.fab("lock.hold", "-H", frozen.name, "--message", WHY)
-    assert "already held by" in again.out
+    assert "already frozen by" in again.out
 
 
 def test_a_freeze_wants_a_reason(project: Project, pair: list[LabHost]) -> None:
     done = on(project, pair, "lock.hold", code=Exit.USAGE)
-    assert "a freeze needs its reason" in done.err
+    assert "a freeze needs a reason" in done.err
     assert '--message "' in done.err
 
 
@@ -172,7 +172,7 @@ def test_a_crash_is_settled_while_frozen(project: Project, pair: list[LabHost]) 
         running.end()
     host.boot()
     done = project.fab("deploy", "-H", host.name, code=Exit.LOCKED)
-    assert "held by ann@desk since today" in done.err
+    assert "frozen by ann@desk since today" in done.err
     assert current(host, "shop") == serves
     assert journal(host, "shop")[-1]["result"] == "reverted"
     project.fab("lock.release", "-H", host.name)
@@ -195,7 +195,7 @@ def test_a_hold_waits_for_a_deploy_and_is_told_who_it_is(
         assert status.out.splitlines()[1].split()[1] == "locked"
         assert status.out.rstrip().endswith("the new shop")
         waited = project.fab("lock.hold", "-H", host.name, "--message", WHY, "--wait", "60")
-        assert "held by" in waited.out
+        assert "frozen by" in waited.out
         assert running.end() == 0
     project.fab("lock.release", "-H", host.name)
 

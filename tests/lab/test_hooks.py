@@ -167,7 +167,7 @@ def test_a_smoke_test_that_fails_puts_it_back_unnoticed(
     assert load.result["failed"] == 0
     assert f"{host.name}: hook smoke (before confirm) ended with 7 [CW609]" in done.err
     assert "2 of 7 failed" in done.err
-    assert "leave hooks out once with `--skip-hooks`" in done.err
+    assert "skip all hooks once with `--skip-hooks`" in done.err
     assert (project.folder / "told").read_text() == "put-back\n"
     assert (current(host, "shop"), get(host)) == (before, text)
     project.fab("deploy", "-H", host.name, "--skip-hooks")

@@ -124,7 +124,7 @@ def test_before_a_host_is_touched_it_ends_soon(place: Place, number: signal.Sign
         began = time.monotonic()
         assert running.end() == Exit.INTERRUPTED
         assert time.monotonic() - began < SOON_SECONDS
-    assert "stopped; no host was touched" in said(running)
+    assert "stopped; no host was changed" in said(running)
     place.assert_nothing_is_orphaned(5)
     place.assert_serves(serves)
 
@@ -137,7 +137,7 @@ def test_while_connecting_it_ends_at_once(place: Place) -> None:
         began = time.monotonic()
         assert running.end() == Exit.INTERRUPTED
         assert time.monotonic() - began < AT_ONCE_SECONDS
-    assert "stopped; no host was touched" in said(running)
+    assert "stopped; no host was changed" in said(running)
     assert "Traceback" not in running.errors
     place.host.restore()
     place.assert_nothing_is_orphaned(20)
@@ -157,9 +157,7 @@ def test_the_first_one_stops_in_order_and_says_so(place: Place, step: tuple[str,
         began = time.monotonic()
         note = running.wait_for(("interrupted", "note"), 5)
         assert note["heard"] - began < AT_ONCE_SECONDS
-        assert note["detail"] == (
-            f"stopping: {name} puts itself in order (a second Ctrl-C stops waiting)"
-        )
+        assert note["detail"] == (f"stopping: {name} recovers (a second Ctrl-C stops waiting)")
         assert running.end() == Exit.INTERRUPTED
         assert time.monotonic() - began < IN_ORDER_SECONDS
     # What was confirmed goes forward; it may have been confirmed just before.
@@ -202,9 +200,7 @@ def test_the_second_one_leaves_at_once_and_the_host_needs_nobody(
     if step == BUILDING:
         assert "left" in running.errors
     else:
-        assert f"left; {name} puts itself in order without us: `fab status -H {name}`" in (
-            running.errors
-        )
+        assert f"left; {name} recovers alone: `fab status -H {name}`" in (running.errors)
     assert "Traceback" not in running.errors
     place.assert_nothing_is_orphaned(IN_ORDER_SECONDS)
     place.assert_serves(current(place.host, "shop") if step == DRAINING else serves)
@@ -223,6 +219,6 @@ def test_while_waiting_for_somebody_elses_lock(place: Place) -> None:
             began = time.monotonic()
             assert second.end() == Exit.INTERRUPTED
             assert time.monotonic() - began < SOON_SECONDS
-        assert "stopped; no host was touched" in said(second)
+        assert "stopped; no host was changed" in said(second)
         assert first.end() == Exit.OK
     place.assert_nothing_is_orphaned(5)

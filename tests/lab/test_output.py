@@ -300,7 +300,7 @@ class TestFailure:
         assert line.endswith("[CW602]")
         assert rest[0] == "  step:   start"
         assert any(re.match(r"  \| .*my last words", one) for one in rest)
-        assert rest[-2] == f"  serves: {broken}, as before"
+        assert rest[-2] == f"  live:   {broken}, as before"
         assert rest[-1].startswith("  next:   ")
         row = next(one for one in done.out.splitlines() if one.startswith(stage.host.name))
         assert re.split("  +", row)[1:4] == ["failed, nothing changed", broken, broken]
@@ -349,7 +349,7 @@ class TestRecord:
         assert (killed["state"], killed["exit"], killed["hosts"]) == ("killed", None, [host])
         listed = stage.project.fab("runs.list", "--lines", "1").out.splitlines()
         assert len(listed) == 2
-        assert "ended without a word" in listed[1]
+        assert "was killed" in listed[1]
         lines = stage.project.fab("runs.show", "last").out.splitlines()
         where = re.split("  +", lines[-2])[:2]
         assert where in ([host, "install"], [host, "configure"], [host, "verify"])
@@ -375,7 +375,7 @@ class TestSilence:
                 assert process.stderr is not None
                 first = process.stderr.readline()
                 assert time.monotonic() - started < 10.5
-                assert re.match(rf"\[{stage.host.name}\] … connect still at it after 8 s", first)
+                assert re.match(rf"\[{stage.host.name}\] … connect still running after 8 s", first)
                 assert process.wait(SECONDS) == 1
             finally:
                 process.kill()
@@ -403,10 +403,10 @@ class TestInterrupt:
             terminal.shows("… install")
             terminal.type("\x03")
             typed = time.monotonic()
-            terminal.shows(f"stopping: {stage.host.name} puts itself in order (a second Ctrl-C")
+            terminal.shows(f"stopping: {stage.host.name} recovers (a second Ctrl-C")
             assert time.monotonic() - typed < 2
             assert terminal.end() == Exit.INTERRUPTED
-        assert terminal.screen[-2].split() == ["HOST", "SERVES"]
+        assert terminal.screen[-2].split() == ["HOST", "LIVE"]
         assert terminal.screen[-1].split() == [stage.host.name, serves]
         assert "Traceback" not in terminal.raw.decode()
         self.settled(stage, serves)
@@ -422,7 +422,7 @@ class TestInterrupt:
                 terminal.shows("… probation")
                 assert current(stage.host, "shop") != serves
                 terminal.type("\x03")
-                terminal.shows(f"stopping: {stage.host.name} puts itself in order (a second Ctrl-C")
+                terminal.shows(f"stopping: {stage.host.name} recovers (a second Ctrl-C")
                 assert terminal.end() == Exit.INTERRUPTED
         finally:
             config.write_text(text)
@@ -487,7 +487,7 @@ class TestInterrupt:
             with on_terminal(stage, "restart") as terminal:
                 terminal.shows("connect")
                 terminal.type("\x03")
-                terminal.shows("stopped; no host was touched")
+                terminal.shows("stopped; no host was changed")
                 assert terminal.end() == Exit.INTERRUPTED
         finally:
             stage.host.restore()

@@ -103,7 +103,7 @@ def test_it_shows_all_that_would_be_different(project: Project, module_host: Lab
         "note: nginx is reloaded",
     ):
         assert f"[{name}]   {line}" in text, f"{line}\n{text}"
-    assert re.search(r"took \d+\.\d s the last time", text)
+    assert re.search(r"the last deploy took \d+\.\d s", text)
     assert "hunter" not in text
     assert "variable ~ NEW" not in text
     assert "sha256" not in text
@@ -197,7 +197,7 @@ def test_a_setting_of_the_site_alone(project: Project, module_host: LabHost) -> 
     """It makes no new release; from then on it is no difference any more."""
     change(project, "two", body_size="12m")
     said = lines(project, module_host)
-    assert said[0] == f"{current(module_host, 'shop')}: started anew"
+    assert said[0] == f"{current(module_host, 'shop')}: started again"
     assert said[1] == "setting ~ web.client_max_body_size"
     assert "steps: host side, switch" in said
     project.fab("deploy", "-H", module_host.name)

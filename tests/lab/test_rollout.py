@@ -240,7 +240,7 @@ def test_status_brings_forward_who_fell_behind(fleet: Fleet) -> None:
     assert fleet.texts == ["seven", "seven", before]
     said = fleet.fab("status").text
     release = fleet.releases[0]
-    assert f"{name}: behind, as it went back from {release}, which others serve; `fab stat" in said
+    assert f"{name}: behind, because it went back from {release}, which is live on others;" in said
     assert fleet.texts[2] == before, "who only looks changes nothing"
     fleet.fab("lock.hold", "--limit", name, "--message", "the sale")
     assert "the sale" in fleet.fab("status", "--finish", code=Exit.LOCKED).err

@@ -145,4 +145,4 @@ def test_an_upload_over_a_slow_line(served: tuple[LabHost, Project]) -> None:
     assert get(host) == "fat"
     assert said.seconds > SILENT_SECONDS, "it was long enough to be silent"
     assert said.silent_seconds < SILENT_SECONDS, said
-    assert "MB sent" in said.text or "still at it" in said.text
+    assert "MB sent" in said.text or "still running" in said.text

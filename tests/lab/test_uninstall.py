@@ -158,7 +158,7 @@ def test_uninstall_asks_first(prepared: LabHost, shop: Project) -> None:
     before = state(prepared)
 
     nobody = shop.fab("uninstall", *host, code=1)
-    assert "There is nobody to ask here; use --yes." in nobody.err
+    assert "This needs a terminal to ask; use --yes." in nobody.err
     code, seen = answered(shop, ["uninstall", *host], "yes\n")
     assert (code, "Nothing was changed." in seen) == (1, True), seen
     assert f"ALL ITS DATA in shared/, from {prepared.name}?" in seen
@@ -172,6 +172,6 @@ def test_uninstall_asks_first(prepared: LabHost, shop: Project) -> None:
 def answered(project: Project, words: list[str], answer: str) -> tuple[int, str]:
     """Run fab on a terminal and type `answer` when it asks; its exit code and what was shown."""
     with on_terminal(project, *words, columns=200) as terminal:
-        terminal.until(lambda one: b"to go on: " in one.raw)
+        terminal.until(lambda one: b"to continue: " in one.raw)
         terminal.type(answer)
         return terminal.end(), terminal.raw.decode()

@@ -43,7 +43,9 @@ def test_it_says_who_since_when_and_why(at: Layout) -> None:
     done = freeze.hold(session_of(at).ctx(), Freeze())
     assert done.changed is True
     assert freeze.status(session_of(at).ctx(), AskHolders()).freeze == done.freeze
-    with pytest.raises(OpError, match=r"^held by ann@desk since \d{4}-.* \(the sale\)$") as caught:
+    with pytest.raises(
+        OpError, match=r"^frozen by ann@desk since \d{4}-.* \(the sale\)$"
+    ) as caught:
         freeze.refuse_if_frozen(at)
     assert caught.value.slug == "held"
     assert freeze.release(session_of(at, "bob").ctx(), Unfreeze()).freeze == done.freeze
@@ -94,7 +96,7 @@ def test_the_lock_refuses_settles_first_and_lets_go(
     monkeypatch.setattr(recover, "settle", settle)
     freeze.hold(session_of(at).ctx(), Freeze())
     session = session_of(at)
-    with pytest.raises(OpError, match="held by ann@desk"):
+    with pytest.raises(OpError, match="frozen by ann@desk"):
         lock(at, session)
     assert settled == ["settled"], "safety is not frozen"
     assert session.memory == {}, "it may change nothing"

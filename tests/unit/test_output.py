@@ -382,7 +382,7 @@ class TestTelling:
             "  step:   start",
             "  | line 1",
             "  | line 2",
-            "  serves: 1.0, as before",
+            "  live:   1.0, as before",
             f"  next:   {error.hint}",
         ]
 
@@ -429,11 +429,11 @@ class TestTelling:
             "  step:   start",
             "  | log 3",
             "  | of web3",
-            "  serves: 1.0, as before",
+            "  live:   1.0, as before",
             f"  next:   {struck(1).hint}",
         ]
         same = ExceptionGroup("x", [struck(1), struck(2)])
-        assert "  serves: 1.0, as before" in tell(same, places=places).splitlines()
+        assert "  live:   1.0, as before" in tell(same, places=places).splitlines()
         assert tell(group, debug=True).count("error: web") == 6
 
     def test_one_cause_at_two_steps_is_two(self) -> None:
@@ -458,7 +458,7 @@ class TestTelling:
             "number": 602,
             "slug": "unhealthy",
             "message": "m",
-            "hint": "See its log above; the old release serves.",
+            "hint": "See its log above; the old release is live.",
             "detail": "log",
             "exit": 1,
         }
@@ -470,7 +470,7 @@ class TestTelling:
             ("deployed", "deploy", "deployed"),
             ("deployed", "rollback", "rolled back"),
             ("deployed", "restart", "restarted"),
-            ("reverted", "deploy", "put back"),
+            ("reverted", "deploy", "failed, rolled back"),
             ("failed", "deploy", "failed, nothing changed"),
             ("attention", "deploy", "needs attention"),
             ("not-tried", "deploy", "not tried, nothing changed"),
@@ -612,7 +612,7 @@ class TestReport:
         run = self.report((6, "deployed", "1.0"))
         lines = list(closing_of(run, self.progress(run), 0))
         assert lines == [
-            "slowest: web6 6.0 s, web5 5.0 s; half of all within 3.0 s",
+            "slowest: web6 6.0 s, web5 5.0 s; half of the hosts within 3.0 s",
             "deploy 1.0 done in 9.0 s",
         ]
         few = self.report((4, "deployed", "1.0"))
@@ -622,15 +622,15 @@ class TestReport:
     def test_who_is_not_known_is_named_in_full(self) -> None:
         run = self.report((4, "attention", UNKNOWN))
         assert next(closing_of(run, Progress(), 4)) == (
-            "web1, web2, web3 and 1 more: `fab status -H web1,web2,web3,web4` shows what they"
-            " serve now"
+            "web1, web2, web3 and 1 more: `fab status -H web1,web2,web3,web4` shows which"
+            " release is live"
         )
 
     def test_who_fell_behind_is_told_how_to_be_finished(self) -> None:
         run = self.report((2, "deployed", "1.0"), (1, "attention", UNKNOWN))
         assert list(closing_of(run, Progress(), 4))[1] == (
-            "web3: once it can be reached, `fab status --finish` (for all hosts) or the next"
-            " `fab deploy` finishes it"
+            "web3: once it can be reached, run `fab status --finish` for all hosts, or `fab deploy`, to"
+            " finish this deploy"
         )
         for others in ("deployed", "reverted"):
             run = self.report((2, others, "1.0"), (1, "attention", "1.0"))
@@ -657,13 +657,15 @@ class TestSilence:
             out.emit(Event("install", "start", host="lab1"))
             deadline = time.monotonic() + 10
             text = ""
-            while text.count("still at it") < 2:
+            while text.count("still running") < 2:
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
                 text += capfd.readouterr().out
         lines = text.splitlines()
         assert lines[0] == f"[lab1] {out.screen.marks.start} install"
-        assert lines[1].startswith(f"[lab1] {out.screen.marks.progress} install still at it after")
+        assert lines[1].startswith(
+            f"[lab1] {out.screen.marks.progress} install still running after"
+        )
 
     def test_many_hosts_are_never_silent_either(
         self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -678,12 +680,12 @@ class TestSilence:
                 out.emit(Event("install", "start", "Collecting", host))
             deadline = time.monotonic() + 10
             text = ""
-            while "still at it" not in text:
+            while "still running" not in text:
                 assert time.monotonic() < deadline
                 out.emit(Event("install", "progress", "Collecting", "web0"))
                 time.sleep(0.02)
                 text += capfd.readouterr().out
-        start = f"[9 hosts] {out.screen.marks.progress} install still at it after "
+        start = f"[9 hosts] {out.screen.marks.progress} install still running after "
         assert [line[: len(start)] for line in text.splitlines()] == [start]
         assert text.endswith(" s: Collecting\n")
 

@@ -75,7 +75,7 @@ def test_another_code() -> None:
         f"starts {UNIT}",
         f"stops {OLD_UNIT}",
         f"steps: {STEPS}",
-        "took 5.3 s the last time",
+        "the last deploy took 5.3 s",
     ]
 
 
@@ -128,13 +128,13 @@ def test_what_does_not_run_is_started_anew() -> None:
 
     one = plan(known=facts(down))
     lines = shown(one)
-    assert lines[0] == f"{LOCKLESS}: started anew"
+    assert lines[0] == f"{LOCKLESS}: started again"
     assert "steps: host side, switch" in lines
 
 
 def test_a_refusal() -> None:
     one = plan(known=facts(set_in("app", "freeze", value=FREEZE)))
-    assert shown(one) == [f"nothing -> {LOCKLESS}", "refused: held by bob since today (the sale)"]
+    assert shown(one) == [f"nothing -> {LOCKLESS}", "refused: frozen by bob since today (the sale)"]
 
 
 def test_a_hook_stands_among_the_steps_and_says_what_it_runs() -> None:

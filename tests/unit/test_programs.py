@@ -69,7 +69,7 @@ def test_output_and_errors_are_apart(tmp_path: Path) -> None:
     assert (ended.how, sorted(lines)) == ("ended with 3", ["one", "three", "two"])
     assert shell(command, tmp_path, errors="dropped") == programs.Ended(3, b"one\nthree", b"")
     assert shell(command, tmp_path, errors="with-output").output == b"one\ntwo\nthree"
-    assert shell("kill -9 $$", tmp_path).how == "was ended by signal 9"
+    assert shell("kill -9 $$", tmp_path).how == "was killed by signal 9"
 
 
 def test_it_has_no_input_and_no_terminal(tmp_path: Path) -> None:

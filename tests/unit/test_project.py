@@ -167,8 +167,9 @@ def test_a_person_is_asked_what_is_left_open(tmp_path: Path) -> None:
         os.close(theirs)
     name = as_name(tmp_path.name)
     assert done.err == (
-        f"Its name on the hosts [{name}]: What serves it (module:attribute) [app:app]: "
-        "Hosts, by commas ([USER@]HOST[:PORT]): "
+        f"Name of the application on the hosts [{name}]: "
+        "WSGI or ASGI application (module:attribute) [app:app]: "
+        "Hosts, comma-separated ([USER@]HOST[:PORT]): "
     )
     settings = load(tmp_path, None, None)
     assert (settings.app.name, settings.app.entry) == (name, "other:api")

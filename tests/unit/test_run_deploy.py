@@ -85,8 +85,8 @@ def test_a_freeze_refuses_the_fleet_before_any_lock_and_names_every_host() -> No
     with pytest.raises(ExceptionGroup) as caught:
         look(*hosts)
     assert [str(one) for one in caught.value.exceptions] == [
-        "0: held by bob since today (the sale) [CW703]",
-        "2: held by bob since today (the sale) [CW703]",
+        "0: frozen by bob since today (the sale) [CW703]",
+        "2: frozen by bob since today (the sale) [CW703]",
     ]
     hint = caught.value.exceptions[0].hint  # type: ignore[union-attr]
     assert hint.startswith("`fab lock.release -H 0`")

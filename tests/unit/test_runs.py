@@ -171,7 +171,7 @@ class TestReading:
         while not newest(tmp_path, 1):
             pass
         run = only(tmp_path)
-        assert (run.state, outcome_of(run)) == ("alive", "at work")
+        assert (run.state, outcome_of(run)) == ("alive", "running")
         record.close(result())
         assert only(tmp_path).state == "ended"
 
@@ -192,10 +192,10 @@ os.kill(os.getpid(), signal.SIGKILL)
         done = alone(code)
         assert (done.stdout, done.returncode) == ("there\n", -signal.SIGKILL), done.stderr
         run = only(tmp_path)
-        assert (run.state, outcome_of(run)) == ("killed", "ended without a word")
+        assert (run.state, outcome_of(run)) == ("killed", "was killed")
         text = "\n".join(told(run, apart=False))
         assert "\na     install\nb     -\n" in text
-        assert text.endswith("`fab status -H a,b` shows what is served now")
+        assert text.endswith("`fab status -H a,b` shows which release is live")
 
     def test_one_that_was_left_by_a_second_interrupt(self, tmp_path: Path) -> None:
         code = f"""
@@ -310,11 +310,11 @@ class TestOutput:
 def test_the_words_need_no_settings(tmp_path: Path) -> None:
     """A run that its settings ended has a record too; looking at it needs none of them."""
     project = new_project(tmp_path)
-    assert "No run has left a record" in project.fab("runs.list").out
+    assert "There are no records of runs" in project.fab("runs.list").out
     project.settings("[app]\nnonsense = 1\n")
     project.fab("deploy", "-H", "a,b", "--message", "this is why", code=2)
     heads, row = project.fab("runs.list").out.splitlines()
-    assert heads.split() == ["RUN", "WHEN", "WORD", "APP", "HOSTS", "OUTCOME", "TOOK", "WHY"]
+    assert heads.split() == ["RUN", "WHEN", "TASK", "APP", "HOSTS", "OUTCOME", "TOOK", "WHY"]
     assert row.split()[3:8] == ["deploy", "-", "a,", "b", "refused"]
     shown = project.fab("runs.show", row.split()[0][:8]).out
     assert "why:     this is why" in shown

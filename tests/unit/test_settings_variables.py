@@ -129,7 +129,7 @@ def test_a_command_runs_in_a_shell_in_the_project(tmp_path: Path) -> None:
         (Secret(file="binary"), "the value is not UTF-8 text"),
         (Secret(env="CARTWHEEL_NOT_SET"), "the variable CARTWHEEL_NOT_SET is not set here"),
         (Secret(command=f"echo {HIDDEN}; echo {HIDDEN} >&2; exit 3"), "the command ended with 3"),
-        (Secret(command=f"echo {HIDDEN}; kill -9 $$"), "the command was ended by signal 9"),
+        (Secret(command=f"echo {HIDDEN}; kill -9 $$"), "the command was killed by signal 9"),
         (Secret(command="no-such-command-hunter2"), "the command ended with 127"),
         (Secret(command="echo"), "the command printed nothing"),
         (Secret(command="yes"), "the command printed more than 1048576 bytes"),

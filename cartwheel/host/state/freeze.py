@@ -35,7 +35,7 @@ def refuse_if_frozen(at: Layout) -> None:
     """Raises OpError("held") that names who, since when and why."""
     mark = read(at)
     if mark is not None:
-        raise OpError("held", "held by " + locks.describe(to_json(mark)))
+        raise OpError("held", "frozen by " + locks.describe(to_json(mark)))
 
 
 def hold(ctx: Context, request: Freeze) -> Frozen:
