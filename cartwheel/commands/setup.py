@@ -16,10 +16,10 @@ from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held,
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
 from cartwheel.fleet.locking import lock_all
-from cartwheel.fleet.sessions import Fleet, Result, step_on_each, successes
+from cartwheel.fleet.sessions import Fleet, Result, step_on_each_untyped, successes
 from cartwheel.plan.balancing import ON_HOSTS, balancer_site_changes, ways
 from cartwheel.plan.making import Delivery
-from cartwheel.plan.steps import Step, tool
+from cartwheel.plan.steps import UntypedStep, tool
 from cartwheel.render import check_balancer_template, render_balancer
 from cartwheel.settings import names
 from cartwheel.settings.host import Host
@@ -60,10 +60,10 @@ def _set_up(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
         bringing = _uv_steps(scene, fleet)
         done = fleet.ask_untyped("setup", _args(scene), deadline_seconds=_SETUP_SECONDS)
         wanting = {host: bringing[host] for host in successes(done) if host in bringing}
-        return _joined(done, step_on_each(fleet, wanting, group="setup"))
+        return _joined(done, step_on_each_untyped(fleet, wanting))
 
 
-def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step]:
+def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, UntypedStep]:
     """Where uv is to install: what brings it to the hosts that lack it. It is fetched before
     anything changes. Raises BuildError."""
     if scene.settings.deploy.installer != "uv":
@@ -74,7 +74,7 @@ def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step]:
     access = build.access_for(scene.settings.index, password)
 
     @functools.cache
-    def step(machine: build.Platform) -> Step:
+    def step(machine: build.Platform) -> UntypedStep:
         wheel, sha256 = build.uv_wheel(machine, scene.state, scene.emit, access=access)
         item = build.Item("uv", build.UV_VERSION, wheel, sha256)
         source = product.publish_item(scene, store, item) if store else None
@@ -82,7 +82,7 @@ def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step]:
         uv = Delivery("uv", build.UV_VERSION, wheel.name, sha256, path, source)
         return tool(scene.base_args, uv)
 
-    found: dict[str, Step] = {}
+    found: dict[str, UntypedStep] = {}
     for host, facts in successes(answers).items():
         if facts.uv is None or facts.uv.version != build.UV_VERSION:
             try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import CartwheelError
 from cartwheel.events import Event, State
-from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
+from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each_untyped, successes
 from cartwheel.plan import steps
 from cartwheel.plan.host_plan import HostPlan
 
@@ -32,12 +32,12 @@ class Behind:
         kept = self.balancer.out(list(plans))
         self._tell(OUT, plans, kept)
         going = {host: steps.switch(plan) for host, plan in plans.items() if host not in kept}
-        switched = step_on_each(self.fleet, going, "switch")
+        switched = step_on_each_untyped(self.fleet, going)
         stuck = self.balancer.back(list(plans))
         self._tell(BACK, plans, stuck)
         well = [host for host in successes(switched) if host not in stuck]
         proof = {host: _watch(plans[host]) for host in well}
-        unwell = failures(step_on_each(self.fleet, proof, "watch"))
+        unwell = failures(step_on_each_untyped(self.fleet, proof))
         return {**switched, **unwell, **kept, **stuck}
 
     def _tell(self, step: str, hosts: Iterable[str], failed: Mapping[str, CartwheelError]) -> None:
@@ -47,7 +47,7 @@ class Behind:
             self.fleet.emit(Event(step, state, error.message if error else "", host))
 
 
-def _watch(plan: HostPlan) -> steps.Step:
+def _watch(plan: HostPlan) -> steps.UntypedStep:
     return steps.watch(plan, plan.switching.watch_seconds)
 
 

@@ -26,7 +26,7 @@ from cartwheel.fleet.outcomes import (
     untouched,
 )
 from cartwheel.fleet.report import HostReport, Report
-from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
+from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each_untyped, successes
 from cartwheel.fleet.terms import Terms
 from cartwheel.fleet.truth import LookAgain, looked_after
 from cartwheel.host.wire.locking import Locked
@@ -34,7 +34,7 @@ from cartwheel.plan import steps
 from cartwheel.plan.hooks import pending_seconds
 from cartwheel.plan.host_plan import HostPlan
 from cartwheel.plan.rollout import batches, patient
-from cartwheel.plan.steps import Stage, Step
+from cartwheel.plan.steps import Stage, UntypedStep
 
 if TYPE_CHECKING:
     from cartwheel.ssh.session import Session
@@ -123,14 +123,14 @@ def _note_unchanged(fleet: Fleet, idle: Plans, terms: Terms) -> dict[str, Cartwh
     """Hosts that serve the release already write that down."""
 
     def note(host: str, _session: Session) -> None:
-        fleet.request(host, steps.unchanged(idle[host], terms.finish_seconds))
+        fleet.request_untyped(host, steps.unchanged(idle[host], terms.finish_seconds))
 
     return failures(fleet.each(note, idle))
 
 
 def _prepare(fleet: Fleet, busy: Plans, until: Stage | None = None) -> dict[str, CartwheelError]:
-    def prepare(host: str, session: Session) -> None:
-        fleet.run_steps(host, session, steps.prepare(busy[host], until), group="prepare")
+    def prepare(host: str, _session: Session) -> None:
+        fleet.run_steps(host, steps.prepare(busy[host], until), group="prepare")
 
     return failures(fleet.each(prepare, busy))
 
@@ -144,7 +144,7 @@ def _migrate(hooks: Hooks, busy: Plans) -> dict[str, CartwheelError]:
             for host, plan in some.items()
             if plan.migration
         }
-        return failures(step_on_each(hooks.fleet, dict(list(asked.items())[:1]), "migrate"))
+        return failures(step_on_each_untyped(hooks.fleet, dict(list(asked.items())[:1])))
 
     waiting = {host: plan for host, plan in busy.items() if plan.migration}
     return hooks.around("migrate", waiting, migrate)
@@ -157,7 +157,7 @@ def _abandon(fleet: Fleet, busy: Plans, failed: Mapping[str, CartwheelError]) ->
 
     def abandon(host: str, _session: Session) -> None:
         log = failed[host].detail if host in failed else ""
-        fleet.request(host, steps.abandon(busy[host], reason, log, is_bad=is_bad))
+        fleet.request_untyped(host, steps.abandon(busy[host], reason, log, is_bad=is_bad))
 
     fleet.each(abandon, [host for host in busy if not _is_lost(failed.get(host))])
 
@@ -230,7 +230,7 @@ def _switch_batch(hooks: Hooks, plans: Plans, later: int) -> dict[str, Result[di
     plans = {host: waiting(plan) for host, plan in plans.items()}
     if terms.balancer is None:
         asked = {host: steps.switch(plan) for host, plan in plans.items()}
-        switched = step_on_each(fleet, asked, "switch")
+        switched = step_on_each_untyped(fleet, asked)
     else:
         switched = Behind(fleet, terms.balancer).switch(plans)
     unwell = hooks.at("after", "switch", only(plans, successes(switched)), each=True)
@@ -241,7 +241,7 @@ def _pause(fleet: Fleet, switched: Plans, seconds: float) -> dict[str, Cartwheel
     """Every switched host watches itself in its traffic before the next batch; who does not
     stay well has gone back."""
     asked = {host: steps.watch(plan, seconds) for host, plan in switched.items()}
-    return failures(step_on_each(fleet, asked, "watch"))
+    return failures(step_on_each_untyped(fleet, asked))
 
 
 def _confirm_all(
@@ -276,15 +276,15 @@ def _finish(hooks: Hooks, confirmed: Plans) -> dict[str, CartwheelError]:
     asked = {host: steps.finish(plan, seconds) for host, plan in confirmed.items()}
     unwell = hooks.at("after", "confirm", confirmed)
     unwell |= hooks.at("before", "finish", without(confirmed, unwell))
-    unwell |= failures(step_on_each(hooks.fleet, asked, "finish"))
+    unwell |= failures(step_on_each_untyped(hooks.fleet, asked))
     return unwell | hooks.at("after", "finish", without(confirmed, unwell))
 
 
-def _confirm(fleet: Fleet, host: str, step: Step) -> dict[str, Any]:
+def _confirm(fleet: Fleet, host: str, step: UntypedStep) -> dict[str, Any]:
     """Told only where it fails: then it may take a while until the host is in order, and until
     anybody knows which way it went."""
     try:
-        return fleet.request(host, step)
+        return fleet.request_untyped(host, step)
     except CartwheelError as error:
         fleet.emit(Event("confirm", "failed", error.message, host))
         raise
@@ -320,4 +320,4 @@ def _undo(
         for host, result in tried.items()
         if not is_open(result)
     }
-    return fleet.each(lambda host, _session: fleet.request(host, asked[host]), asked)
+    return fleet.each(lambda host, _session: fleet.request_untyped(host, asked[host]), asked)

@@ -14,10 +14,10 @@ from cartwheel.errors import CartwheelError
 from cartwheel.events import Emit, Event, State
 from cartwheel.fleet.report import Report
 from cartwheel.host.wire.request import Request
-from cartwheel.plan.steps import Step
+from cartwheel.plan.steps import AnyStep, Step, UntypedStep
 
 if TYPE_CHECKING:
-    from cartwheel.ssh.session import Session
+    from cartwheel.ssh.session import Pending, Session
 
 _SLICE_SECONDS = 0.1  # Ctrl-C is noticed between slices
 _MOST_LEAVING = 256  # all hosts are told at once when a run is stopped
@@ -143,44 +143,48 @@ class Fleet:
             ),
         )
 
-    def request(self, host: str, step: Step) -> dict[str, Any]:
+    def request(self, host: str, step: Step[T]) -> T:
         """Ask a host without saying so; what it says itself meanwhile is passed on."""
-        return (
-            self.sessions[host]
-            .submit_untyped(
-                step.op,
-                step.args,
-                deadline_seconds=step.deadline_seconds,
-                on_event=self.listener(host, step.title),
-            )
-            .result()
-        )
+        return self._submit(host, step).result()
 
-    def run_steps(
-        self, host: str, session: Session, steps: Iterable[Step], group: str
-    ) -> list[dict[str, Any]]:
+    def request_untyped(self, host: str, step: UntypedStep) -> dict[str, Any]:
+        """As `request`, for a step whose request and answer are no records yet."""
+        answer: dict[str, Any] = self._submit_any(host, step).result()
+        return answer
+
+    def run_step(self, host: str, step: Step[T]) -> T:
+        """Ask a host, and say how that goes."""
+        return self.timed(host, step.title, self._submit(host, step).result)
+
+    def run_steps(self, host: str, steps: Iterable[AnyStep], group: str) -> None:
         """Send all steps at once and wait for their answers in order: one round trip.
 
         Raises the first failure; the host skips what comes after it.
         """
-        submitted = [
-            (
-                step,
-                session.submit_untyped(
-                    step.op,
-                    step.args,
-                    blob=step.blob,
-                    deadline_seconds=step.deadline_seconds,
-                    on_event=self.listener(host, step.title),
-                    group=group,
-                ),
-            )
-            for step in steps
-        ]
-        answers = []
+        submitted = [(step, self._submit_any(host, step, group)) for step in steps]
         for step, pending in submitted:
-            answers.append(self.timed(host, step.title, pending.result))
-        return answers
+            self.timed(host, step.title, pending.result)
+
+    def _submit(self, host: str, step: Step[T], group: str | None = None) -> Pending[T]:
+        return self.sessions[host].submit(
+            step.request,
+            blob=step.blob,
+            deadline_seconds=step.deadline_seconds,
+            on_event=self.listener(host, step.title),
+            group=group,
+        )
+
+    def _submit_any(self, host: str, step: AnyStep, group: str | None = None) -> Pending[Any]:
+        if isinstance(step, Step):
+            return self._submit(host, step, group)
+        return self.sessions[host].submit_untyped(
+            step.op,
+            step.args,
+            blob=step.blob,
+            deadline_seconds=step.deadline_seconds,
+            on_event=self.listener(host, step.title),
+            group=group,
+        )
 
     def timed(self, host: str, step: str, work: Callable[[], T]) -> T:
         """Say that a step begins, do it, and say how it ended and how long it took."""
@@ -276,13 +280,21 @@ def _result(future: Future[T]) -> Result[T]:
         return error
 
 
-def step_on_each(
-    fleet: Fleet, steps: Mapping[str, Step], group: str
-) -> dict[str, Result[dict[str, Any]]]:
+def step_on_each(fleet: Fleet, steps: Mapping[str, Step[T]]) -> dict[str, Result[T]]:
     """One step on each of these hosts, side by side."""
-    return fleet.each(
-        lambda host, one: fleet.run_steps(host, one, [steps[host]], group=group)[0], steps
-    )
+    return fleet.each(lambda host, _session: fleet.run_step(host, steps[host]), steps)
+
+
+def step_on_each_untyped(
+    fleet: Fleet, steps: Mapping[str, UntypedStep]
+) -> dict[str, Result[dict[str, Any]]]:
+    """As `step_on_each`, for steps whose requests and answers are no records yet."""
+
+    def work(host: str, _session: Session) -> dict[str, Any]:
+        step = steps[host]
+        return fleet.timed(host, step.title, lambda: fleet.request_untyped(host, step))
+
+    return fleet.each(work, steps)
 
 
 def failures(results: Mapping[str, Result[Any]]) -> dict[str, CartwheelError]:

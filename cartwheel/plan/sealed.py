@@ -11,7 +11,7 @@ from typing import Any
 from cartwheel.plan import steps
 from cartwheel.plan.hooks import Hook
 from cartwheel.plan.host_plan import HostPlan, Operator
-from cartwheel.plan.steps import Step
+from cartwheel.plan.steps import AnyStep
 from cartwheel.settings import names
 
 _NO_KEY = "00"
@@ -38,7 +38,7 @@ def _apart_from_its_run(plan: HostPlan) -> HostPlan:
     return replace(plan, operator=Operator(""), making=making)
 
 
-def _sealed(one: Step | Hook, key: str) -> dict[str, str]:
+def _sealed(one: AnyStep | Hook, key: str) -> dict[str, str]:
     if isinstance(one, Hook):
         digest = names.keyed_digest(key, json.dumps(asdict(one), sort_keys=True))
         return {"title": one.title, "digest": digest}

@@ -7,11 +7,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from cartwheel import __version__
 from cartwheel.hidden import revealed
 from cartwheel.host.wire.codec import to_json
+from cartwheel.host.wire.request import Request
 from cartwheel.plan.hooks import Hook, moments, variables
 from cartwheel.plan.host_plan import HostPlan, Migration
 from cartwheel.plan.switching import on_disk
@@ -28,9 +29,26 @@ _UPLOAD_SECONDS = 600.0
 _HOOK_MARGIN_SECONDS = 30.0
 
 
+A = TypeVar("A")
+
+
 @dataclass(frozen=True)
-class Step:
-    """One request to the host side. `args` may hold secrets, so they are never printed."""
+class Step(Generic[A]):
+    """One request to the host side. It may hold secrets, so it is never printed."""
+
+    title: str
+    deadline_seconds: float
+    request: Request[A] = field(repr=False)
+    blob: Path | None = None
+
+    def digest(self, key: str) -> str:
+        """Names what is asked for without letting anybody guess a secret in it."""
+        return names.keyed_digest(key, json.dumps(to_json(self.request), sort_keys=True))
+
+
+@dataclass(frozen=True)
+class UntypedStep:
+    """A step whose request and answer are no records yet."""
 
     op: str
     title: str
@@ -39,18 +57,24 @@ class Step:
     blob: Path | None = None
 
     def digest(self, key: str) -> str:
-        """Names what is asked for without letting anybody guess a secret in it."""
         return names.keyed_digest(key, json.dumps(revealed(self.args), sort_keys=True))
 
 
-def in_order(plan: HostPlan) -> list[Step | Hook]:
+AnyStep: TypeAlias = Step[Any] | UntypedStep
+
+
+def in_order(plan: HostPlan) -> list[AnyStep | Hook]:
     """What the plan does on its host, with the hooks around it. Hooks of a migration come with
     one only."""
     if plan.switch is None:
         return []
-    migration = [migrate(plan, plan.migration)] if plan.migration else []
-    work = {"prepare": prepare(plan), "migrate": migration, "switch": [switch(plan)]}
-    found: list[Step | Hook] = []
+    migration: list[AnyStep] = [migrate(plan, plan.migration)] if plan.migration else []
+    work: dict[str, list[AnyStep]] = {
+        "prepare": prepare(plan),
+        "migrate": migration,
+        "switch": [switch(plan)],
+    }
+    found: list[AnyStep | Hook] = []
     for moment in moments():
         if moment.side == "after":
             found += work.get(moment.phase, ())
@@ -67,9 +91,9 @@ def titles(plan: HostPlan) -> list[str]:
 # -- before the switch: nothing of it touches what serves
 
 
-def prepare(plan: HostPlan, until: Stage | None = None) -> list[Step]:
+def prepare(plan: HostPlan, until: Stage | None = None) -> list[AnyStep]:
     """The host's own part, then the release, no further than `until`."""
-    found = [] if plan.host_files is None else [_refresh(plan, plan.host_files)]
+    found: list[AnyStep] = [] if plan.host_files is None else [_refresh(plan, plan.host_files)]
     if plan.making is not None:
         for stage, steps in _STAGES.items():
             found += steps(plan, plan.making)
@@ -78,12 +102,12 @@ def prepare(plan: HostPlan, until: Stage | None = None) -> list[Step]:
     return found
 
 
-def _refresh(plan: HostPlan, host_files: Mapping[str, str]) -> Step:
+def _refresh(plan: HostPlan, host_files: Mapping[str, str]) -> UntypedStep:
     args = {**_of_release(plan), "host_files": dict(host_files), "digest_key": plan.digest_key}
-    return Step("refresh", "host side", _SMALL_SECONDS, args)
+    return UntypedStep("refresh", "host side", _SMALL_SECONDS, args)
 
 
-def _deliveries(plan: HostPlan, making: Making) -> Iterator[Step]:
+def _deliveries(plan: HostPlan, making: Making) -> Iterator[AnyStep]:
     """pip, where the host lacks it; the application's wheel, and those of what lies beside it."""
     if making.tool is not None:
         yield tool(_of_release(plan), making.tool)
@@ -92,13 +116,13 @@ def _deliveries(plan: HostPlan, making: Making) -> Iterator[Step]:
         if wheel.name != making.packages.application.name:
             title = f"{title} {wheel.name}"
         args = _file(_of_release(plan), wheel)
-        yield Step("upload", title, _UPLOAD_SECONDS, args, wheel.path)
+        yield UntypedStep("upload", title, _UPLOAD_SECONDS, args, wheel.path)
 
 
-def tool(header: Mapping[str, Any], installer: Delivery) -> Step:
+def tool(header: Mapping[str, Any], installer: Delivery) -> UntypedStep:
     """The host's pip or uv, for all applications on it."""
     args = {**_file(header, installer), "tool": installer.name, "version": installer.version}
-    return Step("tool", installer.name, _UPLOAD_SECONDS, args, installer.path)
+    return UntypedStep("tool", installer.name, _UPLOAD_SECONDS, args, installer.path)
 
 
 def _file(header: Mapping[str, Any], file: Delivery) -> dict[str, Any]:
@@ -106,11 +130,11 @@ def _file(header: Mapping[str, Any], file: Delivery) -> dict[str, Any]:
     return known if file.source is None else {**known, "source": file.source.args}
 
 
-def _venv(plan: HostPlan, making: Making) -> Iterator[Step]:
-    yield Step("venv", "venv", _SMALL_SECONDS, {**_of_release(plan), **_python(making)})
+def _venv(plan: HostPlan, making: Making) -> Iterator[AnyStep]:
+    yield UntypedStep("venv", "venv", _SMALL_SECONDS, {**_of_release(plan), **_python(making)})
 
 
-def _install(plan: HostPlan, making: Making) -> Iterator[Step]:
+def _install(plan: HostPlan, making: Making) -> Iterator[AnyStep]:
     packages = making.packages
     application, lock = packages.application, packages.lock
     args = {
@@ -126,7 +150,7 @@ def _install(plan: HostPlan, making: Making) -> Iterator[Step]:
         "timeout_seconds": packages.timeout_seconds,
         "index_environment": dict(packages.index_environment),
     }
-    yield Step("install", "install", packages.timeout_seconds + _SMALL_SECONDS, args)
+    yield UntypedStep("install", "install", packages.timeout_seconds + _SMALL_SECONDS, args)
 
 
 def _installer(packages: Packages) -> dict[str, Any]:
@@ -137,17 +161,17 @@ def _installer(packages: Packages) -> dict[str, Any]:
     }
 
 
-def _configure(plan: HostPlan, making: Making) -> Iterator[Step]:
+def _configure(plan: HostPlan, making: Making) -> Iterator[AnyStep]:
     files = dict(making.files)
     env = {name: variable.value for name, variable in making.variables.items()}
     # By it the host knows whether this step was done already with just this.
     texts = [json.dumps(one, sort_keys=True) for one in (files, revealed(env))]
     digest = names.keyed_digest(plan.digest_key, "".join(texts))
     args = {**_of_release(plan), "files": files, "env": env, "digest": digest}
-    yield Step("configure", "configure", _SMALL_SECONDS, args)
+    yield UntypedStep("configure", "configure", _SMALL_SECONDS, args)
 
 
-def _verify(plan: HostPlan, making: Making) -> Iterator[Step]:
+def _verify(plan: HostPlan, making: Making) -> Iterator[AnyStep]:
     args = {
         **_of_release(plan),
         "entry": making.entry,
@@ -157,15 +181,15 @@ def _verify(plan: HostPlan, making: Making) -> Iterator[Step]:
         "site_changes": dict(plan.switching.site),
         "server_names": list(making.server_names),
     }
-    yield Step("verify", "verify", making.import_seconds + _SMALL_SECONDS, args)
+    yield UntypedStep("verify", "verify", making.import_seconds + _SMALL_SECONDS, args)
 
 
-def _complete(plan: HostPlan, making: Making) -> Iterator[Step]:
+def _complete(plan: HostPlan, making: Making) -> Iterator[AnyStep]:
     args = {**_of_release(plan), "manifest": _manifest(plan, making)}
-    yield Step("complete", "complete", _SMALL_SECONDS, args)
+    yield UntypedStep("complete", "complete", _SMALL_SECONDS, args)
 
 
-_STAGES: Mapping[str, Callable[[HostPlan, Making], Iterator[Step]]] = {
+_STAGES: Mapping[str, Callable[[HostPlan, Making], Iterator[AnyStep]]] = {
     "upload": _deliveries,
     "venv": _venv,
     "install": _install,
@@ -199,17 +223,17 @@ def _manifest(plan: HostPlan, making: Making) -> dict[str, Any]:
     }
 
 
-def migrate(plan: HostPlan, migration: Migration) -> Step:
+def migrate(plan: HostPlan, migration: Migration) -> UntypedStep:
     """The command that runs once in the fleet."""
     seconds = migration.timeout_seconds
     args = {**_of_release(plan), "command": migration.command, "timeout_seconds": seconds}
-    return Step("migrate", "migrate", seconds + _SMALL_SECONDS, args)
+    return UntypedStep("migrate", "migrate", seconds + _SMALL_SECONDS, args)
 
 
 # -- the switch and what comes after it
 
 
-def switch(plan: HostPlan) -> Step:
+def switch(plan: HostPlan) -> UntypedStep:
     """The one request that moves traffic."""
     deal = plan.switching
     args = {
@@ -231,40 +255,42 @@ def switch(plan: HostPlan) -> Step:
         "keep_releases": deal.keep_releases,
         "settings": deal.settings,
     }
-    return Step("switch", "switch", deal.deadline_seconds, args)
+    return UntypedStep("switch", "switch", deal.deadline_seconds, args)
 
 
-def watch(plan: HostPlan, seconds: float) -> Step:
+def watch(plan: HostPlan, seconds: float) -> UntypedStep:
     """A host that has switched watches itself in its traffic for so long."""
-    return Step("watch", "watch", seconds + _SMALL_SECONDS, {**_header(plan), "seconds": seconds})
+    return UntypedStep(
+        "watch", "watch", seconds + _SMALL_SECONDS, {**_header(plan), "seconds": seconds}
+    )
 
 
-def confirm(plan: HostPlan, switch_id: str) -> Step:
+def confirm(plan: HostPlan, switch_id: str) -> UntypedStep:
     """The point of no return."""
-    return Step("confirm", "confirm", _SMALL_SECONDS, {**_header(plan), "id": switch_id})
+    return UntypedStep("confirm", "confirm", _SMALL_SECONDS, {**_header(plan), "id": switch_id})
 
 
-def finish(plan: HostPlan, seconds: float) -> Step:
+def finish(plan: HostPlan, seconds: float) -> UntypedStep:
     """Drain, stop and prune, which may take so long."""
-    return Step("finish", "drain and prune", seconds, _header(plan))
+    return UntypedStep("finish", "drain and prune", seconds, _header(plan))
 
 
-def go_back(plan: HostPlan, reason: str, seconds: float, *, is_bad: bool) -> Step:
+def go_back(plan: HostPlan, reason: str, seconds: float, *, is_bad: bool) -> UntypedStep:
     """Back from a switch that was not confirmed; a release that is not bad stays."""
     args = {**_header(plan), "reason": reason, "is_bad": is_bad}
-    return Step("go-back", "go back", seconds, args)
+    return UntypedStep("go-back", "go back", seconds, args)
 
 
 # -- where nothing is switched
 
 
-def unchanged(plan: HostPlan, seconds: float) -> Step:
+def unchanged(plan: HostPlan, seconds: float) -> UntypedStep:
     """The host notes that it serves the release already."""
     args = {**_of_release(plan), "version": plan.version}
-    return Step("unchanged", "unchanged", seconds, args)
+    return UntypedStep("unchanged", "unchanged", seconds, args)
 
 
-def abandon(plan: HostPlan, reason: str, log: str, *, is_bad: bool) -> Step:
+def abandon(plan: HostPlan, reason: str, log: str, *, is_bad: bool) -> UntypedStep:
     """The host notes that preparing the release failed; one that is bad does not stay, if this
     plan made it."""
     args = {
@@ -275,13 +301,13 @@ def abandon(plan: HostPlan, reason: str, log: str, *, is_bad: bool) -> Step:
         "reason": reason,
         "log": log,
     }
-    return Step("abandon", "abandon", _SMALL_SECONDS, args)
+    return UntypedStep("abandon", "abandon", _SMALL_SECONDS, args)
 
 
 # -- around all of it
 
 
-def hook(plan: HostPlan, one: Hook, host: str) -> Step:
+def hook(plan: HostPlan, one: Hook, host: str) -> UntypedStep:
     """A command of the user's on this host."""
     known = variables(
         one,
@@ -300,7 +326,7 @@ def hook(plan: HostPlan, one: Hook, host: str) -> Step:
         "timeout_seconds": one.timeout_seconds,
         "variables": known,
     }
-    return Step("hook", one.title, one.timeout_seconds + _HOOK_MARGIN_SECONDS, args)
+    return UntypedStep("hook", one.title, one.timeout_seconds + _HOOK_MARGIN_SECONDS, args)
 
 
 # -- what requests have in common

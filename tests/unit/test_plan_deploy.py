@@ -15,12 +15,13 @@ from cartwheel.build.products import Artifact, Lock, Platform, Source
 from cartwheel.errors import CATALOGUE
 from cartwheel.hidden import Hidden, revealed
 from cartwheel.host.session import operations
+from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.facts import Facts
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.host_plan import HostPlan, Operator
 from cartwheel.plan.refusals import refusals
 from cartwheel.plan.site import site_changes
-from cartwheel.plan.steps import Stage, Step, in_order, prepare, switch, titles
+from cartwheel.plan.steps import AnyStep, Stage, UntypedStep, in_order, prepare, switch, titles
 from cartwheel.plan.switching import finish_seconds, on_disk, probe
 from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
@@ -76,9 +77,18 @@ def plan(of: Settings | None = None, known: Facts | None = None, **more: Any) ->
 NAME = plan().release
 
 
-def steps_of(found: HostPlan) -> dict[str, Step]:
+def steps_of(found: HostPlan) -> dict[str, AnyStep]:
     """The steps before the switch, by their operation."""
-    return {step.op: step for step in prepare(found)}
+    return {op_of(step): step for step in prepare(found)}
+
+
+def op_of(step: AnyStep) -> str:
+    return step.op if isinstance(step, UntypedStep) else step.request.op
+
+
+def asked(step: AnyStep) -> Any:
+    """What travels to the host, secrets too."""
+    return revealed(step.args) if isinstance(step, UntypedStep) else to_json(step.request)
 
 
 def deployed(known: dict[str, Any]) -> None:
@@ -207,7 +217,7 @@ def test_a_blind_plan_renders_nothing() -> None:
 
 def test_a_first_deploy() -> None:
     found = plan()
-    assert [step.op for step in prepare(found)] == [
+    assert [op_of(step) for step in prepare(found)] == [
         "refresh",
         "tool",
         "upload",
@@ -227,9 +237,9 @@ def test_a_first_deploy() -> None:
 
 def test_every_step_is_an_operation_of_the_host_side() -> None:
     found = plan()
-    asked = [*prepare(found), switch(found)]
-    assert {step.op for step in asked} <= {*operations.READING, *operations.CHANGING}
-    assert all(step.deadline_seconds > 0 for step in asked)
+    steps = [*prepare(found), switch(found)]
+    assert {op_of(step) for step in steps} <= {*operations.READING, *operations.CHANGING}
+    assert all(step.deadline_seconds > 0 for step in steps)
     assert found.switching.probe.path == "/healthz"
 
 
@@ -257,7 +267,7 @@ def test_uv_comes_with_setup_and_needs_no_pip() -> None:
     by_op = steps_of(found)
     assert "tool" not in by_op
     for step in (by_op["install"], by_op["verify"]):
-        assert (step.args["installer"], step.args["uv_version"]) == ("uv", "0.9")
+        assert (asked(step)["installer"], asked(step)["uv_version"]) == ("uv", "0.9")
 
 
 STORE = "https://store.example/files"
@@ -273,13 +283,13 @@ def test_what_is_published_is_fetched_and_not_sent() -> None:
     assert [step.blob for step in prepare(found)] == [None] * 8
     by_op = steps_of(found)
     assert (by_op["tool"].title, by_op["upload"].title) == ("pip", "fetch")
-    assert by_op["tool"].args["source"]["url"] == f"{STORE}/{'cc' * 32}"
-    assert by_op["upload"].args["source"] == {
+    assert asked(by_op["tool"])["source"]["url"] == f"{STORE}/{'cc' * 32}"
+    assert asked(by_op["upload"])["source"] == {
         "url": f"{STORE}/{'aa' * 32}",
         "size_bytes": 9,
         "timeout_seconds": 15,
         "username": "reader",
-        "password": LOGIN[1],
+        "password": PASSED,
     }
     assert found.release == NAME, "how it comes to the host makes no other release"
 
@@ -290,12 +300,12 @@ def test_what_a_host_has_is_not_fetched_and_nobody_is_told_the_password() -> Non
         known["app"]["wheels"] = ["aa" * 32]
 
     found = plan(known=facts(there), published=PUBLISHED)
-    assert not [step for step in prepare(found) if PASSED in str(revealed(step.args))]
+    assert not [step for step in prepare(found) if PASSED in str(asked(step))]
 
 
 def test_the_stores_password_is_for_two_steps_and_shown_by_none() -> None:
     found = plan(published=PUBLISHED)
-    assert {step.op for step in prepare(found) if PASSED in str(revealed(step.args))} == {
+    assert {op_of(step) for step in prepare(found) if PASSED in str(asked(step))} == {
         "tool",
         "upload",
     }
@@ -350,22 +360,22 @@ def test_leftovers_are_noted() -> None:
 
 def test_what_lies_beside_the_application_travels_as_it_does() -> None:
     found = plan(lock=replace(have().lock, wheels=(MONEY,)))
-    uploads = [step for step in prepare(found) if step.op == "upload"]
+    uploads = [step for step in prepare(found) if op_of(step) == "upload"]
     assert [(step.title, step.blob) for step in uploads] == [
         ("upload", have().artifact.wheel),
         ("upload money", MONEY.wheel),
     ]
-    install = steps_of(found)["install"].args
+    install = asked(steps_of(found)["install"])
     assert install["beside"] == [{"sha256": "ee" * 32, "filename": MONEY.wheel.name}]
     assert install["lock"] == "flask==3"
     assert install["lock_beside"].startswith("money==2.0 ")
-    manifest = steps_of(found)["complete"].args["manifest"]
+    manifest = asked(steps_of(found)["complete"])["manifest"]
     assert manifest["beside"] == {"money": "ee" * 32}
     assert manifest["cartwheel"] == cartwheel.__version__
     assert prepare(found, "upload")[-1] == uploads[-1]
     cached = facts(set_in("app", "wheels", value=["ee" * 32]))
     again = plan(lock=replace(have().lock, wheels=(MONEY,)), known=cached)
-    assert [bool(step.blob) for step in prepare(again) if step.op == "upload"] == [True, False]
+    assert [bool(step.blob) for step in prepare(again) if op_of(step) == "upload"] == [True, False]
     other = replace(MONEY, wheel_sha256="ff" * 32)
     assert plan(lock=replace(have().lock, wheels=(other,))).release != found.release
 
@@ -421,7 +431,7 @@ def test_no_secret_is_ever_shown_or_named() -> None:
     for text in (repr(found), str(found), repr(have()), repr(in_order(found))):
         for secret in (SECRET, "inDexPass", KEY):
             assert secret not in text
-    manifest = steps_of(found)["complete"].args["manifest"]
+    manifest = asked(steps_of(found)["complete"])["manifest"]
     assert SECRET not in repr(manifest)
     assert hashlib.sha256(SECRET.encode()).hexdigest()[:16] not in repr(manifest), "keyed only"
     assert manifest["env"]["SECRET_KEY"]["source"] == "secrets"
@@ -430,7 +440,7 @@ def test_no_secret_is_ever_shown_or_named() -> None:
 def test_only_two_steps_get_secrets() -> None:
     for secret, holder in ((SECRET, "configure"), ("inDexPass", "install")):
         steps = prepare(plan())
-        assert [one.op for one in steps if secret in str(revealed(one.args))] == [holder]
+        assert [op_of(one) for one in steps if secret in str(asked(one))] == [holder]
 
 
 def test_a_wait_outlasts_what_it_waits_for() -> None:
@@ -465,7 +475,7 @@ def test_a_release_remembers_further_paths_only_where_there_are_some() -> None:
     ],
 )
 def test_preparing_may_end_early(until: Stage, ops_: list[str]) -> None:
-    assert [step.op for step in prepare(plan(), until)] == ops_
+    assert [op_of(step) for step in prepare(plan(), until)] == ops_
 
 
 # -- releases that are not whole
@@ -494,7 +504,7 @@ def test_what_is_not_whole_is_made_anew_under_another_name(
     assert (found.release, found.unchanged, found.fresh) == (made, False, True)
     assert found.kind == "deploy"
     assert found.migration is None, "it has migrated"
-    assert steps_of(found)["complete"].args["manifest"]["content"] == NAME
+    assert asked(steps_of(found)["complete"])["manifest"]["content"] == NAME
     told = f"{there[-1]} is not whole (venv is missing): its content is made anew as {made}"
     assert told in found.notes
 
