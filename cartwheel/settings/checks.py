@@ -1,4 +1,4 @@
-"""What no single field can know: settings that do not fit together."""
+"""Checks over several settings: combinations that do not work."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RELEASE_BYTES = 40
 _LONGEST_SLOT = "99999"
 
 VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
-# Each of these would undo what Cartwheel sets: gunicorn's socket, or its word to systemd.
+# Each of these would override what Cartwheel sets: gunicorn's socket, or its messages to systemd.
 RESERVED_VARIABLES = {
     "GUNICORN_CMD_ARGS": "use the [gunicorn] table",
     "NOTIFY_SOCKET": "systemd sets it",
@@ -74,9 +74,9 @@ _SERVER_NAMES: Key = ("web", "server_names")
 
 
 def check(settings: Settings, merged: Layer, faulty: set[Key]) -> list[Mistake]:
-    """Every mistake that involves more than one key, or more than a pattern can say.
+    """Every mistake that involves more than one key, or that a pattern cannot express.
 
-    `faulty` are the keys already complained of: nothing is said about them again.
+    `faulty` are keys with known mistakes, which are not reported again.
     """
     problems = [problem for one in _CHECKS for problem in one(settings)]
     return [
@@ -92,10 +92,10 @@ def check_beside(placed: Placed, others: Mapping[str, Placed]) -> list[Mistake]:
     for name, other in others.items():
         there = other.merged.place(_SERVER_NAMES)
         if there is not None and there == placed.merged.place(_SERVER_NAMES):
-            continue  # a file that all of them share: who knows which of them will be there
+            continue  # it is in a file that all apps share, which may be on different hosts
         for key, what in _claimed_twice(placed.settings, other.settings):
             place = there or other.merged.place(("app",))
-            message = f"{dotted(key)}: {what} the app {name} too ({place})"
+            message = f"{dotted(key)}: {what} the app {name} ({place})"
             found.append(Mistake(placed.merged.place(key) or Place("config"), message))
     return found
 
@@ -107,13 +107,13 @@ def _claimed_twice(one: Settings, other: Settings) -> Iterator[Problem]:
         return
     for number, name in enumerate(one.web.server_names):
         if name in other.web.server_names:
-            yield (*_SERVER_NAMES, number), f"{name} is a name of"
+            yield (*_SERVER_NAMES, number), f"{name} is also a server name of"
     if shared and not one.web.server_names and not other.web.server_names:
-        yield _SERVER_NAMES, "is missing, and the host's default site is that of"
+        yield _SERVER_NAMES, "is missing, but the host's default site already belongs to"
 
 
 def _hosts_of(settings: Settings) -> set[str]:
-    """Those that run the app; none where something else than the settings names hosts."""
+    """The hosts that run the app; none if hosts do not come from the settings alone."""
     inventory = settings.inventory
     if inventory.command is not None or inventory.ssh_config:
         return set()
@@ -129,11 +129,11 @@ def _names(settings: Settings) -> Iterator[Problem]:
     if settings.environment is not None and not NAME.match(settings.environment):
         yield ("environment",), "expected lower-case letters, digits and single `-` inside"
     if settings.environment in _UNIT_WORDS:
-        yield ("environment",), f"{settings.environment!r} is a word that units of apps use"
+        yield ("environment",), f"{settings.environment!r} is reserved: it is a part of unit names"
     user = names.user(settings)
     if user in RESERVED_USERS:
         key = ("app", "user") if settings.app.user else ("app", "name")
-        yield key, f"{user!r} is a user of the system; choose another app.user"
+        yield key, f"{user!r} is a system user; choose another app.user"
     base = settings.host.base
     if not _PLAIN_PATH.match(base) or ".." in base.split("/"):
         yield ("host", "base"), "expected a path of letters, digits, `.`, `_`, `-` and `/`"
@@ -166,7 +166,7 @@ def _variables(settings: Settings) -> Iterator[Problem]:
             elif name.startswith(RESERVED_PREFIX):
                 yield (table, name), f"is reserved: Cartwheel sets {RESERVED_PREFIX}*"
     for name in settings.secrets.keys() & settings.env.keys():
-        yield ("secrets", name), f"stands in [env] too; keep one of env.{name} and secrets.{name}"
+        yield ("secrets", name), f"is also in [env]; keep one of env.{name} and secrets.{name}"
 
 
 def _workers(settings: Settings) -> Iterator[Problem]:
@@ -186,7 +186,7 @@ def _index(settings: Settings) -> Iterator[Problem]:
         hint = _nearest(index.preset, known, f"known: {', '.join(PRESETS)}")
         yield ("index", "preset"), f"unknown preset {index.preset!r}; {hint}"
     if index.preset is not None and index.url is not None:
-        yield ("index", "preset"), "index.url is set too; keep one of them"
+        yield ("index", "preset"), "index.url is also set; keep one of them"
     urls: list[tuple[Key, str | None]] = [(("index", "url"), index.url)]
     urls += [(("index", "extra_urls", n), url) for n, url in enumerate(index.extra_urls)]
     for key, url in urls:
@@ -203,11 +203,11 @@ def _artifacts(settings: Settings) -> Iterator[Problem]:
             continue
         yield from _url(("artifacts", name), url)
         if "?" in url or "#" in url:
-            yield ("artifacts", name), "expected an address without `?` and `#`"
+            yield ("artifacts", name), "expected a URL without `?` and `#`"
     if store.url is None and store.upload_url is not None:
-        yield ("artifacts", "upload_url"), "artifacts.url is missing: where do hosts fetch?"
+        yield ("artifacts", "upload_url"), "artifacts.url is missing: hosts fetch from there"
     if store.url is not None and store.kind == "index" and store.upload_url is None:
-        yield ("artifacts", "url"), "artifacts.upload_url is missing: where are files sent?"
+        yield ("artifacts", "url"), "artifacts.upload_url is missing: files are uploaded there"
     if store.password is not None and store.username is None:
         yield ("artifacts", "password"), "artifacts.username is missing"
     if store.read_password is not None and store.read_username is None:
@@ -219,10 +219,10 @@ def _url(key: Key, url: str) -> Iterator[Problem]:
         parts = urlsplit(url)
         host = parts.hostname
     except ValueError:
-        yield key, "expected an address like https://HOST/simple"
+        yield key, "expected a URL like https://HOST/simple"
         return
     if parts.scheme not in ("http", "https") or not host or re.search(r"\s", url):
-        yield key, "expected an address like https://HOST/simple"
+        yield key, "expected a URL like https://HOST/simple"
     elif "@" in parts.netloc:
         yield key, f"holds credentials; use {key[0]}.username and {key[0]}.password"
 
@@ -238,9 +238,9 @@ def _web(settings: Settings) -> Iterator[Problem]:
         elif name in web.server_names[:number]:
             yield ("web", "server_names", number), f"{name} is listed twice"
     if web.static_url is not None and web.static_dir is None:
-        yield ("web", "static_url"), "web.static_dir is missing: which folder is served there?"
+        yield ("web", "static_url"), "web.static_dir is missing: the folder to serve"
     if web.static_dir is not None and web.static_url is None:
-        yield ("web", "static_dir"), "web.static_url is missing: where is it served?"
+        yield ("web", "static_dir"), "web.static_url is missing: the path to serve the folder at"
     if web.static_url is not None and (
         not _STATIC_URL.match(web.static_url) or "//" in web.static_url or ".." in web.static_url
     ):
@@ -261,9 +261,9 @@ def _health(settings: Settings) -> Iterator[Problem]:
     if health.host is not None and not re.match(r"^[A-Za-z0-9.:\[\]_-]+$", health.host):
         yield ("health", "host"), f"expected a host name, got {health.host!r}"
     if health.span_seconds >= health.deadline_seconds:
-        yield ("health", "span_seconds"), "expected less than health.deadline_seconds"
+        yield ("health", "span_seconds"), "must be less than health.deadline_seconds"
     if deploy.probation_seconds >= deploy.confirm_seconds:
-        yield ("deploy", "probation_seconds"), "expected less than deploy.confirm_seconds"
+        yield ("deploy", "probation_seconds"), "must be less than deploy.confirm_seconds"
 
 
 def _fleet(settings: Settings) -> Iterator[Problem]:
@@ -295,7 +295,7 @@ def _balancer(settings: Settings) -> Iterator[Problem]:
     for key, text, known in places:
         for word in _PLACES.findall(text):
             if word not in known:
-                yield key, f"knows no {{{word}}}; there are {', '.join(sorted(known))}"
+                yield key, f"there is no {{{word}}}; known: {', '.join(sorted(known))}"
 
 
 def _proxies(settings: Settings) -> Iterator[Problem]:
@@ -344,12 +344,12 @@ def _inventory(settings: Settings) -> Iterator[Problem]:
         if plain != host_name and plain in inventory.hosts:
             yield (
                 ("hosts", number),
-                f"{host_name} has a table [inventory.hosts.{plain}]; say it there",
+                f"{host_name} has a table [inventory.hosts.{plain}]; set user and port there",
             )
 
 
 def _roles(settings: Settings) -> Iterator[Problem]:
-    """A role that no host has, where the settings name all hosts there are."""
+    """A role that no host has, if all hosts come from the settings."""
     inventory = settings.inventory
     hosts = _inventory_of(settings)
     if not hosts or inventory.command is not None or inventory.ssh_config:
@@ -363,19 +363,19 @@ def _roles(settings: Settings) -> Iterator[Problem]:
 
 
 def _no_host(role: str, known: list[str]) -> str:
-    hint = _nearest(role, known, f"there are {', '.join(known)}")
+    hint = _nearest(role, known, f"known: {', '.join(known)}")
     return f"no host has the role {role}; {hint}"
 
 
 def _known_group(key: Key, group: str, settings: Settings) -> Iterator[Problem]:
     known = settings.inventory.groups
     if group not in known:
-        hint = _nearest(group, known, f"write [inventory.groups.{group}]")
+        hint = _nearest(group, known, f"add a table [inventory.groups.{group}]")
         yield key, f"there is no group {group}; {hint}"
 
 
 def _nearest(word: str, known: Iterable[str], otherwise: str) -> str:
-    """The known word that is meant, or else what to do."""
+    """The nearest known word, or else what to do."""
     close = difflib.get_close_matches(word, list(known), 1)
     return f"did you mean {close[0]}?" if close else otherwise
 
@@ -384,9 +384,9 @@ def _hooks(settings: Settings) -> Iterator[Problem]:
     for name, hook in settings.hooks.items():
         side, phase = hook.moment
         if phase in HERE_ONLY and hook.where != "here":
-            yield ("hooks", name, "where"), f"{phase} is here; no host is at work then"
+            yield ("hooks", name, "where"), f"hooks of {phase} run only on your machine (here)"
         if phase == "migrate" and settings.deploy.migrate is None:
-            yield ("hooks", name, side), "deploy.migrate is missing: nothing migrates"
+            yield ("hooks", name, side), "deploy.migrate is missing, so this hook would never run"
         never = [kind for kind in hook.kinds if not has_phase(kind, phase)]
         if never:
             yield ("hooks", name, "kinds"), f"a {never[0]} has no phase {phase}"

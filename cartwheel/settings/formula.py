@@ -1,4 +1,4 @@
-"""A number that depends on the host: arithmetic over `cpus`, and nothing else."""
+"""Numbers that depend on the host: arithmetic over `cpus` only."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _CALLS: dict[str, Callable[..., float]] = {"min": min, "max": max}
 def evaluate(formula: str, cpus: int) -> int:
     """The formula's value for a host with `cpus` processors, rounded down, at least 1.
 
-    It knows numbers, `cpus`, + - * / // %, parentheses, min() and max().
-    Raises ValueError that says what is wrong; never runs code.
+    It accepts numbers, `cpus`, + - * / // %, parentheses, min() and max().
+    Raises ValueError with the reason; never runs code.
     """
     if len(formula) > _MAX_CHARACTERS:
         raise ValueError(f"a formula has at most {_MAX_CHARACTERS} characters")
@@ -57,6 +57,4 @@ def _value(node: ast.expr, cpus: int) -> float:
         case ast.Call(func=ast.Name(id=name), args=[_, *_] as args, keywords=[]) if name in _CALLS:
             values = [_value(arg, cpus) for arg in args]
             return _CALLS[name](values)
-    raise ValueError(
-        f"a formula may not contain `{ast.unparse(node)}`; it knows `cpus` and numbers"
-    )
+    raise ValueError(f"a formula may not contain `{ast.unparse(node)}`; only `cpus` and numbers")

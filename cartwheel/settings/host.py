@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Host:
-    """What an inventory says about one host. None: the settings, ssh_config or a default decide.
+    """One host of an inventory. None: the settings, ssh_config or a default decide.
 
-    `address` is where it is, `[USER@]HOST[:PORT]`, where that is not its name. `source` says
-    where it comes from, for people. `ssh_options` are keywords of ssh_config, in small letters,
-    with their values. `refused` says why the host cannot be reached as it is described.
+    `address` is `[USER@]HOST[:PORT]`, if it differs from the name. `source` says where the host
+    comes from, for people. `ssh_options` are keywords of ssh_config, in lower case, with their
+    values. `refused` is the reason why the host cannot be reached with this description.
     """
 
     name: str

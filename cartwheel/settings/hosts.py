@@ -1,4 +1,4 @@
-"""The hosts that the settings themselves name: `hosts` and [inventory]; pure."""
+"""The hosts in the settings: `hosts` and [inventory]; pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from cartwheel.settings.host import Host
 if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import HostVariables, Inventory, InventoryHost, Settings
 
-# Where a key of the settings stands, e.g. `config/environments/live.toml:3`.
+# The place of a key of the settings, e.g. `config/environments/live.toml:3`.
 PlaceOf = Callable[[tuple[str | int, ...]], str]
 
 DEFAULT_ROLE = "web"
-# Hosts on which a balancer of ours is.
+# The role of hosts that Cartwheel uses as balancers.
 BALANCER_ROLE = "balancer"
 _VARIABLES = (
     "user",
@@ -29,8 +29,8 @@ _VARIABLES = (
 
 
 def from_settings(settings: Settings, place_of: PlaceOf) -> list[Host]:
-    """In the order in which they are written: the list `hosts`, the tables, who is only in a
-    group."""
+    """The hosts in the order of the files: the list `hosts`, the tables, hosts that are only in
+    a group."""
     inventory = settings.inventory
     places: dict[str, str] = {}
     for number, name in enumerate(settings.hosts):
@@ -48,7 +48,7 @@ def _host(name: str, place: str, inventory: Inventory) -> Host:
 
     own = inventory.hosts.get(name) or InventoryHost()
     groups = groups_of(name, own, inventory)
-    # A group that is not there is told by the settings' checks, which look here too.
+    # A missing group is reported by the checks of the settings, which also call this.
     said: list[HostVariables] = [
         own,
         *(inventory.groups[one] for one in groups if one in inventory.groups),
@@ -69,7 +69,7 @@ def _host(name: str, place: str, inventory: Inventory) -> Host:
 
 
 def groups_of(name: str, own: InventoryHost, inventory: Inventory) -> tuple[str, ...]:
-    """The groups of a host, the nearest first: what a nearer one says wins."""
+    """The groups of a host, the nearest first: a nearer group wins."""
     direct = [group for group, table in inventory.groups.items() if name in table.hosts]
     found = dict.fromkeys([*own.groups, *direct])
     for group in _outer(list(found), inventory):
@@ -78,7 +78,7 @@ def groups_of(name: str, own: InventoryHost, inventory: Inventory) -> tuple[str,
 
 
 def _outer(groups: list[str], inventory: Inventory) -> Iterator[str]:
-    """The groups around these, level by level. A circle ends where it began."""
+    """The groups that contain these, level by level. A loop ends where it began."""
     seen = set(groups)
     while groups:
         groups = [

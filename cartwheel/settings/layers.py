@@ -1,4 +1,4 @@
-"""TOML files laid over each other, remembering which line each value comes from."""
+"""Merges TOML files, and remembers the line of each value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WHOLE = {
     ("ssh", "password"),
     ("ssh", "sudo_password"),
 }
-# Of these a later file's choice replaces an earlier file's other one.
+# A variable in one of these in a later file replaces the same variable in the other one.
 _EITHER = (
     (("index", "preset"), ("index", "url")),
     (("index", "url"), ("index", "preset")),
@@ -35,7 +35,7 @@ _PLACE_IN_MESSAGE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of docume
 
 @dataclass(frozen=True)
 class Place:
-    """A line of a settings file, as messages show it: `config/deploy.toml:12:3`."""
+    """A place in a settings file, as messages show it: `config/deploy.toml:12:3`."""
 
     file: str
     line: int = 0
@@ -47,7 +47,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing that is wrong in the settings, and where."""
+    """One mistake in the settings, and its place."""
 
     place: Place
     message: str
@@ -64,7 +64,7 @@ class Layer:
     places: dict[Key, Place] = field(default_factory=dict)
 
     def place(self, key: Key) -> Place | None:
-        """Where `key` is, or the nearest table around it."""
+        """The place of `key`, or of the nearest table around it."""
         for length in range(len(key), 0, -1):
             if key[:length] in self.places:
                 return self.places[key[:length]]
@@ -92,7 +92,7 @@ def read(path: Path, project: Path) -> Layer | Mistake:
 
 
 def _syntax_mistake(message: str, text: str, shown: str) -> Mistake:
-    """tomllib says the place at the end of its message, in words."""
+    """tomllib's message has the place at its end, as text."""
     found = _PLACE_IN_MESSAGE.search(message)
     words = _TWICE.sub(_named_twice, _PLACE_IN_MESSAGE.sub("", message))
     if found and found.group(1):
@@ -101,16 +101,15 @@ def _syntax_mistake(message: str, text: str, shown: str) -> Mistake:
 
 
 def _named_twice(message: re.Match[str]) -> str:
-    """tomllib names a table by a tuple of Python's."""
+    """tomllib names a table by a Python tuple."""
     names = re.findall("'([^']*)'", message[1])
-    return f"[{'.'.join(names)}] stands twice"
+    return f"[{'.'.join(names)}] is defined twice"
 
 
 def lay_over(below: Layer, above: Layer) -> Layer:
     """Tables are merged key by key; every other value of `above` replaces the one below.
 
-    A variable that one file calls a secret and another a plain value is what the later
-    file says.
+    If one file has a variable as a secret and another file as a plain value, the later file wins.
     """
     result = Layer(deepcopy(below.data), dict(below.places))
     for kind, other in (("secrets", "env"), ("env", "secrets")):
@@ -144,7 +143,7 @@ def _is_whole(key: Key) -> bool:
 
 
 def _drop(layer: Layer, key: Key) -> None:
-    """Take one key of a first-level table away."""
+    """Remove one key of a first-level table."""
     table = layer.data.get(str(key[0]))
     if isinstance(table, dict) and key[1] in table:
         del table[key[1]]

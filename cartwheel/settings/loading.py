@@ -1,4 +1,4 @@
-"""From TOML files to checked settings: every mistake at once, with its line.
+"""Turns TOML files into checked settings; reports all mistakes at once, with their lines.
 
 the model's defaults < config/deploy.toml < config/apps/NAME.toml
                      < config/environments/NAME.toml
@@ -26,13 +26,13 @@ SCHEMA = "settings.schema.json"
 
 @dataclass(frozen=True)
 class Placed:
-    """Settings, and where each of their keys stands."""
+    """Settings, and the place of each key."""
 
     settings: Settings
     merged: Layer
 
     def place(self, key: Key) -> str:
-        """`config/deploy.toml:3:1`; what no file says is a default."""
+        """`config/deploy.toml:3:1`, or `default` if no file has the key."""
         return str(self.merged.place(key) or "default")
 
 
@@ -44,10 +44,9 @@ def load(project: Path, app: str | None, env: str | None) -> Settings:
 def load_placed(project: Path, app: str | None, env: str | None) -> Placed:
     """The settings of one application in one environment.
 
-    `app` and `env` are what --app and --env say. Raises UsageError("usage") where they
-    name nothing known, or where one of several apps must be chosen, and
-    UsageError("settings") for the files: its message is the first mistake, its detail
-    all of them, one a line.
+    `app` and `env` are the values of --app and --env. Raises UsageError("usage") if they are
+    unknown, or if one of several apps must be chosen, and UsageError("settings") for mistakes in
+    the files: its message is the first mistake, its detail all of them, one on each line.
     """
     placed, mistakes = _load(project, app, env)
     if mistakes:
@@ -56,7 +55,7 @@ def load_placed(project: Path, app: str | None, env: str | None) -> Placed:
 
 
 def load_all(project: Path) -> list[Placed]:
-    """Every application in every environment; where there is none, as it stands.
+    """Every application in every environment; without environments, each application once.
 
     Raises UsageError("settings") with the mistakes of all of them.
     """
@@ -85,7 +84,7 @@ def _load(project: Path, app: str | None, env: str | None) -> tuple[Placed, list
 def _load_alone(
     project: Path, app: str | None, env: str | None
 ) -> tuple[Placed, list[Mistake], set[Key]]:
-    """One application without a look at the others, what is wrong, and the keys that are."""
+    """One application without the others, its mistakes, and the keys with mistakes."""
     from . import validation
 
     files = _files(project, app, env)
@@ -97,25 +96,25 @@ def _load_alone(
         merged.data["environment"] = env
     of_app = [file for file in files if file.parent != project / ENVIRONMENTS][-1]
     settings, found = validation.validate(merged, Place(_shown(of_app, project)))
-    if len(layers) < len(files):  # what is missing may stand in the file that cannot be read
+    if len(layers) < len(files):  # a missing key may be in the file that cannot be read
         found = [one for one in found if not one.is_missing]
     mistakes += [one.mistake for one in found]
     return Placed(settings, merged), mistakes, {one.key for one in found}
 
 
 def apps(project: Path) -> list[str]:
-    """The names that --app takes."""
+    """The names for --app."""
     named = _own_app(project / DEPLOY)
     return sorted({*([named] if named else []), *_stems(project / APPS)})
 
 
 def environments(project: Path) -> list[str]:
-    """The names that --env takes."""
+    """The names for --env."""
     return _stems(project / ENVIRONMENTS)
 
 
 def _files(project: Path, app: str | None, env: str | None) -> list[Path]:
-    """The files to lay over each other, in order."""
+    """The files to merge, in order."""
     shared = project / DEPLOY
     chosen = _chosen_app(project, app)
     files = [shared] if shared.exists() or chosen is None else []
@@ -128,7 +127,7 @@ def _files(project: Path, app: str | None, env: str | None) -> list[Path]:
         raise UsageError(
             "settings",
             f"there is no {DEPLOY} in {project}",
-            hint="Write one: name, source and entry of the app are enough (docs/settings.md).",
+            hint="Run `fab config.init`, or write one: it needs name, source and entry of the app.",
         )
     return files
 
@@ -141,7 +140,7 @@ def _chosen_app(project: Path, app: str | None) -> str | None:
     elif len(known) > 1:
         raise UsageError(
             "usage",
-            f"there are several apps ({', '.join(known)}), and none was chosen",
+            f"there are several apps ({', '.join(known)}); choose one",
             hint=f"Choose one with `--app {known[0]}`.",
         )
     name = app or (known[0] if known else None)
@@ -172,7 +171,7 @@ def _read_all(files: list[Path], project: Path) -> tuple[list[Layer], list[Mista
             continue
         if "environment" in layer.data:
             place = layer.places["environment",]
-            mistakes.append(Mistake(place, "environment: is chosen with `--env NAME`, not here"))
+            mistakes.append(Mistake(place, "environment: cannot be set here; use `--env NAME`"))
             del layer.data["environment"]
         if of_app is not None:
             mistakes += _name_app(layer, file, of_app, _shown(file, project))
@@ -181,7 +180,7 @@ def _read_all(files: list[Path], project: Path) -> tuple[list[Layer], list[Mista
 
 
 def _name_app(layer: Layer, file: Path, name: str, shown: str) -> list[Mistake]:
-    """An app of a file of its own is called like the file, and inherits no other app."""
+    """An app with its own file has the file's name, and inherits from no other app."""
     table = layer.data.setdefault("app", {})
     if not isinstance(table, dict):
         return []
@@ -192,7 +191,7 @@ def _name_app(layer: Layer, file: Path, name: str, shown: str) -> list[Mistake]:
             place = layer.place(("app", "name")) or Place(shown)
             return [Mistake(place, f"app.name: expected {name!r}, the name of this file")]
     elif file.name == Path(DEPLOY).name and "name" in table:
-        # deploy.toml describes another app by itself: its [app] is not shared.
+        # deploy.toml describes another app: its [app] is not shared.
         del layer.data["app"]
         for key in [key for key in layer.places if key[0] == "app"]:
             del layer.places[key]
@@ -200,7 +199,7 @@ def _name_app(layer: Layer, file: Path, name: str, shown: str) -> list[Mistake]:
 
 
 def _own_app(deploy: Path) -> str | None:
-    """The name of the app that config/deploy.toml itself describes, if it does."""
+    """The name of the app that config/deploy.toml describes, if any."""
     layer = read(deploy, deploy.parent) if deploy.exists() else None
     table = layer.data.get("app") if isinstance(layer, Layer) else None
     name = table.get("name") if isinstance(table, dict) else None

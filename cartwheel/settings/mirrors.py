@@ -1,7 +1,7 @@
 """Mirrors of the package index that a setting can name (index.preset)."""
 
-# The mirrors' own help pages name these addresses; the list follows what the mirror
-# switcher "chsrc" still lists as alive (douban, netease and jlu no longer are).
+# These URLs are from the mirrors' own help pages; the list contains the mirrors that the mirror
+# switcher "chsrc" still lists (douban, netease and jlu are gone).
 PRESETS: dict[str, str] = {
     "tuna": "https://pypi.tuna.tsinghua.edu.cn/simple",
     "bfsu": "https://mirrors.bfsu.edu.cn/pypi/web/simple",
@@ -11,5 +11,5 @@ PRESETS: dict[str, str] = {
     "tencent": "https://mirrors.cloud.tencent.com/pypi/simple",
     "huawei": "https://mirrors.huaweicloud.com/repository/pypi/simple",
 }
-# Other names by which people know them.
+# Other names for them.
 ALIASES = {"tsinghua": "tuna", "alibaba": "aliyun", "huaweicloud": "huawei"}

@@ -1,4 +1,4 @@
-"""The files that the settings name: secrets, keys and the like, which stay on this machine."""
+"""The files that the settings name: secrets, keys and others that must stay on this machine."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .layers import Key, Mistake, read
 from .loading import APPS, DEPLOY, ENVIRONMENTS
 from .validation import dotted
 
-# Every setting of one of these names is the path of such a file, in whichever table.
-# (A test holds that these are all of the model's.)
+# Every setting with one of these names is the path of such a file, in every table.
+# (A test checks that the list is complete.)
 _FILES = frozenset({"file", "env_file", "identity", "known_hosts"})
-# Tables whose names and values are the user's own.
+# Tables with the user's own names and values.
 _FREE: frozenset[Key] = frozenset({("env",), ("balancer", "headers")})
 _SECRETS = frozenset({"password", "read_password", "sudo_password", "secret"})
 _SHELL = re.compile(r"[\s=<>|;&()'\"`]+")
@@ -34,11 +34,11 @@ class NamedFile:
 
 
 def named_files(settings: Settings, project: Path) -> tuple[NamedFile, ...]:
-    """Every file that `settings` or any settings file of the project names, for whichever app
-    and environment. Files that a secret's command mentions count.
+    """Every file that `settings` or any settings file of the project names, for all apps and
+    environments. Files that a secret's command mentions count.
 
-    Raises UsageError("settings") for a settings file that cannot be read: nobody knows then
-    what it names.
+    Raises UsageError("settings") for a settings file that cannot be read, because the files that
+    it names are unknown.
     """
     found = [
         NamedFile(dotted(key), _path(value, project))
@@ -49,7 +49,7 @@ def named_files(settings: Settings, project: Path) -> tuple[NamedFile, ...]:
 
 
 def _path(text: str, project: Path) -> Path:
-    # Unlike Path.expanduser it leaves `~nobody` as it is: not each word of a command is a path.
+    # Unlike Path.expanduser it leaves `~nobody` unchanged: not every word of a command is a path.
     return project / os.path.expanduser(text)  # noqa: PTH111
 
 
@@ -64,7 +64,7 @@ def _tables(project: Path) -> Iterator[dict[str, Any]]:
 
 
 def _named(key: Key, table: dict[str, Any]) -> Iterator[tuple[Key, str]]:
-    """The settings and what they name: for `{ file = ... }` the table around it."""
+    """The settings and the files they name: for `{ file = ... }` the table around it."""
     for name, value in table.items():
         here = (*key, name)
         if isinstance(value, dict) and here not in _FREE:

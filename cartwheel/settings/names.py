@@ -19,10 +19,10 @@ _VERSION_MAX = 28  # with digest and counter 40 characters (settings.checks.RELE
 
 
 def release_name(version: str, parts: Iterable[str]) -> str:
-    """The version and a digest of all that the release is: same content, same name.
+    """The version and a digest of everything in the release: same content, same name.
 
-    Only `[a-z0-9._]`, starting with a digit: systemd escapes `+` in unit names in
-    silence and refuses `!`.
+    Only `[a-z0-9._]`, starting with a digit: systemd silently escapes `+` in unit names, and
+    refuses `!`.
     """
     digest = hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()[:_DIGEST_HEX]
     plain = re.sub(r"[^a-z0-9._]", ".", version.lower())[:_VERSION_MAX].strip("._")
@@ -30,19 +30,19 @@ def release_name(version: str, parts: Iterable[str]) -> str:
 
 
 def unspoilt(content: str, spoilt: Container[str]) -> str:
-    """A name for a release of this content that no broken one has: a counter tells them apart,
-    because the broken one may still be running (the host side's `content_of` takes it off)."""
+    """A name for a release of this content that no damaged release has: with a counter, because
+    the damaged one may still be running (the host side's `content_of` removes the counter)."""
     names = (f"{content}_{number}" if number > 1 else content for number in itertools.count(1))
     return next(name for name in names if name not in spoilt)
 
 
 def keyed_digest(key: str, text: str) -> str:
-    """HMAC-SHA-256, hex: names a secret's state without letting anybody guess its value."""
+    """HMAC-SHA-256, hex: identifies a secret's value without letting anybody guess it."""
     return hmac.new(bytes.fromhex(key), text.encode(), hashlib.sha256).hexdigest()
 
 
 def short_digest(key: str, text: str) -> str:
-    """The same, as much of it as tells two values of one name apart."""
+    """The same, shortened: enough to distinguish two values of one name."""
     return keyed_digest(key, text)[:_SHORT_HEX]
 
 
@@ -50,14 +50,14 @@ def user(settings: Settings) -> str:
     """The app's user on the host: as set, else APP with `-` for what users may not contain."""
     plain = settings.slug.replace(".", "-")
     if len(plain) > _USER_MAX:
-        # Cut names must not meet: a digest of the whole stands for what was cut.
+        # Two cut names must differ: a digest of the whole name replaces the rest.
         digest = hashlib.sha256(plain.encode()).hexdigest()[:_CUT_HEX]
         plain = f"{plain[: _USER_MAX - _CUT_HEX - 1]}-{digest}"
     return settings.app.user or plain
 
 
 def group(settings: Settings) -> str:
-    """The group of the app's sockets, which nginx's user joins; nobody else is in it."""
+    """The group of the app's sockets; only nginx's user joins it."""
     return f"{user(settings)[:_USER_MAX]}-http"
 
 
@@ -66,7 +66,7 @@ def site_path(settings: Settings) -> str:
 
 
 def balancer_site_path(settings: Settings) -> str:
-    """No application's own site is called so: names hold no `_`."""
+    """The path of a balancer's site. No application has this name: names have no `_`."""
     return f"/etc/nginx/conf.d/cartwheel-{settings.slug}_balancer.conf"
 
 

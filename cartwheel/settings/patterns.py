@@ -1,4 +1,4 @@
-"""Patterns of paths, as `app.include` and `app.exclude` hold them."""
+"""Patterns of paths, for `app.include` and `app.exclude`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def fits(patterns: Iterable[str], name: str) -> bool:
 
 
 def toml_list(patterns: Iterable[str]) -> str:
-    """Patterns as a line of the settings holds them, each once."""
+    """Patterns as a TOML list for the settings, each once."""
     return json.dumps(list(dict.fromkeys(patterns)), ensure_ascii=False)
 
 

@@ -12,12 +12,12 @@ Kind: TypeAlias = Literal["deploy", "rollback", "restart"]
 
 PHASES: tuple[Phase, ...] = typing.get_args(Phase)
 """In order. `run` is around all the others."""
-# Where the release is on the hosts already, nothing has to be made first.
+# The release is already on the hosts, so these phases are skipped.
 TO_MAKE: tuple[Phase, ...] = ("build", "prepare", "migrate")
-# There is no host yet, or no more.
+# No host is connected in these phases.
 HERE_ONLY: tuple[Phase, ...] = ("run", "build")
 
 
 def has_phase(kind: Kind, phase: Phase) -> bool:
-    """Whether such a run ever comes to that phase."""
+    """Whether a run of this kind has this phase."""
     return kind == "deploy" or phase not in TO_MAKE

@@ -1,7 +1,7 @@
-"""Where each key of a TOML file stands, for messages with file, line and column.
+"""The position of each key of a TOML file, for messages with file, line and column.
 
-`tomllib` decides what is valid and what it means; this walks text that `tomllib`
-has accepted and only notes places (grammar: https://toml.io/en/v1.0.0).
+`tomllib` decides what is valid and what it means; this parses text that `tomllib`
+has accepted, and only records positions (grammar: https://toml.io/en/v1.0.0).
 """
 
 from __future__ import annotations

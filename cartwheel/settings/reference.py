@@ -1,4 +1,4 @@
-"""docs/settings.md, made from the model: the reference cannot say anything else."""
+"""Generates docs/settings.md from the model, so that the reference is always right."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from .mirrors import ALIASES, PRESETS
 _INTRODUCTION = """\
 # Settings
 
-Made from `cartwheel/settings/toml_tables.py`; a test holds that it is current.
+Generated from `cartwheel/settings/toml_tables.py`; a test keeps it current.
 
     the defaults below < config/deploy.toml < config/apps/NAME.toml < config/environments/NAME.toml
 
-`config/deploy.toml` describes one application. For more of them, each has a file
-`config/apps/NAME.toml` and is chosen with `--app NAME`; `config/deploy.toml` may then
-hold what they share. `--env NAME` lays `config/environments/NAME.toml` over it: its
-hosts, and what is different there. Tables are merged key by key, lists and values are
-replaced. A secret is replaced whole; a variable that one file has in `[env]` and a later
-one in `[secrets]` (or the other way round) is what the later file says.
+`config/deploy.toml` describes one application. With several applications, each has a file
+`config/apps/NAME.toml` and is chosen with `--app NAME`; `config/deploy.toml` may then contain
+shared settings. `--env NAME` merges `config/environments/NAME.toml` on top: the hosts of the
+environment, and its different values. Tables are merged key by key, lists and values are
+replaced. A secret is replaced as a whole. If one file has a variable in `[env]` and a later file
+has it in `[secrets]` (or the other way round), the later file wins.
 
-Application and environment together are the name on the host: `shop` in the environment
-`staging` is `shop.staging`, with paths, units and a user of its own.
+The name on the host is application and environment together: `shop` in the environment
+`staging` is `shop.staging`, with its own paths, units and user.
 
 All mistakes are reported at once, with file, line and column, before any connection.
 
@@ -46,7 +46,7 @@ first line is `#:schema ./settings.schema.json`, beside a copy of that schema.
 _UNITS = {
     "_seconds": "seconds",
     "_percent": "percent",
-    "_bytes_per_second": "bytes a second",
+    "_bytes_per_second": "bytes per second",
     "client_max_body_size": "bytes",
     "memory_max": "bytes",
 }
@@ -54,71 +54,72 @@ _UNITS = {
 _AFTER = """\
 ## Formulas
 
-`gunicorn.workers` is a number, or arithmetic over `cpus`, the host's processors:
+`gunicorn.workers` is a number, or a formula over `cpus`, the number of the host's processors:
 numbers, `+ - * / // %`, parentheses, `min()` and `max()`. The value is rounded down and
 kept between 1 and `gunicorn.max_workers`.
 
 ## Environment variables and secrets
 
-A variable comes from `[env]`, from the dotenv file `env_file`, or from `[secrets]`. The
-first and the last win over the dotenv file, in which `$` means nothing. A secret is a
-table with exactly one of:
+A variable comes from `[env]`, from the dotenv file `env_file`, or from `[secrets]`. `[env]` and
+`[secrets]` win over the dotenv file, in which `$` has no special meaning. A secret is a table
+with exactly one of:
 
 | key | value |
 | --- | --- |
 {secret}
 
-A command is run by `sh -c` in the project's folder, without input and terminal, for at
-most 30 seconds; secrets are read side by side; `fab secrets.check` says which of them can be
-read. One newline at the end of a file's or command's output goes. No message shows a value, a
-command's text or its output. Another value is another release: to rotate a secret, change it where
-it comes from and deploy; a rollback brings the old one back. A variable of your own environment that a secret comes from is not
-passed on to anything that Cartwheel starts here: the app's tests, hooks, other commands.
+A command is run by `sh -c` in the project's folder, without input or terminal, for at most 30
+seconds. Secrets are read in parallel; `fab secrets.check` says which of them can be read. One
+trailing newline is removed. No message shows a value, a command's text or its output. A changed
+value makes a new release: to rotate a secret, change it at its source and deploy; a rollback
+restores the old value. If a secret comes from a variable of your own environment, Cartwheel does
+not pass this variable on to the programs that it starts here: the app's tests, hooks, other
+commands.
 
 Reserved: {reserved}, and every name that begins with `{prefix}`. The application
 finds its own name, release and slot in `CARTWHEEL_APP`, `CARTWHEEL_RELEASE` and
 `CARTWHEEL_SLOT`. Values are UTF-8 text without control characters other than tab and
-newline, because older versions of systemd drop such variables in silence.
+newline, because older versions of systemd silently drop such variables.
 
 ## Mirrors
 
 Names for `index.preset`:
 
-| name | address |
+| name | URL |
 | --- | --- |
 {presets}
 
 ## Templates
 
-`templates/NAME` in your project is used instead of Cartwheel's own of the same name; it
-may extend or include that as `cartwheel/NAME`. A misspelt name is an error with template
-and line, before any connection.
+`templates/NAME` in your project replaces the built-in template of the same name; it may extend or
+include the built-in one as `cartwheel/NAME`. A misspelt name is an error with template and line,
+before any connection.
 
 | template | becomes |
 | --- | --- |
-| `gunicorn.conf.py.j2` | `gunicorn.conf.py` in the release; the app's own file is honoured last, but bind, working directory, graceful timeout and error log stay |
+| `gunicorn.conf.py.j2` | `gunicorn.conf.py` in the release; the app's own file is applied last, but cannot change bind, working directory, graceful timeout and error log |
 | `web.service.j2` | the release's systemd unit, a template (systemd.unit(5)) for all its instances |
 | `nginx-site.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP.conf`; it names no release |
-| `nginx-balancer.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP_balancer.conf` on a balancer; it has names of its own |
+| `nginx-balancer.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP_balancer.conf` on a balancer; it uses other names than the other templates |
 | `logrotate.j2` | `/etc/logrotate.d/cartwheel-APP.conf` |
-| `boot.service.j2` | `cartwheel-APP.service`, which starts what serves at boot |
-| `maintenance.html.j2` | what nginx shows while nothing answers |
+| `boot.service.j2` | `cartwheel-APP.service`, which starts the live release at boot |
+| `maintenance.html.j2` | the page that nginx shows while the app does not answer |
 
-`fab templates.eject NAME` copies one into your `templates/` to change it there; its first line
-says which original it was made from. When an upgrade of Cartwheel changes that original, `fab
-plan`, `fab deploy` and `fab config.check` say so, until `fab templates.keep NAME`; `fab
-templates.diff NAME` shows how both differ.
+`fab templates.eject NAME` copies a template into your `templates/` folder, where you can change
+it; its first line identifies the original. When an upgrade of Cartwheel changes the original, `fab
+plan`, `fab deploy` and `fab config.check` say so, until you run `fab templates.keep NAME`; `fab
+templates.diff NAME` compares the two.
 
 A template may use: {names}. Filters: `python` (a Python literal), `systemd` (a quoted
 word of a unit), `nginx` (a word that needs no escape).
 
-The application runs in `shared/`, which it may write; that folder is last on Python's
-import path, so that an upload cannot stand in for a module.
+The application runs in `shared/`, where it may write; that folder is last on Python's import path,
+so that an uploaded file cannot replace a module.
 """
 
 
 def markdown(template_names: Iterable[str]) -> str:
-    """The whole page. `template_names`: what a template may use."""
+    """The whole page. `template_names` are the names that a template may use."""
     tables = [("", toml_tables.Settings)] + [
         (name, table)
         for name, field in toml_tables.Settings.model_fields.items()
@@ -168,7 +169,7 @@ def _table(name: str, table: type[BaseModel]) -> str:
 
 
 def unit(key: str) -> str:
-    """Of the number that the setting is; "" where it counts what its name says."""
+    """The unit of a number; "" if the setting's name already says what it counts."""
     return next((unit for end, unit in _UNITS.items() if key.endswith(end)), "")
 
 
@@ -205,7 +206,7 @@ def _default(field: Any) -> str:
 
 
 def toml(value: object) -> str:
-    """A default or an example as TOML writes it."""
+    """A default or an example as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple | list):
@@ -214,10 +215,10 @@ def toml(value: object) -> str:
         pairs = [f"{key} = {toml(inner)}" for key, inner in value.items()]
         return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)  # a basic string of TOML's, too
+        return json.dumps(value, ensure_ascii=False)  # also a TOML basic string
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _example(field: Any) -> str:
-    """Where there is no default to learn from."""
+    """The example of a setting without a default."""
     return f"`{toml(field.examples[0])}`" if field.examples else ""

@@ -1,7 +1,6 @@
-"""The settings as JSON Schema, from which editors complete (taplo, Even Better TOML).
+"""The settings as JSON Schema, for editors that complete (taplo, Even Better TOML).
 
-One schema for every settings file: each is one of several that are laid over each other, so
-nothing is required of it.
+All settings files share one schema. They are merged, so no key is required in any of them.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from .loading import SCHEMA
 from .reference import unit
 
 DIRECTIVE = f"#:schema ./{SCHEMA}"
-"""A line of a settings file in `config/` that leads editors to it (taplo's directives)."""
+"""A line of a settings file in `config/` that names the schema to editors (taplo's directives)."""
 
 
 def text() -> str:
-    """The schema as the file `SCHEMA` holds it."""
+    """The content of the file `SCHEMA`."""
     return json.dumps(json_schema(), indent=1) + "\n"
 
 
@@ -42,7 +41,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _property(key: str, said: dict[str, Any]) -> dict[str, Any]:
-    """As TOML can say it: it has no null. With the unit, which no keyword says."""
+    """The schema of one setting without null, which TOML lacks, and with its unit."""
     kept = {name: value for name, value in said.items() if name != "title"}
     if "default" in kept and kept["default"] is None:
         del kept["default"]

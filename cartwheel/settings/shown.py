@@ -1,4 +1,4 @@
-"""The merged settings as lines that a person reads: each key, its value, where it comes from."""
+"""The merged settings as text: each key, its value, and where it comes from."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COMMAND_LINE = "--env"
 
 @dataclass(frozen=True)
 class Shown:
-    """One setting. `value` is TOML; of a secret it says where it is, never what. `place` is
+    """One setting. `value` is TOML; for a secret it is the source, never the secret. `place` is
     FILE:LINE:COLUMN, or `default`."""
 
     key: str
@@ -33,7 +33,7 @@ class Shown:
 
 
 def lines(placed: Placed) -> list[Shown]:
-    """Every setting that has a value, in the reference's order; tables of names name by name."""
+    """Every setting that has a value, in the order of the reference."""
     return [
         Shown(dotted(key), _text(value), _place(placed, key))
         for key, value in _leaves((), placed.settings)
@@ -46,19 +46,19 @@ def secrets_of(settings: Settings) -> dict[str, Secret]:
     return {dotted(key): value for key, value in _leaves((), settings) if isinstance(value, Secret)}
 
 
-# What these say shapes what a host runs. All others are about this machine, the fleet or the way
-# there; variables and hooks are told apart from settings.
+# These settings shape what a host runs. All others are about this machine, the fleet or the
+# connection; variables and hooks are shown separately.
 _OF_HOSTS = frozenset(("app", "gunicorn", "web", "health", "deploy", "host", "hardening"))
 
 
 def of_hosts(settings: Settings) -> dict[str, str]:
-    """Every setting that shapes what a host runs and is not at its default, as TOML by its key."""
+    """Every setting that shapes what a host runs and differs from its default, as TOML, by key."""
     given = settings.model_dump(mode="json", include=set(_OF_HOSTS), exclude_defaults=True)
     return {dotted(key): toml(value) for key, value in _leaves((), given)}
 
 
 def _leaves(key: Key, value: object) -> Iterator[tuple[Key, object]]:
-    """Tables down to what stands in them; of an empty one the table itself."""
+    """The values in tables, at any depth; an empty table counts as a value."""
     if isinstance(value, BaseModel) and not isinstance(value, Secret):
         for name in type(value).model_fields:
             yield from _leaves((*key, name), getattr(value, name))

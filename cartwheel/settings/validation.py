@@ -1,4 +1,4 @@
-"""The model applied to merged TOML, and pydantic's complaints in our own words."""
+"""Applies the model to merged TOML, and rewrites pydantic's errors for people."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from cartwheel.settings import toml_tables
 
 from .layers import Key, Layer, Mistake, Place
 
-# What a pattern of the model means to a person (a test holds that each has words).
+# The patterns of the model in words (a test checks that each has words).
 PATTERN_WORDS = {
     toml_tables.NAME.pattern: "lower-case letters and digits, with single `-` inside, starting with a letter",
     r"^/[^\x00\n]*$": "an absolute path",
-    r"^/[^\s]*$": "a path of a URL: it starts with `/` and holds no space",
+    r"^/[^\s]*$": "a URL path: it starts with `/` and contains no space",
     r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*$": "module:attribute, e.g. `shop.web:app`",
     r"^(3(\.\d+){0,2}|/[^\x00\s]+)$": "a version of Python like 3.11, or an absolute path",
     r"^[a-z_][a-z0-9_-]{0,30}$": "a user name: lower-case letters, digits, `_`, `-`, at most 31",
-    r"^[A-Za-z_][\w.:#-]*$": "a kind of worker, e.g. `gthread` or `uvicorn.workers.UvicornWorker`",
+    r"^[A-Za-z_][\w.:#-]*$": "a worker class, e.g. `gthread` or `uvicorn.workers.UvicornWorker`",
     r"^\d+[kmg]?$": "a size like `10m`",
     r"^\d+[KMGT]?$": "a size like `512M`",
     r"^\d+%$": "a number, or a percentage like `25%`",
     r"^[A-Za-z0-9_.:-]+$": "a name of letters, digits, `_`, `.`, `:` and `-`",
-    r"^https?://[^\s]+$": "an address like https://HOST/PATH",
+    r"^https?://[^\s]+$": "a URL like https://HOST/PATH",
     r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$": "a name of letters, digits, `_`, `-` and `.`",
     r"^[1-9]\d*[KMG]?$": "a number of at least 1, or a size like `20M`",
 }
@@ -53,7 +53,7 @@ _BOUND_WORDS = {
     "string_too_short": ("at least {} characters", "min_length"),
     "literal_error": ("one of {}", "expected"),
 }
-# What may be one of two types: of both complaints neither says it.
+# Settings that may have one of two types: neither of pydantic's two errors says so.
 _EITHER: dict[Key, str] = {
     ("gunicorn", "workers"): "a number of at least 1, or a formula over `cpus`",
     ("fleet", "canary"): "a number of hosts, or a percentage like `25%`",
@@ -69,7 +69,7 @@ _TOML_NAMES: dict[type, str] = {
     list: "a list",
     dict: "a table",
 }
-# How pydantic says that the name of an entry is what is wrong, not what the entry holds.
+# How pydantic marks that the name of an entry is wrong, and not its value.
 _THE_NAME = "[key]"
 _SHOWN_CHARACTERS = 40
 # A value at or below these keys may be a secret, so no message shows it.
@@ -79,7 +79,7 @@ _PRIVATE |= {"url", "extra_urls", "upload_url"}
 
 @dataclass(frozen=True)
 class Found:
-    """A mistake, with the key it is at."""
+    """A mistake, with its key."""
 
     key: Key
     mistake: Mistake
@@ -87,16 +87,15 @@ class Found:
 
 
 def validate(merged: Layer, fallback: Place) -> tuple[toml_tables.Settings, list[Found]]:
-    """The settings, and what is wrong with them.
+    """The settings, and their mistakes.
 
-    Where something is wrong, the settings returned hold defaults (or placeholders) in
-    its stead: good enough to look for further mistakes, never to be used.
-    `fallback` is the place of what is missing from all files.
+    Wrong values are replaced by defaults or placeholders: good enough to find further mistakes,
+    never to be used. `fallback` is the place for keys that are missing in all files.
     """
     data = _tuples(merged.data)
     errors = _errors(data)
     found = [_found(error, merged, fallback) for error in errors]
-    while errors:  # every round takes something away or puts a placeholder in
+    while errors:  # every round removes something or adds a placeholder
         for key, kind in {_key(error["loc"], data): error["type"] for error in errors}.items():
             _repair(data, kind, key)
         errors = _errors(data)
@@ -112,7 +111,7 @@ def _errors(data: Mapping[str, Any]) -> list[Any]:
 
 
 def _tuples(value: Any) -> Any:
-    """TOML has lists where the model has tuples, and strict validation tells them apart."""
+    """Turn TOML's lists into the model's tuples, which strict validation requires."""
     if isinstance(value, dict):
         return {key: _tuples(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -121,7 +120,7 @@ def _tuples(value: Any) -> Any:
 
 
 def _key(loc: tuple[str | int, ...], data: Any) -> Key:
-    """pydantic's place without the names of union members that it mixes in."""
+    """pydantic's location without the names of union members."""
     key: list[str | int] = []
     for number, part in enumerate(loc):
         is_inside = (isinstance(data, dict) and part in data) or (
@@ -131,7 +130,7 @@ def _key(loc: tuple[str | int, ...], data: Any) -> Key:
             key.append(part)
             data = data[part]
         elif isinstance(data, dict) and number == len(loc) - 1 and part != _THE_NAME:
-            key.append(part)  # what is missing
+            key.append(part)  # the missing key
         else:
             break
     return tuple(key)
@@ -147,7 +146,7 @@ def _repair(data: dict[str, Any], kind: str, key: Key) -> None:
 
 
 def _table(data: dict[str, Any], key: Key) -> dict[str | int, Any]:
-    """The table that holds (or misses) `key`; {} where it is gone already."""
+    """The table that contains (or lacks) `key`; {} if it has been removed."""
     table: Any = data
     for part in key[:-1]:
         table = table.get(part, {})
@@ -155,7 +154,7 @@ def _table(data: dict[str, Any], key: Key) -> dict[str | int, Any]:
 
 
 def _one_per_key(found: list[Found]) -> list[Found]:
-    """A union complains once for each of its members: keep the last one of each key."""
+    """A union gives one error for each of its members: keep the last one of each key."""
     return list({one.key: one for one in found}.values())
 
 
@@ -189,7 +188,7 @@ def _expected(kind: str, context: Mapping[str, Any], key: Key, message: str) -> 
 
 
 def _got(value: object, key: Key) -> str:
-    """What stands there instead; never a value that may be secret."""
+    """The wrong value; never one that may be secret."""
     named = _TOML_NAMES.get(type(value), "something else")
     if _PRIVATE.intersection(str(part) for part in key) or isinstance(value, (dict, tuple, list)):
         return f", got {named}"
@@ -206,7 +205,7 @@ def dotted(key: Key) -> str:
 
 
 def _suggestion(key: Key) -> str:
-    """The nearest known key: the same name in another table, else a like one in this."""
+    """The nearest known key: the same name in another table, else a similar one in this table."""
     *path, name = (str(part) for part in key)
     table = _model_at(tuple(path))
     siblings = list(table.model_fields) if table else []
@@ -222,7 +221,7 @@ def _suggestion(key: Key) -> str:
 
 
 def _model_at(path: tuple[str, ...]) -> type[BaseModel] | None:
-    """The table at `path`; None where there is none. Names of a table of tables may be any."""
+    """The table at `path`, or None. In a table of tables any name is allowed."""
     table: type[BaseModel] = toml_tables.Settings
     parts = list(path)
     while parts:

@@ -1,4 +1,4 @@
-"""The app's environment variables and every other secret: where they come from."""
+"""The app's environment variables and all secrets: reads them from their sources."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _VARIABLE_BYTES = 128 * 1024 - 1
 
 
 Taken: TypeAlias = Mapping[str, Hidden]
-"""Variables that are in this process's environment no more."""
+"""Variables that were removed from this process's environment."""
 _NOT_TAKEN: Taken = {}
 
 
 @dataclass(frozen=True)
 class Variable:
-    """One environment variable of the app. `source` never holds its value."""
+    """One environment variable of the app. `source` never contains its value."""
 
     name: str
     value: Hidden
@@ -39,8 +39,8 @@ class Variable:
 
 
 def take_from_environment(secrets: Iterable[Secret]) -> Taken:
-    """Move the variables that these come from out of this process's environment: no program
-    that it starts is to inherit them."""
+    """Remove the variables of these secrets from this process's environment, so that no program
+    that it starts inherits them."""
     named = {secret.env for secret in secrets if secret.env is not None}
     here = {name: os.environ.pop(name) for name in named if name in os.environ}
     return {name: Hidden(value) for name, value in here.items()}
@@ -51,9 +51,10 @@ def environment(
 ) -> dict[str, Variable]:
     """Every environment variable of the app, by name, sorted.
 
-    `taken` is what was moved out of this process's own environment. A name in [env] or [secrets] wins over the same one in the dotenv file. Secrets are
-    read side by side. Raises UsageError("settings") for the dotenv file and
-    UsageError("secret") for secrets; its detail names all that failed.
+    `taken` are the variables that were removed from this process's own environment. A name in
+    [env] or [secrets] wins over the same name in the dotenv file. Secrets are read in parallel.
+    Raises UsageError("settings") for the dotenv file and UsageError("secret") for secrets; its
+    detail lists all that failed.
     """
     found = {variable.name: variable for variable in _dotenv(settings, project)}
     for name, value in settings.env.items():
@@ -67,12 +68,11 @@ def environment(
 def resolve_secret(
     secret: Secret, project: Path, name: str = "secret", taken: Taken = _NOT_TAKEN
 ) -> Hidden:
-    """The value of a secret, without one newline at its end.
+    """The value of a secret; one trailing newline is removed.
 
-    `name` is the setting that errors name. A command is run by `sh -c` in the project's
-    folder, without input and terminal, for at most 30 s; what it prints to standard
-    error is discarded. Raises UsageError("secret") that says neither the value nor the
-    command's text or output.
+    `name` is the setting, for errors. A command is run by `sh -c` in the project's folder,
+    without input or terminal, for at most 30 s; its standard error is discarded. Raises
+    UsageError("secret"), which contains neither the value nor the command's text or output.
     """
     if secret.file is not None:
         raw = _from_file(project / Path(secret.file).expanduser(), name)
@@ -84,7 +84,7 @@ def resolve_secret(
 
 
 def source_of(secret: Secret) -> str:
-    """Where a secret comes from, for people. A command's text may itself be secret."""
+    """The source of a secret as text. A command's text may itself be secret."""
     if secret.file is not None:
         return f"secret file {secret.file}"
     if secret.command is not None:
@@ -95,7 +95,7 @@ def source_of(secret: Secret) -> str:
 def resolve_each(
     secrets: Mapping[str, Secret], project: Path, taken: Taken = _NOT_TAKEN
 ) -> dict[str, Hidden | UsageError]:
-    """Each secret by the setting that names it, read side by side; or why it cannot be had."""
+    """Each secret by its setting, or why it cannot be read; they are read in parallel."""
 
     def resolved(name: str) -> Hidden | UsageError:
         try:
@@ -178,7 +178,7 @@ def _text(raw: bytes, name: str) -> str:
 
 
 def _dotenv(settings: Settings, project: Path) -> Iterator[Variable]:
-    """The dotenv file as it stands: `$` means nothing in it."""
+    """The variables of the dotenv file, in which `$` has no special meaning."""
     if settings.env_file is None:
         return
     from dotenv.parser import parse_stream
@@ -218,7 +218,7 @@ def _problem_of(name: str) -> str:
 
 
 def _must_be_possible(found: dict[str, Variable]) -> None:
-    """What the host could not hand to the app is refused here, before connecting."""
+    """Refuse, before connecting, variables that a host could not pass to the app."""
     from cartwheel.host.system import envfile
 
     lines: list[str] = []

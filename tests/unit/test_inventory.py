@@ -118,7 +118,10 @@ def test_a_circle_of_groups_ends(project: Project) -> None:
     [
         ('[inventory.hosts."a b"]', "inventory.hosts.a b: expected the name of a host"),
         ('[inventory.hosts.a]\naddress = "x:y"', "expected [USER@]HOST[:PORT], got 'x:y'"),
-        ('[inventory.hosts.a]\ngroups = ["eu"]', "there is no group eu; write [inventory.groups."),
+        (
+            '[inventory.hosts.a]\ngroups = ["eu"]',
+            "there is no group eu; add a table [inventory.groups.",
+        ),
         ('[inventory.hosts.a]\nadress = "x"', "did you mean inventory.hosts.a.address?"),
         ("[inventory.hosts.a]\nport = 0", "inventory.hosts.a.port: expected at least 1, got 0"),
         ("[inventory.hosts.a]\nweight = 0", "inventory.hosts.a.weight: expected at least 1"),

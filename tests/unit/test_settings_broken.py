@@ -67,7 +67,7 @@ def test_the_good_ones_differ_from_these_by_the_slip_alone(tmp_path: Path) -> No
     hook, children, preset = sorted(told(tmp_path, GOOD), key=lambda line: "hooks" not in line)
     assert "a hook needs exactly one of before and after" in hook
     assert "there is no group eu-west" in children
-    assert "index.preset: index.url is set too" in preset
+    assert "index.preset: index.url is also set" in preset
 
 
 def test_every_slip_is_told_at_its_line(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ WRITTEN = [
     (APP + '[gunicorn]\nworkers = "2 * $(nproc) + 1"\n', 5, "is not arithmetic"),
     (APP + '[gunicorn]\nbind = "0.0.0.0:8000"\n', 5, "gunicorn.bind: unknown key"),
     (APP + "[gunicorn]\ntimeout = 60\n", 5, "did you mean gunicorn.timeout_seconds?"),
-    (APP + '[gunicorn]\nworker_class = "uvicorn worker"\n', 5, "expected a kind of worker"),
+    (APP + '[gunicorn]\nworker_class = "uvicorn worker"\n', 5, "expected a worker class"),
     (APP + "[gunicorn]\npreload_app = true\n", 5, "did you mean gunicorn.preload?"),
     (APP + "[deploy]\nkeep = 3\n", 5, "deploy.keep: unknown key"),
     (APP + "[deploy]\nkeep_releases = 0\n", 5, "expected at least 2, got 0"),
@@ -134,8 +134,8 @@ WRITTEN = [
         5,
         "not TOML: Invalid initial character",
     ),
-    (APP + '[env]\nK = "a"\n[secrets]\nK = { env = "K" }\n', 7, "stands in [env] too"),
-    (APP + "[app]\n", 4, "not TOML: [app] stands twice"),
+    (APP + '[env]\nK = "a"\n[secrets]\nK = { env = "K" }\n', 7, "is also in [env]"),
+    (APP + "[app]\n", 4, "not TOML: [app] is defined twice"),
     (APP + "[web\n", 4, "not TOML: Expected ']'"),
     (APP + "[[web]]\nlisten = 80\n", 4, "web: expected a table, got a list"),
     (APP + "web = 80\n[web]\nlisten = 80\n", 4, "app.web: unknown key"),
@@ -155,7 +155,7 @@ WRITTEN = [
     ('[inventory.groups.eu]\nchildren = ["west"]\n' + APP, 2, "there is no group west"),
     ('[app]\nname = "Shop"\nsource = "."\n', 2, "app.name: expected lower-case letters"),
     ('[app]\nname = "my_shop"\nsource = "."\n', 2, "app.name: expected lower-case letters"),
-    ('[app]\nname = "www-data"\nsource = "."\n', 2, "is a user of the system"),
+    ('[app]\nname = "www-data"\nsource = "."\n', 2, "is a system user"),
     ('[app]\nname = "shop"\n', 1, "app.source: is missing"),
     ('[app]\nname = ""\nsource = "."\n', 2, "app.name: expected lower-case letters"),
     ('[app]\nname = "shop"\nsource = ""\n', 3, "app.source: expected at least 1 character"),
@@ -164,7 +164,7 @@ WRITTEN = [
     (APP + "python = 3.11\n", 4, "app.python: expected a string in quotes, got 3.11"),
     (APP + 'python = "python3.11"\n', 4, "a version of Python like 3.11, or an absolute path"),
     (APP + 'requirements = "requirements.txt"\n', 4, "expected a list, got 'requirements.txt'"),
-    (APP + '[index]\nurl = "pypi.example.org/simple"\n', 5, "expected an address like https://"),
+    (APP + '[index]\nurl = "pypi.example.org/simple"\n', 5, "expected a URL like https://"),
     (APP + '[index]\nurl = "https://a:hunter2@pypi.example.org"\n', 5, "holds credentials"),
     (APP + '[balancer]\nkind = "haproxy"\n', 4, "balancer.haproxy_backend: is missing"),
     (APP + '[balancer]\nkind = "elb"\n', 5, "balancer.kind: expected one of"),
@@ -187,7 +187,7 @@ WRITTEN = [
     (
         APP + '[hooks.tell]\nafter = "build"\nwhere = "hosts"\ncommand = "x"\n',
         6,
-        "no host is at work then",
+        "run only on your machine (here)",
     ),
     (
         APP + '[hooks.tell]\nafter = "prepare"\ncommand = "x"\nkinds = ["rollback"]\n',

@@ -132,7 +132,7 @@ def test_an_app_inherits_nothing_of_the_app_in_deploy_toml(tmp_path: Path) -> No
 
 def test_several_apps_and_none_chosen_are_named(tmp_path: Path) -> None:
     write(tmp_path, apps_shop="", apps_blog="")
-    with pytest.raises(UsageError, match=r"several apps \(blog, shop\), and none was chosen"):
+    with pytest.raises(UsageError, match=r"several apps \(blog, shop\); choose one"):
         load(tmp_path, None, None)
 
 
@@ -181,10 +181,10 @@ WRONG = [
     ("deploy", "drain_seconds = 0", "deploy.drain_seconds: expected a number above 0, got 0"),
     ("deploy", "drain_seconds = nan", "deploy.drain_seconds: expected "),
     ("deploy", "confirm_seconds = 1e9", "deploy.confirm_seconds: expected at most 86400"),
-    ("deploy", "probation_seconds = 60", "expected less than deploy.confirm_seconds"),
-    ("health", 'path = "healthz"', "health.path: expected a path of a URL: it starts with `/`"),
+    ("deploy", "probation_seconds = 60", "must be less than deploy.confirm_seconds"),
+    ("health", 'path = "healthz"', "health.path: expected a URL path: it starts with `/`"),
     ("health", 'path = "/healthz#x"', "health.path: expected the path of a URL"),
-    ("health", "span_seconds = 30", "expected less than health.deadline_seconds"),
+    ("health", "span_seconds = 30", "must be less than health.deadline_seconds"),
     ("web", 'static_url = "/static/"', "web.static_dir is missing"),
     ("web", 'static_dir = "shop/static"', "web.static_url is missing"),
     (
@@ -198,13 +198,13 @@ WRONG = [
     ("web", "listen = 70000", "web.listen: expected at most 65535, got 70000"),
     ("web", 'client_max_body_size = "10 MB"', "expected a size like `10m`, got '10 MB'"),
     ("index", 'preset = "tsingua"', "unknown preset 'tsingua'; did you mean tsinghua?"),
-    ("index", 'url = "pypi.example.org"', "index.url: expected an address like https://"),
+    ("index", 'url = "pypi.example.org"', "index.url: expected a URL like https://"),
     ("index", 'url = "https://me:hunter2@pypi.example.org/"', "index.url: holds credentials"),
     ("index", 'password = {file = "p"}', "index.password: index.username is missing"),
-    ("artifacts", 'url = "files.example.org"', "artifacts.url: expected an address like https://"),
+    ("artifacts", 'url = "files.example.org"', "artifacts.url: expected a URL like https://"),
     ("artifacts", 'url = "https://a:hunter2@x/"', "holds credentials; use artifacts.username"),
-    ("artifacts", 'url = "https://x/?a=1"', "artifacts.url: expected an address without `?`"),
-    ("artifacts", 'upload_url = "https://x/"', "artifacts.url is missing: where do hosts fetch?"),
+    ("artifacts", 'url = "https://x/?a=1"', "artifacts.url: expected a URL without `?`"),
+    ("artifacts", 'upload_url = "https://x/"', "artifacts.url is missing: hosts fetch from there"),
     ("artifacts", 'password = {file = "p"}', "artifacts.username is missing"),
     ("artifacts", 'read_password = {file = "p"}', "artifacts.read_username is missing"),
     ("artifacts", 'kind = "ftp"', "artifacts.kind: expected one of 'folder' or 'index', got 'ftp'"),
@@ -259,7 +259,9 @@ def test_an_index_needs_an_address_to_publish_to(tmp_path: Path) -> None:
     store = '[artifacts]\nkind = "index"\nurl = "https://pypi.example.org/simple"\n'
     write(tmp_path, deploy=MINIMAL + store)
     [found] = mistakes(tmp_path)
-    assert found.endswith("artifacts.url: artifacts.upload_url is missing: where are files sent?")
+    assert found.endswith(
+        "artifacts.url: artifacts.upload_url is missing: files are uploaded there"
+    )
     write(tmp_path, deploy=f'{MINIMAL}{store}upload_url = "https://pypi.example.org/legacy/"')
     assert load(tmp_path, None, None).artifacts.kind == "index"
 
@@ -290,7 +292,7 @@ def test_all_mistakes_of_all_files_come_at_once(tmp_path: Path) -> None:
     assert [line for line in found if "environments/live.toml" in line] == [
         "config/environments/live.toml:1:20: hosts[2]: root@a is listed twice (as a)",
         "config/environments/live.toml:1:30: hosts[3]: expected [USER@]HOST[:PORT], got 'c:x'",
-        "config/environments/live.toml:2:1: environment: is chosen with `--env NAME`, not here",
+        "config/environments/live.toml:2:1: environment: cannot be set here; use `--env NAME`",
     ]
 
 
@@ -308,7 +310,7 @@ def test_a_mistake_is_where_the_value_that_won_stands(tmp_path: Path) -> None:
 def test_the_same_variable_twice_in_one_file(tmp_path: Path) -> None:
     write(tmp_path, deploy=f'{MINIMAL}[env]\nKEY = "x"\n[secrets]\nKEY = {{env = "K"}}')
     assert mistakes(tmp_path) == [
-        "config/deploy.toml:7:1: secrets.KEY: stands in [env] too; keep one of env.KEY and secrets.KEY"
+        "config/deploy.toml:7:1: secrets.KEY: is also in [env]; keep one of env.KEY and secrets.KEY"
     ]
 
 
@@ -319,7 +321,7 @@ def test_the_same_variable_twice_in_one_file(tmp_path: Path) -> None:
         ("shop--x", "expected lower-case letters and digits"),
         ("shöp", "expected lower-case letters and digits"),
         ("s" * 25, "expected at most 24 characters"),
-        ("www-data", "'www-data' is a user of the system"),
+        ("www-data", "'www-data' is a system user"),
         ("shop.web", "expected lower-case letters and digits"),
     ],
 )
@@ -333,7 +335,7 @@ def test_names_of_apps(tmp_path: Path, name: str, said: str) -> None:
 def test_an_environment_called_like_a_slot(tmp_path: Path) -> None:
     write(tmp_path, deploy='[app]\nname = "shop"\nsource = "."', environments_web="")
     [found] = mistakes(tmp_path, None, "web")
-    assert "'web' is a word that units of apps use" in found
+    assert "'web' is reserved: it is a part of unit names" in found
 
 
 def test_a_slug_too_long_for_a_socket(tmp_path: Path) -> None:
@@ -391,10 +393,10 @@ def test_importing_the_package_does_not_import_pydantic() -> None:
         ('[balancer]\nkind = "command"', "balancer.command: is missing"),
         ('[balancer]\nkind = "http"', "balancer.url: is missing"),
         ('[balancer]\nkind = "f5"', "balancer.kind: expected"),
-        ('[balancer]\nurl = "lb.example"', "balancer.url: expected an address like https://"),
-        ('[balancer]\nurl = "https://lb/{hots}"', "balancer.url: knows no {hots}; there are"),
+        ('[balancer]\nurl = "lb.example"', "balancer.url: expected a URL like https://"),
+        ('[balancer]\nurl = "https://lb/{hots}"', "balancer.url: there is no {hots}; known:"),
         ('[balancer]\nheaders = { A = "{secret}" }', "balancer.headers.A: balancer.secret is"),
-        ('[balancer]\nurl = "https://lb/{secret}"', "balancer.url: knows no {secret}"),
+        ('[balancer]\nurl = "https://lb/{secret}"', "balancer.url: there is no {secret}"),
         ('[web]\ntrusted_proxies = ["lb1"]', "web.trusted_proxies[0]: expected an address or"),
         ('[web]\ntrusted_proxies = ["10.0.0.1/8"]', "web.trusted_proxies[0]: expected an address"),
         ('[inventory.hosts.a]\ninner_address = "u@x"', "inner_address: expected HOST[:PORT]"),
@@ -426,8 +428,8 @@ def test_two_applications_on_one_name(tmp_path: Path) -> None:
     write(tmp_path, **TWO_APPS)
     [said] = mistakes(tmp_path, "shop")
     assert said == (
-        "config/apps/shop.toml:4:30: web.server_names[1]: shop.example is a name of the app admin"
-        " too (config/apps/admin.toml:4:1)"
+        "config/apps/shop.toml:4:30: web.server_names[1]: shop.example is also a server name of"
+        " the app admin (config/apps/admin.toml:4:1)"
     )
 
 
@@ -450,14 +452,17 @@ def test_two_applications_on_the_default_site(tmp_path: Path) -> None:
     load(tmp_path, "shop", None)  # who knows on which hosts they will be
     write(tmp_path, deploy='hosts = ["web1"]')
     [said] = mistakes(tmp_path, "shop")
-    assert "web.server_names: is missing, and the host's default site is that of the app" in said
+    assert (
+        "web.server_names: is missing, but the host's default site already belongs to the app"
+        in said
+    )
 
 
 @pytest.mark.parametrize(
     ("hosts", "said"),
     [
         ('[inventory.hosts.a]\nroles = ["web"]\n', "did you mean web?"),
-        ('[inventory.hosts.a]\nroles = ["other"]\n', "there are other"),
+        ('[inventory.hosts.a]\nroles = ["other"]\n', "known: other"),
         ("hosts = []\n", ""),
         ('[inventory]\nssh_config = ["shop-*"]\n[inventory.hosts.a]\n', ""),
         ('[inventory.hosts.a]\nroles = ["wbe"]\n', ""),
