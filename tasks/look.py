@@ -185,13 +185,13 @@ def history(scene: Scene, out: Output, lines: str = "20") -> int:
     def rows(one: History) -> list[tuple[str, ...]]:
         return [
             (
-                str(entry.get("seq", "?")),
-                local_time(entry.get("at")),
-                str(entry.get("kind", "?")),
-                str(entry.get("release") or ""),
-                str(entry.get("result", "?")),
-                str(entry.get("who", "")),
-                str(entry.get("reason") or entry.get("message") or ""),
+                str(entry.seq or "?"),
+                local_time(entry.at),
+                entry.kind or "?",
+                entry.release or "",
+                entry.result or "?",
+                entry.who or "",
+                entry.reason or entry.message or "",
             )
             for entry in one.entries
         ]

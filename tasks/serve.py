@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cartwheel.terminal.scene import HOOKS, number, with_hooks, word
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
+    from cartwheel.host.wire.running import Pruned
     from cartwheel.terminal.show import Output
 
 
@@ -40,9 +40,7 @@ def stop(scene: Scene, out: Output) -> int:
     """Stop the app until `fab start`, also across reboots."""
     from cartwheel.commands import ask
 
-    return out.answers(
-        ask.stop(scene), lambda one: "stopped" if one["changed"] else "already stopped"
-    )
+    return out.answers(ask.stop(scene), lambda one: "stopped" if one.changed else "already stopped")
 
 
 @word(changing=True)
@@ -52,7 +50,7 @@ def start(scene: Scene, out: Output) -> int:
 
     return out.answers(
         ask.start(scene),
-        lambda one: f"{'started' if one['changed'] else 'already running:'} {one['release']}",
+        lambda one: f"{'started' if one.changed else 'already running:'} {one.release}",
     )
 
 
@@ -67,10 +65,10 @@ def prune(scene: Scene, out: Output, keep: str = "", cache: bool = False) -> int
     """Remove old releases that nothing needs."""
     from cartwheel.commands import ask
 
-    def told(one: Mapping[str, Any]) -> str:
-        done = [*one["cleaned"], *(f"removed {name}" for name in one["removed"])]
-        if one["emptied_bytes"]:
-            done.append(f"removed {one['emptied_bytes'] / 1e6:.0f} MB of downloads")
+    def told(one: Pruned) -> str:
+        done = [*one.cleaned, *(f"removed {name}" for name in one.removed)]
+        if one.emptied_bytes:
+            done.append(f"removed {one.emptied_bytes / 1e6:.0f} MB of downloads")
         return "; ".join(done) or "nothing to do"
 
     return out.answers(ask.prune(scene, number("keep", keep) if keep else None, cache=cache), told)

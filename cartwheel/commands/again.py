@@ -87,14 +87,14 @@ def _ask(scene: Scene, host: str) -> Result[Status]:
 def _is_settled(status: Status) -> bool:
     """Nothing is pending, and no session is at work that may still switch or go back: a
     confirmed one only drains and prunes."""
-    last = status.last or {}
-    finishing = last.get("result") == "confirmed" and last.get("release") == status.release
-    return not status.pending and (not status.lock or finishing)
+    last = status.last
+    finishing = last and (last.result, last.release) == ("confirmed", status.release)
+    return not status.pending and (not status.lock or bool(finishing))
 
 
 def _told(answer: Result[Status]) -> str:
     if isinstance(answer, CartwheelError):
         return answer.message
     if answer.pending:
-        return f"it is going back from {answer.pending['to']}"
+        return f"it is going back from {answer.pending.to}"
     return f"it serves {answer.release or 'nothing'}"

@@ -11,12 +11,13 @@ from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, successes
 from cartwheel.host.wire.locking import AskHolders, Freeze, Frozen, Holders, Locked, Unfreeze
 from cartwheel.host.wire.request import Request
-from cartwheel.plan.switching import asking_status, on_disk, probe
+from cartwheel.plan.switching import asking_status, probe
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.history import History, Releases
     from cartwheel.host.wire.nginx import Empty
     from cartwheel.host.wire.output import Ran, Variables
+    from cartwheel.host.wire.running import Pruned, Served
     from cartwheel.host.wire.status import Status
 
 T = TypeVar("T")
@@ -90,20 +91,25 @@ def run_command(scene: Scene, command: str, on_line: Callable[[str, str], None])
         )
 
 
-def stop(scene: Scene) -> Answers[Raw]:
-    deploy = scene.settings.deploy
-    args = {"drain_seconds": deploy.drain_seconds}
-    return _change_untyped(scene, "stop", args, _SMALL_SECONDS + deploy.drain_seconds)
+def stop(scene: Scene) -> Answers[Served]:
+    from cartwheel.host.wire.running import Stop
+
+    seconds = scene.settings.deploy.drain_seconds
+    return _change(scene, Stop(seconds), _SMALL_SECONDS + seconds)
 
 
-def start(scene: Scene) -> Answers[Raw]:
+def start(scene: Scene) -> Answers[Served]:
+    from cartwheel.host.wire.running import Start
+
     seconds = _SMALL_SECONDS + scene.settings.health.deadline_seconds
-    return _change_untyped(scene, "start", {"probe": on_disk(probe(scene.settings))}, seconds)
+    return _change(scene, Start(probe(scene.settings)), seconds)
 
 
-def prune(scene: Scene, keep_releases: int | None, *, cache: bool) -> Answers[Raw]:
+def prune(scene: Scene, keep_releases: int | None, *, cache: bool) -> Answers[Pruned]:
+    from cartwheel.host.wire.running import Prune
+
     keep = scene.settings.deploy.keep_releases if keep_releases is None else keep_releases
-    return _change_untyped(scene, "prune", {"keep_releases": keep, "cache": cache})
+    return _change(scene, Prune(keep, cache))
 
 
 def packages(scene: Scene) -> Answers[Raw]:
@@ -111,8 +117,10 @@ def packages(scene: Scene) -> Answers[Raw]:
     return _change_untyped(scene, "packages", args, _PACKAGES_SECONDS)
 
 
-def nginx_reload(scene: Scene) -> Answers[Raw]:
-    return _change_untyped(scene, "nginx-reload", {})
+def nginx_reload(scene: Scene) -> Answers[Empty]:
+    from cartwheel.host.wire.nginx import ReloadNginx
+
+    return _change(scene, ReloadNginx())
 
 
 def repair(scene: Scene) -> Answers[Raw]:

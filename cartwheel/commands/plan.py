@@ -13,7 +13,7 @@ from cartwheel.commands.deploy import PROBE_SECONDS, begin, plan_all, probe
 from cartwheel.commands.scene import Scene, connect, raise_failures
 from cartwheel.errors import UsageError
 from cartwheel.fleet.sessions import Fleet, successes
-from cartwheel.host.layout import Layout, slots
+from cartwheel.host.layout import Layout, first_of, slots
 from cartwheel.host.wire.compare import Compare, Present
 from cartwheel.host.wire.facts import Facts
 from cartwheel.plan.differences import Differences, differences, wanted
@@ -63,9 +63,9 @@ def _present(fleet: Fleet, plans: Mapping[str, HostPlan]) -> dict[str, Present]:
 def _differences(scene: Scene, plan: HostPlan, facts: Facts, present: Present) -> Differences:
     at = Layout(scene.settings.slug, Path(scene.settings.host.base))
     taken = {*present.running, *present.stopping}
-    if plan.current == plan.release and facts.app.slot:
-        taken.add(at.unit(plan.release, facts.app.slot))
-    units = (at.unit(plan.release, slot) for slot in slots())
+    if facts.app.serving is not None:
+        taken.add(at.unit(facts.app.serving))
+    units = (at.unit(replace(first_of(plan.release), slot=slot)) for slot in slots())
     unit = next(one for one in units if one not in taken)
     releases = {one.release: one for one in facts.app.releases}
     return differences(plan, present, releases, unit, facts.app.settings)

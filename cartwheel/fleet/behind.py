@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cartwheel.errors import CartwheelError
 from cartwheel.events import Event, State
-from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each_untyped, successes
+from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
 from cartwheel.plan import steps
 from cartwheel.plan.host_plan import HostPlan
 
 if TYPE_CHECKING:
     from cartwheel.fleet.balancer import Balancer
+    from cartwheel.host.wire.switching import Switched
 
 OUT, BACK = "out of the balancer", "back in the balancer"
 
@@ -25,20 +26,20 @@ class Behind:
     fleet: Fleet
     balancer: Balancer
 
-    def switch(self, plans: Mapping[str, HostPlan]) -> dict[str, Result[dict[str, Any]]]:
+    def switch(self, plans: Mapping[str, HostPlan]) -> dict[str, Result[Switched]]:
         """Switch these hosts out of traffic; each comes back whatever it came to, because one
         that went back serves well too. Those that switched are watched once they have traffic
         again, for as long as they were without any."""
         kept = self.balancer.out(list(plans))
         self._tell(OUT, plans, kept)
         going = {host: steps.switch(plan) for host, plan in plans.items() if host not in kept}
-        switched = step_on_each_untyped(self.fleet, going)
+        switched = step_on_each(self.fleet, going)
         stuck = self.balancer.back(list(plans))
         self._tell(BACK, plans, stuck)
         well = [host for host in successes(switched) if host not in stuck]
-        proof = {host: _watch(plans[host]) for host in well}
-        unwell = failures(step_on_each_untyped(self.fleet, proof))
-        return {**switched, **unwell, **kept, **stuck}
+        proof = {host: steps.watch(plans[host].switching.watch_seconds) for host in well}
+        watched = step_on_each(self.fleet, proof)
+        return {**switched, **failures(watched), **kept, **stuck}
 
     def _tell(self, step: str, hosts: Iterable[str], failed: Mapping[str, CartwheelError]) -> None:
         for host in hosts:
@@ -47,10 +48,6 @@ class Behind:
             self.fleet.emit(Event(step, state, error.message if error else "", host))
 
 
-def _watch(plan: HostPlan) -> steps.UntypedStep:
-    return steps.watch(plan, plan.switching.watch_seconds)
-
-
 def around_seconds(balancer: Balancer, plan: HostPlan) -> float:
     """Upper bound for the time spent around a switch."""
-    return balancer.around_seconds + _watch(plan).deadline_seconds
+    return balancer.around_seconds + steps.watch(plan.switching.watch_seconds).deadline_seconds

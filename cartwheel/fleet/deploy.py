@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
@@ -26,17 +26,26 @@ from cartwheel.fleet.outcomes import (
     untouched,
 )
 from cartwheel.fleet.report import HostReport, Report
-from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each_untyped, successes
+from cartwheel.fleet.sessions import (
+    Fleet,
+    Result,
+    failures,
+    step_on_each,
+    step_on_each_untyped,
+    successes,
+)
 from cartwheel.fleet.terms import Terms
 from cartwheel.fleet.truth import LookAgain, looked_after
 from cartwheel.host.wire.locking import Locked
+from cartwheel.host.wire.request import Done
 from cartwheel.plan import steps
 from cartwheel.plan.hooks import pending_seconds
 from cartwheel.plan.host_plan import HostPlan
 from cartwheel.plan.rollout import batches, patient
-from cartwheel.plan.steps import Stage, UntypedStep
+from cartwheel.plan.steps import Stage, Step
 
 if TYPE_CHECKING:
+    from cartwheel.host.wire.switching import Switched, WentBack
     from cartwheel.ssh.session import Session
 
 
@@ -123,7 +132,7 @@ def _note_unchanged(fleet: Fleet, idle: Plans, terms: Terms) -> dict[str, Cartwh
     """Hosts that serve the release already write that down."""
 
     def note(host: str, _session: Session) -> None:
-        fleet.request_untyped(host, steps.unchanged(idle[host], terms.finish_seconds))
+        fleet.request(host, steps.unchanged(idle[host], terms.finish_seconds))
 
     return failures(fleet.each(note, idle))
 
@@ -190,11 +199,11 @@ def _switch_all(hooks: Hooks, plans: Plans, busy: Plans) -> Report:
 
 def _try_all(
     hooks: Hooks, busy: Plans
-) -> tuple[dict[str, Result[dict[str, Any]]], dict[str, CartwheelError]]:
+) -> tuple[dict[str, Result[Switched]], dict[str, CartwheelError]]:
     """What switching came to where it was tried, and who was not ready for it; no further than
     the fleet can go on."""
     fleet, rollout = hooks.fleet, hooks.terms.rollout
-    tried: dict[str, Result[dict[str, Any]]] = {}
+    tried: dict[str, Result[Switched]] = {}
     unready = hooks.at("before", "switch", busy, each=False)
     order = batches(list(without(busy, unready)), rollout)
     for number, batch in enumerate(order, 1):
@@ -215,7 +224,7 @@ def _try_all(
     return tried, unready
 
 
-def _switch_batch(hooks: Hooks, plans: Plans, later: int) -> dict[str, Result[dict[str, Any]]]:
+def _switch_batch(hooks: Hooks, plans: Plans, later: int) -> dict[str, Result[Switched]]:
     """These hosts side by side, with `later` batches after them."""
     fleet, terms = hooks.fleet, hooks.terms
 
@@ -230,7 +239,7 @@ def _switch_batch(hooks: Hooks, plans: Plans, later: int) -> dict[str, Result[di
     plans = {host: waiting(plan) for host, plan in plans.items()}
     if terms.balancer is None:
         asked = {host: steps.switch(plan) for host, plan in plans.items()}
-        switched = step_on_each_untyped(fleet, asked)
+        switched = step_on_each(fleet, asked)
     else:
         switched = Behind(fleet, terms.balancer).switch(plans)
     unwell = hooks.at("after", "switch", only(plans, successes(switched)), each=True)
@@ -240,23 +249,23 @@ def _switch_batch(hooks: Hooks, plans: Plans, later: int) -> dict[str, Result[di
 def _pause(fleet: Fleet, switched: Plans, seconds: float) -> dict[str, CartwheelError]:
     """Every switched host watches itself in its traffic before the next batch; who does not
     stay well has gone back."""
-    asked = {host: steps.watch(plan, seconds) for host, plan in switched.items()}
-    return failures(step_on_each_untyped(fleet, asked))
+    asked = {host: steps.watch(seconds) for host in switched}
+    watched = step_on_each(fleet, asked)
+    return failures(watched)
 
 
 def _confirm_all(
-    hooks: Hooks, plans: Plans, busy: Plans, tried: Mapping[str, Result[dict[str, Any]]]
+    hooks: Hooks, plans: Plans, busy: Plans, tried: Mapping[str, Result[Switched]]
 ) -> Report:
     """The point of no return, for all that have switched and are still well."""
     fleet = hooks.fleet
-    ids = {host: str(answer["id"]) for host, answer in successes(tried).items()}
-    asked = {host: steps.confirm(busy[host], id_) for host, id_ in ids.items()}
+    asked = {host: steps.confirm(switched.id) for host, switched in successes(tried).items()}
     confirmed = fleet.each(lambda host, _session: _confirm(fleet, host, asked[host]), asked)
-    if ids and not successes(confirmed):
-        return _put_back(hooks, plans, busy, {**tried, **confirmed})
+    if asked and not successes(confirmed):
+        return _put_back(hooks, plans, busy, {**tried, **failures(confirmed)})
     # Who could not confirm, and can be asked, goes back now: before the report, not after it.
     failed = failures({**tried, **confirmed})
-    behind = _undo(hooks, busy, failed, _reason(failed), is_bad=False)
+    behind = _undo(hooks, failed, _reason(failed), is_bad=False)
     unfinished = _finish(hooks, only(busy, successes(confirmed)))
 
     def row(host: str, plan: HostPlan) -> HostReport:
@@ -273,25 +282,26 @@ def _finish(hooks: Hooks, confirmed: Plans) -> dict[str, CartwheelError]:
     """Drain, stop, prune: on every host, also where a hook fails, as nothing goes back any
     more."""
     seconds = hooks.terms.finish_seconds
-    asked = {host: steps.finish(plan, seconds) for host, plan in confirmed.items()}
+    asked = {host: steps.finish(seconds) for host in confirmed}
     unwell = hooks.at("after", "confirm", confirmed)
     unwell |= hooks.at("before", "finish", without(confirmed, unwell))
-    unwell |= failures(step_on_each_untyped(hooks.fleet, asked))
+    finished = step_on_each(hooks.fleet, asked)
+    unwell |= failures(finished)
     return unwell | hooks.at("after", "finish", without(confirmed, unwell))
 
 
-def _confirm(fleet: Fleet, host: str, step: UntypedStep) -> dict[str, Any]:
+def _confirm(fleet: Fleet, host: str, step: Step[Done]) -> Done:
     """Told only where it fails: then it may take a while until the host is in order, and until
     anybody knows which way it went."""
     try:
-        return fleet.request_untyped(host, step)
+        return fleet.request(host, step)
     except CartwheelError as error:
         fleet.emit(Event("confirm", "failed", error.message, host))
         raise
 
 
 def _put_back(
-    hooks: Hooks, plans: Plans, busy: Plans, tried: Mapping[str, Result[dict[str, Any]]]
+    hooks: Hooks, plans: Plans, busy: Plans, tried: Mapping[str, Result[Switched]]
 ) -> Report:
     """Too many failed before any confirmation: every host that switched goes back. `tried` is
     what switching, or confirming, came to."""
@@ -299,7 +309,7 @@ def _put_back(
     problems = failures(tried)
     causes = {**problems, **fleet.fallen}
     _abandon(fleet, without(busy, tried), causes)
-    undone = _undo(hooks, busy, tried, _reason(causes), is_bad=_is_bad(causes))
+    undone = _undo(hooks, tried, _reason(causes), is_bad=_is_bad(causes))
 
     def row(host: str, plan: HostPlan) -> HostReport:
         if host in tried:
@@ -310,14 +320,11 @@ def _put_back(
 
 
 def _undo(
-    hooks: Hooks, busy: Plans, tried: Mapping[str, Result[Any]], reason: str, *, is_bad: bool
-) -> dict[str, Result[dict[str, Any]]]:
+    hooks: Hooks, tried: Mapping[str, Result[Switched]], reason: str, *, is_bad: bool
+) -> dict[str, Result[WentBack]]:
     """Ask the hosts of `tried` to go back, as far as they can be asked; what each says. A release
     that is not bad stays there for the next deploy."""
     fleet, seconds = hooks.fleet, hooks.terms.finish_seconds
-    asked = {
-        host: steps.go_back(busy[host], reason, seconds, is_bad=is_bad)
-        for host, result in tried.items()
-        if not is_open(result)
-    }
-    return fleet.each(lambda host, _session: fleet.request_untyped(host, asked[host]), asked)
+    asked = steps.go_back(reason, seconds, is_bad=is_bad)
+    known = [host for host, result in tried.items() if not is_open(result)]
+    return fleet.each(lambda host, _session: fleet.request(host, asked), known)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cartwheel.errors import CartwheelError, ConnectError
 from cartwheel.fleet.report import UNKNOWN, HostReport, Outcome, Report
 from cartwheel.fleet.sessions import Fleet, Result
 from cartwheel.plan.host_plan import HostPlan
+
+if TYPE_CHECKING:
+    from cartwheel.host.wire.request import Done
+    from cartwheel.host.wire.switching import WentBack
 
 Plans = Mapping[str, HostPlan]
 
@@ -23,21 +27,21 @@ def after_going_back(
     host: str,
     plan: HostPlan,
     error: CartwheelError | None,
-    undone: Result[dict[str, Any]] | None,
+    undone: Result[WentBack] | None,
 ) -> HostReport:
     """Going back may be asked for twice: a host that is back already, or never left, says what
     it serves."""
     if undone is None or isinstance(undone, CartwheelError):
         why = error if undone is None else undone
         return HostReport(host, "attention", UNKNOWN, plan.current, why, plan.notes)
-    outcome: Outcome = "reverted" if undone["reverted"] else "failed"
-    if undone["serves"] != plan.current:
+    outcome: Outcome = "reverted" if undone.reverted else "failed"
+    if undone.serves != plan.current:
         outcome = "attention"
-    return HostReport(host, outcome, undone["serves"], plan.current, error, plan.notes)
+    return HostReport(host, outcome, undone.serves, plan.current, error, plan.notes)
 
 
 def fallen(
-    fleet: Fleet, host: str, plan: HostPlan, undone: Mapping[str, Result[dict[str, Any]]]
+    fleet: Fleet, host: str, plan: HostPlan, undone: Mapping[str, Result[WentBack]]
 ) -> HostReport:
     """One that fell out, while the others went on."""
     error = fleet.fallen[host]
@@ -49,19 +53,19 @@ def fallen(
 def after_confirming(
     host: str,
     plan: HostPlan,
-    confirmed: Result[dict[str, Any]] | None,
-    finished: Result[dict[str, Any]] | None,
-    undone: Result[dict[str, Any]] | None = None,
+    confirmed: Result[Done] | None,
+    unfinished: CartwheelError | None,
+    undone: Result[WentBack] | None = None,
 ) -> HostReport:
     """The fleet goes forward: a host that did not confirm is behind, and needs another deploy;
     `undone` is what it said when it was asked to go back."""
     if isinstance(confirmed, CartwheelError):
         serves = plan.current if confirmed.slug == "reverted" else UNKNOWN
-        if isinstance(undone, dict):
-            serves = undone["serves"]
+        if undone is not None and not isinstance(undone, CartwheelError):
+            serves = undone.serves
         return HostReport(host, "attention", serves, plan.current, confirmed, plan.notes)
-    if isinstance(finished, CartwheelError):
-        return HostReport(host, "attention", plan.release, plan.current, finished, plan.notes)
+    if unfinished is not None:
+        return HostReport(host, "attention", plan.release, plan.current, unfinished, plan.notes)
     outcome: Outcome = "unchanged" if plan.unchanged else "deployed"
     return HostReport(host, outcome, plan.release, plan.current, None, plan.notes)
 

@@ -297,7 +297,7 @@ def step_on_each_untyped(
     return fleet.each(work, steps)
 
 
-def failures(results: Mapping[str, Result[Any]]) -> dict[str, CartwheelError]:
+def failures(results: Mapping[str, object]) -> dict[str, CartwheelError]:
     return {host: one for host, one in results.items() if isinstance(one, CartwheelError)}
 
 

@@ -39,15 +39,16 @@ def _is_in_doubt(one: HostReport) -> bool:
 def _judged(one: HostReport, plan: HostPlan, seen: Result[Status] | None) -> HostReport:
     if seen is None or isinstance(seen, CartwheelError) or seen.pending:
         return replace(one, notes=(*one.notes, _alone(one.host, plan)))
-    serves, last = seen.release, seen.last or {}
-    ours = last.get("seq", 0) > plan.seq and last.get("release") == plan.release
+    serves, last = seen.release, seen.last
+    is_ours = last is not None and (last.seq or 0) > plan.seq and last.release == plan.release
+    result = last.result if last is not None and is_ours else None
     known = replace(one, serves=serves)
-    if ours and last["result"] == "confirmed" and serves == plan.release:
+    if result == "confirmed" and serves == plan.release:
         note = f"{one.host}: contact was lost after the confirmation; it finishes by itself"
         return replace(known, outcome="deployed", error=None, notes=(*one.notes, note))
     if serves != plan.current:
         return known  # somebody else has been there
-    return replace(known, outcome="reverted" if ours and last["result"] == "reverted" else "failed")
+    return replace(known, outcome="reverted" if result == "reverted" else "failed")
 
 
 def is_behind(one: HostReport, report: Report) -> bool:

@@ -6,7 +6,9 @@ import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterator, List, Optional
+
+from cartwheel.host.wire.instance import WEB, Instance
 
 LIB = Path("/usr/local/lib/cartwheel")
 STATE = Path("/var/lib/cartwheel")
@@ -28,7 +30,7 @@ HOST_LOCK = RUN / ".host.lock"
 # has these slots instead, and a unit file for each.
 FIRST_SLOT = "1"
 OLD_SLOTS = ("web", "web-b", "web-c", "web-d")
-TEMPLATE_UNIT = "web@.service"
+TEMPLATE_UNIT = WEB + "@.service"
 
 # Names after `cartwheel-APP.`: of instances, of their unit files, of what drains an instance.
 _NAMES = ("|".join(OLD_SLOTS), r"[0-9][a-z0-9._]*")
@@ -46,6 +48,11 @@ def content_of(release: str) -> str:
 
 def is_slot(name: str) -> bool:
     return name in OLD_SLOTS or re.fullmatch(r"[1-9]\d*", name) is not None
+
+
+def first_of(release: str) -> Instance:
+    """The one that stands for all where something is asked before any of them runs."""
+    return Instance(WEB, release, FIRST_SLOT)
 
 
 def slots() -> Iterator[str]:
@@ -169,24 +176,24 @@ class Layout:
     def release(self, name: str) -> Path:
         return self.releases / name
 
-    def unit(self, release: str, slot: str) -> str:
-        if slot in OLD_SLOTS:
-            return "cartwheel-{}.{}.{}.service".format(self.app, slot, release)
-        return "cartwheel-{}.web.{}@{}.service".format(self.app, release, slot)
+    def unit(self, one: Instance) -> str:
+        if one.slot in OLD_SLOTS:
+            return "cartwheel-{}.{}.{}.service".format(self.app, one.slot, one.release)
+        return self.unit_file(one).name.replace("@", "@" + one.slot)
 
-    def drain_unit(self, release: str, slot: str) -> str:
+    def drain_unit(self, one: Instance) -> str:
         """What stops an instance once nobody waits for it any more."""
-        return "cartwheel-{}.drain-{}.{}.service".format(self.app, slot, release)
+        return "cartwheel-{}.drain-{}.{}.service".format(self.app, one.slot, one.release)
 
-    def instance_of(self, unit: str) -> Optional[Tuple[str, str]]:
-        """(release, slot) of an instance's unit; None where it is another unit."""
+    def instance_of(self, unit: str) -> Optional[Instance]:
+        """None where it is another unit."""
         found = self._own(_INSTANCE, unit)
-        return (found.group(2), found.group(3) or found.group(1)) if found else None
+        return Instance(WEB, found.group(2), found.group(3) or found.group(1)) if found else None
 
-    def drained_by(self, unit: str) -> Optional[Tuple[str, str]]:
-        """(release, slot) of the instance that such a unit stops; None where it is another."""
+    def drained_by(self, unit: str) -> Optional[Instance]:
+        """The instance that such a unit stops; None where it is another."""
         found = self._own(_DRAIN, unit)
-        return (found.group(2), found.group(1)) if found else None
+        return Instance(WEB, found.group(2), found.group(1)) if found else None
 
     def released_by(self, unit_file: str) -> Optional[str]:
         """The release that a unit file's name is of; None where it is another file."""
@@ -197,23 +204,25 @@ class Layout:
         prefix = "cartwheel-{}.".format(self.app)
         return pattern.fullmatch(name, len(prefix)) if name.startswith(prefix) else None
 
-    def unit_file(self, release: str, slot: str) -> Path:
+    def unit_file(self, one: Instance) -> Path:
         """What systemd reads for an instance; all numbers share one."""
-        if slot in OLD_SLOTS:
-            return UNITS / self.unit(release, slot)
-        return UNITS / "cartwheel-{}.web.{}@.service".format(self.app, release)
+        if one.slot in OLD_SLOTS:
+            return UNITS / self.unit(one)
+        return UNITS / "cartwheel-{}.{}.{}@.service".format(self.app, one.process, one.release)
 
     def unit_files(self, release: str) -> List[Path]:
         """Every one that a release may have."""
-        return [self.unit_file(release, slot) for slot in (FIRST_SLOT, *OLD_SLOTS)]
+        slots = (FIRST_SLOT, *OLD_SLOTS)
+        return [self.unit_file(Instance(WEB, release, slot)) for slot in slots]
 
-    def unit_source(self, release: str, slot: str) -> Path:
+    def unit_source(self, one: Instance) -> Path:
         """The release's own copy of an instance's unit file."""
-        return self.release(release) / (slot + ".service" if slot in OLD_SLOTS else TEMPLATE_UNIT)
+        stem = one.slot if one.slot in OLD_SLOTS else one.process + "@"
+        return self.release(one.release) / (stem + ".service")
 
-    def socket(self, release: str, slot: str) -> Path:
+    def socket(self, one: Instance) -> Path:
         """Where the instance listens; at most 107 bytes (unix(7)), checked by the settings."""
-        return RUN / self.app / release / slot / "http.sock"
+        return RUN / self.app / one.release / one.slot / "http.sock"
 
     def socket_link(self, release: str) -> Path:
         return self.release(release) / "http.sock"

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, List, Optional
 
 from cartwheel.host import layout
 from cartwheel.host.balancer import taken_out
@@ -24,6 +24,7 @@ from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import Context, OpError, boottime
 from cartwheel.host.wire.codec import from_disk
 from cartwheel.host.wire.health import Probe
+from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.request import About
 
 from .layout import Layout
@@ -79,10 +80,10 @@ def _lock(at: Layout, mode: str) -> locks.Lock:
 def _prove_serving(at: Layout) -> None:
     """At boot: whether what was started answers. A confirmed release is never replaced, so
     all this does is say so, by the boot unit's state. Raises OpError("unhealthy")."""
-    wanted = serving(at)
+    wanted = releases.serving(at)
     if wanted is None or at.stopped.exists():
         return
-    manifest = releases.manifest(at, wanted[0])
+    manifest = releases.manifest(at, wanted.release)
     if "probe" not in manifest:
         return
     probe = from_disk(Probe, manifest["probe"])
@@ -94,7 +95,7 @@ def _prove_serving(at: Layout) -> None:
         memory={},
         at_end=[],
     )
-    health.prove(ctx, at.unit(*wanted), at.socket(*wanted), probe)
+    health.prove(ctx, at.unit(wanted), at.socket(wanted), probe)
 
 
 def is_settled(at: Layout) -> bool:
@@ -145,24 +146,14 @@ def _make_durable(at: Layout, found: List[leftovers.Leftover]) -> None:
             files.sync_filesystem(folder)
 
 
-def serving(at: Layout) -> Optional[Tuple[str, str]]:
-    """(release, slot) that should serve now."""
-    return releases.serving(at)
-
-
-def _serving_runs(at: Layout) -> bool:
-    wanted = serving(at)
-    if wanted is None or at.stopped.exists():
-        return True
-    return systemd.state(at.unit(*wanted)).active in ("active", "activating")
-
-
 def start_serving(at: Layout) -> bool:
     """Start what `current` names, unless it runs or `fab stop` left its mark."""
-    if _serving_runs(at):
+    wanted = releases.serving(at)
+    if wanted is None or at.stopped.exists():
         return False
-    release, slot = serving(at) or ("", "")
-    releases.point_slot(at, release, instances.ensure_running(at, release, slot))
+    if systemd.state(at.unit(wanted)).active in systemd.RUNNING:
+        return False
+    releases.point_slot(at, instances.ensure_running(at, wanted))
     return True
 
 
@@ -179,26 +170,30 @@ def _start_if_possible(at: Layout, note: Say) -> None:
 
 def _close_links(at: Layout, note: Say) -> None:
     """What a session that died after its confirmation left: the links, the old instance."""
-    wanted = serving(at)
-    if wanted is None or releases.pointed(at.fallback) == wanted[0]:
+    wanted = releases.serving(at)
+    if wanted is None or releases.pointed(at.fallback) == wanted.release:
         return
-    releases.point(at, at.previous, releases.rollback_target(at, wanted[0]))
-    releases.point(at, at.fallback, wanted[0])
-    note("closed the switch to " + wanted[0])
+    releases.point(at, at.previous, releases.rollback_target(at, wanted.release))
+    releases.point(at, at.fallback, wanted.release)
+    note("closed the switch to " + wanted.release)
 
 
 def _complete_journal(at: Layout) -> None:
     """The confirmation's own line, where the power went, or the disk was full, before it:
     what serves was confirmed."""
-    wanted = serving(at)
+    wanted = releases.serving(at)
     stack = journal.serving_stack(journal.read(at.journal))
-    if wanted is None or stack[-1:] == [wanted[0]]:
+    if wanted is None or stack[-1:] == [wanted.release]:
         return
-    manifest = releases.manifest(at, wanted[0])
-    entry = {"release": wanted[0], "version": manifest.get("version", ""), "result": "confirmed"}
-    kind = "rollback" if wanted[0] in stack else "deploy"
-    noted = {"who": "cartwheel recover", "reason": "found serving; its own line was lost"}
-    journal.append(at.journal, {"kind": kind, **entry, **noted})
+    found = Entry(
+        kind="rollback" if wanted.release in stack else "deploy",
+        release=wanted.release,
+        version=releases.manifest(at, wanted.release).get("version", ""),
+        result="confirmed",
+        who="cartwheel recover",
+        reason="found serving; its own line was lost",
+    )
+    journal.append(at.journal, found)
 
 
 if __name__ == "__main__":

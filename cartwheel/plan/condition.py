@@ -238,7 +238,7 @@ def _problem(host: str, what: str, detail: str, todo: str, *, serving: bool = Fa
 
 def _notes(host: str, status: Status) -> Iterator[Finding]:
     if status.pending is not None:
-        to = status.pending.get("to", "?")
+        to = status.pending.to or "?"
         todo = "" if status.lock else f"`fab doctor --fix -H {host}` goes back from it"
         yield Finding(host, "switch", "note", f"the switch to {to} is not confirmed", todo)
     if status.lock:

@@ -12,6 +12,7 @@ from cartwheel.settings.phases import Kind
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.health import Probe
+    from cartwheel.host.wire.switching import Limits
     from cartwheel.plan.making import Making
 
 
@@ -57,9 +58,7 @@ class Switch:
     static_dir: str | None
     probe: Probe
     watch_seconds: float
-    max_error_percent: float
-    error_min_requests: int
-    max_worker_restarts: int
+    limits: Limits
     confirm_seconds: float
     keep_releases: int
     deadline_seconds: float

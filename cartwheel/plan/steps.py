@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 from cartwheel import __version__
 from cartwheel.hidden import revealed
 from cartwheel.host.wire.codec import to_json
-from cartwheel.host.wire.request import Request
+from cartwheel.host.wire.request import Done, Request
 from cartwheel.plan.hooks import Hook, moments, variables
 from cartwheel.plan.host_plan import HostPlan, Migration
-from cartwheel.plan.switching import on_disk
 from cartwheel.settings import names
 
 if TYPE_CHECKING:
+    from cartwheel.host.wire.switching import Switched, WentBack
     from cartwheel.plan.making import Delivery, Making, Packages
 
 Stage: TypeAlias = Literal["upload", "venv", "install", "configure"]
@@ -211,7 +211,7 @@ def _manifest(plan: HostPlan, making: Making) -> dict[str, Any]:
         "closed": True,  # nobody but the app reads its code; earlier versions do not say
         "python": to_json(making.python),
         "entry": making.entry,
-        "probe": on_disk(plan.switching.probe),
+        "probe": to_json(plan.switching.probe),
         "cartwheel": __version__,
         "created": making.created,
         "who": plan.operator.who,
@@ -233,61 +233,65 @@ def migrate(plan: HostPlan, migration: Migration) -> UntypedStep:
 # -- the switch and what comes after it
 
 
-def switch(plan: HostPlan) -> UntypedStep:
+def switch(plan: HostPlan) -> Step[Switched]:
     """The one request that moves traffic."""
+    from cartwheel.host.wire.switching import Switch
+
     deal = plan.switching
-    args = {
-        **_of_release(plan),
-        "kind": plan.kind,
-        "version": plan.version,
-        "fresh": plan.fresh,
-        "site_changes": dict(deal.site),
-        "listen": deal.listen,
-        "static_dir": deal.static_dir,
-        "probe": on_disk(deal.probe),
-        "probation_seconds": deal.watch_seconds,
-        "limits": {
-            "max_error_percent": deal.max_error_percent,
-            "error_min_requests": deal.error_min_requests,
-            "max_worker_restarts": deal.max_worker_restarts,
-        },
-        "confirm_seconds": deal.confirm_seconds,
-        "keep_releases": deal.keep_releases,
-        "settings": deal.settings,
-    }
-    return UntypedStep("switch", "switch", deal.deadline_seconds, args)
-
-
-def watch(plan: HostPlan, seconds: float) -> UntypedStep:
-    """A host that has switched watches itself in its traffic for so long."""
-    return UntypedStep(
-        "watch", "watch", seconds + _SMALL_SECONDS, {**_header(plan), "seconds": seconds}
+    asked = Switch(
+        kind=plan.kind,
+        release=plan.release,
+        version=plan.version,
+        fresh=plan.fresh,
+        site_changes=dict(deal.site),
+        listen=deal.listen,
+        static_dir=deal.static_dir,
+        probe=deal.probe,
+        watch_seconds=deal.watch_seconds,
+        limits=deal.limits,
+        confirm_seconds=deal.confirm_seconds,
+        keep_releases=deal.keep_releases,
+        settings=None if deal.settings is None else dict(deal.settings),
     )
+    return Step("switch", deal.deadline_seconds, asked)
 
 
-def confirm(plan: HostPlan, switch_id: str) -> UntypedStep:
+def watch(seconds: float) -> Step[Done]:
+    """A host that has switched watches itself in its traffic for so long."""
+    from cartwheel.host.wire.switching import Watch
+
+    return Step("watch", seconds + _SMALL_SECONDS, Watch(seconds))
+
+
+def confirm(switch_id: str) -> Step[Done]:
     """The point of no return."""
-    return UntypedStep("confirm", "confirm", _SMALL_SECONDS, {**_header(plan), "id": switch_id})
+    from cartwheel.host.wire.switching import Confirm
+
+    return Step("confirm", _SMALL_SECONDS, Confirm(switch_id))
 
 
-def finish(plan: HostPlan, seconds: float) -> UntypedStep:
+def finish(seconds: float) -> Step[Done]:
     """Drain, stop and prune, which may take so long."""
-    return UntypedStep("finish", "drain and prune", seconds, _header(plan))
+    from cartwheel.host.wire.switching import Finish
+
+    return Step("drain and prune", seconds, Finish())
 
 
-def go_back(plan: HostPlan, reason: str, seconds: float, *, is_bad: bool) -> UntypedStep:
+def go_back(reason: str, seconds: float, *, is_bad: bool) -> Step[WentBack]:
     """Back from a switch that was not confirmed; a release that is not bad stays."""
-    args = {**_header(plan), "reason": reason, "is_bad": is_bad}
-    return UntypedStep("go-back", "go back", seconds, args)
+    from cartwheel.host.wire.switching import GoBack
+
+    return Step("go back", seconds, GoBack(reason, is_bad))
 
 
 # -- where nothing is switched
 
 
-def unchanged(plan: HostPlan, seconds: float) -> UntypedStep:
+def unchanged(plan: HostPlan, seconds: float) -> Step[Done]:
     """The host notes that it serves the release already."""
-    args = {**_of_release(plan), "version": plan.version}
-    return UntypedStep("unchanged", "unchanged", seconds, args)
+    from cartwheel.host.wire.switching import Unchanged
+
+    return Step("unchanged", seconds, Unchanged(plan.release, plan.version))
 
 
 def abandon(plan: HostPlan, reason: str, log: str, *, is_bad: bool) -> UntypedStep:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cartwheel.host.wire.codec import to_json
 from cartwheel.plan.host_plan import Switch
 from cartwheel.settings import names
 from cartwheel.settings.phases import Kind
@@ -26,6 +25,8 @@ def switch_for(
 ) -> Switch:
     """The switch of a deploy, a rollback or a restart, with nginx's files that change. With the
     `digest_key` the host learns which settings it was deployed with."""
+    from cartwheel.host.wire.switching import Limits
+
     deploy, health = settings.deploy, settings.health
     watch_seconds = deploy.probation_seconds
     if kind == "rollback":
@@ -37,9 +38,11 @@ def switch_for(
         static_dir=settings.web.static_dir,
         probe=probe(settings),
         watch_seconds=watch_seconds,
-        max_error_percent=deploy.max_error_percent,
-        error_min_requests=deploy.error_min_requests,
-        max_worker_restarts=deploy.max_worker_restarts,
+        limits=Limits(
+            max_error_percent=deploy.max_error_percent,
+            error_min_requests=deploy.error_min_requests,
+            max_worker_restarts=deploy.max_worker_restarts,
+        ),
         confirm_seconds=deploy.confirm_seconds,
         keep_releases=deploy.keep_releases,
         # It waits so long where all slots of an earlier version's release are taken.
@@ -77,14 +80,6 @@ def probe(settings: Settings) -> Probe:
         timeout_seconds=health.timeout_seconds,
         also=health.also,
     )
-
-
-def on_disk(probe: Probe) -> dict[str, Any]:
-    """As a release remembers it: the `recover` of an earlier version does not know `also`."""
-    known: dict[str, Any] = to_json(probe)
-    if not probe.also:
-        del known["also"]
-    return known
 
 
 def asking_status(settings: Settings) -> AskStatus:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import UsageError
-from cartwheel.host.layout import FIRST_SLOT, TEMPLATE_UNIT, Layout
+from cartwheel.host.layout import FIRST_SLOT, TEMPLATE_UNIT, Layout, first_of
 from cartwheel.settings import formula, names
 
 from .templates import Templates
@@ -187,7 +187,7 @@ def _values(
         "root": str(at.root),
         "release_dir": str(at.release(release)),
         "shared": str(at.shared),
-        "run": str(at.socket(release, FIRST_SLOT).parent.parent),
+        "run": str(at.socket(first_of(release)).parent.parent),
         "slot": FIRST_SLOT,
         "recover": str(at.lib / "recover"),
         "workers": workers(settings, facts.cpus),

@@ -78,7 +78,7 @@ def test_each_fault_somewhere(
     assert not one.violations, f"seed {SEED}: {one}\n{one.said}"
 
 
-_BEGIN = "    _begin(ctx, at, mark)\n"
+_BEGIN = "    _begin(ctx, mark)\n"
 NEW_STEP = (
     "cartwheel/host/switch/switch.py",
     _BEGIN,

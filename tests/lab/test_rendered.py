@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host.layout import FIRST_SLOT, Layout
+from cartwheel.host.layout import Layout, first_of
 from cartwheel.host.system import envfile
 from cartwheel.render import RenderFacts, render_release
 from cartwheel.settings import names
@@ -94,7 +94,7 @@ def until_answers(host: LabHost, *arguments: str) -> str:
         if done.returncode == 0:
             return done.stdout.decode()
         if time.monotonic() > end:
-            unit = AT.unit(RELEASE, FIRST_SLOT)
+            unit = AT.unit(first_of(RELEASE))
             log = host.exec(["journalctl", "-u", unit, "-n", "40", "--no-pager", "-o", "cat"])
             pytest.fail(f"no answer:\n{log.stdout.decode()}")
         time.sleep(0.1)
@@ -113,10 +113,10 @@ def serving(request: pytest.FixtureRequest, hosts: GetHosts) -> Iterator[LabHost
         if name != "boot.service":
             put(host, file.path, file.content, file.mode)
     put(host, AT.release(RELEASE) / "env", envfile.dump({"SECRET": "it's $ecret\n"}), 0o600)
-    unit = AT.unit(RELEASE, FIRST_SLOT)
+    unit = AT.unit(first_of(RELEASE))
     host.sh(
-        f"cp {AT.unit_source(RELEASE, FIRST_SLOT)} {AT.unit_file(RELEASE, FIRST_SLOT)}\n"
-        f"ln -s {AT.socket(RELEASE, FIRST_SLOT)} {AT.socket_link(RELEASE)}\n"
+        f"cp {AT.unit_source(first_of(RELEASE))} {AT.unit_file(first_of(RELEASE))}\n"
+        f"ln -s {AT.socket(first_of(RELEASE))} {AT.socket_link(RELEASE)}\n"
         f"ln -s releases/{RELEASE} {AT.current}; ln -s releases/{RELEASE} {AT.fallback}\n"
         "rm -f /etc/nginx/sites-enabled/default\n"
         f"systemctl daemon-reload; systemctl start {unit}; nginx -t; systemctl restart nginx"
@@ -137,7 +137,7 @@ def test_a_hardened_release_serves(serving: LabHost) -> None:
         "secret": "it's $ecret\n",
         "cwd": str(AT.shared),
     }
-    socket = AT.socket(RELEASE, FIRST_SLOT)
+    socket = AT.socket(first_of(RELEASE))
     shown = serving.sh(f"stat -c '%U:%G %a' {socket.parent} {socket}").split("\n")
     assert shown[:2] == [f"{USER}:{GROUP} 750", f"{USER}:{GROUP} 770"]
     # Nobody else reaches the socket.
@@ -161,7 +161,7 @@ def test_a_hardened_release_serves(serving: LabHost) -> None:
 
 def test_a_worker_killed_for_memory_does_not_end_the_others(serving: LabHost) -> None:
     until_answers(serving, "http://127.0.0.1/")
-    unit = AT.unit(RELEASE, FIRST_SLOT)
+    unit = AT.unit(first_of(RELEASE))
     main = serving.sh(f"systemctl show -P MainPID {unit}").strip()
     serving.sh(f"kill -KILL $(cat /proc/{main}/task/{main}/children | cut -d' ' -f1)")
     until_answers(serving, "http://127.0.0.1/")

@@ -61,9 +61,8 @@ def _answer(request: dict[str, Any], facts: dict[str, Any]) -> None:
             "stopping": [],
         },
         "lock": {"settled": [], "premise": facts["app"]["premise"], "freeze": None},
-        "switch": {"id": "1", "from": RELEASE, "to": request["args"].get("release")},
+        "switch": {"id": "1"},
         "go-back": {"reverted": True, "serves": RELEASE},
-        "finish": {"pruned": []},
     }
     name = {"id": request["id"]}
     answer = {"t": "result", **name, "value": known.get(request["op"], {"changed": True})}

@@ -6,8 +6,9 @@ import copy
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from cartwheel.host.wire.codec import from_message, value_of
+from cartwheel.host.wire.codec import from_message, to_json, value_of
 from cartwheel.host.wire.facts import Facts
+from cartwheel.host.wire.pending import DAMAGED
 from cartwheel.host.wire.request import Request, answer_of
 from cartwheel.host.wire.status import Status
 
@@ -56,6 +57,8 @@ WELL: dict[str, Any] = {
 
 def status(**differs: Any) -> Status:
     """What a host says that is well, but for what differs; tables field by field."""
+    if differs.get("pending") is not None:
+        differs["pending"] = {**to_json(DAMAGED), **differs["pending"]}
     found: Status = from_message(Status, _with(WELL, differs))
     return found
 
@@ -98,7 +101,7 @@ FACTS: dict[str, Any] = {
         "digest_key": "5eed" * 16,
         "current": None,
         "content": None,
-        "slot": None,
+        "serving": None,
         "is_up": False,
         "rollback": None,
         "releases": [],

@@ -13,9 +13,20 @@ import pytest
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.release import leftovers
-from cartwheel.host.state import whole
+from cartwheel.host.state import releases, whole
 from cartwheel.host.system.context import Context, boottime
+from cartwheel.host.wire.instance import WEB, Instance
 from cartwheel.host.wire.request import About
+
+
+def web(release: str, slot: str = "1") -> Instance:
+    return Instance(WEB, release, slot)
+
+
+def slot_of(at: Layout, release: str) -> str | None:
+    """Where a release serves, if it does."""
+    one = releases.instance_of(at, release)
+    return one.slot if one else None
 
 
 class Session:

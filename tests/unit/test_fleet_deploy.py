@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pytest
 
@@ -23,6 +23,7 @@ from cartwheel.host.wire.codec import from_message, to_json
 from cartwheel.host.wire.facts import Interpreter
 from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.request import Request, Who
+from cartwheel.host.wire.switching import Limits
 from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator, Refusal, Switch
 from cartwheel.plan.making import Delivery, Making, Packages
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
@@ -36,9 +37,7 @@ Answer = dict[str, Any] | BaseException | Callable[[], dict[str, Any]]
 
 GOOD: dict[str, Answer] = {
     "lock": {"settled": [], "premise": "", "freeze": None},
-    "switch": {"id": "7", "from": OLD, "to": NEW},
-    "confirm": {"confirmed": NEW},
-    "finish": {"pruned": []},
+    "switch": {"id": "7"},
     "abandon": {},
     "unchanged": {},
     "hello": to_json(Who("3.11", "/usr/bin/python3", "", 0, 1, "", "one machine's")),
@@ -48,12 +47,9 @@ GOOD: dict[str, Answer] = {
 BACK: Answer = {"reverted": True, "serves": OLD}
 
 
-class Pending:
-    def __init__(self, session: FakeSession, op: str) -> None:
-        self._session, self._op = session, op
-
-    def result(self) -> dict[str, Any]:
-        return self._session.answer(self._op)
+class Pending(Generic[A]):
+    def __init__(self, answer: Callable[[], A]) -> None:
+        self.result = answer
 
 
 class FakeSession:
@@ -66,22 +62,21 @@ class FakeSession:
         self.switched = self.cancelled = self.closed = False
         self.host_key = f"key of {host}"
 
-    def request(self, asked: Request[A], **_more: Any) -> A:
-        return answer_to(asked, self.request_untyped(asked.op, to_json(asked)))
+    def request(self, asked: Request[A], **more: Any) -> A:
+        return self.submit(asked, **more).result()
 
-    def request_untyped(
-        self, op: str, args: Mapping[str, Any] | None = None, **_more: Any
-    ) -> dict[str, Any]:
-        self.log.append((self.host, op))
-        self.args[op] = args or {}
-        return self.answer(op)
+    def submit(self, asked: Request[A], **_more: Any) -> Pending[A]:
+        answer = self.submit_untyped(asked.op, to_json(asked))
+        return Pending(lambda: answer_to(asked, answer.result()))
 
-    def submit_untyped(self, op: str, args: Mapping[str, Any], **_more: Any) -> Pending:
+    def submit_untyped(
+        self, op: str, args: Mapping[str, Any], **_more: Any
+    ) -> Pending[dict[str, Any]]:
         self.log.append((self.host, op))
         self.args[op] = args
         if op == "hook":
             self.hooks.append(args)
-        return Pending(self, op)
+        return Pending(lambda: self.answer(op))
 
     def answer(self, op: str) -> dict[str, Any]:
         answer = self.script.get(op, {"changed": True})
@@ -132,9 +127,7 @@ SWITCH = Switch(
     static_dir=None,
     probe=Probe("/", "shop.example", "http", 200, 1, 0.1, 5, 2),
     watch_seconds=2,
-    max_error_percent=10,
-    error_min_requests=5,
-    max_worker_restarts=1,
+    limits=Limits(max_error_percent=10, error_min_requests=5, max_worker_restarts=1),
     confirm_seconds=60,
     keep_releases=5,
     deadline_seconds=5,

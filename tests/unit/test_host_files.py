@@ -18,6 +18,7 @@ from cartwheel.host.state import journal
 from cartwheel.host.system import files
 from cartwheel.host.system.context import OpError
 from cartwheel.host.web import nginx
+from cartwheel.host.wire.journal import Entry
 
 from .hostside import in_child
 
@@ -213,7 +214,7 @@ def test_what_is_no_file_stays(tmp_path: Path, kind: str, behind: bool) -> None:
     with pytest.raises(OpError, match="is damaged: not a file"):
         files.read_json(path)
     assert files.sha256_of(path) is None
-    journal.append(path, {"kind": "deploy"})
+    journal.append(path, Entry(kind="deploy"))
     assert journal.read(path) == []
     with pytest.raises(OpError):
         nginx.snapshot([str(path)])

@@ -51,7 +51,7 @@ def test_it_says_who_since_when_and_why(at: Layout) -> None:
     assert freeze.release(session_of(at, "bob").ctx(), Unfreeze()).freeze == done.freeze
     freeze.refuse_if_frozen(at)
     assert freeze.release(session_of(at).ctx(), Unfreeze()) == Frozen(changed=False, freeze=None)
-    assert [(one["kind"], one["who"]) for one in journal.read(at.journal)] == [
+    assert [(one.kind, one.who) for one in journal.read(at.journal)] == [
         ("hold", "ann@desk"),
         ("release", "bob"),
     ]

@@ -5,28 +5,30 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cartwheel.host.state import journal
+from cartwheel.host.wire.journal import Entry
 
 NAMES = ["1.0.a", "1.1.b", "1.2.c", "2.0.d", "2.1.e", "3.0.f"]
 
 names = st.sampled_from(NAMES)
 results = st.sampled_from(["confirmed", "failed", "reverted", "unchanged", "done"])
 kinds = st.sampled_from(["deploy", "rollback", "restart", "stop", "start", "setup"])
-noise = st.sampled_from([{}, {"seq": 4}, {"release": None, "result": "confirmed"}, {"kind": 7}])
+noise = st.sampled_from(
+    [Entry(), Entry(seq=4), Entry(result="confirmed"), Entry(kind="deploy", result="confirmed")]
+)
 entries = st.lists(
-    st.one_of(st.fixed_dictionaries({"kind": kinds, "release": names, "result": results}), noise),
+    st.one_of(st.builds(Entry, kind=kinds, release=names, result=results), noise),
     max_size=40,
 )
 
 
-def did(kind: str, release: str, result: str = "confirmed") -> dict[str, Any]:
-    return {"kind": kind, "release": release, "result": result}
+def did(kind: str, release: str, result: str = "confirmed") -> Entry:
+    return Entry(kind=kind, release=release, result=result)
 
 
 def test_entries_are_numbered_in_order(tmp_path: Path) -> None:
@@ -34,11 +36,12 @@ def test_entries_are_numbered_in_order(tmp_path: Path) -> None:
     assert journal.read(path) == []
     for release in ("a", "b"):
         journal.append(path, did("deploy", release))
-    assert [(one["seq"], one["release"]) for one in journal.read(path)] == [(1, "a"), (2, "b")]
+    assert [(one.seq, one.release) for one in journal.read(path)] == [(1, "a"), (2, "b")]
 
 
 @pytest.mark.parametrize(
-    "torn", [b'{"seq": 7, "kin', b"\0" * 64, b"\xff\xfe", b"[1]", b"", b'"text"', b"{}{}"]
+    "torn",
+    [b'{"seq": 7, "kin', b"\0" * 64, b"\xff\xfe", b"[1]", b"", b'"text"', b"{}{}", b'{"kind": 7}'],
 )
 def test_a_torn_line_costs_only_itself(tmp_path: Path, torn: bytes) -> None:
     path = tmp_path / "journal.jsonl"
@@ -46,7 +49,7 @@ def test_a_torn_line_costs_only_itself(tmp_path: Path, torn: bytes) -> None:
     with path.open("ab") as handle:
         handle.write(torn)
     journal.append(path, did("deploy", "b"))
-    assert [one["release"] for one in journal.read(path)] == ["a", "b"]
+    assert [one.release for one in journal.read(path)] == ["a", "b"]
 
 
 @pytest.mark.parametrize("seq", [None, "x", [], {}, 1.5, True, -3, "9"])
@@ -54,7 +57,7 @@ def test_a_strange_number_does_not_stop_a_deploy(tmp_path: Path, seq: object) ->
     path = tmp_path / "journal.jsonl"
     path.write_text(json.dumps({"seq": seq}) + "\n" + json.dumps({"seq": 4}) + "\n")
     journal.append(path, did("deploy", "a"))
-    assert journal.read(path)[-1]["seq"] == 5
+    assert journal.read(path)[-1].seq == 5
 
 
 def test_what_cannot_be_written_does_not_stop_a_deploy(tmp_path: Path) -> None:
@@ -74,7 +77,7 @@ def test_a_full_disk_does_not_stop_a_deploy(
             patch.setattr(os, "write", write)
             journal.append(path, did("deploy", "b"))
     journal.append(path, did("deploy", "c"))
-    assert [one["release"] for one in journal.read(path)] == ["a", "c"]
+    assert [one.release for one in journal.read(path)] == ["a", "c"]
 
 
 def _raise_full() -> int:
@@ -120,7 +123,7 @@ def test_any_bytes_can_be_read(data: list[bytes], tmp_path_factory: pytest.TempP
         ),
     ],
 )
-def test_the_way_back(history: list[dict[str, Any]], stack: list[str]) -> None:
+def test_the_way_back(history: list[Entry], stack: list[str]) -> None:
     assert journal.serving_stack(history) == stack
 
 
@@ -142,11 +145,11 @@ def test_a_release_that_is_gone_is_passed_over() -> None:
 
 
 @given(entries)
-def test_the_last_confirmed_deploy_or_rollback_is_on_top(history: list[dict[str, Any]]) -> None:
+def test_the_last_confirmed_deploy_or_rollback_is_on_top(history: list[Entry]) -> None:
     served = [
-        one["release"]
+        one.release
         for one in history
-        if one.get("result") == "confirmed" and one.get("kind") in ("deploy", "rollback")
+        if one.result == "confirmed" and one.kind in ("deploy", "rollback") and one.release
     ]
     stack = journal.serving_stack(history)
     assert stack[-1:] == served[-1:]
@@ -155,9 +158,7 @@ def test_the_last_confirmed_deploy_or_rollback_is_on_top(history: list[dict[str,
 
 
 @given(entries, st.integers(1, 30))
-def test_a_shorter_history_knows_the_same_way_back(
-    history: list[dict[str, Any]], kept: int
-) -> None:
+def test_a_shorter_history_knows_the_same_way_back(history: list[Entry], kept: int) -> None:
     short = journal.shortened(history, kept)
     assert journal.serving_stack(short) == journal.serving_stack(history)
     assert short[-kept:] == history[-kept:]
@@ -174,10 +175,10 @@ def test_a_long_history_is_cut_down(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for number in range(3, 101):
         journal.append(path, did("deploy", "new", "unchanged"))
         found = journal.read(path)
-        assert found[-1]["seq"] == number
+        assert found[-1].seq == number
         assert len(found) <= 20
         assert journal.rollback_target(found, "new", ["old", "new"]) == "old"
-    numbers = [one["seq"] for one in found]
+    numbers = [one.seq or 0 for one in found]
     assert numbers == sorted(numbers)
     assert path.stat().st_mode & 0o777 == 0o644
 
@@ -192,13 +193,13 @@ def test_a_history_that_cannot_be_cut_down_still_grows(
     with monkeypatch.context() as patch:
         patch.setattr(os, "rename", lambda *_args: _raise_full())
         journal.append(path, did("deploy", "3"))
-    assert [one["release"] for one in journal.read(path)] == ["0", "1", "2", "3"]
+    assert [one.release for one in journal.read(path)] == ["0", "1", "2", "3"]
     assert list(tmp_path.iterdir()) == [path]
 
 
 @given(entries, names, st.lists(names, unique=True))
 def test_a_target_served_is_complete_and_is_not_current(
-    history: list[dict[str, Any]], current: str, complete: list[str]
+    history: list[Entry], current: str, complete: list[str]
 ) -> None:
     target = journal.rollback_target(history, current, complete)
     if target is None:
@@ -211,7 +212,7 @@ def test_a_target_served_is_complete_and_is_not_current(
 @given(st.lists(names, min_size=2), st.data())
 def test_what_was_rolled_away_from_is_never_chosen(deploys: list[str], data: st.DataObject) -> None:
     """Deploys and plain rollbacks in any order; only a new deploy makes it eligible again."""
-    history: list[dict[str, Any]] = []
+    history: list[Entry] = []
     away: set[str] = set()
     current: str | None = None
     for name in deploys:
@@ -249,19 +250,19 @@ def test_prune_spares_the_protected_and_takes_no_more_than_asked(
 @pytest.mark.parametrize(
     ("last", "current", "found"),
     [
-        ({"kind": "deploy", "release": "b", "result": "reverted"}, "a", "b"),
-        ({"kind": "deploy", "release": "b", "result": "failed"}, None, "b"),
-        ({"kind": "deploy", "release": "b", "result": "confirmed"}, "b", None),
-        ({"kind": "rollback", "release": "b", "result": "reverted"}, "a", None),
-        ({"kind": "deploy", "release": "b", "result": "reverted"}, "b", None),
-        ({"kind": "deploy", "release": "gone", "result": "reverted"}, "a", None),
-        ({}, "a", None),
+        (did("deploy", "b", "reverted"), "a", "b"),
+        (did("deploy", "b", "failed"), None, "b"),
+        (did("deploy", "b", "confirmed"), "b", None),
+        (did("rollback", "b", "reverted"), "a", None),
+        (did("deploy", "b", "reverted"), "b", None),
+        (did("deploy", "gone", "reverted"), "a", None),
+        (Entry(), "a", None),
     ],
 )
 def test_what_a_deploy_that_was_cut_off_was_for(
-    last: dict[str, str], current: str | None, found: str | None
+    last: Entry, current: str | None, found: str | None
 ) -> None:
-    entries = [{"kind": "deploy", "release": "a", "result": "confirmed"}, last]
-    for later in ([], [{"kind": "restart", "release": "a", "result": "confirmed"}]):
+    entries = [did("deploy", "a"), last]
+    for later in ([], [did("restart", "a")]):
         assert journal.cut_off([*entries, *later], current, ["a", "b"]) == found
     assert journal.cut_off([], current, ["a", "b"]) is None

@@ -12,11 +12,13 @@ from cartwheel.host import layout
 from cartwheel.host.layout import Layout
 from cartwheel.host.state import journal
 from cartwheel.host.switch import watch_period
-from cartwheel.host.switch.watch_period import Deaths, Limits, Watch, replaces_workers
+from cartwheel.host.switch.watch_period import Deaths, Watch, replaces_workers
 from cartwheel.host.system import systemd
 from cartwheel.host.system.systemd import UnitState
+from cartwheel.host.wire.journal import Entry
+from cartwheel.host.wire.switching import Limits
 
-from .hostside import host_in
+from .hostside import host_in, web
 from .test_host_traffic import line
 
 LIMITS = Limits(max_error_percent=10, error_min_requests=5, max_worker_restarts=1)
@@ -44,7 +46,7 @@ class Site:
                 log.write(line(status, upstream, took="0.000", at=now) + b"\n")
 
     def watch(self, kind: str = "deploy") -> Watch:
-        watch = Watch(self.at, "2.b", "1", kind, LIMITS)
+        watch = Watch(self.at, web("2.b"), kind, LIMITS)
         self.watches.append(watch)
         return watch
 
@@ -79,7 +81,7 @@ def test_what_failed_before_counts_for_the_old_release(site: Site) -> None:
 
 def test_what_a_release_did_that_was_put_back_is_no_measure(site: Site) -> None:
     site.answers(*["500"] * 40, ago=5)
-    journal.append(site.at.journal, {"kind": "deploy", "release": "2.b", "result": "reverted"})
+    journal.append(site.at.journal, Entry(kind="deploy", release="2.b", result="reverted"))
     watch = site.watch()
     watch.begin()
     site.answers(*["500"] * 5)
@@ -144,12 +146,6 @@ def test_replacing_workers_as_a_matter_of_course(
     watch.begin()
     site.workers = {7, 8}
     assert (watch.problem() == "") is expected
-
-
-def test_the_limits_are_what_the_plan_sends() -> None:
-    assert Limits.of(dict(LIMITS.__dict__)) == LIMITS
-    with pytest.raises(TypeError):
-        Limits.of({"surprise": 1})
 
 
 def test_the_time_before_ends_with_the_last_change(tmp_path: Path) -> None:

@@ -29,8 +29,11 @@ from cartwheel.host.switch import switch as switching
 from cartwheel.host.system import files
 from cartwheel.host.system.context import ContactLost, OpError
 from cartwheel.host.upkeep import jobs
+from cartwheel.host.wire.running import Stop
+from cartwheel.host.wire.switching import Confirm, Finish
+from cartwheel.settings.phases import Kind
 
-from .hostside import Session
+from .hostside import Session, web
 from .test_host_switch import Stage, _stage
 
 _CALLS = (
@@ -182,7 +185,7 @@ class History:
             path = at.release(name) / part
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(name)
-        releases.point_slot(at, name, "1")
+        releases.point_slot(at, web(name))
         manifest = {"release": name, "seq": releases.next_sequence(at), "version": name}
         files.write_json(releases.manifest_path(at, name), manifest)
         for part in _FILES[:3]:  # a folder's order is nobody's promise: here these come first
@@ -220,20 +223,19 @@ class History:
         for unit in list(self.stage.units.iterdir()):
             unit.unlink()
 
-    def switch(self, to: str | None, kind: str, fate: str, keep: int, fresh: bool) -> None:
+    def switch(self, to: str | None, kind: Kind, fate: str, keep: int, fresh: bool) -> None:
         if to is None or self.stage.at.stopped.exists():
             return
-        session = Session()
-        self.stage.sessions.append(session)
-        args = self.stage.args(to, kind, keep_releases=keep, fresh=fresh)
+        session = self.stage.session()
+        asked = self.stage.asked(to, kind, keep_releases=keep, fresh=fresh)
         with pytest.MonkeyPatch.context() as patch:
             if fate in ("failed", "reverted"):
                 patch.setattr(health, "prove" if fate == "failed" else "watch", _unwell)
             try:
-                answer = switching.switch(session.ctx(), args)
+                answer = switching.switch(session.ctx(), asked)
                 if fate == "confirmed":
-                    switching.confirm(session.ctx(), {"id": answer["id"]})
-                    switching.finish(session.ctx(), {})
+                    switching.confirm(session.ctx(), Confirm(answer.id))
+                    switching.finish(session.ctx(), Finish())
             except Exception:
                 self.end(session)
                 raise
@@ -264,8 +266,7 @@ class History:
         self.switch(known or self.make(), "deploy", fate, keep, fresh=known is None)
 
     def stop(self) -> None:
-        args = {"app": "shop", "base": str(self.stage.at.base), "who": "ann", "message": ""}
-        jobs.stop(Session().ctx(), {**args, "drain_seconds": 1})
+        jobs.stop(Session(self.stage.at).ctx(), Stop(drain_seconds=1))
 
     def start(self) -> None:
         self.stage.at.stopped.unlink(missing_ok=True)

@@ -13,8 +13,11 @@ from cartwheel.host.state import journal, pending, releases
 from cartwheel.host.system import children, files, systemd
 from cartwheel.host.system.children import Done
 from cartwheel.host.system.context import OpError
+from cartwheel.host.wire.codec import to_json
+from cartwheel.host.wire.journal import Entry
+from cartwheel.host.wire.pending import Pending, Saved
 
-from .hostside import host_in
+from .hostside import host_in, slot_of, web
 
 _REAL_INSTANCES = systemd.instances
 
@@ -31,10 +34,10 @@ def make(at: Layout, name: str, seq: int, wheel: str = "aa") -> None:
     manifest = {"release": name, "seq": seq, "wheel_sha256": wheel}
     files.write_json(folder / "release.json", manifest)
     for slot in ("1", "web-b"):
-        at.unit_file(name, slot).write_text("")
+        at.unit_file(web(name, slot)).write_text("")
 
 
-def mark(**more: Any) -> pending.Pending:
+def mark(**more: Any) -> Pending:
     values: dict[str, Any] = {
         "id": "1",
         "kind": "deploy",
@@ -44,14 +47,14 @@ def mark(**more: Any) -> pending.Pending:
         "was_slot": "web",
         "was_fallback": "1.a",
         "was_previous": None,
-        "shared": {"/etc/nginx/x": {"text": "\udcff old"}},
+        "shared": {"/etc/nginx/x": Saved(text="\udcff old"), "/etc/nginx/y": None},
         "fresh": True,
         "started": 1.5,
         "version": "2",
         "who": "ann",
         "message": "",
     }
-    return pending.Pending(**{**values, **more})
+    return Pending(**{**values, **more})
 
 
 def test_the_order_is_the_sequence_not_the_name_or_the_time(at: Layout) -> None:
@@ -95,10 +98,10 @@ def test_links_name_releases(at: Layout) -> None:
 
 def test_slots(at: Layout) -> None:
     make(at, "1.a", 1)
-    assert releases.slot_of(at, "1.a") is None
+    assert slot_of(at, "1.a") is None
     for slot in ("1", "12", "web-b"):
-        releases.point_slot(at, "1.a", slot)
-        assert releases.slot_of(at, "1.a") == slot
+        releases.point_slot(at, web("1.a", slot))
+        assert slot_of(at, "1.a") == slot
 
 
 def test_protected_is_all_that_serves_falls_back_comes_before_switches_or_runs(
@@ -107,7 +110,7 @@ def test_protected_is_all_that_serves_falls_back_comes_before_switches_or_runs(
     for link, name in ((at.current, "c"), (at.fallback, "f"), (at.previous, "p")):
         releases.point(at, link, name)
     pending.write(at, mark(to="to", was="was", was_fallback="wf", was_previous="wp"))
-    monkeypatch.setattr(systemd, "instances", lambda _at: {("r", "web"): systemd.STOPPING})
+    monkeypatch.setattr(systemd, "instances", lambda _at: {web("r", "web"): systemd.STOPPING})
     assert releases.protected(at) == {"c", "f", "p", "to", "was", "wf", "wp", "r"}
 
 
@@ -129,7 +132,7 @@ def test_where_a_rollback_would_go_is_protected(at: Layout) -> None:
     """Also while `previous` lags behind: its session died before it got to it."""
     for seq in range(1, 5):
         make(at, f"{seq}.x", seq)
-        journal.append(at.journal, {"kind": "deploy", "result": "confirmed", "release": f"{seq}.x"})
+        journal.append(at.journal, Entry(kind="deploy", result="confirmed", release=f"{seq}.x"))
     releases.point(at, at.current, "2.x")
     assert releases.protected(at) == {"1.x", "2.x"}
     assert releases.prune(at, 1) == ["3.x", "4.x"]
@@ -145,8 +148,8 @@ def test_prune_takes_the_oldest_and_the_half_ones_with_their_units(at: Layout) -
     assert releases.prune(at, 3, but="9.mine") == ["2.x", "3.x", "9.half"]
     assert releases.names(at) == ["1.x", "4.x", "5.x", "9.mine"]
     assert not any(path.exists() for path in at.unit_files("2.x"))
-    assert at.unit_file("1.x", "7").exists()
-    assert at.unit_file("1.x", "web-b").exists()
+    assert at.unit_file(web("1.x", "7")).exists()
+    assert at.unit_file(web("1.x", "web-b")).exists()
     assert releases.prune(at, 3, but="9.mine") == []
 
 
@@ -159,7 +162,7 @@ def test_prune_never_touches_a_neighbour(at: Layout) -> None:
     releases.prune(at, 0)
     assert releases.names(at) == []
     assert releases.names(neighbour) == ["1.x", "2.x", "3.x"]
-    assert neighbour.unit_file("1.x", "1").exists()
+    assert neighbour.unit_file(web("1.x")).exists()
 
 
 def test_prune_takes_wheels_that_no_release_names(at: Layout) -> None:
@@ -195,8 +198,21 @@ def test_a_pending_switch_that_is_damaged_says_so(at: Layout, text: str) -> None
     assert caught.value.slug == "host-state"
 
 
+def test_an_earlier_version_reads_a_pending_switch_and_is_read(at: Layout) -> None:
+    """Its `recover` may be the one that goes back: it wants each of its own words."""
+    pending.write(at, mark())
+    written = json.loads(at.pending.read_text())
+    words = {"id", "kind", "to", "to_slot", "was", "was_slot", "was_fallback", "was_previous"}
+    words |= {"shared", "fresh", "started", "version", "who", "message"}
+    assert set(written) == words | {"next_previous"}
+    assert written["shared"] == {"/etc/nginx/x": {"text": "\udcff old"}, "/etc/nginx/y": None}
+    del written["next_previous"]
+    at.pending.write_text(json.dumps(written))
+    assert pending.read(at) == mark()
+
+
 def test_the_journals_line_of_a_switch() -> None:
-    line = mark().entry("reverted", "why")
+    line = to_json(mark().entry("reverted", "why"))
     expected = {
         "kind": "deploy",
         "release": "2.b",
@@ -208,7 +224,7 @@ def test_the_journals_line_of_a_switch() -> None:
         "reason": "why",
     }
     assert {key: line[key] for key in expected} == expected
-    assert "reason" not in mark().entry("confirmed")
+    assert "reason" not in to_json(mark().entry("confirmed"))
 
 
 def test_a_damaged_manifest_hides_its_own_release_only(at: Layout) -> None:

@@ -76,4 +76,4 @@ def test_without_a_log_of_nginx_there_is_none(
 def test_the_history_is_the_end_of_the_journal(at: Layout) -> None:
     at.journal.write_text("".join(f'{{"seq": {number}}}\n' for number in range(1, 9)))
     entries = listing.history(Session(at).ctx(), AskHistory(lines=3)).entries
-    assert [entry["seq"] for entry in entries] == [6, 7, 8]
+    assert [entry.seq for entry in entries] == [6, 7, 8]

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from cartwheel.host import layout, recover
-from cartwheel.host.layout import FIRST_SLOT, OLD_SLOTS, Layout
+from cartwheel.host.layout import OLD_SLOTS, Layout, first_of
 from cartwheel.host.process import drain, health, instances
 from cartwheel.host.state import journal, pending, releases
 from cartwheel.host.switch import switch as switching
@@ -27,19 +27,15 @@ from cartwheel.host.system.context import ContactLost, OpError
 from cartwheel.host.system.systemd import UnitState
 from cartwheel.host.upkeep import jobs
 from cartwheel.host.web import front_door, nginx
+from cartwheel.host.wire.health import Probe
+from cartwheel.host.wire.instance import Instance
+from cartwheel.host.wire.running import Start, Stop
+from cartwheel.host.wire.switching import Confirm, Finish, GoBack, Limits, Switch, WentBack
+from cartwheel.settings.phases import Kind
 
-from .hostside import Session, host_in, in_child
+from .hostside import Session, host_in, in_child, slot_of, web
 
-PROBE = {
-    "path": "/",
-    "host": "localhost",
-    "scheme": "http",
-    "status": 200,
-    "count": 1,
-    "span_seconds": 0.1,
-    "deadline_seconds": 5,
-    "timeout_seconds": 1,
-}
+PROBE = Probe("/", "localhost", "http", 200, 1, 0.1, 5, 1)
 _CALLS = ("open", "mkdir", "chmod", "fsync", "rename", "symlink", "unlink", "rmdir", "write")
 _CRASHED = 99
 
@@ -66,18 +62,18 @@ class Stage:
         active = path.read_text() if path.exists() else "inactive"
         return UnitState(active, "running", 0, 1, None, None, "success")
 
-    def instances(self, at: Layout) -> dict[tuple[str, str], str]:
+    def instances(self, at: Layout) -> dict[Instance, str]:
         units = {path.name: path.read_text() for path in sorted(self.units.iterdir())}
-        return {at.instance_of(unit) or ("?", unit): active for unit, active in units.items()}
+        return {at.instance_of(unit) or web("?", unit): active for unit, active in units.items()}
 
-    def running(self, at: Layout) -> list[tuple[str, str]]:
+    def running(self, at: Layout) -> list[Instance]:
         """What serves, or should not run."""
         found = self.instances(at)
         return [one for one in found if found[one] != systemd.STOPPING]
 
     def start(self, _ctx: Any, unit: str) -> None:
         instance = self.at.instance_of(unit)
-        if instance is None or not self.at.unit_file(*instance).exists():
+        if instance is None or not self.at.unit_file(instance).exists():
             raise OpError("start-failed", f"no {unit}")
         assert self.state(unit).active != systemd.STOPPING, "it would wait for the end"
         (self.units / unit).write_text("active")
@@ -115,55 +111,52 @@ class Stage:
     def prepare(self, name: str) -> None:
         folder = self.at.release(name)
         folder.mkdir()
-        self.at.unit_source(name, FIRST_SLOT).write_text(name)
-        releases.point_slot(self.at, name, FIRST_SLOT)
+        self.at.unit_source(first_of(name)).write_text(name)
+        releases.point_slot(self.at, first_of(name))
         manifest = {"release": name, "seq": releases.next_sequence(self.at), "version": name}
         files.write_json(releases.manifest_path(self.at, name), manifest)
 
     def prepare_old(self, name: str, slots: tuple[str, ...]) -> None:
         """As an earlier version made it."""
         self.prepare(name)
-        self.at.unit_source(name, FIRST_SLOT).unlink()
+        self.at.unit_source(first_of(name)).unlink()
         for slot in slots:
-            self.at.unit_source(name, slot).write_text(f"{name} {slot}")
-        releases.point_slot(self.at, name, slots[0])
+            self.at.unit_source(web(name, slot)).write_text(f"{name} {slot}")
+        releases.point_slot(self.at, web(name, slots[0]))
 
-    def args(self, to: str, kind: str = "deploy", **more: Any) -> dict[str, Any]:
-        return {
-            "app": self.at.app,
-            "base": str(self.at.base),
+    def asked(self, to: str, kind: Kind = "deploy", **more: Any) -> Switch:
+        values: dict[str, Any] = {
             "kind": kind,
             "release": to,
             "version": to,
             "fresh": kind == "deploy",
             "site_changes": {},
             "listen": 80,
+            "static_dir": None,
             "probe": PROBE,
-            "probation_seconds": 0.01,
-            "limits": {
-                "max_error_percent": 10,
-                "error_min_requests": 5,
-                "max_worker_restarts": 1,
-            },
+            "watch_seconds": 0.01,
+            "limits": Limits(max_error_percent=10, error_min_requests=5, max_worker_restarts=1),
             "confirm_seconds": 60,
             "keep_releases": 3,
-            "who": "ann",
-            "message": "",
-            **more,
+            "settings": None,
         }
+        return Switch(**{**values, **more})
 
-    def run(self, args: dict[str, Any], *, confirm: bool = True) -> Session:
-        session = Session()
-        self.sessions.append(session)
-        answer = switching.switch(session.ctx(), args)
+    def session(self) -> Session:
+        self.sessions.append(Session(self.at, "ann"))
+        return self.sessions[-1]
+
+    def run(self, asked: Switch, *, confirm: bool = True) -> Session:
+        session = self.session()
+        answer = switching.switch(session.ctx(), asked)
         if confirm:
-            switching.confirm(session.ctx(), {"id": answer["id"]})
-            switching.finish(session.ctx(), {})
+            switching.confirm(session.ctx(), Confirm(answer.id))
+            switching.finish(session.ctx(), Finish())
         return session
 
     def deploy(self, name: str, **more: Any) -> None:
         self.prepare(name)
-        self.run(self.args(name, **more)).end()
+        self.run(self.asked(name, **more)).end()
 
     def settle(self) -> list[str]:
         return recover.settle(self.at, lambda _text: None)
@@ -179,16 +172,14 @@ class Stage:
         assert releases.pointed(at.fallback) == release
         stack = journal.serving_stack(journal.read(at.journal))
         assert stack[-1:] == ([release] if release else [])
-        for name, in_slot in self.instances(at):
-            assert at.unit_file(name, in_slot).exists(), "it has its own time only with its file"
-            assert at.release(name).is_dir(), "it runs from there"
+        for one in self.instances(at):
+            assert at.unit_file(one).exists(), "it has its own time only with its file"
+            assert at.release(one.release).is_dir(), "it runs from there"
         if release is None:
             assert self.running(at) == []
             return
-        slot = releases.slot_of(at, release)
-        assert slot is not None
         assert releases.manifest_path(at, release).exists()
-        assert self.running(at) == [(release, slot)]
+        assert self.running(at) == [releases.instance_of(at, release)]
         files_of = {at.released_by(path.name) for path in layout.UNITS.iterdir()}
         assert files_of <= set(releases.names(at)), "they go with their release"
         previous = releases.pointed(at.previous)
@@ -220,7 +211,7 @@ def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     yield one
     for session in one.sessions:  # a session that was killed still has its timer here
         deal = session.memory.get("switch")
-        if isinstance(deal, switching.Switch):
+        if isinstance(deal, switching.Deal):
             deal._timer.cancel()
 
 
@@ -230,14 +221,14 @@ def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 def first(stage: Stage) -> Callable[[], Any]:
     stage.prepare("1.a")
     changes = {str(stage.site): "ours", str(stage.default): None}
-    return lambda: stage.run(stage.args("1.a", site_changes=changes)).end()
+    return lambda: stage.run(stage.asked("1.a", site_changes=changes)).end()
 
 
 def update(stage: Stage) -> Callable[[], Any]:
     stage.deploy("1.a")
     stage.deploy("2.b")
     stage.prepare("3.c")
-    return lambda: stage.run(stage.args("3.c")).end()
+    return lambda: stage.run(stage.asked("3.c")).end()
 
 
 def update_that_prunes_and_changes_the_site(stage: Stage) -> Callable[[], Any]:
@@ -245,19 +236,19 @@ def update_that_prunes_and_changes_the_site(stage: Stage) -> Callable[[], Any]:
         stage.deploy(name)
     stage.prepare("4.d")
     changes = {str(stage.site): "ours"}
-    return lambda: stage.run(stage.args("4.d", site_changes=changes)).end()
+    return lambda: stage.run(stage.asked("4.d", site_changes=changes)).end()
 
 
 def rollback(stage: Stage) -> Callable[[], Any]:
     for name in ("1.a", "2.b", "3.c"):
         stage.deploy(name)
-    return lambda: stage.run(stage.args("2.b", kind="rollback")).end()
+    return lambda: stage.run(stage.asked("2.b", kind="rollback")).end()
 
 
 def restart(stage: Stage) -> Callable[[], Any]:
     stage.deploy("1.a")
     stage.deploy("2.b")
-    return lambda: stage.run(stage.args("2.b", kind="restart")).end()
+    return lambda: stage.run(stage.asked("2.b", kind="restart")).end()
 
 
 def unconfirmed(stage: Stage) -> Callable[[], Any]:
@@ -265,22 +256,22 @@ def unconfirmed(stage: Stage) -> Callable[[], Any]:
     stage.deploy("1.a")
     stage.prepare("2.b")
     changes = {str(stage.site): "ours", str(stage.default): None}
-    return lambda: stage.run(stage.args("2.b", site_changes=changes), confirm=False).end()
+    return lambda: stage.run(stage.asked("2.b", site_changes=changes), confirm=False).end()
 
 
 def restart_while_another_one_ends(stage: Stage) -> Callable[[], Any]:
     """What ends holds its slot, and nobody hurries it."""
     stage.slow = True
     stage.deploy("1.a")
-    stage.run(stage.args("1.a", kind="restart")).end()
-    return lambda: stage.run(stage.args("1.a", kind="restart")).end()
+    stage.run(stage.asked("1.a", kind="restart")).end()
+    return lambda: stage.run(stage.asked("1.a", kind="restart")).end()
 
 
 def unconfirmed_with_requests(stage: Stage) -> Callable[[], Any]:
     stage.deploy("1.a")
     stage.prepare("2.b")
     stage.slow = True
-    return lambda: stage.run(stage.args("2.b"), confirm=False).end()
+    return lambda: stage.run(stage.asked("2.b"), confirm=False).end()
 
 
 SCENES = [first, update, update_that_prunes_and_changes_the_site, rollback, restart, unconfirmed]
@@ -375,9 +366,9 @@ def test_a_deploy_keeps_what_was_asked_and_where_to_go_back(stage: Stage) -> Non
         stage.deploy(name)
     assert releases.names(stage.at) == ["3.c", "4.d", "5.e"]
     assert releases.pointed(stage.at.previous) == "4.d"
-    stage.run(stage.args("4.d", kind="rollback")).end()
+    stage.run(stage.asked("4.d", kind="rollback")).end()
     assert releases.pointed(stage.at.previous) == "3.c"
-    assert releases.slot_of(stage.at, "4.d") == "1"
+    assert slot_of(stage.at, "4.d") == "1"
 
 
 @pytest.mark.parametrize("confirmed_by", ["session", "recovery"])
@@ -404,13 +395,13 @@ def test_the_old_instance_is_drained_before_it_is_stopped(
     monkeypatch.setattr(systemd, "stop", stopped)
     stage.prepare("2.b")
     if confirmed_by == "session":
-        stage.run(stage.args("2.b")).end()
+        stage.run(stage.asked("2.b")).end()
     else:  # it died right after the confirmation
-        session = Session()
-        answer = switching.switch(session.ctx(), stage.args("2.b"))
-        switching.confirm(session.ctx(), {"id": answer["id"]})
+        session = stage.session()
+        answer = switching.switch(session.ctx(), stage.asked("2.b"))
+        switching.confirm(session.ctx(), Confirm(answer.id))
         stage.settle()
-    unit = stage.at.unit("1.a", "1")
+    unit = stage.at.unit(web("1.a"))
     assert seen == ["looked at 1.a, 2.b serves, fallback 2.b", f"stopped {unit}"]
 
 
@@ -433,7 +424,7 @@ def test_the_old_instance_is_watched_while_the_new_one_is(
     monkeypatch.setattr(drain.Quiet, "look", looked)
     monkeypatch.setattr(health, "watch", watched)
     monkeypatch.setattr(systemd, "ends", raising(AssertionError("nobody waits for it")))
-    session = stage.run(stage.args("2.b"))
+    session = stage.run(stage.asked("2.b"))
     session.end()
     during, after = seen
     assert (during[1], after[1]) == ("1.a", "2.b")
@@ -446,8 +437,8 @@ def test_a_restart_changes_the_slot_and_nothing_else(stage: Stage) -> None:
     stage.deploy("1.a")
     stage.deploy("2.b")
     for slot in ("2", "1", "2"):
-        stage.run(stage.args("2.b", kind="restart")).end()
-        assert releases.slot_of(stage.at, "2.b") == slot
+        stage.run(stage.asked("2.b", kind="restart")).end()
+        assert slot_of(stage.at, "2.b") == slot
         assert releases.pointed(stage.at.previous) == "1.a"
         stage.check()
 
@@ -457,15 +448,15 @@ def test_restarts_and_rollbacks_at_once_take_the_slots_that_are_free(stage: Stag
     stage.slow = True
     stage.deploy("2.b")
     for slot in map(str, range(2, 12)):
-        stage.run(stage.args("2.b", kind="restart")).end()
-        assert releases.slot_of(stage.at, "2.b") == slot
+        stage.run(stage.asked("2.b", kind="restart")).end()
+        assert slot_of(stage.at, "2.b") == slot
         stage.check()
-    stage.run(stage.args("1.a", kind="rollback")).end()
-    assert releases.slot_of(stage.at, "1.a") == "2"
+    stage.run(stage.asked("1.a", kind="rollback")).end()
+    assert slot_of(stage.at, "1.a") == "2"
     stage.check()
     stage.let_end()
-    stage.run(stage.args("2.b", kind="rollback")).end()
-    assert releases.slot_of(stage.at, "2.b") == "1"
+    stage.run(stage.asked("2.b", kind="rollback")).end()
+    assert slot_of(stage.at, "2.b") == "1"
     stage.check()
 
 
@@ -475,30 +466,29 @@ def test_a_release_of_an_earlier_version_keeps_the_slots_that_it_has(
 ) -> None:
     """Where they are all taken, whoever needs one waits until one has ended."""
     stage.prepare_old("1.a", slots)
-    stage.run(stage.args("1.a")).end()
+    stage.run(stage.asked("1.a")).end()
     stage.slow = True
     for slot in slots[1:]:
-        stage.run(stage.args("1.a", kind="restart")).end()
-        assert releases.slot_of(stage.at, "1.a") == slot
+        stage.run(stage.asked("1.a", kind="restart")).end()
+        assert slot_of(stage.at, "1.a") == slot
         stage.check()
-    session = Session()
-    stage.sessions.append(session)
+    session = stage.session()
     with pytest.raises(OpError) as caught:
-        switching.switch(session.ctx(0.5), stage.args("1.a", kind="restart"))
+        switching.switch(session.ctx(0.5), stage.asked("1.a", kind="restart"))
     assert caught.value.slug == "deadline"
     assert session.events[-1]["detail"] == "earlier instances of 1.a still end"
     stage.let_end()
-    stage.run(stage.args("1.a", kind="restart")).end()
-    assert releases.slot_of(stage.at, "1.a") == slots[0]
+    stage.run(stage.asked("1.a", kind="restart")).end()
+    assert slot_of(stage.at, "1.a") == slots[0]
     stage.check()
 
 
 @pytest.mark.parametrize("then", ["finished", "confirmed", "pending", "power cut"])
 def test_a_host_of_an_earlier_version_is_switched_and_put_in_order(stage: Stage, then: str) -> None:
     stage.prepare_old("1.a", OLD_SLOTS)
-    stage.run(stage.args("1.a")).end()
+    stage.run(stage.asked("1.a")).end()
     stage.prepare("2.b")
-    stage.run(stage.args("2.b"), confirm=then == "finished")
+    stage.run(stage.asked("2.b"), confirm=then == "finished")
     if then == "confirmed":
         stage.at.pending.unlink()
     elif then == "power cut":
@@ -507,7 +497,7 @@ def test_a_host_of_an_earlier_version_is_switched_and_put_in_order(stage: Stage,
     stage.settle()
     stage.check()
     assert recover.is_settled(stage.at)
-    serves = ("1.a", "web") if then in ("pending", "power cut") else ("2.b", "1")
+    serves = web("1.a", "web") if then in ("pending", "power cut") else web("2.b")
     assert stage.running(stage.at) == [serves]
     for name in ("3.c", "4.d", "5.e"):
         stage.deploy(name)
@@ -525,12 +515,12 @@ def test_a_bad_release_goes_once_nothing_of_it_runs(
     with monkeypatch.context() as patch:
         patch.setattr(health, "watch", failing("unhealthy"))
         with pytest.raises(OpError, match=r"the host went back to 1\.a"):
-            stage.run(stage.args("2.b"))
+            stage.run(stage.asked("2.b"))
     assert stage.served() == "1.a"
     assert [one["release"] for one in releases.complete(stage.at)] == ["1.a"], (
         "nobody returns to it"
     )
-    assert stage.instances(stage.at) == {("1.a", "1"): "active", ("2.b", "1"): "deactivating"}
+    assert stage.instances(stage.at) == {web("1.a"): "active", web("2.b"): "deactivating"}
     stage.check()
     assert recover.is_settled(stage.at), "what ends is nothing that was left over"
     assert releases.prune(stage.at, 2) == [], "and not in the way"
@@ -538,7 +528,7 @@ def test_a_bad_release_goes_once_nothing_of_it_runs(
     assert not recover.is_settled(stage.at)
     stage.settle()
     assert releases.prune(stage.at, 2) == ["2.b"]
-    assert list(layout.UNITS.iterdir()) == [stage.at.unit_file("1.a", "1")]
+    assert list(layout.UNITS.iterdir()) == [stage.at.unit_file(web("1.a"))]
 
 
 def test_what_is_bad_twice_goes_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -549,8 +539,8 @@ def test_what_is_bad_twice_goes_too(stage: Stage, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(health, "watch", failing("unhealthy"))
     for slots in (["1"], ["1", "2"]):
         with pytest.raises(OpError, match=r"the host went back to 1\.a"):
-            stage.run(stage.args("2.b"))
-        found = sorted(slot for name, slot in stage.instances(stage.at) if name == "2.b")
+            stage.run(stage.asked("2.b"))
+        found = sorted(one.slot for one in stage.instances(stage.at) if one.release == "2.b")
         assert found == slots
         assert [one["release"] for one in releases.complete(stage.at)] == ["1.a"]
         manifest = {"release": "2.b", "seq": 2, "version": "2.b"}
@@ -559,30 +549,29 @@ def test_what_is_bad_twice_goes_too(stage: Stage, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("kind", ["deploy", "restart"])
 def test_an_old_instance_that_somebody_stops_meanwhile_gets_a_successor(
-    stage: Stage, kind: str
+    stage: Stage, kind: Kind
 ) -> None:
     stage.deploy("1.a")
     to = "1.a" if kind == "restart" else "2.b"
     if kind == "deploy":
         stage.prepare(to)
-    session = stage.run(stage.args(to, kind), confirm=False)
+    session = stage.run(stage.asked(to, kind), confirm=False)
     stage.slow = True
-    stage.stop(stage.at.unit("1.a", "1"))
+    stage.stop(stage.at.unit(web("1.a")))
     session.end()
-    assert releases.slot_of(stage.at, "1.a") == ("3" if kind == "restart" else "2")
+    assert slot_of(stage.at, "1.a") == ("3" if kind == "restart" else "2")
     stage.check()
 
 
 def test_a_start_does_not_wait_for_what_a_stop_has_begun(stage: Stage) -> None:
     stage.deploy("1.a")
     stage.slow = True
-    args = {"app": "shop", "base": str(stage.at.base), "who": "ann", "message": ""}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jobs, "_STOP_MARGIN_SECONDS", 0.0)
-        jobs.stop(Session().ctx(), {**args, "drain_seconds": 0.0})
+        jobs.stop(Session(stage.at).ctx(), Stop(drain_seconds=0.0))
     assert stage.settle() == [], "a stopped one stays so"
-    jobs.start(Session().ctx(), {**args, "probe": PROBE})
-    assert releases.slot_of(stage.at, "1.a") == "2"
+    jobs.start(Session(stage.at).ctx(), Start(PROBE))
+    assert slot_of(stage.at, "1.a") == "2"
     stage.check()
 
 
@@ -591,18 +580,18 @@ def test_an_instance_with_a_queue_is_stopped_by_systemd_once_it_is_empty(
 ) -> None:
     stage.deploy("1.a")
     stage.prepare("2.b")
-    asked: list[tuple[str, str]] = []
+    asked: list[Instance] = []
 
-    def later(at: Layout, release: str, slot: str) -> bool:
-        asked.append((release, slot))
-        (stage.units / at.unit(release, slot)).write_text(systemd.STOPPING)
+    def later(at: Layout, one: Instance) -> bool:
+        asked.append(one)
+        (stage.units / at.unit(one)).write_text(systemd.STOPPING)
         return True
 
     monkeypatch.setattr(instances, "PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(drain.Quiet, "look", lambda _quiet: False)
     monkeypatch.setattr(systemd, "stop_when_quiet", later)
-    stage.run(stage.args("2.b")).end()
-    assert asked == [("1.a", "1")]
+    stage.run(stage.asked("2.b")).end()
+    assert asked == [web("1.a")]
     stage.check()
 
 
@@ -617,8 +606,8 @@ def failing(slug: str) -> Callable[..., Any]:
     return raising(OpError(slug, "it answered 500"))
 
 
-def results(stage: Stage) -> list[tuple[str, str]]:
-    return [(one["release"], one["result"]) for one in journal.read(stage.at.journal)]
+def results(stage: Stage) -> list[tuple[str | None, str | None]]:
+    return [(one.release, one.result) for one in journal.read(stage.at.journal)]
 
 
 @pytest.mark.parametrize(
@@ -632,7 +621,7 @@ def test_a_release_that_does_not_prove_itself_leaves_only_its_line(
     stage.prepare("2.b")
     monkeypatch.setattr(health, "prove", raising(error))
     with pytest.raises(type(error)) as caught:
-        stage.run(stage.args("2.b"))
+        stage.run(stage.asked("2.b"))
     if isinstance(caught.value, OpError):
         assert (caught.value.slug, caught.value.log.splitlines()[-1]) == (
             "unhealthy",
@@ -654,9 +643,9 @@ def test_a_release_that_was_only_cut_off_stays_for_the_next_deploy(
         with monkeypatch.context() as patch:
             patch.setattr(health, "prove", raising(ContactLost()))
             with pytest.raises(ContactLost):
-                stage.run(stage.args("2.b"))
+                stage.run(stage.asked("2.b"))
     else:
-        session = stage.run(stage.args("2.b"), confirm=False)
+        session = stage.run(stage.asked("2.b"), confirm=False)
         if lost == "before the confirmation":
             session.end()
         else:
@@ -666,7 +655,7 @@ def test_a_release_that_was_only_cut_off_stays_for_the_next_deploy(
     assert stage.served() == "1.a"
     assert recover.is_settled(stage.at), "it is nothing that was left over"
     stage.check()
-    stage.run(stage.args("2.b", fresh=False)).end()
+    stage.run(stage.asked("2.b", fresh=False)).end()
     assert stage.served() == "2.b"
 
 
@@ -676,9 +665,9 @@ def test_who_asks_to_go_back_says_whether_the_release_is_bad(
 ) -> None:
     stage.deploy("1.a")
     stage.prepare("2.b")
-    session = stage.run(stage.args("2.b"), confirm=False)
-    back = stage.args("2.b", reason="lab2 failed", is_bad=is_bad)
-    assert switching.go_back(session.ctx(), back) == {"reverted": True, "serves": "1.a"}
+    session = stage.run(stage.asked("2.b"), confirm=False)
+    back = GoBack("lab2 failed", is_bad=is_bad)
+    assert switching.go_back(session.ctx(), back) == WentBack(True, "1.a")
     session.end()
     assert releases.names(stage.at) == left
     stage.check()
@@ -691,7 +680,7 @@ def test_a_release_that_fails_in_probation_is_put_back(
     stage.prepare("2.b")
     monkeypatch.setattr(health, "watch", failing("unhealthy"))
     with pytest.raises(OpError, match=r"the host went back to 1\.a") as caught:
-        stage.run(stage.args("2.b"))
+        stage.run(stage.asked("2.b"))
     assert caught.value.slug == "reverted"
     assert "ValueError: boom" in caught.value.log
     assert releases.names(stage.at) == ["1.a"]
@@ -704,16 +693,16 @@ def test_a_way_back_that_fails_can_be_asked_for_again(
 ) -> None:
     stage.deploy("1.a")
     stage.prepare("2.b")
-    session = Session()
-    back = stage.args("2.b", reason="again", is_bad=True)
-    assert switching.go_back(session.ctx(), back) == {"reverted": False, "serves": "1.a"}
+    session = stage.session()
+    back = GoBack("again", is_bad=True)
+    assert switching.go_back(session.ctx(), back) == WentBack(False, "1.a")
     with monkeypatch.context() as patch:
         patch.setattr(health, "watch", failing("unhealthy"))
         patch.setattr(releases, "discard", failing("systemd"))
         with pytest.raises(OpError):
-            switching.switch(session.ctx(), stage.args("2.b"))
+            switching.switch(session.ctx(), stage.asked("2.b"))
     assert stage.at.pending.exists()
-    assert switching.go_back(session.ctx(), back) == {"reverted": True, "serves": "1.a"}
+    assert switching.go_back(session.ctx(), back) == WentBack(True, "1.a")
     session.end()
     stage.check()
 
@@ -725,7 +714,7 @@ def test_a_first_deploy_that_fails_takes_its_site_away(
     changes = {str(stage.site): "ours", str(stage.default): None}
     monkeypatch.setattr(health, "watch", failing("unhealthy"))
     with pytest.raises(OpError, match="nothing"):
-        stage.run(stage.args("1.a", site_changes=changes))
+        stage.run(stage.asked("1.a", site_changes=changes))
     assert stage.served() is None
     assert not stage.site.exists()
     assert str(stage.default.readlink()) == "sites-available/default"
@@ -740,7 +729,7 @@ def test_an_old_release_that_fails_a_rollback_stays_on_the_host(
     stage.deploy("2.b")
     monkeypatch.setattr(health, "prove", failing("unhealthy"))
     with pytest.raises(OpError):
-        stage.run(stage.args("1.a", kind="rollback"))
+        stage.run(stage.asked("1.a", kind="rollback"))
     assert releases.names(stage.at) == ["1.a", "2.b"]
     assert stage.served() == "2.b"
 
@@ -748,7 +737,7 @@ def test_an_old_release_that_fails_a_rollback_stays_on_the_host(
 def test_contact_lost_before_the_confirmation_goes_back(stage: Stage) -> None:
     stage.deploy("1.a")
     stage.prepare("2.b")
-    session = stage.run(stage.args("2.b"), confirm=False)
+    session = stage.run(stage.asked("2.b"), confirm=False)
     assert stage.served() == "2.b"
     session.end()
     assert stage.served() == "1.a"
@@ -758,9 +747,9 @@ def test_contact_lost_before_the_confirmation_goes_back(stage: Stage) -> None:
 def test_contact_lost_after_the_confirmation_finishes(stage: Stage) -> None:
     stage.deploy("1.a")
     stage.prepare("2.b")
-    session = Session()
-    answer = switching.switch(session.ctx(), stage.args("2.b"))
-    switching.confirm(session.ctx(), {"id": answer["id"]})
+    session = stage.session()
+    answer = switching.switch(session.ctx(), stage.asked("2.b"))
+    switching.confirm(session.ctx(), Confirm(answer.id))
     session.end()
     assert stage.served() == "2.b"
     stage.check()
@@ -771,10 +760,10 @@ def test_the_host_knows_the_settings_that_it_was_last_deployed_with(stage: Stage
     stage.deploy("1.a")
     assert releases.settings_of(stage.at, "1.a") is None, "as of an earlier version"
     for settings in ({"web.listen": "d1"}, {"web.listen": "d2"}):
-        stage.run(stage.args("1.a", "restart", settings=settings)).end()
+        stage.run(stage.asked("1.a", "restart", settings=settings)).end()
         assert releases.settings_of(stage.at, "1.a") == settings
-    stage.run(stage.args("1.a", "restart", settings=None)).end()
-    stage.run(stage.args("1.a", "restart", settings={}), confirm=False).end()
+    stage.run(stage.asked("1.a", "restart", settings=None)).end()
+    stage.run(stage.asked("1.a", "restart", settings={}), confirm=False).end()
     assert releases.settings_of(stage.at, "1.a") == {"web.listen": "d2"}
 
 
@@ -783,14 +772,14 @@ def test_without_a_confirmation_in_time_it_goes_back(stage: Stage) -> None:
 
     stage.deploy("1.a")
     stage.prepare("2.b")
-    session = Session()
-    answer = switching.switch(session.ctx(), stage.args("2.b", confirm_seconds=0.05))
+    session = stage.session()
+    answer = switching.switch(session.ctx(), stage.asked("2.b", confirm_seconds=0.05))
     until(lambda: not stage.at.pending.exists() and results(stage)[-1] == ("2.b", "reverted"))
     with pytest.raises(OpError) as caught:
-        switching.confirm(session.ctx(), {"id": answer["id"]})
+        switching.confirm(session.ctx(), Confirm(answer.id))
     assert caught.value.slug == "reverted"
-    back = stage.args("2.b", reason="late", is_bad=True)
-    assert switching.go_back(session.ctx(), back) == {"reverted": True, "serves": "1.a"}
+    back = GoBack("late", is_bad=True)
+    assert switching.go_back(session.ctx(), back) == WentBack(True, "1.a")
     session.end()
     assert results(stage).count(("2.b", "reverted")) == 1
     stage.check()
@@ -799,17 +788,17 @@ def test_without_a_confirmation_in_time_it_goes_back(stage: Stage) -> None:
 def test_a_confirmation_is_of_this_switch_or_refused(stage: Stage) -> None:
     stage.deploy("1.a")
     stage.prepare("2.b")
-    session = Session()
+    session = stage.session()
     with pytest.raises(OpError, match="no switch with this id"):
-        switching.confirm(session.ctx(), {"id": "x"})
-    answer = switching.switch(session.ctx(), stage.args("2.b"))
+        switching.confirm(session.ctx(), Confirm("x"))
+    answer = switching.switch(session.ctx(), stage.asked("2.b"))
     with pytest.raises(OpError, match="no switch with this id"):
-        switching.confirm(session.ctx(), {"id": "x"})
+        switching.confirm(session.ctx(), Confirm("x"))
     assert stage.at.pending.exists()
     for _ in range(2):
-        assert switching.confirm(session.ctx(), {"id": answer["id"]}) == {"confirmed": "2.b"}
-    back = stage.args("2.b", reason="late", is_bad=True)
-    assert switching.go_back(session.ctx(), back) == {"reverted": False, "serves": "2.b"}
+        switching.confirm(session.ctx(), Confirm(answer.id))
+    back = GoBack("late", is_bad=True)
+    assert switching.go_back(session.ctx(), back) == WentBack(False, "2.b")
     assert stage.served() == "2.b"
     session.end()
     assert results(stage).count(("2.b", "confirmed")) == 1
@@ -833,11 +822,11 @@ def test_a_full_disk_cannot_undo_a_confirmation(
 ) -> None:
     stage.deploy("1.a")
     stage.prepare("2.b")
-    session = Session()
-    answer = switching.switch(session.ctx(), stage.args("2.b", settings={"web.listen": "d"}))
+    session = stage.session()
+    answer = switching.switch(session.ctx(), stage.asked("2.b", settings={"web.listen": "d"}))
 
     with full_disk(monkeypatch):
-        switching.confirm(session.ctx(), {"id": answer["id"]})
+        switching.confirm(session.ctx(), Confirm(answer.id))
     session.end()
     assert stage.served() == "2.b"
     stage.settle()
@@ -850,16 +839,16 @@ def test_a_confirmed_switch_is_finished_on_a_full_disk(
     """Neither room nor inodes: the links are there already, the old instance stops."""
     stage.deploy("1.a")
     stage.prepare("2.b")
-    session = Session()
-    answer = switching.switch(session.ctx(), stage.args("2.b"))
+    session = stage.session()
+    answer = switching.switch(session.ctx(), stage.asked("2.b"))
 
     with full_disk(monkeypatch):
-        switching.confirm(session.ctx(), {"id": answer["id"]})
-        switching.finish(session.ctx(), {})
+        switching.confirm(session.ctx(), Confirm(answer.id))
+        switching.finish(session.ctx(), Finish())
     session.end()
     at = stage.at
     assert (releases.pointed(at.fallback), releases.pointed(at.previous)) == ("2.b", "1.a")
-    assert stage.running(at) == [("2.b", "1")]
+    assert stage.running(at) == [web("2.b")]
     assert [path.name for path in at.root.iterdir() if path.name.endswith(".spare")] == []
     stage.settle()  # the journal's line
     stage.check()
@@ -869,7 +858,7 @@ def test_the_mark_of_an_older_version_is_read(stage: Stage) -> None:
     """The next session may be a newer one: it goes back by what the mark says."""
     stage.deploy("1.a")
     stage.prepare("2.b")
-    stage.run(stage.args("2.b"), confirm=False)
+    stage.run(stage.asked("2.b"), confirm=False)
     value = files.read_json(stage.at.pending)
     assert value is not None
     del value["next_previous"]
@@ -890,7 +879,7 @@ def test_a_full_disk_before_the_switch_changes_nothing(
 
     monkeypatch.setattr(pending, "write", full)
     with pytest.raises(OSError):
-        stage.run(stage.args("2.b"))
+        stage.run(stage.asked("2.b"))
     assert stage.served() == "1.a"
     stage.check()
 
@@ -898,7 +887,7 @@ def test_a_full_disk_before_the_switch_changes_nothing(
 def test_a_stopped_application_is_not_started_by_a_recovery(stage: Stage) -> None:
     stage.deploy("1.a")
     files.write_json(stage.at.stopped, {"who": "ann", "since": "now"})
-    stage.stop(stage.at.unit("1.a", "1"))
+    stage.stop(stage.at.unit(web("1.a")))
     assert stage.settle() == []
     assert stage.running(stage.at) == []
     stage.at.stopped.unlink()
@@ -914,7 +903,7 @@ def test_recover_as_a_program(
     assert recover.main([*argv, "--settle"]) == 0
     assert capsys.readouterr().out == ""
     stage.prepare("2.b")
-    stage.run(stage.args("2.b"), confirm=False)  # its process is killed here
+    stage.run(stage.asked("2.b"), confirm=False)  # its process is killed here
     assert recover.main([*argv, "--settle"]) == 0
     assert "the switch to 2.b was never confirmed" in capsys.readouterr().out
     assert stage.served() == "1.a"
@@ -925,7 +914,7 @@ def test_recover_goes_on_when_nobody_listens(stage: Stage, monkeypatch: pytest.M
     """The operator is gone, and the pipe to them with them."""
     stage.deploy("1.a")
     stage.prepare("2.b")
-    stage.run(stage.args("2.b"), confirm=False)
+    stage.run(stage.asked("2.b"), confirm=False)
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb", buffering=0) as raw:
@@ -940,7 +929,7 @@ def test_a_damaged_mark_stops_nobody_and_is_kept_for_a_person(
     stage: Stage, capsys: pytest.CaptureFixture[str], torn: str
 ) -> None:
     stage.deploy("1.a")
-    stage.stop(stage.at.unit("1.a", "1"))  # a boot
+    stage.stop(stage.at.unit(web("1.a")))  # a boot
     stage.at.pending.write_text(torn, "latin-1")
     argv = [stage.at.app, str(stage.at.base)]
     assert not recover.is_settled(stage.at)
@@ -959,12 +948,12 @@ def test_a_damaged_manifest_or_journal_does_not_keep_a_release_from_starting(
     stage: Stage, torn: str
 ) -> None:
     stage.deploy("1.a")
-    stage.stop(stage.at.unit("1.a", "1"))
+    stage.stop(stage.at.unit(web("1.a")))
     releases.manifest_path(stage.at, "1.a").write_text(torn, "latin-1")
     stage.at.journal.write_text(torn, "latin-1")
     assert recover.main([stage.at.app, str(stage.at.base), "--boot"]) == 0
     assert stage.served() == "1.a"
-    assert stage.running(stage.at) == [("1.a", "1")]
+    assert stage.running(stage.at) == [web("1.a")]
 
 
 def test_a_confirmation_that_a_killed_session_did_not_sync_is_synced_by_whoever_comes_next(
@@ -973,7 +962,7 @@ def test_a_confirmation_that_a_killed_session_did_not_sync_is_synced_by_whoever_
     """Else it is seen as confirmed, and the next power cut takes it back."""
     stage.deploy("1.a")
     stage.prepare("2.b")
-    session = stage.run(stage.args("2.b"), confirm=False)
+    session = stage.run(stage.asked("2.b"), confirm=False)
     session.at_end.clear()
     stage.at.pending.unlink()  # it is killed between this and the fsync
     synced: list[tuple[str, Path]] = []
@@ -990,7 +979,7 @@ def test_recover_leaves_a_session_alone_that_holds_the_lock(stage: Stage) -> Non
 
     stage.deploy("1.a")
     stage.prepare("2.b")
-    session = stage.run(stage.args("2.b"), confirm=False)
+    session = stage.run(stage.asked("2.b"), confirm=False)
     held = locks.acquire(stage.at.lock, {"owner": "ann"}, wait_seconds=0)
     assert recover.main([stage.at.app, str(stage.at.base), "--settle"]) == 0
     assert stage.at.pending.exists()

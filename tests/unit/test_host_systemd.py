@@ -12,6 +12,8 @@ from cartwheel.host.process import instances
 from cartwheel.host.system import children, systemd
 from cartwheel.host.system.children import Answer, Done
 
+from .hostside import web
+
 AT = Layout("shop", Path("/srv"))
 
 
@@ -78,16 +80,16 @@ cartwheel-shop.other-web.1.0.service   loaded active       running not ours
 """
     asked = saying(monkeypatch, said)
     assert systemd.instances(AT) == {
-        ("1.0.a", "web"): "active",
-        ("1.0.a", "web-b"): systemd.STOPPING,
-        ("2.0.b", "web"): systemd.STOPPING,
-        ("4.0.d", "1"): "active",
-        ("4.0.d", "12"): systemd.STOPPING,
+        web("1.0.a", "web"): "active",
+        web("1.0.a", "web-b"): systemd.STOPPING,
+        web("2.0.b", "web"): systemd.STOPPING,
+        web("4.0.d", "1"): "active",
+        web("4.0.d", "12"): systemd.STOPPING,
     }
     assert len(asked) == 1
-    taken = {slot for release, slot in systemd.loaded(AT) if release == "4.0.d"}
+    taken = {one.slot for one in systemd.loaded(AT) if one.release == "4.0.d"}
     assert taken == {"1", "2", "12"}, "also what is at rest"
-    assert instances.free_slot(AT, "4.0.d") == "3"
+    assert instances.free(AT, "4.0.d") == web("4.0.d", "3")
 
 
 def test_a_stop_waits_for_nobody_and_sends_no_signal_itself(

@@ -16,7 +16,7 @@ from cartwheel.host.system.context import OpError
 from cartwheel.host.upkeep import uninstall
 from cartwheel.host.web import nginx
 
-from .hostside import Session, host_in
+from .hostside import Session, host_in, web
 
 
 def opened(path: Path) -> int:
@@ -64,7 +64,7 @@ def test_nothing_goes_that_still_answers_requests(
     at.release("1.a").mkdir()
     releases.point(at, at.current, "1.a")
     files.write_json(at.record, {"user": "nobody-of-ours", "group": "nobody-of-ours"})
-    monkeypatch.setattr(systemd, "instances", lambda _at: {("1.a", "1"): systemd.STOPPING})
+    monkeypatch.setattr(systemd, "instances", lambda _at: {web("1.a"): systemd.STOPPING})
     monkeypatch.setattr(nginx, "reload", lambda _ctx: None)
     monkeypatch.setattr(nginx, "SITES", tmp_path)
     monkeypatch.setattr(layout, "NGINX_LOGS", tmp_path)

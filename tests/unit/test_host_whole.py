@@ -15,10 +15,13 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host.layout import FIRST_SLOT, TEMPLATE_UNIT, Layout, content_of
+from cartwheel.host.layout import TEMPLATE_UNIT, Layout, content_of, first_of
 from cartwheel.host.state import releases, whole
 from cartwheel.host.system import envfile, files, reach, systemd
 from cartwheel.host.system.context import OpError
+from cartwheel.host.wire.journal import Entry
+
+from .hostside import web
 
 NAME = "1.0.0123abcd"
 VERSION = "python{}.{}".format(*sys.version_info[:2])
@@ -59,13 +62,13 @@ def at(tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     at = Layout("shop", tmp_path)
     at.releases.mkdir(parents=True)
     add(at, made, NAME)
-    monkeypatch.setattr(systemd, "running", lambda _at: [])
+    monkeypatch.setattr(systemd, "instances", lambda _at: {})
     return at
 
 
 def add(at: Layout, made: Path, name: str, **more: Any) -> None:
     shutil.copytree(made, at.release(name), symlinks=True)
-    releases.point_slot(at, name, FIRST_SLOT)
+    releases.point_slot(at, first_of(name))
     manifest = {
         "release": name,
         "seq": releases.next_sequence(at),
@@ -212,8 +215,8 @@ def test_a_release_of_an_older_version_is_asked_for_less(at: Layout) -> None:
     older = {"release": NAME, "seq": 1}
     (at.release(NAME) / TEMPLATE_UNIT).unlink()
     for slot in ("web", "web-b"):
-        at.unit_source(NAME, slot).write_text("[Service]\n")
-    releases.point_slot(at, NAME, "web-b")
+        at.unit_source(web(NAME, slot)).write_text("[Service]\n")
+    releases.point_slot(at, web(NAME, "web-b"))
     assert whole.problem(at, older) == ""
     (at.release(NAME) / SITE / "shop.py").unlink()
     assert whole.problem(at, older) == ""
@@ -229,7 +232,7 @@ def test_a_unit_that_hides_the_interpreter(
     monkeypatch.setattr(files, "read_json", _answering(files.read_json, at.record, record))
     monkeypatch.setattr(reach, "HOMES", (str(at.base),))
     assert whole.problem(at, manifest(at)) == ""
-    at.unit_source(NAME, "1").rename(at.unit_source(NAME, slot))
+    at.unit_source(web(NAME, "1")).rename(at.unit_source(web(NAME, slot)))
     made = {**manifest(at), "files": ["gunicorn.conf.py"]}
     for line, hides in (
         ("ProtectHome=read-only", False),
@@ -237,7 +240,7 @@ def test_a_unit_that_hides_the_interpreter(
         ("ProtectHome=tmpfs", True),
         ("ProtectHome=yes", True),
     ):
-        at.unit_source(NAME, slot).write_text(f"[Service]\n{line}\n")
+        at.unit_source(web(NAME, slot)).write_text(f"[Service]\n{line}\n")
         assert ("which its unit hides" in whole.problem(at, made)) is hides
 
 
@@ -270,7 +273,7 @@ def test_a_rollback_passes_over_what_is_not_whole_and_what_is_the_same(
     for name in ("2.0.0123abcd", "3.0.0123abcd", "3.0.0123abcd_2"):
         add(at, made, name, content=content_of(name))
     entries = [
-        {"kind": "deploy", "result": "confirmed", "release": one["release"]}
+        Entry(kind="deploy", result="confirmed", release=one["release"])
         for one in releases.complete(at)
     ]
     serves = "3.0.0123abcd_2"

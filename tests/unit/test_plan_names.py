@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cartwheel.host.layout import Layout, content_of
+from cartwheel.host.wire.instance import WEB, Instance
 from cartwheel.settings import names
 from cartwheel.settings.checks import RELEASE_BYTES
 from cartwheel.settings.toml_tables import Settings
@@ -106,5 +107,8 @@ def test_two_environments_with_long_names_are_two_users() -> None:
 
 def test_a_prefix_is_never_a_match() -> None:
     assert names.site_path(settings("shop")) != names.site_path(settings("shop", "admin"))
-    units = {Layout(app).unit("1.a", "web") for app in ("shop", "shop-admin", "shop.admin")}
+    units = {
+        Layout(app).unit(Instance(WEB, "1.a", "web"))
+        for app in ("shop", "shop-admin", "shop.admin")
+    }
     assert len(units) == 3

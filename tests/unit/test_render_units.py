@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host.layout import FIRST_SLOT, TEMPLATE_UNIT, Layout
+from cartwheel.host.layout import TEMPLATE_UNIT, Layout, first_of
 from cartwheel.render import RenderedFile, RenderFacts, render_release
 from cartwheel.settings.toml_tables import Settings
 
@@ -46,7 +46,7 @@ def installed(tmp_path: Path, files: dict[str, RenderedFile]) -> list[Path]:
     program.symlink_to("/bin/true")
     folder = tmp_path / "units"
     folder.mkdir()
-    units = [folder / at.unit_file("1.0.2a", FIRST_SLOT).name, folder / at.boot_unit.name]
+    units = [folder / at.unit_file(first_of("1.0.2a")).name, folder / at.boot_unit.name]
     units[0].write_text(files[TEMPLATE_UNIT].content)
     boot = files["boot.service"].content
     assert f"ExecStart={at.lib}/recover --boot\n" in boot

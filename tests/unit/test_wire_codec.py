@@ -89,3 +89,25 @@ def test_what_lies_on_a_disk_may_be_of_another_version() -> None:
         from_disk(Outer, {**GOOD, "count": "1"})
     with pytest.raises(WireError, match="is no Outer"):
         from_disk(Outer, [])
+
+
+@dataclass(frozen=True)
+class Line:
+    sparse = True
+    number: int
+    from_: Optional[str] = None  # noqa: UP045
+    more: Tuple[str, ...] = ()  # noqa: UP006
+
+
+@pytest.mark.parametrize(
+    ("line", "written"),
+    [
+        (Line(1), {"number": 1}),
+        (Line(1, "a", ("b",)), {"number": 1, "from": "a", "more": ["b"]}),
+    ],
+)
+def test_a_sparse_record_says_what_differs_and_a_keyword_is_a_name_too(
+    line: Line, written: dict[str, Any]
+) -> None:
+    assert to_json(line) == written
+    assert from_message(Line, written) == line

@@ -26,8 +26,8 @@ def compare(ctx: Context, request: Compare) -> Present:
     return Present(
         files={path: _text(Path(path)) for path in request.files},
         releases={name: _texts(at.release(name)) for name in request.releases if name in there},
-        running=tuple(at.unit(*one) for one in found if found[one] != systemd.STOPPING),
-        stopping=tuple(at.unit(*one) for one in found if found[one] == systemd.STOPPING),
+        running=tuple(at.unit(one) for one in found if found[one] != systemd.STOPPING),
+        stopping=tuple(at.unit(one) for one in found if found[one] == systemd.STOPPING),
     )
 
 

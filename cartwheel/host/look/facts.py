@@ -30,6 +30,7 @@ from cartwheel.host.wire.facts import (
 )
 from cartwheel.host.wire.hidden import Hidden
 from cartwheel.host.wire.marks import Stopped
+from cartwheel.host.wire.pending import DAMAGED
 
 _CALL_SECONDS = 10
 _AT_ONCE = 8  # most of it waits for a program or an answer
@@ -188,15 +189,15 @@ def _app(at: Layout, with_carried: bool) -> App:
     """Setup's record, links, releases and state of one application."""
     record = files.read_json(at.record)
     current = releases.pointed(at.current)
-    slot = releases.slot_of(at, current) if current else None
+    serving = releases.serving(at)
     entries = journal.read(at.journal)
     lock, leftovers = parts.left_over(at)
     return App(
         digest_key=Hidden(record["digest_key"]) if record else None,
         current=current,
         content=content_of(current) if current else None,
-        slot=slot,
-        is_up=bool(current and slot and systemd.state(at.unit(current, slot)).is_up),
+        serving=serving,
+        is_up=serving is not None and systemd.state(at.unit(serving)).is_up,
         rollback=releases.rollback_target(at, current, entries),
         releases=tuple(map(_release, releases.complete(at))),
         spoilt=releases.spoilt(at),
@@ -205,11 +206,11 @@ def _app(at: Layout, with_carried: bool) -> App:
         wheels=tuple(_cached(at.cache / "wheels")),
         leftovers=leftovers,
         locked=lock is not None,
-        pending=bool(pending.look(at)),
+        pending=pending.look(at) not in (None, DAMAGED),
         stopped=files.read_record(Stopped, at.stopped),
         freeze=freeze.read(at),
         premise=releases.premise(at),
-        seq=entries[-1].get("seq", 0) if entries else 0,
+        seq=(entries[-1].seq or 0) if entries else 0,
     )
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Optional, Tuple
+from typing import Optional
 
-from cartwheel.host import recover
 from cartwheel.host.layout import Layout, content_of
 from cartwheel.host.look import parts
 from cartwheel.host.process import health
@@ -15,6 +14,7 @@ from cartwheel.host.state import freeze, journal, pending, releases
 from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import Context
 from cartwheel.host.web import front_door, nginx, nginx_config
+from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.marks import Stopped
 from cartwheel.host.wire.status import AskStatus, Disk, Nginx, Serving, Status
 
@@ -26,17 +26,17 @@ def status(ctx: Context, request: AskStatus) -> Status:
     """One host's line of `fab status`: what should serve, and whether it does."""
     at = ctx.at
     for _look in range(_LOOKS):
-        wanted = recover.serving(at)
+        wanted = releases.serving(at)
         answer = _status_of(at, wanted, request)
-        if recover.serving(at) == wanted:  # else a deploy has switched meanwhile
+        if releases.serving(at) == wanted:  # else a deploy has switched meanwhile
             break
     return answer
 
 
-def _status_of(at: Layout, wanted: Optional[Tuple[str, str]], asked: AskStatus) -> Status:
+def _status_of(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> Status:
     """What waits for programs and for the application is asked side by side."""
-    units = [nginx.UNIT, at.boot_unit.name, *([at.unit(*wanted)] if wanted else [])]
-    release, current = wanted[0] if wanted else None, releases.pointed(at.current)
+    units = [nginx.UNIT, at.boot_unit.name, *([at.unit(wanted)] if wanted else [])]
+    release, current = wanted.release if wanted else None, releases.pointed(at.current)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         asking_states = pool.submit(systemd.states, units)
         asking_instances = pool.submit(systemd.instances, at)
@@ -66,29 +66,29 @@ def _status_of(at: Layout, wanted: Optional[Tuple[str, str]], asked: AskStatus) 
         lock=lock,
         freeze=freeze.read(at),
         leftovers=leftovers,
-        also_running=tuple(one[0] for one in others if others[one] != systemd.STOPPING),
-        stopping=tuple(one[0] for one in others if others[one] == systemd.STOPPING),
+        also_running=tuple(one.release for one in others if others[one] != systemd.STOPPING),
+        stopping=tuple(one.release for one in others if others[one] == systemd.STOPPING),
         nginx=_nginx(at, states[nginx.UNIT]),
         boot=states[at.boot_unit.name].unit_file,
         boot_unit=at.boot_unit.name,
         disk=disk,
-        serving=_serving(states[at.unit(*wanted)], problem.result(), front.result())
+        serving=_serving(states[at.unit(wanted)], problem.result(), front.result())
         if wanted
         else None,
     )
 
 
-def _problem(at: Layout, wanted: Optional[Tuple[str, str]], asked: AskStatus) -> str:
+def _problem(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> str:
     """What is wrong with what the instance says on its own socket."""
-    return health.ask_socket(at.socket(*wanted), asked.probe) if wanted else ""
+    return health.ask_socket(at.socket(wanted), asked.probe) if wanted else ""
 
 
-def _front(at: Layout, wanted: Optional[Tuple[str, str]], asked: AskStatus) -> str:
+def _front(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> str:
     """What is wrong with what nginx passes on. Asked beside the socket, so that an instance that
     hangs is waited for once (settings: health.timeout_seconds)."""
     if wanted is None:
         return ""
-    return front_door.look(at, asked.probe, _port(at, asked.listen), wanted[0])
+    return front_door.look(at, asked.probe, _port(at, asked.listen), wanted.release)
 
 
 def _port(at: Layout, wanted: int) -> int:

@@ -60,7 +60,7 @@ def _is(path: Path, mode: int, gid: int) -> bool:
 
 def _all_belong(at: Layout, gid: int) -> bool:
     """Whether every instance that runs is of the group; a process keeps those it began with."""
-    units = [at.unit(*one) for one in systemd.running(at)]
+    units = [at.unit(one) for one in systemd.instances(at)]
     pids = [one.main_pid for one in systemd.states(units).values()]
     return all(gid in _groups(pid) for pid in pids if pid)
 

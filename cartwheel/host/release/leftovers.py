@@ -13,7 +13,7 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 from cartwheel.host import layout
 from cartwheel.host.layout import Layout
@@ -80,7 +80,7 @@ def find(at: Layout) -> List[Leftover]:
     session is at work, what it is making looks the same."""
     if not at.root.exists():
         return []
-    known = _Known(at, systemd.instances(at))
+    known = _Known(at)
     finders = (_unfinished, _units, _releases, _removed, _wheels, _temporary, _spares)
     more = (_runtime, _host_sides, _scratch, _installers)
     return [one for finder in (*finders, *more) for one in finder(at, known)]
@@ -120,45 +120,39 @@ def clean(
 class _Known:
     """What the finders ask about again and again."""
 
-    def __init__(self, at: Layout, instances: Dict[Tuple[str, str], str]) -> None:
-        self.running = set(instances)
-        self.stopping = {one for one in instances if instances[one] == systemd.STOPPING}
+    def __init__(self, at: Layout) -> None:
+        running = systemd.instances(at)
+        self.running = set(running)
+        self.stopping = {one for one in running if running[one] == systemd.STOPPING}
         self.pending = pending.look(at)
         self.serving = releases.serving(at)
-        self.wanted = _wanted(at, self.serving, self.pending)
+        sides = (self.pending.new, self.pending.old) if self.pending else ()
+        # The instances that may run.
+        self.wanted = {one for one in (self.serving, *sides) if one is not None}
         self.safe = releases.protected(at)
         self.names = set(releases.names(at))
 
 
-def _wanted(
-    at: Layout, serving: Optional[Tuple[str, str]], pending: Optional[Dict[str, object]]
-) -> Set[Tuple[str, str]]:
-    """The instances that may run: what serves, and both sides of a pending switch."""
-    sides = [("was", "was_slot"), ("to", "to_slot")] if pending else []
-    named = {(str(pending.get(a)), str(pending.get(b))) for a, b in sides} if pending else set()
-    return named | ({serving} if serving else set())
-
-
 def _unfinished(at: Layout, known: _Known) -> Found:
     if known.pending is not None:
-        yield Leftover(SWITCH, "to {}, never confirmed".format(known.pending.get("to", "?")))
+        yield Leftover(SWITCH, "to {}, never confirmed".format(known.pending.to or "?"))
         return
-    if known.serving and releases.pointed(at.fallback) != known.serving[0]:
-        yield Leftover(SWITCH, "to {}, not closed".format(known.serving[0]))
+    if known.serving and releases.pointed(at.fallback) != known.serving.release:
+        yield Leftover(SWITCH, "to {}, not closed".format(known.serving.release))
     if known.serving and not at.stopped.exists():
-        unit = at.unit(*known.serving)
-        if systemd.state(unit).active not in ("active", "activating"):
+        unit = at.unit(known.serving)
+        if systemd.state(unit).active not in systemd.RUNNING:
             yield Leftover(DOWN, unit)
 
 
 def _units(at: Layout, known: _Known) -> Found:
     stray = known.running - known.stopping - known.wanted
-    yield from (Leftover(INSTANCE, at.unit(*one)) for one in sorted(stray))
+    yield from (Leftover(INSTANCE, at.unit(one)) for one in sorted(stray))
     needed = known.wanted | known.running
-    wanted = {at.unit(*one) for one in needed}
+    wanted = {at.unit(one) for one in needed}
     yield from (Leftover(FAILED, unit) for unit in systemd.failed(at) if unit not in wanted)
     yield from (Leftover(TRIAL, str(path)) for path in trial.left(at))
-    of = known.names | {release for release, _slot in needed}
+    of = known.names | {one.release for one in needed}
     for name in _names(layout.UNITS):
         release = at.released_by(name)
         if release is not None and release not in of:
@@ -231,7 +225,7 @@ def _spares(at: Layout, known: _Known) -> Found:
 
 def _runtime(at: Layout, known: _Known) -> Found:
     """systemd takes an instance's own directory away, not the one of its release."""
-    needed = known.names | {release for release, _slot in known.running | known.wanted}
+    needed = known.names | {one.release for one in known.running | known.wanted}
     for name in _names(layout.RUN / at.app):
         if _RELEASE.fullmatch(name) and name not in needed:
             yield Leftover(RUNTIME, str(layout.RUN / at.app / name))
@@ -307,9 +301,9 @@ def _removed_half(at: Layout, one: Leftover) -> None:
 
 
 def _instance(at: Layout, one: Leftover) -> None:
-    for release, slot in systemd.running(at):
-        if at.unit(release, slot) == one.what:
-            instances.retire(at, release, slot)
+    instance = at.instance_of(one.what)
+    if instance is not None:
+        instances.retire(at, instance)
 
 
 def _failed(at: Layout, one: Leftover) -> None:

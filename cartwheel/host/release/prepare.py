@@ -132,7 +132,7 @@ def configure(ctx: Context, args: Args) -> Args:
         mode = 0o644 if name.endswith(".html") else 0o640
         files.write(folder / name, text.encode(), mode, (0, own))
     files.write(folder / "env", envfile.dump(args["env"]).encode(), 0o600)
-    releases.point_slot(at, release, layout.FIRST_SLOT)
+    releases.point_slot(at, layout.first_of(release))
     marks.mark(at, release, "configure", digest)
     return {"changed": True}
 

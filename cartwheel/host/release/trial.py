@@ -87,7 +87,7 @@ def run(ctx: Context, at: Layout, release: str, *, seconds: float) -> Trial:
     """
     token = secrets.token_hex(4)
     unit_file, output_path = _unit_file(at, token), _socket(at, token)
-    rendered = at.unit_source(release, layout.FIRST_SLOT)
+    rendered = at.unit_source(layout.first_of(release))
     text = _unit(at, release, rendered.read_text(encoding="utf-8"), output_path, seconds)
     unit_file.parent.mkdir(parents=True, exist_ok=True)
     unit_file.touch(0o600)  # first: it stands for all that is left of a killed session

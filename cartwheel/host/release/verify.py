@@ -171,8 +171,8 @@ def _written(tried: trial.Trial) -> str:
 
 def _check_unit(ctx: Context, at: Layout, release: str) -> None:
     with tempfile.TemporaryDirectory(prefix=scratch_prefix("units")) as scratch:
-        path = os.path.join(scratch, at.unit_file(release, layout.FIRST_SLOT).name)
-        shutil.copyfile(str(at.unit_source(release, layout.FIRST_SLOT)), path)
+        path = os.path.join(scratch, at.unit_file(layout.first_of(release)).name)
+        shutil.copyfile(str(at.unit_source(layout.first_of(release))), path)
         done = children.run(
             ctx, ["systemd-analyze", "verify", path], timeout_seconds=_CHECK_SECONDS
         )

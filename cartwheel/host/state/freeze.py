@@ -15,6 +15,7 @@ from cartwheel.host.state import journal, releases
 from cartwheel.host.system import files, locks
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.wire.codec import WireError, from_disk, to_json
+from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.locking import AskHolders, Freeze, Frozen, Holders, Mark, Unfreeze
 from cartwheel.host.wire.request import About
 
@@ -65,8 +66,9 @@ def release(ctx: Context, request: Unfreeze) -> Frozen:
 
 
 def _note(at: Layout, kind: str, about: About) -> None:
-    entry = {"kind": kind, "release": releases.pointed(at.current), "result": "done"}
-    journal.append(at.journal, {**entry, "who": about.who, "message": about.message})
+    release = releases.pointed(at.current)
+    noted = Entry(kind=kind, release=release, result="done", who=about.who, message=about.message)
+    journal.append(at.journal, noted)
 
 
 def status(ctx: Context, request: AskHolders) -> Holders:

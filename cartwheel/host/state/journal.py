@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Container, Dict, Iterable, List, Optional, Sequence, Set
+from typing import Container, Iterable, List, Optional, Sequence, Set
 
 from cartwheel.host.system import files
 from cartwheel.host.system.context import OpError
-
-Entry = Dict[str, Any]
+from cartwheel.host.wire.codec import WireError, from_disk, to_json
+from cartwheel.host.wire.journal import Entry
 
 # About 300 bytes each; a host keeps at most 100 releases (settings: keep_releases).
 MOST_ENTRIES = 2000
@@ -37,11 +38,9 @@ def read(path: Path) -> List[Entry]:
     entries: List[Entry] = []
     for line in lines:
         try:
-            value = json.loads(line)
-        except ValueError:
+            entries.append(from_disk(Entry, json.loads(line)))
+        except (ValueError, WireError):
             continue  # torn by a crash or a full disk
-        if isinstance(value, dict):
-            entries.append(value)
     return entries
 
 
@@ -49,16 +48,16 @@ def append(path: Path, entry: Entry) -> None:
     """Add one entry; a full disk or a broken file system does not stop a deploy."""
     try:
         known = read(path)
-        last = max((_sequence(item) for item in known), default=0)
+        last = max((one.seq or 0 for one in known), default=0)
         if len(known) >= MOST_ENTRIES:
             _cut_down(path, known)
-        line = json.dumps({"seq": last + 1, "at": round(time.time(), 3), **entry}).encode()
+        line = _line(replace(entry, seq=last + 1, at=round(time.time(), 3)))
         place = str(files.place_of(path))
         fd = os.open(place, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             size = os.fstat(fd).st_size
             torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-            os.write(fd, (b"\n" if torn else b"") + line + b"\n")
+            os.write(fd, (b"\n" if torn else b"") + line)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -66,12 +65,15 @@ def append(path: Path, entry: Entry) -> None:
         pass
 
 
+def _line(entry: Entry) -> bytes:
+    return json.dumps(to_json(entry)).encode() + b"\n"
+
+
 def _cut_down(path: Path, entries: List[Entry]) -> None:
     """By rename: whoever reads finds the whole history or the shorter one. What cannot be cut
     down now is cut down later."""
-    lines = [json.dumps(entry) + "\n" for entry in shortened(entries, KEPT_ENTRIES)]
     try:
-        files.write(path, "".join(lines).encode())
+        files.write(path, b"".join(map(_line, shortened(entries, KEPT_ENTRIES))))
     except (OSError, OpError):
         pass
 
@@ -82,25 +84,15 @@ def shortened(entries: Sequence[Entry], kept: int) -> List[Entry]:
     older, recent = entries[:-kept], entries[-kept:]
     stack = set(serving_stack(older)[-_KEPT_STACK:])
     last_word = {
-        entry["release"]: index
-        for index, entry in enumerate(older)
-        if _has_served(entry) and entry["release"] in stack
+        entry.release: index for index, entry in enumerate(older) if _got_traffic(entry) in stack
     }
     return [older[index] for index in sorted(last_word.values())] + list(recent)
 
 
-def _has_served(entry: Entry) -> bool:
-    """Whether its release got the traffic by it."""
-    return (
-        entry.get("result") == "confirmed"
-        and entry.get("kind") in ("deploy", "rollback")
-        and isinstance(entry.get("release"), str)
-    )
-
-
-def _sequence(entry: Entry) -> int:
-    seq = entry.get("seq")
-    return seq if isinstance(seq, int) else 0
+def _got_traffic(entry: Entry) -> Optional[str]:
+    """The release that got the traffic by it, or None."""
+    is_switch = entry.result == "confirmed" and entry.kind in ("deploy", "rollback")
+    return entry.release if is_switch else None
 
 
 def serving_stack(entries: Iterable[Entry]) -> List[str]:
@@ -108,10 +100,10 @@ def serving_stack(entries: Iterable[Entry]) -> List[str]:
     where a rollback goes. A release that was rolled away from is not in it."""
     stack: List[str] = []
     for entry in entries:
-        if not _has_served(entry):
+        release = _got_traffic(entry)
+        if release is None:
             continue
-        release = entry["release"]
-        if entry["kind"] == "rollback" and release in stack:
+        if entry.kind == "rollback" and release in stack:
             del stack[stack.index(release) + 1 :]
             continue
         if release in stack:
@@ -138,13 +130,12 @@ def cut_off(
 ) -> Optional[str]:
     """The release that the last deploy was for, if it did not come to its end, and nobody has
     found the release bad: then it is there still. Or None."""
-    moved = [entry for entry in entries if entry.get("kind") in ("deploy", "rollback")]
-    last = moved[-1] if moved else {}
-    ended = last.get("kind") != "deploy" or last.get("result") not in ("reverted", "failed")
-    release = last.get("release")
-    if ended or release == current or release not in complete:
+    moved = [entry for entry in entries if entry.kind in ("deploy", "rollback")]
+    last = moved[-1] if moved else Entry()
+    ended = last.kind != "deploy" or last.result not in ("reverted", "failed")
+    if ended or last.release == current or last.release not in complete:
         return None
-    return str(release)
+    return last.release
 
 
 def to_prune(order: Sequence[str], protected: Set[str], keep_releases: int) -> List[str]:

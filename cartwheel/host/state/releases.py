@@ -7,12 +7,14 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any, Container, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Container, Dict, List, Optional, Sequence, Set
 
 from cartwheel.host.layout import OLD_SLOTS, RUN, TEMPLATE_UNIT, Layout, content_of
 from cartwheel.host.state import journal, pending, whole
 from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import OpError
+from cartwheel.host.wire.instance import WEB, Instance
+from cartwheel.host.wire.journal import Entry
 
 Manifest = Dict[str, Any]
 
@@ -149,14 +151,14 @@ class _Usable(Container[str]):
 
 
 def rollback_target(
-    at: Layout, current: Optional[str], entries: Optional[Sequence[journal.Entry]] = None
+    at: Layout, current: Optional[str], entries: Optional[Sequence[Entry]] = None
 ) -> Optional[str]:
     """Where a rollback from `current` goes: the newest whole release further back, or None."""
     known = journal.read(at.journal) if entries is None else entries
     return journal.rollback_target(known, current, _Usable(at, current))
 
 
-def cut_off(at: Layout, current: Optional[str], entries: Sequence[journal.Entry]) -> Optional[str]:
+def cut_off(at: Layout, current: Optional[str], entries: Sequence[Entry]) -> Optional[str]:
     """The whole release that the last deploy was for and did not bring to its end, or None."""
     return journal.cut_off(entries, current, _Usable(at, current))
 
@@ -200,24 +202,23 @@ def point(at: Layout, path: Path, release: Optional[str]) -> bool:
     return files.link(path, "releases/" + release)
 
 
-def serving(at: Layout) -> Optional[Tuple[str, str]]:
-    """(release, slot) that should serve now."""
+def serving(at: Layout) -> Optional[Instance]:
+    """What should serve now."""
     release = pointed(at.current)
-    slot = slot_of(at, release) if release else None
-    return (release, slot) if release and slot else None
+    return instance_of(at, release) if release else None
 
 
-def slot_of(at: Layout, release: str) -> Optional[str]:
-    """Which slot of a release its socket link names."""
+def instance_of(at: Layout, release: str) -> Optional[Instance]:
+    """Which instance of a release its socket link names."""
     target = files.read_link(at.socket_link(release))
-    return Path(target).parent.name if target else None
+    return Instance(WEB, release, Path(target).parent.name) if target else None
 
 
-def point_slot(at: Layout, release: str, slot: str) -> bool:
+def point_slot(at: Layout, one: Instance) -> bool:
     """Of a release that was removed by hand there is nothing to point."""
-    if not at.release(release).is_dir():
+    if not at.release(one.release).is_dir():
         return False
-    return files.link(at.socket_link(release), str(at.socket(release, slot)))
+    return files.link(at.socket_link(one.release), str(at.socket(one)))
 
 
 def premise(at: Layout) -> str:
@@ -227,7 +228,7 @@ def premise(at: Layout) -> str:
     links = [files.read_link(path) for path in (at.current, at.fallback, at.previous)]
     current = pointed(at.current)
     known = [
-        entries[-1].get("seq") if entries else 0,
+        entries[-1].seq if entries else 0,
         links,
         [manifest["release"] for manifest in complete(at)],
         problem(at, current) if current else "",
@@ -243,7 +244,7 @@ def protected(at: Layout) -> Set[str]:
 
 
 def _running(at: Layout) -> Set[str]:
-    return {release for release, _slot in systemd.running(at)}
+    return {one.release for one in systemd.instances(at)}
 
 
 def named(at: Layout) -> Set[str]:
@@ -255,8 +256,8 @@ def named(at: Layout) -> Set[str]:
         safe.add(back)  # `previous` may lag behind: a session that died did not get to it
     mark = pending.look(at)
     if mark:
-        sides = ("was", "to", "was_fallback", "was_previous")
-        safe.update(str(mark[key]) for key in sides if mark.get(key))
+        sides = (mark.was, mark.to, mark.was_fallback, mark.was_previous)
+        safe.update(release for release in sides if release)
     return safe
 
 

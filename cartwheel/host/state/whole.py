@@ -17,9 +17,10 @@ import stat
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
-from cartwheel.host.layout import FIRST_SLOT, OLD_SLOTS, Layout, is_slot
+from cartwheel.host.layout import OLD_SLOTS, Layout, first_of, is_slot
 from cartwheel.host.system import envfile, files, reach
 from cartwheel.host.system.context import OpError
+from cartwheel.host.wire.instance import WEB, Instance
 
 Manifest = Dict[str, Any]
 
@@ -136,8 +137,8 @@ def _socket_link(at: Layout, release: str) -> str:
     target = files.read_link(at.socket_link(release))
     if target is None:
         return "http.sock is missing"
-    slot = Path(target).parent.name
-    is_ours = is_slot(slot) and target == str(at.socket(release, slot))
+    one = Instance(WEB, release, Path(target).parent.name)
+    is_ours = is_slot(one.slot) and target == str(at.socket(one))
     return "" if is_ours else "http.sock leads elsewhere"
 
 
@@ -183,9 +184,9 @@ def _access(at: Layout, folder: Path) -> str:
         found = reach.obstacle(path, who, execute=execute)
         if found:
             return found
-    unit = at.unit_source(folder.name, FIRST_SLOT)
+    unit = at.unit_source(first_of(folder.name))
     if not unit.exists():
-        unit = at.unit_source(folder.name, OLD_SLOTS[0])
+        unit = at.unit_source(Instance(WEB, folder.name, OLD_SLOTS[0]))
     if _HIDES_HOME.search(unit.read_text(encoding="utf-8")) and reach.in_home(python):
         return "its interpreter is in a home ({}), which its unit hides".format(
             os.path.realpath(python)

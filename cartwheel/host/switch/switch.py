@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Callable, Dict, Optional
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.process import drain, health, instances
@@ -23,10 +23,21 @@ from cartwheel.host.switch import watch_period, way_back
 from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import ContactLost, Context, OpError
 from cartwheel.host.web import front_door, nginx
-from cartwheel.host.wire.codec import from_message
+from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.health import Probe
-
-Args = Dict[str, Any]
+from cartwheel.host.wire.instance import Instance
+from cartwheel.host.wire.journal import Entry
+from cartwheel.host.wire.pending import Pending
+from cartwheel.host.wire.request import Done
+from cartwheel.host.wire.switching import (
+    Confirm,
+    Finish,
+    GoBack,
+    Switch,
+    Switched,
+    Watch,
+    WentBack,
+)
 
 _POLL_SECONDS, _REPORT_SECONDS = 0.2, 5.0
 _LOG_LINES = 25
@@ -43,23 +54,22 @@ def _in_silence(_step: str, _state: str, _detail: str) -> None:
     return None
 
 
-class Switch:
+class Deal:
     """One switch in a session, between `switch` and the end of `finish`.
 
     Confirming, going back and finishing may be asked for by the operator, by the confirm
     deadline's timer and by the end of the session; the first one decides.
     """
 
-    def __init__(self, at: Layout, mark: pending.Pending, args: Args) -> None:
+    def __init__(self, at: Layout, mark: Pending, asked: Switch) -> None:
         self.at = at
         self.mark = mark
-        self.args = args
-        self.probe = from_message(Probe, args["probe"])
+        self.asked = asked
         self._guard = threading.RLock()
         self._state = "pending"
         self.old: Optional[drain.Quiet] = None  # of the old instance, once the traffic moved
         self._timer = threading.Timer(
-            args["confirm_seconds"], self.go_back, ["it was not confirmed in time"]
+            asked.confirm_seconds, self.go_back, ["it was not confirmed in time"]
         )
         self._timer.daemon = True
 
@@ -69,7 +79,7 @@ class Switch:
 
     def front(self) -> str:
         """What is wrong with what visitors see; "" if nothing."""
-        return front_door.ask(self.at, self.probe, int(self.args["listen"]), self.mark.to)
+        return front_door.ask(self.at, self.asked.probe, self.asked.listen, self.mark.to)
 
     def arm(self) -> None:
         """From now on the confirmation must come within `confirm_seconds`."""
@@ -97,17 +107,17 @@ class Switch:
                 self._state = "reverted"
             return self._state == "reverted"
 
-    def finish(self, tell: Tell = _in_silence) -> List[str]:
-        """Drain and stop the old instance, prune; the names of the releases that went."""
+    def finish(self, tell: Tell = _in_silence) -> None:
+        """Drain and stop the old instance, prune."""
         with self._guard:
             if self._state != "confirmed":
-                return []
+                return
             self._state = "finished"
             settle_old_instance(self.at, self.mark, tell, self.old)
-            if self.args.get("settings") is not None:
-                releases.note_settings(self.at, self.mark.to, self.args["settings"])
+            if self.asked.settings is not None:
+                releases.note_settings(self.at, self.mark.to, self.asked.settings)
             leftovers.clean(self.at, lambda text: tell("repair", "note", text))
-            return releases.prune(self.at, self.args["keep_releases"])
+            releases.prune(self.at, self.asked.keep_releases)
 
     def at_end(self) -> None:
         """The session ends: go back if nobody confirmed, else finish what was begun."""
@@ -115,123 +125,124 @@ class Switch:
             self.finish()
 
 
-def switch(ctx: Context, args: Args) -> Args:
+def switch(ctx: Context, request: Switch) -> Switched:
     """Start the new instance, let it prove itself, move the traffic, watch it.
 
     On return the switch is pending. Any failure leaves, or puts back, what served before.
     Raises OpError("not-whole") before anything is done.
     """
-    at = Layout(args["app"], Path(args["base"]))
-    probe = from_message(Probe, args["probe"])
-    releases.refuse_spoilt(at, args["release"])
-    mark = _mark_for(ctx, at, args)
-    _open_static(at, mark, args)
+    at = ctx.at
+    releases.refuse_spoilt(at, request.release)
+    mark = _mark_for(ctx, request)
+    _open_static(at, mark, request)
     ctx.emit("start", "start", mark.to)
-    answers = _start(ctx, at, mark, probe)
+    answers = _start(ctx, mark, request.probe)
     ctx.emit("start", "done", "{} good answers on its own socket".format(answers))
-    _begin(ctx, at, mark)
-    deal = Switch(at, mark, args)
+    _begin(ctx, mark)
+    deal = Deal(at, mark, request)
     ctx.memory["switch"] = deal
     ctx.at_end.append(deal.at_end)
     try:
-        _move_and_watch(ctx, deal, args)
+        _move_and_watch(ctx, deal)
     except ContactLost:
         raise  # at_end goes back
     except Exception as error:
         raise _gone_back(deal, error) from error
     deal.arm()
-    return {"id": mark.id, "from": mark.was, "to": mark.to}
+    return Switched(mark.id)
 
 
-def _open_static(at: Layout, mark: pending.Pending, args: Args) -> None:
+def _open_static(at: Layout, mark: Pending, asked: Switch) -> None:
     """nginx serves one folder of both, whatever was to be served when they were made."""
-    static_dir = args.get("static_dir")
-    if static_dir is None:
+    if asked.static_dir is None:
         return
-    if args["site_changes"]:
-        verify.check_static(at, mark.to, static_dir)
+    if asked.site_changes:
+        verify.check_static(at, mark.to, asked.static_dir)
     for release in (mark.to, mark.was):
         if release is not None:
-            access.open_served(at, release, static_dir)
+            access.open_served(at, release, asked.static_dir)
 
 
-def _gone_back(deal: Switch, error: Exception) -> OpError:
+def _gone_back(deal: Deal, error: Exception) -> OpError:
     """Go back because of `error`; what to tell of it."""
     mark = deal.mark
-    log = systemd.log(deal.at.unit(mark.to, mark.to_slot), _LOG_LINES, mark.started)
+    log = systemd.log(deal.at.unit(mark.new), _LOG_LINES, mark.started)
     deal.go_back(str(error), is_bad=True)
     told = "{}{}; the host went back to {}".format(error, _last_words(log), _name(mark.was))
     return OpError("reverted", told, log=log)
 
 
-def watch(ctx: Context, args: Args) -> Args:
+def watch(ctx: Context, request: Watch) -> Done:
     """A switched host in its traffic for `seconds` more, while it waits for the confirmation;
     it goes back if it does not stay well."""
-    deal = ctx.memory.get("switch")
-    if not isinstance(deal, Switch) or not deal.is_pending:
+    deal = _deal(ctx)
+    if deal is None or not deal.is_pending:
         raise OpError("reverted", "this host has no switch to watch: it has gone back")
     try:
         with contextlib.closing(_real_traffic(deal)) as real:
             real.begin()
-            ctx.emit("probation", "start", "{:g} s".format(args["seconds"]))
-            _stay_well(ctx, deal, real, args["seconds"])
+            _stay_well(ctx, deal, real, request.seconds)
     except ContactLost:
         raise  # at_end goes back
     except Exception as error:
         raise _gone_back(deal, error) from error
-    return {}
+    return Done()
+
+
+def _deal(ctx: Context) -> Optional[Deal]:
+    """The switch of this session."""
+    deal = ctx.memory.get("switch")
+    return deal if isinstance(deal, Deal) else None
 
 
 def _name(release: Optional[str]) -> str:
     return release or "nothing (it was the first deploy)"
 
 
-def _mark_for(ctx: Context, at: Layout, args: Args) -> pending.Pending:
-    was = releases.pointed(at.current)
-    was_slot = releases.slot_of(at, was) if was else None
-    to = args["release"]
-    return pending.Pending(
+def _mark_for(ctx: Context, asked: Switch) -> Pending:
+    at, old = ctx.at, releases.serving(ctx.at)
+    return Pending(
         id=uuid.uuid4().hex,
-        kind=args["kind"],
-        to=to,
-        to_slot=_free_slot(ctx, at, to, was_slot if to == was else None),
-        was=was,
-        was_slot=was_slot,
+        kind=asked.kind,
+        to=asked.release,
+        to_slot=_free(ctx, asked.release, but=old).slot,
+        was=releases.pointed(at.current),
+        was_slot=old.slot if old else None,
         was_fallback=releases.pointed(at.fallback),
         was_previous=releases.pointed(at.previous),
-        shared=nginx.snapshot(list(args["site_changes"])),
+        shared=nginx.snapshot(asked.site_changes),
         # The plan may be older than what is here: what serves or may serve is never fresh.
-        fresh=bool(args["fresh"]) and to not in releases.named(at),
+        fresh=asked.fresh and asked.release not in releases.named(at),
         started=time.time(),
-        version=args["version"],
-        who=args["who"],
-        message=args["message"],
-        next_previous=_next_previous(at, args),
+        version=asked.version,
+        who=ctx.about.who,
+        message=ctx.about.message,
+        next_previous=_next_previous(at, asked),
     )
 
 
-def _free_slot(ctx: Context, at: Layout, release: str, serving: Optional[str]) -> str:
+def _free(ctx: Context, release: str, *, but: Optional[Instance]) -> Instance:
     """Where the new instance starts, beside those of its release that still end. Where they have
     all slots of an earlier version's release, it waits for one. Raises OpError("deadline")."""
     reported = 0.0
     while True:
-        slot = instances.free_slot(at, release, but=serving)
-        if slot is not None:
-            return slot
+        one = instances.free(ctx.at, release, but=but)
+        if one is not None:
+            return one
         if time.monotonic() - reported > _REPORT_SECONDS:
             reported = time.monotonic()
             ctx.emit("start", "progress", "earlier instances of {} still end".format(release))
         ctx.pause(_POLL_SECONDS)
 
 
-def _start(ctx: Context, at: Layout, mark: pending.Pending, probe: Probe) -> int:
+def _start(ctx: Context, mark: Pending, probe: Probe) -> int:
     """Start the instance and let it prove itself; a failure leaves nothing of it but its log."""
-    unit = at.unit(mark.to, mark.to_slot)
-    path = at.socket(mark.to, mark.to_slot)
+    at = ctx.at
+    unit = at.unit(mark.new)
     try:
-        systemd.install(at, mark.to, mark.to_slot)
+        systemd.install(at, mark.new)
         systemd.start(ctx, unit)
-        return health.prove(ctx, unit, path, probe)
+        return health.prove(ctx, unit, at.socket(mark.new), probe)
     except Exception as error:  # whatever it was, the instance must not stay
         log = systemd.log(unit, _LOG_LINES, mark.started)
         _undo_start(at, mark, error)
@@ -247,52 +258,44 @@ def _last_words(log: str) -> str:
     return "; it said: " + found[-1][:_WORDS_MAX] if found else ""
 
 
-def _undo_start(at: Layout, mark: pending.Pending, error: Exception) -> None:
+def _undo_start(at: Layout, mark: Pending, error: Exception) -> None:
     way_back.discard_instance(at, mark)
     journal.append(at.journal, mark.entry("failed", str(error) or _CONTACT_LOST))
     if mark.fresh and not isinstance(error, ContactLost):
         releases.discard(at, mark.to)
 
 
-def _begin(ctx: Context, at: Layout, mark: pending.Pending) -> None:
+def _begin(ctx: Context, mark: Pending) -> None:
     """Write down how to go back; until this is done nothing but the new instance is there."""
     try:
         ctx.poll()
-        pending.write(at, mark)
+        pending.write(ctx.at, mark)
     except (ContactLost, OpError, OSError) as error:
-        _undo_start(at, mark, error)
+        _undo_start(ctx.at, mark, error)
         raise
 
 
-def _move_and_watch(ctx: Context, deal: Switch, args: Args) -> None:
-    """The switch itself and its probation. Raises OpError("unhealthy")."""
-    at, mark = deal.at, deal.mark
+def _move_and_watch(ctx: Context, deal: Deal) -> None:
+    """The switch itself and its watch period. Raises OpError("unhealthy")."""
     with contextlib.closing(_real_traffic(deal)) as real:
-        _move(ctx, at, mark, args)
+        _move(ctx, deal)
         real.begin()
-        ctx.emit("traffic", "done", "to " + mark.to)
-        ctx.emit("probation", "start", "{:g} s".format(args["probation_seconds"]))
-        if args["site_changes"]:
+        ctx.emit("traffic", "done", "to " + deal.mark.to)
+        if deal.asked.site_changes:
             health.wait_for_reload(ctx, deal.front)
-        deal.old = _watched(at, mark)
-        _stay_well(ctx, deal, real, args["probation_seconds"])
+        if deal.mark.old is not None:  # it gets no more traffic from now on
+            deal.old = drain.Quiet(deal.at.socket(deal.mark.old))
+        _stay_well(ctx, deal, real, deal.asked.watch_seconds)
 
 
-def _watched(at: Layout, mark: pending.Pending) -> Optional[drain.Quiet]:
-    """The old instance gets no more traffic from now on."""
-    if mark.was is None or mark.was_slot is None:
-        return None
-    return drain.Quiet(at.socket(mark.was, mark.was_slot))
+def _real_traffic(deal: Deal) -> watch_period.Watch:
+    return watch_period.Watch(deal.at, deal.mark.new, deal.mark.kind, deal.asked.limits)
 
 
-def _real_traffic(deal: Switch) -> watch_period.Watch:
-    mark, limits = deal.mark, watch_period.Limits.of(deal.args["limits"])
-    return watch_period.Watch(deal.at, mark.to, mark.to_slot, mark.kind, limits)
-
-
-def _stay_well(ctx: Context, deal: Switch, real: watch_period.Watch, seconds: float) -> None:
+def _stay_well(ctx: Context, deal: Deal, real: watch_period.Watch, seconds: float) -> None:
     """Watch what has switched for so long. Raises OpError("unhealthy")."""
-    at, mark = deal.at, deal.mark
+    at, new = deal.at, deal.mark.new
+    ctx.emit("probation", "start", "{:g} s".format(seconds))
 
     def problem() -> str:
         if deal.old is not None:
@@ -301,9 +304,9 @@ def _stay_well(ctx: Context, deal: Switch, real: watch_period.Watch, seconds: fl
 
     health.watch(
         ctx,
-        at.unit(mark.to, mark.to_slot),
-        at.socket(mark.to, mark.to_slot),
-        deal.probe,
+        at.unit(new),
+        at.socket(new),
+        deal.asked.probe,
         deal.front,
         problem,
         seconds=seconds,
@@ -313,14 +316,15 @@ def _stay_well(ctx: Context, deal: Switch, real: watch_period.Watch, seconds: fl
     ctx.emit("probation", "done", real.told())
 
 
-def _move(ctx: Context, at: Layout, mark: pending.Pending, args: Args) -> None:
+def _move(ctx: Context, deal: Deal) -> None:
     """The links first, then what nginx must read anew (only where it changed)."""
+    at, mark, changes = deal.at, deal.mark, deal.asked.site_changes
     releases.point(at, at.fallback, mark.was or mark.to)
-    releases.point_slot(at, mark.to, mark.to_slot)
+    releases.point_slot(at, mark.new)
     releases.point(at, at.current, mark.to)
-    if args["site_changes"]:
+    if changes:
         with locks.shared_parts(ctx):
-            install_site(at, args["site_changes"])
+            install_site(at, changes)
             nginx.reload(ctx)
 
 
@@ -329,8 +333,8 @@ def install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
     for name, text in changes.items():
         if text is None:
             # Written first, for uninstall: this one is not ours.
-            known = files.read_json(at.disabled) or {}
-            files.write_json(at.disabled, {**nginx.snapshot([name]), **known})
+            known = {**nginx.snapshot([name]), **nginx.disabled(at)}
+            files.write_json(at.disabled, to_json(known))
             files.remove(Path(name))
         else:
             files.write(Path(name), text.encode())
@@ -338,59 +342,54 @@ def install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
 
 def settle_old_instance(
     at: Layout,
-    mark: pending.Pending,
+    mark: Pending,
     tell: Tell = _in_silence,
     old: Optional[drain.Quiet] = None,
 ) -> None:
     """After the confirmation: `previous` to where a rollback would go, `fallback` to the new
     release. Only then, after one more look at its queue, the old instance is asked to end with
     the requests that it has; nobody waits for that (see `instances`)."""
-    if mark.was is not None and mark.was_slot is not None:
+    if mark.old is not None:
         releases.point(at, at.previous, mark.next_previous)
     releases.point(at, at.fallback, mark.to)
     pending.drop_links_on(at)
-    for (release, slot), active in systemd.instances(at).items():
-        if (release, slot) != (mark.to, mark.to_slot) and active != systemd.STOPPING:
-            tell("drain", "start", release)
-            watched = old if (release, slot) == (mark.was, mark.was_slot) else None
-            quiet = watched or drain.Quiet(at.socket(release, slot))
-            asked = instances.ask_to_end(at, release, slot, quiet)
+    for one, active in systemd.instances(at).items():
+        if one != mark.new and active != systemd.STOPPING:
+            tell("drain", "start", one.release)
+            watched = old if one == mark.old else None
+            asked = instances.ask_to_end(at, one, watched or drain.Quiet(at.socket(one)))
             tell("drain", "done", "" if asked else _ENDS_LATER)
 
 
-def _next_previous(at: Layout, args: Args) -> Optional[str]:
+def _next_previous(at: Layout, asked: Switch) -> Optional[str]:
     """Where a rollback will go once this switch is confirmed, decided from the journal."""
-    if args["kind"] == "restart":
+    if asked.kind == "restart":
         return releases.pointed(at.previous)
-    confirmed = {"kind": args["kind"], "release": args["release"], "result": "confirmed"}
+    confirmed = Entry(kind=asked.kind, release=asked.release, result="confirmed")
     entries = [*journal.read(at.journal), confirmed]
-    return releases.rollback_target(at, args["release"], entries)
+    return releases.rollback_target(at, asked.release, entries)
 
 
-def confirm(ctx: Context, args: Args) -> Args:
+def confirm(ctx: Context, request: Confirm) -> Done:
     """Confirm the switch `id`; refused once a revert began."""
-    deal = ctx.memory.get("switch")
-    if not isinstance(deal, Switch) or deal.mark.id != args["id"]:
+    deal = _deal(ctx)
+    if deal is None or deal.mark.id != request.id:
         raise OpError("reverted", "this host has no switch with this id to confirm")
     deal.confirm()
-    return {"confirmed": deal.mark.to}
+    return Done()
 
 
-def finish(ctx: Context, args: Args) -> Args:
+def finish(ctx: Context, request: Finish) -> Done:
     """What remains after the confirmation; it goes on without the operator."""
-    deal = ctx.memory.get("switch")
-    if not isinstance(deal, Switch):
-        return {"pruned": []}
-    return {"pruned": deal.finish(ctx.emit)}
+    deal = _deal(ctx)
+    if deal is not None:
+        deal.finish(ctx.emit)
+    return Done()
 
 
-def go_back(ctx: Context, args: Args) -> Args:
-    """The operator asks to go back (another host of the fleet failed), because the release
-    `is_bad`, or only for now.
-
-    Returns whether it went back, now or before, and what serves.
-    """
-    at = Layout(args["app"], Path(args["base"]))
-    deal = ctx.memory.get("switch")
-    reverted = isinstance(deal, Switch) and deal.go_back(args["reason"], is_bad=args["is_bad"])
-    return {"reverted": reverted, "serves": releases.pointed(at.current)}
+def go_back(ctx: Context, request: GoBack) -> WentBack:
+    """The operator asks to go back: another host of the fleet failed, because the release
+    `is_bad`, or only for now."""
+    deal = _deal(ctx)
+    reverted = deal is not None and deal.go_back(request.reason, is_bad=request.is_bad)
+    return WentBack(reverted, releases.pointed(ctx.at.current))

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, Set
+from typing import Optional, Set
 
 from cartwheel.host import layout
 from cartwheel.host.layout import Layout
@@ -20,6 +19,8 @@ from cartwheel.host.state import journal
 from cartwheel.host.system import systemd
 from cartwheel.host.web import traffic
 from cartwheel.host.web.traffic import Share
+from cartwheel.host.wire.instance import Instance
+from cartwheel.host.wire.switching import Limits
 
 # How far back the share before the switch is looked for.
 _BEFORE_SECONDS = 300.0
@@ -27,34 +28,21 @@ _SWITCHED = ("confirmed", "reverted")
 _REPLACES = re.compile(r"^[ \t]*max_requests[ \t]*=(?![ \t]*0[ \t]*(#|$))", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What is still well (settings: deploy)."""
-
-    max_error_percent: float
-    error_min_requests: int
-    max_worker_restarts: int
-
-    @classmethod
-    def of(cls, values: Dict[str, Any]) -> "Limits":
-        return cls(**values)
-
-
 class Watch:
     """Made before the switch, begun right after it; then `problem` is asked again and again."""
 
-    def __init__(self, at: Layout, release: str, slot: str, kind: str, limits: Limits) -> None:
+    def __init__(self, at: Layout, one: Instance, kind: str, limits: Limits) -> None:
         path = layout.NGINX_LOGS / (at.app + ".access.log")
         self._limits = limits
         self._decides = kind != "rollback"
         self._upstream = "unix:{}/http.sock".format(at.current)
-        self._unit = at.unit(release, slot)
+        self._unit = at.unit(one)
         self._log = traffic.Log(path)
         self._before = traffic.count(traffic.tail(path), self._upstream, _since(at, time.time()))
         self._now = Share()
         self._began = 0.0
         self._main_pid: Optional[int] = None
-        if not replaces_workers(at.release(release)):
+        if not replaces_workers(at.release(one.release)):
             self._main_pid = systemd.state(self._unit).main_pid
         self._workers = Deaths()
 
@@ -99,9 +87,8 @@ def _since(at: Layout, now: float) -> float:
     """From when on requests were answered by what serves now, and by nothing else: after the
     journal's last switch. So what a release that was put back did is not the measure for the
     next try."""
-    switches = [one for one in journal.read(at.journal) if one.get("result") in _SWITCHED]
-    times = [one["at"] for one in switches if isinstance(one.get("at"), (int, float))]
-    return float(max([now - _BEFORE_SECONDS, *times]))
+    switches = [one.at or 0.0 for one in journal.read(at.journal) if one.result in _SWITCHED]
+    return max([now - _BEFORE_SECONDS, *switches])
 
 
 def replaces_workers(release: Path) -> bool:

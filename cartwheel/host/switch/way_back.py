@@ -10,10 +10,12 @@ from typing import Callable, Optional
 from cartwheel.host.layout import Layout
 from cartwheel.host.process import instances
 from cartwheel.host.state import journal, releases
-from cartwheel.host.state.pending import Pending, clear, drop_links_on
+from cartwheel.host.state.pending import clear, drop_links_on
 from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import OpError
 from cartwheel.host.web import nginx
+from cartwheel.host.wire.instance import Instance
+from cartwheel.host.wire.pending import Pending
 
 _LOG_LINES = 200
 
@@ -37,16 +39,16 @@ def go_back(
     """
     if pending.was is not None:
         say("going back to " + pending.was)
-        slot = _ensure_running(at, pending)
-        if slot is not None:
-            releases.point_slot(at, pending.was, slot)
+        old = _ensure_running(at, pending)
+        if old is not None:
+            releases.point_slot(at, old)
     releases.point(at, at.current, pending.was)
     if pending.shared:
         _put_shared_back(pending)
     releases.point(at, at.fallback, pending.was_fallback)
     releases.point(at, at.previous, pending.was_previous)
     _keep_log(at, pending)
-    instances.retire(at, pending.to, pending.to_slot)
+    instances.retire(at, pending.new)
     if pending.fresh and is_bad:
         releases.discard(at, pending.to)
     journal.append(at.journal, pending.entry("reverted", reason))
@@ -66,30 +68,29 @@ def _put_shared_back(pending: Pending) -> None:
                 raise
 
 
-def _ensure_running(at: Layout, pending: Pending) -> Optional[str]:
-    """In which slot the old release serves. Its instance is warm, unless the power was cut in
-    between, or somebody stopped it."""
-    if pending.was is None or pending.was_slot is None or at.stopped.exists():
-        return pending.was_slot
-    but = pending.to_slot if pending.to == pending.was else None
+def _ensure_running(at: Layout, pending: Pending) -> Optional[Instance]:
+    """The old release's instance that serves. It is warm, unless the power was cut in between, or
+    somebody stopped it."""
+    if pending.old is None or at.stopped.exists():
+        return pending.old
     try:
-        return instances.ensure_running(at, pending.was, pending.was_slot, but=but)
+        return instances.ensure_running(at, pending.old, but=pending.new)
     except OpError as error:
         if error.slug != "not-whole":
             raise
-        return pending.was_slot  # it was down before too, and the links go back all the same
+        return pending.old  # it was down before too, and the links go back all the same
 
 
 def discard_instance(at: Layout, pending: Pending) -> None:
     """Take away the switch's new instance, which never had a request; its log is kept."""
     _keep_log(at, pending)
-    systemd.kill(at.unit(pending.to, pending.to_slot))
+    systemd.kill(at.unit(pending.new))
 
 
 def _keep_log(at: Layout, pending: Pending) -> Optional[Path]:
     """Save a failed instance's last lines under /var/log/cartwheel/APP (0640)."""
-    unit = at.unit(pending.to, pending.to_slot)
-    return keep_log(at, pending.to, systemd.log(unit, _LOG_LINES, pending.started))
+    log = systemd.log(at.unit(pending.new), _LOG_LINES, pending.started)
+    return keep_log(at, pending.to, log)
 
 
 def keep_log(at: Layout, release: str, text: str) -> Optional[Path]:

@@ -7,17 +7,19 @@ import re
 import signal
 import time
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import children, files
 from cartwheel.host.system.context import Context, OpError
+from cartwheel.host.wire.instance import Instance
 
 _CALL_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 _BEGUN_SECONDS, _BEGUN_POLL_SECONDS = 5.0, 0.01
 
-STOPPING = "deactivating"  # ActiveState of what was asked to stop, and has not ended yet
+RUNNING = ("active", "activating")  # ActiveState of what runs, or will
+STOPPING = "deactivating"  # of what was asked to stop, and has not ended yet
 
 # What `systemctl show` says of a span of time (systemd.time(7)).
 _SPANS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -107,9 +109,9 @@ def _span_seconds(text: str) -> float:
     return min(seconds or _STOP_SECONDS_MAX, _STOP_SECONDS_MAX) if text else _STOP_SECONDS
 
 
-def loaded(at: Layout) -> Dict[Tuple[str, str], str]:
-    """(release, slot) of every instance that systemd has loaded, with its ActiveState. STOPPING is
-    also what will be stopped once nobody waits for it."""
+def loaded(at: Layout) -> Dict[Instance, str]:
+    """Every instance that systemd has loaded, with its ActiveState. STOPPING is also what will be
+    stopped once nobody waits for it."""
     listing = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager"]
     done = children.ask(
         [*listing, "cartwheel-{}.*.service".format(at.app)], timeout_seconds=_CALL_SECONDS
@@ -129,14 +131,9 @@ def loaded(at: Layout) -> Dict[Tuple[str, str], str]:
     return found
 
 
-def instances(at: Layout) -> Dict[Tuple[str, str], str]:
+def instances(at: Layout) -> Dict[Instance, str]:
     """Those of them that are not at rest."""
     return {one: active for one, active in loaded(at).items() if active not in _AT_REST}
-
-
-def running(at: Layout) -> List[Tuple[str, str]]:
-    """(release, slot) of every instance that is not at rest, whether it serves or ends."""
-    return list(instances(at))
 
 
 def failed(at: Layout) -> List[str]:
@@ -167,16 +164,18 @@ def forget_failure(unit: str) -> None:
     children.run(None, ["systemctl", "reset-failed", unit], timeout_seconds=_CALL_SECONDS)
 
 
-def install(at: Layout, release: str, slot: str) -> bool:
+def install(at: Layout, one: Instance) -> bool:
     """Put the release's own unit file for this slot where systemd finds it; it stays there as
     long as the release. Where the release has lost it, the one there stays. Raises
     OpError("not-whole") where there is none at all."""
-    source = at.unit_source(release, slot)
+    source = at.unit_source(one)
     text = source.read_bytes() if source.is_file() else b""
     if text:
-        return files.write(at.unit_file(release, slot), text, 0o644)
-    if not at.unit_file(release, slot).exists():
-        raise OpError("not-whole", "{} is not whole: it has lost {}".format(release, source.name))
+        return files.write(at.unit_file(one), text, 0o644)
+    if not at.unit_file(one).exists():
+        raise OpError(
+            "not-whole", "{} is not whole: it has lost {}".format(one.release, source.name)
+        )
     return False
 
 
@@ -213,13 +212,13 @@ exec systemctl stop --no-block "$2"
 """
 
 
-def stop_when_quiet(at: Layout, release: str, slot: str) -> bool:
+def stop_when_quiet(at: Layout, one: Instance) -> bool:
     """Have systemd `stop` the instance once no connection waits to be accepted any more, or
     after the unit's own time; whether it will. Nobody has to live that long."""
-    unit = at.unit(release, slot)
+    unit = at.unit(one)
     seconds = "{:.0f}".format(state(unit).stop_seconds)
-    words = ["/bin/sh", "-c", _STOP_WHEN_QUIET, str(at.socket(release, slot)), seconds, unit]
-    how = ["systemd-run", "--quiet", "--collect", "--unit=" + at.drain_unit(release, slot)]
+    words = ["/bin/sh", "-c", _STOP_WHEN_QUIET, str(at.socket(one)), seconds, unit]
+    how = ["systemd-run", "--quiet", "--collect", "--unit=" + at.drain_unit(one)]
     return children.run(None, [*how, *words], timeout_seconds=_CALL_SECONDS).status == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -16,9 +17,14 @@ from cartwheel.host.switch import way_back
 from cartwheel.host.system import children, files, systemd
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web import nginx
-from cartwheel.host.wire.codec import from_message
-from cartwheel.host.wire.health import Probe
-from cartwheel.host.wire.nginx import Empty, TestNginx
+from cartwheel.host.wire.codec import to_json
+from cartwheel.host.wire.instance import Instance
+from cartwheel.host.wire.journal import Entry
+from cartwheel.host.wire.marks import Stopped
+from cartwheel.host.wire.nginx import Empty, ReloadNginx, TestNginx
+from cartwheel.host.wire.request import Done
+from cartwheel.host.wire.running import Prune, Pruned, Served, Start, Stop
+from cartwheel.host.wire.switching import Unchanged
 
 Args = Dict[str, Any]
 
@@ -30,20 +36,25 @@ def _at(args: Args) -> Layout:
     return Layout(args["app"], Path(args["base"]))
 
 
-def stop(ctx: Context, args: Args) -> Args:
+def stop(ctx: Context, request: Stop) -> Served:
     """Stop serving, and leave the mark that boot and deploy respect."""
-    at = _at(args)
-    wanted = recover.serving(at)
+    at, wanted = ctx.at, _deployed(ctx.at)
+    if at.stopped.exists():
+        return Served(False, wanted.release)
+    mark = Stopped(ctx.about.who, ctx.about.message, time.strftime("%F %T"))
+    files.write_json(at.stopped, to_json(mark))
+    systemd.stop(at.unit(wanted))
+    entry = Entry(kind="stop", release=wanted.release, result="done", **to_json(mark))
+    journal.append(at.journal, entry)
+    _await_end(ctx, at.unit(wanted), request.drain_seconds + _STOP_MARGIN_SECONDS)
+    return Served(True, wanted.release)
+
+
+def _deployed(at: Layout) -> Instance:
+    wanted = releases.serving(at)
     if wanted is None:
         raise OpError("not-deployed", "{} is not deployed on this host".format(at.app))
-    if at.stopped.exists():
-        return {"changed": False, "release": wanted[0]}
-    mark = {"who": args["who"], "message": args["message"], "since": time.strftime("%F %T")}
-    files.write_json(at.stopped, mark)
-    systemd.stop(at.unit(*wanted))
-    journal.append(at.journal, {"kind": "stop", "release": wanted[0], "result": "done", **mark})
-    _await_end(ctx, at.unit(*wanted), args["drain_seconds"] + _STOP_MARGIN_SECONDS)
-    return {"changed": True, "release": wanted[0]}
+    return wanted
 
 
 def _await_end(ctx: Context, unit: str, seconds: float) -> None:
@@ -54,38 +65,34 @@ def _await_end(ctx: Context, unit: str, seconds: float) -> None:
         ctx.poll()
 
 
-def start(ctx: Context, args: Args) -> Args:
+def start(ctx: Context, request: Start) -> Served:
     """Take the mark of `fab stop` away, start what `current` names, wait until it answers."""
-    at = _at(args)
-    wanted = recover.serving(at)
-    if wanted is None:
-        raise OpError("not-deployed", "{} is not deployed on this host".format(at.app))
-    began = time.time()
+    at, began = ctx.at, time.time()
+    _deployed(at)
     changed = files.remove(at.stopped)
     changed |= recover.start_serving(at)
-    wanted = recover.serving(at) or wanted
-    unit, path = at.unit(*wanted), at.socket(*wanted)
+    wanted = _deployed(at)
+    unit = at.unit(wanted)
     try:
-        health.prove(ctx, unit, path, from_message(Probe, args["probe"]))
+        health.prove(ctx, unit, at.socket(wanted), request.probe)
     except OpError as error:
         raise OpError(
             error.slug, error.message, error.hint, systemd.log(unit, 25, began)
         ) from error
     if changed:
-        entry = {"kind": "start", "release": wanted[0], "result": "done", "who": args["who"]}
+        who = ctx.about.who
+        entry = Entry(kind="start", release=wanted.release, result="done", who=who)
         journal.append(at.journal, entry)
-    return {"changed": changed, "release": wanted[0]}
+    return Served(changed, wanted.release)
 
 
-def prune(ctx: Context, args: Args) -> Args:
+def prune(ctx: Context, request: Prune) -> Pruned:
     """Old releases go, and what a fault left; both by name. With `cache` what pip and uv have
     downloaded too."""
-    cleaned = leftovers.clean(_at(args), lambda _text: None)
-    return {
-        "removed": releases.prune(_at(args), int(args["keep_releases"])),
-        "cleaned": cleaned,
-        "emptied_bytes": downloads.empty(_at(args)) if args["cache"] else 0,
-    }
+    cleaned = leftovers.clean(ctx.at, lambda _text: None)
+    removed = releases.prune(ctx.at, request.keep_releases)
+    emptied_bytes = downloads.empty(ctx.at) if request.cache else 0
+    return Pruned(tuple(removed), tuple(cleaned), emptied_bytes)
 
 
 def abandon(ctx: Context, args: Args) -> Args:
@@ -95,29 +102,41 @@ def abandon(ctx: Context, args: Args) -> Args:
     if release not in releases.protected(at) and args["fresh"]:
         releases.discard(at, release)
     way_back.keep_log(at, release, args["log"])
-    entry = {"kind": args["kind"], "release": release, "version": args["version"]}
-    failed = {"result": "failed", "reason": args["reason"], "who": args["who"]}
-    journal.append(at.journal, {**entry, **failed})
+    entry = Entry(
+        kind=args["kind"],
+        release=release,
+        version=args["version"],
+        result="failed",
+        who=args["who"],
+        reason=args["reason"],
+    )
+    journal.append(at.journal, entry)
     return {}
 
 
-def unchanged(ctx: Context, args: Args) -> Args:
+def unchanged(ctx: Context, request: Unchanged) -> Done:
     """A deploy of what already serves: one line in the journal and nothing else.
 
     Raises OpError("facts-changed") if it does not serve any more, and OpError("not-whole").
     """
-    at = _at(args)
-    wanted = recover.serving(at)
-    if wanted is None or wanted[0] != args["release"] or not systemd.state(at.unit(*wanted)).is_up:
+    at, release = ctx.at, request.release
+    wanted = releases.serving(at)
+    if wanted is None or wanted.release != release or not systemd.state(at.unit(wanted)).is_up:
         raise OpError("facts-changed", "what serves has changed since it was looked at")
-    releases.refuse_spoilt(at, args["release"])
+    releases.refuse_spoilt(at, release)
     leftovers.clean(at, lambda text: ctx.emit("repair", "note", text))
     record = files.read_json(at.record)
     if record is not None:
         access.tighten(ctx, at, record["user"], record["group"])
-    entry = {"kind": "deploy", "release": args["release"], "version": args["version"]}
-    journal.append(at.journal, {**entry, "result": "unchanged", "who": args["who"]})
-    return {}
+    entry = Entry(
+        kind="deploy",
+        release=release,
+        version=request.version,
+        result="unchanged",
+        who=ctx.about.who,
+    )
+    journal.append(at.journal, entry)
+    return Done()
 
 
 def migrate(ctx: Context, args: Args) -> Args:
@@ -125,12 +144,12 @@ def migrate(ctx: Context, args: Args) -> Args:
     one line in the journal. Raises OpError("migration-failed")."""
     at = _at(args)
     done = _command(ctx, at, args, enter.environment(at, args["release"]), "migrate")
-    entry = {"kind": "migrate", "release": args["release"], "who": args["who"]}
+    entry = Entry(kind="migrate", release=args["release"], who=args["who"])
     if done.status != 0:
         reason = "{} ended with {}".format(args["command"], done.status)
-        journal.append(at.journal, {**entry, "result": "failed", "reason": reason})
+        journal.append(at.journal, replace(entry, result="failed", reason=reason))
         raise OpError("migration-failed", reason, log=marks.tail(done.output))
-    journal.append(at.journal, {**entry, "result": "done"})
+    journal.append(at.journal, replace(entry, result="done"))
     return {"changed": True}
 
 
@@ -195,10 +214,10 @@ def _refuse_broken(ctx: Context) -> None:
         raise OpError("nginx-broken", "nginx refuses its configuration", log=complaint)
 
 
-def nginx_reload(ctx: Context, args: Args) -> Args:
+def nginx_reload(ctx: Context, request: ReloadNginx) -> Empty:
     _refuse_broken(ctx)
     nginx.reload(ctx)
-    return {}
+    return Empty()
 
 
 def repair(ctx: Context, args: Args) -> Args:

@@ -65,7 +65,7 @@ def _site(ctx: Context, at: Layout) -> List[str]:
         for site in nginx.sites(at):
             if files.remove(site):
                 removed.append(str(site))
-        if nginx.put_back(files.read_json(at.disabled) or {}):
+        if nginx.put_back(nginx.disabled(at)):
             removed.append("restored " + str(nginx.DEFAULT_SITE))
         if removed:
             nginx.reload(ctx)
@@ -88,9 +88,9 @@ def _instances(ctx: Context, at: Layout) -> List[str]:
     # At first: nobody who comes in between must start it again.
     for link in (at.current, at.fallback, at.previous):
         files.remove(link)
-    for release, slot in systemd.running(at):
-        instances.retire(at, release, slot)
-        gone.append("stopped " + at.unit(release, slot))
+    for one in systemd.instances(at):
+        instances.retire(at, one)
+        gone.append("stopped " + at.unit(one))
     _await_end(ctx, at)
     for name in [*releases.names(at), *releases.leftovers(at)]:
         releases.remove(at, name)
@@ -102,7 +102,7 @@ def _await_end(ctx: Context, at: Layout) -> None:
     """The last requests are answered with what goes next: code, data, the user."""
     reported = 0.0
     while True:
-        running = ", ".join(release for release, _slot in systemd.running(at))
+        running = ", ".join(one.release for one in systemd.instances(at))
         if not running:
             return
         if ctx.remaining() < _REMOVE_SECONDS:

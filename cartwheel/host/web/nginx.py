@@ -7,11 +7,13 @@ import re
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, List, Optional, Set
+from typing import Dict, Iterable, List, Optional, Set
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import children, files, systemd
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
+from cartwheel.host.wire.codec import from_disk
+from cartwheel.host.wire.pending import Saved
 
 SITES = Path("/etc/nginx/conf.d")
 UNIT = "nginx.service"
@@ -146,32 +148,36 @@ def _await_retirement(before: Set[int]) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def snapshot(paths: List[str]) -> Dict[str, Optional[Dict[str, str]]]:
+def snapshot(paths: Iterable[str]) -> Dict[str, Optional[Saved]]:
     """What stands at these paths now, so that it can be put back byte for byte."""
     return {path: _remember(Path(path)) for path in paths}
 
 
-def _remember(path: Path) -> Optional[Dict[str, str]]:
+def disabled(at: Layout) -> Dict[str, Optional[Saved]]:
+    """A snapshot of what of nginx's own we took away, for uninstall to put back."""
+    known = files.read_json(at.disabled) or {}
+    return {path: was and from_disk(Saved, was) for path, was in known.items()}
+
+
+def _remember(path: Path) -> Optional[Saved]:
     target = files.read_link(path)
     place = files.place_of(path)
     text = place.read_bytes().decode("utf-8", "surrogateescape") if place.exists() else None
-    if target is not None:
-        # What an administrator's link leads to is written, and put back, behind it.
-        return {"link": target} if text is None else {"link": target, "text": text}
-    return None if text is None else {"text": text}
+    # What an administrator's link leads to is written, and put back, behind it.
+    return None if target is None and text is None else Saved(target, text)
 
 
-def put_back(memory: Dict[str, Optional[Dict[str, str]]]) -> bool:
+def put_back(memory: Dict[str, Optional[Saved]]) -> bool:
     """Restore a snapshot; True if anything had to be changed."""
     changed = False
     for name, was in memory.items():
         path = Path(name)
         if was is None:
             changed |= files.remove(path)
-        if was is not None and "link" in was:
-            changed |= files.link(path, was["link"])
-        if was is not None and "text" in was:
-            text = was["text"].encode("utf-8", "surrogateescape")
+        if was is not None and was.link is not None:
+            changed |= files.link(path, was.link)
+        if was is not None and was.text is not None:
+            text = was.text.encode("utf-8", "surrogateescape")
             place = files.place_of(path)
             if not place.exists() or place.read_bytes() != text:
                 changed |= files.write(place, text)

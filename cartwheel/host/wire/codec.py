@@ -4,6 +4,9 @@ A message is read strictly: both sides of a session run the same version, so a f
 few or of another kind is a fault of ours. What lies on a disk was perhaps written by another
 version: fields that this one does not know are ignored, and those that are missing have their
 defaults.
+
+A field that has a keyword's name is spelt with an underscore at its end, and travels without. Of a
+record that says `sparse = True` only those fields travel that differ from their defaults.
 """
 
 from __future__ import annotations
@@ -16,6 +19,9 @@ from typing import Any, Callable, Dict, List, Tuple, Type, TypeVar, Union
 from cartwheel.host.wire.hidden import Hidden
 
 R = TypeVar("R")
+# Reads what stands in a message: the value, the field's name for errors, whether strictly.
+Reader = Callable[[Any, str, bool], Any]
+Readers = Tuple[Reader, ...]
 
 # JSON's own kinds; None stands for null.
 _PLAIN = (str, bool, int, float, type(None))
@@ -36,7 +42,15 @@ def to_json(value: Any) -> Any:
         return {key: to_json(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_json(inner) for inner in value]
-    return {name: to_json(getattr(value, name)) for name, _hint, _needed in _fields(type(value))}
+    kind = type(value)
+    given = {one.name: getattr(value, one.name) for one in dataclasses.fields(kind)}
+    if getattr(kind, "sparse", False):
+        given = {name: inner for name, inner in given.items() if inner != _default(kind, name)}
+    return {name.rstrip("_"): to_json(inner) for name, inner in given.items()}
+
+
+def _default(kind: Any, name: str) -> Any:
+    return getattr(kind, name, dataclasses.MISSING)
 
 
 def from_message(kind: Type[R], value: Any) -> R:
@@ -52,66 +66,52 @@ def from_disk(kind: Type[R], value: Any) -> R:
 
 def value_of(hint: Any, value: Any) -> Any:
     """A strict value of any annotation that a field may have: for answers that are no records."""
-    return _value(hint, value, "", True)
+    return _reader(hint)(value, "", True)
 
 
 def _record(kind: Type[R], value: Any, where: str, strict: bool) -> R:
     if not isinstance(value, dict):
         raise _unfit(where, f"is no {kind.__name__}")
     given: Dict[str, Any] = {}
-    for name, hint, needed in _fields(kind):
-        inner = f"{where}.{name}" if where else name
-        if name in value:
-            given[name] = _value(hint, value[name], inner, strict)
+    for name, key, read, needed in _fields(kind):
+        inner = f"{where}.{key}" if where else key
+        if key in value:
+            given[name] = read(value[key], inner, strict)
         elif needed:
             raise _unfit(inner, f"is missing in {kind.__name__}")
     if strict and len(given) < len(value):
-        unknown = ", ".join(sorted(set(value) - set(given)))
+        unknown = ", ".join(sorted(set(value) - {key for _name, key, *_ in _fields(kind)}))
         raise _unfit(where, f"{kind.__name__} has no field {unknown}")
     return kind(**given)
 
 
-def _value(hint: Any, value: Any, where: str, strict: bool) -> Any:
-    if hint in (str, bool, int):
-        # True is an int for Python, and none for us.
-        if type(value) is not hint:
-            raise _unfit(where, f"is no {hint.__name__}")
-        return value
-    if hint is float:
-        if type(value) not in (int, float):
-            raise _unfit(where, "is no number")
-        return float(value)
-    if hint is Any:
-        return value
-    if hint is Hidden:
-        return Hidden(_value(str, value, where, strict))
-    return _shaped(hint)(value, where, strict)
+def _plain(kind: Any, value: Any, where: str, strict: bool) -> Any:
+    # True is an int for Python, and none for us.
+    if type(value) is not kind:
+        raise _unfit(where, f"is no {kind.__name__}")
+    return value
 
 
-@functools.lru_cache(maxsize=None)
-def _shaped(hint: Any) -> Callable[[Any, str, bool], Any]:
-    """How a value of a composed annotation is read."""
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Union:
-        return functools.partial(_optional, inner)
-    if origin is typing.Literal:
-        return functools.partial(_choice, inner)
-    if origin is tuple:
-        return functools.partial(_tuple, inner)
-    if origin is list:
-        return functools.partial(_list, inner[0])
-    if origin is dict:
-        return functools.partial(_dict, inner[1])
-    if not dataclasses.is_dataclass(hint):
-        raise TypeError(f"a field of a record cannot be {hint!r}")
-    return functools.partial(_record, hint)  # type: ignore[arg-type]
+def _number(value: Any, where: str, strict: bool) -> float:
+    if type(value) not in (int, float):
+        raise _unfit(where, "is no number")
+    return float(value)
 
 
-def _optional(hints: Tuple[Any, ...], value: Any, where: str, strict: bool) -> Any:
-    if value is None and type(None) in hints:
-        return None
-    (hint,) = (one for one in hints if one is not type(None))
-    return _value(hint, value, where, strict)
+def _as_it_is(value: Any, where: str, strict: bool) -> Any:
+    return value
+
+
+def _and_so_on(value: Any, where: str, strict: bool) -> Any:
+    raise _unfit(where, "has a value too many")
+
+
+def _hidden(value: Any, where: str, strict: bool) -> Hidden:
+    return Hidden(_plain(str, value, where, strict))
+
+
+def _optional(readers: Readers, value: Any, where: str, strict: bool) -> Any:
+    return None if value is None else readers[0](value, where, strict)
 
 
 def _choice(choices: Tuple[Any, ...], value: Any, where: str, strict: bool) -> Any:
@@ -120,43 +120,78 @@ def _choice(choices: Tuple[Any, ...], value: Any, where: str, strict: bool) -> A
     return value
 
 
-def _tuple(hints: Tuple[Any, ...], value: Any, where: str, strict: bool) -> Tuple[Any, ...]:
+def _tuple(readers: Readers, value: Any, where: str, strict: bool) -> Tuple[Any, ...]:
     """`Tuple[X, ...]`, or one value for each of the hints."""
-    if hints[-1:] == (Ellipsis,):
-        return tuple(_list(hints[0], value, where, strict))
-    if not isinstance(value, list) or len(value) != len(hints):
-        raise _unfit(where, f"has not {len(hints)} values")
-    return tuple(_value(hints[at], one, where, strict) for at, one in enumerate(value))
+    if readers[-1] is _and_so_on:
+        return tuple(_list(readers, value, where, strict))
+    if not isinstance(value, list) or len(value) != len(readers):
+        raise _unfit(where, f"has not {len(readers)} values")
+    return tuple(read(value[at], where, strict) for at, read in enumerate(readers))
 
 
-def _list(hint: Any, value: Any, where: str, strict: bool) -> List[Any]:
+def _list(readers: Readers, value: Any, where: str, strict: bool) -> List[Any]:
     if not isinstance(value, list):
         raise _unfit(where, "is no list")
-    return [_value(hint, one, f"{where}[{at}]", strict) for at, one in enumerate(value)]
+    read = readers[0]
+    return [read(one, f"{where}[{at}]", strict) for at, one in enumerate(value)]
 
 
-def _dict(hint: Any, value: Any, where: str, strict: bool) -> Dict[str, Any]:
+def _dict(readers: Readers, value: Any, where: str, strict: bool) -> Dict[str, Any]:
     if not isinstance(value, dict):
         raise _unfit(where, "is no table")
-    return {key: _value(hint, one, f"{where}.{key}", strict) for key, one in value.items()}
+    read = readers[1]
+    return {key: read(one, f"{where}.{key}", strict) for key, one in value.items()}
 
 
-def _read_fields(kind: Any) -> Tuple[Tuple[str, Any, bool], ...]:
-    """Each field's name, its annotation, and whether a value must be given."""
+@functools.lru_cache(maxsize=None)
+def _reader(hint: Any) -> Reader:
+    """How a value of this annotation is read."""
+    if hint in _SIMPLE:
+        return _SIMPLE[hint]
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in _COMPOSED:
+        return functools.partial(_COMPOSED[origin], tuple(map(_reader, inner)))
+    if origin is typing.Literal:
+        return functools.partial(_choice, inner)
+    if not dataclasses.is_dataclass(hint):
+        raise TypeError(f"a field of a record cannot be {hint!r}")
+    return functools.partial(_record, hint)  # type: ignore[arg-type]
+
+
+# By annotation, and by the origin of one that is composed.
+_SIMPLE: Dict[Any, Reader] = {
+    **{kind: functools.partial(_plain, kind) for kind in (str, bool, int)},
+    float: _number,
+    Any: _as_it_is,
+    Hidden: _hidden,
+    type(None): _as_it_is,
+    Ellipsis: _and_so_on,
+}
+_COMPOSED: Dict[Any, Callable[..., Any]] = {
+    Union: _optional,
+    tuple: _tuple,
+    list: _list,
+    dict: _dict,
+}
+
+
+def _read_fields(kind: Any) -> Tuple[Tuple[str, str, Reader, bool], ...]:
+    """Each field's name here and on the wire, how it is read, and whether it must be there."""
     hints = typing.get_type_hints(kind)
     return tuple(
         (
             one.name,
-            hints[one.name],
+            one.name.rstrip("_"),
+            _reader(hints[one.name]),
             one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING,
         )
         for one in dataclasses.fields(kind)
     )
 
 
-_fields: Callable[[Any], Tuple[Tuple[str, Any, bool], ...]] = functools.lru_cache(maxsize=None)(
-    _read_fields
-)
+_fields: Callable[[Any], Tuple[Tuple[str, str, Reader, bool], ...]] = functools.lru_cache(
+    maxsize=None
+)(_read_fields)
 
 
 def _unfit(where: str, problem: str) -> WireError:

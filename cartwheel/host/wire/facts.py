@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Dict, Optional, Tuple
 
 from cartwheel.host.wire.hidden import Hidden
+from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.locking import Mark
 from cartwheel.host.wire.marks import Stopped
 from cartwheel.host.wire.request import Request
@@ -81,7 +82,7 @@ class App:
     digest_key: Optional[Hidden]
     current: Optional[str]
     content: Optional[str]
-    slot: Optional[str]
+    serving: Optional[Instance]
     is_up: bool
     rollback: Optional[str]
     releases: Tuple[Release, ...]

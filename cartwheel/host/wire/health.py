@@ -10,6 +10,7 @@ from typing import Tuple
 class Probe:
     """How the application is asked, and what counts as well (settings: health)."""
 
+    sparse = True  # the `recover` of an earlier version does not know `also`
     path: str
     host: str
     scheme: str

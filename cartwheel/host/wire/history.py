@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
+from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.request import Request
 
 
@@ -42,9 +43,9 @@ class AskReleases(Request[Releases]):
 
 @dataclass(frozen=True)
 class History:
-    """The last lines of the host's journal: JSON as they lie on the disk."""
+    """The last lines of the host's journal."""
 
-    entries: Tuple[Dict[str, Any], ...]
+    entries: Tuple[Entry, ...]
 
 
 @dataclass(frozen=True)

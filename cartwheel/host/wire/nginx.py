@@ -17,3 +17,10 @@ class TestNginx(Request[Empty]):
     """Ask nginx whether it accepts its configuration."""
 
     op = "nginx-test"
+
+
+@dataclass(frozen=True)
+class ReloadNginx(Request[Empty]):
+    """Make nginx read its configuration anew."""
+
+    op = "nginx-reload"

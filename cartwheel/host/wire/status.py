@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Optional, Tuple
 
 from cartwheel.host.wire.health import Probe
+from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.locking import Mark
 from cartwheel.host.wire.marks import Stopped
+from cartwheel.host.wire.pending import Pending
 from cartwheel.host.wire.request import Request
 
 
@@ -56,7 +58,7 @@ class Status:
     without the counter of a release that was made anew, `not_whole` what it lacks, `rollback`
     where a rollback goes. `cut_off` is what the last deploy was for, where that was cut off.
     `last` is the last line of the journal, and `pending` the mark of a switch that is not
-    confirmed ({} where it is damaged): JSON as it lies on the disk."""
+    confirmed (all of it is empty where the mark is damaged)."""
 
     release: Optional[str]
     content: Optional[str]
@@ -66,10 +68,10 @@ class Status:
     rollback: Optional[str]
     cut_off: Optional[str]
     cut_off_content: Optional[str]
-    last: Optional[Dict[str, Any]]
+    last: Optional[Entry]
     set_up: bool
     stopped: Optional[Stopped]
-    pending: Optional[Dict[str, Any]]
+    pending: Optional[Pending]
     lock: Optional[Mark]
     freeze: Optional[Mark]
     leftovers: Tuple[str, ...]
