@@ -9,7 +9,7 @@ from cartwheel.build.index import (
 )
 from cartwheel.build.lock import lock_for
 from cartwheel.build.pip_wheel import PIP_SHA256, PIP_VERSION, PIP_WHEEL, pip_wheel
-from cartwheel.build.products import Artifact, Lock, Platform, Source, operator_platform
+from cartwheel.build.products import Artifact, Lock, Platform, operator_platform
 from cartwheel.build.publish import Item, Store, planned, publish, store_for
 from cartwheel.build.uv_wheel import UV_VERSION, uv_wheel, uv_wheel_for
 from cartwheel.build.wheel import check_wheel_fits, wheel_names
@@ -23,7 +23,6 @@ __all__ = [
     "Item",
     "Lock",
     "Platform",
-    "Source",
     "Store",
     "access_for",
     "build_app",

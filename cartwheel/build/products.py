@@ -6,9 +6,6 @@ import platform as machine_facts
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from cartwheel.hidden import Hidden
 
 
 @dataclass(frozen=True, order=True)
@@ -63,25 +60,3 @@ class Lock:
             f"{one.name}=={one.wheel.name.split('-')[1]} \\\n    --hash=sha256:{one.wheel_sha256}\n"
             for one in self.wheels
         )
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where hosts fetch a published file. `login`, a name and a password, is for that server."""
-
-    url: str
-    size_bytes: int
-    timeout_seconds: float
-    login: tuple[str, Hidden] | None = None
-
-    @property
-    def args(self) -> dict[str, Any]:
-        """As the host side wants it: it holds a secret."""
-        username, password = self.login or ("", Hidden(""))
-        return {
-            "url": self.url,
-            "size_bytes": self.size_bytes,
-            "timeout_seconds": self.timeout_seconds,
-            "username": username,
-            "password": password,
-        }

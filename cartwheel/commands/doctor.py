@@ -16,6 +16,7 @@ from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, failures
 from cartwheel.host.wire.examine import Examination, Examine
 from cartwheel.host.wire.facts import Facts, Uv
+from cartwheel.host.wire.installing import Installing
 from cartwheel.host.wire.status import Status
 from cartwheel.plan.condition import Finding, Level, conditions
 from cartwheel.plan.refusals import refusals
@@ -69,11 +70,13 @@ def _examine(scene: Scene) -> Examine:
     settings = scene.settings
     return Examine(
         status=asking_status(settings),
-        installer=settings.deploy.installer,
-        pip_version=build.PIP_VERSION,
-        uv_version=build.UV_VERSION,
-        user=names.user(settings),
-        index_environment=build.pip_environment(settings.index, index_password(scene)),
+        installing=Installing(
+            settings.deploy.installer,
+            build.PIP_VERSION,
+            build.UV_VERSION,
+            names.user(settings),
+            build.pip_environment(settings.index, index_password(scene)),
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartwheel import build, writing
-from cartwheel.build.products import Artifact, Lock, Platform, Source
+from cartwheel.build.products import Artifact, Lock, Platform
 from cartwheel.build.publish import Store
 from cartwheel.commands.hooks import around_build
 from cartwheel.commands.scene import Scene
@@ -18,6 +18,7 @@ from cartwheel.events import Event
 from cartwheel.hidden import Hidden
 
 if TYPE_CHECKING:
+    from cartwheel.host.wire.download import Source
     from cartwheel.host.wire.facts import Facts
 
 

@@ -16,10 +16,12 @@ from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held,
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
 from cartwheel.fleet.locking import lock_all
-from cartwheel.fleet.sessions import Fleet, Result, step_on_each_untyped, successes
+from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
+from cartwheel.host.wire.request import Done
 from cartwheel.plan.balancing import ON_HOSTS, balancer_site_changes, ways
 from cartwheel.plan.making import Delivery
-from cartwheel.plan.steps import UntypedStep, tool
+from cartwheel.plan.making_steps import tool
+from cartwheel.plan.steps import Step
 from cartwheel.render import check_balancer_template, render_balancer
 from cartwheel.settings import names
 from cartwheel.settings.host import Host
@@ -60,10 +62,10 @@ def _set_up(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
         bringing = _uv_steps(scene, fleet)
         done = fleet.ask_untyped("setup", _args(scene), deadline_seconds=_SETUP_SECONDS)
         wanting = {host: bringing[host] for host in successes(done) if host in bringing}
-        return _joined(done, step_on_each_untyped(fleet, wanting))
+        return _joined(done, step_on_each(fleet, wanting))
 
 
-def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, UntypedStep]:
+def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step[Done]]:
     """Where uv is to install: what brings it to the hosts that lack it. It is fetched before
     anything changes. Raises BuildError."""
     if scene.settings.deploy.installer != "uv":
@@ -74,15 +76,15 @@ def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, UntypedStep]:
     access = build.access_for(scene.settings.index, password)
 
     @functools.cache
-    def step(machine: build.Platform) -> UntypedStep:
+    def step(machine: build.Platform) -> Step[Done]:
         wheel, sha256 = build.uv_wheel(machine, scene.state, scene.emit, access=access)
         item = build.Item("uv", build.UV_VERSION, wheel, sha256)
         source = product.publish_item(scene, store, item) if store else None
         path = wheel if source is None else None
         uv = Delivery("uv", build.UV_VERSION, wheel.name, sha256, path, source)
-        return tool(scene.base_args, uv)
+        return tool(uv)
 
-    found: dict[str, UntypedStep] = {}
+    found: dict[str, Step[Done]] = {}
     for host, facts in successes(answers).items():
         if facts.uv is None or facts.uv.version != build.UV_VERSION:
             try:
@@ -94,14 +96,14 @@ def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, UntypedStep]:
 
 
 def _joined(
-    done: dict[str, Result[dict[str, Any]]], brought: dict[str, Result[dict[str, Any]]]
+    done: dict[str, Result[dict[str, Any]]], brought: dict[str, Result[Done]]
 ) -> dict[str, Result[dict[str, Any]]]:
     """What setup changed, with the uv that came after it."""
     added = {
         host: {"changes": [*successes(done)[host]["changes"], f"uv {build.UV_VERSION}"]}
         for host in successes(brought)
     }
-    return {**done, **brought, **added}
+    return {**done, **failures(brought), **added}
 
 
 def _set_up_balancers(scene: Scene) -> dict[str, Result[dict[str, Any]]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, List, Optional
 
+from cartwheel.host.wire.download import File
 from cartwheel.host.wire.instance import WEB, Instance
 
 LIB = Path("/usr/local/lib/cartwheel")
@@ -172,6 +173,10 @@ class Layout:
     @property
     def boot_unit(self) -> Path:
         return UNITS / ("cartwheel-" + self.app + ".service")
+
+    def wheel(self, file: File) -> Path:
+        """A wheel in the cache."""
+        return self.cache / "wheels" / file.sha256 / file.filename
 
     def release(self, name: str) -> Path:
         return self.releases / name

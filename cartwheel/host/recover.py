@@ -22,8 +22,6 @@ from cartwheel.host.state import journal, pending, releases
 from cartwheel.host.switch import way_back
 from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import Context, OpError, boottime
-from cartwheel.host.wire.codec import from_disk
-from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.request import About
 
@@ -83,10 +81,9 @@ def _prove_serving(at: Layout) -> None:
     wanted = releases.serving(at)
     if wanted is None or at.stopped.exists():
         return
-    manifest = releases.manifest(at, wanted.release)
-    if "probe" not in manifest:
+    probe = releases.manifest(at, wanted.release).probe
+    if probe is None:
         return
-    probe = from_disk(Probe, manifest["probe"])
     ctx = Context(
         about=About(at.app, str(at.base), "recover", ""),
         send=lambda _event: None,
@@ -188,7 +185,7 @@ def _complete_journal(at: Layout) -> None:
     found = Entry(
         kind="rollback" if wanted.release in stack else "deploy",
         release=wanted.release,
-        version=releases.manifest(at, wanted.release).get("version", ""),
+        version=releases.manifest(at, wanted.release).version,
         result="confirmed",
         who="cartwheel recover",
         reason="found serving; its own line was lost",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cartwheel.build.products import Artifact, Lock, Source
+from cartwheel.build.products import Artifact, Lock
 from cartwheel.hidden import Hidden, revealed
 from cartwheel.plan.hooks import hooks_for
 from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator
@@ -21,6 +21,7 @@ from cartwheel.settings.phases import Kind
 from cartwheel.settings.toml_tables import Settings
 
 if TYPE_CHECKING:
+    from cartwheel.host.wire.download import Source
     from cartwheel.host.wire.facts import Facts, Interpreter
 
 
@@ -157,6 +158,8 @@ def _making(
     rendered: Rendered,
     content: str,
 ) -> Making:
+    from cartwheel.host.wire.installing import Installing
+
     deploy = settings.deploy
     return Making(
         content=content,
@@ -168,11 +171,14 @@ def _making(
         packages=Packages(
             have.artifact,
             have.lock,
-            deploy.installer,
-            have.pip_version,
-            have.uv_version,
+            Installing(
+                deploy.installer,
+                have.pip_version,
+                have.uv_version,
+                names.user(settings),
+                dict(have.index_environment),
+            ),
             deploy.install_timeout_seconds,
-            have.index_environment,
         ),
         tool=_tool(facts, have),
         deliveries=tuple(_wheels(facts, have)),

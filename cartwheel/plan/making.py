@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cartwheel.build.products import Artifact, Lock, Source
+from cartwheel.build.products import Artifact, Lock
 from cartwheel.hidden import Hidden
 
 if TYPE_CHECKING:
+    from cartwheel.host.wire.download import Source
     from cartwheel.host.wire.facts import Interpreter
+    from cartwheel.host.wire.installing import Installing
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,8 @@ class Packages:
 
     application: Artifact
     lock: Lock
-    installer: str
-    pip_version: str
-    uv_version: str
+    installing: Installing
     timeout_seconds: float
-    index_environment: Mapping[str, Hidden] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from cartwheel.fleet.terms import Here, Terms
 from cartwheel.host.wire.codec import from_message, to_json
 from cartwheel.host.wire.facts import Interpreter
 from cartwheel.host.wire.health import Probe
+from cartwheel.host.wire.installing import Installing
 from cartwheel.host.wire.request import Request, Who
 from cartwheel.host.wire.switching import Limits
 from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator, Refusal, Switch
@@ -111,9 +112,7 @@ MAKING = Making(
     packages=Packages(
         WHEEL,
         Lock(Platform("3.11.2", "glibc", "2.36", "x86_64"), "", "bb" * 32),
-        "pip",
-        "25.0",
-        "0.9",
+        Installing("pip", "25.0", "0.9", "shop"),
         5,
     ),
     deliveries=(Delivery("shop", "2.0", WHEEL.wheel.name, WHEEL.wheel_sha256, WHEEL.wheel),),

@@ -13,8 +13,20 @@ import pytest
 from cartwheel.host.layout import Layout
 from cartwheel.host.release import borrow
 from cartwheel.host.state import whole
+from cartwheel.host.wire.installing import Installing
+from cartwheel.host.wire.making import Install
+from cartwheel.host.wire.manifest import Python
 
-ARGS = {"lock_sha256": "a" * 64, "python": sys.executable, "python_version": "3.11.7"}
+WANTED = Install(
+    release="1.1",
+    python=Python(sys.executable, "3.11.7"),
+    lock="",
+    lock_sha256="a" * 64,
+    lock_beside="",
+    wheels=(),
+    installing=Installing("pip", "25.0", "0.9", "nobody"),
+    timeout_seconds=5,
+)
 SITE = "venv/lib/python3.11/site-packages"
 RECORD = """shop/__init__.py,sha256=x,0
 shop/__pycache__/__init__.cpython-311.pyc,,
@@ -30,7 +42,7 @@ def _at_a_glance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whole, "problem", lambda _at, _manifest: "")
 
 
-def earlier(at: Layout, release: str, **changes: object) -> Path:
+def earlier(at: Layout, release: str, closed: bool = True, **changes: object) -> Path:
     """A complete release: the application `my.shop`, one dependency, one script of each."""
     folder = at.release(release)
     files = {
@@ -57,9 +69,9 @@ def earlier(at: Layout, release: str, **changes: object) -> Path:
         "release": release,
         "seq": len(release),
         "name": "my.shop",
-        "lock_sha256": ARGS["lock_sha256"],
-        "closed": True,
-        "python": {"path": ARGS["python"], "version": ARGS["python_version"]},
+        "lock_sha256": WANTED.lock_sha256,
+        **({"closed": True} if closed else {}),
+        "python": {"path": sys.executable, "version": "3.11.7"},
         **changes,
     }
     (folder / "release.json").write_text(json.dumps(manifest))
@@ -87,7 +99,7 @@ def test_dependencies_come_along_and_the_application_does_not(tmp_path: Path) ->
     at = Layout("shop", tmp_path)
     donor = earlier(at, "1.0")
     venv = fresh(at, "1.1")
-    assert borrow.from_earlier(at, "1.1", ARGS, owner()) == "1.0"
+    assert borrow.from_earlier(at, WANTED, owner()) == "1.0"
     site = at.release("1.1") / SITE
     names = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
     assert names == {
@@ -107,7 +119,7 @@ def test_what_was_made_beside_the_application_does_not_come_along_either(tmp_pat
     at = Layout("shop", tmp_path)
     earlier(at, "1.0", beside={"Dep": "a" * 64})
     fresh(at, "1.1")
-    assert borrow.from_earlier(at, "1.1", ARGS, owner()) == "1.0"
+    assert borrow.from_earlier(at, WANTED, owner()) == "1.0"
     assert not (at.release("1.1") / SITE / "dep").exists()
 
 
@@ -116,14 +128,14 @@ def test_another_lock_or_interpreter_is_not_taken(tmp_path: Path) -> None:
     earlier(at, "1.0", lock_sha256="b" * 64)
     earlier(at, "1.01", python={"path": "/usr/bin/python3", "version": "3.9.2"})
     fresh(at, "1.1")
-    assert borrow.from_earlier(at, "1.1", ARGS, owner()) is None
+    assert borrow.from_earlier(at, WANTED, owner()) is None
 
 
 def test_a_release_that_is_not_whole_is_not_taken(tmp_path: Path) -> None:
     at = Layout("shop", tmp_path)
     (earlier(at, "1.0") / "release.json").unlink()
     fresh(at, "1.1")
-    assert borrow.from_earlier(at, "1.1", ARGS, owner()) is None
+    assert borrow.from_earlier(at, WANTED, owner()) is None
 
 
 def test_one_that_has_lost_a_file_is_not_taken(tmp_path: Path) -> None:
@@ -131,7 +143,7 @@ def test_one_that_has_lost_a_file_is_not_taken(tmp_path: Path) -> None:
     earlier(at, "1.0")
     (earlier(at, "1.01") / SITE / "dep/__init__.py").unlink()
     fresh(at, "1.1")
-    assert borrow.from_earlier(at, "1.1", ARGS, owner()) == "1.0"
+    assert borrow.from_earlier(at, WANTED, owner()) == "1.0"
 
 
 def test_one_that_lacks_something_at_a_glance_is_not_taken(
@@ -141,7 +153,7 @@ def test_one_that_lacks_something_at_a_glance_is_not_taken(
     at = Layout("shop", tmp_path)
     earlier(at, "1.0")
     fresh(at, "1.1")
-    assert borrow.from_earlier(at, "1.1", ARGS, owner()) is None
+    assert borrow.from_earlier(at, WANTED, owner()) is None
 
 
 def test_the_newest_is_taken(tmp_path: Path) -> None:
@@ -149,21 +161,21 @@ def test_the_newest_is_taken(tmp_path: Path) -> None:
     earlier(at, "1.0", seq=7)
     earlier(at, "1.01", seq=3)
     fresh(at, "1.1")
-    assert borrow.from_earlier(at, "1.1", ARGS, owner()) == "1.0"
+    assert borrow.from_earlier(at, WANTED, owner()) == "1.0"
 
 
 def test_where_the_application_cannot_be_told_apart_nothing_is_taken(tmp_path: Path) -> None:
     at = Layout("shop", tmp_path)
     earlier(at, "1.0", name="another")
     fresh(at, "1.1")
-    assert borrow.from_earlier(at, "1.1", ARGS, owner()) is None
+    assert borrow.from_earlier(at, WANTED, owner()) is None
 
 
 def test_what_was_taken_survives_the_one_it_came_from(tmp_path: Path) -> None:
     at = Layout("shop", tmp_path)
     donor = earlier(at, "1.0")
     fresh(at, "1.1")
-    borrow.from_earlier(at, "1.1", ARGS, owner())
+    borrow.from_earlier(at, WANTED, owner())
     subprocess.run(["rm", "-rf", str(donor)], check=True)
     assert (at.release("1.1") / SITE / "dep/__init__.py").read_text() == "whole"
 
@@ -171,9 +183,9 @@ def test_what_was_taken_survives_the_one_it_came_from(tmp_path: Path) -> None:
 def test_of_an_earlier_version_come_copies(tmp_path: Path) -> None:
     """A mode is that of all links: what still serves must not lose what it reads."""
     at = Layout("shop", tmp_path)
-    earlier(at, "1.0", closed=None)
+    earlier(at, "1.0", closed=False)
     fresh(at, "1.1")
-    assert borrow.from_earlier(at, "1.1", ARGS, owner()) == "1.0"
+    assert borrow.from_earlier(at, WANTED, owner()) == "1.0"
     mine = at.release("1.1") / SITE / "dep/__init__.py"
     assert mine.read_text() == "whole"
     assert mine.stat().st_nlink == 1

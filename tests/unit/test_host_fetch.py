@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,13 +16,16 @@ from cartwheel.host.layout import Layout
 from cartwheel.host.look import facts
 from cartwheel.host.release import fetch, prepare
 from cartwheel.host.system.context import ContactLost, OpError
+from cartwheel.host.wire.download import File, Source
+from cartwheel.host.wire.hidden import Hidden
+from cartwheel.host.wire.making import Upload
 
 from .hostside import Session, host_in
 
 WHEEL = b"the wheel" * 100_000
 SHA = hashlib.sha256(WHEEL).hexdigest()
 NAME = "shop-1.0-py3-none-any.whl"
-LOGIN = {"username": "reader", "password": "hunter2"}
+LOGIN = ("reader", Hidden("hunter2"))
 WORD = "Basic " + base64.b64encode(b"reader:hunter2").decode()
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -89,10 +91,17 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     return one
 
 
-def fetched(at: Layout, url: str, session: Session | None = None, **more: Any) -> dict[str, Any]:
-    source = {"url": url, "size_bytes": len(WHEEL), "timeout_seconds": 5, **LOGIN, **more}
-    args = {"app": at.app, "base": str(at.base), "sha256": SHA, "filename": NAME, "source": source}
-    return prepare.upload((session or Session()).ctx(), args)
+def fetched(
+    at: Layout,
+    url: str,
+    session: Session | None = None,
+    *,
+    timeout_seconds: float = 5,
+    login: tuple[str, Hidden] | None = LOGIN,
+) -> bool | None:
+    source = Source(url, len(WHEEL), timeout_seconds, login)
+    request = Upload(File(NAME, SHA), source)
+    return prepare.upload((session or Session(at)).ctx(), request).changed
 
 
 def there(at: Layout) -> list[str]:
@@ -102,12 +111,12 @@ def there(at: Layout) -> list[str]:
 
 def test_it_is_kept_under_its_digest_and_not_asked_for_again(server: Server, at: Layout) -> None:
     server.answers["/wheel"] = body(WHEEL)
-    assert fetched(at, f"{server.url}/wheel") == {"changed": True}
+    assert fetched(at, f"{server.url}/wheel") is True
     path = at.cache / "wheels" / SHA / NAME
     assert path.read_bytes() == WHEEL
     assert path.stat().st_mode & 0o777 == 0o644
     assert facts._cached(at.cache / "wheels") == [SHA]
-    assert fetched(at, f"{server.url}/wheel") == {"changed": False}
+    assert fetched(at, f"{server.url}/wheel") is False
     assert server.asked == [("/wheel", WORD)]
 
 
@@ -153,7 +162,7 @@ def test_a_busy_store_is_asked_again(server: Server, at: Layout) -> None:
         (body(WHEEL) if len(server.asked) == 3 else body(b"", status=503))(to)
 
     server.answers["/wheel"] = busy
-    assert fetched(at, f"{server.url}/wheel") == {"changed": True}
+    assert fetched(at, f"{server.url}/wheel") is True
     assert len(server.asked) == 3
 
 
@@ -172,7 +181,7 @@ def test_who_we_are_is_told_to_one_server_only(server: Server, at: Layout) -> No
 
 def test_nobody_has_to_say_who_they_are(server: Server, at: Layout) -> None:
     server.answers["/wheel"] = body(WHEEL)
-    fetched(at, f"{server.url}/wheel", username="", password="")
+    fetched(at, f"{server.url}/wheel", login=None)
     assert server.asked == [("/wheel", None)]
 
 
@@ -183,7 +192,7 @@ def test_no_proxy_on_the_way_to_this_machine(
     with pytest.raises(OpError, match="Connection refused"):
         fetched(at, "http://store.invalid/wheel")
     server.answers["/wheel"] = body(WHEEL)
-    assert fetched(at, f"{server.url}/wheel") == {"changed": True}
+    assert fetched(at, f"{server.url}/wheel") is True
 
 
 def stall(to: BaseHTTPRequestHandler) -> None:
@@ -197,7 +206,7 @@ def test_a_store_that_stalls_is_told_of_and_given_up(
 ) -> None:
     monkeypatch.setattr(fetch, "_REPORT_SECONDS", 0.1)
     server.answers["/wheel"] = stall
-    session = Session()
+    session = Session(at)
     with pytest.raises(OpError, match="cannot be fetched: timed out") as caught:
         fetched(at, f"{server.url}/wheel", session, timeout_seconds=1)
     assert caught.value.slug == "store-unreachable"
@@ -207,7 +216,7 @@ def test_a_store_that_stalls_is_told_of_and_given_up(
 
 def test_lost_contact_ends_it_at_once(server: Server, at: Layout) -> None:
     server.answers["/wheel"] = stall
-    session = Session()
+    session = Session(at)
     threading.Timer(0.5, session.lost.set).start()
     began = time.monotonic()
     with pytest.raises(ContactLost):
@@ -219,7 +228,7 @@ def test_lost_contact_ends_it_at_once(server: Server, at: Layout) -> None:
 def test_the_deadline_ends_it(server: Server, at: Layout) -> None:
     server.answers["/wheel"] = stall
     url = f"{server.url}/wheel"
-    source = {"url": url, "size_bytes": len(WHEEL), "timeout_seconds": 20, **LOGIN}
+    source = Source(url, len(WHEEL), 20, LOGIN)
     ctx = Session().ctx(0.5)
     with pytest.raises(OpError) as caught, fetch.Download(ctx, source, SHA) as download:
         while download.read():

@@ -6,7 +6,6 @@ import hashlib
 import io
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,13 +15,18 @@ from cartwheel.host.look import facts
 from cartwheel.host.release import install, marks, prepare, verify
 from cartwheel.host.system import children, files
 from cartwheel.host.system.children import Done
-from cartwheel.host.system.context import Context, OpError, boottime
+from cartwheel.host.system.context import OpError
+from cartwheel.host.wire.download import File
+from cartwheel.host.wire.installing import Installing
+from cartwheel.host.wire.making import BringTool, Install, Upload
+from cartwheel.host.wire.manifest import Python
 
 from .hostside import Session, host_in
 
 WHEEL = b"the wheel"
 SHA = hashlib.sha256(WHEEL).hexdigest()
 NAME = "shop-1.0-py3-none-any.whl"
+PIP = Installing("pip", "25", "0.9", "nobody")
 
 
 @pytest.fixture
@@ -32,19 +36,23 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     return one
 
 
-def upload(at: Layout, data: bytes | None) -> dict[str, Any]:
-    session = Session()
-    ctx = Context(
-        about=session.about,
-        send=session.events.append,
-        lost=session.lost,
-        deadline=boottime() + 10,
-        memory=session.memory,
-        at_end=session.at_end,
-        blob=io.BytesIO(data) if data is not None else None,
+def upload(at: Layout, data: bytes | None) -> bool | None:
+    ctx = Session(at).ctx()
+    ctx.blob = io.BytesIO(data) if data is not None else None
+    return prepare.upload(ctx, Upload(File(NAME, SHA), None)).changed
+
+
+def installing(*wheels: File) -> Install:
+    return Install(
+        release="1.0.a",
+        python=Python(),
+        lock="",
+        lock_sha256="aa",
+        lock_beside="",
+        wheels=wheels,
+        installing=PIP,
+        timeout_seconds=5,
     )
-    args = {"app": at.app, "base": str(at.base), "sha256": SHA, "filename": NAME}
-    return prepare.upload(ctx, args)
 
 
 def cached(at: Layout) -> list[str]:
@@ -52,10 +60,10 @@ def cached(at: Layout) -> list[str]:
 
 
 def test_an_upload_is_kept_under_its_digest(at: Layout) -> None:
-    assert upload(at, WHEEL) == {"changed": True}
+    assert upload(at, WHEEL) is True
     assert (at.cache / "wheels" / SHA / NAME).read_bytes() == WHEEL
     assert cached(at) == [SHA]
-    assert upload(at, None) == {"changed": False}
+    assert upload(at, None) is False
 
 
 @pytest.mark.parametrize("data", [b"damaged", b""])
@@ -64,25 +72,14 @@ def test_a_damaged_upload_is_not_kept_and_is_sent_again(at: Layout, data: bytes)
         upload(at, data)
     assert caught.value.slug == "upload-damaged"
     assert cached(at) == [], "so the next plan sends it"
-    assert upload(at, WHEEL) == {"changed": True}
+    assert upload(at, WHEEL) is True
 
 
 def test_a_wheel_that_was_damaged_on_the_host_is_sent_again(at: Layout) -> None:
     upload(at, WHEEL)
     (at.cache / "wheels" / SHA / NAME).write_bytes(b"bit rot")
-    args = {
-        "app": at.app,
-        "base": str(at.base),
-        "release": "1.0.a",
-        "user": "nobody",
-        "lock": "",
-        "lock_sha256": "aa",
-        "wheel_sha256": SHA,
-        "wheel_filename": NAME,
-        "beside": [],
-    }
     with pytest.raises(OpError) as caught:
-        install.install(Session().ctx(), args)
+        install.install(Session(at).ctx(), installing(File(NAME, SHA)))
     assert caught.value.slug == "wheel-corrupt"
     assert cached(at) == []
 
@@ -92,19 +89,9 @@ def test_so_is_one_of_what_lies_beside_the_application(at: Layout) -> None:
     beside.parent.mkdir(parents=True)
     beside.write_bytes(b"bit rot")
     upload(at, WHEEL)
-    args = {
-        "app": at.app,
-        "base": str(at.base),
-        "release": "1.0.a",
-        "user": "nobody",
-        "lock": "",
-        "lock_sha256": "aa",
-        "wheel_sha256": SHA,
-        "wheel_filename": NAME,
-        "beside": [{"sha256": "b" * 64, "filename": beside.name}],
-    }
+    request = installing(File(NAME, SHA), File(beside.name, "b" * 64))
     with pytest.raises(OpError) as caught:
-        install.install(Session().ctx(), args)
+        install.install(Session(at).ctx(), request)
     assert (caught.value.slug, cached(at)) == ("wheel-corrupt", [SHA])
 
 
@@ -129,12 +116,7 @@ def test_a_check_that_dies_without_a_word_is_a_failure(
 ) -> None:
     monkeypatch.setattr(children, "run", lambda *_args, **_more: Done(-9, ""))
     with pytest.raises(OpError) as caught:
-        verify._check_packages(
-            Session().ctx(),
-            at,
-            "1.0.a",
-            {"installer": "pip", "pip_version": "25", "user": "nobody"},
-        )
+        verify._check_packages(Session(at).ctx(), at, "1.0.a", PIP)
     assert caught.value.slug == "install-failed"
     assert files.read_link(at.current) is None
 
@@ -180,16 +162,11 @@ def test_the_hosts_pip_gets_its_name_when_it_is_durable(
     ctx.blob = wheel
     wheel.seek(0)
     sha256 = hashlib.sha256(wheel.getvalue()).hexdigest()
-    args = {
-        "tool": "pip",
-        "version": "1.0",
-        "filename": "pip-1.0-py3-none-any.whl",
-        "sha256": sha256,
-    }
-    assert prepare.tool(ctx, args) == {"changed": True}
+    request = BringTool("pip", "1.0", File("pip-1.0-py3-none-any.whl", sha256), None)
+    assert prepare.tool(ctx, request).changed
     assert synced == [[]]
     assert (folder / "1.0" / "pip" / "__main__.py").read_text() == "x = 1"
-    assert prepare.tool(ctx, args) == {"changed": False}
+    assert not prepare.tool(ctx, request).changed
 
 
 def _uv_wheel(program: bytes) -> io.BytesIO:
@@ -200,12 +177,12 @@ def _uv_wheel(program: bytes) -> io.BytesIO:
     return wheel
 
 
-def _bring_uv(program: bytes) -> dict[str, Any]:
-    ctx = Session().ctx()
-    ctx.blob = _uv_wheel(program)
-    sha256 = hashlib.sha256(ctx.blob.getvalue()).hexdigest()
-    args = {"tool": "uv", "version": "1.0", "filename": "uv-1.0-py3-none-any.whl", "sha256": sha256}
-    return prepare.tool(ctx, args)
+def _bring_uv(program: bytes) -> bool | None:
+    ctx, wheel = Session().ctx(), _uv_wheel(program)
+    ctx.blob = wheel
+    sha256 = hashlib.sha256(wheel.getvalue()).hexdigest()
+    request = BringTool("uv", "1.0", File("uv-1.0-py3-none-any.whl", sha256), None)
+    return prepare.tool(ctx, request).changed
 
 
 def test_uv_is_brought_if_the_host_can_run_it(
@@ -217,8 +194,8 @@ def test_uv_is_brought_if_the_host_can_run_it(
             _bring_uv(program)
         assert caught.value.slug == "no-uv"
         assert not list((tmp_path / "uvs").iterdir())
-    assert _bring_uv(b"#!/bin/sh\necho uv 1.0\n") == {"changed": True}
-    assert _bring_uv(b"") == {"changed": False}
+    assert _bring_uv(b"#!/bin/sh\necho uv 1.0\n") is True
+    assert _bring_uv(b"") is False
     assert [path.name for path in (tmp_path / "uvs" / "1.0").iterdir()] == ["uv"]
 
 
@@ -233,5 +210,5 @@ def test_another_application_may_bring_the_same_meanwhile(
         _bring_uv(b"#!/bin/sh\necho uv 1.0\n")
 
     monkeypatch.setattr(files, "sync_filesystem", meanwhile)
-    assert _bring_uv(b"#!/bin/sh\necho uv 1.0\n") == {"changed": True}
+    assert _bring_uv(b"#!/bin/sh\necho uv 1.0\n") is True
     assert [path.name for path in (tmp_path / "uvs").iterdir()] == ["1.0"]

@@ -251,7 +251,7 @@ class History:
     def rollback(self, number: int | None, keep: int) -> None:
         at = self.stage.at
         current = releases.pointed(at.current)
-        whole = [manifest["release"] for manifest in releases.complete(at)]
+        whole = [manifest.release for manifest in releases.complete(at)]
         to = journal.rollback_target(journal.read(at.journal), current, whole)
         if number is not None:
             to = whole[number % len(whole)] if whole else None
@@ -259,7 +259,7 @@ class History:
             self.switch(to, "rollback", "confirmed", keep, fresh=False)
 
     def deploy(self, number: int | None, fate: str, keep: int) -> None:
-        whole = [manifest["release"] for manifest in releases.complete(self.stage.at)]
+        whole = [manifest.release for manifest in releases.complete(self.stage.at)]
         known = whole[number % len(whole)] if whole and number is not None else None
         if known is not None and known == releases.pointed(self.stage.at.current):
             return

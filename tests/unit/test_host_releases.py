@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def mark(**more: Any) -> Pending:
 def test_the_order_is_the_sequence_not_the_name_or_the_time(at: Layout) -> None:
     for name, seq in (("9.0.z", 1), ("10.0.a", 3), ("1.0.m", 2)):
         make(at, name, seq)
-    assert [one["release"] for one in releases.complete(at)] == ["9.0.z", "1.0.m", "10.0.a"]
+    assert [one.release for one in releases.complete(at)] == ["9.0.z", "1.0.m", "10.0.a"]
     assert releases.next_sequence(at) == 4
 
 
@@ -231,12 +232,12 @@ def test_a_damaged_manifest_hides_its_own_release_only(at: Layout) -> None:
     make(at, "1.a", 1)
     make(at, "2.b", 2)
     releases.manifest_path(at, "1.a").write_text("{torn")
-    assert [manifest["release"] for manifest in releases.complete(at)] == ["2.b"]
+    assert [manifest.release for manifest in releases.complete(at)] == ["2.b"]
     assert releases.leftovers(at) == ["1.a"]
 
 
 def test_cached_wheels_of_what_lies_beside_an_application_stay_with_it(at: Layout) -> None:
     make(at, "1.a", 1, wheel="aa")
-    manifest = releases.manifest(at, "1.a")
-    files.write_json(at.release("1.a") / "release.json", {**manifest, "beside": {"money": "bb"}})
+    manifest = replace(releases.manifest(at, "1.a"), beside={"money": "bb"})
+    files.write_json(at.release("1.a") / "release.json", to_json(manifest))
     assert releases.wanted_wheels(at) == {"aa", "bb"}

@@ -517,9 +517,7 @@ def test_a_bad_release_goes_once_nothing_of_it_runs(
         with pytest.raises(OpError, match=r"the host went back to 1\.a"):
             stage.run(stage.asked("2.b"))
     assert stage.served() == "1.a"
-    assert [one["release"] for one in releases.complete(stage.at)] == ["1.a"], (
-        "nobody returns to it"
-    )
+    assert [one.release for one in releases.complete(stage.at)] == ["1.a"], "nobody returns to it"
     assert stage.instances(stage.at) == {web("1.a"): "active", web("2.b"): "deactivating"}
     stage.check()
     assert recover.is_settled(stage.at), "what ends is nothing that was left over"
@@ -542,7 +540,7 @@ def test_what_is_bad_twice_goes_too(stage: Stage, monkeypatch: pytest.MonkeyPatc
             stage.run(stage.asked("2.b"))
         found = sorted(one.slot for one in stage.instances(stage.at) if one.release == "2.b")
         assert found == slots
-        assert [one["release"] for one in releases.complete(stage.at)] == ["1.a"]
+        assert [one.release for one in releases.complete(stage.at)] == ["1.a"]
         manifest = {"release": "2.b", "seq": 2, "version": "2.b"}
         files.write_json(releases.manifest_path(stage.at, "2.b"), manifest)
 

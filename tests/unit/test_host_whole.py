@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from cartwheel.host.layout import TEMPLATE_UNIT, Layout, content_of, first_of
 from cartwheel.host.state import releases, whole
 from cartwheel.host.system import envfile, files, reach, systemd
 from cartwheel.host.system.context import OpError
+from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.journal import Entry
+from cartwheel.host.wire.manifest import Manifest, Python, Variable
 
 from .hostside import web
 
@@ -69,30 +72,30 @@ def at(tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 def add(at: Layout, made: Path, name: str, **more: Any) -> None:
     shutil.copytree(made, at.release(name), symlinks=True)
     releases.point_slot(at, first_of(name))
-    manifest = {
-        "release": name,
-        "seq": releases.next_sequence(at),
-        "env": {"DEBUG": {}, "SECRET_KEY": {}},
-        "python": {"stdlib": str(Path(os.__file__).parent)},
-        **whole.contents(at, name),
+    manifest = Manifest(
+        release=name,
+        seq=releases.next_sequence(at),
+        env={"DEBUG": Variable(), "SECRET_KEY": Variable()},
+        python=Python(stdlib=str(Path(os.__file__).parent)),
         **more,
-    }
-    files.write_json(releases.manifest_path(at, name), manifest)
+    )
+    manifest = whole.with_contents(at, manifest)
+    files.write_json(releases.manifest_path(at, name), to_json(manifest))
 
 
-def manifest(at: Layout) -> dict[str, Any]:
+def manifest(at: Layout) -> Manifest:
     return releases.manifest(at, NAME)
 
 
 def test_what_was_made_is_whole_also_file_by_file(at: Layout) -> None:
     assert whole.problem(at, manifest(at)) == ""
     assert whole.damage(at, manifest(at)) == []
-    assert set(manifest(at)["files"]) == {
+    assert set(manifest(at).files) == {
         "gunicorn.conf.py",
         "lock.txt",
         TEMPLATE_UNIT,
     }
-    assert "SECRET" not in json.dumps(manifest(at)["files"])
+    assert "SECRET" not in json.dumps(manifest(at).files)
 
 
 def _unlink(name: str) -> Callable[[Path], object]:
@@ -212,7 +215,7 @@ def test_what_was_added_by_hand_does_no_harm(at: Layout) -> None:
 
 
 def test_a_release_of_an_older_version_is_asked_for_less(at: Layout) -> None:
-    older = {"release": NAME, "seq": 1}
+    older = Manifest(NAME, 1)
     (at.release(NAME) / TEMPLATE_UNIT).unlink()
     for slot in ("web", "web-b"):
         at.unit_source(web(NAME, slot)).write_text("[Service]\n")
@@ -233,7 +236,7 @@ def test_a_unit_that_hides_the_interpreter(
     monkeypatch.setattr(reach, "HOMES", (str(at.base),))
     assert whole.problem(at, manifest(at)) == ""
     at.unit_source(web(NAME, "1")).rename(at.unit_source(web(NAME, slot)))
-    made = {**manifest(at), "files": ["gunicorn.conf.py"]}
+    made = replace(manifest(at), files={"gunicorn.conf.py": ""})
     for line, hides in (
         ("ProtectHome=read-only", False),
         ("ProtectHome=no", False),
@@ -273,7 +276,7 @@ def test_a_rollback_passes_over_what_is_not_whole_and_what_is_the_same(
     for name in ("2.0.0123abcd", "3.0.0123abcd", "3.0.0123abcd_2"):
         add(at, made, name, content=content_of(name))
     entries = [
-        Entry(kind="deploy", result="confirmed", release=one["release"])
+        Entry(kind="deploy", result="confirmed", release=one.release)
         for one in releases.complete(at)
     ]
     serves = "3.0.0123abcd_2"

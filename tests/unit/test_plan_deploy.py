@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 import cartwheel
-from cartwheel.build.products import Artifact, Lock, Platform, Source
+from cartwheel.build.products import Artifact, Lock, Platform
 from cartwheel.errors import CATALOGUE
 from cartwheel.hidden import Hidden, revealed
 from cartwheel.host.session import operations
 from cartwheel.host.wire.codec import to_json
+from cartwheel.host.wire.download import Source
 from cartwheel.host.wire.facts import Facts
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.host_plan import HostPlan, Operator
@@ -267,7 +268,8 @@ def test_uv_comes_with_setup_and_needs_no_pip() -> None:
     by_op = steps_of(found)
     assert "tool" not in by_op
     for step in (by_op["install"], by_op["verify"]):
-        assert (asked(step)["installer"], asked(step)["uv_version"]) == ("uv", "0.9")
+        how = asked(step)["installing"]
+        assert (how["program"], how["uv_version"]) == ("uv", "0.9")
 
 
 STORE = "https://store.example/files"
@@ -288,8 +290,7 @@ def test_what_is_published_is_fetched_and_not_sent() -> None:
         "url": f"{STORE}/{'aa' * 32}",
         "size_bytes": 9,
         "timeout_seconds": 15,
-        "username": "reader",
-        "password": PASSED,
+        "login": ["reader", PASSED],
     }
     assert found.release == NAME, "how it comes to the host makes no other release"
 
@@ -366,7 +367,10 @@ def test_what_lies_beside_the_application_travels_as_it_does() -> None:
         ("upload money", MONEY.wheel),
     ]
     install = asked(steps_of(found)["install"])
-    assert install["beside"] == [{"sha256": "ee" * 32, "filename": MONEY.wheel.name}]
+    assert install["wheels"] == [
+        {"sha256": "aa" * 32, "filename": have().artifact.wheel.name},
+        {"sha256": "ee" * 32, "filename": MONEY.wheel.name},
+    ]
     assert install["lock"] == "flask==3"
     assert install["lock_beside"].startswith("money==2.0 ")
     manifest = asked(steps_of(found)["complete"])["manifest"]

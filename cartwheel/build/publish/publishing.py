@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from cartwheel.build.products import Source
 from cartwheel.build.publish.calls import STEP
 from cartwheel.build.publish.fleet_store import Item, Store
 from cartwheel.build.publish.folder import Folder
@@ -13,6 +12,7 @@ from cartwheel.build.publish.index import Index
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
 from cartwheel.host.system import http_request
+from cartwheel.host.wire.download import Source
 
 _POLL_SECONDS = 0.5
 

@@ -12,7 +12,6 @@ from cartwheel.host.state import releases
 from cartwheel.host.system import children, files
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web import nginx
-from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.examine import Examination, Examine
 
 _INDEX_SECONDS = 60.0
@@ -33,11 +32,11 @@ def examine(ctx: Context, request: Examine) -> Examination:
 def _index_complaint(ctx: Context, asked: Examine) -> Optional[str]:
     """What this host's installer says when it asks the index for a package; "" if it answers,
     None where there is nothing to ask with yet."""
-    at, pip = ctx.at, layout.PIP / asked.pip_version / "pip"
-    if asked.installer == "pip" and not pip.exists():
+    at, how = ctx.at, asked.installing
+    if how.program == "pip" and not (layout.PIP / how.pip_version / "pip").exists():
         return None  # the first deploy brings it
     try:
-        chosen = installer.of(to_json(asked))
+        chosen = installer.of(how)
     except OpError:
         return None  # the plan refuses, and says so
     done = children.run(

@@ -9,7 +9,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
 from cartwheel.host.layout import PIP, Layout, content_of
 from cartwheel.host.look import parts
@@ -29,6 +29,7 @@ from cartwheel.host.wire.facts import (
     Uv,
 )
 from cartwheel.host.wire.hidden import Hidden
+from cartwheel.host.wire.manifest import Manifest
 from cartwheel.host.wire.marks import Stopped
 from cartwheel.host.wire.pending import DAMAGED
 
@@ -214,16 +215,16 @@ def _app(at: Layout, with_carried: bool) -> App:
     )
 
 
-def _release(manifest: Dict[str, Any]) -> Release:
-    python, variables = manifest.get("python") or {}, manifest.get("env") or {}
+def _release(manifest: Manifest) -> Release:
+    python = manifest.python
     return Release(
-        release=manifest["release"],
-        version=manifest.get("version", ""),
+        release=manifest.release,
+        version=manifest.version,
         content=releases.content(manifest),
-        name=manifest.get("name", ""),
-        wheel_sha256=manifest.get("wheel_sha256", ""),
-        python=(python["path"], python["version"]) if python else None,
-        variables={name: one.get("digest", "") for name, one in variables.items()},
+        name=manifest.name,
+        wheel_sha256=manifest.wheel_sha256,
+        python=(python.path, python.version) if python.path else None,
+        variables={name: one.digest for name, one in manifest.env.items()},
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cartwheel.host.state import journal, releases
 from cartwheel.host.system.context import Context
-from cartwheel.host.wire.codec import from_disk
 from cartwheel.host.wire.history import AskHistory, AskReleases, History, Listed, Releases
+from cartwheel.host.wire.manifest import Manifest
 
 
 def list_releases(ctx: Context, request: AskReleases) -> Releases:
@@ -13,11 +13,22 @@ def list_releases(ctx: Context, request: AskReleases) -> Releases:
     at = ctx.at
     current = releases.pointed(at.current)
     return Releases(
-        releases=tuple(from_disk(Listed, manifest) for manifest in releases.complete(at)),
+        releases=tuple(_listed(manifest) for manifest in releases.complete(at)),
         current=current,
         previous=releases.pointed(at.previous),
         rollback=releases.rollback_target(at, current),
         not_whole=releases.spoilt(at),
+    )
+
+
+def _listed(manifest: Manifest) -> Listed:
+    return Listed(
+        release=manifest.release,
+        version=manifest.version or None,
+        seq=manifest.seq or None,
+        created=manifest.created or None,
+        who=manifest.who or None,
+        cartwheel=manifest.cartwheel or None,
     )
 
 

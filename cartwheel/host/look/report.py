@@ -53,7 +53,7 @@ def _status_of(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> Stat
     return Status(
         release=release,
         content=content_of(release) if release else None,
-        version=releases.manifest(at, release).get("version", "") if release else "",
+        version=releases.manifest(at, release).version if release else "",
         current=current,
         not_whole=releases.problem(at, current) if current else "",
         rollback=releases.rollback_target(at, release, entries),

@@ -12,42 +12,39 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import Callable, Dict, List, Optional, Set, Tuple
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.state import releases, whole
 from cartwheel.host.system import files
-
-Args = Dict[str, Any]
+from cartwheel.host.wire.making import Install
+from cartwheel.host.wire.manifest import Manifest
 
 _NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM)
 
 
-def from_earlier(at: Layout, release: str, args: Args, owner: Tuple[int, int]) -> Optional[str]:
+def from_earlier(at: Layout, wanted: Install, owner: Tuple[int, int]) -> Optional[str]:
     """Fill the release's fresh virtual environment from the newest complete release with the
     same lock and interpreter that has lost none of its files; its application and what was made
     beside it are left out. That release's name, or None."""
     for manifest in reversed(releases.complete(at)):
-        donor = at.release(manifest["release"]) / "venv"
-        if not _fits(manifest, args) or whole.problem(at, manifest):
+        donor = at.release(manifest.release) / "venv"
+        if not _fits(manifest, wanted) or whole.problem(at, manifest):
             continue
         if whole.broken_packages(donor):
             continue
-        own = _own_files(donor, {manifest["name"], *releases.beside(manifest)})
+        own = _own_files(donor, {manifest.name, *manifest.beside})
         if own is not None:
-            put = _link if manifest.get("closed") else _copy
-            _fill(donor, at.release(release) / "venv", own, owner, put)
-            return str(manifest["release"])
+            put = _link if manifest.closed else _copy
+            _fill(donor, at.release(wanted.release) / "venv", own, owner, put)
+            return manifest.release
     return None
 
 
-def _fits(manifest: Args, args: Args) -> bool:
-    python = manifest.get("python", {})
-    return bool(
-        manifest.get("lock_sha256") == args["lock_sha256"]
-        and python.get("path") == args["python"]
-        and python.get("version") == args["python_version"]
-    )
+def _fits(manifest: Manifest, wanted: Install) -> bool:
+    one, other = manifest.python, wanted.python
+    is_same = (one.path, one.version) == (other.path, other.version)
+    return is_same and manifest.lock_sha256 == wanted.lock_sha256
 
 
 def carried(at: Layout, release: str) -> List[str]:
@@ -56,7 +53,7 @@ def carried(at: Layout, release: str) -> List[str]:
     manifest = releases.manifest(at, release)
     venv = at.release(release) / "venv"
     found = []
-    for path in sorted(_own_files(venv, {str(manifest.get("name", ""))}) or ()):
+    for path in sorted(_own_files(venv, {manifest.name}) or ()):
         inside = path.relative_to(venv).parts[3:] if venv in path.parents else ()
         if inside and not inside[0].endswith(".dist-info") and "__pycache__" not in inside:
             found.append("/".join(inside))

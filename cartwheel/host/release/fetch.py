@@ -9,10 +9,11 @@ import random
 import threading
 import time
 import urllib.error
-from typing import Any, Dict, Union
+from typing import Any, Union
 
 from cartwheel.host.system import http_request
 from cartwheel.host.system.context import Context, OpError
+from cartwheel.host.wire.download import Source
 
 _CHUNK_BYTES = 256 << 10
 _AHEAD = 4  # chunks that may wait for the disk
@@ -28,16 +29,16 @@ class Download:
     """What the store has, read like a file. A thread of its own waits for the network, so that
     the reader notices at once when contact is lost or the deadline passes.
 
-    `source`: url, size_bytes, username, password, timeout_seconds. `read` raises OpError
+    `read` raises OpError
     (store-unreachable, store-refuses, store-damaged, deadline) or ContactLost.
     """
 
-    def __init__(self, ctx: Context, source: Dict[str, Any], sha256: str) -> None:
-        self.size_bytes: int = source["size_bytes"]
+    def __init__(self, ctx: Context, source: Source, sha256: str) -> None:
+        self.size_bytes = source.size_bytes
         self._ctx = ctx
         self._source = source
         self._wanted = sha256
-        self._url = http_request.shown(source["url"])
+        self._url = http_request.shown(source.url)
         self._digest = hashlib.sha256()
         self._got = 0
         self._told = time.monotonic()
@@ -101,12 +102,12 @@ class Download:
 
     def _open(self) -> Any:
         source, left = self._source, _TRIES
-        login = (source["username"], source["password"]) if source["username"] else None
-        request = http_request.request(source["url"], login)
+        login = (source.login[0], source.login[1].reveal()) if source.login else None
+        request = http_request.request(source.url, login)
         while True:
             left -= 1
             try:
-                return http_request.opener().open(request, timeout=source["timeout_seconds"])
+                return http_request.opener().open(request, timeout=source.timeout_seconds)
             except urllib.error.HTTPError as error:
                 error.close()
                 if error.code not in _BUSY or not left:

@@ -5,103 +5,100 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Dict, List, Optional
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.release import borrow, installer, marks, pip_output
 from cartwheel.host.release.installer import Installer
 from cartwheel.host.system import children, files
 from cartwheel.host.system.context import Context, OpError, no_room
-
-Args = Dict[str, Any]
+from cartwheel.host.wire.making import Install, MakeVenv
+from cartwheel.host.wire.request import Done
 
 _VENV_SECONDS = 60.0
 
 
-def venv(ctx: Context, args: Args) -> Args:
+def venv(ctx: Context, request: MakeVenv) -> Done:
     """An empty virtual environment at its final path, owned by the app's user for now."""
-    at, release = marks.opened(args)
-    digest = json.dumps([args["python"], args["python_version"]])
+    at, release, python = ctx.at, request.release, request.python
+    folder = marks.opened(at, release) / "venv"
+    digest = json.dumps([python.path, python.version])
     if marks.marked(at, release, "venv", digest):
-        return {"changed": False}
-    folder = at.release(release) / "venv"
+        return Done(changed=False)
     marks.forget(at, release)
     files.remove_tree(folder)
-    user = pwd.getpwnam(args["user"])
+    user = pwd.getpwnam(request.user)
     files.directory(folder, 0o755, user.pw_uid, user.pw_gid)
     done = children.run(
         ctx,
-        [args["python"], "-I", "-m", "venv", "--without-pip", str(folder)],
+        [python.path, "-I", "-m", "venv", "--without-pip", str(folder)],
         timeout_seconds=_VENV_SECONDS,
-        user=args["user"],
+        user=request.user,
         step="venv",
     )
     if done.status != 0:
         raise _failed(at, "venv-failed", "the virtual environment could not be made", done.output)
     marks.mark(at, release, "venv", digest)
-    return {"changed": True}
+    return Done(changed=True)
 
 
-def install(ctx: Context, args: Args) -> Args:
+def install(ctx: Context, request: Install) -> Done:
     """Install exactly the lock and the application's wheel, every file by its hash."""
-    at, release = marks.opened(args)
-    wheels = _wheels(at, args)
-    digest = args["lock_sha256"] + "".join(sha256 for _wheel, sha256 in wheels)
+    at, release = ctx.at, request.release
+    folder = marks.opened(at, release)
+    digest = request.lock_sha256 + "".join(wheel.sha256 for wheel in request.wheels)
     if marks.marked(at, release, "install", digest):
-        return {"changed": False}
-    _refuse_damaged(wheels)
+        return Done(changed=False)
+    _refuse_damaged(at, request)
     if "installing" in marks.done(at, release):
         # It was interrupted: pip cannot tell half a package from a whole one.
         marks.forget(at, release)
-        venv(ctx, args)
+        venv(ctx, MakeVenv(release, request.installing.user, request.python))
     marks.mark(at, release, "installing", digest)
-    user = pwd.getpwnam(args["user"])
+    user = pwd.getpwnam(request.installing.user)
     # Somebody may have cleared the cache to make room.
-    for folder in (at.cache / "pip", at.cache / "pip" / "tmp"):
-        files.directory(folder, 0o700, user.pw_uid, user.pw_gid)
-    donor = borrow.from_earlier(at, release, args, (user.pw_uid, user.pw_gid))
-    lock = args["lock"].rstrip() + "\n"
-    own = "".join("{} --hash=sha256:{}\n".format(one.as_uri(), sha256) for one, sha256 in wheels)
+    for cache in (at.cache / "pip", at.cache / "pip" / "tmp"):
+        files.directory(cache, 0o700, user.pw_uid, user.pw_gid)
+    donor = borrow.from_earlier(at, request, (user.pw_uid, user.pw_gid))
+    lock = request.lock.rstrip() + "\n"
+    own = "".join(
+        "{} --hash=sha256:{}\n".format(at.wheel(one).as_uri(), one.sha256) for one in request.wheels
+    )
     texts = {
-        "lock.txt": lock + args["lock_beside"],
+        "lock.txt": lock + request.lock_beside,
         "install.txt": (lock if donor is None else "") + own,
     }
     for name, text in texts.items():
-        files.write(at.release(release) / name, text.encode(), 0o640, (0, user.pw_gid))
-    _fill(
-        ctx,
-        args,
-        [borrow.normal_name(wheel.name.split("-")[0]) for wheel, _sha256 in wheels],
-        donor,
-    )
+        files.write(folder / name, text.encode(), 0o640, (0, user.pw_gid))
+    _fill(ctx, request, donor)
     marks.mark(at, release, "install", digest)
-    return {"changed": True, "borrowed": donor}
+    return Done(changed=True)
 
 
-def _refuse_damaged(wheels: List[Tuple[Path, str]]) -> None:
-    for wheel, sha256 in wheels:
-        if files.sha256_of(wheel) != sha256:
-            files.remove_tree(wheel.parent)  # the next run sends it anew
+def _refuse_damaged(at: Layout, request: Install) -> None:
+    for wheel in request.wheels:
+        path = at.wheel(wheel)
+        if files.sha256_of(path) != wheel.sha256:
+            files.remove_tree(path.parent)  # the next run sends it anew
             raise OpError(
-                "wheel-corrupt", "{} was damaged on the host".format(wheel.name), "Run it again."
+                "wheel-corrupt", "{} was damaged on the host".format(path.name), "Run it again."
             )
 
 
-def _fill(ctx: Context, args: Args, own: List[str], donor: Optional[str]) -> None:
-    """Run the installer. `own` travelled here: a cache has no use for it, and where a `donor` gave
-    the rest there is no use for a cache."""
-    at, release = marks.opened(args)
-    chosen = installer.of(args)
+def _fill(ctx: Context, request: Install, donor: Optional[str]) -> None:
+    """Run the installer. A cache has no use for what travelled here; and where a `donor` gave the
+    rest there is no use for a cache."""
+    at, release = ctx.at, request.release
+    chosen = installer.of(request.installing)
     env = {**chosen.index(), **environment(at)}
 
     def call(argv: List[str]) -> children.Done:
         return children.run(
             ctx,
             argv,
-            timeout_seconds=args["timeout_seconds"],
+            timeout_seconds=request.timeout_seconds,
             env=env,
-            user=args["user"],
+            user=request.installing.user,
             cwd=str(at.release(release) / "venv"),
             step="install",
         )
@@ -116,18 +113,10 @@ def _fill(ctx: Context, args: Args, own: List[str], donor: Optional[str]) -> Non
             if refused is not None:
                 error = OpError(refused[0], refused[1], log=error.log)
         raise error
+    own = [borrow.normal_name(wheel.filename.split("-")[0]) for wheel in request.wheels]
     forgetting = chosen.forget(own)
     if donor is None and forgetting:
         call(forgetting)
-
-
-def _wheels(at: Layout, args: Args) -> List[Tuple[Path, str]]:
-    """What travelled here, with its SHA-256: the application, and what was made beside it."""
-    application = {"sha256": args["wheel_sha256"], "filename": args["wheel_filename"]}
-    return [
-        (at.cache / "wheels" / one["sha256"] / one["filename"], one["sha256"])
-        for one in (application, *args["beside"])
-    ]
 
 
 def python(at: Layout, release: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Protocol, Tuple
+from typing import Dict, List, Optional, Protocol, Tuple
 
 from cartwheel.host.release import installer_pip, installer_uv
 from cartwheel.host.system.context import OpError
+from cartwheel.host.wire.installing import Installing
 
 
 class Installer(Protocol):
@@ -38,16 +39,12 @@ class Installer(Protocol):
         """What does not fit together, in one line."""
 
 
-def of(args: Dict[str, Any]) -> Installer:
-    """The installer that the settings choose. Raises OpError("no-uv").
-
-    args: installer, pip_version, uv_version, user, and index_environment where it looks for
-    packages.
-    """
-    named: Dict[str, str] = args.get("index_environment", {})
-    if args["installer"] == "pip":
-        return installer_pip.Pip(args["pip_version"], named)
-    program = installer_uv.find(args["uv_version"], args["user"])
+def of(chosen: Installing) -> Installer:
+    """The installer that the settings choose. Raises OpError("no-uv")."""
+    named = {name: value.reveal() for name, value in chosen.index.items()}
+    if chosen.program == "pip":
+        return installer_pip.Pip(chosen.pip_version, named)
+    program = installer_uv.find(chosen.uv_version, chosen.user)
     if program is None:
         raise OpError(
             "no-uv", "deploy.installer is uv, and this host has no uv that its user can run"

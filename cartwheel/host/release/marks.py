@@ -9,28 +9,25 @@ a power cut may keep the marks and lose that.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.state import releases
 from cartwheel.host.system import files
 from cartwheel.host.system.context import OpError
 
-Args = Dict[str, Any]
-
 _TAIL_LINES = 30
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # random(4): another one after each boot
 _BOOT = "boot"
 
 
-def opened(args: Args) -> Tuple[Layout, str]:
-    """The release to work on; its folder is made, and marked as ours."""
-    at = Layout(args["app"], Path(args["base"]))
-    release: str = args["release"]
-    files.directory(at.release(release), 0o755)
+def opened(at: Layout, release: str) -> Path:
+    """The folder of the release to work on: it is there afterwards, and marked as ours."""
+    folder = at.release(release)
+    files.directory(folder, 0o755)
     if not _path(at, release).exists():
         forget(at, release)
-    return at, release
+    return folder
 
 
 def _path(at: Layout, release: str) -> Path:

@@ -9,72 +9,73 @@ import sys
 import tempfile
 import zipfile
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, Tuple
+from typing import Iterator, Tuple, Union
 
 from cartwheel.host import layout
-from cartwheel.host.layout import Layout
 from cartwheel.host.release import marks
 from cartwheel.host.state import releases, whole
 from cartwheel.host.system import children, envfile, files
 from cartwheel.host.system.context import Context, OpError, disk_full, no_room
-
-Args = Dict[str, Any]
+from cartwheel.host.wire.codec import to_json
+from cartwheel.host.wire.making import BringTool, Complete, Configure, Upload
+from cartwheel.host.wire.request import Done
 
 _COMPILE_SECONDS = 60.0
 _CALL_SECONDS = 30.0
 
 
-def upload(ctx: Context, args: Args) -> Args:
+def upload(ctx: Context, request: Upload) -> Done:
     """Keep the payload in the cache under its SHA-256; nothing is sent or fetched that is there."""
-    at = Layout(args["app"], Path(args["base"]))
-    folder = at.cache / "wheels" / args["sha256"]
-    path = folder / args["filename"]
+    wheel, path = request.wheel, ctx.at.wheel(request.wheel)
     if path.exists():
-        return {"changed": False}
-    with _payload(ctx, args, "{} is not in the host's cache") as (payload, size_bytes):
-        files.directory(at.cache / "wheels", 0o755)
-        files.directory(folder, 0o755)
+        return Done(changed=False)
+    with _payload(ctx, request, "{} is not in the host's cache") as (payload, size_bytes):
+        for folder in (path.parent.parent, path.parent):
+            files.directory(folder, 0o755)
         try:
-            files.store(payload, path, args["sha256"])
+            files.store(payload, path, wheel.sha256)
         except OSError as error:
             if not disk_full(error):
                 raise
-            what = "{} of {} MB".format(args["filename"], size_bytes >> 20)
-            raise no_room(what, str(at.base)) from error
-    return {"changed": True}
+            what = "{} of {} MB".format(wheel.filename, size_bytes >> 20)
+            raise no_room(what, ctx.about.base) from error
+    return Done(changed=True)
 
 
 @contextmanager
-def _payload(ctx: Context, args: Args, missing: str) -> Iterator[Tuple[files.Readable, int]]:
-    """What the operator's side sent, or what the fleet's store has (`source`); its size."""
-    if args.get("source") is not None:
+def _payload(
+    ctx: Context, request: Union[Upload, BringTool], missing: str
+) -> Iterator[Tuple[files.Readable, int]]:
+    """What the operator's side sent, or what the fleet's store has; its size."""
+    if request.source is not None:
         from cartwheel.host.release import fetch
 
-        with fetch.Download(ctx, args["source"], args["sha256"]) as download:
+        with fetch.Download(ctx, request.source, request.wheel.sha256) as download:
             yield download, download.size_bytes
     elif ctx.blob is None:
-        raise OpError("upload-damaged", missing.format(args["filename"]))
+        raise OpError("upload-damaged", missing.format(request.wheel.filename))
     else:
         size_bytes = ctx.blob.seek(0, os.SEEK_END)
         ctx.blob.seek(0)
         yield ctx.blob, size_bytes
 
 
-def tool(ctx: Context, args: Args) -> Args:
+def tool(ctx: Context, request: BringTool) -> Done:
     """Unpack the one pip or uv of this host, shared by all releases and applications."""
-    is_uv = args["tool"] == "uv"
-    target = (layout.UV if is_uv else layout.PIP) / args["version"]
+    is_uv = request.tool == "uv"
+    target = (layout.UV if is_uv else layout.PIP) / request.version
     program = target / ("uv" if is_uv else "pip/__main__.py")
     if program.exists():
-        return {"changed": False}
+        return Done(changed=False)
     target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
         prefix=".new-{}-".format(os.getpid()), dir=str(target.parent)
     ) as scratch:
-        wheel = Path(scratch) / args["filename"]
-        with _payload(ctx, args, "{} is not on the host") as (payload, _size_bytes):
-            files.store(payload, wheel, args["sha256"])
+        wheel = Path(scratch) / request.wheel.filename
+        with _payload(ctx, request, "{} is not on the host") as (payload, _size_bytes):
+            files.store(payload, wheel, request.wheel.sha256)
         unpacked = Path(scratch) / "unpacked"
         (_unpack_uv if is_uv else _unpack_pip)(wheel, unpacked)
         os.chmod(unpacked, 0o755)  # noqa: S103 (every app's user runs it)
@@ -86,7 +87,7 @@ def tool(ctx: Context, args: Args) -> Args:
             if not program.exists():  # else another application was as quick
                 raise
     files.fsync_dir(target.parent)
-    return {"changed": True}
+    return Done(changed=True)
 
 
 def _unpack_pip(wheel: Path, folder: Path) -> None:
@@ -119,37 +120,32 @@ def _unpack_uv(wheel: Path, folder: Path) -> None:
         raise OpError("no-uv", "uv does not run on this host: " + why[0], log=said)
 
 
-def configure(ctx: Context, args: Args) -> Args:
+def configure(ctx: Context, request: Configure) -> Done:
     """Write the release's own files: configuration, units, site, environment."""
-    at, release = marks.opened(args)
-    folder = at.release(release)
-    digest = args["digest"]
-    if marks.marked(at, release, "configure", digest):
-        return {"changed": False}
-    own = pwd.getpwnam(args["user"]).pw_gid
-    for name, text in args["files"].items():
+    at, release = ctx.at, request.release
+    folder = marks.opened(at, release)
+    if marks.marked(at, release, "configure", request.digest):
+        return Done(changed=False)
+    own = pwd.getpwnam(request.user).pw_gid
+    for name, text in request.files.items():
         # What nginx serves is open to it, and all else to the app alone.
         mode = 0o644 if name.endswith(".html") else 0o640
         files.write(folder / name, text.encode(), mode, (0, own))
-    files.write(folder / "env", envfile.dump(args["env"]).encode(), 0o600)
+    variables = {name: value.reveal() for name, value in request.env.items()}
+    files.write(folder / "env", envfile.dump(variables).encode(), 0o600)
     releases.point_slot(at, layout.first_of(release))
-    marks.mark(at, release, "configure", digest)
-    return {"changed": True}
+    marks.mark(at, release, "configure", request.digest)
+    return Done(changed=True)
 
 
-def complete(ctx: Context, args: Args) -> Args:
+def complete(ctx: Context, request: Complete) -> Done:
     """Make everything durable, then write the manifest: the release is whole."""
-    at, release = marks.opened(args)
-    path = releases.manifest_path(at, release)
+    at, manifest = ctx.at, request.manifest
+    path = releases.manifest_path(at, manifest.release)
     if path.exists():
-        return {"changed": False}
-    files.sweep(at.release(release))
+        return Done(changed=False)
+    files.sweep(path.parent)
     files.sync_filesystem(at.releases)
-    manifest = {
-        **args["manifest"],
-        **whole.contents(at, release),
-        "release": release,
-        "seq": releases.next_sequence(at),
-    }
-    files.write_json(path, manifest, 0o640)
-    return {"changed": True}
+    manifest = replace(whole.with_contents(at, manifest), seq=releases.next_sequence(at))
+    files.write_json(path, to_json(manifest), 0o640)
+    return Done(changed=True)

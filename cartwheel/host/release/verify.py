@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 import threading
-from typing import Any, Callable, Dict, List, Optional
+from typing import Callable, Dict, List, Optional
 from urllib.parse import unquote
 
 from cartwheel.host import layout
@@ -16,8 +16,9 @@ from cartwheel.host.release import access, borrow, install, installer, marks, tr
 from cartwheel.host.system import children
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
 from cartwheel.host.web import nginx
-
-Args = Dict[str, Any]
+from cartwheel.host.wire.installing import Installing
+from cartwheel.host.wire.making import Verify
+from cartwheel.host.wire.request import Done
 
 _DO_NOT_FIT = 1  # what `pip check` and `uv pip check` end with; anything else is a failure
 _CHECK_SECONDS = 60.0
@@ -37,25 +38,25 @@ _PINNED = re.compile(
 )
 
 
-def verify(ctx: Context, args: Args) -> Args:
+def verify(ctx: Context, request: Verify) -> Done:
     """Everything that can be known before it runs: packages, files, units, import, nginx.
 
     The checks are independent and run side by side.
     """
-    at, release = marks.opened(args)
+    at, release = ctx.at, request.release
     # First: the import runs the application's code, as the user who owns the files so far.
-    access.close(at, release, args["user"])
+    access.close(at, release, request.installing.user)
     checks: List[Callable[[], None]] = [
         lambda: _check_lock(at, release),
-        lambda: _check_packages(ctx, at, release, args),
-        lambda: check_static(at, release, args["static_dir"]),
+        lambda: _check_packages(ctx, at, release, request.installing),
+        lambda: check_static(at, release, request.static_dir),
         lambda: _check_unit(ctx, at, release),
-        lambda: _check_import(ctx, at, release, args),
+        lambda: _check_import(ctx, at, request),
     ]
-    if args["site_changes"]:
-        checks.append(lambda: _check_site(ctx, args))
+    if request.site_changes:
+        checks.append(lambda: _check_site(ctx, request))
     _side_by_side(checks)
-    return {"changed": False}
+    return Done(changed=False)
 
 
 def _check_lock(at: Layout, release: str) -> None:
@@ -80,14 +81,14 @@ def _check_lock(at: Layout, release: str) -> None:
         )
 
 
-def _check_packages(ctx: Context, at: Layout, release: str, args: Args) -> None:
-    chosen = installer.of(args)
+def _check_packages(ctx: Context, at: Layout, release: str, installing: Installing) -> None:
+    chosen = installer.of(installing)
     done = children.run(
         ctx,
         chosen.check(install.python(at, release)),
         timeout_seconds=_CHECK_SECONDS,
         env=install.environment(at),
-        user=args["user"],
+        user=installing.user,
         cwd=str(at.shared),
     )
     if done.status != 0:
@@ -112,17 +113,17 @@ def check_static(at: Layout, release: str, static_dir: Optional[str]) -> None:
         )
 
 
-def _check_import(ctx: Context, at: Layout, release: str, args: Args) -> None:
+def _check_import(ctx: Context, at: Layout, request: Verify) -> None:
     """gunicorn takes its configuration and the application, where and as the service would."""
-    entry = args["entry"]
+    entry, seconds = request.entry, request.import_seconds
     try:
-        tried = trial.run(ctx, at, release, seconds=args["import_seconds"])
+        tried = trial.run(ctx, at, request.release, seconds=seconds)
     except OpError as error:
         if error.slug != "deadline":
             raise
         raise OpError(
             "import-failed",
-            "{} does not import within {:g} s".format(entry, args["import_seconds"]),
+            "{} does not import within {:g} s".format(entry, seconds),
             log=marks.tail(error.log),
         ) from error
     if tried.problem:
@@ -182,8 +183,8 @@ def _check_unit(ctx: Context, at: Layout, release: str) -> None:
         raise OpError("unit-refused", "systemd refuses " + first, log=marks.tail(log))
 
 
-def _check_site(ctx: Context, args: Args) -> None:
-    nginx.check_staged(ctx, args["site_changes"], args["server_names"])
+def _check_site(ctx: Context, request: Verify) -> None:
+    nginx.check_staged(ctx, request.site_changes, list(request.server_names))
 
 
 def _side_by_side(checks: List[Callable[[], None]]) -> None:

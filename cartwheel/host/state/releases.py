@@ -7,7 +7,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any, Container, Dict, List, Optional, Sequence, Set
+from typing import Container, Dict, List, Optional, Sequence, Set
 
 from cartwheel.host.layout import OLD_SLOTS, RUN, TEMPLATE_UNIT, Layout, content_of
 from cartwheel.host.state import journal, pending, whole
@@ -15,8 +15,7 @@ from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import OpError
 from cartwheel.host.wire.instance import WEB, Instance
 from cartwheel.host.wire.journal import Entry
-
-Manifest = Dict[str, Any]
+from cartwheel.host.wire.manifest import Manifest
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -28,24 +27,18 @@ def manifest_path(at: Layout, release: str) -> Path:
 
 
 def manifest(at: Layout, release: str) -> Manifest:
-    """The release's manifest; {} where there is none, or a damaged one."""
+    """The release's manifest; an empty one where there is none, or a damaged one."""
     try:
-        return files.read_json(manifest_path(at, release)) or {}
+        return files.read_record(Manifest, manifest_path(at, release)) or Manifest()
     except OpError:
-        return {}
+        return Manifest()
 
 
 def complete(at: Layout) -> List[Manifest]:
     """The manifests of all complete releases, oldest first by their sequence."""
-    found: List[Manifest] = []
-    for name in names(at):
-        try:
-            manifest = files.read_json(manifest_path(at, name))
-        except OpError:
-            continue  # one damaged release does not keep the others from serving
-        if manifest is not None and manifest.get("release") == name:
-            found.append(manifest)
-    return sorted(found, key=lambda manifest: int(manifest.get("seq", 0)))
+    # One damaged release does not keep the others from serving.
+    found = [one for name in names(at) for one in [manifest(at, name)] if one.release == name]
+    return sorted(found, key=lambda one: one.seq)
 
 
 def names(at: Layout) -> List[str]:
@@ -59,7 +52,7 @@ def names(at: Layout) -> List[str]:
 
 def leftovers(at: Layout) -> List[str]:
     """Release directories that are not complete, and half-removed ones."""
-    whole = {manifest["release"] for manifest in complete(at)}
+    whole = {manifest.release for manifest in complete(at)}
     half = [name for name in names(at) if name not in whole and _is_half_made(at, name)]
     try:
         entries = sorted(os.listdir(at.releases))
@@ -90,14 +83,14 @@ def _is_half_made(at: Layout, name: str) -> bool:
 
 def content(manifest: Manifest) -> str:
     """What is in the release: one that was made anew has another name, and the same content."""
-    return str(manifest.get("content") or content_of(manifest["release"]))
+    return manifest.content or content_of(manifest.release)
 
 
 def spoilt(at: Layout) -> Dict[str, str]:
     """The names that no deploy may use any more, each with what is wrong: of releases that are
     not whole, and of what is pointed at and not there. (One that is being made is none of them.)
     """
-    found = {manifest["release"]: whole.problem(at, manifest) for manifest in complete(at)}
+    found = {manifest.release: whole.problem(at, manifest) for manifest in complete(at)}
     taken = {pointed(link) for link in (at.current, at.fallback, at.previous)}
     for name in [*names(at), *sorted(name for name in taken if name)]:
         if name in found:
@@ -112,7 +105,7 @@ def spoilt(at: Layout) -> Dict[str, str]:
 def problem(at: Layout, release: str) -> str:
     """What the release lacks; "" where it is whole."""
     known = manifest(at, release)
-    if known.get("release") != release:
+    if known.release != release:
         return "release.json is missing or damaged"
     return whole.problem(at, known)
 
@@ -126,7 +119,7 @@ def damage(at: Layout) -> Dict[str, List[str]]:
         if name is not None:
             what = problem(at, name)
             known = manifest(at, name)
-            found[name] = whole.damage(at, known) if known.get("release") == name else [what]
+            found[name] = whole.damage(at, known) if known.release == name else [what]
     return found
 
 
@@ -185,7 +178,7 @@ def _settings_path(at: Layout, release: str) -> Path:
 
 
 def next_sequence(at: Layout) -> int:
-    known = [int(manifest.get("seq", 0)) for manifest in complete(at)]
+    known = [manifest.seq for manifest in complete(at)]
     return max(known, default=0) + 1
 
 
@@ -230,7 +223,7 @@ def premise(at: Layout) -> str:
     known = [
         entries[-1].seq if entries else 0,
         links,
-        [manifest["release"] for manifest in complete(at)],
+        [manifest.release for manifest in complete(at)],
         problem(at, current) if current else "",
         at.pending.exists(),
         at.stopped.exists(),
@@ -277,13 +270,13 @@ def _by_worth(at: Layout) -> List[str]:
     """The complete releases, those that may go first at the beginning: what is not whole, and
     what was made anew since; then the oldest."""
     known = complete(at)
-    newest = {content(manifest): manifest["release"] for manifest in known}
+    newest = {content(manifest): manifest.release for manifest in known}
     worth = [
-        newest[content(manifest)] == manifest["release"] and not whole.problem(at, manifest)
+        newest[content(manifest)] == manifest.release and not whole.problem(at, manifest)
         for manifest in known
     ]
     order = sorted(zip(worth, known), key=lambda one: one[0])  # noqa: B905 (3.10)
-    return [manifest["release"] for _worth, manifest in order]
+    return [manifest.release for _worth, manifest in order]
 
 
 def remove(at: Layout, release: str) -> None:
@@ -312,14 +305,7 @@ def discard(at: Layout, release: str) -> None:
 def wanted_wheels(at: Layout) -> Set[str]:
     """The digests of the wheels that complete releases were made from."""
     known = complete(at)
-    made = {str(digest) for manifest in known for digest in beside(manifest).values()}
-    return made | {str(manifest.get("wheel_sha256")) for manifest in known}
-
-
-def beside(manifest: Dict[str, Any]) -> Dict[str, str]:
-    """name -> SHA-256 of the wheels that travelled with the application's; earlier versions
-    had none."""
-    return dict(manifest.get("beside") or {})
+    return {sha for one in known for sha in (one.wheel_sha256, *one.beside.values())}
 
 
 def _prune_cache(at: Layout) -> None:

@@ -14,15 +14,15 @@ import hashlib
 import os
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Iterator, List, Optional, Tuple, Union
 
 from cartwheel.host.layout import OLD_SLOTS, Layout, first_of, is_slot
 from cartwheel.host.system import envfile, files, reach
 from cartwheel.host.system.context import OpError
 from cartwheel.host.wire.instance import WEB, Instance
-
-Manifest = Dict[str, Any]
+from cartwheel.host.wire.manifest import Manifest
 
 # Of a release that an older version made, which does not say.
 _OWN_FILES = ("gunicorn.conf.py", "lock.txt", "web.service", "web-b.service")
@@ -40,32 +40,34 @@ _HIDES_HOME = re.compile(r"^ProtectHome=(?!no|false|0|off|read-only)", re.MULTIL
 _HASH = "sha256"
 
 
-def contents(at: Layout, release: str) -> Dict[str, Any]:
-    """What the manifest remembers of a release that is complete now: the digests of its own
-    files (not of `env`, which is secret), and what lies in its site-packages."""
-    folder = at.release(release)
+def with_contents(at: Layout, manifest: Manifest) -> Manifest:
+    """The manifest with what it remembers of a release that is complete now: the digests of its
+    own files (not of `env`, which is secret), and what lies in its site-packages."""
+    folder = at.release(manifest.release)
     own = [name for name in sorted(os.listdir(folder)) if name not in BOOKKEEPING]
     site = _site(folder)
-    return {
-        "files": {
-            name: files.sha256_of(folder / name)
-            for name in own
-            if (folder / name).is_file() and not (folder / name).is_symlink()
-        },
-        "packages": sorted(os.listdir(site)) if site is not None else [],
+    digests = {
+        name: files.sha256_of(folder / name)
+        for name in own
+        if (folder / name).is_file() and not (folder / name).is_symlink()
     }
+    return replace(
+        manifest,
+        files={name: digest for name, digest in digests.items() if digest},
+        packages=tuple(sorted(os.listdir(site))) if site is not None else (),
+    )
 
 
 def problem(at: Layout, manifest: Manifest) -> str:
     """What the release lacks, in words; "" if it is whole at a glance. A manifest of an older
     version says less, and then less is asked for."""
-    folder = at.release(manifest["release"])
+    folder = at.release(manifest.release)
     try:
         return (
-            _marked(at, manifest["release"])
+            _marked(at, manifest.release)
             or _own_files(folder, manifest)
             or _environment(folder, manifest)
-            or _socket_link(at, manifest["release"])
+            or _socket_link(at, manifest.release)
             or _venv(folder, manifest)
             or _access(at, folder)
             or _packages(folder, manifest)
@@ -77,12 +79,11 @@ def problem(at: Layout, manifest: Manifest) -> str:
 def damage(at: Layout, manifest: Manifest) -> List[str]:
     """Everything that is missing or otherwise than it was installed, by the RECORD of every
     package, with sizes and hashes; and the release's own files."""
-    folder = at.release(manifest["release"])
+    folder = at.release(manifest.release)
     found = [problem(at, manifest)]
-    digests = manifest.get("files") or {}
     found += [
         "{} is not as it was written".format(name)
-        for name, digest in digests.items()
+        for name, digest in manifest.files.items()
         if (folder / name).is_file() and files.sha256_of(folder / name) != digest
     ]
     found += broken_packages(folder / "venv", hashes=True)
@@ -106,7 +107,7 @@ def _marked(at: Layout, release: str) -> str:
 
 
 def _own_files(folder: Path, manifest: Manifest) -> str:
-    for name in manifest.get("files") or _OWN_FILES:
+    for name in manifest.files or _OWN_FILES:
         size = _size(folder / name)
         if not size:
             return "{} is {}".format(name, "missing" if size is None else "empty")
@@ -129,7 +130,7 @@ def _environment(folder: Path, manifest: Manifest) -> str:
         return "env is missing"
     except ValueError as error:
         return "env is damaged: {}".format(error)
-    missing = sorted(set(manifest.get("env") or {}) - set(names))
+    missing = sorted(set(manifest.env) - set(names))
     return "env lacks {}".format(", ".join(missing)) if missing else ""
 
 
@@ -164,7 +165,7 @@ def _interpreter(venv: Path, real: str, manifest: Manifest) -> str:
     named = _VERSIONED.match(os.path.basename(real))
     if named and named.group() != version:
         return "its interpreter {} is not the {} of its packages".format(real, version)
-    known = (manifest.get("python") or {}).get("stdlib")
+    known = manifest.python.stdlib
     libraries = [Path(real).parent.parent / lib / version for lib in ("lib", "lib64")]
     if known and not any((one / "os.py").exists() for one in (*libraries, Path(known))):
         return "the standard library of its interpreter {} is not there".format(real)
@@ -200,7 +201,7 @@ def _packages(folder: Path, manifest: Manifest) -> str:
         return "venv/lib is missing"
     with os.scandir(site) as listing:
         there = {entry.name: entry.stat(follow_symlinks=False) for entry in listing}
-    missing = sorted(set(manifest.get("packages") or ["gunicorn"]) - set(there))
+    missing = sorted(set(manifest.packages or ("gunicorn",)) - set(there))
     if missing:
         return "of its packages {} is missing".format(_few(missing))
     made = (folder / "release.json").stat().st_mtime_ns

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from cartwheel.host import enter
 from cartwheel.host.state import releases
-from cartwheel.host.system import children, files
+from cartwheel.host.system import children
 from cartwheel.host.system.context import Context
+from cartwheel.host.wire.manifest import Variable
 from cartwheel.host.wire.output import AskVariables, Ran, Run, Variables
 
 _NO_DEADLINE_SECONDS = 365 * 86400.0
@@ -33,8 +34,5 @@ def variables(ctx: Context, request: AskVariables) -> Variables:
     """The names of the serving release's variables, and where each came from; no values."""
     at = ctx.at
     release = enter.serving_release(at)
-    manifest = files.read_json(releases.manifest_path(at, release)) or {}
-    sources = manifest.get("env", {})
-    names = sorted(enter.variables(at, release))
-    found = {name: (sources.get(name) or {}).get("source", "?") for name in names}
-    return Variables(release, found)
+    known, names = releases.manifest(at, release).env, sorted(enter.variables(at, release))
+    return Variables(release, {name: known.get(name, Variable()).source for name in names})

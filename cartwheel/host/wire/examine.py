@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, Optional, Tuple
 
-from cartwheel.host.wire.hidden import Hidden
+from cartwheel.host.wire.installing import Installing
 from cartwheel.host.wire.request import Request
 from cartwheel.host.wire.status import AskStatus, Status
 
@@ -26,13 +26,8 @@ class Examination:
 
 @dataclass(frozen=True)
 class Examine(Request[Examination]):
-    """Look at everything that a glance does not show. Packages are asked for as a deploy of
-    `user` would."""
+    """Look at everything that a glance does not show."""
 
     op = "examine"
     status: AskStatus
-    installer: str
-    pip_version: str
-    uv_version: str
-    user: str
-    index_environment: Dict[str, Hidden]
+    installing: Installing
