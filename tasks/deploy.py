@@ -18,7 +18,7 @@ _TESTS = {"skip-tests": "Do not run the application's own tests."}
 
 @word(changing=True, more_roles=("balancer",))
 def setup(scene: Scene, out: Output) -> int:
-    """Prepare bare hosts (Python, nginx, user) and balancers."""
+    """Prepare bare hosts and balancers: packages, user, folders."""
     from cartwheel.commands.setup import setup as run
 
     return out.answers(run(scene), lambda one: "; ".join(one["changes"]) or "nothing to do")

@@ -205,7 +205,7 @@ def history(scene: Scene, out: Output, lines: str = "20") -> int:
     help={"lines": "Number of lines of each log (default 50).", "follow": "Keep following."},
 )
 def logs(scene: Scene, out: Output, lines: str = "50", follow: bool = False) -> int:
-    """Show the app's journal, and nginx's logs of its site."""
+    """Show the app's journal and the web server's logs."""
     from cartwheel.commands import ask
 
     def show(host: str, source: str, text: str) -> None:

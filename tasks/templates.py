@@ -1,4 +1,4 @@
-"""Tasks for the templates of gunicorn, systemd, nginx and logrotate."""
+"""Tasks for the templates of gunicorn, systemd, the web server and logrotate."""
 
 from __future__ import annotations
 

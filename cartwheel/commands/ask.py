@@ -15,10 +15,10 @@ from cartwheel.plan.switching import asking_status, probe
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.history import History, Releases
-    from cartwheel.host.wire.nginx import Empty
     from cartwheel.host.wire.output import Ran, Variables
     from cartwheel.host.wire.running import Pruned, Served
     from cartwheel.host.wire.status import Status
+    from cartwheel.host.wire.web import Empty
 
 T = TypeVar("T")
 Answers: TypeAlias = dict[str, Result[T]]
@@ -53,10 +53,10 @@ def variables(scene: Scene) -> Answers[Variables]:
     return _read(scene, AskVariables())
 
 
-def nginx_test(scene: Scene) -> Answers[Empty]:
-    from cartwheel.host.wire.nginx import TestNginx
+def web_test(scene: Scene) -> Answers[Empty]:
+    from cartwheel.host.wire.web import TestWebServer
 
-    return _read(scene, TestNginx())
+    return _read(scene, TestWebServer())
 
 
 def logs(
@@ -117,10 +117,10 @@ def packages(scene: Scene) -> Answers[Raw]:
     return _change_untyped(scene, "packages", args, _PACKAGES_SECONDS)
 
 
-def nginx_reload(scene: Scene) -> Answers[Empty]:
-    from cartwheel.host.wire.nginx import ReloadNginx
+def web_reload(scene: Scene) -> Answers[Empty]:
+    from cartwheel.host.wire.web import ReloadWebServer
 
-    return _change(scene, ReloadNginx())
+    return _change(scene, ReloadWebServer())
 
 
 def repair(scene: Scene) -> Answers[Raw]:

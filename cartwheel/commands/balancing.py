@@ -188,7 +188,7 @@ def addresses(scene: Scene) -> tuple[str, ...]:
 
 
 def _resolved(name: str) -> list[str]:
-    """nginx wants addresses where it decides whom to believe."""
+    """Web servers want addresses where they decide whom to believe."""
     try:
         return [str(ipaddress.ip_address(name))]
     except ValueError:

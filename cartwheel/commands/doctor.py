@@ -156,11 +156,12 @@ def _of_uv(host: str, known: Uv) -> Finding:
 
 
 def _of_examination(host: str, more: Examination) -> Iterator[Finding]:
-    if more.nginx_complaint:
-        todo = f"fix the line that nginx names, then `fab nginx.reload -H {host}`"
-        yield Finding(host, "nginx -t", "PROBLEM", more.nginx_complaint, todo)
-    elif more.nginx_complaint is not None:
-        yield Finding(host, "nginx -t", "ok", "content")
+    web = names.web_server().name
+    if more.web_complaint:
+        todo = f"fix the line that {web} names, then `fab {web}.reload -H {host}`"
+        yield Finding(host, f"{web} -t", "PROBLEM", more.web_complaint, todo)
+    elif more.web_complaint is not None:
+        yield Finding(host, f"{web} -t", "ok", "content")
     if more.index:
         todo = f"check [index] and the network between {host} and the index"
         yield Finding(host, "mirror", "PROBLEM", more.index, todo)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from cartwheel.commands.scene import Scene
 from cartwheel.plan.deploy import Rendered
-from cartwheel.render import RenderFacts, render_release
+from cartwheel.render import SITE, RenderFacts, render_release
 
-SITE = "nginx-site.conf"
 # What stays on a host from setup on depends on no host's facts.
 _ANY_HOST = RenderFacts(
     cpus=1, systemd_version=252, python_version="3.11.2", default_server_free=True, ipv6=True

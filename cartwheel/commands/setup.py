@@ -18,7 +18,7 @@ from cartwheel.events import Event
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
 from cartwheel.host.wire.request import Done
-from cartwheel.plan.balancing import ON_HOSTS, balancer_site_changes, ways
+from cartwheel.plan.balancing import ON_HOSTS, balancer_site_changes, has_site, ways
 from cartwheel.plan.making import Delivery
 from cartwheel.plan.making_steps import tool
 from cartwheel.plan.steps import Step
@@ -107,19 +107,19 @@ def _joined(
 
 
 def _set_up_balancers(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
-    """What recovers there, and for nginx the site with all hosts behind it."""
+    """What recovers there, and where it is a web server the site with all hosts behind it."""
     balancer = scene.settings.balancer
     own = {
         "python": "3",
         "packages": [],
-        "web_server": balancer.kind == "nginx",
+        "web_server": has_site(scene.settings),
         "balancer": True,
         "listen": balancer.listen,
     }
     with connect(scene, changing=False) as fleet:
         raise_failures(lock_all(fleet, scene.hosts, scene.terms))
         done = fleet.ask_untyped("setup", {**_args(scene), **own}, deadline_seconds=_SETUP_SECONDS)
-        if balancer.kind != "nginx":
+        if not has_site(scene.settings):
             return done
         placed = fleet.each(
             lambda host, one: _place_site(scene, one, fleet.listener(host)), successes(done)

@@ -18,7 +18,6 @@ RUN = Path("/run/cartwheel")
 UNITS = Path("/etc/systemd/system")
 RUN_UNITS = Path("/run/systemd/system")
 LOGROTATE = Path("/etc/logrotate.d")
-NGINX_LOGS = Path("/var/log/nginx")
 
 # What applications share. An application's name starts with a letter, so none is called so.
 PIP = LIB / ".pip"
@@ -117,12 +116,12 @@ class Layout:
 
     @property
     def probe_map(self) -> Path:
-        """The token of our own probes, as nginx includes it; root only."""
+        """The token of our own probes, as the web server reads it; root only."""
         return self.root / "probe.map"
 
     @property
     def disabled(self) -> Path:
-        """What of nginx's own sites we took away, for uninstall to put back."""
+        """The site of the distribution that we took away, for uninstall to put back."""
         return self.root / "disabled.json"
 
     @property
@@ -137,17 +136,12 @@ class Layout:
 
     @property
     def balancer_sockets(self) -> Path:
-        """nginx's own sockets for the hosts behind it; a name that no application can have."""
+        """Its sockets for the hosts behind it; a name that no application can have."""
         return RUN / (".balancer." + self.app)
 
     @property
     def balancer_tmpfiles(self) -> Path:
         return Path("/etc/tmpfiles.d") / ("cartwheel-" + self.app + "_balancer.conf")
-
-    @property
-    def balancer_drop_in(self) -> Path:
-        name = "cartwheel-" + self.app + "_balancer.conf"
-        return UNITS / "nginx.service.d" / name
 
     @property
     def log_rotation(self) -> Path:

@@ -83,15 +83,20 @@ def _haproxy(settings: Settings, member: Member) -> dict[str, Any]:
 _WAYS = {"nginx": _nginx, "haproxy": _haproxy}
 
 
+def has_site(settings: Settings) -> bool:
+    """Whether the balancer is a web server that gets a site from us."""
+    return settings.balancer.kind == "nginx"
+
+
 def balancer_site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str | None]:
     """nginx's files on a balancer: path -> text, or None for "goes away". Without a server name
     the site answers for all names, in place of the distribution's own."""
     changes: dict[str, str | None] = {names.balancer_site_path(settings): site}
-    port = settings.balancer.listen
+    port, default = settings.balancer.listen, str(names.NGINX.default_site)
     if not settings.web.server_names and any(
-        server.file == names.DEFAULT_SITE and port in server.ports for server in facts.servers
+        server.file == default and port in server.ports for server in facts.servers
     ):
-        changes[names.DEFAULT_SITE] = None
+        changes[default] = None
     return changes
 
 

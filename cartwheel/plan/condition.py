@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cartwheel.plan.refusals import MIN_FREE_BYTES, MIN_FREE_INODES, held_refusal, stopped_refusal
+from cartwheel.settings import names
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.status import Serving, Status
 
 Level = Literal["ok", "note", "PROBLEM"]
 
-# What of nginx and of the boot unit starts with the host (systemctl(1), is-enabled); what is
+# What of the web server and of the boot unit starts with the host (systemctl(1), is-enabled); what is
 # "static", "indirect" or "generated" is started by something else.
 _STARTS_AT_BOOT = ("enabled", "static", "indirect", "generated", "alias")
 # ActiveState of a unit that runs: a reload is asked for with each change of the site.
@@ -64,7 +65,7 @@ class Finding:
 
 def conditions(host: str, status: Status) -> list[Finding]:
     """All that `status` says of a host: first whether it serves, last what only has to be known."""
-    finders = (_serves, _whole, _app, _front_door, _nginx, _boot, _disk, _notes)
+    finders = (_serves, _whole, _app, _front_door, _web_server, _boot, _disk, _notes)
     return [finding for finder in finders for finding in finder(host, status)]
 
 
@@ -155,51 +156,57 @@ def _way_out(host: str, serving: Serving, rollback: str | None) -> str:
 
 
 def _front_door(host: str, status: Status) -> Iterator[Finding]:
-    """Through nginx; where the app itself does not answer, or nginx does not run, that is
-    the cause, and told."""
-    if status.release is not None and not status.nginx.site:
+    """Through the web server; where the app itself does not answer, or the web server does not
+    run, that is the cause, and told."""
+    web = names.web_server().name
+    if status.release is not None and not status.web_server.site:
         todo = f"`fab deploy -H {host}` writes it"
-        yield _problem(host, "site", "nginx's file for the site is missing", todo)
+        yield _problem(host, "site", f"{web}'s file for the site is missing", todo)
     serving = _asked(status)
-    if serving is None or serving.problem or not _nginx_answers(status):
+    if serving is None or serving.problem or not _web_server_answers(status):
         return
     if not serving.front:
-        yield Finding(host, "front door", "ok", "healthy through nginx")
+        yield Finding(host, "front door", "ok", f"healthy through {web}")
         return
     todo = f"`fab setup -H {host}` makes the token anew"
-    if status.nginx.token:
+    if status.web_server.token:
         todo = (
-            f"`fab nginx.reload -H {host}` makes nginx read its site;"
+            f"`fab {web}.reload -H {host}` makes {web} read its site;"
             f" `fab deploy -H {host}` writes it where it was changed"
         )
     yield _problem(host, "front door", serving.front, todo, serving=True)
 
 
-def _nginx_answers(status: Status) -> bool:
+def _web_server_answers(status: Status) -> bool:
     """By its unit, or, where somebody started it by hand, by what it passed on."""
     by_hand = status.serving is not None and not status.serving.front
-    return status.nginx.active in _RUNS or by_hand
+    return status.web_server.active in _RUNS or by_hand
 
 
-def _nginx(host: str, status: Status) -> Iterator[Finding]:
-    active, unit_file = status.nginx.active, status.nginx.unit_file
-    enable = f"`systemctl enable nginx` on {host}"
+def _web_server(host: str, status: Status) -> Iterator[Finding]:
+    web, active, unit_file = (
+        names.web_server().name,
+        status.web_server.active,
+        status.web_server.unit_file,
+    )
+    unit = names.web_server().unit.removesuffix(".service")
+    enable = f"`systemctl enable {unit}` on {host}"
     if unit_file.startswith("masked"):
-        enable = f"`systemctl unmask nginx && systemctl enable nginx` on {host}"
+        enable = f"`systemctl unmask {unit} && systemctl enable {unit}` on {host}"
     if not unit_file:
         todo = f"`fab setup -H {host}` installs it"
-        yield _problem(host, "nginx", "there is no nginx", todo, serving=True)
+        yield _problem(host, web, f"there is no {web}", todo, serving=True)
     elif active not in _RUNS:
-        answers = _nginx_answers(status)
-        start = f"`fab nginx.reload -H {host}` starts it"
+        answers = _web_server_answers(status)
+        start = f"`fab {web}.reload -H {host}` starts it"
         todo = start if unit_file in _STARTS_AT_BOOT else f"{enable}, then {start}"
         what = "answers, but systemd does not run it" if answers else "does not run"
-        detail = f"nginx {what}: it is {active}, {unit_file}"
-        yield _problem(host, "nginx", detail, todo, serving=not answers)
+        detail = f"{web} {what}: it is {active}, {unit_file}"
+        yield _problem(host, web, detail, todo, serving=not answers)
     elif unit_file not in _STARTS_AT_BOOT:
-        yield _problem(host, "nginx", f"nginx is {unit_file}: it does not start at boot", enable)
+        yield _problem(host, web, f"{web} is {unit_file}: it does not start at boot", enable)
     else:
-        yield Finding(host, "nginx", "ok", "runs, and starts at boot")
+        yield Finding(host, web, "ok", "runs, and starts at boot")
 
 
 def _boot(host: str, status: Status) -> Iterator[Finding]:

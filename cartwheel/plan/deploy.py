@@ -236,7 +236,8 @@ def _notes(
         if name == content or name.startswith(content + "_")
     ]
     if site:
-        notes.append("nginx is reloaded: idle kept-alive connections may close")
+        web = names.web_server().name
+        notes.append(f"{web} is reloaded: idle kept-alive connections may close")
     if app.leftovers:
         notes.append(f"leftovers to clean: {', '.join(app.leftovers)}")
     return tuple(notes)

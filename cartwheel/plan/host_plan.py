@@ -53,7 +53,9 @@ class Migration:
 class Switch:
     """How the traffic moves to the release, and what makes the host go back."""
 
-    site: Mapping[str, str | None]  # nginx's files that change: path -> text, None: it goes away
+    site: Mapping[
+        str, str | None
+    ]  # the web server's files that change: path -> text, None: it goes away
     listen: int
     static_dir: str | None
     probe: Probe

@@ -43,8 +43,8 @@ def _not_ready(settings: Settings, facts: Facts) -> Iterator[Refusal]:
         yield Refusal("no-systemd", "systemd is not this host's init")
     if facts.app.digest_key is None:
         yield Refusal("not-set-up", f"the host is not set up for {settings.slug}")
-    elif facts.nginx is None:
-        yield Refusal("not-set-up", "the host has no nginx")
+    elif facts.web_server is None:
+        yield Refusal("not-set-up", f"the host has no {names.web_server().name}")
 
 
 def _python(settings: Settings, facts: Facts) -> Iterator[Refusal]:
@@ -90,7 +90,7 @@ def _no_room(settings: Settings, facts: Facts) -> Iterator[Refusal]:
 
 def _port_taken(settings: Settings, facts: Facts) -> Iterator[Refusal]:
     holder = facts.ports.get(str(settings.web.listen))
-    if holder not in (None, "nginx"):
+    if holder not in (None, names.web_server().program):
         yield Refusal("port-taken", f"port {settings.web.listen} is held by {holder}")
 
 

@@ -1,5 +1,5 @@
-"""The application's site among the others of its host: what of nginx's files must change, and which
-names or places another site has already; pure."""
+"""The application's site among the others of its host: what of the web server's files must
+change, and which names or places another site has already; pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str | None]:
-    """Shared nginx files that must change: path -> text, or None for "goes away"."""
+    """Shared files of the web server that must change: path -> text, or None for "goes away"."""
     path = names.site_path(settings)
     changes: dict[str, str | None] = {}
     if facts.files.get(path) != hashlib.sha256(site.encode()).hexdigest():
@@ -23,16 +23,16 @@ def site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str |
     distribution = [
         server
         for server in _other_servers(settings, facts)
-        if server.file == names.DEFAULT_SITE and settings.web.listen in server.ports
+        if server.file == names.default_site() and settings.web.listen in server.ports
     ]
     # An app without a name answers for every name; `site_refusals` checks that it may.
     if not settings.web.server_names and distribution:
-        changes[names.DEFAULT_SITE] = None
+        changes[names.default_site()] = None
     return changes
 
 
 def site_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
-    """Names that another site has: nginx only warns, and serves whichever it read first."""
+    """Names that another site has: a web server only warns, and serves whichever it read first."""
     others = [
         server for server in _other_servers(settings, facts) if settings.web.listen in server.ports
     ]
@@ -45,7 +45,7 @@ def site_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
     default = next(
         (server for server in others if settings.web.listen in server.default_ports), None
     )
-    if not settings.web.server_names and default and default.file != names.DEFAULT_SITE:
+    if not settings.web.server_names and default and default.file != names.default_site():
         found.append(
             Refusal(
                 "server-name-needed",

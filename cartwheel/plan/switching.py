@@ -23,7 +23,7 @@ _FINISH_MARGIN_SECONDS = 60.0
 def switch_for(
     settings: Settings, kind: Kind, site: Mapping[str, str | None], *, digest_key: str = ""
 ) -> Switch:
-    """The switch of a deploy, a rollback or a restart, with nginx's files that change. With the
+    """The switch of a deploy, a rollback or a restart, with the web server's files that change. With the
     `digest_key` the host learns which settings it was deployed with."""
     from cartwheel.host.wire.switching import Limits
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .balancer import check_balancer_template, render_balancer
-from .release import RenderedFile, RenderFacts, check_templates, render_release
+from .release import SITE, RenderedFile, RenderFacts, check_templates, render_release
 
 __all__ = [
+    "SITE",
     "RenderFacts",
     "RenderedFile",
     "check_balancer_template",

@@ -24,12 +24,14 @@ OWN_CONFIG = "app.gunicorn.conf.py"
 OWN_CONFIG_SOURCE = "gunicorn_conf.py"
 
 LOGROTATE = "/etc/logrotate.d"
+# The name of the web server's site among the files.
+SITE = "site"
 
 # systemd waits so much longer for a unit than its parts may take.
 _STOP_MARGIN_SECONDS = 10
 _START_MARGIN_SECONDS = 30
 _BOOT_MARGIN_SECONDS = 60
-# nginx's own default for proxy_read_timeout; it never waits shorter than a request may take.
+# How long web servers wait by default; it never waits shorter than a request may take.
 _PROXY_SECONDS = 60
 
 
@@ -60,7 +62,7 @@ class RenderFacts:
         taken = any(
             settings.web.listen in server.default_ports
             for server in facts.servers
-            if server.file not in (site, names.DEFAULT_SITE)
+            if server.file not in (site, names.default_site())
         )
         return cls(
             cpus=facts.host.cpus,
@@ -134,7 +136,7 @@ def render_release(
             of_release("gunicorn.conf.py", "gunicorn.conf.py.j2"),
             of_release(TEMPLATE_UNIT, "web.service.j2", slot="%i"),  # systemd.unit(5): of each
             of_release("maintenance.html", "maintenance.html.j2"),
-            of_host("nginx-site.conf", "nginx-site.conf.j2", names.site_path(settings)),
+            of_host(SITE, names.web_server().site_template, names.site_path(settings)),
             of_host("logrotate.conf", "logrotate.j2", f"{LOGROTATE}/cartwheel-{at.app}.conf"),
             of_host("boot.service", "boot.service.j2", str(at.boot_unit)),
         ]
@@ -205,7 +207,7 @@ def _values(
 
 
 def proxy_seconds(settings: Settings) -> int:
-    """How long nginx waits for an answer."""
+    """How long the web server waits for an answer."""
     drain_seconds = math.ceil(settings.deploy.drain_seconds)
     return max(_PROXY_SECONDS, drain_seconds, settings.gunicorn.timeout_seconds)
 
@@ -224,7 +226,7 @@ def _static(settings: Settings, facts: RenderFacts) -> dict[str, Any]:
 
 
 def ident(app: str) -> str:
-    """`app` as part of a name of nginx: names of apps hold no `_`, so no two meet."""
+    """`app` as part of a name in the web server's configuration: names of apps hold no `_`, so no two meet."""
     return app.replace(".", "__").replace("-", "_")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import UsageError
 from cartwheel.hidden import Hidden
+from cartwheel.host.web import kinds
 from cartwheel.places import own
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 _UNDEFINED = re.compile(r"^'(\w+)' is undefined$")
 _NO_ATTRIBUTE = re.compile(r"^'(?:[\w.]+\.)?(\w+) object' has no attribute '(\w+)'$")
-# Nothing in nginx's configuration can escape `$`, so such a value is refused.
-_NGINX_PLAIN = re.compile(r"^[A-Za-z0-9._~/:@%+,=*-]*$")
 
 
 class Templates:
@@ -112,7 +111,8 @@ def _environment(project: Path) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(python=python_literal, systemd=systemd_word, nginx=nginx_word)
+    environment.filters.update(python=python_literal, systemd=systemd_word)
+    environment.filters.update({kind.name: kind.word for kind in kinds.KINDS})
     return environment
 
 
@@ -134,10 +134,3 @@ def systemd_word(value: str) -> str:
         raise ValueError("a line break cannot stand in a unit")
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"'
-
-
-def nginx_word(value: str) -> str:
-    """One word of nginx's configuration; refuses what would need an escape."""
-    if not value or not _NGINX_PLAIN.match(value):
-        raise ValueError(f"{value!r} cannot stand in nginx's configuration")
-    return value

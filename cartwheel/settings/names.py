@@ -9,7 +9,12 @@ import json
 import re
 from collections.abc import Container, Iterable
 
+from cartwheel.host.web import kinds
+from cartwheel.host.web.nginx import Nginx
+from cartwheel.host.web.server import WebServer
 from cartwheel.settings.toml_tables import Settings
+
+NGINX = Nginx()  # a balancer of that kind is this one
 
 _DIGEST_HEX = 8
 _CUT_HEX = 5
@@ -57,17 +62,23 @@ def user(settings: Settings) -> str:
 
 
 def group(settings: Settings) -> str:
-    """The group of the app's sockets; only nginx's user joins it."""
+    """The group of the app's sockets; only the web server's user joins it."""
     return f"{user(settings)[:_USER_MAX]}-http"
 
 
+def web_server() -> WebServer:
+    """The kind of web server in front of the application: there is no choice so far."""
+    return kinds.web_server()
+
+
 def site_path(settings: Settings) -> str:
-    return f"/etc/nginx/conf.d/cartwheel-{settings.slug}.conf"
+    return str(web_server().site(settings.slug))
 
 
 def balancer_site_path(settings: Settings) -> str:
     """The path of a balancer's site. No application has this name: names have no `_`."""
-    return f"/etc/nginx/conf.d/cartwheel-{settings.slug}_balancer.conf"
+    return str(NGINX.site(settings.slug + "_balancer"))
 
 
-DEFAULT_SITE = "/etc/nginx/sites-enabled/default"
+def default_site() -> str:
+    return str(web_server().default_site)

@@ -700,19 +700,19 @@ def test_a_broken_nginx_does_not_matter_where_its_files_do_not_change(scenery: S
 RELOADS = """
 import http.client, pathlib, sys
 sys.path.insert(0, "/usr/local/lib/cartwheel/shop/current")
-from cartwheel.host.web import nginx
+from cartwheel.host.web import configuration, kinds
 site = pathlib.Path("/etc/nginx/conf.d/reloads.conf")
 wrong = 0
 for number in range(20):
     site.write_text("server { listen 8099; location / { return 200 '%d'; } }" % number)
-    nginx.reload(None)
+    configuration.reload(None, kinds.web_server())
     for _ in range(50):
         line = http.client.HTTPConnection("127.0.0.1", 8099, timeout=5)
         line.request("GET", "/")
         wrong += line.getresponse().read() != str(number).encode()
         line.close()
 site.unlink()
-nginx.reload(None)
+configuration.reload(None, kinds.web_server())
 print(wrong)
 """
 

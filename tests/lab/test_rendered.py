@@ -12,7 +12,7 @@ import pytest
 
 from cartwheel.host.layout import Layout, first_of
 from cartwheel.host.system import envfile
-from cartwheel.render import RenderFacts, render_release
+from cartwheel.render import SITE, RenderFacts, render_release
 from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
 from cartwheel_lab import LabHost
@@ -172,7 +172,7 @@ def test_a_worker_killed_for_memory_does_not_end_the_others(serving: LabHost) ->
 def test_a_host_with_another_default_site(serving: LabHost) -> None:
     """The rendered site then makes no claim that nginx would refuse."""
     other = replace(facts(serving), default_server_free=False)
-    site = render_release(SETTINGS, other, RELEASE, Path("/nowhere"))["nginx-site.conf"]
+    site = render_release(SETTINGS, other, RELEASE, Path("/nowhere"))[SITE]
     put(serving, "/etc/nginx/conf.d/other.conf", "server { listen 80 default_server; return 404; }")
     put(serving, site.path, site.content)
     serving.sh("nginx -t")

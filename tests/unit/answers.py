@@ -118,7 +118,7 @@ FACTS: dict[str, Any] = {
         "seq": 7,
     },
     "files": {"/etc/nginx/conf.d/cartwheel-shop.conf": None},
-    "nginx": "1.22.1",
+    "web_server": "1.22.1",
     "servers": [],
     "ports": {"22": "sshd"},
     "free_bytes": 10 << 30,

@@ -255,6 +255,39 @@ def test_no_room_is_listed_that_is_not_there() -> None:
     assert set(ROOMS) - {"host"} <= there
 
 
+# Who may name nginx, and why; all others ask `names.web_server` or `kinds.web_server`.
+NGINX = {
+    "cartwheel/host/web/nginx.py": "the kind",
+    "cartwheel/host/web/nginx_config.py": "the kind: its configuration",
+    "cartwheel/host/web/kinds.py": "lists the kinds",
+    "cartwheel/host/balancer/nginx_links.py": "the balancer of that kind",
+    "cartwheel/host/balancer/nginx_site.py": "the balancer of that kind",
+    "cartwheel/host/balancer/taken_out.py": "lists the kinds of balancers on hosts",
+    "cartwheel/host/session/operations.py": "where that balancer's operation is",
+    "cartwheel/host/upkeep/uninstall.py": "takes that balancer away",
+    "cartwheel/host/wire/status.py": "a key of `fab status --json`",
+    "cartwheel/plan/balancing.py": "lists the kinds of balancers, and has that one's files",
+    "cartwheel/render/balancer.py": "the balancer's site, which is that kind's",
+    "cartwheel/commands/balancing.py": "lists the kinds of balancers",
+    "cartwheel/balance/hosted.py": "says what to do next with either kind of balancer",
+    "cartwheel/fleet/balancer.py": "says what to do next with either kind of balancer",
+    "cartwheel/settings/names.py": "where that balancer's site is",
+    "cartwheel/settings/checks.py": "a value of `balancer.kind`; a name that users must not take",
+    "cartwheel/settings/toml_tables.py": "what users type and read",
+    "cartwheel/settings/reference.py": "what users read",
+    "cartwheel/errors.py": "slugs, and what users read",
+    "tasks/nginx.py": "the tasks `nginx.test` and `nginx.reload`",
+    "tasks/__init__.py": "lists the tasks",
+    "tasks/balancer.py": "what users read about that balancer",
+}
+
+
+def test_nginx_is_named_by_its_kind_only() -> None:
+    files = (*ENGINE, *TASKS)
+    found = {str(one.relative_to(ROOT)) for one in files if "nginx" in one.read_text().lower()}
+    assert found == set(NGINX)
+
+
 def _slugs_in(path: Path) -> set[str]:
     """Slugs where they are used: first argument of an error or refusal, compared with `.slug`,
     or in a table of slugs."""

@@ -155,10 +155,12 @@ def test_listening_ports(monkeypatch: pytest.MonkeyPatch) -> None:
         ("sh: nginx: not found", None),
     ],
 )
-def test_nginx_version(monkeypatch: pytest.MonkeyPatch, text: str, version: str | None) -> None:
+def test_the_web_servers_version(
+    monkeypatch: pytest.MonkeyPatch, text: str, version: str | None
+) -> None:
     noisy = children.Answer(0, "", f"ERROR: ld.so: object '/a/b' cannot be preloaded\n{text}")
     monkeypatch.setattr(facts, "_ask", lambda _argv: noisy)
-    assert facts._nginx_version() == version
+    assert facts._web_version() == version
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 from cartwheel.host.state import journal
 from cartwheel.host.system import files
 from cartwheel.host.system.context import OpError
-from cartwheel.host.web import nginx
+from cartwheel.host.web import configuration
 from cartwheel.host.wire.journal import Entry
 
 from .hostside import in_child
@@ -217,7 +217,7 @@ def test_what_is_no_file_stays(tmp_path: Path, kind: str, behind: bool) -> None:
     journal.append(path, Entry(kind="deploy"))
     assert journal.read(path) == []
     with pytest.raises(OpError):
-        nginx.snapshot([str(path)])
+        configuration.snapshot([str(path)])
     after = os.lstat(real)
     assert (after.st_ino, after.st_mode, after.st_rdev) == (
         before.st_ino,
@@ -232,13 +232,13 @@ def test_a_site_behind_a_link_is_put_back_behind_it(tmp_path: Path) -> None:
     real.write_text("theirs")
     link.symlink_to(real)
     gone.symlink_to("../available")
-    memory = nginx.snapshot([str(link), str(gone)])
+    memory = configuration.snapshot([str(link), str(gone)])
     files.write(link, b"ours")
     files.remove(gone)
-    assert nginx.put_back(memory)
+    assert configuration.put_back(memory)
     assert (real.read_text(), link.readlink()) == ("theirs", real)
     assert str(gone.readlink()) == "../available"
-    assert not nginx.put_back(memory)
+    assert not configuration.put_back(memory)
 
 
 @pytest.mark.parametrize("left", ["file", "dangling", "link"])

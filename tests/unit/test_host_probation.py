@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host import layout
 from cartwheel.host.layout import Layout
 from cartwheel.host.state import journal
 from cartwheel.host.switch import watch_period
 from cartwheel.host.switch.watch_period import Deaths, Watch, replaces_workers
 from cartwheel.host.system import systemd
 from cartwheel.host.system.systemd import UnitState
+from cartwheel.host.web import nginx
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.switching import Limits
 
@@ -29,7 +29,7 @@ class Site:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.at = host_in(folder, monkeypatch)
-        monkeypatch.setattr(layout, "NGINX_LOGS", folder)
+        monkeypatch.setattr(nginx, "LOGS", folder)
         self.log = folder / "shop.access.log"
         self.workers = {2, 3}
         up = UnitState("active", "running", 0, 1, None, None, "success")

@@ -10,6 +10,7 @@ from cartwheel.host.layout import OLD_SLOTS, Layout
 from cartwheel.host.look import listing
 from cartwheel.host.look import logs as look
 from cartwheel.host.system import children
+from cartwheel.host.web import nginx
 from cartwheel.host.wire.history import AskHistory
 from cartwheel.host.wire.output import ReadLogs
 from cartwheel.host.wire.request import Done
@@ -46,9 +47,9 @@ def logs(at: Layout, lines: int) -> list[tuple[str, str]]:
 def test_as_many_lines_as_were_asked_for(
     at: Layout, asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = tmp_path / "access.log"
+    log = tmp_path / f"{at.app}.access.log"
     log.write_text("".join(f"line {number}\n" for number in range(2000)))
-    monkeypatch.setattr(look, "_nginx_logs", lambda _at: [str(log)])
+    monkeypatch.setattr(nginx, "LOGS", tmp_path)
     told = logs(at, 500)
     assert [text for source, text in told if source == "app"] == [str(n) for n in range(1, 501)]
     assert [text for source, text in told if source == "nginx"] == [
@@ -59,7 +60,7 @@ def test_as_many_lines_as_were_asked_for(
 def test_only_this_applications_units(
     at: Layout, asked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(look, "_nginx_logs", lambda _at: [])
+    monkeypatch.setattr(nginx, "LOGS", Path("/nowhere"))
     logs(at, 1)
     words = asked.read_text().splitlines()
     units = [words[n + 1] for n, word in enumerate(words) if word == "-u"]
@@ -69,7 +70,7 @@ def test_only_this_applications_units(
 def test_without_a_log_of_nginx_there_is_none(
     at: Layout, asked: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(look, "_nginx_logs", lambda _at: [])
+    monkeypatch.setattr(nginx, "LOGS", Path("/nowhere"))
     assert logs(at, 2) == [("app", "1"), ("app", "2")]
 
 

@@ -26,7 +26,8 @@ from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import ContactLost, OpError
 from cartwheel.host.system.systemd import UnitState
 from cartwheel.host.upkeep import jobs
-from cartwheel.host.web import front_door, nginx
+from cartwheel.host.web import configuration, front_door
+from cartwheel.host.web.server import WebServer
 from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.running import Start, Stop
@@ -53,7 +54,7 @@ class Stage:
         self.default = folder / "default"
         self.loaded = folder / "loaded-by-nginx"
         self.default.symlink_to("sites-available/default")
-        self.reload(None)
+        self.reload()
 
     # systemd
 
@@ -99,7 +100,7 @@ class Stage:
 
     # nginx
 
-    def reload(self, _ctx: Any) -> None:
+    def reload(self, _ctx: Any = None, _web: WebServer | None = None) -> None:
         self.loaded.write_text(self._shown())
 
     def _shown(self) -> str:
@@ -201,7 +202,7 @@ def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr(systemd, "forget_failure", lambda _unit: None)
     monkeypatch.setattr(systemd, "reload", lambda _ctx=None: None)
     monkeypatch.setattr(systemd, "log", lambda *_args: "Traceback\nValueError: boom")
-    monkeypatch.setattr(nginx, "reload", one.reload)
+    monkeypatch.setattr(configuration, "reload", one.reload)
     monkeypatch.setattr(files, "sync_filesystem", lambda _path: None)  # this machine's is busy
     monkeypatch.setattr(health, "prove", lambda *_args, **_more: 3)
     monkeypatch.setattr(health, "watch", lambda *_args, **_more: None)
@@ -328,7 +329,7 @@ def test_killed_before_any_call_it_is_put_in_order(
                 if power_cut:
                     for unit in list(stage.units.iterdir()):
                         unit.unlink()
-                    stage.reload(None)
+                    stage.reload()
                 if number % 3 == 0:  # the recovery may be killed too
                     dying_before(number % 7 * 3 + 1, stage.settle)
                 stage.settle()

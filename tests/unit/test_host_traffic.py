@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from cartwheel.host.web import traffic
-from cartwheel.host.web.traffic import Log, Request, Share, complaint, count, parse, tail
+from cartwheel.host.web.nginx import Nginx
+from cartwheel.host.web.server import Request
+from cartwheel.host.web.traffic import Log, Share, complaint, count, tail
 
 HERE = "unix:/srv/shop/current/http.sock"
 THERE = "unix:/srv/shop/fallback/http.sock"
@@ -52,7 +54,7 @@ def line(
     ],
 )
 def test_a_line_tells_the_first_answer(text: bytes, expected: Request | None) -> None:
-    assert parse(text) == expected
+    assert Nginx().request(text) == expected
 
 
 def test_what_counts_was_passed_on_to_this_upstream_after_the_switch() -> None:
@@ -65,7 +67,7 @@ def test_what_counts_was_passed_on_to_this_upstream_after_the_switch() -> None:
         line("502, 200", f"{HERE}, {THERE}", took="0.000, 0.001", at=1000.5),
         b"torn",
     ]
-    assert count(lines, HERE, 1000.0) == Share(4, 2)
+    assert count(Nginx(), lines, HERE, 1000.0) == Share(4, 2)
     assert Share(4, 2) + Share(1, 0) == Share(5, 2)
 
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.host import layout
 from cartwheel.host.state import releases
 from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import OpError
 from cartwheel.host.upkeep import uninstall
-from cartwheel.host.web import nginx
+from cartwheel.host.web import configuration, nginx
 
 from .hostside import Session, host_in, web
 
@@ -65,9 +64,9 @@ def test_nothing_goes_that_still_answers_requests(
     releases.point(at, at.current, "1.a")
     files.write_json(at.record, {"user": "nobody-of-ours", "group": "nobody-of-ours"})
     monkeypatch.setattr(systemd, "instances", lambda _at: {web("1.a"): systemd.STOPPING})
-    monkeypatch.setattr(nginx, "reload", lambda _ctx: None)
+    monkeypatch.setattr(configuration, "reload", lambda _ctx, _web: None)
     monkeypatch.setattr(nginx, "SITES", tmp_path)
-    monkeypatch.setattr(layout, "NGINX_LOGS", tmp_path)
+    monkeypatch.setattr(nginx, "LOGS", tmp_path)
     args = {"app": at.app, "base": str(at.base), "remove_shared": True}
     session = Session()
     with pytest.raises(OpError, match=r"1\.a still answers requests") as refused:

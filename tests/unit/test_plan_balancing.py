@@ -17,7 +17,7 @@ from cartwheel.plan.balancing import (
     to_take_out,
     ways,
 )
-from cartwheel.settings.names import DEFAULT_SITE
+from cartwheel.settings.names import default_site
 from cartwheel.settings.toml_tables import Settings
 from tests.unit.answers import facts
 
@@ -106,11 +106,11 @@ def test_the_distributions_site_goes_where_ours_answers_for_all(
     names: list[str], port: int, goes: bool
 ) -> None:
     known = settings(web={"server_names": names}, balancer={"listen": port})
-    default = {"file": DEFAULT_SITE, "ports": [80], "names": [], "default_ports": []}
+    default = {"file": default_site(), "ports": [80], "names": [], "default_ports": []}
     there = facts(lambda found: found.update(servers=[default]))
     changes = balancer_site_changes(known, there, "site")
     assert changes.pop("/etc/nginx/conf.d/cartwheel-shop_balancer.conf") == "site"
-    assert changes == ({DEFAULT_SITE: None} if goes else {})
+    assert changes == ({default_site(): None} if goes else {})
 
 
 def test_filling_in() -> None:

@@ -122,7 +122,7 @@ OTHER = "/etc/nginx/sites-enabled/other"
         ({}, lambda _known: None, []),
         ({}, set_in("host", "systemd", value=None), ["no-systemd"]),
         ({}, set_in("app", "digest_key", value=None), ["not-set-up"]),
-        ({}, set_in("nginx", value=None), ["not-set-up"]),
+        ({}, set_in("web_server", value=None), ["not-set-up"]),
         ({}, set_in("python", value=None), ["python-version"]),
         (
             {},
@@ -162,7 +162,7 @@ OTHER = "/etc/nginx/sites-enabled/other"
         (NAMED, set_in("servers", value=[server(OTHER, [], [80], [80])]), []),
         (
             {},
-            set_in("servers", value=[server(names.DEFAULT_SITE, ["_"], [80], [80])]),
+            set_in("servers", value=[server(names.default_site(), ["_"], [80], [80])]),
             [],
         ),
     ],
@@ -347,11 +347,11 @@ def test_what_is_not_quite_as_it_should_be_is_changed(
 
 
 def test_the_distributions_site_goes_only_where_it_is_in_the_way() -> None:
-    default = server(names.DEFAULT_SITE, ["_"], [80], [80])
+    default = server(names.default_site(), ["_"], [80], [80])
     known = facts(set_in("servers", value=[default]))
-    assert site_changes(settings(), known, SITE)[names.DEFAULT_SITE] is None
-    assert names.DEFAULT_SITE not in site_changes(settings(**NAMED), known, SITE)
-    assert names.DEFAULT_SITE not in site_changes(settings(web={"listen": 81}), known, SITE)
+    assert site_changes(settings(), known, SITE)[names.default_site()] is None
+    assert names.default_site() not in site_changes(settings(**NAMED), known, SITE)
+    assert names.default_site() not in site_changes(settings(web={"listen": 81}), known, SITE)
 
 
 def test_leftovers_are_noted() -> None:

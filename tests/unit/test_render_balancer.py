@@ -14,7 +14,7 @@ import pytest
 
 from cartwheel.errors import UsageError
 from cartwheel.plan.balancing import Member
-from cartwheel.render import check_balancer_template, render_balancer, render_release
+from cartwheel.render import SITE, check_balancer_template, render_balancer, render_release
 from tests.kit.ports import free_port
 from tests.kit.waiting import until
 from tests.unit.test_render_nginx import (
@@ -164,7 +164,7 @@ def test_a_balancers_site(tmp_path: Path, proxies: tuple[str, ...]) -> None:
             *(f"    server 192.0.2.{other}:80 backup max_fails=0;" for other in others),
         ]
     sockets = text.replace("/run/cartwheel/.balancer.shop.live", str(tmp_path))
-    site = render_release(own, FACTS, "1", tmp_path)["nginx-site.conf"].content
+    site = render_release(own, FACTS, "1", tmp_path)[SITE].content
     assert "[warn]" not in accepted(tmp_path, {"shop": site, "shop_balancer": sockets})
 
 

@@ -19,9 +19,10 @@ import pytest
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.web import front_door, traffic
+from cartwheel.host.web.nginx import Nginx
 from cartwheel.host.web.traffic import Share
 from cartwheel.host.wire.health import Probe
-from cartwheel.render import RenderFacts, render_release
+from cartwheel.render import SITE, RenderFacts, render_release
 from cartwheel.settings.toml_tables import Settings
 from tests.kit.ports import free_port
 from tests.kit.waiting import until
@@ -83,7 +84,7 @@ class Site:
 
     def start(self) -> None:
         self.token = front_door.ensure_token(self.at)
-        site = render_release(self.settings, FACTS, "1", self.folder)["nginx-site.conf"].content
+        site = render_release(self.settings, FACTS, "1", self.folder)[SITE].content
         (self.folder / "conf.d/site.conf").write_text(
             site.replace("/var/log/nginx", str(self.folder))
         )
@@ -260,8 +261,8 @@ def test_the_log_tells_what_real_requests_met_first(serving: Site) -> None:
         return len(lines) == 5
 
     until(all_there, shown="nginx's log")
-    assert traffic.count(lines, current, 0) == Share(4, 2)
-    assert traffic.count(lines, current, switched) == Share(3, 2)
+    assert traffic.count(Nginx(), lines, current, 0) == Share(4, 2)
+    assert traffic.count(Nginx(), lines, current, switched) == Share(3, 2)
     log.close()
 
 
@@ -360,7 +361,7 @@ def test_sites_of_several_applications_stand_side_by_side(tmp_path: Path) -> Non
                 "client_max_body_size": "0",
             },
         )
-        text = render_release(own, FACTS, "1", tmp_path)["nginx-site.conf"].content
+        text = render_release(own, FACTS, "1", tmp_path)[SITE].content
         sites[own.slug] = text
     assert "[warn]" not in accepted(tmp_path, sites)
     assert [name for name, text in sites.items() if "default_server" in text] == ["a.b"]
@@ -373,17 +374,17 @@ def test_balancers_are_believed(tmp_path: Path) -> None:
     """By themselves, and what the settings name; without any, nothing of it is there."""
     behind = replace(FACTS, balancers=("192.0.2.9",))
     own = settings(Path("/srv"), web={"listen": free_port(), "trusted_proxies": PROXIES})
-    text = render_release(own, behind, "1", tmp_path)["nginx-site.conf"].content
+    text = render_release(own, behind, "1", tmp_path)[SITE].content
     for address in (*PROXIES, "192.0.2.9"):
         assert f"    {address} 1;" in text and f"set_real_ip_from {address};" in text
     accepted(tmp_path, {"shop": text})
-    alone = render_release(settings(Path("/srv")), FACTS, "1", tmp_path)["nginx-site.conf"].content
+    alone = render_release(settings(Path("/srv")), FACTS, "1", tmp_path)[SITE].content
     assert "real_ip" not in alone and "geo" not in alone
 
 
 def test_ipv6_where_the_host_has_it() -> None:
     facts = RenderFacts(2, 252, "3.11.2", default_server_free=True, ipv6=True)
-    text = render_release(settings(Path("/srv")), facts, "1", Path("/"))["nginx-site.conf"].content
+    text = render_release(settings(Path("/srv")), facts, "1", Path("/"))[SITE].content
     assert "listen 80 default_server;" in text
     assert "listen [::]:80 default_server;" in text
 
@@ -394,5 +395,5 @@ def test_the_site_names_no_release() -> None:
         render_release(settings(Path("/srv")), FACTS, release, Path("/")) for release in ("1", "2")
     )
     shared = [name for name, file in one.items() if file.shared]
-    assert sorted(shared) == ["boot.service", "logrotate.conf", "nginx-site.conf"]
+    assert sorted(shared) == ["boot.service", "logrotate.conf", SITE]
     assert all(one[name] == two[name] for name in shared)

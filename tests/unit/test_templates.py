@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import Exit, UsageError
+from cartwheel.host.web.nginx import Nginx
 from cartwheel.render import check_templates, render_release
 from cartwheel.render.release import SAMPLES
-from cartwheel.render.templates import nginx_word, python_literal, systemd_word
+from cartwheel.render.templates import python_literal, systemd_word
 from cartwheel.settings.toml_tables import Settings
 
 
@@ -115,9 +116,9 @@ def test_an_own_gunicorn_configuration_that_cannot_be_used(
 def test_the_filters_quote() -> None:
     assert systemd_word('/a b/"%n"\\') == '"/a b/\\"%%n\\"\\\\"'
     assert python_literal("it's ü\n") == '"it\'s \\xfc\\n"'
-    assert nginx_word("*.example.com") == "*.example.com"
+    assert Nginx().word("*.example.com") == "*.example.com"
     for wrong in ("a b", "a;b", "$host", 'a"b', "a{", ""):
         with pytest.raises(ValueError, match="cannot stand in nginx's configuration"):
-            nginx_word(wrong)
+            Nginx().word(wrong)
     with pytest.raises(ValueError, match="line break"):
         systemd_word("a\nb")

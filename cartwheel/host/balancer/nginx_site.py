@@ -13,9 +13,13 @@ from cartwheel.host.release import access
 from cartwheel.host.switch import switch
 from cartwheel.host.system import children, files, locks
 from cartwheel.host.system.context import Context, OpError
-from cartwheel.host.web import nginx
+from cartwheel.host.web import configuration
+from cartwheel.host.web.kinds import drop_in
+from cartwheel.host.web.nginx import Nginx
 
 Args = Dict[str, Any]
+
+_NGINX = Nginx()
 
 _TMPFILES = """# Written by Cartwheel: where nginx has its sockets for the hosts behind the balancer.
 d {run} 0755 root root
@@ -32,18 +36,18 @@ def install(ctx: Context, args: Args) -> Args:
     """Make nginx here the balancer of the hosts of `ways`: sockets' folder, links, the site.
     Hosts that are out stay out. `changes` says what changed; an unchanged site reloads nothing.
 
-    args: app, base, ways, site_changes, server_names. Raises OpError as `nginx.check_staged`.
+    args: app, base, ways, site_changes, server_names. Raises OpError as `check_staged`.
     """
     at = Layout(args["app"], Path(args["base"]))
     changed = _folders(ctx, at)
     changed += _links(at, args["ways"])
     wanted = {path: text for path, text in args["site_changes"].items() if _differs(path, text)}
-    access.close_logs(at.app + "_balancer")
+    access.close_logs(_NGINX, _called(at))
     if wanted:
         with locks.shared_parts(ctx):
-            nginx.check_staged(ctx, wanted, args["server_names"])
+            configuration.check_staged(ctx, _NGINX, wanted, args["server_names"])
             switch.install_site(at, wanted)
-            nginx.reload(ctx)
+            configuration.reload(ctx, _NGINX)
         changed += ["nginx's site"]
     return {"changes": changed}
 
@@ -61,8 +65,8 @@ def _folders(ctx: Context, at: Layout) -> List[str]:
         "systemd",
         "the sockets' folder could not be made",
     )
-    files.directory(at.balancer_drop_in.parent, 0o755)
-    if files.write(at.balancer_drop_in, _DROP_IN.format(**values).encode()):
+    files.directory(_drop_in(at).parent, 0o755)
+    if files.write(_drop_in(at), _DROP_IN.format(**values).encode()):
         children.check(ctx, ["systemctl", "daemon-reload"], "systemd", "systemd does not reload")
         changed = True
     return ["directory {}".format(at.balancer_sockets)] if changed else []
@@ -88,16 +92,31 @@ def _differs(path: str, text: Optional[str]) -> bool:
     return files.sha256_of(Path(path)) != hashlib.sha256(text.encode()).hexdigest()
 
 
-def remove(at: Layout) -> List[str]:
-    """Take away all that `install` made, but for the site itself; what went."""
+def remove(ctx: Context, at: Layout) -> List[str]:
+    """Take away all that `install` made; what went."""
     gone: List[str] = []
-    for path in (at.balancer_tmpfiles, at.balancer_drop_in):
+    site = _NGINX.site(_called(at))
+    with locks.shared_parts(ctx):
+        if files.remove(site):
+            gone.append(str(site))
+            configuration.reload(ctx, _NGINX)
+    gone += configuration.remove_logs(_NGINX, _called(at))
+    for path in (at.balancer_tmpfiles, _drop_in(at)):
         if files.remove(path):
             gone.append(str(path))
     for folder in (at.balancer, at.balancer_sockets):
         if files.remove_tree(folder):
             gone.append(str(folder))
-    folder = at.balancer_drop_in.parent
+    folder = _drop_in(at).parent
     if folder.is_dir() and not os.listdir(folder):
         folder.rmdir()
     return gone
+
+
+def _called(at: Layout) -> str:
+    """The balancer's own site among nginx's: no application is called so."""
+    return at.app + "_balancer"
+
+
+def _drop_in(at: Layout) -> Path:
+    return drop_in(_NGINX, _called(at))

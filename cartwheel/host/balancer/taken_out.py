@@ -17,7 +17,7 @@ from cartwheel.host.balancer import haproxy, nginx_links
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import Context, OpError
-from cartwheel.host.web import nginx
+from cartwheel.host.web.nginx import Nginx
 
 Args = Dict[str, Any]
 Marks = Dict[str, Args]
@@ -77,7 +77,7 @@ def _down(ways: Args) -> str:
     """A HAProxy that is down does not answer `is_in`; of nginx only files are asked."""
     if all(way["kind"] != "nginx" for way in ways.values()):
         return ""
-    active = systemd.state(nginx.UNIT).active
+    active = systemd.state(Nginx.unit).active
     return (
         "" if active in ("active", "reloading") else "nginx does not run: it is {}".format(active)
     )

@@ -11,7 +11,8 @@ from cartwheel.host.release import downloads, install, installer
 from cartwheel.host.state import releases
 from cartwheel.host.system import children, files
 from cartwheel.host.system.context import Context, OpError
-from cartwheel.host.web import nginx
+from cartwheel.host.web import configuration
+from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.examine import Examination, Examine
 
 _INDEX_SECONDS = 60.0
@@ -19,13 +20,13 @@ _INDEX_SECONDS = 60.0
 
 def examine(ctx: Context, request: Examine) -> Examination:
     """What `fab doctor` needs beyond the facts of a probe."""
-    at = ctx.at
+    at, web = ctx.at, web_server()
     return Examination(
         status=report.status(ctx, request.status),
         damage={release: tuple(found) for release, found in releases.damage(at).items()},
         index=_index_complaint(ctx, request),
         cache_bytes=downloads.size_bytes(at),
-        nginx_complaint=nginx.check(ctx) if shutil.which("nginx") else None,
+        web_complaint=configuration.check(ctx, web) if shutil.which(web.program) else None,
     )
 
 

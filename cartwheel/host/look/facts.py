@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from cartwheel.host.release import borrow, installer_uv
 from cartwheel.host.state import freeze, journal, pending, releases
 from cartwheel.host.system import children, files, reach, systemd
 from cartwheel.host.system.context import Context
-from cartwheel.host.web import nginx_config
+from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.facts import (
     App,
     AskFacts,
@@ -25,7 +24,6 @@ from cartwheel.host.wire.facts import (
     Interpreter,
     Machine,
     Release,
-    Server,
     Uv,
 )
 from cartwheel.host.wire.hidden import Hidden
@@ -35,7 +33,6 @@ from cartwheel.host.wire.pending import DAMAGED
 
 _CALL_SECONDS = 10
 _AT_ONCE = 8  # most of it waits for a program or an answer
-_NGINX = re.compile(r"^nginx version: \S+/(\S+)", re.MULTILINE)
 
 
 def probe(ctx: Context, request: AskFacts) -> Facts:
@@ -46,8 +43,8 @@ def probe(ctx: Context, request: AskFacts) -> Facts:
         python = pool.submit(interpreter, request.python, request.user)
         app = pool.submit(_app, at, request.carried)
         digests = pool.submit(_digests, request.files)
-        nginx = pool.submit(_nginx_version)
-        servers = pool.submit(nginx_config.servers)
+        version = pool.submit(_web_version)
+        servers = pool.submit(web_server().servers)
         ports = pool.submit(listening_ports)
         uv = pool.submit(installer_uv.find, request.uv_version, request.user)
         free_bytes, free_inodes = parts.free_on(at.base)
@@ -59,8 +56,8 @@ def probe(ctx: Context, request: AskFacts) -> Facts:
         no_python="" if found_python else no_interpreter(request.python),
         app=app.result(),
         files=digests.result(),
-        nginx=nginx.result(),
-        servers=tuple(map(_server, servers.result())),
+        web_server=version.result(),
+        servers=tuple(servers.result()),
         ports=ports.result(),
         free_bytes=free_bytes,
         free_inodes=free_inodes,
@@ -95,10 +92,6 @@ def _system() -> str:
 
 def _digests(paths: Sequence[str]) -> Dict[str, Optional[str]]:
     return {path: files.sha256_of(Path(path)) for path in paths}
-
-
-def _server(one: nginx_config.Server) -> Server:
-    return Server(one.file, one.ports, one.names, one.default_ports)
 
 
 def systemd_version() -> Optional[int]:
@@ -228,9 +221,10 @@ def _release(manifest: Manifest) -> Release:
     )
 
 
-def _nginx_version() -> Optional[str]:
-    found = _NGINX.search(_ask(["nginx", "-v"]).errors)  # nginx prints it there
-    return found.group(1) if found else None
+def _web_version() -> Optional[str]:
+    web = web_server()
+    done = _ask(list(web.version_command))
+    return web.version_in(done.output + done.errors)
 
 
 def listening_ports() -> Dict[str, str]:

@@ -1,14 +1,14 @@
-"""The logs of an application: its own and nginx's of its site. Changes nothing."""
+"""The logs of an application: its own and the web server's of its site. Changes nothing."""
 
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import List
 
-from cartwheel.host.layout import OLD_SLOTS, Layout
+from cartwheel.host.layout import OLD_SLOTS
 from cartwheel.host.system import children
 from cartwheel.host.system.context import ContactLost, Context
+from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.output import ReadLogs
 from cartwheel.host.wire.request import Done
 
@@ -16,27 +16,28 @@ _FOLLOW_SECONDS = 365 * 86400.0
 
 
 def logs(ctx: Context, request: ReadLogs) -> Done:
-    """The journal of every instance of the app and nginx's logs of its site, as events
+    """The journal of every instance of the app and the web server's logs of its site, as events
     `log`; with `follow` until contact is lost."""
-    at, lines = ctx.at, request.lines
+    at, lines, web = ctx.at, request.lines, web_server()
     # A release starts with a digit: `shop` in an environment `web` is not `shop`.
     units = [
         word
         for slot in OLD_SLOTS  # numbered ones are called as the first of these
         for word in ("-u", "cartwheel-{}.{}.[0-9]*.service".format(at.app, slot))
     ]
+    logs_of_site = [str(path) for path in web.logs(at.app) if path.exists()]
     sources = [
         (
             "app",
             ["journalctl", "--no-pager", "-q", "-o", "short-iso", *units, "-n", str(lines)],
         ),
-        ("nginx", ["tail", "-q", "-n", str(lines), *_nginx_logs(at)]),
+        (web.name, ["tail", "-q", "-n", str(lines), *logs_of_site]),
     ]
     if request.follow:
         _follow(ctx, [(name, _following(argv)) for name, argv in sources])
         return Done()
     for name, argv in sources:
-        if argv[-1].isdigit() and name == "nginx":
+        if argv[-1].isdigit() and name == web.name:
             continue  # no log file yet
         _tell(ctx, name, argv, ctx.remaining())
     return Done()
@@ -49,13 +50,6 @@ def _tell(ctx: Context, name: str, argv: List[str], seconds: float) -> None:
         ctx.emit("log", "note", line, source=name)
 
     children.ask(argv, ctx=ctx, timeout_seconds=seconds, on_line=tell)
-
-
-def _nginx_logs(at: Layout) -> List[str]:
-    candidates = [
-        Path("/var/log/nginx/{}.{}.log".format(at.app, kind)) for kind in ("access", "error")
-    ]
-    return [str(path) for path in candidates if path.exists()]
 
 
 def _following(argv: List[str]) -> List[str]:

@@ -13,10 +13,11 @@ from cartwheel.host.process import health
 from cartwheel.host.state import freeze, journal, pending, releases
 from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import Context
-from cartwheel.host.web import front_door, nginx, nginx_config
+from cartwheel.host.web import front_door
+from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.marks import Stopped
-from cartwheel.host.wire.status import AskStatus, Disk, Nginx, Serving, Status
+from cartwheel.host.wire.status import AskStatus, Disk, Serving, Status, WebServing
 
 _AT_ONCE = 5  # most of it waits for a program or an answer
 _LOOKS = 3  # a deploy switches at most once in so short a time; a rollback may follow it
@@ -35,7 +36,8 @@ def status(ctx: Context, request: AskStatus) -> Status:
 
 def _status_of(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> Status:
     """What waits for programs and for the application is asked side by side."""
-    units = [nginx.UNIT, at.boot_unit.name, *([at.unit(wanted)] if wanted else [])]
+    web = web_server()
+    units = [web.unit, at.boot_unit.name, *([at.unit(wanted)] if wanted else [])]
     release, current = wanted.release if wanted else None, releases.pointed(at.current)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         asking_states = pool.submit(systemd.states, units)
@@ -68,7 +70,7 @@ def _status_of(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> Stat
         leftovers=leftovers,
         also_running=tuple(one.release for one in others if others[one] != systemd.STOPPING),
         stopping=tuple(one.release for one in others if others[one] == systemd.STOPPING),
-        nginx=_nginx(at, states[nginx.UNIT]),
+        web_server=_web_server(at, states[web.unit]),
         boot=states[at.boot_unit.name].unit_file,
         boot_unit=at.boot_unit.name,
         disk=disk,
@@ -84,25 +86,26 @@ def _problem(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> str:
 
 
 def _front(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> str:
-    """What is wrong with what nginx passes on. Asked beside the socket, so that an instance that
-    hangs is waited for once (settings: health.timeout_seconds)."""
+    """What is wrong with what the web server passes on. Asked beside the socket, so that an
+    instance that hangs is waited for once (settings: health.timeout_seconds)."""
     if wanted is None:
         return ""
     return front_door.look(at, asked.probe, _port(at, asked.listen), wanted.release)
 
 
 def _port(at: Layout, wanted: int) -> int:
-    """Where nginx listens for the site as it is installed; the settings may be ahead of it."""
-    own = str(nginx.site(at))
-    ports = [port for one in nginx_config.servers() if one.file == own for port in one.ports]
+    """Where the web server listens for the site as it is installed; the settings may be ahead of it."""
+    web = web_server()
+    own = str(web.site(at.app))
+    ports = [port for one in web.servers() if one.file == own for port in one.ports]
     return wanted if wanted in ports or not ports else ports[0]
 
 
-def _nginx(at: Layout, state: systemd.UnitState) -> Nginx:
-    return Nginx(
+def _web_server(at: Layout, state: systemd.UnitState) -> WebServing:
+    return WebServing(
         active=state.active,
         unit_file=state.unit_file,
-        site=nginx.site(at).is_file(),
+        site=web_server().site(at.app).is_file(),
         token=front_door.known_token(at) is not None,
     )
 

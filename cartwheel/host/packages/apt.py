@@ -19,7 +19,7 @@ class Apt:
     """A kind of package manager (`manager.PackageManager`)."""
 
     command = "apt-get"
-    web_packages = ("nginx", "iproute2", "ca-certificates")
+    base_packages = ("iproute2", "ca-certificates")
     python_script = """export DEBIAN_FRONTEND=noninteractive
 apt-get -q -y -o DPkg::Lock::Timeout=120 update
 apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends install python3

@@ -15,8 +15,8 @@ class PackageManager(Protocol):
         """The program by which a host shows that it has this kind, e.g. `apt-get`."""
 
     @property
-    def web_packages(self) -> Tuple[str, ...]:
-        """nginx, and what a host needs to be looked at: `ss`, certificates."""
+    def base_packages(self) -> Tuple[str, ...]:
+        """What a host needs beside its web server, also to be looked at: `ss`, certificates."""
 
     @property
     def python_script(self) -> str:

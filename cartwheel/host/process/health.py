@@ -178,7 +178,7 @@ def _refuse_failed(unit: str, wrong: str) -> None:
 
 
 def wait_for_reload(ctx: Context, front: Callable[[], str]) -> None:
-    """nginx's old workers take connections for a moment after a reload was asked for.
+    """The web server's old workers take connections for a moment after a reload was asked for.
 
     Returns when the new configuration answers well, at the latest after some seconds:
     then the watching judges.

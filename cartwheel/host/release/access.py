@@ -1,7 +1,9 @@
-"""Who may read what: nobody but nginx gets to an application's folder, and nginx not to its code.
+"""Who may read what: nobody but the web server gets to an application's folder, and that not to
+its code.
 
-`/srv/APP` is open to the group of the app's sockets, in which are nginx's user and the app's.
-Inside, code is of the app's own group; what nginx serves is open to all who get so far.
+`/srv/APP` is open to the group of the app's sockets, in which are the web server's user and the
+app's. Inside, code is of the app's own group; what the web server serves is open to all who get
+so far.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ import stat
 from pathlib import Path
 from typing import List, Set
 
-from cartwheel.host import layout
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import children, files, systemd
 from cartwheel.host.system.context import Context
-from cartwheel.host.web import nginx_config
+from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.server import WebServer
 
 _ROOT = 0
 _ANY_EXECUTE = 0o111
@@ -49,7 +51,7 @@ def tighten(ctx: Context, at: Layout, user: str, group: str) -> List[str]:
         changed.append("closed {}".format(at.root))
     if files.directory(at.cache, 0o750, _ROOT, own):
         changed.append("closed {}".format(at.cache))
-    close_logs(at.app)
+    close_logs(web_server(), at.app)
     return changed
 
 
@@ -100,13 +102,13 @@ def close(at: Layout, release: str, user: str) -> None:
 
 
 def served(at: Layout, release: str, static_dir: str) -> Path:
-    """The folder of a release that nginx serves: below its installed packages."""
+    """The folder of a release that the web server serves: below its installed packages."""
     packages = sorted((at.release(release) / "venv").glob("lib/python*/site-packages"))
     return (packages or [at.release(release)])[0] / static_dir.strip("/")
 
 
 def open_served(at: Layout, release: str, static_dir: str) -> None:
-    """Let nginx read what it is to serve of a closed release, and get there; nothing else."""
+    """Let the web server read what it is to serve of a closed release, and get there; nothing else."""
     folder = served(at, release, static_dir)
     if not folder.is_dir():
         return
@@ -125,16 +127,15 @@ def _allow(path: Path, bits: int) -> None:
         os.chmod(path, mode | bits)
 
 
-def close_logs(name: str) -> None:
-    """nginx's logs of a site, before nginx makes them for everybody to read; they are as Debian's
+def close_logs(web: WebServer, name: str) -> None:
+    """A site's logs, before the web server makes them for everybody to read; they are as Debian's
     logrotate makes them from then on. A link that somebody put there stays."""
     try:
-        owner = pwd.getpwnam(nginx_config.user()).pw_uid
+        owner = pwd.getpwnam(web.user()).pw_uid
     except KeyError:
-        return  # nginx will say so
+        return  # the web server will say so
     group = grp.getgrnam("adm").gr_gid  # who reads logs on Debian
-    for kind in ("access", "error"):
-        path = layout.NGINX_LOGS / "{}.{}.log".format(name, kind)
+    for path in web.logs(name):
         try:
             fd = os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
         except OSError:

@@ -21,7 +21,7 @@ from cartwheel.host.process import instances
 from cartwheel.host.release import downloads, trial
 from cartwheel.host.state import pending, releases
 from cartwheel.host.system import files, locks, systemd
-from cartwheel.host.web import nginx
+from cartwheel.host.web import kinds
 
 _RELEASE = re.compile(r"[0-9][a-z0-9._]*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -194,8 +194,8 @@ def _wheels(at: Layout, known: _Known) -> Found:
 
 def _temporary(at: Layout, known: _Known) -> Found:
     """What writers that were killed left beside the file that they wrote."""
-    ours = (at.record, at.boot_unit, at.log_rotation, *nginx.sites(at))
-    for file in (*ours, at.balancer_tmpfiles, at.balancer_drop_in):
+    ours = (at.record, at.boot_unit, at.log_rotation, at.balancer_tmpfiles)
+    for file in (*ours, *kinds.files_of(at)):
         yield from (Leftover(TEMPORARY, str(path)) for path in files.left_beside(file))
     places: List[Tuple[Path, str]] = [
         (at.root, ".*"),
@@ -208,7 +208,9 @@ def _temporary(at: Layout, known: _Known) -> Found:
     ]
     for folder, of in places:
         yield from (Leftover(TEMPORARY, str(path)) for path in files.left_in(folder, of))
-    default = nginx.DEFAULT_SITE  # of all applications: whoever writes it may be at work
+    default = (
+        kinds.web_server().default_site
+    )  # of all applications: whoever writes it may be at work
     for path in files.left_in(default.parent, re.escape(default.name)):
         if not _runs(path.name.rpartition("-")[2]):
             yield Leftover(TEMPORARY, str(path))

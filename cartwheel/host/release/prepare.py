@@ -128,7 +128,7 @@ def configure(ctx: Context, request: Configure) -> Done:
         return Done(changed=False)
     own = pwd.getpwnam(request.user).pw_gid
     for name, text in request.files.items():
-        # What nginx serves is open to it, and all else to the app alone.
+        # What the web server serves is open to it, and all else to the app alone.
         mode = 0o644 if name.endswith(".html") else 0o640
         files.write(folder / name, text.encode(), mode, (0, own))
     variables = {name: value.reveal() for name, value in request.env.items()}

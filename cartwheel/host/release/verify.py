@@ -15,7 +15,8 @@ from cartwheel.host.layout import Layout
 from cartwheel.host.release import access, borrow, install, installer, marks, trial
 from cartwheel.host.system import children
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
-from cartwheel.host.web import nginx
+from cartwheel.host.web import configuration
+from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.installing import Installing
 from cartwheel.host.wire.making import Verify
 from cartwheel.host.wire.request import Done
@@ -39,7 +40,7 @@ _PINNED = re.compile(
 
 
 def verify(ctx: Context, request: Verify) -> Done:
-    """Everything that can be known before it runs: packages, files, units, import, nginx.
+    """Everything that can be known before it runs: packages, files, units, import, site.
 
     The checks are independent and run side by side.
     """
@@ -100,7 +101,7 @@ def _check_packages(ctx: Context, at: Layout, release: str, installing: Installi
 
 
 def check_static(at: Layout, release: str, static_dir: Optional[str]) -> None:
-    """What nginx is to serve from the release is there. Raises OpError("static-missing")."""
+    """What the web server is to serve from the release is there. Raises OpError("static-missing")."""
     if static_dir is None:
         return
     folder = access.served(at, release, static_dir)
@@ -184,7 +185,7 @@ def _check_unit(ctx: Context, at: Layout, release: str) -> None:
 
 
 def _check_site(ctx: Context, request: Verify) -> None:
-    nginx.check_staged(ctx, request.site_changes, list(request.server_names))
+    configuration.check_staged(ctx, web_server(), request.site_changes, list(request.server_names))
 
 
 def _side_by_side(checks: List[Callable[[], None]]) -> None:

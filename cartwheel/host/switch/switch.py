@@ -22,7 +22,8 @@ from cartwheel.host.state import journal, pending, releases
 from cartwheel.host.switch import watch_period, way_back
 from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import ContactLost, Context, OpError
-from cartwheel.host.web import front_door, nginx
+from cartwheel.host.web import configuration, front_door
+from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.instance import Instance
@@ -153,7 +154,7 @@ def switch(ctx: Context, request: Switch) -> Switched:
 
 
 def _open_static(at: Layout, mark: Pending, asked: Switch) -> None:
-    """nginx serves one folder of both, whatever was to be served when they were made."""
+    """The web server serves one folder of both, whatever was to be served when they were made."""
     if asked.static_dir is None:
         return
     if asked.site_changes:
@@ -210,7 +211,7 @@ def _mark_for(ctx: Context, asked: Switch) -> Pending:
         was_slot=old.slot if old else None,
         was_fallback=releases.pointed(at.fallback),
         was_previous=releases.pointed(at.previous),
-        shared=nginx.snapshot(asked.site_changes),
+        shared=configuration.snapshot(asked.site_changes),
         # The plan may be older than what is here: what serves or may serve is never fresh.
         fresh=asked.fresh and asked.release not in releases.named(at),
         started=time.time(),
@@ -317,7 +318,7 @@ def _stay_well(ctx: Context, deal: Deal, real: watch_period.Watch, seconds: floa
 
 
 def _move(ctx: Context, deal: Deal) -> None:
-    """The links first, then what nginx must read anew (only where it changed)."""
+    """The links first, then what the web server must read anew (only where it changed)."""
     at, mark, changes = deal.at, deal.mark, deal.asked.site_changes
     releases.point(at, at.fallback, mark.was or mark.to)
     releases.point_slot(at, mark.new)
@@ -325,15 +326,15 @@ def _move(ctx: Context, deal: Deal) -> None:
     if changes:
         with locks.shared_parts(ctx):
             install_site(at, changes)
-            nginx.reload(ctx)
+            configuration.reload(ctx, web_server())
 
 
 def install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
-    """Write nginx's files (None: gone); the caller reloads nginx."""
+    """Write the web server's files (None: gone); the caller reloads it."""
     for name, text in changes.items():
         if text is None:
             # Written first, for uninstall: this one is not ours.
-            known = {**nginx.snapshot([name]), **nginx.disabled(at)}
+            known = {**configuration.snapshot([name]), **configuration.disabled(at)}
             files.write_json(at.disabled, to_json(known))
             files.remove(Path(name))
         else:

@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 from typing import Optional, Set
 
-from cartwheel.host import layout
 from cartwheel.host.layout import Layout
 from cartwheel.host.state import journal
 from cartwheel.host.system import systemd
-from cartwheel.host.web import traffic
+from cartwheel.host.web import front_door, traffic
+from cartwheel.host.web.kinds import web_server
 from cartwheel.host.web.traffic import Share
 from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.switching import Limits
@@ -32,13 +32,15 @@ class Watch:
     """Made before the switch, begun right after it; then `problem` is asked again and again."""
 
     def __init__(self, at: Layout, one: Instance, kind: str, limits: Limits) -> None:
-        path = layout.NGINX_LOGS / (at.app + ".access.log")
+        self._web = web_server()
+        path, _errors = self._web.logs(at.app)
         self._limits = limits
         self._decides = kind != "rollback"
-        self._upstream = "unix:{}/http.sock".format(at.current)
+        self._upstream = front_door.upstream_of(at)
         self._unit = at.unit(one)
         self._log = traffic.Log(path)
-        self._before = traffic.count(traffic.tail(path), self._upstream, _since(at, time.time()))
+        since = _since(at, time.time())
+        self._before = traffic.count(self._web, traffic.tail(path), self._upstream, since)
         self._now = Share()
         self._began = 0.0
         self._main_pid: Optional[int] = None
@@ -57,7 +59,7 @@ class Watch:
         return self._complaint() if self._decides else ""
 
     def _look(self) -> None:
-        self._now += traffic.count(self._log.lines(), self._upstream, self._began)
+        self._now += traffic.count(self._web, self._log.lines(), self._upstream, self._began)
         if self._main_pid:
             self._workers.look(set(systemd.worker_pids(self._main_pid)))
 

@@ -13,7 +13,8 @@ from cartwheel.host.state import journal, releases
 from cartwheel.host.state.pending import clear, drop_links_on
 from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import OpError
-from cartwheel.host.web import nginx
+from cartwheel.host.web import configuration
+from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.pending import Pending
 
@@ -57,12 +58,12 @@ def go_back(
 
 
 def _put_shared_back(pending: Pending) -> None:
-    """nginx reads them anew even where they are back already: a way back that was killed
-    may not have got that far. Raises OpError("nginx-refuses") once, not for ever."""
+    """The web server reads them anew even where they are back already: a way back that was killed
+    may not have got that far. Raises OpError once, not for ever."""
     with locks.shared_parts():
-        changed = nginx.put_back(pending.shared)
+        changed = configuration.put_back(pending.shared)
         try:
-            nginx.reload(None)
+            configuration.reload(None, web_server())
         except OpError:
             if changed:
                 raise

@@ -161,7 +161,7 @@ def held_by(path: Path) -> Optional[Dict[str, Any]]:
 
 @contextmanager
 def shared_parts(ctx: Optional[Context] = None) -> Iterator[None]:
-    """The short lock for what applications share on a host: nginx, apt, systemd's units."""
+    """The short lock for what applications share on a host: the web server, apt, systemd's units."""
     lock = acquire(
         layout.HOST_LOCK,
         {"owner": "cartwheel", "since": time.strftime("%H:%M:%S")},

@@ -16,15 +16,16 @@ from cartwheel.host.state import journal, releases, whole
 from cartwheel.host.switch import way_back
 from cartwheel.host.system import children, files, systemd
 from cartwheel.host.system.context import Context, OpError
-from cartwheel.host.web import nginx
+from cartwheel.host.web import configuration
+from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.marks import Stopped
-from cartwheel.host.wire.nginx import Empty, ReloadNginx, TestNginx
 from cartwheel.host.wire.request import Done
 from cartwheel.host.wire.running import Prune, Pruned, Served, Start, Stop
 from cartwheel.host.wire.switching import Unchanged
+from cartwheel.host.wire.web import Empty, ReloadWebServer, TestWebServer
 
 Args = Dict[str, Any]
 
@@ -202,21 +203,22 @@ def install_packages(ctx: Context, args: Args) -> Args:
     return {"installed": missing}
 
 
-def nginx_test(ctx: Context, request: TestNginx) -> Empty:
-    """Raises OpError("nginx-broken") with what nginx says."""
+def web_test(ctx: Context, request: TestWebServer) -> Empty:
+    """Raises OpError with what the web server says, where its configuration is broken."""
     _refuse_broken(ctx)
     return Empty()
 
 
 def _refuse_broken(ctx: Context) -> None:
-    complaint = nginx.check(ctx)
+    web = web_server()
+    complaint = configuration.check(ctx, web)
     if complaint:
-        raise OpError("nginx-broken", "nginx refuses its configuration", log=complaint)
+        raise OpError(web.broken, "{} refuses its configuration".format(web.name), log=complaint)
 
 
-def nginx_reload(ctx: Context, request: ReloadNginx) -> Empty:
+def web_reload(ctx: Context, request: ReloadWebServer) -> Empty:
     _refuse_broken(ctx)
-    nginx.reload(ctx)
+    configuration.reload(ctx, web_server())
     return Empty()
 
 

@@ -22,7 +22,8 @@ from cartwheel.host.release import access
 from cartwheel.host.system import children, files, locks
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.upkeep import runtime
-from cartwheel.host.web import front_door, nginx, nginx_config
+from cartwheel.host.web import configuration, front_door
+from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.facts import Interpreter
 
 Args = Dict[str, Any]
@@ -99,11 +100,13 @@ def _exists(user: str) -> bool:
 
 def _packages(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
     manager = kinds.of_this_host()
-    wanted = [*(manager.web_packages if args["web_server"] else ()), *args["packages"]]
+    web = web_server().packages
+    for_web = (*web, *manager.base_packages) if args["web_server"] else ()
+    wanted = [*for_web, *args["packages"]]
     missing = manager.missing(wanted)
     if not missing:
         return []
-    if "nginx" in missing:
+    if set(missing) & {*web}:
         _refuse_taken_port(args["listen"])
     # Written first: what a killed setup installed is ours too.
     before = record["packages"]
@@ -124,7 +127,7 @@ def _own_packages(at: Layout, record: Args, names: List[str]) -> None:
 
 def _refuse_taken_port(port: int) -> None:
     holder = facts.listening_ports().get(str(port))
-    if holder not in (None, "nginx"):
+    if holder not in (None, web_server().program):
         raise OpError("port-taken", "port {} is held by {}".format(port, holder))
 
 
@@ -176,10 +179,10 @@ def _is_whole(python: str) -> bool:
 
 
 def _account(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
-    """The app's user, and the group of its sockets, which nginx and the app's user join and
-    nobody else."""
+    """The app's user, and the group of its sockets, which the web server and the app's user
+    join and nobody else."""
     changed: List[str] = []
-    user, group, web_user = record["user"], record["group"], nginx_config.user()
+    user, group, web_user = record["user"], record["group"], web_server().user()
     if not _exists(user):
         home = ["--home-dir", str(at.shared), "--no-create-home", "--shell", "/usr/sbin/nologin"]
         _account_tool(ctx, ["useradd", "--system", "--user-group", *home, user])
@@ -207,7 +210,7 @@ def _directories(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
         (at.cache, 0o750, 0, user.pw_gid),
         (at.cache / "wheels", 0o755, 0, 0),
         (at.cache / "pip", 0o700, user.pw_uid, user.pw_gid),
-        # nginx may walk into what the app shares with it (media), never write.
+        # The web server may walk into what the app shares with it (media), never write.
         (at.shared, 0o750, user.pw_uid, gate),
         (layout.LOGS, 0o755, 0, 0),
         (at.logs, 0o750, 0, log_group),
@@ -223,13 +226,13 @@ def _directories(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
 
 
 def _token(ctx: Context, at: Layout) -> List[str]:
-    """The token of our probes; nginx learns of one that is made anew."""
+    """The token of our probes; the web server learns of one that is made anew."""
     if front_door.known_token(at) is not None:
         return []
     front_door.ensure_token(at)
-    if nginx.site(at).exists():
+    if web_server().site(at.app).exists():
         with locks.shared_parts(ctx):
-            nginx.reload(ctx)
+            configuration.reload(ctx, web_server())
     return ["token of probes"]
 
 

@@ -8,9 +8,7 @@ record goes last.
 from __future__ import annotations
 
 import grp
-import os
 import pwd
-import re
 import time
 from pathlib import Path
 from typing import Any, Dict, List
@@ -22,7 +20,8 @@ from cartwheel.host.process import instances
 from cartwheel.host.state import releases
 from cartwheel.host.system import children, files, locks, systemd
 from cartwheel.host.system.context import Context, OpError
-from cartwheel.host.web import nginx
+from cartwheel.host.web import configuration
+from cartwheel.host.web.kinds import web_server
 
 Args = Dict[str, Any]
 
@@ -44,8 +43,8 @@ def uninstall(ctx: Context, args: Args) -> Args:
             _shared_parts(at)  # our own lock is the first thing of ours here
         raise OpError("not-set-up", "{} is not set up on this host".format(at.app))
     removed: List[str] = []
+    removed += nginx_site.remove(ctx, at)
     removed += _site(ctx, at)
-    removed += nginx_site.remove(at)
     removed += _instances(ctx, at)
     removed += _boot_unit(ctx, at)
     removed += _directories(at, bool(args["remove_shared"]))
@@ -60,27 +59,15 @@ def uninstall(ctx: Context, args: Args) -> Args:
 
 def _site(ctx: Context, at: Layout) -> List[str]:
     """Our site goes; the distribution's default site comes back if we had disabled it."""
-    removed: List[str] = []
+    web, removed = web_server(), []
     with locks.shared_parts(ctx):
-        for site in nginx.sites(at):
-            if files.remove(site):
-                removed.append(str(site))
-        if nginx.put_back(nginx.disabled(at)):
-            removed.append("restored " + str(nginx.DEFAULT_SITE))
+        if files.remove(web.site(at.app)):
+            removed.append(str(web.site(at.app)))
+        if configuration.put_back(configuration.disabled(at)):
+            removed.append("restored " + str(web.default_site))
         if removed:
-            nginx.reload(ctx)
-    for path in _nginx_logs(at):
-        files.remove(path)
-        removed.append(str(path))
-    return removed
-
-
-def _nginx_logs(at: Layout) -> List[Path]:
-    """What nginx wrote of our site, also rotated; another site's log is never a match."""
-    ours = re.compile(re.escape(at.app) + r"(_balancer)?\.(access|error)\.log(\.\d+(\.gz)?)?$")
-    folder = layout.NGINX_LOGS
-    names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    return [folder / name for name in names if ours.match(name)]
+            configuration.reload(ctx, web)
+    return removed + configuration.remove_logs(web, at.app)
 
 
 def _instances(ctx: Context, at: Layout) -> List[str]:

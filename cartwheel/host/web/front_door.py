@@ -1,9 +1,9 @@
-"""Who answered through nginx: the front door alone is blind, because the backup answers
+"""Who answered through the web server: the front door alone is blind, because the backup answers
 for a dead instance.
 
 The rendered site tells a request that carries this host's token, and nobody else, which
 upstreams were tried, what each said, and which release `current` named meanwhile
-(templates/nginx-site.conf.j2).
+(`server.WebServer`).
 """
 
 from __future__ import annotations
@@ -18,39 +18,41 @@ from typing import Optional, Tuple
 from cartwheel.host.layout import Layout
 from cartwheel.host.process.health import NoAnswer, exchange
 from cartwheel.host.system import files
+from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.health import Probe
 
 HEADER = "X-Cartwheel-Probe"
-_TOKEN_LINE = re.compile(r'^"([0-9a-f]{32})" 1;\n\Z')
+_TOKEN = re.compile(r"[0-9a-f]{32}")
 _ANSWER = re.compile(r"release=(.*); status=([0-9, :-]*); upstream=(.*)\Z")
 
 
 def ensure_token(at: Layout) -> str:
     """This host's token for `at`, made when it is missing.
 
-    It must be there before nginx reads the site: nginx includes `probe*.map` where it
-    exists. Only root can read it, and it never leaves the host.
+    It must be there before the web server reads the site. Only root can read it, and it never
+    leaves the host.
     """
     known = known_token(at)
     if known:
         return known
     token = secrets.token_hex(16)
-    files.write(at.probe_map, '"{}" 1;\n'.format(token).encode(), 0o600)
+    files.write(at.probe_map, web_server().token_text(token).encode(), 0o600)
     return token
 
 
 def known_token(at: Layout) -> Optional[str]:
     """The token as it is there; None where it is missing or damaged. Changes nothing."""
     try:
-        found = _TOKEN_LINE.match(at.probe_map.read_text(encoding="ascii"))
+        text = at.probe_map.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         return None
-    return found.group(1) if found else None
+    found = _TOKEN.search(text)
+    return found.group() if found and web_server().token_text(found.group()) == text else None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What nginx said of one request: statuses and upstreams in the order they were tried."""
+    """What the web server said of one request: statuses and upstreams in the order they were tried."""
 
     release: str
     statuses: Tuple[str, ...]
@@ -70,7 +72,7 @@ def parse(header: str) -> Optional[Answer]:
 
 
 def ask(at: Layout, probe: Probe, port: int, release: str) -> str:
-    """One request through nginx; "" if `release` answered well as the first upstream tried,
+    """One request through the web server; "" if `release` answered well as the first upstream tried,
     else what was wrong."""
     return _ask(at, probe, port, release, ensure_token(at))
 
@@ -79,24 +81,34 @@ def look(at: Layout, probe: Probe, port: int, release: str) -> str:
     """The same for those who only look: it makes no token."""
     token = known_token(at)
     if token is None:
-        return "{} is missing or damaged: nginx cannot say who answers".format(at.probe_map)
+        message = "{} is missing or damaged: {} cannot say who answers"
+        return message.format(at.probe_map, web_server().name)
     return _ask(at, probe, port, release, token)
 
 
 def _ask(at: Layout, probe: Probe, port: int, release: str, token: str) -> str:
+    wrong = _wrong(at, probe, port, release, token)
+    return "through {}: {}".format(web_server().name, wrong) if wrong else ""
+
+
+def _wrong(at: Layout, probe: Probe, port: int, release: str, token: str) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=probe.timeout_seconds)
     try:
         response, _body = exchange(connection, probe, {HEADER: token})
     except NoAnswer as error:
-        return "through nginx: {}".format(error)
+        return str(error)
     answer = parse(response.getheader(HEADER) or "")
     if answer is None:
-        return "through nginx: {} answered {}, not by this site".format(probe.path, response.status)
-    first = "unix:{}/http.sock".format(at.current)
-    if answer.upstreams[0] != first or answer.statuses[0] != str(probe.status):
-        return "through nginx: {} said {} instead of {}".format(
-            answer.upstreams[0], answer.statuses[0], probe.status
-        )
+        return "{} answered {}, not by this site".format(probe.path, response.status)
+    upstream, status = answer.upstreams[0], answer.statuses[0]
+    if upstream != upstream_of(at) or status != str(probe.status):
+        return "{} said {} instead of {}".format(upstream, status, probe.status)
     if answer.release != release:
-        return "through nginx: {} answered instead of {}".format(answer.release, release)
+        return "{} answered instead of {}".format(answer.release, release)
     return ""
+
+
+def upstream_of(at: Layout) -> str:
+    """What the web server calls the instance that serves, in its answer to a probe and in its
+    log."""
+    return "unix:{}/http.sock".format(at.current)

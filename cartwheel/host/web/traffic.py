@@ -1,44 +1,27 @@
 """What the first upstream said to real requests, from the site's own log.
 
-The front door alone is blind: the backup answers for a dead release, and nginx shows 200.
+The front door alone is blind: the backup answers for a dead release, and visitors see 200.
 So only the first upstream of a request counts, and only requests that were passed on to it
-after the switch. The lines are those of templates/nginx-site.conf.j2; a log of another
-format, or none at all, says nothing.
+after the switch. The lines are those of the kind's own template; a log of another format, or
+none at all, says nothing.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable, List, Optional, Tuple
 
+from cartwheel.host.web.server import WebServer
+
 # Of one look at one file. A site that writes more between two looks is judged by a sample.
 READ_BYTES = 1 << 20
-_FILES = 3  # while a log is rotated nginx still writes to the old one
+_FILES = 3  # while a log is rotated the old one is still written to
 # How improbable failures must be, were the true share no more than the limit.
 _CHANCE = 0.01
-
-# nginx writes a quote in a client's words as \x22: nobody can forge the end of a line.
-_FIELDS = re.compile(
-    rb' upstream="([^"]*)" upstream_status="([^"]*)" upstream_time="([^"]*)"'
-    rb" at=(\d+\.\d+) probe=(1?)\Z"
-)
-_BETWEEN = re.compile(rb", | : ")  # the next upstream; after an internal redirect
-_NUMBER = re.compile(rb"\d+(?:\.\d+)?")
-
-
-@dataclass(frozen=True)
-class Request:
-    """A real request: which upstream was tried first, what it answered, and when (seconds
-    since the epoch) the request was passed on to it."""
-
-    upstream: str
-    status: int
-    passed_on: float
 
 
 @dataclass(frozen=True)
@@ -56,25 +39,11 @@ class Share:
         return Share(self.requests + other.requests, self.failed + other.failed)
 
 
-def parse(line: bytes) -> Optional[Request]:
-    """One line of the log, without its end; None where no upstream answered, for our own
-    probes, and for lines of another format."""
-    found = _FIELDS.search(line)
-    if found is None or found.group(5):
-        return None
-    status = _BETWEEN.split(found.group(2))[0]
-    if not status.isdigit():
-        return None  # "-": the client left before there was an answer, or nginx's own file
-    took = sum(float(number) for number in _NUMBER.findall(found.group(3)))
-    upstream = _BETWEEN.split(found.group(1))[0].decode("utf-8", "replace")
-    return Request(upstream, int(status), float(found.group(4)) - took)
-
-
-def count(lines: Iterable[bytes], upstream: str, since: float) -> Share:
+def count(web: WebServer, lines: Iterable[bytes], upstream: str, since: float) -> Share:
     """The requests that were passed on to `upstream` first, from the time `since` on."""
     statuses = [
         request.status
-        for request in map(parse, lines)
+        for request in map(web.request, lines)
         if request is not None and request.upstream == upstream and request.passed_on >= since
     ]
     return Share(len(statuses), sum(1 for status in statuses if status >= 500))
@@ -199,7 +168,7 @@ class _File:
             return []
         self._at += len(data)
         found = (self._rest + data).split(b"\n")
-        # A line is whole with its end; nginx's are some 32 KB at most.
+        # A line is whole with its end; it has some 32 KB at most.
         self._rest = found.pop()[-READ_BYTES:]
         return found[1:] if torn else found
 

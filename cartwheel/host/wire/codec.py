@@ -5,8 +5,8 @@ few or of another kind is a fault of ours. What lies on a disk was perhaps writt
 version: fields that this one does not know are ignored, and those that are missing have their
 defaults.
 
-A field that has a keyword's name is spelt with an underscore at its end, and travels without. Of a
-record that says `sparse = True` only those fields travel that differ from their defaults.
+A field that has a keyword's name is spelt with an underscore at its end, and travels without; one
+whose metadata has a `key` travels by that. Of a record that says `sparse = True` only those fields travel that differ from their defaults.
 """
 
 from __future__ import annotations
@@ -43,10 +43,16 @@ def to_json(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [to_json(inner) for inner in value]
     kind = type(value)
-    given = {one.name: getattr(value, one.name) for one in dataclasses.fields(kind)}
+    given = {one: getattr(value, one.name) for one in dataclasses.fields(kind)}
     if getattr(kind, "sparse", False):
-        given = {name: inner for name, inner in given.items() if inner != _default(kind, name)}
-    return {name.rstrip("_"): to_json(inner) for name, inner in given.items()}
+        given = {one: inner for one, inner in given.items() if inner != _default(kind, one.name)}
+    return {_key(one): to_json(inner) for one, inner in given.items()}
+
+
+def _key(field: "dataclasses.Field[Any]") -> str:
+    """Its name on the wire."""
+    key: str = field.metadata.get("key", field.name.rstrip("_"))
+    return key
 
 
 def _default(kind: Any, name: str) -> Any:
@@ -181,7 +187,7 @@ def _read_fields(kind: Any) -> Tuple[Tuple[str, str, Reader, bool], ...]:
     return tuple(
         (
             one.name,
-            one.name.rstrip("_"),
+            _key(one),
             _reader(hints[one.name]),
             one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING,
         )

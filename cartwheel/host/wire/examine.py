@@ -14,14 +14,14 @@ from cartwheel.host.wire.status import AskStatus, Status
 class Examination:
     """`damage`: all that the release that serves, and the one that a rollback goes to, lack, file
     by file. `index`: what the installer says when it asks the index for a package; "" if it
-    answers, None where there is nothing to ask with yet. `nginx_complaint`: "" if nginx accepts
-    its configuration, None where there is no nginx."""
+    answers, None where there is nothing to ask with yet. `web_complaint`: "" if the web
+    server accepts its configuration, None where there is none."""
 
     status: Status
     damage: Dict[str, Tuple[str, ...]]
     index: Optional[str]
     cache_bytes: int
-    nginx_complaint: Optional[str]
+    web_complaint: Optional[str]
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class Interpreter:
 
 @dataclass(frozen=True)
 class Server:
-    """One server of nginx's configuration: the names and the TCP ports that it answers to, and
+    """One site of the web server: the names and the TCP ports that it answers to, and
     those ports where it answers to names that no server has."""
 
     file: str
@@ -110,7 +110,7 @@ class Uv:
 @dataclass(frozen=True)
 class Facts:
     """`python` is None where there is none of the version; `no_python` says why. `files` are the
-    SHA-256 of those that were asked for, `ports` the programs that listen, by port. `pips` are the
+    SHA-256 of those that were asked for, `web_server` its version, `ports` the programs that listen, by port. `pips` are the
     versions of pip that are there."""
 
     host: Machine
@@ -118,7 +118,7 @@ class Facts:
     no_python: str
     app: App
     files: Dict[str, Optional[str]]
-    nginx: Optional[str]
+    web_server: Optional[str]
     servers: Tuple[Server, ...]
     ports: Dict[str, str]
     free_bytes: int

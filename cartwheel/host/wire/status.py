@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional, Tuple
 
 from cartwheel.host.wire.health import Probe
@@ -23,8 +23,8 @@ class Disk:
 
 
 @dataclass(frozen=True)
-class Nginx:
-    """nginx's unit, by systemd's words; whether the application's site and the token of our own
+class WebServing:
+    """The web server's unit, by systemd's words; whether the application's site and the token of our own
     probes are there."""
 
     active: str
@@ -36,7 +36,7 @@ class Nginx:
 @dataclass(frozen=True)
 class Serving:
     """The instance that should serve: its unit, by systemd's words, and its processes. `problem`
-    is what was wrong with its own answer, `front` with the one through nginx; "" if nothing."""
+    is what was wrong with its own answer, `front` with the one through the web server; "" if nothing."""
 
     age_seconds: Optional[float]
     active: str
@@ -77,7 +77,7 @@ class Status:
     leftovers: Tuple[str, ...]
     also_running: Tuple[str, ...]
     stopping: Tuple[str, ...]
-    nginx: Nginx
+    web_server: WebServing = field(metadata={"key": "nginx"})  # as `fab status --json` has it
     boot: str
     boot_unit: str
     disk: Disk
@@ -86,7 +86,7 @@ class Status:
 
 @dataclass(frozen=True)
 class AskStatus(Request[Status]):
-    """Ask how the application is, by the `probe`, and through nginx on the port `listen`."""
+    """Ask how the application is, by the `probe`, and through the web server on the port `listen`."""
 
     op = "status"
     probe: Probe

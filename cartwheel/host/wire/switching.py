@@ -28,8 +28,8 @@ class Switched:
 @dataclass(frozen=True)
 class Switch(Request[Switched]):
     """Move the traffic to `release` and watch it. `fresh`: it was made for this. `site_changes` are
-    nginx's files, by path (None: it goes away). `settings` are those that it is deployed with, each
-    as a keyed digest; None: the run does not bring them."""
+    the web server's files, by path (None: it goes away). `settings` are those that it is deployed
+    with, each as a keyed digest; None: the run does not bring them."""
 
     op = "switch"
     kind: Literal["deploy", "rollback", "restart"]

@@ -1,0 +1,173 @@
+"""The configuration of a host's web server: test a change before it is made, reload, remember
+what was there and put it back."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from pathlib import Path
+from typing import Dict, Iterable, List, Optional, Set
+
+from cartwheel.host.layout import Layout
+from cartwheel.host.system import children, files, systemd
+from cartwheel.host.system.context import Context, OpError, scratch_prefix
+from cartwheel.host.web.server import WebServer
+from cartwheel.host.wire.codec import from_disk
+from cartwheel.host.wire.pending import Saved
+
+_CALL_SECONDS = 30.0
+_RETIREMENT_SECONDS = 5.0
+_POLL_SECONDS = 0.02
+
+_LOG_TAIL = re.compile(r"\.log(\.\d+(\.gz)?)?$")
+
+# Runs in a mount namespace of its own: the changed folders are laid over the real ones
+# there, so the test reads exactly what the web server would after the change.
+_STAGED = 'set -e; while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; done; shift; exec "$@"'
+
+
+def check(ctx: Optional[Context], web: WebServer) -> str:
+    """Test what is installed; "" if well, else what the web server says."""
+    done = children.run(ctx, list(web.test_command), timeout_seconds=_CALL_SECONDS)
+    return "" if done.status == 0 else done.output
+
+
+def check_staged(
+    ctx: Optional[Context], web: WebServer, changes: Dict[str, Optional[str]], names: List[str]
+) -> None:
+    """Test it as if `changes` (path -> text, or None: gone) were made. Changes nothing.
+
+    `names` are our server names. Raises OpError: `web.broken` where it was broken before,
+    "server-name-taken" or `web.refuses` where the change breaks it.
+    """
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix("web")) as scratch:
+        pairs: List[str] = []
+        for folder in sorted({os.path.dirname(path) for path in changes}):
+            copy = os.path.join(scratch, str(len(pairs)))
+            _copy_folder(folder, copy)
+            for path, text in changes.items():
+                if os.path.dirname(path) == folder:
+                    _stage(os.path.join(copy, os.path.basename(path)), text)
+            pairs += [copy, folder]
+        done = children.run(
+            ctx,
+            ["unshare", "--mount", "sh", "-c", _STAGED, "sh", *pairs, "--", *web.test_command],
+            timeout_seconds=_CALL_SECONDS,
+        )
+    taken = web.taken_name(done.output, names)
+    if taken:
+        raise OpError("server-name-taken", "another site is called {} already".format(taken))
+    if done.status != 0:
+        before = check(ctx, web)
+        if before:
+            message = "{}'s configuration was broken before: {}"
+            raise OpError(web.broken, message.format(web.name, web.complaint(before)), log=before)
+        message = "{} refuses the rendered site: {}"
+        message = message.format(web.name, web.complaint(done.output))
+        raise OpError(web.refuses, message, log=done.output)
+
+
+def _copy_folder(folder: str, copy: str) -> None:
+    """Names as links to the real files' content would be: relative links keep their target."""
+    os.mkdir(copy)
+    if not os.path.isdir(folder):
+        return
+    for name in os.listdir(folder):
+        real = os.path.realpath(os.path.join(folder, name))
+        if os.path.isfile(real):
+            with open(real, "rb") as source, open(os.path.join(copy, name), "wb") as target:
+                target.write(source.read())
+
+
+def _stage(path: str, text: Optional[str]) -> None:
+    if text is None:
+        if os.path.lexists(path):
+            os.unlink(path)
+        return
+    with open(path, "w", encoding="utf-8") as handle:
+        handle.write(text)
+
+
+def reload(ctx: Optional[Context], web: WebServer) -> None:
+    """Make the web server read its configuration, starting it where it does not run. On return
+    only the new configuration takes connections (after some seconds at the latest).
+
+    Raises OpError(`web.refuses`) with what it says.
+    """
+    before = _workers(web)
+    command = ["systemctl", "reload-or-restart", web.unit]
+    done = children.run(ctx, command, timeout_seconds=_CALL_SECONDS)
+    if done.status != 0:
+        complaint = check(None, web) or done.output
+        message = "{} does not take its configuration".format(web.name)
+        raise OpError(web.refuses, message, log=complaint)
+    _await_retirement(web, before)
+
+
+def _workers(web: WebServer) -> Set[int]:
+    """The processes that take connections, by the titles that they give themselves."""
+    main_pid = systemd.state(web.unit).main_pid
+    try:
+        children_of = Path("/proc/{0}/task/{0}/children".format(main_pid)).read_text().split()
+    except OSError:
+        return set()
+    return {int(pid) for pid in children_of if _title(pid) == web.worker_title}
+
+
+def _title(pid: str) -> str:
+    try:
+        return Path("/proc/{}/cmdline".format(pid)).read_bytes().decode().strip("\0 ")
+    except OSError:
+        return ""
+
+
+def _await_retirement(web: WebServer, before: Set[int]) -> None:
+    """A reload is only asked for: until they hear of it, the old workers answer too."""
+    end = time.monotonic() + _RETIREMENT_SECONDS
+    while before & _workers(web) and time.monotonic() < end:
+        time.sleep(_POLL_SECONDS)
+
+
+def remove_logs(web: WebServer, name: str) -> List[str]:
+    """What it wrote of a site, also rotated; another site's log is never a match. What went."""
+    found = [log for path in web.logs(name) for log in path.parent.glob(path.name + "*")]
+    ours = [path for path in found if _LOG_TAIL.search(path.name)]
+    return [str(path) for path in sorted(ours) if files.remove(path)]
+
+
+def snapshot(paths: Iterable[str]) -> Dict[str, Optional[Saved]]:
+    """What stands at these paths now, so that it can be put back byte for byte."""
+    return {path: _remember(Path(path)) for path in paths}
+
+
+def disabled(at: Layout) -> Dict[str, Optional[Saved]]:
+    """A snapshot of what of the distribution's own we took away, for uninstall to put back."""
+    known = files.read_json(at.disabled) or {}
+    return {path: was and from_disk(Saved, was) for path, was in known.items()}
+
+
+def _remember(path: Path) -> Optional[Saved]:
+    target = files.read_link(path)
+    place = files.place_of(path)
+    text = place.read_bytes().decode("utf-8", "surrogateescape") if place.exists() else None
+    # What an administrator's link leads to is written, and put back, behind it.
+    return None if target is None and text is None else Saved(target, text)
+
+
+def put_back(memory: Dict[str, Optional[Saved]]) -> bool:
+    """Restore a snapshot; True if anything had to be changed."""
+    changed = False
+    for name, was in memory.items():
+        path = Path(name)
+        if was is None:
+            changed |= files.remove(path)
+        if was is not None and was.link is not None:
+            changed |= files.link(path, was.link)
+        if was is not None and was.text is not None:
+            text = was.text.encode("utf-8", "surrogateescape")
+            place = files.place_of(path)
+            if not place.exists() or place.read_bytes() != text:
+                changed |= files.write(place, text)
+    return changed

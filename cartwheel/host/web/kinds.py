@@ -1,0 +1,35 @@
+"""Every kind of web server, and which of them serves applications."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, Tuple
+
+from cartwheel.host.layout import UNITS, Layout
+from cartwheel.host.web.nginx import Nginx
+from cartwheel.host.web.server import WebServer
+
+# A new kind is a file beside nginx.py, and a word here. The first one serves.
+KINDS: Tuple[WebServer, ...] = (Nginx(),)
+
+
+def web_server() -> WebServer:
+    """The kind that stands in front of applications: there is no choice so far."""
+    return KINDS[0]
+
+
+def files_of(at: Layout) -> List[Path]:
+    """Every file that an application may have among those of a web server: on a balancer there
+    is a site more, and a drop-in of the unit."""
+    names = (at.app, at.app + "_balancer")
+    return [
+        place
+        for kind in KINDS
+        for name in names
+        for place in (kind.site(name), drop_in(kind, name))
+    ]
+
+
+def drop_in(web: WebServer, name: str) -> Path:
+    """What is ours of the unit's own settings (systemd.unit(5))."""
+    return UNITS / (web.unit + ".d") / "cartwheel-{}.conf".format(name)

@@ -1,0 +1,108 @@
+"""What Cartwheel needs of a web server: the interface of a kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, List, Optional, Protocol, Sequence, Tuple
+
+if TYPE_CHECKING:
+    from cartwheel.host.wire.facts import Server
+
+
+@dataclass(frozen=True)
+class Request:
+    """A real request: which upstream was tried first, what it answered, and when (seconds
+    since the epoch) the request was passed on to it."""
+
+    upstream: str
+    status: int
+    passed_on: float
+
+
+class WebServer(Protocol):
+    """One kind; an object without state. Operator and host both ask it, so its module imports
+    what only a host needs where it needs it.
+
+    Its site template makes the file `site`, and that keeps four promises: each connection follows
+    the links `current/http.sock` and, where nobody answers there, `fallback/http.sock`; `request`
+    understands each line of the access log; a request with the header `X-Cartwheel-Probe: TOKEN`
+    gets the answer that `front_door` reads; everybody else learns nothing.
+    """
+
+    @property
+    def name(self) -> str:
+        """What people call it. The filter of its templates is called so, and its tasks
+        (`tasks/NAME.py`)."""
+
+    @property
+    def program(self) -> str:
+        """The program that listens, as `ss` shows it; it is in PATH."""
+
+    @property
+    def packages(self) -> Tuple[str, ...]:
+        """The system packages that bring it."""
+
+    @property
+    def unit(self) -> str:
+        """Its systemd unit."""
+
+    @property
+    def broken(self) -> str:
+        """The slug of the error that its configuration is broken as it is."""
+
+    @property
+    def refuses(self) -> str:
+        """The slug of the error that it refuses what we changed."""
+
+    @property
+    def site_template(self) -> str:
+        """The template of an application's site."""
+
+    @property
+    def default_site(self) -> Path:
+        """The distribution's own site, which makes way for an application without a name."""
+
+    def site(self, name: str) -> Path:
+        """The file of a site; `name` is the application's, or begins with it."""
+
+    def logs(self, name: str) -> Tuple[Path, Path]:
+        """A site's access log and error log."""
+
+    def word(self, value: str) -> str:
+        """One word of its configuration. Raises ValueError for what cannot stand there."""
+
+    def token_text(self, token: str) -> str:
+        """The text of `Layout.probe_map`, from which the site knows our own probes."""
+
+    @property
+    def version_command(self) -> Tuple[str, ...]:
+        """What prints its version, on standard output or error."""
+
+    def version_in(self, output: str) -> Optional[str]:
+        """The version in what that printed."""
+
+    @property
+    def test_command(self) -> Tuple[str, ...]:
+        """What tests the whole configuration; it ends with 0 where it is well."""
+
+    def complaint(self, output: str) -> str:
+        """What the test says is wrong, with file and line."""
+
+    def taken_name(self, output: str, names: Sequence[str]) -> Optional[str]:
+        """The first of our server names that another site has, where only the test says so."""
+
+    @property
+    def worker_title(self) -> str:
+        """How its processes that take connections call themselves; after a reload those of the
+        old configuration soon do not any more."""
+
+    def user(self) -> str:
+        """The user that its workers run as on this host."""
+
+    def servers(self) -> "List[Server]":
+        """Every site that it would load on this host."""
+
+    def request(self, line: bytes) -> Optional[Request]:
+        """One line of a site's access log; None where no upstream answered, for our own probes,
+        and for lines of another format."""

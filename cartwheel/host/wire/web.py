@@ -1,0 +1,26 @@
+"""Requests about a host's web server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cartwheel.host.wire.request import Request
+
+
+@dataclass(frozen=True)
+class Empty:
+    """The answer of an operation that only succeeds or fails."""
+
+
+@dataclass(frozen=True)
+class TestWebServer(Request[Empty]):
+    """Ask the web server whether it accepts its configuration."""
+
+    op = "web-test"
+
+
+@dataclass(frozen=True)
+class ReloadWebServer(Request[Empty]):
+    """Make the web server read its configuration anew."""
+
+    op = "web-reload"
