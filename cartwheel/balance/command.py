@@ -1,4 +1,4 @@
-"""A balancer through a command of the project's, run on this machine."""
+"""A balancer that is controlled by a command of the project, run on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STEP = "balancer"
 
 
 def command_hook(command: str, project: Path, app: str, timeout_seconds: float, emit: Emit) -> Hook:
-    """Runs `command` by `sh -c` in the project's folder; what it prints is told as progress."""
+    """Runs `command` by `sh -c` in the project's folder; its output is reported as progress."""
 
     def hook(action: str, member: Member) -> None:
         known = {
@@ -56,8 +56,10 @@ def _run(
         )
     except programs.LateError:
         raise HostError(
-            "balancer", f"its command did not end within {timeout_seconds:g} s", host=host
+            "balancer",
+            f"the balancer's command did not end within {timeout_seconds:g} s",
+            host=host,
         ) from None
     if ended.status != 0:
         said = f": {last}" if last else ""
-        raise HostError("balancer", f"its command {ended.how}{said}", host=host)
+        raise HostError("balancer", f"the balancer's command {ended.how}{said}", host=host)

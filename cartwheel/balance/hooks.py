@@ -1,4 +1,4 @@
-"""Any other balancer, through a hook that is called for each host: see `command` and `http`."""
+"""Any other balancer, by a hook that is called for each host: see `command` and `http`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Hook = Callable[[str, Member], None]
 
 @dataclass(frozen=True)
 class Hooked:
-    """A balancer that only `hook` can reach; who is out is remembered here."""
+    """A balancer that only `hook` can reach; this machine remembers which hosts are out."""
 
     hook: Hook
     members: Mapping[str, Member]
@@ -34,7 +34,7 @@ class Hooked:
         return 2 * rounds * self.timeout_seconds
 
     def states(self) -> list[State]:
-        """As far as it is known here."""
+        """The states, as far as this machine knows them."""
         known = self.memory.read()
         return [
             State(host, "-", member.server not in known, known.get(member.server, ""))
@@ -68,14 +68,14 @@ class Hooked:
         return {host: stuck(host, CALLED, why) for host, why in failed.items()}
 
     def close(self) -> dict[str, CartwheelError]:
-        """Put back whatever a deploy left out, this one or one before it."""
+        """Put back all hosts that a deploy left out, this one or an earlier one."""
         return self.back(list(self.members))
 
     def _servers(self, hosts: Sequence[str]) -> list[str]:
         return [self.members[host].server for host in hosts]
 
     def _each(self, action: str, hosts: Sequence[str]) -> dict[str, str]:
-        """Call the hook for these hosts side by side; why it failed, by host."""
+        """Call the hook for these hosts in parallel; the reasons of failures, by host."""
         said = side_by_side(lambda host: self._call(action, host), hosts, _AT_ONCE)
         return {host: why for host, why in said.items() if why}
 

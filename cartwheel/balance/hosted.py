@@ -1,4 +1,4 @@
-"""Balancers on hosts of ours: nginx and HAProxy, by sessions with the hosts that they are on.
+"""Balancers on our own hosts: nginx and HAProxy, by sessions with these hosts.
 
 What differs between the two is on the host (cartwheel/host/balancer_*.py); here it is only
 each member's `way`.
@@ -25,9 +25,8 @@ Ways = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Hosted:
-    """`fleet` are the locked hosts with the balancers, `args` what each operation wants to
-    know, `ways` are by server, `states` what each balancer said of each host when it was
-    asked."""
+    """`fleet` are the locked hosts with the balancers, `args` the arguments of each operation,
+    `ways` are by server, `states` are each balancer's answers about each host."""
 
     fleet: Fleet
     args: Mapping[str, Any]
@@ -76,8 +75,8 @@ class Hosted:
     def _ask(
         self, op: str, hosts: Mapping[str, Sequence[str]], more: Mapping[str, Any], seconds: float
     ) -> dict[str, tuple[str, str]]:
-        """One request to each balancer about its `hosts`; for each host that it failed for:
-        where, and why."""
+        """One request to each balancer about its `hosts`; for each host that failed: where, and
+        why."""
         theirs = {
             one: {self.members[host].server: host for host in some} for one, some in hosts.items()
         }
@@ -113,7 +112,7 @@ def _unknown(host: str) -> CartwheelError:
         "balancer",
         "no balancer knows this host",
         host=host,
-        hint="`fab balancer.setup` tells nginx of new hosts; HAProxy's own file lists its servers.",
+        hint="For nginx run `fab balancer.setup`; for HAProxy add the server to its configuration.",
     )
 
 
@@ -124,7 +123,7 @@ def _called(one: str) -> str:
 def look(
     fleet: Fleet, args: Mapping[str, Any], members: Mapping[str, Member], ways: Ways
 ) -> list[State]:
-    """What each balancer says of each member. Raises the balancers' failures."""
+    """The state of each member in each balancer. Raises the balancers' failures."""
     found, failed = look_at_each(fleet, args, members, ways)
     for error in failed.values():
         raise error
@@ -134,7 +133,7 @@ def look(
 def look_at_each(
     fleet: Fleet, args: Mapping[str, Any], members: Mapping[str, Member], ways: Ways
 ) -> tuple[list[State], dict[str, CartwheelError]]:
-    """The same of those that answer, and why the others do not."""
+    """The states from balancers that answer, and the failures of the others."""
     answers = fleet.ask_untyped("balancer-look", {**args, "ways": dict(ways)})
     found = [
         _state(one, member.name, answer["hosts"][member.server], answer["down"])

@@ -1,4 +1,4 @@
-"""A balancer through an HTTP call for each host."""
+"""A balancer that is controlled by an HTTP call for each host."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cartwheel.settings.toml_tables import Balancer
 
 
 def http_hook(settings: Balancer, app: str, secret: Hidden | None) -> Hook:
-    """Calls the settings' URL; 2xx is well. No message shows the URL or a header."""
-    # A redirect is no answer, and must not carry the secret to somebody else.
+    """Calls the settings' URL; 2xx means success. No message shows the URL or a header."""
+    # A redirect counts as a failure: the secret must not be sent to another server.
     opener = http_request.opener(follow=False)
 
     def hook(action: str, member: Member) -> None:
@@ -42,9 +42,11 @@ def http_hook(settings: Balancer, app: str, secret: Hidden | None) -> Hook:
                 return
         except urllib.error.HTTPError as error:
             with error:
-                raise HostError("balancer", f"it answered {error.code}", host=member.name) from None
+                raise HostError(
+                    "balancer", f"the balancer answered {error.code}", host=member.name
+                ) from None
         except (OSError, HTTPException) as error:
-            why = f"it cannot be called: {http_request.reason(error)}"
+            why = f"the balancer cannot be called: {http_request.reason(error)}"
             raise HostError("balancer", why, host=member.name) from None
 
     return hook

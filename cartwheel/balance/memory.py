@@ -1,7 +1,7 @@
-"""Who is out of a balancer that cannot be asked: a small file on this machine.
+"""Which hosts are out of a balancer that cannot be asked: a small file on this machine.
 
-It is written before a host is taken out, so that after a death here the next run from here
-puts back what a deploy left out.
+It is written before a host is taken out, so that after a crash of this machine the next run from
+here puts back the hosts that a deploy left out.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class Memory:
 
     @contextmanager
     def held(self, wait_seconds: float) -> Iterator[None]:
-        """No other run from here takes hosts out meanwhile. Raises CartwheelError("locked")."""
+        """Lock out other runs from this machine. Raises CartwheelError("locked")."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = self.path.with_suffix(".lock")  # it ends with us; the file stays
+        lock = self.path.with_suffix(".lock")  # the lock ends with this process; the file stays
         fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         end = time.monotonic() + wait_seconds
         try:
             while not _taken(fd):
                 if time.monotonic() >= end:
-                    message = "another run from here is about this balancer"
+                    message = "another run from this machine uses this balancer"
                     raise CartwheelError("locked", message)
                 time.sleep(_POLL_SECONDS)
             yield
@@ -44,7 +44,7 @@ class Memory:
             os.close(fd)
 
     def read(self) -> dict[str, By]:
-        """Server -> for whom it is out. Raises UsageError("balancer") where it is damaged."""
+        """Server -> who took it out. Raises UsageError("balancer") if the file is damaged."""
         try:
             found: dict[str, By] = json.loads(writing.place_of(self.path).read_text())
         except FileNotFoundError:
@@ -56,12 +56,12 @@ class Memory:
         return found
 
     def note(self, servers: Iterable[str], by: By) -> None:
-        """These go out. What a person took out stays theirs."""
+        """Note that these are out. Servers that a person took out stay marked as such."""
         known, more = self.read(), dict.fromkeys(servers, by)
         self._write({**known, **more} if by == "person" else {**more, **known})
 
     def forget(self, servers: Iterable[str]) -> None:
-        """These are back."""
+        """Note that these are back."""
         gone = set(servers)
         self._write({server: by for server, by in self.read().items() if server not in gone})
 

@@ -1,1 +1,1 @@
-"""What the tasks call: one function for each word, over settings and hosts. No printing."""
+"""What the tasks call: one function for each task, over settings and hosts. No printing."""

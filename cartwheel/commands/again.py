@@ -1,5 +1,5 @@
-"""Hosts whose session was lost: look again, once they have put themselves in order; bring
-forward those that fell behind."""
+"""Hosts whose session was lost: look at them again once they have recovered, and deploy to those
+that fell behind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cartwheel.fleet.sessions import Result, await_all
 from cartwheel.fleet.truth import LookAgain, is_behind, overtaken
 from cartwheel.plan.switching import asking_status
 
-# After its lease a host may still start the old release, drain and stop the new one.
+# After its lease a host may still have to start the old release, and drain and stop the new one.
 _REVERT_SECONDS = 20.0
 _PAUSE_SECONDS = 0.5
 _REPORT_SECONDS = 5.0
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 
 def look_again(scene: Scene) -> LookAgain:
-    """Asks the named hosts for their `status` until each is settled, side by side; or why
-    one cannot be asked, at the latest when a lease and a revert must be over."""
+    """Returns a function that asks hosts, in parallel, for their `status` until each has settled,
+    at the latest when its lease and its way back must be over; or the reason why it cannot."""
 
     def look(hosts: Iterable[str]) -> dict[str, Result[Status]]:
         end = time.monotonic() + scene.settings.deploy.lease_seconds + _REVERT_SECONDS
@@ -44,12 +44,12 @@ def look_again(scene: Scene) -> LookAgain:
 
 
 def forward(report: Report, scene: Scene, run: Callable[[Scene], Report]) -> Report:
-    """Some hosts have confirmed, so the fleet goes forward: hosts that went back meanwhile, and
-    that can be reached, get the same once more. What they come to is in the report."""
+    """If some hosts have confirmed, the fleet goes forward: reachable hosts that went back get the
+    release again. The report contains their new results."""
     behind = tuple(one.host for one in report.hosts if is_behind(one, report))
     if not behind:
         return report
-    scene.emit(Event(_STEP, "note", f"{', '.join(behind)} fell behind; once more"))
+    scene.emit(Event(_STEP, "note", f"{', '.join(behind)} fell behind; deploying there again"))
     try:
         second = run(for_hosts(scene, behind))
     except (CartwheelError, ExceptionGroup):
@@ -60,7 +60,9 @@ def forward(report: Report, scene: Scene, run: Callable[[Scene], Report]) -> Rep
 def _until_settled(scene: Scene, host: str, end: float) -> Result[Status]:
     began = time.monotonic()
     reported = began
-    scene.emit(Event(_STEP, "start", "contact was lost; what does it serve now?", host))
+    scene.emit(
+        Event(_STEP, "start", "the connection was lost; checking which release is live", host)
+    )
     while True:
         answer = _ask(scene, host)
         settled = not isinstance(answer, CartwheelError) and _is_settled(answer)
@@ -85,7 +87,7 @@ def _ask(scene: Scene, host: str) -> Result[Status]:
 
 
 def _is_settled(status: Status) -> bool:
-    """Nothing is pending, and no session is at work that may still switch or go back: a
+    """Whether nothing is pending and no session is running that may still switch or go back: a
     confirmed one only drains and prunes."""
     last = status.last
     finishing = last and (last.result, last.release) == ("confirmed", status.release)
@@ -97,4 +99,4 @@ def _told(answer: Result[Status]) -> str:
         return answer.message
     if answer.pending:
         return f"it is going back from {answer.pending.to}"
-    return f"it serves {answer.release or 'nothing'}"
+    return f"{answer.release or 'nothing'} is live"

@@ -1,4 +1,4 @@
-"""Questions to all hosts that change nothing, and small jobs that do."""
+"""Read-only questions to all hosts, and small jobs that change something."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NO_DEADLINE_SECONDS = 365 * 86400.0
 
 
 def status(scene: Scene) -> Answers[Status]:
-    """What each host serves, since when, how well."""
+    """Each host's live release, since when, and its health."""
     return _read(scene, asking_status(scene.settings))
 
 
@@ -47,7 +47,7 @@ def history(scene: Scene, lines: int) -> Answers[History]:
 
 
 def variables(scene: Scene) -> Answers[Variables]:
-    """Names of the serving release's variables and where each came from; never values."""
+    """Names and sources of the live release's variables, without values."""
     from cartwheel.host.wire.output import AskVariables
 
     return _read(scene, AskVariables())
@@ -62,7 +62,7 @@ def web_test(scene: Scene) -> Answers[Empty]:
 def logs(
     scene: Scene, *, lines: int, follow: bool, on_line: Callable[[str, str, str], None]
 ) -> None:
-    """Calls `on_line(host, source, text)`; with `follow` until Ctrl-C."""
+    """Calls `on_line(host, source, text)` for each line; with `follow` until Ctrl-C."""
     from cartwheel.host.wire.output import ReadLogs
 
     seconds = _NO_DEADLINE_SECONDS if follow else _SMALL_SECONDS
@@ -78,7 +78,7 @@ def logs(
 
 
 def run_command(scene: Scene, command: str, on_line: Callable[[str, str], None]) -> Answers[Ran]:
-    """A command in the serving release's environment, on every host side by side."""
+    """Run a command in the live release's environment, on all hosts in parallel."""
     from cartwheel.host.wire.output import Run
 
     with connect(scene, changing=False) as fleet:
@@ -133,13 +133,13 @@ def uninstall(scene: Scene, *, keep_shared: bool) -> Answers[Raw]:
 
 
 def hold(scene: Scene) -> Answers[Frozen]:
-    """Freeze every host, or none: the scene's message says why. Raises HostError("held")
-    where somebody else holds one already."""
+    """Freeze every host, or none; the scene's message is the reason. Raises HostError("held")
+    if another person has already frozen one."""
     return _change(scene, Freeze(), about_freeze=True, check=_refuse_another)
 
 
 def release(scene: Scene) -> Answers[Frozen]:
-    """Lift the freeze, whoever set it."""
+    """Lift the freeze, no matter who set it."""
     return _change(scene, Unfreeze(), about_freeze=True)
 
 
@@ -149,7 +149,7 @@ def lock_status(scene: Scene) -> Answers[Holders]:
 
 
 def _refuse_another(scene: Scene, locked: Mapping[str, Locked]) -> None:
-    """Before the first host is frozen."""
+    """Refuse before the first host is frozen."""
     wanted = (scene.operator.who, scene.operator.message)
     raise_held(
         {
@@ -161,7 +161,7 @@ def _refuse_another(scene: Scene, locked: Mapping[str, Locked]) -> None:
 
 
 def _read(scene: Scene, asked: Request[T]) -> Answers[T]:
-    """Every host's answer; a host that cannot be reached does not silence the others."""
+    """Every host's answer, or why a host cannot be reached."""
     return _of_all(scene, lambda fleet: fleet.ask(asked, deadline_seconds=_SMALL_SECONDS))
 
 
@@ -180,8 +180,8 @@ def _change(
     about_freeze: bool = False,
     check: Callable[[Scene, Mapping[str, Locked]], None] = lambda _scene, _locked: None,
 ) -> Answers[T]:
-    """Lock every host, `check` the locks' answers, then ask; the transient unit ends what it
-    started if it is killed."""
+    """Lock every host, `check` the answers to the locks, then ask. If the transient unit is
+    killed, the programs that it has started end too."""
     terms = replace(scene.terms, about_freeze=about_freeze)
     with connect(scene, changing=True) as fleet:
         locked = lock_all(fleet, scene.hosts, terms)

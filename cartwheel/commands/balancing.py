@@ -1,6 +1,6 @@
-"""The balancer of a run, from its settings: opened before anything is changed, closed last.
+"""The balancer of a run, from the settings: opened before anything is changed, closed last.
 
-Also `fab balancer.*`: set it up, take hosts out of it and put them back by hand.
+Also `fab balancer.*`: set it up, take hosts out and put them back by hand.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ _REFRESH_SECONDS = 60.0
 
 
 def balancing(scene: Scene, by: By = "deploy") -> AbstractContextManager[Balancer | None]:
-    """The balancer, ready and locked; None where the settings name none. Raises what keeps it
-    from being used."""
+    """The balancer, ready and locked; None if the settings name none. Raises the reason why it
+    cannot be used."""
     return _KINDS[scene.settings.balancer.kind](scene, by)
 
 
 @contextmanager
 def balancing_if_possible(scene: Scene) -> Iterator[Balancer | None]:
-    """For who is in a hurry to go back: a balancer that cannot be used keeps nobody from it.
-    Nothing fails without it; a host's own switch fails no request either."""
+    """The balancer for a rollback, which a balancer that cannot be used must not block. Without
+    it no request fails: the switch of a host fails none either."""
     with ExitStack() as stack:
         balancer = None
         try:
             balancer = stack.enter_context(balancing(scene))
         except (CartwheelError, ExceptionGroup) as error:
             first = next(leaves(error))
-            scene.emit(Event("balancer", "note", f"goes on without the balancer: {first}"))
+            scene.emit(Event("balancer", "note", f"continuing without the balancer: {first}"))
         yield balancer
 
 
 @contextmanager
 def _on_hosts(scene: Scene, by: By) -> Iterator[Balancer]:
-    """nginx and HAProxy: sessions with the hosts that they are on. When these end, the hosts
-    put back by themselves what is out for a deploy."""
+    """nginx and HAProxy: sessions with the balancers. When these end, the balancers put back by
+    themselves the hosts that were taken out for a deploy."""
     settings = scene.settings.balancer
     members = members_of(scene)
     ways = plan.ways(scene.settings, members.values())
@@ -80,7 +80,8 @@ def _on_hosts(scene: Scene, by: By) -> Iterator[Balancer]:
 
 @contextmanager
 def _by_hook(scene: Scene, by: By) -> Iterator[Balancer]:
-    """A command or a call from here; what an earlier run left out comes back first."""
+    """A command or a call from this machine; first it puts back hosts that an earlier run left
+    out."""
     found = _hooked(scene, by)
     with found.memory.held(scene.lock_wait_seconds):
         _raise_first(replace(found, by="deploy").close())
@@ -130,12 +131,12 @@ _KINDS: Mapping[str, Callable[[Scene, By], AbstractContextManager[Balancer | Non
 _HOOKS: Mapping[str, Callable[[Scene], Hook]] = {"command": _command, "http": _http}
 
 
-# -- who is behind it, and where it is
+# -- the hosts behind a balancer, and its addresses
 
 
 def balancers(scene: Scene) -> tuple[Host, ...]:
-    """The hosts that the balancer is on: none for one that is reached by a hook. Raises
-    UsageError("no-hosts") where there should be some."""
+    """The hosts that the balancer runs on: none for one that is controlled by a hook. Raises
+    UsageError("no-hosts") if there should be some."""
     kind = scene.settings.balancer.kind
     if kind not in plan.ON_HOSTS:
         return ()
@@ -150,13 +151,13 @@ def balancers(scene: Scene) -> tuple[Host, ...]:
 
 
 def members_of(scene: Scene) -> dict[str, Member]:
-    """The hosts behind the balancer, by the names that this run has for them: all that run
-    the app. Raises UsageError("no-hosts") where there is none, ("inventory") where a name or
-    an address cannot be used."""
+    """The hosts behind the balancer, by their names in this run: all that run the app. Raises
+    UsageError("no-hosts") if there is none, ("inventory") if a name or an address cannot be
+    used."""
     behind = [host for host in scene.known if scene.runs_app(host)]
     if not behind:
         raise UsageError("no-hosts", "no host of the inventory runs the app behind the balancer")
-    # With -H user@web1 the run's name for web1 is another one than the inventory's.
+    # With -H user@web1 the run's name for web1 differs from the inventory's.
     called = {parse_address(host.name).host: host.name for host in scene.chosen}
     where = located(scene, behind)
     members = [
@@ -180,7 +181,7 @@ def _inner(host: Host, found: str, port: int) -> str:
 
 
 def addresses(scene: Scene) -> tuple[str, ...]:
-    """Where requests from the balancers come from, as the hosts see it."""
+    """The addresses that requests from the balancers come from, as the hosts see them."""
     hosts = balancers(scene)
     where = located(scene, hosts)
     names = [parse_address(host.inner_address or where[host.name]).host for host in hosts]
@@ -199,7 +200,7 @@ def _resolved(name: str) -> list[str]:
         raise UsageError(
             "inventory",
             f"the balancer {name} has no address: {error.strerror}",
-            hint="Say it in [inventory.hosts.NAME]: inner_address.",
+            hint="Set inner_address in [inventory.hosts.NAME].",
         ) from error
     return sorted({str(one[4][0]) for one in found})
 
@@ -212,9 +213,9 @@ def _only(scene: Scene, hosts: tuple[Host, ...]) -> Scene:
 
 
 def out(scene: Scene) -> dict[str, CartwheelError | None]:
-    """Take the chosen hosts out until `back`; what kept each of them from it.
+    """Take the chosen hosts out until `back`; for each host its failure or None.
 
-    Raises UsageError("balancer-empty") where nobody would be left.
+    Raises UsageError("balancer-empty") if no host would be left.
     """
     with _named(scene) as balancer:
         balancer.refuse([scene.hosts])
@@ -223,7 +224,7 @@ def out(scene: Scene) -> dict[str, CartwheelError | None]:
 
 
 def back(scene: Scene) -> dict[str, CartwheelError | None]:
-    """Put the chosen hosts back, whoever took them out; what kept each of them from it."""
+    """Put the chosen hosts back, no matter who took them out; for each its failure or None."""
     with _named(scene) as balancer:
         failed = balancer.back(scene.hosts)
     return {host: failed.get(host) for host in scene.hosts}
@@ -231,8 +232,8 @@ def back(scene: Scene) -> dict[str, CartwheelError | None]:
 
 @contextmanager
 def _named(scene: Scene) -> Iterator[Balancer]:
-    """The balancer, for a person. Raises UsageError("balancer") where there is none, or where
-    it is not in front of a chosen host."""
+    """The balancer, for a person. Raises UsageError("balancer") if there is none, or if it is not
+    in front of a chosen host."""
     members = members_of(scene)
     for host in scene.hosts:
         if host not in members:
@@ -244,8 +245,8 @@ def _named(scene: Scene) -> Iterator[Balancer]:
 
 
 def states(scene: Scene) -> tuple[list[State], list[CartwheelError]]:
-    """Who is in and who is out, as each balancer says; and what is not well: a balancer that
-    does not answer, or has nobody in, and a host that its balancer does not know."""
+    """Which hosts are in or out, according to each balancer; and the problems: a balancer that
+    does not answer or has no host in, and a host that its balancer does not know."""
     kind = scene.settings.balancer.kind
     if kind in _HOOKS:
         found = _hooked(scene, "person").states()

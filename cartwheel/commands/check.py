@@ -1,4 +1,4 @@
-"""All that can be wrong without any host, of every application in every environment."""
+"""All checks that need no host, for every application in every environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`fab deploy`: from source to a release that serves on every host."""
+"""`fab deploy`: from source to a release that is live on every host."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ PROBE_SECONDS = 60.0
 def deploy(
     scene: Scene, *, skip_tests: bool = False, sealed: Mapping[str, Sealed] | None = None
 ) -> Report:
-    """Build, prepare everywhere, switch, confirm, finish; hosts that fell behind once more.
-    Exactly what was `sealed`, where that is given.
+    """Build, prepare all hosts, switch, confirm, finish; then again for hosts that fell behind.
+    With `sealed` exactly that plan.
 
-    Raises CartwheelError before the first change, also CartwheelError("plan-stale"); what comes
-    later is in the report."""
+    Raises CartwheelError before the first change, also CartwheelError("plan-stale"); later
+    failures are in the report."""
     started = time.monotonic()
     report = around_run(
         scene, "deploy", lambda: _deploy(scene, skip_tests=skip_tests, sealed=sealed)
@@ -61,7 +61,7 @@ def _deploy(scene: Scene, *, skip_tests: bool, sealed: Mapping[str, Sealed] | No
 
     def planning(some: Scene, fleet: Fleet) -> dict[str, HostPlan]:
         plans = plan_all(some, probe_settled(some, fleet), making.result(), variables)
-        if sealed is not None and some is scene:  # what fell behind gets the same once more
+        if sealed is not None and some is scene:  # hosts that fell behind get the same again
             _refuse_stale(sealed, plans)
         return plans
 
@@ -72,9 +72,9 @@ def _deploy(scene: Scene, *, skip_tests: bool, sealed: Mapping[str, Sealed] | No
 def begin(
     scene: Scene, *, skip_tests: bool, publish: bool = True
 ) -> tuple[Variables, Background[Product]]:
-    """What can be wrong without any host is found first: templates, variables, secrets.
+    """Check first all that needs no host: templates, variables, secrets.
 
-    Then the app is built, and published, beside the connecting. Raises UsageError.
+    Then the app is built and published while connecting. Raises UsageError.
     """
     check_templates(scene.settings, scene.project)
     variables = environment(scene.settings, scene.project, scene.taken)
@@ -86,7 +86,7 @@ def begin(
 
 
 def prepare(scene: Scene, until: Stage, *, skip_tests: bool = False) -> Report:
-    """A deploy up to this stage, which touches nothing that serves."""
+    """A deploy up to this stage, which does not touch the live release."""
     started = time.monotonic()
     variables, making = begin(scene, skip_tests=skip_tests)
     with making, connect(scene, changing=True) as fleet:
@@ -99,8 +99,8 @@ def prepare(scene: Scene, until: Stage, *, skip_tests: bool = False) -> Report:
 
 
 def probe(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
-    """The facts of every host with one round trip. Raises the hosts' failures, if the fleet
-    cannot go on without them, and where two names mean one host."""
+    """The facts of every host with one round trip. Raises the hosts' failures if the fleet
+    cannot go on without them, and if two names mean the same host."""
     answers = fleet.ask(asking_facts(scene), deadline_seconds=PROBE_SECONDS)
     fleet.drop(failures(answers))
     if not fleet.can_go_on:
@@ -111,10 +111,9 @@ def probe(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
 
 
 def probe_settled(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
-    """The facts that a change is planned by. Where an earlier session is at work, or left a
-    switch, the locks come first: taking them puts the host in order, and what was looked at
-    before is not true any more. Raises the hosts' failures, also CartwheelError("locked") and
-    ("held")."""
+    """The facts for planning a change. If an earlier session is running, or left a switch, take
+    the locks first: this recovers the host, and facts from before are no longer true. Raises the
+    hosts' failures, also CartwheelError("locked") and ("held")."""
     facts = probe(scene, fleet)
     if not any(one.app.pending for one in facts.values()):
         raise_held({host: one.app.freeze for host, one in facts.items()})
@@ -128,7 +127,7 @@ def probe_settled(scene: Scene, fleet: Fleet) -> dict[str, Facts]:
 
 
 def asking_facts(scene: Scene) -> AskFacts:
-    """The question for all that a plan is made from."""
+    """The request for all facts that a plan is made from."""
     from cartwheel.host.wire.facts import AskFacts
 
     return AskFacts(
@@ -173,7 +172,7 @@ def plan_all(
 
 
 def _nothing_to_render(_release: str) -> Rendered:
-    """The plan refuses such a host before it renders anything."""
+    """Never called: the plan refuses such a host before it renders anything."""
     return Rendered({}, "", {})
 
 
@@ -200,8 +199,8 @@ def _common(scene: Scene, made: Product, variables: Variables, digest_key: str) 
 def _digest_key(facts: Mapping[str, Facts]) -> str:
     """The key that secrets are digested with: the fleet's own, kept on its hosts.
 
-    Hosts that were set up apart take over the first one's, so that the same content has
-    the same name on all of them.
+    Hosts that were set up separately take the first host's key, so that the same content has the
+    same name on all of them.
     """
     keys = [facts[host].app.digest_key for host in sorted(facts)]
     known = [key.reveal() for key in keys if key is not None]

@@ -1,4 +1,4 @@
-"""`fab doctor`: whether the site serves, and everything that a deploy will need; what to do."""
+"""`fab doctor`: checks the site and everything that a deploy needs, and says what to do."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from cartwheel.settings import names
 
 Answers = Mapping[str, Result[dict[str, Any]]]
 
-# TLS certificates and apt's release files are refused by clocks that are further off.
+# With a larger difference TLS certificates and apt's release files are refused.
 _MAX_CLOCK_SECONDS = 60.0
 _REPAIR_SECONDS = 300.0
-# Why a deploy would be refused, and which other row says it with what to do.
+# Refusals of a deploy, and the row that already reports the problem.
 _SAID_ELSEWHERE = ("not-set-up", "no-systemd", "python-version", "held", "stopped", "disk-full")
 
 _MOST_SHOWN = 3
@@ -36,8 +36,8 @@ _LARGE_CACHE_BYTES = 1 << 30
 
 
 def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
-    """Look at every host; with `fix` put in order first what a fault left. A host that cannot
-    be reached does not silence the others. Raises what keeps `fix` from its locks."""
+    """Look at every host; with `fix` first remove leftovers. A host that cannot be reached is one
+    finding. Raises the reason why `fix` cannot take its locks."""
     sessions, unreached = reach(scene, changing=fix)
     repaired: Answers = {}
     with Fleet(sessions, scene.emit, parallel=scene.parallel) as fleet:
@@ -62,7 +62,7 @@ def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
 
 
 def _unknown(host: str, error: CartwheelError, what: str = "connection") -> Finding:
-    """A host that does not say how it is."""
+    """A host whose state is unknown."""
     return Finding(host, what, "PROBLEM", error.message, error.hint.replace("HOST", host))
 
 
@@ -102,7 +102,7 @@ def _of_host(
         return
     status = more.status
     if isinstance(repaired, dict):
-        # The lock is ours, and while somebody has it nothing counts as left over.
+        # We hold the lock, and while it is held nothing counts as a leftover.
         status = replace(status, lock=None, leftovers=tuple(repaired["left"]))
     yield from conditions(host, status)
     if not status.leftovers:
@@ -116,7 +116,10 @@ def _of_repair(host: str, one: Result[dict[str, Any]]) -> Iterator[Finding]:
         yield _unknown(host, one, "repair")
         return
     done = [f"removed {text}" for text in one["done"]]
-    done += [f"marked {release}: deploys and rollbacks know now" for release in one["marked"]]
+    done += [
+        f"marked {release} as damaged: deploys and rollbacks no longer use it"
+        for release in one["marked"]
+    ]
     yield from (Finding(host, "repair", "ok", text) for text in done or ["nothing to do"])
 
 
@@ -124,8 +127,8 @@ def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
     setup = f"`fab setup -H {host}`"
     system = facts.host.system
     if facts.host.systemd is None:
-        system = f"{system}; systemd is not its init"
-        yield Finding(host, "system", "PROBLEM", system, "use a host that systemd has booted")
+        system = f"{system}; systemd is not running"
+        yield Finding(host, "system", "PROBLEM", system, "use a host that runs systemd")
     else:
         yield Finding(host, "system", "ok", system)
     python, wanted = facts.python, scene.settings.app.python
@@ -148,11 +151,11 @@ def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
 
 
 def _of_uv(host: str, known: Uv) -> Finding:
-    """Another one than Cartwheel's installs as well."""
+    """A uv that is not Cartwheel's, which works too."""
     if known.version == build.UV_VERSION:
         return Finding(host, "uv", "ok", known.version)
-    detail = f"{known.path} is not the uv {build.UV_VERSION} of this Cartwheel"
-    return Finding(host, "uv", "note", detail, f"`fab setup -H {host}` brings it")
+    detail = f"{known.path} is not uv {build.UV_VERSION}, the version of this Cartwheel"
+    return Finding(host, "uv", "note", detail, f"`fab setup -H {host}` installs it")
 
 
 def _of_examination(host: str, more: Examination) -> Iterator[Finding]:
@@ -176,15 +179,15 @@ def _of_examination(host: str, more: Examination) -> Iterator[Finding]:
 def _of_releases(
     host: str, damage: Mapping[str, tuple[str, ...]], status: Status
 ) -> Iterator[Finding]:
-    """What a look at every file of a release found, beyond what `status` knows."""
+    """The problems in the files of a release, in addition to those that `status` knows."""
     mark = f"`fab doctor --fix -H {host}`"
     for release, found in damage.items():
         if not found:
-            yield Finding(host, f"release {release}", "ok", "whole")
+            yield Finding(host, f"release {release}", "ok", "complete")
         elif found != (status.not_whole,):
             more = f" and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
-            todo = f"{mark}, then `fab deploy -H {host}` makes it anew"
+            todo = f"{mark}, then `fab deploy -H {host}` makes it again"
             if release != status.release:
-                todo = f"{mark} marks it: rollbacks pass over it"
-            detail = f"not whole: {', '.join(found[:_MOST_SHOWN])}{more}"
+                todo = f"{mark} marks it, so that rollbacks skip it"
+            detail = f"damaged: {', '.join(found[:_MOST_SHOWN])}{more}"
             yield Finding(host, f"release {release}", "PROBLEM", detail, todo)

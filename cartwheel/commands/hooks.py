@@ -1,4 +1,4 @@
-"""The user's own commands on this machine: run, told, judged."""
+"""Runs hooks on this machine, and reports their results."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from cartwheel.settings.phases import Kind
 
 
 def here(scene: Scene) -> Callable[[Hook, Mapping[str, str]], None]:
-    """What `Terms.here` wants."""
+    """The function for `Terms.here`."""
     return functools.partial(_run, scene)
 
 
 def around_build(scene: Scene, side: Side, **more: str) -> None:
-    """The hooks before or after what is built. Raises CartwheelError("hook-failed")."""
+    """Run the hooks before or after the build. Raises CartwheelError("hook-failed")."""
     _at(scene, "deploy", Moment(side, "build"), more)
 
 
 def around_run(scene: Scene, kind: Kind, work: Callable[[], Report]) -> Report:
-    """The hooks before the run, the run, and, whatever it came to, the hooks after it.
+    """Run the hooks before the run, the run, and then always the hooks after it.
 
-    Raises CartwheelError("hook-failed") before anything was begun, and what `work` raises.
+    Raises CartwheelError("hook-failed") before anything was begun, and the errors of `work`.
     """
     _at(scene, kind, Moment("before", "run"), {})
     result, release, version = "failed", "", ""
@@ -68,8 +68,8 @@ def _at(
 
 
 def _run(scene: Scene, hook: Hook, more: Mapping[str, str]) -> None:
-    """Run one to its end, by `sh -c` in the project's folder. Raises
-    CartwheelError("hook-failed") with the end of what it printed."""
+    """Run one hook to its end, by `sh -c` in the project's folder. Raises
+    CartwheelError("hook-failed") with the end of its output."""
     started = time.monotonic()
     known = variables(
         hook,

@@ -50,7 +50,7 @@ def plan(scene: Scene, *, skip_tests: bool = False) -> dict[str, Planned]:
 
 
 def _present(fleet: Fleet, plans: Mapping[str, HostPlan]) -> dict[str, Present]:
-    """What each host has of what its plan is about. Raises the hosts' failures."""
+    """The parts of its plan that each host already has. Raises the hosts' failures."""
 
     def compare(host: str, session: Session) -> Present:
         return session.request(Compare(*wanted(plans[host])), deadline_seconds=PROBE_SECONDS)
@@ -74,11 +74,13 @@ def _differences(scene: Scene, plan: HostPlan, facts: Facts, present: Present) -
 def _with_balancer(scene: Scene, plan: HostPlan) -> HostPlan:
     if plan.unchanged or scene.settings.balancer.kind == "none":
         return plan
-    return replace(plan, notes=(*plan.notes, "it is taken out of the balancer for its switch"))
+    return replace(
+        plan, notes=(*plan.notes, "the host is taken out of the balancer for its switch")
+    )
 
 
 def write(path: Path, scene: Scene, plans: Mapping[str, HostPlan]) -> None:
-    """Keep the plan for `fab deploy --plan`. Raises UsageError("plan-file")."""
+    """Save the plan for `fab deploy --plan`. Raises UsageError("plan-file")."""
     found = {
         "format": _FORMAT,
         "app": scene.settings.slug,
@@ -91,7 +93,7 @@ def write(path: Path, scene: Scene, plans: Mapping[str, HostPlan]) -> None:
 
 
 def read(path: Path, scene: Scene) -> dict[str, Sealed]:
-    """What `write` kept, for the same application. Raises UsageError("plan-file")."""
+    """Read a plan that `write` saved, for the same application. Raises UsageError("plan-file")."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         known = (found["format"], found["app"])
@@ -99,9 +101,11 @@ def read(path: Path, scene: Scene) -> dict[str, Sealed]:
     except OSError as error:
         raise UsageError("plan-file", f"{path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError):
-        raise UsageError("plan-file", f"{path} is no plan") from None
+        raise UsageError("plan-file", f"{path} is not a plan") from None
     if known[0] != _FORMAT:
         raise UsageError("plan-file", f"{path} was made by another version of Cartwheel")
     if known[1] != scene.settings.slug:
-        raise UsageError("plan-file", f"{path} is about {known[1]}, not {scene.settings.slug}")
+        raise UsageError(
+            "plan-file", f"{path} is a plan for {known[1]}, not for {scene.settings.slug}"
+        )
     return hosts

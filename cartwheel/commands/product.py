@@ -1,4 +1,4 @@
-"""What is made on the operator's machine before a deploy: the wheel, its tests, its locks."""
+"""Builds on the operator's machine before a deploy: the wheel, its tests, its locks."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Product:
-    """The tested wheel, and what else is the same for all hosts."""
+    """The tested wheel, and everything else that is the same for all hosts."""
 
     artifact: Artifact
-    pip_wheel: Path | None  # None where uv installs
+    pip_wheel: Path | None  # None if uv installs
     index_password: Hidden | None
     published: Mapping[str, Source] = field(default_factory=dict)  # by SHA-256
-    publish: Callable[[build.Item], Source | None] = lambda _item: None  # what lies beside it
+    publish: Callable[[build.Item], Source | None] = lambda _item: None  # for further files
 
 
 def make(
@@ -43,8 +43,8 @@ def make(
 ) -> Product:
     """Build and test the app; unchanged inputs are neither built nor tested again.
 
-    What hosts need is published in their store, if they share one; without `publish` it is
-    only known that it will be.
+    Files that hosts need are published in their store, if they share one; without `publish` only
+    their addresses are determined.
     """
     settings = scene.settings
     artifact = _built(scene, password)
@@ -64,7 +64,7 @@ def make(
     sources = {item.sha256: place(item) for item in items}
     known = {sha256: source for sha256, source in sources.items() if source is not None}
     made = replace(made, published=known)
-    # An index keeps one file of each version, and these change without one: they go over SSH.
+    # An index keeps one file of each version, and these change without a new version: use SSH.
     return replace(made, publish=place) if store.kind == "folder" else made
 
 
@@ -73,7 +73,7 @@ def _item(artifact: Artifact) -> build.Item:
 
 
 def published(made: Product, lock: Lock) -> Mapping[str, Source]:
-    """What hosts fetch from their store, with what was made for this lock."""
+    """The files that hosts fetch from their store, including those of this lock."""
     beside = {one.wheel_sha256: made.publish(_item(one)) for one in lock.wheels}
     known = {sha256: source for sha256, source in beside.items() if source is not None}
     return {**made.published, **known}
@@ -84,13 +84,13 @@ def _planned(_scene: Scene, store: Store, item: build.Item) -> Source | None:
 
 
 def publish_item(scene: Scene, store: Store, item: build.Item) -> Source | None:
-    """None where the store is down: then the file goes over SSH, as without a store."""
+    """None if the store is down: then the file is uploaded over SSH, as without a store."""
     try:
         return build.publish(store, item, scene.emit)
     except BuildError as error:
         if error.slug != "store-unreachable":
             raise
-        text = f"{error.message}; {item.path.name} goes over SSH instead"
+        text = f"{error.message}; {item.path.name} is uploaded over SSH instead"
         scene.emit(Event("publish", "note", text))
         return None
 
@@ -114,7 +114,7 @@ def index_password(scene: Scene) -> Hidden | None:
 
 
 def artifact_store(scene: Scene) -> Store | None:
-    """The store that the hosts share, if the settings name one. Raises UsageError("secret")."""
+    """The artifact store, if the settings name one. Raises UsageError("secret")."""
     artifacts = scene.settings.artifacts
     return build.store_for(
         artifacts,
@@ -124,7 +124,8 @@ def artifact_store(scene: Scene) -> Store | None:
 
 
 def platform_of(facts: Facts) -> Platform:
-    """What wheels must fit on a host, from its facts; the Python is not there before setup."""
+    """The platform that a host's wheels must fit, from its facts; Python is missing before
+    setup."""
     host, python = facts.host, facts.python
     return Platform(
         python=python.version if python else "",

@@ -1,4 +1,4 @@
-"""From a host's facts to its rendered files, in the form that the plan wants them."""
+"""Renders a host's files from its facts, in the form that the plan needs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from cartwheel.commands.scene import Scene
 from cartwheel.plan.deploy import Rendered
 from cartwheel.render import SITE, RenderFacts, render_release
 
-# What stays on a host from setup on depends on no host's facts.
+# Files that setup writes do not depend on facts of a host.
 _ANY_HOST = RenderFacts(
     cpus=1, systemd_version=252, python_version="3.11.2", default_server_free=True, ipv6=True
 )
 
 
 def render_for(scene: Scene, known: RenderFacts, release: str) -> Rendered:
-    """A release's files, the same on all hosts of these facts. Raises UsageError("template")."""
+    """A release's files, the same on all hosts with these facts. Raises UsageError("template")."""
     files = render_release(scene.settings, known, release, scene.project)
     return Rendered(
         files={name: file.content for name, file in files.items() if not file.shared},
@@ -25,7 +25,7 @@ def render_for(scene: Scene, known: RenderFacts, release: str) -> Rendered:
 
 
 def sample_files(scene: Scene) -> dict[str, str]:
-    """A release's own files for no host in particular: what its name is made from."""
+    """A release's own files, independent of a host: its name is made from them."""
     files = render_release(scene.settings, _ANY_HOST, "0", scene.project)
     return {name: file.content for name, file in files.items() if not file.shared}
 

@@ -1,5 +1,5 @@
-"""`fab rollback`, `fab restart` and `fab status --finish`: a switch to what is on the host
-already. No build, no index, no upload."""
+"""`fab rollback`, `fab restart` and `fab status --finish`: a switch to a release that is already
+on the host. No build, no index, no upload."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def rollback(scene: Scene, to: str | None) -> Report:
-    """Back to the last good release of each host, or to the named one.
+    """Go back to the last good release of each host, or to the named one.
 
     `to` is a release's name or a version; every host decides by its own journal.
     """
@@ -38,13 +38,13 @@ def rollback(scene: Scene, to: str | None) -> Report:
 
 
 def restart(scene: Scene) -> Report:
-    """A second instance of what serves, then the traffic to it, then the first one stops."""
+    """Start a second instance of the live release, switch the traffic to it, stop the first."""
     return _switch(scene, "restart", lambda _host, facts: facts.app.current or "")
 
 
 def finish(scene: Scene, behind: Mapping[str, str]) -> Report:
-    """Each host that is `behind` to the release that others of its fleet have confirmed meanwhile,
-    as a deploy would: it is still there, where nobody has found it bad."""
+    """Switch each host that is `behind` to the release that the others have confirmed, as a deploy
+    does: the release is still there, unless it was found bad."""
     some = for_hosts(scene, tuple(behind))
     return _switch(some, "deploy", lambda host, facts: named(facts, behind[host]))
 
@@ -64,7 +64,7 @@ def _switch(scene: Scene, kind: Kind, choose: Callable[[str, Facts], str | Refus
 
 
 def rollback_target(facts: Facts, to: str | None) -> str | Refusal:
-    """Where a rollback goes on this host, or why nowhere."""
+    """The release that a rollback on this host goes to, or why there is none."""
     if to is not None:
         return named(facts, to)
     app = facts.app
@@ -72,7 +72,7 @@ def rollback_target(facts: Facts, to: str | None) -> str | Refusal:
         return app.rollback
     nothing = ["there is no earlier good release"]
     nothing += [
-        f"{release} is not whole: {what}"
+        f"{release} is damaged: {what}"
         for release, what in app.spoilt.items()
         if release != app.current
     ]
@@ -80,8 +80,8 @@ def rollback_target(facts: Facts, to: str | None) -> str | Refusal:
 
 
 def named(facts: Facts, to: str) -> str | Refusal:
-    """The newest whole release on this host that is called so, by its name or its version; one
-    that was made anew has the first one's name too."""
+    """The newest undamaged release on this host with this name or version; one that was made
+    again also has the name of the first one."""
     spoilt = facts.app.spoilt
     found = [
         one.release for one in facts.app.releases if to in (one.release, one.version, one.content)
@@ -95,17 +95,17 @@ def named(facts: Facts, to: str) -> str | Refusal:
 
 
 def _not_whole(facts: Facts, release: str) -> Refusal:
-    return Refusal("not-whole", f"{release} is not whole: {facts.app.spoilt[release]}")
+    return Refusal("not-whole", f"{release} is damaged: {facts.app.spoilt[release]}")
 
 
 def _site_changes(scene: Scene, facts: Facts, release: str) -> dict[str, str | None]:
-    """A host that went back has its old site again."""
+    """The changes of the site: a host that went back has its old site again."""
     known = replace(RenderFacts.of(facts, scene.settings), balancers=addresses(scene))
     return site_changes(scene.settings, facts, render_for(scene, known, release).site)
 
 
 def plan_switch(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -> HostPlan:
-    """Refuses what cannot be; otherwise one switch to the `chosen` release, and nothing before."""
+    """Refuse if it is impossible; otherwise only a switch to the `chosen` release."""
     plan = nothing(scene.settings, facts, scene.operator, kind)
     if not isinstance(chosen, Refusal):
         versions = {one.release: one.version for one in facts.app.releases}

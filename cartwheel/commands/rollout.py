@@ -1,5 +1,5 @@
-"""Plans carried out over all hosts of a run: behind their balancer, and once more where some
-fell behind."""
+"""Carries out plans on all hosts of a run: behind their balancer, and again on hosts that fell
+behind."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from cartwheel.fleet.report import Report
 from cartwheel.fleet.sessions import Fleet
 from cartwheel.plan.host_plan import HostPlan
 
-# Looks at the hosts and decides; asked again where somebody changed a host in between.
+# Reads the hosts and decides; called again if a host changed in between.
 Planning = Callable[[Scene, Fleet], dict[str, HostPlan]]
 Around = Callable[[Scene], AbstractContextManager[Balancer | None]]
 
 
 def roll_out(scene: Scene, planning: Planning, around: Around = balancing) -> Report:
     """Connect, plan, bring every host to its plan's release. Raises CartwheelError before the
-    first change; what comes later is in the report."""
+    first change; later failures are in the report."""
 
     def on(some: Scene) -> Report:
         most = some.rollout.max_failures

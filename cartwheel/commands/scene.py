@@ -1,4 +1,4 @@
-"""Everything that a run is about: the settings, the hosts, who asks, who listens."""
+"""Everything that a run needs: the settings, the hosts, the operator, the listener."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
 
 _EVERY = Narrowing()
 _AS_SET: Mapping[str, Any] = {}
-# The pause before another attempt to connect is by chance, up to this, doubled each time.
+# The pause before the next attempt to connect is random, up to this, which doubles each time.
 _RETRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One run, about the `chosen` hosts of all that are `known`."""
+    """One run, for the `chosen` hosts of all that are `known`."""
 
     project: Path
     settings: Settings
@@ -62,7 +62,7 @@ class Scene:
     lock_wait_seconds: float = 0.0
     rollout: Rollout = ALL_OR_NOTHING
     parallel: int = PARALLEL
-    taken: Taken = field(default_factory=dict)  # variables of our own that secrets come from
+    taken: Taken = field(default_factory=dict)  # variables of this process that secrets come from
     ssh_config: Configuration = field(default_factory=Configuration, compare=False)
 
     @property
@@ -76,7 +76,7 @@ class Scene:
 
     @property
     def private_files(self) -> tuple[NamedFile, ...]:
-        """Keys that the command line or an inventory names."""
+        """Key files that the command line or an inventory names."""
         identities = {host.identity: f"the inventory's {host.name}" for host in self.known}
         found = [
             NamedFile(said, self.project / Path(name).expanduser())
@@ -87,18 +87,18 @@ class Scene:
 
     @property
     def state(self) -> Path:
-        """Where builds are kept."""
+        """The folder for builds."""
         return places.cache_dir() / "build"
 
     @property
     def about(self) -> About:
-        """What every session of the run is about."""
+        """The application and the operator, for every session of the run."""
         settings, operator = self.settings, self.operator
         return About(settings.slug, settings.host.base, operator.who, operator.message)
 
     @property
     def base_args(self) -> dict[str, object]:
-        """What every operation of the host side wants to know."""
+        """The arguments of every operation of the host side."""
         return {
             "app": self.settings.slug,
             "base": self.settings.host.base,
@@ -140,11 +140,11 @@ def make_scene(
     rollout: Mapping[str, Any] = _AS_SET,
     parallel: int | None = None,
 ) -> Scene:
-    """Load the settings and, where it `needs_hosts`, the inventory. Connects nowhere.
+    """Load the settings and, if it `needs_hosts`, the inventory. Does not connect.
 
-    `hosts` are those of the command line; without any, all that run the app or have one of
-    `more_roles`, or with `any_role` all. `rollout` and `parallel` are what the command line
-    says instead of the settings. Raises UsageError.
+    `hosts` are those of the command line; without any, all hosts that run the app or have one of
+    `more_roles`, or with `any_role` all hosts. `rollout` and `parallel` are options that override
+    the settings. Raises UsageError.
     """
     placed = load_placed(project, app, env)
     settings = placed.settings
@@ -177,7 +177,7 @@ def _rollout(settings: Settings) -> Rollout:
 
 
 def targets(scene: Scene) -> dict[str, Target]:
-    """Where each host is and how to log in. Raises UsageError."""
+    """The address and login of each host. Raises UsageError."""
     password = scene.secret(scene.settings.ssh.password, "ssh.password")
     sudo_password = scene.secret(scene.settings.ssh.sudo_password, "ssh.sudo_password")
     return _resolved(
@@ -190,12 +190,12 @@ def targets(scene: Scene) -> dict[str, Target]:
 
 
 def located(scene: Scene, hosts: Iterable[Host]) -> dict[str, str]:
-    """Where these hosts are in the network, as SSH would find them. Raises UsageError."""
+    """The network addresses of these hosts, as SSH would find them. Raises UsageError."""
     return {name: target.host for name, target in _resolved(scene, hosts).items()}
 
 
 def _resolved(scene: Scene, hosts: Iterable[Host], **more: Any) -> dict[str, Target]:
-    """The target of each host, found side by side. `more`: what else `resolve_target` is told."""
+    """The target of each host, resolved in parallel. `more` are arguments for `resolve_target`."""
     from cartwheel.inventory.lab import lab_hosts
     from cartwheel.ssh.target import resolve_target
 
@@ -220,19 +220,19 @@ def _resolved(scene: Scene, hosts: Iterable[Host], **more: Any) -> dict[str, Tar
 
 
 def _address(host: Host) -> Address:
-    """Where the host is; what its inventory says wins over what stands in its address."""
+    """The host's address; its inventory wins over user and port in the address."""
     at = parse_address(host.address or host.name)
     return replace(at, user=host.user or at.user, port=host.port or at.port)
 
 
 def _ssh(shared: Ssh, host: Host) -> Ssh:
-    """The settings of [ssh] with the host's own over them."""
+    """The settings of [ssh], overridden by the host's own."""
     own = {"identity": host.identity, "gateway": host.gateway, "python": host.python}
     return shared.model_copy(update={key: value for key, value in own.items() if value})
 
 
 def connect(scene: Scene, *, changing: bool, max_failures: int = 0) -> Fleet:
-    """A session with every host, but for at most `max_failures`. Raises the hosts' failures."""
+    """A session with every host, except for at most `max_failures`. Raises the hosts' failures."""
     sessions, problems = reach(scene, changing=changing)
     fleet = Fleet(sessions, scene.emit, max_failures=max_failures, parallel=scene.parallel)
     fleet.drop(problems)
@@ -244,10 +244,10 @@ def connect(scene: Scene, *, changing: bool, max_failures: int = 0) -> Fleet:
 
 
 def reach(scene: Scene, *, changing: bool) -> tuple[dict[str, Session], dict[str, CartwheelError]]:
-    """Sessions with the hosts that can be reached, opened side by side; why not, of the others.
+    """Sessions with the hosts that can be reached, opened in parallel; the failures of the others.
 
-    The host side of a `changing` run is a transient unit: killed, it takes its children
-    with it, and the installed recover settles what it left.
+    The host side of a `changing` run is a transient unit: if it is killed, its children end too,
+    and the installed `recover` cleans up.
     """
     from cartwheel.ssh.connection import Gateways
     from cartwheel.ssh.uplink import Uplink
@@ -293,8 +293,8 @@ def _open(
 
 
 def _with_patience(connect: Callable[[], Session], attempts: int, seconds: float) -> Session:
-    """Try again what was refused for the moment, as a busy sshd does, within `seconds`. Nothing
-    has been begun on the host then; what breaks later is never tried again."""
+    """Try again, within `seconds`, a connection that was refused for the moment, for example by a
+    busy sshd. Nothing has been begun on the host then; later failures are never tried again."""
     end = time.monotonic() + seconds
     for attempt in range(1, attempts + 1):
         try:
@@ -314,7 +314,7 @@ def _unit(scene: Scene) -> UnitSpec:
     return UnitSpec(
         name=f"cartwheel-session-{slug}-{secrets.token_hex(4)}",
         stop_post=(f"-/usr/local/lib/cartwheel/{slug}/recover", "--settle"),
-        description=f"Cartwheel at work on {slug}",
+        description=f"Cartwheel changes {slug}",
     )
 
 
@@ -325,21 +325,21 @@ def _raise(problems: list[CartwheelError]) -> NoReturn:
 
 
 def raise_failures(results: Mapping[str, object]) -> None:
-    """Raise what the hosts failed with: one CartwheelError, or a group of them."""
+    """Raise the hosts' failures: one CartwheelError, or a group of them."""
     problems = [error for error in results.values() if isinstance(error, CartwheelError)]
     if problems:
         _raise(problems)
 
 
 def raise_held(freezes: Mapping[str, Mark | None]) -> None:
-    """Refuse for the whole fleet where a host is frozen, with every such host's reason."""
+    """Refuse for the whole fleet if a host is frozen, with the reason of every frozen host."""
     raise_failures(
         {
             host: HostError(
                 "held",
                 held_refusal(mark).message,
                 host=host,
-                hint=f"`fab lock.release -H {host}` lifts it; ask whoever holds it first.",
+                hint=f"Ask them first; `fab lock.release -H {host}` lifts the freeze.",
             )
             for host, mark in freezes.items()
             if mark
@@ -352,5 +352,5 @@ def for_hosts(scene: Scene, hosts: tuple[str, ...]) -> Scene:
 
 
 def without_hooks(scene: Scene) -> Scene:
-    """The same run, in which none of the user's own commands is run."""
+    """The same run without hooks."""
     return replace(scene, settings=scene.settings.model_copy(update={"hooks": {}}))

@@ -1,4 +1,4 @@
-"""`fab setup`: prepare bare hosts. Also brings Python to a host that has none."""
+"""`fab setup`: prepares bare hosts. Also installs Python on a host that has none."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _BOOTSTRAP_SECONDS = 900.0
 
 
 def setup(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
-    """Prepare every host; what changed, or why not, by host. Balancers come first, and end
-    before the others begin: nobody waits for a lock while holding one of the other kind."""
+    """Prepare every host; the changes, or the failure, by host. Balancers are first, and end
+    before the other hosts begin: no run waits for a lock while it holds one of the other kind."""
     before = tuple(host for host in scene.chosen if _is_balancer(scene, host))
     if before:
         check_balancer_template(scene.settings, scene.project)
@@ -66,8 +66,8 @@ def _set_up(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
 
 
 def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step[Done]]:
-    """Where uv is to install: what brings it to the hosts that lack it. It is fetched before
-    anything changes. Raises BuildError."""
+    """If uv is the installer: the steps that install it on hosts that lack it. uv is downloaded
+    before anything changes. Raises BuildError."""
     if scene.settings.deploy.installer != "uv":
         return {}
     answers = fleet.ask(asking_facts(scene), deadline_seconds=PROBE_SECONDS)
@@ -98,7 +98,7 @@ def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step[Done]]:
 def _joined(
     done: dict[str, Result[dict[str, Any]]], brought: dict[str, Result[Done]]
 ) -> dict[str, Result[dict[str, Any]]]:
-    """What setup changed, with the uv that came after it."""
+    """The changes of setup, including uv."""
     added = {
         host: {"changes": [*successes(done)[host]["changes"], f"uv {build.UV_VERSION}"]}
         for host in successes(brought)
@@ -151,7 +151,7 @@ def _place_site(
 
 
 def _args(scene: Scene) -> dict[str, Any]:
-    """What a host that runs the app is prepared with."""
+    """The arguments for preparing a host that runs the app."""
     return {
         **scene.base_args,
         "user": names.user(scene.settings),
@@ -166,10 +166,10 @@ def _args(scene: Scene) -> dict[str, Any]:
 
 
 def without_python(scene: Scene) -> list[str]:
-    """The hosts where the host side cannot even start for want of Python.
+    """The hosts where the host side cannot start because Python is missing.
 
-    Raises what else keeps a host from answering, and HostError("held") where one is frozen:
-    a fleet is refused before the first of its hosts is changed.
+    Raises other failures of hosts, and HostError("held") if one is frozen: a fleet is refused
+    before its first host is changed.
     """
     with connect(scene, changing=False) as fleet:
         answers = fleet.ask(asking_facts(scene), deadline_seconds=PROBE_SECONDS)
@@ -185,7 +185,7 @@ def without_python(scene: Scene) -> list[str]:
 
 
 def bootstrap(scene: Scene, host: str) -> None:
-    """Install Python over plain ssh: the one thing that is done on a host without the host side.
+    """Install Python over plain ssh: the only thing that is done without the host side.
     Raises HostError: "packages", "package-manager"."""
     from cartwheel.host.packages.kinds import NONE_STATUS, python_script
     from cartwheel.ssh.connection import Gateways, StrictConnection

@@ -1,4 +1,4 @@
-"""`fab shell`: a terminal in the serving release's environment."""
+"""`fab shell`: a terminal in the live release's environment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from cartwheel.commands.scene import Scene, targets
 
 
 def shell(scene: Scene) -> int:
-    """Open it on the scene's one host; the shell's exit status."""
+    """Open a shell on the scene's only host; its exit status."""
     from cartwheel.ssh.connection import Gateways, StrictConnection
     from cartwheel.ssh.execute import interactive
 

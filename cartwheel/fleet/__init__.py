@@ -1,1 +1,1 @@
-"""Run plans over hosts: barriers, going back together, one report that tells the truth."""
+"""Carries out plans on all hosts: barriers, rolling back together, one true report."""

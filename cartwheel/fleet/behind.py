@@ -1,4 +1,4 @@
-"""A batch of hosts behind a balancer: out of it, switched, back, and then watched in traffic."""
+"""A batch of hosts behind a balancer: taken out, switched, put back, and watched in traffic."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Behind:
     balancer: Balancer
 
     def switch(self, plans: Mapping[str, HostPlan]) -> dict[str, Result[Switched]]:
-        """Switch these hosts out of traffic; each comes back whatever it came to, because one
-        that went back serves well too. Those that switched are watched once they have traffic
-        again, for as long as they were without any."""
+        """Switch these hosts without traffic; then put each of them back, because one that rolled
+        back is healthy too. Hosts that switched are watched again once they have traffic, for as
+        long as they had none."""
         kept = self.balancer.out(list(plans))
         self._tell(OUT, plans, kept)
         going = {host: steps.switch(plan) for host, plan in plans.items() if host not in kept}

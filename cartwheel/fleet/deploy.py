@@ -1,7 +1,7 @@
-"""The life of a deploy over all hosts: prepare everywhere, then switch, confirm, finish.
+"""A deploy over all hosts: prepare all, then switch, confirm, finish.
 
-Failures before the first confirmation put every host back, unless so many are allowed to
-fall out. From the first confirmation on the fleet goes forward.
+A failure before the first confirmation rolls every host back, unless this many hosts are allowed
+to fail. From the first confirmation on, the fleet goes forward.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ def run_plans(
 ) -> Report:
     """Bring every host to its plan's release, or leave every host as it was.
 
-    With `until` it ends when that stage is prepared; what is there stays for later, and no hook
-    runs, as nothing is brought to its end.
-    `replan` makes the plans anew where somebody changed a host between the look and the
-    lock; `look_again` asks hosts that were lost on the way what they serve.
+    With `until` it ends when that stage is prepared; the prepared release stays for later, and no
+    hook runs, because nothing is finished.
+    `replan` makes new plans if a host changed between reading its facts and the lock;
+    `look_again` asks hosts that were lost which release is live.
     """
     fleet.drop(_refusals(plans))
     if not fleet.can_go_on:
@@ -93,7 +93,7 @@ def _are_stale(plans: Plans, locked: Mapping[str, Locked]) -> bool:
 def _carry_out(
     fleet: Fleet, plans: Plans, idle: Iterable[str], busy: Plans, terms: Terms
 ) -> Report:
-    """All hosts are locked, and as they were when the plans were made."""
+    """Carry out the plans: all hosts are locked, and unchanged since the plans were made."""
     if terms.balancer is not None:
         terms.balancer.refuse(batches(list(busy), terms.rollout))
     fleet.drop(_note_unchanged(fleet, only(plans, idle), terms))
@@ -116,7 +116,7 @@ def _carry_out(
 
 
 def _refusals(plans: Plans) -> dict[str, CartwheelError]:
-    """A host that cannot take the release refuses for all, with every reason."""
+    """If one host cannot take the release, no host is changed; with every reason."""
     return {
         host: HostError(
             plan.refusals[0].slug,
@@ -129,7 +129,7 @@ def _refusals(plans: Plans) -> dict[str, CartwheelError]:
 
 
 def _note_unchanged(fleet: Fleet, idle: Plans, terms: Terms) -> dict[str, CartwheelError]:
-    """Hosts that serve the release already write that down."""
+    """Hosts on which the release is already live record that in their journal."""
 
     def note(host: str, _session: Session) -> None:
         fleet.request(host, steps.unchanged(idle[host], terms.finish_seconds))
@@ -145,7 +145,7 @@ def _prepare(fleet: Fleet, busy: Plans, until: Stage | None = None) -> dict[str,
 
 
 def _migrate(hooks: Hooks, busy: Plans) -> dict[str, CartwheelError]:
-    """Once, on the first host that has something to migrate to; a failure, by its host."""
+    """Migrate once, on the first host that has something to migrate; the failure, by host."""
 
     def migrate(some: Plans) -> dict[str, CartwheelError]:
         asked = {
@@ -160,8 +160,8 @@ def _migrate(hooks: Hooks, busy: Plans) -> dict[str, CartwheelError]:
 
 
 def _abandon(fleet: Fleet, busy: Plans, failed: Mapping[str, CartwheelError]) -> None:
-    """Nothing of a release that failed stays but its line in the journal and its log; what was
-    only cut off stays for the next deploy."""
+    """Of a failed release only its journal entry and its log stay; a release that was only
+    interrupted stays for the next deploy."""
     reason, is_bad = _reason(failed), _is_bad(failed)
 
     def abandon(host: str, _session: Session) -> None:
@@ -176,8 +176,7 @@ def _reason(failed: Mapping[str, CartwheelError]) -> str:
 
 
 def _is_bad(failed: Mapping[str, CartwheelError]) -> bool:
-    """Whether these failures say anything against the release: that a host cannot be reached any
-    more does not."""
+    """Whether the release itself is to blame for these failures, and not a lost connection."""
     return not all(is_open(error) and error.slug != "deadline" for error in failed.values())
 
 
@@ -186,7 +185,7 @@ def _is_lost(error: CartwheelError | None) -> bool:
 
 
 def _switch_all(hooks: Hooks, plans: Plans, busy: Plans) -> Report:
-    """Batch by batch, each watched before the next; then all or nothing."""
+    """Switch batch by batch, each watched before the next; then all or nothing."""
     fleet = hooks.fleet
     tried, unready = _try_all(hooks, busy)
     _abandon(fleet, only(busy, unready), unready)
@@ -200,8 +199,8 @@ def _switch_all(hooks: Hooks, plans: Plans, busy: Plans) -> Report:
 def _try_all(
     hooks: Hooks, busy: Plans
 ) -> tuple[dict[str, Result[Switched]], dict[str, CartwheelError]]:
-    """What switching came to where it was tried, and who was not ready for it; no further than
-    the fleet can go on."""
+    """Switch batch by batch, as long as the fleet can go on. Returns the results of the hosts that
+    were tried, and the failures of those that were not ready."""
     fleet, rollout = hooks.fleet, hooks.terms.rollout
     tried: dict[str, Result[Switched]] = {}
     unready = hooks.at("before", "switch", busy, each=False)
@@ -225,7 +224,7 @@ def _try_all(
 
 
 def _switch_batch(hooks: Hooks, plans: Plans, later: int) -> dict[str, Result[Switched]]:
-    """These hosts side by side, with `later` batches after them."""
+    """Switch these hosts in parallel, with `later` batches after them."""
     fleet, terms = hooks.fleet, hooks.terms
 
     def waiting(plan: HostPlan) -> HostPlan:
@@ -247,8 +246,8 @@ def _switch_batch(hooks: Hooks, plans: Plans, later: int) -> dict[str, Result[Sw
 
 
 def _pause(fleet: Fleet, switched: Plans, seconds: float) -> dict[str, CartwheelError]:
-    """Every switched host watches itself in its traffic before the next batch; who does not
-    stay well has gone back."""
+    """Every switched host watches itself in its traffic before the next batch; one that does not
+    stay healthy has gone back."""
     asked = {host: steps.watch(seconds) for host in switched}
     watched = step_on_each(fleet, asked)
     return failures(watched)
@@ -257,13 +256,13 @@ def _pause(fleet: Fleet, switched: Plans, seconds: float) -> dict[str, Cartwheel
 def _confirm_all(
     hooks: Hooks, plans: Plans, busy: Plans, tried: Mapping[str, Result[Switched]]
 ) -> Report:
-    """The point of no return, for all that have switched and are still well."""
+    """Confirm all hosts that have switched and are still healthy: the point of no return."""
     fleet = hooks.fleet
     asked = {host: steps.confirm(switched.id) for host, switched in successes(tried).items()}
     confirmed = fleet.each(lambda host, _session: _confirm(fleet, host, asked[host]), asked)
     if asked and not successes(confirmed):
         return _put_back(hooks, plans, busy, {**tried, **failures(confirmed)})
-    # Who could not confirm, and can be asked, goes back now: before the report, not after it.
+    # Hosts that could not confirm but can be reached go back now, before the report.
     failed = failures({**tried, **confirmed})
     behind = _undo(hooks, failed, _reason(failed), is_bad=False)
     unfinished = _finish(hooks, only(busy, successes(confirmed)))
@@ -279,7 +278,7 @@ def _confirm_all(
 
 
 def _finish(hooks: Hooks, confirmed: Plans) -> dict[str, CartwheelError]:
-    """Drain, stop, prune: on every host, also where a hook fails, as nothing goes back any
+    """Drain, stop, prune, on every host, even if a hook fails, because no host goes back any
     more."""
     seconds = hooks.terms.finish_seconds
     asked = {host: steps.finish(seconds) for host in confirmed}
@@ -291,8 +290,8 @@ def _finish(hooks: Hooks, confirmed: Plans) -> dict[str, CartwheelError]:
 
 
 def _confirm(fleet: Fleet, host: str, step: Step[Done]) -> Done:
-    """Told only where it fails: then it may take a while until the host is in order, and until
-    anybody knows which way it went."""
+    """Confirm one host. Only a failure is reported: then it may take a while until the host has
+    recovered and its live release is known."""
     try:
         return fleet.request(host, step)
     except CartwheelError as error:
@@ -303,8 +302,8 @@ def _confirm(fleet: Fleet, host: str, step: Step[Done]) -> Done:
 def _put_back(
     hooks: Hooks, plans: Plans, busy: Plans, tried: Mapping[str, Result[Switched]]
 ) -> Report:
-    """Too many failed before any confirmation: every host that switched goes back. `tried` is
-    what switching, or confirming, came to."""
+    """Too many hosts failed before any confirmation: every host that switched goes back. `tried`
+    are the results of switching or confirming."""
     fleet = hooks.fleet
     problems = failures(tried)
     causes = {**problems, **fleet.fallen}
@@ -322,8 +321,8 @@ def _put_back(
 def _undo(
     hooks: Hooks, tried: Mapping[str, Result[Switched]], reason: str, *, is_bad: bool
 ) -> dict[str, Result[WentBack]]:
-    """Ask the hosts of `tried` to go back, as far as they can be asked; what each says. A release
-    that is not bad stays there for the next deploy."""
+    """Ask the reachable hosts of `tried` to go back; their answers. A release that is not bad stays
+    there for the next deploy."""
     fleet, seconds = hooks.fleet, hooks.terms.finish_seconds
     asked = steps.go_back(reason, seconds, is_bad=is_bad)
     known = [host for host, result in tried.items() if not is_open(result)]

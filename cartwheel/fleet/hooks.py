@@ -1,4 +1,4 @@
-"""The user's own commands at their moments: once here or on one host, or on every host."""
+"""Runs hooks before and after phases: once here or on one host, or on every host."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Failed: TypeAlias = dict[str, CartwheelError]
 
 @dataclass(frozen=True)
 class Hooks:
-    """What runs beside the steps of a fleet. Failures are those of hosts: what runs once, runs
-    for all of them."""
+    """The hooks of a fleet. Every failure belongs to hosts: a hook that runs once runs for all of
+    them."""
 
     fleet: Fleet
     terms: Terms
@@ -34,8 +34,8 @@ class Hooks:
         return failed | self.at("after", phase, without(plans, failed))
 
     def at(self, side: Side, phase: Phase, plans: Plans, *, each: bool | None = None) -> Failed:
-        """The hooks of a moment, in the order of the settings: of `each` host, those that run
-        once, or all. The hosts that failed."""
+        """Run the hooks before or after a phase, in the order of the settings: those of `each`
+        host, those that run once, or all. Returns the hosts that failed."""
         moment = Moment(side, phase)
         known = next(iter(plans.values())).hooks if plans else ()
         failed: Failed = {}
@@ -45,7 +45,7 @@ class Hooks:
         return failed
 
     def _failed_by(self, hook: Hook, plans: Plans) -> Failed:
-        """Nobody, where its failure is only told."""
+        """Run a hook; the hosts that failed, none if its failure is only reported."""
         if not plans:
             return {}
         if hook.where == "here":
@@ -71,7 +71,7 @@ class Hooks:
 
 
 def _for_all(failed: Failed, hosts: Iterable[str]) -> Failed:
-    """What runs on one host runs for all: they fail with it, and it is named."""
+    """A hook on one host runs for all hosts: they fail too, and the error names that host."""
     for where, error in failed.items():
         others = {host: _of_host(host, error, f" on {where}") for host in hosts if host != where}
         return {**others, where: error}
@@ -83,7 +83,7 @@ def _of_host(host: str, error: CartwheelError, where: str = "") -> CartwheelErro
 
 
 def only(plans: Plans, hosts: Iterable[str]) -> dict[str, HostPlan]:
-    """The plans of these hosts, as far as there are any."""
+    """The plans of these hosts, for those that have one."""
     return {host: plans[host] for host in hosts if host in plans}
 
 

@@ -1,4 +1,4 @@
-"""Two names for one host: a deploy to both would make it wait for itself."""
+"""Finds two names for the same host: a deploy to both would wait for itself."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from cartwheel.host.wire.request import Hello
 
 
 def ask(fleet: Fleet) -> dict[str, CartwheelError]:
-    """`twins` of all hosts that stand, by asking each for the id of its boot."""
+    """`twins` of all hosts that are still in the run, by their boot ids."""
     answers = fleet.each(lambda _host, one: one.request(Hello()))
     return twins(fleet, {host: one.boot_id for host, one in successes(answers).items()})
 
 
 def twins(fleet: Fleet, boot_ids: Mapping[str, str]) -> dict[str, CartwheelError]:
-    """An error for every name but the first of each host that has several.
+    """An error for every name except the first, for each host with several names.
 
-    Machines that were cloned share the SSH host key, containers of one machine the boot's id
-    (random(4)): only one host has both.
+    Cloned machines share the SSH host key, containers of one machine share the boot id
+    (random(4)): only the same host has both.
     """
     first: dict[tuple[str, str], str] = {}
     found: dict[str, CartwheelError] = {}

@@ -1,4 +1,4 @@
-"""The locks of all hosts of a run: all of them, or none; two runs never wait for each other."""
+"""Takes the locks of all hosts of a run, or none; two runs never block each other."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from cartwheel.host.wire.locking import Lock, Locked, Unlock
 
 
 def lock_all(fleet: Fleet, hosts: Iterable[str], terms: Terms) -> dict[str, Result[Locked]]:
-    """Lock these hosts: side by side, without waiting; where somebody is in the way all locks
-    are given back, and taken one after the other in sorted order. So no two fleets ever wait
-    for each other, and without a rival the locks of many hosts take no longer than one.
+    """Lock these hosts in parallel, without waiting. If another run holds one of the locks, all
+    locks are released, and taken one after the other in sorted order. So two runs never block each
+    other, and without a rival the locks of many hosts take no longer than one.
 
     The hosts' answers; in sorted order the first failure that the fleet cannot go on with is
     the last answer.
@@ -29,7 +29,7 @@ def lock_all(fleet: Fleet, hosts: Iterable[str], terms: Terms) -> dict[str, Resu
             return answers
         twins = identity.ask(fleet)
         if twins:
-            # The name that was refused is the twin of one that was not: say it of one only.
+            # The refused name is a second name of a host that is locked: report only one of them.
             return {**successes(answers), **twins}
         fleet.each(lambda _host, one: one.request(Unlock()), successes(answers))
     return _lock_in_order(fleet, names, terms)
@@ -50,7 +50,7 @@ def _lock_in_order(fleet: Fleet, names: list[str], terms: Terms) -> dict[str, Re
 def lock(fleet: Fleet, host: str, terms: Terms) -> Locked:
     return fleet.sessions[host].request(
         Lock(terms.lock_wait_seconds, terms.about_freeze),
-        # Taking the lock also settles what an earlier session left.
+        # Taking the lock also recovers the host from an earlier session.
         deadline_seconds=terms.lock_wait_seconds + terms.finish_seconds,
         on_event=fleet.listener(host),
     )

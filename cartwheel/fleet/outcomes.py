@@ -1,4 +1,4 @@
-"""What each host of a run came to: one row of the final table."""
+"""The outcome of each host of a run: one row of the final table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Plans = Mapping[str, HostPlan]
 
 
 def is_open(result: object) -> bool:
-    """No word of the host itself says how it ended."""
+    """Whether the host itself did not report how it ended."""
     return isinstance(result, ConnectError)
 
 
@@ -29,8 +29,8 @@ def after_going_back(
     error: CartwheelError | None,
     undone: Result[WentBack] | None,
 ) -> HostReport:
-    """Going back may be asked for twice: a host that is back already, or never left, says what
-    it serves."""
+    """The row of a host that was asked to go back, perhaps twice: a host that is back already, or
+    never switched, reports its live release."""
     if undone is None or isinstance(undone, CartwheelError):
         why = error if undone is None else undone
         return HostReport(host, "attention", UNKNOWN, plan.current, why, plan.notes)
@@ -43,7 +43,7 @@ def after_going_back(
 def fallen(
     fleet: Fleet, host: str, plan: HostPlan, undone: Mapping[str, Result[WentBack]]
 ) -> HostReport:
-    """One that fell out, while the others went on."""
+    """The row of a host that failed while the others went on."""
     error = fleet.fallen[host]
     if host in undone or is_open(error):
         return after_going_back(host, plan, error, undone.get(host))
@@ -57,8 +57,8 @@ def after_confirming(
     unfinished: CartwheelError | None,
     undone: Result[WentBack] | None = None,
 ) -> HostReport:
-    """The fleet goes forward: a host that did not confirm is behind, and needs another deploy;
-    `undone` is what it said when it was asked to go back."""
+    """The row of a host in a fleet that goes forward: one that did not confirm is behind, and
+    needs another deploy; `undone` is its answer to going back."""
     if isinstance(confirmed, CartwheelError):
         serves = plan.current if confirmed.slug == "reverted" else UNKNOWN
         if undone is not None and not isinstance(undone, CartwheelError):
@@ -71,18 +71,18 @@ def after_confirming(
 
 
 def _in_sight(one: HostReport) -> HostReport:
-    """A host that gets no requests needs a person, whatever it serves."""
+    """A host that gets no requests needs a person, whatever release is live."""
     is_out = one.error is not None and one.error.slug == "balancer-stuck"
     return replace(one, outcome="attention") if is_out else one
 
 
 def untouched(fleet: Fleet, plans: Plans, otherwise: Outcome) -> Report:
-    """Before any host switched."""
+    """The report of a run that ended before any host switched."""
     return report_of(fleet, plans, lambda host, plan: row_of(fleet, host, plan, otherwise))
 
 
 def row_of(fleet: Fleet, host: str, plan: HostPlan, otherwise: Outcome) -> HostReport:
-    """A host that did not switch."""
+    """The row of a host that did not switch."""
     error = fleet.fallen.get(host)
     outcome: Outcome = "failed" if error else "unchanged" if plan.unchanged else otherwise
     known = error is None or not (is_open(error) or error.slug == "facts-changed")
@@ -91,8 +91,8 @@ def row_of(fleet: Fleet, host: str, plan: HostPlan, otherwise: Outcome) -> HostR
 
 
 def report_of(fleet: Fleet, plans: Plans, row: Callable[[str, HostPlan], HostReport]) -> Report:
-    """Every host of the run: those that have a plan, and those that could not even be asked."""
-    # A host that refused may have no plan of a release.
+    """The report over every host of the run: those with a plan, and those that never answered."""
+    # A host that refused may have a plan without a release.
     some = next((plan for plan in plans.values() if plan.release), next(iter(plans.values())))
     rows = {host: _in_sight(row(host, plan)) for host, plan in plans.items()}
     for host, error in fleet.fallen.items():

@@ -1,4 +1,4 @@
-"""What a run over hosts came to."""
+"""The result of a run over hosts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Outcome = Literal[
 ]
 
 
-# Stands for a release: what a host serves is not known, because contact was lost.
+# In place of a release: the live release is unknown, because the connection was lost.
 UNKNOWN = "?"
 
 
 @dataclass(frozen=True)
 class HostReport:
-    """One host's line of the final table. `serves` is the release it serves now; None: nothing;
-    UNKNOWN: nobody could ask it."""
+    """One host's row of the final table. `serves` is the live release; None: no release;
+    UNKNOWN: the host could not be asked."""
 
     host: str
     outcome: Outcome
@@ -27,13 +27,13 @@ class HostReport:
     before: str | None
     error: CartwheelError | None = None
     notes: tuple[str, ...] = ()
-    round_trips: int = 0  # how often we waited for the host after the SSH handshake (P14)
+    round_trips: int = 0  # number of waits for the host after the SSH handshake (P14)
 
 
 @dataclass(frozen=True)
 class Report:
-    """The whole run. `hosts` is in the order in which they were named; `kind` is what was
-    asked for: deploy, rollback, restart, or the last step that was to be prepared."""
+    """The whole run. `hosts` is in the order in which they were named; `kind` is the task: deploy,
+    rollback, restart, or the last step to prepare."""
 
     release: str
     version: str
@@ -44,7 +44,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """The worst of all hosts, in the sense of the exit codes of every task."""
+        """The exit code of the worst outcome."""
         outcomes = {host.outcome for host in self.hosts}
         codes = [host.error.exit_code for host in self.hosts if host.error is not None]
         behind = outcomes & {"reverted", "failed"}

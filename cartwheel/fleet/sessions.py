@@ -1,4 +1,4 @@
-"""Sessions with all hosts of a run, and work done on all of them at once."""
+"""Sessions with all hosts of a run, and work on all of them in parallel."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from cartwheel.ssh.session import Pending, Session
 
 _SLICE_SECONDS = 0.1  # Ctrl-C is noticed between slices
-_MOST_LEAVING = 256  # all hosts are told at once when a run is stopped
-PARALLEL = 64  # hosts that are worked on at once, where nobody says otherwise
+_MOST_LEAVING = 256  # when a run is stopped, all hosts are told at once
+PARALLEL = 64  # hosts that are worked on at once, by default
 
 T = TypeVar("T")
-# What one host came to: the answer, or why there is none.
+# The result of one host: its answer, or its failure.
 Result: TypeAlias = T | CartwheelError
 
 
@@ -32,7 +32,7 @@ Result: TypeAlias = T | CartwheelError
 class Fleet:
     """Open sessions by host name. Use it as a context manager: it closes them all.
 
-    `fallen` are the hosts that are out of this run, and why: at most `max_failures`, while
+    `fallen` are the hosts that have failed in this run, and why: at most `max_failures`, while
     the others go on.
     """
 
@@ -52,12 +52,12 @@ class Fleet:
         return [host for host in self.sessions if host not in self.fallen]
 
     def drop(self, problems: Mapping[str, CartwheelError]) -> None:
-        """These hosts are out of the run from now on, and why."""
+        """Remove these hosts from the run, with their failures."""
         self.fallen |= problems
 
     @property
     def can_go_on(self) -> bool:
-        """Whether no more hosts are out than may be, and some are left."""
+        """Whether no more hosts have failed than are allowed, and some are left."""
         return not self.fallen or (len(self.fallen) <= self.max_failures and bool(self.standing))
 
     def __enter__(self) -> Self:
@@ -69,10 +69,10 @@ class Fleet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """On Ctrl-C every host is told, and puts itself in order before we go.
+        """After Ctrl-C, tell every host, and wait until it has recovered.
 
-        After a run that ended well every answer is here already: the host side closes
-        its session by itself, and nobody has to wait for that.
+        After a successful run every answer has arrived: the host side closes its session by
+        itself, and nothing has to wait for that.
         """
         patience = {} if kind is not None else {"seconds": 0.0}
 
@@ -81,7 +81,7 @@ class Fleet:
                 session.cancel()
             session.close(**patience)
 
-        # Threads of their own: those of the pool may all be waiting for hosts.
+        # In separate threads: those of the pool may all be waiting for hosts.
         most = max(1, min(len(self.sessions), _MOST_LEAVING))
         with ThreadPoolExecutor(most, thread_name_prefix="leave") as leaving:
             wait([leaving.submit(leave, session) for session in self.sessions.values()])
@@ -90,8 +90,8 @@ class Fleet:
     def each(
         self, work: Callable[[str, Session], T], hosts: Iterable[str] | None = None
     ) -> dict[str, Result[T]]:
-        """Do `work` on these hosts (all that stand) side by side; each one's result or its
-        CartwheelError."""
+        """Do `work` on these hosts (by default all that are still in the run) in parallel; the
+        result or CartwheelError of each."""
         chosen = list(self.standing if hosts is None else hosts)
         futures: dict[str, Future[T]] = {
             host: self._pool.submit(work, host, self.sessions[host]) for host in chosen
@@ -104,7 +104,7 @@ class Fleet:
         return results
 
     def ask(self, asked: Request[T], *, deadline_seconds: float = 60.0) -> dict[str, Result[T]]:
-        """The same request to every host."""
+        """Send the same request to every host."""
 
         def work(host: str, session: Session) -> T:
             return self.timed(
@@ -120,7 +120,7 @@ class Fleet:
     def ask_untyped(
         self, op: str, args: Mapping[str, Any], *, deadline_seconds: float = 60.0
     ) -> dict[str, Result[dict[str, Any]]]:
-        """As `ask`, for an operation whose request and answer are no records yet."""
+        """Like `ask`, for an operation whose request and answer are not records yet."""
 
         def work(host: str, session: Session) -> dict[str, Any]:
             listen = self.listener(host)
@@ -132,7 +132,7 @@ class Fleet:
         return self.each(work)
 
     def counted(self, report: Report) -> Report:
-        """The report with each host's round trips: call it when the sessions are closed."""
+        """The report with each host's round trips; call it after the sessions are closed."""
         return replace(
             report,
             hosts=tuple(
@@ -187,7 +187,7 @@ class Fleet:
         )
 
     def timed(self, host: str, step: str, work: Callable[[], T]) -> T:
-        """Say that a step begins, do it, and say how it ended and how long it took."""
+        """Do a step, and report its start, its result and its duration."""
         started = self.clock()
         self.emit(Event(step, "start", host=host))
         try:
@@ -199,7 +199,7 @@ class Fleet:
         return answer
 
     def listener(self, host: str, title: str = "") -> Callable[[dict[str, Any]], None]:
-        """Passes the host side's events on as ours; those without a step are of `title`."""
+        """Passes the host side's events on; events without a step get `title`."""
 
         def listen(fields: dict[str, Any]) -> None:
             self.emit(
@@ -215,7 +215,7 @@ class Fleet:
 
 
 def _ended(answer: object) -> State:
-    """How a step that did not fail has ended: by its answer, which may say what changed."""
+    """The state of a step that succeeded: its answer may say what changed."""
     if isinstance(answer, dict):
         changed = answer.get("changed")
     else:
@@ -230,8 +230,8 @@ def abandonable(
 ) -> dict[str, Future[T]]:
     """Do `work` for each name, `most` at a time; the futures, when all are done.
 
-    Ctrl-C waits for none of it: what is not done yet goes on without us, as long as this
-    process lives, and is undone, as is what was done already.
+    Ctrl-C does not wait for them: unfinished work goes on as long as this process lives, and is
+    undone afterwards, like finished work.
     """
     futures: dict[str, Future[T]] = {name: Future() for name in names}
     left = threading.Event()
@@ -281,7 +281,7 @@ def _result(future: Future[T]) -> Result[T]:
 
 
 def step_on_each(fleet: Fleet, steps: Mapping[str, Step[T]]) -> dict[str, Result[T]]:
-    """One step on each of these hosts, side by side."""
+    """Do one step on each of these hosts, in parallel."""
     return fleet.each(lambda host, _session: fleet.run_step(host, steps[host]), steps)
 
 

@@ -1,4 +1,4 @@
-"""What all hosts of a run share."""
+"""The terms of a run, which are the same for all its hosts."""
 
 from __future__ import annotations
 
@@ -24,15 +24,17 @@ def _nowhere(hook: Hook, _more: Mapping[str, str]) -> None:
 
 @dataclass(frozen=True)
 class Terms:
-    """What all hosts of a run share: the application, who asks, how long to wait, in which
-    order they switch."""
+    """The terms of a run: the application, the operator, how long to wait, in which order hosts
+    switch."""
 
     app: str
     base: str
     operator: Operator
     lock_wait_seconds: float
     finish_seconds: float
-    about_freeze: bool = False  # the freeze itself is the matter: it does not refuse
+    about_freeze: bool = (
+        False  # the task is about the freeze itself, so a freeze does not refuse it
+    )
     rollout: Rollout = ALL_OR_NOTHING
     balancer: Balancer | None = None  # in front of the hosts
     here: Here = _nowhere

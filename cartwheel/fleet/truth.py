@@ -1,4 +1,4 @@
-"""What became of hosts that were lost on the way: decided from what they say afterwards."""
+"""Finds out, from later answers, what happened to hosts whose connection was lost."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cartwheel.plan.host_plan import HostPlan
 if TYPE_CHECKING:
     from cartwheel.host.wire.status import Status
 
-# Asks lost hosts again, once they have put themselves in order: the answers of `status`.
+# Asks lost hosts again, once they have recovered: the answers of `status`.
 LookAgain: TypeAlias = "Callable[[Iterable[str]], Mapping[str, Result[Status]]]"
 
 
 def looked_after(report: Report, plans: Mapping[str, HostPlan], look_again: LookAgain) -> Report:
-    """The report with the truth about every host of which it says that nobody knows."""
+    """The report, with the true outcome of every host whose outcome was unknown."""
     lost = [one.host for one in report.hosts if _is_in_doubt(one)]
     if not lost:
         return report
@@ -32,7 +32,8 @@ def looked_after(report: Report, plans: Mapping[str, HostPlan], look_again: Look
 
 
 def _is_in_doubt(one: HostReport) -> bool:
-    """Lost after its switch was asked for: before that, what serves does not change."""
+    """Whether it was lost after its switch was requested: before that the live release cannot
+    change."""
     return one.outcome == "attention" and one.serves == UNKNOWN and one.error is not None
 
 
@@ -44,23 +45,23 @@ def _judged(one: HostReport, plan: HostPlan, seen: Result[Status] | None) -> Hos
     result = last.result if last is not None and is_ours else None
     known = replace(one, serves=serves)
     if result == "confirmed" and serves == plan.release:
-        note = f"{one.host}: contact was lost after the confirmation; it finishes by itself"
+        note = f"{one.host}: the connection was lost after the confirmation; it finishes by itself"
         return replace(known, outcome="deployed", error=None, notes=(*one.notes, note))
     if serves != plan.current:
-        return known  # somebody else has been there
+        return known  # another run has changed it
     return replace(known, outcome="reverted" if result == "reverted" else "failed")
 
 
 def is_behind(one: HostReport, report: Report) -> bool:
-    """Whether it went back while others of its fleet confirmed, as far as anybody knows."""
+    """Whether it went back while other hosts of its fleet confirmed, as far as is known."""
     confirmed = any(other.outcome == "deployed" for other in report.hosts)
     known_back = one.serves != UNKNOWN and one.serves == one.before
     return confirmed and one.outcome == "attention" and known_back
 
 
 def left_behind(statuses: Mapping[str, Result[Status]]) -> dict[str, str]:
-    """The hosts whose last deploy was cut off, each with its release, where others of the fleet
-    have confirmed that by now: from the first confirmation on a fleet goes forward."""
+    """The hosts whose last deploy was interrupted, each with its release, if other hosts of the
+    fleet have confirmed it: from the first confirmation on, a fleet goes forward."""
     known = successes(statuses)
     confirmed = {one.content for one in known.values() if not one.pending}
     return {
@@ -71,7 +72,7 @@ def left_behind(statuses: Mapping[str, Result[Status]]) -> dict[str, str]:
 
 
 def overtaken(report: Report, second: Report) -> Report:
-    """The report with the rows of a second run over some of its hosts."""
+    """The report, updated with the rows of a second run over some of its hosts."""
     rows = {one.host: one for one in second.hosts}
     hosts = [
         replace(rows[one.host], before=one.before, round_trips=one.round_trips)
@@ -83,15 +84,15 @@ def overtaken(report: Report, second: Report) -> Report:
 
 
 def _alone(host: str, plan: HostPlan) -> str:
-    """What a host does that nobody can ask."""
+    """A note about what an unreachable host does."""
     return (
-        f"{host} is out of reach: unless {plan.release} was confirmed there, it goes back to"
-        f" {plan.current or 'nothing'} by itself, also after a reboot; the next deploy goes on"
+        f"{host} cannot be reached: unless {plan.release} was confirmed there, it rolls back to"
+        f" {plan.current or 'nothing'} by itself, also after a reboot; the next deploy continues"
     )
 
 
 def _agreed(hosts: list[HostReport]) -> list[HostReport]:
-    """Where some hosts confirmed, one that went back is behind, and needs another deploy."""
+    """If some hosts confirmed, a host that went back is behind, and needs another deploy."""
     if not any(one.outcome == "deployed" for one in hosts):
         return hosts
     return [

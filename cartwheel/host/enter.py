@@ -39,7 +39,7 @@ def variables(at: Layout, release: str) -> Dict[str, str]:
     try:
         return envfile.parse((at.release(release) / "env").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError) as error:
-        what = "{} is not whole: env is missing or damaged".format(release)
+        what = "{} is damaged: env is missing or damaged".format(release)
         raise OpError("not-whole", what) from error
 
 

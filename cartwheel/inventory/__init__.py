@@ -1,1 +1,1 @@
-"""Which hosts there are, what is said about each, and which of them a command is about."""
+"""The hosts, their variables, and which of them a task is for."""

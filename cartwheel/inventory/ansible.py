@@ -18,7 +18,7 @@ Variables = Mapping[str, Any]
 
 _ALL = "all"
 _META = "_meta"
-# What Ansible calls it; the first that is there counts.
+# Ansible's names; the first one that is set counts.
 _NAMES = {
     "address": ("ansible_host", "ansible_ssh_host"),
     "user": ("ansible_user", "ansible_ssh_user"),
@@ -31,7 +31,7 @@ _NAMES = {
     "balancer_name": ("cartwheel_balancer_name",),
     "inner_address": ("cartwheel_inner_address",),
 }
-# In the order in which Ansible hands them to ssh, where the first of a keyword counts.
+# In the order in which Ansible passes them to ssh, where the first value of a keyword counts.
 _SSH_ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
 _JUMPS = ("proxyjump", "proxycommand")
 _BY_SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
@@ -39,23 +39,23 @@ _LAST_PORT = 65535
 
 
 class FormatError(ValueError):
-    """What was printed is not an inventory; the message says what is wrong with it."""
+    """The output is not an inventory; the message says why."""
 
 
 def host_names(data: object) -> list[str]:
-    """Every host that the groups name, in their order. Raises FormatError."""
+    """Every host in the groups, in their order. Raises FormatError."""
     groups = _groups(data)
     names = (name for group in groups.values() for name in group["hosts"])
     return list(dict.fromkeys([*names, *_hostvars(data)]))
 
 
 def has_hostvars(data: object) -> bool:
-    """Whether `--list` said the variables of all hosts; if not, `--host NAME` does."""
+    """Whether `--list` printed the variables of all hosts; if not, `--host NAME` does."""
     return isinstance(data, dict) and isinstance(data.get(_META), dict)
 
 
 def hosts_of(data: object, asked: Mapping[str, Variables], source: str) -> list[Host]:
-    """The hosts of an inventory. `asked` are variables that `--host` gave.
+    """The hosts of an inventory. `asked` are variables from `--host`.
 
     A host's groups are its roles too, unless `cartwheel_roles` names others. Raises
     FormatError.
@@ -92,7 +92,7 @@ def _host(name: str, groups: Mapping[str, Any], own: Variables, source: str) -> 
         gateway=gateway,
         ssh_options=options,
         refused=refused,
-        # `auto` and its kin are Ansible's own ways of looking for one.
+        # With `auto` and similar values Ansible looks for an interpreter.
         python=None if python and python.startswith("auto") else python,
         weight=_number(name, "cartwheel_weight", values["weight"]) or 1,
         balancer_name=_text(name, "cartwheel_balancer_name", values["balancer_name"]),
@@ -103,7 +103,7 @@ def _host(name: str, groups: Mapping[str, Any], own: Variables, source: str) -> 
 def _groups(data: object) -> dict[str, dict[str, Any]]:
     """Every group as a table with hosts, children and vars; a bare list is its hosts."""
     if not isinstance(data, dict):
-        raise FormatError("it is no table of groups")
+        raise FormatError("it is not a table of groups")
     found: dict[str, dict[str, Any]] = {}
     for name, value in data.items():
         if name == _META:
@@ -121,10 +121,10 @@ def _groups(data: object) -> dict[str, dict[str, Any]]:
 
 def _list(group: str, key: str, table: Mapping[str, Any]) -> list[str]:
     value = table.get(key) or []
-    if isinstance(value, dict):  # as in an inventory of YAML
+    if isinstance(value, dict):  # as in a YAML inventory
         value = list(value)
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise FormatError(f"{key} of the group {group} are no list of names")
+        raise FormatError(f"{key} of the group {group} must be a list of names")
     return value
 
 
@@ -132,7 +132,7 @@ def _table(group: str, value: object) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise FormatError(f"vars of the group {group} are no table")
+        raise FormatError(f"vars of the group {group} must be a table")
     return value
 
 
@@ -140,12 +140,12 @@ def _hostvars(data: object) -> dict[str, Variables]:
     meta = data.get(_META) if isinstance(data, dict) else None
     found = meta.get("hostvars", {}) if isinstance(meta, dict) else {}
     if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
-        raise FormatError("_meta.hostvars is no table of tables")
+        raise FormatError("_meta.hostvars must be a table of tables")
     return found
 
 
 def _groups_around(name: str, groups: Mapping[str, Any]) -> list[str]:
-    """A host's groups, the nearest first; of one level by their names, as Ansible does."""
+    """A host's groups, the nearest first; groups of one level by name, as Ansible does."""
     level = sorted((g for g, table in groups.items() if name in table["hosts"]), reverse=True)
     found: dict[str, None] = {}
     while level:
@@ -175,7 +175,7 @@ def _text(host: str, name: str, value: Any) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or "{{" in value:
-        raise FormatError(f"{name} of {host} is no plain text")
+        raise FormatError(f"{name} of {host} must be plain text")
     return value or None
 
 
@@ -184,21 +184,21 @@ def _number(host: str, name: str, value: Any, most: int | None = None) -> int | 
         return None
     text = str(value)
     if not text.isdigit() or int(text) < 1 or (most is not None and int(text) > most):
-        raise FormatError(f"{name} of {host} is no number: {text}")
+        raise FormatError(f"{name} of {host} must be a number: {text}")
     return int(text)
 
 
 def _ssh_options(merged: Variables) -> tuple[tuple[Option, ...], str | None]:
-    """What Ansible would hand to ssh, and what of it cannot be honoured. Refused is a host
-    only where it is connected to: an inventory has others too."""
+    """The options that Ansible would pass to ssh, or why they cannot be honoured. A host is
+    refused only when it is connected to, because an inventory has others too."""
     connection = str(merged.get("ansible_connection") or "ssh").rpartition(".")[2]
     if connection not in _BY_SSH:
-        return (), f"ansible_connection is {connection}; Cartwheel reaches hosts by SSH"
+        return (), f"ansible_connection is {connection}; Cartwheel only supports SSH"
     found: list[Option] = []
     for name in _SSH_ARGUMENTS:
         text = merged.get(name) or ""
         if not isinstance(text, str) or "{{" in text:
-            return (), f"{name} is no plain text"
+            return (), f"{name} must be plain text"
         try:
             found += parse(text)
         except ArgumentError as error:

@@ -1,4 +1,4 @@
-"""Which hosts a command is about: what was named, then narrowed; pure."""
+"""Chooses the hosts of a task: the named ones, then narrowed by options; pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ ON_THE_COMMAND_LINE = "-H"
 
 @dataclass(frozen=True)
 class Narrowing:
-    """What --role, --limit and --exclude say. Patterns are shell patterns over the names of
-    hosts and groups; any one of several is enough."""
+    """The values of --role, --limit and --exclude. Patterns are shell patterns for the names of
+    hosts and groups; one match is enough."""
 
     roles: tuple[str, ...] = ()
     limit: tuple[str, ...] = ()
@@ -33,11 +33,11 @@ def choose(
     narrowing: Narrowing,
     default_roles: Iterable[str] = (),
 ) -> tuple[Host, ...]:
-    """The hosts that -H names, or all of the inventory that have one of `default_roles` (or
-    of --role); narrowed. Empty where there is nothing to choose from.
+    """The hosts of -H, or all hosts of the inventory that have one of `default_roles` (or of
+    --role); narrowed. Empty if there is nothing to choose from.
 
-    Raises UsageError("no-hosts") where narrowing leaves none, and UsageError("usage") for a
-    name that is no address.
+    Raises UsageError("no-hosts") if narrowing leaves none, and UsageError("usage") for a name
+    that is not an address.
     """
     called = [_named(name, hosts) for name in named]
     chosen = called or list(hosts)
@@ -55,7 +55,7 @@ def choose(
 
 
 def _named(name: str, hosts: Sequence[Host]) -> Host:
-    """A host of the inventory, perhaps with another user or port, or one that is in none."""
+    """A host of the inventory, perhaps with another user or port, or a host that is not in it."""
     known = {host.name: host for host in hosts}
     if name in known:
         return known[name]
@@ -83,7 +83,7 @@ def _nothing_left(chosen: Sequence[Host], roles: Sequence[str], narrowing: Narro
     if not said:
         return UsageError(
             "no-hosts",
-            f"none of {len(chosen)} hosts has the role {' or '.join(roles)}, which runs the app",
+            f"none of {len(chosen)} hosts has the role {' or '.join(roles)}, which app.roles needs",
             hint=f"Known roles: {', '.join(have) or 'none'}. Set app.roles, or use --role.",
         )
     return UsageError(

@@ -1,4 +1,4 @@
-"""Read all sources of an inventory: the settings, an executable, ssh_config's aliases."""
+"""Reads all sources of an inventory: the settings, an executable, ssh_config's aliases."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _SHOWN_LINES = 10
 def gather(
     settings: Settings, project: Path, place_of: PlaceOf, ssh_config: Path | None
 ) -> tuple[Host, ...]:
-    """Every host that is known, each name once: the first source that has it counts.
+    """Every known host, each name once: the first source that has it counts.
 
-    `ssh_config` is another file than the user's own. Raises UsageError("inventory").
+    `ssh_config` replaces the user's own file. Raises UsageError("inventory").
     """
     inventory = settings.inventory
     sources: list[Sequence[Host]] = [from_settings(settings, place_of)]
@@ -42,7 +42,7 @@ def gather(
 
 
 def from_command(command: str, project: Path) -> list[Host]:
-    """What an executable prints for `--list` (and `--host NAME`, where it must be asked)."""
+    """The hosts that an executable prints for `--list` (and `--host NAME`, if necessary)."""
     data = _printed(command, ["--list"], project)
     try:
         asked: dict[str, Any] = {}
@@ -52,7 +52,7 @@ def from_command(command: str, project: Path) -> list[Host]:
         return ansible.hosts_of(data, asked, command)
     except ansible.FormatError as error:
         raise UsageError(
-            "inventory", f"{command} prints no inventory of Ansible's: {error}"
+            "inventory", f"{command} does not print an inventory in Ansible's format: {error}"
         ) from error
 
 
@@ -64,9 +64,7 @@ def _printed(command: str, options: list[str], project: Path) -> Any:
             words, env=process_env.of_user(), cwd=project, deadline_seconds=COMMAND_SECONDS
         )
     except programs.LateError:
-        raise UsageError(
-            "inventory", f"{said} has not ended within {COMMAND_SECONDS:g} s"
-        ) from None
+        raise UsageError("inventory", f"{said} did not end within {COMMAND_SECONDS:g} s") from None
     except OSError as error:
         raise UsageError("inventory", f"{said} cannot be run: {error.strerror}") from error
     if ended.status != 0:
@@ -78,12 +76,12 @@ def _printed(command: str, options: list[str], project: Path) -> Any:
     try:
         return json.loads(ended.output)
     except ValueError as error:
-        raise UsageError("inventory", f"{said} prints no JSON: {error}") from error
+        raise UsageError("inventory", f"{said} does not print JSON: {error}") from error
 
 
 def from_ssh_config(patterns: Sequence[str], path: Path | None) -> list[Host]:
-    """The aliases of ssh_config (with its Includes) that fit one of the patterns. What it says
-    about them it says when they are connected to."""
+    """The aliases of ssh_config (with its Includes) that match one of the patterns. Their options
+    are read when they are connected to."""
     from cartwheel.ssh.config import USER_CONFIG, Configuration
 
     source = str(path or USER_CONFIG)
@@ -95,5 +93,5 @@ def from_ssh_config(patterns: Sequence[str], path: Path | None) -> list[Host]:
 
 
 def _aliases(names: set[str]) -> Iterator[str]:
-    """Names of hosts, not patterns over them, in one order each time."""
+    """Names of hosts without patterns, sorted."""
     return (name for name in sorted(names) if not set(name) & set("*?!"))

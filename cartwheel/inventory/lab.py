@@ -1,4 +1,4 @@
-"""The disposable hosts of a lab on this machine, from the file in which it lists them for us."""
+"""The disposable hosts of a lab on this machine, from the file in which the lab lists them."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _PORT = "port"
 
 
 def lab_hosts(project: Path) -> dict[str, LabHost]:
-    """The hosts by name; none where this person has no lab. Raises UsageError("inventory")."""
+    """The hosts by name; none if this person has no lab. Raises UsageError("inventory")."""
     path = places.lab_hosts(places.lab_dir(project))
-    if not os.access(path, os.R_OK):  # it is not there, or another person's
+    if not os.access(path, os.R_OK):  # it is missing, or belongs to another person
         return {}
     layer = read(path, project)
     if isinstance(layer, Mistake):
@@ -48,7 +48,7 @@ def _host(name: str, table: Any, layer: Layer) -> LabHost:
 
 
 def _wanted(key: str, value: object) -> str:
-    """What is wrong with the value of a key; nothing where it is right."""
+    """The mistake in the value of a key; empty if there is none."""
     if key in _TEXTS:
         return "" if isinstance(value, str) else "expected a string in quotes"
     if key != _PORT:
@@ -58,4 +58,4 @@ def _wanted(key: str, value: object) -> str:
 
 
 def _refusal(mistake: Mistake) -> UsageError:
-    return UsageError("inventory", str(mistake), hint="`fab lab.up` writes this file anew.")
+    return UsageError("inventory", str(mistake), hint="`fab lab.up` writes this file again.")

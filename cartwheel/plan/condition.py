@@ -106,7 +106,7 @@ def _serves(host: str, status: Status) -> Iterator[Finding]:
 def _whole(host: str, status: Status) -> Iterator[Finding]:
     """What serves from memory alone does not come back after a reboot."""
     if status.release is not None and status.not_whole:
-        detail = f"{status.release} is not whole: {status.not_whole}"
+        detail = f"{status.release} is damaged: {status.not_whole}"
         yield _problem(host, "release", detail, f"`fab deploy -H {host}` makes it anew")
 
 

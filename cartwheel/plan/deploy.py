@@ -231,7 +231,7 @@ def _notes(
 ) -> tuple[str, ...]:
     app = facts.app
     notes = [
-        f"{name} is not whole ({what}): its content is made anew as {release}"
+        f"{name} is damaged ({what}): its content is made again as {release}"
         for name, what in app.spoilt.items()
         if name == content or name.startswith(content + "_")
     ]

@@ -1,1 +1,1 @@
-"""An application's own repository: what it says of itself, and the files that Cartwheel adds."""
+"""An application's own repository: what Cartwheel detects in it, and the files that it adds."""

@@ -1,4 +1,4 @@
-"""Write a new project's files, or one more application of a project that is there."""
+"""Writes a new project's files, or adds an application to an existing project."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from cartwheel.settings.loading import APPS, DEPLOY, SCHEMA, apps
 
 @dataclass(frozen=True)
 class Written:
-    """The files that were written and those left as they were, relative to the project."""
+    """The files that were written, and those that were left unchanged, relative to the project."""
 
     written: tuple[str, ...]
     kept: tuple[str, ...]
     app: str | None
-    """What --app must say; None where no choice is needed."""
+    """The value for --app; None if it is not needed."""
     unbound: bool
     """Whether there is a fabfile that does not load Cartwheel."""
 
@@ -34,19 +34,19 @@ def answers_of(
     hosts: tuple[str, ...],
     server_names: tuple[str, ...],
 ) -> Answers:
-    """What was found in the sources, with what a person says over it.
+    """What was detected in the sources, overridden by a person's answers.
 
-    Raises UsageError where neither says what the application is called or serves.
+    Raises UsageError if neither has the application's name or entry.
     """
     serves = entry or found.likeliest
     if not serves:
         raise UsageError(
             "usage",
-            "no application object was found in the sources",
-            hint="Say where it is: `--entry module:attribute`, or `--entry module:factory()`.",
+            "no WSGI or ASGI application was found in the sources",
+            hint="Name it: `--entry module:attribute`, or `--entry module:factory()`.",
         )
     if not (name or found.name):
-        raise UsageError("usage", "the application has no name", hint="Say one: `--name shop`.")
+        raise UsageError("usage", "the application has no name", hint="Add `--name shop`.")
     chosen = next((one for one in found.entries if one.entry == serves), None)
     return Answers(
         name=name or found.name,
@@ -62,26 +62,26 @@ def answers_of(
 
 
 def _said(found: Found, chosen: Entry | None) -> Iterator[tuple[str, str]]:
-    """Where a value comes from, for who reads the file."""
+    """The source of each value, as comments for the file."""
     if chosen is not None:
         yield "entry", f"{chosen.framework or chosen.interface.upper()}, in {chosen.file}"
     if found.requires_python:
         yield "python", f"on the host; pyproject.toml says {found.requires_python}"
     else:
         yield "python", "on the host: a version, or an absolute path"
-    yield "path", "as the sources have it" if found.health_path else "must answer 200"
-    yield "asgi", "gunicorn's own; needs Python 3.10 on the host"
+    yield "path", "found in the sources" if found.health_path else "must answer 200"
+    yield "asgi", "gunicorn's own worker; needs Python 3.10 on the host"
 
 
 def begin(project: Path, answers: Answers) -> Written:
-    """Write what is missing; nothing that is there is changed.
+    """Write the missing files; existing files are not changed.
 
-    Raises UsageError where the application is there already, or its settings are not valid: then
-    nothing stays.
+    Raises UsageError if the application already exists, or if its settings are not valid: then
+    the new files are removed.
     """
     if answers.name in apps(project):
-        message = f"there is an application {answers.name} already"
-        raise UsageError("usage", message, hint="Give another one with `--name`.")
+        message = f"there is already an application {answers.name}"
+        raise UsageError("usage", message, hint="Choose another name with `--name`.")
     own_file = (project / DEPLOY).exists()
     path = f"{APPS}/{answers.name}.toml" if own_file else DEPLOY
     texts = {

@@ -1,4 +1,4 @@
-"""What an application's sources say of it: its name, its Python, what serves it. Runs nothing."""
+"""Detects an application's name, Python version and entry in its sources. Runs nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cartwheel.settings.toml_tables import NAME_CHARACTERS
 
 Interface = Literal["wsgi", "asgi"]
 
-# Who makes an application object by which call, and how it is served.
+# The call that makes an application object, by framework, and its interface.
 _MAKERS: dict[str, tuple[str, Interface]] = {
     "Flask": ("Flask", "wsgi"),
     "Bottle": ("Bottle", "wsgi"),
@@ -49,7 +49,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Found:
-    """What was understood; "" or none where the sources do not say it."""
+    """What was detected; "" or none if the sources do not say it."""
 
     name: str
     requires_python: str
@@ -59,12 +59,12 @@ class Found:
 
     @property
     def likeliest(self) -> str:
-        """What gunicorn most probably serves; "" where nothing was found."""
+        """The most probable entry; "" if nothing was found."""
         return self.entries[0].entry if self.entries else ""
 
 
 def detect(folder: Path) -> Found:
-    """Read the application in `folder`. Raises BuildError("source") where it cannot be read."""
+    """Read the application in `folder`. Raises BuildError("source") if it cannot be read."""
     about = read_pyproject(folder).get("project", {})
     requires = _text(about.get("requires-python"))
     sources = dict(_python_sources(folder))
@@ -78,7 +78,7 @@ def detect(folder: Path) -> Found:
 
 
 def as_name(text: str) -> str:
-    """`text` as the name of an application may be; "" where nothing is left of it."""
+    """`text` as a valid name of an application; "" if nothing is left of it."""
     words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-").lstrip("0123456789-")
     return words[:NAME_CHARACTERS].rstrip("-")
 
@@ -94,7 +94,7 @@ def _python_sources(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _only_minor(requires: str) -> str:
-    """The one minor version of Python that is allowed; "" for several."""
+    """The only minor version of Python that is allowed; "" for several."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
@@ -106,7 +106,7 @@ def _only_minor(requires: str) -> str:
 
 
 def _health_path(sources: Any) -> str:
-    """A path that the sources mention and that is mostly there for health checks."""
+    """A path in the sources that is typical for health checks."""
     text = "\n".join(sources)
     for path in _HEALTH_PATHS:
         if found := re.search(rf"""["']\^?({path}/?)\$?["']""", text):
@@ -114,7 +114,7 @@ def _health_path(sources: Any) -> str:
     return ""
 
 
-# -- what can be served
+# -- application objects
 
 
 def _entries(sources: dict[str, str]) -> Iterator[Entry]:
@@ -143,7 +143,7 @@ def _module(name: str) -> str:
 
 
 def _served(tree: ast.Module) -> Iterator[tuple[str, str, Interface, int]]:
-    """(attribute, framework, interface, how sure: 0 is an object, 1 a factory, 2 a function)."""
+    """(attribute, framework, interface, certainty: 0 is an object, 1 a factory, 2 a function)."""
     for node in tree.body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             maker = _MAKERS.get(_called(node.value))
@@ -159,14 +159,14 @@ def _served(tree: ast.Module) -> Iterator[tuple[str, str, Interface, int]]:
 
 
 def _called(value: ast.expr) -> str:
-    """The last name of what is called: `Flask` of `flask.Flask(__name__)`."""
+    """The last name of a call: `Flask` of `flask.Flask(__name__)`."""
     if not isinstance(value, ast.Call):
         return ""
     return ast.unparse(value.func).rpartition(".")[2]
 
 
 def _made_by(function: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[str, Interface] | None:
-    """What a factory makes that needs no argument and returns something."""
+    """The framework and interface of a factory that needs no argument and returns something."""
     arguments = function.args
     if len(arguments.args) > len(arguments.defaults) or not isinstance(function, ast.FunctionDef):
         return None

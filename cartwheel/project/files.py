@@ -17,7 +17,7 @@ namespace = words_for(program)
 
 @dataclass(frozen=True)
 class Answers:
-    """What is known of the application once a person was asked. `said` explains a key's value."""
+    """What is known of the application after the questions. `said` explains a key's value."""
 
     name: str
     source: str
@@ -31,15 +31,15 @@ class Answers:
 
 
 def settings_text(answers: Answers, *, own_file: bool) -> str:
-    """A small settings file that works: config/deploy.toml, or with `own_file` one below
-    config/apps, which is named like its application."""
+    """A small, working settings file: config/deploy.toml, or with `own_file` one in config/apps,
+    which has the name of its application."""
     at = f"../{SCHEMA}" if own_file else f"./{SCHEMA}"
     named = [] if own_file else [("name", answers.name)]
     python = answers.python or "3"
     lines = [
         f"#:schema {at}",
-        "# What `fab deploy` puts on your hosts. `fab config.show` lists every setting with its",
-        "# default, `fab config.check` says what is wrong.",
+        "# The application that `fab deploy` deploys. `fab config.show` lists every setting with",
+        "# its default, `fab config.check` reports mistakes.",
         "",
         "# [USER@]HOST[:PORT]; `-H` names others.",
         _line("hosts", list(answers.hosts) or ["web1.example.org"], "", known=bool(answers.hosts)),
@@ -65,7 +65,7 @@ def settings_text(answers: Answers, *, own_file: bool) -> str:
         lines += ["", "[gunicorn]", _line("worker_class", "asgi", answers.said.get("asgi", ""))]
     lines += [
         "",
-        "# Environment variables of the app; secret ones come from a file, a command or a variable.",
+        "# Environment variables of the app; secrets come from a file, a command or a variable.",
         "[env]",
         '# LOG_FORMAT = "json"',
         "",
@@ -76,6 +76,6 @@ def settings_text(answers: Answers, *, own_file: bool) -> str:
 
 
 def _line(key: str, value: object, comment: str, *, known: bool = True) -> str:
-    """What is not known is shown as an example."""
+    """A line of the file; an unknown value is shown as a comment."""
     said = f"{key} = {toml(value)}" if known else f"# {key} = {toml(value)}"
     return f"{said}  # {comment}" if comment else said

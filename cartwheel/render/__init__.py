@@ -1,4 +1,4 @@
-"""Everything of a release that is made from templates: pure text, nothing is written."""
+"""Renders the files of a release from templates: pure text, nothing is written."""
 
 from __future__ import annotations
 

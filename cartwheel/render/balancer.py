@@ -1,4 +1,4 @@
-"""nginx's site on a balancer: the hosts behind it, their weights, who stands in for whom."""
+"""nginx's site on a balancer: the hosts behind it, their weights, and which host replaces which."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .templates import Templates
 if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import Settings
 
-# So many others are asked where one host takes no connection.
+# Number of other hosts to try if one accepts no connection.
 _STAND_INS = 2
 _SAMPLE = tuple(Member(f"web{n}", f"web{n}", f"192.0.2.{n}:80") for n in range(1, 4))
 
@@ -55,6 +55,6 @@ def check_balancer_template(settings: Settings, project: Path) -> None:
 
 
 def _next(members: Sequence[Member], number: int) -> list[str]:
-    """The addresses of the next ones, in a ring."""
+    """The addresses of the next hosts, in a ring."""
     around = [*members[number + 1 :], *members[:number]]
     return [member.address for member in around[:_STAND_INS]]

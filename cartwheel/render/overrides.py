@@ -1,4 +1,4 @@
-"""Templates of the user's own in place of ours: taken out with the digest of their original."""
+"""The user's templates that replace built-in ones; each has the digest of its original."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _MARK = re.compile(r"^\{# cartwheel: (?P<name>[\w.-]+) as of (?P<digest>[0-9a-f]
 
 @dataclass(frozen=True)
 class Template:
-    """One of ours, and the project's own in its place. `digest` is what ours is now, `taken_from`
-    what it was when the other was made; "" where nothing says it."""
+    """A built-in template, and the project's override. `digest` is that of the built-in template
+    now, `taken_from` that of the template from which the override was made; "" if unknown."""
 
     name: str
     digest: str
@@ -29,17 +29,17 @@ class Template:
 
     @property
     def is_stale(self) -> bool:
-        """Whether ours has changed since: what was mended in it is not in the override."""
+        """Whether the built-in template has changed since: the override lacks the changes."""
         return bool(self.override and self.taken_from and self.taken_from != self.digest)
 
 
 def templates(project: Path) -> list[Template]:
-    """All of ours by name, each with what the project has in its place."""
+    """All built-in templates by name, each with the project's override."""
     return [_template(project, name) for name in _names()]
 
 
 def stale_notes(project: Path) -> tuple[str, ...]:
-    """What to say of overrides whose originals have changed."""
+    """Notes about overrides whose originals have changed."""
     return tuple(
         f"{FOLDER}/{one.name} replaces a template that has changed since: `fab templates.diff"
         f" {one.name}`, then `fab templates.keep {one.name}`"
@@ -49,7 +49,7 @@ def stale_notes(project: Path) -> tuple[str, ...]:
 
 
 def eject(project: Path, name: str) -> Path:
-    """Copy one of ours into the project. Raises UsageError where there is one already."""
+    """Copy a built-in template into the project. Raises UsageError if it exists there."""
     original = _original(name)
     target = project / FOLDER / name
     target.parent.mkdir(exist_ok=True)
@@ -57,13 +57,13 @@ def eject(project: Path, name: str) -> Path:
         with target.open("x", encoding="utf-8") as file:
             file.write(_mark(name) + original.read_text(encoding="utf-8"))
     except FileExistsError:
-        message = f"{FOLDER}/{name} is there already"
+        message = f"{FOLDER}/{name} already exists"
         raise UsageError("usage", message, hint=f"See `fab templates.diff {name}`.") from None
     return target
 
 
 def keep(project: Path, name: str) -> None:
-    """Say that the override is right for our template as it is now. Raises UsageError."""
+    """Mark the override as up to date with the built-in template. Raises UsageError."""
     target = _override(project, name)
     text = target.read_text(encoding="utf-8")
     try:
@@ -73,7 +73,7 @@ def keep(project: Path, name: str) -> None:
 
 
 def diff(project: Path, name: str) -> str:
-    """From our template as it is now to the override, as a unified diff. Raises UsageError."""
+    """A unified diff from the built-in template to the override. Raises UsageError."""
     override = _MARK.sub("", _override(project, name).read_text(encoding="utf-8"))
     lines = difflib.unified_diff(
         _original(name).read_text(encoding="utf-8").splitlines(keepends=True),
@@ -97,7 +97,7 @@ def _override(project: Path, name: str) -> Path:
     path = project / FOLDER / name
     if not path.is_file():
         message = f"there is no {FOLDER}/{name}"
-        raise UsageError("usage", message, hint=f"`fab templates.eject {name}` makes it.")
+        raise UsageError("usage", message, hint=f"`fab templates.eject {name}` creates it.")
     return path
 
 
@@ -105,7 +105,7 @@ def _original(name: str) -> Path:
     known = _names()
     if name not in known:
         close = difflib.get_close_matches(name, known, 1)
-        hint = f"Did you mean {close[0]}?" if close else f"There are {', '.join(known)}."
+        hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
         raise UsageError("usage", f"there is no template {name!r}", hint=hint)
     return own(FOLDER) / name
 

@@ -1,4 +1,4 @@
-"""The files of one release: which template makes which file, and from what."""
+"""The files of one release: which template becomes which file, with which values."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import Settings
 
 OWN_CONFIG = "app.gunicorn.conf.py"
-# Beside an app's sources this one is honoured without being named in the settings.
+# In an app's source folder this file is used even if the settings do not name it.
 OWN_CONFIG_SOURCE = "gunicorn_conf.py"
 
 LOGROTATE = "/etc/logrotate.d"
 # The name of the web server's site among the files.
 SITE = "site"
 
-# systemd waits so much longer for a unit than its parts may take.
+# systemd waits this much longer for a unit than its parts may take.
 _STOP_MARGIN_SECONDS = 10
 _START_MARGIN_SECONDS = 30
 _BOOT_MARGIN_SECONDS = 60
@@ -37,12 +37,11 @@ _PROXY_SECONDS = 60
 
 @dataclass(frozen=True)
 class RenderFacts:
-    """What rendering must know of a host.
+    """The facts of a host that rendering needs.
 
-    `default_server_free`: no other site is the default one on the port (our own does
-    not count). `python_in_home`: the app's interpreter really is below a home, wherever the link
-    is that it is called by. `balancers` are the addresses of those that pass requests on to the
-    host.
+    `default_server_free`: no other site is the default one on the port (our own does not count).
+    `python_in_home`: the app's interpreter, with all links followed, is in a home folder.
+    `balancers` are the addresses of the balancers that pass requests on to the host.
     """
 
     cpus: int
@@ -55,7 +54,7 @@ class RenderFacts:
 
     @classmethod
     def of(cls, facts: Facts, settings: Settings) -> RenderFacts:
-        """Of a host that can take a release. Raises ValueError for another."""
+        """The facts of a host that can take a release. Raises ValueError for another host."""
         if facts.python is None or facts.host.systemd is None:
             raise ValueError("the host cannot take a release")
         site = names.site_path(settings)
@@ -78,8 +77,8 @@ class RenderFacts:
 class RenderedFile:
     """One file for the host: `owner` is `user:group`.
 
-    `shared` files stand outside the release, where the next release's version replaces
-    them: what is there must be remembered before a switch.
+    `shared` files are outside the release, where the next release's version replaces them: their
+    old content must be saved before a switch.
     """
 
     path: str
@@ -89,7 +88,7 @@ class RenderedFile:
     shared: bool = False
 
 
-# Two hosts that between them take every branch of the templates.
+# Two hosts that together use every branch of the templates.
 SAMPLES = (
     RenderFacts(
         cpus=4,
@@ -115,9 +114,9 @@ def render_release(
 ) -> dict[str, RenderedFile]:
     """Every rendered file of `release`, by name.
 
-    `project` is where the user's own templates are looked for first. Raises
-    UsageError("template") that names template, line and name, and UsageError("settings")
-    for an own gunicorn configuration that cannot be read.
+    `project` is the folder with the user's own templates, which win. Raises UsageError("template")
+    with template, line and name, and UsageError("settings") for the app's own gunicorn
+    configuration if it cannot be read.
     """
     at = Layout(settings.slug, Path(settings.host.base))
     own_config = _own_config(settings, project)
@@ -134,7 +133,9 @@ def render_release(
     files = dict(
         [
             of_release("gunicorn.conf.py", "gunicorn.conf.py.j2"),
-            of_release(TEMPLATE_UNIT, "web.service.j2", slot="%i"),  # systemd.unit(5): of each
+            of_release(
+                TEMPLATE_UNIT, "web.service.j2", slot="%i"
+            ),  # systemd.unit(5): of each instance
             of_release("maintenance.html", "maintenance.html.j2"),
             of_host(SITE, names.web_server().site_template, names.site_path(settings)),
             of_host("logrotate.conf", "logrotate.j2", f"{LOGROTATE}/cartwheel-{at.app}.conf"),
@@ -149,7 +150,7 @@ def render_release(
 def check_templates(settings: Settings, project: Path) -> None:
     """Render everything for the sample hosts.
 
-    To be called before connecting. Raises as `render_release` does.
+    Call it before connecting. Raises as `render_release` does.
     """
     for facts in SAMPLES:
         render_release(settings, facts, "1.0.r1", project)
@@ -162,7 +163,7 @@ def template_names(settings: Settings) -> list[str]:
 
 
 def workers(settings: Settings, cpus: int) -> int:
-    """How many workers a host with `cpus` processors gets; `max_workers` bounds a formula."""
+    """Number of workers on a host with `cpus` processors; `max_workers` limits a formula."""
     wanted = settings.gunicorn.workers
     if isinstance(wanted, int):
         return wanted
@@ -220,7 +221,7 @@ def _static(settings: Settings, facts: RenderFacts) -> dict[str, Any]:
     prefix = re.escape(web.static_url.rstrip("/") + "/")
     return {
         "static_pattern": f"^{prefix}(?<cartwheel_file>.+)$",
-        # A virtual environment's place for packages (sysconfig's scheme "venv").
+        # The folder of packages in a virtual environment (sysconfig's scheme "venv").
         "static_files": f"venv/lib/python{minor}/site-packages/{web.static_dir.strip('/')}",
     }
 
@@ -231,7 +232,7 @@ def ident(app: str) -> str:
 
 
 def _own_config(settings: Settings, project: Path) -> str | None:
-    """The app's own gunicorn configuration: what the settings name, else what lies beside it."""
+    """The app's own gunicorn configuration: from the settings, else from its source folder."""
     named = settings.gunicorn.config_file
     path = project / (named or Path(settings.app.source, OWN_CONFIG_SOURCE))
     if named is None and not path.is_file():

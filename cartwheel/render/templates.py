@@ -1,4 +1,4 @@
-"""Jinja2, strict: a name that nobody defined is an error with template and line."""
+"""Jinja2, strict: an undefined name is an error with template and line."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _NO_ATTRIBUTE = re.compile(r"^'(?:[\w.]+\.)?(\w+) object' has no attribute '(\w+
 
 
 class Templates:
-    """The project's `templates/`, then Cartwheel's own of the same names.
+    """The project's `templates/`, then the built-in templates with the same names.
 
-    A template of the project may extend or include ours as `cartwheel/NAME`.
+    A template of the project may extend or include the built-in one as `cartwheel/NAME`.
     """
 
     def __init__(self, project: Path) -> None:
@@ -48,13 +48,13 @@ class Templates:
         except UndefinedError as error:
             place = self._place(error, name)
             message = _undefined(error.message or "a name is undefined", values)
-        except Exception as error:  # a template may fail in any way, and each is the user's to mend
+        except Exception as error:  # a template may fail in any way, and the user can fix it
             place = self._place(error, name)
             message = f"{type(error).__name__}: {error}"
         raise UsageError("template", f"{place}: {message.splitlines()[0]}")
 
     def _place(self, error: BaseException, name: str) -> str:
-        """Jinja2 puts the template's own lines into the traceback."""
+        """The template and line of an error: Jinja2 puts the template's lines into the traceback."""
         folders = tuple(f"{folder}/" for folder in self._folders)
         lines = [
             f"{self._shown(frame.filename)}:{frame.lineno}"
@@ -69,7 +69,7 @@ class Templates:
 
 
 def _undefined(message: str, values: Mapping[str, Any]) -> str:
-    """Jinja2's message with the nearest name that there is."""
+    """Jinja2's message with the nearest known name."""
     if found := _UNDEFINED.match(message):
         known = list(values)
         name = found.group(1)
@@ -84,7 +84,7 @@ def _undefined(message: str, values: Mapping[str, Any]) -> str:
 
 
 def _attributes(kind: str, values: Mapping[str, Any]) -> list[str]:
-    """The fields of the value, or of the table of the settings, whose class is `kind`."""
+    """The fields of the value, or of the table of settings, whose class is `kind`."""
     held = [*values.values(), *vars(values["settings"]).values()] if "settings" in values else []
     return [name for one in held if type(one).__name__ == kind for name in vars(one)]
 
@@ -95,7 +95,7 @@ def _folders(project: Path) -> list[Path]:
 
 @functools.cache
 def _environment(project: Path) -> Environment:
-    """One for each project, because compiling the templates takes longer than rendering them."""
+    """One environment per project, because compiling templates takes longer than rendering."""
     from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 
     environment = Environment(  # noqa: S701 - configuration files, not web pages
@@ -117,9 +117,9 @@ def _environment(project: Path) -> Environment:
 
 
 def _not_hidden(value: object) -> object:
-    """What these templates make may be read by others than the app's user."""
+    """Refuse secrets: users other than the app's may read the rendered files."""
     if isinstance(value, Hidden):
-        raise ValueError("a secret cannot stand here")
+        raise ValueError("a secret is not allowed here")
     return value
 
 
@@ -131,6 +131,6 @@ def python_literal(value: object) -> str:
 def systemd_word(value: str) -> str:
     """One word of a systemd unit: quoted, without specifiers (systemd.syntax(7))."""
     if "\n" in value:
-        raise ValueError("a line break cannot stand in a unit")
+        raise ValueError("a line break is not allowed in a unit")
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"'

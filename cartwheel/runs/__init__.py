@@ -1,1 +1,1 @@
-"""What the operator's own machine remembers of each changing run."""
+"""The records of changing runs on the operator's machine."""

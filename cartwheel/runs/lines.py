@@ -1,4 +1,4 @@
-"""One line of JSON: what `--json` prints, and what a record is made of."""
+"""One line of JSON, for `--json` and for records."""
 
 from __future__ import annotations
 

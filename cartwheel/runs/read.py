@@ -1,4 +1,4 @@
-"""Reads the records of runs: those that ended, those at work, and those that were killed."""
+"""Reads the records of runs: those that have ended, are running, or were killed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _FAR = ("run", "result")  # the types of lines that a list needs
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `about` has its word, app, environment, project, hosts, who, message, pid, began
-    (seconds since the epoch) and cartwheel (its version), as far as the run came to know them;
-    `result` is what `--json` prints last, None for a run that is at work or was killed."""
+    """One run. `about` has its word (the task), app, environment, project, hosts, who, message,
+    pid, began (seconds since the epoch) and cartwheel (its version), as far as the run knew them;
+    `result` is the last line of `--json`, None for a run that is running or was killed."""
 
     name: str
     alive: bool
@@ -49,8 +49,8 @@ def newest(folder: Path, most: int) -> list[Run]:
 
 
 def last_seconds(folder: Path, word: str, app: str, environment: str | None) -> dict[str, float]:
-    """How long the last run of `word` about the application that did something took on each
-    host, of the newest ones."""
+    """How long the last run of the task `word` that changed something took on each host, among the
+    newest runs for the application."""
     found: dict[str, float] = {}
     for run in newest(folder, _LOOKED_AT):
         about = (run.about.get("word"), run.about.get("app"), run.about.get("environment"))
@@ -63,9 +63,9 @@ def last_seconds(folder: Path, word: str, app: str, environment: str | None) -> 
 
 
 def find(folder: Path, wanted: str) -> Run:
-    """The run with that name, or the only one whose name begins so, or the last one.
+    """The run with that name, or the only one whose name begins with it, or the last one.
 
-    Raises UsageError where there is none, or more than one."""
+    Raises UsageError if there is none, or more than one."""
     paths = files_in(folder)
     fitting = (
         paths[-1:] if wanted == LAST else [one for one in paths if one.stem.startswith(wanted)]
@@ -75,22 +75,22 @@ def find(folder: Path, wanted: str) -> Run:
         raise UsageError(
             "usage",
             f"{len(fitting)} runs begin with {wanted!r}",
-            hint=f"Give more of its name: {names}.",
+            hint=f"Type more of its name: {names}.",
         )
     run = _read(fitting[0], events=True) if fitting and wanted else None
     if run is None:
         raise UsageError(
-            "usage", f"there is no run {wanted!r}", hint="`fab runs.list` shows what there is."
+            "usage", f"there is no run {wanted!r}", hint="`fab runs.list` shows the runs."
         )
     return run
 
 
 def _read(path: Path, *, events: bool) -> Run | None:
-    """None for a file that cannot be read, or that has nothing in it yet."""
+    """A run; None for a file that cannot be read, or that is still empty."""
     with suppress(OSError), path.open("rb") as file:
         if not file.read(1):
             return None
-        # Before its lines: a run that ends in between has its result then.
+        # Before reading its lines: a run that ends in between will have its result.
         alive = _is_held(file)
         file.seek(0)
         lines = list(_lines(file, events=events))
@@ -103,7 +103,7 @@ def _read(path: Path, *, events: bool) -> Run | None:
 
 
 def _is_held(file: BinaryIO) -> bool:
-    """Whether the run lives: the kernel knows, whatever its process number is now."""
+    """Whether the run is alive: the kernel knows by the lock, not by its process number."""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -113,7 +113,7 @@ def _is_held(file: BinaryIO) -> bool:
 
 
 def _lines(file: BinaryIO, *, events: bool) -> list[dict[str, Any]]:
-    """The lines that are whole."""
+    """The complete lines."""
     found = []
     for raw in file:
         wanted = events or raw.startswith(tuple(f'{{"type": "{one}"'.encode() for one in _FAR))

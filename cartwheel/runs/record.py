@@ -1,8 +1,8 @@
-"""Writes a run's record while it is under way: one file of JSON lines for each run.
+"""Writes a run's record while it runs: one file of JSON lines for each run.
 
-Whoever holds the file's kernel lock is at work; a file without a result that nobody holds
-is of a run that was killed. Keeping a record is best effort: whatever the disk does, the
-run goes on, and none of it waits for the disk but `Record.close`, for a while.
+A running run holds the kernel lock of its file; a file without a result that is not locked
+belongs to a run that was killed. Keeping a record is best effort: if the disk fails, the run goes
+on, and only `Record.close` waits for the disk, for a short time.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from cartwheel.runs.lines import as_line
 
 KEEP_RUNS = 200
 KEEP_BYTES = 64 << 20  # of all records together
-RUN_BYTES = 8 << 20  # of one run's events; its result is kept in any case
+RUN_BYTES = 8 << 20  # of one run's events; its result is always kept
 CLOSE_SECONDS = 2.0
 
-_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # none looks like another, all in ASCII's order
+_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # no two look alike, in ASCII order
 _NAME_LENGTH = 9  # enough for a thousand years
 _FILE = re.compile(rf"[{_DIGITS}]{{{_NAME_LENGTH}}}\.jsonl")
 
 
 def run_name(epoch_seconds: float) -> str:
-    """A run's name: the millisecond in which it began. A later one sorts after it."""
+    """A run's name, from the millisecond in which it began; names sort by time."""
     number, name = int(epoch_seconds * 1000), ""
     for _ in range(_NAME_LENGTH):
         number, digit = divmod(number, len(_DIGITS))
@@ -41,15 +41,15 @@ def run_name(epoch_seconds: float) -> str:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The records of a folder, oldest first; none where it cannot be read."""
+    """The records of a folder, oldest first; none if it cannot be read."""
     with suppress(OSError):
         return sorted(path for path in folder.iterdir() if _FILE.fullmatch(path.name))
     return []
 
 
 class Record:
-    """One run's record. `write` and `close` raise nothing and may be called by any thread,
-    also by a signal's handler."""
+    """One run's record. `write` and `close` raise nothing and may be called by any thread and by
+    signal handlers."""
 
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
         self._folder = folder
@@ -63,13 +63,13 @@ class Record:
         self._thread.start()
 
     def write(self, line: str) -> None:
-        """A line of the run; dropped where there are too many of them."""
+        """Write a line of the run; it is dropped if there are too many."""
         self._room -= len(line)
         if self._room >= 0:
             self._lines.put(line)
 
     def close(self, result: str, seconds: float = CLOSE_SECONDS) -> str:
-        """Write the result, the last line; the answer says why there is no record, if so."""
+        """Write the result, the last line; returns why there is no record, if so."""
         self._lines.put(result)
         self._lines.put(None)
         self._thread.join(seconds)
@@ -84,7 +84,7 @@ class Record:
             self._problem = error.strerror or str(error)
 
     def _write_lines(self, file: int) -> None:
-        """Once a line could not be written, only the last one, the result, is tried."""
+        """After a line could not be written, only the result, the last one, is tried."""
         last = ""
         while (line := self._lines.get()) is not None:
             last = line
@@ -100,14 +100,14 @@ class Record:
 
 @contextmanager
 def _new_file(folder: Path, began: float) -> Iterator[int]:
-    """A file of our own, locked before anything is in it."""
+    """A new file, locked before anything is written to it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
     while True:
         try:
             file = os.open(folder / f"{run_name(began)}.jsonl", flags, 0o600)
             break
-        except FileExistsError:  # two in one millisecond
+        except FileExistsError:  # two runs in one millisecond
             began += 0.001
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # some file systems have no locks
@@ -123,7 +123,7 @@ def _write(file: int, text: str) -> None:
 
 
 def prune(folder: Path, keep_runs: int = KEEP_RUNS, keep_bytes: int = KEEP_BYTES) -> None:
-    """Remove the oldest records, so that no more than so many, and so much, stay."""
+    """Remove the oldest records until at most this many, and this many bytes, are left."""
     kept_runs = kept_bytes = 0
     for path in reversed(files_in(folder)):
         with suppress(OSError):

@@ -247,7 +247,7 @@ def test_a_store_that_is_down_for_us_is_gone_around(stage: Stage) -> None:
         done = stage.fab("deploy")
     finally:
         stage.project.settings(text)
-    assert "goes over SSH instead" in done.text
+    assert "is uploaded over SSH instead" in done.text
     assert [get(host) for host in stage.pair] == ["six", "six"]
 
 

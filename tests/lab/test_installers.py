@@ -90,7 +90,7 @@ def test_without_it_nothing_is_done(module_host: LabHost, shop: Project) -> None
     finally:
         host.sh(f"mv /root/uv {LIB}/.uv")
     host.sh(f"mv {LIB}/.uv/{UV_VERSION} {LIB}/.uv/0.1.0")
-    assert f"is not the uv {UV_VERSION}" in shop.fab("doctor", "-H", host.name).out
+    assert f"is not uv {UV_VERSION}" in shop.fab("doctor", "-H", host.name).out
     shop.fab("deploy", "-H", host.name)
     assert get(host) == "three"
     shop.fab("setup", "-H", host.name)

@@ -223,7 +223,7 @@ def test_a_host_that_has_changed_in_between_makes_it_stale(
     ("text", "says"),
     [
         (None, "No such file"),
-        ("{", "is no plan"),
+        ("{", "is not a plan"),
         ('{"format": 1, "app": "shop", "hosts": {}}', "was made by another version of Cartwheel"),
         ('{"format": 2, "app": "other", "hosts": {}}', "is about other, not shop"),
     ],

@@ -56,11 +56,11 @@ def made_anew(stage: Stage, broken: str) -> str:
 
 def test_status_says_so_and_the_next_deploy_heals_it(stage: Stage) -> None:
     broken = break_(stage, "rm -r venv")
-    assert "not whole: venv is missing" in says(stage.fab("status"))
-    assert f"{broken} is not whole (venv is missing)" in made_anew(stage, broken)
+    assert "damaged: venv is missing" in says(stage.fab("status"))
+    assert f"{broken} is damaged (venv is missing)" in made_anew(stage, broken)
     again = stage.fab("deploy")
     assert (again.code, "unchanged" in says(again)) == (0, True)
-    assert "not whole" not in says(stage.fab("status"))
+    assert "damaged" not in says(stage.fab("status"))
 
 
 # What somebody, or something, did to the release that serves; what the deploy says of it.
@@ -120,7 +120,7 @@ def test_nobody_goes_back_to_what_is_not_whole(stage: Stage) -> None:
     broken = current(stage.host, "shop")
     stage.deploy_well()
     stage.host.sh(f"rm -r /srv/shop/releases/{broken}/venv")
-    assert "not whole: venv is missing" in says(stage.fab("releases"))
+    assert "damaged: venv is missing" in says(stage.fab("releases"))
     named = stage.attempt("rollback", "--to", broken)
     named.assert_told("not-whole", Exit.FAILED, [broken, "venv is missing"])
     assert stage.fab("rollback").code == 0
@@ -132,7 +132,7 @@ def test_without_anything_whole_behind_it_there_is_no_way_back(stage: Stage) -> 
     for name in releases(stage.host, "shop"):
         stage.host.sh(f"rm -rf /srv/shop/releases/{name}/venv")
     attempt = stage.attempt("rollback")
-    attempt.assert_told("no-rollback", Exit.FAILED, ["no earlier good release", "is not whole"])
+    attempt.assert_told("no-rollback", Exit.FAILED, ["no earlier good release", "is damaged"])
     attempt = stage.attempt("restart")
     attempt.assert_told("not-whole", Exit.FAILED, ["venv is missing"])
 

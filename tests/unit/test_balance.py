@@ -92,7 +92,7 @@ def test_nobody_would_be_left(tmp_path: Path) -> None:
     balancer = hooked(tmp_path, Told())
     balancer.refuse([["a", "b"], ["c"]])
     hooked(tmp_path, Told(), "person").out(["c"])
-    with pytest.raises(UsageError, match="with a, b out at once nobody would be left") as found:
+    with pytest.raises(UsageError, match="with a, b out at once no host would be left") as found:
         balancer.refuse([["a", "b"], ["c"]])
     assert found.value.slug == "balancer-empty"
 
@@ -143,9 +143,9 @@ def test_a_command_knows_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "seconds", "says"),
     [
-        ("echo no such pool; exit 3", 20, "its command ended with 3: no such pool"),
-        ("exit 1", 20, "its command ended with 1"),
-        ("sleep 60", 0.3, "its command did not end within 0.3 s"),
+        ("echo no such pool; exit 3", 20, "the balancer's command ended with 3: no such pool"),
+        ("exit 1", 20, "the balancer's command ended with 1"),
+        ("sleep 60", 0.3, "the balancer's command did not end within 0.3 s"),
     ],
 )
 def test_a_command_that_fails(tmp_path: Path, text: str, seconds: float, says: str) -> None:
@@ -201,7 +201,11 @@ def test_a_call_says_who_and_what(site: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "says"),
-    [("/404/", "it answered 404"), ("/500/", "it answered 500"), ("/302/", "it answered 302")],
+    [
+        ("/404/", "the balancer answered 404"),
+        ("/500/", "the balancer answered 500"),
+        ("/302/", "the balancer answered 302"),
+    ],
 )
 def test_a_call_that_fails(site: str, path: str, says: str) -> None:
     with pytest.raises(HostError) as found:
@@ -211,7 +215,7 @@ def test_a_call_that_fails(site: str, path: str, says: str) -> None:
 
 
 def test_a_call_to_nobody() -> None:
-    with pytest.raises(HostError, match=r"it cannot be called: .*refused"):
+    with pytest.raises(HostError, match=r"the balancer cannot be called: .*refused"):
         http_hook(called("http://127.0.0.1:1/"), "shop", None)("out", WEB1)
 
 

@@ -98,7 +98,9 @@ def test_a_plan_that_still_holds_is_kept() -> None:
 def test_a_host_out_of_reach_is_said_to_go_back_by_itself() -> None:
     run = Run({"a": {}, "b": {"switch": lost()}}, look_again=look(lost()))
     (note,) = run.of("b").notes
-    assert note.startswith(f"b is out of reach: unless {NEW} was confirmed there, it goes back to")
+    assert note.startswith(
+        f"b cannot be reached: unless {NEW} was confirmed there, it rolls back to"
+    )
     assert f"{OLD} by itself" in note
     assert run.of("a").notes == ()
 

@@ -67,6 +67,6 @@ def test_no_template_takes_it(tmp_path: Path) -> None:
     (tmp_path / "templates/x.j2").write_text("{{ secret }}")
     (tmp_path / "templates/y.j2").write_text("{{ secret | upper ~ 'a' }}")
     templates = Templates(tmp_path)
-    with pytest.raises(UsageError, match=r"x\.j2:1: ValueError: a secret cannot stand here"):
+    with pytest.raises(UsageError, match=r"x\.j2:1: ValueError: a secret is not allowed here"):
         templates.render("x.j2", {"secret": HIDDEN})
     assert templates.render("y.j2", {"secret": HIDDEN}) == f"{MASK}a"

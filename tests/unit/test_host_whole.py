@@ -189,7 +189,7 @@ def test_every_kind_of_damage_is_found_at_a_glance(at: Layout, kind: str) -> Non
     assert says in whole.problem(at, manifest(at))
     assert says in releases.spoilt(at)[NAME]
     assert any(says in text for text in whole.damage(at, manifest(at)))
-    with pytest.raises(OpError, match="is not whole") as caught:
+    with pytest.raises(OpError, match="is damaged") as caught:
         releases.refuse_spoilt(at, NAME)
     assert caught.value.slug == "not-whole"
 

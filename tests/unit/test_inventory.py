@@ -303,8 +303,8 @@ def test_a_gateway_of_ours_wins_over_ansibles_arguments(project: Project) -> Non
         ({"ansible_ssh_extra_args": "-o Tunnel=yes"}, "ansible_ssh_extra_args: -o Tunnel=yes"),
         ({"ansible_ssh_args": "-o Port"}, "ansible_ssh_args: -o Port has no value"),
         ({"ansible_ssh_args": "-G"}, "ansible_ssh_args: -G is no option"),
-        ({"ansible_ssh_args": "-J {{ bastion }}"}, "ansible_ssh_args is no plain text"),
-        ({"ansible_ssh_args": ["-J"]}, "ansible_ssh_args is no plain text"),
+        ({"ansible_ssh_args": "-J {{ bastion }}"}, "ansible_ssh_args must be plain text"),
+        ({"ansible_ssh_args": ["-J"]}, "ansible_ssh_args must be plain text"),
         ({"ansible_connection": "local"}, "ansible_connection is local"),
         ({"ansible_connection": "community.docker.docker"}, "ansible_connection is docker"),
     ],
@@ -333,24 +333,24 @@ def test_an_older_script_is_asked_for_each_host(project: Project) -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ([], "it is no table of groups"),
+        ([], "it is not a table of groups"),
         ({"web": 5}, "the group web is neither a list nor a table"),
-        ({"web": {"hosts": "a"}}, "hosts of the group web are no list of names"),
-        ({"web": {"vars": []}}, "vars of the group web are no table"),
-        ({"web": ["a"], "_meta": {"hostvars": []}}, "_meta.hostvars is no table of tables"),
+        ({"web": {"hosts": "a"}}, "hosts of the group web must be a list of names"),
+        ({"web": {"vars": []}}, "vars of the group web must be a table"),
+        ({"web": ["a"], "_meta": {"hostvars": []}}, "_meta.hostvars must be a table of tables"),
         (
             {"web": ["a"], "_meta": {"hostvars": {"a": {"ansible_port": "x"}}}},
-            "ansible_port of a is no number: x",
+            "ansible_port of a must be a number: x",
         ),
         (
             {"web": ["a"], "_meta": {"hostvars": {"a": {"ansible_host": "{{ x }}"}}}},
-            "ansible_host of a is no plain text",
+            "ansible_host of a must be plain text",
         ),
     ],
 )
 def test_what_is_no_inventory(project: Project, answer: Any, said: str) -> None:
     project.printing(answer)
-    with pytest.raises(UsageError, match="prints no inventory") as caught:
+    with pytest.raises(UsageError, match="does not print an inventory") as caught:
         project.scene()
     assert (caught.value.slug, caught.value.exit_code) == ("inventory", Exit.USAGE)
     assert said in caught.value.message
@@ -360,7 +360,7 @@ def test_what_is_no_inventory(project: Project, answer: Any, said: str) -> None:
     ("script", "said"),
     [
         ("echo token expired >&2; exit 3", "./hosts --list ended with exit code 3"),
-        ("echo no json", "./hosts --list prints no JSON"),
+        ("echo no json", "./hosts --list does not print JSON"),
         (None, "./hosts --list cannot be run: No such file or directory"),
     ],
 )
@@ -434,7 +434,7 @@ def test_a_name_with_another_user() -> None:
     [
         (Narrowing(limit=("asia", "x*")), (), "--limit asia,x* leaves none of 4 hosts"),
         (Narrowing(roles=("db",), exclude=("a",)), (), "--role db --exclude a leaves none"),
-        (Narrowing(), ("app",), "none of 4 hosts has the role app, which runs the app"),
+        (Narrowing(), ("app",), "none of 4 hosts has the role app, which app.roles needs"),
     ],
 )
 def test_nothing_left(narrowing: Narrowing, default: tuple[str, ...], said: str) -> None:

@@ -509,7 +509,7 @@ def test_what_is_not_whole_is_made_anew_under_another_name(
     assert found.kind == "deploy"
     assert found.migration is None, "it has migrated"
     assert asked(steps_of(found)["complete"])["manifest"]["content"] == NAME
-    told = f"{there[-1]} is not whole (venv is missing): its content is made anew as {made}"
+    told = f"{there[-1]} is damaged (venv is missing): its content is made again as {made}"
     assert told in found.notes
 
 

@@ -122,7 +122,7 @@ def answers(found: Found, **given: Any) -> Answers:
 
 
 def test_who_says_nothing_of_an_entry_is_asked_for_it(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no application object") as caught:
+    with pytest.raises(UsageError, match="no WSGI or ASGI application") as caught:
         answers(detect(write(tmp_path, app="x = 1")))
     assert "--entry" in (caught.value.hint or "")
     with pytest.raises(UsageError, match="has no name"):
@@ -146,7 +146,7 @@ def test_a_new_project_works_as_it_is_written(tmp_path: Path) -> None:
         assert line in shown
     assert "deploy" in project.fab("--list").out
     again = project.fab("config.init", "--name", "shop", "--yes", code=2)
-    assert "there is an application shop already" in again.err
+    assert "there is already an application shop" in again.err
     assert (
         (tmp_path / "config/deploy.toml").read_text().startswith("#:schema ./settings.schema.json")
     )
@@ -191,7 +191,7 @@ def test_one_more_application_has_a_file_of_its_own(tmp_path: Path) -> None:
         False,
     )
     assert load(tmp_path, "shop", None).app.entry == "app:app"
-    with pytest.raises(UsageError, match="there is an application shop already"):
+    with pytest.raises(UsageError, match="there is already an application shop"):
         begin(tmp_path, answers(found, source="shop"))
 
 

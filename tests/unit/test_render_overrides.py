@@ -82,7 +82,7 @@ def test_mistakes(tmp_path: Path, word: str, name: str, says: str) -> None:
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     path = overrides.eject(tmp_path, SITE)
     path.write_text("changed")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="already exists"):
         overrides.eject(tmp_path, SITE)
     assert path.read_text() == "changed"
 

@@ -89,7 +89,7 @@ def test_a_freeze_refuses_the_fleet_before_any_lock_and_names_every_host() -> No
         "2: frozen by bob since today (the sale) [CW703]",
     ]
     hint = caught.value.exceptions[0].hint  # type: ignore[union-attr]
-    assert hint.startswith("`fab lock.release -H 0`")
+    assert hint.startswith("Ask them first; `fab lock.release -H 0`")
     assert [one.asked for one in hosts] == [["probe"]] * 3
 
 
@@ -150,7 +150,7 @@ def test_a_release_that_was_made_anew_goes_by_the_first_ones_name_too() -> None:
 def test_what_serves_and_is_not_whole_is_not_restarted() -> None:
     known = facts(spoilt={"2.b": "venv is missing"})
     [refusal] = plan_switch(SCENE, known, "restart", "2.b").refusals
-    assert (refusal.slug, refusal.message) == ("not-whole", "2.b is not whole: venv is missing")
+    assert (refusal.slug, refusal.message) == ("not-whole", "2.b is damaged: venv is missing")
 
 
 def test_a_rollback_is_watched_for_a_moment_only() -> None:

@@ -127,7 +127,7 @@ def refuse_spoilt(at: Layout, release: str) -> None:
     """Raises OpError("not-whole") where the release cannot serve."""
     found = problem(at, release)
     if found:
-        raise OpError("not-whole", "{} is not whole: {}".format(release, found))
+        raise OpError("not-whole", "{} is damaged: {}".format(release, found))
 
 
 class _Usable(Container[str]):

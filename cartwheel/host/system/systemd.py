@@ -173,9 +173,7 @@ def install(at: Layout, one: Instance) -> bool:
     if text:
         return files.write(at.unit_file(one), text, 0o644)
     if not at.unit_file(one).exists():
-        raise OpError(
-            "not-whole", "{} is not whole: it has lost {}".format(one.release, source.name)
-        )
+        raise OpError("not-whole", "{} is damaged: it has lost {}".format(one.release, source.name))
     return False
 
 
