@@ -189,7 +189,7 @@ def addresses(scene: Scene) -> tuple[str, ...]:
 
 
 def _resolved(name: str) -> list[str]:
-    """Web servers want addresses where they decide whom to believe."""
+    """The addresses of a name: web servers need addresses to decide which clients they trust."""
     try:
         return [str(ipaddress.ip_address(name))]
     except ValueError:

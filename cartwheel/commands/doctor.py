@@ -164,7 +164,7 @@ def _of_examination(host: str, more: Examination) -> Iterator[Finding]:
         todo = f"fix the line that {web} names, then `fab {web}.reload -H {host}`"
         yield Finding(host, f"{web} -t", "PROBLEM", more.web_complaint, todo)
     elif more.web_complaint is not None:
-        yield Finding(host, f"{web} -t", "ok", "content")
+        yield Finding(host, f"{web} -t", "ok", "configuration OK")
     if more.index:
         todo = f"check [index] and the network between {host} and the index"
         yield Finding(host, "mirror", "PROBLEM", more.index, todo)

@@ -227,7 +227,8 @@ def _static(settings: Settings, facts: RenderFacts) -> dict[str, Any]:
 
 
 def ident(app: str) -> str:
-    """`app` as part of a name in the web server's configuration: names of apps hold no `_`, so no two meet."""
+    """`app` as part of a name in the web server's configuration: names of apps have no `_`, so all
+    results differ."""
     return app.replace(".", "__").replace("-", "_")
 
 

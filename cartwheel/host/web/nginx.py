@@ -15,7 +15,7 @@ SITES = Path("/etc/nginx/conf.d")
 LOGS = Path("/var/log/nginx")
 _VERSION = re.compile(r"^nginx version: \S+/(\S+)", re.MULTILINE)
 _EMERGENCY = re.compile(r"\[emerg\] (?:\d+#\d+: )?(.+)")
-# Nothing in its configuration can escape `$`, so such a value is refused.
+# nginx's configuration cannot escape `$`, so such a value is refused.
 _PLAIN = re.compile(r"^[A-Za-z0-9._~/:@%+,=*-]*$")
 
 # The end of a line, as templates/nginx-site.conf.j2 has it. A quote in a client's words is
@@ -53,7 +53,7 @@ class Nginx:
 
     def word(self, value: str) -> str:
         if not value or not _PLAIN.match(value):
-            raise ValueError("{!r} cannot stand in nginx's configuration".format(value))
+            raise ValueError("{!r} is not allowed in nginx's configuration".format(value))
         return value
 
     def token_text(self, token: str) -> str:

@@ -70,7 +70,7 @@ class WebServer(Protocol):
         """A site's access log and error log."""
 
     def word(self, value: str) -> str:
-        """One word of its configuration. Raises ValueError for what cannot stand there."""
+        """One word of its configuration. Raises ValueError for text that is not allowed there."""
 
     def token_text(self, token: str) -> str:
         """The text of `Layout.probe_map`, from which the site knows our own probes."""
