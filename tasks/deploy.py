@@ -21,7 +21,7 @@ def setup(scene: Scene, out: Output) -> int:
     """Prepare bare hosts and balancers: packages, user, folders."""
     from cartwheel.commands.setup import setup as run
 
-    return out.answers(run(scene), lambda one: "; ".join(one["changes"]) or "nothing to do")
+    return out.answers(run(scene), lambda one: "; ".join(one.changes) or "nothing to do")
 
 
 _DEPLOY = {

@@ -81,9 +81,7 @@ def packages(scene: Scene, out: Output) -> int:
 
     return out.answers(
         ask.packages(scene),
-        lambda one: (
-            "installed " + ", ".join(one["installed"]) if one["installed"] else "nothing to do"
-        ),
+        lambda one: "installed " + ", ".join(one.installed) if one.installed else "nothing to do",
     )
 
 

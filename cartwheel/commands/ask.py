@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.history import History, Releases
     from cartwheel.host.wire.output import Ran, Variables
     from cartwheel.host.wire.running import Pruned, Served
+    from cartwheel.host.wire.setup import Installed
     from cartwheel.host.wire.status import Status
     from cartwheel.host.wire.web import Empty
 
@@ -112,9 +113,10 @@ def prune(scene: Scene, keep_releases: int | None, *, cache: bool) -> Answers[Pr
     return _change(scene, Prune(keep, cache))
 
 
-def packages(scene: Scene) -> Answers[Raw]:
-    args = {"packages": list(scene.settings.host.packages)}
-    return _change_untyped(scene, "packages", args, _PACKAGES_SECONDS)
+def packages(scene: Scene) -> Answers[Installed]:
+    from cartwheel.host.wire.setup import InstallPackages
+
+    return _change(scene, InstallPackages(scene.settings.host.packages), _PACKAGES_SECONDS)
 
 
 def web_reload(scene: Scene) -> Answers[Empty]:

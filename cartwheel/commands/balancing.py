@@ -25,6 +25,8 @@ from cartwheel.events import Event
 from cartwheel.fleet.balancer import Balancer, By, State, lacking
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet
+from cartwheel.hidden import Hidden
+from cartwheel.host.wire.setup import Refresh
 from cartwheel.plan import balancing as plan
 from cartwheel.plan.balancing import Member
 from cartwheel.settings.host import Host
@@ -64,8 +66,8 @@ def _on_hosts(scene: Scene, by: By) -> Iterator[Balancer]:
     ways = plan.ways(scene.settings, members.values())
     with connect(_only(scene, balancers(scene)), changing=True) as fleet:
         raise_failures(lock_all(fleet, fleet.sessions, scene.terms))
-        args = {**scene.base_args, "host_files": host_files(scene)}
-        raise_failures(fleet.ask_untyped("refresh", args, deadline_seconds=_REFRESH_SECONDS))
+        refresh = Refresh(host_files(scene), Hidden(""))
+        raise_failures(fleet.ask(refresh, deadline_seconds=_REFRESH_SECONDS))
         yield Hosted(
             fleet,
             scene.base_args,

@@ -18,6 +18,7 @@ from cartwheel.events import Event
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
 from cartwheel.host.wire.request import Done
+from cartwheel.host.wire.setup import Changes, Setup
 from cartwheel.plan.balancing import ON_HOSTS, balancer_site_changes, has_site, ways
 from cartwheel.plan.making import Delivery
 from cartwheel.plan.making_steps import tool
@@ -35,7 +36,7 @@ _SITE_SECONDS = 120.0
 _BOOTSTRAP_SECONDS = 900.0
 
 
-def setup(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
+def setup(scene: Scene) -> dict[str, Result[Changes]]:
     """Prepare every host; the changes, or the failure, by host. Balancers are first, and end
     before the other hosts begin: no run waits for a lock while it holds one of the other kind."""
     before = tuple(host for host in scene.chosen if _is_balancer(scene, host))
@@ -43,7 +44,7 @@ def setup(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
         check_balancer_template(scene.settings, scene.project)
     for host in without_python(scene):
         bootstrap(scene, host)
-    found: dict[str, Result[dict[str, Any]]] = {}
+    found: dict[str, Result[Changes]] = {}
     behind = tuple(host for host in scene.chosen if host not in before or scene.runs_app(host))
     if before:
         found |= _set_up_balancers(replace(scene, chosen=before))
@@ -56,11 +57,11 @@ def _is_balancer(scene: Scene, host: Host) -> bool:
     return scene.settings.balancer.kind in ON_HOSTS and BALANCER_ROLE in host.roles
 
 
-def _set_up(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
+def _set_up(scene: Scene) -> dict[str, Result[Changes]]:
     with connect(scene, changing=False) as fleet:
         raise_failures(lock_all(fleet, scene.hosts, scene.terms))
         bringing = _uv_steps(scene, fleet)
-        done = fleet.ask_untyped("setup", _args(scene), deadline_seconds=_SETUP_SECONDS)
+        done = fleet.ask(_request(scene), deadline_seconds=_SETUP_SECONDS)
         wanting = {host: bringing[host] for host in successes(done) if host in bringing}
         return _joined(done, step_on_each(fleet, wanting))
 
@@ -96,39 +97,42 @@ def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step[Done]]:
 
 
 def _joined(
-    done: dict[str, Result[dict[str, Any]]], brought: dict[str, Result[Done]]
-) -> dict[str, Result[dict[str, Any]]]:
+    done: dict[str, Result[Changes]], brought: dict[str, Result[Done]]
+) -> dict[str, Result[Changes]]:
     """The changes of setup, including uv."""
+    known = successes(done)
     added = {
-        host: {"changes": [*successes(done)[host]["changes"], f"uv {build.UV_VERSION}"]}
+        host: Changes((*known[host].changes, f"uv {build.UV_VERSION}"))
         for host in successes(brought)
     }
     return {**done, **failures(brought), **added}
 
 
-def _set_up_balancers(scene: Scene) -> dict[str, Result[dict[str, Any]]]:
+def _set_up_balancers(scene: Scene) -> dict[str, Result[Changes]]:
     """What recovers there, and where it is a web server the site with all hosts behind it."""
     balancer = scene.settings.balancer
-    own = {
-        "python": "3",
-        "packages": [],
-        "web_server": has_site(scene.settings),
-        "balancer": True,
-        "listen": balancer.listen,
-    }
+    request = replace(
+        _request(scene),
+        python="3",
+        packages=(),
+        web_server=has_site(scene.settings),
+        balancer=True,
+        listen=balancer.listen,
+    )
     with connect(scene, changing=False) as fleet:
         raise_failures(lock_all(fleet, scene.hosts, scene.terms))
-        done = fleet.ask_untyped("setup", {**_args(scene), **own}, deadline_seconds=_SETUP_SECONDS)
+        done = fleet.ask(request, deadline_seconds=_SETUP_SECONDS)
         if not has_site(scene.settings):
             return done
         placed = fleet.each(
             lambda host, one: _place_site(scene, one, fleet.listener(host)), successes(done)
         )
+    known = successes(done)
     both = {
-        host: {"changes": successes(done)[host]["changes"] + one["changes"]}
+        host: Changes((*known[host].changes, *one["changes"]))
         for host, one in successes(placed).items()
     }
-    return {**done, **placed, **both}
+    return {**done, **failures(placed), **both}
 
 
 def _place_site(
@@ -150,19 +154,18 @@ def _place_site(
     )
 
 
-def _args(scene: Scene) -> dict[str, Any]:
-    """The arguments for preparing a host that runs the app."""
-    return {
-        **scene.base_args,
-        "user": names.user(scene.settings),
-        "group": names.group(scene.settings),
-        "python": scene.settings.app.python,
-        "packages": list(scene.settings.host.packages),
-        "web_server": True,
-        "balancer": False,
-        "listen": scene.settings.web.listen,
-        "host_files": host_files(scene),
-    }
+def _request(scene: Scene) -> Setup:
+    """The request that prepares a host that runs the app."""
+    return Setup(
+        user=names.user(scene.settings),
+        group=names.group(scene.settings),
+        python=scene.settings.app.python,
+        packages=scene.settings.host.packages,
+        web_server=True,
+        balancer=False,
+        listen=scene.settings.web.listen,
+        host_files=host_files(scene),
+    )
 
 
 def without_python(scene: Scene) -> list[str]:

@@ -31,7 +31,6 @@ from cartwheel.fleet.sessions import (
     Result,
     failures,
     step_on_each,
-    step_on_each_untyped,
     successes,
 )
 from cartwheel.fleet.terms import Terms
@@ -153,7 +152,7 @@ def _migrate(hooks: Hooks, busy: Plans) -> dict[str, CartwheelError]:
             for host, plan in some.items()
             if plan.migration
         }
-        return failures(step_on_each_untyped(hooks.fleet, dict(list(asked.items())[:1])))
+        return failures(step_on_each(hooks.fleet, dict(list(asked.items())[:1])))
 
     waiting = {host: plan for host, plan in busy.items() if plan.migration}
     return hooks.around("migrate", waiting, migrate)
@@ -166,7 +165,7 @@ def _abandon(fleet: Fleet, busy: Plans, failed: Mapping[str, CartwheelError]) ->
 
     def abandon(host: str, _session: Session) -> None:
         log = failed[host].detail if host in failed else ""
-        fleet.request_untyped(host, steps.abandon(busy[host], reason, log, is_bad=is_bad))
+        fleet.request(host, steps.abandon(busy[host], reason, log, is_bad=is_bad))
 
     fleet.each(abandon, [host for host in busy if not _is_lost(failed.get(host))])
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.fleet.outcomes import Plans, is_open
-from cartwheel.fleet.sessions import Fleet, failures, step_on_each_untyped
+from cartwheel.fleet.sessions import Fleet, failures, step_on_each
 from cartwheel.fleet.terms import Terms
 from cartwheel.plan import steps
 from cartwheel.plan.hooks import Hook, Moment, Side
@@ -67,7 +67,7 @@ class Hooks:
 
     def _on_hosts(self, hook: Hook, plans: Plans) -> Failed:
         asked = {host: steps.hook(plan, hook, host) for host, plan in plans.items()}
-        return failures(step_on_each_untyped(self.fleet, asked))
+        return failures(step_on_each(self.fleet, asked))
 
 
 def _for_all(failed: Failed, hosts: Iterable[str]) -> Failed:

@@ -14,7 +14,7 @@ from cartwheel.errors import CartwheelError
 from cartwheel.events import Emit, Event, State
 from cartwheel.fleet.report import Report
 from cartwheel.host.wire.request import Request
-from cartwheel.plan.steps import AnyStep, Step, UntypedStep
+from cartwheel.plan.steps import AnyStep, Step
 
 if TYPE_CHECKING:
     from cartwheel.ssh.session import Pending, Session
@@ -147,11 +147,6 @@ class Fleet:
         """Ask a host without saying so; what it says itself meanwhile is passed on."""
         return self._submit(host, step).result()
 
-    def request_untyped(self, host: str, step: UntypedStep) -> dict[str, Any]:
-        """As `request`, for a step whose request and answer are no records yet."""
-        answer: dict[str, Any] = self._submit_any(host, step).result()
-        return answer
-
     def run_step(self, host: str, step: Step[T]) -> T:
         """Ask a host, and say how that goes."""
         return self.timed(host, step.title, self._submit(host, step).result)
@@ -161,25 +156,13 @@ class Fleet:
 
         Raises the first failure; the host skips what comes after it.
         """
-        submitted = [(step, self._submit_any(host, step, group)) for step in steps]
+        submitted = [(step, self._submit(host, step, group)) for step in steps]
         for step, pending in submitted:
             self.timed(host, step.title, pending.result)
 
     def _submit(self, host: str, step: Step[T], group: str | None = None) -> Pending[T]:
         return self.sessions[host].submit(
             step.request,
-            blob=step.blob,
-            deadline_seconds=step.deadline_seconds,
-            on_event=self.listener(host, step.title),
-            group=group,
-        )
-
-    def _submit_any(self, host: str, step: AnyStep, group: str | None = None) -> Pending[Any]:
-        if isinstance(step, Step):
-            return self._submit(host, step, group)
-        return self.sessions[host].submit_untyped(
-            step.op,
-            step.args,
             blob=step.blob,
             deadline_seconds=step.deadline_seconds,
             on_event=self.listener(host, step.title),
@@ -283,18 +266,6 @@ def _result(future: Future[T]) -> Result[T]:
 def step_on_each(fleet: Fleet, steps: Mapping[str, Step[T]]) -> dict[str, Result[T]]:
     """Do one step on each of these hosts, in parallel."""
     return fleet.each(lambda host, _session: fleet.run_step(host, steps[host]), steps)
-
-
-def step_on_each_untyped(
-    fleet: Fleet, steps: Mapping[str, UntypedStep]
-) -> dict[str, Result[dict[str, Any]]]:
-    """As `step_on_each`, for steps whose requests and answers are no records yet."""
-
-    def work(host: str, _session: Session) -> dict[str, Any]:
-        step = steps[host]
-        return fleet.timed(host, step.title, lambda: fleet.request_untyped(host, step))
-
-    return fleet.each(work, steps)
 
 
 def failures(results: Mapping[str, object]) -> dict[str, CartwheelError]:

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from cartwheel.host.state import releases
-from cartwheel.host.system import children, envfile, files
+from cartwheel.host.state import record, releases
+from cartwheel.host.system import children, envfile
 from cartwheel.host.system.context import OpError
 
 from .layout import Layout
@@ -51,10 +51,7 @@ def serving_release(at: Layout) -> str:
 
 
 def app_user(at: Layout) -> str:
-    record = files.read_json(at.record)
-    if record is None:
-        raise OpError("not-set-up", "this host is not set up for {}".format(at.app))
-    return str(record["user"])
+    return record.needed(at).user
 
 
 def _account(user: str) -> pwd.struct_passwd:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
-from cartwheel.hidden import revealed
+from cartwheel.hidden import Hidden
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.request import Done, Request
 from cartwheel.plan.hooks import Hook, moments, variables
@@ -26,16 +26,16 @@ SMALL_SECONDS = 60.0
 _HOOK_MARGIN_SECONDS = 30.0
 
 
-A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Step(Generic[A]):
+class Step(Generic[A_co]):
     """One request to the host side. It may hold secrets, so it is never printed."""
 
     title: str
     deadline_seconds: float
-    request: Request[A] = field(repr=False)
+    request: Request[A_co] = field(repr=False)
     blob: Path | None = None
 
     def digest(self, key: str) -> str:
@@ -43,21 +43,7 @@ class Step(Generic[A]):
         return names.keyed_digest(key, json.dumps(to_json(self.request), sort_keys=True))
 
 
-@dataclass(frozen=True)
-class UntypedStep:
-    """A step whose request and answer are no records yet."""
-
-    op: str
-    title: str
-    deadline_seconds: float
-    args: Mapping[str, Any] = field(repr=False, default_factory=dict)
-    blob: Path | None = None
-
-    def digest(self, key: str) -> str:
-        return names.keyed_digest(key, json.dumps(revealed(self.args), sort_keys=True))
-
-
-AnyStep: TypeAlias = Step[Any] | UntypedStep
+AnyStep: TypeAlias = Step[Any]
 
 
 def in_order(plan: HostPlan) -> list[AnyStep | Hook]:
@@ -98,16 +84,19 @@ def prepare(plan: HostPlan, until: Stage | None = None) -> list[AnyStep]:
     return [*found, *make(plan, plan.making, until)]
 
 
-def _refresh(plan: HostPlan, host_files: Mapping[str, str]) -> UntypedStep:
-    args = {**_of_release(plan), "host_files": dict(host_files), "digest_key": plan.digest_key}
-    return UntypedStep("refresh", "host side", SMALL_SECONDS, args)
+def _refresh(plan: HostPlan, host_files: Mapping[str, str]) -> Step[Done]:
+    from cartwheel.host.wire.setup import Refresh
+
+    return Step("host side", SMALL_SECONDS, Refresh(dict(host_files), Hidden(plan.digest_key)))
 
 
-def migrate(plan: HostPlan, migration: Migration) -> UntypedStep:
+def migrate(plan: HostPlan, migration: Migration) -> Step[Done]:
     """The command that runs once in the fleet."""
+    from cartwheel.host.wire.commands import Migrate
+
     seconds = migration.timeout_seconds
-    args = {**_of_release(plan), "command": migration.command, "timeout_seconds": seconds}
-    return UntypedStep("migrate", "migrate", seconds + SMALL_SECONDS, args)
+    request = Migrate(plan.release, migration.command, seconds)
+    return Step("migrate", seconds + SMALL_SECONDS, request)
 
 
 # -- the switch and what comes after it
@@ -174,25 +163,23 @@ def unchanged(plan: HostPlan, seconds: float) -> Step[Done]:
     return Step("unchanged", seconds, Unchanged(plan.release, plan.version))
 
 
-def abandon(plan: HostPlan, reason: str, log: str, *, is_bad: bool) -> UntypedStep:
+def abandon(plan: HostPlan, reason: str, log: str, *, is_bad: bool) -> Step[Done]:
     """The host notes that preparing the release failed; one that is bad does not stay, if this
     plan made it."""
-    args = {
-        **_of_release(plan),
-        "version": plan.version,
-        "fresh": plan.fresh and is_bad,
-        "kind": plan.kind,
-        "reason": reason,
-        "log": log,
-    }
-    return UntypedStep("abandon", "abandon", SMALL_SECONDS, args)
+    from cartwheel.host.wire.making import Abandon
+
+    fresh = plan.fresh and is_bad
+    request = Abandon(plan.kind, plan.release, plan.version, fresh, reason, log)
+    return Step("abandon", SMALL_SECONDS, request)
 
 
 # -- around all of it
 
 
-def hook(plan: HostPlan, one: Hook, host: str) -> UntypedStep:
+def hook(plan: HostPlan, one: Hook, host: str) -> Step[Done]:
     """A command of the user's on this host."""
+    from cartwheel.host.wire.commands import RunHook
+
     known = variables(
         one,
         app=plan.app.name,
@@ -203,27 +190,6 @@ def hook(plan: HostPlan, one: Hook, host: str) -> UntypedStep:
         version=plan.version,
         previous=plan.current or "",
     )
-    args = {
-        **_of_release(plan),
-        "hook": one.name,
-        "command": one.command,
-        "timeout_seconds": one.timeout_seconds,
-        "variables": known,
-    }
-    return UntypedStep("hook", one.title, one.timeout_seconds + _HOOK_MARGIN_SECONDS, args)
-
-
-# -- what requests have in common
-
-
-def _header(plan: HostPlan) -> dict[str, Any]:
-    return {
-        "app": plan.app.name,
-        "base": plan.app.base,
-        "who": plan.operator.who,
-        "message": plan.operator.message,
-    }
-
-
-def _of_release(plan: HostPlan) -> dict[str, Any]:
-    return {**_header(plan), "release": plan.release, "user": plan.app.user}
+    seconds = one.timeout_seconds
+    request = RunHook(one.name, plan.release, one.command, seconds, known)
+    return Step(one.title, seconds + _HOOK_MARGIN_SECONDS, request)

@@ -37,7 +37,6 @@ ALLOWED = {
     ("ssh/session.py", "Session.request", "result"): _SLICES,
     ("ssh/session.py", "Session.request_untyped", "result"): _SLICES,
     ("fleet/sessions.py", "Fleet.request", "result"): _SLICES,
-    ("fleet/sessions.py", "Fleet.request_untyped", "result"): _SLICES,
     ("fleet/sessions.py", "_result", "result"): _DONE,
     ("fleet/sessions.py", "abandonable", "result"): "asks only those that are done",
     ("commands/again.py", "look_again.look", "result"): _DONE,

@@ -13,7 +13,7 @@ import pytest
 import cartwheel
 from cartwheel.build.products import Artifact, Lock, Platform
 from cartwheel.errors import CATALOGUE
-from cartwheel.hidden import Hidden, revealed
+from cartwheel.hidden import Hidden
 from cartwheel.host.session import operations
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.download import Source
@@ -22,7 +22,7 @@ from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.host_plan import HostPlan, Operator
 from cartwheel.plan.refusals import refusals
 from cartwheel.plan.site import site_changes
-from cartwheel.plan.steps import AnyStep, Stage, UntypedStep, in_order, prepare, switch, titles
+from cartwheel.plan.steps import AnyStep, Stage, in_order, prepare, switch, titles
 from cartwheel.plan.switching import finish_seconds, probe
 from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
@@ -80,16 +80,12 @@ NAME = plan().release
 
 def steps_of(found: HostPlan) -> dict[str, AnyStep]:
     """The steps before the switch, by their operation."""
-    return {op_of(step): step for step in prepare(found)}
-
-
-def op_of(step: AnyStep) -> str:
-    return step.op if isinstance(step, UntypedStep) else step.request.op
+    return {step.request.op: step for step in prepare(found)}
 
 
 def asked(step: AnyStep) -> Any:
     """What travels to the host, secrets too."""
-    return revealed(step.args) if isinstance(step, UntypedStep) else to_json(step.request)
+    return to_json(step.request)
 
 
 def deployed(known: dict[str, Any]) -> None:
@@ -218,7 +214,7 @@ def test_a_blind_plan_renders_nothing() -> None:
 
 def test_a_first_deploy() -> None:
     found = plan()
-    assert [op_of(step) for step in prepare(found)] == [
+    assert [step.request.op for step in prepare(found)] == [
         "refresh",
         "tool",
         "upload",
@@ -239,7 +235,7 @@ def test_a_first_deploy() -> None:
 def test_every_step_is_an_operation_of_the_host_side() -> None:
     found = plan()
     steps = [*prepare(found), switch(found)]
-    assert {op_of(step) for step in steps} <= {*operations.READING, *operations.CHANGING}
+    assert {step.request.op for step in steps} <= {*operations.READING, *operations.CHANGING}
     assert all(step.deadline_seconds > 0 for step in steps)
     assert found.switching.probe.path == "/healthz"
 
@@ -306,7 +302,7 @@ def test_what_a_host_has_is_not_fetched_and_nobody_is_told_the_password() -> Non
 
 def test_the_stores_password_is_for_two_steps_and_shown_by_none() -> None:
     found = plan(published=PUBLISHED)
-    assert {op_of(step) for step in prepare(found) if PASSED in str(asked(step))} == {
+    assert {step.request.op for step in prepare(found) if PASSED in str(asked(step))} == {
         "tool",
         "upload",
     }
@@ -361,7 +357,7 @@ def test_leftovers_are_noted() -> None:
 
 def test_what_lies_beside_the_application_travels_as_it_does() -> None:
     found = plan(lock=replace(have().lock, wheels=(MONEY,)))
-    uploads = [step for step in prepare(found) if op_of(step) == "upload"]
+    uploads = [step for step in prepare(found) if step.request.op == "upload"]
     assert [(step.title, step.blob) for step in uploads] == [
         ("upload", have().artifact.wheel),
         ("upload money", MONEY.wheel),
@@ -379,7 +375,10 @@ def test_what_lies_beside_the_application_travels_as_it_does() -> None:
     assert prepare(found, "upload")[-1] == uploads[-1]
     cached = facts(set_in("app", "wheels", value=["ee" * 32]))
     again = plan(lock=replace(have().lock, wheels=(MONEY,)), known=cached)
-    assert [bool(step.blob) for step in prepare(again) if op_of(step) == "upload"] == [True, False]
+    assert [bool(step.blob) for step in prepare(again) if step.request.op == "upload"] == [
+        True,
+        False,
+    ]
     other = replace(MONEY, wheel_sha256="ff" * 32)
     assert plan(lock=replace(have().lock, wheels=(other,))).release != found.release
 
@@ -444,7 +443,7 @@ def test_no_secret_is_ever_shown_or_named() -> None:
 def test_only_two_steps_get_secrets() -> None:
     for secret, holder in ((SECRET, "configure"), ("inDexPass", "install")):
         steps = prepare(plan())
-        assert [op_of(one) for one in steps if secret in str(asked(one))] == [holder]
+        assert [one.request.op for one in steps if secret in str(asked(one))] == [holder]
 
 
 def test_a_wait_outlasts_what_it_waits_for() -> None:
@@ -479,7 +478,7 @@ def test_a_release_remembers_further_paths_only_where_there_are_some() -> None:
     ],
 )
 def test_preparing_may_end_early(until: Stage, ops_: list[str]) -> None:
-    assert [op_of(step) for step in prepare(plan(), until)] == ops_
+    assert [step.request.op for step in prepare(plan(), until)] == ops_
 
 
 # -- releases that are not whole

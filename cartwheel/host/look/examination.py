@@ -8,8 +8,8 @@ from typing import Optional
 from cartwheel.host import layout
 from cartwheel.host.look import report
 from cartwheel.host.release import downloads, install, installer
-from cartwheel.host.state import releases
-from cartwheel.host.system import children, files
+from cartwheel.host.state import record, releases
+from cartwheel.host.system import children
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web import configuration
 from cartwheel.host.web.kinds import web_server
@@ -40,17 +40,18 @@ def _index_complaint(ctx: Context, asked: Examine) -> Optional[str]:
         chosen = installer.of(how)
     except OpError:
         return None  # the plan refuses, and says so
+    known = record.read(at)
     done = children.run(
         ctx,
         chosen.ask(),
         timeout_seconds=_INDEX_SECONDS,
         env={**install.environment(at), **chosen.index(), "UV_HTTP_RETRIES": "1", "TMPDIR": "/tmp"},
-        user=(files.read_json(at.record) or {}).get("user"),
+        user=known.user if known else None,
         step="mirror",
         stdin=b"pip\n",
     )
     if done.status == 0:
         return ""
-    known = chosen.explain(done.output)
+    about = chosen.explain(done.output)
     said = done.output.splitlines() or [chosen.name + " failed"]
-    return known[1] if known else said[-1]
+    return about[1] if about else said[-1]

@@ -13,7 +13,7 @@ from typing import Dict, List, Optional, Sequence
 from cartwheel.host.layout import PIP, Layout, content_of
 from cartwheel.host.look import parts
 from cartwheel.host.release import borrow, installer_uv
-from cartwheel.host.state import freeze, journal, pending, releases
+from cartwheel.host.state import freeze, journal, pending, record, releases
 from cartwheel.host.system import children, files, reach, systemd
 from cartwheel.host.system.context import Context
 from cartwheel.host.web.kinds import web_server
@@ -26,7 +26,6 @@ from cartwheel.host.wire.facts import (
     Release,
     Uv,
 )
-from cartwheel.host.wire.hidden import Hidden
 from cartwheel.host.wire.manifest import Manifest
 from cartwheel.host.wire.marks import Stopped
 from cartwheel.host.wire.pending import DAMAGED
@@ -181,13 +180,13 @@ def _candidates(wanted: str) -> List[str]:
 
 def _app(at: Layout, with_carried: bool) -> App:
     """Setup's record, links, releases and state of one application."""
-    record = files.read_json(at.record)
+    known = record.read(at)
     current = releases.pointed(at.current)
     serving = releases.serving(at)
     entries = journal.read(at.journal)
     lock, leftovers = parts.left_over(at)
     return App(
-        digest_key=Hidden(record["digest_key"]) if record else None,
+        digest_key=known.digest_key if known else None,
         current=current,
         content=content_of(current) if current else None,
         serving=serving,

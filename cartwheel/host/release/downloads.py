@@ -10,7 +10,8 @@ import os
 from typing import List
 
 from cartwheel.host.layout import Layout
-from cartwheel.host.system import children, files
+from cartwheel.host.state import record
+from cartwheel.host.system import children
 
 _REMOVE_SECONDS = 60.0
 
@@ -34,10 +35,10 @@ def empty(at: Layout) -> int:
 
 def remove(at: Layout, paths: List[str]) -> None:
     """Remove these files and folders in it."""
-    record = files.read_json(at.record) or {}
+    known = record.read(at)
     children.run(
         None,
         ["rm", "-rf", "--one-file-system", "--", *paths],
         timeout_seconds=_REMOVE_SECONDS,
-        user=record.get("user"),
+        user=known.user if known else None,
     )

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Iterator, List, Optional, Tuple, Union
 
 from cartwheel.host.layout import OLD_SLOTS, Layout, first_of, is_slot
+from cartwheel.host.state import record
 from cartwheel.host.system import envfile, files, reach
 from cartwheel.host.system.context import OpError
 from cartwheel.host.wire.instance import WEB, Instance
@@ -174,10 +175,10 @@ def _interpreter(venv: Path, real: str, manifest: Manifest) -> str:
 
 def _access(at: Layout, folder: Path) -> str:
     """Whether the app's user gets to what it runs, and its unit lets it."""
-    record = files.read_json(at.record)
-    if record is None:
+    known = record.read(at)
+    if known is None:
         return ""
-    who = reach.account(record["user"], record["group"])
+    who = reach.account(known.user, known.group)
     python = str(folder / "venv" / "bin" / "python")
     site = _site(folder)
     needed = [(python, True), (str(folder / "venv" / "bin" / "gunicorn"), True), (str(site), False)]

@@ -5,25 +5,28 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Union
 
 from cartwheel.host import enter, recover
 from cartwheel.host.layout import Layout
 from cartwheel.host.packages import kinds
 from cartwheel.host.process import health
 from cartwheel.host.release import access, downloads, leftovers, marks
-from cartwheel.host.state import journal, releases, whole
+from cartwheel.host.state import journal, record, releases, whole
 from cartwheel.host.switch import way_back
 from cartwheel.host.system import children, files, systemd
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web import configuration
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.codec import to_json
+from cartwheel.host.wire.commands import Migrate, RunHook
 from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.journal import Entry
+from cartwheel.host.wire.making import Abandon
 from cartwheel.host.wire.marks import Stopped
 from cartwheel.host.wire.request import Done
 from cartwheel.host.wire.running import Prune, Pruned, Served, Start, Stop
+from cartwheel.host.wire.setup import Installed, InstallPackages
 from cartwheel.host.wire.switching import Unchanged
 from cartwheel.host.wire.web import Empty, ReloadWebServer, TestWebServer
 
@@ -96,23 +99,22 @@ def prune(ctx: Context, request: Prune) -> Pruned:
     return Pruned(tuple(removed), tuple(cleaned), emptied_bytes)
 
 
-def abandon(ctx: Context, args: Args) -> Args:
+def abandon(ctx: Context, request: Abandon) -> Done:
     """A release whose preparation failed goes; its line in the journal and its log stay."""
-    at = _at(args)
-    release = args["release"]
-    if release not in releases.protected(at) and args["fresh"]:
+    at, release = ctx.at, request.release
+    if release not in releases.protected(at) and request.fresh:
         releases.discard(at, release)
-    way_back.keep_log(at, release, args["log"])
+    way_back.keep_log(at, release, request.log)
     entry = Entry(
-        kind=args["kind"],
+        kind=request.kind,
         release=release,
-        version=args["version"],
+        version=request.version,
         result="failed",
-        who=args["who"],
-        reason=args["reason"],
+        who=ctx.about.who,
+        reason=request.reason,
     )
     journal.append(at.journal, entry)
-    return {}
+    return Done()
 
 
 def unchanged(ctx: Context, request: Unchanged) -> Done:
@@ -126,9 +128,9 @@ def unchanged(ctx: Context, request: Unchanged) -> Done:
         raise OpError("facts-changed", "what serves has changed since it was looked at")
     releases.refuse_spoilt(at, release)
     leftovers.clean(at, lambda text: ctx.emit("repair", "note", text))
-    record = files.read_json(at.record)
-    if record is not None:
-        access.tighten(ctx, at, record["user"], record["group"])
+    known = record.read(at)
+    if known is not None:
+        access.tighten(ctx, at, known.user, known.group)
     entry = Entry(
         kind="deploy",
         release=release,
@@ -140,49 +142,50 @@ def unchanged(ctx: Context, request: Unchanged) -> Done:
     return Done()
 
 
-def migrate(ctx: Context, args: Args) -> Args:
+def migrate(ctx: Context, request: Migrate) -> Done:
     """A prepared release's own command before it serves, as the app's user, in its environment;
     one line in the journal. Raises OpError("migration-failed")."""
-    at = _at(args)
-    done = _command(ctx, at, args, enter.environment(at, args["release"]), "migrate")
-    entry = Entry(kind="migrate", release=args["release"], who=args["who"])
+    at, release = ctx.at, request.release
+    done = _command(ctx, request, enter.environment(at, release), "migrate")
+    entry = Entry(kind="migrate", release=release, who=ctx.about.who)
     if done.status != 0:
-        reason = "{} ended with {}".format(args["command"], done.status)
+        reason = "{} ended with {}".format(request.command, done.status)
         journal.append(at.journal, replace(entry, result="failed", reason=reason))
         raise OpError("migration-failed", reason, log=marks.tail(done.output))
     journal.append(at.journal, replace(entry, result="done"))
-    return {"changed": True}
+    return Done(changed=True)
 
 
-def hook(ctx: Context, args: Args) -> Args:
+def hook(ctx: Context, request: RunHook) -> Done:
     """A command of the user's, as the app's user; in the environment of the release that is being
     deployed, once that is complete. Raises OpError("hook-failed")."""
-    at = _at(args)
-    whole = releases.manifest_path(at, args["release"]).exists()
-    base = enter.environment(at, args["release"]) if whole else {"HOME": str(at.shared)}
-    step = "hook {}".format(args["hook"])
-    title = "{} ({})".format(step, args["variables"]["CARTWHEEL_PHASE"])
+    at, release = ctx.at, request.release
+    whole = releases.manifest_path(at, release).exists()
+    base = enter.environment(at, release) if whole else {"HOME": str(at.shared)}
+    step = "hook {}".format(request.hook)
+    title = "{} ({})".format(step, request.variables["CARTWHEEL_PHASE"])
     try:
-        done = _command(ctx, at, args, {**base, **args["variables"]}, step)
+        done = _command(ctx, request, {**base, **request.variables}, step)
     except OpError as error:
         if error.slug != "deadline":
             raise
-        how = "did not end within {:g} s".format(args["timeout_seconds"])
+        how = "did not end within {:g} s".format(request.timeout_seconds)
         raise OpError("hook-failed", "{} {}".format(title, how), log=error.log) from None
     if done.status != 0:
         how = "ended with {}".format(done.status)
         raise OpError("hook-failed", "{} {}".format(title, how), log=marks.tail(done.output))
-    return {}
+    return Done()
 
 
 def _command(
-    ctx: Context, at: Layout, args: Args, values: Dict[str, str], step: str
+    ctx: Context, request: Union[Migrate, RunHook], values: Dict[str, str], step: str
 ) -> children.Done:
     """A shell command as the app's user, where the app runs."""
+    at = ctx.at
     return children.run(
         ctx,
-        ["/bin/sh", "-c", args["command"]],
-        timeout_seconds=args["timeout_seconds"],
+        ["/bin/sh", "-c", request.command],
+        timeout_seconds=request.timeout_seconds,
         env=values,
         user=enter.app_user(at),
         cwd=str(at.shared),
@@ -191,16 +194,16 @@ def _command(
     )
 
 
-def install_packages(ctx: Context, args: Args) -> Args:
-    manager = kinds.of_this_host()
-    missing = manager.missing(args["packages"])
+def install_packages(ctx: Context, request: InstallPackages) -> Installed:
+    at, manager = ctx.at, kinds.of_this_host()
+    missing = manager.missing(request.packages)
     if missing:
         manager.install(ctx, missing)
-        record = files.read_json(_at(args).record)
-        if record is not None:
-            record["packages"] = sorted({*record["packages"], *missing})
-            files.write_json(_at(args).record, record, 0o600)
-    return {"installed": missing}
+        known = record.read(at)
+        if known is not None:
+            names = tuple(sorted({*known.packages, *missing}))
+            record.write(at, replace(known, packages=names))
+    return Installed(tuple(missing))
 
 
 def web_test(ctx: Context, request: TestWebServer) -> Empty:

@@ -11,83 +11,79 @@ import os
 import pwd
 import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 from cartwheel.host import layout
 from cartwheel.host.layout import Layout
 from cartwheel.host.look import facts
 from cartwheel.host.packages import kinds
 from cartwheel.host.release import access
+from cartwheel.host.state import record
 from cartwheel.host.system import children, files, locks
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.upkeep import runtime
 from cartwheel.host.web import configuration, front_door
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.facts import Interpreter
-
-Args = Dict[str, Any]
+from cartwheel.host.wire.hidden import Hidden
+from cartwheel.host.wire.request import Done
+from cartwheel.host.wire.setup import Changes, Refresh, Setup
 
 _CALL_SECONDS = 60.0
 
 
-def setup(ctx: Context, args: Args) -> Args:
-    """Packages, interpreter, user, directories, runtime. Returns what changed.
+def setup(ctx: Context, request: Setup) -> Changes:
+    """Packages, interpreter, user, directories, runtime.
 
     Raises OpError: "not-ours", "python-version", "python-reach", "packages", "package-manager",
     "port-taken".
     """
-    at = Layout(args["app"], Path(args["base"]))
-    _refuse_out_of_reach(facts.interpreter(args["python"], args["user"]), args["user"])
+    _refuse_out_of_reach(facts.interpreter(request.python, request.user), request.user)
     files.directory(layout.STATE, 0o755)
-    record = _record(at, args)
+    _record(ctx.at, request)
     changes: List[str] = []
     for step in (_packages, _interpreter, _account, _directories, _runtime):
         name = step.__name__.strip("_")
         ctx.emit(name, "start")
-        done = step(ctx, at, record, args)
+        done = step(ctx, request)
         ctx.emit(name, "changed" if done else "unchanged", ", ".join(done))
         changes += done
-    return {"changes": changes}
+    return Changes(tuple(changes))
 
 
-def _record(at: Layout, args: Args) -> Args:
+def _record(at: Layout, request: Setup) -> None:
     """The record of what is ours, made before the first thing is made."""
-    record = files.read_json(at.record)
-    if record is not None:
-        if record["user"] != args["user"]:
-            raise OpError(
-                "not-ours",
-                "{} was set up with the user {}, not {}".format(
-                    at.app, record["user"], args["user"]
-                ),
-            )
-        return record
+    known, user = record.read(at), request.user
+    if known is not None:
+        if known.user != user:
+            why = "{} was set up with the user {}, not {}".format(at.app, known.user, user)
+            raise OpError("not-ours", why)
+        return
     if at.root.exists():
         raise OpError("not-ours", "{} exists and was not made by Cartwheel".format(at.root))
-    if _exists(args["user"]):
-        raise OpError("not-ours", "the user {} exists already".format(args["user"]))
-    record = {
-        "app": at.app,
-        "base": str(at.base),
-        "user": args["user"],
-        "group": args["group"],
-        "digest_key": secrets.token_hex(32),
-        "packages": [],
-        "made_folders": _base_folders(at),
-    }
-    files.write_json(at.record, record, 0o600)
-    return record
+    if _exists(user):
+        raise OpError("not-ours", "the user {} exists already".format(user))
+    made = record.Record(
+        user=user,
+        group=request.group,
+        app=at.app,
+        base=str(at.base),
+        digest_key=Hidden(secrets.token_hex(32)),
+        made_folders=_base_folders(at),
+    )
+    record.write(at, made)
 
 
-def _base_folders(at: Layout) -> List[str]:
+def _base_folders(at: Layout) -> Tuple[str, ...]:
     """Folders down to that of all applications which are ours, and go with the last of them."""
     made = [str(path) for path in (*reversed(at.base.parents), at.base) if not path.exists()]
     for path in layout.STATE.glob("*.json"):
-        other = files.read_json(path) or {}
-        if other["base"] == str(at.base):
-            made = other.get("made_folders", []) + made
-    return list(dict.fromkeys(made))
+        other = files.read_record(record.Record, path)
+        if other is not None and other.base == str(at.base):
+            made = [*other.made_folders, *made]
+    return tuple(dict.fromkeys(made))
 
 
 def _exists(user: str) -> bool:
@@ -98,31 +94,30 @@ def _exists(user: str) -> bool:
     return True
 
 
-def _packages(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
+def _packages(ctx: Context, request: Setup) -> List[str]:
     manager = kinds.of_this_host()
     web = web_server().packages
-    for_web = (*web, *manager.base_packages) if args["web_server"] else ()
-    wanted = [*for_web, *args["packages"]]
+    for_web = (*web, *manager.base_packages) if request.web_server else ()
+    wanted = [*for_web, *request.packages]
     missing = manager.missing(wanted)
     if not missing:
         return []
     if set(missing) & {*web}:
-        _refuse_taken_port(args["listen"])
+        _refuse_taken_port(request.listen)
     # Written first: what a killed setup installed is ours too.
-    before = record["packages"]
-    _own_packages(at, record, [*before, *missing])
+    before = record.needed(ctx.at)
+    _own_packages(ctx.at, before, missing)
     try:
         manager.install(ctx, missing)
     except OpError:
         absent = manager.missing(missing)
-        _own_packages(at, record, [*before, *(name for name in missing if name not in absent)])
+        _own_packages(ctx.at, before, [name for name in missing if name not in absent])
         raise
     return ["installed " + name for name in missing]
 
 
-def _own_packages(at: Layout, record: Args, names: List[str]) -> None:
-    record["packages"] = sorted(set(names))
-    files.write_json(at.record, record, 0o600)
+def _own_packages(at: Layout, known: record.Record, more: List[str]) -> None:
+    record.write(at, replace(known, packages=tuple(sorted({*known.packages, *more}))))
 
 
 def _refuse_taken_port(port: int) -> None:
@@ -131,28 +126,28 @@ def _refuse_taken_port(port: int) -> None:
         raise OpError("port-taken", "port {} is held by {}".format(port, holder))
 
 
-def _interpreter(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
+def _interpreter(ctx: Context, request: Setup) -> List[str]:
     """A Python of the wanted version that can make a virtual environment."""
     changed: List[str] = []
-    found = facts.interpreter(args["python"], args["user"])
-    if found is None and not args["python"].startswith("/"):
+    found = facts.interpreter(request.python, request.user)
+    if found is None and not request.python.startswith("/"):
         manager = kinds.of_this_host()
-        names = manager.python(args["python"])
+        names = manager.python(request.python)
         try:
             manager.install(ctx, names)
         except OpError as error:
             raise OpError(
                 "python-version",
-                "Python {} is not here and its packages cannot be had".format(args["python"]),
+                "Python {} is not here and its packages cannot be had".format(request.python),
                 log=error.log,
             ) from error
         changed += ["installed " + name for name in names]
-        found = facts.interpreter(args["python"], args["user"])
+        found = facts.interpreter(request.python, request.user)
     if found is None:
-        why = facts.no_interpreter(args["python"])
-        text = "no Python {} on this host".format(args["python"])
+        why = facts.no_interpreter(request.python)
+        text = "no Python {} on this host".format(request.python)
         raise OpError("python-version", text + (": " + why if why else ""))
-    _refuse_out_of_reach(found, args["user"])
+    _refuse_out_of_reach(found, request.user)
     if not _is_whole(found.path):
         manager = kinds.of_this_host()
         file = os.path.basename(os.path.realpath(found.path))
@@ -178,11 +173,12 @@ def _is_whole(python: str) -> bool:
     return done.status == 0
 
 
-def _account(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
+def _account(ctx: Context, request: Setup) -> List[str]:
     """The app's user, and the group of its sockets, which the web server and the app's user
     join and nobody else."""
     changed: List[str] = []
-    user, group, web_user = record["user"], record["group"], web_server().user()
+    at, known = ctx.at, record.needed(ctx.at)
+    user, group, web_user = known.user, known.group, web_server().user()
     if not _exists(user):
         home = ["--home-dir", str(at.shared), "--no-create-home", "--shell", "/usr/sbin/nologin"]
         _account_tool(ctx, ["useradd", "--system", "--user-group", *home, user])
@@ -190,7 +186,7 @@ def _account(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
     if not any(entry.gr_name == group for entry in grp.getgrall()):
         _account_tool(ctx, ["groupadd", "--system", group])
         changed.append("made group " + group)
-    if args["web_server"]:
+    if request.web_server:
         changed += access.join(ctx, web_user, [group])
     return changed
 
@@ -199,12 +195,13 @@ def _account_tool(ctx: Context, argv: List[str]) -> None:
     children.check(ctx, argv, "account", "{} failed for {}".format(argv[0], argv[-1]))
 
 
-def _directories(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
-    user = pwd.getpwnam(record["user"])
-    gate = grp.getgrnam(record["group"]).gr_gid
+def _directories(ctx: Context, request: Setup) -> List[str]:
+    at, known = ctx.at, record.needed(ctx.at)
+    user = pwd.getpwnam(known.user)
+    gate = grp.getgrnam(known.group).gr_gid
     log_group = grp.getgrnam("adm").gr_gid  # who reads logs on Debian
     wanted = (
-        *((Path(folder), 0o755, 0, 0) for folder in record.get("made_folders", [])),
+        *((Path(folder), 0o755, 0, 0) for folder in known.made_folders),
         *(((at.root, 0o750, 0, gate),) if not at.root.exists() else ()),  # else `tighten`
         (at.releases, 0o755, 0, 0),
         (at.cache, 0o750, 0, user.pw_gid),
@@ -215,13 +212,13 @@ def _directories(ctx: Context, at: Layout, record: Args, args: Args) -> List[str
         (layout.LOGS, 0o755, 0, 0),
         (at.logs, 0o750, 0, log_group),
         (layout.RUN, 0o755, 0, 0),
-        *(((at.balancer, 0o755, 0, 0),) if args["balancer"] else ()),
+        *(((at.balancer, 0o755, 0, 0),) if request.balancer else ()),
     )
     changed: List[str] = []
     for path, mode, uid, gid in wanted:
         if files.directory(path, mode, uid, gid):
             changed.append("directory {}".format(path))
-    changed += access.tighten(ctx, at, record["user"], record["group"])
+    changed += access.tighten(ctx, at, known.user, known.group)
     return changed + _token(ctx, at)
 
 
@@ -236,10 +233,14 @@ def _token(ctx: Context, at: Layout) -> List[str]:
     return ["token of probes"]
 
 
-def _runtime(ctx: Context, at: Layout, record: Args, args: Args) -> List[str]:
+def _runtime(ctx: Context, request: Setup) -> List[str]:
     sources = own_sources()
-    done = runtime.install(ctx, at, sources, os.path.realpath(sys.executable), args["host_files"])
+    done = _install_runtime(ctx, sources, request.host_files)
     return ["host side " + runtime.digest(sources)] if done else []
+
+
+def _install_runtime(ctx: Context, sources: Dict[str, str], host_files: Dict[str, str]) -> bool:
+    return runtime.install(ctx, ctx.at, sources, os.path.realpath(sys.executable), host_files)
 
 
 def own_sources() -> Dict[str, str]:
@@ -249,18 +250,13 @@ def own_sources() -> Dict[str, str]:
     return {name: text for name, text in sources.items() if name != "cartwheel"}
 
 
-def refresh(ctx: Context, args: Args) -> Args:
+def refresh(ctx: Context, request: Refresh) -> Done:
     """Before a deploy: the installed recover must understand what this session writes, and
     others read nothing, whichever version set the host up."""
-    at = Layout(args["app"], Path(args["base"]))
-    record = files.read_json(at.record)
-    if record is None:
-        raise OpError("not-set-up", "this host is not set up for {}".format(at.app))
-    done = runtime.install(
-        ctx, at, own_sources(), os.path.realpath(sys.executable), args["host_files"]
-    )
-    done |= bool(access.tighten(ctx, at, record["user"], record["group"]))
+    at, known = ctx.at, record.needed(ctx.at)
+    done = _install_runtime(ctx, own_sources(), request.host_files)
+    done |= bool(access.tighten(ctx, at, known.user, known.group))
     done |= bool(_token(ctx, at))
-    if args.get("digest_key") and record.get("digest_key") != args["digest_key"]:
-        files.write_json(at.record, {**record, "digest_key": args["digest_key"]}, 0o600)
-    return {"changed": done}
+    if request.digest_key and known.digest_key != request.digest_key:
+        record.write(at, replace(known, digest_key=request.digest_key))
+    return Done(done)

@@ -90,3 +90,16 @@ class Complete(Request[Done]):
 
     op = "complete"
     manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Abandon(Request[Done]):
+    """Note that preparing the release failed, and why; one that is `fresh` goes."""
+
+    op = "abandon"
+    kind: str
+    release: str
+    version: str
+    fresh: bool
+    reason: str
+    log: str

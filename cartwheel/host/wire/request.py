@@ -6,10 +6,10 @@ import typing
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Type, TypeVar
 
-A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
 
 
-class Request(Generic[A]):
+class Request(Generic[A_co]):
     """The base of all requests: `Request[Answer]`. It says nothing but which answer comes back.
 
     `op` is the operation's name on the channel, in events and in messages.

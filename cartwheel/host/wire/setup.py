@@ -1,0 +1,57 @@
+"""Requests that prepare a host, and keep its own part up to date."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, Tuple
+
+from cartwheel.host.wire.hidden import Hidden
+from cartwheel.host.wire.request import Done, Request
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is different now, in words."""
+
+    changes: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Setup(Request[Changes]):
+    """Prepare the host. `python` is the wanted interpreter, a path or a version; `web_server` is
+    brought where it is needed, and `balancer` folders where the host is one. `host_files`: the
+    texts of the boot unit and the log rotation, by path."""
+
+    op = "setup"
+    user: str
+    group: str
+    python: str
+    packages: Tuple[str, ...]
+    web_server: bool
+    balancer: bool
+    listen: int
+    host_files: Dict[str, str]
+
+
+@dataclass(frozen=True)
+class Refresh(Request[Done]):
+    """Bring the host's own part to this version, and its key to the fleet's, if one is given."""
+
+    op = "refresh"
+    host_files: Dict[str, str]
+    digest_key: Hidden
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The packages that were missing."""
+
+    installed: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class InstallPackages(Request[Installed]):
+    """Install system packages."""
+
+    op = "packages"
+    packages: Tuple[str, ...]
