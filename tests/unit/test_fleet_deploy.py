@@ -28,6 +28,7 @@ from cartwheel.host.wire.switching import Limits
 from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator, Refusal, Switch
 from cartwheel.plan.making import Delivery, Making, Packages
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
+from cartwheel.ssh.session import SkippedError
 from tests.unit.answers import INTERPRETER, answer_to
 
 OLD, NEW = "1.0.old", "2.0.new"
@@ -60,24 +61,30 @@ class FakeSession:
         self.host, self.log, self.script = host, log, {**GOOD, **script}
         self.args: dict[str, Mapping[str, Any]] = {}
         self.hooks: list[Mapping[str, Any]] = []
+        self.failed_groups: set[str] = set()
         self.switched = self.cancelled = self.closed = False
         self.host_key = f"key of {host}"
 
     def request(self, asked: Request[A], **more: Any) -> A:
         return self.submit(asked, **more).result()
 
-    def submit(self, asked: Request[A], **_more: Any) -> Pending[A]:
-        answer = self.submit_untyped(asked.op, to_json(asked))
-        return Pending(lambda: answer_to(asked, answer.result()))
+    def submit(self, asked: Request[A], *, group: str | None = None, **_more: Any) -> Pending[A]:
+        """As a real one, it skips the rest of a group of which one has failed."""
+        self.log.append((self.host, asked.op))
+        self.args[asked.op] = to_json(asked)
+        if asked.op == "hook":
+            self.hooks.append(self.args[asked.op])
 
-    def submit_untyped(
-        self, op: str, args: Mapping[str, Any], **_more: Any
-    ) -> Pending[dict[str, Any]]:
-        self.log.append((self.host, op))
-        self.args[op] = args
-        if op == "hook":
-            self.hooks.append(args)
-        return Pending(lambda: self.answer(op))
+        def result() -> A:
+            if group in self.failed_groups:
+                raise SkippedError("host-side", "an earlier step failed")
+            try:
+                return answer_to(asked, self.answer(asked.op))
+            except CartwheelError:
+                self.failed_groups |= {group} if group else set()
+                raise
+
+        return Pending(result)
 
     def answer(self, op: str) -> dict[str, Any]:
         answer = self.script.get(op, {"changed": True})

@@ -247,6 +247,17 @@ def test_a_failure_that_is_only_noted(phase: Phase, where: str) -> None:
     assert done.report.exit_code == Exit.OK
 
 
+def test_a_hook_that_failed_keeps_no_later_one_from_running() -> None:
+    answers = iter([failed("hook-failed"), {}])
+    done, _ = run(
+        hook("after", "prepare", "hosts", name="tell", stops=False),
+        hook("before", "switch", "hosts", name="warm"),
+        scripts={"a": {"hook": lambda: next(answers)}},
+    )
+    assert [args["hook"] for _host, args in done.hooks()] == ["tell", "warm"]
+    assert done.table == {"a": ("deployed", NEW)}
+
+
 def test_a_host_that_is_lost_in_a_hook_is_lost_all_the_same() -> None:
     done, _ = run(
         hook("after", "prepare", "hosts", stops=False), scripts={"a": {"hook": lost()}, "b": {}}
