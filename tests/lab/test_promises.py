@@ -86,6 +86,7 @@ def test_a_plan_writes_nothing(served: tuple[LabHost, Shop]) -> None:
     host, shop = served
     shop.code()
     shop.project.fab("status", "-H", host.name)  # whatever a first login leaves
+    host.sh("sleep 1")  # nginx logs a request after its answer
     before = host.sh(_TREE).splitlines()
     done = shop.project.fab("plan", "-H", host.name)
     after = host.sh(_TREE).splitlines()
