@@ -1,7 +1,7 @@
-"""A command line of ssh(1), as Ansible's variables hold them, taken apart; pure.
+"""Parses a command line of ssh(1), as in Ansible's variables; pure.
 
-What changes who is reached, and how, is kept as keywords of ssh_config(5); what Cartwheel
-cannot do is refused by name.
+Options that change the host or the login are kept as keywords of ssh_config(5); options that
+Cartwheel does not support are refused by name.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-Option = tuple[str, str]  # a keyword in small letters, and its value
+Option = tuple[str, str]  # a keyword in lower case, and its value
 
-# Keywords that ssh_config's reading honours (found.py).
+# Keywords of ssh_config that Cartwheel honours (found.py).
 _HONOURED = frozenset(
     {"addressfamily", "bindaddress", "connecttimeout", "globalknownhostsfile", "hostkeyalias"}
     | {"hostname", "identitiesonly", "identityagent", "identityfile", "port", "proxycommand"}
     | {"proxyjump", "revokedhostkeys", "user", "userknownhostsfile"}
 )
-# Keywords that change neither who is reached nor as whom: how the line is used, what is shown,
-# what is tried first, what is shared with other sessions. StrictHostKeyChecking is among them
-# on purpose: `ssh.host_keys` decides (docs/ssh.md).
+# Keywords that change neither the host nor the login: the use of the connection, the output, the
+# order of attempts, shared sessions. StrictHostKeyChecking is ignored on purpose: `ssh.host_keys`
+# decides (docs/ssh.md).
 _WITHOUT_EFFECT = frozenset(
     {"addkeystoagent", "batchmode", "checkhostip", "ciphers", "clearallforwardings"}
     | {"compression", "connectionattempts", "controlmaster", "controlpath", "controlpersist"}
@@ -44,7 +44,7 @@ _VALUES_REFUSED = frozenset("BDFILOPQRWw")
 
 
 class ArgumentError(ValueError):
-    """What cannot be honoured, and why."""
+    """An option that cannot be honoured, and why."""
 
 
 def parse(text: str) -> tuple[Option, ...]:
@@ -52,17 +52,17 @@ def parse(text: str) -> tuple[Option, ...]:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise ArgumentError(f"{text!r} is no command line: {error}") from error
+        raise ArgumentError(f"{text!r} is not a command line: {error}") from error
     return tuple(_options(words))
 
 
 def _options(words: Sequence[str]) -> Iterator[Option]:
-    """As getopt(3) reads them: letters may share a word, a value may follow its letter."""
+    """The options as getopt(3) reads them: letters may share a word, a value may follow."""
     left = list(words)
     while left:
         word = left.pop(0)
         if len(word) < len("-x") or not word.startswith("-") or word == "--":
-            raise ArgumentError(f"{word} is no option of ssh")
+            raise ArgumentError(f"{word} is not an option of ssh")
         letters = word[1:]
         while letters:
             letter, letters = letters[0], letters[1:]
@@ -78,7 +78,7 @@ def _with_value(letter: str, value: str | None) -> Iterator[Option]:
     if letter in _VALUES_REFUSED:
         raise ArgumentError(f"-{letter} cannot be honoured")
     if letter not in ("o", *_KEYWORD_OF, *_VALUES_WITHOUT_EFFECT):
-        raise ArgumentError(f"-{letter} is no option of ssh")
+        raise ArgumentError(f"-{letter} is not an option of ssh")
     if value is None:
         raise ArgumentError(f"-{letter} has no value")
     if letter == "o":
@@ -101,7 +101,7 @@ def _keyword(text: str) -> Iterator[Option]:
 
 
 def quoted(value: str) -> str:
-    """One word of a line of ssh_config, whatever is in it."""
+    """Quote one word for a line of ssh_config."""
     if value and not set(value) & set(" \t\"'\\#"):
         return value
     text = value.replace("\\", "\\\\").replace('"', '\\"')

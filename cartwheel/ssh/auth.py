@@ -1,7 +1,7 @@
-"""Log in with what there is, in a fixed order, and say what was tried.
+"""Logs in with the available keys and passwords, in a fixed order, and reports each attempt.
 
-Written anew because paramiko tries every key as every kind, counts each attempt
-against the server's limit, and does not say which methods failed why.
+This replaces paramiko's own login, which tries every key as every kind, counts each attempt
+against the server's limit, and does not say why a method failed.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import paramiko
 from cartwheel.errors import ConnectError
 from cartwheel.ssh.target import Target
 
-# What ssh(1) tries when nothing is named, strongest first.
+# The default keys of ssh(1), strongest first.
 DEFAULT_IDENTITIES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 
-_AGENT_SECONDS = 60.0  # a person may have to touch a key, or to unlock it
+_AGENT_SECONDS = 60.0  # a person may have to touch or unlock a key
 
 Attempt = tuple[str, Callable[[paramiko.Transport], object]]
 
@@ -34,7 +34,7 @@ class Login:
         self._agent: paramiko.Agent | None = None
 
     def authenticate(self, transport: paramiko.Transport) -> None:
-        """Raises ConnectError `ssh-auth` when nothing is accepted."""
+        """Raises ConnectError `ssh-auth` if nothing is accepted."""
         try:
             for name, attempt in self._attempts():
                 try:
@@ -46,17 +46,19 @@ class Login:
                 else:
                     if transport.is_authenticated():
                         return
-                    self._tried.append(f"{name} (accepted, but more is wanted)")
+                    self._tried.append(
+                        f"{name} (accepted, but the host requires another method too)"
+                    )
                 if not transport.is_active():
-                    self._tried.append("then the host hung up")
+                    self._tried.append("then the host closed the connection")
                     break
         finally:
             if self._agent is not None:
                 self._agent.close()
-        tried = "; ".join(self._tried) or "nothing: there is no key, no agent and no password"
+        tried = "; ".join(self._tried) or "nothing: no key, no agent and no password"
         raise ConnectError(
             "ssh-auth",
-            f"the host does not let '{self._target.user}' in; tried {tried}",
+            f"the host rejected the login as '{self._target.user}'; tried {tried}",
             host=self._target.name,
         )
 
@@ -101,8 +103,8 @@ class Login:
                     f"key {path} (encrypted: use an agent or --prompt-for-passphrase)"
                 )
             return
-        except Exception as error:  # paramiko and cryptography have many ways to say no
-            wrong = "the passphrase does not fit" if self._target.passphrase else str(error)
+        except Exception as error:  # paramiko and cryptography raise many kinds of errors
+            wrong = "wrong passphrase" if self._target.passphrase else str(error)
             self._tried.append(f"key {path} (cannot be read: {wrong})")
             return
         if key.asbytes() in seen:
@@ -123,7 +125,7 @@ class Login:
 
 
 class _Agent(paramiko.Agent):
-    """The agent behind a socket (IdentityAgent); paramiko's own knows $SSH_AUTH_SOCK only."""
+    """The agent at a socket (IdentityAgent); paramiko's own class only knows $SSH_AUTH_SOCK."""
 
     def __init__(self, path: str) -> None:
         paramiko.agent.AgentSSH.__init__(self)
@@ -146,7 +148,7 @@ def _mismatch(name: str, accepted: list[str]) -> str:
 def _load(path: Path, passphrase: str | None) -> paramiko.PKey:
     """Raises PasswordRequiredException for an encrypted key without a passphrase."""
     try:
-        # cryptography refuses a passphrase for a key that needs none: first without.
+        # cryptography refuses a passphrase for a key that needs none: try without it first.
         return paramiko.PKey.from_path(path)
     except TypeError as error:
         if passphrase is None:

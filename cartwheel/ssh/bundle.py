@@ -16,15 +16,14 @@ from cartwheel import places
 OLDEST_PYTHON = (3, 9)
 _LOADER_MODULE = "cartwheel.host.session.loader"
 HELLO = b"CARTWHEEL-HELLO"
-# From the start of Python until all its sources are there.
+# From the start of Python until all its sources have arrived.
 ALARM_SECONDS = 30
 
 # One line for `python3 -I -c '...'`. It passes through the login shell (sh, bash, zsh,
-# fish), sudo and systemd-run, so it holds none of ' \ $ % ! and no newline. The
-# greeting is spelled in two halves, so that an echoed command is not taken for it.
-# File descriptor 1 is moved away first: the channel belongs to frames alone. Where the rest
-# does not come (the line is dead, and nobody tells sshd; or nobody wants it any more) it ends:
-# the lease is not there yet.
+# fish), sudo and systemd-run, so it contains none of ' \ $ % ! and no newline. The greeting is
+# spelled in two halves, so that an echoed command is not mistaken for it. File descriptor 1 is
+# moved first: only frames go to the channel. If the rest does not arrive (a dead connection that
+# sshd does not notice, or a run that has ended), it ends by itself: there is no lease yet.
 _LOADER = (
     "import os,signal,sys;"
     "signal.alarm(ALARM);"
@@ -47,7 +46,7 @@ _LOADER = (
 
 @dataclass(frozen=True)
 class Bundle:
-    """What is sent (`payload`), its digest, and the code for `python3 -I -c`."""
+    """The bytes to send (`payload`), their digest, and the code for `python3 -I -c`."""
 
     payload: bytes
     digest: str
@@ -55,7 +54,7 @@ class Bundle:
 
 
 _made_once = functools.cache(lambda: make_bundle({}))
-_making = threading.Lock()  # a cache alone has everybody make it who asks before it is there
+_making = threading.Lock()  # with a cache alone, several threads would make it at the same time
 
 
 def host_bundle() -> Bundle:
@@ -74,13 +73,13 @@ def host_modules() -> dict[str, str]:
 
 
 def _full_name(path: Path) -> str:
-    """`release/verify.py` -> cartwheel.host.release.verify; a folder's __init__.py is the folder."""
+    """`release/verify.py` -> cartwheel.host.release.verify; __init__.py is its folder."""
     words = ["cartwheel", "host", *path.with_suffix("").parts]
     return ".".join(words[:-1] if words[-1] == "__init__" else words)
 
 
 def make_bundle(changed: Mapping[str, str]) -> Bundle:
-    """The host side with other or further modules (full name -> source)."""
+    """The host side with changed or additional modules (full name -> source)."""
     modules = host_modules()
     modules.update(changed)
     text = json.dumps(modules, sort_keys=True)

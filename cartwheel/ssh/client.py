@@ -1,4 +1,4 @@
-"""What the OpenSSH client of this machine would do: `ssh -G` (ssh(1)) says it for one host."""
+"""Asks the OpenSSH client of this machine how it would reach a host: `ssh -G` (ssh(1))."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from cartwheel import process_env, programs
 from cartwheel.errors import UsageError
 from cartwheel.ssh.found import Asked, Value
 
-# Canonical names are looked up in the DNS, and `Match exec` may run anything.
+# Canonical names need DNS lookups, and `Match exec` may run any program.
 DEADLINE_SECONDS = 30.0
 _LISTS = ("identityfile", "certificatefile")  # one line for each
 _FILES = ("userknownhostsfile", "globalknownhostsfile")  # one line for all
 _LINE = re.compile(r"\bline \d+")
 _NOBODY = "localhost"
-# Where the next of several files begins; a name with a blank in it is not quoted.
+# The start of the next of several files; a name with a blank is not quoted.
 _NEXT_FILE = re.compile(r" (?=[/~]|%[a-zA-Z]/|\$\{|none\b)")
 
 
 class Client:
-    """Asks ssh. `config` is another file than the user's and the system's (`-F`)."""
+    """Asks ssh. `config` replaces the user's and the system's file (`-F`)."""
 
     def __init__(self, program: str, config: Path | None) -> None:
         self._program = program
@@ -31,7 +31,7 @@ class Client:
 
     @classmethod
     def installed(cls, config: Path | None) -> Client | None:
-        """None where there is no `ssh`, or another one than OpenSSH's."""
+        """None if there is no `ssh`, or if it is not OpenSSH's."""
         program = shutil.which("ssh")
         if program is None:
             return None
@@ -43,9 +43,9 @@ class Client:
         return client if "hostname" in client._usual else None
 
     def values(self, asked: Asked) -> dict[str, list[Value]]:
-        """What is configured for a host; what is only usual is left out.
+        """The values configured for a host, without defaults.
 
-        Raises UsageError `ssh-config` with what ssh says.
+        Raises UsageError `ssh-config` with ssh's message.
         """
         files = ["-F", str(self._config)] if self._config is not None else []
         given = [word for key, value in asked.given for word in ("-o", f"{key}={value}")]
@@ -53,7 +53,7 @@ class Client:
         return {key: values for key, values in found.items() if not self._is_usual(key, values)}
 
     def _is_usual(self, key: str, values: list[Value]) -> bool:
-        """Lists that ssh has of itself are printed as those that somebody wrote."""
+        """Whether the values are defaults: ssh prints default lists like configured ones."""
         usual = [value.text for value in (self._usual or {}).get(key, ())]
         return key in (*_LISTS, *_FILES) and [value.text for value in values] == usual
 
@@ -69,12 +69,12 @@ class Client:
         except programs.LateError as error:
             raise UsageError(
                 "ssh-config",
-                f"{place}: `ssh -G` has not ended within {DEADLINE_SECONDS:g} s",
+                f"{place}: `ssh -G` did not end within {DEADLINE_SECONDS:g} s",
                 detail=error.ended.tail(),
             ) from error
         if ended.status != 0:
             said = programs.text(ended.errors).strip().splitlines() or [ended.how]
-            # Commands of `Match exec` may have spoken before, and the last line only counts.
+            # Commands of `Match exec` may have printed before; ssh's own message is the last lines.
             first = next((line for line in said if _LINE.search(line)), said[-1])
             raise UsageError("ssh-config", f"{place}: {first}", detail="\n".join(said))
         return _parsed(programs.text(ended.output), place)
@@ -93,7 +93,7 @@ def _parsed(text: str, place: str) -> dict[str, list[Value]]:
 
 
 def _files(text: str) -> list[str]:
-    """The names of a list in which nothing is quoted: each begins as a path does."""
+    """The names in a list without quotes: each begins like a path."""
     names = _NEXT_FILE.split(text)
     if all(re.match(r"[/~%$]|none$", name) for name in names):
         return names

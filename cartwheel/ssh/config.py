@@ -1,8 +1,8 @@
 """What ssh_config(5) says about the hosts of a run.
 
-Where there is an OpenSSH client, it decides: nobody knows better what `ssh` does. It looks
-into the home of the account (passwd(5)), other than everybody else, who look into $HOME; where
-the two differ, and where there is no client, the files are read here.
+An installed OpenSSH client decides, because it knows best what `ssh` does. It uses the home folder
+of the account (passwd(5)), while all other programs use $HOME; if the two differ, or if there is
+no client, the files are read here.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ SYSTEM_CONFIG = SYSTEM_FOLDER / "ssh_config"
 
 
 class Configuration:
-    """Each host is asked about once. Nothing is read before the first. Safe for threads.
+    """Looks up each host once. Nothing is read before the first lookup. Safe for threads.
 
-    `path` is another file than the user's and the system's (fab's -S).
+    `path` replaces the user's and the system's file (fab's -S).
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -46,7 +46,7 @@ class Configuration:
             return self._found[asked]
 
     def names(self) -> set[str]:
-        """All names and patterns behind `Host`, in the user's and the system's file."""
+        """All names and patterns after `Host`, in the user's and the system's file."""
         return Reader(self._files, Account(_account_name(), Path.home())).names()
 
     @functools.cached_property
@@ -67,7 +67,7 @@ class Configuration:
 
 
 def _account_name() -> str:
-    """As ssh knows it, whatever $LOGNAME says."""
+    """The account's name as ssh knows it, independent of $LOGNAME."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container's user without an entry; ssh itself refuses to run

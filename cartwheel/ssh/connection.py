@@ -20,29 +20,29 @@ from cartwheel.ssh import known_hosts, revoked
 from cartwheel.ssh.auth import Login
 from cartwheel.ssh.target import Target
 
-# Unacknowledged bytes for this long end the connection (tcp(7)): with a beat every
-# two seconds a dead peer is noticed within twelve.
+# Bytes that are not acknowledged for this long end the connection (tcp(7)): with a heartbeat
+# every two seconds a dead peer is noticed within twelve.
 TCP_USER_TIMEOUT_MS = 8000
 KEEPALIVE_SECONDS = 3
 AUTH_TIMEOUT_SECONDS = 30.0
 CHANNEL_TIMEOUT_SECONDS = 20.0
-# How often paramiko's thread looks up while nothing comes. Its own tenth of a second costs a
-# waiting fleet more processor time than all that is said (bench/fleet).
+# How often paramiko's thread wakes up while nothing arrives. Its default of a tenth of a second
+# costs a waiting fleet more processor time than all messages (bench/fleet).
 _LOOK_UP_SECONDS = 1.0
 _KEEPALIVE = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}  # seconds, seconds, times
 
-# paramiko logs what it also raises; without a handler that goes to standard error.
+# paramiko logs the errors that it raises; without a handler they go to standard error.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class StrictConnection(fabric.Connection):
     """One host, one thread. `open` checks the host's key before it logs in.
 
-    Every failure is a ConnectError of the catalogue. Each has a configuration of
-    its own, because fabric writes identities of one host into a shared one.
+    Every failure is a ConnectError of the catalogue. Each connection has its own configuration,
+    because fabric writes identities of one host into a shared one.
     """
 
-    # fabric and invoke take names of the class for real attributes, others for settings.
+    # fabric and invoke treat names of the class as attributes, and other names as settings.
     client: Any = None
     transport: Any = None
     target: Target = None  # type: ignore[assignment]
@@ -58,7 +58,7 @@ class StrictConnection(fabric.Connection):
         self._gateways = gateways
 
     def derive_shorthand(self, host_string: str) -> dict[str, Any]:
-        # The target is resolved already; an IPv6 address must not be taken apart again.
+        # The target is already resolved; an IPv6 address must not be parsed again.
         return {"user": None, "host": host_string, "port": None}
 
     def open(self) -> None:
@@ -86,13 +86,13 @@ class StrictConnection(fabric.Connection):
                 sock.close()
                 raise
             self.transport = self.client.get_transport()
-            # Unanswered, so it is TCP_USER_TIMEOUT that notices; for channels without beats.
+            # Not answered, so TCP_USER_TIMEOUT notices; for channels without heartbeats.
             self.transport.set_keepalive(KEEPALIVE_SECONDS)
             if hasattr(sock, "shutdown"):
                 self.transport.sock.settimeout(_LOOK_UP_SECONDS)
 
     def close(self) -> None:
-        """Without waiting for paramiko's thread to look up by itself."""
+        """Close at once, without waiting for paramiko's thread to wake up by itself."""
         if self.transport is not None and hasattr(self.transport.sock, "shutdown"):
             with contextlib.suppress(OSError):
                 self.transport.sock.shutdown(socket.SHUT_RDWR)
@@ -124,7 +124,8 @@ class Gateways:
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise ConnectError(
                 "ssh-unreachable",
-                f"the gateway {gateway.name} cannot reach {target.host} port {target.port}: {error}",
+                f"the gateway {gateway.name} cannot reach {target.host} port {target.port}:"
+                f" {error}",
                 host=target.name,
             ) from error
 
@@ -136,11 +137,11 @@ class Gateways:
 
 
 def raw_socket(target: Target, gateways: Gateways) -> Any:
-    """The way to the host's SSH port: through its gateway, its ProxyCommand, or straight."""
+    """A socket to the host's SSH port: through its gateway, its ProxyCommand, or directly."""
     if target.gateway is not None:
         return gateways.channel(target.gateway, target)
     if target.proxy_command is not None:
-        # By the user's shell, and in its place, as ssh does it.
+        # Run by the user's shell, which it replaces, as ssh does.
         shell = os.environ.get("SHELL") or "/bin/sh"
         words = process_env.outside_git([shell, "-c", f"exec {target.proxy_command}"])
         return paramiko.ProxyCommand(shlex.join(words))
@@ -148,12 +149,12 @@ def raw_socket(target: Target, gateways: Gateways) -> Any:
 
 
 def quick_socket(target: Target) -> socket.socket:
-    """A TCP connection without Nagle's delay, that notices a dead peer."""
+    """A TCP connection without Nagle's delay that notices a dead peer."""
     sock = _dialled(target)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in {**_KEEPALIVE, "TCP_USER_TIMEOUT": TCP_USER_TIMEOUT_MS}.items():
-        if hasattr(socket, name):  # not every system of an operator has them all
+        if hasattr(socket, name):  # not every operating system has all of them
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return sock
 
@@ -162,7 +163,7 @@ _FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF
 
 
 def _dialled(target: Target) -> socket.socket:
-    """The first address that answers; which, and from where, ssh_config may narrow."""
+    """A connection to the first address that answers; ssh_config may restrict the addresses."""
     family = _FAMILIES[target.family]
     failed: OSError | None = None
     for *kind, _name, address in socket.getaddrinfo(
@@ -184,7 +185,7 @@ def _dialled(target: Target) -> socket.socket:
 
 @contextlib.contextmanager
 def failures(target: Target) -> Iterator[None]:
-    """Turn what paramiko and sockets raise while connecting into ConnectError."""
+    """Turn errors of paramiko and sockets while connecting into ConnectError."""
 
     def unreachable(reason: str, *, is_passing: bool = False) -> ConnectError:
         where = "" if target.host == target.name else f"{target.host} "
@@ -199,15 +200,15 @@ def failures(target: Target) -> Iterator[None]:
         raise
     except socket.gaierror as error:
         is_busy = error.errno == socket.EAI_AGAIN
-        raise unreachable("the name is not known", is_passing=is_busy) from error
+        raise unreachable("the host name cannot be resolved", is_passing=is_busy) from error
     except TimeoutError as error:
         raise unreachable(f"no answer within {target.connect_timeout_seconds:g} s") from error
     except paramiko.ProxyCommandFailure as error:
         raise unreachable(f"the ProxyCommand failed: {error}") from error
     except (paramiko.SSHException, EOFError) as error:
-        reason = " ".join(str(error).split()) or "the host hung up during the SSH handshake"
-        # sshd hangs up on some while too many are logging in (sshd_config(5), MaxStartups).
-        raise unreachable(f"SSH does not come about: {reason}", is_passing=True) from error
+        reason = " ".join(str(error).split()) or "the host closed the connection"
+        # sshd drops some connections while many log in (sshd_config(5), MaxStartups).
+        raise unreachable(f"the SSH handshake failed: {reason}", is_passing=True) from error
     except OSError as error:
         is_passing = isinstance(error, ConnectionError)
         reason = (error.strerror or str(error)).lower()
@@ -215,7 +216,7 @@ def failures(target: Target) -> Iterator[None]:
 
 
 class _Check(paramiko.MissingHostKeyPolicy):
-    """Every key is 'missing' to paramiko, so that one place decides: known_hosts.check."""
+    """For paramiko every key is 'missing', so that known_hosts.check alone decides."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -227,7 +228,7 @@ class _Check(paramiko.MissingHostKeyPolicy):
 
 
 def transport_for(target: Target) -> Any:
-    """A factory whose transports ask for the kinds of key first that are known."""
+    """A factory of transports that first ask for the kinds of keys that are known."""
     kinds = {entry.kind for entry in known_hosts.known_entries(target) if not entry.marker}
     if "ssh-rsa" in kinds:
         kinds |= {"rsa-sha2-512", "rsa-sha2-256"}

@@ -1,6 +1,6 @@
 """Single commands: a script for a host without Python, `fab run`, and a terminal for `fab shell`.
 
-Everything reads and writes the channel directly; a missing exit status is a failure (P11).
+All of them read and write the channel directly; a missing exit status is a failure (P11).
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _READ_BYTES = 1 << 18
 _POLL_SECONDS = 0.2
 _SEND_BYTES = 1 << 15
 
-# What runs the command: both say first that they have started, in words that no shell shows
-# where it traces what it runs; on both streams, because nobody knows which of them comes first.
-# The second one reads our side of the channel, where nothing ever arrives but its end.
+# The shell code that runs the command. It first prints a marker that no tracing shell (`set -x`)
+# shows, on both streams, because either may arrive first. The guarded one reads our side of the
+# channel, where nothing ever arrives except its end.
 _SAY = "echo; echo cartwheel-ready:$0"
 _ON_TERMINAL = f'{_SAY}; exec "$@"'  # which has one stream for both
 _STARTS = f"{{ {_SAY}; }} >&2; {_SAY}; "
@@ -54,7 +54,7 @@ OnOutput = Callable[[int, bytes], None]
 
 @dataclass(frozen=True)
 class Finished:
-    """How a script ended: its exit status, and the end of what it printed."""
+    """How a script ended: its exit status, and the end of its output."""
 
     status: int
     tail: str
@@ -68,10 +68,10 @@ def run_script(
     on_line: Callable[[str], None] = lambda _line: None,
     deadline_seconds: float = 600.0,
 ) -> Finished:
-    """Feed `script` to `sh -s`. Lines of both its outputs go to `on_line`, each whole.
+    """Feed `script` to `sh -s`. Complete lines of both its outputs go to `on_line`.
 
-    Raises ConnectError (also when no exit status arrives) and CartwheelError
-    `deadline`. A status other than 0 is the caller's to judge.
+    Raises ConnectError (also if no exit status arrives) and CartwheelError `deadline`. The
+    caller judges an exit status other than 0.
     """
     tail, rests = bytearray(), {STDOUT: b"", STDERR: b""}
 
@@ -106,9 +106,9 @@ def stream(
 ) -> int:
     """Run `argv`; its exit status. `on_output` gets 1 or 2 and bytes as they come.
 
-    Without `stdin` the command and its children are ended with SIGTERM on Ctrl-C and
-    when the connection breaks; with it they see the end of their input, and finish.
-    Never put a secret into `argv`: it shows in `ps`.
+    Without `stdin` the command and its children get SIGTERM on Ctrl-C and when the connection
+    breaks; with `stdin` they see the end of their input, and finish. Never put a secret into
+    `argv`: `ps` shows it.
     """
     running = _Running(connection, argv, sudo=sudo, guard=not stdin)
     try:
@@ -121,9 +121,9 @@ def stream(
 
 
 def interactive(connection: StrictConnection, argv: Sequence[str], *, sudo: bool = False) -> int:
-    """Run `argv` on a terminal of its own, joined to ours; its exit status.
+    """Run `argv` on its own terminal, connected to ours; its exit status.
 
-    Raises UsageError when standard input is no terminal.
+    Raises UsageError if standard input is not a terminal.
     """
     local_in, local_out = sys.stdin.fileno(), sys.stdout.fileno()
     if not os.isatty(local_in):
@@ -140,8 +140,8 @@ def interactive(connection: StrictConnection, argv: Sequence[str], *, sudo: bool
 
 
 class _Running:
-    """A command on a channel. It prints a line of ours once it is past sudo; until then
-    what arrives is noise, or sudo's prompt."""
+    """A command on a channel. It prints our marker once it is past sudo; until then the output is
+    noise, or sudo's prompt."""
 
     def __init__(
         self,
@@ -160,9 +160,9 @@ class _Running:
         self._asking = startup.prompt_pattern(self._prompt)
         self._ready = nonce
         self._sudo = self._sudo_words(pty) if sudo else []
-        self._begun: set[int] = set()  # streams on which the command's own output comes
-        self.asked = 0  # how often sudo has asked for a password
-        self._early = {STDOUT: bytearray(), STDERR: bytearray()}  # what is not the command's
+        self._begun: set[int] = set()  # streams on which the command's own output has begun
+        self.asked = 0  # number of sudo's password prompts
+        self._early = {STDOUT: bytearray(), STDERR: bytearray()}  # output before the command's own
         with failures(self.target):
             connection.open()
             self.channel: paramiko.Channel = connection.transport.open_session(
@@ -198,11 +198,11 @@ class _Running:
 
     @property
     def started(self) -> bool:
-        """Whether the command runs: it is past the login and sudo."""
+        """Whether the command runs, past login and sudo."""
         return STDOUT in self._begun
 
     def pieces(self) -> list[tuple[int, bytes]]:
-        """What has arrived by now."""
+        """The output that has arrived by now."""
         return list(self._pieces())
 
     def ended(self) -> bool:
@@ -227,7 +227,8 @@ class _Running:
         if status < 0:
             raise ConnectError(
                 "ssh-lost",
-                "the command ended without an exit status: it was killed, or the connection broke",
+                "the command ended without an exit status: it was killed, or the connection was"
+                " lost",
                 host=self.target.name,
             )
         return status
@@ -236,7 +237,7 @@ class _Running:
         self.channel.resize_pty(columns, lines)
 
     def check_silence(self) -> None:
-        """Raises ConnectError `ssh-lost` when the host has stopped answering."""
+        """Raises ConnectError `ssh-lost` if the host has stopped answering."""
         silence = self._pulse.silence()
         if silence > SILENCE_SECONDS:
             raise ConnectError(
@@ -246,7 +247,7 @@ class _Running:
             )
 
     def stop(self) -> None:
-        """Close the channel: a guarded command ends then. Never raises."""
+        """Close the channel, which ends a guarded command. Never raises."""
         with contextlib.suppress(Exception):
             self.channel.close()
 
@@ -283,11 +284,11 @@ class _Running:
         if ready:
             self._begun.add(fd)
             if fd == STDOUT and self.asked and self.target.sudo_password is None:
-                yield fd, b"\r\n"  # what the person typed was not shown, nor its end
+                yield fd, b"\r\n"  # the person's input was not shown, nor its newline
             if len(early) > ready.end():
                 yield fd, bytes(early[ready.end() :])
         elif len(early) > startup.NOISE_LIMIT_BYTES:
-            raise self._no_greeting("the login prints without end")
+            raise self._no_greeting("the login prints without stopping")
 
     def _answer(self, fd: int) -> Iterator[tuple[int, bytes]]:
         if self.target.sudo_password is None:  # on a terminal: the person answers
@@ -306,19 +307,19 @@ class _Running:
         )
 
     def check_time(self, seconds: float, deadline_seconds: float | None = None) -> None:
-        """Raises ConnectError where the command has not started in time, and `deadline`."""
+        """Raises ConnectError if the command has not started in time, and `deadline`."""
         if not self.started and seconds > START_SECONDS:
             raise self._no_greeting(f"the command did not start within {START_SECONDS:g} s")
         if deadline_seconds is not None and seconds > deadline_seconds:
             raise CartwheelError(
                 "deadline",
-                f"the command has not ended within {deadline_seconds:g} s",
+                f"the command did not end within {deadline_seconds:g} s",
                 host=self.target.name,
             )
 
 
 def _await_start(running: _Running, local_out: int) -> None:
-    """Until the command runs, or sudo asks the person: nothing that is typed is sent before."""
+    """Wait until the command runs, or sudo asks the person: no input is sent before."""
     poller = select.poll()
     poller.register(running.channel.fileno(), select.POLLIN)
     begun = time.monotonic()
@@ -366,7 +367,7 @@ def _raw_terminal(fd: int, resize: Callable[[int, int], None]) -> Iterator[None]
 
 
 def _terminal_size(fd: int) -> tuple[int, int]:
-    """Columns and lines of the terminal itself: $COLUMNS and $LINES do not follow a resize."""
+    """Columns and lines of the terminal: $COLUMNS and $LINES do not follow a resize."""
     columns, lines = os.get_terminal_size(fd)
     return columns or 80, lines or 24
 
@@ -378,9 +379,9 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 class _Pulse:
-    """Asks the host's sshd every few seconds whether it is there (RFC 4254, 4).
+    """Asks the host's sshd every few seconds whether it is alive (RFC 4254, 4).
 
-    TCP_USER_TIMEOUT alone sees only as far as the next gateway or forwarder.
+    TCP_USER_TIMEOUT alone only watches the way to the next gateway or forwarder.
     """
 
     def __init__(self, transport: paramiko.Transport) -> None:
@@ -389,7 +390,7 @@ class _Pulse:
         threading.Thread(target=self._ask, name="pulse", daemon=True).start()
 
     def silence(self) -> float:
-        """Seconds since the last answer; time in which this process slept does not count."""
+        """Seconds since the last answer; time while this process was suspended does not count."""
         now = time.monotonic()
         if now - self._looked > SLEPT_SECONDS:
             self._answered = now

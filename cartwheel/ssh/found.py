@@ -1,7 +1,7 @@
-"""What ssh_config(5) says about one host, from its words to what a connection needs; no files.
+"""Turns the values of ssh_config(5) for one host into what a connection needs; reads no files.
 
-Whoever reads it (`client.py` asks ssh itself, `reader.py` reads the files) hands on the values
-as they are written; tokens, `~` and variables are expanded here.
+The readers (`client.py` asks ssh itself, `reader.py` reads the files) pass the values on as they
+are written; tokens, `~` and variables are expanded here.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _OF_PROXIES = "hnpr"  # ssh_config(5), TOKENS; all others are for files and Matc
 
 @dataclass(frozen=True)
 class Asked:
-    """A host as it is typed, and what stands above ssh_config for it: keywords in small
-    letters with values as ssh_config writes them. The first of a keyword counts."""
+    """A host as it was typed, and the options that override ssh_config for it: keywords in lower
+    case with values as in ssh_config. The first value of a keyword counts."""
 
     name: str
     given: tuple[tuple[str, str], ...] = ()
@@ -35,7 +35,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Value:
-    """One value, and where it stands."""
+    """One value, and its place."""
 
     text: str
     place: str
@@ -46,7 +46,7 @@ Values = Mapping[str, Sequence[Value]]
 
 @dataclass(frozen=True)
 class Account:
-    """Who asks: the local user and the home that `~` stands for."""
+    """The local user, and the home folder for `~`."""
 
     user: str
     home: Path
@@ -57,8 +57,8 @@ class Found:
     """Everything of ssh_config that Cartwheel honours, for one host.
 
     `jump` is ProxyJump as written; `proxy_command` is ready for a shell. `agent` is a socket,
-    `none`, or nothing for the usual one. `identities` without any and `has_identities` means
-    that none may be tried.
+    `none`, or empty for the default one. Empty `identities` with `has_identities` means that none
+    may be tried.
     """
 
     host: str
@@ -79,7 +79,7 @@ class Found:
 
 
 def found_in(values: Values, asked: Asked, account: Account) -> Found:
-    """What the values mean. Raises UsageError `ssh-config` where one cannot be honoured."""
+    """The meaning of the values. Raises UsageError `ssh-config` if one cannot be honoured."""
     one = _First(values)
     if one.text("proxyusefdpass").lower() == "yes":
         raise refused(one.place("proxyusefdpass"), "ProxyUseFdpass cannot be honoured")
@@ -98,7 +98,7 @@ def found_in(values: Values, asked: Asked, account: Account) -> Found:
 
     named = values.get("identityfile", ())
     files = [*values.get("userknownhostsfile", ()), *values.get("globalknownhostsfile", ())]
-    # The first is where new keys go, which is never the system's.
+    # New keys go to the first file, which is never the system's.
     is_shared = bool(files) and "userknownhostsfile" not in values
     first = (Path("~/.ssh/known_hosts").expanduser(),) if is_shared else ()
     revoked = _without_none(values.get("revokedhostkeys", ()))
@@ -125,7 +125,7 @@ def found_in(values: Values, asked: Asked, account: Account) -> Found:
 def tokens_of(
     text: Callable[[str], str], host: str, asked: Asked, account: Account
 ) -> dict[str, str]:
-    """What stands for each token, from the `text` of keywords and the name it is connected to."""
+    """The value of each token, from the `text` of keywords and the name to connect to."""
     return {
         "d": str(account.home),
         "h": host,
@@ -142,20 +142,20 @@ def tokens_of(
 
 
 def expand(value: Value, tokens: Mapping[str, str]) -> str:
-    """The text with its `%` tokens. Raises UsageError for one that is not among them."""
+    """The text with its `%` tokens expanded. Raises UsageError for an unknown token."""
 
     def word(token: re.Match[str]) -> str:
         if token[1] == "%":
             return "%"
         if token[1] not in tokens:
-            raise refused(value.place, f"%{token[1]} in `{value.text}` is not known here")
+            raise refused(value.place, f"%{token[1]} in `{value.text}` is not supported")
         return tokens[token[1]]
 
     return re.sub(r"%(.?)", word, value.text)
 
 
 def refused(place: str, reason: str) -> UsageError:
-    """What stands at this place is not done in another way than ssh does it."""
+    """The error for a value that Cartwheel cannot honour exactly as ssh does."""
     return UsageError("ssh-config", f"{place}: {reason}")
 
 
@@ -205,7 +205,7 @@ def _port(value: Value | None) -> int:
     if value is None:
         return DEFAULT_PORT
     if not value.text.isdigit() or not 0 < int(value.text) <= LAST_PORT:
-        raise refused(value.place, f"{value.text} is no port")
+        raise refused(value.place, f"{value.text} is not a port")
     return int(value.text)
 
 
@@ -214,7 +214,7 @@ def _seconds(value: Value) -> float | None:
         return None
     parts = re.findall(r"(\d+)([smhdw]?)", value.text.lower())
     if "".join(number + unit for number, unit in parts) != value.text.lower() or not parts:
-        raise refused(value.place, f"{value.text} is no time")
+        raise refused(value.place, f"{value.text} is not a time")
     return float(sum(int(number) * _SECONDS[unit] for number, unit in parts)) or None
 
 
@@ -223,5 +223,5 @@ def _family(value: Value | None) -> Family:
     if value is None:
         return "any"
     if value.text.lower() not in families:
-        raise refused(value.place, f"{value.text} is no address family")
+        raise refused(value.place, f"{value.text} is not an address family")
     return families[value.text.lower()]

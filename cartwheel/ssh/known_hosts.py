@@ -1,7 +1,7 @@
 """known_hosts files (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT): read, check, record.
 
-Written anew because paramiko's own reader stops at `@cert-authority` and
-`@revoked`, knows no patterns, and keeps one key of a kind for a host.
+This replaces paramiko's own reader, which stops at `@cert-authority` and `@revoked`, knows no
+patterns, and keeps only one key of each kind for a host.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class HostKey:
-    """A key that a host shows: its kind (`ssh-ed25519`) and its bytes on the wire."""
+    """A host's key: its kind (`ssh-ed25519`) and its bytes on the wire."""
 
     kind: str
     blob: bytes
 
     @property
     def fingerprint(self) -> str:
-        """As `ssh-keygen -l` prints it."""
+        """The fingerprint as `ssh-keygen -l` prints it."""
         return fingerprint(self.blob)
 
 
@@ -70,7 +70,7 @@ def fingerprint(blob: bytes) -> str:
 
 
 def files_of(target: Target) -> tuple[Path, ...]:
-    """Where keys of this host may be known: its own files, the user's, the system's."""
+    """The files that may have keys of this host: its own files, the user's, the system's."""
     usual = (Path(name).expanduser() for name in (*USER_FILES, *SYSTEM_FILES))
     return tuple(dict.fromkeys((*target.known_hosts, *usual)))
 
@@ -81,19 +81,19 @@ def recorded_in(target: Target) -> Path:
 
 
 def known_entries(target: Target) -> list[Entry]:
-    """The lines for this host in all its files. A line that makes no sense is no line."""
+    """The lines for this host in all its files; invalid lines are ignored."""
     return [entry for entry in _read(files_of(target)) if entry.is_for(target.known_as)]
 
 
 def check(target: Target, key: HostKey) -> None:
     """Raises ConnectError `host-key-changed` or `host-key-unknown` unless `key` is known.
 
-    With `accept-new` a host that no file knows yet is recorded instead, where that is possible.
+    With `accept-new` the key of an unknown host is recorded instead, if that is possible.
     """
     if is_known(target, key):
         return
     if target.host_keys == "accept-new":
-        # As ssh: what cannot be kept (UserKnownHostsFile /dev/null) is accepted each time.
+        # Like ssh: a key that cannot be saved (UserKnownHostsFile /dev/null) is accepted each time.
         try:
             record(target, key)
         except ConnectError as error:
@@ -102,16 +102,16 @@ def check(target: Target, key: HostKey) -> None:
         return
     raise ConnectError(
         "host-key-unknown",
-        f"the host's key is not known: {key.kind} {key.fingerprint}",
+        f"unknown host key: {key.kind} {key.fingerprint}",
         host=target.name,
     )
 
 
 def record(target: Target, key: HostKey) -> None:
-    """Remember a host's key: under a lock, and in one step, so that no reader sees half a file.
+    """Save a host's key: under a lock, and in one step, so that no reader sees half a file.
 
-    Raises ConnectError `host-key-changed` if another key is known by now, and
-    `host-key-not-kept` where its file is none (/dev/null), or cannot be written.
+    Raises ConnectError `host-key-changed` if another key is known by now, and `host-key-not-kept`
+    if its file is not a file (/dev/null), or cannot be written.
     """
     path = recorded_in(target)
     try:
@@ -138,20 +138,20 @@ def record(target: Target, key: HostKey) -> None:
 def _not_kept(path: Path, error: OSError, target: Target) -> ConnectError:
     return ConnectError(
         "host-key-not-kept",
-        f"the host's key cannot be kept in {path}: {error.strerror}; nothing was written",
+        f"the host's key cannot be saved in {path}: {error.strerror}; nothing was written",
         host=target.name,
     )
 
 
 def _lock(folder: int, target: Target) -> None:
-    """Until the folder is closed. Another `fab` holds it for a moment only."""
+    """Lock until the folder is closed. Another `fab` holds the lock only for a moment."""
     end = time.monotonic() + _LOCK_SECONDS
     while True:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > end:
-                message = f"somebody else has locked the folder of {recorded_in(target)}"
+                message = f"another program has locked the folder of {recorded_in(target)}"
                 raise ConnectError("host-key-unknown", message, host=target.name) from None
             time.sleep(_POLL_SECONDS)
         else:
@@ -159,7 +159,7 @@ def _lock(folder: int, target: Target) -> None:
 
 
 def is_known(target: Target, key: HostKey) -> bool:
-    """Whether this very key is known. Raises ConnectError `host-key-changed` if only others are."""
+    """Whether this key is known. Raises ConnectError `host-key-changed` if only others are."""
     entries = known_entries(target)
     for entry in entries:
         if entry.marker == "revoked" and entry.blob == key.blob:
@@ -192,7 +192,9 @@ def _read(files: Iterable[Path]) -> Iterator[Entry]:
             continue
         except OSError as error:
             raise ConnectError(
-                "host-key-unknown", f"{file} cannot be read: {error.strerror}", hint="Mend it."
+                "host-key-unknown",
+                f"{file} cannot be read: {error.strerror}",
+                hint="Fix the file or its permissions.",
             ) from error
         for number, line in enumerate(lines, 1):
             entry = _parse(line, f"{file}:{number}")
@@ -215,7 +217,7 @@ def _parse(line: str, place: str) -> Entry | None:
 
 
 def _matches(pattern: str, host: str) -> bool:
-    # fnmatch knows [...] too, which stands for itself in [host]:port.
+    # fnmatch treats [...] as a pattern, but in [host]:port it is literal.
     return fnmatch.fnmatchcase(host, pattern.replace("[", "[[]"))
 
 
@@ -224,5 +226,5 @@ def _hashed(names: str, host: str) -> bool:
         salt, digest = (base64.b64decode(part) for part in names[3:].split("|"))
     except (ValueError, binascii.Error):
         return False
-    # SHA-1 is the format's own choice.
+    # The format requires SHA-1.
     return hmac.compare_digest(hmac.new(salt, host.encode(), "sha1").digest(), digest)

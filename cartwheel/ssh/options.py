@@ -1,4 +1,4 @@
-"""What the command line says about SSH. No heavy imports: every task loads this."""
+"""The SSH options of the command line. No heavy imports: every task loads this."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cartwheel.hidden import Hidden
 
 @dataclass(frozen=True)
 class SshOptions:
-    """fab's own SSH flags, typed: they win over settings and ssh_config.
+    """fab's own SSH options, typed: they win over settings and ssh_config.
 
     `config_path` (-S) replaces the user's and the system's ssh_config.
     """

@@ -1,8 +1,8 @@
-"""ssh_config(5) read without ssh: for machines that have no OpenSSH client, and for a home that
-ssh does not look into. What it does not know it refuses by file and line.
+"""Reads ssh_config(5) without ssh: for machines without an OpenSSH client, and for a home folder
+that ssh does not use. It refuses unknown syntax with file and line.
 
-Written anew because paramiko's reader takes what it does not know for true, and has neither
-Include nor comments behind values nor places.
+This replaces paramiko's reader, which treats unknown criteria as true, and supports neither
+Include nor comments after values nor places.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class _State:
 
     @property
     def host(self) -> str:
-        """HostName if it is known by now, or the name."""
+        """HostName if it is already known, or the name."""
         value = self.values.get("hostname", [Value(self.asked.name, "")])[0]
         return expand(value, {"h": self.asked.name})
 
@@ -68,14 +68,14 @@ class _State:
             self.values[key] = [Value(word, said.place) for word in words]
 
     def _is_ruled_out(self, key: str) -> bool:
-        """Of ProxyJump and ProxyCommand whichever comes first; `ProxyJump none` rules out none."""
+        """Of ProxyJump and ProxyCommand the first one wins; `ProxyJump none` rules out neither."""
         if key == "proxyjump":
             return "proxycommand" in self.values
         return key == "proxycommand" and self.text("proxyjump").lower() not in ("", "none")
 
 
 class Reader:
-    """Reads `files`, the first first. Each is read once."""
+    """Reads `files` in order, each once."""
 
     def __init__(self, files: Sequence[Path], account: Account) -> None:
         self._files = files
@@ -83,13 +83,15 @@ class Reader:
         self._read: dict[Path, list[_Statement]] = {}
 
     def values(self, asked: Asked) -> dict[str, list[Value]]:
-        """What is configured for a host. Raises UsageError `ssh-config` with file and line."""
+        """The values configured for a host. Raises UsageError `ssh-config` with file and line."""
         state = _State(asked, self._account)
         given = [value for key, value in asked.given if key in ("user", "hostname")]
         for name in (asked.name, *given):
-            # They get into commands for the shell, by tokens; ssh refuses the same.
+            # Names get into shell commands by tokens; ssh refuses the same characters.
             if _UNSAFE.search(name):
-                raise UsageError("usage", f"'{name}' contains characters that no name has")
+                raise UsageError(
+                    "usage", f"'{name}' contains characters that are not allowed in a name"
+                )
         for key, value in asked.given:
             state.take(_statement(key, value, f"-o {key}={value}"))
         self._pass(state, asked.name)
@@ -104,11 +106,11 @@ class Reader:
         state.values["hostname"] = [Value(host, "")]
         for user in state.values.get("user", ()):
             if set(user.text) & set("%$"):
-                raise refused(user.place, f"{user.text} in User is not known here")
+                raise refused(user.place, f"{user.text} in User is not supported")
         return state.values
 
     def names(self) -> set[str]:
-        """All that stands behind Host, patterns too."""
+        """All names and patterns after Host."""
         return {
             word
             for file in self._files
@@ -131,7 +133,7 @@ class Reader:
     def _apply(
         self, file: Path, state: _State, host: str, *, is_active: bool, never: bool, depth: int
     ) -> None:
-        """`never`: the file is included by a block that does not hold, so none of its own does."""
+        """`never`: a block that does not match includes the file, so none of its blocks match."""
         for said in self._statements(file, depth):
             if said.keyword == "host":
                 is_active = not never and _fits(host, said.words)
@@ -199,7 +201,7 @@ class Reader:
         found: list[Path] = []
         for word in said.words:
             name = re.sub(r"^~(?=/|$)", str(self._account.home), word)
-            # Path.glob takes no absolute patterns.
+            # Path.glob does not accept absolute patterns.
             names = sorted(glob.glob(str(base / Path(name).expanduser())))  # noqa: PTH207
             found += [Path(each) for each in names if Path(each).is_file()]
         return found
@@ -225,7 +227,7 @@ def _statement(keyword: str, rest: str, place: str) -> _Statement:
 
 
 def _words(text: str, place: str) -> Iterator[str]:
-    """As ssh splits a line: quotes, backslashes, and a comment where a word could begin."""
+    """Split a line as ssh does: quotes, backslashes, and a comment where a word could begin."""
     while (text := text.lstrip()) and not text.startswith("#"):
         word = ""
         while text and not text[0].isspace():
@@ -251,11 +253,11 @@ def _criteria(said: _Statement) -> Iterator[tuple[str, str]]:
 
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:
-    """ssh_config(5), PATTERNS: `*` and `?`; one with `!` that fits rules the rest out."""
+    """ssh_config(5), PATTERNS: `*` and `?`; a matching pattern with `!` rules the rest out."""
     found = False
     for pattern in patterns:
         negated = pattern.startswith("!")
-        # [...] stands for itself, other than in fnmatch.
+        # [...] is literal here, but a pattern in fnmatch.
         shape = translate(pattern.lstrip("!").replace("[", "[[]"))
         if re.match(shape, name):
             if negated:
@@ -265,7 +267,7 @@ def _fits(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _succeeds(command: str, place: str) -> bool:
-    """`Match exec`: by the user's shell, as ssh runs it."""
+    """`Match exec`: run by the user's shell, as ssh does."""
     shell = os.environ.get("SHELL") or "/bin/sh"
     try:
         ended = programs.run(
@@ -275,7 +277,7 @@ def _succeeds(command: str, place: str) -> bool:
             deadline_seconds=_EXEC_SECONDS,
         )
     except programs.LateError as error:
-        raise refused(place, f"`{command}` has not ended within {_EXEC_SECONDS:g} s") from error
+        raise refused(place, f"`{command}` did not end within {_EXEC_SECONDS:g} s") from error
     except OSError as error:
         raise refused(place, f"{shell} cannot be run: {error.strerror}") from error
     return ended.status == 0

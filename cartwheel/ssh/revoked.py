@@ -1,4 +1,4 @@
-"""Keys of hosts that ssh_config's RevokedHostKeys rules out (a list of keys, or a KRL)."""
+"""Host keys that ssh_config's RevokedHostKeys revokes (a list of keys, or a KRL)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KRL = b"SSHKRL\n\0"  # PROTOCOL.krl
 
 
 def check(target: Target, key: HostKey) -> None:
-    """Raises ConnectError `host-key-changed` for a revoked key, and where nobody can tell, as
+    """Raises ConnectError `host-key-changed` for a revoked key, and if that cannot be checked, as
     ssh does (ssh_config(5))."""
     file = target.revoked_keys
     if file is None:
@@ -28,7 +28,7 @@ def check(target: Target, key: HostKey) -> None:
     if content.startswith(_KRL):
         _ask(target, key, file)
     elif base64.b64encode(key.blob) in content.split():
-        raise _refused(target, key, f"it stands in {file}")
+        raise _refused(target, key, f"it is listed in {file}")
 
 
 def _ask(target: Target, key: HostKey, file: Path) -> None:
@@ -36,7 +36,7 @@ def _ask(target: Target, key: HostKey, file: Path) -> None:
         public.write(f"{key.kind} {base64.b64encode(key.blob).decode()}\n")
         public.flush()
         try:
-            # ssh-keygen(1): 0 where it is not revoked.
+            # ssh-keygen(1): 0 if it is not revoked.
             ended = programs.run(
                 ["ssh-keygen", "-Q", "-f", str(file), public.name],
                 env=process_env.of_tools(),
@@ -44,7 +44,7 @@ def _ask(target: Target, key: HostKey, file: Path) -> None:
                 deadline_seconds=_SECONDS,
             )
         except (OSError, programs.LateError) as error:
-            raise _refused(target, key, f"ssh-keygen does not read {file}") from error
+            raise _refused(target, key, f"ssh-keygen cannot read {file}") from error
     if ended.status != 0:
         raise _refused(target, key, f"{file}: {ended.tail(1)}")
 

@@ -1,7 +1,7 @@
 """One session with one host: typed requests over one channel.
 
-Threads: one receives and one sends, so that the caller can always be interrupted,
-a signal of life goes out during an upload, and a silent host is noticed.
+Threads: one receives and one sends, so that the caller can always be interrupted, signs of life
+are sent during an upload, and a silent host is noticed.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from cartwheel.ssh.startup import UnitSpec
 from cartwheel.ssh.target import Target
 from cartwheel.ssh.uplink import Turn, Uplink
 
-# The host says that it lives every wire.BEAT_SECONDS.
+# The host sends a sign of life every wire.BEAT_SECONDS.
 SILENCE_SECONDS = 10.0
 START_SECONDS = 30.0
-# The host ends an operation at its deadline; this much later we do.
+# The host ends an operation at its deadline; we end it this much later.
 DEADLINE_GRACE_SECONDS = 15.0
 END_SECONDS = 30.0
-# The host begins a request at once when it is whole: what takes longer is stuck.
+# The host begins a request as soon as it is complete: if it takes longer, it is stuck.
 BEGIN_SECONDS = 60.0
-SLOWEST_BYTES_PER_SECOND = 4096  # a line that carries less counts as stuck too
+SLOWEST_BYTES_PER_SECOND = 4096  # a slower connection counts as stuck too
 _TELL_SECONDS = 5.0
 _POLL_SECONDS = 0.5
 _STATUS_SECONDS = 2.0
-_WAIT_SLICE_SECONDS = 0.5  # deadlines are looked at between slices; answers wake at once
+_WAIT_SLICE_SECONDS = 0.5  # deadlines are checked between slices; answers wake at once
 _READ_BYTES = 1 << 18
 _STDERR_TAIL_BYTES = 64 << 10
 
@@ -61,7 +61,7 @@ NOTHING = About("", "", "", "")
 
 
 class SkippedError(HostError):
-    """Not tried, because an earlier request of its group failed: see that one."""
+    """The request was not tried, because an earlier one of its group failed: see that one."""
 
 
 class Pending(Generic[A]):
@@ -88,11 +88,11 @@ class Pending(Generic[A]):
         self._answer: dict[str, Any] | None = None
         self._broken_listener: Exception | None = None
         self._started_at: float | None = None
-        self._ready_at = time.monotonic()  # nobody but the host holds it up since
+        self._ready_at = time.monotonic()  # since then only the host delays it
         self._blob_bytes = blob_bytes
 
     def done(self) -> bool:
-        """Whether `result` would not wait."""
+        """Whether `result` would return at once."""
         return self._answer is not None
 
     def result(self) -> A:
@@ -120,7 +120,7 @@ class Pending(Generic[A]):
         host = self._session.host
         if answer.get("skipped"):
             return SkippedError(
-                "host-side", f"{self.op} was not tried: an earlier step failed", host=host
+                "host-side", f"{self.op} was skipped: an earlier step failed", host=host
             )
         slug = answer["slug"] if answer["slug"] in CATALOGUE else "host-side"
         kind = ConnectError if answer.get("lost") else HostError
@@ -130,15 +130,14 @@ class Pending(Generic[A]):
 class Session:
     """Make one with `open_session`; it is a context manager, and safe for threads.
 
-    `round_trips` counts how often the operator's side has had to wait for the host
-    since the SSH handshake (design P14): one for opening the channel, one for each
-    password prompt answered, one for the greeting (nothing is sent before it: what starts
-    may be something else than our host side), one for the end, and one for each flight of
-    requests.
-    A request starts a new flight if the answer to one of the current flight was
-    taken before it was submitted; so what is pipelined counts once, however long
-    it runs, and what waits for an answer first counts again. Events, heartbeats
-    and a blob's acknowledgements cost nothing.
+    `round_trips` counts how often the operator's side has waited for the host since the SSH
+    handshake (promise P14): once for opening the channel, once for each answered password
+    prompt, once for the greeting (nothing is sent before it, because the login may start
+    something else than our host side), once for the end, and once for each flight of requests.
+    A request starts a new flight if the answer to one of the current flight was taken before it
+    was submitted; so pipelined requests count once, however long they run, and a request that
+    waits for an answer first counts again. Events, heartbeats and acknowledgements of blobs do
+    not count.
     """
 
     def __init__(
@@ -172,8 +171,8 @@ class Session:
         self._ending = False
         self._cancelled = False
         self._ended = False
-        self._may_send = threading.Event()  # greeted, or there is nothing to send any more
-        self._printed = bytearray()  # what came on standard output before the greeting
+        self._may_send = threading.Event()  # greeted, or nothing is left to send
+        self._printed = bytearray()  # standard output before the greeting
         self._outgoing: collections.deque[Frames] = collections.deque()
         self._stderr = bytearray()
         self._asking = startup.prompt_pattern(self._prompt)
@@ -182,11 +181,11 @@ class Session:
         self._channel = self._open_channel()
         self._start()
 
-    # -- what callers use
+    # -- for callers
 
     @property
     def host_key(self) -> str:
-        """The fingerprint (SHA-256) of the key by which the host was known."""
+        """The fingerprint (SHA-256) of the host's key."""
         key: paramiko.PKey = self._connection.transport.get_remote_server_key()
         return HostKey(key.get_name(), key.asbytes()).fingerprint
 
@@ -198,7 +197,7 @@ class Session:
         deadline_seconds: float = 60.0,
         on_event: OnEvent | None = None,
     ) -> A:
-        """Ask and wait: `submit` and `result` in one."""
+        """Send a request and wait for its answer: `submit` and `result` in one."""
         return self.submit(
             asked, blob=blob, deadline_seconds=deadline_seconds, on_event=on_event
         ).result()
@@ -214,11 +213,11 @@ class Session:
     ) -> Pending[A]:
         """Send a request without waiting; the host works in the order of submission.
 
-        Once a request of a `group` failed, later ones of it are skipped. `on_event`
-        is called from the receiving thread: be quick, and do not call the session.
-        `deadline_seconds` counts from when the host begins the operation; until then a blob
-        may wait for its turn and take its time at SLOWEST_BYTES_PER_SECOND, and `on_event` is
-        told of that, and how much of it is sent, by events without a step.
+        After a request of a `group` failed, later ones of the group are skipped. `on_event` is
+        called from the receiving thread: be quick, and do not call the session.
+        `deadline_seconds` counts from when the host begins the operation. Before that a blob may
+        wait for its turn, and be sent at SLOWEST_BYTES_PER_SECOND; `on_event` gets events without
+        a step about its progress.
         """
         return self._submit(
             asked.op,
@@ -301,9 +300,9 @@ class Session:
         return pending
 
     def cancel(self, seconds: float = END_SECONDS) -> bool:
-        """Stop the running operation and let the host put things in order.
+        """Stop the running operation and let the host recover.
 
-        Waits for that at most `seconds`; True if the host side has ended.
+        Waits at most `seconds`; True if the host side has ended.
         """
         with self._changed:
             self._cancelled = True
@@ -315,9 +314,9 @@ class Session:
         return self._wait_for_end(seconds)
 
     def close(self, seconds: float = END_SECONDS) -> None:
-        """Tell the host side that nothing more comes, and wait until it has ended.
+        """Tell the host side that no more requests follow, and wait until it has ended.
 
-        Never raises: what went wrong was raised where an answer was missing.
+        Never raises: failures were raised where an answer was missing.
         """
         with self._changed:
             self._ending = True
@@ -384,13 +383,13 @@ class Session:
         if time.monotonic() - pending._started_at < seconds + DEADLINE_GRACE_SECONDS:
             return
         error = CartwheelError(
-            "deadline", f"{pending.op} has not ended within {seconds:g} s", host=self.host
+            "deadline", f"{pending.op} did not end within {seconds:g} s", host=self.host
         )
         self.cancel(DEADLINE_GRACE_SECONDS)
         self._fail(error)
 
     def _check_turn(self, pending: Pending[Any]) -> None:
-        """The host takes requests in order: the first that it has not begun is on its way."""
+        """Raises if the next request does not begin in time: the host takes them in order."""
         with self._changed:
             if not self.python or pending._id != min(self._pending, default=pending._id):
                 return
@@ -399,7 +398,7 @@ class Session:
         if time.monotonic() - since < seconds:
             return
         error = CartwheelError(
-            "deadline", f"{pending.op} has not begun within {seconds:.0f} s", host=self.host
+            "deadline", f"{pending.op} did not begin within {seconds:.0f} s", host=self.host
         )
         self.cancel(DEADLINE_GRACE_SECONDS)
         self._fail(error)
@@ -412,7 +411,7 @@ class Session:
             return self._ended
 
     def _fail(self, error: CartwheelError) -> None:
-        """The first failure stays; every waiting caller gets it."""
+        """Keep the first failure, and give it to every waiting caller."""
         with self._changed:
             if self._error is None:
                 self._error = error
@@ -420,7 +419,7 @@ class Session:
             self._outgoing.clear()
             self._changed.notify_all()
             self._wake_turn()
-        # It may be closed by now, or its connection gone.
+        # The channel may already be closed, or its connection lost.
         with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
             self._channel.close()
 
@@ -440,20 +439,20 @@ class Session:
             if self._error is None:
                 self._channel.shutdown_write()
         except (OSError, EOFError, paramiko.SSHException):
-            pass  # the receiving thread says why
+            pass  # the receiving thread reports why
         except CartwheelError as error:  # a blob that cannot be read
             self._fail(error)
 
     def _send_all(self) -> None:
         while (item := self._next_to_send()) is not None:
-            with contextlib.closing(item):  # at once: others wait for its turn
+            with contextlib.closing(item):  # at once: others wait for the turn
                 for data in item:
                     self._channel.sendall(data)
                     if self._cancelled and self._outgoing:
-                        break  # the cancellation overtakes the rest of an upload
+                        break  # the cancellation is sent before the rest of an upload
 
     def _in_turn(self, frames: Iterator[bytes], pending: Pending[Any]) -> Frames:
-        """A blob's frames when the line is free for them; until then signs of life."""
+        """A blob's frames when it is their turn; until then signs of life."""
         with self._uplink.turn() as turn:
             self._turn = turn
             told = -_TELL_SECONDS
@@ -463,7 +462,7 @@ class Session:
                 pending._ready_at = now = time.monotonic()
                 if now - told >= _TELL_SECONDS:
                     told = now
-                    _notify(pending, _progress("waits for its turn to be sent"))
+                    _notify(pending, _progress("waiting for its turn to be uploaded"))
                 yield framing.pack({"t": "beat"})
             pending._ready_at = time.monotonic()
             for data in frames:
@@ -471,7 +470,7 @@ class Session:
                 yield data
 
     def _paced(self, turn: Turn, pending: Pending[Any], size_bytes: int) -> Frames:
-        """Wait until so many bytes may be sent, with signs of life."""
+        """Wait until this many bytes may be sent, with signs of life."""
         until = time.monotonic() + self._uplink.reserve(size_bytes)
         while (left := until - time.monotonic()) > 0 and not self._is_off():
             turn.pause(min(left, framing.BEAT_SECONDS))
@@ -484,7 +483,7 @@ class Session:
             self._turn.wake()
 
     def _next_to_send(self) -> Frames | None:
-        """The next frames; a beat when there were none for a while; None at the end."""
+        """The next frames; a heartbeat if there were none for a while; None at the end."""
         with self._changed:
             if not self._outgoing and not self._over():
                 self._changed.wait_for(lambda: self._outgoing or self._over(), framing.BEAT_SECONDS)
@@ -493,7 +492,7 @@ class Session:
             return None if self._over() else _just(framing.pack({"t": "beat"}))
 
     def _is_off(self) -> bool:
-        """Nothing of what waits is sent any more."""
+        """Whether nothing more will be sent."""
         return self._cancelled or self._error is not None or self._ended
 
     def _over(self) -> bool:
@@ -515,17 +514,19 @@ class Session:
                     self._greeted(hello)
                     self._take_all(decoder.feed(bytes(greeting[hello.end :])))
                 elif len(greeting) > startup.NOISE_LIMIT_BYTES:
-                    raise self._no_greeting("the login prints without end")
+                    raise self._no_greeting("the login prints without stopping")
             self._finished()
         except CartwheelError as error:
             self._fail(error)
         except framing.FrameError as error:
             self._fail(ConnectError("host-side", f"unreadable answer: {error}", host=self.host))
         except Exception as error:
-            self._fail(ConnectError("ssh-lost", f"the connection broke: {error}", host=self.host))
+            self._fail(
+                ConnectError("ssh-lost", f"the connection was lost: {error}", host=self.host)
+            )
 
     def _output(self) -> Iterator[bytes]:
-        """Pieces of standard output until its end; watches for silence on the way."""
+        """Pieces of standard output until its end; also watches for silence."""
         poller = select.poll()
         poller.register(self._channel.fileno(), select.POLLIN)
         last_look = time.monotonic()
@@ -539,11 +540,11 @@ class Session:
                 yield self._channel.recv(_READ_BYTES)
             elif self._channel.eof_received or self._channel.closed:
                 if self._channel.recv_ready():
-                    continue  # it came between the two questions
+                    continue  # output arrived between the two checks
                 return
             elif not ready:
                 if now - last_look > 2 * _POLL_SECONDS + 1:
-                    self._heard = now  # it was we who slept
+                    self._heard = now  # this process was suspended
                 self._check_silence(now)
             last_look = now
 
@@ -602,7 +603,7 @@ class Session:
             self._changed.notify_all()
 
     def _finished(self) -> None:
-        """The host side has closed its end: as asked, or too early."""
+        """The host side has closed its end: as requested, or too early."""
         status = self._exit_status()
         with self._changed:
             expected = (self._ending or self._cancelled) and not self._pending
@@ -614,7 +615,7 @@ class Session:
             self._fail(self._not_started(status))
             return
         how = "without an exit status" if status is None else f"with exit status {status}"
-        # It ends by itself, and well, only when it has lost contact.
+        # It ends by itself with success only after it has lost the connection.
         slug = "ssh-lost" if status in (None, 0) else "host-side"
         self._fail(
             ConnectError(
@@ -658,7 +659,7 @@ def open_session(
     uplink: Uplink | None = None,
     about: About = NOTHING,
 ) -> Session:
-    """Connect, log in and start the host side; as root (through sudo) unless told otherwise.
+    """Connect, log in and start the host side; by default as root (through sudo).
     Its requests are about one application (`about`).
 
     Uploads take turns with those of all sessions that share `uplink`. Returns without
@@ -696,12 +697,12 @@ def _size(blob: Blob | None) -> int:
         return len(blob or b"")
     try:
         return blob.stat().st_size
-    except OSError:  # sending it says why
+    except OSError:  # sending it will raise the reason
         return 0
 
 
 def _told(frames: Iterator[bytes], pending: Pending[Any]) -> Frames:
-    """The frames; every few seconds the listener hears how much of a blob is sent."""
+    """The frames; every few seconds the listener gets the progress of a blob."""
     told, sent = time.monotonic(), 0
     for data in frames:
         yield data
@@ -724,7 +725,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
                 yield chunk
     except OSError as error:
         raise CartwheelError(
-            "source", f"{path} cannot be read: {error.strerror}", hint="Build it anew."
+            "source", f"{path} cannot be read: {error.strerror}", hint="Build it again."
         ) from error
 
 
@@ -733,7 +734,7 @@ def _notify(pending: Pending[Any], event: dict[str, Any]) -> None:
         return
     try:
         pending._on_event(event)
-    except Exception as error:  # the listener's mistake must not stop the session
+    except Exception as error:  # an error of the listener must not stop the session
         pending._broken_listener = error
 
 
@@ -742,7 +743,7 @@ def _exec_without_waiting(
 ) -> None:
     """Like `channel.exec_command`, but without asking for a reply (RFC 4254, 6.5).
 
-    It saves a round trip: a command that does not start says so by its exit status.
+    It saves a round trip: the exit status shows whether the command has started.
     """
     message = paramiko.Message()
     message.add_byte(paramiko.common.cMSG_CHANNEL_REQUEST)

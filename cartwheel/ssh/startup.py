@@ -1,4 +1,4 @@
-"""The command that starts the host side, and what it means when it does not start."""
+"""The command that starts the host side, and the reasons why it may not start."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from cartwheel.ssh.target import Target
 
 NOT_EXECUTABLE_STATUS, NOT_FOUND_STATUS = 126, 127  # POSIX shells
 _HELLO_LINE = re.compile(rb"(?:^|\n)" + re.escape(HELLO) + rb" (\d+)\.(\d+)\.(\d+)\n")
-# More noise than this before our greeting is no login shell's.
+# No login shell prints more than this before our greeting.
 NOISE_LIMIT_BYTES = 1 << 20
-_SHOWN_CHARACTERS = 2000  # of what a host printed instead of starting
+_SHOWN_CHARACTERS = 2000  # of a host's output if it did not start
 _STOP_SECONDS = 300
-# What runs on the host gets nothing of the login's shell, nor the PATH that sudo narrows.
+# Our programs on the host get no variables of the login shell, nor the short PATH of sudo.
 KNOWN_ENVIRONMENT = (
     "env",
     "-i",
@@ -31,8 +31,8 @@ _UNEVEN = re.compile(r"['\\!]")
 class UnitSpec:
     """The transient unit that a changing task runs in (systemd-run(1)).
 
-    When it is killed its children die with it, and `stop_post` (an absolute
-    program and its arguments) runs.
+    If it is killed, its children die with it, and `stop_post` (an absolute program and its
+    arguments) runs.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Hello:
 
 
 def find_hello(output: bytes | bytearray) -> Hello | None:
-    """The greeting, wherever shell start-up files have printed before it."""
+    """Find the greeting, also after output of shell start-up files."""
     found = _HELLO_LINE.search(output)
     if not found:
         return None
@@ -62,16 +62,16 @@ def find_hello(output: bytes | bytearray) -> Hello | None:
 
 
 def prompt_pattern(prompt: str) -> re.Pattern[bytes]:
-    """Where sudo asks with this prompt: not where a shell that traces (`set -x`) shows how sudo
-    is called, for the password would lie there when sudo asks, and count as a wrong one."""
+    """Matches sudo's question with this prompt, but not the trace of a shell (`set -x`) that shows
+    how sudo is called: then the password would be sent too early, and count as a wrong one."""
     return re.compile(rb"(?<!-p )(?<!-p ['\"])" + re.escape(prompt.encode()))
 
 
 def sudo_words(target: Target, prompt: str) -> list[str]:
-    """How to become root: not at all as root, without a prompt if no password is known.
+    """How to become root: no sudo for root, no prompt if no password is known.
 
-    `-k` ignores a cached credential: with one, `-S` would hand the password line
-    to the child (sudo(8)).
+    `-k` ignores a cached credential: with one, `-S` would pass the password line on to the child
+    (sudo(8)).
     """
     if target.user == "root":
         return []
@@ -83,14 +83,14 @@ def sudo_words(target: Target, prompt: str) -> list[str]:
 def start_command(
     target: Target, loader: str, *, sudo: list[str], unit: UnitSpec | None = None
 ) -> str:
-    """One line for the login shell, whichever it is."""
+    """One line for any login shell."""
     words = [*sudo, *KNOWN_ENVIRONMENT, *_unit_words(unit), target.python, "-I", "-c"]
     return " ".join([*map(quote, words), f"'{loader}'"])
 
 
 def quote(word: str) -> str:
-    """Quoted for sh, bash, zsh, fish and csh alike. Between quotes they differ in what a
-    backslash means, and csh takes `!` for an old command; outside, a backslash serves them all."""
+    """Quoted for sh, bash, zsh, fish and csh. Inside quotes they treat a backslash differently,
+    and csh expands `!`; outside of quotes, a backslash works in all of them."""
     if _QUOTABLE.fullmatch(word):
         return word
     return "'" + _UNEVEN.sub(r"'\\\g<0>'", word) + "'"
@@ -103,7 +103,7 @@ def _unit_words(unit: UnitSpec | None) -> Iterator[str]:
     yield f"--unit={unit.name}"
     if unit.description:
         yield f"--description={unit.description}"
-    # Time to put things in order, for itself and then for `stop_post`.
+    # Time to recover, for itself and then for `stop_post`.
     yield from ("-p", "KillMode=control-group", "-p", f"TimeoutStopSec={_STOP_SECONDS}")
     if unit.stop_post:
         yield from ("-p", f"ExecStopPost={' '.join(unit.stop_post)}")
@@ -122,14 +122,14 @@ def too_old(target: Target, version: str) -> ConnectError:
 def wrong_password(target: Target) -> ConnectError:
     return ConnectError(
         "sudo-password",
-        f"sudo does not accept the password for '{target.user}'",
+        f"sudo rejected the password for '{target.user}'",
         host=target.name,
     )
 
 
 @dataclass(frozen=True)
 class _Reason:
-    """What standard error says (sudo, systemd-run, login shells; in English by LC_ALL)."""
+    """A message on standard error (of sudo, systemd-run, login shells; in English by LC_ALL)."""
 
     pattern: str
     slug: str
@@ -143,13 +143,13 @@ _REASONS = (
         r"sudo: (command )?not found|not found: sudo|[Uu]nknown command:? sudo"
         r"|env: .?sudo.?: No such file",
         "sudo-missing",
-        "'{user}' is not root, and there is no sudo",
+        "'{user}' is not root, and the host has no sudo",
         needs="sudo",
     ),
     _Reason(
         r"a password is required|a terminal is required",
         "sudo-password",
-        "sudo asks '{user}' for a password, and none is known",
+        "sudo asks '{user}' for a password, but none was given",
         needs="sudo",
         # sudo asks those too who may not use it, before it says so.
         hint="Set ssh.sudo_password in the settings, or use `fab --prompt-for-sudo-password`;"
@@ -158,7 +158,7 @@ _REASONS = (
     _Reason(
         r"incorrect password attempt",
         "sudo-password",
-        "sudo does not accept the password for '{user}'",
+        "sudo rejected the password for '{user}'",
         needs="sudo",
     ),
     _Reason(
@@ -171,7 +171,7 @@ _REASONS = (
     _Reason(
         r"[Uu]nit .*already (exists|loaded)|was already loaded",
         "locked",
-        "{unit} runs already: another deploy is at work there",
+        "{unit} is already running: another run is changing this application",
         needs="unit",
     ),
     _Reason(
@@ -182,7 +182,7 @@ _REASONS = (
         "the host has no systemd-run",
         needs="unit",
     ),
-    _Reason(r"No module named", "no-python", "{python} lacks its standard library: {last}"),
+    _Reason(r"No module named", "no-python", "the standard library of {python} is missing: {last}"),
 )
 _MISSING = re.compile(r"not found|No such file or directory|[Uu]nknown command|Failed to find exec")
 
@@ -196,8 +196,8 @@ def why_not_started(
     unit: UnitSpec | None,
     printed: str = "",
 ) -> ConnectError:
-    """What ended the start, from the exit status (None: none came), standard error, and what
-    was `printed` on standard output."""
+    """Why the host side did not start: from the exit status (None: none came), standard error,
+    and what was `printed` on standard output."""
     last = (errors.strip().splitlines() or [""])[-1]
     words = {
         "user": target.user,
@@ -218,12 +218,12 @@ def why_not_started(
     missing = _without_python(target, status, errors, last)
     if missing:
         return ConnectError("no-python", missing, host=target.name, detail=errors.strip())
-    ended = f"the login ended with exit status {status} before our command had started"
+    ended = f"the login ended with exit status {status} before Cartwheel's command had started"
     return no_greeting(target, ended, errors, printed)
 
 
 def no_greeting(target: Target, reason: str, errors: str, printed: str) -> ConnectError:
-    """The login does something else than it was told; what it said shows what."""
+    """The error for a login that does not run our command, with its output."""
     said = "\n".join(text.strip() for text in (printed, errors) if text.strip())
     last = said.splitlines()[-1].strip() if said else ""
     shown = f", and printed: {last}" if last else ", and printed nothing"
@@ -233,8 +233,8 @@ def no_greeting(target: Target, reason: str, errors: str, printed: str) -> Conne
 
 
 def _without_python(target: Target, status: int, errors: str, last: str) -> str:
-    """How the host said that Python is not there, or nothing: start-up files too may name a
-    program that is not found."""
+    """The message if the host says that Python is missing, or "": start-up files may also call a
+    program that is missing."""
     about = [line for line in errors.splitlines() if target.python in line]
     if status == NOT_EXECUTABLE_STATUS and (about or not errors.strip()):
         return f"{target.python} cannot be run: {last}"

@@ -1,4 +1,4 @@
-"""From the name of a host to everything that is needed to reach it; pure."""
+"""Turns the name of a host into everything that is needed to reach it; pure."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True)
 class LabHost:
-    """A disposable host: all that there is to say about the way to it.
+    """How to reach a disposable host.
 
-    `python`, where it is not empty, runs the host side instead of `ssh.python`.
+    `python`, if it is not empty, runs the host side instead of `ssh.python`.
     """
 
     address: str
@@ -45,19 +45,18 @@ class LabHost:
 
 
 class Lookup(Protocol):
-    """What ssh_config says (config.py)."""
+    """Looks up ssh_config (config.py)."""
 
     def lookup(self, asked: Asked) -> Found: ...
 
 
 @dataclass(frozen=True)
 class Target:
-    """One host to connect to. `name` is what the user calls it, `host` where it is.
+    """One host to connect to. `name` is the user's name for it, `host` its address.
 
-    `key_name` is the name that known_hosts has for it; `gateway` is the last hop
-    before it, `proxy_command` a command for the shell. `known_hosts` are files besides the
-    user's and the system's; the first one is where new keys are recorded. `agent` is a socket,
-    `none`, or nothing for the usual one.
+    `key_name` is its name in known_hosts; `gateway` is the last hop before it, `proxy_command` a
+    command for the shell. `known_hosts` are files in addition to the user's and the system's; new
+    keys are recorded in the first one. `agent` is a socket, `none`, or empty for the default one.
     """
 
     name: str
@@ -66,7 +65,7 @@ class Target:
     user: str
     identities: tuple[Path, ...] = ()
     identities_only: bool = False
-    usual_identities: bool = True  # those of ~/.ssh where none is named
+    usual_identities: bool = True  # those of ~/.ssh if none is named
     agent: str = ""
     gateway: Target | None = None
     proxy_command: str | None = None
@@ -93,7 +92,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Address:
-    """What a user writes: `user@host:port`, `[v6]:port`, or a name alone."""
+    """A user's input: `user@host:port`, `[v6]:port`, or only a name."""
 
     host: str
     user: str | None = None
@@ -101,7 +100,7 @@ class Address:
 
 
 def parse_address(text: str) -> Address:
-    """Raises UsageError `usage` for what is no address."""
+    """Raises UsageError `usage` for text that is not an address."""
     found = _ADDRESS.fullmatch(text.strip())
     port = found and (found["port"] or found["bracketed_port"])
     if not found or (port and not 0 < int(port) <= LAST_PORT):
@@ -125,14 +124,14 @@ def resolve_target(
     sudo_password: Hidden | None = None,
     lease_seconds: float = DEFAULT_LEASE_SECONDS,
 ) -> Target:
-    """Everything about the host called `name` (what -H or the settings say), which is `at`
-    this address if not where its name says.
+    """Everything about the host called `name` (by -H or the settings), `at` this address if that
+    differs from its name.
 
-    What is written at the name wins over fab's flags, these over `given` (what an inventory
-    says of this host in words of ssh_config), this over the settings, these over ssh_config. A
-    disposable host's own facts win over all but a user written at the name. `password` and
-    `sudo_password` are those of the settings. Raises UsageError `usage` for a name or a
-    ProxyJump that cannot be read, and `ssh-config`.
+    User and port in the name win over fab's options, these over `given` (the inventory's values
+    for this host, as keywords of ssh_config), these over the settings, these over ssh_config. A
+    disposable host's own facts win over all of them except a user in the name. `password` and
+    `sudo_password` are those of the settings. Raises UsageError `usage` for an invalid name or
+    ProxyJump, and `ssh-config`.
     """
     at = at or parse_address(name)
     disposable = lab.get(at.host)
@@ -166,7 +165,7 @@ def _settings(ssh: Ssh, at: Address) -> Iterator[Option]:
         return
     hops = [] if ssh.gateway.lower() == "none" else ssh.gateway.split(",")
     if any(_is_same(parse_jump(hop), at) for hop in hops):
-        hops = []  # the gateway of all hosts may be one of them
+        hops = []  # the gateway of all hosts may itself be one of them
     yield "proxyjump", ",".join(hop.strip() for hop in hops) or "none"
     if not hops:
         yield "proxycommand", "none"
@@ -183,7 +182,7 @@ def _is_same(hop: Address, at: Address) -> bool:
 
 @dataclass(frozen=True)
 class _Way:
-    """How a host is reached, and then each hop before it. `passed` are the hosts behind."""
+    """How to reach a host, and then each hop before it. `passed` are the hosts behind it."""
 
     ssh: Ssh
     options: SshOptions
@@ -217,8 +216,8 @@ class _Way:
         )
 
     def _hop(self, jumps: str) -> Target:
-        """The last hop of a ProxyJump. It is reached through those before it; the first one
-        follows its own ProxyJump (ssh(1), -J)."""
+        """The last hop of a ProxyJump. It is reached through the hops before it; the first one
+        uses its own ProxyJump (ssh(1), -J)."""
         before, _comma, jump = jumps.rpartition(",")
         at = parse_jump(jump)
         given = (*_written(at), *((("proxyjump", before),) if before else ()))
@@ -226,7 +225,7 @@ class _Way:
         here = (at.host, found.port)
         if here in self.passed:
             names = ", ".join(name for name, _port in (*self.passed, here))
-            raise UsageError("ssh-config", f"ProxyJump goes in a circle: {names}")
+            raise UsageError("ssh-config", f"ProxyJump is a loop: {names}")
         return replace(self, passed=(*self.passed, here)).target(jump.strip(), found)
 
 

@@ -1,4 +1,4 @@
-"""For `fab hosts.trust`: see a host's key without trusting it."""
+"""For `fab hosts.trust`: gets a host's key without trusting it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["fetch_key", "is_known", "record", "recorded_in"]
 
 
 def fetch_key(target: Target, gateways: Gateways) -> HostKey:
-    """The key that the host shows; nothing is sent to it, and nothing is remembered.
+    """The host's key; nothing is sent to the host, and nothing is saved.
 
-    Gateways on the way are checked as ever. Raises ConnectError.
+    Gateways on the way are checked as always. Raises ConnectError.
     """
     with failures(target):
         transport = transport_for(target)(raw_socket(target, gateways))

@@ -1,4 +1,4 @@
-"""This machine's line as the uploads of a run share it: so many at once, so many bytes a second."""
+"""Limits the uploads of a run: their number at once, and their bytes per second together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Self
 
 
 class Uplink:
-    """Gives turns to uploads, first come, first served. Safe for threads."""
+    """Gives turns to uploads in the order of their requests. Safe for threads."""
 
     def __init__(
         self,
@@ -26,11 +26,11 @@ class Uplink:
         self._next_at = 0.0
 
     def turn(self) -> Turn:
-        """A place in the queue, to be used as a context manager: leaving it gives it back."""
+        """A place in the queue, as a context manager: leaving it gives the place back."""
         return Turn(self)
 
     def reserve(self, size_bytes: int) -> float:
-        """Seconds to wait before so many bytes may be sent; all uploads share the rate."""
+        """Seconds to wait before this many bytes may be sent; all uploads share the rate."""
         if self._rate is None:
             return 0.0
         with self._lock:
@@ -75,16 +75,16 @@ class Turn:
         self._uplink._leave(self)
 
     def wait(self, seconds: float) -> bool:
-        """Whether it has come, at the latest after `seconds` or when it is woken."""
+        """Wait for the turn, at most `seconds` or until it is woken; whether it has come."""
         self._stirred.wait(seconds)
         return self.has_come
 
     def pause(self, seconds: float) -> None:
-        """Sleep, unless it is woken."""
+        """Sleep until it is woken, at most `seconds`."""
         self._woken.wait(seconds)
 
     def wake(self) -> None:
-        """Its upload is off: whoever waits for anything here need not."""
+        """The upload was cancelled; wake everyone who waits for it."""
         self._woken.set()
         self._stirred.set()
 

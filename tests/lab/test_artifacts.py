@@ -263,7 +263,9 @@ def test_without_a_store_uploads_take_turns(stage: Stage) -> None:
     finally:
         stage.project.settings(text)
     said = [json.loads(line) for line in done.out.splitlines()]
-    waited = {one["host"] for one in said if one.get("detail") == "waits for its turn to be sent"}
+    waited = {
+        one["host"] for one in said if one.get("detail") == "waiting for its turn to be uploaded"
+    }
     assert len(waited) == 1, "the other was first"
     for host, count in zip(stage.pair, before, strict=True):
         assert host.line()["to_host"] - count > size

@@ -134,7 +134,7 @@ def test_a_busy_sshd_is_tried_again(crowd: Crowd, refusals: int) -> None:
             assert of_hosts(deploy(crowd, "one"), "outcome") == {"deployed"}
             return
         done = crowd.project.fab("deploy", code=1)
-        assert "SSH does not come about" in done.err
+        assert "the SSH handshake failed" in done.err
         assert "CW201" in done.err
         assert line.refusals == 0, "after three attempts"
     finally:

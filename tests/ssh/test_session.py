@@ -180,7 +180,7 @@ class TestVolume:
             session = open_to(through(relay, sshd))
             session.request_untyped("echo")
             began = time.monotonic()
-            with pytest.raises(CartwheelError, match="digest has not begun within 1 s") as caught:
+            with pytest.raises(CartwheelError, match="digest did not begin within 1 s") as caught:
                 session.request_untyped("digest", blob=bytes(20 * MIB))
             assert caught.value.slug == "deadline"
             assert time.monotonic() - began < 10
@@ -214,7 +214,7 @@ class TestVolume:
                 with pytest.raises(TimeoutError):
                     answer.result(10)
             assert answer.result(30)["size"] == MIB
-        waits = {"step": "", "state": "progress", "detail": "waits for its turn to be sent"}
+        waits = {"step": "", "state": "progress", "detail": "waiting for its turn to be uploaded"}
         assert told.count(waits) >= 2
 
     def test_uploads_together_keep_to_the_rate(self, sshd: Sshd, open_to: Open) -> None:

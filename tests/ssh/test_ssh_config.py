@@ -190,12 +190,12 @@ def test_what_the_reader_does_not_know_it_refuses(tmp_path: Path, account: Accou
         ("User %n\n", ":1: %n in User"),
         ("HostName %n\n", ":1: %n in"),
         ("IdentityFile ${NO_SUCH_THING}/x\n", ":1: there is no environment variable"),
-        ("Port http\n", ":1: http is no port"),
+        ("Port http\n", ":1: http is not a port"),
         ("Port\n", ":1: `Port` has no value"),
         ('User "x\n', ":1: a quote is not closed"),
         ("Match user\n", ":1: `Match user` has no value"),
-        ("ConnectTimeout soon\n", ":1: soon is no time"),
-        ("AddressFamily ipx\n", ":1: ipx is no address family"),
+        ("ConnectTimeout soon\n", ":1: soon is not a time"),
+        ("AddressFamily ipx\n", ":1: ipx is not an address family"),
         (f"Include {config}\n", ": too many levels of Include"),
     ):
         config.write_text(text)

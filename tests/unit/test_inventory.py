@@ -302,7 +302,7 @@ def test_a_gateway_of_ours_wins_over_ansibles_arguments(project: Project) -> Non
         ({"ansible_ssh_common_args": "-F x"}, "ansible_ssh_common_args: -F cannot be honoured"),
         ({"ansible_ssh_extra_args": "-o Tunnel=yes"}, "ansible_ssh_extra_args: -o Tunnel=yes"),
         ({"ansible_ssh_args": "-o Port"}, "ansible_ssh_args: -o Port has no value"),
-        ({"ansible_ssh_args": "-G"}, "ansible_ssh_args: -G is no option"),
+        ({"ansible_ssh_args": "-G"}, "ansible_ssh_args: -G is not an option"),
         ({"ansible_ssh_args": "-J {{ bastion }}"}, "ansible_ssh_args must be plain text"),
         ({"ansible_ssh_args": ["-J"]}, "ansible_ssh_args must be plain text"),
         ({"ansible_connection": "local"}, "ansible_connection is local"),

@@ -47,10 +47,10 @@ def test_what_is_taken(text: str, options: list[Option]) -> None:
         ("-o PorxyJump=x", "-o PorxyJump=x cannot be honoured"),
         ("-o Port", "-o Port has no value"),
         ("-J", "-J has no value"),
-        ("-z", "-z is no option of ssh"),
-        ("gate", "gate is no option of ssh"),
-        ("-C -- x", "-- is no option of ssh"),
-        ("-J 'x", "is no command line"),
+        ("-z", "-z is not an option of ssh"),
+        ("gate", "gate is not an option of ssh"),
+        ("-C -- x", "-- is not an option of ssh"),
+        ("-J 'x", "is not a command line"),
     ],
 )
 def test_what_is_refused(text: str, said: str) -> None:

@@ -102,7 +102,7 @@ def test_gateways(resolve: Resolve) -> None:
     assert (first.host, first.port, first.gateway) == ("first", 77, None)
     assert resolve("odd", config).proxy_command == "nc odd 22"
     assert resolve("none", config).gateway is None
-    for name, said in (("loop", "loop"), ("a", "ProxyJump goes in a circle: a, b, a")):
+    for name, said in (("loop", "loop"), ("a", "ProxyJump is a loop: a, b, a")):
         with pytest.raises(UsageError, match=said) as caught:
             resolve(name, config)
         assert caught.value.slug == "ssh-config"

@@ -97,7 +97,7 @@ def test_with_accept_new_a_key_that_cannot_be_kept_is_accepted_each_time(tmp_pat
     with pytest.raises(ConnectError) as caught:
         known_hosts.check(target(null), KEY)
     assert caught.value.slug == "host-key-unknown"
-    with pytest.raises(ConnectError, match=r"cannot be kept in .*null: it is a device") as caught:
+    with pytest.raises(ConnectError, match=r"cannot be saved in .*null: it is a device") as caught:
         record(null)
     assert caught.value.slug == "host-key-not-kept"
 
