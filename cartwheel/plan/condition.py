@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 Level = Literal["ok", "note", "PROBLEM"]
 
-# What of the web server and of the boot unit starts with the host (systemctl(1), is-enabled); what is
-# "static", "indirect" or "generated" is started by something else.
+# What of the web server and of the boot unit starts with the host (systemctl(1), is-enabled); what
+# is "static", "indirect" or "generated" is started by something else.
 _STARTS_AT_BOOT = ("enabled", "static", "indirect", "generated", "alias")
 # ActiveState of a unit that runs: a reload is asked for with each change of the site.
 _RUNS = ("active", "reloading")

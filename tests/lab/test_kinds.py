@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
+from tests.kit.host import get, status
 from tests.kit.project import copied_checkout, fabfile, new_project
+from tests.kit.visitors import one_visitor
 
 # A distribution with a package manager of its own, as far as Cartwheel can tell.
 BOX_PROGRAM = """#!/bin/sh
@@ -77,3 +80,216 @@ def test_a_package_manager(host: LabHost, tmp_path: Path) -> None:
         assert "no-such-package" in unknown.text
     finally:
         host.sh("mv /usr/bin/apt-for-box /usr/bin/apt-get")
+
+
+# A web server that nobody else has. Its sites are files of words: `listen`, `root`, `token`, `log`.
+PORTER_PROGRAM = """#!/usr/bin/python3
+import http.client, http.server, os, pathlib, signal, socket, sys, threading, time
+
+def sites():
+    found = []
+    for path in sorted(pathlib.Path("/etc/porter").glob("*.site")):
+        site = dict(root="", token="", log="")
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            word, _, value = line.partition(" ")
+            if word not in ("listen", "root", "token", "log"):
+                sys.exit(f"{path}:{number}: {word} is no word of mine")
+            site[word] = value
+        found.append(site)
+    return found
+
+class Upstream(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.host)
+
+class Porter(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        site, began, said = self.server.site, time.time(), []
+        for link in ("current", "fallback"):
+            upstream = Upstream(f"{site['root']}/{link}/http.sock", timeout=30)
+            try:
+                upstream.request("GET", self.path, headers={"Host": "porter", "Connection": "close"})
+                answer = upstream.getresponse()
+                body = answer.read()
+            except OSError:
+                said.append((502, upstream.host))
+                continue
+            said.append((answer.status, upstream.host))
+            break
+        else:
+            body = b"nobody is in"
+        self.send_response(said[-1][0])
+        self.send_header("Content-Length", str(len(body)))
+        token = self.headers.get("X-Cartwheel-Probe", "")
+        own = token and token == pathlib.Path(site["token"]).read_text().strip()
+        if own:
+            release = os.path.realpath(site["root"] + "/current")
+            statuses, upstreams = zip(*((str(status), f"unix:{path}") for status, path in said))
+            value = f"release={release}; status={', '.join(statuses)}; upstream={', '.join(upstreams)}"
+            self.send_header("X-Cartwheel-Probe", value)
+        self.end_headers()
+        self.wfile.write(body)
+        if site["log"]:
+            with open(site["log"], "a") as log:
+                log.write(f"{'own' if own else 'theirs'} {began:.3f} {said[0][0]} unix:{said[0][1]}\\n")
+
+    def log_message(self, *_):
+        pass
+
+if sys.argv[1] == "version":
+    print("porter 1.2")
+for site in sites() if sys.argv[1] != "version" else ():
+    if sys.argv[1] == "serve":
+        server = http.server.ThreadingHTTPServer(("", int(site["listen"])), Porter)
+        server.site = site
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+if sys.argv[1] == "serve":
+    signal.pause()
+"""
+PORTER_UNIT = """[Service]
+ExecStart=/usr/bin/porter serve
+[Install]
+WantedBy=multi-user.target
+"""
+PORTER_SITE = """listen {{ settings.web.listen }}
+root {{ root | porter }}
+token {{ root }}/probe.map
+log /var/log/porter/{{ app }}.access.log
+"""
+PORTER_KIND = '''"""porter: a web server of the tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
+
+from cartwheel.host.web.server import Request
+
+if TYPE_CHECKING:
+    from cartwheel.host.wire.facts import Server
+
+
+class Porter:
+    """A kind of web server (`server.WebServer`)."""
+
+    name = "porter"
+    program = "porter"
+    packages = ("tree",)
+    unit = "porter.service"
+    broken = "nginx-broken"
+    refuses = "nginx-refuses"
+    site_template = "porter-site.j2"
+    default_site = Path("/etc/porter/welcome.site")
+    version_command = ("porter", "version")
+    test_command = ("porter", "test")
+    worker_title = "porter: worker"
+
+    def site(self, name: str) -> Path:
+        return Path("/etc/porter/{}.site".format(name))
+
+    def logs(self, name: str) -> Tuple[Path, Path]:
+        folder = Path("/var/log/porter")
+        return folder / (name + ".access.log"), folder / (name + ".error.log")
+
+    def word(self, value: str) -> str:
+        if " " in value:
+            raise ValueError("a space ends a word")
+        return value
+
+    def token_text(self, token: str) -> str:
+        return token + "\\n"
+
+    def version_in(self, output: str) -> Optional[str]:
+        return output.split()[1] if output else None
+
+    def complaint(self, output: str) -> str:
+        return output.strip()
+
+    def taken_name(self, output: str, names: Sequence[str]) -> Optional[str]:
+        return None
+
+    def user(self) -> str:
+        return "root"
+
+    def servers(self) -> "List[Server]":
+        from cartwheel.host.wire.facts import Server
+
+        found = []
+        for path in Path("/etc/porter").glob("*.site"):
+            port = int(path.read_text().split()[1])
+            found.append(Server(str(path), (port,), (), (port,)))
+        return found
+
+    def request(self, line: bytes) -> Optional[Request]:
+        words = line.decode("utf-8", "replace").split()
+        if len(words) != 4 or words[0] != "theirs":
+            return None
+        return Request(words[3], int(words[2]), float(words[1]))
+'''
+WEB_LINE = (
+    "cartwheel/host/web/kinds.py",
+    "(Nginx(),)",
+    "(__import__('cartwheel.host.web.porter', fromlist=['Porter']).Porter(), Nginx())",
+)
+# Its health check is well, and its page is not.
+PAGE_FAILS = """
+def app(environ, start_response):
+    well = environ["PATH_INFO"] == "/healthz"
+    start_response("200 OK" if well else "500 Broken", [("Content-Type", "text/plain")])
+    return [b"ok" if well else b"broken"]
+"""
+WATCHED = """[health]
+path = "/healthz"
+"""
+
+
+def test_a_web_server(host: LabHost, tmp_path: Path) -> None:
+    """It is installed, serves the site in place of its own, is tested and reloaded, tells who
+    answered and how its visitors fared, and is as before once the application has gone."""
+    checkout = copied_checkout(tmp_path / "checkout", [WEB_LINE])
+    (checkout / "cartwheel/host/web/porter.py").write_text(PORTER_KIND)
+    (checkout / "templates/porter-site.j2").write_text(PORTER_SITE)
+    project = new_project(tmp_path / "project", settings=WATCHED)
+    project.write("fabfile.py", fabfile(checkout))
+    on = ("-H", host.name)
+    host.sh(f"""mkdir -p /etc/porter /var/log/porter
+cat > /usr/bin/porter <<'E'\n{PORTER_PROGRAM}E
+chmod 755 /usr/bin/porter
+cat > /etc/systemd/system/porter.service <<'E'\n{PORTER_UNIT}E
+echo listen 80 > /etc/porter/welcome.site
+systemctl daemon-reload; systemctl enable --now porter""")
+
+    assert "installed tree" in project.fab("setup", *on).text
+    assert "nginx" not in host.sh("dpkg-query -W -f '${Package} '")
+    first = project.fab("deploy", *on)
+    assert "porter is reloaded" in first.text
+    assert get(host) == "one"
+    assert not host.path("/etc/porter/welcome.site").exists()
+    project.app("two")
+    assert "reloaded" not in project.fab("deploy", *on).text
+    assert get(host) == "two"
+
+    assert "healthy through porter" in project.fab("doctor", *on).text
+    assert "porter" in project.fab("logs", *on).text
+    assert project.fab("nginx.test", *on).code == 0
+    host.sh("systemctl stop porter")
+    assert "porter does not run" in project.fab("status", *on, code=1).text
+    project.fab("nginx.reload", *on)
+    project.fab("status", *on)
+
+    project.write("app/app.py", PAGE_FAILS)
+    with one_visitor(host):
+        gone_back = project.fab("deploy", *on, code=int(Exit.REVERTED))
+    assert "failed with 5xx" in gone_back.text
+    assert get(host) == "two"
+    project.write("templates/porter-site.j2", "lisen 80\n")
+    refused = project.fab("deploy", *on, code=1)
+    site = "/etc/porter/shop.site"
+    assert f"porter refuses the rendered site: {site}:1: lisen is no word of mine" in refused.text
+
+    project.fab("uninstall", "--yes", *on)
+    assert host.sh("ls /etc/porter /var/log/porter").split() == [
+        *("/etc/porter:", "welcome.site", "/var/log/porter:")
+    ]
+    assert status(host) == 502

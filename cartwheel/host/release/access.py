@@ -108,7 +108,8 @@ def served(at: Layout, release: str, static_dir: str) -> Path:
 
 
 def open_served(at: Layout, release: str, static_dir: str) -> None:
-    """Let the web server read what it is to serve of a closed release, and get there; nothing else."""
+    """Let the web server read what it is to serve of a closed release, and get there; nothing
+    else."""
     folder = served(at, release, static_dir)
     if not folder.is_dir():
         return

@@ -52,7 +52,8 @@ def known_token(at: Layout) -> Optional[str]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the web server said of one request: statuses and upstreams in the order they were tried."""
+    """What the web server said of one request: statuses and upstreams in the order they were
+    tried."""
 
     release: str
     statuses: Tuple[str, ...]
@@ -72,8 +73,8 @@ def parse(header: str) -> Optional[Answer]:
 
 
 def ask(at: Layout, probe: Probe, port: int, release: str) -> str:
-    """One request through the web server; "" if `release` answered well as the first upstream tried,
-    else what was wrong."""
+    """One request through the web server; "" if `release` answered well as the first upstream
+    tried, else what was wrong."""
     return _ask(at, probe, port, release, ensure_token(at))
 
 

@@ -6,7 +6,8 @@ version: fields that this one does not know are ignored, and those that are miss
 defaults.
 
 A field that has a keyword's name is spelt with an underscore at its end, and travels without; one
-whose metadata has a `key` travels by that. Of a record that says `sparse = True` only those fields travel that differ from their defaults.
+whose metadata has a `key` travels by that. Of a record that says `sparse = True` only those fields
+travel that differ from their defaults.
 """
 
 from __future__ import annotations

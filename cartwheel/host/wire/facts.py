@@ -110,8 +110,8 @@ class Uv:
 @dataclass(frozen=True)
 class Facts:
     """`python` is None where there is none of the version; `no_python` says why. `files` are the
-    SHA-256 of those that were asked for, `web_server` its version, `ports` the programs that listen, by port. `pips` are the
-    versions of pip that are there."""
+    SHA-256 of those that were asked for, `web_server` is its version, `ports` the programs that
+    listen, by port. `pips` are the versions of pip that are there."""
 
     host: Machine
     python: Optional[Interpreter]

@@ -24,8 +24,8 @@ class Disk:
 
 @dataclass(frozen=True)
 class WebServing:
-    """The web server's unit, by systemd's words; whether the application's site and the token of our own
-    probes are there."""
+    """The web server's unit, by systemd's words; whether the application's site and the token of
+    our own probes are there."""
 
     active: str
     unit_file: str
@@ -36,7 +36,8 @@ class WebServing:
 @dataclass(frozen=True)
 class Serving:
     """The instance that should serve: its unit, by systemd's words, and its processes. `problem`
-    is what was wrong with its own answer, `front` with the one through the web server; "" if nothing."""
+    is what was wrong with its own answer, `front` with the one through the web server; "" if
+    nothing."""
 
     age_seconds: Optional[float]
     active: str
@@ -86,7 +87,8 @@ class Status:
 
 @dataclass(frozen=True)
 class AskStatus(Request[Status]):
-    """Ask how the application is, by the `probe`, and through the web server on the port `listen`."""
+    """Ask how the application is, by the `probe`, and through the web server on the port
+    `listen`."""
 
     op = "status"
     probe: Probe
