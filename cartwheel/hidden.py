@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cartwheel.host.wire.hidden import MASK, Hidden, revealed
+from cartwheel.host.wire.hidden import MASK, Hidden
 
-__all__ = ["MASK", "Hidden", "revealed"]
+__all__ = ["MASK", "Hidden"]

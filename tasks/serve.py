@@ -104,5 +104,5 @@ def uninstall(scene: Scene, out: Output, yes: bool = False, keep_shared: bool = 
         return 1
     return out.answers(
         ask.uninstall(scene, keep_shared=keep_shared),
-        lambda one: "; ".join([*one["removed"], *(f"kept {path}" for path in one["kept"])]),
+        lambda one: "; ".join([*one.removed, *(f"kept {path}" for path in one.kept)]),
     )

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from cartwheel.background import side_by_side
 from cartwheel.balance.memory import Memory
 from cartwheel.errors import CartwheelError, HostError
-from cartwheel.fleet.balancer import By, State, refuse_emptied, stuck
+from cartwheel.fleet.balancer import State, refuse_emptied, stuck
+from cartwheel.host.wire.balancer import By
 from cartwheel.plan.balancing import Member, to_take_out
 
 _AT_ONCE = 16

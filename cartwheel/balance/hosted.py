@@ -1,35 +1,32 @@
 """Balancers on our own hosts: nginx and HAProxy, by sessions with these hosts.
 
-What differs between the two is on the host (cartwheel/host/balancer_*.py); here it is only
+What differs between the two is on the host (cartwheel/host/balancer/); here it is only
 each member's `way`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from cartwheel.errors import CartwheelError, HostError
-from cartwheel.fleet.balancer import By, State, refuse_emptied, stuck
+from cartwheel.fleet.balancer import State, refuse_emptied, stuck
 from cartwheel.fleet.sessions import Fleet, failures, successes
+from cartwheel.host.wire.balancer import AskStandings, By, Failed, PutBack, Standing, TakeOut, Way
+from cartwheel.host.wire.request import Request
 from cartwheel.plan.balancing import Member, to_take_out
-
-if TYPE_CHECKING:
-    from cartwheel.ssh.session import Session
 
 _SMALL_SECONDS = 60.0
 
-Ways = Mapping[str, Mapping[str, Any]]
+Ways = Mapping[str, Way]
 
 
 @dataclass(frozen=True)
 class Hosted:
-    """`fleet` are the locked hosts with the balancers, `args` the arguments of each operation,
-    `ways` are by server, `states` are each balancer's answers about each host."""
+    """`fleet` are the locked hosts with the balancers, `ways` are by server, `states` are each
+    balancer's answers about each host."""
 
     fleet: Fleet
-    args: Mapping[str, Any]
     members: Mapping[str, Member]
     ways: Ways
     states: Sequence[State]
@@ -52,9 +49,10 @@ class Hosted:
         refuse_emptied(batches, inside)
 
     def out(self, hosts: Sequence[str]) -> dict[str, CartwheelError]:
-        args = {"drain_seconds": self.drain_seconds}
         going = {one: to_take_out(hosts, self._behind(one)) for one in self.fleet.sessions}
-        failed = self._ask("balancer-out", going, args, self.drain_seconds)
+        failed = self._ask(
+            going, lambda ways: TakeOut(ways, self.by, self.drain_seconds), self.drain_seconds
+        )
         problems: dict[str, CartwheelError] = {
             host: HostError("balancer", f"could not be taken out of {name}: {why}", host=host)
             for host, (name, why) in failed.items()
@@ -64,16 +62,20 @@ class Hosted:
         return problems
 
     def back(self, hosts: Sequence[str]) -> dict[str, CartwheelError]:
-        args = {"wait_seconds": self.wait_seconds}
         coming = {
             one: [host for host in hosts if host in self._behind(one)]
             for one in self.fleet.sessions
         }
-        failed = self._ask("balancer-back", coming, args, self.wait_seconds)
+        failed = self._ask(
+            coming, lambda ways: PutBack(ways, self.by, self.wait_seconds), self.wait_seconds
+        )
         return {host: stuck(host, name, why) for host, (name, why) in failed.items()}
 
     def _ask(
-        self, op: str, hosts: Mapping[str, Sequence[str]], more: Mapping[str, Any], seconds: float
+        self,
+        hosts: Mapping[str, Sequence[str]],
+        request: Callable[[dict[str, Way]], Request[Failed]],
+        seconds: float,
     ) -> dict[str, tuple[str, str]]:
         """One request to each balancer about its `hosts`; for each host that failed: where, and
         why."""
@@ -81,22 +83,20 @@ class Hosted:
             one: {self.members[host].server: host for host in some} for one, some in hosts.items()
         }
 
-        def ask(one: str, session: Session) -> dict[str, Any]:
-            ways = {server: self.ways[server] for server in theirs[one]}
-            return session.request_untyped(
-                op,
-                {**self.args, **more, "by": self.by, "ways": ways},
+        answers = self.fleet.each(
+            lambda one, session: session.request(
+                request({server: self.ways[server] for server in theirs[one]}),
                 deadline_seconds=seconds + _SMALL_SECONDS,
                 on_event=self.fleet.listener(one),
-            )
-
-        answers = self.fleet.each(ask, [one for one, servers in theirs.items() if servers])
+            ),
+            [one for one, servers in theirs.items() if servers],
+        )
         failed: dict[str, tuple[str, str]] = {}
         for one, answer in answers.items():
             if isinstance(answer, CartwheelError):
                 said = dict.fromkeys(theirs[one], answer.message)
             else:
-                said = answer["failed"]
+                said = answer.failed
             failed |= {theirs[one][server]: (_called(one), why) for server, why in said.items()}
         return failed
 
@@ -120,30 +120,28 @@ def _called(one: str) -> str:
     return f"the balancer on {one}"
 
 
-def look(
-    fleet: Fleet, args: Mapping[str, Any], members: Mapping[str, Member], ways: Ways
-) -> list[State]:
+def look(fleet: Fleet, members: Mapping[str, Member], ways: Ways) -> list[State]:
     """The state of each member in each balancer. Raises the balancers' failures."""
-    found, failed = look_at_each(fleet, args, members, ways)
+    found, failed = look_at_each(fleet, members, ways)
     for error in failed.values():
         raise error
     return found
 
 
 def look_at_each(
-    fleet: Fleet, args: Mapping[str, Any], members: Mapping[str, Member], ways: Ways
+    fleet: Fleet, members: Mapping[str, Member], ways: Ways
 ) -> tuple[list[State], dict[str, CartwheelError]]:
     """The states from balancers that answer, and the failures of the others."""
-    answers = fleet.ask_untyped("balancer-look", {**args, "ways": dict(ways)})
+    answers = fleet.ask(AskStandings(dict(ways)))
     found = [
-        _state(one, member.name, answer["hosts"][member.server], answer["down"])
+        _state(one, member.name, answer.hosts[member.server], answer.down)
         for one, answer in successes(answers).items()
         for member in members.values()
     ]
     return found, failures(answers)
 
 
-def _state(one: str, host: str, said: Mapping[str, Any], down: str) -> State:
-    mark = said["mark"] or {}
-    by, who, since = (mark.get(key, "") for key in ("by", "who", "since"))
-    return State(host, one, said["is_in"], by, who, since, down)
+def _state(one: str, host: str, standing: Standing, down: str) -> State:
+    state = State(host, one, standing.is_in, down=down)
+    mark = standing.mark
+    return state if mark is None else replace(state, by=mark.by, who=mark.who, since=mark.since)

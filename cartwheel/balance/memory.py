@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cartwheel import writing
 from cartwheel.errors import CartwheelError, UsageError
-from cartwheel.fleet.balancer import By
+from cartwheel.host.wire.balancer import By
 
 _POLL_SECONDS = 0.1
 

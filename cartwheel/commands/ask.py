@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held, reach
 from cartwheel.fleet.locking import lock_all
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.running import Pruned, Served
     from cartwheel.host.wire.setup import Installed
     from cartwheel.host.wire.status import Status
+    from cartwheel.host.wire.upkeep import Removed
     from cartwheel.host.wire.web import Empty
 
 T = TypeVar("T")
 Answers: TypeAlias = dict[str, Result[T]]
-Raw: TypeAlias = dict[str, Any]
 
 _SMALL_SECONDS = 120.0
 _PACKAGES_SECONDS = 1800.0
@@ -125,13 +125,11 @@ def web_reload(scene: Scene) -> Answers[Empty]:
     return _change(scene, ReloadWebServer())
 
 
-def repair(scene: Scene) -> Answers[Raw]:
-    return _change_untyped(scene, "repair", {})
+def uninstall(scene: Scene, *, keep_shared: bool) -> Answers[Removed]:
+    from cartwheel.host.wire.upkeep import Uninstall
 
-
-def uninstall(scene: Scene, *, keep_shared: bool) -> Answers[Raw]:
     seconds = _SMALL_SECONDS + 2 * scene.settings.deploy.drain_seconds
-    return _change_untyped(scene, "uninstall", {"remove_shared": not keep_shared}, seconds)
+    return _change(scene, Uninstall(remove_shared=not keep_shared), seconds)
 
 
 def hold(scene: Scene) -> Answers[Frozen]:
@@ -190,12 +188,3 @@ def _change(
         raise_failures(locked)
         check(scene, successes(locked))
         return fleet.ask(asked, deadline_seconds=seconds)
-
-
-def _change_untyped(
-    scene: Scene, op: str, args: Mapping[str, Any], seconds: float = _SMALL_SECONDS
-) -> Answers[Raw]:
-    with connect(scene, changing=True) as fleet:
-        raise_failures(lock_all(fleet, scene.hosts, scene.terms))
-        asked = {**scene.base_args, **args}
-        return fleet.ask_untyped(op, asked, deadline_seconds=seconds)

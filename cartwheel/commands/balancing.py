@@ -22,10 +22,11 @@ from cartwheel.commands.rendering import host_files
 from cartwheel.commands.scene import Scene, connect, located, raise_failures, reach
 from cartwheel.errors import CartwheelError, UsageError
 from cartwheel.events import Event
-from cartwheel.fleet.balancer import Balancer, By, State, lacking
+from cartwheel.fleet.balancer import Balancer, State, lacking
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet
 from cartwheel.hidden import Hidden
+from cartwheel.host.wire.balancer import By
 from cartwheel.host.wire.setup import Refresh
 from cartwheel.plan import balancing as plan
 from cartwheel.plan.balancing import Member
@@ -70,10 +71,9 @@ def _on_hosts(scene: Scene, by: By) -> Iterator[Balancer]:
         raise_failures(fleet.ask(refresh, deadline_seconds=_REFRESH_SECONDS))
         yield Hosted(
             fleet,
-            scene.base_args,
             members,
             ways,
-            hosted.look(fleet, scene.base_args, members, ways),
+            hosted.look(fleet, members, ways),
             settings.drain_seconds,
             settings.timeout_seconds,
             by,
@@ -259,7 +259,7 @@ def states(scene: Scene) -> tuple[list[State], list[CartwheelError]]:
     sessions, silent = reach(_only(scene, balancers(scene)), changing=False)
     with Fleet(sessions, scene.emit, parallel=scene.parallel) as fleet:
         ways = plan.ways(scene.settings, members.values())
-        found, failed = hosted.look_at_each(fleet, scene.base_args, members, ways)
+        found, failed = hosted.look_at_each(fleet, members, ways)
     return found, [*silent.values(), *failed.values(), *lacking(found)]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from cartwheel import build
 from cartwheel.commands.deploy import PROBE_SECONDS, asking_facts
@@ -18,12 +17,11 @@ from cartwheel.host.wire.examine import Examination, Examine
 from cartwheel.host.wire.facts import Facts, Uv
 from cartwheel.host.wire.installing import Installing
 from cartwheel.host.wire.status import Status
+from cartwheel.host.wire.upkeep import Repair, Repaired
 from cartwheel.plan.condition import Finding, Level, conditions
 from cartwheel.plan.refusals import refusals
 from cartwheel.plan.switching import asking_status
 from cartwheel.settings import names
-
-Answers = Mapping[str, Result[dict[str, Any]]]
 
 # With a larger difference TLS certificates and apt's release files are refused.
 _MAX_CLOCK_SECONDS = 60.0
@@ -39,7 +37,7 @@ def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
     """Look at every host; with `fix` first remove leftovers. A host that cannot be reached is one
     finding. Raises the reason why `fix` cannot take its locks."""
     sessions, unreached = reach(scene, changing=fix)
-    repaired: Answers = {}
+    repaired: Mapping[str, Result[Repaired]] = {}
     with Fleet(sessions, scene.emit, parallel=scene.parallel) as fleet:
         if fix:
             locked = failures(lock_all(fleet, sessions, scene.terms))
@@ -47,9 +45,7 @@ def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
             raise_failures({host: one for host, one in locked.items() if host not in silent})
             unreached |= silent
             fleet.fallen |= silent
-            repaired = fleet.ask_untyped(
-                "repair", scene.base_args, deadline_seconds=_REPAIR_SECONDS
-            )
+            repaired = fleet.ask(Repair(), deadline_seconds=_REPAIR_SECONDS)
         probed = fleet.ask(asking_facts(scene), deadline_seconds=PROBE_SECONDS)
         examined = fleet.ask(_examine(scene), deadline_seconds=_REPAIR_SECONDS)
     findings: list[Finding] = []
@@ -83,7 +79,7 @@ def _examine(scene: Scene) -> Examine:
 def _of_host(
     scene: Scene,
     host: str,
-    repaired: Result[dict[str, Any]] | None,
+    repaired: Result[Repaired] | None,
     facts: Result[Facts],
     more: Result[Examination],
 ) -> Iterator[Finding]:
@@ -101,9 +97,9 @@ def _of_host(
         yield _unknown(host, more, "examination")
         return
     status = more.status
-    if isinstance(repaired, dict):
+    if isinstance(repaired, Repaired):
         # We hold the lock, and while it is held nothing counts as a leftover.
-        status = replace(status, lock=None, leftovers=tuple(repaired["left"]))
+        status = replace(status, lock=None, leftovers=repaired.left)
     yield from conditions(host, status)
     if not status.leftovers:
         yield Finding(host, "leftovers", "ok", "none")
@@ -111,14 +107,14 @@ def _of_host(
     yield from _of_releases(host, more.damage, status)
 
 
-def _of_repair(host: str, one: Result[dict[str, Any]]) -> Iterator[Finding]:
+def _of_repair(host: str, one: Result[Repaired]) -> Iterator[Finding]:
     if isinstance(one, CartwheelError):
         yield _unknown(host, one, "repair")
         return
-    done = [f"removed {text}" for text in one["done"]]
+    done = [f"removed {text}" for text in one.done]
     done += [
         f"marked {release} as damaged: deploys and rollbacks no longer use it"
-        for release in one["marked"]
+        for release in one.marked
     ]
     yield from (Finding(host, "repair", "ok", text) for text in done or ["nothing to do"])
 

@@ -97,16 +97,6 @@ class Scene:
         return About(settings.slug, settings.host.base, operator.who, operator.message)
 
     @property
-    def base_args(self) -> dict[str, object]:
-        """The arguments of every operation of the host side."""
-        return {
-            "app": self.settings.slug,
-            "base": self.settings.host.base,
-            "who": self.operator.who,
-            "message": self.operator.message,
-        }
-
-    @property
     def terms(self) -> Terms:
         return Terms(
             self.settings.slug,

@@ -17,6 +17,7 @@ from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
+from cartwheel.host.wire.balancer import PlaceSite
 from cartwheel.host.wire.request import Done
 from cartwheel.host.wire.setup import Changes, Setup
 from cartwheel.plan.balancing import ON_HOSTS, balancer_site_changes, has_site, ways
@@ -129,7 +130,7 @@ def _set_up_balancers(scene: Scene) -> dict[str, Result[Changes]]:
         )
     known = successes(done)
     both = {
-        host: Changes((*known[host].changes, *one["changes"]))
+        host: Changes((*known[host].changes, *one.changes))
         for host, one in successes(placed).items()
     }
     return {**done, **failures(placed), **both}
@@ -137,21 +138,16 @@ def _set_up_balancers(scene: Scene) -> dict[str, Result[Changes]]:
 
 def _place_site(
     scene: Scene, session: Session, listen: Callable[[dict[str, Any]], None]
-) -> dict[str, Any]:
+) -> Changes:
     settings, members = scene.settings, members_of(scene)
     facts = session.request(asking_facts(scene), deadline_seconds=PROBE_SECONDS)
     site = render_balancer(settings, list(members.values()), scene.project, ipv6=facts.host.ipv6)
-    return session.request_untyped(
-        "balancer-setup",
-        {
-            **scene.base_args,
-            "ways": ways(settings, members.values()),
-            "site_changes": balancer_site_changes(settings, facts, site.content),
-            "server_names": list(settings.web.server_names),
-        },
-        deadline_seconds=_SITE_SECONDS,
-        on_event=listen,
+    asked = PlaceSite(
+        ways=ways(settings, members.values()),
+        site_changes=balancer_site_changes(settings, facts, site.content),
+        server_names=settings.web.server_names,
     )
+    return session.request(asked, deadline_seconds=_SITE_SECONDS, on_event=listen)
 
 
 def _request(scene: Scene) -> Setup:

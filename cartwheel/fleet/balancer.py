@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from cartwheel.errors import CartwheelError, HostError, UsageError
 from cartwheel.plan.balancing import emptied
-
-By = Literal["deploy", "person"]
 
 
 class Balancer(Protocol):

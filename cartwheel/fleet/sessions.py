@@ -117,20 +117,6 @@ class Fleet:
 
         return self.each(work)
 
-    def ask_untyped(
-        self, op: str, args: Mapping[str, Any], *, deadline_seconds: float = 60.0
-    ) -> dict[str, Result[dict[str, Any]]]:
-        """Like `ask`, for an operation whose request and answer are not records yet."""
-
-        def work(host: str, session: Session) -> dict[str, Any]:
-            listen = self.listener(host)
-            asked = session.submit_untyped(
-                op, args, deadline_seconds=deadline_seconds, on_event=listen
-            )
-            return self.timed(host, op, asked.result)
-
-        return self.each(work)
-
     def counted(self, report: Report) -> Report:
         """The report with each host's round trips; call it after the sessions are closed."""
         return replace(

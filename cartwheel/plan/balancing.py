@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
 
 if TYPE_CHECKING:
+    from cartwheel.host.wire.balancer import Way
     from cartwheel.host.wire.facts import Facts
 
 # The kinds that live on hosts with the role; the others are reached from here.
@@ -60,22 +61,22 @@ def problem(settings: Settings, member: Member) -> str:
     return ""
 
 
-def ways(settings: Settings, members: Iterable[Member]) -> dict[str, dict[str, Any]]:
-    """How the host side of a balancer takes each server out: the fields of its kind."""
+def ways(settings: Settings, members: Iterable[Member]) -> dict[str, Way]:
+    """How the host side of a balancer takes each server out."""
     return {member.server: _WAYS[settings.balancer.kind](settings, member) for member in members}
 
 
-def _nginx(settings: Settings, member: Member) -> dict[str, Any]:
+def _nginx(settings: Settings, member: Member) -> Way:
     socket = socket_of(settings, member)
     site = names.balancer_site_path(settings)
     return {"kind": "nginx", "link": socket.link, "path": socket.path, "site": site}
 
 
-def _haproxy(settings: Settings, member: Member) -> dict[str, Any]:
+def _haproxy(settings: Settings, member: Member) -> Way:
     return {
         "kind": "haproxy",
         "socket": settings.balancer.haproxy_socket,
-        "backend": settings.balancer.haproxy_backend,
+        "backend": settings.balancer.haproxy_backend or "",
         "server": member.server,
     }
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartwheel.build.products import Artifact, Lock
-from cartwheel.hidden import Hidden, revealed
+from cartwheel.hidden import Hidden
+from cartwheel.host.wire.codec import to_json
 from cartwheel.plan.hooks import hooks_for
 from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator
 from cartwheel.plan.making import Delivery, Making, Packages, Variable
@@ -135,6 +136,7 @@ def _content(settings: Settings, python: Interpreter, have: Ingredients) -> list
     out: the same release has one name on all hosts of a kind.
     """
     minor = ".".join(python.version.split(".")[:2])
+    environment = json.dumps(to_json(dict(have.environment)), sort_keys=True)
     return [
         have.artifact.wheel_sha256,
         have.lock.sha256,
@@ -143,7 +145,7 @@ def _content(settings: Settings, python: Interpreter, have: Ingredients) -> list
         minor,
         settings.app.entry,
         json.dumps(dict(have.sample_files), sort_keys=True),
-        names.keyed_digest(have.digest_key, json.dumps(revealed(have.environment), sort_keys=True)),
+        names.keyed_digest(have.digest_key, environment),
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cartwheel import __version__
-from cartwheel.hidden import revealed
+from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.download import File
 from cartwheel.host.wire.making import (
     BringTool,
@@ -93,7 +93,7 @@ def _configure(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
     files = dict(making.files)
     env = {name: variable.value for name, variable in making.variables.items()}
     # By it the host knows whether this step was done already with just this.
-    texts = [json.dumps(one, sort_keys=True) for one in (files, revealed(env))]
+    texts = [json.dumps(one, sort_keys=True) for one in (files, to_json(env))]
     digest = names.keyed_digest(plan.digest_key, "".join(texts))
     request = Configure(plan.release, plan.app.user, files, env, digest)
     yield Step("configure", SMALL_SECONDS, request)

@@ -13,14 +13,13 @@ import secrets
 import select
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 import paramiko
 
 from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError, HostError
-from cartwheel.hidden import revealed
 from cartwheel.host.wire import framing
 from cartwheel.host.wire.codec import WireError, to_json, value_of
 from cartwheel.host.wire.request import About, Request, answer_of
@@ -219,69 +218,14 @@ class Session:
         wait for its turn, and be sent at SLOWEST_BYTES_PER_SECOND; `on_event` gets events without
         a step about its progress.
         """
-        return self._submit(
-            asked.op,
-            to_json(asked),
-            answer_of(type(asked)),
-            blob=blob,
-            deadline_seconds=deadline_seconds,
-            on_event=on_event,
-            group=group,
-        )
-
-    def request_untyped(
-        self,
-        op: str,
-        args: Mapping[str, Any] | None = None,
-        *,
-        blob: Blob | None = None,
-        deadline_seconds: float = 60.0,
-        on_event: OnEvent | None = None,
-    ) -> dict[str, Any]:
-        """Ask and wait: `submit_untyped` and `result` in one."""
-        return self.submit_untyped(
-            op, args, blob=blob, deadline_seconds=deadline_seconds, on_event=on_event
-        ).result()
-
-    def submit_untyped(
-        self,
-        op: str,
-        args: Mapping[str, Any] | None = None,
-        *,
-        blob: Blob | None = None,
-        deadline_seconds: float = 60.0,
-        on_event: OnEvent | None = None,
-        group: str | None = None,
-    ) -> Pending[dict[str, Any]]:
-        """As `submit`, for an operation whose request and answer are no records yet."""
-        return self._submit(
-            op,
-            revealed(args or {}),
-            Any,
-            blob=blob,
-            deadline_seconds=deadline_seconds,
-            on_event=on_event,
-            group=group,
-        )
-
-    def _submit(
-        self,
-        op: str,
-        fields: dict[str, Any],
-        answer: Any,
-        *,
-        blob: Blob | None,
-        deadline_seconds: float,
-        on_event: OnEvent | None,
-        group: str | None,
-    ) -> Pending[Any]:
+        op, fields, answer = asked.op, to_json(asked), answer_of(type(asked))
         with self._changed:
             if self._flight_answered:
                 self._flight += 1
                 self._flight_answered = False
                 self.round_trips += 1
             size = _size(blob)
-            pending: Pending[Any] = Pending(
+            pending: Pending[A] = Pending(
                 self, next(self._ids), op, answer, deadline_seconds, on_event, self._flight, size
             )
             self._pending[pending._id] = pending

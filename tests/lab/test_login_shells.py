@@ -16,6 +16,7 @@ from cartwheel.ssh.startup import UnitSpec
 from cartwheel_lab import LabHost
 from tests.kit.tiers import tiered
 from tests.lab.test_session import target_of
+from tests.ssh.asking import asking
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -61,7 +62,7 @@ def open_as(many: LabHost) -> Iterator[Open]:
 @pytest.mark.parametrize("shell", tiered(SHELLS, nightly={"zsh", "tcsh"}))
 def test_a_login_shell_of_its_own(many: LabHost, open_as: Open, shell: str) -> None:
     user = f"with-{shell}"
-    assert open_as(user, UnitSpec(f"cartwheel-{shell}")).request_untyped("hello")["uid"] == 0
+    assert open_as(user, UnitSpec(f"cartwheel-{shell}")).request(asking("hello"))["uid"] == 0
     connection = StrictConnection(target_of(many, user), Gateways())
     out = bytearray()
     words = ["sh", "-c", 'for x in "$@"; do echo "<$x>"; done; exit 7', "-", *WORDS]
@@ -80,7 +81,7 @@ def test_a_bashrc_that_goes_to_another_shell(many: LabHost, open_as: Open, shell
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cartwheel.ssh.session.START_SECONDS", 3.0)
         with pytest.raises(ConnectError, match=r"no greeting within 3 s") as caught:
-            session.request_untyped("hello")
+            session.request(asking("hello"))
     assert caught.value.slug == "no-greeting"
     session.close(5)
     # Their own start leaves hidden files of settings.
@@ -91,15 +92,15 @@ def test_tracing_is_no_question_of_sudo(many: LabHost, open_as: Open) -> None:
     """`set -x` shows how sudo is called, its prompt too, before sudo asks."""
     many.sh("cp ~ops/.bashrc ~ops/before; echo set -xv > ~ops/.bashrc; chsh -s /bin/bash ops")
     password = Hidden(many.ops_password)
-    assert open_as("ops", sudo_password=password).request_untyped("hello")["uid"] == 0
+    assert open_as("ops", sudo_password=password).request(asking("hello"))["uid"] == 0
     with pytest.raises(ConnectError, match="rejected the password"):
-        open_as("ops", sudo_password=Hidden("wrong")).request_untyped("hello")
+        open_as("ops", sudo_password=Hidden("wrong")).request(asking("hello"))
 
 
 def test_setup_brings_no_python_where_the_login_is_the_fault(many: LabHost, open_as: Open) -> None:
     """A program that a start-up file misses is not Python that is missing."""
     many.sh("echo 'nvm-is-missing; exit 1' > ~startup/.bashrc")
     with pytest.raises(ConnectError) as caught:
-        open_as("startup").request_untyped("hello")
+        open_as("startup").request(asking("hello"))
     assert caught.value.slug == "no-greeting"
     assert "nvm-is-missing: command not found" in caught.value.message

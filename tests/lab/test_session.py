@@ -20,6 +20,7 @@ from cartwheel.ssh.startup import UnitSpec
 from cartwheel.ssh.target import Target
 from cartwheel_lab import LabHost
 from tests.lab.conftest import GetHosts
+from tests.ssh.asking import asking
 
 Open = Callable[..., Session]
 
@@ -64,24 +65,24 @@ def open_as(module_host: LabHost, gateways: Gateways, bundle: Bundle) -> Iterato
 class TestSudo:
     def test_root_needs_none(self, open_as: Open) -> None:
         session = open_as("root")
-        assert session.request_untyped("hello")["uid"] == 0
+        assert session.request(asking("hello"))["uid"] == 0
         session.close()
         assert session.round_trips == 4
 
     def test_without_a_password(self, open_as: Open) -> None:
         session = open_as("deploy")
-        assert session.request_untyped("hello")["uid"] == 0
+        assert session.request(asking("hello"))["uid"] == 0
         session.close()
         assert session.round_trips == 4
 
     def test_a_password_that_is_not_asked_for_does_no_harm(self, open_as: Open) -> None:
         session = open_as("deploy", sudo_password=Hidden("not needed"))
-        assert session.request_untyped("echo", {"a": 1}) == {"a": 1}
+        assert session.request(asking("echo", {"a": 1})) == {"a": 1}
 
     def test_with_a_password(self, open_as: Open, module_host: LabHost) -> None:
         for _ in range(2):  # also when sudo remembers the first one
             session = open_as("ops", sudo_password=Hidden(module_host.ops_password))
-            assert session.request_untyped("hello")["uid"] == 0
+            assert session.request(asking("hello"))["uid"] == 0
             session.close()
             assert session.round_trips == 5  # and the prompt
         assert module_host.ops_password not in session._stderr_text()
@@ -89,32 +90,32 @@ class TestSudo:
     def test_a_wrong_password(self, open_as: Open) -> None:
         begun = time.monotonic()
         with pytest.raises(ConnectError, match="rejected the password") as caught:
-            open_as("ops", sudo_password=Hidden("wrong")).request_untyped("hello")
+            open_as("ops", sudo_password=Hidden("wrong")).request(asking("hello"))
         assert (caught.value.slug, "wrong" in str(caught.value)) == ("sudo-password", False)
         assert time.monotonic() - begun < 15
 
     @pytest.mark.parametrize("user", ["ops", "guest"])
     def test_no_password_is_known(self, open_as: Open, user: str) -> None:
         with pytest.raises(ConnectError, match=f"asks '{user}' for a password") as caught:
-            open_as(user).request_untyped("hello")
+            open_as(user).request(asking("hello"))
         assert caught.value.slug == "sudo-password"
 
     def test_a_user_who_may_not(self, open_as: Open, module_host: LabHost) -> None:
         with open_as("root") as root:
-            root.request_untyped("shell", {"argv": ["chpasswd"], "input": "guest:secret\n"})
+            root.request(asking("shell", {"argv": ["chpasswd"], "input": "guest:secret\n"}))
         with pytest.raises(ConnectError, match=r"may not use sudo: .*not in the sudoers") as caught:
-            open_as("guest", sudo_password=Hidden("secret")).request_untyped("hello")
+            open_as("guest", sudo_password=Hidden("secret")).request(asking("hello"))
         assert caught.value.slug == "sudo-missing"
 
     def test_no_python_under_sudo(self, open_as: Open) -> None:
         with pytest.raises(ConnectError, match=r"there is no python3\.99") as caught:
-            open_as("deploy", python="python3.99").request_untyped("hello")
+            open_as("deploy", python="python3.99").request(asking("hello"))
         assert caught.value.slug == "no-python"
 
     def test_login_with_a_password(self, open_as: Open, module_host: LabHost) -> None:
         word = Hidden(module_host.ops_password)
         session = open_as("ops", identities=(), password=word, sudo_password=word)
-        assert session.request_untyped("hello")["uid"] == 0
+        assert session.request(asking("hello"))["uid"] == 0
         with pytest.raises(ConnectError, match=r"password \(refused\)"):
             open_as("ops", identities=(), password=Hidden("wrong"))
 
@@ -141,65 +142,65 @@ class TestUnit:
             "cartwheel-test", ("/bin/sh", "-c", '"echo stopped > /run/stopped"'), "A test"
         )
         session = open_as("deploy", unit=spec)
-        facts = session.request_untyped("shell", {"argv": ["cat", "/proc/self/cgroup"]})
+        facts = session.request(asking("shell", {"argv": ["cat", "/proc/self/cgroup"]}))
         assert "cartwheel-test.service" in facts["output"]
-        pid = session.request_untyped("hello")["pid"]
-        child = session.request_untyped("child")["pid"]
+        pid = session.request(asking("hello"))["pid"]
+        child = session.request(asking("child"))["pid"]
         with open_as("root") as root:
-            root.request_untyped("shell", {"argv": ["kill", "-KILL", str(pid)]})
+            root.request(asking("shell", {"argv": ["kill", "-KILL", str(pid)]}))
             with pytest.raises(ConnectError, match="the host side ended"):
-                session.request_untyped("sleep", {"seconds": 30})
-            gone = root.request_untyped(
-                "shell", {"argv": ["sh", "-c", f"kill -0 {child} || echo gone"]}
+                session.request(asking("sleep", {"seconds": 30}))
+            gone = root.request(
+                asking("shell", {"argv": ["sh", "-c", f"kill -0 {child} || echo gone"]})
             )
             assert "gone" in gone["output"]
-            stopped = root.request_untyped("shell", {"argv": ["cat", "/run/stopped"]})
+            stopped = root.request(asking("shell", {"argv": ["cat", "/run/stopped"]}))
             assert stopped["output"] == "stopped\n"
 
     def test_the_end_of_input_arrives_through_it(self, open_as: Open) -> None:
         session = open_as("root", unit=UnitSpec("cartwheel-test"))
-        session.request_untyped("at_end", {"path": "/run/at-end", "text": "cleaned"})
+        session.request(asking("at_end", {"path": "/run/at-end", "text": "cleaned"}))
         begun = time.monotonic()
         session.close()
         assert time.monotonic() - begun < 5
         assert session.round_trips == 4
         with open_as("root") as root:
-            found = root.request_untyped("shell", {"argv": ["cat", "/run/at-end"]})
+            found = root.request(asking("shell", {"argv": ["cat", "/run/at-end"]}))
             assert found["output"] == "cleaned\n"
 
     def test_with_a_sudo_password(self, open_as: Open, module_host: LabHost) -> None:
         word = Hidden(module_host.ops_password)
         session = open_as("ops", sudo_password=word, unit=UnitSpec("cartwheel-test"))
-        assert session.request_untyped("echo", {"a": 1}) == {"a": 1}
+        assert session.request(asking("echo", {"a": 1})) == {"a": 1}
 
     def test_two_at_once(self, open_as: Open) -> None:
         first = open_as("root", unit=UnitSpec("cartwheel-test"))
-        first.request_untyped("hello")
+        first.request(asking("hello"))
         with pytest.raises(ConnectError, match=r"cartwheel-test.* runs already") as caught:
-            open_as("root", unit=UnitSpec("cartwheel-test")).request_untyped("hello")
+            open_as("root", unit=UnitSpec("cartwheel-test")).request(asking("hello"))
         assert caught.value.slug == "locked"
-        assert first.request_untyped("echo") == {}
+        assert first.request(asking("echo")) == {}
 
     def test_no_python_in_a_unit(self, open_as: Open) -> None:
         session = open_as("root", unit=UnitSpec("cartwheel-test"), python="python3.99")
         with pytest.raises(ConnectError) as caught:
-            session.request_untyped("hello")
+            session.request(asking("hello"))
         assert caught.value.slug == "no-python"
 
 
 def test_python_3_9_serves(hosts: GetHosts, gateways: Gateways, bundle: Bundle) -> None:
     host = hosts(1, suite="bullseye")[0]
     with open_session(target_of(host, "root"), gateways, bundle=bundle) as session:
-        assert session.request_untyped("hello")["python"].startswith("3.9.")
-        assert session.request_untyped("digest", blob=os.urandom(1 << 20))["size"] == 1 << 20
+        assert session.request(asking("hello"))["python"].startswith("3.9.")
+        assert session.request(asking("digest"), blob=os.urandom(1 << 20))["size"] == 1 << 20
 
 
 def test_a_power_cut_is_noticed(host: LabHost, gateways: Gateways, bundle: Bundle) -> None:
     session = open_session(target_of(host, "root"), gateways, bundle=bundle)
-    session.request_untyped("hello")
+    session.request(asking("hello"))
     host.power_cut()
     begun = time.monotonic()
     with pytest.raises(ConnectError) as caught:
-        session.request_untyped("sleep", {"seconds": 60})
+        session.request(asking("sleep", {"seconds": 60}))
     assert caught.value.slug == "ssh-lost"
     assert time.monotonic() - begun < 12

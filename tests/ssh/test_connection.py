@@ -22,6 +22,7 @@ from cartwheel.ssh.connection import Gateways, StrictConnection, quick_socket
 from cartwheel.ssh.target import Target
 from cartwheel.ssh.trust import fetch_key
 from tests.kit.ports import free_port
+from tests.ssh.asking import asking
 from tests.ssh.conftest import Open, StartSshd
 from tests.ssh.sshd import Sshd, keygen
 
@@ -192,7 +193,7 @@ class TestGateways:
         targets = [inner.target(name=f"host{n}", gateway=chain) for n in range(8)]
         with ThreadPoolExecutor(8) as pool:
             sessions = list(pool.map(open_to, targets))
-            answers = list(pool.map(lambda each: each.request_untyped("echo", {"n": 1}), sessions))
+            answers = list(pool.map(lambda each: each.request(asking("echo", {"n": 1})), sessions))
         assert answers == [{"n": 1}] * 8
         for gateway in (middle, outer):  # each was logged in to once
             assert (gateway.folder / "log").read_text().count("Accepted publickey") == 1

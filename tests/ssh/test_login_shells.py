@@ -20,6 +20,7 @@ import pytest
 from cartwheel.errors import ConnectError
 from cartwheel.ssh import execute
 from cartwheel.ssh.connection import Gateways, StrictConnection
+from tests.ssh.asking import asking
 from tests.ssh.conftest import Open, StartSshd
 from tests.ssh.sshd import Sshd
 
@@ -101,7 +102,7 @@ def check(login: Login, sshd: Sshd, open_to: Open, shown: str) -> None:
     session = open_to(sshd.target())
     begun = time.monotonic()
     with pytest.raises(ConnectError) as caught:
-        session.request_untyped("echo", {"a": 1}, blob=b"touch strange\n" * 10)
+        session.request(asking("echo", {"a": 1}), blob=b"touch strange\n" * 10)
     session.close(1)
     assert time.monotonic() - begun < 10
     assert (caught.value.slug, caught.value.host) == ("no-greeting", "box")
@@ -130,7 +131,7 @@ def test_scripts_and_commands_neither(login: Login, gateways: Gateways, kind: st
 def test_noise_and_tracing_do_no_harm(login: Login, open_to: Open, gateways: Gateways) -> None:
     """What is shown of a command is neither its greeting nor sudo's question."""
     sshd = login.bashrc("set -xv; echo Welcome; echo oops >&2; printf 'no newline'")
-    assert open_to(sshd.target()).request_untyped("echo", {"a": 1}) == {"a": 1}
+    assert open_to(sshd.target()).request(asking("echo", {"a": 1})) == {"a": 1}
     connection = StrictConnection(sshd.target(), gateways)
     out = bytearray()
     status = execute.stream(

@@ -25,6 +25,7 @@ from cartwheel.ssh.bundle import Bundle, host_bundle
 from cartwheel.ssh.session import Session, SkippedError
 from cartwheel.ssh.uplink import Uplink
 from tests.kit.waiting import is_alive, until
+from tests.ssh.asking import asking
 from tests.ssh.conftest import Open, StartSshd
 from tests.ssh.relay import Relay
 from tests.ssh.sshd import Sshd
@@ -50,23 +51,23 @@ def through(relay: Relay, sshd: Sshd, **changes: Any) -> Any:
 class TestRequests:
     def test_an_answer_and_four_round_trips(self, session: Session) -> None:
         sent = {"text": "ö\n", "n": [1, None]}
-        assert session.request_untyped("echo", sent) == sent
+        assert session.request(asking("echo", sent)) == sent
         assert session.python.startswith("3.")
         session.close()
         assert session.round_trips == 4  # the channel, the greeting, the request, the end
 
     def test_hello_of_the_real_bundle(self, sshd: Sshd, open_to: Open) -> None:
         session = open_to(sshd.target(), bundle=host_bundle())
-        facts = session.request_untyped("hello")
+        facts = session.request(asking("hello"))
         assert facts["bundle"] == host_bundle().digest
         assert facts["uid"] == os.geteuid()
         assert facts["python"] == session.python
 
     def test_pipelined_requests_are_one_round_trip(self, session: Session) -> None:
-        pending = [session.submit_untyped("memory") for _ in range(20)]
+        pending = [session.submit(asking("memory")) for _ in range(20)]
         assert [each.result()["count"] for each in pending] == list(range(1, 21))
         assert session.round_trips == 3
-        session.request_untyped("memory")
+        session.request(asking("memory"))
         assert session.round_trips == 4
 
     def test_the_wire_agrees_with_the_counter(self, sshd: Sshd, open_to: Open) -> None:
@@ -74,27 +75,27 @@ class TestRequests:
         relay = Relay(sshd.port, delay_seconds=0.1)
         try:
             session = open_to(through(relay, sshd))
-            session.request_untyped("echo")
+            session.request(asking("echo"))
             begun = time.monotonic()
-            session.request_untyped("echo")
+            session.request(asking("echo"))
             assert time.monotonic() - begun < 0.35  # one is 0.2 s, two are 0.4 s
         finally:
             relay.close()
 
     def test_no_nagle_delay(self, session: Session) -> None:
-        session.request_untyped("echo")
+        session.request(asking("echo"))
         begun = time.monotonic()
         for _ in range(50):
-            session.request_untyped("echo")
+            session.request(asking("echo"))
         assert (time.monotonic() - begun) / 50 < 0.03  # with Nagle each takes 0.04 s
 
     def test_after_a_failure_its_group_is_skipped_and_others_are_not(
         self, session: Session
     ) -> None:
-        first = session.submit_untyped("echo", {"n": 1}, group="a")
-        failing = session.submit_untyped("fail", group="a")
-        skipped = session.submit_untyped("memory", group="a", blob=b"unused")
-        other = session.submit_untyped("memory", group="b")
+        first = session.submit(asking("echo", {"n": 1}), group="a")
+        failing = session.submit(asking("fail"), group="a")
+        skipped = session.submit(asking("memory"), group="a", blob=b"unused")
+        other = session.submit(asking("memory"), group="b")
         assert first.result() == {"n": 1}
         with pytest.raises(HostError) as caught:
             failing.result()
@@ -107,20 +108,20 @@ class TestRequests:
 
     def test_a_crash_shows_the_source_line(self, session: Session) -> None:
         with pytest.raises(HostError, match="one over nothing") as caught:
-            session.request_untyped("crash")
+            session.request(asking("crash"))
         assert caught.value.slug == "host-side"
         assert 'raise ZeroDivisionError("one over nothing")' in caught.value.detail
-        assert session.request_untyped("echo", {"still": "there"}) == {"still": "there"}
+        assert session.request(asking("echo", {"still": "there"})) == {"still": "there"}
 
     def test_an_unknown_operation_and_an_unsendable_answer(self, session: Session) -> None:
         with pytest.raises(HostError, match="no operation 'nonsense'"):
-            session.request_untyped("nonsense")
+            session.request(asking("nonsense"))
         with pytest.raises(HostError, match="cannot be sent"):
-            session.request_untyped("answer_with")
+            session.request(asking("answer_with"))
 
     def test_events_come_in_order(self, session: Session) -> None:
         events: list[dict[str, Any]] = []
-        session.request_untyped("sleep", {"seconds": 0.01}, on_event=events.append)
+        session.request(asking("sleep", {"seconds": 0.01}), on_event=events.append)
         assert [(each["step"], each["state"]) for each in events] == [("sleep", "start")]
 
     def test_a_listener_that_fails_fails_its_request_only(self, session: Session) -> None:
@@ -128,18 +129,18 @@ class TestRequests:
             raise LookupError("listener")
 
         with pytest.raises(LookupError):
-            session.request_untyped("sleep", {"seconds": 0.2}, on_event=listener)
-        assert session.request_untyped("echo") == {}
+            session.request(asking("sleep", {"seconds": 0.2}), on_event=listener)
+        assert session.request(asking("echo")) == {}
 
     def test_the_host_ends_an_operation_at_its_deadline(self, session: Session) -> None:
         begun = time.monotonic()
         with pytest.raises(HostError) as caught:
-            session.request_untyped("sleep", {"seconds": 30}, deadline_seconds=0.3)
+            session.request(asking("sleep", {"seconds": 30}), deadline_seconds=0.3)
         assert caught.value.slug == "deadline"
         assert time.monotonic() - begun < 5
 
     def test_noise_does_not_reach_the_channel(self, session: Session) -> None:
-        assert session.request_untyped("noise") == {"status": 0, "stdin": ""}
+        assert session.request(asking("noise")) == {"status": 0, "stdin": ""}
         until(lambda: "from a child" in session._stderr_text())
         assert "printed" in session._stderr_text()
 
@@ -150,7 +151,7 @@ class TestVolume:
         path = tmp_path / "blob"
         path.write_bytes(data)
         begun = time.monotonic()
-        answer = session.request_untyped("digest", blob=path)
+        answer = session.request(asking("digest"), blob=path)
         assert answer == {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
         assert time.monotonic() - begun < 30
 
@@ -162,7 +163,7 @@ class TestVolume:
         try:
             session = open_to(through(relay, sshd))
             told: list[dict[str, Any]] = []
-            session.request_untyped("digest", blob=bytes(4 * MIB), on_event=told.append)
+            session.request(asking("digest"), blob=bytes(4 * MIB), on_event=told.append)
             assert len(told) >= 3
             assert {(one["step"], one["state"]) for one in told} == {("", "progress")}
             assert re.fullmatch(r"\d\.\d of 4\.2 MB sent", told[0]["detail"])
@@ -178,10 +179,10 @@ class TestVolume:
         relay = Relay(sshd.port, delay_seconds=0.05)
         try:
             session = open_to(through(relay, sshd))
-            session.request_untyped("echo")
+            session.request(asking("echo"))
             began = time.monotonic()
             with pytest.raises(CartwheelError, match="digest did not begin within 1 s") as caught:
-                session.request_untyped("digest", blob=bytes(20 * MIB))
+                session.request(asking("digest"), blob=bytes(20 * MIB))
             assert caught.value.slug == "deadline"
             assert time.monotonic() - began < 10
         finally:
@@ -191,9 +192,9 @@ class TestVolume:
         self, session: Session, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("cartwheel.ssh.session.BEGIN_SECONDS", 0.5)
-        session.request_untyped("echo")
-        first = session.submit_untyped("sleep", {"seconds": 1.5})
-        second = session.submit_untyped("echo", {"n": 1})
+        session.request(asking("echo"))
+        first = session.submit(asking("sleep", {"seconds": 1.5}))
+        second = session.submit(asking("echo", {"n": 1}))
         assert second.result() == {"n": 1}
         assert first.done()
 
@@ -205,11 +206,11 @@ class TestVolume:
         monkeypatch.setattr("cartwheel.ssh.session._TELL_SECONDS", 1.0)
         uplink = Uplink(1)
         session = open_to(sshd.target(lease_seconds=5), uplink=uplink)
-        session.request_untyped("echo")
+        session.request(asking("echo"))
         told: list[dict[str, Any]] = []
         with ThreadPoolExecutor(1) as pool:
             with uplink.turn():
-                pending = session.submit_untyped("digest", blob=bytes(MIB), on_event=told.append)
+                pending = session.submit(asking("digest"), blob=bytes(MIB), on_event=told.append)
                 answer = pool.submit(pending.result)
                 with pytest.raises(TimeoutError):
                     answer.result(10)
@@ -221,10 +222,10 @@ class TestVolume:
         uplink = Uplink(2, MIB)
         sessions = [open_to(sshd.target(), uplink=uplink) for _ in range(2)]
         for session in sessions:
-            session.request_untyped("echo")
+            session.request(asking("echo"))
         begun = time.monotonic()
         pending = [
-            session.submit_untyped("digest", blob=bytes(3 * MIB // 2)) for session in sessions
+            session.submit(asking("digest"), blob=bytes(3 * MIB // 2)) for session in sessions
         ]
         assert [one.result()["size"] for one in pending] == [3 * MIB // 2] * 2
         assert time.monotonic() - begun > 2.7  # 3 MiB less what goes out at once
@@ -236,20 +237,20 @@ class TestVolume:
         monkeypatch.setattr("cartwheel.ssh.session.BEGIN_SECONDS", 5.0)
         monkeypatch.setattr("cartwheel.ssh.session.SLOWEST_BYTES_PER_SECOND", 100 * MIB)
         session = open_to(sshd.target(lease_seconds=5), uplink=Uplink(1, 128 * 1024 / 7))
-        session.request_untyped("echo")
-        assert session.request_untyped("digest", blob=bytes(256 * 1024))["size"] == 256 * 1024
+        session.request(asking("echo"))
+        assert session.request(asking("digest"), blob=bytes(256 * 1024))["size"] == 256 * 1024
 
     def test_a_turn_is_given_back_by_who_is_cut_off_or_cancelled(
         self, sshd: Sshd, relay: Relay, open_to: Open
     ) -> None:
         uplink = Uplink(1)
         stuck = open_to(through(relay, sshd), uplink=uplink)
-        stuck.request_untyped("echo")
+        stuck.request(asking("echo"))
         relay.black_hole()
-        stuck.submit_untyped("digest", blob=bytes(30 * MIB))  # holds its turn: nothing moves
+        stuck.submit(asking("digest"), blob=bytes(30 * MIB))  # holds its turn: nothing moves
         waiting, third = (open_to(sshd.target(), uplink=uplink) for _ in range(2))
-        given_up = waiting.submit_untyped("digest", blob=bytes(MIB))
-        last = third.submit_untyped("digest", blob=bytes(MIB))
+        given_up = waiting.submit(asking("digest"), blob=bytes(MIB))
+        last = third.submit(asking("digest"), blob=bytes(MIB))
         begun = time.monotonic()
         assert waiting.cancel()
         assert time.monotonic() - begun < 5
@@ -258,15 +259,14 @@ class TestVolume:
         assert last.result()["size"] == MIB  # when the first one's silence was noticed
 
     def test_an_empty_blob(self, session: Session) -> None:
-        assert session.request_untyped("digest", blob=b"")["size"] == 0
+        assert session.request(asking("digest"), blob=b"")["size"] == 0
 
     def test_output_is_linear(self, session: Session) -> None:
         """27 MB took fabric's own `run` 49 s."""
         events: list[int] = []
         begun = time.monotonic()
-        session.request_untyped(
-            "talk",
-            {"times": 27, "size": MIB},
+        session.request(
+            asking("talk", {"times": 27, "size": MIB}),
             on_event=lambda event: events.append(len(event["detail"])),
         )
         assert sum(events) == 27 * MIB
@@ -274,7 +274,7 @@ class TestVolume:
 
     def test_a_blob_that_cannot_be_read(self, session: Session, tmp_path: Path) -> None:
         with pytest.raises(CartwheelError, match="missing cannot be read: No such file"):
-            session.request_untyped("digest", blob=tmp_path / "missing")
+            session.request(asking("digest"), blob=tmp_path / "missing")
 
 
 class TestTheEnd:
@@ -283,7 +283,7 @@ class TestTheEnd:
     ) -> None:
         path = tmp_path / "ends"
         for text, fail in (("first", False), ("second", True), ("third", False)):
-            session.request_untyped("at_end", {"path": str(path), "text": text, "fail": fail})
+            session.request(asking("at_end", {"path": str(path), "text": text, "fail": fail}))
         session.close()
         assert path.read_text().split() == ["third", "second", "first"]
         assert "an end that fails" in session._stderr_text()
@@ -292,10 +292,10 @@ class TestTheEnd:
         self, session: Session, tmp_path: Path
     ) -> None:
         path = tmp_path / "ends"
-        session.request_untyped("at_end", {"path": str(path), "text": "cleaned"})
+        session.request(asking("at_end", {"path": str(path), "text": "cleaned"}))
         started = threading.Event()
-        pending = session.submit_untyped(
-            "sleep", {"seconds": 60}, on_event=lambda _event: started.set()
+        pending = session.submit(
+            asking("sleep", {"seconds": 60}), on_event=lambda _event: started.set()
         )
         assert started.wait(10)
         begun = time.monotonic()
@@ -317,7 +317,7 @@ class TestTheEnd:
         threading.Thread(target=interrupt, daemon=True).start()
         begun = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
-            session.request_untyped("sleep", {"seconds": 60}, on_event=lambda _e: started.set())
+            session.request(asking("sleep", {"seconds": 60}), on_event=lambda _e: started.set())
         assert time.monotonic() - begun < 5
         assert session.cancel()
 
@@ -325,8 +325,8 @@ class TestTheEnd:
         relay = Relay(sshd.port, delay_seconds=0.05)  # 64 KiB each time: about 1 MB/s
         try:
             session = open_to(through(relay, sshd))
-            session.request_untyped("echo")
-            session.submit_untyped("digest", blob=bytes(30 * MIB))
+            session.request(asking("echo"))
+            session.submit(asking("digest"), blob=bytes(30 * MIB))
             time.sleep(0.5)
             begun = time.monotonic()
             assert session.cancel()
@@ -336,12 +336,11 @@ class TestTheEnd:
 
     def test_the_operators_death_ends_the_host_side(self, session: Session, tmp_path: Path) -> None:
         path = tmp_path / "ends"
-        pid = session.request_untyped("hello")["pid"]
-        session.request_untyped("at_end", {"path": str(path), "text": "cleaned"})
+        pid = session.request(asking("hello"))["pid"]
+        session.request(asking("at_end", {"path": str(path), "text": "cleaned"}))
         started = threading.Event()
-        session.submit_untyped(
-            "lost_quietly",
-            {"path": str(tmp_path / "lost")},
+        session.submit(
+            asking("lost_quietly", {"path": str(tmp_path / "lost")}),
             on_event=lambda _event: started.set(),
         )
         assert started.wait(10)
@@ -356,9 +355,10 @@ class TestTheEnd:
         """Neither a closed channel, nor a print, nor a child's output aborts it."""
         path = tmp_path / "done"
         started = threading.Event()
-        pid = session.request_untyped("hello")["pid"]
-        session.submit_untyped(
-            "stubborn", {"seconds": 1.5, "path": str(path)}, on_event=lambda _e: started.set()
+        pid = session.request(asking("hello"))["pid"]
+        session.submit(
+            asking("stubborn", {"seconds": 1.5, "path": str(path)}),
+            on_event=lambda _e: started.set(),
         )
         assert started.wait(10)
         session._connection.transport.sock.close()
@@ -371,19 +371,19 @@ class TestDeath:
     def test_a_signal_is_a_failure(self, session: Session, number: int) -> None:
         """P11: no exit status arrives."""
         with pytest.raises(ConnectError, match="without an exit status") as caught:
-            session.request_untyped("end_process", {"signal": int(number)})
+            session.request(asking("end_process", {"signal": int(number)}))
         assert caught.value.slug == "ssh-lost"
 
     @pytest.mark.parametrize(("status", "slug"), [(0, "ssh-lost"), (3, "host-side")])
     def test_an_early_end_is_a_failure(self, session: Session, status: int, slug: str) -> None:
         with pytest.raises(ConnectError, match=f"exit status {status}") as caught:
-            session.request_untyped("end_process", {"status": status})
+            session.request(asking("end_process", {"status": status}))
         assert caught.value.slug == slug
 
     def test_sigterm_puts_things_in_order(self, session: Session, tmp_path: Path) -> None:
         path = tmp_path / "ends"
-        session.request_untyped("at_end", {"path": str(path), "text": "cleaned"})
-        pid = session.request_untyped("hello")["pid"]
+        session.request(asking("at_end", {"path": str(path), "text": "cleaned"}))
+        pid = session.request(asking("hello"))["pid"]
         os.kill(pid, signal.SIGTERM)
         until(path.exists)
         until(lambda: not is_alive(pid))
@@ -394,12 +394,12 @@ class TestDeath:
         """And the host notices too, by its lease, and puts things in order."""
         session = open_to(through(relay, sshd, lease_seconds=4))
         path = tmp_path / "ends"
-        session.request_untyped("at_end", {"path": str(path), "text": "cleaned"})
-        pid = session.request_untyped("hello")["pid"]
+        session.request(asking("at_end", {"path": str(path), "text": "cleaned"}))
+        pid = session.request(asking("hello"))["pid"]
         relay.black_hole()
         begun = time.monotonic()
         with pytest.raises(ConnectError, match="noticed after") as caught:
-            session.request_untyped("sleep", {"seconds": 60})
+            session.request(asking("sleep", {"seconds": 60}))
         assert caught.value.slug == "ssh-lost"
         assert 8 < time.monotonic() - begun < 12
         until(lambda: not is_alive(pid))
@@ -411,8 +411,8 @@ class TestDeath:
         """The channel stays open here: only the silence says that the operator is gone."""
         session = open_to(sshd.target(lease_seconds=1.5))
         path = tmp_path / "ends"
-        pid = session.request_untyped("hello")["pid"]
-        session.request_untyped("at_end", {"path": str(path), "text": "cleaned"})
+        pid = session.request(asking("hello"))["pid"]
+        session.request(asking("at_end", {"path": str(path), "text": "cleaned"}))
         with session._changed:  # the sending thread cannot beat
             until(lambda: not is_alive(pid))
         assert path.read_text() == "cleaned\n"
@@ -421,12 +421,12 @@ class TestDeath:
         self, sshd: Sshd, open_to: Open
     ) -> None:
         session = open_to(sshd.target(lease_seconds=3))
-        assert session.request_untyped("sleep", {"seconds": 5}) == {}
+        assert session.request(asking("sleep", {"seconds": 5})) == {}
 
     def test_a_cut_line_is_noticed_at_once(self, sshd: Sshd, relay: Relay, open_to: Open) -> None:
         session = open_to(through(relay, sshd))
-        session.request_untyped("echo")
-        pending = session.submit_untyped("sleep", {"seconds": 60})
+        session.request(asking("echo"))
+        pending = session.submit(asking("sleep", {"seconds": 60}))
         relay.cut()
         begun = time.monotonic()
         with pytest.raises(ConnectError) as caught:
@@ -446,26 +446,26 @@ class TestStarting:
         sshd = sshd_factory(
             options={"ForceCommand": f'{noise} echo oops >&2; eval "$SSH_ORIGINAL_COMMAND"'}
         )
-        assert open_to(sshd.target()).request_untyped("echo", {"a": 1}) == {"a": 1}
+        assert open_to(sshd.target()).request(asking("echo", {"a": 1})) == {"a": 1}
 
     @pytest.mark.parametrize("shell", SHELLS)
     def test_the_command_survives_the_login_shell(
         self, sshd_factory: StartSshd, open_to: Open, shell: str
     ) -> None:
         sshd = sshd_factory(options={"ForceCommand": f'{shell} -c "$SSH_ORIGINAL_COMMAND"'})
-        assert open_to(sshd.target()).request_untyped("echo", {"a": 1}) == {"a": 1}
+        assert open_to(sshd.target()).request(asking("echo", {"a": 1})) == {"a": 1}
 
     @pytest.mark.parametrize("python", ["python3.999", "/nowhere/python3"])
     def test_no_python(self, sshd: Sshd, open_to: Open, python: str) -> None:
         with pytest.raises(ConnectError) as caught:
-            open_to(sshd.target(python=python)).request_untyped("echo")
+            open_to(sshd.target(python=python)).request(asking("echo"))
         assert caught.value.host == "box"
         assert (caught.value.slug, caught.value.message) == ("no-python", f"there is no {python}")
 
     def test_a_python_that_cannot_be_run(self, sshd: Sshd, open_to: Open, tmp_path: Path) -> None:
         (tmp_path / "python").write_text("")
         with pytest.raises(ConnectError, match=r"cannot be run: .*[Pp]ermission denied") as caught:
-            open_to(sshd.target(python=str(tmp_path / "python"))).request_untyped("echo")
+            open_to(sshd.target(python=str(tmp_path / "python"))).request(asking("echo"))
         assert caught.value.slug == "no-python"
 
     def test_an_old_python_is_refused(self, sshd: Sshd, open_to: Open, tmp_path: Path) -> None:
@@ -475,21 +475,21 @@ class TestStarting:
         old.write_text(f'#!/bin/sh\nshift 2\nexec {sys.executable} -I -c "{code}" "$@"\n')
         old.chmod(0o755)
         with pytest.raises(ConnectError, match=r"is Python 3\.8\.20; .* needs 3\.9") as caught:
-            open_to(sshd.target(python=str(old))).request_untyped("echo")
+            open_to(sshd.target(python=str(old))).request(asking("echo"))
         assert caught.value.slug == "no-python"
 
     def test_a_login_shell_that_refuses(self, sshd_factory: StartSshd, open_to: Open) -> None:
         sshd = sshd_factory(options={"ForceCommand": "echo This account is not available; exit 1"})
         with pytest.raises(ConnectError, match="This account is not available") as caught:
-            open_to(sshd.target()).request_untyped("echo")
+            open_to(sshd.target()).request(asking("echo"))
         assert caught.value.slug == "no-greeting"
 
     def test_nothing_is_left_of_a_session(self, session: Session) -> None:
-        pid = session.request_untyped("hello")["pid"]
+        pid = session.request(asking("hello"))["pid"]
         session.close()
         assert not is_alive(pid)
         with pytest.raises(ConnectError, match=r"ended|closed"):
-            session.request_untyped("echo")
+            session.request(asking("echo"))
 
 
 def test_the_host_side_runs_on_the_oldest_python_it_promises(bundle: Bundle) -> None:

@@ -18,8 +18,9 @@ from cartwheel.balance.http import http_hook
 from cartwheel.balance.memory import Memory
 from cartwheel.errors import CartwheelError, Exit, HostError, UsageError
 from cartwheel.events import Event
-from cartwheel.fleet.balancer import By, State, lacking
+from cartwheel.fleet.balancer import State, lacking
 from cartwheel.hidden import Hidden
+from cartwheel.host.wire.balancer import By
 from cartwheel.plan.balancing import Member
 from cartwheel.settings.toml_tables import Balancer
 

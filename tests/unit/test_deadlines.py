@@ -35,7 +35,6 @@ ALLOWED = {
     ("host/look/report.py", "_status_of", "result"): _PARTS,
     ("ssh/session.py", "Session._send", "wait"): "a thread; set by the greeting and by any failure",
     ("ssh/session.py", "Session.request", "result"): _SLICES,
-    ("ssh/session.py", "Session.request_untyped", "result"): _SLICES,
     ("fleet/sessions.py", "Fleet.request", "result"): _SLICES,
     ("fleet/sessions.py", "_result", "result"): _DONE,
     ("fleet/sessions.py", "abandonable", "result"): "asks only those that are done",

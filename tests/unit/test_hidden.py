@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from cartwheel.errors import UsageError
-from cartwheel.hidden import MASK, Hidden, revealed
+from cartwheel.hidden import MASK, Hidden
+from cartwheel.host.wire.codec import to_json
 from cartwheel.render.templates import Templates
 
 SECRET = "hunter2"
@@ -57,7 +58,7 @@ def test_it_is_not_written_down() -> None:
 
 def test_the_channel_gets_what_it_is() -> None:
     args = {"env": {"A": HIDDEN}, "list": [HIDDEN, 1], "plain": "x"}
-    assert revealed(args) == {"env": {"A": SECRET}, "list": [SECRET, 1], "plain": "x"}
+    assert to_json(args) == {"env": {"A": SECRET}, "list": [SECRET, 1], "plain": "x"}
     assert Hidden(SECRET) == HIDDEN != Hidden("other")
     assert not Hidden("")
 

@@ -3,11 +3,11 @@ deploy comes back, and who was out for a person stays out."""
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,6 +18,7 @@ from cartwheel.host.balancer.nginx_links import Link
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import systemd
 from cartwheel.host.system.context import OpError
+from cartwheel.host.wire.balancer import AskStandings, By, PutBack, Standings, TakeOut, Way
 from tests.unit.hostside import Session, host_in
 
 
@@ -40,23 +41,19 @@ class Balancer:
         site.write_text("".join(f"listen unix:{way['path']};\n" for way in self.ways.values()))
         for way in self.ways.values():
             Path(way["link"]).symlink_to(way["path"])
-        self.session = Session()
+        self.session = Session(at)
 
-    def ask(self, op: Any, *names: str, by: str = "deploy") -> dict[str, Any]:
-        answer: dict[str, Any] = op(
-            self.session.ctx(),
-            {
-                "app": self.at.app,
-                "base": str(self.at.base),
-                "who": "ann@desk",
-                "message": "",
-                "by": by,
-                "drain_seconds": 1,
-                "wait_seconds": 1,
-                "ways": {name: self.ways[name] for name in names},
-            },
-        )
-        return answer
+    def some(self, *names: str) -> dict[str, Way]:
+        return {name: self.ways[name] for name in names}
+
+    def look(self, *names: str) -> Standings:
+        return taken_out.look(self.session.ctx(), AskStandings(self.some(*names)))
+
+    def out(self, *names: str, by: By = "deploy") -> dict[str, str]:
+        return taken_out.take_out(self.session.ctx(), TakeOut(self.some(*names), by, 1.0)).failed
+
+    def back(self, *names: str, by: By = "deploy") -> dict[str, str]:
+        return taken_out.put_back(self.session.ctx(), PutBack(self.some(*names), by, 1.0)).failed
 
     @property
     def inside(self) -> set[str]:
@@ -64,7 +61,7 @@ class Balancer:
 
     @property
     def marks(self) -> dict[str, str]:
-        return {name: mark["by"] for name, mark in taken_out.read(self.at).items()}
+        return {name: mark.by for name, mark in taken_out.read(self.at).items()}
 
 
 @pytest.fixture
@@ -77,23 +74,26 @@ def nginx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Balancer:
 
 
 def test_out_and_back(nginx: Balancer) -> None:
-    assert nginx.ask(taken_out.take_out, "web1") == {"failed": {}}
+    assert nginx.out("web1") == {}
     assert (nginx.inside, nginx.marks) == ({"web2"}, {"web1": "deploy"})
-    found = nginx.ask(taken_out.look, "web1", "web2")["hosts"]
-    assert [found[name]["is_in"] for name in ("web1", "web2")] == [False, True]
-    assert nginx.ask(taken_out.put_back, "web1") == {"failed": {}}
+    found = nginx.look("web1", "web2").hosts
+    assert [found[name].is_in for name in ("web1", "web2")] == [False, True]
+    mark = found["web1"].mark
+    assert mark is not None
+    assert (mark.by, mark.who, mark.way) == ("deploy", "ann@desk", nginx.ways["web1"])
+    assert nginx.back("web1") == {}
     assert (nginx.inside, nginx.marks) == ({"web1", "web2"}, {})
 
 
 def test_a_session_that_ends_puts_back_what_it_took_out(nginx: Balancer) -> None:
-    nginx.ask(taken_out.take_out, "web1")
-    nginx.ask(taken_out.take_out, "web2")
+    nginx.out("web1")
+    nginx.out("web2")
     nginx.session.end()
     assert (nginx.inside, nginx.marks) == ({"web1", "web2"}, {})
 
 
 def test_one_that_was_killed_is_settled_by_the_next(nginx: Balancer) -> None:
-    nginx.ask(taken_out.take_out, "web1")
+    nginx.out("web1")
     assert not recover.is_settled(nginx.at)
     said: list[str] = []
     assert recover.settle(nginx.at, said.append) == ["put web1 back into the balancer"]
@@ -106,32 +106,45 @@ def test_one_that_was_killed_is_settled_by_the_next(nginx: Balancer) -> None:
 
 
 def test_what_a_person_took_out_stays_out(nginx: Balancer) -> None:
-    nginx.ask(taken_out.take_out, "web1", by="person")
+    nginx.out("web1", by="person")
     nginx.session.end()
-    nginx.session = Session()
+    nginx.session = Session(nginx.at)
     assert recover.is_settled(nginx.at)
-    nginx.ask(taken_out.take_out, "web1")
-    nginx.ask(taken_out.put_back, "web1")
+    nginx.out("web1")
+    nginx.back("web1")
     nginx.session.end()
     assert (nginx.inside, nginx.marks) == ({"web2"}, {"web1": "person"})
-    nginx.session = Session()
-    nginx.ask(taken_out.put_back, "web1", by="person")
+    nginx.session = Session(nginx.at)
+    nginx.back("web1", by="person")
     assert (nginx.inside, nginx.marks) == ({"web1", "web2"}, {})
 
 
 def test_what_is_out_by_other_means_is_left_alone(nginx: Balancer) -> None:
     Path(nginx.ways["web1"]["link"]).unlink()
-    nginx.ask(taken_out.take_out, "web1", "web2")
+    nginx.out("web1", "web2")
     assert nginx.marks == {"web2": "deploy"}
     nginx.session.end()
     assert nginx.inside == {"web2"}
 
 
-def test_damaged_marks_are_looked_at(nginx: Balancer) -> None:
-    nginx.at.balancer_marks.write_text("{")
+@pytest.mark.parametrize("text", ["{", '{"web1": "out"}', '{"web1": {"by": "nobody", "way": {}}}'])
+def test_damaged_marks_are_looked_at(nginx: Balancer, text: str) -> None:
+    nginx.at.balancer_marks.write_text(text)
     assert not recover.is_settled(nginx.at)
     with pytest.raises(OpError, match=r"out\.json is damaged"):
         recover.settle(nginx.at, lambda _text: None)
+
+
+def test_a_mark_on_the_disk_is_what_every_version_reads(nginx: Balancer) -> None:
+    """An installed `recover` of another version puts back by it."""
+    nginx.out("web1")
+    (mark,) = json.loads(nginx.at.balancer_marks.read_text()).values()
+    assert set(mark) == {"by", "who", "message", "since", "way"}
+    assert mark["way"] == nginx.ways["web1"]
+    newer = {"web1": {**mark, "later": "a field", "way": {**mark["way"], "more": "too"}}}
+    nginx.at.balancer_marks.write_text(json.dumps(newer))
+    assert recover.settle(nginx.at, lambda _text: None) == ["put web1 back into the balancer"]
+    assert (nginx.inside, nginx.marks) == ({"web1", "web2"}, {})
 
 
 def test_a_host_that_is_not_behind_it(nginx: Balancer) -> None:
@@ -143,7 +156,7 @@ def test_a_host_that_is_not_behind_it(nginx: Balancer) -> None:
 def test_a_host_without_a_balancer(nginx: Balancer) -> None:
     nginx.at.balancer.rename(nginx.at.root / "gone")
     with pytest.raises(OpError, match="not set up as a balancer") as found:
-        nginx.ask(taken_out.look, "web1")
+        nginx.look("web1")
     assert found.value.slug == "not-set-up"
 
 

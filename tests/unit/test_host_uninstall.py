@@ -14,6 +14,7 @@ from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import OpError
 from cartwheel.host.upkeep import uninstall
 from cartwheel.host.web import configuration, nginx
+from cartwheel.host.wire.upkeep import Uninstall
 
 from .hostside import Session, host_in, web
 
@@ -67,10 +68,9 @@ def test_nothing_goes_that_still_answers_requests(
     monkeypatch.setattr(configuration, "reload", lambda _ctx, _web: None)
     monkeypatch.setattr(nginx, "SITES", tmp_path)
     monkeypatch.setattr(nginx, "LOGS", tmp_path)
-    args = {"app": at.app, "base": str(at.base), "remove_shared": True}
-    session = Session()
+    session = Session(at)
     with pytest.raises(OpError, match=r"1\.a still answers requests") as refused:
-        uninstall.uninstall(session.ctx(uninstall._REMOVE_SECONDS + 0.5), args)
+        uninstall.uninstall(session.ctx(uninstall._REMOVE_SECONDS + 0.5), Uninstall(True))
     assert refused.value.slug == "still-answers"
     assert [event["detail"] for event in session.events] == ["1.a answers its last requests"]
     assert at.release("1.a").is_dir()

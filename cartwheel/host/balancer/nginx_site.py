@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import List, Mapping, Optional
 
 from cartwheel.host.balancer import taken_out
 from cartwheel.host.layout import Layout
 from cartwheel.host.release import access
+from cartwheel.host.state import record
 from cartwheel.host.switch import switch
 from cartwheel.host.system import children, files, locks
-from cartwheel.host.system.context import Context, OpError
+from cartwheel.host.system.context import Context
 from cartwheel.host.web import configuration
 from cartwheel.host.web.kinds import drop_in
 from cartwheel.host.web.nginx import Nginx
-
-Args = Dict[str, Any]
+from cartwheel.host.wire.balancer import PlaceSite, Way
+from cartwheel.host.wire.setup import Changes
 
 _NGINX = Nginx()
 
@@ -32,32 +33,26 @@ ExecStopPost=-/bin/sh -c 'rm -f {sockets}/*.sock'
 """
 
 
-def install(ctx: Context, args: Args) -> Args:
-    """Make nginx here the balancer of the hosts of `ways`: sockets' folder, links, the site.
-    Hosts that are out stay out. `changes` says what changed; an unchanged site reloads nothing.
-
-    args: app, base, ways, site_changes, server_names. Raises OpError as `check_staged`.
-    """
-    at = Layout(args["app"], Path(args["base"]))
+def install(ctx: Context, request: PlaceSite) -> Changes:
+    """Sockets' folder, links, the site; an unchanged site reloads nothing. Raises OpError as
+    `check_staged`."""
+    at = ctx.at
     changed = _folders(ctx, at)
-    changed += _links(at, args["ways"])
-    wanted = {path: text for path, text in args["site_changes"].items() if _differs(path, text)}
+    changed += _links(at, request.ways)
+    wanted = {path: text for path, text in request.site_changes.items() if _differs(path, text)}
     access.close_logs(_NGINX, _called(at))
     if wanted:
         with locks.shared_parts(ctx):
-            configuration.check_staged(ctx, _NGINX, wanted, args["server_names"])
+            configuration.check_staged(ctx, _NGINX, wanted, list(request.server_names))
             switch.install_site(at, wanted)
             configuration.reload(ctx, _NGINX)
         changed += ["nginx's site"]
-    return {"changes": changed}
+    return Changes(tuple(changed))
 
 
 def _folders(ctx: Context, at: Layout) -> List[str]:
-    record = files.read_json(at.record)
-    if record is None:
-        raise OpError("not-set-up", "this host is not set up for {}".format(at.app))
     values = {"run": at.balancer_sockets.parent, "sockets": at.balancer_sockets}
-    text = _TMPFILES.format(group=record["group"], **values)
+    text = _TMPFILES.format(group=record.needed(at).group, **values)
     changed = files.write(at.balancer_tmpfiles, text.encode())
     children.check(
         ctx,
@@ -72,7 +67,7 @@ def _folders(ctx: Context, at: Layout) -> List[str]:
     return ["directory {}".format(at.balancer_sockets)] if changed else []
 
 
-def _links(at: Layout, ways: Dict[str, Args]) -> List[str]:
+def _links(at: Layout, ways: Mapping[str, Way]) -> List[str]:
     changed: List[str] = []
     marks = taken_out.read(at)
     for name, way in ways.items():

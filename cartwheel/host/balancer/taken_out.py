@@ -10,25 +10,34 @@ from __future__ import annotations
 
 import functools
 import time
-from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Protocol
+from typing import Callable, Dict, List, Mapping, Optional, Protocol, Type
 
 from cartwheel.host.balancer import haproxy, nginx_links
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web.nginx import Nginx
+from cartwheel.host.wire.balancer import (
+    AskStandings,
+    By,
+    Failed,
+    PutBack,
+    Standing,
+    Standings,
+    TakenOut,
+    TakeOut,
+    Way,
+)
+from cartwheel.host.wire.codec import WireError, from_disk, to_json
 
-Args = Dict[str, Any]
-Marks = Dict[str, Args]
+Marks = Dict[str, TakenOut]
 
-DEPLOY, PERSON = "deploy", "person"
 _BACK_SECONDS = 5.0
 _POLL_SECONDS = 0.1
 _REPORT_SECONDS = 5.0
 
 
-class Way(Protocol):
+class Switchable(Protocol):
     """One host in one balancer. Every method may raise OpError("balancer")."""
 
     def is_in(self) -> Optional[bool]:
@@ -45,35 +54,27 @@ class Way(Protocol):
         """Why it gets no requests although it was put back; "" if it does."""
 
 
-_KINDS: Dict[str, Callable[..., Way]] = {
+_KINDS: Dict[str, Type[Switchable]] = {
     "nginx": nginx_links.Link,
     "haproxy": haproxy.Server,
 }
 
 
-def _way(values: Args) -> Way:
-    fields = {key: value for key, value in values.items() if key != "kind"}
-    return _KINDS[values["kind"]](**fields)
+def _host(way: Way) -> Switchable:
+    return from_disk(_KINDS[way["kind"]], way)
 
 
-def look(ctx: Context, args: Args) -> Args:
-    """For each host of `ways` whether it is in (None: not known here), and its mark; `down`
-    says why the balancer itself sends nothing to anybody.
-
-    Raises OpError: "not-set-up", "balancer".
-    """
-    at = _set_up(args)
+def look(ctx: Context, request: AskStandings) -> Standings:
+    """Who is in, and the marks of those who are out. Raises OpError: "not-set-up", "balancer"."""
+    at = _set_up(ctx)
     marks = read(at)
-    return {
-        "hosts": {
-            name: {"is_in": _way(way).is_in(), "mark": marks.get(name)}
-            for name, way in args["ways"].items()
-        },
-        "down": _down(args["ways"]),
+    hosts = {
+        name: Standing(_host(way).is_in(), marks.get(name)) for name, way in request.ways.items()
     }
+    return Standings(hosts, _down(request.ways))
 
 
-def _down(ways: Args) -> str:
+def _down(ways: Mapping[str, Way]) -> str:
     """A HAProxy that is down does not answer `is_in`; of nginx only files are asked."""
     if all(way["kind"] != "nginx" for way in ways.values()):
         return ""
@@ -83,41 +84,38 @@ def _down(ways: Args) -> str:
     )
 
 
-def take_out(ctx: Context, args: Args) -> Args:
-    """Take the hosts of `ways` out, and wait until they have no requests from here, at most
-    `drain_seconds`. `by` says who wants it; `failed` which hosts stay in, and why.
-
-    Raises OpError("not-set-up").
-    """
-    at = _set_up(args)
-    if args["by"] == DEPLOY and "balancer" not in ctx.memory:
+def take_out(ctx: Context, request: TakeOut) -> Failed:
+    """Take hosts out; the answer says which stay in. Raises OpError("not-set-up")."""
+    at = _set_up(ctx)
+    if request.by == "deploy" and "balancer" not in ctx.memory:
         ctx.memory["balancer"] = True
         ctx.at_end.append(functools.partial(_settle_silently, at))
     failed: Dict[str, str] = {}
-    gone: Dict[str, Way] = {}
-    for name, values in args["ways"].items():
+    gone: Dict[str, Switchable] = {}
+    for name, way in request.ways.items():
         try:
-            _take_out(at, name, values, args)
-            gone[name] = _way(values)
+            _take_out(ctx, name, way, request.by)
+            gone[name] = _host(way)
         except OpError as error:
             failed[name] = error.message
-    _drain(ctx, gone, args["drain_seconds"])
-    return {"failed": failed}
+    _drain(ctx, gone, request.drain_seconds)
+    return Failed(failed)
 
 
-def _take_out(at: Layout, name: str, values: Args, args: Args) -> None:
+def _take_out(ctx: Context, name: str, way: Way, by: By) -> None:
     """What a person took out, here or by the balancer's own means, stays theirs; what a person
     takes out now is so from now on."""
-    marks = read(at)
-    if args["by"] == DEPLOY and name not in marks and _way(values).is_in() is False:
+    marks, host = read(ctx.at), _host(way)
+    if by == "deploy" and name not in marks and host.is_in() is False:
         return
-    if args["by"] == PERSON or name not in marks:
-        said = {"by": args["by"], "who": args["who"], "message": args["message"]}
-        _write(at, {**marks, name: {**said, "since": time.strftime("%F %T"), "way": values}})
-    _way(values).take_out()
+    if by == "person" or name not in marks:
+        who, message = ctx.about.who, ctx.about.message
+        mark = TakenOut(by, way, who, message, since=time.strftime("%F %T"))
+        _write(ctx.at, {**marks, name: mark})
+    host.take_out()
 
 
-def _drain(ctx: Context, gone: Dict[str, Way], seconds: float) -> None:
+def _drain(ctx: Context, gone: Mapping[str, Switchable], seconds: float) -> None:
     end = time.monotonic() + seconds
     reported = time.monotonic()
     while True:
@@ -136,51 +134,43 @@ def _drain(ctx: Context, gone: Dict[str, Way], seconds: float) -> None:
         ctx.pause(_POLL_SECONDS)
 
 
-def _under_way(gone: Dict[str, Way]) -> Dict[str, int]:
+def _under_way(gone: Mapping[str, Switchable]) -> Dict[str, int]:
     try:
-        return {name: way.under_way() for name, way in gone.items()}
+        return {name: host.under_way() for name, host in gone.items()}
     except OpError:  # whether it can be told is seen when they come back
         return {}
 
 
-def put_back(ctx: Context, args: Args) -> Args:
-    """Put the hosts of `ways` back, and wait until they get requests, at most `wait_seconds`;
-    for a deploy only those that a deploy took out. `failed` says which are not back, and why.
-
-    Raises OpError("not-set-up").
-    """
-    at = _set_up(args)
-    marks = read(at)
-    mine = {
-        name: values
-        for name, values in args["ways"].items()
-        if args["by"] == PERSON or marks.get(name, {}).get("by") == DEPLOY
-    }
-    return {"failed": _put_back(at, mine, args["wait_seconds"])}
+def put_back(ctx: Context, request: PutBack) -> Failed:
+    """Put hosts back; the answer says which are not. Raises OpError("not-set-up")."""
+    at = _set_up(ctx)
+    mine, owed = request.ways, _owed(at)
+    if request.by == "deploy":
+        mine = {name: way for name, way in mine.items() if name in owed}
+    return Failed(_put_back(at, mine, request.wait_seconds))
 
 
-def _put_back(at: Layout, ways: Dict[str, Args], wait_seconds: float) -> Dict[str, str]:
+def _put_back(at: Layout, ways: Mapping[str, Way], wait_seconds: float) -> Dict[str, str]:
     """All are put back before the first is waited for. Those that failed, and why."""
     failed: Dict[str, str] = {}
-    for name, values in ways.items():
+    for name, way in ways.items():
         try:
-            way = _way(values)
-            way.put_back()
+            _host(way).put_back()
             _write(at, {key: mark for key, mark in read(at).items() if key != name})
         except OpError as error:
             failed[name] = error.message
     end = time.monotonic() + wait_seconds
     for name in [name for name in ways if name not in failed]:
-        why = _await_back(_way(ways[name]), end)
+        why = _await_back(_host(ways[name]), end)
         if why:
             failed[name] = why
     return failed
 
 
-def _await_back(way: Way, end: float) -> str:
+def _await_back(host: Switchable, end: float) -> str:
     while True:
         try:
-            why = way.not_back()
+            why = host.not_back()
         except OpError as error:
             return error.message
         if not why or time.monotonic() > end:
@@ -191,7 +181,7 @@ def _await_back(way: Way, end: float) -> str:
 def is_owed(at: Layout) -> bool:
     """Whether a deploy that is over left hosts out, or may have."""
     try:
-        return any(mark["by"] == DEPLOY for mark in read(at).values())
+        return bool(_owed(at))
     except OpError:
         return True
 
@@ -199,7 +189,7 @@ def is_owed(at: Layout) -> bool:
 def settle(at: Layout, say: Callable[[str], None]) -> List[str]:
     """Put back what a deploy took out; the caller holds the lock. What cannot be put back now
     stays marked for whoever comes next."""
-    owed = {name: mark["way"] for name, mark in read(at).items() if mark["by"] == DEPLOY}
+    owed = _owed(at)
     if not owed:
         return []
     failed = _put_back(at, owed, _BACK_SECONDS)
@@ -215,18 +205,27 @@ def _settle_silently(at: Layout) -> None:
     settle(at, lambda _text: None)
 
 
-def _set_up(args: Args) -> Layout:
-    at = Layout(args["app"], Path(args["base"]))
+def _owed(at: Layout) -> Dict[str, Way]:
+    """The ways back of the hosts that a deploy took out."""
+    return {name: mark.way for name, mark in read(at).items() if mark.by == "deploy"}
+
+
+def _set_up(ctx: Context) -> Layout:
+    at = ctx.at
     if not at.balancer.is_dir():
         raise OpError("not-set-up", "this host is not set up as a balancer for {}".format(at.app))
     return at
 
 
 def read(at: Layout) -> Marks:
-    """Who is out, and for whom."""
-    return files.read_json(at.balancer_marks) or {}
+    """Who is out, and for whom. Raises OpError("host-state") for a damaged file."""
+    known = files.read_json(at.balancer_marks) or {}
+    try:
+        return {name: from_disk(TakenOut, mark) for name, mark in known.items()}
+    except WireError as error:
+        raise OpError("host-state", "{} is damaged: {}".format(at.balancer_marks, error)) from error
 
 
 def _write(at: Layout, marks: Marks) -> None:
     if marks != read(at):
-        files.write_json(at.balancer_marks, marks)
+        files.write_json(at.balancer_marks, to_json(marks))

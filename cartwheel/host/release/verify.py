@@ -185,7 +185,7 @@ def _check_unit(ctx: Context, at: Layout, release: str) -> None:
 
 
 def _check_site(ctx: Context, request: Verify) -> None:
-    configuration.check_staged(ctx, web_server(), request.site_changes, list(request.server_names))
+    configuration.check_staged(ctx, web_server(), request.site_changes, request.server_names)
 
 
 def _side_by_side(checks: List[Callable[[], None]]) -> None:

@@ -105,8 +105,6 @@ def _operation(place: str) -> Callable[[Context, Any], Any]:
 def _request(operation: Callable[[Context, Any], Any], asked: Dict[str, Any]) -> Any:
     """The record that the operation takes, by its annotation."""
     kind = typing.get_type_hints(operation)[operation.__code__.co_varnames[1]]
-    if kind == Dict[str, Any]:
-        return asked
     try:
         return from_message(kind, asked)
     except WireError as error:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Dict, List, Union
+from typing import Dict, List, Union
 
 from cartwheel.host import enter, recover
 from cartwheel.host.layout import Layout
@@ -28,16 +27,11 @@ from cartwheel.host.wire.request import Done
 from cartwheel.host.wire.running import Prune, Pruned, Served, Start, Stop
 from cartwheel.host.wire.setup import Installed, InstallPackages
 from cartwheel.host.wire.switching import Unchanged
+from cartwheel.host.wire.upkeep import Repair, Repaired
 from cartwheel.host.wire.web import Empty, ReloadWebServer, TestWebServer
-
-Args = Dict[str, Any]
 
 _STOP_MARGIN_SECONDS = 15.0  # above the unit's own, so that it has ended
 _REPORT_SECONDS = 5.0
-
-
-def _at(args: Args) -> Layout:
-    return Layout(args["app"], Path(args["base"]))
 
 
 def stop(ctx: Context, request: Stop) -> Served:
@@ -225,16 +219,16 @@ def web_reload(ctx: Context, request: ReloadWebServer) -> Empty:
     return Empty()
 
 
-def repair(ctx: Context, args: Args) -> Args:
+def repair(ctx: Context, request: Repair) -> Repaired:
     """Take away what a fault left and taking the lock has spared for a deploy; all that was
     found and is gone since the session began, what would not go, and which releases a look at
     every file has found damaged: a deploy makes those anew."""
-    at = _at(args)
+    at = ctx.at
     leftovers.clean(at, lambda text: ctx.emit("repair", "note", text))
-    left = [one.text for one in leftovers.find(at)]
+    left = tuple(one.text for one in leftovers.find(at))
     found = [one.text for one in ctx.memory["found"]]
-    done = [text for text in found if text not in left]
-    return {"done": done, "left": left, "marked": _mark_damaged(at)}
+    done = tuple(text for text in found if text not in left)
+    return Repaired(done, left, tuple(_mark_damaged(at)))
 
 
 def _mark_damaged(at: Layout) -> List[str]:

@@ -11,34 +11,34 @@ import grp
 import pwd
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import List
 
 from cartwheel.host import layout
 from cartwheel.host.balancer import nginx_site
 from cartwheel.host.layout import Layout
 from cartwheel.host.process import instances
-from cartwheel.host.state import releases
+from cartwheel.host.state import record, releases
+from cartwheel.host.state.record import Record
 from cartwheel.host.system import children, files, locks, systemd
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web import configuration
 from cartwheel.host.web.kinds import web_server
-
-Args = Dict[str, Any]
+from cartwheel.host.wire.upkeep import Removed, Uninstall
 
 _CALL_SECONDS = 30.0
 _REMOVE_SECONDS = 30.0
 _POLL_SECONDS, _REPORT_SECONDS = 0.2, 5.0
 
 
-def uninstall(ctx: Context, args: Args) -> Args:
-    """Stop, take the site away, then all that the record says is ours. Returns what went.
+def uninstall(ctx: Context, request: Uninstall) -> Removed:
+    """Stop, take the site away, then all that the record says is ours.
 
-    args: app, base, remove_shared. Raises OpError("not-set-up"), and OpError("still-answers")
+    Raises OpError("not-set-up"), and OpError("still-answers")
     where requests under way take longer than this may wait: nothing of theirs has gone then.
     """
-    at = Layout(args["app"], Path(args["base"]))
-    record = files.read_json(at.record)
-    if record is None:
+    at = ctx.at
+    known = record.read(at)
+    if known is None:
         with locks.shared_parts(ctx):
             _shared_parts(at)  # our own lock is the first thing of ours here
         raise OpError("not-set-up", "{} is not set up on this host".format(at.app))
@@ -47,14 +47,14 @@ def uninstall(ctx: Context, args: Args) -> Args:
     removed += _site(ctx, at)
     removed += _instances(ctx, at)
     removed += _boot_unit(ctx, at)
-    removed += _directories(at, bool(args["remove_shared"]))
+    removed += _directories(at, request.remove_shared)
     if not at.root.exists():
-        removed += _account(ctx, record)
-        _base(record)
+        removed += _account(ctx, known)
+        _base(known)
         files.remove(at.record)
     with locks.shared_parts(ctx):
         removed += _shared_parts(at)
-    return {"removed": removed, "kept": [str(at.shared)] if at.shared.exists() else []}
+    return Removed(tuple(removed), (str(at.shared),) if at.shared.exists() else ())
 
 
 def _site(ctx: Context, at: Layout) -> List[str]:
@@ -136,10 +136,10 @@ def _directories(at: Layout, remove_shared: bool) -> List[str]:
     return removed
 
 
-def _account(ctx: Context, record: Args) -> List[str]:
+def _account(ctx: Context, known: Record) -> List[str]:
     """The user stays while `shared` does: its files must not become somebody else's."""
     gone: List[str] = []
-    user, group = record["user"], record["group"]
+    user, group = known.user, known.group
     if any(entry.gr_name == group for entry in grp.getgrall()):
         children.check(ctx, ["groupdel", group], "account", "group {} does not go".format(group))
         gone.append("group " + group)
@@ -149,8 +149,8 @@ def _account(ctx: Context, record: Args) -> List[str]:
     return gone
 
 
-def _base(record: Args) -> None:
-    for folder in map(Path, reversed(record.get("made_folders", []))):
+def _base(known: Record) -> None:
+    for folder in map(Path, reversed(known.made_folders)):
         if folder.is_dir() and not _inside(folder):
             folder.rmdir()
 

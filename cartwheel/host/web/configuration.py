@@ -8,7 +8,7 @@ import re
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Set
+from typing import Dict, Iterable, List, Optional, Sequence, Set
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import children, files, systemd
@@ -35,7 +35,7 @@ def check(ctx: Optional[Context], web: WebServer) -> str:
 
 
 def check_staged(
-    ctx: Optional[Context], web: WebServer, changes: Dict[str, Optional[str]], names: List[str]
+    ctx: Optional[Context], web: WebServer, changes: Dict[str, Optional[str]], names: Sequence[str]
 ) -> None:
     """Test it as if `changes` (path -> text, or None: gone) were made. Changes nothing.
 

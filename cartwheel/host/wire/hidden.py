@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import collections.abc
-from typing import Any, NoReturn
+from typing import NoReturn
 
 MASK = "***"
 
@@ -42,14 +41,3 @@ class Hidden:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not written down")
-
-
-def revealed(value: Any) -> Any:
-    """`value` (of JSON's kinds) with all that is hidden in it: for the channel to a host."""
-    if isinstance(value, Hidden):
-        return value.reveal()
-    if isinstance(value, collections.abc.Mapping):
-        return {key: revealed(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [revealed(inner) for inner in value]
-    return value
