@@ -6,7 +6,7 @@ import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Iterator, Optional
 
 from cartwheel.host.wire.download import File
 from cartwheel.host.wire.instance import WEB, Instance
@@ -24,19 +24,21 @@ PIP = LIB / ".pip"
 UV = LIB / ".uv"
 HOST_LOCK = RUN / ".host.lock"
 
-# Each instance of a release has a slot: a restart, or a return to a release, starts another one
-# beside those that still answer what they have (see `instances`). Slots are numbers, and all
-# of a release share one template unit (systemd.unit(5)). A release that an earlier version made
-# has these slots instead, and a unit file for each.
+# All instances of a release that run together have a slot: a restart, or a return to a release,
+# starts others beside those that still answer what they have (see `instances`). Slots are numbers,
+# and all of a process share one template unit (systemd.unit(5)). A release that an earlier version
+# made has these slots of its web process instead, and a unit file for each.
 FIRST_SLOT = "1"
 OLD_SLOTS = ("web", "web-b", "web-c", "web-d")
 TEMPLATE_UNIT = WEB + "@.service"
 
 # Names after `cartwheel-APP.`: of instances, of their unit files, of what drains an instance.
-_NAMES = ("|".join(OLD_SLOTS), r"[0-9][a-z0-9._]*")
-_INSTANCE = re.compile(r"({})\.({})(?:@([1-9]\d*))?\.service".format(*_NAMES))
-UNIT_FILE = re.compile(r"({})\.({})@?\.service".format(*_NAMES))
-_DRAIN = re.compile(r"drain-({}|[1-9]\d*)\.({})\.service".format(*_NAMES))
+_PROCESS, _RELEASE, _OLD = "[a-z][a-z0-9-]*", r"[0-9][a-z0-9._]*", "|".join(OLD_SLOTS)
+_INSTANCE = re.compile(r"({})\.({})@([1-9]\d*)\.service".format(_PROCESS, _RELEASE))
+_OLD_INSTANCE = re.compile(r"({})\.({})\.service".format(_OLD, _RELEASE))
+UNIT_FILE = re.compile(r"(?:{0}\.({1})@|(?:{2})\.({1}))\.service".format(_PROCESS, _RELEASE, _OLD))
+SOURCE = re.compile(r"({})@\.service".format(_PROCESS))  # in the release's own folder
+_DRAIN = re.compile(r"drain-({}|[1-9]\d*)\.({})\.service".format(_OLD, _RELEASE))
 
 _ANEW = re.compile(r"(\.[0-9a-f]{8})_\d+\Z")
 
@@ -187,7 +189,10 @@ class Layout:
     def instance_of(self, unit: str) -> Optional[Instance]:
         """None where it is another unit."""
         found = self._own(_INSTANCE, unit)
-        return Instance(WEB, found.group(2), found.group(3) or found.group(1)) if found else None
+        if found:
+            return Instance(*found.groups())
+        found = self._own(_OLD_INSTANCE, unit)
+        return Instance(WEB, found.group(2), found.group(1)) if found else None
 
     def drained_by(self, unit: str) -> Optional[Instance]:
         """The instance that such a unit stops; None where it is another."""
@@ -197,7 +202,7 @@ class Layout:
     def released_by(self, unit_file: str) -> Optional[str]:
         """The release that a unit file's name is of; None where it is another file."""
         found = self._own(UNIT_FILE, unit_file)
-        return found.group(2) if found else None
+        return found.group(1) or found.group(2) if found else None
 
     def _own(self, pattern: "re.Pattern[str]", name: str) -> "Optional[re.Match[str]]":
         prefix = "cartwheel-{}.".format(self.app)
@@ -208,11 +213,6 @@ class Layout:
         if one.slot in OLD_SLOTS:
             return UNITS / self.unit(one)
         return UNITS / "cartwheel-{}.{}.{}@.service".format(self.app, one.process, one.release)
-
-    def unit_files(self, release: str) -> List[Path]:
-        """Every one that a release may have."""
-        slots = (FIRST_SLOT, *OLD_SLOTS)
-        return [self.unit_file(Instance(WEB, release, slot)) for slot in slots]
 
     def unit_source(self, one: Instance) -> Path:
         """The release's own copy of an instance's unit file."""

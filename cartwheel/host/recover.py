@@ -16,11 +16,12 @@ from typing import Callable, List, Optional
 
 from cartwheel.host import layout
 from cartwheel.host.balancer import taken_out
-from cartwheel.host.process import health, instances
+from cartwheel.host.process import instances
+from cartwheel.host.process.kinds import kind_of
 from cartwheel.host.release import leftovers
 from cartwheel.host.state import journal, pending, releases
 from cartwheel.host.switch import way_back
-from cartwheel.host.system import files, locks, systemd
+from cartwheel.host.system import files, locks
 from cartwheel.host.system.context import Context, OpError, boottime
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.request import About
@@ -92,7 +93,8 @@ def _prove_serving(at: Layout) -> None:
         memory={},
         at_end=[],
     )
-    health.prove(ctx, at.unit(wanted), at.socket(wanted), probe)
+    for one in releases.side(at, wanted):
+        kind_of(one).prove(ctx, at, one, probe)
 
 
 def is_settled(at: Layout) -> bool:
@@ -148,7 +150,7 @@ def start_serving(at: Layout) -> bool:
     wanted = releases.serving(at)
     if wanted is None or at.stopped.exists():
         return False
-    if systemd.state(at.unit(wanted)).active in systemd.RUNNING:
+    if instances.is_running(at, wanted):
         return False
     releases.point_slot(at, instances.ensure_running(at, wanted))
     return True

@@ -316,7 +316,10 @@ def test_waiting_is_not_silent(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def watch(instance: Instance, front: Callable[[], str] = lambda: "", seconds: float = 0.3) -> None:
-    health.watch(Session().ctx(), "u", instance.path, PROBE, front, seconds=seconds)
+    def complaint() -> str:
+        return health.ask_socket(instance.path, PROBE) or front()
+
+    health.watch(Session().ctx(), ["u"], complaint, seconds=seconds)
 
 
 def test_probation_watches_the_whole_time(instance: Instance) -> None:

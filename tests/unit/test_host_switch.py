@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 from cartwheel.host import layout, recover
-from cartwheel.host.layout import OLD_SLOTS, Layout, first_of
-from cartwheel.host.process import drain, health, instances
+from cartwheel.host.layout import FIRST_SLOT, OLD_SLOTS, Layout, first_of
+from cartwheel.host.process import drain, health, kinds
+from cartwheel.host.process import web as web_kind
+from cartwheel.host.process.kind import Starts
 from cartwheel.host.state import journal, pending, releases
 from cartwheel.host.switch import switch as switching
 from cartwheel.host.system import files, systemd
@@ -41,6 +43,36 @@ _CALLS = ("open", "mkdir", "chmod", "fsync", "rename", "symlink", "unlink", "rmd
 _CRASHED = 99
 
 
+class Worker:
+    """A kind of process beside web: it works from its start, and has no queue."""
+
+    starts: Starts = "beside"
+
+    def runs(self, process: str) -> bool:
+        return process == "worker"
+
+    def prove(self, _ctx: Any, at: Layout, one: Instance, _probe: Probe) -> str:
+        if not systemd.state(at.unit(one)).is_up:
+            raise OpError("unhealthy", "it is down")
+        return "it is up"
+
+    def problem(self, _at: Layout, _one: Instance, _probe: Probe) -> str:
+        return ""
+
+    def queue(self, _at: Layout, _one: Instance) -> None:
+        return None
+
+    def end(self, at: Layout, one: Instance, _queue: Any) -> bool:
+        systemd.stop(at.unit(one))
+        return True
+
+    def discard(self, at: Layout, one: Instance) -> None:
+        systemd.stop(at.unit(one))
+
+    def facts(self, *_args: Any) -> Any:
+        raise AssertionError("nobody asks")
+
+
 class Stage:
     """One host; `run` does a whole deploy's worth of operations on it."""
 
@@ -50,6 +82,7 @@ class Stage:
         self.units = folder / "active-units"
         self.units.mkdir()
         self.site = folder / "site.conf"
+        self.processes = ["web"]  # of the releases that are prepared
         self.slow = False  # what is asked to stop has requests under way, until `let_end`
         self.default = folder / "default"
         self.loaded = folder / "loaded-by-nginx"
@@ -112,7 +145,8 @@ class Stage:
     def prepare(self, name: str) -> None:
         folder = self.at.release(name)
         folder.mkdir()
-        self.at.unit_source(first_of(name)).write_text(name)
+        for process in self.processes:
+            self.at.unit_source(Instance(process, name, FIRST_SLOT)).write_text(name)
         releases.point_slot(self.at, first_of(name))
         manifest = {"release": name, "seq": releases.next_sequence(self.at), "version": name}
         files.write_json(releases.manifest_path(self.at, name), manifest)
@@ -180,7 +214,7 @@ class Stage:
             assert self.running(at) == []
             return
         assert releases.manifest_path(at, release).exists()
-        assert self.running(at) == [releases.instance_of(at, release)]
+        assert self.running(at) == releases.side(at, releases.serving(at))
         files_of = {at.released_by(path.name) for path in layout.UNITS.iterdir()}
         assert files_of <= set(releases.names(at)), "they go with their release"
         previous = releases.pointed(at.previous)
@@ -195,6 +229,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 
 def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     one = Stage(folder, host_in(folder, monkeypatch))
+    monkeypatch.setattr(kinds, "KINDS", (*kinds.KINDS, Worker()))
     for name in ("state", "instances", "start", "stop", "kill", "ends"):
         monkeypatch.setattr(systemd, name, getattr(one, name))
     monkeypatch.setattr(systemd, "loaded", one.instances)
@@ -275,8 +310,29 @@ def unconfirmed_with_requests(stage: Stage) -> Callable[[], Any]:
     return lambda: stage.run(stage.asked("2.b"), confirm=False).end()
 
 
+def update_with_a_worker(stage: Stage) -> Callable[[], Any]:
+    stage.processes.append("worker")
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    stage.slow = True
+    return lambda: stage.run(stage.asked("2.b")).end()
+
+
+def unconfirmed_with_the_first_worker(stage: Stage) -> Callable[[], Any]:
+    stage.deploy("1.a")
+    stage.processes.append("worker")
+    stage.prepare("2.b")
+    stage.slow = True
+    return lambda: stage.run(stage.asked("2.b"), confirm=False).end()
+
+
 SCENES = [first, update, update_that_prunes_and_changes_the_site, rollback, restart, unconfirmed]
-SLOW_SCENES = [restart_while_another_one_ends, unconfirmed_with_requests]
+SLOW_SCENES = [
+    restart_while_another_one_ends,
+    unconfirmed_with_requests,
+    update_with_a_worker,
+    unconfirmed_with_the_first_worker,
+]
 
 
 def dying_before(number: int, work: Callable[[], Any]) -> bool:
@@ -338,7 +394,8 @@ def test_killed_before_any_call_it_is_put_in_order(
                 assert recover.is_settled(stage.at)
                 stage.let_end()
                 stage.settle()
-                assert len(stage.instances(stage.at)) == (stage.served() is not None)
+                running = list(stage.instances(stage.at))
+                assert running == releases.side(stage.at, releases.serving(stage.at))
                 stage.check()
                 if before is not None:
                     assert stage.served() is not None
@@ -416,14 +473,15 @@ def test_the_old_instance_is_watched_while_the_new_one_is(
         seen.append((id(quiet), releases.pointed(stage.at.fallback)))
         return True
 
-    def watched(_ctx: Any, _unit: str, _path: Path, *more: Any, **_seconds: float) -> None:
-        *_, problem = more
-        assert problem() == ""
+    def watched(_ctx: Any, units: list[str], complaint: Callable[[], str], **_more: Any) -> None:
+        assert units == [stage.at.unit(web("2.b"))]
+        assert complaint() == ""
 
     stage.deploy("1.a")
     stage.prepare("2.b")
     monkeypatch.setattr(drain.Quiet, "look", looked)
     monkeypatch.setattr(health, "watch", watched)
+    monkeypatch.setattr(health, "ask_socket", lambda *_args: "")
     monkeypatch.setattr(systemd, "ends", raising(AssertionError("nobody waits for it")))
     session = stage.run(stage.asked("2.b"))
     session.end()
@@ -432,6 +490,55 @@ def test_the_old_instance_is_watched_while_the_new_one_is(
     assert during[0] == after[0], "the looks before count"
     told = [(one["step"], one["state"]) for one in session.events]
     assert told[-2:] == [("drain", "start"), ("drain", "done")]
+
+
+def test_a_process_of_another_kind_takes_part_in_all_of_it(stage: Stage) -> None:
+    """It starts when the way back is written down, and before the traffic moves."""
+    seen: list[tuple[str, bool, str | None]] = []
+    stage.processes.append("worker")
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+
+    def started(ctx: Any, unit: str) -> None:
+        seen.append((unit.split(".")[1], stage.at.pending.exists(), stage.served()))
+        stage.start(ctx, unit)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(systemd, "start", started)
+        stage.run(stage.asked("2.b")).end()
+    assert seen == [("web", False, "1.a"), ("worker", True, "1.a")]
+    stage.check()
+    stage.run(stage.asked("1.a", "rollback")).end()
+    stage.run(stage.asked("1.a", "restart"), confirm=False).end()
+    stage.check()
+    jobs.stop(Session(stage.at).ctx(), Stop(drain_seconds=0.0))
+    assert stage.running(stage.at) == []
+    jobs.start(Session(stage.at).ctx(), Start(PROBE))
+    stage.check()
+    stage.stop(stage.at.unit(stage.running(stage.at)[1]))
+    assert not recover.is_settled(stage.at), "it is down, and should run"
+    assert stage.settle() == ["started 1.a"]
+    stage.check()
+    stage.processes.pop()
+    stage.deploy("3.c")
+    assert stage.running(stage.at) == [web("3.c")]
+    for name in ("4.d", "5.e"):
+        stage.deploy(name)
+    assert {one for one in layout.UNITS.iterdir() if ".worker." in one.name} == set()
+
+
+def test_nothing_of_another_kind_starts_where_web_does_not_prove_itself(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.processes.append("worker")
+    stage.prepare("2.b")
+    monkeypatch.setattr(health, "prove", failing("unhealthy"))
+    with pytest.raises(OpError, match="it answered 500"):
+        stage.run(stage.asked("2.b"))
+    assert stage.instances(stage.at) == {web("1.a"): "active"}
+    assert releases.names(stage.at) == ["1.a"]
+    stage.check()
 
 
 def test_a_restart_changes_the_slot_and_nothing_else(stage: Stage) -> None:
@@ -586,7 +693,7 @@ def test_an_instance_with_a_queue_is_stopped_by_systemd_once_it_is_empty(
         (stage.units / at.unit(one)).write_text(systemd.STOPPING)
         return True
 
-    monkeypatch.setattr(instances, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(web_kind, "PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(drain.Quiet, "look", lambda _quiet: False)
     monkeypatch.setattr(systemd, "stop_when_quiet", later)
     stage.run(stage.asked("2.b")).end()

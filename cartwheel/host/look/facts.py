@@ -12,6 +12,7 @@ from typing import Dict, List, Optional, Sequence
 
 from cartwheel.host.layout import PIP, Layout, content_of
 from cartwheel.host.look import parts
+from cartwheel.host.process import instances
 from cartwheel.host.release import borrow, installer_uv
 from cartwheel.host.state import freeze, journal, pending, record, releases
 from cartwheel.host.system import children, files, reach, systemd
@@ -190,7 +191,7 @@ def _app(at: Layout, with_carried: bool) -> App:
         current=current,
         content=content_of(current) if current else None,
         serving=serving,
-        is_up=serving is not None and systemd.state(at.unit(serving)).is_up,
+        is_up=serving is not None and instances.are_up(at, serving),
         rollback=releases.rollback_target(at, current, entries),
         releases=tuple(map(_release, releases.complete(at))),
         spoilt=releases.spoilt(at),

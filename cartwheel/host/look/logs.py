@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import List
+from typing import Iterable, List
 
-from cartwheel.host.layout import OLD_SLOTS
+from cartwheel.host.layout import OLD_SLOTS, Layout
+from cartwheel.host.state import releases
 from cartwheel.host.system import children
 from cartwheel.host.system.context import ContactLost, Context
 from cartwheel.host.web.kinds import web_server
@@ -22,8 +23,8 @@ def logs(ctx: Context, request: ReadLogs) -> Done:
     # A release starts with a digit: `shop` in an environment `web` is not `shop`.
     units = [
         word
-        for slot in OLD_SLOTS  # numbered ones are called as the first of these
-        for word in ("-u", "cartwheel-{}.{}.[0-9]*.service".format(at.app, slot))
+        for name in _processes(at)
+        for word in ("-u", "cartwheel-{}.{}.[0-9]*.service".format(at.app, name))
     ]
     logs_of_site = [str(path) for path in web.logs(at.app) if path.exists()]
     sources = [
@@ -41,6 +42,12 @@ def logs(ctx: Context, request: ReadLogs) -> Done:
             continue  # no log file yet
         _tell(ctx, name, argv, ctx.remaining())
     return Done()
+
+
+def _processes(at: Layout) -> Iterable[str]:
+    """As units are called, those of an earlier version too."""
+    known = [name for release in releases.names(at) for name in releases.processes(at, release)]
+    return dict.fromkeys([*OLD_SLOTS, *known])
 
 
 def _tell(ctx: Context, name: str, argv: List[str], seconds: float) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Optional
 
 from cartwheel.host.layout import Layout, content_of
 from cartwheel.host.look import parts
-from cartwheel.host.process import health
+from cartwheel.host.process.kinds import kind_of
 from cartwheel.host.state import freeze, journal, pending, releases
 from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import Context
@@ -17,7 +16,7 @@ from cartwheel.host.web import front_door
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.marks import Stopped
-from cartwheel.host.wire.status import AskStatus, Disk, Serving, Status, WebServing
+from cartwheel.host.wire.status import AskStatus, Disk, Status, WebServing
 
 _AT_ONCE = 5  # most of it waits for a program or an answer
 _LOOKS = 3  # a deploy switches at most once in so short a time; a rollback may follow it
@@ -50,7 +49,8 @@ def _status_of(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> Stat
         entries = journal.read(at.journal)
         cut_off = releases.cut_off(at, release, entries)
     states = asking_states.result()
-    others = {one: how for one, how in asking_instances.result().items() if one != wanted}
+    side = releases.side(at, wanted)
+    others = {one: how for one, how in asking_instances.result().items() if one not in side}
     lock, leftovers = asking_leftovers.result()
     return Status(
         release=release,
@@ -74,15 +74,16 @@ def _status_of(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> Stat
         boot=states[at.boot_unit.name].unit_file,
         boot_unit=at.boot_unit.name,
         disk=disk,
-        serving=_serving(states[at.unit(wanted)], problem.result(), front.result())
+        serving=kind_of(wanted).facts(states[at.unit(wanted)], problem.result(), front.result())
         if wanted
         else None,
     )
 
 
 def _problem(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> str:
-    """What is wrong with what the instance says on its own socket."""
-    return health.ask_socket(at.socket(wanted), asked.probe) if wanted else ""
+    """What is wrong with what serves, as its own kind asks it."""
+    side = releases.side(at, wanted)
+    return next(filter(None, (kind_of(one).problem(at, one, asked.probe) for one in side)), "")
 
 
 def _front(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> str:
@@ -110,31 +111,7 @@ def _web_server(at: Layout, state: systemd.UnitState) -> WebServing:
     )
 
 
-def _serving(state: systemd.UnitState, problem: str, front: str) -> Serving:
-    return Serving(
-        age_seconds=_age(state),
-        active=state.active,
-        sub=state.sub,
-        result=state.result,
-        workers=systemd.workers(state.main_pid),
-        suspended=systemd.suspended(state.main_pid),
-        memory_bytes=state.memory_bytes or systemd.memory_of_processes(state.main_pid),
-        restarts=state.restarts,
-        main_pid=state.main_pid,
-        problem=problem,
-        front=front,
-        healthy=not problem,
-    )
-
-
 def _disk(at: Layout) -> Disk:
     free_bytes, free_inodes = parts.free_on(at.root)
     flags = os.statvfs(parts.existing(at.root)).f_flag
     return Disk(free_bytes, free_inodes, read_only=bool(flags & os.ST_RDONLY))
-
-
-def _age(state: systemd.UnitState) -> Optional[float]:
-    """Seconds for which the unit has been up, whatever this host's clock says."""
-    if state.since_monotonic is None or not state.is_up:
-        return None
-    return round(time.clock_gettime(time.CLOCK_MONOTONIC) - state.since_monotonic, 1)

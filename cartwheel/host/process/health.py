@@ -11,7 +11,7 @@ import socket
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, Dict, Optional, Tuple
+from typing import Callable, Dict, Optional, Sequence, Tuple
 
 from cartwheel.host.system import systemd
 from cartwheel.host.system.context import Context, OpError, boottime
@@ -189,24 +189,17 @@ def wait_for_reload(ctx: Context, front: Callable[[], str]) -> None:
 
 
 def watch(
-    ctx: Context,
-    unit: str,
-    path: Path,
-    probe: Probe,
-    front: Callable[[], str],
-    traffic: Callable[[], str] = lambda: "",
-    *,
-    seconds: float,
+    ctx: Context, units: Sequence[str], complaint: Callable[[], str], *, seconds: float
 ) -> None:
-    """Probation: for `seconds` after the switch the instance must stay up and answer well,
-    directly, through the front door, and to real requests. Raises OpError("unhealthy")."""
+    """The watch period: for `seconds` after the switch these units must stay up, and there must
+    be no complaint. Raises OpError("unhealthy")."""
     end = boottime() + seconds
     reported = boottime()
     while True:
-        problem = traffic() or ask_socket(path, probe) or front()
-        state = systemd.state(unit)
-        if state.has_failed or not state.is_up:
-            problem = "its main process ended ({})".format(state.result)
+        problem = complaint()
+        for state in map(systemd.state, units):
+            if state.has_failed or not state.is_up:
+                problem = "its main process ended ({})".format(state.result)
         if problem:
             raise OpError("unhealthy", "after the switch: " + problem)
         now = boottime()

@@ -9,22 +9,26 @@ anybody's daemon-reload). It is in nobody's way: who needs that release takes an
 
 from __future__ import annotations
 
-from typing import Iterable, Optional
+from typing import Dict, Iterable, Optional
 
 from cartwheel.host.layout import OLD_SLOTS, Layout, slots
-from cartwheel.host.process import drain
+from cartwheel.host.process.drain import Quiet
+from cartwheel.host.process.kinds import kind_of
+from cartwheel.host.state import releases
 from cartwheel.host.system import systemd
+from cartwheel.host.system.context import Context
 from cartwheel.host.wire.instance import WEB, Instance
 
-# Most are quiet, and have ended, after this.
+# Most have ended after this.
 PATIENCE_SECONDS = 5.0
 
 
 def free(at: Layout, release: str, *, but: Optional[Instance] = None) -> Optional[Instance]:
-    """The first of which systemd has nothing loaded, not even what still ends; None where all
-    slots are taken, which only a release of an earlier version knows."""
-    taken = {*systemd.loaded(at), but}
-    return next((one for one in _possible(at, release) if one not in taken), None)
+    """The first web instance in whose slot systemd has nothing of the release loaded, not even what
+    still ends; None where all slots are taken, which only a release of an earlier version knows."""
+    known = [one for one in (*systemd.loaded(at), but) if one is not None]
+    taken = {one.slot for one in known if one.release == release}
+    return next((one for one in _possible(at, release) if one.slot not in taken), None)
 
 
 def _possible(at: Layout, release: str) -> Iterable[Instance]:
@@ -36,37 +40,52 @@ def _possible(at: Layout, release: str) -> Iterable[Instance]:
     )
 
 
-def ensure_running(at: Layout, one: Instance, *, but: Optional[Instance] = None) -> Instance:
-    """Start what should serve, unless it runs; the instance that does. That is another one where
-    the one there is about to end."""
-    active = systemd.state(at.unit(one)).active
-    if active in systemd.RUNNING:
-        return one
-    if active == systemd.STOPPING:
-        # Without a free one it starts as soon as the other one has ended.
-        one = free(at, one.release, but=but) or one
+def start(ctx: Optional[Context], at: Layout, one: Instance) -> None:
+    """Ask for its start, and wait for nothing. Raises OpError("not-whole")."""
     systemd.install(at, one)
-    systemd.start(None, at.unit(one))
+    systemd.start(ctx, at.unit(one))
+
+
+def ensure_running(at: Layout, one: Instance, *, but: Optional[Instance] = None) -> Instance:
+    """Start what should serve, with all that runs together with it, unless it runs; the instance
+    that serves. That is another one where something there is about to end."""
+    active = _active(at, one)
+    if systemd.STOPPING in active.values():
+        # Without a free one it starts as soon as the other one has ended.
+        another = free(at, one.release, but=but)
+        one, active = (another, {}) if another else (one, active)
+    for each in releases.side(at, one):
+        if active.get(each) not in systemd.RUNNING:
+            start(None, at, each)
     return one
 
 
+def is_running(at: Layout, one: Instance) -> bool:
+    """Whether it runs, or will, with all that runs together with it."""
+    return all(active in systemd.RUNNING for active in _active(at, one).values())
+
+
+def are_up(at: Layout, one: Instance) -> bool:
+    """Whether it is up, with all that runs together with it."""
+    return all(systemd.state(at.unit(each)).is_up for each in releases.side(at, one))
+
+
+def _active(at: Layout, one: Instance) -> Dict[Instance, str]:
+    return {each: systemd.state(at.unit(each)).active for each in releases.side(at, one)}
+
+
 def retire(at: Layout, one: Instance) -> None:
-    """Let an instance that gets no more traffic finish what it has, and end; wait some seconds
+    """Let an instance that has no more to come finish what it has, and end; wait some seconds
     for that, so that mostly nothing is left for whoever comes next."""
     if systemd.instances(at).get(one) == systemd.STOPPING:
         return
-    asked = ask_to_end(at, one, drain.Quiet(at.socket(one)))
+    asked = end(at, one)
     if asked and systemd.ends(at.unit(one), within_seconds=PATIENCE_SECONDS):
         systemd.forget_failure(at.unit(one))
 
 
-def ask_to_end(at: Layout, one: Instance, quiet: drain.Quiet) -> bool:
-    """Ask an instance to end once nothing waits to be accepted by it; False: its workers are all
-    taken, and systemd asks it later. Once gunicorn is asked it takes no more connections, and
-    those that wait would be lost."""
-    unit = at.unit(one)
-    is_taken = systemd.state(unit).is_up and not quiet.wait(PATIENCE_SECONDS)
-    if is_taken and systemd.stop_when_quiet(at, one):
-        return False
-    systemd.stop(unit)
-    return True
+def end(at: Layout, one: Instance, queue: Optional[Quiet] = None) -> bool:
+    """Ask an instance to end in its own time; False: systemd asks it later. A `queue` has been
+    looked at before."""
+    kind = kind_of(one)
+    return kind.end(at, one, queue or kind.queue(at, one))

@@ -128,7 +128,7 @@ class _Known:
         self.serving = releases.serving(at)
         sides = (self.pending.new, self.pending.old) if self.pending else ()
         # The instances that may run.
-        self.wanted = {one for one in (self.serving, *sides) if one is not None}
+        self.wanted = {one for side in (self.serving, *sides) for one in releases.side(at, side)}
         self.safe = releases.protected(at)
         self.names = set(releases.names(at))
 
@@ -139,10 +139,9 @@ def _unfinished(at: Layout, known: _Known) -> Found:
         return
     if known.serving and releases.pointed(at.fallback) != known.serving.release:
         yield Leftover(SWITCH, "to {}, not closed".format(known.serving.release))
-    if known.serving and not at.stopped.exists():
-        unit = at.unit(known.serving)
-        if systemd.state(unit).active not in systemd.RUNNING:
-            yield Leftover(DOWN, unit)
+    for one in [] if at.stopped.exists() else releases.side(at, known.serving):
+        if systemd.state(at.unit(one)).active not in systemd.RUNNING:
+            yield Leftover(DOWN, at.unit(one))
 
 
 def _units(at: Layout, known: _Known) -> Found:
@@ -153,10 +152,9 @@ def _units(at: Layout, known: _Known) -> Found:
     yield from (Leftover(FAILED, unit) for unit in systemd.failed(at) if unit not in wanted)
     yield from (Leftover(TRIAL, str(path)) for path in trial.left(at))
     of = known.names | {one.release for one in needed}
-    for name in _names(layout.UNITS):
-        release = at.released_by(name)
-        if release is not None and release not in of:
-            yield Leftover(UNIT_FILE, str(layout.UNITS / name))
+    for path, release in releases.unit_files(at).items():
+        if release not in of:
+            yield Leftover(UNIT_FILE, str(path))
 
 
 def _releases(at: Layout, known: _Known) -> Found:

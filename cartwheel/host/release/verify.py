@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from cartwheel.host import layout
 from cartwheel.host.layout import Layout
 from cartwheel.host.release import access, borrow, install, installer, marks, trial
+from cartwheel.host.state import releases
 from cartwheel.host.system import children
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
 from cartwheel.host.web import configuration
@@ -173,10 +174,12 @@ def _written(tried: trial.Trial) -> str:
 
 def _check_unit(ctx: Context, at: Layout, release: str) -> None:
     with tempfile.TemporaryDirectory(prefix=scratch_prefix("units")) as scratch:
-        path = os.path.join(scratch, at.unit_file(layout.first_of(release)).name)
-        shutil.copyfile(str(at.unit_source(layout.first_of(release))), path)
+        paths = []
+        for one in releases.side(at, layout.first_of(release)):
+            paths.append(os.path.join(scratch, at.unit_file(one).name))
+            shutil.copyfile(str(at.unit_source(one)), paths[-1])
         done = children.run(
-            ctx, ["systemd-analyze", "verify", path], timeout_seconds=_CHECK_SECONDS
+            ctx, ["systemd-analyze", "verify", *paths], timeout_seconds=_CHECK_SECONDS
         )
     if done.status != 0:
         log = done.output.replace(scratch + "/", "")

@@ -6,10 +6,12 @@ import hashlib
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Container, Dict, List, Optional, Sequence, Set
 
-from cartwheel.host.layout import OLD_SLOTS, RUN, TEMPLATE_UNIT, Layout, content_of
+from cartwheel.host import layout
+from cartwheel.host.layout import OLD_SLOTS, RUN, Layout, content_of
 from cartwheel.host.state import journal, pending, whole
 from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import OpError
@@ -64,7 +66,7 @@ def leftovers(at: Layout) -> List[str]:
 
 _NAME = re.compile(r"[0-9][a-z0-9._]*")
 _PARTS = {"venv", "env", "gunicorn.conf.py", "lock.txt", "install.txt", "http.sock"}
-_PARTS |= {TEMPLATE_UNIT, *(slot + ".service" for slot in OLD_SLOTS)}
+_PARTS |= {slot + ".service" for slot in OLD_SLOTS}
 _GONE = re.compile(re.escape(files.GONE) + _NAME.pattern)
 
 
@@ -78,7 +80,8 @@ def _is_half_made(at: Layout, name: str) -> bool:
     except OpError:
         return True  # damaged
     inside = set(os.listdir(at.release(name)))
-    return manifest is None and ("steps.json" in inside or inside <= _PARTS)
+    units = {process + "@.service" for process in processes(at, name)}
+    return manifest is None and ("steps.json" in inside or inside <= _PARTS | units)
 
 
 def content(manifest: Manifest) -> str:
@@ -207,6 +210,27 @@ def instance_of(at: Layout, release: str) -> Optional[Instance]:
     return Instance(WEB, release, Path(target).parent.name) if target else None
 
 
+def processes(at: Layout, release: str) -> List[str]:
+    """Of which processes a release has a unit, web first: each release has that."""
+    folder = at.release(release)
+    found = map(layout.SOURCE.fullmatch, sorted(os.listdir(folder)) if folder.is_dir() else [])
+    return [WEB, *(one.group(1) for one in found if one and one.group(1) != WEB)]
+
+
+def side(at: Layout, one: Optional[Instance]) -> List[Instance]:
+    """All instances that run together with this one: one of each process of its release."""
+    if one is None:
+        return []
+    return [replace(one, process=process) for process in processes(at, one.release)]
+
+
+def unit_files(at: Layout) -> Dict[Path, str]:
+    """The unit files of releases that systemd reads, each with its release."""
+    folder = layout.UNITS
+    named = {name: at.released_by(name) for name in sorted(os.listdir(folder))}
+    return {folder / name: release for name, release in named.items() if release is not None}
+
+
 def point_slot(at: Layout, one: Instance) -> bool:
     """Of a release that was removed by hand there is nothing to point."""
     if not at.release(one.release).is_dir():
@@ -281,8 +305,9 @@ def _by_worth(at: Layout) -> List[str]:
 
 def remove(at: Layout, release: str) -> None:
     """Take a release and the unit files that it owns away. It must not run any more."""
-    for path in at.unit_files(release):
-        files.remove(path)
+    for path, owner in unit_files(at).items():
+        if owner == release:
+            files.remove(path)
     files.remove_tree(at.release(release))
     files.remove_tree(at.releases / (".gone-" + release))
     # systemd takes the slots' own runtime directories away, not the one around them.

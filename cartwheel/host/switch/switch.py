@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Callable, Dict, Optional
 
 from cartwheel.host.layout import Layout
-from cartwheel.host.process import drain, health, instances
+from cartwheel.host.process import health, instances
+from cartwheel.host.process.drain import Quiet
+from cartwheel.host.process.kinds import kind_of
 from cartwheel.host.release import access, leftovers, verify
 from cartwheel.host.state import journal, pending, releases
 from cartwheel.host.switch import watch_period, way_back
@@ -68,7 +70,7 @@ class Deal:
         self.asked = asked
         self._guard = threading.RLock()
         self._state = "pending"
-        self.old: Optional[drain.Quiet] = None  # of the old instance, once the traffic moved
+        self.queue: Optional[Quiet] = None  # of the old instance, once the traffic moved
         self._timer = threading.Timer(
             asked.confirm_seconds, self.go_back, ["it was not confirmed in time"]
         )
@@ -114,7 +116,7 @@ class Deal:
             if self._state != "confirmed":
                 return
             self._state = "finished"
-            settle_old_instance(self.at, self.mark, tell, self.old)
+            end_old_side(self.at, self.mark, tell, self.queue)
             if self.asked.settings is not None:
                 releases.note_settings(self.at, self.mark.to, self.asked.settings)
             leftovers.clean(self.at, lambda text: tell("repair", "note", text))
@@ -137,8 +139,7 @@ def switch(ctx: Context, request: Switch) -> Switched:
     mark = _mark_for(ctx, request)
     _open_static(at, mark, request)
     ctx.emit("start", "start", mark.to)
-    answers = _start(ctx, mark, request.probe)
-    ctx.emit("start", "done", "{} good answers on its own socket".format(answers))
+    ctx.emit("start", "done", _start(ctx, mark, request.probe))
     _begin(ctx, mark)
     deal = Deal(at, mark, request)
     ctx.memory["switch"] = deal
@@ -167,7 +168,7 @@ def _open_static(at: Layout, mark: Pending, asked: Switch) -> None:
 def _gone_back(deal: Deal, error: Exception) -> OpError:
     """Go back because of `error`; what to tell of it."""
     mark = deal.mark
-    log = systemd.log(deal.at.unit(mark.new), _LOG_LINES, mark.started)
+    log = way_back.log_of(deal.at, mark, _LOG_LINES)
     deal.go_back(str(error), is_bad=True)
     told = "{}{}; the host went back to {}".format(error, _last_words(log), _name(mark.was))
     return OpError("reverted", told, log=log)
@@ -236,16 +237,17 @@ def _free(ctx: Context, release: str, *, but: Optional[Instance]) -> Instance:
         ctx.pause(_POLL_SECONDS)
 
 
-def _start(ctx: Context, mark: Pending, probe: Probe) -> int:
-    """Start the instance and let it prove itself; a failure leaves nothing of it but its log."""
+def _start(ctx: Context, mark: Pending, probe: Probe) -> str:
+    """Start what comes first and let it show that it works; how, in words. A failure leaves nothing
+    of it but its log."""
     at = ctx.at
-    unit = at.unit(mark.new)
     try:
-        systemd.install(at, mark.new)
-        systemd.start(ctx, unit)
-        return health.prove(ctx, unit, at.socket(mark.new), probe)
+        first = [one for one in releases.side(at, mark.new) if kind_of(one).starts == "first"]
+        for one in first:
+            instances.start(ctx, at, one)
+        return ", ".join(kind_of(one).prove(ctx, at, one, probe) for one in first)
     except Exception as error:  # whatever it was, the instance must not stay
-        log = systemd.log(unit, _LOG_LINES, mark.started)
+        log = way_back.log_of(at, mark, _LOG_LINES)
         _undo_start(at, mark, error)
         if isinstance(error, OpError):
             message = error.message + _last_words(log)
@@ -260,7 +262,7 @@ def _last_words(log: str) -> str:
 
 
 def _undo_start(at: Layout, mark: Pending, error: Exception) -> None:
-    way_back.discard_instance(at, mark)
+    way_back.discard(at, mark)
     journal.append(at.journal, mark.entry("failed", str(error) or _CONTACT_LOST))
     if mark.fresh and not isinstance(error, ContactLost):
         releases.discard(at, mark.to)
@@ -284,8 +286,8 @@ def _move_and_watch(ctx: Context, deal: Deal) -> None:
         ctx.emit("traffic", "done", "to " + deal.mark.to)
         if deal.asked.site_changes:
             health.wait_for_reload(ctx, deal.front)
-        if deal.mark.old is not None:  # it gets no more traffic from now on
-            deal.old = drain.Quiet(deal.at.socket(deal.mark.old))
+        old = deal.mark.old
+        deal.queue = kind_of(old).queue(deal.at, old) if old else None
         _stay_well(ctx, deal, real, deal.asked.watch_seconds)
 
 
@@ -295,31 +297,28 @@ def _real_traffic(deal: Deal) -> watch_period.Watch:
 
 def _stay_well(ctx: Context, deal: Deal, real: watch_period.Watch, seconds: float) -> None:
     """Watch what has switched for so long. Raises OpError("unhealthy")."""
-    at, new = deal.at, deal.mark.new
+    at, side = deal.at, releases.side(deal.at, deal.mark.new)
     ctx.emit("probation", "start", "{:g} s".format(seconds))
 
-    def problem() -> str:
-        if deal.old is not None:
-            deal.old.look()
-        return real.problem()
+    def complaint() -> str:
+        if deal.queue is not None:
+            deal.queue.look()
+        own = (kind_of(one).problem(at, one, deal.asked.probe) for one in side)
+        return real.problem() or next(filter(None, own), "") or deal.front()
 
-    health.watch(
-        ctx,
-        at.unit(new),
-        at.socket(new),
-        deal.asked.probe,
-        deal.front,
-        problem,
-        seconds=seconds,
-    )
+    health.watch(ctx, [at.unit(one) for one in side], complaint, seconds=seconds)
     if real.warning():
         ctx.emit("probation", "note", real.warning() + "; a rollback is not refused for it")
     ctx.emit("probation", "done", real.told())
 
 
 def _move(ctx: Context, deal: Deal) -> None:
-    """The links first, then what the web server must read anew (only where it changed)."""
+    """What works from its start, then the links, then what the web server must read anew (only where
+    it changed)."""
     at, mark, changes = deal.at, deal.mark, deal.asked.site_changes
+    for one in releases.side(at, mark.new):
+        if kind_of(one).starts == "beside":
+            instances.start(ctx, at, one)
     releases.point(at, at.fallback, mark.was or mark.to)
     releases.point_slot(at, mark.new)
     releases.point(at, at.current, mark.to)
@@ -341,24 +340,19 @@ def install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
             files.write(Path(name), text.encode())
 
 
-def settle_old_instance(
-    at: Layout,
-    mark: Pending,
-    tell: Tell = _in_silence,
-    old: Optional[drain.Quiet] = None,
-) -> None:
+def end_old_side(at: Layout, mark: Pending, tell: Tell, queue: Optional[Quiet]) -> None:
     """After the confirmation: `previous` to where a rollback would go, `fallback` to the new
-    release. Only then, after one more look at its queue, the old instance is asked to end with
-    the requests that it has; nobody waits for that (see `instances`)."""
+    release. Only then, after one more look at its `queue`, the old side is asked to end with what
+    it has under way; nobody waits for that (see `instances`)."""
     if mark.old is not None:
         releases.point(at, at.previous, mark.next_previous)
     releases.point(at, at.fallback, mark.to)
     pending.drop_links_on(at)
+    new = releases.side(at, mark.new)
     for one, active in systemd.instances(at).items():
-        if one != mark.new and active != systemd.STOPPING:
+        if one not in new and active != systemd.STOPPING:
             tell("drain", "start", one.release)
-            watched = old if one == mark.old else None
-            asked = instances.ask_to_end(at, one, watched or drain.Quiet(at.socket(one)))
+            asked = instances.end(at, one, queue if one == mark.old else None)
             tell("drain", "done", "" if asked else _ENDS_LATER)
 
 

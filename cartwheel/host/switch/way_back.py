@@ -9,6 +9,7 @@ from typing import Callable, Optional
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.process import instances
+from cartwheel.host.process.kinds import kind_of
 from cartwheel.host.state import journal, releases
 from cartwheel.host.state.pending import clear, drop_links_on
 from cartwheel.host.system import files, locks, systemd
@@ -49,7 +50,8 @@ def go_back(
     releases.point(at, at.fallback, pending.was_fallback)
     releases.point(at, at.previous, pending.was_previous)
     _keep_log(at, pending)
-    instances.retire(at, pending.new)
+    for one in releases.side(at, pending.new):
+        instances.retire(at, one)
     if pending.fresh and is_bad:
         releases.discard(at, pending.to)
     journal.append(at.journal, pending.entry("reverted", reason))
@@ -82,16 +84,24 @@ def _ensure_running(at: Layout, pending: Pending) -> Optional[Instance]:
         return pending.old  # it was down before too, and the links go back all the same
 
 
-def discard_instance(at: Layout, pending: Pending) -> None:
-    """Take away the switch's new instance, which never had a request; its log is kept."""
+def discard(at: Layout, pending: Pending) -> None:
+    """Take away what has come first of a switch that was not written down; its log is kept."""
     _keep_log(at, pending)
-    systemd.kill(at.unit(pending.new))
+    for one in releases.side(at, pending.new):
+        if kind_of(one).starts == "first":
+            kind_of(one).discard(at, one)
+
+
+def log_of(at: Layout, pending: Pending, lines: int) -> str:
+    """The end of what the switch's new instances said."""
+    units = [at.unit(one) for one in releases.side(at, pending.new)]
+    said = [systemd.log(unit, lines, pending.started) for unit in units]
+    return "\n".join(filter(None, said))
 
 
 def _keep_log(at: Layout, pending: Pending) -> Optional[Path]:
     """Save a failed instance's last lines under /var/log/cartwheel/APP (0640)."""
-    log = systemd.log(at.unit(pending.new), _LOG_LINES, pending.started)
-    return keep_log(at, pending.to, log)
+    return keep_log(at, pending.to, log_of(at, pending, _LOG_LINES))
 
 
 def keep_log(at: Layout, release: str, text: str) -> Optional[Path]:

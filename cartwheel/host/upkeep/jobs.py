@@ -9,7 +9,8 @@ from typing import Dict, List, Union
 from cartwheel.host import enter, recover
 from cartwheel.host.layout import Layout
 from cartwheel.host.packages import kinds
-from cartwheel.host.process import health
+from cartwheel.host.process import instances
+from cartwheel.host.process.kinds import kind_of
 from cartwheel.host.release import access, downloads, leftovers, marks
 from cartwheel.host.state import journal, record, releases, whole
 from cartwheel.host.switch import way_back
@@ -41,10 +42,13 @@ def stop(ctx: Context, request: Stop) -> Served:
         return Served(False, wanted.release)
     mark = Stopped(ctx.about.who, ctx.about.message, time.strftime("%F %T"))
     files.write_json(at.stopped, to_json(mark))
-    systemd.stop(at.unit(wanted))
+    side = releases.side(at, wanted)
+    for one in side:
+        systemd.stop(at.unit(one))
     entry = Entry(kind="stop", release=wanted.release, result="done", **to_json(mark))
     journal.append(at.journal, entry)
-    _await_end(ctx, at.unit(wanted), request.drain_seconds + _STOP_MARGIN_SECONDS)
+    for one in side:
+        _await_end(ctx, at.unit(one), request.drain_seconds + _STOP_MARGIN_SECONDS)
     return Served(True, wanted.release)
 
 
@@ -70,13 +74,12 @@ def start(ctx: Context, request: Start) -> Served:
     changed = files.remove(at.stopped)
     changed |= recover.start_serving(at)
     wanted = _deployed(at)
-    unit = at.unit(wanted)
-    try:
-        health.prove(ctx, unit, at.socket(wanted), request.probe)
-    except OpError as error:
-        raise OpError(
-            error.slug, error.message, error.hint, systemd.log(unit, 25, began)
-        ) from error
+    for one in releases.side(at, wanted):
+        try:
+            kind_of(one).prove(ctx, at, one, request.probe)
+        except OpError as error:
+            log = systemd.log(at.unit(one), 25, began)
+            raise OpError(error.slug, error.message, error.hint, log) from error
     if changed:
         who = ctx.about.who
         entry = Entry(kind="start", release=wanted.release, result="done", who=who)
@@ -118,7 +121,7 @@ def unchanged(ctx: Context, request: Unchanged) -> Done:
     """
     at, release = ctx.at, request.release
     wanted = releases.serving(at)
-    if wanted is None or wanted.release != release or not systemd.state(at.unit(wanted)).is_up:
+    if wanted is None or wanted.release != release or not instances.are_up(at, wanted):
         raise OpError("facts-changed", "what serves has changed since it was looked at")
     releases.refuse_spoilt(at, release)
     leftovers.clean(at, lambda text: ctx.emit("repair", "note", text))
