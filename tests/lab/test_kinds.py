@@ -6,9 +6,10 @@ from pathlib import Path
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
-from tests.kit.host import get, status
+from tests.kit.host import current, get, status
 from tests.kit.project import copied_checkout, fabfile, new_project
 from tests.kit.visitors import one_visitor
+from tests.kit.waiting import until
 
 # A distribution with a package manager of its own, as far as Cartwheel can tell.
 BOX_PROGRAM = """#!/bin/sh
@@ -293,3 +294,114 @@ systemctl daemon-reload; systemctl enable --now porter""")
         *("/etc/porter:", "welcome.site", "/var/log/porter:")
     ]
     assert status(host) == 502
+
+
+WORKER_KIND = '''"""worker: a process that works from its start, and has no socket."""
+
+from __future__ import annotations
+
+import time
+from typing import Optional
+
+from cartwheel.host.layout import Layout
+from cartwheel.host.process.drain import Quiet
+from cartwheel.host.process.kind import Starts
+from cartwheel.host.process.web import Web
+from cartwheel.host.system import systemd
+from cartwheel.host.system.context import Context, OpError
+from cartwheel.host.wire.health import Probe
+from cartwheel.host.wire.instance import Instance
+
+_READY_SECONDS = 0.5
+
+
+class Worker:
+    """A kind of process (`kind.Process`)."""
+
+    starts: Starts = "beside"
+    facts = Web.facts
+
+    def runs(self, process: str) -> bool:
+        return process == "worker"
+
+    def prove(self, ctx: Context, at: Layout, one: Instance, probe: Probe) -> str:
+        end = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < end:
+            if systemd.state(at.unit(one)).has_failed:
+                raise OpError("unhealthy", "the worker does not stay up")
+            ctx.pause(0.05)
+        return "the worker stayed up"
+
+    def problem(self, at: Layout, one: Instance, probe: Probe) -> str:
+        return ""
+
+    def queue(self, at: Layout, one: Instance) -> Optional[Quiet]:
+        return None
+
+    def end(self, at: Layout, one: Instance, queue: Optional[Quiet]) -> bool:
+        systemd.stop(at.unit(one))
+        return True
+
+    def discard(self, at: Layout, one: Instance) -> None:
+        systemd.stop(at.unit(one))
+'''
+ONE_LINE_OF_PROCESSES = (
+    "cartwheel/host/process/kinds.py",
+    "(Web(),)",
+    "(Web(), __import__('cartwheel.host.process.worker', fromlist=['Worker']).Worker())",
+)
+# A job under way takes 3 s, which a stop waits for.
+WORKS = "trap 'sleep 3; exit' TERM; echo at work; while :; do sleep 0.1; done"
+
+
+def test_a_process(host: LabHost, tmp_path: Path) -> None:
+    """A release that has the unit of another process has it started, watched, ended and started
+    again with what serves, by the same switch, way back and recovery."""
+    project = new_project(tmp_path / "project")
+    checkout = copied_checkout(tmp_path / "checkout", [ONE_LINE_OF_PROCESSES])
+    (checkout / "cartwheel/host/process/worker.py").write_text(WORKER_KIND)
+    project.write("fabfile.py", fabfile(checkout))
+    for task in ("setup", "deploy"):
+        project.fab(task, "-H", host.name)
+    release = current(host, "shop")
+
+    def has_worker(command: str) -> None:
+        unit = (
+            f"[Service]\nType=exec\nUser=shop\nKillMode=mixed\nExecStart=/bin/sh -c {command!r}\n"
+        )
+        more = "Restart=always\nRestartSec=1\nTimeoutStopSec=20\n"
+        host.sh(f"cat > /srv/shop/releases/{release}/worker@.service <<'E'\n{unit}{more}E")
+
+    def workers() -> dict[str, str]:
+        shown = host.sh("systemctl list-units --plain --no-legend 'cartwheel-shop.worker.*'")
+        rows = [line.split() for line in shown.splitlines()]
+        return {row[0].partition("@")[2].removesuffix(".service"): row[3] for row in rows}
+
+    has_worker(WORKS)
+    project.fab("restart", "-H", host.name)
+    assert workers() == {"1": "stop-sigterm", "2": "running"}, "nobody waits for its job"
+    assert "healthy" in project.fab("status", "-H", host.name).text
+    has_worker("echo broken >&2; exit 3")
+    failed = project.fab("restart", "-H", host.name, code=3)
+    assert "its main process ended (exit-code)" in failed.text
+    assert "broken" in failed.text
+    has_worker(WORKS)
+    until(lambda: workers() == {"2": "running"})
+    assert "at work" in project.fab("logs", "-H", host.name).text
+    host.sh(
+        "systemctl kill --signal=KILL 'cartwheel-shop.worker.*'; systemctl stop 'cartwheel-*@*'"
+    )
+    project.fab("status", "-H", host.name, code=1)
+    host.sh("/usr/local/lib/cartwheel/shop/recover shop /srv --settle")
+    assert workers() == {"2": "running"}
+    project.fab("stop", "-H", host.name)
+    assert workers() == {}
+    project.fab("start", "-H", host.name)
+    assert list(workers().values()) == ["running"]
+    project.app("a release without it")
+    project.fab("deploy", "-H", host.name)
+    until(lambda: workers() == {})
+    project.fab("rollback", "-H", host.name)
+    assert list(workers().values()) == ["running"]
+    project.fab("uninstall", "--yes", "-H", host.name)
+    assert host.sh("ls /etc/systemd/system | grep cartwheel-shop || true") == ""
