@@ -1,4 +1,4 @@
-"""The application's own tests, on the operator's machine, in what the lock installs."""
+"""Runs the application's own tests on the operator's machine, with the locked packages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 STEP = "test"
 DEFAULT_COMMAND = "python -m pytest -q"
 INSTALL_SECONDS = 600.0
-# Of the user's environment the tests get everything but other packages than the lock's.
+# The tests get the user's environment, except variables that would add packages to the lock's.
 _OTHER_PYTHONS = ("PYTHONPATH", "PYTHONHOME", "CONDA_PREFIX")
 
 
@@ -48,8 +48,8 @@ def run_app_tests(
     """Run the application's tests; True when they pass or passed before with the same inputs.
 
     False when there are none or the settings skip them. `lock` is used when it is for
-    this machine's kind; otherwise (or for None) one for this machine is made. Raises
-    BuildError("tests-failed") with the end of the output, and what locking raises.
+    this machine's platform; otherwise (or for None) one for this machine is made. Raises
+    BuildError("tests-failed") with the end of the output, and the errors of locking.
     """
     started = time.monotonic()
     source = find_source(settings.app.source, project)
@@ -129,13 +129,13 @@ def _run(
     except BuildError as error:
         raise BuildError(
             "tests-failed",
-            f"`{command}` had not ended after {settings.tests.timeout_seconds:.0f} s",
+            f"`{command}` did not end within {settings.tests.timeout_seconds:.0f} s",
             detail=error.detail,
         ) from error
     lines = done.tail(1)
     if done.returncode != 0:
         why = (
-            f"was ended by signal {-done.returncode}"
+            f"was killed by signal {-done.returncode}"
             if done.returncode < 0
             else f"exit code {done.returncode}"
         )

@@ -1,4 +1,4 @@
-"""From the application's source to a wheel that is ready to upload."""
+"""Builds the application's wheel, ready to upload."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def build_app(
 ) -> Artifact:
     """The application's wheel: made, checked or downloaded, once for each content of its source.
 
-    `project` is the folder that relative sources are relative to, `state` where
-    results are kept; `private` files stay here as those do that the settings name. The user's
-    own folder is never written to. Raises BuildError: source, build-failed, wheel-corrupt,
-    private-file, index-unreachable, index-lacks, deadline.
+    `project` is the folder for relative sources, `state` the folder for results; `private` files
+    stay out of the wheel, like those that the settings name. The user's own folder is never
+    written to. Raises BuildError: source, build-failed, wheel-corrupt, private-file,
+    index-unreachable, index-lacks, deadline.
     """
     source = find_source(settings.app.source, project)
     access = access_for(settings.index, index_password)
@@ -117,7 +117,7 @@ def build_source(
                 store.adopt(ready, place)
     artifact = known or _known(place)
     if artifact is None:
-        raise BuildError("build-failed", f"{place} was taken away while it was made")
+        raise BuildError("build-failed", f"{place} was removed while it was built")
     seconds = time.monotonic() - started
     emit(Event(STEP, "unchanged" if known else "done", artifact.wheel.name, seconds=seconds))
     return replace(artifact, left_out=tuple(one.name for one in chosen.left_out))
@@ -128,7 +128,7 @@ def leaves_files_out(settings: Settings, project: Path) -> bool:
     try:
         return find_source(settings.app.source, project).kind == "plain"
     except BuildError:
-        return False  # there is nothing to build, which `build_app` says
+        return False  # there is no source, which `build_app` reports
 
 
 def _input_digest(source: Source, name: str, access: Access, chosen: Chosen) -> str:
@@ -167,7 +167,7 @@ def _make(
     state: Path,
     emit: Emit,
 ) -> tuple[Path, list[str]]:
-    """The wheel, and the direct references that it was asked to have."""
+    """The wheel, and the direct references in its requirements."""
     if source.kind == "wheel":
         return source.path, _given_references(source.path)
     if source.kind == "plain":
@@ -182,8 +182,8 @@ def _make(
     _refuse_build_sources(source.path)
     for note in _unasked(source.path, access):
         emit(Event(STEP, "note", note))
-    # Below a folder of its own it lies where it really does: what a back end makes of
-    # relative addresses can so be told from absolute ones, and leads back to the source.
+    # The copy is at the source's real path below its folder: so addresses that a back end makes
+    # from relative ones can be told from absolute ones, and mapped back to the source.
     above = folder / "above"
     copy = copy_source(source, above.joinpath(*source.path.parts[1:]), chosen.build)
     built, found_references = _build(copy, access, folder, emit)
@@ -195,9 +195,8 @@ def _given_references(wheel: Path) -> list[str]:
 
 
 def _refuse_build_sources(folder: Path) -> None:
-    """What builds a project is not made here first, and no index is asked for it instead.
-
-    An index that the project itself names as its source is asked by uv.
+    """Refuse build requirements with their own source: they cannot be built here first, and must
+    not be taken from an index instead. uv asks an index that the project names as a source.
     """
     toml = TomlFile(folder / "pyproject.toml")
     said = declared(folder, terms_for(operator_platform(), None))
@@ -206,7 +205,7 @@ def _refuse_build_sources(folder: Path) -> None:
         origin = None if is_reference(line) else said.get(requirement_name(line))
         if origin is not None and not (origin.kind == "index" and origin.name in own):
             raise origin.refusal(
-                f"it has a source of its own; what builds {folder.name} can come from an index only"
+                f"it has its own source; build requirements of {folder.name} must be on an index"
             )
 
 
@@ -216,11 +215,11 @@ def _unasked(folder: Path, access: Access) -> Iterator[str]:
     for one in own_indexes(folder):
         if not one.only_for_sources and bare(one.url) not in known:
             where = one.where.rpartition("/")[2]
-            yield f"{where}: {bare(one.url)} does not count; name the index in the settings"
+            yield f"{where}: {bare(one.url)} is ignored; name the index in the settings"
 
 
 def _relative(reference: str, above: Path, folder: Path) -> str:
-    """The same from the source's own folder: the wheel is kept for a content, not for a place."""
+    """The reference relative to the source's folder: wheels are kept by content, not by place."""
     from packaging.requirements import Requirement
 
     requirement = Requirement(reference)

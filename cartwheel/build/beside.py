@@ -1,4 +1,4 @@
-"""What comes from beside the project is made here: a folder, a file, a repository, a download."""
+"""Builds packages with their own source: a folder, a file, a repository, a download."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cartwheel.events import Emit
 
 @dataclass(frozen=True)
 class Made:
-    """The wheel of one origin, and the sources that it names for its own requirements."""
+    """The wheel of one origin, and the sources of its own requirements."""
 
     artifact: Artifact
     origins: dict[str, Origin]
@@ -32,10 +32,10 @@ class Made:
 def make(
     origin: Origin, access: Access, terms: Terms, privacy: Privacy, *, state: Path, emit: Emit
 ) -> Made:
-    """Build what `origin` means, once for each content, as a pure wheel of its name.
+    """Build the package at `origin`, once for each content, as a pure wheel of its name.
 
-    Raises BuildError: source-unusable, not-pure, git-source, and what building raises; each
-    names the line that asks for it.
+    Raises BuildError: source-unusable, not-pure, git-source, and the errors of building; each
+    names the line of the requirement.
     """
     label = f"{origin.name} from {origin.text}"
     try:
@@ -56,8 +56,8 @@ def make(
 
 
 def references(artifact: Artifact, folder: Path, where: str) -> dict[str, Origin]:
-    """The sources that a wheel's own requirements name. `where` is who asked for the wheel;
-    its folder's pyproject.toml may know better."""
+    """The sources in a wheel's own requirements. `where` is the line that requires the wheel; its
+    folder's pyproject.toml may have a better one."""
     from packaging.requirements import Requirement
 
     found: dict[str, Origin] = {}
@@ -69,7 +69,7 @@ def references(artifact: Artifact, folder: Path, where: str) -> dict[str, Origin
 
 
 def _line_of(name: str, folder: Path) -> str:
-    """FILE:LINE of a requirement in the files that say what a project needs."""
+    """FILE:LINE of a requirement in a project's files."""
     wanted = re.compile(rf"(?<![\w.-]){name.replace('-', '[-_.]+')}(?![\w-])[^#]*@", re.IGNORECASE)
     for file in ("pyproject.toml", "setup.cfg", "setup.py"):
         with contextlib.suppress(OSError, UnicodeDecodeError):
@@ -91,12 +91,12 @@ def _source(origin: Origin, path: Path, state: Path) -> Source:
         return Source("wheel", _only_requirements(origin, toml, state))
     builds = toml.at("project") or toml.at("build-system")
     if not builds and not any((path / name).is_file() for name in ("setup.py", "setup.cfg")):
-        raise origin.refusal(f"{path} has neither pyproject.toml nor setup.py to build it by")
+        raise origin.refusal(f"{path} has neither pyproject.toml nor setup.py")
     return Source("project", path)
 
 
 def _only_requirements(origin: Origin, toml: TomlFile, state: Path) -> Path:
-    """A wheel without code, of a project that says that it is no package."""
+    """A wheel without code, for a project that is not a package (`package = false`)."""
     project = toml.at("project")
     version = str(project.get("version", "0"))
     lines = ["Metadata-Version: 2.1", f"Name: {origin.name}", f"Version: {version}"]
@@ -128,7 +128,7 @@ def bare_wheel(name: str, version: str, metadata: list[str], state: Path) -> Pat
 
 
 def stand_in(artifact: Artifact, metadata: Metadata, state: Path) -> Path:
-    """A wheel that asks for what another asks for, without saying where that comes from."""
+    """A wheel with the same requirements as another one, without their addresses."""
     python = metadata.requires_python
     lines = ["Metadata-Version: 2.1", f"Name: {artifact.name}", f"Version: {artifact.version}"]
     lines += [f"Requires-Python: {python}"] if python else []
@@ -142,16 +142,16 @@ def _checked(origin: Origin, artifact: Artifact) -> Artifact:
     from packaging.utils import parse_wheel_filename
 
     if artifact.name != origin.name:
-        raise origin.refusal(f"{origin.text} is {artifact.name}")
+        raise origin.refusal(f"{origin.text} is a different package, {artifact.name}")
     tags = parse_wheel_filename(artifact.wheel.name)[3]
     if Tag("py3", "none", "any") not in tags:
-        made = f"{origin.text} makes {artifact.wheel.name}, which is no py3-none-any wheel"
+        made = f"{origin.text} builds {artifact.wheel.name}, which is not a py3-none-any wheel"
         raise origin.refusal(made, "not-pure")
     return artifact
 
 
 def _from_outside(found: dict[str, Origin], origin: Origin, top: Path | None) -> dict[str, Origin]:
-    """Folders of what was fetched are gone afterwards: they are named by where it came from."""
+    """Fetched folders are removed afterwards, so name sources by their origin."""
     return {name: _reachable(one, origin, top) for name, one in found.items()}
 
 

@@ -1,4 +1,4 @@
-"""Which files of a folder go into its wheel, and which stay (docs/build.md says which)."""
+"""Chooses which files of a folder go into its wheel (docs/build.md)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from cartwheel.build.source import Source, source_files
 from cartwheel.errors import BuildError
 from cartwheel.settings.patterns import fits
 
-# What lies beside an application but is not part of what runs. Everything else is
-# carried: an application may read any file that is beside it.
+# Files that are not part of the running application. Everything else is included: an application
+# may read any file in its folder.
 _LEFT_FOLDERS = frozenset({"tests", "test", "instance", "node_modules", "docs", "dist", "build"})
 _LEFT_FILES = re.compile(
     r"^(requirements[\w.-]*\.(txt|in)|conftest\.py|test_.*\.py|README.*|LICENSE.*|CHANGELOG.*|Makefile"
@@ -32,7 +32,7 @@ Files = tuple[tuple[str, Path], ...]
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file, or with a slash at its end a folder of which nothing is carried."""
+    """A file that is left out, or with a slash at its end a folder that is left out completely."""
 
     name: str
     files: int = 1
@@ -43,12 +43,12 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Chosen:
-    """`build` has the files that a build may see, `carried` those of a plain folder's wheel."""
+    """`build` are the files for a build, `carried` those of a plain folder's wheel."""
 
     build: Files
     carried: Files = ()
-    named: tuple[str, ...] = ()  # what the settings name stays, whatever app.include says
-    left_out: tuple[LeftOut, ...] = ()  # what app.include would carry
+    named: tuple[str, ...] = ()  # files that the settings name, which app.include cannot include
+    left_out: tuple[LeftOut, ...] = ()  # files that app.include could include
     notes: tuple[str, ...] = ()
 
 
@@ -73,7 +73,7 @@ def choose(source: Source, privacy: Privacy = OPEN) -> Chosen:
 
 
 def _is_beside(name: str) -> bool:
-    """Whether a file is no part of what runs."""
+    """Whether a file is not part of the running application."""
     first, _, rest = name.partition("/")
     if any(part.startswith(".") for part in name.split("/")):
         return True  # private or tools' files
@@ -83,7 +83,7 @@ def _is_beside(name: str) -> bool:
 
 
 def _doubtful(root: Path, files: Files, privacy: Privacy) -> tuple[frozenset[str], tuple[str, ...]]:
-    """What stays here unless it is included, and notes about how that was found."""
+    """The files that stay out unless they are included, and notes about the reasons."""
     ignored = ignored_in(root)
     packages = frozenset(
         folder for name, _ in files if name.endswith(".py") for folder in _folders(name)
@@ -93,7 +93,7 @@ def _doubtful(root: Path, files: Files, privacy: Privacy) -> tuple[frozenset[str
     def stays(name: str, path: Path) -> bool:
         real = real_name(path)
         kind = kinds.by_name(name) or kinds.by_name(real)
-        if _is_beside(name):  # the note names only what somebody might miss
+        if _is_beside(name):  # the note names only files that a person might miss
             return kind in kinds.SECRET_KINDS and path.name.startswith(".")
         if kind in kinds.SECRET_KINDS:
             return True
@@ -111,7 +111,7 @@ def _doubtful(root: Path, files: Files, privacy: Privacy) -> tuple[frozenset[str
 
 
 def _real_names(root: Path) -> Callable[[Path], str]:
-    """For a path its name relative to `root`, or as it is outside, with all links followed."""
+    """A function for the real name of a path, relative to `root` if it is inside."""
     real_folder, prefix = cache(os.path.realpath), f"{os.path.realpath(root)}/"
 
     def real_name(path: Path) -> str:
@@ -130,7 +130,7 @@ def _by_content(path: Path, name: str) -> kinds.Kind | None:
 
 
 def _grouped(left_out: Iterable[str], carried: Iterable[str]) -> Iterator[LeftOut]:
-    """Files by the topmost folder of which nothing is carried."""
+    """Group files by the topmost folder that is left out completely."""
     kept = {folder for name in carried for folder in _folders(name)}
     groups = Counter(
         next((folder for folder in _folders(name) if folder not in kept), name)
@@ -156,5 +156,5 @@ def _notes(named: tuple[str, ...], left_out: tuple[LeftOut, ...]) -> tuple[str, 
     shown = [*named, *map(str, left_out)]
     text = ", ".join([*shown[:_SHOWN], *(["..."] if len(shown) > _SHOWN else [])])
     text = text.encode("utf-8", "backslashreplace").decode()  # file names may be any bytes
-    why = "app.include carries more" if left_out else "the settings name it"
+    why = "app.include includes files" if left_out else "the settings name it"
     return (f"left out of the wheel: {_counted(count)} ({text}); {why}",)

@@ -1,4 +1,4 @@
-"""The sources that a project's own files name: uv's, Poetry's and PDM's tables, and workspaces."""
+"""Sources of packages in a project's own files: tables of uv, Poetry and PDM, and workspaces."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _POETRY_GROUPS = ("dependencies", "dev-dependencies")
 
 @dataclass(frozen=True)
 class Terms:
-    """What conditions of sources are held against. `extras` None: any may be chosen."""
+    """What conditions of sources are checked against. `extras` None: all count."""
 
     markers: Mapping[str, str]
     extras: frozenset[str] | None = None
     groups: bool = False  # uv: `group = "dev"`; only tests may mean one
 
     def hold(self, entry: Table) -> bool:
-        """Whether the conditions of a source are met."""
+        """Whether the conditions of a source are true."""
         return (
             self._marker(entry.get("marker") or entry.get("markers"))
             and self._platform(entry.get("platform"))
@@ -50,7 +50,7 @@ class Terms:
         try:
             return not text or Marker(str(text)).evaluate(dict(self.markers))
         except InvalidMarker:
-            return True  # the package manager that reads it will say so
+            return True  # the package manager that reads it reports the mistake
 
     def _platform(self, text: object) -> bool:
         return not text or text == self.markers["sys_platform"]
@@ -87,11 +87,10 @@ def terms_for(platform: Platform, extras: Iterable[str] | None, *, tests: bool =
 
 
 def declared(folder: Path, terms: Terms, names: Iterable[str] = ()) -> dict[str, Origin]:
-    """The sources that the project in `folder` names, and of the workspace that it belongs to.
+    """The sources in the project in `folder`, and in its workspace.
 
-    `names` are those that patterns of PDM's are held against. A source that is an index is
-    one; conditions that no source meets leave a name to the index only if all its sources
-    are indexes.
+    `names` are matched with PDM's patterns. A source may be an index; if no condition is true, a
+    package is left to the default index only if all its sources are indexes.
     """
     toml = TomlFile(folder / "pyproject.toml")
     workspace = workspace_of(folder)
@@ -115,12 +114,12 @@ class OwnIndex:
 
     url: str
     where: str  # FILE:LINE
-    is_default: bool  # all names are asked for there
-    only_for_sources: bool  # no name is, but where a source says so
+    is_default: bool  # for all names
+    only_for_sources: bool  # only for names whose source says so
 
 
 def own_indexes(folder: Path) -> list[OwnIndex]:
-    """The indexes that the project in `folder` and its workspace name."""
+    """The indexes of the project in `folder` and of its workspace."""
     workspace = workspace_of(folder)
     root = workspace.root if workspace else folder
     files = [TomlFile(one / "pyproject.toml") for one in dict.fromkeys((folder, root))]
@@ -144,7 +143,7 @@ def _url(index: Table) -> str:
 
 
 def _members(workspace: Workspace | None) -> dict[str, Origin]:
-    """uv wants each member that is asked for to be a source; without, it is one all the same."""
+    """Every member of a workspace is a source, even if uv's table of sources does not name it."""
     if workspace is None:
         return {}
     where = TomlFile(workspace.root / "pyproject.toml").where("tool", "uv", "workspace")
@@ -160,7 +159,7 @@ def _chosen(name: str, entries: object, make: Make, terms: Terms, where: str) ->
             return make(entry, where)
     made = [origin for entry in known if (origin := make(entry, where)) is not None]
     if any(origin.is_local for origin in made):
-        return Origin(name, "refused", "none of its sources is for this platform", where)
+        return Origin(name, "refused", "no source is for this platform", where)
     return None
 
 
@@ -170,7 +169,7 @@ def _chosen(name: str, entries: object, make: Make, terms: Terms, where: str) ->
 def _uv(
     toml: TomlFile, folder: Path, workspace: Workspace | None, terms: Terms
 ) -> dict[str, Origin]:
-    """The root's sources hold for its members, unless they name one of their own."""
+    """The root's sources apply to its members, unless a member names its own."""
     root = workspace.root if workspace else folder
     files = [(toml, folder)]
     if root != folder:
@@ -207,7 +206,7 @@ def _uv_source(
     if entry.get("workspace"):
         folder = workspace.members.get(name) if workspace else None
         if folder is None:
-            return Origin(name, "refused", "it is no member of a workspace", where)
+            return Origin(name, "refused", "it is not a member of a workspace", where)
         return Origin(name, "path", str(folder), where)
     if "path" in entry:
         package = entry.get("package", True) is not False
@@ -228,9 +227,9 @@ def _path(name: str, entry: Table, base: Path, where: str) -> Origin:
 
 def _index(name: str, url: str, called: object, where: str) -> Origin:
     if not url:
-        return Origin(name, "refused", f"no index is named {called!r}", where)
+        return Origin(name, "refused", f"there is no index {called!r}", where)
     if not url.startswith(("http:", "https:")):
-        return Origin(name, "refused", f"{url} is no index that hosts could ask", where)
+        return Origin(name, "refused", f"hosts cannot use the index {url}", where)
     return Origin(name, "index", url, where)
 
 
@@ -306,7 +305,7 @@ _REQUIREMENTS = ("override-dependencies", "constraint-dependencies", "dev-depend
 
 
 def _groups(toml: TomlFile, folder: Path) -> dict[str, Origin]:
-    """Direct references in requirements that are in no wheel's metadata."""
+    """Direct references in groups of requirements, which are not in a wheel's metadata."""
     places = [("tool", "uv", key) for key in _REQUIREMENTS]
     for keys in (("dependency-groups",), ("tool", "pdm", "dev-dependencies")):
         places += [(*keys, group) for group in toml.at(*keys)]
@@ -323,7 +322,7 @@ def _groups(toml: TomlFile, folder: Path) -> dict[str, Origin]:
 
 
 def direct(line: str, folder: Path, where: str) -> Origin | None:
-    """The source of a requirement that names one; None for any other line."""
+    """The source of a requirement with an address; None for any other line."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     if line.startswith("-e "):
@@ -336,5 +335,5 @@ def direct(line: str, folder: Path, where: str) -> Origin | None:
 
 
 def expanded(line: str, folder: Path) -> str:
-    """PDM's name for the project's folder, as it stands in addresses."""
+    """Expand PDM's variable for the project's folder in addresses."""
     return line.replace("file:///${PROJECT_ROOT}", folder.as_uri())

@@ -1,4 +1,4 @@
-"""One file from its address, as packages that have an address of their own are fetched."""
+"""Downloads one file from a URL, for packages whose source is a URL."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _BLOCK_BYTES = 1 << 20
 
 
 def download(origin: Origin, access: Access, folder: Path) -> Path:
-    """Fetch `origin.place` into `folder`, through the proxy and by the certificates of `access`.
+    """Fetch `origin.place` into `folder`, with the proxy and the certificates of `access`.
 
-    The file may change at its address, so it is fetched each time. Raises BuildError("source-unusable").
+    The file may change, so it is fetched each time. Raises BuildError("source-unusable").
     """
     path = folder / (unquote(urlsplit(origin.place).path.rpartition("/")[2]) or "download")
     end = time.monotonic() + DEADLINE_SECONDS
@@ -30,7 +30,7 @@ def download(origin: Origin, access: Access, folder: Path) -> Path:
             while block := answer.read(_BLOCK_BYTES):
                 file.write(block)
                 if time.monotonic() > end:
-                    raise TimeoutError(f"no end after {DEADLINE_SECONDS:.0f} s")
+                    raise TimeoutError(f"it did not end within {DEADLINE_SECONDS:.0f} s")
     except (OSError, ValueError) as error:
         why = getattr(error, "reason", None) or error
         raise origin.refusal(f"{origin.text} cannot be fetched: {why}") from error
@@ -38,7 +38,7 @@ def download(origin: Origin, access: Access, folder: Path) -> Path:
 
 
 def _request(url: str) -> urllib.request.Request:
-    """For an http: or https: address, as `origin_at` takes no other for a URL."""
+    """A request for an http: or https: URL; `origin_at` accepts no others."""
     parts = urlsplit(url)
     request = urllib.request.Request(  # noqa: S310
         parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -1,4 +1,4 @@
-"""Makes one clear line of what uv or pip said on the operator's machine."""
+"""Makes one clear line from the output of uv or pip on the operator's machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cartwheel.host.release.uv_output import classify_uv_output, first_error
 
 
 def explain_uv(done: Finished, access: Access, wanted: str = "") -> BuildError:
-    """The error that uv's output stands for. `wanted` is what was looked for, if it is one thing."""
+    """The error for uv's output. `wanted` is the requested package, if it is only one."""
     text = _scrub(done.log + done.output, access)
     detail = _scrub(done.tail(), access)
     slug, message = classify_uv_output(text, access.name) or ("build-failed", first_error(text))
@@ -20,7 +20,7 @@ def explain_uv(done: Finished, access: Access, wanted: str = "") -> BuildError:
 
 
 def explain_pip(done: Finished, access: Access, wanted: str = "") -> BuildError:
-    """The error that pip's output stands for."""
+    """The error for pip's output."""
     text = _scrub(done.output + "\n" + done.log, access)
     found = classify_pip_output(text)
     if found is None:
@@ -32,7 +32,7 @@ def explain_pip(done: Finished, access: Access, wanted: str = "") -> BuildError:
 
 
 def explain_build(done: Finished, access: Access, what: str) -> BuildError:
-    """The error of `uv build`: its index, or else the application's own build back end."""
+    """The error for `uv build`: of its index, or else of the application's build back end."""
     text = _scrub(done.log + done.output, access)
     found = classify_uv_output(text, access.name)
     if found is not None:

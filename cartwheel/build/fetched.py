@@ -1,4 +1,4 @@
-"""What an origin means, as files: a folder or a file of ours, a repository, a download."""
+"""Gets the files of an origin: a local folder or file, a repository, a download."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NAME_IN_SETUP = re.compile(r"(?:^|[\s(,])name\s*=\s*[\"']?([A-Za-z0-9][\w.-]*)"
 
 @contextlib.contextmanager
 def fetched(origin: Origin, access: Access, emit: Emit) -> Iterator[tuple[Path, Path | None]]:
-    """(file or folder, the folder around it that goes at the end, if there is one).
+    """(file or folder, the temporary folder around it, if there is one).
 
     Raises BuildError: source-unusable, git-source, hash-mismatch.
     """
@@ -44,7 +44,9 @@ def fetched(origin: Origin, access: Access, emit: Emit) -> Iterator[tuple[Path, 
         if not path.exists():
             raise origin.refusal(f"there is no {path}")
         if path.is_file() and origin.sha256 and store.sha256_of(path) != origin.sha256:
-            raise origin.refusal(f"{origin.text} has another hash than was locked", "hash-mismatch")
+            raise origin.refusal(
+                f"the hash of {origin.text} differs from the lock", "hash-mismatch"
+            )
         if path.is_file() and _is_archive(path.name):
             path = top = _unpacked(origin, path, scratch / "unpacked")
         yield _inside(origin, path), top
@@ -53,7 +55,7 @@ def fetched(origin: Origin, access: Access, emit: Emit) -> Iterator[tuple[Path, 
 def _inside(origin: Origin, folder: Path) -> Path:
     path = Path(os.path.normpath(folder / origin.subdirectory))
     if (path != folder and folder not in path.parents) or not path.exists():
-        raise origin.refusal(f"{origin.text}: there is no such folder")
+        raise origin.refusal(f"{origin.text} has no such folder")
     return path
 
 
@@ -62,7 +64,7 @@ def _is_archive(name: str) -> bool:
 
 
 def _unpacked(origin: Origin, archive: Path, folder: Path) -> Path:
-    """The one folder in an archive (an sdist, or what a forge packs of a repository)."""
+    """The only folder in an archive (an sdist, or an archive of a repository)."""
     folder.mkdir()
     try:
         if archive.name.lower().endswith(".zip"):
@@ -77,9 +79,9 @@ def _unpacked(origin: Origin, archive: Path, folder: Path) -> Path:
 
 
 def name_of(origin: Origin) -> str:
-    """The name of what a requirement without one means, as `./money` or `git+https://...`.
+    """The name of a package whose requirement has none, such as `./money` or `git+https://...`.
 
-    Raises BuildError("source-unusable") where its files do not say it.
+    Raises BuildError("source-unusable") if its files do not say it.
     """
     last = origin.place.rstrip("/").rpartition("/")[2]
     if origin.kind in ("path", "url") and (last.endswith(".whl") or _is_archive(last)):
@@ -93,5 +95,5 @@ def name_of(origin: Origin) -> str:
                 said = _NAME_IN_SETUP.search((path / file).read_text(encoding="utf-8"))
                 name = normal(said[1]) if said else ""
     if not name:
-        raise origin.refusal("its name cannot be read: write NAME @ ADDRESS")
+        raise origin.refusal("its name cannot be read: write NAME @ URL")
     return name

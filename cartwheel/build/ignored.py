@@ -1,4 +1,4 @@
-"""What git ignores in a folder: never what it tracks."""
+"""Finds the files that git ignores in a folder; files that it tracks never count."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LIST = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory
 
 @dataclass(frozen=True)
 class Ignored:
-    """Paths relative to the folder that was asked about. `notes` are for a person."""
+    """Ignored paths, relative to the folder. `notes` are for a person."""
 
     files: frozenset[str] = frozenset()
     folders: tuple[str, ...] = ()  # with a slash at the end
@@ -28,11 +28,11 @@ class Ignored:
 
 
 def ignored_in(root: Path) -> Ignored:
-    """What git ignores below `root`, in repositories inside it too. Outside of a repository
-    .gitignore alone decides, as if nothing were tracked.
+    """The files that git ignores below `root`, also in repositories inside it. Outside of a
+    repository only .gitignore decides, as if nothing were tracked.
 
-    Without git nothing is ignored, and where there is a .gitignore a note says so. Raises
-    BuildError("source") where git does not answer.
+    Without git nothing is ignored, and a note says so if there is a .gitignore. Raises
+    BuildError("source") if git does not answer.
     """
     found: list[str] = []
     try:
@@ -40,14 +40,14 @@ def ignored_in(root: Path) -> Ignored:
             prefix = f"{top.relative_to(root)}/" if top != root else ""
             found += [prefix + name for name in _listed(top)]
     except FileNotFoundError:
-        note = "git is not installed here, so .gitignore does not count; app.exclude does"
+        note = "git is not installed here, so .gitignore is ignored; use app.exclude"
         return Ignored(notes=(note,) if (root / ".gitignore").is_file() else ())
     folders = tuple(name for name in found if name.endswith("/"))
     return Ignored(frozenset(found) - frozenset(folders), folders)
 
 
 def _repositories(root: Path) -> Iterator[Path]:
-    """The folder, and what is a repository of its own below it: git does not look into those."""
+    """The folder, and all repositories below it, which git does not look into by itself."""
     yield root
     for folder, folders, _ in os.walk(root):
         here = Path(folder)
@@ -60,14 +60,14 @@ def _listed(top: Path) -> list[str]:
     ended = _git(top, *_LIST)
     if ended.status == 0 and b"./" not in ended.output.split(b"\0"):
         return _names(ended.output)
-    # No repository; or one around it ignores all of this folder, which the settings chose.
+    # There is no repository; or one around it ignores this whole folder, which the settings chose.
     with tempfile.TemporaryDirectory(prefix="cartwheel-") as empty:
         ended = _git(top, "init", "--quiet", "--bare", "--template=", empty)
         if ended.status == 0:
             ended = _git(top, f"--git-dir={empty}", f"--work-tree={top}", *_LIST)
     if ended.status != 0:
         why = programs.text(ended.errors).strip() or f"it {ended.how}"
-        raise BuildError("source", f"git does not say what it ignores in {top}: {why}")
+        raise BuildError("source", f"git cannot list ignored files in {top}: {why}")
     return _names(ended.output)
 
 
@@ -76,7 +76,7 @@ def _names(output: bytes) -> list[str]:
 
 
 def _git(folder: Path, *arguments: str) -> programs.Ended:
-    """Without the repository's own programs (git-config(1), core.fsmonitor)."""
+    """Run git, without programs from the repository (git-config(1), core.fsmonitor)."""
     options = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(folder))
     try:
         return programs.run(
@@ -86,5 +86,5 @@ def _git(folder: Path, *arguments: str) -> programs.Ended:
             deadline_seconds=GIT_SECONDS,
         )
     except programs.LateError:
-        message = f"git has not said within {GIT_SECONDS:g} s what it ignores in {folder}"
+        message = f"git did not list ignored files in {folder} within {GIT_SECONDS:g} s"
         raise BuildError("source", message) from None

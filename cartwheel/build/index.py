@@ -1,8 +1,7 @@
-"""Where packages come from: the same settings for uv here and for pip on the hosts.
+"""The package index: the same settings for uv here and for pip on the hosts.
 
-Credentials travel in the environment of our own child processes, never in
-arguments. Without settings pip's own configuration decides; uv does not read it,
-so it is translated.
+Credentials are only in the environment of our child processes, never in arguments. Without
+settings pip's own configuration decides; uv does not read it, so it is translated.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ _UV_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 @dataclass(frozen=True)
 class Access:
-    """Everything that a package tool must know about indexes, whoever configured it.
+    """Everything that a package tool must know about indexes.
 
-    `url` empty means the tool's own default. Addresses may hold credentials: never
-    print one without `bare`.
+    Empty `url` means the tool's own default. URLs may contain credentials: never print one
+    without `bare`.
     """
 
     url: str = ""
@@ -54,12 +53,12 @@ class Access:
 
     @property
     def name(self) -> str:
-        """The mirror as messages name it, without credentials."""
+        """The index's name for messages, without credentials."""
         return bare(self.url) or "the default package index"
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What makes two accesses the same place to look, without credentials."""
+        """Equal for two accesses to the same indexes, without credentials."""
         return (
             bare(self.url),
             tuple(map(bare, self.extra_urls)),
@@ -82,7 +81,7 @@ def bare(url: str) -> str:
 def access_for(
     index: Index, password: Hidden | None = None, env: Mapping[str, str] | None = None
 ) -> Access:
-    """What the settings say; where they name no index, what pip's configuration says.
+    """The access from the settings; if they name no index, from pip's configuration.
 
     pip's certificates, proxy and keyring count in both cases: they belong to the
     network, not to the index. Raises UsageError("settings") for an unknown preset.
@@ -111,7 +110,7 @@ def access_for(
 
 
 def index_url(index: Index) -> str:
-    """The address that `index.url` or `index.preset` names; empty without either."""
+    """The URL of `index.url` or `index.preset`; empty without either."""
     if index.url:
         return index.url
     if index.preset is None:
@@ -120,7 +119,7 @@ def index_url(index: Index) -> str:
     if name not in PRESETS:
         known = ", ".join(sorted(PRESETS))
         raise UsageError(
-            "settings", f"index.preset: no mirror is known as {index.preset!r} (known: {known})"
+            "settings", f"index.preset: there is no mirror {index.preset!r} (known: {known})"
         )
     return PRESETS[name]
 
@@ -128,16 +127,16 @@ def index_url(index: Index) -> str:
 def uv_environment(access: Access) -> dict[str, str]:
     """UV_* and related variables for a uv child process of ours.
 
-    Like pip, uv then takes the best version over all indexes and not the first
-    index that knows the name: the hosts install with pip, from the same places.
+    Like pip, uv then takes the best version of all indexes, and not of the first index that
+    knows the name: the hosts install with pip, from the same indexes.
     """
     found = {
         "UV_NO_CONFIG": "1",
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_NO_PROGRESS": "1",
         "UV_HTTP_RETRIES": str(UV_RETRIES),
-        # With one index both strategies choose alike, and this one tells refusals (401,
-        # 403) from gaps.
+        # With one index both strategies choose the same, and this one can tell refusals (401,
+        # 403) from missing packages.
         "UV_INDEX_STRATEGY": "unsafe-best-match" if access.extra_urls else "first-index",
         "UV_DEFAULT_INDEX": access.url,
         "UV_INDEX": " ".join(access.extra_urls),
@@ -243,8 +242,8 @@ def pip_config_files(env: Mapping[str, str]) -> list[Path]:
 
 
 def pip_access(env: Mapping[str, str], files: Sequence[Path] | None = None) -> Access:
-    """What pip would use: its files, then what UV_* variables say of the same, then PIP_*
-    variables, which win."""
+    """The access that pip would use: from its files, then UV_* variables, then PIP_* variables,
+    which win."""
     values: dict[str, str] = {}
     for path in pip_config_files(env) if files is None else files:
         values.update(_pip_section(path))
@@ -302,7 +301,7 @@ def _pip_options(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def _uv_options(env: Mapping[str, str]) -> dict[str, str]:
-    """What uv's variables say, by the names of pip's options."""
+    """The values of uv's variables, by the names of pip's options."""
     said: dict[str, str] = {}
     for variable, option in _UV_VARIABLES.items():
         value = env.get(variable, "")
@@ -316,7 +315,7 @@ def _uv_options(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def _uv_index(text: str, env: Mapping[str, str]) -> str:
-    """An index as uv writes it, [NAME=]URL, with the credentials that its name has."""
+    """An index in uv's format, [NAME=]URL, with the credentials of its name."""
     name, sign, url = text.partition("=")
     if not sign or not _UV_NAME.fullmatch(name):
         return text

@@ -1,6 +1,6 @@
-"""What a file is, by its name and content: a key, credentials, somebody's data.
+"""Recognises private files by name and content: keys, credentials, data.
 
-Names are compared in lower case. Code is what it is, whatever it is called.
+Names are compared in lower case. Code is always code, whatever its name.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Literal
 
 Kind = Literal["key", "env", "credentials", "plan", "database", "dump", "uploads"]
 
-# Nobody may have these but who they are for; the other kinds are data.
+# These are secret; the other kinds are data.
 SECRET_KINDS: frozenset[Kind] = frozenset({"key", "env", "credentials", "plan"})
 
-SNIFFED_BYTES = 1 << 20  # a key in a text is found this far; headers are at the start
+SNIFFED_BYTES = 1 << 20  # a key is searched in this many bytes; headers are at the start
 
 _ENV = re.compile(r"\.env(rc)?|\.env[.-].+|.+\.env")
 _ENV_EXAMPLE = re.compile(
@@ -39,7 +39,7 @@ _DUMP = re.compile(
     r"|(.*[-_.])?(dump|backup)s?([-_.].*)?\.(sql|json|csv|tar|tar\.gz|tgz|gz|zip)"
 )
 _CODE_SUFFIXES = (".py", ".pyi", ".so", ".pyd", ".dll", ".dylib")
-# Here the header of a key may well be an example, or code that looks for one.
+# In these files the header of a key may be an example, or code that searches for keys.
 _PROSE_SUFFIXES = (
     *_CODE_SUFFIXES,
     *(".js", ".mjs", ".cjs", ".ts", ".jsx", ".tsx", ".map", ".vue", ".css", ".go", ".c", ".h", ".java"),
@@ -50,12 +50,12 @@ _UPLOADS = frozenset(
     {"upload", "uploads", "user_uploads", "user-uploads", "userfiles", "mediafiles"}
 )
 _MEDIA = "media"
-# Below these `media` is part of a page's design, not what its visitors brought.
+# In these folders `media` is part of the design, and not uploaded by visitors.
 _DESIGN = frozenset({"static", "staticfiles", "assets", "public", "templates", "dist", "build"})
 
 _BEGIN = rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 _KEY_LINE = re.compile(rb"^[ \t]*" + _BEGIN + rb"[ \t]*\r?$", re.MULTILINE)
-# A key as text in a program or in JSON: line ends may be written as `\n`.
+# A key as text in code or JSON: line ends may be written as `\n`.
 _BREAK = rb"(?:\\[nr]|[\s\"'+,\\])"
 _KEY_TEXT = re.compile(
     _BEGIN + rb"(?:" + _BREAK + rb"*[A-Za-z-]{4,20}: [^\n\\]{0,200})*" + _BREAK + rb"*[A-Za-z0-9+/]{40}"
@@ -84,7 +84,7 @@ _PLAN = re.compile(rb'\A\{\s*"format": \d+,\s*"app": "')
 
 
 def by_name(name: str) -> Kind | None:
-    """What a file of this name is; None where its content decides."""
+    """The kind of a file of this name; None if its content decides."""
     base = name.rpartition("/")[2].lower()
     if is_env(base):
         return "env"
@@ -105,12 +105,12 @@ _BY_NAME: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 
 
 def is_env(base: str) -> bool:
-    """Whether a file of this name holds an environment, not an example of one."""
+    """Whether a file of this name is an environment, and not an example of one."""
     return bool(_ENV.fullmatch(base)) and not _ENV_EXAMPLE.fullmatch(base)
 
 
 def by_content(path: Path, name: str) -> Kind | None:
-    """What a file is by the start of its content."""
+    """The kind of a file by the start of its content."""
     lower = name.lower()
     if lower.endswith(_CODE_SUFFIXES):
         return None
@@ -128,7 +128,7 @@ def by_content(path: Path, name: str) -> Kind | None:
 
 
 def holds_key(content: bytes, name: str) -> bool:
-    """Whether a private key is in the content of a file of this name."""
+    """Whether the content of a file of this name contains a private key."""
     if content.startswith(_KEY_HEADS) or _AGE.search(content):
         return True
     if b"PRIVATE KEY" not in content:
@@ -139,8 +139,7 @@ def holds_key(content: bytes, name: str) -> bool:
 
 
 def uploads_folder(name: str) -> str | None:
-    """The topmost folder of a path that by its name holds what visitors brought, with a slash
-    at the end."""
+    """The topmost folder of a path whose name is typical for uploads, with a slash at the end."""
     folders = name.split("/")[:-1]
     for number, folder in enumerate(folders):
         part, above = folder.lower(), {one.lower() for one in folders[:number]}

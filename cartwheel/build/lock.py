@@ -1,4 +1,4 @@
-"""One lock with hashes for each platform: everything that a host gets besides the application."""
+"""Makes one lock with hashes for each platform: all packages of a host except the application."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def lock_for(
     """Every package, with hashes, that a host of `platform` needs to serve `artifact`.
 
     The same inputs give the same lock without asking the index again, unless `refresh`.
-    Versions that the source's own lock file pins are kept. The application itself is
-    not in it and is never looked up, and neither is what has a source of its own: that is
-    made here, without the `private` files, and is among the lock's wheels. With `tests_beside`,
-    what the tests need as well, by the versions of that lock. Raises BuildError:
+    Versions in the source's own lock file are kept. The application itself is not in the lock and
+    is never looked up. Packages with their own source are built here, without the `private`
+    files, and are among the lock's wheels. With `tests_beside` the requirements of the tests are
+    added, with the versions of that lock. Raises BuildError:
     index-unreachable, index-lacks, lock-conflict, hash-mismatch, wheel-platform, deadline, and
     those of `beside.make`.
     """
@@ -107,7 +107,7 @@ def _asked(
     tests_beside: Lock | None,
     state: Path,
 ) -> tuple[Question, Sources]:
-    """What is to be resolved, and which names have a source of their own."""
+    """The requirements to resolve, and the names with their own source."""
     metadata = read_metadata(artifact.wheel)
     own = own_sources(settings, artifact, metadata, project, terms)
     wanted = wanted_requirements(settings, metadata, platform)
@@ -140,8 +140,8 @@ def _settled(
     label: str,
     refresh: bool,
 ) -> tuple[Answer, bool]:
-    """The answer, with everything made that it names, and whether all of it was known. What is
-    made may ask for more."""
+    """The answer, with all its packages built, and whether all of it was known. Built packages may
+    have further requirements."""
     known = True
     while True:
         place = _place(state, question, book, access)
@@ -161,14 +161,14 @@ def _settled(
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be resolved, the sources of names aside."""
+    """The requirements to resolve, without the sources of names."""
 
-    application: Path  # asks for what the application asks for
-    inputs: tuple[object, ...]  # all of it that counts: a change of code alone is none
+    application: Path  # a wheel with the application's requirements
+    inputs: tuple[object, ...]  # everything that counts; a change of code alone does not
     extras: tuple[str, ...]
     wanted: tuple[str, ...]
     constraints: tuple[str, ...]
-    hashes: dict[str, frozenset[str]]  # all that may be taken, where the source says so
+    hashes: dict[str, frozenset[str]]  # the allowed hashes, if the source names them
     locked: Locked
     platform: Platform
 
@@ -178,14 +178,14 @@ class Question:
 
 
 class Answer(TypedDict):
-    """A lock, and the names in it that come from no index."""
+    """A lock, and the names in it that do not come from an index."""
 
     text: str
     local: list[str]
 
 
 def _place(state: Path, question: Question, book: Sources, access: Access) -> Path:
-    """Where the answer is kept: by everything that decides it."""
+    """The folder of the answer, named by all its inputs."""
     hashes = [
         {name: sorted(values) for name, values in some.items()}
         for some in (question.hashes, question.locked.hashes)
@@ -226,7 +226,7 @@ def compile_lock(
 ) -> str:
     """`uv pip compile` of requirement `lines`: pip's requirements format with hashes.
 
-    What an index alone is asked for is named in a project, because only there uv can be told.
+    Packages for one index only are named in a project, because uv has no other way to say so.
     """
     variables = uv_variables(access)
     with store.scratch(state) as folder:
@@ -261,7 +261,7 @@ def compile_lock(
 def wanted_requirements(
     settings: Settings, metadata: Metadata, platform: Platform
 ) -> tuple[str, ...]:
-    """What is locked besides the application's own requirements."""
+    """Requirements in addition to the application's own."""
     asked = tuple(settings.app.requirements)
     if _asks_for("gunicorn", (*metadata.requires_dist, *asked), settings.app.extras, platform):
         return asked
@@ -293,7 +293,7 @@ def _asks_for(
 
 @dataclass(frozen=True)
 class Own:
-    """What the application's source says of its requirements."""
+    """What the application's source says about its requirements."""
 
     requirements: Requirements
     origins: dict[str, Origin]
@@ -303,12 +303,10 @@ class Own:
 def own_sources(
     settings: Settings, artifact: Artifact, metadata: Metadata, project: Path, terms: Terms
 ) -> Own:
-    """The versions that the source's own lock file names, as constraints, and the sources of
-    names that it gives one.
+    """The versions in the source's own lock file, as constraints, and the sources of packages.
 
-    uv.lock, poetry.lock, pdm.lock and pylock.toml are understood; of a plain folder's
-    requirements.txt its `-c` files, its hashes and its addresses. What pyproject.toml says
-    counts before the lock file, which knows the commits.
+    Reads uv.lock, poetry.lock, pdm.lock and pylock.toml; for a plain folder the `-c` files, hashes
+    and URLs of requirements.txt. pyproject.toml wins over the lock file, which has the commits.
     """
     source = find_source(settings.app.source, project)
     if source.kind == "plain":
@@ -328,7 +326,7 @@ def own_sources(
 
 
 def _project_around(folder: Path, name: str) -> Path | None:
-    """The project that a wheel was built from, where it lies in its folder (as in `dist/`)."""
+    """The project that a wheel was built from, if it is inside the project (as in `dist/`)."""
     return next((one for one in (folder, *folder.parents) if name_in(one) == name), None)
 
 
@@ -343,7 +341,7 @@ def _said(
 
 
 def _locked(origin: Origin, locked: Locked) -> Origin:
-    """A branch or tag stays at the commit that the lock file names."""
+    """Keep a branch or tag at the commit in the lock file."""
     known = locked.origins.get(origin.name)
     if known is None or origin.kind != "git" or known.kind != "git":
         return origin
@@ -353,13 +351,13 @@ def _locked(origin: Origin, locked: Locked) -> Origin:
 
 
 def _addressed(asked: Mapping[str, Iterable[str]], project: Path) -> dict[str, Origin]:
-    """The sources that requirements in the settings name themselves."""
+    """The sources in requirements of the settings."""
     found = [direct(line, project, where) for where, lines in asked.items() for line in lines]
     return {origin.name: origin for origin in found if origin is not None}
 
 
 def _targets(platform: Platform) -> tuple[str, ...]:
-    """uv's arguments for a platform; none for the operator's own kind where uv has no name."""
+    """uv's arguments for a platform; none for the operator's own platform if uv has no name."""
     version = ("--python-version", platform.python)
     if platform.libc not in ("glibc", "musl"):
         return version
@@ -368,7 +366,7 @@ def _targets(platform: Platform) -> tuple[str, ...]:
             return version
         raise BuildError(
             "wheel-platform",
-            f"a lock for {platform.machine} can be made on such a machine only",
+            f"a lock for {platform.machine} can only be made on such a machine",
             hint=f"Run Cartwheel on a {platform.machine} machine.",
         )
     if platform.libc == "musl":
@@ -395,7 +393,7 @@ def hashed_pins(text: str) -> dict[str, tuple[str, str]]:
 
 
 def _pin(line: str) -> tuple[str, str] | None:
-    """NAME==VERSION, or NAME @ ADDRESS of a file that has the version in its name."""
+    """NAME==VERSION, or NAME @ URL of a file with the version in its name."""
     found = _PIN.match(line)
     if found:
         return found[1], found[2].rstrip("\\").strip()
@@ -408,8 +406,8 @@ def _pin(line: str) -> tuple[str, str] | None:
 
 
 def _checked(text: str, question: Question, access: Access, book: Sources) -> tuple[str, list[str]]:
-    """The lock without the application and what has a source of its own, whose names are the
-    second; every package has a hash that the source allows."""
+    """The lock without the application and packages with their own source, and the names of these
+    packages; every package in the lock has a hash that the source allows."""
     kept, local = [], []
     for entry in _entries(text):
         pin = _PIN.match(entry)
@@ -424,7 +422,7 @@ def _checked(text: str, question: Question, access: Access, book: Sources) -> tu
             raise BuildError(
                 "lock-conflict",
                 f"{entry.splitlines()[0].rstrip(' ;')} has no version and hash to lock",
-                hint="Name its source in the project: what comes from beside it is built here.",
+                hint="Name its source in the project, so that it is built here.",
             )
         said = question.hashes.get(name) or hashes
         known = question.locked.hashes.get(name) or hashes
@@ -433,7 +431,7 @@ def _checked(text: str, question: Question, access: Access, book: Sources) -> tu
             file = question.locked.file or "requirements.txt"
             raise BuildError(
                 "hash-mismatch",
-                f"{index} has other files of {pin[1]}=={pin[2].rstrip(chr(92))} than {file} names",
+                f"the files of {pin[1]}=={pin[2].rstrip(chr(92))} on {index} differ from {file}",
             )
         hashes = [found for found in hashes if found in said]
         head = entry.split("--hash", 1)[0].rstrip(" \\\n")
@@ -446,8 +444,8 @@ def _entry(head: str, hashes: Iterable[str]) -> str:
 
 
 def _from_file(entry: str, found: Mapping[str, tuple[str, str]]) -> str:
-    """The entry of a package that one index alone is asked for names its file: hosts then ask
-    no index for it."""
+    """The entry of a package for one index only, with the URL of its file: hosts then use no index
+    for it."""
     name = entry.split("==", 1)[0]
     if name not in found:
         return entry

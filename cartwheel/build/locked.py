@@ -1,4 +1,4 @@
-"""What a project's own lock file says: uv.lock, pylock.toml, poetry.lock or pdm.lock."""
+"""Reads a project's own lock file: uv.lock, pylock.toml, poetry.lock or pdm.lock."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from cartwheel.build.workspace import workspace_of
 
 Table = dict[str, Any]
 
-_HERE = ""  # the line is found for those that matter
+_HERE = ""  # the line is found later, if it is needed
 _LOCAL = ("editable", "directory", "virtual", "path")
 
 
 @dataclass(frozen=True)
 class Locked:
-    """Versions and files of what comes from an index, and the sources of what does not."""
+    """Versions and files of packages from an index, and the sources of all others."""
 
     file: str = ""
     versions: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Locked:
 
     @property
     def constraints(self) -> tuple[str, ...]:
-        """A name with several versions (one per platform) is left to the resolver."""
+        """Constraints; a package with several versions (by platform) is left to the resolver."""
         found = sorted(self.versions.items())
         return tuple(f"{name}=={min(some)}" for name, some in found if len(some) == 1)
 
@@ -37,8 +37,8 @@ class Locked:
 def read_locked(folder: Path, indexes: Collection[str]) -> Locked:
     """The lock of the project in `folder`, or of the workspace that it belongs to.
 
-    `indexes` are the addresses of those that the project asks beside its default one: a
-    package that was found there is asked for there. Raises BuildError("source").
+    `indexes` are the URLs of the project's other indexes: a package that was found there is
+    only looked up there. Raises BuildError("source").
     """
     workspace = workspace_of(folder)
     for root in (folder, *((workspace.root,) if workspace else ())):
@@ -80,7 +80,7 @@ def _read(
 
 
 def _hashes(package: Table) -> Iterator[str]:
-    """Of a package's files, as each of the formats has them."""
+    """The hashes of a package's files, in each of the formats."""
     for key in ("sdist", "wheels", "files"):
         found = package.get(key, [])
         for file in found if isinstance(found, list) else [found]:
@@ -122,7 +122,7 @@ def _uv(name: str, package: Table, base: Path) -> Origin | None:
 
 
 def _registry(name: str, place: str, paths: list[str], base: Path) -> Origin:
-    """An index, or a folder of files that is one."""
+    """The origin for an index, or for a folder of files that serves as one."""
     if place.startswith(("http:", "https:")):
         return Origin(name, "index", place.rstrip("/"), _HERE)
     file = min(paths, key=_by_purity, default="")
@@ -130,7 +130,7 @@ def _registry(name: str, place: str, paths: list[str], base: Path) -> Origin:
 
 
 def _by_purity(name: str) -> int:
-    """Of the files in a folder that is an index, the one to take first."""
+    """Sorts the files in such a folder: pure wheels first."""
     return 0 if name.endswith("-none-any.whl") else 2 if name.endswith(".whl") else 1
 
 
@@ -172,7 +172,7 @@ def _pdm(name: str, package: Table, base: Path) -> Origin | None:
 
 
 def _pylock(name: str, package: Table, base: Path) -> Origin | None:
-    """PEP 751: `directory`, `vcs` and `archive` are sources of their own, and files with a path."""
+    """PEP 751: `directory`, `vcs` and `archive` are sources, and so are files with a path."""
     one: Table = package.get("directory") or package.get("vcs") or package.get("archive") or {}
     inside = str(one.get("subdirectory", ""))
     if "vcs" in package:

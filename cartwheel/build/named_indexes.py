@@ -1,4 +1,4 @@
-"""Names that one index alone is asked for, as uv can be told so: in a project, by index and name."""
+"""Packages that only come from one index: written as a project for uv, by index and name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cartwheel.errors import BuildError
 
 def index_project(indexes: Mapping[str, Origin], access: Access) -> tuple[str, dict[str, str]]:
     """(pyproject.toml, variables): uv's `[tool.uv.sources]` with an `explicit` index for each
-    address. Credentials travel in the variables, and are those of the same server in `access`."""
+    URL. Credentials are in the variables, and are those of the same server in `access`."""
     layouts = {one.place: one.reference for one in indexes.values()}
     names = {place: f"index-{number}" for number, place in enumerate(sorted(layouts))}
     lines = ["[project]", 'name = "cartwheel-indexes"', 'version = "0"', 'requires-python = ">=3"']
@@ -48,7 +48,7 @@ def _credentials(place: str, access: Access) -> tuple[str, str]:
 def files_in(pylock: str, names: Iterable[str], platform: Platform) -> dict[str, tuple[str, str]]:
     """name -> (address, SHA-256) of the file that a host of `platform` takes (PEP 751).
 
-    Raises BuildError("index-lacks") where none fits.
+    Raises BuildError("index-lacks") if none fits.
     """
     packages = {normal(one["name"]): one for one in tomllib.loads(pylock).get("packages", [])}
     return {name: _file(name, packages.get(name, {}), platform) for name in names}
@@ -65,4 +65,4 @@ def _file(name: str, package: Mapping[str, Any], platform: Platform) -> tuple[st
     sdist = package.get("sdist", {})
     if "url" in sdist:
         return bare(sdist["url"]), sdist["hashes"]["sha256"]
-    raise BuildError("index-lacks", f"the index of {name} has no file of it that fits the host")
+    raise BuildError("index-lacks", f"the index of {name} has no file that fits the host")

@@ -1,4 +1,4 @@
-"""Where a name comes from that has a source of its own: no index is ever asked for it."""
+"""The origin of a package with its own source: it is never looked up on an index."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cartwheel.settings.positions import Position, positions
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-# "refused": it has a source, but none that can be used; `place` says why.
+# "refused": its source cannot be used; `place` says why.
 Kind = Literal["path", "git", "url", "index", "refused"]
 
 _OTHER_CONTROL = ("hg+", "svn+", "bzr+")
@@ -32,11 +32,11 @@ _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 @dataclass(frozen=True)
 class Origin:
-    """The source of one name. `place` may hold credentials: messages take `text`."""
+    """The source of one package. `place` may contain credentials: use `text` in messages."""
 
-    name: str  # normalised (PEP 503); empty where only what is there can tell
+    name: str  # normalised (PEP 503); empty if only its files can tell
     kind: Kind
-    place: str = field(repr=False)  # an absolute path, or an address
+    place: str = field(repr=False)  # an absolute path, or a URL
     where: str  # FILE:LINE that says so
     reference: str = ""  # git: a commit, tag or branch, empty is its HEAD; index: uv's `format`
     subdirectory: str = ""
@@ -45,18 +45,18 @@ class Origin:
 
     @property
     def text(self) -> str:
-        """Its place for people."""
+        """The place as text, without credentials."""
         inside = f", folder {self.subdirectory}" if self.subdirectory else ""
         at = f"@{self.reference}" if self.reference and self.kind == "git" else ""
         return f"{bare(self.place)}{at}{inside}"
 
     @property
     def is_local(self) -> bool:
-        """Made here, and not looked up anywhere."""
+        """Whether it is built here from local files."""
         return self.kind != "index"
 
     def same_as(self, other: Origin) -> bool:
-        """Whether both mean the same code. A branch is what another's commit stands for."""
+        """Whether both are the same code; a branch is the same as the other's commit."""
         if (self.kind, self.subdirectory) != (other.kind, other.subdirectory):
             return False
         if self.kind == "git":
@@ -66,17 +66,17 @@ class Origin:
         return bare(self.place).rstrip("/") == bare(other.place).rstrip("/")
 
     def refusal(self, why: str, slug: str = "source-unusable", detail: str = "") -> BuildError:
-        """This source cannot be used: named with the line that asks for it."""
+        """The error for a source that cannot be used, with the line of the requirement."""
         return BuildError(slug, f"{self.where}: {self.name or self.text}: {why}", detail=detail)
 
 
 def is_commit(reference: str) -> bool:
-    """Whether it is a full commit: such a one never becomes another."""
+    """Whether it is a full commit id, which never changes."""
     return bool(_COMMIT.match(reference))
 
 
 def repository(url: str) -> str:
-    """A repository's address without what makes no difference."""
+    """A repository's URL without parts that make no difference."""
     return bare(url).rstrip("/").removesuffix(".git")
 
 
@@ -84,7 +84,7 @@ class TomlFile:
     """A TOML file with the line of each of its keys."""
 
     def __init__(self, path: Path) -> None:
-        """An empty one where there is no file. Raises BuildError("source") if it is broken."""
+        """Empty if there is no file. Raises BuildError("source") if it is broken."""
         self.path = path
         self.table: dict[str, Any] = {}
         self._text = ""
@@ -109,7 +109,7 @@ class TomlFile:
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
     def where(self, *keys: str | int) -> str:
-        """FILE:LINE of a key, or of the nearest above it that has a line."""
+        """FILE:LINE of a key, or of the nearest table around it that has a line."""
         path: Keys = keys
         while path and path not in self._positions:
             path = path[:-1]
@@ -128,12 +128,12 @@ class TomlFile:
 
 
 def normal(name: str) -> str:
-    """A distribution's name as it is compared (PEP 503)."""
+    """A distribution's name, normalised (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def origin_at(name: str, address: str, base: Path, where: str) -> Origin:
-    """The source that an address means, in a requirement or a lock: `git+...`, `file:...`,
+    """The source at an address, in a requirement or a lock: `git+...`, `file:...`,
     `https://...` or a path, which is relative to `base`."""
     address = _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), address.strip())
     address, _, fragment = address.partition("#")
@@ -149,7 +149,7 @@ def origin_at(name: str, address: str, base: Path, where: str) -> Origin:
     if address.lower().startswith(("http:", "https:")):
         return Origin(name, "url", address, where, "", inside, said.get("sha256", ""))
     if _SCHEME.match(address) and not address.lower().startswith("file:"):
-        return Origin(name, "refused", f"{bare(address)} is no address of a package", where)
+        return Origin(name, "refused", f"{bare(address)} is not the address of a package", where)
     return Origin(name, "path", local_path(address, base), where, "", inside)
 
 
@@ -159,7 +159,7 @@ def origin_of(requirement: Requirement, base: Path, where: str) -> Origin:
 
 
 def local_path(address: str, base: Path) -> str:
-    """The absolute path that a path or a file: address means. `file:../x` is relative."""
+    """The absolute path for a path or a file: URL. `file:../x` is relative."""
     path = address
     if address.lower().startswith("file:"):
         parts = urlsplit(address)
@@ -169,7 +169,7 @@ def local_path(address: str, base: Path) -> str:
 
 
 def repository_at(address: str, base: Path) -> str:
-    """The address that git is given: a path is made absolute."""
+    """The address for git; a path is made absolute."""
     if address.lower().startswith("file:") or not (
         _SCHEME.match(address) or re.match(r"^[^/]+:", address)
     ):
@@ -178,7 +178,7 @@ def repository_at(address: str, base: Path) -> str:
 
 
 def _without_reference(url: str) -> tuple[str, str]:
-    """A repository's address and the `@REFERENCE` behind its path."""
+    """A repository's address and the `@REFERENCE` after its path."""
     if "://" in url or url.startswith("file:"):
         parts = urlsplit(url)
         path, _, reference = parts.path.partition("@")
@@ -188,7 +188,7 @@ def _without_reference(url: str) -> tuple[str, str]:
 
 
 def merged(known: Mapping[str, Origin], more: Mapping[str, Origin]) -> dict[str, Origin]:
-    """Both, where they agree; one that can be used before one that cannot.
+    """Merge both, if they agree; a usable source wins over one that is not usable.
 
     Raises BuildError("source-conflict") naming both lines.
     """
@@ -197,7 +197,8 @@ def merged(known: Mapping[str, Origin], more: Mapping[str, Origin]) -> dict[str,
         if "refused" not in (first.kind, origin.kind) and not first.same_as(origin):
             raise BuildError(
                 "source-conflict",
-                f"{name} comes from {first.text} ({first.where}) and from {origin.text} ({origin.where})",
+                f"{name} comes from {first.text} ({first.where}) and from {origin.text}"
+                f" ({origin.where})",
             )
     usable = {name: one for name, one in known.items() if one.kind != "refused"}
     return {**known, **more, **usable}

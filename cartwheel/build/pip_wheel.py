@@ -1,4 +1,4 @@
-"""The one pip that hosts use: a pinned wheel, fetched once through the index, by hash."""
+"""The pip for hosts: a pinned wheel, downloaded once from the index, checked by hash."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _right(place: Path) -> bool:
 
 
 def _fetch(place: Path, access: Access, state: Path, emit: Emit) -> None:
-    """uv installs that pip, hash and all, and the installed pip then downloads its own wheel.
+    """Let uv install that pip, with its hash, and let this pip download its own wheel.
 
     The operator's environment need not have a pip, and uv has no `download`.
     """
@@ -74,7 +74,7 @@ def _fetch(place: Path, access: Access, state: Path, emit: Emit) -> None:
             raise explain_pip(done, access, wanted)
         if not _right(found):
             raise BuildError(
-                "hash-mismatch", f"{access.name} serves another {PIP_WHEEL} than the pinned one"
+                "hash-mismatch", f"{PIP_WHEEL} on {access.name} differs from the pinned one"
             )
         place.parent.mkdir(parents=True, exist_ok=True)
         found.replace(place)

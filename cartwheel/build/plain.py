@@ -1,4 +1,4 @@
-"""A folder with app.py and requirements.txt, and no packaging: made into a wheel on the way."""
+"""Packs a plain folder, with app.py and requirements.txt, into a wheel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HASH = re.compile(r"--hash[= ](sha\d+:[0-9a-f]+)")
 _INDEX_OPTIONS = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host")
 _EDITABLE = ("-e", "--editable")
 _OPTION = re.compile(r"(-[^\s=]*)[\s=]*(.*)")
-# An address instead of a name: a URL, or a path, which has a separator or the name of a file.
+# A URL or a path instead of a name; a path has a separator or the name of a file.
 _BARE_ADDRESS = re.compile(
     r"^(?P<address>(?:[a-z][a-z0-9+.-]*:|git@|~?/|\.{1,2}(?=$|[/\[\s])|[^\s\[;@=<>!~]+/"
     r"|[^\s\[;@=<>!~]+\.(?:whl|zip|tar\.gz|tgz)(?=$|[\s\[]))[^\s\[;]*)"
@@ -42,25 +42,25 @@ class Requirements:
     wanted: tuple[str, ...]
     constraints: tuple[str, ...]
     hashes: dict[str, frozenset[str]]  # normalised name -> "sha256:..." that it allows
-    notes: tuple[str, ...]  # options that Cartwheel takes from its settings instead
+    notes: tuple[str, ...]  # about options that Cartwheel takes from its settings instead
     origins: tuple[Origin, ...] = ()  # of names that have a source of their own
 
 
 def package_plain(source: Source, name: str, folder: Path, chosen: Chosen | None = None) -> Path:
     """Make the wheel of a plain folder in `folder`. Raises BuildError("source").
 
-    Its version comes from the content of what it carries and asks for, so a change of
-    its tests alone is no new version.
+    Its version comes from its files and requirements, so a change of its tests alone does not
+    make a new version.
     """
     if not any(path.suffix == ".py" for path in source.path.iterdir()):
-        raise BuildError("source", f"{source.path} has no Python file at its top")
+        raise BuildError("source", f"{source.path} has no Python file")
     carried = (chosen or choose(source)).carried
     for relative, _ in carried:
         shown = relative.encode("utf-8", "backslashreplace").decode()
         if shown != relative:
             raise BuildError(
                 "source",
-                f"a wheel cannot carry {shown}: its name is not UTF-8",
+                f"a wheel cannot contain {shown}: its name is not UTF-8",
                 hint="Rename it, or leave it out with app.exclude.",
             )
     files = {
@@ -94,7 +94,7 @@ def _metadata(wanted: tuple[str, ...], name: str, version: str) -> str:
 
 
 def plain_requirements(folder: Path) -> Requirements:
-    """What requirements.txt asks for, empty without one. Raises BuildError("source")."""
+    """The requirements of requirements.txt, empty without one. Raises BuildError("source")."""
     path = folder / "requirements.txt"
     if not path.is_file():
         return Requirements((), (), {}, ())
@@ -104,10 +104,10 @@ def plain_requirements(folder: Path) -> Requirements:
 def read_requirements(path: Path) -> Requirements:
     """A requirements file in pip's format, `-r` and `-c` followed.
 
-    Options about indexes are noted, not honoured: they belong into the settings,
-    where they serve the hosts as well. What has an address (a path, a repository, a
-    file) is asked for by its name alone, and its address is an origin. Raises BuildError
-    ("source", "source-unusable") with file and line for what cannot be locked or read.
+    Options about indexes are ignored with a note: they belong into the settings, which the hosts
+    use too. A requirement with an address (a path, a repository, a file) is replaced by its name,
+    and its address is an origin. Raises BuildError("source", "source-unusable") with file and
+    line for lines that cannot be locked or read.
     """
     wanted: list[str] = []
     constraints: list[str] = []
@@ -140,7 +140,7 @@ def _read(
                 _read(other, into, constraints, hashes, notes, origins, (*seen, other))
         elif option.startswith(_INDEX_OPTIONS) or option in _IGNORED_OPTIONS:
             notes.append(
-                f"{path.name}:{number}: {option} does not count; name the index in the settings"
+                f"{path.name}:{number}: {option} is ignored; name the index in the settings"
             )
         elif option and option not in _EDITABLE:
             raise BuildError("source", f"{path}:{number}: {option} cannot be locked")
@@ -162,7 +162,7 @@ def _option(line: str) -> tuple[str, str]:
 
 
 def _asked(line: str, path: Path, number: int, top: Path) -> tuple[Requirement, Origin | None]:
-    """What a line asks for, without its address, and the source that the address means."""
+    """The requirement of a line without its address, and the source at that address."""
     from packaging.requirements import Requirement
 
     where = f"{path}:{number}"
@@ -181,7 +181,7 @@ def _asked(line: str, path: Path, number: int, top: Path) -> tuple[Requirement, 
 
 
 def _base(address: str, path: Path, top: Path) -> Path:
-    """pip takes paths from where it runs, which is beside the first file; uv from the file."""
+    """The base of relative paths: for pip the folder of the first file, for uv of this file."""
     place = local_path(address.partition("#")[0], top)
     return top if Path(place).exists() else path.parent
 

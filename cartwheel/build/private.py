@@ -1,4 +1,4 @@
-"""What must not travel in a wheel: files that the settings name, keys, environments."""
+"""Keeps private files out of wheels: files that the settings name, keys, environments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cartwheel.settings.variables import SECRET_BYTES
 if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import Settings
 
-# A shorter content says nothing: other files may well hold the same few characters.
+# Shorter content is not compared: other files may contain the same few characters.
 _TELLING_BYTES = 8
 _LINE_END_BYTES = 2  # a copy may end in another line end, or in none
 _SHOWN = 10
@@ -29,15 +29,15 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Named:
-    """The files that the settings name, however one comes upon them; each with its setting."""
+    """The files that the settings name, under any path or name; each with its setting."""
 
     inodes: frozenset[tuple[int, int]] = frozenset()
     sizes: frozenset[int] = frozenset()
     contents: Mapping[str, str] = field(default_factory=dict)  # by SHA-256, see `_digest`
-    paths: Mapping[str, str] = field(default_factory=dict)  # by what a wheel may call them
+    paths: Mapping[str, str] = field(default_factory=dict)  # by their possible names in a wheel
 
     def has(self, path: Path) -> bool:
-        """Whether this is such a file, by another path too, or a copy of one."""
+        """Whether this is such a file, also under another path, or a copy of one."""
         if not self.inodes:
             return False
         status = path.stat()
@@ -53,7 +53,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Privacy:
-    """What of an application may go into its wheel."""
+    """Which files of an application may go into its wheel."""
 
     named: Named = Named()
     include: tuple[str, ...] = ()
@@ -79,8 +79,8 @@ OPEN = Privacy()
 def privacy_for(
     settings: Settings, project: Path, source: Path, more: Iterable[NamedFile] = ()
 ) -> Privacy:
-    """What the settings say about the files of `source`, a folder or a wheel; `more` files
-    count as if they named them. Raises UsageError("settings")."""
+    """The rules for the files of `source`, a folder or a wheel; `more` files count like files that
+    the settings name. Raises UsageError("settings")."""
     return Privacy(
         _known((*named_files(settings, project), *more), (source, project)),
         settings.app.include,
@@ -95,7 +95,7 @@ def _known(files: Iterable[NamedFile], folders: tuple[Path, ...]) -> Named:
     contents: dict[str, str] = {}
     paths: dict[str, str] = {}
     for one in files:
-        with suppress(OSError, ValueError):  # it is not there, or may not be read: not by us either
+        with suppress(OSError, ValueError):  # it is missing or not readable
             status = one.path.stat()
             if not S_ISREG(status.st_mode):
                 continue
@@ -109,7 +109,7 @@ def _known(files: Iterable[NamedFile], folders: tuple[Path, ...]) -> Named:
 
 
 def _names(path: Path, folders: Iterable[Path]) -> Iterator[str]:
-    """What a wheel may call a file of these folders."""
+    """The possible names of a file of these folders in a wheel."""
     for spelled in (Path(os.path.normpath(path)), path.resolve()):
         for folder in folders:
             for base in (folder, folder.resolve()):
@@ -123,11 +123,11 @@ def _digest(content: bytes) -> str:
 
 
 def check_wheel(wheel: Path, privacy: Privacy) -> None:
-    """Refuse a wheel, built here or elsewhere, that carries private files.
+    """Refuse a wheel, built here or elsewhere, that contains private files.
 
-    That is a file that the settings name, a private key in any file, and an environment
-    (`.env`); `app.include` allows the last two. Raises BuildError("private-file") with the
-    files' names, never with what is in them.
+    These are files that the settings name, private keys in any file, and environments (`.env`);
+    `app.include` allows the last two. Raises BuildError("private-file") with the names of the
+    files, never with their content.
     """
     named, other = [], []
     with zipfile.ZipFile(wheel) as archive:
@@ -146,11 +146,11 @@ def check_wheel(wheel: Path, privacy: Privacy) -> None:
     found = [*named, *(text for _, text in other)]
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     line = toml_list((*privacy.include, *(name for name, _ in other)))
-    allow = f", or allow what is no secret: app.include = {line}" if other else ""
+    allow = f", or allow it if it is not secret: app.include = {line}" if other else ""
     raise BuildError(
         "private-file",
-        f"{wheel.name} would carry {', '.join(found[:_SHOWN])}{more}",
-        hint=f"Leave it out of the package{allow}.",
+        f"{wheel.name} contains {', '.join(found[:_SHOWN])}{more}",
+        hint=f"Exclude it from the package{allow}.",
         detail="\n".join(found) if more else "",
     )
 

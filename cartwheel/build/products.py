@@ -1,4 +1,4 @@
-"""What building produces, and what a lock is for."""
+"""The results of building, and the platform of a lock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, order=True)
 class Platform:
-    """What wheels must fit: the app's interpreter and the machine under it."""
+    """What wheels must fit: the app's interpreter and the host's machine."""
 
     python: str  # full version, "3.11.2"
     libc: str  # "glibc" or "musl"
@@ -19,7 +19,7 @@ class Platform:
 
 
 def operator_platform() -> Platform:
-    """This machine, as a platform. `libc` is the system's name where it is not Linux."""
+    """The platform of this machine. `libc` is the system's name if it is not Linux."""
     libc, version = machine_facts.libc_ver()
     if sys.platform == "linux":
         libc = "glibc" if libc == "glibc" else "musl"
@@ -45,7 +45,7 @@ class Artifact:
 class Lock:
     """Every package that a host of `platform` gets, with hashes; the app itself is not in it.
 
-    `wheels` were made here, of what comes from beside the project: they travel as the app's.
+    `wheels` are packages with their own source, built here: they are uploaded like the app's.
     """
 
     platform: Platform

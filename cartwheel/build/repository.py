@@ -1,4 +1,4 @@
-"""Git repositories that packages come from: which commit is meant, and what it holds."""
+"""Git repositories of packages: finds the commit, and checks it out."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from cartwheel.process_env import of_tools
 STEP = "git"
 SECONDS = 600.0
 
-# A transport that runs a command of the address (ext::) is none.
+# Without the transport that runs a command from the URL (ext::).
 _PROTOCOLS = "file:git:http:https:ssh"
 
 
 @contextlib.contextmanager
 def checked_out(origin: Origin, emit: Emit = silent) -> Iterator[Path]:
-    """A folder with the commit that `origin` names, and with its tags, gone at the end.
+    """A temporary folder with the commit of `origin` and its tags.
 
     Repositories are kept, so a known commit needs no network. Raises BuildError("git-source").
     """
@@ -47,20 +47,20 @@ def checked_out(origin: Origin, emit: Emit = silent) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _clone(origin: Origin, emit: Emit) -> Iterator[Path]:
-    """Our copy of the repository, for us alone."""
+    """Our copy of the repository, locked."""
     base = places.cache_dir() / "git"
     name = store.key_of(origin.place)
     with store.exclusive(base, name, emit):
         clone = base / name
         if not (clone / "HEAD").is_file():
             _git(origin, emit, "init", "--quiet", "--bare", "--", str(clone))
-        for left in clone.rglob("*.lock"):  # by a git that was killed: nobody else is here
+        for left in clone.rglob("*.lock"):  # of a git that was killed: no other git is running here
             left.unlink(missing_ok=True)
         yield clone
 
 
 def _meant(origin: Origin, clone: Path, emit: Emit) -> str:
-    """The commit that a reference means now: a tag before a branch, as git itself reads it."""
+    """The current commit of a reference: a tag before a branch, as for git itself."""
     reference = origin.reference or "HEAD"
     if is_commit(reference):
         return reference
@@ -83,7 +83,7 @@ def _fetch(origin: Origin, clone: Path, commit: str, emit: Emit) -> None:
     fetch = ("-C", str(clone), "fetch", "--quiet", "--force", "--", bare(origin.place))
     _git(origin, emit, *fetch, *refs)
     if commit and not _has(origin, clone, commit, emit):
-        # On no branch, as the commit of a pull request.
+        # It is on no branch, like the commit of a pull request.
         _git(origin, emit, *fetch, f"+{commit}:refs/commits/{commit}")
 
 
@@ -105,7 +105,7 @@ def _git(origin: Origin, emit: Emit, *arguments: str) -> str:
 def _run(origin: Origin, emit: Emit, *arguments: str) -> tool.Finished:
     env = of_tools({"GIT_ALLOW_PROTOCOL": _PROTOCOLS, "LC_ALL": "C"})
     if bare(origin.place) != origin.place:
-        # Credentials are in no argument, which other users could read, and in no repository.
+        # Credentials are not in arguments, which other users could read, nor in the repository.
         env["GIT_CONFIG_COUNT"] = "1"
         env["GIT_CONFIG_KEY_0"] = f"url.{origin.place}.insteadOf"
         env["GIT_CONFIG_VALUE_0"] = bare(origin.place)

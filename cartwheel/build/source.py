@@ -1,4 +1,4 @@
-"""The application's source: what kind it is, what in it matters, and a copy to work on."""
+"""The application's source: its kind, its files, and a copy to work on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Files = Sequence[tuple[str, Path]]
 
 _PINNED = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*?)\s*==\s*(?P<version>[\w.!+-]+)$")
 
-# Never part of an application: version control, caches, and what editors leave.
+# Never part of an application: version control, caches, and files of editors.
 _SKIPPED_FOLDERS = frozenset(
     {".git", ".hg", ".svn", ".bzr", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
     | {".tox", ".nox", ".hypothesis", ".eggs", ".ipynb_checkpoints"}
@@ -42,7 +42,7 @@ _NAMES_AT_ONCE = 100  # as arguments of one call
 
 @dataclass(frozen=True)
 class Source:
-    """Where the application comes from. `path` for folders and wheels, `name`/`version` for the index."""
+    """The application's source. `path` for folders and wheels, `name`/`version` for the index."""
 
     kind: Kind
     path: Path
@@ -55,7 +55,7 @@ class Source:
 
 
 def find_source(source: str, project: Path) -> Source:
-    """What `app.source` means, relative to the project's folder. Raises BuildError("source")."""
+    """The source of `app.source`, relative to the project's folder. Raises BuildError("source")."""
     path = (project / Path(source).expanduser()).absolute()
     if path.is_dir():
         return _folder(path, source)
@@ -87,12 +87,12 @@ def _folder(path: Path, source: str) -> Source:
     raise BuildError(
         "source",
         f"app.source: {source} has neither pyproject.toml nor requirements.txt",
-        hint="Without packaging, put app.py and requirements.txt there.",
+        hint="For a plain folder, add app.py and requirements.txt.",
     )
 
 
 def _builds(pyproject: dict[str, Any]) -> bool:
-    # A pyproject.toml that only configures tools (ruff, pytest) packages nothing.
+    # A pyproject.toml that only configures tools (ruff, pytest) does not make a package.
     return "project" in pyproject or "build-system" in pyproject
 
 
@@ -108,11 +108,11 @@ def read_pyproject(folder: Path) -> dict[str, Any]:
 
 
 def source_files(root: Path) -> Iterator[tuple[str, Path]]:
-    """(path relative to root, file) of everything that may matter, sorted.
+    """(path relative to root, file) of every file that may matter, sorted.
 
-    Cartwheel's own files in the application's repository do not: another drain is no other
-    application, and a folder `config` would be a second package to a build back end. What of
-    the rest is private is for `chosen`. Links are followed, each real folder once on a path.
+    Cartwheel's own files in the application's repository do not matter: another drain time does
+    not change the application, and a folder `config` would be a second package for a build back
+    end. `chosen` leaves out private files. Links are followed, each real folder once on a path.
     """
     ours = _CARTWHEELS if (root / DEPLOY).is_file() else ()
     for name, path in _walk(root, "", (root.resolve(),)):
@@ -146,8 +146,8 @@ def _skipped_folder(path: Path, *, at_root: bool) -> bool:
         return True
     if path.name.endswith(".egg-info"):
         return True
-    # Only what earlier builds leave at the root: a `dist` deeper down may be the
-    # compiled front end, and a `build` package is the application's.
+    # Only results of earlier builds at the root: a `dist` deeper down may be the compiled front
+    # end, and a package `build` may be part of the application.
     if at_root and path.name == "build":
         return all(
             child.name in ("lib", "__editable__")
@@ -176,8 +176,8 @@ def source_digest(source: Source, files: Files | None = None) -> str:
 
 
 def copy_source(source: Source, target: Path, files: Files | None = None) -> Path:
-    """Copy what matters, or `files`, to `target`, so that no build ever writes into the user's
-    folder."""
+    """Copy the files that matter, or `files`, to `target`, so that no build ever writes into the
+    user's folder."""
     for name, path in source_files(source.path) if files is None else files:
         place = target / name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -196,28 +196,30 @@ def version_from_git(folder: Path) -> bool:
 
 
 def git_description(folder: Path) -> str:
-    """Commit, nearest tag and whether files differ: what a version from git is made of."""
+    """Commit, nearest tag and whether files differ: the parts of a version from git."""
     return _git(folder, "rev-parse", "HEAD") + _git(
         folder, "describe", "--tags", "--always", "--long", "--dirty"
     )
 
 
 def _copy_git(folder: Path, target: Path) -> None:
-    # A worktree or submodule keeps its git folder elsewhere: a clone that shares the
-    # objects is the same to the back end.
+    # The git folder of a worktree or submodule is elsewhere: for the back end a clone that shares
+    # the objects is the same.
     top = Path(_git(folder, "rev-parse", "--show-toplevel").strip())
     if top.resolve() != folder.resolve():
         raise BuildError(
             "source",
             f"the version of {folder} comes from git, but it is not the top of its repository",
-            hint="Give it a static version, or build the wheel yourself and name that in app.source.",
+            hint=(
+                "Give it a static version, or build the wheel yourself and name that in app.source."
+            ),
         )
     bare = target.parent / f"{target.name}.git"
     _git(folder, "clone", "--quiet", "--bare", "--shared", str(folder), str(bare))
     bare.rename(target / ".git")
     _git(target, "config", "core.bare", "false")
     _git(target, "reset", "--quiet", _git(folder, "rev-parse", "HEAD").strip())
-    # Files that we left out of the copy, as our own, are not changes of the user's.
+    # Files that we left out of the copy do not count as the user's changes.
     names = _git(target, "ls-files", "--deleted", "-z").split("\0")
     left_out = [name for name in names if name and os.path.lexists(folder / name)]
     for start in range(0, len(left_out), _NAMES_AT_ONCE):
@@ -237,9 +239,7 @@ def _git(folder: Path, *arguments: str) -> str:
     except FileNotFoundError:
         raise BuildError("source", f"{wrong}, which is not installed") from None
     except programs.LateError:
-        raise BuildError(
-            "source", f"{wrong}, which has not ended within {GIT_SECONDS:g} s"
-        ) from None
+        raise BuildError("source", f"{wrong}, which did not end within {GIT_SECONDS:g} s") from None
     if ended.status != 0:
         why = programs.text(ended.errors).strip() or f"git {ended.how}"
         raise BuildError("source", f"{wrong}: {why}")

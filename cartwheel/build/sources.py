@@ -1,4 +1,4 @@
-"""The names that have a source of their own, and what was made of those that are needed."""
+"""The packages with their own source, and the wheels of those that are needed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from cartwheel.events import Emit
 
 
 class Sources:
-    """Until a name turns out to be needed, something stands in for it: so no index is asked
-    for it, also where only another package wants it, and nothing is made in vain."""
+    """Until a package turns out to be needed, a placeholder replaces it: so it is never looked up
+    on an index, even if only another package requires it, and nothing is built in vain."""
 
     def __init__(self, origins: Mapping[str, Origin], application: str, privacy: Privacy) -> None:
         self.made: dict[str, Made] = {}
-        self.asked: dict[str, Origin] = {}  # of one index alone
-        self.pins: tuple[str, ...] = ()  # requirements that mean what was made
+        self.asked: dict[str, Origin] = {}  # from one index only
+        self.pins: tuple[str, ...] = ()  # requirements for the built wheels
         self._application = application
         self._privacy = replace(privacy, exclude=())  # which is about the application's folder
         self._known: dict[str, Origin] = {}
@@ -32,7 +32,7 @@ class Sources:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """All that counts for a lock: what is made counts by what it asks for, not by its code."""
+        """Everything that counts for a lock: of built packages only their requirements."""
         waiting = sorted(self._waiting())
         return (self._seen, waiting, sorted((name, one.place) for name, one in self.asked.items()))
 
@@ -44,17 +44,17 @@ class Sources:
         return [name for name in self._known if name not in self.made and name not in self.asked]
 
     def is_made_here(self, requirement: str) -> bool:
-        """Whether a name, or a requirement of it, is one that no index is asked for."""
+        """Whether a name, or the name of a requirement, is never looked up on an index."""
         name = normal(re.split(r"[\s@\[=<>!~;]", requirement, maxsplit=1)[0])
         return name in self._known and name not in self.asked
 
     def unmade(self, names: Iterable[str]) -> list[str]:
-        """Those of `names` that something only stands in for."""
+        """Those of `names` that only have a placeholder."""
         waiting = set(self._waiting())
         return [name for name in names if name in waiting]
 
     def stand_ins(self, state: Path) -> tuple[str, ...]:
-        """Requirements that keep names from being looked up until they are made."""
+        """Requirements for the placeholders of packages that are not built yet."""
         found = []
         for name in sorted(self._waiting()):
             lines = ["Metadata-Version: 2.1", f"Name: {name}", "Version: 0"]
@@ -62,7 +62,7 @@ class Sources:
         return tuple(found)
 
     def make(self, name: str, access: Access, terms: Terms, *, state: Path, emit: Emit) -> None:
-        """Make what a name comes from, and follow the sources that it names itself.
+        """Build the package of a name, and follow the sources that it names.
 
         Raises BuildError as `beside.make`, and "source-conflict".
         """

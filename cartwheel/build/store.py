@@ -1,7 +1,7 @@
-"""What is kept between builds: found by the content of its inputs, written at once or not at all.
+"""Results that are kept between builds, by the content of their inputs; written completely or not.
 
-Two deploys on one machine share it: writers hold a kernel lock, and everything
-appears by rename.
+Two deploys on one machine share them: writers hold a kernel lock, and everything appears by
+rename.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def scratch(state: Path) -> Iterator[Path]:
-    """A private folder under `state` (so that renames stay on one file system), gone at the end."""
+    """A temporary private folder in `state`, so that renames stay on one file system."""
     base = state / "tmp"
     base.mkdir(parents=True, exist_ok=True)
     _forget_abandoned(base)
@@ -67,7 +67,7 @@ def _forget_abandoned(base: Path) -> None:
 
 
 def adopt(folder: Path, place: Path) -> None:
-    """Make `folder` known as `place` by one rename; what another process put there first stays."""
+    """Move `folder` to `place` by one rename; if another process was first, its folder stays."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with suppress(OSError):
         folder.rename(place)
@@ -77,7 +77,7 @@ def adopt(folder: Path, place: Path) -> None:
 
 @contextmanager
 def exclusive(state: Path, name: str, emit: Emit) -> Iterator[None]:
-    """Hold the kernel lock `name` under `state`; it goes with the process, so it is never stale.
+    """Hold the kernel lock `name` in `state`; it ends with the process, so it is never stale.
 
     Raises BuildError("deadline") after `LOCK_WAIT_SECONDS`.
     """
@@ -94,7 +94,7 @@ def exclusive(state: Path, name: str, emit: Emit) -> Iterator[None]:
             now = time.monotonic()
             if now - started > LOCK_WAIT_SECONDS:
                 raise BuildError(
-                    "deadline", f"another Cartwheel has held {folder / name} for too long"
+                    "deadline", f"another Cartwheel has locked {folder / name} for too long"
                 )
             if now - spoke >= SIGN_OF_LIFE_SECONDS:
                 spoke = now

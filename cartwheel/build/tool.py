@@ -1,4 +1,4 @@
-"""Runs one tool of ours: a deadline, signs of life, and its output as text."""
+"""Runs a tool with a deadline and signs of life; returns its output as text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Finished:
     log: str
 
     def tail(self, lines: int = programs.TAIL_LINES) -> str:
-        """The last lines of both, for a person."""
+        """The last lines of both, as text."""
         return programs.tail(self.output, self.log, lines)
 
 
@@ -36,7 +36,7 @@ def run_tool(
 ) -> Finished:
     """Run `argv` to its end, with signs of life as progress of `step`.
 
-    Raises BuildError("deadline") when `deadline_seconds` have passed.
+    Raises BuildError("deadline") after `deadline_seconds`.
     """
     try:
         ended = programs.run(
@@ -48,6 +48,8 @@ def run_tool(
         )
     except LateError as error:
         raise BuildError(
-            "deadline", f"{step}: no end after {deadline_seconds:.0f} s", detail=error.ended.tail()
+            "deadline",
+            f"{step} did not end within {deadline_seconds:.0f} s",
+            detail=error.ended.tail(),
         ) from None
     return Finished(ended.status, programs.text(ended.output), programs.text(ended.errors))

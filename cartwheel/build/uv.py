@@ -1,4 +1,4 @@
-"""The uv that Cartwheel runs: its program and its environment."""
+"""The uv that Cartwheel runs on this machine: its program and its environment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cartwheel.process_env import of_tools
 
 
 def uv_program() -> str:
-    """The uv of the pinned package; raises BuildError when it is not installed."""
+    """The uv of the pinned package; raises BuildError if it is not installed."""
     try:
         import uv
 
@@ -19,12 +19,12 @@ def uv_program() -> str:
     except (ImportError, FileNotFoundError) as error:
         raise BuildError(
             "build-failed",
-            "uv is not installed beside Cartwheel",
+            "uv is not installed in Cartwheel's environment",
             hint=f"Run `{sys.executable} -m pip install -r requirements.txt`.",
         ) from error
 
 
 def uv_variables(access: Access) -> dict[str, str]:
-    """The environment of every uv that we run, with its cache in Cartwheel's own."""
+    """The environment of every uv that we run; its cache is in Cartwheel's cache."""
     env = of_tools(uv_environment(access))
     return {**env, "UV_CACHE_DIR": str(places.cache_dir() / "uv")}

@@ -1,4 +1,4 @@
-"""The uv that hosts use: a pinned wheel for each platform, fetched through the index, by hash."""
+"""The uv for hosts: a pinned wheel for each platform, downloaded from the index, with a hash."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ WHEELS = {"glibc": _GLIBC, "musl": _MUSL}
 def uv_wheel_for(platform: Platform) -> tuple[str, str]:
     """(file name, SHA-256) of the wheel that this platform runs.
 
-    Raises BuildError("no-uv") where there is none.
+    Raises BuildError("no-uv") if there is none.
     """
     family = "manylinux" if platform.libc == "glibc" else "musllinux"
     tags, sha256 = WHEELS[platform.libc].get(platform.machine, ("", ""))
@@ -142,7 +142,7 @@ def _fetch(pip: Path, place: Path, sha256: str, access: Access, state: Path, emi
             raise explain_pip(done, access, wanted)
         if not _right(found, sha256):
             raise BuildError(
-                "hash-mismatch", f"{access.name} serves another {place.name} than the pinned one"
+                "hash-mismatch", f"{place.name} on {access.name} differs from the pinned one"
             )
         place.parent.mkdir(parents=True, exist_ok=True)
         found.replace(place)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from cartwheel.build.products import Artifact, Platform
 
-EPOCH_SECONDS = 315_532_800  # 1980-01-01, the first date that a zip file can hold
+EPOCH_SECONDS = 315_532_800  # 1980-01-01, the first date in the zip format
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _UNIX = 3  # "create system" of the zip format, so that modes count
 OLDEST_MANYLINUX_MINOR = 5  # manylinux1 is glibc 2.5 (PEP 600)
@@ -47,7 +47,7 @@ class Metadata:
 
     @property
     def requires_names(self) -> frozenset[str]:
-        """The names that it asks for, normalised, whatever the conditions."""
+        """The names of its requirements, normalised, under all conditions."""
         return frozenset(map(requirement_name, self.requires_dist))
 
 
@@ -90,12 +90,14 @@ def verify_wheel(wheel: Path) -> Metadata:
     try:
         name, version, _, _ = parse_wheel_filename(wheel.name)
     except InvalidWheelFilename as error:
-        raise BuildError("source", f"{wheel.name} is not named like a wheel: {error}") from error
+        raise BuildError(
+            "source", f"{wheel.name} does not have the name of a wheel: {error}"
+        ) from error
     try:
         with zipfile.ZipFile(wheel) as archive:
             broken = archive.testzip()
             if broken is not None:
-                raise _corrupt(wheel, f"{broken} does not have its checksum")
+                raise _corrupt(wheel, f"the checksum of {broken} is wrong")
             _verify_record(archive, wheel)
     except (OSError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
         raise _corrupt(wheel, str(error)) from error
@@ -103,7 +105,7 @@ def verify_wheel(wheel: Path) -> Metadata:
         raise _corrupt(wheel, str(error)) from error
     metadata = read_metadata(wheel)
     if metadata.name != canonicalize_name(name) or _version(metadata.version) != version:
-        raise _corrupt(wheel, f"its METADATA is of {metadata.name} {metadata.version}")
+        raise _corrupt(wheel, f"its METADATA is that of {metadata.name} {metadata.version}")
     return metadata
 
 
@@ -135,11 +137,11 @@ def _verify_record(archive: zipfile.ZipFile, wheel: Path) -> None:
         except KeyError:
             raise _corrupt(wheel, f"{name} is in RECORD but not in the wheel") from None
         if base64.urlsafe_b64encode(found).rstrip(b"=").decode() != expected.rstrip("="):
-            raise _corrupt(wheel, f"{name} does not have the hash that RECORD names")
+            raise _corrupt(wheel, f"the hash of {name} differs from RECORD")
     for name in archive.namelist():
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
-            raise _corrupt(wheel, f"{name} leaves the wheel's folder")
+            raise _corrupt(wheel, f"{name} is outside of the wheel's folder")
         if (
             not name.endswith("/")
             and name not in recorded
@@ -155,7 +157,7 @@ def _dist_info(archive: zipfile.ZipFile, wheel: Path) -> str:
         if name.count("/") == 1 and name.endswith(".dist-info/METADATA")
     }
     if len(found) != 1:
-        raise _corrupt(wheel, "it does not have one .dist-info folder with METADATA")
+        raise _corrupt(wheel, "it must have exactly one .dist-info folder with METADATA")
     return found.pop()
 
 
@@ -164,7 +166,7 @@ def _corrupt(wheel: Path, why: str) -> BuildError:
 
 
 def write_wheel(path: Path, files: dict[str, tuple[bytes, bool]], info: str) -> None:
-    """Write a wheel whose bytes follow from `files` alone: name -> (content, executable).
+    """Write a wheel whose bytes only depend on `files`: name -> (content, executable).
 
     `info` is the name of the .dist-info folder; RECORD is made here.
     """
@@ -201,8 +203,8 @@ def _entry(name: str, *, executable: bool) -> zipfile.ZipInfo:
 def normalise_wheel(built: Path, folder: Path) -> tuple[Path, list[str]]:
     """Rewrite `built` into `folder`, sorted, with one date and plain modes.
 
-    Direct references lose their addresses, which may name the folder of this build or hold a
-    password; they are returned.
+    Direct references lose their addresses, which may contain the folder of this build or a
+    password; the references are returned.
     """
     with zipfile.ZipFile(built) as archive:
         info = _dist_info(archive, built)
@@ -233,7 +235,7 @@ def _without_addresses(metadata: str) -> tuple[str, list[str]]:
 
 
 def is_reference(line: str) -> bool:
-    """Whether a requirement says itself where it comes from (PEP 508: NAME @ ADDRESS)."""
+    """Whether a requirement contains its source (PEP 508: NAME @ URL)."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -243,7 +245,7 @@ def is_reference(line: str) -> bool:
 
 
 def requirement_name(line: str) -> str:
-    """The name that a requirement asks for, normalised; empty where it is none."""
+    """The name of a requirement, normalised; empty if it is not one."""
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
@@ -254,7 +256,7 @@ def requirement_name(line: str) -> str:
 
 
 def asked_for(line: str) -> str:
-    """A requirement without its address: what is asked for, and not from where."""
+    """A requirement without its address."""
     from packaging.requirements import Requirement
 
     requirement = Requirement(line)
@@ -263,7 +265,7 @@ def asked_for(line: str) -> str:
 
 
 def check_wheel_fits(artifact: Artifact, platform: Platform) -> None:
-    """Raises BuildError("wheel-platform") when a host of `platform` could not install the wheel."""
+    """Raises BuildError("wheel-platform") if a host of `platform` cannot install the wheel."""
     from packaging.specifiers import SpecifierSet
     from packaging.utils import parse_wheel_filename
 
@@ -278,8 +280,9 @@ def check_wheel_fits(artifact: Artifact, platform: Platform) -> None:
     if wanted and not SpecifierSet(wanted).contains(platform.python, prereleases=True):
         raise BuildError(
             "wheel-platform",
-            f"{artifact.name} {artifact.version} needs Python {wanted}; the host has {platform.python}",
-            hint="Name a Python in app.python that fits, and run `fab setup`.",
+            f"{artifact.name} {artifact.version} needs Python {wanted}; the host has"
+            f" {platform.python}",
+            hint="Set app.python to a version that fits, and run `fab setup`.",
         )
 
 

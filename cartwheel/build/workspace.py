@@ -1,4 +1,4 @@
-"""uv workspaces: several packages below one root, which refer to each other by name."""
+"""uv workspaces: several packages below one root that refer to each other by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Workspace:
 
 
 def workspace_of(folder: Path) -> Workspace | None:
-    """The workspace that `folder` is the root or a member of (uv: the nearest one above)."""
+    """The workspace of `folder`, its root or a member (uv: the nearest one above)."""
     for root in (folder, *folder.parents):
         toml = TomlFile(root / "pyproject.toml")
         if "workspace" not in toml.at("tool", "uv"):

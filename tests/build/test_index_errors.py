@@ -142,7 +142,7 @@ def test_a_pinned_hash_of_a_plain_folder_is_honoured(index: LocalIndex, tmp_path
     with pytest.raises(BuildError) as caught:
         lock_for(settings, artifact, BOOKWORM, tmp_path, state=tmp_path / "state", emit=silent)
     assert caught.value.slug == "hash-mismatch"
-    assert f"{index.url} has other files of flasky==1.0" in caught.value.message
+    assert f"{index.url} differ from" in caught.value.message
 
 
 def test_a_lock_file_of_the_project_decides_versions(index: LocalIndex, tmp_path: Path) -> None:

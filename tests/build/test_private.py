@@ -39,7 +39,7 @@ def test_what_is_made_here_carries_no_key_unless_it_is_allowed(
     with pytest.raises(BuildError) as caught:
         lock_for(settings(), artifact, BOOKWORM, tmp_path, state=state, emit=silent)
     assert caught.value.slug == "private-file"
-    assert "would carry money/__init__.py (a private key)" in caught.value.message
+    assert "contains money/__init__.py (a private key)" in caught.value.message
     assert "shop/pyproject.toml:" in caught.value.message
     assert BODY not in caught.value.message + caught.value.detail
     allowed = settings(include=["money/__init__.py"])

@@ -101,7 +101,7 @@ def test_an_index_that_has_another_file_of_this_version(
     knobs.taken, knobs.hashes = status, hashes
     publish(store("index", url), item(tmp_path / "one"), heard)
     with pytest.raises(
-        BuildError, match=r"/simple has another demo-1\.0-py3-none-any\.whl"
+        BuildError, match=r"/simple already has a different demo-1\.0-py3-none-any\.whl"
     ) as caught:
         publish(store("index", url), item(tmp_path / "two", text="x"), heard)
     assert caught.value.slug == "version-taken"

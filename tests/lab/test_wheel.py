@@ -135,7 +135,7 @@ def test_a_package_with_a_key_reaches_no_host(shop: Project, module_host: LabHos
     shop.write("shop/__init__.py", "")
     shop.write("shop/server.txt", KEY)
     refused = shop.fab("deploy", "-H", module_host.name, code=1)
-    assert "would carry shop/server.txt (a private key)" in refused.err
+    assert "contains shop/server.txt (a private key)" in refused.err
     assert "[CW331]" in refused.err
     assert WORD not in refused.text
     assert current(module_host, "shop") == serving

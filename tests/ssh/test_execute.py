@@ -63,7 +63,7 @@ class TestScript:
 
     def test_a_deadline(self, connection: StrictConnection) -> None:
         begun = time.monotonic()
-        with pytest.raises(CartwheelError, match=r"not ended within 0\.5 s") as caught:
+        with pytest.raises(CartwheelError, match=r"did not end within 0\.5 s") as caught:
             execute.run_script(connection, b"sleep 60\n", deadline_seconds=0.5)
         assert caught.value.slug == "deadline"
         assert time.monotonic() - begun < 5

@@ -35,7 +35,7 @@ MAC = Platform("3.12.1", "darwin", "", "arm64")
         ("git+../money@v1", "git", "file:///home/me/money%40v1", "", ""),
         ("git+file:///opt/money@v1", "git", "file:///opt/money", "v1", ""),
         ("hg+https://x.example/money", "refused", "hg is not supported, only git", "", ""),
-        ("ftp://me:pw@x.example/money.zip", "refused", "ftp://x.example/money.zip is no address of a package", "", ""),
+        ("ftp://me:pw@x.example/money.zip", "refused", "ftp://x.example/money.zip is not the address of a package", "", ""),
     ],
 )  # fmt: skip
 def test_addresses(address: str, kind: str, place: str, reference: str, subdirectory: str) -> None:
@@ -80,7 +80,7 @@ def test_conditions_decide_between_sources(tmp_path: Path) -> None:
     found = declared(tmp_path, here)
     assert {name: (one.kind, Path(one.place).name) for name, one in found.items()} == {
         "a": ("path", "two"),
-        "c": ("refused", "none of its sources is for this platform"),
+        "c": ("refused", "no source is for this platform"),
         "d": ("path", "y"),
     }
     assert declared(tmp_path, terms_for(MAC, []))["a"].place.endswith("/one")
@@ -113,7 +113,7 @@ def test_each_refusal_has_its_number(slug: str) -> None:
 def test_what_has_no_name_in_a_requirements_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thing").mkdir()
     (tmp_path / "requirements.txt").write_text("flask\n./thing\n")
-    with pytest.raises(BuildError, match=r"requirements\.txt:2: .*write NAME @ ADDRESS"):
+    with pytest.raises(BuildError, match=r"requirements\.txt:2: .*write NAME @ URL"):
         read_requirements(tmp_path / "requirements.txt")
     (tmp_path / "thing" / "setup.py").write_text("setup(name='Thing.Two')")
     [origin] = read_requirements(tmp_path / "requirements.txt").origins

@@ -176,7 +176,7 @@ def test_the_note_counts_and_names_them(app: Path) -> None:
     write(app, {"db.sqlite3": "x", "id_rsa": PEM, **pictures, "media/.gitkeep": ""})
     assert chosen(app).notes == (
         "left out of the wheel: 14 files (db.sqlite3, id_rsa, media/ 12 files); "
-        "app.include carries more",
+        "app.include includes files",
     )
 
 
@@ -184,7 +184,7 @@ def test_names_of_any_bytes_are_told_and_refused_in_a_wheel(app: Path, tmp_path:
     (app / os.fsdecode(b"db\xff.sqlite3")).touch()
     assert "(db\\udcff.sqlite3)" in chosen(app).notes[0]
     (app / os.fsdecode(b"x\xff.txt")).touch()
-    with pytest.raises(BuildError, match=r"a wheel cannot carry x\\udcff.txt") as caught:
+    with pytest.raises(BuildError, match=r"a wheel cannot contain x\\udcff.txt") as caught:
         package_plain(Source("plain", app), "shop", tmp_path, chosen(app))
     assert "app.exclude" in caught.value.hint
 
@@ -198,7 +198,7 @@ def test_include_names_what_is_carried_all_the_same_and_exclude_what_is_not(app:
     assert carried(app, more) == sorted([*ALWAYS, ".well-known/a.txt", "data/words.db", "id_rsa"])
     assert chosen(app, more).notes == (
         "app.include: there is no gone",
-        "left out of the wheel: 1 file (data/users.db); app.include carries more",
+        "left out of the wheel: 1 file (data/users.db); app.include includes files",
     )
     assert carried(app, settings(app={"exclude": ["**/*.html", "data/", "id_rsa"]})) == [
         "app.py",
@@ -295,7 +295,7 @@ def test_without_git_a_note_says_that_gitignore_does_not_count(
     write(app, IGNORED)
     assert "debug.log" in carried(app)
     assert chosen(app).notes == (
-        "git is not installed here, so .gitignore does not count; app.exclude does",
+        "git is not installed here, so .gitignore is ignored; use app.exclude",
     )
 
 
@@ -459,7 +459,7 @@ def test_a_wheel_that_carries_a_key_or_an_environment_is_refused(
     with pytest.raises(BuildError) as caught:
         check_wheel(path, Privacy())
     assert caught.value.slug == "private-file"
-    assert caught.value.message == f"{path.name} would carry {name} ({why})"
+    assert caught.value.message == f"{path.name} contains {name} ({why})"
     assert f'app.include = ["{name}"]' in caught.value.hint
     assert "MIIE" not in caught.value.message + caught.value.hint + caught.value.detail
     check_wheel(path, Privacy(include=("shop/*",)))
@@ -476,7 +476,7 @@ def test_a_wheel_that_carries_what_the_settings_name_is_refused_whatever_is_incl
         with pytest.raises(BuildError) as caught:
             check_wheel(path, one)
         assert caught.value.message == (
-            f"{path.name} would carry shop/any.dat (secrets.A names it), "
+            f"{path.name} contains shop/any.dat (secrets.A names it), "
             "shop/old.txt (secrets.B names it)"
         )
         assert SECRET not in str(caught.value) + caught.value.hint

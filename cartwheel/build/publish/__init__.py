@@ -1,4 +1,4 @@
-"""Put what hosts need into the store that they share: once, found again by its hash."""
+"""Publishes files for hosts in their artifact store: once, by hash."""
 
 from cartwheel.build.publish.fleet_store import Item, Store, store_for
 from cartwheel.build.publish.publishing import planned, publish

@@ -1,4 +1,4 @@
-"""One request to the store, with a deadline; whatever it answers comes back."""
+"""Sends one request to the store, with a deadline; returns any answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OK = range(200, 300)
 
 @dataclass(frozen=True)
 class Answer:
-    """What the store said. `url` is where it was found, after redirects."""
+    """The store's answer. `url` is the final one, after redirects."""
 
     url: str
     status: int
@@ -39,7 +39,7 @@ class Answer:
         return self.status in _OK
 
     def refused(self, what: str) -> BuildError:
-        """The error for an answer that is not what was hoped for."""
+        """The error for an unexpected answer."""
         said = self.body.decode(errors="replace").strip()
         line = f"{http_request.shown(self.url)} answers {self.status} {self.reason}".rstrip()
         return BuildError("store-refuses", f"{line} {what}", detail=said)
@@ -47,7 +47,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Body:
-    """A file on its way, with what stands before and after it."""
+    """A file to send, with bytes before and after it."""
 
     path: Path
     emit: Emit
@@ -60,7 +60,7 @@ class Body:
         return len(self.head) + self.path.stat().st_size + len(self.tail)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Says how far it is. Raises BuildError when it takes too long, or nobody waits for it."""
+        """Reports progress. Raises BuildError if it takes too long, or nothing waits for it."""
         size, sent = self.size_bytes, 0
         told = time.monotonic()
         end = told + self.timeout_seconds + size / SLOWEST_BYTES_PER_SECOND
@@ -95,10 +95,10 @@ def call(
     headers: Mapping[str, str] | None = None,
     stay: bool = False,
 ) -> Answer:
-    """Ask, and take any answer. What has a body follows no redirect: it would be sent elsewhere;
-    what is to `stay` follows none to another host.
+    """Send a request; any answer is accepted. A request with a body follows no redirect, which
+    would send it elsewhere; one with `stay` follows none to another host.
 
-    Raises BuildError("store-unreachable") where there is no answer.
+    Raises BuildError("store-unreachable") if there is no answer.
     """
     given = dict(headers or {})
     if body is not None:
@@ -126,5 +126,5 @@ def _answer(opened: Any, timeout_seconds: float) -> Answer:
     while data := opened.read1(_CHUNK_BYTES):
         body += data
         if time.monotonic() > end or len(body) > _PAGE_BYTES:
-            raise OSError("its answer does not end")
+            raise OSError("its answer is too large")
     return Answer(opened.geturl(), opened.status, opened.reason or "", opened.headers, bytes(body))

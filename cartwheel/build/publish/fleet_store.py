@@ -1,4 +1,4 @@
-"""The fleet's store, and what goes into it."""
+"""The fleet's artifact store, and its files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Store:
 def store_for(
     artifacts: Artifacts, password: Hidden | None = None, read_password: Hidden | None = None
 ) -> Store | None:
-    """What the settings say; None where they name no store."""
+    """The store of the settings; None if they name none."""
     if artifacts.url is None:
         return None
     writer = _login(artifacts.username, password)

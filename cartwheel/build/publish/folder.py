@@ -1,4 +1,4 @@
-"""An HTTP folder that takes PUT: every file below its own hash, so that none replaces another."""
+"""An HTTP folder that accepts PUT: every file is below its own hash, so none replaces another."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Folder:
         self._store = store
 
     def find(self, item: Item) -> str | None:
-        """Where the file is; None where it is not, or not with all its bytes."""
+        """The URL of the file; None if it is missing or incomplete."""
         store, url = self._store, _below(self._store.url, item)
         answer = call("HEAD", url, store.reader, store.timeout_seconds)
         if answer.status == _UNAUTHORIZED:
-            raise answer.refused("to who reads there")
+            raise answer.refused("to a reader")
         size = answer.headers.get("Content-Length")
-        # Some stores answer 403 for what is not there.
+        # Some stores answer 403 for missing files.
         return url if answer.is_ok and size in (None, str(item.size_bytes)) else None
 
     def add(self, item: Item, emit: Emit) -> None:

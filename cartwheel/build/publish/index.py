@@ -1,4 +1,4 @@
-"""A package index that takes uploads: the legacy upload API, as twine uses it (twine/package.py)."""
+"""A package index that accepts uploads: the legacy upload API, as twine uses it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Index:
         self._store = store
 
     def find(self, item: Item) -> str | None:
-        """Where the project's page says that the file is.
+        """The URL of the file, from the project's page.
 
-        Raises BuildError("version-taken") where another file has its name.
+        Raises BuildError("version-taken") if a different file has its name.
         """
         files = self._files(item)
         for file in files:
@@ -39,7 +39,7 @@ class Index:
         raise _taken(self._store, item)
 
     def add(self, item: Item, emit: Emit) -> None:
-        """Raises BuildError("version-taken") where the index keeps another file of that name."""
+        """Raises BuildError("version-taken") if the index keeps a different file of that name."""
         store, boundary = self._store, secrets.token_hex(16)
         body = Body(
             item.path,
@@ -52,7 +52,7 @@ class Index:
         answer = call(
             "POST", store.upload_url, store.writer, store.timeout_seconds, body=body, headers=kind
         )
-        # Somebody else may have published the same a moment ago.
+        # Another run may have just published the same file.
         if not answer.is_ok and self.find(item) is None:
             raise _taken(store, item) if _says_taken(answer) else answer.refused("to an upload")
 
@@ -62,20 +62,20 @@ class Index:
         page = call(
             "GET", url, store.reader, store.timeout_seconds, headers={"Accept": ACCEPT}, stay=True
         )
-        # Some send whoever asks for what they lack to the public index.
+        # Some indexes redirect to the public index for packages that they lack.
         if page.status == _NOT_FOUND or page.status in _ELSEWHERE:
             return []
         if not page.is_ok:
-            raise page.refused("to who reads there")
+            raise page.refused("to a reader")
         try:
             return parse_page(page.body, page.headers.get("Content-Type", ""), page.url)
         except (ValueError, KeyError, TypeError) as error:
             raise BuildError(
-                "store-refuses", f"{http_request.shown(url)} is no page of a package index"
+                "store-refuses", f"{http_request.shown(url)} is not a page of a package index"
             ) from error
 
     def _is_same(self, file: File, item: Item) -> bool:
-        """For an index that tells no SHA-256."""
+        """Compare the content, for an index that has no SHA-256."""
         store = self._store
         login = store.reader if http_request.same_server(file.url, store.url) else None
         answer = call("GET", file.url, login, store.timeout_seconds)
@@ -83,7 +83,7 @@ class Index:
 
 
 def form(item: Item, boundary: str) -> bytes:
-    """The upload's form up to the content of its file: what the API requires, no more."""
+    """The upload's form up to the content of its file: only what the API requires."""
     fields = {
         ":action": "file_upload",
         "protocol_version": "1",
@@ -106,7 +106,7 @@ def form(item: Item, boundary: str) -> bytes:
 
 
 def _says_taken(answer: Answer) -> bool:
-    """409, or 400 with words such as "File already exists" or "does not allow updating assets"."""
+    """409, or 400 with text like "File already exists" or "does not allow updating assets"."""
     if answer.status == _CONFLICT:
         return True
     said = answer.reason.lower() + answer.body.decode(errors="replace").lower()
@@ -115,5 +115,5 @@ def _says_taken(answer: Answer) -> bool:
 
 def _taken(store: Store, item: Item) -> BuildError:
     return BuildError(
-        "version-taken", f"{http_request.shown(store.url)} has another {item.path.name} already"
+        "version-taken", f"{http_request.shown(store.url)} already has a different {item.path.name}"
     )

@@ -1,4 +1,4 @@
-"""Publish a file once: look for it, add it, see that hosts will find it."""
+"""Publishes a file once: looks for it, adds it, checks that hosts will find it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Shelf(Protocol):
     """A kind of store."""
 
     def find(self, item: Item) -> str | None:
-        """The address of just this file, or None."""
+        """The URL of exactly this file, or None."""
         ...
 
     def add(self, item: Item, emit: Emit) -> None: ...
@@ -31,7 +31,7 @@ _KINDS: dict[str, type[Folder] | type[Index]] = {"folder": Folder, "index": Inde
 
 
 def publish(store: Store, item: Item, emit: Emit) -> Source:
-    """Have the file in the store; what is there already is not sent again.
+    """Publish the file in the store; a file that is there already is not sent again.
 
     Raises BuildError: store-unreachable, store-refuses, version-taken, deadline.
     """
@@ -49,16 +49,16 @@ def publish(store: Store, item: Item, emit: Emit) -> Source:
 
 
 def planned(store: Store, item: Item) -> Source:
-    """What `publish` will answer, as far as it is known without asking the store."""
+    """What `publish` will return, as far as it is known without asking the store."""
     return _source(store, store.url, item)
 
 
 def _await(shelf: Shelf, item: Item, store: Store) -> str:
-    """An index may need a moment until its pages show a new file."""
+    """Wait until the store has the file: an index may need a moment to show a new one."""
     end = time.monotonic() + store.timeout_seconds
     while (url := shelf.find(item)) is None:
         if time.monotonic() > end:
-            where = f"{http_request.shown(store.url)} took {item.path.name}"
+            where = f"{http_request.shown(store.url)} accepted {item.path.name}"
             raise BuildError(
                 "store-refuses", f"{where}, but does not have it {store.timeout_seconds:g} s later"
             )
@@ -67,6 +67,6 @@ def _await(shelf: Shelf, item: Item, store: Store) -> str:
 
 
 def _source(store: Store, url: str, item: Item) -> Source:
-    """Who the hosts are is told to the store's own server only, wherever its files are."""
+    """Credentials of hosts are only for the store's own server, even if its files are elsewhere."""
     login = store.reader if http_request.same_server(url, store.url) else None
     return Source(url, item.size_bytes, store.timeout_seconds, login)

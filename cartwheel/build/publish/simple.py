@@ -12,7 +12,7 @@ ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+ht
 
 @dataclass(frozen=True)
 class File:
-    """One file of a project, as PEP 691 describes it; `url` is where it really is."""
+    """One file of a project, as in PEP 691; `url` is absolute."""
 
     filename: str
     url: str
