@@ -33,7 +33,7 @@ class Box:
     """A kind of package manager (`manager.PackageManager`)."""
 
     command = "box"
-    web_packages = ("nginx", "iproute2")
+    base_packages = ("iproute2",)
     python_script = "box add python3\\n"
 
     def missing(self, names: Sequence[str]) -> List[str]:
