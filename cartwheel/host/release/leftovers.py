@@ -206,9 +206,8 @@ def _temporary(at: Layout, known: _Known) -> Found:
     ]
     for folder, of in places:
         yield from (Leftover(TEMPORARY, str(path)) for path in files.left_in(folder, of))
-    default = (
-        kinds.web_server().default_site
-    )  # of all applications: whoever writes it may be at work
+    # Of all applications: whoever writes it may be at work.
+    default = kinds.web_server().default_site
     for path in files.left_in(default.parent, re.escape(default.name)):
         if not _runs(path.name.rpartition("-")[2]):
             yield Leftover(TEMPORARY, str(path))
