@@ -187,7 +187,7 @@ def test_the_words_that_look_tell_and_change_nothing(life: Life) -> None:
     assert release in status
     assert "healthy" in status
     listed = life.fab("releases").out
-    assert re.search(rf"{re.escape(release)}.*serves", listed), listed
+    assert re.search(rf"{re.escape(release)}.*live", listed), listed
     assert "rollback goes here" in listed
     history = life.fab("history").out
     assert "confirmed" in history

@@ -131,8 +131,8 @@ EARLIER = (
         "(at.cache, 0o755, 0, 0)",
     ),
     (
-        "cartwheel/plan/steps.py",
-        '        "closed": True,  # nobody but the app reads its code; earlier versions do not say\n',
+        "cartwheel/plan/making_steps.py",
+        "        closed=True,\n",
         "",
     ),
     (
