@@ -178,7 +178,7 @@ def test_prune_keeps_what_serves_and_the_way_back(life: Life) -> None:
     assert get(life.host) == "older"
 
 
-def test_the_words_that_look_tell_and_change_nothing(life: Life) -> None:
+def test_tasks_that_only_look_change_nothing(life: Life) -> None:
     release = life.deploy("looked at")
     life.host.sh("cp /dev/null /var/log/nginx/shop.access.log")
     get(life.host, "/env/LOOKED_FOR")
