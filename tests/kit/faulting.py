@@ -356,7 +356,7 @@ class Shore:
         if result is None:
             text = self.project.fab("status", "-H", self.names, code=None).text
             missing = [state.release for state in after.values() if state.release not in text]
-            if missing or "different releases" not in text:
+            if missing or "Different releases" not in text:
                 one.violations.append(f"hosts differ, and status does not say it: {text}")
         elif one.code != Exit.ATTENTION:
             serve = {name: state.release for name, state in after.items()}

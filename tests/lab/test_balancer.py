@@ -245,7 +245,7 @@ def test_a_batch_must_leave_somebody_in(behind: Behind) -> None:
     behind.use("nginx")
     behind.code()
     done = behind.fab("deploy", "--canary", "0", "--batch", "100%", code=Exit.USAGE)
-    assert "nobody would be left in the balancer" in done.text and "CW802" in done.text
+    assert "no host would be left in the balancer" in done.text and "CW802" in done.text
     assert behind.links() == behind.names()
 
 

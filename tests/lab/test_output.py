@@ -375,7 +375,9 @@ class TestSilence:
                 assert process.stderr is not None
                 first = process.stderr.readline()
                 assert time.monotonic() - started < 10.5
-                assert re.match(rf"\[{stage.host.name}\] … connect still running after 8 s", first)
+                assert re.match(
+                    rf"\[{stage.host.name}\] … connect still running after [78] s", first
+                )
                 assert process.wait(SECONDS) == 1
             finally:
                 process.kill()

@@ -150,7 +150,7 @@ def test_a_failure_that_is_borne_leaves_one_behind_and_says_so(fleet: Fleet) -> 
     assert [row["outcome"] for row in rows] == ["deployed", "failed", "deployed"]
     assert [row["serves"] for row in rows] == fleet.releases
     assert fleet.releases[1] == before[1]
-    assert "different releases" in fleet.fab("status").text
+    assert "Different releases" in fleet.fab("status").text
     # The next deploy finishes it, and does nothing again where it is done.
     done = fleet.fab("deploy", "--json")
     rows = json.loads(done.out.splitlines()[-1])["hosts"]

@@ -176,7 +176,7 @@ class TestUnit:
     def test_two_at_once(self, open_as: Open) -> None:
         first = open_as("root", unit=UnitSpec("cartwheel-test"))
         first.request(asking("hello"))
-        with pytest.raises(ConnectError, match=r"cartwheel-test.* runs already") as caught:
+        with pytest.raises(ConnectError, match=r"cartwheel-test.* is already running") as caught:
             open_as("root", unit=UnitSpec("cartwheel-test")).request(asking("hello"))
         assert caught.value.slug == "locked"
         assert first.request(asking("echo")) == {}
