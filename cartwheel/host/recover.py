@@ -116,7 +116,7 @@ def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = Non
 
     damaged = pending.set_damaged_aside(at)
     if damaged is not None:
-        note("the mark of a switch was damaged, and is kept as {}".format(damaged))
+        note("the mark of a switch was damaged, and was moved to {}".format(damaged))
     found = leftovers.find(at) if found is None or damaged is not None else found
     _make_durable(at, found)
     if leftovers.is_unfinished(found):
@@ -157,7 +157,7 @@ def start_serving(at: Layout) -> bool:
 
 
 def _start_if_possible(at: Layout, note: Say) -> None:
-    """What cannot be started any more keeps nobody from a deploy, which makes it anew."""
+    """What cannot be started any more keeps nobody from a deploy, which makes it again."""
     try:
         if start_serving(at):
             note("started {}".format(releases.pointed(at.current)))
@@ -190,7 +190,7 @@ def _complete_journal(at: Layout) -> None:
         version=releases.manifest(at, wanted.release).version,
         result="confirmed",
         who="cartwheel recover",
-        reason="found serving; its own line was lost",
+        reason="found live; its own journal entry was lost",
     )
     journal.append(at.journal, found)
 

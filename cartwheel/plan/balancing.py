@@ -53,7 +53,7 @@ def problem(settings: Settings, member: Member) -> str:
     """Why a balancer cannot be told of this host; "" if it can."""
     for text in (member.server, member.address):
         if not _PLAIN.match(text):
-            return f"{text!r} cannot stand in a balancer's configuration"
+            return f"{text!r} is not allowed in a balancer's configuration"
     socket = socket_of(settings, member)
     excess = max(len(socket.link), len(socket.path)) - SOCKET_PATH_BYTES
     if excess > 0:

@@ -92,10 +92,10 @@ def _serves(host: str, status: Status) -> Iterator[Finding]:
     if status.release is None:
         detail = "nothing is deployed"
         if status.current:
-            detail = f"the link `current` names {status.current}, which is not there"
+            detail = f"the link `current` names {status.current}, which is missing"
         elif status.rollback:
             detail = f"the link `current` is missing; {status.rollback} served last"
-        yield _problem(host, "serves", detail, f"{deploys} makes it serve", serving=True)
+        yield _problem(host, "serves", detail, f"{deploys} makes it live", serving=True)
     elif status.stopped:
         detail, todo = stopped_refusal(status.stopped).message, f"`fab start -H {host}` starts it"
         yield _problem(host, "serves", detail, todo, serving=True)
@@ -107,7 +107,7 @@ def _whole(host: str, status: Status) -> Iterator[Finding]:
     """What serves from memory alone does not come back after a reboot."""
     if status.release is not None and status.not_whole:
         detail = f"{status.release} is damaged: {status.not_whole}"
-        yield _problem(host, "release", detail, f"`fab deploy -H {host}` makes it anew")
+        yield _problem(host, "release", detail, f"`fab deploy -H {host}` makes it again")
 
 
 def _asked(status: Status) -> Serving | None:
@@ -126,7 +126,7 @@ def _app(host: str, status: Status) -> Iterator[Finding]:
         yield _problem(host, "app", detail, todo, serving=True)
     elif serving.suspended:
         # Some requests are answered, some reach a worker that does nothing.
-        todo = f"`fab restart -H {host}` starts it anew"
+        todo = f"`fab restart -H {host}` starts it again"
         yield _problem(host, "app", _suspended(serving), todo, serving=True)
     else:
         yield Finding(host, "app", "ok", f"healthy, {serving.workers} workers")
@@ -152,7 +152,7 @@ def _way_out(host: str, serving: Serving, rollback: str | None) -> str:
     back = f"`fab rollback -H {host}` goes back to {rollback}"
     if not rollback:
         back = f"`fab deploy -H {host}` deploys a release that works"
-    return f"`fab restart -H {host}` starts it anew, {back}"
+    return f"`fab restart -H {host}` starts it again, {back}"
 
 
 def _front_door(host: str, status: Status) -> Iterator[Finding]:
@@ -168,7 +168,7 @@ def _front_door(host: str, status: Status) -> Iterator[Finding]:
     if not serving.front:
         yield Finding(host, "front door", "ok", f"healthy through {web}")
         return
-    todo = f"`fab setup -H {host}` makes the token anew"
+    todo = f"`fab setup -H {host}` makes the token again"
     if status.web_server.token:
         todo = (
             f"`fab {web}.reload -H {host}` makes {web} read its site;"
@@ -216,7 +216,7 @@ def _boot(host: str, status: Status) -> Iterator[Finding]:
         yield Finding(host, "boot", "ok", "the app starts at boot")
         return
     detail = f"the app does not start at boot: its unit is {status.boot or 'missing'}"
-    todo = f"`fab setup -H {host}` puts it right"
+    todo = f"`fab setup -H {host}` fixes it"
     if status.boot.startswith("masked"):  # somebody's own decision
         todo = f"`systemctl unmask {status.boot_unit}` on {host}, then {todo}"
     yield _problem(host, "boot", detail, todo)
@@ -230,7 +230,7 @@ def _disk(host: str, status: Status) -> Iterator[Finding]:
         todo = f"`dmesg` on {host} says why; fix the disk, then mount it writable"
         yield _problem(host, "disk", "the app's disk is read-only", todo)
     elif disk.free_bytes < MIN_FREE_BYTES or disk.free_inodes < MIN_FREE_INODES:
-        yield _problem(host, "disk", f"the disk is full: {room}", f"make room; {prune}")
+        yield _problem(host, "disk", f"the disk is full: {room}", f"free some space; {prune}")
     else:
         level: Level = "note" if disk.free_bytes < _LOW_BYTES else "ok"
         yield Finding(host, "disk", level, room, prune if level == "note" else "")
@@ -259,5 +259,5 @@ def _notes(host: str, status: Status) -> Iterator[Finding]:
     if status.release is not None and status.also_running:
         yield Finding(host, "also running", "note", ", ".join(status.also_running))
     if status.stopping:
-        detail = ", ".join(status.stopping) + " still answers its last requests"
+        detail = ", ".join(status.stopping) + " is still answering its last requests"
         yield Finding(host, "stopping", "note", detail)

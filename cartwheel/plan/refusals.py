@@ -40,7 +40,7 @@ def refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
 
 def _not_ready(settings: Settings, facts: Facts) -> Iterator[Refusal]:
     if facts.host.systemd is None:
-        yield Refusal("no-systemd", "systemd is not this host's init")
+        yield Refusal("no-systemd", "systemd is not running on this host")
     if facts.app.digest_key is None:
         yield Refusal("not-set-up", f"the host is not set up for {settings.slug}")
     elif facts.web_server is None:
@@ -58,7 +58,7 @@ def _python(settings: Settings, facts: Facts) -> Iterator[Refusal]:
 
 def _installer(settings: Settings, facts: Facts) -> Iterator[Refusal]:
     if settings.deploy.installer == "uv" and facts.uv is None:
-        yield Refusal("no-uv", "deploy.installer is uv, and there is no uv on the host")
+        yield Refusal("no-uv", "deploy.installer is uv, and the host has no uv")
 
 
 def _marks(facts: Facts) -> Iterator[Refusal]:
@@ -91,7 +91,7 @@ def _no_room(settings: Settings, facts: Facts) -> Iterator[Refusal]:
 def _port_taken(settings: Settings, facts: Facts) -> Iterator[Refusal]:
     holder = facts.ports.get(str(settings.web.listen))
     if holder not in (None, names.web_server().program):
-        yield Refusal("port-taken", f"port {settings.web.listen} is held by {holder}")
+        yield Refusal("port-taken", f"port {settings.web.listen} is used by {holder}")
 
 
 def left_out(settings: Settings, facts: Facts, artifact: Artifact) -> tuple[Refusal, ...]:

@@ -48,7 +48,7 @@ def _sealed(one: AnyStep | Hook, key: str) -> dict[str, str]:
 def stale(sealed: Mapping[str, Sealed], plans: Mapping[str, HostPlan]) -> list[str]:
     """Differences between the plan that was kept and those of now; empty where there are none."""
     found = [f"{host} is not in the plan" for host in plans if host not in sealed]
-    found += [f"{host} is in the plan, and not here" for host in sealed if host not in plans]
+    found += [f"{host} is in the plan, but not in this run" for host in sealed if host not in plans]
     for host, plan in plans.items():
         if host in sealed:
             found += [f"{host}: {what}" for what in _differs(sealed[host], seal(plan))]
@@ -71,12 +71,10 @@ def _operations_differ(then: list[Sealed], now: list[Sealed]) -> Iterator[str]:
     before = {one["title"]: one for one in then}
     after = {one["title"]: one for one in now}
     yield from (
-        f"{one['title']} has to be done too" for op, one in after.items() if op not in before
+        f"{one['title']} is now needed too" for op, one in after.items() if op not in before
     )
     yield from (
-        f"{one['title']} is not part of it any more"
-        for op, one in before.items()
-        if op not in after
+        f"{one['title']} is no longer needed" for op, one in before.items() if op not in after
     )
     for op, one in after.items():
         if op in before and one["digest"] != before[op]["digest"]:

@@ -37,7 +37,7 @@ def site_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
         server for server in _other_servers(settings, facts) if settings.web.listen in server.ports
     ]
     found = [
-        Refusal("server-name-taken", f"{server.file} has the server name {name} already")
+        Refusal("server-name-taken", f"{server.file} already has the server name {name}")
         for name in settings.web.server_names
         for server in others
         if name.lower() in server.names
@@ -49,7 +49,7 @@ def site_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
         found.append(
             Refusal(
                 "server-name-needed",
-                f"web.server_names is empty, and {default.file} is the default site already",
+                f"web.server_names is empty, and {default.file} is already the default site",
             )
         )
     return tuple(found)

@@ -79,7 +79,7 @@ def test_what_the_index_answers(host: Host, index: LocalIndex) -> None:
     assert host.refused(f"flasky==9 --hash=sha256:{OTHER}") == (
         "index-lacks", f"{told} has no flasky==9")  # fmt: skip
     assert host.refused(f"flasky==1.0 --hash=sha256:{OTHER}") == (
-        "hash-mismatch", f"flasky==1.0 from {told} is not the one that was locked")  # fmt: skip
+        "hash-mismatch", f"flasky==1.0 from {told} differs from the lock")  # fmt: skip
     assert host.refused(f"win==1.0 --hash=sha256:{OTHER}") == (
         "wheel-platform",
         f"{told} has no wheel of win==1.0 that fits (another Python implementation tag)",

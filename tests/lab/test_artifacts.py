@@ -218,7 +218,7 @@ def test_other_bytes_in_the_store_are_never_installed(stage: Stage, second: None
     done = stage.fab("deploy", code=Exit.FAILED)
     [line] = [one for one in done.text.splitlines() if one.startswith("error: ")]
     assert f"/files/{digest}/" in line
-    assert "is not what was published [CW313]" in line
+    assert "differs from what was published [CW313]" in line
     assert "Remove the file from the store" in done.text
     assert stage.state() == before
     for host in stage.pair:

@@ -31,7 +31,7 @@ from tests.lab.mirror import Mirror, gunicorn_wheels, metadata_of, served
 pytestmark = pytest.mark.timeout(600)
 
 Settings = Mapping[str, Mapping[str, Any]]
-# Puts something wrong, yields further settings that the case needs, puts it right again.
+# Puts something wrong, yields further settings that the case needs, fixes it again.
 Arrange = Callable[["Scenery"], AbstractContextManager[Settings]]
 
 # Small enough to fill, large enough for some releases.
@@ -409,14 +409,14 @@ CASES = [
     Wrong(
         "full-at-the-upload",
         "disk-full",
-        ("no room left for shop-0.0.0+g", f"of {FREE_MB + 5} MB", "/srv has"),
+        ("no space left for shop-0.0.0+g", f"of {FREE_MB + 5} MB", "/srv has"),
         no_room_for_the_upload,
         journalled=True,
     ),
     Wrong(
         "full-at-the-install",
         "disk-full",
-        ("no room left for the packages", "/srv has"),
+        ("no space left for the packages", "/srv has"),
         room_for_the_upload_only,
         journalled=True,
     ),
@@ -424,7 +424,7 @@ CASES = [
     Wrong(
         "no-inodes-at-the-install",
         "disk-full",
-        ("no room left for the packages", "inodes free"),
+        ("no space left for the packages", "inodes free"),
         too_few_inodes_for_the_packages,
         journalled=True,
     ),
@@ -479,7 +479,7 @@ CASES = [
     *(
         Wrong(f"uv-{name}", slug, says, arrange, settings=UV, journalled=True)
         for name, slug, says, arrange in (
-            ("no-room", "disk-full", ("no room left for the packages",), room_for_the_upload_only),
+            ("no-room", "disk-full", ("no space left for the packages",), room_for_the_upload_only),
             (
                 "mirror-does-not-answer-the-host",
                 "index-unreachable",
@@ -613,7 +613,7 @@ CASES = [
     Wrong(
         "python-that-cannot-be-had",
         "python-version",
-        ("Python 3.7", "cannot be had"),
+        ("Python 3.7", "cannot be installed"),
         settings={"app": {"python": "3.7"}},
         words=("setup",),
     ),

@@ -107,7 +107,7 @@ CASES = [
     Bad(
         "dies-after-the-switch",
         "reverted",
-        ("after the switch", "went back to"),
+        ("after the switch", "rolled back to"),
         code=Exit.REVERTED,
         source=DIES,
         settings={"deploy": {"probation_seconds": 4}},

@@ -77,7 +77,7 @@ def test_uv_of_the_hosts_own(module_host: LabHost, project: Project) -> None:
     project.app("two")
     try:
         done = project.fab("deploy", "-H", module_host.name, code=Exit.FAILED)
-        assert_told(done, "no-uv", "there is no uv on the host")
+        assert_told(done, "no-uv", "the host has no uv")
         assert get(module_host) == "one"
         program = module_host.path("/usr/local/bin/uv")
         program.write_bytes(Path(uv.find_uv_bin()).read_bytes())

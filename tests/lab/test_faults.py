@@ -149,7 +149,7 @@ def test_the_operator_is_killed_before_the_confirmation(
     last = journal(site.host, "shop")[-1]
     if step == SWITCHED:
         assert last["result"] == "reverted"
-        assert "contact with the operator was lost" in last["reason"]
+        assert "the connection to the operator was lost" in last["reason"]
     site.assert_next_deploy_works()
 
 

@@ -43,7 +43,7 @@ def stage(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Sta
 def test_setup_refuses_what_the_app_cannot_reach_before_anything_is_done(stage: Stage) -> None:
     link_to(stage.host, f"{UV}/bin/python3.11")
     attempt = stage.fab("setup")
-    where = "/root (mode 0700, of root) may not be entered by shop"
+    where = "/root (mode 0700, of root) cannot be entered by shop"
     attempt.assert_told("python-reach", Exit.FAILED, [where, LINK])
     made = attempt.after.files - attempt.before.files
     assert {line.split()[0] for line in made} <= {"/run/cartwheel"}, "where its lock was"
@@ -54,7 +54,7 @@ def test_plan_deploy_and_doctor_refuse_it_too(stage: Stage) -> None:
     assert stage.fab("setup").code == 0
     assert stage.fab("deploy").code == 0
     link_to(stage.host, f"{UV}/bin/python3.11")
-    where = "/root (mode 0700, of root) may not be entered by shop"
+    where = "/root (mode 0700, of root) cannot be entered by shop"
     stage.attempt("deploy").assert_told("python-reach", Exit.FAILED, [where])
     assert f"refused: shop cannot run Python: {LINK}: {where}" in says(stage.fab("plan"))
     seen = stage.fab("doctor")
@@ -80,7 +80,7 @@ def test_what_serves_moved_into_a_home_that_its_unit_hides(stage: Stage) -> None
 
 def test_a_home_that_was_closed(stage: Stage) -> None:
     stage.host.sh("chmod 0700 /home/ann")
-    where = "/home/ann (mode 0700, of root) may not be entered by shop"
+    where = "/home/ann (mode 0700, of root) cannot be entered by shop"
     assert where in says(stage.fab("status"))
     stage.attempt("deploy").assert_told("python-reach", Exit.FAILED, [where])
     stage.host.sh("chmod 0711 /home/ann")

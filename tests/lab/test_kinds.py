@@ -287,7 +287,7 @@ systemctl daemon-reload; systemctl enable --now porter""")
     project.write("templates/porter-site.j2", "lisen 80\n")
     refused = project.fab("deploy", *on, code=1)
     site = "/etc/porter/shop.site"
-    assert f"porter refuses the rendered site: {site}:1: lisen is no word of mine" in refused.text
+    assert f"porter rejects the rendered site: {site}:1: lisen is no word of mine" in refused.text
 
     project.fab("uninstall", "--yes", *on)
     assert host.sh("ls /etc/porter /var/log/porter").split() == [

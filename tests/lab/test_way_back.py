@@ -204,7 +204,7 @@ def test_a_release_that_falls_ill_answers_what_it_has(shop: Shop) -> None:
     assert "TimeoutStopUSec=1min 10s" in shop.host.sh(f"systemctl show {ending}")
     seen = shop.status()
     assert (seen["stopping"], seen["also_running"], seen["leftovers"]) == ([bad], [], [])
-    assert f"{bad} still answers its last requests" in shop.fab("status").text
+    assert f"{bad} is still answering its last requests" in shop.fab("status").text
     shop.fab("doctor", "--fix")
     shop.fab("prune")
     assert bad in releases(shop.host, "shop")

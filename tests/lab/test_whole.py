@@ -75,7 +75,7 @@ BROKEN = {
     "half of the packages": (f"rm -r {SITE}/[g-p]*", "is missing"),
     "emptied variables": (": > env", "env lacks GREETING"),
     "units": ("rm *.service", ".service is missing"),
-    "permissions": ("chmod 0700 venv", "venv (mode 0700, of root) may not be entered by shop"),
+    "permissions": ("chmod 0700 venv", "venv (mode 0700, of root) cannot be entered by shop"),
 }
 
 

@@ -176,7 +176,10 @@ BOTH = "http://m.example/simple, http://n.example/simple"
             LOOKING
             + "WARNING: Retrying (Retry(total=0)) after connection broken by 'NameResolutionError(\"x: Failed to resolve"
             " 'm.example' ([Errno -2] Name or service not known)\")': /simple/flask/\n",
-            ("index-unreachable", f"{BOTH} does not answer for flask (its name is not known)"),
+            (
+                "index-unreachable",
+                f"{BOTH} does not answer for flask (its name cannot be resolved)",
+            ),
         ),
         (
             LOOKING

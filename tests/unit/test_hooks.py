@@ -100,7 +100,7 @@ def test_a_plan_with_another_hook_is_stale() -> None:
     (other,) = stale(then, {"web1": plan(hooks=(hook(name="tell", command="false"),))})
     assert other == "web1: hook tell would be different"
     (gone,) = stale(then, {"web1": plan()})
-    assert gone == "web1: hook tell is not part of it any more"
+    assert gone == "web1: hook tell is no longer needed"
 
 
 # -- over hosts

@@ -235,9 +235,9 @@ def test_haproxy_is_told_and_asked(runtime: Runtime) -> None:
         ("UP", True, ""),
         ("UP 1/3", True, ""),
         ("no check", True, ""),
-        ("DRAIN", False, "HAProxy says it is DRAIN"),
-        ("MAINT", False, "HAProxy says it is MAINT"),
-        ("DOWN", False, "HAProxy says it is DOWN"),
+        ("DRAIN", False, "HAProxy reports it as DRAIN"),
+        ("MAINT", False, "HAProxy reports it as MAINT"),
+        ("DOWN", False, "HAProxy reports it as DOWN"),
     ],
 )
 def test_what_haproxy_says(runtime: Runtime, status: str, is_in: bool, not_back: str) -> None:

@@ -123,10 +123,10 @@ def test_it_is_kept_under_its_digest_and_not_asked_for_again(server: Server, at:
 @pytest.mark.parametrize(
     ("answer", "slug", "said"),
     [
-        (body(b"x" * len(WHEEL)), "store-damaged", "/wheel is not what was published"),
-        (body(WHEEL + b"more"), "store-damaged", "/wheel is not what was published"),
-        (body(WHEEL[:-1]), "store-damaged", "/wheel is not what was published"),
-        (body(b""), "store-damaged", "/wheel is not what was published"),
+        (body(b"x" * len(WHEEL)), "store-damaged", "/wheel differs from what was published"),
+        (body(WHEEL + b"more"), "store-damaged", "/wheel differs from what was published"),
+        (body(WHEEL[:-1]), "store-damaged", "/wheel differs from what was published"),
+        (body(b""), "store-damaged", "/wheel differs from what was published"),
         (body(WHEEL[:-1], promised=len(WHEEL)), "store-unreachable", "it ended after 899999 of"),
         (body(b"who?", status=401), "store-refuses", "/wheel answers 401 Unauthorized"),
         (body(b"gone", status=404), "store-refuses", "/wheel answers 404 Not Found"),

@@ -114,5 +114,5 @@ def test_no_operation_changes_anything_without_that_lock(at: Layout, op: str) ->
     """So a new one is covered by itself."""
     session = session_of(at)
     session.memory.clear()
-    with pytest.raises(OpError, match="forgot to take the lock"):
+    with pytest.raises(OpError, match="did not take the lock"):
         operations.perform(op, session.ctx(), {})

@@ -136,15 +136,15 @@ def test_it_asks_as_a_visitor_would(instance: Instance) -> None:
         (send(b"\x00" * 100000), "/healthz has no answer: "),
         (send(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 500 + b"\r\n"), "/healthz has no answer: "),
         (send(b"HTTP/1.1 abc\r\n\r\n"), "/healthz has no answer: BadStatusLine"),
-        (hang, "/healthz has no answer within 0.3 s"),
-        (drip(b"HTTP/1.1 200 OK\r\n\r\n" * 10), "/healthz has no answer within 0.3 s"),
-        (drip(b"A" * 200), "/healthz has no answer within 0.3 s"),
+        (hang, "/healthz did not answer within 0.3 s"),
+        (drip(b"HTTP/1.1 200 OK\r\n\r\n" * 10), "/healthz did not answer within 0.3 s"),
+        (drip(b"A" * 200), "/healthz did not answer within 0.3 s"),
         (
             lambda c: (
                 send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")(c),
                 drip(b"x" * 99)(c),
             )[0],
-            "/healthz has no answer within 0.3 s",
+            "/healthz did not answer within 0.3 s",
         ),
     ],
 )
@@ -205,7 +205,7 @@ def test_who_does_not_listen(folder: Path) -> None:
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(folder / "dead.sock"))
     dead.close()
-    assert health.ask_socket(folder / "dead.sock", PROBE) == "nobody listens on its socket"
+    assert health.ask_socket(folder / "dead.sock", PROBE) == "nothing listens on its socket"
     assert health.ask_socket(folder / ("x" * 200), PROBE) != ""
 
 
@@ -296,7 +296,7 @@ def test_good_answers_of_a_unit_that_is_not_up_do_not_count(
     instance: Instance, unit: dict[str, UnitState]
 ) -> None:
     unit["u"] = replace(UP, active="activating", sub="start")
-    with pytest.raises(OpError, match="its unit is not up"):
+    with pytest.raises(OpError, match="its unit is not running"):
         prove(instance, replace(PROBE, deadline_seconds=0.4))
 
 
@@ -420,7 +420,7 @@ def test_draining_counts_from_when_the_traffic_moved(folder: Path) -> None:
 
 
 def test_looks_while_the_new_one_is_watched_count(backlog: Backlog) -> None:
-    """So that one look is enough afterwards; but anybody who waits starts it anew."""
+    """So that one look is enough afterwards; but anybody who waits starts it again."""
     path, listener, waiting = backlog
     quiet = drain.Quiet(path, moved=time.monotonic() - 2)
     assert not quiet.look()

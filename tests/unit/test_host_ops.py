@@ -30,7 +30,7 @@ def context(base: Path) -> Context:
     [
         (errno.EIO, "disk-fails", "/srv/shop/current: Input/output error"),
         (errno.EROFS, "disk-fails", "/srv/shop/current: Read-only file system"),
-        (errno.ENOSPC, "disk-full", "no room left for /srv/shop/current"),
+        (errno.ENOSPC, "disk-full", "no space left for /srv/shop/current"),
     ],
 )
 def test_a_disk_that_fails(

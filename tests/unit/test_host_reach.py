@@ -48,7 +48,7 @@ def test_one_closed_folder_on_the_way_is_named(tree: Path, folder: str) -> None:
     assert reach.obstacle(path, NOBODY, execute=True) == ""
     (tree / folder).chmod(0o700)
     said = reach.obstacle(path, NOBODY, execute=True)
-    assert f"{tree / folder} (mode 0700, of root) may not be entered by shop" in said
+    assert f"{tree / folder} (mode 0700, of root) cannot be entered by shop" in said
     assert reach.obstacle(path, reach.Account("root", 0), execute=True) == ""
 
 
@@ -113,7 +113,7 @@ def test_what_a_unit_has_one_of_its_own_of() -> None:
 def test_why_there_is_no_interpreter(tmp_path: Path) -> None:
     link = tmp_path / "python3"
     link.symlink_to("/nowhere/python3")
-    assert "is a link to /nowhere/python3, which is not there" in facts.no_interpreter(str(link))
+    assert "is a link to /nowhere/python3, which is missing" in facts.no_interpreter(str(link))
     assert facts.no_interpreter(str(tmp_path / "none")) == ""
     link.unlink()
     link.write_text("")

@@ -482,7 +482,7 @@ def test_the_old_instance_is_watched_while_the_new_one_is(
     monkeypatch.setattr(drain.Quiet, "look", looked)
     monkeypatch.setattr(health, "watch", watched)
     monkeypatch.setattr(health, "ask_socket", lambda *_args: "")
-    monkeypatch.setattr(systemd, "ends", raising(AssertionError("nobody waits for it")))
+    monkeypatch.setattr(systemd, "ends", raising(AssertionError("it was cancelled")))
     session = stage.run(stage.asked("2.b"))
     session.end()
     during, after = seen
@@ -584,7 +584,7 @@ def test_a_release_of_an_earlier_version_keeps_the_slots_that_it_has(
     with pytest.raises(OpError) as caught:
         switching.switch(session.ctx(0.5), stage.asked("1.a", kind="restart"))
     assert caught.value.slug == "deadline"
-    assert session.events[-1]["detail"] == "earlier instances of 1.a still end"
+    assert session.events[-1]["detail"] == "earlier instances of 1.a are still stopping"
     stage.let_end()
     stage.run(stage.asked("1.a", kind="restart")).end()
     assert slot_of(stage.at, "1.a") == slots[0]
@@ -622,7 +622,7 @@ def test_a_bad_release_goes_once_nothing_of_it_runs(
     stage.slow = True
     with monkeypatch.context() as patch:
         patch.setattr(health, "watch", failing("unhealthy"))
-        with pytest.raises(OpError, match=r"the host went back to 1\.a"):
+        with pytest.raises(OpError, match=r"the host rolled back to 1\.a"):
             stage.run(stage.asked("2.b"))
     assert stage.served() == "1.a"
     assert [one.release for one in releases.complete(stage.at)] == ["1.a"], "nobody returns to it"
@@ -644,7 +644,7 @@ def test_what_is_bad_twice_goes_too(stage: Stage, monkeypatch: pytest.MonkeyPatc
     stage.slow = True
     monkeypatch.setattr(health, "watch", failing("unhealthy"))
     for slots in (["1"], ["1", "2"]):
-        with pytest.raises(OpError, match=r"the host went back to 1\.a"):
+        with pytest.raises(OpError, match=r"the host rolled back to 1\.a"):
             stage.run(stage.asked("2.b"))
         found = sorted(one.slot for one in stage.instances(stage.at) if one.release == "2.b")
         assert found == slots
@@ -785,7 +785,7 @@ def test_a_release_that_fails_in_probation_is_put_back(
     stage.deploy("1.a")
     stage.prepare("2.b")
     monkeypatch.setattr(health, "watch", failing("unhealthy"))
-    with pytest.raises(OpError, match=r"the host went back to 1\.a") as caught:
+    with pytest.raises(OpError, match=r"the host rolled back to 1\.a") as caught:
         stage.run(stage.asked("2.b"))
     assert caught.value.slug == "reverted"
     assert "ValueError: boom" in caught.value.log

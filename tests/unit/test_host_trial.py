@@ -79,7 +79,7 @@ DENIED = "Traceback (most recent call last):\nPermissionError: [Errno 13] Permis
         (DENIED.format("/etc/shadow"), (), "import-failed", "Permission denied: '/etc/shadow'"),
         (DENIED.format("/etc/shadow"), ("/code/x",), "import-failed", "'/etc/shadow'"),
         (EROFS.format("/a") + "\n" + DENIED.replace("{}", "b"), ("/a",), "import-failed", "'b'"),
-        ("KeyError: 'A'", ("/code/x",), "import-failed", "does not import: KeyError: 'A'"),
+        ("KeyError: 'A'", ("/code/x",), "import-failed", "cannot be imported: KeyError: 'A'"),
         ("", (), "import-failed", "exit status 1"),
     ],
 )
@@ -103,4 +103,4 @@ def test_what_never_began_is_the_units_fault() -> None:
 
 def test_a_process_that_was_killed_is_told_so() -> None:
     error = verify._import_error(Layout("shop"), "shop:app", Trial("oom-kill", True, (), "loading"))
-    assert error.message == "shop:app does not import: oom-kill (loading)"
+    assert error.message == "shop:app cannot be imported: oom-kill (loading)"

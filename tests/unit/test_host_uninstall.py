@@ -72,7 +72,7 @@ def test_nothing_goes_that_still_answers_requests(
     with pytest.raises(OpError, match=r"1\.a still answers requests") as refused:
         uninstall.uninstall(session.ctx(uninstall._REMOVE_SECONDS + 0.5), Uninstall(True))
     assert refused.value.slug == "still-answers"
-    assert [event["detail"] for event in session.events] == ["1.a answers its last requests"]
+    assert [event["detail"] for event in session.events] == ["1.a is answering its last requests"]
     assert at.release("1.a").is_dir()
     assert at.record.exists()
     assert not at.current.is_symlink(), "nobody starts it again"

@@ -174,10 +174,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "emptied variables": (_empty("env"), "env lacks DEBUG, SECRET_KEY"),
     "torn variables": (lambda folder: (folder / "env").write_text('DEBUG="0'), "env is damaged"),
     "no socket": (_unlink("http.sock"), "http.sock is missing"),
-    "another's socket": (_relink("http.sock", "../9/http.sock"), "http.sock leads elsewhere"),
+    "another's socket": (_relink("http.sock", "../9/http.sock"), "http.sock points elsewhere"),
     "no slot": (
         _relink("http.sock", f"/run/cartwheel/shop/{NAME}/x/http.sock"),
-        "http.sock leads elsewhere",
+        "http.sock points elsewhere",
     ),
 }
 
@@ -199,11 +199,11 @@ def test_other_bytes_are_found_file_by_file_alone(at: Layout) -> None:
     (at.release(NAME) / "gunicorn.conf.py").write_text("# by hand\n")
     assert whole.problem(at, manifest(at)) == ""
     assert whole.damage(at, manifest(at)) == [
-        "gunicorn.conf.py is not as it was written",
-        "gunicorn/app.py is not as it was installed",
+        "gunicorn.conf.py was changed after it was written",
+        "gunicorn/app.py was changed after it was installed",
     ]
     # Once somebody has looked, everybody knows.
-    whole.mark(at, NAME, "gunicorn/app.py is not as it was installed")
+    whole.mark(at, NAME, "gunicorn/app.py was changed after it was installed")
     assert "gunicorn/app.py" in whole.problem(at, manifest(at))
 
 
@@ -251,7 +251,7 @@ def test_a_release_that_the_app_may_not_read(at: Layout, monkeypatch: pytest.Mon
     record = {"user": "nobody", "group": "no-such-group"}
     monkeypatch.setattr(files, "read_json", _answering(files.read_json, at.record, record))
     at.releases.chmod(0o700)
-    assert "may not be entered by nobody" in whole.problem(at, manifest(at))
+    assert "cannot be entered by nobody" in whole.problem(at, manifest(at))
 
 
 def _answering(real: Callable[[Path], Any], path: Path, value: Any) -> Callable[[Path], Any]:

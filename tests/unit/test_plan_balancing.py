@@ -74,7 +74,7 @@ def test_sockets_have_a_name_for_each_server() -> None:
 def test_names_that_would_change_a_configuration(wrong: str) -> None:
     assert problem(settings(), Member("a", "root@web1:22", "[2001:db8::1]:80")) == ""
     for one in (Member("a", wrong, "192.0.2.1:80"), Member("a", "a", wrong)):
-        assert problem(settings(), one).endswith("cannot stand in a balancer's configuration")
+        assert problem(settings(), one).endswith("is not allowed in a balancer's configuration")
 
 
 def test_a_name_that_fits_no_socket() -> None:

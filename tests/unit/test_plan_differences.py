@@ -250,15 +250,15 @@ def test_what_the_host_has_now_makes_a_plan_stale() -> None:
         "a: its releases or links have changed"
     ]
     less = replace(one, host_files=None)
-    assert "a: host side is not part of it any more" in stale(sealed(), {"a": less})
+    assert "a: host side is no longer needed" in stale(sealed(), {"a": less})
     more = {"a": seal(less)}
-    assert "a: host side has to be done too" in stale(more, {"a": one})
+    assert "a: host side is now needed too" in stale(more, {"a": one})
 
 
 def test_other_hosts_than_those_that_were_looked_at() -> None:
     assert stale(sealed(), {"b": update()}) == [
         "b is not in the plan",
-        "a is in the plan, and not here",
+        "a is in the plan, but not in this run",
     ]
 
 

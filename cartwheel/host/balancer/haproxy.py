@@ -42,7 +42,7 @@ class Server:
     def not_back(self) -> str:
         row = self._row()
         status = row["status"] if row else "gone"
-        return "" if status.startswith(_IN) else "HAProxy says it is {}".format(status)
+        return "" if status.startswith(_IN) else "HAProxy reports it as {}".format(status)
 
     def _set(self, state: str) -> None:
         said = self._ask("set server {}/{} state {}".format(self.backend, self.server, state))

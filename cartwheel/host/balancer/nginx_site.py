@@ -58,7 +58,7 @@ def _folders(ctx: Context, at: Layout) -> List[str]:
         ctx,
         ["systemd-tmpfiles", "--create", str(at.balancer_tmpfiles)],
         "systemd",
-        "the sockets' folder could not be made",
+        "the sockets' folder could not be created",
     )
     files.directory(_drop_in(at).parent, 0o755)
     if files.write(_drop_in(at), _DROP_IN.format(**values).encode()):

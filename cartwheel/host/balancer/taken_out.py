@@ -126,11 +126,11 @@ def _drain(ctx: Context, gone: Mapping[str, Switchable], seconds: float) -> None
             return
         if now > end:
             # Nobody loses them: the host itself goes on answering what it has.
-            ctx.emit("balancer", "note", "requests still under way: " + told)
+            ctx.emit("balancer", "note", "requests still running: " + told)
             return
         if now - reported > _REPORT_SECONDS:
             reported = now
-            ctx.emit("balancer", "progress", "requests under way: " + told)
+            ctx.emit("balancer", "progress", "requests running: " + told)
         ctx.pause(_POLL_SECONDS)
 
 

@@ -148,7 +148,7 @@ def _described(name: str, lines: List[str], who: reach.Account) -> Interpreter:
 def _obstacle(path: str, who: reach.Account) -> str:
     top = reach.replaced(path)
     if top:
-        return "{} is below {}, of which the unit has one of its own".format(path, top)
+        return "{} is below {}, which is private to the unit".format(path, top)
     found = reach.obstacle(path, who, execute=not path.endswith("/os.py"))
     return found if not found or found.startswith(path) else "{}: {}".format(path, found)
 
@@ -160,7 +160,7 @@ def no_interpreter(wanted: str) -> str:
         if not os.path.lexists(name):
             continue
         if not os.path.exists(real):
-            return "{} is a link to {}, which is not there".format(name, real)
+            return "{} is a link to {}, which is missing".format(name, real)
         if os.statvfs(real).f_flag & os.ST_NOEXEC:
             return "{} is on a file system that is mounted noexec".format(name)
         if wanted.startswith("/"):

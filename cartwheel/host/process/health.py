@@ -110,14 +110,14 @@ def _no_answer(error: Exception, probe: Probe) -> str:
     if isinstance(error, FileNotFoundError):
         return "it does not listen"
     if isinstance(error, ConnectionRefusedError):
-        return "nobody listens on its socket"
+        return "nothing listens on its socket"
     if isinstance(error, socket.timeout):  # TimeoutError from Python 3.10 on
         return _too_late(probe)
     return "{} has no answer: {} ({})".format(probe.path, type(error).__name__, error)
 
 
 def _too_late(probe: Probe) -> str:
-    return "{} has no answer within {:g} s".format(probe.path, probe.timeout_seconds)
+    return "{} did not answer within {:g} s".format(probe.path, probe.timeout_seconds)
 
 
 def ask_socket(path: Path, probe: Probe) -> str:
@@ -154,7 +154,7 @@ def prove(ctx: Context, unit: str, path: Path, probe: Probe, *, step: str = "hea
                 _refuse_failed(unit, "it answered, then its unit failed")
                 if systemd.state(unit).is_up:
                     return good
-                wrong = "it answers, but its unit is not up"
+                wrong = "it answers, but its unit is not running"
         if now > end:
             raise OpError(
                 "unhealthy",

@@ -70,7 +70,7 @@ class Download:
         self._got += len(chunk)
         self._digest.update(chunk)
         if self._got > self.size_bytes or (not chunk and self._digest.hexdigest() != self._wanted):
-            raise OpError("store-damaged", "{} is not what was published".format(self._url))
+            raise OpError("store-damaged", "{} differs from what was published".format(self._url))
 
     def _tell(self) -> None:
         if time.monotonic() - self._told >= _REPORT_SECONDS:
@@ -116,7 +116,7 @@ class Download:
                 if not left:
                     raise
             if self._closed.wait(_PAUSE_SECONDS * random.uniform(0.5, 1.5)):  # noqa: S311
-                raise OSError("nobody waits for it")
+                raise OSError("it was cancelled")
 
     def _give(self, item: Union[bytes, OpError]) -> bool:
         """Hand it to the reader; False when nobody reads any more."""

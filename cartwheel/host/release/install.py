@@ -37,7 +37,9 @@ def venv(ctx: Context, request: MakeVenv) -> Done:
         step="venv",
     )
     if done.status != 0:
-        raise _failed(at, "venv-failed", "the virtual environment could not be made", done.output)
+        raise _failed(
+            at, "venv-failed", "the virtual environment could not be created", done.output
+        )
     marks.mark(at, release, "venv", digest)
     return Done(changed=True)
 

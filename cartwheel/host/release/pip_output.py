@@ -96,7 +96,7 @@ def _classify(text: str) -> Optional[Tuple[str, str]]:
 def _about_package(text: str, index: str) -> Optional[Tuple[str, str]]:  # noqa: PLR0911 - a table
     found = _HASH.search(text)
     if found:
-        return "hash-mismatch", "%s from %s is not the one that was locked" % (
+        return "hash-mismatch", "%s from %s differs from the lock" % (
             found.group(1).split(" (from")[0],
             _mirror(found.group(2), index),
         )
@@ -189,15 +189,15 @@ def _few(versions: str) -> str:
 
 def _why(text: str) -> str:
     for sign, plain in (
-        ("Name or service not known", "its name is not known"),
-        ("getaddrinfo", "its name is not known"),
+        ("Name or service not known", "its name cannot be resolved"),
+        ("getaddrinfo", "its name cannot be resolved"),
         ("Temporary failure in name resolution", "its name cannot be resolved"),
         ("Connection refused", "connection refused"),
         ("timed out", "timed out"),
         ("Read timed out", "timed out"),
         ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted"),
         ("SSL", "TLS failed"),
-        ("Remote end closed", "it closes the connection"),
+        ("Remote end closed", "it closed the connection"),
         ("unreachable", "network unreachable"),
     ):
         if sign in text:

@@ -64,7 +64,7 @@ def classify_uv_output(text: str, mirror: str) -> Optional[Tuple[str, str]]:
 def _about_package(text: str, mirror: str) -> Optional[Tuple[str, str]]:
     found = _MISMATCH.search(text)
     if found:
-        line = "{} from {} is not the one that was locked".format(found[1], mirror)
+        line = "{} from {} differs from the lock".format(found[1], mirror)
         return "hash-mismatch", line
     found = _PLATFORM.search(text)
     if found:
@@ -109,12 +109,12 @@ def _package(url: str) -> str:
 def _why(text: str) -> str:
     for sign, plain in (
         ("Connection refused", "connection refused"),
-        ("failed to lookup address", "its name is not known"),
-        ("dns error", "its name is not known"),
+        ("failed to lookup address", "its name cannot be resolved"),
+        ("dns error", "its name cannot be resolved"),
         ("timed out", "timed out"),
         ("certificate", "its certificate is not trusted"),
-        ("Connection reset", "it closes the connection"),
-        ("connection closed", "it closes the connection"),
+        ("Connection reset", "it closed the connection"),
+        ("connection closed", "it closed the connection"),
         ("unreachable", "network unreachable"),
     ):
         if sign in text:

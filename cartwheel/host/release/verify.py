@@ -109,9 +109,7 @@ def check_static(at: Layout, release: str, static_dir: Optional[str]) -> None:
     if not folder.is_dir():
         raise OpError(
             "static-missing",
-            "web.static_dir: {} is not in the release; it was looked for in {}".format(
-                static_dir, folder
-            ),
+            "web.static_dir: {} is not in the release; searched in {}".format(static_dir, folder),
         )
 
 
@@ -125,12 +123,12 @@ def _check_import(ctx: Context, at: Layout, request: Verify) -> None:
             raise
         raise OpError(
             "import-failed",
-            "{} does not import within {:g} s".format(entry, seconds),
+            "{} was not imported within {:g} s".format(entry, seconds),
             log=marks.tail(error.log),
         ) from error
     if tried.problem:
         raise _import_error(at, entry, tried)
-    told = "{} could not write {} when it was imported; files of its own belong below {}"
+    told = "{} could not write {} during its import; its own files belong in {}"
     for path in tried.refused[:_NOTES]:
         ctx.emit("verify", "note", told.format(entry, path, at.shared))
 
@@ -156,7 +154,9 @@ def _import_error(at: Layout, entry: str, tried: trial.Trial) -> OpError:
     reason = lines[-1].strip() if lines else tried.problem
     if not tried.problem.startswith("exit"):  # it was killed
         reason = "{} ({})".format(tried.problem, reason)
-    return OpError("import-failed", "{} does not import: {}".format(entry, reason[:200]), log=log)
+    return OpError(
+        "import-failed", "{} cannot be imported: {}".format(entry, reason[:200]), log=log
+    )
 
 
 def _written(tried: trial.Trial) -> str:
@@ -183,8 +183,8 @@ def _check_unit(ctx: Context, at: Layout, release: str) -> None:
         )
     if done.status != 0:
         log = done.output.replace(scratch + "/", "")
-        first = log.splitlines()[0] if log else "no word of why"
-        raise OpError("unit-refused", "systemd refuses " + first, log=marks.tail(log))
+        first = log.splitlines()[0] if log else "no reason given"
+        raise OpError("unit-refused", "systemd rejects " + first, log=marks.tail(log))
 
 
 def _check_site(ctx: Context, request: Verify) -> None:

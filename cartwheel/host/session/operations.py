@@ -81,7 +81,7 @@ def perform(name: str, ctx: Context, asked: Dict[str, Any]) -> Any:
     if place is None:
         raise OpError("host-side", f"the host side has no operation '{name}'")
     if name in CHANGING and "lock" not in ctx.memory:
-        raise OpError("host-side", "the operator's side forgot to take the lock")
+        raise OpError("host-side", "the operator's side did not take the lock")
     operation = _operation(place)
     request = _request(operation, asked)
     try:

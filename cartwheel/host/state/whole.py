@@ -83,7 +83,7 @@ def damage(at: Layout, manifest: Manifest) -> List[str]:
     folder = at.release(manifest.release)
     found = [problem(at, manifest)]
     found += [
-        "{} is not as it was written".format(name)
+        "{} was changed after it was written".format(name)
         for name, digest in manifest.files.items()
         if (folder / name).is_file() and files.sha256_of(folder / name) != digest
     ]
@@ -92,7 +92,7 @@ def damage(at: Layout, manifest: Manifest) -> List[str]:
 
 
 def mark(at: Layout, release: str, what: str) -> None:
-    """From now on a glance finds it too, and the next deploy makes it anew."""
+    """From now on a glance finds it too, and the next deploy makes it again."""
     files.write_json(_mark_path(at, release), {"what": what})
 
 
@@ -141,7 +141,7 @@ def _socket_link(at: Layout, release: str) -> str:
         return "http.sock is missing"
     one = Instance(WEB, release, Path(target).parent.name)
     is_ours = is_slot(one.slot) and target == str(at.socket(one))
-    return "" if is_ours else "http.sock leads elsewhere"
+    return "" if is_ours else "http.sock points elsewhere"
 
 
 def _venv(folder: Path, manifest: Manifest) -> str:
@@ -253,7 +253,7 @@ def _complaint(site: str, path: str, digest: str, size: str) -> List[str]:
     if size and there != int(size):
         return ["{} has {} bytes, and was installed with {}".format(path, there, size)]
     if digest.startswith(_HASH + "=") and digest != _digest(one):
-        return ["{} is not as it was installed".format(path)]
+        return ["{} was changed after it was installed".format(path)]
     return []
 
 

@@ -46,8 +46,8 @@ _POLL_SECONDS, _REPORT_SECONDS = 0.2, 5.0
 _LOG_LINES = 25
 _EXCEPTION = re.compile(r"^((?:\w+\.)*\w*(?:Error|Exception|Exit)\b.*)$", re.MULTILINE)
 _WORDS_MAX = 200
-_ENDS_LATER = "all its workers are taken: it ends once nobody waits for it any more"
-_CONTACT_LOST = "contact with the operator was lost"
+_ENDS_LATER = "all its workers are busy: it stops once no connection waits"
+_CONTACT_LOST = "the connection to the operator was lost"
 
 
 Tell = Callable[[str, str, str], None]  # as Context.emit: step, state, detail
@@ -92,7 +92,7 @@ class Deal:
         """The point of no return. Raises OpError("reverted") once a revert began."""
         with self._guard:
             if self._state in ("reverting", "reverted"):
-                raise OpError("reverted", "the host has gone back already")
+                raise OpError("reverted", "the host has already rolled back")
             if self._state == "pending":
                 self._timer.cancel()
                 pending.clear(self.at, self.mark)
@@ -170,7 +170,7 @@ def _gone_back(deal: Deal, error: Exception) -> OpError:
     mark = deal.mark
     log = way_back.log_of(deal.at, mark, _LOG_LINES)
     deal.go_back(str(error), is_bad=True)
-    told = "{}{}; the host went back to {}".format(error, _last_words(log), _name(mark.was))
+    told = "{}{}; the host rolled back to {}".format(error, _last_words(log), _name(mark.was))
     return OpError("reverted", told, log=log)
 
 
@@ -179,7 +179,7 @@ def watch(ctx: Context, request: Watch) -> Done:
     it goes back if it does not stay well."""
     deal = _deal(ctx)
     if deal is None or not deal.is_pending:
-        raise OpError("reverted", "this host has no switch to watch: it has gone back")
+        raise OpError("reverted", "this host has no switch to watch: it has rolled back")
     try:
         with contextlib.closing(_real_traffic(deal)) as real:
             real.begin()
@@ -233,7 +233,9 @@ def _free(ctx: Context, release: str, *, but: Optional[Instance]) -> Instance:
             return one
         if time.monotonic() - reported > _REPORT_SECONDS:
             reported = time.monotonic()
-            ctx.emit("start", "progress", "earlier instances of {} still end".format(release))
+            ctx.emit(
+                "start", "progress", "earlier instances of {} are still stopping".format(release)
+            )
         ctx.pause(_POLL_SECONDS)
 
 
@@ -308,7 +310,7 @@ def _stay_well(ctx: Context, deal: Deal, real: watch_period.Watch, seconds: floa
 
     health.watch(ctx, [at.unit(one) for one in side], complaint, seconds=seconds)
     if real.warning():
-        ctx.emit("probation", "note", real.warning() + "; a rollback is not refused for it")
+        ctx.emit("probation", "note", real.warning() + "; a rollback goes on regardless")
     ctx.emit("probation", "done", real.told())
 
 

@@ -48,7 +48,7 @@ def no_room(step: str, base: str, log: str = "") -> OpError:
                 path, status.f_bavail * status.f_frsize >> 20, status.f_favail
             )
         )
-    return OpError("disk-full", "no room left for {} ({})".format(step, ", ".join(free)), log=log)
+    return OpError("disk-full", "no space left for {} ({})".format(step, ", ".join(free)), log=log)
 
 
 def scratch_prefix(what: str) -> str:

@@ -111,7 +111,7 @@ def place_of(path: Path) -> Path:
             return Path(os.path.realpath(str(path)))
     if not stat.S_ISREG(status.st_mode):
         what = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
-        raise OpError("not-ours", "{} is {}, not a file; it stays as it is".format(path, what))
+        raise OpError("not-ours", "{} is {}, not a file; it was left unchanged".format(path, what))
     return Path(os.path.realpath(str(path))) if path.is_symlink() else path
 
 

@@ -92,7 +92,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> Optional[urllib.request.Request]:
         old, new = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
         if new.scheme not in _SCHEMES or (self._stay and new.hostname != old.hostname):
-            raise urllib.error.HTTPError(req.full_url, code, "a redirect we refuse", headers, fp)
+            raise urllib.error.HTTPError(
+                req.full_url, code, "a redirect, which is refused", headers, fp
+            )
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         word = req.unredirected_hdrs.get("Authorization")
         if following is not None and word and same_server(req.full_url, newurl):

@@ -78,7 +78,7 @@ def _open(path: Path) -> Optional[int]:
         return None
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise OpError("not-ours", "{} is no file; it stays as it is".format(path))
+        raise OpError("not-ours", "{} is not a file; it was left unchanged".format(path))
     return fd
 
 
@@ -101,7 +101,7 @@ def _is_at(fd: int, path: Path) -> bool:
 
 
 def discard(path: Path) -> None:
-    """Take a lock's file away. Only whoever holds it may: who waits for it then makes it anew."""
+    """Take a lock's file away. Only whoever holds it may: who waits for it then makes it again."""
     try:
         os.unlink(str(path))
     except FileNotFoundError:

@@ -73,7 +73,7 @@ def obstacle(path: str, who: Account, *, execute: bool = False) -> str:
     folders, end = way(path)
     for folder in folders:
         if not _may(folder, who, stat.S_IXOTH):
-            return "{} may not be entered by {}".format(_described(folder), who.name)
+            return "{} cannot be entered by {}".format(_described(folder), who.name)
     if not os.path.exists(end):
         return "{} is not there".format(end)
     if execute and os.statvfs(end).f_flag & os.ST_NOEXEC:

@@ -188,7 +188,7 @@ def start(ctx: Optional[Context], unit: str) -> None:
         ctx, ["systemctl", "start", "--no-block", unit], timeout_seconds=_CALL_SECONDS
     )
     if done.status != 0:
-        raise OpError("start-failed", "systemd does not start {}".format(unit), log=done.output)
+        raise OpError("start-failed", "systemd could not start {}".format(unit), log=done.output)
 
 
 def stop(unit: str) -> None:

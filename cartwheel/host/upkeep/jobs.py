@@ -63,7 +63,7 @@ def _await_end(ctx: Context, unit: str, seconds: float) -> None:
     """systemd ends it, also without us: in this time, unless its own settings say longer."""
     end = time.monotonic() + seconds
     while not systemd.ends(unit, within_seconds=_REPORT_SECONDS) and time.monotonic() < end:
-        ctx.emit("stop", "progress", "it answers its last requests")
+        ctx.emit("stop", "progress", "it is answering its last requests")
         ctx.poll()
 
 
@@ -122,7 +122,7 @@ def unchanged(ctx: Context, request: Unchanged) -> Done:
     at, release = ctx.at, request.release
     wanted = releases.serving(at)
     if wanted is None or wanted.release != release or not instances.are_up(at, wanted):
-        raise OpError("facts-changed", "what serves has changed since it was looked at")
+        raise OpError("facts-changed", "the live release has changed in the meantime")
     releases.refuse_spoilt(at, release)
     leftovers.clean(at, lambda text: ctx.emit("repair", "note", text))
     known = record.read(at)
@@ -213,7 +213,7 @@ def _refuse_broken(ctx: Context) -> None:
     web = web_server()
     complaint = configuration.check(ctx, web)
     if complaint:
-        raise OpError(web.broken, "{} refuses its configuration".format(web.name), log=complaint)
+        raise OpError(web.broken, "{} rejects its configuration".format(web.name), log=complaint)
 
 
 def web_reload(ctx: Context, request: ReloadWebServer) -> Empty:

@@ -62,9 +62,9 @@ def _record(at: Layout, request: Setup) -> None:
             raise OpError("not-ours", why)
         return
     if at.root.exists():
-        raise OpError("not-ours", "{} exists and was not made by Cartwheel".format(at.root))
+        raise OpError("not-ours", "{} exists and was not created by Cartwheel".format(at.root))
     if _exists(user):
-        raise OpError("not-ours", "the user {} exists already".format(user))
+        raise OpError("not-ours", "the user {} already exists".format(user))
     made = record.Record(
         user=user,
         group=request.group,
@@ -123,7 +123,7 @@ def _own_packages(at: Layout, known: record.Record, more: List[str]) -> None:
 def _refuse_taken_port(port: int) -> None:
     holder = facts.listening_ports().get(str(port))
     if holder not in (None, web_server().program):
-        raise OpError("port-taken", "port {} is held by {}".format(port, holder))
+        raise OpError("port-taken", "port {} is used by {}".format(port, holder))
 
 
 def _interpreter(ctx: Context, request: Setup) -> List[str]:
@@ -138,7 +138,7 @@ def _interpreter(ctx: Context, request: Setup) -> List[str]:
         except OpError as error:
             raise OpError(
                 "python-version",
-                "Python {} is not here and its packages cannot be had".format(request.python),
+                "Python {} is missing and its packages cannot be installed".format(request.python),
                 log=error.log,
             ) from error
         changed += ["installed " + name for name in names]
@@ -182,10 +182,10 @@ def _account(ctx: Context, request: Setup) -> List[str]:
     if not _exists(user):
         home = ["--home-dir", str(at.shared), "--no-create-home", "--shell", "/usr/sbin/nologin"]
         _account_tool(ctx, ["useradd", "--system", "--user-group", *home, user])
-        changed.append("made user " + user)
+        changed.append("created user " + user)
     if not any(entry.gr_name == group for entry in grp.getgrall()):
         _account_tool(ctx, ["groupadd", "--system", group])
-        changed.append("made group " + group)
+        changed.append("created group " + group)
     if request.web_server:
         changed += access.join(ctx, web_user, [group])
     return changed

@@ -96,7 +96,7 @@ def _await_end(ctx: Context, at: Layout) -> None:
             raise OpError("still-answers", "{} still answers requests".format(running))
         if time.monotonic() - reported > _REPORT_SECONDS:
             reported = time.monotonic()
-            ctx.emit("stop", "progress", "{} answers its last requests".format(running))
+            ctx.emit("stop", "progress", "{} is answering its last requests".format(running))
         ctx.pause(_POLL_SECONDS)
 
 

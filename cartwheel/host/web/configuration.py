@@ -58,13 +58,15 @@ def check_staged(
         )
     taken = web.taken_name(done.output, names)
     if taken:
-        raise OpError("server-name-taken", "another site is called {} already".format(taken))
+        raise OpError(
+            "server-name-taken", "another site already has the server name {}".format(taken)
+        )
     if done.status != 0:
         before = check(ctx, web)
         if before:
-            message = "{}'s configuration was broken before: {}"
+            message = "{}'s configuration was already broken: {}"
             raise OpError(web.broken, message.format(web.name, web.complaint(before)), log=before)
-        message = "{} refuses the rendered site: {}"
+        message = "{} rejects the rendered site: {}"
         message = message.format(web.name, web.complaint(done.output))
         raise OpError(web.refuses, message, log=done.output)
 
@@ -101,7 +103,7 @@ def reload(ctx: Optional[Context], web: WebServer) -> None:
     done = children.run(ctx, command, timeout_seconds=_CALL_SECONDS)
     if done.status != 0:
         complaint = check(None, web) or done.output
-        message = "{} does not take its configuration".format(web.name)
+        message = "{} rejects its configuration".format(web.name)
         raise OpError(web.refuses, message, log=complaint)
     _await_retirement(web, before)
 

@@ -82,7 +82,7 @@ def look(at: Layout, probe: Probe, port: int, release: str) -> str:
     """The same for those who only look: it makes no token."""
     token = known_token(at)
     if token is None:
-        message = "{} is missing or damaged: {} cannot say who answers"
+        message = "{} is missing or damaged: {} cannot say which release answers"
         return message.format(at.probe_map, web_server().name)
     return _ask(at, probe, port, release, token)
 

@@ -146,7 +146,7 @@ def replace_program(call: Call, path: str) -> bool:
     """Have an execve run another program: its path is overwritten where it waits.
 
     False where the new path does not fit. (In a child that shares its parent's memory the
-    parent's copy changes too: Python makes it anew for each child.)
+    parent's copy changes too: Python makes it again for each child.)
     """
     address = _first_argument(call.pid)
     old = _text(call.pid, address)
