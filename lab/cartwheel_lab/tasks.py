@@ -111,7 +111,7 @@ def up(
     python: bool = True,
     disk_mb: int = 0,
 ) -> int:
-    """Have disposable hosts run here: `-H lab1,lab2` just works."""
+    """Start disposable lab hosts, for `-H lab1,lab2`."""
     if count < 1:
         raise UsageError("usage", f"--count {count}: at least one host is needed")
     if disk_mb < 0:
@@ -143,7 +143,7 @@ def url(c: FabContext, out: Output) -> int:
 
 @lab_task(help={"user": "Log in as this user: root, deploy, ops or guest."}, json=False)
 def ssh(c: FabContext, out: Output, user: str = "root") -> None:
-    """Log in to a lab host, as a person."""
+    """Log in to a lab host."""
     chosen = _chosen(c)
     if len(chosen) != 1:
         raise UsageError("usage", "lab.ssh takes one host", hint="Name it with `-H lab1`.")
@@ -153,7 +153,7 @@ def ssh(c: FabContext, out: Output, user: str = "root") -> None:
 
 @lab_task()
 def power_cut(c: FabContext, out: Output) -> None:
-    """Kill a lab host as by a cut of power; its disk stays."""
+    """Simulate a power cut of a lab host; its disk stays."""
     _lab(c, out).power_cut([host.name for host in _chosen(c)])
 
 
@@ -171,7 +171,7 @@ def reset(c: FabContext, out: Output) -> None:
 
 @lab_task(hosts="optional")
 def down(c: FabContext, out: Output) -> None:
-    """Take lab hosts away with all they have: of -H, or all."""
+    """Remove lab hosts with all their data: those of -H, or all."""
     gone = _lab(c, out).down(c.hosts or None)
     if not gone:
         out.say("no lab hosts; nothing to take away")
@@ -195,7 +195,7 @@ def network(
     black_hole: bool = False,
     restore: bool = False,
 ) -> None:
-    """Slow, cut or restore the line to lab hosts; then show it."""
+    """Slow, cut or restore the network of lab hosts; show it."""
     if cut + black_hole + restore > 1:
         raise UsageError("usage", "--cut, --black-hole and --restore exclude each other")
     delay, rate = _number("delay-ms", delay_ms), _number("bytes-per-second", bytes_per_second)
@@ -323,7 +323,7 @@ def load(
     releases: str = "",
     all_kinds: bool = False,
 ) -> int:
-    """Visit a lab host's site; count what failed or was late.
+    """Send requests to a lab host's site; count failed and late ones.
 
     The visitors are within the host's own network.
     """
