@@ -6,10 +6,8 @@ here puts back the hosts that a deploy left out.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +15,8 @@ from pathlib import Path
 
 from cartwheel import writing
 from cartwheel.errors import CartwheelError, UsageError
+from cartwheel.host.system import flock
 from cartwheel.host.wire.balancer import By
-
-_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -32,13 +29,10 @@ class Memory:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = self.path.with_suffix(".lock")  # the lock ends with this process; the file stays
         fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        end = time.monotonic() + wait_seconds
         try:
-            while not _taken(fd):
-                if time.monotonic() >= end:
-                    message = "another run from this machine uses this balancer"
-                    raise CartwheelError("locked", message)
-                time.sleep(_POLL_SECONDS)
+            if not flock.take(fd, wait_seconds):
+                message = "another run from this machine uses this balancer"
+                raise CartwheelError("locked", message)
             yield
         finally:
             os.close(fd)
@@ -71,11 +65,3 @@ class Memory:
             writing.write(self.path, json.dumps(known).encode(), mode=0o666)
         except OSError as error:
             raise UsageError("balancer", f"{self.path}: {error.strerror}") from error
-
-
-def _taken(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

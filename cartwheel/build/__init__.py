@@ -4,7 +4,6 @@ from cartwheel.build.apptests import run_app_tests
 from cartwheel.build.artifact import build_app, leaves_files_out
 from cartwheel.build.index import (
     access_for,
-    index_arguments,
     pip_environment,
 )
 from cartwheel.build.lock import lock_for
@@ -27,7 +26,6 @@ __all__ = [
     "access_for",
     "build_app",
     "check_wheel_fits",
-    "index_arguments",
     "leaves_files_out",
     "lock_for",
     "operator_platform",

@@ -211,14 +211,6 @@ def local_pip_environment(access: Access) -> dict[str, str]:
     return {key: value for key, value in found.items() if value}
 
 
-def index_arguments(
-    index: Index, tool: str, password: Hidden | None = None
-) -> tuple[list[str], dict[str, str]]:
-    """(arguments, environment) for `tool` "pip" or "uv"; nothing secret is ever in the first."""
-    access = access_for(index, password)
-    return [], uv_environment(access) if tool == "uv" else local_pip_environment(access)
-
-
 # --- pip's own configuration -------------------------------------------------------------
 
 

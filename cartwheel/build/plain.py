@@ -18,7 +18,6 @@ from cartwheel.errors import BuildError
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-GUNICORN_CONF = "gunicorn_conf.py"
 VERSION_DIGITS = 12
 
 _HASH = re.compile(r"--hash[= ](sha\d+:[0-9a-f]+)")

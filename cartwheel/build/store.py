@@ -6,7 +6,6 @@ rename.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -20,9 +19,9 @@ from typing import Any
 from cartwheel import writing
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
+from cartwheel.host.system import flock
 
 LOCK_WAIT_SECONDS = 900.0
-POLL_SECONDS = 0.05
 SIGN_OF_LIFE_SECONDS = 5.0
 ABANDONED_SECONDS = 86_400.0
 
@@ -83,23 +82,16 @@ def exclusive(state: Path, name: str, emit: Emit) -> Iterator[None]:
     """
     folder = state / "locks.d"
     folder.mkdir(parents=True, exist_ok=True)
-    started = spoke = time.monotonic()
+    spoke = 0.0
+
+    def waiting(waited: float) -> None:
+        nonlocal spoke
+        if waited - spoke >= SIGN_OF_LIFE_SECONDS:
+            spoke = waited
+            emit(Event(name, "progress", f"waiting for another Cartwheel, {waited:.0f} s"))
+
     with (folder / name).open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                pass
-            now = time.monotonic()
-            if now - started > LOCK_WAIT_SECONDS:
-                raise BuildError(
-                    "deadline", f"another Cartwheel has locked {folder / name} for too long"
-                )
-            if now - spoke >= SIGN_OF_LIFE_SECONDS:
-                spoke = now
-                emit(
-                    Event(name, "progress", f"waiting for another Cartwheel, {now - started:.0f} s")
-                )
-            time.sleep(POLL_SECONDS)
+        if not flock.take(file.fileno(), LOCK_WAIT_SECONDS, waiting):
+            message = f"another Cartwheel has locked {folder / name} for too long"
+            raise BuildError("deadline", message)
         yield

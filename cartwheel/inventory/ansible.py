@@ -13,6 +13,7 @@ from typing import Any
 
 from cartwheel.settings.host import Host
 from cartwheel.ssh.arguments import ArgumentError, Option, parse
+from cartwheel.ssh.found import LAST_PORT
 
 Variables = Mapping[str, Any]
 
@@ -35,7 +36,6 @@ _NAMES = {
 _SSH_ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
 _JUMPS = ("proxyjump", "proxycommand")
 _BY_SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
-_LAST_PORT = 65535
 
 
 class FormatError(ValueError):
@@ -87,7 +87,7 @@ def _host(name: str, groups: Mapping[str, Any], own: Variables, source: str) -> 
         roles=_names(roles) if roles is not None else tuple(around),
         groups=tuple(around),
         user=_text(name, "ansible_user", values["user"]),
-        port=_number(name, "ansible_port", values["port"], _LAST_PORT),
+        port=_number(name, "ansible_port", values["port"], LAST_PORT),
         identity=_text(name, "ansible_private_key_file", values["identity"]),
         gateway=gateway,
         ssh_options=options,

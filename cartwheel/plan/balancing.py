@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cartwheel.settings import names
+from cartwheel.settings.checks import SOCKET_PATH_BYTES
 from cartwheel.settings.toml_tables import Settings
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 ON_HOSTS = ("nginx", "haproxy")
 _PLAIN = re.compile(r"^[A-Za-z0-9_.:@\[\]-]+\Z")
 _UNPLAIN = re.compile(r"[^A-Za-z0-9._-]")
-SOCKET_PATH_BYTES = 107  # without its final NUL (unix(7))
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,11 @@ from typing import Any
 
 from cartwheel.settings import toml_tables
 
-from .loading import SCHEMA
 from .reference import unit
-
-DIRECTIVE = f"#:schema ./{SCHEMA}"
-"""A line of a settings file in `config/` that names the schema to editors (taplo's directives)."""
 
 
 def text() -> str:
-    """The content of the file `SCHEMA`."""
+    """The content of the file `loading.SCHEMA`."""
     return json.dumps(json_schema(), indent=1) + "\n"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import threading
 import zlib
@@ -46,10 +45,9 @@ _LOADER = (
 
 @dataclass(frozen=True)
 class Bundle:
-    """The bytes to send (`payload`), their digest, and the code for `python3 -I -c`."""
+    """The bytes to send (`payload`), and the code for `python3 -I -c`."""
 
     payload: bytes
-    digest: str
     loader: str
 
 
@@ -82,17 +80,10 @@ def make_bundle(changed: Mapping[str, str]) -> Bundle:
     """The host side with changed or additional modules (full name -> source)."""
     modules = host_modules()
     modules.update(changed)
-    text = json.dumps(modules, sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    whole = {
-        "name": _LOADER_MODULE,
-        "loader": modules[_LOADER_MODULE],
-        "modules": modules,
-        "digest": digest,
-    }
+    whole = {"name": _LOADER_MODULE, "loader": modules[_LOADER_MODULE], "modules": modules}
     payload = zlib.compress(json.dumps(whole, sort_keys=True).encode(), 9)
     words = {"OLDEST": str(OLDEST_PYTHON), "SIZE": str(len(payload)), "ALARM": str(ALARM_SECONDS)}
     loader = _LOADER
     for name, value in words.items():
         loader = loader.replace(name, value)
-    return Bundle(payload, digest, loader)
+    return Bundle(payload, loader)

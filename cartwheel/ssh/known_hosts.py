@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import base64
 import binascii
-import fcntl
 import fnmatch
 import hashlib
 import hmac
 import os
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cartwheel import writing
 from cartwheel.errors import ConnectError
+from cartwheel.host.system import flock
 from cartwheel.ssh.target import Target
 
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 SYSTEM_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _LOCK_SECONDS = 10.0
-_POLL_SECONDS = 0.05
 _FIELDS = 3  # names, kind, key
 
 
@@ -121,7 +119,10 @@ def record(target: Target, key: HostKey) -> None:
     except OSError as error:
         raise _not_kept(path, error, target) from error
     try:
-        _lock(folder, target)
+        # Another `fab` holds the lock only for a moment.
+        if not flock.take(folder, _LOCK_SECONDS):
+            message = f"another program has locked the folder of {path}"
+            raise ConnectError("host-key-unknown", message, host=target.name)
         if is_known(target, key):
             return
         before = place.read_bytes() if place.exists() else b""
@@ -141,21 +142,6 @@ def _not_kept(path: Path, error: OSError, target: Target) -> ConnectError:
         f"the host's key cannot be saved in {path}: {error.strerror}; nothing was written",
         host=target.name,
     )
-
-
-def _lock(folder: int, target: Target) -> None:
-    """Lock until the folder is closed. Another `fab` holds the lock only for a moment."""
-    end = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > end:
-                message = f"another program has locked the folder of {recorded_in(target)}"
-                raise ConnectError("host-key-unknown", message, host=target.name) from None
-            time.sleep(_POLL_SECONDS)
-        else:
-            return
 
 
 def is_known(target: Target, key: HostKey) -> bool:

@@ -191,7 +191,7 @@ class TestUnit:
 def test_python_3_9_serves(hosts: GetHosts, gateways: Gateways, bundle: Bundle) -> None:
     host = hosts(1, suite="bullseye")[0]
     with open_session(target_of(host, "root"), gateways, bundle=bundle) as session:
-        assert session.request(asking("hello"))["python"].startswith("3.9.")
+        assert session.python.startswith("3.9.")
         assert session.request(asking("digest"), blob=os.urandom(1 << 20))["size"] == 1 << 20
 
 

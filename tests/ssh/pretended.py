@@ -60,7 +60,7 @@ def _answer(request: dict[str, Any], facts: dict[str, Any]) -> None:
             "running": [],
             "stopping": [],
         },
-        "lock": {"settled": [], "premise": facts["app"]["premise"], "freeze": None},
+        "lock": {"premise": facts["app"]["premise"], "freeze": None},
         "switch": {"id": "1"},
         "go-back": {"reverted": True, "serves": RELEASE},
     }

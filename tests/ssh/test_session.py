@@ -59,9 +59,7 @@ class TestRequests:
     def test_hello_of_the_real_bundle(self, sshd: Sshd, open_to: Open) -> None:
         session = open_to(sshd.target(), bundle=host_bundle())
         facts = session.request(asking("hello"))
-        assert facts["bundle"] == host_bundle().digest
         assert facts["uid"] == os.geteuid()
-        assert facts["python"] == session.python
 
     def test_pipelined_requests_are_one_round_trip(self, session: Session) -> None:
         pending = [session.submit(asking("memory")) for _ in range(20)]

@@ -38,11 +38,11 @@ TERMS = Terms("shop", "/srv", Operator("ann@desk", "a fix"), 10.0, 60.0)
 Answer = dict[str, Any] | BaseException | Callable[[], dict[str, Any]]
 
 GOOD: dict[str, Answer] = {
-    "lock": {"settled": [], "premise": "", "freeze": None},
+    "lock": {"premise": "", "freeze": None},
     "switch": {"id": "7"},
     "abandon": {},
     "unchanged": {},
-    "hello": to_json(Who("3.11", "/usr/bin/python3", "", 0, 1, "", "one machine's")),
+    "hello": to_json(Who(0, 1, "one machine's")),
     # what a host says that never switched
     "go-back": {"reverted": False, "serves": OLD},
 }
@@ -295,7 +295,7 @@ def test_locks_are_taken_at_once_and_with_a_rival_in_order() -> None:
         taken.append("b")
         if len(taken) == 1:
             raise failed("locked")
-        return {"settled": [], "premise": "", "freeze": None}
+        return {"premise": "", "freeze": None}
 
     run = Run({"c": {}, "a": {}, "b": {"lock": busy_at_first}})
     assert run.report.exit_code == Exit.OK

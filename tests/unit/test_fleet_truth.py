@@ -75,7 +75,7 @@ def test_a_plan_that_somebody_overtook_is_made_anew_under_the_lock() -> None:
     """Two deploys of the same content: the second one finds that it serves already."""
     same = unchanged(current=NEW, premise="now")
     run = Run(
-        {"a": {"lock": {"settled": [], "premise": "now", "freeze": None}}},
+        {"a": {"lock": {"premise": "now", "freeze": None}}},
         {"a": plan(premise="before")},
         replan=lambda: {"a": same},
     )
@@ -88,7 +88,7 @@ def test_a_plan_that_still_holds_is_kept() -> None:
         raise AssertionError("nothing has changed")
 
     run = Run(
-        {"a": {"lock": {"settled": [], "premise": "now", "freeze": None}}},
+        {"a": {"lock": {"premise": "now", "freeze": None}}},
         {"a": plan(premise="now")},
         replan=never,
     )

@@ -237,7 +237,11 @@ def test_a_damaged_manifest_hides_its_own_release_only(at: Layout) -> None:
 
 
 def test_cached_wheels_of_what_lies_beside_an_application_stay_with_it(at: Layout) -> None:
-    make(at, "1.a", 1, wheel="aa")
-    manifest = replace(releases.manifest(at, "1.a"), beside={"money": "bb"})
+    mine, beside = "a" * 64, "b" * 64
+    make(at, "1.a", 1, wheel=mine)
+    manifest = replace(releases.manifest(at, "1.a"), beside={"money": beside})
     files.write_json(at.release("1.a") / "release.json", to_json(manifest))
-    assert releases.wanted_wheels(at) == {"aa", "bb"}
+    for sha in (mine, beside, "c" * 64):
+        (at.cache / "wheels" / sha).mkdir(parents=True)
+    (at.cache / "wheels" / "not ours").mkdir()
+    assert releases.unwanted_wheels(at) == [at.cache / "wheels" / ("c" * 64)]

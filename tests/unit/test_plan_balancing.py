@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from cartwheel.plan.balancing import (
-    SOCKET_PATH_BYTES,
     Member,
     balancer_site_changes,
     emptied,
@@ -17,6 +16,7 @@ from cartwheel.plan.balancing import (
     to_take_out,
     ways,
 )
+from cartwheel.settings.checks import SOCKET_PATH_BYTES
 from cartwheel.settings.names import default_site
 from cartwheel.settings.toml_tables import Settings
 from tests.unit.answers import facts

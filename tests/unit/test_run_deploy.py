@@ -53,7 +53,7 @@ class Host:
         if self.refuses:
             raise HostError("locked", "locked by bob")
         self.app |= {"current": "1.old", "pending": False, "locked": True}
-        return answer_to(asked, {"settled": ["went back"], "premise": "", "freeze": None})
+        return answer_to(asked, {"premise": "", "freeze": None})
 
     def close(self, **_more: Any) -> None:
         pass

@@ -98,7 +98,7 @@ def start() -> Iterator[StartHost]:
 
 def test_the_bundle_is_the_same_bytes_for_the_same_sources() -> None:
     assert make_bundle({}) == make_bundle({}) == host_bundle()
-    assert make_bundle({"cartwheel.host.more": "x = 1"}).digest != host_bundle().digest
+    assert make_bundle({"cartwheel.host.more": "x = 1"}) != host_bundle()
 
 
 def test_the_bundle_is_made_once_for_all_sessions_that_begin_together(

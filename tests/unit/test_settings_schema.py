@@ -26,7 +26,7 @@ def lint(folder: Path, text: str) -> str:
     """What an editor underlines; "" for nothing. The file leads to its schema."""
     (folder / SCHEMA).write_text(schema.text())
     path = folder / "deploy.toml"
-    path.write_text(f"{schema.DIRECTIVE}\n{text}")
+    path.write_text(f"#:schema ./{SCHEMA}\n{text}")
     done = subprocess.run(
         [TAPLO, "lint", str(path)],
         cwd=folder,

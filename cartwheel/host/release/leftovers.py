@@ -23,8 +23,6 @@ from cartwheel.host.state import pending, releases
 from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.web import kinds
 
-_RELEASE = re.compile(r"[0-9][a-z0-9._]*")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _HOST_SIDE = re.compile(r"[0-9a-f]{16}")  # runtime.digest
 
 # context.scratch_prefix, prepare.tool: the number is the process's.
@@ -170,12 +168,12 @@ def _removed(at: Layout, known: _Known) -> Found:
     app = re.escape(at.app)
     folders = (
         (at.root, re.compile("releases|cache|shared|balancer")),
-        (at.cache / "wheels", _DIGEST),
+        (at.cache / "wheels", releases.DIGEST),
         (layout.LIB, re.compile(app)),
         (at.lib, _HOST_SIDE),
         (layout.LOGS, re.compile(app)),
         (layout.RUN, re.compile(r"(\.balancer\.)?" + app)),
-        (layout.RUN / at.app, _RELEASE),
+        (layout.RUN / at.app, releases.NAME),
     )
     for folder, ours in folders:
         for name in _names(folder):
@@ -184,10 +182,8 @@ def _removed(at: Layout, known: _Known) -> Found:
 
 
 def _wheels(at: Layout, known: _Known) -> Found:
-    wanted = releases.wanted_wheels(at)
-    for name in _names(at.cache / "wheels"):
-        if _DIGEST.fullmatch(name) and name not in wanted:
-            yield Leftover(WHEEL, str(at.cache / "wheels" / name))
+    for wheel in releases.unwanted_wheels(at):
+        yield Leftover(WHEEL, str(wheel))
 
 
 def _temporary(at: Layout, known: _Known) -> Found:
@@ -226,7 +222,7 @@ def _runtime(at: Layout, known: _Known) -> Found:
     """systemd takes an instance's own directory away, not the one of its release."""
     needed = known.names | {one.release for one in known.running | known.wanted}
     for name in _names(layout.RUN / at.app):
-        if _RELEASE.fullmatch(name) and name not in needed:
+        if releases.NAME.fullmatch(name) and name not in needed:
             yield Leftover(RUNTIME, str(layout.RUN / at.app / name))
 
 

@@ -61,4 +61,4 @@ def run(bundle: Dict[str, Any], source: BinaryIO, out_fd: int) -> int:
     sys.meta_path.insert(0, importer)
     from cartwheel.host.session import server
 
-    return server.main(source, out_fd, digest=str(bundle["digest"]))
+    return server.main(source, out_fd)

@@ -24,7 +24,7 @@ def lock(ctx: Context, request: Lock) -> Locked:
     """
     at = ctx.at
     if "lock" in ctx.memory:
-        return Locked((), releases.premise(at), freeze.read(at))
+        return Locked(releases.premise(at), freeze.read(at))
     holder = {
         "owner": ctx.about.who,
         "message": ctx.about.message,
@@ -33,8 +33,8 @@ def lock(ctx: Context, request: Lock) -> Locked:
     held = locks.acquire(at.lock, holder, wait_seconds=request.wait_seconds, ctx=ctx)
     try:
         found = leftovers.find(at)
-        say = functools.partial(ctx.emit, "repair", "note")
-        settled = recover.settle(at, say, found) if at.root.exists() else []
+        if at.root.exists():
+            recover.settle(at, functools.partial(ctx.emit, "repair", "note"), found)
         if not request.about_freeze:
             freeze.refuse_if_frozen(at)
     except BaseException:
@@ -44,7 +44,7 @@ def lock(ctx: Context, request: Lock) -> Locked:
     ctx.memory["lock"] = held
     ctx.memory["found"] = found  # for `repair`, which comes after
     ctx.at_end.append(held.release)
-    return Locked(tuple(settled), releases.premise(at), freeze.read(at))
+    return Locked(releases.premise(at), freeze.read(at))
 
 
 def unlock(ctx: Context, request: Unlock) -> Done:

@@ -15,10 +15,8 @@ from __future__ import annotations
 import collections
 import hashlib
 import os
-import platform
 import queue
 import signal
-import sys
 import tempfile
 import threading
 import traceback
@@ -168,7 +166,7 @@ class Request:
 class Server:
     """The state of one session; `serve` is its life."""
 
-    def __init__(self, source: BinaryIO, out_fd: int, digest: str) -> None:
+    def __init__(self, source: BinaryIO, out_fd: int) -> None:
         self.lost = threading.Event()
         self._source = source
         self._outbox = Outbox(out_fd, self.lost)
@@ -178,7 +176,7 @@ class Server:
         self._heard = boottime()
         self._lease_seconds = DEFAULT_LEASE_SECONDS
         self._about = About("", "", "", "")
-        self._memory: Dict[str, Any] = {"bundle": digest}
+        self._memory: Dict[str, Any] = {}
         self._at_end: List[Callable[[], None]] = []
         self._failed_groups: Set[str] = set()
         self._ended = threading.Event()
@@ -326,7 +324,7 @@ class Server:
                 next_alive = boottime() + framing.BEAT_SECONDS
 
 
-def main(source: BinaryIO, out_fd: int, digest: str) -> int:
+def main(source: BinaryIO, out_fd: int) -> int:
     """Serve one session: frames come from `source` and go to `out_fd`.
 
     Standard input, output and error are no longer the channel's: a print or a
@@ -335,7 +333,7 @@ def main(source: BinaryIO, out_fd: int, digest: str) -> int:
     global _stderr_fd  # noqa: PLW0603  (where a dying process can still complain)
     _stderr_fd = os.dup(2)
     os.set_blocking(_stderr_fd, False)
-    server = Server(source, out_fd, digest)
+    server = Server(source, out_fd)
     children.forget_login()
     os.umask(0o022)
     _catch_noise(server.noise)
@@ -352,15 +350,7 @@ _stderr_fd = 2
 
 def hello(ctx: Context, request: Hello) -> Who:
     """Who answers: the session's own operation; it costs no more than the round trip."""
-    return Who(
-        python=platform.python_version(),
-        executable=sys.executable,
-        hostname=platform.node(),
-        uid=os.geteuid(),
-        pid=os.getpid(),
-        bundle=ctx.memory["bundle"],
-        boot_id=_boot_id(),
-    )
+    return Who(os.geteuid(), os.getpid(), _boot_id())
 
 
 def _boot_id() -> str:

@@ -19,7 +19,7 @@ from cartwheel.host.wire.instance import WEB, Instance
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.manifest import Manifest
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def manifest_path(at: Layout, release: str) -> Path:
@@ -64,16 +64,16 @@ def leftovers(at: Layout) -> List[str]:
     return half + gone
 
 
-_NAME = re.compile(r"[0-9][a-z0-9._]*")
+NAME = re.compile(r"[0-9][a-z0-9._]*")
 _PARTS = {"venv", "env", "gunicorn.conf.py", "lock.txt", "install.txt", "http.sock"}
 _PARTS |= {slot + ".service" for slot in OLD_SLOTS}
-_GONE = re.compile(re.escape(files.GONE) + _NAME.pattern)
+_GONE = re.compile(re.escape(files.GONE) + NAME.pattern)
 
 
 def _is_half_made(at: Layout, name: str) -> bool:
     """Whether we were making it: it has the marks of `steps`, or nothing but parts of a
     release. A copy that somebody made has another release's manifest."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         return False
     try:
         manifest = files.read_json(manifest_path(at, name))
@@ -327,19 +327,17 @@ def discard(at: Layout, release: str) -> None:
     _prune_cache(at)
 
 
-def wanted_wheels(at: Layout) -> Set[str]:
-    """The digests of the wheels that complete releases were made from."""
-    known = complete(at)
-    return {sha for one in known for sha in (one.wheel_sha256, *one.beside.values())}
+def unwanted_wheels(at: Layout) -> List[Path]:
+    """Cached wheels that no complete release was made from."""
+    try:
+        cached = sorted(os.listdir(at.cache / "wheels"))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    wanted = {sha for one in complete(at) for sha in (one.wheel_sha256, *one.beside.values())}
+    unwanted = [name for name in cached if DIGEST.fullmatch(name) and name not in wanted]
+    return [at.cache / "wheels" / name for name in unwanted]
 
 
 def _prune_cache(at: Layout) -> None:
-    """Cached wheels that no complete release names go."""
-    wanted = wanted_wheels(at)
-    try:
-        cached = os.listdir(at.cache / "wheels")
-    except FileNotFoundError:
-        return
-    for name in cached:
-        if _DIGEST.fullmatch(name) and name not in wanted:
-            files.remove_tree(at.cache / "wheels" / name)
+    for wheel in unwanted_wheels(at):
+        files.remove_tree(wheel)

@@ -13,12 +13,11 @@ import stat
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Protocol, Tuple, Type, TypeVar
 
-from cartwheel.host.system.context import OpError
+from cartwheel.host.system.context import OpError, disk_full
 from cartwheel.host.wire.codec import WireError, from_disk
 
 R = TypeVar("R")
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NO_LINK = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)  # EINVAL: not a link (readlink(2))
 _CHUNK_BYTES = 1 << 20
 _NAME_BYTES = 200
@@ -205,7 +204,7 @@ def link(path: Path, target: str) -> bool:
     try:
         os.symlink(target, temporary)
     except OSError as error:
-        if error.errno not in _NO_ROOM or read_link(spare(path)) != target:
+        if not disk_full(error) or read_link(spare(path)) != target:
             raise
         temporary = spare(path)
     try:

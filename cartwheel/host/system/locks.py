@@ -12,12 +12,9 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Optional
 
 from cartwheel.host import layout
+from cartwheel.host.system import flock
 from cartwheel.host.system.context import Context, OpError, disk_full
 
-_POLL_SECONDS = 0.1
-# `held_by` holds a shared lock for an instant: nobody may be refused because somebody looked.
-_LOOK_SECONDS = 0.3
-_LOOK_POLL_SECONDS = 0.01
 _SHARED_PATIENCE_SECONDS = 120.0
 _REPORT_SECONDS = 5.0
 
@@ -45,13 +42,13 @@ def acquire(
 
     `holder` (owner, message, since) is written into the file for whoever is refused.
     """
-    began = time.monotonic()
-    end = began + max(wait_seconds, _LOOK_SECONDS)
+    # `held_by` holds a shared lock for an instant: nobody may be refused because somebody looked.
+    end = time.monotonic() + max(wait_seconds, flock.LOOK_SECONDS)
     while True:
         fd = _open(path)
         if fd is not None:
             try:
-                _wait_for(fd, path, began, end, ctx)
+                _wait_for(fd, path, end, ctx)
                 if _is_at(fd, path):
                     _sign(fd, holder)
                     return Lock(fd)
@@ -108,25 +105,19 @@ def discard(path: Path) -> None:
         pass
 
 
-def _wait_for(fd: int, path: Path, began: float, end: float, ctx: Optional[Context]) -> None:
-    reported = 0.0
-    looked = began + _LOOK_SECONDS
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            pass
-        now = time.monotonic()
-        if now >= end:
-            raise OpError("locked", "locked by " + describe(read_holder(path)))
+def _wait_for(fd: int, path: Path, end: float, ctx: Optional[Context]) -> None:
+    reported = -_REPORT_SECONDS
+
+    def waiting(waited: float) -> None:
+        nonlocal reported
         if ctx is not None:
             ctx.poll()
-            if now - reported > _REPORT_SECONDS:
-                reported = now
+            if waited - reported >= _REPORT_SECONDS:
+                reported = waited
                 ctx.emit("lock", "progress", "waiting for " + describe(read_holder(path)))
-        pause = _LOOK_POLL_SECONDS if now < looked else _POLL_SECONDS
-        time.sleep(min(pause, max(0.0, end - now)))
+
+    if not flock.take(fd, end - time.monotonic(), waiting):
+        raise OpError("locked", "locked by " + describe(read_holder(path)))
 
 
 def read_holder(path: Path) -> Optional[Dict[str, Any]]:

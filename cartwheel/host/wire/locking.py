@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import Optional
 
 from cartwheel.host.wire.request import Done, Request
 
@@ -19,10 +19,8 @@ class Mark:
 
 @dataclass(frozen=True)
 class Locked:
-    """`settled`: what an interrupted session had left and is in order now. `premise`: the host's
-    digest of what a plan is made from."""
+    """`premise`: the host's digest of what a plan is made from."""
 
-    settled: Tuple[str, ...]
     premise: str
     freeze: Optional[Mark]
 

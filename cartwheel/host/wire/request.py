@@ -38,15 +38,11 @@ class About:
 
 @dataclass(frozen=True)
 class Who:
-    """The host as its session sees itself. `bundle`: the digest of the host side's sources;
-    `boot_id`: another one after each boot (random(4)), "" where the kernel does not say."""
+    """The session's own user and process. `boot_id`: another one after each boot (random(4)), ""
+    where the kernel does not say."""
 
-    python: str
-    executable: str
-    hostname: str
     uid: int
     pid: int
-    bundle: str
     boot_id: str
 
 
