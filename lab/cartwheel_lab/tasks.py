@@ -323,7 +323,7 @@ def load(
     releases: str = "",
     all_kinds: bool = False,
 ) -> int:
-    """Send requests to a lab host's site; count failed and late ones.
+    """Send requests to a lab host's site; count failures.
 
     The visitors are within the host's own network.
     """
