@@ -55,22 +55,22 @@ def test_a_secret_travels_and_is_never_shown() -> None:
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "no table": ({"inner": []}, "inner is no Inner"),
+    "no table": ({"inner": []}, "inner is not of type Inner"),
     "a field too many": ({"more": 1}, "Outer has no field more"),
     "a field too many within": ({"inner": {"name": "n", "x": 1}}, "inner Inner has no field x"),
     "a missing one": ({"inner": {}}, "inner.name is missing in Inner"),
-    "a text for a number": ({"count": "1"}, "count is no int"),
-    "a truth for a number": ({"count": True}, "count is no int"),
-    "a number for a truth": ({"is_on": 1}, "is_on is no bool"),
-    "a broken number": ({"count": 1.5}, "count is no int"),
-    "a text for a size": ({"inner": {"name": "n", "size": "1"}}, "inner.size is no number"),
-    "null": ({"inner": None}, "inner is no Inner"),
-    "no choice": ({"kind": "c"}, "kind is none of a, b"),
+    "a text for a number": ({"count": "1"}, "count is not of type int"),
+    "a truth for a number": ({"count": True}, "count is not of type int"),
+    "a number for a truth": ({"is_on": 1}, "is_on is not of type bool"),
+    "a broken number": ({"count": 1.5}, "count is not of type int"),
+    "a text for a size": ({"inner": {"name": "n", "size": "1"}}, "inner.size is not a number"),
+    "null": ({"inner": None}, "inner is not of type Inner"),
+    "no choice": ({"kind": "c"}, "kind is not one of a, b"),
     "a list within": ({"many": [{"name": "n"}, {}]}, r"many\[1\].name is missing in Inner"),
-    "a pair of three": ({"pair": ["x", 1, 2]}, "pair has not 2 values"),
-    "a text for a list": ({"names": "x"}, "names is no list"),
-    "a list for a table": ({"secrets": []}, "secrets is no table"),
-    "a number for a secret": ({"secrets": {"KEY": 1}}, "secrets.KEY is no str"),
+    "a pair of three": ({"pair": ["x", 1, 2]}, "pair does not have 2 values"),
+    "a text for a list": ({"names": "x"}, "names is not a list"),
+    "a list for a table": ({"secrets": []}, "secrets is not an object"),
+    "a number for a secret": ({"secrets": {"KEY": 1}}, "secrets.KEY is not of type str"),
 }
 
 
@@ -85,9 +85,9 @@ def test_what_lies_on_a_disk_may_be_of_another_version() -> None:
     assert from_disk(Outer, {**GOOD, "later": 1, "inner": {"name": "n", "x": 1}}).count == 1
     with pytest.raises(WireError, match="count is missing"):
         from_disk(Outer, {"kind": "a", "inner": {"name": "n"}})
-    with pytest.raises(WireError, match="count is no int"):
+    with pytest.raises(WireError, match="count is not of type int"):
         from_disk(Outer, {**GOOD, "count": "1"})
-    with pytest.raises(WireError, match="is no Outer"):
+    with pytest.raises(WireError, match="is not of type Outer"):
         from_disk(Outer, [])
 
 

@@ -1,4 +1,4 @@
-"""Requests to a host that is a balancer: who is behind it, and who is taken out of it."""
+"""Requests to a balancer host: which hosts are behind it, and which are taken out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cartwheel.host.wire.request import Request
 from cartwheel.host.wire.setup import Changes
 
 By = Literal["deploy", "person"]
-"""Who wants a host out: a person's wish is over only when a person says so."""
+"""Who took a host out. A host that a person took out comes back only when a person says so."""
 
 Way = Dict[str, str]
 """How a balancer takes one host out: its `kind`, and the fields of that kind."""
@@ -17,8 +17,8 @@ Way = Dict[str, str]
 
 @dataclass(frozen=True)
 class TakenOut:
-    """The mark of a host that is out: by whom, since when (the balancer's local time, for people
-    only), why, and the way back."""
+    """The mark of a host that is out: who took it out, when (the balancer's local time, for display
+    only), why, and how it comes back."""
 
     by: By
     way: Way
@@ -29,7 +29,7 @@ class TakenOut:
 
 @dataclass(frozen=True)
 class Standing:
-    """Whether a host gets requests (None: the balancer does not know it), and its mark."""
+    """Whether a host gets requests (None: the balancer has no such server), and its mark."""
 
     is_in: Optional[bool]
     mark: Optional[TakenOut]
@@ -37,7 +37,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Standings:
-    """By server. `down` says why the balancer itself sends nothing to anybody; "" if it does."""
+    """States by server. `down` says why the balancer sends no requests at all; "" if it does."""
 
     hosts: Dict[str, Standing]
     down: str
@@ -45,7 +45,7 @@ class Standings:
 
 @dataclass(frozen=True)
 class AskStandings(Request[Standings]):
-    """Ask which of these hosts are in. As in all requests here, `ways` are by server."""
+    """Ask which of these hosts are in. In all requests here the keys of `ways` are servers."""
 
     op = "balancer-look"
     ways: Dict[str, Way]
@@ -53,14 +53,14 @@ class AskStandings(Request[Standings]):
 
 @dataclass(frozen=True)
 class Failed:
-    """Why these hosts are not where they should be."""
+    """The hosts that could not be moved, with the reason."""
 
     failed: Dict[str, str]
 
 
 @dataclass(frozen=True)
 class TakeOut(Request[Failed]):
-    """Take hosts out, and wait until they have no requests from here, at most so long."""
+    """Take hosts out, and wait until they have no requests from here or the time is up."""
 
     op = "balancer-out"
     ways: Dict[str, Way]
@@ -70,8 +70,8 @@ class TakeOut(Request[Failed]):
 
 @dataclass(frozen=True)
 class PutBack(Request[Failed]):
-    """Put hosts back, and wait until they get requests, at most so long; for a deploy only those
-    that a deploy took out."""
+    """Put hosts back, and wait until they get requests or the time is up. A deploy puts back only
+    the hosts that a deploy took out."""
 
     op = "balancer-back"
     ways: Dict[str, Way]
@@ -81,8 +81,8 @@ class PutBack(Request[Failed]):
 
 @dataclass(frozen=True)
 class PlaceSite(Request[Changes]):
-    """Make the web server here the balancer of these hosts; those that are out stay out.
-    `site_changes`: its files' texts by path, None for "goes away"."""
+    """Make the web server here the balancer of these hosts; hosts that are out stay out.
+    `site_changes`: the text of each of its files by path, None to remove it."""
 
     op = "balancer-setup"
     ways: Dict[str, Way]

@@ -1,13 +1,12 @@
-"""Between records (frozen dataclasses) and JSON: the one place where JSON is decoded.
+"""Convert records (frozen dataclasses) to JSON and back: the only place that decodes JSON.
 
-A message is read strictly: both sides of a session run the same version, so a field too many, too
-few or of another kind is a fault of ours. What lies on a disk was perhaps written by another
-version: fields that this one does not know are ignored, and those that are missing have their
-defaults.
+Messages are read strictly: both sides of a session run the same version, so an unknown or missing
+field or a wrong type is a bug in Cartwheel. Files may have been written by another version:
+unknown fields are ignored, and missing ones get their defaults.
 
-A field that has a keyword's name is spelt with an underscore at its end, and travels without; one
-whose metadata has a `key` travels by that. Of a record that says `sparse = True` only those fields
-travel that differ from their defaults.
+A field named after a Python keyword has a trailing underscore here and none in JSON. A `key` in a
+field's metadata is its name in JSON. A record with `sparse = True` writes only the fields that
+differ from their defaults.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from typing import Any, Callable, Dict, List, Tuple, Type, TypeVar, Union
 from cartwheel.host.wire.hidden import Hidden
 
 R = TypeVar("R")
-# Reads what stands in a message: the value, the field's name for errors, whether strictly.
+# Reads one value of a message. Arguments: value, field name for errors, strict or not.
 Reader = Callable[[Any, str, bool], Any]
 Readers = Tuple[Reader, ...]
 
-# JSON's own kinds; None stands for null.
+# JSON's types; None stands for null.
 _PLAIN = (str, bool, int, float, type(None))
 
 
 class WireError(ValueError):
-    """What was read does not fit its record; the message names the field."""
+    """The JSON does not fit its record; the message names the field."""
 
 
 def to_json(value: Any) -> Any:
-    """A record, or what a field holds, as JSON's kinds. Secrets are revealed: this is for the
-    channel to a host and for the host's own files."""
+    """Convert a record or a field's value to JSON types. Secrets are written in plain text: use it
+    only for the channel to a host and for the host's own files."""
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, Hidden):
@@ -51,7 +50,7 @@ def to_json(value: Any) -> Any:
 
 
 def _key(field: "dataclasses.Field[Any]") -> str:
-    """Its name on the wire."""
+    """The field's name in JSON."""
     key: str = field.metadata.get("key", field.name.rstrip("_"))
     return key
 
@@ -61,24 +60,25 @@ def _default(kind: Any, name: str) -> Any:
 
 
 def from_message(kind: Type[R], value: Any) -> R:
-    """The record of this kind. Raises WireError for anything that does not fit it exactly."""
+    """Read a record strictly. Raises WireError for anything that does not fit it exactly."""
     return _record(kind, value, "", True)
 
 
 def from_disk(kind: Type[R], value: Any) -> R:
-    """The record of this kind, as this or another version wrote it: unknown fields are ignored.
-    Raises WireError for a field of another kind, and for one without a default that is missing."""
+    """Read a record that this or another version wrote; unknown fields are ignored.
+    Raises WireError for a wrong type and for a missing field that has no default."""
     return _record(kind, value, "", False)
 
 
 def value_of(hint: Any, value: Any) -> Any:
-    """A strict value of any annotation that a field may have: for answers that are no records."""
+    """Read a value of any annotation that a field may have, strictly: for answers that are not
+    records."""
     return _reader(hint)(value, "", True)
 
 
 def _record(kind: Type[R], value: Any, where: str, strict: bool) -> R:
     if not isinstance(value, dict):
-        raise _unfit(where, f"is no {kind.__name__}")
+        raise _unfit(where, f"is not of type {kind.__name__}")
     given: Dict[str, Any] = {}
     for name, key, read, needed in _fields(kind):
         inner = f"{where}.{key}" if where else key
@@ -93,15 +93,15 @@ def _record(kind: Type[R], value: Any, where: str, strict: bool) -> R:
 
 
 def _plain(kind: Any, value: Any, where: str, strict: bool) -> Any:
-    # True is an int for Python, and none for us.
+    # In Python True is an int; in our JSON it is not.
     if type(value) is not kind:
-        raise _unfit(where, f"is no {kind.__name__}")
+        raise _unfit(where, f"is not of type {kind.__name__}")
     return value
 
 
 def _number(value: Any, where: str, strict: bool) -> float:
     if type(value) not in (int, float):
-        raise _unfit(where, "is no number")
+        raise _unfit(where, "is not a number")
     return float(value)
 
 
@@ -110,7 +110,7 @@ def _as_it_is(value: Any, where: str, strict: bool) -> Any:
 
 
 def _and_so_on(value: Any, where: str, strict: bool) -> Any:
-    raise _unfit(where, "has a value too many")
+    raise _unfit(where, "has too many values")
 
 
 def _hidden(value: Any, where: str, strict: bool) -> Hidden:
@@ -123,36 +123,36 @@ def _optional(readers: Readers, value: Any, where: str, strict: bool) -> Any:
 
 def _choice(choices: Tuple[Any, ...], value: Any, where: str, strict: bool) -> Any:
     if value not in choices:
-        raise _unfit(where, f"is none of {', '.join(map(str, choices))}")
+        raise _unfit(where, f"is not one of {', '.join(map(str, choices))}")
     return value
 
 
 def _tuple(readers: Readers, value: Any, where: str, strict: bool) -> Tuple[Any, ...]:
-    """`Tuple[X, ...]`, or one value for each of the hints."""
+    """Read `Tuple[X, ...]`, or one value for each hint."""
     if readers[-1] is _and_so_on:
         return tuple(_list(readers, value, where, strict))
     if not isinstance(value, list) or len(value) != len(readers):
-        raise _unfit(where, f"has not {len(readers)} values")
+        raise _unfit(where, f"does not have {len(readers)} values")
     return tuple(read(value[at], where, strict) for at, read in enumerate(readers))
 
 
 def _list(readers: Readers, value: Any, where: str, strict: bool) -> List[Any]:
     if not isinstance(value, list):
-        raise _unfit(where, "is no list")
+        raise _unfit(where, "is not a list")
     read = readers[0]
     return [read(one, f"{where}[{at}]", strict) for at, one in enumerate(value)]
 
 
 def _dict(readers: Readers, value: Any, where: str, strict: bool) -> Dict[str, Any]:
     if not isinstance(value, dict):
-        raise _unfit(where, "is no table")
+        raise _unfit(where, "is not an object")
     read = readers[1]
     return {key: read(one, f"{where}.{key}", strict) for key, one in value.items()}
 
 
 @functools.lru_cache(maxsize=None)
 def _reader(hint: Any) -> Reader:
-    """How a value of this annotation is read."""
+    """The function that reads a value of this annotation."""
     if hint in _SIMPLE:
         return _SIMPLE[hint]
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
@@ -165,7 +165,7 @@ def _reader(hint: Any) -> Reader:
     return functools.partial(_record, hint)  # type: ignore[arg-type]
 
 
-# By annotation, and by the origin of one that is composed.
+# By annotation, and for composed annotations by their origin.
 _SIMPLE: Dict[Any, Reader] = {
     **{kind: functools.partial(_plain, kind) for kind in (str, bool, int)},
     float: _number,
@@ -183,7 +183,7 @@ _COMPOSED: Dict[Any, Callable[..., Any]] = {
 
 
 def _read_fields(kind: Any) -> Tuple[Tuple[str, str, Reader, bool], ...]:
-    """Each field's name here and on the wire, how it is read, and whether it must be there."""
+    """Each field's name here and in JSON, its reader, and whether it is required."""
     hints = typing.get_type_hints(kind)
     return tuple(
         (

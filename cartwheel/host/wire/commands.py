@@ -10,7 +10,7 @@ from cartwheel.host.wire.request import Done, Request
 
 @dataclass(frozen=True)
 class Migrate(Request[Done]):
-    """Run a prepared release's command before it serves."""
+    """Run a prepared release's command before the release goes live."""
 
     op = "migrate"
     release: str
@@ -20,7 +20,7 @@ class Migrate(Request[Done]):
 
 @dataclass(frozen=True)
 class RunHook(Request[Done]):
-    """Run a hook, with these variables over those of the release."""
+    """Run a hook; these variables override those of the release."""
 
     op = "hook"
     hook: str

@@ -1,4 +1,4 @@
-"""What a plan is compared with: the texts that the host has now."""
+"""Texts on the host now, which a plan is compared with."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from cartwheel.host.wire.request import Request
 
 @dataclass(frozen=True)
 class Present:
-    """Texts of files by path (None where there is none) and of releases by name; units of the
-    application that run, and that still end."""
+    """Texts of files by path (None: no such file) and of releases by name; the application's units
+    that are running, and those that are stopping."""
 
     files: Dict[str, Optional[str]]
     releases: Dict[str, Dict[str, str]]
@@ -21,7 +21,7 @@ class Present:
 
 @dataclass(frozen=True)
 class Compare(Request[Present]):
-    """Read these files, and what stands beside the virtual environments of these releases."""
+    """Read these files, and the files of these releases outside their virtual environments."""
 
     op = "compare"
     files: Tuple[str, ...]

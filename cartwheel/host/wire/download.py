@@ -1,4 +1,4 @@
-"""Files that a host needs, and where it fetches them."""
+"""Files that a host needs, and where it downloads them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cartwheel.host.wire.hidden import Hidden
 
 @dataclass(frozen=True)
 class File:
-    """A file by its content."""
+    """A file, identified by its content."""
 
     filename: str
     sha256: str
@@ -18,7 +18,7 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """Where hosts fetch a published file. `login`, a name and a password, is for that server."""
+    """Where hosts download a published file. `login` is a name and a password for that server."""
 
     url: str
     size_bytes: int

@@ -1,4 +1,4 @@
-"""What `fab doctor` asks of a host beside a deploy's own look at it."""
+"""What `fab doctor` asks a host in addition to what a deploy asks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from cartwheel.host.wire.status import AskStatus, Status
 
 @dataclass(frozen=True)
 class Examination:
-    """`damage`: all that the release that serves, and the one that a rollback goes to, lack, file
-    by file. `index`: what the installer says when it asks the index for a package; "" if it
-    answers, None where there is nothing to ask with yet. `web_complaint`: "" if the web
-    server accepts its configuration, None where there is none."""
+    """`damage`: every missing or changed file of the live release and of the rollback target.
+    `index`: the installer's error when it asks the index for a package; "" if the index answers,
+    None if no installer is there yet. `web_complaint`: the web server's error about its
+    configuration; "" if there is none, None if there is no web server."""
 
     status: Status
     damage: Dict[str, Tuple[str, ...]]
@@ -26,7 +26,7 @@ class Examination:
 
 @dataclass(frozen=True)
 class Examine(Request[Examination]):
-    """Look at everything that a glance does not show."""
+    """Examine what a quick look does not show."""
 
     op = "examine"
     status: AskStatus

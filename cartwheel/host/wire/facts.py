@@ -1,4 +1,4 @@
-"""The request that every plan is made from: a host, and one application on it."""
+"""The request whose answer every plan is made from: a host, and one application on it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from cartwheel.host.wire.request import Request
 
 @dataclass(frozen=True)
 class Machine:
-    """The host itself. `system` is its name for people, `systemd` the major version of what is
-    init here (None: it is not systemd), `time` the host's clock, `boot_id` as in `Who`."""
+    """The host itself. `system` is the name of its operating system, `systemd` its major version
+    (None: init is not systemd), `time` the host's clock, `boot_id` as in `Who`."""
 
     machine: str
     system: str
@@ -30,9 +30,9 @@ class Machine:
 
 @dataclass(frozen=True)
 class Interpreter:
-    """The app's Python. `path` is what it is called; `prefix`, `stdlib` and `executable` are where
-    it really is. `in_home`: a unit must not hide homes. `obstacle`: why the app's user cannot run
-    it; "" if it can."""
+    """The app's Python. `path` is how it is called; `prefix`, `stdlib` and `executable` are its real
+    places. `in_home`: the unit must not hide home directories. `obstacle`: why the app's user
+    cannot run it; "" if it can."""
 
     path: str
     version: str
@@ -45,8 +45,8 @@ class Interpreter:
 
 @dataclass(frozen=True)
 class Server:
-    """One site of the web server: the names and the TCP ports that it answers to, and
-    those ports where it answers to names that no server has."""
+    """One site of the web server: its server names, its TCP ports, and the ports where it is the
+    default server."""
 
     file: str
     ports: Tuple[int, ...]
@@ -56,10 +56,10 @@ class Server:
 
 @dataclass(frozen=True)
 class Release:
-    """A complete release, by its manifest: "" for what an earlier version did not write down.
-    `content` is its name without the counter of one that was made anew, `name` the application's
-    own, `python` its interpreter's path and version, `variables` are the keyed digests of its
-    variables, by name."""
+    """A complete release, read from its manifest; "" for what an earlier version did not write.
+    `content` is the release's name without the counter of a rebuild, `name` is the application's,
+    `python` are the path and version of its interpreter, `variables` are keyed digests by
+    name."""
 
     release: str
     version: str
@@ -72,12 +72,12 @@ class Release:
 
 @dataclass(frozen=True)
 class App:
-    """The application on this host. `digest_key`: the fleet's key for digests of secrets; None
-    where the host is not set up. `releases` are in order, the oldest first; `spoilt` are those
-    that no deploy may use any more, each with what is wrong; `settings` are the keyed digests of
-    those that the serving one was deployed with, where that is known. `carried`: the files that the wheel
-    of the serving release had, where that matters. `locked`: a session is at work; `pending`: a
-    switch is not confirmed. `premise`: a digest of what a plan is made from."""
+    """The application on this host. `digest_key`: the fleet's key for digests of secrets; None if
+    the host is not set up. `releases`: oldest first. `spoilt`: releases that no deploy may use
+    any more, each with the reason. `settings`: keyed digests of the settings that the live release
+    was deployed with, if known. `carried`: the files in the live release's wheel, if asked for.
+    `locked`: a session is at work. `pending`: a switch is not confirmed. `premise`: a digest of
+    everything that a plan is made from."""
 
     digest_key: Optional[Hidden]
     current: Optional[str]
@@ -109,9 +109,9 @@ class Uv:
 
 @dataclass(frozen=True)
 class Facts:
-    """`python` is None where there is none of the version; `no_python` says why. `files` are the
-    SHA-256 of those that were asked for, `web_server` is its version, `ports` the programs that
-    listen, by port. `pips` are the versions of pip that are there."""
+    """`python` is None if that version is not there; `no_python` says why. `files`: SHA-256 of the
+    files that were asked for. `web_server`: its version. `ports`: the listening program by port.
+    `pips`: the installed versions of pip."""
 
     host: Machine
     python: Optional[Interpreter]
@@ -129,9 +129,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class AskFacts(Request[Facts]):
-    """Look at the host and at the application. `python` is the wanted interpreter, a path or a
-    version; `files` are paths whose digests matter; `carried`: whether it matters what files the
-    serving release's wheel had; `uv_version`: the one to prefer of those on this host."""
+    """Ask for facts of the host and the application. `python`: the wanted interpreter, a path or a
+    version. `files`: paths to compute digests of. `carried`: whether to list the files of the
+    live release's wheel. `uv_version`: the preferred one of this host's uv versions."""
 
     op = "probe"
     python: str

@@ -21,7 +21,7 @@ BEAT_SECONDS = 2.0
 
 
 class FrameError(Exception):
-    """What arrived is no frame."""
+    """The bytes that arrived are not a frame."""
 
 
 class Frame(NamedTuple):
@@ -38,13 +38,13 @@ def pack(header: Dict[str, Any], body: bytes = b"") -> bytes:
 
 
 class Decoder:
-    """Cuts a stream of bytes into frames, in time linear in its length."""
+    """Splits a stream of bytes into frames, in time linear in its length."""
 
     def __init__(self) -> None:
         self._pending = bytearray()
 
     def feed(self, data: bytes) -> List[Frame]:
-        """The frames that `data` completes. Raises FrameError for anything else."""
+        """The frames that `data` completes. Raises FrameError for an invalid frame."""
         pending = self._pending
         pending += data
         frames: List[Frame] = []

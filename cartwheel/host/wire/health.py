@@ -1,4 +1,4 @@
-"""How the application is asked whether it is well."""
+"""The health check of the application."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Tuple
 
 @dataclass(frozen=True)
 class Probe:
-    """How the application is asked, and what counts as well (settings: health)."""
+    """How to ask the application, and which answers are good (settings: health)."""
 
-    sparse = True  # the `recover` of an earlier version does not know `also`
+    sparse = True  # an earlier version's `recover` does not know `also`
     path: str
     host: str
     scheme: str

@@ -1,4 +1,4 @@
-"""A value that nobody may see: it prints as `***`, and must be asked for by its name."""
+"""A secret value: it prints as `***`; only `reveal` returns it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ MASK = "***"
 class Hidden:
     """A secret. Every way of printing it gives `***`; JSON and pickle refuse it.
 
-    `reveal` is for the places that must have it: the channel to a host, the program or the
-    server that it is a secret of, and keyed digests.
+    Use `reveal` only where the value is needed: for the channel to a host, for the program or
+    server that it is a secret of, and for keyed digests.
     """
 
     __slots__ = ("_value",)

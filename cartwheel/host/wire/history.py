@@ -1,4 +1,4 @@
-"""What has been on a host, and what was done there."""
+"""Releases of a host, and its history."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from cartwheel.host.wire.request import Request
 
 @dataclass(frozen=True)
 class Listed:
-    """A complete release, by its manifest: earlier versions say less. `cartwheel` is the version
-    that made it."""
+    """A complete release, read from its manifest; earlier versions wrote less. `cartwheel` is the
+    version that made it."""
 
     release: str
     version: Optional[str] = None
@@ -24,8 +24,8 @@ class Listed:
 
 @dataclass(frozen=True)
 class Releases:
-    """All complete releases, the oldest first; what serves, what served before it, and where a
-    rollback goes. `not_whole`: those that lack something, and what."""
+    """All complete releases, oldest first; the live one, the previous one, and the rollback target.
+    `not_whole`: damaged releases, each with what it lacks."""
 
     releases: Tuple[Listed, ...]
     current: Optional[str]

@@ -10,8 +10,8 @@ from cartwheel.host.wire.hidden import Hidden
 
 @dataclass(frozen=True)
 class Installing:
-    """The `program`, as this `user`, from the index that the settings name by variables of pip;
-    the versions are those that Cartwheel brings."""
+    """The `program` runs as `user`. Variables of pip name the index that the settings choose. The
+    versions are those that Cartwheel ships."""
 
     program: Literal["pip", "uv"]
     pip_version: str

@@ -1,4 +1,4 @@
-"""Which process of which release, and which of its instances."""
+"""Names an instance: its release, its process, its slot."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ WEB = "web"
 
 @dataclass(frozen=True, order=True)
 class Instance:
-    """One process of a release, running or not. Its slot tells it from those of the same process
-    and release that still end."""
+    """One process of a release, running or not. Its slot distinguishes it from instances of the same
+    process and release that are still stopping."""
 
     process: str
     release: str

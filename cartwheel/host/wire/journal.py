@@ -1,4 +1,4 @@
-"""One line of a host's history: what was done, by whom, how it ended."""
+"""One line of a host's history: what was done, by whom, with what result."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Optional
 
 @dataclass(frozen=True)
 class Entry:
-    """`seq` is the order and `at` the time (seconds since the epoch, for people only): the journal
-    gives both. `from_` is what served before a switch, `switch` the switch's own name, `since` when
-    it was stopped, in words. Earlier versions and other operations write less."""
+    """`seq` is the order and `at` the time (seconds since the epoch, for display only); the journal
+    sets both. `from_`: the live release before a switch. `switch`: the switch's id. `since`: when
+    the app was stopped, as text. Earlier versions and other operations write less."""
 
     sparse = True
     seq: Optional[int] = None

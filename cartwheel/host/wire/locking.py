@@ -1,4 +1,4 @@
-"""Requests about who may change an application: its lock, and a deliberate freeze."""
+"""Requests about who may change an application: its lock and its freeze."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cartwheel.host.wire.request import Done, Request
 
 @dataclass(frozen=True)
 class Mark:
-    """Who did it, since when (the host's local time, for people only), and why."""
+    """Who did it, when (the host's local time, for display only), and why."""
 
     owner: str = "somebody"
     message: str = ""
@@ -27,8 +27,8 @@ class Locked:
 
 @dataclass(frozen=True)
 class Lock(Request[Locked]):
-    """Take the application's lock for the rest of the session. `about_freeze`: the freeze itself
-    is what this session is about, so it does not refuse."""
+    """Take the application's lock for the rest of the session. `about_freeze`: this session sets or
+    lifts the freeze, so a freeze does not refuse it."""
 
     op = "lock"
     wait_seconds: float
@@ -37,14 +37,14 @@ class Lock(Request[Locked]):
 
 @dataclass(frozen=True)
 class Unlock(Request[Done]):
-    """Give the lock back while nothing has been changed under it."""
+    """Release the lock while nothing has been changed under it."""
 
     op = "unlock"
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """`freeze`: what it is now, or was before it was released."""
+    """`freeze`: the freeze that is now set, or that was lifted."""
 
     changed: bool
     freeze: Optional[Mark]
@@ -52,21 +52,21 @@ class Frozen:
 
 @dataclass(frozen=True)
 class Freeze(Request[Frozen]):
-    """Nobody may change the application from now on."""
+    """Freeze the application: nobody may change it from now on."""
 
     op = "hold"
 
 
 @dataclass(frozen=True)
 class Unfreeze(Request[Frozen]):
-    """Lift the freeze, whoever set it."""
+    """Lift the freeze, no matter who set it."""
 
     op = "release"
 
 
 @dataclass(frozen=True)
 class Holders:
-    """Who holds the lock now, and the freeze; None where nobody does."""
+    """Who holds the lock now, and who froze the application; None: nobody."""
 
     lock: Optional[Mark]
     freeze: Optional[Mark]
@@ -74,6 +74,6 @@ class Holders:
 
 @dataclass(frozen=True)
 class AskHolders(Request[Holders]):
-    """Ask who holds the lock and the freeze."""
+    """Ask who holds the lock, and whether the application is frozen."""
 
     op = "lock-status"

@@ -1,4 +1,4 @@
-"""Requests that make a release on a host, in their order; none touches what serves."""
+"""Requests that make a release on a host, in order; none touches the live release."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cartwheel.host.wire.request import Done, Request
 
 @dataclass(frozen=True)
 class BringTool(Request[Done]):
-    """Unpack the one pip or uv of this host; it is sent along, or fetched from `source`."""
+    """Unpack this host's pip or uv; it is sent along, or downloaded from `source`."""
 
     op = "tool"
     tool: Literal["pip", "uv"]
@@ -25,7 +25,7 @@ class BringTool(Request[Done]):
 
 @dataclass(frozen=True)
 class Upload(Request[Done]):
-    """Keep a wheel in the cache; it is sent along, or fetched from `source`."""
+    """Put a wheel into the cache; it is sent along, or downloaded from `source`."""
 
     op = "upload"
     wheel: File
@@ -34,7 +34,7 @@ class Upload(Request[Done]):
 
 @dataclass(frozen=True)
 class MakeVenv(Request[Done]):
-    """Make an empty virtual environment, for now the user's."""
+    """Make an empty virtual environment, owned by the app's user for now."""
 
     op = "venv"
     release: str
@@ -44,8 +44,8 @@ class MakeVenv(Request[Done]):
 
 @dataclass(frozen=True)
 class Install(Request[Done]):
-    """Install exactly the `lock` and the `wheels` in the cache, the application's first;
-    `lock_beside` are the lines of the lock that name the others."""
+    """Install exactly the `lock` and the `wheels` from the cache; the application's wheel is first.
+    `lock_beside`: the lines of the lock that name the other wheels."""
 
     op = "install"
     release: str
@@ -60,7 +60,7 @@ class Install(Request[Done]):
 
 @dataclass(frozen=True)
 class Configure(Request[Done]):
-    """Write the release's own files and its variables. `digest` tells these from others."""
+    """Write the release's own files and its variables. `digest` identifies them."""
 
     op = "configure"
     release: str
@@ -72,7 +72,7 @@ class Configure(Request[Done]):
 
 @dataclass(frozen=True)
 class Verify(Request[Done]):
-    """Check everything that can be known before it runs."""
+    """Check everything that can be checked before the release runs."""
 
     op = "verify"
     release: str
@@ -86,7 +86,7 @@ class Verify(Request[Done]):
 
 @dataclass(frozen=True)
 class Complete(Request[Done]):
-    """Make the release durable, and write its manifest, of which the host adds what it knows."""
+    """Make the release durable, and write its manifest; the host adds its own part to that."""
 
     op = "complete"
     manifest: Manifest
@@ -94,7 +94,7 @@ class Complete(Request[Done]):
 
 @dataclass(frozen=True)
 class Abandon(Request[Done]):
-    """Note that preparing the release failed, and why; one that is `fresh` goes."""
+    """Record that preparing the release failed, and why; remove it if it is `fresh`."""
 
     op = "abandon"
     kind: str

@@ -1,4 +1,4 @@
-"""`release.json`: what a complete release is made of, as its own folder says."""
+"""`release.json` in a complete release's folder: what the release is made of."""
 
 from __future__ import annotations
 
@@ -27,11 +27,10 @@ class Variable:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Earlier versions say less. `content` is the name without the counter of a release that was
-    made anew, `name` the application's own. `beside` are the SHA-256 of wheels that travelled with
-    the application's, by name. `closed`: nobody but the app reads its code. `seq` is the order,
-    `created` is for people only. `files` are the SHA-256 of the release's own, `packages` what
-    lies in its site-packages."""
+    """Earlier versions wrote less. `content`: the release's name without the counter of a rebuild.
+    `name`: the application's. `beside`: SHA-256 of the wheels sent with the application's, by name.
+    `closed`: only the app can read its code. `seq` is the order, `created` is for display only.
+    `files`: SHA-256 of the release's own files. `packages`: the entries of its site-packages."""
 
     release: str = ""
     seq: int = 0

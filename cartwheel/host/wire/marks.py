@@ -1,4 +1,4 @@
-"""Marks that a person leaves on a host, and that every later run respects."""
+"""Marks that a person sets on a host; every later run respects them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Stopped:
-    """`fab stop`: who, why, and since when (the host's local time, for people only)."""
+    """The mark of `fab stop`: who, why, and when (the host's local time, for display only)."""
 
     who: str = "somebody"
     message: str = ""

@@ -1,4 +1,4 @@
-"""What a running application says, as events: its logs, and commands beside it."""
+"""Requests that print as events: the application's logs, and commands in its environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cartwheel.host.wire.request import Done, Request
 
 @dataclass(frozen=True)
 class ReadLogs(Request[Done]):
-    """The last `lines` of each log; with `follow` also what comes, until contact is lost."""
+    """Read the last `lines` of each log; with `follow`, new lines too until contact is lost."""
 
     op = "logs"
     lines: int
@@ -19,7 +19,7 @@ class ReadLogs(Request[Done]):
 
 @dataclass(frozen=True)
 class Ran:
-    """How the command ended in the environment of this release: -N by signal N."""
+    """The exit status of the command (-N: killed by signal N), and the release it ran in."""
 
     status: int
     release: str
@@ -27,7 +27,7 @@ class Ran:
 
 @dataclass(frozen=True)
 class Run(Request[Ran]):
-    """Run a shell command in the serving release's environment, as the app's user."""
+    """Run a shell command in the live release's environment, as the app's user."""
 
     op = "run"
     command: str
@@ -35,7 +35,7 @@ class Run(Request[Ran]):
 
 @dataclass(frozen=True)
 class Variables:
-    """Where each variable of the serving release comes from; no values."""
+    """The source of each variable of the live release; no values."""
 
     release: str
     names: Dict[str, str]
@@ -43,6 +43,6 @@ class Variables:
 
 @dataclass(frozen=True)
 class AskVariables(Request[Variables]):
-    """Name the variables."""
+    """List the variables."""
 
     op = "variables"

@@ -1,4 +1,4 @@
-"""The mark of a switch that is not confirmed yet, as it lies on the host (see `state.pending`)."""
+"""The mark of a switch that is not confirmed yet, as the host stores it (see `state.pending`)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from cartwheel.host.wire.journal import Entry
 
 @dataclass(frozen=True)
 class Saved:
-    """How a file was: what the link leads to, where it is one, and the text; both where there was
-    a text behind a link."""
+    """The earlier state of a file: its text, and its target if it was a link; both if the link led
+    to a file."""
 
     sparse = True
     link: Optional[str] = None
@@ -21,11 +21,11 @@ class Saved:
 
 @dataclass(frozen=True)
 class Pending:
-    """`kind` is deploy, rollback or restart, `was` the release that served (None at the first
-    deploy). `shared` is how every shared file was that the switch changes (None: it was not
-    there). `fresh`: `to` was made by this deploy and never served, so it goes where it is found bad.
-    `started` is the time when its instance was started: where its log begins. `next_previous` is
-    where `previous` goes once it is confirmed (an older version does not write it)."""
+    """`kind`: deploy, rollback or restart. `was`: the release that was live (None: first deploy).
+    `shared`: the earlier state of each shared file that the switch changes (None: no such file).
+    `fresh`: `to` was made by this deploy and was never live, so it is removed if it is bad.
+    `started`: when its instance was started, which is where its log begins. `next_previous`: where
+    `previous` will point after the confirmation (older versions do not write it)."""
 
     id: str
     kind: str
@@ -68,5 +68,5 @@ class Pending:
         )
 
 
-# In the place of one that nobody can read.
+# Stands for a mark that cannot be read.
 DAMAGED = Pending("", "", "", "", None, None, None, None, {}, False, 0.0, "", "", "")

@@ -1,4 +1,4 @@
-"""What the operator asks of a host: a request is a record, and knows the record of its answer."""
+"""Requests from the operator to a host. A request is a record that knows its answer's type."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ A_co = TypeVar("A_co", covariant=True)
 
 
 class Request(Generic[A_co]):
-    """The base of all requests: `Request[Answer]`. It says nothing but which answer comes back.
+    """The base of all requests: `Request[Answer]`. It only names the type of the answer.
 
     `op` is the operation's name on the channel, in events and in messages.
     """
@@ -20,15 +20,15 @@ class Request(Generic[A_co]):
 
 @dataclass(frozen=True)
 class Done:
-    """The answer of an operation that has nothing to tell. `changed`: whether the host is
-    different afterwards; None where that is no question."""
+    """The answer of an operation without a result of its own. `changed`: whether the host is
+    different afterwards; None: does not apply."""
 
     changed: typing.Optional[bool] = None
 
 
 @dataclass(frozen=True)
 class About:
-    """What all requests of a session are about: told once, before the first of them."""
+    """What all requests of a session are about; sent once, before the first request."""
 
     app: str
     base: str
@@ -38,8 +38,8 @@ class About:
 
 @dataclass(frozen=True)
 class Who:
-    """The session's own user and process. `boot_id`: another one after each boot (random(4)), ""
-    where the kernel does not say."""
+    """The session's own user and process. `boot_id`: a new one after each boot (random(4)), "" if
+    the kernel has none."""
 
     uid: int
     pid: int
@@ -48,13 +48,13 @@ class Who:
 
 @dataclass(frozen=True)
 class Hello(Request[Who]):
-    """Ask who answers."""
+    """Ask for the session's user and process."""
 
     op = "hello"
 
 
 def answer_of(request: Type[Request[Any]]) -> Any:
-    """The annotation of the answer: `Facts` for `class Probe(Request[Facts])`."""
+    """The type of the answer: `Facts` for `class Probe(Request[Facts])`."""
     for base in getattr(request, "__orig_bases__", ()):
         if typing.get_origin(base) is Request:
             (answer,) = typing.get_args(base)

@@ -1,4 +1,4 @@
-"""Requests about an application that is deployed: stop it, start it, take away what is old."""
+"""Requests about a deployed application: stop it, start it, remove old releases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cartwheel.host.wire.request import Request
 
 @dataclass(frozen=True)
 class Served:
-    """Which release it is about, and whether anything is different now."""
+    """The release, and whether anything changed."""
 
     changed: bool
     release: str
@@ -19,7 +19,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Stop(Request[Served]):
-    """Stop serving, until `Start`. `drain_seconds`: what its last requests may take."""
+    """Stop serving until `Start`. `drain_seconds`: time limit for the last requests."""
 
     op = "stop"
     drain_seconds: float
@@ -27,7 +27,7 @@ class Stop(Request[Served]):
 
 @dataclass(frozen=True)
 class Start(Request[Served]):
-    """Serve again, and wait until it answers the probe."""
+    """Start serving again, and wait until the app passes its health check."""
 
     op = "start"
     probe: Probe
@@ -35,7 +35,7 @@ class Start(Request[Served]):
 
 @dataclass(frozen=True)
 class Pruned:
-    """The releases that went, what else was left over and went, and bytes of downloads."""
+    """The removed releases, the removed leftovers, and the freed bytes of downloads."""
 
     removed: Tuple[str, ...]
     cleaned: Tuple[str, ...]
@@ -44,7 +44,7 @@ class Pruned:
 
 @dataclass(frozen=True)
 class Prune(Request[Pruned]):
-    """Take away releases beyond these, and with `cache` what pip and uv have downloaded."""
+    """Remove all but this many releases, and with `cache` the downloads of pip and uv."""
 
     op = "prune"
     keep_releases: int

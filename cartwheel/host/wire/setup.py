@@ -1,4 +1,4 @@
-"""Requests that prepare a host, and keep its own part up to date."""
+"""Requests that prepare a host, and keep Cartwheel's files on it up to date."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from cartwheel.host.wire.request import Done, Request
 
 @dataclass(frozen=True)
 class Changes:
-    """What is different now, in words."""
+    """What changed, as text."""
 
     changes: Tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Setup(Request[Changes]):
-    """Prepare the host. `python` is the wanted interpreter, a path or a version; `web_server` is
-    brought where it is needed, and `balancer` folders where the host is one. `host_files`: the
-    texts of the boot unit and the log rotation, by path."""
+    """Prepare the host. `python`: the wanted interpreter, a path or a version. `web_server`: install
+    one. `balancer`: also make the folders of a balancer. `host_files`: the texts of the boot unit
+    and the log rotation, by path."""
 
     op = "setup"
     user: str
@@ -35,7 +35,8 @@ class Setup(Request[Changes]):
 
 @dataclass(frozen=True)
 class Refresh(Request[Done]):
-    """Bring the host's own part to this version, and its key to the fleet's, if one is given."""
+    """Update Cartwheel's files on the host to this version, and the host's key to the fleet's if one
+    is given."""
 
     op = "refresh"
     host_files: Dict[str, str]

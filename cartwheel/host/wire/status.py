@@ -1,4 +1,4 @@
-"""The request of `fab status`: what should serve on a host, and whether it does."""
+"""The request of `fab status`: what should be live on a host, and whether it is healthy."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Disk:
 
 @dataclass(frozen=True)
 class WebServing:
-    """The web server's unit, by systemd's words; whether the application's site and the token of
-    our own probes are there."""
+    """The web server's unit, in systemd's words; whether the application's site and the token of
+    Cartwheel's probes are there."""
 
     active: str
     unit_file: str
@@ -35,8 +35,8 @@ class WebServing:
 
 @dataclass(frozen=True)
 class Serving:
-    """The instance that should serve: its unit, by systemd's words, and its processes. `problem`
-    is what was wrong with its own answer, `front` with the one through the web server; "" if
+    """The instance that should serve: its unit, in systemd's words, and its processes. `problem`:
+    what is wrong with its answer; `front`: with the answer through the web server; "" if
     nothing."""
 
     age_seconds: Optional[float]
@@ -55,11 +55,10 @@ class Serving:
 
 @dataclass(frozen=True)
 class Status:
-    """`release` is what should serve; without one there is no `serving`. `content` is its name
-    without the counter of a release that was made anew, `not_whole` what it lacks, `rollback`
-    where a rollback goes. `cut_off` is what the last deploy was for, where that was cut off.
-    `last` is the last line of the journal, and `pending` the mark of a switch that is not
-    confirmed (all of it is empty where the mark is damaged)."""
+    """`release` should be live; without one there is no `serving`. `content`: its name without the
+    counter of a rebuild. `not_whole`: what it lacks. `rollback`: the rollback target. `cut_off`:
+    the release of the last deploy, if that was interrupted. `last`: the journal's last line.
+    `pending`: the mark of a switch that is not confirmed (with empty fields if it is damaged)."""
 
     release: Optional[str]
     content: Optional[str]
@@ -78,7 +77,7 @@ class Status:
     leftovers: Tuple[str, ...]
     also_running: Tuple[str, ...]
     stopping: Tuple[str, ...]
-    web_server: WebServing = field(metadata={"key": "nginx"})  # as `fab status --json` has it
+    web_server: WebServing = field(metadata={"key": "nginx"})  # as `fab status --json` shows it
     boot: str
     boot_unit: str
     disk: Disk
@@ -87,8 +86,8 @@ class Status:
 
 @dataclass(frozen=True)
 class AskStatus(Request[Status]):
-    """Ask how the application is, by the `probe`, and through the web server on the port
-    `listen`."""
+    """Check the application's health with the `probe`, directly and through the web server on the
+    port `listen`."""
 
     op = "status"
     probe: Probe

@@ -1,4 +1,4 @@
-"""Requests about a switch: to another release, and back."""
+"""Requests about a switch to another release, and back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cartwheel.host.wire.request import Done, Request
 
 @dataclass(frozen=True)
 class Limits:
-    """What is still well in real traffic (settings: deploy)."""
+    """Limits that real traffic must stay below (settings: deploy)."""
 
     max_error_percent: float
     error_min_requests: int
@@ -20,16 +20,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Switched:
-    """The switch is pending; a confirmation names it."""
+    """The id of the pending switch; the confirmation names it."""
 
     id: str
 
 
 @dataclass(frozen=True)
 class Switch(Request[Switched]):
-    """Move the traffic to `release` and watch it. `fresh`: it was made for this. `site_changes` are
-    the web server's files, by path (None: it goes away). `settings` are those that it is deployed
-    with, each as a keyed digest; None: the run does not bring them."""
+    """Move the traffic to `release` and watch it. `fresh`: it was made for this switch.
+    `site_changes`: the web server's files, by path (None: remove it). `settings`: keyed digests of
+    the settings that it is deployed with; None: this run sends none."""
 
     op = "switch"
     kind: Literal["deploy", "rollback", "restart"]
@@ -49,7 +49,7 @@ class Switch(Request[Switched]):
 
 @dataclass(frozen=True)
 class Watch(Request[Done]):
-    """Watch what has switched for so long in its traffic."""
+    """Watch the switched release in real traffic for this long."""
 
     op = "watch"
     seconds: float
@@ -65,14 +65,14 @@ class Confirm(Request[Done]):
 
 @dataclass(frozen=True)
 class Finish(Request[Done]):
-    """Do what remains after the confirmation."""
+    """Do what remains after the confirmation: drain, stop, prune."""
 
     op = "finish"
 
 
 @dataclass(frozen=True)
 class WentBack:
-    """Whether the host went back, now or before, and what it serves."""
+    """Whether the host rolled back, now or before, and its live release."""
 
     reverted: bool
     serves: Optional[str]
@@ -80,7 +80,7 @@ class WentBack:
 
 @dataclass(frozen=True)
 class GoBack(Request[WentBack]):
-    """Go back from a switch that is not confirmed; a release that `is_bad` does not stay."""
+    """Roll back a switch that is not confirmed; a release that `is_bad` is removed."""
 
     op = "go-back"
     reason: str
@@ -89,7 +89,7 @@ class GoBack(Request[WentBack]):
 
 @dataclass(frozen=True)
 class Unchanged(Request[Done]):
-    """Note that the host serves this release already."""
+    """Record that this release is live already."""
 
     op = "unchanged"
     release: str

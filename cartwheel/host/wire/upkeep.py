@@ -1,4 +1,4 @@
-"""Requests that put a host in order, or take an application away from it."""
+"""Requests that repair a host, or remove an application from it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from cartwheel.host.wire.request import Request
 
 @dataclass(frozen=True)
 class Repaired:
-    """What was left over and is gone now, what would not go, and the releases that a look at
-    every file has found damaged."""
+    """Leftovers that were removed, leftovers that could not be removed, and releases that a check of
+    every file found damaged."""
 
     done: Tuple[str, ...]
     left: Tuple[str, ...]
@@ -20,14 +20,14 @@ class Repaired:
 
 @dataclass(frozen=True)
 class Repair(Request[Repaired]):
-    """Take away what a fault left."""
+    """Remove leftovers of interrupted runs."""
 
     op = "repair"
 
 
 @dataclass(frozen=True)
 class Removed:
-    """What went, and what stays."""
+    """What was removed, and what remains."""
 
     removed: Tuple[str, ...]
     kept: Tuple[str, ...]
@@ -35,7 +35,7 @@ class Removed:
 
 @dataclass(frozen=True)
 class Uninstall(Request[Removed]):
-    """Take the application away; `remove_shared`: its own data too."""
+    """Remove the application; `remove_shared`: its data too."""
 
     op = "uninstall"
     remove_shared: bool

@@ -9,7 +9,7 @@ from cartwheel.host.wire.request import Request
 
 @dataclass(frozen=True)
 class Empty:
-    """The answer of an operation that only succeeds or fails."""
+    """The empty answer of an operation that only succeeds or fails."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,6 @@ class TestWebServer(Request[Empty]):
 
 @dataclass(frozen=True)
 class ReloadWebServer(Request[Empty]):
-    """Make the web server read its configuration anew."""
+    """Reload the web server's configuration."""
 
     op = "web-reload"
