@@ -174,7 +174,7 @@ def deployed(at: Layout, user: str, **variables: str) -> None:
     at.shared.mkdir()
     at.shared.chmod(0o755)
     releases.point(at, at.current, "1.a")
-    files.write_json(at.record, {"user": user}, 0o600)
+    files.write_json(at.record, {"user": user, "group": user}, 0o600)
 
 
 def test_the_environment_of_a_release(at: Layout) -> None:
@@ -191,9 +191,12 @@ def test_enter_says_what_is_missing(at: Layout, capsys: pytest.CaptureFixture[st
     argv = [at.app, str(at.base), "true"]
     for prepare, message in (
         (lambda: None, "this host is not set up for shop"),
-        (lambda: files.write_json(at.record, {"user": "nobody"}), "shop is not deployed"),
+        (
+            lambda: files.write_json(at.record, {"user": "nobody", "group": "nogroup"}),
+            "shop is not deployed",
+        ),
         (lambda: deployed(at, "no-such-user"), "no user no-such-user"),
-        (lambda: files.write_json(at.record, {"user": "nobody"}), "env"),
+        (lambda: files.write_json(at.record, {"user": "nobody", "group": "nogroup"}), "env"),
     ):
         prepare()
         if message == "env":
