@@ -2,6 +2,6 @@
 
 from fabric.main import program
 
-from cartwheel.fab import words_for
+from cartwheel.fab import tasks_for
 
-namespace = words_for(program)
+namespace = tasks_for(program)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cartwheel.terminal.scene import word
+from cartwheel.terminal.scene import app_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cartwheel.terminal.show import Output
 
 
-@word(changing=True, any_role=True)
+@app_task(changing=True, any_role=True)
 def setup(scene: Scene, out: Output) -> int:
     """Prepare the balancers; writes nginx's site there.
 
@@ -28,7 +28,7 @@ def setup(scene: Scene, out: Output) -> int:
     return out.answers(run(chosen), lambda one: "; ".join(one.changes) or "nothing to do")
 
 
-@word(quiet=True)
+@app_task(quiet=True)
 def status(scene: Scene, out: Output) -> int:
     """Show which hosts are in or out, and who took them out.
 
@@ -59,7 +59,7 @@ def status(scene: Scene, out: Output) -> int:
     return out.failed(ExceptionGroup("balancers", problems)) if problems else 0
 
 
-@word(changing=True)
+@app_task(changing=True)
 def out(scene: Scene, out: Output) -> int:
     """Take hosts out of the balancer, and drain them.
 
@@ -70,7 +70,7 @@ def out(scene: Scene, out: Output) -> int:
     return _told(out, run(scene), "out")
 
 
-@word(changing=True)
+@app_task(changing=True)
 def back(scene: Scene, out: Output) -> int:
     """Put hosts back, no matter who took them out."""
     from cartwheel.commands.balancing import back as run

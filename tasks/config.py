@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from cartwheel.fab import FabContext
-from cartwheel.terminal.scene import ABOUT, names, plain_word
+from cartwheel.terminal.scene import ABOUT, names, plain_task
 
 if TYPE_CHECKING:
     from cartwheel.terminal.show import Output
@@ -21,7 +21,7 @@ _INIT = {
 }
 
 
-@plain_word(hosts="optional", help=_INIT)
+@plain_task(hosts="optional", help=_INIT)
 def init(
     c: FabContext,
     out: Output,
@@ -79,7 +79,7 @@ class _Asking:
         return self._out.asked(f"{question}{shown}: ") or default
 
 
-@plain_word(hosts="none", help={**ABOUT, "written": "Only settings from files, without defaults."})
+@plain_task(hosts="none", help={**ABOUT, "written": "Only settings from files, without defaults."})
 def show(c: FabContext, out: Output, app: str = "", env: str = "", written: bool = False) -> int:
     """Show all settings, each with the line it comes from."""
     from cartwheel.settings import load_placed
@@ -92,7 +92,7 @@ def show(c: FabContext, out: Output, app: str = "", env: str = "", written: bool
     return 0
 
 
-@plain_word(hosts="none")
+@plain_task(hosts="none")
 def check(c: FabContext, out: Output) -> int:
     """Check settings and templates of every app and environment."""
     from cartwheel.commands.check import check as run
@@ -106,7 +106,7 @@ def check(c: FabContext, out: Output) -> int:
     return 0
 
 
-@plain_word(hosts="none", json=False)
+@plain_task(hosts="none", json=False)
 def schema(c: FabContext, out: Output) -> int:
     """Print the settings' JSON Schema, for editors."""
     from cartwheel.settings.schema import text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cartwheel.terminal.scene import HOOKS, with_hooks, word
+from cartwheel.terminal.scene import HOOKS, app_task, with_hooks
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _TESTS = {"skip-tests": "Do not run the application's own tests."}
 
 
-@word(changing=True, more_roles=("balancer",))
+@app_task(changing=True, more_roles=("balancer",))
 def setup(scene: Scene, out: Output) -> int:
     """Prepare bare hosts and balancers: packages, user, folders."""
     from cartwheel.commands.setup import setup as run
@@ -32,7 +32,7 @@ _DEPLOY = {
 }
 
 
-@word(changing=lambda options: not options["dry_run"], rollout=True, help=_DEPLOY)
+@app_task(changing=lambda options: not options["dry_run"], rollout=True, help=_DEPLOY)
 def deploy(
     scene: Scene,
     out: Output,
@@ -66,7 +66,7 @@ _PLAN = {
 }
 
 
-@word(quiet=True, rollout=True, help=_PLAN)
+@app_task(quiet=True, rollout=True, help=_PLAN)
 def plan(
     scene: Scene,
     out: Output,
@@ -141,25 +141,25 @@ def _order(plans: dict[str, HostPlan], scene: Scene) -> list[list[str]]:
     return batches([host for host, one in plans.items() if not one.unchanged], scene.rollout)
 
 
-@word(changing=True, help=_TESTS)
+@app_task(changing=True, help=_TESTS)
 def upload(scene: Scene, out: Output, skip_tests: bool = False) -> int:
     """Build, and upload the wheel; the live release is untouched."""
     return _prepare(scene, out, "upload", skip_tests)
 
 
-@word(changing=True, help=_TESTS)
+@app_task(changing=True, help=_TESTS)
 def venv(scene: Scene, out: Output, skip_tests: bool = False) -> int:
     """Upload, and create the new release's virtual environment."""
     return _prepare(scene, out, "venv", skip_tests)
 
 
-@word(changing=True, help=_TESTS)
+@app_task(changing=True, help=_TESTS)
 def install(scene: Scene, out: Output, skip_tests: bool = False) -> int:
     """Upload, venv, and install the locked packages into it."""
     return _prepare(scene, out, "install", skip_tests)
 
 
-@word(changing=True, help=_TESTS)
+@app_task(changing=True, help=_TESTS)
 def configure(scene: Scene, out: Output, skip_tests: bool = False) -> int:
     """Upload, venv, install, and write the configuration."""
     return _prepare(scene, out, "configure", skip_tests)
@@ -171,7 +171,7 @@ def _prepare(scene: Scene, out: Output, until: Stage, skip_tests: bool) -> int:
     return out.report(prepare(scene, until, skip_tests=skip_tests))
 
 
-@word(hosts="none")
+@app_task(hosts="none")
 def build(scene: Scene, out: Output) -> int:
     """Build the wheel and its lock here, and print their paths."""
     from cartwheel.commands.product import build_only as run
@@ -182,7 +182,7 @@ def build(scene: Scene, out: Output) -> int:
     return 0
 
 
-@word(hosts="none")
+@app_task(hosts="none")
 def test(scene: Scene, out: Output) -> int:
     """Run the app's own tests, with its locked packages."""
     from cartwheel.commands.product import test_only as run

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cartwheel.terminal.scene import word
+from cartwheel.terminal.scene import app_task
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
     from cartwheel.terminal.show import Output
 
 
-@word(name="list", quiet=True)
+@app_task(name="list", quiet=True)
 def list_variables(scene: Scene, out: Output) -> int:
     """List the app's variables and sources, without values."""
     from cartwheel.commands import ask

@@ -6,14 +6,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from cartwheel.errors import Exit, UsageError
-from cartwheel.terminal.scene import word
+from cartwheel.terminal.scene import app_task
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
     from cartwheel.terminal.show import Output
 
 
-@word(
+@app_task(
     quiet=True,
     help={"yes": "Trust the key without asking, for scripts that have compared the fingerprint."},
 )

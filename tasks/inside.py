@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cartwheel.errors import UsageError
-from cartwheel.terminal.scene import word
+from cartwheel.terminal.scene import app_task
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
     from cartwheel.terminal.show import Output
 
 
-@word(quiet=True, help={"command": "Command for the host's shell."})
+@app_task(quiet=True, help={"command": "Command for the host's shell."})
 def run(scene: Scene, out: Output, command: str = "") -> int:
     """Run a command in the live release; exits with its code.
 
@@ -38,7 +38,7 @@ def run(scene: Scene, out: Output, command: str = "") -> int:
     return max((code if code >= 0 else 128 - code for code in codes.values()), default=0)
 
 
-@word(json=False, quiet=True)
+@app_task(json=False, quiet=True)
 def shell(scene: Scene, out: Output) -> int:
     """Open an interactive shell in the live release, on one host."""
     from cartwheel.commands.terminal import shell as open_shell

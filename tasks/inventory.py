@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from cartwheel.terminal.scene import word
+from cartwheel.terminal.scene import app_task
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
     from cartwheel.terminal.show import Output
 
 
-@word(quiet=True, any_role=True)
+@app_task(quiet=True, any_role=True)
 def inventory(scene: Scene, out: Output) -> int:
     """Show hosts, roles, groups, and where each comes from.
 

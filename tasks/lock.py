@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cartwheel.errors import UsageError
-from cartwheel.terminal.scene import word
+from cartwheel.terminal.scene import app_task
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cartwheel.terminal.show import Output
 
 
-@word(changing=True, about_freeze=True)
+@app_task(changing=True, about_freeze=True)
 def hold(scene: Scene, out: Output) -> int:
     """Freeze the app: every change is refused until lock.release.
 
@@ -35,7 +35,7 @@ def hold(scene: Scene, out: Output) -> int:
     )
 
 
-@word(changing=True, about_freeze=True)
+@app_task(changing=True, about_freeze=True)
 def release(scene: Scene, out: Output) -> int:
     """Lift the freeze of lock.hold, no matter who set it."""
     from cartwheel.commands import ask
@@ -46,7 +46,7 @@ def release(scene: Scene, out: Output) -> int:
     )
 
 
-@word(quiet=True)
+@app_task(quiet=True)
 def status(scene: Scene, out: Output) -> int:
     """Show who holds the lock or froze the app, since when, why."""
     from cartwheel.commands import ask

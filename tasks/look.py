@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from cartwheel.terminal.scene import number, word
+from cartwheel.terminal.scene import app_task, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MEGABYTE_BITS = 20
 
 
-@word(
+@app_task(
     changing=lambda options: bool(options["finish"]),
     quiet=True,
     help={"finish": "Deploy to hosts that went back while the others confirmed."},
@@ -147,7 +147,7 @@ def since_text(age_seconds: float | None, now: float) -> str:
     return f"{local_time(now - age_seconds)} ({age_text(age_seconds)})"
 
 
-@word(quiet=True)
+@app_task(quiet=True)
 def releases(scene: Scene, out: Output) -> int:
     """List the releases on each host, oldest first."""
     from cartwheel.commands import ask
@@ -176,7 +176,7 @@ def _place(release: str, one: Releases) -> str:
     return "rollback goes here" if release == one.rollback else ""
 
 
-@word(quiet=True, help={"lines": "Number of entries (default 20)."})
+@app_task(quiet=True, help={"lines": "Number of entries (default 20)."})
 def history(scene: Scene, out: Output, lines: str = "20") -> int:
     """Show what was done on each host: when, by whom, the result."""
     from cartwheel.commands import ask
@@ -200,7 +200,7 @@ def history(scene: Scene, out: Output, lines: str = "20") -> int:
     return out.answer_table(ask.history(scene, number("lines", lines)), heads, rows)
 
 
-@word(
+@app_task(
     quiet=True,
     help={"lines": "Number of lines of each log (default 50).", "follow": "Keep following."},
 )
@@ -215,7 +215,7 @@ def logs(scene: Scene, out: Output, lines: str = "50", follow: bool = False) -> 
     return 0
 
 
-@word(
+@app_task(
     changing=lambda options: bool(options["fix"]),
     quiet=True,
     help={"fix": "Remove leftovers of interrupted runs, and list them."},

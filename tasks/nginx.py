@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cartwheel.terminal.scene import word
+from cartwheel.terminal.scene import app_task
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
     from cartwheel.terminal.show import Output
 
 
-@word(quiet=True)
+@app_task(quiet=True)
 def test(scene: Scene, out: Output) -> int:
     """Check nginx's configuration on the host."""
     from cartwheel.commands import ask
@@ -19,7 +19,7 @@ def test(scene: Scene, out: Output) -> int:
     return out.answers(ask.web_test(scene), lambda _one: "nginx configuration OK")
 
 
-@word(changing=True)
+@app_task(changing=True)
 def reload(scene: Scene, out: Output) -> int:
     """Check nginx's configuration, then reload nginx."""
     from cartwheel.commands import ask

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import Exit
 from cartwheel.fab import FabContext
-from cartwheel.terminal.scene import number, plain_word
+from cartwheel.terminal.scene import number, plain_task
 
 if TYPE_CHECKING:
     from cartwheel.runs.read import Run
@@ -29,7 +29,7 @@ _MOST_NAMED = 2
 _MOST_COLUMNS = 60  # of a reason
 
 
-@plain_word(hosts="none", name="list", help={"lines": "Number of runs (default 20)."})
+@plain_task(hosts="none", name="list", help={"lines": "Number of runs (default 20)."})
 def list_runs(c: FabContext, out: Output, lines: str = "20") -> int:
     """List the runs that changed hosts, newest first."""
     from cartwheel.places import runs_dir
@@ -45,7 +45,7 @@ def list_runs(c: FabContext, out: Output, lines: str = "20") -> int:
     return 0
 
 
-@plain_word(
+@plain_task(
     hosts="none",
     positional=("run",),
     help={

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from cartwheel.errors import Exit, UsageError
 from cartwheel.fab import FabContext
-from cartwheel.terminal.scene import ABOUT, plain_word
+from cartwheel.terminal.scene import ABOUT, plain_task
 
 if TYPE_CHECKING:
     from cartwheel.terminal.show import Output
 
 
-@plain_word(hosts="none", help=ABOUT)
+@plain_task(hosts="none", help=ABOUT)
 def check(c: FabContext, out: Output, app: str = "", env: str = "") -> int:
     """Check which secrets can be read here; shows no values."""
     from cartwheel.settings import load, resolve_each, take_from_environment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cartwheel.terminal.scene import HOOKS, number, with_hooks, word
+from cartwheel.terminal.scene import HOOKS, app_task, number, with_hooks
 
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cartwheel.terminal.show import Output
 
 
-@word(
+@app_task(
     changing=True,
     rollout=True,
     help={
@@ -27,7 +27,7 @@ def rollback(scene: Scene, out: Output, to: str = "", skip_hooks: bool = False) 
     return out.report(run(with_hooks(scene, not skip_hooks), to or None))
 
 
-@word(changing=True, rollout=True, help=HOOKS)
+@app_task(changing=True, rollout=True, help=HOOKS)
 def restart(scene: Scene, out: Output, skip_hooks: bool = False) -> int:
     """Start a new instance of the live release, and switch to it."""
     from cartwheel.commands.rollback import restart as run
@@ -35,7 +35,7 @@ def restart(scene: Scene, out: Output, skip_hooks: bool = False) -> int:
     return out.report(run(with_hooks(scene, not skip_hooks)))
 
 
-@word(changing=True)
+@app_task(changing=True)
 def stop(scene: Scene, out: Output) -> int:
     """Stop the app until `fab start`, also across reboots."""
     from cartwheel.commands import ask
@@ -43,7 +43,7 @@ def stop(scene: Scene, out: Output) -> int:
     return out.answers(ask.stop(scene), lambda one: "stopped" if one.changed else "already stopped")
 
 
-@word(changing=True)
+@app_task(changing=True)
 def start(scene: Scene, out: Output) -> int:
     """Start the app again after `fab stop`."""
     from cartwheel.commands import ask
@@ -54,7 +54,7 @@ def start(scene: Scene, out: Output) -> int:
     )
 
 
-@word(
+@app_task(
     changing=True,
     help={
         "keep": "Number of releases to keep (default: deploy.keep_releases).",
@@ -74,7 +74,7 @@ def prune(scene: Scene, out: Output, keep: str = "", cache: bool = False) -> int
     return out.answers(ask.prune(scene, number("keep", keep) if keep else None, cache=cache), told)
 
 
-@word(changing=True)
+@app_task(changing=True)
 def packages(scene: Scene, out: Output) -> int:
     """Install the system packages that host.packages names."""
     from cartwheel.commands import ask
@@ -85,7 +85,7 @@ def packages(scene: Scene, out: Output) -> int:
     )
 
 
-@word(
+@app_task(
     changing=True,
     help={
         "yes": "Do not ask for confirmation.",

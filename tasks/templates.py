@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cartwheel.fab import FabContext
-from cartwheel.terminal.scene import plain_word
+from cartwheel.terminal.scene import plain_task
 
 if TYPE_CHECKING:
     from cartwheel.terminal.show import Output
 
 
-@plain_word(hosts="none", name="list")
+@plain_task(hosts="none", name="list")
 def list_templates(c: FabContext, out: Output) -> int:
     """List the built-in templates, and which are replaced here."""
     from cartwheel.render.overrides import templates
@@ -27,7 +27,7 @@ def list_templates(c: FabContext, out: Output) -> int:
     return 0
 
 
-@plain_word(hosts="none", positional=["template"], help={"template": "Its name."})
+@plain_task(hosts="none", positional=["template"], help={"template": "Its name."})
 def eject(c: FabContext, out: Output, template: str) -> int:
     """Copy a template into templates/ here, to change it."""
     from cartwheel.render.overrides import eject as run
@@ -37,7 +37,7 @@ def eject(c: FabContext, out: Output, template: str) -> int:
     return 0
 
 
-@plain_word(hosts="none", positional=["template"], help={"template": "Its name."})
+@plain_task(hosts="none", positional=["template"], help={"template": "Its name."})
 def diff(c: FabContext, out: Output, template: str) -> int:
     """Compare a template here with the built-in one."""
     from cartwheel.render.overrides import diff as run
@@ -48,7 +48,7 @@ def diff(c: FabContext, out: Output, template: str) -> int:
     return 0
 
 
-@plain_word(hosts="none", positional=["template"], help={"template": "Its name."})
+@plain_task(hosts="none", positional=["template"], help={"template": "Its name."})
 def keep(c: FabContext, out: Output, template: str) -> int:
     """Declare a template here up to date with the built-in one."""
     from cartwheel.render.overrides import keep as run

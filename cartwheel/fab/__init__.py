@@ -1,6 +1,6 @@
 """The one typed shim around fabric and invoke; everything else is strictly typed.
 
-`tasks/` needs `task`, `FabContext` and `assemble`; a fabfile needs `words_for`.
+`tasks/` needs `task`, `FabContext` and `assemble`; a fabfile needs `tasks_for`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ gc.set_threshold(100_000)
 atexit.register(gc.freeze)
 
 from cartwheel.fab.context import FabContext  # noqa: E402
+from cartwheel.fab.fabfile import tasks_for, words_for  # noqa: E402
 from cartwheel.fab.namespace import assemble  # noqa: E402
 from cartwheel.fab.task import FleetTask, task  # noqa: E402
-from cartwheel.fab.words import words_for  # noqa: E402
 
-__all__ = ["FabContext", "FleetTask", "assemble", "task", "words_for"]
+__all__ = ["FabContext", "FleetTask", "assemble", "task", "tasks_for", "words_for"]

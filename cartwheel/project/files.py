@@ -10,8 +10,8 @@ from cartwheel.settings.reference import toml
 
 FABFILE = """\
 from fabric.main import program
-from cartwheel.fab import words_for
-namespace = words_for(program)
+from cartwheel.fab import tasks_for
+namespace = tasks_for(program)
 """
 
 

@@ -1,6 +1,6 @@
 """What every task has in common: its options, its scene, its output, its exit code.
 
-`word` makes a task from a function that needs the settings and usually hosts; `plain_word`
+`app_task` makes a task from a function that needs the settings and usually hosts; `plain_task`
 from one that does not. Both add `--json`.
 """
 
@@ -58,7 +58,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def word(
+def app_task(
     *,
     changing: bool | Callable[[Mapping[str, Any]], bool] = False,
     about_freeze: bool = False,
@@ -136,7 +136,7 @@ def _record(c: FabContext, message: str) -> Record:
     return Record(runs_dir(), about)
 
 
-def plain_word(
+def plain_task(
     *,
     help: Mapping[str, str] | None = None,
     hosts: Hosts = "required",

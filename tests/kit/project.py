@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 FAB = str(Path(sys.executable).with_name("fab"))
 
 # What the console script of an installed wheel does.
-_CARTWHEEL = "from cartwheel.fab.words import main; main()"
+_CARTWHEEL = "from cartwheel.fab.fabfile import main; main()"
 
 # Tests deploy often: nothing here needs to wait for long requests.
 QUICK = """

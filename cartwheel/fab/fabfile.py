@@ -11,7 +11,7 @@ from cartwheel import __version__, places
 from cartwheel.fab.program import bind
 
 
-def words_for(program: Any) -> invoke.Collection:
+def tasks_for(program: Any) -> invoke.Collection:
     """Make stock `fab` Cartwheel's, and return its tasks: all that a fabfile needs."""
     bind(program)
     if places.is_installed():
@@ -24,11 +24,14 @@ def words_for(program: Any) -> invoke.Collection:
     return found
 
 
+words_for = tasks_for  # fabfiles that earlier versions wrote import it
+
+
 def main() -> None:
     """`cartwheel`: `fab` with these tasks, where there is no fabfile yet."""
     from fabric.main import program
 
-    program.namespace = words_for(program)
+    program.namespace = tasks_for(program)
     # What `cartwheel --version` prints. `fab --version` ends before it loads a fabfile.
     program._name, program.version = "Cartwheel", f"{__version__}\nFabric {program.version}"
     program.run()
