@@ -1,1 +1,1 @@
-"""What is recorded on the host: its releases, its journal, a switch that is pending, a freeze."""
+"""State recorded on the host: releases, journal, pending switch, freeze."""

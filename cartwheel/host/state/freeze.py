@@ -1,8 +1,7 @@
-"""A deliberate freeze: a person says that nobody may change this application for now, and why.
+"""The freeze: a person forbids changes to this application for now, and says why.
 
-Unlike the kernel lock it is meant to stay: over the end of its session, reboots, deploys
-and rollbacks, until it is released. It keeps people from changing things; it never keeps a
-host from putting itself in order.
+Unlike the kernel lock it outlives its session, reboots, deploys and rollbacks, until somebody
+lifts it. It stops people from changing things; it never stops a host from repairing itself.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from cartwheel.host.wire.request import About
 
 
 def read(at: Layout) -> Optional[Mark]:
-    """Who froze the application, since when and why; None if nobody.
+    """Who froze the application, when and why; None if nobody.
 
-    A damaged file still freezes: whoever wrote it did not want changes.
+    A damaged file still freezes: its author did not want changes.
     """
     try:
         known = files.read_json(at.frozen)
@@ -33,14 +32,14 @@ def read(at: Layout) -> Optional[Mark]:
 
 
 def refuse_if_frozen(at: Layout) -> None:
-    """Raises OpError("held") that names who, since when and why."""
+    """Raises OpError("held"), which names who, when and why."""
     mark = read(at)
     if mark is not None:
         raise OpError("held", "frozen by " + locks.describe(to_json(mark)))
 
 
 def hold(ctx: Context, request: Freeze) -> Frozen:
-    """Freeze. Saying the same again changes nothing; over another one it is OpError("held")."""
+    """Freeze. Repeating the same freeze changes nothing; another one raises OpError("held")."""
     at, about = ctx.at, ctx.about
     if files.read_json(at.record) is None:
         raise OpError("not-set-up", "this host is not set up for {}".format(at.app))
@@ -56,7 +55,7 @@ def hold(ctx: Context, request: Freeze) -> Frozen:
 
 
 def release(ctx: Context, request: Unfreeze) -> Frozen:
-    """Lift the freeze, whoever set it; `freeze` is what it was."""
+    """Lift the freeze, no matter who set it; `freeze` is the lifted one."""
     at = ctx.at
     known = read(at)
     changed = files.remove(at.frozen) if known is not None else False
@@ -72,7 +71,7 @@ def _note(at: Layout, kind: str, about: About) -> None:
 
 
 def status(ctx: Context, request: AskHolders) -> Holders:
-    """Who holds the kernel lock now, and the freeze; None where nobody does."""
+    """Who holds the kernel lock now, and who froze the application; None: nobody."""
     return Holders(holder(ctx.at), read(ctx.at))
 
 

@@ -1,10 +1,10 @@
-"""The append-only history of an application on a host, and what follows from it.
+"""The append-only history of an application on a host, and what it implies.
 
-One JSON object a line: seq, at (seconds since the epoch, for people only), kind
+One JSON object per line: seq, at (seconds since the epoch, for display only), kind
 (deploy, rollback, restart, stop, start, setup), release, version, result (confirmed,
 failed, reverted), who, message. The order is `seq`, never a clock. Writing is best
-effort; readers skip a torn line. A history of MOST_ENTRIES is cut down to its last
-KEPT_ENTRIES and what of the older ones the way back needs.
+effort; readers skip a torn line. A history of MOST_ENTRIES is cut to its last KEPT_ENTRIES
+and the older entries that a rollback needs.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def _line(entry: Entry) -> bytes:
 
 
 def _cut_down(path: Path, entries: List[Entry]) -> None:
-    """By rename: whoever reads finds the whole history or the shorter one. What cannot be cut
-    down now is cut down later."""
+    """Cut the history by rename: readers find the whole history or the shorter one. If it fails,
+    the next write tries again."""
     try:
         files.write(path, b"".join(map(_line, shortened(entries, KEPT_ENTRIES))))
     except (OSError, OpError):
@@ -79,8 +79,8 @@ def _cut_down(path: Path, entries: List[Entry]) -> None:
 
 
 def shortened(entries: Sequence[Entry], kept: int) -> List[Entry]:
-    """The last `kept` entries, and before them the last word on each release of the way back
-    that only older ones know of: `serving_stack` is the same."""
+    """The last `kept` entries, and before them the latest older entry for each release that
+    `serving_stack` needs: the stack stays the same."""
     older, recent = entries[:-kept], entries[-kept:]
     stack = set(serving_stack(older)[-_KEPT_STACK:])
     last_word = {
@@ -90,14 +90,14 @@ def shortened(entries: Sequence[Entry], kept: int) -> List[Entry]:
 
 
 def _got_traffic(entry: Entry) -> Optional[str]:
-    """The release that got the traffic by it, or None."""
+    """The release that got the traffic by this entry, or None."""
     is_switch = entry.result == "confirmed" and entry.kind in ("deploy", "rollback")
     return entry.release if is_switch else None
 
 
 def serving_stack(entries: Iterable[Entry]) -> List[str]:
-    """The releases that served, as a way back: the last one serves, the one before it is
-    where a rollback goes. A release that was rolled away from is not in it."""
+    """The releases that were live, as a stack for rollbacks: the last one is live, a rollback goes
+    to the one before it. A release that was rolled back from is not in it."""
     stack: List[str] = []
     for entry in entries:
         release = _got_traffic(entry)
@@ -115,7 +115,7 @@ def serving_stack(entries: Iterable[Entry]) -> List[str]:
 def rollback_target(
     entries: Iterable[Entry], current: Optional[str], complete: Container[str]
 ) -> Optional[str]:
-    """Where `fab rollback` without `--to` goes: one good release further back, or None."""
+    """The target of `fab rollback` without `--to`: one good release further back, or None."""
     stack = serving_stack(entries)
     if current in stack:
         del stack[stack.index(current) :]
@@ -128,8 +128,8 @@ def rollback_target(
 def cut_off(
     entries: Sequence[Entry], current: Optional[str], complete: Container[str]
 ) -> Optional[str]:
-    """The release that the last deploy was for, if it did not come to its end, and nobody has
-    found the release bad: then it is there still. Or None."""
+    """The release of the last deploy, if that was interrupted and nothing has found the release
+    bad: then it is still there. Otherwise None."""
     moved = [entry for entry in entries if entry.kind in ("deploy", "rollback")]
     last = moved[-1] if moved else Entry()
     ended = last.kind != "deploy" or last.result not in ("reverted", "failed")
@@ -139,9 +139,9 @@ def cut_off(
 
 
 def to_prune(order: Sequence[str], protected: Set[str], keep_releases: int) -> List[str]:
-    """Which complete releases go, oldest first. `order` is oldest first.
+    """The complete releases to remove, oldest first. `order` is oldest first.
 
-    Never one of `protected`; what is kept counts the protected ones too.
+    Never one of `protected`; the protected ones count as kept.
     """
     keep = protected & set(order)
     for release in reversed(order):

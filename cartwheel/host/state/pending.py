@@ -1,8 +1,8 @@
-"""The switch that is not confirmed yet: one file, from before the first change until it is.
+"""The pending switch: one file, from before the first change until the confirmation.
 
-Its presence is the fact; its unlink (and the fsync of its directory) is the confirmation.
-It holds all that is needed to go back, so that the live session, the installed recover
-and the boot unit go back in the same way.
+While the file exists, the switch is pending; its unlink (and the fsync of its directory) is the
+confirmation. It holds everything that is needed to roll back, so the live session, the installed
+recover and the boot unit roll back in the same way.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from cartwheel.host.wire.pending import DAMAGED, Pending
 
 
 def write(at: Layout, pending: Pending) -> None:
-    """From now on there is a way back, and on, also where the disk is full by then."""
+    """Write the mark. From now on the host can roll back or finish, even if the disk gets full."""
     for link, target in (*_links_back(at, pending), *_links_on(at, pending)):
         files.keep_spare(link, target)
     files.write_json(at.pending, to_json(pending), 0o600)
 
 
 def _links_back(at: Layout, pending: Pending) -> List[Tuple[Path, str]]:
-    """The links that carry the traffic, as they were."""
+    """The earlier targets of the links that carry the traffic."""
     if pending.old is None:
         return []
     links = [
@@ -36,18 +36,18 @@ def _links_back(at: Layout, pending: Pending) -> List[Tuple[Path, str]]:
 
 
 def _links_on(at: Layout, pending: Pending) -> List[Tuple[Path, str]]:
-    """The links that move once it is confirmed, as they will be."""
+    """The later targets of the links that move after the confirmation."""
     links = [(at.fallback, pending.to), (at.previous, pending.next_previous)]
     return [(link, "releases/" + release) for link, release in links if release is not None]
 
 
 def read(at: Layout) -> Optional[Pending]:
-    """Raises OpError("host-state") where it is damaged."""
+    """Raises OpError("host-state") if the mark is damaged."""
     return files.read_record(Pending, at.pending)
 
 
 def look(at: Layout) -> Optional[Pending]:
-    """The mark for those who only look: None where there is none, DAMAGED where it is."""
+    """Read the mark without an error: None if there is none, DAMAGED if it is damaged."""
     try:
         return read(at)
     except OpError:
@@ -55,8 +55,8 @@ def look(at: Layout) -> Optional[Pending]:
 
 
 def set_damaged_aside(at: Layout) -> Optional[Path]:
-    """Keep a mark that nobody can read under another name; which. It tells no way back, and
-    what `current` names is a whole release. (We write it whole: a fault of the disk did it.)
+    """Rename a mark that cannot be read; returns the new name. It cannot say how to roll back, but
+    `current` names a complete release. (Cartwheel writes it in one piece: the disk damaged it.)
     """
     try:
         read(at)
@@ -76,6 +76,6 @@ def clear(at: Layout, pending: Pending) -> None:
 
 
 def drop_links_on(at: Layout) -> None:
-    """The links that were kept for going on: it has gone on, or back."""
+    """Remove the spare links; the switch is finished or rolled back."""
     for link in (at.fallback, at.previous):
         files.drop_spare(link)

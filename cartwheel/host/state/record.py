@@ -1,5 +1,5 @@
-"""What setup made for an application: written down before it is made, so that uninstall takes away
-just that."""
+"""The record of what setup made for an application: written first, so that uninstall removes
+exactly that."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cartwheel.host.wire.hidden import Hidden
 
 @dataclass(frozen=True)
 class Record:
-    """`digest_key`: the fleet's key for digests of secrets; `made_folders` lead down to that of all
-    applications."""
+    """`digest_key`: the fleet's key for digests of secrets. `made_folders`: the folders that setup
+    made down to the common folder of all applications."""
 
     user: str
     group: str
@@ -28,12 +28,12 @@ class Record:
 
 
 def read(at: Layout) -> Optional[Record]:
-    """None where the host is not set up for the application."""
+    """The record; None if the host is not set up for the application."""
     return files.read_record(Record, at.record)
 
 
 def needed(at: Layout) -> Record:
-    """Raises OpError("not-set-up") where there is none."""
+    """The record. Raises OpError("not-set-up") if there is none."""
     found = read(at)
     if found is None:
         raise OpError("not-set-up", "this host is not set up for {}".format(at.app))

@@ -1,4 +1,4 @@
-"""What releases a host has: read from their manifests, never from file times or globs."""
+"""The releases of a host, read from their manifests, never from file times or globs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def manifest_path(at: Layout, release: str) -> Path:
-    """`release.json`: written last, after everything of the release is durable. Its presence
-    is the mark that the release is complete."""
+    """Write `release.json`, after everything else of the release is durable. A release with this
+    file is complete."""
     return at.release(release) / "release.json"
 
 
 def manifest(at: Layout, release: str) -> Manifest:
-    """The release's manifest; an empty one where there is none, or a damaged one."""
+    """The release's manifest; an empty one if it is missing or damaged."""
     try:
         return files.read_record(Manifest, manifest_path(at, release)) or Manifest()
     except OpError:
@@ -38,7 +38,7 @@ def manifest(at: Layout, release: str) -> Manifest:
 
 def complete(at: Layout) -> List[Manifest]:
     """The manifests of all complete releases, oldest first by their sequence."""
-    # One damaged release does not keep the others from serving.
+    # One damaged release must not stop the others.
     found = [one for name in names(at) for one in [manifest(at, name)] if one.release == name]
     return sorted(found, key=lambda one: one.seq)
 
@@ -53,7 +53,7 @@ def names(at: Layout) -> List[str]:
 
 
 def leftovers(at: Layout) -> List[str]:
-    """Release directories that are not complete, and half-removed ones."""
+    """Release directories that are incomplete or half removed."""
     whole = {manifest.release for manifest in complete(at)}
     half = [name for name in names(at) if name not in whole and _is_half_made(at, name)]
     try:
@@ -71,8 +71,8 @@ _GONE = re.compile(re.escape(files.GONE) + NAME.pattern)
 
 
 def _is_half_made(at: Layout, name: str) -> bool:
-    """Whether we were making it: it has the marks of `steps`, or nothing but parts of a
-    release. A copy that somebody made has another release's manifest."""
+    """Whether Cartwheel was making it: it has the marks of `steps`, or only parts of a release. A
+    person's copy of a release has that release's manifest."""
     if not NAME.fullmatch(name):
         return False
     try:
@@ -85,13 +85,13 @@ def _is_half_made(at: Layout, name: str) -> bool:
 
 
 def content(manifest: Manifest) -> str:
-    """What is in the release: one that was made anew has another name, and the same content."""
+    """The release's content name: a rebuilt release has another name and the same content."""
     return manifest.content or content_of(manifest.release)
 
 
 def spoilt(at: Layout) -> Dict[str, str]:
-    """The names that no deploy may use any more, each with what is wrong: of releases that are
-    not whole, and of what is pointed at and not there. (One that is being made is none of them.)
+    """Names that no deploy may use any more, each with the reason: damaged releases, and missing
+    releases that a link points to. (A release that is being made does not count.)
     """
     found = {manifest.release: whole.problem(at, manifest) for manifest in complete(at)}
     taken = {pointed(link) for link in (at.current, at.fallback, at.previous)}
@@ -106,7 +106,7 @@ def spoilt(at: Layout) -> Dict[str, str]:
 
 
 def problem(at: Layout, release: str) -> str:
-    """What the release lacks; "" where it is whole."""
+    """What the release lacks; "" if it is whole."""
     known = manifest(at, release)
     if known.release != release:
         return "release.json is missing or damaged"
@@ -114,7 +114,7 @@ def problem(at: Layout, release: str) -> str:
 
 
 def damage(at: Layout) -> Dict[str, List[str]]:
-    """What serves and where a rollback goes, each with all that it lacks, looked at file by
+    """The live release and the rollback target, each with everything it lacks, checked file by
     file."""
     current = pointed(at.current)
     found: Dict[str, List[str]] = {}
@@ -127,15 +127,15 @@ def damage(at: Layout) -> Dict[str, List[str]]:
 
 
 def refuse_spoilt(at: Layout, release: str) -> None:
-    """Raises OpError("not-whole") where the release cannot serve."""
+    """Raises OpError("not-whole") if the release cannot run."""
     found = problem(at, release)
     if found:
         raise OpError("not-whole", "{} is damaged: {}".format(release, found))
 
 
 class _Usable(Container[str]):
-    """The releases that a rollback may go to: whole ones with another content than `current`.
-    Looked at only when it is asked for."""
+    """The possible rollback targets: whole releases whose content is not that of `current`.
+    A release is checked only when the iterator reaches it."""
 
     def __init__(self, at: Layout, current: Optional[str]) -> None:
         self._at = at
@@ -149,19 +149,19 @@ class _Usable(Container[str]):
 def rollback_target(
     at: Layout, current: Optional[str], entries: Optional[Sequence[Entry]] = None
 ) -> Optional[str]:
-    """Where a rollback from `current` goes: the newest whole release further back, or None."""
+    """The rollback target from `current`: the newest whole release further back, or None."""
     known = journal.read(at.journal) if entries is None else entries
     return journal.rollback_target(known, current, _Usable(at, current))
 
 
 def cut_off(at: Layout, current: Optional[str], entries: Sequence[Entry]) -> Optional[str]:
-    """The whole release that the last deploy was for and did not bring to its end, or None."""
+    """The whole release of the last deploy, if that was interrupted, or None."""
     return journal.cut_off(entries, current, _Usable(at, current))
 
 
 def note_settings(at: Layout, release: str, settings: Dict[str, str]) -> None:
-    """Keep the digests of the settings that the release was deployed with, by their names, for
-    the next plan to compare. Nothing depends on them, so a disk that fails stops nothing."""
+    """Keep the digests of the settings that the release was deployed with, by name, so that the
+    next plan can compare them. Nothing depends on them, so disk errors are ignored."""
     try:
         files.write_json(_settings_path(at, release), settings, 0o640)
     except (OSError, OpError):
@@ -169,7 +169,7 @@ def note_settings(at: Layout, release: str, settings: Dict[str, str]) -> None:
 
 
 def settings_of(at: Layout, release: str) -> Optional[Dict[str, str]]:
-    """What `note_settings` kept; None where nobody did, as earlier versions."""
+    """The digests kept by `note_settings`; None if there are none, as from earlier versions."""
     try:
         return files.read_json(_settings_path(at, release))
     except (OSError, OpError):
@@ -192,55 +192,55 @@ def pointed(path: Path) -> Optional[str]:
 
 
 def point(at: Layout, path: Path, release: Optional[str]) -> bool:
-    """Move one of those links (or take it away) with one rename."""
+    """Move one of those links with one rename, or remove it."""
     if release is None:
         return files.remove(path)
     return files.link(path, "releases/" + release)
 
 
 def serving(at: Layout) -> Optional[Instance]:
-    """What should serve now."""
+    """The instance that should be live now."""
     release = pointed(at.current)
     return instance_of(at, release) if release else None
 
 
 def instance_of(at: Layout, release: str) -> Optional[Instance]:
-    """Which instance of a release its socket link names."""
+    """The instance that a release's socket link names."""
     target = files.read_link(at.socket_link(release))
     return Instance(WEB, release, Path(target).parent.name) if target else None
 
 
 def processes(at: Layout, release: str) -> List[str]:
-    """Of which processes a release has a unit, web first: each release has that."""
+    """The processes that a release has units for; web, which every release has, comes first."""
     folder = at.release(release)
     found = map(layout.SOURCE.fullmatch, sorted(os.listdir(folder)) if folder.is_dir() else [])
     return [WEB, *(one.group(1) for one in found if one and one.group(1) != WEB)]
 
 
 def side(at: Layout, one: Optional[Instance]) -> List[Instance]:
-    """All instances that run together with this one: one of each process of its release."""
+    """All instances that run together with this one: one per process of its release."""
     if one is None:
         return []
     return [replace(one, process=process) for process in processes(at, one.release)]
 
 
 def unit_files(at: Layout) -> Dict[Path, str]:
-    """The unit files of releases that systemd reads, each with its release."""
+    """The releases' unit files that systemd reads, each with its release."""
     folder = layout.UNITS
     named = {name: at.released_by(name) for name in sorted(os.listdir(folder))}
     return {folder / name: release for name, release in named.items() if release is not None}
 
 
 def point_slot(at: Layout, one: Instance) -> bool:
-    """Of a release that was removed by hand there is nothing to point."""
+    """Point the socket link at the instance, unless the release was removed by hand."""
     if not at.release(one.release).is_dir():
         return False
     return files.link(at.socket_link(one.release), str(at.socket(one)))
 
 
 def premise(at: Layout) -> str:
-    """A digest of what a plan is made from: two equal ones mean that nobody changed this
-    application in between."""
+    """A digest of what a plan is made from: if it is unchanged, nobody has changed this application
+    in between."""
     entries = journal.read(at.journal)
     links = [files.read_link(path) for path in (at.current, at.fallback, at.previous)]
     current = pointed(at.current)
@@ -256,7 +256,7 @@ def premise(at: Layout) -> str:
 
 
 def protected(at: Layout) -> Set[str]:
-    """What prune must not touch: what serves, falls back, comes before, or still runs."""
+    """Releases that prune must not touch: current, fallback, previous, and those still running."""
     return named(at) | _running(at)
 
 
@@ -265,12 +265,12 @@ def _running(at: Layout) -> Set[str]:
 
 
 def named(at: Layout) -> Set[str]:
-    """What serves, falls back, comes before, or may do so after a pending switch."""
+    """The current, fallback and previous releases, now and after a pending switch."""
     linked = {pointed(path) for path in (at.current, at.fallback, at.previous)}
     safe = {release for release in linked if release}
     back = rollback_target(at, pointed(at.current))
     if back:
-        safe.add(back)  # `previous` may lag behind: a session that died did not get to it
+        safe.add(back)  # `previous` may be outdated: a killed session did not update it
     mark = pending.look(at)
     if mark:
         sides = (mark.was, mark.to, mark.was_fallback, mark.was_previous)
@@ -279,7 +279,7 @@ def named(at: Layout) -> Set[str]:
 
 
 def prune(at: Layout, keep_releases: int, *, but: Optional[str] = None) -> List[str]:
-    """Remove releases beyond `keep_releases` and half ones (except `but`); their names."""
+    """Remove releases beyond `keep_releases` and incomplete ones (except `but`); their names."""
     safe = protected(at) | ({but} if but else set())
     order = _by_worth(at)
     doomed = journal.to_prune(order, safe, keep_releases)
@@ -291,8 +291,8 @@ def prune(at: Layout, keep_releases: int, *, but: Optional[str] = None) -> List[
 
 
 def _by_worth(at: Layout) -> List[str]:
-    """The complete releases, those that may go first at the beginning: what is not whole, and
-    what was made anew since; then the oldest."""
+    """The complete releases in the order of removal: damaged ones and those rebuilt since, then the
+    oldest."""
     known = complete(at)
     newest = {content(manifest): manifest.release for manifest in known}
     worth = [
@@ -304,22 +304,21 @@ def _by_worth(at: Layout) -> List[str]:
 
 
 def remove(at: Layout, release: str) -> None:
-    """Take a release and the unit files that it owns away. It must not run any more."""
+    """Remove a release and its unit files. It must not be running."""
     for path, owner in unit_files(at).items():
         if owner == release:
             files.remove(path)
     files.remove_tree(at.release(release))
     files.remove_tree(at.releases / (".gone-" + release))
-    # systemd takes the slots' own runtime directories away, not the one around them.
+    # systemd removes the slots' runtime directories, but not their parent.
     files.remove_tree(RUN / at.app / release)
     if release.startswith(".gone-"):
         files.remove_tree(at.release(release))
 
 
 def discard(at: Layout, release: str) -> None:
-    """Take a release away that is found bad, and the wheel that nobody else needs. What still
-    runs of it ends first: until then it is only no whole release any more, and afterwards
-    whoever comes next takes it away like every half one."""
+    """Remove a bad release, and its wheel if no other release needs it. If an instance of it is
+    still running, the release is only marked as incomplete, and a later run removes it."""
     if release in _running(at):
         files.remove(manifest_path(at, release))
     else:

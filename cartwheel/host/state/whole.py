@@ -1,9 +1,9 @@
-"""Whether what a release needs to run is there: at a glance (`problem`), or file by file
+"""Check that a release has everything it needs to run: quickly (`problem`), or file by file
 (`damage`).
 
-A glance looks at the release's own files, the interpreter, and one listing of its packages, so
-that every look at a host can afford it. A file that is missing inside a package is found by
-`damage`, which a glance asks only where a package was touched after the release was made.
+The quick check covers the release's own files, the interpreter, and one listing of its packages;
+every look at a host can afford it. Only `damage` finds a file that is missing inside a package;
+the quick check calls it only if a package was touched after the release was made.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from cartwheel.host.system.context import OpError
 from cartwheel.host.wire.instance import WEB, Instance
 from cartwheel.host.wire.manifest import Manifest
 
-# Of a release that an older version made, which does not say.
+# For a release of an older version, whose manifest does not list them.
 _OWN_FILES = ("gunicorn.conf.py", "lock.txt", "web.service", "web-b.service")
-# What we keep about a release, and its secrets: nothing that a person wrote or reads.
+# Cartwheel's records of a release, and its secrets: nothing that a person wrote or reads.
 BOOKKEEPING = {
     "env",
     "release.json",
@@ -42,8 +42,8 @@ _HASH = "sha256"
 
 
 def with_contents(at: Layout, manifest: Manifest) -> Manifest:
-    """The manifest with what it remembers of a release that is complete now: the digests of its
-    own files (not of `env`, which is secret), and what lies in its site-packages."""
+    """The manifest completed for a finished release: digests of its own files (not of `env`, which
+    is secret), and the entries of its site-packages."""
     folder = at.release(manifest.release)
     own = [name for name in sorted(os.listdir(folder)) if name not in BOOKKEEPING]
     site = _site(folder)
@@ -60,8 +60,8 @@ def with_contents(at: Layout, manifest: Manifest) -> Manifest:
 
 
 def problem(at: Layout, manifest: Manifest) -> str:
-    """What the release lacks, in words; "" if it is whole at a glance. A manifest of an older
-    version says less, and then less is asked for."""
+    """What the release lacks, as text; "" if the quick check finds it whole. An older version's
+    manifest says less, so less is checked."""
     folder = at.release(manifest.release)
     try:
         return (
@@ -78,8 +78,8 @@ def problem(at: Layout, manifest: Manifest) -> str:
 
 
 def damage(at: Layout, manifest: Manifest) -> List[str]:
-    """Everything that is missing or otherwise than it was installed, by the RECORD of every
-    package, with sizes and hashes; and the release's own files."""
+    """Everything that is missing or changed: installed files, by the sizes and hashes in every
+    package's RECORD, and the release's own files."""
     folder = at.release(manifest.release)
     found = [problem(at, manifest)]
     found += [
@@ -92,7 +92,7 @@ def damage(at: Layout, manifest: Manifest) -> List[str]:
 
 
 def mark(at: Layout, release: str, what: str) -> None:
-    """From now on a glance finds it too, and the next deploy makes it again."""
+    """Mark the damage, so that the quick check finds it too and the next deploy rebuilds it."""
     files.write_json(_mark_path(at, release), {"what": what})
 
 
@@ -116,7 +116,7 @@ def _own_files(folder: Path, manifest: Manifest) -> str:
 
 
 def _size(path: Union[str, Path]) -> Optional[int]:
-    """Bytes of a regular file; None where there is none."""
+    """Bytes of a regular file; None if there is none."""
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -158,7 +158,7 @@ def _venv(folder: Path, manifest: Manifest) -> str:
 
 
 def _interpreter(venv: Path, real: str, manifest: Manifest) -> str:
-    """Whether it is still a Python of the version that the packages were installed for."""
+    """Check that the interpreter still has the version that the packages were installed for."""
     site = _site(venv.parent)
     if site is None:
         return "venv/lib is missing"
@@ -174,7 +174,7 @@ def _interpreter(venv: Path, real: str, manifest: Manifest) -> str:
 
 
 def _access(at: Layout, folder: Path) -> str:
-    """Whether the app's user gets to what it runs, and its unit lets it."""
+    """Check that the app's user can reach what it runs, and that its unit allows it."""
     known = record.read(at)
     if known is None:
         return ""
@@ -217,14 +217,14 @@ def _few(texts: List[str]) -> str:
 
 
 def _site(folder: Path) -> Optional[Path]:
-    """The folder of the release's packages, for the one Python that it was made with."""
+    """The folder of the release's packages, for the Python that it was made with."""
     found = sorted((folder / "venv").glob("lib/python*/site-packages"))
     return found[0] if found else None
 
 
 def broken_packages(venv: Path, *, hashes: bool = False) -> List[str]:
-    """What is missing of the installed packages or has another size, by their RECORD (PEP 376);
-    with `hashes` also what has other bytes."""
+    """Installed files that are missing or have another size than in their RECORD (PEP 376); with
+    `hashes` also those with other bytes."""
     found: List[str] = []
     for info in sorted(venv.glob("lib/python*/site-packages/*.dist-info")):
         try:
@@ -236,7 +236,7 @@ def broken_packages(venv: Path, *, hashes: bool = False) -> List[str]:
 
 
 def _recorded(info: Path) -> Iterator[Tuple[str, str, str]]:
-    """Path, hash and size of every file; bytecode, which Python makes anew, aside."""
+    """Path, hash and size of every file except bytecode, which Python can make again."""
     with open(str(info / "RECORD"), encoding="utf-8", newline="") as record:
         for row in csv.reader(record):
             if len(row) == 3 and not row[0].endswith(".pyc"):
@@ -249,7 +249,7 @@ def _complaint(site: str, path: str, digest: str, size: str) -> List[str]:
     if there is None:
         return ["{} is missing".format(path)]
     if path.startswith("../"):
-        return []  # a script: it names its own environment's interpreter
+        return []  # a script: its first line names its own environment's interpreter
     if size and there != int(size):
         return ["{} has {} bytes, and was installed with {}".format(path, there, size)]
     if digest.startswith(_HASH + "=") and digest != _digest(one):

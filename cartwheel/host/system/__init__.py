@@ -1,1 +1,1 @@
-"""What the host itself offers: files, programs, locks, units, HTTP."""
+"""Access to the host itself: files, programs, locks, units, HTTP."""

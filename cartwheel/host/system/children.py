@@ -19,7 +19,7 @@ _TAIL_LINES = 200
 _ANSWER_LINES = 100_000
 _LINE_BYTES = 64 << 10  # a longer line is cut into pieces, so that none fills the memory
 _POLL_SECONDS = 0.2
-_REPORT_SECONDS = 5.0  # nothing is silent for more than ten (promise P11)
+_REPORT_SECONDS = 5.0  # Cartwheel is never silent for more than ten (promise P11)
 _KILL_SECONDS = 3.0
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -36,7 +36,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Answer:
-    """A program that was asked something: its output is the answer, its errors never are."""
+    """A program that was run for its output; standard error is never part of it."""
 
     status: int
     output: str
@@ -44,12 +44,12 @@ class Answer:
 
 
 def clean_environment(extra: Optional[Dict[str, str]] = None) -> Dict[str, str]:
-    """A small, known environment; nothing of the login is passed on."""
+    """A small, fixed environment; nothing from the login is passed on."""
     return {"PATH": _PATH, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", **(extra or {})}
 
 
 def forget_login() -> None:
-    """Have nothing of the login's environment, or of sudo's, for ourselves either."""
+    """Clear this process's own environment of everything from the login or sudo."""
     os.environ.clear()
     os.environ.update(clean_environment())
 
@@ -69,10 +69,9 @@ def run(
 ) -> Done:
     """Run `argv` to its end; output and errors together, the last lines kept.
 
-    With a context it stops when contact is lost or the request's deadline passes, and
-    says every few seconds, as progress of `step`, what it last printed. Raises OpError
-    ("deadline"), ContactLost, OpError ("missing-program"), or OpError ("not-set-up") where
-    there is no such user.
+    With a context it stops when contact is lost or the request's deadline passes, and reports
+    the last printed line every few seconds as progress of `step`. Raises OpError("deadline"),
+    ContactLost, OpError("missing-program"), or OpError("not-set-up") if there is no such user.
     """
     uid, gid, groups = _ids(user)
     child = _start(
@@ -89,7 +88,7 @@ def run(
     tail: Deque[str] = deque(maxlen=_TAIL_LINES)
     reader = _reader(child.stdout, tail, on_line)
     if stdin is not None:
-        # A thread of its own: a child that does not read must not hold up the deadline.
+        # In a thread: a child that does not read must not delay the deadline.
         threading.Thread(target=_feed, args=(child, stdin), daemon=True).start()
     try:
         _wait(ctx, child, tail, time.monotonic() + timeout_seconds, argv, step)
@@ -107,8 +106,8 @@ def ask(
     ctx: Optional[Context] = None,
     on_line: Optional[Callable[[str], None]] = None,
 ) -> Answer:
-    """Run `argv` for what it prints, whole; `on_line` gets it line by line. Deadlines and
-    errors are those of `run`."""
+    """Run `argv` and return its whole output; `on_line` gets each line. Deadlines and errors as in
+    `run`."""
     child = _start(
         argv,
         stdin=subprocess.DEVNULL,
@@ -133,7 +132,7 @@ def _start(argv: Sequence[str], **how: Any) -> "subprocess.Popen[bytes]":
     try:
         return subprocess.Popen(list(argv), stdout=subprocess.PIPE, start_new_session=True, **how)
     except FileNotFoundError as error:
-        # The folder's name where that is what is missing.
+        # The folder's name, if the folder is missing.
         what = error.filename or argv[0]
         raise OpError("missing-program", "{} is not on this host".format(what)) from error
     except PermissionError as error:
@@ -142,7 +141,7 @@ def _start(argv: Sequence[str], **how: Any) -> "subprocess.Popen[bytes]":
 
 
 def _ids(user: Optional[str]) -> Tuple[Optional[int], Optional[int], Optional[List[int]]]:
-    """uid, gid and groups to become; None where nothing changes."""
+    """The uid, gid and groups to switch to; None: no change."""
     if user is None:
         return None, None, None
     try:
@@ -157,7 +156,7 @@ def _ids(user: Optional[str]) -> Tuple[Optional[int], Optional[int], Optional[Li
 def _reader(
     pipe: "Optional[IO[bytes]]", lines: Deque[str], on_line: Optional[Callable[[str], None]]
 ) -> threading.Thread:
-    """A thread that takes each line until the pipe's end."""
+    """Read lines in a thread until the pipe ends."""
 
     def collect() -> None:
         if pipe is None:
@@ -209,8 +208,8 @@ def _wait(
 
 
 def _ends(child: "subprocess.Popen[bytes]", within_seconds: float) -> bool:
-    """Whether the child ends within this time. A pidfd says so at once, where there is one
-    (Linux 5.3); `Popen.wait` looks only every 50 ms."""
+    """Whether the child ends within this time. A pidfd (Linux 5.3) reports it at once;
+    `Popen.wait` polls only every 50 ms."""
     if child.poll() is not None:
         return True
     try:
@@ -249,7 +248,7 @@ def check(
     timeout_seconds: float = 60,
     hint: str = "",
 ) -> None:
-    """Run `argv`; a status other than 0 is OpError(`slug`) with the output as its log."""
+    """Run `argv`; an exit status other than 0 raises OpError(`slug`) with the output as its log."""
     done = run(ctx, argv, timeout_seconds=timeout_seconds)
     if done.status != 0:
         raise OpError(slug, message, hint, log=done.output)

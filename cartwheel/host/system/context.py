@@ -1,4 +1,4 @@
-"""What an operation on the host is given, and how it fails."""
+"""The context of an operation on the host, and the exceptions that it raises."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cartwheel.host.wire.request import About
 
 
 class OpError(Exception):
-    """An operation failed in a way the user can do something about.
+    """An operation failed in a way that the user can fix.
 
     `slug` is a key of `cartwheel.errors.CATALOGUE`; `log` is longer text.
     """
@@ -27,7 +27,7 @@ class OpError(Exception):
         self.log = log
 
 
-# What a full file system answers: neither space nor inodes, or no quota (write(2)).
+# Errors of a full file system: no space, no inodes, or no quota (write(2)).
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -36,7 +36,7 @@ def disk_full(error: OSError) -> bool:
 
 
 def no_room(step: str, base: str, log: str = "") -> OpError:
-    """The error for a full disk: what is free now where releases and uploads are kept."""
+    """The error for a full disk: it names the free space of releases and uploads."""
     free = []
     for path in (base, "/var/tmp"):
         try:
@@ -52,8 +52,8 @@ def no_room(step: str, base: str, log: str = "") -> OpError:
 
 
 def scratch_prefix(what: str) -> str:
-    """For a name in /tmp or /var/tmp of what lives no longer than this process: whoever finds
-    it knows whether that still runs (see `leftovers`)."""
+    """The prefix of this process's temporary names in /tmp or /var/tmp. It holds the process
+    number, so that `leftovers` can tell whether the process is still running."""
     return "cartwheel-{}-{}-".format(what, os.getpid())
 
 
@@ -67,12 +67,13 @@ def boottime() -> float:
 
 
 class Context:
-    """One request as its operation sees it.
+    """One request, as its operation sees it.
 
-    `about` says which application the session is about, and who asks. `send` writes an event to the operator and never fails. `blob` is the request's
-    payload, spooled to a private file, and `blob_sha256` its digest. `memory` lives as long as the session, so an
-    operation can hold a lock or a pending switch for a later one. `at_end` functions
-    run, last first, when the session ends in any way that Python survives.
+    `about`: the session's application, and who asks. `send` sends an event to the operator and
+    never fails. `blob`: the request's payload in a private file; `blob_sha256`: its digest.
+    `memory` lives as long as the session, so an operation can keep a lock or a pending switch for
+    a later one. The functions of `at_end` run, last first, when the session ends in any way that
+    Python survives.
     """
 
     def __init__(
@@ -98,11 +99,11 @@ class Context:
 
     @property
     def at(self) -> Layout:
-        """Where everything of the session's application is."""
+        """The paths of the session's application."""
         return Layout(self.about.app, Path(self.about.base))
 
     def emit(self, step: str, state: str, detail: str = "", **fields: Any) -> None:
-        """Tell the operator; see `cartwheel.events.Event` for the meaning of `state`."""
+        """Send the operator an event; `cartwheel.events.Event` explains `state`."""
         self._send({"step": step, "state": state, "detail": detail, **fields})
 
     def remaining(self) -> float:
@@ -117,6 +118,6 @@ class Context:
             raise OpError("deadline", "the deadline of this operation has passed")
 
     def pause(self, seconds: float) -> None:
-        """Sleep, but wake at once when contact is lost."""
+        """Sleep; wake at once when contact is lost."""
         self.lost.wait(min(seconds, max(0.0, self.remaining())))
         self.poll()

@@ -20,7 +20,7 @@ _REFUSED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def problem(value: str) -> str:
-    """Why systemd would not hand this value to a process; "" if it would."""
+    """Why systemd would not pass this value to a process; "" if it would."""
     if "\0" in value:
         return "the value holds a NUL byte"
     # unichar_is_valid of systemd's utf8.c
@@ -40,7 +40,7 @@ def problem(value: str) -> str:
 def dump(variables: Dict[str, str]) -> str:
     """The file's text, one variable after the other in the order given.
 
-    Raises ValueError, without the value, for what systemd cannot hand on exactly.
+    Raises ValueError, without the value, for a value that systemd cannot pass on exactly.
     """
     lines = []
     for name, value in variables.items():
@@ -54,7 +54,7 @@ def dump(variables: Dict[str, str]) -> str:
 
 
 def parse(text: str) -> Dict[str, str]:
-    """What `dump` wrote. Raises ValueError, with the line, for anything else."""
+    """Parse what `dump` wrote. Raises ValueError, with the line, for anything else."""
     variables: Dict[str, str] = {}
     at = 0
     while at < len(text):

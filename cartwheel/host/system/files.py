@@ -29,7 +29,7 @@ _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
 }
-GONE = ".gone-"  # what a folder is called while it is removed
+GONE = ".gone-"  # prefix of a folder's name while it is being removed
 
 
 def fsync_dir(path: Path) -> None:
@@ -57,14 +57,14 @@ def sync_filesystem(path: Path) -> None:
 
 
 def _temporary(path: Path) -> Path:
-    # Beside it, for the rename; cut, because a name has 255 bytes at most.
+    # In the same folder, for the rename; shortened, because a name has at most 255 bytes.
     name = os.fsdecode(os.fsencode(path.name)[:_NAME_BYTES])
     return path.with_name(".{}{}{}".format(name, _TEMPORARY, os.getpid()))
 
 
 def left_in(folder: Path, of: str = ".*") -> List[Path]:
-    """What writers that were killed left in `folder` of files with a name as the expression
-    `of` says. Only of use where nobody may be writing them now."""
+    """Temporary files that killed writers left in `folder`, of files whose names match `of`. Call
+    it only when nobody can be writing these files."""
     left = re.compile(r"\.(?:{}){}\d+".format(of, re.escape(_TEMPORARY)), re.DOTALL)
     try:
         found = [folder / name for name in sorted(os.listdir(folder)) if left.fullmatch(name)]
@@ -74,8 +74,8 @@ def left_in(folder: Path, of: str = ".*") -> List[Path]:
 
 
 def left_beside(path: Path) -> List[Path]:
-    """What writers that were killed left of the one file `path`, also where a link of the
-    administrator's leads."""
+    """Temporary files that killed writers left of the file `path`, also where an administrator's
+    link leads."""
     places = {path}
     try:
         places.add(place_of(path))
@@ -91,12 +91,11 @@ def sweep(folder: Path, of: str = ".*") -> None:
 
 
 def place_of(path: Path) -> Path:
-    """Where the file `path` is to be written: itself, or where a link of the administrator's
-    leads. One of anybody else's is not followed: it could lead root anywhere.
+    """The place to write the file `path`: itself, or the target of root's own link. Other users'
+    links are not followed: they could lead root anywhere.
 
-    Raises OpError("not-ours") where there is something else than a file, as behind the link to
-    /dev/null of a masked unit.
-    """
+    Raises OpError("not-ours") if that is not a file, such as a masked unit's link to /dev/null.
+"""
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -119,7 +118,7 @@ def write(
 ) -> bool:
     """Put `data` at `path` by rename, created with `mode` from the start; durable on return.
 
-    Returns False, and touches nothing, where content, mode and owner are there already. Raises
+    Returns False, and changes nothing, if content, mode and owner are as wanted. Raises
     OpError("not-ours") as `place_of` does.
     """
     path = place_of(path)
@@ -157,7 +156,7 @@ def _same(path: Path, data: bytes, mode: int, owner: Optional[Tuple[int, int]]) 
 
 
 def is_no_file(path: Path) -> bool:
-    """Whether something else than a file is there: reading a pipe would wait for ever."""
+    """Whether something other than a file is there: reading a pipe would wait for ever."""
     return path.exists() and not path.is_file()
 
 
@@ -166,7 +165,7 @@ def write_json(path: Path, value: Any, mode: int = 0o644) -> bool:
 
 
 def read_json(path: Path) -> Optional[Dict[str, Any]]:
-    """The object in the file, or None where there is no file."""
+    """The JSON object in the file, or None if there is no file."""
     if is_no_file(path):
         raise OpError("host-state", "{} is damaged: not a file".format(path))
     try:
@@ -181,8 +180,7 @@ def read_json(path: Path) -> Optional[Dict[str, Any]]:
 
 
 def read_record(kind: Type[R], path: Path) -> Optional[R]:
-    """What the file holds, as this or an earlier version wrote it, or None where there is no
-    file."""
+    """The record in the file, as this or another version wrote it, or None if there is no file."""
     value = read_json(path)
     try:
         return None if value is None else from_disk(kind, value)
@@ -193,7 +191,7 @@ def read_record(kind: Type[R], path: Path) -> Optional[R]:
 def link(path: Path, target: str) -> bool:
     """Point the symbolic link `path` at `target` with one rename; durable on return.
 
-    On a full disk the spare link is taken, if `keep_spare` made one for this target.
+    On a full disk it uses the spare link, if `keep_spare` made one for this target.
     """
     if read_link(path) == target:
         return False
@@ -217,7 +215,7 @@ def link(path: Path, target: str) -> bool:
 
 
 def keep_spare(path: Path, target: str) -> None:
-    """Have a link ready, so that pointing `path` at `target` later needs no room at all."""
+    """Make a spare link, so that pointing `path` at `target` later needs no disk space."""
     _unlink(spare(path))
     os.symlink(target, spare(path))
 
@@ -227,13 +225,13 @@ def drop_spare(path: Path) -> None:
 
 
 def spare(path: Path) -> Path:
-    """Where `keep_spare` keeps the link for `path`."""
+    """The path of the spare link for `path`."""
     return path.with_name("." + path.name + ".spare")
 
 
 def read_link(path: Path) -> Optional[str]:
-    """Where a link points; None where there is none. A link that cannot be read is an OSError:
-    it must not look like one that is not there, or what it names seems not to be needed."""
+    """The target of a link; None if there is no link. A link that cannot be read raises OSError: if
+    it counted as missing, its target would look unused."""
     try:
         return os.readlink(path)
     except OSError as error:
@@ -243,7 +241,7 @@ def read_link(path: Path) -> Optional[str]:
 
 
 def remove(path: Path) -> bool:
-    """Unlink a file or link if it is there; durable on return."""
+    """Unlink a file or link if it exists; durable on return."""
     if not _unlink(path):
         return False
     fsync_dir(path.parent)
@@ -259,8 +257,8 @@ def _unlink(path: Path) -> bool:
 
 
 def remove_tree(path: Path) -> bool:
-    """Remove a directory of ours; whether there was anything. Renamed first, so that half of it
-    is never taken for whole; what an earlier removal left goes too."""
+    """Remove a directory; whether there was anything. It is renamed first, so that a half-removed
+    one never looks complete; leftovers of an earlier removal are removed too."""
     is_half = path.name.startswith(GONE)
     doomed = path if is_half else path.with_name(GONE + path.name)
     found = _is_folder(doomed)
@@ -269,7 +267,7 @@ def remove_tree(path: Path) -> bool:
     if not is_half and _is_folder(path):
         found = True
         os.rename(path, doomed)
-        # Else a power cut may keep the removals inside and lose the new name.
+        # Otherwise a power cut could keep the removals inside and lose the new name.
         fsync_dir(path.parent)
         shutil.rmtree(str(doomed))
     return found
@@ -280,7 +278,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def sha256_of(path: Path) -> Optional[str]:
-    """Hex SHA-256 of a regular file, or None where there is none."""
+    """Hex SHA-256 of a regular file, or None if there is none."""
     digest = hashlib.sha256()
     if is_no_file(path):
         return None
@@ -294,13 +292,13 @@ def sha256_of(path: Path) -> Optional[str]:
 
 
 class Readable(Protocol):
-    """What gives its bytes piece by piece, and none at its end."""
+    """A source of bytes: `read` returns pieces, and b"" at the end."""
 
     def read(self, _size: int) -> bytes: ...
 
 
 def store(source: Readable, path: Path, sha256: str, mode: int = 0o644) -> None:
-    """Copy a payload to `path` by rename, only if its SHA-256 is `sha256`."""
+    """Copy a payload to `path` by rename if its SHA-256 is `sha256`."""
     path = place_of(path)
     temporary = _temporary(path)
     _unlink(temporary)

@@ -7,14 +7,14 @@ import time
 from typing import Callable
 
 _POLL_SECONDS = 0.1
-# Who only looks holds a lock for an instant: until then it is asked for more often.
+# A process that only checks a lock holds it for an instant: at first, retry more often.
 LOOK_SECONDS = 0.3
 _LOOK_POLL_SECONDS = 0.01
 
 
 def take(fd: int, seconds: float, waiting: Callable[[float], None] = lambda _waited: None) -> bool:
-    """Take the lock within so many seconds; False if somebody else has it for longer. Before each
-    pause `waiting` hears how long it has lasted."""
+    """Take the lock within this many seconds; False if somebody else keeps it longer. Before each
+    pause `waiting` is called with the seconds waited."""
     began = time.monotonic()
     while True:
         try:

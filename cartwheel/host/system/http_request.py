@@ -1,4 +1,4 @@
-"""HTTP requests to a store: what is sent to whom. The same code runs at either end."""
+"""HTTP requests to a store, with care for credentials. The same code runs at either end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def request(
     data: Any = None,
     headers: Optional[Dict[str, str]] = None,
 ) -> urllib.request.Request:
-    """A request that says who we are at once, and only to the server of `url`."""
+    """A request that sends the login at once, and only to the server of `url`."""
     if urllib.parse.urlsplit(url).scheme not in _SCHEMES:
         raise urllib.error.URLError("{} is no address of http or https".format(shown(url)))
     made = urllib.request.Request(  # noqa: S310
@@ -36,8 +36,8 @@ def request(
 
 
 def opener(*, follow: bool = True, stay: bool = False) -> urllib.request.OpenerDirector:
-    """Speaks http and https only. A redirect is an HTTPError without `follow`, and one to
-    another host where it is to `stay`."""
+    """An opener for http and https only. A redirect raises HTTPError without `follow`; with `stay`,
+    a redirect to another host does."""
     director = urllib.request.OpenerDirector()
     handlers = [
         _Proxies(),
@@ -52,23 +52,23 @@ def opener(*, follow: bool = True, stay: bool = False) -> urllib.request.OpenerD
 
 
 def same_server(one: str, other: str) -> bool:
-    """Whether both addresses have one scheme, host and port."""
+    """Whether both addresses have the same scheme, host and port."""
     return _server(one) == _server(other)
 
 
 def shown(url: str) -> str:
-    """`url` as messages show it: a query may hold a token."""
+    """`url` without its query, which may hold a token: for messages."""
     parts = urllib.parse.urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def status(error: urllib.error.HTTPError) -> str:
-    """Its code and what the server calls it, in one line."""
+    """The status code and the server's reason, in one line."""
     return " ".join("{} {}".format(error.code, error.reason or "").split())
 
 
 def reason(error: BaseException) -> str:
-    """Why there is no answer, in words."""
+    """Why there is no answer, as text."""
     inner = getattr(error, "reason", error)
     words = str(getattr(inner, "strerror", None) or inner or type(inner).__name__)
     return " ".join(words.split())
@@ -80,7 +80,7 @@ def _server(url: str) -> Tuple[str, str, Optional[int]]:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows within http and https; who we are is told to the same server only."""
+    """Follows redirects within http and https; sends the login to the same server only."""
 
     max_redirections = 5
 
@@ -103,7 +103,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 class _Proxies(urllib.request.ProxyHandler):
-    """Those of the environment, but none on the way to this machine itself."""
+    """The environment's proxies, but none for this machine itself."""
 
     def proxy_open(self, req: urllib.request.Request, proxy: str, type: str) -> Any:
         if _is_loopback(urllib.parse.urlsplit(req.full_url).hostname or ""):

@@ -1,4 +1,4 @@
-"""Kernel locks: they end with their holder, so none ever has to be removed by hand."""
+"""Kernel locks: they end with their holder, so nobody ever has to remove one by hand."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def acquire(
 ) -> Lock:
     """Take the lock within `wait_seconds`, or OpError("locked") that names who holds it.
 
-    `holder` (owner, message, since) is written into the file for whoever is refused.
+    `holder` (owner, message, since) is written into the file for those who are refused.
     """
-    # `held_by` holds a shared lock for an instant: nobody may be refused because somebody looked.
+    # `held_by` takes a shared lock for an instant, which must not refuse anybody.
     end = time.monotonic() + max(wait_seconds, flock.LOOK_SECONDS)
     while True:
         fd = _open(path)
@@ -56,20 +56,21 @@ def acquire(
                 os.close(fd)
                 raise
             os.close(fd)
-        # An uninstall took the file, or its folder, away meanwhile: it is no lock any more.
+        # An uninstall removed the file or its folder meanwhile: this lock is void.
         if time.monotonic() >= end:
             raise OpError("locked", "locked by " + describe(read_holder(path)))
 
 
 def _open(path: Path) -> Optional[int]:
-    """The lock's file, made where it is missing; None if its folder went away just now."""
+    """The lock's file, made if it is missing; None if its folder was just removed."""
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        # Not inherited by children (O_CLOEXEC): a child that outlives us must not keep it.
+        # Not inherited by children (O_CLOEXEC): a child that outlives this process must not keep
+        # it.
         fd = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except FileNotFoundError:
         return None
-    except FileExistsError:  # it was there for mkdir(2), and not for the look after it
+    except FileExistsError:  # the folder existed for mkdir(2), but not for the check after it
         if os.path.lexists(str(path.parent)) and not path.parent.is_dir():
             raise
         return None
@@ -80,8 +81,8 @@ def _open(path: Path) -> Optional[int]:
 
 
 def _sign(fd: int, holder: Dict[str, Any]) -> None:
-    """Without room for it the lock is held all the same, by somebody without a name."""
-    os.fchmod(fd, 0o600)  # whoever can open it could hold it, too (flock(2))
+    """Write the holder's name. On a full disk the lock is held without a name."""
+    os.fchmod(fd, 0o600)  # anybody who can open it could also lock it (flock(2))
     try:
         os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps(holder).encode(), 0)
@@ -98,7 +99,7 @@ def _is_at(fd: int, path: Path) -> bool:
 
 
 def discard(path: Path) -> None:
-    """Take a lock's file away. Only whoever holds it may: who waits for it then makes it again."""
+    """Remove a lock's file. Only the holder may; a waiting process then makes it again."""
     try:
         os.unlink(str(path))
     except FileNotFoundError:
@@ -152,7 +153,7 @@ def held_by(path: Path) -> Optional[Dict[str, Any]]:
 
 @contextmanager
 def shared_parts(ctx: Optional[Context] = None) -> Iterator[None]:
-    """The short lock for what applications share on a host: the web server, apt, systemd's units."""
+    """The short lock for what applications share on a host: web server, apt, systemd's units."""
     lock = acquire(
         layout.HOST_LOCK,
         {"owner": "cartwheel", "since": time.strftime("%H:%M:%S")},

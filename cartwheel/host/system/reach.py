@@ -1,7 +1,7 @@
-"""Whether the application's user gets to a file: every folder on the way, links followed.
+"""Check whether the application's user can reach a file: every folder on the way, through links.
 
-Decided from owners and modes, because the user may not be there yet, and because one thread of
-a process cannot become another user. Where an access list (acl(5)) stands, it is believed.
+It is decided from owners and modes, because the user may not exist yet, and because one thread of
+a process cannot become another user. An access list (acl(5)) counts as granting access.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import FrozenSet, List, Tuple
 
 _MOST_LINKS = 40  # as the kernel follows (path_resolution(7))
-# What ProtectHome= hides, and what PrivateTmp= and PrivateDevices= replace (systemd.exec(5)).
+# Folders that ProtectHome= hides, and that PrivateTmp= and PrivateDevices= replace
+# (systemd.exec(5)).
 HOMES = ("/home", "/root", "/run/user")
 _REPLACED = ("/tmp", "/var/tmp", "/dev")
 
 
 @dataclass(frozen=True)
 class Account:
-    """Who wants to get there. A user that does not exist yet has what everybody has."""
+    """A user who wants access. A user that does not exist yet has everybody's rights."""
 
     name: str
     uid: int = -1
@@ -30,7 +31,7 @@ class Account:
 
 
 def account(user: str, *groups: str) -> Account:
-    """The user with its own groups, and `groups`, which its unit adds."""
+    """The user with its own groups and `groups`, which its unit adds."""
     try:
         entry = pwd.getpwnam(user)
     except KeyError:
@@ -45,7 +46,7 @@ def account(user: str, *groups: str) -> Account:
 
 
 def way(path: str) -> Tuple[List[str], str]:
-    """Every folder that is searched on the way to `path`, links followed, and where it ends."""
+    """Every folder that is searched on the way to `path`, through links, and the final path."""
     waiting = [part for part in path.split("/") if part]
     here, folders, links = "/", ["/"], 0
     while waiting:
@@ -69,7 +70,7 @@ def way(path: str) -> Tuple[List[str], str]:
 
 
 def obstacle(path: str, who: Account, *, execute: bool = False) -> str:
-    """What keeps `who` from reading (or executing) the file, in words; "" if nothing does."""
+    """Why `who` cannot read (or execute) the file, as text; "" if it can."""
     folders, end = way(path)
     for folder in folders:
         if not _may(folder, who, stat.S_IXOTH):
@@ -91,7 +92,7 @@ def in_home(path: str) -> bool:
 
 
 def replaced(path: str) -> str:
-    """The folder on the way that the unit has one of its own in the place of; "" if none."""
+    """The folder on the way that the unit replaces with a private one; "" if none."""
     return next((top for top in _REPLACED if any(_is_below(p, (top,)) for p in _passed(path))), "")
 
 
@@ -101,14 +102,13 @@ def _passed(path: str) -> List[str]:
 
 
 def _is_below(path: str, tops: Tuple[str, ...]) -> bool:
-    """Also where a top itself is a link: systemd follows it."""
+    """The top folders, and their targets if they are links: systemd follows them."""
     places = {*tops, *(os.path.realpath(top) for top in tops)}
     return any(path == place or path.startswith(place + "/") for place in places)
 
 
 def _may(path: str, who: Account, wanted: int) -> bool:
-    """Whether the mode gives `wanted` (bits of "others") to `who`; what is not there refuses
-    nothing."""
+    """Whether the mode gives `wanted` (bits of "others") to `who`; True for a missing file."""
     try:
         status = os.stat(path)
     except FileNotFoundError:
@@ -130,7 +130,7 @@ def _has_access_list(path: str) -> bool:
 
 
 def _described(path: str) -> str:
-    """With its mode and owner, as `ls` knows them."""
+    """The path with its mode and owner."""
     status = os.stat(path)
     try:
         owner = pwd.getpwuid(status.st_uid).pw_name

@@ -18,18 +18,18 @@ _CALL_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 _BEGUN_SECONDS, _BEGUN_POLL_SECONDS = 5.0, 0.01
 
-RUNNING = ("active", "activating")  # ActiveState of what runs, or will
-STOPPING = "deactivating"  # of what was asked to stop, and has not ended yet
+RUNNING = ("active", "activating")  # ActiveState of units that run or are starting
+STOPPING = "deactivating"  # of units that were asked to stop, and have not ended yet
 
-# What `systemctl show` says of a span of time (systemd.time(7)).
+# How `systemctl show` prints a time span (systemd.time(7)).
 _SPANS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-# systemd's own default for units, and the longest `deploy.drain_seconds`: a wait has an end.
+# systemd's default for units, and the longest `deploy.drain_seconds`: every wait has an end.
 _STOP_SECONDS, _STOP_SECONDS_MAX = 90.0, 86400.0
 
 
 @dataclass(frozen=True)
 class UnitState:
-    """What systemd knows of a unit; `active` is its ActiveState."""
+    """The state of a unit; `active` is its ActiveState."""
 
     active: str
     sub: str
@@ -39,7 +39,7 @@ class UnitState:
     since_monotonic: Optional[float]  # seconds of CLOCK_MONOTONIC; None if it never was active
     result: str
     unit_file: str = ""  # UnitFileState: "enabled", "masked", ...; "" where there is no file
-    stop_seconds: float = _STOP_SECONDS  # so long systemd waits for it to end, once asked
+    stop_seconds: float = _STOP_SECONDS  # how long systemd waits for it to stop
 
     @property
     def is_up(self) -> bool:
@@ -64,7 +64,7 @@ _PROPERTIES = (
 
 
 def state(unit: str) -> UnitState:
-    """The state now; an unknown unit is inactive."""
+    """The unit's state now; an unknown unit is inactive."""
     return states([unit])[unit]
 
 
@@ -93,7 +93,7 @@ def _parse(values: Dict[str, str]) -> UnitState:
         sub=values.get("SubState", "unknown"),
         restarts=int(values.get("NRestarts") or 0),
         main_pid=int(values.get("MainPID") or 0),
-        # "[not set]", or 2^64-1, where the unit does not run
+        # "[not set]", or 2^64-1, if the unit does not run
         memory_bytes=int(memory) if memory.isdigit() and int(memory) < 1 << 62 else None,
         since_monotonic=since / 1e6 if since else None,
         result=values.get("Result", ""),
@@ -103,20 +103,20 @@ def _parse(values: Dict[str, str]) -> UnitState:
 
 
 def _span_seconds(text: str) -> float:
-    """`1min 10s` in seconds, at most a day; "infinity" is that too."""
+    """`1min 10s` in seconds, at most a day; "infinity" counts as a day."""
     parts = re.findall(r"([0-9.]+)([a-z]+)", text)
     seconds = sum(float(number) * _SPANS.get(unit, _STOP_SECONDS_MAX) for number, unit in parts)
     return min(seconds or _STOP_SECONDS_MAX, _STOP_SECONDS_MAX) if text else _STOP_SECONDS
 
 
 def loaded(at: Layout) -> Dict[Instance, str]:
-    """Every instance that systemd has loaded, with its ActiveState. STOPPING is also what will be
-    stopped once nobody waits for it."""
+    """Every instance that systemd has loaded, with its ActiveState. STOPPING includes instances
+    that will be stopped once no connection waits for them."""
     listing = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager"]
     done = children.ask(
         [*listing, "cartwheel-{}.*.service".format(at.app)], timeout_seconds=_CALL_SECONDS
     )
-    if done.status != 0:  # what runs is not known: nobody must take it for nothing
+    if done.status != 0:  # what runs is unknown: it must not count as nothing
         raise OpError("systemd", "systemctl does not answer", log=done.errors)
     rows = [line.replace("●", " ").split() for line in done.output.splitlines()]
     states = {row[0]: row[2] for row in rows if len(row) >= 3}
@@ -132,12 +132,12 @@ def loaded(at: Layout) -> Dict[Instance, str]:
 
 
 def instances(at: Layout) -> Dict[Instance, str]:
-    """Those of them that are not at rest."""
+    """The instances that are not inactive or failed."""
     return {one: active for one, active in loaded(at).items() if active not in _AT_REST}
 
 
 def failed(at: Layout) -> List[str]:
-    """The names of this application's instances, sessions and trials that systemd keeps as failed."""
+    """Units of this application's instances, sessions and trials that systemd lists as failed."""
     passing = re.compile(
         r"cartwheel-(?:session|verify)-{}-[0-9a-f]+\.service".format(re.escape(at.app))
     )
@@ -165,9 +165,9 @@ def forget_failure(unit: str) -> None:
 
 
 def install(at: Layout, one: Instance) -> bool:
-    """Put the release's own unit file for this slot where systemd finds it; it stays there as
-    long as the release. Where the release has lost it, the one there stays. Raises
-    OpError("not-whole") where there is none at all."""
+    """Install the release's unit file for this slot; it stays there as long as the release. If the
+    release has lost it, the installed one stays. Raises OpError("not-whole") if there is
+    neither."""
     source = at.unit_source(one)
     text = source.read_bytes() if source.is_file() else b""
     if text:
@@ -182,7 +182,7 @@ def reload(ctx: Optional[Context] = None) -> None:
 
 
 def start(ctx: Optional[Context], unit: str) -> None:
-    """Ask for the start without waiting: only HTTP answers say that it worked."""
+    """Ask for the start without waiting: only HTTP answers show that it worked."""
     children.run(ctx, ["systemctl", "reset-failed", unit], timeout_seconds=_CALL_SECONDS)
     done = children.run(
         ctx, ["systemctl", "start", "--no-block", unit], timeout_seconds=_CALL_SECONDS
@@ -192,16 +192,16 @@ def start(ctx: Optional[Context], unit: str) -> None:
 
 
 def stop(unit: str) -> None:
-    """Ask for a graceful end and do not wait for it: it takes the unit's own time, which systemd
-    keeps, whoever asked. What ends already gets no second signal. On return it has begun, so that
-    nobody takes the unit for one that runs."""
+    """Ask for a graceful stop and do not wait for it: systemd enforces the unit's own time limit. A
+    unit that is already stopping gets no second signal. On return the stop has begun, so nobody
+    takes the unit for a running one."""
     children.run(None, ["systemctl", "stop", "--no-block", unit], timeout_seconds=_CALL_SECONDS)
     end = time.monotonic() + _BEGUN_SECONDS
     while state(unit).is_up and time.monotonic() < end:
         time.sleep(_BEGUN_POLL_SECONDS)
 
 
-# $0 is the socket, $1 how long at most, $2 the unit.
+# $0 is the socket, $1 the time limit, $2 the unit.
 _STOP_WHEN_QUIET = """
 timeout "$1" sh -c '
   until ss -Hxl src "$0" | { read -r _ _ waiting _ || waiting=0; test "$waiting" -eq 0; }
@@ -211,8 +211,8 @@ exec systemctl stop --no-block "$2"
 
 
 def stop_when_quiet(at: Layout, one: Instance) -> bool:
-    """Have systemd `stop` the instance once no connection waits to be accepted any more, or
-    after the unit's own time; whether it will. Nobody has to live that long."""
+    """Have systemd stop the instance once no connection waits to be accepted, or after the unit's
+    own time limit; whether it will. This process need not live that long."""
     unit = at.unit(one)
     seconds = "{:.0f}".format(state(unit).stop_seconds)
     words = ["/bin/sh", "-c", _STOP_WHEN_QUIET, str(at.socket(one)), seconds, unit]
@@ -221,7 +221,7 @@ def stop_when_quiet(at: Layout, one: Instance) -> bool:
 
 
 def ends(unit: str, *, within_seconds: float) -> bool:
-    """Whether the unit comes to rest in this time."""
+    """Whether the unit has stopped within this time."""
     end = time.monotonic() + within_seconds
     while not state(unit).is_at_rest:
         if time.monotonic() >= end:
@@ -231,8 +231,8 @@ def ends(unit: str, *, within_seconds: float) -> bool:
 
 
 def kill(unit: str) -> None:
-    """SIGKILL, then stop: only for what never had a request. A plain stop of an import that
-    hangs takes its whole timeout."""
+    """SIGKILL, then stop: only for an instance that never had a request. A plain stop of a hanging
+    import takes its whole timeout."""
     children.run(
         None,
         ["systemctl", "kill", "--signal={}".format(int(signal.SIGKILL)), unit],
@@ -243,8 +243,8 @@ def kill(unit: str) -> None:
 
 
 def log(unit: str, lines: int, since: float) -> str:
-    """The unit's last lines in the systemd journal since a time (of the clock of `time.time`),
-    without decoration. What it said before this call is there (journalctl --sync)."""
+    """The unit's last lines in the systemd journal since a time (as `time.time`), without prefixes.
+    Everything printed before this call is included (journalctl --sync)."""
     children.run(None, ["journalctl", "--sync"], timeout_seconds=_CALL_SECONDS)
     # Not `-n`: together with --since it means the first lines before systemd 254.
     argv = ["journalctl", "--quiet", "--no-pager", "-o", "cat"]
@@ -256,18 +256,18 @@ def log(unit: str, lines: int, since: float) -> str:
 
 
 def workers(main_pid: int) -> int:
-    """How many processes gunicorn's main process has."""
+    """The number of child processes of gunicorn's main process."""
     return len(worker_pids(main_pid))
 
 
 def worker_pids(main_pid: int) -> List[int]:
-    """The processes of gunicorn's main process; none where it does not run."""
+    """The child processes of gunicorn's main process; none if it does not run."""
     return _children(main_pid)
 
 
 def suspended(main_pid: int) -> int:
-    """How many of gunicorn's processes are stopped by a signal (SIGSTOP, SIGTSTP): they are
-    there, and do nothing (state T of proc(5))."""
+    """The number of gunicorn's processes that are stopped by a signal (SIGSTOP, SIGTSTP): they
+    exist, but do nothing (state T of proc(5))."""
     return sum(_state(pid) == "T" for pid in (main_pid, *_children(main_pid)) if pid)
 
 
@@ -280,12 +280,11 @@ def _state(pid: int) -> str:
 
 
 def memory_of_processes(main_pid: int) -> Optional[int]:
-    """Bytes of the main process and its descendants, for systems that do not count them
-    for the unit; None if it does not run.
+    """Memory in bytes of the main process and its descendants, for systems without memory
+    accounting for units; None if it does not run.
 
-    Memory that they share counts once (Pss of smaps_rollup, Linux 4.14), or else for each
-    (VmRSS).
-    """
+    Shared memory counts once (Pss of smaps_rollup, Linux 4.14), or else once per process (VmRSS).
+"""
     found, waiting = 0, [main_pid]
     while waiting:
         pid = waiting.pop()

@@ -30,8 +30,8 @@ class Machine:
 
 @dataclass(frozen=True)
 class Interpreter:
-    """The app's Python. `path` is how it is called; `prefix`, `stdlib` and `executable` are its real
-    places. `in_home`: the unit must not hide home directories. `obstacle`: why the app's user
+    """The app's Python. `path` is how it is called; `prefix`, `stdlib` and `executable` are its
+    real places. `in_home`: the unit must not hide home directories. `obstacle`: why the app's user
     cannot run it; "" if it can."""
 
     path: str

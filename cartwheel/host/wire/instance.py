@@ -9,8 +9,8 @@ WEB = "web"
 
 @dataclass(frozen=True, order=True)
 class Instance:
-    """One process of a release, running or not. Its slot distinguishes it from instances of the same
-    process and release that are still stopping."""
+    """One process of a release, running or not. Its slot distinguishes it from instances of the
+    same process and release that are still stopping."""
 
     process: str
     release: str

@@ -18,9 +18,9 @@ class Changes:
 
 @dataclass(frozen=True)
 class Setup(Request[Changes]):
-    """Prepare the host. `python`: the wanted interpreter, a path or a version. `web_server`: install
-    one. `balancer`: also make the folders of a balancer. `host_files`: the texts of the boot unit
-    and the log rotation, by path."""
+    """Prepare the host. `python`: the wanted interpreter, a path or a version. `web_server`:
+    install one. `balancer`: also make the folders of a balancer. `host_files`: the texts of the
+    boot unit and the log rotation, by path."""
 
     op = "setup"
     user: str
@@ -35,8 +35,8 @@ class Setup(Request[Changes]):
 
 @dataclass(frozen=True)
 class Refresh(Request[Done]):
-    """Update Cartwheel's files on the host to this version, and the host's key to the fleet's if one
-    is given."""
+    """Update Cartwheel's files on the host to this version, and the host's key to the fleet's if
+    one is given."""
 
     op = "refresh"
     host_files: Dict[str, str]

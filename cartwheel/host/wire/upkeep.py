@@ -10,8 +10,8 @@ from cartwheel.host.wire.request import Request
 
 @dataclass(frozen=True)
 class Repaired:
-    """Leftovers that were removed, leftovers that could not be removed, and releases that a check of
-    every file found damaged."""
+    """Leftovers that were removed, leftovers that could not be removed, and releases that a check
+    of every file found damaged."""
 
     done: Tuple[str, ...]
     left: Tuple[str, ...]
