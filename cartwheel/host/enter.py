@@ -1,4 +1,4 @@
-"""Run a command as the application runs: its user, its folder, its environment.
+"""Run a command as the application: with its user, folder and environment.
 
 Installed as `enter`; `fab shell` and `fab run` use it. Nothing secret is ever an argument.
 """
@@ -19,7 +19,7 @@ from .layout import Layout
 
 
 def environment(at: Layout, release: str) -> Dict[str, str]:
-    """The variables of a release as its unit has them, its virtual environment first in PATH."""
+    """The variables of a release, as in its unit, with its virtual environment first in PATH."""
     folder = at.release(release)
     values = variables(at, release)
     base = children.clean_environment()
@@ -62,7 +62,8 @@ def _account(user: str) -> pwd.struct_passwd:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """`enter APP BASE [COMMAND]`: replace this process by `sh -c COMMAND`, or a login-like shell."""
+    """`enter APP BASE [COMMAND]`: replace this process by `sh -c COMMAND`, or an interactive
+    shell."""
     app, base, *command = argv if argv is not None else sys.argv[1:]
     at = Layout(app, Path(base))
     try:

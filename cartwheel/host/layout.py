@@ -1,4 +1,4 @@
-"""Where everything of one application is on a host (docs/architecture.md)."""
+"""The paths of one application on a host (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ UNITS = Path("/etc/systemd/system")
 RUN_UNITS = Path("/run/systemd/system")
 LOGROTATE = Path("/etc/logrotate.d")
 
-# What applications share. An application's name starts with a letter, so none is called so.
+# Shared by all applications. An application's name starts with a letter, so none has this name.
 PIP = LIB / ".pip"
 UV = LIB / ".uv"
 HOST_LOCK = RUN / ".host.lock"
 
-# All instances of a release that run together have a slot: a restart, or a return to a release,
-# starts others beside those that still answer what they have (see `instances`). Slots are numbers,
-# and all of a process share one template unit (systemd.unit(5)). A release that an earlier version
-# made has these slots of its web process instead, and a unit file for each.
+# All instances of a release that run together have the same slot. A restart or rollback starts
+# instances in another slot, while the old ones finish their requests (see `instances`). Slots are
+# numbers; all instances of a process share one template unit (systemd.unit(5)). A release of an
+# earlier version has these slots for its web process instead, with a unit file for each.
 FIRST_SLOT = "1"
 OLD_SLOTS = ("web", "web-b", "web-c", "web-d")
 TEMPLATE_UNIT = WEB + "@.service"
 
-# Names after `cartwheel-APP.`: of instances, of their unit files, of what drains an instance.
+# Names after `cartwheel-APP.`: of instances, of their unit files, of the units that drain them.
 _PROCESS, _RELEASE, _OLD = "[a-z][a-z0-9-]*", r"[0-9][a-z0-9._]*", "|".join(OLD_SLOTS)
 _INSTANCE = re.compile(r"({})\.({})@([1-9]\d*)\.service".format(_PROCESS, _RELEASE))
 _OLD_INSTANCE = re.compile(r"({})\.({})\.service".format(_OLD, _RELEASE))
@@ -44,7 +44,7 @@ _ANEW = re.compile(r"(\.[0-9a-f]{8})_\d+\Z")
 
 
 def content_of(release: str) -> str:
-    """The name without the counter of a release that was made anew: what names its content."""
+    """The release's name without the counter of a rebuild: it names the content."""
     return _ANEW.sub(r"\1", release)
 
 
@@ -53,12 +53,12 @@ def is_slot(name: str) -> bool:
 
 
 def first_of(release: str) -> Instance:
-    """The one that stands for all where something is asked before any of them runs."""
+    """The instance that stands for all in questions before any of them runs."""
     return Instance(WEB, release, FIRST_SLOT)
 
 
 def slots() -> Iterator[str]:
-    """All slots, in the order in which they are taken."""
+    """All slots, in the order of their use."""
     return map(str, itertools.count(int(FIRST_SLOT)))
 
 
@@ -91,7 +91,7 @@ class Layout:
 
     @property
     def pending(self) -> Path:
-        """Exists exactly while a switch is not confirmed."""
+        """Exists only while a switch is not confirmed."""
         return self.root / "pending.json"
 
     @property
@@ -118,27 +118,28 @@ class Layout:
 
     @property
     def probe_map(self) -> Path:
-        """The token of our own probes, as the web server reads it; root only."""
+        """The token of Cartwheel's probes, as the web server reads it; root only."""
         return self.root / "probe.map"
 
     @property
     def disabled(self) -> Path:
-        """The site of the distribution that we took away, for uninstall to put back."""
+        """The distribution's site that setup removed; uninstall restores it."""
         return self.root / "disabled.json"
 
     @property
     def balancer(self) -> Path:
-        """On a balancer: the links to the hosts that are in, and the marks."""
+        """On a balancer: the links to the hosts that are in, and the marks of those that are
+        out."""
         return self.root / "balancer"
 
     @property
     def balancer_marks(self) -> Path:
-        """Which hosts are out of the balancer, and who took them out (see `balancer`)."""
+        """The hosts that are out of the balancer, and who took them out (see `balancer`)."""
         return self.balancer / "out.json"
 
     @property
     def balancer_sockets(self) -> Path:
-        """Its sockets for the hosts behind it; a name that no application can have."""
+        """On a balancer: the web server's sockets; no application has this name."""
         return RUN / (".balancer." + self.app)
 
     @property
@@ -151,7 +152,8 @@ class Layout:
 
     @property
     def record(self) -> Path:
-        """What setup made for this application; 0600, it also holds the digest key."""
+        """The record of what setup made for this application; 0600: it also holds the digest
+        key."""
         return STATE / (self.app + ".json")
 
     @property
@@ -183,7 +185,7 @@ class Layout:
         return self.unit_file(one).name.replace("@", "@" + one.slot)
 
     def drain_unit(self, one: Instance) -> str:
-        """What stops an instance once nobody waits for it any more."""
+        """The unit that stops an instance once no connection waits for it."""
         return "cartwheel-{}.drain-{}.{}.service".format(self.app, one.slot, one.release)
 
     def instance_of(self, unit: str) -> Optional[Instance]:
@@ -215,12 +217,12 @@ class Layout:
         return UNITS / "cartwheel-{}.{}.{}@.service".format(self.app, one.process, one.release)
 
     def unit_source(self, one: Instance) -> Path:
-        """The release's own copy of an instance's unit file."""
+        """The release's copy of an instance's unit file."""
         stem = one.slot if one.slot in OLD_SLOTS else one.process + "@"
         return self.release(one.release) / (stem + ".service")
 
     def socket(self, one: Instance) -> Path:
-        """Where the instance listens; at most 107 bytes (unix(7)), checked by the settings."""
+        """The socket of the instance; at most 107 bytes (unix(7)), checked by the settings."""
         return RUN / self.app / one.release / one.slot / "http.sock"
 
     def socket_link(self, release: str) -> Path:

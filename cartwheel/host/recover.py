@@ -1,4 +1,4 @@
-"""Put an application in order without the operator: at boot, and when a session was killed.
+"""Repair an application without the operator: at boot, and after a killed session.
 
 Installed on the host with the rest of this package (see `runtime`); run as
 `recover APP BASE --boot` by the boot unit, as `recover APP BASE --settle` by the session's
@@ -42,7 +42,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         lock = _lock(at, mode)
     except OpError as error:
         _tell("{}: {}".format(app, error))
-        # Another session is at work, and whoever takes the lock settles first.
+        # Another session is at work; every session settles after it takes the lock.
         return 0 if mode == "--settle" else 1
     try:
         settle(at, _tell)
@@ -57,8 +57,8 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def _tell(text: str) -> None:
-    """For its unit's journal at boot, for the operator after a session. The operator may be
-    gone, and the channel with them: that is no reason to stop half-way."""
+    """Print a line for the unit's journal at boot, or for the operator after a session. If the
+    channel is closed, go on: recovery must not stop half-way."""
     try:
         print(text, flush=True)  # noqa: T201
     except OSError:
@@ -66,7 +66,7 @@ def _tell(text: str) -> None:
 
 
 def _lock(at: Layout, mode: str) -> locks.Lock:
-    """A session that ends must not wait for another one's deploy. Raises OpError("locked")."""
+    """Take the lock; after a session, do not wait for another deploy. Raises OpError("locked")."""
     holder = {
         "owner": "cartwheel recover",
         "since": time.strftime("%F %T"),
@@ -77,8 +77,8 @@ def _lock(at: Layout, mode: str) -> locks.Lock:
 
 
 def _prove_serving(at: Layout) -> None:
-    """At boot: whether what was started answers. A confirmed release is never replaced, so
-    all this does is say so, by the boot unit's state. Raises OpError("unhealthy")."""
+    """At boot: check that the started release answers. A confirmed release is never replaced, so a
+    failure only shows in the boot unit's state. Raises OpError("unhealthy")."""
     wanted = releases.serving(at)
     if wanted is None or at.stopped.exists():
         return
@@ -98,15 +98,15 @@ def _prove_serving(at: Layout) -> None:
 
 
 def is_settled(at: Layout) -> bool:
-    """Nothing to put in order; decided without the lock, so that it costs little."""
+    """Whether there is nothing to repair; decided without the lock, so that it is cheap."""
     return not leftovers.find(at) and not taken_out.is_owed(at)
 
 
 def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = None) -> List[str]:
-    """Go back from a switch that nobody confirmed, finish one that was confirmed, start what
-    should serve, take away what a fault left and no deploy can go on with. Returns what it did.
+    """Roll back a switch that was not confirmed, finish one that was confirmed, start the live
+    release, remove leftovers that no deploy can continue with. Returns what it did.
 
-    The caller holds the lock, and may have `found` what there is to do.
+    The caller holds the lock, and may pass the leftovers that it `found`.
     """
     done: List[str] = []
 
@@ -125,7 +125,7 @@ def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = Non
             note("the switch to {} was never confirmed".format(mark.to))
             way_back.go_back(at, mark, "its session ended before the confirmation", note)
         _start_if_possible(at, note)
-        # First: an instance that `fallback` still names must not be stopped.
+        # First, because an instance that `fallback` still names must not be stopped.
         _complete_journal(at)
         _close_links(at, note)
         found = leftovers.find(at)
@@ -136,8 +136,8 @@ def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = Non
 
 
 def _make_durable(at: Layout, found: List[leftovers.Leftover]) -> None:
-    """What a session that was killed has done counts as done from here on, and what it had
-    not synced yet is nothing that a later step syncs: a power cut could bring it back."""
+    """Make the killed session's changes durable: from here on they count as done, and no later step
+    syncs them, so a power cut could undo them."""
     if at.root.exists():
         files.fsync_dir(at.root)  # a confirmation above all: the unlink of `pending.json`
     if found:
@@ -146,7 +146,7 @@ def _make_durable(at: Layout, found: List[leftovers.Leftover]) -> None:
 
 
 def start_serving(at: Layout) -> bool:
-    """Start what `current` names, unless it runs or `fab stop` left its mark."""
+    """Start the release that `current` names, unless it runs or is stopped by `fab stop`."""
     wanted = releases.serving(at)
     if wanted is None or at.stopped.exists():
         return False
@@ -157,7 +157,7 @@ def start_serving(at: Layout) -> bool:
 
 
 def _start_if_possible(at: Layout, note: Say) -> None:
-    """What cannot be started any more keeps nobody from a deploy, which makes it again."""
+    """Ignore a failed start: it must not prevent the deploy that makes the release again."""
     try:
         if start_serving(at):
             note("started {}".format(releases.pointed(at.current)))
@@ -168,7 +168,7 @@ def _start_if_possible(at: Layout, note: Say) -> None:
 
 
 def _close_links(at: Layout, note: Say) -> None:
-    """What a session that died after its confirmation left: the links, the old instance."""
+    """Finish a session that was killed after its confirmation: the links, the old instance."""
     wanted = releases.serving(at)
     if wanted is None or releases.pointed(at.fallback) == wanted.release:
         return
@@ -178,8 +178,8 @@ def _close_links(at: Layout, note: Say) -> None:
 
 
 def _complete_journal(at: Layout) -> None:
-    """The confirmation's own line, where the power went, or the disk was full, before it:
-    what serves was confirmed."""
+    """Add the confirmation's journal entry if a power cut or full disk prevented it: the live
+    release was confirmed."""
     wanted = releases.serving(at)
     stack = journal.serving_stack(journal.read(at.journal))
     if wanted is None or stack[-1:] == [wanted.release]:

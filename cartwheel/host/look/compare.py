@@ -1,7 +1,7 @@
-"""What is on the host now of all that a plan may change: texts, for a person to compare.
+"""Read the texts on the host that a plan may change, for a person to compare.
 
-Reads only, and neither bookkeeping nor secrets: of a release's variables the plan knows names and
-keyed digests from its manifest, and `env` is never opened here.
+Changes nothing, and reads neither bookkeeping nor secrets: the plan knows the names and keyed
+digests of a release's variables from its manifest; `env` is never opened here.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _MOST_BYTES = 1 << 20
 
 
 def compare(ctx: Context, request: Compare) -> Present:
-    """Texts of the files (None where there is none) and of the releases that are there, and which
-    instances of the application run, or still end."""
+    """Texts of the files (None: no such file) and of the releases that exist, and the instances of
+    the application that are running or stopping."""
     at = ctx.at
     there, found = releases.names(at), systemd.instances(at)
     return Present(
@@ -32,7 +32,7 @@ def compare(ctx: Context, request: Compare) -> Present:
 
 
 def _texts(folder: Path) -> Dict[str, str]:
-    """Of a release, what stands beside its virtual environment: configuration and lock."""
+    """The release's files outside its virtual environment: configuration and lock."""
     found = {}
     for entry in sorted(os.listdir(str(folder))):
         path = folder / entry

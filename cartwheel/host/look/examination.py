@@ -1,4 +1,4 @@
-"""What `fab doctor` looks at that a glance does not show. Changes nothing."""
+"""The thorough checks of `fab doctor`. Changes nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _INDEX_SECONDS = 60.0
 
 
 def examine(ctx: Context, request: Examine) -> Examination:
-    """What `fab doctor` needs beyond the facts of a probe."""
+    """The answers that `fab doctor` needs beyond the facts of a probe."""
     at, web = ctx.at, web_server()
     return Examination(
         status=report.status(ctx, request.status),
@@ -31,15 +31,15 @@ def examine(ctx: Context, request: Examine) -> Examination:
 
 
 def _index_complaint(ctx: Context, asked: Examine) -> Optional[str]:
-    """What this host's installer says when it asks the index for a package; "" if it answers,
-    None where there is nothing to ask with yet."""
+    """The error of this host's installer when it asks the index for a package; "" if the index
+    answers, None if no installer is there yet."""
     at, how = ctx.at, asked.installing
     if how.program == "pip" and not (layout.PIP / how.pip_version / "pip").exists():
-        return None  # the first deploy brings it
+        return None  # the first deploy installs it
     try:
         chosen = installer.of(how)
     except OpError:
-        return None  # the plan refuses, and says so
+        return None  # the plan refuses, with this reason
     known = record.read(at)
     done = children.run(
         ctx,

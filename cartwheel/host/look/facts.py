@@ -1,4 +1,4 @@
-"""Look at a host without changing anything: all that a plan needs, in one answer."""
+"""Gather the facts that a plan needs, in one answer, without changing the host."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from cartwheel.host.wire.marks import Stopped
 from cartwheel.host.wire.pending import DAMAGED
 
 _CALL_SECONDS = 10
-_AT_ONCE = 8  # most of it waits for a program or an answer
+_AT_ONCE = 8  # most of them wait for a program or an answer
 
 
 def probe(ctx: Context, request: AskFacts) -> Facts:
@@ -95,14 +95,14 @@ def _digests(paths: Sequence[str]) -> Dict[str, Optional[str]]:
 
 
 def systemd_version() -> Optional[int]:
-    """The major version of the systemd that is init here; None where it is not."""
+    """The major version of systemd; None if it is not the init here."""
     if not systemd.is_booted():
         return None
     words = _output(["systemctl", "--version"]).split()
     return int(words[1]) if len(words) > 1 and words[1].isdigit() else None
 
 
-# The executable is the one that a virtual environment of it links to.
+# The executable is the one that a virtual environment links to.
 _ASK_PYTHON = """import os, platform, sys
 print(platform.python_version())
 print(sys.base_prefix)
@@ -113,8 +113,8 @@ import venv
 
 
 def interpreter(wanted: str, user: str) -> Optional[Interpreter]:
-    """The app's interpreter, or None. `wanted` is a path or a version. One that the user can run
-    is preferred."""
+    """The app's interpreter, or None. `wanted` is a path or a version. An interpreter that the user
+    can run is preferred."""
     who, first = reach.account(user), None
     for name in _candidates(wanted):
         if not os.access(name, os.X_OK):
@@ -154,7 +154,7 @@ def _obstacle(path: str, who: reach.Account) -> str:
 
 
 def no_interpreter(wanted: str) -> str:
-    """Why there is none, where something of the name is there; else ""."""
+    """Why a file of that name is not a usable interpreter; "" if there is no such file."""
     for name in _candidates(wanted):
         real = os.path.realpath(name)
         if not os.path.lexists(name):
@@ -169,7 +169,7 @@ def no_interpreter(wanted: str) -> str:
 
 
 def _candidates(wanted: str) -> List[str]:
-    """Where a Python of this version may be; its patch level is in no file's name."""
+    """The possible paths of this Python version; file names do not hold the patch level."""
     if wanted.startswith("/"):
         return [wanted]
     parts = wanted.split(".")
@@ -180,7 +180,7 @@ def _candidates(wanted: str) -> List[str]:
 
 
 def _app(at: Layout, with_carried: bool) -> App:
-    """Setup's record, links, releases and state of one application."""
+    """Setup record, links, releases and state of one application."""
     known = record.read(at)
     current = releases.pointed(at.current)
     serving = releases.serving(at)
@@ -228,7 +228,7 @@ def _web_version() -> Optional[str]:
 
 
 def listening_ports() -> Dict[str, str]:
-    """TCP ports that somebody listens on here, and which program."""
+    """The TCP ports in use, and the program that listens on each."""
     ports: Dict[str, str] = {}
     for line in _output(["ss", "-H", "-t", "-l", "-n", "-p"]).splitlines():
         words = line.split()
@@ -247,7 +247,7 @@ def _versions(folder: Path) -> List[str]:
 
 
 def _cached(folder: Path) -> List[str]:
-    """The digests whose wheel is there; an upload that was killed leaves an empty folder."""
+    """The digests whose wheel is there; an interrupted upload leaves an empty folder."""
     return [name for name in _versions(folder) if list((folder / name).glob("*.whl"))]
 
 
@@ -259,13 +259,13 @@ def _read(path: str) -> str:
 
 
 def _output(argv: List[str]) -> str:
-    """What it answers; nothing where it fails or cannot be run."""
+    """The program's output; "" if it fails or cannot be run."""
     done = _ask(argv)
     return done.output.strip() if done.status == 0 else ""
 
 
 def _ask(argv: List[str]) -> children.Answer:
-    """Without the pauses of `children.ask`: a probe is to be quick."""
+    """Run it without the pauses of `children.ask`: a probe must be quick."""
     try:
         done = subprocess.run(
             argv,

@@ -1,4 +1,4 @@
-"""Which releases a host has, and its history. Changes nothing."""
+"""List the releases of a host, and its history. Changes nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cartwheel.host.wire.manifest import Manifest
 
 
 def list_releases(ctx: Context, request: AskReleases) -> Releases:
-    """The releases of this host, and the part that each has."""
+    """The releases of this host, and the role of each."""
     at = ctx.at
     current = releases.pointed(at.current)
     return Releases(

@@ -1,4 +1,4 @@
-"""The logs of an application: its own and the web server's of its site. Changes nothing."""
+"""Read the logs of an application and of its site in the web server. Changes nothing."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _FOLLOW_SECONDS = 365 * 86400.0
 
 
 def logs(ctx: Context, request: ReadLogs) -> Done:
-    """The journal of every instance of the app and the web server's logs of its site, as events
+    """Send the journal of every instance of the app and the web server's logs of its site as events
     `log`; with `follow` until contact is lost."""
     at, lines, web = ctx.at, request.lines, web_server()
-    # A release starts with a digit: `shop` in an environment `web` is not `shop`.
+    # A release starts with a digit, so units of `shop` in an environment `web` do not match.
     units = [
         word
         for name in _processes(at)
@@ -45,13 +45,13 @@ def logs(ctx: Context, request: ReadLogs) -> Done:
 
 
 def _processes(at: Layout) -> Iterable[str]:
-    """As units are called, those of an earlier version too."""
+    """The process names in units' names, including those of an earlier version."""
     known = [name for release in releases.names(at) for name in releases.processes(at, release)]
     return dict.fromkeys([*OLD_SLOTS, *known])
 
 
 def _tell(ctx: Context, name: str, argv: List[str], seconds: float) -> None:
-    """Every line as an event: `children` itself keeps only the last ones."""
+    """Send every line as an event; `children` keeps only the last ones."""
 
     def tell(line: str) -> None:
         ctx.emit("log", "note", line, source=name)
@@ -64,7 +64,7 @@ def _following(argv: List[str]) -> List[str]:
 
 
 def _follow(ctx: Context, sources: "list[tuple[str, List[str]]]") -> None:
-    """Run the followers side by side until contact is lost."""
+    """Run the followers in parallel until contact is lost."""
 
     def one(name: str, argv: List[str]) -> None:
         try:

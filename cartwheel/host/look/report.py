@@ -1,4 +1,4 @@
-"""What serves, since when, how well. Changes nothing."""
+"""Report the live release, its uptime and its health. Changes nothing."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.marks import Stopped
 from cartwheel.host.wire.status import AskStatus, Disk, Status, WebServing
 
-_AT_ONCE = 5  # most of it waits for a program or an answer
-_LOOKS = 3  # a deploy switches at most once in so short a time; a rollback may follow it
+_AT_ONCE = 5  # most of them wait for a program or an answer
+_LOOKS = 3  # a deploy switches at most once in this short time; a rollback may follow
 
 
 def status(ctx: Context, request: AskStatus) -> Status:
-    """One host's line of `fab status`: what should serve, and whether it does."""
+    """One host's line of `fab status`: what should be live, and whether it is healthy."""
     at = ctx.at
     for _look in range(_LOOKS):
         wanted = releases.serving(at)
         answer = _status_of(at, wanted, request)
-        if releases.serving(at) == wanted:  # else a deploy has switched meanwhile
+        if releases.serving(at) == wanted:  # otherwise a deploy has switched meanwhile
             break
     return answer
 
 
 def _status_of(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> Status:
-    """What waits for programs and for the application is asked side by side."""
+    """Ask programs and the application in parallel."""
     web = web_server()
     units = [web.unit, at.boot_unit.name, *([at.unit(wanted)] if wanted else [])]
     release, current = wanted.release if wanted else None, releases.pointed(at.current)
@@ -44,7 +44,7 @@ def _status_of(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> Stat
         asking_leftovers = pool.submit(parts.left_over, at)
         problem = pool.submit(_problem, at, wanted, asked)
         front = pool.submit(_front, at, wanted, asked)
-        # A broken disk is told by what cannot be read from it.
+        # A broken disk is reported by what cannot be read from it.
         disk = _disk(at)
         entries = journal.read(at.journal)
         cut_off = releases.cut_off(at, release, entries)
@@ -81,21 +81,21 @@ def _status_of(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> Stat
 
 
 def _problem(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> str:
-    """What is wrong with what serves, as its own kind asks it."""
+    """What is wrong with the live instance, by the check of its kind."""
     side = releases.side(at, wanted)
     return next(filter(None, (kind_of(one).problem(at, one, asked.probe) for one in side)), "")
 
 
 def _front(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> str:
-    """What is wrong with what the web server passes on. Asked beside the socket, so that an
-    instance that hangs is waited for once (settings: health.timeout_seconds)."""
+    """What is wrong with the answer through the web server. It is asked in parallel with the
+    socket, so that a hanging instance costs one timeout only (settings: health.timeout_seconds)."""
     if wanted is None:
         return ""
     return front_door.look(at, asked.probe, _port(at, asked.listen), wanted.release)
 
 
 def _port(at: Layout, wanted: int) -> int:
-    """Where the web server listens for the site as it is installed; the settings may be ahead of it."""
+    """The port of the site as it is installed; the settings may already have another."""
     web = web_server()
     own = str(web.site(at.app))
     ports = [port for one in web.servers() if one.file == own for port in one.ports]

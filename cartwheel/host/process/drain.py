@@ -1,4 +1,4 @@
-"""Let an instance that no longer gets traffic finish what it has."""
+"""Let an instance that no longer gets traffic finish its requests."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Optional
 
 from cartwheel.host.system import children
 
-# Stopping at once under load lost 117 of 488 requests: a connection can still be on its
-# way while the link moves.
+# Stopping at once under load lost 117 of 488 requests: a connection may still arrive while the
+# link moves.
 MIN_SECONDS = 1.0
 QUIET_SECONDS = 0.5
 _POLL_SECONDS = 0.05
@@ -17,9 +17,9 @@ _CALL_SECONDS = 10.0
 
 
 class Quiet:
-    """Whether an instance is quiet: nothing has waited to be accepted on its socket for half a
-    second, and for at least one second it got no more traffic: since `moved` (by
-    time.monotonic), or since now."""
+    """Whether an instance is quiet: for half a second no connection has waited on its socket, and
+    for at least one second it has got no traffic: since `moved` (by time.monotonic), or since
+    now."""
 
     def __init__(self, socket: Path, moved: Optional[float] = None) -> None:
         self._socket = socket
@@ -27,7 +27,7 @@ class Quiet:
         self._empty_since: Optional[float] = None
 
     def look(self) -> bool:
-        """Look once. An earlier look counts, as long as none since has found anybody waiting."""
+        """Look once. Earlier looks count unless one since then found a waiting connection."""
         if queue_length(self._socket) > 0:
             self._empty_since = None
             return False
@@ -37,7 +37,7 @@ class Quiet:
         return now - self._moved >= MIN_SECONDS and now - self._empty_since >= QUIET_SECONDS
 
     def wait(self, timeout_seconds: float) -> bool:
-        """Look until it is quiet; False if it is not within this time."""
+        """Look until it is quiet; False if it is not quiet within this time."""
         end = time.monotonic() + timeout_seconds
         while not self.look():
             if time.monotonic() > end:
@@ -47,7 +47,7 @@ class Quiet:
 
 
 def queue_length(path: Path) -> int:
-    """Connections that wait to be accepted on a listening unix socket (`ss -xl`, Recv-Q)."""
+    """The number of connections that wait on a listening unix socket (`ss -xl`, Recv-Q)."""
     done = children.ask(["ss", "-H", "-x", "-l", "src", str(path)], timeout_seconds=_CALL_SECONDS)
     # Netid State Recv-Q Send-Q Address ...
     rows = [line.split() for line in done.output.splitlines()]

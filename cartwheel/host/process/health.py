@@ -1,4 +1,4 @@
-"""Whether an instance proved itself: only HTTP answers over its own socket count.
+"""Health checks of an instance: only HTTP answers over its own socket count.
 
 `systemctl start` returning 0 proves nothing: gunicorn reports ready before its workers
 import the application.
@@ -35,14 +35,14 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class NoAnswer(Exception):
-    """Why there was none."""
+    """The reason why there was no answer."""
 
 
 def exchange(
     connection: http.client.HTTPConnection, probe: Probe, extra: Optional[Dict[str, str]] = None
 ) -> Tuple[http.client.HTTPResponse, bytes]:
-    """One request: the answer and how its body begins, within `timeout_seconds` in all: an
-    answer that comes byte by byte is none. Raises NoAnswer."""
+    """Make one request; returns the answer and the beginning of its body. `timeout_seconds` is for
+    all of it: an answer that arrives byte by byte fails. Raises NoAnswer."""
     late = threading.Event()
     try:
         connection.connect()
@@ -55,7 +55,7 @@ def exchange(
             body = answer.read(_BODY_BYTES)
         finally:
             timer.cancel()
-    # ValueError: a path or host that cannot stand in a request
+    # ValueError: a path or host that is not allowed in a request
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise NoAnswer(_too_late(probe) if late.is_set() else _no_answer(error, probe)) from error
     finally:
@@ -84,7 +84,7 @@ def _cut(sock: socket.socket, late: threading.Event) -> None:
 
 
 def ask(connection: http.client.HTTPConnection, probe: Probe) -> str:
-    """One request. Returns "" if the answer is as wanted, else what was wrong with it."""
+    """Make one request. Returns "" if the answer is as wanted, or else what is wrong with it."""
     return _ask(connection, probe, lambda status: status == probe.status, str(probe.status))
 
 
@@ -121,8 +121,8 @@ def _too_late(probe: Probe) -> str:
 
 
 def ask_socket(path: Path, probe: Probe) -> str:
-    """One request over the instance's own socket, and one for each further path, which may
-    also be redirected; "" if all is well."""
+    """Make one request over the instance's own socket, and one for each further path, which may
+    also answer with a redirect; "" if all are good."""
     problem = ask(_UnixConnection(str(path), probe.timeout_seconds), probe)
     for one in () if problem else probe.also:
         connection = _UnixConnection(str(path), probe.timeout_seconds)
@@ -132,8 +132,8 @@ def ask_socket(path: Path, probe: Probe) -> str:
 
 
 def prove(ctx: Context, unit: str, path: Path, probe: Probe, *, step: str = "health") -> int:
-    """Wait until the instance proved itself: `count` good answers in a row over at least
-    `span_seconds`, its unit up and never restarted. Returns the number of answers.
+    """Wait until the instance passes its health check: `count` good answers in a row over at least
+    `span_seconds`, with its unit up and never restarted. Returns the number of answers.
 
     Raises OpError("unhealthy") on the deadline or as soon as the unit has failed.
     """
@@ -178,10 +178,10 @@ def _refuse_failed(unit: str, wrong: str) -> None:
 
 
 def wait_for_reload(ctx: Context, front: Callable[[], str]) -> None:
-    """The web server's old workers take connections for a moment after a reload was asked for.
+    """Wait until the new configuration answers: old workers accept connections for a moment after a
+    reload.
 
-    Returns when the new configuration answers well, at the latest after some seconds:
-    then the watching judges.
+    Returns after some seconds even if it does not: the watch period decides then.
     """
     end = boottime() + _RELOAD_SECONDS
     while front() and boottime() < end:
@@ -191,8 +191,8 @@ def wait_for_reload(ctx: Context, front: Callable[[], str]) -> None:
 def watch(
     ctx: Context, units: Sequence[str], complaint: Callable[[], str], *, seconds: float
 ) -> None:
-    """The watch period: for `seconds` after the switch these units must stay up, and there must
-    be no complaint. Raises OpError("unhealthy")."""
+    """The watch period: for `seconds` after the switch these units must stay up, and `complaint`
+    must find no problem. Raises OpError("unhealthy")."""
     end = boottime() + seconds
     reported = boottime()
     while True:

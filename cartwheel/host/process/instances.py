@@ -1,10 +1,10 @@
-"""The instances of a release: where one more can start, and how one ends.
+"""The instances of a release: in which slot another can start, and how one stops.
 
-An instance that was asked to stop ends in its unit's own time (TimeoutStopSec, from
-`deploy.drain_seconds`), with the requests that it has. systemd sees to that: the session that
-asked may be long gone, and nobody hurries it. Until it has ended its slot is taken, and its
-release stays, with its unit file (a unit without its file has systemd's default time after
-anybody's daemon-reload). It is in nobody's way: who needs that release takes another slot.
+An instance that was asked to stop finishes its requests within its unit's time limit
+(TimeoutStopSec, from `deploy.drain_seconds`). systemd enforces that even when the session has
+ended. Until the instance has stopped, its slot is taken, and its release stays with its unit file
+(after a daemon-reload a unit without its file has systemd's default time limit). It blocks nobody:
+a new instance of that release takes another slot.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from cartwheel.host.system import systemd
 from cartwheel.host.system.context import Context
 from cartwheel.host.wire.instance import WEB, Instance
 
-# Most have ended after this.
+# Most have stopped after this time.
 PATIENCE_SECONDS = 5.0
 
 
 def free(at: Layout, release: str, *, but: Optional[Instance] = None) -> Optional[Instance]:
-    """The first web instance in whose slot systemd has nothing of the release loaded, not even what
-    still ends; None where all slots are taken, which only a release of an earlier version knows."""
+    """The first web instance whose slot is free: systemd has no unit of it loaded, not even a
+    stopping one. None if all slots are taken, which only happens to a release of an earlier
+    version."""
     known = [one for one in (*systemd.loaded(at), but) if one is not None]
     taken = {one.slot for one in known if one.release == release}
     return next((one for one in _possible(at, release) if one.slot not in taken), None)
 
 
 def _possible(at: Layout, release: str) -> Iterable[Instance]:
-    """An earlier version's release keeps the slots that it was made with: what puts the host in
-    order after a power cut may be of that version too, until the next deploy."""
+    """The release's slots. A release of an earlier version keeps the slots that it was made with:
+    until the next deploy, the installed recover may be of that version too."""
     old = [Instance(WEB, release, slot) for slot in OLD_SLOTS]
     return [one for one in old if at.unit_source(one).exists()] or (
         Instance(WEB, release, slot) for slot in slots()
@@ -41,17 +42,17 @@ def _possible(at: Layout, release: str) -> Iterable[Instance]:
 
 
 def start(ctx: Optional[Context], at: Layout, one: Instance) -> None:
-    """Ask for its start, and wait for nothing. Raises OpError("not-whole")."""
+    """Ask for its start without waiting. Raises OpError("not-whole")."""
     systemd.install(at, one)
     systemd.start(ctx, at.unit(one))
 
 
 def ensure_running(at: Layout, one: Instance, *, but: Optional[Instance] = None) -> Instance:
-    """Start what should serve, with all that runs together with it, unless it runs; the instance
-    that serves. That is another one where something there is about to end."""
+    """Start the instance that should serve, and those that run together with it, unless they run.
+    Returns the serving instance; it is another one if one of these is about to stop."""
     active = _active(at, one)
     if systemd.STOPPING in active.values():
-        # Without a free one it starts as soon as the other one has ended.
+        # Without a free slot it starts as soon as the other one has stopped.
         another = free(at, one.release, but=but)
         one, active = (another, {}) if another else (one, active)
     for each in releases.side(at, one):
@@ -61,12 +62,12 @@ def ensure_running(at: Layout, one: Instance, *, but: Optional[Instance] = None)
 
 
 def is_running(at: Layout, one: Instance) -> bool:
-    """Whether it runs, or will, with all that runs together with it."""
+    """Whether the instance and those that run together with it are running or starting."""
     return all(active in systemd.RUNNING for active in _active(at, one).values())
 
 
 def are_up(at: Layout, one: Instance) -> bool:
-    """Whether it is up, with all that runs together with it."""
+    """Whether the instance and those that run together with it are up."""
     return all(systemd.state(at.unit(each)).is_up for each in releases.side(at, one))
 
 
@@ -75,8 +76,8 @@ def _active(at: Layout, one: Instance) -> Dict[Instance, str]:
 
 
 def retire(at: Layout, one: Instance) -> None:
-    """Let an instance that has no more to come finish what it has, and end; wait some seconds
-    for that, so that mostly nothing is left for whoever comes next."""
+    """Let an instance without new traffic finish its requests and stop; wait some seconds for that,
+    so that later runs rarely meet it."""
     if systemd.instances(at).get(one) == systemd.STOPPING:
         return
     asked = end(at, one)
@@ -85,7 +86,7 @@ def retire(at: Layout, one: Instance) -> None:
 
 
 def end(at: Layout, one: Instance, queue: Optional[Quiet] = None) -> bool:
-    """Ask an instance to end in its own time; False: systemd asks it later. A `queue` has been
-    looked at before."""
+    """Ask an instance to stop within its own time limit; False: systemd asks it later. `queue` may
+    hold earlier looks."""
     kind = kind_of(one)
     return kind.end(at, one, queue or kind.queue(at, one))

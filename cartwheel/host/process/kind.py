@@ -1,4 +1,4 @@
-"""What a switch, the way back and a look need of a process: the interface of a kind."""
+"""The interface of a kind of process, as switch, rollback and status use it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.status import Serving
 
 
-# first: it does nothing for anybody until the traffic moves, so it starts, and must show that it
-# works, before anything else is changed. beside: it works from its start, beside the old one, so it
-# starts when the way back is written down, and before the traffic moves.
+# first: the instance has nothing to do until the traffic moves, so it starts, and must pass its
+# check, before anything else is changed. beside: the instance works from its start, in parallel
+# with the old one, so it starts after the pending mark is written and before the traffic moves.
 Starts = Literal["first", "beside"]
 
 
 class Process(Protocol):
-    """One kind; an object without state. A release has a process where it has its unit file,
-    `NAME@.service`; how that is called for systemd follows from its name (`Layout.unit`)."""
+    """One kind; an object without state. A release has the process if it has its unit file,
+    `NAME@.service`; `Layout.unit` derives systemd's name from that."""
 
     @property
     def starts(self) -> Starts:
@@ -33,21 +33,22 @@ class Process(Protocol):
         """Whether the process of this name is of this kind."""
 
     def prove(self, ctx: Context, at: Layout, one: Instance, probe: Probe) -> str:
-        """Wait until an instance has shown that it works; by what, for people. Raises
+        """Wait until an instance passes its check; returns how, as text. Raises
         OpError("unhealthy")."""
 
     def problem(self, at: Layout, one: Instance, probe: Probe) -> str:
-        """What is wrong with an instance that is up; "" if nothing. Asked again and again."""
+        """What is wrong with an instance that is up; "" if nothing. Called repeatedly."""
 
     def queue(self, at: Layout, one: Instance) -> Optional[Quiet]:
-        """What must be quiet before it may be asked to end, from now on; None if nothing."""
+        """The queue that must be quiet before the instance may be asked to stop; None if there is
+        none."""
 
     def end(self, at: Layout, one: Instance, queue: Optional[Quiet]) -> bool:
-        """Ask an instance to end with what it has under way, and wait for nothing but its queue.
-        False: systemd asks it later."""
+        """Ask an instance to finish its work and stop; wait only for its queue. False: systemd asks
+        it later."""
 
     def discard(self, at: Layout, one: Instance) -> None:
-        """End an instance whose switch has come to nothing before anything was written down."""
+        """Stop an instance whose switch failed before the pending mark was written."""
 
     def facts(self, state: UnitState, problem: str, front: str) -> Serving:
-        """What people want to know of an instance that should run."""
+        """What `fab status` shows of an instance that should run."""

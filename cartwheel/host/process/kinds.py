@@ -1,4 +1,4 @@
-"""Every kind of process, and of which kind one is."""
+"""Every kind of process, and which kind an instance is."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from cartwheel.host.process.kind import Process
 from cartwheel.host.process.web import Web
 from cartwheel.host.wire.instance import Instance
 
-# A new kind is a file beside web.py, and a word here.
+# To add a kind, add a file next to web.py and an entry here.
 KINDS: Tuple[Process, ...] = (Web(),)
 
 
 def kind_of(one: Instance) -> Process:
-    """The kind that runs this instance; of one that only another version knows, the first."""
+    """The kind of this instance; the first kind for one that only another version knows."""
     return next((kind for kind in KINDS if kind.runs(one.process)), KINDS[0])

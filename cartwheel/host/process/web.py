@@ -17,7 +17,7 @@ from cartwheel.host.wire.instance import WEB, Instance
 if TYPE_CHECKING:
     from cartwheel.host.wire.status import Serving
 
-# Most are quiet after this.
+# Most are quiet after this time.
 PATIENCE_SECONDS = 5.0
 
 
@@ -42,9 +42,8 @@ class Web:
         return drain.Quiet(at.socket(one))
 
     def end(self, at: Layout, one: Instance, queue: Optional[drain.Quiet]) -> bool:
-        """Once nothing waits to be accepted by it. Where its workers are all taken systemd asks it
-        later: once gunicorn is asked it takes no more connections, and those that wait would be
-        lost."""
+        """Ask once no connection waits. If all workers are busy, systemd asks later: a stopping
+        gunicorn accepts no more connections, so those that wait would be lost."""
         unit = at.unit(one)
         is_taken = queue and systemd.state(unit).is_up and not queue.wait(PATIENCE_SECONDS)
         if is_taken and systemd.stop_when_quiet(at, one):
@@ -53,7 +52,8 @@ class Web:
         return True
 
     def discard(self, at: Layout, one: Instance) -> None:
-        """It never had a request; and a plain stop of an import that hangs takes its whole time."""
+        """Kill it: it never had a request, and a plain stop of a hanging import takes its whole
+        timeout."""
         systemd.kill(at.unit(one))
 
     def facts(self, state: UnitState, problem: str, front: str) -> Serving:
@@ -76,7 +76,7 @@ class Web:
 
 
 def _age(state: UnitState) -> Optional[float]:
-    """Seconds for which the unit has been up, whatever this host's clock says."""
+    """Seconds that the unit has been up, independent of the host's clock."""
     if state.since_monotonic is None or not state.is_up:
         return None
     return round(time.clock_gettime(time.CLOCK_MONOTONIC) - state.since_monotonic, 1)

@@ -95,7 +95,7 @@ def place_of(path: Path) -> Path:
     links are not followed: they could lead root anywhere.
 
     Raises OpError("not-ours") if that is not a file, such as a masked unit's link to /dev/null.
-"""
+    """
     try:
         status = path.lstat()
     except FileNotFoundError:

@@ -284,7 +284,7 @@ def memory_of_processes(main_pid: int) -> Optional[int]:
     accounting for units; None if it does not run.
 
     Shared memory counts once (Pss of smaps_rollup, Linux 4.14), or else once per process (VmRSS).
-"""
+    """
     found, waiting = 0, [main_pid]
     while waiting:
         pid = waiting.pop()
