@@ -1,1 +1,1 @@
-"""This host as a balancer: who is taken out of it, one module for each kind."""
+"""This host as a balancer: hosts that are taken out of it, and one module per kind."""

@@ -50,8 +50,8 @@ class Server:
             raise OpError("balancer", "HAProxy says: {}".format(said.strip().splitlines()[0]))
 
     def _row(self) -> Optional[Dict[str, str]]:
-        """What `show stat` says of the server; None where the backend has none of that name.
-        Raises OpError("balancer") where there is no such backend."""
+        """The server's status in `show stat`; None if the backend has no such server. Raises
+        OpError("balancer") if there is no such backend."""
         rows = list(csv.DictReader(io.StringIO(self._ask("show stat").lstrip("# "))))
         ours = {row["svname"]: row for row in rows if row["pxname"] == self.backend}
         if not ours:
@@ -59,7 +59,7 @@ class Server:
         return ours.get(self.server)
 
     def _ask(self, command: str) -> str:
-        """One command and all of its answer. Raises OpError("balancer")."""
+        """Send one command; returns its whole answer. Raises OpError("balancer")."""
         answer = b""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:

@@ -1,4 +1,4 @@
-"""nginx as the balancer: a host is in as long as the link that leads to it is there.
+"""nginx as the balancer: a host is in while the link to it exists.
 
 See templates/nginx-balancer.conf.j2: behind the link is a socket of nginx's own for that
 host. Without the link nginx's connect() fails at once, before anything of a request was

@@ -1,4 +1,4 @@
-"""Make this host's nginx a balancer, and take that away again."""
+"""Make this host's nginx a balancer, and undo that."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TMPFILES = """# Written by Cartwheel: where nginx has its sockets for the hosts
 d {run} 0755 root root
 d {sockets} 0710 root {group}
 """
-# nginx does not start where a socket of its own lies in its way, as after it was killed.
+# nginx does not start if an old socket of its own exists, as after it was killed.
 _DROP_IN = """# Written by Cartwheel: sockets that nginx left when it was killed.
 [Service]
 ExecStopPost=-/bin/sh -c 'rm -f {sockets}/*.sock'
@@ -88,7 +88,7 @@ def _differs(path: str, text: Optional[str]) -> bool:
 
 
 def remove(ctx: Context, at: Layout) -> List[str]:
-    """Take away all that `install` made; what went."""
+    """Remove everything that `install` made; returns what was removed."""
     gone: List[str] = []
     site = _NGINX.site(_called(at))
     with locks.shared_parts(ctx):
@@ -109,7 +109,7 @@ def remove(ctx: Context, at: Layout) -> List[str]:
 
 
 def _called(at: Layout) -> str:
-    """The balancer's own site among nginx's: no application is called so."""
+    """The name of the balancer's site in nginx: no application has this name."""
     return at.app + "_balancer"
 
 

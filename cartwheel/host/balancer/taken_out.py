@@ -1,9 +1,9 @@
-"""The hosts that a balancer on this host sends nothing to, and who took them out.
+"""The hosts that are taken out of a balancer on this host, and who took them out.
 
-A mark is written before a host is taken out, and goes after it is back. What a deploy took
-out comes back when its session ends in any way, when it was killed (`recover`), at boot,
-and with the next session's lock. What a person took out stays out until a person puts it
-back.
+A mark is written before a host is taken out, and removed after the host is back. A host that a
+deploy took out comes back when the session ends in any way, after a kill (`recover`), at boot, and
+when the next session takes the lock. A host that a person took out stays out until a person puts
+it back.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Switchable(Protocol):
     """One host in one balancer. Every method may raise OpError("balancer")."""
 
     def is_in(self) -> Optional[bool]:
-        """Whether it gets requests; None where the balancer does not know it."""
+        """Whether it gets requests; None if the balancer does not know it."""
 
     def take_out(self) -> None: ...
 
@@ -51,7 +51,7 @@ class Switchable(Protocol):
         """How many requests it still has from this balancer."""
 
     def not_back(self) -> str:
-        """Why it gets no requests although it was put back; "" if it does."""
+        """Why it gets no requests although it is in; "" if it does."""
 
 
 _KINDS: Dict[str, Type[Switchable]] = {
@@ -65,7 +65,8 @@ def _host(way: Way) -> Switchable:
 
 
 def look(ctx: Context, request: AskStandings) -> Standings:
-    """Who is in, and the marks of those who are out. Raises OpError: "not-set-up", "balancer"."""
+    """Which hosts are in, and the marks of those that are out. Raises OpError("not-set-up") or
+    OpError("balancer")."""
     at = _set_up(ctx)
     marks = read(at)
     hosts = {
@@ -75,7 +76,8 @@ def look(ctx: Context, request: AskStandings) -> Standings:
 
 
 def _down(ways: Mapping[str, Way]) -> str:
-    """A HAProxy that is down does not answer `is_in`; of nginx only files are asked."""
+    """Why the balancer is down; "" if it runs. Needed for nginx, because `is_in` reads only files;
+    a HAProxy that is down does not answer `is_in`."""
     if all(way["kind"] != "nginx" for way in ways.values()):
         return ""
     active = systemd.state(Nginx.unit).active
@@ -85,7 +87,7 @@ def _down(ways: Mapping[str, Way]) -> str:
 
 
 def take_out(ctx: Context, request: TakeOut) -> Failed:
-    """Take hosts out; the answer says which stay in. Raises OpError("not-set-up")."""
+    """Take hosts out; the answer names those that stay in. Raises OpError("not-set-up")."""
     at = _set_up(ctx)
     if request.by == "deploy" and "balancer" not in ctx.memory:
         ctx.memory["balancer"] = True
@@ -103,8 +105,8 @@ def take_out(ctx: Context, request: TakeOut) -> Failed:
 
 
 def _take_out(ctx: Context, name: str, way: Way, by: By) -> None:
-    """What a person took out, here or by the balancer's own means, stays theirs; what a person
-    takes out now is so from now on."""
+    """The new mark: a host that a person took out, here or in the balancer itself, stays theirs; a
+    host that a person takes out now becomes theirs."""
     marks, host = read(ctx.at), _host(way)
     if by == "deploy" and name not in marks and host.is_in() is False:
         return
@@ -125,7 +127,7 @@ def _drain(ctx: Context, gone: Mapping[str, Switchable], seconds: float) -> None
         if not busy:
             return
         if now > end:
-            # Nobody loses them: the host itself goes on answering what it has.
+            # None is lost: the host goes on answering the requests that it has.
             ctx.emit("balancer", "note", "requests still running: " + told)
             return
         if now - reported > _REPORT_SECONDS:
@@ -137,12 +139,12 @@ def _drain(ctx: Context, gone: Mapping[str, Switchable], seconds: float) -> None
 def _under_way(gone: Mapping[str, Switchable]) -> Dict[str, int]:
     try:
         return {name: host.under_way() for name, host in gone.items()}
-    except OpError:  # whether it can be told is seen when they come back
+    except OpError:  # whether the balancer accepts it shows when they come back
         return {}
 
 
 def put_back(ctx: Context, request: PutBack) -> Failed:
-    """Put hosts back; the answer says which are not. Raises OpError("not-set-up")."""
+    """Put hosts back; the answer names those that are not. Raises OpError("not-set-up")."""
     at = _set_up(ctx)
     mine, owed = request.ways, _owed(at)
     if request.by == "deploy":
@@ -151,7 +153,7 @@ def put_back(ctx: Context, request: PutBack) -> Failed:
 
 
 def _put_back(at: Layout, ways: Mapping[str, Way], wait_seconds: float) -> Dict[str, str]:
-    """All are put back before the first is waited for. Those that failed, and why."""
+    """Put all back, then wait for each. Returns those that failed, and why."""
     failed: Dict[str, str] = {}
     for name, way in ways.items():
         try:
@@ -179,7 +181,7 @@ def _await_back(host: Switchable, end: float) -> str:
 
 
 def is_owed(at: Layout) -> bool:
-    """Whether a deploy that is over left hosts out, or may have."""
+    """Whether a finished deploy left hosts out, or may have."""
     try:
         return bool(_owed(at))
     except OpError:
@@ -187,8 +189,8 @@ def is_owed(at: Layout) -> bool:
 
 
 def settle(at: Layout, say: Callable[[str], None]) -> List[str]:
-    """Put back what a deploy took out; the caller holds the lock. What cannot be put back now
-    stays marked for whoever comes next."""
+    """Put back the hosts that a deploy took out; the caller holds the lock. A host that cannot be
+    put back now keeps its mark for the next run."""
     owed = _owed(at)
     if not owed:
         return []
@@ -218,7 +220,7 @@ def _set_up(ctx: Context) -> Layout:
 
 
 def read(at: Layout) -> Marks:
-    """Who is out, and for whom. Raises OpError("host-state") for a damaged file."""
+    """The hosts that are out, with their marks. Raises OpError("host-state") for a damaged file."""
     known = files.read_json(at.balancer_marks) or {}
     try:
         return {name: from_disk(TakenOut, mark) for name, mark in known.items()}

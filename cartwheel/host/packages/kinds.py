@@ -9,17 +9,17 @@ from cartwheel.host.packages.apt import Apt
 from cartwheel.host.packages.manager import PackageManager
 from cartwheel.host.system.context import OpError
 
-# A new kind is a file beside apt.py, and a word here.
+# To add a kind, add a file next to apt.py and an entry here.
 KINDS: Tuple[PackageManager, ...] = (Apt(),)
 
 NONE_STATUS = 3
 
-# Others that a host may have: to say which it is.
+# Other package managers, to name the one that a host has.
 _UNSUPPORTED = ("apt-get", "dnf", "yum", "zypper", "pacman", "apk")
 
 
 def of_this_host() -> PackageManager:
-    """The kind that this host has. Raises OpError("package-manager") where we know none of it."""
+    """The kind that this host has. Raises OpError("package-manager") if none is supported."""
     for kind in KINDS:
         if shutil.which(kind.command):
             return kind
@@ -31,13 +31,13 @@ def of_this_host() -> PackageManager:
 
 
 def supported() -> str:
-    """The supported kinds in words: the commands by which they are known."""
+    """The supported kinds as text: their commands."""
     return ", ".join(kind.command for kind in KINDS)
 
 
 def python_script() -> str:
-    """A script for sh that installs Python on a host that has none; its exit status is NONE_STATUS
-    where the host has none of these package managers."""
+    """A script for sh that installs Python on a host without one; it exits with NONE_STATUS if the
+    host has none of these package managers."""
     cases = [
         "if command -v {} >/dev/null; then\n{}exit 0\nfi\n".format(kind.command, kind.python_script)
         for kind in KINDS

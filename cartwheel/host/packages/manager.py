@@ -1,4 +1,4 @@
-"""What setup needs of a package manager: the interface of a kind."""
+"""The interface of a kind of package manager, as setup uses it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cartwheel.host.system.context import Context
 
 
 class PackageManager(Protocol):
-    """One kind; an object without state. Names are those of its distributions."""
+    """One kind; an object without state. Package names are those of its distributions."""
 
     @property
     def command(self) -> str:
@@ -16,22 +16,22 @@ class PackageManager(Protocol):
 
     @property
     def base_packages(self) -> Tuple[str, ...]:
-        """What a host needs beside its web server, also to be looked at: `ss`, certificates."""
+        """Packages that a host needs in addition to its web server: `ss`, certificates."""
 
     @property
     def python_script(self) -> str:
-        """Lines for sh that install `python3` where the host has none yet."""
+        """Lines for sh that install `python3` on a host without it."""
 
     def missing(self, names: Sequence[str]) -> List[str]:
         """Those that are not installed."""
 
     def install(self, ctx: Context, names: Sequence[str]) -> None:
-        """Install them, and wait for another run of it. Raises OpError("packages") with its own
-        reason."""
+        """Install them; wait for another running package manager. Raises OpError("packages") with
+        the package manager's reason."""
 
     def python(self, version: str) -> List[str]:
         """The packages that bring this Python with its venv module."""
 
     def rest_of(self, python: str, version: str) -> List[str]:
-        """The packages with what the distribution took out of the standard library of an
-        interpreter: `python` is its file's name, e.g. `python3.11`."""
+        """The packages with the parts of the standard library that the distribution splits off;
+        `python` is the interpreter's file name, e.g. `python3.11`."""

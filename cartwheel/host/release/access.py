@@ -1,9 +1,8 @@
-"""Who may read what: nobody but the web server gets to an application's folder, and that not to
-its code.
+"""File access: only the app and the web server reach the application's folder, and the web server
+cannot read its code.
 
-`/srv/APP` is open to the group of the app's sockets, in which are the web server's user and the
-app's. Inside, code is of the app's own group; what the web server serves is open to all who get
-so far.
+`/srv/APP` is open to the group of the app's sockets: the web server's user and the app's. Inside,
+code belongs to the app's own group; static files are open to all who get that far.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _ANY_EXECUTE = 0o111
 
 
 def join(ctx: Context, user: str, groups: List[str]) -> List[str]:
-    """Make a user a member of groups; what changed, for people. Raises OpError("account")."""
+    """Make a user a member of groups; returns what changed, as text. Raises OpError("account")."""
     missing = [group for group in groups if user not in grp.getgrnam(group).gr_mem]
     if missing:
         children.check(
@@ -39,11 +38,11 @@ def join(ctx: Context, user: str, groups: List[str]) -> List[str]:
 
 
 def tighten(ctx: Context, at: Layout, user: str, group: str) -> List[str]:
-    """Close the application's folders to everybody else, also on a host that an earlier version
-    set up; what changed, for people. Nothing that serves may notice: where an instance runs
-    that would be shut out, it is left for the next time."""
+    """Close the application's folders to everybody else, also on a host that an earlier version set
+    up; returns what changed, as text. It does nothing while an instance runs that would lose
+    access; the next run tries again."""
     own = pwd.getpwnam(user).pw_gid
-    # Its own group by name too: a unit of the user's own may name only the other one.
+    # Its own group is named too: a user's own unit may name only the other one.
     changed = join(ctx, user, [group, grp.getgrgid(own).gr_name])
     gate = grp.getgrnam(group).gr_gid
     if not _is(at.root, 0o750, gate) and _all_belong(at, gate):
@@ -61,14 +60,15 @@ def _is(path: Path, mode: int, gid: int) -> bool:
 
 
 def _all_belong(at: Layout, gid: int) -> bool:
-    """Whether every instance that runs is of the group; a process keeps those it began with."""
+    """Whether every running instance is in the group; a process keeps the groups it started
+    with."""
     units = [at.unit(one) for one in systemd.instances(at)]
     pids = [one.main_pid for one in systemd.states(units).values()]
     return all(gid in _groups(pid) for pid in pids if pid)
 
 
 def _groups(pid: int) -> Set[int]:
-    """All groups of a process, the first aside those of proc(5)'s `Groups`."""
+    """All groups of a process: its primary one and proc(5)'s `Groups`."""
     found: Set[int] = set()
     try:
         with open("/proc/{}/status".format(pid)) as handle:
@@ -82,10 +82,10 @@ def _groups(pid: int) -> Set[int]:
 
 
 def close(at: Layout, release: str, user: str) -> None:
-    """root owns what runs, so that the application cannot change itself; its group reads it,
-    and nobody else.
+    """Give the release to root, so that the application cannot change itself; only its group can
+    read it.
 
-    By file descriptors: the user who owns it still could put a link in our way.
+    It uses file descriptors: the user still owns the files and could plant a link.
     """
     gid = pwd.getpwnam(user).pw_gid
     venv = str(at.release(release) / "venv")
@@ -102,14 +102,13 @@ def close(at: Layout, release: str, user: str) -> None:
 
 
 def served(at: Layout, release: str, static_dir: str) -> Path:
-    """The folder of a release that the web server serves: below its installed packages."""
+    """The release's folder of static files, below its installed packages."""
     packages = sorted((at.release(release) / "venv").glob("lib/python*/site-packages"))
     return (packages or [at.release(release)])[0] / static_dir.strip("/")
 
 
 def open_served(at: Layout, release: str, static_dir: str) -> None:
-    """Let the web server read what it is to serve of a closed release, and get there; nothing
-    else."""
+    """Let the web server reach and read a closed release's static files, and nothing else."""
     folder = served(at, release, static_dir)
     if not folder.is_dir():
         return
@@ -129,13 +128,13 @@ def _allow(path: Path, bits: int) -> None:
 
 
 def close_logs(web: WebServer, name: str) -> None:
-    """A site's logs, before the web server makes them for everybody to read; they are as Debian's
-    logrotate makes them from then on. A link that somebody put there stays."""
+    """Make a site's logs before the web server makes them readable for everybody; mode and owner
+    are those of Debian's logrotate. A link at this path stays."""
     try:
         owner = pwd.getpwnam(web.user()).pw_uid
     except KeyError:
         return  # the web server will say so
-    group = grp.getgrnam("adm").gr_gid  # who reads logs on Debian
+    group = grp.getgrnam("adm").gr_gid  # Debian's group of log readers
     for path in web.logs(name):
         try:
             fd = os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)

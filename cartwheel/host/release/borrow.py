@@ -1,8 +1,8 @@
-"""Take what an earlier release has installed already, where the lock is the same.
+"""Reuse the installed packages of an earlier release with the same lock.
 
-A change of code alone then needs neither the index nor the time to install everything
-again. Files are hard links: a complete release belongs to root and never changes. Of a release
-that is not closed to others (see `access`) they are copies: a file has one mode for all its links.
+A code-only change then needs neither the index nor the time to install everything again. Files are
+hard links: a complete release belongs to root and never changes. From a release that is not closed
+to others (see `access`) they are copies: all links of a file share one mode.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM)
 
 
 def from_earlier(at: Layout, wanted: Install, owner: Tuple[int, int]) -> Optional[str]:
-    """Fill the release's fresh virtual environment from the newest complete release with the
-    same lock and interpreter that has lost none of its files; its application and what was made
-    beside it are left out. That release's name, or None."""
+    """Fill the release's empty virtual environment from the newest complete release with the same
+    lock and interpreter and no missing files, without its application and the wheels sent with
+    that. Returns that release's name, or None."""
     for manifest in reversed(releases.complete(at)):
         donor = at.release(manifest.release) / "venv"
         if not _fits(manifest, wanted) or whole.problem(at, manifest):
@@ -48,8 +48,8 @@ def _fits(manifest: Manifest, wanted: Install) -> bool:
 
 
 def carried(at: Layout, release: str) -> List[str]:
-    """The files of the application in a release, relative to its site-packages: what its wheel
-    carried, bytecode and the installer's own aside."""
+    """The application's files in a release, relative to its site-packages: those of its wheel,
+    without bytecode and the installer's own."""
     manifest = releases.manifest(at, release)
     venv = at.release(release) / "venv"
     found = []
@@ -61,7 +61,7 @@ def carried(at: Layout, release: str) -> List[str]:
 
 
 def _own_files(venv: Path, names: Set[str]) -> Optional[Set[Path]]:
-    """What these have installed (RECORD, PEP 376); None if that is not known of one."""
+    """The files that these distributions installed (RECORD, PEP 376); None if one has no list."""
     found: Dict[str, Set[Path]] = {normal_name(name): set() for name in names}
     for record in venv.glob("lib/python*/site-packages/*.dist-info/RECORD"):
         own = found.get(distribution(record.parent)[0])
@@ -107,7 +107,7 @@ def _fill(
 
 
 def _directory(path: Path, venv: Path, owner: Tuple[int, int]) -> None:
-    """Only folders with something in them: an empty `.dist-info` looks like a package."""
+    """Make only folders with files in them: an empty `.dist-info` looks like a package."""
     for folder in reversed([path, *path.parents]):
         if venv in folder.parents and not folder.is_dir():
             files.directory(folder, 0o755, *owner)
@@ -121,7 +121,7 @@ def _source_of(path: Path) -> Optional[Path]:
 
 
 def _script(source: Path, target: Path, donor: Path, venv: Path) -> None:
-    """A console script names its environment's interpreter in its first line."""
+    """Copy a console script with its own interpreter in its first line."""
     text = source.read_bytes().replace(os.fsencode(donor), os.fsencode(venv))
     target.write_bytes(text)
     shutil.copymode(source, target)

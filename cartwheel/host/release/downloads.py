@@ -1,7 +1,6 @@
-"""What pip and uv keep of their downloads: the app user's own part of the cache.
+"""The downloads that pip and uv keep: the app user's part of the cache.
 
-Nothing in it is needed by a release. It is removed as that user, who owns it and could put a
-link in root's way.
+No release needs it. It is removed as that user, who owns it and could plant a link for root.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _REMOVE_SECONDS = 60.0
 
 
 def size_bytes(at: Layout) -> int:
-    """What it takes on the disk."""
+    """Its size on the disk."""
     return sum(
         os.lstat(os.path.join(folder, name)).st_blocks * 512
         for folder, _folders, names in os.walk(at.cache / "pip")
@@ -26,7 +25,7 @@ def size_bytes(at: Layout) -> int:
 
 
 def empty(at: Layout) -> int:
-    """Remove all of it; how many bytes that made free."""
+    """Remove all of it; returns the freed bytes."""
     before = size_bytes(at)
     folder = at.cache / "pip"
     remove(at, [str(folder / name) for name in sorted(os.listdir(folder))])

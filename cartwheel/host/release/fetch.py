@@ -1,4 +1,4 @@
-"""Fetch a file from the fleet's store: exactly the bytes that were published, or an error."""
+"""Download a file from the fleet's store: exactly the published bytes, or an error."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from cartwheel.host.wire.download import Source
 _CHUNK_BYTES = 256 << 10
 _AHEAD = 4  # chunks that may wait for the disk
 _POLL_SECONDS = 0.2
-_REPORT_SECONDS = 5.0  # nothing is silent for more than ten (promise P11)
-# A whole fleet asks at once: whom a busy store turns away asks again, before any byte came.
+_REPORT_SECONDS = 5.0  # Cartwheel is never silent for more than ten (promise P11)
+# A whole fleet asks at once: retry if a busy store refuses before the first byte.
 _TRIES = 4
 _BUSY = (429, 500, 502, 503, 504)
 _PAUSE_SECONDS = 1.0
 
 
 class Download:
-    """What the store has, read like a file. A thread of its own waits for the network, so that
-    the reader notices at once when contact is lost or the deadline passes.
+    """A download, read like a file. A thread waits for the network, so that the reader notices at
+    once when contact is lost or the deadline passes.
 
     `read` raises OpError
     (store-unreachable, store-refuses, store-damaged, deadline) or ContactLost.
@@ -53,7 +53,7 @@ class Download:
         self._closed.set()
 
     def read(self, _size: int = -1) -> bytes:
-        """The next bytes, however many; none at the end, when they are what was published."""
+        """The next bytes, any number; b"" at the end, after the digest was checked."""
         while True:
             self._ctx.poll()
             self._tell()
@@ -97,7 +97,7 @@ class Download:
                 if not self._give(chunk):
                     return
             promised = answer.headers.get("Content-Length")
-            if promised is not None and received < int(promised):  # urllib says nothing of it
+            if promised is not None and received < int(promised):  # urllib does not report it
                 raise OSError("it ended after {} of {} bytes".format(received, promised))
 
     def _open(self) -> Any:
@@ -119,7 +119,7 @@ class Download:
                 raise OSError("it was cancelled")
 
     def _give(self, item: Union[bytes, OpError]) -> bool:
-        """Hand it to the reader; False when nobody reads any more."""
+        """Pass it to the reader; False if nobody reads any more."""
         while not self._closed.is_set():
             try:
                 self._chunks.put(item, timeout=_POLL_SECONDS)

@@ -19,7 +19,7 @@ _VENV_SECONDS = 60.0
 
 
 def venv(ctx: Context, request: MakeVenv) -> Done:
-    """An empty virtual environment at its final path, owned by the app's user for now."""
+    """Make an empty virtual environment at its final path, owned by the app's user for now."""
     at, release, python = ctx.at, request.release, request.python
     folder = marks.opened(at, release) / "venv"
     digest = json.dumps([python.path, python.version])
@@ -53,7 +53,7 @@ def install(ctx: Context, request: Install) -> Done:
         return Done(changed=False)
     _refuse_damaged(at, request)
     if "installing" in marks.done(at, release):
-        # It was interrupted: pip cannot tell half a package from a whole one.
+        # It was interrupted: pip cannot recognize an incomplete package.
         marks.forget(at, release)
         venv(ctx, MakeVenv(release, request.installing.user, request.python))
     marks.mark(at, release, "installing", digest)
@@ -81,15 +81,15 @@ def _refuse_damaged(at: Layout, request: Install) -> None:
     for wheel in request.wheels:
         path = at.wheel(wheel)
         if files.sha256_of(path) != wheel.sha256:
-            files.remove_tree(path.parent)  # the next run sends it anew
+            files.remove_tree(path.parent)  # the next run sends it again
             raise OpError(
                 "wheel-corrupt", "{} was damaged on the host".format(path.name), "Run it again."
             )
 
 
 def _fill(ctx: Context, request: Install, donor: Optional[str]) -> None:
-    """Run the installer. A cache has no use for what travelled here; and where a `donor` gave the
-    rest there is no use for a cache."""
+    """Run the installer. No cache is used for wheels that were sent, nor if a `donor` gave the
+    rest."""
     at, release = ctx.at, request.release
     chosen = installer.of(request.installing)
     env = {**chosen.index(), **environment(at)}
@@ -127,15 +127,15 @@ def python(at: Layout, release: str) -> str:
 
 
 def environment(at: Layout) -> Dict[str, str]:
-    """Where pip and uv may write: the app user's part of the cache. Their own files of
-    configuration do not count (see `package_index`)."""
+    """Variables that make pip and uv write to the app user's part of the cache, and ignore their
+    own configuration files (see `package_index`)."""
     cache = str(at.cache / "pip")
-    # TMPDIR: what a killed pip leaves is known to be ours (see `leftovers`).
+    # TMPDIR: leftovers of a killed pip can be recognized (see `leftovers`).
     return {
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_CACHE_DIR": cache,
         "UV_CACHE_DIR": cache + "/uv",
-        # Files of a release are its own: whoever has the cache could change a link's.
+        # A release's files are copies: the owner of the cache could change linked files.
         "UV_LINK_MODE": "copy",
         "UV_NO_CONFIG": "1",
         "UV_NO_PROGRESS": "1",
@@ -164,5 +164,5 @@ def _failed(at: Layout, slug: str, message: str, output: str) -> OpError:
 
 
 def log(output: str) -> str:
-    """What a person wants to see of pip's or uv's output."""
+    """The part of pip's or uv's output that is worth showing."""
     return pip_output.without_credentials(marks.tail(pip_output.without_crash(output)))

@@ -11,32 +11,32 @@ from cartwheel.host.wire.installing import Installing
 
 
 class Installer(Protocol):
-    """A program, told where it looks for packages; who runs it decides as whom and where."""
+    """A program and its arguments and variables; the caller decides the user and the folder."""
 
     name: str
 
     def index(self) -> Dict[str, str]:
-        """Variables that say where it looks. Raises OpError("install-failed") for a file of the
-        host's that cannot be read."""
+        """Variables that name its indexes. Raises OpError("install-failed") for a configuration
+        file of the host that cannot be read."""
 
     def install(self, python: str, lock: Path, *, cached: bool) -> List[str]:
-        """Install exactly what the lock names, by its hashes, for this interpreter. The lock is
-        complete: nothing is resolved here. Not `cached`: no download is kept or looked for."""
+        """Install exactly the lock's packages, by their hashes, for this interpreter. The lock is
+        complete: nothing is resolved. Not `cached`: the download cache is not used."""
 
     def forget(self, names: List[str], /) -> List[str]:
-        """Take these out of its cache; empty where it keeps nothing that came as a file."""
+        """Remove these from its cache; empty if it does not cache local files."""
 
     def check(self, python: str) -> List[str]:
-        """Whether what is installed fits together; it ends with 1 where it does not."""
+        """Check that the installed packages fit together; exit status 1 if they do not."""
 
     def ask(self) -> List[str]:
         """Ask the index for the package that standard input names."""
 
     def explain(self, output: str) -> Optional[Tuple[str, str]]:
-        """(slug, one line) of why it failed, where that is about packages or an index."""
+        """(slug, one line): why it failed, if that is about packages or an index."""
 
     def mismatch(self, output: str) -> str:
-        """What does not fit together, in one line."""
+        """The packages that do not fit together, in one line."""
 
 
 def of(chosen: Installing) -> Installer:

@@ -26,7 +26,7 @@ class Pip:
         return package_index.for_pip(self._named)
 
     def install(self, python: str, lock: Path, *, cached: bool) -> List[str]:
-        # With the venv's own interpreter pip takes the venv for its home: no second start of
+        # With the venv's own interpreter pip installs into the venv: no second start of
         # Python as with `pip --python`.
         kept = [] if cached else [_NO_CACHE]
         exactly = ["--no-deps", "--require-hashes", "-r", str(lock)]

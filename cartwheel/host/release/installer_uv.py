@@ -1,4 +1,4 @@
-"""uv: one for all applications of a host, which `fab setup` brings, or else the host's own."""
+"""uv: one for all applications of a host, installed by `fab setup`, or else the host's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_CACHE = "--no-cache"
 
 @dataclass(frozen=True)
 class Program:
-    """A uv on this host; `version` is "" for one that the host had before."""
+    """A uv on this host; `version` is "" for the host's own."""
 
     path: str
     version: str
@@ -51,7 +51,7 @@ class Uv:
         return [self._uv, "pip", "check", _NO_CACHE, "--python", python]
 
     def ask(self) -> List[str]:
-        # uv has no command that only asks: this one resolves a single name, and prints it.
+        # uv has no command for a query: this one resolves a single name, and prints it.
         only = ["--quiet", "--no-deps", _NO_CACHE, "--python", sys.executable]
         return [self._uv, "pip", "compile", *only, "-"]
 
@@ -64,8 +64,8 @@ class Uv:
 
 
 def find(version: str, user: str) -> Optional[Program]:
-    """The uv that `fab setup` brought, of this version or else the newest; or else one of the
-    host's own that `user` may run. None where there is none."""
+    """The uv that `fab setup` installed, in this version or else the newest; or else one of the
+    host's own that `user` may run. None if there is none."""
     names = os.listdir(layout.UV) if layout.UV.is_dir() else []
     brought = [one for one in names if not one.startswith(".")]
     if brought:

@@ -1,9 +1,9 @@
-"""What a fault left on a host: one place that finds it, and one that takes it away.
+"""Leftovers of interrupted runs on a host: find them and remove them.
 
-`find` only reads, and `clean` takes away just what it finds. Ours is what has a name that
-only we give, in a place where we put it, and looks as we make it; whatever else lies there
-is somebody's own. What serves, what it would fall back to, what a pending switch names, and
-what was asked to stop and has not ended yet is no leftover.
+`find` only reads, and `clean` removes only what it finds. A leftover has a name that only Cartwheel
+gives, in a place that Cartwheel uses, and the form that Cartwheel gives it; everything else there
+belongs to somebody else. The live release, its fallback, the releases of a pending switch, and
+instances that are stopping are not leftovers.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ Found = Iterator["Leftover"]
 
 @dataclass(frozen=True)
 class Leftover:
-    """One thing: `what` is a path, a unit, or the release that a switch is about."""
+    """One leftover: `what` is a path, a unit, or the release of a switch."""
 
     kind: str
     what: str
@@ -74,8 +74,8 @@ class Leftover:
 
 
 def find(at: Layout) -> List[Leftover]:
-    """Everything of this application that should not be there. Changes nothing. While a
-    session is at work, what it is making looks the same."""
+    """All leftovers of this application. Changes nothing. While a session is at work, what it is
+    making looks like a leftover."""
     if not at.root.exists():
         return []
     known = _Known(at)
@@ -85,18 +85,18 @@ def find(at: Layout) -> List[Leftover]:
 
 
 def is_unfinished(found: List[Leftover]) -> bool:
-    """Whether there is more to do than to take something away: see `recover.settle`."""
+    """Whether there is more to do than to remove something: see `recover.settle`."""
     return any(one.kind in _UNFINISHED for one in found)
 
 
 def clean(
     at: Layout, say: Say, found: Optional[List[Leftover]] = None, *, preparing: bool = False
 ) -> List[str]:
-    """Take away what was `found` (by default: what is now), the unfinished switch aside; what
-    went.
+    """Remove what was `found` (by default: what is found now), except an unfinished switch; returns
+    what was removed.
 
-    The caller holds the lock. While `preparing`, a half release and its wheel stay: the
-    deploy may go on with them.
+    The caller holds the lock. While `preparing`, an incomplete release and its wheel stay: the
+    deploy may continue with them.
     """
     spared = (*_UNFINISHED, *(_PREPARED if preparing else ()))
     done: List[str] = []
@@ -104,7 +104,7 @@ def clean(
         if one.kind not in spared:
             try:
                 _TAKE_AWAY.get(one.kind, _unlink)(at, one)
-            except OSError as error:  # what is left over keeps nobody from deploying
+            except OSError as error:  # a leftover must not prevent a deploy
                 say("could not remove {}: {}".format(one.text, error.strerror))
                 continue
             done.append("removed " + one.text)
@@ -116,7 +116,7 @@ def clean(
 
 
 class _Known:
-    """What the finders ask about again and again."""
+    """The facts that the finders share."""
 
     def __init__(self, at: Layout) -> None:
         running = systemd.instances(at)
@@ -164,7 +164,7 @@ def _releases(at: Layout, known: _Known) -> Found:
 
 
 def _removed(at: Layout, known: _Known) -> Found:
-    """Begun to be removed: renamed already."""
+    """Releases whose removal has begun: they are renamed already."""
     app = re.escape(at.app)
     folders = (
         (at.root, re.compile("releases|cache|shared|balancer")),
@@ -187,7 +187,7 @@ def _wheels(at: Layout, known: _Known) -> Found:
 
 
 def _temporary(at: Layout, known: _Known) -> Found:
-    """What writers that were killed left beside the file that they wrote."""
+    """Temporary files of killed writers, next to the file that they wrote."""
     ours = (at.record, at.boot_unit, at.log_rotation, at.balancer_tmpfiles)
     for file in (*ours, *kinds.files_of(at)):
         yield from (Leftover(TEMPORARY, str(path)) for path in files.left_beside(file))
@@ -202,7 +202,7 @@ def _temporary(at: Layout, known: _Known) -> Found:
     ]
     for folder, of in places:
         yield from (Leftover(TEMPORARY, str(path)) for path in files.left_in(folder, of))
-    # Of all applications: whoever writes it may be at work.
+    # Shared by all applications: a writer may be at work.
     default = kinds.web_server().default_site
     for path in files.left_in(default.parent, re.escape(default.name)):
         if not _runs(path.name.rpartition("-")[2]):
@@ -211,7 +211,7 @@ def _temporary(at: Layout, known: _Known) -> Found:
 
 def _spares(at: Layout, known: _Known) -> Found:
     if known.pending is not None:
-        return  # it is what they are for
+        return  # the mark keeps them for this purpose
     links = (at.current, at.fallback, at.previous)
     for link in (*links, *(at.socket_link(name) for name in sorted(known.names))):
         if files.spare(link).is_symlink():
@@ -219,7 +219,7 @@ def _spares(at: Layout, known: _Known) -> Found:
 
 
 def _runtime(at: Layout, known: _Known) -> Found:
-    """systemd takes an instance's own directory away, not the one of its release."""
+    """Runtime directories of releases: systemd removes only an instance's own directory."""
     needed = known.names | {one.release for one in known.running | known.wanted}
     for name in _names(layout.RUN / at.app):
         if releases.NAME.fullmatch(name) and name not in needed:
@@ -234,7 +234,7 @@ def _host_sides(at: Layout, known: _Known) -> Found:
 
 
 def _scratch(at: Layout, known: _Known) -> Found:
-    """Of any application, by whoever does not run any more: root's alone."""
+    """Temporary files of any application by processes that do not run any more; only root's."""
     for folder, ours in _SCRATCH:
         for name in _names(folder):
             made = ours.match(name)
@@ -243,7 +243,7 @@ def _scratch(at: Layout, known: _Known) -> Found:
 
 
 def _installers(at: Layout, known: _Known) -> Found:
-    """pip's own temporary folder, and what uv names so in its cache."""
+    """pip's temporary folders, and uv's in its cache."""
     cache = at.cache / "pip"
     for folder, ours in (
         (cache / "tmp", ""),
@@ -273,7 +273,7 @@ def _is_roots(path: Path) -> bool:
         return False
 
 
-# --- taking away --------------------------------------------------------------------------
+# --- removing -----------------------------------------------------------------------------
 
 
 def _unlink(at: Layout, one: Leftover) -> None:

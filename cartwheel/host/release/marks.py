@@ -1,9 +1,8 @@
-"""The marks of a release that is being made: which step was done, with what.
+"""The marks of a release that is being made: the finished steps, and their input.
 
-Each step leaves a digest of what went in in `steps.json`. A step whose mark fits has
-nothing to do; one that was interrupted starts from scratch. Marks are for this boot only:
-until the release is complete nothing makes sure that what they speak of is on the disk, and
-a power cut may keep the marks and lose that.
+Each step writes a digest of its input to `steps.json`. A step whose mark fits is skipped; an
+interrupted step starts from scratch. Marks count for this boot only: until the release is complete
+the files of a step may not be on the disk yet, and a power cut may keep the marks and lose them.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from cartwheel.host.system import files
 from cartwheel.host.system.context import OpError
 
 _TAIL_LINES = 30
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # random(4): another one after each boot
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # random(4): a new one after each boot
 _BOOT = "boot"
 
 
 def opened(at: Layout, release: str) -> Path:
-    """The folder of the release to work on: it is there afterwards, and marked as ours."""
+    """The folder of the release to work on; made and marked as Cartwheel's if needed."""
     folder = at.release(release)
     files.directory(folder, 0o755)
     if not _path(at, release).exists():
@@ -48,7 +47,7 @@ def _boot_id() -> str:
 
 
 def marked(at: Layout, release: str, step: str, digest: str) -> bool:
-    """Whether the step has been done with just this; all of a complete release is."""
+    """Whether the step was done with this input; True for a complete release."""
     if releases.manifest_path(at, release).exists():
         return True
     return bool(done(at, release).get(step) == digest)
@@ -60,10 +59,10 @@ def mark(at: Layout, release: str, step: str, digest: str) -> None:
 
 
 def forget(at: Layout, release: str) -> None:
-    """No step is done; that we are making it stays known."""
+    """Forget all steps; the release stays marked as being made."""
     files.write_json(_path(at, release), {})
 
 
 def tail(output: str) -> str:
-    """The end of a program's output, as much as a person wants to see of it."""
+    """The last lines of a program's output, for a message."""
     return "\n".join(output.splitlines()[-_TAIL_LINES:])

@@ -1,8 +1,8 @@
-"""Where pip and uv on this host look for packages: what the settings name, or else what the
-host's own pip configuration means (pip's documentation, "Configuration").
+"""The package indexes of pip and uv on this host: those in the settings, or else those of the
+host's own pip configuration (pip's documentation, "Configuration").
 
-The files themselves are not given to pip: what else stands in them (`target`, `user`,
-`require-virtualenv`, ...) is not meant for a release.
+pip does not read these files itself: their other options (`target`, `user`,
+`require-virtualenv`, ...) are not meant for a release.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cartwheel.host.system.context import OpError
 
 Environment = Dict[str, str]
 
-# Weakest first. Of the app's user there is none: its home is the application's.
+# Lowest priority first. The app's user has none: its home is the application's folder.
 FILES: Tuple[Path, ...] = (Path("/etc/xdg/pip/pip.conf"), Path("/etc/pip.conf"))
 _SECTIONS = ("global", "install")
 _MEANT = (
@@ -24,11 +24,11 @@ _MEANT = (
     *("cert", "client-cert", "proxy", "timeout", "default-timeout", "retries"),
     *("keyring-provider", "only-binary", "no-binary", "prefer-binary"),
 )
-_TRUE = ("1", "y", "yes", "t", "true", "on")  # pip's own words
+_TRUE = ("1", "y", "yes", "t", "true", "on")  # pip's own spelling
 
 
 def for_pip(named: Environment) -> Environment:
-    """PIP_* variables: those that the settings have `named`, over the host's own.
+    """PIP_* variables: those `named` by the settings override the host's own.
 
     Raises OpError("install-failed") for a file that pip could not read either.
     """
@@ -47,7 +47,7 @@ def for_uv(named: Environment) -> Environment:
     found = {
         "UV_DEFAULT_INDEX": pip.get("PIP_INDEX_URL", ""),
         "UV_INDEX": " ".join(extra),
-        # As pip: the best version over all of them.
+        # As pip: the best version from all indexes.
         "UV_INDEX_STRATEGY": "unsafe-best-match" if extra else "",
         "UV_FIND_LINKS": ",".join(_words(pip, "FIND_LINKS")),
         "UV_INSECURE_HOST": " ".join(_words(pip, "TRUSTED_HOST")),
@@ -60,14 +60,15 @@ def for_uv(named: Environment) -> Environment:
         "SSL_CLIENT_CERT": pip.get("PIP_CLIENT_CERT", ""),
         "HTTPS_PROXY": proxy,
         "HTTP_PROXY": proxy,
-        # As pip: the certificates that the host itself trusts.
+        # As pip: the certificates that the host trusts.
         "UV_SYSTEM_CERTS": "" if cert else "1",
     }
     return {name: value for name, value in found.items() if value}
 
 
 def uv_arguments(named: Environment) -> List[str]:
-    """What uv takes as arguments only: which packages may be built here, and which must be."""
+    """Options that uv takes as arguments only: packages that may be built here, and that must
+    be."""
     pip = for_pip(named)
     found: List[str] = []
     for option in ("ONLY_BINARY", "NO_BINARY"):
@@ -81,7 +82,7 @@ def _words(environment: Environment, option: str) -> List[str]:
 
 
 def _meant(path: Path) -> Environment:
-    """The options of a file that count, as pip's command `install` would read it."""
+    """The relevant options of a file, as `pip install` would read them."""
     parser = configparser.RawConfigParser()
     try:
         if not path.stat().st_mode & 0o004:

@@ -1,4 +1,4 @@
-"""What pip's output means. Pure, standard library only: used here and on hosts.
+"""Interpret pip's output. Pure, standard library only: used here and on hosts.
 
 The lines are those of pip 20.3 to 26 (messages of its resolver and its network code).
 """
@@ -57,13 +57,13 @@ def says_full(text: str) -> bool:
 
 
 def without_crash(text: str) -> str:
-    """`text` with a traceback of pip itself cut down to its last line: what a program that pip
-    runs has said, such as an app's own build, stays."""
+    """`text` with a traceback of pip itself cut to its last line; the output of programs that pip
+    runs, such as an app's own build, stays."""
     return _CRASH.sub(lambda found: "ERROR: " + found[1].splitlines()[0], text)
 
 
 def without_credentials(text: str) -> str:
-    """`text` with user names and passwords taken out of every address in it."""
+    """`text` without the user names and passwords in its addresses."""
     return _CREDENTIALS.sub("", text)
 
 
@@ -79,7 +79,7 @@ def classify_pip_output(text: str) -> Optional[Tuple[str, str]]:
 
 
 def refusal(verbose: str) -> Optional[Tuple[str, str]]:
-    """The same of what `pip -vv` says: only there an index that refuses (401, 403, 5xx)
+    """The same for the output of `pip -vv`: only there an index that refuses (401, 403, 5xx)
     differs from one that lacks the package."""
     found = _REFUSED.search(verbose)
     if not found:

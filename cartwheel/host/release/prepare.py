@@ -1,4 +1,4 @@
-"""Make a release on the host, with no effect on what serves: what goes in, what comes out whole."""
+"""Make a release on the host, with no effect on the live release: its input, and its completion."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CALL_SECONDS = 30.0
 
 
 def upload(ctx: Context, request: Upload) -> Done:
-    """Keep the payload in the cache under its SHA-256; nothing is sent or fetched that is there."""
+    """Put the payload into the cache under its SHA-256, unless it is there already."""
     wheel, path = request.wheel, ctx.at.wheel(request.wheel)
     if path.exists():
         return Done(changed=False)
@@ -48,7 +48,7 @@ def upload(ctx: Context, request: Upload) -> Done:
 def _payload(
     ctx: Context, request: Union[Upload, BringTool], missing: str
 ) -> Iterator[Tuple[files.Readable, int]]:
-    """What the operator's side sent, or what the fleet's store has; its size."""
+    """The payload sent by the operator, or the download from the fleet's store; with its size."""
     if request.source is not None:
         from cartwheel.host.release import fetch
 
@@ -79,12 +79,12 @@ def tool(ctx: Context, request: BringTool) -> Done:
         unpacked = Path(scratch) / "unpacked"
         (_unpack_uv if is_uv else _unpack_pip)(wheel, unpacked)
         os.chmod(unpacked, 0o755)  # noqa: S103 (every app's user runs it)
-        # First: with its name alone a power cut would leave a torn pip that looks whole.
+        # First: otherwise a power cut could keep the name of a torn pip, which would look complete.
         files.sync_filesystem(unpacked)
         try:
             os.rename(unpacked, target)
         except OSError:
-            if not program.exists():  # else another application was as quick
+            if not program.exists():  # otherwise another application installed it first
                 raise
     files.fsync_dir(target.parent)
     return Done(changed=True)
@@ -101,7 +101,7 @@ def _unpack_pip(wheel: Path, folder: Path) -> None:
 
 
 def _unpack_uv(wheel: Path, folder: Path) -> None:
-    """The program alone. Raises OpError("no-uv") where this host cannot run it."""
+    """Install only the program. Raises OpError("no-uv") if this host cannot run it."""
     folder.mkdir()
     program = folder / "uv"
     with zipfile.ZipFile(wheel) as archive:
@@ -128,7 +128,7 @@ def configure(ctx: Context, request: Configure) -> Done:
         return Done(changed=False)
     own = pwd.getpwnam(request.user).pw_gid
     for name, text in request.files.items():
-        # What the web server serves is open to it, and all else to the app alone.
+        # Static files are open to the web server, everything else only to the app.
         mode = 0o644 if name.endswith(".html") else 0o640
         files.write(folder / name, text.encode(), mode, (0, own))
     variables = {name: value.reveal() for name, value in request.env.items()}
@@ -139,7 +139,7 @@ def configure(ctx: Context, request: Configure) -> Done:
 
 
 def complete(ctx: Context, request: Complete) -> Done:
-    """Make everything durable, then write the manifest: the release is whole."""
+    """Make everything durable, then write the manifest: the release is complete."""
     at, manifest = ctx.at, request.manifest
     path = releases.manifest_path(at, manifest.release)
     if path.exists():

@@ -1,8 +1,8 @@
-"""Load a release under the very conditions of its service, before it serves.
+"""Load a release under the conditions of its service, before it goes live.
 
-The unit is the rendered one with another command: user, groups, sandbox, variables and folder
-are the service's. It ends with the session (`BindsTo=`) and has a deadline of its own; what it
-prints goes to the session alone, because an application may print its secrets.
+The unit is the rendered one with another command: user, groups, sandbox, variables and folder are
+the service's. It ends with the session (`BindsTo=`) and has its own deadline. Its output goes only
+to the session, because an application may print its secrets.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ from cartwheel.host.system.context import Context, OpError
 
 _TAIL_LINES = 200
 _LINE_BYTES = 64 << 10
-_OUTPUT_SECONDS = 3.0  # what was printed is there when the unit has ended
-_MARGIN_SECONDS = 10.0  # above our own deadline: for the case that we are gone
+_OUTPUT_SECONDS = 3.0  # the output is complete once the unit has ended
+_MARGIN_SECONDS = (
+    10.0  # longer than this process's deadline: for the case that this process is gone
+)
 _STOP_SECONDS = 5.0
 _LOG_LINES = 5
 _SESSION = re.compile(r"/([^/\n]+\.service)$", re.MULTILINE)
-# What must not happen for a trial, and cannot be taken back by an empty value.
+# Options that must not apply to a trial, and that an empty value cannot reset.
 _LEFT_OUT = re.compile(r"^[ \t]*(?:OnFailure|OnSuccess)[ \t]*=(?:.*\\\n)*.*\n?", re.MULTILINE)
 
 _OWN = """
@@ -71,8 +73,8 @@ StandardError=inherit
 
 @dataclass(frozen=True)
 class Trial:
-    """How it went: systemd's words for the `problem`, "" if it was well. `began`: whether the
-    program was reached at all; `refused`: the paths that it could not write."""
+    """The result: `problem` in systemd's words, "" if there was none. `began`: whether the program
+    started at all; `refused`: the paths that it could not write."""
 
     problem: str
     began: bool
@@ -81,7 +83,7 @@ class Trial:
 
 
 def run(ctx: Context, at: Layout, release: str, *, seconds: float) -> Trial:
-    """What gunicorn says of the release's configuration and application.
+    """Have gunicorn check the release's configuration and application.
 
     Raises OpError("deadline"), with its output as the log, and ContactLost.
     """
@@ -90,7 +92,7 @@ def run(ctx: Context, at: Layout, release: str, *, seconds: float) -> Trial:
     rendered = at.unit_source(layout.first_of(release))
     text = _unit(at, release, rendered.read_text(encoding="utf-8"), output_path, seconds)
     unit_file.parent.mkdir(parents=True, exist_ok=True)
-    unit_file.touch(0o600)  # first: it stands for all that is left of a killed session
+    unit_file.touch(0o600)  # first: by it a killed session's leftovers are found
     try:
         unit_file.write_text(text, encoding="utf-8")
         with _Output(output_path, seconds) as output:
@@ -130,7 +132,7 @@ def _trial(problem: str, output: "_Output", log: str = "") -> Trial:
 
 
 def _unit(at: Layout, release: str, rendered: str, output: Path, seconds: float) -> str:
-    """The rendered unit, and what is different: a later value wins over an earlier one."""
+    """The rendered unit and the changes: later values override earlier ones."""
     venv = at.release(release) / "venv" / "bin"
     command = [
         *(str(venv / "python"), str(at.lib / "current/cartwheel/host/release/witness.py")),
@@ -150,19 +152,20 @@ def _unit(at: Layout, release: str, rendered: str, output: Path, seconds: float)
 
 
 def _as_instance(template: str) -> str:
-    """With its slot filled in (%i, systemd.unit(5)): the trial's unit is no instance of it."""
+    """The text with its slot filled in (%i, systemd.unit(5)): the trial's unit is not a template
+    instance."""
     return re.sub("%[%iI]", lambda one: one[0] if one[0] == "%%" else layout.FIRST_SLOT, template)
 
 
 def _own_unit() -> Optional[str]:
-    """The session's unit, by its control group (cgroups(7)); None where it is in none."""
+    """The session's unit, from its control group (cgroups(7)); None if it has none."""
     found = _SESSION.search(Path("/proc/self/cgroup").read_text(encoding="utf-8"))
     return found.group(1) if found else None
 
 
 class _Output:
-    """What the unit prints. systemd connects standard output to a socket as it does for its
-    journal (systemd.exec(5)), so nothing of it is kept anywhere."""
+    """The unit's output. systemd connects standard output to a socket, as it does for its journal
+    (systemd.exec(5)), so the output is not stored anywhere."""
 
     def __init__(self, path: Path, seconds: float) -> None:
         self.told: List[str] = []
@@ -187,7 +190,7 @@ class _Output:
     def _read(self) -> None:
         try:
             connection, _address = self._listener.accept()
-        except OSError:  # it never got so far
+        except OSError:  # it did not get this far
             return
         with connection, connection.makefile("rb") as stream:
             for raw in iter(lambda: stream.readline(_LINE_BYTES), b""):
@@ -197,33 +200,35 @@ class _Output:
         if line.startswith(witness.MARK):
             self.told.append(line[len(witness.MARK) :])
             if self._tail and not self._tail[-1]:
-                self._tail.pop()  # the line break before our own line
+                self._tail.pop()  # the line break before the witness's line
         else:
             self._tail.append(line)
 
     def began(self) -> bool:
-        """Whether the program was reached; to be asked once the unit has ended, as `text`."""
+        """Whether the program started; call it after the unit has ended, as `text`."""
         self._await()
         return witness.BEGAN in self.told
 
     def text(self) -> str:
-        """The last lines of the application's own."""
+        """The last lines of the application's own output."""
         self._await()
         return "\n".join(self._tail)
 
     def _await(self) -> None:
         try:
-            self._listener.shutdown(socket.SHUT_RDWR)  # else it waits for one who never came
+            self._listener.shutdown(
+                socket.SHUT_RDWR
+            )  # otherwise it would wait for a connection that never came
         except OSError:
             pass
         self._reader.join(_OUTPUT_SECONDS)
 
 
-# --- what a killed session leaves ---------------------------------------------------------
+# --- leftovers of a killed session --------------------------------------------------------
 
 
 def left(at: Layout) -> List[Path]:
-    """The unit files of trials, also of one that runs."""
+    """The unit files of trials, including running ones."""
     ours = re.compile(r"cartwheel-verify-{}-[0-9a-f]{{8}}\.service".format(re.escape(at.app)))
     try:
         names = sorted(os.listdir(layout.RUN_UNITS))
@@ -233,7 +238,7 @@ def left(at: Layout) -> List[Path]:
 
 
 def clear(at: Layout, unit_file: Path) -> None:
-    """End one that was `left`, and take away all of it; its file last."""
+    """Stop a trial that was `left` over and remove all of it; its file last."""
     systemd.kill(unit_file.name)
     _remove(_socket(at, unit_file.stem[-8:]))
     _remove(unit_file)
@@ -244,7 +249,7 @@ def _unit_file(at: Layout, token: str) -> Path:
 
 
 def _socket(at: Layout, token: str) -> Path:
-    return layout.RUN / ".verify.{}.{}".format(at.app, token)  # no application is called so
+    return layout.RUN / ".verify.{}.{}".format(at.app, token)  # no application has this name
 
 
 def _remove(path: Path) -> None:

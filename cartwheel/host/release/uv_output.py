@@ -1,4 +1,4 @@
-"""What uv's output means. Pure, standard library only: used here and on hosts."""
+"""Interpret uv's output. Pure, standard library only: used here and on hosts."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _INCOMPATIBLE = re.compile(r"^The package `.*$", re.MULTILINE)
 
 
 def classify_uv_output(text: str, mirror: str) -> Optional[Tuple[str, str]]:
-    """(slug of the error catalogue, one line) for uv's output, or None if it failed for another
-    reason than packages and indexes. `mirror` names the index where uv does not."""
+    """(slug of the error catalogue, one line) for uv's output, or None if it failed for a reason
+    other than packages and indexes. `mirror` names the index if uv does not."""
     about_package = _about_package(text, mirror)
     if about_package is not None:
         return about_package

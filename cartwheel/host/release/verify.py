@@ -1,4 +1,4 @@
-"""Everything of a release that can be known before it runs."""
+"""The checks of a release before it runs."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from cartwheel.host.wire.installing import Installing
 from cartwheel.host.wire.making import Verify
 from cartwheel.host.wire.request import Done
 
-_DO_NOT_FIT = 1  # what `pip check` and `uv pip check` end with; anything else is a failure
+_DO_NOT_FIT = (
+    1  # exit status of `pip check` and `uv pip check` for a finding; any other is a failure
+)
 _CHECK_SECONDS = 60.0
 
-# What Python says of a write that was refused, or SQLite, which names no path.
+# Python's message about a refused write, or SQLite's, which names no path.
 _REFUSED = re.compile(
     r"(?P<why>Read-only file system|Permission denied)(?:: b?['\"](?P<path>[^'\"]+))?"
     r"|unable to open database file|attempt to write a readonly database"
@@ -41,12 +43,12 @@ _PINNED = re.compile(
 
 
 def verify(ctx: Context, request: Verify) -> Done:
-    """Everything that can be known before it runs: packages, files, units, import, site.
+    """Check everything that can be checked before it runs: packages, files, units, import, site.
 
-    The checks are independent and run side by side.
+    The checks are independent and run in parallel.
     """
     at, release = ctx.at, request.release
-    # First: the import runs the application's code, as the user who owns the files so far.
+    # First: the import runs the application's code as the user, who still owns the files.
     access.close(at, release, request.installing.user)
     checks: List[Callable[[], None]] = [
         lambda: _check_lock(at, release),
@@ -62,7 +64,7 @@ def verify(ctx: Context, request: Verify) -> Done:
 
 
 def _check_lock(at: Layout, release: str) -> None:
-    """The installed set is exactly the lock, and the application."""
+    """Check that exactly the lock and the application are installed."""
     folder = at.release(release)
     lock = (folder / "lock.txt").read_text(encoding="utf-8")
     wanted = {
@@ -102,7 +104,7 @@ def _check_packages(ctx: Context, at: Layout, release: str, installing: Installi
 
 
 def check_static(at: Layout, release: str, static_dir: Optional[str]) -> None:
-    """What the web server is to serve from the release is there. Raises OpError("static-missing")."""
+    """Check that the release has the static folder. Raises OpError("static-missing")."""
     if static_dir is None:
         return
     folder = access.served(at, release, static_dir)
@@ -114,7 +116,7 @@ def check_static(at: Layout, release: str, static_dir: Optional[str]) -> None:
 
 
 def _check_import(ctx: Context, at: Layout, request: Verify) -> None:
-    """gunicorn takes its configuration and the application, where and as the service would."""
+    """Check that gunicorn loads its configuration and the application, as in the service."""
     entry, seconds = request.entry, request.import_seconds
     try:
         tried = trial.run(ctx, at, request.release, seconds=seconds)
@@ -160,7 +162,7 @@ def _import_error(at: Layout, entry: str, tried: trial.Trial) -> OpError:
 
 
 def _written(tried: trial.Trial) -> str:
-    """The path whose writing ended it; "" where it was something else."""
+    """The path whose refused write ended it; "" if something else did."""
     found = _REFUSED.search(tried.output.rpartition(_TRACEBACK)[2])
     if found is None:
         return ""
@@ -168,7 +170,7 @@ def _written(tried: trial.Trial) -> str:
     seen = [path for path in tried.refused if not named or (path + "/").endswith(named + "/")]
     if seen:
         return seen[-1]
-    # A read may be refused permission too; where writing was, some call was not Python's.
+    # A read may be refused too. If a write was, some call was not made by Python.
     return named if named and found.group("why").startswith("Read-only") else ""
 
 
@@ -192,7 +194,8 @@ def _check_site(ctx: Context, request: Verify) -> None:
 
 
 def _side_by_side(checks: List[Callable[[], None]]) -> None:
-    """The first failure in the order of `checks` is raised: which one is told is no accident."""
+    """Run the checks in parallel. Raises the first failure in the order of `checks`, so that the
+    reported one is always the same."""
     found: Dict[int, BaseException] = {}
 
     def guarded(place: int, one: Callable[[], None]) -> None:

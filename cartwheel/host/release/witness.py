@@ -1,4 +1,4 @@
-"""Load an application as its service would, and tell what it could not write.
+"""Load an application as its service would, and report the paths that it could not write.
 
 `witness.py PROGRAM ARGUMENT...` becomes that console script of the same interpreter, with an
 audit hook (PEP 578) that looks at every call that writes. It is a program of its own: it runs
@@ -13,14 +13,14 @@ import runpy
 import sys
 import urllib.parse
 
-# How a line begins that is ours and not the application's; no text holds this character.
+# Begins the witness's own lines; the application's text never holds this character.
 MARK = "\x1ecartwheel "
 BEGAN = "began"
 REFUSED = "refused "
 
 _MAX_TOLD = 20
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-# Not the application's data: devices, the kernel's own, and bytecode that is only a cache.
+# Not the application's data: devices, the kernel's files, and bytecode, which is only a cache.
 _ELSEWHERE = ("/dev/", "/proc/", "/sys/")
 _BYTECODE = "__pycache__"
 
@@ -50,7 +50,7 @@ class Witness:
 
 
 def say(fd: int, text: str) -> None:
-    """A line of ours, also where the application has begun one."""
+    """Print the witness's own line, even if the application has begun one."""
     line = "\n{}{}\n".format(MARK, text.replace("\n", "?"))
     os.write(fd, line.encode("utf-8", "backslashreplace"))
 
@@ -63,7 +63,7 @@ def _opened(args: tuple[object, ...]) -> list[str]:
 
 
 def _changed(given: object, *, made: bool) -> list[str]:
-    """A file that is written, and first `made` where it is missing."""
+    """Check a file that will be written, and `made` first if it is missing."""
     path = _path(given)
     if os.path.isdir(path):
         return []
@@ -73,7 +73,7 @@ def _changed(given: object, *, made: bool) -> list[str]:
 
 
 def _entry(path: str) -> list[str]:
-    """A name that is made or taken away."""
+    """Check a name that will be made or removed."""
     folder = os.path.dirname(path)
     return [path] if os.path.isdir(folder) and not os.access(folder, os.W_OK) else []
 
@@ -120,7 +120,7 @@ def _relative(args: tuple[object, ...], place: int) -> bool:
 
 
 def _path(given: object) -> str:
-    """Raises ValueError for what is none of interest."""
+    """Raises ValueError for a path of no interest."""
     path = os.path.abspath(os.fsdecode(given))  # type: ignore[arg-type]
     if path.startswith(_ELSEWHERE) or _BYTECODE in path.split("/"):
         raise ValueError(path)

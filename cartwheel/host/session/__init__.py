@@ -1,1 +1,1 @@
-"""One session on the host: it reads requests, carries them out, and answers."""
+"""A session on the host: read requests, carry them out, answer."""

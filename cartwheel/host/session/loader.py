@@ -46,17 +46,17 @@ class MemoryImporter(MetaPathFinder, InspectLoader):
         return compile(self._sources[fullname], _shown(fullname), "exec", dont_inherit=True)
 
     def sources(self) -> Dict[str, str]:
-        """Every module's source by full name: what an installed copy is made of."""
+        """Every module's source by full name, from which the installed copy is made."""
         return dict(self._sources)
 
 
 def _shown(fullname: str) -> str:
-    # linecache asks no loader about names like <this>.
+    # linecache does not ask a loader about names like <this>.
     return fullname.replace(".", "/") + ".py"
 
 
 def run(bundle: Dict[str, Any], source: BinaryIO, out_fd: int) -> int:
-    """Install the importer, then serve until the channel ends. The process's exit status."""
+    """Install the importer, then serve until the channel ends. Returns the exit status."""
     importer = MemoryImporter(dict(bundle["modules"]))
     sys.meta_path.insert(0, importer)
     from cartwheel.host.session import server

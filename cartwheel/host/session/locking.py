@@ -1,4 +1,4 @@
-"""Take the application's lock for a session, and give it back."""
+"""Take the application's lock for a session, and release it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from cartwheel.host.wire.request import Done
 
 
 def lock(ctx: Context, request: Lock) -> Locked:
-    """Take the application's lock for the rest of the session, then settle what a crashed
-    session left. `premise` tells whether a plan made before is still good.
+    """Take the application's lock for the rest of the session, then repair what a crashed session
+    left. By `premise` the operator sees whether an earlier plan is still valid.
 
-    Raises OpError("locked"), and OpError("held") where the application is frozen, except for
-    a session that is about the freeze itself. What a crash left is settled all the same: safety
-    is not frozen.
+    Raises OpError("locked"), and OpError("held") if the application is frozen, unless the session
+    is about the freeze itself. Crash leftovers are repaired even then: repairs are not frozen.
     """
     at = ctx.at
     if "lock" in ctx.memory:
@@ -42,14 +41,14 @@ def lock(ctx: Context, request: Lock) -> Locked:
         raise
     # Only now may this session change anything: see `operations.perform`.
     ctx.memory["lock"] = held
-    ctx.memory["found"] = found  # for `repair`, which comes after
+    ctx.memory["found"] = found  # for `repair`, which runs later
     ctx.at_end.append(held.release)
     return Locked(releases.premise(at), freeze.read(at))
 
 
 def unlock(ctx: Context, request: Unlock) -> Done:
-    """Give the lock back while nothing has been changed under it: a fleet that meets a rival
-    takes its locks anew, in order."""
+    """Release the lock while nothing has been changed under it: a run that meets another one takes
+    the fleet's locks again, in order."""
     held = ctx.memory.pop("lock")
     ctx.at_end.remove(held.release)
     held.release()

@@ -1,8 +1,7 @@
-"""Every operation that the operator's side can ask for, by name.
+"""Every operation that the operator's side can request, by name.
 
-An operation is a function of some room: it takes the context and its request, and returns its
-answer. Its module is imported when it is first asked for: a session that only looks loads no more
-than that needs.
+An operation is a function that takes the context and its request, and returns its answer. Its
+module is imported at its first request, so a session loads only what it needs.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any, Callable, Dict, Optional
 from cartwheel.host.system.context import Context, OpError, disk_full, no_room
 from cartwheel.host.wire.codec import WireError, from_message, to_json
 
-# Where each is: a module below cartwheel.host, and its function.
+# The place of each operation: a module below cartwheel.host, and its function.
 READING: Dict[str, str] = {
     "probe": "look.facts:probe",
     "compare": "look.compare:compare",
@@ -32,7 +31,7 @@ READING: Dict[str, str] = {
     "balancer-look": "balancer.taken_out:look",
     "lock": "session.locking:lock",
 }
-# Refused without the application's lock.
+# Operations that are refused without the application's lock.
 CHANGING: Dict[str, str] = {
     "unlock": "session.locking:unlock",
     "setup": "upkeep.setup:setup",
@@ -67,15 +66,15 @@ CHANGING: Dict[str, str] = {
     "balancer-back": "balancer.taken_out:put_back",
 }
 
-# What a disk answers that fails, or that the kernel took away for it (read(2), mount(2)).
+# Errors of a failing disk, or one that the kernel made read-only (read(2), mount(2)).
 _BROKEN_DISK = (errno.EIO, errno.EROFS, errno.ENXIO, errno.ENODEV, errno.EUCLEAN, errno.ESTALE)
 
 
 def perform(name: str, ctx: Context, asked: Dict[str, Any]) -> Any:
-    """Carry out the operation of that name; its answer, of JSON's kinds.
+    """Carry out the operation of that name; returns its answer as JSON types.
 
-    Raises OpError: also for a name that nobody knows, for a request that does not fit, and for a
-    change without the application's lock.
+    Raises OpError, also for an unknown name, for a request that does not fit, and for a change
+    without the application's lock.
     """
     place = READING.get(name) or CHANGING.get(name)
     if place is None:
@@ -103,7 +102,7 @@ def _operation(place: str) -> Callable[[Context, Any], Any]:
 
 
 def _request(operation: Callable[[Context, Any], Any], asked: Dict[str, Any]) -> Any:
-    """The record that the operation takes, by its annotation."""
+    """The record that the operation takes, from its annotation."""
     kind = typing.get_type_hints(operation)[operation.__code__.co_varnames[1]]
     try:
         return from_message(kind, asked)
@@ -112,7 +111,8 @@ def _request(operation: Callable[[Context, Any], Any], asked: Dict[str, Any]) ->
 
 
 def _about_disk(error: OSError, name: str, ctx: Context) -> Optional[OpError]:
-    """A full or failing disk is the user's to fix: one line, with the file."""
+    """Turn the error of a full or failing disk, which the user must fix, into one line that names
+    the file."""
     where = str(error.filename or name)
     if disk_full(error):
         return no_room(where, ctx.about.base)

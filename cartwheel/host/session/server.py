@@ -4,10 +4,9 @@ Threads: the main thread runs one operation at a time; one reads the channel, so
 that an operation never delays a sign of life or a cancellation; one writes it, so
 that a stalled or dead operator never delays an operation; one watches the lease.
 
-Contact is lost at end of input, after `lease_seconds` without a byte, on a cancel
-frame, and on SIGTERM, SIGINT or SIGHUP. The running operation hears of it at its
-next poll and may choose to go on; then the functions of `at_end` run, last first,
-and the process ends.
+Contact is lost at end of input, after `lease_seconds` without a byte, on a cancel frame, and on
+SIGTERM, SIGINT or SIGHUP. The running operation notices at its next poll and may go on; then the
+functions of `at_end` run, last first, and the process ends.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from cartwheel.host.wire.request import About, Hello, Who
 
 DEFAULT_LEASE_SECONDS = 15.0
 DEFAULT_DEADLINE_SECONDS = 60.0
-# An operation that talks faster than the channel carries waits above this.
+# Above this backlog, an operation that sends faster than the channel waits.
 BACKLOG_BYTES = 4 << 20
 FLUSH_SECONDS = 5.0
 READ_BYTES = 256 << 10
@@ -93,7 +92,7 @@ class Outbox:
                 with self._changed:
                     self._size -= len(data)
                     self._changed.notify_all()
-        except OSError:  # the channel is gone: nobody listens any more
+        except OSError:  # the channel is gone
             with self._changed:
                 self._broken = True
                 self._frames.clear()
@@ -182,7 +181,7 @@ class Server:
         self._ended = threading.Event()
 
     def serve(self) -> None:
-        """Run requests in order until contact is lost, then put things in order."""
+        """Run requests in order until contact is lost, then run `at_end`."""
         for target in (self._read, self._watch, self._obey):
             threading.Thread(target=target, name=target.__name__, daemon=True).start()
         while not self.lost.is_set():
@@ -195,12 +194,12 @@ class Server:
         self._outbox.flush(FLUSH_SECONDS)
 
     def lose(self) -> None:
-        """Contact is lost: wake whoever waits for it."""
+        """Contact is lost: wake everyone who waits for it."""
         self.lost.set()
         self._requests.put(None)
 
     def noise(self, data: bytes) -> None:
-        """Something that a library or a child wrote where nobody should write."""
+        """Report text that a library or a child wrote to the original standard streams."""
         if not self.lost.is_set():
             self._outbox.put({"t": "noise"}, data[: framing.BODY_LIMIT_BYTES])
 
@@ -230,7 +229,7 @@ class Server:
             return _error(request.id, error.slug, error.message, error.hint, error.log)
         except ContactLost:
             return dict(_error(request.id, "ssh-lost", "stopped on request"), lost=True)
-        except BaseException as error:  # also SystemExit: nothing may end the session unseen
+        except BaseException as error:  # also SystemExit: nothing may end the session silently
             line = "".join(traceback.format_exception_only(type(error), error)).strip()
             problem = f"{request.op} failed unexpectedly: {line.splitlines()[-1]}"
             return _error(request.id, "host-side", problem, log=traceback.format_exc())
@@ -277,7 +276,7 @@ class Server:
                 self._heard = boottime()
                 for frame in decoder.feed(data):
                     self._take(frame)
-        except OSError:  # as good as end of input
+        except OSError:  # counts as end of input
             pass
         except Exception:
             _complain(traceback.format_exc())
@@ -311,7 +310,7 @@ class Server:
         self.lose()
 
     def _watch(self) -> None:
-        """Say that we live, and notice when the operator does not.
+        """Send signs of life, and notice when the operator's stop.
 
         It goes on while `at_end` runs: a cancelling operator waits for that.
         """
@@ -349,12 +348,12 @@ _stderr_fd = 2
 
 
 def hello(ctx: Context, request: Hello) -> Who:
-    """Who answers: the session's own operation; it costs no more than the round trip."""
+    """Answer with the session's user and process; it costs only the round trip."""
     return Who(os.geteuid(), os.getpid(), _boot_id())
 
 
 def _boot_id() -> str:
-    """random(4): another one after each boot."""
+    """The boot's id (random(4)): a new one after each boot."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()
@@ -363,7 +362,7 @@ def _boot_id() -> str:
 
 
 def _perform(name: str, ctx: Context, asked: Dict[str, Any]) -> Any:
-    """Imported at the first use: the session answers sooner."""
+    """Import the operations at the first use, so that the session answers sooner."""
     if name == "hello":
         return to_json(hello(ctx, Hello()))
     from cartwheel.host.session import operations
@@ -385,7 +384,7 @@ def _error(
 
 
 def _signal_pipe() -> int:
-    """Where a byte arrives with each signal that asks us to end.
+    """A file descriptor that gets a byte with each signal that asks this process to end.
 
     A handler in Python would run in the main thread: late, when it waits and the
     kernel gave the signal to another thread, and perhaps inside a lock.
@@ -419,7 +418,7 @@ def _catch_noise(tell: Callable[[bytes], None]) -> None:
 
 
 def _complain(text: str) -> None:
-    """Last words, on the standard error that the process was started with."""
+    """Write a last message to the process's original standard error."""
     try:
         os.write(_stderr_fd, text.encode("utf-8", "replace"))
     except OSError:

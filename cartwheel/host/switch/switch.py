@@ -1,8 +1,8 @@
-"""Move the traffic to another release, and go back unless it is confirmed.
+"""Move the traffic to another release, and roll back unless it is confirmed.
 
-Old and new run side by side. One rename of `current` is the switch. Until `confirm`
-the old instance stays warm and `pending.json` says how to go back; whoever finds that
-file without its session goes back (see `recover`).
+Old and new run side by side. One rename of `current` is the switch. Until `confirm` the old
+instance stays warm and `pending.json` says how to roll back; a process that finds that file
+without its session rolls back (see `recover`).
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def _in_silence(_step: str, _state: str, _detail: str) -> None:
 class Deal:
     """One switch in a session, between `switch` and the end of `finish`.
 
-    Confirming, going back and finishing may be asked for by the operator, by the confirm
-    deadline's timer and by the end of the session; the first one decides.
+    The operator, the confirm deadline's timer and the end of the session may all ask to confirm,
+    roll back or finish; the first one decides.
     """
 
     def __init__(self, at: Layout, mark: Pending, asked: Switch) -> None:
@@ -81,11 +81,11 @@ class Deal:
         return self._state == "pending"
 
     def front(self) -> str:
-        """What is wrong with what visitors see; "" if nothing."""
+        """What is wrong with the answers to visitors; "" if nothing."""
         return front_door.ask(self.at, self.asked.probe, self.asked.listen, self.mark.to)
 
     def arm(self) -> None:
-        """From now on the confirmation must come within `confirm_seconds`."""
+        """Start the time limit of the confirmation, `confirm_seconds`."""
         self._timer.start()
 
     def confirm(self) -> None:
@@ -100,8 +100,8 @@ class Deal:
                 journal.append(self.at.journal, self.mark.entry("confirmed"))
 
     def go_back(self, reason: str, *, is_bad: bool = False) -> bool:
-        """Back to the old release unless confirmed; True if it went back, now or before. A new
-        release that `is_bad` does not stay."""
+        """Go back to the old release unless confirmed; True if it rolled back, now or before. A new
+        release that `is_bad` is removed."""
         with self._guard:
             if self._state in ("pending", "reverting"):
                 self._timer.cancel()
@@ -123,15 +123,15 @@ class Deal:
             releases.prune(self.at, self.asked.keep_releases)
 
     def at_end(self) -> None:
-        """The session ends: go back if nobody confirmed, else finish what was begun."""
+        """At the session's end: roll back if not confirmed, or else finish the switch."""
         if not self.go_back(_CONTACT_LOST + " before the confirmation"):
             self.finish()
 
 
 def switch(ctx: Context, request: Switch) -> Switched:
-    """Start the new instance, let it prove itself, move the traffic, watch it.
+    """Start the new instance, wait until it passes its health check, move the traffic, watch it.
 
-    On return the switch is pending. Any failure leaves, or puts back, what served before.
+    On return the switch is pending. Any failure leaves or restores the old release.
     Raises OpError("not-whole") before anything is done.
     """
     at = ctx.at
@@ -155,7 +155,7 @@ def switch(ctx: Context, request: Switch) -> Switched:
 
 
 def _open_static(at: Layout, mark: Pending, asked: Switch) -> None:
-    """The web server serves one folder of both, whatever was to be served when they were made."""
+    """Open the static folder of both releases, whatever the setting was when they were made."""
     if asked.static_dir is None:
         return
     if asked.site_changes:
@@ -166,7 +166,7 @@ def _open_static(at: Layout, mark: Pending, asked: Switch) -> None:
 
 
 def _gone_back(deal: Deal, error: Exception) -> OpError:
-    """Go back because of `error`; what to tell of it."""
+    """Roll back because of `error`; returns the error to report."""
     mark = deal.mark
     log = way_back.log_of(deal.at, mark, _LOG_LINES)
     deal.go_back(str(error), is_bad=True)
@@ -175,8 +175,8 @@ def _gone_back(deal: Deal, error: Exception) -> OpError:
 
 
 def watch(ctx: Context, request: Watch) -> Done:
-    """A switched host in its traffic for `seconds` more, while it waits for the confirmation;
-    it goes back if it does not stay well."""
+    """Watch a switched host in real traffic for `seconds` more, while it waits for the
+    confirmation; roll back if it gets unhealthy."""
     deal = _deal(ctx)
     if deal is None or not deal.is_pending:
         raise OpError("reverted", "this host has no switch to watch: it has rolled back")
@@ -213,7 +213,7 @@ def _mark_for(ctx: Context, asked: Switch) -> Pending:
         was_fallback=releases.pointed(at.fallback),
         was_previous=releases.pointed(at.previous),
         shared=configuration.snapshot(asked.site_changes),
-        # The plan may be older than what is here: what serves or may serve is never fresh.
+        # The plan may be outdated: a release that is live or may become live is never fresh.
         fresh=asked.fresh and asked.release not in releases.named(at),
         started=time.time(),
         version=asked.version,
@@ -224,8 +224,8 @@ def _mark_for(ctx: Context, asked: Switch) -> Pending:
 
 
 def _free(ctx: Context, release: str, *, but: Optional[Instance]) -> Instance:
-    """Where the new instance starts, beside those of its release that still end. Where they have
-    all slots of an earlier version's release, it waits for one. Raises OpError("deadline")."""
+    """The slot of the new instance, beside stopping instances of its release. If these have all
+    slots of an earlier version's release, wait for one. Raises OpError("deadline")."""
     reported = 0.0
     while True:
         one = instances.free(ctx.at, release, but=but)
@@ -240,8 +240,8 @@ def _free(ctx: Context, release: str, *, but: Optional[Instance]) -> Instance:
 
 
 def _start(ctx: Context, mark: Pending, probe: Probe) -> str:
-    """Start what comes first and let it show that it works; how, in words. A failure leaves nothing
-    of it but its log."""
+    """Start the instances of the kind `first` and wait until they pass their checks; returns how,
+    as text. After a failure only their log remains."""
     at = ctx.at
     try:
         first = [one for one in releases.side(at, mark.new) if kind_of(one).starts == "first"]
@@ -258,7 +258,7 @@ def _start(ctx: Context, mark: Pending, probe: Probe) -> str:
 
 
 def _last_words(log: str) -> str:
-    """The exception that ended it, as Python prints it last, where the log has one."""
+    """The exception that ended it, from the log's traceback, if there is one."""
     found = _EXCEPTION.findall(log)
     return "; it said: " + found[-1][:_WORDS_MAX] if found else ""
 
@@ -271,7 +271,7 @@ def _undo_start(at: Layout, mark: Pending, error: Exception) -> None:
 
 
 def _begin(ctx: Context, mark: Pending) -> None:
-    """Write down how to go back; until this is done nothing but the new instance is there."""
+    """Write down how to roll back; before this, nothing but the new instance was added."""
     try:
         ctx.poll()
         pending.write(ctx.at, mark)
@@ -298,7 +298,7 @@ def _real_traffic(deal: Deal) -> watch_period.Watch:
 
 
 def _stay_well(ctx: Context, deal: Deal, real: watch_period.Watch, seconds: float) -> None:
-    """Watch what has switched for so long. Raises OpError("unhealthy")."""
+    """Watch the switched release for this long. Raises OpError("unhealthy")."""
     at, side = deal.at, releases.side(deal.at, deal.mark.new)
     ctx.emit("probation", "start", "{:g} s".format(seconds))
 
@@ -315,8 +315,8 @@ def _stay_well(ctx: Context, deal: Deal, real: watch_period.Watch, seconds: floa
 
 
 def _move(ctx: Context, deal: Deal) -> None:
-    """What works from its start, then the links, then what the web server must read anew (only where
-    it changed)."""
+    """Start the instances of the kind `beside`, move the links, then reload the web server if its
+    files changed."""
     at, mark, changes = deal.at, deal.mark, deal.asked.site_changes
     for one in releases.side(at, mark.new):
         if kind_of(one).starts == "beside":
@@ -331,10 +331,10 @@ def _move(ctx: Context, deal: Deal) -> None:
 
 
 def install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
-    """Write the web server's files (None: gone); the caller reloads it."""
+    """Write the web server's files (None: remove); the caller reloads it."""
     for name, text in changes.items():
         if text is None:
-            # Written first, for uninstall: this one is not ours.
+            # Saved first, for uninstall: this file is the distribution's.
             known = {**configuration.snapshot([name]), **configuration.disabled(at)}
             files.write_json(at.disabled, to_json(known))
             files.remove(Path(name))
@@ -343,9 +343,9 @@ def install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
 
 
 def end_old_side(at: Layout, mark: Pending, tell: Tell, queue: Optional[Quiet]) -> None:
-    """After the confirmation: `previous` to where a rollback would go, `fallback` to the new
-    release. Only then, after one more look at its `queue`, the old side is asked to end with what
-    it has under way; nobody waits for that (see `instances`)."""
+    """After the confirmation, point `previous` at the rollback target and `fallback` at the new
+    release. Then, after one more look at its `queue`, ask the old side to finish its requests and
+    stop, without waiting for that (see `instances`)."""
     if mark.old is not None:
         releases.point(at, at.previous, mark.next_previous)
     releases.point(at, at.fallback, mark.to)
@@ -359,7 +359,7 @@ def end_old_side(at: Layout, mark: Pending, tell: Tell, queue: Optional[Quiet]) 
 
 
 def _next_previous(at: Layout, asked: Switch) -> Optional[str]:
-    """Where a rollback will go once this switch is confirmed, decided from the journal."""
+    """The rollback target after the confirmation of this switch, from the journal."""
     if asked.kind == "restart":
         return releases.pointed(at.previous)
     confirmed = Entry(kind=asked.kind, release=asked.release, result="confirmed")
@@ -377,7 +377,7 @@ def confirm(ctx: Context, request: Confirm) -> Done:
 
 
 def finish(ctx: Context, request: Finish) -> Done:
-    """What remains after the confirmation; it goes on without the operator."""
+    """Do what remains after the confirmation; it goes on without the operator."""
     deal = _deal(ctx)
     if deal is not None:
         deal.finish(ctx.emit)
@@ -385,8 +385,8 @@ def finish(ctx: Context, request: Finish) -> Done:
 
 
 def go_back(ctx: Context, request: GoBack) -> WentBack:
-    """The operator asks to go back: another host of the fleet failed, because the release
-    `is_bad`, or only for now."""
+    """Roll back for the operator: another host of the fleet failed, because the release `is_bad`
+    or for a passing reason."""
     deal = _deal(ctx)
     reverted = deal is not None and deal.go_back(request.reason, is_bad=request.is_bad)
     return WentBack(reverted, releases.pointed(ctx.at.current))

@@ -1,9 +1,9 @@
-"""The first moments of a release in real traffic, beside the probe: failed requests, and
+"""The watch period of a release in real traffic, in addition to the probe: failed requests, and
 workers that die.
 
-A deploy or a restart over a limit goes back. A rollback is only told of it: whoever rolls
-back has found the serving release bad, in whatever way, and must not be kept on it because
-the other one is not perfect. That it answers and stays up is asked of it all the same.
+A deploy or a restart over a limit is rolled back. A rollback only reports it: its operator found
+the live release bad, and must not be kept on it because the other one is not perfect. It must
+answer and stay up all the same.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from cartwheel.host.web.traffic import Share
 from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.switching import Limits
 
-# How far back the share before the switch is looked for.
+# How far back requests count for the share before the switch.
 _BEFORE_SECONDS = 300.0
 _SWITCHED = ("confirmed", "reverted")
 _REPLACES = re.compile(r"^[ \t]*max_requests[ \t]*=(?![ \t]*0[ \t]*(#|$))", re.MULTILINE)
 
 
 class Watch:
-    """Made before the switch, begun right after it; then `problem` is asked again and again."""
+    """Made before the switch, begun right after it; then `problem` is called repeatedly."""
 
     def __init__(self, at: Layout, one: Instance, kind: str, limits: Limits) -> None:
         self._web = web_server()
@@ -49,12 +49,12 @@ class Watch:
         self._workers = Deaths()
 
     def begin(self) -> None:
-        """The switch is done: requests that are passed on from now on are the new release's."""
+        """The switch is done: requests passed on from now on go to the new release."""
         self._began = time.time()
         self._look()
 
     def problem(self) -> str:
-        """Why the host must go back; "" if it need not."""
+        """Why the host must roll back; "" if it need not."""
         self._look()
         return self._complaint() if self._decides else ""
 
@@ -72,13 +72,13 @@ class Watch:
         ) or self._workers.complaint(self._limits.max_worker_restarts)
 
     def told(self) -> str:
-        """What was seen, for people; "" if nothing was."""
+        """What was observed, as text; "" if nothing."""
         if not self._now.requests:
             return ""
         return "{} requests, {} failed".format(self._now.requests, self._now.failed)
 
     def warning(self) -> str:
-        """What would have put a deploy back; "" if nothing."""
+        """What would have rolled back a deploy; "" if nothing."""
         return "" if self._decides else self._complaint()
 
     def close(self) -> None:
@@ -86,16 +86,15 @@ class Watch:
 
 
 def _since(at: Layout, now: float) -> float:
-    """From when on requests were answered by what serves now, and by nothing else: after the
-    journal's last switch. So what a release that was put back did is not the measure for the
-    next try."""
+    """Since when only the live release has answered: after the journal's last switch. So the
+    failures of a release that was rolled back do not count for the next try."""
     switches = [one.at or 0.0 for one in journal.read(at.journal) if one.result in _SWITCHED]
     return max([now - _BEFORE_SECONDS, *switches])
 
 
 def replaces_workers(release: Path) -> bool:
-    """Whether workers are replaced as a matter of course (gunicorn's max_requests), by the
-    release's rendered configuration or by the application's own beside it."""
+    """Whether workers are replaced regularly (gunicorn's max_requests), by the release's rendered
+    configuration or by the application's own."""
     for path in release.glob("*gunicorn.conf.py"):
         if _REPLACES.search(path.read_text(encoding="utf-8", errors="replace")):
             return True
@@ -103,8 +102,8 @@ def replaces_workers(release: Path) -> bool:
 
 
 class Deaths:
-    """Workers that were there and are not any more. One that comes and goes between two
-    looks is not seen: there are at least so many."""
+    """The number of workers that are gone. A worker that starts and dies between two looks is not
+    seen, so this is a lower bound."""
 
     def __init__(self) -> None:
         self._alive: Set[int] = set()

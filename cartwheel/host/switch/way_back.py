@@ -1,5 +1,5 @@
-"""Go back to what served before: the one way back for the live session, the installed
-recover and the boot unit."""
+"""Roll back to the old release; used by the live session, the installed recover and the boot
+unit."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def go_back(
     *,
     is_bad: bool = False,
 ) -> None:
-    """Put links and shared files back, tidy, then close the pending switch.
+    """Restore links and shared files, clean up, then close the pending switch.
 
-    The new instance ends in its own time with the requests that it has (see `instances`). A
-    release that was made for it goes where it `is_bad`; else it stays, whole as it is, and the
-    next deploy goes on with it. Safe to run again after a crash at any point: every step sets a
-    state, none toggles, and the switch stays pending until the last one is done.
+    The new instance finishes its requests and stops (see `instances`). A release that was made for
+    the switch is removed if it `is_bad`; otherwise it stays, and the next deploy uses it. Safe to
+    run again after a crash at any point: every step sets a state, none toggles, and the switch
+    stays pending until the last one is done.
     """
     if pending.was is not None:
         say("going back to " + pending.was)
@@ -60,8 +60,8 @@ def go_back(
 
 
 def _put_shared_back(pending: Pending) -> None:
-    """The web server reads them anew even where they are back already: a way back that was killed
-    may not have got that far. Raises OpError once, not for ever."""
+    """Reload the web server even if its files are restored already: an interrupted rollback may not
+    have got that far. Raises OpError once, not on every retry."""
     with locks.shared_parts():
         changed = configuration.put_back(pending.shared)
         try:
@@ -72,8 +72,8 @@ def _put_shared_back(pending: Pending) -> None:
 
 
 def _ensure_running(at: Layout, pending: Pending) -> Optional[Instance]:
-    """The old release's instance that serves. It is warm, unless the power was cut in between, or
-    somebody stopped it."""
+    """The old release's serving instance. It is warm unless there was a power cut or somebody
+    stopped it."""
     if pending.old is None or at.stopped.exists():
         return pending.old
     try:
@@ -81,11 +81,11 @@ def _ensure_running(at: Layout, pending: Pending) -> Optional[Instance]:
     except OpError as error:
         if error.slug != "not-whole":
             raise
-        return pending.old  # it was down before too, and the links go back all the same
+        return pending.old  # it was down before too; the links are restored all the same
 
 
 def discard(at: Layout, pending: Pending) -> None:
-    """Take away what has come first of a switch that was not written down; its log is kept."""
+    """Remove the first instances of a switch without a pending mark; their log is kept."""
     _keep_log(at, pending)
     for one in releases.side(at, pending.new):
         if kind_of(one).starts == "first":
@@ -93,7 +93,7 @@ def discard(at: Layout, pending: Pending) -> None:
 
 
 def log_of(at: Layout, pending: Pending, lines: int) -> str:
-    """The end of what the switch's new instances said."""
+    """The last log lines of the switch's new instances."""
     units = [at.unit(one) for one in releases.side(at, pending.new)]
     said = [systemd.log(unit, lines, pending.started) for unit in units]
     return "\n".join(filter(None, said))
@@ -105,8 +105,8 @@ def _keep_log(at: Layout, pending: Pending) -> Optional[Path]:
 
 
 def keep_log(at: Layout, release: str, text: str) -> Optional[Path]:
-    """Save what is known of a failed release under /var/log/cartwheel/APP (0640), for those
-    who may read logs; where it is. A full disk does not stop anything."""
+    """Save the log of a failed release under /var/log/cartwheel/APP (0640), for those who may read
+    logs; returns its path. A full disk is ignored."""
     if not text.strip() or not at.logs.is_dir():
         return None
     path = at.logs / "{}.{}.log".format(release, int(time.time()))

@@ -1,4 +1,4 @@
-"""In the serving release's environment: its variables, and commands beside it."""
+"""The live release's environment: its variables, and commands run in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NO_DEADLINE_SECONDS = 365 * 86400.0
 
 
 def run(ctx: Context, request: Run) -> Ran:
-    """A command in the serving release's environment, as the app's user; output as events."""
+    """Run a command in the live release's environment, as the app's user; its output is events."""
     at = ctx.at
     release = enter.serving_release(at)
     values = enter.environment(at, release)
@@ -31,7 +31,7 @@ def run(ctx: Context, request: Run) -> Ran:
 
 
 def variables(ctx: Context, request: AskVariables) -> Variables:
-    """The names of the serving release's variables, and where each came from; no values."""
+    """The names of the live release's variables, and the source of each; no values."""
     at = ctx.at
     release = enter.serving_release(at)
     known, names = releases.manifest(at, release).env, sorted(enter.variables(at, release))

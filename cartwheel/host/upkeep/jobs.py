@@ -31,12 +31,12 @@ from cartwheel.host.wire.switching import Unchanged
 from cartwheel.host.wire.upkeep import Repair, Repaired
 from cartwheel.host.wire.web import Empty, ReloadWebServer, TestWebServer
 
-_STOP_MARGIN_SECONDS = 15.0  # above the unit's own, so that it has ended
+_STOP_MARGIN_SECONDS = 15.0  # longer than the unit's own limit, so that it has ended
 _REPORT_SECONDS = 5.0
 
 
 def stop(ctx: Context, request: Stop) -> Served:
-    """Stop serving, and leave the mark that boot and deploy respect."""
+    """Stop serving, and set the mark that boot and deploy respect."""
     at, wanted = ctx.at, _deployed(ctx.at)
     if at.stopped.exists():
         return Served(False, wanted.release)
@@ -60,7 +60,8 @@ def _deployed(at: Layout) -> Instance:
 
 
 def _await_end(ctx: Context, unit: str, seconds: float) -> None:
-    """systemd ends it, also without us: in this time, unless its own settings say longer."""
+    """Wait until systemd has stopped it: within this time, unless its own settings say longer.
+    systemd goes on without this process."""
     end = time.monotonic() + seconds
     while not systemd.ends(unit, within_seconds=_REPORT_SECONDS) and time.monotonic() < end:
         ctx.emit("stop", "progress", "it is answering its last requests")
@@ -68,7 +69,7 @@ def _await_end(ctx: Context, unit: str, seconds: float) -> None:
 
 
 def start(ctx: Context, request: Start) -> Served:
-    """Take the mark of `fab stop` away, start what `current` names, wait until it answers."""
+    """Remove the mark of `fab stop`, start the release of `current`, wait until it answers."""
     at, began = ctx.at, time.time()
     _deployed(at)
     changed = files.remove(at.stopped)
@@ -88,8 +89,8 @@ def start(ctx: Context, request: Start) -> Served:
 
 
 def prune(ctx: Context, request: Prune) -> Pruned:
-    """Old releases go, and what a fault left; both by name. With `cache` what pip and uv have
-    downloaded too."""
+    """Remove old releases and leftovers; returns the names of both. With `cache`, remove the
+    downloads of pip and uv too."""
     cleaned = leftovers.clean(ctx.at, lambda _text: None)
     removed = releases.prune(ctx.at, request.keep_releases)
     emptied_bytes = downloads.empty(ctx.at) if request.cache else 0
@@ -97,7 +98,7 @@ def prune(ctx: Context, request: Prune) -> Pruned:
 
 
 def abandon(ctx: Context, request: Abandon) -> Done:
-    """A release whose preparation failed goes; its line in the journal and its log stay."""
+    """Remove a release whose preparation failed; its journal entry and its log stay."""
     at, release = ctx.at, request.release
     if release not in releases.protected(at) and request.fresh:
         releases.discard(at, release)
@@ -115,9 +116,9 @@ def abandon(ctx: Context, request: Abandon) -> Done:
 
 
 def unchanged(ctx: Context, request: Unchanged) -> Done:
-    """A deploy of what already serves: one line in the journal and nothing else.
+    """Record a deploy of the live release: one journal entry and nothing else.
 
-    Raises OpError("facts-changed") if it does not serve any more, and OpError("not-whole").
+    Raises OpError("facts-changed") if it is not live any more, and OpError("not-whole").
     """
     at, release = ctx.at, request.release
     wanted = releases.serving(at)
@@ -140,8 +141,8 @@ def unchanged(ctx: Context, request: Unchanged) -> Done:
 
 
 def migrate(ctx: Context, request: Migrate) -> Done:
-    """A prepared release's own command before it serves, as the app's user, in its environment;
-    one line in the journal. Raises OpError("migration-failed")."""
+    """Run a prepared release's command before the release goes live, as the app's user, in its
+    environment; adds a journal entry. Raises OpError("migration-failed")."""
     at, release = ctx.at, request.release
     done = _command(ctx, request, enter.environment(at, release), "migrate")
     entry = Entry(kind="migrate", release=release, who=ctx.about.who)
@@ -154,8 +155,8 @@ def migrate(ctx: Context, request: Migrate) -> Done:
 
 
 def hook(ctx: Context, request: RunHook) -> Done:
-    """A command of the user's, as the app's user; in the environment of the release that is being
-    deployed, once that is complete. Raises OpError("hook-failed")."""
+    """Run a hook as the app's user, in the environment of the release that is being deployed once
+    that is complete. Raises OpError("hook-failed")."""
     at, release = ctx.at, request.release
     whole = releases.manifest_path(at, release).exists()
     base = enter.environment(at, release) if whole else {"HOME": str(at.shared)}
@@ -177,7 +178,7 @@ def hook(ctx: Context, request: RunHook) -> Done:
 def _command(
     ctx: Context, request: Union[Migrate, RunHook], values: Dict[str, str], step: str
 ) -> children.Done:
-    """A shell command as the app's user, where the app runs."""
+    """Run a shell command as the app's user, in the app's folder."""
     at = ctx.at
     return children.run(
         ctx,
@@ -204,7 +205,7 @@ def install_packages(ctx: Context, request: InstallPackages) -> Installed:
 
 
 def web_test(ctx: Context, request: TestWebServer) -> Empty:
-    """Raises OpError with what the web server says, where its configuration is broken."""
+    """Raises OpError with the web server's message if its configuration is broken."""
     _refuse_broken(ctx)
     return Empty()
 
@@ -223,9 +224,9 @@ def web_reload(ctx: Context, request: ReloadWebServer) -> Empty:
 
 
 def repair(ctx: Context, request: Repair) -> Repaired:
-    """Take away what a fault left and taking the lock has spared for a deploy; all that was
-    found and is gone since the session began, what would not go, and which releases a look at
-    every file has found damaged: a deploy makes those anew."""
+    """Remove the leftovers that taking the lock spared for a deploy. Returns everything removed
+    since the session began, what could not be removed, and the releases that a check of every file
+    found damaged; a deploy rebuilds those."""
     at = ctx.at
     leftovers.clean(at, lambda text: ctx.emit("repair", "note", text))
     left = tuple(one.text for one in leftovers.find(at))
@@ -235,7 +236,7 @@ def repair(ctx: Context, request: Repair) -> Repaired:
 
 
 def _mark_damaged(at: Layout) -> List[str]:
-    """The releases whose damage only a look at every file finds: from now on deploys know."""
+    """Mark the releases whose damage only a check of every file finds, so that deploys see it."""
     found = {release: what for release, what in releases.damage(at).items() if what}
     marked = [release for release in found if not releases.problem(at, release)]
     for release in marked:

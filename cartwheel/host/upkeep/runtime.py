@@ -77,7 +77,8 @@ def install(
 
 
 def _write_module(root: Path, name: str, text: str) -> bool:
-    """`cartwheel.host.system.files` -> cartwheel/host/system/files.py; packages get their __init__.py."""
+    """`cartwheel.host.system.files` -> cartwheel/host/system/files.py; a package -> its
+    __init__.py."""
     path = root.joinpath(*name.split(".")).with_suffix(".py")
     for parent in reversed([p for p in path.parents if root in p.parents]):
         files.directory(parent, 0o755)

@@ -1,7 +1,7 @@
 """Prepare a bare host for one application, step by step; running it again changes nothing.
 
-What it makes is written down first (`/var/lib/cartwheel/APP.json`), so that a setup that
-was killed goes on, `uninstall` takes away just that, and what others made is refused.
+What it makes is recorded first (`/var/lib/cartwheel/APP.json`), so that a killed setup can go on,
+`uninstall` removes exactly that, and files and users of others are refused.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def setup(ctx: Context, request: Setup) -> Changes:
 
 
 def _record(at: Layout, request: Setup) -> None:
-    """The record of what is ours, made before the first thing is made."""
+    """The record of what setup makes, written before anything is made."""
     known, user = record.read(at), request.user
     if known is not None:
         if known.user != user:
@@ -77,7 +77,8 @@ def _record(at: Layout, request: Setup) -> None:
 
 
 def _base_folders(at: Layout) -> Tuple[str, ...]:
-    """Folders down to that of all applications which are ours, and go with the last of them."""
+    """Folders that setup makes down to the common one of all applications; they are removed with
+    the last application."""
     made = [str(path) for path in (*reversed(at.base.parents), at.base) if not path.exists()]
     for path in layout.STATE.glob("*.json"):
         other = files.read_record(record.Record, path)
@@ -104,7 +105,7 @@ def _packages(ctx: Context, request: Setup) -> List[str]:
         return []
     if set(missing) & {*web}:
         _refuse_taken_port(request.listen)
-    # Written first: what a killed setup installed is ours too.
+    # Written first: a killed setup's changes are recorded too.
     before = record.needed(ctx.at)
     _own_packages(ctx.at, before, missing)
     try:
@@ -174,8 +175,8 @@ def _is_whole(python: str) -> bool:
 
 
 def _account(ctx: Context, request: Setup) -> List[str]:
-    """The app's user, and the group of its sockets, which the web server and the app's user
-    join and nobody else."""
+    """Make the app's user, and the group of its sockets, which only the web server and the app's
+    user join."""
     changed: List[str] = []
     at, known = ctx.at, record.needed(ctx.at)
     user, group, web_user = known.user, known.group, web_server().user()
@@ -199,10 +200,12 @@ def _directories(ctx: Context, request: Setup) -> List[str]:
     at, known = ctx.at, record.needed(ctx.at)
     user = pwd.getpwnam(known.user)
     gate = grp.getgrnam(known.group).gr_gid
-    log_group = grp.getgrnam("adm").gr_gid  # who reads logs on Debian
+    log_group = grp.getgrnam("adm").gr_gid  # Debian's group of log readers
     wanted = (
         *((Path(folder), 0o755, 0, 0) for folder in known.made_folders),
-        *(((at.root, 0o750, 0, gate),) if not at.root.exists() else ()),  # else `tighten`
+        *(
+            ((at.root, 0o750, 0, gate),) if not at.root.exists() else ()
+        ),  # otherwise `tighten` does it
         (at.releases, 0o755, 0, 0),
         (at.cache, 0o750, 0, user.pw_gid),
         (at.cache / "wheels", 0o755, 0, 0),
@@ -223,7 +226,7 @@ def _directories(ctx: Context, request: Setup) -> List[str]:
 
 
 def _token(ctx: Context, at: Layout) -> List[str]:
-    """The token of our probes; the web server learns of one that is made anew."""
+    """Make the token of Cartwheel's probes; the web server is reloaded for a new one."""
     if front_door.known_token(at) is not None:
         return []
     front_door.ensure_token(at)
@@ -251,8 +254,8 @@ def own_sources() -> Dict[str, str]:
 
 
 def refresh(ctx: Context, request: Refresh) -> Done:
-    """Before a deploy: the installed recover must understand what this session writes, and
-    others read nothing, whichever version set the host up."""
+    """Before a deploy, update the host: the installed recover must understand this session's files,
+    and others must not read them, whichever version set the host up."""
     at, known = ctx.at, record.needed(ctx.at)
     done = _install_runtime(ctx, own_sources(), request.host_files)
     done |= bool(access.tighten(ctx, at, known.user, known.group))

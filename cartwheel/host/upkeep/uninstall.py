@@ -1,8 +1,8 @@
-"""Take an application away: the host is as setup found it, packages and `shared` aside.
+"""Remove an application: the host is as setup found it, except for packages and `shared`.
 
-`shared` (uploads, databases) is the application's own; it goes only when asked for. What
-applications share goes with the last one. Every step may be run again after a crash; the
-record goes last.
+`shared` (uploads, databases) is the application's data; it is removed only on request. What
+applications share is removed with the last one. Every step can run again after a crash; the record
+is removed last.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _POLL_SECONDS, _REPORT_SECONDS = 0.2, 5.0
 
 
 def uninstall(ctx: Context, request: Uninstall) -> Removed:
-    """Stop, take the site away, then all that the record says is ours.
+    """Stop the app, remove its site, then everything in the record.
 
-    Raises OpError("not-set-up"), and OpError("still-answers")
-    where requests under way take longer than this may wait: nothing of theirs has gone then.
+    Raises OpError("not-set-up"), and OpError("still-answers") if running requests take longer than
+    the time limit: nothing that they need has been removed then.
     """
     at = ctx.at
     known = record.read(at)
@@ -58,7 +58,7 @@ def uninstall(ctx: Context, request: Uninstall) -> Removed:
 
 
 def _site(ctx: Context, at: Layout) -> List[str]:
-    """Our site goes; the distribution's default site comes back if we had disabled it."""
+    """Remove the app's site; restore the distribution's default site if setup disabled it."""
     web, removed = web_server(), []
     with locks.shared_parts(ctx):
         if files.remove(web.site(at.app)):
@@ -72,7 +72,7 @@ def _site(ctx: Context, at: Layout) -> List[str]:
 
 def _instances(ctx: Context, at: Layout) -> List[str]:
     gone: List[str] = []
-    # At first: nobody who comes in between must start it again.
+    # First, so that nothing starts it again in between.
     for link in (at.current, at.fallback, at.previous):
         files.remove(link)
     for one in systemd.instances(at):
@@ -86,7 +86,7 @@ def _instances(ctx: Context, at: Layout) -> List[str]:
 
 
 def _await_end(ctx: Context, at: Layout) -> None:
-    """The last requests are answered with what goes next: code, data, the user."""
+    """Wait for the last requests: they need code, data and user, which are removed next."""
     reported = 0.0
     while True:
         running = ", ".join(one.release for one in systemd.instances(at))
@@ -137,7 +137,7 @@ def _directories(at: Layout, remove_shared: bool) -> List[str]:
 
 
 def _account(ctx: Context, known: Record) -> List[str]:
-    """The user stays while `shared` does: its files must not become somebody else's."""
+    """Remove the user, unless `shared` stays: its files must not become somebody else's."""
     gone: List[str] = []
     user, group = known.user, known.group
     if any(entry.gr_name == group for entry in grp.getgrall()):
@@ -156,7 +156,7 @@ def _base(known: Record) -> None:
 
 
 def _shared_parts(at: Layout) -> List[str]:
-    """What applications share goes with the last one; the locks too, which we hold."""
+    """Remove what applications share, with the last one; including the locks, which are held."""
     gone: List[str] = []
     locks.discard(at.lock)
     tools = (layout.PIP, layout.UV)
