@@ -1,4 +1,4 @@
-"""Which hosts are behind a balancer, by which names, and how many may be out at once; pure."""
+"""The hosts behind a balancer, their names, and how many may be out at once; pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.balancer import Way
     from cartwheel.host.wire.facts import Facts
 
-# The kinds that live on hosts with the role; the others are reached from here.
+# The kinds that run on hosts with the role; the others are reached from the operator's machine.
 ON_HOSTS = ("nginx", "haproxy")
 _PLAIN = re.compile(r"^[A-Za-z0-9_.:@\[\]-]+\Z")
 _UNPLAIN = re.compile(r"[^A-Za-z0-9._-]")
@@ -23,8 +23,8 @@ _UNPLAIN = re.compile(r"[^A-Za-z0-9._-]")
 
 @dataclass(frozen=True)
 class Member:
-    """A host behind the balancer. `server` is what the balancer calls it, `address` HOST:PORT
-    where the balancer finds it."""
+    """A host behind the balancer. `server` is the balancer's name for it, `address` its HOST:PORT
+    as the balancer reaches it."""
 
     name: str
     server: str
@@ -34,8 +34,8 @@ class Member:
 
 @dataclass(frozen=True)
 class Socket:
-    """Where nginx finds a member: `link` is the way in, which is there while the host is in;
-    behind it `path` is nginx's own socket for that member."""
+    """A member's sockets: `link`, which exists while the host is in, leads to `path`, the web
+    server's own socket for that member."""
 
     link: str
     path: str
@@ -50,7 +50,7 @@ def socket_of(settings: Settings, member: Member) -> Socket:
 
 
 def problem(settings: Settings, member: Member) -> str:
-    """Why a balancer cannot be told of this host; "" if it can."""
+    """Why a balancer cannot use this host; "" if it can."""
     for text in (member.server, member.address):
         if not _PLAIN.match(text):
             return f"{text!r} is not allowed in a balancer's configuration"
@@ -85,13 +85,13 @@ _WAYS = {"nginx": _nginx, "haproxy": _haproxy}
 
 
 def has_site(settings: Settings) -> bool:
-    """Whether the balancer is a web server that gets a site from us."""
+    """Whether the balancer is a web server that gets a site from Cartwheel."""
     return settings.balancer.kind == "nginx"
 
 
 def balancer_site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str | None]:
-    """nginx's files on a balancer: path -> text, or None for "goes away". Without a server name
-    the site answers for all names, in place of the distribution's own."""
+    """The web server's files on a balancer: path -> text, or None to remove it. Without a server
+    name the site answers for all names, instead of the distribution's own."""
     changes: dict[str, str | None] = {names.balancer_site_path(settings): site}
     port, default = settings.balancer.listen, str(names.NGINX.default_site)
     if not settings.web.server_names and any(
@@ -102,17 +102,17 @@ def balancer_site_changes(settings: Settings, facts: Facts, site: str) -> dict[s
 
 
 def emptied(batch: Collection[str], inside: Collection[str]) -> bool:
-    """Whether nobody would be left in a balancer while the batch is out of it."""
+    """Whether the balancer would be empty while the batch is out of it."""
     return bool(inside) and set(inside) <= set(batch)
 
 
 def to_take_out(hosts: Sequence[str], members: Collection[str]) -> list[str]:
-    """Those of `hosts` that are behind the balancer; not the only one that is."""
+    """The hosts of `hosts` that are behind the balancer, unless only one host is behind it."""
     return [host for host in hosts if host in members and len(members) > 1]
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
-    """`text` with `{name}` replaced by its value, where there is one."""
+    """`text` with each `{name}` replaced by its value, if there is one."""
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", value)
     return text

@@ -1,8 +1,8 @@
-"""Whether a host is well: judged from its answer to `status`, the same for every task.
+"""Judge a host's health from its answer to `status`, the same for every task.
 
-Not well is a host whose visitors get no good answer now, or would get none after the next
-reboot, or that cannot take the next release. What only has to be known is a note: a freeze,
-a deploy at work, leftovers (docs/output.md).
+A host is unhealthy if its visitors get no good answer now, or would get none after the next reboot,
+or if it cannot take the next release. Other findings are notes: a freeze, a running deploy,
+leftovers (docs/output.md).
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 Level = Literal["ok", "note", "PROBLEM"]
 
-# What of the web server and of the boot unit starts with the host (systemctl(1), is-enabled); what
-# is "static", "indirect" or "generated" is started by something else.
+# States of units that start with the host (systemctl(1), is-enabled); "static", "indirect" and
+# "generated" units are started by something else.
 _STARTS_AT_BOOT = ("enabled", "static", "indirect", "generated", "alias")
-# ActiveState of a unit that runs: a reload is asked for with each change of the site.
+# ActiveState of a running unit: every change of the site reloads the web server.
 _RUNS = ("active", "reloading")
 _LOW_BYTES = 512 << 20
-# Their details do not say by themselves what they are about.
+# Findings whose details need their name in front.
 _NAMED = ("leftover", "also running", "disk")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing about a host: `detail` says how it is, `todo` what to do next, unless it is
-    well. `serving`: visitors get no good answer because of it."""
+    """One finding about a host: `detail` describes it, `todo` says what to do next if something is
+    wrong. `serving`: visitors get no good answer because of it."""
 
     host: str
     what: str
@@ -43,17 +43,17 @@ class Finding:
 
     @property
     def ok(self) -> bool:
-        """Whether the host is well as far as this goes."""
+        """Whether this finding is good."""
         return self.level != "PROBLEM"
 
     @property
     def note(self) -> str:
-        """The finding in a line with others."""
+        """The finding as a part of one line."""
         return f"{self.what}: {self.detail}" if self.what in _NAMED else self.detail
 
     @property
     def fields(self) -> dict[str, str | bool]:
-        """For programs, the host aside."""
+        """The finding for programs, without the host."""
         return {
             "what": self.what,
             "level": self.level.lower(),
@@ -64,7 +64,7 @@ class Finding:
 
 
 def conditions(host: str, status: Status) -> list[Finding]:
-    """All that `status` says of a host: first whether it serves, last what only has to be known."""
+    """All findings of `status` about a host: first whether it serves, last the notes."""
     finders = (_serves, _whole, _app, _front_door, _web_server, _boot, _disk, _notes)
     return [finding for finder in finders for finding in finder(host, status)]
 
@@ -104,14 +104,15 @@ def _serves(host: str, status: Status) -> Iterator[Finding]:
 
 
 def _whole(host: str, status: Status) -> Iterator[Finding]:
-    """What serves from memory alone does not come back after a reboot."""
+    """The release on disk: a running app with a damaged release does not come back after a
+    reboot."""
     if status.release is not None and status.not_whole:
         detail = f"{status.release} is damaged: {status.not_whole}"
         yield _problem(host, "release", detail, f"`fab deploy -H {host}` makes it again")
 
 
 def _asked(status: Status) -> Serving | None:
-    """The instance that should answer; None where nothing is deployed, or it is stopped."""
+    """The instance that should answer; None if nothing is deployed or the app is stopped."""
     return None if status.stopped else status.serving
 
 
@@ -146,7 +147,7 @@ def _suspended(serving: Serving) -> str:
 
 
 def _way_out(host: str, serving: Serving, rollback: str | None) -> str:
-    """What makes an unhealthy app answer again."""
+    """The task that makes an unhealthy app answer again."""
     if serving.active in ("inactive", "failed"):
         return f"`fab start -H {host}` starts it"
     back = f"`fab rollback -H {host}` goes back to {rollback}"
@@ -156,8 +157,8 @@ def _way_out(host: str, serving: Serving, rollback: str | None) -> str:
 
 
 def _front_door(host: str, status: Status) -> Iterator[Finding]:
-    """Through the web server; where the app itself does not answer, or the web server does not
-    run, that is the cause, and told."""
+    """The answer through the web server; not judged if the app itself does not answer or the web
+    server does not run, because that is the cause and reported already."""
     web = names.web_server().name
     if status.release is not None and not status.web_server.site:
         todo = f"`fab deploy -H {host}` writes it"
@@ -178,7 +179,7 @@ def _front_door(host: str, status: Status) -> Iterator[Finding]:
 
 
 def _web_server_answers(status: Status) -> bool:
-    """By its unit, or, where somebody started it by hand, by what it passed on."""
+    """The web server, by its unit, or by its answer if it was started by hand."""
     by_hand = status.serving is not None and not status.serving.front
     return status.web_server.active in _RUNS or by_hand
 
@@ -217,7 +218,7 @@ def _boot(host: str, status: Status) -> Iterator[Finding]:
         return
     detail = f"the app does not start at boot: its unit is {status.boot or 'missing'}"
     todo = f"`fab setup -H {host}` fixes it"
-    if status.boot.startswith("masked"):  # somebody's own decision
+    if status.boot.startswith("masked"):  # somebody masked it on purpose
         todo = f"`systemctl unmask {status.boot_unit}` on {host}, then {todo}"
     yield _problem(host, "boot", detail, todo)
 
@@ -240,7 +241,7 @@ def _problem(host: str, what: str, detail: str, todo: str, *, serving: bool = Fa
     return Finding(host, what, "PROBLEM", detail, todo, serving)
 
 
-# --- what only has to be known ------------------------------------------------------------
+# --- notes --------------------------------------------------------------------------------
 
 
 def _notes(host: str, status: Status) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""From settings, facts and what was built to the plan of a deploy on one host; pure."""
+"""Make the plan of a deploy on one host from settings, facts and the build; pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rendered:
-    """What the templates make for one host: the release's own files, by name, and the site."""
+    """Rendered templates for one host: the release's own files, by name, and the site."""
 
     files: Mapping[str, str]
     site: str
@@ -37,21 +37,21 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Ingredients:
-    """Everything that goes into a release, the host aside."""
+    """Everything that goes into a release, except what depends on the host."""
 
     artifact: Artifact
     lock: Lock
-    pip_wheel: Path | None  # None where uv installs
+    pip_wheel: Path | None  # None if uv installs
     pip_version: str
     pip_sha256: str
     uv_version: str
     environment: Mapping[str, Hidden]
-    sources: Mapping[str, str]  # where each variable comes from, for `env.list`
+    sources: Mapping[str, str]  # the source of each variable, for `env.list`
     index_environment: Mapping[str, Hidden]
     operator: Operator
     digest_key: str = field(repr=False)
-    sample_files: Mapping[str, str]  # the release's files as rendered for any one host
-    created: str  # for people only; order is the journal's sequence
+    sample_files: Mapping[str, str]  # the release's files, rendered independent of the host
+    created: str  # for display only; the order is the journal's sequence
     published: Mapping[str, Source] = field(default_factory=dict, repr=False)  # by SHA-256
 
 
@@ -96,7 +96,7 @@ def plan_deploy(
 
 
 def nothing(settings: Settings, facts: Facts, operator: Operator, kind: Kind) -> HostPlan:
-    """The plan that does nothing on this host: where every plan begins."""
+    """The plan that does nothing on this host, from which every plan starts."""
     app = facts.app
     return HostPlan(
         app=Application(settings.slug, settings.host.base, names.user(settings)),
@@ -111,8 +111,8 @@ def nothing(settings: Settings, facts: Facts, operator: Operator, kind: Kind) ->
 
 
 def known_release(facts: Facts, content: str) -> str | None:
-    """The release on this host that has this content and is whole: the one that serves, if it is
-    one of them, or else the newest."""
+    """The whole release on this host with this content: the live one, if it has that, or else the
+    newest."""
     app = facts.app
     found = [
         one.release
@@ -130,10 +130,10 @@ def _serves(facts: Facts, release: str) -> bool:
 
 
 def _content(settings: Settings, python: Interpreter, have: Ingredients) -> list[str]:
-    """All that makes one release differ from another; secrets by keyed digest only.
+    """Everything that distinguishes releases; secrets only as keyed digests.
 
-    What only follows from a host (its processors, a patch release of its Python) is left
-    out: the same release has one name on all hosts of a kind.
+    What depends on the host (its processors, its Python's patch level) is left out: the same
+    release has the same name on all hosts of a kind.
     """
     minor = ".".join(python.version.split(".")[:2])
     environment = json.dumps(to_json(dict(have.environment)), sort_keys=True)
@@ -191,7 +191,7 @@ def _making(
 
 
 def _tool(facts: Facts, have: Ingredients) -> Delivery | None:
-    """pip, where the host lacks it; uv comes with `fab setup`."""
+    """pip, if the host lacks it; `fab setup` installs uv."""
     if have.pip_wheel is None or have.pip_version in facts.pips:
         return None
     pip = Delivery("pip", have.pip_version, have.pip_wheel.name, have.pip_sha256)
@@ -199,7 +199,7 @@ def _tool(facts: Facts, have: Ingredients) -> Delivery | None:
 
 
 def _wheels(facts: Facts, have: Ingredients) -> Iterator[Delivery]:
-    """The application's wheel, and those of what lies beside it."""
+    """The application's wheel, and the wheels sent with it."""
     for artifact in (have.artifact, *have.lock.wheels):
         wheel = Delivery(
             artifact.name, artifact.version, artifact.wheel.name, artifact.wheel_sha256
@@ -209,7 +209,7 @@ def _wheels(facts: Facts, have: Ingredients) -> Iterator[Delivery]:
 
 
 def _brought(delivery: Delivery, path: Path, have: Ingredients) -> Delivery:
-    """Fetched by the host from the store, or else sent along."""
+    """The wheel: the host downloads it from the store, or it is sent along."""
     source = have.published.get(delivery.sha256)
     return replace(delivery, path=path if source is None else None, source=source)
 
@@ -221,7 +221,7 @@ def _variables(have: Ingredients) -> Iterator[tuple[str, Variable]]:
 
 
 def _migration(settings: Settings, facts: Facts, content: str) -> Migration | None:
-    """What serves already has migrated, also where it is only made anew."""
+    """The migration, unless the live release has the same content and so has migrated already."""
     deploy = settings.deploy
     if deploy.migrate is None or facts.app.content == content:
         return None

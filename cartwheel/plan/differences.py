@@ -1,6 +1,6 @@
-"""What a plan changes on its host, for a person: packages, settings, variables, units, files; pure.
+"""What a plan changes on its host, as text: packages, settings, variables, units, files; pure.
 
-What we only keep about a release is no difference: its hashes, manifest and marks.
+Cartwheel's own records of a release (hashes, manifest, marks) are not compared.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from cartwheel.plan.host_plan import HostPlan
 from cartwheel.plan.making import Making
 
 NO_FILE = "/dev/null"
-"""Stands in a diff for a file that is not there."""
+"""Stands in a diff for a missing file."""
 
-# In a release's own files its name stands everywhere; only what else differs is of interest.
+# A release's own files hold its name everywhere; only other differences matter.
 _ANY_RELEASE = "RELEASE"
 _LOCK = "lock.txt"
-# Packages say it better; and of an earlier version's units, which differ by their slot alone, the
-# first one speaks for all.
+# The packages show it better; and an earlier version's units differ only by their slot, so the
+# first one stands for all.
 _NOT_SHOWN = re.compile(re.escape(_LOCK) + r"|web-[b-z]\.service")
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Changed:
-    """Names with what became of them: `+` is new, `-` goes, `~` has changed."""
+    """Names with their change: `+` added, `-` removed, `~` changed."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -49,8 +49,8 @@ class Changed:
 
 @dataclass(frozen=True)
 class Differences:
-    """All that would be different after the plan. `diffs` are unified ones, of files that a person
-    writes or reads."""
+    """Everything that would be different after the plan. `diffs` are unified diffs of the files
+    that a person writes or reads."""
 
     packages: Changed = Changed()
     python: str = ""
@@ -63,8 +63,8 @@ class Differences:
 
 @dataclass(frozen=True)
 class Content:
-    """A release as far as it is compared. `packages` are versions, each with the hashes that tell
-    two files of one version apart."""
+    """The compared parts of a release. `packages` are versions, each with the hashes that
+    distinguish files of the same version."""
 
     packages: Mapping[str, tuple[str, str]]
     python: str
@@ -73,7 +73,7 @@ class Content:
 
 
 def wanted(plan: HostPlan) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What to ask the host for: paths of shared files, and releases."""
+    """The paths of shared files and the releases to ask the host for."""
     releases = tuple(name for name in (plan.current, plan.release) if name)
     return tuple(sorted(_shared_files(plan))), releases
 
@@ -85,9 +85,8 @@ def differences(
     unit: str,
     settings: Mapping[str, str] | None,
 ) -> Differences:
-    """From what the host has to what the plan leaves. `releases` are those on it, by
-    name, `unit` is the new instance's, `settings` are those that what serves was deployed with,
-    where that is known."""
+    """Compare the host now with the host after the plan. `releases`: those on it, by name. `unit`:
+    the new instance's. `settings`: those that the live release was deployed with, if known."""
     if plan.switch is None:
         return Differences()
     before, after = (_known(name, present, releases) for name in (plan.current, plan.release))
@@ -109,7 +108,7 @@ def differences(
 
 
 def _shared_files(plan: HostPlan) -> dict[str, str | None]:
-    """Files outside releases that the plan writes, or takes away (None)."""
+    """Files outside releases that the plan writes, or removes (None)."""
     site = plan.switch.site if plan.switch else {}
     return {**site, **(plan.host_files or {})}
 
@@ -118,7 +117,7 @@ def _shared_files(plan: HostPlan) -> dict[str, str | None]:
 
 
 def _known(name: str | None, present: Present, releases: Mapping[str, Release]) -> Content:
-    """A release that is on the host; an empty one where it is not."""
+    """A release on the host; an empty one if the host does not have it."""
     release = releases.get(name or "")
     if name is None or release is None:
         return Content({}, "", {}, {})
@@ -134,7 +133,7 @@ def _known(name: str | None, present: Present, releases: Mapping[str, Release]) 
 
 
 def _made(release: str, making: Making) -> Content:
-    """A release as the plan makes it."""
+    """The release that the plan makes."""
     application, lock = making.packages.application, making.packages.lock
     return Content(
         packages=_with_application(
@@ -161,7 +160,7 @@ def _python(path: str, version: str) -> str:
 
 
 def _comparable(release: str | None, texts: Mapping[str, str]) -> dict[str, str]:
-    """Two releases' files become comparable: without the release's own name."""
+    """Make two releases' files comparable: without the release's own name."""
     return {
         name: text.replace(release, _ANY_RELEASE) if release else text
         for name, text in texts.items()
@@ -198,7 +197,7 @@ def _settings(before: Mapping[str, str] | None, after: Mapping[str, str] | None)
 
 
 def _by_digest(before: Mapping[str, str], after: Mapping[str, str]) -> Changed:
-    """By name; that a value changed is known from its keyed digest."""
+    """The changes by name; a changed value shows in its keyed digest."""
     return Changed(
         tuple(sorted(after.keys() - before.keys())),
         tuple(sorted(before.keys() - after.keys())),
@@ -214,7 +213,7 @@ def _diffs(before: Mapping[str, str | None], after: Mapping[str, str | None]) ->
 
 
 def _unified(name: str, old: str, new: str) -> Iterator[str]:
-    """Against the empty file where there is none."""
+    """A unified diff; a missing file counts as empty."""
     lines = difflib.unified_diff(
         old.splitlines(keepends=True),
         new.splitlines(keepends=True),

@@ -1,4 +1,4 @@
-"""Which commands of the user's run at which moment of a deploy, a rollback or a restart; pure."""
+"""The hooks that run at each moment of a deploy, a rollback or a restart; pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Hook:
-    """One command at its moment. Where it `stops`, its failure is that of the phase."""
+    """One command at its moment. If it `stops`, its failure fails the phase."""
 
     name: str
     kind: Kind
@@ -47,8 +47,8 @@ class Hook:
 
 
 def hooks_for(settings: toml_tables.Settings, kind: Kind) -> tuple[Hook, ...]:
-    """The hooks of such a run, in the order of their moments; of one moment in the order of
-    the settings. Whoever rolls back is in need: no hook stops that."""
+    """The hooks of such a run, in the order of their moments, and within one moment in the order of
+    the settings. A hook must not block a rollback."""
     found = [
         Hook(
             name,
@@ -67,7 +67,7 @@ def hooks_for(settings: toml_tables.Settings, kind: Kind) -> tuple[Hook, ...]:
 
 
 def moments() -> Iterator[Moment]:
-    """Every moment there is, in order."""
+    """All moments, in order."""
     yield Moment("before", "run")
     for phase in PHASES[1:]:
         yield Moment("before", phase)
@@ -76,7 +76,7 @@ def moments() -> Iterator[Moment]:
 
 
 def variables(hook: Hook, *, app: str, who: str, message: str, **more: str) -> dict[str, str]:
-    """The environment that is documented in docs/hooks.md; `more` is of the moment, e.g.
+    """The environment that docs/hooks.md describes; `more` belongs to the moment, e.g.
     `release`."""
     known = {
         "app": app,
@@ -91,8 +91,8 @@ def variables(hook: Hook, *, app: str, who: str, message: str, **more: str) -> d
 
 
 def pending_seconds(hooks: Iterable[Hook], *, each: bool) -> float:
-    """How long the hooks between a host's switch and its confirmation may take: those of `each`
-    host around its own switch, or those that run once, when all have switched."""
+    """Time limit of the hooks between a host's switch and its confirmation: those of `each` host
+    around its own switch, or those that run once after all have switched."""
     around = [hook for hook in hooks if hook.moment.phase == "switch" and hook.where == "hosts"]
     once = [
         hook

@@ -1,5 +1,5 @@
-"""A deploy of one host, decided: what it brings, makes, starts and runs. Plans are opened by these
-fields; `cartwheel.plan.steps` makes the requests to the host from them, last."""
+"""The plan of a deploy on one host: what it sends, makes, starts and runs. In the end
+`cartwheel.plan.steps` makes the requests to the host from these fields."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Operator:
 
 @dataclass(frozen=True)
 class Application:
-    """The application as its hosts know it: `name` is application and environment together."""
+    """The application on its hosts: `name` is application and environment together."""
 
     name: str
     base: str
@@ -51,11 +51,11 @@ class Migration:
 
 @dataclass(frozen=True)
 class Switch:
-    """How the traffic moves to the release, and what makes the host go back."""
+    """How the traffic moves to the release, and what makes the host roll back."""
 
     site: Mapping[
         str, str | None
-    ]  # the web server's files that change: path -> text, None: it goes away
+    ]  # the web server's files that change: path -> text, None: remove it
     listen: int
     static_dir: str | None
     probe: Probe
@@ -71,8 +71,8 @@ class Switch:
 
 @dataclass(frozen=True)
 class HostPlan:
-    """What a run does on one host: nothing where it is refused, or where it would change nothing
-    (then the host only notes that in its journal)."""
+    """What a run does on one host: nothing if it is refused, or if it would change nothing (then
+    the host only records that in its journal)."""
 
     app: Application
     operator: Operator
@@ -80,25 +80,27 @@ class HostPlan:
     release: str
     version: str
     current: str | None
-    host_files: Mapping[str, str] | None = None  # path -> text; None: the host's own part stays
+    host_files: Mapping[str, str] | None = (
+        None  # path -> text; None: Cartwheel's files on the host stay
+    )
     making: Making | None = None  # None: the host has the release
     migration: Migration | None = None  # once in the fleet, on the first host that has it
     switch: Switch | None = None
     hooks: tuple[Hook, ...] = ()  # the same on all hosts of a run
     notes: tuple[str, ...] = ()
     refusals: tuple[Refusal, ...] = ()
-    digest_key: str = field(default="", repr=False)  # the fleet's own, kept on its hosts
-    premise: str = ""  # the host's digest of what this plan was made from
-    seq: int = 0  # the last line of the host's journal then
+    digest_key: str = field(default="", repr=False)  # the fleet's key, kept on its hosts
+    premise: str = ""  # the host's digest of the facts that this plan was made from
+    seq: int = 0  # the last line of the host's journal at that time
 
     @property
     def unchanged(self) -> bool:
-        """Whether the host serves the release already, as it should."""
+        """Whether the release is live on the host already, as it should be."""
         return self.switch is None and not self.refusals
 
     @property
     def switching(self) -> Switch:
-        """The switch of a plan that has one. Raises ValueError."""
+        """The switch. Raises ValueError if the plan has none."""
         if self.switch is None:
             raise ValueError(f"{self.release}: nothing is switched")
         return self.switch

@@ -1,4 +1,4 @@
-"""How a release is made on a host that does not have it: a part of a plan."""
+"""The part of a plan that makes a release on a host that does not have it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One file that the host needs. It is sent along from `path`, or fetched by the host from the
+    """One file that the host needs. It is sent along from `path`, or the host downloads it from the
     fleet's store (`source`); with neither, the host has it already."""
 
     name: str
@@ -31,7 +31,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Packages:
-    """What is installed, and with what: the application, its lock, and its index."""
+    """What is installed, and how: the application, its lock, and its index."""
 
     application: Artifact
     lock: Lock
@@ -41,8 +41,8 @@ class Packages:
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable of the application's environment, where it comes from, and the keyed digest by
-    which a later plan sees that its value changed."""
+    """A variable of the application's environment, its source, and the keyed digest that shows a
+    later plan whether its value changed."""
 
     value: Hidden
     source: str
@@ -52,7 +52,7 @@ class Variable:
 @dataclass(frozen=True)
 class Making:
     """How a release is made on a host that does not have it. `content` is its name without the
-    counter that tells apart those made anew."""
+    counter of a rebuild."""
 
     content: str
     python: Interpreter
@@ -62,7 +62,7 @@ class Making:
     import_seconds: float
     packages: Packages
     deliveries: tuple[Delivery, ...]  # the application's wheel first
-    files: Mapping[str, str]  # the release's own, by name
+    files: Mapping[str, str]  # the release's own files, by name
     variables: Mapping[str, Variable]
-    created: str  # for people only; order is the journal's sequence
-    tool: Delivery | None = None  # pip, where the host has not this one
+    created: str  # for display only; the order is the journal's sequence
+    tool: Delivery | None = None  # pip, if the host lacks this version

@@ -1,4 +1,4 @@
-"""The steps that make a release: from that part of a plan to its requests. Pure."""
+"""The steps that make a release: the requests of that part of a plan. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _UPLOAD_SECONDS = 600.0
 
 
 def make(plan: HostPlan, making: Making, until: Stage | None) -> Iterator[Step[Any]]:
-    """All of them, or no further than `until`."""
+    """All steps, or those up to `until`."""
     for stage, steps in _STAGES.items():
         yield from steps(plan, making)
         if stage == until:
@@ -42,7 +42,7 @@ def make(plan: HostPlan, making: Making, until: Stage | None) -> Iterator[Step[A
 
 
 def tool(installer: Delivery) -> Step[Done]:
-    """The host's pip or uv, for all applications on it."""
+    """The host's pip or uv, shared by all applications on it."""
     request = BringTool(
         "uv" if installer.name == "uv" else "pip",
         installer.version,
@@ -53,7 +53,7 @@ def tool(installer: Delivery) -> Step[Done]:
 
 
 def _deliveries(_plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
-    """pip, where the host lacks it; the application's wheel, and those of what lies beside it."""
+    """pip, if the host lacks it; the application's wheel, and the wheels sent with it."""
     if making.tool is not None:
         yield tool(making.tool)
     for wheel in making.deliveries:
@@ -92,7 +92,7 @@ def _wheel(artifact: Artifact) -> File:
 def _configure(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
     files = dict(making.files)
     env = {name: variable.value for name, variable in making.variables.items()}
-    # By it the host knows whether this step was done already with just this.
+    # It shows the host whether this step was already done with the same input.
     texts = [json.dumps(one, sort_keys=True) for one in (files, to_json(env))]
     digest = names.keyed_digest(plan.digest_key, "".join(texts))
     request = Configure(plan.release, plan.app.user, files, env, digest)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 MIN_FREE_BYTES = 64 << 20
 MIN_FREE_INODES = 5000  # a Flask venv with its bytecode is about 1500
 
-# Without the facts behind these the rest of a plan cannot be made.
+# Without these facts the rest of a plan cannot be made.
 BLINDING = frozenset(("not-set-up", "python-version", "no-systemd"))
 
 
 def refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
-    """Why this host cannot take a release now; every reason at once."""
+    """All reasons why this host cannot take a release now."""
     return (
         *_not_ready(settings, facts),
         *_python(settings, facts),
@@ -62,7 +62,7 @@ def _installer(settings: Settings, facts: Facts) -> Iterator[Refusal]:
 
 
 def _marks(facts: Facts) -> Iterator[Refusal]:
-    """What somebody has said: `fab lock.hold`, `fab stop`."""
+    """Refusals that a person asked for: `fab lock.hold`, `fab stop`."""
     if facts.app.freeze:
         yield held_refusal(facts.app.freeze)
     if facts.app.stopped:
@@ -70,13 +70,13 @@ def _marks(facts: Facts) -> Iterator[Refusal]:
 
 
 def stopped_refusal(mark: Stopped) -> Refusal:
-    """`fab stop` left its mark: who, when and, where they said so, why."""
+    """The mark of `fab stop`: who, when and, if given, why."""
     why = f": {mark.message}" if mark.message else ""
     return Refusal("stopped", f"stopped by {mark.who} since {mark.since}{why}")
 
 
 def held_refusal(mark: Mark) -> Refusal:
-    """`fab lock.hold` left its mark."""
+    """The mark of `fab lock.hold`."""
     return Refusal("held", f"frozen by {mark.owner} since {mark.since} ({mark.message})")
 
 
@@ -95,7 +95,7 @@ def _port_taken(settings: Settings, facts: Facts) -> Iterator[Refusal]:
 
 
 def left_out(settings: Settings, facts: Facts, artifact: Artifact) -> tuple[Refusal, ...]:
-    """What the serving release carries and the new one would not, though it is still there."""
+    """Files in the live release that the new one would lack although the project still has them."""
     missed = [
         name for name in artifact.left_out if any(_is_in(name, path) for path in facts.app.carried)
     ]

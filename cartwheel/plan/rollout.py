@@ -1,4 +1,4 @@
-"""In which order the hosts of a fleet switch, and how many of them may fail; pure."""
+"""The order in which the hosts of a fleet switch, and how many of them may fail; pure."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Rollout:
     canary: int | str = 1
     batch: int | str = "100%"
     pause_seconds: float = 0.0
-    max_failures: int = 0  # so many hosts may fall out, and the others go on
+    max_failures: int = 0  # this many hosts may fail while the others go on
 
 
 ALL_OR_NOTHING = Rollout()
-# Where nobody says otherwise: the others carry all traffic while these are out.
+# The default: the other hosts carry all traffic while these are out.
 BATCH_BEHIND_BALANCER = "25%"
 
 
 def batches(hosts: Sequence[str], rollout: Rollout) -> list[list[str]]:
-    """The canary, then batch by batch; nobody twice, nobody left out, none empty.
+    """The canary, then batch by batch; every host once, no empty batch.
 
     A percentage is of all these hosts, rounded up. One host alone is one batch.
     """
@@ -39,7 +39,7 @@ def batches(hosts: Sequence[str], rollout: Rollout) -> list[list[str]]:
 
 
 def count(size: int | str, total: int) -> int:
-    """How many hosts of `total` a size means. Raises ValueError for what is no size."""
+    """The number of hosts of `total` that a size means. Raises ValueError if it is not a size."""
     found = SIZE.match(str(size))
     if not found:
         raise ValueError(f"{size!r} is neither a number nor a percentage like 25%")
@@ -54,10 +54,10 @@ def patient(
     around_seconds: float = 0.0,
     closing_seconds: float = 0.0,
 ) -> Switch:
-    """The switch of a host that has `later` batches after it: its confirmation comes when the
-    last of them has passed its checks, which takes each at most its deadline and the pause; and
-    `around_seconds` for each, its own too, where there is more around the switch; and
-    `closing_seconds` for what comes between the last of them and the confirmation."""
+    """The switch of a host with `later` batches after it. Its confirmation comes after the last
+    batch has passed its checks. The time limit is the deadline and the pause of each batch, plus
+    `around_seconds` for each batch including its own, plus `closing_seconds` between the last batch
+    and the confirmation."""
     wait_seconds = later * (switch.deadline_seconds + rollout.pause_seconds)
     wait_seconds += (later + 1) * around_seconds + closing_seconds
     return replace(switch, confirm_seconds=switch.confirm_seconds + wait_seconds)

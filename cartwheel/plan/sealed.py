@@ -1,5 +1,5 @@
-"""A plan that was looked at, in a form that a later one can be compared with: every step by its
-digest. Secrets and their key are in none of it; pure."""
+"""A reviewed plan, in a form that a later one can be compared with: every step by its digest,
+without secrets and their key; pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Sealed = Mapping[str, Any]
 
 
 def seal(plan: HostPlan) -> dict[str, Any]:
-    """What must be the same again when it is carried out."""
+    """What must still be the same when the plan is carried out."""
     key = plan.digest_key or _NO_KEY
     return {
         "current": plan.current,
@@ -46,7 +46,7 @@ def _sealed(one: AnyStep | Hook, key: str) -> dict[str, str]:
 
 
 def stale(sealed: Mapping[str, Sealed], plans: Mapping[str, HostPlan]) -> list[str]:
-    """Differences between the plan that was kept and those of now; empty where there are none."""
+    """Differences between the kept plan and the plans of now; empty if there are none."""
     found = [f"{host} is not in the plan" for host in plans if host not in sealed]
     found += [f"{host} is in the plan, but not in this run" for host in sealed if host not in plans]
     for host, plan in plans.items():
@@ -56,7 +56,7 @@ def stale(sealed: Mapping[str, Sealed], plans: Mapping[str, HostPlan]) -> list[s
 
 
 def _differs(then: Sealed, now: Sealed) -> Iterator[str]:
-    """The cause before what follows from it."""
+    """The differences of one host, causes first."""
     if then["current"] != now["current"]:
         yield f"it serves {now['current'] or 'nothing'}, and served {then['current'] or 'nothing'}"
     elif then["release"] != now["release"]:

@@ -1,5 +1,5 @@
-"""The application's site among the others of its host: what of the web server's files must
-change, and which names or places another site has already; pure."""
+"""The application's site among the others of its host: the web server's files that must change,
+and conflicts with the names or ports of other sites; pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str | None]:
-    """Shared files of the web server that must change: path -> text, or None for "goes away"."""
+    """Shared files of the web server that must change: path -> text, or None to remove it."""
     path = names.site_path(settings)
     changes: dict[str, str | None] = {}
     if facts.files.get(path) != hashlib.sha256(site.encode()).hexdigest():
@@ -32,7 +32,8 @@ def site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str |
 
 
 def site_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
-    """Names that another site has: a web server only warns, and serves whichever it read first."""
+    """Refuse names that another site has: a web server only warns, and uses the site it read
+    first."""
     others = [
         server for server in _other_servers(settings, facts) if settings.web.listen in server.ports
     ]

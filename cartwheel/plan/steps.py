@@ -1,5 +1,5 @@
-"""From a plan to the requests that carry it out on its host: the one place that knows their names
-and arguments. Pure."""
+"""Make the requests that carry out a plan on its host: the only place that knows their names and
+arguments. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.switching import Switched, WentBack
 
 Stage: TypeAlias = Literal["upload", "venv", "install", "configure"]
-"""Where preparing may end early, by the task that asks for it."""
+"""Where preparing ends early, by the task that asks for it."""
 
 SMALL_SECONDS = 60.0
 _HOOK_MARGIN_SECONDS = 30.0
@@ -39,7 +39,7 @@ class Step(Generic[A_co]):
     blob: Path | None = None
 
     def digest(self, key: str) -> str:
-        """Names what is asked for without letting anybody guess a secret in it."""
+        """A digest of the request that does not let anybody guess a secret in it."""
         return names.keyed_digest(key, json.dumps(to_json(self.request), sort_keys=True))
 
 
@@ -47,8 +47,8 @@ AnyStep: TypeAlias = Step[Any]
 
 
 def in_order(plan: HostPlan) -> list[AnyStep | Hook]:
-    """What the plan does on its host, with the hooks around it. Hooks of a migration come with
-    one only."""
+    """The plan's steps on its host, with the hooks around them. Migration hooks run only with a
+    migration."""
     if plan.switch is None:
         return []
     migration: list[AnyStep] = [migrate(plan, plan.migration)] if plan.migration else []
@@ -71,11 +71,11 @@ def titles(plan: HostPlan) -> list[str]:
     return [str(one) if isinstance(one, Hook) else one.title for one in in_order(plan)]
 
 
-# -- before the switch: nothing of it touches what serves
+# -- before the switch: nothing here touches the live release
 
 
 def prepare(plan: HostPlan, until: Stage | None = None) -> list[AnyStep]:
-    """The host's own part, then the release, no further than `until`."""
+    """Update Cartwheel's files on the host, then make the release, up to `until`."""
     found: list[AnyStep] = [] if plan.host_files is None else [_refresh(plan, plan.host_files)]
     if plan.making is None:
         return found
@@ -103,7 +103,7 @@ def migrate(plan: HostPlan, migration: Migration) -> Step[Done]:
 
 
 def switch(plan: HostPlan) -> Step[Switched]:
-    """The one request that moves traffic."""
+    """The request that moves traffic."""
     from cartwheel.host.wire.switching import Switch
 
     deal = plan.switching
@@ -126,7 +126,7 @@ def switch(plan: HostPlan) -> Step[Switched]:
 
 
 def watch(seconds: float) -> Step[Done]:
-    """A host that has switched watches itself in its traffic for so long."""
+    """The request that a switched host watches its traffic for this long."""
     from cartwheel.host.wire.switching import Watch
 
     return Step("watch", seconds + SMALL_SECONDS, Watch(seconds))
@@ -140,32 +140,32 @@ def confirm(switch_id: str) -> Step[Done]:
 
 
 def finish(seconds: float) -> Step[Done]:
-    """Drain, stop and prune, which may take so long."""
+    """Drain, stop and prune, within this time limit."""
     from cartwheel.host.wire.switching import Finish
 
     return Step("drain and prune", seconds, Finish())
 
 
 def go_back(reason: str, seconds: float, *, is_bad: bool) -> Step[WentBack]:
-    """Back from a switch that was not confirmed; a release that is not bad stays."""
+    """Roll back a switch that was not confirmed; a release that is not bad stays."""
     from cartwheel.host.wire.switching import GoBack
 
     return Step("go back", seconds, GoBack(reason, is_bad))
 
 
-# -- where nothing is switched
+# -- if nothing is switched
 
 
 def unchanged(plan: HostPlan, seconds: float) -> Step[Done]:
-    """The host notes that it serves the release already."""
+    """The host records that the release is live already."""
     from cartwheel.host.wire.switching import Unchanged
 
     return Step("unchanged", seconds, Unchanged(plan.release, plan.version))
 
 
 def abandon(plan: HostPlan, reason: str, log: str, *, is_bad: bool) -> Step[Done]:
-    """The host notes that preparing the release failed; one that is bad does not stay, if this
-    plan made it."""
+    """The host records that preparing the release failed; a bad release is removed if this plan
+    made it."""
     from cartwheel.host.wire.making import Abandon
 
     fresh = plan.fresh and is_bad
@@ -173,11 +173,11 @@ def abandon(plan: HostPlan, reason: str, log: str, *, is_bad: bool) -> Step[Done
     return Step("abandon", SMALL_SECONDS, request)
 
 
-# -- around all of it
+# -- hooks
 
 
 def hook(plan: HostPlan, one: Hook, host: str) -> Step[Done]:
-    """A command of the user's on this host."""
+    """A hook on this host."""
     from cartwheel.host.wire.commands import RunHook
 
     known = variables(

@@ -1,4 +1,4 @@
-"""How a host asks the application and moves the traffic, from the settings; pure."""
+"""How a host checks the application and moves the traffic, from the settings; pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.health import Probe
     from cartwheel.host.wire.status import AskStatus
 
-_ROLLBACK_WATCH_SECONDS = 0.5  # it has served before, and whoever goes back is in a hurry
+_ROLLBACK_WATCH_SECONDS = 0.5  # the release was live before, and a rollback is urgent
 _SWITCH_MARGIN_SECONDS = 120.0
 _FINISH_MARGIN_SECONDS = 60.0
 
@@ -23,8 +23,8 @@ _FINISH_MARGIN_SECONDS = 60.0
 def switch_for(
     settings: Settings, kind: Kind, site: Mapping[str, str | None], *, digest_key: str = ""
 ) -> Switch:
-    """The switch of a deploy, a rollback or a restart, with the web server's files that change. With the
-    `digest_key` the host learns which settings it was deployed with."""
+    """The switch of a deploy, a rollback or a restart, with the web server's files that change.
+    With the `digest_key`, the host learns the settings of the deploy."""
     from cartwheel.host.wire.switching import Limits
 
     deploy, health = settings.deploy, settings.health
@@ -45,26 +45,26 @@ def switch_for(
         ),
         confirm_seconds=deploy.confirm_seconds,
         keep_releases=deploy.keep_releases,
-        # It waits so long where all slots of an earlier version's release are taken.
+        # The wait if all slots of an earlier version's release are taken.
         deadline_seconds=seconds + deploy.drain_seconds,
         settings=_settings(settings, digest_key) if digest_key else None,
     )
 
 
 def _settings(settings: Settings, digest_key: str) -> dict[str, str]:
-    """Those that shape what the host runs, each by a keyed digest."""
+    """The settings that shape what the host runs, each as a keyed digest."""
     return {
         name: names.short_digest(digest_key, value) for name, value in of_hosts(settings).items()
     }
 
 
 def finish_seconds(settings: Settings) -> float:
-    """How long draining, stopping and pruning may take."""
+    """Time limit for draining, stopping and pruning."""
     return 2 * settings.deploy.drain_seconds + _FINISH_MARGIN_SECONDS
 
 
 def probe(settings: Settings) -> Probe:
-    """How the host side asks the application."""
+    """The host's health check of the application."""
     from cartwheel.host.wire.health import Probe
 
     health = settings.health
@@ -83,7 +83,7 @@ def probe(settings: Settings) -> Probe:
 
 
 def asking_status(settings: Settings) -> AskStatus:
-    """The question how the application is."""
+    """The request for the application's status."""
     from cartwheel.host.wire.status import AskStatus
 
     return AskStatus(probe(settings), settings.web.listen)
