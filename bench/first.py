@@ -3,7 +3,8 @@
 Each round and installer begins with a host on which nothing of Cartwheel is: no installer, no
 downloads, no release. `fab setup` prepares it; then the time of `fab deploy` is measured, of a
 wheel that is ready, until it serves through nginx and until the command ends, and the processor
-time that it takes on the host, which other work disturbs least. Installers take turns. `--other FOLDER` measures another checkout beside this one, whose uv the host has already.
+time that it takes on the host, which other work disturbs least. Installers take turns. `--other
+FOLDER` measures another checkout beside this one, whose uv the host has already.
 """
 
 from __future__ import annotations

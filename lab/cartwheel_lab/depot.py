@@ -52,7 +52,8 @@ _APT_FILES = (".deb", ".udeb", ".xz", ".gz")
 
 @dataclass(frozen=True)
 class Config:
-    """`indexes` are simple indexes (http, https or file); `folders` hold wheels flat, newest truth."""
+    """`indexes`: simple indexes (http, https or file). `folders`: flat folders of wheels; these
+    take precedence."""
 
     cache: str
     mirror: str

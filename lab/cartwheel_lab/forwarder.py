@@ -34,7 +34,7 @@ from cartwheel.errors import LabError
 
 ADDRESSES = "127.0.1."
 SERVICES = {"ssh": (22, 2022), "http": (80, 8080), "https": (443, 8443)}
-"""Port inside the host, and the one outside where something else here holds that port everywhere."""
+"""Ports inside the host, each with the outer port to use if its own is taken on this machine."""
 
 _FIRST, _LAST = 11, 254  # 127.0.1.1 is often the machine's own name
 
@@ -56,7 +56,7 @@ Reach = Callable[[socket.socket], Awaitable[socket.socket]]
 
 @dataclass
 class Wire:
-    """What the line does: `delay_ms` is a round trip's, `bytes_per_second` each direction's (0: no limit)."""
+    """The line: `delay_ms` per round trip, `bytes_per_second` per direction (0: no limit)."""
 
     link: Link = "up"
     delay_ms: float = 0.0

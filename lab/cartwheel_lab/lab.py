@@ -141,7 +141,7 @@ class LabHost:
         return Path(f"/proc/{self.init.pid}/root") / inside.lstrip("/")
 
     def popen_in_netns(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-        """Start a program of this machine in the host's network only: load without the forwarder."""
+        """Start a program of this machine in the host's network: load without the forwarder."""
         return subprocess.Popen(["nsenter", "-n", "-t", str(self.init.pid), *argv], **options)
 
     # the line to it

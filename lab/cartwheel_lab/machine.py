@@ -1,4 +1,4 @@
-"""What the lab needs of this machine, and what it reads from it. Changes one limit of the kernel's."""
+"""Check and read what the lab needs of this machine. Changes one kernel limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cartwheel.errors import LabError
 from cartwheel.places import person
 
 MIRROR_VARIABLE = "CARTWHEEL_LAB_MIRROR"
-"""Names a Debian mirror where apt's own sources do not (an operator's machine that is not Debian)."""
+"""Names a Debian mirror if apt's own sources do not (a machine that is not Debian)."""
 
 _SYSTEM_TOOLS = "/usr/sbin:/usr/bin:/sbin:/bin"
 _TOOLS = {

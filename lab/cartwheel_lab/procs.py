@@ -17,7 +17,7 @@ MARK = "CARTWHEEL_LAB"
 
 @dataclass(frozen=True)
 class Process:
-    """One process for ever: `start` is its start time in clock ticks since boot (proc(5), field 22)."""
+    """Identifies a process: `start` is its start time in ticks since boot (proc(5), field 22)."""
 
     pid: int
     start: int

@@ -217,7 +217,7 @@ def test_a_login_that_fails_is_told_and_changes_nothing(door: Door, login: Login
 def test_a_user_with_sudo_does_everything(
     door: Door, user: str, ssh: Mapping[str, Any], secret: bool
 ) -> None:
-    """Setup, deploy, rollback, status, after all the failures above; the password is in no list of processes."""
+    """Setup, deploy, rollback, status after the failures; no process list shows the password."""
     stage, host = door.stage, door.stage.host
     password = host.ops_password
     env = {SUDO_VARIABLE: password, LOGIN_VARIABLE: password} if secret else {}

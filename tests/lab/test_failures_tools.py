@@ -103,7 +103,7 @@ except OpError as error:
 
 
 def test_a_unit_that_systemd_does_not_start(module_host: LabHost, project: Project) -> None:
-    """CW601: what the host side says of a unit that is not there, by the copy installed on the host."""
+    """CW601: the installed host side reports a missing unit."""
     done = module_host.exec(["python3", "-I", "-c", ASK_FOR_A_START])
     said = done.stdout.decode()
     assert said.startswith("start-failed ")

@@ -23,7 +23,8 @@ from tests.kit.tiers import tiered
 
 pytestmark = pytest.mark.timeout(600)
 
-# Others strike in every run elsewhere: test_faults.py, test_fleet_faults.py, test_secrets_faults.py.
+# Others strike in every run elsewhere: test_faults.py, test_fleet_faults.py,
+# test_secrets_faults.py.
 EVERY_RUN = {"operator-freeze", "disk-full", "fail"}
 
 

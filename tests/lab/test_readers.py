@@ -35,7 +35,8 @@ def readable(host: LabHost, user: str, kind: str = "-readable", places: str = PL
 def host(
     request: pytest.FixtureRequest, hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LabHost]:
-    """Two applications on one host of the oldest and the newest suite: `shop` with files for nginx, and `till`."""
+    """Two applications on one host of the oldest and the newest suite: `shop` with files for nginx,
+    and `till`."""
     one = hosts(1, request.param)[0]
     one.reset()
     one.sh("useradd --create-home mallory")

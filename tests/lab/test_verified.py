@@ -1,4 +1,5 @@
-"""Verification runs a release as its service would: what cannot work is refused before it serves."""
+"""Verification runs a release as its service would: what cannot work is refused before it
+serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Requests for operations that only tests have (ops.py): records that are made as they are needed."""
+"""Requests for operations that only tests have (ops.py): records that are made as they are
+needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Operations that only tests bring along: bundled in place of `cartwheel.host.session.operations`."""
+"""Operations that only tests bring along: bundled in place of
+`cartwheel.host.session.operations`."""
 
 from __future__ import annotations
 

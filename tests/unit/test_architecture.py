@@ -200,8 +200,9 @@ def test_the_engine_knows_no_lab(path: Path) -> None:
         assert "cartwheel_lab" not in path.read_text()
 
 
-# Every room, from the ground up: each looks only at those above it in this list (it stands on them).
-# A room is a folder of the engine, a folder or a program of the host side, or a module of its own.
+# Every room, from the ground up: each looks only at those above it in this list (it stands on
+# them). A room is a folder of the engine, a folder or a program of the host side, or a module of
+# its own.
 ROOMS = (
     *("host", "host.wire", "host.layout", "host.system", "host.state", "host.packages"),
     *("host.process", "host.web", "host.release", "host.switch", "host.balancer"),

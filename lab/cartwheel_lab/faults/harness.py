@@ -284,7 +284,8 @@ def uninstall(host: LabHost) -> None:
 
 @contextmanager
 def on(host: LabHost, witness: Witness | None = None) -> Iterator[Harness]:
-    """The harness on `host`, which has the tap (see `install`), while the block runs. Raises LabError where this machine cannot do it, or what went wrong in it."""
+    """The harness on `host`, which has the tap (see `install`), while the block runs. Raises
+    LabError if this machine cannot do it, or the error that occurred in it."""
     require()
     harness = Harness(host, witness)
     harness.open()

@@ -72,8 +72,9 @@ class Call:
     """One system call that waits: what it is about to do, by whom.
 
     `kind` is execve, rename, unlink, rmdir, symlink, link, mkdir, create, open, ftruncate, fsync or
-    syncfs; `open` may make a file too, and keeps what is in it. `paths` are absolute, as the host sees them; of a symlink the target comes first.
-    `argv` holds the first words of an execve's new command.
+    syncfs; `open` may make a file too, and keeps what is in it. `paths` are absolute, as the host
+    sees them; of a symlink the target comes first. `argv` holds the first words of an execve's new
+    command.
     """
 
     cookie: int
