@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
-State = Literal["start", "progress", "done", "unchanged", "changed", "failed", "note"]
+from cartwheel.host.wire.messages import State
 
 
 @dataclass(frozen=True)

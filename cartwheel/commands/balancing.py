@@ -11,7 +11,6 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any
 
 from cartwheel import places
 from cartwheel.balance import hosted
@@ -263,6 +262,6 @@ def states(scene: Scene) -> tuple[list[State], list[CartwheelError]]:
     return found, [*silent.values(), *failed.values(), *lacking(found)]
 
 
-def _raise_first(failed: Mapping[str, Any]) -> None:
+def _raise_first(failed: Mapping[str, CartwheelError]) -> None:
     for error in failed.values():
         raise error

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cartwheel import build
 from cartwheel.commands import product
@@ -30,7 +29,7 @@ from cartwheel.settings.host import Host
 from cartwheel.settings.hosts import BALANCER_ROLE
 
 if TYPE_CHECKING:
-    from cartwheel.ssh.session import Session
+    from cartwheel.ssh.session import OnEvent, Session
 
 _SETUP_SECONDS = 1800.0
 _SITE_SECONDS = 120.0
@@ -136,9 +135,7 @@ def _set_up_balancers(scene: Scene) -> dict[str, Result[Changes]]:
     return {**done, **failures(placed), **both}
 
 
-def _place_site(
-    scene: Scene, session: Session, listen: Callable[[dict[str, Any]], None]
-) -> Changes:
+def _place_site(scene: Scene, session: Session, listen: OnEvent) -> Changes:
     settings, members = scene.settings, members_of(scene)
     facts = session.request(asking_facts(scene), deadline_seconds=PROBE_SECONDS)
     site = render_balancer(settings, list(members.values()), scene.project, ipv6=facts.host.ipv6)

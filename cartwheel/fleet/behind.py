@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cartwheel.errors import CartwheelError
-from cartwheel.events import Event, State
+from cartwheel.events import Event
 from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
+from cartwheel.host.wire.messages import State
 from cartwheel.plan import steps
 from cartwheel.plan.host_plan import HostPlan
 

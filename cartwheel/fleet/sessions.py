@@ -11,13 +11,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from cartwheel.errors import CartwheelError
-from cartwheel.events import Emit, Event, State
+from cartwheel.events import Emit, Event
 from cartwheel.fleet.report import Report
+from cartwheel.host.wire.messages import State, Told
 from cartwheel.host.wire.request import Request
 from cartwheel.plan.steps import AnyStep, Step
 
 if TYPE_CHECKING:
-    from cartwheel.ssh.session import Pending, Session
+    from cartwheel.ssh.session import OnEvent, Pending, Session
 
 _SLICE_SECONDS = 0.1  # Ctrl-C is noticed between slices
 _MOST_LEAVING = 256  # when a run is stopped, all hosts are told at once
@@ -167,15 +168,15 @@ class Fleet:
         self.emit(Event(step, _ended(answer), "", host, self.clock() - started))
         return answer
 
-    def listener(self, host: str, title: str = "") -> Callable[[dict[str, Any]], None]:
+    def listener(self, host: str, title: str = "") -> OnEvent:
         """Passes the host side's events on; events without a step get `title`."""
 
-        def listen(fields: dict[str, Any]) -> None:
+        def listen(told: Told) -> None:
             self.emit(
                 Event(
-                    step=str(fields.get("step") or title),
-                    state=fields.get("state", "note"),
-                    detail=str(fields.get("detail", "")),
+                    step=told["step"] or title,
+                    state=told["state"],
+                    detail=told["detail"],
                     host=host,
                 )
             )

@@ -8,7 +8,7 @@ import os
 import shlex
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import fabric
@@ -35,6 +35,10 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 4, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3}  # second
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
+# Where SSH is spoken.
+Line = socket.socket | paramiko.Channel | paramiko.ProxyCommand
+
+
 class StrictConnection(fabric.Connection):
     """One host, one thread. `open` checks the host's key before it logs in.
 
@@ -43,8 +47,8 @@ class StrictConnection(fabric.Connection):
     """
 
     # fabric and invoke treat names of the class as attributes, and other names as settings.
-    client: Any = None
-    transport: Any = None
+    client: paramiko.SSHClient
+    transport: paramiko.Transport
     target: Target = None  # type: ignore[assignment]
     _gateways: Gateways = None  # type: ignore[assignment]
 
@@ -57,7 +61,7 @@ class StrictConnection(fabric.Connection):
         self.target = target
         self._gateways = gateways
 
-    def derive_shorthand(self, host_string: str) -> dict[str, Any]:
+    def derive_shorthand(self, host_string: str) -> dict[str, str | None]:
         # The target is already resolved; an IPv6 address must not be parsed again.
         return {"user": None, "host": host_string, "port": None}
 
@@ -67,7 +71,7 @@ class StrictConnection(fabric.Connection):
         target = self.target
         with failures(target):
             sock = raw_socket(target, self._gateways)
-            login: Any = Login(target)
+            login: Any = Login(target)  # paramiko asks for more than it uses
             try:
                 self.client.set_missing_host_key_policy(_Check(target))
                 self.client.connect(
@@ -85,11 +89,14 @@ class StrictConnection(fabric.Connection):
                 self.client.close()
                 sock.close()
                 raise
-            self.transport = self.client.get_transport()
+            transport = self.client.get_transport()
+            if transport is None:
+                raise paramiko.SSHException("it was closed at once")
+            self.transport = transport
             # Not answered, so TCP_USER_TIMEOUT notices; for channels without heartbeats.
-            self.transport.set_keepalive(KEEPALIVE_SECONDS)
+            transport.set_keepalive(KEEPALIVE_SECONDS)
             if hasattr(sock, "shutdown"):
-                self.transport.sock.settimeout(_LOOK_UP_SECONDS)
+                transport.sock.settimeout(_LOOK_UP_SECONDS)
 
     def close(self) -> None:
         """Close at once, without waiting for paramiko's thread to wake up by itself."""
@@ -136,7 +143,7 @@ class Gateways:
             self._each.clear()
 
 
-def raw_socket(target: Target, gateways: Gateways) -> Any:
+def raw_socket(target: Target, gateways: Gateways) -> Line:
     """A socket to the host's SSH port: through its gateway, its ProxyCommand, or directly."""
     if target.gateway is not None:
         return gateways.channel(target.gateway, target)
@@ -221,19 +228,25 @@ class _Check(paramiko.MissingHostKeyPolicy):
     def __init__(self, target: Target) -> None:
         self._target = target
 
-    def missing_host_key(self, client: Any, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002
+    def missing_host_key(
+        self,
+        client: paramiko.SSHClient,  # noqa: ARG002
+        hostname: str,  # noqa: ARG002
+        key: paramiko.PKey,
+    ) -> None:
         shown = known_hosts.HostKey(key.get_name(), key.asbytes())
         revoked.check(self._target, shown)
         known_hosts.check(self._target, shown)
 
 
-def transport_for(target: Target) -> Any:
+def transport_for(target: Target) -> Callable[..., paramiko.Transport]:
     """A factory of transports that first ask for the kinds of keys that are known."""
     kinds = {entry.kind for entry in known_hosts.known_entries(target) if not entry.marker}
     if "ssh-rsa" in kinds:
         kinds |= {"rsa-sha2-512", "rsa-sha2-256"}
 
-    def make(sock: Any, **named: Any) -> paramiko.Transport:
+    # Any: what paramiko passes on to its own class.
+    def make(sock: Line, **named: Any) -> paramiko.Transport:
         transport = paramiko.Transport(sock, **named)
         security = transport.get_security_options()
         security.key_types = sorted(security.key_types, key=lambda kind: kind not in kinds)

@@ -21,7 +21,8 @@ import paramiko
 
 from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError, HostError
 from cartwheel.host.wire import framing
-from cartwheel.host.wire.codec import WireError, to_json, value_of
+from cartwheel.host.wire.codec import WireError, to_json
+from cartwheel.host.wire.messages import Header, Json, Told
 from cartwheel.host.wire.request import About, Request, answer_of
 from cartwheel.ssh import startup
 from cartwheel.ssh.bundle import OLDEST_PYTHON, Bundle, host_bundle
@@ -53,7 +54,7 @@ _READ_BYTES = 1 << 18
 _STDERR_TAIL_BYTES = 64 << 10
 
 Frames = Generator[bytes, None, None]
-OnEvent = Callable[[dict[str, Any]], None]
+OnEvent = Callable[[Told], None]
 Blob = Path | bytes
 A = TypeVar("A")
 NOTHING = About("", "", "", "")
@@ -70,21 +71,20 @@ class Pending(Generic[A]):
         self,
         session: Session,
         request_id: int,
-        op: str,
-        answer: Any,
+        asked: type[Request[A]],
         deadline_seconds: float,
         on_event: OnEvent | None,
         flight: int,
         blob_bytes: int = 0,
     ) -> None:
-        self.op = op
-        self._kind = answer
+        self.op = asked.op
+        self._asked = asked
         self._session = session
         self._id = request_id
         self._deadline_seconds = deadline_seconds
         self._on_event = on_event
         self._flight = flight
-        self._answer: dict[str, Any] | None = None
+        self._answer: Header | None = None
         self._broken_listener: Exception | None = None
         self._started_at: float | None = None
         self._ready_at = time.monotonic()  # since then only the host delays it
@@ -108,14 +108,13 @@ class Pending(Generic[A]):
             return self._decoded(answer["value"])
         raise self._error(answer)
 
-    def _decoded(self, value: Any) -> A:
+    def _decoded(self, value: Json) -> A:
         try:
-            found: A = value_of(self._kind, value)
+            return answer_of(self._asked, value)
         except WireError as error:
             raise HostError("host-side", f"{self.op}: {error}", host=self._session.host) from None
-        return found
 
-    def _error(self, answer: dict[str, Any]) -> CartwheelError:
+    def _error(self, answer: Header) -> CartwheelError:
         host = self._session.host
         if answer.get("skipped"):
             return SkippedError(
@@ -162,7 +161,7 @@ class Session:
         self._uplink = uplink or Uplink(1)
         self._turn: Turn | None = None
         self._changed = threading.Condition()
-        self._pending: dict[int, Pending[Any]] = {}
+        self._pending: dict[int, Pending[Any]] = {}  # their answers are of many kinds
         self._ids = itertools.count(1)
         self._flight = 0
         self._flight_answered = True
@@ -218,7 +217,7 @@ class Session:
         wait for its turn, and be sent at SLOWEST_BYTES_PER_SECOND; `on_event` gets events without
         a step about its progress.
         """
-        op, fields, answer = asked.op, to_json(asked), answer_of(type(asked))
+        fields = to_json(asked)
         with self._changed:
             if self._flight_answered:
                 self._flight += 1
@@ -226,13 +225,19 @@ class Session:
                 self.round_trips += 1
             size = _size(blob)
             pending: Pending[A] = Pending(
-                self, next(self._ids), op, answer, deadline_seconds, on_event, self._flight, size
+                self,
+                next(self._ids),
+                type(asked),
+                deadline_seconds,
+                on_event,
+                self._flight,
+                size,
             )
             self._pending[pending._id] = pending
-            header = {
+            header: Header = {
                 "t": "request",
                 "id": pending._id,
-                "op": op,
+                "op": asked.op,
                 "args": fields,
                 "deadline_seconds": deadline_seconds,
                 "group": group,
@@ -302,7 +307,7 @@ class Session:
 
     # -- waiting
 
-    def _await(self, pending: Pending[Any]) -> None:
+    def _await(self, pending: Pending[A]) -> None:
         submitted_at = time.monotonic()
         while True:
             with self._changed:
@@ -319,7 +324,7 @@ class Session:
                 self._fail(self._no_greeting(f"no greeting within {START_SECONDS:g} s"))
             self._check_deadline(pending)
 
-    def _check_deadline(self, pending: Pending[Any]) -> None:
+    def _check_deadline(self, pending: Pending[A]) -> None:
         if pending._started_at is None:
             self._check_turn(pending)
             return
@@ -332,7 +337,7 @@ class Session:
         self.cancel(DEADLINE_GRACE_SECONDS)
         self._fail(error)
 
-    def _check_turn(self, pending: Pending[Any]) -> None:
+    def _check_turn(self, pending: Pending[A]) -> None:
         """Raises if the next request does not begin in time: the host takes them in order."""
         with self._changed:
             if not self.python or pending._id != min(self._pending, default=pending._id):
@@ -373,7 +378,7 @@ class Session:
         try:
             self._may_send.wait()
             if self.python and not self._cancelled:
-                config = {
+                config: Header = {
                     "t": "config",
                     "lease_seconds": self.target.lease_seconds,
                     "about": to_json(self._about),
@@ -395,7 +400,7 @@ class Session:
                     if self._cancelled and self._outgoing:
                         break  # the cancellation is sent before the rest of an upload
 
-    def _in_turn(self, frames: Iterator[bytes], pending: Pending[Any]) -> Frames:
+    def _in_turn(self, frames: Iterator[bytes], pending: Pending[A]) -> Frames:
         """A blob's frames when it is their turn; until then signs of life."""
         with self._uplink.turn() as turn:
             self._turn = turn
@@ -413,7 +418,7 @@ class Session:
                 yield from self._paced(turn, pending, len(data))
                 yield data
 
-    def _paced(self, turn: Turn, pending: Pending[Any], size_bytes: int) -> Frames:
+    def _paced(self, turn: Turn, pending: Pending[A], size_bytes: int) -> Frames:
         """Wait until this many bytes may be sent, with signs of life."""
         until = time.monotonic() + self._uplink.reserve(size_bytes)
         while (left := until - time.monotonic()) > 0 and not self._is_off():
@@ -622,11 +627,11 @@ def _just(data: bytes) -> Frames:
     yield data
 
 
-def _frames(header: dict[str, Any], blob: Blob | None) -> Iterator[bytes]:
+def _frames(header: Header, blob: Blob | None) -> Iterator[bytes]:
     yield framing.pack(header)
     if blob is None:
         return
-    name = {"t": "blob", "id": header["id"]}
+    name: Header = {"t": "blob", "id": header["id"]}
     if isinstance(blob, bytes):
         for at in range(0, len(blob), framing.BLOB_CHUNK_BYTES):
             yield framing.pack(name, blob[at : at + framing.BLOB_CHUNK_BYTES])
@@ -645,7 +650,7 @@ def _size(blob: Blob | None) -> int:
         return 0
 
 
-def _told(frames: Iterator[bytes], pending: Pending[Any]) -> Frames:
+def _told(frames: Iterator[bytes], pending: Pending[A]) -> Frames:
     """The frames; every few seconds the listener gets the progress of a blob."""
     told, sent = time.monotonic(), 0
     for data in frames:
@@ -658,7 +663,7 @@ def _told(frames: Iterator[bytes], pending: Pending[Any]) -> Frames:
             _notify(pending, _progress(text))
 
 
-def _progress(detail: str) -> dict[str, Any]:
+def _progress(detail: str) -> Told:
     return {"step": "", "state": "progress", "detail": detail}
 
 
@@ -673,7 +678,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
         ) from error
 
 
-def _notify(pending: Pending[Any], event: dict[str, Any]) -> None:
+def _notify(pending: Pending[A], event: Told) -> None:
     if pending._on_event is None:
         return
     try:

@@ -22,7 +22,7 @@ def echo(c: Context, args: dict[str, Any]) -> dict[str, Any]:
 
 def sleep(c: Context, args: dict[str, Any]) -> dict[str, Any]:
     """Wait in polls; say so first."""
-    c.emit("sleep", "start", pid=os.getpid())
+    c.emit("sleep", "start")
     c.pause(args["seconds"])
     return {}
 

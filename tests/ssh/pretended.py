@@ -17,6 +17,7 @@ from typing import Any
 sys.path.insert(0, os.path.abspath(__file__ + "/../../.."))  # noqa: PTH100 - pathlib is slow to import
 
 from cartwheel.host.wire import framing
+from cartwheel.host.wire.messages import Header
 
 RELEASE = "1.0.0.0d0d0d0d"  # what it serves
 
@@ -51,11 +52,12 @@ def _live() -> None:
         _write(framing.pack({"t": "alive"}))
 
 
-def _answer(request: dict[str, Any], facts: dict[str, Any]) -> None:
+def _answer(request: Header, facts: dict[str, Any]) -> None:
+    asked: Any = request["args"]
     known = {
         "probe": facts,
         "compare": {
-            "files": dict.fromkeys(request["args"].get("files", ())),
+            "files": dict.fromkeys(asked.get("files", ())),
             "releases": {},
             "running": [],
             "stopping": [],
@@ -64,8 +66,8 @@ def _answer(request: dict[str, Any], facts: dict[str, Any]) -> None:
         "switch": {"id": "1"},
         "go-back": {"reverted": True, "serves": RELEASE},
     }
-    name = {"id": request["id"]}
-    answer = {"t": "result", **name, "value": known.get(request["op"], {"changed": True})}
+    name: Header = {"id": request["id"]}
+    answer: Header = {"t": "result", **name, "value": known.get(request["op"], {"changed": True})}
     _write(framing.pack({"t": "start", **name}) + framing.pack(answer))
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import CartwheelError, ConnectError, HostError
+from cartwheel.host.wire.messages import Told
 from cartwheel.ssh.bundle import Bundle, host_bundle
 from cartwheel.ssh.session import Session, SkippedError
 from cartwheel.ssh.uplink import Uplink
@@ -118,7 +119,7 @@ class TestRequests:
             session.request(asking("answer_with"))
 
     def test_events_come_in_order(self, session: Session) -> None:
-        events: list[dict[str, Any]] = []
+        events: list[Told] = []
         session.request(asking("sleep", {"seconds": 0.01}), on_event=events.append)
         assert [(each["step"], each["state"]) for each in events] == [("sleep", "start")]
 
@@ -160,7 +161,7 @@ class TestVolume:
         relay = Relay(sshd.port, delay_seconds=0.05)  # 64 KiB each time: about 1 MB/s
         try:
             session = open_to(through(relay, sshd))
-            told: list[dict[str, Any]] = []
+            told: list[Told] = []
             session.request(asking("digest"), blob=bytes(4 * MIB), on_event=told.append)
             assert len(told) >= 3
             assert {(one["step"], one["state"]) for one in told} == {("", "progress")}
@@ -205,7 +206,7 @@ class TestVolume:
         uplink = Uplink(1)
         session = open_to(sshd.target(lease_seconds=5), uplink=uplink)
         session.request(asking("echo"))
-        told: list[dict[str, Any]] = []
+        told: list[Told] = []
         with ThreadPoolExecutor(1) as pool:
             with uplink.turn():
                 pending = session.submit(asking("digest"), blob=bytes(MIB), on_event=told.append)
@@ -213,7 +214,11 @@ class TestVolume:
                 with pytest.raises(TimeoutError):
                     answer.result(10)
             assert answer.result(30)["size"] == MIB
-        waits = {"step": "", "state": "progress", "detail": "waiting for its turn to be uploaded"}
+        waits: Told = {
+            "step": "",
+            "state": "progress",
+            "detail": "waiting for its turn to be uploaded",
+        }
         assert told.count(waits) >= 2
 
     def test_uploads_together_keep_to_the_rate(self, sshd: Sshd, open_to: Open) -> None:

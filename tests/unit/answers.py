@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from cartwheel.host.wire.codec import from_message, to_json, value_of
+from cartwheel.host.wire.codec import from_message, to_json
 from cartwheel.host.wire.facts import Facts
 from cartwheel.host.wire.pending import DAMAGED
 from cartwheel.host.wire.request import Request, answer_of
@@ -73,7 +73,7 @@ def _with(known: dict[str, Any], differs: dict[str, Any]) -> dict[str, Any]:
     return {**known, **{name: mixed(name, value) for name, value in differs.items()}}
 
 
-INTERPRETER = {
+INTERPRETER: dict[str, Any] = {
     "path": "/usr/bin/python3",
     "version": "3.11.2",
     "prefix": "/usr",
@@ -144,5 +144,4 @@ def release(called: str, **more: Any) -> dict[str, Any]:
 
 def answer_to(asked: Request[A], said: Any) -> A:
     """The record of what a host said, of JSON's kinds."""
-    found: A = value_of(answer_of(type(asked)), said)
-    return found
+    return answer_of(type(asked), said)

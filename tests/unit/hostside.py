@@ -16,6 +16,7 @@ from cartwheel.host.release import leftovers
 from cartwheel.host.state import releases, whole
 from cartwheel.host.system.context import Context, boottime
 from cartwheel.host.wire.instance import WEB, Instance
+from cartwheel.host.wire.messages import Told
 from cartwheel.host.wire.request import About
 
 
@@ -34,7 +35,7 @@ class Session:
 
     def __init__(self, at: Layout | None = None, who: str = "ann@desk", message: str = "") -> None:
         self.about = About(at.app if at else "", str(at.base) if at else "", who, message)
-        self.events: list[dict[str, Any]] = []
+        self.events: list[Told] = []
         self.lost = threading.Event()
         self.memory: dict[str, Any] = {"lock": "held"}
         self.at_end: list[Callable[[], None]] = []

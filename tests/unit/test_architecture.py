@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel.errors import CATALOGUE
-from cartwheel.host.wire.request import Request, answer_of
+from cartwheel.host.wire.request import Request, answer_type
 from cartwheel.ssh.bundle import host_modules
 
 ROOT = Path(__file__).parents[2]
@@ -358,4 +358,4 @@ def test_an_operation_takes_its_own_request_and_gives_its_answer(name: str) -> N
     hints = typing.get_type_hints(function)
     kind = requests()[name]
     assert hints[function.__code__.co_varnames[1]] is kind
-    assert hints["return"] == answer_of(kind)
+    assert hints["return"] == answer_type(kind)

@@ -29,6 +29,7 @@ from cartwheel.host.switch import switch as switching
 from cartwheel.host.system import files
 from cartwheel.host.system.context import ContactLost, OpError
 from cartwheel.host.upkeep import jobs
+from cartwheel.host.wire.messages import Table
 from cartwheel.host.wire.running import Stop
 from cartwheel.host.wire.switching import Confirm, Finish
 from cartwheel.settings.phases import Kind
@@ -186,7 +187,7 @@ class History:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(name)
         releases.point_slot(at, web(name))
-        manifest = {"release": name, "seq": releases.next_sequence(at), "version": name}
+        manifest: Table = {"release": name, "seq": releases.next_sequence(at), "version": name}
         files.write_json(releases.manifest_path(at, name), manifest)
         for part in _FILES[:3]:  # a folder's order is nobody's promise: here these come first
             path = at.release(name) / part

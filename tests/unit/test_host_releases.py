@@ -16,6 +16,7 @@ from cartwheel.host.system.children import Done
 from cartwheel.host.system.context import OpError
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.journal import Entry
+from cartwheel.host.wire.messages import Table
 from cartwheel.host.wire.pending import Pending, Saved
 
 from .hostside import host_in, slot_of, web
@@ -32,7 +33,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
 def make(at: Layout, name: str, seq: int, wheel: str = "aa") -> None:
     folder = at.release(name)
     folder.mkdir()
-    manifest = {"release": name, "seq": seq, "wheel_sha256": wheel}
+    manifest: Table = {"release": name, "seq": seq, "wheel_sha256": wheel}
     files.write_json(folder / "release.json", manifest)
     for slot in ("1", "web-b"):
         at.unit_file(web(name, slot)).write_text("")

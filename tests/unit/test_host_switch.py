@@ -32,6 +32,7 @@ from cartwheel.host.web import configuration, front_door
 from cartwheel.host.web.server import WebServer
 from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.instance import Instance
+from cartwheel.host.wire.messages import Table
 from cartwheel.host.wire.running import Start, Stop
 from cartwheel.host.wire.switching import Confirm, Finish, GoBack, Limits, Switch, WentBack
 from cartwheel.settings.phases import Kind
@@ -148,7 +149,7 @@ class Stage:
         for process in self.processes:
             self.at.unit_source(Instance(process, name, FIRST_SLOT)).write_text(name)
         releases.point_slot(self.at, first_of(name))
-        manifest = {"release": name, "seq": releases.next_sequence(self.at), "version": name}
+        manifest: Table = {"release": name, "seq": releases.next_sequence(self.at), "version": name}
         files.write_json(releases.manifest_path(self.at, name), manifest)
 
     def prepare_old(self, name: str, slots: tuple[str, ...]) -> None:
@@ -649,7 +650,7 @@ def test_what_is_bad_twice_goes_too(stage: Stage, monkeypatch: pytest.MonkeyPatc
         found = sorted(one.slot for one in stage.instances(stage.at) if one.release == "2.b")
         assert found == slots
         assert [one.release for one in releases.complete(stage.at)] == ["1.a"]
-        manifest = {"release": "2.b", "seq": 2, "version": "2.b"}
+        manifest: Table = {"release": "2.b", "seq": 2, "version": "2.b"}
         files.write_json(releases.manifest_path(stage.at, "2.b"), manifest)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from cartwheel.host.wire import framing
+from cartwheel.host.wire.messages import Header
 from cartwheel.ssh import bundle as bundles
 from cartwheel.ssh import startup
 from cartwheel.ssh.bundle import ALARM_SECONDS, Bundle, host_bundle, make_bundle
@@ -44,7 +45,7 @@ class Host:
         self.stdin.write(bundle.payload)
         self.send({"t": "config", "lease_seconds": lease_seconds, "about": ABOUT})
 
-    def send(self, header: dict[str, Any], body: bytes = b"") -> None:
+    def send(self, header: Header, body: bytes = b"") -> None:
         self.stdin.write(framing.pack(header, body))
         self.stdin.flush()
 

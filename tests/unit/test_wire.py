@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cartwheel.host.wire import framing
+from cartwheel.host.wire.messages import Header
 
 HEADERS = st.dictionaries(
     st.text(max_size=5), st.one_of(st.text(), st.integers(), st.none()), max_size=4
@@ -17,7 +18,7 @@ HEADERS = st.dictionaries(
 
 @given(frames=st.lists(st.tuples(HEADERS, st.binary(max_size=300)), max_size=6), data=st.data())
 def test_frames_survive_any_cutting(
-    frames: list[tuple[dict[str, object], bytes]], data: st.DataObject
+    frames: list[tuple[Header, bytes]], data: st.DataObject
 ) -> None:
     stream = b"".join(framing.pack(header, body) for header, body in frames)
     decoder = framing.Decoder()

@@ -8,7 +8,6 @@ import urllib.error
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cartwheel.background import is_abandoned
 from cartwheel.build.publish.fleet_store import Login
@@ -31,7 +30,7 @@ class Answer:
     url: str
     status: int
     reason: str
-    headers: Mapping[str, str]
+    headers: http.client.HTTPMessage
     body: bytes
 
     @property
@@ -121,7 +120,8 @@ def call(
         ) from error
 
 
-def _answer(opened: Any, timeout_seconds: float) -> Answer:
+def _answer(opened: http.client.HTTPResponse, timeout_seconds: float) -> Answer:
+    """An HTTPError is read in the same way."""
     body, end = bytearray(), time.monotonic() + 2 * timeout_seconds
     while data := opened.read1(_CHUNK_BYTES):
         body += data

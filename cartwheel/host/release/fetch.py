@@ -9,7 +9,7 @@ import random
 import threading
 import time
 import urllib.error
-from typing import Any, Union
+from typing import Union
 
 from cartwheel.host.system import http_request
 from cartwheel.host.system.context import Context, OpError
@@ -100,14 +100,17 @@ class Download:
             if promised is not None and received < int(promised):  # urllib does not report it
                 raise OSError("it ended after {} of {} bytes".format(received, promised))
 
-    def _open(self) -> Any:
+    def _open(self) -> http.client.HTTPResponse:
         source, left = self._source, _TRIES
         login = (source.login[0], source.login[1].reveal()) if source.login else None
         request = http_request.request(source.url, login)
         while True:
             left -= 1
             try:
-                return http_request.opener().open(request, timeout=source.timeout_seconds)
+                answer: http.client.HTTPResponse = http_request.opener().open(
+                    request, timeout=source.timeout_seconds
+                )
+                return answer
             except urllib.error.HTTPError as error:
                 error.close()
                 if error.code not in _BUSY or not left:

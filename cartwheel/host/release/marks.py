@@ -8,12 +8,12 @@ the files of a step may not be on the disk yet, and a power cut may keep the mar
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.state import releases
 from cartwheel.host.system import files
 from cartwheel.host.system.context import OpError
+from cartwheel.host.wire.messages import Table
 
 _TAIL_LINES = 30
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # random(4): a new one after each boot
@@ -33,7 +33,7 @@ def _path(at: Layout, release: str) -> Path:
     return at.release(release) / "steps.json"
 
 
-def done(at: Layout, release: str) -> Dict[str, Any]:
+def done(at: Layout, release: str) -> Table:
     """The marks that were made since this boot."""
     try:
         marks = files.read_json(_path(at, release)) or {}

@@ -6,10 +6,12 @@ import anything of `cartwheel` before `run` has installed the importer.
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib.abc import InspectLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from typing import Any, BinaryIO, Dict, Optional, Sequence
+from types import CodeType, ModuleType
+from typing import Any, Dict, Optional, Sequence
 
 
 class MemoryImporter(MetaPathFinder, InspectLoader):
@@ -26,7 +28,7 @@ class MemoryImporter(MetaPathFinder, InspectLoader):
         self,
         fullname: str,
         path: Optional[Sequence[str]] = None,
-        target: Any = None,
+        target: Optional[ModuleType] = None,
     ) -> Optional[ModuleSpec]:
         if fullname not in self._sources:
             return None
@@ -42,8 +44,11 @@ class MemoryImporter(MetaPathFinder, InspectLoader):
     def get_source(self, fullname: str) -> Optional[str]:
         return self._sources.get(fullname)
 
-    def get_code(self, fullname: str) -> Any:
-        return compile(self._sources[fullname], _shown(fullname), "exec", dont_inherit=True)
+    def get_code(self, fullname: str) -> CodeType:
+        code: CodeType = compile(
+            self._sources[fullname], _shown(fullname), "exec", dont_inherit=True
+        )
+        return code
 
     def sources(self) -> Dict[str, str]:
         """Every module's source by full name, from which the installed copy is made."""
@@ -55,7 +60,8 @@ def _shown(fullname: str) -> str:
     return fullname.replace(".", "/") + ".py"
 
 
-def run(bundle: Dict[str, Any], source: BinaryIO, out_fd: int) -> int:
+# Any: the bundle is JSON; its "modules" are sources by full name.
+def run(bundle: Dict[str, Any], source: io.BufferedReader, out_fd: int) -> int:
     """Install the importer, then serve until the channel ends. Returns the exit status."""
     importer = MemoryImporter(dict(bundle["modules"]))
     sys.meta_path.insert(0, importer)

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, Optional
 
 from cartwheel.host.system.context import Context, OpError, disk_full, no_room
 from cartwheel.host.wire.codec import WireError, from_message, to_json
+from cartwheel.host.wire.messages import Json, Table
 
 # The place of each operation: a module below cartwheel.host, and its function.
 READING: Dict[str, str] = {
@@ -70,7 +71,7 @@ CHANGING: Dict[str, str] = {
 _BROKEN_DISK = (errno.EIO, errno.EROFS, errno.ENXIO, errno.ENODEV, errno.EUCLEAN, errno.ESTALE)
 
 
-def perform(name: str, ctx: Context, asked: Dict[str, Any]) -> Any:
+def perform(name: str, ctx: Context, asked: Table) -> Json:
     """Carry out the operation of that name; returns its answer as JSON types.
 
     Raises OpError, also for an unknown name, for a request that does not fit, and for a change
@@ -84,7 +85,8 @@ def perform(name: str, ctx: Context, asked: Dict[str, Any]) -> Any:
     operation = _operation(place)
     request = _request(operation, asked)
     try:
-        return to_json(operation(ctx, request))
+        answer: Json = to_json(operation(ctx, request))
+        return answer
     except OSError as error:
         problem = _about_disk(error, name, ctx)
         if problem is None:
@@ -92,16 +94,18 @@ def perform(name: str, ctx: Context, asked: Dict[str, Any]) -> Any:
         raise problem from error
 
 
+# Any: an operation's own request and answer, which only its annotations know.
+Operation = Callable[[Context, Any], Any]
+
+
 @functools.lru_cache(maxsize=None)
-def _operation(place: str) -> Callable[[Context, Any], Any]:
+def _operation(place: str) -> Operation:
     module, _, function = place.partition(":")
-    found: Callable[[Context, Any], Any] = getattr(
-        importlib.import_module(f"cartwheel.host.{module}"), function
-    )
+    found: Operation = getattr(importlib.import_module(f"cartwheel.host.{module}"), function)
     return found
 
 
-def _request(operation: Callable[[Context, Any], Any], asked: Dict[str, Any]) -> Any:
+def _request(operation: Operation, asked: Table) -> Any:
     """The record that the operation takes, from its annotation."""
     kind = typing.get_type_hints(operation)[operation.__code__.co_varnames[1]]
     try:

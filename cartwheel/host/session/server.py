@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import collections
 import hashlib
+import io
 import os
 import queue
 import signal
 import tempfile
 import threading
 import traceback
-from typing import IO, Any, BinaryIO, Callable, Deque, Dict, List, Optional, Set
+from typing import IO, Any, Callable, Deque, Dict, List, Optional, Set
 
 from cartwheel.host.system import children
 from cartwheel.host.system.context import (
@@ -33,6 +34,7 @@ from cartwheel.host.system.context import (
 )
 from cartwheel.host.wire import framing
 from cartwheel.host.wire.codec import from_message, to_json
+from cartwheel.host.wire.messages import Header, Json, Table, Told
 from cartwheel.host.wire.request import About, Hello, Who
 
 DEFAULT_LEASE_SECONDS = 15.0
@@ -58,7 +60,7 @@ class Outbox:
         threading.Thread(target=self._write, name="writer", daemon=True).start()
 
     def put(
-        self, header: Dict[str, Any], body: bytes = b"", must: bool = False, patient: bool = True
+        self, header: Header, body: bytes = b"", must: bool = False, patient: bool = True
     ) -> None:
         """Queue a frame. When the backlog is full, a `patient` caller waits until contact
         is lost; then the frame is dropped, unless it `must` be kept."""
@@ -153,10 +155,10 @@ class Spool:
 
 
 class Request:
-    def __init__(self, header: Dict[str, Any]) -> None:
+    def __init__(self, header: Header) -> None:
         self.id = int(header["id"])
         self.op = str(header["op"])
-        self.args: Dict[str, Any] = header.get("args") or {}
+        self.args = header.get("args") or {}
         self.group: Optional[str] = header.get("group")
         self.deadline_seconds = float(header.get("deadline_seconds") or DEFAULT_DEADLINE_SECONDS)
         self.spool: Optional[Spool] = None
@@ -165,7 +167,7 @@ class Request:
 class Server:
     """The state of one session; `serve` is its life."""
 
-    def __init__(self, source: BinaryIO, out_fd: int) -> None:
+    def __init__(self, source: io.BufferedReader, out_fd: int) -> None:
         self.lost = threading.Event()
         self._source = source
         self._outbox = Outbox(out_fd, self.lost)
@@ -175,7 +177,7 @@ class Server:
         self._heard = boottime()
         self._lease_seconds = DEFAULT_LEASE_SECONDS
         self._about = About("", "", "", "")
-        self._memory: Dict[str, Any] = {}
+        self._memory: Dict[str, Any] = {}  # see Context
         self._at_end: List[Callable[[], None]] = []
         self._failed_groups: Set[str] = set()
         self._ended = threading.Event()
@@ -218,7 +220,7 @@ class Server:
             if request.spool is not None:
                 request.spool.close()
 
-    def _answer(self, request: Request) -> Dict[str, Any]:
+    def _answer(self, request: Request) -> Header:
         if request.group is not None and request.group in self._failed_groups:
             return {"t": "error", "id": request.id, "skipped": True}
         self._outbox.put({"t": "start", "id": request.id})
@@ -228,7 +230,9 @@ class Server:
         except OpError as error:
             return _error(request.id, error.slug, error.message, error.hint, error.log)
         except ContactLost:
-            return dict(_error(request.id, "ssh-lost", "stopped on request"), lost=True)
+            answer = _error(request.id, "ssh-lost", "stopped on request")
+            answer["lost"] = True
+            return answer
         except BaseException as error:  # also SystemExit: nothing may end the session silently
             line = "".join(traceback.format_exception_only(type(error), error)).strip()
             problem = f"{request.op} failed unexpectedly: {line.splitlines()[-1]}"
@@ -238,9 +242,9 @@ class Server:
         digest = request.spool.finish() if request.spool is not None else ""
         request_id = request.id
 
-        def send(fields: Dict[str, Any]) -> None:
+        def send(told: Told) -> None:
             try:
-                self._outbox.put({"t": "event", "id": request_id, "event": fields})
+                self._outbox.put({"t": "event", "id": request_id, "event": told})
             except (TypeError, ValueError, framing.FrameError) as error:
                 self.noise(f"an event that cannot be sent: {error}\n".encode())
 
@@ -251,7 +255,7 @@ class Server:
             deadline=boottime() + request.deadline_seconds,
             memory=self._memory,
             at_end=self._at_end,
-            blob=request.spool.file if request.spool is not None else None,  # type: ignore[arg-type]
+            blob=request.spool.file if request.spool is not None else None,
             blob_sha256=digest,
         )
 
@@ -270,7 +274,7 @@ class Server:
         decoder = framing.Decoder()
         try:
             while True:
-                data = self._source.read1(READ_BYTES)  # type: ignore[attr-defined]
+                data = self._source.read1(READ_BYTES)
                 if not data:
                     break
                 self._heard = boottime()
@@ -323,7 +327,7 @@ class Server:
                 next_alive = boottime() + framing.BEAT_SECONDS
 
 
-def main(source: BinaryIO, out_fd: int) -> int:
+def main(source: io.BufferedReader, out_fd: int) -> int:
     """Serve one session: frames come from `source` and go to `out_fd`.
 
     Standard input, output and error are no longer the channel's: a print or a
@@ -361,18 +365,17 @@ def _boot_id() -> str:
         return ""
 
 
-def _perform(name: str, ctx: Context, asked: Dict[str, Any]) -> Any:
+def _perform(name: str, ctx: Context, asked: Table) -> Json:
     """Import the operations at the first use, so that the session answers sooner."""
     if name == "hello":
-        return to_json(hello(ctx, Hello()))
+        answer: Json = to_json(hello(ctx, Hello()))
+        return answer
     from cartwheel.host.session import operations
 
     return operations.perform(name, ctx, asked)
 
 
-def _error(
-    request_id: int, slug: str, message: str, hint: str = "", log: str = ""
-) -> Dict[str, Any]:
+def _error(request_id: int, slug: str, message: str, hint: str = "", log: str = "") -> Header:
     return {
         "t": "error",
         "id": request_id,

@@ -171,9 +171,10 @@ def note_settings(at: Layout, release: str, settings: Dict[str, str]) -> None:
 def settings_of(at: Layout, release: str) -> Optional[Dict[str, str]]:
     """The digests kept by `note_settings`; None if there are none, as from earlier versions."""
     try:
-        return files.read_json(_settings_path(at, release))
+        known = files.read_json(_settings_path(at, release))
     except (OSError, OpError):
         return None
+    return None if known is None else {name: str(digest) for name, digest in known.items()}
 
 
 def _settings_path(at: Layout, release: str) -> Path:

@@ -30,6 +30,7 @@ from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.journal import Entry
+from cartwheel.host.wire.messages import State
 from cartwheel.host.wire.pending import Pending
 from cartwheel.host.wire.request import Done
 from cartwheel.host.wire.switching import (
@@ -50,7 +51,7 @@ _ENDS_LATER = "all its workers are busy: it stops once no connection waits"
 _CONTACT_LOST = "the connection to the operator was lost"
 
 
-Tell = Callable[[str, str, str], None]  # as Context.emit: step, state, detail
+Tell = Callable[[str, State, str], None]  # as Context.emit: step, state, detail
 
 
 def _in_silence(_step: str, _state: str, _detail: str) -> None:

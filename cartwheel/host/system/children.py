@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import select
@@ -11,7 +12,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import IO, Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
+from typing import IO, Callable, Deque, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from cartwheel.host.system.context import Context, OpError
 
@@ -74,17 +75,20 @@ def run(
     ContactLost, OpError("missing-program"), or OpError("not-set-up") if there is no such user.
     """
     uid, gid, groups = _ids(user)
-    child = _start(
-        argv,
-        stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-        stderr=subprocess.STDOUT,
-        env=clean_environment(env),
-        cwd=cwd or "/",
-        user=uid,
-        group=gid,
-        extra_groups=groups,
-        umask=umask,
-    )
+    with _starting(argv):
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=clean_environment(env),
+            cwd=cwd or "/",
+            user=uid,
+            group=gid,
+            extra_groups=groups,
+            umask=umask,
+        )
     tail: Deque[str] = deque(maxlen=_TAIL_LINES)
     reader = _reader(child.stdout, tail, on_line)
     if stdin is not None:
@@ -108,13 +112,16 @@ def ask(
 ) -> Answer:
     """Run `argv` and return its whole output; `on_line` gets each line. Deadlines and errors as in
     `run`."""
-    child = _start(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=clean_environment(),
-        cwd="/",
-    )
+    with _starting(argv):
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env=clean_environment(),
+            cwd="/",
+        )
     lines: Deque[str] = deque(maxlen=_ANSWER_LINES)
     errors: Deque[str] = deque(maxlen=_TAIL_LINES)
     readers = [_reader(child.stdout, lines, on_line), _reader(child.stderr, errors, None)]
@@ -128,9 +135,11 @@ def ask(
     return Answer(child.returncode, "\n".join(lines), "\n".join(errors))
 
 
-def _start(argv: Sequence[str], **how: Any) -> "subprocess.Popen[bytes]":
+@contextlib.contextmanager
+def _starting(argv: Sequence[str]) -> Iterator[None]:
+    """Says which program is missing."""
     try:
-        return subprocess.Popen(list(argv), stdout=subprocess.PIPE, start_new_session=True, **how)
+        yield
     except FileNotFoundError as error:
         # The folder's name, if the folder is missing.
         what = error.filename or argv[0]

@@ -7,9 +7,10 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, List, Optional
+from typing import IO, Any, Callable, Dict, List, Optional
 
 from cartwheel.host.layout import Layout
+from cartwheel.host.wire.messages import State, Told
 from cartwheel.host.wire.request import About
 
 
@@ -80,12 +81,12 @@ class Context:
         self,
         *,
         about: About,
-        send: Callable[[Dict[str, Any]], None],
+        send: Callable[[Told], None],
         lost: threading.Event,
         deadline: float,
-        memory: Dict[str, Any],
+        memory: Dict[str, Any],  # each operation knows what it keeps there, and under which name
         at_end: List[Callable[[], None]],
-        blob: Optional[BinaryIO] = None,
+        blob: Optional[IO[bytes]] = None,
         blob_sha256: str = "",
     ) -> None:
         self.about = about
@@ -102,9 +103,9 @@ class Context:
         """The paths of the session's application."""
         return Layout(self.about.app, Path(self.about.base))
 
-    def emit(self, step: str, state: str, detail: str = "", **fields: Any) -> None:
+    def emit(self, step: str, state: State, detail: str = "", source: str = "") -> None:
         """Send the operator an event; `cartwheel.events.Event` explains `state`."""
-        self._send({"step": step, "state": state, "detail": detail, **fields})
+        self._send({"step": step, "state": state, "detail": detail, "source": source})
 
     def remaining(self) -> float:
         """Seconds until this request's deadline."""

@@ -11,10 +11,11 @@ import re
 import shutil
 import stat
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Protocol, Tuple, Type, TypeVar
+from typing import List, Mapping, Optional, Protocol, Tuple, Type, TypeVar
 
 from cartwheel.host.system.context import OpError, disk_full
 from cartwheel.host.wire.codec import WireError, from_disk
+from cartwheel.host.wire.messages import Json, Table
 
 R = TypeVar("R")
 
@@ -160,11 +161,11 @@ def is_no_file(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
-def write_json(path: Path, value: Any, mode: int = 0o644) -> bool:
+def write_json(path: Path, value: Mapping[str, Json], mode: int = 0o644) -> bool:
     return write(path, json.dumps(value, indent=1, sort_keys=True).encode() + b"\n", mode)
 
 
-def read_json(path: Path) -> Optional[Dict[str, Any]]:
+def read_json(path: Path) -> Optional[Table]:
     """The JSON object in the file, or None if there is no file."""
     if is_no_file(path):
         raise OpError("host-state", "{} is damaged: not a file".format(path))

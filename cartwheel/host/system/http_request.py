@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import ipaddress
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import Any, Dict, Optional, Tuple
+from typing import IO, Dict, Iterable, Optional, Tuple, Union
 
 Login = Tuple[str, str]  # a name and its password
 
@@ -20,7 +21,7 @@ def request(
     login: Optional[Login] = None,
     *,
     method: str = "GET",
-    data: Any = None,
+    data: Union[bytes, Iterable[bytes], None] = None,
     headers: Optional[Dict[str, str]] = None,
 ) -> urllib.request.Request:
     """A request that sends the login at once, and only to the server of `url`."""
@@ -88,7 +89,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         self._stay = stay
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
     ) -> Optional[urllib.request.Request]:
         old, new = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
         if new.scheme not in _SCHEMES or (self._stay and new.hostname != old.hostname):
@@ -105,10 +112,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 class _Proxies(urllib.request.ProxyHandler):
     """The environment's proxies, but none for this machine itself."""
 
-    def proxy_open(self, req: urllib.request.Request, proxy: str, type: str) -> Any:
+    def proxy_open(
+        self, req: urllib.request.Request, proxy: str, type: str
+    ) -> Optional[http.client.HTTPResponse]:
         if _is_loopback(urllib.parse.urlsplit(req.full_url).hostname or ""):
             return None
-        return super().proxy_open(req, proxy, type)
+        answer: Optional[http.client.HTTPResponse] = super().proxy_open(req, proxy, type)
+        return answer
 
 
 def _is_loopback(host: str) -> bool:

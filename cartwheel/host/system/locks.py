@@ -9,11 +9,12 @@ import stat
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional
+from typing import Iterator, Mapping, Optional
 
 from cartwheel.host import layout
 from cartwheel.host.system import flock
 from cartwheel.host.system.context import Context, OpError, disk_full
+from cartwheel.host.wire.messages import Json, Table
 
 _SHARED_PATIENCE_SECONDS = 120.0
 _REPORT_SECONDS = 5.0
@@ -33,7 +34,7 @@ class Lock:
 
 def acquire(
     path: Path,
-    holder: Dict[str, Any],
+    holder: Mapping[str, Json],
     *,
     wait_seconds: float,
     ctx: Optional[Context] = None,
@@ -80,7 +81,7 @@ def _open(path: Path) -> Optional[int]:
     return fd
 
 
-def _sign(fd: int, holder: Dict[str, Any]) -> None:
+def _sign(fd: int, holder: Mapping[str, Json]) -> None:
     """Write the holder's name. On a full disk the lock is held without a name."""
     os.fchmod(fd, 0o600)  # anybody who can open it could also lock it (flock(2))
     try:
@@ -121,7 +122,7 @@ def _wait_for(fd: int, path: Path, end: float, ctx: Optional[Context]) -> None:
         raise OpError("locked", "locked by " + describe(read_holder(path)))
 
 
-def read_holder(path: Path) -> Optional[Dict[str, Any]]:
+def read_holder(path: Path) -> Optional[Table]:
     try:
         value = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
@@ -129,14 +130,14 @@ def read_holder(path: Path) -> Optional[Dict[str, Any]]:
     return value if isinstance(value, dict) else None
 
 
-def describe(holder: Optional[Dict[str, Any]]) -> str:
+def describe(holder: Optional[Mapping[str, Json]]) -> str:
     if not holder:
         return "another process"
     text = "{} since {}".format(holder.get("owner", "somebody"), holder.get("since", "?"))
     return text + (" ({})".format(holder["message"]) if holder.get("message") else "")
 
 
-def held_by(path: Path) -> Optional[Dict[str, Any]]:
+def held_by(path: Path) -> Optional[Table]:
     """Who holds the lock now; None if nobody does. Changes nothing."""
     try:
         fd = os.open(str(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)

@@ -147,7 +147,7 @@ def snapshot(paths: Iterable[str]) -> Dict[str, Optional[Saved]]:
 def disabled(at: Layout) -> Dict[str, Optional[Saved]]:
     """A snapshot of what of the distribution's own we took away, for uninstall to put back."""
     known = files.read_json(at.disabled) or {}
-    return {path: was and from_disk(Saved, was) for path, was in known.items()}
+    return {path: None if was is None else from_disk(Saved, was) for path, was in known.items()}
 
 
 def _remember(path: Path) -> Optional[Saved]:

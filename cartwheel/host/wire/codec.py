@@ -14,14 +14,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import typing
-from typing import Any, Callable, Dict, List, Tuple, Type, TypeVar, Union
+from typing import Any, Callable, Dict, List, Optional, Tuple, Type, TypeVar, Union
 
 from cartwheel.host.wire.hidden import Hidden
+from cartwheel.host.wire.messages import Json
 
 R = TypeVar("R")
+K = TypeVar("K")
+V = TypeVar("V")
 # Reads one value of a message. Arguments: value, field name for errors, strict or not.
-Reader = Callable[[Any, str, bool], Any]
-Readers = Tuple[Reader, ...]
+Reader = Callable[[Json, str, bool], R]
+Readers = Tuple[Reader[R], ...]
 
 # JSON's types; None stands for null.
 _PLAIN = (str, bool, int, float, type(None))
@@ -31,6 +34,7 @@ class WireError(ValueError):
     """The JSON does not fit its record; the message names the field."""
 
 
+# Any: fields of all types go in, and what comes out depends on what went in.
 def to_json(value: Any) -> Any:
     """Convert a record or a field's value to JSON types. Secrets are written in plain text: use it
     only for the channel to a host and for the host's own files."""
@@ -45,41 +49,43 @@ def to_json(value: Any) -> Any:
     kind = type(value)
     given = {one: getattr(value, one.name) for one in dataclasses.fields(kind)}
     if getattr(kind, "sparse", False):
-        given = {one: inner for one, inner in given.items() if inner != _default(kind, one.name)}
+        # A field's default is an attribute of the class.
+        given = {
+            one: inner
+            for one, inner in given.items()
+            if inner != getattr(kind, one.name, dataclasses.MISSING)
+        }
     return {_key(one): to_json(inner) for one, inner in given.items()}
 
 
-def _key(field: "dataclasses.Field[Any]") -> str:
+def _key(field: "dataclasses.Field[R]") -> str:
     """The field's name in JSON."""
     key: str = field.metadata.get("key", field.name.rstrip("_"))
     return key
 
 
-def _default(kind: Any, name: str) -> Any:
-    return getattr(kind, name, dataclasses.MISSING)
-
-
-def from_message(kind: Type[R], value: Any) -> R:
+def from_message(kind: Type[R], value: Json) -> R:
     """Read a record strictly. Raises WireError for anything that does not fit it exactly."""
     return _record(kind, value, "", True)
 
 
-def from_disk(kind: Type[R], value: Any) -> R:
+def from_disk(kind: Type[R], value: Json) -> R:
     """Read a record that this or another version wrote; unknown fields are ignored.
     Raises WireError for a wrong type and for a missing field that has no default."""
     return _record(kind, value, "", False)
 
 
-def value_of(hint: Any, value: Any) -> Any:
+def value_of(hint: Type[R], value: Json) -> R:
     """Read a value of any annotation that a field may have, strictly: for answers that are not
     records."""
-    return _reader(hint)(value, "", True)
+    found: R = _reader(hint)(value, "", True)
+    return found
 
 
-def _record(kind: Type[R], value: Any, where: str, strict: bool) -> R:
+def _record(kind: Type[R], value: Json, where: str, strict: bool) -> R:
     if not isinstance(value, dict):
         raise _unfit(where, f"is not of type {kind.__name__}")
-    given: Dict[str, Any] = {}
+    given: Dict[str, Any] = {}  # each field has its own type
     for name, key, read, needed in _fields(kind):
         inner = f"{where}.{key}" if where else key
         if key in value:
@@ -92,42 +98,43 @@ def _record(kind: Type[R], value: Any, where: str, strict: bool) -> R:
     return kind(**given)
 
 
-def _plain(kind: Any, value: Any, where: str, strict: bool) -> Any:
+def _plain(kind: Type[R], value: Json, where: str, strict: bool) -> R:
     # In Python True is an int; in our JSON it is not.
     if type(value) is not kind:
         raise _unfit(where, f"is not of type {kind.__name__}")
     return value
 
 
-def _number(value: Any, where: str, strict: bool) -> float:
-    if type(value) not in (int, float):
+def _number(value: Json, where: str, strict: bool) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise _unfit(where, "is not a number")
     return float(value)
 
 
-def _as_it_is(value: Any, where: str, strict: bool) -> Any:
+def _as_it_is(value: Json, where: str, strict: bool) -> Json:
     return value
 
 
-def _and_so_on(value: Any, where: str, strict: bool) -> Any:
+def _and_so_on(value: Json, where: str, strict: bool) -> Json:
     raise _unfit(where, "has too many values")
 
 
-def _hidden(value: Any, where: str, strict: bool) -> Hidden:
+def _hidden(value: Json, where: str, strict: bool) -> Hidden:
     return Hidden(_plain(str, value, where, strict))
 
 
-def _optional(readers: Readers, value: Any, where: str, strict: bool) -> Any:
+def _optional(readers: Readers[R], value: Json, where: str, strict: bool) -> Optional[R]:
     return None if value is None else readers[0](value, where, strict)
 
 
-def _choice(choices: Tuple[Any, ...], value: Any, where: str, strict: bool) -> Any:
-    if value not in choices:
-        raise _unfit(where, f"is not one of {', '.join(map(str, choices))}")
-    return value
+def _choice(choices: Tuple[R, ...], value: Json, where: str, strict: bool) -> R:
+    for choice in choices:
+        if choice == value:
+            return choice
+    raise _unfit(where, f"is not one of {', '.join(map(str, choices))}")
 
 
-def _tuple(readers: Readers, value: Any, where: str, strict: bool) -> Tuple[Any, ...]:
+def _tuple(readers: Readers[R], value: Json, where: str, strict: bool) -> Tuple[R, ...]:
     """Read `Tuple[X, ...]`, or one value for each hint."""
     if readers[-1] is _and_so_on:
         return tuple(_list(readers, value, where, strict))
@@ -136,22 +143,27 @@ def _tuple(readers: Readers, value: Any, where: str, strict: bool) -> Tuple[Any,
     return tuple(read(value[at], where, strict) for at, read in enumerate(readers))
 
 
-def _list(readers: Readers, value: Any, where: str, strict: bool) -> List[Any]:
+def _list(readers: Readers[R], value: Json, where: str, strict: bool) -> List[R]:
     if not isinstance(value, list):
         raise _unfit(where, "is not a list")
     read = readers[0]
     return [read(one, f"{where}[{at}]", strict) for at, one in enumerate(value)]
 
 
-def _dict(readers: Readers, value: Any, where: str, strict: bool) -> Dict[str, Any]:
+def _dict(readers: Readers[R], value: Json, where: str, strict: bool) -> Dict[str, R]:
     if not isinstance(value, dict):
         raise _unfit(where, "is not an object")
     read = readers[1]
     return {key: read(one, f"{where}.{key}", strict) for key, one in value.items()}
 
 
-@functools.lru_cache(maxsize=None)
-def _reader(hint: Any) -> Reader:
+def _once(function: Callable[[K], V]) -> Callable[[K], V]:
+    return functools.lru_cache(maxsize=None)(function)
+
+
+# Any, from here on: annotations and the values that are read by them are of all types.
+@_once
+def _reader(hint: Any) -> Reader[Any]:
     """The function that reads a value of this annotation."""
     if hint in _SIMPLE:
         return _SIMPLE[hint]
@@ -166,7 +178,7 @@ def _reader(hint: Any) -> Reader:
 
 
 # By annotation, and for composed annotations by their origin.
-_SIMPLE: Dict[Any, Reader] = {
+_SIMPLE: Dict[Any, Reader[Any]] = {
     **{kind: functools.partial(_plain, kind) for kind in (str, bool, int)},
     float: _number,
     Any: _as_it_is,
@@ -182,7 +194,8 @@ _COMPOSED: Dict[Any, Callable[..., Any]] = {
 }
 
 
-def _read_fields(kind: Any) -> Tuple[Tuple[str, str, Reader, bool], ...]:
+@_once
+def _fields(kind: type) -> Tuple[Tuple[str, str, Reader[Any], bool], ...]:
     """Each field's name here and in JSON, its reader, and whether it is required."""
     hints = typing.get_type_hints(kind)
     return tuple(
@@ -194,11 +207,6 @@ def _read_fields(kind: Any) -> Tuple[Tuple[str, str, Reader, bool], ...]:
         )
         for one in dataclasses.fields(kind)
     )
-
-
-_fields: Callable[[Any], Tuple[Tuple[str, str, Reader, bool], ...]] = functools.lru_cache(
-    maxsize=None
-)(_read_fields)
 
 
 def _unfit(where: str, problem: str) -> WireError:

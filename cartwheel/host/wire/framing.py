@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any, Dict, List, NamedTuple
+from typing import List, NamedTuple
+
+from cartwheel.host.wire.messages import Header
 
 _LENGTHS = struct.Struct("!II")
 HEADER_LIMIT_BYTES = 64 << 20
@@ -25,11 +27,11 @@ class FrameError(Exception):
 
 
 class Frame(NamedTuple):
-    header: Dict[str, Any]
+    header: Header
     body: bytes
 
 
-def pack(header: Dict[str, Any], body: bytes = b"") -> bytes:
+def pack(header: Header, body: bytes = b"") -> bytes:
     """The bytes of one frame."""
     text = json.dumps(header, separators=(",", ":")).encode()
     if len(text) > HEADER_LIMIT_BYTES or len(body) > BODY_LIMIT_BYTES:
@@ -64,9 +66,9 @@ class Decoder:
         return frames
 
 
-def _header(text: bytearray) -> Dict[str, Any]:
+def _header(text: bytearray) -> Header:
     try:
-        header = json.loads(text)
+        header: Header = json.loads(text)
     except ValueError as error:
         raise FrameError("a frame's header is not JSON") from error
     if not isinstance(header, dict) or not isinstance(header.get("t"), str):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import typing
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Type, TypeVar
+from typing import ClassVar, Generic, Type, TypeVar
 
+from cartwheel.host.wire.codec import value_of
+from cartwheel.host.wire.messages import Json
+
+A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
 
 
@@ -53,10 +57,15 @@ class Hello(Request[Who]):
     op = "hello"
 
 
-def answer_of(request: Type[Request[Any]]) -> Any:
+def answer_of(request: Type[Request[A]], value: Json) -> A:
+    """Read the answer to such a request, strictly. Raises WireError."""
+    return value_of(answer_type(request), value)
+
+
+def answer_type(request: Type[Request[A]]) -> Type[A]:
     """The type of the answer: `Facts` for `class Probe(Request[Facts])`."""
     for base in getattr(request, "__orig_bases__", ()):
         if typing.get_origin(base) is Request:
-            (answer,) = typing.get_args(base)
+            answer: Type[A] = typing.get_args(base)[0]
             return answer
     raise TypeError(f"{request.__name__} does not say what its answer is")

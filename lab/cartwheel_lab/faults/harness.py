@@ -22,6 +22,7 @@ from pathlib import Path
 
 from cartwheel.errors import LabError
 from cartwheel.host.wire import framing
+from cartwheel.host.wire.messages import Header
 from cartwheel.ssh.startup import find_hello
 from cartwheel_lab import Lab, LabHost
 from cartwheel_lab.faults import syscalls, tap
@@ -204,7 +205,7 @@ class _Relay:
     def to_host(self, source: int, sink: int) -> None:
         bundle, decoder = zlib.decompressobj(), framing.Decoder()
 
-        def pieces(data: bytes) -> Iterator[tuple[bytes, dict[str, object]]]:
+        def pieces(data: bytes) -> Iterator[tuple[bytes, Header]]:
             if not bundle.eof:
                 bundle.decompress(data)
                 rest = bundle.unused_data
@@ -221,7 +222,7 @@ class _Relay:
         greeting, decoder = bytearray(), framing.Decoder()
         greeted = False
 
-        def pieces(data: bytes) -> Iterator[tuple[bytes, dict[str, object]]]:
+        def pieces(data: bytes) -> Iterator[tuple[bytes, Header]]:
             nonlocal greeted
             if not greeted:
                 greeting.extend(data)
@@ -244,7 +245,7 @@ class _Relay:
         source: int,
         sink: int,
         direction: Direction,
-        pieces: Callable[[bytes], Iterator[tuple[bytes, dict[str, object]]]],
+        pieces: Callable[[bytes], Iterator[tuple[bytes, Header]]],
     ) -> None:
         try:
             while data := os.read(source, _READ_BYTES):
@@ -257,7 +258,7 @@ class _Relay:
             os.close(sink)
             os.close(source)
 
-    def _passes(self, direction: Direction, header: dict[str, object]) -> bool:
+    def _passes(self, direction: Direction, header: Header) -> bool:
         label = message_label(direction, header, self._operations) if header else None
         if label is not None and self._harness.is_watched(self._session):
             verdict = self._harness.at("message", label, self._session)
