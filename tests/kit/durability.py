@@ -328,7 +328,8 @@ python3 -c 'import json, sys; print(json.dumps({"code": int(sys.argv[1]), "out":
 """
 # Its own script, by the interpreter that lets every call wait, as what is watched runs.
 _RECOVER_WATCHED = f"""
-sed 's#^exec [^ ]*#exec {harness.TAP}#' /usr/local/lib/cartwheel/shop/recover >/run/lab-recover
+sed 's#[^ ]* -I -B#{harness.TAP} -I -B#' /usr/local/lib/cartwheel/shop/recover >/run/lab-recover
+grep -q {harness.TAP} /run/lab-recover
 systemd-run --quiet --pipe --wait --collect --unit=cartwheel-session-recover \\
   sh /run/lab-recover --boot </dev/null
 """
