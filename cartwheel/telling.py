@@ -10,7 +10,7 @@ import re
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict
 
 from cartwheel.errors import CartwheelError, Exit
 
@@ -94,7 +94,19 @@ def text_of(failures: Iterable[Failure], *, apart: bool = False) -> str:
     return "\n".join(lines)
 
 
-def error_fields(error: BaseException) -> dict[str, Any]:
+class ErrorFields(TypedDict):
+    """An error in JSON. An unexpected one has no number."""
+
+    host: str
+    number: int | None
+    slug: str
+    message: str
+    hint: str
+    detail: str
+    exit: int
+
+
+def error_fields(error: BaseException) -> ErrorFields:
     """An error as JSON fields. An unexpected one has no number."""
     if not isinstance(error, CartwheelError):
         return {
@@ -117,7 +129,7 @@ def error_fields(error: BaseException) -> dict[str, Any]:
     }
 
 
-def failure_of(fields: Mapping[str, Any], place: Place) -> Failure:
+def failure_of(fields: ErrorFields, place: Place) -> Failure:
     """A failure as text, from its JSON fields."""
     if fields["number"] is None:
         message = f"Unexpected {' '.join(fields['message'].split())}"
@@ -180,7 +192,7 @@ def _together(several: Sequence[Failure]) -> Failure:
     )
 
 
-def _log(fields: Mapping[str, Any]) -> Iterator[str]:
+def _log(fields: ErrorFields) -> Iterator[str]:
     """The detail, unless the message already says it all."""
     lines = [line.rstrip() for line in fields["detail"].strip("\n").splitlines()]
     if all(line.strip() in fields["message"] for line in lines):

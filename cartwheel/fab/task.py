@@ -105,7 +105,7 @@ def task(
     return decorate
 
 
-def _check_options(body: Callable[..., Any], help: Mapping[str, str]) -> None:
+def _check_options(body: Callable[..., int | None], help: Mapping[str, str]) -> None:
     # As invoke names them: `out_` is --out.
     parameters = list(inspect.signature(body).parameters)[1:]
     options = [name.strip("_").replace("_", "-") for name in parameters]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 from cartwheel.errors import CartwheelError
 from cartwheel.events import Emit, Event
@@ -236,7 +236,7 @@ def abandonable(
     return futures
 
 
-def await_all(futures: Iterable[Future[Any]]) -> None:
+def await_all(futures: Iterable[Future[T]]) -> None:
     """Wait on the main thread in slices, so that Ctrl-C gets through at once."""
     left = set(futures)
     while left:

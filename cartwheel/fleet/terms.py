@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from cartwheel.plan.hooks import Hook
 from cartwheel.plan.host_plan import Operator
@@ -38,12 +38,3 @@ class Terms:
     rollout: Rollout = ALL_OR_NOTHING
     balancer: Balancer | None = None  # in front of the hosts
     here: Here = _nowhere
-
-    @property
-    def args(self) -> dict[str, Any]:
-        return {
-            "app": self.app,
-            "base": self.base,
-            "who": self.operator.who,
-            "message": self.operator.message,
-        }

@@ -9,13 +9,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from cartwheel.settings.host import Host
 from cartwheel.ssh.arguments import ArgumentError, Option, parse
 from cartwheel.ssh.found import LAST_PORT
 
-Variables = Mapping[str, Any]
+Variables = Mapping[str, Any]  # JSON, of any kind
+
+
+class Group(TypedDict):
+    """A group of an inventory."""
+
+    hosts: list[str]
+    children: list[str]
+    vars: Variables
+
 
 _ALL = "all"
 _META = "_meta"
@@ -64,11 +73,11 @@ def hosts_of(data: object, asked: Mapping[str, Variables], source: str) -> list[
     return [_host(name, groups, own.get(name, {}), source) for name in host_names(data)]
 
 
-def _host(name: str, groups: Mapping[str, Any], own: Variables, source: str) -> Host:
+def _host(name: str, groups: Mapping[str, Group], own: Variables, source: str) -> Host:
     around = _groups_around(name, groups)
     merged: dict[str, Any] = {}
     for group in [_ALL, *reversed(around)]:
-        merged |= groups.get(group, {}).get("vars", {})
+        merged |= groups[group]["vars"] if group in groups else {}
     merged |= own
     values = {key: _first(merged, names) for key, names in _NAMES.items()}
     roles = values["roles"]
@@ -100,11 +109,11 @@ def _host(name: str, groups: Mapping[str, Any], own: Variables, source: str) -> 
     )
 
 
-def _groups(data: object) -> dict[str, dict[str, Any]]:
+def _groups(data: object) -> dict[str, Group]:
     """Every group as a table with hosts, children and vars; a bare list is its hosts."""
     if not isinstance(data, dict):
         raise FormatError("it is not a table of groups")
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Group] = {}
     for name, value in data.items():
         if name == _META:
             continue
@@ -119,7 +128,7 @@ def _groups(data: object) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _list(group: str, key: str, table: Mapping[str, Any]) -> list[str]:
+def _list(group: str, key: str, table: Variables) -> list[str]:
     value = table.get(key) or []
     if isinstance(value, dict):  # as in a YAML inventory
         value = list(value)
@@ -128,7 +137,7 @@ def _list(group: str, key: str, table: Mapping[str, Any]) -> list[str]:
     return value
 
 
-def _table(group: str, value: object) -> dict[str, Any]:
+def _table(group: str, value: object) -> Variables:
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -144,7 +153,7 @@ def _hostvars(data: object) -> dict[str, Variables]:
     return found
 
 
-def _groups_around(name: str, groups: Mapping[str, Any]) -> list[str]:
+def _groups_around(name: str, groups: Mapping[str, Group]) -> list[str]:
     """A host's groups, the nearest first; groups of one level by name, as Ansible does."""
     level = sorted((g for g, table in groups.items() if name in table["hosts"]), reverse=True)
     found: dict[str, None] = {}

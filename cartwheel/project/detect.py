@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
 from cartwheel.build.source import read_pyproject, source_files
 from cartwheel.settings.toml_tables import NAME_CHARACTERS
@@ -105,7 +105,7 @@ def _only_minor(requires: str) -> str:
     return fitting[0] if len(fitting) == 1 else ""
 
 
-def _health_path(sources: Any) -> str:
+def _health_path(sources: Iterable[str]) -> str:
     """A path in the sources that is typical for health checks."""
     text = "\n".join(sources)
     for path in _HEALTH_PATHS:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from cartwheel.settings import toml_tables, validation
@@ -198,7 +199,7 @@ def _type(annotation: Any) -> str:
     return names[annotation]
 
 
-def _default(field: Any) -> str:
+def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = {} if field.default is PydanticUndefined else field.default
@@ -219,6 +220,6 @@ def toml(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _example(field: Any) -> str:
+def _example(field: FieldInfo) -> str:
     """The example of a setting without a default."""
     return f"`{toml(field.examples[0])}`" if field.examples else ""

@@ -8,13 +8,17 @@ import typing
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
 from cartwheel.settings import toml_tables
 
 from .layers import Key, Layer, Mistake, Place
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from pydantic_core import ErrorDetails
 
 # The patterns of the model in words (a test checks that each has words).
 PATTERN_WORDS = {
@@ -102,7 +106,7 @@ def validate(merged: Layer, fallback: Place) -> tuple[toml_tables.Settings, list
     return toml_tables.Settings.model_validate(data, strict=True), _one_per_key(found)
 
 
-def _errors(data: Mapping[str, Any]) -> list[Any]:
+def _errors(data: Mapping[str, Any]) -> list[ErrorDetails]:
     try:
         toml_tables.Settings.model_validate(data, strict=True)
     except ValidationError as error:
@@ -158,14 +162,14 @@ def _one_per_key(found: list[Found]) -> list[Found]:
     return list({one.key: one for one in found}.values())
 
 
-def _found(error: Any, merged: Layer, fallback: Place) -> Found:
+def _found(error: ErrorDetails, merged: Layer, fallback: Place) -> Found:
     key = _key(error["loc"], _tuples(merged.data))
     place = merged.place(key) or fallback
     message = f"{dotted(key)}: {_words(error, key)}"
     return Found(key, Mistake(place, message), error["type"] == "missing")
 
 
-def _words(error: Any, key: Key) -> str:
+def _words(error: ErrorDetails, key: Key) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "missing":
         return f"is missing: {_description(key)}"
@@ -236,6 +240,7 @@ def _model_at(path: tuple[str, ...]) -> type[BaseModel] | None:
     return table
 
 
+# Any: an annotation may be of every kind, not only a class.
 def entry_of(annotation: Any) -> type[BaseModel] | None:
     """The model of each entry of a field that is a table of tables."""
     if typing.get_origin(annotation) is not dict:
@@ -256,7 +261,7 @@ def table_of(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def known_keys() -> Iterator[tuple[tuple[str, ...], Any]]:
+def known_keys() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
     """Every key of the model with its pydantic field, in order; secrets count as one key."""
     for name, field in toml_tables.Settings.model_fields.items():
         table = table_of(field.annotation)

@@ -14,6 +14,7 @@ from cartwheel.terminal.progress import Progress
 
 if TYPE_CHECKING:
     from cartwheel.fleet.report import HostReport, Report
+    from cartwheel.telling import ErrorFields
 
 UNKNOWN = "?"
 HEADS = ("HOST", "OUTCOME", "LIVE", "PREVIOUS", "TIME")
@@ -158,7 +159,7 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
 
 
-def error_fields(error: BaseException) -> dict[str, Any]:
+def error_fields(error: BaseException) -> ErrorFields:
     """An error as JSON fields, without control sequences."""
     from cartwheel import telling
 

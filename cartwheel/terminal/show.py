@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
     from cartwheel.fleet.report import Report
     from cartwheel.runs.record import Record
+    from cartwheel.telling import ErrorFields
 
 SILENCE_SECONDS = 8.0  # promise P11: nothing is silent for more than ten
 _FRAME_SECONDS = 0.125
@@ -77,7 +78,7 @@ class Output:
         self.progress = Progress()
         self._ends: Ends | None = None  # many hosts share lines
         self._fields: dict[str, Any] = {}
-        self._told: list[dict[str, Any]] = []
+        self._told: list[ErrorFields] = []
         self._heard = time.monotonic()
         self._asked_to_stop = threading.Event()
         self._closed = threading.Event()
