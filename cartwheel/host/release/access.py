@@ -39,8 +39,8 @@ def join(ctx: Context, user: str, groups: List[str]) -> List[str]:
 
 def tighten(ctx: Context, at: Layout, user: str, group: str) -> List[str]:
     """Close the application's folders to everybody else, also on a host that an earlier version set
-    up; returns what changed, as text. It does nothing while an instance runs that would lose
-    access; the next run tries again."""
+    up; returns what changed, as text. The application's own folder stays open while an instance
+    runs that would lose access; the next run tries again."""
     own = pwd.getpwnam(user).pw_gid
     # Its own group is named too: a user's own unit may name only the other one.
     changed = join(ctx, user, [group, grp.getgrgid(own).gr_name])
