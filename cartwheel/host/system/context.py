@@ -105,7 +105,10 @@ class Context:
 
     def emit(self, step: str, state: State, detail: str = "", source: str = "") -> None:
         """Send the operator an event; `cartwheel.events.Event` explains `state`."""
-        self._send({"step": step, "state": state, "detail": detail, "source": source})
+        told: Told = {"step": step, "state": state, "detail": detail}
+        if source:
+            told["source"] = source
+        self._send(told)
 
     def remaining(self) -> float:
         """Seconds until this request's deadline."""
