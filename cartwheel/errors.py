@@ -537,13 +537,13 @@ CATALOGUE: dict[str, Problem] = {
         802,
         "This would empty the balancer",
         Exit.USAGE,
-        "Use a smaller `--batch`, or put hosts back with `fab balancer.back -H HOST`.",
+        "Use a smaller `--batch`, or return hosts with `fab balancer.back -H HOST`.",
     ),
     "balancer-stuck": Problem(
         803,
-        "A host could not be put back into the balancer",
+        "A host could not be returned to the balancer",
         Exit.ATTENTION,
-        "`fab balancer.back -H HOST` puts it back.",
+        "Run `fab balancer.back -H HOST`.",
     ),
     # 7xx: locks and freezes
     "locked": Problem(

@@ -1,1 +1,1 @@
-"""Balancers in front of the hosts: take a host out, put it back. A kind is a module."""
+"""Balancers in front of the hosts: take a host out, and return it. A kind is a module."""

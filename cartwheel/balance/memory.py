@@ -1,7 +1,7 @@
 """Which hosts are out of a balancer that cannot be asked: a small file on this machine.
 
 It is written before a host is taken out, so that after a crash of this machine the next run from
-here puts back the hosts that a deploy left out.
+here returns the hosts that a deploy left out.
 """
 
 from __future__ import annotations

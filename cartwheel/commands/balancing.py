@@ -1,6 +1,6 @@
 """The balancer of a run, from the settings: opened before anything is changed, closed last.
 
-Also `fab balancer.*`: set it up, take hosts out and put them back by hand.
+Also `fab balancer.*`: set it up, take hosts out and return them by hand.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def balancing_if_possible(scene: Scene) -> Iterator[Balancer | None]:
 
 @contextmanager
 def _on_hosts(scene: Scene, by: By) -> Iterator[Balancer]:
-    """nginx and HAProxy: sessions with the balancers. When these end, the balancers put back by
-    themselves the hosts that were taken out for a deploy."""
+    """nginx and HAProxy: sessions with the balancers. When a session ends, its balancer returns the
+    hosts that were taken out for a deploy."""
     settings = scene.settings.balancer
     members = members_of(scene)
     ways = plan.ways(scene.settings, members.values())
@@ -81,7 +81,7 @@ def _on_hosts(scene: Scene, by: By) -> Iterator[Balancer]:
 
 @contextmanager
 def _by_hook(scene: Scene, by: By) -> Iterator[Balancer]:
-    """A command or a call from this machine; first it puts back hosts that an earlier run left
+    """A command or a call from this machine; first it returns hosts that an earlier run left
     out."""
     found = _hooked(scene, by)
     with found.memory.held(scene.lock_wait_seconds):

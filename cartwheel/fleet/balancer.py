@@ -11,12 +11,12 @@ from cartwheel.plan.balancing import emptied
 
 
 class Balancer(Protocol):
-    """Hosts that it does not know are left alone. Hosts that a deploy took out and did not put
-    back are put back when the balancer is closed."""
+    """It leaves hosts that it does not know alone. When it is closed, it returns the hosts that a
+    deploy took out and left out."""
 
     @property
     def around_seconds(self) -> float:
-        """Upper bound for the time to take hosts out and put them back."""
+        """Upper bound for the time to take hosts out and return them."""
         ...
 
     def refuse(self, batches: Sequence[Sequence[str]]) -> None:
@@ -77,10 +77,10 @@ def refuse_emptied(batches: Sequence[Sequence[str]], inside: Mapping[str, Sequen
 
 
 def stuck(host: str, balancer: str, why: str) -> CartwheelError:
-    """The error for a host that is still out, with the command that puts it back."""
+    """The error for a host that is still out, with the command that returns it."""
     return HostError(
         "balancer-stuck",
-        f"could not be put back into {balancer}: {why}",
+        f"could not be returned to {balancer}: {why}",
         host=host,
-        hint=f"`fab balancer.back -H {host}` puts it back.",
+        hint=f"Run `fab balancer.back -H {host}`.",
     )

@@ -1,4 +1,4 @@
-"""A batch of hosts behind a balancer: taken out, switched, put back, and watched in traffic."""
+"""A batch of hosts behind a balancer: taken out, switched, returned, and watched in traffic."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cartwheel.ssh.session import OnEvent, Pending, Session
 
 _SLICE_SECONDS = 0.1  # Ctrl-C is noticed between slices
-_MOST_LEAVING = 256  # when a run is stopped, all hosts are told at once
+_MOST_LEAVING = 256  # a stopped run ends the sessions of this many hosts side by side
 PARALLEL = 64  # hosts that are worked on at once, by default
 
 T = TypeVar("T")

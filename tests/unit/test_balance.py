@@ -60,8 +60,8 @@ def test_one_that_cannot_be_put_back_needs_a_person(tmp_path: Path) -> None:
     balancer.out(["a"])
     error = balancer.back(["a"])["a"]
     assert (error.slug, error.exit_code) == ("balancer-stuck", Exit.ATTENTION)
-    assert str(error) == "a: could not be put back into the balancer: no [CW803]"
-    assert error.hint == "`fab balancer.back -H a` puts it back."
+    assert str(error) == "a: could not be returned to the balancer: no [CW803]"
+    assert error.hint == "Run `fab balancer.back -H a`."
     assert balancer.memory.read() == {"a": "deploy"}
 
 

@@ -1,5 +1,5 @@
 """HAProxy as the balancer, through its runtime API (its management guide, "Unix Socket
-commands"): drain takes a server out, ready puts it back."""
+commands"): drain takes a server out, ready returns it."""
 
 from __future__ import annotations
 

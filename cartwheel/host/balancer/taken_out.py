@@ -189,15 +189,15 @@ def is_owed(at: Layout) -> bool:
 
 
 def settle(at: Layout, say: Callable[[str], None]) -> List[str]:
-    """Put back the hosts that a deploy took out; the caller holds the lock. A host that cannot be
-    put back now keeps its mark for the next run."""
+    """Return the hosts that a deploy took out; the caller holds the lock. A host that cannot be
+    returned now keeps its mark for the next run."""
     owed = _owed(at)
     if not owed:
         return []
     failed = _put_back(at, owed, _BACK_SECONDS)
     for name, why in failed.items():
-        say("{} could not be put back into the balancer: {}".format(name, why))
-    done = ["put {} back into the balancer".format(name) for name in owed if name not in failed]
+        say("{} could not be returned to the balancer: {}".format(name, why))
+    done = ["returned {} to the balancer".format(name) for name in owed if name not in failed]
     for text in done:
         say(text)
     return done

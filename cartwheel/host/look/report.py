@@ -87,8 +87,8 @@ def _problem(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> str:
 
 
 def _front(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> str:
-    """What is wrong with the answer through the web server. It is asked in parallel with the
-    socket, so that a hanging instance costs one timeout only (settings: health.timeout_seconds)."""
+    """The problem with the answer through the web server; "" if there is none. The web server and
+    the socket are asked in parallel: a hanging instance costs one health.timeout_seconds."""
     if wanted is None:
         return ""
     return front_door.look(at, asked.probe, _port(at, asked.listen), wanted.release)

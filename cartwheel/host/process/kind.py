@@ -37,7 +37,7 @@ class Process(Protocol):
         OpError("unhealthy")."""
 
     def problem(self, at: Layout, one: Instance, probe: Probe) -> str:
-        """What is wrong with an instance that is up; "" if nothing. Called repeatedly."""
+        """The problem of an instance that is up; "" if it has none. Called repeatedly."""
 
     def queue(self, at: Layout, one: Instance) -> Optional[Quiet]:
         """The queue that must be quiet before the instance may be asked to stop; None if there is

@@ -1,5 +1,5 @@
 """The configuration of a host's web server: test a change before it is made, reload, remember
-what was there and put it back."""
+what was there and restore it."""
 
 from __future__ import annotations
 
@@ -140,12 +140,12 @@ def remove_logs(web: WebServer, name: str) -> List[str]:
 
 
 def snapshot(paths: Iterable[str]) -> Dict[str, Optional[Saved]]:
-    """What stands at these paths now, so that it can be put back byte for byte."""
+    """The files at these paths now, to restore them byte for byte."""
     return {path: _remember(Path(path)) for path in paths}
 
 
 def disabled(at: Layout) -> Dict[str, Optional[Saved]]:
-    """A snapshot of what of the distribution's own we took away, for uninstall to put back."""
+    """A snapshot of the distribution's own files that setup took away; uninstall restores them."""
     known = files.read_json(at.disabled) or {}
     return {path: None if was is None else from_disk(Saved, was) for path, was in known.items()}
 
@@ -154,7 +154,7 @@ def _remember(path: Path) -> Optional[Saved]:
     target = files.read_link(path)
     place = files.place_of(path)
     text = place.read_bytes().decode("utf-8", "surrogateescape") if place.exists() else None
-    # What an administrator's link leads to is written, and put back, behind it.
+    # An administrator's link stays: the file that it leads to is written and restored.
     return None if target is None and text is None else Saved(target, text)
 
 

@@ -70,7 +70,7 @@ class TakeOut(Request[Failed]):
 
 @dataclass(frozen=True)
 class PutBack(Request[Failed]):
-    """Put hosts back, and wait until they get requests or the time is up. A deploy puts back only
+    """Return hosts, and wait until they get requests or the time is up. A deploy returns only
     the hosts that a deploy took out."""
 
     op = "balancer-back"

@@ -60,7 +60,7 @@ class Shelf:
         return self.root / path.lstrip("/")
 
     def look(self, path: str, scope: Scope, *, keep: bool = True) -> Content | None:
-        """What is at the path now; None if nothing is. Only what was kept can be put back."""
+        """The file at the path now; None if there is none. Only kept files can be restored."""
         real = self.real(path)
         try:
             status = real.lstat()
