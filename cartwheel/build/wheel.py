@@ -13,6 +13,7 @@ import io
 import re
 import stat
 import zipfile
+import zlib
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import Parser
@@ -101,7 +102,7 @@ def verify_wheel(wheel: Path) -> Metadata:
             _verify_record(archive, wheel)
     except (OSError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
         raise _corrupt(wheel, str(error)) from error
-    except zipfile.zlib.error as error:  # type: ignore[attr-defined]
+    except zlib.error as error:
         raise _corrupt(wheel, str(error)) from error
     metadata = read_metadata(wheel)
     if metadata.name != canonicalize_name(name) or _version(metadata.version) != version:

@@ -17,9 +17,9 @@ sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 gc.set_threshold(100_000)
 atexit.register(gc.freeze)
 
-from cartwheel.fab.context import FabContext  # noqa: E402
-from cartwheel.fab.fabfile import tasks_for, words_for  # noqa: E402
-from cartwheel.fab.namespace import assemble  # noqa: E402
-from cartwheel.fab.task import FleetTask, task  # noqa: E402
+from cartwheel.fab.context import FabContext  # noqa: E402 - after the collector is set
+from cartwheel.fab.fabfile import tasks_for, words_for  # noqa: E402 - after the collector is set
+from cartwheel.fab.namespace import assemble  # noqa: E402 - after the collector is set
+from cartwheel.fab.task import FleetTask, task  # noqa: E402 - after the collector is set
 
 __all__ = ["FabContext", "FleetTask", "assemble", "task", "tasks_for", "words_for"]

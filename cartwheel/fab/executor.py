@@ -22,7 +22,7 @@ class FleetCall(invoke.Call):
         super().__init__(call.task, called_as=call.called_as, args=call.args, kwargs=call.kwargs)
         self._context = context
 
-    def make_context(self, config: Any) -> Any:  # noqa: ARG002
+    def make_context(self, config: Any) -> Any:  # noqa: ARG002 - invoke calls it so
         return self._context
 
 

@@ -52,7 +52,7 @@ class CartwheelProgram(Fab):
         with self._told():
             super().parse_cleanup()
 
-    def update_config(self, merge: bool = True) -> None:  # noqa: ARG002
+    def update_config(self, merge: bool = True) -> None:  # noqa: ARG002 - invoke calls it so
         with self._told():
             # Cartwheel reads ssh_config itself, with Include, when it connects
             # (cartwheel/ssh/config.py): a task without hosts must not fail on it.

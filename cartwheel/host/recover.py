@@ -60,9 +60,9 @@ def _tell(text: str) -> None:
     """Print a line for the unit's journal at boot, or for the operator after a session. If the
     channel is closed, go on: recovery must not stop half-way."""
     try:
-        print(text, flush=True)  # noqa: T201
+        print(text, flush=True)  # noqa: T201 - its output is for systemd's journal
     except OSError:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stays open until the process ends
 
 
 def _lock(at: Layout, mode: str) -> locks.Lock:

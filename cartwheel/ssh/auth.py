@@ -136,7 +136,7 @@ class _Agent(paramiko.Agent):
         except OSError as error:
             connection.close()
             raise OSError(f"{path}: {error.strerror}") from error
-        self._connect(connection)  # type: ignore[attr-defined]
+        self._connect(connection)  # type: ignore[attr-defined]  # paramiko's stubs lack it
 
 
 def _mismatch(name: str, accepted: list[str]) -> str:
@@ -153,7 +153,7 @@ def _load(path: Path, passphrase: str | None) -> paramiko.PKey:
     except TypeError as error:
         if passphrase is None:
             raise paramiko.PasswordRequiredException(str(path)) from error
-        return paramiko.PKey.from_path(path, passphrase.encode())  # type: ignore[arg-type]
+        return paramiko.PKey.from_path(path, passphrase.encode())  # type: ignore[arg-type]  # it takes bytes
 
 
 def _by_key(user: str, key: paramiko.PKey) -> Callable[[paramiko.Transport], object]:

@@ -49,8 +49,8 @@ class StrictConnection(fabric.Connection):
     # fabric and invoke treat names of the class as attributes, and other names as settings.
     client: paramiko.SSHClient
     transport: paramiko.Transport
-    target: Target = None  # type: ignore[assignment]
-    _gateways: Gateways = None  # type: ignore[assignment]
+    target: Target = None  # type: ignore[assignment]  # set by __init__
+    _gateways: Gateways = None  # type: ignore[assignment]  # set by __init__
 
     def __init__(self, target: Target, gateways: Gateways) -> None:
         config = fabric.Config(ssh_config=paramiko.SSHConfig(), lazy=True)
@@ -230,8 +230,8 @@ class _Check(paramiko.MissingHostKeyPolicy):
 
     def missing_host_key(
         self,
-        client: paramiko.SSHClient,  # noqa: ARG002
-        hostname: str,  # noqa: ARG002
+        client: paramiko.SSHClient,  # noqa: ARG002 - paramiko calls it so
+        hostname: str,  # noqa: ARG002 - paramiko calls it so
         key: paramiko.PKey,
     ) -> None:
         shown = known_hosts.HostKey(key.get_name(), key.asbytes())

@@ -700,4 +700,4 @@ def _exec_without_waiting(
     message.add_string("exec")
     message.add_boolean(False)
     message.add_string(command)
-    transport._send_user_message(message)  # type: ignore[attr-defined]
+    transport._send_user_message(message)  # type: ignore[attr-defined]  # paramiko's own

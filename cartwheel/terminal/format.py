@@ -100,7 +100,7 @@ def seconds_text(seconds: float | None) -> str:
     if seconds is None or seconds < _BRIEF_SECONDS:
         return ""
     if round(seconds) < MINUTE_SECONDS:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - plain numbers read best here
     minutes, rest = divmod(round(seconds), MINUTE_SECONDS)
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 

@@ -86,7 +86,7 @@ class LabHost:
 
     def url(self, path: str = "/") -> str:
         """The host's web server as seen from here."""
-        port = "" if self.http_port == 80 else f":{self.http_port}"  # noqa: PLR2004
+        port = "" if self.http_port == 80 else f":{self.http_port}"  # noqa: PLR2004 - HTTP's port
         return f"http://{self.address}{port}{path}"
 
     def ssh_command(self, *command: str, user: str = "") -> list[str]:
@@ -680,7 +680,7 @@ class Lab:
             lines = []
             for other in self._recorded():
                 port = other.ports.get("ssh", 22)
-                place = other.address if port == 22 else f"[{other.address}]:{port}"  # noqa: PLR2004
+                place = other.address if port == 22 else f"[{other.address}]:{port}"  # noqa: PLR2004 - ssh's port
                 lines += [f"{place} {key}\n" for key in nspawn.host_keys(self._home(other))]
             known_hosts = self.state / "known_hosts"
             writing.write(known_hosts, "".join(lines).encode(), mode=0o644)

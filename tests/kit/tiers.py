@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from typing import TypeVar
 
@@ -23,3 +24,8 @@ def tiered(values: Iterable[Value], *, nightly: Collection[object]) -> list[Valu
         pytest.param(value, marks=pytest.mark.nightly) if name in nightly else value
         for value, name in named
     ]
+
+
+def only_root(may: str) -> pytest.MarkDecorator:
+    """For a unit test of what a kernel lets only root do; CI and the lab run as root."""
+    return pytest.mark.skipif(os.geteuid() != 0, reason=f"only root {may}")

@@ -16,11 +16,10 @@ import pytest
 
 from cartwheel.host.system import children
 from cartwheel.host.system.context import ContactLost, OpError
+from tests.kit.tiers import only_root
 from tests.kit.waiting import is_alive, until
 
 from .hostside import Session
-
-ROOT = os.geteuid() == 0
 
 
 def sh(script: str, seconds: float = 10.0, **more: object) -> children.Done:
@@ -190,7 +189,7 @@ def test_own_user_needs_no_right() -> None:
     assert sh("id -u", user=pwd.getpwuid(os.geteuid()).pw_name).output == str(os.geteuid())
 
 
-@pytest.mark.skipif(not ROOT, reason="only root becomes somebody else (setuid(2))")
+@only_root("becomes another user (setuid(2))")
 def test_becoming_another_user_drops_every_right(tmp_path: Path) -> None:
     entry = pwd.getpwnam("nobody")
     done = sh("id -u; id -g; id -G; umask; grep CapEff /proc/self/status", user="nobody")

@@ -19,6 +19,7 @@ from cartwheel.host.system import files
 from cartwheel.host.system.context import OpError
 from cartwheel.host.web import configuration
 from cartwheel.host.wire.journal import Entry
+from tests.kit.tiers import only_root
 
 from .hostside import in_child
 
@@ -138,7 +139,7 @@ def test_write_says_whether_it_changed_anything(tmp_path: Path) -> None:
     assert files.write(path, b"y", 0o644), "another content"
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away (chown(2))")
+@only_root("gives files away (chown(2))")
 def test_write_sets_the_owner(tmp_path: Path) -> None:
     path = tmp_path / "f"
     assert files.write(path, b"x", 0o600, (1234, 4321))
@@ -164,7 +165,7 @@ def test_an_administrators_link_is_followed(tmp_path: Path) -> None:
     assert {one.name for one in (tmp_path / "elsewhere").iterdir()} == {"file", "new"}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user's link")
+@only_root("gives links away (lchown(2))")
 def test_a_link_of_somebody_elses_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "target").write_bytes(b"root's")
     (tmp_path / "f").symlink_to(tmp_path / "target")
@@ -187,8 +188,12 @@ def make(kind: str, path: Path) -> None:
         os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
 
 
-KINDS = ["folder", "pipe", "socket", pytest.param("device", marks=pytest.mark.skipif(
-    os.geteuid() != 0, reason="only root makes devices"))]  # fmt: skip
+KINDS = [
+    "folder",
+    "pipe",
+    "socket",
+    pytest.param("device", marks=only_root("makes devices (mknod(2))")),
+]
 
 
 @pytest.mark.parametrize("behind", [False, True], ids=["itself", "behind a link"])

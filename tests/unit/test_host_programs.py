@@ -22,6 +22,7 @@ from cartwheel.host.system.children import Answer, Done
 from cartwheel.host.system.context import OpError
 from cartwheel.host.upkeep import runtime
 from cartwheel.ssh.bundle import host_modules
+from tests.kit.tiers import only_root
 
 from .hostside import Session, host_in
 
@@ -222,7 +223,7 @@ def entered(at: Layout, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.skipif(not ROOT, reason="only root becomes somebody else (setuid(2))")
+@only_root("becomes another user (setuid(2))")
 def test_enter_becomes_the_apps_user_with_the_apps_variables(at: Layout) -> None:
     for folder in (at.root, *at.root.parents):
         if str(folder).startswith("/tmp/"):

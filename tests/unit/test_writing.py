@@ -17,6 +17,7 @@ from cartwheel.errors import ConnectError, UsageError
 from cartwheel.ssh import known_hosts
 from cartwheel.ssh.known_hosts import HostKey
 from cartwheel.ssh.target import Target
+from tests.kit.tiers import only_root
 from tests.unit.test_host_files import KINDS, make
 
 KEY = HostKey("ssh-ed25519", b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32))
@@ -87,7 +88,7 @@ def test_a_users_link_is_followed(tmp_path: Path, way: str, there: bool) -> None
     assert [one.name for one in (tmp_path / "dotfiles").iterdir()] == ["real"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+@only_root("makes devices (mknod(2))")
 def test_with_accept_new_a_key_that_cannot_be_kept_is_accepted_each_time(tmp_path: Path) -> None:
     """UserKnownHostsFile /dev/null, as with ssh; `hosts.trust` says that it cannot keep it."""
     null = tmp_path / "null"

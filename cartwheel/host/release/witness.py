@@ -101,7 +101,7 @@ def _linked(args: tuple[object, ...]) -> list[str]:
 
 def _database(args: tuple[object, ...]) -> list[str]:
     """SQLite makes a journal beside the file that it writes."""
-    name = os.fsdecode(args[0])  # type: ignore[arg-type]
+    name = os.fsdecode(args[0])  # type: ignore[arg-type]  # PEP 578 gives any object
     if name.startswith("file:"):
         address = urllib.parse.urlsplit(name)
         wanted = urllib.parse.parse_qs(address.query)
@@ -121,7 +121,7 @@ def _relative(args: tuple[object, ...], place: int) -> bool:
 
 def _path(given: object) -> str:
     """Raises ValueError for a path of no interest."""
-    path = os.path.abspath(os.fsdecode(given))  # type: ignore[arg-type]
+    path = os.path.abspath(os.fsdecode(given))  # type: ignore[arg-type]  # PEP 578 gives any object
     if path.startswith(_ELSEWHERE) or _BYTECODE in path.split("/"):
         raise ValueError(path)
     return path

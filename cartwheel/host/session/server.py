@@ -114,7 +114,7 @@ class Spool:
             self._folder = folder or tempfile.gettempdir()
             try:
                 name = scratch_prefix("spool")  # where the file system wants a name at all
-                self.file = tempfile.TemporaryFile(prefix=name, dir=folder)  # noqa: SIM115
+                self.file = tempfile.TemporaryFile(prefix=name, dir=folder)  # noqa: SIM115 - `close` closes it
                 self.error = None
                 break
             except OSError as error:

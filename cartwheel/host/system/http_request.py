@@ -27,7 +27,7 @@ def request(
     """A request that sends the login at once, and only to the server of `url`."""
     if urllib.parse.urlsplit(url).scheme not in _SCHEMES:
         raise urllib.error.URLError("{} is no address of http or https".format(shown(url)))
-    made = urllib.request.Request(  # noqa: S310
+    made = urllib.request.Request(  # noqa: S310 - the scheme is checked
         url, data=data, headers={"User-Agent": "cartwheel", **(headers or {})}, method=method
     )
     if login is not None:

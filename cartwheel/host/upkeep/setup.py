@@ -248,8 +248,8 @@ def _install_runtime(ctx: Context, sources: Dict[str, str], host_files: Dict[str
 
 def own_sources() -> Dict[str, str]:
     """The sources of this very package, from the session's bundle."""
-    loader = sys.modules["cartwheel.host"].__spec__.loader  # type: ignore[union-attr]
-    sources: Dict[str, str] = loader.sources()  # type: ignore[union-attr]
+    loader = sys.modules["cartwheel.host"].__spec__.loader  # type: ignore[union-attr]  # the session's own loader
+    sources: Dict[str, str] = loader.sources()  # type: ignore[union-attr]  # the session's own loader
     return {name: text for name, text in sources.items() if name != "cartwheel"}
 
 

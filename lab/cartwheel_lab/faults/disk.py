@@ -180,7 +180,7 @@ def _torn(before: Content, after: Content) -> list[Content]:
     if not after.data:
         ways = ways[:1] if before.data and after.kind == "tree" else ()
     return [
-        *(replace(after, torn=way, base=before.data) for way in ways),  # type: ignore[arg-type]
+        *(replace(after, torn=way, base=before.data) for way in ways),  # type: ignore[arg-type]  # replace() knows no field's type
         after,
     ]
 

@@ -10,6 +10,7 @@ import pytest
 from cartwheel import places
 from cartwheel.errors import LabError
 from cartwheel_lab import base, machine
+from tests.kit.tiers import only_root
 
 DEB822 = """\
 # the system's own
@@ -104,7 +105,7 @@ def test_under_sudo_the_lab_is_the_persons(monkeypatch: pytest.MonkeyPatch) -> N
     assert places.person().uid == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away (chown(2))")
+@only_root("gives folders away (chown(2))")
 def test_folders_made_under_sudo_are_the_persons(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
