@@ -53,9 +53,8 @@ class Migration:
 class Switch:
     """How the traffic moves to the release, and what makes the host roll back."""
 
-    site: Mapping[
-        str, str | None
-    ]  # the web server's files that change: path -> text, None: remove it
+    # The web server's files that change: path -> text, None: remove it.
+    site: Mapping[str, str | None]
     listen: int
     static_dir: str | None
     probe: Probe

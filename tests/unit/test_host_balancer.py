@@ -96,11 +96,11 @@ def test_one_that_was_killed_is_settled_by_the_next(nginx: Balancer) -> None:
     nginx.out("web1")
     assert not recover.is_settled(nginx.at)
     said: list[str] = []
-    assert recover.settle(nginx.at, said.append) == ["put web1 back into the balancer"]
+    assert recover.settle(nginx.at, said.append) == ["returned web1 to the balancer"]
     assert (nginx.inside, nginx.marks, said) == (
         {"web1", "web2"},
         {},
-        ["put web1 back into the balancer"],
+        ["returned web1 to the balancer"],
     )
     assert recover.is_settled(nginx.at)
 
@@ -143,8 +143,21 @@ def test_a_mark_on_the_disk_is_what_every_version_reads(nginx: Balancer) -> None
     assert mark["way"] == nginx.ways["web1"]
     newer = {"web1": {**mark, "later": "a field", "way": {**mark["way"], "more": "too"}}}
     nginx.at.balancer_marks.write_text(json.dumps(newer))
-    assert recover.settle(nginx.at, lambda _text: None) == ["put web1 back into the balancer"]
+    assert recover.settle(nginx.at, lambda _text: None) == ["returned web1 to the balancer"]
     assert (nginx.inside, nginx.marks) == ({"web1", "web2"}, {})
+
+
+@pytest.mark.parametrize("way", [{"kind": "later"}, {}, {"kind": "nginx"}])
+def test_a_mark_that_only_another_version_understands_is_kept(nginx: Balancer, way: Way) -> None:
+    """The other hosts come back, and the next run or another version can still read the mark."""
+    nginx.out("web1", "web2")
+    marks = json.loads(nginx.at.balancer_marks.read_text())
+    marks["web1"]["way"] = way
+    nginx.at.balancer_marks.write_text(json.dumps(marks))
+    said: list[str] = []
+    assert recover.settle(nginx.at, said.append) == ["returned web2 to the balancer"]
+    assert "web1 could not be returned" in said[0] and "another version" in said[0]
+    assert (nginx.inside, nginx.marks) == ({"web2"}, {"web1": "deploy"})
 
 
 def test_a_host_that_is_not_behind_it(nginx: Balancer) -> None:

@@ -61,7 +61,11 @@ _KINDS: Dict[str, Type[Switchable]] = {
 
 
 def _host(way: Way) -> Switchable:
-    return from_disk(_KINDS[way["kind"]], way)
+    """Raises OpError("balancer") for a mark that only another version understands."""
+    try:
+        return from_disk(_KINDS[way["kind"]], way)
+    except (KeyError, WireError) as error:
+        raise OpError("balancer", "its mark is of another version: {}".format(error)) from error
 
 
 def look(ctx: Context, request: AskStandings) -> Standings:
