@@ -82,7 +82,7 @@ def test_uv_of_the_hosts_own(module_host: LabHost, project: Project) -> None:
         program = module_host.path("/usr/local/bin/uv")
         program.write_bytes(Path(uv.find_uv_bin()).read_bytes())
         program.chmod(0o700)
-        assert "there is no uv" in project.fab("plan", "-H", module_host.name).out
+        assert "the host has no uv" in project.fab("plan", "-H", module_host.name).out
         program.chmod(0o755)
         project.fab("deploy", "-H", module_host.name)
         assert get(module_host) == "two"

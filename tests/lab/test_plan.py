@@ -225,7 +225,7 @@ def test_a_host_that_has_changed_in_between_makes_it_stale(
         (None, "No such file"),
         ("{", "is not a plan"),
         ('{"format": 1, "app": "shop", "hosts": {}}', "was made by another version of Cartwheel"),
-        ('{"format": 2, "app": "other", "hosts": {}}', "is about other, not shop"),
+        ('{"format": 2, "app": "other", "hosts": {}}', "is a plan for other, not for shop"),
     ],
 )
 def test_a_file_that_is_no_plan(

@@ -91,7 +91,8 @@ def test_a_plan_writes_nothing(served: tuple[LabHost, Shop]) -> None:
     done = shop.project.fab("plan", "-H", host.name)
     after = host.sh(_TREE).splitlines()
     assert "switch" in done.text
-    assert sorted(set(before) ^ set(after)) == []
+    tail = host.sh("tail -n 5 /var/log/nginx/shop.access.log; date +%s.%N")
+    assert sorted(set(before) ^ set(after)) == [], tail
 
 
 # --- P7

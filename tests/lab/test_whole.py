@@ -153,7 +153,7 @@ def test_damage_inside_a_package_is_the_doctors(stage: Stage) -> None:
     assert "fab doctor --fix" in says(seen)
     assert f"marked {broken}" in says(stage.fab("doctor", "--fix"))
     made_anew(stage, broken)
-    assert f"release {current(stage.host, 'shop')}  whole" in says(stage.fab("doctor"))
+    assert f"release {current(stage.host, 'shop')}  complete" in says(stage.fab("doctor"))
 
 
 def test_packages_are_not_taken_over_from_what_has_lost_a_file(stage: Stage) -> None:
