@@ -1,4 +1,4 @@
-"""The configuration of a host's web server: test a change before it is made, reload, remember
+"""The configuration of a host's web server: test a change before it is made, reload, save
 what was there and restore it."""
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STAGED = 'set -e; while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; don
 
 
 def check(ctx: Optional[Context], web: WebServer) -> str:
-    """Test what is installed; "" if well, else what the web server says."""
+    """Test the installed configuration; "" if it is valid, else the web server's message."""
     done = children.run(ctx, list(web.test_command), timeout_seconds=_CALL_SECONDS)
     return "" if done.status == 0 else done.output
 
@@ -133,7 +133,7 @@ def _await_retirement(web: WebServer, before: Set[int]) -> None:
 
 
 def remove_logs(web: WebServer, name: str) -> List[str]:
-    """What it wrote of a site, also rotated; another site's log is never a match. What went."""
+    """Remove a site's logs, also rotated ones, and no other site's. Returns the removed paths."""
     found = [log for path in web.logs(name) for log in path.parent.glob(path.name + "*")]
     ours = [path for path in found if _LOG_TAIL.search(path.name)]
     return [str(path) for path in sorted(ours) if files.remove(path)]

@@ -41,7 +41,7 @@ def ensure_token(at: Layout) -> str:
 
 
 def known_token(at: Layout) -> Optional[str]:
-    """The token as it is there; None where it is missing or damaged. Changes nothing."""
+    """The existing token; None if it is missing or damaged. Changes nothing."""
     try:
         text = at.probe_map.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
@@ -74,7 +74,7 @@ def parse(header: str) -> Optional[Answer]:
 
 def ask(at: Layout, probe: Probe, port: int, release: str) -> str:
     """One request through the web server; "" if `release` answered well as the first upstream
-    tried, else what was wrong."""
+    tried, else the problem."""
     return _ask(at, probe, port, release, ensure_token(at))
 
 
@@ -110,6 +110,5 @@ def _wrong(at: Layout, probe: Probe, port: int, release: str, token: str) -> str
 
 
 def upstream_of(at: Layout) -> str:
-    """What the web server calls the instance that serves, in its answer to a probe and in its
-    log."""
+    """The web server's name for the live instance, in its answer to a probe and in its log."""
     return "unix:{}/http.sock".format(at.current)

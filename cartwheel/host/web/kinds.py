@@ -1,4 +1,4 @@
-"""Every kind of web server, and which of them serves applications."""
+"""The list of web server kinds, and the kind that serves applications."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from cartwheel.host.layout import UNITS, Layout
 from cartwheel.host.web.nginx import Nginx
 from cartwheel.host.web.server import WebServer
 
-# A new kind is a file beside nginx.py, and a word here. The first one serves.
+# A new kind is a file beside nginx.py, and an entry here. The first one serves.
 KINDS: Tuple[WebServer, ...] = (Nginx(),)
 
 
 def web_server() -> WebServer:
-    """The kind that stands in front of applications: there is no choice so far."""
+    """The kind in front of applications; only one is supported so far."""
     return KINDS[0]
 
 
@@ -31,5 +31,5 @@ def files_of(at: Layout) -> List[Path]:
 
 
 def drop_in(web: WebServer, name: str) -> Path:
-    """What is ours of the unit's own settings (systemd.unit(5))."""
+    """Cartwheel's drop-in for the web server's unit (systemd.unit(5))."""
     return UNITS / (web.unit + ".d") / "cartwheel-{}.conf".format(name)

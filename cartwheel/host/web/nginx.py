@@ -1,4 +1,4 @@
-"""nginx, by its own documents (https://nginx.org/en/docs/)."""
+"""nginx, as its documentation describes it (https://nginx.org/en/docs/)."""
 
 from __future__ import annotations
 

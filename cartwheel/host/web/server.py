@@ -1,4 +1,4 @@
-"""What Cartwheel needs of a web server: the interface of a kind."""
+"""The interface of a web server kind."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class WebServer(Protocol):
 
     @property
     def name(self) -> str:
-        """What people call it. The filter of its templates is called so, and its tasks
+        """Its name for people, for the filter of its templates and for its tasks
         (`tasks/NAME.py`)."""
 
     @property
@@ -49,11 +49,11 @@ class WebServer(Protocol):
 
     @property
     def broken(self) -> str:
-        """The slug of the error that its configuration is broken as it is."""
+        """The slug of the error for a configuration that was broken before our change."""
 
     @property
     def refuses(self) -> str:
-        """The slug of the error that it refuses what we changed."""
+        """The slug of the error for a change that it refuses."""
 
     @property
     def site_template(self) -> str:
@@ -61,7 +61,7 @@ class WebServer(Protocol):
 
     @property
     def default_site(self) -> Path:
-        """The distribution's own site, which makes way for an application without a name."""
+        """The distribution's default site; setup disables it for an app without a server name."""
 
     def site(self, name: str) -> Path:
         """The file of a site; `name` is the application's, or begins with it."""
@@ -77,17 +77,17 @@ class WebServer(Protocol):
 
     @property
     def version_command(self) -> Tuple[str, ...]:
-        """What prints its version, on standard output or error."""
+        """The command that prints its version, on standard output or error."""
 
     def version_in(self, output: str) -> Optional[str]:
-        """The version in what that printed."""
+        """The version in the output of `version_command`."""
 
     @property
     def test_command(self) -> Tuple[str, ...]:
-        """What tests the whole configuration; it ends with 0 where it is well."""
+        """The command that tests the whole configuration; exit code 0 if it is valid."""
 
     def complaint(self, output: str) -> str:
-        """What the test says is wrong, with file and line."""
+        """The error in the output of `test_command`, with file and line."""
 
     def taken_name(self, output: str, names: Sequence[str]) -> Optional[str]:
         """The first of our server names that another site has, where only the test says so."""
@@ -101,7 +101,7 @@ class WebServer(Protocol):
         """The user that its workers run as on this host."""
 
     def servers(self) -> "List[Server]":
-        """Every site that it would load on this host."""
+        """All sites that it would load on this host."""
 
     def request(self, line: bytes) -> Optional[Request]:
         """One line of a site's access log; None where no upstream answered, for our own probes,

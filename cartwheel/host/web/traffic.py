@@ -26,7 +26,7 @@ _CHANCE = 0.01
 
 @dataclass(frozen=True)
 class Share:
-    """How many of so many requests failed with 5xx."""
+    """The number of requests, and of those that failed with 5xx."""
 
     requests: int = 0
     failed: int = 0
@@ -52,10 +52,10 @@ def count(web: WebServer, lines: Iterable[bytes], upstream: str, since: float) -
 def complaint(
     now: Share, before: Share, *, max_error_percent: float, error_min_requests: int
 ) -> str:
-    """Why the requests since the switch are too many failures; "" if they are not.
+    """Says that too many requests failed since the switch; "" if not.
 
     What failed before the switch is not the new release's fault: its share is added to the
-    limit. A few requests must fail clearly, so that chance does not put a host back: by
+    limit. A few requests must fail clearly, so that chance does not roll a host back: by
     Chernoff's bound the failures must have a chance below 1 % were the share at the limit.
     """
     if now.requests < max(1, error_min_requests):
@@ -73,7 +73,7 @@ def complaint(
 
 
 def _chance(share: Share, limit: float) -> float:
-    """An upper bound (Chernoff) of the chance of so many failures at the true share `limit`."""
+    """Upper bound (Chernoff) of the probability of this many failures at the true share `limit`."""
     part = share.failed / share.requests
     if limit <= 0.0:
         return 0.0
@@ -109,7 +109,7 @@ class Log:
             self._files.append(file)
 
     def lines(self) -> List[bytes]:
-        """What came since the last call."""
+        """The lines written since the last call."""
         self._follow()
         return [line for file in self._files for line in file.lines()]
 
