@@ -98,19 +98,24 @@ def has_disk(home: Path) -> bool:
 
 
 def limit_disk(home: Path, *, room: bool, inodes: bool, disk_mb: int) -> None:
-    """Leave the disk in memory no room, or no inodes, beyond what is used; or all it had."""
+    """Leave the disk in memory no room, or no inodes, beyond what is used; or all it had.
+
+    The kernel refuses a limit below what is used. If the host writes in between, each further try
+    leaves twice as much room, which the same writing then fills.
+    """
     disk = home / "disk"
-    for left in reversed(range(_LIMIT_TRIES)):
+    for tried in range(_LIMIT_TRIES):
         now = os.statvfs(disk)
         used_bytes = (now.f_blocks - now.f_bfree) * now.f_frsize
         used_inodes = now.f_files - now.f_ffree
-        size = disk_mb << 20 if room else used_bytes
-        count = _INODES if inodes else used_inodes
+        spare = (1 << tried) - 1
+        size = disk_mb << 20 if room else used_bytes + spare * now.f_frsize
+        count = _INODES if inodes else used_inodes + spare
         try:
             _mounted(["-o", f"remount,size={size},nr_inodes={count}", str(disk)])
             return
-        except LabError:  # less than is used: the host wrote in between
-            if not left:
+        except LabError:
+            if tried == _LIMIT_TRIES - 1:
                 raise
 
 
