@@ -10,7 +10,7 @@ from cartwheel.terminal.scene import HOOKS, app_task, with_hooks
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
     from cartwheel.plan.host_plan import HostPlan
-    from cartwheel.plan.steps import Stage
+    from cartwheel.plan.step import Stage
     from cartwheel.terminal.show import Output
 
 _TESTS = {"skip-tests": "Do not run the application's own tests."}

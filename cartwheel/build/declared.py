@@ -6,7 +6,6 @@ import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from cartwheel.build.origins import (
     Origin,
@@ -19,8 +18,8 @@ from cartwheel.build.origins import (
 )
 from cartwheel.build.products import Platform
 from cartwheel.build.workspace import Workspace, workspace_of
+from cartwheel.decoded import Table
 
-Table = dict[str, Any]
 Make = Callable[[Table, str], Origin | None]
 
 _POETRY_GROUPS = ("dependencies", "dev-dependencies")

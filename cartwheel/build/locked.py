@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from cartwheel.build.origins import Origin, TomlFile, local_path, normal, origin_at, repository_at
 from cartwheel.build.workspace import workspace_of
-
-Table = dict[str, Any]
+from cartwheel.decoded import Table
 
 _HERE = ""  # the line is found later, if it is needed
 _LOCAL = ("editable", "directory", "virtual", "path")

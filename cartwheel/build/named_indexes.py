@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from cartwheel.build.index import Access, bare
 from cartwheel.build.origins import Origin, normal
 from cartwheel.build.products import Platform
 from cartwheel.build.wheel import platform_tags
+from cartwheel.decoded import Fields
 from cartwheel.errors import BuildError
 
 
@@ -54,7 +54,7 @@ def files_in(pylock: str, names: Iterable[str], platform: Platform) -> dict[str,
     return {name: _file(name, packages.get(name, {}), platform) for name in names}
 
 
-def _file(name: str, package: Mapping[str, Any], platform: Platform) -> tuple[str, str]:
+def _file(name: str, package: Fields, platform: Platform) -> tuple[str, str]:
     from packaging.utils import parse_wheel_filename
 
     fitting = platform_tags(platform)

@@ -10,10 +10,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from cartwheel.build.index import bare
+from cartwheel.decoded import Table
 from cartwheel.errors import BuildError
 from cartwheel.settings.positions import Path as Keys
 from cartwheel.settings.positions import Position, positions
@@ -86,7 +87,7 @@ class TomlFile:
     def __init__(self, path: Path) -> None:
         """Empty if there is no file. Raises BuildError("source") if it is broken."""
         self.path = path
-        self.table: dict[str, Any] = {}
+        self.table: Table = {}
         self._text = ""
         try:
             self._text = path.read_text(encoding="utf-8")
@@ -96,14 +97,14 @@ class TomlFile:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise BuildError("source", f"{path}: {error}") from error
 
-    def at(self, *keys: str) -> dict[str, Any]:
+    def at(self, *keys: str) -> Table:
         """The table under `keys`, empty without one."""
         found: object = self.table
         for key in keys:
             found = found.get(key, {}) if isinstance(found, dict) else {}
         return found if isinstance(found, dict) else {}
 
-    def tables(self, *keys: str) -> list[dict[str, Any]]:
+    def tables(self, *keys: str) -> list[Table]:
         """The array of tables under `keys`, empty without one."""
         found = self.at(*keys[:-1]).get(keys[-1], [])
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

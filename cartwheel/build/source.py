@@ -10,9 +10,10 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from cartwheel import process_env, programs
+from cartwheel.decoded import Table
 from cartwheel.errors import BuildError
 from cartwheel.settings.loading import APPS, DEPLOY, ENVIRONMENTS, SCHEMA
 
@@ -91,12 +92,12 @@ def _folder(path: Path, source: str) -> Source:
     )
 
 
-def _builds(pyproject: dict[str, Any]) -> bool:
+def _builds(pyproject: Table) -> bool:
     # A pyproject.toml that only configures tools (ruff, pytest) does not make a package.
     return "project" in pyproject or "build-system" in pyproject
 
 
-def read_pyproject(folder: Path) -> dict[str, Any]:
+def read_pyproject(folder: Path) -> Table:
     """pyproject.toml as a table, empty without one. Raises BuildError("source") if it is broken."""
     path = folder / "pyproject.toml"
     try:

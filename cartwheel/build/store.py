@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from cartwheel import writing
 from cartwheel.errors import BuildError
@@ -26,7 +25,7 @@ SIGN_OF_LIFE_SECONDS = 5.0
 ABANDONED_SECONDS = 86_400.0
 
 
-def key_of(*parts: Any) -> str:
+def key_of(*parts: object) -> str:
     """One name for these inputs: the SHA-256 of their canonical JSON, shortened."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:40]

@@ -27,7 +27,7 @@ from cartwheel.fleet.sessions import Fleet, failures, successes
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.host_plan import HostPlan
 from cartwheel.plan.sealed import Sealed, stale
-from cartwheel.plan.steps import Stage
+from cartwheel.plan.step import Stage
 from cartwheel.render import RenderFacts, check_templates
 from cartwheel.render.overrides import stale_notes
 from cartwheel.settings import environment, names

@@ -25,7 +25,7 @@ from cartwheel.inventory.choose import Narrowing, choose
 from cartwheel.inventory.gather import gather
 from cartwheel.plan.host_plan import Operator
 from cartwheel.plan.refusals import held_refusal
-from cartwheel.plan.rollout import ALL_OR_NOTHING, BATCH_BEHIND_BALANCER, Rollout
+from cartwheel.plan.rollout import ALL_OR_NOTHING, BATCH_BEHIND_BALANCER, Rollout, RolloutOptions
 from cartwheel.plan.switching import finish_seconds
 from cartwheel.settings import Taken, load_placed, resolve_secret, take_from_environment
 from cartwheel.settings.host import Host
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from cartwheel.ssh.uplink import Uplink
 
 _EVERY = Narrowing()
-_AS_SET: Mapping[str, Any] = {}
+_AS_SET: RolloutOptions = {}
 # The pause before the next attempt to connect is random, up to this, which doubles each time.
 _RETRY_SECONDS = 0.5
 
@@ -127,7 +127,7 @@ def make_scene(
     needs_hosts: bool = True,
     any_role: bool = False,
     more_roles: tuple[str, ...] = (),
-    rollout: Mapping[str, Any] = _AS_SET,
+    rollout: RolloutOptions = _AS_SET,
     parallel: int | None = None,
 ) -> Scene:
     """Load the settings and, if it `needs_hosts`, the inventory. Does not connect.
@@ -185,7 +185,8 @@ def located(scene: Scene, hosts: Iterable[Host]) -> dict[str, str]:
 
 
 def _resolved(scene: Scene, hosts: Iterable[Host], **more: Any) -> dict[str, Target]:
-    """The target of each host, resolved in parallel. `more` are arguments for `resolve_target`."""
+    """The target of each host, resolved in parallel. `more` are arguments for `resolve_target`, which
+    types them."""
     from cartwheel.inventory.lab import lab_hosts
     from cartwheel.ssh.target import resolve_target
 

@@ -22,7 +22,7 @@ from cartwheel.host.wire.setup import Changes, Setup
 from cartwheel.plan.balancing import ON_HOSTS, balancer_site_changes, has_site, ways
 from cartwheel.plan.making import Delivery
 from cartwheel.plan.making_steps import tool
-from cartwheel.plan.steps import Step
+from cartwheel.plan.step import Step
 from cartwheel.render import check_balancer_template, render_balancer
 from cartwheel.settings import names
 from cartwheel.settings.host import Host

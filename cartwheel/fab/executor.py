@@ -15,6 +15,7 @@ from cartwheel.hidden import Hidden
 from cartwheel.ssh.options import SshOptions
 
 
+# Any: here fab and invoke have no types of their own.
 class FleetCall(invoke.Call):
     """A call whose context is a FabContext instead of fabric's own."""
 

@@ -11,6 +11,7 @@ from cartwheel import __version__, places
 from cartwheel.fab.program import bind
 
 
+# Any: fab's own program, which `bind` makes another class.
 def tasks_for(program: Any) -> invoke.Collection:
     """Make stock `fab` Cartwheel's, and return its tasks: all that a fabfile needs."""
     bind(program)

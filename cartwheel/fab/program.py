@@ -127,6 +127,7 @@ def _ignore_interrupts() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+# Any: a program whose class changes.
 def bind(program: Any) -> None:
     """Make stock `fab` a CartwheelProgram with a FleetExecutor: called by the fabfile."""
     program.__class__ = CartwheelProgram

@@ -51,6 +51,7 @@ CORE_OPTIONS = frozenset(
 class FleetTask(invoke.Task[Any]):
     """A task that is called once, with all hosts; see `task`."""
 
+    # Any: what invoke passes on, to its own class and to the body.
     def __init__(self, body: Callable[..., int | None], *, hosts: Hosts, **named: Any) -> None:
         super().__init__(body, auto_shortflags=False, **named)
         self.hosts = hosts

@@ -41,7 +41,7 @@ from cartwheel.plan import steps
 from cartwheel.plan.hooks import pending_seconds
 from cartwheel.plan.host_plan import HostPlan
 from cartwheel.plan.rollout import batches, patient
-from cartwheel.plan.steps import Stage, Step
+from cartwheel.plan.step import Stage, Step
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.switching import Switched, WentBack

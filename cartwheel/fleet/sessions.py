@@ -15,7 +15,7 @@ from cartwheel.events import Emit, Event
 from cartwheel.fleet.report import Report
 from cartwheel.host.wire.messages import State, Told
 from cartwheel.host.wire.request import Request
-from cartwheel.plan.steps import AnyStep, Step
+from cartwheel.plan.step import AnyStep, Step
 
 if TYPE_CHECKING:
     from cartwheel.ssh.session import OnEvent, Pending, Session

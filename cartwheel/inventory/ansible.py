@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, TypedDict
+from typing import TypedDict
 
+from cartwheel.decoded import Fields, Table, Value
 from cartwheel.settings.host import Host
 from cartwheel.ssh.arguments import ArgumentError, Option, parse
 from cartwheel.ssh.found import LAST_PORT
 
-Variables = Mapping[str, Any]  # JSON, of any kind
+Variables = Fields
 
 
 class Group(TypedDict):
@@ -75,7 +76,7 @@ def hosts_of(data: object, asked: Mapping[str, Variables], source: str) -> list[
 
 def _host(name: str, groups: Mapping[str, Group], own: Variables, source: str) -> Host:
     around = _groups_around(name, groups)
-    merged: dict[str, Any] = {}
+    merged: Table = {}
     for group in [_ALL, *reversed(around)]:
         merged |= groups[group]["vars"] if group in groups else {}
     merged |= own
@@ -170,17 +171,17 @@ def _groups_around(name: str, groups: Mapping[str, Group]) -> list[str]:
     return [group for group in found if group not in (_ALL, "ungrouped")]
 
 
-def _first(merged: Variables, names: Iterable[str]) -> Any:
+def _first(merged: Variables, names: Iterable[str]) -> Value:
     return next((merged[name] for name in names if merged.get(name) is not None), None)
 
 
-def _names(value: Any) -> tuple[str, ...]:
+def _names(value: Value) -> tuple[str, ...]:
     """A list of names, or one text with commas or spaces."""
     given = re.split(r"[,\s]+", value) if isinstance(value, str) else list(value)
     return tuple(str(one) for one in given if one)
 
 
-def _text(host: str, name: str, value: Any) -> str | None:
+def _text(host: str, name: str, value: Value) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or "{{" in value:
@@ -188,7 +189,7 @@ def _text(host: str, name: str, value: Any) -> str | None:
     return value or None
 
 
-def _number(host: str, name: str, value: Any, most: int | None = None) -> int | None:
+def _number(host: str, name: str, value: Value, most: int | None = None) -> int | None:
     if value is None:
         return None
     text = str(value)

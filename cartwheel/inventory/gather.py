@@ -7,9 +7,10 @@ import shlex
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cartwheel import process_env, programs
+from cartwheel.decoded import Table, Value
 from cartwheel.errors import UsageError
 from cartwheel.inventory import ansible
 from cartwheel.settings.host import Host
@@ -45,7 +46,7 @@ def from_command(command: str, project: Path) -> list[Host]:
     """The hosts that an executable prints for `--list` (and `--host NAME`, if necessary)."""
     data = _printed(command, ["--list"], project)
     try:
-        asked: dict[str, Any] = {}
+        asked: Table = {}
         if not ansible.has_hostvars(data):
             for name in ansible.host_names(data):
                 asked[name] = _printed(command, ["--host", name], project)
@@ -56,7 +57,7 @@ def from_command(command: str, project: Path) -> list[Host]:
         ) from error
 
 
-def _printed(command: str, options: list[str], project: Path) -> Any:
+def _printed(command: str, options: list[str], project: Path) -> Value:
     words = [*shlex.split(command), *options]
     said = shlex.join(words)
     try:

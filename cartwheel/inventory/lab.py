@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from cartwheel import places
+from cartwheel.decoded import Value
 from cartwheel.errors import UsageError
 from cartwheel.settings.layers import Layer, Mistake, Place, read
 from cartwheel.ssh.found import LAST_PORT
@@ -30,7 +30,7 @@ def lab_hosts(project: Path) -> dict[str, LabHost]:
     return {name: _host(name, table, layer) for name, table in hosts.items()}
 
 
-def _host(name: str, table: Any, layer: Layer) -> LabHost:
+def _host(name: str, table: Value, layer: Layer) -> LabHost:
     said = table if isinstance(table, dict) else {}
     for key in dict.fromkeys((*_TEXTS, _PORT, *said)):
         wanted = _wanted(key, said.get(key))

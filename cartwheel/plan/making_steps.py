@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cartwheel import __version__
 from cartwheel.host.wire.codec import to_json
@@ -24,7 +24,7 @@ from cartwheel.host.wire.manifest import Variable as Noted
 from cartwheel.host.wire.request import Done
 from cartwheel.plan.host_plan import HostPlan
 from cartwheel.plan.making import Delivery, Making
-from cartwheel.plan.steps import SMALL_SECONDS, Stage, Step
+from cartwheel.plan.step import SMALL_SECONDS, AnyStep, Stage, Step
 from cartwheel.settings import names
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _UPLOAD_SECONDS = 600.0
 
 
-def make(plan: HostPlan, making: Making, until: Stage | None) -> Iterator[Step[Any]]:
+def make(plan: HostPlan, making: Making, until: Stage | None) -> Iterator[AnyStep]:
     """All steps, or those up to `until`."""
     for stage, steps in _STAGES.items():
         yield from steps(plan, making)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from cartwheel.plan.host_plan import Switch
 
@@ -20,6 +21,14 @@ class Rollout:
     batch: int | str = "100%"
     pause_seconds: float = 0.0
     max_failures: int = 0  # this many hosts may fail while the others go on
+
+
+class RolloutOptions(TypedDict, total=False):
+    """The fields that a command's options set."""
+
+    canary: str
+    batch: str
+    max_failures: int
 
 
 ALL_OR_NOTHING = Rollout()

@@ -6,20 +6,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
-from typing import Any
 
+from cartwheel.decoded import Fields, Table
 from cartwheel.plan import steps
 from cartwheel.plan.hooks import Hook
 from cartwheel.plan.host_plan import HostPlan, Operator
-from cartwheel.plan.steps import AnyStep
+from cartwheel.plan.step import AnyStep
 from cartwheel.settings import names
 
 _NO_KEY = "00"
 
-Sealed = Mapping[str, Any]
+Sealed = Fields
 
 
-def seal(plan: HostPlan) -> dict[str, Any]:
+def seal(plan: HostPlan) -> Table:
     """What must still be the same when the plan is carried out."""
     key = plan.digest_key or _NO_KEY
     return {

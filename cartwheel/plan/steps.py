@@ -3,47 +3,20 @@ arguments. Pure."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING
 
 from cartwheel.hidden import Hidden
-from cartwheel.host.wire.codec import to_json
-from cartwheel.host.wire.request import Done, Request
+from cartwheel.host.wire.request import Done
 from cartwheel.plan.hooks import Hook, moments, variables
 from cartwheel.plan.host_plan import HostPlan, Migration
-from cartwheel.settings import names
+from cartwheel.plan.making_steps import make
+from cartwheel.plan.step import SMALL_SECONDS, AnyStep, Stage, Step
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.switching import Switched, WentBack
 
-Stage: TypeAlias = Literal["upload", "venv", "install", "configure"]
-"""Where preparing ends early, by the task that asks for it."""
-
-SMALL_SECONDS = 60.0
 _HOOK_MARGIN_SECONDS = 30.0
-
-
-A_co = TypeVar("A_co", covariant=True)
-
-
-@dataclass(frozen=True)
-class Step(Generic[A_co]):
-    """One request to the host side. It may hold secrets, so it is never printed."""
-
-    title: str
-    deadline_seconds: float
-    request: Request[A_co] = field(repr=False)
-    blob: Path | None = None
-
-    def digest(self, key: str) -> str:
-        """A digest of the request that does not let anybody guess a secret in it."""
-        return names.keyed_digest(key, json.dumps(to_json(self.request), sort_keys=True))
-
-
-AnyStep: TypeAlias = Step[Any]
 
 
 def in_order(plan: HostPlan) -> list[AnyStep | Hook]:
@@ -79,8 +52,6 @@ def prepare(plan: HostPlan, until: Stage | None = None) -> list[AnyStep]:
     found: list[AnyStep] = [] if plan.host_files is None else [_refresh(plan, plan.host_files)]
     if plan.making is None:
         return found
-    from cartwheel.plan.making_steps import make
-
     return [*found, *make(plan, plan.making, until)]
 
 

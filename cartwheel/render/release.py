@@ -173,6 +173,7 @@ def workers(settings: Settings, cpus: int) -> int:
         raise UsageError("settings", f"gunicorn.workers: {error}") from None
 
 
+# Any: the names of a template have values of all kinds.
 def _values(
     settings: Settings, facts: RenderFacts, release: str, at: Layout, *, has_own_config: bool
 ) -> dict[str, Any]:

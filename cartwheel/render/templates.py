@@ -33,6 +33,7 @@ class Templates:
         self._folders = _folders(project)
         self._environment = _environment(project)
 
+    # Any, here and below: the names of a template have values of all kinds.
     def render(self, name: str, values: Mapping[str, Any]) -> str:
         """One template's text. Raises UsageError("template") in one line."""
         from jinja2 import TemplateNotFound, TemplateSyntaxError, UndefinedError

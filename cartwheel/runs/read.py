@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
+from cartwheel.decoded import Fields, Table
 from cartwheel.errors import UsageError
 from cartwheel.runs.record import files_in
 
@@ -26,9 +26,9 @@ class Run:
 
     name: str
     alive: bool
-    about: Mapping[str, Any]
-    events: tuple[Mapping[str, Any], ...]
-    result: Mapping[str, Any] | None
+    about: Fields
+    events: tuple[Fields, ...]
+    result: Fields | None
 
     @property
     def state(self) -> Literal["ended", "alive", "killed"]:
@@ -112,7 +112,7 @@ def _is_held(file: BinaryIO) -> bool:
     return False
 
 
-def _lines(file: BinaryIO, *, events: bool) -> list[dict[str, Any]]:
+def _lines(file: BinaryIO, *, events: bool) -> list[Table]:
     """The complete lines."""
     found = []
     for raw in file:

@@ -12,13 +12,13 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 from cartwheel import __version__
+from cartwheel.decoded import Fields
 from cartwheel.runs.lines import as_line
 
 KEEP_RUNS = 200
@@ -51,7 +51,7 @@ class Record:
     """One run's record. `write` and `close` raise nothing and may be called by any thread and by
     signal handlers."""
 
-    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, about: Fields) -> None:
         self._folder = folder
         self._began = time.time()
         self._room = RUN_BYTES

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from cartwheel.decoded import Table
 from cartwheel.settings.host import Host
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _host(name: str, place: str, inventory: Inventory) -> Host:
         own,
         *(inventory.groups[one] for one in groups if one in inventory.groups),
     ]
-    values: dict[str, Any] = {
+    values: Table = {
         key: next((value for one in said if (value := getattr(one, key)) is not None), None)
         for key in _VARIABLES
     }

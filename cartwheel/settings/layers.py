@@ -7,12 +7,12 @@ import tomllib
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from cartwheel.decoded import Table
 
 from . import positions
 
 Key = positions.Path
-Table = dict[str, Any]
 
 # These tables are one value: `{command = ...}` over `{file = ...}` replaces it whole.
 # (A test holds that these are all secrets of the model.)

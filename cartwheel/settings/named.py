@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from cartwheel.decoded import Table
 from cartwheel.errors import UsageError
 from cartwheel.settings.toml_tables import Settings
 
@@ -53,7 +53,7 @@ def _path(text: str, project: Path) -> Path:
     return project / os.path.expanduser(text)  # noqa: PTH111
 
 
-def _tables(project: Path) -> Iterator[dict[str, Any]]:
+def _tables(project: Path) -> Iterator[Table]:
     files = [project / DEPLOY, *(project / APPS).glob("*.toml")]
     for file in sorted([*files, *(project / ENVIRONMENTS).glob("*.toml")]):
         if file.exists():
@@ -63,7 +63,7 @@ def _tables(project: Path) -> Iterator[dict[str, Any]]:
             yield layer.data
 
 
-def _named(key: Key, table: dict[str, Any]) -> Iterator[tuple[Key, str]]:
+def _named(key: Key, table: Table) -> Iterator[tuple[Key, str]]:
     """The settings and the files they name: for `{ file = ... }` the table around it."""
     for name, value in table.items():
         here = (*key, name)

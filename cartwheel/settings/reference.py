@@ -174,6 +174,7 @@ def unit(key: str) -> str:
     return next((unit for end, unit in _UNITS.items() if key.endswith(end)), "")
 
 
+# Any: an annotation may be of every kind, not only a class.
 def _type(annotation: Any) -> str:
     if typing.get_origin(annotation) is typing.Annotated:
         return _type(typing.get_args(annotation)[0])

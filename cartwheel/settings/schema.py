@@ -6,8 +6,8 @@ All settings files share one schema. They are merged, so no key is required in a
 from __future__ import annotations
 
 import json
-from typing import Any
 
+from cartwheel.decoded import Table
 from cartwheel.settings import toml_tables
 
 from .reference import unit
@@ -18,7 +18,7 @@ def text() -> str:
     return json.dumps(json_schema(), indent=1) + "\n"
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> Table:
     """JSON Schema, draft 2020-12, of a settings file."""
     whole = toml_tables.Settings.model_json_schema()
     del whole["properties"]["environment"]  # it is chosen with --env
@@ -36,7 +36,7 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def _property(key: str, said: dict[str, Any]) -> dict[str, Any]:
+def _property(key: str, said: Table) -> Table:
     """The schema of one setting without null, which TOML lacks, and with its unit."""
     kept = {name: value for name, value in said.items() if name != "title"}
     if "default" in kept and kept["default"] is None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from cartwheel.decoded import Fields, Table, Value
 from cartwheel.settings import toml_tables
 
 from .layers import Key, Layer, Mistake, Place
@@ -106,7 +107,7 @@ def validate(merged: Layer, fallback: Place) -> tuple[toml_tables.Settings, list
     return toml_tables.Settings.model_validate(data, strict=True), _one_per_key(found)
 
 
-def _errors(data: Mapping[str, Any]) -> list[ErrorDetails]:
+def _errors(data: Fields) -> list[ErrorDetails]:
     try:
         toml_tables.Settings.model_validate(data, strict=True)
     except ValidationError as error:
@@ -114,7 +115,7 @@ def _errors(data: Mapping[str, Any]) -> list[ErrorDetails]:
     return []
 
 
-def _tuples(value: Any) -> Any:
+def _tuples(value: Value) -> Value:
     """Turn TOML's lists into the model's tuples, which strict validation requires."""
     if isinstance(value, dict):
         return {key: _tuples(inner) for key, inner in value.items()}
@@ -123,7 +124,7 @@ def _tuples(value: Any) -> Any:
     return deepcopy(value)
 
 
-def _key(loc: tuple[str | int, ...], data: Any) -> Key:
+def _key(loc: tuple[str | int, ...], data: Value) -> Key:
     """pydantic's location without the names of union members."""
     key: list[str | int] = []
     for number, part in enumerate(loc):
@@ -140,7 +141,7 @@ def _key(loc: tuple[str | int, ...], data: Any) -> Key:
     return tuple(key)
 
 
-def _repair(data: dict[str, Any], kind: str, key: Key) -> None:
+def _repair(data: Table, kind: str, key: Key) -> None:
     if kind == "missing":
         _table(data, key)[key[-1]] = {} if len(key) == 1 else "x"
         return
@@ -149,9 +150,9 @@ def _repair(data: dict[str, Any], kind: str, key: Key) -> None:
     _table(data, key[:index]).pop(key[index - 1], None)
 
 
-def _table(data: dict[str, Any], key: Key) -> dict[str | int, Any]:
+def _table(data: Table, key: Key) -> dict[str | int, Value]:
     """The table that contains (or lacks) `key`; {} if it has been removed."""
-    table: Any = data
+    table: Value = data
     for part in key[:-1]:
         table = table.get(part, {})
     return table if isinstance(table, dict) else {}
@@ -180,7 +181,7 @@ def _words(error: ErrorDetails, key: Key) -> str:
     return f"expected {_expected(kind, context, key, error['msg'])}{_got(error['input'], key)}"
 
 
-def _expected(kind: str, context: Mapping[str, Any], key: Key, message: str) -> str:
+def _expected(kind: str, context: Fields, key: Key, message: str) -> str:
     if kind in _BOUND_WORDS:
         words, bound = _BOUND_WORDS[kind]
         return words.format(context[bound])

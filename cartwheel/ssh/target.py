@@ -189,6 +189,7 @@ class _Way:
     config: Lookup
     passed: tuple[tuple[str, int], ...]
 
+    # Any: fields of Target, each of its own type.
     def target(self, name: str, found: Found, **more: Any) -> Target:
         ssh, options = self.ssh, self.options
         own = (Path(ssh.identity).expanduser(),) if ssh.identity else ()

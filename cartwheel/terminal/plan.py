@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from cartwheel.decoded import Table
 from cartwheel.plan.differences import NO_FILE
 from cartwheel.plan.hooks import Hook
 from cartwheel.plan.steps import in_order, titles
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _DIFF_HEAD = 3  # lines of a unified diff before its first hunk's own
 
 
-def fields_of(host: str, planned: Planned) -> dict[str, Any]:
+def fields_of(host: str, planned: Planned) -> Table:
     """The whole plan, for programs."""
     plan = planned.plan
     return {

@@ -4,8 +4,9 @@ for one that is read from its record. Nothing here prints."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from cartwheel.decoded import Fields, Table
 from cartwheel.errors import Exit
 from cartwheel.host.layout import content_of
 from cartwheel.telling import Place, hosts_text
@@ -116,7 +117,7 @@ def _sum_up(run: Report, code: int) -> str:
     return f"{what} done" + (f" in {took}" if took else "")
 
 
-def hosts_fields(run: Report, progress: Progress) -> list[dict[str, Any]]:
+def hosts_fields(run: Report, progress: Progress) -> list[Table]:
     """The table as JSON fields; `report_of` reads it."""
     return [
         {
@@ -134,7 +135,7 @@ def hosts_fields(run: Report, progress: Progress) -> list[dict[str, Any]]:
     ]
 
 
-def report_of(result: Mapping[str, Any]) -> Report | None:
+def report_of(result: Fields) -> Report | None:
     """The report from a result's fields, without its errors; None if the result has none."""
     from cartwheel.fleet.report import HostReport, Report
 

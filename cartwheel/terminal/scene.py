@@ -19,6 +19,7 @@ from cartwheel.fab.task import Hosts
 if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
     from cartwheel.inventory.choose import Narrowing
+    from cartwheel.plan.rollout import RolloutOptions
     from cartwheel.runs.record import Record
     from cartwheel.terminal.show import Output
 
@@ -50,7 +51,9 @@ _CHANGING = {
 }
 HOOKS = {"skip-hooks": "Run none of the commands under [hooks]."}
 _LONGEST_WAIT_SECONDS = 86400.0
-_DEFAULTS: dict[str, Any] = {
+# Any: each option as invoke parsed it: a text, a number or a flag.
+Given = Mapping[str, Any]
+_DEFAULTS: Given = {
     **dict.fromkeys((*ABOUT, *_REACHING, *_ROLLOUT, "message"), ""),
     "keep-going": False,
     "wait": "10",
@@ -60,7 +63,7 @@ _DEFAULTS: dict[str, Any] = {
 
 def app_task(
     *,
-    changing: bool | Callable[[Mapping[str, Any]], bool] = False,
+    changing: bool | Callable[[Given], bool] = False,
     about_freeze: bool = False,
     quiet: bool = False,
     help: Mapping[str, str] | None = None,
@@ -212,7 +215,7 @@ def _say_what_serves(scene: Scene, out: Output) -> None:
 def scene_of(
     c: FabContext,
     out: Output,
-    given: Mapping[str, Any],
+    given: Given,
     *,
     hosts: Hosts = "required",
     any_role: bool = False,
@@ -249,18 +252,20 @@ def with_hooks(scene: Scene, wanted: bool) -> Scene:
     return scene if wanted else without_hooks(scene)
 
 
-def _narrowing(given: Mapping[str, Any]) -> Narrowing:
+def _narrowing(given: Given) -> Narrowing:
     from cartwheel.inventory.choose import Narrowing
 
     said = {option: names(option, given.get(option, "")) for option in _NARROWING}
     return Narrowing(roles=said["role"], limit=said["limit"], exclude=said["exclude"])
 
 
-def _rollout(given: Mapping[str, Any]) -> dict[str, Any]:
+def _rollout(given: Given) -> RolloutOptions:
     """The options that override the settings of [fleet]."""
-    said: dict[str, Any] = {
-        key: _size(key, given[key]) for key in ("canary", "batch") if given.get(key)
-    }
+    said: RolloutOptions = {}
+    if given.get("canary"):
+        said["canary"] = _size("canary", given["canary"])
+    if given.get("batch"):
+        said["batch"] = _size("batch", given["batch"])
     if given.get("max-failures"):
         said["max_failures"] = number("max-failures", given["max-failures"])
     if given.get("keep-going"):

@@ -13,6 +13,7 @@ from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from cartwheel.decoded import Table, Value
 from cartwheel.errors import CartwheelError, Exit
 from cartwheel.events import Event
 from cartwheel.host.wire.codec import to_json
@@ -77,7 +78,7 @@ class Output:
         self.screen: Screen = screen_for(moving, dict(os.environ), quiet=quiet)
         self.progress = Progress()
         self._ends: Ends | None = None  # many hosts share lines
-        self._fields: dict[str, Any] = {}
+        self._fields: Table = {}
         self._told: list[ErrorFields] = []
         self._heard = time.monotonic()
         self._asked_to_stop = threading.Event()
@@ -279,7 +280,7 @@ class Output:
 
     # -- the result
 
-    def put(self, **fields: Any) -> None:
+    def put(self, **fields: Value) -> None:
         """Add fields to the result for programs."""
         self._fields.update(fields)
 
@@ -346,6 +347,7 @@ class Output:
             ]
         )
 
+    # Any: hosts' answers of whatever kind.
     def _failures(self, found: Answers[Any]) -> int:
         self.put_answers(found)
         bad = [one for one in found.values() if isinstance(one, CartwheelError)]
@@ -371,7 +373,7 @@ class Output:
             errors=self._told,
         )
 
-    def _line(self, *, recorded: bool = True, **fields: Any) -> None:
+    def _line(self, *, recorded: bool = True, **fields: Value) -> None:
         if self._json is None and self._record is None:
             return
         line = as_line(**fields)

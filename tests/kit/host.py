@@ -69,9 +69,13 @@ def instance_unit(host: LabHost, app: str) -> str:
 
 
 def await_sessions(host: LabHost, seconds: float = 20.0, units: str = "cartwheel-session*") -> None:
-    """The host side may still be leaving when `fab` has: wait until it is gone."""
+    """The host side may still be leaving when `fab` has: wait until it is gone. One that changes
+    nothing has no unit."""
     until = time.monotonic() + seconds
-    while host.sh(f"systemctl list-units --all --plain --no-legend '{units}'"):
+    there = (
+        f"systemctl list-units --all --plain --no-legend '{units}'; pgrep -f '[p]ython3 -I -c' ||:"
+    )
+    while host.sh(there):
         assert time.monotonic() < until, "a session of the host side stays"
         time.sleep(0.1)
 

@@ -135,7 +135,7 @@ class Behind:
 
 
 @pytest.fixture(scope="module")
-def behind(hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory) -> Behind:
+def behind(hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
     four = hosts(4)
     for host in four:
         host.reset()
@@ -147,7 +147,8 @@ def behind(hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory) -> Behind:
         f"    server {web.name} {web.address}:{PEERS} check inter 500ms\n" for web in behind.webs
     )
     install_haproxy(behind.balancer, HAPROXY_CONFIG.format(port=HAPROXY, servers=servers))
-    return behind
+    yield behind
+    behind.balancer.reset()  # else it checks the others, whatever runs there next
 
 
 def install_haproxy(host: LabHost, config: str) -> None:

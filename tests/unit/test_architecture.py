@@ -207,7 +207,7 @@ ROOMS = (
     *("host", "host.wire", "host.layout", "host.system", "host.state", "host.packages"),
     *("host.process", "host.web", "host.release", "host.switch", "host.balancer"),
     *("host.enter", "host.recover", "host.look", "host.upkeep", "host.session"),
-    *("places", "errors", "events", "hidden", "background", "process_env", "programs"),
+    *("places", "decoded", "errors", "events", "hidden", "background", "process_env", "programs"),
     *("writing", "telling", "settings", "build", "plan", "render", "ssh", "inventory", "fab"),
     *("fleet", "balance", "runs", "project", "commands", "terminal"),
 )

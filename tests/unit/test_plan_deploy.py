@@ -22,7 +22,8 @@ from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.host_plan import HostPlan, Operator
 from cartwheel.plan.refusals import refusals
 from cartwheel.plan.site import site_changes
-from cartwheel.plan.steps import AnyStep, Stage, in_order, prepare, switch, titles
+from cartwheel.plan.step import AnyStep, Stage
+from cartwheel.plan.steps import in_order, prepare, switch, titles
 from cartwheel.plan.switching import finish_seconds, probe
 from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
