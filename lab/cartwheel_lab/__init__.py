@@ -11,7 +11,7 @@ __all__ = ["Lab", "LabHost", "inventory"]
 
 
 def __getattr__(name: str) -> object:
-    """Loaded when it is asked for: `fab --list` asks for the names of the tasks only."""
+    """Import a name on first use: `fab --list` only needs the names of the tasks."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from cartwheel_lab import lab

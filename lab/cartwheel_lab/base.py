@@ -23,10 +23,10 @@ _PACKAGES = (
 )
 _KEYRINGS = (
     Path("/usr/share/keyrings/debian-archive-keyring.gpg"),
-    Path("/usr/share/keyrings/debian-archive-removed-keys.gpg"),  # suites past their life
+    Path("/usr/share/keyrings/debian-archive-removed-keys.gpg"),  # suites past their end of life
 )
 _QUIET_SECONDS = 5.0
-_BUILD_SECONDS = 3600.0  # it is minutes with a mirror that answers
+_BUILD_SECONDS = 3600.0  # a working mirror needs a few minutes
 _END_SECONDS = 30.0
 _LOG_LINES = 15
 
@@ -59,19 +59,19 @@ mkdir -p "$2/var/lib/apt/lists/partial"
 
 
 def packages(python: bool) -> str:
-    """What a tree holds beside Debian's minimal base; neither nginx nor python3-venv."""
+    """The packages of a tree besides Debian's minimal base; without nginx and python3-venv."""
     return f"{_PACKAGES},python3" if python else _PACKAGES
 
 
 def digest(suite: str, python: bool) -> str:
-    """Names a tree after everything that decides what is in it, the mirror's day aside."""
+    """A tree's name: a digest of everything that decides its content, except the mirror's date."""
     return hashlib.sha256(f"{_RECIPE}\0{suite}\0{packages(python)}".encode()).hexdigest()[:12]
 
 
 def ensure(cache: Path, suite: str, *, python: bool, mirror: str, emit: Emit) -> Path:
-    """The base tree for `suite`, built now if it is not there (about a minute).
+    """The base tree for `suite`, built now if it does not exist (about a minute).
 
-    Builders on one machine wait for each other; what a killed builder left is removed.
+    Builders on one machine wait for each other; leftovers of a killed builder are removed.
     Raises LabError with debootstrap's last lines.
     """
     if suite not in SUITES:
@@ -113,23 +113,23 @@ def _build(
     script = ["sh", "-c", _RECIPE, "recipe", suite, str(unfinished), mirror, packages(python)]
     started = time.monotonic()
     _run(_contained([*script, str(debs), keyring]), tell)
-    os.sync()  # the rename must not reach the disk before the tree does
+    os.sync()  # the tree must be on the disk before its new name
     unfinished.rename(tree)
     tell("done", f"{time.monotonic() - started:.0f} s")
 
 
 def _both_keyrings(cache: Path) -> str:
-    """gpgv takes one file; keyrings of OpenPGP certificates may simply be joined."""
+    """gpgv reads only one file; keyrings of OpenPGP certificates can simply be concatenated."""
     joined = cache / "lab" / "keyring.gpg"
     joined.write_bytes(b"".join(path.read_bytes() for path in _KEYRINGS if path.is_file()))
     return str(joined)
 
 
 def _contained(argv: list[str]) -> list[str]:
-    """Run in namespaces of its own that die with this process, also when that is killed.
+    """Run in separate namespaces that end with this process, even if it is killed.
 
-    debootstrap mounts /proc in the tree and starts many children; the kernel ends the
-    children and takes the mounts away with the namespaces.
+    debootstrap mounts /proc in the tree and starts many children; when the namespaces end, the
+    kernel ends the children and removes the mounts.
     """
     return [
         *("setpriv", "--pdeathsig", "KILL"),

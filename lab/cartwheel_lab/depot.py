@@ -1,13 +1,13 @@
-"""What lab hosts install from: a caching package index and a caching apt proxy, in one WSGI app.
+"""A caching package index and a caching apt proxy for lab hosts, in one WSGI app.
 
-Runs under gunicorn on a unix socket; hosts see it as 127.0.0.1:3141 and :3142 through the
-forwarder. It fetches only what a host asks for: a package's page, a file. Files are kept
-for ever under the URL they came from (both registries never reuse a name for other bytes),
-each written under a temporary name and renamed, so several labs share one cache.
+It runs under gunicorn on a unix socket; hosts reach it as 127.0.0.1:3141 and :3142 through the
+forwarder. It fetches only the pages and files that a host requests. It keeps files for ever by
+their URL (neither registry reuses a name for different content), and writes each under a temporary
+name before renaming it, so several labs can share one cache.
 
 (proxpi was tried first: for a package that does not exist it downloads the index's whole
 list of names, and a second process on the same cache folder deletes the first one's
-downloads in flight.)
+unfinished downloads.)
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from cartwheel.errors import LabError
 
 CONFIG_VARIABLE = "CARTWHEEL_LAB_DEPOT"
 
-_PAGE_SECONDS = 600.0  # how long a package's page is believed
-_KEEP_SECONDS = 60 * 86400.0  # files that nobody asked for this long are dropped at start
+_PAGE_SECONDS = 600.0  # how long a package's page is cached
+_KEEP_SECONDS = 60 * 86400.0  # files unused for this long are deleted at the start
 _PART_SECONDS = 3600.0
 _CHUNK_BYTES = 1 << 16
 _TIMEOUT_SECONDS = 60.0
@@ -52,7 +52,7 @@ _APT_FILES = (".deb", ".udeb", ".xz", ".gz")
 
 @dataclass(frozen=True)
 class Config:
-    """`indexes`: simple indexes (http, https or file). `folders`: flat folders of wheels; these
+    """`indexes`: simple indexes (http, https or file). `folders`: flat folders of wheels, which
     take precedence."""
 
     cache: str
@@ -63,10 +63,10 @@ class Config:
 
 
 def from_pip(cache: Path, mirror: str, wheels: Path) -> Config:
-    """The depot's upstreams are what pip on this machine is configured to use.
+    """The depot uses the same upstreams as pip on this machine.
 
-    `pip config list` names them; without an index-url it is pip's own default, asked of
-    pip itself. Raises LabError when pip does not answer.
+    `pip config list` names them; without an index-url, pip itself reports its default. Raises
+    LabError when pip fails.
     """
     code = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"
     try:
@@ -106,7 +106,7 @@ def parse_pip_config(listing: str) -> dict[str, str]:
 
 
 def normal(name: str) -> str:
-    """A project's name as indexes spell it (PEP 503)."""
+    """A project's name, normalized as in indexes (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -123,7 +123,7 @@ def parse_folder(folder: Path, project: str) -> list[File]:
 
 
 class Upstream:
-    """Fetches pages and files, once each, into the cache."""
+    """Fetches each page and file once, into the cache."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -133,7 +133,7 @@ class Upstream:
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def open(self, url: str, headers: dict[str, str]) -> Any:
-        """GET a URL (http, https, file); a name and password in it become a header."""
+        """GET a URL (http, https, file); its name and password are sent as a header."""
         parts = urllib.parse.urlsplit(url)
         headers = {"User-Agent": "cartwheel-lab", **headers}
         if parts.username:
@@ -144,7 +144,7 @@ class Upstream:
         return self._opener.open(request, timeout=_TIMEOUT_SECONDS)
 
     def files(self, project: str) -> dict[str, File]:
-        """All files of a project over all upstreams; the first one that names a file wins."""
+        """All files of a project in all upstreams; the first upstream that has a file wins."""
         found: dict[str, File] = {}
         for folder in self.config.folders:
             for file in parse_folder(Path(folder), project):
@@ -196,7 +196,7 @@ class Upstream:
         return path
 
     def tidy(self) -> None:
-        """Drop what a killed process left half written, and what nobody has used for long."""
+        """Delete half-written files of killed processes, and files unused for a long time."""
         now = time.time()
         for path in self.cache.rglob("*"):
             limit = _PART_SECONDS if path.name.startswith(".part-") else _KEEP_SECONDS
@@ -205,7 +205,7 @@ class Upstream:
 
 
 def _body(answer: Any) -> Iterator[bytes]:
-    """The whole body, or an error: urllib ends in silence when the line breaks."""
+    """The whole body, or an error: urllib does not report a connection that breaks."""
     expected = answer.headers.get("Content-Length")
     got = 0
     while chunk := answer.read(_CHUNK_BYTES):
@@ -275,7 +275,7 @@ def create_app(config: Config) -> Any:
 
 
 def _apt(upstream: Upstream, target: str) -> Any:
-    """One request that apt sent to its proxy: packages are cached, everything else passes."""
+    """Answer a request that apt sent to its proxy: cache packages, pass on everything else."""
     import flask
 
     mirror = upstream.config.mirror
@@ -343,7 +343,7 @@ def _as_html(project: str, files: dict[str, File]) -> str:
 
 
 def from_environment() -> Any:
-    """What gunicorn loads (`cartwheel_lab.depot:from_environment()`)."""
+    """The application for gunicorn (`cartwheel_lab.depot:from_environment()`)."""
     data = json.loads(Path(os.environ[CONFIG_VARIABLE]).read_text())
     data["indexes"], data["folders"] = tuple(data["indexes"]), tuple(data["folders"])
     return create_app(Config(**data))

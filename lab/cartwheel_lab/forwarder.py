@@ -1,16 +1,15 @@
-"""The wire between this machine and one lab host, and the faults in it.
+"""The network between this machine and one lab host, and the faults in it.
 
-A process of its own (`main`), one per host. It
-listens on 127.0.1.N and connects inside the host's network namespace; the other way
-round it listens inside the namespace and connects to the package depot. A line of JSON
-on its control socket changes what it does (see `command`).
+Each host has its own forwarder process (`main`). It listens on 127.0.1.N and connects inside the
+host's network namespace; in the other direction it listens inside the namespace and connects to the
+package depot. A line of JSON on its control socket changes its behaviour (see `command`).
 
-Lab hosts reach each other's web servers, too: inside any host `127.0.1.N:3143` leads to
-port 80 of the lab host with that address, by its own line with its faults. There the
-request comes from the address of the lab host that asks, and not from 127.0.0.1.
+Lab hosts can reach each other's web servers: inside any host, `127.0.1.N:3143` leads to port 80 of
+the lab host with that address, over that host's line with its faults. The request then comes from
+the address of the lab host that sent it, not from 127.0.0.1.
 
-A black hole is real: a socket filter that drops every segment before TCP sees it, so
-nothing is acknowledged and both ends notice as slowly as they do on a dead line.
+A black hole is real: a socket filter drops every segment before TCP sees it, so nothing is
+acknowledged, and both ends notice as slowly as they do on a dead line.
 """
 
 from __future__ import annotations
@@ -34,24 +33,24 @@ from cartwheel.errors import LabError
 
 ADDRESSES = "127.0.1."
 SERVICES = {"ssh": (22, 2022), "http": (80, 8080), "https": (443, 8443)}
-"""Ports inside the host, each with the outer port to use if its own is taken on this machine."""
+"""Ports inside the host, each with the outer port to use if this machine already uses it."""
 
 _FIRST, _LAST = 11, 254  # 127.0.1.1 is often the machine's own name
 
 INDEX_PORT, APT_PORT = 3141, 3142
 PEER_PORT = 3143
-"""Inside every host, at the address of another one: that one's web server."""
+"""Inside a host, this port at another host's address leads to that host's web server."""
 
 _CLONE_NEWNET = 0x40000000
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
 _CHUNK_BYTES = 65536
-_WINDOW_BYTES = 1 << 20  # per direction: what may be on the wire at once
+_WINDOW_BYTES = 1 << 20  # per direction: data that may be on the line at once
 _BACKLOG = 512
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Link = Literal["up", "cut", "black-hole", "off"]
 Reach = Callable[[socket.socket], Awaitable[socket.socket]]
-"""Connects to where a connection that came in wants to go."""
+"""Connects an incoming connection to its target."""
 
 
 @dataclass
@@ -80,7 +79,7 @@ def call(path: Path, message: dict[str, Any], timeout_seconds: float = 10.0) -> 
 
 @contextmanager
 def _namespace(pid: int) -> Iterator[None]:
-    """Make sockets in the network namespace of `pid`: they stay there when we come back."""
+    """Create sockets in the network namespace of `pid`; they stay in it after the block."""
     own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         other = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -103,7 +102,7 @@ def _setns(fd: int) -> None:
 
 
 def _drop_all(sock: socket.socket) -> None:
-    """Attach the BPF program `ret #0`: the kernel drops what arrives, unacknowledged."""
+    """Attach the BPF program `ret #0`: the kernel drops incoming data without acknowledging it."""
     program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
     filter_ = struct.pack("HxxxxxxP", 1, ctypes.addressof(program))
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)
@@ -115,7 +114,7 @@ def _drop_none(sock: socket.socket) -> None:
 
 
 def _address(end: Callable[[], tuple[str, int]]) -> str:
-    """The address of one end of a connection; "" of one that has gone already."""
+    """The address of one end of a connection; "" if the connection has closed already."""
     try:
         return end()[0]
     except OSError:
@@ -153,10 +152,10 @@ def reset(sock: socket.socket) -> None:
 
 
 def claim(preferred: int) -> tuple[int, dict[str, socket.socket], dict[str, int]]:
-    """Take a free address: binding it is the machine-wide lock, and the kernel gives it back.
+    """Take a free address: binding it is a machine-wide lock, which the kernel releases.
 
-    Where another program holds port 22, 80 or 443 on every address, a second choice of
-    port is taken. Raises LabError when all addresses are in use.
+    If another program holds port 22, 80 or 443 on every address, the alternative port is used.
+    Raises LabError if all addresses are in use.
     """
     order = [preferred, *(n for n in range(_FIRST, _LAST + 1) if n != preferred)]
     for choice in range(2):
@@ -182,12 +181,12 @@ def claim(preferred: int) -> tuple[int, dict[str, socket.socket], dict[str, int]
 
 
 class Line:
-    """One direction of one connection: chunks wait here until they are due."""
+    """One direction of one connection; chunks wait in it until they are due."""
 
     def __init__(self, source: socket.socket, sink: socket.socket) -> None:
         self.source = source
         self.sink = sink
-        self.free_at = 0.0  # when a throttled line has passed on all it took
+        self.free_at = 0.0  # when a throttled line will have sent all its data
         self.room = asyncio.Event()
         self.room.set()
         self._some = asyncio.Event()
@@ -234,7 +233,7 @@ class Forwarder:
         self._depots: list[asyncio.Task[None]] = []
         self._accepting: dict[str, asyncio.Task[None]] = {}
 
-    # what a command may ask
+    # commands
 
     def command(self, message: dict[str, Any]) -> dict[str, Any]:
         """Carry out one command: status, attach, detach, network or reset."""
@@ -263,7 +262,7 @@ class Forwarder:
         }
 
     def _attach(self, pid: int) -> None:
-        """The host is up: what was under way before its boot is reset, new connections pass."""
+        """The host is up: reset the connections from before its boot, and let new ones pass."""
         self._reset_all()
         self._close_inside()
         self.pid = pid
@@ -271,7 +270,7 @@ class Forwarder:
         self._set_link("up")
 
     def _detach(self) -> None:
-        """The host lost its power: silence, as from a machine that is off."""
+        """The host lost its power: answer nothing, like a machine that is off."""
         self._set_link("off")
         self._close_inside()
         self.pid = 0
@@ -286,7 +285,7 @@ class Forwarder:
             if self.pid:
                 self._close_depots()
                 self._open_depots()
-        if "link" in message and self.pid:  # the line to a machine that is off stays silent
+        if "link" in message and self.pid:  # the line to a machine that is off never answers
             self._set_link(message["link"])
 
     def _set_link(self, link: Link) -> None:
@@ -296,7 +295,7 @@ class Forwarder:
         silent = link in ("black-hole", "off")
         pairs = [sock for pair in self._pairs.values() for sock in pair]
         for sock in (*self.outside.values(), *pairs):
-            if sock.fileno() >= 0:  # of a connection that ends just now they are closed
+            if sock.fileno() >= 0:  # closed if the connection has just ended
                 (_drop_all if silent else _drop_none)(sock)
         if silent:
             self._resume.clear()
@@ -307,7 +306,7 @@ class Forwarder:
     def _reset_all(self) -> None:
         """Cancel every connection; each resets its own sockets when nothing waits on them.
 
-        (Closing here would let the event loop forget a descriptor that is already another's.)
+        (If they were closed here, the event loop could drop a descriptor that is in use again.)
         """
         for task in list(self._pairs):
             task.cancel()
@@ -315,7 +314,7 @@ class Forwarder:
     # listeners
 
     def _serve_outside(self, *, listening: bool) -> None:
-        """Accept on 127.0.1.N, or refuse there; the sockets stay bound, so the address is ours."""
+        """Accept on 127.0.1.N, or refuse there; the sockets stay bound, to keep the address."""
         for name, sock in self.outside.items():
             task = self._accepting.pop(name, None)
             if listening and task is None:
@@ -327,7 +326,7 @@ class Forwarder:
                 self._accepting[name] = task
             elif task is not None:
                 task.cancel()
-                # Otherwise another lab could bind what nobody listens on (ip(7)).
+                # Otherwise another lab could bind this unused address (ip(7)).
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
                 sock.shutdown(socket.SHUT_RDWR)  # no longer listens; resets its backlog
 
@@ -336,13 +335,13 @@ class Forwarder:
         while True:
             try:
                 client, _ = await loop.sock_accept(listener)
-            except OSError:  # out of descriptors, say: do not spin
+            except OSError:  # e.g. out of descriptors: do not spin
                 await asyncio.sleep(0.1)
             else:
                 self._start(client, port)
 
     def _start(self, client: socket.socket, port: int) -> None:
-        """Begin to forward a connection that came in from outside."""
+        """Start to forward a connection from outside."""
         started = time.monotonic()
         client.setblocking(False)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -355,7 +354,7 @@ class Forwarder:
         server.setblocking(False)
         server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         from_address = _address(client.getpeername)
-        if from_address.startswith(ADDRESSES):  # another lab host: it is seen as who it is
+        if from_address.startswith(ADDRESSES):  # another lab host: keep its address as the source
             server.bind((from_address, 0))
         if self.wire.link in ("black-hole", "off"):
             _drop_all(client)
@@ -368,8 +367,8 @@ class Forwarder:
         client, server = pair
         round_trip = self.wire.delay_ms / 1000
         try:
-            # The kernel here answered the SYN at once; over a line of this length the
-            # host would have accepted one and a half round trips later.
+            # The local kernel answered the SYN at once; on a line with this delay, the host would
+            # have accepted one and a half round trips later.
             if round_trip:
                 await asyncio.sleep(started + 1.5 * round_trip - time.monotonic())
             await self._resume.wait()
@@ -402,7 +401,7 @@ class Forwarder:
                 return
 
     async def _write(self, line: Line) -> None:
-        """Pass on what is due; at the end of input shut the other side's writing (half-close)."""
+        """Pass on due chunks; at the end of input, shut down writing to the other side."""
         loop = asyncio.get_running_loop()
         while True:
             due, data = await line.get()
@@ -420,7 +419,7 @@ class Forwarder:
 
     def _open_inside(self) -> None:
         with _namespace(self.pid):
-            # Of a namespace that has nothing but loopback.
+            # In a namespace that has only loopback.
             peers = _listener("0.0.0.0", PEER_PORT)  # noqa: S104
         self._inside = [self._serve(peers, self._reach_peer)]
         self._open_depots()
@@ -462,7 +461,7 @@ class Forwarder:
     async def _reach_peer(self, client: socket.socket) -> socket.socket:
         server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         server.bind((f"{ADDRESSES}{self.number}", 0))
-        # Where another program holds port 80, it does so at every lab host's address.
+        # A program that holds port 80 holds it at every lab host's address.
         return await _connected(server, (_address(client.getsockname), self.ports["http"]))
 
     async def _serve_inside(self, client: socket.socket, reach: Reach) -> None:
@@ -515,7 +514,7 @@ class Forwarder:
 def main(text: str) -> None:
     """Serve one host until killed; `text` is JSON: number (preferred), control, depot."""
     config = json.loads(text)
-    os.chdir("/")  # keep nobody's folder busy
+    os.chdir("/")  # keep no folder busy
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     number, outside, ports = claim(int(config["number"]))

@@ -1,8 +1,8 @@
 """Disposable real hosts on this machine: systemd, sshd, apt, each in its own namespaces.
 
-A lab belongs to one person and one checkout. Everything it has is found again from its
-record and from evidence (a mark in the environment of its processes, mounts below its
-folder), so a killed `up` is put in order by the next `up` or `down`.
+A lab belongs to one person and one checkout. Everything that it owns can be found from its record
+and from traces (a mark in the environment of its processes, mounts below its folder), so the next
+`up` or `down` cleans up after a killed `up`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from cartwheel.events import Emit, Event, silent
 from cartwheel_lab import base, depot, forwarder, listing, machine, nspawn, procs, record
 
 Step = Callable[[str], None]
-"""Called with a name before each step that leaves something behind; tests end the process in it."""
+"""Called with a name before each step that creates something; tests kill the process in it."""
 
 STATE_VARIABLE = places.LAB_VARIABLE
 
@@ -41,7 +41,7 @@ _FORWARDER = "import sys; from cartwheel_lab import forwarder; forwarder.main(sy
 _STARTED_SECONDS = 9.0
 _POLL_SECONDS = 0.02
 _SAID_CHARACTERS = 500
-# Where the programs that a lab starts find it and the engine: two folders in a clone.
+# Import path of the programs that a lab starts: the lab and the engine, two folders in a clone.
 _PACKAGE_ROOTS = [str(Path(file).resolve().parents[1]) for file in (cartwheel.__file__, __file__)]
 
 
@@ -51,7 +51,7 @@ def _nothing(_step: str) -> None:
 
 @dataclass(frozen=True)
 class _Kind:
-    """Hosts of one kind are alike; another kind gets hosts of its own."""
+    """Hosts of one kind are alike; each kind has its own hosts."""
 
     suite: str
     python: bool
@@ -60,11 +60,11 @@ class _Kind:
 
 @dataclass(frozen=True)
 class LabHost:
-    """One lab host as its users see it. `users` all take the lab's key; `ops` also a password.
+    """One lab host as its users see it. All `users` accept the lab's key; `ops` also a password.
 
     `root`; `deploy` (sudo without password); `ops` (sudo with `ops_password`); `guest` (no sudo).
-    `interpreter`, where set, runs the host side instead of `ssh.python`. `disk_mb`: the size of
-    a disk in memory, which can be full; 0: this machine's own.
+    `interpreter`, if set, runs the host side instead of `ssh.python`. `disk_mb` is the size of a
+    disk in memory, which can get full; with 0 the host uses this machine's disk.
     """
 
     name: str
@@ -101,7 +101,7 @@ class LabHost:
         options += ["-i", str(self.identity), "-p", str(self.port)]
         return ["ssh", *options, f"{user or self.user}@{self.address}", *command]
 
-    # looking at the host without ssh
+    # access to the host without ssh
 
     @property
     def init(self) -> procs.Process:
@@ -130,7 +130,7 @@ class LabHost:
             said = text.strip()[-_SAID_CHARACTERS:]
             raise LabError(
                 "lab-failed",
-                f"exit {done.returncode}, it said {said!r}: {script}",
+                f"exit {done.returncode}, output {said!r}: {script}",
                 host=self.name,
                 detail=text,
             )
@@ -141,10 +141,10 @@ class LabHost:
         return Path(f"/proc/{self.init.pid}/root") / inside.lstrip("/")
 
     def popen_in_netns(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-        """Start a program of this machine in the host's network: load without the forwarder."""
+        """Start a program of this machine in the host's network, so without the forwarder."""
         return subprocess.Popen(["nsenter", "-n", "-t", str(self.init.pid), *argv], **options)
 
-    # the line to it
+    # its network
 
     @property
     def _control(self) -> Path:
@@ -169,7 +169,7 @@ class LabHost:
         self._tell(op="network", **{k: v for k, v in wanted.items() if v is not None})
 
     def reset_connections(self) -> None:
-        """Reset (RST) all connections now; new ones are welcome."""
+        """Reset (RST) all connections now; new ones are accepted."""
         self._tell(op="reset")
 
     def cut(self) -> None:
@@ -177,39 +177,39 @@ class LabHost:
         self._tell(op="network", link="cut")
 
     def black_hole(self) -> None:
-        """Drop every segment unacknowledged, in silence, until `restore`."""
+        """Drop every segment, without an acknowledgement or error, until `restore`."""
         self._tell(op="network", link="black-hole")
 
     def restore(self) -> None:
-        """Let the line work again; what a black hole held is retransmitted. Delay stays."""
+        """Let the line work again; TCP resends what a black hole dropped. The delay stays."""
         self._tell(op="network", link="up")
 
     def line(self) -> dict[str, Any]:
-        """What the line does now (link, delay_ms, bytes_per_second, services, connections), and
-        the bytes that it carried so far (to_host, from_host)."""
+        """The state of the line (link, delay_ms, bytes_per_second, services, connections), and
+        the bytes that it has carried so far (to_host, from_host)."""
         return self._tell(op="status")
 
     # the disk
 
     def fill_disk(self) -> None:
-        """No byte more can be written, until `free_disk`. Needs a disk in memory."""
+        """Leave no free space, until `free_disk`. Needs a disk in memory."""
         self._limit_disk(room=False, inodes=True)
 
     def exhaust_inodes(self) -> None:
-        """No file more can be made, until `free_disk`. Needs a disk in memory."""
+        """Leave no free inodes, until `free_disk`. Needs a disk in memory."""
         self._limit_disk(room=True, inodes=False)
 
     def free_disk(self) -> None:
-        """There is room again."""
+        """Give the disk its free space and inodes back."""
         self._limit_disk(room=True, inodes=True)
 
     def _limit_disk(self, *, room: bool, inodes: bool) -> None:
         if not self.disk_mb:
             raise LabError(
                 "lab-failed",
-                "the host's disk is this machine's own",
+                "the host has no disk of its own",
                 host=self.name,
-                hint="Make a host with a disk of its own: `fab lab.up --disk-mb 2000`.",
+                hint="Start a host that has one: `fab lab.up --disk-mb 2000`.",
             )
         home = self.lab / "hosts" / self.name
         nspawn.limit_disk(home, room=room, inodes=inodes, disk_mb=self.disk_mb)
@@ -217,9 +217,9 @@ class LabHost:
     # power
 
     def power_cut(self) -> None:
-        """Kill everything on the host at once. The disk stays; the line falls silent.
+        """Kill everything on the host at once. The disk stays; the line stops answering.
 
-        Unlike a real cut this keeps what was written and not yet synced.
+        Unlike a real power cut, this keeps data that was written but not yet synced.
         """
         Lab(self.lab).power_cut([self.name])
 
@@ -228,19 +228,19 @@ class LabHost:
         Lab(self.lab).boot([self.name])
 
     def reset(self) -> None:
-        """Back to a fresh disk (same address and keys), booted: seconds."""
+        """Give the host a fresh disk (same address and keys) and boot it; takes seconds."""
         Lab(self.lab).reset([self.name])
 
 
 def default_cache() -> Path:
-    """Where base trees and packages are kept, also under sudo: the person's own cache."""
+    """The folder for base trees and packages: the person's own cache, also under sudo."""
     if "XDG_CACHE_HOME" in os.environ:
         return places.cache_dir()
     return places.person().home / ".cache" / "cartwheel"
 
 
 def inventory(project: Path, *, state: Path | None = None) -> dict[str, LabHost]:
-    """The lab's hosts by name: one small file is read. Empty where there is no lab."""
+    """The lab's hosts by name, from one small file. Empty if there is no lab."""
     folder = (state or places.lab_dir(project)).absolute()
     try:
         known = record.load(folder / "lab.json")
@@ -304,15 +304,15 @@ class Lab:
         emit: Emit = silent,
         step: Step = _nothing,
     ) -> Lab:
-        """The lab of this checkout (made on its first `up`)."""
+        """The lab of this checkout; its first `up` creates it."""
         return cls(state or places.lab_dir(project), emit=emit, step=step)
 
     @property
     def wheels(self) -> Path:
-        """A flat folder of wheels that the lab's index serves first; for tests."""
+        """A flat folder of wheels that the lab's index serves before all others; for tests."""
         return self.state / "wheels"
 
-    # what a person asks for
+    # what tasks call
 
     def up(
         self,
@@ -322,15 +322,15 @@ class Lab:
         python: bool = True,
         disk_mb: int = 0,
     ) -> list[LabHost]:
-        """Have `count` hosts of this kind running: what is there is booted, the rest is made.
+        """Make `count` hosts of this kind run: boot those that exist, create the others.
 
-        `disk_mb` gives them a disk in memory that can be full; 0: this machine's own disk.
+        `disk_mb` gives them a disk in memory, which can get full; with 0 they use this machine's.
         """
         kind = _Kind(suite, python, disk_mb)
         return self._raise_hosts(kind, lambda same: max(0, count - len(same)), count)
 
     def add(self, count: int = 1, suite: str = "bookworm", *, python: bool = True) -> list[LabHost]:
-        """Make `count` more hosts of this kind."""
+        """Create `count` more hosts of this kind."""
         return self._raise_hosts(_Kind(suite, python, 0), lambda _same: count, None)
 
     def _raise_hosts(
@@ -372,7 +372,7 @@ class Lab:
             self._in_parallel(self._power_off, [self._named(name) for name in names])
 
     def save_disks(self, names: Sequence[str]) -> None:
-        """Save what is on hosts' disks, until they are given fresh ones."""
+        """Save the hosts' disks, until they get fresh ones."""
         machine.require()
         with self._changing():
             self._ensure_depot(machine.mirror())
@@ -381,7 +381,7 @@ class Lab:
     def reset(self, names: Sequence[str], *, saved: bool = False) -> None:
         """Give hosts a fresh disk, or the saved one, and boot them; address and identity stay.
 
-        Raises LabError where nothing was saved.
+        Raises LabError if nothing was saved.
         """
         machine.require()
         with self._changing():
@@ -390,13 +390,13 @@ class Lab:
             self._in_parallel(renew, [self._named(name) for name in names])
 
     def interpreter(self, name: str, program: str) -> None:
-        """Have `program` run the host side there instead of `ssh.python`; "" ends it."""
+        """Make `program` run the host side there instead of `ssh.python`; "" undoes it."""
         with self._changing():
             self._named(name).interpreter = program
             self._save()
 
     def down(self, names: Sequence[str] | None = None) -> list[str]:
-        """Take hosts away with all they have; without names the whole lab. Returns their names."""
+        """Remove hosts with all their data; without names the whole lab. Returns their names."""
         machine.require()
         if not self.state.is_dir():
             return []
@@ -413,7 +413,7 @@ class Lab:
         started = time.monotonic()
         self.emit(Event("boot", "start", f"{host.suite}", host=host.name))
         if not machine.allow_watchers():
-            limit = f"{machine.WATCHERS} cannot be raised: a few hosts may be all that boot"
+            limit = f"{machine.WATCHERS} cannot be raised: maybe only a few hosts will boot"
             self.emit(Event("boot", "note", limit, host=host.name))
         home = self._home(host)
         if host.disk_mb and not nspawn.has_disk(home):
@@ -475,7 +475,7 @@ class Lab:
 
     def _renew(self, host: record.HostRecord) -> None:
         self._power_off(host)
-        # Without this mark the disk is not worth keeping, also if we are killed here.
+        # Without this mark the next run makes a new disk, also if this one is killed here.
         (self._home(host) / "dressed").unlink(missing_ok=True)
         self._bring_up(host)
 
@@ -509,7 +509,7 @@ class Lab:
         self.emit(Event("down", "done", host=host.name))
 
     def _close(self) -> None:
-        """The last host is gone: so goes everything else, the lock and given wheels aside."""
+        """After the last host, remove everything else except the lock and given wheels."""
         self._end_all(self._mark())
         shutil.rmtree(self.runtime, ignore_errors=True)
         with suppress(OSError):
@@ -521,11 +521,11 @@ class Lab:
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    # order after a crash
+    # recovery after a crash
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Hold the lab's lock, with the record read and everything in order."""
+        """Hold the lab's lock, with the record loaded and leftovers of a crash removed."""
 
         def waiting(_seconds: float) -> None:
             self.emit(Event("lab", "progress", "another command changes this lab; waiting"))
@@ -537,7 +537,7 @@ class Lab:
             yield
 
     def _settle(self) -> None:
-        """End what no record names, and finish what a killed command began."""
+        """End processes that no record names, and finish what a killed command started."""
         hosts = self._record.hosts
         for host in hosts.values():
             if host.state == "on" and not self._is_on(host):
@@ -564,7 +564,7 @@ class Lab:
         return host.state == "on"
 
     def _is_depots(self, process: procs.Process) -> bool:
-        """gunicorn's workers carry the mark too."""
+        """Whether it is gunicorn or one of its workers, which have the mark too."""
         master = record.as_process(self._record.depot)
         return bool(master and master.alive and process.pid in procs.children(master.pid))
 
@@ -592,8 +592,8 @@ class Lab:
             )
 
     def _end_all(self, mark: str) -> None:
-        """Also what one of them starts while the others are ended: a worker that goes first is
-        replaced by its master."""
+        """End also processes that one of them starts meanwhile: gunicorn's master replaces a
+        worker that ends first."""
         while processes := procs.marked(mark):
             self._end(processes)
 
@@ -675,7 +675,7 @@ class Lab:
         self.runtime.mkdir(mode=0o700, exist_ok=True)
 
     def _know(self) -> None:
-        """Write known_hosts anew for all hosts of the lab, from their disks."""
+        """Write known_hosts for all hosts of the lab, from their disks."""
         with self._saving:
             lines = []
             for other in self._recorded():
@@ -714,14 +714,15 @@ class Lab:
     def _in_parallel(
         self, work: Callable[[record.HostRecord], None], hosts: list[record.HostRecord]
     ) -> None:
-        """Do it for all, then raise the first failure."""
+        """Do it for all hosts, then raise the first error."""
         with ThreadPoolExecutor(max_workers=8) as pool:
             futures = [pool.submit(work, host) for host in hosts]
         for future in futures:
             future.result()
 
     def _environment(self) -> dict[str, str]:
-        """Ours, for the certificates and proxies in it; not what would steer gunicorn itself."""
+        """This process's environment, for its certificates and proxies, without gunicorn's own
+        variables."""
         inherited = {k: v for k, v in os.environ.items() if k != "GUNICORN_CMD_ARGS"}
         own = {
             "PYTHONPATH": os.pathsep.join(_PACKAGE_ROOTS),
@@ -738,7 +739,7 @@ class Lab:
             self._list_hosts()
 
     def _list_hosts(self) -> None:
-        """Write down the way to each host, for the engine to read (cartwheel/inventory/lab.py)."""
+        """Write how to reach each host to the file that cartwheel/inventory/lab.py reads."""
         path = places.lab_hosts(self.state)
         hosts = [_view(self.state, self._record, one) for one in self._recorded() if one.number]
         if hosts:
@@ -784,7 +785,7 @@ def _await(ready: Callable[[], bool], process: procs.Process, log: Path, what: s
 
 
 def _await_greeting(host: record.HostRecord) -> None:
-    """The whole way in works: sshd's banner arrives at the outside address."""
+    """Wait until sshd's banner arrives at the outside address."""
     until = time.monotonic() + _STARTED_SECONDS
     while time.monotonic() < until:
         with suppress(OSError), socket.create_connection((host.address, host.ports["ssh"]), 5) as s:

@@ -1,5 +1,5 @@
 """The file in which a lab lists its hosts for Cartwheel, which reads it like any inventory
-(cartwheel/inventory/lab.py): nothing of the engine imports the lab."""
+(cartwheel/inventory/lab.py). So the engine does not import the lab."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def text(hosts: Iterable[LabHost]) -> str:
-    """TOML: a table for each host, with the whole way to it."""
-    head = "# The hosts of this lab. Written anew with each change; yours does not stay.\n"
+    """TOML: a table for each host, with everything that is needed to reach it."""
+    head = "# The hosts of this lab. The lab overwrites this file; do not edit it.\n"
     return head + "".join(map(_table, hosts))
 
 
@@ -31,5 +31,5 @@ def _table(host: LabHost) -> str:
 
 
 def _value(value: str | int) -> str:
-    """A string of JSON is one of TOML, but for one character."""
+    """A JSON string is also a TOML string, except for one character."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

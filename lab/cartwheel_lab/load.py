@@ -1,13 +1,12 @@
 """Load for a site, by threads of the standard library: every failed request is counted.
 
-Runs alone under a plain `python3`, inside a host's network (`lab.visitors` starts it):
-it reads one line of JSON with the fields of `Plan` from standard input, says `ready`,
-and loads the site until standard input ends or `seconds` are over; then it writes one
-line of JSON: see `Tally.summary`.
+It runs alone under a plain `python3`, inside a host's network (`lab.visitors` starts it). It reads
+one line of JSON with the fields of `Plan` from standard input, prints `ready`, and loads the site
+until standard input ends or `seconds` are over. Then it writes one line of JSON: see
+`Tally.summary`.
 
-Failures are: no connection, a reset, an answer that is torn or is not a 200, a body that is
-not what was asked for, and an answer that does not name its release or names one that may
-not answer.
+Failures are: no connection, a reset, an incomplete answer, a status other than 200, an unexpected
+body, and an answer that names no release or one that must not answer.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-_PATIENCE_SECONDS = 30.0  # no answer for so long is a failure
+_PATIENCE_SECONDS = 30.0  # no answer within this time is a failure
 _OK = 200
 _UPLOAD_PIECES = 8
 _SHOWN_FAILURES = 50
@@ -35,7 +34,7 @@ _STREAM_END = "end"
 
 @dataclass(frozen=True)
 class Plan:
-    """Who loads what. Counts are of clients; each sends one request after the other."""
+    """The clients and their requests. Counts are of clients; each sends one request at a time."""
 
     address: str = "127.0.0.1"
     port: int = 80
@@ -43,7 +42,7 @@ class Plan:
     seconds: float = 60.0  # at most
     keep_alive: int = 4  # GET `path` on a connection that is kept
     close: int = 4  # GET `path` on a new connection each time
-    slow: int = 2  # GET `slow_path`, which works for `slow_seconds`
+    slow: int = 2  # GET `slow_path`, which takes `slow_seconds`
     upload: int = 2  # POST `upload_bytes` to `upload_path` within `upload_seconds`
     stream: int = 2  # GET `stream_path`, which sends its pieces over `stream_seconds`
     path: str = "/healthz"
@@ -52,22 +51,22 @@ class Plan:
     upload_path: str = "/upload"
     upload_bytes: int = 200_000
     upload_seconds: float = 0.8
-    # One line for each piece, each names the release; then a line `end`.
+    # Its answer has a line for each piece, which names the release, and then a line `end`.
     stream_path: str = "/stream?pieces={pieces}&seconds={seconds}"
     stream_pieces: int = 8
     stream_seconds: float = 1.0
     pause_seconds: float = 0.03  # of each client after each answer
-    late_seconds: float = 1.0  # an answer that comes so much after its own work is late
+    late_seconds: float = 1.0  # an answer is late if it takes this much longer than its own work
     releases: Sequence[str] = ()  # that may answer; empty: any
-    # What of an answer names the release and the process that gave it. Every answer must
-    # name its release, unless that pattern is empty.
+    # How an answer names the release and the process that sent it. Every answer must name its
+    # release, unless that pattern is empty.
     release_pattern: str = r'"version":\s*"([^"]*)"'
     process_pattern: str = r'"pid":\s*(\d+)'
 
 
 @dataclass
 class Tally:
-    """What all clients saw."""
+    """The results of all clients."""
 
     started: float = field(default_factory=time.monotonic)
     sent: Counter[str] = field(default_factory=Counter)
@@ -81,7 +80,7 @@ class Tally:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def good(self, kind: str, stall_seconds: float, release: str, process: str, late: bool) -> None:
-        """An answer that was whole and well, `stall_seconds` later than its own work."""
+        """Count a complete, correct answer that came `stall_seconds` later than its own work."""
         with self.lock:
             self.sent[kind] += 1
             if release:
@@ -101,9 +100,9 @@ class Tally:
             self.failures.append({"at": round(self.now(), 3), "kind": kind, "problem": problem})
 
     def closed(self) -> None:
-        """A kept connection was closed by the other side before it began an answer.
+        """Count a kept connection that the other side closed before it started an answer.
 
-        HTTP lets a server do so at any time; the client sends its request again.
+        HTTP allows a server to do so at any time; the client sends its request again.
         """
         with self.lock:
             self.idle_closed.append(round(self.now(), 3))
@@ -112,10 +111,10 @@ class Tally:
         return time.monotonic() - self.started
 
     def summary(self) -> dict[str, Any]:
-        """Seconds count from the start; `late` counts good answers that came later than their
-        own work and `late_seconds`; `idle_closed` holds the times of kept connections that were
+        """All results. Seconds count from the start; `late` counts good answers that took
+        `late_seconds` longer than their own work; `idle_closed` lists when kept connections were
         closed between two answers; `stalls` is the longest stall of each kind in seconds, and
-        `stalled` says which request was the latest."""
+        `stalled` names the request with the longest one."""
         with self.lock:
             return {
                 "seconds": round(self.now(), 3),
@@ -135,11 +134,11 @@ class Tally:
 
 
 class BadAnswerError(Exception):
-    """An answer came, and it is not what the site should say."""
+    """The site sent a wrong answer."""
 
 
 def run(plan: Plan, stop: threading.Event, ready: Callable[[], None]) -> Tally:
-    """Load the site until `stop` or `plan.seconds`; a request under way is still awaited."""
+    """Load the site until `stop` or `plan.seconds`, and wait for the requests under way."""
     tally = Tally()
     asks: list[tuple[str, int, Ask]] = [
         ("close", plan.close, _get),
@@ -162,7 +161,7 @@ def run(plan: Plan, stop: threading.Event, ready: Callable[[], None]) -> Tally:
 
 
 def _to_the_end(tally: Tally, kind: str, client: Callable[[], None]) -> None:
-    """A client that dies of what nobody foresaw is a failure, not silence."""
+    """Run a client; an unexpected exception in it counts as a failure."""
     try:
         client()
     except Exception as error:
@@ -183,7 +182,7 @@ def _keep_alive(plan: Plan, tally: Tally, stop: threading.Event) -> None:
     """One connection for as long as the server keeps it."""
     while not stop.is_set():
         line = _connect(plan)
-        line.auto_open = 0  # we want to know when it goes
+        line.auto_open = 0  # a closed connection must be noticed
         used = False
         try:
             line.connect()
@@ -205,7 +204,7 @@ def _keep_alive(plan: Plan, tally: Tally, stop: threading.Event) -> None:
 
 
 def _once(plan: Plan, tally: Tally, kind: str, ask: Ask) -> None:
-    """One request on a connection of its own."""
+    """Send one request on a new connection."""
     line = _connect(plan)
     try:
         _measure(plan, tally, kind, ask, line)
@@ -215,7 +214,7 @@ def _once(plan: Plan, tally: Tally, kind: str, ask: Ask) -> None:
         line.close()
 
 
-# Sends one request and reads its answer; the answer's text, and its own work in seconds.
+# Sends one request and reads its answer; returns the text, and the seconds of its own work.
 Ask = Callable[[Plan, http.client.HTTPConnection, bool], "tuple[str, float]"]
 
 
@@ -230,8 +229,8 @@ def _measure(
 
 
 def _release(plan: Plan, text: str) -> str:
-    """The one release that gave this answer. Raises BadAnswerError for none, several, or one
-    that may not answer."""
+    """The release that gave this answer. Raises BadAnswerError for none, several, or one that
+    must not answer."""
     if not plan.release_pattern:
         return ""
     named = set(re.findall(plan.release_pattern, text))
@@ -254,7 +253,7 @@ def _get_slowly(plan: Plan, line: http.client.HTTPConnection, keep: bool) -> tup
 
 
 def _post(plan: Plan, line: http.client.HTTPConnection, keep: bool) -> tuple[str, float]:
-    """A body that takes its time; the site must have got exactly it."""
+    """Send a body slowly; the site must have received exactly this body."""
     body = bytes(plan.upload_bytes)
     line.putrequest("POST", plan.upload_path, skip_host=True)
     for name, value in {**_headers(plan, keep), "Content-Length": str(len(body))}.items():
@@ -273,8 +272,8 @@ def _post(plan: Plan, line: http.client.HTTPConnection, keep: bool) -> tuple[str
 
 
 def _stream(plan: Plan, line: http.client.HTTPConnection, keep: bool) -> tuple[str, float]:
-    """An answer that comes in pieces: all of them, and then its end. A proxy that speaks
-    HTTP/1.0 to the application cannot tell a torn stream from a whole one, so the body must."""
+    """Read an answer in pieces: all pieces, and then its end. A proxy that speaks HTTP/1.0 to the
+    application cannot tell a torn stream from a complete one, so the body marks its end."""
     path = plan.stream_path.format(pieces=plan.stream_pieces, seconds=plan.stream_seconds)
     line.request("GET", path, headers=_headers(plan, keep))
     text = _answer(line)
@@ -297,7 +296,7 @@ def _headers(plan: Plan, keep: bool) -> dict[str, str]:
 
 
 def _answer(line: http.client.HTTPConnection) -> str:
-    """The whole body. Raises BadAnswerError for any status but 200, and for a torn body."""
+    """The complete body. Raises BadAnswerError for a status other than 200 or a torn body."""
     try:
         answer = line.getresponse()
     except http.client.BadStatusLine as error:

@@ -1,4 +1,4 @@
-"""Check and read what the lab needs of this machine. Changes one kernel limit."""
+"""Check that this machine can run the lab, and read its configuration. Changes one kernel limit."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ _DEBIAN_SUITES = frozenset(
 APT = Path("/etc/apt")
 WATCHERS = Path("/proc/sys/fs/inotify/max_user_instances")
 _WATCHERS_WANTED = 1024
-"""A lab host takes 10 to 14 (systemd, logind, dbus, one more systemd for each user who is logged
-in), and more while it boots; the kernel gives root 128 for all hosts together (inotify(7))."""
+"""A lab host needs 10 to 14 (systemd, logind, dbus, another systemd for each user who is logged
+in), and more while it boots; by default root has 128 for all hosts together (inotify(7))."""
 
 _ONE_LINE = re.compile(r"^deb\s+(?:\[[^]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<parts>.+)$")
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its missing parents; under sudo they belong to the person, not to root."""
+    """Make a folder and its missing parents; under sudo the person owns them, not root."""
     owner = person()
     missing = [p for p in (path, *path.parents) if not p.exists()]
     for folder in reversed(missing):
@@ -60,12 +60,12 @@ def make_folder(path: Path) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Ours, with the folders where system tools are: `su` alone leaves them out of root's PATH."""
+    """This process's environment, with the folders of system tools in PATH: `su` omits them."""
     return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{_SYSTEM_TOOLS}"}
 
 
 def tool(name: str) -> str | None:
-    """Where a program is."""
+    """The path of a program."""
     return shutil.which(name, path=environment()["PATH"])
 
 
@@ -97,7 +97,7 @@ def require() -> None:
 
 
 def _load_overlay() -> bool:
-    """The module may be there and not loaded: mounting would load it, so ask modprobe's index."""
+    """Whether the overlay module can be loaded; modprobe's index knows it before it is loaded."""
     modules = Path("/lib/modules") / platform.release()
     return any(
         "/overlay.ko" in (modules / name).read_text()
@@ -107,9 +107,9 @@ def _load_overlay() -> bool:
 
 
 def allow_watchers() -> bool:
-    """Have the kernel give root inotify instances for many hosts until it boots anew.
+    """Raise root's limit of inotify instances, for many hosts, until this machine reboots.
 
-    False where it does not let us: then the first host that is one too many does not boot.
+    False if that is not allowed: then hosts beyond the limit do not boot.
     """
     with suppress(OSError, ValueError):
         if int(WATCHERS.read_text()) < _WATCHERS_WANTED:

@@ -1,4 +1,4 @@
-"""One host as a machine: its file system, its control groups, its power. No record keeping."""
+"""One host as a machine: its file system, its control groups, its power. It keeps no record."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _LIMIT_TRIES = 20
 _CGROUPS = Path("/sys/fs/cgroup")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# $1.. control groups up to --, then the command: a host gets control groups of its own,
-# because all hosts' systemds would otherwise share the one of whoever typed the command.
+# $1.. control groups up to --, then the command. Each host gets its own control groups; otherwise
+# the systemds of all hosts would share the one of the person's shell.
 _LAUNCH = (
     'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift; cd /; exec "$@"'
 )
@@ -42,7 +42,7 @@ def mounts_under(path: Path) -> list[Path]:
 
 
 def _run(argv: Sequence[str], *, given: str = "") -> subprocess.CompletedProcess[str]:
-    """A system tool of this machine; its output, and `given` on its standard input.
+    """Run a system tool of this machine, with `given` as its standard input.
 
     Raises LabError if it does not end.
     """
@@ -62,9 +62,9 @@ def _run(argv: Sequence[str], *, given: str = "") -> subprocess.CompletedProcess
 
 
 def mount(base: Path, home: Path, disk_mb: int = 0) -> Path:
-    """Mount the host's root over its base tree; a no-op when it is mounted. Raises LabError.
+    """Mount the host's root over its base tree, unless it is mounted. Raises LabError.
 
-    With `disk_mb` what the host writes goes to a disk of that size in memory.
+    With `disk_mb` the host writes to a disk of that size in memory.
     """
     root, disk = home / "root", _disk(home, disk_mb)
     for path in (disk / "upper", disk / "work", root):
@@ -77,7 +77,7 @@ def mount(base: Path, home: Path, disk_mb: int = 0) -> Path:
             raise LabError(
                 "lab-failed",
                 f"cannot mount {root}: {done.stderr.strip()}",
-                hint="An overlay cannot lie on another overlay: keep the state on a plain disk.",
+                hint="An overlay cannot be on another overlay: keep the state on a plain disk.",
             )
     return root
 
@@ -93,12 +93,12 @@ def _disk(home: Path, disk_mb: int) -> Path:
 
 
 def has_disk(home: Path) -> bool:
-    """Whether the host's disk in memory is there: it is gone when this machine was off."""
+    """Whether the host's disk in memory exists; a reboot of this machine removes it."""
     return home / "disk" in mounts_under(home)
 
 
 def limit_disk(home: Path, *, room: bool, inodes: bool, disk_mb: int) -> None:
-    """Leave the disk in memory no room, or no inodes, beyond what is used; or all it had.
+    """Without `room` or `inodes`, limit the disk in memory to what is used; with both, undo that.
 
     The kernel refuses a limit below what is used. If the host writes in between, each further try
     leaves twice as much room, which the same writing then fills.
@@ -130,7 +130,7 @@ def _escaped(path: Path) -> str:
 
 
 def unmount(home: Path) -> None:
-    """Take every mount under `home` away. Raises LabError when one is busy."""
+    """Remove every mount under `home`. Raises LabError if one is busy."""
     for point in mounts_under(home):
         _unmounted(point)
 
@@ -149,15 +149,15 @@ def remove(home: Path) -> None:
 
 
 def wipe(home: Path) -> None:
-    """Make the host's disk as its base tree is; what tells it from others is kept beside."""
+    """Reset the host's disk to its base tree; its identity is kept outside the disk."""
     unmount(home)
-    for name in ("upper", "work", "saved", "saved.new"):  # a disk in memory went with its mount
+    for name in ("upper", "work", "saved", "saved.new"):  # not those of a disk in memory
         if (home / name).exists():
             shutil.rmtree(home / name)
 
 
 def save(home: Path, disk_mb: int = 0) -> None:
-    """Copy what a host that is off has written, on its own disk: `wipe` takes it away too."""
+    """Save the files that a host that is off has written, on the same disk; `wipe` removes them."""
     disk = _disk(home, disk_mb)
     for path in (disk / "saved.new", disk / "saved"):
         if path.exists():
@@ -167,13 +167,13 @@ def save(home: Path, disk_mb: int = 0) -> None:
 
 
 def require_saved(home: Path, disk_mb: int = 0) -> None:
-    """Raise LabError unless `save` has been here."""
+    """Raise LabError unless `save` has saved a disk."""
     if not (_disk(home, disk_mb) / "saved").exists():
         raise LabError("lab-failed", f"no disk of {home.name} was saved")
 
 
 def put_back(home: Path, disk_mb: int = 0) -> None:
-    """Give a host that is off the disk that was saved."""
+    """Restore the saved disk of a host that is off."""
     disk = _disk(home, disk_mb)
     for point in mounts_under(home / "root"):
         _unmounted(point)
@@ -183,16 +183,16 @@ def put_back(home: Path, disk_mb: int = 0) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """All of a tree, an overlay's own marks too."""
+    """Copy a whole tree, including an overlay's own marks."""
     done = _run(["cp", "-aT", str(source), str(target)])
     if done.returncode:
         raise LabError("lab-failed", f"cannot copy {source}: {done.stderr.strip()}")
 
 
 def dress(home: Path, name: str, authorized_key: str, ops_password: str) -> None:
-    """Give the mounted root what makes it this host: name, identity, keys, passwords.
+    """Give the mounted root this host's name, identity, keys and passwords.
 
-    Its machine-id and host keys are made once and kept beside the disk.
+    Its machine-id and host keys are created once and kept outside the disk.
     """
     root = home / "root"
     etc = root / "etc"
@@ -216,7 +216,7 @@ def dress(home: Path, name: str, authorized_key: str, ops_password: str) -> None
 
 
 def _identity(home: Path, name: str) -> list[Path]:
-    """The files that tell this machine from others, made if they are not complete."""
+    """The files of the host's identity; creates those that are missing."""
     etc = home / "identity" / "etc"
     if not (etc / "machine-id").exists():
         (etc / "ssh").mkdir(parents=True, exist_ok=True)
@@ -234,7 +234,7 @@ def host_keys(home: Path) -> list[str]:
 
 
 def sources(home: Path, suite: str, mirror: str) -> None:
-    """Point the host's apt at this machine's mirror, by plain http: the proxy does the rest."""
+    """Point the host's apt at this machine's mirror, by plain http, so that the proxy can cache."""
     plain = "http" + mirror.removeprefix("https").removeprefix("http")
     (home / "root/etc/apt/sources.list").write_text(f"deb {plain} {suite} main\n")
 
@@ -269,7 +269,7 @@ def start(home: Path, *, name: str, slot: str, mark: str, hostname: str) -> proc
 def wait_ready(
     nspawn: procs.Process, home: Path, name: str, waiting: Callable[[float], None]
 ) -> procs.Process:
-    """Wait until the host's systemd says it is up; returns its PID 1.
+    """Wait until the host's systemd reports that it is up; returns its PID 1.
 
     `waiting(seconds)` is called every five seconds. Raises LabError.
     """
@@ -291,7 +291,7 @@ def wait_ready(
 
 
 def _init_of(nspawn: procs.Process) -> procs.Process | None:
-    """nspawn's child, once it has become systemd: before that it is nspawn's own stub."""
+    """nspawn's child, once it is systemd; before that it is nspawn's own stub."""
     for pid in procs.children(nspawn.pid):
         with suppress(OSError):
             if Path(f"/proc/{pid}/comm").read_text().strip() == "systemd":
@@ -342,7 +342,7 @@ def clear_cgroups(slot: str) -> None:
 
 
 def _remove_emptied(group: Path) -> None:
-    """The kernel counts a process out of its group a moment after it has ended."""
+    """Remove a group, waiting for the kernel: a process leaves its group a moment after its end."""
     until = time.monotonic() + _EMPTY_SECONDS
     while True:
         try:

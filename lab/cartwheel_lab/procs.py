@@ -1,4 +1,4 @@
-"""Processes by evidence: a mark in their environment, a pid with its start time. Never by name."""
+"""Find processes by a mark in their environment, or by pid and start time, never by name."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _stat(pid: int) -> tuple[str, int] | None:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = text.rpartition(")")[2].split()  # the name before it may hold anything
+    fields = text.rpartition(")")[2].split()  # the name before it may contain anything
     return fields[0], int(fields[19])
 
 
@@ -85,17 +85,17 @@ def spawn(argv: Sequence[str], *, mark: str, environment: Mapping[str, str], log
         ],
     )
     process = identify(pid)
-    if process is None:  # pragma: no cover - it is our child: it stays at least as a zombie
+    if process is None:  # pragma: no cover - a child stays at least as a zombie
         raise ProcessLookupError(pid)
     return process
 
 
-# A host ends with all of its processes, which a busy disk may hold up.
+# A host ends when all of its processes have ended, which a busy disk may delay.
 END_SECONDS = 60.0
 
 
 def end(processes: Iterable[Process], *, deadline_seconds: float = END_SECONDS) -> list[Process]:
-    """SIGKILL all of them and wait until they are gone; returns those that are not."""
+    """Send SIGKILL to all of them and wait until they have ended; returns those that have not."""
     waiting = [p for p in processes if p.alive]
     for process in waiting:
         _kill(process)
@@ -107,8 +107,8 @@ def _kill(process: Process) -> None:
     with suppress(ProcessLookupError):
         fd = os.pidfd_open(process.pid)
         try:
-            # Between the check and the signal the pid cannot pass to another process:
-            # the descriptor names the one that was there when it was opened.
+            # The signal cannot hit another process with the same pid, because the descriptor
+            # belongs to the one that existed when it was opened.
             if process.alive:
                 signal.pidfd_send_signal(fd, signal.SIGKILL)
         finally:
@@ -116,7 +116,7 @@ def _kill(process: Process) -> None:
 
 
 def gone(process: Process, seconds: float) -> bool:
-    """Wait until the process has ended, and take its status if it is our child."""
+    """Wait until the process has ended, and reap it if it is a child of this one."""
     with suppress(ProcessLookupError):
         fd = os.pidfd_open(process.pid)
         try:

@@ -1,4 +1,4 @@
-"""What a lab knows of itself, in one file that is replaced whole."""
+"""A lab's record of itself: one file, always replaced as a whole."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ HostState = Literal["new", "off", "on", "going"]
 
 @dataclass
 class HostRecord:
-    """One host. Written before each step, so that what a killed run left can be found.
+    """One host. It is written before each step, so that leftovers of a killed run can be found.
 
-    `interpreter` stands in for `ssh.python`, `disk_mb` is the size of a disk in memory (0: on
-    this machine's own disk).
+    `interpreter` replaces `ssh.python`; `disk_mb` is the size of a disk in memory (0: the host
+    uses this machine's disk).
     """
 
     name: str
@@ -62,7 +62,7 @@ def as_process(pair: tuple[int, int] | None) -> Process | None:
 
 
 def load(path: Path) -> Record:
-    """Read a lab's record; an absent one is an empty lab. Raises LabError when unreadable."""
+    """Read a lab's record; without one the lab is empty. Raises LabError if it is unreadable."""
     try:
         data = json.loads(path.read_text())
     except FileNotFoundError:
@@ -100,7 +100,7 @@ def save(path: Path, record: Record, *, uid: int, gid: int) -> None:
 def locked(path: Path, waiting: Callable[[float], None]) -> Iterator[None]:
     """Hold the kernel lock on `path`; `waiting(seconds)` is called every five seconds until then.
 
-    The file is never unlinked: whoever unlinks a lock lets two holders in.
+    The file is never unlinked: unlinking a lock would allow two holders.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     started = told = time.monotonic()

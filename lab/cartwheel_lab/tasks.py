@@ -1,6 +1,6 @@
-"""Tasks about disposable hosts on this machine (root, Linux).
+"""Tasks for disposable hosts on this machine (root, Linux).
 
-`tasks/lab.py` of Cartwheel makes tasks of them, and gives each its output and its end.
+`tasks/lab.py` of Cartwheel turns them into `fab` tasks, with output and exit code.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SHOWN_FAILURES = 5
 
 
 class Output(Protocol):
-    """What a task shows, to a person or as JSON."""
+    """A task's output, for a person or as JSON."""
 
     def emit(self, event: Event) -> None: ...
     def say(self, text: str) -> None: ...
@@ -34,7 +34,7 @@ class Output(Protocol):
 
 @dataclass(frozen=True)
 class LabTask:
-    """One task: what it does, and what the options and -H of it mean."""
+    """One task: its function, and the meaning of its options and -H."""
 
     body: Callable[..., int | None]
     name: str | None
@@ -53,7 +53,7 @@ def lab_task(
     name: str | None = None,
     json: bool = True,
 ) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
-    """List `(c, out, own options) -> exit code` as a task."""
+    """Register a function `(c, out, own options) -> exit code` as a task."""
 
     def decorate(body: Callable[..., int | None]) -> Callable[..., int | None]:
         TASKS.append(LabTask(body, name, hosts, help or {}, json))
@@ -97,10 +97,10 @@ def _address(host: LabHost) -> str:
 @lab_task(
     hosts="none",
     help={
-        "count": "How many hosts of this kind shall run.",
-        "suite": "Debian's release: bookworm, trixie or bullseye.",
+        "count": "How many hosts of this kind to run.",
+        "suite": "Debian release: bookworm, trixie or bullseye.",
         "python": "With `--no-python`: an image without Python.",
-        "disk_mb": "A disk in memory of so many MB, which lab.disk can fill (default: none).",
+        "disk_mb": "Size in MB of a disk in memory, which lab.disk can fill (default: none).",
     },
 )
 def up(
@@ -148,7 +148,7 @@ def ssh(c: FabContext, out: Output, user: str = "root") -> None:
     if len(chosen) != 1:
         raise UsageError("usage", "lab.ssh takes one host", hint="Name it with `-H lab1`.")
     command = chosen[0].ssh_command(user=user)
-    os.execvp(command[0], command)  # noqa: S606 - no shell wanted
+    os.execvp(command[0], command)  # noqa: S606 - no shell is needed
 
 
 @lab_task()
@@ -174,15 +174,15 @@ def down(c: FabContext, out: Output) -> None:
     """Remove lab hosts with all their data: those of -H, or all."""
     gone = _lab(c, out).down(c.hosts or None)
     if not gone:
-        out.say("no lab hosts; nothing to take away")
+        out.say("no lab hosts; nothing to remove")
 
 
 @lab_task(
     help={
         "delay_ms": "Round-trip delay in milliseconds.",
         "bytes_per_second": "Throughput in each direction; 0 is no limit.",
-        "cut": "Reset all connections, refuse new ones.",
-        "black_hole": "Drop everything in silence.",
+        "cut": "Reset all connections and refuse new ones.",
+        "black_hole": "Drop everything without an answer.",
         "restore": "Undo --cut or --black-hole.",
     },
 )
@@ -197,7 +197,7 @@ def network(
 ) -> None:
     """Slow, cut or restore the network of lab hosts; show it."""
     if cut + black_hole + restore > 1:
-        raise UsageError("usage", "--cut, --black-hole and --restore exclude each other")
+        raise UsageError("usage", "give only one of --cut, --black-hole and --restore")
     delay, rate = _number("delay-ms", delay_ms), _number("bytes-per-second", bytes_per_second)
     shown = []
     for host in _chosen(c):
@@ -217,9 +217,9 @@ def network(
 
 @lab_task(
     help={
-        "full": "No room is left.",
-        "no_inodes": "No file more can be made.",
-        "restore": "There is room again.",
+        "full": "Leave no free space.",
+        "no_inodes": "Leave no free inodes.",
+        "restore": "Free the space and inodes again.",
     },
 )
 def disk(
@@ -231,7 +231,7 @@ def disk(
 ) -> None:
     """Fill the disk of lab hosts, or free it.
 
-    They need one of their own: `fab lab.up --disk-mb 2000`.
+    They need their own disk: `fab lab.up --disk-mb 2000`.
     """
     if full + no_inodes + restore != 1:
         raise UsageError("usage", "lab.disk takes one of --full, --no-inodes and --restore")
@@ -249,14 +249,14 @@ def disk(
 @lab_task(
     help={
         "do": "The fault; without it the points are only recorded.",
-        "at": "Strike at the point that holds this text.",
-        "nth": "The how-manieth of them (default 1).",
-        "message": "Strike at the how-manieth message, in --direction.",
-        "direction": "`host` (default) or `operator`: where the message goes.",
-        "call": "Strike at the how-manieth change of a file, or program run, on the host.",
-        "run": "The command that meets it (default `deploy`).",
-        "points": "Print all the points that the command came by.",
-        "faults": "Print the faults that there are, and do nothing.",
+        "at": "Strike at the point that contains this text.",
+        "nth": "Which of these points, from 1 (default 1).",
+        "message": "Strike at the message with this number, from 1, in --direction.",
+        "direction": "Where the message goes: `host` (default) or `operator`.",
+        "call": "Strike at the call with this number, from 1: a file change or a program's start.",
+        "run": "The command to run (default `deploy`).",
+        "points": "Print all points that the command passed.",
+        "faults": "Only print all faults.",
     },
     hosts="optional",
     json=False,
@@ -287,9 +287,9 @@ def fault(
     if len(chosen) != 1:
         raise UsageError("usage", "lab.fault takes one host", hint="Name it with `-H lab1`.")
     if bool(do) != (bool(at) + bool(message) + bool(call) == 1):
-        raise UsageError("usage", "--do takes one of --at, --message and --call, and they it")
+        raise UsageError("usage", "--do takes one of --at, --message and --call, which need --do")
     if direction not in ("host", "operator"):
-        raise UsageError("usage", f"--direction {direction}: it is `host` or `operator`")
+        raise UsageError("usage", f"--direction {direction}: must be `host` or `operator`")
     where = tryout.at(at, nth)
     if message or call:
         where = tryout.message(message, direction) if message else tryout.call(call)
@@ -300,7 +300,7 @@ def fault(
             out.say(f"{number:4} {point}")
     out.say(f"`fab {run}` ended with exit code {ended.code}")
     if wanted is not None:
-        met = f"at: {ended.struck}" if ended.struck else "and did not strike: no such point was met"
+        met = f"at: {ended.struck}" if ended.struck else "did not strike: no such point was reached"
         out.say(f"{wanted.name} {met}")
     return 0 if wanted is None or ended.struck else 1
 
@@ -308,10 +308,10 @@ def fault(
 @lab_task(
     help={
         "seconds": "For how long.",
-        "path": "What visitors ask for.",
-        "name": "The site's name, for the header Host.",
-        "releases": "Versions that may answer, by commas; any, if none is named.",
-        "all_kinds": "Slow requests, uploads and streams too: the site must be like examples/hello.",
+        "path": "The path that visitors request.",
+        "name": "The site's name, for the Host header.",
+        "releases": "Versions that may answer, comma-separated (default: all).",
+        "all_kinds": "Also slow requests, uploads, streams; the site must be like examples/hello.",
     },
 )
 def load(
@@ -325,7 +325,7 @@ def load(
 ) -> int:
     """Send requests to a lab host's site; count failures.
 
-    The visitors are within the host's own network.
+    The visitors are inside the host's own network.
     """
     from dataclasses import replace
 
@@ -337,12 +337,12 @@ def load(
     if not all_kinds:
         plan = replace(plan, slow=0, upload=0, stream=0)
     if not (all_kinds or versions):
-        plan = replace(plan, release_pattern="")  # any site, also one that names no version
+        plan = replace(plan, release_pattern="")  # the site need not name its version
     return _tell_visits(out, visit(_chosen(c), plan))
 
 
 def _tell_visits(out: Output, seen: dict[str, Any]) -> int:
-    """One line for each kind of visitor on each host; whether all of them were served well."""
+    """Print a line for each kind of visitor on each host; 0 if all requests succeeded, else 1."""
     rows = [
         (
             host,

@@ -1,4 +1,4 @@
-"""Start visitors (`lab/load.py`) in a lab host's own network, and hear what they saw."""
+"""Start visitors (load.py) in a lab host's own network, and collect their results."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from cartwheel.errors import LabError
 from cartwheel_lab import load
 from cartwheel_lab.lab import LabHost
 
-_END_SECONDS = 60.0  # the longest that a request under way is awaited
+_END_SECONDS = 60.0  # time limit for requests under way
 
 
 @dataclass
 class Visits:
-    """What the visitors saw (`load.Tally.summary`), once they have gone."""
+    """The visitors' results (`load.Tally.summary`), available after they have ended."""
 
     result: dict[str, Any] = field(default_factory=dict)
 
@@ -54,7 +54,7 @@ def visiting(host: LabHost, plan: load.Plan) -> Iterator[Visits]:
 
 
 def visit(hosts: Sequence[LabHost], plan: load.Plan) -> dict[str, dict[str, Any]]:
-    """Load these hosts side by side for the plan's seconds; what was seen, by host."""
+    """Load these hosts in parallel for the plan's seconds; returns the results by host."""
     with ExitStack() as stack:
         found = {host.name: stack.enter_context(visiting(host, plan)) for host in hosts}
         time.sleep(plan.seconds)

@@ -1,10 +1,10 @@
-"""What a power cut may leave on a disk: a pure model of names, data and what makes them durable.
+"""The disks that a power cut may leave: a pure model of names, data and their durability.
 
-A history is what programs did; a file system may have written any part of what was not
-yet synced, in any order (after ALICE: Pillai et al., "All File Systems Are Not Created
-Equal", OSDI 2014). It is as bad here as POSIX allows: fsync of a file keeps its data and
-not its name; a name lasts when its directory was synced; of unsynced data there may be
-nothing, a torn part, or all. One call is atomic: a rename gives the old or the new, never none.
+A history is a list of operations of programs. When the power fails, a file system may have written
+any part of what was not yet synced, in any order (after ALICE: Pillai et al., "All File Systems Are
+Not Created Equal", OSDI 2014). The model is as bad as POSIX allows: fsync of a file keeps its data
+but not its name; a name is durable once its directory is synced; unsynced data may be absent, torn
+or complete. Each call is atomic: a rename leaves the old file or the new one, never neither.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import product
 from typing import Literal
 
 EXHAUSTIVE = 256
-"""Up to so many combinations of unsynced changes all are tried."""
+"""All combinations of unsynced changes are tried if there are at most this many."""
 
 ROOT = 0
 _VANISHED = -1
@@ -25,12 +25,12 @@ Kind = Literal["dir", "file", "link", "tree"]
 
 @dataclass(frozen=True)
 class Content:
-    """What is behind a name. `data` is a key (file, tree: somebody else keeps the bytes), or a
-    link's target; "" is an empty file or tree. A tree is many files that are only lost or
-    torn together.
+    """The content of a name. `data` is a key (file, tree; the bytes are kept elsewhere), or a
+    link's target; "" is an empty file or tree. A tree is many files that are lost or torn only
+    together.
 
-    `torn`: "part" has some of the data, "names" (a tree) lacks some names; `base` is what was
-    durable before, and is not torn.
+    `torn`: "part" has some of the data, "names" (a tree) lacks some names; `base` is the content
+    that was durable before, and is not torn.
     """
 
     kind: Kind
@@ -44,14 +44,14 @@ class Content:
 
 @dataclass(frozen=True)
 class Enter:
-    """Names now lead elsewhere (None: nowhere), all at once: (directory, name, node)."""
+    """Names get other nodes (None: are removed), all at once: (directory, name, node)."""
 
     entries: tuple[tuple[int, str, int | None], ...]
 
 
 @dataclass(frozen=True)
 class Fill:
-    """A file's, or a tree's, content is another."""
+    """The content of a file or tree changes."""
 
     node: int
     content: Content
@@ -59,20 +59,20 @@ class Fill:
 
 @dataclass(frozen=True)
 class Sync:
-    """From here on these nodes are durable as they are: a file's data, a directory's names."""
+    """These nodes become durable in their current state: a file's data, a directory's names."""
 
     nodes: frozenset[int]
 
 
 Operation = Enter | Fill | Sync
 State = Mapping[str, Content]
-"""What is on a disk, by absolute path."""
+"""The content of a disk, by absolute path."""
 
 
 @dataclass(frozen=True)
 class History:
-    """`born`: what each node is before any of its data is durable (or ever was changed).
-    `names`: the durable names at the beginning. The root directory is node 0."""
+    """`born`: each node's content before any change of it is durable. `names`: the durable names
+    at the beginning. The root directory is node 0."""
 
     born: Mapping[int, Content]
     names: Mapping[tuple[int, str], int]
@@ -81,22 +81,21 @@ class History:
 
 @dataclass(frozen=True)
 class Cut:
-    """A state that the power's going may leave: at any moment from `first` to `last`, both
-    counted in operations that had been done."""
+    """A state that a power cut may leave at any moment from `first` to `last`; both are numbers of
+    finished operations."""
 
     state: State
     first: int
     last: int
 
 
-_NAMED = Content("dir")  # stands for an Enter that is there or not: only which counts
+_NAMED = Content("dir")  # stands for an Enter that is durable or not; its content is never read
 
 
 @dataclass
 class _Choice:
-    """Something that is not durable yet: which of `options` is on the disk? The first is as
-    if nothing had been written, the last as if everything had; `times` says since when each
-    is possible."""
+    """A change that is not durable yet: any of `options` may be on the disk. The first means that
+    nothing was written, the last that everything was; `times` says since when each is possible."""
 
     node: int | None  # None: an Enter, by `at`
     at: int
@@ -107,8 +106,8 @@ class _Choice:
 def cuts(history: History) -> Iterator[Cut]:
     """Every state that is tried, with repetitions (see `distinct`).
 
-    Looked at just before each sync and at the end: what may be there at any moment in
-    between is among it.
+    The states just before each sync and at the end include all states that are possible at any
+    moment in between.
     """
     since = 0
     for at, operation in enumerate((*history.operations, None)):
@@ -118,7 +117,7 @@ def cuts(history: History) -> Iterator[Cut]:
 
 
 def distinct(found: Iterator[Cut]) -> list[tuple[State, tuple[tuple[int, int], ...]]]:
-    """Each different state once, with all the spans of moments in which it may be left."""
+    """Each different state once, with all time spans in which a power cut may leave it."""
     spans: dict[frozenset[tuple[str, Content]], list[tuple[int, int]]] = {}
     for cut in found:
         spans.setdefault(frozenset(cut.state.items()), []).append((cut.first, cut.last))
@@ -137,7 +136,7 @@ def all_written(history: History) -> State:
 
 
 def _at(history: History, end: int, since: int) -> Iterator[Cut]:
-    """The states at the moment `end`, no sync having been since `since`."""
+    """The states at the moment `end`, without a sync since `since`."""
     durable, choices = _undecided(history, end)
     for picked in _combinations([len(choice.options) for choice in choices]):
         chosen = list(zip(choices, picked, strict=True))
@@ -147,7 +146,7 @@ def _at(history: History, end: int, since: int) -> Iterator[Cut]:
 
 
 def _undecided(history: History, end: int) -> tuple[dict[int, Content], list[_Choice]]:
-    """Content that is durable, and what is not."""
+    """The durable content, and the changes that are not durable."""
     synced: dict[int, int] = {}
     for at, operation in enumerate(history.operations[:end]):
         if isinstance(operation, Sync):
@@ -175,7 +174,7 @@ def _undecided(history: History, end: int) -> tuple[dict[int, Content], list[_Ch
 
 
 def _torn(before: Content, after: Content) -> list[Content]:
-    """Data on its way: a part of it, then all."""
+    """The states of data while it is written: part of it, then all."""
     ways = {"file": ("part",), "tree": ("names", "part")}.get(after.kind, ())
     if not after.data:
         ways = ways[:1] if before.data and after.kind == "tree" else ()
@@ -186,8 +185,8 @@ def _torn(before: Content, after: Content) -> list[Content]:
 
 
 def _combinations(sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """Which option to take of each choice: all ways, or, where they are too many: everything
-    up to each one (none and all among them), each one dropped, each one alone, in each way."""
+    """Which option of each choice to take. All combinations; if they are too many: everything up
+    to each choice (including none and all), each one dropped, each one alone, with each option."""
     total = 1
     for size in sizes:
         total *= size
@@ -238,7 +237,7 @@ def _enter(names: dict[tuple[int, str], int], operation: Enter) -> None:
 
 
 def _walk(names: Mapping[tuple[int, str], int], contents: Mapping[int, Content]) -> State:
-    """What can be reached from the root."""
+    """All that can be reached from the root."""
     children: dict[int, list[tuple[str, int]]] = {}
     for (folder, name), node in names.items():
         children.setdefault(folder, []).append((name, node))
@@ -255,19 +254,19 @@ def _walk(names: Mapping[tuple[int, str], int], contents: Mapping[int, Content])
 
 @dataclass
 class Writer:
-    """Builds a history, one operation after the other; also of paths."""
+    """Builds a history, one operation after the other; also finds nodes by path."""
 
     born: dict[int, Content] = field(default_factory=lambda: {ROOT: Content("dir", mode=0o755)})
     names: dict[tuple[int, str], int] = field(default_factory=dict)
     operations: list[Operation] = field(default_factory=list)
     now: dict[tuple[int, str], int] = field(default_factory=dict)
-    """The names as programs see them."""
+    """The current names, as programs see them."""
 
     def history(self) -> History:
         return History(self.born, self.names, tuple(self.operations))
 
     def add(self, path: str, content: Content) -> int:
-        """Something that was there, durable, before the history begins."""
+        """Add something that was durable before the history begins."""
         folder, name = self.place(path)
         node = self.new(content)
         self.names[folder, name] = self.now[folder, name] = node
@@ -286,7 +285,7 @@ class Writer:
         return node
 
     def place(self, path: str) -> tuple[int, str]:
-        """The directory's node and the name. Raises KeyError where there is no directory."""
+        """The directory's node and the name. Raises KeyError if there is no such directory."""
         folder, _, name = path.rpartition("/")
         node = self.find(folder) if folder else ROOT
         if node is None:

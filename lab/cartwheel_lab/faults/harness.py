@@ -1,9 +1,9 @@
-"""Stands between the operator's side and a lab host's, and strikes at one point.
+"""Stands between the operator's side and a lab host's side, and strikes at one point.
 
-`Harness` listens on the host for `tap`, which stands in for python3 there: it passes the
-session's messages on one by one and lets every change of a file wait for an answer. The
-first session that changes the host is the one that is recorded, and struck; all others
-(somebody who looks meanwhile, the next deploy) pass.
+`Harness` listens on the host for `tap`, which replaces python3 there. It passes on the session's
+messages one by one, and every file change waits for its answer. It records and strikes the first
+session that changes the host; all other sessions (a `fab status` at the same time, the next deploy)
+run untouched.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _END_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """What becomes of what waits at the point. `drop` is for messages: nothing passes any more,
-    in either direction. `error` is a call's errno, unless it is an execve and there is a
-    program to `replace` its own."""
+    """What happens to the message or call that waits at the point. `drop` is for messages: nothing
+    passes any more, in either direction. `error` is a call's errno; an execve instead runs the
+    program `replace`, if there is one."""
 
     drop: bool = False
     error: int = 0
@@ -48,31 +48,31 @@ class Verdict:
 
 PASS = Verdict()
 
-# Whether to strike here: the point, and the how-manieth it is of its direction's messages, or
-# of all calls, from 1.
+# Whether to strike here. Arguments: the point, and its number among its direction's messages or
+# among all calls, from 1.
 Where = Callable[[Point, int], bool]
-# Called while what happens at the point waits; `session` can be killed.
+# Called while the message or call at the point waits; it may kill the session.
 Strike = Callable[["Session"], Verdict]
-# Called for every call that waits, before it goes on: to look at files as they are now.
+# Called for every call that waits, before it continues, to read the files in their current state.
 Witness = Callable[[Call], None]
 
 
 @dataclass
 class Session:
-    """The host side of one run, seen from outside. `pid` is of this machine's numbering."""
+    """The host side of one run, seen from outside. `pid` is the pid on this machine."""
 
     pid: int
     points: list[Point] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
     def kill(self) -> None:
-        """SIGKILL to its main process: its unit ends what is left of it."""
+        """Send SIGKILL to its main process; its unit ends the rest."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, 9)
 
 
 class Harness:
-    """Use `on(host)`. Until it is told where to `aim` it only records."""
+    """Use `on(host)`. It only records until `aim` is called."""
 
     def __init__(self, host: LabHost, witness: Witness | None = None) -> None:
         self.host = host
@@ -91,7 +91,7 @@ class Harness:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 
     def aim(self, where: Where, strike: Strike) -> None:
-        """Strike once, at the first point that is meant: said soon enough, before the session
+        """Strike once, at the first point for which `where` is true. Call it before the session
         gets there."""
         with self._guard:
             self._where, self._strike = where, strike
@@ -107,7 +107,7 @@ class Harness:
         self._spawn(self._accept)
 
     def close(self) -> None:
-        """Let go of everything: what still runs on the host runs on without us."""
+        """Stop listening; programs on the host continue without the harness."""
         self._over.set()
         self._socket.close()
         for thread in self._threads:
@@ -119,7 +119,7 @@ class Harness:
         def watched() -> None:
             try:
                 work(*args)
-            except BaseException as error:  # whoever asked for the harness is told
+            except BaseException as error:  # `on` raises it
                 self.problems.append(error)
 
         thread = threading.Thread(target=watched, daemon=True)
@@ -171,14 +171,14 @@ class Harness:
         return self.at(call.kind, call_label(call), session)
 
     def _is_there(self, call: Call) -> bool:
-        """Looking for a program along PATH, or making sure that a file is gone, tries names
-        that are not there: nothing happens."""
+        """False for a call that changes nothing because the name does not exist: a search for a
+        program along PATH, or the removal of a file that may be missing."""
         if call.kind not in ("execve", "unlink", "rmdir"):
             return True
         return os.path.lexists(f"/proc/{call.pid}/root{call.paths[0]}")
 
     def at(self, kind: str, label: str, session: Session) -> Verdict:
-        """Something is about to happen: count it, and strike if this is the point."""
+        """Count what is about to happen, and strike if this is the point."""
         with self._guard:
             point = self._counting.point(kind, label)
             session.points.append(point)
@@ -252,7 +252,7 @@ class _Relay:
                 for raw, header in pieces(data):
                     if self._passes(direction, header):
                         _write(sink, raw)
-        except OSError:  # either side is gone
+        except OSError:  # one side has closed
             pass
         finally:
             os.close(sink)
@@ -268,8 +268,8 @@ class _Relay:
 
 
 def install(host: LabHost) -> None:
-    """Have the host's sessions pass through the tap. It stays there, over power cuts too;
-    without a harness it is python3."""
+    """Let the host's sessions pass through the tap. It stays installed, even after a power cut;
+    without a harness it behaves like python3."""
     program = host.path(TAP)
     program.parent.mkdir(parents=True, exist_ok=True)
     program.write_text("#!/usr/bin/python3 -I\n" + Path(tap.__file__).read_text("utf-8"), "utf-8")
@@ -278,15 +278,15 @@ def install(host: LabHost) -> None:
 
 
 def uninstall(host: LabHost) -> None:
-    """The host's sessions are its own again."""
+    """Let the host's sessions run without the tap again."""
     Lab(host.lab).interpreter(host.name, "")
     host.path(TAP).unlink(missing_ok=True)
 
 
 @contextmanager
 def on(host: LabHost, witness: Witness | None = None) -> Iterator[Harness]:
-    """The harness on `host`, which has the tap (see `install`), while the block runs. Raises
-    LabError if this machine cannot do it, or the error that occurred in it."""
+    """Run the harness on `host`, which has the tap (see `install`), during the block. Raises
+    LabError if this machine does not support it, or the error that occurred in it."""
     require()
     harness = Harness(host, witness)
     harness.open()
@@ -299,7 +299,7 @@ def on(host: LabHost, witness: Witness | None = None) -> Iterator[Harness]:
 
 
 def require() -> None:
-    """Raise LabError where system calls cannot be made to wait."""
+    """Raise LabError if this machine cannot make system calls wait."""
     if os.uname().machine != "x86_64":
         raise LabError("lab-platform", "the fault harness knows only x86_64's system calls")
 
@@ -311,7 +311,7 @@ def _write(sink: int, data: bytes) -> None:
 
 
 def _peer(line: socket.socket) -> int:
-    """SO_PEERCRED (unix(7)): pid, uid, gid, in the numbering of this machine."""
+    """SO_PEERCRED (unix(7)): pid, uid, gid, as numbered on this machine."""
     data = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     return int.from_bytes(data[:4], "little")
 

@@ -1,4 +1,4 @@
-"""What can go wrong at a point, and how it is mended afterwards."""
+"""The faults that can be injected at a point, and how to undo them afterwards."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from cartwheel_lab.faults.points import CHANGES, GROWS, SYNCS, Point
 SLOW_MS = 300.0
 SLOW_BYTES_PER_SECOND = 400_000.0
 STOPPED_SECONDS = 5.0
-FROZEN_SECONDS = 8.0  # beyond the lease of whoever tries this
+FROZEN_SECONDS = 8.0  # longer than the lease in these tests
 _FALSE = "/bin/false"
 
 
 @dataclass(frozen=True)
 class Field:
     """Where a fault strikes: the host, the command's process on the operator's side, and the
-    session's on the host."""
+    session on the host."""
 
     host: LabHost
     operator_pid: int
@@ -36,8 +36,8 @@ class Field:
 
 @dataclass(frozen=True)
 class Fault:
-    """`can_hit`: where it makes a difference. What lasts from then on strikes where something
-    needs it; what kills strikes before each change. `mend` undoes what does not end by itself.
+    """`can_hit` says where it makes a difference: a lasting fault strikes before each call that it
+    affects, a kill before each change. `mend` undoes a fault that does not end by itself.
     """
 
     name: str
@@ -47,8 +47,8 @@ class Fault:
     mend: Callable[[LabHost], None] = lambda _host: None
     power: bool = False  # the host goes down
     disk: bool = False  # nothing can be written
-    silent: bool = False  # nobody tells the operator's side
-    operator: bool = False  # the command does not end by itself, or not in its own way
+    silent: bool = False  # the operator's side gets no error
+    operator: bool = False  # the command is killed, interrupted or frozen
 
 
 def _signal(number: int, field: Field) -> Verdict:
@@ -58,26 +58,26 @@ def _signal(number: int, field: Field) -> Verdict:
 
 
 def _freeze(field: Field) -> Verdict:
-    """As a laptop that is closed, and opened again after the lease."""
+    """Like a laptop that is closed, and opened again after the lease."""
     _signal(signal.SIGSTOP, field)
     threading.Timer(FROZEN_SECONDS, _signal, [signal.SIGCONT, field]).start()
     return PASS
 
 
 def _stop(_field: Field) -> Verdict:
-    """Nothing passes in this direction for longer than a short lease; all else goes on."""
+    """Nothing passes in this direction for longer than a short lease; everything else continues."""
     time.sleep(STOPPED_SECONDS)
     return PASS
 
 
 def _cut(field: Field) -> Verdict:
-    """Every connection is reset, and new ones are welcome: what was on its way is lost."""
+    """Every connection is reset and its data lost; new connections are accepted."""
     field.host.reset_connections()
     return Verdict(drop=True)
 
 
 def _away(field: Field) -> Verdict:
-    """Reset, and nobody gets through until it is mended."""
+    """Every connection is reset, and no new one gets through until `mend`."""
     field.host.cut()
     return Verdict(drop=True)
 
@@ -115,7 +115,7 @@ def _no_inodes(field: Field) -> Verdict:
 
 
 def _fail(_field: Field) -> Verdict:
-    """A program ends with 1 without having done anything; any other call gives EIO."""
+    """A program exits with 1 without having run; any other call gives EIO."""
     return Verdict(error=errno.EIO, replace=_FALSE)
 
 
@@ -159,33 +159,33 @@ FAULTS: Mapping[str, Fault] = {
         ),
         Fault(
             "operator-term",
-            "the command is ended (SIGTERM)",
+            "the command gets SIGTERM",
             partial(_signal, signal.SIGTERM),
             _message,
             operator=True,
         ),
         Fault(
             "operator-freeze",
-            "the command sleeps for longer than its lease",
+            "the command is frozen for longer than its lease",
             _freeze,
             _message,
             operator=True,
         ),
-        Fault("stop", f"what is there waits for {STOPPED_SECONDS:g} s", _stop, _message),
+        Fault("stop", f"the message waits for {STOPPED_SECONDS:g} s", _stop, _message),
         Fault("line-reset", "every connection is reset", _cut, _message),
-        Fault("line-cut", "reset, and refused from then on", _away, _message, _restore),
+        Fault("line-cut", "reset, and new connections are refused", _away, _message, _restore),
         Fault("line-dead", "a black hole", _dead, _message, _restore, silent=True),
-        Fault("line-slow", "300 ms and 400 kB/s from then on", _slow, _message, _restore),
+        Fault("line-slow", "from then on 300 ms and 400 kB/s", _slow, _message, _restore),
         Fault(
             "host-kill", "the host side is killed (SIGKILL)", _kill_host_side, _message_or_change
         ),
         Fault(
-            "power-cut", "power goes, and comes back", _power_cut, _message_or_change, power=True
+            "power-cut", "the power fails and returns", _power_cut, _message_or_change, power=True
         ),
-        Fault("disk-full", "no room from then on", _fill, _grows, LabHost.free_disk, disk=True),
+        Fault("disk-full", "the disk stays full", _fill, _grows, LabHost.free_disk, disk=True),
         Fault(
             "no-inodes",
-            "no inodes from then on",
+            "the disk has no free inodes",
             _no_inodes,
             _grows,
             LabHost.free_disk,
@@ -197,12 +197,12 @@ FAULTS: Mapping[str, Fault] = {
 
 
 def named(name: str) -> Fault:
-    """Raises LabError for a fault that there is not."""
+    """The fault with this name. Raises LabError if there is none."""
     if name not in FAULTS:
         raise LabError("lab-unknown", f"there is no fault {name}; there are: {', '.join(FAULTS)}")
     return FAULTS[name]
 
 
 def strike_with(fault: Fault, host: LabHost, operator_pid: int) -> Callable[[Session], Verdict]:
-    """What the harness calls when the point is met."""
+    """The function that the harness calls when the command reaches the point."""
     return lambda session: fault.strike(Field(host, operator_pid, session))

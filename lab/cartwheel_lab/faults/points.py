@@ -1,7 +1,7 @@
-"""Where a fault can strike: every message and every change of a host's files, by name.
+"""The points where a fault can strike: every message and every change of a host's files, by name.
 
-A point is what happens, with names that differ from run to run left out, and the how-manieth
-time it happens: so it is the same point in the next run, whatever came before it.
+A point is named after its event, without the parts that differ from run to run, and numbered by
+occurrence. So it is the same point in the next run, whatever came before it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ Direction = Literal["to the host", "to the operator"]
 CHANGES = frozenset(("execve", "rename", "unlink", "rmdir", "symlink"))
 SYNCS = frozenset(("fsync", "syncfs"))
 GROWS = frozenset(("create", "mkdir", "symlink"))
-"""What needs room on the disk."""
+"""Calls that need disk space."""
 
-# What is done again and again (a poll; one file of a tree after the other) is struck the first
-# times, and then ever more rarely: when it has been done 4, 8, 16, ... times.
+# Repeated events (a poll, the files of a tree) are struck this many times in a row, then ever
+# more rarely: the 4th, 8th, 16th, ... time.
 _FIRST_TIMES = 3
 
 _TIME_DEPENDENT = ("beat", "alive", "noise")
 _VARYING = (
     (re.compile(r"(?<=releases/)(\.gone-)?[0-9][^/ ]*"), r"\1RELEASE"),
-    # Trees, one file after the other.
+    # The files of a tree.
     (re.compile(r"(/\.gone-[^/ ]+/|/venv/|/\.new-(?=\d))[^ ]+"), r"\1..."),
     (re.compile(r"(?<=-)\d+-[a-z0-9_]{8}"), "#"),
     (re.compile(r"\b\d[\w.]*[._-][0-9a-f]{8}\b"), "RELEASE"),
@@ -43,7 +43,7 @@ _VARYING = (
     (re.compile(r"\d{5,}"), "#"),
 )
 _LOADER = "CARTWHEEL-"  # in the line that starts the host side (ssh/bundle.py)
-# Programs that only look.
+# Programs that only read.
 _LOOKS = re.compile(
     r" runs (systemctl (show|list-units|is-)|systemctl$|ss\b|nginx( -|$)|journalctl|uname|ldd"
     r"|python import|systemd-analyze)"
@@ -53,7 +53,7 @@ _SHOWN_CHARACTERS = 150
 
 @dataclass(frozen=True)
 class Point:
-    """One moment of a deploy. `nth` counts from 1 those with the same label."""
+    """One moment of a deploy. `nth` counts the points with the same label, from 1."""
 
     kind: str
     """`message`, or the system call."""
@@ -66,12 +66,12 @@ class Point:
 
     @property
     def stream(self) -> str:
-        """What it is counted in: the messages of its direction, or the calls."""
+        """The stream in which it is counted: the messages of its direction, or the calls."""
         return self.label.partition(":")[0] if self.is_message else "calls"
 
     @property
     def changes(self) -> bool:
-        """Whether something on the host is different afterwards, whatever a crash forgets."""
+        """Whether something on the host is different afterwards (apart from what a crash loses)."""
         return self.kind in CHANGES and not _LOOKS.search(self.label)
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ class Point:
 
 @dataclass
 class Counting:
-    """Gives every label its number, in one run."""
+    """Numbers the occurrences of each label, in one run."""
 
     seen: Counter[str] = field(default_factory=Counter)
 
@@ -92,7 +92,7 @@ class Counting:
 def message_label(
     direction: Direction, header: Mapping[str, Any], operations: Mapping[int, str]
 ) -> str | None:
-    """What a frame says; None for those that come by the clock. `operations`: by request id."""
+    """What a frame says; None for frames that a timer sends. `operations`: by request id."""
     kind = header["t"]
     event = header.get("event", {})
     if kind in _TIME_DEPENDENT or event.get("state") == "progress":
@@ -104,19 +104,19 @@ def message_label(
 
 
 def call_label(call: Call) -> str:
-    """Who does what to which files, or runs what."""
+    """Which program makes which call on which files, or which command it runs."""
     if call.kind == "execve":
         return plain(f"{program(call.words())} runs {' '.join(_meaning(call.argv))}")
     return plain(f"{program(call.words())}: {call.kind} {' -> '.join(call.paths)}")
 
 
 def program(words: Sequence[str]) -> str:
-    """Whose command line it is: the host side's, or which child's."""
+    """The program of a command line: the host side, or one of its children."""
     return " ".join(_meaning(words)[:2])
 
 
 def _meaning(words: Sequence[str]) -> list[str]:
-    """A command line without options and folders, and a Python's script for Python."""
+    """A command line without options and folders; a Python program is named by its script."""
     if any(_LOADER in word for word in words):
         return ["host side"]
     said = [word for word in words if not word.startswith("-")] or ["?"]
@@ -127,7 +127,7 @@ def _meaning(words: Sequence[str]) -> list[str]:
 
 
 def plain(text: str) -> str:
-    """Without what differs from run to run."""
+    """The text without the parts that differ from run to run."""
     for pattern, instead in _VARYING:
         text = pattern.sub(instead, text)
     return text[:_SHOWN_CHARACTERS]
@@ -138,7 +138,7 @@ def messages(points: Iterable[Point]) -> list[Point]:
 
 
 def calls(points: Iterable[Point]) -> list[Point]:
-    """Those that a fault can hit, without most of the repetitions."""
+    """The calls that a fault can hit, without most of the repetitions."""
     kinds = CHANGES | SYNCS | GROWS
     return [point for point in points if point.kind in kinds and _is_distinct(point.nth)]
 

@@ -1,8 +1,8 @@
-"""Writes down what the host side does to its disk: the history for `disk`.
+"""Records what the host side does to its disk, as a history for `disk`.
 
-A witness of the fault harness: it sees each call before it goes on, and looks at the files
-meanwhile. Writes are no calls that wait: a file's data is read anew at each call, as long as
-it may still change.
+It is a witness of the fault harness: it sees each call before the call continues, and reads the
+files in the meantime. Writes do not wait for the harness, so a file's data is read again at each
+call while it may still change.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _EMPTY_MODE = 0o600
 
 @dataclass
 class _Dirty:
-    """A file or tree whose data may be other than what was written down last. A tree's is
-    known only when it is whole, or gone: `at` is where in the history it began to change."""
+    """A file or tree whose data may differ from the last record. A tree's data is known only when
+    the tree is complete or removed: `at` is the place in the history where it began to change."""
 
     node: int
     path: str
@@ -30,7 +30,7 @@ class _Dirty:
 
 @dataclass
 class Recorder:
-    """`witness` is for `harness.on`; begin with `begin`, end with `end`."""
+    """Pass `witness` to `harness.on`; start with `begin`, finish with `end`."""
 
     shelf: Shelf
     scope: Scope
@@ -42,7 +42,7 @@ class Recorder:
     _starts: list[int] = field(default_factory=list)
 
     def begin(self) -> None:
-        """All that is there now is durable."""
+        """Record the current disk as durable."""
         state = self.shelf.scan(self.scope)
         for path in sorted(state):
             node = self.writer.add(path, state[path])
@@ -56,12 +56,12 @@ class Recorder:
             action(self, call)
 
     def end(self) -> History:
-        """The whole history. What goes on afterwards is not in it."""
+        """The complete history; later changes are not in it."""
         self._observe()
         for dirty in list(self._trees.values()):
             self._tree_is(dirty, self._look(dirty.path))
         for node, path in self._unborn.items():
-            if self.writer.find(path) == node:  # it never came to be: the call failed
+            if self.writer.find(path) == node:  # the call failed, so it never existed
                 self._undo(node, path)
         return self.writer.history()
 
@@ -72,8 +72,8 @@ class Recorder:
         del self.writer.now[self.writer.place(path)]
 
     def moments(self, points: Sequence[Point], label: str) -> list[int]:
-        """How many operations had been done when a message with this label passed; `points`
-        are those of the session, in which every witnessed call is one."""
+        """How many operations were done when each message with this label passed. `points` are
+        those of the session; every witnessed call is one of them."""
         found, calls = [], 0
         for point in points:
             if point.is_message and point.label == label:
@@ -85,7 +85,7 @@ class Recorder:
             calls += not point.is_message
         return found
 
-    # -- what the calls mean
+    # -- the meaning of the calls
 
     def _create(self, call: Call) -> None:
         path = call.paths[0]
@@ -133,11 +133,11 @@ class Recorder:
         inside.append(self._in_tree(target) and not self._is_tree(target))
         if all(inside):
             return
-        if inside[1] or not self._has_place(target):  # it leaves what is followed
+        if inside[1] or not self._has_place(target):  # it leaves the scope
             self._forget(source)
             return
         node = None if inside[0] else self.writer.find(source)
-        if node is None:  # it comes from where nobody looked
+        if node is None:  # it comes from outside the scope
             if self._is_tree(target):
                 content = self.shelf.look_at_tree(source)
             is_durable &= inside[0]
@@ -160,7 +160,7 @@ class Recorder:
         if self._in_tree(path) and not self._is_tree(path):
             return
         if node is None or any(self.shelf.real(path).iterdir()):
-            return  # it will not succeed
+            return  # it will fail
         if self._is_tree(path):
             self._touch_tree(path)
             self._tree_is(self._trees[node], replace(self.writer.born[node], data=""))
@@ -178,13 +178,13 @@ class Recorder:
                 self._tree_is(dirty, self._look(dirty.path))
         self.writer.sync(*(node for node, one in self._mounts.items() if one == mount))
 
-    # -- looking
+    # -- reading the disk
 
     def _look(self, path: str) -> Content | None:
         return self.shelf.look(path, self.scope)
 
     def _in_tree(self, path: str) -> bool:
-        """Whether it is in a tree (or is one), which is changed then."""
+        """Whether it is in a tree, which then counts as changed, or is a tree."""
         tree = self.scope.tree_of(path)
         if tree and path != tree:
             self._touch_tree(tree)
@@ -216,7 +216,7 @@ class Recorder:
             self._trees.pop(node, None)
 
     def _moved(self, source: str, target: str) -> None:
-        """What is known by its path has another now."""
+        """Give every known path at or below `source` its new name."""
 
         def new(path: str) -> str:
             return target + path[len(source) :] if (path + "/").startswith(source + "/") else path
@@ -230,7 +230,7 @@ class Recorder:
         node = self.writer.find(path)
         if node is not None and node not in self._trees:
             self._trees[node] = _Dirty(node, path, len(self.writer.operations))
-            self.writer.fill(node, self.writer.born[node])  # until it is known: `_tree_is`
+            self.writer.fill(node, self.writer.born[node])  # until `_tree_is` knows it
 
     def _tree_is(self, dirty: _Dirty, content: Content | None) -> None:
         if content is not None:

@@ -1,4 +1,4 @@
-"""Keeps what was on a host's disk, and puts a state of it back, from outside.
+"""Saves the content of a host's disk and restores states of it, from outside.
 
 Files are kept in memory by their digest; trees (a virtual environment, bytecode) as copies
 in a folder on the host's own disk.
@@ -19,14 +19,14 @@ from pathlib import Path
 
 from cartwheel_lab.faults.disk import Content, State
 
-_EVERY = 2  # of what is torn, every second name is lost
+_EVERY = 2  # a torn tree loses every second name
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What of a disk is followed: everything below `folders` whose path `wanted` matches, if it
-    is not `ignored`. A path that is one of `trees` is one whole. `mounts` are file systems of
-    their own, beside that of the root."""
+    """The part of a disk that is recorded: everything below `folders` that is not `ignored`. A path
+    that matches `trees` is handled as a whole. `mounts` are separate file systems, in addition to
+    that of the root."""
 
     folders: tuple[str, ...]
     trees: re.Pattern[str]
@@ -49,7 +49,7 @@ class Scope:
 
 @dataclass
 class Shelf:
-    """`root` is the host's root as a path here, `folder` a place on it for copies of trees."""
+    """`root` is the host's root as a path here, `folder` a folder on it for copies of trees."""
 
     root: Path
     folder: Path
@@ -88,7 +88,7 @@ class Shelf:
         return key
 
     def scan(self, scope: Scope, *, keep: bool = True) -> State:
-        """Everything in the scope that is on the disk now, and the folders that lead there."""
+        """Everything in the scope that is on the disk now, and the folders above it."""
         state: dict[str, Content] = {}
         waiting = list(scope.folders)
         for folder in scope.folders:
@@ -111,7 +111,7 @@ class Shelf:
         return state
 
     def lay(self, state: State, scope: Scope) -> None:
-        """Make the disk so; nothing may be using it. Folders above the scope stay."""
+        """Bring the disk into this state while nothing uses it. Folders above the scope stay."""
         now = self.scan(scope, keep=False)
         for path in sorted(now, reverse=True):
             there, wanted = now[path], state.get(path)
@@ -140,7 +140,7 @@ class Shelf:
         real.chmod(content.mode)
 
     def text(self, content: Content) -> bytes:
-        """A file's bytes. Torn: what an append had added is cut in the middle, or all of it."""
+        """A file's bytes. If it is torn: cut in the middle of what was appended, or of all."""
         data, before = self.texts[content.data], self.texts[content.base]
         if not content.torn:
             return data
@@ -158,7 +158,7 @@ class Shelf:
 
     def _put_tree(self, real: Path, content: Content) -> None:
         lost = content.torn == "names"
-        # What is on its way out is torn from what it was.
+        # A tree that is being removed is torn from its earlier content.
         source = content.base if lost and not content.data else content.data
         if not source:
             real.mkdir()
@@ -208,7 +208,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _shared_files(folder: Path) -> Iterator[str]:
-    """Hard links to files that were there, and durable, before."""
+    """Hard links to files that existed, and were durable, before."""
     for name in _files(folder):
         if (folder / name).lstat().st_nlink > 1:
             yield name

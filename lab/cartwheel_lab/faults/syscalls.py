@@ -69,10 +69,10 @@ _NUMBERS = {
 
 @dataclass(frozen=True)
 class Call:
-    """One system call that waits: what it is about to do, by whom.
+    """One system call that waits: its process, and what it is about to do.
 
     `kind` is execve, rename, unlink, rmdir, symlink, link, mkdir, create, open, ftruncate, fsync or
-    syncfs; `open` may make a file too, and keeps what is in it. `paths` are absolute, as the host
+    syncfs; `open` may create a file too, and keeps its content. `paths` are absolute, as the host
     sees them; of a symlink the target comes first. `argv` holds the first words of an execve's new
     command.
     """
@@ -92,15 +92,15 @@ class Call:
 def command_line(pid: int) -> list[str]:
     try:
         text = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-    except OSError:  # it is gone
+    except OSError:  # the process has ended
         return []
     return text.rstrip("\0").split("\0")
 
 
 def program() -> bytes:
-    """The BPF filter: the calls above wait, everything else passes (seccomp(2)).
+    """The BPF filter: the calls above wait, all others pass (seccomp(2)).
 
-    Opening waits only where a file may be made.
+    An open waits only if it may create a file.
     """
 
     def load(offset: int) -> tuple[int, int, int, int]:
@@ -120,7 +120,7 @@ def program() -> bytes:
 
 
 def notifications(listener: int) -> Iterator[Call]:
-    """Calls as they wait, until the last process under the filter has ended."""
+    """Each call that waits, until the last process under the filter has ended."""
     poller = select.poll()
     poller.register(listener, select.POLLIN)
     while True:
@@ -137,17 +137,17 @@ def notifications(listener: int) -> Iterator[Call]:
 
 
 def answer(listener: int, call: Call, error: int = 0) -> None:
-    """Let the call go on, or fail with this errno."""
+    """Let the call continue, or fail with this errno."""
     flags = 0 if error else _CONTINUE
     with suppress(OSError):  # ENOENT: the process is gone
         fcntl.ioctl(listener, _NOTIF_SEND, _RESPONSE.pack(call.cookie, 0, -error, flags))
 
 
 def replace_program(call: Call, path: str) -> bool:
-    """Have an execve run another program: its path is overwritten where it waits.
+    """Make an execve run another program, by overwriting its path in the waiting process.
 
-    False where the new path does not fit. (In a child that shares its parent's memory the
-    parent's copy changes too: Python makes it again for each child.)
+    False if the new path does not fit. (A child may share its parent's memory, so the parent's
+    copy changes too; Python creates a new one for each child.)
     """
     address = _first_argument(call.pid)
     old = _text(call.pid, address)
@@ -163,7 +163,7 @@ def replace_program(call: Call, path: str) -> bool:
 
 
 def _first_argument(pid: int) -> int:
-    """Of the call that the process sleeps in (proc(5), syscall: the number, then arguments)."""
+    """First argument of the call in which the process sleeps (proc(5), "syscall")."""
     try:
         return int(Path(f"/proc/{pid}/syscall").read_text().split()[1], 16)
     except (OSError, IndexError, ValueError):
@@ -198,7 +198,7 @@ def _signed(value: int) -> int:
 
 
 def _text(pid: int, address: int) -> bytes:
-    """A C string of the process. Empty where it cannot be read."""
+    """A C string of the process. Empty if it cannot be read."""
     try:
         with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
             memory.seek(address)
@@ -208,7 +208,7 @@ def _text(pid: int, address: int) -> bytes:
 
 
 def _words(pid: int, address: int) -> tuple[str, ...]:
-    """The first strings of an array of pointers that ends with a null one."""
+    """The first strings of an array of pointers that a null pointer ends."""
     try:
         with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
             memory.seek(address)

@@ -1,9 +1,9 @@
-"""Stands in for python3 on a lab host: hands its channel and its system calls to the harness.
+"""Replaces python3 on a lab host, and hands its channel and its system calls to the harness.
 
-Installed on the host by `harness`; Python 3.9 and the standard library only. It becomes the
-real interpreter (exec), so nothing of it is left in the host's processes: only the channel
-runs through the harness, and the system calls of its filter wait there for an answer.
-Without a harness it is python3.
+`harness` installs it on the host; it uses Python 3.9 and the standard library only. It becomes the
+real interpreter (exec), so no process of it remains on the host: only the channel runs through the
+harness, and the system calls of its filter wait for the harness's answer. Without a harness it
+behaves like python3.
 """
 
 import array
@@ -29,7 +29,7 @@ def main():  # type: () -> None
         line.connect(SOCKET)
     except OSError:
         _become_python()
-    # The child's ends come first: 0 and 1 are the channel of the login, until they are ours.
+    # 0 and 1 are still the login's channel: first the harness gets them, then they are replaced.
     to_child, from_child = os.pipe(), os.pipe()
     ends = array.array("i", [0, 1, to_child[1], from_child[0]])
     line.sendmsg([b"c"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, ends)])
@@ -47,7 +47,7 @@ def main():  # type: () -> None
 
 
 def _filter(program):  # type: (bytes) -> int
-    """Let the system calls that `program` (BPF) names wait for the harness."""
+    """Make the system calls that `program` (BPF) selects wait for the harness."""
     libc = ctypes.CDLL(None, use_errno=True)
     loaded = _Program(len(program) // _INSTRUCTION_BYTES, program)
     fd = libc.syscall(_SYS_SECCOMP, _SET_MODE_FILTER, _NEW_LISTENER, ctypes.byref(loaded))
@@ -58,7 +58,7 @@ def _filter(program):  # type: (bytes) -> int
 
 
 def _become_python():  # type: () -> None
-    os.execvp(REAL, [REAL, *sys.argv[1:]])  # noqa: S606 - no shell wanted
+    os.execvp(REAL, [REAL, *sys.argv[1:]])  # noqa: S606 - no shell is needed
 
 
 if __name__ == "__main__":

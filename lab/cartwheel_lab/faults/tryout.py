@@ -1,4 +1,4 @@
-"""Run one command of a person's own against a lab host, with one fault at one point."""
+"""Run one `fab` command against a lab host, with one fault at one point (`fab lab.fault`)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMMAND_SECONDS = 1800.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the command ended, the points it came by, and the one that was struck."""
+    """How the command ended, the points that it passed, and the one that was struck."""
 
     code: int
     points: tuple[Point, ...]
@@ -29,10 +29,10 @@ class Outcome:
 def run(
     host: LabHost, project: Path, words: Sequence[str], where: Where, fault: Fault | None
 ) -> Outcome:
-    """Run `fab WORDS -H host` in the project, in this terminal; the first point that `where`
-    means is struck. Without a fault the points are only recorded.
+    """Run `fab WORDS -H host` in the project, in this terminal, and strike the first point that
+    `where` selects. Without a fault, only record the points.
 
-    What does not end by itself is mended afterwards. Raises LabError.
+    A fault that does not end by itself is undone afterwards. Raises LabError.
     """
     harness.install(host)
     met: list[Point] = []
@@ -59,7 +59,7 @@ def run(
 
 
 def at(text: str = "", nth: int = 1) -> Where:
-    """The `nth` point that holds this text."""
+    """The `nth` point that contains this text."""
     seen = [0]
 
     def where(point: Point, _number: int) -> bool:
@@ -70,10 +70,10 @@ def at(text: str = "", nth: int = 1) -> Where:
 
 
 def message(number: int, direction: str) -> Where:
-    """The how-manieth message in that direction (`host` or `operator`), from 1."""
+    """The message with this number, from 1, in this direction (`host` or `operator`)."""
     return lambda point, this: point.stream == f"to the {direction}" and this == number
 
 
 def call(number: int) -> Where:
-    """The how-manieth change of a file, or program that is run, on the host, from 1."""
+    """The call on the host with this number, from 1: a change of a file, or a program's start."""
     return lambda point, this: not point.is_message and this == number
