@@ -1,7 +1,7 @@
-"""Measurements and long hunts, started by the scripts beside them."""
+"""Measurements and long searches for bugs; the scripts in this folder start them."""
 
 import sys
 from pathlib import Path
 
-# A bench makes hosts of its own: the lab is a distribution of its own in this repository.
+# Benches start lab hosts; the lab is a separate distribution in this repository.
 sys.path.append(str(Path(__file__).resolve().parent.parent / "lab"))

@@ -1,7 +1,7 @@
-"""What a lab host has: processes, units, open files, mounts, disk, memory.
+"""Count what a lab host has: processes, units, open files, mounts, disk, memory.
 
-Looked at from outside, through the host's own PID 1, so that looking starts nothing there
-(but systemctl, for the units).
+It reads them from outside, through the host's PID 1, so that it starts nothing on the host (except
+systemctl, for the units).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 
 from cartwheel_lab import LabHost
 
-# A person's login and what belongs to it leave some seconds after the person.
+# The units of a login end some seconds after the person has logged out.
 _SETTLED_SECONDS = 40.0
 _PASSING_UNITS = "'session-*' 'user@*' 'user-runtime-dir@*' 'cartwheel-session-*'"
 
-# journald's own files are kept small by journald (SystemMaxUse); it maps as much of them as
-# it likes. The history of an application grows by its lines, see host/state/journal.py.
+# journald limits its own files (SystemMaxUse), and maps as much of them as it likes. An
+# application's history grows by its lines, see host/state/journal.py.
 _PLACES = (
     *("etc", "run", "tmp", "var/tmp", "root", "home"),
     *("var/log/cartwheel", "var/lib/cartwheel", "usr/local/lib/cartwheel"),
@@ -33,23 +33,23 @@ JOURNALD = "systemd-journald.service"
 
 @dataclass(frozen=True)
 class Census:
-    """Counts by name; memory and disk in bytes. Names of releases are left out of names."""
+    """Counts by name; memory and disk in bytes. The names contain no release."""
 
     processes: Counter[str]  # by unit and program
-    units: Counter[str]  # whatever systemd holds in memory, also failed and inactive ones
+    units: Counter[str]  # all that systemd has in memory, also failed and inactive ones
     open_files: Counter[str]  # by unit
     mounts: int  # in all mount namespaces
     disk: dict[str, int]  # by place
-    files: dict[str, int]  # by place: what inodes are used for
-    # By unit: the resident memory of its processes (RSS; with PSS, a neighbour on this machine
-    # that runs the same programs would show as less).
+    files: dict[str, int]  # by place: inodes in use
+    # By unit: the resident memory of its processes (RSS; PSS would shrink when another host on
+    # this machine runs the same programs).
     memory: Counter[str]
     releases: frozenset[str]
     history_lines: int
 
 
 def of(host: LabHost, app: str) -> Census:
-    """Everything on the host, once what passes by itself has passed."""
+    """Everything on the host, after waiting for what ends by itself."""
     _await_quiet(host)
     places = (f"srv/{app}", *_PLACES)
     history = host.path(f"/srv/{app}/journal.jsonl")
@@ -77,13 +77,13 @@ def _await_quiet(host: LabHost) -> None:
     ending = "--state=deactivating 'cartwheel-*'"  # an instance with its last requests
     while host.sh(f"{listing} {_PASSING_UNITS}; {listing} {ending}"):
         if time.monotonic() > end:
-            return  # whatever stays is counted
+            return  # count what is still there
         time.sleep(0.2)
 
 
 def _nameless(text: str) -> str:
-    """`cartwheel-shop.web.1.2.service` -> `cartwheel-shop.web.*.service`: each release has one;
-    and either slot serves."""
+    """`cartwheel-shop.web.1.2.service` -> `cartwheel-shop.web.*.service`: the unit's name without
+    release and slot."""
     return re.sub(
         r"^(cartwheel-[^.]+(?:\.[^.]+)*?\.web)(?:-b)?\.\d.*\.service$", r"\1.*.service", text
     )
@@ -141,7 +141,7 @@ def _memory(process: Path) -> int:
 
 
 def _disk(root: Path, place: str, besides: Path) -> tuple[int, int]:
-    """Bytes and inodes below a place; what has several names counts once."""
+    """Bytes and inodes below a place; a file with several names counts once."""
     seen: dict[tuple[int, int], int] = {}
     for folder, folders, names in os.walk(root / place):
         here = Path(folder)

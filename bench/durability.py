@@ -1,11 +1,10 @@
-"""Every disk that a power cut may leave of a first deploy, a redeploy, a rollback, a redeploy
-by a newer Cartwheel, and the way back at a boot, where what was not synced is lost in any
-order.
+"""Try every disk that a power cut may leave, if any part of the unsynced data is lost.
 
-Each command is recorded once. All disks are looked at, and each is booted: the installed
-`recover` runs on it, and what serves is judged; on some a plain deploy follows. Several
-hosts work side by side, a scenario each. Prints every violation, and the numbers. Exit 1 if
-a promise was broken.
+The commands are a first deploy, a redeploy, a rollback, a redeploy by a newer Cartwheel, and the
+way back at a boot. Each is recorded once. Every disk is checked and then booted: the installed
+`recover` runs on it, and the live release is judged; on some disks a plain deploy follows. Several
+hosts work in parallel, each on one scenario. Prints all violations and the numbers. The exit code
+is 1 if a promise was broken.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ TOLD_SECONDS = 60.0
 
 @dataclass
 class Tally:
-    """What one scenario came to."""
+    """The result of one scenario."""
 
     scenario: Scenario
     told: str = ""
@@ -52,7 +51,7 @@ class Tally:
 
 @dataclass
 class Work:
-    """What is left to do, shared by the hosts."""
+    """The remaining work, which the hosts share."""
 
     every: int
     deploys: int
@@ -66,7 +65,7 @@ class Work:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Record, boot with every disk, print what broke."""
+    """Record, boot with every disk, print the violations."""
     wanted = _options(arguments)
     clean_up_when_ended()
     work = Work(wanted.every, wanted.deploys, list(wanted.scenario or SCENARIOS))
@@ -88,7 +87,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/durability", description=__doc__)
-    parser.add_argument("--hosts", type=int, default=2, help="hosts that work side by side")
+    parser.add_argument("--hosts", type=int, default=2, help="hosts that work in parallel")
     parser.add_argument("--scenario", choices=SCENARIOS, action="append", help="only this one")
     parser.add_argument("--every", type=int, default=1, help="boot only every K-th disk")
     parser.add_argument(
@@ -98,7 +97,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(host: LabHost, folder: Path, work: Work) -> None:
-    """Scenarios until none is left, each on a fresh disk."""
+    """Run scenarios until none is left, each on a fresh disk."""
     while (scenario := work.take()) is not None:
         host.reset()
         shore = new_shore(host, folder / scenario)

@@ -1,9 +1,8 @@
-"""Deploys and rollbacks in a row on one host under load: who notices, and what stays.
+"""Deploy and roll back many times on one host under load: does anyone notice, and what remains?
 
-Each round is a deploy of new code and a rollback. During a rollback the host's package
-index is gone and the operator has no network but the host's own. Afterwards the host has
-no more of anything than before. Prints one table; the exit code is 1 if anything in it is
-over its limit.
+Each round is a deploy of new code and a rollback. During a rollback the host's package index is
+unreachable, and the operator has only the host's own network. Afterwards the host must not have
+more of anything than before. Prints one table; the exit code is 1 if a figure exceeds its limit.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ KEEP_RELEASES = 5
 LATE_SECONDS = 1.0  # beyond a request's own work
 ROLLBACK_SECONDS = 2.0  # beyond the drain
 MEMORY_GROWTH = 0.10
-DISK_GROWTH = 0.01  # of releases whose code differs by some bytes
+DISK_GROWTH = 0.01  # the releases' code differs by some bytes
 HOURS_SECONDS = 6 * 3600.0
 MEMORY_UNITS = ("init.scope", "nginx.service", f"cartwheel-{APP}.web.*.service")
 
-# Everything else is Cartwheel's default: probation, drain, lease.
+# Everything else has Cartwheel's defaults: watch period, drain, lease.
 SETTINGS = """
 [app]
 name = "{app}"
@@ -65,7 +64,7 @@ keep_releases = {keep_releases}
 @dataclass(frozen=True)
 class Taken:
     """One command, in seconds from its start: when the other release had the traffic, when the
-    old instance had finished what it had and was stopped, when the command had ended."""
+    old instance had answered its last requests and was stopped, when the command had ended."""
 
     serves: float
     drained: float
@@ -82,7 +81,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a figure, and the most and least that it may be."""
+    """One line of the table: a figure, and its upper and lower limit."""
 
     what: str
     now: float
@@ -116,7 +115,7 @@ def endure(
     keep_releases: int = KEEP_RELEASES,
     rollback_seconds: float = ROLLBACK_SECONDS,
 ) -> list[Row]:
-    """Run all rounds under load on a fresh host; what was seen and what is left."""
+    """Run all rounds under load on a fresh host; returns the table's rows."""
     shop = serving_shop(host, folder, keep_releases)
     before = census.of(host, APP)
     deploys, rollbacks = [], []
@@ -140,7 +139,7 @@ def endure(
 
 @contextmanager
 def lab_host() -> Iterator[tuple[LabHost, Path]]:
-    """A fresh host in a lab of its own, and a folder; both go in the end."""
+    """A fresh host in its own lab, and a folder; both are removed at the end."""
     with tempfile.TemporaryDirectory(prefix="cartwheel-bench-") as scratch:
         lab = Lab(Path(scratch) / "lab", emit=silent)
         os.environ["CARTWHEEL_LAB_STATE"] = str(lab.state)
@@ -151,8 +150,8 @@ def lab_host() -> Iterator[tuple[LabHost, Path]]:
 
 
 def serving_shop(host: LabHost, folder: Path, keep_releases: int) -> Shop:
-    """An application in the middle of its life: as many releases as are kept, one rolled away
-    from, and everything on the host has been asked for before."""
+    """An application that has been in use: with as many releases as are kept, one of them rolled
+    back, and with every kind of request sent before."""
     shop = new_shop(folder / "project")
     shop.project.settings(SETTINGS.format(app=APP, keep_releases=keep_releases))
     shop.project.fab("setup", "-H", host.name)
@@ -166,7 +165,7 @@ def serving_shop(host: LabHost, folder: Path, keep_releases: int) -> Shop:
 
 
 def visitors(shop: Shop, rounds: int) -> Plan:
-    """All kinds of them, until they are told to go. Any other release is a failure."""
+    """All kinds of visitors, until they are stopped. An unknown release is a failure."""
     marks = [f"mark{number}" for number in range(1, shop.marks + rounds + 1)]
     return Plan(
         seconds=HOURS_SECONDS, pause_seconds=0.05, late_seconds=LATE_SECONDS, releases=marks
@@ -178,8 +177,8 @@ def visitors(shop: Shop, rounds: int) -> Plan:
 
 @contextmanager
 def no_network(host: LabHost) -> Iterator[tuple[str, ...]]:
-    """Neither side can reach anything else: no package index answers the host, and the operator
-    is inside the host's own network, where nothing but the host is. What to start `fab` with."""
+    """Cut off both sides: no package index answers the host, and the operator is inside the host's
+    own network, which contains only the host. Yields the command that starts `fab` there."""
     host.network(services=False)
     try:
         yield ("nsenter", "--net", "--target", str(host.init.pid))
@@ -188,7 +187,7 @@ def no_network(host: LabHost) -> Iterator[tuple[str, ...]]:
 
 
 def timed(shop: Shop, host: LabHost, word: str, inside: Sequence[str] = ()) -> Taken:
-    """Run `fab WORD` as a person would. Raises SystemExit with its output where it fails."""
+    """Run `fab WORD` as a person would. Raises SystemExit with its output if it fails."""
     project = shop.project
     began = time.time()
     done = subprocess.run(
@@ -211,12 +210,12 @@ def timed(shop: Shop, host: LabHost, word: str, inside: Sequence[str] = ()) -> T
 
 
 def tell(number: int, *both: Taken) -> None:
-    """One line for each round; with the load of this machine, for it decides the seconds."""
+    """Print a line for each round, with this machine's load, which affects the seconds."""
     shown = [f"serves {one.serves:.2f}, drain {one.drain:.2f}, ends {one.ends:.2f}" for one in both]
     print(f"{number}: {' | '.join(shown)} | load {os.getloadavg()[0]:.1f}", flush=True)
 
 
-# --- what was seen
+# --- the table
 
 
 def of_visitors(seen: dict[str, Any]) -> list[Row]:
@@ -228,7 +227,7 @@ def of_visitors(seen: dict[str, Any]) -> list[Row]:
     return [
         *rows,
         Row("requests that failed", seen["failed"], most=0, note=failed),
-        Row("requests slower than their own work and 1 s", seen["late"], most=0),
+        Row("requests more than 1 s slower than their own work", seen["late"], most=0),
         Row("kept connections that were closed", len(seen["idle_closed"]), most=0),
         Row("longest stall, s", seen["longest_stall_seconds"], most=LATE_SECONDS),
     ]
@@ -275,13 +274,13 @@ def of_host(before: Census, after: Census, rounds: int) -> list[Row]:
 
 
 def counted(what: str, before: Counter[str], after: Counter[str]) -> Row:
-    """The note names what there is more of."""
+    """A row whose note lists what has increased."""
     more = ", ".join(f"{name} +{count}" for name, count in (after - before).items())
     return Row(what, after.total(), before.total(), before=before.total(), note=more)
 
 
 def on_disk(place: str, before: Census, after: Census) -> Row:
-    """KiB; the note has the files."""
+    """A row in KiB whose note has the change in files."""
     was, now = before.disk[place] / 1024, after.disk[place] / 1024
     files = after.files[place] - before.files[place]
     allowed = was * (1 + DISK_GROWTH) if files <= 0 else 0.0
@@ -289,10 +288,10 @@ def on_disk(place: str, before: Census, after: Census) -> Row:
 
 
 def in_memory(unit: str, before: Counter[str], after: Counter[str]) -> Row:
-    """MiB of a unit's processes, or of all of them."""
+    """A row in MiB for a unit's processes, or for all processes."""
     was, now = (one[unit] if unit else one.total() for one in (before, after))
     mib = 1024 * 1024
-    what = f"MiB of {unit}" if unit else "MiB of all processes but journald"
+    what = f"MiB of {unit}" if unit else "MiB of all processes except journald"
     return Row(what, now / mib, was / mib * (1 + MEMORY_GROWTH), before=was / mib)
 
 

@@ -1,9 +1,8 @@
-"""Every fault at every point of a first deploy, a redeploy and a rollback, under load.
+"""Inject every fault at every point of a first deploy, a redeploy and a rollback, under load.
 
-The points are those of real commands, recorded at the start. Several hosts work side by
-side; each try strikes one point with one fault, and judges what is left: at once, after a
-reboot, and after a plain deploy. Prints every violation, and the numbers. Exit 1 if a
-promise was broken.
+The points are recorded from real commands at the start. Several hosts work in parallel. Each try
+injects one fault at one point and judges the host: at once, after a reboot, and after a plain
+deploy. Prints all violations and the numbers. The exit code is 1 if a promise was broken.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ Job = tuple[Scenario, Point, Fault]
 
 @dataclass
 class Tally:
-    """What all tries came to."""
+    """The results of all tries."""
 
     jobs: int
     done: int = 0
@@ -69,7 +68,7 @@ class Tally:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Record, strike everywhere, print what broke."""
+    """Record, inject all faults, print the violations."""
     wanted = _options(arguments)
     clean_up_when_ended()
     with tempfile.TemporaryDirectory() as folder:
@@ -83,34 +82,35 @@ def main(arguments: Sequence[str]) -> int:
         finally:
             lab.down()
     print(tally.told())
-    print(f"met {tally.done - tally.unmet}, not met {tally.unmet}: {dict(tally.by_fault)}")
+    struck = tally.done - tally.unmet
+    print(f"struck {struck}, not reached {tally.unmet}: {dict(tally.by_fault)}")
     print(f"violations: {len(tally.broken)}")
     return 1 if tally.broken else 0
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/faults", description=__doc__)
-    parser.add_argument("--hosts", type=int, default=4, help="hosts that work side by side")
+    parser.add_argument("--hosts", type=int, default=4, help="hosts that work in parallel")
     parser.add_argument(
         "--fleet",
         type=int,
         default=1,
         metavar="N",
-        help="each try is about so many hosts together, one of which is struck: the canary or the last",
+        help="number of hosts of each command, one of which is struck: the canary or the last",
     )
     parser.add_argument("--scenario", choices=SCENARIOS, action="append", help="only this one")
     parser.add_argument("--fault", choices=list(FAULTS), action="append", help="only this one")
     parser.add_argument(
-        "--sample", type=int, help="only so many tries: first each point once, then again"
+        "--sample", type=int, help="number of tries: first each point once, then again"
     )
     parser.add_argument("--part", default="1/1", help="e.g. 2/5: the second fifth of all tries")
-    parser.add_argument("--seed", type=int, default=3, help="of their order")
-    parser.add_argument("--list", action="store_true", help="print the points, and strike nowhere")
+    parser.add_argument("--seed", type=int, default=3, help="of the tries' order")
+    parser.add_argument("--list", action="store_true", help="only print the points")
     return parser.parse_args(arguments)
 
 
 def _shores(hosts: Sequence[LabHost], size: int, folder: Path) -> list[Shore]:
-    """Of fleets every other one is struck at its first host, the others at their last."""
+    """The shores. Every other fleet is struck at its first host, the others at their last."""
     found = []
     for number, at in enumerate(range(0, len(hosts), size)):
         fleet = list(hosts[at : at + size])
@@ -120,7 +120,7 @@ def _shores(hosts: Sequence[LabHost], size: int, folder: Path) -> list[Shore]:
 
 
 def _jobs(shore: Shore, wanted: argparse.Namespace) -> list[Job]:
-    """All that is to be tried, in an order that shows early what is wrong."""
+    """All tries, in an order that finds problems early."""
     jobs: list[Job] = []
     for scenario in wanted.scenario or SCENARIOS:
         points = shore.record(scenario)
@@ -143,7 +143,7 @@ def _jobs(shore: Shore, wanted: argparse.Namespace) -> list[Job]:
 
 
 def _ordered(jobs: Sequence[Job], seed: int) -> list[Job]:
-    """By chance, and so that every point is struck once before any is struck again."""
+    """In random order, but every point comes once before any comes again."""
     shuffled = list(jobs)
     random.Random(seed).shuffle(shuffled)
     times: Counter[tuple[Scenario, Point]] = Counter()

@@ -1,10 +1,10 @@
-"""How soon a first deploy serves, with pip and with uv.
+"""How long a first deploy takes until it serves, with pip and with uv.
 
-Each round and installer begins with a host on which nothing of Cartwheel is: no installer, no
-downloads, no release. `fab setup` prepares it; then the time of `fab deploy` is measured, of a
-wheel that is ready, until it serves through nginx and until the command ends, and the processor
-time that it takes on the host, which other work disturbs least. Installers take turns. `--other
-FOLDER` measures another checkout beside this one, whose uv the host has already.
+Each round of each installer starts with a host that never had Cartwheel: no installer, no
+downloads, no release. `fab setup` prepares it. Then `fab deploy` of a finished wheel is measured:
+the time until it serves through nginx, the time until the command ends, and the processor time that
+it takes on the host, which other work affects least. Installers alternate. `--other FOLDER` also
+measures another checkout, whose uv is then on the host already.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
                 for name in INSTALLERS:
                     label = f"{name}, other"
                     sides[label] = _side(host, name, folder / label, given.other)
-            for side in sides.values():  # what is kept on this machine is here from now on
+            for side in sides.values():  # fill the caches of this machine
                 _one(side, wheel)
             rounds = [
                 {name: _one(one, wheel) for name, one in sides.items()} for _ in range(given.rounds)
@@ -63,7 +63,7 @@ def _side(host: LabHost, installer: str, folder: Path, other: Path | None) -> Ca
 
 
 def _one(side: Cartwheel, wheel: Path) -> Sequence[float]:
-    """The figures of setup and deploy; then all of it goes again."""
+    """The figures of a setup and a deploy; afterwards the host is reset."""
     started = time.monotonic()
     side.fab("setup", wheel)
     seconds = time.monotonic() - started
@@ -75,7 +75,7 @@ def _one(side: Cartwheel, wheel: Path) -> Sequence[float]:
 
 
 def _processor_seconds(host: LabHost) -> float:
-    """Of all that ever ran on it (cgroups(7), `cpu.stat`)."""
+    """The processor time of all processes that ever ran on it (cgroups(7), `cpu.stat`)."""
     [used] = host.sh("sed -n 's/^usage_usec //p' /sys/fs/cgroup/cpu.stat").split()
     return int(used) / 1e6
 

@@ -1,10 +1,10 @@
-"""What another host costs: the operator's processor time, memory, round trips, and time.
+"""The cost of another host: the operator's processor time, memory, round trips, and time.
 
-Hosts of two kinds: pretended ones, which one real sshd answers for at once (tests/ssh/crowd.py;
-50 ms away), so that nearly only the operator's side shows: what sshd and the pretended hosts
-took is measured, and taken out; and lab hosts, which do all of a deploy's work on this machine.
-Each row is a deploy of new code to so many hosts, all of which serve at the end. Exit code 1
-if a limit is not kept.
+There are two kinds of hosts. One real sshd, 50 ms away, stands for all pretended hosts and answers
+at once (tests/ssh/crowd.py), so the figures show almost only the operator's side; the time of sshd
+and the pretended hosts is measured and subtracted. Lab hosts do all of a deploy's work on this
+machine. Each row is a deploy of new code to a number of hosts, all of which serve at the end. The
+exit code is 1 if a limit is exceeded.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ REAL = (1, 5, 10, 20)
 ROUND_TRIP_SECONDS = 0.05
 MOST_CPU_SECONDS = 0.05  # of the operator's side, for each further host
 MOST_MEMORY_BYTES = 3 << 20  # the same
-MOST_TIMES = 1.5  # as long for JUDGED_HOSTS as for one, without the hosts' own work
+MOST_TIMES = 1.5  # the time of JUDGED_HOSTS over that of one, without the hosts' own work
 JUDGED_HOSTS = 20
 PROCESSORS = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
 class Row:
-    """One deploy. `host_cpu_seconds` is what the hosts' side of it took, where it is known."""
+    """One deploy. `host_cpu_seconds` is the processor time of the hosts' side, if known."""
 
     hosts: int
     serve_seconds: float
@@ -52,13 +52,13 @@ class Row:
 
     @property
     def own_seconds(self) -> float | None:
-        """Until all serve, without the hosts' own work, which the processors share."""
+        """Time until all serve, without the hosts' own work on the same processors."""
         if self.host_cpu_seconds is None:
             return None
         return self.serve_seconds - self.host_cpu_seconds / min(PROCESSORS, self.hosts)
 
     def each(self, one: Row, of: Callable[[Row], float]) -> float:
-        """How much more each further host took."""
+        """The additional cost of each further host."""
         return (of(self) - of(one)) / max(1, self.hosts - one.hosts)
 
 
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench/fleet", description=__doc__)
     parser.add_argument("--only", choices=("pretended", "real"), help="only hosts of this kind")
     parser.add_argument(
-        "--most", type=int, default=max(PRETENDED), help="no more hosts than so many"
+        "--most", type=int, default=max(PRETENDED), help="the highest number of hosts"
     )
     wanted = parser.parse_args(arguments)
     broken: list[str] = []
@@ -130,7 +130,7 @@ def _deploy(project: Project, count: int, number: int, serves: tuple[str, str], 
 
 
 def cpu_of_children(pid: int) -> float:
-    """What the children of a process have taken that it has waited for (proc(5), cutime)."""
+    """Processor time of a process's children for which it has waited (proc(5), cutime)."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(words[13]) + int(words[14])) / os.sysconf("SC_CLK_TCK")
 
@@ -162,7 +162,7 @@ def _memory(row: Row, one: Row) -> float:
 
 
 def _judge(rows: list[Row]) -> list[str]:
-    """What is over its limit."""
+    """All figures that exceed their limits."""
     one = rows[0]
     found = []
     for row in rows[1:]:

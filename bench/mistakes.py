@@ -1,5 +1,5 @@
-"""How soon `fab deploy` tells of broken settings: every one of the tests' table, typed as a person
-does, without a host. Exit code 1 if one takes too long, is not told, or with a traceback.
+"""How soon `fab deploy` reports broken settings: all of the tests' table, run as a person would,
+without a host. The exit code is 1 if a report is late or missing or has a traceback.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def main() -> int:
     """Measure, print, judge."""
     with tempfile.TemporaryDirectory() as scratch:
         project = new_project(Path(scratch) / "project")
-        project.fab("config.check")  # compiles
+        project.fab("config.check")  # compiles the bytecode
         took = [_seconds(project, text, says) for text, _, says in WRITTEN]
     worst = max(took)
-    print(f"{len(took)} broken settings, seconds until `fab deploy` has told and ended")
+    print(f"{len(took)} broken settings, seconds until `fab deploy` has reported one and ended")
     print(f"  median {statistics.median(took):.2f}, slowest {worst:.2f} (limit {MOST_SECONDS:g})")
     return int(worst > MOST_SECONDS)
 

@@ -1,7 +1,7 @@
-"""Two operators who deploy to overlapping sets of hosts at the same time, again and again.
+"""Let two operators deploy to overlapping sets of hosts at the same time, many times.
 
-One waits or is refused; afterwards every host serves one whole release, hosts that both have
-deployed to serve the same one, and nobody has waited for ever. Exit code 1 if not.
+One of them waits or is refused. Afterwards every host serves one complete release, hosts that both
+deployed to serve the same one, and nobody waited for ever. Otherwise the exit code is 1.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from tests.kit.project import Project, new_project
 
 HOSTS = 3
 COMMAND_SECONDS = 120.0
-MOST_APART_SECONDS = 1.5  # the two begin within this time
-# Releases that are on the hosts already: what counts here is who switches when.
+MOST_APART_SECONDS = 1.5  # both start within this time
+# These releases are on the hosts already, because only the order of the switches matters here.
 TEXTS = {"ann": ("ann 1", "ann 2"), "bob": ("bob 1", "bob 2")}
 SETTINGS = """
 [app]
@@ -50,7 +50,7 @@ probation_seconds = 0.2
 
 @dataclass
 class Operator:
-    """Who deploys, from a project of their own; `release` is what they deploy next."""
+    """One who deploys, from their own project; `release` is the next one to deploy."""
 
     who: str
     project: Project
@@ -65,7 +65,7 @@ class Operator:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One operator's deploy: to whom, and how it ended."""
+    """One operator's deploy: its hosts, and how it ended."""
 
     who: str
     text: str
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def try_all(hosts: Sequence[LabHost], folder: Path, tries: int, seed: int) -> int:
-    """How many of so many tries broke something."""
+    """Run all tries; the number of those that broke something."""
     operators = [Operator(who, new_project(folder / who)) for who in TEXTS]
     names = ",".join(host.name for host in hosts)
     for operator in operators:
@@ -124,7 +124,7 @@ def try_all(hosts: Sequence[LabHost], folder: Path, tries: int, seed: int) -> in
 def _at_once(
     operators: Sequence[Operator], hosts: Sequence[LabHost], chance: random.Random
 ) -> list[Attempt]:
-    """Both deploy to some of the hosts, within a moment; at least one host is for both."""
+    """Both deploy to some of the hosts at nearly the same time; they share at least one host."""
     order = chance.sample(list(operators), len(operators))
     with ExitStack() as stack:
         running: list[tuple[Operator, frozenset[str], Fab]] = []
@@ -145,7 +145,7 @@ def _at_once(
 def judge(
     attempts: Sequence[Attempt], before: dict[str, str], hosts: Sequence[LabHost]
 ) -> list[str]:
-    """What must not be."""
+    """All violations."""
     now = {host.name: get(host) for host in hosts}
     found = [
         f"{one.who} ended with {one.code}"
@@ -153,7 +153,7 @@ def judge(
         if one.code not in (Exit.OK, Exit.LOCKED)
     ]
     if not any(one.is_done for one in attempts):
-        found.append("neither came through")
+        found.append("neither succeeded")
     for name, text in now.items():
         may = {one.text for one in attempts if one.is_done and name in one.hosts} or {before[name]}
         if text not in may:
@@ -162,7 +162,7 @@ def judge(
     if len(done) == len(attempts):
         both = frozenset.intersection(*(one.hosts for one in done))
         if len({now[name] for name in both}) != 1:
-            found.append(f"a mixture: {now}")
+            found.append(f"a mixture of releases: {now}")
     if any(host.exec(["test", "-e", "/srv/shop/pending.json"]).returncode == 0 for host in hosts):
         found.append("a switch is pending")
     releases = {current(host, "shop") for host in hosts}

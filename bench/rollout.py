@@ -1,8 +1,8 @@
-"""A release that fails on the seventh of twenty hosts, behind HAProxy, under load.
+"""Deploy a release that fails on the seventh of twenty hosts, behind HAProxy, under load.
 
-A canary, then batches of a quarter of the fleet. At the end all hosts serve the old release,
-no visitor of HAProxy's has noticed anything, and exit code and table say so. Exit code 1 if
-not.
+A canary switches first, then batches of a quarter of the fleet. At the end all hosts serve the old
+release, no visitor of HAProxy has noticed anything, and exit code and table are right. Otherwise
+the exit code is 1.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ROLLOUT = ("--canary", "1", "--batch", "25%")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Set up, deploy well, deploy what fails, judge."""
+    """Set up, deploy a good release, deploy the failing one, judge."""
     clean_up_when_ended()
     parser = argparse.ArgumentParser(prog="bench/rollout", description=__doc__)
     parser.add_argument("--hosts", type=int, default=20)
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(hosts: list[LabHost], folder: Path) -> list[str]:
-    """What is not as it should be."""
+    """All violations."""
     shop = new_shop(folder / "shop")
     shop.settings(deadline_seconds=DEADLINE_SECONDS)
     behind = Behind(hosts, shop)
@@ -88,7 +88,7 @@ def run(hosts: list[LabHost], folder: Path) -> list[str]:
         found.append(f"not all serve the old release: {Counter(behind.releases)}")
     serve = {web.name: current(web, "shop.live") for web in behind.webs}
     if {row["host"]: row["serves"] for row in rows} != serve:
-        found.append("the table does not say what each host serves")
+        found.append("the table does not name the live release of each host")
     if visits.result["failed"] or visits.result["idle_closed"]:
         found.append(f"visitors noticed: {visits.result['failures'][:3]}")
     if set(behind.states().values()) != {True}:

@@ -1,9 +1,9 @@
-"""What it costs to bring a wheel to hosts: sent to each over SSH, or fetched from a store.
+"""The cost of sending a wheel to hosts: to each over SSH, or through a store.
 
-Updates of an app whose wheel holds so many megabytes that do not shrink, on 1, 2, ... lab
-hosts, in turn without and with a store (an HTTP folder). Measured are the bytes to each host
-over SSH and to the store, the time, and what `fab` takes of this machine. The store is one
-process here and one inside each host's network, so its own line is not what is measured.
+An app whose wheel contains incompressible data is updated on 1, 2, ... lab hosts, alternating
+without and with a store (an HTTP folder). The figures are the bytes to each host over SSH and to
+the store, the time, and the processor time and memory of `fab`. The store is one process here and
+one inside each host's network, so the figures do not depend on its own line.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def app(environ, start_response):
 
 @dataclass(frozen=True)
 class Cost:
-    """One deploy. Bytes are to the hosts over SSH, all together, and to the store."""
+    """One deploy. Bytes to all hosts over SSH, and to the store."""
 
     seconds: float
     cpu_seconds: float
@@ -47,7 +47,7 @@ class Cost:
 def main() -> None:
     clean_up_when_ended()
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--hosts", type=int, default=4, help="so many at most")
+    options.add_argument("--hosts", type=int, default=4, help="the highest number of hosts")
     options.add_argument("--megabytes", type=int, default=10, help="of the wheel")
     options.add_argument("--rounds", type=int, default=3, help="deploys of each kind")
     given = options.parse_args()
@@ -79,7 +79,7 @@ class Spread:
                 serving = artifact_store.process(self.port, self.shelf, host.name, start=start)
                 stack.enter_context(serving)
             self.deploy(self.hosts, store=False, words=("setup",))
-            self.deploy(self.hosts, store=False)  # what is only done once
+            self.deploy(self.hosts, store=False)  # for the work that is done only once
             count = 1
             while count <= len(self.hosts):
                 chosen = self.hosts[:count]
@@ -108,7 +108,7 @@ class Spread:
     def deploy(
         self, hosts: list[LabHost], *, store: bool, words: tuple[str, ...] = ("deploy",)
     ) -> Cost:
-        """A release that is new in every byte."""
+        """Deploy a release in which every byte is new."""
         self.number += 1
         self.settings(self.wheel(), store=store)
         before, sent_before = self.carried(hosts), self.sent()

@@ -1,8 +1,8 @@
-"""How long `fab` takes where it has little to do: a list, a look at a host, an unchanged deploy.
+"""How long `fab` takes when it has little to do: a list, a status, an unchanged deploy.
 
-Against stock fabric's `fab --list` with a fabfile of one task, all in turn. What counts is
-processor time, which other work on the machine disturbs least; the first start in a clone, where
-everything is compiled, is measured as well.
+They are compared with stock fabric's `fab --list` with a fabfile of one task; all alternate. The
+main figure is processor time, which other work on the machine affects least. The first start in a
+clone, which compiles everything, is measured too.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
         lab_hosts(Path(scratch), 1) as (host,),
     ):
         starts = make_starts(Path(scratch), host)
-        for start in starts.values():  # what is cached is cached
+        for start in starts.values():  # fill the caches
             start()
         before = main_pids(host, "shop")
         rounds = [{name: start() for name, start in starts.items()} for _ in range(count)]
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def make_starts(folder: Path, host: LabHost) -> dict[str, Start]:
-    """What is measured, by name; the host serves what the deploy would bring."""
+    """The measured commands, by name; the host already serves the release to deploy."""
     stock = Project(folder / "stock")
     stock.write("fabfile.py", STOCK)
     project = new_project(folder / "project")
@@ -93,7 +93,7 @@ def clone(folder: Path) -> Path:
 
 
 def spent(folder: Path, environment: Mapping[str, str], *words: str) -> Spent:
-    """User and system time of one `fab WORDS`, and the time until it has ended."""
+    """User and system time of one `fab WORDS`, and the time until it ends."""
     started = time.monotonic()
     child = subprocess.Popen([FAB, *words], cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     _pid, status, used = os.wait4(child.pid, 0)

@@ -1,12 +1,12 @@
-"""How soon an update serves: Cartwheel against one shell script over one ssh.
+"""How soon an update serves: Cartwheel compared with one shell script over one ssh connection.
 
-Both start from a wheel that is ready, on the same host, with the same installer, pip and uv,
-and at 0 and 50 ms of round-trip time. The script keeps its virtual environment: it installs the
-new wheel into it, restarts the service, and asks for the new version until it answers. What is
-measured: the time until the new version answers through nginx, the time until the command ends,
-the processor time that the command takes on this machine, and the same command once more with
-nothing changed. All combinations take turns in every round, so that a busy moment of the machine
-meets them all; ratios are taken round by round.
+Both start from a finished wheel, on the same host, with the same installer (pip, then uv), at 0
+and 50 ms of round-trip time. The script keeps its virtual environment: it installs the new wheel
+into it, restarts the service, and polls until the new version answers. The figures are the time
+until the new version answers through nginx, the time until the command ends, the processor time
+that the command takes on this machine, and the time of the same command once more with nothing
+changed. All combinations alternate in every round, so that other work on the machine affects them
+all; ratios are taken round by round.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ MEANING = ("until it serves", "until it ends", "unchanged, until it ends", "oper
 
 
 class Side(Protocol):
-    """One way to bring a wheel to a host."""
+    """One way to deploy a wheel to a host."""
 
     host: LabHost
     port: int
@@ -107,7 +107,7 @@ class Side(Protocol):
 
 
 class Script:
-    """One ssh, one shell script."""
+    """One ssh connection, one shell script."""
 
     port = SCRIPT_PORT
 
@@ -116,7 +116,7 @@ class Script:
         self.install = INSTALL[installer]
 
     def prepare(self, lock: str) -> None:
-        """Have the script's environment with all packages of the lock, its unit and its site."""
+        """Create the script's environment with all packages of the lock, its unit and its site."""
         packages = "apt-get -qq update; apt-get -qq -y install python3-venv >/dev/null"
         self.host.sh(f"{packages}; mkdir /srv/floor; python3 -m venv /srv/floor/venv", timeout=300)
         self.host.path("/srv/floor/lock.txt").write_text(lock)
@@ -162,7 +162,7 @@ def main() -> None:
     clean_up_when_ended()
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--installer", choices=tuple(INSTALL), help="only with this one")
+    options.add_argument("--installer", choices=tuple(INSTALL), help="only this one")
     given = options.parse_args()
     installers = [given.installer] if given.installer else list(INSTALL)
     with tempfile.TemporaryDirectory(prefix="cartwheel-bench-") as scratch:
@@ -179,7 +179,7 @@ def main() -> None:
 def measure(
     pairs: dict[str, tuple[Script, Cartwheel]], wheels: list[Path]
 ) -> dict[tuple[str, int], list[tuple[Figures, Figures]]]:
-    """For each installer and delay the figures of (script, Cartwheel), a pair for each round."""
+    """For each installer and delay: a pair (script, Cartwheel) of figures for each round."""
     found: dict[tuple[str, int], list[tuple[Figures, Figures]]] = {}
     for number, wheel in enumerate(wheels):
         delay = DELAYS_MS[number % len(DELAYS_MS)]
@@ -191,7 +191,7 @@ def measure(
 
 
 def one_round(side: Side, wheel: Path) -> Figures:
-    """An update, and the same once more, in which Cartwheel must start nothing."""
+    """An update, and the same once more, which must not start anything in Cartwheel's case."""
     serves, ends, cpu = timed(side, wheel)
     before = main_pids(side.host, "hello")
     _, unchanged, _ = timed(side, wheel)
@@ -209,7 +209,7 @@ def timed(side: Side, wheel: Path) -> tuple[float, float, float]:
     started = time.monotonic()
     side.deploy(wheel)
     ended = time.monotonic()
-    spent = cpu_of_children() - spent  # the poller is not waited for yet, so it is not in it
+    spent = cpu_of_children() - spent  # excludes the poller, which has not been waited for
     seen = poller.communicate(timeout=DEADLINE_SECONDS)[0].decode().strip()
     return float(seen) - started, ended - started, spent
 
@@ -242,7 +242,7 @@ def lab_hosts(folder: Path, count: int) -> Iterator[list[LabHost]]:
 
 
 def make_pair(host: LabHost, installer: str, folder: Path, wheel: Path) -> tuple[Script, Cartwheel]:
-    """Both sides on one host, which both serve the first wheel."""
+    """Both sides on one host, each serving the first wheel."""
     if installer == "uv":
         shutil.copy(uv.find_uv_bin(), host.path("/usr/local/bin/uv"))
     cartwheel = Cartwheel(host, installer, new_project(folder / installer))
@@ -255,7 +255,7 @@ def make_pair(host: LabHost, installer: str, folder: Path, wheel: Path) -> tuple
 
 
 def make_wheel(folder: Path, number: int) -> Path:
-    """The example with another version: a change of code alone."""
+    """The example with another version, so a change of code only."""
     source = folder / f"source-{number}"
     shutil.copytree(CHECKOUT / "examples" / "hello", source)
     pyproject = source / "pyproject.toml"
