@@ -1,1 +1,1 @@
-"""What tests and benches share."""
+"""Tools that tests and benches share."""

@@ -1,9 +1,9 @@
-"""The applications that tests deploy: WSGI without a framework, so that gunicorn alone is installed
-with them. Where a test is about what an application does, it brings its own."""
+"""The applications that tests deploy: WSGI without a framework, so that they need only gunicorn.
+A test of an application's own behaviour has its own."""
 
 from __future__ import annotations
 
-# Answers what it is: its text, its own variables, the main process of its instance.
+# Answers with its text, its own variables, or the main process of its instance.
 _PLAIN = """
 import json
 import os
@@ -22,7 +22,7 @@ def app(environ, start_response):
     return [(body or "").encode()]
 """
 
-# For every kind of visitor (`visitors.KINDS`): each answer says which release it is from.
+# For every kind of visitor (`visitors.KINDS`): each answer names its release.
 _BUSY = """
 import hashlib
 import json
@@ -66,14 +66,14 @@ def lines(pieces, seconds):
 
 
 def plain(text: str) -> str:
-    """Says `text` at /, and is well."""
+    """An application that answers `text` at / and is healthy."""
     return _PLAIN.replace("{text}", text)
 
 
 def busy(mark: str) -> str:
-    """Says its `mark` in every answer: at once, slowly, to an upload, piece by piece.
+    """An application that names its `mark` in every answer, also to uploads and in streams.
 
-    Its variable SUFFIX stands behind the mark; /seen says what it was told of the visitor. It is
-    ill with another HEALTH than 200, or where a file `sick-MARK` lies in its shared folder.
+    Its variable SUFFIX is appended to the mark; /seen shows the headers that describe the visitor.
+    It is unhealthy if HEALTH is not 200, or if its shared folder contains a file `sick-MARK`.
     """
     return _BUSY.replace("{mark}", mark)

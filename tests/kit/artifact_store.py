@@ -1,10 +1,10 @@
-"""A store for artifacts: a folder that takes PUT, and a package index that takes uploads.
+"""A store for artifacts: a folder that accepts PUT, and a package index that accepts uploads.
 
     python artifact_store.py PORT FOLDER NAME < two lines: WRITER:PASSWORD, READER:PASSWORD
 
-Listens on 127.0.0.1:PORT and notes each request in FOLDER/log.NAME. Several processes may
-serve one folder. The upload is that of the legacy upload API, as twine uses it (twine/package.py):
-which fields are required, and that a name is never given to other bytes.
+It listens on 127.0.0.1:PORT and logs each request in FOLDER/log.NAME. Several processes may serve
+one folder. Uploads follow the legacy upload API as twine uses it (twine/package.py): certain fields
+are required, and a name is never reused for different content.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _REQUIRED = {
 
 @dataclass(frozen=True)
 class Request:
-    """One that was made: who made it, and how many bytes of content went which way."""
+    """One logged request: its user, and the bytes of content in each direction."""
 
     method: str
     path: str
@@ -45,8 +45,8 @@ class Request:
 
 @dataclass
 class Knobs:
-    """What a test may turn: the status for a name that is taken, whether a page tells hashes,
-    where it says that the files are, and where it sends who asks for a project that it lacks."""
+    """Settings for tests: the status for a name that is taken, whether a page has hashes, the
+    address of files on it, and the redirect for projects that the store does not have."""
 
     taken: int = 400
     hashes: bool = True
@@ -55,7 +55,7 @@ class Knobs:
 
 
 def create_app(folder: Path, name: str, logins: list[str], knobs: Knobs) -> flask.Flask:
-    """The store over a folder. `logins` are the writer and the reader; none: everybody may."""
+    """The store of a folder. `logins` are the writer and the reader; none means open access."""
     app = flask.Flask("store", static_folder=None)
     writer, reader = logins or ("", "")
     writing = threading.Lock()
@@ -137,7 +137,7 @@ def _link(wheel: Path, knobs: Knobs) -> str:
 
 
 def requests(folder: Path, name: str) -> list[Request]:
-    """What the process of that name was asked, in order."""
+    """The requests to the process with this name, in order."""
     log = folder / f"log.{name}"
     lines = log.read_text().splitlines() if log.exists() else []
     return [Request(*json.loads(line)) for line in lines]
@@ -154,7 +154,7 @@ class _Quiet(WSGIRequestHandler):
 def served(
     folder: Path, *, logins: list[str] | None = None, knobs: Knobs | None = None
 ) -> Iterator[str]:
-    """The address of a store that this process serves until the block ends."""
+    """Serve a store from this process until the block ends; yields its address."""
     app = create_app(folder, "here", logins or [], knobs or Knobs())
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -176,7 +176,7 @@ def process(
     logins: Sequence[str] = (),
     start: Callable[..., subprocess.Popen[Any]] = subprocess.Popen,
 ) -> Iterator[None]:
-    """A process of its own serves the store until the block ends; `start` starts it."""
+    """Serve the store from a separate process, which `start` starts, until the block ends."""
     argv = [sys.executable, __file__, str(port), str(folder), name]
     running = start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert running.stdin is not None

@@ -1,4 +1,4 @@
-"""Build the base trees of all hosts that tests boot, ahead of the tests (`script/test`)."""
+"""Build the base trees of all hosts that tests boot, before the tests (`script/test`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from cartwheel.events import silent
 from cartwheel_lab import base, machine
 from cartwheel_lab.lab import default_cache
 
-# Those that most tests wait for come first.
+# Those that most tests need come first.
 TREES = (("bookworm", True), ("bullseye", True), ("trixie", True), ("bookworm", False))
 
 

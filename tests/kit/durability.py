@@ -1,7 +1,7 @@
-"""A power cut that loses what was not synced: every disk it may leave, and `recover` on each.
+"""Power cuts that lose unsynced data: every disk that one may leave, and `recover` on each.
 
-A command is recorded once; `disk` says what a file system may have of it. Each such disk is
-laid on the host, as after a boot, and the installed `recover` runs on it.
+A command is recorded once; `disk` computes the states that a file system may keep of it. Each such
+disk is put on the host, as after a boot, and the installed `recover` runs on it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from tests.kit.host import await_sessions
 
 Scenario = Literal["first", "redeploy", "rollback", "upgrade", "recover"]
 SCENARIOS: tuple[Scenario, ...] = ("first", "redeploy", "rollback", "upgrade", "recover")
-"""`upgrade` is a redeploy by a newer Cartwheel: the host side is installed anew, too. `recover`
-is the way back at a boot, from a switch that nobody confirmed: the power goes once more."""
+"""`upgrade` is a redeploy by a newer Cartwheel, which also installs the new host side. `recover`
+is the way back at a boot from an unconfirmed switch, during which the power fails again."""
 
 _PENDING = "/srv/shop/pending.json"
 _STATES = "/opt/lab-states"
 _CONFIRMED = "to the operator: result confirm"
 _BOOT_SECONDS = 120.0
-# Written again while the release is there; a release is whole without them, or with older ones.
+# Rewritten while the release exists; a release is complete without them, or with older ones.
 _MOVING = ("/http.sock", "/.http.sock.spare", "/steps.json", "/settings.json")
 
 SCOPE = Scope(
@@ -54,15 +54,15 @@ SCOPE = Scope(
         r"|^/etc/(systemd/system|logrotate\.d)/(?!\.?cartwheel|multi-user\.target\.wants)"
         r"|^/etc/systemd/system/multi-user\.target\.wants/(?!cartwheel)"
     ),
-    mounts=("/srv",),  # as where it is a disk of its own: one syncfs is not for both
+    mounts=("/srv",),  # as if it were a separate disk, so that no syncfs covers both
 )
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A command that went well. `old` served before (or nothing: ""), `new` afterwards;
-    `decided` is the place in the history of the unlink that confirms, `answered` how many
-    operations had been done when the operator was told."""
+    """A successful command. `old` served before (or nothing: ""), `new` afterwards. `decided` is
+    the place of the confirming unlink in the history, `answered` the number of operations that
+    were done when the operator got the confirmation."""
 
     scenario: Scenario
     history: History
@@ -73,7 +73,7 @@ class Recording:
     answered: int
 
     def serves(self, spans: Sequence[tuple[int, int]]) -> set[str]:
-        """What may serve after a power cut that can come at any of these moments."""
+        """The releases that may serve after a power cut at any of these moments."""
         allowed = {self.old, self.new}
         for first, last in spans:
             if first <= self.decided:
@@ -85,7 +85,7 @@ class Recording:
 
 @dataclass
 class Found:
-    """One disk, and what came of it."""
+    """One disk, and the result of trying it."""
 
     number: int
     spans: tuple[tuple[int, int], ...]
@@ -113,7 +113,7 @@ class Durability:
         self._known = self._whole_releases()
 
     def _whole_releases(self) -> dict[str, set[Content]]:
-        """What each file of a whole release may be: as it was before, or after."""
+        """The allowed content of each file of a complete release: as before, or as after."""
         history = self.recording.history
         known: dict[str, set[Content]] = {}
         before = History(history.born, history.names, ())
@@ -124,7 +124,7 @@ class Durability:
         return known
 
     def survive(self, number: int, *, deploy: bool = False) -> Found:
-        """Boot with this disk and judge; `deploy`: then a plain deploy of the same source."""
+        """Boot with this disk and judge it; `deploy` adds a plain deploy of the same source."""
         state, spans = self.disks[number]
         found = Found(number, spans, deployed=deploy)
         began = time.monotonic()
@@ -145,7 +145,7 @@ class Durability:
         return found
 
     def forbidden(self, number: int) -> list[str]:
-        """What is wrong with a disk before anybody boots with it: it takes no host to say."""
+        """Violations on a disk that show without a boot, so without a host."""
         state, spans = self.disks[number]
         answered = any(last >= self.recording.answered for _first, last in spans)
         return list(self._forbidden(state, answered))
@@ -167,19 +167,19 @@ class Durability:
         for name in ("current", "fallback", "previous"):
             link = state.get(f"/srv/shop/{name}")
             if link is not None and link.data.removeprefix("releases/") not in complete:
-                yield f"{name} leads to {link.data}, which is not complete"
+                yield f"{name} points to {link.data}, which is not complete"
         host_side = "/usr/local/lib/cartwheel/shop/"
         version = state[host_side + "current"].data if host_side + "current" in state else ""
         torn = [path for path in state if path.startswith(host_side + version) and state[path].torn]
         if torn or f"{host_side}{version}/cartwheel/host/recover.py" not in state:
-            yield f"the host side {version!r} is not whole: {torn[:3]}"
+            yield f"the host side {version!r} is not complete: {torn[:3]}"
 
     def restore(self) -> None:
-        """Leave the host as the recorded command did."""
+        """Bring the host to its state after the recorded command."""
         boot_with(self.shore, self.recording.shelf, disk.all_written(self.recording.history))
 
     def _judge_files(self, found: Found, seen: dict[str, Any]) -> None:
-        """What is taken for whole has every file, as it was recorded."""
+        """Everything marked complete has every file, as recorded."""
         now = self.recording.shelf.scan(SCOPE, keep=False)
         found.violations += self._not_whole(now, set(seen["complete"]))
 
@@ -191,7 +191,7 @@ class Durability:
 
 
 def judge(seen: Mapping[str, Any], allowed: set[str] | None) -> list[str]:
-    """Every promise that does not hold. `allowed`: what may serve ("": nothing); None: any."""
+    """All broken promises. `allowed`: the releases that may serve ("": nothing); None: any."""
     return [*_judge_releases(seen, allowed), *_judge_serving(seen)]
 
 
@@ -206,7 +206,7 @@ def _judge_releases(seen: Mapping[str, Any], allowed: set[str] | None) -> Iterat
             yield f"{name} is taken for whole: {problems[:3]}"
     for link in ("current", "fallback", "previous"):
         if seen[link] and seen[link] not in seen["complete"]:
-            yield f"{link} names {seen[link]}, which is not complete"
+            yield f"{link} points to {seen[link]}, which is not complete"
     if release != seen["fallback"]:
         yield f"fallback is {seen['fallback']}, current {release}"
     if seen["pending"]:
@@ -227,9 +227,9 @@ def _judge_serving(seen: Mapping[str, Any]) -> Iterator[str]:
 
 
 def record(shore: Shore, scenario: Scenario) -> Recording:
-    """Run the scenario's command, undisturbed, and write down what it does to the disk.
+    """Run the scenario's command undisturbed, and record what it does to the disk.
 
-    Raises AssertionError where what was written down does not lead to what is there.
+    Raises AssertionError if replaying the record does not give the disk's final state.
     """
     if scenario == "recover":
         return _record_recover(shore)
@@ -237,7 +237,7 @@ def record(shore: Shore, scenario: Scenario) -> Recording:
     if scenario == "upgrade":
         _make_host_side_old(shore)
     seen = look(shore)
-    assert judge(seen, None if scenario != "first" else {""}) == [], "it begins in order"
+    assert judge(seen, None if scenario != "first" else {""}) == [], "not in order"
     before = seen["current"]
     shelf = Shelf(shore.host.path("/"), shore.host.path(_STATES))
     shutil.rmtree(shelf.folder, ignore_errors=True)
@@ -257,7 +257,7 @@ def record(shore: Shore, scenario: Scenario) -> Recording:
 
 
 def _record_recover(shore: Shore) -> Recording:
-    """`recover` at the boot after a redeploy that had all but confirmed."""
+    """Record `recover` at the boot after a redeploy that was interrupted before it confirmed."""
     forward = record(shore, "redeploy")
     until = forward.history.operations[: forward.decided]
     shore.sh(_STOP)
@@ -279,7 +279,7 @@ def _record_recover(shore: Shore) -> Recording:
 
 
 def _make_host_side_old(shore: Shore) -> None:
-    """As if another version of Cartwheel had been here."""
+    """Make the installed host side look like that of another version of Cartwheel."""
     shore.sh(
         "cd /usr/local/lib/cartwheel/shop; now=$(readlink current); mv $now 0123456789abcdef;"
         " echo '# older' >>0123456789abcdef/cartwheel/host/events_of_old.py;"
@@ -294,7 +294,7 @@ def _assert_is_there(history: History, shelf: Shelf) -> None:
         for path in told.keys() | there.keys()
         if told.get(path) != there.get(path)
     }
-    assert not wrong, f"written down, and there: {dict(list(wrong.items())[:5])}"
+    assert not wrong, f"recorded, and on the disk: {dict(list(wrong.items())[:5])}"
 
 
 def _unlink_of_pending(watching: Recorder) -> int:
@@ -326,7 +326,7 @@ _RECOVER = """
 code=0; out=$(/usr/local/lib/cartwheel/shop/recover --boot 2>&1) || code=$?
 python3 -c 'import json, sys; print(json.dumps({"code": int(sys.argv[1]), "out": sys.argv[2]}))' $code "$out"
 """
-# Its own script, by the interpreter that lets every call wait, as what is watched runs.
+# The installed script, run by the interpreter whose calls wait for the harness.
 _RECOVER_WATCHED = f"""
 sed 's#[^ ]* -I -B#{harness.TAP} -I -B#' /usr/local/lib/cartwheel/shop/recover >/run/lab-recover
 grep -q {harness.TAP} /run/lab-recover
@@ -336,7 +336,7 @@ systemd-run --quiet --pipe --wait --collect --unit=cartwheel-session-recover \\
 
 
 def boot_with(shore: Shore, shelf: Shelf, state: State) -> dict[str, Any]:
-    """The host as it boots with this disk; what `recover` said, and its exit status."""
+    """Boot the host with this disk; returns the output of `recover` and its exit status."""
     shore.sh(_STOP)
     shelf.lay(state, SCOPE)
     said: dict[str, Any] = json.loads(shore.host.sh(_START + _RECOVER, timeout=_BOOT_SECONDS))
@@ -427,7 +427,7 @@ print(json.dumps({
 
 
 def look(shore: Shore) -> dict[str, Any]:
-    """What the host has and serves, seen past Cartwheel."""
+    """What the host has and serves, read without Cartwheel."""
     done = shore.host.exec(["python3", "-I", "-c", _LOOK])
     assert done.returncode == 0, done.stderr.decode()
     seen: dict[str, Any] = json.loads(done.stdout)
@@ -435,7 +435,7 @@ def look(shore: Shore) -> dict[str, Any]:
 
 
 def told(one: Durability) -> str:
-    """The numbers of a recording, for people."""
+    """The numbers of a recording, for a person."""
     history = one.recording.history
     return (
         f"{one.recording.scenario}: {len(history.operations)} operations, "

@@ -1,4 +1,4 @@
-"""What tests and measurements do when somebody ends them."""
+"""How tests and measurements end when they are interrupted."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import signal
 
 
 def clean_up_when_ended() -> None:
-    """SIGTERM (`timeout`, a CI that gives up) and SIGHUP (a terminal that is closed) are as Ctrl-C:
-    whatever was made is taken away.
+    """Treat SIGTERM (`timeout`, a CI that gives up) and SIGHUP (a closed terminal) like Ctrl-C:
+    everything is cleaned up.
 
-    Here and in children, also in the background: a shell starts background jobs with SIGINT
-    ignored, nohup has SIGHUP ignored, and children inherit that.
+    This also works in the background and for children: a shell starts background jobs with SIGINT
+    ignored, nohup ignores SIGHUP, and children inherit that.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)

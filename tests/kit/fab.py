@@ -1,4 +1,4 @@
-"""`fab` under way: what it says is read as it comes, so that something can happen meanwhile."""
+"""A running `fab`: its output is read as it arrives, so that a test can act in the meantime."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Step = tuple[str, str]
 
 
 class Fab:
-    """`fab WORDS --json` under way; what it says is read as it comes."""
+    """A running `fab WORDS --json`; its output is read as it arrives."""
 
     def __init__(self, project: Project, *words: str) -> None:
         self.process = subprocess.Popen(
@@ -52,7 +52,7 @@ class Fab:
         self.errors = self.process.stderr.read()
 
     def wait_for(self, step: Step, seconds: float = 60) -> dict[str, Any]:
-        """The event that says so. Fails if `fab` ends before, or in time."""
+        """Wait for the event with this step and state. Fails if `fab` ends first, or too late."""
         found: list[dict[str, Any]] = []
 
         def came() -> bool:
@@ -63,7 +63,7 @@ class Fab:
             end = time.monotonic() + seconds
             while not came() and time.monotonic() < end:
                 self._changed.wait(0.2)
-        assert found, f"{step} was never said: {self.said[-5:]} {self.errors}"
+        assert found, f"{step} was never reported: {self.said[-5:]} {self.errors}"
         return found[0]
 
     def end(self, seconds: float = 120) -> int:
@@ -80,7 +80,7 @@ class Fab:
 
     @property
     def last_word(self) -> dict[str, Any] | None:
-        """The result, unless it was killed before it could give one."""
+        """The result, or None if `fab` was killed before it printed one."""
         return next((one for one in self.said if one["type"] == "result"), None)
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ def fab(project: Project, *words: str) -> Iterator[Fab]:
 
 @dataclass(frozen=True)
 class Run:
-    """A `fab` that ended: its result, and what it took. Memory is its greatest resident size."""
+    """A `fab` that ended: its result, and its cost. Memory is its peak resident size."""
 
     result: dict[str, Any]
     said: list[dict[str, Any]]
@@ -109,7 +109,7 @@ class Run:
 
 
 def measured(project: Project, *words: str) -> Run:
-    """Run `fab WORDS --json` to its end. Raises AssertionError where it fails."""
+    """Run `fab WORDS --json` to its end. Raises AssertionError if it fails."""
     out = project.folder / "out.jsonl"
     environment = {**project.environment(), "PYTHONHASHSEED": "0"}
     with out.open("wb") as sink, Path(f"{out}.errors").open("wb") as errors:

@@ -1,7 +1,7 @@
 """Strike a deploy at one point with one fault, under load, and judge what is left.
 
-`Shore.survive` is one such try; what it returns is every promise that was broken. A shore may
-have several hosts, which a command is about together: one of them is struck.
+`Shore.survive` is one try; it returns every broken promise. A shore may have several hosts; each
+command is for all of them, and one of them is struck.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SETTLED_SECONDS = 25.0  # beyond the lease: start, drain, stop, on a busy machin
 POLL_SECONDS = 0.5
 COMMAND_SECONDS = 90.0
 SILENCE_SECONDS = 10.5
-REPORTED_SECONDS = 15.0  # a line that is dead
+REPORTED_SECONDS = 15.0  # limit for reporting a dead line
 BUSY_STALL_SECONDS = 3.0  # several hosts on two processors
 
 SETTINGS = f"""
@@ -70,7 +70,7 @@ threads = 8
 
 VISITORS = Plan(seconds=240, pause_seconds=0.2, keep_alive=1, close=1, slow=1, upload=1, stream=1)
 
-# Everything that a fault may leave and nobody should find later, one line each.
+# Everything that a fault may leave and that must be gone later, one line each.
 _LEFT = """
 test ! -e /srv/shop/pending.json || echo pending
 test "$(readlink /srv/shop/current)" = "$(readlink /srv/shop/fallback)" || echo "fallback differs"
@@ -89,7 +89,7 @@ find /srv/shop /etc/systemd/system /etc/nginx /run/cartwheel /usr/local/lib/cart
 
 @dataclass(frozen=True)
 class State:
-    """What a host serves, seen past Cartwheel. `answer` is what a visitor gets, or why none."""
+    """What a host serves, read without Cartwheel. `answer` is a visitor's answer, or the error."""
 
     release: str
     mark: str
@@ -106,7 +106,7 @@ class State:
 
 @dataclass
 class Try:
-    """One fault at one point: what broke, and how it went."""
+    """One fault at one point: the violations, and the command's end."""
 
     scenario: Scenario
     point: Point
@@ -118,26 +118,26 @@ class Try:
     said: str = ""
 
     def __str__(self) -> str:
-        how = "; ".join(self.violations) or ("ok" if self.struck else "not met")
+        how = "; ".join(self.violations) or ("ok" if self.struck else "not reached")
         return f"{self.scenario}: {self.fault} at <{self.point}> (exit {self.code}, {self.seconds:.0f} s): {how}"
 
 
 @dataclass
 class Shore:
-    """A host and a project on it, which faults are tried on one after the other. `others` are
-    hosts that every command is about too, and that nothing strikes."""
+    """A host and a project on it, for one fault after the other. `others` are further hosts of
+    every command, which no fault strikes."""
 
     host: LabHost
     project: Project
     others: tuple[LabHost, ...] = ()
-    mark: str = ""  # what the source says now
+    mark: str = ""  # the source's current mark
     stall_seconds: float = BUSY_STALL_SECONDS
     sentinels: Sentinels = field(default_factory=dict)
 
     # -- the scenarios
 
     def prepare(self, scenario: Scenario) -> tuple[str, ...]:
-        """Bring the host to where the scenario begins; the words of its command."""
+        """Bring the host to the scenario's initial state; returns the words of its command."""
         if scenario == "first":
             self.renew()
         else:
@@ -162,7 +162,7 @@ class Shore:
 
     @property
     def hosts(self) -> tuple[LabHost, ...]:
-        """All of them, in the order of their names: the first one is the canary."""
+        """All hosts, sorted by name; the first one is the canary."""
         return tuple(sorted((self.host, *self.others), key=lambda host: host.name))
 
     @property
@@ -176,14 +176,14 @@ class Shore:
         return self.host.sh(script)
 
     def renew(self) -> None:
-        """Set up, and nothing deployed yet: what broke here must not show in the next try."""
+        """Restore the state after setup, so that a broken try does not affect the next one."""
         for host in self.hosts:
             host.restore()
         Lab(self.host.lab).reset([host.name for host in self.hosts], saved=True)
 
     @contextmanager
     def using(self, checkout: Path) -> Iterator[None]:
-        """Commands of another checkout while the block runs."""
+        """Run the commands of another checkout during the block."""
         own = (self.project.folder / "fabfile.py").read_text()
         self.project.write("fabfile.py", fabfile(checkout))
         try:
@@ -194,7 +194,7 @@ class Shore:
     # -- recording
 
     def record(self, scenario: Scenario) -> list[Point]:
-        """The points of the scenario's command, from a run that nothing disturbs."""
+        """The points of the scenario's command, from an undisturbed run."""
         words = self.prepare(scenario)
         with harness.on(self.host) as taps:
             self.fab(*words)
@@ -204,7 +204,7 @@ class Shore:
     # -- one try
 
     def survive(self, scenario: Scenario, point: Point, fault: Fault) -> Try:
-        """Strike, mend, and judge: at once, after a reboot, and after a plain deploy."""
+        """Inject the fault, undo it, and judge: at once, after a reboot, after a plain deploy."""
         one = Try(scenario, point, fault.name)
         began = time.monotonic()
         try:
@@ -224,13 +224,13 @@ class Shore:
         return one
 
     def suffer(self, words: tuple[str, ...], point: Point, fault: Fault) -> Try:
-        """Strike a redeploy that is prepared, and mend; only what was said is judged."""
+        """Inject a fault into a prepared redeploy and undo it; judge only the output."""
         one = Try("redeploy", point, fault.name)
         self._strike(one, words, fault)
         return one
 
     def _strike(self, one: Try, words: tuple[str, ...], fault: Fault) -> Result | None:
-        """Run the command, with the fault; its own last word, if it could say one."""
+        """Run the command with the fault; returns its result, if it printed one."""
         with self._load(one, fault):
             with (
                 harness.on(self.host) as taps,
@@ -250,9 +250,9 @@ class Shore:
 
     @contextmanager
     def _load(self, one: Try, fault: Fault) -> Iterator[None]:
-        """Visitors while it happens; at a first deploy there is nobody to disturb.
+        """Visit the site during the block; a first deploy has no visitors yet.
 
-        On a full disk nginx itself cannot keep an upload, whoever deploys.
+        On a full disk nginx itself cannot store an upload, so there are none.
         """
         if one.scenario == "first" or fault.power:
             yield
@@ -275,7 +275,7 @@ class Shore:
             )
 
     def _judge_talk(self, one: Try, running: Fab, fault: Fault, struck_at: float) -> None:
-        """No traceback, no silence, an end; that a line is dead is noticed and said."""
+        """The output has no traceback and no long silence; a dead line is noticed and reported."""
         shown = found_in(running.errors + json.dumps(running.said), self.sentinels)
         if shown:
             one.violations.append(f"secrets in the output: {shown}")
@@ -293,12 +293,12 @@ class Shore:
         ]
         late = next((seconds for seconds in told if seconds > 0), REPORTED_SECONDS)
         if one.struck and fault.silent and late >= REPORTED_SECONDS:
-            one.violations.append(f"that the line is dead was said after {late:.1f} s")
+            one.violations.append(f"the dead line was reported only after {late:.1f} s")
 
     # -- judging
 
     def look(self) -> State:
-        """What is there now, on the host that is struck."""
+        """The current state of the struck host."""
         return _look(self.host)
 
     def look_at_all(self) -> dict[str, State]:
@@ -324,9 +324,9 @@ class Shore:
     def _judge_what_serves(self, one: Try, before: State, after: State) -> None:
         if one.scenario == "first" and not after.release:
             if "mark" in after.answer or after.status.startswith("5"):
-                one.violations.append(f"half a first deploy is reachable: {after}")
+                one.violations.append(f"a first deploy is partly reachable: {after}")
         elif not after.serves:
-            one.violations.append(f"what serves is not well: {after}")
+            one.violations.append(f"the live release is not well: {after}")
         if one.scenario != "first" and not after.release:
             one.violations.append(f"nothing serves any more; before: {before.release}")
 
@@ -338,7 +338,7 @@ class Shore:
         before: dict[str, State],
         after: dict[str, State],
     ) -> None:
-        """P13: what was said is so. Somebody who was killed says nothing."""
+        """P13: the report is true. A killed command reports nothing."""
         if result is None:
             if not fault.operator:
                 one.violations.append(f"no result (exit {one.code}): {one.said}")
@@ -348,34 +348,34 @@ class Shore:
             self._judge_row(one, rows.get(name, {}), before[name], state)
 
     def _judge_agreement(self, one: Try, result: Result | None, after: dict[str, State]) -> None:
-        """P5: one release on all hosts, or the exit code says that a person must look and the
-        table which host serves what. Somebody who was killed in the confirmation round says
-        nothing; then `status` does."""
+        """P5: one release on all hosts, or the exit code says that a person must look and the table
+        names the live release of each host. A command that was killed in the confirmation round
+        reports nothing; then `status` must."""
         if len({state.release for state in after.values()}) == 1:
             return
         if result is None:
             text = self.project.fab("status", "-H", self.names, code=None).text
             missing = [state.release for state in after.values() if state.release not in text]
             if missing or "Different releases" not in text:
-                one.violations.append(f"hosts differ, and status does not say it: {text}")
+                one.violations.append(f"hosts differ, and status does not report it: {text}")
         elif one.code != Exit.ATTENTION:
             serve = {name: state.release for name, state in after.items()}
             one.violations.append(f"exit {one.code}, but hosts differ: {serve}")
 
     def _judge_row(self, one: Try, told: Result, before: State, after: State) -> None:
         if one.code == Exit.OK and (told.get("serves") or told.get("release")) != after.release:
-            one.violations.append(f"exit 0, told {told}, but {after.release} serves")
+            one.violations.append(f"exit 0, reported {told}, but {after.release} serves")
         if one.code in (Exit.FAILED, Exit.REVERTED) and after.release != before.release:
             one.violations.append(
                 f"exit {one.code}, but {after.release} serves instead of {before.release}"
             )
         known = told.get("serves_known", True) and "serves" in told
         if known and (told["serves"] or "") != after.release:
-            one.violations.append(f"told that {told['serves']} serves: it is {after.release}")
+            one.violations.append(f"reported that {told['serves']} serves: it is {after.release}")
 
     def _judge_reboot(self, one: Try, fault: Fault, after: State) -> None:
         if fault.power or self.others:
-            return  # it has been; or it is judged where the host is alone
+            return  # it has rebooted already; or only tries with one host reboot
         self.host.power_cut()
         self.host.boot()
         end = time.monotonic() + SETTLED_SECONDS
@@ -385,8 +385,8 @@ class Shore:
             one.violations.append(f"after a reboot {again} instead of {after}")
 
     def _judge_next_deploy(self, one: Try) -> None:
-        """The same again, plainly, succeeds, and then nothing tells of what went wrong; nor of
-        any secret."""
+        """The next plain deploy succeeds, and afterwards nothing is left of the fault, and no
+        secret shows."""
         self.fab("deploy")
         self._await_order(one)
         one.violations += self.told_secrets()
@@ -401,8 +401,8 @@ class Shore:
                 one.violations.append(f"left behind: {left}, {there} releases, {whole} whole")
 
     def told_secrets(self) -> list[str]:
-        """Where a secret can be found: by another user of the host that was struck, in its
-        journal and logs, in the records of runs."""
+        """Places with a secret: where another user of the struck host can read, in its journal and
+        logs, in the records of runs."""
         found = guest_finds(self.host, self.sentinels)
         found += [f"log {path}" for path in logged(self.host, self.sentinels)]
         if told := found_in(journal(self.host), self.sentinels):
@@ -449,7 +449,7 @@ def _look(host: LabHost) -> State:
 
 
 def new_shore(host: LabHost, folder: Path, others: Iterable[LabHost] = ()) -> Shore:
-    """A host with the tap, set up and with nothing deployed; `others` without it."""
+    """A host with the tap, after setup and before a deploy; `others` have no tap."""
     harness.install(host)
     sentinels = {
         kind: f"S3ntinel{kind}{secrets.token_hex(8)}" for kind in ("file", "env", "dotenv")

@@ -1,4 +1,4 @@
-"""Looking at a host, past Cartwheel."""
+"""Read the state of a host without Cartwheel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cartwheel_lab import LabHost
 
 
 def get(host: LabHost, path: str = "/", name: str = "localhost", timeout: float = 10) -> str:
-    """What the host's web server answers to a person outside. Raises on anything but 200."""
+    """The answer of the host's web server to a visitor outside. Raises unless it is a 200."""
     request = urllib.request.Request(host.url(path), headers={"Host": name})
     with urllib.request.urlopen(request, timeout=timeout) as answer:
         body: bytes = answer.read()
@@ -21,7 +21,7 @@ def get(host: LabHost, path: str = "/", name: str = "localhost", timeout: float 
 
 
 def status(host: LabHost, path: str = "/", name: str = "localhost") -> int:
-    """The HTTP status that the host's web server answers with."""
+    """The HTTP status of the host's web server."""
     request = urllib.request.Request(host.url(path), headers={"Host": name})
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -32,7 +32,7 @@ def status(host: LabHost, path: str = "/", name: str = "localhost") -> int:
 
 
 def current(host: LabHost, app: str) -> str:
-    """The release that serves."""
+    """The live release."""
     return host.sh(f"basename $(readlink /srv/{app}/current)").strip()
 
 
@@ -46,8 +46,8 @@ def journal(host: LabHost, app: str) -> list[dict[str, Any]]:
 
 
 def main_pids(host: LabHost, app: str) -> dict[str, int]:
-    """The running instances of exactly this application, but for those that have been asked to
-    end: unit -> main PID in the host."""
+    """The running instances of exactly this application, except those that were asked to end:
+    unit -> main PID in the host."""
     text = host.sh(
         "systemctl show --property=Id,MainPID,ActiveState 'cartwheel-*.web*.service' || true"
     )
@@ -62,21 +62,21 @@ def main_pids(host: LabHost, app: str) -> dict[str, int]:
 
 
 def instance_unit(host: LabHost, app: str) -> str:
-    """The unit of what should serve, by its links."""
+    """The unit that should serve, according to the links."""
     link = host.sh(f"readlink /srv/{app}/current/http.sock").strip()
     *_, release, slot, _socket = link.split("/")
     return f"cartwheel-{app}.web.{release}@{slot}.service"
 
 
 def await_sessions(host: LabHost, seconds: float = 20.0, units: str = "cartwheel-session*") -> None:
-    """The host side may still be leaving when `fab` has: wait until it is gone. One that changes
+    """Wait until the host side has ended, which may take longer than `fab`. A session that changes
     nothing has no unit."""
     until = time.monotonic() + seconds
     there = (
         f"systemctl list-units --all --plain --no-legend '{units}'; pgrep -f '[p]ython3 -I -c' ||:"
     )
     while host.sh(there):
-        assert time.monotonic() < until, "a session of the host side stays"
+        assert time.monotonic() < until, "a session of the host side does not end"
         time.sleep(0.1)
 
 
@@ -100,11 +100,11 @@ def footprint(host: LabHost, *roots: str, contents: bool = True) -> set[str]:
 
 
 def marks(host: LabHost, *roots: str) -> dict[str, str]:
-    """Every path below `roots` with what changes when anybody touches it: inode, times, size."""
+    """Every path below `roots` with values that change when it is touched: inode, times, size."""
     lines = host.sh(f"find {' '.join(roots)} -xdev -printf '%p\\t%i %T@ %C@ %s %m %U %l\\n'")
     return dict(line.split("\t", 1) for line in lines.splitlines())
 
 
 def touched(before: dict[str, str], after: dict[str, str]) -> set[str]:
-    """The paths that were made, changed or removed in between."""
+    """The paths that were created, changed or removed in between."""
     return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}

@@ -1,17 +1,17 @@
-"""A port that nobody takes before the test does."""
+"""A free port that no other program takes before the test does."""
 
 from __future__ import annotations
 
 import random
 import socket
 
-# Below those that the kernel gives to connections that go out (ip(7), ip_local_port_range): a
-# port from there may be a connection's again a moment later.
+# Below the range that the kernel uses for outgoing connections (ip(7), ip_local_port_range): a port
+# in that range could be in use again a moment later.
 _FIRST, _LAST = 15000, 31000
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
+    """A port of 127.0.0.1 on which nothing listens now."""
     while True:
         port = random.randint(_FIRST, _LAST)
         try:

@@ -1,4 +1,4 @@
-"""A user's project in a folder, and `fab` typed in it, as a person would."""
+"""A user's project in a folder, in which `fab` runs as a person would run it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.kit import apps
 CHECKOUT = Path(__file__).resolve().parents[2]
 FAB = str(Path(sys.executable).with_name("fab"))
 
-# What the console script of an installed wheel does.
+# The same as the console script of an installed wheel.
 _CARTWHEEL = "from cartwheel.fab.fabfile import main; main()"
 
-# Tests deploy often: nothing here needs to wait for long requests.
+# Tests deploy often, so they do not wait for long requests.
 QUICK = """
 [deploy]
 drain_seconds = 2
@@ -30,7 +30,7 @@ workers = 1
 
 
 def surroundings() -> dict[str, str]:
-    """What a person's environment would be."""
+    """The environment of a person."""
     return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
@@ -49,8 +49,8 @@ class Done:
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with a fabfile and settings; `env` is what `fab` sees beside our own variables,
-    `under` a command that runs it (strace)."""
+    """A folder with a fabfile and settings. `env` are additional variables for `fab`, `under` is a
+    command that runs it (strace)."""
 
     folder: Path
     env: Mapping[str, str] = field(default_factory=dict)
@@ -66,18 +66,18 @@ class Project:
         self.write(name, textwrap.dedent(text))
 
     def app(self, text: str, folder: str = "app") -> None:
-        """The application's text: another one is another release."""
+        """Set the application's text; another text makes another release."""
         self.write(f"{folder}/app.py", apps.plain(text))
         self.write(f"{folder}/requirements.txt", "")
 
     def environment(self) -> dict[str, str]:
-        """A person's: `fab` keeps its bytecode, whatever the tests were started with. Records of
-        runs stay with the project, away from the developer's own."""
+        """A person's environment: `fab` keeps its bytecode, however the tests were started. Records
+        of runs stay in the project, separate from the developer's own."""
         state = str(self.folder / "state")
         return {**surroundings(), "PYTHONUNBUFFERED": "1", "XDG_STATE_HOME": state, **self.env}
 
     def cartwheel(self, *words: str, keyboard: int = subprocess.DEVNULL) -> Done:
-        """Run `cartwheel WORDS`, as somebody types it where there is no fabfile yet."""
+        """Run `cartwheel WORDS`, as a person would where there is no fabfile yet."""
         done = subprocess.run(
             [sys.executable, "-c", _CARTWHEEL, *words],
             cwd=self.folder,
@@ -113,8 +113,7 @@ class Project:
 
 
 def copied_checkout(folder: Path, planted: Sequence[tuple[str, str, str]]) -> Path:
-    """A copy of this Cartwheel, without the lab, with something else planted in it: file, text,
-    other text."""
+    """A copy of this Cartwheel, without the lab, with planted changes: (file, text, new text)."""
     for part in ("cartwheel", "tasks", "templates", "config"):
         shutil.copytree(
             CHECKOUT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__")
@@ -127,7 +126,7 @@ def copied_checkout(folder: Path, planted: Sequence[tuple[str, str, str]]) -> Pa
 
 
 def fabfile(checkout: Path) -> str:
-    """A project's fabfile, with the Cartwheel of a checkout."""
+    """A project's fabfile that uses the Cartwheel of a checkout."""
     own = (CHECKOUT / "fabfile.py").read_text()
     return f"import sys\nsys.path.insert(0, {str(checkout)!r})\n{own}"
 

@@ -1,7 +1,7 @@
-"""Where a secret could show: output, arguments, files, journals. What strace sees of a program,
-and what another user finds.
+"""Search for secrets where they could leak: output, arguments, files, journals; in what strace sees
+of a program, and in what another user can read.
 
-Each kind of secret has a value found nowhere else (a sentinel)."""
+Each kind of secret has a unique value (a sentinel)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cartwheel_lab import LabHost
 Sentinels = Mapping[str, str]
 """Kind of secret -> its value."""
 
-# Everything a string may be: strace cuts nothing off that could hold a sentinel.
+# Long enough that strace cuts off no string that could contain a sentinel.
 _CALLS = "execve,execveat,write,pwrite64,writev,open,openat,creat,chmod,fchmod,fchmodat"
 STRACE = ["strace", "-f", "-qq", "-y", "-s", "300000", "-e", f"trace={_CALLS}"]
 _BEFORE_ENVIRONMENT = re.compile(r'(?<!\\)(?<=")\], \[')
@@ -27,13 +27,13 @@ _READABLE = "/etc /srv /var /run /tmp /usr/local /opt /home /root /dev/shm"
 
 
 def found_in(text: str, sentinels: Sentinels) -> set[str]:
-    """The kinds of secrets that are in this text."""
+    """The kinds of secrets that this text contains."""
     return {kind for kind, value in sentinels.items() if value in text}
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What strace wrote: one call a line, data as it was."""
+    """The output of strace: one call a line, with unchanged data."""
 
     text: str
 
@@ -49,17 +49,17 @@ class Trace:
                 yield call
 
     def arguments(self) -> str:
-        """All arguments of all programs that were started."""
+        """All arguments of all started programs."""
         calls = self.calls("execve", "execveat")
         return "\n".join(_BEFORE_ENVIRONMENT.split(call)[0] for call in calls)
 
     def inherited(self) -> str:
-        """The environment of all programs that the first one has started (strace -v)."""
+        """The environments of all programs that the first one started (strace -v)."""
         calls = list(self.calls("execve", "execveat"))[1:]
         return "\n".join(_BEFORE_ENVIRONMENT.split(call)[-1] for call in calls)
 
     def too_open(self, values: Mapping[str, str]) -> list[str]:
-        """Files that were given a secret and that others could open, even for a moment."""
+        """Files with a secret that others could open, even for a moment."""
         got = {
             path
             for call in self.calls("write", "pwrite64", "writev")
@@ -75,7 +75,7 @@ class Trace:
         return modes
 
     def given(self, values: Mapping[str, str]) -> set[str]:
-        """Files (no pipes, no sockets) that were given a secret."""
+        """Files (no pipes, no sockets) to which a secret was written."""
         return {
             path
             for call in self.calls("write", "pwrite64", "writev")
@@ -109,7 +109,7 @@ def is_traced(pid: int) -> bool:
 
 
 def outside(host: LabHost, pid: int) -> int:
-    """A process of the host as this machine numbers it."""
+    """The pid on this machine of a process of the host."""
     namespace = Path(f"/proc/{host.init.pid}/ns/pid").readlink()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -125,8 +125,8 @@ def outside(host: LabHost, pid: int) -> int:
 
 
 def guest_finds(host: LabHost, sentinels: Sentinels) -> list[str]:
-    """What holds a secret and can be read on the host by a user without rights: files,
-    arguments and variables of processes."""
+    """Secrets that a user without rights can read on the host: files, arguments and variables of
+    processes."""
     patterns = "\n".join(sentinels.values())
     script = (
         f"grep -rlFs -f - {_READABLE} | sed 's/^/file /'; "
@@ -137,7 +137,7 @@ def guest_finds(host: LabHost, sentinels: Sentinels) -> list[str]:
         argv, input=patterns, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "sshd: guest" in done.stdout  # it did look
+    assert "sshd: guest" in done.stdout  # the search really ran
     lines = done.stdout.splitlines()
     return [line for line in lines if line.startswith("file /") or found_in(line, sentinels)]
 
@@ -147,7 +147,7 @@ def journal(host: LabHost) -> str:
 
 
 def logged(host: LabHost, sentinels: Sentinels) -> list[str]:
-    """Logs that hold one, whoever may read them."""
+    """Logs that contain a secret, even if only root can read them."""
     done = host.exec(
         ["grep", "-rlFs", "-f", "-", "/var/log"], input="\n".join(sentinels.values()).encode()
     )
@@ -155,7 +155,7 @@ def logged(host: LabHost, sentinels: Sentinels) -> list[str]:
 
 
 def kept_in(folder: Path, sentinels: Sentinels) -> list[str]:
-    """Files of the operator's that hold one: cache, state, temporary folders."""
+    """The operator's files that contain a secret: cache, state, temporary folders."""
     found = []
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():

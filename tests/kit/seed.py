@@ -1,4 +1,4 @@
-"""The seed of everything that is chosen at random: fixed, or today's date in the nightly run."""
+"""The seed of all random choices: fixed, or today's date in the nightly run."""
 
 from __future__ import annotations
 

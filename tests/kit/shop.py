@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.kit import apps
 from tests.kit.project import Project, new_project
 
-# Eight threads: a slow request must not stand in a quick one's way by itself.
+# Eight threads, so that slow requests do not delay quick ones.
 SETTINGS = """
 [app]
 name = "shop"
@@ -38,13 +38,13 @@ confirm_seconds = {confirm_seconds}
 
 @dataclass
 class Shop:
-    """The project of a shop: its next release differs by what `code` or `settings` say."""
+    """The project of a shop; `code` or `settings` make its next release different."""
 
     project: Project
     marks: int = 0
 
     def code(self) -> str:
-        """New code; its mark, which /healthz tells."""
+        """Write new code; returns its mark, which /healthz shows."""
         self.marks += 1
         mark = f"mark{self.marks}"
         self.project.write("app/app.py", apps.busy(mark))

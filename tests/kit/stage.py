@@ -1,7 +1,7 @@
-"""A project of the tests' own, a host that serves it, and a visitor who keeps looking.
+"""A test project, a host that serves it, and a visitor who keeps requesting its site.
 
-`Stage.attempt` runs the real `fab` while the visitor asks for the site, and returns what a
-person would see of it and what it left on the host.
+`Stage.attempt` runs the real `fab` while the visitor requests the site, and returns what a person
+would see and what the command left on the host.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SETTLED_SECONDS = 10.0
 
 Settings = Mapping[str, Any]
 
-# Quick, and still everything: one worker, short waits.
+# Complete, but quick: one worker, short waits.
 QUICK: Settings = {
     "app": {"name": "shop", "source": "app", "entry": "app:app"},
     "tests": {"skip": True},
@@ -49,11 +49,11 @@ class Attempt:
 
     @property
     def errors(self) -> list[str]:
-        """The lines of standard error that carry a number of the catalogue."""
+        """The lines of standard error that have an error number."""
         return [line for line in self.err.splitlines() if re.search(r"\[CW\d+\]$", line)]
 
     def assert_told(self, slug: str, code: int, says: Sequence[str]) -> None:
-        """Exactly one error line, of this kind, with these words; no traceback of ours."""
+        """Exactly one error line, of this kind, with these words; no traceback of Cartwheel."""
         shown = f"exit {self.code}\n--- out\n{self.out}\n--- err\n{self.err}"
         assert len(self.errors) == 1, shown
         line = self.errors[0]
@@ -67,13 +67,13 @@ class Attempt:
         print(line)
 
     def assert_untouched(self) -> None:
-        """The host is as it was, its history and its logs aside."""
+        """The host has not changed, apart from its history and its logs."""
         assert self.after.files == self.before.files, _difference(self.before, self.after)
         assert self.after.units == self.before.units
 
     @property
     def new_lines(self) -> list[dict[str, Any]]:
-        """What the journal got."""
+        """The new lines of the host's journal."""
         return self.after.journal[len(self.before.journal) :]
 
     @property
@@ -83,7 +83,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Footprint:
-    """Everything on a host that a failed attempt might leave something in."""
+    """Every place on a host where a failed attempt might leave something."""
 
     files: frozenset[str]
     units: frozenset[str]
@@ -97,7 +97,7 @@ def _difference(before: Footprint, after: Footprint) -> str:
     return "\n".join(lines[:60])
 
 
-# Paths, kinds, modes, owners and link targets; contents too where the host itself reads them.
+# Paths, kinds, modes, owners and link targets; also contents of files that the host reads.
 _LOOK = """set +e
 find /srv /etc/nginx /etc/systemd/system /etc/logrotate.d /tmp /var/tmp /var/lib/cartwheel \
   /usr/local/lib/cartwheel/pip /run/cartwheel \
@@ -117,7 +117,7 @@ true
 
 @dataclass
 class Stage:
-    """A project folder, and the host that its application is deployed to."""
+    """A project folder, and the host of its application."""
 
     host: LabHost
     folder: Path
@@ -146,7 +146,7 @@ class Stage:
         (folder / "requirements.txt").write_text(requirements)
 
     def forget_data(self) -> None:
-        """Take away what a case laid beside the application."""
+        """Remove files that a case added to the application."""
         for path in (self.folder / "app").iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
@@ -154,13 +154,13 @@ class Stage:
                 path.unlink()
 
     def next_version(self) -> str:
-        """An application that works and was never deployed before."""
+        """Write a working application that was never deployed before; returns its version."""
         self.versions += 1
         version = f"v{self.versions}"
         self.app(apps.plain(version))
         return version
 
-    # -- doing
+    # -- running `fab`
 
     def fab(self, *words: str, host: str = "", env: Mapping[str, str] = {}) -> Attempt:
         """Run `fab WORDS -H HOST` as a person would."""
@@ -175,7 +175,7 @@ class Stage:
         return project.fab(*words, code=None, timeout=FAB_SECONDS)
 
     def attempt(self, *words: str, host: str = "", env: Mapping[str, str] = {}) -> Attempt:
-        """The same while somebody visits the site. What serves must not notice."""
+        """Run `fab` while somebody visits the site; the live release must not be affected."""
         serving = self.body()
         with one_visitor(self.host) as visitor:
             attempt = self.fab(*words, host=host, env=env)
@@ -183,7 +183,7 @@ class Stage:
         return attempt
 
     def deploy_well(self) -> str:
-        """The next plain `fab deploy` of a good version works."""
+        """The next plain `fab deploy` of a good version succeeds."""
         version = self.next_version()
         self.configure()
         attempt = self.fab("deploy")
@@ -191,7 +191,7 @@ class Stage:
         assert self.body() == version
         return version
 
-    # -- looking
+    # -- reading the host
 
     def body(self) -> str:
         return self.host.sh("curl -sS --max-time 10 http://127.0.0.1/")
@@ -210,7 +210,7 @@ class Stage:
         )
 
     def _settled(self, before: Footprint) -> Footprint:
-        """How the host looks once the session's own unit is gone (systemd collects it)."""
+        """The host's footprint after systemd has removed the session's unit."""
         end = time.monotonic() + SETTLED_SECONDS
         while True:
             seen = self.look()
@@ -221,7 +221,7 @@ class Stage:
 
 
 def _toml(tables: Settings) -> str:
-    """Plain values and tables of them; JSON's strings and lists are TOML's too."""
+    """Plain values and tables as TOML; JSON's strings and lists are valid TOML."""
     lines: list[str] = []
     for name, table in tables.items():
         lines.append(f"[{name}]")

@@ -1,4 +1,4 @@
-"""`fab` on a terminal: what a person sees of it, and types."""
+"""`fab` on a terminal: what a person sees and types."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Terminal:
         return [line.rstrip() for line in self.emulator.display if line.strip()]
 
     def until(self, true: Callable[[Self], object]) -> None:
-        """Read until it is so; fails with the screen where it does not happen."""
+        """Read until `true` returns something true; otherwise fail and show the screen."""
         deadline = time.monotonic() + SECONDS
         while not true(self):
             assert not self.ended, "it ended before:\n" + "\n".join(self.screen)
@@ -59,7 +59,7 @@ class Terminal:
         self.until(lambda one: any(text in line for line in one.screen))
 
     def end(self) -> int:
-        """Read to its end; the exit code."""
+        """Read until `fab` ends; returns its exit code."""
         deadline = time.monotonic() + SECONDS
         while not self.ended:
             assert time.monotonic() < deadline, "no end:\n" + "\n".join(self.screen)
@@ -71,7 +71,7 @@ class Terminal:
             return
         try:
             data = os.read(self.parent, 65536)
-        except OSError:  # Linux: the last one has closed the other side
+        except OSError:  # Linux: the other side is closed
             data = b""
         self.ended = not data
         self.raw += data
@@ -83,7 +83,7 @@ class Terminal:
 def on_terminal(
     project: Project, *words: str, columns: int = 90, rows: int = 60, env: Mapping[str, str] = {}
 ) -> Iterator[Terminal]:
-    """`fab WORDS` on a terminal of this size while the block runs."""
+    """Run `fab WORDS` on a terminal of this size during the block."""
     parent, child = pty.openpty()
     fcntl.ioctl(parent, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     process = subprocess.Popen(

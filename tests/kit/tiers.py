@@ -1,4 +1,4 @@
-"""Which run tries what: every run one way of each thing, the nightly run all of them."""
+"""Which tests run when: one variant of each in every run, all variants in the nightly run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Value = TypeVar("Value")
 
 
 def tiered(values: Iterable[Value], *, nightly: Collection[object]) -> list[Value | ParameterSet]:
-    """The parameters, of which `nightly` ones are tried by `script/test --nightly` only.
+    """The parameters; those in `nightly` are tried only by `script/test --nightly`.
 
-    A value that has a name (a case of a table) goes by it.
+    A value with a name (a case of a table) is listed by that name.
     """
     named = [(value, getattr(value, "name", value)) for value in values]
     unknown = set(nightly) - {name for _value, name in named}
@@ -27,5 +27,5 @@ def tiered(values: Iterable[Value], *, nightly: Collection[object]) -> list[Valu
 
 
 def only_root(may: str) -> pytest.MarkDecorator:
-    """For a unit test of what a kernel lets only root do; CI and the lab run as root."""
+    """For a unit test of something that only root may do; CI and the lab run as root."""
     return pytest.mark.skipif(os.geteuid() != 0, reason=f"only root {may}")

@@ -16,7 +16,7 @@ KINDS = ("keep-alive", "close", "slow", "upload", "stream")
 
 @dataclass
 class Loaded:
-    """The load's summary, once it has ended."""
+    """The load's summary, available after the load has ended."""
 
     visits: Visits
 
@@ -25,7 +25,7 @@ class Loaded:
         return self.visits.result
 
     def assert_nobody_noticed(self) -> None:
-        """No request failed, no kept connection closed, none was late; enough were sent."""
+        """No request failed or was late, no kept connection was closed, and enough were sent."""
         shown = json.dumps(self.result, indent=1)
         assert self.result["failed"] == 0, shown
         assert self.result["idle_closed"] == [], shown
@@ -34,7 +34,7 @@ class Loaded:
             assert self.result["sent"].get(kind, 0) > 0, shown
 
     def assert_served_by(self, releases: set[str]) -> None:
-        """No request failed, and these releases have answered, each of them."""
+        """No request failed, and each of these releases has answered."""
         shown = json.dumps(self.result, indent=1)
         assert self.result["failed"] == 0, shown
         assert set(self.result["releases"]) == releases, shown
@@ -43,7 +43,7 @@ class Loaded:
 
 @contextmanager
 def loaded(host: LabHost, **plan: Any) -> Iterator[Loaded]:
-    """Load on the host's site while the block runs (fields of `load.Plan`)."""
+    """Put load on the host's site during the block (`plan`: fields of `load.Plan`)."""
     few = {"keep_alive": 2, "close": 2, "slow": 1, "upload": 1, "stream": 1}
     wanted = load.Plan(**{"seconds": 240, "pause_seconds": 0.1, **few, **plan})
     with visiting(host, wanted) as visits:
@@ -52,7 +52,7 @@ def loaded(host: LabHost, **plan: Any) -> Iterator[Loaded]:
 
 @contextmanager
 def one_visitor(host: LabHost) -> Iterator[Loaded]:
-    """Somebody who opens the front page again and again; what it says tells the release."""
+    """One visitor who opens the front page repeatedly; its text names the release."""
     others = {"keep_alive": 0, "slow": 0, "upload": 0, "stream": 0}
     with loaded(
         host, close=1, path="/", release_pattern="(.+)", pause_seconds=0.05, **others

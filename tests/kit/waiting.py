@@ -1,4 +1,4 @@
-"""Waiting for what happens elsewhere: in another process, on a host."""
+"""Wait for something in another process or on a host."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ Value = TypeVar("Value")
 
 
 def until(true: Callable[[], Value], seconds: float = 20.0, *, shown: object = "") -> Value:
-    """What it returns, once that is true. Fails in time, with `shown` (called, if it can be)."""
+    """Wait until the function returns something true, and return that.
+
+    Fails after `seconds`, with `shown` (or its result, if it can be called).
+    """
     end = time.monotonic() + seconds
     while not (value := true()):
         if time.monotonic() > end:
             what = shown() if callable(shown) else shown
-            raise AssertionError(f"it did not come true within {seconds:g} s: {what}")
+            raise AssertionError(f"this did not become true within {seconds:g} s: {what}")
         time.sleep(0.02)
     return value
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that nobody has reaped yet does not (proc(5))."""
+    """Whether a process runs; a zombie counts as ended (proc(5))."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
