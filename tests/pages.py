@@ -20,16 +20,16 @@ TIERS = ("lab", "ssh", "build", "unit")  # the most real one first
 _HEAD = """\
 # Errors
 
-Every failure that a user can cause is one line with one of these numbers, then what to
-do next. The last column names a test that shows it. Written by `script/docs`.
+Every failure that a user can cause is reported in one line, with one of these numbers and what to
+do next. The last column names a test of it. `script/docs` writes this page.
 
-Exit codes: 0 as asked; 1 failed, nothing changed; 2 usage or settings; 3 failed and put
-back; 4 needs attention; 5 locked or held; 10 (`fab plan --exit-code`) there is something to do;
-130 interrupted and put in order. `fab run` passes the command's own code on. `fab status`
-and `fab doctor` exit with 1 if a host is not well or not known, see
-[output.md](output.md#what-status-and-doctor-exit-with).
+Exit codes: 0 success; 1 failed, nothing changed; 2 usage or settings; 3 failed, rolled back;
+4 needs attention; 5 locked or frozen; 10 (`fab plan --exit-code`) a deploy would change something;
+130 interrupted and cleaned up. `fab run` exits with its command's code. `fab status` and
+`fab doctor` exit with 1 if a host is not well or not known, see
+[output.md](output.md#exit-codes-of-status-and-doctor).
 
-| number | what | exit code | what to do | test |
+| number | error | exit code | what to do | test |
 | --- | --- | --- | --- | --- |
 """
 
