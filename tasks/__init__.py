@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-# `inv` finds this folder, but not the package beside it: let it reach the refusal in task.py.
+# `inv` finds this folder, but not the package beside it, which has its refusal (fab/task.py).
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from cartwheel.fab import assemble

@@ -1,4 +1,4 @@
-"""Tasks that only read; they change nothing, but for `status --finish` and `doctor --fix`."""
+"""Tasks that only read, except `status --finish` and `doctor --fix`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MEGABYTE_BITS = 20
 @app_task(
     changing=lambda options: bool(options["finish"]),
     quiet=True,
-    help={"finish": "Deploy to hosts that went back while the others confirmed."},
+    help={"finish": "Deploy to hosts that rolled back while the others confirmed."},
 )
 def status(scene: Scene, out: Output, finish: bool = False) -> int:
     """Show each host's live release, its health and memory.
@@ -70,7 +70,7 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
 
 
 def _fields(status: Status, findings: Findings) -> dict[str, Any]:
-    """For programs: all fields in one object, whether the host is well, and its problems."""
+    """All fields in one object for programs: also whether the host is well, and its problems."""
     from cartwheel.host.wire.codec import to_json
 
     known = to_json(status)
@@ -82,8 +82,8 @@ def _fields(status: Status, findings: Findings) -> dict[str, Any]:
 def _complain(
     out: Output, silent: Mapping[str, CartwheelError], judged: Mapping[str, Findings]
 ) -> int:
-    """Print why hosts do not answer, and each problem of those that do, with what to do;
-    the exit code."""
+    """Print why hosts do not answer, and each problem of those that do, with what to do next.
+    Returns the exit code."""
     from cartwheel.errors import HostError
 
     errors = [
