@@ -721,8 +721,7 @@ class Lab:
             future.result()
 
     def _environment(self) -> dict[str, str]:
-        """This process's environment, for its certificates and proxies, without gunicorn's own
-        variables."""
+        """This process's environment, for its certificates and proxies, without gunicorn's own."""
         inherited = {k: v for k, v in os.environ.items() if k != "GUNICORN_CMD_ARGS"}
         own = {
             "PYTHONPATH": os.pathsep.join(_PACKAGE_ROOTS),

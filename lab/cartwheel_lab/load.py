@@ -2,8 +2,7 @@
 
 It runs alone under a plain `python3`, inside a host's network (`lab.visitors` starts it). It reads
 one line of JSON with the fields of `Plan` from standard input, prints `ready`, and loads the site
-until standard input ends or `seconds` are over. Then it writes one line of JSON: see
-`Tally.summary`.
+until standard input ends or `seconds` are over. Then it writes `Tally.summary` as a line of JSON.
 
 Failures are: no connection, a reset, an incomplete answer, a status other than 200, an unexpected
 body, and an answer that names no release or one that must not answer.

@@ -125,8 +125,7 @@ def outside(host: LabHost, pid: int) -> int:
 
 
 def guest_finds(host: LabHost, sentinels: Sentinels) -> list[str]:
-    """Secrets that a user without rights can read on the host: files, arguments and variables of
-    processes."""
+    """Secrets that a user without rights can read on the host, in files and in processes."""
     patterns = "\n".join(sentinels.values())
     script = (
         f"grep -rlFs -f - {_READABLE} | sed 's/^/file /'; "

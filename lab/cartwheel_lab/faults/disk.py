@@ -26,8 +26,7 @@ Kind = Literal["dir", "file", "link", "tree"]
 @dataclass(frozen=True)
 class Content:
     """The content of a name. `data` is a key (file, tree; the bytes are kept elsewhere), or a
-    link's target; "" is an empty file or tree. A tree is many files that are lost or torn only
-    together.
+    link's target; "" is an empty file or tree. A tree is many files that are torn only together.
 
     `torn`: "part" has some of the data, "names" (a tree) lacks some names; `base` is the content
     that was durable before, and is not torn.

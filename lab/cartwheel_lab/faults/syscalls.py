@@ -73,8 +73,7 @@ class Call:
 
     `kind` is execve, rename, unlink, rmdir, symlink, link, mkdir, create, open, ftruncate, fsync or
     syncfs; `open` may create a file too, and keeps its content. `paths` are absolute, as the host
-    sees them; of a symlink the target comes first. `argv` holds the first words of an execve's new
-    command.
+    sees them; of a symlink the target comes first. `argv` has an execve's first words.
     """
 
     cookie: int
