@@ -77,8 +77,7 @@ class Hosted:
         request: Callable[[dict[str, Way]], Request[Failed]],
         seconds: float,
     ) -> dict[str, tuple[str, str]]:
-        """One request to each balancer about its `hosts`; for each host that failed: where, and
-        why."""
+        """One request to each balancer about its `hosts`; where and why each failed host failed."""
         theirs = {
             one: {self.members[host].server: host for host in some} for one, some in hosts.items()
         }

@@ -163,8 +163,7 @@ def _skipped_folder(path: Path, *, at_root: bool) -> bool:
 
 
 def source_digest(source: Source, files: Files | None = None) -> str:
-    """SHA-256 over names, executable bits and content of every file that may matter, or of
-    `files`."""
+    """SHA-256 over names, executable bits and content of all files that may matter, or `files`."""
     digest = hashlib.sha256()
     for name, path in source_files(source.path) if files is None else files:
         with path.open("rb") as file:

@@ -1,7 +1,6 @@
 """Results that are kept between builds, by the content of their inputs; written completely or not.
 
-Two deploys on one machine share them: writers hold a kernel lock, and everything appears by
-rename.
+Two deploys on one machine share them: writers hold a kernel lock, and rename what they finished.
 """
 
 from __future__ import annotations

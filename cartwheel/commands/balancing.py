@@ -81,8 +81,7 @@ def _on_hosts(scene: Scene, by: By) -> Iterator[Balancer]:
 
 @contextmanager
 def _by_hook(scene: Scene, by: By) -> Iterator[Balancer]:
-    """A command or a call from this machine; first it returns hosts that an earlier run left
-    out."""
+    """A command or a call from this machine; hosts that an earlier run left out return first."""
     found = _hooked(scene, by)
     with found.memory.held(scene.lock_wait_seconds):
         _raise_first(replace(found, by="deploy").close())
@@ -153,8 +152,7 @@ def balancers(scene: Scene) -> tuple[Host, ...]:
 
 def members_of(scene: Scene) -> dict[str, Member]:
     """The hosts behind the balancer, by their names in this run: all that run the app. Raises
-    UsageError("no-hosts") if there is none, ("inventory") if a name or an address cannot be
-    used."""
+    UsageError("no-hosts") if there is none, ("inventory") for an unusable name or address."""
     behind = [host for host in scene.known if scene.runs_app(host)]
     if not behind:
         raise UsageError("no-hosts", "no host of the inventory runs the app behind the balancer")

@@ -142,8 +142,7 @@ def asking_facts(scene: Scene) -> AskFacts:
 def plan_all(
     scene: Scene, facts: Mapping[str, Facts], made: Product, variables: Variables
 ) -> dict[str, HostPlan]:
-    """One plan for each host; one lock for each platform, and one rendering for each kind of
-    host."""
+    """One plan for each host; a lock for each platform, and a rendering for each kind of host."""
     common = _common(scene, made, variables, _digest_key(facts))
 
     @functools.cache

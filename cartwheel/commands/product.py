@@ -124,8 +124,7 @@ def artifact_store(scene: Scene) -> Store | None:
 
 
 def platform_of(facts: Facts) -> Platform:
-    """The platform that a host's wheels must fit, from its facts; Python is missing before
-    setup."""
+    """The platform that a host's wheels must fit, from its facts; no Python before setup."""
     host, python = facts.host, facts.python
     return Platform(
         python=python.version if python else "",

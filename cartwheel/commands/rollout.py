@@ -1,5 +1,4 @@
-"""Carries out plans on all hosts of a run: behind their balancer, and again on hosts that fell
-behind."""
+"""Carries out plans on all hosts, behind their balancer, and again on hosts that fell behind."""
 
 from __future__ import annotations
 

@@ -277,8 +277,7 @@ def _confirm_all(
 
 
 def _finish(hooks: Hooks, confirmed: Plans) -> dict[str, CartwheelError]:
-    """Drain, stop, prune, on every host, even if a hook fails, because no host goes back any
-    more."""
+    """Drain, stop, prune, on every host, even if a hook fails: no host can go back any more."""
     seconds = hooks.terms.finish_seconds
     asked = {host: steps.finish(seconds) for host in confirmed}
     unwell = hooks.at("after", "confirm", confirmed)

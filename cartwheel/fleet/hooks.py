@@ -20,8 +20,7 @@ Failed: TypeAlias = dict[str, CartwheelError]
 
 @dataclass(frozen=True)
 class Hooks:
-    """The hooks of a fleet. Every failure belongs to hosts: a hook that runs once runs for all of
-    them."""
+    """The hooks of a fleet. Every failure belongs to hosts: a hook that runs once is for all."""
 
     fleet: Fleet
     terms: Terms

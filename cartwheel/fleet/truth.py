@@ -32,8 +32,7 @@ def looked_after(report: Report, plans: Mapping[str, HostPlan], look_again: Look
 
 
 def _is_in_doubt(one: HostReport) -> bool:
-    """Whether it was lost after its switch was requested: before that the live release cannot
-    change."""
+    """Whether it was lost after the request to switch, which may change the live release."""
     return one.outcome == "attention" and one.serves == UNKNOWN and one.error is not None
 
 

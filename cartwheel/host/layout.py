@@ -128,8 +128,7 @@ class Layout:
 
     @property
     def balancer(self) -> Path:
-        """On a balancer: the links to the hosts that are in, and the marks of those that are
-        out."""
+        """On a balancer: links to the hosts that are in, and marks of those that are out."""
         return self.root / "balancer"
 
     @property
@@ -152,8 +151,7 @@ class Layout:
 
     @property
     def record(self) -> Path:
-        """The record of what setup made for this application; 0600: it also holds the digest
-        key."""
+        """The record of what setup created for this application, and the digest key (so 0600)."""
         return STATE / (self.app + ".json")
 
     @property

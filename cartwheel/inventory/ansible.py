@@ -67,8 +67,7 @@ def has_hostvars(data: object) -> bool:
 def hosts_of(data: object, asked: Mapping[str, Variables], source: str) -> list[Host]:
     """The hosts of an inventory. `asked` are variables from `--host`.
 
-    A host's groups are its roles too, unless `cartwheel_roles` names others. Raises
-    FormatError.
+    A host's groups are its roles too, unless `cartwheel_roles` says so. Raises FormatError.
     """
     groups, own = _groups(data), {**_hostvars(data), **asked}
     return [_host(name, groups, own.get(name, {}), source) for name in host_names(data)]

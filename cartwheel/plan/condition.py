@@ -104,8 +104,7 @@ def _serves(host: str, status: Status) -> Iterator[Finding]:
 
 
 def _whole(host: str, status: Status) -> Iterator[Finding]:
-    """The release on disk: a running app with a damaged release does not come back after a
-    reboot."""
+    """The release on disk: if it is damaged, a running app does not start again after a reboot."""
     if status.release is not None and status.not_whole:
         detail = f"{status.release} is damaged: {status.not_whole}"
         yield _problem(host, "release", detail, f"`fab deploy -H {host}` makes it again")

@@ -111,8 +111,7 @@ def nothing(settings: Settings, facts: Facts, operator: Operator, kind: Kind) ->
 
 
 def known_release(facts: Facts, content: str) -> str | None:
-    """The whole release on this host with this content: the live one, if it has that, or else the
-    newest."""
+    """The whole release on this host with this content: the live one, or else the newest."""
     app = facts.app
     found = [
         one.release

@@ -76,8 +76,7 @@ def moments() -> Iterator[Moment]:
 
 
 def variables(hook: Hook, *, app: str, who: str, message: str, **more: str) -> dict[str, str]:
-    """The environment that docs/hooks.md describes; `more` belongs to the moment, e.g.
-    `release`."""
+    """The environment that docs/hooks.md describes; `more` belongs to the phase: `release`, ..."""
     known = {
         "app": app,
         "hook": hook.name,

@@ -32,8 +32,7 @@ def site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str |
 
 
 def site_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
-    """Refuse names that another site has: a web server only warns, and uses the site it read
-    first."""
+    """Refuse names of another site: a web server only warns, and uses the site it read first."""
     others = [
         server for server in _other_servers(settings, facts) if settings.web.listen in server.ports
     ]

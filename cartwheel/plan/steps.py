@@ -20,8 +20,7 @@ _HOOK_MARGIN_SECONDS = 30.0
 
 
 def in_order(plan: HostPlan) -> list[AnyStep | Hook]:
-    """The plan's steps on its host, with the hooks around them. Migration hooks run only with a
-    migration."""
+    """The plan's steps on its host, and hooks around them; those of `migrate` with a migration."""
     if plan.switch is None:
         return []
     migration: list[AnyStep] = [migrate(plan, plan.migration)] if plan.migration else []

@@ -55,8 +55,7 @@ class Templates:
         raise UsageError("template", f"{place}: {message.splitlines()[0]}")
 
     def _place(self, error: BaseException, name: str) -> str:
-        """The template and line of an error: Jinja2 puts the template's lines into the
-        traceback."""
+        """The template and line of an error, which Jinja2 puts into the traceback."""
         folders = tuple(f"{folder}/" for folder in self._folders)
         lines = [
             f"{self._shown(frame.filename)}:{frame.lineno}"

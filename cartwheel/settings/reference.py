@@ -74,8 +74,7 @@ seconds. Secrets are read in parallel; `fab secrets.check` says which of them ca
 trailing newline is removed. No message shows a value, a command's text or its output. A changed
 value makes a new release: to rotate a secret, change it at its source and deploy; a rollback
 restores the old value. If a secret comes from a variable of your own environment, Cartwheel does
-not pass this variable on to the programs that it starts here: the app's tests, hooks, other
-commands.
+not pass this variable on to the programs that it starts here, such as the app's tests and hooks.
 
 Reserved: {reserved}, and every name that begins with `{prefix}`. The application
 finds its own name, release and slot in `CARTWHEEL_APP`, `CARTWHEEL_RELEASE` and

@@ -611,9 +611,8 @@ def open_session(
     """Connect, log in and start the host side; by default as root (through sudo).
     Its requests are about one application (`about`).
 
-    Uploads take turns with those of all sessions that share `uplink`. Returns without
-    waiting for the host side: the first answer says whether it has started. Raises
-    ConnectError.
+    Uploads take turns with those of all sessions that share `uplink`. Returns without waiting for
+    the host side: the first answer says whether it has started. Raises ConnectError.
     """
     connection = StrictConnection(target, gateways)
     try:

@@ -70,8 +70,7 @@ def prompt_pattern(prompt: str) -> re.Pattern[bytes]:
 def sudo_words(target: Target, prompt: str) -> list[str]:
     """How to become root: no sudo for root, no prompt if no password is known.
 
-    `-k` ignores a cached credential: with one, `-S` would pass the password line on to the child
-    (sudo(8)).
+    `-k` ignores a cached credential; with one, `-S` would pass the password to the child (sudo(8)).
     """
     if target.user == "root":
         return []

@@ -34,8 +34,8 @@ ExecStopPost=-/bin/sh -c 'rm -f {sockets}/*.sock'
 
 
 def install(ctx: Context, request: PlaceSite) -> Changes:
-    """Sockets' folder, links, the site; an unchanged site reloads nothing. Raises OpError as
-    `check_staged`."""
+    """Sockets' folder, links, the site; nginx reloads only a changed site. Raises OpError like
+    `check_staged` does."""
     at = ctx.at
     changed = _folders(ctx, at)
     changed += _links(at, request.ways)

@@ -69,8 +69,10 @@ def _host(way: Way) -> Switchable:
 
 
 def look(ctx: Context, request: AskStandings) -> Standings:
-    """Which hosts are in, and the marks of those that are out. Raises OpError("not-set-up") or
-    OpError("balancer")."""
+    """The hosts that are in, and the marks of those that are out.
+
+    Raises OpError: "not-set-up", "balancer".
+    """
     at = _set_up(ctx)
     marks = read(at)
     hosts = {

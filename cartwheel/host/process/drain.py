@@ -18,8 +18,7 @@ _CALL_SECONDS = 10.0
 
 class Quiet:
     """Whether an instance is quiet: for half a second no connection has waited on its socket, and
-    for at least one second it has got no traffic: since `moved` (by time.monotonic), or since
-    now."""
+    for at least one second it got no traffic, since `moved` (by time.monotonic) or since now."""
 
     def __init__(self, socket: Path, moved: Optional[float] = None) -> None:
         self._socket = socket

@@ -178,8 +178,7 @@ def _refuse_failed(unit: str, wrong: str) -> None:
 
 
 def wait_for_reload(ctx: Context, front: Callable[[], str]) -> None:
-    """Wait until the new configuration answers: old workers accept connections for a moment after a
-    reload.
+    """Wait until the new configuration answers: after a reload, old workers accept for a moment.
 
     Returns after some seconds even if it does not: the watch period decides then.
     """

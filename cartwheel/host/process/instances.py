@@ -25,8 +25,7 @@ PATIENCE_SECONDS = 5.0
 
 def free(at: Layout, release: str, *, but: Optional[Instance] = None) -> Optional[Instance]:
     """The first web instance whose slot is free: systemd has no unit of it loaded, not even a
-    stopping one. None if all slots are taken, which only happens to a release of an earlier
-    version."""
+    stopping one. None if all slots of a release of an earlier version are taken."""
     known = [one for one in (*systemd.loaded(at), but) if one is not None]
     taken = {one.slot for one in known if one.release == release}
     return next((one for one in _possible(at, release) if one.slot not in taken), None)

@@ -33,15 +33,13 @@ class Process(Protocol):
         """Whether the process of this name is of this kind."""
 
     def prove(self, ctx: Context, at: Layout, one: Instance, probe: Probe) -> str:
-        """Wait until an instance passes its check; returns how, as text. Raises
-        OpError("unhealthy")."""
+        """Wait until an instance passes its check; a text says how. Raises OpError("unhealthy")."""
 
     def problem(self, at: Layout, one: Instance, probe: Probe) -> str:
         """The problem of an instance that is up; "" if it has none. Called repeatedly."""
 
     def queue(self, at: Layout, one: Instance) -> Optional[Quiet]:
-        """The queue that must be quiet before the instance may be asked to stop; None if there is
-        none."""
+        """The queue, if any, that must be quiet before the instance may be asked to stop."""
 
     def end(self, at: Layout, one: Instance, queue: Optional[Quiet]) -> bool:
         """Ask an instance to finish its work and stop; wait only for its queue. False: systemd asks

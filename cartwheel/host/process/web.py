@@ -52,8 +52,7 @@ class Web:
         return True
 
     def discard(self, at: Layout, one: Instance) -> None:
-        """Kill it: it never had a request, and a plain stop of a hanging import takes its whole
-        timeout."""
+        """Kill it: it never had a request, and a hanging import would use up a stop's timeout."""
         systemd.kill(at.unit(one))
 
     def facts(self, state: UnitState, problem: str, front: str) -> Serving:

@@ -60,8 +60,7 @@ def _is(path: Path, mode: int, gid: int) -> bool:
 
 
 def _all_belong(at: Layout, gid: int) -> bool:
-    """Whether every running instance is in the group; a process keeps the groups it started
-    with."""
+    """Whether every running instance is in the group; a process keeps the groups of its start."""
     units = [at.unit(one) for one in systemd.instances(at)]
     pids = [one.main_pid for one in systemd.states(units).values()]
     return all(gid in _groups(pid) for pid in pids if pid)

@@ -88,8 +88,7 @@ def _refuse_damaged(at: Layout, request: Install) -> None:
 
 
 def _fill(ctx: Context, request: Install, donor: Optional[str]) -> None:
-    """Run the installer. No cache is used for wheels that were sent, nor if a `donor` gave the
-    rest."""
+    """Run the installer. A `donor` makes its cache unnecessary; sent wheels do not stay in it."""
     at, release = ctx.at, request.release
     chosen = installer.of(request.installing)
     env = {**chosen.index(), **environment(at)}

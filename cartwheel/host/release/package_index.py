@@ -67,8 +67,7 @@ def for_uv(named: Environment) -> Environment:
 
 
 def uv_arguments(named: Environment) -> List[str]:
-    """Options that uv takes as arguments only: packages that may be built here, and that must
-    be."""
+    """Options that uv accepts only as arguments: packages that may or must be built here."""
     pip = for_pip(named)
     found: List[str] = []
     for option in ("ONLY_BINARY", "NO_BINARY"):

@@ -152,8 +152,7 @@ def _unit(at: Layout, release: str, rendered: str, output: Path, seconds: float)
 
 
 def _as_instance(template: str) -> str:
-    """The text with its slot filled in (%i, systemd.unit(5)): the trial's unit is not a template
-    instance."""
+    """The text with its slot filled in (%i, systemd.unit(5)): the trial is no template instance."""
     return re.sub("%[%iI]", lambda one: one[0] if one[0] == "%%" else layout.FIRST_SLOT, template)
 
 

@@ -114,8 +114,7 @@ def problem(at: Layout, release: str) -> str:
 
 
 def damage(at: Layout) -> Dict[str, List[str]]:
-    """The live release and the rollback target, each with everything it lacks, checked file by
-    file."""
+    """All that the live release and the rollback target lack, checked file by file."""
     current = pointed(at.current)
     found: Dict[str, List[str]] = {}
     for name in (current, rollback_target(at, current)):
@@ -292,8 +291,7 @@ def prune(at: Layout, keep_releases: int, *, but: Optional[str] = None) -> List[
 
 
 def _by_worth(at: Layout) -> List[str]:
-    """The complete releases in the order of removal: damaged ones and those rebuilt since, then the
-    oldest."""
+    """The complete releases in the order of removal: damaged or since rebuilt ones, then by age."""
     known = complete(at)
     newest = {content(manifest): manifest.release for manifest in known}
     worth = [

@@ -1,5 +1,4 @@
-"""Check that a release has everything it needs to run: quickly (`problem`), or file by file
-(`damage`).
+"""Check that a release has everything it needs to run: `problem` quickly, `damage` file by file.
 
 The quick check covers the release's own files, the interpreter, and one listing of its packages;
 every look at a host can afford it. Only `damage` finds a file that is missing inside a package;

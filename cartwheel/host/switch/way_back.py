@@ -1,5 +1,4 @@
-"""Roll back to the old release; used by the live session, the installed recover and the boot
-unit."""
+"""Roll back to the old release: in the live session, the installed recover, or the boot unit."""
 
 from __future__ import annotations
 

@@ -66,8 +66,7 @@ def _open(path: Path) -> Optional[int]:
     """The lock's file, made if it is missing; None if its folder was just removed."""
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        # Not inherited by children (O_CLOEXEC): a child that outlives this process must not keep
-        # it.
+        # O_CLOEXEC: a child that outlives this process must not keep the lock.
         fd = os.open(str(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except FileNotFoundError:
         return None

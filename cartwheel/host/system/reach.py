@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import FrozenSet, List, Tuple
 
 _MOST_LINKS = 40  # as the kernel follows (path_resolution(7))
-# Folders that ProtectHome= hides, and that PrivateTmp= and PrivateDevices= replace
-# (systemd.exec(5)).
+# Folders that ProtectHome= hides, and PrivateTmp= and PrivateDevices= replace (systemd.exec(5)).
 HOMES = ("/home", "/root", "/run/user")
 _REPLACED = ("/tmp", "/var/tmp", "/dev")
 

@@ -166,8 +166,7 @@ def forget_failure(unit: str) -> None:
 
 def install(at: Layout, one: Instance) -> bool:
     """Install the release's unit file for this slot; it stays there as long as the release. If the
-    release has lost it, the installed one stays. Raises OpError("not-whole") if there is
-    neither."""
+    release has lost it, the installed one stays. Raises OpError("not-whole") without either."""
     source = at.unit_source(one)
     text = source.read_bytes() if source.is_file() else b""
     if text:

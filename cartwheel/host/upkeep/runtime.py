@@ -77,8 +77,7 @@ def install(
 
 
 def _write_module(root: Path, name: str, text: str) -> bool:
-    """`cartwheel.host.system.files` -> cartwheel/host/system/files.py; a package -> its
-    __init__.py."""
+    """Write `cartwheel.host.system.files` to cartwheel/host/system/files.py, and so on."""
     path = root.joinpath(*name.split(".")).with_suffix(".py")
     for parent in reversed([p for p in path.parents if root in p.parents]):
         files.directory(parent, 0o755)

@@ -1,9 +1,7 @@
-"""Who answered through the web server: the front door alone is blind, because the backup answers
-for a dead instance.
+"""Find out which release answered through the web server; the backup answers for a dead instance.
 
-The rendered site tells a request that carries this host's token, and nobody else, which
-upstreams were tried, what each said, and which release `current` named meanwhile
-(`server.WebServer`).
+The rendered site reports to requests with this host's token, and to no others, which upstreams
+were tried, the status of each, and the release that `current` named (`server.WebServer`).
 """
 
 from __future__ import annotations
@@ -52,8 +50,7 @@ def known_token(at: Layout) -> Optional[str]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the web server said of one request: statuses and upstreams in the order they were
-    tried."""
+    """The web server's report on one request: statuses and upstreams, in the order of tries."""
 
     release: str
     statuses: Tuple[str, ...]

@@ -32,8 +32,7 @@ class WebServer(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name for people, for the filter of its templates and for its tasks
-        (`tasks/NAME.py`)."""
+        """Its name for people, for the filter of its templates, and for `tasks/NAME.py`."""
 
     @property
     def program(self) -> str:

@@ -58,8 +58,7 @@ class Server:
 class Release:
     """A complete release, read from its manifest; "" for what an earlier version did not write.
     `content` is the release's name without the counter of a rebuild, `name` is the application's,
-    `python` are the path and version of its interpreter, `variables` are keyed digests by
-    name."""
+    `python` has path and version of its interpreter, `variables` are keyed digests by name."""
 
     release: str
     version: str

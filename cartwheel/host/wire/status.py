@@ -35,9 +35,8 @@ class WebServing:
 
 @dataclass(frozen=True)
 class Serving:
-    """The instance that should serve: its unit, in systemd's words, and its processes. `problem`:
-    what is wrong with its answer; `front`: with the answer through the web server; "" if
-    nothing."""
+    """The instance that should serve: its unit, in systemd's words, and its processes. `problem` is
+    about its own answer, `front` about the answer through the web server; "" means none."""
 
     age_seconds: Optional[float]
     active: str
