@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,10 @@ def test_contributing_names_what_exists() -> None:
     assert linked
     assert quoted
     assert [name for name in (*linked, *quoted) if not (pages.REPO / name).exists()] == []
+
+
+def test_pytest_looks_into_every_folder_of_tests(pytestconfig: pytest.Config) -> None:
+    tests = pages.REPO / "tests"
+    folders = {part for path in tests.rglob("test_*.py") for part in path.relative_to(tests).parts}
+    skipped = pytestconfig.getini("norecursedirs")
+    assert [name for name in folders if any(fnmatch(name, one) for one in skipped)] == []
