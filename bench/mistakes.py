@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cartwheel.errors import Exit
 from tests.kit.project import Project, new_project
-from tests.unit.test_settings_broken import WRITTEN
+from tests.unit.settings.test_broken import WRITTEN
 
 MOST_SECONDS = 0.5
 

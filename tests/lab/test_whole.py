@@ -79,7 +79,7 @@ BROKEN = {
 }
 
 
-# Each finding by itself: tests/unit/test_host_whole.py.
+# Each finding by itself: tests/unit/host/test_whole.py.
 @pytest.mark.parametrize(
     "kind",
     tiered(

@@ -73,7 +73,7 @@ def host_in(folder: Path, monkeypatch: pytest.MonkeyPatch, app: str = "shop") ->
                 if hasattr(module, place):
                     monkeypatch.setattr(module, place, path)
     monkeypatch.setattr(leftovers, "_SCRATCH", ())  # this machine's own /tmp
-    # Its releases are folders with a manifest; test_host_whole.py looks at real ones.
+    # Its releases are folders with a manifest; host/test_whole.py looks at real ones.
     monkeypatch.setattr(whole, "problem", lambda _at, _manifest: "")
     at = Layout(app, folder / "srv")
     at.releases.mkdir(parents=True)

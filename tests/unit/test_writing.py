@@ -18,7 +18,7 @@ from cartwheel.ssh import known_hosts
 from cartwheel.ssh.known_hosts import HostKey
 from cartwheel.ssh.target import Target
 from tests.kit.tiers import only_root
-from tests.unit.test_host_files import KINDS, make
+from tests.unit.host.test_files import KINDS, make
 
 KEY = HostKey("ssh-ed25519", b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32))
 

@@ -1,0 +1,1093 @@
+"""The switch, its way back and its recovery, crashed before every system call.
+
+Only systemd and nginx are stand-ins, with their state in files, so that it outlives a
+process that is killed. What an instance answers is tested elsewhere.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cartwheel.host import layout, recover
+from cartwheel.host.layout import FIRST_SLOT, OLD_SLOTS, Layout, first_of
+from cartwheel.host.process import drain, health, kinds
+from cartwheel.host.process import web as web_kind
+from cartwheel.host.process.kind import Starts
+from cartwheel.host.state import journal, pending, releases
+from cartwheel.host.switch import switch as switching
+from cartwheel.host.system import files, systemd
+from cartwheel.host.system.context import ContactLost, OpError
+from cartwheel.host.system.systemd import UnitState
+from cartwheel.host.upkeep import jobs
+from cartwheel.host.web import configuration, front_door
+from cartwheel.host.web.server import WebServer
+from cartwheel.host.wire.health import Probe
+from cartwheel.host.wire.instance import Instance
+from cartwheel.host.wire.messages import Table
+from cartwheel.host.wire.running import Start, Stop
+from cartwheel.host.wire.switching import Confirm, Finish, GoBack, Limits, Switch, WentBack
+from cartwheel.settings.phases import Kind
+from tests.unit.hostside import Session, host_in, in_child, slot_of, web
+
+PROBE = Probe("/", "localhost", "http", 200, 1, 0.1, 5, 1)
+_CALLS = ("open", "mkdir", "chmod", "fsync", "rename", "symlink", "unlink", "rmdir", "write")
+_CRASHED = 99
+
+
+class Worker:
+    """A kind of process beside web: it works from its start, and has no queue."""
+
+    starts: Starts = "beside"
+
+    def runs(self, process: str) -> bool:
+        return process == "worker"
+
+    def prove(self, _ctx: Any, at: Layout, one: Instance, _probe: Probe) -> str:
+        if not systemd.state(at.unit(one)).is_up:
+            raise OpError("unhealthy", "it is down")
+        return "it is up"
+
+    def problem(self, _at: Layout, _one: Instance, _probe: Probe) -> str:
+        return ""
+
+    def queue(self, _at: Layout, _one: Instance) -> None:
+        return None
+
+    def end(self, at: Layout, one: Instance, _queue: Any) -> bool:
+        systemd.stop(at.unit(one))
+        return True
+
+    def discard(self, at: Layout, one: Instance) -> None:
+        systemd.stop(at.unit(one))
+
+    def facts(self, *_args: Any) -> Any:
+        raise AssertionError("nobody asks")
+
+
+class Stage:
+    """One host; `run` does a whole deploy's worth of operations on it."""
+
+    def __init__(self, folder: Path, at: Layout) -> None:
+        self.at = at
+        self.sessions: list[Session] = []
+        self.units = folder / "active-units"
+        self.units.mkdir()
+        self.site = folder / "site.conf"
+        self.processes = ["web"]  # of the releases that are prepared
+        self.slow = False  # what is asked to stop has requests under way, until `let_end`
+        self.default = folder / "default"
+        self.loaded = folder / "loaded-by-nginx"
+        self.default.symlink_to("sites-available/default")
+        self.reload()
+
+    # systemd
+
+    def state(self, unit: str) -> UnitState:
+        path = self.units / unit
+        active = path.read_text() if path.exists() else "inactive"
+        return UnitState(active, "running", 0, 1, None, None, "success")
+
+    def instances(self, at: Layout) -> dict[Instance, str]:
+        units = {path.name: path.read_text() for path in sorted(self.units.iterdir())}
+        return {at.instance_of(unit) or web("?", unit): active for unit, active in units.items()}
+
+    def running(self, at: Layout) -> list[Instance]:
+        """What serves, or should not run."""
+        found = self.instances(at)
+        return [one for one in found if found[one] != systemd.STOPPING]
+
+    def start(self, _ctx: Any, unit: str) -> None:
+        instance = self.at.instance_of(unit)
+        if instance is None or not self.at.unit_file(instance).exists():
+            raise OpError("start-failed", f"no {unit}")
+        assert self.state(unit).active != systemd.STOPPING, "it would wait for the end"
+        (self.units / unit).write_text("active")
+
+    def stop(self, unit: str) -> None:
+        if self.slow and (self.units / unit).exists():
+            (self.units / unit).write_text(systemd.STOPPING)
+        else:
+            self.kill(unit)
+
+    def kill(self, unit: str) -> None:
+        assert self.state(unit).active != systemd.STOPPING, "it has requests under way"
+        (self.units / unit).unlink(missing_ok=True)
+
+    def ends(self, unit: str, **_more: Any) -> bool:
+        return not (self.units / unit).exists()
+
+    def let_end(self) -> None:
+        """All that was asked to stop ends."""
+        for unit in list(self.units.iterdir()):
+            if unit.read_text() == systemd.STOPPING:
+                unit.unlink()
+
+    # nginx
+
+    def reload(self, _ctx: Any = None, _web: WebServer | None = None) -> None:
+        self.loaded.write_text(self._shown())
+
+    def _shown(self) -> str:
+        site = self.site.read_text() if self.site.exists() else "none"
+        return f"{site} {self.default.is_symlink()}"
+
+    # releases and operations
+
+    def prepare(self, name: str) -> None:
+        folder = self.at.release(name)
+        folder.mkdir()
+        for process in self.processes:
+            self.at.unit_source(Instance(process, name, FIRST_SLOT)).write_text(name)
+        releases.point_slot(self.at, first_of(name))
+        manifest: Table = {"release": name, "seq": releases.next_sequence(self.at), "version": name}
+        files.write_json(releases.manifest_path(self.at, name), manifest)
+
+    def prepare_old(self, name: str, slots: tuple[str, ...]) -> None:
+        """As an earlier version made it."""
+        self.prepare(name)
+        self.at.unit_source(first_of(name)).unlink()
+        for slot in slots:
+            self.at.unit_source(web(name, slot)).write_text(f"{name} {slot}")
+        releases.point_slot(self.at, web(name, slots[0]))
+
+    def asked(self, to: str, kind: Kind = "deploy", **more: Any) -> Switch:
+        values: dict[str, Any] = {
+            "kind": kind,
+            "release": to,
+            "version": to,
+            "fresh": kind == "deploy",
+            "site_changes": {},
+            "listen": 80,
+            "static_dir": None,
+            "probe": PROBE,
+            "watch_seconds": 0.01,
+            "limits": Limits(max_error_percent=10, error_min_requests=5, max_worker_restarts=1),
+            "confirm_seconds": 60,
+            "keep_releases": 3,
+            "settings": None,
+        }
+        return Switch(**{**values, **more})
+
+    def session(self) -> Session:
+        self.sessions.append(Session(self.at, "ann"))
+        return self.sessions[-1]
+
+    def run(self, asked: Switch, *, confirm: bool = True) -> Session:
+        session = self.session()
+        answer = switching.switch(session.ctx(), asked)
+        if confirm:
+            switching.confirm(session.ctx(), Confirm(answer.id))
+            switching.finish(session.ctx(), Finish())
+        return session
+
+    def deploy(self, name: str, **more: Any) -> None:
+        self.prepare(name)
+        self.run(self.asked(name, **more)).end()
+
+    def settle(self) -> list[str]:
+        return recover.settle(self.at, lambda _text: None)
+
+    def served(self) -> str | None:
+        return releases.pointed(self.at.current)
+
+    def check(self) -> None:
+        """In order: what `current` names runs and nothing else does; nothing is pending."""
+        at, release = self.at, self.served()
+        assert not at.pending.exists()
+        assert self.loaded.read_text() == self._shown(), "nginx reads what is installed"
+        assert releases.pointed(at.fallback) == release
+        stack = journal.serving_stack(journal.read(at.journal))
+        assert stack[-1:] == ([release] if release else [])
+        for one in self.instances(at):
+            assert at.unit_file(one).exists(), "it has its own time only with its file"
+            assert at.release(one.release).is_dir(), "it runs from there"
+        if release is None:
+            assert self.running(at) == []
+            return
+        assert releases.manifest_path(at, release).exists()
+        assert self.running(at) == releases.side(at, releases.serving(at))
+        files_of = {at.released_by(path.name) for path in layout.UNITS.iterdir()}
+        assert files_of <= set(releases.names(at)), "they go with their release"
+        previous = releases.pointed(at.previous)
+        assert previous is None or releases.manifest_path(at, previous).exists()
+        assert previous != release
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    yield from _stage(tmp_path, monkeypatch)
+
+
+def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    one = Stage(folder, host_in(folder, monkeypatch))
+    monkeypatch.setattr(kinds, "KINDS", (*kinds.KINDS, Worker()))
+    for name in ("state", "instances", "start", "stop", "kill", "ends"):
+        monkeypatch.setattr(systemd, name, getattr(one, name))
+    monkeypatch.setattr(systemd, "loaded", one.instances)
+    monkeypatch.setattr(systemd, "failed", lambda _at: [])
+    monkeypatch.setattr(systemd, "forget_failure", lambda _unit: None)
+    monkeypatch.setattr(systemd, "reload", lambda _ctx=None: None)
+    monkeypatch.setattr(systemd, "log", lambda *_args: "Traceback\nValueError: boom")
+    monkeypatch.setattr(configuration, "reload", one.reload)
+    monkeypatch.setattr(files, "sync_filesystem", lambda _path: None)  # this machine's is busy
+    monkeypatch.setattr(health, "prove", lambda *_args, **_more: 3)
+    monkeypatch.setattr(health, "watch", lambda *_args, **_more: None)
+    monkeypatch.setattr(health, "wait_for_reload", lambda *_args: None)
+    monkeypatch.setattr(front_door, "ask", lambda *_args: "")
+    monkeypatch.setattr(drain.Quiet, "look", lambda _quiet: True)
+    yield one
+    for session in one.sessions:  # a session that was killed still has its timer here
+        deal = session.memory.get("switch")
+        if isinstance(deal, switching.Deal):
+            deal._timer.cancel()
+
+
+# -- what may be under way when the host side dies: (before, the operation, releases that may serve)
+
+
+def first(stage: Stage) -> Callable[[], Any]:
+    stage.prepare("1.a")
+    changes = {str(stage.site): "ours", str(stage.default): None}
+    return lambda: stage.run(stage.asked("1.a", site_changes=changes)).end()
+
+
+def update(stage: Stage) -> Callable[[], Any]:
+    stage.deploy("1.a")
+    stage.deploy("2.b")
+    stage.prepare("3.c")
+    return lambda: stage.run(stage.asked("3.c")).end()
+
+
+def update_that_prunes_and_changes_the_site(stage: Stage) -> Callable[[], Any]:
+    for name in ("1.a", "2.b", "3.c"):
+        stage.deploy(name)
+    stage.prepare("4.d")
+    changes = {str(stage.site): "ours"}
+    return lambda: stage.run(stage.asked("4.d", site_changes=changes)).end()
+
+
+def rollback(stage: Stage) -> Callable[[], Any]:
+    for name in ("1.a", "2.b", "3.c"):
+        stage.deploy(name)
+    return lambda: stage.run(stage.asked("2.b", kind="rollback")).end()
+
+
+def restart(stage: Stage) -> Callable[[], Any]:
+    stage.deploy("1.a")
+    stage.deploy("2.b")
+    return lambda: stage.run(stage.asked("2.b", kind="restart")).end()
+
+
+def unconfirmed(stage: Stage) -> Callable[[], Any]:
+    """The way back of a live session is crashed too."""
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    changes = {str(stage.site): "ours", str(stage.default): None}
+    return lambda: stage.run(stage.asked("2.b", site_changes=changes), confirm=False).end()
+
+
+def restart_while_another_one_ends(stage: Stage) -> Callable[[], Any]:
+    """What ends holds its slot, and nobody hurries it."""
+    stage.slow = True
+    stage.deploy("1.a")
+    stage.run(stage.asked("1.a", kind="restart")).end()
+    return lambda: stage.run(stage.asked("1.a", kind="restart")).end()
+
+
+def unconfirmed_with_requests(stage: Stage) -> Callable[[], Any]:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    stage.slow = True
+    return lambda: stage.run(stage.asked("2.b"), confirm=False).end()
+
+
+def update_with_a_worker(stage: Stage) -> Callable[[], Any]:
+    stage.processes.append("worker")
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    stage.slow = True
+    return lambda: stage.run(stage.asked("2.b")).end()
+
+
+def unconfirmed_with_the_first_worker(stage: Stage) -> Callable[[], Any]:
+    stage.deploy("1.a")
+    stage.processes.append("worker")
+    stage.prepare("2.b")
+    stage.slow = True
+    return lambda: stage.run(stage.asked("2.b"), confirm=False).end()
+
+
+SCENES = [first, update, update_that_prunes_and_changes_the_site, rollback, restart, unconfirmed]
+SLOW_SCENES = [
+    restart_while_another_one_ends,
+    unconfirmed_with_requests,
+    update_with_a_worker,
+    unconfirmed_with_the_first_worker,
+]
+
+
+def dying_before(number: int, work: Callable[[], Any]) -> bool:
+    """Do `work` in a process that dies before its system call `number`; False: it ended first."""
+
+    def dying() -> int:
+        left = [number]
+
+        def wrap(real: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                if left[0] == 0:
+                    os._exit(_CRASHED)
+                left[0] -= 1
+                return real(*args, **kwargs)
+
+            return call
+
+        for name in _CALLS:
+            setattr(os, name, wrap(getattr(os, name)))
+        work()
+        return 0
+
+    status = in_child(dying)
+    assert status in (0, _CRASHED)
+    return status == _CRASHED
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A folder in memory where there is one: nothing here is about how slow a disk is."""
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="cartwheel-", dir=place) as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("scene", [*SCENES, *SLOW_SCENES])
+def test_killed_before_any_call_it_is_put_in_order(
+    scene: Callable[[Stage], Callable[[], Any]], memory: Path
+) -> None:
+    """By turns only the process is killed, and with it all that the host ran."""
+    number, ended = 0, False
+    while not ended:
+        folder, power_cut = memory / str(number), number % 2
+        folder.mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            for stage in _stage(folder, patch):
+                work = scene(stage)
+                before = stage.served()
+                ended = not dying_before(number, work)
+                if power_cut:
+                    for unit in list(stage.units.iterdir()):
+                        unit.unlink()
+                    stage.reload()
+                if number % 3 == 0:  # the recovery may be killed too
+                    dying_before(number % 7 * 3 + 1, stage.settle)
+                stage.settle()
+                stage.check()
+                assert stage.settle() == [], "nothing is left to do"
+                assert recover.is_settled(stage.at)
+                stage.let_end()
+                stage.settle()
+                running = list(stage.instances(stage.at))
+                assert running == releases.side(stage.at, releases.serving(stage.at))
+                stage.check()
+                if before is not None:
+                    assert stage.served() is not None
+                stage.deploy("9.z")
+                assert stage.served() == "9.z", "the next deploy needs no manual step"
+                stage.check()
+        # The others share their code with these: a sample of their calls is enough.
+        number += 1 if scene in (first, unconfirmed) else 3
+    assert number > 20
+
+
+def test_each_scene_ends_as_asked(tmp_path: Path) -> None:
+    for number, serves in enumerate(("1.a", "3.c", "4.d", "2.b", "2.b", "1.a")):
+        scene = SCENES[number]
+        with pytest.MonkeyPatch.context() as patch:
+            folder = tmp_path / scene.__name__
+            folder.mkdir()
+            for stage in _stage(folder, patch):
+                scene(stage)()
+                assert stage.served() == serves
+                stage.check()
+
+
+def test_a_deploy_keeps_what_was_asked_and_where_to_go_back(stage: Stage) -> None:
+    for name in ("1.a", "2.b", "3.c", "4.d", "5.e"):
+        stage.deploy(name)
+    assert releases.names(stage.at) == ["3.c", "4.d", "5.e"]
+    assert releases.pointed(stage.at.previous) == "4.d"
+    stage.run(stage.asked("4.d", kind="rollback")).end()
+    assert releases.pointed(stage.at.previous) == "3.c"
+    assert slot_of(stage.at, "4.d") == "1"
+
+
+@pytest.mark.parametrize("confirmed_by", ["session", "recovery"])
+def test_the_old_instance_is_drained_before_it_is_stopped(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, confirmed_by: str
+) -> None:
+    """Stopped at once it loses what is on its way to it; and nothing may still point there when
+    its queue is looked at."""
+    stage.deploy("1.a")
+    seen: list[str] = []
+
+    def looked(quiet: drain.Quiet) -> bool:
+        seen.append(f"looked at {quiet._socket.parent.parent.name}, {links()}")
+        return True
+
+    def links() -> str:
+        return f"{stage.served()} serves, fallback {releases.pointed(stage.at.fallback)}"
+
+    def stopped(unit: str) -> None:
+        seen.append(f"stopped {unit}")
+        stage.stop(unit)
+
+    monkeypatch.setattr(drain.Quiet, "look", looked)
+    monkeypatch.setattr(systemd, "stop", stopped)
+    stage.prepare("2.b")
+    if confirmed_by == "session":
+        stage.run(stage.asked("2.b")).end()
+    else:  # it died right after the confirmation
+        session = stage.session()
+        answer = switching.switch(session.ctx(), stage.asked("2.b"))
+        switching.confirm(session.ctx(), Confirm(answer.id))
+        stage.settle()
+    unit = stage.at.unit(web("1.a"))
+    assert seen == ["looked at 1.a, 2.b serves, fallback 2.b", f"stopped {unit}"]
+
+
+def test_the_old_instance_is_watched_while_the_new_one_is(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then nothing is left but one look after the confirmation, and nobody waits for its end."""
+    seen: list[tuple[int, str | None]] = []
+
+    def looked(quiet: drain.Quiet) -> bool:
+        seen.append((id(quiet), releases.pointed(stage.at.fallback)))
+        return True
+
+    def watched(_ctx: Any, units: list[str], complaint: Callable[[], str], **_more: Any) -> None:
+        assert units == [stage.at.unit(web("2.b"))]
+        assert complaint() == ""
+
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    monkeypatch.setattr(drain.Quiet, "look", looked)
+    monkeypatch.setattr(health, "watch", watched)
+    monkeypatch.setattr(health, "ask_socket", lambda *_args: "")
+    monkeypatch.setattr(systemd, "ends", raising(AssertionError("it was cancelled")))
+    session = stage.run(stage.asked("2.b"))
+    session.end()
+    during, after = seen
+    assert (during[1], after[1]) == ("1.a", "2.b")
+    assert during[0] == after[0], "the looks before count"
+    told = [(one["step"], one["state"]) for one in session.events]
+    assert told[-2:] == [("drain", "start"), ("drain", "done")]
+
+
+def test_a_process_of_another_kind_takes_part_in_all_of_it(stage: Stage) -> None:
+    """It starts when the way back is written down, and before the traffic moves."""
+    seen: list[tuple[str, bool, str | None]] = []
+    stage.processes.append("worker")
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+
+    def started(ctx: Any, unit: str) -> None:
+        seen.append((unit.split(".")[1], stage.at.pending.exists(), stage.served()))
+        stage.start(ctx, unit)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(systemd, "start", started)
+        stage.run(stage.asked("2.b")).end()
+    assert seen == [("web", False, "1.a"), ("worker", True, "1.a")]
+    stage.check()
+    stage.run(stage.asked("1.a", "rollback")).end()
+    stage.run(stage.asked("1.a", "restart"), confirm=False).end()
+    stage.check()
+    jobs.stop(Session(stage.at).ctx(), Stop(drain_seconds=0.0))
+    assert stage.running(stage.at) == []
+    jobs.start(Session(stage.at).ctx(), Start(PROBE))
+    stage.check()
+    stage.stop(stage.at.unit(stage.running(stage.at)[1]))
+    assert not recover.is_settled(stage.at), "it is down, and should run"
+    assert stage.settle() == ["started 1.a"]
+    stage.check()
+    stage.processes.pop()
+    stage.deploy("3.c")
+    assert stage.running(stage.at) == [web("3.c")]
+    for name in ("4.d", "5.e"):
+        stage.deploy(name)
+    assert {one for one in layout.UNITS.iterdir() if ".worker." in one.name} == set()
+
+
+def test_nothing_of_another_kind_starts_where_web_does_not_prove_itself(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.processes.append("worker")
+    stage.prepare("2.b")
+    monkeypatch.setattr(health, "prove", failing("unhealthy"))
+    with pytest.raises(OpError, match="it answered 500"):
+        stage.run(stage.asked("2.b"))
+    assert stage.instances(stage.at) == {web("1.a"): "active"}
+    assert releases.names(stage.at) == ["1.a"]
+    stage.check()
+
+
+def test_a_restart_changes_the_slot_and_nothing_else(stage: Stage) -> None:
+    stage.deploy("1.a")
+    stage.deploy("2.b")
+    for slot in ("2", "1", "2"):
+        stage.run(stage.asked("2.b", kind="restart")).end()
+        assert slot_of(stage.at, "2.b") == slot
+        assert releases.pointed(stage.at.previous) == "1.a"
+        stage.check()
+
+
+def test_restarts_and_rollbacks_at_once_take_the_slots_that_are_free(stage: Stage) -> None:
+    stage.deploy("1.a")
+    stage.slow = True
+    stage.deploy("2.b")
+    for slot in map(str, range(2, 12)):
+        stage.run(stage.asked("2.b", kind="restart")).end()
+        assert slot_of(stage.at, "2.b") == slot
+        stage.check()
+    stage.run(stage.asked("1.a", kind="rollback")).end()
+    assert slot_of(stage.at, "1.a") == "2"
+    stage.check()
+    stage.let_end()
+    stage.run(stage.asked("2.b", kind="rollback")).end()
+    assert slot_of(stage.at, "2.b") == "1"
+    stage.check()
+
+
+@pytest.mark.parametrize("slots", [OLD_SLOTS[:2], OLD_SLOTS])
+def test_a_release_of_an_earlier_version_keeps_the_slots_that_it_has(
+    stage: Stage, slots: tuple[str, ...]
+) -> None:
+    """Where they are all taken, whoever needs one waits until one has ended."""
+    stage.prepare_old("1.a", slots)
+    stage.run(stage.asked("1.a")).end()
+    stage.slow = True
+    for slot in slots[1:]:
+        stage.run(stage.asked("1.a", kind="restart")).end()
+        assert slot_of(stage.at, "1.a") == slot
+        stage.check()
+    session = stage.session()
+    with pytest.raises(OpError) as caught:
+        switching.switch(session.ctx(0.5), stage.asked("1.a", kind="restart"))
+    assert caught.value.slug == "deadline"
+    assert session.events[-1]["detail"] == "earlier instances of 1.a are still stopping"
+    stage.let_end()
+    stage.run(stage.asked("1.a", kind="restart")).end()
+    assert slot_of(stage.at, "1.a") == slots[0]
+    stage.check()
+
+
+@pytest.mark.parametrize("then", ["finished", "confirmed", "pending", "power cut"])
+def test_a_host_of_an_earlier_version_is_switched_and_put_in_order(stage: Stage, then: str) -> None:
+    stage.prepare_old("1.a", OLD_SLOTS)
+    stage.run(stage.asked("1.a")).end()
+    stage.prepare("2.b")
+    stage.run(stage.asked("2.b"), confirm=then == "finished")
+    if then == "confirmed":
+        stage.at.pending.unlink()
+    elif then == "power cut":
+        for unit in list(stage.units.iterdir()):
+            unit.unlink()
+    stage.settle()
+    stage.check()
+    assert recover.is_settled(stage.at)
+    serves = web("1.a", "web") if then in ("pending", "power cut") else web("2.b")
+    assert stage.running(stage.at) == [serves]
+    for name in ("3.c", "4.d", "5.e"):
+        stage.deploy(name)
+    assert [path.name for path in layout.UNITS.iterdir() if ".web.1.a" in path.name] == []
+    assert recover.is_settled(stage.at)
+
+
+def test_a_bad_release_goes_once_nothing_of_it_runs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    (stage.at.release("2.b") / "steps.json").write_text("{}")
+    stage.slow = True
+    with monkeypatch.context() as patch:
+        patch.setattr(health, "watch", failing("unhealthy"))
+        with pytest.raises(OpError, match=r"the host rolled back to 1\.a"):
+            stage.run(stage.asked("2.b"))
+    assert stage.served() == "1.a"
+    assert [one.release for one in releases.complete(stage.at)] == ["1.a"], "nobody returns to it"
+    assert stage.instances(stage.at) == {web("1.a"): "active", web("2.b"): "deactivating"}
+    stage.check()
+    assert recover.is_settled(stage.at), "what ends is nothing that was left over"
+    assert releases.prune(stage.at, 2) == [], "and not in the way"
+    stage.let_end()
+    assert not recover.is_settled(stage.at)
+    stage.settle()
+    assert releases.prune(stage.at, 2) == ["2.b"]
+    assert list(layout.UNITS.iterdir()) == [stage.at.unit_file(web("1.a"))]
+
+
+def test_what_is_bad_twice_goes_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second try of it starts while the first one still ends."""
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    stage.slow = True
+    monkeypatch.setattr(health, "watch", failing("unhealthy"))
+    for slots in (["1"], ["1", "2"]):
+        with pytest.raises(OpError, match=r"the host rolled back to 1\.a"):
+            stage.run(stage.asked("2.b"))
+        found = sorted(one.slot for one in stage.instances(stage.at) if one.release == "2.b")
+        assert found == slots
+        assert [one.release for one in releases.complete(stage.at)] == ["1.a"]
+        manifest: Table = {"release": "2.b", "seq": 2, "version": "2.b"}
+        files.write_json(releases.manifest_path(stage.at, "2.b"), manifest)
+
+
+@pytest.mark.parametrize("kind", ["deploy", "restart"])
+def test_an_old_instance_that_somebody_stops_meanwhile_gets_a_successor(
+    stage: Stage, kind: Kind
+) -> None:
+    stage.deploy("1.a")
+    to = "1.a" if kind == "restart" else "2.b"
+    if kind == "deploy":
+        stage.prepare(to)
+    session = stage.run(stage.asked(to, kind), confirm=False)
+    stage.slow = True
+    stage.stop(stage.at.unit(web("1.a")))
+    session.end()
+    assert slot_of(stage.at, "1.a") == ("3" if kind == "restart" else "2")
+    stage.check()
+
+
+def test_a_start_does_not_wait_for_what_a_stop_has_begun(stage: Stage) -> None:
+    stage.deploy("1.a")
+    stage.slow = True
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "_STOP_MARGIN_SECONDS", 0.0)
+        jobs.stop(Session(stage.at).ctx(), Stop(drain_seconds=0.0))
+    assert stage.settle() == [], "a stopped one stays so"
+    jobs.start(Session(stage.at).ctx(), Start(PROBE))
+    assert slot_of(stage.at, "1.a") == "2"
+    stage.check()
+
+
+def test_an_instance_with_a_queue_is_stopped_by_systemd_once_it_is_empty(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    asked: list[Instance] = []
+
+    def later(at: Layout, one: Instance) -> bool:
+        asked.append(one)
+        (stage.units / at.unit(one)).write_text(systemd.STOPPING)
+        return True
+
+    monkeypatch.setattr(web_kind, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(drain.Quiet, "look", lambda _quiet: False)
+    monkeypatch.setattr(systemd, "stop_when_quiet", later)
+    stage.run(stage.asked("2.b")).end()
+    assert asked == [web("1.a")]
+    stage.check()
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_args: Any, **_more: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def failing(slug: str) -> Callable[..., Any]:
+    return raising(OpError(slug, "it answered 500"))
+
+
+def results(stage: Stage) -> list[tuple[str | None, str | None]]:
+    return [(one.release, one.result) for one in journal.read(stage.at.journal)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OpError("unhealthy", "not healthy"), OSError(5, "I/O"), ValueError("odd")],
+)
+def test_a_release_that_does_not_prove_itself_leaves_only_its_line(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    monkeypatch.setattr(health, "prove", raising(error))
+    with pytest.raises(type(error)) as caught:
+        stage.run(stage.asked("2.b"))
+    if isinstance(caught.value, OpError):
+        assert (caught.value.slug, caught.value.log.splitlines()[-1]) == (
+            "unhealthy",
+            "ValueError: boom",
+        )
+    assert releases.names(stage.at) == ["1.a"]
+    assert results(stage)[-1] == ("2.b", "failed")
+    stage.check()
+
+
+@pytest.mark.parametrize("lost", ["as it starts", "before the confirmation", "with the session"])
+def test_a_release_that_was_only_cut_off_stays_for_the_next_deploy(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """Whole, but for its instance: nobody has found it bad."""
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    if lost == "as it starts":
+        with monkeypatch.context() as patch:
+            patch.setattr(health, "prove", raising(ContactLost()))
+            with pytest.raises(ContactLost):
+                stage.run(stage.asked("2.b"))
+    else:
+        session = stage.run(stage.asked("2.b"), confirm=False)
+        if lost == "before the confirmation":
+            session.end()
+        else:
+            stage.settle()
+    assert releases.names(stage.at) == ["1.a", "2.b"]
+    assert results(stage)[-1][0] == "2.b"
+    assert stage.served() == "1.a"
+    assert recover.is_settled(stage.at), "it is nothing that was left over"
+    stage.check()
+    stage.run(stage.asked("2.b", fresh=False)).end()
+    assert stage.served() == "2.b"
+
+
+@pytest.mark.parametrize(("is_bad", "left"), [(True, ["1.a"]), (False, ["1.a", "2.b"])])
+def test_who_asks_to_go_back_says_whether_the_release_is_bad(
+    stage: Stage, is_bad: bool, left: list[str]
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = stage.run(stage.asked("2.b"), confirm=False)
+    back = GoBack("lab2 failed", is_bad=is_bad)
+    assert switching.go_back(session.ctx(), back) == WentBack(True, "1.a")
+    session.end()
+    assert releases.names(stage.at) == left
+    stage.check()
+
+
+def test_a_release_that_fails_in_probation_is_put_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    monkeypatch.setattr(health, "watch", failing("unhealthy"))
+    with pytest.raises(OpError, match=r"the host rolled back to 1\.a") as caught:
+        stage.run(stage.asked("2.b"))
+    assert caught.value.slug == "reverted"
+    assert "ValueError: boom" in caught.value.log
+    assert releases.names(stage.at) == ["1.a"]
+    assert results(stage)[-1] == ("2.b", "reverted")
+    stage.check()
+
+
+def test_a_way_back_that_fails_can_be_asked_for_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = stage.session()
+    back = GoBack("again", is_bad=True)
+    assert switching.go_back(session.ctx(), back) == WentBack(False, "1.a")
+    with monkeypatch.context() as patch:
+        patch.setattr(health, "watch", failing("unhealthy"))
+        patch.setattr(releases, "discard", failing("systemd"))
+        with pytest.raises(OpError):
+            switching.switch(session.ctx(), stage.asked("2.b"))
+    assert stage.at.pending.exists()
+    assert switching.go_back(session.ctx(), back) == WentBack(True, "1.a")
+    session.end()
+    stage.check()
+
+
+def test_a_first_deploy_that_fails_takes_its_site_away(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.prepare("1.a")
+    changes = {str(stage.site): "ours", str(stage.default): None}
+    monkeypatch.setattr(health, "watch", failing("unhealthy"))
+    with pytest.raises(OpError, match="nothing"):
+        stage.run(stage.asked("1.a", site_changes=changes))
+    assert stage.served() is None
+    assert not stage.site.exists()
+    assert str(stage.default.readlink()) == "sites-available/default"
+    assert releases.names(stage.at) == []
+    stage.check()
+
+
+def test_an_old_release_that_fails_a_rollback_stays_on_the_host(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.deploy("2.b")
+    monkeypatch.setattr(health, "prove", failing("unhealthy"))
+    with pytest.raises(OpError):
+        stage.run(stage.asked("1.a", kind="rollback"))
+    assert releases.names(stage.at) == ["1.a", "2.b"]
+    assert stage.served() == "2.b"
+
+
+def test_contact_lost_before_the_confirmation_goes_back(stage: Stage) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = stage.run(stage.asked("2.b"), confirm=False)
+    assert stage.served() == "2.b"
+    session.end()
+    assert stage.served() == "1.a"
+    stage.check()
+
+
+def test_contact_lost_after_the_confirmation_finishes(stage: Stage) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = stage.session()
+    answer = switching.switch(session.ctx(), stage.asked("2.b"))
+    switching.confirm(session.ctx(), Confirm(answer.id))
+    session.end()
+    assert stage.served() == "2.b"
+    stage.check()
+
+
+def test_the_host_knows_the_settings_that_it_was_last_deployed_with(stage: Stage) -> None:
+    """For `fab plan`: only a deploy brings settings, and only one that is confirmed."""
+    stage.deploy("1.a")
+    assert releases.settings_of(stage.at, "1.a") is None, "as of an earlier version"
+    for settings in ({"web.listen": "d1"}, {"web.listen": "d2"}):
+        stage.run(stage.asked("1.a", "restart", settings=settings)).end()
+        assert releases.settings_of(stage.at, "1.a") == settings
+    stage.run(stage.asked("1.a", "restart", settings=None)).end()
+    stage.run(stage.asked("1.a", "restart", settings={}), confirm=False).end()
+    assert releases.settings_of(stage.at, "1.a") == {"web.listen": "d2"}
+
+
+def test_without_a_confirmation_in_time_it_goes_back(stage: Stage) -> None:
+    from tests.kit.waiting import until
+
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = stage.session()
+    answer = switching.switch(session.ctx(), stage.asked("2.b", confirm_seconds=0.05))
+    until(lambda: not stage.at.pending.exists() and results(stage)[-1] == ("2.b", "reverted"))
+    with pytest.raises(OpError) as caught:
+        switching.confirm(session.ctx(), Confirm(answer.id))
+    assert caught.value.slug == "reverted"
+    back = GoBack("late", is_bad=True)
+    assert switching.go_back(session.ctx(), back) == WentBack(True, "1.a")
+    session.end()
+    assert results(stage).count(("2.b", "reverted")) == 1
+    stage.check()
+
+
+def test_a_confirmation_is_of_this_switch_or_refused(stage: Stage) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = stage.session()
+    with pytest.raises(OpError, match="no switch with this id"):
+        switching.confirm(session.ctx(), Confirm("x"))
+    answer = switching.switch(session.ctx(), stage.asked("2.b"))
+    with pytest.raises(OpError, match="no switch with this id"):
+        switching.confirm(session.ctx(), Confirm("x"))
+    assert stage.at.pending.exists()
+    for _ in range(2):
+        switching.confirm(session.ctx(), Confirm(answer.id))
+    back = GoBack("late", is_bad=True)
+    assert switching.go_back(session.ctx(), back) == WentBack(False, "2.b")
+    assert stage.served() == "2.b"
+    session.end()
+    assert results(stage).count(("2.b", "confirmed")) == 1
+
+
+@contextmanager
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Neither room nor inodes while the block runs."""
+
+    def full(*_args: Any, **_more: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        patch.setattr(os, "symlink", full)
+        yield
+
+
+def test_a_full_disk_cannot_undo_a_confirmation(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = stage.session()
+    answer = switching.switch(session.ctx(), stage.asked("2.b", settings={"web.listen": "d"}))
+
+    with full_disk(monkeypatch):
+        switching.confirm(session.ctx(), Confirm(answer.id))
+    session.end()
+    assert stage.served() == "2.b"
+    stage.settle()
+    stage.check()
+
+
+def test_a_confirmed_switch_is_finished_on_a_full_disk(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither room nor inodes: the links are there already, the old instance stops."""
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = stage.session()
+    answer = switching.switch(session.ctx(), stage.asked("2.b"))
+
+    with full_disk(monkeypatch):
+        switching.confirm(session.ctx(), Confirm(answer.id))
+        switching.finish(session.ctx(), Finish())
+    session.end()
+    at = stage.at
+    assert (releases.pointed(at.fallback), releases.pointed(at.previous)) == ("2.b", "1.a")
+    assert stage.running(at) == [web("2.b")]
+    assert [path.name for path in at.root.iterdir() if path.name.endswith(".spare")] == []
+    stage.settle()  # the journal's line
+    stage.check()
+
+
+def test_the_mark_of_an_older_version_is_read(stage: Stage) -> None:
+    """The next session may be a newer one: it goes back by what the mark says."""
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    stage.run(stage.asked("2.b"), confirm=False)
+    value = files.read_json(stage.at.pending)
+    assert value is not None
+    del value["next_previous"]
+    files.write_json(stage.at.pending, value, 0o600)
+    stage.settle()
+    assert stage.served() == "1.a"
+    stage.check()
+
+
+def test_a_full_disk_before_the_switch_changes_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+
+    def full(*_args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pending, "write", full)
+    with pytest.raises(OSError):
+        stage.run(stage.asked("2.b"))
+    assert stage.served() == "1.a"
+    stage.check()
+
+
+def test_a_stopped_application_is_not_started_by_a_recovery(stage: Stage) -> None:
+    stage.deploy("1.a")
+    files.write_json(stage.at.stopped, {"who": "ann", "since": "now"})
+    stage.stop(stage.at.unit(web("1.a")))
+    assert stage.settle() == []
+    assert stage.running(stage.at) == []
+    stage.at.stopped.unlink()
+    assert stage.settle() == ["started 1.a"]
+    stage.check()
+
+
+def test_recover_as_a_program(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.deploy("1.a")
+    argv = [stage.at.app, str(stage.at.base)]
+    assert recover.main([*argv, "--settle"]) == 0
+    assert capsys.readouterr().out == ""
+    stage.prepare("2.b")
+    stage.run(stage.asked("2.b"), confirm=False)  # its process is killed here
+    assert recover.main([*argv, "--settle"]) == 0
+    assert "the switch to 2.b was never confirmed" in capsys.readouterr().out
+    assert stage.served() == "1.a"
+    stage.check()
+
+
+def test_recover_goes_on_when_nobody_listens(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator is gone, and the pipe to them with them."""
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    stage.run(stage.asked("2.b"), confirm=False)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb", buffering=0) as raw:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, write_through=True))
+        assert recover.main([stage.at.app, str(stage.at.base), "--settle"]) == 0
+    assert stage.served() == "1.a"
+    stage.check()
+
+
+@pytest.mark.parametrize("torn", ["", "{", "[]", '{"id": "x"}', "\0\0\0", "\xff"])
+def test_a_damaged_mark_stops_nobody_and_is_kept_for_a_person(
+    stage: Stage, capsys: pytest.CaptureFixture[str], torn: str
+) -> None:
+    stage.deploy("1.a")
+    stage.stop(stage.at.unit(web("1.a")))  # a boot
+    stage.at.pending.write_text(torn, "latin-1")
+    argv = [stage.at.app, str(stage.at.base)]
+    assert not recover.is_settled(stage.at)
+    assert recover.main([*argv, "--boot"]) == 0
+    said = capsys.readouterr().out
+    assert "the mark of a switch was damaged" in said
+    assert "started 1.a" in said
+    stage.check()
+    assert (stage.at.root / "pending.json.damaged").read_text("latin-1") == torn
+    stage.deploy("2.b")
+    stage.check()
+
+
+@pytest.mark.parametrize("torn", ["", "{", "[]", "\0\0\0", "\xff"])
+def test_a_damaged_manifest_or_journal_does_not_keep_a_release_from_starting(
+    stage: Stage, torn: str
+) -> None:
+    stage.deploy("1.a")
+    stage.stop(stage.at.unit(web("1.a")))
+    releases.manifest_path(stage.at, "1.a").write_text(torn, "latin-1")
+    stage.at.journal.write_text(torn, "latin-1")
+    assert recover.main([stage.at.app, str(stage.at.base), "--boot"]) == 0
+    assert stage.served() == "1.a"
+    assert stage.running(stage.at) == [web("1.a")]
+
+
+def test_a_confirmation_that_a_killed_session_did_not_sync_is_synced_by_whoever_comes_next(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it is seen as confirmed, and the next power cut takes it back."""
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = stage.run(stage.asked("2.b"), confirm=False)
+    session.at_end.clear()
+    stage.at.pending.unlink()  # it is killed between this and the fsync
+    synced: list[tuple[str, Path]] = []
+    monkeypatch.setattr(files, "fsync_dir", lambda path: synced.append(("names", path)))
+    monkeypatch.setattr(files, "sync_filesystem", lambda path: synced.append(("all", path)))
+    stage.settle()
+    root = stage.at.root
+    assert synced[:3] == [("names", root), ("all", root), ("all", layout.UNITS)], "at first"
+    assert stage.served() == "2.b"
+
+
+def test_recover_leaves_a_session_alone_that_holds_the_lock(stage: Stage) -> None:
+    from cartwheel.host.system import locks
+
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    session = stage.run(stage.asked("2.b"), confirm=False)
+    held = locks.acquire(stage.at.lock, {"owner": "ann"}, wait_seconds=0)
+    assert recover.main([stage.at.app, str(stage.at.base), "--settle"]) == 0
+    assert stage.at.pending.exists()
+    held.release()
+    session.end()

@@ -1,0 +1,93 @@
+"""The merged settings, as `fab config.show` shows them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cartwheel.settings import load_placed
+from cartwheel.settings.shown import lines, of_hosts
+from cartwheel.settings.toml_tables import Settings
+from tests.kit.project import new_project
+from tests.unit.settings.test_load import MINIMAL, write
+
+DEPLOY = f"""{MINIMAL}
+[web]
+server_names = ["shop.example"]
+[secrets]
+KEY = {{ command = "pass show shop/key" }}
+TOKEN = {{ file = "~/token" }}
+[env]
+MODE = "a \\"b\\""
+[inventory.hosts.web1]
+weight = 2
+"""
+
+
+def shown(project: Path, env: str | None = None) -> dict[str, tuple[str, str]]:
+    return {one.key: (one.value, one.place) for one in lines(load_placed(project, None, env))}
+
+
+def test_every_value_says_where_it_comes_from(tmp_path: Path) -> None:
+    write(tmp_path, deploy=DEPLOY, environments_live='[web]\nlisten = 81\n[env]\nMODE = "x"\n')
+    found = shown(tmp_path, "live")
+    assert found["app.name"] == ('"shop"', "config/deploy.toml:2:1")
+    assert found["environment"] == ('"live"', "--env")
+    assert found["web.listen"] == ("81", "config/environments/live.toml:2:1")
+    assert found["web.server_names"] == ('["shop.example"]', "config/deploy.toml:6:1")
+    assert found["env.MODE"] == ('"x"', "config/environments/live.toml:4:1")
+    assert found["deploy.drain_seconds"] == ("30", "default")
+    assert found["inventory.hosts.web1.weight"] == ("2", "config/deploy.toml:13:1")
+    assert found["inventory.groups"] == ("{}", "default")
+    assert "web.static_url" not in found, "what has no value"
+
+
+def test_settings_that_shape_what_hosts_run() -> None:
+    """Those that differ from their defaults, and nothing of the way to the hosts."""
+    settings = Settings.model_validate(
+        {
+            "app": {"name": "shop", "source": "."},
+            "gunicorn": {"threads": 4, "timeout_seconds": 30},
+            "web": {"server_names": ["a", "b"]},
+            "ssh": {"password": {"env": "WORD"}},
+            "env": {"MODE": "x"},
+            "hooks": {"tell": {"after": "run", "command": "x"}},
+        }
+    )
+    assert of_hosts(settings) == {
+        "app.name": '"shop"',
+        "app.source": '"."',
+        "gunicorn.threads": "4",
+        "web.server_names": '["a", "b"]',
+    }
+
+
+def test_values_are_toml(tmp_path: Path) -> None:
+    write(tmp_path, deploy=DEPLOY)
+    assert shown(tmp_path)["env.MODE"][0] == '"a \\"b\\""'
+
+
+def test_a_secret_says_where_it_is_and_a_command_not_even_that(tmp_path: Path) -> None:
+    """The text of a command may itself be one."""
+    write(tmp_path, deploy=DEPLOY)
+    found = shown(tmp_path)
+    assert found["secrets.KEY"] == ("secret command", "config/deploy.toml:8:1")
+    assert found["secrets.TOKEN"] == ("secret file ~/token", "config/deploy.toml:9:1")
+
+
+def test_the_words(tmp_path: Path) -> None:
+    """Typed as a person does, without a host anywhere."""
+    project = new_project(tmp_path / "project")
+    project.settings(DEPLOY)
+    shown = project.fab("config.show", "--written").out.splitlines()
+    assert shown[0].split() == ["KEY", "VALUE", "FROM"]
+    assert shown[1].split() == ["app.name", '"shop"', "config/deploy.toml:2:1"]
+    assert len(shown) < 12
+    assert len(project.fab("config.show").out.splitlines()) > 70
+    assert "shop" in project.fab("config.check").out
+    assert json.loads(project.fab("config.schema").out)["title"] == "Cartwheel's settings"
+    project.settings(DEPLOY.replace("weight", "weigth").replace("[web]", "[wbe]"))
+    for words in (["config.show"], ["config.check"]):
+        done = project.fab(*words, code=2)
+        assert "config/deploy.toml:5:2: wbe: unknown key; did you mean web?" in done.err
+        assert "config/deploy.toml:13:1: inventory.hosts.web1.weigth: unknown key" in done.err
