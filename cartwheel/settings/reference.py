@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from cartwheel.settings import toml_tables, validation
 
 from .checks import RESERVED_PREFIX, RESERVED_VARIABLES
+from .descriptions import description
 from .mirrors import ALIASES, PRESETS
 
 _INTRODUCTION = """\
@@ -140,8 +140,8 @@ def markdown(template_names: Iterable[str]) -> str:
             *(_table(name, table) for name, table in tables),
             _AFTER.format(
                 secret="\n".join(
-                    f"| `{key}` | {field.description} |"
-                    for key, field in toml_tables.Secret.model_fields.items()
+                    f"| `{key}` | {description(toml_tables.Secret, key)} |"
+                    for key in toml_tables.Secret.model_fields
                 ),
                 reserved=", ".join(f"`{name}`" for name in RESERVED_VARIABLES),
                 prefix=RESERVED_PREFIX,
@@ -160,7 +160,7 @@ def _table(name: str, table: type[BaseModel]) -> str:
     )
     rows = [
         f"| `{key}` | {_type(field.annotation)} | {unit(key)} | {_default(field)} "
-        f"| {_example(field)} | {field.description} |"
+        f"| {_example(field)} | {description(table, key)} |"
         for key, field in table.model_fields.items()
         if validation.table_of(field.annotation) in (None, toml_tables.Secret)
     ]
@@ -202,8 +202,7 @@ def _type(annotation: Any) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    value = {} if field.default is PydanticUndefined else field.default
-    return "" if value is None else f"`{toml(value)}`"
+    return "" if field.default is None else f"`{toml(field.default)}`"
 
 
 def toml(value: object) -> str:

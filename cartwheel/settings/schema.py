@@ -10,6 +10,7 @@ import json
 from cartwheel.decoded import Table
 from cartwheel.settings import toml_tables
 
+from .descriptions import description
 from .reference import unit
 
 
@@ -22,11 +23,13 @@ def json_schema() -> Table:
     """JSON Schema, draft 2020-12, of a settings file."""
     whole = toml_tables.Settings.model_json_schema()
     del whole["properties"]["environment"]  # it is chosen with --env
-    for table in (whole, *whole["$defs"].values()):
+    for name, table in (("Settings", whole), *whole["$defs"].items()):
         del table["title"]
         table.pop("required", None)
+        model = getattr(toml_tables, name)
         table["properties"] = {
-            key: _property(key, said) for key, said in table["properties"].items()
+            key: _property(key, said, description(model, key))
+            for key, said in table["properties"].items()
         }
     whole["$defs"]["Secret"] |= {"minProperties": 1, "maxProperties": 1}
     return {
@@ -36,16 +39,17 @@ def json_schema() -> Table:
     }
 
 
-def _property(key: str, said: Table) -> Table:
+def _property(key: str, said: Table, description: str) -> Table:
     """The schema of one setting without null, which TOML lacks, and with its unit."""
     kept = {name: value for name, value in said.items() if name != "title"}
     if "default" in kept and kept["default"] is None:
         del kept["default"]
+    if description:
+        kept["description"] = f"{description} In {unit(key)}." if unit(key) else description
+        kept = dict(sorted(kept.items()))
     kinds = [kind for kind in kept.pop("anyOf", []) if kind != {"type": "null"}]
     if len(kinds) == 1:
         kept |= kinds[0]
     elif kinds:
         kept["anyOf"] = kinds
-    if unit(key):
-        kept["description"] += f" In {unit(key)}."
     return kept

@@ -274,10 +274,10 @@ def known_keys() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
 
 
 def _description(key: Key) -> str:
+    from .descriptions import description
+
     if key == ("app",):
         return "a table [app] with name and source"
-    names = tuple(str(part) for part in key)
-    for known, field in known_keys():
-        if known == names:
-            return field.description or "it has no default"
-    return "it has no default"
+    *path, name = (str(part) for part in key)
+    table = _model_at(tuple(path))
+    return (description(table, name) if table else "") or "it has no default"
