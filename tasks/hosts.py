@@ -20,32 +20,26 @@ if TYPE_CHECKING:
 def trust(scene: Scene, out: Output, yes: bool = False) -> int:
     """Show a host's key fingerprint, and trust it if you agree."""
     from cartwheel.commands.scene import targets
-    from cartwheel.ssh import trust as keys
-    from cartwheel.ssh.connection import Gateways
+    from cartwheel.ssh import known_hosts
+    from cartwheel.ssh.connection import Gateways, fetch_key
 
     gateways = Gateways()
     found = []
     try:
         for name, target in targets(scene).items():
-            key = keys.fetch_key(target, gateways)
+            key = fetch_key(target, gateways)
             shown = f"{name} ({target.known_as}): {key.kind} {key.fingerprint}"
             trusted = True
-            if keys.is_known(target, key):
+            if known_hosts.is_known(target, key):
                 out.say(f"{shown} is already trusted")
             elif yes or _agrees(shown, out):
-                keys.record(target, key)
-                out.say(f"{shown} is now trusted, in {keys.recorded_in(target)}")
+                known_hosts.record(target, key)
+                out.say(f"{shown} is now trusted, in {known_hosts.recorded_in(target)}")
             else:
                 out.say(f"{name} is not trusted")
                 trusted = False
-            found.append(
-                {
-                    "host": name,
-                    "kind": key.kind,
-                    "fingerprint": key.fingerprint,
-                    "trusted": trusted,
-                }
-            )
+            about = {"host": name, "kind": key.kind, "fingerprint": key.fingerprint}
+            found.append({**about, "trusted": trusted})
     finally:
         gateways.close()
         out.put(hosts=found)

@@ -98,14 +98,7 @@ class Scene:
 
     @property
     def terms(self) -> Terms:
-        return Terms(
-            self.settings.slug,
-            self.settings.host.base,
-            self.operator,
-            self.lock_wait_seconds,
-            finish_seconds(self.settings),
-            rollout=self.rollout,
-        )
+        return Terms(self.lock_wait_seconds, finish_seconds(self.settings), rollout=self.rollout)
 
     def secret(self, secret: Secret | None, name: str) -> Hidden | None:
         if secret is None:

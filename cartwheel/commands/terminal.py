@@ -14,7 +14,7 @@ def shell(scene: Scene) -> int:
     connection = StrictConnection(targets(scene)[scene.hosts[0]], gateways)
     try:
         enter = f"/usr/local/lib/cartwheel/{scene.settings.slug}/enter"
-        return interactive(connection, (enter,), sudo=True)
+        return interactive(connection, (enter,))
     finally:
         connection.close()
         gateways.close()

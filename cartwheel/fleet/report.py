@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from cartwheel.errors import CartwheelError, Exit
@@ -39,7 +39,6 @@ class Report:
     version: str
     hosts: tuple[HostReport, ...]
     seconds: float = 0.0
-    notes: tuple[str, ...] = field(default=())
     kind: str = "deploy"
 
     @property

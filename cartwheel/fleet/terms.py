@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from cartwheel.plan.hooks import Hook
-from cartwheel.plan.host_plan import Operator
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
 
 if TYPE_CHECKING:
@@ -24,17 +23,11 @@ def _nowhere(hook: Hook, _more: Mapping[str, str]) -> None:
 
 @dataclass(frozen=True)
 class Terms:
-    """The terms of a run: the application, the operator, how long to wait, in which order hosts
-    switch."""
+    """How long to wait, in which order hosts switch, and behind which balancer."""
 
-    app: str
-    base: str
-    operator: Operator
     lock_wait_seconds: float
     finish_seconds: float
-    about_freeze: bool = (
-        False  # the task is about the freeze itself, so a freeze does not refuse it
-    )
+    about_freeze: bool = False  # then a freeze does not refuse the task
     rollout: Rollout = ALL_OR_NOTHING
     balancer: Balancer | None = None  # in front of the hosts
     here: Here = _nowhere

@@ -99,7 +99,7 @@ def nothing(settings: Settings, facts: Facts, operator: Operator, kind: Kind) ->
     """The plan that does nothing on this host, from which every plan starts."""
     app = facts.app
     return HostPlan(
-        app=Application(settings.slug, settings.host.base, names.user(settings)),
+        app=Application(settings.slug, names.user(settings)),
         operator=operator,
         kind=kind,
         release="",

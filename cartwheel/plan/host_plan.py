@@ -29,7 +29,6 @@ class Application:
     """The application on its hosts: `name` is application and environment together."""
 
     name: str
-    base: str
     user: str
 
 

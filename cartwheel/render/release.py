@@ -75,27 +75,18 @@ class RenderFacts:
 
 @dataclass(frozen=True)
 class RenderedFile:
-    """One file for the host: `owner` is `user:group`.
-
-    `shared` files are outside the release, where the next release's version replaces them: their
-    old content must be saved before a switch.
-    """
+    """One file for the host. A `shared` one is outside the release, where the next release's
+    version replaces it."""
 
     path: str
     content: str
-    mode: int = 0o644
-    owner: str = "root:root"
     shared: bool = False
 
 
 # Two hosts that together use every branch of the templates.
 SAMPLES = (
     RenderFacts(
-        cpus=4,
-        systemd_version=257,
-        python_version="3.13.5",
-        default_server_free=True,
-        ipv6=True,
+        cpus=4, systemd_version=257, python_version="3.13.5", default_server_free=True, ipv6=True
     ),
     RenderFacts(
         cpus=1,
@@ -133,9 +124,8 @@ def render_release(
     files = dict(
         [
             of_release("gunicorn.conf.py", "gunicorn.conf.py.j2"),
-            of_release(
-                TEMPLATE_UNIT, "web.service.j2", slot="%i"
-            ),  # systemd.unit(5): of each instance
+            # %i is the slot of each instance (systemd.unit(5)).
+            of_release(TEMPLATE_UNIT, "web.service.j2", slot="%i"),
             of_release("maintenance.html", "maintenance.html.j2"),
             of_host(SITE, names.web_server().site_template, names.site_path(settings)),
             of_host("logrotate.conf", "logrotate.j2", f"{LOGROTATE}/cartwheel-{at.app}.conf"),

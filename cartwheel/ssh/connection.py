@@ -18,6 +18,7 @@ from cartwheel import process_env
 from cartwheel.errors import ConnectError
 from cartwheel.ssh import known_hosts, revoked
 from cartwheel.ssh.auth import Login
+from cartwheel.ssh.known_hosts import HostKey
 from cartwheel.ssh.target import Target
 
 # Bytes that are not acknowledged for this long end the connection (tcp(7)): with a heartbeat
@@ -234,14 +235,14 @@ class _Check(paramiko.MissingHostKeyPolicy):
         hostname: str,  # noqa: ARG002 - paramiko calls it so
         key: paramiko.PKey,
     ) -> None:
-        shown = known_hosts.HostKey(key.get_name(), key.asbytes())
+        shown = HostKey.of(key)
         revoked.check(self._target, shown)
         known_hosts.check(self._target, shown)
 
 
 def transport_for(target: Target) -> Callable[..., paramiko.Transport]:
     """A factory of transports that first ask for the kinds of keys that are known."""
-    kinds = {entry.kind for entry in known_hosts.known_entries(target) if not entry.marker}
+    kinds = {entry.key.kind for entry in known_hosts.known_entries(target) if not entry.marker}
     if "ssh-rsa" in kinds:
         kinds |= {"rsa-sha2-512", "rsa-sha2-256"}
 
@@ -253,3 +254,20 @@ def transport_for(target: Target) -> Callable[..., paramiko.Transport]:
         return transport
 
     return make
+
+
+def fetch_key(target: Target, gateways: Gateways) -> HostKey:
+    """The host's key; nothing is sent to the host, and nothing is saved.
+
+    Gateways on the way are checked as always. Raises ConnectError.
+    """
+    with failures(target):
+        transport = transport_for(target)(raw_socket(target, gateways))
+        try:
+            transport.banner_timeout = target.connect_timeout_seconds
+            transport.start_client(timeout=target.connect_timeout_seconds)
+            shown = HostKey.of(transport.get_remote_server_key())
+        finally:
+            transport.close()
+    revoked.check(target, shown)
+    return shown

@@ -1,6 +1,6 @@
-"""Single commands: a script for a host without Python, `fab run`, and a terminal for `fab shell`.
+"""Single commands: a script for a host without Python, and a terminal for `fab shell`.
 
-All of them read and write the channel directly; a missing exit status is a failure (P11).
+Both read and write the channel directly; a missing exit status is a failure (P11).
 """
 
 from __future__ import annotations
@@ -37,19 +37,10 @@ _POLL_SECONDS = 0.2
 _SEND_BYTES = 1 << 15
 
 # The shell code that runs the command. It first prints a marker that no tracing shell (`set -x`)
-# shows, on both streams, because either may arrive first. The guarded one reads our side of the
-# channel, where nothing ever arrives except its end.
+# shows, on both streams, because either may arrive first; a terminal has one stream for both.
 _SAY = "echo; echo cartwheel-ready:$0"
-_ON_TERMINAL = f'{_SAY}; exec "$@"'  # which has one stream for both
-_STARTS = f"{{ {_SAY}; }} >&2; {_SAY}; "
-_PLAIN = _STARTS + 'exec "$@"'
-_GUARDED = (
-    _STARTS + 'exec 3<&0; setsid "$@" </dev/null 3<&- & p=$!; '
-    "{ read -r x; kill -TERM -$p; } <&3 >/dev/null 2>&1 & w=$!; exec 3<&-; "
-    "wait $p; s=$?; kill $w; exit $s"
-)
-
-OnOutput = Callable[[int, bytes], None]
+_ON_TERMINAL = f'{_SAY}; exec "$@"'
+_PLAIN = f'{{ {_SAY}; }} >&2; {_SAY}; exec "$@"'
 
 
 @dataclass(frozen=True)
@@ -64,102 +55,68 @@ def run_script(
     connection: StrictConnection,
     script: bytes,
     *,
-    sudo: bool = True,
     on_line: Callable[[str], None] = lambda _line: None,
     deadline_seconds: float = 600.0,
 ) -> Finished:
-    """Feed `script` to `sh -s`. Complete lines of both its outputs go to `on_line`.
+    """Feed `script` to `sh -s` of root. Complete lines of both its outputs go to `on_line`.
 
     Raises ConnectError (also if no exit status arrives) and CartwheelError `deadline`. The
     caller judges an exit status other than 0.
     """
     tail, rests = bytearray(), {STDOUT: b"", STDERR: b""}
-
-    def take(fd: int, data: bytes) -> None:
-        tail.extend(data)
-        del tail[:-TAIL_BYTES]
-        *lines, rests[fd] = (rests[fd] + data).split(b"\n")
-        for line in lines:
-            on_line(line.decode("utf-8", "replace"))
-
-    status = stream(
-        connection,
-        (*startup.KNOWN_ENVIRONMENT, "sh", "-s"),
-        sudo=sudo,
-        stdin=script,
-        on_output=take,
-        deadline_seconds=deadline_seconds,
-    )
+    with _running(connection, (*startup.KNOWN_ENVIRONMENT, "sh", "-s")) as running:
+        for fd, data in running.output(script, deadline_seconds):
+            tail.extend(data)
+            del tail[:-TAIL_BYTES]
+            *lines, rests[fd] = (rests[fd] + data).split(b"\n")
+            for line in lines:
+                on_line(line.decode("utf-8", "replace"))
+        status = running.status()
     for rest in filter(None, rests.values()):
         on_line(rest.decode("utf-8", "replace"))
     return Finished(status, tail.decode("utf-8", "replace"))
 
 
-def stream(
-    connection: StrictConnection,
-    argv: Sequence[str],
-    *,
-    sudo: bool = False,
-    stdin: bytes = b"",
-    on_output: OnOutput,
-    deadline_seconds: float | None = None,
-) -> int:
-    """Run `argv`; its exit status. `on_output` gets 1 or 2 and bytes as they come.
-
-    Without `stdin` the command and its children get SIGTERM on Ctrl-C and when the connection
-    breaks; with `stdin` they see the end of their input, and finish. Never put a secret into
-    `argv`: `ps` shows it.
-    """
-    running = _Running(connection, argv, sudo=sudo, guard=not stdin)
-    try:
-        for fd, data in running.output(stdin, deadline_seconds):
-            on_output(fd, data)
-        return running.status()
-    except BaseException:
-        running.stop()
-        raise
-
-
-def interactive(connection: StrictConnection, argv: Sequence[str], *, sudo: bool = False) -> int:
-    """Run `argv` on its own terminal, connected to ours; its exit status.
+def interactive(connection: StrictConnection, argv: Sequence[str]) -> int:
+    """Run `argv` as root on its own terminal, connected to ours; its exit status.
 
     Raises UsageError if standard input is not a terminal.
     """
     local_in, local_out = sys.stdin.fileno(), sys.stdout.fileno()
     if not os.isatty(local_in):
         raise UsageError("usage", "an interactive shell needs a terminal", hint="Use `fab run`.")
-    running = _Running(connection, argv, sudo=sudo, pty=True)
-    try:
+    with _running(connection, argv, pty=True) as running:
         _await_start(running, local_out)
         with _raw_terminal(local_in, running.resize):
             _join(running, local_in, local_out)
         return running.status()
-    except BaseException:
-        running.stop()
-        raise
+
+
+@contextlib.contextmanager
+def _running(
+    connection: StrictConnection, argv: Sequence[str], *, pty: bool = False
+) -> Iterator[_Running]:
+    """Start a command; its channel is closed in the end."""
+    running = _Running(connection, argv, pty=pty)
+    try:
+        yield running
+    finally:
+        with contextlib.suppress(Exception):
+            running.channel.close()
 
 
 class _Running:
     """A command on a channel. It prints our marker once it is past sudo; until then the output is
     noise, or sudo's prompt."""
 
-    def __init__(
-        self,
-        connection: StrictConnection,
-        argv: Sequence[str],
-        *,
-        sudo: bool,
-        pty: bool = False,
-        guard: bool = False,
-    ) -> None:
+    def __init__(self, connection: StrictConnection, argv: Sequence[str], *, pty: bool) -> None:
         self.target = connection.target
-        self._guard = guard
         nonce = secrets.token_hex(16)
         self._pty = pty
         self._prompt = f"[cartwheel {nonce}]"
         self._asking = startup.prompt_pattern(self._prompt)
         self._ready = nonce
-        self._sudo = self._sudo_words(pty) if sudo else []
+        self._sudo = self._sudo_words(pty)
         self._begun: set[int] = set()  # streams on which the command's own output has begun
         self.asked = 0  # number of sudo's password prompts
         self._early = {STDOUT: bytearray(), STDERR: bytearray()}  # output before the command's own
@@ -174,7 +131,7 @@ class _Running:
             self.channel.exec_command(self._command(argv))
         self._pulse = _Pulse(connection.transport)
 
-    def output(self, stdin: bytes, deadline_seconds: float | None) -> Iterator[tuple[int, bytes]]:
+    def output(self, stdin: bytes, deadline_seconds: float) -> Iterator[tuple[int, bytes]]:
         """Pieces of output until the end; sends `stdin` once the command has started."""
         poller = select.poll()
         poller.register(self.channel.fileno(), select.POLLIN)
@@ -183,15 +140,15 @@ class _Running:
         while True:
             busy = self.started and len(unsent) > 0
             poller.poll(10 if busy else _POLL_SECONDS * 1000)
-            yield from self._pieces()
-            if self.started and not closed and not self._guard:
+            yield from self.pieces()
+            if self.started and not closed:
                 if unsent and self.channel.send_ready():
                     unsent = unsent[self.channel.send(bytes(unsent[:_SEND_BYTES])) :]
                 if not len(unsent):
                     self.channel.shutdown_write()
                     closed = True
             if self.ended():
-                yield from self._pieces()
+                yield from self.pieces()
                 return
             self.check_silence()
             self.check_time(time.monotonic() - begun, deadline_seconds)
@@ -200,10 +157,6 @@ class _Running:
     def started(self) -> bool:
         """Whether the command runs, past login and sudo."""
         return STDOUT in self._begun
-
-    def pieces(self) -> list[tuple[int, bytes]]:
-        """The output that has arrived by now."""
-        return list(self._pieces())
 
     def ended(self) -> bool:
         channel = self.channel
@@ -246,11 +199,6 @@ class _Running:
                 host=self.target.name,
             )
 
-    def stop(self) -> None:
-        """Close the channel, which ends a guarded command. Never raises."""
-        with contextlib.suppress(Exception):
-            self.channel.close()
-
     def _sudo_words(self, pty: bool) -> list[str]:
         words = startup.sudo_words(self.target, self._prompt)
         if not (pty and words):
@@ -260,12 +208,12 @@ class _Running:
         return ["env", "LC_ALL=C", "sudo", *asks, "-p", self._prompt, "--"]
 
     def _command(self, argv: Sequence[str]) -> str:
-        unguarded = _ON_TERMINAL if self._pty else _PLAIN
-        wrapper = _GUARDED if self._guard else unguarded
+        wrapper = _ON_TERMINAL if self._pty else _PLAIN
         words = [*self._sudo, "sh", "-c", wrapper, self._ready, *argv]
         return " ".join(startup.quote(word) for word in words)
 
-    def _pieces(self) -> Iterator[tuple[int, bytes]]:
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """The output that has arrived by now."""
         while self.channel.recv_stderr_ready():
             yield from self._sort(STDERR, self.channel.recv_stderr(_READ_BYTES))
         while self.channel.recv_ready():

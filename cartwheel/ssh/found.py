@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
@@ -152,6 +153,17 @@ def expand(value: Value, tokens: Mapping[str, str]) -> str:
         return tokens[token[1]]
 
     return re.sub(r"%(.?)", word, value.text)
+
+
+def fits(name: str, patterns: Sequence[str]) -> bool:
+    """ssh_config(5), PATTERNS: `*` and `?`; a matching pattern with `!` rules the rest out."""
+
+    def matches(pattern: str) -> bool:  # [...] is literal here, but a pattern in fnmatch
+        return fnmatchcase(name, pattern.replace("[", "[[]"))
+
+    if any(matches(one[1:]) for one in patterns if one.startswith("!")):
+        return False
+    return any(matches(one) for one in patterns if not one.startswith("!"))
 
 
 def refused(place: str, reason: str) -> UsageError:

@@ -8,45 +8,27 @@ from __future__ import annotations
 
 import base64
 import binascii
-import fnmatch
 import hashlib
 import hmac
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cartwheel import writing
 from cartwheel.errors import ConnectError
 from cartwheel.host.system import flock
+from cartwheel.ssh.found import fits
 from cartwheel.ssh.target import Target
+
+if TYPE_CHECKING:
+    import paramiko
 
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 SYSTEM_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _LOCK_SECONDS = 10.0
 _FIELDS = 3  # names, kind, key
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of a file. `marker` is empty, `cert-authority` or `revoked`."""
-
-    marker: str
-    names: str
-    kind: str
-    blob: bytes
-    place: str
-
-    def is_for(self, host: str) -> bool:
-        """Whether the line's names match, by pattern (`*`, `?`, `!`) or hash (`|1|`)."""
-        if self.names.startswith("|1|"):
-            return _hashed(self.names, host)
-        found = False
-        for name in self.names.lower().split(","):
-            if name.startswith("!") and _matches(name[1:], host.lower()):
-                return False
-            found = found or _matches(name, host.lower())
-        return found
 
 
 @dataclass(frozen=True)
@@ -56,15 +38,31 @@ class HostKey:
     kind: str
     blob: bytes
 
+    @classmethod
+    def of(cls, key: paramiko.PKey) -> HostKey:
+        return cls(key.get_name(), key.asbytes())
+
     @property
     def fingerprint(self) -> str:
-        """The fingerprint as `ssh-keygen -l` prints it."""
-        return fingerprint(self.blob)
+        """SHA256:... in unpadded base64, as `ssh-keygen -l` prints it."""
+        digest = hashlib.sha256(self.blob).digest()
+        return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
-def fingerprint(blob: bytes) -> str:
-    """SHA256:... in unpadded base64, as OpenSSH shows keys."""
-    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+@dataclass(frozen=True)
+class Entry:
+    """One line of a file. `marker` is empty, `cert-authority` or `revoked`."""
+
+    marker: str
+    names: str
+    key: HostKey
+    place: str
+
+    def is_for(self, host: str) -> bool:
+        """Whether the line's names match, by pattern (`*`, `?`, `!`) or hash (`|1|`)."""
+        if self.names.startswith("|1|"):
+            return _hashed(self.names, host)
+        return fits(host.lower(), self.names.lower().split(","))
 
 
 def files_of(target: Target) -> tuple[Path, ...]:
@@ -148,21 +146,21 @@ def is_known(target: Target, key: HostKey) -> bool:
     """Whether this key is known. Raises ConnectError `host-key-changed` if only others are."""
     entries = known_entries(target)
     for entry in entries:
-        if entry.marker == "revoked" and entry.blob == key.blob:
+        if entry.marker == "revoked" and entry.key.blob == key.blob:
             raise ConnectError(
                 "host-key-changed",
                 f"the host's key is revoked ({entry.place}): {key.kind} {key.fingerprint}",
                 host=target.name,
             )
     plain = [entry for entry in entries if not entry.marker]
-    if any(entry.blob == key.blob for entry in plain):
+    if any(entry.key.blob == key.blob for entry in plain):
         return True
     if plain:
         first = plain[0]
         raise ConnectError(
             "host-key-changed",
             f"the host's key is {key.kind} {key.fingerprint}, but {first.place} has"
-            f" {first.kind} {fingerprint(first.blob)}",
+            f" {first.key.kind} {first.key.fingerprint}",
             host=target.name,
         )
     return False
@@ -199,12 +197,7 @@ def _parse(line: str, place: str) -> Entry | None:
         blob = base64.b64decode(fields[2], validate=True)
     except (binascii.Error, ValueError):
         return None
-    return Entry(marker, fields[0], fields[1], blob, place)
-
-
-def _matches(pattern: str, host: str) -> bool:
-    # fnmatch treats [...] as a pattern, but in [host]:port it is literal.
-    return fnmatch.fnmatchcase(host, pattern.replace("[", "[[]"))
+    return Entry(marker, fields[0], HostKey(fields[1], blob), place)
 
 
 def _hashed(names: str, host: str) -> bool:

@@ -12,12 +12,11 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from fnmatch import translate
 from pathlib import Path
 
 from cartwheel import process_env, programs
 from cartwheel.errors import UsageError
-from cartwheel.ssh.found import Account, Asked, Value, expand, refused, tokens_of
+from cartwheel.ssh.found import Account, Asked, Value, expand, fits, refused, tokens_of
 
 SYSTEM_FOLDER = Path("/etc/ssh")
 # ssh itself gives up at this depth (readconf.c, READCONF_MAX_DEPTH).
@@ -136,7 +135,7 @@ class Reader:
         """`never`: a block that does not match includes the file, so none of its blocks match."""
         for said in self._statements(file, depth):
             if said.keyword == "host":
-                is_active = not never and _fits(host, said.words)
+                is_active = not never and fits(host, said.words)
             elif said.keyword == "match":
                 is_active = not never and self._matches(said, state, host)
             elif said.keyword == "include":
@@ -179,8 +178,8 @@ class Reader:
         if name not in subjects:
             raise refused(said.place, f"`Match {name}` needs the OpenSSH client (`ssh`)")
         if name in ("host", "originalhost"):
-            return _fits(subjects[name].lower(), argument.lower().split(","))
-        return _fits(subjects[name], argument.split(","))
+            return fits(subjects[name].lower(), argument.lower().split(","))
+        return fits(subjects[name], argument.split(","))
 
     def _statements(self, file: Path, depth: int) -> list[_Statement]:
         if depth > _DEEPEST_INCLUDE:
@@ -250,20 +249,6 @@ def _criteria(said: _Statement) -> Iterator[tuple[str, str]]:
                 raise refused(said.place, f"`Match {name}` has no value")
             argument = words.pop(0)
         yield name, argument
-
-
-def _fits(name: str, patterns: Sequence[str]) -> bool:
-    """ssh_config(5), PATTERNS: `*` and `?`; a matching pattern with `!` rules the rest out."""
-    found = False
-    for pattern in patterns:
-        negated = pattern.startswith("!")
-        # [...] is literal here, but a pattern in fnmatch.
-        shape = translate(pattern.lstrip("!").replace("[", "[[]"))
-        if re.match(shape, name):
-            if negated:
-                return False
-            found = True
-    return found
 
 
 def _succeeds(command: str, place: str) -> bool:

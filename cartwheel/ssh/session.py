@@ -90,10 +90,6 @@ class Pending(Generic[A]):
         self._ready_at = time.monotonic()  # since then only the host delays it
         self._blob_bytes = blob_bytes
 
-    def done(self) -> bool:
-        """Whether `result` would return at once."""
-        return self._answer is not None
-
     def result(self) -> A:
         """The operation's answer. Ctrl-C gets through; then call `session.cancel`.
 
@@ -142,11 +138,10 @@ class Session:
         self,
         connection: StrictConnection,
         *,
-        sudo: bool = True,
-        unit: UnitSpec | None = None,
-        bundle: Bundle | None = None,
-        uplink: Uplink | None = None,
-        about: About = NOTHING,
+        unit: UnitSpec | None,
+        bundle: Bundle | None,
+        uplink: Uplink | None,
+        about: About,
     ) -> None:
         self.target = connection.target
         self._about = about
@@ -156,7 +151,7 @@ class Session:
         self._connection = connection
         self._bundle = bundle or host_bundle()
         self._prompt = f"[cartwheel {secrets.token_hex(16)}]"
-        self._sudo = startup.sudo_words(self.target, self._prompt) if sudo else []
+        self._sudo = startup.sudo_words(self.target, self._prompt)
         self._unit = unit
         self._uplink = uplink or Uplink(1)
         self._turn: Turn | None = None
@@ -184,8 +179,7 @@ class Session:
     @property
     def host_key(self) -> str:
         """The fingerprint (SHA-256) of the host's key."""
-        key: paramiko.PKey = self._connection.transport.get_remote_server_key()
-        return HostKey(key.get_name(), key.asbytes()).fingerprint
+        return HostKey.of(self._connection.transport.get_remote_server_key()).fingerprint
 
     def request(
         self,
@@ -331,11 +325,7 @@ class Session:
         seconds = pending._deadline_seconds
         if time.monotonic() - pending._started_at < seconds + DEADLINE_GRACE_SECONDS:
             return
-        error = CartwheelError(
-            "deadline", f"{pending.op} did not end within {seconds:g} s", host=self.host
-        )
-        self.cancel(DEADLINE_GRACE_SECONDS)
-        self._fail(error)
+        self._give_up(f"{pending.op} did not end within {seconds:g} s")
 
     def _check_turn(self, pending: Pending[A]) -> None:
         """Raises if the next request does not begin in time: the host takes them in order."""
@@ -346,11 +336,11 @@ class Session:
         seconds = BEGIN_SECONDS + pending._blob_bytes / SLOWEST_BYTES_PER_SECOND
         if time.monotonic() - since < seconds:
             return
-        error = CartwheelError(
-            "deadline", f"{pending.op} did not begin within {seconds:.0f} s", host=self.host
-        )
+        self._give_up(f"{pending.op} did not begin within {seconds:.0f} s")
+
+    def _give_up(self, message: str) -> None:
         self.cancel(DEADLINE_GRACE_SECONDS)
-        self._fail(error)
+        self._fail(CartwheelError("deadline", message, host=self.host))
 
     def _wait_for_end(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -451,19 +441,11 @@ class Session:
 
     def _receive(self) -> None:
         decoder = framing.Decoder()
-        greeting = self._printed
         try:
             for output in self._output():
-                if self.python:
-                    self._take_all(decoder.feed(output))
-                    continue
-                greeting += output
-                hello = startup.find_hello(greeting)
-                if hello is not None:
-                    self._greeted(hello)
-                    self._take_all(decoder.feed(bytes(greeting[hello.end :])))
-                elif len(greeting) > startup.NOISE_LIMIT_BYTES:
-                    raise self._no_greeting("the login prints without stopping")
+                ours = output if self.python else self._greeted(output)
+                for frame in decoder.feed(ours):
+                    self._take(frame)
             self._finished()
         except CartwheelError as error:
             self._fail(error)
@@ -518,16 +500,20 @@ class Session:
         self.round_trips += 1
         self._channel.sendall(f"{self.target.sudo_password.reveal()}\n".encode())
 
-    def _greeted(self, hello: startup.Hello) -> None:
+    def _greeted(self, output: bytes) -> bytes:
+        """The output after the greeting; empty until it has come."""
+        self._printed += output
+        hello = startup.find_hello(self._printed)
+        if hello is None:
+            if len(self._printed) > startup.NOISE_LIMIT_BYTES:
+                raise self._no_greeting("the login prints without stopping")
+            return b""
         if hello.version < OLDEST_PYTHON:
             raise startup.too_old(self.target, hello.text)
         self._heard = self._turned_at = time.monotonic()
         self.python = hello.text
         self._may_send.set()
-
-    def _take_all(self, frames: list[framing.Frame]) -> None:
-        for frame in frames:
-            self._take(frame)
+        return bytes(self._printed[hello.end :])
 
     def _take(self, frame: framing.Frame) -> None:
         header, kind = frame.header, frame.header["t"]
@@ -602,21 +588,20 @@ def open_session(
     target: Target,
     gateways: Gateways,
     *,
-    sudo: bool = True,
     unit: UnitSpec | None = None,
     bundle: Bundle | None = None,
     uplink: Uplink | None = None,
     about: About = NOTHING,
 ) -> Session:
-    """Connect, log in and start the host side; by default as root (through sudo).
-    Its requests are about one application (`about`).
+    """Connect, log in and start the host side as root (through sudo). Its requests are about one
+    application (`about`).
 
     Uploads take turns with those of all sessions that share `uplink`. Returns without waiting for
     the host side: the first answer says whether it has started. Raises ConnectError.
     """
     connection = StrictConnection(target, gateways)
     try:
-        return Session(connection, sudo=sudo, unit=unit, bundle=bundle, uplink=uplink, about=about)
+        return Session(connection, unit=unit, bundle=bundle, uplink=uplink, about=about)
     except BaseException:
         connection.close()
         raise

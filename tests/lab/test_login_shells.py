@@ -16,7 +16,7 @@ from cartwheel.ssh.startup import UnitSpec
 from cartwheel_lab import LabHost
 from tests.kit.tiers import tiered
 from tests.lab.test_session import target_of
-from tests.ssh.asking import asking
+from tests.ssh.asking import asking, said_to
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -64,12 +64,11 @@ def test_a_login_shell_of_its_own(many: LabHost, open_as: Open, shell: str) -> N
     user = f"with-{shell}"
     assert open_as(user, UnitSpec(f"cartwheel-{shell}")).request(asking("hello"))["uid"] == 0
     connection = StrictConnection(target_of(many, user), Gateways())
-    out = bytearray()
-    words = ["sh", "-c", 'for x in "$@"; do echo "<$x>"; done; exit 7', "-", *WORDS]
-    status = execute.stream(connection, words, on_output=lambda _fd, data: out.extend(data))
+    words = ["sh", "-c", 'for x in "$@"; do echo "<$x>"; done', "-", *WORDS]
+    said = said_to(connection, words)
     script = execute.run_script(connection, b"id -u; exit 3\n")
     connection.close()
-    assert (status, out.decode().splitlines()) == (7, [f"<{word}>" for word in WORDS])
+    assert said.splitlines() == [f"<{word}>" for word in WORDS]
     assert (script.status, script.tail) == (3, "0\n")
 
 

@@ -111,7 +111,7 @@ def serving(request: pytest.FixtureRequest, hosts: GetHosts) -> Iterator[LabHost
     host.sh(PREPARE, timeout=240)
     for name, file in render_release(SETTINGS, facts(host), RELEASE, Path("/nowhere")).items():
         if name != "boot.service":
-            put(host, file.path, file.content, file.mode)
+            put(host, file.path, file.content)
     put(host, AT.release(RELEASE) / "env", envfile.dump({"SECRET": "it's $ecret\n"}), 0o600)
     unit = AT.unit(first_of(RELEASE))
     host.sh(

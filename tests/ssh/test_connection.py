@@ -18,9 +18,8 @@ import pytest
 from cartwheel.errors import ConnectError
 from cartwheel.hidden import Hidden
 from cartwheel.ssh import known_hosts
-from cartwheel.ssh.connection import Gateways, StrictConnection, quick_socket
+from cartwheel.ssh.connection import Gateways, StrictConnection, fetch_key, quick_socket
 from cartwheel.ssh.target import Target
-from cartwheel.ssh.trust import fetch_key
 from tests.kit.ports import free_port
 from tests.ssh.asking import asking
 from tests.ssh.conftest import Open, StartSshd

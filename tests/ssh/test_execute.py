@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import select
@@ -17,14 +18,13 @@ import pytest
 from cartwheel.errors import CartwheelError, ConnectError, UsageError
 from cartwheel.ssh import execute
 from cartwheel.ssh.connection import Gateways, StrictConnection
-from tests.kit.waiting import is_alive, until
+from tests.ssh.asking import said_to
 from tests.ssh.conftest import StartSshd
 from tests.ssh.relay import Relay
 from tests.ssh.sshd import Sshd
 from tests.ssh.test_session import through
 
 pytestmark = pytest.mark.ssh
-MIB = 1 << 20
 
 
 @pytest.fixture
@@ -83,84 +83,20 @@ class TestScript:
             relay.close()
 
 
-class TestStream:
+class TestCommand:
     def test_arguments_arrive_as_they_are(self, connection: StrictConnection) -> None:
         words = ["a b", "it's", '"', "$HOME", "*", "back\\slash", "new\nline", "ö", ""]
         code = "import json,sys; print(json.dumps(sys.argv[1:]))"
-        out = bytearray()
-        status = execute.stream(
-            connection,
-            ["python3", "-c", code, *words],
-            on_output=lambda _fd, data: out.extend(data),
-        )
-        import json
-
-        assert (status, json.loads(out)) == (0, words)
-
-    def test_both_streams_and_the_status(self, connection: StrictConnection) -> None:
-        got: dict[int, bytes] = {1: b"", 2: b""}
-
-        def take(fd: int, data: bytes) -> None:
-            got[fd] += data
-
-        status = execute.stream(
-            connection, ["sh", "-c", "cat; echo err >&2; exit 42"], stdin=b"in", on_output=take
-        )
-        assert status == 42
-        assert got == {1: b"in", 2: b"err\n"}
-
-    def test_27_mb_are_quick(self, connection: StrictConnection) -> None:
-        size = 0
-
-        def take(_fd: int, data: bytes) -> None:
-            nonlocal size
-            size += len(data)
-
-        begun = time.monotonic()
-        execute.stream(connection, ["head", "-c", str(27 * MIB), "/dev/zero"], on_output=take)
-        assert size == 27 * MIB
-        assert time.monotonic() - begun < 10  # fabric: 49 s
-
-    def test_input_is_quick(self, connection: StrictConnection) -> None:
-        data = os.urandom(5 * MIB)
-        out = bytearray()
-        begun = time.monotonic()
-        execute.stream(
-            connection, ["cat"], stdin=data, on_output=lambda _fd, piece: out.extend(piece)
-        )
-        assert out == data
-        assert time.monotonic() - begun < 10  # fabric: 500 bytes in 5 s
+        assert json.loads(said_to(connection, ["python3", "-c", code, *words])) == words
 
     def test_noise_of_start_up_files_is_left_out(
         self, sshd_factory: StartSshd, gateways: Gateways
     ) -> None:
         sshd = sshd_factory(options={"ForceCommand": 'echo hello; eval "$SSH_ORIGINAL_COMMAND"'})
         connection = StrictConnection(sshd.target(), gateways)
-        out = bytearray()
-        execute.stream(connection, ["echo", "it"], on_output=lambda _fd, data: out.extend(data))
+        done = execute.run_script(connection, b"echo it\n")
         connection.close()
-        assert out == b"it\n"
-
-    def test_a_command_that_does_not_exist(self, connection: StrictConnection) -> None:
-        assert execute.stream(connection, ["/nowhere"], on_output=lambda *_: None) == 127
-
-    def test_ctrl_c_stops_the_command(self, connection: StrictConnection, tmp_path: Path) -> None:
-        path = tmp_path / "pid"
-        main = threading.main_thread().ident
-        assert main is not None
-
-        def interrupt() -> None:
-            until(lambda: path.exists() and path.read_text().strip() != "")
-            signal.pthread_kill(main, signal.SIGINT)
-
-        threading.Thread(target=interrupt, daemon=True).start()
-        with pytest.raises(KeyboardInterrupt):
-            execute.stream(
-                connection,
-                ["sh", "-c", f"sleep 60 & echo $! > {path}; wait"],
-                on_output=lambda *_: None,
-            )
-        until(lambda: not is_alive(int(path.read_text())))
+        assert done.tail == "it\n"
 
 
 class TestInteractive:

@@ -112,18 +112,14 @@ def check(login: Login, sshd: Sshd, open_to: Open, shown: str) -> None:
 
 @pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("kind", ["exec-shell", "read", "end"])
-def test_scripts_and_commands_neither(login: Login, gateways: Gateways, kind: str) -> None:
+def test_a_script_neither(login: Login, gateways: Gateways, kind: str) -> None:
     text, shown = STARTUP[kind]
     connection = StrictConnection(login.bashrc(text).target(), gateways)
     script = f"touch {login.home}/strange\n".encode()
-    for run in (
-        lambda: execute.run_script(connection, script),
-        lambda: execute.stream(connection, ["cat"], on_output=lambda *_: None),
-    ):
-        with pytest.raises(ConnectError) as caught:
-            run()
-        assert caught.value.slug == "no-greeting"
-        assert shown in caught.value.message
+    with pytest.raises(ConnectError) as caught:
+        execute.run_script(connection, script)
+    assert caught.value.slug == "no-greeting"
+    assert shown in caught.value.message
     connection.close()
     login.assert_untouched()
 
@@ -133,12 +129,9 @@ def test_noise_and_tracing_do_no_harm(login: Login, open_to: Open, gateways: Gat
     sshd = login.bashrc("set -xv; echo Welcome; echo oops >&2; printf 'no newline'")
     assert open_to(sshd.target()).request(asking("echo", {"a": 1})) == {"a": 1}
     connection = StrictConnection(sshd.target(), gateways)
-    out = bytearray()
-    status = execute.stream(
-        connection, ["echo", "it's $HOME!"], on_output=lambda _fd, data: out.extend(data)
-    )
+    done = execute.run_script(connection, b'echo "it\'s \\$HOME!"\n')
     connection.close()
-    assert (status, bytes(out)) == (0, b"it's $HOME!\n")
+    assert (done.status, done.tail) == (0, "it's $HOME!\n")
 
 
 def test_a_session_that_nobody_needs_ends_before_it_begins(sshd: Sshd, open_to: Open) -> None:

@@ -33,7 +33,7 @@ from tests.unit.answers import INTERPRETER, answer_to
 
 OLD, NEW = "1.0.old", "2.0.new"
 A = TypeVar("A")
-TERMS = Terms("shop", "/srv", Operator("ann@desk", "a fix"), 10.0, 60.0)
+TERMS = Terms(10.0, 60.0)
 
 Answer = dict[str, Any] | BaseException | Callable[[], dict[str, Any]]
 
@@ -142,8 +142,8 @@ SWITCH = Switch(
 
 def plan(**more: Any) -> HostPlan:
     values: dict[str, Any] = {
-        "app": Application("shop", "/srv", "shop"),
-        "operator": TERMS.operator,
+        "app": Application("shop", "shop"),
+        "operator": Operator("ann@desk", "a fix"),
         "kind": "deploy",
         "release": NEW,
         "version": "2.0",

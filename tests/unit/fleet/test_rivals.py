@@ -20,7 +20,6 @@ from cartwheel.host.system.context import OpError
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.locking import Lock
 from cartwheel.host.wire.request import Request, Who
-from cartwheel.plan.host_plan import Operator
 from tests.unit.answers import answer_to
 from tests.unit.hostside import Session, host_in
 
@@ -64,7 +63,7 @@ class Rivals:
 
     def deploy(self, who: str, names: list[str], wait_seconds: float) -> None:
         """What a deploy does with its locks: all of them, or none."""
-        terms = Terms("shop", str(self.base), Operator(who), wait_seconds, 20.0)
+        terms = Terms(wait_seconds, 20.0)
         sessions = {name: Host(name, self.base, who) for name in names}
         with Fleet(sessions, lambda _event: None, parallel=8) as fleet:  # type: ignore[arg-type]
             if failures(lock_all(fleet, names, terms)):
@@ -116,7 +115,7 @@ def test_a_lock_that_somebody_keeps_refuses_all(rivals: Rivals) -> None:
     held = Host("h3", rivals.base, "bob")
     held.request(Lock(wait_seconds=0.0, about_freeze=False))
     sessions = {name: Host(name, rivals.base, "ann") for name in HOSTS}
-    terms = Terms("shop", str(rivals.base), Operator("ann"), 0.1, 20.0)
+    terms = Terms(0.1, 20.0)
     with Fleet(sessions, lambda _event: None) as fleet:  # type: ignore[arg-type]
         answers = lock_all(fleet, HOSTS, terms)
     assert isinstance(answers["h3"], CartwheelError)
