@@ -51,9 +51,18 @@ class Ended:
             return f"was killed by signal {-self.status}"
         return f"ended with {self.status}"
 
+    @property
+    def output_text(self) -> str:
+        return _text(self.output)
+
+    @property
+    def errors_text(self) -> str:
+        return _text(self.errors)
+
     def tail(self, lines: int = TAIL_LINES) -> str:
         """The last lines of output and errors, for a person."""
-        return tail(text(self.output), text(self.errors), lines)
+        both = f"{self.output_text.rstrip()}\n{self.errors_text.rstrip()}".strip()
+        return "\n".join(both.splitlines()[-lines:])
 
 
 class LateError(Exception):
@@ -121,15 +130,8 @@ def progress_of(step: str, emit: Emit) -> Callable[[float, str], None]:
     return tell
 
 
-def text(raw: bytes) -> str:
-    """A program's output as text."""
+def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
-
-
-def tail(output: str, errors: str, lines: int = TAIL_LINES) -> str:
-    """The last lines of both, as text."""
-    both = f"{output.rstrip()}\n{errors.rstrip()}".strip()
-    return "\n".join(both.splitlines()[-lines:])
 
 
 def kill_running() -> None:
@@ -197,7 +199,7 @@ class _Listener:
             self._on_wait(now - self._started, self._last)
 
     def _tell(self, lines: Sequence[bytes]) -> None:
-        for line in map(text, lines):
+        for line in map(_text, lines):
             self._last = line.strip() or self._last
             if self._on_line is not None:
                 self._on_line(line.rstrip())

@@ -132,15 +132,10 @@ def _run(
             f"`{command}` did not end within {settings.tests.timeout_seconds:.0f} s",
             detail=error.detail,
         ) from error
-    lines = done.tail(1)
-    if done.returncode != 0:
-        why = (
-            f"was killed by signal {-done.returncode}"
-            if done.returncode < 0
-            else f"exit code {done.returncode}"
-        )
+    if done.status != 0:
+        why = done.how if done.status < 0 else f"exit code {done.status}"
         raise BuildError("tests-failed", f"`{command}`: {why}", detail=done.tail())
-    return lines or "passed"
+    return done.tail(1) or "passed"
 
 
 def _install(
@@ -170,5 +165,5 @@ def _install(
             emit=emit,
             step=STEP,
         )
-        if done.returncode != 0:
+        if done.status != 0:
             raise explain_uv(done, access)

@@ -18,7 +18,7 @@ from cartwheel.build.chosen import Chosen, choose
 from cartwheel.build.declared import declared, own_indexes, terms_for
 from cartwheel.build.explain import explain_build, explain_pip
 from cartwheel.build.index import Access, access_for, bare, local_pip_environment
-from cartwheel.build.origins import TomlFile, local_path, normal
+from cartwheel.build.origins import local_path, normal, pyproject
 from cartwheel.build.pip_wheel import pip_wheel
 from cartwheel.build.plain import package_plain, plain_requirements
 from cartwheel.build.private import Privacy, check_wheel, privacy_for
@@ -198,7 +198,7 @@ def _refuse_build_sources(folder: Path) -> None:
     """Refuse build requirements with their own source: they cannot be built here first, and must
     not be taken from an index instead. uv asks an index that the project names as a source.
     """
-    toml = TomlFile(folder / "pyproject.toml")
+    toml = pyproject(folder)
     said = declared(folder, terms_for(operator_platform(), None))
     own = {normal(name) for name in toml.at("tool", "uv", "sources")}
     for line in toml.at("build-system").get("requires", []):
@@ -244,7 +244,7 @@ def _build(what: Path, access: Access, folder: Path, emit: Emit) -> tuple[Path, 
         argv, env=env, cwd=folder, deadline_seconds=BUILD_SECONDS, emit=emit, step=STEP
     )
     wheels = list(out.glob("*.whl")) if out.is_dir() else []
-    if done.returncode != 0 or len(wheels) != 1:
+    if done.status != 0 or len(wheels) != 1:
         raise explain_build(done, access, what.name)
     normal = folder / "normal"
     normal.mkdir()
@@ -263,6 +263,6 @@ def _download(source: Source, access: Access, folder: Path, state: Path, emit: E
         argv, env=env, cwd=folder, deadline_seconds=DOWNLOAD_SECONDS, emit=emit, step="download"
     )
     files = list(out.iterdir())
-    if done.returncode != 0 or len(files) != 1:
+    if done.status != 0 or len(files) != 1:
         raise explain_pip(done, access, f"{source.name}=={source.version}")
     return files[0]

@@ -12,11 +12,11 @@ from cartwheel.build.artifact import build_source
 from cartwheel.build.declared import Terms, declared
 from cartwheel.build.fetched import fetched
 from cartwheel.build.index import Access
-from cartwheel.build.origins import Origin, TomlFile, normal, origin_of
+from cartwheel.build.origins import Origin, TomlFile, normal, origin_of, pyproject
 from cartwheel.build.private import Privacy
 from cartwheel.build.products import Artifact
 from cartwheel.build.source import Source
-from cartwheel.build.wheel import Metadata, asked_for, write_wheel
+from cartwheel.build.wheel import Metadata, asked_for, metadata_lines, write_pure_wheel
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit
 
@@ -85,7 +85,7 @@ def _source(origin: Origin, path: Path, state: Path) -> Source:
         if path.suffix != ".whl":
             raise origin.refusal(f"{path.name} is neither a wheel nor an archive of a project")
         return Source("wheel", path)
-    toml = TomlFile(path / "pyproject.toml")
+    toml = pyproject(path)
     is_package = origin.is_package and toml.at("tool", "uv").get("package") is not False
     if not is_package:
         return Source("wheel", _only_requirements(origin, toml, state))
@@ -99,8 +99,7 @@ def _only_requirements(origin: Origin, toml: TomlFile, state: Path) -> Path:
     """A wheel without code, for a project that is not a package (`package = false`)."""
     project = toml.at("project")
     version = str(project.get("version", "0"))
-    lines = ["Metadata-Version: 2.1", f"Name: {origin.name}", f"Version: {version}"]
-    lines += [f"Requires-Dist: {one}" for one in project.get("dependencies", [])]
+    lines = metadata_lines(origin.name, version, project.get("dependencies", []))
     return bare_wheel(origin.name, version, lines, state)
 
 
@@ -112,28 +111,19 @@ def bare_wheel(name: str, version: str, metadata: list[str], state: Path) -> Pat
     stem = f"{name.replace('-', '_')}-{clean}"
     path = state / "bare" / store.key_of(metadata) / f"{stem}-py3-none-any.whl"
     if not path.is_file():
-        info = f"{stem}.dist-info"
-        wheel = (
-            b"Wheel-Version: 1.0\nGenerator: cartwheel\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        files = {
-            f"{info}/METADATA": (("\n".join(metadata) + "\n").encode(), False),
-            f"{info}/WHEEL": (wheel, False),
-        }
         with store.scratch(state) as folder:
-            write_wheel(folder / path.name, files, info)
+            made = write_pure_wheel(folder, stem, metadata, {})
             path.parent.mkdir(parents=True, exist_ok=True)
-            (folder / path.name).replace(path)
+            made.replace(path)
     return path
 
 
 def stand_in(artifact: Artifact, metadata: Metadata, state: Path) -> Path:
     """A wheel with the same requirements as another one, without their addresses."""
     python = metadata.requires_python
-    lines = ["Metadata-Version: 2.1", f"Name: {artifact.name}", f"Version: {artifact.version}"]
+    lines = metadata_lines(artifact.name, artifact.version, map(asked_for, metadata.requires_dist))
     lines += [f"Requires-Python: {python}"] if python else []
     lines += [f"Provides-Extra: {extra}" for extra in metadata.extras]
-    lines += [f"Requires-Dist: {asked_for(line)}" for line in metadata.requires_dist]
     return bare_wheel(artifact.name, artifact.version, lines, state)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from cartwheel.build.origins import (
@@ -14,6 +15,7 @@ from cartwheel.build.origins import (
     normal,
     origin_at,
     origin_of,
+    pyproject,
     repository_at,
 )
 from cartwheel.build.products import Platform
@@ -21,8 +23,6 @@ from cartwheel.build.workspace import Workspace, workspace_of
 from cartwheel.decoded import Table
 
 Make = Callable[[Table, str], Origin | None]
-
-_POETRY_GROUPS = ("dependencies", "dev-dependencies")
 
 
 @dataclass(frozen=True)
@@ -91,19 +91,15 @@ def declared(folder: Path, terms: Terms, names: Iterable[str] = ()) -> dict[str,
     `names` are matched with PDM's patterns. A source may be an index; if no condition is true, a
     package is left to the default index only if all its sources are indexes.
     """
-    toml = TomlFile(folder / "pyproject.toml")
+    toml = pyproject(folder)
     workspace = workspace_of(folder)
     return {
         **_members(workspace),
-        **(
-            _groups(TomlFile(workspace.root / "pyproject.toml"), workspace.root)
-            if workspace
-            else {}
-        ),
+        **_groups(pyproject(workspace.root), workspace.root),
         **_groups(toml, folder),
         **_pdm(toml, folder, names),
         **_poetry(toml, folder, terms),
-        **_uv(toml, folder, workspace, terms),
+        **_uv(folder, workspace, terms),
     }
 
 
@@ -119,9 +115,7 @@ class OwnIndex:
 
 def own_indexes(folder: Path) -> list[OwnIndex]:
     """The indexes of the project in `folder` and of its workspace."""
-    workspace = workspace_of(folder)
-    root = workspace.root if workspace else folder
-    files = [TomlFile(one / "pyproject.toml") for one in dict.fromkeys((folder, root))]
+    files = [pyproject(one) for one in dict.fromkeys((folder, workspace_of(folder).root))]
     return [one for toml in files for one in _own_indexes(toml) if one.url]
 
 
@@ -141,11 +135,9 @@ def _url(index: Table) -> str:
     return str(index.get("url", "")).rstrip("/")
 
 
-def _members(workspace: Workspace | None) -> dict[str, Origin]:
+def _members(workspace: Workspace) -> dict[str, Origin]:
     """Every member of a workspace is a source, even if uv's table of sources does not name it."""
-    if workspace is None:
-        return {}
-    where = TomlFile(workspace.root / "pyproject.toml").where("tool", "uv", "workspace")
+    where = pyproject(workspace.root).where("tool", "uv", "workspace")
     found = workspace.members.items()
     return {name: Origin(name, "path", str(folder), where) for name, folder in found}
 
@@ -165,29 +157,20 @@ def _chosen(name: str, entries: object, make: Make, terms: Terms, where: str) ->
 # --- uv -----------------------------------------------------------------------------------
 
 
-def _uv(
-    toml: TomlFile, folder: Path, workspace: Workspace | None, terms: Terms
-) -> dict[str, Origin]:
+def _uv(folder: Path, workspace: Workspace, terms: Terms) -> dict[str, Origin]:
     """The root's sources apply to its members, unless a member names its own."""
-    root = workspace.root if workspace else folder
-    files = [(toml, folder)]
-    if root != folder:
-        files.insert(0, (TomlFile(root / "pyproject.toml"), root))
+    files = {base: pyproject(base) for base in (workspace.root, folder)}
     known = {
-        one.get("name"): one for some, _ in files for one in some.tables("tool", "uv", "index")
+        one.get("name"): one
+        for toml in files.values()
+        for one in toml.tables("tool", "uv", "index")
     }
     found: dict[str, Origin] = {}
-    for some, base in files:
-        for key, entries in some.at("tool", "uv", "sources").items():
+    for base, toml in files.items():
+        for key, entries in toml.at("tool", "uv", "sources").items():
             name = normal(key)
-
-            def make(
-                entry: Table, where: str, name: str = name, base: Path = base
-            ) -> Origin | None:
-                return _uv_source(name, entry, base, where, workspace, known)
-
-            where = some.where("tool", "uv", "sources", key)
-            origin = _chosen(name, entries, make, terms, where)
+            make = partial(_uv_source, name, base=base, workspace=workspace, indexes=known)
+            origin = _chosen(name, entries, make, terms, toml.where("tool", "uv", "sources", key))
             found.pop(name, None)
             if origin is not None:
                 found[name] = origin
@@ -197,13 +180,14 @@ def _uv(
 def _uv_source(
     name: str,
     entry: Table,
-    base: Path,
     where: str,
-    workspace: Workspace | None,
+    *,
+    base: Path,
+    workspace: Workspace,
     indexes: Mapping[object, Table],
 ) -> Origin | None:
     if entry.get("workspace"):
-        folder = workspace.members.get(name) if workspace else None
+        folder = workspace.members.get(name)
         if folder is None:
             return Origin(name, "refused", "it is not a member of a workspace", where)
         return Origin(name, "path", str(folder), where)
@@ -247,9 +231,12 @@ def _remote(name: str, entry: Table, base: Path, where: str) -> Origin:
 
 
 def _poetry(toml: TomlFile, folder: Path, terms: Terms) -> dict[str, Origin]:
-    places = [("tool", "poetry", group) for group in _POETRY_GROUPS]
     groups = toml.at("tool", "poetry", "group")
-    every = [*(("tool", "poetry", "group", name, "dependencies") for name in groups), *places[::-1]]
+    every = [
+        *(("tool", "poetry", "group", name, "dependencies") for name in groups),
+        ("tool", "poetry", "dev-dependencies"),
+        ("tool", "poetry", "dependencies"),
+    ]
     known = {
         str(one.get("name")).lower(): _url(one) for one in toml.tables("tool", "poetry", "source")
     }
@@ -257,10 +244,7 @@ def _poetry(toml: TomlFile, folder: Path, terms: Terms) -> dict[str, Origin]:
     for keys in every:
         for key, entries in toml.at(*keys).items():
             name = normal(key)
-
-            def make(entry: Table, where: str, name: str = name) -> Origin | None:
-                return _poetry_source(name, entry, folder, where, known)
-
+            make = partial(_poetry_source, name, folder=folder, sources=known)
             origin = _chosen(name, entries, make, terms, toml.where(*keys, key))
             if origin is not None:
                 found[name] = origin
@@ -268,7 +252,7 @@ def _poetry(toml: TomlFile, folder: Path, terms: Terms) -> dict[str, Origin]:
 
 
 def _poetry_source(
-    name: str, entry: Table, folder: Path, where: str, sources: Mapping[str, str]
+    name: str, entry: Table, where: str, *, folder: Path, sources: Mapping[str, str]
 ) -> Origin | None:
     if "path" in entry or "file" in entry:
         return _path(name, entry, folder, where)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ssl
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from cartwheel.build.index import Access
+from cartwheel.build.index import Access, bare
 from cartwheel.build.origins import Origin
+from cartwheel.host.system import http_request
 
 SILENCE_SECONDS = 60.0
 DEADLINE_SECONDS = 600.0
@@ -38,19 +38,11 @@ def download(origin: Origin, access: Access, folder: Path) -> Path:
 
 
 def _request(url: str) -> urllib.request.Request:
-    """A request for an http: or https: URL; `origin_at` accepts no others."""
     parts = urlsplit(url)
-    request = urllib.request.Request(  # noqa: S310 - the scheme is checked
-        parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    )
+    login = None
     if parts.username is not None:
-        import base64
-
-        word = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        request.add_unredirected_header(
-            "Authorization", "Basic " + base64.b64encode(word.encode()).decode()
-        )
-    return request
+        login = (unquote(parts.username), unquote(parts.password or ""))
+    return http_request.request(bare(url), login)
 
 
 def _opener(access: Access) -> urllib.request.OpenerDirector:

@@ -3,45 +3,40 @@
 from __future__ import annotations
 
 from cartwheel.build.index import Access
-from cartwheel.build.tool import Finished
 from cartwheel.errors import BuildError
 from cartwheel.host.release.pip_output import classify_pip_output, without_credentials
 from cartwheel.host.release.uv_output import classify_uv_output, first_error
+from cartwheel.programs import Ended
 
 
-def explain_uv(done: Finished, access: Access, wanted: str = "") -> BuildError:
+def explain_uv(done: Ended, access: Access, wanted: str = "") -> BuildError:
     """The error for uv's output. `wanted` is the requested package, if it is only one."""
-    text = _scrub(done.log + done.output, access)
-    detail = _scrub(done.tail(), access)
-    slug, message = classify_uv_output(text, access.name) or ("build-failed", first_error(text))
+    slug, message = _of_uv(done, access)
     if wanted and wanted.split("==", maxsplit=1)[0] not in message:
         message = f"{message} (wanted: {wanted})"
-    return BuildError(slug, message, detail=detail)
+    return _error(slug, message, done, access)
 
 
-def explain_pip(done: Finished, access: Access, wanted: str = "") -> BuildError:
-    """The error for pip's output."""
-    text = _scrub(done.output + "\n" + done.log, access)
-    found = classify_pip_output(text)
-    if found is None:
-        return BuildError(
-            "build-failed", f"{wanted}: pip failed", detail=_scrub(done.tail(), access)
-        )
-    slug, message = found
-    return BuildError(slug, message, detail=_scrub(done.tail(), access))
-
-
-def explain_build(done: Finished, access: Access, what: str) -> BuildError:
+def explain_build(done: Ended, access: Access, what: str) -> BuildError:
     """The error for `uv build`: of its index, or else of the application's build back end."""
-    text = _scrub(done.log + done.output, access)
-    found = classify_uv_output(text, access.name)
-    if found is not None:
-        return BuildError(
-            found[0], f"building {what}: {found[1]}", detail=_scrub(done.tail(), access)
-        )
-    return BuildError(
-        "build-failed", f"building {what}: {first_error(text)}", detail=_scrub(done.tail(), access)
-    )
+    slug, message = _of_uv(done, access)
+    return _error(slug, f"building {what}: {message}", done, access)
+
+
+def explain_pip(done: Ended, access: Access, wanted: str) -> BuildError:
+    """The error for pip's output."""
+    text = _scrub(f"{done.output_text}\n{done.errors_text}", access)
+    slug, message = classify_pip_output(text) or ("build-failed", f"{wanted}: pip failed")
+    return _error(slug, message, done, access)
+
+
+def _of_uv(done: Ended, access: Access) -> tuple[str, str]:
+    text = _scrub(done.errors_text + done.output_text, access)
+    return classify_uv_output(text, access.name) or ("build-failed", first_error(text))
+
+
+def _error(slug: str, message: str, done: Ended, access: Access) -> BuildError:
+    return BuildError(slug, message, detail=_scrub(done.tail(), access))
 
 
 def _scrub(text: str, access: Access) -> str:

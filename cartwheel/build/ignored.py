@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cartwheel import process_env, programs
+from cartwheel.build.source import run_git
 from cartwheel.errors import BuildError
 
-GIT_SECONDS = 30.0
 _LIST = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
 
 
@@ -57,34 +56,19 @@ def _repositories(root: Path) -> Iterator[Path]:
 
 
 def _listed(top: Path) -> list[str]:
-    ended = _git(top, *_LIST)
+    ended = run_git(top, *_LIST)
     if ended.status == 0 and b"./" not in ended.output.split(b"\0"):
         return _names(ended.output)
     # There is no repository; or one around it ignores this whole folder, which the settings chose.
     with tempfile.TemporaryDirectory(prefix="cartwheel-") as empty:
-        ended = _git(top, "init", "--quiet", "--bare", "--template=", empty)
+        ended = run_git(top, "init", "--quiet", "--bare", "--template=", empty)
         if ended.status == 0:
-            ended = _git(top, f"--git-dir={empty}", f"--work-tree={top}", *_LIST)
+            ended = run_git(top, f"--git-dir={empty}", f"--work-tree={top}", *_LIST)
     if ended.status != 0:
-        why = programs.text(ended.errors).strip() or f"it {ended.how}"
+        why = ended.errors_text.strip() or f"it {ended.how}"
         raise BuildError("source", f"git cannot list ignored files in {top}: {why}")
     return _names(ended.output)
 
 
 def _names(output: bytes) -> list[str]:
     return [os.fsdecode(name) for name in output.split(b"\0") if name]
-
-
-def _git(folder: Path, *arguments: str) -> programs.Ended:
-    """Run git, without programs from the repository (git-config(1), core.fsmonitor)."""
-    options = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(folder))
-    try:
-        return programs.run(
-            ["git", *options, *arguments],
-            env=process_env.of_tools(),
-            cwd=folder,
-            deadline_seconds=GIT_SECONDS,
-        )
-    except programs.LateError:
-        message = f"git did not list ignored files in {folder} within {GIT_SECONDS:g} s"
-        raise BuildError("source", message) from None

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -87,26 +87,33 @@ def access_for(
     network, not to the index. Raises UsageError("settings") for an unknown preset.
     """
     configured = pip_access(os.environ if env is None else env)
-    url = index_url(index)
-    if not url and not index.extra_urls:
-        return _merged(configured, index)
-    return Access(
-        url=_with_credentials(url, index.username, password) if url else configured.url,
-        extra_urls=tuple(
-            _with_credentials(extra, index.username, password) if _same_host(extra, url) else extra
-            for extra in index.extra_urls
-        ),
-        trusted_hosts=(*index.trusted_hosts, *configured.trusted_hosts),
-        cert=configured.cert,
-        client_cert=configured.client_cert,
-        system_certs=configured.system_certs,
-        proxy=configured.proxy,
-        keyring=configured.keyring,
-        timeout_seconds=index.timeout_seconds,
-        only_binary=configured.only_binary,
-        no_binary=configured.no_binary,
-        secrets=_secrets_in((url, *index.extra_urls), password),
+    configured = replace(
+        configured, trusted_hosts=(*index.trusted_hosts, *configured.trusted_hosts)
     )
+    url, extra_urls = _full_urls(index, password)
+    if not url and not extra_urls:
+        return configured
+    url = url or configured.url
+    return replace(
+        configured,
+        url=url,
+        extra_urls=extra_urls,
+        find_links=(),
+        no_index=False,
+        pre=False,
+        timeout_seconds=index.timeout_seconds,
+        secrets=_secrets_in((url, *extra_urls), password),
+    )
+
+
+def _full_urls(index: Index, password: Hidden | None) -> tuple[str, tuple[str, ...]]:
+    """The URL of the settings' index and its extra ones, with credentials where they belong."""
+    url, username = index_url(index), index.username
+    extra_urls = tuple(
+        _with_credentials(extra, username, password) if _same_host(extra, url) else extra
+        for extra in index.extra_urls
+    )
+    return _with_credentials(url, username, password) if url else "", extra_urls
 
 
 def index_url(index: Index) -> str:
@@ -168,19 +175,13 @@ def pip_environment(index: Index, password: Hidden | None = None) -> dict[str, H
     An index that the settings name replaces what the host's pip.conf names, also its
     extra indexes: pip ignores empty variables, so the index itself stands in for them.
     """
-    url = index_url(index)
+    url, extra_urls = _full_urls(index, password)
     found: dict[str, str] = {}
     if url:
-        full = _with_credentials(url, index.username, password)
-        extras = [
-            _with_credentials(extra, index.username, password) if _same_host(extra, url) else extra
-            for extra in index.extra_urls
-        ]
-        found["PIP_INDEX_URL"] = full
-        found["PIP_EXTRA_INDEX_URL"] = " ".join(extras) or full
+        found["PIP_INDEX_URL"] = url
         found["PIP_NO_INDEX"] = "0"
-    elif index.extra_urls:
-        found["PIP_EXTRA_INDEX_URL"] = " ".join(index.extra_urls)
+    if url or extra_urls:
+        found["PIP_EXTRA_INDEX_URL"] = " ".join(extra_urls) or url
     if index.trusted_hosts:
         found["PIP_TRUSTED_HOST"] = " ".join(index.trusted_hosts)
     if found:
@@ -332,14 +333,6 @@ def _pip_section(path: Path) -> dict[str, str]:
         if parser.has_section(section):
             found.update({key.replace("_", "-"): value for key, value in parser.items(section)})
     return found
-
-
-def _merged(configured: Access, index: Index) -> Access:
-    from dataclasses import replace
-
-    if not index.trusted_hosts:
-        return configured
-    return replace(configured, trusted_hosts=(*configured.trusted_hosts, *index.trusted_hosts))
 
 
 def _with_credentials(url: str, username: str | None, password: Hidden | None) -> str:

@@ -90,10 +90,7 @@ def by_name(name: str) -> Kind | None:
         return "env"
     if base.endswith(_CODE_SUFFIXES):
         return None
-    for kind, pattern in _BY_NAME:
-        if pattern.fullmatch(base):
-            return kind
-    return None
+    return next((kind for kind, pattern in _BY_NAME if pattern.fullmatch(base)), None)
 
 
 _BY_NAME: tuple[tuple[Kind, re.Pattern[str]], ...] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import platform as machine_facts
 import re
@@ -21,7 +22,7 @@ from cartwheel.build.explain import explain_uv
 from cartwheel.build.index import Access, access_for, bare
 from cartwheel.build.locked import Locked, read_locked
 from cartwheel.build.named_indexes import files_in, index_project
-from cartwheel.build.origins import Origin, is_commit, merged, repository
+from cartwheel.build.origins import Origin, is_commit, merged, normal, repository
 from cartwheel.build.plain import Requirements, plain_requirements
 from cartwheel.build.private import Privacy, privacy_for
 from cartwheel.build.products import Artifact, Lock, Platform
@@ -65,13 +66,12 @@ def lock_for(
     state: Path,
     emit: Emit,
     index_password: Hidden | None = None,
-    refresh: bool = False,
     private: Iterable[NamedFile] = (),
     tests_beside: Lock | None = None,
 ) -> Lock:
     """Every package, with hashes, that a host of `platform` needs to serve `artifact`.
 
-    The same inputs give the same lock without asking the index again, unless `refresh`.
+    The same inputs give the same lock without asking the index again.
     Versions in the source's own lock file are kept. The application itself is not in the lock and
     is never looked up. Packages with their own source are built here, without the `private`
     files, and are among the lock's wheels. With `tests_beside` the requirements of the tests are
@@ -89,12 +89,13 @@ def lock_for(
     label = f"Python {platform.python}, {platform.libc} {platform.libc_version}, {platform.machine}"
     label = f"the tests, {label}" if tests_beside is not None else label
     with store.exclusive(state, STEP, emit):
-        answer, known = _settled(question, book, terms, access, state, emit, label, refresh)
+        answer, known = _settled(question, book, terms, access, state, emit, label)
     text, names = answer["text"], answer["local"]
     seconds = time.monotonic() - started
     detail = f"{len(pins(text)) + len(names)} packages for {label}"
     emit(Event(STEP, "unchanged" if known else "done", detail, seconds=seconds))
-    return Lock(platform, text, _sha256(text), tuple(book.made[name].artifact for name in names))
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return Lock(platform, text, sha256, tuple(book.made[name].artifact for name in names))
 
 
 def _asked(
@@ -138,14 +139,13 @@ def _settled(
     state: Path,
     emit: Emit,
     label: str,
-    refresh: bool,
 ) -> tuple[Answer, bool]:
     """The answer, with all its packages built, and whether all of it was known. Built packages may
     have further requirements."""
     known = True
     while True:
         place = _place(state, question, book, access)
-        answer = None if refresh else _read(place)
+        answer = _read(place)
         if answer is None:
             if known:
                 emit(Event(STEP, "start", label))
@@ -253,9 +253,9 @@ def compile_lock(
             emit=emit,
             step=STEP,
         )
-    if done.returncode != 0:
+    if done.status != 0:
         raise explain_uv(done, access)
-    return done.output
+    return done.output_text
 
 
 def wanted_requirements(
@@ -272,20 +272,16 @@ def _asks_for(
     name: str, requirements: Iterable[str], extras: tuple[str, ...], platform: Platform
 ) -> bool:
     from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.utils import canonicalize_name
 
-    minor = ".".join(platform.python.split(".")[:2])
+    env = terms_for(platform, None).markers
     for line in requirements:
         try:
             requirement = Requirement(line)
         except InvalidRequirement as error:
             raise BuildError("source", f"{line!r} is not a requirement: {error}") from error
-        if canonicalize_name(requirement.name) != name:
-            continue
-        env = {"python_version": minor, "python_full_version": platform.python}
         marker = requirement.marker
-        if marker is None or any(
-            marker.evaluate({**env, "extra": extra}) for extra in ("", *extras)
+        if normal(requirement.name) == name and (
+            marker is None or any(marker.evaluate({**env, "extra": one}) for one in ("", *extras))
         ):
             return True
     return False
@@ -467,9 +463,3 @@ def _read(place: Path) -> Answer | None:
     except (OSError, ValueError):
         return None
     return found
-
-
-def _sha256(text: str) -> str:
-    import hashlib
-
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -38,8 +38,7 @@ def read_locked(folder: Path, indexes: Collection[str]) -> Locked:
     `indexes` are the URLs of the project's other indexes: a package that was found there is
     only looked up there. Raises BuildError("source").
     """
-    workspace = workspace_of(folder)
-    for root in (folder, *((workspace.root,) if workspace else ())):
+    for root in dict.fromkeys((folder, workspace_of(folder).root)):
         for name, read in _READERS.items():
             if (root / name).is_file():
                 return _read(TomlFile(root / name), read, indexes)

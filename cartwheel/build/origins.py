@@ -128,6 +128,11 @@ class TomlFile:
         return str(self.path) if line is None else f"{self.path}:{line}"
 
 
+def pyproject(folder: Path) -> TomlFile:
+    """A folder's pyproject.toml. Raises BuildError("source") if it is broken."""
+    return TomlFile(folder / "pyproject.toml")
+
+
 def normal(name: str) -> str:
     """A distribution's name, normalised (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()

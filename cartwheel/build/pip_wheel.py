@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from cartwheel.build import store, tool
+from cartwheel.build.explain import explain_pip, explain_uv
 from cartwheel.build.index import Access, local_pip_environment, pip_access, uv_environment
 from cartwheel.build.uv import uv_program
 from cartwheel.errors import BuildError
@@ -20,61 +24,87 @@ STEP = "pip"
 FETCH_SECONDS = 300.0
 
 
+@dataclass(frozen=True)
+class Pinned:
+    """A wheel that is downloaded from the index to `place`, and only with this hash."""
+
+    requirement: str  # NAME==VERSION
+    sha256: str
+    place: Path
+
+    @property
+    def is_there(self) -> bool:
+        return _right(self.place, self.sha256)
+
+    def write(self, folder: Path) -> Path:
+        """Write the requirement to a file, for uv or pip."""
+        path = folder / "pinned.txt"
+        path.write_text(f"{self.requirement} --hash=sha256:{self.sha256}\n", encoding="utf-8")
+        return path
+
+    def download(
+        self,
+        pip: Path,
+        folder: Path,
+        access: Access,
+        emit: Emit,
+        step: str,
+        platforms: Iterable[str] = (),
+    ) -> None:
+        """Let the `pip` in a folder or a wheel download it: uv has no `download`."""
+        argv = [sys.executable, f"{pip}/pip", "download", "--no-deps", "--require-hashes"]
+        argv += ["--only-binary", ":all:", "--dest", str(folder / "wheel")]
+        argv += ["-r", str(self.write(folder))]
+        for tag in platforms:
+            argv += ["--platform", tag]
+        env = of_tools(local_pip_environment(access))
+        done = tool.run_tool(
+            argv, env=env, cwd=folder, deadline_seconds=FETCH_SECONDS, emit=emit, step=step
+        )
+        found = folder / "wheel" / self.place.name
+        if done.status != 0 or not found.is_file():
+            raise explain_pip(done, access, self.requirement)
+        if not _right(found, self.sha256):
+            raise BuildError(
+                "hash-mismatch", f"{found.name} on {access.name} differs from the pinned one"
+            )
+        self.place.parent.mkdir(parents=True, exist_ok=True)
+        found.replace(self.place)
+
+
+def _right(place: Path, sha256: str) -> bool:
+    return place.is_file() and store.sha256_of(place) == sha256
+
+
 def pip_wheel(state: Path, emit: Emit, *, access: Access | None = None) -> Path:
     """The pinned pip wheel, checked by hash. `access` defaults to pip's own configuration.
 
     Raises BuildError: index-unreachable, index-lacks, hash-mismatch.
     """
-    import os
-
-    place = state / "pip" / PIP_WHEEL
-    if _right(place):
-        return place
+    pinned = Pinned(f"pip=={PIP_VERSION}", PIP_SHA256, state / "pip" / PIP_WHEEL)
+    if pinned.is_there:
+        return pinned.place
+    access = access or pip_access(os.environ)
     with store.exclusive(state, STEP, emit):
-        if not _right(place):
+        if not pinned.is_there:
             emit(Event(STEP, "start", f"fetching pip {PIP_VERSION}"))
-            _fetch(place, access or pip_access(os.environ), state, emit)
+            with store.scratch(state) as folder:
+                installed = _installed(pinned, folder, access, emit)
+                pinned.download(installed, folder, access, emit, STEP)
             emit(Event(STEP, "done", PIP_WHEEL))
-    return place
+    return pinned.place
 
 
-def _right(place: Path) -> bool:
-    return place.is_file() and store.sha256_of(place) == PIP_SHA256
-
-
-def _fetch(place: Path, access: Access, state: Path, emit: Emit) -> None:
-    """Let uv install that pip, with its hash, and let this pip download its own wheel.
-
-    The operator's environment need not have a pip, and uv has no `download`.
-    """
-    from cartwheel.build.explain import explain_pip, explain_uv
-
-    wanted = f"pip=={PIP_VERSION}"
-    with store.scratch(state) as folder:
-        pinned = folder / "pip.txt"
-        pinned.write_text(f"{wanted} --hash=sha256:{PIP_SHA256}\n", encoding="utf-8")
-        target = folder / "installed"
-        argv = [uv_program(), "pip", "install", "--target", str(target), "--require-hashes"]
-        argv += ["--no-deps", "--only-binary", "pip", "--python", sys.executable, "-r", str(pinned)]
-        env = of_tools(uv_environment(access))
-        env["UV_CACHE_DIR"] = str(folder / "uv")
-        done = tool.run_tool(
-            argv, env=env, cwd=folder, deadline_seconds=FETCH_SECONDS, emit=emit, step=STEP
-        )
-        if done.returncode != 0:
-            raise explain_uv(done, access, wanted)
-        argv = [sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes"]
-        argv += ["--only-binary", "pip", "--dest", str(folder / "wheel"), "-r", str(pinned)]
-        env = of_tools({**local_pip_environment(access), "PYTHONPATH": str(target)})
-        done = tool.run_tool(
-            argv, env=env, cwd=folder, deadline_seconds=FETCH_SECONDS, emit=emit, step=STEP
-        )
-        found = folder / "wheel" / PIP_WHEEL
-        if done.returncode != 0 or not found.is_file():
-            raise explain_pip(done, access, wanted)
-        if not _right(found):
-            raise BuildError(
-                "hash-mismatch", f"{PIP_WHEEL} on {access.name} differs from the pinned one"
-            )
-        place.parent.mkdir(parents=True, exist_ok=True)
-        found.replace(place)
+def _installed(pinned: Pinned, folder: Path, access: Access, emit: Emit) -> Path:
+    """The same pip, installed by uv: the operator's environment need not have one."""
+    target = folder / "installed"
+    argv = [uv_program(), "pip", "install", "--target", str(target), "--require-hashes"]
+    argv += ["--no-deps", "--only-binary", "pip", "--python", sys.executable]
+    argv += ["-r", str(pinned.write(folder))]
+    env = {**of_tools(uv_environment(access)), "UV_CACHE_DIR": str(folder / "uv")}
+    done = tool.run_tool(
+        argv, env=env, cwd=folder, deadline_seconds=FETCH_SECONDS, emit=emit, step=STEP
+    )
+    if done.status != 0:
+        raise explain_uv(done, access, pinned.requirement)
+    return target

@@ -12,7 +12,7 @@ from cartwheel.build.chosen import Chosen, choose
 from cartwheel.build.fetched import name_of
 from cartwheel.build.origins import Origin, local_path, normal, origin_at, origin_of
 from cartwheel.build.source import Source
-from cartwheel.build.wheel import asked_for, write_wheel
+from cartwheel.build.wheel import asked_for, metadata_lines, write_pure_wheel
 from cartwheel.errors import BuildError
 
 if TYPE_CHECKING:
@@ -68,16 +68,8 @@ def package_plain(source: Source, name: str, folder: Path, chosen: Chosen | None
     }
     wanted = plain_requirements(source.path).wanted
     version = f"0.0.0+g{_content_digest(files, wanted)[:VERSION_DIGITS]}"
-    distribution = re.sub(r"[-_.]+", "_", name).lower()
-    info = f"{distribution}-{version}.dist-info"
-    files[f"{info}/METADATA"] = (_metadata(wanted, name, version).encode(), False)
-    files[f"{info}/WHEEL"] = (
-        b"Wheel-Version: 1.0\nGenerator: cartwheel\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        False,
-    )
-    target = folder / f"{distribution}-{version}-py3-none-any.whl"
-    write_wheel(target, files, info)
-    return target
+    stem = f"{normal(name).replace('-', '_')}-{version}"
+    return write_pure_wheel(folder, stem, metadata_lines(name, version, wanted), files)
 
 
 def _content_digest(files: dict[str, tuple[bytes, bool]], wanted: tuple[str, ...]) -> str:
@@ -85,11 +77,6 @@ def _content_digest(files: dict[str, tuple[bytes, bool]], wanted: tuple[str, ...
     for name, (content, executable) in sorted(files.items()):
         digest.update(f"\0{name}\0{executable}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
-
-
-def _metadata(wanted: tuple[str, ...], name: str, version: str) -> str:
-    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
-    return "\n".join([*lines, *(f"Requires-Dist: {line}" for line in wanted)]) + "\n"
 
 
 def plain_requirements(folder: Path) -> Requirements:
@@ -210,6 +197,4 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
         if pending:
             found.append((start, pending))
         pending, start = "", 0
-    if pending.strip():
-        found.append((start, pending.strip()))
-    return found
+    return [*found, (start, pending.strip())] if pending.strip() else found

@@ -14,6 +14,7 @@ from cartwheel.build.index import bare
 from cartwheel.build.origins import Origin, is_commit
 from cartwheel.events import Emit, silent
 from cartwheel.process_env import of_tools
+from cartwheel.programs import Ended
 
 STEP = "git"
 SECONDS = 600.0
@@ -73,9 +74,9 @@ def _meant(origin: Origin, clone: Path, emit: Emit) -> str:
     _fetch(origin, clone, "", emit)  # it may be the beginning of a commit
     names = ("-C", str(clone), "rev-parse", "--verify", "--quiet", "--end-of-options")
     done = _run(origin, emit, *names, f"{reference}^{{commit}}")
-    if done.returncode != 0:
+    if done.status != 0:
         raise origin.refusal(f"{bare(origin.place)} has no {reference}", "git-source")
-    return done.output.strip()
+    return done.output_text.strip()
 
 
 def _fetch(origin: Origin, clone: Path, commit: str, emit: Emit) -> None:
@@ -89,20 +90,20 @@ def _fetch(origin: Origin, clone: Path, commit: str, emit: Emit) -> None:
 
 def _has(origin: Origin, clone: Path, commit: str, emit: Emit) -> bool:
     done = _run(origin, emit, "-C", str(clone), "cat-file", "-e", f"{commit}^{{commit}}")
-    return done.returncode == 0
+    return done.status == 0
 
 
 def _git(origin: Origin, emit: Emit, *arguments: str) -> str:
     done = _run(origin, emit, *arguments)
-    if done.returncode != 0:
+    if done.status != 0:
         said = done.tail().replace(origin.place, origin.text)
         last = next((line for line in said.splitlines() if line.startswith("fatal:")), said[-200:])
         why = f"{origin.text} cannot be read ({last.removeprefix('fatal:').strip()})"
         raise origin.refusal(why, "git-source", said)
-    return done.output
+    return done.output_text
 
 
-def _run(origin: Origin, emit: Emit, *arguments: str) -> tool.Finished:
+def _run(origin: Origin, emit: Emit, *arguments: str) -> Ended:
     env = of_tools({"GIT_ALLOW_PROTOCOL": _PROTOCOLS, "LC_ALL": "C"})
     if bare(origin.place) != origin.place:
         # Credentials are not in arguments, which other users could read, nor in the repository.

@@ -6,14 +6,13 @@ import hashlib
 import os
 import re
 import shutil
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from cartwheel import process_env, programs
-from cartwheel.decoded import Table
+from cartwheel.build.origins import pyproject
 from cartwheel.errors import BuildError
 from cartwheel.settings.loading import APPS, DEPLOY, ENVIRONMENTS, SCHEMA
 
@@ -77,11 +76,9 @@ def find_source(source: str, project: Path) -> Source:
 
 
 def _folder(path: Path, source: str) -> Source:
-    if (
-        (path / "setup.py").is_file()
-        or _builds(read_pyproject(path))
-        or (path / "setup.cfg").is_file()
-    ):
+    # A pyproject.toml that only configures tools (ruff, pytest) does not make a package.
+    builds = {"project", "build-system"} & pyproject(path).table.keys()
+    if builds or (path / "setup.py").is_file() or (path / "setup.cfg").is_file():
         return Source("project", path)
     if (path / "requirements.txt").is_file() or (path / "app.py").is_file():
         return Source("plain", path)
@@ -90,22 +87,6 @@ def _folder(path: Path, source: str) -> Source:
         f"app.source: {source} has neither pyproject.toml nor requirements.txt",
         hint="For a plain folder, add app.py and requirements.txt.",
     )
-
-
-def _builds(pyproject: Table) -> bool:
-    # A pyproject.toml that only configures tools (ruff, pytest) does not make a package.
-    return "project" in pyproject or "build-system" in pyproject
-
-
-def read_pyproject(folder: Path) -> Table:
-    """pyproject.toml as a table, empty without one. Raises BuildError("source") if it is broken."""
-    path = folder / "pyproject.toml"
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise BuildError("source", f"{path}: {error}") from error
 
 
 def source_files(root: Path) -> Iterator[tuple[str, Path]]:
@@ -132,20 +113,18 @@ def _walk(folder: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[tuple[
             real = path.resolve()
             if not _skipped_folder(path, at_root=not prefix) and real not in above:
                 yield from _walk(path, f"{name}/", (*above, real))
-        elif (
-            entry.is_file()
-            and entry.name not in _SKIPPED_FILES
-            and path.suffix not in (".pyc", ".pyo")
-        ):
+        elif entry.is_file() and not _is_skipped(path):  # a dangling link is no file
             yield name, path
-        elif entry.is_symlink() and not path.exists():
-            continue  # a dangling link has no content
+
+
+def _is_skipped(file: Path) -> bool:
+    return file.name in _SKIPPED_FILES or file.suffix in (".pyc", ".pyo")
 
 
 def _skipped_folder(path: Path, *, at_root: bool) -> bool:
-    if path.name in _SKIPPED_FOLDERS or (path / "pyvenv.cfg").is_file():
+    if path.name in _SKIPPED_FOLDERS or path.name.endswith(".egg-info"):
         return True
-    if path.name.endswith(".egg-info"):
+    if (path / "pyvenv.cfg").is_file():
         return True
     # Only results of earlier builds at the root: a `dist` deeper down may be the compiled front
     # end, and a package `build` may be part of the application.
@@ -191,7 +170,7 @@ def copy_source(source: Source, target: Path, files: Files | None = None) -> Pat
 
 def version_from_git(folder: Path) -> bool:
     """Whether the build back end asks git for the version."""
-    requires = read_pyproject(folder).get("build-system", {}).get("requires", [])
+    requires = pyproject(folder).at("build-system").get("requires", [])
     return any(isinstance(line, str) and _VERSION_FROM_GIT.match(line) for line in requires)
 
 
@@ -230,17 +209,26 @@ def _copy_git(folder: Path, target: Path) -> None:
 def _git(folder: Path, *arguments: str) -> str:
     wrong = f"the version of {folder} comes from git"
     try:
-        ended = programs.run(
-            ["git", "-c", "safe.directory=*", "-C", str(folder), *arguments],
+        ended = run_git(folder, *arguments)
+    except FileNotFoundError:
+        raise BuildError("source", f"{wrong}, which is not installed") from None
+    if ended.status != 0:
+        why = ended.errors_text.strip() or f"git {ended.how}"
+        raise BuildError("source", f"{wrong}: {why}")
+    return ended.output_text
+
+
+def run_git(folder: Path, *arguments: str) -> programs.Ended:
+    """Run git, without programs from the repository (git-config(1), core.fsmonitor). Raises
+    FileNotFoundError if there is no git, and BuildError("source") if it does not answer."""
+    options = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-C", str(folder))
+    try:
+        return programs.run(
+            ["git", *options, *arguments],
             env=process_env.of_tools(),
             cwd=folder,
             deadline_seconds=GIT_SECONDS,
         )
-    except FileNotFoundError:
-        raise BuildError("source", f"{wrong}, which is not installed") from None
     except programs.LateError:
-        raise BuildError("source", f"{wrong}, which did not end within {GIT_SECONDS:g} s") from None
-    if ended.status != 0:
-        why = programs.text(ended.errors).strip() or f"git {ended.how}"
-        raise BuildError("source", f"{wrong}: {why}")
-    return programs.text(ended.output)
+        message = f"git {arguments[0]} in {folder} did not end within {GIT_SECONDS:g} s"
+        raise BuildError("source", message) from None

@@ -12,7 +12,7 @@ from cartwheel.build.declared import Terms
 from cartwheel.build.index import Access
 from cartwheel.build.origins import Origin, merged, normal
 from cartwheel.build.private import Privacy
-from cartwheel.build.wheel import read_metadata
+from cartwheel.build.wheel import metadata_lines, read_metadata
 from cartwheel.events import Emit
 
 
@@ -57,8 +57,8 @@ class Sources:
         """Requirements for the placeholders of packages that are not built yet."""
         found = []
         for name in sorted(self._waiting()):
-            lines = ["Metadata-Version: 2.1", f"Name: {name}", "Version: 0"]
-            found.append(f"{name} @ {bare_wheel(name, '0', lines, state).as_uri()}")
+            wheel = bare_wheel(name, "0", metadata_lines(name, "0"), state)
+            found.append(f"{name} @ {wheel.as_uri()}")
         return tuple(found)
 
     def make(self, name: str, access: Access, terms: Terms, *, state: Path, emit: Emit) -> None:

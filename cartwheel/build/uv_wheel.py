@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-from cartwheel.build import store, tool
-from cartwheel.build.explain import explain_pip
-from cartwheel.build.index import Access, local_pip_environment
-from cartwheel.build.pip_wheel import FETCH_SECONDS, pip_wheel
+from cartwheel.build import store
+from cartwheel.build.index import Access
+from cartwheel.build.pip_wheel import Pinned, pip_wheel
 from cartwheel.build.products import Platform
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
-from cartwheel.process_env import of_tools
 
 # The version that requirements.txt pins for this machine. With a new one come new hashes below;
 # tests/build compares them with the index.
@@ -65,8 +62,6 @@ _MUSL = {
         "a2ee66fe8b6608e1482ab1bde5799da04705c1cb40324c7f66054ecf46ae6e40",
     ),
 }
-
-
 WHEELS = {"glibc": _GLIBC, "musl": _MUSL}
 
 
@@ -103,46 +98,14 @@ def uv_wheel(platform: Platform, state: Path, emit: Emit, *, access: Access) -> 
     Raises BuildError: no-uv, index-unreachable, index-lacks, hash-mismatch.
     """
     name, sha256 = uv_wheel_for(platform)
-    place = state / "uv" / name
-    if not _right(place, sha256):
+    pinned = Pinned(f"uv=={UV_VERSION}", sha256, state / "uv" / name)
+    if not pinned.is_there:
         pip = pip_wheel(state, emit, access=access)
         with store.exclusive(state, STEP, emit):
-            if not _right(place, sha256):
+            if not pinned.is_there:
                 emit(Event(STEP, "start", f"fetching {name}"))
-                _fetch(pip, place, sha256, access, state, emit)
+                tags = pinned.place.stem.split("-")[-1].split(".")
+                with store.scratch(state) as folder:
+                    pinned.download(pip, folder, access, emit, STEP, tags)
                 emit(Event(STEP, "done", name))
-    return place, sha256
-
-
-def _right(place: Path, sha256: str) -> bool:
-    return place.is_file() and store.sha256_of(place) == sha256
-
-
-def _fetch(pip: Path, place: Path, sha256: str, access: Access, state: Path, emit: Emit) -> None:
-    """pip runs from its own wheel, and uv has no `download`."""
-    wanted = f"uv=={UV_VERSION}"
-    with store.scratch(state) as folder:
-        pinned = folder / "uv.txt"
-        pinned.write_text(f"{wanted} --hash=sha256:{sha256}\n", encoding="utf-8")
-        out = folder / "wheel"
-        argv = [sys.executable, f"{pip}/pip", "download", "--no-deps", "--require-hashes"]
-        argv += ["--only-binary", ":all:", "--dest", str(out), "-r", str(pinned)]
-        for tag in place.stem.split("-")[-1].split("."):
-            argv += ["--platform", tag]
-        done = tool.run_tool(
-            argv,
-            env=of_tools(local_pip_environment(access)),
-            cwd=folder,
-            deadline_seconds=FETCH_SECONDS,
-            emit=emit,
-            step=STEP,
-        )
-        found = out / place.name
-        if done.returncode != 0 or not found.is_file():
-            raise explain_pip(done, access, wanted)
-        if not _right(found, sha256):
-            raise BuildError(
-                "hash-mismatch", f"{place.name} on {access.name} differs from the pinned one"
-            )
-        place.parent.mkdir(parents=True, exist_ok=True)
-        found.replace(place)
+    return pinned.place, sha256

@@ -14,15 +14,18 @@ import re
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from cartwheel.build.origins import normal
 from cartwheel.errors import BuildError
 
 if TYPE_CHECKING:
+    from packaging.requirements import Requirement
     from packaging.tags import Tag
 
     from cartwheel.build.products import Artifact, Platform
@@ -33,6 +36,11 @@ _UNIX = 3  # "create system" of the zip format, so that modes count
 OLDEST_MANYLINUX_MINOR = 5  # manylinux1 is glibc 2.5 (PEP 600)
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}  # PEP 600
 MUSL_MINORS = range(1, 6)
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+_PURE = b"Wheel-Version: 1.0\nGenerator: cartwheel\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 _REQUIRES = re.compile(r"^(Requires-Dist: *)(.+)$", re.MULTILINE)
 
 
@@ -54,8 +62,6 @@ class Metadata:
 
 def read_metadata(wheel: Path) -> Metadata:
     """The METADATA of a wheel. Raises BuildError("wheel-corrupt")."""
-    from packaging.utils import canonicalize_name
-
     try:
         with zipfile.ZipFile(wheel) as archive:
             text = archive.read(_dist_info(archive, wheel) + "/METADATA").decode("utf-8")
@@ -66,7 +72,7 @@ def read_metadata(wheel: Path) -> Metadata:
     if not name or not version:
         raise _corrupt(wheel, "its METADATA has no name or version")
     return Metadata(
-        name=str(canonicalize_name(name)),
+        name=normal(name),
         version=version,
         requires_python=message.get("Requires-Python", ""),
         requires_dist=tuple(message.get_all("Requires-Dist", [])),
@@ -86,7 +92,7 @@ def verify_wheel(wheel: Path) -> Metadata:
     Raises BuildError("wheel-corrupt") that names the first file that is wrong, and
     BuildError("source") for a file that is not a wheel by its name.
     """
-    from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     try:
         name, version, _, _ = parse_wheel_filename(wheel.name)
@@ -100,12 +106,10 @@ def verify_wheel(wheel: Path) -> Metadata:
             if broken is not None:
                 raise _corrupt(wheel, f"the checksum of {broken} is wrong")
             _verify_record(archive, wheel)
-    except (OSError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
-        raise _corrupt(wheel, str(error)) from error
-    except zlib.error as error:
+    except _UNREADABLE as error:
         raise _corrupt(wheel, str(error)) from error
     metadata = read_metadata(wheel)
-    if metadata.name != canonicalize_name(name) or _version(metadata.version) != version:
+    if metadata.name != name or _version(metadata.version) != version:
         raise _corrupt(wheel, f"its METADATA is that of {metadata.name} {metadata.version}")
     return metadata
 
@@ -122,12 +126,13 @@ def _version(text: str) -> object:
 def _verify_record(archive: zipfile.ZipFile, wheel: Path) -> None:
     info = _dist_info(archive, wheel)
     record = f"{info}/RECORD"
+    signatures = (f"{record}.jws", f"{record}.p7s")
     recorded = set()
     for row in csv.reader(io.StringIO(archive.read(record).decode("utf-8"))):
         name, digest = row[0], row[1] if len(row) > 1 else ""
         recorded.add(name)
         if not digest:
-            if name not in (record, f"{record}.jws", f"{record}.p7s"):
+            if name not in (record, *signatures):
                 raise _corrupt(wheel, f"{name} has no hash in RECORD")
             continue
         algorithm, _, expected = digest.partition("=")
@@ -143,11 +148,7 @@ def _verify_record(archive: zipfile.ZipFile, wheel: Path) -> None:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts:
             raise _corrupt(wheel, f"{name} is outside of the wheel's folder")
-        if (
-            not name.endswith("/")
-            and name not in recorded
-            and name not in (f"{record}.jws", f"{record}.p7s")
-        ):
+        if not (name.endswith("/") or name in recorded or name in signatures):
             raise _corrupt(wheel, f"{name} is not in RECORD")
 
 
@@ -164,6 +165,23 @@ def _dist_info(archive: zipfile.ZipFile, wheel: Path) -> str:
 
 def _corrupt(wheel: Path, why: str) -> BuildError:
     return BuildError("wheel-corrupt", f"{wheel.name} is damaged: {why}")
+
+
+def metadata_lines(name: str, version: str, requires: Iterable[str] = ()) -> list[str]:
+    """The METADATA of a wheel that Cartwheel makes."""
+    lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    return [*lines, *(f"Requires-Dist: {line}" for line in requires)]
+
+
+def write_pure_wheel(
+    folder: Path, stem: str, metadata: Iterable[str], files: Mapping[str, tuple[bytes, bool]]
+) -> Path:
+    """Write a wheel for every platform; `stem` is NAME-VERSION."""
+    info = f"{stem}.dist-info"
+    own = {"METADATA": "\n".join([*metadata, ""]).encode(), "WHEEL": _PURE}
+    path = folder / f"{stem}-py3-none-any.whl"
+    write_wheel(path, {**files, **{f"{info}/{n}": (text, False) for n, text in own.items()}}, info)
+    return path
 
 
 def write_wheel(path: Path, files: dict[str, tuple[bytes, bool]], info: str) -> None:
@@ -235,25 +253,25 @@ def _without_addresses(metadata: str) -> tuple[str, list[str]]:
     return _REQUIRES.sub(bare, head) + blank + body, found
 
 
-def is_reference(line: str) -> bool:
-    """Whether a requirement contains its source (PEP 508: NAME @ URL)."""
+def _requirement(line: str) -> Requirement | None:
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
-        return Requirement(line).url is not None
+        return Requirement(line)
     except InvalidRequirement:
-        return False
+        return None
+
+
+def is_reference(line: str) -> bool:
+    """Whether a requirement contains its source (PEP 508: NAME @ URL)."""
+    found = _requirement(line)
+    return found is not None and found.url is not None
 
 
 def requirement_name(line: str) -> str:
     """The name of a requirement, normalised; empty if it is not one."""
-    from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.utils import canonicalize_name
-
-    try:
-        return str(canonicalize_name(Requirement(line).name))
-    except InvalidRequirement:
-        return ""
+    found = _requirement(line)
+    return normal(found.name) if found else ""
 
 
 def asked_for(line: str) -> str:
@@ -309,10 +327,8 @@ def _machine_tags(platform: Platform) -> list[str]:
     found = [f"linux_{machine}"]
     if platform.libc == "musl":
         # Wheels name the ABI generation musllinux_1_N; N is musl's own minor (PEP 656).
-        return [
-            *found,
-            *(f"musllinux_1_{minor}_{machine}" for minor in MUSL_MINORS if minor <= libc_minor),
-        ]
+        known = (minor for minor in MUSL_MINORS if minor <= libc_minor)
+        return [*found, *(f"musllinux_1_{minor}_{machine}" for minor in known)]
     for minor in range(libc_minor, OLDEST_MANYLINUX_MINOR - 1, -1):
         found.append(f"manylinux_2_{minor}_{machine}")
         if minor in _LEGACY:

@@ -5,28 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cartwheel.build.origins import TomlFile, normal
+from cartwheel.build.origins import TomlFile, normal, pyproject
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Its root, and the folder of each member by normalised name."""
+    """Its root, and the folder of each member by normalised name: none if a project is in no
+    workspace, and its own root."""
 
     root: Path
     members: dict[str, Path]
 
 
-def workspace_of(folder: Path) -> Workspace | None:
+def workspace_of(folder: Path) -> Workspace:
     """The workspace of `folder`, its root or a member (uv: the nearest one above)."""
     for root in (folder, *folder.parents):
-        toml = TomlFile(root / "pyproject.toml")
+        toml = pyproject(root)
         if "workspace" not in toml.at("tool", "uv"):
             continue
         folders = _members(toml, root)
         if folder.resolve() not in {one.resolve() for one in folders}:
-            return None
+            break
         return Workspace(root, {name: one for one in folders if (name := name_in(one))})
-    return None
+    return Workspace(folder, {})
 
 
 def _members(toml: TomlFile, root: Path) -> list[Path]:
@@ -40,6 +41,6 @@ def _members(toml: TomlFile, root: Path) -> list[Path]:
 
 def name_in(folder: Path) -> str:
     """The name that a folder's pyproject.toml gives its package; empty without one."""
-    toml = TomlFile(folder / "pyproject.toml")
+    toml = pyproject(folder)
     name = toml.at("project").get("name") or toml.at("tool", "poetry").get("name")
     return normal(name) if isinstance(name, str) else ""

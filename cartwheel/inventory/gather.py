@@ -69,11 +69,9 @@ def _printed(command: str, options: list[str], project: Path) -> Value:
     except OSError as error:
         raise UsageError("inventory", f"{said} cannot be run: {error.strerror}") from error
     if ended.status != 0:
-        raise UsageError(
-            "inventory",
-            f"{said} ended with exit code {ended.status}",
-            detail=programs.tail("", programs.text(ended.errors), _SHOWN_LINES),
-        )
+        detail = "\n".join(ended.errors_text.strip().splitlines()[-_SHOWN_LINES:])
+        message = f"{said} ended with exit code {ended.status}"
+        raise UsageError("inventory", message, detail=detail)
     try:
         return json.loads(ended.output)
     except ValueError as error:

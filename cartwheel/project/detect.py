@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from cartwheel.build.source import read_pyproject, source_files
+from cartwheel.build.origins import pyproject
+from cartwheel.build.source import source_files
 from cartwheel.settings.toml_tables import NAME_CHARACTERS
 
 Interface = Literal["wsgi", "asgi"]
@@ -65,7 +66,7 @@ class Found:
 
 def detect(folder: Path) -> Found:
     """Read the application in `folder`. Raises BuildError("source") if it cannot be read."""
-    about = read_pyproject(folder).get("project", {})
+    about = pyproject(folder).at("project")
     requires = _text(about.get("requires-python"))
     sources = dict(_python_sources(folder))
     return Found(

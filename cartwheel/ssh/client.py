@@ -73,11 +73,11 @@ class Client:
                 detail=error.ended.tail(),
             ) from error
         if ended.status != 0:
-            said = programs.text(ended.errors).strip().splitlines() or [ended.how]
+            said = ended.errors_text.strip().splitlines() or [ended.how]
             # Commands of `Match exec` may have printed before; ssh's own message is the last lines.
             first = next((line for line in said if _LINE.search(line)), said[-1])
             raise UsageError("ssh-config", f"{place}: {first}", detail="\n".join(said))
-        return _parsed(programs.text(ended.output), place)
+        return _parsed(ended.output_text, place)
 
 
 def _parsed(text: str, place: str) -> dict[str, list[Value]]:

@@ -98,10 +98,9 @@ def test_a_workspace_is_the_nearest_one_that_has_the_folder(tmp_path: Path) -> N
         '[tool.uv.workspace]\nmembers = ["apps/*", "libs/*"]\nexclude = ["libs/old"]\n'
     )
     found = workspace_of(tmp_path / "apps/shop")
-    assert found is not None
     assert (found.root, sorted(found.members)) == (tmp_path, ["money", "shop"])
-    assert workspace_of(tmp_path / "libs/old") is None
-    assert workspace_of(tmp_path / "other") is None
+    assert not workspace_of(tmp_path / "libs/old").members
+    assert not workspace_of(tmp_path / "other").members
 
 
 @pytest.mark.parametrize("slug", ["source-unusable", "not-pure", "git-source", "source-conflict"])
