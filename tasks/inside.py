@@ -41,8 +41,8 @@ def run(scene: Scene, out: Output, command: str = "") -> int:
 @app_task(json=False, quiet=True)
 def shell(scene: Scene, out: Output) -> int:
     """Open an interactive shell in the live release, on one host."""
-    from cartwheel.commands.terminal import shell as open_shell
+    from cartwheel.commands import ask
 
     if len(scene.hosts) != 1:
         raise UsageError("usage", "`shell` takes one host", hint="Name one with -H.")
-    return open_shell(scene)
+    return ask.shell(scene)

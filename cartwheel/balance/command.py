@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from cartwheel import process_env, programs
@@ -25,41 +24,20 @@ def command_hook(command: str, project: Path, app: str, timeout_seconds: float, 
             "CARTWHEEL_NAME": member.server,
             "CARTWHEEL_ADDRESS": member.address,
         }
-        _run(command, project, process_env.of_user(known), timeout_seconds, emit, member.name)
+        try:
+            ended = programs.run(
+                ["sh", "-c", command],
+                env=process_env.of_user(known),
+                cwd=project,
+                deadline_seconds=timeout_seconds,
+                errors="with-output",
+                on_line=lambda line: emit(Event(_STEP, "progress", line, member.name)),
+            )
+        except programs.LateError:
+            why = f"the balancer's command did not end within {timeout_seconds:g} s"
+            raise HostError("balancer", why, host=member.name) from None
+        if ended.status != 0:
+            why = ": ".join(filter(None, (f"the balancer's command {ended.how}", ended.tail(1))))
+            raise HostError("balancer", why, host=member.name)
 
     return hook
-
-
-def _run(
-    command: str,
-    project: Path,
-    environment: Mapping[str, str],
-    timeout_seconds: float,
-    emit: Emit,
-    host: str,
-) -> None:
-    last = ""
-
-    def tell(line: str) -> None:
-        nonlocal last
-        last = line.strip() or last
-        emit(Event(_STEP, "progress", line, host))
-
-    try:
-        ended = programs.run(
-            ["sh", "-c", command],
-            env=environment,
-            cwd=project,
-            deadline_seconds=timeout_seconds,
-            errors="with-output",
-            on_line=tell,
-        )
-    except programs.LateError:
-        raise HostError(
-            "balancer",
-            f"the balancer's command did not end within {timeout_seconds:g} s",
-            host=host,
-        ) from None
-    if ended.status != 0:
-        said = f": {last}" if last else ""
-        raise HostError("balancer", f"the balancer's command {ended.how}{said}", host=host)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held, reach
+from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held, reach, targets
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, successes
 from cartwheel.host.wire.locking import AskHolders, Freeze, Frozen, Holders, Locked, Unfreeze
@@ -90,6 +90,21 @@ def run_command(scene: Scene, command: str, on_line: Callable[[str, str], None])
                 on_event=lambda event: on_line(host, event["detail"]),
             )
         )
+
+
+def shell(scene: Scene) -> int:
+    """A terminal in the live release's environment, on the scene's only host; its exit status."""
+    from cartwheel.ssh.connection import Gateways, StrictConnection
+    from cartwheel.ssh.execute import interactive
+
+    gateways = Gateways()
+    connection = StrictConnection(targets(scene)[scene.hosts[0]], gateways)
+    try:
+        enter = f"/usr/local/lib/cartwheel/{scene.settings.slug}/enter"
+        return interactive(connection, (enter,))
+    finally:
+        connection.close()
+        gateways.close()
 
 
 def stop(scene: Scene) -> Answers[Served]:

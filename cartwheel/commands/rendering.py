@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cartwheel.commands.scene import Scene
 from cartwheel.plan.deploy import Rendered
 from cartwheel.render import SITE, RenderFacts, render_release
@@ -24,13 +26,11 @@ def render_for(scene: Scene, known: RenderFacts, release: str) -> Rendered:
     )
 
 
-def sample_files(scene: Scene) -> dict[str, str]:
+def sample_files(scene: Scene) -> Mapping[str, str]:
     """A release's own files, independent of a host: its name is made from them."""
-    files = render_release(scene.settings, _ANY_HOST, "0", scene.project)
-    return {name: file.content for name, file in files.items() if not file.shared}
+    return render_for(scene, _ANY_HOST, "0").files
 
 
 def host_files(scene: Scene) -> dict[str, str]:
     """Boot unit and log rotation: path -> text."""
-    files = render_release(scene.settings, _ANY_HOST, "0", scene.project)
-    return {file.path: file.content for name, file in files.items() if file.shared and name != SITE}
+    return dict(render_for(scene, _ANY_HOST, "0").host_files)

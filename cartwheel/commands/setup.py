@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,9 @@ def _set_up(scene: Scene) -> dict[str, Result[Changes]]:
         bringing = _uv_steps(scene, fleet)
         done = fleet.ask(_request(scene), deadline_seconds=_SETUP_SECONDS)
         wanting = {host: bringing[host] for host in successes(done) if host in bringing}
-        return _joined(done, step_on_each(fleet, wanting))
+        brought = step_on_each(fleet, wanting)
+        uv = dict.fromkeys(successes(brought), Changes((f"uv {build.UV_VERSION}",)))
+        return _joined(done, {**failures(brought), **uv})
 
 
 def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step[Done]]:
@@ -97,15 +100,14 @@ def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step[Done]]:
 
 
 def _joined(
-    done: dict[str, Result[Changes]], brought: dict[str, Result[Done]]
+    done: dict[str, Result[Changes]], more: Mapping[str, Result[Changes]]
 ) -> dict[str, Result[Changes]]:
-    """The changes of setup, including uv."""
+    """The changes of setup, and of what came after it."""
     known = successes(done)
-    added = {
-        host: Changes((*known[host].changes, f"uv {build.UV_VERSION}"))
-        for host in successes(brought)
+    both = {
+        host: Changes((*known[host].changes, *one.changes)) for host, one in successes(more).items()
     }
-    return {**done, **failures(brought), **added}
+    return {**done, **failures(more), **both}
 
 
 def _set_up_balancers(scene: Scene) -> dict[str, Result[Changes]]:
@@ -127,12 +129,7 @@ def _set_up_balancers(scene: Scene) -> dict[str, Result[Changes]]:
         placed = fleet.each(
             lambda host, one: _place_site(scene, one, fleet.listener(host)), successes(done)
         )
-    known = successes(done)
-    both = {
-        host: Changes((*known[host].changes, *one.changes))
-        for host, one in successes(placed).items()
-    }
-    return {**done, **failures(placed), **both}
+    return _joined(done, placed)
 
 
 def _place_site(scene: Scene, session: Session, listen: OnEvent) -> Changes:

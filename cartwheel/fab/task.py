@@ -16,35 +16,11 @@ Hosts = Literal["required", "optional", "none"]
 # The long names of fab's own options (fabric 3.2.3, invoke 2.2.1; a test compares
 # them): an option of a task with such a name would shadow or be shadowed by it.
 CORE_OPTIONS = frozenset(
-    (
-        "collection",
-        "command-timeout",
-        "complete",
-        "config",
-        "connect-timeout",
-        "debug",
-        "dry",
-        "echo",
-        "help",
-        "hide",
-        "hosts",
-        "identity",
-        "list",
-        "list-agent-keys",
-        "list-depth",
-        "list-format",
-        "no-dedupe",
-        "print-completion-script",
-        "prompt-for-login-password",
-        "prompt-for-passphrase",
-        "prompt-for-sudo-password",
-        "pty",
-        "search-root",
-        "ssh-config",
-        "version",
-        "warn-only",
-        "write-pyc",
-    )
+    {"collection", "command-timeout", "complete", "config", "connect-timeout", "debug", "dry"}
+    | {"echo", "help", "hide", "hosts", "identity", "list", "list-agent-keys", "list-depth"}
+    | {"list-format", "no-dedupe", "print-completion-script", "prompt-for-login-password"}
+    | {"prompt-for-passphrase", "prompt-for-sudo-password", "pty", "search-root", "ssh-config"}
+    | {"version", "warn-only", "write-pyc"}
 )
 
 
@@ -79,9 +55,6 @@ def task(
     hosts: Hosts = "required",
     name: str | None = None,
     positional: Iterable[str] = (),
-    iterable: Iterable[str] = (),
-    optional: Iterable[str] = (),
-    default: bool = False,
 ) -> Callable[[Callable[..., int | None]], FleetTask]:
     """Make a function `(c: FabContext, option=default, ...) -> exit code or None` a task.
 
@@ -98,9 +71,6 @@ def task(
             help=dict(help or {}),
             name=name,
             positional=list(positional),
-            iterable=list(iterable),
-            optional=tuple(optional),
-            default=default,
         )
 
     return decorate

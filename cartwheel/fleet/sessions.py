@@ -100,8 +100,10 @@ class Fleet:
         await_all(futures.values())
         results: dict[str, Result[T]] = {}
         for host, future in futures.items():
-            outcome = _result(future)
-            results[host] = outcome
+            try:
+                results[host] = future.result()
+            except CartwheelError as error:
+                results[host] = error
         return results
 
     def ask(self, asked: Request[T], *, deadline_seconds: float = 60.0) -> dict[str, Result[T]]:
@@ -172,24 +174,14 @@ class Fleet:
         """Passes the host side's events on; events without a step get `title`."""
 
         def listen(told: Told) -> None:
-            self.emit(
-                Event(
-                    step=told["step"] or title,
-                    state=told["state"],
-                    detail=told["detail"],
-                    host=host,
-                )
-            )
+            self.emit(Event(told["step"] or title, told["state"], told["detail"], host))
 
         return listen
 
 
 def _ended(answer: object) -> State:
     """The state of a step that succeeded: its answer may say what changed."""
-    if isinstance(answer, dict):
-        changed = answer.get("changed")
-    else:
-        changed = getattr(answer, "changed", None)
+    changed = getattr(answer, "changed", None)
     if not isinstance(changed, bool):
         return "done"
     return "changed" if changed else "unchanged"
@@ -241,13 +233,6 @@ def await_all(futures: Iterable[Future[T]]) -> None:
     left = set(futures)
     while left:
         left = wait(left, timeout=_SLICE_SECONDS).not_done
-
-
-def _result(future: Future[T]) -> Result[T]:
-    try:
-        return future.result()
-    except CartwheelError as error:
-        return error
 
 
 def step_on_each(fleet: Fleet, steps: Mapping[str, Step[T]]) -> dict[str, Result[T]]:

@@ -17,16 +17,6 @@ PlaceOf = Callable[[tuple[str | int, ...]], str]
 DEFAULT_ROLE = "web"
 # The role of hosts that Cartwheel uses as balancers.
 BALANCER_ROLE = "balancer"
-_VARIABLES = (
-    "user",
-    "port",
-    "identity",
-    "gateway",
-    "python",
-    "weight",
-    "balancer_name",
-    "inner_address",
-)
 
 
 def from_settings(settings: Settings, place_of: PlaceOf) -> list[Host]:
@@ -45,7 +35,7 @@ def from_settings(settings: Settings, place_of: PlaceOf) -> list[Host]:
 
 
 def _host(name: str, place: str, inventory: Inventory) -> Host:
-    from cartwheel.settings.toml_tables import InventoryHost
+    from cartwheel.settings.toml_tables import HostVariables, InventoryHost
 
     own = inventory.hosts.get(name) or InventoryHost()
     groups = groups_of(name, own, inventory)
@@ -56,7 +46,8 @@ def _host(name: str, place: str, inventory: Inventory) -> Host:
     ]
     values: Table = {
         key: next((value for one in said if (value := getattr(one, key)) is not None), None)
-        for key in _VARIABLES
+        for key in HostVariables.model_fields
+        if key != "roles"
     }
     roles = tuple(dict.fromkeys(role for one in said for role in one.roles))
     return Host(

@@ -123,7 +123,7 @@ def app_task(
             out.result(code)
             return code
 
-        made = _as_task(run, body, {**(help or {}), **common}, 2, hosts=hosts, name=name)
+        made = _as_task(run, body, {**(help or {}), **common}, hosts=hosts, name=name)
         made.changing = bool(changing) and not about_freeze
         return made
 
@@ -162,16 +162,16 @@ def plain_task(
             return code
 
         own = {**(help or {}), **common}
-        return _as_task(run, body, own, 2, hosts=hosts, name=name, positional=positional)
+        return _as_task(run, body, own, hosts=hosts, name=name, positional=positional)
 
     return decorate
 
 
 def _as_task(
-    run: Callable[..., int], body: Body, help: Mapping[str, str], given: int, **named: Any
+    run: Callable[..., int], body: Body, help: Mapping[str, str], **named: Any
 ) -> FleetTask:
-    """A task with the options of `body`, after its first `given` arguments, and the common ones."""
-    own = list(inspect.signature(body).parameters.values())[given:]
+    """A task with the options of `body`, after its first two arguments, and the common ones."""
+    own = list(inspect.signature(body).parameters.values())[2:]
     kind = inspect.Parameter.KEYWORD_ONLY
     taken = {one.name for one in own}
     options = [one.replace(kind=kind) for one in own] + [
