@@ -2,21 +2,17 @@
 
 from cartwheel.build.apptests import run_app_tests
 from cartwheel.build.artifact import build_app, leaves_files_out
-from cartwheel.build.index import (
-    access_for,
-    pip_environment,
-)
+from cartwheel.build.index import access_for, pip_environment
 from cartwheel.build.lock import lock_for
-from cartwheel.build.pip_wheel import PIP_SHA256, PIP_VERSION, PIP_WHEEL, pip_wheel
+from cartwheel.build.pip_wheel import PIP_SHA256, PIP_VERSION, pip_wheel
 from cartwheel.build.products import Artifact, Lock, Platform, operator_platform
 from cartwheel.build.publish import Item, Store, planned, publish, store_for
-from cartwheel.build.uv_wheel import UV_VERSION, uv_wheel, uv_wheel_for
-from cartwheel.build.wheel import check_wheel_fits, wheel_names
+from cartwheel.build.uv_wheel import UV_VERSION, uv_wheel
+from cartwheel.build.wheel import check_wheel_fits
 
 __all__ = [
     "PIP_SHA256",
     "PIP_VERSION",
-    "PIP_WHEEL",
     "UV_VERSION",
     "Artifact",
     "Item",
@@ -36,6 +32,4 @@ __all__ = [
     "run_app_tests",
     "store_for",
     "uv_wheel",
-    "uv_wheel_for",
-    "wheel_names",
 ]

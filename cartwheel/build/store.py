@@ -18,9 +18,9 @@ from cartwheel import writing
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
 from cartwheel.host.system import flock
+from cartwheel.programs import SIGN_OF_LIFE_SECONDS
 
 LOCK_WAIT_SECONDS = 900.0
-SIGN_OF_LIFE_SECONDS = 5.0
 ABANDONED_SECONDS = 86_400.0
 
 

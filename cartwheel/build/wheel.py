@@ -80,12 +80,6 @@ def read_metadata(wheel: Path) -> Metadata:
     )
 
 
-def wheel_names(wheel: Path) -> frozenset[str]:
-    """The files that a wheel installs, relative to site-packages."""
-    with zipfile.ZipFile(wheel) as archive:
-        return frozenset(name for name in archive.namelist() if not name.endswith("/"))
-
-
 def verify_wheel(wheel: Path) -> Metadata:
     """Check the zip's checksums and every hash in RECORD.
 

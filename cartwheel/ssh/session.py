@@ -14,6 +14,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -64,31 +65,26 @@ class SkippedError(HostError):
     """The request was not tried, because an earlier one of its group failed: see that one."""
 
 
+@dataclass(eq=False)
 class Pending(Generic[A]):
     """A request on its way. `result` waits for its answer."""
 
-    def __init__(
-        self,
-        session: Session,
-        request_id: int,
-        asked: type[Request[A]],
-        deadline_seconds: float,
-        on_event: OnEvent | None,
-        flight: int,
-        blob_bytes: int = 0,
-    ) -> None:
-        self.op = asked.op
-        self._asked = asked
-        self._session = session
-        self._id = request_id
-        self._deadline_seconds = deadline_seconds
-        self._on_event = on_event
-        self._flight = flight
-        self._answer: Header | None = None
-        self._broken_listener: Exception | None = None
-        self._started_at: float | None = None
-        self._ready_at = time.monotonic()  # since then only the host delays it
-        self._blob_bytes = blob_bytes
+    _session: Session
+    _id: int
+    _asked: type[Request[A]]
+    _deadline_seconds: float
+    _on_event: OnEvent | None
+    _flight: int
+    _blob_bytes: int
+    _answer: Header | None = None
+    _broken_listener: Exception | None = None
+    _started_at: float | None = None
+    # Since then only the host delays it.
+    _ready_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def op(self) -> str:
+        return self._asked.op
 
     def result(self) -> A:
         """The operation's answer. Ctrl-C gets through; then call `session.cancel`.
@@ -217,20 +213,12 @@ class Session:
                 self._flight += 1
                 self._flight_answered = False
                 self.round_trips += 1
-            size = _size(blob)
-            pending: Pending[A] = Pending(
-                self,
-                next(self._ids),
-                type(asked),
-                deadline_seconds,
-                on_event,
-                self._flight,
-                size,
-            )
-            self._pending[pending._id] = pending
+            number, kind, size = next(self._ids), type(asked), _size(blob)
+            pending = Pending(self, number, kind, deadline_seconds, on_event, self._flight, size)
+            self._pending[number] = pending
             header: Header = {
                 "t": "request",
-                "id": pending._id,
+                "id": number,
                 "op": asked.op,
                 "args": fields,
                 "deadline_seconds": deadline_seconds,

@@ -19,12 +19,12 @@ from cartwheel.build import (
     lock_for,
     operator_platform,
     run_app_tests,
-    wheel_names,
 )
 from cartwheel.build.lock import pins
 from cartwheel.errors import BuildError
 from cartwheel.events import silent
 from tests.build.conftest import BOOKWORM, EXAMPLES, Heard, settings_for
+from tests.kit.wheels import wheel_names
 
 pytestmark = pytest.mark.build
 

@@ -181,7 +181,7 @@ def pip(arguments: list[str], env: dict[str, str], tmp_path: Path) -> tuple[str,
         step="pip",
     )
     assert done.status != 0, done.output
-    return classify_pip_output(done.output + done.errors_text)
+    return classify_pip_output(done.output_text + done.errors_text)
 
 
 def test_pip_and_a_mirror_that_is_down(tmp_path: Path) -> None:

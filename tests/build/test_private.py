@@ -8,7 +8,6 @@ import pytest
 
 from cartwheel.build import build_app, lock_for
 from cartwheel.build.lock import pins
-from cartwheel.build.wheel import wheel_names
 from cartwheel.errors import BuildError
 from cartwheel.events import silent
 from cartwheel.settings.named import NamedFile
@@ -16,6 +15,7 @@ from cartwheel.settings.toml_tables import Settings
 from tests.build.conftest import BOOKWORM, settings_for
 from tests.build.indexes import LocalIndex
 from tests.build.packages import package, write
+from tests.kit.wheels import wheel_names
 
 pytestmark = [pytest.mark.build, pytest.mark.usefixtures("lonely")]
 

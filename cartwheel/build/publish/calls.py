@@ -14,9 +14,9 @@ from cartwheel.build.publish.fleet_store import Login
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
 from cartwheel.host.system import http_request
+from cartwheel.programs import SIGN_OF_LIFE_SECONDS
 
 STEP = "publish"
-SIGN_OF_LIFE_SECONDS = 5.0
 SLOWEST_BYTES_PER_SECOND = 4096  # a line that carries less counts as stuck
 _CHUNK_BYTES = 128 << 10
 _PAGE_BYTES = 64 << 20  # the page of a project with very many files

@@ -18,11 +18,12 @@ from cartwheel.build.ignored import ignored_in
 from cartwheel.build.plain import package_plain
 from cartwheel.build.private import Privacy, check_wheel, privacy_for
 from cartwheel.build.source import Source, find_source
-from cartwheel.build.wheel import wheel_names, write_wheel
+from cartwheel.build.wheel import write_wheel
 from cartwheel.errors import BuildError, UsageError
 from cartwheel.settings.named import named_files
 from cartwheel.settings.patterns import fits
 from cartwheel.settings.toml_tables import Secret, Settings
+from tests.kit.wheels import wheel_names
 
 PEM = (
     "-----BEGIN RSA PRIVATE KEY-----\n"

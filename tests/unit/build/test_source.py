@@ -6,8 +6,9 @@ import pytest
 
 from cartwheel.build.plain import package_plain, read_requirements
 from cartwheel.build.source import Source, copy_source, find_source, source_digest, source_files
-from cartwheel.build.wheel import read_metadata, verify_wheel, wheel_names
+from cartwheel.build.wheel import read_metadata, verify_wheel
 from cartwheel.errors import BuildError
+from tests.kit.wheels import wheel_names
 
 
 def write(folder: Path, *names: str) -> Path:
