@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cartwheel.fab import FabContext
@@ -40,7 +41,7 @@ def init(
     from cartwheel.project.files import FABFILE
 
     found = detect(c.project / source)
-    ask = _Asking(out, silent=yes or not sys.stdin.isatty())
+    ask = partial(_answer, out, silent=yes or not sys.stdin.isatty())
     answers = answers_of(
         found,
         source=source,
@@ -65,18 +66,10 @@ def init(
     return 0
 
 
-class _Asking:
-    """Asks a person, with a default for Return; if silent, takes the default."""
-
-    def __init__(self, out: Output, *, silent: bool) -> None:
-        self._out = out
-        self._silent = silent
-
-    def __call__(self, question: str, default: str) -> str:
-        if self._silent:
-            return default
-        shown = f" [{default}]" if default else ""
-        return self._out.asked(f"{question}{shown}: ") or default
+def _answer(out: Output, question: str, default: str, *, silent: bool) -> str:
+    """A person's answer, with a default for Return; if silent, the default."""
+    shown = f" [{default}]" if default else ""
+    return default if silent else out.asked(f"{question}{shown}: ") or default
 
 
 @plain_task(hosts="none", help={**ABOUT, "written": "Only settings from files, without defaults."})

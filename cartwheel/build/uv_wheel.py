@@ -8,6 +8,7 @@ from cartwheel.build import store
 from cartwheel.build.index import Access
 from cartwheel.build.pip_wheel import Pinned, pip_wheel
 from cartwheel.build.products import Platform
+from cartwheel.build.wheel import machine_tags
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
 
@@ -70,26 +71,13 @@ def uv_wheel_for(platform: Platform) -> tuple[str, str]:
 
     Raises BuildError("no-uv") if there is none.
     """
-    family = "manylinux" if platform.libc == "glibc" else "musllinux"
     tags, sha256 = WHEELS[platform.libc].get(platform.machine, ("", ""))
-    for tag in tags.split("."):
-        if tag.startswith(family + "_") and _numbers(platform.libc_version) >= _oldest(tag):
-            return f"uv-{UV_VERSION}-py3-none-{tags}.whl", sha256
+    if not set(machine_tags(platform)).isdisjoint(tags.split(".")):
+        return f"uv-{UV_VERSION}-py3-none-{tags}.whl", sha256
     where = f"{platform.libc} {platform.libc_version} on {platform.machine}"
     raise BuildError(
         "no-uv", f"there is no uv {UV_VERSION} for {where}", hint="Set deploy.installer to pip."
     )
-
-
-def _numbers(version: str) -> tuple[int, int]:
-    major, _, minor = version.partition(".")
-    return int(major or 0), int(minor.partition(".")[0] or 0)
-
-
-def _oldest(tag: str) -> tuple[int, int]:
-    """The oldest libc of manylinux_2_17_x86_64: (2, 17)."""
-    _, major, minor, _ = tag.split("_", 3)
-    return int(major), int(minor)
 
 
 def uv_wheel(platform: Platform, state: Path, emit: Emit, *, access: Access) -> tuple[Path, str]:

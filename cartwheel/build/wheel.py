@@ -304,7 +304,7 @@ def platform_tags(platform: Platform) -> frozenset[Tag]:
     from packaging.tags import compatible_tags, cpython_tags
 
     major, minor = (int(part) for part in platform.python.split(".")[:2])
-    platforms = _machine_tags(platform)
+    platforms = machine_tags(platform)
     interpreter = f"cp{major}{minor}"
     return frozenset(
         [
@@ -314,7 +314,8 @@ def platform_tags(platform: Platform) -> frozenset[Tag]:
     )
 
 
-def _machine_tags(platform: Platform) -> list[str]:
+def machine_tags(platform: Platform) -> list[str]:
+    """The tags of platforms for which wheels run there, the best first."""
     machine = platform.machine
     numbers = [int(part) for part in platform.libc_version.split(".")[:2] if part.isdigit()]
     libc_minor = numbers[1] if len(numbers) > 1 else 0

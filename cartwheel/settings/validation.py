@@ -104,7 +104,9 @@ def validate(merged: Layer, fallback: Place) -> tuple[toml_tables.Settings, list
         for key, kind in {_key(error["loc"], data): error["type"] for error in errors}.items():
             _repair(data, kind, key)
         errors = _errors(data)
-    return toml_tables.Settings.model_validate(data, strict=True), _one_per_key(found)
+    # A union gives one error for each of its members: keep the last one of each key.
+    one_each = list({one.key: one for one in found}.values())
+    return toml_tables.Settings.model_validate(data, strict=True), one_each
 
 
 def _errors(data: Fields) -> list[ErrorDetails]:
@@ -156,11 +158,6 @@ def _table(data: Table, key: Key) -> dict[str | int, Value]:
     for part in key[:-1]:
         table = table.get(part, {})
     return table if isinstance(table, dict) else {}
-
-
-def _one_per_key(found: list[Found]) -> list[Found]:
-    """A union gives one error for each of its members: keep the last one of each key."""
-    return list({one.key: one for one in found}.values())
 
 
 def _found(error: ErrorDetails, merged: Layer, fallback: Place) -> Found:

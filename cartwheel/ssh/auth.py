@@ -66,18 +66,17 @@ class Login:
         target, user = self._target, self._target.user
         seen: set[bytes] = set()
         agent_keys = {key.asbytes(): key for key in self._agent_keys()}
-        usual = DEFAULT_IDENTITIES if target.usual_identities else ()
-        named = target.identities or tuple(Path(name).expanduser() for name in usual)
-        default = not target.identities
-        for path in named if not default else ():
+        for path in target.identities:
             yield from self._from_file(path, agent_keys, seen, silent=False)
         if not target.identities_only:
             for blob, agent_key in agent_keys.items():
                 if blob not in seen:
                     seen.add(blob)
                     yield f"agent key {_short(agent_key)}", _by_key(user, agent_key)
-        for path in named if default else ():
-            yield from self._from_file(path, agent_keys, seen, silent=True)
+        if target.usual_identities and not target.identities:
+            for name in DEFAULT_IDENTITIES:
+                path = Path(name).expanduser()
+                yield from self._from_file(path, agent_keys, seen, silent=True)
         if target.password is not None:
             password = target.password.reveal()
             yield "password", lambda t: t.auth_password(user, password, fallback=True)
