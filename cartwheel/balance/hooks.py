@@ -69,7 +69,7 @@ class Hooked:
         return {host: stuck(host, CALLED, why) for host, why in failed.items()}
 
     def close(self) -> dict[str, CartwheelError]:
-        """Put back all hosts that a deploy left out, this one or an earlier one."""
+        """Return all hosts that a deploy left out, this one or an earlier one."""
         return self.back(list(self.members))
 
     def _servers(self, hosts: Sequence[str]) -> list[str]:

@@ -132,7 +132,7 @@ def index_url(index: Index) -> str:
 
 
 def uv_environment(access: Access) -> dict[str, str]:
-    """UV_* and related variables for a uv child process of ours.
+    """UV_* and related variables for running uv.
 
     Like pip, uv then takes the best version of all indexes, and not of the first index that
     knows the name: the hosts install with pip, from the same indexes.

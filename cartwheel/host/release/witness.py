@@ -26,8 +26,8 @@ _BYTECODE = "__pycache__"
 
 
 class Witness:
-    """The audit hook. An event comes before its call, so what counts is whether that will
-    be refused; the application may catch that, and still needs to be told of."""
+    """The audit hook. An event comes before its call, so the hook checks whether the call will be
+    refused; the path is reported even if the application catches the error."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd

@@ -40,7 +40,7 @@ def uninstall(ctx: Context, request: Uninstall) -> Removed:
     known = record.read(at)
     if known is None:
         with locks.shared_parts(ctx):
-            _shared_parts(at)  # our own lock is the first thing of ours here
+            _shared_parts(at)  # remove the traces of this run's own lock
         raise OpError("not-set-up", "{} is not set up on this host".format(at.app))
     removed: List[str] = []
     removed += nginx_site.remove(ctx, at)
