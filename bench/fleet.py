@@ -142,7 +142,8 @@ def _shown(rows: list[Row]) -> list[Row]:
         cpu, memory = row.run.cpu_seconds, row.run.memory_bytes
         print(
             f"  {row.hosts:5}  {row.serve_seconds:7.2f} s  {_seconds(row.own_seconds)}"
-            f"  {cpu:5.2f} s {_cpu(row, one):6.3f} s {memory / 1e6:5.0f} MB {_memory(row, one) / 1e6:5.2f} MB"
+            f"  {cpu:5.2f} s {_cpu(row, one):6.3f} s {memory / 1e6:5.0f} MB"
+            f" {_memory(row, one) / 1e6:5.2f} MB"
             f"  {row.round_trips:11}",
             flush=True,
         )

@@ -1,4 +1,5 @@
-"""What is made from the code (pages of docs/, the settings' schema), and which test shows each error."""
+"""What is made from the code: pages of docs/, the settings' schema; and which test shows each
+error."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Build what would be published, check it, and say what that is. Nothing is published.
 
-`script/release` does all of it; tests/build/test_package.py shares all but the clean tree and twine.
+`script/release` does all of it; tests/build/test_package.py shares all but the clean tree and
+twine.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ _CODE_SUFFIXES = (".py", ".pyi", ".so", ".pyd", ".dll", ".dylib")
 # In these files the header of a key may be an example, or code that searches for keys.
 _PROSE_SUFFIXES = (
     *_CODE_SUFFIXES,
-    *(".js", ".mjs", ".cjs", ".ts", ".jsx", ".tsx", ".map", ".vue", ".css", ".go", ".c", ".h", ".java"),
-    *(".html", ".htm", ".jinja", ".jinja2", ".j2", ".md", ".rst", ".po", ".mo", ".ipynb"),
+    *(".js", ".mjs", ".cjs", ".ts", ".jsx", ".tsx", ".map", ".vue", ".css", ".go", ".c", ".h"),
+    *(".java", ".html", ".htm", ".jinja", ".jinja2", ".j2", ".md", ".rst", ".po", ".mo", ".ipynb"),
 )  # fmt: skip
 
 _UPLOADS = frozenset(
@@ -58,8 +58,10 @@ _KEY_LINE = re.compile(rb"^[ \t]*" + _BEGIN + rb"[ \t]*\r?$", re.MULTILINE)
 # A key as text in code or JSON: line ends may be written as `\n`.
 _BREAK = rb"(?:\\[nr]|[\s\"'+,\\])"
 _KEY_TEXT = re.compile(
-    _BEGIN + rb"(?:" + _BREAK + rb"*[A-Za-z-]{4,20}: [^\n\\]{0,200})*" + _BREAK + rb"*[A-Za-z0-9+/]{40}"
-)  # fmt: skip
+    _BEGIN
+    + (rb"(?:" + _BREAK + rb"*[A-Za-z-]{4,20}: [^\n\\]{0,200})*")
+    + (_BREAK + rb"*[A-Za-z0-9+/]{40}")
+)
 _KEY_HEADS = (
     b"PuTTY-User-Key-File-",
     b"SSH PRIVATE KEY FILE FORMAT",

@@ -178,8 +178,8 @@ def located(scene: Scene, hosts: Iterable[Host]) -> dict[str, str]:
 
 
 def _resolved(scene: Scene, hosts: Iterable[Host], **more: Any) -> dict[str, Target]:
-    """The target of each host, resolved in parallel. `more` are arguments for `resolve_target`, which
-    types them."""
+    """The target of each host, resolved in parallel. `more` are arguments for `resolve_target`,
+    which types them."""
     from cartwheel.inventory.lab import lab_hosts
     from cartwheel.ssh.target import resolve_target
 

@@ -97,10 +97,13 @@ before any connection.
 
 | template | becomes |
 | --- | --- |
-| `gunicorn.conf.py.j2` | `gunicorn.conf.py` in the release; the app's own file is applied last, but cannot change bind, working directory, graceful timeout and error log |
-| `web.service.j2` | the release's systemd unit, a template (systemd.unit(5)) for all its instances |
+| `gunicorn.conf.py.j2` | `gunicorn.conf.py` in the release; the app's own file is applied \
+last, but cannot change bind, working directory, graceful timeout and error log |
+| `web.service.j2` | the release's systemd unit, a template (systemd.unit(5)) for all its \
+instances |
 | `nginx-site.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP.conf`; it names no release |
-| `nginx-balancer.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP_balancer.conf` on a balancer; it uses other names than the other templates |
+| `nginx-balancer.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP_balancer.conf` on a balancer; \
+it uses other names than the other templates |
 | `logrotate.j2` | `/etc/logrotate.d/cartwheel-APP.conf` |
 | `boot.service.j2` | `cartwheel-APP.service`, which starts the live release at boot |
 | `maintenance.html.j2` | the page that nginx shows while the app does not answer |

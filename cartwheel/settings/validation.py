@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 # The patterns of the model in words (a test checks that each has words).
 PATTERN_WORDS = {
-    toml_tables.NAME.pattern: "lower-case letters and digits, with single `-` inside, starting with a letter",
+    toml_tables.NAME.pattern: (
+        "lower-case letters and digits, with single `-` inside, starting with a letter"
+    ),
     r"^/[^\x00\n]*$": "an absolute path",
     r"^/[^\s]*$": "a URL path: it starts with `/` and contains no space",
     r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*$": "module:attribute, e.g. `shop.web:app`",

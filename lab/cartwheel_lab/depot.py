@@ -137,7 +137,8 @@ class Upstream:
         parts = urllib.parse.urlsplit(url)
         headers = {"User-Agent": "cartwheel-lab", **headers}
         if parts.username:
-            both = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+            words = (parts.username, parts.password or "")
+            both = ":".join(urllib.parse.unquote(word) for word in words)
             headers["Authorization"] = "Basic " + base64.b64encode(both.encode()).decode()
             parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
         request = urllib.request.Request(parts.geturl(), headers=headers)  # noqa: S310 - the lab's operator names it

@@ -38,7 +38,8 @@ def build_wheel(out, config_settings=None, metadata_directory=None):
     info = f"{name}-{version}.dist-info"
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
     for extra, wanted in project.get("optional-dependencies", {}).items():
-        lines += [f"Provides-Extra: {extra}"] + [f"Requires-Dist: {one} ; extra == '{extra}'" for one in wanted]
+        lines.append(f"Provides-Extra: {extra}")
+        lines += [f"Requires-Dist: {one} ; extra == '{extra}'" for one in wanted]
     for one in project.get("dependencies", []):
         one = one.replace("{root:uri}", here.as_uri()).replace("${PROJECT_ROOT}", str(here)[1:])
         lines.append(f"Requires-Dist: {one}")

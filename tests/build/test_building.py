@@ -32,7 +32,8 @@ BACK_ENDS = {
     "setuptools": (
         '[build-system]\nrequires = ["setuptools>=77"]\nbuild-backend = "setuptools.build_meta"\n'
         '[project]\nname = "Shop.App"\nversion = "1.2"\n'
-        '[tool.setuptools]\npackages = ["shop"]\n[tool.setuptools.package-data]\nshop = ["*.html"]\n'
+        '[tool.setuptools]\npackages = ["shop"]\n'
+        '[tool.setuptools.package-data]\nshop = ["*.html"]\n'
     ),
     "hatchling": (
         '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'

@@ -154,7 +154,8 @@ def test_a_lock_file_of_the_project_decides_versions(index: LocalIndex, tmp_path
     (project / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1.0"\n')
     (project / "uv.lock").write_text(
         '[[package]]\nname = "shop"\nversion = "1.0"\nsource = { editable = "." }\n'
-        '[[package]]\nname = "flasky"\nversion = "1.0"\nsource = { registry = "https://x.example/simple" }\n'
+        '[[package]]\nname = "flasky"\nversion = "1.0"\n'
+        'source = { registry = "https://x.example/simple" }\n'
     )
     wheel = make_wheel(tmp_path, "shop", "1.0", ("flasky",))
     from_wheel = settings_for(wheel, index={"url": index.url})

@@ -23,7 +23,8 @@ BACK_ENDS = {
     "poetry-core": (
         '[build-system]\nrequires = ["poetry-core>=2"]\nbuild-backend = "poetry.core.masonry.api"\n'
         '[tool.poetry]\nname = "shop"\nversion = "1"\ndescription = ""\nauthors = []\n'
-        '[tool.poetry.dependencies]\npython = ">=3.9"\nmoney = { path = "../money", develop = true }\n'
+        '[tool.poetry.dependencies]\npython = ">=3.9"\n'
+        'money = { path = "../money", develop = true }\n'
     ),
     "pdm-backend": (
         '[build-system]\nrequires = ["pdm-backend"]\nbuild-backend = "pdm.backend"\n'

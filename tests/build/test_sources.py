@@ -86,19 +86,31 @@ def committed(folder: Path, message: str = "one") -> str:
 TABLES = {
     "uv path": '[tool.uv.sources]\nmoney = { path = "../money" }',
     "uv editable": '[tool.uv.sources.Money]\npath = "../money"\neditable = true',
-    "uv list": '[tool.uv.sources]\nmoney = [{ path = "../other", marker = "sys_platform == \'darwin\'" },'
-    ' { path = "../money", marker = "sys_platform == \'linux\'" }]',
-    "uv extra": '[tool.uv.sources]\nmoney = [{ path = "../other", extra = "b" }, { path = "../money", extra = "a" }]\n'
-    "[project.optional-dependencies]\na = []\nb = []",
+    "uv list": (
+        "[tool.uv.sources]\n"
+        'money = [{ path = "../other", marker = "sys_platform == \'darwin\'" },'
+        ' { path = "../money", marker = "sys_platform == \'linux\'" }]'
+    ),
+    "uv extra": (
+        "[tool.uv.sources]\n"
+        'money = [{ path = "../other", extra = "b" }, { path = "../money", extra = "a" }]\n'
+        "[project.optional-dependencies]\na = []\nb = []"
+    ),
     "uv git": '[tool.uv.sources]\nmoney = { git = "REPOSITORY", branch = "main" }',
     "uv git tag": '[tool.uv.sources]\nmoney = { git = "REPOSITORY", tag = "v1" }',
     "uv git rev": '[tool.uv.sources]\nmoney = { git = "REPOSITORY", rev = "COMMIT" }',
     "uv git short": '[tool.uv.sources]\nmoney = { git = "REPOSITORY", rev = "SHORT" }',
-    "poetry path": '[tool.poetry.dependencies]\npython = ">=3.9"\nmoney = { path = "../money", develop = true }',
+    "poetry path": (
+        '[tool.poetry.dependencies]\npython = ">=3.9"\n'
+        'money = { path = "../money", develop = true }'
+    ),
     "poetry git": '[tool.poetry.dependencies]\nmoney = { git = "REPOSITORY", rev = "COMMIT" }',
     "poetry group": '[tool.poetry.group.own.dependencies]\nmoney = { path = "../money" }',
-    "poetry several": '[tool.poetry.dependencies]\nmoney = [{ path = "../other", platform = "darwin" },'
-    ' { path = "../money", platform = "linux" }]',
+    "poetry several": (
+        "[tool.poetry.dependencies]\n"
+        'money = [{ path = "../other", platform = "darwin" },'
+        ' { path = "../money", platform = "linux" }]'
+    ),
     "pdm override": '[tool.pdm.resolution.overrides]\nmoney = "file:///${PROJECT_ROOT}/../money"',
     "uv override": '[tool.uv]\noverride-dependencies = ["money @ TOP/money"]',
     "group": '[dependency-groups]\ndev = ["money @ file:../money"]',
@@ -167,7 +179,9 @@ LOCKS = {
             "directory": 'directory = "../money"',
             "git": 'git = "REPOSITORY?rev=main#COMMIT"',
             "path": 'path = "../money-1.0-py3-none-any.whl"',
-            "folder": 'registry = ".." }\nwheels = [{ path = "money-1.0-py3-none-any.whl" }]\nx = {',
+            "folder": (
+                'registry = ".." }\nwheels = [{ path = "money-1.0-py3-none-any.whl" }]\nx = {'
+            ),
             "url": 'url = "INDEX/money-1.0-py3-none-any.whl"',
         },
     ),
@@ -176,7 +190,10 @@ LOCKS = {
         {
             "directory": 'type = "directory"\nurl = "../money"',
             "file": 'type = "file"\nurl = "../money-1.0-py3-none-any.whl"',
-            "git": 'type = "git"\nurl = "REPOSITORY"\nreference = "main"\nresolved_reference = "COMMIT"',
+            "git": (
+                'type = "git"\nurl = "REPOSITORY"\n'
+                'reference = "main"\nresolved_reference = "COMMIT"'
+            ),
             "url": 'type = "url"\nurl = "INDEX/money-1.0-py3-none-any.whl"',
         },
     ),
@@ -193,7 +210,10 @@ LOCKS = {
         {
             "directory": 'directory = { path = "../money", editable = true }',
             "vcs": 'vcs = { type = "git", url = "REPOSITORY", commit-id = "COMMIT" }',
-            "archive": 'archive = { url = "INDEX/money-1.0-py3-none-any.whl", hashes = { sha256 = "HASH" } }',
+            "archive": (
+                'archive = { url = "INDEX/money-1.0-py3-none-any.whl",'
+                ' hashes = { sha256 = "HASH" } }'
+            ),
             "wheel": 'wheels = [{ path = "../money-1.0-py3-none-any.whl", hashes = {} }]',
         },
     ),
@@ -232,7 +252,8 @@ def test_a_branch_stays_at_the_commit_that_the_lock_names(maker: Maker, tmp_path
     latest = maker.lock().wheels[0]
     write(
         tmp_path / "shop" / "uv.lock",
-        f'[[package]]\nname = "money"\nversion = "1.0"\nsource = {{ git = "{url}?branch=main#{commit}" }}\n',
+        '[[package]]\nname = "money"\nversion = "1.0"\n'
+        f'source = {{ git = "{url}?branch=main#{commit}" }}\n',
     )
     [locked] = maker.lock().wheels
     assert locked.wheel_sha256 != latest.wheel_sha256
@@ -246,7 +267,8 @@ def test_a_branch_stays_at_the_commit_that_the_lock_names(maker: Maker, tmp_path
 def workspace(top: Path, sources: str, member: str = "") -> None:
     write(
         top / "pyproject.toml",
-        f'[project]\nname = "mono"\nversion = "0"\n[tool.uv.workspace]\nmembers = ["apps/*", "libs/*"]\n'
+        '[project]\nname = "mono"\nversion = "0"\n'
+        '[tool.uv.workspace]\nmembers = ["apps/*", "libs/*"]\n'
         f'exclude = ["libs/broken"]\n{sources}',
     )
     package(
@@ -276,7 +298,8 @@ def test_a_member_of_a_workspace_with_the_root_above(
     if how == "lock":
         write(
             tmp_path / "uv.lock",
-            '[[package]]\nname = "flask"\nversion = "22.0"\nsource = { registry = "https://x.example/simple" }\n'
+            '[[package]]\nname = "flask"\nversion = "22.0"\n'
+            'source = { registry = "https://x.example/simple" }\n'
             '[[package]]\nname = "mono"\nversion = "0"\nsource = { virtual = "." }\n'
             '[[package]]\nname = "coins"\nversion = "1.0"\nsource = { editable = "libs/coins" }\n',
         )
@@ -384,8 +407,9 @@ def test_a_file_beside_the_project_or_at_an_address(
 
 @pytest.mark.parametrize("line", [
     "../money", "-e ../money", "--editable=../money", "file:../money", "money @ file:../money",
-    "-e file://TOP/money#egg=money", "git+file://TOP/money@COMMIT", "-e git+file://TOP/money@main#egg=money",
-    "money @ git+file://TOP/money", "../money[fast] ; python_version > '3'", "../money-1.0-py3-none-any.whl",
+    "-e file://TOP/money#egg=money", "git+file://TOP/money@COMMIT",
+    "-e git+file://TOP/money@main#egg=money", "money @ git+file://TOP/money",
+    "../money[fast] ; python_version > '3'", "../money-1.0-py3-none-any.whl",
     "-r more/more.txt", "ledger\n-c own.txt",
 ])  # fmt: skip
 def test_a_requirements_file_with_addresses(line: str, maker: Maker, tmp_path: Path) -> None:
@@ -437,9 +461,14 @@ def test_only_its_code_changes_and_the_lock_stays(maker: Maker, tmp_path: Path) 
 
 
 INDEXES = {
-    "uv": '[tool.uv.sources]\nmoney = { index = "acme" }\n[[tool.uv.index]]\nname = "acme"\nurl = "URL"\nexplicit = true',
-    "poetry": '[tool.poetry.dependencies]\nmoney = { version = "*", source = "acme" }\n'
-    '[[tool.poetry.source]]\nname = "acme"\nurl = "URL"\npriority = "explicit"',
+    "uv": (
+        '[tool.uv.sources]\nmoney = { index = "acme" }\n'
+        '[[tool.uv.index]]\nname = "acme"\nurl = "URL"\nexplicit = true'
+    ),
+    "poetry": (
+        '[tool.poetry.dependencies]\nmoney = { version = "*", source = "acme" }\n'
+        '[[tool.poetry.source]]\nname = "acme"\nurl = "URL"\npriority = "explicit"'
+    ),
     "pdm": '[[tool.pdm.source]]\nname = "acme"\nurl = "URL"\ninclude_packages = ["mon*"]',
 }
 
@@ -475,11 +504,16 @@ def test_what_a_lock_found_at_another_index_is_asked_there(
         acme.add("money", "1.0")
         declared = {
             "uv.lock": f'[[tool.uv.index]]\nname = "acme"\nurl = "{acme.url}"',
-            "poetry.lock": f'[[tool.poetry.source]]\nname = "acme"\nurl = "{acme.url}"\npriority = "supplemental"',
+            "poetry.lock": (
+                '[[tool.poetry.source]]\nname = "acme"\n'
+                f'url = "{acme.url}"\npriority = "supplemental"'
+            ),
         }
         source = {
             "uv.lock": f'source = {{ registry = "{acme.url}" }}',
-            "poetry.lock": f'[package.source]\ntype = "legacy"\nurl = "{acme.url}"\nreference = "acme"',
+            "poetry.lock": (
+                f'[package.source]\ntype = "legacy"\nurl = "{acme.url}"\nreference = "acme"'
+            ),
         }
         package(tmp_path / "shop", "shop", requires='"money"', tool=declared[tool])
         write(
@@ -513,7 +547,10 @@ def test_an_index_of_one_name_may_want_a_password(maker: Maker, tmp_path: Path) 
 
 
 LOCKED_HASH = {
-    "uv.lock": 'source = { registry = "https://acme.example/simple" }\nwheels = [{ url = "x", hash = "HASH" }]',
+    "uv.lock": (
+        'source = { registry = "https://acme.example/simple" }\n'
+        'wheels = [{ url = "x", hash = "HASH" }]'
+    ),
     "poetry.lock": 'files = [{ file = "x", hash = "HASH" }]',
     "pdm.lock": 'files = [{ file = "x", hash = "HASH" }]',
     "pylock.toml": 'wheels = [{ url = "https://acme.example/x", hashes = { sha256 = "BARE" } }]',

@@ -324,7 +324,8 @@ systemctl start nginx || true
 """
 _RECOVER = """
 code=0; out=$(/usr/local/lib/cartwheel/shop/recover --boot 2>&1) || code=$?
-python3 -c 'import json, sys; print(json.dumps({"code": int(sys.argv[1]), "out": sys.argv[2]}))' $code "$out"
+python3 -c 'import json, sys; print(json.dumps({"code": int(sys.argv[1]), "out": sys.argv[2]}))' \
+  $code "$out"
 """
 # The installed script, run by the interpreter whose calls wait for the harness.
 _RECOVER_WATCHED = f"""

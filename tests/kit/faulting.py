@@ -76,14 +76,16 @@ test ! -e /srv/shop/pending.json || echo pending
 test "$(readlink /srv/shop/current)" = "$(readlink /srv/shop/fallback)" || echo "fallback differs"
 systemctl list-units --all --plain --no-legend 'cartwheel-session-*' 'cartwheel-*.scope'
 systemctl list-units --failed --plain --no-legend 'cartwheel*' 'nginx*'
-for name in $(ls /etc/systemd/system | sed -n 's/^cartwheel-shop\\.web\\.\\(.*\\)@\\.service$/\\1/p'); do
+names='s/^cartwheel-shop\\.web\\.\\(.*\\)@\\.service$/\\1/p'
+for name in $(ls /etc/systemd/system | sed -n "$names"); do
   test -d /srv/shop/releases/$name || echo "unit file of $name"
 done
 pgrep -af '[p]ython3 -I -c|[p]ip install|[s]ystemd-run' || true
 """
 _LEFT_BEHIND = """
 find /srv/shop /etc/systemd/system /etc/nginx /run/cartwheel /usr/local/lib/cartwheel \
-  -path '*/venv' -prune -o \\( -name '.*cartwheel-*' -o -name '.gone-*' -o -name '*.spare' \\) -print
+  -path '*/venv' -prune \
+  -o \\( -name '.*cartwheel-*' -o -name '.gone-*' -o -name '*.spare' \\) -print
 """
 
 
@@ -119,7 +121,8 @@ class Try:
 
     def __str__(self) -> str:
         how = "; ".join(self.violations) or ("ok" if self.struck else "not reached")
-        return f"{self.scenario}: {self.fault} at <{self.point}> (exit {self.code}, {self.seconds:.0f} s): {how}"
+        ended = f"exit {self.code}, {self.seconds:.0f} s"
+        return f"{self.scenario}: {self.fault} at <{self.point}> ({ended}): {how}"
 
 
 @dataclass
@@ -421,11 +424,13 @@ _LOOK = r"""
 release=$(basename "$(readlink /srv/shop/current)" 2>/dev/null || true)
 echo "release=$release"
 test -z "$release" || {
-  sed -n 's/^MARK = "\(.*\)"/mark=\1/p' /srv/shop/releases/$release/venv/lib/python3*/site-packages/app.py
-  test ! -s /srv/shop/releases/$release/release.json || echo whole=yes
+  cd /srv/shop/releases/$release
+  sed -n 's/^MARK = "\(.*\)"/mark=\1/p' venv/lib/python3*/site-packages/app.py
+  test ! -s release.json || echo whole=yes
 }
 curl -s --max-time 5 -w '\nstatus=%{http_code}' http://127.0.0.1/healthz | sed '1s/^/answer=/'; echo
-systemctl list-units --all --plain --no-legend 'cartwheel-shop.web*.service' | awk '$3 == "active" || $3 == "activating" {print "runs=" $1}'
+systemctl list-units --all --plain --no-legend 'cartwheel-shop.web*.service' |
+  awk '$3 == "active" || $3 == "activating" {print "runs=" $1}'
 """
 
 

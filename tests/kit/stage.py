@@ -101,8 +101,9 @@ def _difference(before: Footprint, after: Footprint) -> str:
 _LOOK = """set +e
 find /srv /etc/nginx /etc/systemd/system /etc/logrotate.d /tmp /var/tmp /var/lib/cartwheel \
   /usr/local/lib/cartwheel/pip /run/cartwheel \
-  \\( -path '/srv/*/cache/pip' -o -path '/srv/*/releases/*/venv' -o -name __pycache__ \\) -prune -o \
-  ! -name journal.jsonl ! -name '*.lock' ! -name '.lock.*' -printf 'path %p %y %m %u:%g %l\\n' 2>/dev/null
+  \\( -path '/srv/*/cache/pip' -o -path '/srv/*/releases/*/venv' -o -name __pycache__ \\) -prune \
+  -o ! -name journal.jsonl ! -name '*.lock' ! -name '.lock.*' \
+  -printf 'path %p %y %m %u:%g %l\\n' 2>/dev/null
 find /etc/nginx /etc/systemd/system /var/lib/cartwheel -type f -exec sha256sum {} + 2>/dev/null \
   | sed 's/^/sum /'
 ls -d /srv/*/releases/*/venv 2>/dev/null | sed 's/^/path /'

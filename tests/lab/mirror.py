@@ -84,7 +84,8 @@ def served(host: LabHost, folder: Path) -> Iterator[Mirror]:
         )
         _await_port(port)
         host.sh(
-            f"for n in $(seq 100); do curl -sf {mirror.url}/ >/dev/null && exit 0; sleep 0.1; done; exit 1"
+            f"for n in $(seq 100); do curl -sf {mirror.url}/ >/dev/null && exit 0;"
+            " sleep 0.1; done; exit 1"
         )
         yield mirror
     finally:

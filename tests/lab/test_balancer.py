@@ -152,8 +152,11 @@ def behind(hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def install_haproxy(host: LabHost, config: str) -> None:
-    install = "apt-get -q update >/dev/null; apt-get -q -y --no-install-recommends install haproxy >/dev/null"
-    host.sh(f"export DEBIAN_FRONTEND=noninteractive; {install}", timeout=200)
+    host.sh(
+        "export DEBIAN_FRONTEND=noninteractive; apt-get -q update >/dev/null;"
+        " apt-get -q -y --no-install-recommends install haproxy >/dev/null",
+        timeout=200,
+    )
     host.path("/etc/haproxy/haproxy.cfg").write_text(config)
     host.sh("systemctl restart haproxy")
 

@@ -99,7 +99,8 @@ def test_hello_and_its_static_files(module_host: LabHost, tmp_path: Path) -> Non
     # From here on nginx serves the static files itself, also those of the page before.
     hello.project.settings(
         settings
-        + '[web]\nserver_names = ["hello.test"]\nstatic_url = "/static/"\nstatic_dir = "hello/static"\n'
+        + '[web]\nserver_names = ["hello.test"]\n'
+        + 'static_url = "/static/"\nstatic_dir = "hello/static"\n'
         + QUICK
     )
     static = tmp_path / "hello/src/hello/static"

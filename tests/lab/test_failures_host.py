@@ -278,7 +278,8 @@ def port_held(scenery: Scenery) -> Iterator[Settings]:
     host = scenery.host
     host.sh("systemd-run --quiet --unit=foreign python3 -m http.server 8080")
     host.sh(
-        "for n in $(seq 100); do curl -s localhost:8080 >/dev/null && exit 0; sleep 0.1; done; exit 1"
+        "for n in $(seq 100); do curl -s localhost:8080 >/dev/null && exit 0;"
+        " sleep 0.1; done; exit 1"
     )
     try:
         yield {"web": {"listen": 8080}}

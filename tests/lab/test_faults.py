@@ -99,7 +99,8 @@ systemctl list-units --all --plain --no-legend 'cartwheel-session-*' 'cartwheel-
 systemctl list-units --failed --plain --no-legend
 find /srv/shop /etc/systemd/system /etc/nginx /run/cartwheel /usr/local/lib/cartwheel \
   -path '*/venv' -prune -o \\( -name '.*cartwheel-*' -o -name '.gone-*' \\) -print
-for name in $(ls /etc/systemd/system | sed -n 's/^cartwheel-shop\\.web\\.\\(.*\\)@\\.service$/\\1/p'); do
+names='s/^cartwheel-shop\\.web\\.\\(.*\\)@\\.service$/\\1/p'
+for name in $(ls /etc/systemd/system | sed -n "$names"); do
   test -d /srv/shop/releases/$name || echo "unit file of $name"
 done
 pgrep -af '[p]ython3 -I|[p]ip install|[s]ystemd-run' || true
@@ -279,7 +280,10 @@ def test_the_power_goes_when_all_is_well(site: Site) -> None:
     site.assert_in_order(site.old, seconds=30)
     before = journal(site.host, "shop")
     # Nothing is left to do: an installed recover changes nothing, however often it runs.
-    tree = "find /srv/shop /run/cartwheel /etc -xdev ! -name '.lock.*' ! -name '*.lock' -printf '%p %l %T@ %i\\n' | sort"
+    tree = (
+        "find /srv/shop /run/cartwheel /etc -xdev ! -name '.lock.*' ! -name '*.lock'"
+        " -printf '%p %l %T@ %i\\n' | sort"
+    )
     files = site.host.sh(tree)
     pids = main_pids(site.host, "shop")
     for mode in ("--settle", "--boot"):

@@ -43,7 +43,8 @@ workers = 1
 """
 # On a host who, where, with what; here the environment that is documented.
 _SAYS_THERE = """
-command = 'echo "$CARTWHEEL_PHASE|$(id -un)|$PWD|$GREETING|$(basename "$VIRTUAL_ENV")|$CARTWHEEL_RELEASE|$CARTWHEEL_PREVIOUS" >> said'
+command = 'echo "$CARTWHEEL_PHASE|$(id -un)|$PWD|$GREETING|$(basename "$VIRTUAL_ENV")\
+|$CARTWHEEL_RELEASE|$CARTWHEEL_PREVIOUS" >> said'
 """
 _SAYS_HERE = "command = 'env | grep ^CARTWHEEL_ | sort > \"said/$CARTWHEEL_PHASE\"'\n"
 VISITORS: dict[str, Any] = {

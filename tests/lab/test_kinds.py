@@ -16,7 +16,10 @@ BOX_PROGRAM = """#!/bin/sh
 set -e
 case "$1" in
   has) test "$(dpkg-query -W -f='${db:Status-Status}' "$2" 2>/dev/null)" = installed ;;
-  add) shift; apt-for-box -qq update; DEBIAN_FRONTEND=noninteractive apt-for-box -qq -y install "$@" ;;
+  add)
+    shift
+    apt-for-box -qq update
+    DEBIAN_FRONTEND=noninteractive apt-for-box -qq -y install "$@" ;;
 esac
 """
 BOX_KIND = '''"""box: a distribution of the tests."""
@@ -110,7 +113,8 @@ class Porter(http.server.BaseHTTPRequestHandler):
         for link in ("current", "fallback"):
             upstream = Upstream(f"{site['root']}/{link}/http.sock", timeout=30)
             try:
-                upstream.request("GET", self.path, headers={"Host": "porter", "Connection": "close"})
+                headers = {"Host": "porter", "Connection": "close"}
+                upstream.request("GET", self.path, headers=headers)
                 answer = upstream.getresponse()
                 body = answer.read()
             except OSError:
@@ -127,13 +131,14 @@ class Porter(http.server.BaseHTTPRequestHandler):
         if own:
             release = os.path.realpath(site["root"] + "/current")
             statuses, upstreams = zip(*((str(status), f"unix:{path}") for status, path in said))
-            value = f"release={release}; status={', '.join(statuses)}; upstream={', '.join(upstreams)}"
-            self.send_header("X-Cartwheel-Probe", value)
+            value = f"release={release}; status={', '.join(statuses)}"
+            self.send_header("X-Cartwheel-Probe", f"{value}; upstream={', '.join(upstreams)}")
         self.end_headers()
         self.wfile.write(body)
         if site["log"]:
             with open(site["log"], "a") as log:
-                log.write(f"{'own' if own else 'theirs'} {began:.3f} {said[0][0]} unix:{said[0][1]}\\n")
+                whose = "own" if own else "theirs"
+                log.write(f"{whose} {began:.3f} {said[0][0]} unix:{said[0][1]}\\n")
 
     def log_message(self, *_):
         pass

@@ -62,9 +62,13 @@ cat > /etc/systemd/system/cartwheel-shop.web-b.0.5.stray.service <<'END'
 END
 systemctl start cartwheel-shop.web-b.0.5.stray
 systemd-run --quiet --unit cartwheel-session-shop-0a1b2c3d false
-for n in $(seq 100); do systemctl is-failed -q cartwheel-session-shop-0a1b2c3d && break; sleep 0.1; done
+for n in $(seq 100); do
+  systemctl is-failed -q cartwheel-session-shop-0a1b2c3d && break
+  sleep 0.1
+done
 """
 
+_DROP_INS = "/etc/systemd/system/nginx.service.d"
 PLANTED = {
     "half release: /srv/shop/releases/0.1.half",
     "half release: /srv/shop/releases/0.2.empty",
@@ -80,7 +84,7 @@ PLANTED = {
     "temporary file: /srv/shop/balancer/.web1.sock.cartwheel-18",
     "temporary file: /srv/shop/balancer/.out.json.cartwheel-19",
     "temporary file: /etc/nginx/conf.d/.cartwheel-shop_balancer.conf.cartwheel-20",
-    "temporary file: /etc/systemd/system/nginx.service.d/.cartwheel-shop_balancer.conf.cartwheel-21",
+    f"temporary file: {_DROP_INS}/.cartwheel-shop_balancer.conf.cartwheel-21",
     "temporary file: /etc/tmpfiles.d/.cartwheel-shop_balancer.conf.cartwheel-22",
     "temporary file: /etc/logrotate.d/.cartwheel-shop.conf.cartwheel-23",
     "half removed: /srv/shop/.gone-cache",

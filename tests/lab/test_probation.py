@@ -105,8 +105,8 @@ class Pages:
     def wait_for_requests(self, count: int) -> None:
         log = "/var/log/nginx/shop.access.log"
         self.host.sh(
-            f"n=$(wc -l < {log}); timeout 20 sh -c 'while [ $(wc -l < {log}) -lt $(('$n' + {count})) ];"
-            " do sleep 0.1; done'"
+            f"n=$(($(wc -l < {log}) + {count}));"
+            f" timeout 20 sh -c 'while [ $(wc -l < {log}) -lt '$n' ]; do sleep 0.1; done'"
         )
 
 

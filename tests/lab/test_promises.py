@@ -75,11 +75,14 @@ def test_round_trips(served: tuple[LabHost, Shop]) -> None:
 # --- P8
 
 # Everything of the host but kernel file systems, login records, and logs of logins.
-_TREE = r"""find / -xdev \( -path /proc -o -path /run -o -path /sys -o -path /dev -o -path /var/log/journal \
-  -o -path /tmp -o -path '/var/log/[wb]tmp' -o -path /var/log/lastlog \) -prune \
-  -o -printf '%p %y %m %U:%G %s %T@ %l\n' | sort; find /run -xdev \( -path /run/systemd \
+_TREE = r"""
+find / -xdev \( -path /proc -o -path /run -o -path /sys -o -path /dev -o -path /tmp \
+  -o -path /var/log/journal -o -path '/var/log/[wb]tmp' -o -path /var/log/lastlog \) -prune \
+  -o -printf '%p %y %m %U:%G %s %T@ %l\n' | sort
+find /run -xdev \( -path /run/systemd \
   -o -path /run/log -o -path /run/user -o -path /run/utmp -o -path '/run/udev' \
-  -o -path '/run/motd*' \) -prune -o -printf '%p %y %m %U:%G %l\n' | sort"""
+  -o -path '/run/motd*' \) -prune -o -printf '%p %y %m %U:%G %l\n' | sort
+"""
 
 
 def test_a_plan_writes_nothing(served: tuple[LabHost, Shop]) -> None:

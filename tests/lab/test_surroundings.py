@@ -25,7 +25,8 @@ export SYSTEMCTL_FORCE_BUS=1 DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nowhere CDPATH=/
 """
 _SUDOERS = """
 Defaults secure_path="/usr/bin:/bin"
-Defaults env_keep += "LD_PRELOAD LD_LIBRARY_PATH PYTHONPATH PYTHONHOME PIP_TARGET TMPDIR LC_ALL LANG http_proxy"
+Defaults env_keep += "LD_PRELOAD LD_LIBRARY_PATH PYTHONPATH PYTHONHOME PIP_TARGET TMPDIR"
+Defaults env_keep += "LC_ALL LANG http_proxy"
 """
 # Next to the index what nobody can mean for a release.
 _PIP = """

@@ -73,7 +73,8 @@ def installed(host: LabHost) -> set[str]:
     """The application's own files in the release that serves."""
     names = host.sh(
         f"cd /srv/shop/releases/{current(host, 'shop')}/venv/lib/python3*/site-packages && "
-        "find . -type f ! -path '*/gunicorn/*' ! -path '*.dist-info/*' ! -name '*.pyc' -printf '%P\\n'"
+        "find . -type f ! -path '*/gunicorn/*' ! -path '*.dist-info/*' ! -name '*.pyc'"
+        " -printf '%P\\n'"
     )
     return {name for name in names.splitlines() if not name.startswith(("packaging/", "pip"))}
 
@@ -130,8 +131,12 @@ def test_what_the_serving_release_carries_is_not_taken_from_it_in_silence(
 
 def test_a_package_with_a_key_reaches_no_host(shop: Project, module_host: LabHost) -> None:
     serving = current(module_host, "shop")
-    shop.write("pyproject.toml", '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
-               '[project]\nname = "shop"\nversion = "1.0"\n[tool.hatch.build.targets.wheel]\npackages = ["shop"]\n')  # fmt: skip
+    shop.write(
+        "pyproject.toml",
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "shop"\nversion = "1.0"\n'
+        '[tool.hatch.build.targets.wheel]\npackages = ["shop"]\n',
+    )
     shop.write("shop/__init__.py", "")
     shop.write("shop/server.txt", KEY)
     refused = shop.fab("deploy", "-H", module_host.name, code=1)

@@ -102,7 +102,10 @@ class TestHostKeys:
         self, sshd: Sshd, gateways: Gateways
     ) -> None:
         text = sshd.known_hosts.read_text()
-        noise = f"@cert-authority *.example.org {sshd.public_key()}\n@revoked other ssh-rsa AAAA\nx\n\xff #\n"
+        noise = (
+            f"@cert-authority *.example.org {sshd.public_key()}\n"
+            "@revoked other ssh-rsa AAAA\nx\n\xff #\n"
+        )
         sshd.known_hosts.write_text(noise + text)
         connect(sshd.target(), gateways)
 

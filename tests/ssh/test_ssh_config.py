@@ -101,7 +101,9 @@ TEXTS = {
     ),
     "revoked": "Host web\n RevokedHostKeys ~/krl\nHost *\n RevokedHostKeys none\n",
     "the line": "ConnectTimeout 1m30\nAddressFamily inet6\nBindAddress 127.0.0.9\n",
-    "first counts": "Port 13\nHost *\n Port 14\n User a\n User b\nIdentityFile /1\nIdentityFile /1\n",
+    "first counts": (
+        "Port 13\nHost *\n Port 14\n User a\n User b\nIdentityFile /1\nIdentityFile /1\n"
+    ),
 }  # fmt: skip
 
 ASKED = [
@@ -138,10 +140,11 @@ def test_files_of_many_kinds(tmp_path: Path, account: Account) -> None:
             f"exec \"test %n = {chance.choice(names)}\"",
             "final",
         ]  # fmt: skip
+        pair = " ".join(chance.choice(["", "!"]) + one for one in chance.sample(criteria, 2))
         head = chance.choice(
             [
                 f"Host {pattern.replace(',', ' ')}",
-                f"Match {' '.join(chance.choice(['', '!']) + one for one in chance.sample(criteria, 2))}",
+                f"Match {pair}",
                 "Match all",
                 "Match final all",
             ]
@@ -362,8 +365,8 @@ REACHED = {
         f"Host web\n {LOCAL} ProxyCommand {{relay}} %h %p\n", "web:PORT2", ["-pPORT2"], ["2:ME"]
     ),
     "a gateway that has one": (
-        f"Host web\n {LOCAL} Port PORT0\n ProxyJump in\nHost in\n {LOCAL} Port PORT1\n ProxyJump out\n"
-        f"Host out\n {LOCAL} Port PORT2\n", "web", [], ["0:ME", "1:ME", "2:ME"],
+        f"Host web\n {LOCAL} Port PORT0\n ProxyJump in\nHost in\n {LOCAL} Port PORT1\n"
+        f" ProxyJump out\nHost out\n {LOCAL} Port PORT2\n", "web", [], ["0:ME", "1:ME", "2:ME"],
     ),
     "a list of gateways": (
         f"Host web\n {LOCAL} Port PORT0\n ProxyJump out,in\nHost in\n {LOCAL} Port PORT1\n"

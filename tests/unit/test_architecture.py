@@ -119,7 +119,10 @@ def test_the_host_side_imports_on_python_39() -> None:
             "no Python 3.9 on this machine; the lab runs the host side on Debian bullseye's"
         )
     modules = ", ".join(sorted(host_modules()))
-    code = f"import sys; sys.dont_write_bytecode = True; sys.path.insert(0, {str(ROOT)!r}); import {modules}"
+    code = (
+        "import sys; sys.dont_write_bytecode = True;"
+        f" sys.path.insert(0, {str(ROOT)!r}); import {modules}"
+    )
     subprocess.run([known[0], "-I", "-W", "error", "-c", code], check=True)
 
 

@@ -443,11 +443,15 @@ class TestTelling:
     @pytest.mark.parametrize(
         ("message", "host", "alike"),
         [
-            ("web1 and web1.lan and web10 and my-web1", "web1", "HOST and web1.lan and web10 and my-web1"),
+            (
+                "web1 and web1.lan and web10 and my-web1",
+                "web1",
+                "HOST and web1.lan and web10 and my-web1",
+            ),
             ("`fab x -H web1`, web1.", "web1", "`fab x -H HOST`, HOST."),
             ("::1 port 22: x", "web1", "HOST port 22: x"),
         ],
-    )  # fmt: skip
+    )
     def test_a_name_is_not_a_part_of_another(self, message: str, host: str, alike: str) -> None:
         assert Failure(host, message).anonymous().message == alike
 
@@ -629,8 +633,8 @@ class TestReport:
     def test_who_fell_behind_is_told_how_to_be_finished(self) -> None:
         run = self.report((2, "deployed", "1.0"), (1, "attention", UNKNOWN))
         assert list(closing_of(run, Progress(), 4))[1] == (
-            "web3: once it can be reached, run `fab status --finish` for all hosts, or `fab deploy`, to"
-            " finish this deploy"
+            "web3: once it can be reached, run `fab status --finish` for all hosts,"
+            " or `fab deploy`, to finish this deploy"
         )
         for others in ("deployed", "reverted"):
             run = self.report((2, others, "1.0"), (1, "attention", "1.0"))

@@ -60,7 +60,9 @@ def test_each_of_the_users_commands_has_the_users_environment(
         "hosts", '#!/bin/sh\nenv > inventory.env\necho \'{"_meta": {"hostvars": {}}}\'\n'
     ).chmod(0o755)
     app = '[app]\nname = "shop"\nsource = "app"\nentry = "app:app"\n[tests]\nskip = true\n'
-    hosts = '[inventory.hosts.web1]\naddress = "192.0.2.1"\n[inventory.hosts.web2]\naddress = "192.0.2.2"\n'
+    hosts = "".join(
+        f'[inventory.hosts.web{number}]\naddress = "192.0.2.{number}"\n' for number in (1, 2)
+    )
     for kind, words, text in (
         ("secret", "secrets.check", "[secrets]\nA = { command = 'env > secret.env; echo a' }\n"),
         ("inventory", "inventory", "[inventory]\ncommand = './hosts'\n"),

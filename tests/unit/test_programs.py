@@ -217,11 +217,21 @@ def fab(project: Project, *words: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 COMMANDS = {
-    "secret": (f"{APP}[secrets]\nA = {{ command = '{SLEEPS}' }}\nB = {{ command = '{SLEEPS}' }}\n", "secrets.check"),
+    "secret": (
+        f"{APP}[secrets]\nA = {{ command = '{SLEEPS}' }}\nB = {{ command = '{SLEEPS}' }}\n",
+        "secrets.check",
+    ),
     "inventory": (f"{APP}[inventory]\ncommand = 'sh -c \"{SLEEPS}\"'\n", "inventory"),
-    "balancer": (f"{APP}{HOST}[balancer]\nkind = 'command'\ncommand = '[ $CARTWHEEL_ACTION = back ] || {{ {SLEEPS}; }}'\n", "balancer.out -H web1"),
-    "hook": (f"{APP}{HOST}[hooks.dump]\nbefore = 'run'\ncommand = '{SLEEPS}'\n", "deploy -H web1"),
-}  # fmt: skip
+    "balancer": (
+        f"{APP}{HOST}[balancer]\nkind = 'command'\n"
+        f"command = '[ $CARTWHEEL_ACTION = back ] || {{ {SLEEPS}; }}'\n",
+        "balancer.out -H web1",
+    ),
+    "hook": (
+        f"{APP}{HOST}[hooks.dump]\nbefore = 'run'\ncommand = '{SLEEPS}'\n",
+        "deploy -H web1",
+    ),
+}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -22,12 +22,14 @@ from cartwheel.host.wire.setup import Changes
 
 _NGINX = Nginx()
 
-_TMPFILES = """# Written by Cartwheel: where nginx has its sockets for the hosts behind the balancer.
+_TMPFILES = """\
+# Written by Cartwheel: where nginx has its sockets for the hosts behind the balancer.
 d {run} 0755 root root
 d {sockets} 0710 root {group}
 """
 # nginx does not start if an old socket of its own exists, as after it was killed.
-_DROP_IN = """# Written by Cartwheel: sockets that nginx left when it was killed.
+_DROP_IN = """\
+# Written by Cartwheel: sockets that nginx left when it was killed.
 [Service]
 ExecStopPost=-/bin/sh -c 'rm -f {sockets}/*.sock'
 """

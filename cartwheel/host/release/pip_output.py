@@ -11,7 +11,8 @@ from typing import Optional, Tuple
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _INDEXES = re.compile(r"^Looking in indexes: (.+)$", re.MULTILINE)
 _LACKS = re.compile(
-    r"^(?:ERROR: )?Could not find a version that satisfies the requirement (.+?) \(from versions: ([^)]*)\)",
+    r"^(?:ERROR: )?Could not find a version that satisfies the requirement (.+?)"
+    r" \(from versions: ([^)]*)\)",
     re.MULTILINE,
 )
 _NO_MATCH = re.compile(
@@ -43,7 +44,8 @@ _PLATFORM = re.compile(
     r"^(?:ERROR: )?(\S+\.whl) is not a supported wheel on this platform", re.MULTILINE
 )
 _CORRUPT = re.compile(
-    r"(?:Wheel '?([^'\s]+)'? located at \S+ is invalid|^(?:ERROR: )?(?:.*: )?(\S+\.whl) (?:has an invalid wheel|is invalid)"
+    r"(?:Wheel '?([^'\s]+)'? located at \S+ is invalid"
+    r"|^(?:ERROR: )?(?:.*: )?(\S+\.whl) (?:has an invalid wheel|is invalid)"
     r"|BadZipFile|has an invalid wheel)",
     re.MULTILINE,
 )

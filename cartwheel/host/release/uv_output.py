@@ -10,11 +10,13 @@ from cartwheel.host.release.pip_output import says_full, without_credentials
 _FETCH = re.compile(r"Failed to fetch: `?(\S+?)`?$", re.MULTILINE)
 _FETCH_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3} [^)]*)\)")
 _NETWORK = re.compile(
-    r"error sending request|Connection refused|operation timed out|dns error|Failed to fetch|connection closed|tcp connect error",
+    r"error sending request|Connection refused|operation timed out|dns error"
+    r"|Failed to fetch|connection closed|tcp connect error",
     re.IGNORECASE,
 )
 _DENIED = re.compile(
-    r"(?:index URL|index) \((\S+?)\) (?:could not be queried.*?\((\d{3} [^)]*)\)|returned a (\d{3} \w+))",
+    r"(?:index URL|index) \((\S+?)\) "
+    r"(?:could not be queried.*?\((\d{3} [^)]*)\)|returned a (\d{3} \w+))",
     re.DOTALL,
 )
 _NOT_FOUND = re.compile(

@@ -37,7 +37,8 @@ _NOTES = 3
 
 # A line of the lock: NAME==VERSION, or NAME @ the address of its file; then hashes.
 _PINNED = re.compile(
-    r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:==([^ ;\\]+)| @ \S*/[^/\s-]+-([^/\s-]+?)(?:-\S+|\.tar\.gz|\.zip)(?=\s))",
+    r"^([A-Za-z0-9][A-Za-z0-9._-]*)"
+    r"(?:==([^ ;\\]+)| @ \S*/[^/\s-]+-([^/\s-]+?)(?:-\S+|\.tar\.gz|\.zip)(?=\s))",
     re.MULTILINE,
 )
 

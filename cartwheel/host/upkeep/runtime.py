@@ -17,7 +17,8 @@ _COMPILE_SECONDS = 60.0
 # env -i: what a login or sudo has set is nothing to them.
 _SCRIPT = """#!/bin/sh
 # {what}
-exec env -i TERM="$TERM" {environment} {python} -I -B -c 'import sys; sys.path.insert(0, "{lib}/current"); \
+exec env -i TERM="$TERM" {environment} {python} -I -B -c 'import sys; \
+sys.path.insert(0, "{lib}/current"); \
 from cartwheel.host.{module} import main; sys.exit(main())' {app} {base} "$@"
 """
 

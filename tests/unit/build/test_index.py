@@ -156,36 +156,40 @@ BOTH = "http://m.example/simple, http://n.example/simple"
     [
         ("Successfully installed flask-3.0\n", None),
         (
-            "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n",
+            "ERROR: Could not install packages due to an OSError:"
+            " [Errno 28] No space left on device\n",
             None,
         ),
         (
-            LOOKING
-            + "ERROR: Could not find a version that satisfies the requirement flask==9 (from -r lock.txt (line 3)) (from versions: none)\n",
+            LOOKING + "ERROR: Could not find a version that satisfies the requirement flask==9"
+            " (from -r lock.txt (line 3)) (from versions: none)\n",
             ("index-lacks", f"{BOTH} has no flask==9"),
         ),
         (
             LOOKING + "WARNING: Retrying (Retry(total=4, connect=None)) after connection broken by "
-            "'NewConnectionError('<x>: Failed to establish a new connection: [Errno 111] Connection refused')': /simple/flask/\n"
-            "ERROR: Could not find a version that satisfies the requirement flask (from versions: none)\n",
+            "'NewConnectionError('<x>: Failed to establish a new connection:"
+            " [Errno 111] Connection refused')': /simple/flask/\n"
+            "ERROR: Could not find a version that satisfies the requirement flask"
+            " (from versions: none)\n",
             ("index-unreachable", f"{BOTH} does not answer for flask (connection refused)"),
         ),
         (
-            LOOKING
-            + "WARNING: Retrying (Retry(total=0)) after connection broken by 'NameResolutionError(\"x: Failed to resolve"
-            " 'm.example' ([Errno -2] Name or service not known)\")': /simple/flask/\n",
+            LOOKING + "WARNING: Retrying (Retry(total=0)) after connection broken by"
+            " 'NameResolutionError(\"x: Failed to resolve 'm.example'"
+            " ([Errno -2] Name or service not known)\")': /simple/flask/\n",
             (
                 "index-unreachable",
                 f"{BOTH} does not answer for flask (its name cannot be resolved)",
             ),
         ),
         (
-            LOOKING
-            + "pip._vendor.urllib3.exceptions.ReadTimeoutError: HTTPConnectionPool(host='m.example', port=80): Read timed out.\n",
+            LOOKING + "pip._vendor.urllib3.exceptions.ReadTimeoutError:"
+            " HTTPConnectionPool(host='m.example', port=80): Read timed out.\n",
             ("index-unreachable", f"{BOTH} does not answer"),
         ),
         (
-            "ERROR: foo-1.0-cp39-cp39-linux_armv7l.whl is not a supported wheel on this platform.\n",
+            "ERROR: foo-1.0-cp39-cp39-linux_armv7l.whl is not a supported wheel"
+            " on this platform.\n",
             ("wheel-platform", "foo-1.0-cp39-cp39-linux_armv7l.whl is for another platform"),
         ),
         (
@@ -193,7 +197,8 @@ BOTH = "http://m.example/simple, http://n.example/simple"
             ("lock-conflict", "foo needs Python >=3.10; this is 3.9.2"),
         ),
         (
-            "ERROR: Hashes are required in --require-hashes mode, but they are missing from some requirements. Add lines:\n"
+            "ERROR: Hashes are required in --require-hashes mode, but they are missing from some"
+            " requirements. Add lines:\n"
             "    itsdangerous==2.2.0 --hash=sha256:c6\n",
             ("hash-mismatch", "itsdangerous==2.2.0 is needed but not in the lock"),
         ),

@@ -30,7 +30,11 @@ PEM = (
     + "MIIEpAIBAAKCAQEA" * 4
     + "\n-----END RSA PRIVATE KEY-----\n"
 )
-OPENSSH = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
+OPENSSH = (
+    "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+    "b3BlbnNzaC1rZXktdjEAAAAA\n"
+    "-----END OPENSSH PRIVATE KEY-----\n"
+)
 SECRET = "hunter2-s3cret-word"
 ROWS = (
     "CREATE TABLE u (n text, p text);\nINSERT INTO u (n, p) VALUES ('ann', 'pbkdf2:sha256:1$x');\n"

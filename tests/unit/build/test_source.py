@@ -117,8 +117,8 @@ def plain(folder: Path) -> Source:
     write(
         folder,
         "app.py", "helpers/__init__.py", "templates/index.html", "static/dist/app.js", "schema.sql",
-        "gunicorn_conf.py", "tests/test_app.py", "test_more.py", "README.md", ".env", "instance/db.sqlite",
-        ".secrets/key", "requirements-dev.txt",
+        "gunicorn_conf.py", "tests/test_app.py", "test_more.py", "README.md", ".env",
+        "instance/db.sqlite", ".secrets/key", "requirements-dev.txt",
     )  # fmt: skip
     (folder / "requirements.txt").write_text("flask>=3\n")
     return Source("plain", folder)

@@ -17,11 +17,14 @@ def test_hosts_get_the_version_of_this_machine() -> None:
     assert f"uv=={UV_VERSION} " in (ROOT / "requirements.txt").read_text()
 
 
+ARM = "manylinux_2_17_aarch64.manylinux2014_aarch64.musllinux_1_1_aarch64"
+
+
 @pytest.mark.parametrize(("libc", "machine", "tags"), [
     (("glibc", "2.36"), "x86_64", "manylinux_2_17_x86_64.manylinux2014_x86_64"),
     (("glibc", "2.17"), "x86_64", "manylinux_2_17_x86_64.manylinux2014_x86_64"),
-    (("glibc", "2.31"), "aarch64", "manylinux_2_17_aarch64.manylinux2014_aarch64.musllinux_1_1_aarch64"),
-    (("musl", "1.2"), "aarch64", "manylinux_2_17_aarch64.manylinux2014_aarch64.musllinux_1_1_aarch64"),
+    (("glibc", "2.31"), "aarch64", ARM),
+    (("musl", "1.2"), "aarch64", ARM),
     (("musl", "1.2"), "x86_64", "musllinux_1_1_x86_64"),
     (("glibc", "2.36"), "armv7l", "manylinux_2_17_armv7l.manylinux2014_armv7l"),
     (("glibc", "2.31"), "riscv64", "manylinux_2_31_riscv64"),

@@ -56,7 +56,8 @@ def test_an_answer_is_the_output_alone_and_whole() -> None:
 
 def test_a_deadline_kills_grandchildren_that_ignore_sigterm(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    script = f"echo begun; (trap '' TERM; echo $$ >/dev/null; sh -c 'trap \"\" TERM; echo $$ >{pid}; sleep 60; sleep 60'); wait"
+    grandchild = f"sh -c 'trap \"\" TERM; echo $$ >{pid}; sleep 60; sleep 60'"
+    script = f"echo begun; (trap '' TERM; echo $$ >/dev/null; {grandchild}); wait"
     started = time.monotonic()
     with pytest.raises(OpError) as caught:
         sh(script, seconds=0.5)

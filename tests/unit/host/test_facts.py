@@ -121,7 +121,8 @@ def test_room_where_the_folder_is_not_made_yet(tmp_path: Path) -> None:
 
 
 SS = """
-LISTEN 0      511          0.0.0.0:80         0.0.0.0:*    users:(("nginx",pid=71,fd=6),("nginx",pid=70,fd=6))
+LISTEN 0      511          0.0.0.0:80         0.0.0.0:*    users:(("nginx",pid=71,fd=6),\
+("nginx",pid=70,fd=6))
 LISTEN 0      511             [::]:80            [::]:*    users:(("nginx",pid=71,fd=7))
 LISTEN 0      4096   127.0.0.53%lo:53         0.0.0.0:*    users:(("systemd-resolve",pid=9,fd=14))
 LISTEN 0      128                *:8080             *:*    users:(("my server (1)",pid=4,fd=3))

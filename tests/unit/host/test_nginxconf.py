@@ -228,7 +228,10 @@ def test_nested_blocks_belong_to_their_server(tmp_path: Path) -> None:
         """server { server_name x; if ($http_cookie ~* "id=([^;]+)(?:;|$)") { set $id $1; } }""",
         """server { server_name x; if ($args ~ 'a}b') { return 400; } }""",
         'server { server_name x; location ~ ^/a"b { return 204; } }',
-        "server { server_name x; location ~ ^/a'b { return 204; } location ~ ^/c'd { return 204; } }",
+        (
+            "server { server_name x;"
+            " location ~ ^/a'b { return 204; } location ~ ^/c'd { return 204; } }"
+        ),
         """server { server_name x; content_by_lua_block {
               -- don't stumble } over { this
               local t = { a = "}", b = '{', c = [[ } ' ]] }
@@ -264,8 +267,8 @@ def test_includes(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("server { server_name d; }")
     found = http(
         tmp_path,
-        f"""include 'sites/*.conf'; include "{tmp_path}/other"; include missing/*.conf; include gone;
-        include mime.types; server {{ server_name own; }}""",
+        f"""include 'sites/*.conf'; include "{tmp_path}/other"; include missing/*.conf;
+        include gone; include mime.types; server {{ server_name own; }}""",
     )
     assert named(found) == [("a",), ("b", "c"), ("d",), ("own",)]
     assert [Path(server.file).name for server in found] == [

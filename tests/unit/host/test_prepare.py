@@ -95,7 +95,8 @@ def test_so_is_one_of_what_lies_beside_the_application(at: Layout) -> None:
 
 
 @pytest.mark.parametrize("lock", [
-    "money==1.0 \\\n    --hash=sha256:ab\n", "money @ https://x.example/a/money-1.0-py3-none-any.whl \\\n    --hash=sha256:ab\n",
+    "money==1.0 \\\n    --hash=sha256:ab\n",
+    "money @ https://x.example/a/money-1.0-py3-none-any.whl \\\n    --hash=sha256:ab\n",
     "Money @ https://x.example/a-b/money-1.0.tar.gz \\\n    --hash=sha256:ab\n",
 ])  # fmt: skip
 def test_the_installed_set_is_the_lock_and_the_application(at: Layout, lock: str) -> None:

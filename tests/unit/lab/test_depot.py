@@ -211,7 +211,8 @@ def test_old_leftovers_are_tidied(tmp_path: Path) -> None:
         ("", {}),
         ("global.index-url='http://a/simple'", {"index-url": "http://a/simple"}),
         (
-            "global.index-url='http://a/'\ninstall.index-url='http://b/'\n:env:.index-url='http://c/'",
+            "global.index-url='http://a/'\ninstall.index-url='http://b/'\n"
+            ":env:.index-url='http://c/'",
             {"index-url": "http://c/"},
         ),
         (

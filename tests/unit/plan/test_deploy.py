@@ -181,7 +181,8 @@ def test_refusals(more: dict[str, Any], change: Change, found: list[str]) -> Non
         (
             {"include": ["a"], "exclude": ["b"]},
             ("shop.db", "media/", "new.db"),
-            'app.include = ["a", "shop.db", "media/"] carries it on, app.exclude = ["b", "shop.db", "media/"]',
+            'app.include = ["a", "shop.db", "media/"] carries it on,'
+            ' app.exclude = ["b", "shop.db", "media/"]',
         ),
     ],
 )

@@ -38,9 +38,17 @@ def write(folder: Path, **files: str) -> Path:
         ({"src/shop/web": HELLO}, "shop.web:app", "Flask", "wsgi"),
         ({"shop/init": HELLO}, "shop.init:app", "Flask", "wsgi"),
         ({"src/shop/__init__": HELLO}, "shop:app", "Flask", "wsgi"),
-        ({"main": "import fastapi\napi: fastapi.FastAPI = fastapi.FastAPI()"}, "main:api", "FastAPI", "asgi"),
         (
-            {"site/wsgi": "application = get_wsgi_application()", "site/asgi": "application = get_asgi_application()"},
+            {"main": "import fastapi\napi: fastapi.FastAPI = fastapi.FastAPI()"},
+            "main:api",
+            "FastAPI",
+            "asgi",
+        ),
+        (
+            {
+                "site/wsgi": "application = get_wsgi_application()",
+                "site/asgi": "application = get_asgi_application()",
+            },
             "site.wsgi:application",
             "Django",
             "wsgi",
@@ -53,12 +61,22 @@ def write(folder: Path, **files: str) -> Path:
         ),
         ({"app": "def app(environ, start_response): ..."}, "app:app", "", "wsgi"),
         ({"app": "async def app(scope, receive, send): ..."}, "app:app", "", "asgi"),
-        ({"tests/app": HELLO, "docs/app": HELLO, "deep/down/web": HELLO}, "deep.down.web:app", "Flask", "wsgi"),
+        (
+            {"tests/app": HELLO, "docs/app": HELLO, "deep/down/web": HELLO},
+            "deep.down.web:app",
+            "Flask",
+            "wsgi",
+        ),
         ({"other": HELLO, "wsgi": HELLO}, "wsgi:app", "Flask", "wsgi"),
-        ({"shop": "def make(config):\n    return Flask('a')", "app": HELLO}, "app:app", "Flask", "wsgi"),
+        (
+            {"shop": "def make(config):\n    return Flask('a')", "app": HELLO},
+            "app:app",
+            "Flask",
+            "wsgi",
+        ),
         ({"broken": "def (", "app": HELLO}, "app:app", "Flask", "wsgi"),
     ],
-)  # fmt: skip
+)
 def test_what_serves(
     tmp_path: Path, files: dict[str, str], entry: str, framework: str, interface: str
 ) -> None:
@@ -80,8 +98,14 @@ def test_nothing_that_serves(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("requires", "python"),
-    [("==3.12.*", "3.12"), ("~=3.11.2", "3.11"), (">=3.10", ""), (">=3.10,<3.11", "3.10"), ("?", "")],
-)  # fmt: skip
+    [
+        ("==3.12.*", "3.12"),
+        ("~=3.11.2", "3.11"),
+        (">=3.10", ""),
+        (">=3.10,<3.11", "3.10"),
+        ("?", ""),
+    ],
+)
 def test_the_python_it_needs(tmp_path: Path, requires: str, python: str) -> None:
     found = detect(
         write(tmp_path, pyproject=f'[project]\nname = "x"\nrequires-python = "{requires}"')

@@ -46,8 +46,12 @@ def test_the_settings_need_no_more_than_a_name_and_a_source(tmp_path: Path) -> N
 def test_an_environment_overrides_key_by_key(tmp_path: Path) -> None:
     write(
         tmp_path,
-        deploy=f'{MINIMAL}[gunicorn]\nthreads = 2\npreload = true\n[web]\nserver_names = ["a", "b"]',
-        environments_staging='hosts = ["web1"]\n[gunicorn]\nthreads = 4\n[web]\nserver_names = ["c"]',
+        deploy=(
+            f'{MINIMAL}[gunicorn]\nthreads = 2\npreload = true\n[web]\nserver_names = ["a", "b"]'
+        ),
+        environments_staging=(
+            'hosts = ["web1"]\n[gunicorn]\nthreads = 4\n[web]\nserver_names = ["c"]'
+        ),
     )
     settings = load(tmp_path, None, "staging")
     assert settings.slug == "shop.staging"

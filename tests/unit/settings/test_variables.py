@@ -65,8 +65,8 @@ def test_every_variable_says_where_it_comes_from(
 
 def test_a_dotenv_file_is_taken_as_it_stands(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(
-        "# comment\nexport A='single $HOME #'\nB=\"two\\nlines\"\nC=${A}-$B\nD=\nE=plain # comment\n"
-        'F="in\nside"\nA=last\n'
+        "# comment\nexport A='single $HOME #'\nB=\"two\\nlines\"\nC=${A}-$B\nD=\n"
+        'E=plain # comment\nF="in\nside"\nA=last\n'
     )
     found = environment(settings(env_file=".env"), tmp_path)
     assert {name: v.value.reveal() for name, v in found.items()} == {

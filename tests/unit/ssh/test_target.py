@@ -167,8 +167,9 @@ def test_the_command_that_starts_the_host_side() -> None:
     assert startup.start_command(ROOT, "CODE", sudo=[]) == f"{KNOWN} python3 -I -c 'CODE'"
     words = startup.sudo_words(USER, "p r")
     assert startup.start_command(USER, "CODE", sudo=words, unit=SPEC) == (
-        f"env LC_ALL=C sudo -n -- {KNOWN} systemd-run --quiet --pipe --wait --collect --service-type=exec"
-        " --unit=cartwheel-shop '--description=Cartwheel at work' -p KillMode=control-group -p TimeoutStopSec=300"
+        f"env LC_ALL=C sudo -n -- {KNOWN} systemd-run --quiet --pipe --wait --collect"
+        " --service-type=exec --unit=cartwheel-shop '--description=Cartwheel at work'"
+        " -p KillMode=control-group -p TimeoutStopSec=300"
         " -p 'ExecStopPost=/usr/bin/recover --settle' python3 -I -c 'CODE'"
     )
     assert startup.sudo_words(ROOT, "p") == []
