@@ -21,8 +21,9 @@ from cartwheel.settings.patterns import fits
 # may read any file in its folder.
 _LEFT_FOLDERS = frozenset({"tests", "test", "instance", "node_modules", "docs", "dist", "build"})
 _LEFT_FILES = re.compile(
-    r"^(requirements[\w.-]*\.(txt|in)|conftest\.py|test_.*\.py|README.*|LICENSE.*|CHANGELOG.*|Makefile"
-    r"|Dockerfile.*|docker-compose.*|Procfile|pyproject\.toml|setup\.cfg|tox\.ini|pytest\.ini|.*\.lock)$",
+    r"^(requirements[\w.-]*\.(txt|in)|conftest\.py|test_.*\.py|README.*|LICENSE.*|CHANGELOG.*"
+    r"|Makefile|Dockerfile.*|docker-compose.*|Procfile"
+    r"|pyproject\.toml|setup\.cfg|tox\.ini|pytest\.ini|.*\.lock)$",
     re.IGNORECASE,
 )
 _SHOWN = 8

@@ -26,13 +26,16 @@ _KEY = re.compile(
 )
 _CREDENTIALS = re.compile(
     r"credentials?(\.(json|ya?ml|toml|ini|csv|xml|txt))?|secrets?\.(json|ya?ml|toml|ini|txt)"
-    r"|client_secrets?.*\.json|(.+[-_.])?service[-_]?account([-_.].+)?\.json|.+firebase-adminsdk.+\.json"
+    r"|client_secrets?.*\.json|(.+[-_.])?service[-_]?account([-_.].+)?\.json"
+    r"|.+firebase-adminsdk.+\.json"
     r"|token\.(json|pickle)|application_default_credentials\.json|\.?git-credentials"
-    r"|[._]netrc|\.pypirc|\.npmrc|\.?pgpass(\.conf)?|\.?htpasswd|\.?my\.cnf|\.dockercfg|\.?s3cfg|\.boto"
+    r"|[._]netrc|\.pypirc|\.npmrc|\.?pgpass(\.conf)?|\.?htpasswd|\.?my\.cnf"
+    r"|\.dockercfg|\.?s3cfg|\.boto"
     r"|.+\.(tfstate|tfstate\.backup|tfvars)|wallet\.dat"
 )
 _DATABASE = re.compile(
-    r".+\.(db|db3|s3db|sl3|sqlite|sqlite2|sqlite3|duckdb|mdb|accdb|rdb|fdb)(-(wal|shm|journal)|\.wal)?"
+    r".+\.(db|db3|s3db|sl3|sqlite|sqlite2|sqlite3|duckdb|mdb|accdb|rdb|fdb)"
+    r"(-(wal|shm|journal)|\.wal)?"
 )
 _DUMP = re.compile(
     r".+\.(dump|dmp|pgdump|bak|backup|old|orig|save|swp|swo)|.+~|.+\.sql\.(gz|bz2|xz|zst|zip)"
@@ -79,7 +82,8 @@ _DUMP_HEAD = re.compile(
 )
 # Rows with their values written out; `:name`, `?` and `%s` are a query's parameters.
 _ROWS = re.compile(
-    rb"\binsert\s+(?:ignore\s+)?into\b[^;]{0,2000}?\bvalues\s*\(\s*(?:[x']|-?\d|null\b)|^copy\s[^;]{1,2000}\sfrom\s+stdin",
+    rb"\binsert\s+(?:ignore\s+)?into\b[^;]{0,2000}?\bvalues\s*\(\s*(?:[x']|-?\d|null\b)"
+    rb"|^copy\s[^;]{1,2000}\sfrom\s+stdin",
     re.IGNORECASE | re.MULTILINE,
 )
 _PLAN = re.compile(rb'\A\{\s*"format": \d+,\s*"app": "')

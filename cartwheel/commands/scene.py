@@ -284,7 +284,8 @@ def _with_patience(connect: Callable[[], Session], attempts: int, seconds: float
         try:
             return connect()
         except ConnectError as error:
-            pause = random.uniform(0, _RETRY_SECONDS * 2**attempt)  # noqa: S311 - a pause, no secret
+            most = _RETRY_SECONDS * 2**attempt
+            pause = random.uniform(0, most)  # noqa: S311 - a pause, no secret
             if not error.is_passing or attempt == attempts or time.monotonic() + pause > end:
                 raise
             time.sleep(pause)

@@ -16,7 +16,7 @@ def tasks_for(program: Any) -> invoke.Collection:
     """Make stock `fab` Cartwheel's, and return its tasks: all that a fabfile needs."""
     bind(program)
     if places.is_installed():
-        from cartwheel.tasks import namespace  # type: ignore[import-not-found]  # only an installed wheel has it
+        from cartwheel.tasks import namespace  # type: ignore[import-not-found]  # in a wheel
     else:
         clone = places.own("tasks").parent
         sys.path[:0] = [str(clone), str(clone / "lab")]

@@ -80,5 +80,6 @@ def main(argv: Optional[List[str]] = None) -> int:
     os.setuid(user.pw_uid)
     os.umask(0o027)
     shell = "/bin/bash" if os.path.exists("/bin/bash") and not command else "/bin/sh"
-    os.execve(shell, [shell, "-c", " ".join(command)] if command else [shell, "-i"], values)  # noqa: S606 - it becomes that shell
+    argv = [shell, "-c", " ".join(command)] if command else [shell, "-i"]
+    os.execve(shell, argv, values)  # noqa: S606 - it becomes that shell
     return 1  # not reached

@@ -62,7 +62,7 @@ def _tell(text: str) -> None:
     try:
         print(text, flush=True)  # noqa: T201 - its output is for systemd's journal
     except OSError:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stays open until the process ends
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stays open
 
 
 def _lock(at: Layout, mode: str) -> locks.Lock:

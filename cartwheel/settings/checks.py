@@ -60,7 +60,8 @@ _UNIT_WORDS = frozenset({*OLD_SLOTS, "worker", "timer", "job"})
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _SERVER_NAME = re.compile(rf"^(\*\.)?{_LABEL}(\.{_LABEL})*$")
 _HOST = re.compile(
-    r"^([^@\s:/,]+@)?([A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.%]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)(:\d{1,5})?$"
+    r"^([^@\s:/,]+@)?([A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?"
+    r"|\[[0-9A-Fa-f:.%]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)(:\d{1,5})?$"
 )
 _PLAIN_PATH = re.compile(r"^(/[A-Za-z0-9][A-Za-z0-9._-]*)+/?$")
 _STATIC_URL = re.compile(r"^/[A-Za-z0-9][A-Za-z0-9._~/-]*$")

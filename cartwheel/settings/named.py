@@ -50,7 +50,7 @@ def named_files(settings: Settings, project: Path) -> tuple[NamedFile, ...]:
 
 def _path(text: str, project: Path) -> Path:
     # Unlike Path.expanduser it leaves `~nobody` unchanged: not every word of a command is a path.
-    return project / os.path.expanduser(text)  # noqa: PTH111
+    return project / os.path.expanduser(text)  # noqa: PTH111 - see above
 
 
 def _tables(project: Path) -> Iterator[Table]:

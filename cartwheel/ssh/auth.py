@@ -152,7 +152,8 @@ def _load(path: Path, passphrase: str | None) -> paramiko.PKey:
     except TypeError as error:
         if passphrase is None:
             raise paramiko.PasswordRequiredException(str(path)) from error
-        return paramiko.PKey.from_path(path, passphrase.encode())  # type: ignore[arg-type]  # it takes bytes
+        said = passphrase.encode()
+        return paramiko.PKey.from_path(path, said)  # type: ignore[arg-type]  # it takes bytes
 
 
 def _by_key(user: str, key: paramiko.PKey) -> Callable[[paramiko.Transport], object]:

@@ -201,7 +201,7 @@ class Reader:
         for word in said.words:
             name = re.sub(r"^~(?=/|$)", str(self._account.home), word)
             # Path.glob does not accept absolute patterns.
-            names = sorted(glob.glob(str(base / Path(name).expanduser())))  # noqa: PTH207
+            names = sorted(glob.glob(str(base / Path(name).expanduser())))  # noqa: PTH207 - above
             found += [Path(each) for each in names if Path(each).is_file()]
         return found
 

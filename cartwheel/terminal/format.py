@@ -12,6 +12,7 @@ MINUTE_SECONDS = 60
 HOUR_SECONDS = 60 * MINUTE_SECONDS
 DAY_SECONDS = 24 * HOUR_SECONDS
 _BRIEF_SECONDS = 0.05  # shorter than this is not worth a number
+_TENTHS_SECONDS = 10.0  # tenths are shown of less
 
 # ECMA-48: control sequences, operating system commands, and other escapes.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
@@ -100,7 +101,7 @@ def seconds_text(seconds: float | None) -> str:
     if seconds is None or seconds < _BRIEF_SECONDS:
         return ""
     if round(seconds) < MINUTE_SECONDS:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 - plain numbers read best here
+        return f"{seconds:.1f} s" if seconds < _TENTHS_SECONDS else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), MINUTE_SECONDS)
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 

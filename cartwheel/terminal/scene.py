@@ -180,7 +180,8 @@ def _as_task(
         if name in help and name not in taken
     ]
     context = inspect.Parameter("c", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    run.__signature__ = inspect.Signature([context, *options])  # type: ignore[attr-defined]  # invoke reads the options from it
+    signature = inspect.Signature([context, *options])
+    run.__signature__ = signature  # type: ignore[attr-defined]  # invoke reads the options from it
     return task(help=help, **named)(run)
 
 

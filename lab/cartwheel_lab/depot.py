@@ -141,7 +141,8 @@ class Upstream:
             both = ":".join(urllib.parse.unquote(word) for word in words)
             headers["Authorization"] = "Basic " + base64.b64encode(both.encode()).decode()
             parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
-        request = urllib.request.Request(parts.geturl(), headers=headers)  # noqa: S310 - the lab's operator names it
+        url = parts.geturl()
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the operator names it
         return self._opener.open(request, timeout=_TIMEOUT_SECONDS)
 
     def files(self, project: str) -> dict[str, File]:

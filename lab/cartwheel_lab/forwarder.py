@@ -419,8 +419,7 @@ class Forwarder:
 
     def _open_inside(self) -> None:
         with _namespace(self.pid):
-            # In a namespace that has only loopback.
-            peers = _listener("0.0.0.0", PEER_PORT)  # noqa: S104
+            peers = _listener("0.0.0.0", PEER_PORT)  # noqa: S104 - there is only loopback
         self._inside = [self._serve(peers, self._reach_peer)]
         self._open_depots()
 

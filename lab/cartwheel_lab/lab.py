@@ -36,6 +36,7 @@ Step = Callable[[str], None]
 STATE_VARIABLE = places.LAB_VARIABLE
 
 _RUNTIME = Path("/run/cartwheel-lab")  # sockets: their paths may have 107 bytes at most
+_SSH_PORT = 22
 _FIRST_ADDRESS = 10  # lab1 is 127.0.1.11: Debian gives 127.0.1.1 to the machine's own name
 _FORWARDER = "import sys; from cartwheel_lab import forwarder; forwarder.main(sys.argv[1])"
 _STARTED_SECONDS = 9.0
@@ -256,7 +257,7 @@ def _view(folder: Path, known: record.Record, host: record.HostRecord) -> LabHos
     return LabHost(
         name=host.name,
         address=host.address,
-        port=host.ports.get("ssh", 22),
+        port=host.ports.get("ssh", _SSH_PORT),
         http_port=host.ports.get("http", 80),
         https_port=host.ports.get("https", 443),
         suite=host.suite,
@@ -679,8 +680,8 @@ class Lab:
         with self._saving:
             lines = []
             for other in self._recorded():
-                port = other.ports.get("ssh", 22)
-                place = other.address if port == 22 else f"[{other.address}]:{port}"  # noqa: PLR2004 - ssh's port
+                port = other.ports.get("ssh", _SSH_PORT)
+                place = other.address if port == _SSH_PORT else f"[{other.address}]:{port}"
                 lines += [f"{place} {key}\n" for key in nspawn.host_keys(self._home(other))]
             known_hosts = self.state / "known_hosts"
             writing.write(known_hosts, "".join(lines).encode(), mode=0o644)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,9 +111,9 @@ def test_credentials_open_the_index_and_stay_out_of_arguments(
     index.add("gunicorn", "23.0")
     seen: list[str] = []
 
-    def spy(argv: list[str], **rest: object) -> object:
+    def spy(argv: list[str], **rest: Any) -> object:
         seen.extend(argv)
-        return run_tool(argv, **rest)  # type: ignore[arg-type]
+        return run_tool(argv, **rest)
 
     monkeypatch.setattr("cartwheel.build.tool.run_tool", spy)
     assert pins(lock(index.url, (), tmp_path, username="reader")) == {"gunicorn": "23.0"}

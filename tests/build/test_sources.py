@@ -114,7 +114,9 @@ TABLES = {
     "pdm override": '[tool.pdm.resolution.overrides]\nmoney = "file:///${PROJECT_ROOT}/../money"',
     "uv override": '[tool.uv]\noverride-dependencies = ["money @ TOP/money"]',
     "group": '[dependency-groups]\ndev = ["money @ file:../money"]',
-    "pdm group": '[tool.pdm.dev-dependencies]\ndev = ["-e file:///${PROJECT_ROOT}/../money#egg=money"]',
+    "pdm group": (
+        '[tool.pdm.dev-dependencies]\ndev = ["-e file:///${PROJECT_ROOT}/../money#egg=money"]'
+    ),
 }
 
 

@@ -94,7 +94,7 @@ def on_terminal(
         stdout=child,
         stderr=child,
         start_new_session=True,
-        preexec_fn=_take_terminal,  # noqa: PLW1509 - no threads here; Ctrl-C reaches it as from a keyboard
+        preexec_fn=_take_terminal,  # noqa: PLW1509 - no threads here; so Ctrl-C reaches it
     )
     os.close(child)
     try:

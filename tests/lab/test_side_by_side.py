@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def project(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> I
     module_host.reset()
 
 
-def state(host: LabHost, site: Site) -> dict[str, object]:
+def state(host: LabHost, site: Site) -> dict[str, Any]:
     """Everything of one site on the host."""
     files = marks(
         host,
@@ -81,8 +82,8 @@ def state(host: LabHost, site: Site) -> dict[str, object]:
     }
 
 
-def assert_untouched(before: dict[str, object], after: dict[str, object]) -> None:
-    assert touched(before.pop("files"), after.pop("files")) == set()  # type: ignore[arg-type]
+def assert_untouched(before: dict[str, Any], after: dict[str, Any]) -> None:
+    assert touched(before.pop("files"), after.pop("files")) == set()
     assert before == after
 
 

@@ -14,7 +14,7 @@ import time
 import zlib
 from typing import Any
 
-sys.path.insert(0, os.path.abspath(__file__ + "/../../.."))  # noqa: PTH100 - pathlib is slow to import
+sys.path.insert(0, os.path.abspath(__file__ + "/../../.."))
 
 from cartwheel.host.wire import framing
 from cartwheel.host.wire.messages import Header
@@ -25,10 +25,10 @@ RELEASE = "1.0.0.0d0d0d0d"  # what it serves
 def main(facts_file: str, state: str) -> None:
     name = os.urandom(16).hex()
     at_work = f"{state}/{name}.at-work"
-    open(at_work, "w").close()  # noqa: PTH123
+    open(at_work, "w").close()
     _write(b"\nCARTWHEEL-HELLO 3.11.2\n")
     decoder, bundle = framing.Decoder(), zlib.decompressobj()
-    with open(facts_file) as file:  # noqa: PTH123
+    with open(facts_file) as file:
         facts = json.load(file)
     facts["host"]["boot_id"] = name
     threading.Thread(target=_live, daemon=True).start()
@@ -41,9 +41,9 @@ def main(facts_file: str, state: str) -> None:
             if frame.header["t"] == "request":
                 asked.append(frame.header["op"])
                 _answer(frame.header, facts)
-    with open(at_work, "w") as file:  # noqa: PTH123
+    with open(at_work, "w") as file:
         file.write(" ".join(asked))
-    os.rename(at_work, f"{state}/{name}")  # noqa: PTH104
+    os.rename(at_work, f"{state}/{name}")
 
 
 def _live() -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cartwheel.ssh.target import Target
 from tests.kit.ports import free_port
@@ -31,9 +32,9 @@ class Sshd:
     known_hosts: Path
     extra: dict[str, str] = field(default_factory=dict)
 
-    def target(self, **changes: object) -> Target:
+    def target(self, **changes: Any) -> Target:
         """A target that is let in, with what a test wants otherwise."""
-        fields: dict[str, object] = {
+        fields: dict[str, Any] = {
             "name": "box",
             "host": "127.0.0.1",
             "port": self.port,
@@ -43,7 +44,7 @@ class Sshd:
             "known_hosts": (self.known_hosts,),
         }
         fields.update(changes)
-        return Target(**fields)  # type: ignore[arg-type]
+        return Target(**fields)
 
     def public_key(self, kind: str = "ed25519") -> str:
         return " ".join(Path(f"{self.host_keys[kind]}.pub").read_text().split()[:2])

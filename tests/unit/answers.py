@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from cartwheel.events import Emit, silent
+from cartwheel.fleet.sessions import Fleet
 from cartwheel.host.wire.codec import from_message, to_json
 from cartwheel.host.wire.facts import Facts
 from cartwheel.host.wire.pending import DAMAGED
@@ -145,3 +147,8 @@ def release(called: str, **more: Any) -> dict[str, Any]:
 def answer_to(asked: Request[A], said: Any) -> A:
     """The record of what a host said, of JSON's kinds."""
     return answer_of(type(asked), said)
+
+
+def fleet_of(sessions: Mapping[str, Any], emit: Emit = silent, **more: Any) -> Fleet:
+    """A fleet of pretended sessions by host name."""
+    return Fleet(sessions, emit, **more)

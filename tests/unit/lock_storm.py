@@ -211,7 +211,7 @@ def storm(folder: Path, attempts: int, patience: float, seed: int) -> dict[str, 
 
 
 def _no_exclusion() -> None:
-    locks.fcntl.flock = lambda _fd, _how: None  # type: ignore[attr-defined]
+    locks.fcntl.flock = lambda _fd, _how: None  # type: ignore[attr-defined]  # not its to export
 
 
 def _blind_for_discards() -> None:

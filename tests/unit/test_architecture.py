@@ -364,3 +364,18 @@ def test_an_operation_takes_its_own_request_and_gives_its_answer(name: str) -> N
     kind = requests()[name]
     assert hints[function.__code__.co_varnames[1]] is kind
     assert hints["return"] == answer_type(kind)
+
+
+def test_what_the_linter_is_told_to_leave_says_why() -> None:
+    """`noqa` and `type: ignore` name their rule, and a reason."""
+    tops = ("bench", "cartwheel", "lab", "tasks", "tests")
+    lines = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for top in tops
+        for path in (ROOT / top).rglob("*.py")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"#\s*(noqa|type:\s*ignore)\b", line)
+    ]
+    reasoned = re.compile(r"  # (noqa: [A-Z0-9, ]+ - \S|type: ignore\[[a-z, -]+\]  # \S)")
+    assert lines
+    assert [line for line in lines if not reasoned.search(line)] == []

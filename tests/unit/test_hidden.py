@@ -33,8 +33,8 @@ class Holder:
         f"{HIDDEN}",
         f"{HIDDEN:>20}",
         f"{HIDDEN!r}",
-        "%s" % HIDDEN,  # noqa: UP031
-        "{}".format(HIDDEN),  # noqa: UP032
+        "%s" % HIDDEN,  # noqa: UP031 - one of the ways to print
+        "{}".format(HIDDEN),  # noqa: UP032 - one of the ways to print
         repr(Holder("x", HIDDEN)),
         repr({"a": [HIDDEN]}),
         pprint.pformat([HIDDEN]),
@@ -53,7 +53,7 @@ def test_it_is_not_written_down() -> None:
     with pytest.raises(TypeError):
         vars(HIDDEN)
     with pytest.raises(TypeError):
-        "-".join([HIDDEN])  # type: ignore[list-item]
+        "-".join([HIDDEN])  # type: ignore[list-item]  # that it fails is the point
 
 
 def test_the_channel_gets_what_it_is() -> None:

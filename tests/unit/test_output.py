@@ -200,7 +200,7 @@ class TestLines:
             Event("install", "changed", "two\nlines \x1b[1mbold", "lab1", 1.44),
             Event("upload", "unchanged", "", "lab1", 0.01),
             Event("health", "failed", "no answer", "lab1"),
-            Event("lock", "strange", "", "lab1"),  # type: ignore[arg-type]
+            Event("lock", "strange", "", "lab1"),  # type: ignore[arg-type]  # no known outcome
         ):
             screen.event(event)
         assert stream.getvalue().splitlines() == [

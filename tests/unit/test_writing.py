@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -23,8 +24,8 @@ from tests.unit.host.test_files import KINDS, make
 KEY = HostKey("ssh-ed25519", b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32))
 
 
-def target(path: Path, host_keys: str = "strict") -> Target:
-    return Target("web", "192.0.2.1", 22, "root", known_hosts=(path,), host_keys=host_keys)  # type: ignore[arg-type]
+def target(path: Path, host_keys: Literal["strict", "accept-new"] = "strict") -> Target:
+    return Target("web", "192.0.2.1", 22, "root", known_hosts=(path,), host_keys=host_keys)
 
 
 def record(path: Path) -> None:

@@ -118,7 +118,8 @@ class Download:
             except (OSError, http.client.HTTPException):
                 if not left:
                     raise
-            if self._closed.wait(_PAUSE_SECONDS * random.uniform(0.5, 1.5)):  # noqa: S311 - a pause, no secret
+            some = random.uniform(0.5, 1.5)  # noqa: S311 - a pause, no secret
+            if self._closed.wait(_PAUSE_SECONDS * some):
                 raise OSError("it was cancelled")
 
     def _give(self, item: Union[bytes, OpError]) -> bool:

@@ -22,7 +22,8 @@ _BROKEN = re.compile(r"Retrying \(.*after connection broken by '?(.*?)'?: (/\S*)
 _NETWORK = re.compile(
     r"(?:Max retries exceeded with url: (\S+)|"
     r"(?:Connection to|Connection timed out while downloading|Failed to connect to) (\S+)|"
-    r"(?:ReadTimeoutError|ConnectTimeoutError|NewConnectionError|SSLError|ProxyError|NameResolutionError)|"
+    r"(?:ReadTimeoutError|ConnectTimeoutError|NewConnectionError|SSLError|ProxyError|"
+    r"NameResolutionError)|"
     r"There was a problem confirming the ssl certificate|Could not fetch URL (\S+):)"
 )
 _HTTP = re.compile(

@@ -78,7 +78,7 @@ def tool(ctx: Context, request: BringTool) -> Done:
             files.store(payload, wheel, request.wheel.sha256)
         unpacked = Path(scratch) / "unpacked"
         (_unpack_uv if is_uv else _unpack_pip)(wheel, unpacked)
-        os.chmod(unpacked, 0o755)  # noqa: S103 (every app's user runs it)
+        os.chmod(unpacked, 0o755)  # noqa: S103 - every app's user runs it
         # First: otherwise a power cut could keep the name of a torn pip, which would look complete.
         files.sync_filesystem(unpacked)
         try:
@@ -108,7 +108,7 @@ def _unpack_uv(wheel: Path, folder: Path) -> None:
         inside = next(name for name in archive.namelist() if name.endswith(".data/scripts/uv"))
         with archive.open(inside) as source, open(str(program), "wb") as target:
             shutil.copyfileobj(source, target)
-    os.chmod(program, 0o755)  # noqa: S103 (as above)
+    os.chmod(program, 0o755)  # noqa: S103 - every app's user runs it
     argv, env = [str(program), "--version"], {"UV_NO_CONFIG": "1"}
     try:
         done = children.run(None, argv, timeout_seconds=_CALL_SECONDS, env=env)

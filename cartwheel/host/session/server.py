@@ -114,7 +114,8 @@ class Spool:
             self._folder = folder or tempfile.gettempdir()
             try:
                 name = scratch_prefix("spool")  # where the file system wants a name at all
-                self.file = tempfile.TemporaryFile(prefix=name, dir=folder)  # noqa: SIM115 - `close` closes it
+                # `close` closes it.
+                self.file = tempfile.TemporaryFile(prefix=name, dir=folder)  # noqa: SIM115 - above
                 self.error = None
                 break
             except OSError as error:
@@ -333,7 +334,7 @@ def main(source: io.BufferedReader, out_fd: int) -> int:
     Standard input, output and error are no longer the channel's: a print or a
     child can neither corrupt frames nor block on a channel that nobody reads.
     """
-    global _stderr_fd  # noqa: PLW0603  (where a dying process can still complain)
+    global _stderr_fd  # noqa: PLW0603 - where a dying process can still complain
     _stderr_fd = os.dup(2)
     os.set_blocking(_stderr_fd, False)
     server = Server(source, out_fd)

@@ -298,7 +298,7 @@ def _by_worth(at: Layout) -> List[str]:
         newest[content(manifest)] == manifest.release and not whole.problem(at, manifest)
         for manifest in known
     ]
-    order = sorted(zip(worth, known), key=lambda one: one[0])  # noqa: B905 (3.10)
+    order = sorted(zip(worth, known), key=lambda one: one[0])
     return [manifest.release for _worth, manifest in order]
 
 

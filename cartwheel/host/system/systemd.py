@@ -82,7 +82,7 @@ def states(units: List[str]) -> Dict[str, UnitState]:
         dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         for block in done.output.split("\n\n")
     ]
-    return {unit: _parse(block) for unit, block in zip(units, blocks)}  # noqa: B905 (3.10)
+    return {unit: _parse(block) for unit, block in zip(units, blocks)}
 
 
 def _parse(values: Dict[str, str]) -> UnitState:

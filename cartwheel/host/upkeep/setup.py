@@ -248,8 +248,9 @@ def _install_runtime(ctx: Context, sources: Dict[str, str], host_files: Dict[str
 
 def own_sources() -> Dict[str, str]:
     """The sources of this very package, from the session's bundle."""
-    loader = sys.modules["cartwheel.host"].__spec__.loader  # type: ignore[union-attr]  # the session's own loader
-    sources: Dict[str, str] = loader.sources()  # type: ignore[union-attr]  # the session's own loader
+    # The session's own loader has it.
+    loader = sys.modules["cartwheel.host"].__spec__.loader  # type: ignore[union-attr]  # above
+    sources: Dict[str, str] = loader.sources()  # type: ignore[union-attr]  # above
     return {name: text for name, text in sources.items() if name != "cartwheel"}
 
 

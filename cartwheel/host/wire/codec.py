@@ -174,7 +174,7 @@ def _reader(hint: Any) -> Reader[Any]:
         return functools.partial(_choice, inner)
     if not dataclasses.is_dataclass(hint):
         raise TypeError(f"a field of a record cannot be {hint!r}")
-    return functools.partial(_record, hint)  # type: ignore[arg-type]  # is_dataclass says it is a class, not which
+    return functools.partial(_record, hint)  # type: ignore[arg-type]  # a dataclass, see above
 
 
 # By annotation, and for composed annotations by their origin.

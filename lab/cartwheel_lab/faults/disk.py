@@ -21,6 +21,7 @@ ROOT = 0
 _VANISHED = -1
 
 Kind = Literal["dir", "file", "link", "tree"]
+Torn = Literal["", "names", "part"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Content:
     mode: int = 0
     uid: int = 0
     gid: int = 0
-    torn: Literal["", "part", "names"] = ""
+    torn: Torn = ""
     base: str = ""
 
 
@@ -174,11 +175,12 @@ def _undecided(history: History, end: int) -> tuple[dict[int, Content], list[_Ch
 
 def _torn(before: Content, after: Content) -> list[Content]:
     """The states of data while it is written: part of it, then all."""
-    ways = {"file": ("part",), "tree": ("names", "part")}.get(after.kind, ())
+    known: dict[str, tuple[Torn, ...]] = {"file": ("part",), "tree": ("names", "part")}
+    ways = known.get(after.kind, ())
     if not after.data:
         ways = ways[:1] if before.data and after.kind == "tree" else ()
     return [
-        *(replace(after, torn=way, base=before.data) for way in ways),  # type: ignore[arg-type]  # replace() knows no field's type
+        *(replace(after, torn=way, base=before.data) for way in ways),
         after,
     ]
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -17,7 +18,7 @@ from cartwheel.balance.hooks import Hooked
 from cartwheel.balance.http import http_hook
 from cartwheel.balance.memory import Memory
 from cartwheel.errors import CartwheelError, Exit, HostError, UsageError
-from cartwheel.events import Event
+from cartwheel.events import Event, silent
 from cartwheel.fleet.balancer import State, lacking
 from cartwheel.hidden import Hidden
 from cartwheel.host.wire.balancer import By
@@ -152,7 +153,7 @@ def test_a_command_knows_what_to_do(tmp_path: Path) -> None:
 def test_a_command_that_fails(tmp_path: Path, text: str, seconds: float, says: str) -> None:
     began = time.monotonic()
     with pytest.raises(HostError) as found:
-        command_hook(text, tmp_path, "shop", seconds, lambda _event: None)("back", WEB1)
+        command_hook(text, tmp_path, "shop", seconds, silent)("back", WEB1)
     assert (found.value.slug, found.value.message) == ("balancer", says)
     assert time.monotonic() - began < 20
 
@@ -163,7 +164,7 @@ def test_a_command_that_fails(tmp_path: Path, text: str, seconds: float, says: s
 class Site(BaseHTTPRequestHandler):
     """Answers what its path says, and remembers what it was asked."""
 
-    asked: list[tuple[str, str, str | None]] = []  # noqa: RUF012
+    asked: ClassVar[list[tuple[str, str, str | None]]] = []
 
     def do_PUT(self) -> None:
         self.asked.append((self.command, self.path, self.headers["Authorization"]))

@@ -13,7 +13,6 @@ from cartwheel.commands.rollback import named, plan_switch, rollback_target
 from cartwheel.commands.scene import Scene
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import silent
-from cartwheel.fleet.sessions import Fleet
 from cartwheel.host.wire.facts import Facts
 from cartwheel.host.wire.request import Request
 from cartwheel.plan.host_plan import Operator
@@ -23,7 +22,7 @@ from cartwheel.settings.phases import Kind
 from cartwheel.settings.toml_tables import Settings
 from cartwheel.ssh.options import SshOptions
 from tests.unit import answers
-from tests.unit.answers import FACTS, answer_to, release
+from tests.unit.answers import FACTS, answer_to, fleet_of, release
 
 A = TypeVar("A")
 SCENE = Scene(
@@ -61,7 +60,7 @@ class Host:
 
 def look(*hosts: Host) -> dict[str, Facts]:
     sessions = {str(number): host for number, host in enumerate(hosts)}
-    with Fleet(sessions, silent) as fleet:  # type: ignore[arg-type]
+    with fleet_of(sessions) as fleet:
         return probe_settled(SCENE, fleet)
 
 
@@ -88,8 +87,9 @@ def test_a_freeze_refuses_the_fleet_before_any_lock_and_names_every_host() -> No
         "0: frozen by bob since today (the sale) [CW703]",
         "2: frozen by bob since today (the sale) [CW703]",
     ]
-    hint = caught.value.exceptions[0].hint  # type: ignore[union-attr]
-    assert hint.startswith("Ask them first; `fab lock.release -H 0`")
+    first = caught.value.exceptions[0]
+    assert isinstance(first, CartwheelError)
+    assert first.hint.startswith("Ask them first; `fab lock.release -H 0`")
     assert [one.asked for one in hosts] == [["probe"]] * 3
 
 

@@ -17,7 +17,7 @@ from cartwheel.events import Event
 from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.identity import twins
 from cartwheel.fleet.report import HostReport, Report
-from cartwheel.fleet.sessions import PARALLEL, Fleet
+from cartwheel.fleet.sessions import PARALLEL
 from cartwheel.fleet.terms import Here, Terms
 from cartwheel.host.wire.codec import from_message, to_json
 from cartwheel.host.wire.facts import Interpreter
@@ -29,7 +29,7 @@ from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator,
 from cartwheel.plan.making import Delivery, Making, Packages
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
 from cartwheel.ssh.session import SkippedError
-from tests.unit.answers import INTERPRETER, answer_to
+from tests.unit.answers import INTERPRETER, answer_to, fleet_of
 
 OLD, NEW = "1.0.old", "2.0.new"
 A = TypeVar("A")
@@ -63,6 +63,7 @@ class FakeSession:
         self.hooks: list[Mapping[str, Any]] = []
         self.failed_groups: set[str] = set()
         self.switched = self.cancelled = self.closed = False
+        self.when_cancelled: Callable[[], None] = lambda: None
         self.host_key = f"key of {host}"
 
     def request(self, asked: Request[A], **more: Any) -> A:
@@ -103,6 +104,7 @@ class FakeSession:
 
     def cancel(self) -> None:
         self.cancelled = True
+        self.when_cancelled()
 
     def close(self, **_more: Any) -> None:
         self.closed = True
@@ -213,11 +215,11 @@ class Run:
             host: FakeSession(host, self.log, script) for host, script in scripts.items()
         }
         self.plans = plans or {host: plan() for host in scripts}
-        fleet = Fleet(
-            self.sessions,  # type: ignore[arg-type]
+        fleet = fleet_of(
+            self.sessions,
             self.events.append,
-            dict(unreached or {}),
-            rollout.max_failures,
+            fallen=dict(unreached or {}),
+            max_failures=rollout.max_failures,
         )
         with fleet:
             terms = replace(TERMS, rollout=rollout, balancer=balancer)
@@ -312,7 +314,7 @@ def test_two_names_for_one_host_are_noticed() -> None:
         "www": FakeSession("www", log, {"lock": failed("locked")}),
     }
     sessions["www"].host_key = sessions["a"].host_key
-    with Fleet(sessions, lambda _event: None) as fleet:  # type: ignore[arg-type]
+    with fleet_of(sessions) as fleet:
         report = run_plans(fleet, {host: plan() for host in sessions}, TERMS)
     assert str(report.hosts[1].error) == "www: this is the same host as a [CW109]"
     assert report.exit_code == Exit.USAGE
@@ -323,7 +325,7 @@ def test_machines_that_were_cloned_are_not_one_host() -> None:
     log: list[tuple[str, str]] = []
     sessions = {host: FakeSession(host, log, {}) for host in "abc"}
     sessions["b"].host_key = sessions["a"].host_key
-    with Fleet(sessions, lambda _event: None) as fleet:  # type: ignore[arg-type]
+    with fleet_of(sessions) as fleet:
         assert twins(fleet, {"a": "boot 1", "b": "boot 2", "c": "boot 1"}) == {}
         assert list(twins(fleet, {"a": "boot 1", "b": "boot 1", "c": "boot 1"})) == ["b"]
 
@@ -556,12 +558,12 @@ def test_ctrl_c_tells_every_host_and_closes_every_session(op: str) -> None:
     log: list[tuple[str, str]] = []
     sessions = {host: FakeSession(host, log, {op: hang}) for host in "ab"}
     for one in sessions.values():
-        one.cancel = told.set  # type: ignore[method-assign]
+        one.when_cancelled = told.set
     plans = {host: plan() for host in "ab"}
     with (
         pytest.raises(KeyboardInterrupt),
         interrupted(begun.is_set),
-        Fleet(sessions, lambda _event: None) as fleet,  # type: ignore[arg-type]
+        fleet_of(sessions) as fleet,
     ):
         run_plans(fleet, plans, TERMS)
     assert told.is_set()
@@ -593,12 +595,12 @@ def test_ctrl_c_gets_through_with_more_hosts_than_threads() -> None:
         return leave
 
     for host, one in sessions.items():
-        one.cancel = leaving(host)  # type: ignore[method-assign]
+        one.when_cancelled = leaving(host)
     threads = PARALLEL
     with (
         pytest.raises(KeyboardInterrupt),
         interrupted(lambda: len(working) == threads),
-        Fleet(sessions, lambda _event: None) as fleet,  # type: ignore[arg-type]
+        fleet_of(sessions) as fleet,
     ):
         run_plans(fleet, {host: plan() for host in names}, TERMS)
     assert sorted(left) == names

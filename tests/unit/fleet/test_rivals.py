@@ -12,7 +12,7 @@ import pytest
 
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.fleet.locking import lock_all
-from cartwheel.fleet.sessions import Fleet, failures
+from cartwheel.fleet.sessions import failures
 from cartwheel.fleet.terms import Terms
 from cartwheel.host.layout import Layout
 from cartwheel.host.session import operations
@@ -20,7 +20,7 @@ from cartwheel.host.system.context import OpError
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.locking import Lock
 from cartwheel.host.wire.request import Request, Who
-from tests.unit.answers import answer_to
+from tests.unit.answers import answer_to, fleet_of
 from tests.unit.hostside import Session, host_in
 
 A = TypeVar("A")
@@ -65,7 +65,7 @@ class Rivals:
         """What a deploy does with its locks: all of them, or none."""
         terms = Terms(wait_seconds, 20.0)
         sessions = {name: Host(name, self.base, who) for name in names}
-        with Fleet(sessions, lambda _event: None, parallel=8) as fleet:  # type: ignore[arg-type]
+        with fleet_of(sessions, parallel=8) as fleet:
             if failures(lock_all(fleet, names, terms)):
                 self.refused.append(who)
                 return
@@ -116,7 +116,7 @@ def test_a_lock_that_somebody_keeps_refuses_all(rivals: Rivals) -> None:
     held.request(Lock(wait_seconds=0.0, about_freeze=False))
     sessions = {name: Host(name, rivals.base, "ann") for name in HOSTS}
     terms = Terms(0.1, 20.0)
-    with Fleet(sessions, lambda _event: None) as fleet:  # type: ignore[arg-type]
+    with fleet_of(sessions) as fleet:
         answers = lock_all(fleet, HOSTS, terms)
     assert isinstance(answers["h3"], CartwheelError)
     assert "bob" in str(answers["h3"])

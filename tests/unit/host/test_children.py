@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,8 +22,8 @@ from tests.kit.waiting import is_alive, until
 from tests.unit.hostside import Session
 
 
-def sh(script: str, seconds: float = 10.0, **more: object) -> children.Done:
-    return children.run(None, ["sh", "-c", script], timeout_seconds=seconds, **more)  # type: ignore[arg-type]
+def sh(script: str, seconds: float = 10.0, **more: Any) -> children.Done:
+    return children.run(None, ["sh", "-c", script], timeout_seconds=seconds, **more)
 
 
 def pid_in(path: Path) -> int:

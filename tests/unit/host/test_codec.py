@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Literal, Optional, Tuple  # noqa: UP035 - as on the wire
+from typing import Any, Dict, List, Literal, Optional, Tuple
 
 import pytest
 
@@ -22,11 +22,11 @@ class Outer:
     count: int
     kind: Literal["a", "b"]
     inner: Inner
-    maybe: Optional[Inner] = None  # noqa: UP045
-    many: Tuple[Inner, ...] = ()  # noqa: UP006
-    pair: Tuple[str, int] = ("x", 1)  # noqa: UP006
-    names: List[str] = field(default_factory=list)  # noqa: UP006
-    secrets: Dict[str, Hidden] = field(default_factory=dict)  # noqa: UP006
+    maybe: Optional[Inner] = None
+    many: Tuple[Inner, ...] = ()
+    pair: Tuple[str, int] = ("x", 1)
+    names: List[str] = field(default_factory=list)
+    secrets: Dict[str, Hidden] = field(default_factory=dict)
     is_on: bool = False
 
 
@@ -95,8 +95,8 @@ def test_what_lies_on_a_disk_may_be_of_another_version() -> None:
 class Line:
     sparse = True
     number: int
-    from_: Optional[str] = None  # noqa: UP045
-    more: Tuple[str, ...] = ()  # noqa: UP006
+    from_: Optional[str] = None
+    more: Tuple[str, ...] = ()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cartwheel.commands.balancing import addresses, balancers, members_of
-from cartwheel.commands.scene import make_scene, targets
+from cartwheel.commands.scene import Scene, make_scene, targets
 from cartwheel.errors import Exit, UsageError
 from cartwheel.events import silent
 from cartwheel.inventory.choose import Narrowing, choose
@@ -40,7 +40,9 @@ class Project:
         self.script('test "$1" = --list && cat answer.json')
         self.settings(f'{APP}[inventory]\ncommand = "./hosts"\n')
 
-    def scene(self, *named: str, env: str | None = None, config: Path | None = None, **more: Any):  # type: ignore[no-untyped-def]
+    def scene(
+        self, *named: str, env: str | None = None, config: Path | None = None, **more: Any
+    ) -> Scene:
         return make_scene(
             self.folder,
             app=None,

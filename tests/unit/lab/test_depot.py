@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -25,8 +25,8 @@ WHEEL = "thing-1.0-py3-none-any.whl"
 class Upstream(http.server.BaseHTTPRequestHandler):
     """Serves what `bodies` has, and notes what was asked."""
 
-    bodies: dict[str, tuple[str, bytes]]
-    asked: list[str]
+    bodies: ClassVar[dict[str, tuple[str, bytes]]]
+    asked: ClassVar[list[str]]
     broken = False
 
     def do_GET(self) -> None:
@@ -48,8 +48,8 @@ class Upstream(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def upstream() -> Iterator[tuple[str, type[Upstream]]]:
     class Handler(Upstream):
-        asked: list[str] = []  # noqa: RUF012
-        bodies = {  # noqa: RUF012
+        asked: ClassVar[list[str]] = []
+        bodies: ClassVar[dict[str, tuple[str, bytes]]] = {
             "/simple/thing/": ("text/html", PAGE.encode()),
             "/files/" + WHEEL: ("application/octet-stream", b"wheel"),
             "/files/" + WHEEL + ".metadata": ("text/plain", b"Name: thing"),
@@ -243,7 +243,7 @@ def test_upstreams_are_what_pip_here_uses(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_credentials_in_a_url_become_a_header(
-    tmp_path: Path, upstream: tuple[str, type[Upstream]]
+    tmp_path: Path, upstream: tuple[str, type[Upstream]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, handler = upstream
     seen: list[str | None] = []
@@ -253,7 +253,7 @@ def test_credentials_in_a_url_become_a_header(
         seen.append(self.headers["Authorization"])
         original(self)
 
-    handler.do_GET = do_get  # type: ignore[method-assign]
+    monkeypatch.setattr(handler, "do_GET", do_get)
     secret = url.replace("http://", "http://me:p%40ss@")
     assert make(tmp_path, url, indexes=(f"{secret}/simple",)).get(f"/simple/thing/{WHEEL}").data
     assert seen[0] == "Basic bWU6cEBzcw=="

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import stat
 import subprocess
@@ -326,4 +325,4 @@ def test_the_words_need_no_settings(tmp_path: Path) -> None:
     project.fab("plan", "-H", "a", code=2)
     project.fab("doctor", "-H", "a", code=2)
     assert len(project.fab("runs.list").out.splitlines()) == 2, "what changes nothing leaves none"
-    assert os.listdir(tmp_path / "state" / "cartwheel") == ["runs"]  # noqa: PTH208
+    assert [path.name for path in (tmp_path / "state" / "cartwheel").iterdir()] == ["runs"]

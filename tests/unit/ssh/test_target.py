@@ -205,6 +205,8 @@ def test_why_it_did_not_start(status: int | None, errors: str, slug: str) -> Non
 
 
 def test_the_greeting() -> None:
-    assert startup.find_hello(b"noise\nCARTWHEEL-HELLO 3.9.2\nrest").text == "3.9.2"  # type: ignore[union-attr]
+    found = startup.find_hello(b"noise\nCARTWHEEL-HELLO 3.9.2\nrest")
+    assert found
+    assert found.text == "3.9.2"
     assert startup.find_hello(b"CARTWHEEL-HELLO 3.9.2") is None
     assert startup.find_hello(b"echo CARTWHEEL-HELLO 3.9.2\n") is None
