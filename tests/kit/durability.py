@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from cartwheel.errors import LabError
+from cartwheel_lab import LabHost
 from cartwheel_lab.faults import disk, harness, recorder
 from cartwheel_lab.faults.disk import Content, Enter, History, State
 from cartwheel_lab.faults.recorder import Recorder
@@ -266,6 +267,7 @@ def _record_recover(shore: Shore) -> Recording:
     watching = Recorder(forward.shelf, SCOPE)
     watching.begin()
     with harness.on(shore.host, watching.witness) as taps:
+        _write_watched_recover(shore.host)
         shore.sh(_RECOVER_WATCHED)
         await_sessions(shore.host)
     history = watching.end()
@@ -276,6 +278,14 @@ def _record_recover(shore: Shore) -> Recording:
     return Recording(
         "recover", history, forward.shelf, forward.old, forward.new, decided=never, answered=never
     )
+
+
+def _write_watched_recover(host: LabHost) -> None:
+    """The installed script, run by the interpreter whose calls wait for the harness."""
+    own = host.path("/usr/local/lib/cartwheel/shop/recover").read_text()
+    watched, places = re.subn(r"\S+ -I -B ", f"{harness.TAP} -I -B ", own)
+    assert places == 1, own
+    host.path("/run/lab-recover").write_text(watched)
 
 
 def _make_host_side_old(shore: Shore) -> None:
@@ -327,10 +337,7 @@ code=0; out=$(/usr/local/lib/cartwheel/shop/recover --boot 2>&1) || code=$?
 python3 -c 'import json, sys; print(json.dumps({"code": int(sys.argv[1]), "out": sys.argv[2]}))' \
   $code "$out"
 """
-# The installed script, run by the interpreter whose calls wait for the harness.
-_RECOVER_WATCHED = f"""
-sed 's#[^ ]* -I -B#{harness.TAP} -I -B#' /usr/local/lib/cartwheel/shop/recover >/run/lab-recover
-grep -q {harness.TAP} /run/lab-recover
+_RECOVER_WATCHED = """
 systemd-run --quiet --pipe --wait --collect --unit=cartwheel-session-recover \\
   sh /run/lab-recover --boot </dev/null
 """
