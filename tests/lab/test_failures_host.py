@@ -649,7 +649,23 @@ def scenery(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 # The same refusal, told apart by unit tests: of another platform, with another claim.
-SWEPT = {"wheel-for-arm", "wrong-hash-under-the-old-digest", "no-inodes-at-the-install"}
+SWEPT = {
+    "wheel-for-arm",
+    "wrong-hash-under-the-old-digest",
+    "no-inodes-at-the-install",
+    "few-inodes",
+    # With uv as with pip.
+    "uv-no-room",
+    "uv-mirror-does-not-answer-the-host",
+    "uv-mirror-lacks-it",
+    "uv-corrupt-wheel",
+    "uv-dependency",
+    # As other wheels, templates and interpreters.
+    "wheel-with-a-wrong-byte",
+    "corrupt-wheel-on-the-mirror",
+    "template-with-bad-syntax",
+    "python-that-cannot-be-had",
+}
 
 
 @pytest.mark.parametrize("wrong", tiered(CASES, nightly=SWEPT), ids=lambda wrong: wrong.name)
@@ -724,6 +740,7 @@ def test_after_a_reload_no_old_worker_answers(scenery: Scenery) -> None:
     assert done.stdout.decode().strip() == "0", done.stderr.decode()
 
 
+@pytest.mark.nightly
 def test_a_host_without_python(hosts: GetHosts, tmp_path: Path) -> None:
     """A deploy says what to do, and does nothing; setup then brings Python."""
     (host,) = hosts(python=False)

@@ -163,7 +163,9 @@ def serving(stage: Stage) -> Iterator[Stage]:
 
 
 @pytest.mark.parametrize(
-    "bad", tiered(CASES, nightly={"answers-404", "no-such-module"}), ids=lambda bad: bad.name
+    "bad",
+    tiered(CASES, nightly={"answers-404", "no-such-module", "hangs-at-start", "no-such-callable"}),
+    ids=lambda bad: bad.name,
 )
 def test_a_bad_release_changes_nothing(serving: Stage, bad: Bad) -> None:
     source = bad.source

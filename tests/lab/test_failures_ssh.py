@@ -209,7 +209,7 @@ def test_a_login_that_fails_is_told_and_changes_nothing(door: Door, login: Login
     ("user", "ssh", "secret"),
     [
         pytest.param("deploy", {}, False, marks=pytest.mark.nightly),  # test_surroundings.py
-        ("ops", SUDO, True),
+        pytest.param("ops", SUDO, True, marks=pytest.mark.nightly),  # the next one does it too
         ("ops", {**SUDO, **BY_PASSWORD}, True),
     ],
     ids=["sudo-without-password", "sudo-with-password", "login-and-sudo-by-password"],

@@ -96,7 +96,7 @@ ELSEWHERE = {"balancer.back", "balancer.out", "balancer.setup", "status"}
 
 
 CHANGING = sorted(changing_words().keys() - ELSEWHERE)
-EVERY_RUN = {"deploy", "doctor", "rollback", "setup", "uninstall"}
+EVERY_RUN = {"deploy", "rollback", "uninstall"}
 
 
 @pytest.mark.parametrize("word", tiered(CHANGING, nightly=set(CHANGING) - EVERY_RUN))

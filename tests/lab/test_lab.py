@@ -167,6 +167,7 @@ def test_without_the_lab_its_hosts_are_reached_by_the_list(hosts: GetHosts, tmp_
 # what hosts install from
 
 
+@pytest.mark.nightly
 def test_apt_and_pip_work_without_a_network(host: LabHost) -> None:
     host.sh("apt-get -q update && apt-get -qy install nginx-light python3-venv", timeout=120)
     assert host.sh("systemctl is-active nginx") == "active\n"
@@ -627,6 +628,7 @@ def test_two_commands_at_once_take_turns(other: Lab) -> None:
     assert len({host.address for host in other.hosts()}) == 2
 
 
+@pytest.mark.nightly
 def test_the_words_do_what_they_say(hosts: GetHosts, other: Lab, tmp_path: Path) -> None:
     hosts()
 

@@ -95,6 +95,7 @@ def test_an_unchanged_deploy_writes_one_journal_line_and_nothing_else(life: Life
     await_sessions(life.host)
 
 
+@pytest.mark.nightly
 def test_each_rollback_goes_one_further_back(life: Life) -> None:
     first = life.deploy("first")
     second = life.deploy("second")
@@ -272,7 +273,7 @@ def test_uninstall_takes_everything_but_packages(life: Life) -> None:
     assert life.host.sh("systemctl is-system-running || systemctl --failed") == "running\n"
 
 
-@pytest.mark.parametrize("suite", ["bullseye", "trixie"])
+@pytest.mark.parametrize("suite", tiered(["bullseye", "trixie"], nightly={"trixie"}))
 def test_the_main_line_on_other_suites(hosts: GetHosts, tmp_path: Path, suite: str) -> None:
     """Python 3.9, systemd 247, nginx 1.18; Python 3.13, systemd 257, nginx 1.26."""
     host = hosts(1, suite)[0]

@@ -101,7 +101,8 @@ def until_answers(host: LabHost, *arguments: str) -> str:
 
 
 @pytest.fixture(
-    scope="module", params=tiered(["bookworm", "trixie", "bullseye"], nightly={"trixie"})
+    scope="module",
+    params=tiered(["bookworm", "trixie", "bullseye"], nightly={"trixie", "bullseye"}),
 )
 def serving(request: pytest.FixtureRequest, hosts: GetHosts) -> Iterator[LabHost]:
     """One release, installed by hand from what is rendered, behind nginx."""

@@ -225,6 +225,7 @@ def test_a_deploy_that_was_stopped_while_it_switched_goes_on(fleet: Fleet) -> No
     assert not (hosts_with(said, "complete") | hosts_with(said, "upload")), "all had it already"
 
 
+@pytest.mark.nightly
 def test_status_brings_forward_who_fell_behind(fleet: Fleet) -> None:
     """It went back because nobody was there to confirm; the others have confirmed meanwhile. It
     has the release still, and gets its site again too."""

@@ -20,7 +20,7 @@ from tests.kit.tiers import tiered
 pytestmark = pytest.mark.timeout(400)
 
 # One on each side.
-EVERY_RUN = {"operator-kill", "host-kill"}
+EVERY_RUN = {"operator-kill"}
 
 
 @pytest.fixture(scope="module")

@@ -366,6 +366,12 @@ SWEPT = {
     "current link missing",
     "boot unit missing",
     "boot unit masked",
+    # Of these, each has a neighbour that does.
+    "crash loop",
+    "nginx masked",
+    "nginx disabled",
+    "site removed",
+    "current link to nowhere",
 }
 
 

@@ -368,7 +368,7 @@ def history(prune: Callable[..., list[str]] = releases.prune) -> Iterator[Histor
 
 
 QUICK = settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 
 
