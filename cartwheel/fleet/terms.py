@@ -12,8 +12,7 @@ from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
 if TYPE_CHECKING:
     from cartwheel.fleet.balancer import Balancer
 
-# Runs a hook on this machine; the mapping is what its environment says of the moment. Raises
-# CartwheelError("hook-failed").
+# Runs a hook on this machine, with variables for this phase. Raises CartwheelError("hook-failed").
 Here: TypeAlias = Callable[[Hook, Mapping[str, str]], None]
 
 

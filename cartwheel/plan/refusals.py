@@ -106,8 +106,8 @@ def left_out(settings: Settings, facts: Facts, artifact: Artifact) -> tuple[Refu
     return (
         Refusal(
             "left-out",
-            f"the serving release carries {', '.join(missed)}, and the new one would not: "
-            f"app.include = {include} carries it on, app.exclude = {exclude} goes without it",
+            f"the live release contains {', '.join(missed)}, but the new one would not: "
+            f"app.include = {include} keeps it, app.exclude = {exclude} drops it",
         ),
     )
 

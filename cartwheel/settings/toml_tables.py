@@ -71,13 +71,11 @@ class App(Model):
     (docs/build.md): paths relative to app.source, for a built package relative to its root; `*` and
     `**` as in a shell."""
     exclude: tuple[str, ...] = Field(default=(), examples=[["notes/", "**/*.psd"]])
-    """Further files and folders to leave out of the wheel, in the same form; wins over
-    app.include."""
+    """Files and folders to leave out of the wheel too, in the same form; wins over app.include."""
     roles: tuple[Role, ...] = Field(default=("web",), min_length=1)
     """Hosts with one of these roles run the app, unless -H or --role says otherwise."""
     user: str | None = Field(default=None, pattern=r"^[a-z_][a-z0-9_-]{0,30}$", examples=["shop"])
-    """The app's user on the host; default: the app's name, followed by `-ENVIRONMENT` if there is
-    one."""
+    """The app's user on the host; default: the app's name, with `-ENVIRONMENT` if there is one."""
 
 
 class Tests(Model):
@@ -216,8 +214,7 @@ class Deploy(Model):
     drain_seconds: Seconds = 30
     """No request shorter than this fails because of a deploy."""
     probation_seconds: Seconds = 1
-    """Watch period: how long a release is watched after the switch; in a rollback at most half a
-    second."""
+    """Watch period: how long a release is watched after a switch; in a rollback at most 0.5 s."""
     max_error_percent: float = Field(default=10, ge=0, le=100)
     """The host rolls back if the share of 5xx answers rises by more than this many percentage
     points in the watch period; 100: never. In a rollback this is only reported."""
@@ -230,8 +227,7 @@ class Deploy(Model):
     confirm_seconds: Seconds = 60
     """A switch that is not confirmed within this time is rolled back."""
     lease_seconds: Seconds = 15
-    """After this long without a sign of life from the operator the connection is lost, and the host
-    recovers."""
+    """Without a sign of life from the operator for this long, the host recovers by itself."""
     migrate: str | None = Field(default=None, min_length=1, examples=["flask db upgrade"])
     """Migration: a command of the new release, run on one host before any host switches."""
     migrate_timeout_seconds: Seconds = 600
@@ -421,8 +417,7 @@ class Hook(Model):
     after: Phase | None = Field(default=None, examples=["run"])
     """Or run after this phase."""
     where: Literal["here", "one-host", "hosts"] = "here"
-    """On this machine, in the project's folder; on the first host; or on every host, as the app's
-    user."""
+    """On this machine, in the project's folder; or as the app's user on the first or every host."""
     command: str = Field(min_length=1, examples=["bin/tell-the-team"])
     """Command for `sh -c`."""
     timeout_seconds: Seconds = 60

@@ -112,7 +112,7 @@ def test_what_the_serving_release_carries_is_not_taken_from_it_in_silence(
     before = footprint(module_host, "/srv/shop", "/etc/systemd/system", "/etc/nginx")
     refused = shop.fab("deploy", *where, code=1)
     assert "[CW330]" in refused.err
-    assert "the serving release carries db.sqlite3, media/, and the new one would" in refused.err
+    assert "the live release contains db.sqlite3, media/, but the new one would" in refused.err
     assert 'app.include = ["db.sqlite3", "media/"]' in refused.err
     assert footprint(module_host, "/srv/shop", "/etc/systemd/system", "/etc/nginx") == before
     planned = shop.fab("plan", *where)

@@ -177,12 +177,16 @@ def test_refusals(more: dict[str, Any], change: Change, found: list[str]) -> Non
     [
         ({}, ("new.db",), ""),
         ({}, ("shop.d",), ""),
-        ({}, ("shop.db",), 'app.include = ["shop.db"] carries it on, app.exclude = ["shop.db"]'),
+        (
+            {},
+            ("shop.db",),
+            'app.include = ["shop.db"] keeps it, app.exclude = ["shop.db"] drops it',
+        ),
         (
             {"include": ["a"], "exclude": ["b"]},
             ("shop.db", "media/", "new.db"),
-            'app.include = ["a", "shop.db", "media/"] carries it on,'
-            ' app.exclude = ["b", "shop.db", "media/"]',
+            'app.include = ["a", "shop.db", "media/"] keeps it,'
+            ' app.exclude = ["b", "shop.db", "media/"] drops it',
         ),
     ],
 )

@@ -27,12 +27,12 @@ def create_app():
 
     @app.get("/healthz")
     def healthz():
-        """What serves, for the health check and for people who watch a switch."""
+        """The live version, for the health check and for people who watch a switch."""
         return jsonify(status="ok", version=VERSION, pid=os.getpid())
 
     @app.get("/slow")
     def slow():
-        """Answers after `?seconds=`: to watch what a deploy does to running requests."""
+        """Answers after `?seconds=`, to show what a deploy does to running requests."""
         seconds = request.args.get("seconds", default=1.0, type=float)
         seconds = min(max(seconds, 0.0), LONGEST_SECONDS)
         time.sleep(seconds)
@@ -40,7 +40,7 @@ def create_app():
 
     @app.post("/upload")
     def upload():
-        """Reads the body and answers its length in bytes and its SHA-256."""
+        """Reads the body and returns its length in bytes and its SHA-256."""
         digest, length = hashlib.sha256(), 0
         while chunk := request.stream.read(CHUNK_BYTES):
             digest.update(chunk)
@@ -49,7 +49,7 @@ def create_app():
 
     @app.get("/stream")
     def stream():
-        """`?pieces=` lines over `?seconds=`, then `end`: a switch must not tear it."""
+        """Sends `?pieces=` lines over `?seconds=`, then `end`; a switch must not cut it off."""
         pieces = min(max(request.args.get("pieces", default=8, type=int), 1), PIECES_LIMIT)
         seconds = request.args.get("seconds", default=1.0, type=float)
         pause = min(max(seconds, 0.0), LONGEST_SECONDS) / pieces

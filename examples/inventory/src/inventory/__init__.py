@@ -1,7 +1,7 @@
 """A stock list over SQLite, with signed XML exports.
 
-`INVENTORY_DATABASE` names the database file (in the release's shared folder, so that
-it outlives releases); `INVENTORY_KEY` is the secret that signs exports.
+`INVENTORY_DATABASE` names the database file (in the app's shared folder, which outlives
+releases); `INVENTORY_KEY` is the secret that signs exports.
 """
 
 import os
@@ -18,7 +18,7 @@ VERSION = version("inventory")
 
 
 def create_app(database=None, key=None):
-    """`database` and `key` default to the environment's."""
+    """The application; `database` and `key` default to the environment variables."""
     database = database or os.environ.get("INVENTORY_DATABASE", "inventory.sqlite3")
     key = (key or os.environ.get("INVENTORY_KEY", "not a secret")).encode()
     engine = open_store(database)

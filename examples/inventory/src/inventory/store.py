@@ -5,7 +5,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.schema import CreateTable
 
-BUSY_SECONDS = 10.0  # two releases write for a while during a deploy
+BUSY_SECONDS = 10.0  # during a deploy two releases write at the same time
 
 
 class Base(DeclarativeBase):
@@ -19,7 +19,7 @@ class Item(Base):
 
 
 def open_store(path):
-    """Open the database file, and make its table when several workers may do so at once."""
+    """Open the database file and create its table; several workers may do this at once."""
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
@@ -36,7 +36,7 @@ def items(session):
 
 
 def change_stock(session, name, amount):
-    """Add `amount`; False, and nothing changed, when less than none would be left."""
+    """Add `amount`. Returns False and changes nothing if the stock would become negative."""
     row = insert(Item).values(name=name, amount=0).on_conflict_do_nothing()
     session.execute(row)
     item = session.get_one(Item, name, with_for_update=True)

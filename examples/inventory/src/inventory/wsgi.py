@@ -1,4 +1,4 @@
-"""What gunicorn serves: `inventory.wsgi:app`."""
+"""The application for gunicorn: `inventory.wsgi:app`."""
 
 from inventory import create_app
 
