@@ -11,9 +11,10 @@ from pathlib import Path
 
 from cartwheel.errors import CATALOGUE
 from cartwheel.render.release import template_names
-from cartwheel.settings import reference, schema
+from cartwheel.settings import schema
 from cartwheel.settings.loading import SCHEMA
 from cartwheel.settings.toml_tables import App, Settings
+from tests.settings_page import markdown
 
 REPO = Path(__file__).resolve().parent.parent
 TIERS = ("lab", "ssh", "build", "unit")  # the most real one first
@@ -38,7 +39,7 @@ Exit codes: 0 success; 1 failed, nothing changed; 2 usage or settings; 3 failed,
 def settings_page() -> str:
     """docs/settings.md."""
     settings = Settings(app=App(name="shop", source="."))
-    return reference.markdown(template_names(settings))
+    return markdown(template_names(settings))
 
 
 def errors_page() -> str:

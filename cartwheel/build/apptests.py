@@ -37,7 +37,6 @@ _OTHER_PYTHONS = ("PYTHONPATH", "PYTHONHOME", "CONDA_PREFIX")
 def run_app_tests(
     settings: Settings,
     artifact: Artifact,
-    lock: Lock | None,
     project: Path,
     *,
     state: Path,
@@ -47,9 +46,8 @@ def run_app_tests(
 ) -> bool:
     """Run the application's tests; True when they pass or passed before with the same inputs.
 
-    False when there are none or the settings skip them. `lock` is used when it is for
-    this machine's platform; otherwise (or for None) one for this machine is made. Raises
-    BuildError("tests-failed") with the end of the output, and the errors of locking.
+    False when there are none or the settings skip them. Raises BuildError("tests-failed") with
+    the end of the output, and the errors of locking.
     """
     started = time.monotonic()
     source = find_source(settings.app.source, project)
@@ -58,14 +56,11 @@ def run_app_tests(
         emit(Event(STEP, "note", "skipped by the settings" if settings.tests.skip else "no tests"))
         return False
     access = access_for(settings.index, index_password)
-    here = operator_platform()
     locked = functools.partial(
-        lock_for, settings, artifact, here, project, state=state, emit=emit,
+        lock_for, settings, artifact, operator_platform(), project, state=state, emit=emit,
         index_password=index_password, private=private,
     )  # fmt: skip
-    if lock is None or lock.platform != here:
-        lock = locked()
-    beside = locked(tests_beside=lock)
+    beside = locked(tests_beside=locked())
     key = store.key_of(
         artifact.source_digest,
         artifact.wheel_sha256,

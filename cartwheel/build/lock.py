@@ -263,13 +263,13 @@ def wanted_requirements(
 ) -> tuple[str, ...]:
     """Requirements in addition to the application's own."""
     asked = tuple(settings.app.requirements)
-    if _asks_for("gunicorn", (*metadata.requires_dist, *asked), settings.app.extras, platform):
+    if _asks_for_gunicorn((*metadata.requires_dist, *asked), settings.app.extras, platform):
         return asked
     return (*asked, f"gunicorn>={GUNICORN_MINIMUM}")
 
 
-def _asks_for(
-    name: str, requirements: Iterable[str], extras: tuple[str, ...], platform: Platform
+def _asks_for_gunicorn(
+    requirements: Iterable[str], extras: tuple[str, ...], platform: Platform
 ) -> bool:
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -280,7 +280,7 @@ def _asks_for(
         except InvalidRequirement as error:
             raise BuildError("source", f"{line!r} is not a requirement: {error}") from error
         marker = requirement.marker
-        if normal(requirement.name) == name and (
+        if normal(requirement.name) == "gunicorn" and (
             marker is None or any(marker.evaluate({**env, "extra": one}) for one in ("", *extras))
         ):
             return True

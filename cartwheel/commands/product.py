@@ -100,7 +100,6 @@ def test(scene: Scene, artifact: Artifact, password: Hidden | None) -> bool:
     return build.run_app_tests(
         scene.settings,
         artifact,
-        None,
         scene.project,
         state=scene.state,
         emit=scene.emit,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cartwheel.settings.as_toml import toml
 from cartwheel.settings.loading import SCHEMA
-from cartwheel.settings.reference import toml
 
 FABFILE = """\
 from fabric.main import program

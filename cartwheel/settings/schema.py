@@ -11,7 +11,14 @@ from cartwheel.decoded import Table
 from cartwheel.settings import toml_tables
 
 from .descriptions import description
-from .reference import unit
+
+_UNITS = {
+    "_seconds": "seconds",
+    "_percent": "percent",
+    "_bytes_per_second": "bytes per second",
+    "client_max_body_size": "bytes",
+    "memory_max": "bytes",
+}
 
 
 def text() -> str:
@@ -53,3 +60,8 @@ def _property(key: str, said: Table, description: str) -> Table:
     elif kinds:
         kept["anyOf"] = kinds
     return kept
+
+
+def unit(key: str) -> str:
+    """The unit of a number; "" if the setting's name already says what it counts."""
+    return next((unit for end, unit in _UNITS.items() if key.endswith(end)), "")

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from cartwheel.settings.toml_tables import Secret, Settings
 
+from .as_toml import toml
 from .layers import Key
-from .reference import toml
 from .validation import dotted
 from .variables import source_of
 

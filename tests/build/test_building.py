@@ -255,11 +255,11 @@ def test_the_examples_own_tests_run_once(tmp_path: Path, state: Path, heard: Hea
     settings = settings_for(EXAMPLES / "hello")
     artifact = build_app(settings, tmp_path, state=state, emit=silent)
     for _ in range(2):
-        assert run_app_tests(settings, artifact, None, tmp_path, state=state, emit=heard) is True
+        assert run_app_tests(settings, artifact, tmp_path, state=state, emit=heard) is True
     assert heard.states("test") == ["start", "done", "unchanged"]
     assert "passed" in [event for event in heard if event.step == "test"][1].detail
     skipped = settings_for(EXAMPLES / "hello", tests={"skip": True})
-    assert run_app_tests(skipped, artifact, None, tmp_path, state=state, emit=heard) is False
+    assert run_app_tests(skipped, artifact, tmp_path, state=state, emit=heard) is False
 
 
 def test_failing_tests_stop_it_and_are_tried_again(tmp_path: Path, state: Path) -> None:
@@ -271,7 +271,7 @@ def test_failing_tests_stop_it_and_are_tried_again(tmp_path: Path, state: Path) 
     before = listing(source)
     for _ in range(2):
         with pytest.raises(BuildError) as caught:
-            run_app_tests(settings, artifact, None, tmp_path, state=state, emit=silent)
+            run_app_tests(settings, artifact, tmp_path, state=state, emit=silent)
         assert caught.value.slug == "tests-failed"
         assert "1 + 1" in caught.value.detail
     assert listing(source) == before
@@ -285,7 +285,7 @@ def test_tests_that_hang_are_ended_with_all_their_children(tmp_path: Path, state
     settings = settings_for(source, tests=tests)
     artifact = build_app(settings, tmp_path, state=state, emit=silent)
     with pytest.raises(BuildError) as caught:
-        run_app_tests(settings, artifact, None, tmp_path, state=state, emit=silent)
+        run_app_tests(settings, artifact, tmp_path, state=state, emit=silent)
     assert caught.value.slug == "tests-failed"
     assert "1 s" in caught.value.message
     assert not running(f"sleep\0{mark}")

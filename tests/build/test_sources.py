@@ -373,7 +373,7 @@ def test_the_settings_and_the_tests_name_sources_too(maker: Maker, tmp_path: Pat
     artifact = build_app(settings, tmp_path, state=state, emit=silent)
     maker.ours(lock_for(settings, artifact, BOOKWORM, tmp_path, state=state, emit=silent), "money")
     heard = Heard()
-    assert run_app_tests(settings, artifact, None, tmp_path, state=state, emit=heard) is True
+    assert run_app_tests(settings, artifact, tmp_path, state=state, emit=heard) is True
     assert heard[-1].detail == "money testkit"
     assert not {"money", "testkit"} & maker.asked()
 

@@ -280,7 +280,6 @@ NGINX = {
     "cartwheel/settings/names.py": "where that balancer's site is",
     "cartwheel/settings/checks.py": "a value of `balancer.kind`; a name that users must not take",
     "cartwheel/settings/toml_tables.py": "what users type and read",
-    "cartwheel/settings/reference.py": "what users read",
     "cartwheel/errors.py": "slugs, and what users read",
     "tasks/nginx.py": "the tasks `nginx.test` and `nginx.reload`",
     "tasks/__init__.py": "lists the tasks",

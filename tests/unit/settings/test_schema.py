@@ -13,8 +13,8 @@ from pydantic import BaseModel, TypeAdapter
 
 from cartwheel.places import own
 from cartwheel.settings import schema, toml_tables
+from cartwheel.settings.as_toml import toml
 from cartwheel.settings.loading import SCHEMA
-from cartwheel.settings.reference import toml
 from cartwheel.settings.validation import PATTERN_WORDS, table_of
 
 TAPLO = Path(sys.executable).with_name("taplo")

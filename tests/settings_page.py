@@ -1,8 +1,7 @@
-"""Generates docs/settings.md from the model, so that the reference is always right."""
+"""Makes docs/settings.md from the model, so that the reference is always right."""
 
 from __future__ import annotations
 
-import json
 import types
 import typing
 from collections.abc import Iterable
@@ -12,10 +11,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cartwheel.settings import toml_tables, validation
-
-from .checks import RESERVED_PREFIX, RESERVED_VARIABLES
-from .descriptions import description
-from .mirrors import ALIASES, PRESETS
+from cartwheel.settings.as_toml import toml
+from cartwheel.settings.checks import RESERVED_PREFIX, RESERVED_VARIABLES
+from cartwheel.settings.descriptions import description
+from cartwheel.settings.mirrors import ALIASES, PRESETS
+from cartwheel.settings.schema import unit
 
 _INTRODUCTION = """\
 # Settings
@@ -43,14 +43,6 @@ All mistakes are reported at once, with file, line and column, before any connec
 Editors that know `#:schema` (taplo, Even Better TOML) complete and check a settings file whose
 first line is `#:schema ./settings.schema.json`, beside a copy of that schema.
 """
-
-_UNITS = {
-    "_seconds": "seconds",
-    "_percent": "percent",
-    "_bytes_per_second": "bytes per second",
-    "client_max_body_size": "bytes",
-    "memory_max": "bytes",
-}
 
 _AFTER = """\
 ## Formulas
@@ -171,11 +163,6 @@ def _table(name: str, table: type[BaseModel]) -> str:
     return "\n".join([title, "", *head, *rows, ""])
 
 
-def unit(key: str) -> str:
-    """The unit of a number; "" if the setting's name already says what it counts."""
-    return next((unit for end, unit in _UNITS.items() if key.endswith(end)), "")
-
-
 # Any: an annotation may be of every kind, not only a class.
 def _type(annotation: Any) -> str:
     if typing.get_origin(annotation) is typing.Annotated:
@@ -206,20 +193,6 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     return "" if field.default is None else f"`{toml(field.default)}`"
-
-
-def toml(value: object) -> str:
-    """A default or an example as TOML."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple | list):
-        return "[" + ", ".join(toml(inner) for inner in value) + "]"
-    if isinstance(value, dict):
-        pairs = [f"{key} = {toml(inner)}" for key, inner in value.items()]
-        return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)  # also a TOML basic string
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _example(field: FieldInfo) -> str:
