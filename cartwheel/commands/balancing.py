@@ -29,8 +29,7 @@ from cartwheel.host.wire.balancer import By
 from cartwheel.host.wire.setup import Refresh
 from cartwheel.plan import balancing as plan
 from cartwheel.plan.balancing import Member
-from cartwheel.settings.host import Host
-from cartwheel.settings.hosts import BALANCER_ROLE
+from cartwheel.settings.hosts import BALANCER_ROLE, Host
 from cartwheel.ssh.target import parse_address
 from cartwheel.telling import leaves
 

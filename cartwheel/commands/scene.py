@@ -28,7 +28,7 @@ from cartwheel.plan.refusals import held_refusal
 from cartwheel.plan.rollout import ALL_OR_NOTHING, BATCH_BEHIND_BALANCER, Rollout, RolloutOptions
 from cartwheel.plan.switching import finish_seconds
 from cartwheel.settings import Taken, load_placed, resolve_secret, take_from_environment
-from cartwheel.settings.host import Host
+from cartwheel.settings.hosts import Host
 from cartwheel.settings.named import NamedFile
 from cartwheel.settings.shown import secrets_of
 from cartwheel.settings.toml_tables import Secret, Settings, Ssh

@@ -26,8 +26,7 @@ from cartwheel.plan.making_steps import tool
 from cartwheel.plan.step import Step
 from cartwheel.render import check_balancer_template, render_balancer
 from cartwheel.settings import names
-from cartwheel.settings.host import Host
-from cartwheel.settings.hosts import BALANCER_ROLE
+from cartwheel.settings.hosts import BALANCER_ROLE, Host
 
 if TYPE_CHECKING:
     from cartwheel.ssh.session import OnEvent, Session

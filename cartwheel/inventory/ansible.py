@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
 from cartwheel.decoded import Fields, Table, Value
-from cartwheel.settings.host import Host
+from cartwheel.settings.hosts import Host
 from cartwheel.ssh.arguments import ArgumentError, Option, parse
 from cartwheel.ssh.found import LAST_PORT
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from cartwheel.errors import UsageError
-from cartwheel.settings.host import Host
+from cartwheel.settings.hosts import Host
 from cartwheel.ssh.target import parse_address
 
 ON_THE_COMMAND_LINE = "-H"

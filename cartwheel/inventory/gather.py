@@ -13,8 +13,7 @@ from cartwheel import process_env, programs
 from cartwheel.decoded import Table, Value
 from cartwheel.errors import UsageError
 from cartwheel.inventory import ansible
-from cartwheel.settings.host import Host
-from cartwheel.settings.hosts import DEFAULT_ROLE, PlaceOf, from_settings
+from cartwheel.settings.hosts import DEFAULT_ROLE, Host, PlaceOf, from_settings
 
 if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import Settings

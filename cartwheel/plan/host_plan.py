@@ -78,9 +78,8 @@ class HostPlan:
     release: str
     version: str
     current: str | None
-    host_files: Mapping[str, str] | None = (
-        None  # path -> text; None: Cartwheel's files on the host stay
-    )
+    # path -> text; None: Cartwheel's files on the host stay.
+    host_files: Mapping[str, str] | None = None
     making: Making | None = None  # None: the host has the release
     migration: Migration | None = None  # once in the fleet, on the first host that has it
     switch: Switch | None = None

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from cartwheel.host.layout import OLD_SLOTS
 from cartwheel.settings import names
-from cartwheel.settings.hosts import BALANCER_ROLE, from_settings
+from cartwheel.settings.hosts import BALANCER_ROLE, Host, from_settings
 from cartwheel.settings.phases import HERE_ONLY, has_phase
 from cartwheel.settings.toml_tables import NAME, Settings
 
@@ -21,8 +21,6 @@ from .mirrors import ALIASES, PRESETS
 from .validation import dotted
 
 if TYPE_CHECKING:
-    from cartwheel.settings.host import Host
-
     from .loading import Placed
 
 # sun_path without its final NUL (unix(7)).

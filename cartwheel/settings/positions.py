@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 Path = tuple[str | int, ...]
@@ -46,8 +47,8 @@ class _Walker:
 
     def document(self) -> None:
         table: Path = ()
-        while self._skip(_BLANK) < len(self.text):
-            if self._char() == "[":
+        while char := self._past_blanks():
+            if char == "[":
                 table = self._header()
             else:
                 self._pair(table)
@@ -115,31 +116,23 @@ class _Walker:
             self.at = end.start() if end else len(self.text)
 
     def _array(self, path: Path) -> None:
-        self.at += 1
-        index = 0
-        while True:
-            self._skip(_BLANK)
-            if self._char() == "]":
-                self.at += 1
-                return
-            if self._char() == ",":
-                self.at += 1
-                continue
-            self._note((*path, index), self.at)
+        for index, at in enumerate(self._items("]")):
+            self._note((*path, index), at)
             self._value((*path, index))
-            index += 1
 
     def _inline_table(self, path: Path) -> None:
-        self.at += 1
-        while True:
-            self._skip(_BLANK)
-            if self._char() == "}":
-                self.at += 1
-                return
-            if self._char() == ",":
-                self.at += 1
-                continue
+        for _at in self._items("}"):
             self._pair(path)
+
+    def _items(self, end: str) -> Iterator[int]:
+        """The offset of each item up to the `end`; who gets it goes past the item."""
+        self.at += 1
+        while (char := self._past_blanks()) != end:
+            if char == ",":
+                self.at += 1
+            else:
+                yield self.at
+        self.at += 1
 
     def _note(self, path: Path, offset: int) -> None:
         if path not in self.found:
@@ -150,10 +143,14 @@ class _Walker:
     def _char(self) -> str:
         return self.text[self.at : self.at + 1]
 
-    def _skip(self, pattern: re.Pattern[str]) -> int:
+    def _past_blanks(self) -> str:
+        """The next character that is neither blank nor in a comment; "" at the end."""
+        self._skip(_BLANK)
+        return self._char()
+
+    def _skip(self, pattern: re.Pattern[str]) -> None:
         match = pattern.match(self.text, self.at)
         self.at = match.end() if match else self.at
-        return self.at
 
     def _take(self, pattern: re.Pattern[str]) -> str:
         match = pattern.match(self.text, self.at)

@@ -17,7 +17,7 @@ from cartwheel.host.wire.facts import Facts
 from cartwheel.host.wire.request import Request
 from cartwheel.plan.host_plan import Operator
 from cartwheel.plan.steps import titles
-from cartwheel.settings.host import Host as InventoryHost
+from cartwheel.settings.hosts import Host as InventoryHost
 from cartwheel.settings.phases import Kind
 from cartwheel.settings.toml_tables import Settings
 from cartwheel.ssh.options import SshOptions

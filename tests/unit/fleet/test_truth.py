@@ -15,7 +15,7 @@ from cartwheel.fleet.report import Report
 from cartwheel.fleet.sessions import Result
 from cartwheel.fleet.truth import left_behind
 from cartwheel.host.wire.status import Status
-from cartwheel.settings.host import Host
+from cartwheel.settings.hosts import Host
 from tests.unit import answers
 from tests.unit.commands.test_deploy import SCENE as ONE_HOST
 from tests.unit.fleet.test_deploy import NEW, OLD, Run, failed, lost, plan, unchanged

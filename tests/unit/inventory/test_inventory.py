@@ -13,7 +13,7 @@ from cartwheel.commands.scene import Scene, make_scene, targets
 from cartwheel.errors import Exit, UsageError
 from cartwheel.events import silent
 from cartwheel.inventory.choose import Narrowing, choose
-from cartwheel.settings.host import Host
+from cartwheel.settings.hosts import Host
 from cartwheel.ssh.options import SshOptions
 
 APP = '[app]\nname = "shop"\nsource = "."\n'
