@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Mapping
 
 from cartwheel import process_env, programs
 from cartwheel.commands.scene import Scene
 from cartwheel.errors import CartwheelError, Exit
-from cartwheel.events import Event
+from cartwheel.events import timed
 from cartwheel.fleet.report import Report
 from cartwheel.plan.hooks import Hook, Moment, Side, hooks_for, variables
 from cartwheel.programs import LateError
@@ -70,7 +69,6 @@ def _at(
 def _run(scene: Scene, hook: Hook, more: Mapping[str, str]) -> None:
     """Run one hook to its end, by `sh -c` in the project's folder. Raises
     CartwheelError("hook-failed") with the end of its output."""
-    started = time.monotonic()
     known = variables(
         hook,
         app=scene.settings.slug,
@@ -78,13 +76,7 @@ def _run(scene: Scene, hook: Hook, more: Mapping[str, str]) -> None:
         message=scene.operator.message,
         **more,
     )
-    scene.emit(Event(hook.title, "start"))
-    try:
-        _run_command(scene, hook, known)
-    except CartwheelError as error:
-        scene.emit(Event(hook.title, "failed", error.message, "", time.monotonic() - started))
-        raise
-    scene.emit(Event(hook.title, "done", "", "", time.monotonic() - started))
+    timed(scene.emit, hook.title, lambda: _run_command(scene, hook, known))
 
 
 def _run_command(scene: Scene, hook: Hook, known: Mapping[str, str]) -> None:

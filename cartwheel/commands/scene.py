@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from cartwheel import places
 from cartwheel.background import side_by_side
 from cartwheel.errors import CartwheelError, ConnectError, HostError, UsageError
-from cartwheel.events import Emit, Event
+from cartwheel.events import Emit, timed
 from cartwheel.fleet.sessions import PARALLEL, Fleet, abandonable
 from cartwheel.fleet.terms import Terms
 from cartwheel.hidden import Hidden
@@ -259,21 +259,16 @@ def _open(
 ) -> Session:
     from cartwheel.ssh.session import open_session
 
-    started = time.monotonic()
-    scene.emit(Event("connect", "start", host=target.name))
-    try:
-        unit = _unit(scene) if changing else None
-        session = _with_patience(
+    unit = _unit(scene) if changing else None
+
+    def connect() -> Session:
+        return _with_patience(
             lambda: open_session(target, gateways, unit=unit, uplink=uplink, about=scene.about),
             scene.settings.ssh.connect_attempts,
             target.connect_timeout_seconds,
         )
-    except CartwheelError as error:
-        took = time.monotonic() - started
-        scene.emit(Event("connect", "failed", error.message, target.name, took))
-        raise
-    scene.emit(Event("connect", "done", "", target.name, time.monotonic() - started))
-    return session
+
+    return timed(scene.emit, "connect", connect, target.name)
 
 
 def _with_patience(connect: Callable[[], Session], attempts: int, seconds: float) -> Session:

@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 from cartwheel.errors import CartwheelError
-from cartwheel.events import Emit, Event
+from cartwheel.events import Emit, Event, timed
 from cartwheel.fleet.report import Report
-from cartwheel.host.wire.messages import State, Told
+from cartwheel.host.wire.messages import Told
 from cartwheel.host.wire.request import Request
 from cartwheel.plan.step import AnyStep, Step
 
@@ -110,7 +110,7 @@ class Fleet:
         """Send the same request to every host."""
 
         def work(host: str, session: Session) -> T:
-            return self.timed(
+            return self._timed(
                 host,
                 asked.op,
                 lambda: session.request(
@@ -138,7 +138,7 @@ class Fleet:
 
     def run_step(self, host: str, step: Step[T]) -> T:
         """Ask a host, and say how that goes."""
-        return self.timed(host, step.title, self._submit(host, step).result)
+        return self._timed(host, step.title, self._submit(host, step).result)
 
     def run_steps(self, host: str, steps: Iterable[AnyStep], group: str) -> None:
         """Send all steps at once and wait for their answers in order: one round trip.
@@ -147,7 +147,10 @@ class Fleet:
         """
         submitted = [(step, self._submit(host, step, group)) for step in steps]
         for step, pending in submitted:
-            self.timed(host, step.title, pending.result)
+            self._timed(host, step.title, pending.result)
+
+    def _timed(self, host: str, step: str, work: Callable[[], T]) -> T:
+        return timed(self.emit, step, work, host, self.clock)
 
     def _submit(self, host: str, step: Step[T], group: str | None = None) -> Pending[T]:
         return self.sessions[host].submit(
@@ -158,18 +161,6 @@ class Fleet:
             group=group,
         )
 
-    def timed(self, host: str, step: str, work: Callable[[], T]) -> T:
-        """Do a step, and report its start, its result and its duration."""
-        started = self.clock()
-        self.emit(Event(step, "start", host=host))
-        try:
-            answer = work()
-        except CartwheelError as error:
-            self.emit(Event(step, "failed", error.message, host, self.clock() - started))
-            raise
-        self.emit(Event(step, _ended(answer), "", host, self.clock() - started))
-        return answer
-
     def listener(self, host: str, title: str = "") -> OnEvent:
         """Passes the host side's events on; events without a step get `title`."""
 
@@ -177,14 +168,6 @@ class Fleet:
             self.emit(Event(told["step"] or title, told["state"], told["detail"], host))
 
         return listen
-
-
-def _ended(answer: object) -> State:
-    """The state of a step that succeeded: its answer may say what changed."""
-    changed = getattr(answer, "changed", None)
-    if not isinstance(changed, bool):
-        return "done"
-    return "changed" if changed else "unchanged"
 
 
 def abandonable(
