@@ -36,10 +36,7 @@ _UNIX = 3  # "create system" of the zip format, so that modes count
 OLDEST_MANYLINUX_MINOR = 5  # manylinux1 is glibc 2.5 (PEP 600)
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}  # PEP 600
 MUSL_MINORS = range(1, 6)
-_UNREADABLE = (
-    *(OSError, EOFError, ValueError, NotImplementedError),
-    *(zipfile.BadZipFile, zlib.error),
-)
+_UNREADABLE = (OSError, EOFError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 _PURE = b"Wheel-Version: 1.0\nGenerator: cartwheel\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 _REQUIRES = re.compile(r"^(Requires-Dist: *)(.+)$", re.MULTILINE)
 
@@ -172,9 +169,12 @@ def write_pure_wheel(
 ) -> Path:
     """Write a wheel for every platform; `stem` is NAME-VERSION."""
     info = f"{stem}.dist-info"
-    own = {"METADATA": "\n".join([*metadata, ""]).encode(), "WHEEL": _PURE}
+    own = {
+        f"{info}/METADATA": ("\n".join([*metadata, ""]).encode(), False),
+        f"{info}/WHEEL": (_PURE, False),
+    }
     path = folder / f"{stem}-py3-none-any.whl"
-    write_wheel(path, {**files, **{f"{info}/{n}": (text, False) for n, text in own.items()}}, info)
+    write_wheel(path, {**files, **own}, info)
     return path
 
 
