@@ -6,16 +6,14 @@ Installed as `enter`; `fab shell` and `fab run` use it. Nothing secret is ever a
 from __future__ import annotations
 
 import os
-import pwd
 import sys
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from cartwheel.host.layout import Layout
 from cartwheel.host.state import record, releases
 from cartwheel.host.system import children, envfile
 from cartwheel.host.system.context import OpError
-
-from .layout import Layout
 
 
 def environment(at: Layout, release: str) -> Dict[str, str]:
@@ -28,7 +26,7 @@ def environment(at: Layout, release: str) -> Dict[str, str]:
         "CARTWHEEL_APP": at.app,
         "CARTWHEEL_RELEASE": release,
         **values,
-        "PATH": "{}/venv/bin:{}".format(folder, values.get("PATH", base["PATH"])),
+        "PATH": f"{folder}/venv/bin:" + values.get("PATH", base["PATH"]),
         "VIRTUAL_ENV": str(folder / "venv"),
         "HOME": str(at.shared),
     }
@@ -39,26 +37,19 @@ def variables(at: Layout, release: str) -> Dict[str, str]:
     try:
         return envfile.parse((at.release(release) / "env").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError) as error:
-        what = "{} is damaged: env is missing or damaged".format(release)
+        what = f"{release} is damaged: env is missing or damaged"
         raise OpError("not-whole", what) from error
 
 
 def serving_release(at: Layout) -> str:
     release = releases.pointed(at.current)
     if release is None:
-        raise OpError("not-deployed", "{} is not deployed on this host".format(at.app))
+        raise OpError("not-deployed", f"{at.app} is not deployed on this host")
     return release
 
 
 def app_user(at: Layout) -> str:
     return record.needed(at).user
-
-
-def _account(user: str) -> pwd.struct_passwd:
-    try:
-        return pwd.getpwnam(user)
-    except KeyError:
-        raise OpError("not-set-up", "there is no user {} on this host".format(user)) from None
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -67,11 +58,11 @@ def main(argv: Optional[List[str]] = None) -> int:
     app, base, *command = argv if argv is not None else sys.argv[1:]
     at = Layout(app, Path(base))
     try:
-        user = _account(app_user(at))
+        user = children.account(app_user(at))
         values = environment(at, serving_release(at))
         os.chdir(at.shared)
     except (OpError, OSError, ValueError) as error:
-        sys.stderr.write("{}\n".format(error))
+        sys.stderr.write(f"{error}\n")
         return 1
     values.update({"USER": user.pw_name, "LOGNAME": user.pw_name})
     values.setdefault("TERM", os.environ.get("TERM", "dumb"))

@@ -34,11 +34,11 @@ TEMPLATE_UNIT = WEB + "@.service"
 
 # Names after `cartwheel-APP.`: of instances, of their unit files, of the units that drain them.
 _PROCESS, _RELEASE, _OLD = "[a-z][a-z0-9-]*", r"[0-9][a-z0-9._]*", "|".join(OLD_SLOTS)
-_INSTANCE = re.compile(r"({})\.({})@([1-9]\d*)\.service".format(_PROCESS, _RELEASE))
-_OLD_INSTANCE = re.compile(r"({})\.({})\.service".format(_OLD, _RELEASE))
-UNIT_FILE = re.compile(r"(?:{0}\.({1})@|(?:{2})\.({1}))\.service".format(_PROCESS, _RELEASE, _OLD))
-SOURCE = re.compile(r"({})@\.service".format(_PROCESS))  # in the release's own folder
-_DRAIN = re.compile(r"drain-({}|[1-9]\d*)\.({})\.service".format(_OLD, _RELEASE))
+_INSTANCE = re.compile(rf"({_PROCESS})\.({_RELEASE})@([1-9]\d*)\.service")
+_OLD_INSTANCE = re.compile(rf"({_OLD})\.({_RELEASE})\.service")
+UNIT_FILE = re.compile(rf"(?:{_PROCESS}\.({_RELEASE})@|(?:{_OLD})\.({_RELEASE}))\.service")
+SOURCE = re.compile(rf"({_PROCESS})@\.service")  # in the release's own folder
+_DRAIN = re.compile(rf"drain-({_OLD}|[1-9]\d*)\.({_RELEASE})\.service")
 
 _ANEW = re.compile(r"(\.[0-9a-f]{8})_\d+\Z")
 
@@ -179,12 +179,12 @@ class Layout:
 
     def unit(self, one: Instance) -> str:
         if one.slot in OLD_SLOTS:
-            return "cartwheel-{}.{}.{}.service".format(self.app, one.slot, one.release)
+            return f"cartwheel-{self.app}.{one.slot}.{one.release}.service"
         return self.unit_file(one).name.replace("@", "@" + one.slot)
 
     def drain_unit(self, one: Instance) -> str:
         """The unit that stops an instance once no connection waits for it."""
-        return "cartwheel-{}.drain-{}.{}.service".format(self.app, one.slot, one.release)
+        return f"cartwheel-{self.app}.drain-{one.slot}.{one.release}.service"
 
     def instance_of(self, unit: str) -> Optional[Instance]:
         """None where it is another unit."""
@@ -205,14 +205,14 @@ class Layout:
         return found.group(1) or found.group(2) if found else None
 
     def _own(self, pattern: "re.Pattern[str]", name: str) -> "Optional[re.Match[str]]":
-        prefix = "cartwheel-{}.".format(self.app)
+        prefix = f"cartwheel-{self.app}."
         return pattern.fullmatch(name, len(prefix)) if name.startswith(prefix) else None
 
     def unit_file(self, one: Instance) -> Path:
         """What systemd reads for an instance; all numbers share one."""
         if one.slot in OLD_SLOTS:
             return UNITS / self.unit(one)
-        return UNITS / "cartwheel-{}.{}.{}@.service".format(self.app, one.process, one.release)
+        return UNITS / f"cartwheel-{self.app}.{one.process}.{one.release}@.service"
 
     def unit_source(self, one: Instance) -> Path:
         """The release's copy of an instance's unit file."""

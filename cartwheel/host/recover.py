@@ -16,6 +16,7 @@ from typing import Callable, List, Optional
 
 from cartwheel.host import layout
 from cartwheel.host.balancer import taken_out
+from cartwheel.host.layout import Layout
 from cartwheel.host.process import instances
 from cartwheel.host.process.kinds import kind_of
 from cartwheel.host.release import leftovers
@@ -25,8 +26,6 @@ from cartwheel.host.system import files, locks
 from cartwheel.host.system.context import Context, OpError, boottime
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.request import About
-
-from .layout import Layout
 
 _BOOT_PATIENCE_SECONDS = 300.0
 
@@ -41,7 +40,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         lock = _lock(at, mode)
     except OpError as error:
-        _tell("{}: {}".format(app, error))
+        _tell(f"{app}: {error}")
         # Another session is at work; every session settles after it takes the lock.
         return 0 if mode == "--settle" else 1
     try:
@@ -49,7 +48,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         if mode == "--boot":
             _prove_serving(at)
     except OpError as error:
-        _tell("{}: {}\n{}".format(app, error, error.log))
+        _tell(f"{app}: {error}\n{error.log}")
         return 1
     finally:
         lock.release()
@@ -67,11 +66,8 @@ def _tell(text: str) -> None:
 
 def _lock(at: Layout, mode: str) -> locks.Lock:
     """Take the lock; after a session, do not wait for another deploy. Raises OpError("locked")."""
-    holder = {
-        "owner": "cartwheel recover",
-        "since": time.strftime("%F %T"),
-        "message": mode.lstrip("-"),
-    }
+    since, message = time.strftime("%F %T"), mode.lstrip("-")
+    holder = {"owner": "cartwheel recover", "since": since, "message": message}
     wait_seconds = 0.0 if mode == "--settle" else _BOOT_PATIENCE_SECONDS
     return locks.acquire(at.lock, holder, wait_seconds=wait_seconds)
 
@@ -102,37 +98,30 @@ def is_settled(at: Layout) -> bool:
     return not leftovers.find(at) and not taken_out.is_owed(at)
 
 
-def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = None) -> List[str]:
+def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = None) -> None:
     """Roll back a switch that was not confirmed, finish one that was confirmed, start the live
-    release, remove leftovers that no deploy can continue with. Returns what it did.
+    release, remove leftovers that no deploy can continue with; `say` gets what it did.
 
     The caller holds the lock, and may pass the leftovers that it `found`.
     """
-    done: List[str] = []
-
-    def note(text: str) -> None:
-        done.append(text)
-        say(text)
-
     damaged = pending.set_damaged_aside(at)
     if damaged is not None:
-        note("the mark of a switch was damaged, and was moved to {}".format(damaged))
+        say(f"the mark of a switch was damaged, and was moved to {damaged}")
     found = leftovers.find(at) if found is None or damaged is not None else found
     _make_durable(at, found)
     if leftovers.is_unfinished(found):
         mark = pending.read(at)
         if mark is not None:
-            note("the switch to {} was never confirmed".format(mark.to))
-            way_back.go_back(at, mark, "its session ended before the confirmation", note)
-        _start_if_possible(at, note)
+            say(f"the switch to {mark.to} was never confirmed")
+            way_back.go_back(at, mark, "its session ended before the confirmation", say)
+        _start_if_possible(at, say)
         # First, because an instance that `fallback` still names must not be stopped.
         _complete_journal(at)
-        _close_links(at, note)
+        _close_links(at, say)
         found = leftovers.find(at)
     _complete_journal(at)
-    leftovers.clean(at, note, found, preparing=True)
-    done += taken_out.settle(at, say)
-    return done
+    leftovers.clean(at, say, found, preparing=True)
+    taken_out.settle(at, say)
 
 
 def _make_durable(at: Layout, found: List[leftovers.Leftover]) -> None:
@@ -148,33 +137,31 @@ def _make_durable(at: Layout, found: List[leftovers.Leftover]) -> None:
 def start_serving(at: Layout) -> bool:
     """Start the release that `current` names, unless it runs or is stopped by `fab stop`."""
     wanted = releases.serving(at)
-    if wanted is None or at.stopped.exists():
-        return False
-    if instances.is_running(at, wanted):
+    if wanted is None or at.stopped.exists() or instances.is_running(at, wanted):
         return False
     releases.point_slot(at, instances.ensure_running(at, wanted))
     return True
 
 
-def _start_if_possible(at: Layout, note: Say) -> None:
+def _start_if_possible(at: Layout, say: Say) -> None:
     """Ignore a failed start: it must not prevent the deploy that makes the release again."""
     try:
         if start_serving(at):
-            note("started {}".format(releases.pointed(at.current)))
+            say(f"started {releases.pointed(at.current)}")
     except OpError as error:
         if error.slug != "not-whole":
             raise
-        note(error.message)
+        say(error.message)
 
 
-def _close_links(at: Layout, note: Say) -> None:
+def _close_links(at: Layout, say: Say) -> None:
     """Finish a session that was killed after its confirmation: the links, the old instance."""
     wanted = releases.serving(at)
     if wanted is None or releases.pointed(at.fallback) == wanted.release:
         return
     releases.point(at, at.previous, releases.rollback_target(at, wanted.release))
     releases.point(at, at.fallback, wanted.release)
-    note("closed the switch to " + wanted.release)
+    say("closed the switch to " + wanted.release)
 
 
 def _complete_journal(at: Layout) -> None:

@@ -13,7 +13,7 @@ import uv
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.release import install, package_index
-from cartwheel.host.release.installer_uv import Program, Uv
+from cartwheel.host.release.installer_uv import Uv
 from cartwheel.host.system import children
 from tests.build.indexes import LocalIndex, make_wheel, serve
 from tests.kit.ports import free_port
@@ -32,7 +32,7 @@ class Host:
 
     def __init__(self, folder: Path, url: str) -> None:
         self.at = Layout("shop", folder)
-        self.uv = Uv(Program(uv.find_uv_bin(), ""), {"PIP_INDEX_URL": url})
+        self.uv = Uv(uv.find_uv_bin(), {"PIP_INDEX_URL": url})
         self.lock = folder / "install.txt"
         venv = folder / "venv"
         subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", str(venv)], check=True)
@@ -217,6 +217,6 @@ def test_what_pips_configuration_says_of_binaries(
     monkeypatch.setattr(package_index, "FILES", (conf,))
     wheel = index.add("flasky", "1.0")
     werk = index.add("werk", "1.0")
-    host.uv = Uv(Program(uv.find_uv_bin(), ""), {})
+    host.uv = Uv(uv.find_uv_bin(), {})
     assert host.install(f"flasky==1.0 --hash=sha256:{sha256(wheel)}").status != 0
     assert host.install(f"werk==1.0 --hash=sha256:{sha256(werk)}").status == 0

@@ -78,9 +78,7 @@ def _with(known: dict[str, Any], differs: dict[str, Any]) -> dict[str, Any]:
 INTERPRETER: dict[str, Any] = {
     "path": "/usr/bin/python3",
     "version": "3.11.2",
-    "prefix": "/usr",
     "stdlib": "/usr/lib/python3.11",
-    "executable": "/usr/bin/python3.11",
     "in_home": False,
     "obstacle": "",
 }

@@ -42,12 +42,12 @@ class Server:
     def not_back(self) -> str:
         row = self._row()
         status = row["status"] if row else "gone"
-        return "" if status.startswith(_IN) else "HAProxy reports it as {}".format(status)
+        return "" if status.startswith(_IN) else f"HAProxy reports it as {status}"
 
     def _set(self, state: str) -> None:
-        said = self._ask("set server {}/{} state {}".format(self.backend, self.server, state))
+        said = self._ask(f"set server {self.backend}/{self.server} state {state}")
         if said.strip():
-            raise OpError("balancer", "HAProxy says: {}".format(said.strip().splitlines()[0]))
+            raise OpError("balancer", f"HAProxy says: {said.strip().splitlines()[0]}")
 
     def _row(self) -> Optional[Dict[str, str]]:
         """The server's status in `show stat`; None if the backend has no such server. Raises
@@ -55,7 +55,7 @@ class Server:
         rows = list(csv.DictReader(io.StringIO(self._ask("show stat").lstrip("# "))))
         ours = {row["svname"]: row for row in rows if row["pxname"] == self.backend}
         if not ours:
-            raise OpError("balancer", "HAProxy has no backend {}".format(self.backend))
+            raise OpError("balancer", f"HAProxy has no backend {self.backend}")
         return ours.get(self.server)
 
     def _ask(self, command: str) -> str:
@@ -70,7 +70,5 @@ class Server:
                     answer += piece
         except OSError as error:
             why = error.strerror or str(error)
-            raise OpError(
-                "balancer", "HAProxy does not answer at {}: {}".format(self.socket, why)
-            ) from error
+            raise OpError("balancer", f"HAProxy does not answer at {self.socket}: {why}") from error
         return answer.decode("utf-8", "replace")

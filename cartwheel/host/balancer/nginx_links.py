@@ -29,7 +29,7 @@ class Link:
 
     def is_in(self) -> Optional[bool]:
         try:
-            known = "unix:{};".format(self.path) in Path(self.site).read_text(encoding="utf-8")
+            known = f"unix:{self.path};" in Path(self.site).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
         return files.read_link(Path(self.link)) is not None if known else None

@@ -12,7 +12,7 @@ from cartwheel.host.layout import Layout
 from cartwheel.host.release import access
 from cartwheel.host.state import record
 from cartwheel.host.switch import switch
-from cartwheel.host.system import children, files, locks
+from cartwheel.host.system import children, files, locks, systemd
 from cartwheel.host.system.context import Context
 from cartwheel.host.web import configuration
 from cartwheel.host.web.kinds import drop_in
@@ -56,17 +56,13 @@ def _folders(ctx: Context, at: Layout) -> List[str]:
     values = {"run": at.balancer_sockets.parent, "sockets": at.balancer_sockets}
     text = _TMPFILES.format(group=record.needed(at).group, **values)
     changed = files.write(at.balancer_tmpfiles, text.encode())
-    children.check(
-        ctx,
-        ["systemd-tmpfiles", "--create", str(at.balancer_tmpfiles)],
-        "systemd",
-        "the sockets' folder could not be created",
-    )
+    argv = ["systemd-tmpfiles", "--create", str(at.balancer_tmpfiles)]
+    children.check(ctx, argv, "systemd", "the sockets' folder could not be created")
     files.directory(_drop_in(at).parent, 0o755)
     if files.write(_drop_in(at), _DROP_IN.format(**values).encode()):
-        children.check(ctx, ["systemctl", "daemon-reload"], "systemd", "systemd does not reload")
+        systemd.reload(ctx)
         changed = True
-    return ["directory {}".format(at.balancer_sockets)] if changed else []
+    return [f"directory {at.balancer_sockets}"] if changed else []
 
 
 def _links(at: Layout, ways: Mapping[str, Way]) -> List[str]:
@@ -74,12 +70,12 @@ def _links(at: Layout, ways: Mapping[str, Way]) -> List[str]:
     marks = taken_out.read(at)
     for name, way in ways.items():
         if name not in marks and files.link(Path(way["link"]), way["path"]):
-            changed.append("{} is in".format(name))
+            changed.append(f"{name} is in")
     known = {way["link"] for way in ways.values()}
     for path in sorted(at.balancer.glob("*.sock")):
         if str(path) not in known:
             files.remove(path)
-            changed.append("{} is gone".format(path.stem))
+            changed.append(f"{path.stem} is gone")
     return changed
 
 
@@ -92,21 +88,16 @@ def _differs(path: str, text: Optional[str]) -> bool:
 def remove(ctx: Context, at: Layout) -> List[str]:
     """Remove everything that `install` made; returns what was removed."""
     gone: List[str] = []
-    site = _NGINX.site(_called(at))
+    site, drop_in = _NGINX.site(_called(at)), _drop_in(at)
     with locks.shared_parts(ctx):
         if files.remove(site):
             gone.append(str(site))
             configuration.reload(ctx, _NGINX)
     gone += configuration.remove_logs(_NGINX, _called(at))
-    for path in (at.balancer_tmpfiles, _drop_in(at)):
-        if files.remove(path):
-            gone.append(str(path))
-    for folder in (at.balancer, at.balancer_sockets):
-        if files.remove_tree(folder):
-            gone.append(str(folder))
-    folder = _drop_in(at).parent
-    if folder.is_dir() and not os.listdir(folder):
-        folder.rmdir()
+    gone += [str(path) for path in (at.balancer_tmpfiles, drop_in) if files.remove(path)]
+    folders = (at.balancer, at.balancer_sockets)
+    gone += [str(folder) for folder in folders if files.remove_tree(folder)]
+    files.remove_empty(drop_in.parent)
     return gone
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import Callable, Dict, List, Mapping, Optional, Protocol, Type
+from typing import Callable, Dict, Mapping, Optional, Protocol, Type
 
 from cartwheel.host.balancer import haproxy, nginx_links
 from cartwheel.host.layout import Layout
@@ -34,7 +34,6 @@ Marks = Dict[str, TakenOut]
 
 _BACK_SECONDS = 5.0
 _POLL_SECONDS = 0.1
-_REPORT_SECONDS = 5.0
 
 
 class Switchable(Protocol):
@@ -54,10 +53,7 @@ class Switchable(Protocol):
         """Why it gets no requests although it is in; "" if it does."""
 
 
-_KINDS: Dict[str, Type[Switchable]] = {
-    "nginx": nginx_links.Link,
-    "haproxy": haproxy.Server,
-}
+_KINDS: Dict[str, Type[Switchable]] = {"nginx": nginx_links.Link, "haproxy": haproxy.Server}
 
 
 def _host(way: Way) -> Switchable:
@@ -65,7 +61,7 @@ def _host(way: Way) -> Switchable:
     try:
         return from_disk(_KINDS[way["kind"]], way)
     except (KeyError, WireError) as error:
-        raise OpError("balancer", "its mark is of another version: {}".format(error)) from error
+        raise OpError("balancer", f"its mark is of another version: {error}") from error
 
 
 def look(ctx: Context, request: AskStandings) -> Standings:
@@ -87,9 +83,7 @@ def _down(ways: Mapping[str, Way]) -> str:
     if all(way["kind"] != "nginx" for way in ways.values()):
         return ""
     active = systemd.state(Nginx.unit).active
-    return (
-        "" if active in ("active", "reloading") else "nginx does not run: it is {}".format(active)
-    )
+    return "" if active in ("active", "reloading") else f"nginx does not run: it is {active}"
 
 
 def take_out(ctx: Context, request: TakeOut) -> Failed:
@@ -97,7 +91,7 @@ def take_out(ctx: Context, request: TakeOut) -> Failed:
     at = _set_up(ctx)
     if request.by == "deploy" and "balancer" not in ctx.memory:
         ctx.memory["balancer"] = True
-        ctx.at_end.append(functools.partial(_settle_silently, at))
+        ctx.at_end.append(functools.partial(settle, at, lambda _text: None))
     failed: Dict[str, str] = {}
     gone: Dict[str, Switchable] = {}
     for name, way in request.ways.items():
@@ -125,20 +119,16 @@ def _take_out(ctx: Context, name: str, way: Way, by: By) -> None:
 
 def _drain(ctx: Context, gone: Mapping[str, Switchable], seconds: float) -> None:
     end = time.monotonic() + seconds
-    reported = time.monotonic()
     while True:
         busy = {name: count for name, count in _under_way(gone).items() if count}
-        now = time.monotonic()
-        told = ", ".join("{} for {}".format(count, name) for name, count in busy.items())
         if not busy:
             return
-        if now > end:
+        told = ", ".join(f"{count} for {name}" for name, count in busy.items())
+        if time.monotonic() > end:
             # None is lost: the host goes on answering the requests that it has.
             ctx.emit("balancer", "note", "requests still running: " + told)
             return
-        if now - reported > _REPORT_SECONDS:
-            reported = now
-            ctx.emit("balancer", "progress", "requests running: " + told)
+        ctx.progress("balancer", "requests running: " + told)
         ctx.pause(_POLL_SECONDS)
 
 
@@ -194,23 +184,16 @@ def is_owed(at: Layout) -> bool:
         return True
 
 
-def settle(at: Layout, say: Callable[[str], None]) -> List[str]:
+def settle(at: Layout, say: Callable[[str], None]) -> None:
     """Return the hosts that a deploy took out; the caller holds the lock. A host that cannot be
     returned now keeps its mark for the next run."""
     owed = _owed(at)
-    if not owed:
-        return []
     failed = _put_back(at, owed, _BACK_SECONDS)
-    for name, why in failed.items():
-        say("{} could not be returned to the balancer: {}".format(name, why))
-    done = ["returned {} to the balancer".format(name) for name in owed if name not in failed]
-    for text in done:
-        say(text)
-    return done
-
-
-def _settle_silently(at: Layout) -> None:
-    settle(at, lambda _text: None)
+    for name in owed:
+        if name in failed:
+            say(f"{name} could not be returned to the balancer: {failed[name]}")
+        else:
+            say(f"returned {name} to the balancer")
 
 
 def _owed(at: Layout) -> Dict[str, Way]:
@@ -221,17 +204,13 @@ def _owed(at: Layout) -> Dict[str, Way]:
 def _set_up(ctx: Context) -> Layout:
     at = ctx.at
     if not at.balancer.is_dir():
-        raise OpError("not-set-up", "this host is not set up as a balancer for {}".format(at.app))
+        raise OpError("not-set-up", f"this host is not set up as a balancer for {at.app}")
     return at
 
 
 def read(at: Layout) -> Marks:
     """The hosts that are out, with their marks. Raises OpError("host-state") for a damaged file."""
-    known = files.read_json(at.balancer_marks) or {}
-    try:
-        return {name: from_disk(TakenOut, mark) for name, mark in known.items()}
-    except WireError as error:
-        raise OpError("host-state", "{} is damaged: {}".format(at.balancer_marks, error)) from error
+    return files.read_record(Dict[str, TakenOut], at.balancer_marks) or {}
 
 
 def _write(at: Layout, marks: Marks) -> None:

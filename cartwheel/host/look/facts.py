@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional
 
 from cartwheel.host.layout import PIP, Layout, content_of
 from cartwheel.host.look import parts
@@ -16,17 +15,9 @@ from cartwheel.host.process import instances
 from cartwheel.host.release import borrow, installer_uv
 from cartwheel.host.state import freeze, journal, pending, record, releases
 from cartwheel.host.system import children, files, reach, systemd
-from cartwheel.host.system.context import Context
+from cartwheel.host.system.context import Context, OpError, boot_id
 from cartwheel.host.web.kinds import web_server
-from cartwheel.host.wire.facts import (
-    App,
-    AskFacts,
-    Facts,
-    Interpreter,
-    Machine,
-    Release,
-    Uv,
-)
+from cartwheel.host.wire.facts import App, AskFacts, Facts, Interpreter, Machine, Release
 from cartwheel.host.wire.manifest import Manifest
 from cartwheel.host.wire.marks import Stopped
 from cartwheel.host.wire.pending import DAMAGED
@@ -42,14 +33,14 @@ def probe(ctx: Context, request: AskFacts) -> Facts:
         machine = pool.submit(_machine)
         python = pool.submit(interpreter, request.python, request.user)
         app = pool.submit(_app, at, request.carried)
-        digests = pool.submit(_digests, request.files)
+        digests = pool.submit(lambda: {one: files.sha256_of(Path(one)) for one in request.files})
         version = pool.submit(_web_version)
         servers = pool.submit(web_server().servers)
         ports = pool.submit(listening_ports)
         uv = pool.submit(installer_uv.find, request.uv_version, request.user)
         free_bytes, free_inodes = parts.free_on(at.base)
         pips = _versions(PIP)
-    found_python, found_uv = python.result(), uv.result()
+    found_python = python.result()
     return Facts(
         host=machine.result(),
         python=found_python,
@@ -62,7 +53,7 @@ def probe(ctx: Context, request: AskFacts) -> Facts:
         free_bytes=free_bytes,
         free_inodes=free_inodes,
         pips=tuple(pips),
-        uv=Uv(found_uv.path, found_uv.version) if found_uv else None,
+        uv=uv.result(),
     )
 
 
@@ -75,7 +66,7 @@ def _machine() -> Machine:
         libc_version=libc_version,
         cpus=os.cpu_count() or 1,
         time=time.time(),
-        boot_id=_read("/proc/sys/kernel/random/boot_id"),
+        boot_id=boot_id(),
         systemd=systemd_version(),
         ipv6=os.path.exists("/proc/net/if_inet6"),
     )
@@ -88,10 +79,6 @@ def _system() -> str:
         if key == "PRETTY_NAME":
             return value.strip("\"'")
     return ""
-
-
-def _digests(paths: Sequence[str]) -> Dict[str, Optional[str]]:
-    return {path: files.sha256_of(Path(path)) for path in paths}
 
 
 def systemd_version() -> Optional[int]:
@@ -137,20 +124,18 @@ def _described(name: str, lines: List[str], who: reach.Account) -> Interpreter:
     return Interpreter(
         path=name,
         version=version,
-        prefix=prefix,
         stdlib=stdlib,
-        executable=os.path.realpath(executable),
         in_home=any(reach.in_home(path) for path in (*places, prefix)),
-        obstacle=next((text for text in obstacles if text), ""),
+        obstacle=next(filter(None, obstacles), ""),
     )
 
 
 def _obstacle(path: str, who: reach.Account) -> str:
     top = reach.replaced(path)
     if top:
-        return "{} is below {}, which is private to the unit".format(path, top)
+        return f"{path} is below {top}, which is private to the unit"
     found = reach.obstacle(path, who, execute=not path.endswith("/os.py"))
-    return found if not found or found.startswith(path) else "{}: {}".format(path, found)
+    return found if not found or found.startswith(path) else f"{path}: {found}"
 
 
 def no_interpreter(wanted: str) -> str:
@@ -160,11 +145,11 @@ def no_interpreter(wanted: str) -> str:
         if not os.path.lexists(name):
             continue
         if not os.path.exists(real):
-            return "{} is a link to {}, which is missing".format(name, real)
+            return f"{name} is a link to {real}, which is missing"
         if os.statvfs(real).f_flag & os.ST_NOEXEC:
-            return "{} is on a file system that is mounted noexec".format(name)
+            return f"{name} is on a file system that is mounted noexec"
         if wanted.startswith("/"):
-            return "{} does not run as a Python that has venv".format(name)
+            return f"{name} does not run as a Python that has venv"
     return ""
 
 
@@ -174,9 +159,7 @@ def _candidates(wanted: str) -> List[str]:
         return [wanted]
     parts = wanted.split(".")
     suffixes = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
-    return [
-        folder + "/python" + one for one in suffixes for folder in ("/usr/bin", "/usr/local/bin")
-    ]
+    return [f"{at}/python{one}" for one in suffixes for at in ("/usr/bin", "/usr/local/bin")]
 
 
 def _app(at: Layout, with_carried: bool) -> App:
@@ -240,10 +223,7 @@ def listening_ports() -> Dict[str, str]:
 
 
 def _versions(folder: Path) -> List[str]:
-    try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except OSError:
-        return []
+    return [name for name in files.names(folder) if not name.startswith(".")]
 
 
 def _cached(folder: Path) -> List[str]:
@@ -264,19 +244,9 @@ def _output(argv: List[str]) -> str:
     return done.output.strip() if done.status == 0 else ""
 
 
-def _ask(argv: List[str]) -> children.Answer:
-    """Run it without the pauses of `children.ask`: a probe must be quick."""
+def _ask(argv: List[str]) -> children.Done:
+    """Run it; a failure counts as no output."""
     try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=children.clean_environment(),
-            timeout=_CALL_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return children.Answer(-1, "", "")
-    output, errors = (one.decode("utf-8", "replace") for one in (done.stdout, done.stderr))
-    return children.Answer(done.returncode, output, errors)
+        return children.ask(argv, timeout_seconds=_CALL_SECONDS)
+    except (OSError, OpError):
+        return children.Done(-1, "", "")

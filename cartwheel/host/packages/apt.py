@@ -30,10 +30,8 @@ apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends install python3
 
     @staticmethod
     def _installed(name: str) -> bool:
-        done = children.ask(
-            ["dpkg-query", "-W", "-f=${db:Status-Status}\n", name],
-            timeout_seconds=_QUERY_SECONDS,
-        )
+        argv = ["dpkg-query", "-W", "-f=${db:Status-Status}\n", name]
+        done = children.ask(argv, timeout_seconds=_QUERY_SECONDS)
         return done.status == 0 and done.output.strip() == "installed"
 
     def install(self, ctx: Context, names: Sequence[str]) -> None:
@@ -47,13 +45,9 @@ apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends install python3
         done = children.run(ctx, argv, timeout_seconds=seconds, env=_QUIET, step="packages")
         if done.status != 0:
             errors = [line for line in done.output.splitlines() if line.startswith("E:")]
-            raise OpError(
-                "packages",
-                "apt could not install {}: {}".format(
-                    ", ".join(names), errors[0][3:] if errors else "see its output"
-                ),
-                log="\n".join(done.output.splitlines()[-30:]),
-            )
+            why = errors[0][3:] if errors else "see its output"
+            log = children.tail(done.output)
+            raise OpError("packages", f"apt could not install {', '.join(names)}: {why}", log=log)
 
     def python(self, version: str) -> List[str]:
         name = "python" + version

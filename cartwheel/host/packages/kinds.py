@@ -26,7 +26,7 @@ def of_this_host() -> PackageManager:
     there = next((name for name in _UNSUPPORTED if shutil.which(name)), "something unknown")
     raise OpError(
         "package-manager",
-        "this host's packages are managed by {}; supported so far: {}".format(there, supported()),
+        f"this host's packages are managed by {there}; supported so far: {supported()}",
     )
 
 
@@ -39,8 +39,8 @@ def python_script() -> str:
     """A script for sh that installs Python on a host without one; it exits with NONE_STATUS if the
     host has none of these package managers."""
     cases = [
-        "if command -v {} >/dev/null; then\n{}exit 0\nfi\n".format(kind.command, kind.python_script)
+        f"if command -v {kind.command} >/dev/null; then\n{kind.python_script}exit 0\nfi\n"
         for kind in KINDS
     ]
-    end = 'echo "no supported package manager ({})" >&2\nexit {}\n'.format(supported(), NONE_STATUS)
+    end = f'echo "no supported package manager ({supported()})" >&2\nexit {NONE_STATUS}\n'
     return "set -eu\n" + "".join(cases) + end

@@ -6,6 +6,7 @@ import the application.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import threading
@@ -18,7 +19,6 @@ from cartwheel.host.system.context import Context, OpError, boottime
 from cartwheel.host.wire.health import Probe
 
 _POLL_SECONDS = 0.05
-_REPORT_SECONDS = 5.0
 _BODY_BYTES = 200
 _RELOAD_SECONDS = 5.0
 
@@ -77,33 +77,8 @@ def _headers(probe: Probe) -> Dict[str, str]:
 
 def _cut(sock: socket.socket, late: threading.Event) -> None:
     late.set()
-    try:
+    with contextlib.suppress(OSError):  # closed in the meantime
         sock.shutdown(socket.SHUT_RDWR)
-    except OSError:  # closed in the meantime
-        pass
-
-
-def ask(connection: http.client.HTTPConnection, probe: Probe) -> str:
-    """Make one request. Returns "" if the answer is as wanted, or else what is wrong with it."""
-    return _ask(connection, probe, lambda status: status == probe.status, str(probe.status))
-
-
-def _ask(
-    connection: http.client.HTTPConnection,
-    probe: Probe,
-    is_well: Callable[[int], bool],
-    wanted: str,
-) -> str:
-    try:
-        answer, body = exchange(connection, probe)
-    except NoAnswer as error:
-        return str(error)
-    if is_well(answer.status):
-        return ""
-    first = body.decode("utf-8", "replace").strip().splitlines()
-    return "{} answered {} instead of {}{}".format(
-        probe.path, answer.status, wanted, ": " + first[0][:100] if first else ""
-    )
 
 
 def _no_answer(error: Exception, probe: Probe) -> str:
@@ -113,32 +88,43 @@ def _no_answer(error: Exception, probe: Probe) -> str:
         return "nothing listens on its socket"
     if isinstance(error, socket.timeout):  # TimeoutError from Python 3.10 on
         return _too_late(probe)
-    return "{} has no answer: {} ({})".format(probe.path, type(error).__name__, error)
+    return f"{probe.path} has no answer: {type(error).__name__} ({error})"
 
 
 def _too_late(probe: Probe) -> str:
-    return "{} did not answer within {:g} s".format(probe.path, probe.timeout_seconds)
+    return f"{probe.path} did not answer within {probe.timeout_seconds:g} s"
 
 
 def ask_socket(path: Path, probe: Probe) -> str:
     """Make one request over the instance's own socket, and one for each further path, which may
     also answer with a redirect; "" if all are good."""
-    problem = ask(_UnixConnection(str(path), probe.timeout_seconds), probe)
-    for one in () if problem else probe.also:
-        connection = _UnixConnection(str(path), probe.timeout_seconds)
+    problem = _ask(path, probe, str(probe.status), lambda status: status == probe.status)
+    for one in probe.also:
         further = replace(probe, path=one)
-        problem = problem or _ask(connection, further, lambda status: status < 400, "2xx or 3xx")
+        problem = problem or _ask(path, further, "2xx or 3xx", lambda status: status < 400)
     return problem
 
 
-def prove(ctx: Context, unit: str, path: Path, probe: Probe, *, step: str = "health") -> int:
+def _ask(path: Path, probe: Probe, wanted: str, is_good: Callable[[int], bool]) -> str:
+    """Make one request. Returns "" if the answer is as wanted, or else what is wrong with it."""
+    try:
+        answer, body = exchange(_UnixConnection(str(path), probe.timeout_seconds), probe)
+    except NoAnswer as error:
+        return str(error)
+    if is_good(answer.status):
+        return ""
+    first = body.decode("utf-8", "replace").strip().splitlines()
+    said = f": {first[0][:100]}" if first else ""
+    return f"{probe.path} answered {answer.status} instead of {wanted}{said}"
+
+
+def prove(ctx: Context, unit: str, path: Path, probe: Probe) -> int:
     """Wait until the instance passes its health check: `count` good answers in a row over at least
     `span_seconds`, with its unit up and never restarted. Returns the number of answers.
 
     Raises OpError("unhealthy") on the deadline or as soon as the unit has failed.
     """
     end = boottime() + probe.deadline_seconds
-    reported = boottime()
     good, since, wrong = 0, 0.0, "no answer yet"
     while True:
         ctx.poll()
@@ -156,13 +142,8 @@ def prove(ctx: Context, unit: str, path: Path, probe: Probe, *, step: str = "hea
                     return good
                 wrong = "it answers, but its unit is not running"
         if now > end:
-            raise OpError(
-                "unhealthy",
-                "not healthy after {:.0f} s: {}".format(probe.deadline_seconds, wrong),
-            )
-        if now - reported > _REPORT_SECONDS:
-            reported = now
-            ctx.emit(step, "progress", wrong)
+            raise OpError("unhealthy", f"not healthy after {probe.deadline_seconds:.0f} s: {wrong}")
+        ctx.progress("health", wrong)
         ctx.pause(_interval(probe))
 
 
@@ -174,7 +155,7 @@ def _interval(probe: Probe) -> float:
 def _refuse_failed(unit: str, wrong: str) -> None:
     state = systemd.state(unit)
     if state.has_failed:
-        raise OpError("unhealthy", "the new instance failed ({}): {}".format(state.result, wrong))
+        raise OpError("unhealthy", f"the new instance failed ({state.result}): {wrong}")
 
 
 def wait_for_reload(ctx: Context, front: Callable[[], str]) -> None:
@@ -193,18 +174,15 @@ def watch(
     """The watch period: for `seconds` after the switch these units must stay up, and `complaint`
     must find no problem. Raises OpError("unhealthy")."""
     end = boottime() + seconds
-    reported = boottime()
     while True:
         problem = complaint()
         for state in map(systemd.state, units):
             if state.has_failed or not state.is_up:
-                problem = "its main process ended ({})".format(state.result)
+                problem = f"its main process ended ({state.result})"
         if problem:
             raise OpError("unhealthy", "after the switch: " + problem)
-        now = boottime()
-        if now >= end:
+        left = end - boottime()
+        if left <= 0:
             return
-        if now - reported > _REPORT_SECONDS:
-            reported = now
-            ctx.emit("probation", "progress", "{:.0f} s left".format(end - now))
-        ctx.pause(min(0.2, max(0.01, end - now)))
+        ctx.progress("probation", f"{left:.0f} s left")
+        ctx.pause(min(0.2, max(0.01, left)))

@@ -33,7 +33,7 @@ class Web:
 
     def prove(self, ctx: Context, at: Layout, one: Instance, probe: Probe) -> str:
         answers = health.prove(ctx, at.unit(one), at.socket(one), probe)
-        return "{} good answers on its own socket".format(answers)
+        return f"{answers} good answers on its own socket"
 
     def problem(self, at: Layout, one: Instance, probe: Probe) -> str:
         return health.ask_socket(at.socket(one), probe)
@@ -63,7 +63,7 @@ class Web:
             active=state.active,
             sub=state.sub,
             result=state.result,
-            workers=systemd.workers(state.main_pid),
+            workers=len(systemd.worker_pids(state.main_pid)),
             suspended=systemd.suspended(state.main_pid),
             memory_bytes=state.memory_bytes or systemd.memory_of_processes(state.main_pid),
             restarts=state.restarts,

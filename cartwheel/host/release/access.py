@@ -28,13 +28,9 @@ def join(ctx: Context, user: str, groups: List[str]) -> List[str]:
     """Make a user a member of groups; returns what changed, as text. Raises OpError("account")."""
     missing = [group for group in groups if user not in grp.getgrnam(group).gr_mem]
     if missing:
-        children.check(
-            ctx,
-            ["usermod", "-a", "-G", ",".join(missing), user],
-            "account",
-            "{} could not join {}".format(user, ", ".join(missing)),
-        )
-    return ["{} joined {}".format(user, group) for group in missing]
+        argv = ["usermod", "-a", "-G", ",".join(missing), user]
+        children.check(ctx, argv, "account", f"{user} could not join {', '.join(missing)}")
+    return [f"{user} joined {group}" for group in missing]
 
 
 def tighten(ctx: Context, at: Layout, user: str, group: str) -> List[str]:
@@ -47,9 +43,9 @@ def tighten(ctx: Context, at: Layout, user: str, group: str) -> List[str]:
     gate = grp.getgrnam(group).gr_gid
     if not _is(at.root, 0o750, gate) and _all_belong(at, gate):
         files.directory(at.root, 0o750, _ROOT, gate)
-        changed.append("closed {}".format(at.root))
+        changed.append(f"closed {at.root}")
     if files.directory(at.cache, 0o750, _ROOT, own):
-        changed.append("closed {}".format(at.cache))
+        changed.append(f"closed {at.cache}")
     close_logs(web_server(), at.app)
     return changed
 
@@ -68,16 +64,9 @@ def _all_belong(at: Layout, gid: int) -> bool:
 
 def _groups(pid: int) -> Set[int]:
     """All groups of a process: its primary one and proc(5)'s `Groups`."""
-    found: Set[int] = set()
-    try:
-        with open("/proc/{}/status".format(pid)) as handle:
-            for line in handle:
-                name, _, numbers = line.partition(":")
-                if name in ("Gid", "Groups"):
-                    found.update(map(int, numbers.split()))
-    except OSError:  # it has ended
-        pass
-    return found
+    lines = systemd.proc(pid, "status").splitlines()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    return {int(word) for name in ("Gid", "Groups") for word in fields.get(name, "").split()}
 
 
 def close(at: Layout, release: str, user: str) -> None:
@@ -139,9 +128,7 @@ def close_logs(web: WebServer, name: str) -> None:
             fd = os.open(str(path), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
         except OSError:
             continue
-        try:
+        with os.fdopen(fd, "wb"):
             if os.fstat(fd).st_mode & stat.S_IRWXO or os.fstat(fd).st_uid != owner:
                 os.fchown(fd, owner, group)
                 os.fchmod(fd, 0o640)
-        finally:
-            os.close(fd)

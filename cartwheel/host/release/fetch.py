@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import queue
 import random
 import threading
-import time
 import urllib.error
 from typing import Union
 
@@ -18,7 +18,6 @@ from cartwheel.host.wire.download import Source
 _CHUNK_BYTES = 256 << 10
 _AHEAD = 4  # chunks that may wait for the disk
 _POLL_SECONDS = 0.2
-_REPORT_SECONDS = 5.0  # Cartwheel is never silent for more than ten (promise P11)
 # A whole fleet asks at once: retry if a busy store refuses before the first byte.
 _TRIES = 4
 _BUSY = (429, 500, 502, 503, 504)
@@ -41,7 +40,6 @@ class Download:
         self._url = http_request.shown(source.url)
         self._digest = hashlib.sha256()
         self._got = 0
-        self._told = time.monotonic()
         self._chunks: "queue.Queue[Union[bytes, OpError]]" = queue.Queue(_AHEAD)
         self._closed = threading.Event()
         threading.Thread(target=self._receive, name="fetch", daemon=True).start()
@@ -56,7 +54,8 @@ class Download:
         """The next bytes, any number; b"" at the end, after the digest was checked."""
         while True:
             self._ctx.poll()
-            self._tell()
+            got, all_of_it = self._got / 1e6, self.size_bytes / 1e6
+            self._ctx.progress("", f"{got:.1f} of {all_of_it:.1f} MB fetched")
             try:
                 chunk = self._chunks.get(timeout=_POLL_SECONDS)
             except queue.Empty:
@@ -70,13 +69,7 @@ class Download:
         self._got += len(chunk)
         self._digest.update(chunk)
         if self._got > self.size_bytes or (not chunk and self._digest.hexdigest() != self._wanted):
-            raise OpError("store-damaged", "{} differs from what was published".format(self._url))
-
-    def _tell(self) -> None:
-        if time.monotonic() - self._told >= _REPORT_SECONDS:
-            self._told = time.monotonic()
-            done = "{:.1f} of {:.1f} MB fetched".format(self._got / 1e6, self.size_bytes / 1e6)
-            self._ctx.emit("", "progress", done)
+            raise OpError("store-damaged", f"{self._url} differs from what was published")
 
     # -- the thread
 
@@ -87,7 +80,8 @@ class Download:
         except OpError as error:
             self._give(error)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            self._give(_unreachable(self._url, error))
+            why = f"{self._url} cannot be fetched: {http_request.reason(error)}"
+            self._give(OpError("store-unreachable", why))
 
     def _fetch(self) -> None:
         with self._open() as answer:
@@ -98,7 +92,7 @@ class Download:
                     return
             promised = answer.headers.get("Content-Length")
             if promised is not None and received < int(promised):  # urllib does not report it
-                raise OSError("it ended after {} of {} bytes".format(received, promised))
+                raise OSError(f"it ended after {received} of {promised} bytes")
 
     def _open(self) -> http.client.HTTPResponse:
         source, left = self._source, _TRIES
@@ -125,20 +119,12 @@ class Download:
     def _give(self, item: Union[bytes, OpError]) -> bool:
         """Pass it to the reader; False if nobody reads any more."""
         while not self._closed.is_set():
-            try:
+            with contextlib.suppress(queue.Full):
                 self._chunks.put(item, timeout=_POLL_SECONDS)
                 return True
-            except queue.Full:
-                continue
         return False
 
 
 def _refused(url: str, error: urllib.error.HTTPError) -> OpError:
     slug = "store-unreachable" if error.code in _BUSY else "store-refuses"
-    return OpError(slug, "{} answers {}".format(url, http_request.status(error)))
-
-
-def _unreachable(url: str, error: BaseException) -> OpError:
-    return OpError(
-        "store-unreachable", "{} cannot be fetched: {}".format(url, http_request.reason(error))
-    )
+    return OpError(slug, f"{url} answers {http_request.status(error)}")

@@ -29,17 +29,10 @@ def venv(ctx: Context, request: MakeVenv) -> Done:
     files.remove_tree(folder)
     user = pwd.getpwnam(request.user)
     files.directory(folder, 0o755, user.pw_uid, user.pw_gid)
-    done = children.run(
-        ctx,
-        [python.path, "-I", "-m", "venv", "--without-pip", str(folder)],
-        timeout_seconds=_VENV_SECONDS,
-        user=request.user,
-        step="venv",
-    )
+    argv = [python.path, "-I", "-m", "venv", "--without-pip", str(folder)]
+    done = children.run(ctx, argv, timeout_seconds=_VENV_SECONDS, user=request.user, step="venv")
     if done.status != 0:
-        raise _failed(
-            at, "venv-failed", "the virtual environment could not be created", done.output
-        )
+        raise _venv_error(at, done.output)
     marks.mark(at, release, "venv", digest)
     return Done(changed=True)
 
@@ -64,7 +57,7 @@ def install(ctx: Context, request: Install) -> Done:
     donor = borrow.from_earlier(at, request, (user.pw_uid, user.pw_gid))
     lock = request.lock.rstrip() + "\n"
     own = "".join(
-        "{} --hash=sha256:{}\n".format(at.wheel(one).as_uri(), one.sha256) for one in request.wheels
+        f"{at.wheel(one).as_uri()} --hash=sha256:{one.sha256}\n" for one in request.wheels
     )
     texts = {
         "lock.txt": lock + request.lock_beside,
@@ -82,9 +75,7 @@ def _refuse_damaged(at: Layout, request: Install) -> None:
         path = at.wheel(wheel)
         if files.sha256_of(path) != wheel.sha256:
             files.remove_tree(path.parent)  # the next run sends it again
-            raise OpError(
-                "wheel-corrupt", "{} was damaged on the host".format(path.name), "Run it again."
-            )
+            raise OpError("wheel-corrupt", f"{path.name} was damaged on the host", "Run it again.")
 
 
 def _fill(ctx: Context, request: Install, donor: Optional[str]) -> None:
@@ -148,20 +139,20 @@ def _install_error(at: Layout, chosen: Installer, output: str) -> OpError:
     said = log(output)
     if pip_output.says_full(output):
         return no_room("the packages", str(at.base), said)
-    known = chosen.explain(output)
-    if known is not None:
-        return OpError(known[0], known[1], log=said)
-    return OpError("install-failed", "the packages could not be installed", log=said)
+    unknown = ("install-failed", "the packages could not be installed")
+    slug, message = chosen.explain(output) or unknown
+    return OpError(slug, message, log=said)
 
 
-def _failed(at: Layout, slug: str, message: str, output: str) -> OpError:
+def _venv_error(at: Layout, output: str) -> OpError:
     said = log(output)
     if pip_output.says_full(output):
         return no_room("the virtual environment", str(at.base), said)
     last = output.strip().splitlines()[-1:]
-    return OpError(slug, ": ".join([message, *last]), log=said)
+    message = "the virtual environment could not be created"
+    return OpError("venv-failed", ": ".join([message, *last]), log=said)
 
 
 def log(output: str) -> str:
     """The part of pip's or uv's output that is worth showing."""
-    return pip_output.without_credentials(marks.tail(pip_output.without_crash(output)))
+    return pip_output.without_credentials(children.tail(pip_output.without_crash(output)))

@@ -44,9 +44,8 @@ def of(chosen: Installing) -> Installer:
     named = {name: value.reveal() for name, value in chosen.index.items()}
     if chosen.program == "pip":
         return installer_pip.Pip(chosen.pip_version, named)
-    program = installer_uv.find(chosen.uv_version, chosen.user)
-    if program is None:
-        raise OpError(
-            "no-uv", "deploy.installer is uv, and this host has no uv that its user can run"
-        )
-    return installer_uv.Uv(program, named)
+    found = installer_uv.find(chosen.uv_version, chosen.user)
+    if found is None:
+        why = "deploy.installer is uv, and this host has no uv that its user can run"
+        raise OpError("no-uv", why)
+    return installer_uv.Uv(found.path, named)

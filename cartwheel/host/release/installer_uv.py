@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
 from cartwheel.host import layout
 from cartwheel.host.release import package_index, uv_output
-from cartwheel.host.system import reach
+from cartwheel.host.system import files, reach
+from cartwheel.host.wire import facts
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _NO_CACHE = "--no-cache"
-
-
-@dataclass(frozen=True)
-class Program:
-    """A uv on this host; `version` is "" for the host's own."""
-
-    path: str
-    version: str
 
 
 class Uv:
@@ -31,8 +22,8 @@ class Uv:
 
     name = "uv"
 
-    def __init__(self, program: Program, named: Dict[str, str]) -> None:
-        self._uv = program.path
+    def __init__(self, program: str, named: Dict[str, str]) -> None:
+        self._uv = program
         self._named = named
 
     def index(self) -> Dict[str, str]:
@@ -63,18 +54,17 @@ class Uv:
         return uv_output.incompatible(output) or uv_output.first_error(output)
 
 
-def find(version: str, user: str) -> Optional[Program]:
+def find(version: str, user: str) -> Optional[facts.Uv]:
     """The uv that `fab setup` installed, in this version or else the newest; or else one of the
     host's own that `user` may run. None if there is none."""
-    names = os.listdir(layout.UV) if layout.UV.is_dir() else []
-    brought = [one for one in names if not one.startswith(".")]
+    brought = [one for one in files.names(layout.UV) if not one.startswith(".")]
     if brought:
         best = max(brought, key=lambda one: (one == version, _numbers(one)))
-        return Program(str(layout.UV / best / "uv"), best)
+        return facts.Uv(str(layout.UV / best / "uv"), best)
     own = shutil.which("uv", path=_PATH)
     if own is None or reach.obstacle(own, reach.account(user), execute=True):
         return None
-    return Program(own, "")
+    return facts.Uv(own, "")
 
 
 def _numbers(version: str) -> List[int]:

@@ -66,7 +66,7 @@ class Leftover:
 
     @property
     def text(self) -> str:
-        return "{}: {}".format(self.kind, self.what)
+        return f"{self.kind}: {self.what}"
 
     @property
     def path(self) -> Path:
@@ -101,14 +101,15 @@ def clean(
     spared = (*_UNFINISHED, *(_PREPARED if preparing else ()))
     done: List[str] = []
     for one in find(at) if found is None else found:
-        if one.kind not in spared:
-            try:
-                _TAKE_AWAY.get(one.kind, _unlink)(at, one)
-            except OSError as error:  # a leftover must not prevent a deploy
-                say("could not remove {}: {}".format(one.text, error.strerror))
-                continue
-            done.append("removed " + one.text)
-            say(done[-1])
+        if one.kind in spared:
+            continue
+        try:
+            _TAKE_AWAY.get(one.kind, _unlink)(at, one)
+        except OSError as error:  # a leftover must not prevent a deploy
+            say(f"could not remove {one.text}: {error.strerror}")
+            continue
+        done.append("removed " + one.text)
+        say(done[-1])
     return done
 
 
@@ -136,7 +137,7 @@ def _unfinished(at: Layout, known: _Known) -> Found:
         yield Leftover(SWITCH, "to {}, never confirmed".format(known.pending.to or "?"))
         return
     if known.serving and releases.pointed(at.fallback) != known.serving.release:
-        yield Leftover(SWITCH, "to {}, not closed".format(known.serving.release))
+        yield Leftover(SWITCH, f"to {known.serving.release}, not closed")
     for one in [] if at.stopped.exists() else releases.side(at, known.serving):
         if systemd.state(at.unit(one)).active not in systemd.RUNNING:
             yield Leftover(DOWN, at.unit(one))
@@ -158,9 +159,8 @@ def _units(at: Layout, known: _Known) -> Found:
 def _releases(at: Layout, known: _Known) -> Found:
     for name in releases.leftovers(at):
         if name not in known.safe:
-            yield Leftover(
-                REMOVED if name.startswith(files.GONE) else RELEASE, str(at.release(name))
-            )
+            kind = REMOVED if name.startswith(files.GONE) else RELEASE
+            yield Leftover(kind, str(at.release(name)))
 
 
 def _removed(at: Layout, known: _Known) -> Found:
@@ -176,7 +176,7 @@ def _removed(at: Layout, known: _Known) -> Found:
         (layout.RUN / at.app, releases.NAME),
     )
     for folder, ours in folders:
-        for name in _names(folder):
+        for name in files.names(folder):
             if name.startswith(files.GONE) and ours.fullmatch(name[len(files.GONE) :]):
                 yield Leftover(REMOVED, str(folder / name))
 
@@ -195,9 +195,9 @@ def _temporary(at: Layout, known: _Known) -> Found:
         (at.root, ".*"),
         (at.balancer, ".*"),
         (at.logs, ".*"),
-        (layout.UNITS, r"cartwheel-{}\.({})".format(re.escape(at.app), layout.UNIT_FILE.pattern)),
+        (layout.UNITS, rf"cartwheel-{re.escape(at.app)}\.({layout.UNIT_FILE.pattern})"),
         *((at.release(name), ".*") for name in sorted(known.names)),
-        *((at.cache / "wheels" / name, ".*") for name in _names(at.cache / "wheels")),
+        *((at.cache / "wheels" / name, ".*") for name in files.names(at.cache / "wheels")),
         *((Path(folder), ".*") for folder, _folders, _files in os.walk(at.lib)),
     ]
     for folder, of in places:
@@ -221,14 +221,14 @@ def _spares(at: Layout, known: _Known) -> Found:
 def _runtime(at: Layout, known: _Known) -> Found:
     """Runtime directories of releases: systemd removes only an instance's own directory."""
     needed = known.names | {one.release for one in known.running | known.wanted}
-    for name in _names(layout.RUN / at.app):
+    for name in files.names(layout.RUN / at.app):
         if releases.NAME.fullmatch(name) and name not in needed:
             yield Leftover(RUNTIME, str(layout.RUN / at.app / name))
 
 
 def _host_sides(at: Layout, known: _Known) -> Found:
     current = files.read_link(at.lib / "current")
-    for name in _names(at.lib) if current else []:
+    for name in files.names(at.lib) if current else []:
         if _HOST_SIDE.fullmatch(name) and name != current:
             yield Leftover(HOST_SIDE, str(at.lib / name))
 
@@ -236,34 +236,10 @@ def _host_sides(at: Layout, known: _Known) -> Found:
 def _scratch(at: Layout, known: _Known) -> Found:
     """Temporary files of any application by processes that do not run any more; only root's."""
     for folder, ours in _SCRATCH:
-        for name in _names(folder):
+        for name in files.names(folder):
             made = ours.match(name)
             if made and not _runs(made.group(1)) and _is_roots(folder / name):
                 yield Leftover(SCRATCH, str(folder / name))
-
-
-def _installers(at: Layout, known: _Known) -> Found:
-    """pip's temporary folders, and uv's in its cache."""
-    cache = at.cache / "pip"
-    for folder, ours in (
-        (cache / "tmp", ""),
-        (cache / "uv", ".tmp"),
-        (cache / "uv/builds-v0", ".tmp"),
-    ):
-        if folder.is_dir() and not folder.is_symlink():
-            found = [name for name in _names(folder) if name.startswith(ours)]
-            yield from (Leftover(INSTALLER, str(folder / name)) for name in found)
-
-
-def _names(folder: Path) -> List[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _runs(pid: str) -> bool:
-    return os.path.exists("/proc/" + pid)
 
 
 def _is_roots(path: Path) -> bool:
@@ -271,6 +247,20 @@ def _is_roots(path: Path) -> bool:
         return path.lstat().st_uid == 0
     except FileNotFoundError:
         return False
+
+
+def _installers(at: Layout, known: _Known) -> Found:
+    """pip's temporary folders, and uv's in its cache."""
+    for place, ours in (("tmp", ""), ("uv", ".tmp"), ("uv/builds-v0", ".tmp")):
+        folder = at.cache / "pip" / place
+        found = files.names(folder) if files.is_folder(folder) else []
+        yield from (
+            Leftover(INSTALLER, str(folder / name)) for name in found if name.startswith(ours)
+        )
+
+
+def _runs(pid: str) -> bool:
+    return os.path.exists("/proc/" + pid)
 
 
 # --- removing -----------------------------------------------------------------------------
@@ -282,10 +272,6 @@ def _unlink(at: Layout, one: Leftover) -> None:
 
 def _tree(at: Layout, one: Leftover) -> None:
     files.remove_tree(one.path)
-
-
-def _release(at: Layout, one: Leftover) -> None:
-    releases.remove(at, one.path.name)
 
 
 def _removed_half(at: Layout, one: Leftover) -> None:
@@ -301,35 +287,23 @@ def _instance(at: Layout, one: Leftover) -> None:
         instances.retire(at, instance)
 
 
-def _failed(at: Layout, one: Leftover) -> None:
-    systemd.forget_failure(one.what)
-
-
-def _trial(at: Layout, one: Leftover) -> None:
-    trial.clear(at, one.path)
-
-
 def _scratch_of_anybody(at: Layout, one: Leftover) -> None:
     with locks.shared_parts():
-        if one.path.is_dir() and not one.path.is_symlink():
+        if files.is_folder(one.path):
             shutil.rmtree(str(one.path))
         else:
             files.remove(one.path)
 
 
-def _as_the_app(at: Layout, one: Leftover) -> None:
-    downloads.remove(at, [one.what])
-
-
 _TAKE_AWAY: Dict[str, Callable[[Layout, Leftover], None]] = {
     INSTANCE: _instance,
-    FAILED: _failed,
-    TRIAL: _trial,
-    RELEASE: _release,
+    FAILED: lambda _at, one: systemd.forget_failure(one.what),
+    TRIAL: lambda at, one: trial.clear(at, one.path),
+    RELEASE: lambda at, one: releases.remove(at, one.path.name),
     REMOVED: _removed_half,
     WHEEL: _tree,
     RUNTIME: _tree,
     HOST_SIDE: _tree,
     SCRATCH: _scratch_of_anybody,
-    INSTALLER: _as_the_app,
+    INSTALLER: lambda at, one: downloads.remove(at, [one.what]),
 }

@@ -12,11 +12,9 @@ from pathlib import Path
 from cartwheel.host.layout import Layout
 from cartwheel.host.state import releases
 from cartwheel.host.system import files
-from cartwheel.host.system.context import OpError
+from cartwheel.host.system.context import OpError, boot_id
 from cartwheel.host.wire.messages import Table
 
-_TAIL_LINES = 30
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # random(4): a new one after each boot
 _BOOT = "boot"
 
 
@@ -39,11 +37,8 @@ def done(at: Layout, release: str) -> Table:
         marks = files.read_json(_path(at, release)) or {}
     except OpError:
         return {}
-    return marks if marks.get(_BOOT) == _boot_id() else {}
-
-
-def _boot_id() -> str:
-    return _BOOT_ID.read_text(encoding="ascii").strip()
+    boot = boot_id()
+    return marks if boot and marks.get(_BOOT) == boot else {}
 
 
 def marked(at: Layout, release: str, step: str, digest: str) -> bool:
@@ -54,15 +49,10 @@ def marked(at: Layout, release: str, step: str, digest: str) -> bool:
 
 
 def mark(at: Layout, release: str, step: str, digest: str) -> None:
-    marks = {**done(at, release), _BOOT: _boot_id(), step: digest}
+    marks = {**done(at, release), _BOOT: boot_id(), step: digest}
     files.write_json(_path(at, release), marks)
 
 
 def forget(at: Layout, release: str) -> None:
     """Forget all steps; the release stays marked as being made."""
     files.write_json(_path(at, release), {})
-
-
-def tail(output: str) -> str:
-    """The last lines of a program's output, for a message."""
-    return "\n".join(output.splitlines()[-_TAIL_LINES:])

@@ -90,7 +90,7 @@ def _meant(path: Path) -> Environment:
     except OSError:
         return {}
     except (configparser.Error, UnicodeDecodeError) as error:
-        message = "{}: pip's configuration cannot be read: {}".format(path, error)
+        message = f"{path}: pip's configuration cannot be read: {error}"
         raise OpError("install-failed", " ".join(message.split())) from error
     found: Environment = {}
     for section in _SECTIONS:

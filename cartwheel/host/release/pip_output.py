@@ -77,7 +77,8 @@ def classify_pip_output(text: str) -> Optional[Tuple[str, str]]:
     is not about packages or indexes: show its output.
     """
     text = text.replace("\r\n", "\n")
-    found = _classify(text)
+    index = _index(text)
+    found = _about_package(text, index) or _about_index(text, index)
     return None if found is None else (found[0], without_credentials(found[1]))
 
 
@@ -87,84 +88,51 @@ def refusal(verbose: str) -> Optional[Tuple[str, str]]:
     found = _REFUSED.search(verbose)
     if not found:
         return None
-    line = "%s answers %s%s" % (_index(verbose), found.group(2), _for(_package(found.group(1))))
+    line = f"{_index(verbose)} answers {found[2]}{_for(_package(found[1]))}"
     return "index-unreachable", without_credentials(line)
 
 
-def _classify(text: str) -> Optional[Tuple[str, str]]:
-    index = _index(text)
-    return _about_package(text, index) or _about_index(text, index)
-
-
 def _about_package(text: str, index: str) -> Optional[Tuple[str, str]]:  # noqa: PLR0911 - a table
-    found = _HASH.search(text)
-    if found:
-        return "hash-mismatch", "%s from %s differs from the lock" % (
-            found.group(1).split(" (from")[0],
-            _mirror(found.group(2), index),
-        )
-    found = _HASH_MISSING.search(text)
-    if found:
-        return "hash-mismatch", "%s is needed but not in the lock" % found.group(1)
-    found = _CONFLICT.search(text)
-    if found:
+    if found := _HASH.search(text):
+        package, mirror = found[1].split(" (from")[0], _mirror(found[2], index)
+        return "hash-mismatch", f"{package} from {mirror} differs from the lock"
+    if found := _HASH_MISSING.search(text):
+        return "hash-mismatch", f"{found[1]} is needed but not in the lock"
+    if found := _CONFLICT.search(text):
         cause = _CAUSE.search(text)
-        why = (
-            "; ".join(line.strip() for line in cause.group(1).splitlines())
-            if cause
-            else found.group(1)
-        )
-        return "lock-conflict", why
-    found = _PYTHON.search(text)
-    if found:
-        return "lock-conflict", "%s needs Python %s; this is %s" % (
-            found.group(1),
-            found.group(3),
-            found.group(2),
-        )
-    found = _PLATFORM.search(text)
-    if found:
-        return "wheel-platform", "%s is for another platform" % found.group(1)
-    found = _CORRUPT.search(text)
-    if found:
-        return "wheel-corrupt", "%s is damaged" % (found.group(1) or found.group(2) or "a wheel")
+        lines = cause[1].splitlines() if cause else [found[1]]
+        return "lock-conflict", "; ".join(line.strip() for line in lines)
+    if found := _PYTHON.search(text):
+        return "lock-conflict", f"{found[1]} needs Python {found[3]}; this is {found[2]}"
+    if found := _PLATFORM.search(text):
+        return "wheel-platform", f"{found[1]} is for another platform"
+    if found := _CORRUPT.search(text):
+        return "wheel-corrupt", f"{found[1] or found[2] or 'a wheel'} is damaged"
     return None
 
 
 def _about_index(text: str, index: str) -> Optional[Tuple[str, str]]:
-    lacks = _LACKS.search(text)
-    wanted = lacks.group(1).split(" (from")[0].strip() if lacks else ""
-    known = lacks.group(2).strip() if lacks else ""
-    if not wanted:
-        other = _NO_MATCH.search(text)
-        wanted = other.group(1).strip() if other else ""
+    lacks, other = _LACKS.search(text), _NO_MATCH.search(text)
+    wanted = lacks[1].split(" (from")[0].strip() if lacks else other[1].strip() if other else ""
+    known = lacks[2].strip() if lacks else ""
     if known and known != "none":
-        return "index-lacks", "%s has no %s (it has %s)" % (index, wanted, _few(known))
-    http = _HTTP.search(text)
-    if http:
-        code = http.group(1) or http.group(2) or http.group(3)
-        return "index-unreachable", "%s answers %s%s" % (index, code, _for(wanted))
-    broken = _BROKEN.search(text)
-    if broken:
-        package = wanted or _package(broken.group(2))
-        return "index-unreachable", "%s does not answer%s (%s)" % (
-            index,
-            _for(package),
-            _why(broken.group(1)),
-        )
-    network = _NETWORK.search(text)
-    if network:
-        return "index-unreachable", "%s does not answer%s" % (index, _for(wanted))
-    if wanted:
-        return "index-lacks", "%s has no %s" % (index, wanted)
-    return None
+        return "index-lacks", f"{index} has no {wanted} (it has {_few(known)})"
+    if found := _HTTP.search(text):
+        code = found[1] or found[2] or found[3]
+        return "index-unreachable", f"{index} answers {code}{_for(wanted)}"
+    if found := _BROKEN.search(text):
+        package = _for(wanted or _package(found[2]))
+        return "index-unreachable", f"{index} does not answer{package} ({_why(found[1])})"
+    if _NETWORK.search(text):
+        return "index-unreachable", f"{index} does not answer{_for(wanted)}"
+    return ("index-lacks", f"{index} has no {wanted}") if wanted else None
 
 
 def _index(text: str) -> str:
     found = _INDEXES.search(text)
     if not found:
         return "the default package index"
-    names = dict.fromkeys(without_credentials(name.strip()) for name in found.group(1).split(","))
+    names = dict.fromkeys(without_credentials(name.strip()) for name in found[1].split(","))
     return ", ".join(names)
 
 
@@ -178,16 +146,12 @@ def _package(path: str) -> str:
 
 
 def _for(package: str) -> str:
-    return " for %s" % package if package else ""
+    return f" for {package}" if package else ""
 
 
 def _few(versions: str) -> str:
     names = [name.strip() for name in versions.split(",")]
-    return (
-        ", ".join(names)
-        if len(names) <= 3
-        else "%s versions, the newest %s" % (len(names), names[-1])
-    )
+    return ", ".join(names) if len(names) <= 3 else f"{len(names)} versions, the newest {names[-1]}"
 
 
 def _why(text: str) -> str:

@@ -39,7 +39,7 @@ def upload(ctx: Context, request: Upload) -> Done:
         except OSError as error:
             if not disk_full(error):
                 raise
-            what = "{} of {} MB".format(wheel.filename, size_bytes >> 20)
+            what = f"{wheel.filename} of {size_bytes >> 20} MB"
             raise no_room(what, ctx.about.base) from error
     return Done(changed=True)
 
@@ -70,9 +70,8 @@ def tool(ctx: Context, request: BringTool) -> Done:
     if program.exists():
         return Done(changed=False)
     target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=".new-{}-".format(os.getpid()), dir=str(target.parent)
-    ) as scratch:
+    prefix = f".new-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=str(target.parent)) as scratch:
         wheel = Path(scratch) / request.wheel.filename
         with _payload(ctx, request, "{} is not on the host") as (payload, _size_bytes):
             files.store(payload, wheel, request.wheel.sha256)
@@ -93,11 +92,8 @@ def tool(ctx: Context, request: BringTool) -> Done:
 def _unpack_pip(wheel: Path, folder: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
-    children.run(
-        None,
-        [sys.executable, "-I", "-m", "compileall", "-q", str(folder)],
-        timeout_seconds=_COMPILE_SECONDS,
-    )
+    argv = [sys.executable, "-I", "-m", "compileall", "-q", str(folder)]
+    children.run(None, argv, timeout_seconds=_COMPILE_SECONDS)
 
 
 def _unpack_uv(wheel: Path, folder: Path) -> None:

@@ -7,6 +7,7 @@ to the session, because an application may print its secrets.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -21,15 +22,14 @@ from typing import Deque, List, Optional, Tuple
 from cartwheel.host import layout
 from cartwheel.host.layout import Layout
 from cartwheel.host.release import witness
-from cartwheel.host.system import children, systemd
+from cartwheel.host.system import children, files, systemd
 from cartwheel.host.system.context import Context, OpError
 
 _TAIL_LINES = 200
 _LINE_BYTES = 64 << 10
 _OUTPUT_SECONDS = 3.0  # the output is complete once the unit has ended
-_MARGIN_SECONDS = (
-    10.0  # longer than this process's deadline: for the case that this process is gone
-)
+# Longer than this process's deadline: for the case that this process is gone.
+_MARGIN_SECONDS = 10.0
 _STOP_SECONDS = 5.0
 _LOG_LINES = 5
 _SESSION = re.compile(r"/([^/\n]+\.service)$", re.MULTILINE)
@@ -98,53 +98,40 @@ def run(ctx: Context, at: Layout, release: str, *, seconds: float) -> Trial:
         with _Output(output_path, seconds) as output:
             return _run(ctx, unit_file.name, output, seconds)
     finally:
-        _remove(unit_file)
+        unit_file.unlink(missing_ok=True)
 
 
 def _run(ctx: Context, unit: str, output: "_Output", seconds: float) -> Trial:
-    began = time.time()
+    began, argv = time.time(), ["systemctl", "start", unit]
     try:
-        done = children.run(
-            ctx, ["systemctl", "start", unit], timeout_seconds=seconds, step="verify"
-        )
+        done = children.run(ctx, argv, timeout_seconds=seconds, step="verify")
     except BaseException as error:
         systemd.kill(unit)
         if isinstance(error, OpError):
             error.log = output.text()
         raise
-    if done.status == 0:
-        return _trial("", output)
-    problem = systemd.ended(unit)
-    log = "" if output.began() else "\n".join([done.output, systemd.log(unit, _LOG_LINES, began)])
-    systemd.forget_failure(unit)
-    return _trial(problem, output, log)
-
-
-def _trial(problem: str, output: "_Output", log: str = "") -> Trial:
-    text = output.text()
-    refused = [one for one in output.told if one.startswith(witness.REFUSED)]
-    return Trial(
-        problem,
-        output.began(),
-        tuple(one[len(witness.REFUSED) :] for one in refused),
-        log or text,
-    )
+    problem, log = "", ""
+    if done.status != 0:
+        problem = systemd.ended(unit)
+        if not output.began():
+            log = "\n".join([done.output, systemd.log(unit, _LOG_LINES, began)])
+        systemd.forget_failure(unit)
+    text, told, mark = output.text(), output.told, witness.REFUSED
+    refused = tuple(one[len(mark) :] for one in told if one.startswith(mark))
+    return Trial(problem, output.began(), refused, log or text)
 
 
 def _unit(at: Layout, release: str, rendered: str, output: Path, seconds: float) -> str:
     """The rendered unit and the changes: later values override earlier ones."""
     venv = at.release(release) / "venv" / "bin"
-    command = [
-        *(str(venv / "python"), str(at.lib / "current/cartwheel/host/release/witness.py")),
-        *(str(venv / "gunicorn"), "--check-config"),
-        *("--config", str(at.release(release) / "gunicorn.conf.py")),
-    ]
+    witness_py = at.lib / "current/cartwheel/host/release/witness.py"
+    checked = f"--check-config --config {at.release(release)}/gunicorn.conf.py"
     session = _own_unit()
     return _LEFT_OUT.sub("", _as_instance(rendered)) + _OWN.format(
         app=at.app,
         release=release,
-        binds="BindsTo={}\n".format(session) if session else "",
-        command=" ".join(command),
+        binds=f"BindsTo={session}\n" if session else "",
+        command=f"{venv}/python {witness_py} {venv}/gunicorn {checked}",
         seconds=seconds + _MARGIN_SECONDS,
         stop_seconds=_STOP_SECONDS,
         output=output,
@@ -184,7 +171,7 @@ class _Output:
 
     def __exit__(self, *_failure: object) -> None:
         self._listener.close()
-        _remove(self._path)
+        self._path.unlink(missing_ok=True)
 
     def _read(self) -> None:
         try:
@@ -214,12 +201,9 @@ class _Output:
         return "\n".join(self._tail)
 
     def _await(self) -> None:
-        try:
-            self._listener.shutdown(
-                socket.SHUT_RDWR
-            )  # otherwise it would wait for a connection that never came
-        except OSError:
-            pass
+        # Otherwise it would wait for a connection that never came.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._reader.join(_OUTPUT_SECONDS)
 
 
@@ -228,31 +212,21 @@ class _Output:
 
 def left(at: Layout) -> List[Path]:
     """The unit files of trials, including running ones."""
-    ours = re.compile(r"cartwheel-verify-{}-[0-9a-f]{{8}}\.service".format(re.escape(at.app)))
-    try:
-        names = sorted(os.listdir(layout.RUN_UNITS))
-    except FileNotFoundError:
-        return []
+    ours = re.compile(rf"cartwheel-verify-{re.escape(at.app)}-[0-9a-f]{{8}}\.service")
+    names = files.names(layout.RUN_UNITS)
     return [layout.RUN_UNITS / name for name in names if ours.fullmatch(name)]
 
 
 def clear(at: Layout, unit_file: Path) -> None:
     """Stop a trial that was `left` over and remove all of it; its file last."""
     systemd.kill(unit_file.name)
-    _remove(_socket(at, unit_file.stem[-8:]))
-    _remove(unit_file)
+    _socket(at, unit_file.stem[-8:]).unlink(missing_ok=True)
+    unit_file.unlink(missing_ok=True)
 
 
 def _unit_file(at: Layout, token: str) -> Path:
-    return layout.RUN_UNITS / "cartwheel-verify-{}-{}.service".format(at.app, token)
+    return layout.RUN_UNITS / f"cartwheel-verify-{at.app}-{token}.service"
 
 
 def _socket(at: Layout, token: str) -> Path:
-    return layout.RUN / ".verify.{}.{}".format(at.app, token)  # no application has this name
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink()
-    except FileNotFoundError:
-        pass
+    return layout.RUN / f".verify.{at.app}.{token}"  # no application has this name

@@ -41,40 +41,30 @@ def classify_uv_output(text: str, mirror: str) -> Optional[Tuple[str, str]]:
     about_package = _about_package(text, mirror)
     if about_package is not None:
         return about_package
-    denied = _DENIED.search(text)
-    missing = _NOT_FOUND.search(text)
+    denied, missing = _DENIED.search(text), _NOT_FOUND.search(text)
     if denied and missing:
-        status = denied[2] or denied[3]
-        return "index-unreachable", "{} answers {} for {}".format(
-            without_credentials(denied[1]), status, missing[1]
-        )
+        index, status = without_credentials(denied[1]), denied[2] or denied[3]
+        return "index-unreachable", f"{index} answers {status} for {missing[1]}"
     if missing:
-        return "index-lacks", "{} has no {}".format(mirror, missing[1])
+        return "index-lacks", f"{mirror} has no {missing[1]}"
     fetch = _FETCH.search(text)
     if fetch and _NETWORK.search(text):
         status_found = _FETCH_STATUS.search(text)
-        why = "does not answer ({})".format(_why(text))
-        if status_found:
-            why = "answers {}".format(status_found[1])
+        why = f"answers {status_found[1]}" if status_found else f"does not answer ({_why(text)})"
         where = _place(fetch[1], mirror)
-        return "index-unreachable", "{} {} for {}".format(where, why, _package(fetch[1]))
-    if "No solution found" in text:
-        return _unsatisfiable(text, mirror)
-    return None
+        return "index-unreachable", f"{where} {why} for {_package(fetch[1])}"
+    return _unsatisfiable(text, mirror) if "No solution found" in text else None
 
 
 def _about_package(text: str, mirror: str) -> Optional[Tuple[str, str]]:
-    found = _MISMATCH.search(text)
-    if found:
-        line = "{} from {} differs from the lock".format(found[1], mirror)
-        return "hash-mismatch", line
-    found = _PLATFORM.search(text)
-    if found:
-        why = " (another {})".format(found[2].strip()) if found[2] else ""
-        return "wheel-platform", "{} has no wheel of {} that fits{}".format(mirror, found[1], why)
+    if found := _MISMATCH.search(text):
+        return "hash-mismatch", f"{found[1]} from {mirror} differs from the lock"
+    if found := _PLATFORM.search(text):
+        why = f" (another {found[2].strip()})" if found[2] else ""
+        return "wheel-platform", f"{mirror} has no wheel of {found[1]} that fits{why}"
     found = _CORRUPT.search(text)
     if found and not says_full(text):
-        return "wheel-corrupt", "{} is damaged".format(found[1] or found[2])
+        return "wheel-corrupt", f"{found[1] or found[2]} is damaged"
     return None
 
 
@@ -86,12 +76,10 @@ def _unsatisfiable(text: str, mirror: str) -> Tuple[str, str]:
     )
     # One requirement that nothing fits is the mirror's gap; two that clash are a conflict.
     if because.count("depends on") <= 1:
-        absent = _NO_VERSION.match(because)
-        if absent:
-            return "index-lacks", "{} has no {}".format(mirror, absent[1])
-        only = _ONLY.match(because)
-        if only:
-            return "index-lacks", "{} has no {} (it has {})".format(mirror, only[2], only[1])
+        if absent := _NO_VERSION.match(because):
+            return "index-lacks", f"{mirror} has no {absent[1]}"
+        if only := _ONLY.match(because):
+            return "index-lacks", f"{mirror} has no {only[2]} (it has {only[1]})"
     return "lock-conflict", because or "the requirements contradict each other"
 
 
@@ -134,7 +122,7 @@ def first_error(text: str) -> str:
             if not rest:
                 return head
             cause = rest[0].removeprefix("cause:").removeprefix("╰─▶").strip()
-            return "{} ({})".format(head, cause)
+            return f"{head} ({cause})"
     return lines[-1] if lines else "no output"
 
 
@@ -143,5 +131,5 @@ def incompatible(text: str) -> str:
     found = [
         line.replace("The package ", "", 1).replace("`", "") for line in _INCOMPATIBLE.findall(text)
     ]
-    more = " (and {} more)".format(len(found) - 1) if len(found) > 1 else ""
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     return found[0] + more if found else ""

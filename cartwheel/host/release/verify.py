@@ -6,13 +6,13 @@ import os
 import re
 import shutil
 import tempfile
-import threading
-from typing import Callable, Dict, List, Optional
+from concurrent.futures import ThreadPoolExecutor
+from typing import Callable, List, Optional
 from urllib.parse import unquote
 
 from cartwheel.host import layout
 from cartwheel.host.layout import Layout
-from cartwheel.host.release import access, borrow, install, installer, marks, trial
+from cartwheel.host.release import access, borrow, install, installer, trial
 from cartwheel.host.state import releases
 from cartwheel.host.system import children
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
@@ -22,9 +22,8 @@ from cartwheel.host.wire.installing import Installing
 from cartwheel.host.wire.making import Verify
 from cartwheel.host.wire.request import Done
 
-_DO_NOT_FIT = (
-    1  # exit status of `pip check` and `uv pip check` for a finding; any other is a failure
-)
+# Exit status of `pip check` and `uv pip check` for a finding; any other is a failure.
+_DO_NOT_FIT = 1
 _CHECK_SECONDS = 60.0
 
 # Python's message about a refused write, or SQLite's, which names no path.
@@ -46,7 +45,8 @@ _PINNED = re.compile(
 def verify(ctx: Context, request: Verify) -> Done:
     """Check everything that can be checked before it runs: packages, files, units, import, site.
 
-    The checks are independent and run in parallel.
+    The checks are independent and run in parallel; of several failures the first one in this order
+    is raised, so that the reported one is always the same.
     """
     at, release = ctx.at, request.release
     # First: the import runs the application's code as the user, who still owns the files.
@@ -57,10 +57,12 @@ def verify(ctx: Context, request: Verify) -> Done:
         lambda: check_static(at, release, request.static_dir),
         lambda: _check_unit(ctx, at, release),
         lambda: _check_import(ctx, at, request),
+        lambda: _check_site(ctx, request),
     ]
-    if request.site_changes:
-        checks.append(lambda: _check_site(ctx, request))
-    _side_by_side(checks)
+    with ThreadPoolExecutor(len(checks)) as pool:
+        running = [pool.submit(check) for check in checks]
+    for one in running:
+        one.result()
     return Done(changed=False)
 
 
@@ -72,18 +74,13 @@ def _check_lock(at: Layout, release: str) -> None:
         (borrow.normal_name(name), version or unquote(of_file))
         for name, version, of_file in _PINNED.findall(lock)
     }
-    found = {
-        borrow.distribution(path)
-        for path in (folder / "venv").glob("lib/python*/site-packages/*.dist-info")
-    }
+    packages = (folder / "venv").glob("lib/python*/site-packages/*.dist-info")
+    found = set(map(borrow.distribution, packages))
     missing = sorted(name for name, _version in wanted - found)
     if missing or len(found) != len(wanted) + 1:
-        raise OpError(
-            "install-failed",
-            "installed are {} packages, in the lock and the application are {}; missing: {}".format(
-                len(found), len(wanted) + 1, ", ".join(missing) or "none"
-            ),
-        )
+        there, wanted_count = len(found), len(wanted) + 1
+        told = f"installed are {there} packages, in the lock and the application are {wanted_count}"
+        raise OpError("install-failed", f"{told}; missing: {', '.join(missing) or 'none'}")
 
 
 def _check_packages(ctx: Context, at: Layout, release: str, installing: Installing) -> None:
@@ -110,10 +107,8 @@ def check_static(at: Layout, release: str, static_dir: Optional[str]) -> None:
         return
     folder = access.served(at, release, static_dir)
     if not folder.is_dir():
-        raise OpError(
-            "static-missing",
-            "web.static_dir: {} is not in the release; searched in {}".format(static_dir, folder),
-        )
+        why = f"web.static_dir: {static_dir} is not in the release; searched in {folder}"
+        raise OpError("static-missing", why)
 
 
 def _check_import(ctx: Context, at: Layout, request: Verify) -> None:
@@ -124,42 +119,32 @@ def _check_import(ctx: Context, at: Layout, request: Verify) -> None:
     except OpError as error:
         if error.slug != "deadline":
             raise
-        raise OpError(
-            "import-failed",
-            "{} was not imported within {:g} s".format(entry, seconds),
-            log=marks.tail(error.log),
-        ) from error
+        why = f"{entry} was not imported within {seconds:g} s"
+        raise OpError("import-failed", why, log=children.tail(error.log)) from error
     if tried.problem:
         raise _import_error(at, entry, tried)
-    told = "{} could not write {} during its import; its own files belong in {}"
     for path in tried.refused[:_NOTES]:
-        ctx.emit("verify", "note", told.format(entry, path, at.shared))
+        told = (
+            f"{entry} could not write {path} during its import; its own files belong in {at.shared}"
+        )
+        ctx.emit("verify", "note", told)
 
 
 def _import_error(at: Layout, entry: str, tried: trial.Trial) -> OpError:
-    log = marks.tail(tried.output)
+    log = children.tail(tried.output)
     lines = tried.output.strip().splitlines()
     if not tried.began:
         why = lines[-1].strip() if lines else "no message"
-        return OpError(
-            "unit-refused",
-            "systemd cannot run it as a service ({}): {}".format(tried.problem, why[:200]),
-            log=log,
-        )
+        told = f"systemd cannot run it as a service ({tried.problem}): {why[:200]}"
+        return OpError("unit-refused", told, log=log)
     path = _written(tried)
     if path:
-        return OpError(
-            "read-only",
-            "{} writes {} when it is imported, where it may not write; files of its own belong "
-            "below {}".format(entry, path, at.shared),
-            log=log,
-        )
+        told = f"{entry} writes {path} when it is imported, where it may not write"
+        return OpError("read-only", f"{told}; files of its own belong below {at.shared}", log=log)
     reason = lines[-1].strip() if lines else tried.problem
     if not tried.problem.startswith("exit"):  # it was killed
-        reason = "{} ({})".format(tried.problem, reason)
-    return OpError(
-        "import-failed", "{} cannot be imported: {}".format(entry, reason[:200]), log=log
-    )
+        reason = f"{tried.problem} ({reason})"
+    return OpError("import-failed", f"{entry} cannot be imported: {reason[:200]}", log=log)
 
 
 def _written(tried: trial.Trial) -> str:
@@ -181,36 +166,15 @@ def _check_unit(ctx: Context, at: Layout, release: str) -> None:
         for one in releases.side(at, layout.first_of(release)):
             paths.append(os.path.join(scratch, at.unit_file(one).name))
             shutil.copyfile(str(at.unit_source(one)), paths[-1])
-        done = children.run(
-            ctx, ["systemd-analyze", "verify", *paths], timeout_seconds=_CHECK_SECONDS
-        )
+        argv = ["systemd-analyze", "verify", *paths]
+        done = children.run(ctx, argv, timeout_seconds=_CHECK_SECONDS)
     if done.status != 0:
         log = done.output.replace(scratch + "/", "")
         first = log.splitlines()[0] if log else "no reason given"
-        raise OpError("unit-refused", "systemd rejects " + first, log=marks.tail(log))
+        raise OpError("unit-refused", "systemd rejects " + first, log=children.tail(log))
 
 
 def _check_site(ctx: Context, request: Verify) -> None:
-    configuration.check_staged(ctx, web_server(), request.site_changes, request.server_names)
-
-
-def _side_by_side(checks: List[Callable[[], None]]) -> None:
-    """Run the checks in parallel. Raises the first failure in the order of `checks`, so that the
-    reported one is always the same."""
-    found: Dict[int, BaseException] = {}
-
-    def guarded(place: int, one: Callable[[], None]) -> None:
-        try:
-            one()
-        except BaseException as error:
-            found[place] = error
-
-    threads = [
-        threading.Thread(target=guarded, args=(place, one)) for place, one in enumerate(checks)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if found:
-        raise found[min(found)]
+    changes = request.site_changes
+    if changes:
+        configuration.check_staged(ctx, web_server(), changes, request.server_names)

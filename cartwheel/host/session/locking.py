@@ -24,11 +24,7 @@ def lock(ctx: Context, request: Lock) -> Locked:
     at = ctx.at
     if "lock" in ctx.memory:
         return Locked(releases.premise(at), freeze.read(at))
-    holder = {
-        "owner": ctx.about.who,
-        "message": ctx.about.message,
-        "since": time.strftime("%F %T"),
-    }
+    holder = {"owner": ctx.about.who, "message": ctx.about.message, "since": time.strftime("%F %T")}
     held = locks.acquire(at.lock, holder, wait_seconds=request.wait_seconds, ctx=ctx)
     try:
         found = leftovers.find(at)

@@ -12,7 +12,7 @@ functions of `at_end` run, last first, and the process ends.
 from __future__ import annotations
 
 import collections
-import hashlib
+import contextlib
 import io
 import os
 import queue
@@ -27,6 +27,7 @@ from cartwheel.host.system.context import (
     ContactLost,
     Context,
     OpError,
+    boot_id,
     boottime,
     disk_full,
     no_room,
@@ -105,10 +106,8 @@ class Spool:
     """A request's payload in an unlinked private file; a full disk spoils only this request."""
 
     def __init__(self) -> None:
-        self.size = 0
         self.error: Optional[OSError] = None
         self.file: Optional[IO[bytes]] = None
-        self._sha256 = hashlib.sha256()
         self._folder = ""
         for folder in SPOOL_FOLDERS:
             self._folder = folder or tempfile.gettempdir()
@@ -122,18 +121,14 @@ class Spool:
                 self.error = error
 
     def add(self, data: bytes) -> None:
-        if self.error is not None or self.file is None:
-            return
-        try:
-            self.file.write(data)
-        except OSError as error:
-            self.error = error
-            return
-        self._sha256.update(data)
-        self.size += len(data)
+        if self.error is None and self.file is not None:
+            try:
+                self.file.write(data)
+            except OSError as error:
+                self.error = error
 
-    def finish(self) -> str:
-        """Rewind; the SHA-256 of the bytes. Raises OpError if they could not be kept."""
+    def finish(self) -> None:
+        """Rewind. Raises OpError if the bytes could not be kept."""
         if self.error is None and self.file is not None:
             try:
                 self.file.seek(0)  # also flushes
@@ -142,17 +137,13 @@ class Spool:
         if self.error is not None and disk_full(self.error):
             raise no_room("the upload", tempfile.gettempdir())
         if self.error is not None:
-            raise OpError(
-                "disk-full", f"the upload cannot be kept in {self._folder}: {self.error.strerror}"
-            )
-        return self._sha256.hexdigest()
+            why = f"the upload cannot be kept in {self._folder}: {self.error.strerror}"
+            raise OpError("disk-full", why)
 
     def close(self) -> None:
         if self.file is not None:
-            try:
+            with contextlib.suppress(OSError):  # a full disk may still refuse buffered bytes
                 self.file.close()
-            except OSError:  # a full disk may still refuse buffered bytes
-                pass
 
 
 class Request:
@@ -240,12 +231,13 @@ class Server:
             return _error(request.id, "host-side", problem, log=traceback.format_exc())
 
     def _context(self, request: Request) -> Context:
-        digest = request.spool.finish() if request.spool is not None else ""
-        request_id = request.id
+        spool = request.spool
+        if spool is not None:
+            spool.finish()
 
         def send(told: Told) -> None:
             try:
-                self._outbox.put({"t": "event", "id": request_id, "event": told})
+                self._outbox.put({"t": "event", "id": request.id, "event": told})
             except (TypeError, ValueError, framing.FrameError) as error:
                 self.noise(f"an event that cannot be sent: {error}\n".encode())
 
@@ -256,8 +248,7 @@ class Server:
             deadline=boottime() + request.deadline_seconds,
             memory=self._memory,
             at_end=self._at_end,
-            blob=request.spool.file if request.spool is not None else None,
-            blob_sha256=digest,
+            blob=spool.file if spool is not None else None,
         )
 
     def _end(self) -> None:
@@ -354,16 +345,7 @@ _stderr_fd = 2
 
 def hello(ctx: Context, request: Hello) -> Who:
     """Answer with the session's user and process; it costs only the round trip."""
-    return Who(os.geteuid(), os.getpid(), _boot_id())
-
-
-def _boot_id() -> str:
-    """The boot's id (random(4)): a new one after each boot."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
+    return Who(os.geteuid(), os.getpid(), boot_id())
 
 
 def _perform(name: str, ctx: Context, asked: Table) -> Json:
@@ -377,14 +359,8 @@ def _perform(name: str, ctx: Context, asked: Table) -> Json:
 
 
 def _error(request_id: int, slug: str, message: str, hint: str = "", log: str = "") -> Header:
-    return {
-        "t": "error",
-        "id": request_id,
-        "slug": slug,
-        "message": message,
-        "hint": hint,
-        "log": log,
-    }
+    said: Header = {"slug": slug, "message": message, "hint": hint, "log": log}
+    return {"t": "error", "id": request_id, **said}
 
 
 def _signal_pipe() -> int:
@@ -423,10 +399,8 @@ def _catch_noise(tell: Callable[[bytes], None]) -> None:
 
 def _complain(text: str) -> None:
     """Write a last message to the process's original standard error."""
-    try:
+    with contextlib.suppress(OSError):
         os.write(_stderr_fd, text.encode("utf-8", "replace"))
-    except OSError:
-        pass
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -10,10 +10,10 @@ import time
 from typing import Optional
 
 from cartwheel.host.layout import Layout
-from cartwheel.host.state import journal, releases
+from cartwheel.host.state import journal, record, releases
 from cartwheel.host.system import files, locks
 from cartwheel.host.system.context import Context, OpError
-from cartwheel.host.wire.codec import WireError, from_disk, to_json
+from cartwheel.host.wire.codec import from_disk, to_json
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.locking import AskHolders, Freeze, Frozen, Holders, Mark, Unfreeze
 from cartwheel.host.wire.request import About
@@ -25,9 +25,8 @@ def read(at: Layout) -> Optional[Mark]:
     A damaged file still freezes: its author did not want changes.
     """
     try:
-        known = files.read_json(at.frozen)
-        return None if known is None else from_disk(Mark, known)
-    except (OpError, WireError):
+        return files.read_record(Mark, at.frozen)
+    except OpError:
         return Mark("somebody", f"{at.frozen} is damaged", "?")
 
 
@@ -41,8 +40,7 @@ def refuse_if_frozen(at: Layout) -> None:
 def hold(ctx: Context, request: Freeze) -> Frozen:
     """Freeze. Repeating the same freeze changes nothing; another one raises OpError("held")."""
     at, about = ctx.at, ctx.about
-    if files.read_json(at.record) is None:
-        raise OpError("not-set-up", "this host is not set up for {}".format(at.app))
+    record.needed(at)
     known = read(at)
     if known is not None and (known.owner, known.message) != (about.who, about.message):
         refuse_if_frozen(at)
@@ -56,11 +54,10 @@ def hold(ctx: Context, request: Freeze) -> Frozen:
 
 def release(ctx: Context, request: Unfreeze) -> Frozen:
     """Lift the freeze, no matter who set it; `freeze` is the lifted one."""
-    at = ctx.at
-    known = read(at)
-    changed = files.remove(at.frozen) if known is not None else False
+    known = read(ctx.at)
+    changed = files.remove(ctx.at.frozen)
     if changed:
-        _note(at, "release", ctx.about)
+        _note(ctx.at, "release", ctx.about)
     return Frozen(changed, known)
 
 

@@ -9,6 +9,7 @@ and the older entries that a rollback needs.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -18,7 +19,7 @@ from typing import Container, Iterable, List, Optional, Sequence, Set
 
 from cartwheel.host.system import files
 from cartwheel.host.system.context import OpError
-from cartwheel.host.wire.codec import WireError, from_disk, to_json
+from cartwheel.host.wire.codec import from_disk, to_json
 from cartwheel.host.wire.journal import Entry
 
 # About 300 bytes each; a host keeps at most 100 releases (settings: keep_releases).
@@ -29,24 +30,21 @@ _KEPT_STACK = 500
 
 def read(path: Path) -> List[Entry]:
     """Every whole entry, oldest first."""
-    if files.is_no_file(path):
-        return []
     try:
-        lines = path.read_bytes().splitlines()
+        lines = [] if files.is_no_file(path) else path.read_bytes().splitlines()
     except FileNotFoundError:
         return []
     entries: List[Entry] = []
     for line in lines:
-        try:
+        # What does not fit was torn by a crash or a full disk.
+        with contextlib.suppress(ValueError):
             entries.append(from_disk(Entry, json.loads(line)))
-        except (ValueError, WireError):
-            continue  # torn by a crash or a full disk
     return entries
 
 
 def append(path: Path, entry: Entry) -> None:
     """Add one entry; a full disk or a broken file system does not stop a deploy."""
-    try:
+    with contextlib.suppress(OSError, OpError):
         known = read(path)
         last = max((one.seq or 0 for one in known), default=0)
         if len(known) >= MOST_ENTRIES:
@@ -61,8 +59,6 @@ def append(path: Path, entry: Entry) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
-    except (OSError, OpError):
-        pass
 
 
 def _line(entry: Entry) -> bytes:
@@ -72,10 +68,8 @@ def _line(entry: Entry) -> bytes:
 def _cut_down(path: Path, entries: List[Entry]) -> None:
     """Cut the history by rename: readers find the whole history or the shorter one. If it fails,
     the next write tries again."""
-    try:
+    with contextlib.suppress(OSError, OpError):
         files.write(path, b"".join(map(_line, shortened(entries, KEPT_ENTRIES))))
-    except (OSError, OpError):
-        pass
 
 
 def shortened(entries: Sequence[Entry], kept: int) -> List[Entry]:

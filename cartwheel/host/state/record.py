@@ -36,7 +36,7 @@ def needed(at: Layout) -> Record:
     """The record. Raises OpError("not-set-up") if there is none."""
     found = read(at)
     if found is None:
-        raise OpError("not-set-up", "this host is not set up for {}".format(at.app))
+        raise OpError("not-set-up", f"this host is not set up for {at.app}")
     return found
 
 

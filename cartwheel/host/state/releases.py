@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -23,8 +24,7 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def manifest_path(at: Layout, release: str) -> Path:
-    """Write `release.json`, after everything else of the release is durable. A release with this
-    file is complete."""
+    """A release with this file is complete: it is written last, after the rest is durable."""
     return at.release(release) / "release.json"
 
 
@@ -45,23 +45,15 @@ def complete(at: Layout) -> List[Manifest]:
 
 def names(at: Layout) -> List[str]:
     """Every release directory, complete or not."""
-    try:
-        entries = sorted(os.listdir(at.releases))
-    except FileNotFoundError:
-        return []
-    return [name for name in entries if not name.startswith(".") and at.release(name).is_dir()]
+    found = files.names(at.releases)
+    return [name for name in found if not name.startswith(".") and at.release(name).is_dir()]
 
 
 def leftovers(at: Layout) -> List[str]:
     """Release directories that are incomplete or half removed."""
     whole = {manifest.release for manifest in complete(at)}
     half = [name for name in names(at) if name not in whole and _is_half_made(at, name)]
-    try:
-        entries = sorted(os.listdir(at.releases))
-    except FileNotFoundError:
-        entries = []
-    gone = [name for name in entries if _GONE.fullmatch(name)]
-    return half + gone
+    return half + [name for name in files.names(at.releases) if _GONE.fullmatch(name)]
 
 
 NAME = re.compile(r"[0-9][a-z0-9._]*")
@@ -129,7 +121,7 @@ def refuse_spoilt(at: Layout, release: str) -> None:
     """Raises OpError("not-whole") if the release cannot run."""
     found = problem(at, release)
     if found:
-        raise OpError("not-whole", "{} is damaged: {}".format(release, found))
+        raise OpError("not-whole", f"{release} is damaged: {found}")
 
 
 class _Usable(Container[str]):
@@ -161,19 +153,16 @@ def cut_off(at: Layout, current: Optional[str], entries: Sequence[Entry]) -> Opt
 def note_settings(at: Layout, release: str, settings: Dict[str, str]) -> None:
     """Keep the digests of the settings that the release was deployed with, by name, so that the
     next plan can compare them. Nothing depends on them, so disk errors are ignored."""
-    try:
+    with contextlib.suppress(OSError, OpError):
         files.write_json(_settings_path(at, release), settings, 0o640)
-    except (OSError, OpError):
-        pass
 
 
 def settings_of(at: Layout, release: str) -> Optional[Dict[str, str]]:
     """The digests kept by `note_settings`; None if there are none, as from earlier versions."""
     try:
-        known = files.read_json(_settings_path(at, release))
+        return files.read_record(Dict[str, str], _settings_path(at, release))
     except (OSError, OpError):
         return None
-    return None if known is None else {name: str(digest) for name, digest in known.items()}
 
 
 def _settings_path(at: Layout, release: str) -> Path:
@@ -181,8 +170,7 @@ def _settings_path(at: Layout, release: str) -> Path:
 
 
 def next_sequence(at: Layout) -> int:
-    known = [manifest.seq for manifest in complete(at)]
-    return max(known, default=0) + 1
+    return max((manifest.seq for manifest in complete(at)), default=0) + 1
 
 
 def pointed(path: Path) -> Optional[str]:
@@ -212,8 +200,7 @@ def instance_of(at: Layout, release: str) -> Optional[Instance]:
 
 def processes(at: Layout, release: str) -> List[str]:
     """The processes that a release has units for; web, which every release has, comes first."""
-    folder = at.release(release)
-    found = map(layout.SOURCE.fullmatch, sorted(os.listdir(folder)) if folder.is_dir() else [])
+    found = map(layout.SOURCE.fullmatch, files.names(at.release(release)))
     return [WEB, *(one.group(1) for one in found if one and one.group(1) != WEB)]
 
 
@@ -227,7 +214,7 @@ def side(at: Layout, one: Optional[Instance]) -> List[Instance]:
 def unit_files(at: Layout) -> Dict[Path, str]:
     """The releases' unit files that systemd reads, each with its release."""
     folder = layout.UNITS
-    named = {name: at.released_by(name) for name in sorted(os.listdir(folder))}
+    named = {name: at.released_by(name) for name in files.names(folder)}
     return {folder / name: release for name, release in named.items() if release is not None}
 
 
@@ -308,11 +295,8 @@ def remove(at: Layout, release: str) -> None:
         if owner == release:
             files.remove(path)
     files.remove_tree(at.release(release))
-    files.remove_tree(at.releases / (".gone-" + release))
     # systemd removes the slots' runtime directories, but not their parent.
     files.remove_tree(RUN / at.app / release)
-    if release.startswith(".gone-"):
-        files.remove_tree(at.release(release))
 
 
 def discard(at: Layout, release: str) -> None:
@@ -327,11 +311,8 @@ def discard(at: Layout, release: str) -> None:
 
 def unwanted_wheels(at: Layout) -> List[Path]:
     """Cached wheels that no complete release was made from."""
-    try:
-        cached = sorted(os.listdir(at.cache / "wheels"))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
     wanted = {sha for one in complete(at) for sha in (one.wheel_sha256, *one.beside.values())}
+    cached = files.names(at.cache / "wheels")
     unwanted = [name for name in cached if DIGEST.fullmatch(name) and name not in wanted]
     return [at.cache / "wheels" / name for name in unwanted]
 

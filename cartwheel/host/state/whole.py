@@ -27,14 +27,7 @@ from cartwheel.host.wire.manifest import Manifest
 # For a release of an older version, whose manifest does not list them.
 _OWN_FILES = ("gunicorn.conf.py", "lock.txt", "web.service", "web-b.service")
 # Cartwheel's records of a release, and its secrets: nothing that a person wrote or reads.
-BOOKKEEPING = {
-    "env",
-    "release.json",
-    "steps.json",
-    "install.txt",
-    "damaged.json",
-    "settings.json",
-}
+BOOKKEEPING = {"env", "release.json", "steps.json", "install.txt", "damaged.json", "settings.json"}
 _VERSIONED = re.compile(r"python\d+\.\d+t?")  # t: free-threaded
 _HIDES_HOME = re.compile(r"^ProtectHome=(?!no|false|0|off|read-only)", re.MULTILINE)
 _HASH = "sha256"
@@ -44,17 +37,13 @@ def with_contents(at: Layout, manifest: Manifest) -> Manifest:
     """The manifest completed for a finished release: digests of its own files (not of `env`, which
     is secret), and the entries of its site-packages."""
     folder = at.release(manifest.release)
-    own = [name for name in sorted(os.listdir(folder)) if name not in BOOKKEEPING]
+    own = [folder / name for name in files.names(folder) if name not in BOOKKEEPING]
+    digests = {path.name: files.sha256_of(path) for path in own if not path.is_symlink()}
     site = _site(folder)
-    digests = {
-        name: files.sha256_of(folder / name)
-        for name in own
-        if (folder / name).is_file() and not (folder / name).is_symlink()
-    }
     return replace(
         manifest,
         files={name: digest for name, digest in digests.items() if digest},
-        packages=tuple(sorted(os.listdir(site))) if site is not None else (),
+        packages=tuple(files.names(site)) if site is not None else (),
     )
 
 
@@ -73,7 +62,7 @@ def problem(at: Layout, manifest: Manifest) -> str:
             or _packages(folder, manifest)
         )
     except OSError as error:
-        return "{}: {}".format(error.filename, error.strerror)
+        return f"{error.filename}: {error.strerror}"
 
 
 def damage(at: Layout, manifest: Manifest) -> List[str]:
@@ -82,7 +71,7 @@ def damage(at: Layout, manifest: Manifest) -> List[str]:
     folder = at.release(manifest.release)
     found = [problem(at, manifest)]
     found += [
-        "{} was changed after it was written".format(name)
+        f"{name} was changed after it was written"
         for name, digest in manifest.files.items()
         if (folder / name).is_file() and files.sha256_of(folder / name) != digest
     ]
@@ -129,7 +118,7 @@ def _environment(folder: Path, manifest: Manifest) -> str:
     except (FileNotFoundError, IsADirectoryError):
         return "env is missing"
     except ValueError as error:
-        return "env is damaged: {}".format(error)
+        return f"env is damaged: {error}"
     missing = sorted(set(manifest.env) - set(names))
     return "env lacks {}".format(", ".join(missing)) if missing else ""
 
@@ -147,10 +136,10 @@ def _venv(folder: Path, manifest: Manifest) -> str:
     venv = folder / "venv"
     for path in (venv, venv / "pyvenv.cfg", venv / "bin" / "gunicorn"):
         if not path.exists():
-            return "{} is missing".format(path.relative_to(folder))
+            return f"{path.relative_to(folder)} is missing"
     real = os.path.realpath(venv / "bin" / "python")
     if not os.path.isfile(real):
-        return "its interpreter {} is not there".format(real)
+        return f"its interpreter {real} is not there"
     if not os.access(real, os.X_OK) or not os.access(venv / "bin" / "gunicorn", os.X_OK):
         return "its interpreter or gunicorn may not be executed"
     return _interpreter(venv, real, manifest)
@@ -164,11 +153,11 @@ def _interpreter(venv: Path, real: str, manifest: Manifest) -> str:
     version = site.parent.name  # python3.11
     named = _VERSIONED.match(os.path.basename(real))
     if named and named.group() != version:
-        return "its interpreter {} is not the {} of its packages".format(real, version)
+        return f"its interpreter {real} is not the {version} of its packages"
     known = manifest.python.stdlib
     libraries = [Path(real).parent.parent / lib / version for lib in ("lib", "lib64")]
     if known and not any((one / "os.py").exists() for one in (*libraries, Path(known))):
-        return "the standard library of its interpreter {} is not there".format(real)
+        return f"the standard library of its interpreter {real} is not there"
     return ""
 
 
@@ -189,9 +178,7 @@ def _access(at: Layout, folder: Path) -> str:
     if not unit.exists():
         unit = at.unit_source(Instance(WEB, folder.name, OLD_SLOTS[0]))
     if _HIDES_HOME.search(unit.read_text(encoding="utf-8")) and reach.in_home(python):
-        return "its interpreter is in a home ({}), which its unit hides".format(
-            os.path.realpath(python)
-        )
+        return f"its interpreter is in a home ({os.path.realpath(python)}), which its unit hides"
     return ""
 
 
@@ -203,7 +190,7 @@ def _packages(folder: Path, manifest: Manifest) -> str:
         there = {entry.name: entry.stat(follow_symlinks=False) for entry in listing}
     missing = sorted(set(manifest.packages or ("gunicorn",)) - set(there))
     if missing:
-        return "of its packages {} is missing".format(_few(missing))
+        return f"of its packages {_few(missing)} is missing"
     made = (folder / "release.json").stat().st_mtime_ns
     if any(status.st_mtime_ns >= made for status in there.values()):
         return _few(broken_packages(folder / "venv"))
@@ -211,7 +198,7 @@ def _packages(folder: Path, manifest: Manifest) -> str:
 
 
 def _few(texts: List[str]) -> str:
-    more = " and {} more".format(len(texts) - 1) if len(texts) > 1 else ""
+    more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
     return texts[0] + more if texts else ""
 
 
@@ -243,16 +230,16 @@ def _recorded(info: Path) -> Iterator[Tuple[str, str, str]]:
 
 
 def _complaint(site: str, path: str, digest: str, size: str) -> List[str]:
-    one = "{}/{}".format(site, path)
+    one = f"{site}/{path}"
     there = _size(one)
     if there is None:
-        return ["{} is missing".format(path)]
+        return [f"{path} is missing"]
     if path.startswith("../"):
         return []  # a script: its first line names its own environment's interpreter
     if size and there != int(size):
-        return ["{} has {} bytes, and was installed with {}".format(path, there, size)]
+        return [f"{path} has {there} bytes, and was installed with {size}"]
     if digest.startswith(_HASH + "=") and digest != _digest(one):
-        return ["{} was changed after it was installed".format(path)]
+        return [f"{path} was changed after it was installed"]
     return []
 
 

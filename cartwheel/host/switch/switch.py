@@ -33,17 +33,9 @@ from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.messages import State
 from cartwheel.host.wire.pending import Pending
 from cartwheel.host.wire.request import Done
-from cartwheel.host.wire.switching import (
-    Confirm,
-    Finish,
-    GoBack,
-    Switch,
-    Switched,
-    Watch,
-    WentBack,
-)
+from cartwheel.host.wire.switching import Confirm, Finish, GoBack, Switch, Switched, Watch, WentBack
 
-_POLL_SECONDS, _REPORT_SECONDS = 0.2, 5.0
+_POLL_SECONDS = 0.2
 _LOG_LINES = 25
 _EXCEPTION = re.compile(r"^((?:\w+\.)*\w*(?:Error|Exception|Exit)\b.*)$", re.MULTILINE)
 _WORDS_MAX = 200
@@ -52,10 +44,6 @@ _CONTACT_LOST = "the connection to the operator was lost"
 
 
 Tell = Callable[[str, State, str], None]  # as Context.emit: step, state, detail
-
-
-def _in_silence(_step: str, _state: str, _detail: str) -> None:
-    return None
 
 
 class Deal:
@@ -111,7 +99,7 @@ class Deal:
                 self._state = "reverted"
             return self._state == "reverted"
 
-    def finish(self, tell: Tell = _in_silence) -> None:
+    def finish(self, tell: Tell = lambda _step, _state, _detail: None) -> None:
         """Drain and stop the old instance, prune."""
         with self._guard:
             if self._state != "confirmed":
@@ -168,10 +156,10 @@ def _open_static(at: Layout, mark: Pending, asked: Switch) -> None:
 
 def _gone_back(deal: Deal, error: Exception) -> OpError:
     """Roll back because of `error`; returns the error to report."""
-    mark = deal.mark
-    log = way_back.log_of(deal.at, mark, _LOG_LINES)
+    log = way_back.log_of(deal.at, deal.mark, _LOG_LINES)
     deal.go_back(str(error), is_bad=True)
-    told = "{}{}; the host rolled back to {}".format(error, _last_words(log), _name(mark.was))
+    before = deal.mark.was or "nothing (it was the first deploy)"
+    told = f"{error}{_last_words(log)}; the host rolled back to {before}"
     return OpError("reverted", told, log=log)
 
 
@@ -196,10 +184,6 @@ def _deal(ctx: Context) -> Optional[Deal]:
     """The switch of this session."""
     deal = ctx.memory.get("switch")
     return deal if isinstance(deal, Deal) else None
-
-
-def _name(release: Optional[str]) -> str:
-    return release or "nothing (it was the first deploy)"
 
 
 def _mark_for(ctx: Context, asked: Switch) -> Pending:
@@ -227,17 +211,13 @@ def _mark_for(ctx: Context, asked: Switch) -> Pending:
 def _free(ctx: Context, release: str, *, but: Optional[Instance]) -> Instance:
     """The slot of the new instance, beside stopping instances of its release. If these have all
     slots of an earlier version's release, wait for one. Raises OpError("deadline")."""
-    reported = 0.0
-    while True:
-        one = instances.free(ctx.at, release, but=but)
-        if one is not None:
-            return one
-        if time.monotonic() - reported > _REPORT_SECONDS:
-            reported = time.monotonic()
-            ctx.emit(
-                "start", "progress", "earlier instances of {} are still stopping".format(release)
-            )
+    one = instances.free(ctx.at, release, but=but)
+    if one is None:
+        ctx.emit("start", "progress", f"earlier instances of {release} are still stopping")
+    while one is None:
         ctx.pause(_POLL_SECONDS)
+        one = instances.free(ctx.at, release, but=but)
+    return one
 
 
 def _start(ctx: Context, mark: Pending, probe: Probe) -> str:
@@ -301,7 +281,7 @@ def _real_traffic(deal: Deal) -> watch_period.Watch:
 def _stay_well(ctx: Context, deal: Deal, real: watch_period.Watch, seconds: float) -> None:
     """Watch the switched release for this long. Raises OpError("unhealthy")."""
     at, side = deal.at, releases.side(deal.at, deal.mark.new)
-    ctx.emit("probation", "start", "{:g} s".format(seconds))
+    ctx.emit("probation", "start", f"{seconds:g} s")
 
     def complaint() -> str:
         if deal.queue is not None:

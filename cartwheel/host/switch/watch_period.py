@@ -75,7 +75,7 @@ class Watch:
         """What was observed, as text; "" if nothing."""
         if not self._now.requests:
             return ""
-        return "{} requests, {} failed".format(self._now.requests, self._now.failed)
+        return f"{self._now.requests} requests, {self._now.failed} failed"
 
     def warning(self) -> str:
         """What would have rolled back a deploy; "" if nothing."""
@@ -116,4 +116,4 @@ class Deaths:
     def complaint(self, limit: int) -> str:
         if self.count <= limit:
             return ""
-        return "{} of its workers died, the limit is {}".format(self.count, limit)
+        return f"{self.count} of its workers died, the limit is {limit}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from pathlib import Path
 from typing import Callable, Optional
 
 from cartwheel.host.layout import Layout
@@ -48,7 +48,7 @@ def go_back(
         _put_shared_back(pending)
     releases.point(at, at.fallback, pending.was_fallback)
     releases.point(at, at.previous, pending.was_previous)
-    _keep_log(at, pending)
+    keep_log(at, pending.to, log_of(at, pending, _LOG_LINES))
     for one in releases.side(at, pending.new):
         instances.retire(at, one)
     if pending.fresh and is_bad:
@@ -85,7 +85,7 @@ def _ensure_running(at: Layout, pending: Pending) -> Optional[Instance]:
 
 def discard(at: Layout, pending: Pending) -> None:
     """Remove the first instances of a switch without a pending mark; their log is kept."""
-    _keep_log(at, pending)
+    keep_log(at, pending.to, log_of(at, pending, _LOG_LINES))
     for one in releases.side(at, pending.new):
         if kind_of(one).starts == "first":
             kind_of(one).discard(at, one)
@@ -98,20 +98,11 @@ def log_of(at: Layout, pending: Pending, lines: int) -> str:
     return "\n".join(filter(None, said))
 
 
-def _keep_log(at: Layout, pending: Pending) -> Optional[Path]:
-    """Save a failed instance's last lines under /var/log/cartwheel/APP (0640)."""
-    return keep_log(at, pending.to, log_of(at, pending, _LOG_LINES))
-
-
-def keep_log(at: Layout, release: str, text: str) -> Optional[Path]:
+def keep_log(at: Layout, release: str, text: str) -> None:
     """Save the log of a failed release under /var/log/cartwheel/APP (0640), for those who may read
-    logs; returns its path. A full disk is ignored."""
-    if not text.strip() or not at.logs.is_dir():
-        return None
-    path = at.logs / "{}.{}.log".format(release, int(time.time()))
-    try:
-        group = at.logs.stat().st_gid
-        files.write(path, text.encode("utf-8", "replace") + b"\n", 0o640, (0, group))
-    except OSError:
-        return None
-    return path
+    logs. A full disk is ignored."""
+    if text.strip() and at.logs.is_dir():
+        path = at.logs / f"{release}.{int(time.time())}.log"
+        with contextlib.suppress(OSError):
+            owner = (0, at.logs.stat().st_gid)
+            files.write(path, text.encode("utf-8", "replace") + b"\n", 0o640, owner)

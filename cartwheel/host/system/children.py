@@ -17,31 +17,24 @@ from typing import IO, Callable, Deque, Dict, Iterator, List, Optional, Sequence
 from cartwheel.host.system.context import Context, OpError
 
 _TAIL_LINES = 200
+_SHOWN_LINES = 30
 _ANSWER_LINES = 100_000
 _LINE_BYTES = 64 << 10  # a longer line is cut into pieces, so that none fills the memory
 _POLL_SECONDS = 0.2
-_REPORT_SECONDS = 5.0  # Cartwheel is never silent for more than ten (promise P11)
 _KILL_SECONDS = 3.0
+_CHECK_SECONDS = 60.0
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
 class Done:
-    """A program that ended: its exit status (negative: the signal) and its last lines, of
-    output and errors together."""
+    """A program that ended: its exit status (negative: the signal) and what it printed. `errors`
+    has its standard error if that was read apart (see `ask`)."""
 
     status: int
     output: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A program that was run for its output; standard error is never part of it."""
-
-    status: int
-    output: str
-    errors: str
+    errors: str = ""
 
 
 def clean_environment(extra: Optional[Dict[str, str]] = None) -> Dict[str, str]:
@@ -90,16 +83,11 @@ def run(
             umask=umask,
         )
     tail: Deque[str] = deque(maxlen=_TAIL_LINES)
-    reader = _reader(child.stdout, tail, on_line)
+    readers = [_reader(child.stdout, tail, on_line)]
     if stdin is not None:
         # In a thread: a child that does not read must not delay the deadline.
         threading.Thread(target=_feed, args=(child, stdin), daemon=True).start()
-    try:
-        _wait(ctx, child, tail, time.monotonic() + timeout_seconds, argv, step)
-    except BaseException:
-        kill_group(child)
-        raise
-    reader.join(_KILL_SECONDS)
+    _await(ctx, child, readers, tail, argv, timeout_seconds, step)
     return Done(child.returncode, "\n".join(tail))
 
 
@@ -109,9 +97,9 @@ def ask(
     timeout_seconds: float,
     ctx: Optional[Context] = None,
     on_line: Optional[Callable[[str], None]] = None,
-) -> Answer:
-    """Run `argv` and return its whole output; `on_line` gets each line. Deadlines and errors as in
-    `run`."""
+) -> Done:
+    """Run `argv` and return its whole output, without its errors; `on_line` gets each line.
+    Deadlines and exceptions as in `run`."""
     with _starting(argv):
         child = subprocess.Popen(
             list(argv),
@@ -125,14 +113,8 @@ def ask(
     lines: Deque[str] = deque(maxlen=_ANSWER_LINES)
     errors: Deque[str] = deque(maxlen=_TAIL_LINES)
     readers = [_reader(child.stdout, lines, on_line), _reader(child.stderr, errors, None)]
-    try:
-        _wait(ctx, child, errors, time.monotonic() + timeout_seconds, argv, "")
-    except BaseException:
-        kill_group(child)
-        raise
-    for reader in readers:
-        reader.join(_KILL_SECONDS)
-    return Answer(child.returncode, "\n".join(lines), "\n".join(errors))
+    _await(ctx, child, readers, errors, argv, timeout_seconds, "")
+    return Done(child.returncode, "\n".join(lines), "\n".join(errors))
 
 
 @contextlib.contextmanager
@@ -140,26 +122,26 @@ def _starting(argv: Sequence[str]) -> Iterator[None]:
     """Says which program is missing."""
     try:
         yield
-    except FileNotFoundError as error:
+    except (FileNotFoundError, PermissionError) as error:
+        why = "is not on this host" if isinstance(error, FileNotFoundError) else "may not be used"
         # The folder's name, if the folder is missing.
-        what = error.filename or argv[0]
-        raise OpError("missing-program", "{} is not on this host".format(what)) from error
-    except PermissionError as error:
-        what = error.filename or argv[0]
-        raise OpError("missing-program", "{} may not be used".format(what)) from error
+        raise OpError("missing-program", f"{error.filename or argv[0]} {why}") from error
+
+
+def account(user: str) -> pwd.struct_passwd:
+    """The user's account. Raises OpError("not-set-up")."""
+    try:
+        return pwd.getpwnam(user)
+    except KeyError:
+        raise OpError("not-set-up", f"there is no user {user} on this host") from None
 
 
 def _ids(user: Optional[str]) -> Tuple[Optional[int], Optional[int], Optional[List[int]]]:
     """The uid, gid and groups to switch to; None: no change."""
-    if user is None:
+    entry = account(user) if user is not None else None
+    if entry is None or entry.pw_uid == os.geteuid():
         return None, None, None
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        raise OpError("not-set-up", "there is no user {} on this host".format(user)) from None
-    if entry.pw_uid == os.geteuid():
-        return None, None, None
-    return entry.pw_uid, entry.pw_gid, os.getgrouplist(user, entry.pw_gid)
+    return entry.pw_uid, entry.pw_gid, os.getgrouplist(entry.pw_name, entry.pw_gid)
 
 
 def _reader(
@@ -183,37 +165,36 @@ def _reader(
 
 
 def _feed(child: "subprocess.Popen[bytes]", data: bytes) -> None:
-    if child.stdin is None:
-        return
-    try:
-        with child.stdin as stdin:
+    if child.stdin is not None:
+        with contextlib.suppress(BrokenPipeError), child.stdin as stdin:
             stdin.write(data)
-    except BrokenPipeError:
-        pass
 
 
-def _wait(
+def _await(
     ctx: Optional[Context],
     child: "subprocess.Popen[bytes]",
+    readers: List[threading.Thread],
     tail: Deque[str],
-    end: float,
     argv: Sequence[str],
+    timeout_seconds: float,
     step: str,
 ) -> None:
-    reported = time.monotonic()
-    while not _ends(child, _POLL_SECONDS):
-        if ctx is not None:
-            ctx.poll()
-        now = time.monotonic()
-        if now > end:
-            raise OpError(
-                "deadline",
-                "{} did not end in time".format(os.path.basename(argv[0])),
-                log="\n".join(tail),
-            )
-        if ctx is not None and step and now - reported > _REPORT_SECONDS:
-            reported = now
-            ctx.emit(step, "progress", tail[-1][:200] if tail else "still working")
+    """Wait until the child has ended and its output is read; otherwise end it."""
+    end = time.monotonic() + timeout_seconds
+    try:
+        while not _ends(child, _POLL_SECONDS):
+            if ctx is not None:
+                ctx.poll()
+            if time.monotonic() > end:
+                name = os.path.basename(argv[0])
+                raise OpError("deadline", f"{name} did not end in time", log="\n".join(tail))
+            if ctx is not None and step:
+                ctx.progress(step, tail[-1][:200] if tail else "still working")
+    except BaseException:
+        kill_group(child)
+        raise
+    for reader in readers:
+        reader.join(_KILL_SECONDS)
 
 
 def _ends(child: "subprocess.Popen[bytes]", within_seconds: float) -> bool:
@@ -224,10 +205,8 @@ def _ends(child: "subprocess.Popen[bytes]", within_seconds: float) -> bool:
     try:
         pidfd = os.pidfd_open(child.pid)
     except (AttributeError, OSError):
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(within_seconds)
-        except subprocess.TimeoutExpired:
-            pass
     else:
         try:
             end = select.poll()
@@ -248,16 +227,13 @@ def kill_group(child: "subprocess.Popen[bytes]") -> None:
         _ends(child, patience)
 
 
-def check(
-    ctx: Optional[Context],
-    argv: Sequence[str],
-    slug: str,
-    message: str,
-    *,
-    timeout_seconds: float = 60,
-    hint: str = "",
-) -> None:
+def check(ctx: Optional[Context], argv: Sequence[str], slug: str, message: str) -> None:
     """Run `argv`; an exit status other than 0 raises OpError(`slug`) with the output as its log."""
-    done = run(ctx, argv, timeout_seconds=timeout_seconds)
+    done = run(ctx, argv, timeout_seconds=_CHECK_SECONDS)
     if done.status != 0:
-        raise OpError(slug, message, hint, log=done.output)
+        raise OpError(slug, message, log=done.output)
+
+
+def tail(output: str) -> str:
+    """The last lines of a program's output, for a message."""
+    return "\n".join(output.splitlines()[-_SHOWN_LINES:])

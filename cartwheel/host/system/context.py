@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Callable, Dict, List, Optional
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.wire.messages import State, Told
 from cartwheel.host.wire.request import About
+
+REPORT_SECONDS = 5.0  # Cartwheel is never silent for more than ten (promise P11)
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class OpError(Exception):
@@ -28,34 +33,26 @@ class OpError(Exception):
         self.log = log
 
 
-# Errors of a full file system: no space, no inodes, or no quota (write(2)).
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
 def disk_full(error: OSError) -> bool:
-    return error.errno in _FULL
+    """Whether the file system has no space, no inodes, or no quota left (write(2))."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def no_room(step: str, base: str, log: str = "") -> OpError:
     """The error for a full disk: it names the free space of releases and uploads."""
     free = []
     for path in (base, "/var/tmp"):
-        try:
+        with contextlib.suppress(OSError):
             status = os.statvfs(path)
-        except OSError:
-            continue
-        free.append(
-            "{} has {} MB and {} inodes free".format(
-                path, status.f_bavail * status.f_frsize >> 20, status.f_favail
-            )
-        )
-    return OpError("disk-full", "no space left for {} ({})".format(step, ", ".join(free)), log=log)
+            size_mb = status.f_bavail * status.f_frsize >> 20
+            free.append(f"{path} has {size_mb} MB and {status.f_favail} inodes free")
+    return OpError("disk-full", f"no space left for {step} ({', '.join(free)})", log=log)
 
 
 def scratch_prefix(what: str) -> str:
     """The prefix of this process's temporary names in /tmp or /var/tmp. It holds the process
     number, so that `leftovers` can tell whether the process is still running."""
-    return "cartwheel-{}-{}-".format(what, os.getpid())
+    return f"cartwheel-{what}-{os.getpid()}-"
 
 
 class ContactLost(Exception):
@@ -67,36 +64,32 @@ def boottime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def boot_id() -> str:
+    """A new id after each boot (random(4)); "" if the kernel has none."""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+@dataclass(eq=False)
 class Context:
     """One request, as its operation sees it.
 
     `about`: the session's application, and who asks. `send` sends an event to the operator and
-    never fails. `blob`: the request's payload in a private file; `blob_sha256`: its digest.
-    `memory` lives as long as the session, so an operation can keep a lock or a pending switch for
-    a later one. The functions of `at_end` run, last first, when the session ends in any way that
-    Python survives.
+    never fails. `blob`: the request's payload in a private file. `memory` lives as long as the
+    session, so an operation can keep a lock or a pending switch for a later one. The functions of
+    `at_end` run, last first, when the session ends in any way that Python survives.
     """
 
-    def __init__(
-        self,
-        *,
-        about: About,
-        send: Callable[[Told], None],
-        lost: threading.Event,
-        deadline: float,
-        memory: Dict[str, Any],  # each operation knows what it keeps there, and under which name
-        at_end: List[Callable[[], None]],
-        blob: Optional[IO[bytes]] = None,
-        blob_sha256: str = "",
-    ) -> None:
-        self.about = about
-        self._send = send
-        self.lost = lost
-        self.deadline = deadline
-        self.memory = memory
-        self.at_end = at_end
-        self.blob = blob
-        self.blob_sha256 = blob_sha256
+    about: About
+    send: Callable[[Told], None]
+    lost: threading.Event
+    deadline: float
+    memory: Dict[str, Any]  # each operation knows what it keeps there, and under which name
+    at_end: List[Callable[[], None]]
+    blob: Optional[IO[bytes]] = None
+    _reported: float = field(default_factory=boottime, init=False)
 
     @property
     def at(self) -> Layout:
@@ -108,7 +101,13 @@ class Context:
         told: Told = {"step": step, "state": state, "detail": detail}
         if source:
             told["source"] = source
-        self._send(told)
+        self.send(told)
+
+    def progress(self, step: str, detail: str) -> None:
+        """Report what the operation waits for, at most every few seconds: call it in the loop."""
+        if boottime() - self._reported > REPORT_SECONDS:
+            self._reported = boottime()
+            self.emit(step, "progress", detail)
 
     def remaining(self) -> float:
         """Seconds until this request's deadline."""

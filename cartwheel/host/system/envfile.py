@@ -26,10 +26,10 @@ def problem(value: str) -> str:
     # unichar_is_valid of systemd's utf8.c
     for char in value:
         if 0xFDD0 <= ord(char) <= 0xFDEF or ord(char) & 0xFFFE == 0xFFFE:
-            return "the value holds U+{:04X}, which is no character".format(ord(char))
+            return f"the value holds U+{ord(char):04X}, which is no character"
     found = _REFUSED.search(value)
     if found:
-        return "the value holds the control character 0x{:02x}".format(ord(found.group()))
+        return f"the value holds the control character 0x{ord(found.group()):02x}"
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
@@ -45,10 +45,10 @@ def dump(variables: Dict[str, str]) -> str:
     lines = []
     for name, value in variables.items():
         if not _NAME.match(name):
-            raise ValueError("{!r} is not the name of an environment variable".format(name))
+            raise ValueError(f"{name!r} is not the name of an environment variable")
         why = problem(value)
         if why:
-            raise ValueError("{}: {}".format(name, why))
+            raise ValueError(f"{name}: {why}")
         lines.append('{}="{}"\n'.format(name, _NEED_ESCAPE.sub(r"\\\1", value)))
     return "".join(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import hashlib
@@ -11,7 +12,7 @@ import re
 import shutil
 import stat
 from pathlib import Path
-from typing import List, Mapping, Optional, Protocol, Tuple, Type, TypeVar
+from typing import IO, Iterator, List, Mapping, Optional, Protocol, Tuple, Type, TypeVar
 
 from cartwheel.host.system.context import OpError, disk_full
 from cartwheel.host.wire.codec import WireError, from_disk
@@ -60,35 +61,39 @@ def sync_filesystem(path: Path) -> None:
 def _temporary(path: Path) -> Path:
     # In the same folder, for the rename; shortened, because a name has at most 255 bytes.
     name = os.fsdecode(os.fsencode(path.name)[:_NAME_BYTES])
-    return path.with_name(".{}{}{}".format(name, _TEMPORARY, os.getpid()))
+    return path.with_name(f".{name}{_TEMPORARY}{os.getpid()}")
+
+
+def names(folder: Path) -> List[str]:
+    """The sorted names in a folder; none if there is no such folder."""
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def left_in(folder: Path, of: str = ".*") -> List[Path]:
     """Temporary files that killed writers left in `folder`, of files whose names match `of`. Call
     it only when nobody can be writing these files."""
-    left = re.compile(r"\.(?:{}){}\d+".format(of, re.escape(_TEMPORARY)), re.DOTALL)
-    try:
-        found = [folder / name for name in sorted(os.listdir(folder)) if left.fullmatch(name)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [path for path in found if path.is_symlink() or not path.is_dir()]
+    left = re.compile(rf"\.(?:{of}){re.escape(_TEMPORARY)}\d+", re.DOTALL)
+    return [
+        folder / one for one in names(folder) if left.fullmatch(one) and not is_folder(folder / one)
+    ]
 
 
 def left_beside(path: Path) -> List[Path]:
     """Temporary files that killed writers left of the file `path`, also where an administrator's
     link leads."""
     places = {path}
-    try:
+    with contextlib.suppress(OpError):  # nobody writes there
         places.add(place_of(path))
-    except OpError:  # nobody writes there
-        pass
     return [left for one in sorted(places) for left in left_in(one.parent, re.escape(one.name))]
 
 
 def sweep(folder: Path, of: str = ".*") -> None:
     """Remove what `left_in` finds."""
     for path in left_in(folder, of):
-        _unlink(path)
+        path.unlink(missing_ok=True)
 
 
 def place_of(path: Path) -> Path:
@@ -103,21 +108,21 @@ def place_of(path: Path) -> Path:
         return path
     if stat.S_ISLNK(status.st_mode):
         if status.st_uid not in (0, os.geteuid()):
-            raise OpError("not-ours", "{} is a link that is not root's".format(path))
+            raise OpError("not-ours", f"{path} is a link that is not root's")
         try:
             status = path.stat()
         except FileNotFoundError:
             return Path(os.path.realpath(str(path)))
     if not stat.S_ISREG(status.st_mode):
         what = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
-        raise OpError("not-ours", "{} is {}, not a file; it was left unchanged".format(path, what))
+        raise OpError("not-ours", f"{path} is {what}, not a file; it was left unchanged")
     return Path(os.path.realpath(str(path))) if path.is_symlink() else path
 
 
 def write(
     path: Path, data: bytes, mode: int = 0o644, owner: Optional[Tuple[int, int]] = None
 ) -> bool:
-    """Put `data` at `path` by rename, created with `mode` from the start; durable on return.
+    """Put `data` at `path` by rename, with this mode and owner; durable on return.
 
     Returns False, and changes nothing, if content, mode and owner are as wanted. Raises
     OpError("not-ours") as `place_of` does.
@@ -125,23 +130,31 @@ def write(
     path = place_of(path)
     if _same(path, data, mode, owner):
         return False
+    with _replacing(path, mode, owner) as handle:
+        handle.write(data)
+    return True
+
+
+@contextlib.contextmanager
+def _replacing(path: Path, mode: int, owner: Optional[Tuple[int, int]]) -> Iterator[IO[bytes]]:
+    """A new file that gets the name `path` when it is whole and durable, and is private until then;
+    an exception leaves everything as it was."""
     temporary = _temporary(path)
-    _unlink(temporary)
-    fd = os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    temporary.unlink(missing_ok=True)
+    fd = os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(fd, "wb") as handle:
-            os.fchmod(handle.fileno(), mode)
-            if owner is not None:
-                os.fchown(handle.fileno(), *owner)
-            handle.write(data)
+            yield handle
             handle.flush()
-            os.fsync(handle.fileno())
+            if owner is not None:
+                os.fchown(fd, *owner)
+            os.fchmod(fd, mode)
+            os.fsync(fd)
         os.rename(temporary, path)
     except BaseException:
-        _unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
     fsync_dir(path.parent)
-    return True
 
 
 def _same(path: Path, data: bytes, mode: int, owner: Optional[Tuple[int, int]]) -> bool:
@@ -168,15 +181,15 @@ def write_json(path: Path, value: Mapping[str, Json], mode: int = 0o644) -> bool
 def read_json(path: Path) -> Optional[Table]:
     """The JSON object in the file, or None if there is no file."""
     if is_no_file(path):
-        raise OpError("host-state", "{} is damaged: not a file".format(path))
+        raise OpError("host-state", f"{path} is damaged: not a file")
     try:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise OpError("host-state", "{} is damaged: {}".format(path, error)) from error
+        raise OpError("host-state", f"{path} is damaged: {error}") from error
     if not isinstance(value, dict):
-        raise OpError("host-state", "{} is damaged: not an object".format(path))
+        raise OpError("host-state", f"{path} is damaged: not an object")
     return value
 
 
@@ -186,7 +199,7 @@ def read_record(kind: Type[R], path: Path) -> Optional[R]:
     try:
         return None if value is None else from_disk(kind, value)
     except WireError as error:
-        raise OpError("host-state", "{} is damaged: {}".format(path, error)) from error
+        raise OpError("host-state", f"{path} is damaged: {error}") from error
 
 
 def link(path: Path, target: str) -> bool:
@@ -199,7 +212,7 @@ def link(path: Path, target: str) -> bool:
     if not path.is_symlink():
         place_of(path)
     temporary = _temporary(path)
-    _unlink(temporary)
+    temporary.unlink(missing_ok=True)
     try:
         os.symlink(target, temporary)
     except OSError as error:
@@ -209,7 +222,7 @@ def link(path: Path, target: str) -> bool:
     try:
         os.rename(temporary, path)
     except BaseException:
-        _unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
     fsync_dir(path.parent)
     return True
@@ -217,12 +230,12 @@ def link(path: Path, target: str) -> bool:
 
 def keep_spare(path: Path, target: str) -> None:
     """Make a spare link, so that pointing `path` at `target` later needs no disk space."""
-    _unlink(spare(path))
+    drop_spare(path)
     os.symlink(target, spare(path))
 
 
 def drop_spare(path: Path) -> None:
-    _unlink(spare(path))
+    spare(path).unlink(missing_ok=True)
 
 
 def spare(path: Path) -> Path:
@@ -243,17 +256,11 @@ def read_link(path: Path) -> Optional[str]:
 
 def remove(path: Path) -> bool:
     """Unlink a file or link if it exists; durable on return."""
-    if not _unlink(path):
-        return False
-    fsync_dir(path.parent)
-    return True
-
-
-def _unlink(path: Path) -> bool:
     try:
         path.unlink()
     except FileNotFoundError:
         return False
+    fsync_dir(path.parent)
     return True
 
 
@@ -262,10 +269,10 @@ def remove_tree(path: Path) -> bool:
     one never looks complete; leftovers of an earlier removal are removed too."""
     is_half = path.name.startswith(GONE)
     doomed = path if is_half else path.with_name(GONE + path.name)
-    found = _is_folder(doomed)
+    found = is_folder(doomed)
     if found:
         shutil.rmtree(str(doomed))
-    if not is_half and _is_folder(path):
+    if not is_half and is_folder(path):
         found = True
         os.rename(path, doomed)
         # Otherwise a power cut could keep the removals inside and lose the new name.
@@ -274,8 +281,17 @@ def remove_tree(path: Path) -> bool:
     return found
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there, and not only a link to one."""
     return path.is_dir() and not path.is_symlink()
+
+
+def remove_empty(path: Path) -> bool:
+    """Remove a folder that has nothing in it; whether it was there and empty."""
+    if not path.is_dir() or names(path):
+        return False
+    path.rmdir()
+    return True
 
 
 def sha256_of(path: Path) -> Optional[str]:
@@ -298,28 +314,15 @@ class Readable(Protocol):
     def read(self, _size: int) -> bytes: ...
 
 
-def store(source: Readable, path: Path, sha256: str, mode: int = 0o644) -> None:
+def store(source: Readable, path: Path, sha256: str) -> None:
     """Copy a payload to `path` by rename if its SHA-256 is `sha256`."""
-    path = place_of(path)
-    temporary = _temporary(path)
-    _unlink(temporary)
-    digest = hashlib.sha256()
-    fd = os.open(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as handle:
-            for chunk in iter(lambda: source.read(_CHUNK_BYTES), b""):
-                digest.update(chunk)
-                handle.write(chunk)
-            handle.flush()
-            os.fchmod(handle.fileno(), mode)
-            os.fsync(handle.fileno())
+    path, digest = place_of(path), hashlib.sha256()
+    with _replacing(path, 0o644, None) as handle:
+        for chunk in iter(lambda: source.read(_CHUNK_BYTES), b""):
+            digest.update(chunk)
+            handle.write(chunk)
         if digest.hexdigest() != sha256:
-            raise OpError("upload-damaged", "{} arrived damaged".format(path.name))
-        os.rename(temporary, path)
-    except BaseException:
-        _unlink(temporary)
-        raise
-    fsync_dir(path.parent)
+            raise OpError("upload-damaged", f"{path.name} arrived damaged")
 
 
 def directory(path: Path, mode: int, uid: int = 0, gid: int = 0) -> bool:
@@ -329,8 +332,8 @@ def directory(path: Path, mode: int, uid: int = 0, gid: int = 0) -> bool:
         os.mkdir(path, mode)
         changed = True
     except FileExistsError:
-        if path.is_symlink() or not path.is_dir():
-            raise OpError("not-ours", "{} exists and is not a directory".format(path)) from None
+        if not is_folder(path):
+            raise OpError("not-ours", f"{path} exists and is not a directory") from None
     status = path.stat()
     if (status.st_uid, status.st_gid) != (uid, gid):
         os.chown(path, uid, gid)

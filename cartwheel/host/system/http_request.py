@@ -26,7 +26,7 @@ def request(
 ) -> urllib.request.Request:
     """A request that sends the login at once, and only to the server of `url`."""
     if urllib.parse.urlsplit(url).scheme not in _SCHEMES:
-        raise urllib.error.URLError("{} is no address of http or https".format(shown(url)))
+        raise urllib.error.URLError(f"{shown(url)} is no address of http or https")
     made = urllib.request.Request(  # noqa: S310 - the scheme is checked
         url, data=data, headers={"User-Agent": "cartwheel", **(headers or {})}, method=method
     )

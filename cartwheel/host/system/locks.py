@@ -13,11 +13,10 @@ from typing import Iterator, Mapping, Optional
 
 from cartwheel.host import layout
 from cartwheel.host.system import flock
-from cartwheel.host.system.context import Context, OpError, disk_full
+from cartwheel.host.system.context import REPORT_SECONDS, Context, OpError, disk_full
 from cartwheel.host.wire.messages import Json, Table
 
 _SHARED_PATIENCE_SECONDS = 120.0
-_REPORT_SECONDS = 5.0
 
 
 class Lock:
@@ -33,11 +32,7 @@ class Lock:
 
 
 def acquire(
-    path: Path,
-    holder: Mapping[str, Json],
-    *,
-    wait_seconds: float,
-    ctx: Optional[Context] = None,
+    path: Path, holder: Mapping[str, Json], *, wait_seconds: float, ctx: Optional[Context] = None
 ) -> Lock:
     """Take the lock within `wait_seconds`, or OpError("locked") that names who holds it.
 
@@ -76,7 +71,7 @@ def _open(path: Path) -> Optional[int]:
         return None
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
-        raise OpError("not-ours", "{} is not a file; it was left unchanged".format(path))
+        raise OpError("not-ours", f"{path} is not a file; it was left unchanged")
     return fd
 
 
@@ -100,20 +95,17 @@ def _is_at(fd: int, path: Path) -> bool:
 
 def discard(path: Path) -> None:
     """Remove a lock's file. Only the holder may; a waiting process then makes it again."""
-    try:
-        os.unlink(str(path))
-    except FileNotFoundError:
-        pass
+    path.unlink(missing_ok=True)
 
 
 def _wait_for(fd: int, path: Path, end: float, ctx: Optional[Context]) -> None:
-    reported = -_REPORT_SECONDS
+    reported = -REPORT_SECONDS  # the first time at once
 
     def waiting(waited: float) -> None:
         nonlocal reported
         if ctx is not None:
             ctx.poll()
-            if waited - reported >= _REPORT_SECONDS:
+            if waited - reported >= REPORT_SECONDS:
                 reported = waited
                 ctx.emit("lock", "progress", "waiting for " + describe(read_holder(path)))
 
@@ -154,12 +146,8 @@ def held_by(path: Path) -> Optional[Table]:
 @contextmanager
 def shared_parts(ctx: Optional[Context] = None) -> Iterator[None]:
     """The short lock for what applications share on a host: web server, apt, systemd's units."""
-    lock = acquire(
-        layout.HOST_LOCK,
-        {"owner": "cartwheel", "since": time.strftime("%H:%M:%S")},
-        wait_seconds=_SHARED_PATIENCE_SECONDS,
-        ctx=ctx,
-    )
+    holder = {"owner": "cartwheel", "since": time.strftime("%H:%M:%S")}
+    lock = acquire(layout.HOST_LOCK, holder, wait_seconds=_SHARED_PATIENCE_SECONDS, ctx=ctx)
     try:
         yield
     finally:

@@ -11,7 +11,6 @@ import os
 import pwd
 import stat
 from dataclasses import dataclass
-from pathlib import Path
 from typing import FrozenSet, List, Tuple
 
 _MOST_LINKS = 40  # as the kernel follows (path_resolution(7))
@@ -73,15 +72,15 @@ def obstacle(path: str, who: Account, *, execute: bool = False) -> str:
     folders, end = way(path)
     for folder in folders:
         if not _may(folder, who, stat.S_IXOTH):
-            return "{} cannot be entered by {}".format(_described(folder), who.name)
+            return f"{_described(folder)} cannot be entered by {who.name}"
     if not os.path.exists(end):
-        return "{} is not there".format(end)
+        return f"{end} is not there"
     if execute and os.statvfs(end).f_flag & os.ST_NOEXEC:
-        return "{} is on a file system that is mounted noexec".format(end)
+        return f"{end} is on a file system that is mounted noexec"
     wanted = stat.S_IROTH | (stat.S_IXOTH if execute or os.path.isdir(end) else 0)
     if not _may(end, who, wanted):
         what = "executed" if execute else "read"
-        return "{} may not be {} by {}".format(_described(end), what, who.name)
+        return f"{_described(end)} may not be {what} by {who.name}"
     return ""
 
 
@@ -135,4 +134,4 @@ def _described(path: str) -> str:
         owner = pwd.getpwuid(status.st_uid).pw_name
     except KeyError:
         owner = str(status.st_uid)
-    return "{} (mode {:04o}, of {})".format(Path(path), stat.S_IMODE(status.st_mode), owner)
+    return f"{path} (mode {stat.S_IMODE(status.st_mode):04o}, of {owner})"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Dict, List, Optional
 
 from cartwheel.host.layout import Layout
@@ -17,6 +17,7 @@ from cartwheel.host.wire.instance import Instance
 _CALL_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 _BEGUN_SECONDS, _BEGUN_POLL_SECONDS = 5.0, 0.01
+_AT_REST = ("inactive", "failed")
 
 RUNNING = ("active", "activating")  # ActiveState of units that run or are starting
 STOPPING = "deactivating"  # of units that were asked to stop, and have not ended yet
@@ -54,13 +55,34 @@ class UnitState:
         return self.active in _AT_REST
 
 
-_AT_REST = ("inactive", "failed")
-
-
 _PROPERTIES = (
     "ActiveState,SubState,NRestarts,MainPID,MemoryCurrent,ActiveEnterTimestampMonotonic,"
-    "Result,LoadState,UnitFileState,TimeoutStopUSec"
+    "Result,UnitFileState,TimeoutStopUSec"
 )
+_LISTING = ("list-units", "--plain", "--no-legend", "--no-pager")
+
+
+def _systemctl(*words: str, ctx: Optional[Context] = None) -> children.Done:
+    return children.run(ctx, ["systemctl", *words], timeout_seconds=_CALL_SECONDS)
+
+
+def _answer(*words: str) -> str:
+    """What systemctl prints. If it fails, what runs is unknown: it must not count as nothing."""
+    done = children.ask(["systemctl", *words], timeout_seconds=_CALL_SECONDS)
+    if done.status != 0:
+        raise OpError("systemd", "systemctl does not answer", log=done.errors)
+    return done.output
+
+
+def _rows(listing: str) -> List[List[str]]:
+    """The words of each line of a listing of units."""
+    rows = (line.replace("●", " ").split() for line in listing.splitlines())
+    return [row for row in rows if len(row) >= 3]
+
+
+def _values(block: str) -> Dict[str, str]:
+    """The properties of one unit, as `systemctl show` prints them."""
+    return dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
 
 
 def state(unit: str) -> UnitState:
@@ -72,16 +94,7 @@ def states(units: List[str]) -> Dict[str, UnitState]:
     """The states of several units with one call."""
     if not units:
         return {}
-    done = children.ask(
-        ["systemctl", "show", "--property=Id," + _PROPERTIES, *units],
-        timeout_seconds=_CALL_SECONDS,
-    )
-    if done.status != 0:
-        raise OpError("systemd", "systemctl does not answer", log=done.errors)
-    blocks = [
-        dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        for block in done.output.split("\n\n")
-    ]
+    blocks = map(_values, _answer("show", "--property=Id," + _PROPERTIES, *units).split("\n\n"))
     return {unit: _parse(block) for unit, block in zip(units, blocks)}
 
 
@@ -112,21 +125,13 @@ def _span_seconds(text: str) -> float:
 def loaded(at: Layout) -> Dict[Instance, str]:
     """Every instance that systemd has loaded, with its ActiveState. STOPPING includes instances
     that will be stopped once no connection waits for them."""
-    listing = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager"]
-    done = children.ask(
-        [*listing, "cartwheel-{}.*.service".format(at.app)], timeout_seconds=_CALL_SECONDS
-    )
-    if done.status != 0:  # what runs is unknown: it must not count as nothing
-        raise OpError("systemd", "systemctl does not answer", log=done.errors)
-    rows = [line.replace("●", " ").split() for line in done.output.splitlines()]
-    states = {row[0]: row[2] for row in rows if len(row) >= 3}
+    listing = _answer(*_LISTING, "--all", f"cartwheel-{at.app}.*.service")
+    states = {row[0]: row[2] for row in _rows(listing)}
     instances = [(at.instance_of(unit), states[unit]) for unit in states]
     found = {one: active for one, active in instances if one is not None}
-    for unit, active in states.items():
+    for unit in [unit for unit, active in states.items() if active not in _AT_REST]:
         drained = at.drained_by(unit)
-        if drained is None or drained not in found or active in _AT_REST:
-            continue
-        if found[drained] not in _AT_REST:
+        if drained is not None and found.get(drained, "inactive") not in _AT_REST:
             found[drained] = STOPPING
     return found
 
@@ -138,30 +143,22 @@ def instances(at: Layout) -> Dict[Instance, str]:
 
 def failed(at: Layout) -> List[str]:
     """Units of this application's instances, sessions and trials that systemd lists as failed."""
-    passing = re.compile(
-        r"cartwheel-(?:session|verify)-{}-[0-9a-f]+\.service".format(re.escape(at.app))
-    )
-    kinds = ("{}.", "session-{}-", "verify-{}-")
-    globs = ["cartwheel-{}*.service".format(kind.format(at.app)) for kind in kinds]
-    listing = ["systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager"]
-    done = children.ask([*listing, *globs], timeout_seconds=_CALL_SECONDS)
-    rows = [line.replace("●", " ").split() for line in done.output.splitlines()]
-    names = [row[0] for row in rows if row]
+    passing = re.compile(rf"cartwheel-(?:session|verify)-{re.escape(at.app)}-[0-9a-f]+\.service")
+    kinds = (f"{at.app}.", f"session-{at.app}-", f"verify-{at.app}-")
+    globs = [f"cartwheel-{kind}*.service" for kind in kinds]
+    names = [row[0] for row in _rows(_systemctl(*_LISTING, "--state=failed", *globs).output)]
     return sorted(one for one in names if at.instance_of(one) or passing.fullmatch(one))
 
 
 def ended(unit: str) -> str:
     """How a unit that failed ended, in systemd's words (systemctl(1), systemd.exec(5))."""
-    asked = ["systemctl", "show", "--property=Result,ExecMainStatus", unit]
-    done = children.run(None, asked, timeout_seconds=_CALL_SECONDS)
-    values = dict(line.split("=", 1) for line in done.output.splitlines() if "=" in line)
-    result = values.get("Result", "")
-    status = int(values.get("ExecMainStatus") or 0)
-    return "exit status {}".format(status) if result == "exit-code" else result
+    values = _values(_systemctl("show", "--property=Result,ExecMainStatus", unit).output)
+    result, status = values.get("Result", ""), values.get("ExecMainStatus") or "0"
+    return f"exit status {status}" if result == "exit-code" else result
 
 
 def forget_failure(unit: str) -> None:
-    children.run(None, ["systemctl", "reset-failed", unit], timeout_seconds=_CALL_SECONDS)
+    _systemctl("reset-failed", unit)
 
 
 def install(at: Layout, one: Instance) -> bool:
@@ -172,7 +169,7 @@ def install(at: Layout, one: Instance) -> bool:
     if text:
         return files.write(at.unit_file(one), text, 0o644)
     if not at.unit_file(one).exists():
-        raise OpError("not-whole", "{} is damaged: it has lost {}".format(one.release, source.name))
+        raise OpError("not-whole", f"{one.release} is damaged: it has lost {source.name}")
     return False
 
 
@@ -182,19 +179,17 @@ def reload(ctx: Optional[Context] = None) -> None:
 
 def start(ctx: Optional[Context], unit: str) -> None:
     """Ask for the start without waiting: only HTTP answers show that it worked."""
-    children.run(ctx, ["systemctl", "reset-failed", unit], timeout_seconds=_CALL_SECONDS)
-    done = children.run(
-        ctx, ["systemctl", "start", "--no-block", unit], timeout_seconds=_CALL_SECONDS
-    )
+    _systemctl("reset-failed", unit, ctx=ctx)
+    done = _systemctl("start", "--no-block", unit, ctx=ctx)
     if done.status != 0:
-        raise OpError("start-failed", "systemd could not start {}".format(unit), log=done.output)
+        raise OpError("start-failed", f"systemd could not start {unit}", log=done.output)
 
 
 def stop(unit: str) -> None:
     """Ask for a graceful stop and do not wait for it: systemd enforces the unit's own time limit. A
     unit that is already stopping gets no second signal. On return the stop has begun, so nobody
     takes the unit for a running one."""
-    children.run(None, ["systemctl", "stop", "--no-block", unit], timeout_seconds=_CALL_SECONDS)
+    _systemctl("stop", "--no-block", unit)
     end = time.monotonic() + _BEGUN_SECONDS
     while state(unit).is_up and time.monotonic() < end:
         time.sleep(_BEGUN_POLL_SECONDS)
@@ -213,7 +208,7 @@ def stop_when_quiet(at: Layout, one: Instance) -> bool:
     """Have systemd stop the instance once no connection waits to be accepted, or after the unit's
     own time limit; whether it will. This process need not live that long."""
     unit = at.unit(one)
-    seconds = "{:.0f}".format(state(unit).stop_seconds)
+    seconds = f"{state(unit).stop_seconds:.0f}"
     words = ["/bin/sh", "-c", _STOP_WHEN_QUIET, str(at.socket(one)), seconds, unit]
     how = ["systemd-run", "--quiet", "--collect", "--unit=" + at.drain_unit(one)]
     return children.run(None, [*how, *words], timeout_seconds=_CALL_SECONDS).status == 0
@@ -232,13 +227,9 @@ def ends(unit: str, *, within_seconds: float) -> bool:
 def kill(unit: str) -> None:
     """SIGKILL, then stop: only for an instance that never had a request. A plain stop of a hanging
     import takes its whole timeout."""
-    children.run(
-        None,
-        ["systemctl", "kill", "--signal={}".format(int(signal.SIGKILL)), unit],
-        timeout_seconds=_CALL_SECONDS,
-    )
-    children.run(None, ["systemctl", "stop", unit], timeout_seconds=_CALL_SECONDS)
-    children.run(None, ["systemctl", "reset-failed", unit], timeout_seconds=_CALL_SECONDS)
+    _systemctl("kill", "--signal=SIGKILL", unit)
+    _systemctl("stop", unit)
+    forget_failure(unit)
 
 
 def log(unit: str, lines: int, since: float) -> str:
@@ -248,34 +239,17 @@ def log(unit: str, lines: int, since: float) -> str:
     # Not `-n`: together with --since it means the first lines before systemd 254.
     argv = ["journalctl", "--quiet", "--no-pager", "-o", "cat"]
     done = children.ask(
-        [*argv, "--since", "@{:.3f}".format(since), "-u", unit],
-        timeout_seconds=_CALL_SECONDS,
+        [*argv, "--since", f"@{since:.3f}", "-u", unit], timeout_seconds=_CALL_SECONDS
     )
     return "\n".join(done.output.splitlines()[-lines:])
-
-
-def workers(main_pid: int) -> int:
-    """The number of child processes of gunicorn's main process."""
-    return len(worker_pids(main_pid))
-
-
-def worker_pids(main_pid: int) -> List[int]:
-    """The child processes of gunicorn's main process; none if it does not run."""
-    return _children(main_pid)
 
 
 def suspended(main_pid: int) -> int:
     """The number of gunicorn's processes that are stopped by a signal (SIGSTOP, SIGTSTP): they
     exist, but do nothing (state T of proc(5))."""
-    return sum(_state(pid) == "T" for pid in (main_pid, *_children(main_pid)) if pid)
-
-
-def _state(pid: int) -> str:
-    try:
-        with open("/proc/{}/stat".format(pid), encoding="utf-8", errors="replace") as handle:
-            return handle.read().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):  # it has ended meanwhile
-        return ""
+    pids = [main_pid, *worker_pids(main_pid)] if main_pid else []
+    states = [proc(pid, "stat").rpartition(")")[2].split() for pid in pids]
+    return sum(state[:1] == ["T"] for state in states)
 
 
 def memory_of_processes(main_pid: int) -> Optional[int]:
@@ -288,27 +262,27 @@ def memory_of_processes(main_pid: int) -> Optional[int]:
     while waiting:
         pid = waiting.pop()
         found += _kilobytes(pid, "smaps_rollup", "Pss:") or _kilobytes(pid, "status", "VmRSS:")
-        waiting += _children(pid)
+        waiting += worker_pids(pid)
     return found * 1024 if found else None
 
 
-def _children(pid: int) -> List[int]:
+def worker_pids(main_pid: int) -> List[int]:
+    """The child processes of a main process; none if it does not run."""
+    return [int(word) for word in proc(main_pid, f"task/{main_pid}/children").split()]
+
+
+def proc(pid: int, name: str) -> str:
+    """The text of a file about a process (proc(5)); "" if the process has ended, or if the kernel
+    has no such file."""
     try:
-        with open("/proc/{0}/task/{0}/children".format(pid)) as handle:
-            return [int(word) for word in handle.read().split()]
+        return Path(f"/proc/{pid}/{name}").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return []
+        return ""
 
 
 def _kilobytes(pid: int, name: str, field: str) -> int:
-    try:
-        with open("/proc/{}/{}".format(pid, name)) as handle:
-            for line in handle:
-                if line.startswith(field):
-                    return int(line.split()[1])
-    except OSError:  # it has ended meanwhile, or the kernel has no such file
-        pass
-    return 0
+    lines = proc(pid, name).splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith(field)), 0)
 
 
 def is_booted() -> bool:

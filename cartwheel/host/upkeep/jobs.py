@@ -11,7 +11,7 @@ from cartwheel.host.layout import Layout
 from cartwheel.host.packages import kinds
 from cartwheel.host.process import instances
 from cartwheel.host.process.kinds import kind_of
-from cartwheel.host.release import access, downloads, leftovers, marks
+from cartwheel.host.release import access, downloads, leftovers
 from cartwheel.host.state import journal, record, releases, whole
 from cartwheel.host.switch import way_back
 from cartwheel.host.system import children, files, systemd
@@ -55,7 +55,7 @@ def stop(ctx: Context, request: Stop) -> Served:
 def _deployed(at: Layout) -> Instance:
     wanted = releases.serving(at)
     if wanted is None:
-        raise OpError("not-deployed", "{} is not deployed on this host".format(at.app))
+        raise OpError("not-deployed", f"{at.app} is not deployed on this host")
     return wanted
 
 
@@ -103,15 +103,8 @@ def abandon(ctx: Context, request: Abandon) -> Done:
     if release not in releases.protected(at) and request.fresh:
         releases.discard(at, release)
     way_back.keep_log(at, release, request.log)
-    entry = Entry(
-        kind=request.kind,
-        release=release,
-        version=request.version,
-        result="failed",
-        who=ctx.about.who,
-        reason=request.reason,
-    )
-    journal.append(at.journal, entry)
+    entry = Entry(kind=request.kind, release=release, version=request.version, result="failed")
+    journal.append(at.journal, replace(entry, who=ctx.about.who, reason=request.reason))
     return Done()
 
 
@@ -129,14 +122,8 @@ def unchanged(ctx: Context, request: Unchanged) -> Done:
     known = record.read(at)
     if known is not None:
         access.tighten(ctx, at, known.user, known.group)
-    entry = Entry(
-        kind="deploy",
-        release=release,
-        version=request.version,
-        result="unchanged",
-        who=ctx.about.who,
-    )
-    journal.append(at.journal, entry)
+    entry = Entry(kind="deploy", release=release, version=request.version, result="unchanged")
+    journal.append(at.journal, replace(entry, who=ctx.about.who))
     return Done()
 
 
@@ -147,9 +134,9 @@ def migrate(ctx: Context, request: Migrate) -> Done:
     done = _command(ctx, request, enter.environment(at, release), "migrate")
     entry = Entry(kind="migrate", release=release, who=ctx.about.who)
     if done.status != 0:
-        reason = "{} ended with {}".format(request.command, done.status)
+        reason = f"{request.command} ended with {done.status}"
         journal.append(at.journal, replace(entry, result="failed", reason=reason))
-        raise OpError("migration-failed", reason, log=marks.tail(done.output))
+        raise OpError("migration-failed", reason, log=children.tail(done.output))
     journal.append(at.journal, replace(entry, result="done"))
     return Done(changed=True)
 
@@ -160,18 +147,18 @@ def hook(ctx: Context, request: RunHook) -> Done:
     at, release = ctx.at, request.release
     whole = releases.manifest_path(at, release).exists()
     base = enter.environment(at, release) if whole else {"HOME": str(at.shared)}
-    step = "hook {}".format(request.hook)
-    title = "{} ({})".format(step, request.variables["CARTWHEEL_PHASE"])
+    step = f"hook {request.hook}"
+    title = f"{step} ({request.variables['CARTWHEEL_PHASE']})"
     try:
         done = _command(ctx, request, {**base, **request.variables}, step)
     except OpError as error:
         if error.slug != "deadline":
             raise
-        how = "did not end within {:g} s".format(request.timeout_seconds)
-        raise OpError("hook-failed", "{} {}".format(title, how), log=error.log) from None
+        how = f"did not end within {request.timeout_seconds:g} s"
+        raise OpError("hook-failed", f"{title} {how}", log=error.log) from None
     if done.status != 0:
-        how = "ended with {}".format(done.status)
-        raise OpError("hook-failed", "{} {}".format(title, how), log=marks.tail(done.output))
+        how = f"ended with {done.status}"
+        raise OpError("hook-failed", f"{title} {how}", log=children.tail(done.output))
     return Done()
 
 
@@ -214,7 +201,7 @@ def _refuse_broken(ctx: Context) -> None:
     web = web_server()
     complaint = configuration.check(ctx, web)
     if complaint:
-        raise OpError(web.broken, "{} rejects its configuration".format(web.name), log=complaint)
+        raise OpError(web.broken, f"{web.name} rejects its configuration", log=complaint)
 
 
 def web_reload(ctx: Context, request: ReloadWebServer) -> Empty:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 from typing import Dict
 
@@ -13,13 +14,18 @@ from cartwheel.host.system.context import Context
 
 _COMPILE_SECONDS = 60.0
 
+_PROGRAMS = {
+    "recover": "Put the application in order: at boot, and after a killed session.",
+    "enter": "Run a command in the serving release's environment, as its user.",
+}
+
 # -B: nothing is written when they run; they are compiled when they are installed.
 # env -i: what a login or sudo has set is nothing to them.
 _SCRIPT = """#!/bin/sh
 # {what}
 exec env -i TERM="$TERM" {environment} {python} -I -B -c 'import sys; \
 sys.path.insert(0, "{lib}/current"); \
-from cartwheel.host.{module} import main; sys.exit(main())' {app} {base} "$@"
+from cartwheel.host.{program} import main; sys.exit(main())' {app} {base} "$@"
 """
 
 
@@ -28,14 +34,12 @@ def digest(sources: Dict[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def install(
-    ctx: Context, at: Layout, sources: Dict[str, str], python: str, host_files: Dict[str, str]
-) -> bool:
+def install(ctx: Context, at: Layout, sources: Dict[str, str], host_files: Dict[str, str]) -> bool:
     """Install this version beside the others and move `current` to it with one rename.
 
     `host_files`: path -> text of the boot unit and the log rotation.
     """
-    version = digest(sources)
+    version, python = digest(sources), os.path.realpath(sys.executable)
     changed = False
     fresh = files.read_link(at.lib / "current") != version
     for folder in (LIB, at.lib, at.lib / version):
@@ -49,24 +53,8 @@ def install(
         children.run(ctx, compiler, timeout_seconds=_COMPILE_SECONDS)
         # Before anything leads there: folders and bytecode are not durable yet.
         files.sync_filesystem(at.lib / version)
-    for name, module, what in (
-        (
-            "recover",
-            "recover",
-            "Put the application in order: at boot, and after a killed session.",
-        ),
-        ("enter", "enter", "Run a command in the serving release's environment, as its user."),
-    ):
-        text = _SCRIPT.format(
-            what=what,
-            environment=" ".join(map("=".join, sorted(children.clean_environment().items()))),
-            python=python,
-            lib=at.lib,
-            module=module,
-            app=at.app,
-            base=at.base,
-        )
-        changed |= files.write(at.lib / name, text.encode(), 0o755)
+    for program, what in _PROGRAMS.items():
+        changed |= files.write(at.lib / program, _script(at, program, what, python), 0o755)
     changed |= files.link(at.lib / "current", version)
     for path, text in host_files.items():
         if path == str(at.boot_unit):
@@ -75,6 +63,15 @@ def install(
             changed |= files.write(Path(path), text.encode())
     _remove_others(at, version)
     return changed
+
+
+def _script(at: Layout, program: str, what: str, python: str) -> bytes:
+    environment = " ".join(map("=".join, sorted(children.clean_environment().items())))
+    of_app = {"lib": at.lib, "app": at.app, "base": at.base}
+    text = _SCRIPT.format(
+        what=what, environment=environment, python=python, program=program, **of_app
+    )
+    return text.encode()
 
 
 def _write_module(root: Path, name: str, text: str) -> bool:
@@ -93,9 +90,8 @@ def _install_boot_unit(ctx: Context, at: Layout, text: str) -> bool:
         systemd.reload(ctx)
     wants = at.boot_unit.parent / "multi-user.target.wants" / at.boot_unit.name
     if not wants.is_symlink():
-        children.check(
-            ctx, ["systemctl", "enable", "--quiet", at.boot_unit.name], "systemd", "enable failed"
-        )
+        argv = ["systemctl", "enable", "--quiet", at.boot_unit.name]
+        children.check(ctx, argv, "systemd", "enable failed")
         # systemctl does not: without the link nothing starts after a power cut.
         for folder in (wants.parent, at.boot_unit.parent):
             files.fsync_dir(folder)
@@ -104,7 +100,6 @@ def _install_boot_unit(ctx: Context, at: Layout, text: str) -> bool:
 
 
 def _remove_others(at: Layout, version: str) -> None:
-    for name in os.listdir(at.lib):
-        path = at.lib / name
-        if path.is_dir() and not path.is_symlink() and name != version:
-            files.remove_tree(path)
+    for name in files.names(at.lib):
+        if name != version and files.is_folder(at.lib / name):
+            files.remove_tree(at.lib / name)

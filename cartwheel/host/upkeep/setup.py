@@ -58,13 +58,13 @@ def _record(at: Layout, request: Setup) -> None:
     known, user = record.read(at), request.user
     if known is not None:
         if known.user != user:
-            why = "{} was set up with the user {}, not {}".format(at.app, known.user, user)
+            why = f"{at.app} was set up with the user {known.user}, not {user}"
             raise OpError("not-ours", why)
         return
     if at.root.exists():
-        raise OpError("not-ours", "{} exists and was not created by Cartwheel".format(at.root))
+        raise OpError("not-ours", f"{at.root} exists and was not created by Cartwheel")
     if _exists(user):
-        raise OpError("not-ours", "the user {} already exists".format(user))
+        raise OpError("not-ours", f"the user {user} already exists")
     made = record.Record(
         user=user,
         group=request.group,
@@ -99,8 +99,7 @@ def _packages(ctx: Context, request: Setup) -> List[str]:
     manager = kinds.of_this_host()
     web = web_server().packages
     for_web = (*web, *manager.base_packages) if request.web_server else ()
-    wanted = [*for_web, *request.packages]
-    missing = manager.missing(wanted)
+    missing = manager.missing([*for_web, *request.packages])
     if not missing:
         return []
     if set(missing) & {*web}:
@@ -124,43 +123,38 @@ def _own_packages(at: Layout, known: record.Record, more: List[str]) -> None:
 def _refuse_taken_port(port: int) -> None:
     holder = facts.listening_ports().get(str(port))
     if holder not in (None, web_server().program):
-        raise OpError("port-taken", "port {} is used by {}".format(port, holder))
+        raise OpError("port-taken", f"port {port} is used by {holder}")
 
 
 def _interpreter(ctx: Context, request: Setup) -> List[str]:
     """A Python of the wanted version that can make a virtual environment."""
-    changed: List[str] = []
-    found = facts.interpreter(request.python, request.user)
-    if found is None and not request.python.startswith("/"):
+    wanted, names = request.python, []
+    found = facts.interpreter(wanted, request.user)
+    if found is None and not wanted.startswith("/"):
         manager = kinds.of_this_host()
-        names = manager.python(request.python)
+        names += manager.python(wanted)
         try:
             manager.install(ctx, names)
         except OpError as error:
-            raise OpError(
-                "python-version",
-                "Python {} is missing and its packages cannot be installed".format(request.python),
-                log=error.log,
-            ) from error
-        changed += ["installed " + name for name in names]
-        found = facts.interpreter(request.python, request.user)
+            why = f"Python {wanted} is missing and its packages cannot be installed"
+            raise OpError("python-version", why, log=error.log) from error
+        found = facts.interpreter(wanted, request.user)
     if found is None:
-        why = facts.no_interpreter(request.python)
-        text = "no Python {} on this host".format(request.python)
+        why = facts.no_interpreter(wanted)
+        text = f"no Python {wanted} on this host"
         raise OpError("python-version", text + (": " + why if why else ""))
     _refuse_out_of_reach(found, request.user)
     if not _is_whole(found.path):
         manager = kinds.of_this_host()
-        file = os.path.basename(os.path.realpath(found.path))
-        names = manager.rest_of(file, found.version)
-        manager.install(ctx, names)
-        changed += ["installed " + name for name in names]
-    return changed
+        rest = manager.rest_of(os.path.basename(os.path.realpath(found.path)), found.version)
+        manager.install(ctx, rest)
+        names += rest
+    return ["installed " + name for name in names]
 
 
 def _refuse_out_of_reach(found: Optional[Interpreter], user: str) -> None:
     if found is not None and found.obstacle:
-        raise OpError("python-reach", "{} cannot run Python: {}".format(user, found.obstacle))
+        raise OpError("python-reach", f"{user} cannot run Python: {found.obstacle}")
 
 
 # Distributions take parts of the standard library out (`PackageManager.rest_of`).
@@ -193,7 +187,7 @@ def _account(ctx: Context, request: Setup) -> List[str]:
 
 
 def _account_tool(ctx: Context, argv: List[str]) -> None:
-    children.check(ctx, argv, "account", "{} failed for {}".format(argv[0], argv[-1]))
+    children.check(ctx, argv, "account", f"{argv[0]} failed for {argv[-1]}")
 
 
 def _directories(ctx: Context, request: Setup) -> List[str]:
@@ -201,11 +195,10 @@ def _directories(ctx: Context, request: Setup) -> List[str]:
     user = pwd.getpwnam(known.user)
     gate = grp.getgrnam(known.group).gr_gid
     log_group = grp.getgrnam("adm").gr_gid  # Debian's group of log readers
-    wanted = (
-        *((Path(folder), 0o755, 0, 0) for folder in known.made_folders),
-        *(
-            ((at.root, 0o750, 0, gate),) if not at.root.exists() else ()
-        ),  # otherwise `tighten` does it
+    wanted = [(Path(folder), 0o755, 0, 0) for folder in known.made_folders]
+    if not at.root.exists():  # otherwise `tighten` does it
+        wanted.append((at.root, 0o750, 0, gate))
+    wanted += [
         (at.releases, 0o755, 0, 0),
         (at.cache, 0o750, 0, user.pw_gid),
         (at.cache / "wheels", 0o755, 0, 0),
@@ -215,12 +208,10 @@ def _directories(ctx: Context, request: Setup) -> List[str]:
         (layout.LOGS, 0o755, 0, 0),
         (at.logs, 0o750, 0, log_group),
         (layout.RUN, 0o755, 0, 0),
-        *(((at.balancer, 0o755, 0, 0),) if request.balancer else ()),
-    )
-    changed: List[str] = []
-    for path, mode, uid, gid in wanted:
-        if files.directory(path, mode, uid, gid):
-            changed.append("directory {}".format(path))
+    ]
+    if request.balancer:
+        wanted.append((at.balancer, 0o755, 0, 0))
+    changed = [f"directory {one[0]}" for one in wanted if files.directory(*one)]
     changed += access.tighten(ctx, at, known.user, known.group)
     return changed + _token(ctx, at)
 
@@ -238,12 +229,8 @@ def _token(ctx: Context, at: Layout) -> List[str]:
 
 def _runtime(ctx: Context, request: Setup) -> List[str]:
     sources = own_sources()
-    done = _install_runtime(ctx, sources, request.host_files)
+    done = runtime.install(ctx, ctx.at, sources, request.host_files)
     return ["host side " + runtime.digest(sources)] if done else []
-
-
-def _install_runtime(ctx: Context, sources: Dict[str, str], host_files: Dict[str, str]) -> bool:
-    return runtime.install(ctx, ctx.at, sources, os.path.realpath(sys.executable), host_files)
 
 
 def own_sources() -> Dict[str, str]:
@@ -258,7 +245,7 @@ def refresh(ctx: Context, request: Refresh) -> Done:
     """Before a deploy, update the host: the installed recover must understand this session's files,
     and others must not read them, whichever version set the host up."""
     at, known = ctx.at, record.needed(ctx.at)
-    done = _install_runtime(ctx, own_sources(), request.host_files)
+    done = runtime.install(ctx, at, own_sources(), request.host_files)
     done |= bool(access.tighten(ctx, at, known.user, known.group))
     done |= bool(_token(ctx, at))
     if request.digest_key and known.digest_key != request.digest_key:

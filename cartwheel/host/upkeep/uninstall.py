@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import grp
 import pwd
-import time
 from pathlib import Path
 from typing import List
 
@@ -27,7 +26,7 @@ from cartwheel.host.wire.upkeep import Removed, Uninstall
 
 _CALL_SECONDS = 30.0
 _REMOVE_SECONDS = 30.0
-_POLL_SECONDS, _REPORT_SECONDS = 0.2, 5.0
+_POLL_SECONDS = 0.2
 
 
 def uninstall(ctx: Context, request: Uninstall) -> Removed:
@@ -41,16 +40,16 @@ def uninstall(ctx: Context, request: Uninstall) -> Removed:
     if known is None:
         with locks.shared_parts(ctx):
             _shared_parts(at)  # remove the traces of this run's own lock
-        raise OpError("not-set-up", "{} is not set up on this host".format(at.app))
-    removed: List[str] = []
-    removed += nginx_site.remove(ctx, at)
+        raise OpError("not-set-up", f"{at.app} is not set up on this host")
+    removed = nginx_site.remove(ctx, at)
     removed += _site(ctx, at)
     removed += _instances(ctx, at)
     removed += _boot_unit(ctx, at)
     removed += _directories(at, request.remove_shared)
-    if not at.root.exists():
+    if not at.root.exists():  # where `shared` stays, its files must not become somebody else's
         removed += _account(ctx, known)
-        _base(known)
+        for folder in reversed(known.made_folders):
+            files.remove_empty(Path(folder))
         files.remove(at.record)
     with locks.shared_parts(ctx):
         removed += _shared_parts(at)
@@ -87,27 +86,21 @@ def _instances(ctx: Context, at: Layout) -> List[str]:
 
 def _await_end(ctx: Context, at: Layout) -> None:
     """Wait for the last requests: they need code, data and user, which are removed next."""
-    reported = 0.0
-    while True:
-        running = ", ".join(one.release for one in systemd.instances(at))
-        if not running:
-            return
+    told = ""
+    while running := ", ".join(one.release for one in systemd.instances(at)):
         if ctx.remaining() < _REMOVE_SECONDS:
-            raise OpError("still-answers", "{} still answers requests".format(running))
-        if time.monotonic() - reported > _REPORT_SECONDS:
-            reported = time.monotonic()
-            ctx.emit("stop", "progress", "{} is answering its last requests".format(running))
+            raise OpError("still-answers", f"{running} still answers requests")
+        if running != told:
+            told = running
+            ctx.emit("stop", "progress", f"{running} is answering its last requests")
         ctx.pause(_POLL_SECONDS)
 
 
 def _boot_unit(ctx: Context, at: Layout) -> List[str]:
     gone: List[str] = []
     if at.boot_unit.exists():
-        children.run(
-            ctx,
-            ["systemctl", "disable", "--now", "--quiet", at.boot_unit.name],
-            timeout_seconds=_CALL_SECONDS,
-        )
+        argv = ["systemctl", "disable", "--now", "--quiet", at.boot_unit.name]
+        children.run(ctx, argv, timeout_seconds=_CALL_SECONDS)
         files.remove(at.boot_unit)
         gone.append(at.boot_unit.name)
     systemd.reload(ctx)  # the releases' units are gone too
@@ -115,44 +108,28 @@ def _boot_unit(ctx: Context, at: Layout) -> List[str]:
 
 
 def _directories(at: Layout, remove_shared: bool) -> List[str]:
-    removed: List[str] = []
     doomed = [at.cache, at.releases, at.lib, at.logs, layout.RUN / at.app]
-    for path in [*doomed, at.shared] if remove_shared else doomed:
-        if files.remove_tree(path):
-            removed.append(str(path))
-    for path in (
-        at.journal,
-        at.stopped,
-        at.frozen,
-        at.pending,
-        at.disabled,
-        at.probe_map,
-        at.log_rotation,
-    ):
+    doomed += [at.shared] if remove_shared else []
+    removed = [str(path) for path in doomed if files.remove_tree(path)]
+    marks = (at.stopped, at.frozen, at.pending, at.disabled)
+    for path in (at.journal, *marks, at.probe_map, at.log_rotation):
         files.remove(path)
-    if at.root.exists() and not any(at.root.iterdir()):
-        at.root.rmdir()
+    if files.remove_empty(at.root):
         removed.append(str(at.root))
     return removed
 
 
 def _account(ctx: Context, known: Record) -> List[str]:
-    """Remove the user, unless `shared` stays: its files must not become somebody else's."""
+    """Remove the user and the group of its sockets."""
     gone: List[str] = []
     user, group = known.user, known.group
     if any(entry.gr_name == group for entry in grp.getgrall()):
-        children.check(ctx, ["groupdel", group], "account", "group {} does not go".format(group))
+        children.check(ctx, ["groupdel", group], "account", f"group {group} does not go")
         gone.append("group " + group)
     if any(entry.pw_name == user for entry in pwd.getpwall()):
-        children.check(ctx, ["userdel", user], "account", "user {} does not go".format(user))
+        children.check(ctx, ["userdel", user], "account", f"user {user} does not go")
         gone.append("user " + user)
     return gone
-
-
-def _base(known: Record) -> None:
-    for folder in map(Path, reversed(known.made_folders)):
-        if folder.is_dir() and not _inside(folder):
-            folder.rmdir()
 
 
 def _shared_parts(at: Layout) -> List[str]:
@@ -160,16 +137,9 @@ def _shared_parts(at: Layout) -> List[str]:
     gone: List[str] = []
     locks.discard(at.lock)
     tools = (layout.PIP, layout.UV)
-    halves = [tool.with_name(files.GONE + tool.name) for tool in tools]
-    if {*tools, *halves}.issuperset(_inside(layout.LIB)):
+    own = {name for tool in tools for name in (tool.name, files.GONE + tool.name)}
+    if own.issuperset(files.names(layout.LIB)):
         gone += [str(tool) for tool in tools if files.remove_tree(tool)]
         locks.discard(layout.HOST_LOCK)
-    for folder in (layout.LIB, layout.LOGS, layout.STATE, layout.RUN):
-        if folder.is_dir() and not _inside(folder):
-            folder.rmdir()
-            gone.append(str(folder))
-    return gone
-
-
-def _inside(folder: Path) -> List[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+    shared = (layout.LIB, layout.LOGS, layout.STATE, layout.RUN)
+    return gone + [str(folder) for folder in shared if files.remove_empty(folder)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -14,7 +15,6 @@ from cartwheel.host.layout import Layout
 from cartwheel.host.system import children, files, systemd
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
 from cartwheel.host.web.server import WebServer
-from cartwheel.host.wire.codec import from_disk
 from cartwheel.host.wire.pending import Saved
 
 _CALL_SECONDS = 30.0
@@ -49,47 +49,36 @@ def check_staged(
             _copy_folder(folder, copy)
             for path, text in changes.items():
                 if os.path.dirname(path) == folder:
-                    _stage(os.path.join(copy, os.path.basename(path)), text)
+                    _stage(Path(copy, os.path.basename(path)), text)
             pairs += [copy, folder]
-        done = children.run(
-            ctx,
-            ["unshare", "--mount", "sh", "-c", _STAGED, "sh", *pairs, "--", *web.test_command],
-            timeout_seconds=_CALL_SECONDS,
-        )
+        argv = ["unshare", "--mount", "sh", "-c", _STAGED, "sh", *pairs, "--", *web.test_command]
+        done = children.run(ctx, argv, timeout_seconds=_CALL_SECONDS)
     taken = web.taken_name(done.output, names)
     if taken:
-        raise OpError(
-            "server-name-taken", "another site already has the server name {}".format(taken)
-        )
+        raise OpError("server-name-taken", f"another site already has the server name {taken}")
     if done.status != 0:
         before = check(ctx, web)
         if before:
-            message = "{}'s configuration was already broken: {}"
-            raise OpError(web.broken, message.format(web.name, web.complaint(before)), log=before)
-        message = "{} rejects the rendered site: {}"
-        message = message.format(web.name, web.complaint(done.output))
+            message = f"{web.name}'s configuration was already broken: {web.complaint(before)}"
+            raise OpError(web.broken, message, log=before)
+        message = f"{web.name} rejects the rendered site: {web.complaint(done.output)}"
         raise OpError(web.refuses, message, log=done.output)
 
 
 def _copy_folder(folder: str, copy: str) -> None:
     """Names as links to the real files' content would be: relative links keep their target."""
     os.mkdir(copy)
-    if not os.path.isdir(folder):
-        return
-    for name in os.listdir(folder):
+    for name in files.names(Path(folder)):
         real = os.path.realpath(os.path.join(folder, name))
         if os.path.isfile(real):
-            with open(real, "rb") as source, open(os.path.join(copy, name), "wb") as target:
-                target.write(source.read())
+            shutil.copyfile(real, os.path.join(copy, name))
 
 
-def _stage(path: str, text: Optional[str]) -> None:
+def _stage(path: Path, text: Optional[str]) -> None:
     if text is None:
-        if os.path.lexists(path):
-            os.unlink(path)
-        return
-    with open(path, "w", encoding="utf-8") as handle:
-        handle.write(text)
+        path.unlink(missing_ok=True)
+    else:
+        path.write_text(text, encoding="utf-8")
 
 
 def reload(ctx: Optional[Context], web: WebServer) -> None:
@@ -102,27 +91,15 @@ def reload(ctx: Optional[Context], web: WebServer) -> None:
     command = ["systemctl", "reload-or-restart", web.unit]
     done = children.run(ctx, command, timeout_seconds=_CALL_SECONDS)
     if done.status != 0:
-        complaint = check(None, web) or done.output
-        message = "{} rejects its configuration".format(web.name)
-        raise OpError(web.refuses, message, log=complaint)
+        said = check(None, web) or done.output
+        raise OpError(web.refuses, f"{web.name} rejects its configuration", log=said)
     _await_retirement(web, before)
 
 
 def _workers(web: WebServer) -> Set[int]:
     """The processes that take connections, by the titles that they give themselves."""
-    main_pid = systemd.state(web.unit).main_pid
-    try:
-        children_of = Path("/proc/{0}/task/{0}/children".format(main_pid)).read_text().split()
-    except OSError:
-        return set()
-    return {int(pid) for pid in children_of if _title(pid) == web.worker_title}
-
-
-def _title(pid: str) -> str:
-    try:
-        return Path("/proc/{}/cmdline".format(pid)).read_bytes().decode().strip("\0 ")
-    except OSError:
-        return ""
+    pids = systemd.worker_pids(systemd.state(web.unit).main_pid)
+    return {pid for pid in pids if systemd.proc(pid, "cmdline").strip("\0 ") == web.worker_title}
 
 
 def _await_retirement(web: WebServer, before: Set[int]) -> None:
@@ -146,8 +123,7 @@ def snapshot(paths: Iterable[str]) -> Dict[str, Optional[Saved]]:
 
 def disabled(at: Layout) -> Dict[str, Optional[Saved]]:
     """A snapshot of the distribution's own files that setup took away; uninstall restores them."""
-    known = files.read_json(at.disabled) or {}
-    return {path: None if was is None else from_disk(Saved, was) for path, was in known.items()}
+    return files.read_record(Dict[str, Optional[Saved]], at.disabled) or {}
 
 
 def _remember(path: Path) -> Optional[Saved]:

@@ -30,11 +30,10 @@ def ensure_token(at: Layout) -> str:
     It must be there before the web server reads the site. Only root can read it, and it never
     leaves the host.
     """
-    known = known_token(at)
-    if known:
-        return known
-    token = secrets.token_hex(16)
-    files.write(at.probe_map, web_server().token_text(token).encode(), 0o600)
+    token = known_token(at)
+    if token is None:
+        token = secrets.token_hex(16)
+        files.write(at.probe_map, web_server().token_text(token).encode(), 0o600)
     return token
 
 
@@ -77,16 +76,15 @@ def ask(at: Layout, probe: Probe, port: int, release: str) -> str:
 
 def look(at: Layout, probe: Probe, port: int, release: str) -> str:
     """The same for those who only look: it makes no token."""
-    token = known_token(at)
+    token, web = known_token(at), web_server().name
     if token is None:
-        message = "{} is missing or damaged: {} cannot say which release answers"
-        return message.format(at.probe_map, web_server().name)
+        return f"{at.probe_map} is missing or damaged: {web} cannot say which release answers"
     return _ask(at, probe, port, release, token)
 
 
 def _ask(at: Layout, probe: Probe, port: int, release: str, token: str) -> str:
     wrong = _wrong(at, probe, port, release, token)
-    return "through {}: {}".format(web_server().name, wrong) if wrong else ""
+    return f"through {web_server().name}: {wrong}" if wrong else ""
 
 
 def _wrong(at: Layout, probe: Probe, port: int, release: str, token: str) -> str:
@@ -97,15 +95,15 @@ def _wrong(at: Layout, probe: Probe, port: int, release: str, token: str) -> str
         return str(error)
     answer = parse(response.getheader(HEADER) or "")
     if answer is None:
-        return "{} answered {}, not by this site".format(probe.path, response.status)
+        return f"{probe.path} answered {response.status}, not by this site"
     upstream, status = answer.upstreams[0], answer.statuses[0]
     if upstream != upstream_of(at) or status != str(probe.status):
-        return "{} said {} instead of {}".format(upstream, status, probe.status)
+        return f"{upstream} said {status} instead of {probe.status}"
     if answer.release != release:
-        return "{} answered instead of {}".format(answer.release, release)
+        return f"{answer.release} answered instead of {release}"
     return ""
 
 
 def upstream_of(at: Layout) -> str:
     """The web server's name for the live instance, in its answer to a probe and in its log."""
-    return "unix:{}/http.sock".format(at.current)
+    return f"unix:{at.current}/http.sock"

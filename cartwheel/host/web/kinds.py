@@ -32,4 +32,4 @@ def files_of(at: Layout) -> List[Path]:
 
 def drop_in(web: WebServer, name: str) -> Path:
     """Cartwheel's drop-in for the web server's unit (systemd.unit(5))."""
-    return UNITS / (web.unit + ".d") / "cartwheel-{}.conf".format(name)
+    return UNITS / (web.unit + ".d") / f"cartwheel-{name}.conf"

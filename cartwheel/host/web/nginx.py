@@ -46,18 +46,18 @@ class Nginx:
     worker_title = "nginx: worker process"
 
     def site(self, name: str) -> Path:
-        return SITES / "cartwheel-{}.conf".format(name)
+        return SITES / f"cartwheel-{name}.conf"
 
     def logs(self, name: str) -> Tuple[Path, Path]:
         return LOGS / (name + ".access.log"), LOGS / (name + ".error.log")
 
     def word(self, value: str) -> str:
         if not value or not _PLAIN.match(value):
-            raise ValueError("{!r} is not allowed in nginx's configuration".format(value))
+            raise ValueError(f"{value!r} is not allowed in nginx's configuration")
         return value
 
     def token_text(self, token: str) -> str:
-        return '"{}" 1;\n'.format(token)  # a line of `map`
+        return f'"{token}" 1;\n'  # a line of `map`
 
     def version_in(self, output: str) -> Optional[str]:
         found = _VERSION.search(output)
@@ -68,7 +68,7 @@ class Nginx:
         return found.group(1) if found else "see its output"
 
     def taken_name(self, output: str, names: Sequence[str]) -> Optional[str]:
-        taken = (name for name in names if 'conflicting server name "{}"'.format(name) in output)
+        taken = (name for name in names if f'conflicting server name "{name}"' in output)
         return next(taken, None)
 
     def user(self) -> str:
@@ -78,12 +78,8 @@ class Nginx:
 
     def servers(self) -> "List[Server]":
         from cartwheel.host.web import nginx_config
-        from cartwheel.host.wire.facts import Server
 
-        return [
-            Server(one.file, one.ports, one.names, one.default_ports)
-            for one in nginx_config.servers()
-        ]
+        return nginx_config.servers()
 
     def request(self, line: bytes) -> Optional[Request]:
         found = _FIELDS.search(line)

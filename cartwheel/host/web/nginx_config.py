@@ -9,11 +9,12 @@ from __future__ import annotations
 import glob
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, List, Tuple
+from typing import Iterator, List, NamedTuple, Tuple
 
 from cartwheel.host.system import files
+from cartwheel.host.wire.facts import Server
 
 # Quotes and marks count only where a word begins; `${` does not open a block.
 _TOKEN = re.compile(
@@ -31,35 +32,8 @@ _LUA = re.compile(
 _WORD, _MARK = "word", "mark"
 
 
-@dataclass(frozen=True)
-class Server:
-    """One `server` block of the http part."""
-
-    file: str
-    listens: Tuple[str, ...]
-    names: Tuple[str, ...]
-
-    @property
-    def ports(self) -> Tuple[int, ...]:
-        """The TCP ports, in order; nginx's default is 80."""
-        if not self.listens:
-            return (80,)
-        return tuple(port for listen in self.listens for port in _ports(listen))
-
-    @property
-    def default_ports(self) -> Tuple[int, ...]:
-        """Those on which it answers for names that no server has (`default` is the old word)."""
-        return tuple(
-            port
-            for listen in self.listens
-            if {"default_server", "default"} & set(listen.split()[1:])
-            for port in _ports(listen)
-        )
-
-
-def _ports(listen: str) -> Tuple[int, ...]:
+def _ports(address: str) -> Tuple[int, ...]:
     """None for a unix socket, several for a range."""
-    address = (listen.split() or ["80"])[0]
     if address.startswith("unix:"):
         return ()
     tail = address.rsplit(":", 1)[-1] if ":" in address and not address.endswith("]") else address
@@ -79,20 +53,41 @@ class _Directive:
     opens: bool
 
 
+class _Block(NamedTuple):
+    """One `server` block of the http part."""
+
+    file: str
+    listens: List[Tuple[str, ...]]
+    names: List[str]
+
+
 def servers(main: Path = Path("/etc/nginx/nginx.conf")) -> List[Server]:
     """Every http server that nginx would load; empty where there is no nginx."""
-    found: List[Server] = []
+    found: List[_Block] = []
     for directive in _directives(main, main.parent):
         name, arguments = directive.words[0], directive.words[1:]
         if name == "server" and directive.opens and directive.inside == ("http",):
-            found.append(Server(directive.file, (), ()))
+            found.append(_Block(directive.file, [], []))
         elif directive.inside == ("http", "server") and name == "listen":
-            found[-1] = replace(found[-1], listens=(*found[-1].listens, " ".join(arguments)))
+            found[-1].listens.append(arguments or ("80",))
         elif directive.inside == ("http", "server") and name == "server_name":
             # nginx compares them without regard to case, expressions aside.
-            plain = [one if one.startswith("~") else one.lower() for one in arguments]
-            found[-1] = replace(found[-1], names=(*found[-1].names, *plain))
-    return found
+            found[-1].names.extend(one if one.startswith("~") else one.lower() for one in arguments)
+    return [_server(block) for block in found]
+
+
+def _server(block: _Block) -> Server:
+    """Its ports in order; nginx's default is 80, and `default` is the old word for
+    `default_server`."""
+    listens = block.listens or [("80",)]
+    ports = {words: _ports(words[0]) for words in listens}
+    defaults = [words for words in listens if {"default_server", "default"} & set(words[1:])]
+    return Server(
+        block.file,
+        tuple(port for words in listens for port in ports[words]),
+        tuple(block.names),
+        tuple(port for words in defaults for port in ports[words]),
+    )
 
 
 def user(main: Path = Path("/etc/nginx/nginx.conf")) -> str:

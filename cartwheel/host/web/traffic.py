@@ -64,11 +64,10 @@ def complaint(
     limit = max_error_percent + base
     if now.percent <= limit or _chance(now, limit / 100.0) >= _CHANCE:
         return ""
-    told = "{} of {} requests ({:.0f} %) failed with 5xx, the limit is {:.0f} %".format(
-        now.failed, now.requests, now.percent, limit
-    )
+    told = f"{now.failed} of {now.requests} requests ({now.percent:.0f} %) failed with 5xx"
+    told += f", the limit is {limit:.0f} %"
     if base:
-        told += " ({:.0f} % failed before the switch)".format(base)
+        told += f" ({base:.0f} % failed before the switch)"
     return told
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import typing
-from typing import Any, Callable, Dict, List, Optional, Tuple, Type, TypeVar, Union
+from typing import Any, Callable, Dict, Optional, Tuple, Type, TypeVar, Union
 
 from cartwheel.host.wire.hidden import Hidden
 from cartwheel.host.wire.messages import Json
@@ -65,20 +65,16 @@ def _key(field: "dataclasses.Field[R]") -> str:
 
 
 def from_message(kind: Type[R], value: Json) -> R:
-    """Read a record strictly. Raises WireError for anything that does not fit it exactly."""
-    return _record(kind, value, "", True)
+    """Read a record, or a value of any annotation that its fields may have, strictly. Raises
+    WireError for anything that does not fit it exactly."""
+    found: R = _reader(kind)(value, "", True)
+    return found
 
 
 def from_disk(kind: Type[R], value: Json) -> R:
-    """Read a record that this or another version wrote; unknown fields are ignored.
-    Raises WireError for a wrong type and for a missing field that has no default."""
-    return _record(kind, value, "", False)
-
-
-def value_of(hint: Type[R], value: Json) -> R:
-    """Read a value of any annotation that a field may have, strictly: for answers that are not
-    records."""
-    found: R = _reader(hint)(value, "", True)
+    """The same for what this or another version wrote; unknown fields are ignored. Raises
+    WireError for a wrong type and for a missing field that has no default."""
+    found: R = _reader(kind)(value, "", False)
     return found
 
 
@@ -87,7 +83,7 @@ def _record(kind: Type[R], value: Json, where: str, strict: bool) -> R:
         raise _unfit(where, f"is not of type {kind.__name__}")
     given: Dict[str, Any] = {}  # each field has its own type
     for name, key, read, needed in _fields(kind):
-        inner = f"{where}.{key}" if where else key
+        inner = _within(where, key)
         if key in value:
             given[name] = read(value[key], inner, strict)
         elif needed:
@@ -112,11 +108,8 @@ def _number(value: Json, where: str, strict: bool) -> float:
 
 
 def _as_it_is(value: Json, where: str, strict: bool) -> Json:
+    """Any JSON. It also stands for None in `Optional[X]` and for `...` in `Tuple[X, ...]`."""
     return value
-
-
-def _and_so_on(value: Json, where: str, strict: bool) -> Json:
-    raise _unfit(where, "has too many values")
 
 
 def _hidden(value: Json, where: str, strict: bool) -> Hidden:
@@ -136,25 +129,20 @@ def _choice(choices: Tuple[R, ...], value: Json, where: str, strict: bool) -> R:
 
 def _tuple(readers: Readers[R], value: Json, where: str, strict: bool) -> Tuple[R, ...]:
     """Read `Tuple[X, ...]`, or one value for each hint."""
-    if readers[-1] is _and_so_on:
-        return tuple(_list(readers, value, where, strict))
-    if not isinstance(value, list) or len(value) != len(readers):
-        raise _unfit(where, f"does not have {len(readers)} values")
-    return tuple(read(value[at], where, strict) for at, read in enumerate(readers))
-
-
-def _list(readers: Readers[R], value: Json, where: str, strict: bool) -> List[R]:
     if not isinstance(value, list):
         raise _unfit(where, "is not a list")
-    read = readers[0]
-    return [read(one, f"{where}[{at}]", strict) for at, one in enumerate(value)]
+    if readers[-1] is _as_it_is:
+        return tuple(readers[0](one, f"{where}[{at}]", strict) for at, one in enumerate(value))
+    if len(value) != len(readers):
+        raise _unfit(where, f"does not have {len(readers)} values")
+    return tuple(read(value[at], where, strict) for at, read in enumerate(readers))
 
 
 def _dict(readers: Readers[R], value: Json, where: str, strict: bool) -> Dict[str, R]:
     if not isinstance(value, dict):
         raise _unfit(where, "is not an object")
     read = readers[1]
-    return {key: read(one, f"{where}.{key}", strict) for key, one in value.items()}
+    return {key: read(one, _within(where, key), strict) for key, one in value.items()}
 
 
 def _once(function: Callable[[K], V]) -> Callable[[K], V]:
@@ -181,17 +169,10 @@ def _reader(hint: Any) -> Reader[Any]:
 _SIMPLE: Dict[Any, Reader[Any]] = {
     **{kind: functools.partial(_plain, kind) for kind in (str, bool, int)},
     float: _number,
-    Any: _as_it_is,
     Hidden: _hidden,
-    type(None): _as_it_is,
-    Ellipsis: _and_so_on,
+    **dict.fromkeys((Any, type(None), Ellipsis), _as_it_is),
 }
-_COMPOSED: Dict[Any, Callable[..., Any]] = {
-    Union: _optional,
-    tuple: _tuple,
-    list: _list,
-    dict: _dict,
-}
+_COMPOSED: Dict[Any, Callable[..., Any]] = {Union: _optional, tuple: _tuple, dict: _dict}
 
 
 @_once
@@ -207,6 +188,10 @@ def _fields(kind: type) -> Tuple[Tuple[str, str, Reader[Any], bool], ...]:
         )
         for one in dataclasses.fields(kind)
     )
+
+
+def _within(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
 
 
 def _unfit(where: str, problem: str) -> WireError:

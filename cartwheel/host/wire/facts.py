@@ -30,15 +30,13 @@ class Machine:
 
 @dataclass(frozen=True)
 class Interpreter:
-    """The app's Python. `path` is how it is called; `prefix`, `stdlib` and `executable` are its
-    real places. `in_home`: the unit must not hide home directories. `obstacle`: why the app's user
-    cannot run it; "" if it can."""
+    """The app's Python: how it is called, and the real place of its standard library. `in_home`:
+    the unit must not hide home directories. `obstacle`: why the app's user cannot run it; "" if it
+    can."""
 
     path: str
     version: str
-    prefix: str
     stdlib: str
-    executable: str
     in_home: bool
     obstacle: str
 
@@ -100,7 +98,7 @@ class App:
 
 @dataclass(frozen=True)
 class Uv:
-    """A uv that the app's user can run."""
+    """A uv that the app's user can run; `version` is "" for the host's own."""
 
     path: str
     version: str

@@ -6,7 +6,7 @@ import typing
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Type, TypeVar
 
-from cartwheel.host.wire.codec import value_of
+from cartwheel.host.wire.codec import from_message
 from cartwheel.host.wire.messages import Json
 
 A = TypeVar("A")
@@ -59,7 +59,7 @@ class Hello(Request[Who]):
 
 def answer_of(request: Type[Request[A]], value: Json) -> A:
     """Read the answer to such a request, strictly. Raises WireError."""
-    return value_of(answer_type(request), value)
+    return from_message(answer_type(request), value)
 
 
 def answer_type(request: Type[Request[A]]) -> Type[A]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from cartwheel.host.system import children
+from cartwheel.host.system import children, context
 from cartwheel.host.system.context import ContactLost, OpError
 from tests.kit.tiers import only_root
 from tests.kit.waiting import is_alive, until
@@ -122,7 +122,7 @@ def test_output_that_is_no_text() -> None:
 
 
 def test_progress_says_the_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "_REPORT_SECONDS", 0.1)
+    monkeypatch.setattr(context, "REPORT_SECONDS", 0.1)
     session = Session()
     argv = ["sh", "-c", "echo working; sleep 0.7"]
     children.run(session.ctx(), argv, timeout_seconds=10, step="install")
@@ -208,14 +208,9 @@ def test_umask_and_folder(tmp_path: Path) -> None:
 
 def test_check_raises_with_the_output() -> None:
     with pytest.raises(OpError) as caught:
-        children.check(None, ["sh", "-c", "echo why; exit 1"], "systemd", "it failed", hint="h")
+        children.check(None, ["sh", "-c", "echo why; exit 1"], "systemd", "it failed")
     error = caught.value
-    assert (error.slug, error.message, error.hint, error.log) == (
-        "systemd",
-        "it failed",
-        "h",
-        "why",
-    )
+    assert (error.slug, error.message, error.log) == ("systemd", "it failed", "why")
     children.check(None, ["echo", "fine"], "systemd", "it failed")
 
 

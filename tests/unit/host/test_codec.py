@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Literal, Optional, Tuple
+from typing import Any, Dict, Literal, Optional, Tuple
 
 import pytest
 
@@ -25,7 +25,7 @@ class Outer:
     maybe: Optional[Inner] = None
     many: Tuple[Inner, ...] = ()
     pair: Tuple[str, int] = ("x", 1)
-    names: List[str] = field(default_factory=list)
+    names: Tuple[str, ...] = ()
     secrets: Dict[str, Hidden] = field(default_factory=dict)
     is_on: bool = False
 
@@ -38,7 +38,7 @@ FULL = Outer(
     maybe=Inner("m"),
     many=(Inner("o"), Inner("p")),
     pair=("y", 2),
-    names=["q"],
+    names=("q",),
     secrets={"KEY": Hidden("s3cret")},
     is_on=True,
 )

@@ -35,9 +35,7 @@ def test_this_interpreter_by_its_path() -> None:
     assert found == Interpreter(
         path=real,
         version=".".join(map(str, sys.version_info[:3])),
-        prefix=sys.base_prefix,
         stdlib=str(Path(os.__file__).parent),
-        executable=real,
         in_home=reach.in_home(real),
         obstacle="",
     )
@@ -158,7 +156,7 @@ def test_listening_ports(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_web_servers_version(
     monkeypatch: pytest.MonkeyPatch, text: str, version: str | None
 ) -> None:
-    noisy = children.Answer(0, "", f"ERROR: ld.so: object '/a/b' cannot be preloaded\n{text}")
+    noisy = children.Done(0, "", f"ERROR: ld.so: object '/a/b' cannot be preloaded\n{text}")
     monkeypatch.setattr(facts, "_ask", lambda _argv: noisy)
     assert facts._web_version() == version
 

@@ -15,6 +15,7 @@ import pytest
 from cartwheel.host.layout import Layout
 from cartwheel.host.look import facts
 from cartwheel.host.release import fetch, prepare
+from cartwheel.host.system import context
 from cartwheel.host.system.context import ContactLost, OpError
 from cartwheel.host.wire.download import File, Source
 from cartwheel.host.wire.hidden import Hidden
@@ -203,7 +204,7 @@ def stall(to: BaseHTTPRequestHandler) -> None:
 def test_a_store_that_stalls_is_told_of_and_given_up(
     server: Server, at: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "_REPORT_SECONDS", 0.1)
+    monkeypatch.setattr(context, "REPORT_SECONDS", 0.1)
     server.answers["/wheel"] = stall
     session = Session(at)
     with pytest.raises(OpError, match="cannot be fetched: timed out") as caught:

@@ -401,9 +401,7 @@ def test_store_is_private_until_it_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_umask: None
 ) -> None:
     digest = hashlib.sha256(b"x").hexdigest()
-    calls = recorded(
-        monkeypatch, lambda: files.store(io.BytesIO(b"x"), tmp_path / "w", digest, 0o644)
-    )
+    calls = recorded(monkeypatch, lambda: files.store(io.BytesIO(b"x"), tmp_path / "w", digest))
     assert [call[3] for call in calls if call[0] == "open" and call[2] & os.O_CREAT] == [0o600]
     assert [call[0] for call in calls if call[0] in ("fsync", "rename")] == [
         "fsync",

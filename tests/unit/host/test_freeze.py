@@ -24,7 +24,7 @@ ABOUT_IT = {"hold", "release"}
 @pytest.fixture
 def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     at = host_in(tmp_path, monkeypatch)
-    files.write_json(at.record, {"app": "shop"})
+    files.write_json(at.record, {"app": "shop", "user": "shop", "group": "shop-web"})
     return at
 
 
@@ -88,9 +88,8 @@ def test_the_lock_refuses_settles_first_and_lets_go(
 
     monkeypatch.setattr(leftovers, "find", lambda _at: [])
 
-    def settle(_at: Layout, _say: Any, _found: Any) -> list[str]:
+    def settle(_at: Layout, _say: Any, _found: Any) -> None:
         settled.append("settled")
-        return settled
 
     monkeypatch.setattr(recover, "settle", settle)
     freeze.hold(session_of(at).ctx(), Freeze())

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel.host.process import drain, health
-from cartwheel.host.system import systemd
+from cartwheel.host.system import context, systemd
 from cartwheel.host.system.context import ContactLost, OpError
 from cartwheel.host.system.systemd import UnitState
 from cartwheel.host.wire.codec import from_disk, to_json
@@ -307,7 +307,7 @@ def test_lost_contact_ends_the_waiting(folder: Path) -> None:
 
 
 def test_waiting_is_not_silent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "_REPORT_SECONDS", 0.1)
+    monkeypatch.setattr(context, "REPORT_SECONDS", 0.1)
     session = Session()
     with pytest.raises(OpError):
         health.prove(session.ctx(), "u", folder / "none", replace(PROBE, deadline_seconds=0.4))

@@ -138,7 +138,7 @@ def test_children_do_not_inherit_it(tmp_path: Path) -> None:
 def test_waiting_ends_when_contact_is_lost_and_says_for_whom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "_REPORT_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "REPORT_SECONDS", 0.1)
     path, session = tmp_path / "shop.lock", Session()
     held = locks.acquire(path, ME, wait_seconds=0)
     threading.Timer(0.5, session.lost.set).start()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel.host.web import nginx_config
-from cartwheel.host.web.nginx_config import Server
+from cartwheel.host.wire.facts import Server
 
 DEBIAN = """
 user www-data;
@@ -85,15 +85,8 @@ def test_debians_own(tmp_path: Path) -> None:
     (tmp_path / "sites-enabled" / ".hidden").write_text("server { server_name hidden; }")
     (tmp_path / "conf.d" / "off.conf.disabled").write_text("server { server_name off; }")
     found = read(tmp_path, DEBIAN)
-    assert found == [
-        Server(
-            str(tmp_path / "sites-enabled" / "default"),
-            ("80 default_server", "[::]:80 default_server"),
-            ("_",),
-        )
-    ]
-    assert found[0].ports == (80, 80)
-    assert found[0].default_ports == (80, 80)
+    default = str(tmp_path / "sites-enabled" / "default")
+    assert found == [Server(default, (80, 80), ("_",), (80, 80))]
     assert nginx_config.user(tmp_path / "nginx.conf") == "www-data"
 
 

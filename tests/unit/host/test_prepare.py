@@ -13,7 +13,7 @@ from cartwheel.host import layout
 from cartwheel.host.layout import Layout
 from cartwheel.host.look import facts
 from cartwheel.host.release import install, marks, prepare, verify
-from cartwheel.host.system import children, files
+from cartwheel.host.system import children, context, files
 from cartwheel.host.system.children import Done
 from cartwheel.host.system.context import OpError
 from cartwheel.host.wire.download import File
@@ -128,7 +128,7 @@ def test_a_step_is_done_for_this_boot_only(
     virtual environment would be taken for a whole one."""
     boot = tmp_path / "boot_id"
     boot.write_text("one\n")
-    monkeypatch.setattr(marks, "_BOOT_ID", boot)
+    monkeypatch.setattr(context, "_BOOT_ID", boot)
     at.release("1.a").mkdir()
     marks.mark(at, "1.a", "venv", "digest")
     marks.mark(at, "1.a", "install", "digest")

@@ -18,7 +18,7 @@ from cartwheel.host.layout import Layout
 from cartwheel.host.packages import apt, kinds
 from cartwheel.host.state import releases
 from cartwheel.host.system import children, envfile, files, systemd
-from cartwheel.host.system.children import Answer, Done
+from cartwheel.host.system.children import Done
 from cartwheel.host.system.context import OpError
 from cartwheel.host.upkeep import runtime
 from cartwheel.ssh.bundle import host_modules
@@ -63,7 +63,7 @@ def calls(at: Layout, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 def install(at: Layout, sources: dict[str, str], unit: str = "boot") -> bool:
     host_files = {str(at.boot_unit): unit}
-    return runtime.install(Session().ctx(), at, sources, sys.executable, host_files)
+    return runtime.install(Session().ctx(), at, sources, host_files)
 
 
 def test_the_installed_recover_runs_alone(at: Layout, calls: list[list[str]]) -> None:
@@ -252,10 +252,10 @@ class Tools:
         monkeypatch.setattr(children, "run", self.run)
         monkeypatch.setattr(children, "ask", self.ask)
 
-    def ask(self, argv: list[str], **_more: Any) -> Answer:
+    def ask(self, argv: list[str], **_more: Any) -> Done:
         assert argv[0] == "dpkg-query"
         there = argv[-1] in self.installed
-        return Answer(0 if there else 1, "installed" if there else "", "")
+        return Done(0 if there else 1, "installed" if there else "", "")
 
     def run(self, _ctx: Any, argv: list[str], **more: Any) -> Done:
         self.asked.append(argv)
@@ -271,7 +271,7 @@ def test_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_removed_package_with_its_configuration_left_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(children, "ask", lambda *_args, **_more: Answer(0, "config-files\n", ""))
+    monkeypatch.setattr(children, "ask", lambda *_args, **_more: Done(0, "config-files\n", ""))
     assert apt.Apt().missing(["nginx"]) == ["nginx"]
 
 

@@ -62,8 +62,8 @@ def test_only_this_applications_units(
     monkeypatch.setattr(nginx, "LOGS", Path("/nowhere"))
     logs(at, 1)
     words = asked.read_text().splitlines()
-    units = [words[n + 1] for n, word in enumerate(words) if word == "-u"]
-    assert units == [f"cartwheel-shop.{slot}.[0-9]*.service" for slot in OLD_SLOTS]
+    units = [word for word in words if word.startswith("--unit=")]
+    assert units == [f"--unit=cartwheel-shop.{slot}.[0-9]*.service" for slot in OLD_SLOTS]
 
 
 def test_without_a_log_of_nginx_there_is_none(

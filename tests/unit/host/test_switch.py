@@ -194,7 +194,9 @@ class Stage:
         self.run(self.asked(name, **more)).end()
 
     def settle(self) -> list[str]:
-        return recover.settle(self.at, lambda _text: None)
+        said: list[str] = []
+        recover.settle(self.at, said.append)
+        return said
 
     def served(self) -> str | None:
         return releases.pointed(self.at.current)

@@ -10,7 +10,7 @@ import pytest
 from cartwheel.host.layout import Layout
 from cartwheel.host.process import instances
 from cartwheel.host.system import children, systemd
-from cartwheel.host.system.children import Answer, Done
+from cartwheel.host.system.children import Done
 from tests.unit.hostside import web
 
 AT = Layout("shop", Path("/srv"))
@@ -20,9 +20,9 @@ def saying(monkeypatch: pytest.MonkeyPatch, text: str) -> list[list[str]]:
     """systemctl says this; what it was asked."""
     asked: list[list[str]] = []
 
-    def ask(argv: list[str], **_more: Any) -> Answer:
+    def ask(argv: list[str], **_more: Any) -> Done:
         asked.append(argv)
-        return Answer(0, text, "")
+        return Done(0, text, "")
 
     def run(_ctx: Any, argv: list[str], **_more: Any) -> Done:
         asked.append(argv)
@@ -106,7 +106,7 @@ def test_a_stop_has_begun_when_it_was_asked_for(monkeypatch: pytest.MonkeyPatch)
     states = iter(("active", "active", systemd.STOPPING))
     monkeypatch.setattr(children, "run", lambda *_args, **_more: Done(0, ""))
     monkeypatch.setattr(
-        children, "ask", lambda *_args, **_more: Answer(0, f"ActiveState={next(states)}\n", "")
+        children, "ask", lambda *_args, **_more: Done(0, f"ActiveState={next(states)}\n", "")
     )
     systemd.stop("x.service")
     assert next(states, None) is None
