@@ -36,7 +36,7 @@ ALLOWED = {
     ("ssh/session.py", "Session._send", "wait"): "a thread; set by the greeting and by any failure",
     ("ssh/session.py", "Session.request", "result"): _SLICES,
     ("fleet/sessions.py", "Fleet.request", "result"): _SLICES,
-    ("fleet/sessions.py", "_result", "result"): _DONE,
+    ("fleet/sessions.py", "Fleet.each", "result"): _DONE,
     ("fleet/sessions.py", "abandonable", "result"): "asks only those that are done",
     ("commands/again.py", "look_again.look", "result"): _DONE,
     ("commands/scene.py", "reach", "result"): _DONE,
