@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 HOST = sorted((ROOT / "cartwheel" / "host").rglob("*.py"))
 ENGINE = sorted((ROOT / "cartwheel").rglob("*.py"))
 LAB = sorted((ROOT / "lab").rglob("*.py"))
-TASKS = sorted((ROOT / "tasks").glob("*.py"))
+TASKS = sorted((ROOT / "tasks").rglob("*.py"))
 LAB_TASKS = ROOT / "lab" / "cartwheel_lab" / "tasks.py"
 
 # They talk to the session's unit, to a person's terminal or to a test by standard output.
@@ -170,7 +170,7 @@ def test_fab_context_is_the_only_place_that_knows_fabric() -> None:
             assert not names & {"fabric", "invoke"}, short(path)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "cartwheel" / "plan").glob("*.py")), ids=short)
+@pytest.mark.parametrize("path", sorted((ROOT / "cartwheel" / "plan").rglob("*.py")), ids=short)
 def test_plans_do_no_io(path: Path) -> None:
     for name in imports(path):
         assert name.partition(".")[0] not in IO_MODULES, name
@@ -341,7 +341,7 @@ def test_numbers_are_unique_and_slugs_are_plain() -> None:
 def requests() -> dict[str, type]:
     """Every request that travels to a host, by the name of its operation."""
     wire = ROOT / "cartwheel" / "host" / "wire"
-    for path in wire.glob("*.py"):
+    for path in wire.rglob("*.py"):
         importlib.import_module(f"cartwheel.host.wire.{path.stem}")
     ours = [kind for kind in Request.__subclasses__() if kind.__module__.startswith("cartwheel.")]
     return {kind.op: kind for kind in ours}
