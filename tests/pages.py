@@ -1,5 +1,4 @@
-"""What is made from the code: pages of docs/, the settings' schema; and which test shows each
-error."""
+"""Generate pages of docs/ and the settings' schema from the code; find the test of each error."""
 
 from __future__ import annotations
 

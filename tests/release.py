@@ -225,8 +225,7 @@ def check_metadata(files: Iterable[Path], environment: Path) -> None:
 
 
 def install(environment: Path, *files: Path) -> Path:
-    """Install them with all they require into an empty environment, where Cartwheel must run; its
-    programs."""
+    """Install them with their requirements into an empty environment; returns its programs."""
     python = empty_environment(environment)
     pip(python, "install", *map(str, files))
     pip(python, "check")

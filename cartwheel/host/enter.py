@@ -53,8 +53,7 @@ def app_user(at: Layout) -> str:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """`enter APP BASE [COMMAND]`: replace this process by `sh -c COMMAND`, or an interactive
-    shell."""
+    """`enter APP BASE [COMMAND]`: become `sh -c COMMAND`, or else an interactive shell."""
     app, base, *command = argv if argv is not None else sys.argv[1:]
     at = Layout(app, Path(base))
     try:

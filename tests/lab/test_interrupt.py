@@ -69,8 +69,7 @@ class Place:
         )
 
     def assert_serves(self, release: str) -> None:
-        """It alone runs; the next look finds nothing that was left but what a deploy goes on
-        with."""
+        """It alone runs; nothing is left except files with which the next deploy continues."""
         assert current(self.host, "shop") == release
         assert [unit for unit in main_pids(self.host, "shop") if release not in unit] == []
         assert not self.host.path("/srv/shop/pending.json").exists()

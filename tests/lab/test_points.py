@@ -23,7 +23,7 @@ from tests.kit.tiers import tiered
 
 pytestmark = pytest.mark.timeout(600)
 
-# Others strike in every run elsewhere: test_faults.py, test_fleet_faults.py,
+# Other tests inject the others in every run: test_faults.py, test_fleet_faults.py and
 # test_secrets_faults.py.
 EVERY_RUN = {"operator-freeze", "disk-full"}
 

@@ -1,5 +1,4 @@
-"""Verification runs a release as its service would: what cannot work is refused before it
-serves."""
+"""Verification runs a release as its service would, and refuses one that cannot work."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Operations that only tests bring along: bundled in place of
-`cartwheel.host.session.operations`."""
+"""Operations that only tests have; they replace `cartwheel.host.session.operations`."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def _check_lock(at: Layout, release: str) -> None:
     missing = sorted(name for name, _version in wanted - found)
     if missing or len(found) != len(wanted) + 1:
         there, wanted_count = len(found), len(wanted) + 1
-        told = f"installed are {there} packages, in the lock and the application are {wanted_count}"
+        told = f"{there} packages are installed, but lock and application have {wanted_count}"
         raise OpError("install-failed", f"{told}; missing: {', '.join(missing) or 'none'}")
 
 
@@ -139,8 +139,8 @@ def _import_error(at: Layout, entry: str, tried: trial.Trial) -> OpError:
         return OpError("unit-refused", told, log=log)
     path = _written(tried)
     if path:
-        told = f"{entry} writes {path} when it is imported, where it may not write"
-        return OpError("read-only", f"{told}; files of its own belong below {at.shared}", log=log)
+        told = f"{entry} writes {path} when it is imported, and may not write there"
+        return OpError("read-only", f"{told}; its own files belong in {at.shared}", log=log)
     reason = lines[-1].strip() if lines else tried.problem
     if not tried.problem.startswith("exit"):  # it was killed
         reason = f"{tried.problem} ({reason})"

@@ -37,8 +37,8 @@ _CALL_SECONDS = 60.0
 def setup(ctx: Context, request: Setup) -> Changes:
     """Packages, interpreter, user, directories, runtime.
 
-    Raises OpError: "not-ours", "python-version", "python-reach", "packages", "package-manager",
-    "port-taken".
+    Raises OpError: "not-ours", "port-taken", "python-version", "python-reach", or, for packages,
+    "packages" and "package-manager".
     """
     _refuse_out_of_reach(facts.interpreter(request.python, request.user), request.user)
     files.directory(layout.STATE, 0o755)

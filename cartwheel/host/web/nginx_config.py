@@ -77,8 +77,7 @@ def servers(main: Path = Path("/etc/nginx/nginx.conf")) -> List[Server]:
 
 
 def _server(block: _Block) -> Server:
-    """Its ports in order; nginx's default is 80, and `default` is the old word for
-    `default_server`."""
+    """Its ports in order, by default 80; `default` is nginx's old word for `default_server`."""
     listens = block.listens or [("80",)]
     ports = {words: _ports(words[0]) for words in listens}
     defaults = [words for words in listens if {"default_server", "default"} & set(words[1:])]

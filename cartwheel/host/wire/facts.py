@@ -30,9 +30,8 @@ class Machine:
 
 @dataclass(frozen=True)
 class Interpreter:
-    """The app's Python: how it is called, and the real place of its standard library. `in_home`:
-    the unit must not hide home directories. `obstacle`: why the app's user cannot run it; "" if it
-    can."""
+    """The app's Python: its path, and the real place of its standard library. `in_home`: the unit
+    must not hide home directories. `obstacle`: why the app's user cannot run it, if it cannot."""
 
     path: str
     version: str

@@ -683,8 +683,7 @@ def test_all_that_switched_are_watched_between_batches() -> None:
 
 @pytest.mark.parametrize("op", ["lock", "install", "switch"])
 def test_a_failure_that_is_borne(op: str) -> None:
-    """The others go on; the one that failed is as it was, and the exit code says that hosts
-    differ."""
+    """The others go on; the failed one is unchanged; the exit code says that hosts differ."""
     run = Run({**FIVE, "c": {op: failed("unhealthy")}}, rollout=Rollout(max_failures=1))
     assert run.table == {**dict.fromkeys("abde", ("deployed", NEW)), "c": ("failed", OLD)}
     assert sorted(run.asked("confirm")) == ["a", "b", "d", "e"]
