@@ -46,22 +46,30 @@ def test_the_metadata_is_whole(built: release.Built) -> None:
     assert named == {"Changelog", "Documentation", "Issues", "Source"}
 
 
-@pytest.mark.parametrize("form", ["wheel", "sdist"])
-def test_it_works_without_a_clone(built: release.Built, form: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def programs(built: release.Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment where only the wheel is installed."""
+    return release.install(tmp_path_factory.mktemp("environment"), built.wheel)
+
+
+@pytest.mark.nightly
+def test_the_sdist_installs_too(built: release.Built, tmp_path: Path) -> None:
+    release.install(tmp_path / "environment", built.sdist)
+
+
+def test_it_works_without_a_clone(programs: Path, tmp_path: Path) -> None:
     """Tasks, templates and defaults are inside it: it lists, and renders for a sample host."""
-    programs = release.install(tmp_path / "environment", getattr(built, form))
     project = tmp_path / "project"
     (project / "config").mkdir(parents=True)
     (project / "fabfile.py").write_text(FABFILE)
     (project / "config" / "deploy.toml").write_text(SETTINGS)
     assert "\n  deploy " in release.output(programs / "fab", "--list", folder=project)
     used = release.output(programs / "python", "-c", RENDER, folder=project)
-    assert used.startswith(str(tmp_path / "environment"))
+    assert used.startswith(str(programs.parent))
 
 
-def test_the_lab_is_an_extra(built: release.Built, lab: release.Built, tmp_path: Path) -> None:
+def test_the_lab_is_an_extra(programs: Path, lab: release.Built, tmp_path: Path) -> None:
     """Without it nothing asks for flask or gunicorn, and its tasks say what to install."""
-    programs = release.install(tmp_path / "environment", built.wheel)
     there = "from importlib.util import find_spec as f; print(*map(f, ['flask', 'gunicorn']))"
     assert release.output(programs / "python", "-c", there) == "None None\n"
     project = tmp_path / "project"
