@@ -28,6 +28,8 @@ _SKIPPED_FOLDERS = frozenset(
     | {".tox", ".nox", ".hypothesis", ".eggs", ".ipynb_checkpoints"}
 )
 _SKIPPED_FILES = frozenset({".DS_Store", ".coverage"})
+PLAN_BEGINS = b'{\n "cartwheel": "plan",'
+"""How a file of `fab plan --out` begins, which may lie in the application's folder."""
 _BUILT = (".whl", ".tar.gz", ".zip")
 # Back ends and plugins that take the version from version control.
 _VERSION_FROM_GIT = re.compile(
@@ -118,7 +120,17 @@ def _walk(folder: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[tuple[
 
 
 def _is_skipped(file: Path) -> bool:
-    return file.name in _SKIPPED_FILES or file.suffix in (".pyc", ".pyo")
+    if file.name in _SKIPPED_FILES or file.suffix in (".pyc", ".pyo"):
+        return True
+    return file.suffix != ".py" and _is_plan(file)
+
+
+def _is_plan(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(len(PLAN_BEGINS)) == PLAN_BEGINS
+    except OSError:
+        return False  # whoever needs its content says why
 
 
 def _skipped_folder(path: Path, *, at_root: bool) -> bool:

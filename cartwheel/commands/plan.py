@@ -82,6 +82,7 @@ def _with_balancer(scene: Scene, plan: HostPlan) -> HostPlan:
 def write(path: Path, scene: Scene, plans: Mapping[str, HostPlan]) -> None:
     """Save the plan for `fab deploy --plan`. Raises UsageError("plan-file")."""
     found = {
+        "cartwheel": "plan",
         "format": _FORMAT,
         "app": scene.settings.slug,
         "hosts": {host: seal(one) for host, one in plans.items()},

@@ -176,8 +176,8 @@ def test_a_plan_is_stale_where_anything_has_changed(
 def test_exactly_what_was_planned_is_done(project: Project, module_host: LabHost) -> None:
     name = module_host.name
     change(project, "two")
-    plan = planned(project, module_host, "--out", "x.plan")["hosts"][0]
-    done = project.fab("deploy", "-H", name, "--plan", "x.plan", "--json", "--message", "later")
+    plan = planned(project, module_host, "--out", "app/x.plan")["hosts"][0]
+    done = project.fab("deploy", "-H", name, "--plan", "app/x.plan", "--json", "--message", "later")
     said = [json.loads(line) for line in done.out.splitlines()]
     began = [
         one["step"]

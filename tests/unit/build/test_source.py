@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from cartwheel.build.plain import package_plain, read_requirements
-from cartwheel.build.source import Source, copy_source, find_source, source_digest, source_files
+from cartwheel.build.source import (
+    PLAN_BEGINS,
+    Source,
+    copy_source,
+    find_source,
+    source_digest,
+    source_files,
+)
 from cartwheel.build.wheel import read_metadata, verify_wheel
 from cartwheel.errors import BuildError
 from tests.kit.wheels import wheel_names
@@ -79,6 +86,14 @@ def test_caches_and_earlier_builds_do_not_count_but_what_an_application_serves_d
 def test_a_build_folder_that_no_back_end_left_counts(tmp_path: Path) -> None:
     write(tmp_path, "build/assets.py", "dist/index.html")
     assert [name for name, _ in source_files(tmp_path)] == ["build/assets.py", "dist/index.html"]
+
+
+def test_a_plan_that_was_written_into_the_folder_does_not_count(tmp_path: Path) -> None:
+    write(tmp_path, "app.py", "requirements.txt")
+    (tmp_path / "of-production").write_bytes(PLAN_BEGINS + b' "format": 1}\n')
+    (tmp_path / "other.json").write_text('{\n "cartwheel": "plane"}')
+    names = [name for name, _ in source_files(tmp_path)]
+    assert names == ["app.py", "other.json", "requirements.txt"]
 
 
 def test_links_are_followed_without_going_round(tmp_path: Path) -> None:
