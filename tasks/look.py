@@ -197,7 +197,7 @@ def history(scene: Scene, out: Output, lines: str = "20") -> int:
         ]
 
     heads = ("SEQ", "AT", "WHAT", "RELEASE", "RESULT", "BY", "WHY")
-    return out.answer_table(ask.history(scene, number("lines", lines)), heads, rows)
+    return out.answer_table(ask.history(scene, number("lines", lines, least=1)), heads, rows)
 
 
 @app_task(
@@ -211,7 +211,7 @@ def logs(scene: Scene, out: Output, lines: str = "50", follow: bool = False) -> 
     def show(host: str, source: str, text: str) -> None:
         out.data(host, text, prefix=f"[{host}] {source}: ", source=source)
 
-    ask.logs(scene, lines=number("lines", lines), follow=follow, on_line=show)
+    ask.logs(scene, lines=number("lines", lines, least=1), follow=follow, on_line=show)
     return 0
 
 

@@ -35,7 +35,7 @@ def list_runs(c: FabContext, out: Output, lines: str = "20") -> int:
     from cartwheel.places import runs_dir
     from cartwheel.runs.read import newest
 
-    found = newest(runs_dir(), number("lines", lines))
+    found = newest(runs_dir(), number("lines", lines, least=1))
     if found:
         heads = ("RUN", "WHEN", "TASK", "APP", "HOSTS", "OUTCOME", "TOOK", "WHY")
         out.table([_row(run) for run in found], heads)

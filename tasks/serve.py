@@ -71,7 +71,8 @@ def prune(scene: Scene, out: Output, keep: str = "", cache: bool = False) -> int
             done.append(f"removed {one.emptied_bytes / 1e6:.0f} MB of downloads")
         return "; ".join(done) or "nothing to do"
 
-    return out.answers(ask.prune(scene, number("keep", keep) if keep else None, cache=cache), told)
+    most = number("keep", keep, least=1) if keep else None
+    return out.answers(ask.prune(scene, most, cache=cache), told)
 
 
 @app_task(changing=True)

@@ -53,7 +53,7 @@ def run_app_tests(
     source = find_source(settings.app.source, project)
     command = test_command(settings, source)
     if settings.tests.skip or not command:
-        emit(Event(STEP, "note", "skipped by the settings" if settings.tests.skip else "no tests"))
+        emit(Event(STEP, "note", _nothing_to_run(settings, source)))
         return False
     access = access_for(settings.index, index_password)
     locked = functools.partial(
@@ -82,6 +82,14 @@ def run_app_tests(
     seconds = time.monotonic() - started
     emit(Event(STEP, "unchanged" if known else "done", detail, seconds=seconds))
     return True
+
+
+def _nothing_to_run(settings: Settings, source: Source) -> str:
+    if settings.tests.skip:
+        return "skipped by the settings"
+    if not source.is_folder:
+        return "none run: this source has none"
+    return "none found: there is no folder `tests` or `test`, no test_*.py, and no tests.command"
 
 
 def test_command(settings: Settings, source: Source) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cartwheel.errors import UsageError
@@ -10,6 +10,7 @@ from cartwheel.render import check_templates
 from cartwheel.render.overrides import stale_notes
 from cartwheel.settings.loading import load_all
 from cartwheel.settings.toml_tables import Settings
+from cartwheel.settings.variables import dotenv
 
 
 def check(project: Path) -> list[Settings]:
@@ -20,17 +21,21 @@ def check(project: Path) -> list[Settings]:
         found = [placed.settings for placed in load_all(project)]
     except UsageError as error:
         errors.insert(0, error)
-    errors += _template_errors(found, project)
+    errors += _once_each(found, lambda one: check_templates(one, project))
+    errors += _once_each(found, lambda one: list(dotenv(one, project)))
     if errors:
         raise ExceptionGroup("settings", errors)
     return found
 
 
-def _template_errors(found: list[Settings], project: Path) -> Iterator[UsageError]:
+def _once_each(
+    found: list[Settings], check_one: Callable[[Settings], object]
+) -> Iterator[UsageError]:
+    """What the check says of all settings, without repetitions."""
     said: set[str] = set()
     for settings in found:
         try:
-            check_templates(settings, project)
+            check_one(settings)
         except UsageError as error:
             if error.message not in said:
                 yield error

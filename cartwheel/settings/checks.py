@@ -62,6 +62,7 @@ _HOST = re.compile(
     r"|\[[0-9A-Fa-f:.%]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)(:\d{1,5})?$"
 )
 _PLAIN_PATH = re.compile(r"^(/[A-Za-z0-9][A-Za-z0-9._-]*)+/?$")
+_HTTPS_PORT = 443
 _STATIC_URL = re.compile(r"^/[A-Za-z0-9][A-Za-z0-9._~/-]*$")
 _STATIC_DIR = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*/?$")
 _WHOLE_PERCENT = 100
@@ -228,6 +229,9 @@ def _url(key: Key, url: str) -> Iterator[Problem]:
 
 def _web(settings: Settings) -> Iterator[Problem]:
     web = settings.web
+    for table, port in (("web", web.listen), ("balancer", settings.balancer.listen)):
+        if port == _HTTPS_PORT:
+            yield (table, "listen"), "443 is the port of HTTPS, and plain HTTP is served here"
     for number, name in enumerate(web.server_names):
         if not _SERVER_NAME.match(name):
             why = (

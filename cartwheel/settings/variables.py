@@ -56,7 +56,7 @@ def environment(
     Raises UsageError("settings") for the dotenv file and UsageError("secret") for secrets; its
     detail lists all that failed.
     """
-    found = {variable.name: variable for variable in _dotenv(settings, project)}
+    found = {variable.name: variable for variable in dotenv(settings, project)}
     for name, value in settings.env.items():
         found[name] = Variable(name, Hidden(value), "settings", secret=False)
     for variable in _secrets(settings, project, taken):
@@ -130,6 +130,8 @@ def _from_file(path: Path, name: str) -> bytes:
         raise UsageError("secret", f"{name}: {path}: {error.strerror}") from None
     if len(raw) > SECRET_BYTES:
         raise UsageError("secret", f"{name}: {path} holds more than {SECRET_BYTES} bytes")
+    if not raw.strip():
+        raise UsageError("secret", f"{name}: {path} is empty")
     return raw
 
 
@@ -137,6 +139,8 @@ def _from_variable(variable: str, name: str, taken: Taken) -> bytes:
     value = taken[variable].reveal() if variable in taken else os.environ.get(variable)
     if value is None:
         raise UsageError("secret", f"{name}: the variable {variable} is not set here")
+    if not value.strip():
+        raise UsageError("secret", f"{name}: the variable {variable} is empty here")
     return os.fsencode(value)
 
 
@@ -177,8 +181,9 @@ def _text(raw: bytes, name: str) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def _dotenv(settings: Settings, project: Path) -> Iterator[Variable]:
-    """The variables of the dotenv file, in which `$` has no special meaning."""
+def dotenv(settings: Settings, project: Path) -> Iterator[Variable]:
+    """The variables of the dotenv file, in which `$` has no special meaning. Raises
+    UsageError("settings") with file and line; its detail lists all wrong lines."""
     if settings.env_file is None:
         return
     from dotenv.parser import parse_stream

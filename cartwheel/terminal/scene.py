@@ -239,7 +239,7 @@ def scene_of(
         any_role=any_role,
         more_roles=more_roles,
         rollout=_rollout(given),
-        parallel=number("parallel", given["parallel"]) if given.get("parallel") else None,
+        parallel=_parallel(given.get("parallel", "")),
     )
     if hosts == "required":
         c.require_hosts(scene.hosts)
@@ -274,6 +274,10 @@ def _rollout(given: Given) -> RolloutOptions:
     return said
 
 
+def _parallel(text: str) -> int | None:
+    return number("parallel", text, least=1) if text else None
+
+
 def _size(option: str, text: str) -> str:
     from cartwheel.plan.rollout import SIZE
 
@@ -305,8 +309,9 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def number(option: str, text: str) -> int:
+def number(option: str, text: str, least: int = 0) -> int:
     """The whole number of an option. Raises UsageError."""
-    if not text.isdigit():
-        raise UsageError("usage", f"--{option} takes a number, not {text!r}")
+    if not (text.isascii() and text.isdigit()) or int(text) < least:
+        at_least = f" of at least {least}" if least else ""
+        raise UsageError("usage", f"--{option} takes a number{at_least}, not {text!r}")
     return int(text)

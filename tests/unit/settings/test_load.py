@@ -199,6 +199,7 @@ WRONG = [
     ("web", 'server_names = ["a", "a"]', "web.server_names[1]: a is listed twice"),
     ("web", 'server_names = ["a; }"]', "web.server_names[0]: expected a host name"),
     ("web", 'server_names = "a"', "web.server_names: expected a list, got 'a'"),
+    ("web", "listen = 443", "web.listen: 443 is the port of HTTPS, and plain HTTP is served here"),
     ("web", "listen = 70000", "web.listen: expected at most 65535, got 70000"),
     ("web", 'client_max_body_size = "10 MB"', "expected a size like `10m`, got '10 MB'"),
     ("index", 'preset = "tsingua"', "unknown preset 'tsingua'; did you mean tsinghua?"),

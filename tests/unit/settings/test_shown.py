@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from cartwheel.settings import load_placed
 from cartwheel.settings.shown import lines, of_hosts
 from cartwheel.settings.toml_tables import Settings
@@ -91,3 +93,24 @@ def test_the_words(tmp_path: Path) -> None:
         done = project.fab(*words, code=2)
         assert "config/deploy.toml:5:2: wbe: unknown key; did you mean web?" in done.err
         assert "config/deploy.toml:13:1: inventory.hosts.web1.weigth: unknown key" in done.err
+
+
+def test_the_check_reads_the_dotenv_file_too(tmp_path: Path) -> None:
+    project = new_project(tmp_path / "project")
+    project.settings('env_file = ".env"\n' + DEPLOY)
+    project.write(".env", "GOOD=1\nno value\nLD-X=1\n")
+    done = project.fab("config.check", code=2)
+    assert ".env:2: expected NAME=VALUE" in done.err
+    assert ".env:3: expected a name of letters, digits and `_`" in done.err
+    (project.folder / ".env").unlink()
+    assert "No such file or directory" in project.fab("config.check", code=2).err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("prune", "--keep", "0"), ("deploy", "--parallel", "0"), ("deploy", "--parallel", "\u00b2")],
+)
+def test_a_number_that_means_nothing_is_refused(tmp_path: Path, words: tuple[str, ...]) -> None:
+    project = new_project(tmp_path / "project")
+    done = project.fab(*words, "-H", "web1", code=2)
+    assert f"{words[1]} takes a number of at least 1, not '{words[2]}'" in done.err

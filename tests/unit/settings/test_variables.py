@@ -106,7 +106,6 @@ def test_a_dotenv_file_that_is_not_there(tmp_path: Path) -> None:
         ("x\r\n", "x"),
         ("x\n\n", "x\n"),
         (" x \t", " x \t"),
-        ("", ""),
         ("zwei\nZeilen ü", "zwei\nZeilen ü"),
     ],
 )
@@ -127,6 +126,9 @@ def test_a_command_runs_in_a_shell_in_the_project(tmp_path: Path) -> None:
         (Secret(file="missing"), "/missing: No such file or directory"),
         (Secret(file="folder"), "/folder: Is a directory"),
         (Secret(file="binary"), "the value is not UTF-8 text"),
+        (Secret(file="empty"), "/empty is empty"),
+        (Secret(file="blank"), "/blank is empty"),
+        (Secret(env="CARTWHEEL_SET_TO_NOTHING"), "the variable CARTWHEEL_SET_TO_NOTHING is empty"),
         (Secret(env="CARTWHEEL_NOT_SET"), "the variable CARTWHEEL_NOT_SET is not set here"),
         (Secret(command=f"echo {HIDDEN}; echo {HIDDEN} >&2; exit 3"), "the command ended with 3"),
         (Secret(command=f"echo {HIDDEN}; kill -9 $$"), "the command was killed by signal 9"),
@@ -135,8 +137,13 @@ def test_a_command_runs_in_a_shell_in_the_project(tmp_path: Path) -> None:
         (Secret(command="yes"), "the command printed more than 1048576 bytes"),
     ],
 )
-def test_a_secret_that_cannot_be_read(tmp_path: Path, secret: Secret, said: str) -> None:
+def test_a_secret_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: Secret, said: str
+) -> None:
+    monkeypatch.setenv("CARTWHEEL_SET_TO_NOTHING", "")
     (tmp_path / "folder").mkdir()
+    (tmp_path / "empty").touch()
+    (tmp_path / "blank").write_text(" \r\n")
     (tmp_path / "binary").write_bytes(b"\xff" + HIDDEN.encode())
     error = refused(resolve_secret, secret, tmp_path, "ssh.sudo_password")
     assert error.slug == "secret"
