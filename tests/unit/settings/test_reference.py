@@ -17,7 +17,7 @@ from cartwheel.settings.toml_tables import Settings
 from cartwheel.settings.validation import PATTERN_WORDS, known_keys, table_of
 from tests.pages import settings_page
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 DEPLOY = own("config") / "deploy.toml"
 COMMENTED = re.compile(r"^# (\w+) = (.+)$")
 
