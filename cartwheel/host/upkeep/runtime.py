@@ -13,6 +13,8 @@ from cartwheel.host.system import children, files, systemd
 from cartwheel.host.system.context import Context
 
 _COMPILE_SECONDS = 60.0
+# With a hash of the source, by which a session knows what it need not compile (loader.py).
+_BY_HASH = ("--invalidation-mode", "unchecked-hash")
 
 _PROGRAMS = {
     "recover": "Put the application in order: at boot, and after a killed session.",
@@ -49,7 +51,8 @@ def install(ctx: Context, at: Layout, sources: Dict[str, str], host_files: Dict[
         changed |= _write_module(at.lib / version, name + ".__init__" if is_package else name, text)
     if fresh:
         # -f: a power cut may have torn what an earlier attempt compiled.
-        compiler = [python, "-I", "-m", "compileall", "-q", "-f", str(at.lib / version)]
+        top = str(at.lib / version)
+        compiler = [python, "-I", "-m", "compileall", "-q", "-f", *_BY_HASH, "-s", top, top]
         children.run(ctx, compiler, timeout_seconds=_COMPILE_SECONDS)
         # Before anything leads there: folders and bytecode are not durable yet.
         files.sync_filesystem(at.lib / version)
