@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 import cartwheel
 from cartwheel.project.files import FABFILE
+from cartwheel_lab.lab import STATE_VARIABLE
 from tests import release
 
 SETTINGS = '[app]\nname = "shop"\nsource = "."\n\n[gunicorn]\nworkers = 1\n'
@@ -76,9 +78,14 @@ def test_the_lab_is_an_extra(programs: Path, lab: release.Built, tmp_path: Path)
     (project / "shop").mkdir(parents=True)
     (project / "shop/app.py").write_text("def app(environ, start_response): ...\n")
 
+    # The lab of this session's tests is not the one of this project.
+    env = {name: value for name, value in os.environ.items() if name != STATE_VARIABLE}
+
     def cartwheel(*words: str) -> tuple[int, str]:
         argv = [str(programs / "cartwheel"), *words]
-        done = subprocess.run(argv, cwd=project, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            argv, cwd=project, env=env, capture_output=True, text=True, check=False
+        )
         return done.returncode, done.stdout + done.stderr
 
     started = ("config.init", "--name", "shop", "--source", "shop", "--entry", "app:app", "--yes")
