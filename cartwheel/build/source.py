@@ -130,7 +130,7 @@ def _is_plan(file: Path) -> bool:
         with file.open("rb") as stream:
             return stream.read(len(PLAN_BEGINS)) == PLAN_BEGINS
     except OSError:
-        return False  # whoever needs its content says why
+        return False  # the digest reads every file, and reports the error
 
 
 def _skipped_folder(path: Path, *, at_root: bool) -> bool:

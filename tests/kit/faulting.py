@@ -245,7 +245,7 @@ class Shore:
                     one.code = running.end(COMMAND_SECONDS)
                 finally:
                     one.said = running.errors[-600:] + json.dumps(running.said[-3:])[-1500:]
-                    fault.mend(self.host)
+                    fault.undo(self.host)
                 one.struck = taps.struck.is_set()
             self._judge_talk(one, running, fault, taps.struck_at)
             self._await_order(one)

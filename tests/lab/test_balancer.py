@@ -321,7 +321,7 @@ def test_a_rollback_needs_no_balancer(behind: Behind) -> None:
 
 
 def test_a_host_that_cannot_be_put_back(behind: Behind) -> None:
-    """HAProxy ends while a host is out of it: the exit code says so, and what mends it does."""
+    """HAProxy ends while a host is out of it: the exit code says so, and the advice repairs it."""
     behind.use("haproxy")
     behind.code()
     before = behind.releases

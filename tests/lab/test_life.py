@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cartwheel.ssh.bundle import host_modules
 from cartwheel_lab import LabHost
 from tests.kit.host import (
     await_ends,
@@ -288,6 +289,8 @@ def test_the_main_line_on_other_suites(hosts: GetHosts, tmp_path: Path, suite: s
     assert (current(host, "shop"), get(host)) == (first, "first")
     old.fab("restart")
     assert "healthy" in old.fab("status").out
+    modules = "; ".join(f"import {name}" for name in sorted(host_modules()))
+    host.sh(f"cd /usr/local/lib/cartwheel/shop/current; python3 -B -W error -c '{modules}'")
     host.power_cut()
     host.boot()
     until(lambda: answers(host, "first"))

@@ -116,7 +116,7 @@ def test_the_judge_sees_a_host_that_does_not_put_itself_in_order(
 
 
 def test_by_hand(shore: Shore) -> None:
-    """`fab lab.fault` strikes one's own command, and mends the line afterwards."""
+    """`fab lab.fault` strikes your own command, and restores the line afterwards."""
     shore.prepare("redeploy")
     before = shore.look()
     words = ("--do", "line-cut", "--at", "result switch", "-H", shore.host.name)

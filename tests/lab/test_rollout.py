@@ -264,7 +264,7 @@ def test_status_brings_forward_who_fell_behind(fleet: Fleet) -> None:
 def test_a_host_that_stays_out_of_reach_needs_attention_and_status_finishes_it(
     fleet: Fleet, tmp_path: Path
 ) -> None:
-    """Its line is cut right before the confirmation, and is mended after the command has ended."""
+    """Its line is cut right before the confirmation, and restored after the command has ended."""
     name, before = fleet.hosts[1].name, fleet.texts[1]
     there, on = tmp_path / "there", tmp_path / "on"
     wait = f"touch {there}; while test ! -e {on}; do sleep 0.1; done"

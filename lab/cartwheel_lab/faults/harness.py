@@ -178,7 +178,7 @@ class Harness:
         return os.path.lexists(f"/proc/{call.pid}/root{call.paths[0]}")
 
     def at(self, kind: str, label: str, session: Session) -> Verdict:
-        """Count what is about to happen, and strike if this is the point."""
+        """Count this message or call before it takes effect; strike if it is the chosen point."""
         with self._guard:
             point = self._counting.point(kind, label)
             session.points.append(point)

@@ -37,14 +37,14 @@ class Field:
 @dataclass(frozen=True)
 class Fault:
     """`can_hit` says where it makes a difference: a lasting fault strikes before each call that it
-    affects, a kill before each change. `mend` undoes a fault that does not end by itself.
+    affects, a kill before each change. `undo` ends a fault that does not end by itself.
     """
 
     name: str
     says: str
     strike: Callable[[Field], Verdict]
     can_hit: Callable[[Point], bool]
-    mend: Callable[[LabHost], None] = lambda _host: None
+    undo: Callable[[LabHost], None] = lambda _host: None
     power: bool = False  # the host goes down
     disk: bool = False  # nothing can be written
     silent: bool = False  # the operator's side gets no error
@@ -77,7 +77,7 @@ def _cut(field: Field) -> Verdict:
 
 
 def _away(field: Field) -> Verdict:
-    """Every connection is reset, and no new one gets through until `mend`."""
+    """Every connection is reset; new connections are refused until `undo`."""
     field.host.cut()
     return Verdict(drop=True)
 

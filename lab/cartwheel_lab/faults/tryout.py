@@ -52,7 +52,7 @@ def run(
             code = process.wait(COMMAND_SECONDS)
     finally:
         if fault is not None:
-            fault.mend(host)
+            fault.undo(host)
         harness.uninstall(host)
     points = tuple(taps.session.points) if taps.session is not None else ()
     return Outcome(code, points, met[0] if met else None)

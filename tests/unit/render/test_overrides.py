@@ -30,7 +30,7 @@ def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def upgrade(ours: Path, name: str = SITE) -> None:
-    (ours / name).write_text((ours / name).read_text() + "# mended\n")
+    (ours / name).write_text((ours / name).read_text() + "# fixed\n")
 
 
 def test_what_was_taken_out_renders_the_same(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_an_upgrade_is_noticed_until_it_is_accepted(tmp_path: Path, ours: Path) 
     upgrade(ours)
     [note] = overrides.stale_notes(tmp_path)
     assert note.startswith(f"templates/{SITE} replaces a template that has changed since")
-    assert overrides.diff(tmp_path, SITE).endswith("-# mended\n")
+    assert overrides.diff(tmp_path, SITE).endswith("-# fixed\n")
     overrides.keep(tmp_path, SITE)
     assert overrides.stale_notes(tmp_path) == ()
     upgrade(ours)
