@@ -40,8 +40,8 @@ CATALOGUE: dict[str, Problem] = {
     "no-hosts": Problem(
         102,
         "No host was given",
-        "Name hosts with `-H a,b`, or list them in config/environments/NAME.toml and use `--env"
-        " NAME`.",
+        "Name hosts with `-H a,b`, or list them in cartwheel.toml (`hosts`), or in"
+        " .cartwheel/environments/NAME.toml for `--env NAME`.",
         Exit.USAGE,
     ),
     "settings": Problem(

@@ -29,7 +29,7 @@ def list_templates(c: FabContext, out: Output) -> int:
 
 @plain_task(hosts="none", positional=["template"], help={"template": "Its name."})
 def eject(c: FabContext, out: Output, template: str) -> int:
-    """Copy a template into templates/ here, to change it."""
+    """Copy a template into this project, to change it."""
     from cartwheel.render.overrides import eject as run
 
     path = run(c.project, template)
@@ -54,5 +54,5 @@ def keep(c: FabContext, out: Output, template: str) -> int:
     from cartwheel.render.overrides import keep as run
 
     run(c.project, template)
-    out.say(f"templates/{template} is up to date with the built-in template")
+    out.say(f"{template} is up to date with the built-in template")
     return 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from cartwheel.errors import CATALOGUE
 from cartwheel.render.release import template_names
 from cartwheel.settings import schema
-from cartwheel.settings.loading import SCHEMA
+from cartwheel.settings.project_files import OLD
 from cartwheel.settings.toml_tables import App, Settings
 from tests.settings_page import markdown
 
@@ -93,7 +93,7 @@ def _named(source: str) -> Iterator[str]:
 PAGES: dict[Path, Callable[[], str]] = {
     REPO / "docs/errors.md": errors_page,
     REPO / "docs/settings.md": settings_page,
-    REPO / "config" / SCHEMA: schema.text,
+    REPO / OLD.schema: schema.text,
 }
 
 

@@ -22,14 +22,19 @@ _INTRODUCTION = """\
 
 Generated from `cartwheel/settings/toml_tables.py`; a test keeps it current.
 
-    the defaults below < config/deploy.toml < config/apps/NAME.toml < config/environments/NAME.toml
+    the defaults below < cartwheel.toml < .cartwheel/apps/NAME.toml
+                       < .cartwheel/environments/NAME.toml
 
-`config/deploy.toml` describes one application. With several applications, each has a file
-`config/apps/NAME.toml` and is chosen with `--app NAME`; `config/deploy.toml` may then contain
-shared settings. `--env NAME` merges `config/environments/NAME.toml` on top: the hosts of the
-environment, and its different values. Tables are merged key by key, lists and values are
-replaced. A secret is replaced as a whole. If one file has a variable in `[env]` and a later file
-has it in `[secrets]` (or the other way round), the later file wins.
+`cartwheel.toml` describes one application. With several applications, each has a file
+`.cartwheel/apps/NAME.toml` and is chosen with `--app NAME`; `cartwheel.toml` may then contain
+shared settings. `--env NAME` merges `.cartwheel/environments/NAME.toml` on top: the hosts of the
+environment, and its different values. These files are no part of the built application. In a
+clone of Cartwheel, and in projects of earlier versions, the same files are `config/deploy.toml`,
+`config/apps/NAME.toml` and `config/environments/NAME.toml`; both places at once are refused.
+
+Tables are merged key by key, lists and values are replaced. A secret is replaced as a whole. If
+one file has a variable in `[env]` and a later file has it in `[secrets]` (or the other way round),
+the later file wins.
 
 The name on the host is application and environment together: `shop` in the environment
 `staging` is `shop.staging`, with its own paths, units and user.
@@ -41,7 +46,7 @@ All mistakes are reported at once, with file, line and column, before any connec
     fab config.schema              the JSON Schema of these files
 
 Editors that know `#:schema` (taplo, Even Better TOML) complete and check a settings file whose
-first line is `#:schema ./settings.schema.json`, beside a copy of that schema.
+first line is `#:schema ./.cartwheel/settings.schema.json`. `cartwheel config.init` writes both.
 """
 
 _AFTER = """\
@@ -83,8 +88,9 @@ Names for `index.preset`:
 
 ## Templates
 
-`templates/NAME` in your project replaces the built-in template of the same name; it may extend or
-include the built-in one as `cartwheel/NAME`. A misspelt name is an error with template and line,
+`.cartwheel/templates/NAME` in your project (beside `config/deploy.toml`: `templates/NAME`) replaces
+the built-in template of the same name; it may extend or include the built-in one as
+`cartwheel/NAME`. A misspelt name is an error with template and line,
 before any connection.
 
 | template | becomes |
@@ -100,10 +106,10 @@ it uses other names than the other templates |
 | `boot.service.j2` | `cartwheel-APP.service`, which starts the live release at boot |
 | `maintenance.html.j2` | the page that nginx shows while the app does not answer |
 
-`fab templates.eject NAME` copies a template into your `templates/` folder, where you can change
-it; its first line identifies the original. When an upgrade of Cartwheel changes the original, `fab
-plan`, `fab deploy` and `fab config.check` say so, until you run `fab templates.keep NAME`; `fab
-templates.diff NAME` compares the two.
+`fab templates.eject NAME` copies a template into your project, where you can change it; its first
+line identifies the original. When an upgrade of Cartwheel changes the original, `fab plan`, `fab
+deploy` and `fab config.check` say so, until you run `fab templates.keep NAME`; `fab templates.diff
+NAME` compares the two.
 
 A template may use: {names}. Filters: `python` (a Python literal), `systemd` (a quoted
 word of a unit), `nginx` (a word that needs no escape).

@@ -14,7 +14,7 @@ from typing import Literal
 from cartwheel import process_env, programs
 from cartwheel.build.origins import pyproject
 from cartwheel.errors import BuildError
-from cartwheel.settings.loading import APPS, DEPLOY, ENVIRONMENTS, SCHEMA
+from cartwheel.settings.project_files import own_files
 
 Kind = Literal["project", "plain", "wheel", "index"]
 Files = Sequence[tuple[str, Path]]
@@ -37,7 +37,6 @@ _VERSION_FROM_GIT = re.compile(
     r"|dunamai|poetry[-_]dynamic[-_]versioning|uv[-_]dynamic[-_]versioning|versioneer)\b",
     re.IGNORECASE,
 )
-_CARTWHEELS = ("fabfile.py", DEPLOY, f"config/{SCHEMA}", f"{APPS}/", f"{ENVIRONMENTS}/")
 GIT_SECONDS = 30.0
 _NAMES_AT_ONCE = 100  # as arguments of one call
 
@@ -98,7 +97,7 @@ def source_files(root: Path) -> Iterator[tuple[str, Path]]:
     not change the application, and a folder `config` would be a second package for a build back
     end. `chosen` leaves out private files. Links are followed, each real folder once on a path.
     """
-    ours = _CARTWHEELS if (root / DEPLOY).is_file() else ()
+    ours = own_files(root)
     for name, path in _walk(root, "", (root.resolve(),)):
         if not name.startswith(ours):
             yield name, path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from cartwheel.errors import UsageError
 from cartwheel.project.detect import Entry, Found
 from cartwheel.project.files import FABFILE, Answers, settings_text
 from cartwheel.settings import load, schema
-from cartwheel.settings.loading import APPS, DEPLOY, SCHEMA, apps
+from cartwheel.settings.loading import apps
+from cartwheel.settings.project_files import files_of
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,13 @@ def begin(project: Path, answers: Answers) -> Written:
     if answers.name in apps(project):
         message = f"there is already an application {answers.name}"
         raise UsageError("usage", message, hint="Choose another name with `--name`.")
-    own_file = (project / DEPLOY).exists()
-    path = f"{APPS}/{answers.name}.toml" if own_file else DEPLOY
+    used = files_of(project)
+    own_file = (project / used.deploy).exists()
+    path = f"{used.apps}/{answers.name}.toml" if own_file else used.deploy
+    at = os.path.relpath(project / used.schema, (project / path).parent)
     texts = {
-        path: settings_text(answers, own_file=own_file),
-        f"config/{SCHEMA}": schema.text(),
+        path: settings_text(answers, own_file=own_file, schema=f"./{at}"),
+        used.schema: schema.text(),
         "fabfile.py": FABFILE,
     }
     written = [name for name, text in texts.items() if _write_new(project / name, text)]

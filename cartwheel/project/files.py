@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cartwheel.settings.as_toml import toml
-from cartwheel.settings.loading import SCHEMA
 
 FABFILE = """\
 from fabric.main import program
@@ -30,14 +29,13 @@ class Answers:
     said: dict[str, str]
 
 
-def settings_text(answers: Answers, *, own_file: bool) -> str:
-    """A small, working settings file: config/deploy.toml, or with `own_file` one in config/apps,
-    which has the name of its application."""
-    at = f"../{SCHEMA}" if own_file else f"./{SCHEMA}"
+def settings_text(answers: Answers, *, own_file: bool, schema: str) -> str:
+    """A small, working settings file: cartwheel.toml, or with `own_file` one in apps/, which has
+    the name of its application. `schema` is the path of the schema from there."""
     named = [] if own_file else [("name", answers.name)]
     python = answers.python or "3"
     lines = [
-        f"#:schema {at}",
+        f"#:schema {schema}",
         "# The application that `fab deploy` deploys. `fab config.show` lists every setting with",
         "# its default, `fab config.check` reports mistakes.",
         "",

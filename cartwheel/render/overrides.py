@@ -11,8 +11,8 @@ from pathlib import Path
 from cartwheel import writing
 from cartwheel.errors import UsageError
 from cartwheel.places import own
+from cartwheel.settings.project_files import files_of
 
-FOLDER = "templates"
 _DIGEST_CHARACTERS = 16
 _MARK = re.compile(r"^\{# cartwheel: (?P<name>[\w.-]+) as of (?P<digest>[0-9a-f]+) #\}\n")
 
@@ -41,8 +41,8 @@ def templates(project: Path) -> list[Template]:
 def stale_notes(project: Path) -> tuple[str, ...]:
     """Notes about overrides whose originals have changed."""
     return tuple(
-        f"{FOLDER}/{one.name} replaces a template that has changed since: `fab templates.diff"
-        f" {one.name}`, then `fab templates.keep {one.name}`"
+        f"{_place(project, one.name)} replaces a template that has changed since: `fab"
+        f" templates.diff {one.name}`, then `fab templates.keep {one.name}`"
         for one in templates(project)
         if one.is_stale
     )
@@ -51,13 +51,13 @@ def stale_notes(project: Path) -> tuple[str, ...]:
 def eject(project: Path, name: str) -> Path:
     """Copy a built-in template into the project. Raises UsageError if it exists there."""
     original = _original(name)
-    target = project / FOLDER / name
-    target.parent.mkdir(exist_ok=True)
+    target = project / _place(project, name)
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with target.open("x", encoding="utf-8") as file:
             file.write(_mark(name) + original.read_text(encoding="utf-8"))
     except FileExistsError:
-        message = f"{FOLDER}/{name} already exists"
+        message = f"{_place(project, name)} already exists"
         raise UsageError("usage", message, hint=f"See `fab templates.diff {name}`.") from None
     return target
 
@@ -79,14 +79,23 @@ def diff(project: Path, name: str) -> str:
         _original(name).read_text(encoding="utf-8").splitlines(keepends=True),
         override.splitlines(keepends=True),
         f"cartwheel/{name}",
-        f"{FOLDER}/{name}",
+        _place(project, name),
     )
     return "".join(lines)
 
 
+def _place(project: Path, name: str) -> str:
+    """The path of the project's own template."""
+    return f"{files_of(project).templates}/{name}"
+
+
+def _built_in() -> Path:
+    return own("templates")
+
+
 def _template(project: Path, name: str) -> Template:
-    override = project / FOLDER / name
-    if not override.is_file() or override.samefile(own(FOLDER) / name):
+    override = project / _place(project, name)
+    if not override.is_file() or override.samefile(_built_in() / name):
         return Template(name, _digest(name))
     found = _MARK.match(override.read_text(encoding="utf-8", errors="replace"))
     return Template(name, _digest(name), override, found["digest"] if found else "")
@@ -94,9 +103,10 @@ def _template(project: Path, name: str) -> Template:
 
 def _override(project: Path, name: str) -> Path:
     _original(name)
-    path = project / FOLDER / name
+    place = _place(project, name)
+    path = project / place
     if not path.is_file():
-        message = f"there is no {FOLDER}/{name}"
+        message = f"there is no {place}"
         raise UsageError("usage", message, hint=f"`fab templates.eject {name}` creates it.")
     return path
 
@@ -107,15 +117,15 @@ def _original(name: str) -> Path:
         close = difflib.get_close_matches(name, known, 1)
         hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
         raise UsageError("usage", f"there is no template {name!r}", hint=hint)
-    return own(FOLDER) / name
+    return _built_in() / name
 
 
 def _names() -> list[str]:
-    return sorted(path.name for path in own(FOLDER).glob("*.j2"))
+    return sorted(path.name for path in _built_in().glob("*.j2"))
 
 
 def _digest(name: str) -> str:
-    return hashlib.sha256((own(FOLDER) / name).read_bytes()).hexdigest()[:_DIGEST_CHARACTERS]
+    return hashlib.sha256((_built_in() / name).read_bytes()).hexdigest()[:_DIGEST_CHARACTERS]
 
 
 def _mark(name: str) -> str:

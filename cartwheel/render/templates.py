@@ -14,6 +14,7 @@ from cartwheel.errors import UsageError
 from cartwheel.hidden import Hidden
 from cartwheel.host.web import kinds
 from cartwheel.places import own
+from cartwheel.settings.project_files import files_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -23,7 +24,7 @@ _NO_ATTRIBUTE = re.compile(r"^'(?:[\w.]+\.)?(\w+) object' has no attribute '(\w+
 
 
 class Templates:
-    """The project's `templates/`, then the built-in templates with the same names.
+    """The project's own templates, then the built-in templates with the same names.
 
     A template of the project may extend or include the built-in one as `cartwheel/NAME`.
     """
@@ -91,7 +92,8 @@ def _attributes(kind: str, values: Mapping[str, Any]) -> list[str]:
 
 
 def _folders(project: Path) -> list[Path]:
-    return [folder for folder in (project / "templates", own("templates")) if folder.is_dir()]
+    folders = (project / files_of(project).templates, own("templates"))
+    return [folder for folder in folders if folder.is_dir()]
 
 
 @functools.cache

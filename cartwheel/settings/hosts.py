@@ -11,7 +11,7 @@ from cartwheel.decoded import Table
 if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import HostVariables, Inventory, InventoryHost, Settings
 
-# The place of a key of the settings, e.g. `config/environments/live.toml:3`.
+# The place of a key of the settings, e.g. `.cartwheel/environments/live.toml:3`.
 PlaceOf = Callable[[tuple[str | int, ...]], str]
 
 DEFAULT_ROLE = "web"

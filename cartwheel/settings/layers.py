@@ -35,7 +35,7 @@ _PLACE_IN_MESSAGE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of docume
 
 @dataclass(frozen=True)
 class Place:
-    """A place in a settings file, as messages show it: `config/deploy.toml:12:3`."""
+    """A place in a settings file, as messages show it: `cartwheel.toml:12:3`."""
 
     file: str
     line: int = 0

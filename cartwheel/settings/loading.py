@@ -1,7 +1,7 @@
 """Turns TOML files into checked settings; reports all mistakes at once, with their lines.
 
-the model's defaults < config/deploy.toml < config/apps/NAME.toml
-                     < config/environments/NAME.toml
+the model's defaults < cartwheel.toml < .cartwheel/apps/NAME.toml
+                     < .cartwheel/environments/NAME.toml  (or the same in config/: `project_files`)
 """
 
 from __future__ import annotations
@@ -14,14 +14,10 @@ from typing import TYPE_CHECKING
 from cartwheel.errors import UsageError, first_of
 
 from .layers import Key, Layer, Mistake, Place, lay_over, read
+from .project_files import OLD, ProjectFiles, files_of
 
 if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import Settings
-
-DEPLOY = "config/deploy.toml"
-APPS = "config/apps"
-ENVIRONMENTS = "config/environments"
-SCHEMA = "settings.schema.json"
 
 
 @dataclass(frozen=True)
@@ -32,7 +28,7 @@ class Placed:
     merged: Layer
 
     def place(self, key: Key) -> str:
-        """`config/deploy.toml:3:1`, or `default` if no file has the key."""
+        """`cartwheel.toml:3:1`, or `default` if no file has the key."""
         return str(self.merged.place(key) or "default")
 
 
@@ -72,7 +68,7 @@ def _load(project: Path, app: str | None, env: str | None) -> tuple[Placed, list
     from . import checks
 
     placed, mistakes, faulty = _load_alone(project, app, env)
-    own = _chosen_app(project, app) or _own_app(project / DEPLOY)
+    own = _chosen_app(project, app) or _own_app(project)
     others = {name: _load_alone(project, name, env)[0] for name in apps(project) if name != own}
     return placed, [
         *mistakes,
@@ -94,7 +90,8 @@ def _load_alone(
         merged = lay_over(merged, layer)
     if env is not None:
         merged.data["environment"] = env
-    of_app = [file for file in files if file.parent != project / ENVIRONMENTS][-1]
+    environments_folder = project / files_of(project).environments
+    of_app = [file for file in files if file.parent != environments_folder][-1]
     settings, found = validation.validate(merged, Place(_shown(of_app, project)))
     if len(layers) < len(files):  # a missing key may be in the file that cannot be read
         found = [one for one in found if not one.is_missing]
@@ -104,39 +101,40 @@ def _load_alone(
 
 def apps(project: Path) -> list[str]:
     """The names for --app."""
-    named = _own_app(project / DEPLOY)
-    return sorted({*([named] if named else []), *_stems(project / APPS)})
+    named = _own_app(project)
+    return sorted({*([named] if named else []), *_stems(project / files_of(project).apps)})
 
 
 def environments(project: Path) -> list[str]:
     """The names for --env."""
-    return _stems(project / ENVIRONMENTS)
+    return _stems(project / files_of(project).environments)
 
 
 def _files(project: Path, app: str | None, env: str | None) -> list[Path]:
     """The files to merge, in order."""
-    shared = project / DEPLOY
+    used = files_of(project)
+    shared = project / used.deploy
     chosen = _chosen_app(project, app)
     files = [shared] if shared.exists() or chosen is None else []
     if chosen is not None:
-        files.append(project / APPS / f"{chosen}.toml")
+        files.append(project / used.apps / f"{chosen}.toml")
     if env is not None:
-        _must_know("environment", env, environments(project), f"{ENVIRONMENTS}/{env}.toml")
-        files.append(project / ENVIRONMENTS / f"{env}.toml")
+        _must_know("environment", env, environments(project), used, project)
+        files.append(project / used.environments / f"{env}.toml")
     if not files[0].exists():
         raise UsageError(
             "settings",
-            f"there is no {DEPLOY} in {project}",
-            hint="Run `fab config.init`, or write one: it needs name, source and entry of the app.",
+            f"there is no {used.deploy} in {project}",
+            hint="Run `cartwheel config.init` in your application's folder; it writes one.",
         )
     return files
 
 
 def _chosen_app(project: Path, app: str | None) -> str | None:
-    """The app whose own file is used; None: config/deploy.toml alone describes it."""
-    known = apps(project)
+    """The app whose own file is used; None: cartwheel.toml alone describes it."""
+    used, known = files_of(project), apps(project)
     if app is not None:
-        _must_know("app", app, known, f"{APPS}/{app}.toml")
+        _must_know("app", app, known, used, project)
     elif len(known) > 1:
         raise UsageError(
             "usage",
@@ -144,26 +142,30 @@ def _chosen_app(project: Path, app: str | None) -> str | None:
             hint=f"Choose one with `--app {known[0]}`.",
         )
     name = app or (known[0] if known else None)
-    return name if name in _stems(project / APPS) else None
+    return name if name in _stems(project / used.apps) else None
 
 
-def _must_know(kind: str, name: str, known: list[str], file: str) -> None:
+def _must_know(kind: str, name: str, known: list[str], used: ProjectFiles, project: Path) -> None:
     if name in known:
         return
+    file = f"{kind}s/{name}.toml"
     close = difflib.get_close_matches(name, known, 1)
-    if close:
+    if used != OLD and (project / OLD.folder / file).exists():
+        hint = f"Move {OLD.folder}/{file} to {used.folder}/{file}."
+    elif close:
         hint = f"Did you mean {close[0]}?"
     elif known:
         hint = f"Known: {', '.join(known)}."
     else:
-        hint = f"Write {file}."
+        hint = f"Write {used.folder}/{file}."
     raise UsageError("usage", f"there is no {kind} named {name!r}", hint=hint)
 
 
 def _read_all(files: list[Path], project: Path) -> tuple[list[Layer], list[Mistake]]:
     layers: list[Layer] = []
     mistakes: list[Mistake] = []
-    of_app = next((file.stem for file in files if file.parent == project / APPS), None)
+    used = files_of(project)
+    of_app = next((file.stem for file in files if file.parent == project / used.apps), None)
     for file in files:
         layer = read(file, project)
         if isinstance(layer, Mistake):
@@ -174,32 +176,35 @@ def _read_all(files: list[Path], project: Path) -> tuple[list[Layer], list[Mista
             mistakes.append(Mistake(place, "environment: cannot be set here; use `--env NAME`"))
             del layer.data["environment"]
         if of_app is not None:
-            mistakes += _name_app(layer, file, of_app, _shown(file, project))
+            mistakes += _name_app(
+                layer, of_app, _shown(file, project), is_shared=file == project / used.deploy
+            )
         layers.append(layer)
     return layers, mistakes
 
 
-def _name_app(layer: Layer, file: Path, name: str, shown: str) -> list[Mistake]:
+def _name_app(layer: Layer, name: str, shown: str, *, is_shared: bool) -> list[Mistake]:
     """An app with its own file has the file's name, and inherits from no other app."""
     table = layer.data.setdefault("app", {})
     if not isinstance(table, dict):
         return []
-    if file == file.parent.parent / "apps" / f"{name}.toml":
+    if shown.endswith(f"apps/{name}.toml"):
         given = table.setdefault("name", name)
         layer.places.setdefault(("app",), Place(shown, 1))
         if given != name:
             place = layer.place(("app", "name")) or Place(shown)
             return [Mistake(place, f"app.name: expected {name!r}, the name of this file")]
-    elif file.name == Path(DEPLOY).name and "name" in table:
-        # deploy.toml describes another app: its [app] is not shared.
+    elif is_shared and "name" in table:
+        # It describes another app: its [app] is not shared.
         del layer.data["app"]
         for key in [key for key in layer.places if key[0] == "app"]:
             del layer.places[key]
     return []
 
 
-def _own_app(deploy: Path) -> str | None:
-    """The name of the app that config/deploy.toml describes, if any."""
+def _own_app(project: Path) -> str | None:
+    """The name of the app that cartwheel.toml describes, if any."""
+    deploy = project / files_of(project).deploy
     layer = read(deploy, deploy.parent) if deploy.exists() else None
     table = layer.data.get("app") if isinstance(layer, Layer) else None
     name = table.get("name") if isinstance(table, dict) else None

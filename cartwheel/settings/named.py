@@ -13,7 +13,7 @@ from cartwheel.errors import UsageError
 from cartwheel.settings.toml_tables import Settings
 
 from .layers import Key, Mistake, read
-from .loading import APPS, DEPLOY, ENVIRONMENTS
+from .project_files import files_of
 from .validation import dotted
 
 # Every setting with one of these names is the path of such a file, in every table.
@@ -54,8 +54,9 @@ def _path(text: str, project: Path) -> Path:
 
 
 def _tables(project: Path) -> Iterator[Table]:
-    files = [project / DEPLOY, *(project / APPS).glob("*.toml")]
-    for file in sorted([*files, *(project / ENVIRONMENTS).glob("*.toml")]):
+    used = files_of(project)
+    files = [project / used.deploy, *(project / used.apps).glob("*.toml")]
+    for file in sorted([*files, *(project / used.environments).glob("*.toml")]):
         if file.exists():
             layer = read(file, project)
             if isinstance(layer, Mistake):

@@ -22,7 +22,7 @@ _UNITS = {
 
 
 def text() -> str:
-    """The content of the file `loading.SCHEMA`."""
+    """The content of the file `ProjectFiles.schema`."""
     return json.dumps(json_schema(), indent=1) + "\n"
 
 

@@ -319,7 +319,7 @@ class Ssh(Model):
     """Jump host."""
     host_keys: Literal["strict", "accept-new"] = "strict"
     """Whether unknown host keys are accepted."""
-    known_hosts: str | None = Field(default=None, examples=["config/known_hosts"])
+    known_hosts: str | None = Field(default=None, examples=[".cartwheel/known_hosts"])
     """File to use instead of ~/.ssh/known_hosts."""
     python: str = "python3"
     """The Python that runs Cartwheel's host side."""

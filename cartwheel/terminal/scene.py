@@ -27,8 +27,8 @@ Body = Callable[..., int | None]
 
 _JSON = {"json": "Print events and the result as JSON, one a line (docs/output.md)."}
 ABOUT = {
-    "app": "Application, if config/apps/ has several.",
-    "env": "Environment: config/environments/NAME.toml.",
+    "app": "Application, if .cartwheel/apps/ has several.",
+    "env": "Environment: .cartwheel/environments/NAME.toml.",
 }
 _NARROWING = {
     "role": "Only hosts with one of these roles, comma-separated.",

@@ -64,9 +64,10 @@ def test_the_channel_gets_what_it_is() -> None:
 
 
 def test_no_template_takes_it(tmp_path: Path) -> None:
-    (tmp_path / "templates").mkdir()
-    (tmp_path / "templates/x.j2").write_text("{{ secret }}")
-    (tmp_path / "templates/y.j2").write_text("{{ secret | upper ~ 'a' }}")
+    folder = tmp_path / ".cartwheel/templates"
+    folder.mkdir(parents=True)
+    (folder / "x.j2").write_text("{{ secret }}")
+    (folder / "y.j2").write_text("{{ secret | upper ~ 'a' }}")
     templates = Templates(tmp_path)
     with pytest.raises(UsageError, match=r"x\.j2:1: ValueError: a secret is not allowed here"):
         templates.render("x.j2", {"secret": HIDDEN})

@@ -367,7 +367,7 @@ def test_plain_variables_and_commands_name_nothing(app: Path) -> None:
 
 
 def test_a_settings_file_that_cannot_be_read_stops_it(app: Path) -> None:
-    write(app, {"config/environments/live.toml": "[secrets\n"})
+    write(app, {"config/deploy.toml": "", "config/environments/live.toml": "[secrets\n"})
     with pytest.raises(UsageError, match=r"config/environments/live\.toml:1"):
         chosen(app)
 

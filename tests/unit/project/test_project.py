@@ -159,8 +159,8 @@ def test_a_new_project_works_as_it_is_written(tmp_path: Path) -> None:
     given = ("--name", "shop", "--server-name", "a.example", "-H", "web1")
     done = project.cartwheel("config.init", *given)
     assert done.out.splitlines() == [
-        "wrote config/deploy.toml",
-        "wrote config/settings.schema.json",
+        "wrote cartwheel.toml",
+        "wrote .cartwheel/settings.schema.json",
         "wrote fabfile.py",
         "next: fab setup && fab deploy",
     ]
@@ -172,7 +172,9 @@ def test_a_new_project_works_as_it_is_written(tmp_path: Path) -> None:
     again = project.fab("config.init", "--name", "shop", "--yes", code=2)
     assert "there is already an application shop" in again.err
     assert (
-        (tmp_path / "config/deploy.toml").read_text().startswith("#:schema ./settings.schema.json")
+        (tmp_path / "cartwheel.toml")
+        .read_text()
+        .startswith("#:schema ./.cartwheel/settings.schema.json")
     )
 
 
@@ -240,9 +242,10 @@ def test_cartwheels_own_files_are_no_part_of_the_application(tmp_path: Path) -> 
     begin(tmp_path, answers(detect(tmp_path), name="shop"))
     source = find_source(".", tmp_path)
     before = source_digest(source)
-    (tmp_path / "config/environments").mkdir()
-    (tmp_path / "config/environments/live.toml").write_text("")
+    (tmp_path / ".cartwheel/environments").mkdir()
+    (tmp_path / ".cartwheel/environments/live.toml").write_text("")
     assert source_digest(source) == before
+    (tmp_path / "config").mkdir()
     (tmp_path / "config/own.toml").write_text("")
     assert source_digest(source) != before
-    assert tomllib.loads((tmp_path / "config/deploy.toml").read_text())["app"]["name"] == "shop"
+    assert tomllib.loads((tmp_path / "cartwheel.toml").read_text())["app"]["name"] == "shop"

@@ -46,7 +46,9 @@ def test_an_upgrade_is_noticed_until_it_is_accepted(tmp_path: Path, ours: Path) 
     assert overrides.stale_notes(tmp_path) == ()
     upgrade(ours)
     [note] = overrides.stale_notes(tmp_path)
-    assert note.startswith(f"templates/{SITE} replaces a template that has changed since")
+    assert note.startswith(
+        f".cartwheel/templates/{SITE} replaces a template that has changed since"
+    )
     assert overrides.diff(tmp_path, SITE).endswith("-# fixed\n")
     overrides.keep(tmp_path, SITE)
     assert overrides.stale_notes(tmp_path) == ()
@@ -70,8 +72,8 @@ def test_what_was_written_by_hand_claims_nothing(tmp_path: Path, ours: Path) -> 
     ("word", "name", "says"),
     [
         ("eject", "nginx.conf.j2", "there is no template"),
-        ("diff", SITE, f"there is no templates/{SITE}"),
-        ("keep", SITE, f"there is no templates/{SITE}"),
+        ("diff", SITE, f"there is no .cartwheel/templates/{SITE}"),
+        ("keep", SITE, f"there is no .cartwheel/templates/{SITE}"),
     ],
 )
 def test_mistakes(tmp_path: Path, word: str, name: str, says: str) -> None:

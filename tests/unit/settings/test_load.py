@@ -165,7 +165,7 @@ def test_unknown_names_on_the_command_line(
 
 
 def test_a_project_without_settings(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"there is no config/deploy\.toml in"):
+    with pytest.raises(UsageError, match=r"there is no cartwheel\.toml in"):
         load(tmp_path, None, None)
 
 

@@ -14,11 +14,12 @@ from pydantic import BaseModel, TypeAdapter
 from cartwheel.places import own
 from cartwheel.settings import schema, toml_tables
 from cartwheel.settings.as_toml import toml
-from cartwheel.settings.loading import SCHEMA
+from cartwheel.settings.project_files import NEW
 from cartwheel.settings.validation import PATTERN_WORDS, table_of
 
 TAPLO = Path(sys.executable).with_name("taplo")
 DEPLOY = own("config") / "deploy.toml"
+SCHEMA = Path(NEW.schema).name
 GOOD = '[app]\nname = "shop"\nsource = "."\n'
 
 
