@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from cartwheel.terminal.scene import app_task, number
+from cartwheel.terminal.scene import app_task, names, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -202,16 +202,54 @@ def history(scene: Scene, out: Output, lines: str = "20") -> int:
 
 @app_task(
     quiet=True,
-    help={"lines": "Number of lines of each log (default 50).", "follow": "Keep following."},
+    help={
+        "lines": "Number of lines of each log (default: 50, with --since all).",
+        "follow": "Keep following.",
+        "since": "Only lines from this time on: 15m, 2h, 1d, 14:30, yesterday, '2026-11-29 14:30'.",
+        "grep": "Only lines in which this regular expression is found; capitals count if it has"
+        " any.",
+        "errors": "Only errors: tracebacks, logged errors, 5xx answers, failed deploys.",
+        "source": "Only these, comma-separated: app, gunicorn, systemd, access and error (the web"
+        " server's), cartwheel, hooks.",
+        "release": "Only lines of this release or version; the web server does not tell it.",
+    },
 )
-def logs(scene: Scene, out: Output, lines: str = "50", follow: bool = False) -> int:
-    """Show the app's journal and the web server's logs."""
-    from cartwheel.commands import ask
+def logs(
+    scene: Scene,
+    out: Output,
+    lines: str = "",
+    follow: bool = False,
+    since: str = "",
+    grep: str = "",
+    errors: bool = False,
+    source: str = "",
+    release: str = "",
+) -> int:
+    """Show the logs of app, web server and deploys, by time.
 
-    def show(host: str, source: str, text: str) -> None:
-        out.data(host, text, prefix=f"[{host}] {source}: ", source=source)
+    Times are by each host's clock, in this machine's time zone. --json has them as `time`.
+    """
+    from cartwheel.commands import logs as of
+    from cartwheel.host.wire.output import ReadLogs
+    from cartwheel.terminal.format import local_time
 
-    ask.logs(scene, lines=number("lines", lines, least=1), follow=follow, on_line=show)
+    most = "" if since else "50"
+    asked = ReadLogs(
+        lines=number("lines", lines or most, least=1) if lines or most else None,
+        follow=follow,
+        sources=of.checked_sources(names("source", source)),
+        ago_seconds=of.ago(since) if since else None,
+        pattern=of.checked_pattern(grep),
+        errors=errors,
+        release=release,
+    )
+
+    def show(line: of.Line) -> None:
+        prefix = f"[{line.host}] {local_time(line.at)} {line.source}: "
+        out.data(line.host, line.text, prefix=prefix, source=line.source, at=line.at)
+
+    for host in of.logs(scene, asked, show):
+        out.complain(f"[{host}] no such lines")
     return 0
 
 

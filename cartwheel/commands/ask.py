@@ -60,24 +60,6 @@ def web_test(scene: Scene) -> Answers[Empty]:
     return _read(scene, TestWebServer())
 
 
-def logs(
-    scene: Scene, *, lines: int, follow: bool, on_line: Callable[[str, str, str], None]
-) -> None:
-    """Calls `on_line(host, source, text)` for each line; with `follow` until Ctrl-C."""
-    from cartwheel.host.wire.output import ReadLogs
-
-    seconds = _NO_DEADLINE_SECONDS if follow else _SMALL_SECONDS
-    with connect(scene, changing=False) as fleet:
-        answers = fleet.each(
-            lambda host, session: session.request(
-                ReadLogs(lines, follow),
-                deadline_seconds=seconds,
-                on_event=lambda event: on_line(host, event["source"], event["detail"]),
-            )
-        )
-    raise_failures(answers)
-
-
 def run_command(scene: Scene, command: str, on_line: Callable[[str, str], None]) -> Answers[Ran]:
     """Run a command in the live release's environment, on all hosts in parallel."""
     from cartwheel.host.wire.output import Run

@@ -170,12 +170,14 @@ class Output:
             if self._ends is not None:
                 self._show_ends(self._ends.rest())
 
-    def data(self, host: str, text: str, *, prefix: str, source: str = "") -> None:
-        """Print one line of a log or of a command's output."""
+    def data(
+        self, host: str, text: str, *, prefix: str, source: str = "", at: float | None = None
+    ) -> None:
+        """Print one line of a command's output, or of a log with its time."""
         self._heard = time.monotonic()
-        self._line(recorded=False, type="line", host=host, source=source, text=text)
+        self._line(recorded=False, type="line", host=host, source=source, text=text, time=at)
         if self._json is None:
-            self._print(f"{prefix}{text}")
+            self._print(f"{prefix}{clean(text) if self._out.is_terminal else text}")
 
     def _tick(self) -> None:
         """Redraw the rows, print a sign of life after a silence, answer Ctrl-C at once."""

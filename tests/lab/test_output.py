@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -255,7 +256,7 @@ class TestJson:
         assert [one["text"] for one in lines if one["type"] == "line"] == ["said"]
         assert result["hosts"] == [{"host": stage.host.name, "status": 7}]
         lines, _ = json_lines(stage.fab("logs", "--json").out)
-        assert {one["source"] for one in lines if one["type"] == "line"} >= {"app"}
+        assert {one["source"] for one in lines if one["type"] == "line"} >= {"gunicorn"}
 
     def test_without_hosts(self, stage: Stage) -> None:
         done = stage.project.fab("build", "--json")
@@ -270,6 +271,83 @@ class TestJson:
         assert "[CW201]" in done.err
         done = stage.fab("deploy", "--wait", "long", "--json", code=2)
         assert [one["slug"] for one in json_lines(done.out)[1]["errors"]] == ["usage"]
+
+
+TALKATIVE = r"""
+import sys
+
+sys.stdout.buffer.write(b"caf\xe9 \x1b[31mred" + b"y" * 5000 + b" end\n")
+sys.stdout.flush()
+try:
+    {}["missing"]
+except KeyError:
+    import traceback
+
+    traceback.print_exc()
+"""
+
+
+@pytest.fixture(scope="module")
+def talkative(stage: Stage) -> str:
+    """A release that says much at its start, and a hook that does."""
+    stage.new_text()
+    app = stage.project.folder / "app" / "app.py"
+    app.write_text(TALKATIVE + app.read_text())
+    config = stage.project.folder / "config" / "deploy.toml"
+    text = config.read_text()
+    hook = """
+        [hooks.greet]
+        after = "switch"
+        where = "hosts"
+        command = "echo greetings"
+        """
+    stage.project.settings(text + textwrap.dedent(hook))
+    stage.fab("deploy")
+    config.write_text(text)
+    get(stage.host, "/env/LOGGED")
+    return current(stage.host, "shop")
+
+
+class TestLogs:
+    def told(self, stage: Stage, *words: str) -> list[tuple[str, str]]:
+        lines, _result = json_lines(stage.fab("logs", "--json", *words).out)
+        told = [one for one in lines if one["type"] == "line"]
+        assert [one["time"] for one in told] == sorted(one["time"] for one in told)
+        return [(one["source"], one["text"]) for one in told]
+
+    def test_every_source_by_time_and_nothing_as_a_blob(self, stage: Stage, talkative: str) -> None:
+        told = self.told(stage)
+        assert {source for source, _text in told} >= {
+            *("app", "gunicorn", "systemd", "nginx-access", "cartwheel", "hooks")
+        }
+        (line,) = {text for source, text in told if "caf" in text}
+        assert line.startswith("caf\ufffd \x1b[31mredyyy")
+        assert line.endswith("y end")
+        assert len(line) > 5000
+        assert ("hooks", "hook greet: greetings") in told
+        assert any(text.startswith(f"deploy {talkative}: confirmed") for _source, text in told)
+        assert not any("[blob data]" in text for _source, text in told)
+
+    def test_some_of_them(self, stage: Stage, talkative: str) -> None:
+        errors = self.told(stage, "--errors", "--source", "app", "--since", "5m")
+        texts = [text for _source, text in errors]
+        assert texts[0] == "Traceback (most recent call last):"
+        assert texts[-1] == "KeyError: 'missing'"
+        assert {source for source, _text in errors} == {"app"}
+        (found,) = self.told(stage, "--grep", "env/logged", "--source", "nginx")
+        assert found[0] == "nginx-access"
+        assert len(self.told(stage, "--lines", "1", "--source", "gunicorn")) == 1
+        of_release = self.told(stage, "--release", talkative, "--lines", "500")
+        assert {source for source, _text in of_release} == {
+            "app",
+            "gunicorn",
+            "systemd",
+            "cartwheel",
+        }
+        assert not any("text 1" in text for _source, text in of_release)
+        silent = stage.fab("logs", "--grep", "never written")
+        assert silent.out == ""
+        assert f"[{stage.host.name}] no such lines" in silent.err
 
 
 class TestFailure:
@@ -495,8 +573,10 @@ class TestInterrupt:
             stage.host.restore()
 
     def test_following_logs_ends_without_words(self, stage: Stage) -> None:
-        with on_terminal(stage, "logs", "--follow") as terminal:
-            terminal.shows("app:")
+        with on_terminal(stage, "logs", "--follow", "--source", "gunicorn,nginx") as terminal:
+            terminal.shows("gunicorn: ")
+            get(stage.host, "/env/FOLLOWED")
+            terminal.shows("/env/FOLLOWED")
             terminal.type("\x03")
             assert terminal.end() == Exit.INTERRUPTED
         assert "Traceback" not in terminal.raw.decode()

@@ -109,9 +109,9 @@ def test_logs_are_of_one_site_only(project: Project, module_host: LabHost) -> No
     assert "/env/ASKED_shop " in told
     assert "ASKED_shop_admin" not in told
     assert "ASKED_shop.staging" not in told
-    assert "cartwheel-shop[" in told
-    assert "cartwheel-shop.staging[" not in told
-    assert "cartwheel-shop-admin[" not in told
+    assert "unix:/run/cartwheel/shop/" in told
+    assert "cartwheel/shop.staging" not in told
+    assert "cartwheel/shop-admin" not in told
 
 
 def stop(project: Project, host: LabHost) -> None:

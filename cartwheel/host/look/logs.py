@@ -2,53 +2,71 @@
 
 from __future__ import annotations
 
+import heapq
+import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Iterable, List
+from typing import Callable, List, Tuple
 
-from cartwheel.host.layout import OLD_SLOTS, Layout
+from cartwheel.host.layout import Layout, content_of
+from cartwheel.host.look import log_journal
+from cartwheel.host.look.log_files import SiteLog
+from cartwheel.host.look.log_lines import Log, Wanted, send
 from cartwheel.host.state import releases
-from cartwheel.host.system import children
 from cartwheel.host.system.context import Context
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.output import ReadLogs
 from cartwheel.host.wire.request import Done
 
-_FOLLOW_SECONDS = 365 * 86400.0
+MOST_LINES = 20_000  # of one log, for this host's memory
+
+
+def sources() -> Tuple[str, ...]:
+    """The names of all sources."""
+    return (*log_journal.APP, *_of_web(), *log_journal.OPERATIONS)
+
+
+def _of_web() -> Tuple[str, str]:
+    name = web_server().name
+    return f"{name}-access", f"{name}-error"
 
 
 def logs(ctx: Context, request: ReadLogs) -> Done:
-    """Send the journal of every instance of the app and the web server's logs of its site as events
-    `log`; with `follow` until contact is lost."""
-    at, lines, web = ctx.at, str(request.lines), web_server()
-    # A release starts with a digit, so units of `shop` in an environment `web` do not match.
-    units = [f"--unit=cartwheel-{at.app}.{name}.[0-9]*.service" for name in _processes(at)]
-    of_site = [str(path) for path in web.logs(at.app) if path.exists()]
-    journal = ["journalctl", "--no-pager", "-q", "-o", "short-iso", *units, "-n", lines]
-    site = ["tail", "-q", "-n", lines, *of_site]
+    """Send the lines as events `log`, in order of time, and then an event `done`; with `follow` new
+    lines until contact is lost. Raises OpError("usage") for a pattern that is none."""
+    is_of = _is_of(ctx.at, request.release)
+    wanted = Wanted(request, request.sources or sources(), time.time(), is_of)
+    every = [log for log in _logs(ctx.at) if wanted.any_of(log.sources)]
+    most = MOST_LINES if request.lines is None else min(request.lines, MOST_LINES)
+    last = [log.last(ctx, wanted, most) for log in every]
+    for line in heapq.merge(*last, key=lambda one: one.at):
+        send(ctx, line)
+    ctx.emit("log", "done")
     if request.follow:
-        journal, site = [*journal, "--follow"], [*site, "-F"]
-    seconds = _FOLLOW_SECONDS if request.follow else ctx.remaining()
-    # One after the other, or both at the same time to follow them.
-    with ThreadPoolExecutor(2 if request.follow else 1) as pool:
-        told = [
-            pool.submit(_tell, ctx, name, argv, seconds)
-            for name, argv in (("app", journal), (web.name, site))
-        ]
-    for one in told:
-        one.result()
+        with ThreadPoolExecutor(len(every)) as pool:
+            followed = [pool.submit(log.follow, ctx, wanted) for log in every]
+        for one in followed:
+            one.result()
     return Done()
 
 
-def _processes(at: Layout) -> Iterable[str]:
-    """The process names in units' names, including those of an earlier version."""
-    known = [name for release in releases.names(at) for name in releases.processes(at, release)]
-    return dict.fromkeys([*OLD_SLOTS, *known])
+def _logs(at: Layout) -> List[Log]:
+    access, errors = web_server().logs(at.app)
+    of_access, of_errors = _of_web()
+    return [
+        log_journal.of_app(at),
+        SiteLog(access, of_access),
+        SiteLog(errors, of_errors),
+        log_journal.of_operations(at),
+        log_journal.Attempts(at),
+    ]
 
 
-def _tell(ctx: Context, name: str, argv: List[str], seconds: float) -> None:
-    """Send every line as an event; `children` keeps only the last ones."""
+def _is_of(at: Layout, wanted: str) -> Callable[[str], bool]:
+    """Whether a release is the `wanted` one, which is its name or its version."""
 
-    def tell(line: str) -> None:
-        ctx.emit("log", "note", line, source=name)
+    def is_of(release: str) -> bool:
+        content = content_of(release)
+        named = (release, content, content.rpartition(".")[0])
+        return wanted in named or wanted == releases.manifest(at, release).version
 
-    children.ask(argv, ctx=ctx, timeout_seconds=seconds, on_line=tell)
+    return is_of

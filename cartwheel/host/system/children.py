@@ -97,8 +97,9 @@ def ask(
     timeout_seconds: float,
     ctx: Optional[Context] = None,
     on_line: Optional[Callable[[str], None]] = None,
+    line_bytes: int = _LINE_BYTES,
 ) -> Done:
-    """Run `argv` and return its whole output, without its errors; `on_line` gets each line.
+    """Run `argv` and return its whole output, without its errors; or else `on_line` gets each line.
     Deadlines and exceptions as in `run`."""
     with _starting(argv):
         child = subprocess.Popen(
@@ -110,9 +111,12 @@ def ask(
             env=clean_environment(),
             cwd="/",
         )
-    lines: Deque[str] = deque(maxlen=_ANSWER_LINES)
+    lines: Deque[str] = deque(maxlen=0 if on_line else _ANSWER_LINES)
     errors: Deque[str] = deque(maxlen=_TAIL_LINES)
-    readers = [_reader(child.stdout, lines, on_line), _reader(child.stderr, errors, None)]
+    readers = [
+        _reader(child.stdout, lines, on_line, line_bytes),
+        _reader(child.stderr, errors, None),
+    ]
     _await(ctx, child, readers, errors, argv, timeout_seconds, "")
     return Done(child.returncode, "\n".join(lines), "\n".join(errors))
 
@@ -145,7 +149,10 @@ def _ids(user: Optional[str]) -> Tuple[Optional[int], Optional[int], Optional[Li
 
 
 def _reader(
-    pipe: "Optional[IO[bytes]]", lines: Deque[str], on_line: Optional[Callable[[str], None]]
+    pipe: "Optional[IO[bytes]]",
+    lines: Deque[str],
+    on_line: Optional[Callable[[str], None]],
+    line_bytes: int = _LINE_BYTES,
 ) -> threading.Thread:
     """Read lines in a thread until the pipe ends."""
 
@@ -153,7 +160,7 @@ def _reader(
         if pipe is None:
             return
         with pipe as output:
-            for raw in iter(lambda: output.readline(_LINE_BYTES), b""):
+            for raw in iter(lambda: output.readline(line_bytes), b""):
                 line = raw.decode("utf-8", "replace").rstrip("\r\n")
                 lines.append(line)
                 if on_line is not None:

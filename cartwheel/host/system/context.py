@@ -96,11 +96,13 @@ class Context:
         """The paths of the session's application."""
         return Layout(self.about.app, Path(self.about.base))
 
-    def emit(self, step: str, state: State, detail: str = "", source: str = "") -> None:
+    def emit(
+        self, step: str, state: State, detail: str = "", source: str = "", at: float = 0.0
+    ) -> None:
         """Send the operator an event; `cartwheel.events.Event` explains `state`."""
         told: Told = {"step": step, "state": state, "detail": detail}
         if source:
-            told["source"] = source
+            told["source"], told["at"] = source, at
         self.send(told)
 
     def progress(self, step: str, detail: str) -> None:

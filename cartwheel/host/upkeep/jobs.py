@@ -14,7 +14,7 @@ from cartwheel.host.process.kinds import kind_of
 from cartwheel.host.release import access, downloads, leftovers
 from cartwheel.host.state import journal, record, releases, whole
 from cartwheel.host.switch import way_back
-from cartwheel.host.system import children, files, systemd
+from cartwheel.host.system import children, files, journald, systemd
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web import configuration
 from cartwheel.host.web.kinds import web_server
@@ -165,7 +165,7 @@ def hook(ctx: Context, request: RunHook) -> Done:
 def _command(
     ctx: Context, request: Union[Migrate, RunHook], values: Dict[str, str], step: str
 ) -> children.Done:
-    """Run a shell command as the app's user, in the app's folder."""
+    """Run a shell command as the app's user, in the app's folder; `fab logs` shows its output."""
     at = ctx.at
     return children.run(
         ctx,
@@ -176,6 +176,7 @@ def _command(
         cwd=str(at.shared),
         umask=0o027,
         step=step,
+        on_line=lambda line: journald.write(journald.HOOK, f"{step}: {line}"),
     )
 
 

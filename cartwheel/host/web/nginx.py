@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import calendar
+import contextlib
+import functools
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
 
@@ -26,6 +30,15 @@ _FIELDS = re.compile(
 )
 _BETWEEN = re.compile(rb", | : ")  # the next upstream; after an internal redirect
 _NUMBER = re.compile(rb"\d+(?:\.\d+)?")
+
+# The time of a line: in our own format, as `$time_iso8601` and `$time_local`, in the error log.
+_EPOCH = re.compile(r" at=(\d{9,}\.\d+)")
+_ISO = re.compile(r"\[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)([+-]\d\d):?(\d\d)\]")
+_COMMON = re.compile(r"\[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d) ([+-]\d\d)(\d\d)\]")
+_ZONED = ((_ISO, "%Y-%m-%dT%H:%M:%S"), (_COMMON, "%d/%b/%Y:%H:%M:%S"))
+_ERROR = re.compile(r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(\w+)\]")
+_GRAVE = ("error", "crit", "alert", "emerg")
+_STATUS = re.compile(r'" (\d{3}) ')
 
 
 class Nginx:
@@ -91,3 +104,38 @@ class Nginx:
         took = sum(float(number) for number in _NUMBER.findall(found.group(3)))
         upstream = _BETWEEN.split(found.group(1))[0].decode("utf-8", "replace")
         return Request(upstream, int(status), float(found.group(4)) - took)
+
+    def look_at(self, line: str) -> Tuple[Optional[float], bool]:
+        error = _ERROR.match(line)
+        if error:
+            return _local_time(error.group(1)), error.group(2) in _GRAVE
+        status = _STATUS.search(line)
+        return _time_in(line), status is not None and status.group(1)[0] == "5"
+
+
+def _time_in(line: str) -> Optional[float]:
+    """The time of a line in the access log, which may have another format than our own."""
+    epoch = _EPOCH.search(line)
+    if epoch:
+        return float(epoch.group(1))
+    for pattern, form in _ZONED:
+        zoned = pattern.search(line)
+        if zoned:
+            return _zoned_time(zoned.group(1), zoned.group(2), zoned.group(3), form)
+    return None
+
+
+@functools.lru_cache(maxsize=256)
+def _zoned_time(text: str, hours: str, minutes: str, form: str) -> Optional[float]:
+    with contextlib.suppress(ValueError):
+        east = int(hours) * 3600 + int(hours[0] + minutes) * 60
+        return float(calendar.timegm(time.strptime(text, form)) - east)
+    return None
+
+
+@functools.lru_cache(maxsize=256)
+def _local_time(text: str) -> Optional[float]:
+    """In the host's time zone."""
+    with contextlib.suppress(ValueError, OverflowError):
+        return time.mktime(time.strptime(text, "%Y/%m/%d %H:%M:%S"))
+    return None

@@ -105,3 +105,7 @@ class WebServer(Protocol):
     def request(self, line: bytes) -> Optional[Request]:
         """One line of a site's access log; None where no upstream answered, for our own probes,
         and for lines of another format."""
+
+    def look_at(self, line: str) -> Tuple[Optional[float], bool]:
+        """The time that a line of either log names (seconds since the epoch), and whether the line
+        reports an error: a failure, or an answer of 5xx."""

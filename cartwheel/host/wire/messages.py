@@ -12,12 +12,14 @@ State = Literal["start", "progress", "done", "unchanged", "changed", "failed", "
 
 
 class Told(TypedDict, total=False):
-    """What an operation tells while it works; `source` names the log that a line is from."""
+    """What an operation tells while it works; `source` names the log that a line is from, and `at`
+    is the line's time (seconds since the epoch)."""
 
     step: str
     state: State
     detail: str
     source: str
+    at: float
 
 
 class Header(TypedDict, total=False):

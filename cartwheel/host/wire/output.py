@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict
+from typing import Dict, Optional, Tuple
 
 from cartwheel.host.wire.request import Done, Request
 
 
 @dataclass(frozen=True)
 class ReadLogs(Request[Done]):
-    """Read the last `lines` of each log; with `follow`, new lines too until contact is lost."""
+    """Read the last `lines` of each log (None: all), in order of time; with `follow`, new lines too
+    until contact is lost.
+
+    Only lines from these `sources` (empty: all), not older than `ago_seconds`, in which the regular
+    expression `pattern` is found, that are `errors`, of a `release` (its name or version).
+    """
 
     op = "logs"
-    lines: int
+    lines: Optional[int]
     follow: bool
+    sources: Tuple[str, ...] = ()
+    ago_seconds: Optional[float] = None
+    pattern: str = ""
+    errors: bool = False
+    release: str = ""
 
 
 @dataclass(frozen=True)
