@@ -15,7 +15,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import invoke
 from fabric.main import Fab
@@ -24,6 +25,9 @@ from invoke.parser import Parser, ParserContext
 
 from cartwheel.errors import Exit, UsageError
 from cartwheel.fab.executor import FleetExecutor
+
+if TYPE_CHECKING:
+    from cartwheel.fab.mistakes import Task
 
 
 class CartwheelProgram(Fab):
@@ -50,6 +54,9 @@ class CartwheelProgram(Fab):
 
     def parse_cleanup(self) -> None:
         with self._told():
+            group = self.args.list.value
+            if isinstance(group, str) and group not in self.collection.collections:
+                raise ParseError(f"No idea what '{group}' is!")
             super().parse_cleanup()
 
     def update_config(self, merge: bool = True) -> None:  # noqa: ARG002 - invoke calls it so
@@ -103,22 +110,32 @@ class CartwheelProgram(Fab):
         return invoke.Exit(tell(error, debug=debug), code=exit_code(error))
 
     def _parse_mistake(self, error: ParseError) -> UsageError:
+        from cartwheel.fab.mistakes import CommandLine
+
         text = str(error).strip()
-        unknown = re.fullmatch(r"No idea what '(.*)' is!", text)
-        if not unknown:
-            return UsageError("usage", text)
-        word = unknown[1]
-        if word.startswith("lab.") and "lab" not in self.collection.collections:
-            return UsageError("lab-missing", f"`{word}` needs the lab, which is not installed")
-        return UsageError("usage", self._unknown(word))
+        lab = re.search(r"'(lab\..*)'", text)
+        if lab and "lab" not in self.collection.collections:
+            return UsageError("lab-missing", f"`{lab[1]}` needs the lab, which is not installed")
+        return CommandLine(
+            program=self.called_as,
+            words=self.argv[1:],
+            core=self.initial_context,
+            names=[name for names in self.collection.task_names.items() for name in _all(names)],
+            task=self._task,
+            project=Path(self.collection.loaded_from or "."),
+        ).explain(text)
 
-    def _unknown(self, word: str) -> str:
-        import difflib
+    def _task(self, name: str) -> Task:
+        from cartwheel.fab.mistakes import Task
 
-        what = "option" if word.startswith("-") else "task"
-        near = difflib.get_close_matches(word, self.collection.task_names, n=1)
-        asked = f"; did you mean '{near[0]}'?" if near else ""
-        return f"There is no {what} '{word}'{asked}"
+        found = self.collection[name]
+        context = ParserContext(name, args=found.get_arguments())
+        return Task(context, getattr(found, "hosts", "optional") != "none")
+
+
+def _all(names: tuple[str, list[str]]) -> list[str]:
+    """A task's name and its aliases."""
+    return [names[0], *names[1]]
 
 
 def _ignore_interrupts() -> None:

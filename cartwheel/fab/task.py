@@ -39,6 +39,14 @@ class FleetTask(invoke.Task[Any]):
         """invoke copies whole collections; nothing changes a task."""
         return self
 
+    # Any: invoke's own.
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Any]:
+        """As invoke's, which takes each option's help away from the task."""
+        help = dict(self.help)
+        found: list[Any] = super().get_arguments(ignore_unknown_help)
+        self.help = help
+        return found
+
     def __call__(self, context: object, *args: Any, **named: Any) -> None:
         """Run the body; a number that is not 0 becomes the exit code."""
         if not isinstance(context, FabContext):

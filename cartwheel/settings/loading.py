@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cartwheel.errors import UsageError, first_of
 
 from .layers import Key, Layer, Mistake, Place, lay_over, read
-from .project_files import OLD, ProjectFiles, files_of
+from .project_files import NEW, OLD, ProjectFiles, files_of
 
 if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import Settings
@@ -125,9 +125,16 @@ def _files(project: Path, app: str | None, env: str | None) -> list[Path]:
         raise UsageError(
             "settings",
             f"there is no {used.deploy} in {project}",
-            hint="Run `cartwheel config.init` in your application's folder; it writes one.",
+            hint=_where_to_begin(project),
         )
     return files
+
+
+def _where_to_begin(project: Path) -> str:
+    for above in project.resolve().parents:
+        if (above / NEW.deploy).is_file() or (above / OLD.deploy).is_file():
+            return f"There is one in {above}: run it there."
+    return "Run `cartwheel config.init` in your application's folder; it writes one."
 
 
 def _chosen_app(project: Path, app: str | None) -> str | None:

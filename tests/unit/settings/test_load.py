@@ -140,6 +140,19 @@ def test_several_apps_and_none_chosen_are_named(tmp_path: Path) -> None:
         load(tmp_path, None, None)
 
 
+def test_no_settings(tmp_path: Path) -> None:
+    """A folder above may have them."""
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    with pytest.raises(UsageError, match=r"there is no cartwheel\.toml in") as caught:
+        load(below, None, None)
+    assert "cartwheel config.init" in caught.value.hint
+    write(tmp_path, deploy=MINIMAL)
+    with pytest.raises(UsageError) as caught:
+        load(below, None, None)
+    assert caught.value.hint == f"There is one in {tmp_path}: run it there."
+
+
 @pytest.mark.parametrize(
     ("app", "env", "message", "hint"),
     [
