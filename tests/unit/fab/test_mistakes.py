@@ -28,7 +28,7 @@ def typed(
     (tmp_path / "cartwheel.toml").write_text("")
 
     def run(words: str) -> tuple[str, str]:
-        program = make_program()  # type: ignore[no-untyped-call]
+        program = make_program()  # type: ignore[no-untyped-call]  # of fabric
         program.namespace = tasks_for(program)
         program.namespace.loaded_from = str(tmp_path)
         with pytest.raises(SystemExit) as ended:
