@@ -225,6 +225,23 @@ CATALOGUE: dict[str, Problem] = {
     "private-file": Problem(
         331, "The wheel contains a private file", "Exclude the file named above from the package."
     ),
+    "app-entry": Problem(
+        332,
+        "app.entry does not name the application",
+        "Set app.entry as the line above says: module:attribute, or module:factory().",
+        Exit.USAGE,
+    ),
+    "server-kind": Problem(
+        333,
+        "gunicorn would serve the application by the wrong protocol",
+        'Set gunicorn.kind as the line above says: "wsgi", "asgi" or "uvicorn".',
+        Exit.USAGE,
+    ),
+    "app-server": Problem(
+        334,
+        "The packages cannot serve the application",
+        "Change the requirement or the setting that the line above names.",
+    ),
     # 9xx: the lab
     "lab-platform": Problem(
         901,

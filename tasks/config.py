@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cartwheel.errors import UsageError
 from cartwheel.fab import FabContext
 from cartwheel.terminal.scene import ABOUT, names, plain_task
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 _INIT = {
     "name": "Name of the application on the hosts (default: the name in pyproject.toml).",
-    "source": "Folder of the application, relative to this one (default: this one).",
+    "source": "Folder of the application, a wheel, or NAME==VERSION (default: found here).",
     "entry": "WSGI or ASGI application, module:attribute (default: found in the sources).",
     "server-name": "Server names of the site, comma-separated.",
     "yes": "Ask no questions; take the defaults.",
@@ -27,7 +30,7 @@ def init(
     c: FabContext,
     out: Output,
     name: str = "",
-    source: str = ".",
+    source: str = "",
     entry: str = "",
     server_name: str = "",
     yes: bool = False,
@@ -36,21 +39,51 @@ def init(
 
     Asks for what the sources and the command-line options leave open; -H names hosts.
     """
-    from cartwheel.project.begin import answers_of, begin
-    from cartwheel.project.detect import detect
+    from cartwheel.commands.init import look
+    from cartwheel.project.begin import (
+        advice,
+        answers_of,
+        begin,
+        wrong_entry,
+        wrong_hosts,
+        wrong_name,
+        wrong_server_names,
+    )
     from cartwheel.project.files import FABFILE
 
-    found = detect(c.project / source)
     ask = partial(_answer, out, silent=yes or not sys.stdin.isatty())
+    place, found = look(c.project, source, entry, out.emit, lambda: ask(_SOURCE, "", _any))
+    named = ask(
+        "Name of the application on the hosts",
+        found.name,
+        partial(wrong_name, c.project),
+        given=name,
+    )
+    serves = ask(
+        "WSGI or ASGI application (module:attribute)",
+        found.likeliest,
+        partial(wrong_entry, found),
+        given=entry,
+    )
+    listed = partial(names, "hosts")
+    hosts = c.hosts or listed(
+        ask(
+            "Hosts, comma-separated ([USER@]HOST[:PORT])",
+            "",
+            lambda said: wrong_hosts(listed(said)),
+        )
+    )
+    of_site = partial(names, "server-name")
+    server_names = of_site(
+        ask(
+            "Server names of the site, comma-separated",
+            "",
+            lambda said: wrong_server_names(of_site(said)),
+            given=server_name,
+        )
+    )
     answers = answers_of(
-        found,
-        source=source,
-        name=name or ask("Name of the application on the hosts", found.name),
-        entry=entry or ask("WSGI or ASGI application (module:attribute)", found.likeliest),
-        hosts=c.hosts or names("hosts", ask("Hosts, comma-separated ([USER@]HOST[:PORT])", "")),
-        server_names=names(
-            "server-name", server_name or ask("Server names of the site, comma-separated", "")
-        ),
+        found, source=place, name=named, entry=serves, hosts=hosts, server_names=server_names
     )
     done = begin(c.project, answers)
     for path in done.written:
@@ -59,17 +92,47 @@ def init(
         out.say(f"kept {path} unchanged")
     if done.unbound:
         out.say(f"add this to fabfile.py to load Cartwheel's tasks:\n\n{FABFILE}")
+    for text in advice(found, answers):
+        out.say(f"note: {text}")
     at = "" if answers.hosts else " -H HOST"
     app = f" --app {done.app}" if done.app else ""
-    out.say(f"next: fab setup{app}{at} && fab deploy{app}{at}")
+    fab = "fab" if shutil.which("fab") else "cartwheel"  # pipx and uv tool install only this one
+    out.say(f"next: {fab} setup{app}{at} && {fab} deploy{app}{at}")
     out.put(written=done.written, kept=done.kept, entry=answers.entry, name=answers.name)
     return 0
 
 
-def _answer(out: Output, question: str, default: str, *, silent: bool) -> str:
-    """A person's answer, with a default for Return; if silent, the default."""
-    shown = f" [{default}]" if default else ""
-    return default if silent else out.asked(f"{question}{shown}: ") or default
+def _any(_answer: str) -> str:
+    """Nothing is wrong with it yet."""
+    return ""
+
+
+_SOURCE = "Application (a folder, a wheel, or NAME==VERSION)"
+
+
+def _answer(
+    out: Output,
+    question: str,
+    default: str,
+    wrong: Callable[[str], str],
+    *,
+    silent: bool,
+    given: str = "",
+) -> str:
+    """A person's answer, with a default for Return; if silent, the default. An option's value is
+    `given`. An answer that is wrong is asked for again. Raises UsageError for a wrong option."""
+    while not given:
+        shown = f" [{default}]" if default else ""
+        said = default if silent else out.asked(f"{question}{shown}: ") or default
+        problem = wrong(said) if said else ""
+        if not problem:
+            return said
+        if silent:
+            raise UsageError("usage", problem)
+        out.complain(problem)
+    if problem := wrong(given):
+        raise UsageError("usage", problem)
+    return given
 
 
 @plain_task(hosts="none", help={**ABOUT, "written": "Only settings from files, without defaults."})

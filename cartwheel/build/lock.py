@@ -34,6 +34,7 @@ from cartwheel.build.workspace import name_in
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
 from cartwheel.hidden import Hidden
+from cartwheel.settings.toml_tables import WORKERS
 
 if TYPE_CHECKING:
     from cartwheel.settings.named import NamedFile
@@ -263,13 +264,19 @@ def wanted_requirements(
 ) -> tuple[str, ...]:
     """Requirements in addition to the application's own."""
     asked = tuple(settings.app.requirements)
-    if _asks_for_gunicorn((*metadata.requires_dist, *asked), settings.app.extras, platform):
+
+    def asks_for(name: str) -> bool:
+        return _asks_for(name, (*metadata.requires_dist, *asked), settings.app.extras, platform)
+
+    if settings.gunicorn.worker == WORKERS["uvicorn"] and not asks_for("uvicorn-worker"):
+        asked = (*asked, "uvicorn-worker")
+    if asks_for("gunicorn"):
         return asked
     return (*asked, f"gunicorn>={GUNICORN_MINIMUM}")
 
 
-def _asks_for_gunicorn(
-    requirements: Iterable[str], extras: tuple[str, ...], platform: Platform
+def _asks_for(
+    name: str, requirements: Iterable[str], extras: tuple[str, ...], platform: Platform
 ) -> bool:
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -280,7 +287,7 @@ def _asks_for_gunicorn(
         except InvalidRequirement as error:
             raise BuildError("source", f"{line!r} is not a requirement: {error}") from error
         marker = requirement.marker
-        if normal(requirement.name) == "gunicorn" and (
+        if normal(requirement.name) == name and (
             marker is None or any(marker.evaluate({**env, "extra": one}) for one in ("", *extras))
         ):
             return True

@@ -30,6 +30,7 @@ from cartwheel.plan.sealed import Sealed, stale
 from cartwheel.plan.step import Stage
 from cartwheel.render import RenderFacts, check_templates
 from cartwheel.render.overrides import stale_notes
+from cartwheel.render.own_config import own_config
 from cartwheel.settings import environment, names
 from cartwheel.settings.variables import Variable
 
@@ -152,7 +153,8 @@ def plan_all(
 
     rendered = functools.cache(functools.partial(render_for, scene))
     in_front = addresses(scene)
-    outdated = stale_notes(scene.project)
+    own = own_config(scene.settings, scene.project)
+    outdated = (*stale_notes(scene.project), *(own.notes if own is not None else ()))
     plans: dict[str, HostPlan] = {}
     for host, known in facts.items():
         try:

@@ -13,9 +13,14 @@ from cartwheel.build.products import Artifact, Lock, Platform
 from cartwheel.build.publish import Store
 from cartwheel.commands.hooks import around_build
 from cartwheel.commands.scene import Scene
-from cartwheel.errors import BuildError
+from cartwheel.errors import BuildError, UsageError
 from cartwheel.events import Event
 from cartwheel.hidden import Hidden
+from cartwheel.project.entry_check import entry_problem
+from cartwheel.project.modules import Modules
+from cartwheel.render.own_config import own_config
+from cartwheel.settings import entry
+from cartwheel.settings.toml_tables import kind_of_worker
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.download import Source
@@ -171,7 +176,7 @@ def test_only(scene: Scene) -> bool:
 
 def _built(scene: Scene, password: Hidden | None) -> Artifact:
     around_build(scene, "before")
-    return build.build_app(
+    artifact = build.build_app(
         scene.settings,
         scene.project,
         state=scene.state,
@@ -179,6 +184,22 @@ def _built(scene: Scene, password: Hidden | None) -> Artifact:
         index_password=password,
         private=scene.private_files,
     )
+    _refuse_wrong_entry(scene, artifact)
+    return artifact
+
+
+def _refuse_wrong_entry(scene: Scene, artifact: Artifact) -> None:
+    """Raises UsageError("app-entry") and ("server-kind"), before anything is uploaded."""
+    gunicorn = scene.settings.gunicorn
+    own = own_config(scene.settings, scene.project)
+    in_file = own.worker_class if own is not None else ""
+    kind = kind_of_worker(in_file) if in_file else None if in_file is None else gunicorn.serves
+    if gunicorn.worker_class and not in_file:
+        kind = kind_of_worker(gunicorn.worker_class)  # None for a class that nobody here knows
+    modules = Modules.of_wheel(artifact.wheel)
+    problem = entry_problem(entry.parse(scene.settings.app.entry), modules, kind)
+    if problem is not None:
+        raise UsageError("server-kind" if problem.is_kind else "app-entry", problem.message)
 
 
 def _after_build(scene: Scene, artifact: Artifact) -> None:

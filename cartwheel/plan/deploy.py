@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cartwheel.build.products import Artifact, Lock
 from cartwheel.hidden import Hidden
 from cartwheel.host.wire.codec import to_json
+from cartwheel.plan.app_server import server_refusals
 from cartwheel.plan.hooks import hooks_for
 from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator
 from cartwheel.plan.making import Delivery, Making, Packages, Variable
@@ -62,7 +63,11 @@ def plan_deploy(
     render: Callable[[str], Rendered],
 ) -> HostPlan:
     """Decide what a deploy does on this host. Refusals are collected, not raised."""
-    reasons = (*refusals(settings, facts), *left_out(settings, facts, have.artifact))
+    reasons = (
+        *refusals(settings, facts),
+        *server_refusals(settings, facts, have.lock),
+        *left_out(settings, facts, have.artifact),
+    )
     plan = replace(
         nothing(settings, facts, have.operator, "deploy"),
         version=have.artifact.version,

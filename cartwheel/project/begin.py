@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cartwheel.errors import UsageError
 from cartwheel.project.detect import Entry, Found
+from cartwheel.project.entry_check import entry_problem
 from cartwheel.project.files import FABFILE, Answers, settings_text
+from cartwheel.settings import entry as entries
 from cartwheel.settings import load, schema
+from cartwheel.settings.checks import RESERVED_USERS, host_problem, server_name_problem
 from cartwheel.settings.loading import apps
 from cartwheel.settings.project_files import files_of
+from cartwheel.settings.toml_tables import NAME, NAME_CHARACTERS
+
+_WITH_LIFESPAN = frozenset({"FastAPI", "Starlette", "Quart", "Litestar"})
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,46 @@ class Written:
     """The value for --app; None if it is not needed."""
     unbound: bool
     """Whether there is a fabfile that does not load Cartwheel."""
+
+
+# -- what is wrong with an answer; "" if nothing
+
+
+def wrong_name(project: Path, name: str) -> str:
+    if not NAME.match(name) or len(name) > NAME_CHARACTERS:
+        return (
+            f"{name!r} is no name: lower-case letters and digits, with single `-` inside, at most"
+            f" {NAME_CHARACTERS}"
+        )
+    if name in RESERVED_USERS:
+        return f"{name!r} is a system user"
+    return f"there is already an application {name}" if name in apps(project) else ""
+
+
+def wrong_entry(found: Found, text: str) -> str:
+    try:
+        entry = entries.parse(text)
+    except ValueError as error:
+        return str(error)
+    problem = entry_problem(entry, found.modules, None)
+    if problem is not None:
+        return problem.message
+    top = entry.module.partition(".")[0]
+    own = {name.partition(".")[0] for name in found.modules.modules}
+    if entry.module not in found.modules.modules and top in own:
+        return f"there is no module {entry.module} in the sources"
+    return ""
+
+
+def wrong_hosts(hosts: tuple[str, ...]) -> str:
+    return next(filter(None, map(host_problem, hosts)), "")
+
+
+def wrong_server_names(server_names: tuple[str, ...]) -> str:
+    return next(filter(None, map(server_name_problem, server_names)), "")
+
+
+# -- the files
 
 
 def answers_of(
@@ -49,17 +96,26 @@ def answers_of(
         )
     if not (name or found.name):
         raise UsageError("usage", "the application has no name", hint="Add `--name shop`.")
-    chosen = next((one for one in found.entries if one.entry == serves), None)
+    chosen = next((one for one in found.entries if _same(one.entry, serves)), None)
     return Answers(
         name=name or found.name,
         source=source,
         entry=serves,
         python=found.python,
         health_path=found.health_path or "/",
-        is_asgi=chosen is not None and chosen.interface == "asgi",
+        kind="asgi" if chosen is not None and chosen.interface == "asgi" else "wsgi",
+        has_lifespan=chosen is not None and chosen.framework in _WITH_LIFESPAN,
+        variables=found.variables,
         hosts=hosts,
         server_names=server_names,
         said=dict(_said(found, chosen)),
+    )
+
+
+def _same(entry: str, other: str) -> bool:
+    """Whether two entries name the same attribute; a factory's arguments do not matter."""
+    return entry == other or (
+        entry.endswith("()") and re.sub(r"\(.*\)$", "()", other, flags=re.DOTALL) == entry
     )
 
 
@@ -68,11 +124,36 @@ def _said(found: Found, chosen: Entry | None) -> Iterator[tuple[str, str]]:
     if chosen is not None:
         yield "entry", f"{chosen.framework or chosen.interface.upper()}, in {chosen.file}"
     if found.requires_python:
-        yield "python", f"on the host; pyproject.toml says {found.requires_python}"
+        yield "python", f"on the host; the sources require {found.requires_python}"
     else:
         yield "python", "on the host: a version, or an absolute path"
-    yield "path", "found in the sources" if found.health_path else "must answer 200"
-    yield "asgi", "gunicorn's own worker; needs Python 3.10 on the host"
+    if found.health_path in ("/openapi.json",) or found.health_path.endswith("login/"):
+        yield "path", "no health check was found; this answers 200"
+    elif found.health_path:
+        yield "path", "found in the sources"
+    else:
+        yield "path", "must answer 200, without login or redirect"
+    yield "asgi", "gunicorn's own worker (Python 3.10 on the host); or uvicorn"
+
+
+def advice(found: Found, answers: Answers) -> Iterator[str]:
+    """What a person still has to know, or to do, before the first deploy."""
+    if not found.health_path:
+        yield (
+            "no health check was found, so / must answer 200: health.path names another path"
+            " (without login or redirect)"
+        )
+    if found.variables:
+        named = ", ".join(found.variables)
+        yield f"the sources read {named}: set what they need under [env] or [secrets]"
+    missing = [
+        name for name in answers.server_names if found.hosts and not found.hosts.admits(name)
+    ]
+    if missing and found.hosts is not None:
+        yield (
+            f"{found.hosts.place}: ALLOWED_HOSTS lacks {', '.join(missing)}: add it, or Django"
+            " answers every request with 400"
+        )
 
 
 def begin(project: Path, answers: Answers) -> Written:

@@ -4,37 +4,30 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from cartwheel.build.origins import pyproject
 from cartwheel.build.source import source_files
+from cartwheel.project.modules import Function, Interface, Module, Modules, Served
 from cartwheel.settings.toml_tables import NAME_CHARACTERS
 
-Interface = Literal["wsgi", "asgi"]
-
-# The call that makes an application object, by framework, and its interface.
-_MAKERS: dict[str, tuple[str, Interface]] = {
-    "Flask": ("Flask", "wsgi"),
-    "Bottle": ("Bottle", "wsgi"),
-    "get_wsgi_application": ("Django", "wsgi"),
-    "get_asgi_application": ("Django", "asgi"),
-    "FastAPI": ("FastAPI", "asgi"),
-    "Starlette": ("Starlette", "asgi"),
-    "Quart": ("Quart", "asgi"),
-    "Litestar": ("Litestar", "asgi"),
-}
-# The arguments of an application that is a function (PEP 3333; the ASGI specification).
-_SIGNATURES: dict[tuple[str, ...], Interface] = {
-    ("environ", "start_response"): "wsgi",
-    ("scope", "receive", "send"): "asgi",
-}
 _NOT_SERVED = frozenset({"tests", "test", "docs", "examples", "node_modules", "build", "dist"})
 _USUAL_MODULES = ("wsgi", "app", "main", "asgi")
 _HEALTH_PATHS = ("/healthz", "/health", "/healthcheck", "/livez", "/ping", "/up", "/status")
 _MINORS = tuple(f"3.{minor}" for minor in range(9, 20))
+# A folder with one of these is an application by itself.
+_MANIFESTS = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "Pipfile", "manage.py")
+# A route for the site's root, as Flask, FastAPI and Django write it.
+_ROOT_ROUTE = re.compile(
+    r"""(?:route|get|api_route|add_url_rule|Route)\(\s*["']/["']|path\(\s*["']["']"""
+)
+_ADMIN = re.compile(r"""path\(\s*["']([\w/-]*)["']\s*,\s*admin\.site\.urls""")
+_NEEDED_VARIABLE = re.compile(r"""\bos\.environ\[\s*["']([A-Za-z_]\w*)["']\s*\](?!\s*=[^=])""")
+_ALLOWED_HOSTS = "ALLOWED_HOSTS"
+_ANY_HOST = "*"
 
 
 @dataclass(frozen=True, order=True)
@@ -49,14 +42,36 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Hosts:
+    """Django's list of the hosts that it answers, and its place."""
+
+    allowed: tuple[str, ...]
+    place: str
+
+    def admits(self, name: str) -> bool:
+        """Whether Django answers requests for this server name (django.http.request)."""
+        wanted = name.lower()
+        return any(
+            one == _ANY_HOST
+            or one.lower() == wanted
+            or (one.startswith(".") and wanted.endswith(one.lower()))
+            for one in self.allowed
+        )
+
+
+@dataclass(frozen=True)
 class Found:
-    """What was detected; "" or none if the sources do not say it."""
+    """What was detected; "" or none if the sources do not say it. `variables` are those of the
+    environment that the sources read without a default."""
 
     name: str
-    requires_python: str
-    python: str
-    entries: tuple[Entry, ...]
-    health_path: str
+    requires_python: str = ""
+    python: str = ""
+    entries: tuple[Entry, ...] = ()
+    health_path: str = ""
+    variables: tuple[str, ...] = ()
+    hosts: Hosts | None = None
+    modules: Modules = field(default_factory=Modules)
 
     @property
     def likeliest(self) -> str:
@@ -69,13 +84,28 @@ def detect(folder: Path) -> Found:
     about = pyproject(folder).at("project")
     requires = _text(about.get("requires-python"))
     sources = dict(_python_sources(folder))
-    return Found(
-        name=as_name(_text(about.get("name")) or folder.resolve().name),
-        requires_python=requires,
-        python=_only_minor(requires),
-        entries=tuple(sorted(_entries(sources))),
-        health_path=_health_path(sources.values()),
-    )
+    return _found(_text(about.get("name")) or folder.resolve().name, requires, sources)
+
+
+def detect_wheel(wheel: Path, name: str, requires_python: str) -> Found:
+    """Read the application in a wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        sources = {
+            file: archive.read(file).decode("utf-8", "replace")
+            for file in archive.namelist()
+            if file.endswith(".py") and _is_served(file)
+        }
+    return _found(name, requires_python, sources)
+
+
+def source_of(project: Path, found: Found) -> str:
+    """The folder of the likeliest application, relative to the project: the innermost one around
+    its file that is an application by itself; "." if there is none."""
+    for entry in found.entries[:1]:
+        for folder in PurePosixPath(entry.file).parents[:-1]:
+            if any((project / folder / name).is_file() for name in _MANIFESTS):
+                return str(folder)
+    return "."
 
 
 def as_name(text: str) -> str:
@@ -84,14 +114,41 @@ def as_name(text: str) -> str:
     return words[:NAME_CHARACTERS].rstrip("-")
 
 
+def _found(name: str, requires: str, sources: Mapping[str, str]) -> Found:
+    placed = {_on_path(file): text for file, text in sources.items()}
+    modules = Modules.of(placed, placed.__getitem__)
+    real = {_on_path(file): file for file in sources}
+    entries = tuple(sorted(_entries(modules, real)))
+    text = "\n".join(sources.values())
+    return Found(
+        name=as_name(name),
+        requires_python=requires,
+        python=_only_minor(requires),
+        entries=entries,
+        health_path=_health_path(text, entries),
+        variables=tuple(sorted(set(_NEEDED_VARIABLE.findall(text)))),
+        hosts=next(_hosts(sources), None),
+        modules=modules,
+    )
+
+
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _is_served(file: str) -> bool:
+    return not _NOT_SERVED.intersection(PurePosixPath(file).parts[:-1])
+
+
 def _python_sources(folder: Path) -> Iterator[tuple[str, str]]:
     for name, path in source_files(folder):
-        if name.endswith(".py") and not _NOT_SERVED.intersection(PurePosixPath(name).parts[:-1]):
+        if name.endswith(".py") and _is_served(name):
             yield name, path.read_text(encoding="utf-8", errors="replace")
+
+
+def _on_path(file: str) -> str:
+    """The file, relative to the folder that is on the import path once it is installed."""
+    return file.removeprefix("src/")
 
 
 def _only_minor(requires: str) -> str:
@@ -106,73 +163,83 @@ def _only_minor(requires: str) -> str:
     return fitting[0] if len(fitting) == 1 else ""
 
 
-def _health_path(sources: Iterable[str]) -> str:
-    """A path in the sources that is typical for health checks."""
-    text = "\n".join(sources)
+def _health_path(text: str, entries: tuple[Entry, ...]) -> str:
+    """A path in the sources that is typical for health checks, else one that surely answers."""
     for path in _HEALTH_PATHS:
-        if found := re.search(rf"""["']\^?({path}/?)\$?["']""", text):
-            return found[1]
+        # Django's patterns have no slash at the beginning.
+        django = rf"""path\(\s*r?["']\^?{path[1:]}(?P<end>/?)\$?["']"""
+        found = re.search(rf"""["']{path}(?P<end>/?)["']""", text) or re.search(django, text)
+        if found:
+            return path + found["end"]
+    framework = entries[0].framework if entries else ""
+    if _ROOT_ROUTE.search(text):
+        return ""
+    if framework == "FastAPI":
+        return "/openapi.json"
+    if framework == "Django" and (admin := _ADMIN.search(text)):
+        return f"/{admin[1]}login/"
     return ""
+
+
+def _hosts(sources: Mapping[str, str]) -> Iterator[Hosts]:
+    """Django's ALLOWED_HOSTS where it is a list of literals."""
+    for file, text in sources.items():
+        if _ALLOWED_HOSTS not in text:
+            continue
+        try:
+            body = ast.parse(text).body
+        except (SyntaxError, ValueError):
+            continue
+        for node in body:
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            if any(isinstance(one, ast.Name) and one.id == _ALLOWED_HOSTS for one in targets):
+                allowed = _literal(node)
+                if allowed is not None:
+                    yield Hosts(allowed, f"{file}:{node.lineno}")
+
+
+def _literal(node: ast.stmt) -> tuple[str, ...] | None:
+    try:
+        value = ast.literal_eval(node.value)  # type: ignore[attr-defined]  # an assignment has one
+    except (ValueError, TypeError):
+        return None
+    texts = isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+    return tuple(value) if texts else None
 
 
 # -- application objects
 
+# How certain it is: an object, an import of one, a factory, a plain function.
+_OBJECT, _IMPORTED, _FACTORY, _FUNCTION = range(4)
 
-def _entries(sources: dict[str, str]) -> Iterator[Entry]:
-    for name, text in sources.items():
-        try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError):
+
+def entries_in(modules: Modules) -> tuple[Entry, ...]:
+    """Everything in these modules that gunicorn can serve, the likeliest first."""
+    return tuple(sorted(_entries(modules, {})))
+
+
+def _entries(modules: Modules, real: Mapping[str, str]) -> Iterator[Entry]:
+    """`real` are the files in the source, by those on the import path."""
+    for module in modules.modules.values():
+        file = real.get(module.file, module.file)
+        if not _is_served(file):
             continue
-        module = _module(name)
-        for attribute, framework, interface, kind in _served(tree):
-            usual = module.rpartition(".")[2] in _USUAL_MODULES
-            rank = (
-                kind,
-                interface == "asgi" and framework == "Django",
-                not usual,
-                module.count("."),
-            )
-            yield Entry(tuple(map(int, rank)), f"{module}:{attribute}", framework, interface, name)
+        for name, nodes in module.bindings.items():
+            thing = modules.thing(module.name, name)
+            is_import = any(isinstance(node, ast.ImportFrom) for node in nodes)
+            if name.startswith("_"):
+                continue
+            if isinstance(thing, Served):
+                certainty = _OBJECT if thing.framework else _FUNCTION
+                certainty = _IMPORTED if is_import else certainty
+                yield _entry(module, name, thing, certainty, file)
+            elif isinstance(thing, Function) and thing.makes and not is_import and thing.takes():
+                yield _entry(module, f"{name}()", thing.makes, _FACTORY, file)
 
 
-def _module(name: str) -> str:
-    parts = PurePosixPath(name).with_suffix("").parts
-    inside = parts[1:] if parts[0] == "src" and len(parts) > 1 else parts
-    named = inside[:-1] if inside[-1] == "__init__" and len(inside) > 1 else inside
-    return ".".join(named)
-
-
-def _served(tree: ast.Module) -> Iterator[tuple[str, str, Interface, int]]:
-    """(attribute, framework, interface, certainty: 0 is an object, 1 a factory, 2 a function)."""
-    for node in tree.body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-            maker = _MAKERS.get(_called(node.value))
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if maker and isinstance(targets[0], ast.Name):
-                yield targets[0].id, *maker, 0
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            names = tuple(argument.arg for argument in node.args.args)
-            if (interface := _SIGNATURES.get(names)) is not None:
-                yield node.name, "", interface, 2
-            elif maker := _made_by(node):
-                yield f"{node.name}()", *maker, 1
-
-
-def _called(value: ast.expr) -> str:
-    """The last name of a call: `Flask` of `flask.Flask(__name__)`."""
-    if not isinstance(value, ast.Call):
-        return ""
-    return ast.unparse(value.func).rpartition(".")[2]
-
-
-def _made_by(function: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[str, Interface] | None:
-    """The framework and interface of a factory that needs no argument and returns something."""
-    arguments = function.args
-    if len(arguments.args) > len(arguments.defaults) or not isinstance(function, ast.FunctionDef):
-        return None
-    makers = [
-        _MAKERS.get(_called(node)) for node in ast.walk(function) if isinstance(node, ast.Call)
-    ]
-    returns = any(isinstance(node, ast.Return) and node.value for node in ast.walk(function))
-    return next(filter(None, makers), None) if returns else None
+def _entry(module: Module, attribute: str, served: Served, certainty: int, file: str) -> Entry:
+    usual = module.name.rpartition(".")[2] in _USUAL_MODULES
+    is_second = served.framework == "Django" and served.interface == "asgi"
+    rank = (certainty, is_second, not usual, module.name.count("."))
+    text = f"{module.name}:{attribute}"
+    return Entry(tuple(map(int, rank)), text, served.framework, served.interface, file)

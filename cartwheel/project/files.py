@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from cartwheel.settings.as_toml import toml
 
@@ -23,7 +24,9 @@ class Answers:
     entry: str
     python: str
     health_path: str
-    is_asgi: bool
+    kind: Literal["wsgi", "asgi"]
+    has_lifespan: bool
+    variables: Sequence[str]
     hosts: Sequence[str]
     server_names: Sequence[str]
     said: dict[str, str]
@@ -59,8 +62,10 @@ def settings_text(answers: Answers, *, own_file: bool, schema: str) -> str:
         "[health]",
         _line("path", answers.health_path, answers.said.get("path", "")),
     ]
-    if answers.is_asgi:
-        lines += ["", "[gunicorn]", _line("worker_class", "asgi", answers.said.get("asgi", ""))]
+    if answers.kind == "asgi":
+        lines += ["", "[gunicorn]", _line("kind", "asgi", answers.said.get("asgi", ""))]
+        if answers.has_lifespan:
+            lines.append(_line("lifespan", "on", "a start that fails, fails the deploy"))
     lines += [
         "",
         "# Environment variables of the app; secrets come from a file, a command or a variable.",
@@ -68,9 +73,16 @@ def settings_text(answers: Answers, *, own_file: bool, schema: str) -> str:
         '# LOG_FORMAT = "json"',
         "",
         "[secrets]",
-        f'# SECRET_KEY = {{ file = "~/.config/{answers.name}/secret-key" }}',
+        *(
+            f'# {name} = {{ file = "~/.config/{answers.name}/{_file_of(name)}" }}'
+            for name in answers.variables or ("SECRET_KEY",)
+        ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _file_of(variable: str) -> str:
+    return variable.lower().replace("_", "-")
 
 
 def _line(key: str, value: object, comment: str, *, known: bool = True) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import math
 import re
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import UsageError
 from cartwheel.host.layout import FIRST_SLOT, TEMPLATE_UNIT, Layout, first_of
-from cartwheel.settings import formula, names
+from cartwheel.settings import entry, formula, names
 
+from .own_config import own_config
 from .templates import Templates
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import Settings
 
 OWN_CONFIG = "app.gunicorn.conf.py"
-# In an app's source folder this file is used even if the settings do not name it.
-OWN_CONFIG_SOURCE = "gunicorn_conf.py"
 
 LOGROTATE = "/etc/logrotate.d"
 # The name of the web server's site among the files.
@@ -110,8 +108,8 @@ def render_release(
     configuration if it cannot be read.
     """
     at = Layout(settings.slug, Path(settings.host.base))
-    own_config = _own_config(settings, project)
-    values = _values(settings, facts, release, at, has_own_config=own_config is not None)
+    own = own_config(settings, project)
+    values = _values(settings, facts, release, at, has_own_config=own is not None)
     templates = Templates(project)
     folder = at.release(release)
 
@@ -132,8 +130,8 @@ def render_release(
             of_host("boot.service", "boot.service.j2", str(at.boot_unit)),
         ]
     )
-    if own_config is not None:
-        files[OWN_CONFIG] = RenderedFile(str(folder / OWN_CONFIG), own_config)
+    if own is not None:
+        files[OWN_CONFIG] = RenderedFile(str(folder / OWN_CONFIG), own.text)
     return files
 
 
@@ -172,6 +170,7 @@ def _values(
     start_seconds = math.ceil(settings.health.deadline_seconds) + _START_MARGIN_SECONDS
     return {
         "settings": settings,
+        "entry": entry.parse(settings.app.entry),
         "facts": facts,
         "app": at.app,
         "ident": ident(at.app),
@@ -221,21 +220,3 @@ def ident(app: str) -> str:
     """`app` as part of a name in the web server's configuration: names of apps have no `_`, so all
     results differ."""
     return app.replace(".", "__").replace("-", "_")
-
-
-def _own_config(settings: Settings, project: Path) -> str | None:
-    """The app's own gunicorn configuration: from the settings, else from its source folder."""
-    named = settings.gunicorn.config_file
-    path = project / (named or Path(settings.app.source, OWN_CONFIG_SOURCE))
-    if named is None and not path.is_file():
-        return None
-    try:
-        text = path.read_text(encoding="utf-8")
-        ast.parse(text)
-    except OSError as error:
-        raise UsageError("settings", f"gunicorn.config_file: {path}: {error.strerror}") from None
-    except SyntaxError as error:
-        raise UsageError("template", f"{path}:{error.lineno}: {error.msg}") from None
-    except ValueError:
-        raise UsageError("template", f"{path} is not Python in UTF-8") from None
-    return text

@@ -13,7 +13,7 @@ from cartwheel.host.layout import OLD_SLOTS
 from cartwheel.settings import names
 from cartwheel.settings.hosts import BALANCER_ROLE, Host, from_settings
 from cartwheel.settings.phases import HERE_ONLY, has_phase
-from cartwheel.settings.toml_tables import NAME, Settings
+from cartwheel.settings.toml_tables import NAME, Settings, kind_of_worker
 
 from . import formula
 from .layers import Key, Layer, Mistake, Place
@@ -179,6 +179,19 @@ def _workers(settings: Settings) -> Iterator[Problem]:
         yield ("gunicorn", "workers"), str(error)
 
 
+def _gunicorn(settings: Settings) -> Iterator[Problem]:
+    gunicorn = settings.gunicorn
+    known = kind_of_worker(gunicorn.worker_class or "")
+    if gunicorn.kind is not None and known is not None and known != gunicorn.kind:
+        yield (
+            ("gunicorn", "worker_class"),
+            f"{gunicorn.worker_class} serves {known}, but gunicorn.kind is {gunicorn.kind}: keep"
+            " one of them",
+        )
+    elif gunicorn.lifespan != "auto" and gunicorn.serves == "wsgi":
+        yield ("gunicorn", "lifespan"), 'is of ASGI: set gunicorn.kind to "asgi" or "uvicorn"'
+
+
 def _index(settings: Settings) -> Iterator[Problem]:
     index = settings.index
     known = [*PRESETS, *ALIASES]
@@ -233,11 +246,8 @@ def _web(settings: Settings) -> Iterator[Problem]:
         if port == _HTTPS_PORT:
             yield (table, "listen"), "443 is the port of HTTPS, and plain HTTP is served here"
     for number, name in enumerate(web.server_names):
-        if not _SERVER_NAME.match(name):
-            why = (
-                " in lower case" if _SERVER_NAME.match(name.lower()) else ", e.g. shop.example.org"
-            )
-            yield ("web", "server_names", number), f"expected a host name{why}, got {name!r}"
+        if wrong := server_name_problem(name):
+            yield ("web", "server_names", number), wrong
         elif name in web.server_names[:number]:
             yield ("web", "server_names", number), f"{name} is listed twice"
     if web.static_url is not None and web.static_dir is None:
@@ -255,6 +265,14 @@ def _web(settings: Settings) -> Iterator[Problem]:
             ("web", "static_dir"),
             "expected a folder inside the installed package, e.g. hello/static",
         )
+
+
+def server_name_problem(name: str) -> str:
+    """What is wrong with a server name; "" if nothing."""
+    if _SERVER_NAME.match(name):
+        return ""
+    why = " in lower case" if _SERVER_NAME.match(name.lower()) else ", e.g. shop.example.org"
+    return f"expected a host name{why}, got {name!r}"
 
 
 def _health(settings: Settings) -> Iterator[Problem]:
@@ -312,13 +330,18 @@ def _proxies(settings: Settings) -> Iterator[Problem]:
 def _hosts(settings: Settings) -> Iterator[Problem]:
     seen: dict[str, str] = {}
     for number, host in enumerate(settings.hosts):
-        if not _HOST.match(host):
-            yield ("hosts", number), f"expected [USER@]HOST[:PORT], got {host!r}"
+        if wrong := host_problem(host):
+            yield ("hosts", number), wrong
             continue
         plain = host.rpartition("@")[2].lower().removesuffix(":22")
         if plain in seen:
             yield ("hosts", number), f"{host} is listed twice (as {seen[plain]})"
         seen.setdefault(plain, host)
+
+
+def host_problem(host: str) -> str:
+    """What is wrong with a host's name or address; "" if nothing."""
+    return "" if _HOST.match(host) else f"expected [USER@]HOST[:PORT], got {host!r}"
 
 
 def _inventory(settings: Settings) -> Iterator[Problem]:
@@ -416,6 +439,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _socket_paths,
     _variables,
     _workers,
+    _gunicorn,
     _index,
     _artifacts,
     _web,

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from cartwheel.settings import entry as entries
 
 # systemd escapes or refuses other characters in unit names; nginx, users and paths
 # accept these (design: names in `[a-z0-9._]`). Names end up in socket paths of at
@@ -58,8 +60,9 @@ class App(Model):
     """Name on the host: in paths, units and the user's name."""
     source: str = Field(min_length=1, examples=["."])
     """A project folder, a folder with app.py and requirements.txt, a wheel, or NAME==VERSION."""
-    entry: str = Field(default="app:app", pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*$")
-    """WSGI or ASGI application for gunicorn: module:attribute."""
+    entry: str = "app:app"
+    """WSGI or ASGI application for gunicorn: `module:attribute`, `module:factory("prod")`,
+    `module:object.attribute`, or `module` alone, whose attribute is then `application`."""
     python: str = Field(default="3", pattern=r"^(3(\.\d+){0,2}|/[^\x00\s]+)$")
     """Python on the host: a version (3, 3.11) or an absolute path."""
     extras: tuple[str, ...] = Field(default=(), examples=[["postgres"]])
@@ -76,6 +79,12 @@ class App(Model):
     """Hosts with one of these roles run the app, unless -H or --role says otherwise."""
     user: str | None = Field(default=None, pattern=r"^[a-z_][a-z0-9_-]{0,30}$", examples=["shop"])
     """The app's user on the host; default: the app's name, with `-ENVIRONMENT` if there is one."""
+
+    @field_validator("entry")
+    @classmethod
+    def _entry_as_gunicorn(cls, text: str) -> str:
+        entries.parse(text)
+        return text
 
 
 class Tests(Model):
@@ -135,6 +144,28 @@ class Artifacts(Model):
     """Give up if the store is silent for this long, here or on a host."""
 
 
+ServerKind = Literal["wsgi", "asgi", "uvicorn"]
+WORKERS: dict[ServerKind, str] = {
+    "wsgi": "gthread",
+    "asgi": "asgi",
+    "uvicorn": "uvicorn_worker.UvicornWorker",
+}
+_WSGI_WORKERS = frozenset(
+    {"sync", "gthread", "gevent", "gevent_wsgi", "gevent_pywsgi", "eventlet", "tornado"}
+)
+_UVICORN_WORKERS = ("uvicorn.workers.", "uvicorn_worker.")
+
+
+def kind_of_worker(worker_class: str) -> ServerKind | None:
+    """The kind that a worker class serves; None for an unknown one."""
+    if worker_class in _WSGI_WORKERS or worker_class.startswith("gunicorn.workers.g"):
+        is_asgi = worker_class.startswith("gunicorn.workers.gasgi")
+        return "asgi" if is_asgi else "wsgi"
+    if worker_class == "asgi":
+        return "asgi"
+    return "uvicorn" if worker_class.startswith(_UVICORN_WORKERS) else None
+
+
 class Gunicorn(Model):
     """The application server."""
 
@@ -144,8 +175,18 @@ class Gunicorn(Model):
     """Upper limit for a formula."""
     threads: int = Field(default=1, ge=1)
     """Threads per worker."""
-    worker_class: str = Field(default="gthread", pattern=r"^[A-Za-z_][\w.:#-]*$")
-    """gunicorn's worker class, by name or module path."""
+    kind: Literal["wsgi", "asgi", "uvicorn"] | None = Field(default=None, examples=["asgi"])
+    """How the app is served: `wsgi`, `asgi` by gunicorn's own worker (gunicorn 24 and Python 3.10
+    on the host, or later), or `uvicorn` for ASGI by uvicorn's worker; default: what worker_class
+    serves, else `wsgi`."""
+    worker_class: str | None = Field(
+        default=None, pattern=r"^[A-Za-z_][\w.:#-]*$", examples=["asgi"]
+    )
+    """gunicorn's worker class, by name or module path; default: that of kind (`gthread`, `asgi`,
+    `uvicorn_worker.UvicornWorker`)."""
+    lifespan: Literal["auto", "on", "off"] = "auto"
+    """ASGI's start and end events. `on` if the app has them: then a start that fails in any way
+    fails the deploy."""
     timeout_seconds: int = Field(default=30, ge=1)
     """A worker that is silent for this long is replaced."""
     keepalive_seconds: int = Field(default=2, ge=0)
@@ -162,7 +203,17 @@ class Gunicorn(Model):
     """Import the app once, before gunicorn forks its workers."""
     config_file: str | None = Field(default=None, examples=["deploy/gunicorn_conf.py"])
     """The app's own gunicorn configuration, relative to the project, applied last; default:
-    gunicorn_conf.py in app.source."""
+    gunicorn.conf.py or gunicorn_conf.py in app.source."""
+
+    @property
+    def serves(self) -> ServerKind:
+        """The kind: as set, else that of the worker class."""
+        return self.kind or kind_of_worker(self.worker_class or "") or "wsgi"
+
+    @property
+    def worker(self) -> str:
+        """The worker class: as set, else that of the kind."""
+        return self.worker_class or WORKERS[self.serves]
 
 
 class Web(Model):

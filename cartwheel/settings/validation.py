@@ -28,7 +28,6 @@ PATTERN_WORDS = {
     ),
     r"^/[^\x00\n]*$": "an absolute path",
     r"^/[^\s]*$": "a URL path: it starts with `/` and contains no space",
-    r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.()]*$": "module:attribute, e.g. `shop.web:app`",
     r"^(3(\.\d+){0,2}|/[^\x00\s]+)$": "a version of Python like 3.11, or an absolute path",
     r"^[a-z_][a-z0-9_-]{0,30}$": "a user name: lower-case letters, digits, `_`, `-`, at most 31",
     r"^[A-Za-z_][\w.:#-]*$": "a worker class, e.g. `gthread` or `uvicorn.workers.UvicornWorker`",

@@ -125,6 +125,7 @@ CASES = [
         "no-such-callable",
         "import-failed",
         ("app:nope", "Failed to find attribute 'nope' in 'app'"),
+        source=apps.plain("bad") + "\nglobals()\n",  # so nobody knows before it runs
         settings={"app": {"entry": "app:nope"}},
         log="nope",
     ),
@@ -138,9 +139,9 @@ CASES = [
     Bad(
         "worker-class-not-installed",
         "unhealthy",
-        ("gevent",),
-        settings={"gunicorn": {"worker_class": "gevent"}},
-        log="gevent",
+        ("No module named 'nowhere'",),
+        settings={"gunicorn": {"worker_class": "nowhere.Worker"}},
+        log="nowhere.Worker",
     ),
 ]
 

@@ -131,8 +131,9 @@ def test_a_name_for_the_host(given: str, name: str) -> None:
     ("source", "path"),
     [
         ("@app.get('/healthz')", "/healthz"),
-        ('path("health/", view), path("/ping", x)', "/ping"),
-        ('re_path("^/health/$", view)', "/health/"),
+        ('path("health/", view), path("/ping", x)', "/health/"),
+        ('{"status": "ok"}; @app.route("/")', ""),
+        ('re_path("^health/$", view)', "/health/"),
         ("url = 'https://x/healthz?'", ""),
     ],
 )
@@ -155,14 +156,14 @@ def test_who_says_nothing_of_an_entry_is_asked_for_it(tmp_path: Path) -> None:
 
 def test_a_new_project_works_as_it_is_written(tmp_path: Path) -> None:
     write(tmp_path, app=f"{HELLO}# '/health'")
-    project = Project(tmp_path, {"PYTHONPATH": str(CHECKOUT)})
+    project = Project(tmp_path, {"PYTHONPATH": str(CHECKOUT), "PATH": "/usr/bin:/bin"})
     given = ("--name", "shop", "--server-name", "a.example", "-H", "web1")
     done = project.cartwheel("config.init", *given)
     assert done.out.splitlines() == [
         "wrote cartwheel.toml",
         "wrote .cartwheel/settings.schema.json",
         "wrote fabfile.py",
-        "next: fab setup && fab deploy",
+        "next: cartwheel setup && cartwheel deploy",
     ]
     assert FABFILE.count("\n") == 3
     shown = project.fab("config.show", "--written").out
@@ -199,7 +200,7 @@ def test_a_person_is_asked_what_is_left_open(tmp_path: Path) -> None:
     )
     settings = load(tmp_path, None, None)
     assert (settings.app.name, settings.app.entry) == (name, "other:api")
-    assert (settings.hosts, settings.gunicorn.worker_class) == (("web1", "web2"), "asgi")
+    assert (settings.hosts, settings.gunicorn.kind) == (("web1", "web2"), "asgi")
 
 
 def test_one_more_application_has_a_file_of_its_own(tmp_path: Path) -> None:

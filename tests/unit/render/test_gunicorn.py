@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from cartwheel.errors import UsageError
 from cartwheel.host.layout import Layout
 from cartwheel.render import RenderFacts, render_release
+from cartwheel.render.own_config import FIXED, own_config
 from cartwheel.render.release import OWN_CONFIG, workers
 from cartwheel.settings.toml_tables import Settings
 
@@ -20,32 +22,47 @@ from cartwheel.settings.toml_tables import Settings
 APP = "def app(environ, start_response):\n    raise NotImplementedError\n"
 
 
-def configured(tmp_path: Path, slot: str = "1", **more: Any) -> dict[str, str]:
-    """What gunicorn makes of the rendered file: its own `--print-config`, by name."""
-    settings = Settings.model_validate(
-        {"app": {"name": "shop", "source": "."}, "host": {"base": str(tmp_path)}, **more}
-    )
+def render_to(tmp_path: Path, text: str, values: dict[str, Any]) -> Path:
+    """The folder of a rendered release; its application's text is on the import path."""
+    base = {"app": {"name": "shop", "source": "."}, "host": {"base": str(tmp_path)}}
+    settings = Settings.model_validate({**base, **values})
     at = Layout("shop", tmp_path)
     folder = at.release("1")
     folder.mkdir(parents=True, exist_ok=True)
     at.shared.mkdir(exist_ok=True)
     site = tmp_path / "site"
     site.mkdir(exist_ok=True)
-    (site / "app.py").write_text(APP)
+    (site / "app.py").write_text(text)
     facts = RenderFacts(2, 252, "3.11.2", default_server_free=True, ipv6=True)
     for name, file in render_release(settings, facts, "1", tmp_path).items():
         if not file.shared:
             (folder / name).write_text(file.content)
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(site), "CARTWHEEL_SLOT": slot}
+    return folder
+
+
+def gunicorn(
+    tmp_path: Path, folder: Path, option: str, slot: str
+) -> subprocess.CompletedProcess[str]:
+    site = str(tmp_path / "site")
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": site, "CARTWHEEL_SLOT": slot}
     command = [str(Path(sys.executable).with_name("gunicorn")), "--config"]
-    done = subprocess.run(
-        [*command, str(folder / "gunicorn.conf.py"), "--print-config"],
+    return subprocess.run(
+        [*command, str(folder / "gunicorn.conf.py"), option],
         capture_output=True,
         text=True,
         check=False,
-        cwd=at.shared,
+        cwd=tmp_path / "shop/shared",
         env=environment,
     )
+
+
+def check_config(tmp_path: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    return gunicorn(tmp_path, folder, "--check-config", "1")
+
+
+def configured(tmp_path: Path, slot: str = "1", **more: Any) -> dict[str, str]:
+    """What gunicorn makes of the rendered file: its own `--print-config`, by name."""
+    done = gunicorn(tmp_path, render_to(tmp_path, APP, more), "--print-config", slot)
     assert done.returncode == 0, done.stderr
     lines = [line.partition("=") for line in done.stdout.splitlines()]
     return {name.strip(): value.strip() for name, _, value in lines}
@@ -155,3 +172,85 @@ def test_a_formula_that_fails_on_this_host_is_a_mistake_in_the_settings() -> Non
     )
     with pytest.raises(UsageError, match=r"gunicorn\.workers: .* divides by zero for 3 cpus"):
         workers(settings, 3)
+
+
+@pytest.mark.parametrize(
+    ("gunicorn", "worker", "lifespan"),
+    [
+        ({}, "gthread", "auto"),
+        ({"kind": "asgi"}, "asgi", "auto"),
+        ({"worker_class": "asgi", "lifespan": "on"}, "asgi", "on"),
+        ({"kind": "uvicorn"}, "uvicorn_worker.UvicornWorker", "auto"),
+        ({"worker_class": "gevent"}, "gevent", "auto"),
+    ],
+)
+def test_the_worker_of_each_kind(
+    tmp_path: Path, gunicorn: dict[str, str], worker: str, lifespan: str
+) -> None:
+    found = configured(tmp_path, gunicorn=gunicorn)
+    assert (found["worker_class"], found["asgi_lifespan"]) == (worker, lifespan)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "app:app",
+        "app",
+        "app:make()",
+        'app:make("prod", debug=True)',
+        "app:held.inner.app",
+        'app:Held("prod").app()',
+    ],
+)
+def test_every_entry_is_loaded_as_gunicorn_does(tmp_path: Path, entry: str) -> None:
+    """gunicorn itself takes a name and a call; the rest goes through the configuration."""
+    text = (
+        f"{APP}application = app\n"
+        "def make(mode='', debug=False):\n    return app\n"
+        "class Held:\n"
+        "    def __init__(self, mode=''): self.inner = self\n"
+        "    @staticmethod\n    def app(*_): return app\n"
+        "held = Held()\n"
+    )
+    folder = render_to(tmp_path, text, {"app": {"name": "shop", "source": ".", "entry": entry}})
+    done = check_config(tmp_path, folder)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "site/app.py").write_text("nothing = None\n")
+    assert check_config(tmp_path, folder).returncode != 0
+
+
+@pytest.mark.parametrize("name", ["gunicorn.conf.py", "gunicorn_conf.py"])
+def test_a_configuration_beside_the_app_is_used(tmp_path: Path, name: str) -> None:
+    """gunicorn reads gunicorn.conf.py of the folder where it is started."""
+    (tmp_path / name).write_text("bind = '0.0.0.0:8000'\nworkers = 7\npidfile: str = '/x'\n")
+    found = configured(tmp_path)
+    assert found["workers"] == "7"
+    assert found["bind"].startswith("['unix:")
+    own = own_config(Settings.model_validate({"app": {"name": "shop", "source": "."}}), tmp_path)
+    assert own is not None
+    assert own.notes == (f"{name}: bind, pidfile ignored: Cartwheel sets them itself",)
+
+
+def test_what_a_configuration_says_of_its_worker(tmp_path: Path) -> None:
+    def said(text: str) -> str | None:
+        (tmp_path / "gunicorn.conf.py").write_text(text)
+        own = own_config(Settings.model_validate({"app": {"name": "x", "source": "."}}), tmp_path)
+        assert own is not None
+        return own.worker_class
+
+    assert said("workers = 2\n") == ""
+    assert said("worker_class = 'uvicorn.workers.UvicornWorker'\n") == (
+        "uvicorn.workers.UvicornWorker"
+    )
+    assert said("import os\nworker_class = os.environ['X']\n") is None
+    (tmp_path / "gunicorn_conf.py").write_text("")
+    own = own_config(Settings.model_validate({"app": {"name": "x", "source": "."}}), tmp_path)
+    assert own is not None
+    assert own.notes == ("gunicorn_conf.py is not used, because gunicorn.conf.py is",)
+
+
+def test_the_fixed_settings_are_those_of_the_template(tmp_path: Path) -> None:
+    configured(tmp_path)
+    text = (Layout("shop", tmp_path).release("1") / "gunicorn.conf.py").read_text()
+    fixed = re.findall(r'^    "(\w+)":', text.partition("_FIXED = {")[2], re.MULTILINE)
+    assert frozenset(fixed) == FIXED

@@ -1,0 +1,216 @@
+"""The layouts of Flask, Django and FastAPI that `config.init` finds, and what it says of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cartwheel.build.wheel import metadata_lines, write_pure_wheel
+from cartwheel.commands.init import look
+from cartwheel.errors import UsageError
+from cartwheel.project.begin import (
+    advice,
+    answers_of,
+    begin,
+    wrong_entry,
+    wrong_hosts,
+    wrong_name,
+    wrong_server_names,
+)
+from cartwheel.project.detect import Found, detect
+from cartwheel.settings import load
+
+FLASK = "from flask import Flask\napp = Flask(__name__)\n"
+FACTORY = "from flask import Flask\n\ndef create_app(config=None):\n    return Flask('x')\n"
+FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
+WSGI = "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n"
+ASGI = "from django.core.asgi import get_asgi_application\napplication = get_asgi_application()\n"
+DJANGO = {
+    "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'mysite.settings')\n",
+    "requirements.txt": "django\n",
+    "mysite/__init__.py": "",
+    "mysite/settings.py": 'import os\nSECRET_KEY = os.environ["SECRET_KEY"]\nALLOWED_HOSTS = []\n',
+    "mysite/urls.py": 'urlpatterns = [path("admin/", admin.site.urls)]\n',
+    "mysite/wsgi.py": WSGI,
+    "mysite/asgi.py": ASGI,
+}
+PROJECT = '[build-system]\nrequires = ["setuptools"]\n[project]\nname = "My_Shop"\nversion = "1"\n'
+
+# files, then app.source, app.entry, gunicorn.kind, health.path
+LAYOUTS = {
+    "flask, one file": (
+        {"app.py": FLASK, "requirements.txt": "flask"},
+        (".", "app:app", "wsgi", "/"),
+    ),
+    "flask, a factory in src/": (
+        {"pyproject.toml": PROJECT, "src/my_shop/__init__.py": FACTORY},
+        (".", "my_shop:create_app()", "wsgi", "/"),
+    ),
+    "flask, the factory called in wsgi.py": (
+        {
+            "requirements.txt": "flask",
+            "shop/__init__.py": FACTORY,
+            "wsgi.py": "from shop import create_app\n\napp = create_app('production')\n",
+        },
+        (".", "wsgi:app", "wsgi", "/"),
+    ),
+    "flask, an import in wsgi.py": (
+        {
+            "requirements.txt": "flask",
+            "shop/core.py": FLASK,
+            "shop/__init__.py": "",
+            "wsgi.py": "from shop.core import app as application\n",
+        },
+        (".", "shop.core:app", "wsgi", "/"),
+    ),
+    "django, manage.py": (
+        DJANGO,
+        (".", "mysite.wsgi:application", "wsgi", "/admin/login/"),
+    ),
+    "django in a subfolder": (
+        {f"backend/{name}": text for name, text in DJANGO.items()} | {"README.md": ""},
+        ("backend", "mysite.wsgi:application", "wsgi", "/admin/login/"),
+    ),
+    "fastapi, app/main.py": (
+        {"app/__init__.py": "", "app/main.py": FASTAPI, "requirements.txt": "fastapi"},
+        (".", "app.main:app", "asgi", "/openapi.json"),
+    ),
+    "fastapi with a front page": (
+        {"main.py": FASTAPI + '\n@app.get("/")\ndef home(): ...\n', "requirements.txt": "fastapi"},
+        (".", "main:app", "asgi", "/"),
+    ),
+    "fastapi with a health check in a router": (
+        {
+            "main.py": FASTAPI,
+            "routers/status.py": 'router = APIRouter()\n@router.get("/health")\ndef f(): ...\n',
+            "requirements.txt": "fastapi",
+        },
+        (".", "main:app", "asgi", "/health"),
+    ),
+    "dash": (
+        {"app.py": "app = Dash(__name__)\nserver = app.server\n", "requirements.txt": "dash"},
+        (".", "app:server", "wsgi", "/"),
+    ),
+    "requirements of tools at the top, the application below": (
+        {
+            "pyproject.toml": "[tool.ruff]\n",
+            "api/pyproject.toml": PROJECT,
+            "api/src/my_shop/main.py": FASTAPI,
+        },
+        ("api", "my_shop.main:app", "asgi", "/openapi.json"),
+    ),
+}
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def nobody() -> str:
+    raise AssertionError("nobody needs to be asked")
+
+
+def found_in(folder: Path) -> tuple[str, Found]:
+    return look(folder, "", "", lambda _event: None, nobody)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_is_found_and_its_settings_are_valid(tmp_path: Path, layout: str) -> None:
+    files, (source, entry, kind, path) = LAYOUTS[layout]
+    place, found = found_in(write(tmp_path / "my-shop", files))
+    assert (place, found.likeliest) == (source, entry)
+    answers = answers_of(found, source=place, name="", entry="", hosts=(), server_names=())
+    begin(tmp_path / "my-shop", answers)
+    settings = load(tmp_path / "my-shop", None, None)
+    assert (settings.app.source, settings.app.entry) == (source, entry)
+    assert (settings.gunicorn.serves, settings.health.path) == (kind, path)
+    is_fastapi = "fastapi" in layout or kind == "asgi"
+    assert settings.gunicorn.lifespan == ("on" if is_fastapi else "auto")
+
+
+def test_an_application_in_a_wheel(tmp_path: Path) -> None:
+    """httpbin's package imports everything of its module with the application."""
+    inside = {
+        "httpbin/__init__.py": "from .core import *\n",
+        "httpbin/core.py": "import os\n" + FLASK,
+        "httpbin/tests/app.py": FLASK,
+    }
+    files = {name: (text.encode(), False) for name, text in inside.items()}
+    wheel = write_pure_wheel(tmp_path, "httpbin-1.0", metadata_lines("httpbin", "1.0"), files)
+    place, found = look(tmp_path, wheel.name, "", lambda _event: None, nobody)
+    assert (place, found.name) == (wheel.name, "httpbin")
+    assert [one.entry for one in found.entries] == ["httpbin.core:app"]
+    assert wrong_entry(found, "httpbin:app") == ""
+    assert "has no application; there is app" in wrong_entry(found, "httpbin.core:application")
+
+
+def test_a_folder_without_an_application_asks_for_one(tmp_path: Path) -> None:
+    write(tmp_path / "shop", {"app.py": FLASK})
+    asked = look(tmp_path, "shop", "", lambda _event: None, nobody)
+    assert asked[1].likeliest == "app:app"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(UsageError, match="no WSGI or ASGI application was found in") as caught:
+        look(empty, "", "", lambda _event: None, lambda: "")
+    assert "--source NAME==VERSION" in (caught.value.hint or "")
+
+
+def test_what_a_person_still_has_to_do(tmp_path: Path) -> None:
+    found = detect(write(tmp_path, DJANGO))
+    given = answers_of(found, source=".", name="shop", entry="", hosts=(), server_names=("a.test",))
+    variables, hosts = advice(found, given)
+    assert variables.startswith("the sources read SECRET_KEY: set what they need")
+    assert hosts.startswith("mysite/settings.py:3: ALLOWED_HOSTS lacks a.test: add it, or Django")
+    (tmp_path / "mysite/settings.py").write_text('ALLOWED_HOSTS = [".test"]\n')
+    found = detect(tmp_path)
+    assert list(advice(found, given)) == []
+    bare = detect(write(tmp_path / "bare", {"app.py": FLASK}))
+    [health] = advice(
+        bare, answers_of(bare, source=".", name="x", entry="", hosts=(), server_names=())
+    )
+    assert "/ must answer 200: health.path names another path" in health
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("Shop", "'Shop' is no name: lower-case letters"),
+        ("www-data", "is a system user"),
+        ("taken", "there is already an application taken"),
+        ("shop", ""),
+    ],
+)
+def test_names_that_are_refused_at_once(tmp_path: Path, wrong: str, message: str) -> None:
+    write(tmp_path, {"cartwheel.toml": '[app]\nname = "taken"\nsource = "."\n'})
+    found = wrong_name(tmp_path, wrong)
+    assert (message in found) if message else not found
+
+
+def test_hosts_and_server_names_that_are_refused_at_once() -> None:
+    assert wrong_hosts(("root@a:22", "b")) == ""
+    assert "expected [USER@]HOST[:PORT], got 'c:x'" in wrong_hosts(("a", "c:x"))
+    assert wrong_server_names(("a.example", "b")) == ""
+    assert "in lower case" in wrong_server_names(("A.example",))
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("app:app", ""),
+        ("app:make('prod')", ""),
+        ("flask.app:Flask", ""),  # somebody else's package
+        ("app:aap", "app.py has no aap; there is app"),
+        ("app.views:app", "has no module app.views; there is app:app"),
+        ("app:make", "make is a factory: write app:make(config)"),
+        ("app.py", "not a file"),
+    ],
+)
+def test_entries_that_are_refused_at_once(tmp_path: Path, entry: str, message: str) -> None:
+    text = FLASK + "\ndef make(config):\n    return Flask('x')\n"
+    found = wrong_entry(detect(write(tmp_path, {"app.py": text})), entry)
+    assert (message in found) if message else not found
