@@ -30,7 +30,7 @@ from cartwheel.host.wire.setup import Refresh
 from cartwheel.plan import balancing as plan
 from cartwheel.plan.balancing import Member
 from cartwheel.settings.hosts import BALANCER_ROLE, Host
-from cartwheel.ssh.target import parse_address
+from cartwheel.ssh.address import parse_address
 from cartwheel.telling import leaves
 
 _REFRESH_SECONDS = 60.0

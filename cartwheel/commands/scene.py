@@ -32,9 +32,10 @@ from cartwheel.settings.hosts import Host
 from cartwheel.settings.named import NamedFile
 from cartwheel.settings.shown import secrets_of
 from cartwheel.settings.toml_tables import Secret, Settings, Ssh
+from cartwheel.ssh.address import Address, parse_address
 from cartwheel.ssh.config import Configuration
 from cartwheel.ssh.options import SshOptions
-from cartwheel.ssh.target import Address, Target, parse_address
+from cartwheel.ssh.target import Target
 
 if TYPE_CHECKING:
     from cartwheel.ssh.connection import Gateways

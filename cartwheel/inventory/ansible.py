@@ -13,8 +13,8 @@ from typing import TypedDict
 
 from cartwheel.decoded import Fields, Table, Value
 from cartwheel.settings.hosts import Host
+from cartwheel.ssh.address import LAST_PORT
 from cartwheel.ssh.arguments import ArgumentError, Option, parse
-from cartwheel.ssh.found import LAST_PORT
 
 Variables = Fields
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from cartwheel.errors import UsageError
 from cartwheel.settings.hosts import Host
-from cartwheel.ssh.target import parse_address
+from cartwheel.ssh.address import parse_address
 
 ON_THE_COMMAND_LINE = "-H"
 

@@ -9,7 +9,7 @@ from cartwheel import places
 from cartwheel.decoded import Value
 from cartwheel.errors import UsageError
 from cartwheel.settings.layers import Layer, Mistake, Place, read
-from cartwheel.ssh.found import LAST_PORT
+from cartwheel.ssh.address import LAST_PORT
 from cartwheel.ssh.target import LabHost
 
 _TEXTS = ("address", "user", "identity", "known_hosts", "python")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 Option = tuple[str, str]  # a keyword in lower case, and its value
 
 # Keywords of ssh_config that Cartwheel honours (found.py).
-_HONOURED = frozenset(
+HONOURED = frozenset(
     {"addressfamily", "bindaddress", "connecttimeout", "globalknownhostsfile", "hostkeyalias"}
     | {"hostname", "identitiesonly", "identityagent", "identityfile", "port", "proxycommand"}
     | {"proxyjump", "revokedhostkeys", "user", "userknownhostsfile"}
@@ -20,7 +20,7 @@ _HONOURED = frozenset(
 # Keywords that change neither the host nor the login: the use of the connection, the output, the
 # order of attempts, shared sessions. StrictHostKeyChecking is ignored on purpose: `ssh.host_keys`
 # decides (docs/ssh.md).
-_WITHOUT_EFFECT = frozenset(
+WITHOUT_EFFECT = frozenset(
     {"addkeystoagent", "batchmode", "checkhostip", "ciphers", "clearallforwardings"}
     | {"compression", "connectionattempts", "controlmaster", "controlpath", "controlpersist"}
     | {"enableescapecommandline", "escapechar", "exitonforwardfailure", "fingerprinthash"}
@@ -94,9 +94,9 @@ def _keyword(text: str) -> Iterator[Option]:
     value = value.removeprefix("=").strip()
     if not key or not value:
         raise ArgumentError(f"-o {text} has no value")
-    if key in _HONOURED:
+    if key in HONOURED:
         yield key, value
-    elif key not in _WITHOUT_EFFECT:
+    elif key not in WITHOUT_EFFECT:
         raise ArgumentError(f"-o {text} cannot be honoured")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from cartwheel.ssh.target import Target
 # The default keys of ssh(1), strongest first.
 DEFAULT_IDENTITIES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 
+_OPENSSH_KEY = b"openssh-key-v1\0"
 _AGENT_SECONDS = 60.0  # a person may have to touch or unlock a key
 
 Attempt = tuple[str, Callable[[paramiko.Transport], object]]
@@ -84,32 +86,35 @@ class Login:
     def _from_file(
         self, path: Path, agent_keys: dict[bytes, paramiko.AgentKey], seen: set[bytes], silent: bool
     ) -> Iterator[Attempt]:
-        if not path.exists():
-            if not silent:
-                self._tried.append(f"key {path} (does not exist)")
+        public, is_private = _look_at(path)
+        if public in seen or (silent and not is_private):
             return
-        public = _public_blob(path)
-        if public in seen:
+        if not is_private and public not in agent_keys:
+            missing = "the agent does not have it" if public else "does not exist"
+            self._tried.append(f"key {path} ({missing})")
             return
         try:
-            key = _load(path, self._target.passphrase)
+            key: paramiko.PKey = (
+                _load(path, self._target.passphrase) if is_private else agent_keys[public]
+            )
         except paramiko.PasswordRequiredException:
-            if public in agent_keys:
-                seen.add(public)
-                yield f"agent key {path}", _by_key(self._target.user, agent_keys[public])
-            else:
+            if public not in agent_keys:
                 self._tried.append(
                     f"key {path} (encrypted: use an agent or --prompt-for-passphrase)"
                 )
-            return
+                return
+            key = agent_keys[public]
         except Exception as error:  # paramiko and cryptography raise many kinds of errors
             wrong = "wrong passphrase" if self._target.passphrase else str(error)
             self._tried.append(f"key {path} (cannot be read: {wrong})")
             return
+        if public and public != key.asbytes():  # ssh believes the public half
+            key = agent_keys.get(public, key)
         if key.asbytes() in seen:
             return
         seen.add(key.asbytes())
-        yield f"key {path}", _by_key(self._target.user, key)
+        kind = "agent key" if isinstance(key, paramiko.AgentKey) else "key"
+        yield f"{kind} {path}", _by_key(self._target.user, key)
 
     def _agent_keys(self) -> tuple[paramiko.AgentKey, ...]:
         if self._target.agent == "none":
@@ -160,12 +165,56 @@ def _by_key(user: str, key: paramiko.PKey) -> Callable[[paramiko.Transport], obj
     return lambda transport: transport.auth_publickey(user, key)
 
 
-def _public_blob(path: Path) -> bytes:
-    """The public half beside a private key, or nothing."""
+def _look_at(path: Path) -> tuple[bytes, bool]:
+    """The public half of a key, or nothing, and whether the file is there and has the private half.
+
+    Like ssh: IdentityFile may name a public key, or a private one that only an agent has; beside
+    it or in it may be its public half.
+    """
+    own, beside = _read(path), _read(Path(f"{path}.pub"))
+    public = _public_blob(own)
+    is_private = own is not None and not public
+    return public or _public_blob(beside) or _public_half(own), is_private
+
+
+def _read(path: Path) -> bytes | None:
+    """A file's content; empty if there is a file that cannot be read."""
     try:
-        return base64.b64decode(Path(f"{path}.pub").read_text("utf-8").split()[1])
-    except (OSError, IndexError, binascii.Error, UnicodeDecodeError):
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError):
         return b""
+
+
+def _public_blob(content: bytes | None) -> bytes:
+    """The key in a public key's file, or nothing."""
+    fields = (content or b"").split(maxsplit=2)
+    if len(fields) < len(("kind", "key")) or b"PRIVATE" in fields[1]:
+        return b""
+    try:
+        blob = base64.b64decode(fields[1], validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+    return blob if blob[4:].startswith(fields[0]) else b""
+
+
+def _public_half(content: bytes | None) -> bytes:
+    """The public half in a private key's file of OpenSSH (PROTOCOL.key), which is not encrypted."""
+    text = b"".join(line for line in (content or b"").splitlines() if not line.startswith(b"-"))
+    try:
+        left = base64.b64decode(text).removeprefix(_OPENSSH_KEY)
+        for _cipher_and_its_options in range(3):
+            left = _string(left)[1]
+        return _string(left[4:])[0]
+    except (binascii.Error, struct.error):
+        return b""
+
+
+def _string(data: bytes) -> tuple[bytes, bytes]:
+    """A string of SSH (RFC 4251), and what follows it."""
+    end = 4 + int(struct.unpack(">I", data[:4])[0])
+    return data[4:end], data[end:]
 
 
 def _short(key: paramiko.AgentKey) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -10,11 +11,14 @@ from pathlib import Path
 from cartwheel import process_env, programs
 from cartwheel.errors import UsageError
 from cartwheel.ssh.found import Asked, Value
+from cartwheel.ssh.syntax import words_of
 
 # Canonical names need DNS lookups, and `Match exec` may run any program.
 DEADLINE_SECONDS = 30.0
 _LISTS = ("identityfile", "certificatefile")  # one line for each
-_FILES = ("userknownhostsfile", "globalknownhostsfile")  # one line for all
+_FILES = ("userknownhostsfile", "globalknownhostsfile", "revokedhostkeys")  # one line for all
+# ssh prints these without tokens and variables.
+_EXPANDED = ("controlpath", "identityagent", "revokedhostkeys", "userknownhostsfile")
 _LINE = re.compile(r"\bline \d+")
 _NOBODY = "localhost"
 # The start of the next of several files; a name with a blank is not quoted.
@@ -48,8 +52,8 @@ class Client:
         Raises UsageError `ssh-config` with ssh's message.
         """
         files = ["-F", str(self._config)] if self._config is not None else []
-        given = [word for key, value in asked.given for word in ("-o", f"{key}={value}")]
-        found = self._answer([*files, *given], asked)
+        given = [word for key, value in asked.given for word in _option(key, value)]
+        found = self._answer([*files, "-o", "ControlPath=%C", *given], asked)
         return {key: values for key, values in found.items() if not self._is_usual(key, values)}
 
     def _is_usual(self, key: str, values: list[Value]) -> bool:
@@ -77,18 +81,25 @@ class Client:
             # Commands of `Match exec` may have printed before; ssh's own message is the last lines.
             first = next((line for line in said if _LINE.search(line)), said[-1])
             raise UsageError("ssh-config", f"{place}: {first}", detail="\n".join(said))
-        return _parsed(ended.output_text, place)
+        return _parsed(os.fsdecode(ended.output), place)
+
+
+def _option(key: str, value: str) -> tuple[str, str]:
+    """An option of ssh's command line. A user goes by -l, where old versions need no quotes."""
+    if key == "user":
+        return "-l", next(words_of(value, f"-o {key}={value}"), "")
+    return "-o", f"{key}={value}"
 
 
 def _parsed(text: str, place: str) -> dict[str, list[Value]]:
     found: dict[str, list[Value]] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         key, _blank, value = line.partition(" ")
         key = key.lower()
         if key in _FILES:
-            found[key] = [Value(each, place) for each in _files(value)]
+            found[key] = [Value(each, place, key in _EXPANDED) for each in _files(value)]
         elif key in _LISTS or key not in found:
-            found.setdefault(key, []).append(Value(value, place))
+            found.setdefault(key, []).append(Value(value, place, key in _EXPANDED))
     return found
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from cartwheel.ssh.client import Client
 from cartwheel.ssh.found import Account, Asked, Found, found_in
-from cartwheel.ssh.reader import SYSTEM_FOLDER, Reader
+from cartwheel.ssh.reader import Reader, Source
 
 USER_CONFIG = Path("~/.ssh/config")
-SYSTEM_CONFIG = SYSTEM_FOLDER / "ssh_config"
+SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 
 
 class Configuration:
@@ -47,7 +47,7 @@ class Configuration:
 
     def names(self) -> set[str]:
         """All names and patterns after `Host`, in the user's and the system's file."""
-        return Reader(self._files, Account(_account_name(), Path.home())).names()
+        return Reader(self._sources, Account(_account_name(), Path.home())).names()
 
     @functools.cached_property
     def _source(self) -> tuple[Client | Reader, Account]:
@@ -57,13 +57,17 @@ class Configuration:
             if client is not None:
                 return client, Account(name, home)
         account = Account(name, Path.home())
-        return Reader(self._files, account), account
+        return Reader(self._sources, account), account
 
     @property
-    def _files(self) -> list[Path]:
+    def _sources(self) -> list[Source]:
         if self._path is not None:
-            return [self._path]
-        return [file for file in (USER_CONFIG.expanduser(), SYSTEM_CONFIG) if file.is_file()]
+            return [Source(self._path)]
+        both = (
+            Source(USER_CONFIG.expanduser(), is_checked=True),
+            Source(SYSTEM_CONFIG, is_system=True),
+        )
+        return [source for source in both if source.path.is_file()]
 
 
 def _account_name() -> str:

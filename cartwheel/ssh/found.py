@@ -1,28 +1,39 @@
 """Turns the values of ssh_config(5) for one host into what a connection needs; reads no files.
 
 The readers (`client.py` asks ssh itself, `reader.py` reads the files) pass the values on as they
-are written; tokens, `~` and variables are expanded here.
+are written; tokens, `~` and variables are expanded here, where ssh has not done it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
+import pwd
 import re
 import socket
+import string
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
 from cartwheel.errors import UsageError
+from cartwheel.ssh.address import LAST_PORT, as_jump, parse_address
 
 Family = Literal["any", "inet", "inet6"]
 
 DEFAULT_PORT = 22
-LAST_PORT = 65535
+# What ssh uses if ssh_config names no files.
+USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+SYSTEM_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}  # sshd_config(5)
-_OF_PROXIES = "hnpr"  # ssh_config(5), TOKENS; all others are for files and Match exec
+_MOST_SECONDS = 86400  # a socket does not take every number of seconds
+_OF_PROXIES = "hknpr"  # ssh_config(5), TOKENS; all others are for files and Match exec
+_TOKEN = re.compile(r"%(.?)", re.DOTALL)
+_TOKEN_OR_VARIABLE = re.compile(r"%(.?)|\$\{([^}]*)(\}?)", re.DOTALL)
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 @dataclass(frozen=True)
@@ -36,10 +47,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Value:
-    """One value, and its place."""
+    """One value, and its place. An expanded one has no tokens and no variables."""
 
     text: str
     place: str
+    is_expanded: bool = False
 
 
 Values = Mapping[str, Sequence[Value]]
@@ -59,7 +71,7 @@ class Found:
 
     `jump` is ProxyJump as written; `proxy_command` is ready for a shell. `agent` is a socket,
     `none`, or empty for the default one. Empty `identities` with `has_identities` means that none
-    may be tried.
+    may be tried. The known hosts are all files, with the defaults of ssh.
     """
 
     host: str
@@ -73,7 +85,8 @@ class Found:
     proxy_command: str | None = None
     key_name: str = ""
     known_hosts: tuple[Path, ...] = ()
-    revoked_keys: Path | None = None
+    system_known_hosts: tuple[Path, ...] = ()
+    revoked_keys: tuple[Path, ...] = ()
     connect_timeout_seconds: float | None = None
     family: Family = "any"
     bind_address: str = ""
@@ -82,43 +95,53 @@ class Found:
 def found_in(values: Values, asked: Asked, account: Account) -> Found:
     """The meaning of the values. Raises UsageError `ssh-config` if one cannot be honoured."""
     one = _First(values)
-    if one.text("proxyusefdpass").lower() == "yes":
+    if one.flag("proxyusefdpass"):
         raise refused(one.place("proxyusefdpass"), "ProxyUseFdpass cannot be honoured")
     host = one.text("hostname") or asked.name
-    port = _port(one.value("port"))
     words = tokens_of(one.text, host, asked, account)
+    hashed = one.value("controlpath")
+    if hashed is not None and hashed.is_expanded:  # the hash of %C differs between versions of ssh
+        words["C"] = hashed.text
 
-    def proxy(key: str) -> str | None:
-        value = one.value(key)
+    def proxy(value: Value | None) -> str | None:
         if value is None or value.text.lower() == "none":
             return None
         return expand(value, {letter: words[letter] for letter in _OF_PROXIES})
 
+    def jump() -> str | None:
+        value = one.value("proxyjump")
+        if value is None or value.text.lower() == "none":
+            return None
+        hops = (as_jump(parse_address(hop)) for hop in value.text.split(","))
+        return proxy(Value(",".join(hops), value.place))
+
     def path(value: Value) -> Path:
         return _path(value, words, account)
 
+    def paths(given: Sequence[Value], usual: Sequence[str] = ()) -> tuple[Path, ...]:
+        given = given or [Value(each, "") for each in usual]
+        return tuple(path(each) for each in given if each.text and each.text.lower() != "none")
+
     named = values.get("identityfile", ())
-    files = [*values.get("userknownhostsfile", ()), *values.get("globalknownhostsfile", ())]
-    # New keys go to the first file, which is never the system's.
-    is_shared = bool(files) and "userknownhostsfile" not in values
-    first = (Path("~/.ssh/known_hosts").expanduser(),) if is_shared else ()
-    revoked = _without_none(values.get("revokedhostkeys", ()))
     timeout = one.value("connecttimeout")
+    # ssh expands no tokens in the names of the system's files.
+    literal = [replace(each, is_expanded=True) for each in values.get("globalknownhostsfile", ())]
     return Found(
         host=host,
-        port=port,
+        port=port_of(one.value("port")),
         user=one.text("user") or account.user,
-        identities=tuple(dict.fromkeys(path(each) for each in _without_none(named))),
+        identities=tuple(dict.fromkeys(paths(named))),
         has_identities=bool(named),
-        identities_only=one.text("identitiesonly").lower() == "yes",
+        identities_only=one.flag("identitiesonly"),
         agent=_agent(one.value("identityagent"), path),
-        jump=proxy("proxyjump"),
-        proxy_command=proxy("proxycommand"),
-        key_name=one.text("hostkeyalias"),
-        known_hosts=(*first, *(path(each) for each in _without_none(files))),
-        revoked_keys=path(revoked[0]) if revoked else None,
-        connect_timeout_seconds=None if timeout is None else _seconds(timeout),
-        family=_family(one.value("addressfamily")),
+        jump=jump(),
+        proxy_command=proxy(one.value("proxycommand")),
+        key_name=lowered(one.text("hostkeyalias")),
+        known_hosts=paths(values.get("userknownhostsfile", ()), USER_FILES),
+        system_known_hosts=paths(literal, SYSTEM_FILES),
+        revoked_keys=paths(values.get("revokedhostkeys", ())),
+        connect_timeout_seconds=None if timeout is None else seconds_of(timeout),
+        family=family_of(one.value("addressfamily")),
         bind_address=one.text("bindaddress"),
     )
 
@@ -127,32 +150,57 @@ def tokens_of(
     text: Callable[[str], str], host: str, asked: Asked, account: Account
 ) -> dict[str, str]:
     """The value of each token, from the `text` of keywords and the name to connect to."""
+    jump = text("proxyjump").rpartition(",")[2]
+    here = socket.gethostname()
+    port = text("port") or str(DEFAULT_PORT)
+    user = text("user") or account.user
+    gate = "" if jump.lower() in ("", "none") else parse_address(jump).host
+    hashed = hashlib.sha1(os.fsencode(here + host + port + user + gate), usedforsecurity=False)
     return {
+        "C": hashed.hexdigest(),
         "d": str(account.home),
         "h": host,
         "i": str(os.getuid()),
-        "j": text("proxyjump"),
+        "j": gate,
         "k": text("hostkeyalias") or asked.name,
-        "L": socket.gethostname().split(".")[0],
-        "l": socket.gethostname(),
+        "L": here.partition(".")[0],
+        "l": here,
         "n": asked.name,
-        "p": text("port") or str(DEFAULT_PORT),
-        "r": text("user") or account.user,
+        "p": port,
+        "r": user,
         "u": account.user,
     }
 
 
-def expand(value: Value, tokens: Mapping[str, str]) -> str:
-    """The text with its `%` tokens expanded. Raises UsageError for an unknown token."""
+def expand(value: Value, tokens: Mapping[str, str], *, variables: bool = False) -> str:
+    """The text with its `%` tokens, and `${VARIABLES}` if they count, expanded in one pass.
 
-    def word(token: re.Match[str]) -> str:
-        if token[1] == "%":
+    Raises UsageError for an unknown one.
+    """
+
+    def word(found: re.Match[str]) -> str:
+        if found[0].startswith("$"):
+            return _variable(found[2], bool(found[3]), value.place)
+        if found[1] == "%":
             return "%"
-        if token[1] not in tokens:
-            raise refused(value.place, f"%{token[1]} in `{value.text}` is not supported")
-        return tokens[token[1]]
+        if found[1] not in tokens:
+            raise refused(value.place, f"{found[0]} in `{value.text}` is not supported")
+        return tokens[found[1]]
 
-    return re.sub(r"%(.?)", word, value.text)
+    return (_TOKEN_OR_VARIABLE if variables else _TOKEN).sub(word, value.text)
+
+
+def _variable(name: str, is_closed: bool, place: str) -> str:
+    if not is_closed or not name:
+        raise refused(place, f"${{{name} is not a variable: write ${{NAME}}")
+    if name not in os.environ:
+        raise refused(place, f"there is no environment variable {name}")
+    return os.environ[name]
+
+
+def lowered(name: str) -> str:
+    """A host's name in lower case, as ssh does it: ASCII only."""
+    return name.translate(_LOWER)
 
 
 def fits(name: str, patterns: Sequence[str]) -> bool:
@@ -168,7 +216,8 @@ def fits(name: str, patterns: Sequence[str]) -> bool:
 
 def refused(place: str, reason: str) -> UsageError:
     """The error for a value that Cartwheel cannot honour exactly as ssh does."""
-    return UsageError("ssh-config", f"{place}: {reason}")
+    said = f"{place}: {reason}".encode("utf-8", "backslashreplace").decode()
+    return UsageError("ssh-config", said)
 
 
 class _First:
@@ -186,21 +235,29 @@ class _First:
         value = self.value(key)
         return value.place if value else ""
 
-
-def _without_none(values: Sequence[Value]) -> list[Value]:
-    return [value for value in values if value.text.lower() != "none"]
+    def flag(self, key: str) -> bool:
+        return self.text(key).lower() in ("yes", "true")
 
 
 def _path(value: Value, tokens: Mapping[str, str], account: Account) -> Path:
-    def variable(name: re.Match[str]) -> str:
-        if name[1] not in os.environ:
-            raise refused(value.place, f"there is no environment variable {name[1]}")
-        return os.environ[name[1]]
+    """`~` first, then tokens and variables, whose values are not looked at again."""
+    text = at_home(value, account)
+    if not value.is_expanded:
+        text = expand(replace(value, text=text), tokens, variables=True)
+    return Path(text)
 
-    text = re.sub(r"\$\{([^}]*)\}", variable, value.text)
-    if text == "~" or text.startswith("~/"):
-        text = f"{account.home}{text[1:]}"
-    return Path(expand(Value(text, value.place), tokens)).expanduser()
+
+def at_home(value: Value, account: Account) -> str:
+    """The text with a leading `~` or `~USER` expanded. Raises UsageError `ssh-config`."""
+    first, slash, rest = value.text.partition("/")
+    if not first.startswith("~"):
+        return value.text
+    user = first[1:]
+    try:
+        home = pwd.getpwnam(user).pw_dir if user else account.home
+    except (KeyError, ValueError) as error:
+        raise refused(value.place, f"there is no user {user}") from error
+    return f"{home}{slash}{rest}"
 
 
 def _agent(value: Value | None, path: Callable[[Value], Path]) -> str:
@@ -208,29 +265,39 @@ def _agent(value: Value | None, path: Callable[[Value], Path]) -> str:
         return ""
     if value.text.lower() == "none":
         return "none"
-    if re.fullmatch(r"\$\w+", value.text):
+    if re.fullmatch(r"\$\w+", value.text, re.ASCII):
         return os.environ.get(value.text[1:], "none")
     return str(path(value))
 
 
-def _port(value: Value | None) -> int:
+def port_of(value: Value | None) -> int:
+    """A port, by its number or by its name in services(5). Raises UsageError `ssh-config`."""
     if value is None:
         return DEFAULT_PORT
-    if not value.text.isdigit() or not 0 < int(value.text) <= LAST_PORT:
+    port = 0
+    if re.fullmatch(r"[0-9]{1,9}", value.text):
+        port = int(value.text)
+    else:
+        with contextlib.suppress(OSError, ValueError):
+            port = socket.getservbyname(value.text, "tcp")
+    if not 0 < port <= LAST_PORT:
         raise refused(value.place, f"{value.text} is not a port")
-    return int(value.text)
+    return port
 
 
-def _seconds(value: Value) -> float | None:
+def seconds_of(value: Value) -> float | None:
+    """A time as in sshd_config(5), or None for none. Raises UsageError `ssh-config`."""
     if value.text.lower() == "none":
         return None
-    parts = re.findall(r"(\d+)([smhdw]?)", value.text.lower())
+    parts = re.findall(r"([0-9]{1,9})([smhdw]?)", value.text.lower())
     if "".join(number + unit for number, unit in parts) != value.text.lower() or not parts:
         raise refused(value.place, f"{value.text} is not a time")
-    return float(sum(int(number) * _SECONDS[unit] for number, unit in parts)) or None
+    seconds = sum(int(number) * _SECONDS[unit] for number, unit in parts)
+    return float(min(seconds, _MOST_SECONDS)) or None
 
 
-def _family(value: Value | None) -> Family:
+def family_of(value: Value | None) -> Family:
+    """Raises UsageError `ssh-config`."""
     families: dict[str, Family] = {"any": "any", "inet": "inet", "inet6": "inet6"}
     if value is None:
         return "any"

@@ -25,8 +25,6 @@ from cartwheel.ssh.target import Target
 if TYPE_CHECKING:
     import paramiko
 
-USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
-SYSTEM_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _LOCK_SECONDS = 10.0
 _FIELDS = 3  # names, kind, key
 
@@ -66,14 +64,13 @@ class Entry:
 
 
 def files_of(target: Target) -> tuple[Path, ...]:
-    """The files that may have keys of this host: its own files, the user's, the system's."""
-    usual = (Path(name).expanduser() for name in (*USER_FILES, *SYSTEM_FILES))
-    return tuple(dict.fromkeys((*target.known_hosts, *usual)))
+    """The files that may have keys of this host: the user's, the system's."""
+    return tuple(dict.fromkeys((*target.known_hosts, *target.system_known_hosts)))
 
 
 def recorded_in(target: Target) -> Path:
-    """The file that a newly trusted key goes to."""
-    return target.known_hosts[0] if target.known_hosts else Path(USER_FILES[0]).expanduser()
+    """The file that a newly trusted key goes to: one of the user's, never the system's."""
+    return target.known_hosts[0] if target.known_hosts else Path(os.devnull)
 
 
 def known_entries(target: Target) -> list[Entry]:

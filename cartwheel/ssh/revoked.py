@@ -18,9 +18,11 @@ _KRL = b"SSHKRL\n\0"  # PROTOCOL.krl
 def check(target: Target, key: HostKey) -> None:
     """Raises ConnectError `host-key-changed` for a revoked key, and if that cannot be checked, as
     ssh does (ssh_config(5))."""
-    file = target.revoked_keys
-    if file is None:
-        return
+    for file in target.revoked_keys:
+        _check(target, key, file)
+
+
+def _check(target: Target, key: HostKey, file: Path) -> None:
     try:
         content = file.read_bytes()
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cartwheel.errors import UsageError
 from cartwheel.hidden import Hidden
+from cartwheel.ssh.address import Address, as_jump, parse_address
 from cartwheel.ssh.arguments import Option, quoted
-from cartwheel.ssh.found import DEFAULT_PORT, LAST_PORT, Asked, Family, Found
+from cartwheel.ssh.found import DEFAULT_PORT, Asked, Family, Found
 from cartwheel.ssh.options import SshOptions
 
 if TYPE_CHECKING:
@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 
 DEFAULT_CONNECT_TIMEOUT_SECONDS = 10.0
 DEFAULT_LEASE_SECONDS = 15.0
-
-_ADDRESS = re.compile(
-    r"""(?:(?P<user>[^@\s]+)@)?
-        (?: \[(?P<bracketed>[^\]\s]+)\](?::(?P<bracketed_port>\d+))?
-          | (?P<bare_v6>[0-9a-fA-F]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.%\w]*)
-          | (?P<host>[^:@\[\]\s]+)(?::(?P<port>\d+))? )""",
-    re.VERBOSE,
-)
 
 
 @dataclass(frozen=True)
@@ -55,8 +47,8 @@ class Target:
     """One host to connect to. `name` is the user's name for it, `host` its address.
 
     `key_name` is its name in known_hosts; `gateway` is the last hop before it, `proxy_command` a
-    command for the shell. `known_hosts` are files in addition to the user's and the system's; new
-    keys are recorded in the first one. `agent` is a socket, `none`, or empty for the default one.
+    command for the shell. New keys are recorded in the first of `known_hosts`. `agent` is a socket,
+    `none`, or empty for the default one.
     """
 
     name: str
@@ -71,7 +63,8 @@ class Target:
     proxy_command: str | None = None
     key_name: str = ""
     known_hosts: tuple[Path, ...] = ()
-    revoked_keys: Path | None = None
+    system_known_hosts: tuple[Path, ...] = ()
+    revoked_keys: tuple[Path, ...] = ()
     host_keys: Literal["strict", "accept-new"] = "strict"
     python: str = "python3"
     password: Hidden | None = None
@@ -88,27 +81,6 @@ class Target:
         if self.key_name:
             return self.key_name
         return self.host if self.port == DEFAULT_PORT else f"[{self.host}]:{self.port}"
-
-
-@dataclass(frozen=True)
-class Address:
-    """A user's input: `user@host:port`, `[v6]:port`, or only a name."""
-
-    host: str
-    user: str | None = None
-    port: int | None = None
-
-
-def parse_address(text: str) -> Address:
-    """Raises UsageError `usage` for text that is not an address."""
-    found = _ADDRESS.fullmatch(text.strip())
-    port = found and (found["port"] or found["bracketed_port"])
-    if not found or (port and not 0 < int(port) <= LAST_PORT):
-        raise UsageError(
-            "usage", f"'{text}' is not a host", hint="Write a name, or user@host:port."
-        )
-    host = found["host"] or found["bracketed"] or found["bare_v6"]
-    return Address(host, found["user"], int(port) if port else None)
 
 
 def resolve_target(
@@ -164,16 +136,11 @@ def _settings(ssh: Ssh, at: Address) -> Iterator[Option]:
     if not ssh.gateway:
         return
     hops = [] if ssh.gateway.lower() == "none" else ssh.gateway.split(",")
-    if any(_is_same(parse_jump(hop), at) for hop in hops):
+    if any(_is_same(parse_address(hop), at) for hop in hops):
         hops = []  # the gateway of all hosts may itself be one of them
-    yield "proxyjump", ",".join(hop.strip() for hop in hops) or "none"
+    yield "proxyjump", ",".join(as_jump(parse_address(hop)) for hop in hops) or "none"
     if not hops:
         yield "proxycommand", "none"
-
-
-def parse_jump(text: str) -> Address:
-    """One hop of a ProxyJump: `[USER@]HOST[:PORT]` or `ssh://...` (ssh(1), -J)."""
-    return parse_address(text.strip().removeprefix("ssh://"))
 
 
 def _is_same(hop: Address, at: Address) -> bool:
@@ -207,6 +174,7 @@ class _Way:
             proxy_command=None if found.jump else found.proxy_command,
             key_name=found.key_name,
             known_hosts=(*files, *found.known_hosts),
+            system_known_hosts=found.system_known_hosts,
             revoked_keys=found.revoked_keys,
             host_keys=ssh.host_keys,
             passphrase=options.passphrase,
@@ -220,7 +188,7 @@ class _Way:
         """The last hop of a ProxyJump. It is reached through the hops before it; the first one
         uses its own ProxyJump (ssh(1), -J)."""
         before, _comma, jump = jumps.rpartition(",")
-        at = parse_jump(jump)
+        at = parse_address(jump)
         given = (*_written(at), *((("proxyjump", before),) if before else ()))
         found = self.config.lookup(Asked(at.host, given))
         here = (at.host, found.port)

@@ -129,11 +129,12 @@ class TestHostKeys:
         sshd.known_hosts.write_text("")
         own = home / ".ssh/known_hosts"
         own.write_text(f"[127.0.0.?]:* {sshd.public_key()}\n")
-        connect(sshd.target(known_hosts=()), gateways)
+        connect(sshd.target(known_hosts=(own,)), gateways)
         own.write_text(f"![127.0.0.1]:{sshd.port},[127.*]:* {sshd.public_key()}\n")
-        assert refused(sshd.target(), gateways).slug == "host-key-unknown"
+        assert refused(sshd.target(known_hosts=(own,)), gateways).slug == "host-key-unknown"
         own.write_text(text)
-        connect(sshd.target(key_name=f"[127.0.0.1]:{sshd.port}"), gateways)
+        alias = f"[127.0.0.1]:{sshd.port}"
+        connect(sshd.target(key_name=alias, system_known_hosts=(own,)), gateways)
 
     def test_accept_new_records_once_for_many_at_the_same_time(
         self, sshd_factory: StartSshd, gateways: Gateways
@@ -182,7 +183,7 @@ class TestHostKeys:
 
     def test_a_new_file_is_private(self, sshd_factory: StartSshd, home: Path) -> None:
         sshd = sshd_factory(known=False)
-        known_hosts.record(sshd.target(known_hosts=()), key_of(sshd))
+        known_hosts.record(sshd.target(known_hosts=(home / ".ssh/known_hosts",)), key_of(sshd))
         assert (home / ".ssh/known_hosts").stat().st_mode & 0o777 == 0o600
 
 

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from cartwheel.ssh.config import Configuration
 from cartwheel.ssh.connection import Gateways, StrictConnection
 from cartwheel.ssh.found import Account, Asked, Found, found_in
 from cartwheel.ssh.options import SshOptions
-from cartwheel.ssh.reader import Reader
+from cartwheel.ssh.reader import Reader, Source
 from cartwheel.ssh.target import Target, resolve_target
 from tests.ssh.conftest import StartSshd
 from tests.ssh.sshd import Sshd
@@ -45,7 +46,7 @@ def by_ssh(config: Path, asked: Asked, account: Account) -> Found:
 
 
 def by_us(config: Path, asked: Asked, account: Account) -> Found:
-    return found_in(Reader([config], account).values(asked), asked, account)
+    return found_in(Reader([Source(config)], account).values(asked), asked, account)
 
 
 def both(folder: Path, text: str, asked: Asked, account: Account) -> Found:
@@ -184,16 +185,14 @@ def test_what_the_reader_does_not_know_it_refuses(tmp_path: Path, account: Accou
     config = tmp_path / "config"
     for text, said in (
         ("Host x\n\nMatch localnetwork 10.0.0.0/8\n ProxyJump y\n", ":3: `Match localnetwork`"),
-        ("Match host web tagged vpn\n User y\n", ":1: `Match tagged`"),
         ("Match sessiontype shell\n User y\n", ":1: `Match sessiontype`"),
         ("CanonicalizeHostname yes\n", ":1: CanonicalizeHostname"),
         ("ProxyUseFdpass yes\nProxyCommand x\n", ":1: ProxyUseFdpass"),
         ("ProxyCommand nc %h %X\n", ":1: %X in"),
-        ("IdentityFile ~/%C\n", ":1: %C in"),
         ("User %n\n", ":1: %n in User"),
         ("HostName %n\n", ":1: %n in"),
         ("IdentityFile ${NO_SUCH_THING}/x\n", ":1: there is no environment variable"),
-        ("Port http\n", ":1: http is not a port"),
+        ("Port httq\n", ":1: httq is not a port"),
         ("Port\n", ":1: `Port` has no value"),
         ('User "x\n', ":1: a quote is not closed"),
         ("Match user\n", ":1: `Match user` has no value"),
@@ -207,7 +206,7 @@ def test_what_the_reader_does_not_know_it_refuses(tmp_path: Path, account: Accou
         assert caught.value.slug == "ssh-config"
         assert f"{config}{said}" in caught.value.message
     # What cannot hold here is nobody's trouble.
-    config.write_text("Match host other tagged x\n User y\nHost other\n User %z\n")
+    config.write_text("Match host other localnetwork 10.0.0.0/8\n User y\nHost other\n User %z\n")
     assert by_us(config, Asked("web"), account).user == ME
 
 
@@ -284,7 +283,7 @@ def test_a_home_that_is_the_accounts_is_looked_into_by_ssh(
     Configuration().lookup(Asked("w1", (("user", "ann"), ("port", "2200"))))
     assert asked.read_text().splitlines() == [
         "-G -T -F none -- localhost",
-        "-G -T -o user=ann -o port=2200 -- w1",
+        "-G -T -o ControlPath=%C -l ann -o port=2200 -- w1",
     ]
 
 
@@ -435,23 +434,66 @@ def test_a_revoked_key_is_refused_as_ssh_does(fleet: Fleet, tmp_path: Path, kind
         assert fleet.by_us("good") == expected
 
 
-def test_an_agent_of_ssh_config(fleet: Fleet, tmp_path: Path) -> None:
-    """`IdentityAgent`: its keys, and with `none` none of the usual one's."""
-    server = fleet.servers[0]
+@pytest.fixture
+def agent(fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The socket of an agent that has the key of the first server."""
     path = tmp_path / "own agent"
-    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL)
     try:
+        environment = {**os.environ, "SSH_AUTH_SOCK": str(path)}
+        line = ["ssh-add", "-q", str(fleet.servers[0].identity)]
         for _ in range(500):
-            if path.exists():
+            if (
+                subprocess.run(line, check=False, capture_output=True, env=environment).returncode
+                == 0
+            ):
                 break
             subprocess.run(["sleep", "0.01"], check=True)
-        environment = {**os.environ, "SSH_AUTH_SOCK": str(path)}
-        subprocess.run(["ssh-add", "-q", str(server.identity)], check=True, env=environment)
-        text = f"Host web\n {LOCAL} Port {server.port}\n UserKnownHostsFile {server.known_hosts}\n"
-        for line, expected in ((f' IdentityAgent "{path}"\n', [f"0:{ME}"]), ("", [])):
-            fleet.config.write_text(text + line)
-            assert fleet.by_ssh("web", "-oIdentityFile=none") == expected
-            assert fleet.by_us("web") == expected
+        yield path
     finally:
-        agent.kill()
-        agent.wait()
+        process.kill()
+        process.wait()
+
+
+def test_an_agent_of_ssh_config(fleet: Fleet, agent: Path) -> None:
+    """`IdentityAgent`: its keys, and with `none` none of the usual one's."""
+    server = fleet.servers[0]
+    text = f"Host web\n {LOCAL} Port {server.port}\n UserKnownHostsFile {server.known_hosts}\n"
+    for line, expected in ((f' IdentityAgent "{agent}"\n', [f"0:{ME}"]), ("", [])):
+        fleet.config.write_text(text + line)
+        assert fleet.by_ssh("web", "-oIdentityFile=none") == expected
+        assert fleet.by_us("web") == expected
+
+
+AGENT_HAS_IT = {
+    "x.pub": "IdentityFile {key}.pub\n",
+    "x, of which only x.pub is there": "IdentityFile {key}\n",
+    "x, which is encrypted and has no x.pub": "IdentityFile {encrypted}\n",
+    "x.pub of another key": "IdentityFile {other}.pub\n",
+    "x, which is not there": "IdentityFile {key}-gone\n",
+    "x, which has another x.pub": "IdentityFile {swapped}\n",
+}
+
+
+@pytest.mark.parametrize("kind", AGENT_HAS_IT)
+def test_a_key_that_only_the_agent_has(
+    fleet: Fleet, agent: Path, tmp_path: Path, kind: str
+) -> None:
+    server, folder = fleet.servers[0], tmp_path / "keys"
+    folder.mkdir()
+    (folder / "key.pub").write_text(Path(f"{server.identity}.pub").read_text())
+    encrypted = folder / "encrypted"
+    shutil.copy(server.identity, encrypted)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "hush", "-f", str(encrypted)], check=True)
+    (folder / "swapped.pub").write_text(Path(f"{server.identity}.pub").read_text())
+    (folder / "swapped").write_text(fleet.servers[1].identity.read_text())
+    (folder / "swapped").chmod(0o600)
+    names = {name: folder / name for name in ("key", "encrypted", "swapped")}
+    line = AGENT_HAS_IT[kind].format(other=fleet.servers[1].identity, **names)
+    fleet.config.write_text(
+        f"Host web\n {LOCAL} Port {server.port}\n UserKnownHostsFile {server.known_hosts}\n"
+        f' IdentitiesOnly yes\n IdentityAgent "{agent}"\n {line}'
+    )
+    expected = [] if "another key" in kind or "not there" in kind else [f"0:{ME}"]
+    assert fleet.by_ssh("web") == expected
+    assert fleet.by_us("web") == expected

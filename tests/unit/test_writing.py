@@ -40,12 +40,6 @@ WAYS: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def no_known_hosts_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known_hosts, "USER_FILES", ())
-    monkeypatch.setattr(known_hosts, "SYSTEM_FILES", ())
-
-
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("behind", [False, True], ids=["itself", "behind a link"])
 @pytest.mark.parametrize("kind", KINDS)

@@ -15,9 +15,10 @@ from cartwheel.errors import UsageError
 from cartwheel.hidden import Hidden
 from cartwheel.settings.toml_tables import Ssh
 from cartwheel.ssh import startup
+from cartwheel.ssh.address import Address, parse_address
 from cartwheel.ssh.config import Configuration
 from cartwheel.ssh.options import SshOptions
-from cartwheel.ssh.target import Address, LabHost, Target, parse_address, resolve_target
+from cartwheel.ssh.target import LabHost, Target, resolve_target
 
 DISPOSABLE = LabHost("127.0.1.1", 2222, "root", Path("/lab/key"), Path("/lab/known_hosts"), "")
 
