@@ -36,7 +36,12 @@ class Problem:
 
 CATALOGUE: dict[str, Problem] = {
     # 1xx: usage and settings
-    "usage": Problem(101, "The command line is wrong", "See `fab --help TASK`.", Exit.USAGE),
+    "usage": Problem(
+        101,
+        "The command line is wrong",
+        "`fab --list` lists all tasks, and `fab --help` and a task's name its options.",
+        Exit.USAGE,
+    ),
     "no-hosts": Problem(
         102,
         "No host was given",
@@ -65,9 +70,7 @@ CATALOGUE: dict[str, Problem] = {
     "dry-run": Problem(
         106, "fab's own --dry flag cannot dry-run a deploy", "Use `fab plan` instead.", Exit.USAGE
     ),
-    "not-fab": Problem(
-        107, "This task runs under `fab` only", "Use `fab` with `-H HOST`, not `inv`.", Exit.USAGE
-    ),
+    "not-fab": Problem(107, "This task runs under `fab` only", "Use `fab`, not `inv`.", Exit.USAGE),
     "same-host": Problem(
         109,
         "Two names mean the same host",
@@ -493,7 +496,9 @@ class CartwheelError(Exception):
 
     @property
     def hint(self) -> str:
-        return self._hint or self.problem.remedy
+        """What to do next; it names the host where the error has one."""
+        hint = self._hint or self.problem.remedy
+        return hint.replace("HOST", self.host) if self.host else hint
 
     def __str__(self) -> str:
         where = f"{self.host}: " if self.host else ""

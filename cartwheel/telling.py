@@ -17,6 +17,7 @@ from cartwheel.errors import CartwheelError, Exit
 # Enough for a traceback; the logs have all of it. Mistakes in the settings are never cut.
 LOG_LINES = 40
 MOST_NAMED = 3  # hosts
+_MOST_TYPED = 8  # hosts in a command
 _UNFORESEEN = "run it again with --debug for the traceback, and report it"
 # Of several failures, the one that matters most to the fleet decides the exit code.
 _GRAVEST_FIRST = (Exit.ATTENTION, Exit.REVERTED, Exit.LOCKED, Exit.FAILED, Exit.USAGE)
@@ -187,8 +188,12 @@ def _together(several: Sequence[Failure]) -> Failure:
     return replace(
         alike[0],
         host=hosts_text(hosts),
-        log=alike[0].log if same_log else (f"(of {first.host})", *first.log),
-        serves=alike[0].serves if same_serves else "",
+        message=alike[0].message.replace("HOST", "the host"),
+        log=first.log if same_log else (f"(of {first.host})", *first.log),
+        serves=first.serves if same_serves else "",
+        todo=alike[0].todo.replace(
+            "HOST", ",".join(hosts) if len(hosts) <= _MOST_TYPED else hosts[0]
+        ),
     )
 
 

@@ -21,7 +21,10 @@ def setup(scene: Scene, out: Output) -> int:
     """Prepare bare hosts and balancers: packages, user, folders."""
     from cartwheel.commands.setup import setup as run
 
-    return out.answers(run(scene), lambda one: "; ".join(one.changes) or "nothing to do")
+    code = out.answers(run(scene), lambda one: "; ".join(one.changes) or "nothing to do")
+    if code == 0:
+        out.say(f"next: `{scene.typed.command('deploy')}`")
+    return code
 
 
 _DEPLOY = {
@@ -55,7 +58,29 @@ def deploy(
     if dry_run:
         return _show_plan(scene, out, skip_tests)
     sealed = read(scene.project / plan, scene) if plan else None
-    return out.report(run(scene, skip_tests=skip_tests, sealed=sealed))
+    report = run(scene, skip_tests=skip_tests, sealed=sealed)
+    code = out.report(report)
+    if code == 0:
+        came_from = any(one.before and one.outcome == "deployed" for one in report.hosts)
+        _say_where(scene, out, can_go_back=came_from)
+    return code
+
+
+def _say_where(scene: Scene, out: Output, *, can_go_back: bool) -> None:
+    """The end of a deploy: the address to open, and what to do next."""
+    from dataclasses import asdict
+
+    from cartwheel.commands.site import sites
+    from cartwheel.terminal.report import site_lines
+
+    found = sites(scene)
+    out.put(sites=[asdict(site) for site in found])
+    for line in site_lines(found):
+        out.say(line)
+    typed = scene.typed
+    out.say(f"next: `{typed.command('status')}`, `{typed.command('logs')}`")
+    if can_go_back:
+        out.say(f"to go back: `{typed.command('rollback')}`")
 
 
 _PLAN = {

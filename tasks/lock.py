@@ -27,7 +27,7 @@ def hold(scene: Scene, out: Output) -> int:
         raise UsageError(
             "usage",
             "a freeze needs a reason",
-            hint='fab lock.hold -H HOST --message "no changes during the sale"',
+            hint=f"`{scene.typed.command('lock.hold')} --message 'no changes during the sale'`",
         )
     return out.answers(
         ask.hold(scene),

@@ -13,26 +13,11 @@ from cartwheel.render.release import template_names
 from cartwheel.settings import schema
 from cartwheel.settings.project_files import OLD
 from cartwheel.settings.toml_tables import App, Settings
+from tests.errors_page import page as errors_page_of
 from tests.settings_page import markdown
 
 REPO = Path(__file__).resolve().parent.parent
 TIERS = ("lab", "ssh", "build", "unit")  # the most real one first
-
-_HEAD = """\
-# Errors
-
-Every failure that a user can cause is reported in one line, with one of these numbers and what to
-do next. The last column names a test of it. `script/docs` writes this page.
-
-Exit codes: 0 success; 1 failed, nothing changed; 2 usage or settings; 3 failed, rolled back;
-4 needs attention; 5 locked or frozen; 10 (`fab plan --exit-code`) a deploy would change something;
-130 interrupted and cleaned up. `fab run` exits with its command's code. `fab status` and
-`fab doctor` exit with 1 if a host is not well or not known, see
-[output.md](output.md#exit-codes-of-status-and-doctor).
-
-| number | error | exit code | what to do | test |
-| --- | --- | --- | --- | --- |
-"""
 
 
 def settings_page() -> str:
@@ -43,13 +28,7 @@ def settings_page() -> str:
 
 def errors_page() -> str:
     """docs/errors.md."""
-    shown = tests_by_slug()
-    rows = [
-        f"| CW{problem.number} | {problem.title} | {int(problem.exit)} "
-        f"| {problem.remedy} | {shown.get(slug, '')} |"
-        for slug, problem in CATALOGUE.items()
-    ]
-    return _HEAD + "\n".join(rows) + "\n"
+    return errors_page_of(tests_by_slug())
 
 
 @cache

@@ -50,6 +50,30 @@ _RETRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
+class Typed:
+    """What a person typed to choose application, environment and hosts, for commands that they may
+    type next."""
+
+    program: str = "fab"
+    app: str | None = None
+    env: str | None = None
+    hosts: tuple[str, ...] = ()
+    narrowing: Narrowing = _EVERY
+
+    @property
+    def options(self) -> str:
+        """The options for the application and the environment, with a space in front."""
+        given = {"--app": self.app, "--env": self.env}
+        return "".join(f" {option} {value}" for option, value in given.items() if value)
+
+    def command(self, task: str) -> str:
+        """`fab TASK` for the same hosts."""
+        named = f" -H {','.join(self.hosts)}" if self.hosts else ""
+        narrowed = f" {self.narrowing}" if str(self.narrowing) else ""
+        return f"{self.program} {task}{self.options}{named}{narrowed}"
+
+
+@dataclass(frozen=True)
 class Scene:
     """One run, for the `chosen` hosts of all that are `known`."""
 
@@ -65,6 +89,7 @@ class Scene:
     parallel: int = PARALLEL
     taken: Taken = field(default_factory=dict)  # variables of this process that secrets come from
     ssh_config: Configuration = field(default_factory=Configuration, compare=False)
+    typed: Typed = field(default_factory=Typed, compare=False)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -123,6 +148,7 @@ def make_scene(
     more_roles: tuple[str, ...] = (),
     rollout: RolloutOptions = _AS_SET,
     parallel: int | None = None,
+    program: str = "fab",
 ) -> Scene:
     """Load the settings and, if it `needs_hosts`, the inventory. Does not connect.
 
@@ -150,6 +176,7 @@ def make_scene(
         parallel=parallel or settings.fleet.parallel,
         taken=taken,
         ssh_config=Configuration(ssh_options.config_path),
+        typed=Typed(program, app, env, hosts, narrowing),
     )
 
 

@@ -15,7 +15,8 @@ class FabContext:
     """One call of a task, for all hosts at once.
 
     `hosts` are the hosts of -H, stripped, without repetitions, in order; `project`
-    is the folder of the fabfile; `debug` is fab's own --debug.
+    is the folder of the fabfile; `debug` is fab's own --debug; `program` is `fab`, or `cartwheel`
+    where there may be no fabfile.
     """
 
     task: str
@@ -23,6 +24,7 @@ class FabContext:
     project: Path
     ssh_options: SshOptions
     debug: bool = False
+    program: str = "fab"
 
     def require_hosts(self, configured: Iterable[str] = ()) -> tuple[str, ...]:
         """The hosts to work on: those of -H if given, else those of the settings.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class FleetExecutor(fabric.Executor):
             raise UsageError(
                 "usage",
                 "`-- COMMAND` cannot follow a task",
-                hint="Use `fab run -H HOST --command '...'`.",
+                hint=f"Use `{self._run_instead()}`.",
             )
         expanded: list[Any] = []
         for each in calls:
@@ -60,7 +61,18 @@ class FleetExecutor(fabric.Executor):
             project=Path(self.collection.loaded_from or ".").resolve(),
             ssh_options=self._ssh_options(args),
             debug=bool(args.debug.value),
+            program=self._program,
         )
+
+    @property
+    def _program(self) -> str:
+        """What a person types: only `fab` loads a fabfile."""
+        return "fab" if self.collection.loaded_from else "cartwheel"
+
+    def _run_instead(self) -> str:
+        hosts = self.core[0].args.hosts.value
+        at = ["-H", hosts] if hosts else []
+        return shlex.join([self._program, "run", *at, "--command", self.core.remainder])
 
     def _ssh_options(self, args: Any) -> SshOptions:
         config_path = args["ssh-config"].value

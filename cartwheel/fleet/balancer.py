@@ -55,7 +55,8 @@ def lacking(states: Sequence[State]) -> Iterator[CartwheelError]:
             hint = f"`fab nginx.reload -H {name}` starts it."
             yield HostError("not-well", of_it[0].down, host=name, hint=hint)
         elif not any(one.is_in for one in of_it):
-            hint = "`fab balancer.back -H HOST` puts a host back; `fab status` shows healthy hosts."
+            out = ",".join(one.host for one in of_it)
+            hint = f"`fab balancer.back -H {out}` puts them back; `fab status` shows healthy hosts."
             called = f"the balancer {name}".removesuffix(" -")  # with a hook it has no name
             yield HostError("not-well", f"no host is in {called}", hint=hint)
     for one in states:

@@ -3,7 +3,7 @@ for one that is read from its record. Nothing here prints."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from cartwheel.decoded import Fields, Table
@@ -14,6 +14,7 @@ from cartwheel.terminal.format import clean, half_within, seconds_text
 from cartwheel.terminal.progress import Progress
 
 if TYPE_CHECKING:
+    from cartwheel.commands.site import Site
     from cartwheel.fleet.report import HostReport, Report
     from cartwheel.telling import ErrorFields
 
@@ -115,6 +116,16 @@ def _sum_up(run: Report, code: int) -> str:
     if all(host.outcome == "unchanged" for host in run.hosts):
         return f"{what}: already live, nothing changed" + (f" ({took})" if took else "")
     return f"{what} done" + (f" in {took}" if took else "")
+
+
+def site_lines(sites: Iterable[Site]) -> Iterator[str]:
+    """The addresses to open, with what they answered from here."""
+    for site in sites:
+        if site.problem:
+            yield f"open: {site.url} does not answer from here: {site.problem}"
+        else:
+            to = f" to {site.target}" if site.target else ""
+            yield f"open: {site.url} (answers {site.status}{to})"
 
 
 def hosts_fields(run: Report, progress: Progress) -> list[Table]:

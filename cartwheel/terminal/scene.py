@@ -104,6 +104,7 @@ def app_task(
                 changing=changes,
                 quiet=quiet,
                 debug=c.debug,
+                program=c.program,
                 record=_record(c, given["message"]) if changes else None,
             ) as out:
                 held: list[Scene] = []
@@ -156,7 +157,7 @@ def plain_task(
             from cartwheel.terminal.show import Output
 
             as_json = bool(options.pop("json", False))
-            with Output(c.task, as_json=as_json, debug=c.debug) as out:
+            with Output(c.task, as_json=as_json, debug=c.debug, program=c.program) as out:
                 code = _to_its_end(lambda: body(c, out, **options), out)
             out.result(code)
             return code
@@ -240,6 +241,7 @@ def scene_of(
         more_roles=more_roles,
         rollout=_rollout(given),
         parallel=_parallel(given.get("parallel", "")),
+        program=c.program,
     )
     if hosts == "required":
         c.require_hosts(scene.hosts)

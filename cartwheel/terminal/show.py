@@ -19,6 +19,7 @@ from cartwheel.events import Event
 from cartwheel.host.wire.codec import to_json
 from cartwheel.runs.lines import as_line
 from cartwheel.telling import Place, exit_code, hosts_text, leaves, tell
+from cartwheel.terminal.commands import Commands
 from cartwheel.terminal.fold import MOST_APART, Ends, Told, groups, in_one
 from cartwheel.terminal.format import clean, table_lines
 from cartwheel.terminal.progress import Progress, Running
@@ -62,9 +63,11 @@ class Output:
         changing: bool = False,
         quiet: bool = False,
         debug: bool = False,
+        program: str = "fab",
         record: Record | None = None,
     ):
         self._word = word
+        self._commands = Commands(program)
         self._record = record
         self._changing = changing
         self._debug = debug
@@ -91,6 +94,7 @@ class Output:
 
     def about(self, scene: Scene) -> None:
         """Set application, hosts and environment, as soon as they are known."""
+        self._commands = Commands(scene.typed.program, scene.typed.options)
         if len(scene.hosts) > MOST_APART:
             self._ends = Ends(scene.hosts)
         if self._record is not None:
@@ -246,14 +250,14 @@ class Output:
 
     def say(self, text: str) -> None:
         """Print a line of the result: on standard output, or with --json on standard error."""
-        self._print(text)
+        self._print(self._commands.in_text(text))
 
     def table(self, rows: Iterable[Sequence[str]], heads: Sequence[str]) -> None:
         for line in table_lines(rows, heads):
-            self._print(line)
+            self._print(self._commands.in_text(line))
 
     def complain(self, text: str) -> None:
-        self._print(text, self._errors)
+        self._print(self._commands.in_text(text), self._errors)
 
     def _print(self, text: str, sink: Sink | None = None) -> None:
         self._show_rest()

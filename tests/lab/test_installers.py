@@ -82,7 +82,7 @@ def test_without_it_nothing_is_done(module_host: LabHost, shop: Project) -> None
         assert "refused: deploy.installer is uv" in shop.fab("plan", "-H", host.name).out
         done = shop.fab("deploy", "-H", host.name, code=Exit.FAILED)
         assert MARK in done.text
-        assert "`fab setup -H HOST` installs it" in done.text
+        assert f"`fab setup -H {host.name}` installs it" in done.text
         done = shop.fab("doctor", "-H", host.name, code=None)
         assert done.code != 0
         assert f"fab setup -H {host.name}" in done.text

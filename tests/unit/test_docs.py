@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 
 from cartwheel.errors import CATALOGUE
-from tests import pages, release
+from tests import errors_page, pages, release
 
 
 @pytest.mark.parametrize("path", sorted(pages.PAGES), ids=lambda path: path.name)
 def test_a_page_is_current(path: Path) -> None:
     assert path.read_text() == pages.PAGES[path](), "run script/docs"
+
+
+def test_every_error_has_a_cause_and_an_example() -> None:
+    assert errors_page.without_case() == [], "add it to tests/errors_page.py"
 
 
 def test_every_error_is_shown_by_a_test() -> None:

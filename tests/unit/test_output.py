@@ -18,6 +18,7 @@ from typing import Any
 import pyte
 import pytest
 
+from cartwheel.commands.scene import Typed
 from cartwheel.errors import CartwheelError, ConnectError, HostError, UsageError
 from cartwheel.events import Event
 from cartwheel.fleet.report import UNKNOWN, HostReport, Report
@@ -420,7 +421,7 @@ class TestTelling:
         places = {f"web{n}": Place("start", f"1.{n // 4}, as before") for n in range(1, 9)}
         group = ExceptionGroup("x", [struck(n) for n in range(1, 7)])
         assert tell(group, places=places).splitlines() == [
-            "error: web1, web2, web4 and 2 more: HOST port 22: no answer from HOST [CW602]",
+            "error: web1, web2, web4 and 2 more: the host port 22: no answer from the host [CW602]",
             "  step:   start",
             "  | (of web1)",
             "  | log 1",
@@ -543,7 +544,7 @@ class TestManyLines:
         assert len(ends.rest()) == 1
 
     def scene(self) -> Any:
-        return SimpleNamespace(hosts=self.HOSTS)
+        return SimpleNamespace(hosts=self.HOSTS, typed=Typed())
 
     def test_a_failure_is_told_at_once(self, capfd: pytest.CaptureFixture[str]) -> None:
         with Output("deploy", as_json=False) as out:
@@ -677,7 +678,7 @@ class TestSilence:
         """Events that nobody sees are no sign of life."""
         monkeypatch.setattr("cartwheel.terminal.show.SILENCE_SECONDS", 0.3)
         monkeypatch.setattr("cartwheel.terminal.show._SLOW_FRAME_SECONDS", 0.05)
-        scene: Any = SimpleNamespace(hosts=tuple(f"web{n}" for n in range(9)))
+        scene: Any = SimpleNamespace(hosts=tuple(f"web{n}" for n in range(9)), typed=Typed())
         with Output("deploy", as_json=False) as out:
             out.about(scene)
             for host in scene.hosts:
