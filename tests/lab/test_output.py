@@ -183,7 +183,11 @@ class TestTerminal:
         assert not any("…" in line for line in last)
         assert any(re.match(rf"\[{name}\] ✓ install \(\d+\.\d s\)", line) for line in last)
         assert any(re.match(r"\[here\] [✓=] build", line) for line in last)
-        assert last[-3].startswith(HEADS)
+        assert last[-6].startswith(HEADS)
+        assert last[-3] == f"open: {stage.host.url()} (answers 200)"
+        at = f"-H {stage.host.name}"
+        assert last[-2] == f"next: `fab status {at}`, `fab logs {at}`"
+        assert last[-1] == f"to go back: `fab rollback {at}`"
         assert b"\x1b[32m" in terminal.raw
 
     def test_narrow_and_resized(self, stage: Stage) -> None:
