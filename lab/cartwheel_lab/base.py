@@ -58,17 +58,23 @@ mkdir -p "$2/var/lib/apt/lists/partial"
 """
 
 
-def packages(python: bool) -> str:
-    """The packages of a tree besides Debian's minimal base; without nginx and python3-venv."""
-    return f"{_PACKAGES},python3" if python else _PACKAGES
+def packages(python: bool, extra: str = "") -> str:
+    """The packages of a tree besides Debian's minimal base; without nginx and python3-venv.
+
+    `extra` are more of them, with commas between.
+    """
+    return ",".join([_PACKAGES, *(["python3"] if python else []), *([extra] if extra else [])])
 
 
-def digest(suite: str, python: bool) -> str:
+def digest(suite: str, python: bool, extra: str = "") -> str:
     """A tree's name: a digest of everything that decides its content, except the mirror's date."""
-    return hashlib.sha256(f"{_RECIPE}\0{suite}\0{packages(python)}".encode()).hexdigest()[:12]
+    told = f"{_RECIPE}\0{suite}\0{packages(python, extra)}"
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
-def ensure(cache: Path, suite: str, *, python: bool, mirror: str, emit: Emit) -> Path:
+def ensure(
+    cache: Path, suite: str, *, python: bool, extra: str = "", mirror: str, emit: Emit
+) -> Path:
     """The base tree for `suite`, built now if it does not exist (about a minute).
 
     Builders on one machine wait for each other; leftovers of a killed builder are removed.
@@ -78,25 +84,26 @@ def ensure(cache: Path, suite: str, *, python: bool, mirror: str, emit: Emit) ->
         raise LabError("usage", f"there is no suite {suite!r}", hint=f"One of {', '.join(SUITES)}.")
     folder = cache / "lab" / "base"
     machine.make_folder(folder)
-    name = f"{suite}{'' if python else '-nopython'}-{digest(suite, python)}"
+    name = f"{suite}{'' if python else '-nopython'}-{digest(suite, python, extra)}"
     tree = folder / name
     if tree.is_dir():
         return tree
-    step = f"base {suite}{'' if python else ' without Python'}"
+    step = f"base {suite}{'' if python else ' without Python'}{f' with {extra}' if extra else ''}"
 
     def waiting(seconds: float) -> None:
         emit(Event(step, "progress", f"another process builds it ({seconds:.0f} s)"))
 
     with record.locked(folder / f"{name}.lock", waiting):
         if not tree.is_dir():
-            _build(tree, suite, python, mirror, cache, lambda s, d: emit(Event(step, s, d)))
+            wanted = packages(python, extra)
+            _build(tree, suite, wanted, mirror, cache, lambda s, d: emit(Event(step, s, d)))
     return tree
 
 
 def _build(
     tree: Path,
     suite: str,
-    python: bool,
+    wanted: str,
     mirror: str,
     cache: Path,
     tell: Callable[..., None],
@@ -110,7 +117,7 @@ def _build(
     keyring = next((str(path) for path in _KEYRINGS if path.is_file()), "")
     if suite == "bullseye" and _KEYRINGS[1].is_file():
         keyring = _both_keyrings(cache)
-    script = ["sh", "-c", _RECIPE, "recipe", suite, str(unfinished), mirror, packages(python)]
+    script = ["sh", "-c", _RECIPE, "recipe", suite, str(unfinished), mirror, wanted]
     started = time.monotonic()
     _run(_contained([*script, str(debs), keyring]), tell)
     os.sync()  # the tree must be on the disk before its new name

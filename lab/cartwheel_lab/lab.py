@@ -57,6 +57,7 @@ class _Kind:
     suite: str
     python: bool
     disk_mb: int
+    packages: str
 
 
 @dataclass(frozen=True)
@@ -276,6 +277,10 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
+def _kind(host: record.HostRecord) -> _Kind:
+    return _Kind(host.suite, host.python, host.disk_mb, host.packages)
+
+
 def _runtime(folder: Path) -> Path:
     return _RUNTIME / _short(str(folder))
 
@@ -322,17 +327,19 @@ class Lab:
         *,
         python: bool = True,
         disk_mb: int = 0,
+        packages: str = "",
     ) -> list[LabHost]:
         """Make `count` hosts of this kind run: boot those that exist, create the others.
 
         `disk_mb` gives them a disk in memory, which can get full; with 0 they use this machine's.
+        `packages` (names with commas between) are in their image already.
         """
-        kind = _Kind(suite, python, disk_mb)
+        kind = _Kind(suite, python, disk_mb, packages)
         return self._raise_hosts(kind, lambda same: max(0, count - len(same)), count)
 
     def add(self, count: int = 1, suite: str = "bookworm", *, python: bool = True) -> list[LabHost]:
         """Create `count` more hosts of this kind."""
-        return self._raise_hosts(_Kind(suite, python, 0), lambda _same: count, None)
+        return self._raise_hosts(_Kind(suite, python, 0, ""), lambda _same: count, None)
 
     def _raise_hosts(
         self,
@@ -343,12 +350,17 @@ class Lab:
         machine.require()
         mirror = machine.mirror()
         tree = base.ensure(
-            self.cache, kind.suite, python=kind.python, mirror=mirror, emit=self.emit
+            self.cache,
+            kind.suite,
+            python=kind.python,
+            extra=kind.packages,
+            mirror=mirror,
+            emit=self.emit,
         )
         with self._changing():
             self._ensure_identity()
             self._ensure_depot(mirror)
-            same = [h for h in self._recorded() if _Kind(h.suite, h.python, h.disk_mb) == kind]
+            same = [host for host in self._recorded() if _kind(host) == kind]
             new = [self._new(kind, tree) for _ in range(missing(same))]
             wanted = new if first is None else [*same, *new][:first]
             self._in_parallel(self._bring_up, [h for h in wanted if not self._is_on(h)])
@@ -696,6 +708,7 @@ class Lab:
             str(tree),
             preferred=_FIRST_ADDRESS + number,
             disk_mb=kind.disk_mb,
+            packages=kind.packages,
         )
         self._step(f"new {host.name}")
         self._record.hosts[host.name] = host

@@ -27,7 +27,7 @@ class HostRecord:
     """One host. It is written before each step, so that leftovers of a killed run can be found.
 
     `interpreter` replaces `ssh.python`; `disk_mb` is the size of a disk in memory (0: the host
-    uses this machine's disk).
+    uses this machine's disk). `packages` are in its image besides.
     """
 
     name: str
@@ -42,6 +42,7 @@ class HostRecord:
     forwarder: tuple[int, int] | None = None
     interpreter: str = ""
     disk_mb: int = 0
+    packages: str = ""
 
     @property
     def address(self) -> str:

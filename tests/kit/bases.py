@@ -6,13 +6,28 @@ from cartwheel.events import silent
 from cartwheel_lab import base, machine
 from cartwheel_lab.lab import default_cache
 
+# What `fab setup` would install there; for tests of other things.
+READY = "nginx,python3-venv"
 # Those that most tests need come first.
-TREES = (("bookworm", True), ("bullseye", True), ("trixie", True), ("bookworm", False))
+TREES = (
+    ("bookworm", True, READY),
+    ("bookworm", True, ""),
+    ("bullseye", True, ""),
+    ("trixie", True, ""),
+    ("bookworm", False, ""),
+)
 
 
 def main() -> None:
-    for suite, python in TREES:
-        base.ensure(default_cache(), suite, python=python, mirror=machine.mirror(), emit=silent)
+    for suite, python, extra in TREES:
+        base.ensure(
+            default_cache(),
+            suite,
+            python=python,
+            extra=extra,
+            mirror=machine.mirror(),
+            emit=silent,
+        )
 
 
 if __name__ == "__main__":

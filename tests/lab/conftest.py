@@ -18,6 +18,7 @@ from cartwheel import places
 from cartwheel.errors import LabError
 from cartwheel_lab import Lab, LabHost, record
 from cartwheel_lab.lab import STATE_VARIABLE
+from tests.kit.bases import READY
 from tests.kit.faulting import DISK_MB, Shore, new_shore
 
 GetHosts = Callable[..., list[LabHost]]
@@ -76,14 +77,17 @@ def _sweep(top: Path) -> None:
 
 @pytest.fixture(scope="session")
 def hosts(lab: Lab) -> GetHosts:
-    """`hosts(count=1, suite="bookworm", python=True)`: hosts of a kind, made once and shared.
+    """`hosts(count=1, suite="bookworm", python=True, packages="")`: hosts of a kind, made once and
+    shared.
 
     They are as earlier tests left them; `host.reset()` gives one a fresh disk.
     """
 
-    def get(count: int = 1, suite: str = "bookworm", python: bool = True) -> list[LabHost]:
+    def get(
+        count: int = 1, suite: str = "bookworm", python: bool = True, packages: str = ""
+    ) -> list[LabHost]:
         try:
-            return lab.up(count, suite, python=python)
+            return lab.up(count, suite, python=python, packages=packages)
         except LabError as error:
             pytest.fail(f"{error}\n{error.hint}\n{error.detail}", pytrace=False)
 
@@ -91,7 +95,7 @@ def hosts(lab: Lab) -> GetHosts:
 
 
 def _fresh(hosts: GetHosts) -> Iterator[LabHost]:
-    host = hosts()[0]
+    host = hosts(packages=READY)[0]
     host.reset()
     yield host
     with suppress(LabError):  # the test may have taken the host away
@@ -101,7 +105,10 @@ def _fresh(hosts: GetHosts) -> Iterator[LabHost]:
 
 @pytest.fixture
 def host(hosts: GetHosts) -> Iterator[LabHost]:
-    """A bookworm host with a fresh disk for this test alone."""
+    """A bookworm host with a fresh disk for this test alone.
+
+    Like all but those of `hosts`, it has what `fab setup` would install.
+    """
     yield from _fresh(hosts)
 
 
@@ -112,7 +119,7 @@ def module_host(hosts: GetHosts) -> Iterator[LabHost]:
 
 
 def _several(hosts: GetHosts, count: int) -> list[LabHost]:
-    found = hosts(count)
+    found = hosts(count, packages=READY)
     for host in found:
         host.reset()
     return found
@@ -133,6 +140,6 @@ def trio(hosts: GetHosts) -> list[LabHost]:
 @pytest.fixture(scope="module")
 def shore(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shore]:
     """A host for faults: with a disk of its own, which can be full, and set up."""
-    host = lab.up(1, disk_mb=DISK_MB)[0]
+    host = lab.up(1, disk_mb=DISK_MB, packages=READY)[0]
     yield new_shore(host, tmp_path_factory.mktemp("shore"))
     lab.down([host.name])

@@ -15,6 +15,7 @@ import pytest
 
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
+from tests.kit.bases import READY
 from tests.kit.fab import fab
 from tests.kit.host import await_sessions, current
 from tests.kit.project import Done
@@ -136,7 +137,7 @@ class Behind:
 
 @pytest.fixture(scope="module")
 def behind(hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
-    four = hosts(4)
+    four = hosts(4, packages=READY)
     for host in four:
         host.reset()
     behind = Behind(four, new_shop(tmp_path_factory.mktemp("behind")))

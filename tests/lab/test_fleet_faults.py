@@ -18,6 +18,7 @@ from cartwheel_lab import Lab, LabHost
 from cartwheel_lab.faults import harness
 from cartwheel_lab.faults.kinds import FAULTS
 from cartwheel_lab.faults.points import Point, messages
+from tests.kit.bases import READY
 from tests.kit.faulting import DISK_MB, Shore, Try, new_shore, pairs
 from tests.kit.seed import SEED
 
@@ -29,7 +30,7 @@ RIVALS = 10
 
 @pytest.fixture(scope="module")
 def hosts(lab: Lab) -> Iterator[list[LabHost]]:
-    found = lab.up(3, disk_mb=DISK_MB)
+    found = lab.up(3, disk_mb=DISK_MB, packages=READY)
     yield found
     lab.down([host.name for host in found])
 
