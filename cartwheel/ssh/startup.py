@@ -146,7 +146,8 @@ _REASONS = (
         needs="sudo",
     ),
     _Reason(
-        r"a password is required|a terminal is required",
+        # sudo-rs: "interactive authentication is required".
+        r"[Aa] password is required|[Aa] terminal is required|authentication is required",
         "sudo-password",
         "sudo asks '{user}' for a password, but none was given",
         needs="sudo",
@@ -155,7 +156,7 @@ _REASONS = (
         " and check that this user may use sudo at all.",
     ),
     _Reason(
-        r"incorrect password attempt",
+        r"incorrect (password|authentication) attempt",
         "sudo-password",
         "sudo rejected the password for '{user}'",
         needs="sudo",

@@ -103,3 +103,53 @@ def test_setup_brings_no_python_where_the_login_is_the_fault(many: LabHost, open
         open_as("startup").request(asking("hello"))
     assert caught.value.slug == "no-greeting"
     assert "nvm-is-missing: command not found" in caught.value.message
+
+
+REFUSED = {
+    # user: (its shell, what else is done to it, the error, the host's own words)
+    "nologin": ("/usr/sbin/nologin", "", "no-greeting", "This account is currently not available"),
+    "false": ("/bin/false", "", "no-greeting", "exit status 1"),
+    "sftponly": ("/bin/bash", "", "no-greeting", "sftp connections only"),
+    "menu": ("/bin/bash", "", "no-greeting", "exit status 3 before .*: only a menu"),
+    "leaves": ("/bin/bash", "echo 'echo go away; exit 5' > ~/.bashrc", "no-greeting", "go away"),
+    "old": ("/bin/bash", "chage -d 0 $USER", "no-greeting", "Password change required"),
+    "expired": ("/bin/bash", "chage -E 0 $USER", "ssh-auth", "said: Your account has expired"),
+    "noshell": ("/opt/none", "", "ssh-auth", "rejected the login"),
+}
+
+
+def test_an_account_that_may_not_is_told_in_the_hosts_words(many: LabHost, open_as: Open) -> None:
+    many.sh(
+        "printf 'Match User sftponly\\n ForceCommand internal-sftp\\nMatch User menu\\n"
+        " ForceCommand echo only a menu; exit 3\\n' > /etc/ssh/sshd_config.d/accounts.conf;"
+        " systemctl reload ssh"
+    )
+    for user, (shell, done, slug, words) in REFUSED.items():
+        many.sh(
+            f"export USER={user} HOME=/home/{user}; useradd -m -s {shell} $USER;"
+            f" cp -r ~deploy/.ssh ~/; chown -R $USER: ~/; {done}"
+        )
+        with pytest.raises(ConnectError, match=words) as caught:
+            open_as(user).request(asking("hello"))
+        assert caught.value.slug == slug, user
+
+
+def test_a_host_that_lets_nobody_in_now_says_why(many: LabHost, open_as: Open) -> None:
+    many.sh("echo 'Back at noon.' > /etc/nologin")
+    try:
+        with pytest.raises(ConnectError, match=r"closed the connection and said: Back at noon\."):
+            open_as("deploy")
+    finally:
+        many.sh("rm /etc/nologin")
+
+
+def test_a_restricted_shell_and_a_missing_home_do_no_harm(many: LabHost, open_as: Open) -> None:
+    for user in ("restricted", "homeless"):
+        many.sh(
+            f"useradd -m -s /bin/bash {user}; cp -r ~deploy/.ssh ~{user}/;"
+            f" chown -R {user}: ~{user};"
+            f" echo '{user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{user}"
+        )
+    many.sh("chsh -s /bin/rbash restricted; chown root: ~homeless; chmod 0555 ~homeless")
+    for user in ("restricted", "homeless"):
+        assert open_as(user).request(asking("hello"))["uid"] == 0
