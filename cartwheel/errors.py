@@ -381,6 +381,16 @@ CATALOGUE: dict[str, Problem] = {
         "The old instance is still answering requests",
         "They are not cut off. Run it again once they are answered.",
     ),
+    "site-unread": Problem(
+        515,
+        "The web server does not read the folder of the sites",
+        "Add `include /etc/nginx/conf.d/*.conf;` to `http { }` in /etc/nginx/nginx.conf on HOST.",
+    ),
+    "web-server-masked": Problem(
+        516,
+        "The web server's unit is masked",
+        "`systemctl unmask nginx` on HOST, then `fab deploy -H HOST`, which starts it.",
+    ),
     "python-reach": Problem(
         520,
         "The app's user cannot run the Python interpreter",

@@ -310,6 +310,14 @@ _CASES: dict[str, tuple[str, str]] = {
         "The site of this application does not fit this nginx.",
         'unknown directive "brotli" in /etc/nginx/conf.d/cartwheel-shop.conf:61',
     ),
+    "site-unread": (
+        "Somebody took `include /etc/nginx/conf.d/*.conf;` out of nginx.conf.",
+        "nginx does not read /etc/nginx/conf.d: no `include` names it",
+    ),
+    "web-server-masked": (
+        "Somebody ran `systemctl mask nginx`, so nothing can start it.",
+        "nginx does not run, and its unit is masked",
+    ),
     "server-name-taken": (
         "Two sites with one name: nginx would serve only the first.",
         "/etc/nginx/conf.d/old.conf already has the server name shop.example.org",

@@ -27,7 +27,10 @@ from cartwheel.settings import names
 _MAX_CLOCK_SECONDS = 60.0
 _REPAIR_SECONDS = 300.0
 # Refusals of a deploy, and the row that already reports the problem.
-_SAID_ELSEWHERE = ("not-set-up", "no-systemd", "python-version", "held", "stopped", "disk-full")
+_SAID_ELSEWHERE = (
+    *("not-set-up", "no-systemd", "python-version", "held", "stopped", "disk-full"),
+    *("site-unread", "web-server-masked"),
+)
 
 _MOST_SHOWN = 3
 _LARGE_CACHE_BYTES = 1 << 30
@@ -155,12 +158,6 @@ def _of_uv(host: str, known: Uv) -> Finding:
 
 
 def _of_examination(host: str, more: Examination) -> Iterator[Finding]:
-    web = names.web_server().name
-    if more.web_complaint:
-        todo = f"fix the line that {web} names, then `fab {web}.reload -H {host}`"
-        yield Finding(host, f"{web} -t", "PROBLEM", more.web_complaint, todo)
-    elif more.web_complaint is not None:
-        yield Finding(host, f"{web} -t", "ok", "configuration OK")
     if more.index:
         todo = f"check [index] and the network between {host} and the index"
         yield Finding(host, "mirror", "PROBLEM", more.index, todo)

@@ -33,11 +33,11 @@ def after_going_back(
     never switched, reports its live release."""
     if undone is None or isinstance(undone, CartwheelError):
         why = error if undone is None else undone
-        return HostReport(host, "attention", UNKNOWN, plan.current, why, plan.notes)
+        return HostReport(host, "attention", UNKNOWN, plan.current, why)
     outcome: Outcome = "reverted" if undone.reverted else "failed"
     if undone.serves != plan.current:
         outcome = "attention"
-    return HostReport(host, outcome, undone.serves, plan.current, error, plan.notes)
+    return HostReport(host, outcome, undone.serves, plan.current, error)
 
 
 def fallen(
@@ -87,7 +87,8 @@ def row_of(fleet: Fleet, host: str, plan: HostPlan, otherwise: Outcome) -> HostR
     outcome: Outcome = "failed" if error else "unchanged" if plan.unchanged else otherwise
     known = error is None or not (is_open(error) or error.slug == "facts-changed")
     serves = plan.current if known else UNKNOWN
-    return HostReport(host, outcome, serves, plan.current, error, plan.notes)
+    notes = () if error else plan.notes  # they are about what the deploy would have done
+    return HostReport(host, outcome, serves, plan.current, error, notes)
 
 
 def report_of(fleet: Fleet, plans: Plans, row: Callable[[str, HostPlan], HostReport]) -> Report:

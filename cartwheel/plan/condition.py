@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from cartwheel.plan import web_server
 from cartwheel.plan.refusals import MIN_FREE_BYTES, MIN_FREE_INODES, held_refusal, stopped_refusal
 from cartwheel.settings import names
 
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 
 Level = Literal["ok", "note", "PROBLEM"]
 
-# States of units that start with the host (systemctl(1), is-enabled); "static", "indirect" and
-# "generated" units are started by something else.
-_STARTS_AT_BOOT = ("enabled", "static", "indirect", "generated", "alias")
-# ActiveState of a running unit: every change of the site reloads the web server.
-_RUNS = ("active", "reloading")
 _LOW_BYTES = 512 << 20
 # Findings whose details need their name in front.
 _NAMED = ("leftover", "also running", "disk")
@@ -159,6 +155,15 @@ def _front_door(host: str, status: Status) -> Iterator[Finding]:
     """The answer through the web server; not judged if the app itself does not answer or the web
     server does not run, because that is the cause and reported already."""
     web = names.web_server().name
+    unread = web_server.unread(status.web_server)
+    if unread and status.web_server.unit_file:
+        todo = f"`fab setup -H {host}` makes it, then `fab deploy -H {host}`"
+        if status.web_server.folder:
+            todo = (
+                f"let {web}'s configuration on {host} include it, then `fab {web}.reload -H {host}`"
+            )
+        yield _problem(host, "site", unread, todo, serving=True)
+        return
     if status.release is not None and not status.web_server.site:
         todo = f"`fab deploy -H {host}` writes it"
         yield _problem(host, "site", f"{web}'s file for the site is missing", todo)
@@ -180,30 +185,28 @@ def _front_door(host: str, status: Status) -> Iterator[Finding]:
 def _web_server_answers(status: Status) -> bool:
     """The web server, by its unit, or by its answer if it was started by hand."""
     by_hand = status.serving is not None and not status.serving.front
-    return status.web_server.active in _RUNS or by_hand
+    return status.web_server.active in web_server.RUNS or by_hand
 
 
 def _web_server(host: str, status: Status) -> Iterator[Finding]:
-    web, active, unit_file = (
-        names.web_server().name,
-        status.web_server.active,
-        status.web_server.unit_file,
-    )
-    unit = names.web_server().unit.removesuffix(".service")
-    enable = f"`systemctl enable {unit}` on {host}"
-    if unit_file.startswith("masked"):
-        enable = f"`systemctl unmask {unit} && systemctl enable {unit}` on {host}"
+    state, web = status.web_server, names.web_server().name
+    active, unit_file = state.active, state.unit_file
+    enable = web_server.enabling(state, host)
+    broken = web_server.broken(state)
+    if broken:
+        todo = f"fix the line that {web} names, then `fab {web}.reload -H {host}`"
+        yield _problem(host, f"{web} -t", broken, todo)
     if not unit_file:
         todo = f"`fab setup -H {host}` installs it"
         yield _problem(host, web, f"there is no {web}", todo, serving=True)
-    elif active not in _RUNS:
+    elif active not in web_server.RUNS:
         answers = _web_server_answers(status)
         start = f"`fab {web}.reload -H {host}` starts it"
-        todo = start if unit_file in _STARTS_AT_BOOT else f"{enable}, then {start}"
+        todo = start if unit_file in web_server.STARTS_AT_BOOT else f"{enable}, then {start}"
         what = "answers, but systemd does not run it" if answers else "does not run"
         detail = f"{web} {what}: it is {active}, {unit_file}"
         yield _problem(host, web, detail, todo, serving=not answers)
-    elif unit_file not in _STARTS_AT_BOOT:
+    elif unit_file not in web_server.STARTS_AT_BOOT:
         yield _problem(host, web, f"{web} is {unit_file}: it does not start at boot", enable)
     else:
         yield Finding(host, web, "ok", "runs, and starts at boot")
@@ -212,7 +215,7 @@ def _web_server(host: str, status: Status) -> Iterator[Finding]:
 def _boot(host: str, status: Status) -> Iterator[Finding]:
     if not status.set_up or status.release is None:
         return
-    if status.boot in _STARTS_AT_BOOT:
+    if status.boot in web_server.STARTS_AT_BOOT:
         yield Finding(host, "boot", "ok", "the app starts at boot")
         return
     detail = f"the app does not start at boot: its unit is {status.boot or 'missing'}"

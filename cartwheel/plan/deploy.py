@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cartwheel.build.products import Artifact, Lock
 from cartwheel.hidden import Hidden
 from cartwheel.host.wire.codec import to_json
+from cartwheel.plan import web_server
 from cartwheel.plan.app_server import server_refusals
 from cartwheel.plan.hooks import hooks_for
 from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator
@@ -84,7 +85,7 @@ def plan_deploy(
         return plan
     rendered = render(release)
     site = site_changes(settings, facts, rendered.site)
-    plan = replace(plan, notes=_notes(facts, site, content, release))
+    plan = replace(plan, notes=_notes(settings, facts, site, content, release))
     if _serves(facts, release) and not site:
         return plan
     kind: Kind = "restart" if plan.current == release else "deploy"
@@ -233,7 +234,11 @@ def _migration(settings: Settings, facts: Facts, content: str) -> Migration | No
 
 
 def _notes(
-    facts: Facts, site: Mapping[str, str | None], content: str, release: str
+    settings: Settings,
+    facts: Facts,
+    site: Mapping[str, str | None],
+    content: str,
+    release: str,
 ) -> tuple[str, ...]:
     app = facts.app
     notes = [
@@ -241,9 +246,15 @@ def _notes(
         for name, what in app.spoilt.items()
         if name == content or name.startswith(content + "_")
     ]
-    if site:
-        web = names.web_server().name
+    web = names.web_server().name
+    if not web_server.is_up(settings, facts):
+        notes.append(f"{web} does not run ({facts.web.active}): this deploy starts it")
+    elif site:
         notes.append(f"{web} is reloaded: idle kept-alive connections may close")
+    elif facts.web.complaint:
+        notes.append(f"{web_server.broken(facts.web)}; after a reboot it does not start")
+    if facts.web.unit_file not in web_server.STARTS_AT_BOOT:
+        notes.append(f"{web} is {facts.web.unit_file}: it does not start at boot")
     if app.leftovers:
         notes.append(f"leftovers to clean: {', '.join(app.leftovers)}")
     return tuple(notes)

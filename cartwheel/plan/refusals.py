@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from cartwheel.plan import web_server
 from cartwheel.plan.host_plan import Refusal
 from cartwheel.plan.site import site_refusals
 from cartwheel.settings import names
@@ -29,6 +30,7 @@ def refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
     """All reasons why this host cannot take a release now."""
     return (
         *_not_ready(settings, facts),
+        *_web_server(settings, facts),
         *_python(settings, facts),
         *_installer(settings, facts),
         *_marks(facts),
@@ -45,6 +47,18 @@ def _not_ready(settings: Settings, facts: Facts) -> Iterator[Refusal]:
         yield Refusal("not-set-up", f"the host is not set up for {settings.slug}")
     elif facts.web_server is None:
         yield Refusal("not-set-up", f"the host has no {names.web_server().name}")
+
+
+def _web_server(settings: Settings, facts: Facts) -> Iterator[Refusal]:
+    if facts.web_server is None:
+        return
+    if not facts.web.folder:
+        yield Refusal("not-set-up", web_server.unread(facts.web))
+    elif not facts.web.reads:
+        yield Refusal("site-unread", web_server.unread(facts.web))
+    if web_server.is_masked(facts.web) and not web_server.is_up(settings, facts):
+        name = names.web_server().name
+        yield Refusal("web-server-masked", f"{name} does not run, and its unit is masked")
 
 
 def _python(settings: Settings, facts: Facts) -> Iterator[Refusal]:

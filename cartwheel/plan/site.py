@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from cartwheel.plan import web_server
 from cartwheel.plan.host_plan import Refusal
 from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
@@ -18,7 +19,8 @@ def site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str |
     """Shared files of the web server that must change: path -> text, or None to remove it."""
     path = names.site_path(settings)
     changes: dict[str, str | None] = {}
-    if facts.files.get(path) != hashlib.sha256(site.encode()).hexdigest():
+    is_same = facts.files.get(path) == hashlib.sha256(site.encode()).hexdigest()
+    if not is_same or not web_server.is_up(settings, facts):  # a change of the site starts it
         changes[path] = site
     distribution = [
         server

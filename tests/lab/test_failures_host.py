@@ -309,6 +309,25 @@ def nginx_broken_before(scenery: Scenery) -> Iterator[Settings]:
 
 
 @contextmanager
+def nginx_masked(scenery: Scenery) -> Iterator[Settings]:
+    scenery.host.sh("systemctl mask -q --now nginx")
+    try:
+        yield {}
+    finally:
+        scenery.host.sh("systemctl unmask -q nginx; systemctl start nginx")
+
+
+@contextmanager
+def nginx_without_sites(scenery: Scenery) -> Iterator[Settings]:
+    main = "/etc/nginx/nginx.conf"
+    scenery.host.sh(f"sed -i.old 's|include /etc/nginx/conf.d|#&|' {main}")
+    try:
+        yield {}
+    finally:
+        scenery.host.sh(f"mv {main}.old {main}")
+
+
+@contextmanager
 def nginx_refuses(scenery: Scenery) -> Iterator[Settings]:
     """The project's own template of the site, with a directive that nginx does not know."""
     text = Path("templates/nginx-site.conf.j2").read_text()
@@ -325,7 +344,7 @@ def _site(scenery: Scenery, name: str, text: str, *, reload: bool = True) -> Ite
             scenery.host.sh("nginx -t -q && systemctl reload nginx")
         yield
     finally:
-        scenery.host.sh(f"rm {path}; systemctl reload nginx")
+        scenery.host.sh(f"rm {path}; systemctl reload-or-restart nginx")
 
 
 # -- arrangements: settings and templates
@@ -539,6 +558,7 @@ CASES = [
         nginx_broken_before,
         journalled=True,
     ),
+    Wrong("nginx-without-sites", "site-unread", ("/etc/nginx/conf.d",), nginx_without_sites),
     Wrong(
         "site-that-nginx-refuses",
         "nginx-refuses",
@@ -711,7 +731,30 @@ def test_a_broken_nginx_does_not_matter_where_its_files_do_not_change(scenery: S
     stage = scenery.stage
     stage.configure()
     with _site(scenery, "old", "server { lissen 80; }", reload=False):
-        stage.deploy_well()
+        version = stage.next_version()
+        attempt = stage.fab("deploy")
+        assert stage.body() == version
+    assert attempt.code == 0, attempt.err
+    # But somebody has to know before the next reboot.
+    assert 'broken: unknown directive "lissen" in /etc/nginx/conf.d/old.conf:1' in attempt.out
+
+
+def test_a_deploy_starts_a_web_server_that_somebody_stopped(scenery: Scenery) -> None:
+    stage = scenery.stage
+    stage.configure()
+    scenery.host.sh("systemctl stop nginx")
+    assert stage.run("plan", "-H", stage.host.name).code == 0
+    stage.deploy_well()
+    with nginx_masked(scenery):  # nothing starts this one
+        stage.next_version()
+        attempt = stage.fab("deploy")
+        attempt.assert_told("web-server-masked", Exit.FAILED, ("nginx", "masked"))
+        attempt.assert_untouched()
+    scenery.host.sh("systemctl stop nginx")
+    with _site(scenery, "old", "server { lissen 80; }", reload=False):  # nor does it start so
+        attempt = stage.fab("deploy")
+        attempt.assert_told("nginx-broken", Exit.FAILED, ("/etc/nginx/conf.d/old.conf:1",))
+    stage.deploy_well()
 
 
 RELOADS = """

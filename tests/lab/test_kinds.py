@@ -215,6 +215,9 @@ class Porter:
     def taken_name(self, output: str, names: Sequence[str]) -> Optional[str]:
         return None
 
+    def reads(self, site: Path) -> bool:
+        return True
+
     def user(self) -> str:
         return "root"
 

@@ -17,6 +17,15 @@ from cartwheel.host.wire.status import Status
 A = TypeVar("A")
 
 RELEASE = "1.0.aa"
+WEB: dict[str, Any] = {
+    "active": "active",
+    "unit_file": "enabled",
+    "site": False,
+    "token": True,
+    "folder": True,
+    "reads": True,
+    "complaint": "",
+}
 # A host that serves, and is well.
 WELL: dict[str, Any] = {
     "release": RELEASE,
@@ -36,7 +45,7 @@ WELL: dict[str, Any] = {
     "leftovers": [],
     "also_running": [],
     "stopping": [],
-    "nginx": {"active": "active", "unit_file": "enabled", "site": True, "token": True},
+    "nginx": {**WEB, "site": True},
     "boot": "enabled",
     "boot_unit": "cartwheel-shop.service",
     "disk": {"free_bytes": 10 << 30, "free_inodes": 10**6, "read_only": False},
@@ -119,6 +128,7 @@ FACTS: dict[str, Any] = {
     },
     "files": {"/etc/nginx/conf.d/cartwheel-shop.conf": None},
     "web_server": "1.22.1",
+    "web": WEB,
     "servers": [],
     "ports": {"22": "sshd"},
     "free_bytes": 10 << 30,

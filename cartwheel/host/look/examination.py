@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import Optional
 
 from cartwheel.host import layout
@@ -11,8 +10,6 @@ from cartwheel.host.release import downloads, install, installer
 from cartwheel.host.state import record, releases
 from cartwheel.host.system import children
 from cartwheel.host.system.context import Context, OpError
-from cartwheel.host.web import configuration
-from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.examine import Examination, Examine
 
 _INDEX_SECONDS = 60.0
@@ -20,13 +17,12 @@ _INDEX_SECONDS = 60.0
 
 def examine(ctx: Context, request: Examine) -> Examination:
     """The answers that `fab doctor` needs beyond the facts of a probe."""
-    at, web = ctx.at, web_server()
+    at = ctx.at
     return Examination(
         status=report.status(ctx, request.status),
         damage={release: tuple(found) for release, found in releases.damage(at).items()},
         index=_index_complaint(ctx, request),
         cache_bytes=downloads.size_bytes(at),
-        web_complaint=configuration.check(ctx, web) if shutil.which(web.program) else None,
     )
 
 

@@ -16,11 +16,13 @@ from cartwheel.host.release import borrow, installer_uv
 from cartwheel.host.state import freeze, journal, pending, record, releases
 from cartwheel.host.system import children, files, reach, systemd
 from cartwheel.host.system.context import Context, OpError, boot_id
+from cartwheel.host.web import serving
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.facts import App, AskFacts, Facts, Interpreter, Machine, Release
 from cartwheel.host.wire.manifest import Manifest
 from cartwheel.host.wire.marks import Stopped
 from cartwheel.host.wire.pending import DAMAGED
+from cartwheel.host.wire.web import WebServing
 
 _CALL_SECONDS = 10
 _AT_ONCE = 8  # most of them wait for a program or an answer
@@ -36,6 +38,7 @@ def probe(ctx: Context, request: AskFacts) -> Facts:
         digests = pool.submit(lambda: {one: files.sha256_of(Path(one)) for one in request.files})
         version = pool.submit(_web_version)
         servers = pool.submit(web_server().servers)
+        web = pool.submit(_web, at)
         ports = pool.submit(listening_ports)
         uv = pool.submit(installer_uv.find, request.uv_version, request.user)
         free_bytes, free_inodes = parts.free_on(at.base)
@@ -48,6 +51,7 @@ def probe(ctx: Context, request: AskFacts) -> Facts:
         app=app.result(),
         files=digests.result(),
         web_server=version.result(),
+        web=web.result(),
         servers=tuple(servers.result()),
         ports=ports.result(),
         free_bytes=free_bytes,
@@ -202,6 +206,11 @@ def _release(manifest: Manifest) -> Release:
         python=(python.path, python.version) if python.path else None,
         variables={name: one.digest for name, one in manifest.env.items()},
     )
+
+
+def _web(at: Layout) -> WebServing:
+    state = systemd.state(web_server().unit) if systemd.is_booted() else None
+    return serving.look(at, state)
 
 
 def _web_version() -> Optional[str]:

@@ -12,11 +12,11 @@ from cartwheel.host.process.kinds import kind_of
 from cartwheel.host.state import freeze, journal, pending, releases
 from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import Context
-from cartwheel.host.web import front_door
+from cartwheel.host.web import front_door, serving
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.marks import Stopped
-from cartwheel.host.wire.status import AskStatus, Disk, Status, WebServing
+from cartwheel.host.wire.status import AskStatus, Disk, Status
 
 _AT_ONCE = 5  # most of them wait for a program or an answer
 _LOOKS = 3  # a deploy switches at most once in this short time; a rollback may follow
@@ -70,7 +70,7 @@ def _status_of(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> Stat
         leftovers=leftovers,
         also_running=tuple(one.release for one in others if others[one] != systemd.STOPPING),
         stopping=tuple(one.release for one in others if others[one] == systemd.STOPPING),
-        web_server=_web_server(at, states[web.unit]),
+        web_server=serving.look(at, states[web.unit]),
         boot=states[at.boot_unit.name].unit_file,
         boot_unit=at.boot_unit.name,
         disk=disk,
@@ -100,15 +100,6 @@ def _port(at: Layout, wanted: int) -> int:
     own = str(web.site(at.app))
     ports = [port for one in web.servers() if one.file == own for port in one.ports]
     return wanted if wanted in ports or not ports else ports[0]
-
-
-def _web_server(at: Layout, state: systemd.UnitState) -> WebServing:
-    return WebServing(
-        active=state.active,
-        unit_file=state.unit_file,
-        site=web_server().site(at.app).is_file(),
-        token=front_door.known_token(at) is not None,
-    )
 
 
 def _disk(at: Layout) -> Disk:

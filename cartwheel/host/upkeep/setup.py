@@ -209,6 +209,9 @@ def _directories(ctx: Context, request: Setup) -> List[str]:
         (at.logs, 0o750, 0, log_group),
         (layout.RUN, 0o755, 0, 0),
     ]
+    sites = web_server().site(at.app).parent
+    if request.web_server and not sites.exists():  # somebody removed it
+        wanted.append((sites, 0o755, 0, 0))
     if request.balancer:
         wanted.append((at.balancer, 0o755, 0, 0))
     changed = [f"directory {one[0]}" for one in wanted if files.directory(*one)]

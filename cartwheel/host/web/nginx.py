@@ -61,6 +61,11 @@ class Nginx:
     def site(self, name: str) -> Path:
         return SITES / f"cartwheel-{name}.conf"
 
+    def reads(self, site: Path) -> bool:
+        from cartwheel.host.web import nginx_config
+
+        return nginx_config.includes(site)
+
     def logs(self, name: str) -> Tuple[Path, Path]:
         return LOGS / (name + ".access.log"), LOGS / (name + ".error.log")
 

@@ -10,6 +10,7 @@ import glob
 import os
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Tuple
 
@@ -28,6 +29,7 @@ _LUA = re.compile(
     r"""|(?P<brace>[{}])|[^-\["'{}]+|.""",
     re.DOTALL,
 )
+MAIN = Path("/etc/nginx/nginx.conf")
 # A mark is not the same character in quotes.
 _WORD, _MARK = "word", "mark"
 
@@ -61,7 +63,7 @@ class _Block(NamedTuple):
     names: List[str]
 
 
-def servers(main: Path = Path("/etc/nginx/nginx.conf")) -> List[Server]:
+def servers(main: Path = MAIN) -> List[Server]:
     """Every http server that nginx would load; empty where there is no nginx."""
     found: List[_Block] = []
     for directive in _directives(main, main.parent):
@@ -89,7 +91,7 @@ def _server(block: _Block) -> Server:
     )
 
 
-def user(main: Path = Path("/etc/nginx/nginx.conf")) -> str:
+def user(main: Path = MAIN) -> str:
     """The user of nginx's workers: the `user` directive, else what Debian builds in."""
     for directive in _directives(main, main.parent):
         if directive.words[0] == "user" and len(directive.words) > 1 and not directive.inside:
@@ -97,10 +99,22 @@ def user(main: Path = Path("/etc/nginx/nginx.conf")) -> str:
     return "www-data"
 
 
+def includes(site: Path, main: Path = MAIN) -> bool:
+    """Whether nginx reads a site's file of this path, once it exists. True where `main` is missing:
+    then nginx was built with another path."""
+    patterns = [
+        os.path.join(str(main.parent), directive.words[1])
+        for directive in _directives(main, main.parent)
+        if directive.words[0] == "include" and directive.inside == ("http",)
+    ]
+    return not main.is_file() or any(fnmatch(str(site), pattern) for pattern in patterns)
+
+
 def _directives(
     path: Path, root: Path, inside: Tuple[str, ...] = (), opened: Tuple[Path, ...] = ()
 ) -> Iterator[_Directive]:
-    """Those of a file and of what it includes. A file that includes itself is read once."""
+    """Those of a file and of what it includes, `include` too. A file that includes itself is read
+    once."""
     if files.is_no_file(path):
         return
     try:
@@ -112,12 +126,12 @@ def _directives(
         if kind == _WORD:
             words.append(token)
             continue
+        if token != "}" and words:
+            yield _Directive(str(path), tuple(words), inside, token == "{")
         if token == ";" and words[:1] == ["include"] and len(words) > 1:
             for name in sorted(glob.glob(os.path.join(str(root), words[1]))):
                 if Path(name) not in (path, *opened):
                     yield from _directives(Path(name), root, inside, (*opened, path))
-        elif token != "}" and words:
-            yield _Directive(str(path), tuple(words), inside, token == "{")
         if token == "{":
             inside = (*inside, words[0] if words else "")
         elif token == "}":

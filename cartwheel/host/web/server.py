@@ -65,6 +65,9 @@ class WebServer(Protocol):
     def site(self, name: str) -> Path:
         """The file of a site; `name` is the application's, or begins with it."""
 
+    def reads(self, site: Path) -> bool:
+        """Whether the web server reads a site's file of this path, once it exists."""
+
     def logs(self, name: str) -> Tuple[Path, Path]:
         """A site's access log and error log."""
 

@@ -14,14 +14,12 @@ from cartwheel.host.wire.status import AskStatus, Status
 class Examination:
     """`damage`: every missing or changed file of the live release and of the rollback target.
     `index`: the installer's error when it asks the index for a package; "" if the index answers,
-    None if no installer is there yet. `web_complaint`: the web server's error about its
-    configuration; "" if there is none, None if there is no web server."""
+    None if no installer is there yet."""
 
     status: Status
     damage: Dict[str, Tuple[str, ...]]
     index: Optional[str]
     cache_bytes: int
-    web_complaint: Optional[str]
 
 
 @dataclass(frozen=True)

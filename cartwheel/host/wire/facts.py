@@ -10,6 +10,7 @@ from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.locking import Mark
 from cartwheel.host.wire.marks import Stopped
 from cartwheel.host.wire.request import Request
+from cartwheel.host.wire.web import WebServing
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,8 @@ class Uv:
 @dataclass(frozen=True)
 class Facts:
     """`python` is None if that version is not there; `no_python` says why. `files`: SHA-256 of the
-    files that were asked for. `web_server`: its version. `ports`: the listening program by port.
-    `pips`: the installed versions of pip."""
+    files that were asked for. `web_server`: its version, `web`: its state. `ports`: the listening
+    program by port. `pips`: the installed versions of pip."""
 
     host: Machine
     python: Optional[Interpreter]
@@ -115,6 +116,7 @@ class Facts:
     app: App
     files: Dict[str, Optional[str]]
     web_server: Optional[str]
+    web: WebServing
     servers: Tuple[Server, ...]
     ports: Dict[str, str]
     free_bytes: int

@@ -11,6 +11,7 @@ from cartwheel.host.wire.locking import Mark
 from cartwheel.host.wire.marks import Stopped
 from cartwheel.host.wire.pending import Pending
 from cartwheel.host.wire.request import Request
+from cartwheel.host.wire.web import WebServing
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,6 @@ class Disk:
     free_bytes: int
     free_inodes: int
     read_only: bool
-
-
-@dataclass(frozen=True)
-class WebServing:
-    """The web server's unit, in systemd's words; whether the application's site and the token of
-    Cartwheel's probes are there."""
-
-    active: str
-    unit_file: str
-    site: bool
-    token: bool
 
 
 @dataclass(frozen=True)

@@ -292,3 +292,21 @@ def test_what_is_no_configuration_does_no_harm(tmp_path: Path, text: str) -> Non
 def test_other_encodings(tmp_path: Path) -> None:
     (tmp_path / "nginx.conf").write_bytes(b"http { # caf\xe9 '\nserver { server_name a; } }")
     assert named(nginx_config.servers(tmp_path / "nginx.conf")) == [("a",)]
+
+
+def test_which_folders_of_sites_nginx_reads(tmp_path: Path) -> None:
+    main = tmp_path / "nginx.conf"
+    site = tmp_path / "conf.d" / "cartwheel-shop.conf"
+    assert nginx_config.includes(site, main), "nginx was built with another path"
+    for text, reads in (
+        ("http { include conf.d/*.conf; }", True),
+        (f"http {{ include {tmp_path}/conf.d/*; }}", True),
+        ("http { # include conf.d/*.conf;\n}", False),
+        ("include conf.d/*.conf; http { }", False),
+        ("http { include sites-enabled/*; }", False),
+        ("http { include more.conf; }", True),
+        ("http { server { include conf.d/*.conf; } }", False),
+    ):
+        (tmp_path / "more.conf").write_text("include conf.d/*.conf;")
+        main.write_text(text)
+        assert nginx_config.includes(site, main) is reads, text

@@ -1,0 +1,30 @@
+"""Whether the web server can serve an application's site. Changes nothing."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Optional
+
+from cartwheel.host.layout import Layout
+from cartwheel.host.system.systemd import UnitState
+from cartwheel.host.web import configuration, front_door
+from cartwheel.host.web.kinds import web_server
+from cartwheel.host.wire.web import WebServing
+
+
+def look(at: Layout, state: Optional[UnitState]) -> WebServing:
+    """The web server's state; `state` is that of its unit, None without systemd. The web server
+    checks its own configuration."""
+    web = web_server()
+    site = web.site(at.app)
+    there = shutil.which(web.program) is not None
+    said = configuration.check(None, web) if there else ""
+    return WebServing(
+        active=state.active if state else "",
+        unit_file=state.unit_file if state else "",
+        site=site.is_file(),
+        token=front_door.known_token(at) is not None,
+        folder=site.parent.is_dir(),
+        reads=not there or web.reads(site),
+        complaint=web.complaint(said) if said else "",
+    )

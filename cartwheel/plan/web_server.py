@@ -1,0 +1,53 @@
+"""What a host's web server is able to do for the application's site; pure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cartwheel.settings import names
+from cartwheel.settings.toml_tables import Settings
+
+if TYPE_CHECKING:
+    from cartwheel.host.wire.facts import Facts
+    from cartwheel.host.wire.web import WebServing
+
+# States of units that start with the host (systemctl(1), is-enabled); "static", "indirect" and
+# "generated" units are started by something else.
+STARTS_AT_BOOT = ("enabled", "static", "indirect", "generated", "alias")
+# ActiveState of a running unit: every change of the site reloads the web server.
+RUNS = ("active", "reloading")
+
+
+def is_up(settings: Settings, facts: Facts) -> bool:
+    """Whether it runs: its unit, or, started by hand, on the application's port."""
+    holder = facts.ports.get(str(settings.web.listen))
+    return facts.web.active in RUNS or holder == names.web_server().program
+
+
+def is_masked(web: WebServing) -> bool:
+    """Whether somebody masked its unit: then nothing starts it."""
+    return web.unit_file.startswith("masked")
+
+
+def unread(web: WebServing) -> str:
+    """Why it reads no site of ours; "" if it does."""
+    server = names.web_server()
+    folder = Path(server.site("app")).parent
+    if not web.folder:
+        return f"{folder} is missing, the folder of {server.name}'s sites"
+    return "" if web.reads else f"{server.name} does not read {folder}: no `include` names it"
+
+
+def enabling(web: WebServing, host: str) -> str:
+    """The command that lets it start at boot."""
+    unit = names.web_server().unit.removesuffix(".service")
+    unmask = f"systemctl unmask {unit} && " if is_masked(web) else ""
+    return f"`{unmask}systemctl enable {unit}` on {host}"
+
+
+def broken(web: WebServing) -> str:
+    """That somebody broke its configuration, which it still serves without; "" if nobody did."""
+    if not web.complaint:
+        return ""
+    return f"{names.web_server().name}'s configuration is broken: {web.complaint}"
