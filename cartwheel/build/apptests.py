@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cartwheel.build import store, tool
 from cartwheel.build.explain import explain_uv
-from cartwheel.build.index import Access, access_for
+from cartwheel.build.index import Access, access_for, uv_arguments
 from cartwheel.build.lock import lock_for
 from cartwheel.build.products import Artifact, Lock, operator_platform
 from cartwheel.build.source import Source, copy_source, find_source
@@ -154,6 +154,7 @@ def _install(
     wheels = [str(one.wheel) for one in (*lock.wheels, artifact)]
     uv = uv_program()
     install = [uv, "pip", "install", "--python", str(venv / "bin" / "python")]
+    install += uv_arguments(access)
     steps = [
         [uv, "venv", "--python", sys.executable, str(venv)],
         [*install, "--require-hashes", "--no-deps", "-r", str(locked)],

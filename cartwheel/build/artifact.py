@@ -15,15 +15,38 @@ from urllib.parse import quote
 
 from cartwheel.build import store, tool
 from cartwheel.build.chosen import Chosen, choose
-from cartwheel.build.declared import declared, own_indexes, terms_for
+from cartwheel.build.declaration import Declaration
+from cartwheel.build.declared import declared, terms_for
 from cartwheel.build.explain import explain_build, explain_pip
-from cartwheel.build.index import Access, access_for, bare, local_pip_environment
+from cartwheel.build.index import (
+    Access,
+    access_for,
+    ignored_indexes,
+    local_pip_environment,
+    own_access,
+)
 from cartwheel.build.origins import local_path, normal, pyproject
 from cartwheel.build.pip_wheel import pip_wheel
-from cartwheel.build.plain import package_plain, plain_requirements
+from cartwheel.build.plain import (
+    PLAIN_VERSION,
+    About,
+    about_plain,
+    package_plain,
+    plain_requirements,
+    project_requirements,
+    undeclared_requirements,
+)
+from cartwheel.build.poetry import write_stand_in
 from cartwheel.build.private import Privacy, check_wheel, privacy_for
 from cartwheel.build.products import Artifact, operator_platform
-from cartwheel.build.source import Source, copy_source, find_source, source_digest
+from cartwheel.build.requirements_file import Requirements, names_file
+from cartwheel.build.source import (
+    Source,
+    back_end_to_add,
+    copy_source,
+    find_source,
+    source_digest,
+)
 from cartwheel.build.uv import uv_program, uv_variables
 from cartwheel.build.wheel import (
     EPOCH_SECONDS,
@@ -43,7 +66,7 @@ if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import Settings
 
 STEP = "build"
-RECIPE = 3  # a change of how wheels are made makes old ones unusable
+RECIPE = 4  # a change of how wheels are made makes old ones unusable
 BUILD_SECONDS = 900.0
 DOWNLOAD_SECONDS = 600.0
 
@@ -64,17 +87,52 @@ def build_app(
     written to. Raises BuildError: source, build-failed, wheel-corrupt, private-file,
     index-unreachable, index-lacks, deadline.
     """
-    source = find_source(settings.app.source, project)
+    source = app_source(settings, project)
     access = access_for(settings.index, index_password)
-    return build_source(
+    wanted = _requirements(source, access)
+    artifact = build_source(
         source,
         settings.app.name,
-        access,
+        own_access(access, wanted.indexes, settings.index),
         privacy_for(settings, project, source.path, private),
         state=state,
         emit=emit,
         label=settings.app.source,
+        entry=settings.app.entry,
+        wanted=wanted,
     )
+    for note in _notes(settings, source, artifact, wanted, access):
+        emit(Event(STEP, "note", note))
+    return artifact
+
+
+def _requirements(source: Source, access: Access) -> Requirements:
+    """What the source's own files say, before it is built."""
+    if source.kind == "plain":
+        return plain_requirements(source, access)
+    return project_requirements(source.path) if source.kind == "project" else Requirements()
+
+
+def _notes(
+    settings: Settings, source: Source, artifact: Artifact, wanted: Requirements, access: Access
+) -> Iterator[str]:
+    """Everything in the source that is not used, or that a person may not expect."""
+    yield from wanted.notes
+    if source.kind == "project":
+        metadata = read_metadata(artifact.wheel)
+        yield from undeclared_requirements(source.path, metadata, access).notes
+    ignored = ignored_indexes(access, wanted.indexes, settings.index)
+    where = wanted.indexes.where.rpartition("/")[2]
+    yield from (f"{where}: {url} is ignored: the settings name an index" for url in ignored)
+
+
+def app_source(settings: Settings, project: Path) -> Source:
+    """The application's source; requirements files that the settings name replace those of a plain
+    folder. Raises BuildError("source")."""
+    source = find_source(settings.app.source, project)
+    if source.kind == "plain" and any(map(names_file, settings.app.requirements)):
+        return replace(source, declaration=Declaration("settings", source.path))
+    return source
 
 
 def build_source(
@@ -86,15 +144,18 @@ def build_source(
     state: Path,
     emit: Emit,
     label: str,
+    entry: str = "",
+    wanted: Requirements | None = None,
 ) -> Artifact:
-    """The wheel of any source, once for each content; `name` is that of a plain folder's.
-    Raises as `build_app`."""
+    """The wheel of any source, once for each content; `name`, `entry` and `wanted` are for a plain
+    folder. Raises as `build_app`."""
     started = time.monotonic()
     emit(Event(STEP, "start", label))
-    chosen = choose(source, privacy) if source.is_folder else Chosen(())
+    wanted = wanted or Requirements()
+    chosen = choose(source, privacy, entry) if source.is_folder else Chosen(())
     for note in chosen.notes:
         emit(Event(STEP, "note", note))
-    digest = _input_digest(source, name, access, chosen)
+    digest = _input_digest(source, name, access, chosen, wanted)
     place = state / "artifacts" / digest
     with store.exclusive(state, STEP, emit):
         known = _known(place)
@@ -102,7 +163,11 @@ def build_source(
             check_wheel(known.wheel, privacy)
         else:
             with store.scratch(state) as folder:
-                wheel, references = _make(source, name, access, chosen, folder, state, emit)
+                wheel, references = (
+                    _packed(source, name, access, chosen, wanted, folder, emit)
+                    if source.kind == "plain"
+                    else _make(source, access, chosen, folder, state, emit)
+                )
                 metadata = verify_wheel(wheel)
                 check_wheel(wheel, privacy)
                 ready = folder / "ready"
@@ -131,8 +196,15 @@ def leaves_files_out(settings: Settings, project: Path) -> bool:
         return False  # there is no source, which `build_app` reports
 
 
-def _input_digest(source: Source, name: str, access: Access, chosen: Chosen) -> str:
-    tools = (RECIPE, sys.version_info[:2], name if source.kind == "plain" else "")
+def _input_digest(
+    source: Source, name: str, access: Access, chosen: Chosen, wanted: Requirements
+) -> str:
+    tools: tuple[object, ...] = (RECIPE, sys.version_info[:2])
+    if source.kind == "plain":
+        # The requirements may be in files elsewhere, and the carried names depend on the entry.
+        declared_in = source.declaration.content if source.declaration else ""
+        names = [inside for inside, _ in chosen.carried]
+        tools = (*tools, name, wanted.wanted, declared_in, names)
     if source.kind == "index":
         return store.key_of("index", source.name, source.version, access.identity, tools)
     if source.kind == "wheel":
@@ -158,9 +230,45 @@ def _known(place: Path) -> Artifact | None:
         return None
 
 
-def _make(
+def _packed(
     source: Source,
     name: str,
+    access: Access,
+    chosen: Chosen,
+    wanted: Requirements,
+    folder: Path,
+    emit: Emit,
+) -> tuple[Path, list[str]]:
+    """The wheel of a plain folder, and the direct references in its requirements."""
+    about, found = about_plain(source, name, wanted), list[str]()
+    if source.declaration is not None and source.declaration.kind == "poetry":
+        about, found = _by_poetry(source.declaration.path.parent, name, access, folder, emit)
+    return package_plain(source, about, folder, chosen), found
+
+
+def _by_poetry(
+    project: Path, name: str, access: Access, folder: Path, emit: Emit
+) -> tuple[About, list[str]]:
+    """What Poetry's back end says about a project that Poetry does not install."""
+    above = folder / "above"
+    copy = above.joinpath(*project.parts[1:])
+    copy.mkdir(parents=True)
+    write_stand_in(pyproject(project), copy)
+    built, references = _build(copy, access, folder, emit)
+    said = read_metadata(built)
+    named = "name" in pyproject(project).at("tool", "poetry")
+    about = About(
+        said.name if named else name,
+        said.version if named else PLAIN_VERSION,
+        said.requires_dist,
+        said.requires_python,
+        said.extras,
+    )
+    return about, [_relative(one, above, project) for one in references]
+
+
+def _make(
+    source: Source,
     access: Access,
     chosen: Chosen,
     folder: Path,
@@ -170,22 +278,18 @@ def _make(
     """The wheel, and the direct references in its requirements."""
     if source.kind == "wheel":
         return source.path, _given_references(source.path)
-    if source.kind == "plain":
-        for note in plain_requirements(source.path).notes:
-            emit(Event(STEP, "note", note))
-        return package_plain(source, name, folder, chosen), []
     if source.kind == "index":
         found = _download(source, access, folder, state, emit)
         if found.suffix == ".whl":
             return found, _given_references(found)
         return _build(found, access, folder, emit)
     _refuse_build_sources(source.path)
-    for note in _unasked(source.path, access):
-        emit(Event(STEP, "note", note))
     # The copy is at the source's real path below its folder: so addresses that a back end makes
     # from relative ones can be told from absolute ones, and mapped back to the source.
     above = folder / "above"
     copy = copy_source(source, above.joinpath(*source.path.parts[1:]), chosen.build)
+    if more := back_end_to_add(copy):
+        (copy / "pyproject.toml").write_text(more, encoding="utf-8")
     built, found_references = _build(copy, access, folder, emit)
     return built, [_relative(one, above, source.path) for one in found_references]
 
@@ -209,15 +313,6 @@ def _refuse_build_sources(folder: Path) -> None:
             )
 
 
-def _unasked(folder: Path, access: Access) -> Iterator[str]:
-    """Indexes that the project names for all, and that the settings do not."""
-    known = {bare(url).rstrip("/") for url in (access.url, *access.extra_urls)}
-    for one in own_indexes(folder):
-        if not one.only_for_sources and bare(one.url) not in known:
-            where = one.where.rpartition("/")[2]
-            yield f"{where}: {bare(one.url)} is ignored; name the index in the settings"
-
-
 def _relative(reference: str, above: Path, folder: Path) -> str:
     """The reference relative to the source's folder: wheels are kept by content, not by place."""
     from packaging.requirements import Requirement
@@ -238,6 +333,7 @@ def _build(what: Path, access: Access, folder: Path, emit: Emit) -> tuple[Path, 
     """Build a folder or an sdist in an isolated environment, and normalise the wheel."""
     out = folder / "out"
     argv = [uv_program(), "build", "--wheel", "--out-dir", str(out), "--no-create-gitignore"]
+    argv += ["--no-index"] if access.no_index else []
     argv += ["--python", sys.executable, str(what)]
     env = {**uv_variables(access), "SOURCE_DATE_EPOCH": str(EPOCH_SECONDS)}
     done = tool.run_tool(

@@ -16,7 +16,13 @@ from cartwheel.build.origins import Origin, TomlFile, normal, origin_of, pyproje
 from cartwheel.build.private import Privacy
 from cartwheel.build.products import Artifact
 from cartwheel.build.source import Source
-from cartwheel.build.wheel import Metadata, asked_for, metadata_lines, write_pure_wheel
+from cartwheel.build.wheel import (
+    Metadata,
+    asked_for,
+    metadata_lines,
+    platform_tags,
+    write_pure_wheel,
+)
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit
 
@@ -48,7 +54,8 @@ def make(
             found = references(artifact, folder, origin.where)
             if path.is_dir():
                 found = {**found, **declared(path, terms)}
-            return Made(_checked(origin, artifact), _from_outside(found, origin, top))
+            _check(origin, source, artifact, terms)
+            return Made(artifact, _from_outside(found, origin, top))
     except BuildError as error:
         if not error.message.startswith(origin.where):
             error.message = f"{origin.where}: {origin.name}: {error.message}"
@@ -127,17 +134,18 @@ def stand_in(artifact: Artifact, metadata: Metadata, state: Path) -> Path:
     return bare_wheel(artifact.name, artifact.version, lines, state)
 
 
-def _checked(origin: Origin, artifact: Artifact) -> Artifact:
+def _check(origin: Origin, source: Source, artifact: Artifact, terms: Terms) -> None:
     from packaging.tags import Tag
     from packaging.utils import parse_wheel_filename
 
     if artifact.name != origin.name:
         raise origin.refusal(f"{origin.text} is a different package, {artifact.name}")
     tags = parse_wheel_filename(artifact.wheel.name)[3]
-    if Tag("py3", "none", "any") not in tags:
+    # What is built here is for this machine; a given wheel may be for the host's.
+    given = platform_tags(terms.platform) if source.kind == "wheel" else frozenset()
+    if not tags & {Tag("py3", "none", "any"), *given}:
         made = f"{origin.text} builds {artifact.wheel.name}, which is not a py3-none-any wheel"
         raise origin.refusal(made, "not-pure")
-    return artifact
 
 
 def _from_outside(found: dict[str, Origin], origin: Origin, top: Path | None) -> dict[str, Origin]:

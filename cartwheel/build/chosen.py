@@ -19,9 +19,9 @@ from cartwheel.settings.patterns import fits
 
 # Files that are not part of the running application. Everything else is included: an application
 # may read any file in its folder.
-_LEFT_FOLDERS = frozenset({"tests", "test", "instance", "node_modules", "docs", "dist", "build"})
+_LEFT_FOLDERS = frozenset({"tests", "test", "instance", "node_modules", "docs"})
 _LEFT_FILES = re.compile(
-    r"^(requirements[\w.-]*\.(txt|in)|conftest\.py|test_.*\.py|README.*|LICENSE.*|CHANGELOG.*"
+    r"^([\w.-]*requirements[\w.-]*\.(txt|in)|Pipfile|pylock.*\.toml|environment\.ya?ml|conftest\.py|test_.*\.py|README.*|LICENSE.*|CHANGELOG.*"
     r"|Makefile|Dockerfile.*|docker-compose.*|Procfile"
     r"|pyproject\.toml|setup\.cfg|tox\.ini|pytest\.ini|.*\.lock)$",
     re.IGNORECASE,
@@ -44,7 +44,8 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Chosen:
-    """`build` are the files for a build, `carried` those of a plain folder's wheel."""
+    """`build` are the files for a build, `carried` those of a plain folder's wheel, by their names
+    in it."""
 
     build: Files
     carried: Files = ()
@@ -53,8 +54,11 @@ class Chosen:
     notes: tuple[str, ...] = ()
 
 
-def choose(source: Source, privacy: Privacy = OPEN) -> Chosen:
-    """Look through the folder. Raises BuildError("source")."""
+def choose(source: Source, privacy: Privacy = OPEN, entry: str = "") -> Chosen:
+    """Look through the folder; the module of `entry` is at the top of a plain folder's wheel.
+
+    Raises BuildError("source").
+    """
     files = tuple(source_files(source.path))
     named = tuple(name for name, path in files if privacy.named.has(path))
     without = frozenset(named)
@@ -70,7 +74,30 @@ def choose(source: Source, privacy: Privacy = OPEN) -> Chosen:
         for pattern in privacy.include
         if not any(fits((pattern,), name) for name, _ in carried)
     ]
+    carried = tuple(_placed(carried, source.path.name, entry))
     return Chosen(build, carried, named, left_out, (*notes, *unknown, *_notes(named, left_out)))
+
+
+def _placed(files: Files, folder: str, entry: str) -> Iterator[tuple[str, Path]]:
+    """Files under the names in which Python finds the entry's module: as they are, or else below
+    the folder's own name, or else from `src` or the only folder at the top that has the module."""
+    names = frozenset(name for name, _ in files)
+    module = entry.partition(":")[0].replace(".", "/")
+    inside = module.removeprefix(f"{folder}/")
+    if not module or _has(names, module):
+        yield from files
+    elif inside != module and "__init__.py" in names and _has(names, inside):
+        yield from ((f"{folder}/{name}", path) for name, path in files)
+    else:
+        tops = {name.partition("/")[0] for name in names if "/" in name}
+        roots = [top for top in sorted(tops) if _has(names, f"{top}/{module}")]
+        roots = [top for top in roots if f"{top}/__init__.py" not in names]
+        root = "src" if "src" in roots else roots[0] if len(roots) == 1 else ""
+        yield from ((name.removeprefix(f"{root}/"), path) for name, path in files)
+
+
+def _has(names: frozenset[str], module: str) -> bool:
+    return f"{module}.py" in names or f"{module}/__init__.py" in names
 
 
 def _is_beside(name: str) -> bool:
@@ -79,6 +106,8 @@ def _is_beside(name: str) -> bool:
     if any(part.startswith(".") for part in name.split("/")):
         return True  # private or tools' files
     if first.endswith((".dist-info", ".data")):
+        return True
+    if first == "requirements" and rest.endswith((".txt", ".in")):
         return True
     return first in _LEFT_FOLDERS if rest else bool(_LEFT_FILES.match(first))
 

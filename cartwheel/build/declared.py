@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from cartwheel.build.index import IndexOptions
 from cartwheel.build.origins import (
     Origin,
     TomlFile,
@@ -19,6 +20,7 @@ from cartwheel.build.origins import (
     repository_at,
 )
 from cartwheel.build.products import Platform
+from cartwheel.build.wheel import is_reference
 from cartwheel.build.workspace import Workspace, workspace_of
 from cartwheel.decoded import Table
 
@@ -30,6 +32,7 @@ class Terms:
     """What conditions of sources are checked against. `extras` None: all count."""
 
     markers: Mapping[str, str]
+    platform: Platform
     extras: frozenset[str] | None = None
     groups: bool = False  # uv: `group = "dev"`; only tests may mean one
 
@@ -80,6 +83,7 @@ def terms_for(platform: Platform, extras: Iterable[str] | None, *, tests: bool =
             "sys_platform": "linux" if linux else platform.libc,
             "extra": "",
         },
+        platform,
         None if extras is None else frozenset(extras),
         tests,
     )
@@ -117,6 +121,48 @@ def own_indexes(folder: Path) -> list[OwnIndex]:
     """The indexes of the project in `folder` and of its workspace."""
     files = [pyproject(one) for one in dict.fromkeys((folder, workspace_of(folder).root))]
     return [one for toml in files for one in _own_indexes(toml) if one.url]
+
+
+def index_options(folder: Path) -> IndexOptions:
+    """What the project in `folder` says about the index of all names."""
+    toml = pyproject(workspace_of(folder).root)
+    uv = toml.at("tool", "uv")
+    general = [one for one in own_indexes(folder) if not one.only_for_sources]
+    url = next((one.url for one in general if one.is_default), str(uv.get("index-url", "")))
+    others = [one.url for one in general if one.url != url]
+    found = IndexOptions(
+        url=url,
+        extra_urls=(*others, *uv.get("extra-index-url", [])),
+        find_links=tuple(_link(str(one), folder) for one in uv.get("find-links", [])),
+        no_index=uv.get("no-index") is True,
+        pre=uv.get("prerelease") == "allow",
+        in_order=not toml.tables("tool", "pdm", "source"),
+    )
+    if replace(found, in_order=False) == IndexOptions():
+        return IndexOptions()
+    where = next((one.where for one in general), toml.where("tool", "uv"))
+    return replace(found, where=where)
+
+
+def _link(place: str, folder: Path) -> str:
+    return place if "://" in place else local_path(place, folder)
+
+
+def own_terms(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(constraints, overrides) of the project in `folder`: uv's, of its workspace's root, and PDM's
+    overrides. Those with an address are sources (`declared`)."""
+    toml = pyproject(workspace_of(folder).root)
+    uv = toml.at("tool", "uv")
+    pdm = pyproject(folder).at("tool", "pdm", "resolution", "overrides")
+    overrides = [str(line) for line in uv.get("override-dependencies", [])]
+    for name, version in pdm.items():
+        if "://" not in str(version) and not str(version).startswith("file:"):
+            overrides.append(f"{name}{'' if str(version)[:1] in '<>=!~' else '=='}{version}")
+    constraints = [str(line) for line in uv.get("constraint-dependencies", [])]
+    return (
+        tuple(line for line in constraints if not is_reference(line)),
+        tuple(line for line in overrides if not is_reference(line)),
+    )
 
 
 def _own_indexes(toml: TomlFile) -> Iterator[OwnIndex]:

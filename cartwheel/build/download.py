@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 import time
 import urllib.request
@@ -10,10 +11,12 @@ from urllib.parse import unquote, urlsplit
 
 from cartwheel.build.index import Access, bare
 from cartwheel.build.origins import Origin
+from cartwheel.errors import BuildError
 from cartwheel.host.system import http_request
 
 SILENCE_SECONDS = 60.0
 DEADLINE_SECONDS = 600.0
+TEXT_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 20
 
 
@@ -35,6 +38,25 @@ def download(origin: Origin, access: Access, folder: Path) -> Path:
         why = getattr(error, "reason", None) or error
         raise origin.refusal(f"{origin.text} cannot be fetched: {why}") from error
     return path
+
+
+@functools.lru_cache(maxsize=100)
+def fetched_text(url: str, access: Access, where: str) -> bytes:
+    """A requirements file at a URL, the same for one run; `where` includes it.
+
+    Raises BuildError("source").
+    """
+    try:
+        with _opener(access).open(_request(url), timeout=SILENCE_SECONDS) as answer:
+            content: bytes = answer.read(TEXT_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "reason", None) or error
+        raise BuildError("source", f"{where}: {bare(url)} cannot be fetched: {why}") from error
+    if len(content) > TEXT_BYTES:
+        raise BuildError(
+            "source", f"{where}: {bare(url)} is not a requirements file: it is too big"
+        )
+    return content
 
 
 def _request(url: str) -> urllib.request.Request:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
+
 from cartwheel.build.index import Access
+from cartwheel.build.origins import normal
 from cartwheel.errors import BuildError
 from cartwheel.host.release.pip_output import classify_pip_output, without_credentials
 from cartwheel.host.release.uv_output import classify_uv_output, first_error
@@ -15,6 +19,28 @@ def explain_uv(done: Ended, access: Access, wanted: str = "") -> BuildError:
     if wanted and wanted.split("==", maxsplit=1)[0] not in message:
         message = f"{message} (wanted: {wanted})"
     return _error(slug, message, done, access)
+
+
+_NO_WHEEL = "wheel-platform"
+_WINDOWS = re.compile(r"pywin32|pypiwin32|pywinpty|windows-curses|win32|pythonnet|wmi")
+
+
+def with_place(error: BuildError, places: Mapping[str, str]) -> BuildError:
+    """The error with FILE:LINE of the requirement that it is about, and what to do there."""
+    name = next((word for word in _words(error.message) if word in places), "")
+    if not name:
+        return error
+    where = places[name]
+    hint = error.hint
+    if error.slug == _NO_WHEEL or _WINDOWS.match(name):
+        delete = f"Delete this line, or end it with ` ; sys_platform == 'win32'`: {where}."
+        hint = delete if _WINDOWS.match(name) else f"Delete or change this line: {where}."
+    return BuildError(error.slug, f"{where}: {error.message}", hint=hint, detail=error.detail)
+
+
+def _words(message: str) -> Iterator[str]:
+    """The normalised names that may be in a message."""
+    return (normal(word) for word in re.findall(r"[A-Za-z0-9][\w.-]*[A-Za-z0-9]", message))
 
 
 def explain_build(done: Ended, access: Access, what: str) -> BuildError:

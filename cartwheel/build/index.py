@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from cartwheel.errors import UsageError
 from cartwheel.hidden import Hidden
@@ -25,6 +25,43 @@ if TYPE_CHECKING:
 
 UV_RETRIES = 2
 _UV_NAME = re.compile(r"[\w.-]+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class IndexOptions:
+    """What a source's own files say about indexes. Empty `where`: nothing."""
+
+    where: str = ""  # FILE:LINE of the first one
+    url: str = ""
+    extra_urls: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] = ()
+    no_index: bool = False
+    pre: bool = False
+    no_binary: tuple[str, ...] = ()
+    only_binary: tuple[str, ...] = ()
+    in_order: bool = False  # the first index that has a name decides, as for uv
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Every index and place of files."""
+        urls = (self.url, *self.extra_urls, *self.find_links)
+        return tuple(url.rstrip("/") for url in urls if url)
+
+    def with_more(self, more: IndexOptions) -> IndexOptions:
+        """Both, `more` after these."""
+        return IndexOptions(
+            where=self.where or more.where,
+            url=more.url or self.url,
+            extra_urls=(*self.extra_urls, *more.extra_urls),
+            find_links=(*self.find_links, *more.find_links),
+            trusted_hosts=(*self.trusted_hosts, *more.trusted_hosts),
+            no_index=self.no_index or more.no_index,
+            pre=self.pre or more.pre,
+            no_binary=(*self.no_binary, *more.no_binary),
+            only_binary=(*self.only_binary, *more.only_binary),
+            in_order=self.in_order or more.in_order,
+        )
 
 
 @dataclass(frozen=True)
@@ -49,6 +86,9 @@ class Access:
     only_binary: tuple[str, ...] = ()
     no_binary: tuple[str, ...] = ()
     pre: bool = False
+    constraints: tuple[str, ...] = ()  # files
+    in_order: bool = False
+    own: tuple[str, ...] = ()  # indexes that only the application's files name
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -67,7 +107,12 @@ class Access:
             self.only_binary,
             self.no_binary,
             self.pre,
+            self.in_order,
         )
+
+    def is_own(self, index: str) -> bool:
+        """Whether only the application's files name this index, so that hosts do not know it."""
+        return bare(index).rstrip("/") in self.own
 
 
 def bare(url: str) -> str:
@@ -104,6 +149,67 @@ def access_for(
         timeout_seconds=index.timeout_seconds,
         secrets=_secrets_in((url, *extra_urls), password),
     )
+
+
+def own_access(access: Access, options: IndexOptions, index: Index) -> Access:
+    """The access with what a source's files say, as pip and uv understand it: except for indexes
+    if the settings name one."""
+    choice = replace(
+        access,
+        pre=access.pre or options.pre,
+        no_binary=(*access.no_binary, *options.no_binary),
+        only_binary=(*access.only_binary, *options.only_binary),
+        trusted_hosts=(*access.trusted_hosts, *options.trusted_hosts),
+    )
+    if names_index(index):
+        return choice
+    urls = (*access.extra_urls, *options.extra_urls)
+    url = options.url or access.url
+    known = {bare(one).rstrip("/") for one in (access.url, *access.extra_urls, *access.find_links)}
+    links = (*access.find_links, *options.find_links)
+    return replace(
+        choice,
+        url=url,
+        extra_urls=(*options.extra_urls, *access.extra_urls) if options.in_order else urls,
+        find_links=links,
+        no_index=access.no_index or options.no_index,
+        in_order=options.in_order,
+        own=tuple(place for one in options.places if (place := _place(one)) not in known),
+        secrets=(*access.secrets, *_secrets_in(options.places, None)),
+    )
+
+
+def ignored_indexes(access: Access, options: IndexOptions, index: Index) -> tuple[str, ...]:
+    """Indexes of a source's files that are not asked because the settings name one."""
+    if not names_index(index):
+        return ()
+    known = {bare(url).rstrip("/") for url in (access.url, *access.extra_urls)}
+    return tuple(place for one in options.places if (place := bare(one)) not in known)
+
+
+def _place(url: str) -> str:
+    return bare(url) if "://" in url else Path(url).as_uri()
+
+
+def names_index(index: Index) -> bool:
+    """Whether the settings say where packages come from."""
+    return bool(index.url or index.preset or index.extra_urls)
+
+
+def credentials_for(url: str, access: Access) -> tuple[str, str]:
+    """User name and password for a URL: those of the same server in `access`, empty without."""
+    server = urlsplit(bare(url)).netloc
+    for known in (url, access.url, *access.extra_urls, *access.find_links):
+        parts = urlsplit(known)
+        if parts.username and parts.netloc.rpartition("@")[2] == server:
+            return unquote(parts.username), unquote(parts.password or "")
+    return "", ""
+
+
+def with_login(url: str, access: Access) -> str:
+    """A URL with the credentials for it."""
+    user, password = credentials_for(url, access)
+    return _with_credentials(url, user, Hidden(password) if password else None) if user else url
 
 
 def _full_urls(index: Index, password: Hidden | None) -> tuple[str, tuple[str, ...]]:
@@ -144,18 +250,15 @@ def uv_environment(access: Access) -> dict[str, str]:
         "UV_HTTP_RETRIES": str(UV_RETRIES),
         # With one index both strategies choose the same, and this one can tell refusals (401,
         # 403) from missing packages.
-        "UV_INDEX_STRATEGY": "unsafe-best-match" if access.extra_urls else "first-index",
+        "UV_INDEX_STRATEGY": "unsafe-best-match"
+        if access.extra_urls and not access.in_order
+        else "first-index",
         "UV_DEFAULT_INDEX": access.url,
         "UV_INDEX": " ".join(access.extra_urls),
         "UV_FIND_LINKS": ",".join(access.find_links),
         "UV_INSECURE_HOST": " ".join(access.trusted_hosts),
-        "UV_NO_INDEX": "1" if access.no_index else "",
         "UV_KEYRING_PROVIDER": "subprocess" if access.keyring == "subprocess" else "",
         "UV_PRERELEASE": "allow" if access.pre else "",
-        "UV_NO_BUILD": "1" if ":all:" in access.only_binary else "",
-        "UV_NO_BUILD_PACKAGE": _names(access.only_binary),
-        "UV_NO_BINARY": "1" if ":all:" in access.no_binary else "",
-        "UV_NO_BINARY_PACKAGE": _names(access.no_binary),
         "SSL_CERT_DIR"
         if access.cert and Path(access.cert).is_dir()
         else "SSL_CERT_FILE": access.cert,
@@ -167,6 +270,14 @@ def uv_environment(access: Access) -> dict[str, str]:
     if access.timeout_seconds is not None:
         found["UV_HTTP_TIMEOUT"] = str(max(1, round(access.timeout_seconds)))
     return {key: value for key, value in found.items() if value}
+
+
+def uv_arguments(access: Access) -> list[str]:
+    """Options that `uv pip` accepts only as arguments."""
+    found = ["--no-index"] if access.no_index else []
+    for option, names in (("--no-binary", access.no_binary), ("--only-binary", access.only_binary)):
+        found += [word for name in names for word in (option, name)]
+    return found
 
 
 def pip_environment(index: Index, password: Hidden | None = None) -> dict[str, Hidden]:
@@ -258,14 +369,15 @@ def pip_access(env: Mapping[str, str], files: Sequence[Path] | None = None) -> A
         only_binary=tuple(values.get("only-binary", "").replace(",", " ").split()),
         no_binary=tuple(values.get("no-binary", "").replace(",", " ").split()),
         pre=_true(values.get("pre", "")),
+        constraints=tuple(values.get("constraint", "").split()),
         secrets=_secrets_in(urls, None),
     )
 
 
-# Only variables about the network count; none may change what is built.
+# Variables about the network count, and constraints; no others may change what is built.
 _PIP_VARIABLES = frozenset(
     {"index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "cert"}
-    | {"client-cert", "proxy", "timeout", "default-timeout", "keyring-provider"}
+    | {"client-cert", "proxy", "timeout", "default-timeout", "keyring-provider", "constraint"}
 )
 # uv's variables (its documentation, "Environment variables"), weakest first.
 _UV_VARIABLES = {
@@ -354,8 +466,20 @@ def _secrets_in(urls: Sequence[str], password: Hidden | None) -> tuple[str, ...]
     return tuple(dict.fromkeys(found))
 
 
-def _names(packages: Sequence[str]) -> str:
-    return " ".join(name for name in packages if not name.startswith(":"))
+def binary_choice(
+    said: str, chosen: tuple[str, ...], other: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """pip's --no-binary or --only-binary (`chosen`) after one more value; a package is never in
+    both."""
+    for name in filter(None, re.split(r"[,\s]+", said)):
+        if name == ":all:":
+            chosen, other = (name,), ()
+        elif name == ":none:":
+            chosen = ()
+        else:
+            chosen = tuple(dict.fromkeys((*chosen, name)))
+            other = tuple(one for one in other if one != name)
+    return chosen, other
 
 
 def _true(text: str) -> bool:

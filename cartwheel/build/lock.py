@@ -16,20 +16,34 @@ from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import unquote
 
 from cartwheel.build import store, tool
+from cartwheel.build.artifact import app_source
 from cartwheel.build.beside import references, stand_in
-from cartwheel.build.declared import Terms, declared, direct, own_indexes, terms_for
-from cartwheel.build.explain import explain_uv
-from cartwheel.build.index import Access, access_for, bare
-from cartwheel.build.locked import Locked, read_locked
-from cartwheel.build.named_indexes import files_in, index_project
+from cartwheel.build.declared import Terms, declared, own_indexes, terms_for
+from cartwheel.build.explain import explain_uv, with_place
+from cartwheel.build.index import (
+    Access,
+    IndexOptions,
+    access_for,
+    bare,
+    credentials_for,
+    own_access,
+    uv_arguments,
+)
+from cartwheel.build.locked import Locked, read_locked, read_pipfile_lock
+from cartwheel.build.named_indexes import files_in, index_project, is_sdist
 from cartwheel.build.origins import Origin, is_commit, merged, normal, repository
-from cartwheel.build.plain import Requirements, plain_requirements
+from cartwheel.build.plain import (
+    plain_requirements,
+    project_requirements,
+    undeclared_requirements,
+)
 from cartwheel.build.private import Privacy, privacy_for
 from cartwheel.build.products import Artifact, Lock, Platform
-from cartwheel.build.source import find_source
+from cartwheel.build.requirements_file import Requirements, read_constraints, read_lines
+from cartwheel.build.source import Source
 from cartwheel.build.sources import Sources
 from cartwheel.build.uv import uv_program, uv_variables
-from cartwheel.build.wheel import Metadata, asked_for, is_reference, read_metadata
+from cartwheel.build.wheel import Metadata, read_metadata
 from cartwheel.build.workspace import name_in
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
@@ -41,7 +55,7 @@ if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import Settings
 
 STEP = "lock"
-RECIPE = 2
+RECIPE = 3
 RESOLVE_SECONDS = 900.0
 
 # What serves the application when it does not ask for a gunicorn itself: 23.0 is the
@@ -55,6 +69,7 @@ _UV_MACHINES = ("x86_64", "aarch64")
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?==(\S+)")
 _FILE = re.compile(r"^([A-Za-z0-9][\w.-]*) @ \S*/([^/\s#]+-[^/\s#]+)")
+_FROM = "    # from "
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 
 
@@ -84,9 +99,10 @@ def lock_for(
     access = access_for(settings.index, index_password)
     terms = terms_for(platform, settings.app.extras, tests=tests_beside is not None)
     privacy = privacy_for(settings, project, artifact.wheel, private)
-    question, book = _asked(
-        settings, artifact, platform, project, terms, privacy, tests_beside, state
+    question, book, said = _asked(
+        settings, artifact, platform, project, terms, privacy, tests_beside, state, access
     )
+    access = own_access(access, said, settings.index)
     label = f"Python {platform.python}, {platform.libc} {platform.libc_version}, {platform.machine}"
     label = f"the tests, {label}" if tests_beside is not None else label
     with store.exclusive(state, STEP, emit):
@@ -108,28 +124,37 @@ def _asked(
     privacy: Privacy,
     tests_beside: Lock | None,
     state: Path,
-) -> tuple[Question, Sources]:
-    """The requirements to resolve, and the names with their own source."""
+    access: Access,
+) -> tuple[Question, Sources, IndexOptions]:
+    """The requirements to resolve, the names with their own source, and what is said of indexes."""
     metadata = read_metadata(artifact.wheel)
-    own = own_sources(settings, artifact, metadata, project, terms)
-    wanted = wanted_requirements(settings, metadata, platform)
-    asked = {"app.requirements": settings.app.requirements}
-    constraints = set(own.requirements.constraints)
+    own = own_sources(settings, artifact, metadata, project, terms, access)
+    asked = [read_lines(settings.app.requirements, "app.requirements", project, access)]
+    wanted = (*own.wanted, *asked[0].wanted)
+    wanted = wanted_requirements(settings, metadata, wanted, platform)
+    pinned: set[str] = set()
     if tests_beside is not None:
-        wanted = (*wanted, *settings.tests.requirements)
-        asked["tests.requirements"] = settings.tests.requirements
-        constraints |= {f"{name}=={some}" for name, some in pins(tests_beside.text).items()}
+        asked.append(read_lines(settings.tests.requirements, "tests.requirements", project, access))
+        wanted = (*wanted, *asked[1].wanted)
+        pinned = {f"{name}=={some}" for name, some in pins(tests_beside.text).items()}
+    said = [own.requirements, *asked]
+    configured = read_constraints(access.constraints, access)
+    constraints = pinned.union(configured, *(one.constraints for one in said))
     question = Question(
         application=stand_in(artifact, metadata, state),
         inputs=(metadata.name, metadata.requires_dist, metadata.requires_python),
         extras=settings.app.extras,
-        wanted=tuple(asked_for(line) if is_reference(line) else line for line in wanted),
+        wanted=wanted,
         constraints=tuple(sorted(constraints)),
-        hashes=own.requirements.hashes,
+        hashes={name: some for one in said for name, some in one.hashes.items()},
         locked=own.locked,
         platform=platform,
+        overrides=own.requirements.overrides,
+        places={name: where for one in said for name, where in one.places.items()},
     )
-    return question, Sources({**own.origins, **_addressed(asked, project)}, artifact.name, privacy)
+    indexes = functools.reduce(IndexOptions.with_more, (one.indexes for one in said))
+    origins = {origin.name: origin for one in asked for origin in one.origins}
+    return question, Sources({**own.origins, **origins}, artifact.name, privacy), indexes
 
 
 def _settled(
@@ -153,6 +178,8 @@ def _settled(
             known = False
             answer = _answer(question, book, access, state, emit)
             store.write_text(place, json.dumps(answer))
+        for name, (address, sha256) in answer["files"].items():
+            book.found(name, address, sha256, question.places.get(name, address), access)
         needed = book.unmade(answer["local"])
         if not needed:
             return answer, known
@@ -172,6 +199,8 @@ class Question:
     hashes: dict[str, frozenset[str]]  # the allowed hashes, if the source names them
     locked: Locked
     platform: Platform
+    overrides: tuple[str, ...] = ()
+    places: dict[str, str] = field(default_factory=dict)  # FILE:LINE by name, for messages
 
     @property
     def name(self) -> str:
@@ -183,6 +212,7 @@ class Answer(TypedDict):
 
     text: str
     local: list[str]
+    files: dict[str, tuple[str, str]]  # address and SHA-256 by name: only this machine has them
 
 
 def _place(state: Path, question: Question, book: Sources, access: Access) -> Path:
@@ -191,7 +221,8 @@ def _place(state: Path, question: Question, book: Sources, access: Access) -> Pa
         {name: sorted(values) for name, values in some.items()}
         for some in (question.hashes, question.locked.hashes)
     ]
-    asked = (question.inputs, question.extras, question.wanted, question.constraints, hashes)
+    terms = (question.constraints, question.overrides)
+    asked = (question.inputs, question.extras, question.wanted, terms, hashes)
     target = _targets(question.platform)
     key = store.key_of(RECIPE, asked, target, access.identity, book.identity)
     return state / "locks" / f"{key}.json"
@@ -204,14 +235,41 @@ def _answer(question: Question, book: Sources, access: Access, state: Path, emit
     constraints = (*(one for one in question.constraints if not book.is_made_here(one)), *book.pins)
     resolve = functools.partial(
         compile_lock, lines, constraints, _targets(question.platform), access,
-        overrides=book.stand_ins(state), indexes=book.asked, state=state, emit=emit,
+        overrides=(*question.overrides, *book.stand_ins(state)), indexes=book.asked, state=state,
+        emit=emit, places=question.places,
     )  # fmt: skip
-    text, local = _checked(resolve(), question, access, book)
-    asked = [name for name in pins(text) if name in book.asked]
-    if asked and not book.unmade(local):
-        found = files_in(resolve("--format", "pylock.toml"), asked, question.platform)
-        text = "\n".join(_from_file(entry, found) for entry in _entries(text)) + "\n"
-    return {"text": text, "local": local}
+    resolved = resolve("--emit-index-annotation")
+    text, local = _checked(resolved, question, access, book)
+    own = {name for name, index in _indexes(resolved).items() if access.is_own(index)}
+    asked = {
+        name: question.hashes.get(name, frozenset())
+        for name in pins(text)
+        if name in book.asked or name in own or is_sdist(name, access.no_binary)
+    }
+    if not asked or book.unmade(local):
+        return {"text": text, "local": local, "files": {}}
+    found = files_in(resolve("--format", "pylock.toml"), asked, access.no_binary, question.platform)
+    here = {name: file for name, file in found.items() if name in own and _only_here(file, access)}
+    entries = [one for one in _entries(text) if one.split("==", 1)[0] not in here]
+    text = "".join(f"{_from_file(entry, found)}\n" for entry in entries)
+    return {"text": text, "local": [*local, *here], "files": here}
+
+
+def _only_here(file: tuple[str, str], access: Access) -> bool:
+    """Whether hosts cannot fetch a file: it is on this machine, or needs a password."""
+    address = file[0]
+    return address.startswith("file:") or bool(credentials_for(address, access)[0])
+
+
+def _indexes(text: str) -> dict[str, str]:
+    """The index of each package, from uv's comments (`# from URL`) in a lock."""
+    found, name = {}, ""
+    for line in text.splitlines():
+        if pin := _PIN.match(line):
+            name = pin[1]
+        elif line.startswith(_FROM):
+            found[name] = line.removeprefix(_FROM).strip()
+    return found
 
 
 def compile_lock(
@@ -224,6 +282,7 @@ def compile_lock(
     indexes: Mapping[str, Origin],
     state: Path,
     emit: Emit,
+    places: Mapping[str, str],
 ) -> str:
     """`uv pip compile` of requirement `lines`: pip's requirements format with hashes.
 
@@ -245,7 +304,7 @@ def compile_lock(
                 path.write_text("\n".join(said) + "\n", encoding="utf-8")
                 argv += [option, path.name]
         argv += ["--generate-hashes", "--no-header", "--no-annotate"]
-        argv += ["--python", sys.executable, *target, *more]
+        argv += ["--python", sys.executable, *target, *uv_arguments(access), *more]
         done = tool.run_tool(
             argv,
             env=variables,
@@ -255,15 +314,14 @@ def compile_lock(
             step=STEP,
         )
     if done.status != 0:
-        raise explain_uv(done, access)
+        raise with_place(explain_uv(done, access), places)
     return done.output_text
 
 
 def wanted_requirements(
-    settings: Settings, metadata: Metadata, platform: Platform
+    settings: Settings, metadata: Metadata, asked: tuple[str, ...], platform: Platform
 ) -> tuple[str, ...]:
-    """Requirements in addition to the application's own."""
-    asked = tuple(settings.app.requirements)
+    """Requirements in addition to the application's own: those of the settings, and gunicorn."""
 
     def asks_for(name: str) -> bool:
         return _asks_for(name, (*metadata.requires_dist, *asked), settings.app.extras, platform)
@@ -301,31 +359,61 @@ class Own:
     requirements: Requirements
     origins: dict[str, Origin]
     locked: Locked = field(default_factory=Locked)
+    wanted: tuple[str, ...] = ()  # in addition to the wheel's metadata
 
 
 def own_sources(
-    settings: Settings, artifact: Artifact, metadata: Metadata, project: Path, terms: Terms
+    settings: Settings,
+    artifact: Artifact,
+    metadata: Metadata,
+    project: Path,
+    terms: Terms,
+    access: Access,
 ) -> Own:
     """The versions in the source's own lock file, as constraints, and the sources of packages.
 
-    Reads uv.lock, poetry.lock, pdm.lock and pylock.toml; for a plain folder the `-c` files, hashes
-    and URLs of requirements.txt. pyproject.toml wins over the lock file, which has the commits.
+    Reads uv.lock, poetry.lock, pdm.lock, pylock.toml and Pipfile.lock; or the `-c` files, hashes
+    and URLs of requirements files. pyproject.toml wins over the lock file, which has the commits.
     """
-    source = find_source(settings.app.source, project)
+    source = app_source(settings, project)
     if source.kind == "plain":
-        found = plain_requirements(source.path)
-        origins: dict[str, Origin] = {}
-        for origin in found.origins:
-            origins = merged(origins, {origin.name: origin})
-        return Own(found, origins)
+        return _plain_sources(source, artifact, metadata, terms, access)
     folder = source.path if source.kind == "project" else source.path.parent
     addressed = references(artifact, folder, f"{source.path}")
     if source.kind != "project":
         project_of = _project_around(folder, metadata.name) if source.kind == "wheel" else None
         beside = _said(project_of, addressed, metadata, terms)[0] if project_of else addressed
-        return Own(Requirements((), (), {}, ()), beside)
+        return Own(Requirements(), beside)
     both, locked = _said(source.path, addressed, metadata, terms)
-    return Own(Requirements((), locked.constraints, {}, ()), both, locked)
+    more = undeclared_requirements(source.path, metadata, access)
+    for origin in more.origins:
+        both = merged(both, {origin.name: origin})
+    found = project_requirements(source.path)
+    constraints = (*found.constraints, *more.constraints, *locked.constraints)
+    indexes = more.indexes if more.indexes.where else found.indexes
+    said = replace(more, constraints=constraints, overrides=found.overrides, indexes=indexes)
+    return Own(said, both, locked, more.wanted)
+
+
+def _plain_sources(
+    source: Source, artifact: Artifact, metadata: Metadata, terms: Terms, access: Access
+) -> Own:
+    found = plain_requirements(source, access)
+    origins: dict[str, Origin] = {}
+    for origin in found.origins:
+        origins = merged(origins, {origin.name: origin})
+    said = source.declaration
+    if said is None or said.kind not in ("project", "poetry", "pylock", "pipfile"):
+        return Own(found, origins)
+    folder = said.path.parent
+    if said.kind == "pipfile":
+        locked = read_pipfile_lock(folder)
+        both = _with_locked(origins, locked)
+    else:
+        addressed = {**origins, **references(artifact, folder, str(said.path))}
+        both, locked = _said(folder, addressed, metadata, terms)
+    constraints = (*found.constraints, *locked.constraints)
+    return Own(replace(found, constraints=constraints), both, locked)
 
 
 def _project_around(folder: Path, name: str) -> Path | None:
@@ -340,7 +428,11 @@ def _said(
     locked = read_locked(folder, others)
     names = {*locked.names, *metadata.requires_names}
     said = {**addressed, **declared(folder, terms, names)}
-    return {**locked.origins, **{name: _locked(one, locked) for name, one in said.items()}}, locked
+    return _with_locked(said, locked), locked
+
+
+def _with_locked(said: Mapping[str, Origin], locked: Locked) -> dict[str, Origin]:
+    return {**locked.origins, **{name: _locked(one, locked) for name, one in said.items()}}
 
 
 def _locked(origin: Origin, locked: Locked) -> Origin:
@@ -351,12 +443,6 @@ def _locked(origin: Origin, locked: Locked) -> Origin:
     same = repository(known.place) == repository(origin.place)
     stays = same and not is_commit(origin.reference) and is_commit(known.reference)
     return replace(origin, reference=known.reference) if stays else origin
-
-
-def _addressed(asked: Mapping[str, Iterable[str]], project: Path) -> dict[str, Origin]:
-    """The sources in requirements of the settings."""
-    found = [direct(line, project, where) for where, lines in asked.items() for line in lines]
-    return {origin.name: origin for origin in found if origin is not None}
 
 
 def _targets(platform: Platform) -> tuple[str, ...]:

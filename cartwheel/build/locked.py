@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from cartwheel.build.origins import Origin, TomlFile, local_path, normal, origin_at, repository_at
+from cartwheel.build.pipfile import LOCK as PIPFILE_LOCK
+from cartwheel.build.pipfile import address_of, locked_packages
 from cartwheel.build.workspace import workspace_of
 from cartwheel.decoded import Table
 
@@ -45,30 +48,61 @@ def read_locked(folder: Path, indexes: Collection[str]) -> Locked:
     return Locked()
 
 
+def read_pipfile_lock(folder: Path) -> Locked:
+    """The lock of the Pipfile in `folder`. Raises BuildError("source")."""
+    path = folder / PIPFILE_LOCK
+    if not path.is_file():
+        return Locked()
+    packages = [
+        {
+            **said,
+            "name": name,
+            "version": str(said.get("version", "")).removeprefix("=="),
+            "files": [{"hash": one} for one in said.get("hashes", [])],
+        }
+        for name, said in locked_packages(path).items()
+    ]
+    placed = [(package, lambda: str(path)) for package in packages]
+    return _collected(path, placed, partial(address_of, where=_HERE), ())
+
+
 def _read(
     toml: TomlFile,
     read: Callable[[str, Table, Path], Origin | None],
     indexes: Collection[str],
 ) -> Locked:
     key = "packages" if toml.path.name == "pylock.toml" else "package"
+    packages = toml.tables(key)
+    placed = [(one, partial(toml.where_table, key, number)) for number, one in enumerate(packages)]
+    return _collected(toml.path, placed, read, indexes)
+
+
+def _collected(
+    path: Path,
+    packages: Iterable[tuple[Table, Callable[[], str]]],
+    read: Callable[[str, Table, Path], Origin | None],
+    indexes: Collection[str],
+) -> Locked:
     versions: dict[str, set[str]] = {}
     hashes: dict[str, set[str]] = {}
     origins: dict[str, Origin] = {}
     names = set()
-    for number, package in enumerate(toml.tables(key)):
+    for package, where in packages:
         if not isinstance(package.get("name"), str):
             continue
         name = normal(package["name"])
         names.add(name)
-        origin = read(name, package, toml.path.parent)
+        origin = read(name, package, path.parent)
         if origin is not None and (origin.is_local or origin.place in indexes):
-            origins[name] = replace(origin, where=toml.where_table(key, number))
+            origins[name] = replace(origin, where=where())
         if origin is None or not origin.is_local:
             version = package.get("version")
-            versions.setdefault(name, set()).update([version] if isinstance(version, str) else [])
+            versions.setdefault(name, set()).update(
+                [version] if isinstance(version, str) and version else []
+            )
             hashes.setdefault(name, set()).update(_hashes(package))
     return Locked(
-        toml.path.name,
+        path.name,
         {name: frozenset(some) for name, some in versions.items()},
         {name: frozenset(some) for name, some in hashes.items() if some},
         origins,

@@ -100,7 +100,7 @@ def _installed(pinned: Pinned, folder: Path, access: Access, emit: Emit) -> Path
     target = folder / "installed"
     argv = [uv_program(), "pip", "install", "--target", str(target), "--require-hashes"]
     argv += ["--no-deps", "--only-binary", "pip", "--python", sys.executable]
-    argv += ["-r", str(pinned.write(folder))]
+    argv += [*(["--no-index"] if access.no_index else []), "-r", str(pinned.write(folder))]
     env = {**of_tools(uv_environment(access)), "UV_CACHE_DIR": str(folder / "uv")}
     done = tool.run_tool(
         argv, env=env, cwd=folder, deadline_seconds=FETCH_SECONDS, emit=emit, step=STEP

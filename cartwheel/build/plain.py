@@ -1,59 +1,55 @@
-"""Packs a plain folder, with app.py and requirements.txt, into a wheel."""
+"""Packs a folder that no back end builds into a wheel, with the requirements that it declares."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cartwheel.build.chosen import Chosen, choose
-from cartwheel.build.fetched import name_of
-from cartwheel.build.origins import Origin, local_path, normal, origin_at, origin_of
+from cartwheel.build.declaration import Declaration, declaration_in, refuse_unclear
+from cartwheel.build.declared import direct, index_options, own_terms
+from cartwheel.build.index import Access
+from cartwheel.build.origins import Origin, TomlFile, normal, pyproject
+from cartwheel.build.pipfile import pipfile_requirements
+from cartwheel.build.requirements_file import Requirements, read_requirements
 from cartwheel.build.source import Source
-from cartwheel.build.wheel import asked_for, metadata_lines, write_pure_wheel
+from cartwheel.build.wheel import Metadata, asked_for, metadata_lines, write_pure_wheel
+from cartwheel.decoded import Fields
 from cartwheel.errors import BuildError
 
-if TYPE_CHECKING:
-    from packaging.requirements import Requirement
-
 VERSION_DIGITS = 12
-
-_HASH = re.compile(r"--hash[= ](sha\d+:[0-9a-f]+)")
-_INDEX_OPTIONS = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host")
-_EDITABLE = ("-e", "--editable")
-_OPTION = re.compile(r"(-[^\s=]*)[\s=]*(.*)")
-# A URL or a path instead of a name; a path has a separator or the name of a file.
-_BARE_ADDRESS = re.compile(
-    r"^(?P<address>(?:[a-z][a-z0-9+.-]*:|git@|~?/|\.{1,2}(?=$|[/\[\s])|[^\s\[;@=<>!~]+/"
-    r"|[^\s\[;@=<>!~]+\.(?:whl|zip|tar\.gz|tgz)(?=$|[\s\[]))[^\s\[;]*)"
-    r"(?P<extras>\[[^\]]*\])?\s*(?P<marker>;.*)?$",
-    re.IGNORECASE,
-)
-_IGNORED_OPTIONS = (*_INDEX_OPTIONS, "--no-index", "--pre", "--prefer-binary", "--require-hashes")
+PLAIN_VERSION = "0.0.0"
 
 
 @dataclass(frozen=True)
-class Requirements:
-    """A requirements file with everything it includes."""
+class About:
+    """What the metadata of a plain folder's wheel says."""
 
-    wanted: tuple[str, ...]
-    constraints: tuple[str, ...]
-    hashes: dict[str, frozenset[str]]  # normalised name -> "sha256:..." that it allows
-    notes: tuple[str, ...]  # about options that Cartwheel takes from its settings instead
-    origins: tuple[Origin, ...] = ()  # of names that have a source of their own
+    name: str
+    version: str = PLAIN_VERSION
+    requires: tuple[str, ...] = ()
+    python: str = ""
+    extras: tuple[str, ...] = ()
+    entry_points: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def metadata(self, version: str) -> list[str]:
+        """The lines of METADATA."""
+        lines = metadata_lines(self.name, version, self.requires)
+        lines += [f"Requires-Python: {self.python}"] if self.python else []
+        return [*lines, *(f"Provides-Extra: {extra}" for extra in self.extras)]
 
 
-def package_plain(source: Source, name: str, folder: Path, chosen: Chosen | None = None) -> Path:
+def package_plain(source: Source, about: About, folder: Path, chosen: Chosen | None = None) -> Path:
     """Make the wheel of a plain folder in `folder`. Raises BuildError("source").
 
-    Its version comes from its files and requirements, so a change of its tests alone does not
-    make a new version.
+    Its version is that of the project and a digest of its files and requirements, so a change of
+    its tests alone does not make a new version.
     """
-    if not any(path.suffix == ".py" for path in source.path.iterdir()):
-        raise BuildError("source", f"{source.path} has no Python file")
     carried = (chosen or choose(source)).carried
+    if not any(name.endswith(".py") for name, _ in carried):
+        raise BuildError("source", f"{source.path} has no Python file")
     for relative, _ in carried:
         shown = relative.encode("utf-8", "backslashreplace").decode()
         if shown != relative:
@@ -66,135 +62,151 @@ def package_plain(source: Source, name: str, folder: Path, chosen: Chosen | None
         relative: (path.read_bytes(), bool(path.stat().st_mode & 0o111))
         for relative, path in carried
     }
-    wanted = plain_requirements(source.path).wanted
-    version = f"0.0.0+g{_content_digest(files, wanted)[:VERSION_DIGITS]}"
-    stem = f"{normal(name).replace('-', '_')}-{version}"
-    return write_pure_wheel(folder, stem, metadata_lines(name, version, wanted), files)
+    digest = _content_digest(files, about)[:VERSION_DIGITS]
+    version = f"{about.version}{'.' if '+' in about.version else '+'}g{digest}"
+    stem = f"{normal(about.name).replace('-', '_')}-{version}"
+    if about.entry_points:
+        text = "\n".join(_sections(about.entry_points.items()))
+        files[f"{stem}.dist-info/entry_points.txt"] = (text.encode(), False)
+    return write_pure_wheel(folder, stem, about.metadata(version), files)
 
 
-def _content_digest(files: dict[str, tuple[bytes, bool]], wanted: tuple[str, ...]) -> str:
-    digest = hashlib.sha256("\n".join(wanted).encode())
+def _content_digest(files: dict[str, tuple[bytes, bool]], about: About) -> str:
+    wanted = "\n".join(about.requires)
+    more = [about.python, *about.extras, about.entry_points]
+    digest = hashlib.sha256(f"{wanted}\0{more}".encode() if any(more) else wanted.encode())
     for name, (content, executable) in sorted(files.items()):
         digest.update(f"\0{name}\0{executable}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 
-def plain_requirements(folder: Path) -> Requirements:
-    """The requirements of requirements.txt, empty without one. Raises BuildError("source")."""
-    path = folder / "requirements.txt"
-    if not path.is_file():
-        return Requirements((), (), {}, ())
-    return read_requirements(path)
+def plain_requirements(source: Source, access: Access) -> Requirements:
+    """The requirements of a plain folder; those of Poetry only its back end can read.
 
-
-def read_requirements(path: Path) -> Requirements:
-    """A requirements file in pip's format, `-r` and `-c` followed.
-
-    Options about indexes are ignored with a note: they belong into the settings, which the hosts
-    use too. A requirement with an address (a path, a repository, a file) is replaced by its name,
-    and its address is an origin. Raises BuildError("source", "source-unusable") with file and
-    line for lines that cannot be locked or read.
+    Raises BuildError("source", "source-unusable").
     """
-    wanted: list[str] = []
-    constraints: list[str] = []
-    hashes: dict[str, frozenset[str]] = {}
-    notes: list[str] = []
-    origins: list[Origin] = []
-    _read(path, wanted, constraints, hashes, notes, origins, seen=(path,))
-    return Requirements(tuple(wanted), tuple(constraints), hashes, tuple(notes), tuple(origins))
+    said = source.declaration or Declaration("none", source.path)
+    refuse_unclear(said)
+    if said.kind == "requirements":
+        found = read_requirements(said.path, access)
+    elif said.kind == "pipfile":
+        found = pipfile_requirements(said.path.parent)
+    elif said.kind == "project":
+        found = _of_project(pyproject(said.path.parent))
+    elif said.kind == "poetry":
+        found = project_requirements(said.path.parent)
+    elif said.kind == "pylock":
+        found = Requirements(tuple(_of_pylock(TomlFile(said.path))))
+    else:
+        found = Requirements()
+    return replace(found, notes=(*said.notes, *found.notes))
 
 
-def _read(
-    path: Path,
-    wanted: list[str],
-    constraints: list[str],
-    hashes: dict[str, frozenset[str]],
-    notes: list[str],
-    origins: list[Origin],
-    seen: tuple[Path, ...],
-) -> None:
+def project_requirements(folder: Path) -> Requirements:
+    """What a project's tables say about requirements in addition to its metadata."""
+    constraints, overrides = own_terms(folder)
+    return Requirements(constraints=constraints, overrides=overrides, indexes=index_options(folder))
+
+
+def undeclared_requirements(folder: Path, metadata: Metadata, access: Access) -> Requirements:
+    """For a package that declares no requirements: those of a file beside it."""
+    said = declaration_in(folder)
+    if metadata.requires_dist or said is None or said.kind not in ("requirements", "pipfile"):
+        return Requirements()
+    found = plain_requirements(Source("plain", folder, declaration=said), access)
+    return replace(found, notes=(f"the package declares no requirements: {said.path.name} does",))
+
+
+def about_plain(source: Source, name: str, wanted: Requirements) -> About:
+    """The metadata of a plain folder; `name` if its files have no name."""
+    said = source.declaration
+    if said is None or said.kind != "project":
+        return About(name, requires=wanted.wanted)
+    toml = pyproject(said.path.parent)
+    project = toml.at("project")
+    extras = toml.at("project", "optional-dependencies")
+    return About(
+        name=normal(str(project.get("name", name))),
+        version=_version(toml),
+        requires=wanted.wanted,
+        python=str(project.get("requires-python", "")),
+        extras=tuple(sorted(map(normal, extras))),
+        entry_points=_entry_points(toml),
+    )
+
+
+def _version(toml: TomlFile) -> str:
+    from packaging.version import InvalidVersion, Version
+
+    said = toml.at("project").get("version", PLAIN_VERSION)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BuildError("source", f"{path} cannot be read: {error}") from error
-    for number, line in _logical_lines(text):
-        option, value = _option(line)
-        if option in ("-r", "--requirement", "-c", "--constraint"):
-            other = path.parent / value.strip()
-            if other not in seen:
-                into = wanted if option in ("-r", "--requirement") else constraints
-                _read(other, into, constraints, hashes, notes, origins, (*seen, other))
-        elif option.startswith(_INDEX_OPTIONS) or option in _IGNORED_OPTIONS:
-            notes.append(
-                f"{path.name}:{number}: {option} is ignored; name the index in the settings"
-            )
-        elif option and option not in _EDITABLE:
-            raise BuildError("source", f"{path}:{number}: {option} cannot be locked")
-        else:
-            asked = value if option else line
-            requirement, origin = _asked(asked, path, number, seen[0].parent)
-            found = _HASH.findall(line)
-            if origin is not None:
-                origins.append(origin)
-            elif found:
-                hashes[normal(requirement.name)] = frozenset(found)
-            if origin is None or wanted is not constraints:
-                wanted.append(str(requirement))
+        return str(Version(str(said)))
+    except InvalidVersion as error:
+        where = toml.where("project", "version")
+        raise BuildError("source", f"{where}: {said!r} is not a version (PEP 440)") from error
 
 
-def _option(line: str) -> tuple[str, str]:
-    found = _OPTION.match(line)
-    return (found[1], found[2].strip()) if found else ("", "")
+def _entry_points(toml: TomlFile) -> dict[str, dict[str, str]]:
+    project = toml.at("project")
+    groups: Fields = {
+        "console_scripts": project.get("scripts"),
+        "gui_scripts": project.get("gui-scripts"),
+        **project.get("entry-points", {}),
+    }
+    return {group: dict(said) for group, said in groups.items() if said}
 
 
-def _asked(line: str, path: Path, number: int, top: Path) -> tuple[Requirement, Origin | None]:
-    """The requirement of a line without its address, and the source at that address."""
-    from packaging.requirements import Requirement
-
-    where = f"{path}:{number}"
-    text = _HASH.sub("", line).strip()
-    bare = _BARE_ADDRESS.match(text)
-    if bare is None:
-        requirement = _requirement(text, path, number)
-        if requirement.url is None:
-            return requirement, None
-        origin = origin_of(requirement, _base(requirement.url, path, top), where)
-        return Requirement(asked_for(text)), origin
-    address, extras, marker = bare["address"], bare["extras"] or "", bare["marker"] or ""
-    origin = origin_at("", address, _base(address, path, top), where)
-    origin = replace(origin, name=origin.name or name_of(origin))
-    return _requirement(f"{origin.name}{extras} {marker}", path, number), origin
+def _of_project(toml: TomlFile) -> Requirements:
+    """The requirements in [project], with the addresses in them as origins."""
+    wanted: list[str] = []
+    origins: list[Origin] = []
+    places: dict[str, str] = {}
+    for line, where in _lines(toml):
+        requirement, marker = line
+        origin = direct(requirement, toml.path.parent, where)
+        text = asked_for(requirement) if origin is not None else requirement
+        asked = _asked(text, marker, where)
+        wanted.append(asked)
+        places.setdefault(normal(asked.split(";")[0].split("[")[0].strip()), where)
+        origins += [origin] if origin is not None else []
+    more = project_requirements(toml.path.parent)
+    return replace(more, wanted=tuple(wanted), origins=tuple(origins), places=places)
 
 
-def _base(address: str, path: Path, top: Path) -> Path:
-    """The base of relative paths: for pip the folder of the first file, for uv of this file."""
-    place = local_path(address.partition("#")[0], top)
-    return top if Path(place).exists() else path.parent
+def _lines(toml: TomlFile) -> Iterator[tuple[tuple[str, str], str]]:
+    keys: tuple[str, ...] = ("project", "dependencies")
+    for number, line in enumerate(toml.at("project").get("dependencies", [])):
+        yield (str(line), ""), toml.where(*keys, number)
+    for extra, lines in toml.at("project", "optional-dependencies").items():
+        keys = ("project", "optional-dependencies", extra)
+        for number, line in enumerate(lines):
+            yield (str(line), f"extra == '{normal(extra)}'"), toml.where(*keys, number)
 
 
-def _requirement(text: str, path: Path, number: int) -> Requirement:
+def _of_pylock(toml: TomlFile) -> Iterator[str]:
+    """The names in a lock (PEP 751), whose versions and files are read as those of any lock."""
+    for package in toml.tables("packages"):
+        marker = package.get("marker")
+        yield f"{package.get('name')}" + (f" ; {marker}" if marker else "")
+
+
+def _asked(line: str, condition: str, where: str) -> str:
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
-        return Requirement(text)
+        requirement = Requirement(line)
     except InvalidRequirement as error:
         why = str(error).splitlines()[0]
-        raise BuildError(
-            "source", f"{path}:{number}: {text!r} is not a requirement: {why}"
-        ) from error
+        raise BuildError("source", f"{where}: {line!r} is not a requirement: {why}") from error
+    if not condition:
+        return str(requirement)
+    marker = f"({requirement.marker}) and {condition}" if requirement.marker else condition
+    requirement.marker = None
+    return f"{requirement}; {marker}"
 
 
-def _logical_lines(text: str) -> list[tuple[int, str]]:
-    found: list[tuple[int, str]] = []
-    pending, start = "", 0
-    for number, raw in enumerate(text.splitlines(), 1):
-        start = start or number
-        line = re.sub(r"(^|\s)#.*$", "", raw).strip()
-        if line.endswith("\\"):
-            pending += line[:-1] + " "
-            continue
-        pending = (pending + line).strip()
-        if pending:
-            found.append((start, pending))
-        pending, start = "", 0
-    return [*found, (start, pending.strip())] if pending.strip() else found
+def _sections(groups: Iterable[tuple[str, dict[str, str]]]) -> Iterator[str]:
+    for group, said in groups:
+        yield f"[{group}]"
+        yield from (f"{name} = {target}" for name, target in said.items())
+        yield ""

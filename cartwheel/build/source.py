@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import hashlib
 import os
 import re
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Literal
 
 from cartwheel import process_env, programs
+from cartwheel.build.declaration import Declaration, declaration_in
 from cartwheel.build.origins import pyproject
+from cartwheel.decoded import Table
 from cartwheel.errors import BuildError
 from cartwheel.settings.project_files import own_files
 
@@ -49,6 +52,7 @@ class Source:
     path: Path
     name: str = ""
     version: str = ""
+    declaration: Declaration | None = None  # what a plain folder requires, if a file says it
 
     @property
     def is_folder(self) -> bool:
@@ -59,7 +63,7 @@ def find_source(source: str, project: Path) -> Source:
     """The source of `app.source`, relative to the project's folder. Raises BuildError("source")."""
     path = (project / Path(source).expanduser()).absolute()
     if path.is_dir():
-        return _folder(path, source)
+        return _folder(path, source, project)
     if source.endswith(".whl"):
         if not path.is_file():
             raise BuildError("source", f"app.source: there is no wheel {path}")
@@ -76,18 +80,79 @@ def find_source(source: str, project: Path) -> Source:
     )
 
 
-def _folder(path: Path, source: str) -> Source:
-    # A pyproject.toml that only configures tools (ruff, pytest) does not make a package.
-    builds = {"project", "build-system"} & pyproject(path).table.keys()
-    if builds or (path / "setup.py").is_file() or (path / "setup.cfg").is_file():
+def _folder(path: Path, source: str, project: Path) -> Source:
+    if is_built(path):
         return Source("project", path)
-    if (path / "requirements.txt").is_file() or (path / "app.py").is_file():
-        return Source("plain", path)
-    raise BuildError(
-        "source",
-        f"app.source: {source} has neither pyproject.toml nor requirements.txt",
-        hint="For a plain folder, add app.py and requirements.txt.",
-    )
+    declaration = next(filter(None, map(declaration_in, _upwards(path, project))), None)
+    if declaration is None and not any(path.glob("*.py")):
+        raise BuildError(
+            "source",
+            f"app.source: {source} has no package, no requirements and no Python file",
+            hint=_where_it_may_be(path, source),
+        )
+    return Source("plain", path, declaration=declaration or Declaration("none", path))
+
+
+def _upwards(path: Path, project: Path) -> Iterator[Path]:
+    """The folder, and those around it in the project: requirements may be in any of them."""
+    inside = path.resolve().is_relative_to(project.resolve())
+    yield path
+    for above in path.parents if inside else ():
+        if not above.resolve().is_relative_to(project.resolve()):
+            return
+        yield above
+
+
+def _where_it_may_be(path: Path, source: str) -> str:
+    for inside in sorted(one for one in path.iterdir() if one.is_dir()):
+        if is_built(inside) or declaration_in(inside) is not None:
+            return f'Perhaps app.source = "{Path(source) / inside.name}"?'
+    return "It may be a folder with app.py and requirements.txt, or with a pyproject.toml."
+
+
+def is_built(folder: Path) -> bool:
+    """Whether a build back end makes a wheel of the folder; if not, it is packed as it is.
+
+    Projects that their tools do not install are not built: `package = false` (uv), `package-mode =
+    false` (Poetry), `distribution = false` (PDM), and a [project] without a build system (uv). A
+    pyproject.toml or setup.cfg that only configures tools makes no package either.
+    """
+    toml = pyproject(folder)
+    uv, poetry = toml.at("tool", "uv"), toml.at("tool", "poetry")
+    pdm = toml.at("tool", "pdm")
+    if uv.get("package") is False or poetry.get("package-mode") is False:
+        return False
+    if pdm.get("distribution") is False:
+        return False
+    if (folder / "setup.py").is_file() or setup_cfg_packages(folder):
+        return True
+    system = toml.at("build-system")
+    if system and not _is_setuptools(system):
+        return True
+    named = bool(toml.at("project"))
+    return named and bool(system or uv.get("package") or "setuptools" in toml.at("tool"))
+
+
+def _is_setuptools(system: Table) -> bool:
+    return str(system.get("build-backend", "setuptools")).startswith("setuptools")
+
+
+def setup_cfg_packages(folder: Path) -> bool:
+    """Whether setup.cfg describes a package."""
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read_string((folder / "setup.cfg").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        raise BuildError("source", f"{folder / 'setup.cfg'} cannot be read: {error}") from error
+    return parser.has_option("metadata", "name") or parser.has_section("options")
+
+
+def back_end_to_add(folder: Path) -> str:
+    """A [build-system] for a copy of the folder: uv builds no setup.cfg without one."""
+    alone = not any((folder / name).is_file() for name in ("pyproject.toml", "setup.py"))
+    return '[build-system]\nrequires = ["setuptools"]\n' if alone else ""
 
 
 def source_files(root: Path) -> Iterator[tuple[str, Path]]:

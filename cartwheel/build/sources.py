@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from cartwheel.build.beside import Made, bare_wheel, make, stand_in
 from cartwheel.build.declared import Terms
-from cartwheel.build.index import Access
-from cartwheel.build.origins import Origin, merged, normal
+from cartwheel.build.index import Access, with_login
+from cartwheel.build.origins import Origin, local_path, merged, normal
 from cartwheel.build.private import Privacy
 from cartwheel.build.wheel import metadata_lines, read_metadata
 from cartwheel.events import Emit
@@ -60,6 +61,14 @@ class Sources:
             wheel = bare_wheel(name, "0", metadata_lines(name, "0"), state)
             found.append(f"{name} @ {wheel.as_uri()}")
         return tuple(found)
+
+    def found(self, name: str, address: str, sha256: str, where: str, access: Access) -> None:
+        """A file of an index that only this machine can use: hosts get it like a package that is
+        built here."""
+        kind: Literal["path", "url"] = "path" if address.startswith("file:") else "url"
+        place = local_path(address, Path()) if kind == "path" else with_login(address, access)
+        origin = Origin(name, kind, place, where, sha256=sha256)
+        self._learn({name: origin} if name not in self._known else {})
 
     def make(self, name: str, access: Access, terms: Terms, *, state: Path, emit: Emit) -> None:
         """Build the package of a name, and follow the sources that it names.

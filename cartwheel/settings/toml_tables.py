@@ -59,7 +59,7 @@ class App(Model):
     name: Name = Field(examples=["shop"])
     """Name on the host: in paths, units and the user's name."""
     source: str = Field(min_length=1, examples=["."])
-    """A project folder, a folder with app.py and requirements.txt, a wheel, or NAME==VERSION."""
+    """A package, a plain folder, a wheel, or NAME==VERSION (docs/build.md)."""
     entry: str = "app:app"
     """WSGI or ASGI application for gunicorn: `module:attribute`, `module:factory("prod")`,
     `module:object.attribute`, or `module` alone, whose attribute is then `application`."""
@@ -68,7 +68,8 @@ class App(Model):
     extras: tuple[str, ...] = Field(default=(), examples=[["postgres"]])
     """Extras of the app's package to install."""
     requirements: tuple[str, ...] = Field(default=(), examples=[["gunicorn==23.0.0"]])
-    """Further requirements to lock and install, in addition to the app's own."""
+    """Further requirements, in addition to the app's own; `-r FILE` replaces the files of a plain
+    folder."""
     include: tuple[str, ...] = Field(default=(), examples=[["data/words.db", "tests/keys/"]])
     """Files and folders to include in the wheel although they look private or like data
     (docs/build.md): paths relative to app.source, for a built package relative to its root; `*` and

@@ -592,7 +592,7 @@ def test_indexes_of_the_project_that_are_not_asked_are_told(maker: Maker, tmp_pa
     maker.lock()
     [note] = [event.detail for event in maker.emit if event.state == "note"]
     assert note.startswith("pyproject.toml:")
-    assert note.endswith("https://acme.example/simple is ignored; name the index in the settings")
+    assert note.endswith("https://acme.example/simple is ignored: the settings name an index")
 
 
 # --- what is refused -----------------------------------------------------------------------------

@@ -44,7 +44,7 @@ class Uv:
     def ask(self) -> List[str]:
         # uv has no command for a query: this one resolves a single name, and prints it.
         only = ["--quiet", "--no-deps", _NO_CACHE, "--python", sys.executable]
-        return [self._uv, "pip", "compile", *only, "-"]
+        return [self._uv, "pip", "compile", *only, *package_index.uv_arguments(self._named), "-"]
 
     def explain(self, output: str) -> Optional[Tuple[str, str]]:
         mirror = self.index().get("UV_DEFAULT_INDEX") or "the default package index"

@@ -51,7 +51,6 @@ def for_uv(named: Environment) -> Environment:
         "UV_INDEX_STRATEGY": "unsafe-best-match" if extra else "",
         "UV_FIND_LINKS": ",".join(_words(pip, "FIND_LINKS")),
         "UV_INSECURE_HOST": " ".join(_words(pip, "TRUSTED_HOST")),
-        "UV_NO_INDEX": "1" if pip.get("PIP_NO_INDEX", "").lower() in _TRUE else "",
         "UV_HTTP_TIMEOUT": pip.get("PIP_TIMEOUT") or pip.get("PIP_DEFAULT_TIMEOUT", ""),
         "UV_KEYRING_PROVIDER": "subprocess"
         if pip.get("PIP_KEYRING_PROVIDER") == "subprocess"
@@ -67,9 +66,9 @@ def for_uv(named: Environment) -> Environment:
 
 
 def uv_arguments(named: Environment) -> List[str]:
-    """Options that uv accepts only as arguments: packages that may or must be built here."""
+    """Options that uv accepts only as arguments: no index, packages that may or must be built."""
     pip = for_pip(named)
-    found: List[str] = []
+    found = ["--no-index"] if pip.get("PIP_NO_INDEX", "").lower() in _TRUE else []
     for option in ("ONLY_BINARY", "NO_BINARY"):
         for name in pip.get("PIP_" + option, "").replace(",", " ").split():
             found += ["--" + option.lower().replace("_", "-"), name]

@@ -10,6 +10,7 @@ from cartwheel.build.index import (
     local_pip_environment,
     pip_access,
     pip_environment,
+    uv_arguments,
     uv_environment,
 )
 from cartwheel.errors import UsageError
@@ -86,7 +87,7 @@ def test_pip_configuration_decides_for_uv_too(tmp_path: Path) -> None:
     assert env["UV_INSECURE_HOST"] == "a b"
     assert env["SSL_CERT_FILE"] == "/etc/ca.pem"
     assert env["UV_HTTP_TIMEOUT"] == "7"
-    assert "UV_NO_INDEX" not in env
+    assert uv_arguments(access) == []
     assert local_pip_environment(access)["PIP_CERT"] == "/etc/ca.pem"
 
 
@@ -129,7 +130,8 @@ def test_what_uvs_variables_say_of_the_network_counts_and_nothing_else(tmp_path:
     assert (known["UV_FIND_LINKS"], known["UV_INSECURE_HOST"]) == ("/one,/two", "a b")
     assert (known["UV_HTTP_TIMEOUT"], known["UV_KEYRING_PROVIDER"]) == ("9", "subprocess")
     assert known["UV_SYSTEM_CERTS"] == "1"
-    assert not known.keys() & {"UV_OFFLINE", "UV_PRERELEASE", "UV_NO_BINARY"}
+    assert not known.keys() & {"UV_OFFLINE", "UV_PRERELEASE"}
+    assert uv_arguments(access) == []
     stronger = pip_access({**env, "PIP_INDEX_URL": "https://pip.example/simple"}, [file])
     assert stronger.url == "https://pip.example/simple"
     named = access_for(Index(url="https://mirror.example/simple"), None, {**NOTHING, **env})

@@ -8,8 +8,8 @@ import pytest
 
 from cartwheel.build.declared import declared, own_indexes, terms_for
 from cartwheel.build.origins import Origin, merged, origin_at
-from cartwheel.build.plain import read_requirements
 from cartwheel.build.products import Platform
+from cartwheel.build.requirements_file import read_requirements
 from cartwheel.build.workspace import workspace_of
 from cartwheel.errors import CATALOGUE, BuildError
 

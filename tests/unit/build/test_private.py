@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from cartwheel.build.chosen import Chosen, choose
 from cartwheel.build.ignored import ignored_in
-from cartwheel.build.plain import package_plain
+from cartwheel.build.plain import About, package_plain
 from cartwheel.build.private import Privacy, check_wheel, privacy_for
 from cartwheel.build.source import Source, find_source
 from cartwheel.build.wheel import write_wheel
@@ -190,7 +190,7 @@ def test_names_of_any_bytes_are_told_and_refused_in_a_wheel(app: Path, tmp_path:
     assert "(db\\udcff.sqlite3)" in chosen(app).notes[0]
     (app / os.fsdecode(b"x\xff.txt")).touch()
     with pytest.raises(BuildError, match=r"a wheel cannot contain x\\udcff.txt") as caught:
-        package_plain(Source("plain", app), "shop", tmp_path, chosen(app))
+        package_plain(Source("plain", app), About("shop"), tmp_path, chosen(app))
     assert "app.exclude" in caught.value.hint
 
 
@@ -425,7 +425,9 @@ def test_no_setting_that_names_a_file_is_forgotten(tmp_path: Path) -> None:
 def test_a_package_is_built_without_what_the_settings_name(tmp_path: Path) -> None:
     write(
         tmp_path,
-        {"pyproject.toml": '[project]\nname = "shop"\nversion = "1"\n', "shop/__init__.py": "",
+        {"pyproject.toml": '[build-system]\nrequires = ["hatchling"]\n'
+             'build-backend = "hatchling.build"\n[project]\nname = "shop"\nversion = "1"\n',
+             "shop/__init__.py": "",
          "shop/key.txt": SECRET, "shop/db.sqlite3": "x", "notes.txt": "x"},
     )  # fmt: skip
     of = settings(app={"exclude": ["notes.txt"]}, secrets={"KEY": {"file": "shop/key.txt"}})
@@ -506,7 +508,7 @@ def test_the_wheel_of_a_plain_folder_carries_none_of_it(app: Path, tmp_path: Pat
     git(app, "init", "-q")
     git(app, "add", "-f", "tracked.log", "db.sqlite3", "id_rsa")
     of = settings(secrets={"SECRET_KEY": {"file": "secret-key.txt"}})
-    path = package_plain(Source("plain", app), "shop", tmp_path, chosen(app, of))
+    path = package_plain(Source("plain", app), About("shop"), tmp_path, chosen(app, of))
     names = {name for name in wheel_names(path) if ".dist-info/" not in name}
     assert names == {*ALWAYS, "deep/kept.txt", "tracked.log"}
     with zipfile.ZipFile(path) as archive:

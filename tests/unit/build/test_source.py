@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.build.plain import package_plain, read_requirements
+from cartwheel.build.chosen import choose
+from cartwheel.build.index import Access
+from cartwheel.build.plain import about_plain, package_plain, plain_requirements
 from cartwheel.build.source import (
     PLAN_BEGINS,
     Source,
@@ -26,26 +28,106 @@ def write(folder: Path, *names: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    ("names", "kind"),
-    [
-        (("setup.py",), "project"),
-        (("setup.cfg",), "project"),
-        (("app.py", "requirements.txt"), "plain"),
-        (("app.py",), "plain"),
-    ],
-)
-def test_what_a_folder_is(tmp_path: Path, names: tuple[str, ...], kind: str) -> None:
-    write(tmp_path / "here", *names)
-    assert find_source("here", tmp_path).kind == kind
+SETUPTOOLS = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+HATCH = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+PROJECT = '[project]\nname = "x"\nversion = "1"\n'
+FOLDERS: dict[str, tuple[dict[str, str], str]] = {
+    "setup.py": ({"setup.py": ""}, "project"),
+    "setup.cfg of a package": ({"setup.cfg": "[metadata]\nname = x\n"}, "project"),
+    "setup.cfg of tools": ({"setup.cfg": "[flake8]\nmax-line-length = 99\n"}, "plain"),
+    "pyproject.toml of tools": ({"pyproject.toml": "[tool.ruff]\nline-length = 99\n"}, "plain"),
+    "a back end": ({"pyproject.toml": PROJECT + HATCH}, "project"),
+    "setuptools": ({"pyproject.toml": PROJECT + SETUPTOOLS}, "project"),
+    "setuptools and its table": ({"pyproject.toml": f"{PROJECT}[tool.setuptools]\n"}, "project"),
+    "a build system of nothing": ({"pyproject.toml": SETUPTOOLS}, "plain"),
+    "uv init --app": ({"pyproject.toml": PROJECT}, "plain"),
+    "uv": ({"pyproject.toml": f"{PROJECT}{HATCH}[tool.uv]\npackage = false\n"}, "plain"),
+    "uv package": ({"pyproject.toml": f"{PROJECT}[tool.uv]\npackage = true\n"}, "project"),
+    "poetry": ({"pyproject.toml": f"{HATCH}[tool.poetry]\npackage-mode = false\n"}, "plain"),
+    "poetry alone": ({"pyproject.toml": "[tool.poetry]\n"}, "plain"),
+    "pdm": ({"pyproject.toml": f"{PROJECT}{HATCH}[tool.pdm]\ndistribution = false\n"}, "plain"),
+    "app.py": ({"app.py": ""}, "plain"),
+    "Pipfile": ({"Pipfile": ""}, "plain"),
+}
 
 
-def test_a_pyproject_that_only_configures_tools_packages_nothing(tmp_path: Path) -> None:
-    write(tmp_path, "app.py", "requirements.txt")
-    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\nline-length = 99\n")
-    assert find_source(".", tmp_path).kind == "plain"
-    (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "1"\n')
-    assert find_source(".", tmp_path).kind == "project"
+@pytest.mark.parametrize("name", FOLDERS)
+def test_what_a_folder_is(tmp_path: Path, name: str) -> None:
+    files, kind = FOLDERS[name]
+    write(tmp_path, "main.py")
+    for file, text in files.items():
+        (tmp_path / file).write_text(text)
+    assert find_source(".", tmp_path).kind == kind
+
+
+DECLARATIONS: dict[str, tuple[tuple[str, ...], str]] = {
+    "the usual": (("requirements.txt", "requirements-dev.txt"), "requirements.txt"),
+    "for production": (("requirements/base.txt", "requirements/production.txt"), "production.txt"),
+    "prod": (("requirements/prod.txt", "requirements/local.txt"), "prod.txt"),
+    "shared": (("requirements/base.txt", "requirements/dev.txt"), "base.txt"),
+    "beside": (("requirements-prod.txt", "requirements-dev.txt"), "requirements-prod.txt"),
+    "before": (("prod-requirements.txt", "dev-requirements.txt"), "prod-requirements.txt"),
+    "dotted": (("requirements.prod.txt", "requirements.test.txt"), "requirements.prod.txt"),
+    "the only one": (("requirements/web.txt", "requirements/tests.txt"), "web.txt"),
+    "compiled": (("requirements/base.in", "requirements/base.txt"), "base.txt"),
+    "not compiled": (("requirements.in",), "requirements.in"),
+    "several": (("requirements/web.txt", "requirements/worker.txt"), "several"),
+    "for others only": (("requirements-dev.txt",), "none"),
+    "before a Pipfile": (("requirements.txt", "Pipfile"), "requirements.txt"),
+    "a Pipfile": (("Pipfile", "Pipfile.lock"), "Pipfile"),
+    "its lock": (("Pipfile.lock", "requirements-dev.txt"), "Pipfile.lock"),
+    "a lock": (("pylock.toml",), "pylock.toml"),
+    "of conda": (("environment.yml",), "conda"),
+    "not of conda": (("environment.yml", "requirements.txt"), "requirements.txt"),
+    "nothing": ((), "none"),
+}
+
+
+@pytest.mark.parametrize("name", DECLARATIONS)
+def test_which_file_declares_requirements(tmp_path: Path, name: str) -> None:
+    files, chosen = DECLARATIONS[name]
+    write(tmp_path, "main.py", *files)
+    found = find_source(".", tmp_path).declaration
+    assert found is not None
+    assert chosen in (found.kind, found.path.name)
+
+
+def test_requirements_may_be_around_the_folder_but_not_around_the_project(tmp_path: Path) -> None:
+    write(tmp_path, "requirements.txt", "shop/requirements.txt", "shop/web/main.py")
+    found = find_source("web", tmp_path / "shop").declaration
+    assert found is not None
+    assert found.path == tmp_path / "shop/requirements.txt"
+    (tmp_path / "shop/requirements.txt").unlink()
+    found = find_source("web", tmp_path / "shop").declaration
+    assert found is not None
+    assert found.kind == "none"
+
+
+def test_a_folder_without_code_names_the_one_that_has_it(tmp_path: Path) -> None:
+    write(tmp_path, "README.md", "server/main.py", "server/requirements.txt")
+    with pytest.raises(BuildError, match="no Python file") as caught:
+        find_source(".", tmp_path)
+    assert 'app.source = "server"' in caught.value.hint
+
+
+ENTRIES = {
+    "at the top": (("main.py", "src/main.py"), "main:app", {"main.py", "src/main.py"}),
+    "src": (("src/shop/__init__.py", "data.csv"), "shop:app", {"shop/__init__.py", "data.csv"}),
+    "src itself": (("src/main.py",), "src.main:app", {"src/main.py"}),
+    "another folder": (("backend/site/wsgi.py", "x.py"), "site.wsgi:app", {"site/wsgi.py", "x.py"}),
+    "two folders": (("a/web.py", "b/web.py"), "web:app", {"a/web.py", "b/web.py"}),
+    "a package": (("a/__init__.py", "a/web.py"), "web:app", {"a/__init__.py", "a/web.py"}),
+    "itself": (("__init__.py", "main.py"), "app.main:app", {"app/__init__.py", "app/main.py"}),
+    "its name only": (("main.py",), "main:app", {"main.py"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_python_finds_the_entry(tmp_path: Path, name: str) -> None:
+    files, entry, carried = ENTRIES[name]
+    folder = write(tmp_path / "app", *files)
+    found = choose(Source("plain", folder), entry=entry)
+    assert {inside for inside, _ in found.carried} == carried
 
 
 def test_a_pinned_name_is_of_the_index(tmp_path: Path) -> None:
@@ -136,11 +218,16 @@ def plain(folder: Path) -> Source:
         "instance/db.sqlite", ".secrets/key", "requirements-dev.txt",
     )  # fmt: skip
     (folder / "requirements.txt").write_text("flask>=3\n")
-    return Source("plain", folder)
+    return find_source(str(folder), folder)
+
+
+def packed(source: Source, folder: Path) -> Path:
+    about = about_plain(source, "My-Shop", plain_requirements(source, Access()))
+    return package_plain(source, about, folder)
 
 
 def test_a_plain_folder_becomes_a_wheel(tmp_path: Path) -> None:
-    wheel = package_plain(plain(tmp_path / "src"), "My-Shop", tmp_path)
+    wheel = packed(plain(tmp_path / "src"), tmp_path)
     names = {name for name in wheel_names(wheel) if ".dist-info/" not in name}
     assert names == {
         "app.py", "helpers/__init__.py", "templates/index.html", "static/dist/app.js", "schema.sql",
@@ -153,42 +240,8 @@ def test_a_plain_folder_becomes_a_wheel(tmp_path: Path) -> None:
 
 def test_a_plain_version_follows_what_it_carries(tmp_path: Path) -> None:
     source = plain(tmp_path / "src")
-    version = read_metadata(package_plain(source, "shop", tmp_path)).version
+    version = read_metadata(packed(source, tmp_path)).version
     (source.path / "tests" / "test_app.py").write_text("changed")
-    assert read_metadata(package_plain(source, "shop", tmp_path)).version == version
+    assert read_metadata(packed(source, tmp_path)).version == version
     (source.path / "requirements.txt").write_text("flask>=3.1\n")
-    assert read_metadata(package_plain(source, "shop", tmp_path)).version != version
-
-
-def test_a_requirements_file_with_everything_in_it(tmp_path: Path) -> None:
-    (tmp_path / "base.txt").write_text("werkzeug ; python_version < '4'\n")
-    (tmp_path / "pins.txt").write_text("click==8.1\n")
-    (tmp_path / "requirements.txt").write_text(
-        "# a comment\n-i https://u:p@mirror.example/simple\n--extra-index-url=https://x.example\n"
-        "-r base.txt\n-c pins.txt\nFlask[async]==3.0 \\\n"
-        f"    --hash=sha256:{'a' * 64} \\\n    --hash=sha256:{'b' * 64}  # two\n"
-        "thing @ https://files.example/thing-1.0.zip#sha256=12\n"
-    )
-    found = read_requirements(tmp_path / "requirements.txt")
-    assert [line.replace('"', "'") for line in found.wanted] == [
-        "werkzeug; python_version < '4'",
-        "Flask[async]==3.0",
-        "thing",
-    ]
-    assert [(one.name, one.kind, one.place, one.sha256) for one in found.origins] == [
-        ("thing", "url", "https://files.example/thing-1.0.zip", "12")
-    ]
-    assert found.constraints == ("click==8.1",)
-    assert found.hashes == {"flask": frozenset({f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"})}
-    assert [note.split()[0] for note in found.notes] == [
-        "requirements.txt:2:",
-        "requirements.txt:3:",
-    ]
-    assert "u:p" not in "".join(found.notes)
-
-
-@pytest.mark.parametrize("line", ["-e .", "./local", "flask=3", "../x.whl"])
-def test_what_cannot_be_locked_is_named_with_its_line(tmp_path: Path, line: str) -> None:
-    (tmp_path / "requirements.txt").write_text(f"flask\n{line}\n")
-    with pytest.raises(BuildError, match=r"requirements\.txt:2: "):
-        read_requirements(tmp_path / "requirements.txt")
+    assert read_metadata(packed(source, tmp_path)).version != version

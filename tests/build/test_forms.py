@@ -1,0 +1,306 @@
+"""What people's projects look like: each becomes a wheel with just what it declares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cartwheel.build import Artifact, Lock, build_app, lock_for
+from cartwheel.build.lock import pins
+from cartwheel.build.wheel import read_metadata
+from cartwheel.errors import BuildError
+from tests.build.conftest import BOOKWORM, Heard, settings_for
+from tests.build.indexes import LocalIndex
+from tests.build.packages import package, write
+from tests.kit.wheels import wheel_names
+
+pytestmark = [pytest.mark.build, pytest.mark.usefixtures("lonely")]
+
+UV_APP = (
+    '[project]\nname = "shop"\nversion = "0.1.0"\ndescription = "Add your description here"\n'
+    'readme = "README.md"\nrequires-python = ">=3.11"\ndependencies = [\n    "flask>=3",\n]\n'
+)
+HATCH = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+PIPFILE = (
+    '[[source]]\nurl = "INDEX"\nverify_ssl = true\nname = "pypi"\n\n'
+    '[packages]\nflask = "*"\nbottle = {version = ">=0.12", markers = "os_name == \'posix\'"}\n'
+    'celery = {version = "*", sys_platform = "== \'win32\'"}\n\n'
+    '[dev-packages]\npytest = "*"\n\n[requires]\npython_version = "3.12"\n'
+)
+PIPFILE_LOCK = (
+    '{"_meta": {"hash": {"sha256": "x"}, "pipfile-spec": 6, "requires": {}, "sources": []},'
+    ' "default": {"flask": {"index": "pypi", "version": "==3.0"}, "bottle": {"version": "==0.12"}},'
+    ' "develop": {"pytest": {"version": "==8.0"}}}'
+)
+DJANGO = {
+    "manage.py": "",
+    "mysite/__init__.py": "",
+    "mysite/settings.py": "",
+    "mysite/wsgi.py": "application = None\n",
+    "polls/templates/polls/index.html": "",
+}
+FASTAPI = {"app/__init__.py": "", "app/main.py": "", "requirements.txt": "fastapi\n"}
+
+
+@dataclass(frozen=True)
+class Form:
+    files: dict[str, str]
+    carried: set[str]
+    locked: set[str]
+    entry: str = "main:app"
+    source: str = "."
+    name: str = "demo"
+    version: str = "0.0.0+g"
+    note: str = ""
+
+
+def lines(*names: str) -> str:
+    return "".join(f"{name}\n" for name in names)
+
+
+FORMS = {
+    "uv init --app": Form(
+        {"pyproject.toml": UV_APP, "main.py": "", "README.md": "", ".python-version": "3.12\n",
+         "models.py": "", "templates/page.html": "", "uv.lock": "version = 1\n"},
+        {"main.py", "models.py", "templates/page.html"}, {"flask"},
+        name="shop", version="0.1.0+g",
+    ),
+    "uv package = false": Form(
+        {"pyproject.toml": f"{UV_APP}{HATCH}[tool.uv]\npackage = false\n", "main.py": ""},
+        {"main.py"}, {"flask"}, name="shop", version="0.1.0+g",
+    ),
+    "uv app with src": Form(
+        {"pyproject.toml": UV_APP, "src/shop/__init__.py": "", "src/shop/static/a.css": ""},
+        {"shop/__init__.py", "shop/static/a.css"}, {"flask"},
+        entry="shop:app", name="shop", version="0.1.0+g",
+    ),
+    "pdm distribution = false": Form(
+        {"pyproject.toml": f"{UV_APP}[tool.pdm]\ndistribution = false\n", "main.py": ""},
+        {"main.py"}, {"flask"}, name="shop", version="0.1.0+g",
+    ),
+    "FastAPI's app folder": Form(
+        FASTAPI, {"app/__init__.py", "app/main.py"}, {"fastapi"}, entry="app.main:app",
+    ),
+    "the app folder itself": Form(
+        FASTAPI, {"app/__init__.py", "app/main.py"}, {"fastapi"},
+        entry="app.main:app", source="app",
+    ),
+    "Django": Form(
+        {**DJANGO, "requirements.txt": "django\n"}, {*DJANGO}, {"django"},
+        entry="mysite.wsgi:application",
+    ),
+    "Django in a folder": Form(
+        {**{f"site/{name}": text for name, text in DJANGO.items()}, "requirements.txt": "django\n"},
+        {*DJANGO}, {"django"}, entry="mysite.wsgi:application",
+    ),
+    "Django in a folder that is named": Form(
+        {**{f"site/{name}": text for name, text in DJANGO.items()}, "requirements.txt": "django\n"},
+        {*DJANGO}, {"django"}, entry="mysite.wsgi:application", source="site",
+    ),
+    "requirements by environment": Form(
+        {"main.py": "", "requirements/base.txt": "flask\n",
+         "requirements/production.txt": "-r base.txt\ncelery\n",
+         "requirements/local.txt": "-rbase.txt\npytest\n"},
+        {"main.py"}, {"flask", "celery"}, note="requirements: production.txt",
+    ),
+    "a setup.cfg of tools": Form(
+        {"main.py": "", "requirements.txt": "flask\n", "setup.cfg": "[flake8]\nmax=9\n"},
+        {"main.py"}, {"flask"},
+    ),
+    "a Pipfile": Form(
+        {"Pipfile": PIPFILE, "main.py": ""}, {"main.py"}, {"flask", "bottle"},
+        note="Pipfile asks for Python 3.12; app.python decides",
+    ),
+    "a Pipfile and its lock": Form(
+        {"Pipfile": PIPFILE, "Pipfile.lock": PIPFILE_LOCK, "main.py": ""},
+        {"main.py"}, {"flask==3.0", "bottle==0.12"},
+    ),
+    "a lock of Pipenv": Form(
+        {"Pipfile.lock": PIPFILE_LOCK, "main.py": ""}, {"main.py"}, {"flask==3.0", "bottle==0.12"},
+    ),
+    "a pylock.toml": Form(
+        {"main.py": "", "pylock.toml": 'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\n'
+         'name = "flask"\nversion = "3.0"\n[[packages]]\nname = "celery"\nversion = "5.4"\n'
+         "marker = \"sys_platform == 'win32'\"\n"},
+        {"main.py"}, {"flask==3.0"},
+    ),
+    "nothing declared": Form(
+        {"main.py": ""}, {"main.py"}, set(), note="no requirements were found",
+    ),
+    "an environment.yml beside": Form(
+        {"main.py": "", "requirements.txt": "flask\n", "environment.yml": "name: x\n"},
+        {"main.py"}, {"flask"}, note="requirements: requirements.txt; not used: environment.yml",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def index(index: LocalIndex) -> LocalIndex:
+    index.add("gunicorn", "23.0")
+    index.add("flask", "3.0")
+    index.add("flask", "3.1")
+    index.add("bottle", "0.12")
+    index.add("bottle", "0.13")
+    for name in ("celery", "django", "fastapi", "pytest"):
+        index.add(name, "5.4")
+    return index
+
+
+class Maker:
+    def __init__(self, top: Path, index: LocalIndex, emit: Heard) -> None:
+        self.top, self.index, self.emit = top / "project", index, emit
+        self.state = top / "state"
+
+    def files(self, files: dict[str, str]) -> None:
+        for name, text in files.items():
+            write(self.top / name, text.replace("INDEX", self.index.url))
+
+    def make(self, source: str = ".", **app: object) -> tuple[Artifact, Lock]:
+        settings = settings_for(source, app=app, index={"url": self.index.url})
+        artifact = build_app(settings, self.top, state=self.state, emit=self.emit)
+        lock = lock_for(settings, artifact, BOOKWORM, self.top, state=self.state, emit=self.emit)
+        return artifact, lock
+
+    @property
+    def notes(self) -> str:
+        return "\n".join(event.detail for event in self.emit if event.state == "note")
+
+
+@pytest.fixture
+def maker(tmp_path: Path, index: LocalIndex, heard: Heard) -> Maker:
+    return Maker(tmp_path, index, heard)
+
+
+def carried(artifact: Artifact) -> set[str]:
+    return {name for name in wheel_names(artifact.wheel) if ".dist-info/" not in name}
+
+
+def locked(lock: Lock) -> set[str]:
+    return {f"{name}=={version}" for name, version in pins(lock.text).items()}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form(name: str, maker: Maker) -> None:
+    form = FORMS[name]
+    maker.files(form.files)
+    artifact, lock = maker.make(form.source, entry=form.entry)
+    assert carried(artifact) == form.carried
+    assert artifact.name == form.name
+    assert artifact.version.startswith(form.version)
+    wanted = {*form.locked, "gunicorn"}
+    assert {one if one in wanted else one.split("==")[0] for one in locked(lock)} == wanted
+    assert form.note in maker.notes
+
+
+def test_what_a_project_says_of_itself_is_in_its_wheel(maker: Maker) -> None:
+    more = (
+        '[project.scripts]\nshop = "main:run"\n[project.entry-points."flask.commands"]\n'
+        'shop = "main:cli"\n[project.optional-dependencies]\nlive = ["celery"]\n'
+    )
+    maker.files({"pyproject.toml": f"{UV_APP}{more}", "main.py": ""})
+    artifact, lock = maker.make(extras=["live"])
+    metadata = read_metadata(artifact.wheel)
+    assert (metadata.requires_python, metadata.extras) == (">=3.11", ("live",))
+    assert set(pins(lock.text)) == {"flask", "celery", "gunicorn"}
+    info = f"shop-{artifact.version}.dist-info/entry_points.txt"
+    assert info in wheel_names(artifact.wheel)
+
+
+POETRY = (
+    '[tool.poetry]\nname = "shop"\nversion = "0.2"\ndescription = ""\nauthors = []\n'
+    'package-mode = false\n[tool.poetry.dependencies]\npython = "^3.11"\nflask = "^3.0"\n'
+    'bottle = { version = "~0.12", extras = ["x"], markers = "sys_platform == \'linux\'" }\n'
+    'money = { path = "../money" }\ncelery = { version = "*", optional = true }\n'
+    '[tool.poetry.extras]\nlater = ["celery"]\n'
+    '[tool.poetry.group.dev.dependencies]\npytest = "*"\n'
+)
+
+
+@pytest.mark.parametrize("system", ["", '[build-system]\nrequires = ["poetry-core"]\n'])
+def test_poetry_says_what_a_project_without_a_package_requires(
+    system: str, tmp_path: Path, state: Path, heard: Heard
+) -> None:
+    """By Poetry's own back end, from the index of this machine."""
+    package(tmp_path / "money", "money")
+    back_end = 'build-backend = "poetry.core.masonry.api"\n' if system else ""
+    write(tmp_path / "shop/pyproject.toml", f"{POETRY}{system}{back_end}")
+    write(tmp_path / "shop/main.py")
+    settings = settings_for("shop", app={"entry": "main:app"})
+    artifact = build_app(settings, tmp_path, state=state, emit=heard)
+    assert (artifact.name, artifact.version.split("+")[0]) == ("shop", "0.2")
+    metadata = read_metadata(artifact.wheel)
+    assert metadata.requires_python == ">=3.11,<4.0"
+    assert {line.split(";")[0].strip() for line in metadata.requires_dist} == {
+        "flask (>=3.0,<4.0)", "bottle[x] (>=0.12,<0.13)", "money", "celery",
+    }  # fmt: skip
+    lock = lock_for(settings, artifact, BOOKWORM, tmp_path, state=state, emit=heard)
+    assert [one.name for one in lock.wheels] == ["money"]
+    assert {"flask", "bottle", "gunicorn"} <= set(pins(lock.text))
+    assert not {"pytest", "celery"} & set(pins(lock.text))
+
+
+REFUSED = {
+    "conda": ({"main.py": "", "environment.yml": "name: x\n"}, "environment.yml names packages of"),
+    "several": (
+        {"main.py": "", "requirements/web.txt": "", "requirements/worker.txt": ""},
+        "several files of requirements: requirements/web.txt, requirements/worker.txt",
+    ),
+    "no code": ({"requirements.txt": "flask\n"}, "has no Python file"),
+    "nothing": ({"index.html": ""}, "has no package, no requirements and no Python file"),
+    "a version": (
+        {"main.py": "", "pyproject.toml": UV_APP.replace("0.1.0", "one")},
+        "pyproject.toml:3: 'one' is not a version",
+    ),
+    "a requirement": (
+        {"main.py": "", "pyproject.toml": UV_APP.replace("flask>=3", "flask=3")},
+        "pyproject.toml:8: 'flask=3' is not a requirement",
+    ),
+    "of a Pipfile": (
+        {"main.py": "", "Pipfile": '[packages]\nflask = "*"\nbottle = "^1"\n'},
+        "Pipfile:3: 'bottle^1' is not a requirement",
+    ),
+    "a broken lock": ({"main.py": "", "Pipfile.lock": "{"}, "Pipfile.lock cannot be read"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_form_that_is_refused(name: str, maker: Maker) -> None:
+    files, said = REFUSED[name]
+    maker.files(files)
+    with pytest.raises(BuildError) as caught:
+        maker.make(entry="main:app")
+    assert caught.value.slug == "source"
+    assert said in caught.value.message
+    assert caught.value.hint
+
+
+def test_the_settings_choose_one_of_several_files(maker: Maker) -> None:
+    maker.files(
+        {"main.py": "", "requirements/web.txt": "flask\n-c pins.txt\n", "requirements/x.txt": "",
+         "requirements/pins.txt": "flask==3.0\n"},
+    )  # fmt: skip
+    _, lock = maker.make(entry="main:app", requirements=["-r requirements/web.txt", "celery"])
+    assert locked(lock) == {"flask==3.0", "celery==5.4", "gunicorn==23.0"}
+
+
+def test_requirements_elsewhere_make_a_new_version(maker: Maker) -> None:
+    maker.files(
+        {"shop/main.py": "", "shop/requirements.txt": "-r ../all.txt\n", "all.txt": "flask\n"}
+    )
+    first, _ = maker.make("shop", entry="main:app")
+    maker.files({"all.txt": "bottle\n"})
+    second, lock = maker.make("shop", entry="main:app")
+    assert second.version != first.version
+    assert set(pins(lock.text)) == {"bottle", "gunicorn"}
+
+
+def test_the_versions_of_a_uv_lock_are_kept(maker: Maker) -> None:
+    maker.files({"pyproject.toml": UV_APP, "main.py": ""})
+    maker.files(
+        {"uv.lock": 'version = 1\n[[package]]\nname = "flask"\nversion = "3.0"\n'
+         'source = { registry = "INDEX" }\n'},
+    )  # fmt: skip
+    _, lock = maker.make(entry="main:app")
+    assert locked(lock) == {"flask==3.0", "gunicorn==23.0"}

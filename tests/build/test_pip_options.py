@@ -1,0 +1,253 @@
+"""Options in requirements files, pip's configuration and projects: what pip and uv install."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cartwheel.build import build_app, lock_for
+from cartwheel.build.lock import pins
+from cartwheel.build.products import Lock
+from cartwheel.errors import BuildError
+from tests.build.conftest import BOOKWORM, Heard, settings_for
+from tests.build.indexes import LocalIndex, make_wheel, serve
+from tests.build.packages import write
+
+pytestmark = [pytest.mark.build, pytest.mark.usefixtures("lonely")]
+
+
+@pytest.fixture
+def index(index: LocalIndex, monkeypatch: pytest.MonkeyPatch) -> LocalIndex:
+    """What pip's configuration names."""
+    for name in ("gunicorn", "flask"):
+        index.add(name, "23.0")
+    index.add("flask", "24.0a1")
+    index.add("money", "1.0")
+    monkeypatch.setenv("PIP_INDEX_URL", index.url)
+    return index
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[LocalIndex]:
+    """An index that only the application's files name."""
+    (tmp_path / "other").mkdir()
+    with serve(tmp_path / "other") as found:
+        found.add("flask", "23.5")
+        found.add("gunicorn", "23.1")
+        found.add("money", "0.9")
+        found.add("ours", "2.0")
+        yield found
+
+
+class Maker:
+    def __init__(self, top: Path, emit: Heard) -> None:
+        self.top, self.emit = top / "project", emit
+        write(self.top / "main.py")
+
+    def requirements(self, text: str) -> None:
+        (self.top / "requirements.txt").write_text(text)
+
+    def lock(self, **tables: object) -> Lock:
+        settings = settings_for(".", app={"entry": "main:app"}, **tables)
+        state = self.top.parent / "state"
+        artifact = build_app(settings, self.top, state=state, emit=self.emit)
+        return lock_for(settings, artifact, BOOKWORM, self.top, state=state, emit=self.emit)
+
+    def installed(self, **tables: object) -> dict[str, str]:
+        lock = self.lock(**tables)
+        beside = {one.name: one.version for one in lock.wheels}
+        return {**pins(lock.text), **beside}
+
+    @property
+    def notes(self) -> list[str]:
+        return [event.detail for event in self.emit if event.state == "note"]
+
+
+@pytest.fixture
+def maker(tmp_path: Path, heard: Heard) -> Maker:
+    return Maker(tmp_path, heard)
+
+
+def by_pip(requirements: Path) -> dict[str, str]:
+    """What pip itself would install."""
+    argv = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "-q"]
+    argv += ["--report", "-", "-r", str(requirements)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, cwd="/")
+    found = [one["metadata"] for one in json.loads(done.stdout)["install"]]
+    return {one["name"]: one["version"] for one in found}
+
+
+FILES = {
+    "nothing": "flask\nmoney\n",
+    "another index": "-i OTHER\nflask\nmoney\n",
+    "a further index": "--extra-index-url=OTHER\nflask\nmoney\nours\n",
+    "the last one of both": "--index-url https://nowhere.example/simple\n-i OTHER\nflask\nours\n",
+    "prereleases": "--pre\nflask\n",
+    "files": "-f wheels\nflask\nbeside\n",
+    "files only": "--no-index\n--find-links=wheels\nflask\nbeside\n",
+    "files by URL": "--find-links WHEELS\nbeside\n",
+    "files in an included folder": "-r more/more.txt\nflask\n",
+    "constraints": "-cpins.txt\nflask\n",
+    "markers": "flask\nmoney ; sys_platform == 'win32'\nours ; python_version < '3'\n",
+    "a variable": "-i ${OTHER}\nours\n",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_pip_and_we_choose_the_same(
+    name: str, index: LocalIndex, other: LocalIndex, maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheels = maker.top / "wheels"
+    for place in (wheels, maker.top / "more/own"):
+        place.mkdir(parents=True)
+        make_wheel(place, "flask", "30.0")
+        make_wheel(place, "beside", "1.0")
+        make_wheel(place, "gunicorn", "30.0")
+    write(maker.top / "more/more.txt", "-f own\nbeside\n")
+    write(maker.top / "pins.txt", "flask<24\nmoney==7\n")
+    monkeypatch.setenv("OTHER", other.url)
+    text = FILES[name].replace("WHEELS", wheels.as_uri())
+    maker.requirements(
+        text.replace(" OTHER\n", f" {other.url}\n").replace("=OTHER", f"={other.url}")
+    )
+    ours = maker.installed()
+    assert ours.pop("gunicorn") in ("23.0", "23.1", "30.0")
+    assert ours == by_pip(maker.top / "requirements.txt")
+    assert ours == {one: version for one, version in maker.installed().items() if one in ours}
+
+
+def test_hosts_fetch_files_of_an_index_that_only_the_files_name(
+    index: LocalIndex, other: LocalIndex, maker: Maker
+) -> None:
+    maker.requirements(f"--extra-index-url {other.url}\nflask\nmoney\nours\n")
+    lines = [line for line in maker.lock().text.splitlines() if "--hash" not in line]
+    address = f"http://127.0.0.1:{other.port}/files/ours-2.0-py3-none-any.whl"
+    assert f"ours @ {address} \\" in lines
+    assert "money==1.0 \\" in lines, "hosts have their own way to it"
+
+
+def test_what_needs_a_password_is_fetched_here(
+    index: LocalIndex, other: LocalIndex, maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "se-cret")
+    other.credentials = "me:se-cret"
+    address = f"http://me:${{TOKEN}}@127.0.0.1:{other.port}/simple"
+    maker.requirements(f"flask\nours\n--extra-index-url {address}\n")
+    lock = maker.lock()
+    assert [one.name for one in lock.wheels] == ["flask", "gunicorn", "ours"]
+    state = maker.top.parent / "state"
+    kept = [path for path in state.rglob("*") if path.is_file()]
+    assert not any(b"se-cret" in path.read_bytes() for path in kept)
+
+
+def test_the_index_of_the_settings_wins_over_that_of_a_file(
+    index: LocalIndex, other: LocalIndex, maker: Maker
+) -> None:
+    maker.requirements(f"-i {other.url}\n-f ./wheels\nflask\n")
+    assert maker.installed(index={"url": index.url})["flask"] == "23.0"
+    assert f"requirements.txt:1: {other.url} is ignored: the settings name an index" in maker.notes
+
+
+def sdist(index: LocalIndex, name: str, version: str) -> None:
+    """Publish a source distribution."""
+    content = f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n".encode()
+    path = index.folder / f"{name}-{version}.tar.gz"
+    with tarfile.open(path, "w:gz") as packed:
+        for file, text in (("PKG-INFO", content), ("pyproject.toml", b"")):
+            entry = tarfile.TarInfo(f"{name}-{version}/{file}")
+            entry.size = len(text)
+            packed.addfile(entry, io.BytesIO(text))
+    index.pages[name] += f'<a href="/files/{path.name}">{path.name}</a><br>\n'
+
+
+def test_no_binary_is_for_hosts_too(index: LocalIndex, maker: Maker) -> None:
+    sdist(index, "money", "1.0")
+    maker.requirements("--no-binary money\nflask\nmoney\n")
+    text = maker.lock().text
+    assert "/files/money-1.0.tar.gz" in text
+    assert "/files/flask" not in text
+
+
+def test_only_binary_leaves_out_what_has_no_wheel(index: LocalIndex, maker: Maker) -> None:
+    index.pages["late"] = ""
+    sdist(index, "late", "2.0")
+    index.add("late", "1.0")
+    maker.requirements("--only-binary :all:\nlate\n")
+    assert maker.installed()["late"] == "1.0"
+
+
+def test_constraints_of_pips_configuration(
+    index: LocalIndex, maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.add("flask", "22.0")
+    write(tmp_path / "all.txt", "flask==22.0\n")
+    write(tmp_path / "pip.conf", f"[global]\nconstraint = {tmp_path}/all.txt\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    maker.requirements("flask\n")
+    assert maker.installed()["flask"] == "22.0"
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "gone.txt"))
+    with pytest.raises(BuildError, match=r"constraint in pip's configuration: .*gone\.txt"):
+        maker.lock()
+
+
+def test_remote_files(index: LocalIndex, other: LocalIndex, maker: Maker) -> None:
+    write(other.folder / "base.txt", "-c pins.txt\nflask\n")
+    write(other.folder / "pins.txt", "flask==23.0\n")
+    at = f"http://127.0.0.1:{other.port}/files"
+    maker.requirements(f"-r {at}/base.txt\n")
+    assert maker.installed()["flask"] == "23.0"
+    maker.requirements(f"flask\n-c {at}/gone.txt\n")
+    with pytest.raises(BuildError, match=r"requirements\.txt:2: .*gone\.txt cannot be fetched"):
+        maker.lock()
+
+
+WINDOWS = "pywin32==306"
+
+
+def test_a_package_for_windows_names_its_line(index: LocalIndex, maker: Maker) -> None:
+    wheel = make_wheel(index.folder, "pywin32", "306")
+    name = "pywin32-306-cp311-cp311-win_amd64.whl"
+    wheel.rename(index.folder / name)
+    index.pages["pywin32"] = f'<a href="/files/{name}">{name}</a>'
+    maker.requirements(f"flask\n{WINDOWS}\n")
+    with pytest.raises(BuildError, match=r"requirements\.txt:2: ") as caught:
+        maker.lock()
+    assert "Delete this line" in caught.value.hint
+    maker.requirements(f"flask\n{WINDOWS} ; sys_platform == 'win32'\n")
+    assert set(maker.installed()) == {"flask", "gunicorn"}
+
+
+def test_what_an_index_lacks_names_its_line(index: LocalIndex, maker: Maker) -> None:
+    maker.requirements("flask\nmonye==1.0\n")
+    with pytest.raises(BuildError, match=r"requirements\.txt:2: .*monye"):
+        maker.lock()
+
+
+def test_uv_terms(index: LocalIndex, other: LocalIndex, maker: Maker) -> None:
+    index.add("late", "1.0", requires=("money==1.0",))
+    text = (
+        '[project]\nname = "shop"\nversion = "1"\ndependencies = ["flask", "late", "ours"]\n'
+        '[tool.uv]\nconstraint-dependencies = ["flask<23.5"]\n'
+        'override-dependencies = ["money==0.9"]\n'
+        f'[[tool.uv.index]]\nurl = "{other.url}"\n'
+    )
+    write(maker.top / "pyproject.toml", text)
+    index.add("flask", "22.0")
+    with pytest.raises(BuildError) as caught:  # uv: the first index that has a name decides
+        maker.lock()
+    assert caught.value.slug in ("lock-conflict", "index-lacks")
+    write(maker.top / "pyproject.toml", text.replace("flask<23.5", "flask>=23.5"))
+    found = maker.installed()
+    assert (found["flask"], found["money"], found["ours"]) == ("23.5", "0.9", "2.0")
+    index.add("money", "0.9")
+    text = text.replace("[[tool.uv.index]]", '[[tool.uv.index]]\nname = "o"\nexplicit = true')
+    write(maker.top / "pyproject.toml", text)
+    with pytest.raises(BuildError, match=r"pyproject\.toml:4: .*ours"):
+        maker.lock()
