@@ -91,6 +91,12 @@ CATALOGUE: dict[str, Problem] = {
         "Fix the file or line named above; if it is a program, run it by hand to see its error.",
         Exit.USAGE,
     ),
+    "local-file": Problem(
+        112,
+        "A file on this machine cannot be read or written",
+        "Check its owner, its permissions and the free space; $XDG_CACHE_HOME and $XDG_STATE_HOME"
+        " name other folders for Cartwheel's own files.",
+    ),
     # 2xx: SSH
     "ssh-unreachable": Problem(
         201, "The host cannot be reached", "Check the name, the port and the network."

@@ -6,6 +6,7 @@ A failure that several hosts share is printed once.
 
 from __future__ import annotations
 
+import errno
 import re
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -109,6 +110,7 @@ class ErrorFields(TypedDict):
 
 def error_fields(error: BaseException) -> ErrorFields:
     """An error as JSON fields. An unexpected one has no number."""
+    error = _of_this_machine(error)
     if not isinstance(error, CartwheelError):
         return {
             "host": "",
@@ -128,6 +130,14 @@ def error_fields(error: BaseException) -> ErrorFields:
         "detail": error.detail,
         "exit": error.exit_code,
     }
+
+
+def _of_this_machine(error: BaseException) -> BaseException:
+    """A file that cannot be read or written, or a full disk, is no fault of the program."""
+    if not isinstance(error, OSError) or (not error.filename and error.errno != errno.ENOSPC):
+        return error
+    where = f"{error.filename}: " if error.filename else ""
+    return CartwheelError("local-file", f"{where}{error.strerror}")
 
 
 def failure_of(fields: ErrorFields, place: Place) -> Failure:

@@ -310,6 +310,10 @@ _CASES: dict[str, tuple[str, str]] = {
         "The site of this application does not fit this nginx.",
         'unknown directive "brotli" in /etc/nginx/conf.d/cartwheel-shop.conf:61',
     ),
+    "local-file": (
+        "The disk of the machine where you typed is full, or a folder belongs to another user.",
+        "/home/ann/.cache/cartwheel/wheels: Permission denied",
+    ),
     "site-unread": (
         "Somebody took `include /etc/nginx/conf.d/*.conf;` out of nginx.conf.",
         "nginx does not read /etc/nginx/conf.d: no `include` names it",

@@ -25,6 +25,7 @@ from invoke.parser import Parser, ParserContext
 
 from cartwheel.errors import Exit, UsageError
 from cartwheel.fab.executor import FleetExecutor
+from cartwheel.fab.surroundings import complete_account, open_streams
 
 if TYPE_CHECKING:
     from cartwheel.fab.mistakes import Task
@@ -70,6 +71,7 @@ class CartwheelProgram(Fab):
         with self._told():
             if self.config.run.dry:
                 raise UsageError("dry-run", "--dry would run this task for real")
+            complete_account()
             super().execute()
             # Only the exit is left: Ctrl-C must not print a traceback now.
             _ignore_interrupts()
@@ -147,5 +149,6 @@ def _ignore_interrupts() -> None:
 # Any: a program whose class changes.
 def bind(program: Any) -> None:
     """Make stock `fab` a CartwheelProgram with a FleetExecutor: called by the fabfile."""
+    open_streams()
     program.__class__ = CartwheelProgram
     program.executor_class = FleetExecutor
