@@ -409,18 +409,16 @@ CATALOGUE: dict[str, Problem] = {
         "`fab deploy -H HOST` makes it again; `fab doctor -H HOST` shows what is missing.",
     ),
     # 6xx: the switch
-    "start-failed": Problem(
-        601, "The new release could not be started", "See its log above; the old release is live."
-    ),
+    "start-failed": Problem(601, "The new release could not be started", "See its log above."),
     "unhealthy": Problem(
         602,
         "The new release failed its health check",
-        "See its log above; the old release is live.",
+        "See its log above; [health] in the settings says what it is asked.",
     ),
     "reverted": Problem(
         603,
-        "The host rolled back to the old release",
-        "See the log above; the old release is live.",
+        "The host rolled back",
+        "See the log above.",
         Exit.REVERTED,
     ),
     "facts-changed": Problem(604, "The host changed during the run", "Run it again."),
@@ -436,8 +434,7 @@ CATALOGUE: dict[str, Problem] = {
     "migration-failed": Problem(
         608,
         "The migration failed",
-        "See its output above; the old release is live. The migration may have changed data"
-        " already.",
+        "See its output above. The migration may have changed data already.",
     ),
     "hook-failed": Problem(
         609,

@@ -177,6 +177,11 @@ class Layout:
     def release(self, name: str) -> Path:
         return self.releases / name
 
+    def packages(self, release: str) -> Path:
+        """The folder of a release's packages: the application's own code is there too."""
+        venv = self.release(release) / "venv"
+        return next(venv.glob("lib/python*/site-packages"), venv)
+
     def unit(self, one: Instance) -> str:
         if one.slot in OLD_SLOTS:
             return f"cartwheel-{self.app}.{one.slot}.{one.release}.service"

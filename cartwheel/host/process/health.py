@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import socket
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable, Dict, Optional, Sequence, Tuple
 
+from cartwheel.host.process import advice
 from cartwheel.host.system import systemd
 from cartwheel.host.system.context import Context, OpError, boottime
 from cartwheel.host.wire.health import Probe
 
 _POLL_SECONDS = 0.05
 _BODY_BYTES = 200
+_SHOWN_CHARACTERS = 100
+_TITLE = re.compile(r"<title>\s*([^<\n]+)", re.IGNORECASE)
+# One answer for this long will not change by itself: the whole deadline is for slow starts.
+_STEADY_SECONDS = 5.0
+_SLOW = "If it only needs longer to start, raise health.deadline_seconds."
 _RELOAD_SECONDS = 5.0
 
 
@@ -95,9 +102,25 @@ def _too_late(probe: Probe) -> str:
     return f"{probe.path} did not answer within {probe.timeout_seconds:g} s"
 
 
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong, and which setting decides. `steady`: the status of an answer that will not
+    change by itself; 0 if another attempt may be better."""
+
+    text: str
+    hint: str = ""
+    steady: int = 0
+
+
 def ask_socket(path: Path, probe: Probe) -> str:
+    """What is wrong with an instance's answers over its own socket; "" if nothing."""
+    problem = examine(path, probe)
+    return problem.text if problem else ""
+
+
+def examine(path: Path, probe: Probe) -> Optional[Problem]:
     """Make one request over the instance's own socket, and one for each further path, which may
-    also answer with a redirect; "" if all are good."""
+    also answer with a redirect; None if all are good."""
     problem = _ask(path, probe, str(probe.status), lambda status: status == probe.status)
     for one in probe.also:
         further = replace(probe, path=one)
@@ -105,46 +128,87 @@ def ask_socket(path: Path, probe: Probe) -> str:
     return problem
 
 
-def _ask(path: Path, probe: Probe, wanted: str, is_good: Callable[[int], bool]) -> str:
-    """Make one request. Returns "" if the answer is as wanted, or else what is wrong with it."""
+def _ask(
+    path: Path, probe: Probe, wanted: str, is_good: Callable[[int], bool]
+) -> Optional[Problem]:
+    """Make one request. Returns None if the answer is as wanted."""
     try:
         answer, body = exchange(_UnixConnection(str(path), probe.timeout_seconds), probe)
     except NoAnswer as error:
-        return str(error)
+        return Problem(str(error), _hint_of_silence(str(error)))
     if is_good(answer.status):
-        return ""
-    first = body.decode("utf-8", "replace").strip().splitlines()
-    said = f": {first[0][:100]}" if first else ""
-    return f"{probe.path} answered {answer.status} instead of {wanted}{said}"
+        return None
+    location = answer.getheader("Location") or ""
+    to = f" (to {location[:_SHOWN_CHARACTERS]})" if location else ""
+    status = answer.status
+    return Problem(
+        f"{probe.path} answered {status}{to} instead of {wanted}{_first_line(body)}",
+        advice.of_answer(status, location, probe),
+        status if advice.is_steady(status) else 0,
+    )
+
+
+def _hint_of_silence(text: str) -> str:
+    if "within" in text:
+        return "health.timeout_seconds limits one answer; health.path may name a quicker path."
+    return ""
+
+
+def _first_line(body: bytes) -> str:
+    """The beginning of an answer: of a page its title."""
+    text = body.decode("utf-8", "replace").strip()
+    title = _TITLE.search(text)
+    lines = [title.group(1).strip()] if title else [] if text.startswith("<") else text.splitlines()
+    return f": {lines[0][:_SHOWN_CHARACTERS]}" if lines else ""
 
 
 def prove(ctx: Context, unit: str, path: Path, probe: Probe) -> int:
     """Wait until the instance passes its health check: `count` good answers in a row over at least
     `span_seconds`, with its unit up and never restarted. Returns the number of answers.
 
-    Raises OpError("unhealthy") on the deadline or as soon as the unit has failed.
+    Raises OpError("unhealthy") on the deadline, as soon as the unit has failed, and after some
+    seconds of one and the same answer that will not change by itself.
     """
     end = boottime() + probe.deadline_seconds
-    good, since, wrong = 0, 0.0, "no answer yet"
+    good, since, wrong = 0, 0.0, Problem("no answer yet")
+    steady = _Steady()
     while True:
         ctx.poll()
-        problem = ask_socket(path, probe)
+        problem = examine(path, probe)
         now = boottime()
         if problem:
             good, wrong = 0, problem
-            _refuse_failed(unit, wrong)
+            _refuse_failed(unit, wrong.text)
+            if steady.lasts(problem.steady, now):
+                raise OpError("unhealthy", f"not healthy: {wrong.text}", wrong.hint)
         else:
+            steady = _Steady()
             since = now if good == 0 else since
             good += 1
             if good >= probe.count and now - since >= probe.span_seconds:
                 _refuse_failed(unit, "it answered, then its unit failed")
                 if systemd.state(unit).is_up:
                     return good
-                wrong = "it answers, but its unit is not running"
+                wrong = Problem("it answers, but its unit is not running")
         if now > end:
-            raise OpError("unhealthy", f"not healthy after {probe.deadline_seconds:.0f} s: {wrong}")
-        ctx.progress("health", wrong)
+            message = f"not healthy after {probe.deadline_seconds:.0f} s: {wrong.text}"
+            raise OpError("unhealthy", message, wrong.hint or _SLOW)
+        ctx.progress("health", wrong.text)
         ctx.pause(_interval(probe))
+
+
+class _Steady:
+    """How long the same answer has come."""
+
+    def __init__(self) -> None:
+        self._status = 0
+        self._since = 0.0
+
+    def lasts(self, status: int, now: float) -> bool:
+        """Whether this answer has come for long enough; 0: another attempt may be better."""
+        if status != self._status:
+            self._status, self._since = status, now
+        return bool(status) and now - self._since >= _STEADY_SECONDS
 
 
 def _interval(probe: Probe) -> float:

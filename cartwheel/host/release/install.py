@@ -8,7 +8,7 @@ import pwd
 from typing import Dict, List, Optional
 
 from cartwheel.host.layout import Layout
-from cartwheel.host.release import borrow, installer, marks, pip_output
+from cartwheel.host.release import borrow, build_advice, installer, marks, pip_output
 from cartwheel.host.release.installer import Installer
 from cartwheel.host.system import children, files
 from cartwheel.host.system.context import Context, OpError, no_room
@@ -139,6 +139,14 @@ def _install_error(at: Layout, chosen: Installer, output: str) -> OpError:
     said = log(output)
     if pip_output.says_full(output):
         return no_room("the packages", str(at.base), said)
+    what, packages = build_advice.missing(output)
+    if what:
+        wanted = ", ".join(json.dumps(name) for name in packages)
+        hint = (
+            f"Name it in host.packages = [{wanted}], then run `fab packages -H HOST`, which"
+            " installs them."
+        )
+        return OpError("install-failed", f"a package's build needs {what}", hint, said)
     unknown = ("install-failed", "the packages could not be installed")
     slug, message = chosen.explain(output) or unknown
     return OpError(slug, message, log=said)

@@ -7,14 +7,16 @@ import re
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Callable, List, Optional
 from urllib.parse import unquote
 
 from cartwheel.host import layout
 from cartwheel.host.layout import Layout
+from cartwheel.host.process import advice
 from cartwheel.host.release import access, borrow, install, installer, trial
 from cartwheel.host.state import releases
-from cartwheel.host.system import children
+from cartwheel.host.system import children, tracebacks
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
 from cartwheel.host.web import configuration
 from cartwheel.host.web.kinds import web_server
@@ -120,9 +122,12 @@ def _check_import(ctx: Context, at: Layout, request: Verify) -> None:
         if error.slug != "deadline":
             raise
         why = f"{entry} was not imported within {seconds:g} s"
-        raise OpError("import-failed", why, log=children.tail(error.log)) from error
+        hint = "If it only needs longer, raise health.deadline_seconds."
+        raise OpError("import-failed", why, hint, children.tail(error.log)) from error
     if tried.problem:
-        raise _import_error(at, entry, tried)
+        is_own = tracebacks.own_files(at.packages(request.release), entry)
+        shown = tracebacks.shorten(tried.output, is_own)
+        raise _import_error(at, entry, replace(tried, output=shown))
     for path in tried.refused[:_NOTES]:
         told = (
             f"{entry} could not write {path} during its import; its own files belong in {at.shared}"
@@ -144,7 +149,8 @@ def _import_error(at: Layout, entry: str, tried: trial.Trial) -> OpError:
     reason = lines[-1].strip() if lines else tried.problem
     if not tried.problem.startswith("exit"):  # it was killed
         reason = f"{tried.problem} ({reason})"
-    return OpError("import-failed", f"{entry} cannot be imported: {reason[:200]}", log=log)
+    told = f"{entry} cannot be imported: {reason[:200]}"
+    return OpError("import-failed", told, advice.of_log(tried.output), log)
 
 
 def _written(tried: trial.Trial) -> str:

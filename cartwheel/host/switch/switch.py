@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Callable, Dict, Optional
 
 from cartwheel.host.layout import Layout
-from cartwheel.host.process import health, instances
+from cartwheel.host.process import advice, health, instances
 from cartwheel.host.process.drain import Quiet
 from cartwheel.host.process.kinds import kind_of
 from cartwheel.host.release import access, leftovers, verify
@@ -24,6 +24,7 @@ from cartwheel.host.state import journal, pending, releases
 from cartwheel.host.switch import watch_period, way_back
 from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import ContactLost, Context, OpError
+from cartwheel.host.system.tracebacks import own_files, shorten
 from cartwheel.host.web import configuration, front_door
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.codec import to_json
@@ -36,6 +37,7 @@ from cartwheel.host.wire.request import Done
 from cartwheel.host.wire.switching import Confirm, Finish, GoBack, Switch, Switched, Watch, WentBack
 
 _POLL_SECONDS = 0.2
+_READ_LINES = 200
 _LOG_LINES = 25
 _EXCEPTION = re.compile(r"^((?:\w+\.)*\w*(?:Error|Exception|Exit)\b.*)$", re.MULTILINE)
 _WORDS_MAX = 200
@@ -156,11 +158,11 @@ def _open_static(at: Layout, mark: Pending, asked: Switch) -> None:
 
 def _gone_back(deal: Deal, error: Exception) -> OpError:
     """Roll back because of `error`; returns the error to report."""
-    log = way_back.log_of(deal.at, deal.mark, _LOG_LINES)
+    log = _log(deal.at, deal.mark)
     deal.go_back(str(error), is_bad=True)
     before = deal.mark.was or "nothing (it was the first deploy)"
     told = f"{error}{_last_words(log)}; the host rolled back to {before}"
-    return OpError("reverted", told, log=log)
+    return OpError("reverted", told, advice.of_log(log), log)
 
 
 def watch(ctx: Context, request: Watch) -> Done:
@@ -230,12 +232,21 @@ def _start(ctx: Context, mark: Pending, probe: Probe) -> str:
             instances.start(ctx, at, one)
         return ", ".join(kind_of(one).prove(ctx, at, one, probe) for one in first)
     except Exception as error:  # whatever it was, the instance must not stay
-        log = way_back.log_of(at, mark, _LOG_LINES)
+        log = _log(at, mark)
         _undo_start(at, mark, error)
         if isinstance(error, OpError):
             message = error.message + _last_words(log)
-            raise OpError(error.slug, message, error.hint, log or error.log) from error
+            hint = advice.of_log(log) or error.hint
+            raise OpError(error.slug, message, hint, log or error.log) from error
         raise
+
+
+def _log(at: Layout, mark: Pending) -> str:
+    """The end of the new instances' log, for the error. All of it is kept (`way_back`)."""
+    text = way_back.log_of(at, mark, _READ_LINES)
+    entry = releases.manifest(at, mark.to).entry
+    shown = shorten(text, own_files(at.packages(mark.to), entry))
+    return "\n".join(shown.splitlines()[-_LOG_LINES:])
 
 
 def _last_words(log: str) -> str:

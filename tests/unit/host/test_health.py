@@ -251,6 +251,53 @@ def test_the_deadline_says_what_was_wrong_last(instance: Instance) -> None:
     assert 0.4 <= time.monotonic() - started < 1.5
 
 
+@pytest.mark.parametrize(
+    ("answer", "says", "hint"),
+    [
+        (status(404), "/healthz answered 404 instead of 200", "set health.path"),
+        (
+            send(b"HTTP/1.1 302 X\r\nLocation: /login?next=x\r\nContent-Length: 0\r\n\r\n"),
+            "/healthz answered 302 (to /login?next=x) instead of 200",
+            "It asks for a login",
+        ),
+        (
+            status(400, b"<!doctype html>\n<title>Bad Request (400)</title>\n<h1>"),
+            "/healthz answered 400 instead of 200: Bad Request (400)",
+            "ALLOWED_HOSTS",
+        ),
+    ],
+)
+def test_an_answer_that_will_not_change_is_given_up(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, answer: Serve, says: str, hint: str
+) -> None:
+    """The whole deadline is for a slow start."""
+    monkeypatch.setattr(health, "_STEADY_SECONDS", 0.2)
+    instance.serve = answer
+    with pytest.raises(OpError) as caught:
+        prove(instance, replace(PROBE, deadline_seconds=3600))
+    assert caught.value.message == f"not healthy: {says}"
+    assert hint in caught.value.hint
+
+
+def test_answers_that_may_pass_are_waited_for(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_STEADY_SECONDS", 0.05)
+    answers = iter([*[status(503)] * 5, status(404), *[status(429)] * 5, status(404)])
+
+    def serve(connection: socket.socket) -> None:
+        next(answers, status(200))(connection)
+
+    instance.serve = serve
+    assert prove(instance) >= 3
+
+
+def test_a_slow_start_names_the_setting(folder: Path) -> None:
+    with pytest.raises(OpError) as caught:
+        health.prove(Session().ctx(), "u", folder / "none", replace(PROBE, deadline_seconds=0.3))
+    assert "health.deadline_seconds" in caught.value.hint
+
+
 def test_a_flapping_instance_does_not_prove_itself(instance: Instance) -> None:
     turn = [0]
 

@@ -1,0 +1,48 @@
+"""Which system packages a build from source lacks, from its output. Pure, standard library only:
+used here and on hosts.
+
+The names are those of Debian and Ubuntu.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Tuple
+
+# What stands in the output, what is missing, and the packages that bring it.
+_LACKS: Tuple[Tuple["re.Pattern[str]", str, Tuple[str, ...]], ...] = tuple(
+    (re.compile(pattern), what, tuple(packages.split()))
+    for pattern, what, packages in (
+        (r"pg_config (?:executable|is required|not found)|libpq-fe\.h", "libpq", "libpq-dev"),
+        (
+            r"mysql_config[: ]|Can not find valid pkg-config name|mysql\.h: No such",
+            "the MySQL client",
+            "default-libmysqlclient-dev pkg-config",
+        ),
+        (r"(?i)rust(?:c| compiler| toolchain)[^\n]*(?:not found|required|install)|cargo[^\n]*not "
+         r"(?:found|installed)|No such file or directory[^\n]*cargo", "Rust", "cargo"),
+        (r"ffi\.h: No such file", "libffi", "libffi-dev"),
+        (r"lib(?:xml|xslt)/\S+\.h: No such file|libxml2 and libxslt development packages",
+         "libxml2", "libxml2-dev libxslt1-dev"),
+        (r"openssl/\S+\.h: No such file", "OpenSSL", "libssl-dev"),
+        (r"(?:lber|ldap)\.h: No such file", "OpenLDAP", "libldap2-dev libsasl2-dev"),
+        (r"(?:headers or library files could not be found for|jpeglib\.h: No such)[^\n]*(?:jpeg|)",
+         "libjpeg", "libjpeg-dev zlib1g-dev"),
+        (r"Python\.h: No such file", "Python's headers", "python3-dev"),
+        (r"(?:command|execute) '?(?:\S*-)?(?:gcc|cc|g\+\+|c\+\+|clang)'?(?: failed)?:? No such file"
+         r"|unable to execute '?\S*(?:gcc|g\+\+|cc)|(?:error|failed)[^\n]*linker `?cc`? not found"
+         r"|No such file or directory: '\S*(?:gcc|cc|g\+\+)'|(?i:unknown compiler)",
+         "a C compiler", "build-essential python3-dev"),
+        (r"(?:ninja|cmake|meson|swig|pkg-config)['\"]?: (?:command )?not found"
+         r"|No such file or directory: '(?:ninja|cmake|swig|pkg-config)'",
+         "build tools", "build-essential cmake pkg-config"),
+    )
+)  # fmt: skip
+
+
+def missing(output: str) -> Tuple[str, Tuple[str, ...]]:
+    """What a build lacks, and the packages that bring it; ("", ()) if the output does not tell."""
+    for pattern, what, packages in _LACKS:
+        if pattern.search(output):
+            return what, packages
+    return "", ()

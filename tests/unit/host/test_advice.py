@@ -1,0 +1,75 @@
+"""What an answer or a log means for a person, and the setting that decides."""
+
+from __future__ import annotations
+
+import pytest
+
+from cartwheel.host.process import advice
+from cartwheel.host.wire.health import Probe
+
+PROBE = Probe("/healthz", "shop.example", "http", 200, 3, 0.15, 2.0, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "says"),
+    [
+        (404, "", 'The app has no /healthz: set health.path to a path that answers, e.g. "/"'),
+        (405, "", "set health.path"),
+        (301, "https://shop.example/healthz", 'health.scheme = "https"'),
+        (308, "https://other.example/healthz", 'health.scheme = "https"'),
+        (301, "http://www.shop.example/healthz", 'health.host = "www.shop.example"'),
+        (308, "/healthz/", 'health.path = "/healthz/"'),
+        (302, "/accounts/login/?next=/healthz", "It asks for a login"),
+        (302, "/shop", 'health.path = "/shop", or health.status = 302'),
+        (303, "", "without login and redirect"),
+        (400, "", "rejects the Host header shop.example: allow it (Django: ALLOWED_HOSTS)"),
+        (401, "", "It asks for a login: set health.path"),
+        (403, "", "or health.status"),
+        (204, "", "health.status = 204"),
+        (418, "", "health.status = 418"),
+        (500, "", ""),
+        (503, "", ""),
+    ],
+)
+def test_a_status_and_what_to_set(status: int, location: str, says: str) -> None:
+    said = advice.of_answer(status, location, PROBE)
+    assert (says in said) if says else not said
+
+
+@pytest.mark.parametrize("status", [204, 301, 400, 401, 403, 404, 418])
+def test_an_answer_that_will_come_again(status: int) -> None:
+    assert advice.is_steady(status)
+
+
+@pytest.mark.parametrize("status", [408, 423, 425, 429, 500, 502, 503])
+def test_an_answer_that_may_pass(status: int) -> None:
+    assert not advice.is_steady(status)
+
+
+@pytest.mark.parametrize(
+    ("log", "says"),
+    [
+        (
+            "TypeError: FastAPI.__call__() missing 1 required positional argument: 'send'",
+            'gunicorn.kind = "asgi"',
+        ),
+        (
+            "TypeError: app() missing 2 required positional arguments: 'receive' and 'send'",
+            'gunicorn.kind = "asgi"',
+        ),
+        (
+            "TypeError: Flask.__call__() takes 3 positional arguments but 4 were given",
+            'gunicorn.kind = "wsgi"',
+        ),
+        (
+            "ImportError: libpq.so.5: cannot open shared object file: No such file or directory",
+            "lacks the library libpq.so.5: name its package in host.packages",
+        ),
+        ("[CRITICAL] WORKER TIMEOUT (pid:12)", "gunicorn.timeout_seconds"),
+        ("Worker (pid:9) was sent SIGKILL! Perhaps out of memory?", "hardening.memory_max"),
+        ("KeyError: 'SECRET_KEY'", ""),
+    ],
+)
+def test_a_log_and_what_to_set(log: str, says: str) -> None:
+    said = advice.of_log(f"first\n{log}\nlast")
+    assert (says in said) if says else not said
