@@ -13,7 +13,7 @@ Every failure that a user can cause is reported in one line, with one of these n
 do next:
 
     error: web1: not healthy after 30 s: /healthz answered 500 instead of 200 [CW602]
-      next:   See its log above; the old release is live.
+      next:   See its log above; [health] in the settings says what it is asked.
 
 `fab` says more with `--debug`. If it says only `Can't find any collection named 'fabfile'!`, there
 is no fabfile in this folder or above it: `cartwheel config.init` writes one, and `cartwheel TASK`

@@ -64,7 +64,7 @@ CASES = [
         "crashes-at-import",
         "import-failed",
         ("app:app", "RuntimeError: no luck today"),
-        source='raise RuntimeError("no luck today")\n',
+        source='raise RuntimeError("no luck today")\napp = None\n',
         log="RuntimeError: no luck today",
     ),
     Bad(
@@ -79,7 +79,8 @@ CASES = [
         "hangs-at-start",
         "import-failed",
         ("app:app", "within 4 s"),
-        source="print('waiting for a friend', flush=True)\nimport time\ntime.sleep(3600)\n",
+        source="print('waiting for a friend', flush=True)\nimport time\ntime.sleep(3600)\n"
+        "app = None\n",
         log="waiting for a friend",
     ),
     Bad(
@@ -100,7 +101,7 @@ CASES = [
     Bad(
         "answers-404",
         "unhealthy",
-        ("/healthz answered 404 instead of 200",),
+        ("not healthy: /healthz answered 404 instead of 200",),
         source=ANSWERS.format(status="404 Not Found"),
         log="Listening at",
     ),

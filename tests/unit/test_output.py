@@ -463,7 +463,7 @@ class TestTelling:
             "number": 602,
             "slug": "unhealthy",
             "message": "m",
-            "hint": "See its log above; the old release is live.",
+            "hint": "See its log above; [health] in the settings says what it is asked.",
             "detail": "log",
             "exit": 1,
         }
