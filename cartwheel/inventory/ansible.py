@@ -28,7 +28,10 @@ class Group(TypedDict):
 
 
 _ALL = "all"
+_UNGROUPED = "ungrouped"
 _META = "_meta"
+_PRIORITY = "ansible_group_priority"
+_ENV = re.compile(r"\S*/env\s+(\S+)")  # `/usr/bin/env python3` looks in PATH, as we do
 # Ansible's names; the first one that is set counts.
 _NAMES = {
     "address": ("ansible_host", "ansible_ssh_host"),
@@ -74,14 +77,15 @@ def hosts_of(data: object, asked: Mapping[str, Variables], source: str) -> list[
 
 
 def _host(name: str, groups: Mapping[str, Group], own: Variables, source: str) -> Host:
-    around = _groups_around(name, groups)
+    order = _by_precedence(name, groups)
+    around = [group for group in reversed(order) if group not in (_ALL, _UNGROUPED)]
     merged: Table = {}
-    for group in [_ALL, *reversed(around)]:
-        merged |= groups[group]["vars"] if group in groups else {}
+    for group in order:
+        merged |= groups[group]["vars"]
     merged |= own
     values = {key: _first(merged, names) for key, names in _NAMES.items()}
     roles = values["roles"]
-    python = _text(name, "ansible_python_interpreter", values["python"])
+    python, unknown = _interpreter(_text(name, _NAMES["python"][0], values["python"]))
     options, refused = _ssh_options(merged)
     gateway = _text(name, "cartwheel_gateway", values["gateway"])
     first = next((option for option in options if option[0] in _JUMPS), ("", ""))
@@ -100,9 +104,8 @@ def _host(name: str, groups: Mapping[str, Group], own: Variables, source: str) -
         identity=_text(name, "ansible_private_key_file", values["identity"]),
         gateway=gateway,
         ssh_options=options,
-        refused=refused,
-        # With `auto` and similar values Ansible looks for an interpreter.
-        python=None if python and python.startswith("auto") else python,
+        refused=refused or unknown,
+        python=python,
         weight=_number(name, "cartwheel_weight", values["weight"]) or 1,
         balancer_name=_text(name, "cartwheel_balancer_name", values["balancer_name"]),
         inner_address=_text(name, "cartwheel_inner_address", values["inner_address"]),
@@ -153,21 +156,58 @@ def _hostvars(data: object) -> dict[str, Variables]:
     return found
 
 
-def _groups_around(name: str, groups: Mapping[str, Group]) -> list[str]:
-    """A host's groups, the nearest first; groups of one level by name, as Ansible does."""
-    level = sorted((g for g, table in groups.items() if name in table["hosts"]), reverse=True)
-    found: dict[str, None] = {}
-    while level:
-        found |= dict.fromkeys(level)
-        level = sorted(
-            (
-                g
-                for g, table in groups.items()
-                if g not in found and any(child in level for child in table["children"])
-            ),
-            reverse=True,
-        )
-    return [group for group in found if group not in (_ALL, "ungrouped")]
+def _by_precedence(name: str, groups: Mapping[str, Group]) -> list[str]:
+    """A host's groups, the weakest first, as Ansible merges their variables: by their depth below
+    `all`, then `ansible_group_priority`, then name."""
+    parents: dict[str, list[str]] = {group: [] for group in groups}
+    for group, table in groups.items():
+        for child in table["children"]:
+            if child in parents and child != _ALL:
+                parents[child].append(group)
+    found = {group for group, table in groups.items() if name in table["hosts"]} | {_ALL}
+    waiting = list(found & groups.keys())
+    while waiting:
+        above = {parent for parent in parents[waiting.pop()] if parent not in found}
+        found |= above
+        waiting += above
+    depths = _depths(parents)
+    there = (group for group in found if group in groups)
+    return sorted(there, key=lambda one: (depths[one], _priority(one, groups[one]), one))
+
+
+def _depths(parents: Mapping[str, list[str]]) -> dict[str, int]:
+    """The longest way from `all` to each group; a circle of groups counts once."""
+    found: dict[str, int] = {}
+
+    def depth(group: str, below: frozenset[str]) -> int:
+        if group == _ALL:
+            return 0
+        if group not in found:
+            above = [one for one in parents[group] if one not in below]
+            found[group] = 1 + max((depth(one, below | {group}) for one in above), default=0)
+        return found[group]
+
+    return {group: depth(group, frozenset({group})) for group in parents}
+
+
+def _priority(name: str, group: Group) -> int:
+    said = group["vars"].get(_PRIORITY, 1)
+    try:
+        return int(said)
+    except (TypeError, ValueError, OverflowError):
+        raise FormatError(f"{_PRIORITY} of the group {name} must be a number: {said}") from None
+
+
+def _interpreter(text: str | None) -> tuple[str | None, str | None]:
+    """The interpreter, None for the usual one; and why a value cannot be used."""
+    # With `auto` and similar values Ansible looks for an interpreter.
+    if text is None or text.startswith("auto"):
+        return None, None
+    found = _ENV.fullmatch(text)
+    python = found[1] if found else text
+    if re.search(r"\s", python):
+        return None, f"{_NAMES['python'][0]} is {text}; it must be one program"
+    return python, None
 
 
 def _first(merged: Variables, names: Iterable[str]) -> Value:

@@ -270,6 +270,69 @@ def test_ansibles_inventory(project: Project) -> None:
     assert (found["lonely"].roles, found["lonely"].source) == ((), "./hosts")
 
 
+def grouped(**groups: tuple[list[str], list[str], dict[str, Any]]) -> dict[str, Any]:
+    """An inventory of groups: hosts, children and variables; each says its name as the user."""
+    return {
+        name: {"hosts": hosts, "children": children, "vars": {"ansible_user": name, **more}}
+        for name, (hosts, children, more) in groups.items()
+    }
+
+
+PRIORITY = "ansible_group_priority"
+# What Ansible 2.19 chooses in each of these.
+PRECEDENCE = {
+    "by name": (grouped(web=(["h"], [], {}), db=(["h"], [], {})), "web"),
+    "a child": (grouped(web=(["h"], [], {}), eu=([], ["web"], {})), "web"),
+    "depth": (grouped(near=(["h"], [], {}), a=(["h"], [], {}), top=([], ["a"], {})), "a"),
+    "depth of a group around": (
+        grouped(zz=(["h"], [], {}), a=([], ["b"], {}), b=([], ["c"], {}), c=(["h"], [], {})),
+        "c",
+    ),
+    "the longest way": (
+        grouped(x=(["h"], [], {}), y=(["h"], [], {}), one=([], ["x", "two"], {}),
+                two=([], ["x"], {}), zed=([], ["y"], {})),
+        "x",
+    ),
+    "priority": (grouped(web=(["h"], [], {}), db=(["h"], [], {PRIORITY: 10})), "db"),
+    "priority as text": (grouped(web=(["h"], [], {}), db=(["h"], [], {PRIORITY: "10"})), "db"),
+    "priority is after depth": (
+        grouped(web=(["h"], [], {}), eu=([], ["web"], {PRIORITY: 99})), "web",
+    ),
+    "the lowest": (grouped(web=(["h"], [], {PRIORITY: 0}), db=(["h"], [], {})), "db"),
+    "all is the weakest": (grouped(all=(["h"], [], {PRIORITY: 99}), a=(["h"], [], {})), "a"),
+    "ungrouped": (grouped(all=([], [], {}), ungrouped=(["h"], [], {})), "ungrouped"),
+    "no group": ({"_meta": {"hostvars": {"h": {}}}, **grouped(all=([], [], {}))}, "all"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRECEDENCE)
+def test_which_group_wins(project: Project, name: str) -> None:
+    answer, user = PRECEDENCE[name]
+    project.printing({"_meta": {"hostvars": {}}, **answer})
+    assert project.hosts()["h"].user == user
+
+
+def test_a_circle_of_an_inventorys_groups_ends(project: Project) -> None:
+    project.printing(
+        {"_meta": {"hostvars": {}}, **grouped(a=(["h"], ["b"], {}), b=([], ["a"], {}))}
+    )
+    assert set(project.hosts()["h"].groups) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("said", "python"),
+    [
+        ("/usr/bin/python3.11", "/usr/bin/python3.11"),
+        ("/usr/bin/env python3", "python3"),
+        ("/bin/env  python3.12", "python3.12"),
+        ("auto_silent", None),
+    ],
+)
+def test_interpreters(project: Project, said: str, python: str | None) -> None:
+    project.printing(described(ansible_python_interpreter=said))
+    assert project.hosts()["a"].python == python
+
+
 def described(**variables: Any) -> dict[str, Any]:
     """An inventory with a host `a` of which this is said, and a plain one `b`."""
     return {"web": ["a", "b"], "_meta": {"hostvars": {"a": variables}}}
@@ -308,6 +371,10 @@ def test_a_gateway_of_ours_wins_over_ansibles_arguments(project: Project) -> Non
         ({"ansible_ssh_args": "-J {{ bastion }}"}, "ansible_ssh_args must be plain text"),
         ({"ansible_ssh_args": ["-J"]}, "ansible_ssh_args must be plain text"),
         ({"ansible_connection": "local"}, "ansible_connection is local"),
+        (
+            {"ansible_python_interpreter": "/usr/bin/env -S python3 -u"},
+            "ansible_python_interpreter is /usr/bin/env -S python3 -u; it must be one program",
+        ),
         ({"ansible_connection": "community.docker.docker"}, "ansible_connection is docker"),
     ],
 )
@@ -343,6 +410,10 @@ def test_an_older_script_is_asked_for_each_host(project: Project) -> None:
         (
             {"web": ["a"], "_meta": {"hostvars": {"a": {"ansible_port": "x"}}}},
             "ansible_port of a must be a number: x",
+        ),
+        (
+            {"web": {"hosts": ["a"], "vars": {"ansible_group_priority": "high"}}, "_meta": {}},
+            "ansible_group_priority of the group web must be a number: high",
         ),
         (
             {"web": ["a"], "_meta": {"hostvars": {"a": {"ansible_host": "{{ x }}"}}}},
