@@ -119,7 +119,8 @@ def _run(
     env["PATH"] = f"{venv / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
     for name in _OTHER_PYTHONS:
         env.pop(name, None)
-    copy = copy_source(source, folder / "source")
+    # Below a folder of its own also if the top of its repository is further up.
+    copy = copy_source(source, (folder / "above").joinpath(*source.path.parts[1:]))
     try:
         done = tool.run_tool(
             ["/bin/sh", "-c", command],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from pathlib import Path
 from cartwheel.build import kinds
 from cartwheel.build.ignored import ignored_in
 from cartwheel.build.private import OPEN, Privacy
-from cartwheel.build.source import Source, source_files
+from cartwheel.build.source import Source, broken_links, empty_submodules, source_files
 from cartwheel.errors import BuildError
 from cartwheel.settings.patterns import fits
 
@@ -21,8 +21,9 @@ from cartwheel.settings.patterns import fits
 # may read any file in its folder.
 _LEFT_FOLDERS = frozenset({"tests", "test", "instance", "node_modules", "docs"})
 _LEFT_FILES = re.compile(
-    r"^([\w.-]*requirements[\w.-]*\.(txt|in)|Pipfile|pylock.*\.toml|environment\.ya?ml|conftest\.py|test_.*\.py|README.*|LICENSE.*|CHANGELOG.*"
-    r"|Makefile|Dockerfile.*|docker-compose.*|Procfile"
+    r"^([\w.-]*requirements[\w.-]*\.(txt|in)|Pipfile|pylock.*\.toml|environment\.ya?ml"
+    r"|conftest\.py|test_.*\.py|README.*|LICENSE.*|CHANGELOG.*|Makefile"
+    r"|Dockerfile.*|docker-compose.*|Procfile"
     r"|pyproject\.toml|setup\.cfg|tox\.ini|pytest\.ini|.*\.lock)$",
     re.IGNORECASE,
 )
@@ -59,84 +60,125 @@ def choose(source: Source, privacy: Privacy = OPEN, entry: str = "") -> Chosen:
 
     Raises BuildError("source").
     """
-    files = tuple(source_files(source.path))
+    files = tuple(source_files(source.path, _tops((privacy.static_dir, *privacy.include))))
+    placed = _placed(source, files, entry)
+
+    def includes(name: str) -> bool:
+        return privacy.includes(name) or privacy.includes(placed[name])
+
+    def excludes(name: str) -> bool:
+        return privacy.excludes(name) or privacy.excludes(placed[name])
+
     named = tuple(name for name, path in files if privacy.named.has(path))
     without = frozenset(named)
-    rest = tuple(one for one in files if one[0] not in without and not privacy.excludes(one[0]))
+    rest = tuple(one for one in files if one[0] not in without and not excludes(one[0]))
+    notes = tuple(_missing(source.path))
     if source.kind != "plain":
-        return Chosen(rest, named=named, notes=_notes(named, ()))
-    doubtful, notes = _doubtful(source.path, rest, privacy)
+        return Chosen(rest, named=named, notes=(*notes, *_notes(named, ())))
+    beside = frozenset(name for name, _ in rest if _is_beside(name, placed, privacy))
+    asked = tuple(one for one in rest if not includes(one[0]))
+    doubtful, more = _doubtful(source.path, asked, privacy, placed, beside)
     build = tuple(one for one in rest if one[0] not in doubtful)
-    carried = tuple(one for one in build if privacy.includes(one[0]) or not _is_beside(one[0]))
-    left_out = tuple(_grouped(doubtful, (name for name, _ in carried)))
+    carried = tuple(
+        (placed[name], path) for name, path in build if name not in beside or includes(name)
+    )
+    names = [name for name, _ in carried]
+    left_out = tuple(_grouped(map(placed.__getitem__, doubtful), names))
+    known = {*names, *(name for name, _ in build if placed[name] in frozenset(names))}
     unknown = [
         f"app.include: there is no {pattern}"
         for pattern in privacy.include
-        if not any(fits((pattern,), name) for name, _ in carried)
+        if not any(fits((pattern,), name) for name in known)
     ]
-    carried = tuple(_placed(carried, source.path.name, entry))
-    return Chosen(build, carried, named, left_out, (*notes, *unknown, *_notes(named, left_out)))
+    notes = (*more, *notes, *unknown, *_notes(named, left_out))
+    return Chosen(build, carried, named, left_out, notes)
 
 
-def _placed(files: Files, folder: str, entry: str) -> Iterator[tuple[str, Path]]:
-    """Files under the names in which Python finds the entry's module: as they are, or else below
-    the folder's own name, or else from `src` or the only folder at the top that has the module."""
+def _tops(paths: Iterable[str]) -> frozenset[str]:
+    """The folders at the top in which paths are."""
+    return frozenset(path.strip("/").partition("/")[0] for path in paths)
+
+
+def _missing(root: Path) -> Iterator[str]:
+    """Notes about what the folder refers to, and does not have."""
+    links = broken_links(root)
+    if links:
+        yield f"links to nothing are left out: {', '.join(links[:_SHOWN])}"
+    for path in empty_submodules(root):
+        yield f"the submodule {path} is empty; `git submodule update --init` fetches it"
+
+
+def _placed(source: Source, files: Files, entry: str) -> dict[str, str]:
+    """The name in a plain folder's wheel of each file, so that Python finds the module of `entry`:
+    names are as they are, or else below the folder's own name, or else without `src/` or the only
+    folder at the top that has the module."""
     names = frozenset(name for name, _ in files)
     module = entry.partition(":")[0].replace(".", "/")
+    folder = source.path.name
     inside = module.removeprefix(f"{folder}/")
-    if not module or _has(names, module):
-        yield from files
-    elif inside != module and "__init__.py" in names and _has(names, inside):
-        yield from ((f"{folder}/{name}", path) for name, path in files)
-    else:
-        tops = {name.partition("/")[0] for name in names if "/" in name}
-        roots = [top for top in sorted(tops) if _has(names, f"{top}/{module}")]
-        roots = [top for top in roots if f"{top}/__init__.py" not in names]
-        root = "src" if "src" in roots else roots[0] if len(roots) == 1 else ""
-        yield from ((name.removeprefix(f"{root}/"), path) for name, path in files)
+    if source.kind != "plain" or not module or _has(names, module):
+        return {name: name for name in names}
+    if inside != module and "__init__.py" in names and _has(names, inside):
+        return {name: f"{folder}/{name}" for name in names}
+    tops = _tops(name for name in names if "/" in name)
+    roots = [top for top in sorted(tops) if _has(names, f"{top}/{module}")]
+    roots = [top for top in roots if f"{top}/__init__.py" not in names]
+    root = "src" if "src" in roots else roots[0] if len(roots) == 1 else ""
+    return {name: name.removeprefix(f"{root}/") for name in names}
 
 
 def _has(names: frozenset[str], module: str) -> bool:
     return f"{module}.py" in names or f"{module}/__init__.py" in names
 
 
-def _is_beside(name: str) -> bool:
+def _is_beside(name: str, placed: Mapping[str, str], privacy: Privacy) -> bool:
     """Whether a file is not part of the running application."""
     first, _, rest = name.partition("/")
-    if any(part.startswith(".") for part in name.split("/")):
+    served = privacy.serves(placed[name])
+    shown = {".well-known"} if served else set()
+    if any(part.startswith(".") and part not in shown for part in name.split("/")):
         return True  # private or tools' files
     if first.endswith((".dist-info", ".data")):
         return True
+    if served or (first == "docs" and "docs/__init__.py" in placed):
+        return False
     if first == "requirements" and rest.endswith((".txt", ".in")):
         return True
     return first in _LEFT_FOLDERS if rest else bool(_LEFT_FILES.match(first))
 
 
-def _doubtful(root: Path, files: Files, privacy: Privacy) -> tuple[frozenset[str], tuple[str, ...]]:
-    """The files that stay out unless they are included, and notes about the reasons."""
+def _doubtful(
+    root: Path,
+    files: Files,
+    privacy: Privacy,
+    placed: Mapping[str, str],
+    beside: Container[str],
+) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Those of `files` that stay out, and notes about the reasons."""
     ignored = ignored_in(root)
     packages = frozenset(
-        folder for name, _ in files if name.endswith(".py") for folder in _folders(name)
+        folder for name in placed if name.endswith(".py") for folder in _folders(name)
     )
     real_name = _real_names(root)
 
     def stays(name: str, path: Path) -> bool:
         real = real_name(path)
+        served = privacy.serves(placed[name])
         kind = kinds.by_name(name) or kinds.by_name(real)
-        if _is_beside(name):  # the note names only files that a person might miss
+        if name in beside:  # the note names only files that a person might miss
             return kind in kinds.SECRET_KINDS and path.name.startswith(".")
         if kind in kinds.SECRET_KINDS:
             return True
-        if not privacy.serves(name):
+        if not served:
             uploads = kinds.uploads_folder(name)
             if kind or (uploads and uploads not in packages):
                 return True
             if name in ignored or real in ignored:
                 return True
         kind = _by_content(path, name)
-        return kind in kinds.SECRET_KINDS or (kind is not None and not privacy.serves(name))
+        return kind in kinds.SECRET_KINDS or (kind is not None and not served)
 
-    found = (name for name, path in files if not privacy.includes(name) and stays(name, path))
+    found = (name for name, path in files if stays(name, path))
     return frozenset(found), ignored.notes
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Shorter content is not compared: other files may contain the same few characters.
 _TELLING_BYTES = 8
+_LFS = b"version https://git-lfs.github.com/spec/"
 _LINE_END_BYTES = 2  # a copy may end in another line end, or in none
 _SHOWN = 10
 
@@ -127,9 +128,10 @@ def check_wheel(wheel: Path, privacy: Privacy) -> None:
 
     These are files that the settings name, private keys in any file, and environments (`.env`);
     `app.include` allows the last two. Raises BuildError("private-file") with the names of the
-    files, never with their content.
+    files, never with their content, and BuildError("source") for files that Git LFS has not
+    fetched.
     """
-    named, other = [], []
+    named, other, pointers = [], [], []
     with zipfile.ZipFile(wheel) as archive:
         for entry in archive.infolist():
             if entry.is_dir():
@@ -138,9 +140,13 @@ def check_wheel(wheel: Path, privacy: Privacy) -> None:
             setting = privacy.named.setting(entry.filename, content)
             if setting is not None:
                 named.append(f"{entry.filename} ({setting} names it)")
+            elif content.startswith(_LFS):
+                pointers.append(entry.filename)
             elif not privacy.includes(entry.filename):
                 kind = _kind(entry.filename, content)
                 other += [(entry.filename, f"{entry.filename} ({kind})")] if kind else []
+    if pointers:
+        raise _not_fetched(wheel, pointers)
     if not named and not other:
         return
     found = [*named, *(text for _, text in other)]
@@ -152,6 +158,16 @@ def check_wheel(wheel: Path, privacy: Privacy) -> None:
         f"{wheel.name} contains {', '.join(found[:_SHOWN])}{more}",
         hint=f"Exclude it from the package{allow}.",
         detail="\n".join(found) if more else "",
+    )
+
+
+def _not_fetched(wheel: Path, pointers: list[str]) -> BuildError:
+    more = f" and {len(pointers) - _SHOWN} more" if len(pointers) > _SHOWN else ""
+    names = f"{', '.join(pointers[:_SHOWN])}{more}"
+    return BuildError(
+        "source",
+        f"{wheel.name} has pointers of Git LFS instead of files: {names}",
+        hint="`git lfs pull` fetches the files; app.exclude leaves them out.",
     )
 
 

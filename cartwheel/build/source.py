@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,7 +30,8 @@ _SKIPPED_FOLDERS = frozenset(
     {".git", ".hg", ".svn", ".bzr", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
     | {".tox", ".nox", ".hypothesis", ".eggs", ".ipynb_checkpoints"}
 )
-_SKIPPED_FILES = frozenset({".DS_Store", ".coverage"})
+# In a worktree or submodule `.git` is a file.
+_SKIPPED_FILES = frozenset({".DS_Store", ".coverage", ".git"})
 PLAN_BEGINS = b'{\n "cartwheel": "plan",'
 """How a file of `fab plan --out` begins, which may lie in the application's folder."""
 _BUILT = (".whl", ".tar.gz", ".zip")
@@ -40,6 +41,11 @@ _VERSION_FROM_GIT = re.compile(
     r"|dunamai|poetry[-_]dynamic[-_]versioning|uv[-_]dynamic[-_]versioning|versioneer)\b",
     re.IGNORECASE,
 )
+_ASKED_IN_SETUP = re.compile(
+    r"\b(use_scm_version|setuptools_scm|setuptools_git_versioning|versioneer|vcversioner|pbr)\b"
+)
+# Variables that say the version instead.
+_SAYS = re.compile(r"(SETUPTOOLS_SCM|VERSIONINGIT|PBR|PDM_BUILD|(POETRY|UV)_DYNAMIC_VERSIONING)_")
 GIT_SECONDS = 30.0
 _NAMES_AT_ONCE = 100  # as arguments of one call
 
@@ -155,20 +161,56 @@ def back_end_to_add(folder: Path) -> str:
     return '[build-system]\nrequires = ["setuptools"]\n' if alone else ""
 
 
-def source_files(root: Path) -> Iterator[tuple[str, Path]]:
+def source_files(root: Path, keep: Collection[str] = ()) -> Iterator[tuple[str, Path]]:
     """(path relative to root, file) of every file that may matter, sorted.
 
     Cartwheel's own files in the application's repository do not matter: another drain time does
     not change the application, and a folder `config` would be a second package for a build back
     end. `chosen` leaves out private files. Links are followed, each real folder once on a path.
+    `keep` are folders at the top that are not taken for results of earlier builds.
     """
     ours = own_files(root)
-    for name, path in _walk(root, "", (root.resolve(),)):
-        if not name.startswith(ours):
+    for name, path in _walk(root, "", (root.resolve(),), keep):
+        if not _is_ours(name, ours) and not _is_broken(path):
             yield name, path
 
 
-def _walk(folder: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
+def broken_links(root: Path) -> list[str]:
+    """Links to nothing: no file, so they are not in a wheel."""
+    return [name for name, path in _walk(root, "", (root.resolve(),), ()) if _is_broken(path)]
+
+
+def empty_submodules(root: Path) -> list[str]:
+    """The submodules of the repository in `root` that git has not fetched."""
+    try:
+        said = (root / ".gitmodules").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    paths = re.findall(r"^\s*path\s*=\s*(.+?)\s*$", said, re.MULTILINE)
+    return [path for path in paths if not _has_files(root / path)]
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _is_broken(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
+
+
+def _is_ours(name: str, ours: Iterable[str]) -> bool:
+    """Whether a file is Cartwheel's: in `config/environments/` and the like only TOML is."""
+    return any(
+        name.startswith(one) and (one.startswith(".") or name.endswith(".toml"))
+        if one.endswith("/")
+        else name == one
+        for one in ours
+    )
+
+
+def _walk(
+    folder: Path, prefix: str, above: tuple[Path, ...], keep: Collection[str]
+) -> Iterator[tuple[str, Path]]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -177,9 +219,10 @@ def _walk(folder: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[tuple[
         path, name = Path(entry.path), f"{prefix}{entry.name}"
         if entry.is_dir():
             real = path.resolve()
-            if not _skipped_folder(path, at_root=not prefix) and real not in above:
-                yield from _walk(path, f"{name}/", (*above, real))
-        elif entry.is_file() and not _is_skipped(path):  # a dangling link is no file
+            skipped = name not in keep and _skipped_folder(path, at_root=not prefix)
+            if not skipped and real not in above:
+                yield from _walk(path, f"{name}/", (*above, real), keep)
+        elif (entry.is_file() and not _is_skipped(path)) or _is_broken(path):
             yield name, path
 
 
@@ -225,6 +268,9 @@ def source_digest(source: Source, files: Files | None = None) -> str:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         mode = "x" if path.stat().st_mode & 0o111 else "-"
         digest.update(f"{name}\0{mode}\0{content}\n".encode("utf-8", "surrogateescape"))
+    if _asks_git(source.path):
+        said = sorted(f"{name}={value}" for name, value in os.environ.items() if _SAYS.match(name))
+        digest.update("".join(said).encode())
     if version_from_git(source.path):
         digest.update(git_description(source.path).encode())
     return digest.hexdigest()
@@ -245,9 +291,32 @@ def copy_source(source: Source, target: Path, files: Files | None = None) -> Pat
 
 
 def version_from_git(folder: Path) -> bool:
-    """Whether the build back end asks git for the version."""
-    requires = pyproject(folder).at("build-system").get("requires", [])
-    return any(isinstance(line, str) and _VERSION_FROM_GIT.match(line) for line in requires)
+    """Whether the build back end asks git for the version, and can."""
+    return _asks_git(folder) and _top(folder) is not None
+
+
+def _asks_git(folder: Path) -> bool:
+    toml = pyproject(folder)
+    requires = toml.at("build-system").get("requires", [])
+    asks = any(isinstance(line, str) and _VERSION_FROM_GIT.match(line) for line in requires)
+    asks = asks or toml.at("tool", "pdm", "version").get("source") == "scm"
+    for name in ("setup.py", "setup.cfg"):
+        asks = asks or bool(_ASKED_IN_SETUP.search(_text_of(folder / name)))
+    return asks
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def _top(folder: Path) -> Path | None:
+    """The top of the repository around `folder`; None if there is none, and then the back end says
+    what it needs instead (an archive's own file, or a variable)."""
+    try:
+        ended = run_git(folder, "rev-parse", "--show-toplevel")
+    except FileNotFoundError:
+        return None if not (folder / ".git").exists() else folder
+    return Path(ended.output_text.strip()) if ended.status == 0 else None
 
 
 def git_description(folder: Path) -> str:
@@ -258,28 +327,25 @@ def git_description(folder: Path) -> str:
 
 
 def _copy_git(folder: Path, target: Path) -> None:
-    # The git folder of a worktree or submodule is elsewhere: for the back end a clone that shares
-    # the objects is the same.
+    """Give the copy the repository's history, below the folder that stands for its top.
+
+    The git folder of a worktree or submodule is elsewhere: for the back end a clone that shares
+    the objects is the same.
+    """
     top = Path(_git(folder, "rev-parse", "--show-toplevel").strip())
-    if top.resolve() != folder.resolve():
-        raise BuildError(
-            "source",
-            f"the version of {folder} comes from git, but it is not the top of its repository",
-            hint=(
-                "Give it a static version, or build the wheel yourself and name that in app.source."
-            ),
-        )
-    bare = target.parent / f"{target.name}.git"
-    _git(folder, "clone", "--quiet", "--bare", "--shared", str(folder), str(bare))
-    bare.rename(target / ".git")
-    _git(target, "config", "core.bare", "false")
-    _git(target, "reset", "--quiet", _git(folder, "rev-parse", "HEAD").strip())
+    inside = folder.resolve().relative_to(top.resolve())
+    place = target.parents[len(inside.parts) - 1] if inside.parts else target
+    bare = place.parent / f"{place.name}.git"
+    _git(folder, "clone", "--quiet", "--bare", "--shared", str(top), str(bare))
+    bare.rename(place / ".git")
+    _git(place, "config", "core.bare", "false")
+    _git(place, "reset", "--quiet", _git(folder, "rev-parse", "HEAD").strip())
     # Files that we left out of the copy do not count as the user's changes.
-    names = _git(target, "ls-files", "--deleted", "-z").split("\0")
-    left_out = [name for name in names if name and os.path.lexists(folder / name)]
+    names = _git(place, "ls-files", "--deleted", "-z").split("\0")
+    left_out = [name for name in names if name and os.path.lexists(top / name)]
     for start in range(0, len(left_out), _NAMES_AT_ONCE):
         some = left_out[start : start + _NAMES_AT_ONCE]
-        _git(target, "update-index", "--skip-worktree", "--", *some)
+        _git(place, "update-index", "--skip-worktree", "--", *some)
 
 
 def _git(folder: Path, *arguments: str) -> str:

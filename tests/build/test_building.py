@@ -375,6 +375,75 @@ def test_a_version_from_git_tags(tmp_path: Path, state: Path) -> None:
     assert build_app(settings, tmp_path, state=state, emit=silent).version == "3.2"
 
 
+SCM = (
+    '[build-system]\nrequires = ["setuptools>=77", "setuptools-scm>=8"]\n'
+    'build-backend = "setuptools.build_meta"\n[project]\nname = "shop"\ndynamic = ["version"]\n'
+    '[tool.setuptools]\npackages = ["shop"]\n[tool.setuptools_scm]\n'
+)
+ASKS_GIT = {
+    "pyproject.toml": SCM,
+    "setup.py": (
+        "from setuptools import setup\n"
+        "setup(name='shop', packages=['shop'], use_scm_version=True,"
+        " setup_requires=['setuptools-scm'])\n"
+    ),
+}
+
+
+def git_in(folder: Path, *arguments: str) -> None:
+    options = ("-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "init.defaultBranch=main")
+    local = ("-c", "protocol.file.allow=always", "-C", str(folder))
+    subprocess.run(["git", *options, *local, *arguments], check=True, capture_output=True)
+
+
+def tagged(folder: Path, name: str, text: str, inside: str = "") -> Path:
+    """A repository with a tag, and a package in it."""
+    (folder / inside / "shop").mkdir(parents=True)
+    (folder / inside / "shop/__init__.py").write_text("")
+    (folder / inside / name).write_text(text)
+    git_in(folder, "init", "-q")
+    git_in(folder, "add", ".")
+    git_in(folder, "commit", "-qm", "x")
+    git_in(folder, "tag", "v1.2.3")
+    return folder
+
+
+@pytest.mark.parametrize("name", ASKS_GIT)
+@pytest.mark.parametrize("shape", ["repository", "worktree", "submodule", "folder"])
+def test_a_version_from_git_in_every_shape(name: str, shape: str, tmp_path: Path) -> None:
+    text = ASKS_GIT[name]
+    source = top = tmp_path / "top"
+    if shape == "folder":
+        text = text.replace("[tool.setuptools_scm]", '[tool.setuptools_scm]\nroot = ".."')
+        text = text.replace("use_scm_version=True", "use_scm_version={'root': '..'}")
+        source = tagged(top, name, text, "server") / "server"
+    else:
+        tagged(top, name, text)
+    if shape == "worktree":
+        source = tmp_path / "tree"
+        git_in(top, "worktree", "add", "-q", str(source), "-b", "other")
+    if shape == "submodule":
+        outer = tagged(tmp_path / "outer", "other.txt", "")
+        git_in(outer, "submodule", "add", "-q", str(top), "sub")
+        source = outer / "sub"
+    settings = settings_for(source)
+    artifact = build_app(settings, tmp_path, state=tmp_path / "state", emit=silent)
+    assert artifact.version == "1.2.3"
+
+
+def test_a_variable_may_say_the_version_instead(
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tagged(tmp_path / "top", "pyproject.toml", SCM)
+    settings = settings_for(source)
+    for version in ("5.0", "5.1"):
+        monkeypatch.setenv("SETUPTOOLS_SCM_PRETEND_VERSION", version)
+        assert build_app(settings, tmp_path, state=state, emit=silent).version == version
+    shutil.rmtree(source / ".git")
+    monkeypatch.setenv("SETUPTOOLS_SCM_PRETEND_VERSION", "5.2")
+    assert build_app(settings, tmp_path, state=state, emit=silent).version == "5.2"
+
+
 def test_what_stays_here_makes_no_version_of_git_dirty(tmp_path: Path, state: Path) -> None:
     """Cartwheel's own files and those that the settings name are not in the copy that is built."""
     project = make_project(tmp_path / "project", "setuptools")

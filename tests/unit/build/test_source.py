@@ -7,6 +7,7 @@ import pytest
 from cartwheel.build.chosen import choose
 from cartwheel.build.index import Access
 from cartwheel.build.plain import about_plain, package_plain, plain_requirements
+from cartwheel.build.private import Privacy, check_wheel
 from cartwheel.build.source import (
     PLAN_BEGINS,
     Source,
@@ -245,3 +246,69 @@ def test_a_plain_version_follows_what_it_carries(tmp_path: Path) -> None:
     assert read_metadata(packed(source, tmp_path)).version == version
     (source.path / "requirements.txt").write_text("flask>=3.1\n")
     assert read_metadata(packed(source, tmp_path)).version != version
+
+
+# --- files --------------------------------------------------------------------------------
+
+
+def carried(folder: Path, *, static_dir: str = "", include: tuple[str, ...] = ()) -> set[str]:
+    privacy = Privacy(static_dir=static_dir, include=include)
+    return {name for name, _ in choose(find_source(".", folder), privacy).carried}
+
+
+def test_folders_of_a_front_end_are_carried(tmp_path: Path) -> None:
+    write(tmp_path, "app.py", "dist/index.html", "build/x.js", "docs/__init__.py", "tests/t.py")
+    assert carried(tmp_path) == {"app.py", "dist/index.html", "build/x.js", "docs/__init__.py"}
+    (tmp_path / "docs/__init__.py").unlink()
+    write(tmp_path, "docs/conf.py", "docs/index.html")
+    assert carried(tmp_path) == {"app.py", "dist/index.html", "build/x.js"}
+    assert "docs/index.html" in carried(tmp_path, static_dir="docs")
+    assert "tests/t.py" in carried(tmp_path, include=("tests/",))
+
+
+def test_what_is_named_is_no_result_of_a_build(tmp_path: Path) -> None:
+    write(tmp_path, "app.py", "dist/shop.zip", "build/lib/x.py")
+    assert carried(tmp_path) == {"app.py"}
+    assert carried(tmp_path, static_dir="dist") == {"app.py", "dist/shop.zip"}
+    assert carried(tmp_path, include=("dist/*.zip",)) == {"app.py", "dist/shop.zip"}
+    assert carried(tmp_path, static_dir="build/lib") == {"app.py", "build/lib/x.py"}
+
+
+def test_what_is_served_is_carried_though_git_ignores_it(tmp_path: Path) -> None:
+    write(tmp_path, "app.py", "dist/index.html", "dist/.well-known/a.json", "dist/.env", "src/x.py")
+    (tmp_path / ".gitignore").write_text("dist/\n")
+    assert carried(tmp_path) == {"app.py", "src/x.py"}
+    served = {"app.py", "src/x.py", "dist/index.html", "dist/.well-known/a.json"}
+    assert carried(tmp_path, static_dir="dist") == served
+
+
+def test_an_own_folder_of_settings_is_the_applications(tmp_path: Path) -> None:
+    own = ["app.py", "config/__init__.py", "config/apps/a.yaml", "config/environments/live.py"]
+    write(tmp_path, *own, "config/apps/shop.toml", "config/environments/live.toml", "fabfile.py")
+    (tmp_path / "config/deploy.toml").write_text("")
+    assert carried(tmp_path) == set(own)
+
+
+def test_what_a_folder_refers_to_and_does_not_have_is_noted(tmp_path: Path) -> None:
+    write(tmp_path, "app.py", "vendor/full/x.py", ".git")
+    (tmp_path / "vendor/empty").mkdir()
+    (tmp_path / "logo.png").symlink_to("gone.png")
+    (tmp_path / ".gitmodules").write_text(
+        '[submodule "a"]\n\tpath = vendor/empty\n[submodule "b"]\n\tpath = vendor/full\n'
+        '[submodule "c"]\n\tpath = vendor/gone\n'
+    )
+    notes = choose(find_source(".", tmp_path)).notes
+    assert "links to nothing are left out: logo.png" in notes
+    assert [note.split()[2] for note in notes if "submodule" in note] == [
+        "vendor/empty",
+        "vendor/gone",
+    ]
+
+
+def test_a_pointer_of_git_lfs_is_no_file(tmp_path: Path) -> None:
+    write(tmp_path / "src", "app.py")
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 12345\n"
+    (tmp_path / "src/logo.png").write_text(pointer)
+    wheel = packed(find_source("src", tmp_path), tmp_path)
+    with pytest.raises(BuildError, match=r"pointers of Git LFS instead of files: logo\.png"):
+        check_wheel(wheel, Privacy())
