@@ -145,7 +145,11 @@ CATALOGUE: dict[str, Problem] = {
         "sudo needs a password or rejected it",
         "Set ssh.sudo_password in the settings, or use `fab --prompt-for-sudo-password`.",
     ),
-    "no-python": Problem(208, "The host has no usable Python", "`fab setup -H HOST` installs it."),
+    "no-python": Problem(
+        208,
+        "The host has no usable Python",
+        "`fab setup -H HOST` installs it; or name one that is there in ssh.python.",
+    ),
     "host-side": Problem(
         209,
         "The host side stopped unexpectedly",

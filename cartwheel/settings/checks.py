@@ -40,15 +40,22 @@ RESERVED_VARIABLES = {
 }
 RESERVED_PREFIX = "CARTWHEEL_"
 
-# Users of Debian's base system and of common services: an app never runs as one of them.
+# Users and groups of Debian's base system (base-passwd, systemd, udev) and of common services: an
+# app never runs as one of them, and no new user can have the name of a group.
 # fmt: off
 RESERVED_USERS = frozenset(
     {
-        "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news",
-        "uucp", "proxy", "www-data", "backup", "list", "irc", "gnats", "nobody", "sshd",
-        "messagebus", "nginx", "apache", "adm", "sudo", "wheel", "users", "shadow", "staff",
-        "tty", "disk", "kmem", "docker", "postgres", "mysql", "redis", "_apt",
-        "systemd-network", "systemd-resolve", "systemd-timesync", "cartwheel",
+        "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp",
+        "proxy", "www-data", "backup", "list", "irc", "gnats", "nobody", "nogroup", "adm", "tty",
+        "disk", "kmem", "dialout", "fax", "voice", "cdrom", "floppy", "tape", "sudo", "wheel",
+        "audio", "dip", "operator", "src", "shadow", "utmp", "video", "sasl", "plugdev", "staff",
+        "users", "input", "sgx", "kvm", "render", "crontab", "netdev", "ssh", "sshd", "_ssh",
+        "_apt", "messagebus", "systemd-network", "systemd-resolve", "systemd-timesync",
+        "systemd-journal", "systemd-coredump", "polkitd", "tcpdump", "bluetooth", "scanner",
+        "lpadmin", "avahi", "pulse", "rtkit", "uuidd", "ntp", "bind", "dnsmasq", "ftp",
+        "nginx", "apache", "haproxy", "varnish", "squid", "docker", "lxd", "libvirt", "postfix",
+        "postdrop", "dovecot", "postgres", "mysql", "redis", "memcache", "mongodb", "rabbitmq",
+        "elasticsearch", "grafana", "prometheus", "cartwheel",
     }
 )
 # fmt: on
@@ -133,7 +140,7 @@ def _names(settings: Settings) -> Iterator[Problem]:
     user = names.user(settings)
     if user in RESERVED_USERS:
         key = ("app", "user") if settings.app.user else ("app", "name")
-        yield key, f"{user!r} is a system user; choose another app.user"
+        yield key, f"{user!r} is a user or group of the system; choose another app.user"
     base = settings.host.base
     if not _PLAIN_PATH.match(base) or ".." in base.split("/"):
         yield ("host", "base"), "expected a path of letters, digits, `.`, `_`, `-` and `/`"
