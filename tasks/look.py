@@ -248,8 +248,8 @@ def logs(
         prefix = f"[{line.host}] {local_time(line.at)} {line.source}: "
         out.data(line.host, line.text, prefix=prefix, source=line.source, at=line.at)
 
-    for host in of.logs(scene, asked, show):
-        out.complain(f"[{host}] no such lines")
+    for host, note in of.logs(scene, asked, show).items():
+        out.complain(f"[{host}] {note}")
     return 0
 
 

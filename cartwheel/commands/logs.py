@@ -37,9 +37,9 @@ class Line:
     text: str
 
 
-def logs(scene: Scene, asked: ReadLogs, on_line: Callable[[Line], None]) -> tuple[str, ...]:
-    """Calls `on_line` for each line, in order of time; with `follow` until Ctrl-C. Returns the
-    hosts that had no line."""
+def logs(scene: Scene, asked: ReadLogs, on_line: Callable[[Line], None]) -> dict[str, str]:
+    """Calls `on_line` for each line, in order of time; with `follow` until Ctrl-C. Returns why
+    lines are missing, by host."""
     seconds = _NO_DEADLINE_SECONDS if asked.follow else _SECONDS
     merged = _Merged(scene.hosts, on_line)
     with connect(scene, changing=False) as fleet:
@@ -55,7 +55,7 @@ def logs(scene: Scene, asked: ReadLogs, on_line: Callable[[Line], None]) -> tupl
                 merged.has_all(host)
 
         raise_failures(fleet.each(read))
-    return merged.silent
+    return merged.notes
 
 
 class _Merged:
@@ -67,15 +67,19 @@ class _Merged:
         self._on_line = on_line
         self._kept: list[Line] = []
         self._heard: set[str] = set()
+        self._unkept: dict[str, str] = {}
         self._all = hosts
         self._lock = threading.Lock()
 
     @property
-    def silent(self) -> tuple[str, ...]:
-        return tuple(host for host in self._all if host not in self._heard)
+    def notes(self) -> dict[str, str]:
+        silent = {host: "no such lines" for host in self._all if host not in self._heard}
+        return {**silent, **self._unkept}
 
     def take(self, host: str, event: Told) -> None:
         if event["state"] == "done":
+            if event["detail"]:
+                self._unkept[host] = event["detail"]
             self.has_all(host)
             return
         line = Line(host, event["at"], event["source"], event["detail"])

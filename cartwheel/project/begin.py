@@ -44,7 +44,7 @@ def wrong_name(project: Path, name: str) -> str:
             f" {NAME_CHARACTERS}"
         )
     if name in RESERVED_USERS:
-        return f"{name!r} is a system user"
+        return f"{name!r} is a user or group of the system"
     return f"there is already an application {name}" if name in apps(project) else ""
 
 

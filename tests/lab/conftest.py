@@ -94,8 +94,8 @@ def hosts(lab: Lab) -> GetHosts:
     return get
 
 
-def _fresh(hosts: GetHosts) -> Iterator[LabHost]:
-    host = hosts(packages=READY)[0]
+def _fresh(hosts: GetHosts, packages: str = READY) -> Iterator[LabHost]:
+    host = hosts(packages=packages)[0]
     host.reset()
     yield host
     with suppress(LabError):  # the test may have taken the host away
@@ -110,6 +110,12 @@ def host(hosts: GetHosts) -> Iterator[LabHost]:
     Like all but those of `hosts`, it has what `fab setup` would install.
     """
     yield from _fresh(hosts)
+
+
+@pytest.fixture
+def bare_host(hosts: GetHosts) -> Iterator[LabHost]:
+    """Like `host`, but without what `fab setup` installs."""
+    yield from _fresh(hosts, packages="")
 
 
 @pytest.fixture(scope="module")

@@ -60,30 +60,30 @@ ONE_LINE = (
 )
 
 
-def test_a_package_manager(host: LabHost, tmp_path: Path) -> None:
+def test_a_package_manager(bare_host: LabHost, tmp_path: Path) -> None:
     """It prepares a host, serves `fab packages`, and says its own reason; without it the host is
     refused by name."""
     project = new_project(tmp_path / "project", settings='[host]\npackages = ["tree"]\n')
-    host.sh("mv /usr/bin/apt-get /usr/bin/apt-for-box")
+    bare_host.sh("mv /usr/bin/apt-get /usr/bin/apt-for-box")
     try:
-        refused = project.fab("setup", "-H", host.name, code=1)
+        refused = project.fab("setup", "-H", bare_host.name, code=1)
         assert "CW404" in refused.text
         assert "supported so far: apt-get" in refused.text
         checkout = copied_checkout(tmp_path / "checkout", [ONE_LINE])
         (checkout / "cartwheel/host/packages/box.py").write_text(BOX_KIND)
         project.write("fabfile.py", fabfile(checkout))
-        host.sh(f"cat > /usr/bin/box <<'E'\n{BOX_PROGRAM}E\nchmod 755 /usr/bin/box")
-        first = project.fab("setup", "-H", host.name)
+        bare_host.sh(f"cat > /usr/bin/box <<'E'\n{BOX_PROGRAM}E\nchmod 755 /usr/bin/box")
+        first = project.fab("setup", "-H", bare_host.name)
         assert "installed nginx" in first.text
         assert "installed tree" in first.text
-        project.fab("deploy", "-H", host.name)
+        project.fab("deploy", "-H", bare_host.name)
         text = (project.folder / "config/deploy.toml").read_text()
         project.settings(text.replace('["tree"]', '["tree", "no-such-package"]'))
-        unknown = project.fab("packages", "-H", host.name, code=1)
+        unknown = project.fab("packages", "-H", bare_host.name, code=1)
         assert "box: " in unknown.text
         assert "no-such-package" in unknown.text
     finally:
-        host.sh("mv /usr/bin/apt-for-box /usr/bin/apt-get")
+        bare_host.sh("mv /usr/bin/apt-for-box /usr/bin/apt-get")
 
 
 # A web server that nobody else has. Its sites are files of words: `listen`, `root`, `token`, `log`.
@@ -256,7 +256,7 @@ path = "/healthz"
 """
 
 
-def test_a_web_server(host: LabHost, tmp_path: Path) -> None:
+def test_a_web_server(bare_host: LabHost, tmp_path: Path) -> None:
     """It is installed, serves the site in place of its own, is tested and reloaded, tells who
     answered and how its visitors fared, and is as before once the application has gone."""
     checkout = copied_checkout(tmp_path / "checkout", [WEB_LINE])
@@ -264,8 +264,8 @@ def test_a_web_server(host: LabHost, tmp_path: Path) -> None:
     (checkout / "templates/porter-site.j2").write_text(PORTER_SITE)
     project = new_project(tmp_path / "project", settings=WATCHED)
     project.write("fabfile.py", fabfile(checkout))
-    on = ("-H", host.name)
-    host.sh(f"""mkdir -p /etc/porter /var/log/porter
+    on = ("-H", bare_host.name)
+    bare_host.sh(f"""mkdir -p /etc/porter /var/log/porter
 cat > /usr/bin/porter <<'E'\n{PORTER_PROGRAM}E
 chmod 755 /usr/bin/porter
 cat > /etc/systemd/system/porter.service <<'E'\n{PORTER_UNIT}E
@@ -273,38 +273,38 @@ echo listen 80 > /etc/porter/welcome.site
 systemctl daemon-reload; systemctl enable --now porter""")
 
     assert "installed tree" in project.fab("setup", *on).text
-    assert "nginx" not in host.sh("dpkg-query -W -f '${Package} '")
+    assert "nginx" not in bare_host.sh("dpkg-query -W -f '${Package} '")
     first = project.fab("deploy", *on)
     assert "porter is reloaded" in first.text
-    assert get(host) == "one"
-    assert not host.path("/etc/porter/welcome.site").exists()
+    assert get(bare_host) == "one"
+    assert not bare_host.path("/etc/porter/welcome.site").exists()
     project.app("two")
     assert "reloaded" not in project.fab("deploy", *on).text
-    assert get(host) == "two"
+    assert get(bare_host) == "two"
 
     assert "healthy through porter" in project.fab("doctor", *on).text
     assert "porter-access" in project.fab("logs", *on).text
     assert project.fab("nginx.test", *on).code == 0
-    host.sh("systemctl stop porter")
+    bare_host.sh("systemctl stop porter")
     assert "porter does not run" in project.fab("status", *on, code=1).text
     project.fab("nginx.reload", *on)
     project.fab("status", *on)
 
     project.write("app/app.py", PAGE_FAILS)
-    with one_visitor(host):
+    with one_visitor(bare_host):
         gone_back = project.fab("deploy", *on, code=int(Exit.REVERTED))
     assert "failed with 5xx" in gone_back.text
-    assert get(host) == "two"
+    assert get(bare_host) == "two"
     project.write("templates/porter-site.j2", "lisen 80\n")
     refused = project.fab("deploy", *on, code=1)
     site = "/etc/porter/shop.site"
     assert f"porter rejects the rendered site: {site}:1: lisen is no word of mine" in refused.text
 
     project.fab("uninstall", "--yes", *on)
-    assert host.sh("ls /etc/porter /var/log/porter").split() == [
+    assert bare_host.sh("ls /etc/porter /var/log/porter").split() == [
         *("/etc/porter:", "welcome.site", "/var/log/porter:")
     ]
-    assert status(host) == 502
+    assert status(bare_host) == 502
 
 
 WORKER_KIND = '''"""worker: a process that works from its start, and has no socket."""

@@ -29,6 +29,13 @@ from tests.kit.tiers import tiered
 from tests.kit.waiting import until
 from tests.lab.conftest import GetHosts
 
+
+@pytest.fixture
+def host(bare_host: LabHost) -> LabHost:
+    """The lab's own tests boot the lab's own image."""
+    return bare_host
+
+
 SOURCES = f"{CHECKOUT}:{CHECKOUT / 'lab'}"  # for a Python of its own
 
 # Answers inside the host on port 80. First byte: E echo until end of input, then say how

@@ -353,6 +353,15 @@ class TestLogs:
         assert silent.out == ""
         assert f"[{stage.host.name}] no such lines" in silent.err
 
+    def test_a_journal_that_keeps_nothing(self, stage: Stage) -> None:
+        folder = "/etc/systemd/journald.conf.d"
+        stage.host.sh(f"mkdir -p {folder}; printf '[Journal]\nStorage=none\n' > {folder}/none.conf")
+        try:
+            assert "take Storage=none out of journald.conf" in stage.fab("logs").err
+            assert stage.fab("logs", "--source", "nginx").err == ""
+        finally:
+            stage.host.sh(f"rm {folder}/none.conf")
+
 
 class TestFailure:
     @pytest.fixture

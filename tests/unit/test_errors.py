@@ -18,4 +18,6 @@ def test_one_line_names_host_message_and_number() -> None:
     error = CartwheelError("no-python", "python3 was not found", host="web1")
     assert str(error) == "web1: python3 was not found [CW208]"
     assert error.exit_code == Exit.FAILED
-    assert error.hint == "`fab setup -H web1` installs it."
+    assert error.hint == (
+        "`fab setup -H web1` installs it; or name one that is there in ssh.python."
+    )

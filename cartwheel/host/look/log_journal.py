@@ -20,6 +20,8 @@ from cartwheel.host.wire.journal import Entry
 APP = ("app", "gunicorn", "systemd")
 OPERATIONS = ("cartwheel", "hooks")
 
+_CONFIG = ("systemd-analyze", "cat-config", "systemd/journald.conf")
+_CONFIG_SECONDS = 10.0
 _FOLLOW_SECONDS = 365 * 86400.0
 # The bytes of a text that is not UTF-8 are numbers in JSON; journald cuts lines at 48 KiB.
 _ENTRY_BYTES = 4 << 20
@@ -31,6 +33,22 @@ _GRAVE = re.compile(
     r"(?<![\w/.-])(?:ERROR|CRITICAL|FATAL)(?![\w/-])"
     r"|\"(?:level|levelname|severity|log\.level)\": ?\"(?i:error|critical|fatal)\""
 )
+
+
+def unkept() -> str:
+    """What to do where journald keeps no logs (journald.conf(5), Storage=); "" where it does."""
+    done = children.ask(_CONFIG, timeout_seconds=_CONFIG_SECONDS)
+    said = [
+        line.partition("=")[2].strip()
+        for line in done.output.splitlines()
+        if line.startswith("Storage")
+    ]
+    if said[-1:] != ["none"]:
+        return ""
+    return (
+        "journald keeps no logs on this host, so the newest of the app are lost: take Storage=none"
+        " out of journald.conf, then `systemctl restart systemd-journald`"
+    )
 
 
 @dataclass

@@ -31,8 +31,11 @@ def _of_web() -> Tuple[str, str]:
 
 
 def logs(ctx: Context, request: ReadLogs) -> Done:
-    """Send the lines as events `log`, in order of time, and then an event `done`; with `follow` new
-    lines until contact is lost. Raises OpError("usage") for a pattern that is none."""
+    """Send the lines as events `log`, in order of time, and then an event `done`, which says why
+    the application's are missing if they are; with `follow` new lines until contact is lost.
+
+    Raises OpError("usage") for a pattern that is none.
+    """
     is_of = _is_of(ctx.at, request.release)
     wanted = Wanted(request, request.sources or sources(), time.time(), is_of)
     every = [log for log in _logs(ctx.at) if wanted.any_of(log.sources)]
@@ -40,7 +43,8 @@ def logs(ctx: Context, request: ReadLogs) -> Done:
     last = [log.last(ctx, wanted, most) for log in every]
     for line in heapq.merge(*last, key=lambda one: one.at):
         send(ctx, line)
-    ctx.emit("log", "done")
+    needs_journal = wanted.any_of((*log_journal.APP, "hooks"))
+    ctx.emit("log", "done", log_journal.unkept() if needs_journal else "")
     if request.follow:
         with ThreadPoolExecutor(len(every)) as pool:
             followed = [pool.submit(log.follow, ctx, wanted) for log in every]

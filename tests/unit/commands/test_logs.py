@@ -86,7 +86,7 @@ def test_the_lines_of_several_hosts_in_order_of_time() -> None:
     assert found[-1].at == 3
     merged.has_all("a")
     assert len(found) == 5
-    assert merged.silent == ("c",)
+    assert merged.notes == {"c": "no such lines"}
 
 
 def test_one_host_is_not_waited_for() -> None:

@@ -180,7 +180,7 @@ def test_what_a_person_still_has_to_do(tmp_path: Path) -> None:
     ("wrong", "message"),
     [
         ("Shop", "'Shop' is no name: lower-case letters"),
-        ("www-data", "is a system user"),
+        ("www-data", "is a user or group of the system"),
         ("taken", "there is already an application taken"),
         ("shop", ""),
     ],

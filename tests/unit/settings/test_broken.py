@@ -155,7 +155,7 @@ WRITTEN = [
     ('[inventory.groups.eu]\nchildren = ["west"]\n' + APP, 2, "there is no group west"),
     ('[app]\nname = "Shop"\nsource = "."\n', 2, "app.name: expected lower-case letters"),
     ('[app]\nname = "my_shop"\nsource = "."\n', 2, "app.name: expected lower-case letters"),
-    ('[app]\nname = "www-data"\nsource = "."\n', 2, "is a system user"),
+    ('[app]\nname = "www-data"\nsource = "."\n', 2, "is a user or group of the system"),
     ('[app]\nname = "shop"\n', 1, "app.source: is missing"),
     ('[app]\nname = ""\nsource = "."\n', 2, "app.name: expected lower-case letters"),
     ('[app]\nname = "shop"\nsource = ""\n', 3, "app.source: expected at least 1 character"),

@@ -339,7 +339,9 @@ def test_the_same_variable_twice_in_one_file(tmp_path: Path) -> None:
         ("shop--x", "expected lower-case letters and digits"),
         ("shöp", "expected lower-case letters and digits"),
         ("s" * 25, "expected at most 24 characters"),
-        ("www-data", "'www-data' is a system user"),
+        ("www-data", "'www-data' is a user or group of the system"),
+        ("video", "'video' is a user or group of the system"),
+        ("crontab", "'crontab' is a user or group of the system"),
         ("shop.web", "expected lower-case letters and digits"),
     ],
 )
