@@ -15,6 +15,8 @@ from typing import TypedDict
 
 from cartwheel.errors import CartwheelError, Exit
 
+# How people see steps that programs know by another name.
+_STEPS = {"probation": "watch period", "go back": "roll back", "repair": "clean up"}
 # Enough for a traceback; the logs have all of it. Mistakes in the settings are never cut.
 LOG_LINES = 40
 MOST_NAMED = 3  # hosts
@@ -49,7 +51,7 @@ class Failure:
             yield self.trace
         yield f"error: {self.host}: {self.message}" if self.host else f"error: {self.message}"
         if self.step:
-            yield f"  step:   {self.step}"
+            yield f"  step:   {step_text(self.step)}"
         yield from (f"  | {line}".rstrip() for line in self.log)
         if self.serves:
             yield f"  live:   {self.serves}"
@@ -153,6 +155,22 @@ def failure_of(fields: ErrorFields, place: Place) -> Failure:
         place.serves,
         fields["hint"],
     )
+
+
+def step_text(step: str) -> str:
+    """A step's name for people."""
+    return _STEPS.get(step, step)
+
+
+def age_text(seconds: float | None) -> str:
+    """How long ago something was, in its largest unit: `12 s`, `5 min`, `2 h`, `3 days`."""
+    if seconds is None:
+        return "-"
+    for unit, name in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= unit:
+            count = int(seconds // unit)
+            return f"{count} {'day' if name == 'days' and count == 1 else name}"
+    return f"{max(0, int(seconds))} s"
 
 
 def hosts_text(hosts: Sequence[str], most: int = MOST_NAMED) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cartwheel.commands.scene import Scene
     from cartwheel.errors import CartwheelError
     from cartwheel.fleet.sessions import Result
-    from cartwheel.host.wire.history import History, Releases
+    from cartwheel.host.wire.history import History, Listed, Releases
     from cartwheel.host.wire.status import Status
     from cartwheel.plan.condition import Finding
     from cartwheel.terminal.show import Output
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Findings = Sequence[Finding]
 
 _MEGABYTE_BITS = 20
+_DAY_SECONDS = 86400.0
+_COMMIT_DIGITS = 9
 
 
 @app_task(
@@ -34,7 +36,7 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
     Exits with 1 if a host is not well or does not answer (docs/output.md).
 
     Times are in this machine's time zone, with their age; memory is the sum over all processes
-    of the release; restarts are unplanned ones only.
+    of the release; the commit is that of the source, `-dirty` if it had other changes.
     """
     from cartwheel.commands import ask
     from cartwheel.errors import CartwheelError, Exit
@@ -108,9 +110,7 @@ def _behind_text(hosts: list[str], release: str) -> str:
     )
 
 
-_STATUS_HEADS = (
-    *("HOST", "RELEASE", "VERSION", "SINCE", "HEALTH", "WORKERS", "MEMORY", "RESTARTS", "NOTES"),
-)
+_STATUS_HEADS = ("HOST", "LIVE", "SINCE", "HEALTH", "WORKERS", "MEMORY", "COMMIT", "NOTES")
 
 
 def _status_row(host: str, one: Result[Status], findings: Findings, now: float) -> tuple[str, ...]:
@@ -118,33 +118,43 @@ def _status_row(host: str, one: Result[Status], findings: Findings, now: float) 
     from cartwheel.plan.condition import health
 
     if isinstance(one, CartwheelError):
-        return (host, "?", "-", "-", "not known", "-", "-", "-", one.message)
+        return (host, "?", "-", "not known", "-", "-", "-", one.message)
     state = health(findings, one)
-    notes = "; ".join(finding.note for finding in findings if finding.level != "ok")
+    notes = [finding.note for finding in findings if finding.level != "ok"]
     serving = one.serving
     if one.release is None or serving is None:
-        return (host, "nothing", "-", "-", state, "-", "-", "-", notes)
+        return (host, "nothing", "-", state, "-", "-", "-", "; ".join(notes))
+    if serving.restarts:
+        times = "once" if serving.restarts == 1 else f"{serving.restarts} times"
+        notes.append(f"restarted {times}, unplanned")
     memory = f"{serving.memory_bytes >> _MEGABYTE_BITS} MB" if serving.memory_bytes else "-"
     return (
         host,
         one.release,
-        one.version,
         since_text(serving.age_seconds, now),
         state,
         str(serving.workers),
         memory,
-        str(serving.restarts),
-        notes,
+        commit_text(one.commit),
+        "; ".join(notes),
     )
 
 
 def since_text(age_seconds: float | None, now: float) -> str:
     """A time in the operator's time zone, independent of the host's clock, and its age."""
-    from cartwheel.terminal.format import age_text, local_time
+    from cartwheel.telling import age_text
+    from cartwheel.terminal.format import local_time
 
     if age_seconds is None:
         return "-"
-    return f"{local_time(now - age_seconds)} ({age_text(age_seconds)})"
+    form = "%H:%M" if age_seconds < _DAY_SECONDS else "%Y-%m-%d"
+    return f"{local_time(now - age_seconds, form)} ({age_text(age_seconds)})"
+
+
+def commit_text(commit: str | None) -> str:
+    """`1a2b3c4d5`, or `1a2b3c4d5-dirty`: as git abbreviates it."""
+    digest, hyphen, dirty = (commit or "").partition("-")
+    return f"{digest[:_COMMIT_DIGITS]}{hyphen}{dirty}" or "-"
 
 
 @app_task(quiet=True)
@@ -157,47 +167,57 @@ def releases(scene: Scene, out: Output) -> int:
         return [
             (
                 listed.release,
-                listed.version or "",
                 utc_to_local(listed.created or ""),
                 listed.who or "",
-                _place(listed.release, one),
+                commit_text(listed.commit),
+                _place(listed, one),
             )
             for listed in one.releases
         ]
 
-    return out.answer_table(ask.releases(scene), ("RELEASE", "VERSION", "CREATED", "BY", ""), rows)
+    heads = ("RELEASE", "CREATED", "BY", "COMMIT", "STATE")
+    return out.answer_table(ask.releases(scene), heads, rows)
 
 
-def _place(release: str, one: Releases) -> str:
+def _place(listed: Listed, one: Releases) -> str:
+    release, setback = listed.release, listed.setback
     if release == one.current:
-        return "live, damaged" if release in one.not_whole else "live"
+        return f"live, damaged: {one.not_whole[release]}" if release in one.not_whole else "live"
     if release in one.not_whole:
         return f"damaged: {one.not_whole[release]}"
-    return "rollback goes here" if release == one.rollback else ""
+    if release == one.rollback:
+        return "previous"
+    if setback is None:
+        return ""
+    return "failed" if setback.how == "failed" else "rolled back"
 
 
 @app_task(quiet=True, help={"lines": "Number of entries (default 20)."})
 def history(scene: Scene, out: Output, lines: str = "20") -> int:
     """Show what was done on each host: when, by whom, the result."""
     from cartwheel.commands import ask
-    from cartwheel.terminal.format import local_time
+    from cartwheel.terminal.format import minute
 
     def rows(one: History) -> list[tuple[str, ...]]:
         return [
             (
-                str(entry.seq or "?"),
-                local_time(entry.at),
+                minute(entry.at),
                 entry.kind or "?",
                 entry.release or "",
-                entry.result or "?",
+                _RESULTS.get(entry.result or "?", entry.result or "?"),
                 entry.who or "",
+                commit_text(entry.commit),
                 entry.reason or entry.message or "",
             )
             for entry in one.entries
         ]
 
-    heads = ("SEQ", "AT", "WHAT", "RELEASE", "RESULT", "BY", "WHY")
+    heads = ("WHEN", "TASK", "RELEASE", "RESULT", "BY", "COMMIT", "WHY")
     return out.answer_table(ask.history(scene, number("lines", lines, least=1)), heads, rows)
+
+
+# What the journal calls them.
+_RESULTS = {"confirmed": "done", "reverted": "rolled back"}
 
 
 @app_task(

@@ -26,7 +26,6 @@ _ENDS = {
 }
 _STATES = {"alive": "running", "killed": "was killed"}
 _MOST_NAMED = 2
-_MOST_COLUMNS = 60  # of a reason
 
 
 @plain_task(hosts="none", name="list", help={"lines": "Number of runs (default 20)."})
@@ -62,7 +61,7 @@ def show(c: FabContext, out: Output, run: str, all: bool = False) -> int:
     from cartwheel.runs.read import find
 
     found = find(runs_dir(), run)
-    for line in told(found, apart=all):
+    for line in told(found, apart=all, width=out.width):
         out.say(line)
     out.put(run=_fields(found), events=list(found.events), result=found.result)
     return 0
@@ -70,17 +69,17 @@ def show(c: FabContext, out: Output, run: str, all: bool = False) -> int:
 
 def _row(run: Run) -> tuple[str, ...]:
     from cartwheel.telling import hosts_text
-    from cartwheel.terminal.format import fitted, local_time, seconds_text
+    from cartwheel.terminal.format import minute, seconds_text
 
     return (
         run.name,
-        local_time(run.about["began"]),
+        minute(run.about["began"]),
         run.about["word"],
         _app(run.about) or "-",
         hosts_text(run.about["hosts"], _MOST_NAMED) or "-",
         outcome_of(run),
         seconds_text(_seconds(run)) or "-",
-        fitted(_reason(run) or run.about["message"], _MOST_COLUMNS, "..."),
+        _reason(run) or run.about["message"],
     )
 
 
@@ -124,14 +123,14 @@ def _reason(run: Run) -> str:
     return str(errors[0]["message"]) if errors else ""
 
 
-def told(run: Run, *, apart: bool) -> Iterator[str]:
-    """A run as lines; with `apart` one row for each host."""
+def told(run: Run, *, apart: bool, width: int | None = None) -> Iterator[str]:
+    """A run as lines, tables in this `width`; with `apart` one row for each host."""
     yield from _head(run)
     progress = _replayed(run)
     if run.result is None:
-        yield from _where_it_was(run, progress)
+        yield from _where_it_was(run, progress, width)
     else:
-        yield from _end(run.result, progress, apart=apart)
+        yield from _end(run.result, progress, apart=apart, width=width)
 
 
 def _head(run: Run) -> Iterator[str]:
@@ -163,7 +162,7 @@ def _replayed(run: Run) -> Progress:
     return progress
 
 
-def _where_it_was(run: Run, progress: Progress) -> Iterator[str]:
+def _where_it_was(run: Run, progress: Progress, width: int | None) -> Iterator[str]:
     from cartwheel.terminal.format import table_lines
 
     at = {one.host: one for one in progress.innermost()}
@@ -172,12 +171,14 @@ def _where_it_was(run: Run, progress: Progress) -> Iterator[str]:
         (host, at[host].step if host in at else "-", at[host].detail if host in at else "")
         for host in hosts
     ]
-    yield from table_lines(rows, ("HOST", "STEP", ""))
+    yield from table_lines(rows, ("HOST", "STEP", ""), width)
     if hosts and run.state == "killed":
         yield f"`fab status -H {','.join(hosts)}` shows which release is live"
 
 
-def _end(result: Mapping[str, Any], progress: Progress, *, apart: bool) -> Iterator[str]:
+def _end(
+    result: Mapping[str, Any], progress: Progress, *, apart: bool, width: int | None
+) -> Iterator[str]:
     """The end of a run, as it printed it."""
     from cartwheel.telling import Place, failure_of, text_of
     from cartwheel.terminal import report as form
@@ -194,10 +195,11 @@ def _end(result: Mapping[str, Any], progress: Progress, *, apart: bool) -> Itera
     if failures:
         yield from clean(text_of(failures)).splitlines()
     if report:
-        yield from table_lines(form.rows_of(report, progress, apart=apart), form.HEADS)
+        yield from table_lines(form.rows_of(report, progress, apart=apart), form.HEADS, width)
         yield from form.closing_of(report, progress, result["exit"])
     elif result["hosts"]:
-        yield from table_lines([_answer_row(one) for one in result["hosts"]], ("HOST", "RESULT"))
+        answers = [_answer_row(one) for one in result["hosts"]]
+        yield from table_lines(answers, ("HOST", "RESULT"), width)
 
 
 def _answer_row(one: Mapping[str, Any]) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from cartwheel.build import store, tool
 from cartwheel.build.chosen import Chosen, choose
+from cartwheel.build.commit import commit_of
 from cartwheel.build.declaration import Declaration
 from cartwheel.build.declared import declared, terms_for
 from cartwheel.build.explain import explain_build, explain_pip
@@ -103,7 +104,7 @@ def build_app(
     )
     for note in _notes(settings, source, artifact, wanted, access):
         emit(Event(STEP, "note", note))
-    return artifact
+    return replace(artifact, commit=commit_of(source.path)) if source.is_folder else artifact
 
 
 def _requirements(source: Source, access: Access) -> Requirements:

@@ -38,6 +38,7 @@ class Artifact:
     wheel_sha256: str
     source_digest: str
     references: tuple[str, ...] = ()  # NAME @ ADDRESS; `file:` is relative to the source's folder
+    commit: str = ""  # of the source (see `commit`), on which nothing depends
     left_out: tuple[str, ...] = ()  # files of a plain folder, and folders with a slash at the end
 
 

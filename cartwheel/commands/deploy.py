@@ -19,6 +19,7 @@ from cartwheel.commands.rendering import render_for, sample_files
 from cartwheel.commands.rollout import roll_out
 from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held
 from cartwheel.errors import CartwheelError, HostError, first_of
+from cartwheel.events import Event
 from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.identity import twins
 from cartwheel.fleet.locking import lock_all
@@ -64,6 +65,9 @@ def _deploy(scene: Scene, *, skip_tests: bool, sealed: Mapping[str, Sealed] | No
         plans = plan_all(some, probe_settled(some, fleet), making.result(), variables)
         if sealed is not None and some is scene:  # hosts that fell behind get the same again
             _refuse_stale(sealed, plans)
+        for host, plan in plans.items():
+            if plan.setback:
+                some.emit(Event("plan", "note", plan.setback, host))
         return plans
 
     with making:

@@ -48,7 +48,7 @@ def _result(report: Report) -> str:
     """The value of CARTWHEEL_RESULT."""
     words = {
         Exit.OK: "unchanged" if all(one.outcome == "unchanged" for one in report.hosts) else "done",
-        Exit.REVERTED: "put-back",
+        Exit.REVERTED: "rolled-back",
         Exit.ATTENTION: "attention",
     }
     return words.get(Exit(report.exit_code), "failed")

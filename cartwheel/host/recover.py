@@ -175,6 +175,7 @@ def _complete_journal(at: Layout) -> None:
         kind="rollback" if wanted.release in stack else "deploy",
         release=wanted.release,
         version=releases.manifest(at, wanted.release).version,
+        commit=releases.manifest(at, wanted.release).commit or None,
         result="confirmed",
         who="cartwheel recover",
         reason="found live; its own journal entry was lost",

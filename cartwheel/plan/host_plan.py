@@ -85,6 +85,8 @@ class HostPlan:
     switch: Switch | None = None
     hooks: tuple[Hook, ...] = ()  # the same on all hosts of a run
     notes: tuple[str, ...] = ()
+    setback: str = ""  # what happened to this release on the host before, if it was not good
+    commit: str = ""  # of the source that the release is deployed from
     refusals: tuple[Refusal, ...] = ()
     digest_key: str = field(default="", repr=False)  # the fleet's key, kept on its hosts
     premise: str = ""  # the host's digest of the facts that this plan was made from

@@ -130,6 +130,7 @@ def _complete(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
         created=making.created,
         who=plan.operator.who,
         message=plan.operator.message,
+        commit=plan.commit,
         env={name: Noted(one.source, one.digest) for name, one in making.variables.items()},
     )
     yield Step("complete", SMALL_SECONDS, Complete(manifest))

@@ -33,9 +33,10 @@ def seal(plan: HostPlan) -> Table:
 
 
 def _apart_from_its_run(plan: HostPlan) -> HostPlan:
-    """Operator, reason and time describe the run, so they are not part of the comparison."""
+    """Operator, reason, time and commit describe the run, so they are not part of the
+    comparison."""
     making = plan.making and replace(plan.making, created="")
-    return replace(plan, operator=Operator(""), making=making)
+    return replace(plan, operator=Operator(""), making=making, commit="")
 
 
 def _sealed(one: AnyStep | Hook, key: str) -> dict[str, str]:

@@ -130,7 +130,7 @@ def unchanged(plan: HostPlan, seconds: float) -> Step[Done]:
     """The host records that the release is live already."""
     from cartwheel.host.wire.switching import Unchanged
 
-    return Step("unchanged", seconds, Unchanged(plan.release, plan.version))
+    return Step("unchanged", seconds, Unchanged(plan.release, plan.version, plan.commit))
 
 
 def abandon(plan: HostPlan, reason: str, log: str, *, is_bad: bool) -> Step[Done]:
@@ -139,7 +139,7 @@ def abandon(plan: HostPlan, reason: str, log: str, *, is_bad: bool) -> Step[Done
     from cartwheel.host.wire.making import Abandon
 
     fresh = plan.fresh and is_bad
-    request = Abandon(plan.kind, plan.release, plan.version, fresh, reason, log)
+    request = Abandon(plan.kind, plan.release, plan.version, fresh, reason, log, plan.commit)
     return Step("abandon", SMALL_SECONDS, request)
 
 

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MINUTE_SECONDS = 60
-HOUR_SECONDS = 60 * MINUTE_SECONDS
-DAY_SECONDS = 24 * HOUR_SECONDS
 _BRIEF_SECONDS = 0.05  # shorter than this is not worth a number
 _TENTHS_SECONDS = 10.0  # tenths are shown of less
 
@@ -112,39 +110,98 @@ def half_within(values: Iterable[float]) -> float:
     return ordered[(len(ordered) - 1) // 2]
 
 
-def age_text(seconds: float | None) -> str:
-    """How long ago something was, in its largest unit: `12 s`, `5 min`, `2 h`, `3 days`."""
-    if seconds is None:
-        return "-"
-    for unit, name in ((DAY_SECONDS, "days"), (HOUR_SECONDS, "h"), (MINUTE_SECONDS, "min")):
-        if seconds >= unit:
-            count = int(seconds // unit)
-            return f"{count} {'day' if name == 'days' and count == 1 else name}"
-    return f"{max(0, int(seconds))} s"
-
-
-def local_time(epoch_seconds: float | None) -> str:
+def local_time(epoch_seconds: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
     """A time in the operator's own time zone."""
     if epoch_seconds is None:
         return "-"
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(epoch_seconds))
+    return time.strftime(form, time.localtime(epoch_seconds))
+
+
+def minute(epoch_seconds: float | None) -> str:
+    """A time in a table, without seconds."""
+    return local_time(epoch_seconds, "%Y-%m-%d %H:%M")
 
 
 def utc_to_local(text: str) -> str:
-    """`2026-11-22T23:46:14Z` in the operator's own time zone; other text unchanged."""
+    """`2026-11-22T23:46:14Z` as `minute`; other text unchanged."""
     import calendar
 
     try:
-        return local_time(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
+        return minute(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
     except ValueError:
         return text
 
 
-def table_lines(rows: Iterable[Sequence[str]], heads: Sequence[str]) -> list[str]:
-    """Columns as wide as their widest cell."""
+def table_lines(
+    rows: Iterable[Sequence[str]], heads: Sequence[str], width: int | None = None
+) -> list[str]:
+    """Columns as wide as their widest cell. In a smaller `width` the last column is wrapped, and
+    columns that still do not fit come below the others; nothing is cut."""
     table = [tuple(heads), *(tuple(one_line(cell) for cell in row) for row in rows)]
     widths = [max(cells(row[n]) for row in table) for n in range(len(heads))]
+    if width is None or _total(widths) <= width:
+        return [_joined(row, widths) for row in table]
+    shown = [n for n in range(len(heads)) if n == 0 or any(row[n] for row in table[1:])]
+    blocks = _blocks([widths[n] for n in shown], width)
+    lines: list[str] = []
+    for row in table:
+        left = [row[n] for n in shown]
+        for number, block in enumerate(blocks):
+            indent = " " * _INDENT if number else ""
+            lines += [indent + line for line in _wrapped(left[: len(block)], block)]
+            left = left[len(block) :]
+    return [line for line in lines if line.strip()]
+
+
+_INDENT = 2  # of columns that come below the others
+_GAP = 2
+_NARROWEST = 20  # of a column that is wrapped
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _blocks(widths: Sequence[int], room: int) -> list[list[int]]:
+    """The columns' widths, in groups that fit beside each other."""
+    blocks: list[list[int]] = [[]]
+    for number, width in enumerate(widths):
+        block = blocks[-1]
+        free = room - (_INDENT if len(blocks) > 1 else 0) - sum(one + _GAP for one in block)
+        is_last = number == len(widths) - 1
+        if width <= free or (is_last and free >= _NARROWEST):
+            block.append(min(width, free))
+        elif not block:
+            block.append(free)
+        else:
+            blocks.append([min(width, room - _INDENT)])
+    return blocks
+
+
+def _wrapped(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """A row whose cells may need several lines."""
+    lines = [_cell_lines(cell, width) for cell, width in zip(row, widths, strict=True)]
     return [
-        "  ".join(padded(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in table
+        _joined([one[n] if n < len(one) else "" for one in lines], widths)
+        for n in range(max(map(len, lines)))
     ]
+
+
+def _cell_lines(text: str, width: int) -> list[str]:
+    """The text in lines of at most this many columns; words are only cut where they must be."""
+    lines, line = [], ""
+    for word in text.split(" "):
+        if line and cells(line) + 1 + cells(word) > width:
+            lines.append(line)
+            line = ""
+        line = f"{line} {word}" if line else word
+        while cells(line) > width:
+            part = fitted(line, width, "")
+            lines.append(part)
+            line = line[len(part) :]
+    return [*lines, line]
+
+
+def _joined(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells_of_it = [padded(cell, width) for cell, width in zip(row, widths, strict=True)]
+    return (" " * _GAP).join(cells_of_it).rstrip()

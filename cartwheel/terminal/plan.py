@@ -31,7 +31,7 @@ def fields_of(host: str, planned: Planned) -> Table:
         "steps": titles(plan),
         "differences": asdict(planned.differences),
         "refusals": [asdict(refusal) for refusal in plan.refusals],
-        "notes": list(plan.notes),
+        "notes": [note for note in (plan.setback, *plan.notes) if note],
     }
 
 
@@ -42,7 +42,7 @@ def lines_of(planned: Planned, last_seconds: float | None) -> Iterator[str]:
     yield from (f"  refused: {refusal.message}" for refusal in plan.refusals)
     yield from (f"  {line}" for line in _changes(differs, is_first=plan.current is None))
     yield from (f"  {line}" for line in _work(plan))
-    yield from (f"  note: {note}" for note in plan.notes)
+    yield from (f"  note: {note}" for note in (plan.setback, *plan.notes) if note)
     if last_seconds is not None and plan.switch is not None:
         yield f"  the last deploy took {last_seconds:.1f} s"
     for diff in differs.diffs:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import IO
 
 from cartwheel.events import Event
+from cartwheel.telling import step_text
 from cartwheel.terminal.fold import groups, in_one
 from cartwheel.terminal.format import (
     Marks,
@@ -60,6 +61,13 @@ class Sink:
             os.dup2(nothing, self.stream.fileno())
             os.close(nothing)
 
+    @property
+    def width(self) -> int | None:
+        """The columns that a table may have: those of the terminal, or of COLUMNS; else any."""
+        if (said := os.environ.get("COLUMNS", "")).isdigit() and int(said) >= _NARROWEST:
+            return int(said)
+        return self.size().columns if self.is_terminal else None
+
     def size(self) -> os.terminal_size:
         with suppress(OSError, ValueError):
             found = os.get_terminal_size(self.stream.fileno())
@@ -103,7 +111,7 @@ class Screen:
         return "{} {} {}{}{}".format(
             self.paint(f"[{event.host or OPERATOR}]", _DIM),
             self.paint(self.marks.of(event.state), _COLOURS.get(event.state, "")),
-            one_line(event.step),
+            one_line(step_text(event.step)),
             detail,
             self.paint(f" ({took})", _DIM) if took else "",
         )
@@ -158,7 +166,8 @@ class Screen:
     def _row(self, one: Running, now: float) -> str:
         passed = f"{now - one.since:.1f} s"
         detail = f"  {one_line(one.detail)}" if one.detail else ""
-        text = f"[{one.host or OPERATOR}] {self.marks.start} {one_line(one.step)} {passed}{detail}"
+        what = f"{self.marks.start} {one_line(step_text(one.step))} {passed}{detail}"
+        text = f"[{one.host or OPERATOR}] {what}"
         return encodable(text, self._sink.encoding)
 
 

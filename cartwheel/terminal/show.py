@@ -252,8 +252,13 @@ class Output:
         """Print a line of the result: on standard output, or with --json on standard error."""
         self._print(self._commands.in_text(text))
 
+    @property
+    def width(self) -> int | None:
+        """The columns that a table may have; None: any number."""
+        return self._out.width
+
     def table(self, rows: Iterable[Sequence[str]], heads: Sequence[str]) -> None:
-        for line in table_lines(rows, heads):
+        for line in table_lines(rows, heads, self.width):
             self._print(self._commands.in_text(line))
 
     def complain(self, text: str) -> None:

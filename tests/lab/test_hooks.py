@@ -169,7 +169,7 @@ def test_a_smoke_test_that_fails_puts_it_back_unnoticed(
     assert f"{host.name}: hook smoke (before confirm) ended with 7 [CW609]" in done.err
     assert "2 of 7 failed" in done.err
     assert "skip all hooks once with `--skip-hooks`" in done.err
-    assert (project.folder / "told").read_text() == "put-back\n"
+    assert (project.folder / "told").read_text() == "rolled-back\n"
     assert (current(host, "shop"), get(host)) == (before, text)
     project.fab("deploy", "-H", host.name, "--skip-hooks")
     assert current(host, "shop") != before

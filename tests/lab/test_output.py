@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import textwrap
@@ -151,10 +152,9 @@ class TestPipe:
         done = stage.fab("status")
         heads, row = done.out.splitlines()
         assert heads.split() == [
-            "HOST", "RELEASE", "VERSION", "SINCE", "HEALTH", "WORKERS", "MEMORY", "RESTARTS",
-            "NOTES",
+            "HOST", "LIVE", "SINCE", "HEALTH", "WORKERS", "MEMORY", "COMMIT", "NOTES",
         ]  # fmt: skip
-        assert re.search(r"  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(\d+ (s|min)\)  healthy  ", row)
+        assert re.search(r"  \d\d:\d\d \(\d+ (s|min)\)  healthy  ", row)
         assert re.search(r"  [1-9]\d* MB  ", row)
         assert done.err == ""
 
@@ -162,9 +162,7 @@ class TestPipe:
         hours = {}
         for zone in ("UTC", "UTC-5"):  # POSIX: five hours east
             made = [
-                re.findall(
-                    r"\d{4}-\d\d-\d\d (\d\d):\d\d:\d\d", stage.fab(word, env={"TZ": zone}).out
-                )[0]
+                re.findall(r"\b(\d\d):\d\d\b", stage.fab(word, env={"TZ": zone}).out)[0]
                 for word in ("status", "releases", "history")
             ]
             hours[zone] = [int(hour) for hour in made]
@@ -195,7 +193,7 @@ class TestTerminal:
         with on_terminal(stage, "deploy", columns=24, rows=80) as terminal:
             terminal.shows("install")
             terminal.resize(14, 60)
-            terminal.shows("… pro")
+            terminal.shows("… wat")
             terminal.resize(100, 60)
             assert terminal.end() == 0
         assert not any("…" in line for line in terminal.screen if line.startswith("["))
@@ -363,6 +361,55 @@ class TestLogs:
             stage.host.sh(f"rm {folder}/none.conf")
 
 
+class TestWhatWasDeployed:
+    def test_the_commit_of_a_release(self, stage: Stage) -> None:
+        """Clean, with other changes, and deployed again from a later commit."""
+        folder = stage.project.folder / "app"
+
+        def git(*words: str) -> str:
+            me = ("-c", "user.name=ann", "-c", "user.email=ann@example.org", "-C", str(folder))
+            done = subprocess.run(["git", *me, *words], check=True, capture_output=True, text=True)
+            return done.stdout.strip()
+
+        def commits(word: str) -> str:
+            answer = json_lines(stage.fab(word, "--json").out)[1]["hosts"][0]["answer"]
+            known = {"releases": "releases", "history": "entries"}.get(word)
+            return str((answer[known][-1] if known else answer)["commit"])
+
+        try:
+            git("init", "--quiet")
+            stage.new_text()
+            git("add", ".")
+            git("commit", "--quiet", "--message", "one")
+            first = git("rev-parse", "HEAD")
+            stage.fab("deploy")
+            assert {commits(word) for word in ("status", "releases", "history")} == {first}
+            assert f"  {first[:9]}" in stage.fab("status").out
+            stage.new_text()
+            stage.fab("deploy")
+            assert {commits(word) for word in ("status", "releases", "history")} == {
+                f"{first}-dirty"
+            }
+            git("commit", "--quiet", "--all", "--message", "two")
+            stage.fab("deploy")  # the same release
+            assert commits("history") == git("rev-parse", "HEAD")
+            assert commits("status") == f"{first}-dirty"
+        finally:
+            shutil.rmtree(folder / ".git", ignore_errors=True)
+
+    def test_a_release_that_was_left_is_told_when_it_comes_again(self, stage: Stage) -> None:
+        stage.new_text()
+        stage.fab("deploy")
+        left = current(stage.host, "shop")
+        stage.fab("rollback", "--message", "the colours")
+        rows = stage.fab("releases").out.splitlines()
+        assert [row.split("  ")[-1] for row in rows if left in row] == ["rolled back"]
+        says = rf"{re.escape(left)} was left by a rollback \d+ s ago \(by .+\): the colours"
+        assert re.search(says, stage.fab("plan").out)
+        assert re.search(rf"\] · plan {says}", stage.fab("deploy").out)
+        assert "was left" not in stage.fab("deploy").out
+
+
 class TestFailure:
     @pytest.fixture
     def broken(self, stage: Stage) -> Iterator[str]:
@@ -512,7 +559,7 @@ class TestInterrupt:
         config.write_text(text.replace("probation_seconds = 0.5", "probation_seconds = 30"))
         try:
             with on_terminal(stage, "deploy") as terminal:
-                terminal.shows("… probation")
+                terminal.shows("… watch period")
                 assert current(stage.host, "shop") != serves
                 terminal.type("\x03")
                 terminal.shows(f"stopping: {stage.host.name} recovers (a second Ctrl-C")

@@ -31,6 +31,7 @@ WELL: dict[str, Any] = {
     "release": RELEASE,
     "content": RELEASE,
     "version": "1.0",
+    "commit": "",
     "current": RELEASE,
     "not_whole": "",
     "rollback": None,

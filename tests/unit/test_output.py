@@ -22,7 +22,7 @@ from cartwheel.commands.scene import Typed
 from cartwheel.errors import CartwheelError, ConnectError, HostError, UsageError
 from cartwheel.events import Event
 from cartwheel.fleet.report import UNKNOWN, HostReport, Report
-from cartwheel.telling import LOG_LINES, Failure, Place, tell
+from cartwheel.telling import LOG_LINES, Failure, Place, age_text, tell
 from cartwheel.terminal import format as form
 from cartwheel.terminal.fold import Ends, Told
 from cartwheel.terminal.progress import Progress, Running
@@ -63,13 +63,13 @@ class TestFormat:
         ],
     )
     def test_age(self, seconds: float | None, text: str) -> None:
-        assert form.age_text(seconds) == text
+        assert age_text(seconds) == text
 
     def test_times_are_of_the_operators_zone(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TZ", "UTC-3")  # POSIX: three hours east
         time.tzset()
         try:
-            assert form.utc_to_local("2026-11-22T23:46:14Z") == "2026-11-23 02:46:14"
+            assert form.utc_to_local("2026-11-22T23:46:14Z") == "2026-11-23 02:46"
             assert form.local_time(0) == "1970-01-01 03:00:00"
         finally:
             monkeypatch.undo()
@@ -102,6 +102,36 @@ class TestFormat:
     def test_a_table_is_aligned_and_has_no_line_breaks_in_cells(self) -> None:
         lines = form.table_lines([("a", "日本", "x"), ("bcd", "1\n2", "")], ("H", "NAME", ""))
         assert lines == ["H    NAME", "a    日本  x", "bcd  1 2"]
+
+    def test_a_table_fits_and_nothing_is_cut(self) -> None:
+        heads = ("HOST", "RELEASE", "NOTES")
+        rows = [("web1", "1.0.0.7f3a1c02", "one two three four five six"), ("w", "1", "x")]
+        assert form.table_lines(rows, heads, 80) == form.table_lines(rows, heads)
+        assert form.table_lines(rows, heads, 46) == [
+            "HOST  RELEASE         NOTES",
+            "web1  1.0.0.7f3a1c02  one two three four five",
+            "                      six",
+            "w     1               x",
+        ]
+        assert form.table_lines(rows, heads, 30) == [
+            "HOST  RELEASE",
+            "  NOTES",
+            "web1  1.0.0.7f3a1c02",
+            "  one two three four five six",
+            "w     1",
+            "  x",
+        ]
+        narrow = form.table_lines(rows, heads, 10)
+        assert max(map(len, narrow)) <= 10
+        assert "".join("".join(narrow).split()).count("1.0.0.7f3a1c02") == 1
+
+    def test_an_empty_column_takes_no_room_where_there_is_little(self) -> None:
+        rows = [("web1", "", "1.0.0.7f3a1c02", "why")]
+        heads = ("HOST", "EMPTY", "RELEASE", "WHY")
+        assert form.table_lines(rows, heads, 26) == [
+            "HOST  RELEASE         WHY",
+            "web1  1.0.0.7f3a1c02  why",
+        ]
 
     def test_what_cannot_be_written_is_spelt_out(self) -> None:
         assert form.encodable("ok ✓ é", "ascii") == "ok \\u2713 \\xe9"

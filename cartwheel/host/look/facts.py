@@ -192,6 +192,7 @@ def _app(at: Layout, with_carried: bool) -> App:
         freeze=freeze.read(at),
         premise=releases.premise(at),
         seq=(entries[-1].seq or 0) if entries else 0,
+        setbacks=journal.setbacks(entries),
     )
 
 

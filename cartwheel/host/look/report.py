@@ -15,6 +15,7 @@ from cartwheel.host.system.context import Context
 from cartwheel.host.web import front_door, serving
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.instance import Instance
+from cartwheel.host.wire.manifest import Manifest
 from cartwheel.host.wire.marks import Stopped
 from cartwheel.host.wire.status import AskStatus, Disk, Status
 
@@ -52,10 +53,12 @@ def _status_of(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> Stat
     side = releases.side(at, wanted)
     others = {one: how for one, how in asking_instances.result().items() if one not in side}
     lock, leftovers = asking_leftovers.result()
+    known = releases.manifest(at, release) if release else Manifest()
     return Status(
         release=release,
         content=content_of(release) if release else None,
-        version=releases.manifest(at, release).version if release else "",
+        version=known.version,
+        commit=known.commit,
         current=current,
         not_whole=releases.problem(at, current) if current else "",
         rollback=releases.rollback_target(at, release, entries),

@@ -15,12 +15,13 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Container, Iterable, List, Optional, Sequence, Set
+from typing import Container, Dict, Iterable, List, Optional, Sequence, Set
 
+from cartwheel.host.layout import content_of
 from cartwheel.host.system import files
 from cartwheel.host.system.context import OpError
 from cartwheel.host.wire.codec import from_disk, to_json
-from cartwheel.host.wire.journal import Entry
+from cartwheel.host.wire.journal import Entry, Setback
 
 # About 300 bytes each; a host keeps at most 100 releases (settings: keep_releases).
 MOST_ENTRIES = 2000
@@ -104,6 +105,25 @@ def serving_stack(entries: Iterable[Entry]) -> List[str]:
             stack.remove(release)
         stack.append(release)
     return stack
+
+
+def setbacks(entries: Iterable[Entry]) -> Dict[str, Setback]:
+    """The releases, by content, that were tried and are not live for a reason: see `Setback`."""
+    found: Dict[str, Setback] = {}
+    for entry in entries:
+        if entry.kind not in ("deploy", "rollback", "restart") or not entry.release:
+            continue
+        if entry.result in ("confirmed", "unchanged"):
+            found.pop(content_of(entry.release), None)
+        if entry.result == "confirmed" and entry.kind == "rollback" and entry.from_:
+            found[content_of(entry.from_)] = _setback(entry, "rollback", entry.message)
+        if entry.kind == "deploy" and entry.result in ("reverted", "failed"):
+            found[content_of(entry.release)] = _setback(entry, entry.result, entry.reason)
+    return found
+
+
+def _setback(entry: Entry, how: str, why: Optional[str]) -> Setback:
+    return Setback(how, max(0.0, time.time() - (entry.at or 0.0)), entry.who or "?", why or "")
 
 
 def rollback_target(

@@ -207,6 +207,7 @@ def _mark_for(ctx: Context, asked: Switch) -> Pending:
         who=ctx.about.who,
         message=ctx.about.message,
         next_previous=_next_previous(at, asked),
+        commit=releases.manifest(at, asked.release).commit or None,
     )
 
 

@@ -104,7 +104,8 @@ def abandon(ctx: Context, request: Abandon) -> Done:
         releases.discard(at, release)
     way_back.keep_log(at, release, request.log)
     entry = Entry(kind=request.kind, release=release, version=request.version, result="failed")
-    journal.append(at.journal, replace(entry, who=ctx.about.who, reason=request.reason))
+    told = replace(entry, who=ctx.about.who, reason=request.reason, commit=request.commit or None)
+    journal.append(at.journal, told)
     return Done()
 
 
@@ -123,7 +124,8 @@ def unchanged(ctx: Context, request: Unchanged) -> Done:
     if known is not None:
         access.tighten(ctx, at, known.user, known.group)
     entry = Entry(kind="deploy", release=release, version=request.version, result="unchanged")
-    journal.append(at.journal, replace(entry, who=ctx.about.who))
+    told = replace(entry, who=ctx.about.who, commit=request.commit or None)
+    journal.append(at.journal, told)
     return Done()
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Dict, Optional, Tuple
 
 from cartwheel.host.wire.hidden import Hidden
 from cartwheel.host.wire.instance import Instance
+from cartwheel.host.wire.journal import Setback
 from cartwheel.host.wire.locking import Mark
 from cartwheel.host.wire.marks import Stopped
 from cartwheel.host.wire.request import Request
@@ -74,7 +75,7 @@ class App:
     any more, each with the reason. `settings`: keyed digests of the settings that the live release
     was deployed with, if known. `carried`: the files in the live release's wheel, if asked for.
     `locked`: a session is at work. `pending`: a switch is not confirmed. `premise`: a digest of
-    everything that a plan is made from."""
+    everything that a plan is made from. `setbacks`: of releases, by content."""
 
     digest_key: Optional[Hidden]
     current: Optional[str]
@@ -94,6 +95,7 @@ class App:
     freeze: Optional[Mark]
     premise: str
     seq: int
+    setbacks: Dict[str, Setback] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, Optional, Tuple
 
-from cartwheel.host.wire.journal import Entry
+from cartwheel.host.wire.journal import Entry, Setback
 from cartwheel.host.wire.request import Request
 
 
 @dataclass(frozen=True)
 class Listed:
     """A complete release, read from its manifest; earlier versions wrote less. `cartwheel` is the
-    version that made it."""
+    version that made it. `commit`: as in its manifest. `setback`: why it is not live any more."""
 
     release: str
     version: Optional[str] = None
@@ -20,6 +20,8 @@ class Listed:
     created: Optional[str] = None
     who: Optional[str] = None
     cartwheel: Optional[str] = None
+    commit: Optional[str] = None
+    setback: Optional[Setback] = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Optional
 class Entry:
     """`seq` is the order and `at` the time (seconds since the epoch, for display only); the journal
     sets both. `from_`: the live release before a switch. `switch`: the switch's id. `since`: when
-    the app was stopped, as text. Earlier versions and other operations write less."""
+    the app was stopped, as text. `commit`: as in the release's manifest. Earlier versions and other
+    operations write less."""
 
     sparse = True
     seq: Optional[int] = None
@@ -25,3 +26,15 @@ class Entry:
     switch: Optional[str] = None
     since: Optional[str] = None
     reason: Optional[str] = None
+    commit: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Setback:
+    """Why a release is not live, by the last line about it: its deploy `failed`, or was `reverted`
+    after the switch; or it was live, and somebody left it by a `rollback`."""
+
+    how: str
+    ago_seconds: float
+    who: str
+    reason: str

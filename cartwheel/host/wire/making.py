@@ -103,3 +103,4 @@ class Abandon(Request[Done]):
     fresh: bool
     reason: str
     log: str
+    commit: str

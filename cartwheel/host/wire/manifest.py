@@ -30,6 +30,7 @@ class Manifest:
     """Earlier versions wrote less. `content`: the release's name without the counter of a rebuild.
     `name`: the application's. `beside`: SHA-256 of the wheels sent with the application's, by name.
     `closed`: only the app can read its code. `seq` is the order, `created` is for display only.
+    `commit`: of the source in git, with `-dirty` at its end if there were other changes.
     `files`: SHA-256 of the release's own files. `packages`: the entries of its site-packages."""
 
     release: str = ""
@@ -48,6 +49,7 @@ class Manifest:
     created: str = ""
     who: str = ""
     message: str = ""
+    commit: str = ""
     env: Dict[str, Variable] = field(default_factory=dict)
     files: Dict[str, str] = field(default_factory=dict)
     packages: Tuple[str, ...] = ()

@@ -25,7 +25,8 @@ class Pending:
     `shared`: the earlier state of each shared file that the switch changes (None: no such file).
     `fresh`: `to` was made by this deploy and was never live, so it is removed if it is bad.
     `started`: when its instance was started, which is where its log begins. `next_previous`: where
-    `previous` will point after the confirmation (older versions do not write it)."""
+    `previous` will point after the confirmation, `commit`: as in the manifest of `to` (older
+    versions write neither)."""
 
     id: str
     kind: str
@@ -42,6 +43,7 @@ class Pending:
     who: str
     message: str
     next_previous: Optional[str] = None
+    commit: Optional[str] = None
 
     @property
     def new(self) -> Instance:
@@ -65,6 +67,7 @@ class Pending:
             from_=self.was,
             switch=self.id,
             reason=reason or None,
+            commit=self.commit,
         )
 
 

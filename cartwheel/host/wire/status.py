@@ -45,13 +45,15 @@ class Serving:
 @dataclass(frozen=True)
 class Status:
     """`release` should be live; without one there is no `serving`. `content`: its name without the
-    counter of a rebuild. `not_whole`: what it lacks. `rollback`: the rollback target. `cut_off`:
-    the release of the last deploy, if that was interrupted. `last`: the journal's last line.
-    `pending`: the mark of a switch that is not confirmed (with empty fields if it is damaged)."""
+    counter of a rebuild. `commit`: as in its manifest. `not_whole`: what it lacks. `rollback`: the
+    rollback target. `cut_off`: the release of the last deploy, if that was interrupted. `last`: the
+    journal's last line. `pending`: the mark of a switch that is not confirmed (with empty fields if
+    it is damaged)."""
 
     release: Optional[str]
     content: Optional[str]
     version: str
+    commit: str
     current: Optional[str]
     not_whole: str
     rollback: Optional[str]

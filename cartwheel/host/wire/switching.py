@@ -89,8 +89,9 @@ class GoBack(Request[WentBack]):
 
 @dataclass(frozen=True)
 class Unchanged(Request[Done]):
-    """Record that this release is live already."""
+    """Record that this release is live already; now it comes from `commit`."""
 
     op = "unchanged"
     release: str
     version: str
+    commit: str

@@ -138,6 +138,34 @@ def test_each_rollback_goes_one_release_further_back() -> None:
     assert journal.rollback_target(history, current, NAMES) is None
 
 
+def test_why_a_release_is_not_live() -> None:
+    """By content: a rebuild has another name."""
+    back = Entry(kind="rollback", release="1.0.a", result="confirmed", from_="1.1.b", who="ann")
+    failed = Entry(kind="deploy", release="3.0.01234567_2", result="failed", reason="no disk")
+    found = journal.setbacks(
+        [
+            did("deploy", "1.0.a"),
+            did("deploy", "1.1.b"),
+            back,
+            did("deploy", "1.2.c", "reverted"),
+            did("deploy", "2.0.d", "failed"),
+            did("deploy", "2.0.d"),
+            did("deploy", "2.1.e", "failed"),
+            did("deploy", "2.1.e", "unchanged"),
+            failed,
+            Entry(kind="stop", release="1.0.a", result="failed"),
+            Entry(),
+        ]
+    )
+    assert {name: one.how for name, one in found.items()} == {
+        "1.1.b": "rollback",
+        "1.2.c": "reverted",
+        "3.0.01234567": "failed",
+    }
+    assert (found["1.1.b"].who, found["3.0.01234567"].reason) == ("ann", "no disk")
+    assert found["1.2.c"].ago_seconds > 0
+
+
 def test_a_release_that_is_gone_is_passed_over() -> None:
     history = [did("deploy", name) for name in ("a", "b", "c")]
     assert journal.rollback_target(history, "c", ["a", "c"]) == "a"

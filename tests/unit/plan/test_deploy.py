@@ -18,9 +18,12 @@ from cartwheel.host.session import operations
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.download import Source
 from cartwheel.host.wire.facts import Facts
+from cartwheel.host.wire.journal import Setback
+from cartwheel.host.wire.making import Complete
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.host_plan import HostPlan, Operator
 from cartwheel.plan.refusals import refusals
+from cartwheel.plan.sealed import seal, stale
 from cartwheel.plan.site import site_changes
 from cartwheel.plan.step import AnyStep, Stage
 from cartwheel.plan.steps import in_order, prepare, switch, titles
@@ -552,3 +555,31 @@ def test_where_there_is_no_interpreter_what_is_in_its_place_is_told() -> None:
     assert refusals(settings(), facts(change))[0].message.endswith(
         ": /opt/python is a link to nowhere"
     )
+
+
+@pytest.mark.parametrize(
+    ("how", "reason", "says"),
+    [
+        ("reverted", "3 of 4 requests failed", "was rolled back here 20 s ago (by ann): 3 of 4"),
+        ("failed", "", "failed here 20 s ago (by ann)"),
+        ("rollback", "", "was left by a rollback 20 s ago (by ann)"),
+    ],
+)
+def test_what_happened_to_a_release_here_is_told(how: str, reason: str, says: str) -> None:
+    def told(name: str) -> str:
+        setbacks = {name: Setback(how, 20.9, "ann", reason)}
+        return plan(known=replace(facts(), app=replace(facts().app, setbacks=setbacks))).setback
+
+    assert told(NAME).startswith(f"{NAME} {says}")
+    assert told("0.9.x") == ""
+
+
+def test_the_commit_is_written_down_and_does_not_matter() -> None:
+    """Neither to the release's name, nor to a plan that was made before the commit."""
+    artifact = replace(have().artifact, commit="ab" * 20)
+    with_commit = plan(artifact=artifact)
+    assert with_commit.release == NAME
+    (request,) = [step.request for step in prepare(with_commit) if step.title == "complete"]
+    assert isinstance(request, Complete)
+    assert request.manifest.commit == "ab" * 20
+    assert stale({"web1": seal(with_commit)}, {"web1": plan()}) == []

@@ -10,6 +10,7 @@ ALWAYS = [
     "also_running",
     "boot",
     "boot_unit",
+    "commit",
     "content",
     "current",
     "cut_off",
