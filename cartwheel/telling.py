@@ -11,9 +11,12 @@ import re
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from cartwheel.errors import CartwheelError, Exit
+
+if TYPE_CHECKING:
+    from cartwheel.host.wire.journal import Setback
 
 # How people see steps that programs know by another name.
 _STEPS = {"probation": "watch period", "go back": "roll back", "repair": "clean up"}
@@ -171,6 +174,15 @@ def age_text(seconds: float | None) -> str:
             count = int(seconds // unit)
             return f"{count} {'day' if name == 'days' and count == 1 else name}"
     return f"{max(0, int(seconds))} s"
+
+
+def setback_text(release: str, setback: Setback) -> str:
+    """What happened to a release that is deployed again."""
+    how = {"failed": "failed here", "rollback": "was left by a rollback"}.get(
+        setback.how, "was rolled back here"
+    )
+    why = f": {setback.reason}" if setback.reason else ""
+    return f"{release} {how} {age_text(setback.ago_seconds)} ago (by {setback.who}){why}"
 
 
 def hosts_text(hosts: Sequence[str], most: int = MOST_NAMED) -> str:

@@ -34,6 +34,7 @@ from cartwheel.render.overrides import stale_notes
 from cartwheel.render.own_config import own_config
 from cartwheel.settings import environment, names
 from cartwheel.settings.variables import Variable
+from cartwheel.telling import setback_text
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.facts import AskFacts, Facts
@@ -67,7 +68,8 @@ def _deploy(scene: Scene, *, skip_tests: bool, sealed: Mapping[str, Sealed] | No
             _refuse_stale(sealed, plans)
         for host, plan in plans.items():
             if plan.setback:
-                some.emit(Event("plan", "note", plan.setback, host))
+                text = setback_text(plan.release, plan.setback)
+                some.emit(Event("plan", "note", text, host))
         return plans
 
     with making:

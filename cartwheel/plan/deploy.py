@@ -22,7 +22,6 @@ from cartwheel.plan.switching import switch_for
 from cartwheel.settings import names
 from cartwheel.settings.phases import Kind
 from cartwheel.settings.toml_tables import Settings
-from cartwheel.telling import age_text
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.download import Source
@@ -82,7 +81,9 @@ def plan_deploy(
     content = names.release_name(have.artifact.version, _content(settings, python, have))
     known = known_release(facts, content)
     release = known or names.unspoilt(content, facts.app.spoilt)
-    plan = replace(plan, release=release, setback=_setback(facts, content, release))
+    is_live = release == facts.app.current
+    setback = None if is_live else facts.app.setbacks.get(content)
+    plan = replace(plan, release=release, setback=setback)
     if reasons:
         return plan
     rendered = render(release)
@@ -233,18 +234,6 @@ def _migration(settings: Settings, facts: Facts, content: str) -> Migration | No
     if deploy.migrate is None or facts.app.content == content:
         return None
     return Migration(deploy.migrate, deploy.migrate_timeout_seconds)
-
-
-def _setback(facts: Facts, content: str, release: str) -> str:
-    """What happened to this content here before, if it is not live for a reason."""
-    found = facts.app.setbacks.get(content)
-    if found is None or release == facts.app.current:
-        return ""
-    how = {"failed": "failed here", "rollback": "was left by a rollback"}.get(
-        found.how, "was rolled back here"
-    )
-    why = f": {found.reason}" if found.reason else ""
-    return f"{content} {how} {age_text(found.ago_seconds)} ago (by {found.who}){why}"
 
 
 def _notes(

@@ -12,6 +12,7 @@ from cartwheel.settings.phases import Kind
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.health import Probe
+    from cartwheel.host.wire.journal import Setback
     from cartwheel.host.wire.switching import Limits
     from cartwheel.plan.making import Making
 
@@ -85,7 +86,7 @@ class HostPlan:
     switch: Switch | None = None
     hooks: tuple[Hook, ...] = ()  # the same on all hosts of a run
     notes: tuple[str, ...] = ()
-    setback: str = ""  # what happened to this release on the host before, if it was not good
+    setback: Setback | None = None  # what happened to this release here before
     commit: str = ""  # of the source that the release is deployed from
     refusals: tuple[Refusal, ...] = ()
     digest_key: str = field(default="", repr=False)  # the fleet's key, kept on its hosts

@@ -10,6 +10,7 @@ from cartwheel.decoded import Table
 from cartwheel.plan.differences import NO_FILE
 from cartwheel.plan.hooks import Hook
 from cartwheel.plan.steps import in_order, titles
+from cartwheel.telling import setback_text
 
 if TYPE_CHECKING:
     from cartwheel.commands.plan import Planned
@@ -31,7 +32,7 @@ def fields_of(host: str, planned: Planned) -> Table:
         "steps": titles(plan),
         "differences": asdict(planned.differences),
         "refusals": [asdict(refusal) for refusal in plan.refusals],
-        "notes": [note for note in (plan.setback, *plan.notes) if note],
+        "notes": _notes(plan),
     }
 
 
@@ -42,11 +43,16 @@ def lines_of(planned: Planned, last_seconds: float | None) -> Iterator[str]:
     yield from (f"  refused: {refusal.message}" for refusal in plan.refusals)
     yield from (f"  {line}" for line in _changes(differs, is_first=plan.current is None))
     yield from (f"  {line}" for line in _work(plan))
-    yield from (f"  note: {note}" for note in (plan.setback, *plan.notes) if note)
+    yield from (f"  note: {note}" for note in _notes(plan))
     if last_seconds is not None and plan.switch is not None:
         yield f"  the last deploy took {last_seconds:.1f} s"
     for diff in differs.diffs:
         yield from (f"  {line}" for line in _shown(diff.splitlines()))
+
+
+def _notes(plan: HostPlan) -> list[str]:
+    before = [setback_text(plan.release, plan.setback)] if plan.setback else []
+    return [*before, *plan.notes]
 
 
 def _head(plan: HostPlan) -> str:

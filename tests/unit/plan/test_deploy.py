@@ -30,6 +30,7 @@ from cartwheel.plan.steps import in_order, prepare, switch, titles
 from cartwheel.plan.switching import finish_seconds, probe
 from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
+from cartwheel.telling import setback_text
 from tests.unit.answers import facts, release
 
 SECRET = "hunter2-s3cret"
@@ -568,7 +569,8 @@ def test_where_there_is_no_interpreter_what_is_in_its_place_is_told() -> None:
 def test_what_happened_to_a_release_here_is_told(how: str, reason: str, says: str) -> None:
     def told(name: str) -> str:
         setbacks = {name: Setback(how, 20.9, "ann", reason)}
-        return plan(known=replace(facts(), app=replace(facts().app, setbacks=setbacks))).setback
+        found = plan(known=replace(facts(), app=replace(facts().app, setbacks=setbacks)))
+        return setback_text(found.release, found.setback) if found.setback else ""
 
     assert told(NAME).startswith(f"{NAME} {says}")
     assert told("0.9.x") == ""
