@@ -6,6 +6,7 @@ its slug only, because it cannot import this module.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -487,6 +488,14 @@ CATALOGUE: dict[str, Problem] = {
 }
 
 
+_HOST = re.compile(r"\bHOST\b")
+
+
+def for_host(text: str, host: str) -> str:
+    """`text` with this host (or several, comma-separated) in place of HOST."""
+    return _HOST.sub(lambda _found: host, text)
+
+
 class CartwheelError(Exception):
     """A failure from the catalogue. `str()` is the one line for the user.
 
@@ -515,7 +524,7 @@ class CartwheelError(Exception):
     def hint(self) -> str:
         """What to do next; it names the host where the error has one."""
         hint = self._hint or self.problem.remedy
-        return hint.replace("HOST", self.host) if self.host else hint
+        return for_host(hint, self.host) if self.host else hint
 
     def __str__(self) -> str:
         where = f"{self.host}: " if self.host else ""

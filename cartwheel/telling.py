@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict
 
-from cartwheel.errors import CartwheelError, Exit
+from cartwheel.errors import CartwheelError, Exit, for_host
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.journal import Setback
@@ -228,12 +228,10 @@ def _together(several: Sequence[Failure]) -> Failure:
     return replace(
         alike[0],
         host=hosts_text(hosts),
-        message=alike[0].message.replace("HOST", "the host"),
+        message=for_host(alike[0].message, "the host"),
         log=first.log if same_log else (f"(of {first.host})", *first.log),
         serves=first.serves if same_serves else "",
-        todo=alike[0].todo.replace(
-            "HOST", ",".join(hosts) if len(hosts) <= _MOST_TYPED else hosts[0]
-        ),
+        todo=for_host(alike[0].todo, ",".join(hosts) if len(hosts) <= _MOST_TYPED else hosts[0]),
     )
 
 

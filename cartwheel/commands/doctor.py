@@ -10,7 +10,7 @@ from cartwheel import build
 from cartwheel.commands.deploy import PROBE_SECONDS, asking_facts
 from cartwheel.commands.product import index_password
 from cartwheel.commands.scene import Scene, raise_failures, reach
-from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError
+from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError, for_host
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, failures
 from cartwheel.host.wire.examine import Examination, Examine
@@ -62,7 +62,7 @@ def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
 
 def _unknown(host: str, error: CartwheelError, what: str = "connection") -> Finding:
     """A host whose state is unknown."""
-    return Finding(host, what, "PROBLEM", error.message, error.hint.replace("HOST", host))
+    return Finding(host, what, "PROBLEM", error.message, for_host(error.hint, host))
 
 
 def _examine(scene: Scene) -> Examine:
@@ -145,7 +145,7 @@ def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
         yield Finding(host, "clock", "PROBLEM", f"{off:.0f} s off this machine's", todo)
     for refusal in refusals(scene.settings, facts):
         if refusal.slug not in _SAID_ELSEWHERE:
-            todo = CATALOGUE[refusal.slug].remedy.replace("HOST", host)
+            todo = for_host(CATALOGUE[refusal.slug].remedy, host)
             yield Finding(host, "deploy", "PROBLEM", refusal.message, todo)
 
 

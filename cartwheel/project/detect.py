@@ -119,7 +119,7 @@ def _found(name: str, requires: str, sources: Mapping[str, str]) -> Found:
     modules = Modules.of(placed, placed.__getitem__)
     real = {_on_path(file): file for file in sources}
     entries = tuple(sorted(_entries(modules, real)))
-    text = "\n".join(sources.values())
+    text = "\n".join(map(_code, sources.values()))
     return Found(
         name=as_name(name),
         requires_python=requires,
@@ -129,6 +129,27 @@ def _found(name: str, requires: str, sources: Mapping[str, str]) -> Found:
         variables=tuple(sorted(set(_NEEDED_VARIABLE.findall(text)))),
         hosts=next(_hosts(sources), None),
         modules=modules,
+    )
+
+
+def _code(text: str) -> str:
+    """A module without comments and docstrings, which show how something could be written."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            body[:] = [one for one in body if not _is_text(one)]
+    return ast.unparse(tree)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
     )
 
 
@@ -209,8 +230,10 @@ def _literal(node: ast.stmt) -> tuple[str, ...] | None:
 
 # -- application objects
 
-# How certain it is: an object, an import of one, a factory, a plain function.
-_OBJECT, _IMPORTED, _FACTORY, _FUNCTION = range(4)
+# How certain it is: an object, an import of one, a factory, a plain function, a guess by names.
+_OBJECT, _IMPORTED, _FACTORY, _FUNCTION, _GUESS = range(5)
+_GUESSED_NAMES = frozenset({"application", "app"})
+_GUESSED_MODULES = frozenset({*_USUAL_MODULES, "run", "server"})
 
 
 def entries_in(modules: Modules) -> tuple[Entry, ...]:
@@ -235,6 +258,11 @@ def _entries(modules: Modules, real: Mapping[str, str]) -> Iterator[Entry]:
                 yield _entry(module, name, thing, certainty, file)
             elif isinstance(thing, Function) and thing.makes and not is_import and thing.takes():
                 yield _entry(module, f"{name}()", thing.makes, _FACTORY, file)
+            elif name in _GUESSED_NAMES and any(isinstance(node, ast.Call) for node in nodes):
+                last = module.name.rpartition(".")[2]
+                if last in _GUESSED_MODULES:
+                    guess = Served("", "asgi" if last == "asgi" else "wsgi")
+                    yield _entry(module, name, guess, _GUESS, file)
 
 
 def _entry(module: Module, attribute: str, served: Served, certainty: int, file: str) -> Entry:

@@ -31,7 +31,9 @@ DJANGO = {
     "requirements.txt": "django\n",
     "mysite/__init__.py": "",
     "mysite/settings.py": 'import os\nSECRET_KEY = os.environ["SECRET_KEY"]\nALLOWED_HOSTS = []\n',
-    "mysite/urls.py": 'urlpatterns = [path("admin/", admin.site.urls)]\n',
+    "mysite/urls.py": (
+        '"""Add: path(\'\', views.home)."""\nurlpatterns = [path("admin/", admin.site.urls)]\n'
+    ),
     "mysite/wsgi.py": WSGI,
     "mysite/asgi.py": ASGI,
 }
@@ -87,6 +89,14 @@ LAYOUTS = {
             "requirements.txt": "fastapi",
         },
         (".", "main:app", "asgi", "/health"),
+    ),
+    "an application of its own kind": (
+        {
+            "requirements.txt": "",
+            "isso/__init__.py": "class Isso: ...\n",
+            "isso/run.py": "from isso import Isso\napplication = Isso()\n",
+        },
+        (".", "isso.run:application", "wsgi", "/"),
     ),
     "dash": (
         {"app.py": "app = Dash(__name__)\nserver = app.server\n", "requirements.txt": "dash"},

@@ -130,15 +130,16 @@ def test_a_name_for_the_host(given: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("source", "path"),
     [
-        ("@app.get('/healthz')", "/healthz"),
+        ("app.get('/healthz')", "/healthz"),
         ('path("health/", view), path("/ping", x)', "/health/"),
-        ('{"status": "ok"}; @app.route("/")', ""),
+        ('{"status": "ok"}; app.route("/")', ""),
+        ('"""Not path("health/", view)."""  # nor "/healthz"', ""),
         ('re_path("^health/$", view)', "/health/"),
         ("url = 'https://x/healthz?'", ""),
     ],
 )
 def test_where_its_health_is_asked(tmp_path: Path, source: str, path: str) -> None:
-    assert detect(write(tmp_path, app=f"# {source}\n")).health_path == path
+    assert detect(write(tmp_path, app=f"{source}\n")).health_path == path
 
 
 def answers(found: Found, **given: Any) -> Answers:
@@ -155,7 +156,7 @@ def test_who_says_nothing_of_an_entry_is_asked_for_it(tmp_path: Path) -> None:
 
 
 def test_a_new_project_works_as_it_is_written(tmp_path: Path) -> None:
-    write(tmp_path, app=f"{HELLO}# '/health'")
+    write(tmp_path, app=f"{HELLO}HEALTH = '/health'")
     project = Project(tmp_path, {"PYTHONPATH": str(CHECKOUT), "PATH": "/usr/bin:/bin"})
     given = ("--name", "shop", "--server-name", "a.example", "-H", "web1")
     done = project.cartwheel("config.init", *given)
