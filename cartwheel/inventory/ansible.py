@@ -97,7 +97,7 @@ def _host(name: str, groups: Mapping[str, Group], own: Variables, source: str) -
         name=name,
         source=source,
         address=_text(name, "ansible_host", values["address"]),
-        roles=_names(roles) if roles is not None else tuple(around),
+        roles=_names(name, roles) if roles is not None else tuple(around),
         groups=tuple(around),
         user=_text(name, "ansible_user", values["user"]),
         port=_number(name, "ansible_port", values["port"], LAST_PORT),
@@ -214,8 +214,10 @@ def _first(merged: Variables, names: Iterable[str]) -> Value:
     return next((merged[name] for name in names if merged.get(name) is not None), None)
 
 
-def _names(value: Value) -> tuple[str, ...]:
+def _names(host: str, value: Value) -> tuple[str, ...]:
     """A list of names, or one text with commas or spaces."""
+    if not isinstance(value, str | list):
+        raise FormatError(f"cartwheel_roles of {host} must be names: {value}")
     given = re.split(r"[,\s]+", value) if isinstance(value, str) else list(value)
     return tuple(str(one) for one in given if one)
 
