@@ -402,7 +402,9 @@ def _pip_options(env: Mapping[str, str]) -> dict[str, str]:
         for key, value in env.items()
         if key.startswith("PIP_") and value
     }
-    return {name: value for name, value in said.items() if name in _PIP_VARIABLES}
+    options = {name: value for name, value in said.items() if name in _PIP_VARIABLES}
+    _refuse_no_urls(options, "PIP_* in the environment")
+    return options
 
 
 def _uv_options(env: Mapping[str, str]) -> dict[str, str]:
@@ -416,6 +418,7 @@ def _uv_options(env: Mapping[str, str]) -> dict[str, str]:
             value = value.replace(",", " ")
         if value:
             said[option] = value
+    _refuse_no_urls(said, "UV_* in the environment")
     return said
 
 
@@ -444,7 +447,19 @@ def _pip_section(path: Path) -> dict[str, str]:
     for section in ("global", "download", "install"):
         if parser.has_section(section):
             found.update({key.replace("_", "-"): value for key, value in parser.items(section)})
+    _refuse_no_urls(found, str(path))
     return found
+
+
+def _refuse_no_urls(options: Mapping[str, str], source: str) -> None:
+    for option in ("index-url", "extra-index-url"):
+        for url in options.get(option, "").split():
+            try:
+                urlsplit(url)
+            except ValueError as error:
+                raise UsageError(
+                    "settings", f"{source}: {option}: not a URL: {url}: {error}"
+                ) from error
 
 
 def _with_credentials(url: str, username: str | None, password: Hidden | None) -> str:

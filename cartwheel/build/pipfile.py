@@ -9,8 +9,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from cartwheel.build.declaration import is_for_development
-from cartwheel.build.index import IndexOptions
+from cartwheel.build.index import IndexOptions, bare
 from cartwheel.build.origins import Origin, TomlFile, local_path, normal, origin_at, repository_at
 from cartwheel.build.requirements_file import Requirements
 from cartwheel.decoded import Fields, Table
@@ -138,6 +137,6 @@ def _other_python(toml: TomlFile) -> Iterator[str]:
 
 def _other_groups(toml: TomlFile) -> Iterator[str]:
     known = {"source", "packages", "dev-packages", "requires", "pipenv", "scripts"}
-    others = [name for name in toml.table if name not in known and not is_for_development(name)]
+    others = [bare(name) for name in toml.table if name not in known]
     if others:
-        yield f"{PIPFILE}: these are not installed: {', '.join(others)}"
+        yield f"{PIPFILE}: not installed: {', '.join(others)}"

@@ -151,8 +151,7 @@ def setup_cfg_packages(folder: Path) -> bool:
     except FileNotFoundError:
         return False
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        why = " ".join(str(error).split())
-        raise BuildError("source", f"{folder / 'setup.cfg'} cannot be read: {why}") from error
+        raise BuildError("source", f"{folder / 'setup.cfg'} cannot be read: {error}") from error
     return parser.has_option("metadata", "name") or parser.has_section("options")
 
 

@@ -67,6 +67,13 @@ def has_hostvars(data: object) -> bool:
     return isinstance(data, dict) and isinstance(data.get(_META), dict)
 
 
+def variables(name: str, said: object) -> Variables:
+    """What `--host NAME` printed. Raises FormatError."""
+    if not isinstance(said, dict):
+        raise FormatError(f"the variables of {name} are not a table")
+    return said
+
+
 def hosts_of(data: object, asked: Mapping[str, Variables], source: str) -> list[Host]:
     """The hosts of an inventory. `asked` are variables from `--host`.
 
@@ -216,10 +223,10 @@ def _first(merged: Variables, names: Iterable[str]) -> Value:
 
 def _names(host: str, value: Value) -> tuple[str, ...]:
     """A list of names, or one text with commas or spaces."""
-    if not isinstance(value, str | list):
-        raise FormatError(f"cartwheel_roles of {host} must be names: {value}")
-    given = re.split(r"[,\s]+", value) if isinstance(value, str) else list(value)
-    return tuple(str(one) for one in given if one)
+    given = re.split(r"[,\s]+", value) if isinstance(value, str) else value
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise FormatError(f"cartwheel_roles of {host} must be a list of names")
+    return tuple(one for one in given if one)
 
 
 def _text(host: str, name: str, value: Value) -> str | None:
@@ -234,7 +241,7 @@ def _number(host: str, name: str, value: Value, most: int | None = None) -> int 
     if value is None:
         return None
     text = str(value)
-    if not text.isdigit() or int(text) < 1 or (most is not None and int(text) > most):
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", text) or (most is not None and int(text) > most):
         raise FormatError(f"{name} of {host} must be a number: {text}")
     return int(text)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,12 +44,18 @@ def gather(
 
 def from_command(command: str, project: Path) -> list[Host]:
     """The hosts that an executable prints for `--list` (and `--host NAME`, if necessary)."""
-    data = _printed(command, ["--list"], project)
+    return hosts_printed(command, partial(_printed, command, project))
+
+
+def hosts_printed(command: str, printed: Callable[..., bytes]) -> list[Host]:
+    """The hosts in what `command` has `printed` for its options. Raises UsageError("inventory")."""
+    data = _decoded(printed("--list"), f"{command} --list")
     try:
         asked: Table = {}
         if not ansible.has_hostvars(data):
             for name in ansible.host_names(data):
-                asked[name] = _printed(command, ["--host", name], project)
+                said = _decoded(printed("--host", name), f"{command} --host {name}")
+                asked[name] = ansible.variables(name, said)
         return ansible.hosts_of(data, asked, command)
     except ansible.FormatError as error:
         raise UsageError(
@@ -56,8 +63,18 @@ def from_command(command: str, project: Path) -> list[Host]:
         ) from error
 
 
-def _printed(command: str, options: list[str], project: Path) -> Value:
-    words = [*shlex.split(command), *options]
+def _decoded(printed: bytes, said: str) -> Value:
+    try:
+        return json.loads(printed)
+    except (ValueError, RecursionError) as error:
+        raise UsageError("inventory", f"{said} does not print JSON: {error}") from error
+
+
+def _printed(command: str, project: Path, *options: str) -> bytes:
+    try:
+        words = [*shlex.split(command), *options]
+    except ValueError as error:
+        raise UsageError("inventory", f"inventory.command: {command}: {error}") from error
     said = shlex.join(words)
     try:
         ended = programs.run(
@@ -71,10 +88,7 @@ def _printed(command: str, options: list[str], project: Path) -> Value:
         detail = "\n".join(ended.errors_text.strip().splitlines()[-_SHOWN_LINES:])
         message = f"{said} ended with exit code {ended.status}"
         raise UsageError("inventory", message, detail=detail)
-    try:
-        return json.loads(ended.output)
-    except ValueError as error:
-        raise UsageError("inventory", f"{said} does not print JSON: {error}") from error
+    return ended.output
 
 
 def from_ssh_config(patterns: Sequence[str], path: Path | None) -> list[Host]:

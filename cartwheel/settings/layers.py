@@ -85,6 +85,8 @@ def read(path: Path, project: Path) -> Layer | Mistake:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         return _syntax_mistake(str(error), text, shown)
+    except (ValueError, RecursionError) as error:  # a number or a nesting without end
+        return Mistake(Place(shown), f"cannot be read: {error}")
     return Layer(
         data,
         {key: Place(shown, at.line, at.column) for key, at in positions.positions(text).items()},

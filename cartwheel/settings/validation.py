@@ -75,8 +75,6 @@ _TOML_NAMES: dict[type, str] = {
     list: "a list",
     dict: "a table",
 }
-# How pydantic marks that the name of an entry is wrong, and not its value.
-_THE_NAME = "[key]"
 _SHOWN_CHARACTERS = 40
 # A value at or below these keys may be a secret, so no message shows it.
 _PRIVATE = {"env", "secrets", "password", "sudo_password", "read_password", "headers"}
@@ -102,7 +100,7 @@ def validate(merged: Layer, fallback: Place) -> tuple[toml_tables.Settings, list
     errors = _errors(data)
     found = [_found(error, merged, fallback) for error in errors]
     while errors:  # every round removes something or adds a placeholder
-        for key, kind in {_key(error["loc"], data): error["type"] for error in errors}.items():
+        for key, kind in {_key(error, data): error["type"] for error in errors}.items():
             _repair(data, kind, key)
         errors = _errors(data)
     # A union gives one error for each of its members: keep the last one of each key.
@@ -127,8 +125,9 @@ def _tuples(value: Value) -> Value:
     return deepcopy(value)
 
 
-def _key(loc: tuple[str | int, ...], data: Value) -> Key:
+def _key(error: ErrorDetails, data: Value) -> Key:
     """pydantic's location without the names of union members."""
+    loc, is_missing = error["loc"], error["type"] == "missing"
     key: list[str | int] = []
     for number, part in enumerate(loc):
         is_inside = (isinstance(data, dict) and part in data) or (
@@ -137,8 +136,8 @@ def _key(loc: tuple[str | int, ...], data: Value) -> Key:
         if is_inside:
             key.append(part)
             data = data[part]
-        elif isinstance(data, dict) and number == len(loc) - 1 and part != _THE_NAME:
-            key.append(part)  # the missing key
+        elif isinstance(data, dict) and is_missing and number == len(loc) - 1:
+            key.append(part)
         else:
             break
     return tuple(key)
@@ -162,7 +161,7 @@ def _table(data: Table, key: Key) -> dict[str | int, Value]:
 
 
 def _found(error: ErrorDetails, merged: Layer, fallback: Place) -> Found:
-    key = _key(error["loc"], _tuples(merged.data))
+    key = _key(error, _tuples(merged.data))
     place = merged.place(key) or fallback
     message = f"{dotted(key)}: {_words(error, key)}"
     return Found(key, Mistake(place, message), error["type"] == "missing")

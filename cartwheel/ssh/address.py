@@ -21,6 +21,9 @@ _ADDRESS = re.compile(
 _URI = re.compile(
     rf"ssh://(?:(?P<user>[^@;\s]+)(?:;[^@]*)?@)?(?P<host>[A-Za-z0-9_.-]+)(?::(?P<port>{_PORT}))?/?"
 )
+# Names get into shell commands by tokens; ssh refuses the same characters.
+_UNSAFE_HOST = re.compile(r"^-|[\s\x00-\x1f\x7f'\"`$\\;&<>|(){},]")
+_UNSAFE_USER = re.compile(r"^-|[\x00-\x1f\x7f'\"`;&<>|(){}]|\s-|\\$")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,13 @@ def parse_address(text: str) -> Address:
     if user and is_uri:
         user = os.fsdecode(unquote_to_bytes(user.replace("+", " ")))
     return Address(host, user, int(port) if port else None)
+
+
+def unsafe_name(host: str, user: str | None = None) -> str | None:
+    """The name that ssh refuses for its characters, or None."""
+    if _UNSAFE_HOST.search(host):
+        return host
+    return user if user and _UNSAFE_USER.search(user) else None
 
 
 def as_jump(at: Address) -> str:

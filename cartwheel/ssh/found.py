@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from cartwheel.errors import UsageError
-from cartwheel.ssh.address import LAST_PORT, as_jump, parse_address
+from cartwheel.ssh.address import LAST_PORT, as_jump, parse_address, unsafe_name
 
 Family = Literal["any", "inet", "inet6"]
 
@@ -113,7 +113,15 @@ def found_in(values: Values, asked: Asked, account: Account) -> Found:
         if value is None or value.text.lower() == "none":
             return None
         hops = (as_jump(parse_address(hop)) for hop in value.text.split(","))
-        return proxy(Value(",".join(hops), value.place))
+        said = proxy(Value(",".join(hops), value.place)) or ""
+        for hop in said.split(","):
+            try:
+                at = parse_address(hop)
+            except UsageError as error:
+                raise refused(value.place, f"`{hop}` in ProxyJump is not a host") from error
+            if unsafe_name(at.host, at.user):
+                raise refused(value.place, f"`{hop}` in ProxyJump has characters that ssh refuses")
+        return said
 
     def path(value: Value) -> Path:
         return _path(value, words, account)
@@ -216,8 +224,7 @@ def fits(name: str, patterns: Sequence[str]) -> bool:
 
 def refused(place: str, reason: str) -> UsageError:
     """The error for a value that Cartwheel cannot honour exactly as ssh does."""
-    said = f"{place}: {reason}".encode("utf-8", "backslashreplace").decode()
-    return UsageError("ssh-config", said)
+    return UsageError("ssh-config", f"{place}: {reason}")
 
 
 class _First:

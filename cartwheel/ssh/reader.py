@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cartwheel import process_env, programs
 from cartwheel.errors import UsageError
+from cartwheel.ssh.address import unsafe_name
 from cartwheel.ssh.checked import check
 from cartwheel.ssh.found import (
     Account,
@@ -40,8 +41,6 @@ _SYSTEM_FOLDER = Path("/etc/ssh")
 _SEVERAL = ("userknownhostsfile", "globalknownhostsfile", "revokedhostkeys")
 _EVERY = ("identityfile", "certificatefile")
 _ALIASES = {"identityfile2": "identityfile"}
-_UNSAFE_HOST = re.compile(r"^-|[\s\x00-\x1f\x7f'\"`$\\;&<>|(){},]")
-_UNSAFE_USER = re.compile(r"^-|[\x00-\x1f\x7f'\"`;&<>|(){}]|\s-|\\$")
 _ALONE = ("all", "canonical", "final")
 _KNOWN = ("exec", "host", "localuser", "originalhost", "tagged", "user")
 _NEEDS_CLIENT = ("command", "localnetwork", "sessiontype", "version")
@@ -237,16 +236,14 @@ class Reader:
 
 
 def _check_names(asked: Asked) -> None:
-    """Names get into shell commands by tokens; ssh refuses the same characters."""
     given = [(key, next(words_of(value, ""), "")) for key, value in asked.given]
-    names = [asked.name, *(name for key, name in given if key == "hostname")]
     users = [name for key, name in given if key == "user"]
-    for pattern, those in ((_UNSAFE_HOST, names), (_UNSAFE_USER, users)):
-        for name in those:
-            if pattern.search(name):
-                raise UsageError(
-                    "usage", f"'{name}' contains characters that are not allowed in a name"
-                )
+    hosts = [asked.name, *(name for key, name in given if key == "hostname")]
+    for unsafe in (*map(unsafe_name, hosts), *(unsafe_name("", user) for user in users)):
+        if unsafe:
+            raise UsageError(
+                "usage", f"'{unsafe}' contains characters that are not allowed in a name"
+            )
 
 
 def _canonical(state: _State) -> str:

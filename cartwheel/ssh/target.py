@@ -194,7 +194,9 @@ class _Way:
         here = (at.host, found.port)
         if here in self.passed:
             names = ", ".join(name for name, _port in (*self.passed, here))
-            raise UsageError("ssh-config", f"ProxyJump is a loop: {names}")
+            raise UsageError(
+                "ssh-config", f"ssh_config for {self.passed[0][0]}: ProxyJump is a loop: {names}"
+            )
         return replace(self, passed=(*self.passed, here)).target(jump.strip(), found)
 
 

@@ -90,6 +90,7 @@ WRITTEN = [
     (APP + '[web]\nserver_names = "a.example"\n', 5, "expected a list, got 'a.example'"),
     (APP + '[web]\nserver_names = ["https://a.example"]\n', 5, "expected a host name"),
     (APP + '[web]\nserver_names = ["a.example "]\n', 5, "expected a host name"),
+    (APP + "[gunicorn]\nworkers = {}\n", 5, "gunicorn.workers: expected"),
     (APP + '[web]\nlisten = "80"\n', 5, "expected a whole number, got '80'"),
     (APP + "[web]\nlisten = 0x1F90F\n", 5, "expected at most 65535"),
     (APP + '[web]\nclient_max_body_size = "10MB"\n', 5, "expected a size like `10m`"),
