@@ -25,6 +25,7 @@ from cartwheel.host.wire.pending import DAMAGED
 from cartwheel.host.wire.web import WebServing
 
 _CALL_SECONDS = 10
+_BIN = ("/usr/bin", "/usr/local/bin")
 _AT_ONCE = 8  # most of them wait for a program or an answer
 
 
@@ -158,12 +159,18 @@ def no_interpreter(wanted: str) -> str:
 
 
 def _candidates(wanted: str) -> List[str]:
-    """The possible paths of this Python version; file names do not hold the patch level."""
+    """The possible paths of this Python version; file names do not hold the patch level. Some hosts
+    have a python3.11 and no python3; of several the newest comes first."""
     if wanted.startswith("/"):
         return [wanted]
     parts = wanted.split(".")
     suffixes = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
-    return [f"{at}/python{one}" for one in suffixes for at in ("/usr/bin", "/usr/local/bin")]
+    if len(parts) == 1:
+        there = {path.name for at in _BIN for path in Path(at).glob(f"python{wanted}.*")}
+        minors = (name.rpartition(".")[2] for name in there)
+        newest = sorted((int(one) for one in minors if one.isdigit()), reverse=True)
+        suffixes += [f"{wanted}.{minor}" for minor in newest]
+    return [f"{at}/python{one}" for one in suffixes for at in _BIN]
 
 
 def _app(at: Layout, with_carried: bool) -> App:

@@ -207,3 +207,14 @@ def test_a_probe_of_a_bare_host_writes_nothing_and_is_json(
     assert found.host.systemd is None
     assert set(found.files.values()) == {None}
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_host_with_python3_11_and_no_python3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "_BIN", (str(tmp_path),))
+    for name in ("python3.9", "python3.12", "python3.12-config", "python3-config", "python3.x"):
+        (tmp_path / name).touch()
+    found = [path.rpartition("/")[2] for path in facts._candidates("3")]
+    assert found == ["python3", "python3.12", "python3.9"]
+    assert not [path for path in facts._candidates("3.11") if "3.12" in path]
