@@ -97,6 +97,7 @@ def test_without_it_nothing_is_done(module_host: LabHost, shop: Project) -> None
     assert set(host.sh(f"ls {LIB}/.uv").split()) == {"0.1.0", UV_VERSION}
 
 
+@pytest.mark.nightly
 def test_two_applications_with_different_installers(
     module_host: LabHost, shop: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

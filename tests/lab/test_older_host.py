@@ -92,6 +92,7 @@ def test_the_next_deploy_finds_the_pending_switch(older: LabHost, project: Proje
     assert (current(older, "shop"), get(older)) == (THREE, "three")
 
 
+@pytest.mark.nightly
 def test_a_cache_that_somebody_cleared_is_made_anew(host: LabHost, project: Project) -> None:
     """People make room on a full disk; what they take is only kept, never needed."""
     project.fab("setup", "-H", host.name)

@@ -182,6 +182,7 @@ def test_what_failed_before_does_not_put_a_release_back(pages: Pages) -> None:
     pages.set()
 
 
+@pytest.mark.nightly
 def test_a_rollback_is_told_of_failures_and_not_refused(pages: Pages) -> None:
     pages.set(fails_every=2)
     bad = current(pages.host, "shop")

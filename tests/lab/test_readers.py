@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import LabHost
+from tests.kit.bases import READY
 from tests.kit.host import get, status
 from tests.kit.project import CHECKOUT, copied_checkout, fabfile, new_project
 from tests.kit.stage import Stage
@@ -31,13 +32,15 @@ def readable(host: LabHost, user: str, kind: str = "-readable", places: str = PL
     return set(host.sh(f"runuser -u {user} -- {find}").split("\n")) - {""}
 
 
-@pytest.fixture(scope="module", params=tiered(["bullseye", "trixie"], nightly={"trixie"}))
+@pytest.fixture(
+    scope="module",
+    params=tiered(["bookworm", "bullseye", "trixie"], nightly={"bullseye", "trixie"}),
+)
 def host(
     request: pytest.FixtureRequest, hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LabHost]:
-    """Two applications on one host of the oldest and the newest suite: `shop` with files for nginx,
-    and `till`."""
-    one = hosts(1, request.param)[0]
+    """Two applications on one host: `shop` with files for nginx, and `till`."""
+    one = hosts(1, request.param, packages=READY)[0]
     one.reset()
     one.sh("useradd --create-home mallory")
     folder = tmp_path_factory.mktemp(request.param)
@@ -156,10 +159,11 @@ def app(environ, start_response):
 """
 
 
+@pytest.mark.nightly
 def test_the_next_deploy_tightens_an_older_host_and_nobody_notices(
     hosts: GetHosts, tmp_path: Path
 ) -> None:
-    host = hosts(1, "bookworm")[0]
+    host = hosts(1, "bookworm", packages=READY)[0]
     host.reset()
     host.sh("useradd --create-home mallory")
     stage = Stage(host, tmp_path / "project")

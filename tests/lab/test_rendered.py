@@ -16,6 +16,7 @@ from cartwheel.render import SITE, RenderFacts, render_release
 from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
 from cartwheel_lab import LabHost
+from tests.kit.bases import READY
 from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
 
@@ -106,7 +107,7 @@ def until_answers(host: LabHost, *arguments: str) -> str:
 )
 def serving(request: pytest.FixtureRequest, hosts: GetHosts) -> Iterator[LabHost]:
     """One release, installed by hand from what is rendered, behind nginx."""
-    host = hosts(suite=request.param)[0]
+    host = hosts(suite=request.param, packages=READY)[0]
     host.reset()
     put(host, "/tmp/app.py", APP)
     host.sh(PREPARE, timeout=240)

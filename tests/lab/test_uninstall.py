@@ -127,6 +127,7 @@ def test_a_base_folder_that_setup_made_goes_too(prepared: LabHost, tmp_path: Pat
     assert_same(before, state(prepared))
 
 
+@pytest.mark.nightly
 def test_kept_data_is_taken_over_by_a_later_setup(prepared: LabHost, shop: Project) -> None:
     before = state(prepared)
     host = ("-H", prepared.name)
