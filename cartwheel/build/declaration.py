@@ -25,6 +25,11 @@ _NOT_LIVE = re.compile(
 _CONDA = ("environment.yml", "environment.yaml", "conda-lock.yml")
 
 
+def is_for_development(name: str) -> bool:
+    """Whether a file or a group of this name is for something else than running the application."""
+    return bool(_NOT_LIVE.search(name.lower()))
+
+
 @dataclass(frozen=True)
 class Declaration:
     """The file that declares requirements, and others beside it that are not used."""
@@ -107,7 +112,7 @@ def _of_several(folder: Path, names: list[str]) -> Declaration:
         for name in (*compiled, *names):
             if words[name] == wanted:
                 return Declaration("requirements", folder / name)
-    left = [name for name in compiled or names if not _NOT_LIVE.search(words[name])]
+    left = [name for name in compiled or names if not is_for_development(words[name])]
     if len(left) == 1:
         return Declaration("requirements", folder / left[0])
     return Declaration("several" if left else "none", folder, tuple(left or names))

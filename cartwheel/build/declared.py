@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from cartwheel.build.declaration import is_for_development
 from cartwheel.build.index import IndexOptions
 from cartwheel.build.origins import (
     Origin,
     TomlFile,
+    from_tables,
     local_path,
     normal,
     origin_at,
@@ -89,6 +91,7 @@ def terms_for(platform: Platform, extras: Iterable[str] | None, *, tests: bool =
     )
 
 
+@from_tables
 def declared(folder: Path, terms: Terms, names: Iterable[str] = ()) -> dict[str, Origin]:
     """The sources in the project in `folder`, and in its workspace.
 
@@ -117,12 +120,14 @@ class OwnIndex:
     only_for_sources: bool  # only for names whose source says so
 
 
+@from_tables
 def own_indexes(folder: Path) -> list[OwnIndex]:
     """The indexes of the project in `folder` and of its workspace."""
     files = [pyproject(one) for one in dict.fromkeys((folder, workspace_of(folder).root))]
     return [one for toml in files for one in _own_indexes(toml) if one.url]
 
 
+@from_tables
 def index_options(folder: Path) -> IndexOptions:
     """What the project in `folder` says about the index of all names."""
     toml = pyproject(workspace_of(folder).root)
@@ -136,6 +141,8 @@ def index_options(folder: Path) -> IndexOptions:
         find_links=tuple(_link(str(one), folder) for one in uv.get("find-links", [])),
         no_index=uv.get("no-index") is True,
         pre=uv.get("prerelease") == "allow",
+        no_binary=_packages(uv, "no-binary"),
+        only_binary=_packages(uv, "no-build"),
         in_order=not toml.tables("tool", "pdm", "source"),
     )
     if replace(found, in_order=False) == IndexOptions():
@@ -148,6 +155,7 @@ def _link(place: str, folder: Path) -> str:
     return place if "://" in place else local_path(place, folder)
 
 
+@from_tables
 def own_terms(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(constraints, overrides) of the project in `folder`: uv's, of its workspace's root, and PDM's
     overrides. Those with an address are sources (`declared`)."""
@@ -163,6 +171,47 @@ def own_terms(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
         tuple(line for line in constraints if not is_reference(line)),
         tuple(line for line in overrides if not is_reference(line)),
     )
+
+
+# uv's options that change what is installed, and that Cartwheel does not pass on. With a uv.lock
+# those of the first line have done their work.
+_RESOLVING = ("resolution", "fork-strategy", "exclude-newer", "exclude-newer-package")
+_UNUSED = (
+    *("exclude-dependencies", "build-constraint-dependencies", "dependency-metadata"),
+    *("index-strategy", "no-build-isolation", "no-build-isolation-package", "torch-backend"),
+    *("extra-build-dependencies", "config-settings", "config-settings-package", "no-sources"),
+)
+
+
+@from_tables
+def unused_tables(folder: Path) -> list[str]:
+    """Notes about what the project's tables say about its installation and is not used."""
+    toml = pyproject(folder)
+    uv = toml.at("tool", "uv")
+    keys = _UNUSED if (folder / "uv.lock").is_file() else (*_RESOLVING, *_UNUSED)
+    found = [
+        f"{_short(toml.where('tool', 'uv', key))}: {key} is not used" for key in keys if key in uv
+    ]
+    groups = {
+        name: toml.where(*keys, name)
+        for keys in (("dependency-groups",), ("tool", "poetry", "group"))
+        for name in toml.at(*keys)
+        if not is_for_development(name)
+    }
+    return [
+        *found,
+        *(f"{_short(at)}: the group {name} is not installed" for name, at in groups.items()),
+    ]
+
+
+def _short(where: str) -> str:
+    return where.rpartition("/")[2]
+
+
+def _packages(uv: Table, switch: str) -> tuple[str, ...]:
+    """uv's no-binary and no-build, as pip's options say it."""
+    names = tuple(map(str, uv.get(f"{switch}-package", [])))
+    return (":all:",) if uv.get(switch) is True else names
 
 
 def _own_indexes(toml: TomlFile) -> Iterator[OwnIndex]:

@@ -21,6 +21,29 @@ def explain_uv(done: Ended, access: Access, wanted: str = "") -> BuildError:
     return _error(slug, message, done, access)
 
 
+_ITS_OWN = "The build backend returned an error"
+_RAISED = re.compile(r"^ *[\w.]+(?:Error|Exception|Exit): (.+)$", re.MULTILINE)
+_AS_IT_IS = "if it is no package, {} in pyproject.toml deploys the folder as it is."
+# What back ends say when they do not find the package of a project.
+_HINTS = (
+    (
+        "No file/folder found for package",
+        f"Name it in [tool.poetry] packages; {_AS_IT_IS.format('package-mode = false')}",
+    ),
+    (
+        "Unable to determine which files to ship",
+        "Name it in [tool.hatch.build.targets.wheel] packages; "
+        + _AS_IT_IS.format("[tool.uv] package = false"),
+    ),
+    (
+        "discovered in a flat-layout",
+        f"Name it in [tool.setuptools] packages; {_AS_IT_IS.format('[tool.uv] package = false')}",
+    ),
+    (
+        "Expected a Python module at",
+        f"Name it in [tool.uv.build-backend]; {_AS_IT_IS.format('[tool.uv] package = false')}",
+    ),
+)
 _NO_WHEEL = "wheel-platform"
 _WINDOWS = re.compile(r"pywin32|pypiwin32|pywinpty|windows-curses|win32|pythonnet|wmi")
 
@@ -46,7 +69,12 @@ def _words(message: str) -> Iterator[str]:
 def explain_build(done: Ended, access: Access, what: str) -> BuildError:
     """The error for `uv build`: of its index, or else of the application's build back end."""
     slug, message = _of_uv(done, access)
-    return _error(slug, f"building {what}: {message}", done, access)
+    raised = _RAISED.findall(_scrub(done.errors_text, access))
+    if _ITS_OWN in message and raised:
+        message = raised[-1].strip()
+    error = _error(slug, f"building {what}: {message}", done, access)
+    hint = next((hint for said, hint in _HINTS if said in f"{error.message}{error.detail}"), "")
+    return BuildError(slug, error.message, hint=hint, detail=error.detail)
 
 
 def explain_pip(done: Ended, access: Access, wanted: str) -> BuildError:

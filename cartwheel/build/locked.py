@@ -8,7 +8,15 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from cartwheel.build.origins import Origin, TomlFile, local_path, normal, origin_at, repository_at
+from cartwheel.build.origins import (
+    Origin,
+    TomlFile,
+    local_path,
+    normal,
+    origin_at,
+    repository_at,
+    understood,
+)
 from cartwheel.build.pipfile import LOCK as PIPFILE_LOCK
 from cartwheel.build.pipfile import address_of, locked_packages
 from cartwheel.build.workspace import workspace_of
@@ -92,15 +100,15 @@ def _collected(
             continue
         name = normal(package["name"])
         names.add(name)
-        origin = read(name, package, path.parent)
+        with understood(str(path)):
+            origin, found = read(name, package, path.parent), set(_hashes(package))
         if origin is not None and (origin.is_local or origin.place in indexes):
             origins[name] = replace(origin, where=where())
         if origin is None or not origin.is_local:
             version = package.get("version")
-            versions.setdefault(name, set()).update(
-                [version] if isinstance(version, str) and version else []
-            )
-            hashes.setdefault(name, set()).update(_hashes(package))
+            known = versions.setdefault(name, set())
+            known |= {version} if isinstance(version, str) and version else set()
+            hashes.setdefault(name, set()).update(found)
     return Locked(
         path.name,
         {name: frozenset(some) for name, some in versions.items()},

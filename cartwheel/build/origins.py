@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Concatenate, Literal, ParamSpec, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from cartwheel.build.index import bare
@@ -21,6 +22,9 @@ from cartwheel.settings.positions import Position, positions
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
+
+Rest = ParamSpec("Rest")
+Result = TypeVar("Result")
 
 # "refused": its source cannot be used; `place` says why.
 Kind = Literal["path", "git", "url", "index", "refused"]
@@ -128,6 +132,33 @@ class TomlFile:
         return str(self.path) if line is None else f"{self.path}:{line}"
 
 
+@contextlib.contextmanager
+def understood(where: str) -> Iterator[None]:
+    """Values that a person or a tool wrote may be of any type: raises BuildError("source") that
+    names `where` they are."""
+    try:
+        yield
+    except (TypeError, AttributeError, ValueError, KeyError) as error:
+        raise BuildError(
+            "source",
+            f"{where}: this is not what its tool writes: {error}",
+            hint="Its own tool names the mistake: `uv lock`, `poetry check`, `pdm lock --check`.",
+        ) from error
+
+
+def from_tables(
+    read: Callable[Concatenate[Path, Rest], Result],
+) -> Callable[Concatenate[Path, Rest], Result]:
+    """Makes mistakes in a folder's pyproject.toml errors of `read` that name the file."""
+
+    @functools.wraps(read)
+    def reading(folder: Path, /, *args: Rest.args, **kwargs: Rest.kwargs) -> Result:
+        with understood(str(folder / "pyproject.toml")):
+            return read(folder, *args, **kwargs)
+
+    return reading
+
+
 def pyproject(folder: Path) -> TomlFile:
     """A folder's pyproject.toml. Raises BuildError("source") if it is broken."""
     return TomlFile(folder / "pyproject.toml")
@@ -141,6 +172,13 @@ def normal(name: str) -> str:
 def origin_at(name: str, address: str, base: Path, where: str) -> Origin:
     """The source at an address, in a requirement or a lock: `git+...`, `file:...`,
     `https://...` or a path, which is relative to `base`."""
+    try:
+        return _origin_at(name, address, base, where)
+    except ValueError as error:
+        return Origin(normal(name), "refused", f"{address!r} is no address: {error}", where)
+
+
+def _origin_at(name: str, address: str, base: Path, where: str) -> Origin:
     address = _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), address.strip())
     address, _, fragment = address.partition("#")
     said = {key: values[0] for key, values in parse_qs(fragment).items()}
@@ -171,7 +209,7 @@ def local_path(address: str, base: Path) -> str:
         parts = urlsplit(address)
         host = "" if parts.netloc in ("", "localhost") else parts.netloc  # file://../x
         path = unquote(host + parts.path)
-    return os.path.normpath(base / Path(path).expanduser())
+    return os.path.normpath(base / os.path.expanduser(path))  # noqa: PTH111 - Path raises errors
 
 
 def repository_at(address: str, base: Path) -> str:

@@ -9,7 +9,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from cartwheel.build.index import IndexOptions, bare
+from cartwheel.build.declaration import is_for_development
+from cartwheel.build.index import IndexOptions
 from cartwheel.build.origins import Origin, TomlFile, local_path, normal, origin_at, repository_at
 from cartwheel.build.requirements_file import Requirements
 from cartwheel.decoded import Fields, Table
@@ -137,6 +138,6 @@ def _other_python(toml: TomlFile) -> Iterator[str]:
 
 def _other_groups(toml: TomlFile) -> Iterator[str]:
     known = {"source", "packages", "dev-packages", "requires", "pipenv", "scripts"}
-    others = [bare(name) for name in toml.table if name not in known]
+    others = [name for name in toml.table if name not in known and not is_for_development(name)]
     if others:
-        yield f"{PIPFILE}: not installed: {', '.join(others)}"
+        yield f"{PIPFILE}: these are not installed: {', '.join(others)}"

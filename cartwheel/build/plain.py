@@ -9,9 +9,9 @@ from pathlib import Path
 
 from cartwheel.build.chosen import Chosen, choose
 from cartwheel.build.declaration import Declaration, declaration_in, refuse_unclear
-from cartwheel.build.declared import direct, index_options, own_terms
+from cartwheel.build.declared import direct, index_options, own_terms, unused_tables
 from cartwheel.build.index import Access
-from cartwheel.build.origins import Origin, TomlFile, normal, pyproject
+from cartwheel.build.origins import Origin, TomlFile, normal, pyproject, understood
 from cartwheel.build.pipfile import pipfile_requirements
 from cartwheel.build.requirements_file import Requirements, read_requirements
 from cartwheel.build.source import Source
@@ -87,34 +87,58 @@ def plain_requirements(source: Source, access: Access) -> Requirements:
     """
     said = source.declaration or Declaration("none", source.path)
     refuse_unclear(said)
-    if said.kind == "requirements":
-        found = read_requirements(said.path, access)
-    elif said.kind == "pipfile":
-        found = pipfile_requirements(said.path.parent)
-    elif said.kind == "project":
-        found = _of_project(pyproject(said.path.parent))
-    elif said.kind == "poetry":
-        found = project_requirements(said.path.parent)
-    elif said.kind == "pylock":
-        found = Requirements(tuple(_of_pylock(TomlFile(said.path))))
-    else:
-        found = Requirements()
+    with understood(str(said.path)):
+        found = _declared_in(said, access)
     return replace(found, notes=(*said.notes, *found.notes))
+
+
+def _declared_in(said: Declaration, access: Access) -> Requirements:
+    folder = said.path.parent
+    if said.kind == "requirements":
+        return read_requirements(said.path, access)
+    if said.kind == "pipfile":
+        return pipfile_requirements(folder)
+    if said.kind == "project":
+        return _of_project(pyproject(folder))
+    if said.kind == "poetry":
+        return project_requirements(folder)
+    if said.kind == "pylock":
+        return Requirements(tuple(_of_pylock(TomlFile(said.path))))
+    return Requirements()
 
 
 def project_requirements(folder: Path) -> Requirements:
     """What a project's tables say about requirements in addition to its metadata."""
     constraints, overrides = own_terms(folder)
-    return Requirements(constraints=constraints, overrides=overrides, indexes=index_options(folder))
+    return Requirements(
+        constraints=constraints,
+        overrides=overrides,
+        indexes=index_options(folder),
+        notes=tuple(unused_tables(folder)),
+    )
 
 
 def undeclared_requirements(folder: Path, metadata: Metadata, access: Access) -> Requirements:
     """For a package that declares no requirements: those of a file beside it."""
     said = declaration_in(folder)
-    if metadata.requires_dist or said is None or said.kind not in ("requirements", "pipfile"):
+    if said is None:
         return Requirements()
+    if metadata.requires_dist or said.kind not in ("requirements", "pipfile"):
+        return Requirements(notes=tuple(_unread(folder, said)))
     found = plain_requirements(Source("plain", folder, declaration=said), access)
     return replace(found, notes=(f"the package declares no requirements: {said.path.name} does",))
+
+
+def _unread(folder: Path, said: Declaration) -> Iterator[str]:
+    """Notes about files of requirements that the package's own build does not mention."""
+    build = "".join(
+        (folder / name).read_text(encoding="utf-8", errors="replace")
+        for name in ("pyproject.toml", "setup.cfg", "setup.py")
+        if (folder / name).is_file()
+    )
+    for name in ("requirements.txt", "Pipfile"):
+        if name in (said.path.name, *said.unused) and name not in build:
+            yield f"{name} is not used: the package declares its requirements"
 
 
 def about_plain(source: Source, name: str, wanted: Requirements) -> About:
@@ -125,14 +149,15 @@ def about_plain(source: Source, name: str, wanted: Requirements) -> About:
     toml = pyproject(said.path.parent)
     project = toml.at("project")
     extras = toml.at("project", "optional-dependencies")
-    return About(
-        name=normal(str(project.get("name", name))),
-        version=_version(toml),
-        requires=wanted.wanted,
-        python=str(project.get("requires-python", "")),
-        extras=tuple(sorted(map(normal, extras))),
-        entry_points=_entry_points(toml),
-    )
+    with understood(str(toml.path)):
+        return About(
+            name=normal(str(project.get("name", name))),
+            version=_version(toml),
+            requires=wanted.wanted,
+            python=str(project.get("requires-python", "")),
+            extras=tuple(sorted(map(normal, extras))),
+            entry_points=_entry_points(toml),
+        )
 
 
 def _version(toml: TomlFile) -> str:

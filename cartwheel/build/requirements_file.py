@@ -197,12 +197,17 @@ class _Reader:
         said = [*options.requirement, *options.constraint]
         if len(said) > 1:
             raise _refusal(place, "pip reads only one file on a line", "Use a line for each file.")
+        if not _is_address(said[0]):
+            raise _refusal(place, f"{said[0]!r} is no address")
         file = _beside(said[0], place.file)
         if file in place.above:
             raise _refusal(place, f"{said[0]} includes this file again")
         self.read(file, constraint=bool(options.constraint), above=(place,))
 
     def _options(self, options: optparse.Values, place: _Place) -> None:
+        for url in (options.index_url, *options.extra_index_url, *options.find_links):
+            if not _is_address(url):
+                raise _refusal(place, f"{url!r} is no address")
         now = self._indexes
         links = [_link(one, place.file) for one in options.find_links]
         source, built = now.no_binary, now.only_binary
@@ -315,9 +320,10 @@ def _content(file: str, access: Access, by: str) -> bytes:
         return fetched_text(file, access, by)
     try:
         return Path(file).read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         where = f"{by}: " if by else ""
-        raise BuildError("source", f"{where}{file} cannot be read: {error.strerror}") from error
+        why = getattr(error, "strerror", None) or error
+        raise BuildError("source", f"{where}{file} cannot be read: {why}") from error
 
 
 def _beside(said: str, file: str) -> str:
@@ -334,6 +340,13 @@ def _link(said: str, file: str) -> str:
     if "://" in said or file.lower().startswith(_REMOTE):
         return said
     return local_path(said, Path(file).parent)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        return urlsplit(url) is not None
+    except ValueError:
+        return False
 
 
 def _about_indexes(options: optparse.Values) -> bool:

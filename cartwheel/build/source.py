@@ -151,7 +151,8 @@ def setup_cfg_packages(folder: Path) -> bool:
     except FileNotFoundError:
         return False
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        raise BuildError("source", f"{folder / 'setup.cfg'} cannot be read: {error}") from error
+        why = " ".join(str(error).split())
+        raise BuildError("source", f"{folder / 'setup.cfg'} cannot be read: {why}") from error
     return parser.has_option("metadata", "name") or parser.has_section("options")
 
 

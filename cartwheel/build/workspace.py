@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cartwheel.build.origins import TomlFile, normal, pyproject
+from cartwheel.build.origins import TomlFile, from_tables, normal, pyproject
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Workspace:
     members: dict[str, Path]
 
 
+@from_tables
 def workspace_of(folder: Path) -> Workspace:
     """The workspace of `folder`, its root or a member (uv: the nearest one above)."""
     for root in (folder, *folder.parents):

@@ -241,6 +241,62 @@ def test_poetry_says_what_a_project_without_a_package_requires(
     assert not {"pytest", "celery"} & set(pins(lock.text))
 
 
+UNUSED = {
+    "groups": (
+        f'{UV_APP}[dependency-groups]\ndev = ["pytest"]\nprod = ["celery"]\n',
+        "pyproject.toml:12: the group prod is not installed",
+    ),
+    "groups of Poetry": (
+        f"{UV_APP}[tool.poetry]\npackage-mode = false\n[tool.poetry.group.test.dependencies]\n"
+        '[tool.poetry.group.live.dependencies]\ncelery = "*"\n',
+        "pyproject.toml:13: the group live is not installed",
+    ),
+    "options of uv": (
+        f'{UV_APP}[tool.uv]\nresolution = "lowest"\ndev-dependencies = ["pytest"]\n',
+        "pyproject.toml:11: resolution is not used",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_what_is_not_used_is_named(name: str, maker: Maker) -> None:
+    text, note = UNUSED[name]
+    maker.files({"pyproject.toml": text, "main.py": "", "shop/__init__.py": "", "README.md": ""})
+    _, lock = maker.make(entry="main:app")
+    assert maker.notes.splitlines() == [note]
+    assert set(pins(lock.text)) == {"flask", "gunicorn"}
+
+
+BESIDE = {
+    "none": ("", {"flask==3.0"}, "the package declares no requirements: requirements.txt does"),
+    "its own": ('"bottle"', {"bottle==0.13"}, "requirements.txt is not used: the package declares"),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_requirements_beside_a_package(name: str, maker: Maker) -> None:
+    requires, wanted, note = BESIDE[name]
+    package(maker.top, "shop", requires=requires)
+    maker.files({"requirements.txt": "flask\n-c pins.txt\n", "pins.txt": "flask==3.0\n"})
+    if not requires:
+        text = (maker.top / "pyproject.toml").read_text().replace("dependencies = []\n", "")
+        (maker.top / "pyproject.toml").write_text(text)
+    _, lock = maker.make(entry="shop:app")
+    assert locked(lock) == {*wanted, "gunicorn==23.0"}
+    assert note in maker.notes
+
+
+def test_a_package_that_is_none_is_told_how_to_be_none(
+    tmp_path: Path, state: Path, heard: Heard
+) -> None:
+    write(tmp_path / "pyproject.toml", f"{UV_APP}{HATCH}")
+    write(tmp_path / "README.md")
+    write(tmp_path / "main.py")
+    with pytest.raises(BuildError, match="Unable to determine which files to ship") as caught:
+        build_app(settings_for("."), tmp_path, state=state, emit=heard)
+    assert "[tool.uv] package = false" in caught.value.hint
+
+
 REFUSED = {
     "conda": ({"main.py": "", "environment.yml": "name: x\n"}, "environment.yml names packages of"),
     "several": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from cartwheel.commands.balancing import addresses, balancers, members_of
 from cartwheel.commands.scene import Scene, make_scene, targets
 from cartwheel.errors import Exit, UsageError
 from cartwheel.events import silent
+from cartwheel.inventory.ansible import FormatError, hosts_of
 from cartwheel.inventory.choose import Narrowing, choose
 from cartwheel.settings.hosts import Host
 from cartwheel.ssh.options import SshOptions
+from tests.kit.seed import SEED
 
 APP = '[app]\nname = "shop"\nsource = "."\n'
 
@@ -427,6 +430,46 @@ def test_what_is_no_inventory(project: Project, answer: Any, said: str) -> None:
         project.scene()
     assert (caught.value.slug, caught.value.exit_code) == ("inventory", Exit.USAGE)
     assert said in caught.value.message
+
+
+INVENTORY = {
+    "_meta": {"hostvars": {"h": {"ansible_host": "10.0.0.1", "ansible_port": 22}}},
+    "all": {"children": ["web", "ungrouped"], "vars": {"ansible_user": "ann"}},
+    "web": {"hosts": ["h"], "vars": {"ansible_group_priority": 2, "cartwheel_roles": "web,db"}},
+}
+
+
+def test_a_changed_inventory_is_read_or_refused() -> None:
+    chance = random.Random(SEED)
+    strange: tuple[object, ...] = (
+        None,
+        1,
+        -1,
+        True,
+        1.5,
+        float("inf"),
+        "",
+        "x",
+        "{{ x }}",
+        [],
+        ["a"],
+        [1],
+        {},
+        {"a": 1},
+    )
+
+    def changed(value: object) -> object:
+        if chance.random() < 0.15:
+            return chance.choice(strange)
+        if isinstance(value, dict):
+            return {key: changed(inner) for key, inner in value.items()}
+        return [changed(inner) for inner in value] if isinstance(value, list) else value
+
+    for _ in range(2000):
+        try:
+            hosts_of(changed(INVENTORY), {}, "x")
+        except FormatError as error:
+            assert str(error)
 
 
 @pytest.mark.parametrize(
