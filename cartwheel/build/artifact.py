@@ -42,6 +42,7 @@ from cartwheel.build.private import Privacy, check_wheel, privacy_for
 from cartwheel.build.products import Artifact, operator_platform
 from cartwheel.build.requirements_file import Requirements, names_file
 from cartwheel.build.source import (
+    Files,
     Source,
     back_end_to_add,
     copy_source,
@@ -206,6 +207,8 @@ def _input_digest(
         declared_in = source.declaration.content if source.declaration else ""
         names = [inside for inside, _ in chosen.carried]
         tools = (*tools, name, wanted.wanted, declared_in, names)
+    elif chosen.carried:
+        tools = (*tools, [inside for inside, _ in chosen.carried])
     if source.kind == "index":
         return store.key_of("index", source.name, source.version, access.identity, tools)
     if source.kind == "wheel":
@@ -291,7 +294,7 @@ def _make(
     copy = copy_source(source, above.joinpath(*source.path.parts[1:]), chosen.build)
     if more := back_end_to_add(copy):
         (copy / "pyproject.toml").write_text(more, encoding="utf-8")
-    built, found_references = _build(copy, access, folder, emit)
+    built, found_references = _build(copy, access, folder, emit, chosen.carried)
     return built, [_relative(one, above, source.path) for one in found_references]
 
 
@@ -330,8 +333,11 @@ def _relative(reference: str, above: Path, folder: Path) -> str:
     return str(requirement)
 
 
-def _build(what: Path, access: Access, folder: Path, emit: Emit) -> tuple[Path, list[str]]:
-    """Build a folder or an sdist in an isolated environment, and normalise the wheel."""
+def _build(
+    what: Path, access: Access, folder: Path, emit: Emit, more: Files = ()
+) -> tuple[Path, list[str]]:
+    """Build a folder or an sdist in an isolated environment, and normalise the wheel; files that it
+    lacks are added from `more`."""
     out = folder / "out"
     argv = [uv_program(), "build", "--wheel", "--out-dir", str(out), "--no-create-gitignore"]
     argv += ["--no-index"] if access.no_index else []
@@ -345,7 +351,7 @@ def _build(what: Path, access: Access, folder: Path, emit: Emit) -> tuple[Path, 
         raise explain_build(done, access, what.name)
     normal = folder / "normal"
     normal.mkdir()
-    return normalise_wheel(wheels[0], normal)
+    return normalise_wheel(wheels[0], normal, more)
 
 
 def _download(source: Source, access: Access, folder: Path, state: Path, emit: Emit) -> Path:

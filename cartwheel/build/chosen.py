@@ -46,7 +46,7 @@ class LeftOut:
 @dataclass(frozen=True)
 class Chosen:
     """`build` are the files for a build, `carried` those of a plain folder's wheel, by their names
-    in it."""
+    in it; of a package those that app.include adds to what its back end takes."""
 
     build: Files
     carried: Files = ()
@@ -74,7 +74,10 @@ def choose(source: Source, privacy: Privacy = OPEN, entry: str = "") -> Chosen:
     rest = tuple(one for one in files if one[0] not in without and not excludes(one[0]))
     notes = tuple(_missing(source.path))
     if source.kind != "plain":
-        return Chosen(rest, named=named, notes=(*notes, *_notes(named, ())))
+        added = tuple(
+            (name.removeprefix("src/"), path) for name, path in rest if privacy.includes(name)
+        )
+        return Chosen(rest, added, named, notes=(*notes, *_notes(named, ())))
     beside = frozenset(name for name, _ in rest if _is_beside(name, placed, privacy))
     asked = tuple(one for one in rest if not includes(one[0]))
     doubtful, more = _doubtful(source.path, asked, privacy, placed, beside)

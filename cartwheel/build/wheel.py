@@ -213,8 +213,11 @@ def _entry(name: str, *, executable: bool) -> zipfile.ZipInfo:
     return entry
 
 
-def normalise_wheel(built: Path, folder: Path) -> tuple[Path, list[str]]:
-    """Rewrite `built` into `folder`, sorted, with one date and plain modes.
+def normalise_wheel(
+    built: Path, folder: Path, more: Iterable[tuple[str, Path]] = ()
+) -> tuple[Path, list[str]]:
+    """Rewrite `built` into `folder`, sorted, with one date and plain modes, and with those files of
+    `more`, by their names in the wheel, that it lacks.
 
     Direct references lose their addresses, which may contain the folder of this build or a
     password; the references are returned.
@@ -226,6 +229,9 @@ def normalise_wheel(built: Path, folder: Path) -> tuple[Path, list[str]]:
             for entry in archive.infolist()
             if not entry.is_dir()
         }
+    for name, path in more:
+        if name not in files:
+            files[name] = (path.read_bytes(), bool(path.stat().st_mode & 0o111))
     content, executable = files[f"{info}/METADATA"]
     text, references = _without_addresses(content.decode("utf-8"))
     files[f"{info}/METADATA"] = (text.encode(), executable)

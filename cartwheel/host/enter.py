@@ -25,6 +25,7 @@ def environment(at: Layout, release: str) -> Dict[str, str]:
         **base,
         "CARTWHEEL_APP": at.app,
         "CARTWHEEL_RELEASE": release,
+        "CARTWHEEL_CODE": str(at.packages(release)),
         **values,
         "PATH": f"{folder}/venv/bin:" + values.get("PATH", base["PATH"]),
         "VIRTUAL_ENV": str(folder / "venv"),

@@ -106,6 +106,7 @@ def answers_of(
         kind="asgi" if chosen is not None and chosen.interface == "asgi" else "wsgi",
         has_lifespan=chosen is not None and chosen.framework in _WITH_LIFESPAN,
         variables=found.variables,
+        migrate=found.migrate,
         hosts=hosts,
         server_names=server_names,
         said=dict(_said(found, chosen)),

@@ -71,6 +71,8 @@ class Found:
     health_path: str = ""
     variables: tuple[str, ...] = ()
     hosts: Hosts | None = None
+    migrate: str = ""
+    """A command for deploy.migrate."""
     modules: Modules = field(default_factory=Modules)
 
     @property
@@ -128,6 +130,7 @@ def _found(name: str, requires: str, sources: Mapping[str, str]) -> Found:
         health_path=_health_path(text, entries),
         variables=tuple(sorted(set(_NEEDED_VARIABLE.findall(text)))),
         hosts=next(_hosts(sources), None),
+        migrate=_migrate(sources, text, entries),
         modules=modules,
     )
 
@@ -200,6 +203,22 @@ def _health_path(text: str, entries: tuple[Entry, ...]) -> str:
     if framework == "Django" and (admin := _ADMIN.search(text)):
         return f"/{admin[1]}login/"
     return ""
+
+
+def _migrate(sources: Mapping[str, str], text: str, entries: tuple[Entry, ...]) -> str:
+    """The usual migration of Django or Flask-Migrate, if the sources have one."""
+    if "manage.py" in sources:
+        return 'cd "$CARTWHEEL_CODE" && python manage.py migrate'
+    if "flask_migrate" in text and entries:
+        return f'cd "$CARTWHEEL_CODE" && flask --app {_flask_app(entries[0].entry)} db upgrade'
+    return ""
+
+
+def _flask_app(entry: str) -> str:
+    """The entry as `flask --app` takes it, which finds `app` and `create_app` itself."""
+    module, _, attribute = entry.partition(":")
+    is_usual = attribute in ("app", "application", "create_app()")
+    return module if is_usual else f"{module}:{attribute.removesuffix('()')}"
 
 
 def _hosts(sources: Mapping[str, str]) -> Iterator[Hosts]:

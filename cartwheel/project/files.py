@@ -27,6 +27,7 @@ class Answers:
     kind: Literal["wsgi", "asgi"]
     has_lifespan: bool
     variables: Sequence[str]
+    migrate: str
     hosts: Sequence[str]
     server_names: Sequence[str]
     said: dict[str, str]
@@ -66,6 +67,8 @@ def settings_text(answers: Answers, *, own_file: bool, schema: str) -> str:
         lines += ["", "[gunicorn]", _line("kind", "asgi", answers.said.get("asgi", ""))]
         if answers.has_lifespan:
             lines.append(_line("lifespan", "on", "a start that fails, fails the deploy"))
+    if answers.migrate:
+        lines += ["", "[deploy]", _line("migrate", answers.migrate, "", known=False)]
     lines += [
         "",
         "# Environment variables of the app; secrets come from a file, a command or a variable.",

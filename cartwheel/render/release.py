@@ -179,6 +179,7 @@ def _values(
         "release": release,
         "root": str(at.root),
         "release_dir": str(at.release(release)),
+        "packages": f"{at.release(release)}/{_packages(facts)}",
         "shared": str(at.shared),
         "run": str(at.socket(first_of(release)).parent.parent),
         "slot": FIRST_SLOT,
@@ -207,13 +208,17 @@ def _static(settings: Settings, facts: RenderFacts) -> dict[str, Any]:
     web = settings.web
     if web.static_url is None or web.static_dir is None:
         return {"static_pattern": None, "static_files": None}
-    minor = ".".join(facts.python_version.split(".")[:2])
     prefix = re.escape(web.static_url.rstrip("/") + "/")
     return {
         "static_pattern": f"^{prefix}(?<cartwheel_file>.+)$",
-        # The folder of packages in a virtual environment (sysconfig's scheme "venv").
-        "static_files": f"venv/lib/python{minor}/site-packages/{web.static_dir.strip('/')}",
+        "static_files": f"{_packages(facts)}/{web.static_dir.strip('/')}",
     }
+
+
+def _packages(facts: RenderFacts) -> str:
+    """The folder of packages in a release (sysconfig's scheme "venv")."""
+    minor = ".".join(facts.python_version.split(".")[:2])
+    return f"venv/lib/python{minor}/site-packages"
 
 
 def ident(app: str) -> str:

@@ -71,9 +71,9 @@ class App(Model):
     """Further requirements, in addition to the app's own; `-r FILE` replaces the files of a plain
     folder."""
     include: tuple[str, ...] = Field(default=(), examples=[["data/words.db", "tests/keys/"]])
-    """Files and folders to include in the wheel although they look private or like data
-    (docs/build.md): paths relative to app.source, for a built package relative to its root; `*` and
-    `**` as in a shell."""
+    """Files and folders to include in the wheel although they look private or like data, or
+    although a package's own build leaves them out (docs/build.md): paths relative to app.source;
+    `*` and `**` as in a shell."""
     exclude: tuple[str, ...] = Field(default=(), examples=[["notes/", "**/*.psd"]])
     """Files and folders to leave out of the wheel too, in the same form; wins over app.include."""
     roles: tuple[Role, ...] = Field(default=("web",), min_length=1)
@@ -280,7 +280,9 @@ class Deploy(Model):
     """A switch that is not confirmed within this time is rolled back."""
     lease_seconds: Seconds = 15
     """Without a sign of life from the operator for this long, the host recovers by itself."""
-    migrate: str | None = Field(default=None, min_length=1, examples=["flask db upgrade"])
+    migrate: str | None = Field(
+        default=None, min_length=1, examples=['cd "$CARTWHEEL_CODE" && flask --app shop db upgrade']
+    )
     """Migration: a command of the new release, run on one host before any host switches."""
     migrate_timeout_seconds: Seconds = 600
     """Time limit."""

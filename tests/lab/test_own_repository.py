@@ -116,6 +116,53 @@ LAYOUTS: dict[str, tuple[dict[str, str], tuple[str, ...], str]] = {
 }
 
 
+# Flask-Migrate's folder is beside the package, and Alembic's has the name of its own package.
+MIGRATED = """
+import os
+from flask import Flask
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+
+app = Flask(__name__)
+app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///" + os.environ["HOME"] + "/shop.db"
+db = SQLAlchemy(app)
+Migrate(app, db)
+
+@app.route("/")
+def index():
+    names = db.session.execute(db.text("select name from sqlite_master order by name"))
+    return {"tables": [name for (name,) in names]}
+"""
+FLASK_ENV = """
+from alembic import context
+from flask import current_app
+
+with current_app.extensions["migrate"].db.engine.connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+ALEMBIC_ENV = """
+import os
+from alembic import context
+from sqlalchemy import create_engine
+
+with create_engine("sqlite:///" + os.environ["HOME"] + "/shop.db").connect() as connection:
+    context.configure(connection=connection, version_table="second_version")
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+VERSION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "1", None
+
+def upgrade():
+    op.create_table("{table}", sa.Column("id", sa.Integer, primary_key=True))
+"""
+
+
 def new(tmp_path: Path, files: dict[str, str]) -> Project:
     elsewhere = {"PYTHONPATH": str(CHECKOUT), "XDG_STATE_HOME": str(tmp_path / "state")}
     project = Project(tmp_path / "shop", elsewhere)
@@ -169,6 +216,40 @@ def test_django_says_what_it_needs(module_host: LabHost, tmp_path: Path) -> None
     assert "old release" not in refused.text
     allowed = DJANGO_SETTINGS.replace("[]", '["shop.test"]')
     project.write("mysite/settings.py", allowed)
-    project.fab("deploy", "-H", module_host.name)
+    done = project.fab("deploy", "-H", module_host.name)
     assert json.loads(get(module_host, "/", "shop.test")) == {"version": "1.0"}
+    check = 'cd "$CARTWHEEL_CODE" && python manage.py check'
+    assert "no issues" in project.fab("run", "-H", module_host.name, "--command", check).out
+    project.fab("uninstall", "--yes", "-H", module_host.name)
+
+
+@pytest.mark.nightly
+def test_migrations_as_their_own_documents_write_them(module_host: LabHost, tmp_path: Path) -> None:
+    needs = 'flask", "flask-sqlalchemy", "flask-migrate'
+    pyproject = PYPROJECT.format(name="shop", needs=needs)
+    files = {
+        "pyproject.toml": f'{pyproject}[tool.setuptools]\npackages = ["shop"]\n',
+        "shop/__init__.py": MIGRATED,
+        "migrations/alembic.ini": "[alembic]\n",
+        "migrations/env.py": FLASK_ENV,
+        "migrations/script.py.mako": "",
+        "migrations/versions/1_first.py": VERSION.format(table="first"),
+        "alembic.ini": "[alembic]\nscript_location = %(here)s/alembic\n",
+        "alembic/env.py": ALEMBIC_ENV,
+        "alembic/versions/1_second.py": VERSION.format(table="second"),
+    }
+    project = new(tmp_path, files)
+    project.cartwheel("config.init", "--server-name", "shop.test")
+    text = (project.folder / "cartwheel.toml").read_text()
+    command = 'cd "$CARTWHEEL_CODE" && flask --app shop db upgrade'
+    proposed = f"# migrate = {json.dumps(command)}"
+    assert proposed in text
+    both = json.dumps(f"{command} && alembic upgrade head")
+    text = text.replace(proposed, f"migrate = {both}")
+    include = 'include = ["migrations/", "alembic/", "alembic.ini"]'
+    project.write("cartwheel.toml", text.replace("[app]\n", f"[app]\n{include}\n"))
+    project.fab("setup", "-H", module_host.name)
+    project.fab("deploy", "-H", module_host.name)
+    tables = json.loads(get(module_host, "/", "shop.test"))["tables"]
+    assert {"first", "second"} <= set(tables)
     project.fab("uninstall", "--yes", "-H", module_host.name)

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from cartwheel.build.chosen import choose
+from cartwheel.build.private import Privacy
 from cartwheel.build.products import Artifact, Platform
+from cartwheel.build.source import Source
 from cartwheel.build.wheel import check_wheel_fits, normalise_wheel, verify_wheel
 from cartwheel.errors import BuildError
 from tests.build.indexes import make_wheel
@@ -138,3 +141,29 @@ def test_a_wheel_for_another_python_is_refused(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "shop", "1.0", python=">=3.12")
     with pytest.raises(BuildError, match=r"needs Python >=3.12; the host has 3.11.2"):
         check_wheel_fits(Artifact("shop", "1.0", wheel, "", ""), BOOKWORM)
+
+
+def test_files_that_the_back_end_left_out_are_added(tmp_path: Path) -> None:
+    """`app.include` names them; what the back end took stays as it made it."""
+    wheel = make_wheel(tmp_path, "shop", "1.0", ())
+    manage = tmp_path / "manage.py"
+    manage.write_text("print(1)\n")
+    out = tmp_path / "out"
+    out.mkdir()
+    added = (("manage.py", manage), ("shop/__init__.py", manage))
+    normal, _references = normalise_wheel(wheel, out, added)
+    verify_wheel(normal)
+    with zipfile.ZipFile(normal) as archive, zipfile.ZipFile(wheel) as before:
+        assert archive.read("manage.py") == b"print(1)\n"
+        assert archive.read("shop/__init__.py") == before.read("shop/__init__.py")
+
+
+def test_what_app_include_adds_to_a_package(tmp_path: Path) -> None:
+    for name in ("pyproject.toml", "src/shop/__init__.py", "migrations/env.py", "notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    privacy = Privacy(include=("migrations/", "src/shop/"))
+    chosen = choose(Source("project", tmp_path), privacy)
+    assert [name for name, _ in chosen.carried] == ["migrations/env.py", "shop/__init__.py"]
+    assert len(chosen.build) == 4

@@ -224,3 +224,22 @@ def test_entries_that_are_refused_at_once(tmp_path: Path, entry: str, message: s
     text = FLASK + "\ndef make(config):\n    return Flask('x')\n"
     found = wrong_entry(detect(write(tmp_path, {"app.py": text})), entry)
     assert (message in found) if message else not found
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        (DJANGO, "python manage.py migrate"),
+        ({"app.py": f"from flask_migrate import Migrate\n{FLASK}"}, "flask --app app db upgrade"),
+        (
+            {"shop/web.py": f"import flask_migrate\n{FACTORY.replace('create_app', 'make')}"},
+            "flask --app shop.web:make db upgrade",
+        ),
+        ({"app.py": FLASK}, ""),
+    ],
+)
+def test_the_migration_that_is_proposed(
+    tmp_path: Path, files: dict[str, str], command: str
+) -> None:
+    wanted = f'cd "$CARTWHEEL_CODE" && {command}' if command else ""
+    assert detect(write(tmp_path, files)).migrate == wanted
