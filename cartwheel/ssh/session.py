@@ -21,6 +21,7 @@ from typing import Any, Generic, Self, TypeVar
 import paramiko
 
 from cartwheel.errors import CATALOGUE, CartwheelError, ConnectError, HostError
+from cartwheel.host.system.transfer import Transfer
 from cartwheel.host.wire import framing
 from cartwheel.host.wire.codec import WireError, to_json
 from cartwheel.host.wire.messages import Header, Json, Told
@@ -623,15 +624,13 @@ def _size(blob: Blob | None) -> int:
 
 
 def _told(frames: Iterator[bytes], pending: Pending[A]) -> Frames:
-    """The frames; every few seconds the listener gets the progress of a blob."""
-    told, sent = time.monotonic(), 0
+    """The frames; every second the listener gets the progress of a blob."""
+    transfer, sent = Transfer(pending._blob_bytes, "sent"), 0
     for data in frames:
         yield data
         sent += len(data)
-        if time.monotonic() - told >= _TELL_SECONDS:
-            told = time.monotonic()
-            size = max(pending._blob_bytes, sent)
-            text = f"{sent / 1e6:.1f} of {size / 1e6:.1f} MB sent"
+        text = transfer.report(sent)
+        if text is not None:
             _notify(pending, _progress(text))
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from cartwheel.telling import ErrorFields
 
 SILENCE_SECONDS = 8.0  # promise P11: nothing is silent for more than ten
+_PROGRESS_SECONDS = 5.0  # between two lines of progress of a step, where they stay
 _FRAME_SECONDS = 0.125
 _SLOW_FRAME_SECONDS = 0.5
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -84,6 +85,7 @@ class Output:
         self._fields: Table = {}
         self._told: list[ErrorFields] = []
         self._heard = time.monotonic()
+        self._told_progress: dict[tuple[str, str], float] = {}
         self._asked_to_stop = threading.Event()
         self._closed = threading.Event()
         self._wake = threading.Event()  # for the ticker: one of the two is set
@@ -157,12 +159,23 @@ class Output:
     def _for_people(self, event: Event) -> bool:
         """Show the event, or keep it until all hosts have it; whether anything was shown."""
         if self._ends is None or not event.host:
-            return self.screen.event(event)
+            return not self._is_early(event) and self.screen.event(event)
         if event.state in ("start", "progress"):
             return False
         shown = event.state in ("failed", "note") and self.screen.event(event)
         told = [] if event.state == "note" else self._ends.take(event)
         return self._show_ends(told) or shown
+
+    def _is_early(self, event: Event) -> bool:
+        """Whether each line stays, and this step began or told its progress a moment ago."""
+        if self.screen.live or event.state not in ("start", "progress"):
+            return False
+        step, now = (event.host, event.step), time.monotonic()
+        last = self._told_progress.get(step, -_PROGRESS_SECONDS)
+        if event.state == "progress" and now - last < _PROGRESS_SECONDS:
+            return True
+        self._told_progress[step] = now
+        return False
 
     def _show_ends(self, told: Iterable[Told]) -> bool:
         shown = [self.screen.event(one.event, one.took) for one in told]

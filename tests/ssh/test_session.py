@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import CartwheelError, ConnectError, HostError
+from cartwheel.host.system import transfer
 from cartwheel.host.wire.messages import Told
 from cartwheel.ssh.bundle import Bundle, host_bundle
 from cartwheel.ssh.session import Session, SkippedError
@@ -157,7 +158,7 @@ class TestVolume:
     def test_a_slow_blob_is_told_of(
         self, sshd: Sshd, open_to: Open, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("cartwheel.ssh.session._TELL_SECONDS", 0.2)
+        monkeypatch.setattr(transfer, "_EVERY_SECONDS", 0.2)
         relay = Relay(sshd.port, delay_seconds=0.05)  # 64 KiB each time: about 1 MB/s
         try:
             session = open_to(through(relay, sshd))
@@ -165,7 +166,8 @@ class TestVolume:
             session.request(asking("digest"), blob=bytes(4 * MIB), on_event=told.append)
             assert len(told) >= 3
             assert {(one["step"], one["state"]) for one in told} == {("", "progress")}
-            assert re.fullmatch(r"\d\.\d of 4\.2 MB sent", told[0]["detail"])
+            form = r"\d\.\d of 4\.2 MB sent \(\d+ %\), \d\.\d MB/s, \d+ s left"
+            assert re.fullmatch(form, told[0]["detail"])
         finally:
             relay.close()
 

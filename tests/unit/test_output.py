@@ -576,6 +576,19 @@ class TestManyLines:
     def scene(self) -> Any:
         return SimpleNamespace(hosts=self.HOSTS, typed=Typed())
 
+    def test_progress_is_a_line_only_now_and_then(
+        self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with Output("deploy", as_json=False) as out:
+            out.emit(Event("upload", "start", host="a"))
+            out.emit(Event("upload", "progress", "1 %", "a"))
+            monkeypatch.setattr("cartwheel.terminal.show._PROGRESS_SECONDS", 0.0)
+            out.emit(Event("upload", "progress", "2 %", "a"))
+        assert [line.split()[-2:] for line in capfd.readouterr().out.splitlines()] == [
+            [out.screen.marks.start, "upload"],
+            ["2", "%"],
+        ]
+
     def test_a_failure_is_told_at_once(self, capfd: pytest.CaptureFixture[str]) -> None:
         with Output("deploy", as_json=False) as out:
             out.about(self.scene())

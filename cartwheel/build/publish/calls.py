@@ -14,7 +14,7 @@ from cartwheel.build.publish.fleet_store import Login
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
 from cartwheel.host.system import http_request
-from cartwheel.programs import SIGN_OF_LIFE_SECONDS
+from cartwheel.host.system.transfer import Transfer
 
 STEP = "publish"
 SLOWEST_BYTES_PER_SECOND = 4096  # a line that carries less counts as stuck
@@ -61,20 +61,18 @@ class Body:
     def __iter__(self) -> Iterator[bytes]:
         """Reports progress. Raises BuildError if it takes too long, or nothing waits for it."""
         size, sent = self.size_bytes, 0
-        told = time.monotonic()
-        end = told + self.timeout_seconds + size / SLOWEST_BYTES_PER_SECOND
+        transfer = Transfer(size, "sent")
+        end = time.monotonic() + self.timeout_seconds + size / SLOWEST_BYTES_PER_SECOND
         for chunk in self._chunks():
             yield chunk
             sent += len(chunk)
-            now = time.monotonic()
-            if now > end or is_abandoned():
+            if time.monotonic() > end or is_abandoned():
                 raise BuildError(
                     "deadline", f"{sent / 1e6:.1f} MB were sent, then it took too long"
                 )
-            if now - told >= SIGN_OF_LIFE_SECONDS:
-                told = now
-                detail = f"{sent / 1e6:.1f} of {size / 1e6:.1f} MB sent"
-                self.emit(Event(STEP, "progress", detail))
+            text = transfer.report(sent)
+            if text is not None:
+                self.emit(Event(STEP, "progress", text))
 
     def _chunks(self) -> Iterator[bytes]:
         yield self.head

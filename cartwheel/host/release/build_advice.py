@@ -1,5 +1,5 @@
-"""Which system packages a build from source lacks, from its output. Pure, standard library only:
-used here and on hosts.
+"""What an installer builds from source, and which system packages that lacks, from its output.
+Pure, standard library only: used here and on hosts.
 
 The names are those of Debian and Ubuntu.
 """
@@ -7,7 +7,7 @@ The names are those of Debian and Ubuntu.
 from __future__ import annotations
 
 import re
-from typing import Tuple
+from typing import Sequence, Tuple
 
 # What stands in the output, what is missing, and the packages that bring it.
 _LACKS: Tuple[Tuple["re.Pattern[str]", str, Tuple[str, ...]], ...] = tuple(
@@ -46,3 +46,26 @@ def missing(output: str) -> Tuple[str, Tuple[str, ...]]:
         if pattern.search(output):
             return what, packages
     return "", ()
+
+
+# Lines of pip and of uv.
+_COLLECTS = re.compile(r"\s*(?:Collecting|Processing) (\S+)")
+_PREPARES = re.compile(
+    r"\s*(Installing build dependencies|Getting requirements to build wheel|Preparing metadata)\b"
+    r"(?!.*finished)"
+)
+_BUILDS = re.compile(r"\s*Building wheels? for (\S+) .*: started|\s*Building ([A-Za-z0-9]\S*)\s*$")
+
+
+def doing(lines: Sequence[str]) -> str:
+    """What an installer is doing, by its last lines: it names what it builds from source."""
+    last = lines[-1]
+    built = _BUILDS.match(last)
+    if built:
+        return f"building {built.group(1) or built.group(2)} from source"
+    prepared = _PREPARES.match(last)
+    if prepared:
+        collected = (_COLLECTS.match(line) for line in reversed(lines))
+        name = next((one.group(1) for one in collected if one), "a package")
+        return f"building {name} from source: {prepared.group(1).lower()}"
+    return last

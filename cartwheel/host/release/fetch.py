@@ -13,6 +13,7 @@ from typing import Union
 
 from cartwheel.host.system import http_request
 from cartwheel.host.system.context import Context, OpError
+from cartwheel.host.system.transfer import Transfer
 from cartwheel.host.wire.download import Source
 
 _CHUNK_BYTES = 256 << 10
@@ -40,6 +41,7 @@ class Download:
         self._url = http_request.shown(source.url)
         self._digest = hashlib.sha256()
         self._got = 0
+        self._transfer = Transfer(self.size_bytes, "fetched")
         self._chunks: "queue.Queue[Union[bytes, OpError]]" = queue.Queue(_AHEAD)
         self._closed = threading.Event()
         threading.Thread(target=self._receive, name="fetch", daemon=True).start()
@@ -54,8 +56,9 @@ class Download:
         """The next bytes, any number; b"" at the end, after the digest was checked."""
         while True:
             self._ctx.poll()
-            got, all_of_it = self._got / 1e6, self.size_bytes / 1e6
-            self._ctx.progress("", f"{got:.1f} of {all_of_it:.1f} MB fetched")
+            text = self._transfer.report(self._got)
+            if text is not None:
+                self._ctx.emit("", "progress", text)
             try:
                 chunk = self._chunks.get(timeout=_POLL_SECONDS)
             except queue.Empty:

@@ -93,6 +93,7 @@ def _fill(ctx: Context, request: Install, donor: Optional[str]) -> None:
             user=request.installing.user,
             cwd=str(at.release(release) / "venv"),
             step="install",
+            doing=build_advice.doing,
         )
 
     lock = at.release(release) / "install.txt"

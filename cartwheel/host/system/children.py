@@ -59,12 +59,13 @@ def run(
     step: str = "",
     stdin: Optional[bytes] = None,
     on_line: Optional[Callable[[str], None]] = None,
+    doing: Callable[[Sequence[str]], str] = lambda lines: lines[-1],
     umask: int = 0o022,
 ) -> Done:
     """Run `argv` to its end; output and errors together, the last lines kept.
 
     With a context it stops when contact is lost or the request's deadline passes, and reports
-    the last printed line every few seconds as progress of `step`. Raises OpError("deadline"),
+    what it is `doing`, by its last lines, as progress of `step`. Raises OpError("deadline"),
     ContactLost, OpError("missing-program"), or OpError("not-set-up") if there is no such user.
     """
     uid, gid, groups = _ids(user)
@@ -87,7 +88,7 @@ def run(
     if stdin is not None:
         # In a thread: a child that does not read must not delay the deadline.
         threading.Thread(target=_feed, args=(child, stdin), daemon=True).start()
-    _await(ctx, child, readers, tail, argv, timeout_seconds, step)
+    _await(ctx, child, readers, tail, argv, timeout_seconds, step, doing)
     return Done(child.returncode, "\n".join(tail))
 
 
@@ -185,6 +186,7 @@ def _await(
     argv: Sequence[str],
     timeout_seconds: float,
     step: str,
+    doing: Callable[[Sequence[str]], str] = lambda lines: lines[-1],
 ) -> None:
     """Wait until the child has ended and its output is read; otherwise end it."""
     end = time.monotonic() + timeout_seconds
@@ -196,7 +198,7 @@ def _await(
                 name = os.path.basename(argv[0])
                 raise OpError("deadline", f"{name} did not end in time", log="\n".join(tail))
             if ctx is not None and step:
-                ctx.progress(step, tail[-1][:200] if tail else "still working")
+                ctx.progress(step, doing(list(tail))[:200] if tail else "still working")
     except BaseException:
         kill_group(child)
         raise

@@ -16,6 +16,7 @@ from cartwheel.host.wire.messages import State, Told
 from cartwheel.host.wire.request import About
 
 REPORT_SECONDS = 5.0  # Cartwheel is never silent for more than ten (promise P11)
+NEWS_SECONDS = 1.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -90,6 +91,7 @@ class Context:
     at_end: List[Callable[[], None]]
     blob: Optional[IO[bytes]] = None
     _reported: float = field(default_factory=boottime, init=False)
+    _detail: str = field(default="", init=False)
 
     @property
     def at(self) -> Layout:
@@ -106,9 +108,11 @@ class Context:
         self.send(told)
 
     def progress(self, step: str, detail: str) -> None:
-        """Report what the operation waits for, at most every few seconds: call it in the loop."""
-        if boottime() - self._reported > REPORT_SECONDS:
-            self._reported = boottime()
+        """Report what the operation waits for, every few seconds, and after a second if it is
+        something else: call it in the loop."""
+        is_news = detail != self._detail
+        if boottime() - self._reported > (NEWS_SECONDS if is_news else REPORT_SECONDS):
+            self._reported, self._detail = boottime(), detail
             self.emit(step, "progress", detail)
 
     def remaining(self) -> float:

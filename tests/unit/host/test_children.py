@@ -122,7 +122,7 @@ def test_output_that_is_no_text() -> None:
 
 
 def test_progress_says_the_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(context, "REPORT_SECONDS", 0.1)
+    monkeypatch.setattr(context, "NEWS_SECONDS", 0.1)
     session = Session()
     argv = ["sh", "-c", "echo working; sleep 0.7"]
     children.run(session.ctx(), argv, timeout_seconds=10, step="install")

@@ -15,7 +15,7 @@ import pytest
 from cartwheel.host.layout import Layout
 from cartwheel.host.look import facts
 from cartwheel.host.release import fetch, prepare
-from cartwheel.host.system import context
+from cartwheel.host.system import transfer
 from cartwheel.host.system.context import ContactLost, OpError
 from cartwheel.host.wire.download import File, Source
 from cartwheel.host.wire.hidden import Hidden
@@ -204,13 +204,14 @@ def stall(to: BaseHTTPRequestHandler) -> None:
 def test_a_store_that_stalls_is_told_of_and_given_up(
     server: Server, at: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(context, "REPORT_SECONDS", 0.1)
+    monkeypatch.setattr(transfer, "_EVERY_SECONDS", 0.1)
     server.answers["/wheel"] = stall
     session = Session(at)
     with pytest.raises(OpError, match="cannot be fetched: timed out") as caught:
         fetched(at, f"{server.url}/wheel", session, timeout_seconds=1)
     assert caught.value.slug == "store-unreachable"
-    assert {"step": "", "state": "progress", "detail": "0.0 of 0.9 MB fetched"} in session.events
+    stalled = "0.0 of 0.9 MB fetched (0 %), stalled"
+    assert {"step": "", "state": "progress", "detail": stalled} in session.events
     assert there(at) == []
 
 

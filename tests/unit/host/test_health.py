@@ -354,7 +354,7 @@ def test_lost_contact_ends_the_waiting(folder: Path) -> None:
 
 
 def test_waiting_is_not_silent(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(context, "REPORT_SECONDS", 0.1)
+    monkeypatch.setattr(context, "NEWS_SECONDS", 0.1)
     session = Session()
     with pytest.raises(OpError):
         health.prove(session.ctx(), "u", folder / "none", replace(PROBE, deadline_seconds=0.4))
