@@ -25,7 +25,7 @@ def setup(scene: Scene, out: Output) -> int:
     from cartwheel.commands.setup import setup as run
 
     chosen = for_hosts(scene, tuple(host.name for host in balancers(scene)))
-    return out.answers(run(chosen), lambda one: "; ".join(one.changes) or "nothing to do")
+    return out.answers(run(chosen), lambda one: "prepared" if one.changes else "nothing to do")
 
 
 @app_task(quiet=True)

@@ -21,7 +21,7 @@ def setup(scene: Scene, out: Output) -> int:
     """Prepare bare hosts and balancers: packages, user, folders."""
     from cartwheel.commands.setup import setup as run
 
-    code = out.answers(run(scene), lambda one: "; ".join(one.changes) or "nothing to do")
+    code = out.answers(run(scene), lambda one: "prepared" if one.changes else "nothing to do")
     if code == 0:
         out.say(f"next: `{scene.typed.command('deploy')}`")
     return code

@@ -91,6 +91,14 @@ class LabHost:
         port = "" if self.http_port == 80 else f":{self.http_port}"  # noqa: PLR2004 - HTTP's port
         return f"http://{self.address}{port}{path}"
 
+    def server_names(self) -> list[str]:
+        """The server names of Cartwheel's sites; a site without one answers at `url`."""
+        if self.state == "off":
+            return []
+        sites = "/etc/nginx/conf.d/cartwheel-*.conf"
+        said = self.sh(f"sed -n 's/^ *server_name //p' {sites} 2>/dev/null || :")
+        return [name for name in dict.fromkeys(said.replace(";", " ").split()) if name != "_"]
+
     def ssh_command(self, *command: str, user: str = "") -> list[str]:
         """An `ssh` command line that reaches the host with the lab's key and known_hosts."""
         options = [

@@ -133,10 +133,13 @@ def list_(c: FabContext, out: Output) -> int:
 
 @lab_task()
 def url(c: FabContext, out: Output) -> int:
-    """Print the address of a lab host's web server."""
+    """Print the address of a lab host's web server, and how to ask for sites with a name."""
     hosts = _chosen(c)
     for host in hosts:
         out.say(host.url())
+        for name in host.server_names():
+            named = f"{name}:{host.http_port}:{host.address}"
+            out.say(f"curl --resolve {named} http://{name}:{host.http_port}/")
     out.put(hosts=[{"host": host.name, "url": host.url()} for host in hosts])
     return 0
 

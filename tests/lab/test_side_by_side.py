@@ -93,6 +93,10 @@ def test_each_answers_to_its_own_name(project: Project, module_host: LabHost) ->
     assert get(module_host, "/env/WHERE", STAGING.name) == '"staging"'
     assert get(module_host, "/env/WHERE", SHOP.name) == "null"
     assert "Welcome to nginx" in get(module_host, name="nobody.test")
+    # So the lab's address alone shows none of them.
+    told = project.fab("lab.url", "-H", module_host.name).out
+    for site in SITES:
+        assert f"--resolve {site.name}:80:{module_host.address} http://{site.name}:80/" in told
 
 
 def test_the_project_must_choose_among_several(project: Project, module_host: LabHost) -> None:
