@@ -29,7 +29,6 @@ from cartwheel.build.index import (
 from cartwheel.build.origins import local_path, normal, pyproject
 from cartwheel.build.pip_wheel import pip_wheel
 from cartwheel.build.plain import (
-    PLAIN_VERSION,
     About,
     about_plain,
     package_plain,
@@ -244,7 +243,7 @@ def _packed(
     emit: Emit,
 ) -> tuple[Path, list[str]]:
     """The wheel of a plain folder, and the direct references in its requirements."""
-    about, found = about_plain(source, name, wanted), list[str]()
+    about, found = about_plain(source.declaration, name, wanted), list[str]()
     if source.declaration is not None and source.declaration.kind == "poetry":
         about, found = _by_poetry(source.declaration.path.parent, name, access, folder, emit)
     return package_plain(source, about, folder, chosen), found
@@ -260,13 +259,15 @@ def _by_poetry(
     write_stand_in(pyproject(project), copy)
     built, references = _build(copy, access, folder, emit)
     said = read_metadata(built)
+    own = about_plain(Declaration("project", project / "pyproject.toml"), name, Requirements())
     named = "name" in pyproject(project).at("tool", "poetry")
-    about = About(
-        said.name if named else name,
-        said.version if named else PLAIN_VERSION,
-        said.requires_dist,
-        said.requires_python,
-        said.extras,
+    about = replace(
+        own,
+        name=said.name if named else own.name,
+        version=said.version if named else own.version,
+        requires=said.requires_dist,
+        python=said.requires_python or own.python,
+        extras=said.extras,
     )
     return about, [_relative(one, above, project) for one in references]
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import Index
 
 UV_RETRIES = 2
+# Files often name it without a need; hosts may use a mirror of it, because hashes decide.
+_DEFAULT = ("https://pypi.org/simple", "https://pypi.python.org/simple")
 _UV_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 
@@ -165,7 +167,8 @@ def own_access(access: Access, options: IndexOptions, index: Index) -> Access:
         return choice
     urls = (*access.extra_urls, *options.extra_urls)
     url = options.url or access.url
-    known = {bare(one).rstrip("/") for one in (access.url, *access.extra_urls, *access.find_links)}
+    configured = (access.url, *access.extra_urls, *access.find_links)
+    known = {*_DEFAULT, *(bare(one).rstrip("/") for one in configured)}
     links = (*access.find_links, *options.find_links)
     return replace(
         choice,

@@ -141,9 +141,8 @@ def _unread(folder: Path, said: Declaration) -> Iterator[str]:
             yield f"{name} is not used: the package declares its requirements"
 
 
-def about_plain(source: Source, name: str, wanted: Requirements) -> About:
+def about_plain(said: Declaration | None, name: str, wanted: Requirements) -> About:
     """The metadata of a plain folder; `name` if its files have no name."""
-    said = source.declaration
     if said is None or said.kind != "project":
         return About(name, requires=wanted.wanted)
     toml = pyproject(said.path.parent)

@@ -210,11 +210,6 @@ class _Reader:
                 raise _refusal(place, f"{url!r} is no address")
         now = self._indexes
         links = [_link(one, place.file) for one in options.find_links]
-        source, built = now.no_binary, now.only_binary
-        for said in options.no_binary:
-            source, built = binary_choice(said, source, built)
-        for said in options.only_binary:
-            built, source = binary_choice(said, built, source)
         changed = replace(
             now,
             url=options.index_url or now.url,
@@ -223,15 +218,26 @@ class _Reader:
             trusted_hosts=(*now.trusted_hosts, *options.trusted_host),
             no_index=now.no_index or options.no_index,
             pre=now.pre or options.pre,
-            no_binary=source,
-            only_binary=built,
         )
-        if changed != now:
-            self._indexes = replace(changed, where=now.where or place.where)
+        self._change(changed, place)
+        self._choose_binaries(options, place)
         for said in [*(["--prefer-binary"] if options.prefer_binary else []), *options.use_feature]:
             self._note(place, f"{said} is ignored")
         if options.hash:
             self._note(place, "pip ignores --hash without a requirement")
+
+    def _choose_binaries(self, options: optparse.Values, place: _Place) -> None:
+        """--no-binary and --only-binary: for pip they count on every line, and for all lines."""
+        source, built = self._indexes.no_binary, self._indexes.only_binary
+        for said in options.no_binary:
+            source, built = binary_choice(said, source, built)
+        for said in options.only_binary:
+            built, source = binary_choice(said, built, source)
+        self._change(replace(self._indexes, no_binary=source, only_binary=built), place)
+
+    def _change(self, changed: IndexOptions, place: _Place) -> None:
+        if changed != self._indexes:
+            self._indexes = replace(changed, where=self._indexes.where or place.where)
 
     def _note(self, place: _Place, text: str) -> None:
         self._notes.append(f"{_short(place.where)}: {text}")
@@ -240,6 +246,7 @@ class _Reader:
         if options.config_settings or options.global_option:
             why = "options for its build cannot be passed to hosts"
             raise _refusal(place, why, "Build a wheel of it yourself, and name that file instead.")
+        self._choose_binaries(options, place)
         if text and _about_indexes(options):
             self._note(place, "pip ignores options after a requirement, give them their own line")
         asked = text or options.editable[0]
@@ -351,7 +358,7 @@ def _is_address(url: str) -> bool:
 
 def _about_indexes(options: optparse.Values) -> bool:
     alone = (options.index_url, options.extra_index_url, options.find_links, options.trusted_host)
-    more = (options.no_binary, options.only_binary, options.requirement, options.constraint)
+    more = (options.requirement, options.constraint)
     return any((*alone, *more, options.no_index, options.pre, options.prefer_binary))
 
 

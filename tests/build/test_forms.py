@@ -218,6 +218,23 @@ POETRY = (
 )
 
 
+def test_poetry_names_what_a_project_leaves_to_it(
+    tmp_path: Path, state: Path, heard: Heard
+) -> None:
+    write(
+        tmp_path / "pyproject.toml",
+        '[project]\nname = "shop"\nversion = "0.3"\nrequires-python = ">=3.11"\n'
+        'dynamic = ["dependencies"]\n[tool.poetry]\npackage-mode = false\n'
+        '[tool.poetry.dependencies]\nflask = "^3.0"\n',
+    )
+    write(tmp_path / "main.py")
+    artifact = build_app(settings_for("."), tmp_path, state=state, emit=heard)
+    metadata = read_metadata(artifact.wheel)
+    assert (metadata.name, metadata.version.split("+")[0]) == ("shop", "0.3")
+    assert metadata.requires_dist == ("flask (>=3.0,<4.0)",)
+    assert metadata.requires_python == ">=3.11"
+
+
 @pytest.mark.parametrize("system", ["", '[build-system]\nrequires = ["poetry-core"]\n'])
 def test_poetry_says_what_a_project_without_a_package_requires(
     system: str, tmp_path: Path, state: Path, heard: Heard
@@ -284,6 +301,16 @@ def test_requirements_beside_a_package(name: str, maker: Maker) -> None:
     _, lock = maker.make(entry="shop:app")
     assert locked(lock) == {*wanted, "gunicorn==23.0"}
     assert note in maker.notes
+
+
+def test_a_package_that_its_requirements_name(maker: Maker) -> None:
+    """`-e .` in a requirements file is the application itself."""
+    package(maker.top, "shop")
+    text = (maker.top / "pyproject.toml").read_text().replace("dependencies = []\n", "")
+    (maker.top / "pyproject.toml").write_text(text)
+    maker.files({"requirements.txt": "-e .\nflask\n"})
+    _, lock = maker.make(entry="shop:app")
+    assert (set(pins(lock.text)), lock.wheels) == ({"flask", "gunicorn"}, ())
 
 
 def test_a_package_that_is_none_is_told_how_to_be_none(

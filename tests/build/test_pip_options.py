@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +18,7 @@ from cartwheel.build.products import Lock
 from cartwheel.errors import BuildError
 from tests.build.conftest import BOOKWORM, Heard, settings_for
 from tests.build.indexes import LocalIndex, make_wheel, serve
-from tests.build.packages import write
+from tests.build.packages import package, write
 
 pytestmark = [pytest.mark.build, pytest.mark.usefixtures("lonely")]
 
@@ -75,12 +75,17 @@ def maker(tmp_path: Path, heard: Heard) -> Maker:
     return Maker(tmp_path, heard)
 
 
-def by_pip(requirements: Path) -> dict[str, str]:
-    """What pip itself would install."""
+def asked_of_pip(requirements: Path) -> list[dict[str, Any]]:
+    """What pip itself would install, as it reports it."""
     argv = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "-q"]
     argv += ["--report", "-", "-r", str(requirements)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, cwd="/")
-    found = [one["metadata"] for one in json.loads(done.stdout)["install"]]
+    found: list[dict[str, Any]] = json.loads(done.stdout)["install"]
+    return found
+
+
+def by_pip(requirements: Path) -> dict[str, str]:
+    found = [one["metadata"] for one in asked_of_pip(requirements)]
     return {one["name"]: one["version"] for one in found}
 
 
@@ -157,22 +162,40 @@ def test_the_index_of_the_settings_wins_over_that_of_a_file(
 
 def sdist(index: LocalIndex, name: str, version: str) -> None:
     """Publish a source distribution."""
-    content = f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n".encode()
-    path = index.folder / f"{name}-{version}.tar.gz"
+    folder = package(index.folder / f"{name}-{version}", name)
+    write(
+        folder / "pyproject.toml", (folder / "pyproject.toml").read_text().replace("1.0", version)
+    )
+    write(folder / "PKG-INFO", f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n")
+    path = index.folder / f"{folder.name}.tar.gz"
     with tarfile.open(path, "w:gz") as packed:
-        for file, text in (("PKG-INFO", content), ("pyproject.toml", b"")):
-            entry = tarfile.TarInfo(f"{name}-{version}/{file}")
-            entry.size = len(text)
-            packed.addfile(entry, io.BytesIO(text))
+        packed.add(folder, folder.name)
     index.pages[name] += f'<a href="/files/{path.name}">{path.name}</a><br>\n'
 
 
-def test_no_binary_is_for_hosts_too(index: LocalIndex, maker: Maker) -> None:
+@pytest.mark.parametrize("text", ["--no-binary money\nmoney\n", "money --no-binary money\n"])
+def test_no_binary_is_for_hosts_too(text: str, index: LocalIndex, maker: Maker) -> None:
     sdist(index, "money", "1.0")
-    maker.requirements("--no-binary money\nflask\nmoney\n")
-    text = maker.lock().text
-    assert "/files/money-1.0.tar.gz" in text
-    assert "/files/flask" not in text
+    maker.requirements(f"flask\n{text}")
+    lock = maker.lock().text
+    assert "/files/money-1.0.tar.gz" in lock
+    assert "/files/flask" not in lock
+    files = [one["download_info"]["url"] for one in asked_of_pip(maker.top / "requirements.txt")]
+    assert any(file.endswith("/files/money-1.0.tar.gz") for file in files)
+
+
+@pytest.mark.parametrize("tag", ["cp311-cp311-manylinux_2_28_x86_64", "cp311-cp311-win_amd64"])
+def test_a_given_wheel_must_fit_the_host(tag: str, index: LocalIndex, maker: Maker) -> None:
+    wheel = make_wheel(maker.top, "beside", "1.0")
+    name = f"beside-1.0-{tag}.whl"
+    wheel.rename(maker.top / name)
+    for line in (f"./{name}", f"beside @ {(maker.top / name).as_uri()}"):
+        maker.requirements(f"flask\n{line}\n")
+        if "linux" in tag:
+            assert maker.installed()["beside"] == "1.0"
+        else:
+            with pytest.raises(BuildError, match=r"requirements\.txt:2: beside: .*win_amd64"):
+                maker.lock()
 
 
 def test_only_binary_leaves_out_what_has_no_wheel(index: LocalIndex, maker: Maker) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cartwheel_lab import LabHost
-from tests.build.indexes import LocalIndex, serve
+from tests.build.indexes import LocalIndex, make_wheel, serve
 from tests.build.packages import package, write
 from tests.kit.host import current, get
 from tests.kit.project import new_project
@@ -89,3 +89,72 @@ def test_our_package_serves_and_its_change_alone_takes_the_rest_over(
     assert inodes[0] == inodes[1], "taken over by a hard link"
     project.fab("rollback", "-H", host.name)
     assert get(host) == "money coins"
+
+
+PAGE = """
+import pathlib
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    page = (pathlib.Path(__file__).parent / "templates/page.txt").read_text()
+    return [page.encode()]
+"""
+ABOUT = """
+from importlib.metadata import version
+
+def about():
+    return " ".join(version(name) for name in ("money", "coins"))
+"""
+ASKS = "'from shop.about import about; print(about())'"
+LAYOUTS = {
+    "uv": {
+        "pyproject.toml": (
+            '[project]\nname = "app"\nversion = "0.1.0"\nrequires-python = ">=3.9"\n'
+            'dependencies = ["money", "coins"]\n[tool.uv]\nfind-links = ["wheels"]\n'
+            '[[tool.uv.index]]\nurl = "INDEX"\n'
+        ),
+    },
+    "pip": {
+        "requirements/base.txt": "coins\n--extra-index-url INDEX\n",
+        "requirements/production.txt": "-rbase.txt\n-f ../wheels\nmoney\npkg-resources==0.0.0\n",
+        "requirements/dev.txt": "-r base.txt\nnowhere\n",
+    },
+    "pipenv": {
+        "Pipfile": (
+            '[[source]]\nname = "pypi"\nurl = "https://pypi.org/simple"\nverify_ssl = true\n'
+            '[[source]]\nname = "own"\nurl = "INDEX"\n'
+            '[packages]\ncoins = { version = "*", index = "own" }\n'
+            'money = { file = "./wheels/money-10.0-py3-none-any.whl" }\n'
+            '[dev-packages]\nnowhere = "*"\n'
+        ),
+    },
+}
+
+
+def test_layouts_without_a_package_serve_with_what_they_declare(
+    host: LabHost, tmp_path: Path
+) -> None:
+    """Each of uv's, pip's and Pipenv's: files here are uploaded, an own index is asked by URL."""
+    project = new_project(tmp_path)
+    app = tmp_path / "app"
+    wheels = app / "wheels"
+    wheels.mkdir()
+    make_wheel(wheels, "money", "10.0")
+    (app / "requirements.txt").unlink()
+    (app / "app.py").unlink()
+    write(app / "src/shop/__init__.py", PAGE)
+    write(app / "src/shop/about.py", ABOUT)
+    write(app / "src/shop/templates/page.txt", "a page")
+    project.fab("setup", "-H", host.name)
+    with strangers(host, tmp_path / "strangers") as index:
+        text = (tmp_path / "config/deploy.toml").read_text().replace("app:app", "shop:app")
+        project.settings(text)
+        for name, files in LAYOUTS.items():
+            for file, content in files.items():
+                write(app / file, content.replace("INDEX", index.url))
+            deployed = project.fab("deploy", "-H", host.name)
+            assert get(host) == "a page", name
+            said = f"cd /srv/shop/current && venv/bin/python -c {ASKS}"
+            assert host.sh(said).strip() == "10.0 9.9", (name, deployed.text)
+            for file in files:
+                (app / file).unlink()

@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from cartwheel.build.index import (
+    Access,
+    IndexOptions,
     access_for,
     bare,
     local_pip_environment,
+    own_access,
     pip_access,
     pip_environment,
     uv_arguments,
@@ -239,3 +242,21 @@ def test_a_crash_of_pip_is_one_line_and_a_build_that_fails_stays_whole() -> None
     short = "ERROR: OSError: [Errno 28] No space left on device: '/srv/x'"
     assert without_crash(PIP_CRASHED) == f"Collecting flask\n{short}"
     assert without_crash(BUILD_FAILED) == BUILD_FAILED
+
+
+def test_which_indexes_only_the_applications_files_name() -> None:
+    options = IndexOptions(
+        where="requirements.txt:1",
+        url="https://pypi.org/simple/",
+        extra_urls=("https://me:word@own.example/simple", "https://configured.example/simple"),
+        find_links=("/srv/wheels",),
+    )
+    access = Access(url="https://mirror.example/simple", extra_urls=(options.extra_urls[1],))
+    found = own_access(access, options, Index())
+    assert found.url == "https://pypi.org/simple/"
+    assert found.own == ("https://own.example/simple", "file:///srv/wheels")
+    assert found.is_own("https://own.example/simple/")
+    assert not found.is_own("https://pypi.org/simple"), "hosts may use a mirror of it"
+    assert "word" in found.secrets
+    settled = own_access(access, options, Index(url="https://mirror.example/simple"))
+    assert (settled.url, settled.own) == (access.url, ())

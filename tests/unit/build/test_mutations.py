@@ -163,7 +163,7 @@ def read_everything(folder: Path) -> None:
         source = find_source(".", folder)
         if source.kind == "plain":
             wanted = plain_requirements(source, Access())
-            about_plain(source, "shop", wanted).metadata("1")
+            about_plain(source.declaration, "shop", wanted).metadata("1")
 
     readers: tuple[Callable[[], object], ...] = (
         packed,

@@ -153,13 +153,19 @@ def test_options_about_indexes(tmp_path: Path) -> None:
     )
 
 
+def test_binaries_count_on_the_line_of_a_requirement_too(tmp_path: Path) -> None:
+    found = read(tmp_path, "--only-binary :all:\npsycopg2==2.9 --no-binary psycopg2\nflask\n")
+    assert found.wanted == ("psycopg2==2.9", "flask")
+    assert (found.indexes.no_binary, found.indexes.only_binary) == (("psycopg2",), (":all:",))
+    assert found.notes == ()
+
+
 NOTES = {
     "pkg-resources==0.0.0": "pkg-resources==0.0.0 is ignored",
     "pkg_resources==0.0.0": "pkg_resources==0.0.0 is ignored",
     "--prefer-binary": "--prefer-binary is ignored",
     "--use-feature fast-deps": "fast-deps is ignored",
     f"--hash sha256:{A}": "pip ignores --hash without a requirement",
-    "flask --no-binary flask": "give them their own line",
     "flask -r other.txt": "give them their own line",
     "flask -i https://one.example": "give them their own line",
 }

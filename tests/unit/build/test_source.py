@@ -223,7 +223,7 @@ def plain(folder: Path) -> Source:
 
 
 def packed(source: Source, folder: Path) -> Path:
-    about = about_plain(source, "My-Shop", plain_requirements(source, Access()))
+    about = about_plain(source.declaration, "My-Shop", plain_requirements(source, Access()))
     return package_plain(source, about, folder)
 
 
