@@ -6,6 +6,7 @@ import functools
 import ssl
 import time
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -34,7 +35,7 @@ def download(origin: Origin, access: Access, folder: Path) -> Path:
                 file.write(block)
                 if time.monotonic() > end:
                     raise TimeoutError(f"it did not end within {DEADLINE_SECONDS:.0f} s")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         why = getattr(error, "reason", None) or error
         raise origin.refusal(f"{origin.text} cannot be fetched: {why}") from error
     return path
@@ -49,7 +50,7 @@ def fetched_text(url: str, access: Access, where: str) -> bytes:
     try:
         with _opener(access).open(_request(url), timeout=SILENCE_SECONDS) as answer:
             content: bytes = answer.read(TEXT_BYTES + 1)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         why = getattr(error, "reason", None) or error
         raise BuildError("source", f"{where}: {bare(url)} cannot be fetched: {why}") from error
     if len(content) > TEXT_BYTES:

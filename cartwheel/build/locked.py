@@ -61,15 +61,16 @@ def read_pipfile_lock(folder: Path) -> Locked:
     path = folder / PIPFILE_LOCK
     if not path.is_file():
         return Locked()
-    packages = [
-        {
-            **said,
-            "name": name,
-            "version": str(said.get("version", "")).removeprefix("=="),
-            "files": [{"hash": one} for one in said.get("hashes", [])],
-        }
-        for name, said in locked_packages(path).items()
-    ]
+    with understood(str(path)):
+        packages = [
+            {
+                **said,
+                "name": name,
+                "version": str(said.get("version", "")).removeprefix("=="),
+                "files": [{"hash": one} for one in said.get("hashes", [])],
+            }
+            for name, said in locked_packages(path).items()
+        ]
     placed = [(package, lambda: str(path)) for package in packages]
     return _collected(path, placed, partial(address_of, where=_HERE), ())
 

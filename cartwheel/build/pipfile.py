@@ -54,7 +54,7 @@ def locked_packages(path: Path) -> dict[str, Table]:
     try:
         packages = json.loads(path.read_text(encoding="utf-8"))["default"]
         return {name: said for name, said in packages.items() if isinstance(said, dict)}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BuildError("source", f"{path} cannot be read: {error}") from error
 
 

@@ -287,15 +287,19 @@ class _Reader:
         """The base of relative paths: for pip the folder of the first file, for uv of this file."""
         path = local_path(address.partition("#")[0], self._top)
         remote = place.file.lower().startswith(_REMOTE)
-        return self._top if remote or Path(path).exists() else Path(place.file).parent
+        return self._top if remote or _exists(path) else Path(place.file).parent
 
 
 def _there(origin: Origin) -> Origin:
     """Refuse a file that does not exist here, such as one of conda's builds."""
-    if origin.kind == "path" and not Path(origin.place).exists():
+    if origin.kind == "path" and not _exists(origin.place):
         instead = f"; if `pip freeze` wrote this, write {origin.name}==VERSION"
         raise origin.refusal(f"there is no {origin.place}{instead if origin.name else ''}")
     return origin
+
+
+def _exists(path: str) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - Path raises an error for a long name
 
 
 def _pins_nothing(requirement: Requirement) -> bool:

