@@ -39,7 +39,7 @@ from cartwheel.build.plain import (
 from cartwheel.build.poetry import write_stand_in
 from cartwheel.build.private import Privacy, check_wheel, privacy_for
 from cartwheel.build.products import Artifact, operator_platform
-from cartwheel.build.requirements_file import Requirements, names_file
+from cartwheel.build.requirements_file import Requirements, names_file, read_lines
 from cartwheel.build.source import (
     Files,
     Source,
@@ -91,10 +91,12 @@ def build_app(
     source = app_source(settings, project)
     access = access_for(settings.index, index_password)
     wanted = _requirements(source, access)
+    asked = read_lines(settings.app.requirements, "app.requirements", project, access)
+    indexes = wanted.indexes.with_more(asked.indexes)
     artifact = build_source(
         source,
         settings.app.name,
-        own_access(access, wanted.indexes, settings.index),
+        own_access(access, indexes, settings.index),
         privacy_for(settings, project, source.path, private),
         state=state,
         emit=emit,
@@ -102,7 +104,7 @@ def build_app(
         entry=settings.app.entry,
         wanted=wanted,
     )
-    for note in _notes(settings, source, artifact, wanted, access):
+    for note in _notes(settings, source, artifact, (wanted, asked), access):
         emit(Event(STEP, "note", note))
     return replace(artifact, commit=commit_of(source.path)) if source.is_folder else artifact
 
@@ -115,23 +117,33 @@ def _requirements(source: Source, access: Access) -> Requirements:
 
 
 def _notes(
-    settings: Settings, source: Source, artifact: Artifact, wanted: Requirements, access: Access
+    settings: Settings,
+    source: Source,
+    artifact: Artifact,
+    read: tuple[Requirements, ...],
+    access: Access,
 ) -> Iterator[str]:
     """Everything in the source that is not used, or that a person may not expect."""
-    yield from wanted.notes
-    if source.kind == "project":
+    if source.kind == "project" and not names_files(settings):
         metadata = read_metadata(artifact.wheel)
-        yield from undeclared_requirements(source.path, metadata, access).notes
-    ignored = ignored_indexes(access, wanted.indexes, settings.index)
-    where = wanted.indexes.where.rpartition("/")[2]
-    yield from (f"{where}: {url} is ignored: the settings name an index" for url in ignored)
+        read = (*read, undeclared_requirements(source.path, metadata, access))
+    for one in read:
+        yield from one.notes
+        where = one.indexes.where.rpartition("/")[2]
+        for url in ignored_indexes(access, one.indexes, settings.index):
+            yield f"{where}: {url} is ignored: the settings name an index"
+
+
+def names_files(settings: Settings) -> bool:
+    """Whether the settings name requirements files, which then replace those of the source."""
+    return any(map(names_file, settings.app.requirements))
 
 
 def app_source(settings: Settings, project: Path) -> Source:
     """The application's source; requirements files that the settings name replace those of a plain
     folder. Raises BuildError("source")."""
     source = find_source(settings.app.source, project)
-    if source.kind == "plain" and any(map(names_file, settings.app.requirements)):
+    if source.kind == "plain" and names_files(settings):
         return replace(source, declaration=Declaration("settings", source.path))
     return source
 

@@ -143,7 +143,7 @@ def index_options(folder: Path) -> IndexOptions:
         pre=uv.get("prerelease") == "allow",
         no_binary=_packages(uv, "no-binary"),
         only_binary=_packages(uv, "no-build"),
-        in_order=not toml.tables("tool", "pdm", "source"),
+        in_order=bool(toml.tables("tool", "uv", "index")),
     )
     if replace(found, in_order=False) == IndexOptions():
         return IndexOptions()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import unquote
 
 from cartwheel.build import store, tool
-from cartwheel.build.artifact import app_source
+from cartwheel.build.artifact import app_source, names_files
 from cartwheel.build.beside import references, stand_in
 from cartwheel.build.declared import Terms, declared, own_indexes, terms_for
 from cartwheel.build.explain import explain_uv, with_place
@@ -129,17 +129,19 @@ def _asked(
     """The requirements to resolve, the names with their own source, and what is said of indexes."""
     metadata = read_metadata(artifact.wheel)
     own = own_sources(settings, artifact, metadata, project, terms, access)
-    asked = [read_lines(settings.app.requirements, "app.requirements", project, access)]
+    asked = [
+        read_lines(settings.app.requirements, "app.requirements", project, access),
+        read_constraints(access),
+    ]
     wanted = (*own.wanted, *asked[0].wanted)
     wanted = wanted_requirements(settings, metadata, wanted, platform)
     pinned: set[str] = set()
     if tests_beside is not None:
         asked.append(read_lines(settings.tests.requirements, "tests.requirements", project, access))
-        wanted = (*wanted, *asked[1].wanted)
+        wanted = (*wanted, *asked[-1].wanted)
         pinned = {f"{name}=={some}" for name, some in pins(tests_beside.text).items()}
     said = [own.requirements, *asked]
-    configured = read_constraints(access.constraints, access)
-    constraints = pinned.union(configured, *(one.constraints for one in said))
+    constraints = pinned.union(*(one.constraints for one in said))
     question = Question(
         application=stand_in(artifact, metadata, state),
         inputs=(metadata.name, metadata.requires_dist, metadata.requires_python),
@@ -385,7 +387,9 @@ def own_sources(
         beside = _said(project_of, addressed, metadata, terms)[0] if project_of else addressed
         return Own(Requirements(), beside)
     both, locked = _said(source.path, addressed, metadata, terms)
-    more = undeclared_requirements(source.path, metadata, access)
+    more = Requirements()
+    if not names_files(settings):
+        more = undeclared_requirements(source.path, metadata, access)
     for origin in more.origins:
         both = merged(both, {origin.name: origin})
     found = project_requirements(source.path)

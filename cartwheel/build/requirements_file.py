@@ -63,13 +63,13 @@ class Requirements:
     overrides: tuple[str, ...] = ()  # uv's: they replace what packages require
 
 
-def read_constraints(files: Iterable[str], access: Access) -> tuple[str, ...]:
+def read_constraints(access: Access) -> Requirements:
     """The constraints in files that pip's configuration names. Raises BuildError("source")."""
     reader = _Reader(Path.cwd(), access)
     place = _Place("constraint in pip's configuration", str(Path.cwd() / "-"), True, ())
-    for file in files:
+    for file in access.constraints:
         reader.read(_beside(file, place.file), constraint=True, above=(place,))
-    return reader.found().constraints
+    return reader.found()
 
 
 def read_requirements(path: Path, access: Access | None = None) -> Requirements:

@@ -361,11 +361,20 @@ def test_a_form_that_is_refused(name: str, maker: Maker) -> None:
 
 def test_the_settings_choose_one_of_several_files(maker: Maker) -> None:
     maker.files(
-        {"main.py": "", "requirements/web.txt": "flask\n-c pins.txt\n", "requirements/x.txt": "",
-         "requirements/pins.txt": "flask==3.0\n"},
+        {"main.py": "", "requirements/web.txt": "flask\n-c pins.txt\n--prefer-binary\n",
+         "requirements/x.txt": "", "requirements/pins.txt": "flask==3.0\n"},
     )  # fmt: skip
     _, lock = maker.make(entry="main:app", requirements=["-r requirements/web.txt", "celery"])
     assert locked(lock) == {"flask==3.0", "celery==5.4", "gunicorn==23.0"}
+    assert maker.notes == "web.txt:3: --prefer-binary is ignored"
+
+
+def test_the_settings_choose_a_file_for_a_package_too(maker: Maker) -> None:
+    package(maker.top, "shop", requires='"flask"')
+    maker.files({"requirements.txt": "bottle\n", "live.txt": "celery\n"})
+    _, lock = maker.make(entry="shop:app", requirements=["-r live.txt"])
+    assert set(pins(lock.text)) == {"flask", "celery", "gunicorn"}
+    assert maker.notes == ""
 
 
 def test_requirements_elsewhere_make_a_new_version(maker: Maker) -> None:
