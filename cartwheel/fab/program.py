@@ -13,8 +13,9 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,10 @@ from invoke.parser import Parser, ParserContext
 from cartwheel.errors import Exit, UsageError
 from cartwheel.fab.executor import FleetExecutor
 from cartwheel.fab.surroundings import complete_account, open_streams
+from cartwheel.fab.task import FleetTask
 
 if TYPE_CHECKING:
+    from cartwheel.fab.completion import Values
     from cartwheel.fab.mistakes import Task
 
 
@@ -58,6 +61,9 @@ class CartwheelProgram(Fab):
             group = self.args.list.value
             if isinstance(group, str) and group not in self.collection.collections:
                 raise ParseError(f"No idea what '{group}' is!")
+            if self.args.complete.value:
+                self._complete()
+                raise invoke.Exit
             super().parse_cleanup()
 
     def update_config(self, merge: bool = True) -> None:  # noqa: ARG002 - invoke calls it so
@@ -122,10 +128,37 @@ class CartwheelProgram(Fab):
             program=self.called_as,
             words=self.argv[1:],
             core=self.initial_context,
-            names=[name for names in self.collection.task_names.items() for name in _all(names)],
+            names=self._names(),
             task=self._task,
-            project=Path(self.collection.loaded_from or "."),
+            project=self._project,
         ).explain(text)
+
+    def _complete(self) -> None:
+        """Print what may stand at the end of an incomplete command line."""
+        from cartwheel.fab.completion import Completion
+
+        words = self.argv[self.argv.index("--") + 1 :] if "--" in self.argv else []
+        found = Completion(
+            words=words[1:],  # without the program
+            core=self.initial_context,
+            names=sorted(self._names()),
+            task=lambda name: self._task(name).context,
+            values=self._values_of,
+        ).candidates()
+        sys.stdout.write("".join(f"{one}\n" for one in found))
+
+    def _values_of(self, name: str) -> Values:
+        """What the options of a task take; before a task, those of any."""
+        ours = [task for task in self.collection.tasks.values() if isinstance(task, FleetTask)]
+        task = self.collection[name] if name else ours[0] if ours else None
+        return partial(task.values, self._project) if isinstance(task, FleetTask) else _no_values
+
+    @property
+    def _project(self) -> Path:
+        return Path(self.collection.loaded_from or ".")
+
+    def _names(self) -> list[str]:
+        return [name for names in self.collection.task_names.items() for name in _all(names)]
 
     def _task(self, name: str) -> Task:
         from cartwheel.fab.mistakes import Task
@@ -133,6 +166,10 @@ class CartwheelProgram(Fab):
         found = self.collection[name]
         context = ParserContext(name, args=found.get_arguments())
         return Task(context, getattr(found, "hosts", "optional") != "none")
+
+
+def _no_values(_option: str, _words: Sequence[str]) -> list[str]:
+    return []
 
 
 def _all(names: tuple[str, list[str]]) -> list[str]:

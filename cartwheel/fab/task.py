@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import invoke
@@ -33,6 +34,8 @@ class FleetTask(invoke.Task[Any]):
         self.hosts = hosts
         # Whether it changes hosts, so that a freeze refuses it.
         self.changing = False
+        # The values of its options, for completion: (project, option, words so far).
+        self.values: Callable[[Path, str, Sequence[str]], list[str]] = _no_values
         _check_options(body, self.help)
 
     def __deepcopy__(self, _memo: object) -> FleetTask:
@@ -55,6 +58,10 @@ class FleetTask(invoke.Task[Any]):
         code = self.body(context, *args, **named)
         if code:
             raise invoke.Exit(code=int(code))
+
+
+def _no_values(_project: Path, _option: str, _words: Sequence[str]) -> list[str]:
+    return []
 
 
 def task(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import Exit, UsageError
@@ -183,7 +184,15 @@ def _as_task(
     context = inspect.Parameter("c", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     signature = inspect.Signature([context, *options])
     run.__signature__ = signature  # type: ignore[attr-defined]  # invoke reads the options from it
-    return task(help=help, **named)(run)
+    made = task(help=help, **named)(run)
+    made.values = _values
+    return made
+
+
+def _values(project: Path, option: str, words: Sequence[str]) -> list[str]:
+    from cartwheel.commands.known import values
+
+    return values(project, option, words)
 
 
 def _to_its_end(act: Callable[[], int | None], out: Output) -> int:

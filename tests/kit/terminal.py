@@ -94,7 +94,7 @@ def on_terminal(
         stdout=child,
         stderr=child,
         start_new_session=True,
-        preexec_fn=_take_terminal,  # noqa: PLW1509 - no threads here; so Ctrl-C reaches it
+        preexec_fn=take_terminal,  # noqa: PLW1509 - no threads here; so Ctrl-C reaches it
     )
     os.close(child)
     try:
@@ -105,5 +105,6 @@ def on_terminal(
         os.close(parent)
 
 
-def _take_terminal() -> None:
+def take_terminal() -> None:
+    """In a child that was just forked: its standard input becomes its controlling terminal."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)

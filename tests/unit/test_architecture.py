@@ -28,7 +28,8 @@ TASKS = sorted((ROOT / "tasks").rglob("*.py"))
 LAB_TASKS = ROOT / "lab" / "cartwheel_lab" / "tasks.py"
 
 # They talk to the session's unit, to a person's terminal or to a test by standard output.
-MAY_PRINT = {"host/recover.py", "host/enter.py", "cartwheel_lab/load.py"}
+# `fab --complete` answers the shell.
+MAY_PRINT = {"host/recover.py", "host/enter.py", "cartwheel_lab/load.py", "fab/program.py"}
 # They are programs of their own: installed on a host, or started by the lab.
 MAY_READ_ARGV = {
     *("host/recover.py", "host/enter.py", "host/release/witness.py"),
