@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from fabric.main import Fab
 
+from cartwheel import __version__
 from cartwheel.errors import CartwheelError, ConnectError, UsageError
 from cartwheel.fab import FabContext, FleetTask, task
 from cartwheel.fab.context import hosts_of
@@ -369,3 +370,9 @@ def test_starting_keeps_bytecode(tmp_path: Path) -> None:
     env = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     subprocess.run([FAB, "--list"], cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, check=True)
     assert list((tmp_path / "cartwheel/fab/__pycache__").glob("program.*.pyc"))
+
+
+def test_the_version_of_cartwheel_is_its_own(tmp_path: Path) -> None:
+    done = Project(tmp_path).cartwheel("--version")
+    assert done.out.splitlines()[0] == f"Cartwheel {__version__}"
+    assert "Fabric" in done.out
