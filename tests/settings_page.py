@@ -79,6 +79,25 @@ finds its own name, release and slot in `CARTWHEEL_APP`, `CARTWHEEL_RELEASE` and
 without control characters other than tab and newline, because older versions of systemd silently
 drop such variables.
 
+## Files of configuration
+
+Each table [files.NAME] is one file of a release: a template, or a secret that is the whole file.
+
+    [files."isso.cfg"]
+    template = "deploy/isso.cfg.j2"
+    variable = "ISSO_SETTINGS"                   # gets the file's path
+
+    [files."shared/token.json"]
+    secret = {{ file = "~/.config/shop/token.json" }}
+
+`variable` is an environment variable with the path of the file in its own release. A name in
+`shared/` also makes a link there, which leads to the live release through `current`: for programs
+that look in their working directory. Until the switch that link leads to the old release, so an
+application that reads the file at its start should get its path from `variable`. Files belong to
+root and the app's group (`owner`, `mode`); they change and roll back with the release, and no
+message shows their content. A template may use `settings`, `app`, `user`, `group`, `root`, `shared`
+and `env`, the application's variables with their secret values.
+
 ## Mirrors
 
 Names for `index.preset`:
@@ -130,6 +149,7 @@ def markdown(template_names: Iterable[str]) -> str:
     tables += [
         ("inventory.hosts.NAME", toml_tables.InventoryHost),
         ("inventory.groups.NAME", toml_tables.InventoryGroup),
+        ("files.NAME", toml_tables.AppFile),
         ("hooks.NAME", toml_tables.Hook),
     ]
     presets = [
@@ -192,6 +212,7 @@ def _type(annotation: Any) -> str:
         toml_tables.InventoryHost: "host",
         toml_tables.InventoryGroup: "group",
         toml_tables.Hook: "hook",
+        toml_tables.AppFile: "file",
     }
     return names[annotation]
 

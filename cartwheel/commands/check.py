@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cartwheel.commands.placed import check_placed
 from cartwheel.errors import UsageError
 from cartwheel.render import check_templates
 from cartwheel.render.overrides import stale_notes
@@ -22,6 +23,7 @@ def check(project: Path) -> list[Settings]:
     except UsageError as error:
         errors.insert(0, error)
     errors += _once_each(found, lambda one: check_templates(one, project))
+    errors += _once_each(found, lambda one: check_placed(one, project))
     errors += _once_each(found, lambda one: list(dotenv(one, project)))
     if errors:
         raise ExceptionGroup("settings", errors)

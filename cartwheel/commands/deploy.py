@@ -6,7 +6,7 @@ import functools
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cartwheel import build
@@ -14,6 +14,7 @@ from cartwheel.background import Background
 from cartwheel.commands import product
 from cartwheel.commands.balancing import addresses
 from cartwheel.commands.hooks import around_run
+from cartwheel.commands.placed import check_placed, placed_files
 from cartwheel.commands.product import Product
 from cartwheel.commands.rendering import render_for, sample_files
 from cartwheel.commands.rollout import roll_out
@@ -27,6 +28,7 @@ from cartwheel.fleet.report import Report
 from cartwheel.fleet.sessions import Fleet, failures, successes
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.host_plan import HostPlan
+from cartwheel.plan.making import Placed
 from cartwheel.plan.sealed import Sealed, stale
 from cartwheel.plan.step import Stage
 from cartwheel.render import RenderFacts, check_templates
@@ -39,7 +41,14 @@ from cartwheel.telling import setback_text
 if TYPE_CHECKING:
     from cartwheel.host.wire.facts import AskFacts, Facts
 
-Variables = Mapping[str, Variable]
+
+@dataclass(frozen=True)
+class Inputs:
+    """The application's variables and files of configuration, by name, with their values."""
+
+    variables: Mapping[str, Variable]
+    placed: Mapping[str, Placed]
+
 
 PROBE_SECONDS = 60.0
 
@@ -60,10 +69,10 @@ def deploy(
 
 
 def _deploy(scene: Scene, *, skip_tests: bool, sealed: Mapping[str, Sealed] | None) -> Report:
-    variables, making = begin(scene, skip_tests=skip_tests)
+    inputs, making = begin(scene, skip_tests=skip_tests)
 
     def planning(some: Scene, fleet: Fleet) -> dict[str, HostPlan]:
-        plans = plan_all(some, probe_settled(some, fleet), making.result(), variables)
+        plans = plan_all(some, probe_settled(some, fleet), making.result(), inputs)
         if sealed is not None and some is scene:  # hosts that fell behind get the same again
             _refuse_stale(sealed, plans)
         for host, plan in plans.items():
@@ -78,28 +87,30 @@ def _deploy(scene: Scene, *, skip_tests: bool, sealed: Mapping[str, Sealed] | No
 
 def begin(
     scene: Scene, *, skip_tests: bool, publish: bool = True
-) -> tuple[Variables, Background[Product]]:
+) -> tuple[Inputs, Background[Product]]:
     """Check first all that needs no host: templates, variables, secrets.
 
     Then the app is built and published while connecting. Raises UsageError.
     """
     check_templates(scene.settings, scene.project)
+    check_placed(scene.settings, scene.project)
     variables = environment(scene.settings, scene.project, scene.taken)
+    inputs = Inputs(variables, placed_files(scene, variables))
     password, store = product.index_password(scene), product.artifact_store(scene)
     making = Background(
         lambda: product.make(scene, password, skip_tests=skip_tests, store=store, publish=publish)
     )
-    return variables, making
+    return inputs, making
 
 
 def prepare(scene: Scene, until: Stage, *, skip_tests: bool = False) -> Report:
     """A deploy up to this stage, which does not touch the live release."""
     started = time.monotonic()
-    variables, making = begin(scene, skip_tests=skip_tests)
+    inputs, making = begin(scene, skip_tests=skip_tests)
     with making, connect(scene, changing=True) as fleet:
 
         def look() -> dict[str, HostPlan]:
-            return plan_all(scene, probe_settled(scene, fleet), making.result(), variables)
+            return plan_all(scene, probe_settled(scene, fleet), making.result(), inputs)
 
         report = run_plans(fleet, look(), scene.terms, until=until, replan=look)
     return fleet.counted(report).of_kind(until).timed(time.monotonic() - started)
@@ -147,10 +158,10 @@ def asking_facts(scene: Scene) -> AskFacts:
 
 
 def plan_all(
-    scene: Scene, facts: Mapping[str, Facts], made: Product, variables: Variables
+    scene: Scene, facts: Mapping[str, Facts], made: Product, inputs: Inputs
 ) -> dict[str, HostPlan]:
     """One plan for each host; a lock for each platform, and a rendering for each kind of host."""
-    common = _common(scene, made, variables, _digest_key(facts))
+    common = _common(scene, made, inputs, _digest_key(facts))
 
     @functools.cache
     def with_lock(platform: build.Platform) -> Ingredients:
@@ -183,7 +194,7 @@ def _nothing_to_render(_release: str) -> Rendered:
     return Rendered({}, "", {})
 
 
-def _common(scene: Scene, made: Product, variables: Variables, digest_key: str) -> Ingredients:
+def _common(scene: Scene, made: Product, inputs: Inputs, digest_key: str) -> Ingredients:
     nothing = build.Lock(build.operator_platform(), "", "")
     return Ingredients(
         artifact=made.artifact,
@@ -193,8 +204,9 @@ def _common(scene: Scene, made: Product, variables: Variables, digest_key: str) 
         pip_sha256=build.PIP_SHA256,
         uv_version=build.UV_VERSION,
         published=made.published,
-        environment={name: variable.value for name, variable in variables.items()},
-        sources={name: variable.source for name, variable in variables.items()},
+        environment={name: variable.value for name, variable in inputs.variables.items()},
+        sources={name: variable.source for name, variable in inputs.variables.items()},
+        placed=inputs.placed,
         index_environment=build.pip_environment(scene.settings.index, made.index_password),
         operator=scene.operator,
         digest_key=digest_key,

@@ -36,10 +36,10 @@ class Planned:
 
 def plan(scene: Scene, *, skip_tests: bool = False) -> dict[str, Planned]:
     """What a deploy would do. Reads the hosts and changes nothing on them."""
-    variables, making = begin(scene, skip_tests=skip_tests, publish=False)
+    inputs, making = begin(scene, skip_tests=skip_tests, publish=False)
     with making, connect(scene, changing=False) as fleet:
         facts = probe(scene, fleet)
-        plans = plan_all(scene, facts, making.result(), variables)
+        plans = plan_all(scene, facts, making.result(), inputs)
         present = _present(fleet, plans)
     return {
         host: Planned(

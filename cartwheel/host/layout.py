@@ -177,6 +177,10 @@ class Layout:
     def release(self, name: str) -> Path:
         return self.releases / name
 
+    def placed(self, release: str) -> Path:
+        """The folder of the application's own files of configuration in a release ([files])."""
+        return self.release(release) / "files"
+
     def packages(self, release: str) -> Path:
         """The folder of a release's packages: the application's own code is there too."""
         venv = self.release(release) / "venv"

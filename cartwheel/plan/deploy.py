@@ -15,7 +15,7 @@ from cartwheel.plan import web_server
 from cartwheel.plan.app_server import server_refusals
 from cartwheel.plan.hooks import hooks_for
 from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator
-from cartwheel.plan.making import Delivery, Making, Packages, Variable
+from cartwheel.plan.making import Delivery, Making, Packages, Placed, Variable
 from cartwheel.plan.refusals import BLINDING, left_out, refusals
 from cartwheel.plan.site import site_changes
 from cartwheel.plan.switching import switch_for
@@ -55,6 +55,7 @@ class Ingredients:
     sample_files: Mapping[str, str]  # the release's files, rendered independent of the host
     created: str  # for display only; the order is the journal's sequence
     published: Mapping[str, Source] = field(default_factory=dict, repr=False)  # by SHA-256
+    placed: Mapping[str, Placed] = field(default_factory=dict, repr=False)
 
 
 def plan_deploy(
@@ -154,7 +155,12 @@ def _content(settings: Settings, python: Interpreter, have: Ingredients) -> list
         settings.app.entry,
         json.dumps(dict(have.sample_files), sort_keys=True),
         names.keyed_digest(have.digest_key, environment),
+        *(f"{name} {_placed_digest(have, one)}" for name, one in sorted(have.placed.items())),
     ]
+
+
+def _placed_digest(have: Ingredients, one: Placed) -> str:
+    return names.short_digest(have.digest_key, json.dumps(one.identity))
 
 
 # -- a release that the host does not have
@@ -195,6 +201,8 @@ def _making(
         files=rendered.files,
         variables=dict(_variables(have)),
         created=have.created,
+        placed=have.placed,
+        placed_digests={name: _placed_digest(have, one) for name, one in have.placed.items()},
     )
 
 

@@ -143,7 +143,7 @@ def _made(release: str, making: Making) -> Content:
             application.wheel_sha256,
         ),
         python=_python(making.python.path, making.python.version),
-        variables={name: variable.digest for name, variable in making.variables.items()},
+        variables={name: digest for name, (_source, digest) in making.noted.items()},
         files=_comparable(release, making.files),
     )
 

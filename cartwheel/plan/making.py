@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cartwheel.build.products import Artifact, Lock
 from cartwheel.hidden import Hidden
@@ -50,6 +50,23 @@ class Variable:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """A file of configuration in the release. `link`: its name in `shared/`, which leads to it;
+    `variable`: that of the application that has its path; "" for none."""
+
+    content: Hidden
+    mode: int
+    owner: Literal["root", "app"]
+    link: str
+    variable: str
+
+    @property
+    def identity(self) -> list[object]:
+        """Everything that distinguishes it, to be digested with a key."""
+        return [self.content.reveal(), self.mode, self.owner, self.link, self.variable]
+
+
+@dataclass(frozen=True)
 class Making:
     """How a release is made on a host that does not have it. `content` is its name without the
     counter of a rebuild."""
@@ -66,3 +83,15 @@ class Making:
     variables: Mapping[str, Variable]
     created: str  # for display only; the order is the journal's sequence
     tool: Delivery | None = None  # pip, if the host lacks this version
+    placed: Mapping[str, Placed] = field(default_factory=dict, repr=False)
+    placed_digests: Mapping[str, str] = field(default_factory=dict)  # for a later plan
+
+    @property
+    def noted(self) -> dict[str, tuple[str, str]]:
+        """Source and keyed digest of each variable, also of those with the path of a file, by its
+        name: what differs between releases, without any value."""
+        found = {name: (one.source, one.digest) for name, one in self.variables.items()}
+        for name, one in self.placed.items():
+            if one.variable:
+                found[one.variable] = (f"file {name}", self.placed_digests[name])
+        return found

@@ -16,6 +16,7 @@ from cartwheel.host.wire.making import (
     Configure,
     Install,
     MakeVenv,
+    PlacedFile,
     Upload,
     Verify,
 )
@@ -93,9 +94,14 @@ def _configure(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
     files = dict(making.files)
     env = {name: variable.value for name, variable in making.variables.items()}
     # It shows the host whether this step was already done with the same input.
-    texts = [json.dumps(one, sort_keys=True) for one in (files, to_json(env))]
+    placed = {
+        name: PlacedFile(one.content, one.mode, one.owner, one.link, one.variable)
+        for name, one in making.placed.items()
+    }
+    inputs = (files, to_json(env), *([to_json(placed)] if placed else []))
+    texts = [json.dumps(one, sort_keys=True) for one in inputs]
     digest = names.keyed_digest(plan.digest_key, "".join(texts))
-    request = Configure(plan.release, plan.app.user, files, env, digest)
+    request = Configure(plan.release, plan.app.user, files, env, placed, digest)
     yield Step("configure", SMALL_SECONDS, request)
 
 
@@ -131,7 +137,7 @@ def _complete(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
         who=plan.operator.who,
         message=plan.operator.message,
         commit=plan.commit,
-        env={name: Noted(one.source, one.digest) for name, one in making.variables.items()},
+        env={name: Noted(source, digest) for name, (source, digest) in making.noted.items()},
     )
     yield Step("complete", SMALL_SECONDS, Complete(manifest))
 

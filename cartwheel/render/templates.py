@@ -70,6 +70,17 @@ class Templates:
         return str(path.relative_to(self._project)) if path.is_relative_to(self._project) else file
 
 
+class FileTemplates(Templates):
+    """Templates of the application's own files, relative to the project."""
+
+    def __init__(self, project: Path) -> None:
+        from jinja2 import FileSystemLoader
+
+        super().__init__(project)
+        self._folders = [project]
+        self._environment = self._environment.overlay(loader=FileSystemLoader(project))
+
+
 def _undefined(message: str, values: Mapping[str, Any]) -> str:
     """Jinja2's message with the nearest known name."""
     if found := _UNDEFINED.match(message):

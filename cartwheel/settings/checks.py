@@ -176,6 +176,26 @@ def _variables(settings: Settings) -> Iterator[Problem]:
         yield ("secrets", name), f"is also in [env]; keep one of env.{name} and secrets.{name}"
 
 
+def _files(settings: Settings) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    variables: dict[str, str] = {}
+    for name, one in settings.files.items():
+        plain = name.removeprefix("shared/")
+        if plain in seen:
+            yield ("files", name), f"is also {seen[plain]}: a release has one file of this name"
+        seen.setdefault(plain, name)
+        if one.variable is None:
+            continue
+        key: Key = ("files", name, "variable")
+        if not VARIABLE.match(one.variable):
+            yield key, "expected a name of letters, digits and `_`"
+        elif one.variable in RESERVED_VARIABLES or one.variable.startswith(RESERVED_PREFIX):
+            yield key, f"{one.variable} is reserved"
+        elif one.variable in (*settings.env, *settings.secrets, *variables):
+            yield key, f"{one.variable} is also set elsewhere; keep one of them"
+        variables.setdefault(one.variable, name)
+
+
 def _workers(settings: Settings) -> Iterator[Problem]:
     if isinstance(settings.gunicorn.workers, int):
         return
@@ -445,6 +465,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _names,
     _socket_paths,
     _variables,
+    _files,
     _workers,
     _gunicorn,
     _index,

@@ -23,6 +23,7 @@ Name = Annotated[str, Field(pattern=NAME.pattern, max_length=NAME_CHARACTERS)]
 # A role or a group: Ansible's groups may contain `_` and capitals too.
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=64)]
 Role = Label
+FileName = Annotated[str, Field(pattern=r"^(shared/)?[A-Za-z0-9_][A-Za-z0-9._-]*$")]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00\n]*$")]
 UrlPath = Annotated[str, Field(pattern=r"^/[^\s]*$")]
 HostCount = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^\d+%$")]
@@ -463,6 +464,28 @@ class Inventory(Model):
     """Patterns: aliases of ~/.ssh/config that match one of them are hosts too."""
 
 
+class AppFile(Model):
+    """A file of configuration as a part of the release: [files.NAME] (docs/settings.md)."""
+
+    template: str | None = Field(default=None, min_length=1, examples=["deploy/isso.cfg.j2"])
+    """A Jinja2 template, relative to the project."""
+    secret: Secret | None = Field(default=None, examples=[{"file": "~/.config/shop/token.json"}])
+    """Or a secret, which is the whole file."""
+    mode: str = Field(default="0640", pattern=r"^0?[0-7]{3}$")
+    """Its permissions."""
+    owner: Literal["root", "app"] = "root"
+    """Its owner: root, so that the app cannot change it, or the app's user; its group is the
+    app's."""
+    variable: str | None = Field(default=None, examples=["ISSO_SETTINGS"])
+    """An environment variable of the app that gets its path."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> AppFile:
+        if (self.template is None) == (self.secret is None):
+            raise ValueError("a file needs exactly one of template and secret")
+        return self
+
+
 class Hook(Model):
     """Your own command before or after a phase: [hooks.NAME] (docs/hooks.md)."""
 
@@ -522,6 +545,8 @@ class Settings(Model):
     ssh: Ssh = Ssh()
     host: Host = Host()
     hardening: Hardening = Hardening()
+    files: dict[FileName, AppFile] = {}
+    """Files of configuration by name, see below."""
     hooks: dict[Name, Hook] = {}
     """Commands before and after phases by name, see below."""
     env: dict[str, str] = Field(default={}, examples=[{"LOG_FORMAT": "json"}])

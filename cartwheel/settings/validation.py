@@ -31,6 +31,8 @@ PATTERN_WORDS = {
     r"^(3(\.\d+){0,2}|/[^\x00\s]+)$": "a version of Python like 3.11, or an absolute path",
     r"^[a-z_][a-z0-9_-]{0,30}$": "a user name: lower-case letters, digits, `_`, `-`, at most 31",
     r"^[A-Za-z_][\w.:#-]*$": "a worker class, e.g. `gthread` or `uvicorn.workers.UvicornWorker`",
+    r"^(shared/)?[A-Za-z0-9_][A-Za-z0-9._-]*$": "a file's name, or shared/ and a file's name",
+    r"^0?[0-7]{3}$": "permissions like `0640`",
     r"^\d+[kmg]?$": "a size like `10m`",
     r"^\d+[KMGT]?$": "a size like `512M`",
     r"^\d+%$": "a number, or a percentage like `25%`",

@@ -156,3 +156,53 @@ def test_odd_values_arrive_exactly(hosts: GetHosts, tmp_path: Path, suite: str) 
         told = project.fab("run", "--command", f'python -c "{script}"', "-H", host.name)
         assert repr(ODD[name]) in told.out
     project.fab("uninstall", "--yes", "-H", host.name)
+
+
+FILES = """
+[files."shop.ini"]
+template = "deploy/shop.ini.j2"
+variable = "SHOP_INI"
+[files."shared/token.json"]
+secret = { command = "echo hunter2-token" }
+mode = "0400"
+owner = "app"
+[secrets]
+PASSWORD = { command = "echo hunter2-password" }
+"""
+
+
+def test_files_of_configuration_are_parts_of_the_release(
+    shop: Project, module_host: LabHost
+) -> None:
+    """A template with secrets and a secret file; they change and roll back with the release."""
+    host = ("-H", module_host.name)
+    module_host.sh("rm -f /srv/shop/shared/token.json; echo mine > /srv/shop/shared/token.json")
+    shop.write("deploy/shop.ini.j2", "app={{ app }} shared={{ shared }} p={{ env.PASSWORD }} v=1\n")
+    configure(shop, FILES)
+    refused = shop.fab("deploy", *host, code=1)
+    assert "/srv/shop/shared/token.json is a file of the application" in refused.err
+    module_host.sh("rm /srv/shop/shared/token.json")
+    shown = shop.fab("plan", *host)
+    done = shop.fab("deploy", *host)
+    assert "hunter2" not in shown.text + done.text + refused.text
+    first = current(module_host, "shop")
+    ini = f"/srv/shop/releases/{first}/files/shop.ini"
+    assert seen(module_host, "SHOP_INI") == ini
+    wanted = "app=shop shared=/srv/shop/shared p=hunter2-password v=1\n"
+    show = shop.fab("run", "--command", 'cat "$SHOP_INI" token.json', *host).out
+    assert show == wanted + "hunter2-token\n"
+    modes = module_host.sh(f"cd /srv/shop/releases/{first}/files && stat -c '%n %a %U:%G' *")
+    assert modes == "shop.ini 640 root:shop\ntoken.json 400 shop:shop\n"
+    shop.write("deploy/shop.ini.j2", "v=2\n")
+    assert "SHOP_INI" in shop.fab("plan", *host).out
+    shop.fab("deploy", *host)
+    second = current(module_host, "shop")
+    assert second != first
+    link = module_host.sh("readlink /srv/shop/shared/token.json")
+    assert link == "../current/files/token.json\n"
+    shop.fab("rollback", *host)
+    assert seen(module_host, "SHOP_INI") == ini
+    shop.write("deploy/shop.ini.j2", "{{ nothing }}\n")
+    bad = shop.fab("config.check", code=2)
+    assert "deploy/shop.ini.j2:1: 'nothing' is undefined" in bad.err
+    configure(shop, "")

@@ -11,9 +11,10 @@ import zipfile
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Iterator, Tuple, Union
+from typing import Dict, Iterator, Tuple, Union
 
 from cartwheel.host import layout
+from cartwheel.host.layout import Layout
 from cartwheel.host.release import marks
 from cartwheel.host.state import releases, whole
 from cartwheel.host.system import children, envfile, files
@@ -128,10 +129,39 @@ def configure(ctx: Context, request: Configure) -> Done:
         mode = 0o644 if name.endswith(".html") else 0o640
         files.write(folder / name, text.encode(), mode, (0, own))
     variables = {name: value.reveal() for name, value in request.env.items()}
+    variables.update(_place(at, request))
     files.write(folder / "env", envfile.dump(variables).encode(), 0o600)
     releases.point_slot(at, layout.first_of(release))
     marks.mark(at, release, "configure", request.digest)
     return Done(changed=True)
+
+
+def _place(at: Layout, request: Configure) -> Dict[str, str]:
+    """Write the application's files into the release; the variables with their paths."""
+    folder, user = at.placed(request.release), pwd.getpwnam(request.user)
+    if request.placed:
+        files.directory(folder, 0o755)
+    variables = {}
+    for name, one in request.placed.items():
+        path = folder / name
+        owner = (user.pw_uid if one.owner == "app" else 0, user.pw_gid)
+        files.write(path, one.content.reveal().encode(), one.mode, owner)
+        if one.variable:
+            variables[one.variable] = str(path)
+        if one.link:
+            _link_shared(at, request.release, one.link)
+    return variables
+
+
+def _link_shared(at: Layout, release: str, name: str) -> None:
+    """A link in `shared/`, through `current`; before the first switch to the release itself, which
+    would not find its file otherwise. Raises OpError("not-ours") for another file there."""
+    place = at.shared / name
+    if place.exists() and not place.is_symlink():
+        told = f"{place} is a file of the application, and not a link to its release"
+        raise OpError("not-ours", told, "Remove or rename it, or name another file in [files].")
+    of = at.current if releases.pointed(at.current) else at.release(release)
+    files.link(place, os.path.relpath(str(of / at.placed(release).name / name), str(at.shared)))
 
 
 def complete(ctx: Context, request: Complete) -> Done:

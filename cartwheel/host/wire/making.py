@@ -59,14 +59,28 @@ class Install(Request[Done]):
 
 
 @dataclass(frozen=True)
+class PlacedFile:
+    """A file of the application's configuration in the release. `link`: its name in `shared/`,
+    which leads to it; `variable`: that of the application with its path; "" for none."""
+
+    content: Hidden
+    mode: int
+    owner: Literal["root", "app"]
+    link: str
+    variable: str
+
+
+@dataclass(frozen=True)
 class Configure(Request[Done]):
-    """Write the release's own files and its variables. `digest` identifies them."""
+    """Write the release's own files, its variables, and the application's files. `digest`
+    identifies them."""
 
     op = "configure"
     release: str
     user: str
     files: Dict[str, str]
     env: Dict[str, Hidden]
+    placed: Dict[str, PlacedFile]
     digest: str
 
 

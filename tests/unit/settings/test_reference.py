@@ -50,6 +50,7 @@ def test_the_file_shows_every_setting() -> None:
         for key in keys
     }
     tables = {"environment", "env", "secrets", "inventory.hosts", "inventory.groups", "hooks"}
+    tables.add("files")
     assert written | given | tables == set(FIELDS)
 
 
@@ -91,6 +92,7 @@ def patterns(schema: Any) -> Iterator[str]:
     if isinstance(schema, dict):
         if isinstance(schema.get("pattern"), str):
             yield schema["pattern"]
+        yield from schema.get("patternProperties", {})
         for inner in schema.values():
             yield from patterns(inner)
     elif isinstance(schema, list):

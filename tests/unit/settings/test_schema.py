@@ -45,6 +45,7 @@ def fields() -> list[tuple[str, str, Any]]:
         ("", toml_tables.Settings),
         ("inventory.hosts.web1", toml_tables.InventoryHost),
         ("inventory.groups.eu", toml_tables.InventoryGroup),
+        ("files.isso", toml_tables.AppFile),
         ("hooks.tell", toml_tables.Hook),
     ]
     for name, field in toml_tables.Settings.model_fields.items():
