@@ -13,9 +13,9 @@ LAST_PORT = 65535
 _PORT = r"0*[1-9][0-9]{0,4}"
 _ADDRESS = re.compile(
     rf"""(?:(?P<user>\S+)@)?
-        (?: \[(?P<bracketed>[^\]\s]+)\](?::(?P<bracketed_port>{_PORT}))?
+        (?: \[(?P<bracketed>[^@\]\s]+)\](?::(?P<bracketed_port>{_PORT}))?
           | (?P<bare_v6>[0-9a-fA-F]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.%\w]*)
-          | (?P<host>[^:@\[\]\s]+)(?::(?P<port>{_PORT}))? )""",
+          | (?P<host>[^:@\[\]\s/]+)(?::(?P<port>{_PORT}))? )""",
     re.VERBOSE,
 )
 _URI = re.compile(

@@ -127,7 +127,8 @@ def found_in(values: Values, asked: Asked, account: Account) -> Found:
         return _path(value, words, account)
 
     def paths(given: Sequence[Value], usual: Sequence[str] = ()) -> tuple[Path, ...]:
-        given = given or [Value(each, "") for each in usual]
+        if not given:
+            return tuple(Path(each).expanduser() for each in usual)
         return tuple(path(each) for each in given if each.text and each.text.lower() != "none")
 
     named = values.get("identityfile", ())
@@ -272,9 +273,11 @@ def _agent(value: Value | None, path: Callable[[Value], Path]) -> str:
         return ""
     if value.text.lower() == "none":
         return "none"
-    if re.fullmatch(r"\$\w+", value.text, re.ASCII):
-        return os.environ.get(value.text[1:], "none")
-    return str(path(value))
+    if not value.text.startswith("$") or value.text.startswith("${"):
+        return str(path(value))
+    if not re.fullmatch(r"\$\w+", value.text, re.ASCII):
+        raise refused(value.place, f"{value.text} is not the name of a variable")
+    return os.environ.get(value.text[1:], "none")
 
 
 def port_of(value: Value | None) -> int:

@@ -85,6 +85,7 @@ PLAIN = [
     case("the usual agent", "IdentityAgent SSH_AUTH_SOCK", agent=""),
     case("an agent's variable", "IdentityAgent $OWN_AGENT", agent="/run/own.sock"),
     case("an agent's variable in braces", "IdentityAgent ${OWN_AGENT}", agent="/run/own.sock"),
+    refused("an agent's variable that is none", "IdentityAgent $A-B", "line 1: Invalid env"),
     case("an agent with tokens", "IdentityAgent ~/%%h-%h-%r", agent=f"~/%h-web-{ME}"),
     case("an agent with blanks", 'IdentityAgent "~/Group Containers/agent.sock"',
          agent="~/Group Containers/agent.sock"),
@@ -386,6 +387,8 @@ JUMPS = [
     refused("a jump that is none", "ProxyJump a:b", "line 1: Invalid ProxyJump"),
     refused("an empty jump", "ProxyJump a,,b", "line 1: Invalid ProxyJump"),
     refused("a jump to bare IPv6", "ProxyJump 2001:db8::1", "line 1: Invalid ProxyJump"),
+    refused("a jump that is a path", "ProxyJump /a", "line 1: Invalid ProxyJump"),
+    refused("a jump with @ in brackets", "ProxyJump u@[2001:d@8::1]", "line 1: Invalid ProxyJump"),
     refused("a jump with a path", "ProxyJump ssh://a/b", "line 1: Invalid ProxyJump"),
     refused("a jump with a bad port", "ProxyJump a:70000", "line 1: Invalid ProxyJump"),
 ]  # fmt: skip

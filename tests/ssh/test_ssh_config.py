@@ -18,6 +18,7 @@ import pytest
 
 from cartwheel.errors import ConnectError, UsageError
 from cartwheel.settings.toml_tables import Ssh
+from cartwheel.ssh.address import parse_address
 from cartwheel.ssh.arguments import quoted
 from cartwheel.ssh.client import Client
 from cartwheel.ssh.config import Configuration
@@ -371,11 +372,74 @@ REACHED = {
         f"Host web\n {LOCAL} Port PORT0\n ProxyJump out,in\nHost in\n {LOCAL} Port PORT1\n"
         f" ProxyJump nowhere\nHost out\n {LOCAL} Port PORT2\n", "web", [], ["0:ME", "1:ME", "2:ME"],
     ),
+    "a user with an @": (
+        f"Match user anna@*\n {LOCAL} Port PORT1\nHost web\n {LOCAL} Port PORT0\n",
+        "anna@corp@web", ["-lanna@corp"], ["1:anna@corp"],
+    ),
+    "a URI": (f"Host web\n {LOCAL} Port PORT0\n", "ssh://web:PORT2", ["-pPORT2"], ["2:ME"]),
+    "an IPv6 gateway": (
+        f"Host ::1\n {LOCAL} Port PORT1\nHost web\n {LOCAL} Port PORT0\n ProxyJump ME@[::1]\n",
+        "web", [], ["0:ME", "1:ME"],
+    ),
     "a gateway's user": (
         f"Host web\n {LOCAL} Port PORT0\n ProxyJump in\n User x\nHost in\n {LOCAL} Port PORT1\n"
         " User y\n", "web", [], ["1:y"],
     ),
 }  # fmt: skip
+
+
+def relay_in(folder: Path) -> Path:
+    """A program for ProxyCommand; it notes its words."""
+    relay = folder / "relay.py"
+    relay.write_text(
+        "import os,socket,sys,threading\n"
+        f"print(sys.argv[3:],file=open({str(folder / 'words')!r},'a'))\n"
+        "s=socket.create_connection((sys.argv[1],int(sys.argv[2])))\n"
+        "def up():\n"
+        "  while d:=os.read(0,65536): s.sendall(d)\n"
+        "  s.shutdown(1)\n"
+        "threading.Thread(target=up,daemon=True).start()\n"
+        "while d:=s.recv(65536): os.write(1,d)\n"
+    )
+    return relay
+
+
+@pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
+def test_the_words_of_a_proxy_command(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    """The user's shell splits them, and the command replaces it."""
+    monkeypatch.setenv("SHELL", shell)
+    fleet.write(
+        f"Host web\n {LOCAL} Port PORT0\n ProxyCommand {sys.executable} {relay_in(tmp_path)} %h %p"
+        " %n '%r %h' \"a  b\" $HOME '$HOME' c\\ d %% # ${BASH_VERSION:+bash} 2>/dev/null\n"
+    )
+    assert fleet.by_ssh("web") == fleet.by_us("web") == [f"0:{ME}"]
+    by_ssh, by_us = (tmp_path / "words").read_text().splitlines()
+    assert by_us == by_ssh
+    home = os.environ["HOME"]
+    assert by_us == str(["web", f"{ME} 127.0.0.1", "a  b", home, "$HOME", "c d", "%"])
+
+
+def test_known_hosts_of_ssh_config_replace_the_usual_ones(fleet: Fleet, home: Path) -> None:
+    server, other = fleet.servers[:2]
+    text = f"Host *\n {LOCAL} Port {server.port}\n IdentityFile {server.identity}\nHost web\n"
+    (home / ".ssh/known_hosts").write_text(f"[127.0.0.1]:{server.port} {other.public_key()}\n")
+    for line, slug in (
+        (f' UserKnownHostsFile /no/file "{server.known_hosts}"\n', ""),
+        (f" UserKnownHostsFile none\n GlobalKnownHostsFile {server.known_hosts}\n", ""),
+        (" UserKnownHostsFile none\n", "host-key-unknown"),
+        ("", "host-key-changed"),
+    ):
+        fleet.config.write_text(text + line)
+        connection = StrictConnection(resolved("web", Configuration(fleet.config)), Gateways())
+        if not slug:
+            connection.open()
+            connection.close()
+            continue
+        with pytest.raises(ConnectError) as caught:
+            connection.open()
+        assert caught.value.slug == slug
 
 
 @pytest.mark.parametrize("kind", REACHED)
@@ -384,22 +448,13 @@ def test_we_reach_whom_ssh_reaches(
     fleet: Fleet, kind: str, reads: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text, name, options, expected = REACHED[kind]
-    relay = tmp_path / "relay.py"
-    relay.write_text(
-        "import os,socket,sys,threading\n"
-        "s=socket.create_connection((sys.argv[1],int(sys.argv[2])))\n"
-        "def up():\n"
-        "  while d:=os.read(0,65536): s.sendall(d)\n"
-        "  s.shutdown(1)\n"
-        "threading.Thread(target=up,daemon=True).start()\n"
-        "while d:=s.recv(65536): os.write(1,d)\n"
-    )
-    fleet.write(text.replace("{relay}", f"{sys.executable} {relay}"))
+    relay = relay_in(tmp_path)
+    fleet.write(text.replace("{relay}", f"{sys.executable} {relay}").replace("ME@", f"{ME}@"))
     for number, one in enumerate(fleet.servers):
         name = name.replace(f"PORT{number}", str(one.port))
         options = [option.replace(f"PORT{number}", str(one.port)) for option in options]
     wanted = [one.replace("ME", ME) for one in expected]
-    bare = name.rpartition("@")[2].partition(":")[0]
+    bare = parse_address(name).host
     assert fleet.by_ssh(bare, *options) == wanted
     if reads == "reader":
         found = {word: shutil.which(word) for word in ("sh", "test")}
