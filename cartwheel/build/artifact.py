@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import Settings
 
 STEP = "build"
+_READY = {"wheel": "wheel", "index": "download"}  # the step where nothing is built
 RECIPE = 4  # a change of how wheels are made makes old ones unusable
 BUILD_SECONDS = 900.0
 DOWNLOAD_SECONDS = 600.0
@@ -162,15 +163,15 @@ def build_source(
 ) -> Artifact:
     """The wheel of any source, once for each content; `name`, `entry` and `wanted` are for a plain
     folder. Raises as `build_app`."""
-    started = time.monotonic()
-    emit(Event(STEP, "start", label))
+    started, step = time.monotonic(), _READY.get(source.kind, STEP)
+    emit(Event(step, "start", label))
     wanted = wanted or Requirements()
     chosen = choose(source, privacy, entry) if source.is_folder else Chosen(())
     for note in chosen.notes:
-        emit(Event(STEP, "note", note))
+        emit(Event(step, "note", note))
     digest = _input_digest(source, name, access, chosen, wanted)
     place = state / "artifacts" / digest
-    with store.exclusive(state, STEP, emit):
+    with store.exclusive(state, step, emit):
         known = _known(place)
         if known is not None:
             check_wheel(known.wheel, privacy)
@@ -197,7 +198,7 @@ def build_source(
     if artifact is None:
         raise BuildError("build-failed", f"{place} was removed while it was built")
     seconds = time.monotonic() - started
-    emit(Event(STEP, "unchanged" if known else "done", artifact.wheel.name, seconds=seconds))
+    emit(Event(step, "unchanged" if known else "done", artifact.wheel.name, seconds=seconds))
     return replace(artifact, left_out=tuple(one.name for one in chosen.left_out))
 
 

@@ -99,4 +99,4 @@ def test_the_lab_is_an_extra(programs: Path, lab: release.Built, tmp_path: Path)
     assert "pip install 'cartwheel[lab]'" in said
     release.pip(str(programs / "python"), "install", str(lab.wheel))
     release.pip(str(programs / "python"), "check")
-    assert "no lab hosts; `fab lab.up` makes one" in cartwheel("lab.list")[1]
+    assert "no lab hosts; `cartwheel lab.up` makes one" in cartwheel("lab.list")[1]
