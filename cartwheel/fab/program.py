@@ -24,7 +24,7 @@ from fabric.main import Fab
 from invoke.exceptions import ParseError
 from invoke.parser import Parser, ParserContext
 
-from cartwheel.errors import Exit, UsageError
+from cartwheel.errors import CartwheelError, Exit, UsageError
 from cartwheel.fab.executor import FleetExecutor
 from cartwheel.fab.surroundings import complete_account, open_streams
 from cartwheel.fab.task import FleetTask
@@ -54,7 +54,31 @@ class CartwheelProgram(Fab):
 
     def parse_tasks(self) -> None:
         with self._told():
+            self._both = self._merge_own_tasks()
             super().parse_tasks()
+
+    def _merge_own_tasks(self) -> list[str]:
+        """Add the tasks that the fabfile itself has; the names that Cartwheel has too."""
+        name = self.args.collection.value if "collection" in self.args else None
+        module = sys.modules.get(name or self.config.tasks.collection_name)
+        if module is None or self.namespace is not None:
+            return []
+        from cartwheel.fab.own_tasks import merge
+
+        return merge(self.collection, module)
+
+    def _report_both(self) -> None:
+        said = {*self.core.unparsed, self.args.help.value}
+        lists = self.args.list.value or not (self.core.unparsed or self.args.help.value)
+        for name in self._both:
+            if lists or name in said:
+                text = f"`{name}` is this fabfile's own; Cartwheel's is `cartwheel.{name}`"
+                sys.stderr.write(f"note: {text}\n")
+
+    @property
+    def _has_own_tasks(self) -> bool:
+        """Whether tasks of the fabfile itself run."""
+        return not all(isinstance(self.collection[one.name], FleetTask) for one in self.tasks)
 
     def parse_cleanup(self) -> None:
         with self._told():
@@ -64,18 +88,19 @@ class CartwheelProgram(Fab):
             if self.args.complete.value:
                 self._complete()
                 raise invoke.Exit
+            self._report_both()
             super().parse_cleanup()
 
     def update_config(self, merge: bool = True) -> None:  # noqa: ARG002 - invoke calls it so
         with self._told():
             # Cartwheel reads ssh_config itself, with Include, when it connects
             # (cartwheel/ssh/config.py): a task without hosts must not fail on it.
-            self.config._set(_given_explicit_object=True)
+            self.config._set(_given_explicit_object=not self._has_own_tasks)
             super().update_config()
 
     def execute(self) -> None:
         with self._told():
-            if self.config.run.dry:
+            if self.config.run.dry and not self._has_own_tasks:
                 raise UsageError("dry-run", "--dry would run this task for real")
             complete_account()
             super().execute()
@@ -96,11 +121,6 @@ class CartwheelProgram(Fab):
             raise
         except ParseError as error:
             raise self._leave(self._parse_mistake(error)) from error
-        except ValueError as error:
-            # invoke converts the number of an option without handling the error.
-            number = re.fullmatch(r"invalid literal for int\(\) with base 10: (.*)", str(error))
-            told = UsageError("usage", f"{number[1]} is not a number") if number else error
-            raise self._leave(told) from error
         except BrokenPipeError as error:
             # `fab --list | head`: the reader has closed the pipe. Nothing more may be written.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -112,10 +132,17 @@ class CartwheelProgram(Fab):
             raise self._leave(error) from error
 
     def _leave(self, error: Exception) -> invoke.Exit:
+        from cartwheel.fab.own_tasks import traceback_of
         from cartwheel.telling import exit_code, tell  # most runs have no failure to print
 
-        debug = bool(self.args.debug.value)
-        return invoke.Exit(tell(error, debug=debug), code=exit_code(error))
+        theirs = traceback_of(error)
+        if theirs and not isinstance(error, CartwheelError):
+            return invoke.Exit(theirs, code=int(Exit.FAILED))
+        # invoke converts the number of an option without handling the error.
+        number = re.fullmatch(r"invalid literal for int\(\) with base 10: (.*)", str(error))
+        if number and isinstance(error, ValueError):
+            error = UsageError("usage", f"{number[1]} is not a number")
+        return invoke.Exit(tell(error, debug=bool(self.args.debug.value)), code=exit_code(error))
 
     def _parse_mistake(self, error: ParseError) -> UsageError:
         from cartwheel.fab.mistakes import CommandLine
