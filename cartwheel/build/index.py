@@ -52,10 +52,11 @@ class IndexOptions:
 
     def with_more(self, more: IndexOptions) -> IndexOptions:
         """Both, `more` after these."""
+        first = () if more.url and not more.in_order else self.extra_urls
         return IndexOptions(
             where=self.where or more.where,
             url=more.url or self.url,
-            extra_urls=(*self.extra_urls, *more.extra_urls),
+            extra_urls=(*first, *more.extra_urls),
             find_links=(*self.find_links, *more.find_links),
             trusted_hosts=(*self.trusted_hosts, *more.trusted_hosts),
             no_index=self.no_index or more.no_index,
@@ -110,6 +111,7 @@ class Access:
             self.no_binary,
             self.pre,
             self.in_order,
+            self.own,
         )
 
     def is_own(self, index: str) -> bool:
@@ -155,7 +157,7 @@ def access_for(
 
 def own_access(access: Access, options: IndexOptions, index: Index) -> Access:
     """The access with what a source's files say, as pip and uv understand it: except for indexes
-    if the settings name one."""
+    if the settings name one. For pip an index in a file replaces all configured ones."""
     choice = replace(
         access,
         pre=access.pre or options.pre,
@@ -165,15 +167,15 @@ def own_access(access: Access, options: IndexOptions, index: Index) -> Access:
     )
     if names_index(index):
         return choice
-    urls = (*access.extra_urls, *options.extra_urls)
     url = options.url or access.url
+    extra_urls = () if options.url and not options.in_order else access.extra_urls
     configured = (access.url, *access.extra_urls, *access.find_links)
     known = {*_DEFAULT, *(bare(one).rstrip("/") for one in configured)}
     links = (*access.find_links, *options.find_links)
     return replace(
         choice,
         url=url,
-        extra_urls=(*options.extra_urls, *access.extra_urls) if options.in_order else urls,
+        extra_urls=(*options.extra_urls, *extra_urls),
         find_links=links,
         no_index=access.no_index or options.no_index,
         in_order=options.in_order,

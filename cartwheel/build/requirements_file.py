@@ -210,10 +210,11 @@ class _Reader:
                 raise _refusal(place, f"{url!r} is no address")
         now = self._indexes
         links = [_link(one, place.file) for one in options.find_links]
+        others = () if options.index_url else now.extra_urls
         changed = replace(
             now,
             url=options.index_url or now.url,
-            extra_urls=(*now.extra_urls, *options.extra_index_url),
+            extra_urls=(*others, *options.extra_index_url),
             find_links=(*now.find_links, *links),
             trusted_hosts=(*now.trusted_hosts, *options.trusted_host),
             no_index=now.no_index or options.no_index,

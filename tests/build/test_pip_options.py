@@ -128,6 +128,28 @@ def test_pip_and_we_choose_the_same(
     assert ours == {one: version for one, version in maker.installed().items() if one in ours}
 
 
+@pytest.mark.parametrize(
+    "text", ["-i OTHER\nflask\n", "--extra-index-url OTHER\nflask\n", "flask\n",
+             "--extra-index-url NEWER\n-i OTHER\nflask\n"],
+)  # fmt: skip
+def test_an_index_in_a_file_replaces_all_that_are_configured(
+    text: str,
+    index: LocalIndex,
+    other: LocalIndex,
+    maker: Maker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "newer").mkdir()
+    with serve(tmp_path / "newer") as newer:
+        newer.add("flask", "29.0")
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", newer.url)
+        maker.requirements(text.replace("OTHER", other.url).replace("NEWER", newer.url))
+        found = maker.installed()
+        assert {"flask": found["flask"]} == by_pip(maker.top / "requirements.txt")
+        assert found["flask"] == ("23.5" if "-i" in text.split() else "29.0")
+
+
 def test_hosts_fetch_files_of_an_index_that_only_the_files_name(
     index: LocalIndex, other: LocalIndex, maker: Maker
 ) -> None:
