@@ -330,7 +330,7 @@ CATALOGUE: dict[str, Problem] = {
         420,
         "The application writes to a read-only place",
         "Let it write to its shared folder, named above (also its HOME and working directory), or"
-        " add the folder to hardening.read_write_paths.",
+        " add the folder to hardening.folders.",
     ),
     "static-missing": Problem(
         421,

@@ -201,6 +201,7 @@ def _making(
         files=rendered.files,
         variables=dict(_variables(have)),
         created=have.created,
+        folders=settings.hardening.folders,
         placed=have.placed,
         placed_digests={name: _placed_digest(have, one) for name, one in have.placed.items()},
     )

@@ -83,6 +83,7 @@ class Making:
     variables: Mapping[str, Variable]
     created: str  # for display only; the order is the journal's sequence
     tool: Delivery | None = None  # pip, if the host lacks this version
+    folders: tuple[str, ...] = ()  # of the application, outside of the release
     placed: Mapping[str, Placed] = field(default_factory=dict, repr=False)
     placed_digests: Mapping[str, str] = field(default_factory=dict)  # for a later plan
 

@@ -98,10 +98,11 @@ def _configure(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
         name: PlacedFile(one.content, one.mode, one.owner, one.link, one.variable)
         for name, one in making.placed.items()
     }
-    inputs = (files, to_json(env), *([to_json(placed)] if placed else []))
+    folders = making.folders
+    inputs = (files, to_json(env), *filter(None, (to_json(placed), list(folders))))
     texts = [json.dumps(one, sort_keys=True) for one in inputs]
     digest = names.keyed_digest(plan.digest_key, "".join(texts))
-    request = Configure(plan.release, plan.app.user, files, env, placed, digest)
+    request = Configure(plan.release, plan.app.user, files, env, placed, folders, digest)
     yield Step("configure", SMALL_SECONDS, request)
 
 

@@ -452,13 +452,38 @@ def _wheel(settings: Settings) -> Iterator[Problem]:
                 yield ("app", key, number), "expected a path relative to app.source, without `..`"
 
 
+# A folder of the app below one of these would open the system, or could not be seen by the app.
+_NO_FOLDERS = frozenset(
+    {"bin", "boot", "dev", "etc", "home", "lib", "lib32", "lib64", "proc", "root", "run"}
+    | {"sbin", "sys", "tmp", "usr"}
+)
+# Deploys, switches and recovery rely on these lines of the unit.
+_OWN_UNIT_LINES = frozenset(
+    {"Type", "NotifyAccess", "ExecStart", "User", "Group", "SupplementaryGroups", "KillMode"}
+    | {"WorkingDirectory", "RuntimeDirectory", "RuntimeDirectoryMode", "EnvironmentFile"}
+    | {"SyslogIdentifier", "Slice", "Restart", "TimeoutStartSec", "TimeoutStopSec", "UMask"}
+    | {"DynamicUser", "RootDirectory", "RootImage", "ExecStop", "ExecReload", "RemainAfterExit"}
+    | {"PIDFile", "StandardOutput", "StandardError", "WatchdogSec"}
+)
+
+
 def _paths(settings: Settings) -> Iterator[Problem]:
-    for number, path in enumerate(settings.hardening.read_write_paths):
-        if ".." in path.split("/") or any(ord(char) < ord(" ") for char in path):
+    hardening = settings.hardening
+    for name in ("read_write_paths", "folders"):
+        for number, path in enumerate(getattr(hardening, name)):
+            if ".." in path.split("/") or any(ord(char) < ord(" ") for char in path):
+                yield ("hardening", name, number), "expected an absolute path without `..`"
+    for number, path in enumerate(hardening.folders):
+        first, _, rest = path.strip("/").partition("/")
+        if not rest or first in _NO_FOLDERS:
             yield (
-                ("hardening", "read_write_paths", number),
-                "expected an absolute path without `..`",
+                ("hardening", "folders", number),
+                f"{path} is no place for a folder of the app; use one like /var/lib/NAME",
             )
+    for number, line in enumerate(hardening.unit):
+        key = line.partition("=")[0]
+        if key in _OWN_UNIT_LINES:
+            yield ("hardening", "unit", number), f"{key} is Cartwheel's own"
 
 
 _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (

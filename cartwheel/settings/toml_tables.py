@@ -23,6 +23,7 @@ Name = Annotated[str, Field(pattern=NAME.pattern, max_length=NAME_CHARACTERS)]
 # A role or a group: Ansible's groups may contain `_` and capitals too.
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=64)]
 Role = Label
+UnitLine = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]+=[^\x00-\x1f]*$")]
 FileName = Annotated[str, Field(pattern=r"^(shared/)?[A-Za-z0-9_][A-Za-z0-9._-]*$")]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^\x00\n]*$")]
 UrlPath = Annotated[str, Field(pattern=r"^/[^\s]*$")]
@@ -405,7 +406,18 @@ class Hardening(Model):
     memory_max: str | None = Field(default=None, pattern=r"^\d+[KMGT]?$", examples=["512M"])
     """Memory limit of one instance; two instances run during a deploy."""
     read_write_paths: tuple[AbsolutePath, ...] = Field(default=(), examples=[["/var/lib/shop"]])
-    """Folders that the app may write to, in addition to its shared folder."""
+    """Existing folders that the app may write to, in addition to its shared folder."""
+    folders: tuple[AbsolutePath, ...] = Field(default=(), examples=[["/var/lib/shop"]])
+    """Further folders that the app may write to; a deploy makes those that are missing, and they
+    belong to the app's user."""
+    allow: tuple[Literal["nice", "affinity", "netlink", "raw-sockets"], ...] = Field(
+        default=(), examples=[["netlink"]]
+    )
+    """What the app may do besides: change priorities (`nice`) or processors (`affinity`), list
+    network interfaces (`netlink`), send and receive raw packets (`raw-sockets`)."""
+    unit: tuple[UnitLine, ...] = Field(default=(), examples=[["PrivateDevices=no"]])
+    """Further lines for the [Service] section of the app's unit, after Cartwheel's own
+    (systemd.exec(5), systemd.resource-control(5))."""
 
 
 class HostVariables(Model):

@@ -32,6 +32,7 @@ PATTERN_WORDS = {
     r"^[a-z_][a-z0-9_-]{0,30}$": "a user name: lower-case letters, digits, `_`, `-`, at most 31",
     r"^[A-Za-z_][\w.:#-]*$": "a worker class, e.g. `gthread` or `uvicorn.workers.UvicornWorker`",
     r"^(shared/)?[A-Za-z0-9_][A-Za-z0-9._-]*$": "a file's name, or shared/ and a file's name",
+    r"^[A-Z][A-Za-z]+=[^\x00-\x1f]*$": "a line of a unit, e.g. `LimitNPROC=100`",
     r"^0?[0-7]{3}$": "permissions like `0640`",
     r"^\d+[kmg]?$": "a size like `10m`",
     r"^\d+[KMGT]?$": "a size like `512M`",

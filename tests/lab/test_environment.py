@@ -206,3 +206,46 @@ def test_files_of_configuration_are_parts_of_the_release(
     bad = shop.fab("config.check", code=2)
     assert "deploy/shop.ini.j2:1: 'nothing' is undefined" in bad.err
     configure(shop, "")
+
+
+SANDBOXED = """
+import os, socket
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"[]"]
+os.nice(1)
+os.sched_setaffinity(0, os.sched_getaffinity(0))
+socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close()
+socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
+os.makedirs("/var/lib/shop-data", exist_ok=True)
+open("/var/lib/shop-data/written", "a").close()
+"""
+
+
+@pytest.mark.nightly
+def test_the_sandbox_is_named_and_can_be_loosened(shop: Project, module_host: LabHost) -> None:
+    """Each refusal names the setting; with all of them the same application runs."""
+    host = ("-H", module_host.name)
+    good = (shop.folder / "app/app.py").read_text()
+    shop.write("app/app.py", SANDBOXED)
+    configure(shop, "")
+    allowed: list[str] = []
+    for what in ("nice", "affinity", "netlink", "raw-sockets"):
+        refused = shop.fab("deploy", *host, code=1)
+        assert f'hardening.allow = ["{what}"]' in refused.err, refused.err
+        allowed.append(what)
+        configure(shop, f"[hardening]\nallow = {json.dumps(allowed)}\n")
+    refused = shop.fab("deploy", *host, code=1)
+    assert "hardening.folders" in refused.err
+    more = 'folders = ["/var/lib/shop-data"]\nunit = ["LimitNPROC=500"]\n'
+    configure(shop, f"[hardening]\nallow = {json.dumps(allowed)}\n{more}")
+    shop.fab("deploy", *host)
+    made = module_host.sh("stat -c '%a %U:%G' /var/lib/shop-data /var/lib/shop-data/written")
+    assert made.splitlines()[0] == "750 shop:shop"
+    module_host.sh("chown -R root /var/lib/shop-data")
+    shop.write("app/app.py", SANDBOXED + "# again\n")
+    taken = shop.fab("deploy", *host, code=1)
+    assert "/var/lib/shop-data exists and does not belong to shop" in taken.err
+    shop.write("app/app.py", good)
+    configure(shop, "")
+    shop.fab("deploy", *host)

@@ -15,6 +15,52 @@ _MAY_PASS = frozenset((408, 409, 423, 425, 429))
 _PLAIN_PATH = "choose a path that answers without login and redirect"
 
 _LOG: Tuple[Tuple["re.Pattern[str]", str], ...] = (
+    *(
+        (
+            re.compile(pattern, re.DOTALL),
+            f'The app\'s sandbox forbids it: hardening.allow = ["{what}"].',
+        )
+        for pattern, what in (
+            (r"\b(?:os\.)?(?:nice|setpriority|ionice)\b.{0,400}Operation not permitted", "nice"),
+            (
+                r"\b(?:sched_)?(?:setaffinity|setscheduler)\b.{0,400}Operation not permitted",
+                "affinity",
+            ),
+            (r"cpu_affinity\(.{0,400}Operation not permitted", "affinity"),
+            (
+                r"(?i:netlink|getifaddrs|net_if_addrs).{0,400}Address family not supported",
+                "netlink",
+            ),
+            (r"AF_PACKET.{0,400}Address family not supported", "raw-sockets"),
+            (r"SOCK_RAW.{0,400}Operation not permitted", "raw-sockets"),
+        )
+    ),
+    (
+        re.compile(r"Address family not supported by protocol"),
+        "The app's sandbox allows only AF_UNIX, AF_INET and AF_INET6: hardening.allow ="
+        ' ["netlink"] or ["raw-sockets"].',
+    ),
+    (
+        re.compile(r"Read-only file system: b?['\"](/[^'\"\n]+)/[^/'\"\n]*['\"]"),
+        'The app may not write there: hardening.folders = ["{0}"] makes that folder and gives it to'
+        " the app's user; or keep the file in the shared folder.",
+    ),
+    (
+        re.compile(r"(?:Permission denied|No such file or directory): b?['\"]/(?:home|root)/"),
+        "The app cannot see home folders: keep the file in its shared folder, or in [files].",
+    ),
+    (
+        re.compile(
+            r"No such file or directory: b?['\"]"
+            r"(/dev/(?!shm|null|u?random|zero|full|tty['\"])[^'\"]+)"
+        ),
+        'The app sees no devices such as {0}: hardening.unit = ["PrivateDevices=no"], and'
+        ' "DeviceAllow={0} rw".',
+    ),
+    (
+        re.compile(r"ffi_prep_closure|(?i:cannot (?:allocate|enable) executable memory)"),
+        "hardening.memory_deny_write_execute forbids it.",
+    ),
     (
         re.compile(r"missing \d required positional arguments?: (?:'receive' and )?'send'"),
         'It is an ASGI application under a WSGI worker: set gunicorn.kind = "asgi" or "uvicorn"'

@@ -130,6 +130,8 @@ def configure(ctx: Context, request: Configure) -> Done:
         files.write(folder / name, text.encode(), mode, (0, own))
     variables = {name: value.reveal() for name, value in request.env.items()}
     variables.update(_place(at, request))
+    for name in request.folders:
+        _make_folder(Path(name), request.user)
     files.write(folder / "env", envfile.dump(variables).encode(), 0o600)
     releases.point_slot(at, layout.first_of(release))
     marks.mark(at, release, "configure", request.digest)
@@ -151,6 +153,19 @@ def _place(at: Layout, request: Configure) -> Dict[str, str]:
         if one.link:
             _link_shared(at, request.release, one.link)
     return variables
+
+
+def _make_folder(path: Path, user: str) -> None:
+    """A folder for the application's data; it stays when the application is removed. Raises
+    OpError("not-ours") for one that somebody else has."""
+    own = pwd.getpwnam(user)
+    if not path.exists():
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        files.directory(path, 0o750, own.pw_uid, own.pw_gid)
+    elif path.stat().st_uid != own.pw_uid:
+        told = f"{path} exists and does not belong to {user}"
+        hint = f"Run `chown {user} {path}` there, or name it in hardening.read_write_paths."
+        raise OpError("not-ours", told, hint)
 
 
 def _link_shared(at: Layout, release: str, name: str) -> None:

@@ -72,8 +72,8 @@ class PlacedFile:
 
 @dataclass(frozen=True)
 class Configure(Request[Done]):
-    """Write the release's own files, its variables, and the application's files. `digest`
-    identifies them."""
+    """Write the release's own files, its variables, and the application's files; make its
+    `folders` outside. `digest` identifies them."""
 
     op = "configure"
     release: str
@@ -81,6 +81,7 @@ class Configure(Request[Done]):
     files: Dict[str, str]
     env: Dict[str, Hidden]
     placed: Dict[str, PlacedFile]
+    folders: Tuple[str, ...]
     digest: str
 
 

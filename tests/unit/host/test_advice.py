@@ -67,6 +67,41 @@ def test_an_answer_that_may_pass(status: int) -> None:
         ),
         ("[CRITICAL] WORKER TIMEOUT (pid:12)", "gunicorn.timeout_seconds"),
         ("Worker (pid:9) was sent SIGKILL! Perhaps out of memory?", "hardening.memory_max"),
+        ("    os.nice(5)\nPermissionError: [Errno 1] Operation not permitted", '["nice"]'),
+        (
+            "    os.setpriority(os.PRIO_PROCESS, 0, 5)\n    ^^^\nPermissionError: [Errno 1] "
+            "Operation not permitted",
+            '["nice"]',
+        ),
+        (
+            "    os.sched_setaffinity(0, {0})\nPermissionError: [Errno 1] Operation not permitted",
+            '["affinity"]',
+        ),
+        (
+            "    s = socket.socket(socket.AF_NETLINK)\nOSError: [Errno 97] Address family not "
+            "supported by protocol",
+            'hardening.allow = ["netlink"]',
+        ),
+        ("OSError: [Errno 97] Address family not supported by protocol", '["raw-sockets"]'),
+        (
+            "    socket.socket(socket.AF_INET, socket.SOCK_RAW)\nPermissionError: [Errno 1] "
+            "Operation not permitted",
+            '["raw-sockets"]',
+        ),
+        (
+            "OSError: [Errno 30] Read-only file system: '/var/lib/shop/x.db'",
+            'hardening.folders = ["/var/lib/shop"]',
+        ),
+        (
+            "PermissionError: [Errno 13] Permission denied: '/home/me/key'",
+            "cannot see home folders",
+        ),
+        (
+            "FileNotFoundError: [Errno 2] No such file or directory: '/dev/ttyUSB0'",
+            "PrivateDevices=no",
+        ),
+        ("FileNotFoundError: [Errno 2] No such file or directory: '/srv/x'", ""),
+        ("PermissionError: [Errno 1] Operation not permitted: '/srv/x'", ""),
         ("KeyError: 'SECRET_KEY'", ""),
     ],
 )

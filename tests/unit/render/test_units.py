@@ -67,7 +67,16 @@ VARIANTS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+LOOSENED: dict[str, Any] = {
+    "hardening": {
+        "folders": ["/var/lib/shop"],
+        "allow": ["nice", "affinity", "netlink", "raw-sockets"],
+        "unit": ["PrivateDevices=no", "LimitNPROC=100"],
+    }
+}
+
+
+@pytest.mark.parametrize("variant", [*VARIANTS, LOOSENED])
 def test_systemd_accepts_the_units_without_a_word(tmp_path: Path, variant: dict[str, Any]) -> None:
     units = installed(tmp_path, rendered(tmp_path, **variant))
     done = subprocess.run(
@@ -78,6 +87,23 @@ def test_systemd_accepts_the_units_without_a_word(tmp_path: Path, variant: dict[
     )
     ours = [line for line in done.stderr.splitlines() if "cartwheel" in line]
     assert (done.returncode, ours) == (0, [])
+
+
+def test_only_what_is_allowed_is_loosened(tmp_path: Path) -> None:
+    def lines(**hardening: object) -> set[str]:
+        return set(rendered(tmp_path, hardening=hardening)[TEMPLATE_UNIT].content.splitlines())
+
+    strict = lines()
+    assert lines(allow=["netlink"]) - strict == {"RestrictAddressFamilies=AF_NETLINK"}
+    assert lines(allow=["raw-sockets"]) - strict == {
+        "RestrictAddressFamilies=AF_PACKET",
+        "CapabilityBoundingSet=CAP_NET_RAW",
+        "AmbientCapabilities=CAP_NET_RAW",
+        "PrivateUsers=no",
+    }
+    assert lines(folders=["/var/lib/x"]) - strict == {'ReadWritePaths="/var/lib/x"'}
+    own = rendered(tmp_path, hardening={"unit": ["PrivateDevices=no"]})[TEMPLATE_UNIT].content
+    assert own.index("PrivateDevices=yes") < own.index("PrivateDevices=no")
 
 
 def test_systemd_would_complain_of_a_wrong_unit(tmp_path: Path) -> None:
