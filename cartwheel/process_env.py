@@ -7,7 +7,7 @@ repository, or on none, must not have them: it would change the repository that 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 # The variables of `git rev-parse --local-env-vars`, of every version of git so far.
 GIT_LOCAL = frozenset(
@@ -34,13 +34,6 @@ def of_user(additions: Mapping[str, str] | None = None) -> dict[str, str]:
     """For the user's own commands: their environment, without the variables of a git hook."""
     kept = {name: value for name, value in os.environ.items() if name not in GIT_LOCAL}
     return {**kept, **(additions or {})}
-
-
-def outside_git(words: Sequence[str]) -> list[str]:
-    """A command of the user that a library with its own environment starts (paramiko)."""
-    inherited = sorted(GIT_LOCAL & os.environ.keys())
-    without = ["env", *(word for name in inherited for word in ("-u", name))]
-    return [*without, *words] if inherited else list(words)
 
 
 def of_tools(additions: Mapping[str, str] | None = None) -> dict[str, str]:

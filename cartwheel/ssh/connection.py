@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import shlex
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -14,11 +12,11 @@ from typing import Any
 import fabric
 import paramiko
 
-from cartwheel import process_env
 from cartwheel.errors import ConnectError
 from cartwheel.ssh import known_hosts, revoked
 from cartwheel.ssh.auth import Login
 from cartwheel.ssh.known_hosts import HostKey
+from cartwheel.ssh.proxy import Proxy, ProxyError, explained
 from cartwheel.ssh.target import Target
 
 # Bytes that are not acknowledged for this long end the connection (tcp(7)): with a heartbeat
@@ -37,7 +35,7 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 # Where SSH is spoken.
-Line = socket.socket | paramiko.Channel | paramiko.ProxyCommand
+Line = socket.socket | paramiko.Channel | Proxy
 
 
 class StrictConnection(fabric.Connection):
@@ -75,17 +73,18 @@ class StrictConnection(fabric.Connection):
             login: Any = Login(target)  # paramiko asks for more than it uses
             try:
                 self.client.set_missing_host_key_policy(_Check(target))
-                self.client.connect(
-                    hostname=target.host,
-                    port=target.port,
-                    sock=sock,
-                    timeout=target.connect_timeout_seconds,
-                    banner_timeout=target.connect_timeout_seconds,
-                    auth_timeout=AUTH_TIMEOUT_SECONDS,
-                    channel_timeout=CHANNEL_TIMEOUT_SECONDS,
-                    transport_factory=transport_for(target),
-                    auth_strategy=login,
-                )
+                with explained(sock):
+                    self.client.connect(
+                        hostname=target.host,
+                        port=target.port,
+                        sock=sock,
+                        timeout=target.connect_timeout_seconds,
+                        banner_timeout=target.connect_timeout_seconds,
+                        auth_timeout=AUTH_TIMEOUT_SECONDS,
+                        channel_timeout=CHANNEL_TIMEOUT_SECONDS,
+                        transport_factory=transport_for(target),
+                        auth_strategy=login,
+                    )
             except BaseException:
                 self.client.close()
                 sock.close()
@@ -149,10 +148,7 @@ def raw_socket(target: Target, gateways: Gateways) -> Line:
     if target.gateway is not None:
         return gateways.channel(target.gateway, target)
     if target.proxy_command is not None:
-        # Run by the user's shell, which it replaces, as ssh does.
-        shell = os.environ.get("SHELL") or "/bin/sh"
-        words = process_env.outside_git([shell, "-c", f"exec {target.proxy_command}"])
-        return paramiko.ProxyCommand(shlex.join(words))
+        return Proxy(target.proxy_command)
     return quick_socket(target)
 
 
@@ -209,10 +205,13 @@ def failures(target: Target) -> Iterator[None]:
     except socket.gaierror as error:
         is_busy = error.errno == socket.EAI_AGAIN
         raise unreachable("the host name cannot be resolved", is_passing=is_busy) from error
+    except UnicodeError as error:  # a label of the name is empty, or longer than 63 characters
+        raise unreachable("the host name cannot be resolved") from error
     except TimeoutError as error:
         raise unreachable(f"no answer within {target.connect_timeout_seconds:g} s") from error
-    except paramiko.ProxyCommandFailure as error:
-        raise unreachable(f"the ProxyCommand failed: {error}") from error
+    except ProxyError as error:
+        reason = f"the ProxyCommand failed: {error}"
+        raise unreachable(reason, is_passing=error.is_passing) from error
     except (paramiko.SSHException, EOFError) as error:
         reason = " ".join(str(error).split()) or "the host closed the connection"
         # sshd drops some connections while many log in (sshd_config(5), MaxStartups).
@@ -262,10 +261,12 @@ def fetch_key(target: Target, gateways: Gateways) -> HostKey:
     Gateways on the way are checked as always. Raises ConnectError.
     """
     with failures(target):
-        transport = transport_for(target)(raw_socket(target, gateways))
+        sock = raw_socket(target, gateways)
+        transport = transport_for(target)(sock)
         try:
             transport.banner_timeout = target.connect_timeout_seconds
-            transport.start_client(timeout=target.connect_timeout_seconds)
+            with explained(sock):
+                transport.start_client(timeout=target.connect_timeout_seconds)
             shown = HostKey.of(transport.get_remote_server_key())
         finally:
             transport.close()

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import paramiko
 import pytest
@@ -418,6 +419,8 @@ class TestUnreachable:
         ("host", "reason"),
         [
             ("no-such-host.invalid", "the host name cannot be resolved"),
+            ("a" * 64, "the host name cannot be resolved"),
+            ("a..b", "the host name cannot be resolved"),
             ("127.0.0.1", "connection refused"),
         ],
     )
@@ -425,6 +428,26 @@ class TestUnreachable:
         error = refused(Target("box", host, free_port(), "u"), gateways)
         assert error.slug == "ssh-unreachable"
         assert reason in error.message
+
+    @pytest.mark.parametrize(
+        ("command", "reason", "is_passing"),
+        [
+            ("no-such-program %h", "no-such-program: not found (`exec no-such-program %h`)", False),
+            ("sh -c 'echo log in first >&2; exit 3'", "failed: log in first (`exec sh -c", True),
+            ("true", "failed: it ended with 0 (`exec true`)", True),
+            ("cat", "ProxyCommand failed: ", True),
+        ],
+    )
+    def test_a_proxy_command_says_why(
+        self, gateways: Gateways, monkeypatch: Any, command: str, reason: str, is_passing: bool
+    ) -> None:
+        monkeypatch.setenv("SHELL", "/bin/sh")
+        target = Target("box", "web", 22, "u", proxy_command=command, connect_timeout_seconds=5)
+        error = refused(target, gateways)
+        assert (error.slug, error.is_passing) == ("ssh-unreachable", is_passing)
+        assert reason in error.message
+        with pytest.raises(ConnectError, match="the ProxyCommand failed"):
+            fetch_key(target, gateways)
 
     def test_a_port_that_says_nothing(self, gateways: Gateways) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
