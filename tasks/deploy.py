@@ -61,8 +61,8 @@ def deploy(
     report = run(scene, skip_tests=skip_tests, sealed=sealed)
     code = out.report(report)
     if code == 0:
-        came_from = any(one.before and one.outcome == "deployed" for one in report.hosts)
-        _say_where(scene, out, can_go_back=came_from)
+        moved = [one for one in report.hosts if one.outcome == "deployed"]
+        _say_where(scene, out, can_go_back=bool(moved) and all(one.before for one in moved))
     return code
 
 

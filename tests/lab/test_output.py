@@ -327,7 +327,7 @@ class TestLogs:
         assert line.endswith("y end")
         assert len(line) > 5000
         assert ("hooks", "hook greet: greetings") in told
-        assert any(text.startswith(f"deploy {talkative}: confirmed") for _source, text in told)
+        assert any(text.startswith(f"deploy {talkative}: done") for _source, text in told)
         assert not any("[blob data]" in text for _source, text in told)
 
     def test_some_of_them(self, stage: Stage, talkative: str) -> None:

@@ -236,9 +236,13 @@ class Attempts:
                 yield _of_entry(entry)
 
 
+# As `fab history` calls them.
+_RESULTS = {"confirmed": "done", "reverted": "rolled back"}
+
+
 def _of_entry(entry: Entry) -> Line:
     what = " ".join(filter(None, (entry.kind, entry.release)))
-    text = f"{what}: {entry.result or 'done'}"
+    text = f"{what}: {_RESULTS.get(entry.result or '', entry.result or 'done')}"
     text += f", by {entry.who}" if entry.who else ""
     why = entry.reason or entry.message
     text += f": {why}" if why else ""

@@ -111,7 +111,7 @@ def test_all_logs_in_order_of_time(at: Layout, journal: Journal, tmp_path: Path)
         ("nginx-error", error),
         ("app", "hello"),
         ("nginx-access", access(4, "/b").strip()),
-        ("cartwheel", "deploy 1.0.aaaaaaaa: confirmed, by ann@desk: why"),
+        ("cartwheel", "deploy 1.0.aaaaaaaa: done, by ann@desk: why"),
     ]
     assert told(at, sources=("app", "nginx-error")) == [("nginx-error", error), ("app", "hello")]
     assert [source for source, _text in told(at, release="1.0")] == [
