@@ -31,5 +31,9 @@ def test_the_commit_and_whether_the_tree_is_clean(tmp_path: Path) -> None:
     assert commit_of(app) == head
     (other / "file").write_text("2")
     assert commit_of(app) == head, "what is beside the source does not matter"
+    for name in ("cartwheel.toml", "fabfile.py", ".cartwheel/apps/x.toml", "__pycache__/x.pyc"):
+        (app / name).parent.mkdir(parents=True, exist_ok=True)
+        (app / name).write_text("")
+    assert commit_of(app) == head, "these are no part of the application"
     (app / "new").write_text("")
     assert commit_of(app) == f"{head}-dirty"
