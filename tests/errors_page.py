@@ -220,7 +220,7 @@ _CASES: dict[str, tuple[str, str]] = {
     ),
     "app-server": (
         "The locked gunicorn, worker or Python is too old for the settings.",
-        "gunicorn 19.10.0 is too old to serve an app: require gunicorn>=20.1",
+        "gunicorn 19.10.0 is too old to serve an app: require gunicorn>=21.2.0",
     ),
     "not-set-up": (
         "`fab setup` has not run on this host for this application.",

@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.facts import Facts
 
 SLUG = "app-server"
-# The first that reads its application from the configuration, and tells systemd that it is ready.
-OLDEST = Version("20.1.0")
-# Before this one it imports pkg_resources, which setuptools 82 took out.
-_WITHOUT_PKG_RESOURCES = Version("21.0.0")
-_SETUPTOOLS_WITHOUT = Version("82.0")
+# Earlier ones do not read the application from the configuration (before 20.1), or set the user
+# that they already are, which the unit's sandbox forbids.
+OLDEST = Version("21.2.0")
 OLDEST_ASGI = Version("24.0.0")
 _OLDEST_PYTHON_ASGI = Version("3.10")
 # The distribution that a worker class needs, by the first part of its name.
@@ -62,12 +60,6 @@ def _gunicorn(settings: Settings, pins: Mapping[str, str]) -> Iterator[str]:
     if found < wanted:
         why = "for gunicorn.kind asgi" if wanted == OLDEST_ASGI else "to serve an app"
         yield f"gunicorn {found} is too old {why}: require gunicorn>={wanted}"
-    setuptools = _version(pins.get("setuptools", "0"))
-    if found < _WITHOUT_PKG_RESOURCES and setuptools and setuptools >= _SETUPTOOLS_WITHOUT:
-        yield (
-            f"gunicorn {found} needs pkg_resources, which setuptools {setuptools} lacks: require"
-            f" gunicorn>={_WITHOUT_PKG_RESOURCES}, or setuptools<{_SETUPTOOLS_WITHOUT}"
-        )
 
 
 def _worker(settings: Settings, pins: Mapping[str, str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from cartwheel.build.origins import pyproject
 from cartwheel.build.source import source_files
-from cartwheel.project.modules import Function, Interface, Module, Modules, Served
+from cartwheel.project.modules import Function, Interface, Module, Modules, Served, parsed
 from cartwheel.settings.toml_tables import NAME_CHARACTERS
 
 _NOT_SERVED = frozenset({"tests", "test", "docs", "examples", "node_modules", "build", "dist"})
@@ -137,9 +137,8 @@ def _found(name: str, requires: str, sources: Mapping[str, str]) -> Found:
 
 def _code(text: str) -> str:
     """A module without comments and docstrings, which show how something could be written."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parsed(text)
+    if tree is None:
         return ""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
@@ -226,11 +225,8 @@ def _hosts(sources: Mapping[str, str]) -> Iterator[Hosts]:
     for file, text in sources.items():
         if _ALLOWED_HOSTS not in text:
             continue
-        try:
-            body = ast.parse(text).body
-        except (SyntaxError, ValueError):
-            continue
-        for node in body:
+        tree = parsed(text)
+        for node in tree.body if tree else ():
             targets = node.targets if isinstance(node, ast.Assign) else []
             if any(isinstance(one, ast.Name) and one.id == _ALLOWED_HOSTS for one in targets):
                 allowed = _literal(node)

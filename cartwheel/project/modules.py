@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -98,10 +99,7 @@ class Module:
     @cached_property
     def tree(self) -> ast.Module | None:
         """None if it is no Python of this version."""
-        try:
-            return ast.parse(self.read())
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
+        return parsed(self.read())
 
     @cached_property
     def bindings(self) -> Mapping[str, list[ast.AST]]:
@@ -235,6 +233,17 @@ class Modules:
                 if isinstance(made, Served):
                     return made
         return None
+
+
+def parsed(text: str) -> ast.Module | None:
+    """The syntax tree of somebody's module, without warnings about its text; None if it is no
+    Python of this version."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
 
 
 def module_name(file: str) -> str:

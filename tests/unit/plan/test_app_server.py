@@ -29,7 +29,7 @@ def said(python: str, pins: str, **gunicorn: Any) -> list[str]:
     ("python", "pins", "gunicorn"),
     [
         ("3.11.2", "gunicorn==23.0.0", {}),
-        ("3.9.2", "gunicorn==20.1.0 setuptools==69.0.0", {}),
+        ("3.9.2", "gunicorn==21.2.0", {}),
         ("3.11.2", "gunicorn==24.0.0", {"kind": "asgi"}),
         ("3.9.2", "gunicorn==23.0.0 uvicorn==0.30.0 uvicorn-worker==0.2.0", {"kind": "uvicorn"}),
         (
@@ -53,10 +53,10 @@ def test_what_works(python: str, pins: str, gunicorn: dict[str, str]) -> None:
             "3.11.2",
             "gunicorn==19.9.0",
             {},
-            "19.9.0 is too old to serve an app: require gunicorn>=20.1",
+            "19.9.0 is too old to serve an app: require gunicorn>=21.2",
         ),
-        ("3.11.2", "gunicorn==20.0.4", {}, "require gunicorn>=20.1.0"),
-        ("3.11.2", "gunicorn==20.1.0 setuptools==82.0.1", {}, "needs pkg_resources"),
+        ("3.11.2", "gunicorn==20.0.4", {}, "require gunicorn>=21.2.0"),
+        ("3.11.2", "gunicorn==20.1.0", {}, "require gunicorn>=21.2.0"),
         ("3.11.2", "gunicorn==23.0.0", {"kind": "asgi"}, "require gunicorn>=24.0.0"),
         ("3.11.2", "gunicorn==23.0.0", {"worker_class": "asgi"}, "require gunicorn>=24.0.0"),
         ("3.9.2", "flask==3.0", {"kind": "asgi"}, "needs Python 3.10, and the app runs on 3.9.2"),

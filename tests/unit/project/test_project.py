@@ -185,7 +185,7 @@ def test_a_person_is_asked_what_is_left_open(tmp_path: Path) -> None:
     write(tmp_path, app=HELLO, other="from fastapi import FastAPI\napi = FastAPI()\n")
     ours, theirs = pty.openpty()
     try:
-        os.write(ours, b"\nother:api\nweb1, web2\n")
+        os.write(ours, b"No Name\n\nother:apy\nother:api\nweb1, web2\n")
         elsewhere = {"XDG_STATE_HOME": str(tmp_path / "state")}
         project = Project(tmp_path, {"PYTHONPATH": str(CHECKOUT), **elsewhere})
         given = ("config.init", "--server-name", "a.example")
@@ -194,11 +194,13 @@ def test_a_person_is_asked_what_is_left_open(tmp_path: Path) -> None:
         os.close(ours)
         os.close(theirs)
     name = as_name(tmp_path.name)
-    assert done.err == (
-        f"Name of the application on the hosts [{name}]: "
-        "WSGI or ASGI application (module:attribute) [app:app]: "
-        "Hosts, comma-separated ([USER@]HOST[:PORT]): "
-    )
+    asked = f"Name of the application on the hosts [{name}]: "
+    entry = "WSGI or ASGI application (module:attribute) [app:app]: "
+    first, second, third = done.err.splitlines()
+    assert first.startswith(f"{asked}'No Name' is no name")
+    wrong = "app.entry is other:apy: other.py has no apy; there is api"
+    assert second == f"{asked}{entry}{wrong}"
+    assert third == f"{entry}Hosts, comma-separated ([USER@]HOST[:PORT]): "
     settings = load(tmp_path, None, None)
     assert (settings.app.name, settings.app.entry) == (name, "other:api")
     assert (settings.hosts, settings.gunicorn.kind) == (("web1", "web2"), "asgi")
