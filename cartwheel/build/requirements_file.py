@@ -386,7 +386,10 @@ def _split(line: str, where: str) -> tuple[str, optparse.Values]:
     parser = _parser()
     try:
         options, left = parser.parse_args(shlex.split(rest))
+        values = (*options.no_binary, *options.only_binary)
+        swallowed = [value for value in values if value.startswith("-")]
         wrong = f"{left[0]!r} belongs to no option" if left else ""
+        wrong = f"{swallowed[0]!r} is no package" if swallowed else wrong
     except (ValueError, _OptionError) as error:
         wrong = str(error)
     if wrong:

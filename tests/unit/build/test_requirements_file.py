@@ -189,6 +189,7 @@ REFUSED = {
     "x @ file:///croot/x_166/work": "if `pip freeze` wrote this, write x==VERSION",
     "-r": "-r option requires 1 argument",
     "--process-dependency-links": "no such option",
+    "--no-binary --pre": "'--pre' is no package",
     "-r base.txt other.txt": "'other.txt' belongs to no option",
     "-r base.txt -c other.txt": "pip reads only one file on a line",
     "-r requirements.txt": "includes this file again",
