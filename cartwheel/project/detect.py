@@ -25,6 +25,11 @@ _ROOT_ROUTE = re.compile(
     r"""(?:route|get|api_route|add_url_rule|Route)\(\s*["']/["']|path\(\s*["']["']"""
 )
 _ADMIN = re.compile(r"""path\(\s*["']([\w/-]*)["']\s*,\s*admin\.site\.urls""")
+# What a system or a shell sets, for any program.
+_USUAL = re.compile(
+    r"HOME|PATH|USER|LOGNAME|SHELL|TERM|LANG|LC_\w+|TZ|PWD|TE?MP|TMPDIR|DISPLAY|EDITOR|BROWSER"
+    r"|PYTHON\w+|VIRTUAL_ENV|XDG_\w+|APPDATA|LOCALAPPDATA|USERPROFILE|WINDIR|\w+_PROXY|CI"
+)
 _NEEDED_VARIABLE = re.compile(r"""\bos\.environ\[\s*["']([A-Za-z_]\w*)["']\s*\](?!\s*=[^=])""")
 _ALLOWED_HOSTS = "ALLOWED_HOSTS"
 _ANY_HOST = "*"
@@ -128,7 +133,9 @@ def _found(name: str, requires: str, sources: Mapping[str, str]) -> Found:
         python=_only_minor(requires),
         entries=entries,
         health_path=_health_path(text, entries),
-        variables=tuple(sorted(set(_NEEDED_VARIABLE.findall(text)))),
+        variables=tuple(
+            sorted({one for one in _NEEDED_VARIABLE.findall(text) if not _USUAL.fullmatch(one)})
+        ),
         hosts=next(_hosts(sources), None),
         migrate=_migrate(sources, text, entries),
         modules=modules,

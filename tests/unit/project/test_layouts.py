@@ -171,7 +171,10 @@ def test_a_folder_without_an_application_asks_for_one(tmp_path: Path) -> None:
 
 
 def test_what_a_person_still_has_to_do(tmp_path: Path) -> None:
-    found = detect(write(tmp_path, DJANGO))
+    write(tmp_path, DJANGO)
+    usual = "import os\nos.environ['TEMP'], os.environ['PYTHONSTARTUP'], os.environ['HOME']\n"
+    (tmp_path / "mysite" / "system.py").write_text(usual)
+    found = detect(tmp_path)
     given = answers_of(found, source=".", name="shop", entry="", hosts=(), server_names=("a.test",))
     variables, hosts = advice(found, given)
     assert variables.startswith("the sources read SECRET_KEY: set what they need")
