@@ -41,7 +41,11 @@ _LOG: Tuple[Tuple["re.Pattern[str]", str], ...] = (
         ' ["netlink"] or ["raw-sockets"].',
     ),
     (
-        re.compile(r"Read-only file system: b?['\"](/[^'\"\n]+)/[^/'\"\n]*['\"]"),
+        # The folder of a file; but below one that all programs share, the folder in that.
+        re.compile(
+            r"Read-only file system: b?['\"]((?:/var/(?:lib|log|cache|spool|opt|www)|/srv|/opt)"
+            r"/[^/'\"\n]+|/[^'\"\n]+(?=/[^/'\"\n]*['\"]))"
+        ),
         'The app may not write there: hardening.folders = ["{0}"] makes that folder and gives it to'
         " the app's user; or keep the file in the shared folder.",
     ),

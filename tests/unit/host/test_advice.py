@@ -93,6 +93,18 @@ def test_an_answer_that_may_pass(status: int) -> None:
             'hardening.folders = ["/var/lib/shop"]',
         ),
         (
+            "OSError: [Errno 30] Read-only file system: '/var/lib/radicale'",
+            'hardening.folders = ["/var/lib/radicale"]',
+        ),
+        (
+            "OSError: [Errno 30] Read-only file system: '/var/lib/radicale/collections/x.db'",
+            'hardening.folders = ["/var/lib/radicale"]',
+        ),
+        (
+            "OSError: [Errno 30] Read-only file system: '/data/shop/app.db'",
+            'hardening.folders = ["/data/shop"]',
+        ),
+        (
             "PermissionError: [Errno 13] Permission denied: '/home/me/key'",
             "cannot see home folders",
         ),
