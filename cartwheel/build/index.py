@@ -457,14 +457,13 @@ def _pip_section(path: Path) -> dict[str, str]:
 
 
 def _refuse_no_urls(options: Mapping[str, str], source: str) -> None:
-    for option in ("index-url", "extra-index-url"):
-        for url in options.get(option, "").split():
-            try:
-                urlsplit(url)
-            except ValueError as error:
-                raise UsageError(
-                    "settings", f"{source}: {option}: not a URL: {url}: {error}"
-                ) from error
+    """pip takes the whole value of `index-url`, blanks too."""
+    urls = [("extra-index-url", one) for one in options.get("extra-index-url", "").split()]
+    for option, url in [("index-url", options.get("index-url", "")), *urls]:
+        try:
+            urlsplit(url)
+        except ValueError as error:
+            raise UsageError("settings", f"{source}: {option}: not a URL: {error}") from error
 
 
 def _with_credentials(url: str, username: str | None, password: Hidden | None) -> str:

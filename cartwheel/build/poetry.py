@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from cartwheel.build.origins import TomlFile
+from cartwheel.build.origins import TomlFile, understood
 from cartwheel.decoded import Table
 from cartwheel.settings.as_toml import toml as as_toml
 
@@ -24,7 +24,8 @@ def write_stand_in(project: TomlFile, folder: Path, groups: Iterable[str] = ()) 
     poetry = project.at("tool", "poetry")
     table: Table = {"name": "app", "version": "0", "description": "", "authors": []}
     table |= {key: poetry[key] for key in _KEPT if key in poetry}
-    wanted = dict(poetry.get("dependencies", {}))
+    with understood(str(project.path)):
+        wanted = dict(poetry.get("dependencies", {}))
     for group in groups:
         wanted |= project.at("tool", "poetry", "group", group, "dependencies")
     table |= {"dependencies": wanted, "packages": [{"include": f"{MODULE}.py"}]}
