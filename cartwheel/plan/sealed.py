@@ -59,7 +59,7 @@ def stale(sealed: Mapping[str, Sealed], plans: Mapping[str, HostPlan]) -> list[s
 def _differs(then: Sealed, now: Sealed) -> Iterator[str]:
     """The differences of one host, causes first."""
     if then["current"] != now["current"]:
-        yield f"it serves {now['current'] or 'nothing'}, and served {then['current'] or 'nothing'}"
+        yield f"{now['current'] or 'nothing'} is live, and was {then['current'] or 'nothing'}"
     elif then["release"] != now["release"]:
         yield f"the release would be {now['release']}, and was to be {then['release']}"
     elif then["operations"] != now["operations"]:

@@ -215,7 +215,7 @@ def test_a_host_that_has_changed_in_between_makes_it_stale(
     project.fab("plan", "-H", name, "--out", "x.plan")
     project.fab("rollback", "-H", name)
     refused = project.fab("deploy", "-H", name, "--plan", "x.plan", code=Exit.FAILED)
-    assert "it serves " in refused.err
+    assert " is live, and was " in refused.err
     assert get(module_host) == "one"
 
 
