@@ -243,9 +243,7 @@ def test_what_would_be_done_otherwise_is_stale(more: dict[str, Any], says: str) 
 
 def test_what_the_host_has_now_makes_a_plan_stale() -> None:
     one = update()
-    assert stale(sealed(), {"a": replace(one, current="x")}) == [
-        f"a: x is live, and was {OLD}"
-    ]
+    assert stale(sealed(), {"a": replace(one, current="x")}) == [f"a: x is live, and was {OLD}"]
     assert stale(sealed(), {"a": replace(one, premise="x")}) == [
         "a: its releases or links have changed"
     ]
