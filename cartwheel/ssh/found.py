@@ -103,17 +103,50 @@ def found_in(values: Values, asked: Asked, account: Account) -> Found:
     if hashed is not None and hashed.is_expanded:  # the hash of %C differs between versions of ssh
         words["C"] = hashed.text
 
-    def proxy(value: Value | None) -> str | None:
-        if value is None or value.text.lower() == "none":
-            return None
-        return expand(value, {letter: words[letter] for letter in _OF_PROXIES})
+    expander = _Expander(words, account)
+    named = values.get("identityfile", ())
+    timeout = one.value("connecttimeout")
+    # ssh expands no tokens in the names of the system's files.
+    literal = [replace(each, is_expanded=True) for each in values.get("globalknownhostsfile", ())]
+    return Found(
+        host=host,
+        port=port_of(one.value("port")),
+        user=one.text("user") or account.user,
+        identities=tuple(dict.fromkeys(expander.paths(named))),
+        has_identities=bool(named),
+        identities_only=one.flag("identitiesonly"),
+        agent=expander.agent(one.value("identityagent")),
+        jump=expander.jump(one.value("proxyjump")),
+        proxy_command=expander.command(one.value("proxycommand")),
+        key_name=lowered(one.text("hostkeyalias")),
+        known_hosts=expander.paths(values.get("userknownhostsfile", ()), USER_FILES),
+        system_known_hosts=expander.paths(literal, SYSTEM_FILES),
+        revoked_keys=expander.paths(values.get("revokedhostkeys", ())),
+        connect_timeout_seconds=None if timeout is None else seconds_of(timeout),
+        family=family_of(one.value("addressfamily")),
+        bind_address=one.text("bindaddress"),
+    )
 
-    def jump() -> str | None:
-        value = one.value("proxyjump")
+
+@dataclass(frozen=True)
+class _Expander:
+    """Expands values for one host."""
+
+    words: Mapping[str, str]
+    account: Account
+
+    def command(self, value: Value | None) -> str | None:
+        """None without one, and for `none`."""
         if value is None or value.text.lower() == "none":
             return None
-        hops = (as_jump(parse_address(hop)) for hop in value.text.split(","))
-        said = proxy(Value(",".join(hops), value.place)) or ""
+        return expand(value, {letter: self.words[letter] for letter in _OF_PROXIES})
+
+    def jump(self, value: Value | None) -> str | None:
+        """The hops, each as `USER@HOST:PORT`."""
+        if value is None or value.text.lower() == "none":
+            return None
+        hops = ",".join(as_jump(parse_address(hop)) for hop in value.text.split(","))
+        said = self.command(Value(hops, value.place)) or ""
         for hop in said.split(","):
             try:
                 at = parse_address(hop)
@@ -123,36 +156,29 @@ def found_in(values: Values, asked: Asked, account: Account) -> Found:
                 raise refused(value.place, f"`{hop}` in ProxyJump has characters that ssh refuses")
         return said
 
-    def path(value: Value) -> Path:
-        return _path(value, words, account)
+    def path(self, value: Value) -> Path:
+        """`~` first, then tokens and variables, whose values are not looked at again."""
+        text = at_home(value, self.account)
+        if not value.is_expanded:
+            text = expand(replace(value, text=text), self.words, variables=True)
+        return Path(text)
 
-    def paths(given: Sequence[Value], usual: Sequence[str] = ()) -> tuple[Path, ...]:
+    def paths(self, given: Sequence[Value], usual: Sequence[str] = ()) -> tuple[Path, ...]:
         if not given:
             return tuple(Path(each).expanduser() for each in usual)
-        return tuple(path(each) for each in given if each.text and each.text.lower() != "none")
+        return tuple(self.path(each) for each in given if each.text and each.text.lower() != "none")
 
-    named = values.get("identityfile", ())
-    timeout = one.value("connecttimeout")
-    # ssh expands no tokens in the names of the system's files.
-    literal = [replace(each, is_expanded=True) for each in values.get("globalknownhostsfile", ())]
-    return Found(
-        host=host,
-        port=port_of(one.value("port")),
-        user=one.text("user") or account.user,
-        identities=tuple(dict.fromkeys(paths(named))),
-        has_identities=bool(named),
-        identities_only=one.flag("identitiesonly"),
-        agent=_agent(one.value("identityagent"), path),
-        jump=jump(),
-        proxy_command=proxy(one.value("proxycommand")),
-        key_name=lowered(one.text("hostkeyalias")),
-        known_hosts=paths(values.get("userknownhostsfile", ()), USER_FILES),
-        system_known_hosts=paths(literal, SYSTEM_FILES),
-        revoked_keys=paths(values.get("revokedhostkeys", ())),
-        connect_timeout_seconds=None if timeout is None else seconds_of(timeout),
-        family=family_of(one.value("addressfamily")),
-        bind_address=one.text("bindaddress"),
-    )
+    def agent(self, value: Value | None) -> str:
+        """A socket, `none`, or empty for the default one."""
+        if value is None or value.text == "SSH_AUTH_SOCK":
+            return ""
+        if value.text.lower() == "none":
+            return "none"
+        if not value.text.startswith("$") or value.text.startswith("${"):
+            return str(self.path(value))
+        if not re.fullmatch(r"\$\w+", value.text, re.ASCII):
+            raise refused(value.place, f"{value.text} is not the name of a variable")
+        return os.environ.get(value.text[1:], "none")
 
 
 def tokens_of(
@@ -247,14 +273,6 @@ class _First:
         return self.text(key).lower() in ("yes", "true")
 
 
-def _path(value: Value, tokens: Mapping[str, str], account: Account) -> Path:
-    """`~` first, then tokens and variables, whose values are not looked at again."""
-    text = at_home(value, account)
-    if not value.is_expanded:
-        text = expand(replace(value, text=text), tokens, variables=True)
-    return Path(text)
-
-
 def at_home(value: Value, account: Account) -> str:
     """The text with a leading `~` or `~USER` expanded. Raises UsageError `ssh-config`."""
     first, slash, rest = value.text.partition("/")
@@ -266,18 +284,6 @@ def at_home(value: Value, account: Account) -> str:
     except (KeyError, ValueError) as error:
         raise refused(value.place, f"there is no user {user}") from error
     return f"{home}{slash}{rest}"
-
-
-def _agent(value: Value | None, path: Callable[[Value], Path]) -> str:
-    if value is None or value.text == "SSH_AUTH_SOCK":
-        return ""
-    if value.text.lower() == "none":
-        return "none"
-    if not value.text.startswith("$") or value.text.startswith("${"):
-        return str(path(value))
-    if not re.fullmatch(r"\$\w+", value.text, re.ASCII):
-        raise refused(value.place, f"{value.text} is not the name of a variable")
-    return os.environ.get(value.text[1:], "none")
 
 
 def port_of(value: Value | None) -> int:

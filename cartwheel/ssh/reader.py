@@ -124,7 +124,8 @@ class Reader:
         state.values["hostname"] = [Value(host, "")]
         for alias in state.values.get("hostkeyalias", ()):
             state.values["hostkeyalias"] = [Value(lowered(alias.text), alias.place)]
-        for user in state.values.get("user", ()):
+        is_typed = "user" in dict(asked.given)
+        for user in () if is_typed else state.values.get("user", ()):
             if re.search(r"%|\$\{", user.text):
                 raise refused(user.place, f"{user.text} in User needs the OpenSSH client")
         return state.values

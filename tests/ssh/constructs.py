@@ -135,6 +135,8 @@ TYPED = [
     case("two @ and a port", "Match user anna@corp\n Port 7\n", "anna@corp@web:2200",
          ssh=("-p2200", "anna@corp@web"), user="anna@corp", port=2200),
     case("two @ in a block", "Match user *@corp\n HostName gate", "anna@corp@web", host="gate"),
+    case("% in a user that is typed", "ProxyCommand x %r", "u%h@web", user="u%h",
+         command="x u%h"),
     case("a domain typed", "", "corp\\anna@web", user="corp\\anna"),
     case("a URI", "Host web\n User c", "ssh://anna@web:2200", user="anna", port=2200, host="web"),
     case("a URI's user", "", "ssh://anna%40corp@web/", user="anna@corp", host="web"),
