@@ -145,7 +145,9 @@ def test_twice_it_says_the_same(project: Project, module_host: LabHost) -> None:
 def test_its_exit_code_tells_whether_there_is_anything_to_do(
     project: Project, module_host: LabHost
 ) -> None:
-    assert planned(project, module_host, "--exit-code", code=Exit.CHANGES)["batches"] == [["lab1"]]
+    assert planned(project, module_host, "--exit-code", code=Exit.CHANGES)["batches"] == [
+        [module_host.name]
+    ]
     assert planned(project, module_host)["exit"] == 0
 
 
