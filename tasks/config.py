@@ -121,18 +121,19 @@ def _answer(
 ) -> str:
     """A person's answer, with a default for Return; if silent, the default. An option's value is
     `given`. An answer that is wrong is asked for again. Raises UsageError for a wrong option."""
-    while not given:
-        shown = f" [{default}]" if default else ""
-        said = default if silent else out.asked(f"{question}{shown}: ") or default
+    problem = wrong(given or default) if given or default else ""
+    if problem and (given or silent):
+        raise UsageError("usage", problem)
+    if given or silent:
+        return given or default
+    proposed = "" if problem else default
+    shown = f" [{proposed}]" if proposed else ""
+    while True:
+        said = out.asked(f"{question}{shown}: ") or proposed
         problem = wrong(said) if said else ""
         if not problem:
             return said
-        if silent:
-            raise UsageError("usage", problem)
         out.complain(problem)
-    if problem := wrong(given):
-        raise UsageError("usage", problem)
-    return given
 
 
 @plain_task(hosts="none", help={**ABOUT, "written": "Only settings from files, without defaults."})

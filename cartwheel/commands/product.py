@@ -20,7 +20,7 @@ from cartwheel.project.entry_check import entry_problem
 from cartwheel.project.modules import Modules
 from cartwheel.render.own_config import own_config
 from cartwheel.settings import entry
-from cartwheel.settings.toml_tables import kind_of_worker
+from cartwheel.settings.toml_tables import ServerKind, kind_of_worker
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.download import Source
@@ -193,9 +193,10 @@ def _refuse_wrong_entry(scene: Scene, artifact: Artifact) -> None:
     gunicorn = scene.settings.gunicorn
     own = own_config(scene.settings, scene.project)
     in_file = own.worker_class if own is not None else ""
-    kind = kind_of_worker(in_file) if in_file else None if in_file is None else gunicorn.serves
-    if gunicorn.worker_class and not in_file:
-        kind = kind_of_worker(gunicorn.worker_class)  # None for a class that nobody here knows
+    kind: ServerKind | None = None  # for a worker class that nobody here knows
+    if in_file is not None:
+        worker = in_file or gunicorn.worker_class
+        kind = kind_of_worker(worker) if worker else gunicorn.serves
     modules = Modules.of_wheel(artifact.wheel)
     problem = entry_problem(entry.parse(scene.settings.app.entry), modules, kind)
     if problem is not None:

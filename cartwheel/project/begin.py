@@ -128,7 +128,7 @@ def _said(found: Found, chosen: Entry | None) -> Iterator[tuple[str, str]]:
         yield "python", f"on the host; the sources require {found.requires_python}"
     else:
         yield "python", "on the host: a version, or an absolute path"
-    if found.health_path in ("/openapi.json",) or found.health_path.endswith("login/"):
+    if found.health_path == "/openapi.json" or found.health_path.endswith("login/"):
         yield "path", "no health check was found; this answers 200"
     elif found.health_path:
         yield "path", "found in the sources"

@@ -53,11 +53,7 @@ def _no_module(name: str, modules: Modules) -> str:
 def _wrong_name(entry: AppEntry, module: Module, thing: Thing, modules: Modules) -> str:
     if not isinstance(thing, Missing):
         return ""
-    likely = [
-        one.entry.partition(":")[2]
-        for one in entries_in(Modules({**modules.modules}))
-        if one.file == module.file
-    ]
+    likely = [one.entry.partition(":")[2] for one in entries_in(modules) if one.file == module.file]
     near = likely or difflib.get_close_matches(entry.name, thing.there, 1)
     there = near or [name for name in thing.there if not name.startswith("_")][:_MOST_NAMES]
     shown = f"; there is {', '.join(there)}" if there else ""
