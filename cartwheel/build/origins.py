@@ -138,7 +138,14 @@ def understood(where: str) -> Iterator[None]:
     names `where` they are."""
     try:
         yield
-    except (TypeError, AttributeError, ValueError, LookupError) as error:
+    except (
+        TypeError,
+        AttributeError,
+        ValueError,
+        LookupError,
+        OSError,
+        NotImplementedError,
+    ) as error:
         raise BuildError(
             "source",
             f"{where}: this is not what its tool writes: {error}",
