@@ -144,7 +144,7 @@ def _unread(folder: Path, said: Declaration) -> Iterator[str]:
 def about_plain(said: Declaration | None, name: str, wanted: Requirements) -> About:
     """The metadata of a plain folder; `name` if its files have no name."""
     if said is None or said.kind != "project":
-        return About(name, requires=wanted.wanted)
+        return About(_apart(name, wanted), requires=wanted.wanted)
     toml = pyproject(said.path.parent)
     project = toml.at("project")
     extras = toml.at("project", "optional-dependencies")
@@ -157,6 +157,14 @@ def about_plain(said: Declaration | None, name: str, wanted: Requirements) -> Ab
             extras=tuple(sorted(map(normal, extras))),
             entry_points=_entry_points(toml),
         )
+
+
+def _apart(name: str, wanted: Requirements) -> str:
+    """Another name for a folder `datasette` that asks for `datasette`: no package needs itself."""
+    from packaging.requirements import Requirement
+
+    taken = {normal(Requirement(one).name) for one in wanted.wanted}
+    return f"{name}-app" if normal(name) in taken else name
 
 
 def _version(toml: TomlFile) -> str:

@@ -194,6 +194,14 @@ def test_a_form(name: str, maker: Maker) -> None:
     assert form.note in maker.notes
 
 
+def test_a_folder_with_the_name_of_its_requirement(maker: Maker) -> None:
+    """`datasette/requirements.txt` asks for datasette: no package needs itself."""
+    maker.files({"main.py": "", "requirements.txt": "flask\n"})
+    artifact, lock = maker.make(name="flask", entry="main:app")
+    assert artifact.name == "flask-app"
+    assert "flask" in {one.split("==")[0] for one in locked(lock)}
+
+
 def test_what_a_project_says_of_itself_is_in_its_wheel(maker: Maker) -> None:
     more = (
         '[project.scripts]\nshop = "main:run"\n[project.entry-points."flask.commands"]\n'

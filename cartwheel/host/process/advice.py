@@ -102,7 +102,7 @@ def of_answer(status: int, location: str, probe: Probe) -> str:
     if status == 400:
         return (
             f"The app rejects the Host header {probe.host}: allow it (Django: ALLOWED_HOSTS), or"
-            " set health.host to a name that it allows."
+            " set health.host to a name that it allows; or health.path to a path that answers."
         )
     if status in (401, 403):
         return f"It asks for a login: set health.path, and {_PLAIN_PATH}, or health.status."

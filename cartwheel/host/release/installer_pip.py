@@ -36,7 +36,10 @@ class Pip:
         return []
 
     def check(self, python: str) -> List[str]:
-        return [python, "-I", self._pip, "--disable-pip-version-check", "check"]
+        # A release that needs pip has its own; ours would hide it from the check.
+        own = Path(python).parents[1].glob("lib/python*/site-packages/pip/__main__.py")
+        program = ["-m", "pip"] if any(True for _ in own) else [self._pip]
+        return [python, "-I", *program, "--disable-pip-version-check", "check"]
 
     def ask(self) -> List[str]:
         quick = ["--disable-pip-version-check", _NO_CACHE, "--retries", "1"]
