@@ -45,7 +45,7 @@ PROJECTS = {
         (),
         "/-/versions.json",
         '"datasette"',
-        {},
+        {"gunicorn": 'kind = "asgi"'},
         {
             "main.py": "from datasette.app import Datasette\n\n"
             "app = Datasette([], memory=True).app()\n",
@@ -69,7 +69,7 @@ PROJECTS = {
     "pypiserver": Given(
         ("--source", "pypiserver==2.4.2", "--entry", "pypiserver:app()"), "/", "pypiserver"
     ),
-    "proxpi": Given(("--source", "proxpi==1.3.1"), "/health", "OK"),
+    "proxpi": Given(("--source", "proxpi==1.3.1"), "/health", '"success"'),
     "klaus": Given(
         ("--source", "klaus==3.0.1", "--entry", "klaus.contrib.wsgi:application"),
         "/",
@@ -91,11 +91,14 @@ PROJECTS = {
 
 
 def with_tables(settings: str, tables: dict[str, str]) -> str:
-    """The settings with these lines at the end of these tables, as a person would write them."""
+    """The settings with these lines in these tables, in place of earlier ones of the same keys."""
     for name, lines in tables.items():
         head = f"[{name}]\n"
-        begun = settings if head in settings else f"{settings}\n{head}"
-        settings = begun.replace(head, f"{head}{lines}\n", 1)
+        before, _, rest = (settings if head in settings else f"{settings}\n{head}").partition(head)
+        table, begins, after = rest.partition("\n[")
+        keys = {line.split(" = ")[0] for line in lines.splitlines()}
+        kept = [line for line in table.splitlines() if line.split(" = ")[0] not in keys]
+        settings = before + head + "\n".join([*kept, lines, ""]) + begins + after
     return settings
 
 

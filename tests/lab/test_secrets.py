@@ -336,7 +336,7 @@ def test_this_checkout_names_no_secret_in_a_file(stage: Stage, deployed: Deploye
 
 # In an order in which each has something to do; with the exit code where that is not 0. Words
 # that need no host take none.
-_NO_HOST = ("build", "test", "config", "runs", "secrets", "templates")
+_NO_HOST = ("build", "test", "completion", "config", "runs", "secrets", "templates")
 EVERY_WORD: dict[str, tuple[str, ...]] = {
     "setup": (),
     "hosts.trust": (),
@@ -344,6 +344,7 @@ EVERY_WORD: dict[str, tuple[str, ...]] = {
     "config.show": (),
     "config.schema": (),
     "inventory": (),
+    "completion": ("--shell", "bash"),
     "secrets.check": (),
     "build": (),
     "test": (),
