@@ -133,7 +133,7 @@ def list_(c: FabContext, out: Output) -> int:
 
 @lab_task()
 def url(c: FabContext, out: Output) -> int:
-    """Print the address of a lab host's web server, and how to ask for sites with a name."""
+    """Print the address of a lab host's web server, and of its sites."""
     hosts = _chosen(c)
     for host in hosts:
         out.say(host.url())

@@ -82,6 +82,6 @@ def test_a_missing_fsync_is_found(shore: Shore, tmp_path: Path) -> None:
             assert numbers, words
             # What is seen on paper happens on the host.
             assert any(
-                any(then in text for text in one.survive(at).violations) for at in numbers[:5]
+                any(then in text for text in one.survive(at).violations) for at in numbers[:20]
             ), then
         one.restore()

@@ -101,7 +101,7 @@ CASES = [
     Bad(
         "answers-404",
         "unhealthy",
-        ("not healthy: /healthz answered 404 instead of 200",),
+        ("not healthy", "/healthz answered 404 instead of 200"),
         source=ANSWERS.format(status="404 Not Found"),
         log="Listening at",
     ),

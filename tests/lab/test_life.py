@@ -189,7 +189,7 @@ def test_tasks_that_only_look_change_nothing(life: Life) -> None:
     assert release in status
     assert "healthy" in status
     listed = life.fab("releases").out
-    assert re.search(rf"{re.escape(release)}.*live", listed), listed
+    assert re.search(rf"{re.escape(release)}.*live", listed, re.DOTALL), listed
     assert re.search(r"  previous$", listed, re.MULTILINE), listed
     history = life.fab("history").out
     assert re.search(rf"  deploy +{re.escape(release)}  done  ", history), history
