@@ -20,7 +20,8 @@ GIT_LOCAL = frozenset(
 
 # Variables that change how our tools work: all of git's but those for reaching remotes.
 _FOREIGN_PREFIXES = ("PYTHON", "LD_", "DYLD_", "PIP_", "UV_", "GIT_", "VIRTUAL_ENV", "CONDA_")
-_FOREIGN = frozenset({"SOURCE_DATE_EPOCH", "BASH_ENV", "ENV"})
+# A width of the terminal would wrap the messages that we read.
+_FOREIGN = frozenset({"SOURCE_DATE_EPOCH", "BASH_ENV", "ENV", "COLUMNS", "LINES"})
 _GIT_PREFIXES = (
     *("GIT_SSH", "GIT_SSL_", "GIT_HTTP_", "GIT_PROXY_", "GIT_ASKPASS"),
     *("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from cartwheel.build.wheel import Metadata, asked_for, metadata_lines, write_pur
 from cartwheel.decoded import Fields
 from cartwheel.errors import BuildError
 
+_NAME = re.compile(r"[\w.-]+")  # how a requirement begins
 VERSION_DIGITS = 12
 PLAIN_VERSION = "0.0.0"
 
@@ -161,9 +163,7 @@ def about_plain(said: Declaration | None, name: str, wanted: Requirements) -> Ab
 
 def _apart(name: str, wanted: Requirements) -> str:
     """Another name for a folder `datasette` that asks for `datasette`: no package needs itself."""
-    from packaging.requirements import Requirement
-
-    taken = {normal(Requirement(one).name) for one in wanted.wanted}
+    taken = {normal(found[0]) for one in wanted.wanted if (found := _NAME.match(one))}
     return f"{name}-app" if normal(name) in taken else name
 
 

@@ -30,8 +30,10 @@ workers = 1
 
 
 def surroundings() -> dict[str, str]:
-    """The environment of a person."""
-    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    """The environment of a person, without what the tests' own run adds: pytest's workers have a
+    width of the terminal."""
+    added = ("PYTHONDONTWRITEBYTECODE", "COLUMNS", "LINES")
+    return {name: value for name, value in os.environ.items() if name not in added}
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def test_it_stays_over_a_reboot_and_another_one_is_refused_on_every_host(
 def test_a_freeze_wants_a_reason(project: Project, pair: list[LabHost]) -> None:
     done = on(project, pair, "lock.hold", code=Exit.USAGE)
     assert "a freeze needs a reason" in done.err
-    assert '--message "' in done.err
+    assert "--message '" in done.err
 
 
 @pytest.mark.parametrize("seconds", ["-1", "nan", "inf", "soon", ""])

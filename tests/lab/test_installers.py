@@ -32,8 +32,8 @@ def shop(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Proj
     """A host that is set up for uv and serves "one"."""
     project = new_project(tmp_path_factory.mktemp("uv"))
     uses(project, "uv")
-    done = project.fab("setup", "-H", module_host.name)
-    assert f"uv {UV_VERSION}" in done.text
+    done = project.fab("setup", "-H", module_host.name, "--json")
+    assert f"uv {UV_VERSION}" in done.out
     assert "nothing to do" in project.fab("setup", "-H", module_host.name).text
     project.fab("deploy", "-H", module_host.name)
     return project

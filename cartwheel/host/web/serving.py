@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Optional
 
 from cartwheel.host.layout import Layout
+from cartwheel.host.system import files
+from cartwheel.host.system.context import OpError
 from cartwheel.host.system.systemd import UnitState
 from cartwheel.host.web import configuration, front_door
 from cartwheel.host.web.kinds import web_server
@@ -18,7 +21,7 @@ def look(at: Layout, state: Optional[UnitState]) -> WebServing:
     web = web_server()
     site = web.site(at.app)
     there = shutil.which(web.program) is not None
-    said = configuration.check(None, web) if there else ""
+    said = _complaint(site) if there else ""
     return WebServing(
         active=state.active if state else "",
         unit_file=state.unit_file if state else "",
@@ -28,3 +31,12 @@ def look(at: Layout, state: Optional[UnitState]) -> WebServing:
         reads=not there or web.reads(site),
         complaint=web.complaint(said) if said else "",
     )
+
+
+def _complaint(site: Path) -> str:
+    if files.is_no_file(site):
+        return ""  # it would wait for a pipe for ever; a deploy refuses it
+    try:
+        return configuration.check(None, web_server())
+    except OpError as error:
+        return error.message
