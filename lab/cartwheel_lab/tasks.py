@@ -133,7 +133,7 @@ def list_(c: FabContext, out: Output) -> int:
 
 @lab_task()
 def url(c: FabContext, out: Output) -> int:
-    """Print the address of a lab host's web server, and of its sites."""
+    """Print the addresses of a lab host's sites."""
     hosts = _chosen(c)
     for host in hosts:
         out.say(host.url())

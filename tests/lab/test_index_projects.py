@@ -29,7 +29,21 @@ class Given:
 
 PROJECTS = {
     "httpbin": Given(("--source", "httpbin==0.10.2"), "/uuid", '"uuid"'),
-    "ihatemoney": Given(("--source", "ihatemoney==7.2.1"), "/", "I Hate Money"),
+    "ihatemoney": Given(  # https://ihatemoney.readthedocs.io/en/latest/configuration.html
+        ("--source", "ihatemoney==7.2.1"),
+        "/",
+        "I Hate Money",
+        {
+            # Each of its workers migrates the database at its start.
+            "gunicorn": "workers = 1",
+            'files."ihatemoney.cfg"': 'template = "ihatemoney.cfg"\n'
+            'variable = "IHATEMONEY_SETTINGS_FILE_PATH"',
+        },
+        {
+            "ihatemoney.cfg": "SQLALCHEMY_DATABASE_URI = 'sqlite:///{{ shared }}/money.db'\n"
+            "SECRET_KEY = 'for a test'\n"
+        },
+    ),
     "isso": Given(  # https://isso-comments.de/docs/reference/installation/
         ("--source", "isso==0.14.0"),
         "/js/embed.min.js",
@@ -83,7 +97,7 @@ PROJECTS = {
         {
             "health": 'path = "/orga/login/"',
             "deploy": 'migrate = "python -m pretalx migrate"',
-            "env": 'PRETALX_DATA_DIR = "/srv/pretalx/shared"\n'
+            "env": 'PRETALX_DATA_DIR = "/srv/pretalx/shared"\nPRETALX_DEBUG = "True"\n'
             'PRETALX_SITE_URL = "http://pretalx.test"',
         },
     ),

@@ -241,7 +241,7 @@ def test_a_plain_deploy_removes_and_lists_them_too(
     noted = {one["detail"] for one in lines if one.get("step") == "repair"}
     assert noted >= {f"removed {text}" for text in planted - {_OLD}}
     for text in planted:
-        assert changed or f"[{module_host.name}] · repair removed {text}" in done.err
+        assert changed or f"[{module_host.name}] · clean up removed {text}" in done.err
     assert leftovers(project, module_host, Exit.OK) == []
     assert_all_is_well(project, module_host, "three", kept)
 
