@@ -322,7 +322,7 @@ class TestLogs:
         assert {source for source, _text in told} >= {
             *("app", "gunicorn", "systemd", "nginx-access", "cartwheel", "hooks")
         }
-        (line,) = {text for source, text in told if "caf" in text}
+        (line,) = {text for source, text in told if "caf\ufffd" in text}
         assert line.startswith("caf\ufffd \x1b[31mredyyy")
         assert line.endswith("y end")
         assert len(line) > 5000
