@@ -48,7 +48,7 @@ from cartwheel.build.source import (
     find_source,
     source_digest,
 )
-from cartwheel.build.uv import uv_program, uv_variables
+from cartwheel.build.uv import default_for, uv_program, uv_variables
 from cartwheel.build.wheel import (
     EPOCH_SECONDS,
     is_reference,
@@ -97,7 +97,7 @@ def build_app(
     artifact = build_source(
         source,
         settings.app.name,
-        own_access(access, indexes, settings.index),
+        own_access(access, indexes, settings.index, default_for(indexes)),
         privacy_for(settings, project, source.path, private),
         state=state,
         emit=emit,

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import Index
 
 UV_RETRIES = 2
-# Files often name it without a need; hosts may use a mirror of it, because hashes decide.
-_DEFAULT = ("https://pypi.org/simple", "https://pypi.python.org/simple")
 _UV_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 
@@ -155,9 +153,13 @@ def access_for(
     )
 
 
-def own_access(access: Access, options: IndexOptions, index: Index) -> Access:
+def own_access(access: Access, options: IndexOptions, index: Index, default: str) -> Access:
     """The access with what a source's files say, as pip and uv understand it: except for indexes
-    if the settings name one. For pip an index in a file replaces all configured ones."""
+    if the settings name one. For pip an index in a file replaces all configured ones.
+
+    Files often name the `default` index of uv and pip without a need. It is not the application's
+    own: hosts may use a mirror of it, because hashes decide.
+    """
     choice = replace(
         access,
         pre=access.pre or options.pre,
@@ -170,7 +172,7 @@ def own_access(access: Access, options: IndexOptions, index: Index) -> Access:
     url = options.url or access.url
     extra_urls = () if options.url and not options.in_order else access.extra_urls
     configured = (access.url, *access.extra_urls, *access.find_links)
-    known = {*_DEFAULT, *(bare(one).rstrip("/") for one in configured)}
+    known = {default, *(bare(one).rstrip("/") for one in configured)}
     links = (*access.find_links, *options.find_links)
     return replace(
         choice,

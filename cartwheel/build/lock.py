@@ -42,7 +42,7 @@ from cartwheel.build.products import Artifact, Lock, Platform
 from cartwheel.build.requirements_file import Requirements, read_constraints, read_lines
 from cartwheel.build.source import Source
 from cartwheel.build.sources import Sources
-from cartwheel.build.uv import uv_program, uv_variables
+from cartwheel.build.uv import default_for, uv_program, uv_variables
 from cartwheel.build.wheel import Metadata, read_metadata
 from cartwheel.build.workspace import name_in
 from cartwheel.errors import BuildError
@@ -102,7 +102,7 @@ def lock_for(
     question, book, said = _asked(
         settings, artifact, platform, project, terms, privacy, tests_beside, state, access
     )
-    access = own_access(access, said, settings.index)
+    access = own_access(access, said, settings.index, default_for(said))
     label = f"Python {platform.python}, {platform.libc} {platform.libc_version}, {platform.machine}"
     label = f"the tests, {label}" if tests_beside is not None else label
     with store.exclusive(state, STEP, emit):

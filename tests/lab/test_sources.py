@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cartwheel.build.index import IndexOptions
+from cartwheel.build.uv import default_for
 from cartwheel_lab import LabHost
 from tests.build.indexes import LocalIndex, make_wheel, serve
 from tests.build.packages import package, write
@@ -121,7 +123,7 @@ LAYOUTS = {
     },
     "pipenv": {
         "Pipfile": (
-            '[[source]]\nname = "pypi"\nurl = "https://pypi.org/simple"\nverify_ssl = true\n'
+            '[[source]]\nname = "pypi"\nurl = "DEFAULT"\nverify_ssl = true\n'
             '[[source]]\nname = "own"\nurl = "INDEX"\n'
             '[packages]\ncoins = { version = "*", index = "own" }\n'
             'money = { file = "./wheels/money-10.0-py3-none-any.whl" }\n'
@@ -146,12 +148,13 @@ def test_layouts_without_a_package_serve_with_what_they_declare(
     write(app / "src/shop/about.py", ABOUT)
     write(app / "src/shop/templates/page.txt", "a page")
     project.fab("setup", "-H", host.name)
+    default = default_for(IndexOptions(url="asked"))
     with strangers(host, tmp_path / "strangers") as index:
         text = (tmp_path / "config/deploy.toml").read_text().replace("app:app", "shop:app")
         project.settings(text)
         for name, files in LAYOUTS.items():
             for file, content in files.items():
-                write(app / file, content.replace("INDEX", index.url))
+                write(app / file, content.replace("INDEX", index.url).replace("DEFAULT", default))
             deployed = project.fab("deploy", "-H", host.name)
             assert get(host) == "a page", name
             said = f"cd /srv/shop/current && venv/bin/python -c {ASKS}"

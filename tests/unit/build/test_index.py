@@ -16,6 +16,7 @@ from cartwheel.build.index import (
     uv_arguments,
     uv_environment,
 )
+from cartwheel.build.uv import default_for
 from cartwheel.errors import UsageError
 from cartwheel.hidden import Hidden
 from cartwheel.host.release.pip_output import classify_pip_output, without_crash
@@ -247,16 +248,22 @@ def test_a_crash_of_pip_is_one_line_and_a_build_that_fails_stays_whole() -> None
 def test_which_indexes_only_the_applications_files_name() -> None:
     options = IndexOptions(
         where="requirements.txt:1",
-        url="https://pypi.org/simple/",
+        url="https://default.example/simple/",
         extra_urls=("https://me:word@own.example/simple", "https://configured.example/simple"),
         find_links=("/srv/wheels",),
     )
     access = Access(url="https://mirror.example/simple", extra_urls=(options.extra_urls[1],))
-    found = own_access(access, options, Index())
-    assert found.url == "https://pypi.org/simple/"
+    default = "https://default.example/simple"
+    found = own_access(access, options, Index(), default)
+    assert found.url == f"{default}/"
     assert found.own == ("https://own.example/simple", "file:///srv/wheels")
     assert found.is_own("https://own.example/simple/")
-    assert not found.is_own("https://pypi.org/simple"), "hosts may use a mirror of it"
+    assert not found.is_own(default), "hosts may use a mirror of it"
     assert "word" in found.secrets
-    settled = own_access(access, options, Index(url="https://mirror.example/simple"))
+    settled = own_access(access, options, Index(url="https://mirror.example/simple"), default)
     assert (settled.url, settled.own) == (access.url, ())
+
+
+def test_uv_says_which_index_it_asks_by_default() -> None:
+    assert default_for(IndexOptions(url="https://own.example/simple")).startswith("https://")
+    assert default_for(IndexOptions()) == "", "nobody needs it"
