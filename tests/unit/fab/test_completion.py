@@ -111,8 +111,7 @@ def test_settings_with_mistakes_offer_what_is_left(project: Path) -> None:
 def shell(request: pytest.FixtureRequest, project: Path) -> Iterator[Terminal]:
     """An interactive shell in which the script was loaded."""
     name = request.param
-    if shutil.which(name) is None:
-        pytest.skip(f"{name} is not installed; script/test-packages installs it")
+    assert shutil.which(name), f"run script/test-packages: there is no {name}"
     parent, child = pty.openpty()
     process = subprocess.Popen(
         SHELLS[name],
