@@ -177,7 +177,7 @@ def age_text(seconds: float | None) -> str:
 
 
 def setback_text(release: str, setback: Setback) -> str:
-    """What happened to a release that is deployed again."""
+    """The history of a release that is deployed again."""
     how = {"failed": "failed here", "rollback": "was left by a rollback"}.get(
         setback.how, "was rolled back here"
     )

@@ -67,7 +67,7 @@ def deploy(
 
 
 def _say_where(scene: Scene, out: Output, *, can_go_back: bool) -> None:
-    """The end of a deploy: the address to open, and what to do next."""
+    """The end of a deploy: the address to open, and the next command."""
     from dataclasses import asdict
 
     from cartwheel.commands.site import sites

@@ -216,7 +216,7 @@ def history(scene: Scene, out: Output, lines: str = "20") -> int:
     return out.answer_table(ask.history(scene, number("lines", lines, least=1)), heads, rows)
 
 
-# What the journal calls them.
+# Their names in the journal.
 _RESULTS = {"confirmed": "done", "reverted": "rolled back"}
 
 

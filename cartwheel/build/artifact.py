@@ -111,7 +111,7 @@ def build_app(
 
 
 def _requirements(source: Source, access: Access) -> Requirements:
-    """What the source's own files say, before it is built."""
+    """The requirements in the source's own files, before it is built."""
     if source.kind == "plain":
         return plain_requirements(source, access)
     return project_requirements(source.path) if source.kind == "project" else Requirements()
@@ -265,7 +265,7 @@ def _packed(
 def _by_poetry(
     project: Path, name: str, access: Access, folder: Path, emit: Emit
 ) -> tuple[About, list[str]]:
-    """What Poetry's back end says about a project that Poetry does not install."""
+    """The metadata by Poetry's back end of a project that Poetry does not install."""
     above = folder / "above"
     copy = above.joinpath(*project.parts[1:])
     copy.mkdir(parents=True)

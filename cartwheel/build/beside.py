@@ -141,7 +141,7 @@ def _check(origin: Origin, source: Source, artifact: Artifact, terms: Terms) -> 
     if artifact.name != origin.name:
         raise origin.refusal(f"{origin.text} is a different package, {artifact.name}")
     tags = parse_wheel_filename(artifact.wheel.name)[3]
-    # What is built here is for this machine; a given wheel may be for the host's.
+    # A wheel that we build here fits this machine; a given wheel may fit the host's.
     given = platform_tags(terms.platform) if source.kind == "wheel" else frozenset()
     if not tags & {Tag("py3", "none", "any"), *given}:
         made = f"{origin.text} builds {artifact.wheel.name}, which is not a py3-none-any wheel"

@@ -103,7 +103,7 @@ def _tops(paths: Iterable[str]) -> frozenset[str]:
 
 
 def _missing(root: Path) -> Iterator[str]:
-    """Notes about what the folder refers to, and does not have."""
+    """Notes about files that the folder refers to but does not contain."""
     links = broken_links(root)
     if links:
         yield f"links to nothing are left out: {', '.join(links[:_SHOWN])}"

@@ -61,7 +61,7 @@ class Declaration:
 
 
 def declaration_in(folder: Path) -> Declaration | None:
-    """What declares the requirements of `folder`; None without such a file."""
+    """The file that declares the requirements of `folder`; None without one."""
     toml = pyproject(folder)
     found: list[tuple[Kind, Path]] = []
     if _has_project(toml):
@@ -119,13 +119,13 @@ def _of_several(folder: Path, names: list[str]) -> Declaration:
 
 
 def _word(name: str) -> str:
-    """What a file is for, by its name: `prod` for requirements-prod.txt."""
+    """The purpose of a file, from its name: `prod` for requirements-prod.txt."""
     stem = Path(name).stem
     return re.sub(r"(^|[-_.])requirements([-_.]|$)", "", stem) or "requirements"
 
 
 def refuse_unclear(declaration: Declaration) -> None:
-    """Raise BuildError("source") if a person must say what is required."""
+    """Raise BuildError("source") if a person must choose the requirements."""
     if declaration.kind == "several":
         names = declaration.unused
         raise BuildError(

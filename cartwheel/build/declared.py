@@ -129,7 +129,7 @@ def own_indexes(folder: Path) -> list[OwnIndex]:
 
 @from_tables
 def index_options(folder: Path) -> IndexOptions:
-    """What the project in `folder` says about the index of all names."""
+    """The index for all names that the project in `folder` sets."""
     toml = pyproject(workspace_of(folder).root)
     uv = toml.at("tool", "uv")
     general = [one for one in own_indexes(folder) if not one.only_for_sources]
@@ -185,7 +185,7 @@ _UNUSED = (
 
 @from_tables
 def unused_tables(folder: Path) -> list[str]:
-    """Notes about what the project's tables say about its installation and is not used."""
+    """Notes about settings of the project's installation that are not used."""
     toml = pyproject(folder)
     uv = toml.at("tool", "uv")
     keys = _UNUSED if (folder / "uv.lock").is_file() else (*_RESOLVING, *_UNUSED)

@@ -24,7 +24,7 @@ def explain_uv(done: Ended, access: Access, wanted: str = "") -> BuildError:
 _ITS_OWN = "The build backend returned an error"
 _RAISED = re.compile(r"^ *[\w.]+(?:Error|Exception|Exit): (.+)$", re.MULTILINE)
 _AS_IT_IS = "if it is no package, {} in pyproject.toml deploys the folder as it is."
-# What back ends say when they do not find the package of a project.
+# Messages of back ends that do not find the package of a project.
 _HINTS = (
     (
         "No file/folder found for package",
@@ -49,7 +49,7 @@ _WINDOWS = re.compile(r"pywin32|pypiwin32|pywinpty|windows-curses|win32|pythonne
 
 
 def with_place(error: BuildError, places: Mapping[str, str]) -> BuildError:
-    """The error with FILE:LINE of the requirement that it is about, and what to do there."""
+    """The error with FILE:LINE of its requirement, and the way to fix it."""
     name = next((word for word in _words(error.message) if word in places), "")
     if not name:
         return error

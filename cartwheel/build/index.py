@@ -29,7 +29,7 @@ _UV_NAME = re.compile(r"[\w.-]+", re.ASCII)
 
 @dataclass(frozen=True)
 class IndexOptions:
-    """What a source's own files say about indexes. Empty `where`: nothing."""
+    """The indexes that a source's own files name. Empty `where`: none."""
 
     where: str = ""  # FILE:LINE of the first one
     url: str = ""

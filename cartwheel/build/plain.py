@@ -27,7 +27,7 @@ PLAIN_VERSION = "0.0.0"
 
 @dataclass(frozen=True)
 class About:
-    """What the metadata of a plain folder's wheel says."""
+    """The metadata of a plain folder's wheel."""
 
     name: str
     version: str = PLAIN_VERSION
@@ -110,7 +110,7 @@ def _declared_in(said: Declaration, access: Access) -> Requirements:
 
 
 def project_requirements(folder: Path) -> Requirements:
-    """What a project's tables say about requirements in addition to its metadata."""
+    """Requirements in a project's tables that its metadata does not have."""
     constraints, overrides = own_terms(folder)
     return Requirements(
         constraints=constraints,

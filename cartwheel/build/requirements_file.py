@@ -153,7 +153,7 @@ class _Place:
 
 
 class _Reader:
-    """Collects what the lines of several files say."""
+    """Collects the requirements of several files."""
 
     def __init__(self, top: Path, access: Access) -> None:
         self._top, self._access = top, access

@@ -43,7 +43,7 @@ def look(
 
 
 def _in_wheel(project: Path, source: str, emit: Emit) -> Found:
-    """What is in a wheel, which is downloaded if the source is NAME==VERSION."""
+    """Read the application in a wheel; a wheel of NAME==VERSION is downloaded first."""
     from cartwheel import build
     from cartwheel.build.wheel import read_metadata
     from cartwheel.settings.toml_tables import App, Settings

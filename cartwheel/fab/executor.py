@@ -66,7 +66,7 @@ class FleetExecutor(fabric.Executor):
 
     @property
     def _program(self) -> str:
-        """What a person types: only `fab` loads a fabfile."""
+        """The command to type: only `fab` loads a fabfile."""
         return "fab" if self.collection.loaded_from else "cartwheel"
 
     def _run_instead(self) -> str:

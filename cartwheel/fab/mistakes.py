@@ -1,4 +1,4 @@
-"""What a person may have meant by a command line that cannot be parsed: what to type instead."""
+"""Suggests a command line to type instead of one that cannot be parsed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from invoke.parser import ParserContext
 from cartwheel.errors import CartwheelError, UsageError
 
 _SURE = 0.8  # a word that is this much like a task's name is a slip
-# What other tools call these tasks.
+# The names of these tasks in other tools.
 _ALSO = {
     "check": "config.check",
     "config": "config.show",
@@ -33,7 +33,7 @@ _ALSO = {
     "up": "deploy",
     "update": "deploy",
 }
-# What other tools have as short options. `fab` has none for its tasks, but takes some as its own.
+# Short options of other tools. `fab` has none for its tasks, but takes some as its own.
 _SHORT = {
     **{"-a": "app", "-c": "command", "-e": "env", "-f": "follow", "-g": "grep", "-j": "json"},
     **{"-k": "keep", "-m": "message", "-n": "lines", "-o": "out", "-p": "plan", "-r": "role"},
@@ -74,7 +74,7 @@ class CommandLine:
     project: Path
 
     def explain(self, message: str) -> UsageError:
-        """Turn the parser's message into what is wrong, and what to type instead."""
+        """Turn the parser's message into the mistake and a command line to type instead."""
         if found := re.fullmatch(r"Flag <Argument: ([\w-]+).*> needed value.*", message):
             return self._without_value(found[1])
         if found := re.fullmatch(

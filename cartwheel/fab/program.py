@@ -161,7 +161,7 @@ class CartwheelProgram(Fab):
         ).explain(text)
 
     def _complete(self) -> None:
-        """Print what may stand at the end of an incomplete command line."""
+        """Print the possible ends of an incomplete command line."""
         from cartwheel.fab.completion import Completion
 
         words = self.argv[self.argv.index("--") + 1 :] if "--" in self.argv else []
@@ -175,7 +175,7 @@ class CartwheelProgram(Fab):
         sys.stdout.write("".join(f"{one}\n" for one in found))
 
     def _values_of(self, name: str) -> Values:
-        """What the options of a task take; before a task, those of any."""
+        """The values of a task's options; before a task, those of any task."""
         ours = [task for task in self.collection.tasks.values() if isinstance(task, FleetTask)]
         task = self.collection[name] if name else ours[0] if ours else None
         return partial(task.values, self._project) if isinstance(task, FleetTask) else _no_values

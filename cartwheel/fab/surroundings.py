@@ -1,4 +1,4 @@
-"""What a process may lack where it was started: a home folder, its standard streams."""
+"""Provides what a process may lack: a home folder, a user name, its standard streams."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STREAMS = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 
 def open_streams() -> None:
     """Open the standard streams that are closed (`>&-`, some schedulers) on /dev/null. Otherwise
-    the next socket would get that number, and what is printed would go there."""
+    the next socket would get that number, and output would go there."""
     for number, name, mode in _STREAMS:
         if getattr(sys, name) is not None:
             continue
@@ -35,7 +35,7 @@ def _is_open(number: int) -> bool:
 
 
 def complete_account() -> None:
-    """Give a user without a name (a container's) their number as one, for what asks for it. An
+    """Give a user without a name (a container's) their number as one, for libraries that ask. An
     empty $HOME counts as none.
 
     Raises UsageError where there is no home folder: records, caches and keys are there.

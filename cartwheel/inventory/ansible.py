@@ -68,7 +68,7 @@ def has_hostvars(data: object) -> bool:
 
 
 def variables(name: str, said: object) -> Variables:
-    """What `--host NAME` printed. Raises FormatError."""
+    """Decode the output of `--host NAME`. Raises FormatError."""
     if not isinstance(said, dict):
         raise FormatError(f"the variables of {name} are not a table")
     return said

@@ -1,4 +1,4 @@
-"""What a host's web server is able to do for the application's site; pure."""
+"""Judges whether a host's web server can serve the application's site; pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def is_masked(web: WebServing) -> bool:
 
 
 def unread(web: WebServing) -> str:
-    """Why it reads no site of ours; "" if it does."""
+    """The reason why it cannot read the application's site; "" if it can."""
     server = names.web_server()
     folder = Path(server.site("app")).parent
     if not web.folder:

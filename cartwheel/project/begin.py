@@ -138,7 +138,7 @@ def _said(found: Found, chosen: Entry | None) -> Iterator[tuple[str, str]]:
 
 
 def advice(found: Found, answers: Answers) -> Iterator[str]:
-    """What a person still has to know, or to do, before the first deploy."""
+    """Advice for a person before the first deploy."""
     if not found.health_path:
         yield (
             "no health check was found, so / must answer 200: health.path names another path"

@@ -25,7 +25,7 @@ _ROOT_ROUTE = re.compile(
     r"""(?:route|get|api_route|add_url_rule|Route)\(\s*["']/["']|path\(\s*["']["']"""
 )
 _ADMIN = re.compile(r"""path\(\s*["']([\w/-]*)["']\s*,\s*admin\.site\.urls""")
-# What a system or a shell sets, for any program.
+# Variables that a system or a shell sets, for any program.
 _USUAL = re.compile(
     r"HOME|PATH|USER|LOGNAME|SHELL|TERM|LANG|LC_\w+|TZ|PWD|TE?MP|TMPDIR|DISPLAY|EDITOR|BROWSER"
     r"|PYTHON\w+|VIRTUAL_ENV|XDG_\w+|APPDATA|LOCALAPPDATA|USERPROFILE|WINDIR|\w+_PROXY|CI"

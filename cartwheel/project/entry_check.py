@@ -24,7 +24,8 @@ class Problem:
 
 
 def entry_problem(entry: AppEntry, modules: Modules, kind: ServerKind | None) -> Problem | None:
-    """What is certainly wrong with the entry; `kind` is None if nobody knows the server's."""
+    """The mistake in the entry; None unless it is certain. `kind` is None if the server's is not
+    known."""
     module = modules.get(entry.module)
     if module is None:
         message = _no_module(entry.module, modules)

@@ -1,4 +1,4 @@
-"""What the names of Python modules are, as far as their text tells it. Runs nothing."""
+"""Finds the values of names in Python modules from their text. Runs nothing."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Module:
 
     @cached_property
     def bindings(self) -> Mapping[str, list[ast.AST]]:
-        """What binds each of the module's names, in order."""
+        """The statement that binds each of the module's names, in order."""
         found: dict[str, list[ast.AST]] = {}
         for name, node in _bound(self.tree.body if self.tree else []):
             found.setdefault(name, []).append(node)
@@ -153,7 +153,7 @@ class Modules:
         return self.modules.get(name)
 
     def thing(self, module: str, name: str, depth: int = 0) -> Thing:
-        """What `name` is in a module of the application."""
+        """The value of `name` in a module of the application."""
         known = self.modules.get(module)
         if known is None or depth > _DEEPEST or known.tree is None:
             return Unknown()

@@ -13,7 +13,7 @@ from cartwheel.settings.toml_tables import Settings
 # In an app's source folder the first of these is used even if the settings do not name it:
 # gunicorn's own default, and a usual name.
 SOURCES = ("gunicorn.conf.py", "gunicorn_conf.py")
-# What the file cannot change (templates/gunicorn.conf.py.j2; a test compares them).
+# Settings that the file cannot change (templates/gunicorn.conf.py.j2; a test compares them).
 FIXED = frozenset(
     {"bind", "chdir", "graceful_timeout", "errorlog", "umask", "worker_tmp_dir"}
     | {"control_socket_disable", "daemon", "pidfile", "reload", "reuse_port"}

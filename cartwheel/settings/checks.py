@@ -295,7 +295,7 @@ def _web(settings: Settings) -> Iterator[Problem]:
 
 
 def server_name_problem(name: str) -> str:
-    """What is wrong with a server name; "" if nothing."""
+    """The mistake in a server name; "" if there is none."""
     if _SERVER_NAME.match(name):
         return ""
     why = " in lower case" if _SERVER_NAME.match(name.lower()) else ", e.g. shop.example.org"
@@ -367,7 +367,7 @@ def _hosts(settings: Settings) -> Iterator[Problem]:
 
 
 def host_problem(host: str) -> str:
-    """What is wrong with a host's name or address; "" if nothing."""
+    """The mistake in a host's name or address; "" if there is none."""
     return "" if _HOST.match(host) else f"expected [USER@]HOST[:PORT], got {host!r}"
 
 

@@ -1,4 +1,4 @@
-"""`app.entry`: what gunicorn takes, and a little more; parsed, never run."""
+"""Parses `app.entry`, in gunicorn's syntax and a little more; never runs it."""
 
 from __future__ import annotations
 

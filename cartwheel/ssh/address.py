@@ -1,4 +1,4 @@
-"""What a person types for a host: a name, `user@host:port`, `ssh://user@host:port`; pure."""
+"""Parses a host as typed: a name, `user@host:port`, `ssh://user@host:port`; pure."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from cartwheel.ssh.address import LAST_PORT, as_jump, parse_address, unsafe_name
 Family = Literal["any", "inet", "inet6"]
 
 DEFAULT_PORT = 22
-# What ssh uses if ssh_config names no files.
+# The files that ssh uses if ssh_config names none.
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 SYSTEM_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}  # sshd_config(5)

@@ -119,7 +119,7 @@ def _sum_up(run: Report, code: int) -> str:
 
 
 def site_lines(sites: Iterable[Site]) -> Iterator[str]:
-    """The addresses to open, with what they answered from here."""
+    """The addresses to open, with their answers to a request from here."""
     for site in sites:
         if site.problem:
             yield f"open: {site.url} does not answer from here: {site.problem}"

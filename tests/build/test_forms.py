@@ -1,4 +1,4 @@
-"""What people's projects look like: each becomes a wheel with just what it declares."""
+"""Usual layouts of projects: each becomes a wheel with exactly its declared requirements."""
 
 from __future__ import annotations
 

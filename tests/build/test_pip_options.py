@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.build, pytest.mark.usefixtures("lonely")]
 
 @pytest.fixture
 def index(index: LocalIndex, monkeypatch: pytest.MonkeyPatch) -> LocalIndex:
-    """What pip's configuration names."""
+    """The options in pip's configuration."""
     for name in ("gunicorn", "flask"):
         index.add(name, "23.0")
     index.add("flask", "24.0a1")
@@ -76,7 +76,7 @@ def maker(tmp_path: Path, heard: Heard) -> Maker:
 
 
 def asked_of_pip(requirements: Path) -> list[dict[str, Any]]:
-    """What pip itself would install, as it reports it."""
+    """The packages that pip itself would install, from its report."""
     argv = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "-q"]
     argv += ["--report", "-", "-r", str(requirements)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, cwd="/")

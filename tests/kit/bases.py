@@ -6,7 +6,7 @@ from cartwheel.events import silent
 from cartwheel_lab import base, machine
 from cartwheel_lab.lab import default_cache
 
-# What `fab setup` would install there; for tests of other things.
+# The packages that `fab setup` installs; most tests are about something else.
 READY = "nginx,python3-venv"
 # Those that most tests need come first.
 TREES = (

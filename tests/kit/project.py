@@ -30,8 +30,8 @@ workers = 1
 
 
 def surroundings() -> dict[str, str]:
-    """The environment of a person, without what the tests' own run adds: pytest's workers have a
-    width of the terminal."""
+    """The environment of a person, without additions of the test run: pytest's workers set a width
+    of the terminal."""
     added = ("PYTHONDONTWRITEBYTECODE", "COLUMNS", "LINES")
     return {name: value for name, value in os.environ.items() if name not in added}
 

@@ -107,14 +107,14 @@ def _fresh(hosts: GetHosts, packages: str = READY) -> Iterator[LabHost]:
 def host(hosts: GetHosts) -> Iterator[LabHost]:
     """A bookworm host with a fresh disk for this test alone.
 
-    Like all but those of `hosts`, it has what `fab setup` would install.
+    Like all but those of `hosts`, it already has the packages that `fab setup` installs.
     """
     yield from _fresh(hosts)
 
 
 @pytest.fixture
 def bare_host(hosts: GetHosts) -> Iterator[LabHost]:
-    """Like `host`, but without what `fab setup` installs."""
+    """Like `host`, but without the packages that `fab setup` installs."""
     yield from _fresh(hosts, packages="")
 
 

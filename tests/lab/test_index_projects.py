@@ -1,5 +1,5 @@
-"""Projects of the package index that nobody here wrote, deployed with what `config.init` writes and
-what their own documents say."""
+"""Deploys projects of other people from the package index, with the settings of `config.init` and
+of their own documents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.nightly, pytest.mark.timeout(900)]
 
 @dataclass(frozen=True)
 class Given:
-    """A project of the index: what is said to `config.init`, what is set in the tables of its
+    """A project of the index: the options of `config.init`, lines to add to the tables of its
     settings, and a path with a part of its answer."""
 
     options: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The table of ssh_config(5): what `ssh` understands by each construct, and so must we.
+"""A table of ssh_config(5): each construct with its meaning for `ssh`, which must be ours too.
 
 A case has a file's text, a target as it is typed after -H, and what both mean. `~` stands for the
 home folder. Several values of one kind are joined with blanks, as `ssh -G` prints them.

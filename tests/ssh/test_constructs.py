@@ -160,7 +160,7 @@ def usual_identities() -> list[str]:
 
 
 class Oracle:
-    """`ssh -G` itself; what it prints with tokens is expanded by it, in an option where it does."""
+    """`ssh -G` itself. Values that it prints with tokens are expanded by ssh in another option."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -235,8 +235,8 @@ class Oracle:
 
 
 def assert_as_this_client(case: Case, world: World, words: tuple[str, ...]) -> None:
-    """We take what this client takes, and refuse what it refuses, whatever newer ones do. Tokens
-    that it does not know have their later meaning."""
+    """We agree with this client, also where newer ones differ. Tokens that it does not know have
+    their later meaning."""
     oracle = Oracle(world)
     try:
         oracle.ask(words)

@@ -36,7 +36,7 @@ _GRAVE = re.compile(
 
 
 def unkept() -> str:
-    """What to do where journald keeps no logs (journald.conf(5), Storage=); "" where it does."""
+    """How to fix a journald that keeps no logs (journald.conf(5), Storage=); "" if it does."""
     done = children.ask(_CONFIG, timeout_seconds=_CONFIG_SECONDS)
     said = [
         line.partition("=")[2].strip()
@@ -97,7 +97,7 @@ class Entries:
         tell: Callable[[str], None],
         seconds: Optional[float] = None,
     ) -> None:
-        # `--all`: else what is longer than 4096 bytes is null.
+        # Without `--all` a text of more than 4096 bytes is null.
         argv = ["journalctl", "--no-pager", "--quiet", "--output=json", "--all"]
         children.ask(
             [*argv, f"--output-fields={_FIELDS}", *which, *self.units],
@@ -109,7 +109,7 @@ class Entries:
 
 
 def of_app(at: Layout) -> Entries:
-    """What the app, gunicorn and systemd say of all its instances."""
+    """The messages of app, gunicorn and systemd, from all instances."""
     known = [name for release in releases.names(at) for name in releases.processes(at, release)]
     # A release starts with a digit, so units of `shop` in an environment `web` do not match.
     units = [
@@ -120,7 +120,7 @@ def of_app(at: Layout) -> Entries:
 
 
 def of_operations(at: Layout) -> Entries:
-    """What Cartwheel's sessions, checks of releases, recovery and hooks say."""
+    """The messages of sessions, checks of releases, recovery and hooks."""
     some = "[0-9a-f]" * 8
     return Entries(
         at,
@@ -199,8 +199,8 @@ class _Traceback:
 
 
 def _text(value: object) -> str:
-    """A field's text: what is not UTF-8, or has control characters, is a list of bytes; what an
-    entry has several times is a list of those."""
+    """A field's text. journald writes text with other bytes or control characters as a list of
+    bytes, and a field with several values as a list of them."""
     if isinstance(value, list):
         if all(isinstance(one, int) for one in value):
             return bytes(one & 255 for one in value).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""One line of a log, which lines are wanted, and what a log is."""
+"""A line of a log, a choice of lines, and the interface of a log."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Log(Protocol):
         """The last wanted lines, oldest first."""
 
     def follow(self, ctx: Context, wanted: Wanted) -> None:
-        """Send what is written after `last`, until contact is lost."""
+        """Send lines that are written after `last`, until contact is lost."""
 
 
 def send(ctx: Context, line: Line) -> None:

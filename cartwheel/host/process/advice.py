@@ -1,4 +1,4 @@
-"""What an answer or a log means, and which setting decides; "" if nobody can tell. Pure."""
+"""Explains an answer or a log, and names the setting that decides; "" if it is unclear. Pure."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ _LOG: Tuple[Tuple["re.Pattern[str]", str], ...] = (
 
 
 def of_answer(status: int, location: str, probe: Probe) -> str:
-    """What to do about an answer to the health check that is not the wanted one."""
+    """Advice about an unwanted answer to the health check."""
     if status in _REDIRECTS:
         return _of_redirect(status, location, probe)
     if status == 400:

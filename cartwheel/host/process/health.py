@@ -104,7 +104,7 @@ def _too_late(probe: Probe) -> str:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, and which setting decides. `steady`: the status of an answer that will not
+    """The problem, and the setting that decides. `steady`: the status of an answer that will not
     change by itself; 0 if another attempt may be better."""
 
     text: str
@@ -113,7 +113,7 @@ class Problem:
 
 
 def ask_socket(path: Path, probe: Probe) -> str:
-    """What is wrong with an instance's answers over its own socket; "" if nothing."""
+    """The problem with an instance's answers over its own socket; "" if there is none."""
     problem = examine(path, probe)
     return problem.text if problem else ""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Sequence, Tuple
 
-# What stands in the output, what is missing, and the packages that bring it.
+# A pattern in the output, the missing program or file, and the packages that contain it.
 _LACKS: Tuple[Tuple["re.Pattern[str]", str, Tuple[str, ...]], ...] = tuple(
     (re.compile(pattern), what, tuple(packages.split()))
     for pattern, what, packages in (
@@ -41,7 +41,7 @@ _LACKS: Tuple[Tuple["re.Pattern[str]", str, Tuple[str, ...]], ...] = tuple(
 
 
 def missing(output: str) -> Tuple[str, Tuple[str, ...]]:
-    """What a build lacks, and the packages that bring it; ("", ()) if the output does not tell."""
+    """The missing part of a build, and its packages; ("", ()) if the output does not say it."""
     for pattern, what, packages in _LACKS:
         if pattern.search(output):
             return what, packages
@@ -58,7 +58,7 @@ _BUILDS = re.compile(r"\s*Building wheels? for (\S+) .*: started|\s*Building ([A
 
 
 def doing(lines: Sequence[str]) -> str:
-    """What an installer is doing, by its last lines: it names what it builds from source."""
+    """The installer's current work, by its last lines: packages that it builds from source."""
     last = lines[-1]
     built = _BUILDS.match(last)
     if built:

@@ -1,4 +1,4 @@
-"""Requirements files: what pip reads in them, we read, or name file and line."""
+"""Requirements files: we read them as pip does, or name file and line."""
 
 from __future__ import annotations
 

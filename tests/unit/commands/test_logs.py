@@ -1,4 +1,4 @@
-"""What `fab logs` is asked for, and the order of several hosts' lines."""
+"""The options of `fab logs`, and the order of several hosts' lines."""
 
 from __future__ import annotations
 

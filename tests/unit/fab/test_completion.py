@@ -1,4 +1,4 @@
-"""What the Tab key offers, in the real shells."""
+"""Completion with the Tab key, in the real shells."""
 
 from __future__ import annotations
 

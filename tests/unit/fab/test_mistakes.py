@@ -1,4 +1,4 @@
-"""A command line that cannot be parsed: what is wrong with it, and what to type instead."""
+"""A command line that cannot be parsed: the mistake, and a command line to type instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a process was started without what most have: streams, a home folder, a name."""
+"""A process without standard streams, a home folder or a user name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an answer or a log means for a person, and the setting that decides."""
+"""Advice about an answer or a log, and the setting that decides."""
 
 from __future__ import annotations
 

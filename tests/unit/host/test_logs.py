@@ -1,4 +1,4 @@
-"""The logs of an application: what each line is, which are wanted, and their order."""
+"""The logs of an application: the kind of each line, the choice of lines, and their order."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_only_this_applications_units(at: Layout, journal: Journal) -> None:
 
 
 def test_nothing_is_a_blob(at: Layout, journal: Journal) -> None:
-    """journald has what is not UTF-8, or has control characters, as a list of bytes."""
+    """journald stores text with other bytes or control characters as a list of bytes."""
     long = "x" * 40_000
     journal.add(list(b"caf\xe9 \x1b[31mred"))
     journal.add(long)

@@ -1,4 +1,4 @@
-"""How far a transfer is, and what an installer is doing."""
+"""The progress of a transfer and of an installer."""
 
 from __future__ import annotations
 

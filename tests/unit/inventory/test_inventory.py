@@ -282,7 +282,7 @@ def grouped(**groups: tuple[list[str], list[str], dict[str, Any]]) -> dict[str, 
 
 
 PRIORITY = "ansible_group_priority"
-# What Ansible 2.19 chooses in each of these.
+# The choice of Ansible 2.19 in each case.
 PRECEDENCE = {
     "by name": (grouped(web=(["h"], [], {}), db=(["h"], [], {})), "web"),
     "a child": (grouped(web=(["h"], [], {}), eu=([], ["web"], {})), "web"),

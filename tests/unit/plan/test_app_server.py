@@ -1,4 +1,4 @@
-"""What the locked gunicorn cannot serve is refused by the plan, with the minimum."""
+"""The plan refuses an app that the locked gunicorn cannot serve, and names the minimum."""
 
 from __future__ import annotations
 

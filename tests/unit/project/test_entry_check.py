@@ -1,4 +1,4 @@
-"""What is certainly wrong with app.entry is told before anything is uploaded."""
+"""A mistake in app.entry is reported before anything is uploaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layouts of Flask, Django and FastAPI that `config.init` finds, and what it says of them."""
+"""The layouts of Flask, Django and FastAPI that `config.init` finds, and its advice."""
 
 from __future__ import annotations
 

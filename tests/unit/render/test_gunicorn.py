@@ -61,7 +61,7 @@ def check_config(tmp_path: Path, folder: Path) -> subprocess.CompletedProcess[st
 
 
 def configured(tmp_path: Path, slot: str = "1", **more: Any) -> dict[str, str]:
-    """What gunicorn makes of the rendered file: its own `--print-config`, by name."""
+    """gunicorn's settings from the rendered file: its own `--print-config`, by name."""
     done = gunicorn(tmp_path, render_to(tmp_path, APP, more), "--print-config", slot)
     assert done.returncode == 0, done.stderr
     lines = [line.partition("=") for line in done.stdout.splitlines()]

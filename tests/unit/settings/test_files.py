@@ -1,4 +1,4 @@
-"""[files]: names, variables and sources that are refused, and what a secret's file means."""
+"""[files]: refused names, variables and sources, and the meaning of a secret's file."""
 
 from __future__ import annotations
 
