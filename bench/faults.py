@@ -76,7 +76,7 @@ def main(arguments: Sequence[str]) -> int:
         os.environ[STATE_VARIABLE] = str(lab.state)
         try:
             hosts = lab.up(wanted.hosts * wanted.fleet, disk_mb=DISK_MB)
-            shores = _shores(hosts, wanted.fleet, Path(folder))
+            shores = _shores(hosts, wanted.fleet, Path(folder), whole=wanted.whole)
             jobs = _jobs(shores[0], wanted)
             tally = _try_all(shores, jobs)
         finally:
@@ -105,17 +105,25 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--part", default="1/1", help="e.g. 2/5: the second fifth of all tries")
     parser.add_argument("--seed", type=int, default=3, help="of the tries' order")
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="an app with workers, a poller, an exclusive process and timers",
+    )
+    parser.add_argument(
+        "--beyond-plain", action="store_true", help="with --whole: no points that a plain app has"
+    )
     parser.add_argument("--list", action="store_true", help="only print the points")
     return parser.parse_args(arguments)
 
 
-def _shores(hosts: Sequence[LabHost], size: int, folder: Path) -> list[Shore]:
+def _shores(hosts: Sequence[LabHost], size: int, folder: Path, *, whole: bool) -> list[Shore]:
     """The shores. Every other fleet is struck at its first host, the others at their last."""
     found = []
     for number, at in enumerate(range(0, len(hosts), size)):
         fleet = list(hosts[at : at + size])
         struck = fleet.pop(0 if number % 2 == 0 else -1)
-        found.append(new_shore(struck, folder / struck.name, fleet))
+        found.append(new_shore(struck, folder / struck.name, fleet, whole=whole))
     return found
 
 
@@ -124,6 +132,9 @@ def _jobs(shore: Shore, wanted: argparse.Namespace) -> list[Job]:
     jobs: list[Job] = []
     for scenario in wanted.scenario or SCENARIOS:
         points = shore.record(scenario)
+        if wanted.beyond_plain:
+            known = _plain_points(shore, scenario)
+            points = [point for point in points if point not in known]
         here = [(scenario, *pair) for pair in pairs(points)]
         print(
             f"{scenario}: {len(messages(points))} messages, {len(calls(points))} calls on the host"
@@ -140,6 +151,16 @@ def _jobs(shore: Shore, wanted: argparse.Namespace) -> list[Job]:
         f"{len(chosen)} in all; part {wanted.part} in the order of seed {wanted.seed}", flush=True
     )
     return [] if wanted.list else chosen[part - 1 :: parts][: wanted.sample]
+
+
+def _plain_points(shore: Shore, scenario: Scenario) -> set[Point]:
+    """The points of an app without processes besides web."""
+    shore.whole = False
+    found = set(shore.record(scenario))
+    shore.whole = True
+    shore.deploy_new()  # the tries begin with what a whole one leaves
+    shore.deploy_new()
+    return found
 
 
 def _ordered(jobs: Sequence[Job], seed: int) -> list[Job]:

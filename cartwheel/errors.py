@@ -98,6 +98,12 @@ CATALOGUE: dict[str, Problem] = {
         "Check its owner, its permissions and the free space; $XDG_CACHE_HOME and $XDG_STATE_HOME"
         " name other folders for Cartwheel's own files.",
     ),
+    "bad-certificate": Problem(
+        113,
+        "A certificate or its key cannot be used",
+        "Fix the file named above; nothing was changed.",
+        Exit.USAGE,
+    ),
     # 2xx: SSH
     "ssh-unreachable": Problem(
         201, "The host cannot be reached", "Check the name, the port and the network."
@@ -362,6 +368,16 @@ CATALOGUE: dict[str, Problem] = {
         "The application cannot be imported",
         "See the log above; app.entry must name the WSGI or ASGI application (module:attribute).",
     ),
+    "no-zone": Problem(
+        519,
+        "The host does not know the time zone of a timer",
+        "Add `tzdata` to host.packages and run `fab packages`, or name a zone that the host has.",
+    ),
+    "no-program": Problem(
+        518,
+        "The program of a process is not there",
+        "Add its package to the app's requirements, or to host.packages and run `fab packages`.",
+    ),
     "unit-refused": Problem(
         508,
         "systemd rejects the rendered unit",
@@ -370,12 +386,19 @@ CATALOGUE: dict[str, Problem] = {
     "nginx-broken": Problem(
         509,
         "nginx's configuration was already broken",
-        "Fix the line named above; nothing was changed.",
+        "Fix what is named above; nothing was changed.",
     ),
     "nginx-refuses": Problem(
         510,
         "nginx rejects the rendered site",
         "Check the settings under [web] and your own template.",
+    ),
+    "tls-not-served": Problem(
+        522,
+        "HTTPS does not show the new certificate",
+        "The site is served as before. See what nginx has logged, whether something else has the"
+        " port, and whether your own template of the site still has its line `include`.",
+        Exit.ATTENTION,
     ),
     "server-name-taken": Problem(
         511,
@@ -387,11 +410,6 @@ CATALOGUE: dict[str, Problem] = {
         "The app needs a server name on this host",
         "Set web.server_names: another site already answers for all names.",
     ),
-    "still-answers": Problem(
-        513,
-        "The old instance is still answering requests",
-        "They are not cut off. Run it again once they are answered.",
-    ),
     "site-unread": Problem(
         515,
         "The web server does not read the folder of the sites",
@@ -401,6 +419,11 @@ CATALOGUE: dict[str, Problem] = {
         516,
         "The web server's unit is masked",
         "`systemctl unmask nginx` on HOST, then `fab deploy -H HOST`, which starts it.",
+    ),
+    "web-server-down": Problem(
+        517,
+        "The web server does not start or reload",
+        "Its configuration is valid: fix what its unit says above (`systemctl status nginx`).",
     ),
     "python-reach": Problem(
         520,
@@ -419,6 +442,11 @@ CATALOGUE: dict[str, Problem] = {
         602,
         "The new release failed its health check",
         "See its log above; [health] in the settings says what it is asked.",
+    ),
+    "not-ready": Problem(
+        610,
+        "A process of the new release did not get ready",
+        "See its log above; its table under [processes] says when it counts as ready.",
     ),
     "reverted": Problem(
         603,
@@ -447,6 +475,21 @@ CATALOGUE: dict[str, Problem] = {
         "See its output above. Fix it, or skip all hooks once with `--skip-hooks`.",
     ),
     "not-well": Problem(620, "A host is not well", "`fab doctor -H HOST` shows what to do."),
+    "no-timer": Problem(
+        611,
+        "The timer is not on this host",
+        "`fab timer.list` shows which host has it; a deploy brings one that is new.",
+    ),
+    "no-run": Problem(
+        612,
+        "There is no such run of the timer",
+        "`fab timer.list` lists the last runs; the output of 20 is kept.",
+    ),
+    "timer-busy": Problem(
+        613,
+        "The timer's job is under way",
+        "Wait for its end: `fab logs --timer NAME --follow` shows it.",
+    ),
     # 8xx: balancers
     "balancer": Problem(
         801,

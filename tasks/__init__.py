@@ -27,8 +27,11 @@ namespace = assemble(
         "lab",
         "lock",
         "nginx",
+        "process",
         "runs",
         "secrets",
         "templates",
+        "timer",
+        "tls",
     ),
 )

@@ -14,6 +14,9 @@ from cartwheel.fab import FabContext
 from cartwheel.terminal.scene import ABOUT, names, plain_task
 
 if TYPE_CHECKING:
+    from cartwheel.project.begin import Written
+    from cartwheel.project.detect import Found
+    from cartwheel.project.files import Answers
     from cartwheel.terminal.show import Output
 
 _INIT = {
@@ -23,6 +26,12 @@ _INIT = {
     "server-name": "Server names of the site, comma-separated.",
     "yes": "Ask no questions; take the defaults.",
 }
+# The questions.
+_SOURCE = "Application (a folder, a wheel, or NAME==VERSION)"
+_NAME = "Name of the application on the hosts"
+_ENTRY = "WSGI or ASGI application (module:attribute)"
+_HOSTS = "Hosts, comma-separated ([USER@]HOST[:PORT])"
+_SITE = "Server names of the site, comma-separated"
 
 
 @plain_task(hosts="optional", help=_INIT)
@@ -40,52 +49,53 @@ def init(
     Asks for what the sources and the command-line options leave open; -H names hosts.
     """
     from cartwheel.commands.init import look
-    from cartwheel.project.begin import (
-        advice,
-        answers_of,
-        begin,
-        wrong_entry,
-        wrong_hosts,
-        wrong_name,
-        wrong_server_names,
-    )
-    from cartwheel.project.files import FABFILE
+    from cartwheel.project.begin import begin
 
     ask = partial(_answer, out, silent=yes or not sys.stdin.isatty())
     place, found = look(c.project, source, entry, out.emit, lambda: ask(_SOURCE, "", _any))
-    named = ask(
-        "Name of the application on the hosts",
-        found.name,
-        partial(wrong_name, c.project),
-        given=name,
-    )
-    serves = ask(
-        "WSGI or ASGI application (module:attribute)",
-        found.likeliest,
-        partial(wrong_entry, found),
-        given=entry,
-    )
-    listed = partial(names, "hosts")
-    hosts = c.hosts or listed(
-        ask(
-            "Hosts, comma-separated ([USER@]HOST[:PORT])",
-            "",
-            lambda said: wrong_hosts(listed(said)),
-        )
-    )
-    of_site = partial(names, "server-name")
-    server_names = of_site(
-        ask(
-            "Server names of the site, comma-separated",
-            "",
-            lambda said: wrong_server_names(of_site(said)),
-            given=server_name,
-        )
-    )
-    answers = answers_of(
-        found, source=place, name=named, entry=serves, hosts=hosts, server_names=server_names
-    )
+    answers = _ask_all(c, found, place, ask, name=name, entry=entry, server_name=server_name)
     done = begin(c.project, answers)
+    _say_begun(out, found, answers, done)
+    out.put(written=done.written, kept=done.kept, entry=answers.entry, name=answers.name)
+    return 0
+
+
+def _ask_all(
+    c: FabContext,
+    found: Found,
+    source: str,
+    ask: Callable[..., str],
+    *,
+    name: str,
+    entry: str,
+    server_name: str,
+) -> Answers:
+    """What was found in the sources, and the answers to the questions that no option answers."""
+    from cartwheel.project import begin
+
+    def wrong_hosts(said: str) -> str:
+        return begin.wrong_hosts(names("hosts", said))
+
+    def wrong_server_names(said: str) -> str:
+        return begin.wrong_server_names(names("server-name", said))
+
+    wrong_name = partial(begin.wrong_name, c.project)
+    wrong_entry = partial(begin.wrong_entry, found)
+    return begin.answers_of(
+        found,
+        source=source,
+        name=ask(_NAME, found.name, wrong_name, given=name),
+        entry=ask(_ENTRY, found.likeliest, wrong_entry, given=entry),
+        hosts=c.hosts or names("hosts", ask(_HOSTS, "", wrong_hosts)),
+        server_names=names("server-name", ask(_SITE, "", wrong_server_names, given=server_name)),
+    )
+
+
+def _say_begun(out: Output, found: Found, answers: Answers, done: Written) -> None:
+    """The files that were written, and what to do next."""
+    from cartwheel.project.begin import advice
+    from cartwheel.project.files import FABFILE
+
     for path in done.written:
         out.say(f"wrote {path}")
     for path in done.kept:
@@ -98,16 +108,11 @@ def init(
     app = f" --app {done.app}" if done.app else ""
     fab = "fab" if shutil.which("fab") else "cartwheel"  # pipx and uv tool install only this one
     out.say(f"next: {fab} setup{app}{at} && {fab} deploy{app}{at}")
-    out.put(written=done.written, kept=done.kept, entry=answers.entry, name=answers.name)
-    return 0
 
 
 def _any(_answer: str) -> str:
     """Nothing is wrong with it yet."""
     return ""
-
-
-_SOURCE = "Application (a folder, a wheel, or NAME==VERSION)"
 
 
 def _answer(
@@ -139,7 +144,7 @@ def _answer(
 @plain_task(hosts="none", help={**ABOUT, "written": "Only settings from files, without defaults."})
 def show(c: FabContext, out: Output, app: str = "", env: str = "", written: bool = False) -> int:
     """Show all settings, each with the line it comes from."""
-    from cartwheel.settings import load_placed
+    from cartwheel.settings.loading import load_placed
     from cartwheel.settings.shown import DEFAULT, lines
 
     found = lines(load_placed(c.project, app or None, env or None))

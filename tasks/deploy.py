@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cartwheel.terminal.scene import HOOKS, app_task, with_hooks
@@ -31,6 +32,8 @@ _DEPLOY = {
     **_TESTS,
     **HOOKS,
     "plan": "Do exactly what this plan of `fab plan --out FILE` says, or nothing.",
+    "move-exclusive": "Move exclusive processes and timers away from hosts that it does not reach:"
+    " only if these are off for good.",
     "dry-run": "Only show what it would do, as `fab plan` does.",
 }
 
@@ -42,6 +45,7 @@ def deploy(
     skip_tests: bool = False,
     skip_hooks: bool = False,
     plan: str = "",
+    move_exclusive: bool = False,
     dry_run: bool = False,
 ) -> int:
     """Deploy the app to the hosts, without a failed request.
@@ -54,7 +58,7 @@ def deploy(
     from cartwheel.commands.deploy import deploy as run
     from cartwheel.commands.plan import read
 
-    scene = with_hooks(scene, not skip_hooks)
+    scene = replace(with_hooks(scene, not skip_hooks), move_exclusive=move_exclusive)
     if dry_run:
         return _show_plan(scene, out, skip_tests)
     sealed = read(scene.project / plan, scene) if plan else None
@@ -134,7 +138,8 @@ def _show_plan(
     if keep:
         write(scene.project / keep, scene, plans)
         out.say(f"wrote {keep}: `fab deploy --plan {keep}` does exactly this")
-    return int(Exit.CHANGES) if exit_code and order else int(Exit.OK)
+    is_busy = not all(one.idle for one in plans.values())
+    return int(Exit.CHANGES) if exit_code and is_busy else int(Exit.OK)
 
 
 def _last_seconds(scene: Scene) -> dict[str, float]:

@@ -28,7 +28,10 @@ _COMMIT_DIGITS = 9
 @app_task(
     changing=lambda options: bool(options["finish"]),
     quiet=True,
-    help={"finish": "Deploy to hosts that rolled back while the others confirmed."},
+    help={
+        "finish": "Deploy to hosts that rolled back while the others confirmed, and start what runs"
+        " nowhere and should run on one host."
+    },
 )
 def status(scene: Scene, out: Output, finish: bool = False) -> int:
     """Show each host's live release, its health and memory.
@@ -39,24 +42,31 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
     of the release; the commit is that of the source, `-dirty` if it had other changes.
     """
     from cartwheel.commands import ask
+    from cartwheel.commands.holding import places, troubles
     from cartwheel.errors import CartwheelError, Exit
     from cartwheel.fleet.sessions import failures, successes
     from cartwheel.fleet.truth import left_behind
     from cartwheel.plan.condition import conditions
 
-    found = ask.status(scene)
+    found, code = ask.status(scene), 0
     behind = left_behind(found)
+    if finish and (behind or troubles(scene, successes(found))):
+        code = _finish(scene, out, found, behind)
+        found = found if behind else ask.status(scene)
     silent = failures(found)
-    judged = {host: conditions(host, one) for host, one in successes(found).items()}
+    judged = {
+        host: conditions(host, one, has_web=scene.assigned(host).has_web)
+        for host, one in successes(found).items()
+    }
     if finish and behind:
-        from cartwheel.commands.rollback import finish as run
-
-        code = out.report(run(scene, behind))
         rest = {host: one for host, one in judged.items() if host not in behind}
         return max(code, _complain(out, silent, rest))
     now = time.time()
     rows = [_status_row(host, one, judged.get(host, []), now) for host, one in found.items()]
     out.table(rows, _STATUS_HEADS)
+    where = places(scene, successes(found))
+    if where:
+        out.say("; ".join(where))
     served = {one.content for one in successes(found).values()}
     for release in sorted(set(behind.values())):
         out.say(_behind_text([host for host in behind if behind[host] == release], release))
@@ -68,7 +78,25 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
             for host, one in found.items()
         }
     )
-    return _complain(out, silent, judged) and Exit.FAILED
+    unheld = troubles(scene, successes(found))
+    return max(code, _complain(out, silent, judged, unheld) and Exit.FAILED)
+
+
+def _finish(
+    scene: Scene, out: Output, found: Mapping[str, Result[Status]], behind: Mapping[str, str]
+) -> int:
+    """Deploy to the hosts that are behind; then give what runs nowhere, and should run on one host,
+    to a host."""
+    from cartwheel.commands import ask
+    from cartwheel.commands.holding import troubles
+    from cartwheel.commands.rollback import finish, give
+    from cartwheel.fleet.sessions import successes
+
+    code = out.report(finish(scene, behind)) if behind else 0
+    if code == 0 and troubles(scene, successes(ask.status(scene) if behind else found)):
+        failed = give(scene)
+        code = out.failed(ExceptionGroup("hosts", list(failed.values()))) if failed else 0
+    return code
 
 
 def _fields(status: Status, findings: Findings) -> dict[str, Any]:
@@ -82,10 +110,13 @@ def _fields(status: Status, findings: Findings) -> dict[str, Any]:
 
 
 def _complain(
-    out: Output, silent: Mapping[str, CartwheelError], judged: Mapping[str, Findings]
+    out: Output,
+    silent: Mapping[str, CartwheelError],
+    judged: Mapping[str, Findings],
+    more: Sequence[CartwheelError] = (),
 ) -> int:
-    """Print why hosts do not answer, and each problem of those that do, with what to do next.
-    Returns the exit code."""
+    """Print why hosts do not answer, each problem of those that do, and what else is wrong, with
+    what to do next. Returns the exit code."""
     from cartwheel.errors import HostError
 
     errors = [
@@ -96,6 +127,7 @@ def _complain(
             for one in findings
             if not one.ok
         ),
+        *more,
     ]
     return out.failed(ExceptionGroup("hosts", errors)) if errors else 0
 
@@ -122,8 +154,11 @@ def _status_row(host: str, one: Result[Status], findings: Findings, now: float) 
     state = health(findings, one)
     notes = [finding.note for finding in findings if finding.level != "ok"]
     serving = one.serving
-    if one.release is None or serving is None:
+    if one.release is None:
         return (host, "nothing", "-", state, "-", "-", "-", "; ".join(notes))
+    if serving is None:  # no web runs there
+        commit = commit_text(one.commit)
+        return (host, one.release, "-", state, "-", "-", commit, "; ".join(notes))
     if serving.restarts:
         times = "once" if serving.restarts == 1 else f"{serving.restarts} times"
         notes.append(f"restarted {times}, unplanned")
@@ -155,6 +190,30 @@ def commit_text(commit: str | None) -> str:
     """`1a2b3c4d5`, or `1a2b3c4d5-dirty`: as git abbreviates it."""
     digest, hyphen, dirty = (commit or "").partition("-")
     return f"{digest[:_COMMIT_DIGITS]}{hyphen}{dirty}" or "-"
+
+
+@app_task(quiet=True)
+def ps(scene: Scene, out: Output) -> int:
+    """List every process and timer: state, release, memory.
+
+    A process that is draining was asked to stop, and finishes its requests or its job. A timer is
+    shown with its next and its last run; `fab timer.list` shows more of them.
+    """
+    from cartwheel.commands import processes
+    from cartwheel.fleet.sessions import successes
+    from cartwheel.terminal import timers
+    from cartwheel.terminal.processes import HEADS, rows
+
+    found = processes.list_all(scene)
+    code = out.answer_table(found, HEADS, rows)
+    every = {host: one.timers for host, one in successes(found).items()}
+    listed = timers.names(every.values())
+    of_timers = [
+        (host, *row) for host, one in every.items() for row in timers.rows(one, listed, most=1)
+    ]
+    if of_timers:
+        out.table(of_timers, ("HOST", *timers.HEADS))
+    return code
 
 
 @app_task(quiet=True)
@@ -202,7 +261,9 @@ def history(scene: Scene, out: Output, lines: str = "20") -> int:
         return [
             (
                 minute(entry.at),
-                entry.kind or "?",
+                " ".join(
+                    filter(None, (_TASKS.get(entry.kind or "?", entry.kind or "?"), entry.process))
+                ),
                 entry.release or "",
                 _RESULTS.get(entry.result or "?", entry.result or "?"),
                 entry.who or "",
@@ -217,6 +278,7 @@ def history(scene: Scene, out: Output, lines: str = "20") -> int:
 
 
 # Their names in the journal.
+_TASKS = {"hold": "lock.hold", "release": "lock.release"}
 _RESULTS = {"confirmed": "done", "reverted": "rolled back"}
 
 
@@ -231,7 +293,10 @@ _RESULTS = {"confirmed": "done", "reverted": "rolled back"}
         "errors": "Only errors: tracebacks, logged errors, 5xx answers, failed deploys.",
         "source": "Only these, comma-separated: app, gunicorn, systemd, access and error (the web"
         " server's), cartwheel, hooks.",
-        "release": "Only lines of this release or version; the web server does not tell it.",
+        "release": "Only lines of this release or version; the web server does not log it.",
+        "process": "Only what these processes print, comma-separated: worker, or web.",
+        "timer": "Only what the last run of this timer printed.",
+        "run": "With --timer: the run with this number in timer.list (default: the last).",
     },
 )
 def logs(
@@ -244,6 +309,9 @@ def logs(
     errors: bool = False,
     source: str = "",
     release: str = "",
+    process: str = "",
+    timer: str = "",
+    run: str = "last",
 ) -> int:
     """Show the logs of app, web server and deploys, by time.
 
@@ -253,6 +321,8 @@ def logs(
     from cartwheel.host.wire.output import ReadLogs
     from cartwheel.terminal.format import local_time
 
+    if timer:
+        return _run_output(scene, out, timer, run, follow=follow)
     most = "" if since else "50"
     asked = ReadLogs(
         lines=number("lines", lines or most, least=1) if lines or most else None,
@@ -262,14 +332,31 @@ def logs(
         pattern=of.checked_pattern(grep),
         errors=errors,
         release=release,
+        processes=names("process", process),
     )
 
     def show(line: of.Line) -> None:
-        prefix = f"[{line.host}] {local_time(line.at)} {line.source}: "
-        out.data(line.host, line.text, prefix=prefix, source=line.source, at=line.at)
+        prefix = f"[{line.host}] {local_time(line.at)} {line.origin}: "
+        told = {"source": line.source, "process": line.process}
+        out.data(line.host, line.text, prefix=prefix, at=line.at, **told)
 
     for host, note in of.logs(scene, asked, show).items():
         out.complain(f"[{host}] {note}")
+    return 0
+
+
+def _run_output(scene: Scene, out: Output, timer: str, run: str, *, follow: bool) -> int:
+    from cartwheel.commands import timers
+
+    which = None if run.lower() == "last" else number("run", run, least=1)
+    checked = timers.checked_name(scene, timer, "--timer")
+    prefix = "[{}] " if len(scene.hosts) > 1 else ""
+
+    def show(host: str, text: str) -> None:
+        out.data(host, text, prefix=prefix.format(host), source=f"timer {timer}")
+
+    for host, one in timers.output(scene, checked, which, show, follow=follow).items():
+        out.complain(f"[{host}] run {one.number}: {one.detail or one.result}")
     return 0
 
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 @plain_task(hosts="none", help=ABOUT)
 def check(c: FabContext, out: Output, app: str = "", env: str = "") -> int:
     """Check which secrets can be read here; shows no values."""
-    from cartwheel.settings import load, resolve_each, take_from_environment
+    from cartwheel.settings.loading import load
     from cartwheel.settings.shown import secrets_of
-    from cartwheel.settings.variables import source_of
+    from cartwheel.settings.variables import resolve_each, source_of, take_from_environment
 
     secrets = secrets_of(load(c.project, app or None, env or None))
     found = resolve_each(secrets, c.project, take_from_environment(secrets.values()))
@@ -26,6 +26,9 @@ def check(c: FabContext, out: Output, app: str = "", env: str = "") -> int:
         (name, source_of(secret), why.get(name, "ok").removeprefix(f"{name}: "))
         for name, secret in secrets.items()
     ]
-    out.table(rows, ("SECRET", "FROM", ""))
+    if rows:
+        out.table(rows, ("SECRET", "FROM", ""))
+    else:
+        out.say("the settings have no secrets")
     out.put(secrets=[{"key": key, "from": source, "said": said} for key, source, said in rows])
     return int(Exit.FAILED if why else Exit.OK)

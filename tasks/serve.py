@@ -91,9 +91,12 @@ def packages(scene: Scene, out: Output) -> int:
     help={
         "yes": "Do not ask for confirmation.",
         "keep-shared": "Keep the app's data (shared/), and the user that owns it.",
+        "now": "Kill requests and jobs that are under way, instead of waiting for their end.",
     },
 )
-def uninstall(scene: Scene, out: Output, yes: bool = False, keep_shared: bool = False) -> int:
+def uninstall(
+    scene: Scene, out: Output, yes: bool = False, keep_shared: bool = False, now: bool = False
+) -> int:
     """Remove the app; system packages stay. Asks first."""
     from cartwheel.commands import ask
 
@@ -104,6 +107,6 @@ def uninstall(scene: Scene, out: Output, yes: bool = False, keep_shared: bool = 
         out.say("Nothing was changed.")
         return 1
     return out.answers(
-        ask.uninstall(scene, keep_shared=keep_shared),
+        ask.uninstall(scene, keep_shared=keep_shared, now=now),
         lambda one: "; ".join([*one.removed, *(f"kept {path}" for path in one.kept)]),
     )

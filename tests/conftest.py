@@ -13,9 +13,12 @@ from tests.kit.seed import SEED
 # The files that take longest, in this order. They start first, so that at the end no worker is left
 # alone with one of them.
 LONGEST = (
+    "unit/host/test_switch.py",
     "lab/test_way_back.py",
     "lab/test_balancer.py",
     "lab/test_rollout.py",
+    "lab/test_processes.py",
+    "lab/test_worker_hosts.py",
     "lab/test_status.py",
     "lab/test_failures_host.py",
     "lab/test_faults.py",
@@ -50,11 +53,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def rank(item: pytest.Item) -> tuple[int, int]:
         if top not in item.path.parents:
-            return len(TIERS), 0
+            return len(LONGEST), len(TIERS)
         name = item.path.relative_to(top)
         tier = name.parts[0]
         place = LONGEST.index(str(name)) if str(name) in LONGEST else len(LONGEST)
-        return TIERS.index(tier) if tier in TIERS else len(TIERS), place
+        return place, TIERS.index(tier) if tier in TIERS else len(TIERS)
 
     items.sort(key=rank)
 

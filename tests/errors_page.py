@@ -310,6 +310,15 @@ _CASES: dict[str, tuple[str, str]] = {
         "The site of this application does not fit this nginx.",
         'unknown directive "brotli" in /etc/nginx/conf.d/cartwheel-shop.conf:61',
     ),
+    "bad-certificate": (
+        "A file of [tls] is missing or not PEM, the key is another certificate's, or browsers would"
+        " not accept the certificate for this site ([tls.md](tls.md)).",
+        "tls.certificate: tls/shop.pem has expired on 2026-11-01: renew it",
+    ),
+    "tls-not-served": (
+        "After a reload a connection on the host itself got another certificate, or none.",
+        "web1: port 443: another certificate is served for shop.example.org",
+    ),
     "local-file": (
         "The disk of the machine where you typed is full, or a folder belongs to another user.",
         "/home/ann/.cache/cartwheel/wheels: Permission denied",
@@ -322,6 +331,10 @@ _CASES: dict[str, tuple[str, str]] = {
         "Somebody ran `systemctl mask nginx`, so nothing can start it.",
         "nginx does not run, and its unit is masked",
     ),
+    "web-server-down": (
+        "Another program has nginx's port, or its unit was changed.",
+        "nginx does not start or reload: bind() to 0.0.0.0:80 failed (98: Address already in use)",
+    ),
     "server-name-taken": (
         "Two sites with one name: nginx would serve only the first.",
         "/etc/nginx/conf.d/old.conf already has the server name shop.example.org",
@@ -329,10 +342,6 @@ _CASES: dict[str, tuple[str, str]] = {
     "server-name-needed": (
         "Without server names the app would be the default site, and there is one.",
         "web.server_names is empty, and /etc/nginx/conf.d/blog.conf is already the default site",
-    ),
-    "still-answers": (
-        "Requests of an earlier instance still run, within deploy.drain_seconds.",
-        "1.0.7f3a1c02 still answers requests",
     ),
     "python-reach": (
         "The interpreter is below a home directory that others may not read.",
@@ -349,6 +358,30 @@ _CASES: dict[str, tuple[str, str]] = {
     "unhealthy": (
         "The release did not start, or did not answer health.path with health.status.",
         "not healthy after 30 s: /healthz answered 500 instead of 200",
+    ),
+    "not-ready": (
+        "A process ended, or did not do what processes.NAME.ready and ready_seconds ask for.",
+        "worker 1 ended (exit-code)",
+    ),
+    "no-zone": (
+        "The host has no database of time zones, or an old one.",
+        "timers.cleanup.zone: there is no time zone Europe/Berlin on this host",
+    ),
+    "no-timer": (
+        "One host of several has the timer, or it was not deployed yet.",
+        "the timer cleanup is not on this host; timers here: none",
+    ),
+    "no-run": (
+        "The run is older than those that are kept, or there was none yet.",
+        "there is no run 3 of the timer cleanup; kept: 8 to 27",
+    ),
+    "timer-busy": (
+        "The last run has not ended, and a timer never runs twice at once.",
+        "the job of the timer cleanup is under way",
+    ),
+    "no-program": (
+        "The first word of a process's command is not in the release, and not in PATH on the host.",
+        "processes.worker: there is no program celery",
     ),
     "reverted": (
         "After the switch the health check failed, workers died or too many answers were 5xx.",

@@ -46,17 +46,22 @@ def tests_by_slug() -> dict[str, str]:
 def _functions(path: Path) -> Iterator[tuple[str, str]]:
     """Each test of a module with its source, and with the tables of the module it may read."""
     text = path.read_text()
+    lines, tree = text.splitlines(), ast.parse(text)
+
+    def source_of(node: ast.stmt | ast.expr) -> str:  # ast's own splits the text for each node
+        return "\n".join(lines[node.lineno - 1 : node.end_lineno])
+
     tables = {
-        target.id: ast.get_source_segment(text, node) or ""
-        for node in ast.parse(text).body
+        target.id: source_of(node)
+        for node in tree.body
         if isinstance(node, ast.Assign | ast.AnnAssign)
         for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
         if isinstance(target, ast.Name)
     }
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            decorators = [ast.get_source_segment(text, one) or "" for one in node.decorator_list]
-            source = "\n".join([*decorators, ast.get_source_segment(text, node) or ""])
+            parts: list[ast.stmt | ast.expr] = [*node.decorator_list, node]
+            source = "\n".join(map(source_of, parts))
             read = [table for name, table in tables.items() if re.search(rf"\b{name}\b", source)]
             yield node.name, "\n".join([source, *read])
 

@@ -94,9 +94,10 @@ Each table [files.NAME] is one file of a release: a template, or a secret that i
 `shared/` also makes a link there, which leads to the live release through `current`: for programs
 that look in their working directory. Until the switch that link leads to the old release, so an
 application that reads the file at its start should get its path from `variable`. Files belong to
-root and the app's group (`owner`, `mode`); they change and roll back with the release, and no
-message shows their content. A template may use `settings`, `app`, `user`, `group`, `root`, `shared`
-and `env`, the application's variables with their secret values.
+root and the app's group (`owner`, `mode`); they change and roll back with the release. `fab plan`
+shows what changes in a template that holds no secret; nothing shows a secret. A template may use
+`settings`, `app`, `user`, `group`, `root`, `shared` and `env`, the application's variables with
+their secret values.
 
 ## Mirrors
 
@@ -120,6 +121,8 @@ last, but cannot change bind, working directory, graceful timeout and error log 
 | `web.service.j2` | the release's systemd unit, a template (systemd.unit(5)) for all its \
 instances |
 | `nginx-site.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP.conf`; it names no release |
+| `nginx-tls.conf.j2` | `/srv/APP/tls/site.conf`, which the site includes ([tls]); it may also \
+use `tls` |
 | `nginx-balancer.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP_balancer.conf` on a balancer; \
 it uses other names than the other templates |
 | `logrotate.j2` | `/etc/logrotate.d/cartwheel-APP.conf` |
@@ -150,6 +153,10 @@ def markdown(template_names: Iterable[str]) -> str:
         ("inventory.hosts.NAME", toml_tables.InventoryHost),
         ("inventory.groups.NAME", toml_tables.InventoryGroup),
         ("files.NAME", toml_tables.AppFile),
+        ("processes.NAME", toml_tables.Process),
+        ("processes.NAME.hardening", toml_tables.ProcessHardening),
+        ("timers.NAME", toml_tables.Timer),
+        ("timers.NAME.hardening", toml_tables.ProcessHardening),
         ("hooks.NAME", toml_tables.Hook),
     ]
     presets = [
@@ -212,6 +219,9 @@ def _type(annotation: Any) -> str:
         toml_tables.InventoryHost: "host",
         toml_tables.InventoryGroup: "group",
         toml_tables.Hook: "hook",
+        toml_tables.Process: "process",
+        toml_tables.ProcessHardening: "table",
+        toml_tables.Timer: "timer",
         toml_tables.AppFile: "file",
     }
     return names[annotation]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import time
@@ -11,20 +10,17 @@ from typing import TYPE_CHECKING
 
 from cartwheel.build import store, tool
 from cartwheel.build.explain import explain_uv
-from cartwheel.build.index import Access, access_for, uv_arguments
+from cartwheel.build.index import uv_arguments
 from cartwheel.build.lock import lock_for
+from cartwheel.build.order import Order
 from cartwheel.build.products import Artifact, Lock, operator_platform
 from cartwheel.build.source import Source, copy_source, find_source
 from cartwheel.build.uv import uv_program, uv_variables
 from cartwheel.errors import BuildError
-from cartwheel.events import Emit, Event
-from cartwheel.hidden import Hidden
+from cartwheel.events import Event
 from cartwheel.process_env import of_user
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from cartwheel.settings.named import NamedFile
     from cartwheel.settings.toml_tables import Settings
 
 STEP = "test"
@@ -34,33 +30,21 @@ INSTALL_SECONDS = 600.0
 _OTHER_PYTHONS = ("PYTHONPATH", "PYTHONHOME", "CONDA_PREFIX")
 
 
-def run_app_tests(
-    settings: Settings,
-    artifact: Artifact,
-    project: Path,
-    *,
-    state: Path,
-    emit: Emit,
-    index_password: Hidden | None = None,
-    private: Iterable[NamedFile] = (),
-) -> bool:
+def run_app_tests(order: Order, artifact: Artifact) -> bool:
     """Run the application's tests; True when they pass or passed before with the same inputs.
 
     False when there are none or the settings skip them. Raises BuildError("tests-failed") with
     the end of the output, and the errors of locking.
     """
     started = time.monotonic()
-    source = find_source(settings.app.source, project)
+    settings, state, emit = order.settings, order.state, order.emit
+    source = find_source(settings.app.source, order.project)
     command = test_command(settings, source)
     if settings.tests.skip or not command:
         emit(Event(STEP, "note", _nothing_to_run(settings, source)))
         return False
-    access = access_for(settings.index, index_password)
-    locked = functools.partial(
-        lock_for, settings, artifact, operator_platform(), project, state=state, emit=emit,
-        index_password=index_password, private=private,
-    )  # fmt: skip
-    beside = locked(tests_beside=locked())
+    platform = operator_platform()
+    beside = lock_for(order, artifact, platform, lock_for(order, artifact, platform))
     key = store.key_of(
         artifact.source_digest,
         artifact.wheel_sha256,
@@ -76,7 +60,7 @@ def run_app_tests(
         if not known:
             emit(Event(STEP, "start", command))
             with store.scratch(state) as folder:
-                last = _run(settings, source, artifact, beside, command, access, folder, emit)
+                last = _run(order, source, artifact, beside, command, folder)
             store.write_text(passed, last + "\n")
     detail = passed.read_text(encoding="utf-8").strip()
     seconds = time.monotonic() - started
@@ -103,18 +87,11 @@ def test_command(settings: Settings, source: Source) -> str:
 
 
 def _run(
-    settings: Settings,
-    source: Source,
-    artifact: Artifact,
-    lock: Lock,
-    command: str,
-    access: Access,
-    folder: Path,
-    emit: Emit,
+    order: Order, source: Source, artifact: Artifact, lock: Lock, command: str, folder: Path
 ) -> str:
     """Make the environment, run the command in a copy of the source; its last line."""
     venv = folder / "venv"
-    _install(artifact, lock, venv, access, folder, emit)
+    _install(order, artifact, lock, venv, folder)
     env = of_user({"VIRTUAL_ENV": str(venv), "PYTHONDONTWRITEBYTECODE": "1"})
     env["PATH"] = f"{venv / 'bin'}{os.pathsep}{env.get('PATH', os.defpath)}"
     for name in _OTHER_PYTHONS:
@@ -126,14 +103,14 @@ def _run(
             ["/bin/sh", "-c", command],
             env=env,
             cwd=copy,
-            deadline_seconds=settings.tests.timeout_seconds,
-            emit=emit,
+            deadline_seconds=order.settings.tests.timeout_seconds,
+            emit=order.emit,
             step=STEP,
         )
     except BuildError as error:
         raise BuildError(
             "tests-failed",
-            f"`{command}` did not end within {settings.tests.timeout_seconds:.0f} s",
+            f"`{command}` did not end within {order.settings.tests.timeout_seconds:.0f} s",
             detail=error.detail,
         ) from error
     if done.status != 0:
@@ -142,14 +119,8 @@ def _run(
     return done.tail(1) or "passed"
 
 
-def _install(
-    artifact: Artifact,
-    lock: Lock,
-    venv: Path,
-    access: Access,
-    folder: Path,
-    emit: Emit,
-) -> None:
+def _install(order: Order, artifact: Artifact, lock: Lock, venv: Path, folder: Path) -> None:
+    access = order.access
     locked = folder / "lock.txt"
     locked.write_text(lock.text, encoding="utf-8")
     wheels = [str(one.wheel) for one in (*lock.wheels, artifact)]
@@ -167,7 +138,7 @@ def _install(
             env=uv_variables(access),
             cwd=folder,
             deadline_seconds=INSTALL_SECONDS,
-            emit=emit,
+            emit=order.emit,
             step=STEP,
         )
         if done.status != 0:

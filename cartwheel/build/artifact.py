@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,11 +21,11 @@ from cartwheel.build.declared import declared, terms_for
 from cartwheel.build.explain import explain_build, explain_pip
 from cartwheel.build.index import (
     Access,
-    access_for,
     ignored_indexes,
     local_pip_environment,
     own_access,
 )
+from cartwheel.build.order import Order
 from cartwheel.build.origins import local_path, normal, pyproject
 from cartwheel.build.pip_wheel import pip_wheel
 from cartwheel.build.plain import (
@@ -37,7 +37,7 @@ from cartwheel.build.plain import (
     undeclared_requirements,
 )
 from cartwheel.build.poetry import write_stand_in
-from cartwheel.build.private import Privacy, check_wheel, privacy_for
+from cartwheel.build.private import Privacy, check_wheel
 from cartwheel.build.products import Artifact, operator_platform
 from cartwheel.build.requirements_file import Requirements, names_file, read_lines
 from cartwheel.build.source import (
@@ -59,11 +59,9 @@ from cartwheel.build.wheel import (
 )
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
-from cartwheel.hidden import Hidden
 from cartwheel.process_env import of_tools
 
 if TYPE_CHECKING:
-    from cartwheel.settings.named import NamedFile
     from cartwheel.settings.toml_tables import Settings
 
 STEP = "build"
@@ -73,40 +71,30 @@ BUILD_SECONDS = 900.0
 DOWNLOAD_SECONDS = 600.0
 
 
-def build_app(
-    settings: Settings,
-    project: Path,
-    *,
-    state: Path,
-    emit: Emit,
-    index_password: Hidden | None = None,
-    private: Iterable[NamedFile] = (),
-) -> Artifact:
+def build_app(order: Order) -> Artifact:
     """The application's wheel: made, checked or downloaded, once for each content of its source.
 
-    `project` is the folder for relative sources, `state` the folder for results; `private` files
-    stay out of the wheel, like those that the settings name. The user's own folder is never
-    written to. Raises BuildError: source, build-failed, wheel-corrupt, private-file,
-    index-unreachable, index-lacks, deadline.
+    The user's own folder is never written to. Raises BuildError: source, build-failed,
+    wheel-corrupt, private-file, index-unreachable, index-lacks, deadline.
     """
-    source = app_source(settings, project)
-    access = access_for(settings.index, index_password)
+    settings, access = order.settings, order.access
+    source = app_source(settings, order.project)
     wanted = _requirements(source, access)
-    asked = read_lines(settings.app.requirements, "app.requirements", project, access)
+    asked = read_lines(settings.app.requirements, "app.requirements", order.project, access)
     indexes = wanted.indexes.with_more(asked.indexes)
     artifact = build_source(
         source,
         settings.app.name,
         own_access(access, indexes, settings.index, default_for(indexes)),
-        privacy_for(settings, project, source.path, private),
-        state=state,
-        emit=emit,
+        order.privacy(source.path),
+        state=order.state,
+        emit=order.emit,
         label=settings.app.source,
         entry=settings.app.entry,
         wanted=wanted,
     )
     for note in _notes(settings, source, artifact, (wanted, asked), access):
-        emit(Event(STEP, "note", note))
+        order.emit(Event(STEP, "note", note))
     return replace(artifact, commit=commit_of(source.path)) if source.is_folder else artifact
 
 
@@ -270,7 +258,12 @@ def _by_poetry(
     copy = above.joinpath(*project.parts[1:])
     copy.mkdir(parents=True)
     write_stand_in(pyproject(project), copy)
-    built, references = _build(copy, access, folder, emit)
+    try:
+        built, references = _build(copy, project, access, folder, emit)
+    except BuildError as error:
+        if not error.message.startswith(str(project)):
+            error.message = f"{pyproject(project).where('tool', 'poetry')}: {error.message}"
+        raise
     said = read_metadata(built)
     own = about_plain(Declaration("project", project / "pyproject.toml"), name, Requirements())
     named = "name" in pyproject(project).at("tool", "poetry")
@@ -300,7 +293,7 @@ def _make(
         found = _download(source, access, folder, state, emit)
         if found.suffix == ".whl":
             return found, _given_references(found)
-        return _build(found, access, folder, emit)
+        return _build(found, source.path.with_name(found.name), access, folder, emit)
     _refuse_build_sources(source.path)
     # The copy is at the source's real path below its folder: so addresses that a back end makes
     # from relative ones can be told from absolute ones, and mapped back to the source.
@@ -308,7 +301,7 @@ def _make(
     copy = copy_source(source, above.joinpath(*source.path.parts[1:]), chosen.build)
     if more := back_end_to_add(copy):
         (copy / "pyproject.toml").write_text(more, encoding="utf-8")
-    built, found_references = _build(copy, access, folder, emit, chosen.carried)
+    built, found_references = _build(copy, source.path, access, folder, emit, chosen.carried)
     return built, [_relative(one, above, source.path) for one in found_references]
 
 
@@ -348,10 +341,10 @@ def _relative(reference: str, above: Path, folder: Path) -> str:
 
 
 def _build(
-    what: Path, access: Access, folder: Path, emit: Emit, more: Files = ()
+    what: Path, source: Path, access: Access, folder: Path, emit: Emit, more: Files = ()
 ) -> tuple[Path, list[str]]:
-    """Build a folder or an sdist in an isolated environment, and normalise the wheel; files that it
-    lacks are added from `more`."""
+    """Build a copy of the folder `source`, or an sdist, in an isolated environment, and normalise
+    the wheel; files that it lacks are added from `more`."""
     out = folder / "out"
     argv = [uv_program(), "build", "--wheel", "--out-dir", str(out), "--no-create-gitignore"]
     argv += ["--no-index"] if access.no_index else []
@@ -362,7 +355,7 @@ def _build(
     )
     wheels = list(out.glob("*.whl")) if out.is_dir() else []
     if done.status != 0 or len(wheels) != 1:
-        raise explain_build(done, access, what.name)
+        raise explain_build(done, access, what, source)
     normal = folder / "normal"
     normal.mkdir()
     return normalise_wheel(wheels[0], normal, more)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,14 +72,28 @@ def references(artifact: Artifact, folder: Path, where: str) -> dict[str, Origin
     for line in artifact.references:
         requirement = Requirement(line)
         name = normal(requirement.name)
-        found[name] = origin_of(requirement, folder, _line_of(name, folder) or where)
+        found[name] = origin_of(requirement, folder, _address_line(name, folder) or where)
     return found
 
 
-def _line_of(name: str, folder: Path) -> str:
+def _address_line(name: str, folder: Path) -> str:
+    return _line_of(name, folder, ("pyproject.toml", "setup.cfg", "setup.py"), "[^#]*@")
+
+
+def written_lines(names: Iterable[str], folder: Path) -> dict[str, str]:
+    """FILE:LINE of requirements that a back end reads in files other than pyproject.toml."""
+    found = {name: _line_of(name, folder, _WRITTEN) for name in names}
+    return {name: where for name, where in found.items() if where}
+
+
+_WRITTEN = ("setup.cfg", "setup.py", "requirements.txt")
+
+
+def _line_of(name: str, folder: Path, files: Iterable[str], then: str = "") -> str:
     """FILE:LINE of a requirement in a project's files."""
-    wanted = re.compile(rf"(?<![\w.-]){name.replace('-', '[-_.]+')}(?![\w-])[^#]*@", re.IGNORECASE)
-    for file in ("pyproject.toml", "setup.cfg", "setup.py"):
+    pattern = rf"(?<![\w.-]){name.replace('-', '[-_.]+')}(?![\w-]){then}"
+    wanted = re.compile(pattern, re.IGNORECASE)
+    for file in files:
         with contextlib.suppress(OSError, UnicodeDecodeError):
             lines = (folder / file).read_text(encoding="utf-8").splitlines()
             for number, line in enumerate(lines, 1):

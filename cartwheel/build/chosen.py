@@ -6,14 +6,14 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from cartwheel.build import kinds
 from cartwheel.build.ignored import ignored_in
 from cartwheel.build.private import OPEN, Privacy
-from cartwheel.build.source import Source, broken_links, empty_submodules, source_files
+from cartwheel.build.source import Source, empty_submodules, files_and_links, is_broken
 from cartwheel.errors import BuildError
 from cartwheel.settings.patterns import fits
 
@@ -21,7 +21,7 @@ from cartwheel.settings.patterns import fits
 # may read any file in its folder.
 _LEFT_FOLDERS = frozenset({"tests", "test", "instance", "node_modules", "docs"})
 _LEFT_FILES = re.compile(
-    r"^([\w.-]*requirements[\w.-]*\.(txt|in)|Pipfile|pylock.*\.toml|environment\.ya?ml"
+    r"^([\w.-]*requirements[\w.-]*\.(txt|in)|Pipfile|uv\.toml|pylock.*\.toml|environment\.ya?ml"
     r"|conftest\.py|test_.*\.py|README.*|LICENSE.*|CHANGELOG.*|Makefile"
     r"|Dockerfile.*|docker-compose.*|Procfile"
     r"|pyproject\.toml|setup\.cfg|tox\.ini|pytest\.ini|.*\.lock)$",
@@ -50,7 +50,6 @@ class Chosen:
 
     build: Files
     carried: Files = ()
-    named: tuple[str, ...] = ()  # files that the settings name, which app.include cannot include
     left_out: tuple[LeftOut, ...] = ()  # files that app.include could include
     notes: tuple[str, ...] = ()
 
@@ -60,41 +59,45 @@ def choose(source: Source, privacy: Privacy = OPEN, entry: str = "") -> Chosen:
 
     Raises BuildError("source").
     """
-    files = tuple(source_files(source.path, _tops((privacy.static_dir, *privacy.include))))
+    tops = _tops((privacy.static_dir, *privacy.include))
+    found = tuple(files_and_links(source.path, tops))
+    links = frozenset(name for name, path in found if is_broken(path))
+    files = tuple(one for one in found if one[0] not in links)
     placed = _placed(source, files, entry)
-
-    def includes(name: str) -> bool:
-        return privacy.includes(name) or privacy.includes(placed[name])
-
-    def excludes(name: str) -> bool:
-        return privacy.excludes(name) or privacy.excludes(placed[name])
-
     named = tuple(name for name, path in files if privacy.named.has(path))
-    without = frozenset(named)
-    rest = tuple(one for one in files if one[0] not in without and not excludes(one[0]))
-    notes = tuple(_missing(source.path))
-    if source.kind != "plain":
-        added = tuple(
-            (name.removeprefix("src/"), path) for name, path in rest if privacy.includes(name)
-        )
-        return Chosen(rest, added, named, notes=(*notes, *_notes(named, ())))
-    beside = frozenset(name for name, _ in rest if _is_beside(name, placed, privacy))
-    asked = tuple(one for one in rest if not includes(one[0]))
-    doubtful, more = _doubtful(source.path, asked, privacy, placed, beside)
-    build = tuple(one for one in rest if one[0] not in doubtful)
-    carried = tuple(
-        (placed[name], path) for name, path in build if name not in beside or includes(name)
+    hidden = frozenset(named)
+    rest = tuple(
+        (name, path)
+        for name, path in files
+        if name not in hidden and not privacy.excludes(name, placed[name])
     )
-    names = [name for name, _ in carried]
+    if source.kind == "plain":
+        chosen = _of_plain(source.path, rest, placed, privacy)
+    else:
+        added = ((name, path) for name, path in rest if privacy.includes(name))
+        chosen = Chosen(rest, tuple((name.removeprefix("src/"), path) for name, path in added))
+    notes = (*_missing(source.path, links), *chosen.notes, *_notes(named, chosen.left_out))
+    return replace(chosen, notes=notes)
+
+
+def _of_plain(root: Path, files: Files, placed: Mapping[str, str], privacy: Privacy) -> Chosen:
+    """Those of `files` that belong into the wheel of a plain folder, with notes."""
+    beside = frozenset(name for name, _ in files if _is_beside(name, placed, privacy))
+    included = frozenset(name for name, _ in files if privacy.includes(name, placed[name]))
+    asked = tuple(one for one in files if one[0] not in included)
+    doubtful, notes = _doubtful(root, asked, privacy, placed, beside)
+    build = tuple(one for one in files if one[0] not in doubtful)
+    kept = tuple(one for one in build if one[0] not in beside or one[0] in included)
+    carried = tuple((placed[name], path) for name, path in kept)
+    names = frozenset(name for name, _ in carried)
     left_out = tuple(_grouped(map(placed.__getitem__, doubtful), names))
-    known = {*names, *(name for name, _ in build if placed[name] in frozenset(names))}
+    known = names.union(name for name, _ in kept)
     unknown = [
         f"app.include: there is no {pattern}"
         for pattern in privacy.include
         if not any(fits((pattern,), name) for name in known)
     ]
-    notes = (*more, *notes, *unknown, *_notes(named, left_out))
-    return Chosen(build, carried, named, left_out, notes)
+    return Chosen(build, carried, left_out=left_out, notes=(*notes, *unknown))
 
 
 def _tops(paths: Iterable[str]) -> frozenset[str]:
@@ -102,11 +105,11 @@ def _tops(paths: Iterable[str]) -> frozenset[str]:
     return frozenset(path.strip("/").partition("/")[0] for path in paths)
 
 
-def _missing(root: Path) -> Iterator[str]:
+def _missing(root: Path, links: Iterable[str]) -> Iterator[str]:
     """Notes about files that the folder refers to but does not contain."""
-    links = broken_links(root)
-    if links:
-        yield f"links to nothing are left out: {', '.join(links[:_SHOWN])}"
+    shown = ", ".join(sorted(links)[:_SHOWN])
+    if shown:
+        yield f"links to nothing are left out: {shown}"
     for path in empty_submodules(root):
         yield f"the submodule {path} is empty; `git submodule update --init` fetches it"
 

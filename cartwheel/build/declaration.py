@@ -83,7 +83,21 @@ def declaration_in(folder: Path) -> Declaration | None:
     kind, path = found[0]
     locks = {"Pipfile.lock", "pylock.toml"}
     others = [one.name for _, one in found[1:] if one.name not in locks]
-    return Declaration(kind, path, (*others, *conda))
+    more = [one for one in files if folder / one not in (path, folder / "requirements.txt")]
+    return Declaration(kind, path, (*others, *_unused(folder, path, more), *conda))
+
+
+def _unused(folder: Path, used: Path, names: list[str]) -> list[str]:
+    """Files of requirements that are not for development, and that no used file mentions."""
+    left = [name for name in names if not is_for_development(_word(name))]
+    reached = [used]
+    for file in reached:
+        text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+        mentioned = [name for name in left if Path(name).name in text]
+        reached += [folder / name for name in mentioned]
+        left = [name for name in left if name not in mentioned]
+    compiled = {Path(name).with_suffix(".in") for name in (*names, used.name)}
+    return [name for name in left if Path(name) not in compiled]
 
 
 def _has_project(toml: TomlFile) -> bool:
@@ -108,13 +122,11 @@ def _of_several(folder: Path, names: list[str]) -> Declaration:
     """The file for production: by its name, or the only one that is not for something else."""
     words = {name: _word(name) for name in names}
     compiled = [name for name in names if name.endswith(".txt")]
-    for wanted in (*_LIVE, *_SHARED):
-        for name in (*compiled, *names):
-            if words[name] == wanted:
-                return Declaration("requirements", folder / name)
+    by_word = [n for word in (*_LIVE, *_SHARED) for n in (*compiled, *names) if words[n] == word]
     left = [name for name in compiled or names if not is_for_development(words[name])]
-    if len(left) == 1:
-        return Declaration("requirements", folder / left[0])
+    for name in by_word or (left if len(left) == 1 else ()):
+        others = _unused(folder, folder / name, [one for one in names if one != name])
+        return Declaration("requirements", folder / name, tuple(others))
     return Declaration("several" if left else "none", folder, tuple(left or names))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -120,18 +121,51 @@ class OwnIndex:
     only_for_sources: bool  # only for names whose source says so
 
 
+TOOL_UV = ("tool", "uv")
+
+
+@dataclass(frozen=True)
+class UvSettings:
+    """uv's settings, in uv.toml or else in [tool.uv], which uv then ignores."""
+
+    file: TomlFile
+    keys: tuple[str, ...]
+
+    @property
+    def table(self) -> Table:
+        """The settings."""
+        return self.file.at(*self.keys)
+
+    def where(self, *keys: str | int) -> str:
+        """FILE:LINE of a setting."""
+        return self.file.where(*self.keys, *keys)
+
+
+def uv_settings(folder: Path) -> UvSettings:
+    """The settings that uv reads for the project in `folder`, or for its workspace."""
+    root = workspace_of(folder).root
+    own = TomlFile(root / "uv.toml")
+    return UvSettings(own, ()) if own.table else UvSettings(pyproject(root), TOOL_UV)
+
+
 @from_tables
 def own_indexes(folder: Path) -> list[OwnIndex]:
     """The indexes of the project in `folder` and of its workspace."""
     files = [pyproject(one) for one in dict.fromkeys((folder, workspace_of(folder).root))]
-    return [one for toml in files for one in _own_indexes(toml) if one.url]
+    uv, found = uv_settings(folder), list[OwnIndex]()
+    for toml in files:
+        for one in _uv_indexes(UvSettings(toml, TOOL_UV)):
+            found.append(one if uv.keys else replace(one, only_for_sources=True))
+        found += _own_indexes(toml)
+    found = found if uv.keys else [*_uv_indexes(uv), *found]
+    return [one for one in found if one.url]
 
 
 @from_tables
 def index_options(folder: Path) -> IndexOptions:
     """The index for all names that the project in `folder` sets."""
-    toml = pyproject(workspace_of(folder).root)
-    uv = toml.at("tool", "uv")
+    settings = uv_settings(folder)
+    uv = settings.table
     general = [one for one in own_indexes(folder) if not one.only_for_sources]
     url = next((one.url for one in general if one.is_default), str(uv.get("index-url", "")))
     others = [one.url for one in general if one.url != url]
@@ -143,11 +177,11 @@ def index_options(folder: Path) -> IndexOptions:
         pre=uv.get("prerelease") == "allow",
         no_binary=_packages(uv, "no-binary"),
         only_binary=_packages(uv, "no-build"),
-        in_order=bool(toml.tables("tool", "uv", "index")),
+        in_order=bool(uv.get("index")),
     )
     if replace(found, in_order=False) == IndexOptions():
         return IndexOptions()
-    where = next((one.where for one in general), toml.where("tool", "uv"))
+    where = next((one.where for one in general), settings.where())
     return replace(found, where=where)
 
 
@@ -186,12 +220,9 @@ _UNUSED = (
 @from_tables
 def unused_tables(folder: Path) -> list[str]:
     """Notes about settings of the project's installation that are not used."""
-    toml = pyproject(folder)
-    uv = toml.at("tool", "uv")
+    toml, uv = pyproject(folder), uv_settings(folder)
     keys = _UNUSED if (folder / "uv.lock").is_file() else (*_RESOLVING, *_UNUSED)
-    found = [
-        f"{_short(toml.where('tool', 'uv', key))}: {key} is not used" for key in keys if key in uv
-    ]
+    found = [f"{_short(uv.where(key))}: {key} is not used" for key in keys if key in uv.table]
     groups = {
         name: toml.where(*keys, name)
         for keys in (("dependency-groups",), ("tool", "poetry", "group"))
@@ -214,16 +245,22 @@ def _packages(uv: Table, switch: str) -> tuple[str, ...]:
     return (":all:",) if uv.get(switch) is True else names
 
 
+def _uv_indexes(settings: UvSettings) -> Iterator[OwnIndex]:
+    for number, one in enumerate(settings.file.tables(*settings.keys, "index")):
+        is_default, only = bool(one.get("default")), bool(one.get("explicit"))
+        yield OwnIndex(_url(one), settings.where("index", number), is_default, only)
+
+
 def _own_indexes(toml: TomlFile) -> Iterator[OwnIndex]:
-    for tool, key in (("uv", "index"), ("poetry", "source"), ("pdm", "source")):
-        for number, one in enumerate(toml.tables("tool", tool, key)):
-            is_default, only = bool(one.get("default")), bool(one.get("explicit"))
-            if tool == "poetry":
-                priority = one.get("priority", "secondary" if one.get("secondary") else "primary")
-                is_default, only = priority in ("primary", "default"), priority == "explicit"
-            elif tool == "pdm":
-                is_default, only = one.get("name") == "pypi", "include_packages" in one
-            yield OwnIndex(_url(one), toml.where("tool", tool, key, number), is_default, only)
+    """Those of Poetry and PDM."""
+    for number, one in enumerate(toml.tables("tool", "poetry", "source")):
+        priority = one.get("priority", "secondary" if one.get("secondary") else "primary")
+        is_default, only = priority in ("primary", "default"), priority == "explicit"
+        yield OwnIndex(_url(one), toml.where("tool", "poetry", "source", number), is_default, only)
+    for number, one in enumerate(toml.tables("tool", "pdm", "source")):
+        is_default, only = one.get("name") == "pypi", "include_packages" in one
+        url = os.path.expandvars(_url(one))
+        yield OwnIndex(url, toml.where("tool", "pdm", "source", number), is_default, only)
 
 
 def _url(index: Table) -> str:
@@ -255,11 +292,10 @@ def _chosen(name: str, entries: object, make: Make, terms: Terms, where: str) ->
 def _uv(folder: Path, workspace: Workspace, terms: Terms) -> dict[str, Origin]:
     """The root's sources apply to its members, unless a member names its own."""
     files = {base: pyproject(base) for base in (workspace.root, folder)}
-    known = {
-        one.get("name"): one
-        for toml in files.values()
-        for one in toml.tables("tool", "uv", "index")
-    }
+    named = [table for toml in files.values() for table in toml.tables(*TOOL_UV, "index")]
+    if not (settings := uv_settings(folder)).keys:
+        named += settings.file.tables("index")
+    known = {one.get("name"): one for one in named}
     found: dict[str, Origin] = {}
     for base, toml in files.items():
         for key, entries in toml.at("tool", "uv", "sources").items():
@@ -393,13 +429,13 @@ def _groups(toml: TomlFile, folder: Path) -> dict[str, Origin]:
         for number, line in enumerate(lines if isinstance(lines, list) else ()):
             if isinstance(line, str):
                 where = toml.where(*keys, number)
-                origin = direct(expanded(line, folder), folder, where)
+                origin = _direct(expanded(line, folder), folder, where)
                 if origin is not None and origin.name:
                     found[origin.name] = origin
     return found
 
 
-def direct(line: str, folder: Path, where: str) -> Origin | None:
+def _direct(line: str, folder: Path, where: str) -> Origin | None:
     """The source of a requirement with an address; None for any other line."""
     from packaging.requirements import InvalidRequirement, Requirement
 

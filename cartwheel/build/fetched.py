@@ -45,7 +45,7 @@ def fetched(origin: Origin, access: Access, emit: Emit) -> Iterator[tuple[Path, 
             raise origin.refusal(f"there is no {path}")
         if path.is_file() and origin.sha256 and store.sha256_of(path) != origin.sha256:
             raise origin.refusal(
-                f"the hash of {origin.text} differs from the lock", "hash-mismatch"
+                f"the hash of {origin.text} is not the one named here", "hash-mismatch"
             )
         if path.is_file() and _is_archive(path.name):
             path = top = _unpacked(origin, path, scratch / "unpacked")
@@ -71,11 +71,24 @@ def _unpacked(origin: Origin, archive: Path, folder: Path) -> Path:
             shutil.unpack_archive(archive, folder, "zip")
         else:
             with tarfile.open(archive) as packed:
-                packed.extractall(folder, filter="data")
+                _extract(packed, folder)
     except (OSError, tarfile.TarError, zipfile.BadZipFile, EOFError, shutil.ReadError) as error:
         raise origin.refusal(f"{origin.text} cannot be unpacked: {error}") from error
     inside = list(folder.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
+
+
+def _extract(packed: tarfile.TarFile, folder: Path) -> None:
+    """Without what leads out of the folder. Python has a filter for that since 3.11.4; with an
+    earlier one (Debian 12's), files and folders are all that an archive may have."""
+    if hasattr(tarfile, "data_filter"):
+        packed.extractall(folder, filter="data")
+        return
+    for member in packed:
+        place = Path(os.path.normpath(folder / member.name))
+        if not place.is_relative_to(folder) or not (member.isfile() or member.isdir()):
+            raise tarfile.ExtractError(f"{member.name} is not a file or folder inside it")
+    packed.extractall(folder)  # noqa: S202 - each member is checked above
 
 
 def name_of(origin: Origin) -> str:

@@ -446,9 +446,9 @@ def _pip_section(path: Path) -> dict[str, str]:
     except OSError:
         return {}
     except (configparser.Error, UnicodeDecodeError) as error:
-        raise UsageError(
-            "settings", f"{path}: pip's configuration cannot be read: {error}"
-        ) from error
+        why = " ".join(str(error).split())
+        message = f"{path}: pip's configuration cannot be read: {why}"
+        raise UsageError("settings", message) from error
     found: dict[str, str] = {}
     # pip lets a command's own section win over [global]; we install and download.
     for section in ("global", "download", "install"):

@@ -17,13 +17,12 @@ from urllib.parse import unquote
 
 from cartwheel.build import store, tool
 from cartwheel.build.artifact import app_source, names_files
-from cartwheel.build.beside import references, stand_in
+from cartwheel.build.beside import references, stand_in, written_lines
 from cartwheel.build.declared import Terms, declared, own_indexes, terms_for
 from cartwheel.build.explain import explain_uv, with_place
 from cartwheel.build.index import (
     Access,
     IndexOptions,
-    access_for,
     bare,
     credentials_for,
     own_access,
@@ -31,27 +30,25 @@ from cartwheel.build.index import (
 )
 from cartwheel.build.locked import Locked, read_locked, read_pipfile_lock
 from cartwheel.build.named_indexes import files_in, index_project, is_sdist
+from cartwheel.build.order import Order
 from cartwheel.build.origins import Origin, is_commit, merged, normal, repository
 from cartwheel.build.plain import (
     plain_requirements,
     project_requirements,
     undeclared_requirements,
 )
-from cartwheel.build.private import Privacy, privacy_for
 from cartwheel.build.products import Artifact, Lock, Platform
 from cartwheel.build.requirements_file import Requirements, read_constraints, read_lines
 from cartwheel.build.source import Source
 from cartwheel.build.sources import Sources
 from cartwheel.build.uv import default_for, uv_program, uv_variables
-from cartwheel.build.wheel import Metadata, read_metadata
+from cartwheel.build.wheel import Metadata, parsed, read_metadata
 from cartwheel.build.workspace import name_in
 from cartwheel.errors import BuildError
 from cartwheel.events import Emit, Event
-from cartwheel.hidden import Hidden
 from cartwheel.settings.toml_tables import WORKERS
 
 if TYPE_CHECKING:
-    from cartwheel.settings.named import NamedFile
     from cartwheel.settings.toml_tables import Settings
 
 STEP = "lock"
@@ -74,35 +71,23 @@ _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 
 
 def lock_for(
-    settings: Settings,
-    artifact: Artifact,
-    platform: Platform,
-    project: Path,
-    *,
-    state: Path,
-    emit: Emit,
-    index_password: Hidden | None = None,
-    private: Iterable[NamedFile] = (),
-    tests_beside: Lock | None = None,
+    order: Order, artifact: Artifact, platform: Platform, tests_beside: Lock | None = None
 ) -> Lock:
     """Every package, with hashes, that a host of `platform` needs to serve `artifact`.
 
     The same inputs give the same lock without asking the index again.
     Versions in the source's own lock file are kept. The application itself is not in the lock and
-    is never looked up. Packages with their own source are built here, without the `private`
+    is never looked up. Packages with their own source are built here, without private
     files, and are among the lock's wheels. With `tests_beside` the requirements of the tests are
     added, with the versions of that lock. Raises BuildError:
     index-unreachable, index-lacks, lock-conflict, hash-mismatch, wheel-platform, deadline, and
     those of `beside.make`.
     """
     started = time.monotonic()
-    access = access_for(settings.index, index_password)
+    settings, state, emit = order.settings, order.state, order.emit
     terms = terms_for(platform, settings.app.extras, tests=tests_beside is not None)
-    privacy = privacy_for(settings, project, artifact.wheel, private)
-    question, book, said = _asked(
-        settings, artifact, platform, project, terms, privacy, tests_beside, state, access
-    )
-    access = own_access(access, said, settings.index, default_for(said))
+    question, book, said = _asked(order, artifact, platform, terms, tests_beside)
+    access = own_access(order.access, said, settings.index, default_for(said))
     label = f"Python {platform.python}, {platform.libc} {platform.libc_version}, {platform.machine}"
     label = f"the tests, {label}" if tests_beside is not None else label
     with store.exclusive(state, STEP, emit):
@@ -116,17 +101,10 @@ def lock_for(
 
 
 def _asked(
-    settings: Settings,
-    artifact: Artifact,
-    platform: Platform,
-    project: Path,
-    terms: Terms,
-    privacy: Privacy,
-    tests_beside: Lock | None,
-    state: Path,
-    access: Access,
+    order: Order, artifact: Artifact, platform: Platform, terms: Terms, tests_beside: Lock | None
 ) -> tuple[Question, Sources, IndexOptions]:
     """The requirements to resolve, the names with their own source, and what is said of indexes."""
+    settings, project, access = order.settings, order.project, order.access
     metadata = read_metadata(artifact.wheel)
     own = own_sources(settings, artifact, metadata, project, terms, access)
     asked = [
@@ -143,7 +121,7 @@ def _asked(
     said = [own.requirements, *asked]
     constraints = pinned.union(*(one.constraints for one in said))
     question = Question(
-        application=stand_in(artifact, metadata, state),
+        application=stand_in(artifact, metadata, order.state),
         inputs=(metadata.name, metadata.requires_dist, metadata.requires_python),
         extras=settings.app.extras,
         wanted=wanted,
@@ -156,6 +134,7 @@ def _asked(
     )
     indexes = functools.reduce(IndexOptions.with_more, (one.indexes for one in said))
     origins = {origin.name: origin for one in asked for origin in one.origins}
+    privacy = order.privacy(artifact.wheel)
     return question, Sources({**own.origins, **origins}, artifact.name, privacy), indexes
 
 
@@ -338,14 +317,9 @@ def wanted_requirements(
 def _asks_for(
     name: str, requirements: Iterable[str], extras: tuple[str, ...], platform: Platform
 ) -> bool:
-    from packaging.requirements import InvalidRequirement, Requirement
-
     env = terms_for(platform, None).markers
     for line in requirements:
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement as error:
-            raise BuildError("source", f"{line!r} is not a requirement: {error}") from error
+        requirement = parsed(line, "its requirements")
         marker = requirement.marker
         if normal(requirement.name) == name and (
             marker is None or any(marker.evaluate({**env, "extra": one}) for one in ("", *extras))
@@ -395,7 +369,10 @@ def own_sources(
     found = project_requirements(source.path)
     constraints = (*found.constraints, *more.constraints, *locked.constraints)
     indexes = more.indexes if more.indexes.where else found.indexes
-    said = replace(more, constraints=constraints, overrides=found.overrides, indexes=indexes)
+    places = {**written_lines(metadata.requires_names, source.path), **found.places, **more.places}
+    said = replace(
+        more, constraints=constraints, overrides=found.overrides, places=places, indexes=indexes
+    )
     return Own(said, both, locked, more.wanted)
 
 
@@ -522,10 +499,9 @@ def _checked(text: str, question: Question, access: Access, book: Sources) -> tu
         if not set(hashes) & set(said) or not set(hashes) & set(known):
             index = bare(book.asked[name].place) if name in book.asked else access.name
             file = question.locked.file or "requirements.txt"
-            raise BuildError(
-                "hash-mismatch",
-                f"the files of {pin[1]}=={pin[2].rstrip(chr(92))} on {index} differ from {file}",
-            )
+            version = pin[2].rstrip("\\")
+            message = f"the files of {pin[1]}=={version} on {index} differ from {file}"
+            raise with_place(BuildError("hash-mismatch", message), question.places)
         hashes = [found for found in hashes if found in said]
         head = entry.split("--hash", 1)[0].rstrip(" \\\n")
         kept.append(_entry(head, hashes))

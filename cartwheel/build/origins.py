@@ -120,6 +120,10 @@ class TomlFile:
             path = path[:-1]
         return f"{self.path}:{self._positions[path].line}" if path else str(self.path)
 
+    def line(self, number: int) -> str:
+        """The text of a line, counted from 1; empty without one."""
+        return next(itertools.islice(self._text.splitlines(), number - 1, None), "")
+
     @functools.cached_property
     def _positions(self) -> dict[Keys, Position]:
         return positions(self._text)
@@ -190,7 +194,7 @@ def _origin_at(name: str, address: str, base: Path, where: str) -> Origin:
     address, _, fragment = address.partition("#")
     said = {key: values[0] for key, values in parse_qs(fragment).items()}
     name = normal(name or re.split(r"[\[&]", said.get("egg", ""))[0])
-    inside = said.get("subdirectory", "").strip("/")
+    inside, sha256 = said.get("subdirectory", "").strip("/"), said.get("sha256", "")
     if address.startswith(_OTHER_CONTROL):
         why = f"{address.partition('+')[0]} is not supported, only git"
         return Origin(name, "refused", why, where)
@@ -198,10 +202,10 @@ def _origin_at(name: str, address: str, base: Path, where: str) -> Origin:
         place, reference = _without_reference(address[len("git+") :])
         return Origin(name, "git", repository_at(place, base), where, reference, inside)
     if address.lower().startswith(("http:", "https:")):
-        return Origin(name, "url", address, where, "", inside, said.get("sha256", ""))
+        return Origin(name, "url", address, where, "", inside, sha256)
     if _SCHEME.match(address) and not address.lower().startswith("file:"):
         return Origin(name, "refused", f"{bare(address)} is not the address of a package", where)
-    return Origin(name, "path", local_path(address, base), where, "", inside)
+    return Origin(name, "path", local_path(address, base), where, "", inside, sha256)
 
 
 def origin_of(requirement: Requirement, base: Path, where: str) -> Origin:

@@ -6,6 +6,7 @@ The format: https://github.com/pypa/pipfile
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cartwheel.build.declaration import is_for_development
 from cartwheel.build.index import IndexOptions
 from cartwheel.build.origins import Origin, TomlFile, local_path, normal, origin_at, repository_at
 from cartwheel.build.requirements_file import Requirements
+from cartwheel.build.wheel import parsed
 from cartwheel.decoded import Fields, Table
 from cartwheel.errors import BuildError
 
@@ -27,7 +29,7 @@ def pipfile_requirements(folder: Path) -> Requirements:
     toml = TomlFile(folder / PIPFILE)
     if not toml.table:
         return _of_lock(folder)
-    sources = {str(one.get("name")): str(one.get("url", "")) for one in toml.tables("source")}
+    sources = {str(one.get("name")): _url(one) for one in toml.tables("source")}
     wanted, origins, places = [], [], {}
     for key, said in toml.at("packages").items():
         where = toml.where("packages", key)
@@ -60,8 +62,6 @@ def locked_packages(path: Path) -> dict[str, Table]:
 
 def _requirement(name: str, said: object, where: str) -> str:
     """A package as a requirement without its address."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
     table: Table = said if isinstance(said, dict) else {"version": said}
     version = str(table.get("version", "*")).strip()
     if version == "*" or _address(table):
@@ -70,12 +70,7 @@ def _requirement(name: str, said: object, where: str) -> str:
         version = f"=={version}"
     extras = f"[{','.join(table['extras'])}]" if table.get("extras") else ""
     markers = " and ".join(f"({one})" for one in _markers(table))
-    text = f"{name}{extras}{version}" + (f" ; {markers}" if markers else "")
-    try:
-        return str(Requirement(text))
-    except InvalidRequirement as error:
-        why = str(error).splitlines()[0]
-        raise BuildError("source", f"{where}: {text!r} is not a requirement: {why}") from error
+    return str(parsed(f"{name}{extras}{version}" + (f" ; {markers}" if markers else ""), where))
 
 
 def _markers(table: Fields) -> Iterator[str]:
@@ -119,13 +114,19 @@ def address_of(name: str, table: Fields, folder: Path, where: str) -> Origin | N
 
 def _indexes(toml: TomlFile) -> IndexOptions:
     """The first source is the index of everything that names no other."""
+    pre = toml.at("pipenv").get("allow_prereleases") is True
     first = next(iter(toml.tables("source")), None)
     if first is None:
-        return IndexOptions()
-    url = str(first.get("url", ""))
+        return IndexOptions(toml.where("pipenv"), pre=True) if pre else IndexOptions()
+    url = _url(first)
     host = url.partition("//")[2].partition("/")[0].rpartition("@")[2]
     trusted = (host,) if first.get("verify_ssl") is False else ()
-    return IndexOptions(toml.where("source", 0), url, trusted_hosts=trusted)
+    return IndexOptions(toml.where("source", 0), url, trusted_hosts=trusted, pre=pre)
+
+
+def _url(source: Fields) -> str:
+    """The address of an index, with the variables that Pipenv expands."""
+    return os.path.expandvars(str(source.get("url", "")))
 
 
 def _other_python(toml: TomlFile) -> Iterator[str]:

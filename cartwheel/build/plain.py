@@ -7,18 +7,23 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cartwheel.build.chosen import Chosen, choose
 from cartwheel.build.declaration import Declaration, declaration_in, refuse_unclear
-from cartwheel.build.declared import direct, index_options, own_terms, unused_tables
+from cartwheel.build.declared import expanded, index_options, own_terms, unused_tables
 from cartwheel.build.index import Access
-from cartwheel.build.origins import Origin, TomlFile, normal, pyproject, understood
+from cartwheel.build.origins import Origin, TomlFile, normal, origin_of, pyproject, understood
 from cartwheel.build.pipfile import pipfile_requirements
+from cartwheel.build.refused_line import requirement_lines
 from cartwheel.build.requirements_file import Requirements, read_requirements
 from cartwheel.build.source import Source
-from cartwheel.build.wheel import Metadata, asked_for, metadata_lines, write_pure_wheel
+from cartwheel.build.wheel import Metadata, metadata_lines, parsed, write_pure_wheel
 from cartwheel.decoded import Fields
 from cartwheel.errors import BuildError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 _NAME = re.compile(r"[\w.-]+")  # how a requirement begins
 VERSION_DIGITS = 12
@@ -115,6 +120,7 @@ def project_requirements(folder: Path) -> Requirements:
     return Requirements(
         constraints=constraints,
         overrides=overrides,
+        places=requirement_lines(pyproject(folder)),
         indexes=index_options(folder),
         notes=tuple(unused_tables(folder)),
     )
@@ -152,10 +158,10 @@ def about_plain(said: Declaration | None, name: str, wanted: Requirements) -> Ab
     extras = toml.at("project", "optional-dependencies")
     with understood(str(toml.path)):
         return About(
-            name=normal(str(project.get("name", name))),
+            name=_name(toml) if "name" in project else name,
             version=_version(toml),
             requires=wanted.wanted,
-            python=str(project.get("requires-python", "")),
+            python=_python(toml),
             extras=tuple(sorted(map(normal, extras))),
             entry_points=_entry_points(toml),
         )
@@ -165,6 +171,34 @@ def _apart(name: str, wanted: Requirements) -> str:
     """Another name for a folder `datasette` that asks for `datasette`: no package needs itself."""
     taken = {normal(found[0]) for one in wanted.wanted if (found := _NAME.match(one))}
     return f"{name}-app" if normal(name) in taken else name
+
+
+def _name(toml: TomlFile) -> str:
+    name = str(toml.at("project")["name"])
+    if not re.fullmatch(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?", name, re.ASCII):
+        where = toml.where("project", "name")
+        raise BuildError(
+            "source",
+            f"{where}: {name!r} is not a name of a package",
+            hint="Use letters, digits, -, _ and dots.",
+        )
+    return normal(name)
+
+
+def _python(toml: TomlFile) -> str:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    said = str(toml.at("project").get("requires-python", ""))
+    try:
+        SpecifierSet(said)
+    except InvalidSpecifier as error:
+        where = toml.where("project", "requires-python")
+        raise BuildError(
+            "source",
+            f"{where}: {said!r} is not a condition for a version (PEP 440)",
+            hint='Write requires-python = ">=3.11", for example.',
+        ) from error
+    return said
 
 
 def _version(toml: TomlFile) -> str:
@@ -192,27 +226,25 @@ def _of_project(toml: TomlFile) -> Requirements:
     """The requirements in [project], with the addresses in them as origins."""
     wanted: list[str] = []
     origins: list[Origin] = []
-    places: dict[str, str] = {}
-    for line, where in _lines(toml):
-        requirement, marker = line
-        origin = direct(requirement, toml.path.parent, where)
-        text = asked_for(requirement) if origin is not None else requirement
-        asked = _asked(text, marker, where)
-        wanted.append(asked)
-        places.setdefault(normal(asked.split(";")[0].split("[")[0].strip()), where)
-        origins += [origin] if origin is not None else []
+    for line, condition, where in _lines(toml):
+        requirement = parsed(expanded(line, toml.path.parent), where)
+        if requirement.url is not None:
+            origins.append(origin_of(requirement, toml.path.parent, where))
+            requirement.url = None
+        wanted.append(_under(condition, requirement))
     more = project_requirements(toml.path.parent)
-    return replace(more, wanted=tuple(wanted), origins=tuple(origins), places=places)
+    return replace(more, wanted=tuple(wanted), origins=tuple(origins))
 
 
-def _lines(toml: TomlFile) -> Iterator[tuple[tuple[str, str], str]]:
+def _lines(toml: TomlFile) -> Iterator[tuple[str, str, str]]:
+    """Each requirement in [project], the condition of its extra, and FILE:LINE."""
     keys: tuple[str, ...] = ("project", "dependencies")
     for number, line in enumerate(toml.at("project").get("dependencies", [])):
-        yield (str(line), ""), toml.where(*keys, number)
+        yield str(line), "", toml.where(*keys, number)
     for extra, lines in toml.at("project", "optional-dependencies").items():
         keys = ("project", "optional-dependencies", extra)
         for number, line in enumerate(lines):
-            yield (str(line), f"extra == '{normal(extra)}'"), toml.where(*keys, number)
+            yield str(line), f"extra == '{normal(extra)}'", toml.where(*keys, number)
 
 
 def _of_pylock(toml: TomlFile) -> Iterator[str]:
@@ -222,14 +254,8 @@ def _of_pylock(toml: TomlFile) -> Iterator[str]:
         yield f"{package.get('name')}" + (f" ; {marker}" if marker else "")
 
 
-def _asked(line: str, condition: str, where: str) -> str:
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        requirement = Requirement(line)
-    except InvalidRequirement as error:
-        why = str(error).splitlines()[0]
-        raise BuildError("source", f"{where}: {line!r} is not a requirement: {why}") from error
+def _under(condition: str, requirement: Requirement) -> str:
+    """The requirement with a further condition, if there is one."""
     if not condition:
         return str(requirement)
     marker = f"({requirement.marker}) and {condition}" if requirement.marker else condition

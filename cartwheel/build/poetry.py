@@ -24,7 +24,7 @@ def write_stand_in(project: TomlFile, folder: Path, groups: Iterable[str] = ()) 
     poetry = project.at("tool", "poetry")
     table: Table = {"name": "app", "version": "0", "description": "", "authors": []}
     table |= {key: poetry[key] for key in _KEPT if key in poetry}
-    with understood(str(project.path)):
+    with understood(project.where("tool", "poetry", "dependencies")):
         wanted = dict(poetry.get("dependencies", {}))
     for group in groups:
         wanted |= project.at("tool", "poetry", "group", group, "dependencies")

@@ -61,13 +61,13 @@ class Privacy:
     exclude: tuple[str, ...] = ()
     static_dir: str = ""
 
-    def includes(self, name: str) -> bool:
-        """Whether `app.include` names this file."""
-        return fits(self.include, name)
+    def includes(self, *names: str) -> bool:
+        """Whether `app.include` names this file, by any of its names."""
+        return any(fits(self.include, name) for name in names)
 
-    def excludes(self, name: str) -> bool:
-        """Whether `app.exclude` names this file."""
-        return fits(self.exclude, name)
+    def excludes(self, *names: str) -> bool:
+        """Whether `app.exclude` names this file, by any of its names."""
+        return any(fits(self.exclude, name) for name in names)
 
     def serves(self, name: str) -> bool:
         """Whether the file is in `web.static_dir`."""

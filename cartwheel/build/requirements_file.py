@@ -20,7 +20,7 @@ from cartwheel.build.download import fetched_text
 from cartwheel.build.fetched import name_of
 from cartwheel.build.index import Access, IndexOptions, bare, binary_choice
 from cartwheel.build.origins import Origin, local_path, normal, origin_at, origin_of
-from cartwheel.build.wheel import asked_for
+from cartwheel.build.wheel import asked_for, parsed
 from cartwheel.errors import BuildError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def read_constraints(access: Access) -> Requirements:
     place = _Place("constraint in pip's configuration", str(Path.cwd() / "-"), True, ())
     for file in access.constraints:
         reader.read(_beside(file, place.file), constraint=True, above=(place,))
-    return reader.found()
+    return reader.found
 
 
 def read_requirements(path: Path, access: Access | None = None) -> Requirements:
@@ -81,7 +81,7 @@ def read_requirements(path: Path, access: Access | None = None) -> Requirements:
     """
     reader = _Reader(path.parent, access or Access())
     reader.read(str(path), constraint=False, above=())
-    return reader.found()
+    return reader.found
 
 
 def read_lines(lines: Iterable[str], setting: str, folder: Path, access: Access) -> Requirements:
@@ -89,7 +89,7 @@ def read_lines(lines: Iterable[str], setting: str, folder: Path, access: Access)
     reader = _Reader(folder, access)
     for number, line in enumerate(lines):
         reader.add(line, _Place(f"{setting}[{number}]", str(folder / "-"), False, ()))
-    return reader.found()
+    return reader.found
 
 
 def names_file(line: str) -> bool:
@@ -157,24 +157,7 @@ class _Reader:
 
     def __init__(self, top: Path, access: Access) -> None:
         self._top, self._access = top, access
-        self._wanted: list[str] = []
-        self._constraints: list[str] = []
-        self._hashes: dict[str, frozenset[str]] = {}
-        self._notes: list[str] = []
-        self._origins: list[Origin] = []
-        self._places: dict[str, str] = {}
-        self._indexes = IndexOptions()
-
-    def found(self) -> Requirements:
-        return Requirements(
-            tuple(self._wanted),
-            tuple(self._constraints),
-            self._hashes,
-            tuple(self._notes),
-            tuple(self._origins),
-            self._places,
-            self._indexes,
-        )
+        self.found = Requirements()
 
     def read(self, file: str, *, constraint: bool, above: tuple[_Place, ...]) -> None:
         by = above[-1].where if above else ""
@@ -208,19 +191,16 @@ class _Reader:
         for url in (options.index_url, *options.extra_index_url, *options.find_links):
             if not _is_address(url):
                 raise _refusal(place, f"{url!r} is no address")
-        now = self._indexes
-        links = [_link(one, place.file) for one in options.find_links]
-        others = () if options.index_url else now.extra_urls
-        changed = replace(
-            now,
-            url=options.index_url or now.url,
-            extra_urls=(*others, *options.extra_index_url),
-            find_links=(*now.find_links, *links),
-            trusted_hosts=(*now.trusted_hosts, *options.trusted_host),
-            no_index=now.no_index or options.no_index,
-            pre=now.pre or options.pre,
+        links = tuple(_link(one, place.file) for one in options.find_links)
+        more = IndexOptions(
+            url=options.index_url,
+            extra_urls=tuple(options.extra_index_url),
+            find_links=links,
+            trusted_hosts=tuple(options.trusted_host),
+            no_index=options.no_index,
+            pre=options.pre,
         )
-        self._change(changed, place)
+        self._change(self.found.indexes.with_more(more), place)
         self._choose_binaries(options, place)
         for said in [*(["--prefer-binary"] if options.prefer_binary else []), *options.use_feature]:
             self._note(place, f"{said} is ignored")
@@ -229,19 +209,22 @@ class _Reader:
 
     def _choose_binaries(self, options: optparse.Values, place: _Place) -> None:
         """--no-binary and --only-binary: for pip they count on every line, and for all lines."""
-        source, built = self._indexes.no_binary, self._indexes.only_binary
+        known = self.found.indexes
+        source, built = known.no_binary, known.only_binary
         for said in options.no_binary:
             source, built = binary_choice(said, source, built)
         for said in options.only_binary:
             built, source = binary_choice(said, built, source)
-        self._change(replace(self._indexes, no_binary=source, only_binary=built), place)
+        self._change(replace(known, no_binary=source, only_binary=built), place)
 
     def _change(self, changed: IndexOptions, place: _Place) -> None:
-        if changed != self._indexes:
-            self._indexes = replace(changed, where=self._indexes.where or place.where)
+        if changed != self.found.indexes:
+            changed = replace(changed, where=changed.where or place.where)
+            self.found = replace(self.found, indexes=changed)
 
     def _note(self, place: _Place, text: str) -> None:
-        self._notes.append(f"{_short(place.where)}: {text}")
+        note = f"{_short(place.where)}: {text}"
+        self.found = replace(self.found, notes=(*self.found.notes, note))
 
     def _requirement(self, text: str, options: optparse.Values, place: _Place) -> None:
         if options.config_settings or options.global_option:
@@ -256,17 +239,20 @@ class _Reader:
         if origin is None and _pins_nothing(requirement):
             self._note(place, f"{requirement} is ignored: Debian's pip wrote it, no index has it")
             return
-        self._places.setdefault(name, place.where)
+        found = self.found
+        found.places.setdefault(name, place.where)
         if origin is not None:
-            self._origins.append(origin)
+            origin = _with_hash(origin, options.hash, place)
+            found = replace(found, origins=(*found.origins, origin))
         elif options.hash:
-            self._hashes[name] = frozenset(_hashes(options.hash, place))
+            found.hashes[name] = frozenset(_hashes(options.hash, place))
         if not place.constraint:
-            self._wanted.append(str(requirement))
+            found = replace(found, wanted=(*found.wanted, str(requirement)))
         elif origin is None:
             if requirement.extras:
                 raise _refusal(place, "a constraint cannot have extras")
-            self._constraints.append(str(requirement))
+            found = replace(found, constraints=(*found.constraints, str(requirement)))
+        self.found = found
 
     def _asked(self, text: str, place: _Place) -> tuple[Requirement, Origin | None]:
         """The requirement without its address, and the source at that address."""
@@ -274,7 +260,7 @@ class _Reader:
 
         match = _BARE_ADDRESS.match(text)
         if match is None:
-            requirement = _parsed(text, place)
+            requirement = parsed(text, place.where)
             if requirement.url is None:
                 return requirement, None
             origin = origin_of(requirement, self._base(requirement.url, place), place.where)
@@ -282,7 +268,7 @@ class _Reader:
         address, extras, marker = match["address"], match["extras"] or "", match["marker"] or ""
         origin = _there(origin_at("", address, self._base(address, place), place.where))
         origin = replace(origin, name=origin.name or name_of(origin))
-        return _parsed(f"{origin.name}{extras} {marker}", place), origin
+        return parsed(f"{origin.name}{extras} {marker}", place.where), origin
 
     def _base(self, address: str, place: _Place) -> Path:
         """The base of relative paths: for pip the folder of the first file, for uv of this file."""
@@ -308,16 +294,16 @@ def _pins_nothing(requirement: Requirement) -> bool:
     return normal(requirement.name) == name and str(requirement.specifier) == f"=={version}"
 
 
-def _parsed(text: str, place: _Place) -> Requirement:
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        return Requirement(text)
-    except InvalidRequirement as error:
-        why = str(error).splitlines()[0]
-        raise BuildError(
-            "source", f"{place.where}: {text!r} is not a requirement: {why}"
-        ) from error
+def _with_hash(origin: Origin, said: list[str], place: _Place) -> Origin:
+    """The source with the hash of its line, which only a file can have."""
+    if not said or origin.kind == "refused":
+        return origin
+    if origin.kind == "git" or (origin.kind == "path" and Path(origin.place).is_dir()):
+        raise _refusal(place, "pip only compares hashes of files", "Delete this --hash.")
+    found = sorted(set(_hashes(said, place)))
+    if len(found) > 1:
+        raise _refusal(place, "a file at an address has only one hash", "Delete the others.")
+    return replace(origin, sha256=found[0].removeprefix("sha256:"))
 
 
 def _hashes(said: Iterable[str], place: _Place) -> list[str]:

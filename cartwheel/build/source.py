@@ -24,6 +24,7 @@ Files = Sequence[tuple[str, Path]]
 """Files of a folder, by their paths relative to it."""
 
 _PINNED = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*?)\s*==\s*(?P<version>[\w.!+-]+)$")
+_WITH_EXTRAS = re.compile(r"^[A-Za-z0-9][\w.-]*\s*\[([\w.,\s-]+)\]\s*==")
 
 # Never part of an application: version control, caches, and files of editors.
 _SKIPPED_FOLDERS = frozenset(
@@ -77,13 +78,12 @@ def find_source(source: str, project: Path) -> Source:
     pinned = _PINNED.match(source.strip())
     if pinned and not path.exists():
         return Source("index", path, pinned["name"], pinned["version"])
-    if path.exists():
-        raise BuildError("source", f"app.source: {path} is neither a folder nor a wheel")
-    raise BuildError(
-        "source",
-        f"app.source: there is no {path}",
-        hint="app.source is a folder, a wheel, or NAME==VERSION.",
-    )
+    wrong = f"there is no {path}"
+    wrong = f"{path} is neither a folder nor a wheel" if path.exists() else wrong
+    hint = "app.source is a folder, a wheel, or NAME==VERSION."
+    if extras := _WITH_EXTRAS.match(source.strip()):
+        wrong, hint = f"{source} has extras", f"Put them into app.extras: {extras[1]}."
+    raise BuildError("source", f"app.source: {wrong}", hint=hint)
 
 
 def _folder(path: Path, source: str, project: Path) -> Source:
@@ -170,15 +170,14 @@ def source_files(root: Path, keep: Collection[str] = ()) -> Iterator[tuple[str, 
     end. `chosen` leaves out private files. Links are followed, each real folder once on a path.
     `keep` are folders at the top that are not taken for results of earlier builds.
     """
+    return (one for one in files_and_links(root, keep) if not is_broken(one[1]))
+
+
+def files_and_links(root: Path, keep: Collection[str] = ()) -> Iterator[tuple[str, Path]]:
+    """The files of `source_files`, and links to nothing, which cannot be in a wheel."""
     ours = own_files(root)
-    for name, path in _walk(root, "", (root.resolve(),), keep):
-        if not _is_ours(name, ours) and not _is_broken(path):
-            yield name, path
-
-
-def broken_links(root: Path) -> list[str]:
-    """Links to nothing: no file, so they are not in a wheel."""
-    return [name for name, path in _walk(root, "", (root.resolve(),), ()) if _is_broken(path)]
+    found = _walk(root, "", (root.resolve(),), keep)
+    return (one for one in found if not _is_ours(one[0], ours))
 
 
 def empty_submodules(root: Path) -> list[str]:
@@ -192,10 +191,14 @@ def empty_submodules(root: Path) -> list[str]:
 
 
 def _has_files(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
+    try:
+        return folder.is_dir() and any(folder.iterdir())
+    except OSError:  # the path is too long, or nobody may look
+        return False
 
 
-def _is_broken(path: Path) -> bool:
+def is_broken(path: Path) -> bool:
+    """Whether it is a link to nothing."""
     return path.is_symlink() and not path.exists()
 
 
@@ -223,7 +226,7 @@ def _walk(
             skipped = name not in keep and _skipped_folder(path, at_root=not prefix)
             if not skipped and real not in above:
                 yield from _walk(path, f"{name}/", (*above, real), keep)
-        elif (entry.is_file() and not _is_skipped(path)) or _is_broken(path):
+        elif (entry.is_file() and not _is_skipped(path)) or is_broken(path):
             yield name, path
 
 
@@ -244,7 +247,7 @@ def _is_plan(file: Path) -> bool:
 def _skipped_folder(path: Path, *, at_root: bool) -> bool:
     if path.name in _SKIPPED_FOLDERS or path.name.endswith(".egg-info"):
         return True
-    if (path / "pyvenv.cfg").is_file():
+    if (path / "pyvenv.cfg").is_file() or _of_environment(path):
         return True
     # Only results of earlier builds at the root: a `dist` deeper down may be the compiled front
     # end, and a package `build` may be part of the application.
@@ -259,6 +262,13 @@ def _skipped_folder(path: Path, *, at_root: bool) -> bool:
             child.name.endswith(_BUILT) or child.name == ".gitignore" for child in path.iterdir()
         )
     return False
+
+
+def _of_environment(path: Path) -> bool:
+    """Whether it is part of an environment that was made in the folder itself (`venv .`)."""
+    if path.name == "site-packages":
+        return True
+    return (path.parent / "pyvenv.cfg").is_file() and (path / "activate").is_file()
 
 
 def source_digest(source: Source, files: Files | None = None) -> str:

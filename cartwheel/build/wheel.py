@@ -71,10 +71,21 @@ def read_metadata(wheel: Path) -> Metadata:
     return Metadata(
         name=normal(name),
         version=version,
-        requires_python=message.get("Requires-Python", ""),
+        requires_python=_condition(message.get("Requires-Python", "")),
         requires_dist=tuple(message.get_all("Requires-Dist", [])),
         extras=tuple(message.get_all("Provides-Extra", [])),
     )
+
+
+def _condition(text: str) -> str:
+    """The condition for Python; like pip, ignore a text that is none."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier:
+        return ""
+    return text
 
 
 def verify_wheel(wheel: Path) -> Metadata:
@@ -83,7 +94,7 @@ def verify_wheel(wheel: Path) -> Metadata:
     Raises BuildError("wheel-corrupt") that names the first file that is wrong, and
     BuildError("source") for a file that is not a wheel by its name.
     """
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+    from packaging.utils import InvalidWheelFilename, canonicalize_version, parse_wheel_filename
 
     try:
         name, version, _, _ = parse_wheel_filename(wheel.name)
@@ -100,18 +111,10 @@ def verify_wheel(wheel: Path) -> Metadata:
     except _UNREADABLE as error:
         raise _corrupt(wheel, str(error)) from error
     metadata = read_metadata(wheel)
-    if metadata.name != name or _version(metadata.version) != version:
+    same = canonicalize_version(metadata.version) == canonicalize_version(version)
+    if metadata.name != name or not same:
         raise _corrupt(wheel, f"its METADATA is that of {metadata.name} {metadata.version}")
     return metadata
-
-
-def _version(text: str) -> object:
-    from packaging.version import InvalidVersion, Version
-
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return text
 
 
 def _verify_record(archive: zipfile.ZipFile, wheel: Path) -> None:
@@ -262,6 +265,21 @@ def _requirement(line: str) -> Requirement | None:
         return None
 
 
+def parsed(line: str, where: str) -> Requirement:
+    """A requirement that a file declares in the line `where`. Raises BuildError("source")."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return Requirement(line)
+    except InvalidRequirement as error:
+        why = str(error).splitlines()[0]
+        raise BuildError(
+            "source",
+            f"{where}: {line!r} is not a requirement: {why}",
+            hint="Write NAME, NAME==VERSION or NAME>=VERSION,<VERSION.",
+        ) from error
+
+
 def is_reference(line: str) -> bool:
     """Whether a requirement contains its source (PEP 508: NAME @ URL)."""
     found = _requirement(line)
@@ -296,7 +314,7 @@ def check_wheel_fits(artifact: Artifact, platform: Platform) -> None:
             "wheel-platform", f"{artifact.wheel.name} is for {made_for}; the host has {where}"
         )
     wanted = read_metadata(artifact.wheel).requires_python
-    if wanted and not SpecifierSet(wanted).contains(platform.python, prereleases=True):
+    if not SpecifierSet(wanted).contains(platform.python, prereleases=True):
         raise BuildError(
             "wheel-platform",
             f"{artifact.name} {artifact.version} needs Python {wanted}; the host has"

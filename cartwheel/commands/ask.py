@@ -32,32 +32,32 @@ _NO_DEADLINE_SECONDS = 365 * 86400.0
 
 def status(scene: Scene) -> Answers[Status]:
     """Each host's live release, since when, and its health."""
-    return _read(scene, asking_status(scene.settings))
+    return read(scene, asking_status(scene.settings))
 
 
 def releases(scene: Scene) -> Answers[Releases]:
     from cartwheel.host.wire.history import AskReleases
 
-    return _read(scene, AskReleases())
+    return read(scene, AskReleases())
 
 
 def history(scene: Scene, lines: int) -> Answers[History]:
     from cartwheel.host.wire.history import AskHistory
 
-    return _read(scene, AskHistory(lines))
+    return read(scene, AskHistory(lines))
 
 
 def variables(scene: Scene) -> Answers[Variables]:
     """Names and sources of the live release's variables, without values."""
     from cartwheel.host.wire.output import AskVariables
 
-    return _read(scene, AskVariables())
+    return read(scene, AskVariables())
 
 
 def web_test(scene: Scene) -> Answers[Empty]:
     from cartwheel.host.wire.web import TestWebServer
 
-    return _read(scene, TestWebServer())
+    return read(scene, TestWebServer())
 
 
 def run_command(scene: Scene, command: str, on_line: Callable[[str, str], None]) -> Answers[Ran]:
@@ -93,56 +93,57 @@ def stop(scene: Scene) -> Answers[Served]:
     from cartwheel.host.wire.running import Stop
 
     seconds = scene.settings.deploy.drain_seconds
-    return _change(scene, Stop(seconds), _SMALL_SECONDS + seconds)
+    return change(scene, Stop(seconds), _SMALL_SECONDS + seconds)
 
 
 def start(scene: Scene) -> Answers[Served]:
     from cartwheel.host.wire.running import Start
 
     seconds = _SMALL_SECONDS + scene.settings.health.deadline_seconds
-    return _change(scene, Start(probe(scene.settings)), seconds)
+    return change(scene, Start(probe(scene.settings)), seconds)
 
 
 def prune(scene: Scene, keep_releases: int | None, *, cache: bool) -> Answers[Pruned]:
     from cartwheel.host.wire.running import Prune
 
     keep = scene.settings.deploy.keep_releases if keep_releases is None else keep_releases
-    return _change(scene, Prune(keep, cache))
+    return change(scene, Prune(keep, cache))
 
 
 def packages(scene: Scene) -> Answers[Installed]:
     from cartwheel.host.wire.setup import InstallPackages
 
-    return _change(scene, InstallPackages(scene.settings.host.packages), _PACKAGES_SECONDS)
+    return change(scene, InstallPackages(scene.settings.host.packages), _PACKAGES_SECONDS)
 
 
 def web_reload(scene: Scene) -> Answers[Empty]:
     from cartwheel.host.wire.web import ReloadWebServer
 
-    return _change(scene, ReloadWebServer())
+    return change(scene, ReloadWebServer())
 
 
-def uninstall(scene: Scene, *, keep_shared: bool) -> Answers[Removed]:
+def uninstall(scene: Scene, *, keep_shared: bool, now: bool) -> Answers[Removed]:
+    """Wait for the last requests and jobs, or with `now` kill them."""
     from cartwheel.host.wire.upkeep import Uninstall
 
-    seconds = _SMALL_SECONDS + 2 * scene.settings.deploy.drain_seconds
-    return _change(scene, Uninstall(remove_shared=not keep_shared), seconds)
+    asked = Uninstall(remove_shared=not keep_shared, now=now)
+    return change(scene, asked, _NO_DEADLINE_SECONDS)  # the units have time limits of their own
 
 
 def hold(scene: Scene) -> Answers[Frozen]:
     """Freeze every host, or none; the scene's message is the reason. Raises HostError("held")
     if another person has already frozen one."""
-    return _change(scene, Freeze(), about_freeze=True, check=_refuse_another)
+    return change(scene, Freeze(), about_freeze=True, check=_refuse_another)
 
 
 def release(scene: Scene) -> Answers[Frozen]:
     """Lift the freeze, no matter who set it."""
-    return _change(scene, Unfreeze(), about_freeze=True)
+    return change(scene, Unfreeze(), about_freeze=True)
 
 
 def lock_status(scene: Scene) -> Answers[Holders]:
     """Who holds the kernel lock now, and who froze the application, since when and why."""
-    return _read(scene, AskHolders())
+    return read(scene, AskHolders())
 
 
 def _refuse_another(scene: Scene, locked: Mapping[str, Locked]) -> None:
@@ -157,7 +158,7 @@ def _refuse_another(scene: Scene, locked: Mapping[str, Locked]) -> None:
     )
 
 
-def _read(scene: Scene, asked: Request[T]) -> Answers[T]:
+def read(scene: Scene, asked: Request[T]) -> Answers[T]:
     """Every host's answer, or why a host cannot be reached."""
     return _of_all(scene, lambda fleet: fleet.ask(asked, deadline_seconds=_SMALL_SECONDS))
 
@@ -169,7 +170,7 @@ def _of_all(scene: Scene, ask: Callable[[Fleet], Answers[T]]) -> Answers[T]:
     return {host: problems[host] if host in problems else found[host] for host in scene.hosts}
 
 
-def _change(
+def change(
     scene: Scene,
     asked: Request[T],
     seconds: float = _SMALL_SECONDS,

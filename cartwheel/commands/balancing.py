@@ -65,7 +65,7 @@ def _on_hosts(scene: Scene, by: By) -> Iterator[Balancer]:
     ways = plan.ways(scene.settings, members.values())
     with connect(_only(scene, balancers(scene)), changing=True) as fleet:
         raise_failures(lock_all(fleet, fleet.sessions, scene.terms))
-        refresh = Refresh(host_files(scene), Hidden(""))
+        refresh = Refresh(host_files(scene), Hidden(""), has_web=plan.has_site(scene.settings))
         raise_failures(fleet.ask(refresh, deadline_seconds=_REFRESH_SECONDS))
         yield Hosted(
             fleet,
@@ -150,11 +150,11 @@ def balancers(scene: Scene) -> tuple[Host, ...]:
 
 
 def members_of(scene: Scene) -> dict[str, Member]:
-    """The hosts behind the balancer, by their names in this run: all that run the app. Raises
+    """The hosts behind the balancer, by their names in this run: all that run web. Raises
     UsageError("no-hosts") if there is none, ("inventory") for an unusable name or address."""
-    behind = [host for host in scene.known if scene.runs_app(host)]
+    behind = [host for host in scene.known if scene.has_web(host)]
     if not behind:
-        raise UsageError("no-hosts", "no host of the inventory runs the app behind the balancer")
+        raise UsageError("no-hosts", "no host of the inventory runs web behind the balancer")
     # With -H user@web1 the run's name for web1 differs from the inventory's.
     called = {parse_address(host.name).host: host.name for host in scene.chosen}
     where = located(scene, behind)
@@ -235,7 +235,7 @@ def _named(scene: Scene) -> Iterator[Balancer]:
     members = members_of(scene)
     for host in scene.hosts:
         if host not in members:
-            raise UsageError("balancer", f"{host} is not a host of the inventory that runs the app")
+            raise UsageError("balancer", f"{host} is not a host of the inventory that runs web")
     with balancing(scene, "person") as balancer:
         if balancer is None:
             raise UsageError("balancer", "there is no balancer: balancer.kind is none")

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cartwheel.commands.placed import check_placed
+from cartwheel.commands.tls import check_certificate
 from cartwheel.errors import UsageError
-from cartwheel.render import check_templates
 from cartwheel.render.overrides import stale_notes
+from cartwheel.render.release import check_templates
 from cartwheel.settings.loading import load_all
 from cartwheel.settings.toml_tables import Settings
 from cartwheel.settings.variables import dotenv
@@ -25,6 +26,7 @@ def check(project: Path) -> list[Settings]:
     errors += _once_each(found, lambda one: check_templates(one, project))
     errors += _once_each(found, lambda one: check_placed(one, project))
     errors += _once_each(found, lambda one: list(dotenv(one, project)))
+    errors += _once_each(found, lambda one: check_certificate(one, project))
     if errors:
         raise ExceptionGroup("settings", errors)
     return found

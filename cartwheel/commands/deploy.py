@@ -9,16 +9,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cartwheel import build
 from cartwheel.background import Background
+from cartwheel.build.artifact import leaves_files_out
+from cartwheel.build.index import pip_environment
+from cartwheel.build.pip_wheel import PIP_SHA256, PIP_VERSION
+from cartwheel.build.products import Lock, Platform, operator_platform
+from cartwheel.build.uv_wheel import UV_VERSION
 from cartwheel.commands import product
 from cartwheel.commands.balancing import addresses
+from cartwheel.commands.holding import holding
 from cartwheel.commands.hooks import around_run
 from cartwheel.commands.placed import check_placed, placed_files
 from cartwheel.commands.product import Product
 from cartwheel.commands.rendering import render_for, sample_files
 from cartwheel.commands.rollout import roll_out
-from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held
+from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held, refuse_unplaced
+from cartwheel.commands.tls import certificate_of
 from cartwheel.errors import CartwheelError, HostError, first_of
 from cartwheel.events import Event
 from cartwheel.fleet.deploy import run_plans
@@ -28,26 +34,29 @@ from cartwheel.fleet.report import Report
 from cartwheel.fleet.sessions import Fleet, failures, successes
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.host_plan import HostPlan
-from cartwheel.plan.making import Placed
 from cartwheel.plan.sealed import Sealed, stale
 from cartwheel.plan.step import Stage
-from cartwheel.render import RenderFacts, check_templates
+from cartwheel.plan.tls import Brought
 from cartwheel.render.overrides import stale_notes
 from cartwheel.render.own_config import own_config
-from cartwheel.settings import environment, names
-from cartwheel.settings.variables import Variable
+from cartwheel.render.release import RenderFacts, check_templates
+from cartwheel.settings import names
+from cartwheel.settings.variables import Variable, environment
 from cartwheel.telling import setback_text
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.facts import AskFacts, Facts
+    from cartwheel.host.wire.making import PlacedFile
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The application's variables and files of configuration, by name, with their values."""
+    """The application's variables and files of configuration, by name, with their values; and the
+    certificate of its site."""
 
     variables: Mapping[str, Variable]
-    placed: Mapping[str, Placed]
+    placed: Mapping[str, PlacedFile]
+    tls: Brought | None = None
 
 
 PROBE_SECONDS = 60.0
@@ -92,10 +101,12 @@ def begin(
 
     Then the app is built and published while connecting. Raises UsageError.
     """
+    refuse_unplaced(scene)
     check_templates(scene.settings, scene.project)
     check_placed(scene.settings, scene.project)
     variables = environment(scene.settings, scene.project, scene.taken)
-    inputs = Inputs(variables, placed_files(scene, variables))
+    tls = certificate_of(scene.settings, scene.project, scene.taken)
+    inputs = Inputs(variables, placed_files(scene, variables), tls)
     password, store = product.index_password(scene), product.artifact_store(scene)
     making = Background(
         lambda: product.make(scene, password, skip_tests=skip_tests, store=store, publish=publish)
@@ -152,8 +163,8 @@ def asking_facts(scene: Scene) -> AskFacts:
         python=scene.settings.app.python,
         user=names.user(scene.settings),
         files=(names.site_path(scene.settings),),
-        carried=build.leaves_files_out(scene.settings, scene.project),
-        uv_version=build.UV_VERSION,
+        carried=leaves_files_out(scene.settings, scene.project),
+        uv_version=UV_VERSION,
     )
 
 
@@ -164,12 +175,13 @@ def plan_all(
     common = _common(scene, made, inputs, _digest_key(facts))
 
     @functools.cache
-    def with_lock(platform: build.Platform) -> Ingredients:
+    def with_lock(platform: Platform) -> Ingredients:
         lock = product.lock_for(scene, made, platform)
         return replace(common, lock=lock, published=product.published(made, lock))
 
     rendered = functools.cache(functools.partial(render_for, scene))
     in_front = addresses(scene)
+    found = holding(scene, facts)
     own = own_config(scene.settings, scene.project)
     outdated = (*stale_notes(scene.project), *(own.notes if own is not None else ()))
     plans: dict[str, HostPlan] = {}
@@ -181,12 +193,12 @@ def plan_all(
                 have = with_lock(product.platform_of(known))
                 kind = replace(RenderFacts.of(known, scene.settings), balancers=in_front)
                 render = functools.partial(rendered, kind)
-            one = plan_deploy(scene.settings, known, have, render)
+            one = plan_deploy(scene.settings, known, have, render, found.place(host))
             plans[host] = replace(one, notes=(*one.notes, *outdated))
         except CartwheelError as error:
             error.host = error.host or host
             raise
-    return plans
+    return found.planned(plans)
 
 
 def _nothing_to_render(_release: str) -> Rendered:
@@ -195,19 +207,20 @@ def _nothing_to_render(_release: str) -> Rendered:
 
 
 def _common(scene: Scene, made: Product, inputs: Inputs, digest_key: str) -> Ingredients:
-    nothing = build.Lock(build.operator_platform(), "", "")
+    nothing = Lock(operator_platform(), "", "")
     return Ingredients(
         artifact=made.artifact,
         lock=nothing,
         pip_wheel=made.pip_wheel,
-        pip_version=build.PIP_VERSION,
-        pip_sha256=build.PIP_SHA256,
-        uv_version=build.UV_VERSION,
+        pip_version=PIP_VERSION,
+        pip_sha256=PIP_SHA256,
+        uv_version=UV_VERSION,
         published=made.published,
         environment={name: variable.value for name, variable in inputs.variables.items()},
         sources={name: variable.source for name, variable in inputs.variables.items()},
         placed=inputs.placed,
-        index_environment=build.pip_environment(scene.settings.index, made.index_password),
+        tls=inputs.tls,
+        index_environment=pip_environment(scene.settings.index, made.index_password),
         operator=scene.operator,
         digest_key=digest_key,
         sample_files=sample_files(scene),

@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from cartwheel import build
+from cartwheel.build.index import pip_environment
+from cartwheel.build.pip_wheel import PIP_VERSION
+from cartwheel.build.uv_wheel import UV_VERSION
 from cartwheel.commands.deploy import PROBE_SECONDS, asking_facts
 from cartwheel.commands.product import index_password
 from cartwheel.commands.scene import Scene, raise_failures, reach
@@ -71,10 +73,10 @@ def _examine(scene: Scene) -> Examine:
         status=asking_status(settings),
         installing=Installing(
             settings.deploy.installer,
-            build.PIP_VERSION,
-            build.UV_VERSION,
+            PIP_VERSION,
+            UV_VERSION,
             names.user(settings),
-            build.pip_environment(settings.index, index_password(scene)),
+            pip_environment(settings.index, index_password(scene)),
         ),
     )
 
@@ -103,7 +105,7 @@ def _of_host(
     if isinstance(repaired, Repaired):
         # We hold the lock, and while it is held nothing counts as a leftover.
         status = replace(status, lock=None, leftovers=repaired.left)
-    yield from conditions(host, status)
+    yield from conditions(host, status, has_web=scene.assigned(host).has_web)
     if not status.leftovers:
         yield Finding(host, "leftovers", "ok", "none")
     yield from _of_examination(host, more)
@@ -143,7 +145,8 @@ def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
     else:
         todo = f"`timedatectl set-ntp true` on {host}, or set the clock of this machine"
         yield Finding(host, "clock", "PROBLEM", f"{off:.0f} s off this machine's", todo)
-    for refusal in refusals(scene.settings, facts):
+    has_web = scene.assigned(host).has_web
+    for refusal in refusals(scene.settings, facts, has_web=has_web):
         if refusal.slug not in _SAID_ELSEWHERE:
             todo = for_host(CATALOGUE[refusal.slug].remedy, host)
             yield Finding(host, "deploy", "PROBLEM", refusal.message, todo)
@@ -151,9 +154,9 @@ def _of_facts(scene: Scene, host: str, facts: Facts) -> Iterator[Finding]:
 
 def _of_uv(host: str, known: Uv) -> Finding:
     """A uv that is not Cartwheel's, which works too."""
-    if known.version == build.UV_VERSION:
+    if known.version == UV_VERSION:
         return Finding(host, "uv", "ok", known.version)
-    detail = f"{known.path} is not uv {build.UV_VERSION}, the version of this Cartwheel"
+    detail = f"{known.path} is not uv {UV_VERSION}, the version of this Cartwheel"
     return Finding(host, "uv", "note", detail, f"`fab setup -H {host}` installs it")
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cartwheel import places
 from cartwheel.build.source import find_source
 from cartwheel.errors import UsageError
-from cartwheel.project.detect import Found, as_name, detect, detect_wheel, source_of
+from cartwheel.project.detect import Found, detect, detect_wheel, source_of
+from cartwheel.project.proposal import as_name
 
 if TYPE_CHECKING:
     from cartwheel.events import Emit
@@ -25,7 +27,9 @@ def look(
         found = detect(project)
         if found.entries or entry:
             place = source_of(project, found)
-            return place, found if place == "." else detect(project / place)
+            if place == ".":
+                return place, found
+            return place, replace(detect(project / place, project), others=found.others)
         source = ask()
     if not source:
         raise UsageError(
@@ -44,12 +48,13 @@ def look(
 
 def _in_wheel(project: Path, source: str, emit: Emit) -> Found:
     """Read the application in a wheel; a wheel of NAME==VERSION is downloaded first."""
-    from cartwheel import build
+    from cartwheel.build.artifact import build_app
+    from cartwheel.build.order import Order
     from cartwheel.build.wheel import read_metadata
     from cartwheel.settings.toml_tables import App, Settings
 
     settings = Settings(app=App(name="app", source=source))
     state = places.cache_dir() / "build"
-    artifact = build.build_app(settings, project, state=state, emit=emit)
+    artifact = build_app(Order(settings, project, state, emit))
     requires = read_metadata(artifact.wheel).requires_python
     return detect_wheel(artifact.wheel, as_name(artifact.name), requires)

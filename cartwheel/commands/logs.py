@@ -24,17 +24,26 @@ if TYPE_CHECKING:
 _SECONDS = 600.0  # the search for a rare line may read all of a log
 _NO_DEADLINE_SECONDS = 365 * 86400.0
 _LENGTHS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
-_PART = r"(\d+) ?(s|m|h|d|w)(?:ec|in|our|ay|eek|econd|inute)?s? ?"
+_PART = r"(\d+) ?(s|m|h|d|w)(?:(?:ec|in|our|ay|eek|econd|inute)s?)? ?"
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a host's log; `at` by the host's clock."""
+    """A line of a host's log; `at` by the host's clock. `process`: the instance besides web that
+    wrote it."""
 
     host: str
     at: float
     source: str
     text: str
+    process: str = ""
+
+    @property
+    def origin(self) -> str:
+        """The source and the process, as people read it."""
+        if not self.process:
+            return self.source
+        return self.process if self.source == "app" else f"{self.process} {self.source}"
 
 
 def logs(scene: Scene, asked: ReadLogs, on_line: Callable[[Line], None]) -> dict[str, str]:
@@ -82,7 +91,8 @@ class _Merged:
                 self._unkept[host] = event["detail"]
             self.has_all(host)
             return
-        line = Line(host, event["at"], event["source"], event["detail"])
+        process = event.get("process", "")
+        line = Line(host, event["at"], event["source"], event["detail"], process)
         with self._lock:
             self._heard.add(host)
             if self._waited_for and len(self._all) > 1:
@@ -119,7 +129,7 @@ def checked_pattern(text: str) -> str:
     """Raises UsageError."""
     try:
         re.compile(text)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise UsageError(
             "usage",
             f"--grep {text}: {error}",
@@ -134,7 +144,7 @@ def ago(text: str, now: float | None = None) -> float:
     said = " ".join(text.lower().split()).removesuffix(" ago")
     if re.fullmatch(f"(?:{_PART})+", said + " "):
         parts = re.findall(_PART, said + " ")
-        return sum(int(number) * _LENGTHS[unit] for number, unit in parts)
+        return min(now, sum(int(number) * _LENGTHS[unit] for number, unit in parts))
     at = _time_of(said, now)
     if at is None or at > now:
         why = "is no time" if at is None else "has not come yet"
@@ -158,7 +168,7 @@ def _time_of(said: str, now: float) -> float | None:
             clock = datetime.fromisoformat(f"{today}T{hour:0>2}:{rest}")
             begun = clock.timestamp() <= now
             return (clock if begun else clock - timedelta(days=1)).timestamp()
-        return datetime.fromisoformat(said).timestamp()
+        return datetime.fromisoformat(said.upper()).timestamp()
     except (ValueError, OverflowError, OSError):
         return None
 

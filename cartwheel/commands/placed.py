@@ -9,16 +9,17 @@ from typing import Any
 from cartwheel.commands.scene import Scene
 from cartwheel.errors import UsageError, first_of
 from cartwheel.hidden import Hidden
-from cartwheel.plan.making import Placed
+from cartwheel.host.wire.making import PlacedFile
 from cartwheel.render.templates import FileTemplates
-from cartwheel.settings import names, resolve_each
+from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
-from cartwheel.settings.variables import Variable
+from cartwheel.settings.variables import Variable, resolve_each
 
-SHARED = "shared/"
+_SHARED = "shared/"
+_MASK = "(a secret)"
 
 
-def placed_files(scene: Scene, variables: Mapping[str, Variable]) -> dict[str, Placed]:
+def placed_files(scene: Scene, variables: Mapping[str, Variable]) -> dict[str, PlacedFile]:
     """Every file by its name in the release. Raises UsageError("template") and ("secret")."""
     files = scene.settings.files
     wanted = {f"files.{name}.secret": one.secret for name, one in files.items() if one.secret}
@@ -26,25 +27,44 @@ def placed_files(scene: Scene, variables: Mapping[str, Variable]) -> dict[str, P
     wrong = [one.message for one in secrets.values() if isinstance(one, UsageError)]
     if wrong:
         raise UsageError("secret", first_of(wrong), detail="\n".join(wrong))
-    values = _values(scene.settings, {name: one.value.reveal() for name, one in variables.items()})
-    templates = FileTemplates(scene.project)
-    found: dict[str, Placed] = {}
+    templates = _Rendering(scene, variables)
+    found: dict[str, PlacedFile] = {}
     for name, one in files.items():
         secret = secrets.get(f"files.{name}.secret")
         if one.template is not None:
-            content = Hidden(templates.render(one.template, values))
+            content, is_secret = templates.render(one.template)
         else:
             assert isinstance(secret, Hidden)  # noqa: S101 - it has one or the other
-            content = secret
-        plain = name.removeprefix(SHARED)
-        found[plain] = Placed(
+            content, is_secret = secret, True
+        plain = name.removeprefix(_SHARED)
+        found[plain] = PlacedFile(
             content=content,
             mode=int(one.mode, 8),
             owner=one.owner,
-            link=plain if name.startswith(SHARED) else "",
+            link=plain if name.startswith(_SHARED) else "",
             variable=one.variable or "",
+            secret=is_secret,
         )
     return found
+
+
+class _Rendering:
+    """The templates with the values of variables, some of which are secret."""
+
+    def __init__(self, scene: Scene, variables: Mapping[str, Variable]) -> None:
+        self._templates = FileTemplates(scene.project)
+        known = {name: one.value.reveal() for name, one in variables.items()}
+        masked = {name: _MASK if one.secret else known[name] for name, one in variables.items()}
+        self._values = _values(scene.settings, known)
+        self._masked = _values(scene.settings, masked)
+
+    def render(self, template: str) -> tuple[Hidden, bool]:
+        """The text, and whether it depends on a secret. Raises UsageError("template")."""
+        text = self._templates.render(template, self._values)
+        try:
+            return Hidden(text), text != self._templates.render(template, self._masked)
+        except UsageError:  # it takes a secret apart, for example
+            return Hidden(text), True
 
 
 def check_placed(settings: Settings, project: Path) -> None:

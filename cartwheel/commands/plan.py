@@ -13,11 +13,14 @@ from cartwheel.commands.deploy import PROBE_SECONDS, begin, plan_all, probe
 from cartwheel.commands.scene import Scene, connect, raise_failures
 from cartwheel.errors import UsageError
 from cartwheel.fleet.sessions import Fleet, successes
-from cartwheel.host.layout import Layout, first_of, slots
+from cartwheel.host.layout import Layout, slots
 from cartwheel.host.wire.compare import Compare, Present
 from cartwheel.host.wire.facts import Facts
-from cartwheel.plan.differences import Differences, differences, wanted
+from cartwheel.host.wire.instance import Instance
+from cartwheel.plan import processes
+from cartwheel.plan.differences import Differences, differences, timer_changes, wanted
 from cartwheel.plan.host_plan import HostPlan
+from cartwheel.plan.processes import timers_after
 from cartwheel.plan.sealed import Sealed, seal
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ def plan(scene: Scene, *, skip_tests: bool = False) -> dict[str, Planned]:
     with making, connect(scene, changing=False) as fleet:
         facts = probe(scene, fleet)
         plans = plan_all(scene, facts, making.result(), inputs)
-        present = _present(fleet, plans)
+        present = _present(scene, fleet, plans)
     return {
         host: Planned(
             _with_balancer(scene, one), _differences(scene, one, facts[host], present[host])
@@ -49,11 +52,12 @@ def plan(scene: Scene, *, skip_tests: bool = False) -> dict[str, Planned]:
     }
 
 
-def _present(fleet: Fleet, plans: Mapping[str, HostPlan]) -> dict[str, Present]:
+def _present(scene: Scene, fleet: Fleet, plans: Mapping[str, HostPlan]) -> dict[str, Present]:
     """The parts of its plan that each host already has. Raises the hosts' failures."""
 
     def compare(host: str, session: Session) -> Present:
-        return session.request(Compare(*wanted(plans[host])), deadline_seconds=PROBE_SECONDS)
+        asked = Compare(*wanted(plans[host]), timers_after(scene.settings, plans[host]))
+        return session.request(asked, deadline_seconds=PROBE_SECONDS)
 
     answers = fleet.each(compare)
     raise_failures(answers)
@@ -62,13 +66,30 @@ def _present(fleet: Fleet, plans: Mapping[str, HostPlan]) -> dict[str, Present]:
 
 def _differences(scene: Scene, plan: HostPlan, facts: Facts, present: Present) -> Differences:
     at = Layout(scene.settings.slug, Path(scene.settings.host.base))
-    taken = {*present.running, *present.stopping}
-    if facts.app.serving is not None:
-        taken.add(at.unit(facts.app.serving))
-    units = (at.unit(replace(first_of(plan.release), slot=slot)) for slot in slots())
-    unit = next(one for one in units if one not in taken)
+    starts = {at.unit(one): one for one in _starting(at, plan, facts, present)}
+    stops = {unit: at.instance_of(unit) for unit in present.running}
+    moved = processes.changes(
+        scene.settings,
+        facts,
+        [(one, unit) for unit, one in starts.items()],
+        [(one, unit) for unit, one in stops.items() if one is not None],
+    )
     releases = {one.release: one for one in facts.app.releases}
-    return differences(plan, present, releases, unit, facts.app.settings)
+    found = differences(plan, present, releases, tuple(starts), facts.app.settings, moved)
+    after = timers_after(scene.settings, plan)
+    return replace(found, timers=timer_changes(present, after) if plan.switch else ())
+
+
+def _starting(at: Layout, plan: HostPlan, facts: Facts, present: Present) -> list[Instance]:
+    """The instances that the plan starts, in the slot that the host would choose."""
+    live, app = facts.app.serving, facts.app
+    known = [at.instance_of(unit) for unit in (*present.running, *present.stopping)]
+    known += app.assigned.side(live.release, live.slot) if live else ()
+    taken = {one.slot for one in known if one and one.release == plan.release}
+    slot = next(one for one in slots() if one not in taken)
+    what = (plan.switch.assigned if plan.switch else None) or app.assigned
+    side = what.side(plan.release, slot)
+    return [one for one in side if one.process not in app.stopped_processes]
 
 
 def _with_balancer(scene: Scene, plan: HostPlan) -> HostPlan:

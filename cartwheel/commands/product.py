@@ -8,9 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cartwheel import build, writing
-from cartwheel.build.products import Artifact, Lock, Platform
-from cartwheel.build.publish import Store
+from cartwheel import writing
+from cartwheel.build.apptests import run_app_tests
+from cartwheel.build.artifact import build_app
+from cartwheel.build.index import access_for
+from cartwheel.build.lock import lock_for as locked
+from cartwheel.build.order import Order
+from cartwheel.build.pip_wheel import PIP_SHA256, PIP_VERSION, pip_wheel
+from cartwheel.build.products import Artifact, Lock, Platform, operator_platform
+from cartwheel.build.publish.fleet_store import Item, Store, store_for
+from cartwheel.build.publish.publishing import planned, publish
+from cartwheel.build.wheel import check_wheel_fits
 from cartwheel.commands.hooks import around_build
 from cartwheel.commands.scene import Scene
 from cartwheel.errors import BuildError, UsageError
@@ -35,7 +43,7 @@ class Product:
     pip_wheel: Path | None  # None if uv installs
     index_password: Hidden | None
     published: Mapping[str, Source] = field(default_factory=dict)  # by SHA-256
-    publish: Callable[[build.Item], Source | None] = lambda _item: None  # for further files
+    publish: Callable[[Item], Source | None] = lambda _item: None  # for further files
 
 
 def make(
@@ -59,9 +67,9 @@ def make(
     items = [_item(artifact)]
     pip = None
     if settings.deploy.installer == "pip":
-        access = build.access_for(settings.index, password)
-        pip = build.pip_wheel(scene.state, scene.emit, access=access)
-        items.append(build.Item("pip", build.PIP_VERSION, pip, build.PIP_SHA256))
+        access = access_for(settings.index, password)
+        pip = pip_wheel(scene.state, scene.emit, access=access)
+        items.append(Item("pip", PIP_VERSION, pip, PIP_SHA256))
     made = Product(artifact, pip, password)
     if store is None:
         return made
@@ -73,8 +81,8 @@ def make(
     return replace(made, publish=place) if store.kind == "folder" else made
 
 
-def _item(artifact: Artifact) -> build.Item:
-    return build.Item(artifact.name, artifact.version, artifact.wheel, artifact.wheel_sha256)
+def _item(artifact: Artifact) -> Item:
+    return Item(artifact.name, artifact.version, artifact.wheel, artifact.wheel_sha256)
 
 
 def published(made: Product, lock: Lock) -> Mapping[str, Source]:
@@ -84,14 +92,14 @@ def published(made: Product, lock: Lock) -> Mapping[str, Source]:
     return {**made.published, **known}
 
 
-def _planned(_scene: Scene, store: Store, item: build.Item) -> Source | None:
-    return build.planned(store, item)
+def _planned(_scene: Scene, store: Store, item: Item) -> Source | None:
+    return planned(store, item)
 
 
-def publish_item(scene: Scene, store: Store, item: build.Item) -> Source | None:
+def publish_item(scene: Scene, store: Store, item: Item) -> Source | None:
     """None if the store is down: then the file is uploaded over SSH, as without a store."""
     try:
-        return build.publish(store, item, scene.emit)
+        return publish(store, item, scene.emit)
     except BuildError as error:
         if error.slug != "store-unreachable":
             raise
@@ -102,15 +110,12 @@ def publish_item(scene: Scene, store: Store, item: build.Item) -> Source | None:
 
 def test(scene: Scene, artifact: Artifact, password: Hidden | None) -> bool:
     """The app's own tests; True if there are any. Raises BuildError("tests-failed")."""
-    return build.run_app_tests(
-        scene.settings,
-        artifact,
-        scene.project,
-        state=scene.state,
-        emit=scene.emit,
-        index_password=password,
-        private=scene.private_files,
-    )
+    return run_app_tests(_order(scene, password), artifact)
+
+
+def _order(scene: Scene, password: Hidden | None) -> Order:
+    private = scene.private_files
+    return Order(scene.settings, scene.project, scene.state, scene.emit, password, private)
 
 
 def index_password(scene: Scene) -> Hidden | None:
@@ -120,7 +125,7 @@ def index_password(scene: Scene) -> Hidden | None:
 def artifact_store(scene: Scene) -> Store | None:
     """The artifact store, if the settings name one. Raises UsageError("secret")."""
     artifacts = scene.settings.artifacts
-    return build.store_for(
+    return store_for(
         artifacts,
         scene.secret(artifacts.password, "artifacts.password"),
         scene.secret(artifacts.read_password, "artifacts.read_password"),
@@ -140,17 +145,8 @@ def platform_of(facts: Facts) -> Platform:
 
 def lock_for(scene: Scene, product: Product, platform: Platform) -> Lock:
     """The lock for hosts of this platform; the wheel must fit it."""
-    build.check_wheel_fits(product.artifact, platform)
-    return build.lock_for(
-        scene.settings,
-        product.artifact,
-        platform,
-        scene.project,
-        state=scene.state,
-        emit=scene.emit,
-        index_password=product.index_password,
-        private=scene.private_files,
-    )
+    check_wheel_fits(product.artifact, platform)
+    return locked(_order(scene, product.index_password), product.artifact, platform)
 
 
 def build_only(scene: Scene) -> tuple[Path, Path]:
@@ -159,7 +155,7 @@ def build_only(scene: Scene) -> tuple[Path, Path]:
     artifact = _built(scene, password)
     _after_build(scene, artifact)
     made = Product(artifact, None, password)
-    lock = lock_for(scene, made, build.operator_platform())
+    lock = lock_for(scene, made, operator_platform())
     path = artifact.wheel.with_suffix(".lock.txt")
     writing.write(path, (lock.text + lock.text_beside).encode(), mode=0o666)
     return artifact.wheel, path
@@ -176,14 +172,7 @@ def test_only(scene: Scene) -> bool:
 
 def _built(scene: Scene, password: Hidden | None) -> Artifact:
     around_build(scene, "before")
-    artifact = build.build_app(
-        scene.settings,
-        scene.project,
-        state=scene.state,
-        emit=scene.emit,
-        index_password=password,
-        private=scene.private_files,
-    )
+    artifact = build_app(_order(scene, password))
     _refuse_wrong_entry(scene, artifact)
     return artifact
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from cartwheel.commands.scene import Scene
 from cartwheel.plan.deploy import Rendered
-from cartwheel.render import SITE, RenderFacts, render_release
+from cartwheel.render.release import SITE, RenderFacts, render_release, render_tls
 
 # Files that setup writes do not depend on facts of a host.
 _ANY_HOST = RenderFacts(
@@ -23,6 +23,7 @@ def render_for(scene: Scene, known: RenderFacts, release: str) -> Rendered:
         host_files={
             file.path: file.content for name, file in files.items() if file.shared and name != SITE
         },
+        tls=render_tls(scene.settings, known, scene.project),
     )
 
 

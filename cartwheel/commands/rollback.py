@@ -9,20 +9,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cartwheel.commands.balancing import addresses, balancing, balancing_if_possible
-from cartwheel.commands.deploy import probe_settled
+from cartwheel.commands.deploy import probe, probe_settled
+from cartwheel.commands.holding import holding
 from cartwheel.commands.hooks import around_run
 from cartwheel.commands.rendering import render_for
 from cartwheel.commands.rollout import roll_out
-from cartwheel.commands.scene import Scene, for_hosts
+from cartwheel.commands.scene import Scene, connect, for_hosts, raise_failures
+from cartwheel.errors import CartwheelError
+from cartwheel.events import Event
+from cartwheel.fleet.locking import lock_all
+from cartwheel.fleet.moving import move_all
 from cartwheel.fleet.report import Report
 from cartwheel.fleet.sessions import Fleet
-from cartwheel.plan.deploy import nothing
+from cartwheel.plan.deploy import changes_of_site, nothing, runs_here
+from cartwheel.plan.holders import ALONE, Place
 from cartwheel.plan.hooks import hooks_for
 from cartwheel.plan.host_plan import HostPlan, Refusal
+from cartwheel.plan.processes import processes_of, stop_seconds, switch_seconds
 from cartwheel.plan.refusals import held_refusal, stopped_refusal
-from cartwheel.plan.site import site_changes
-from cartwheel.plan.switching import switch_for
-from cartwheel.render import RenderFacts
+from cartwheel.plan.switching import with_switch
+from cartwheel.render.release import RenderFacts
 from cartwheel.settings.phases import TO_MAKE, Kind
 
 if TYPE_CHECKING:
@@ -49,15 +55,28 @@ def finish(scene: Scene, behind: Mapping[str, str]) -> Report:
     return _switch(some, "deploy", lambda host, facts: named(facts, behind[host]))
 
 
+def give(scene: Scene) -> dict[str, CartwheelError]:
+    """Give what only one host has, and none does, to a host; the failures by host."""
+    with connect(scene, changing=True) as fleet:
+        raise_failures(lock_all(fleet, scene.hosts, scene.terms))
+        found = holding(scene, probe(scene, fleet))
+        for note in found.notes:
+            scene.emit(Event("exclusive", "note", note))
+        return move_all(fleet, found.moves)
+
+
 def _switch(scene: Scene, kind: Kind, choose: Callable[[str, Facts], str | Refusal]) -> Report:
     started = time.monotonic()
     around = balancing_if_possible if kind == "rollback" else balancing
 
     def planning(some: Scene, fleet: Fleet) -> dict[str, HostPlan]:
-        return {
-            host: plan_switch(some, facts, kind, choose(host, facts))
-            for host, facts in probe_settled(some, fleet).items()
+        found = probe_settled(some, fleet)
+        held = holding(some, found)
+        plans = {
+            host: plan_switch(some, facts, kind, choose(host, facts), held.place(host))
+            for host, facts in found.items()
         }
+        return held.planned(plans) if kind == "deploy" else plans
 
     report = around_run(scene, kind, lambda: roll_out(scene, planning, around))
     return report.of_kind(kind).timed(time.monotonic() - started)
@@ -98,14 +117,24 @@ def _not_whole(facts: Facts, release: str) -> Refusal:
     return Refusal("not-whole", f"{release} is damaged: {facts.app.spoilt[release]}")
 
 
-def _site_changes(scene: Scene, facts: Facts, release: str) -> dict[str, str | None]:
-    """The changes of the site: a host that went back has its old site again."""
-    known = replace(RenderFacts.of(facts, scene.settings), balancers=addresses(scene))
-    return site_changes(scene.settings, facts, render_for(scene, known, release).site)
+def _finished(scene: Scene, facts: Facts, plan: HostPlan, place: Place) -> HostPlan:
+    """Add the switch of a deploy: a host that went back has its old site and processes again."""
+    settings = scene.settings
+    assigned = runs_here(settings, facts, place)
+    known = replace(RenderFacts.of(facts, settings), balancers=addresses(scene))
+    site = changes_of_site(settings, facts, render_for(scene, known, plan.release).site, assigned)
+    return with_switch(plan, settings, site, _seconds(facts, plan.release), assigned=assigned)
 
 
-def plan_switch(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -> HostPlan:
-    """Refuse if it is impossible; otherwise only a switch to the `chosen` release."""
+def _seconds(facts: Facts, release: str) -> float:
+    """How much longer a switch to this release may take because of processes."""
+    return switch_seconds(processes_of(facts, release), stop_seconds(facts))
+
+
+def plan_switch(
+    scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal, place: Place = ALONE
+) -> HostPlan:
+    """Refuse if it is impossible; otherwise only a switch of the host to the `chosen` release."""
     plan = nothing(scene.settings, facts, scene.operator, kind)
     if not isinstance(chosen, Refusal):
         versions = {one.release: one.version for one in facts.app.releases}
@@ -113,9 +142,11 @@ def plan_switch(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -
     plan = replace(plan, refusals=tuple(_refusals(scene, facts, kind, chosen)))
     if plan.refusals or (kind != "restart" and plan.release == plan.current):
         return plan
-    site = _site_changes(scene, facts, plan.release) if kind == "deploy" else {}
     hooks = [hook for hook in hooks_for(scene.settings, kind) if hook.moment.phase not in TO_MAKE]
-    return replace(plan, switch=switch_for(scene.settings, kind, site), hooks=tuple(hooks))
+    plan = replace(plan, hooks=tuple(hooks))
+    if kind == "deploy":
+        return _finished(scene, facts, plan, place)
+    return with_switch(plan, scene.settings, {}, _seconds(facts, plan.release))
 
 
 def _refusals(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -> Iterator[Refusal]:

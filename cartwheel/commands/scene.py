@@ -14,30 +14,35 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from cartwheel import places
 from cartwheel.background import side_by_side
+from cartwheel.commands.typed import AS_THEY_ARE, Typed
 from cartwheel.errors import CartwheelError, ConnectError, HostError, UsageError
 from cartwheel.events import Emit, timed
 from cartwheel.fleet.sessions import PARALLEL, Fleet, abandonable
 from cartwheel.fleet.terms import Terms
 from cartwheel.hidden import Hidden
+from cartwheel.host.wire.instance import WEB
 from cartwheel.host.wire.locking import Mark
 from cartwheel.host.wire.request import About
 from cartwheel.inventory.choose import Narrowing, choose
 from cartwheel.inventory.gather import gather
+from cartwheel.plan import processes
 from cartwheel.plan.host_plan import Operator
 from cartwheel.plan.refusals import held_refusal
 from cartwheel.plan.rollout import ALL_OR_NOTHING, BATCH_BEHIND_BALANCER, Rollout, RolloutOptions
 from cartwheel.plan.switching import finish_seconds
-from cartwheel.settings import Taken, load_placed, resolve_secret, take_from_environment
 from cartwheel.settings.hosts import Host
+from cartwheel.settings.loading import load_placed
 from cartwheel.settings.named import NamedFile
 from cartwheel.settings.shown import secrets_of
 from cartwheel.settings.toml_tables import Secret, Settings, Ssh
+from cartwheel.settings.variables import Taken, resolve_secret, take_from_environment
 from cartwheel.ssh.address import Address, parse_address
 from cartwheel.ssh.config import Configuration
 from cartwheel.ssh.options import SshOptions
 from cartwheel.ssh.target import Target
 
 if TYPE_CHECKING:
+    from cartwheel.host.wire.assigned import Assigned
     from cartwheel.ssh.connection import Gateways
     from cartwheel.ssh.session import Session
     from cartwheel.ssh.startup import UnitSpec
@@ -47,30 +52,6 @@ _EVERY = Narrowing()
 _AS_SET: RolloutOptions = {}
 # The pause before the next attempt to connect is random, up to this, which doubles each time.
 _RETRY_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Typed:
-    """What a person typed to choose application, environment and hosts, for commands that they may
-    type next."""
-
-    program: str = "fab"
-    app: str | None = None
-    env: str | None = None
-    hosts: tuple[str, ...] = ()
-    narrowing: Narrowing = _EVERY
-
-    @property
-    def options(self) -> str:
-        """The options for the application and the environment, with a space in front."""
-        given = {"--app": self.app, "--env": self.env}
-        return "".join(f" {option} {value}" for option, value in given.items() if value)
-
-    def command(self, task: str) -> str:
-        """`fab TASK` for the same hosts."""
-        named = f" -H {','.join(self.hosts)}" if self.hosts else ""
-        narrowed = f" {self.narrowing}" if str(self.narrowing) else ""
-        return f"{self.program} {task}{self.options}{named}{narrowed}"
 
 
 @dataclass(frozen=True)
@@ -87,6 +68,8 @@ class Scene:
     lock_wait_seconds: float = 0.0
     rollout: Rollout = ALL_OR_NOTHING
     parallel: int = PARALLEL
+    fleet: tuple[Host, ...] = ()  # all that run the app, also those that are not chosen
+    move_exclusive: bool = False  # the hosts that this run does not reach have nothing exclusive
     taken: Taken = field(default_factory=dict)  # variables of this process that secrets come from
     ssh_config: Configuration = field(default_factory=Configuration, compare=False)
     typed: Typed = field(default_factory=Typed, compare=False)
@@ -96,9 +79,21 @@ class Scene:
         """The names of the chosen hosts, as the user gave them."""
         return tuple(host.name for host in self.chosen)
 
+    def roles_of(self, name: str) -> tuple[str, ...]:
+        """The roles of a chosen host."""
+        return next((host.roles for host in self.chosen if host.name == name), ())
+
     def runs_app(self, host: Host) -> bool:
-        """Whether the host has one of the roles that run the app."""
-        return bool(set(self.settings.app.roles) & set(host.roles))
+        """Whether a deploy is about the host, by its roles."""
+        return bool(set(self.settings.host_roles) & set(host.roles))
+
+    def has_web(self, host: Host) -> bool:
+        """Whether the host runs web, by its roles."""
+        return bool(set(self.settings.roles_of(WEB)) & set(host.roles))
+
+    def assigned(self, name: str) -> Assigned:
+        """What a chosen host may run, if it had one processor."""
+        return processes.assigned(self.settings, self.roles_of(name), cpus=1)
 
     @property
     def private_files(self) -> tuple[NamedFile, ...]:
@@ -149,6 +144,7 @@ def make_scene(
     rollout: RolloutOptions = _AS_SET,
     parallel: int | None = None,
     program: str = "fab",
+    names: Mapping[str, str] = AS_THEY_ARE,
 ) -> Scene:
     """Load the settings and, if it `needs_hosts`, the inventory. Does not connect.
 
@@ -162,12 +158,15 @@ def make_scene(
     known: tuple[Host, ...] = ()
     if needs_hosts:
         known = gather(settings, project, placed.place, ssh_options.config_path)
-    roles = () if any_role else (*settings.app.roles, *more_roles)
+    roles = () if any_role else (*settings.host_roles, *more_roles)
+    chosen = choose(known, hosts, narrowing, roles)
+    running = tuple(host for host in known if set(host.roles) & set(settings.host_roles))
     return Scene(
         project=project,
         settings=settings,
-        chosen=choose(known, hosts, narrowing, roles),
+        chosen=chosen,
         known=known,
+        fleet=running or chosen,
         ssh_options=ssh_options,
         operator=Operator(f"{getpass.getuser()}@{platform.node()}", message),
         emit=emit,
@@ -176,7 +175,7 @@ def make_scene(
         parallel=parallel or settings.fleet.parallel,
         taken=taken,
         ssh_config=Configuration(ssh_options.config_path),
-        typed=Typed(program, app, env, hosts, narrowing),
+        typed=Typed(program, app, env, hosts, str(narrowing), names),
     )
 
 
@@ -353,6 +352,20 @@ def raise_held(freezes: Mapping[str, Mark | None]) -> None:
             if mark
         }
     )
+
+
+def refuse_unplaced(scene: Scene) -> None:
+    """Raises UsageError("no-hosts") if the settings have a process that no host runs."""
+    known = [host for host in scene.known if scene.runs_app(host)]
+    others = [host for host in scene.chosen if host not in scene.known]
+    roles = [host.roles for host in (*known, *others)]
+    lacking = processes.lacking_hosts(scene.settings, roles)
+    for name, wanted in lacking.items():
+        raise UsageError(
+            "no-hosts",
+            f"no host runs {name}: none has the role {wanted}",
+            hint=f"Give a host the role, or change {name}.roles.",
+        )
 
 
 def for_hosts(scene: Scene, hosts: tuple[str, ...]) -> Scene:

@@ -7,12 +7,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cartwheel import build
+from cartwheel.build.index import access_for
+from cartwheel.build.products import Platform
+from cartwheel.build.publish.fleet_store import Item
+from cartwheel.build.uv_wheel import UV_VERSION, uv_wheel
 from cartwheel.commands import product
 from cartwheel.commands.balancing import members_of
 from cartwheel.commands.deploy import PROBE_SECONDS, asking_facts
 from cartwheel.commands.rendering import host_files
-from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held, targets
+from cartwheel.commands.scene import (
+    Scene,
+    connect,
+    raise_failures,
+    raise_held,
+    refuse_unplaced,
+    targets,
+)
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
 from cartwheel.fleet.locking import lock_all
@@ -24,7 +34,7 @@ from cartwheel.plan.balancing import ON_HOSTS, balancer_site_changes, has_site, 
 from cartwheel.plan.making import Delivery
 from cartwheel.plan.making_steps import tool
 from cartwheel.plan.step import Step
-from cartwheel.render import check_balancer_template, render_balancer
+from cartwheel.render.balancer import check_balancer_template, render_balancer
 from cartwheel.settings import names
 from cartwheel.settings.hosts import BALANCER_ROLE, Host
 
@@ -39,6 +49,7 @@ _BOOTSTRAP_SECONDS = 900.0
 def setup(scene: Scene) -> dict[str, Result[Changes]]:
     """Prepare every host; the changes, or the failure, by host. Balancers are first, and end
     before the other hosts begin: no run waits for a lock while it holds one of the other kind."""
+    refuse_unplaced(scene)
     before = tuple(host for host in scene.chosen if _is_balancer(scene, host))
     if before:
         check_balancer_template(scene.settings, scene.project)
@@ -61,11 +72,18 @@ def _set_up(scene: Scene) -> dict[str, Result[Changes]]:
     with connect(scene, changing=False) as fleet:
         raise_failures(lock_all(fleet, scene.hosts, scene.terms))
         bringing = _uv_steps(scene, fleet)
-        done = fleet.ask(_request(scene), deadline_seconds=_SETUP_SECONDS)
+        asked = {host: _step(scene, host) for host in fleet.standing}
+        done = step_on_each(fleet, asked)
         wanting = {host: bringing[host] for host in successes(done) if host in bringing}
         brought = step_on_each(fleet, wanting)
-        uv = dict.fromkeys(successes(brought), Changes((f"uv {build.UV_VERSION}",)))
+        uv = dict.fromkeys(successes(brought), Changes((f"uv {UV_VERSION}",)))
         return _joined(done, {**failures(brought), **uv})
+
+
+def _step(scene: Scene, host: str) -> Step[Changes]:
+    """Prepare a host for what it runs: without web it needs no web server."""
+    request = replace(_request(scene), web_server=scene.assigned(host).has_web)
+    return Step("setup", _SETUP_SECONDS, request)
 
 
 def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step[Done]]:
@@ -76,20 +94,20 @@ def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step[Done]]:
     answers = fleet.ask(asking_facts(scene), deadline_seconds=PROBE_SECONDS)
     raise_failures(answers)
     password, store = product.index_password(scene), product.artifact_store(scene)
-    access = build.access_for(scene.settings.index, password)
+    access = access_for(scene.settings.index, password)
 
     @functools.cache
-    def step(machine: build.Platform) -> Step[Done]:
-        wheel, sha256 = build.uv_wheel(machine, scene.state, scene.emit, access=access)
-        item = build.Item("uv", build.UV_VERSION, wheel, sha256)
+    def step(machine: Platform) -> Step[Done]:
+        wheel, sha256 = uv_wheel(machine, scene.state, scene.emit, access=access)
+        item = Item("uv", UV_VERSION, wheel, sha256)
         source = product.publish_item(scene, store, item) if store else None
         path = wheel if source is None else None
-        uv = Delivery("uv", build.UV_VERSION, wheel.name, sha256, path, source)
+        uv = Delivery("uv", UV_VERSION, wheel.name, sha256, path, source)
         return tool(uv)
 
     found: dict[str, Step[Done]] = {}
     for host, facts in successes(answers).items():
-        if facts.uv is None or facts.uv.version != build.UV_VERSION:
+        if facts.uv is None or facts.uv.version != UV_VERSION:
             try:
                 found[host] = step(product.platform_of(facts))
             except CartwheelError as error:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from cartwheel.commands.scene import Scene, located
 from cartwheel.errors import CartwheelError
@@ -28,14 +31,16 @@ class Site:
 
 
 def sites(scene: Scene) -> list[Site]:
-    """The site's first names, or else the addresses of its hosts, asked at the same time."""
+    """The site's first names, or else the addresses of its hosts, asked at the same time. None if
+    no chosen host runs web."""
     found = list(_addresses(scene))[:_MOST]
+    trusted = _trusted(scene) if any(scheme == "https" for scheme, *_ in found) else None
     asked: dict[str, Site] = {}
 
     def ask(scheme: str, host: str, port: int) -> None:
         url = _url(scheme, host, port)
         try:
-            asked[url] = _answer(url, scheme, host, port)
+            asked[url] = _answer(url, scheme, host, port, trusted)
         except OSError as error:
             asked[url] = Site(url, problem=_reason(error))
         except http.client.HTTPException:
@@ -52,16 +57,20 @@ def sites(scene: Scene) -> list[Site]:
 
 
 def _addresses(scene: Scene) -> Iterator[tuple[str, str, int]]:
+    hosts = [host for host in scene.chosen if scene.assigned(host.name).has_web]
+    if not hosts:
+        return
     web = scene.settings.web
     # Behind a proxy that ends TLS the site has that proxy's port.
+    tls = scene.settings.tls
     secure = scene.settings.health.scheme == "https"
+    port = tls.listen if tls.is_on else _PORTS["https"]
     names = [name for name in web.server_names if name[0] not in _NO_NAMES]
     for name in names:
-        yield ("https", name, _PORTS["https"]) if secure else ("http", name, web.listen)
+        yield ("https", name, port) if secure or tls.is_on else ("http", name, web.listen)
     if not names:
-        hosts = [host for host in scene.chosen if scene.runs_app(host)]
         try:
-            addresses = located(scene, hosts or scene.chosen)
+            addresses = located(scene, hosts)
         except CartwheelError:
             return
         for address in addresses.values():
@@ -73,9 +82,19 @@ def _url(scheme: str, host: str, port: int) -> str:
     return f"{scheme}://{shown}" + ("/" if port == _PORTS[scheme] else f":{port}/")
 
 
-def _answer(url: str, scheme: str, host: str, port: int) -> Site:
-    kind = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
-    connection = kind(host, port, timeout=SECONDS)
+def _trusted(scene: Scene) -> ssl.SSLContext:
+    """The roots of this machine, and those of a private CA that the settings name."""
+    trusted, ca = ssl.create_default_context(), scene.settings.tls.ca
+    if ca is not None:
+        with contextlib.suppress(OSError):
+            trusted.load_verify_locations(scene.project / Path(ca).expanduser())
+    return trusted
+
+
+def _answer(url: str, scheme: str, host: str, port: int, trusted: ssl.SSLContext | None) -> Site:
+    connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
+    if scheme == "https":
+        connection = http.client.HTTPSConnection(host, port, timeout=SECONDS, context=trusted)
     try:
         connection.request("GET", "/", headers={"User-Agent": "cartwheel", "Connection": "close"})
         answer = connection.getresponse()

@@ -67,15 +67,22 @@ class Completion:
         return [*(flag for flag in context.flag_names() if flag.startswith("--")), *more]
 
 
-_LISTS = ("hosts", "role", "limit", "exclude", "source")
+_LISTS = ("hosts", "role", "limit", "exclude", "source", "name", "process")
 _OF_ALL_TASKS = ("--hosts", "--help")
 
 SCRIPTS = {
     "bash": """\
 _cartwheel_complete() {
-    local IFS=$'\\n' found
-    found=$("$1" --complete -- "${COMP_WORDS[@]:0:COMP_CWORD+1}" 2>/dev/null)
-    COMPREPLY=($(compgen -W "$found" -- "$2"))
+    # bash's own words end at each `@`, `:` and `=`; it replaces only the last part, $2.
+    local IFS=$' \\t' line=${COMP_LINE:0:COMP_POINT} words found word
+    read -ra words <<< "$line"
+    [[ $line == *[[:blank:]] ]] && words+=("")
+    word=${words[-1]}
+    found=$("$1" --complete -- "${words[@]}" 2>/dev/null)
+    IFS=$'\\n'
+    COMPREPLY=($(compgen -W "$found" -- "$word"))
+    [[ $2 == [@:=] ]] || word=${word%"$2"}
+    COMPREPLY=("${COMPREPLY[@]#"$word"}")
 }
 complete -o default -F _cartwheel_complete fab cartwheel
 """,

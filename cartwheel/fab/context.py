@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cartwheel.errors import UsageError
@@ -16,7 +16,7 @@ class FabContext:
 
     `hosts` are the hosts of -H, stripped, without repetitions, in order; `project`
     is the folder of the fabfile; `debug` is fab's own --debug; `program` is `fab`, or `cartwheel`
-    where there may be no fabfile.
+    where there may be no fabfile. `names` are those that this fabfile gives Cartwheel's tasks.
     """
 
     task: str
@@ -25,6 +25,7 @@ class FabContext:
     ssh_options: SshOptions
     debug: bool = False
     program: str = "fab"
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def require_hosts(self, configured: Iterable[str] = ()) -> tuple[str, ...]:
         """The hosts to work on: those of -H if given, else those of the settings.
@@ -33,7 +34,8 @@ class FabContext:
         """
         hosts = self.hosts or unique(configured)
         if not hosts:
-            raise UsageError("no-hosts", f"`{self.task}` needs a host, and none was given")
+            typed = self.names.get(self.task, self.task)
+            raise UsageError("no-hosts", f"`{typed}` needs a host, and none was given")
         return hosts
 
 

@@ -11,6 +11,7 @@ import invoke
 
 from cartwheel.errors import UsageError
 from cartwheel.fab.context import FabContext, hosts_of
+from cartwheel.fab.own_tasks import renamed
 from cartwheel.fab.task import FleetTask
 from cartwheel.hidden import Hidden
 from cartwheel.ssh.options import SshOptions
@@ -56,12 +57,13 @@ class FleetExecutor(fabric.Executor):
         args = self.core[0].args
         wanted = call.task.hosts != "none"
         return FabContext(
-            task=call.called_as or call.task.name,
+            task=call.task.full_name or call.called_as or call.task.name,
             hosts=hosts_of(args.hosts.value) if wanted else (),
             project=Path(self.collection.loaded_from or ".").resolve(),
             ssh_options=self._ssh_options(args),
             debug=bool(args.debug.value),
             program=self._program,
+            names=renamed(self.collection),
         )
 
     @property
@@ -76,11 +78,14 @@ class FleetExecutor(fabric.Executor):
 
     def _ssh_options(self, args: Any) -> SshOptions:
         config_path = args["ssh-config"].value
+        timeout = args["connect-timeout"].value
+        if timeout is not None and timeout < 1:
+            raise UsageError("usage", f"--connect-timeout takes seconds, at least 1, not {timeout}")
         prompted = self.config.connect_kwargs
         return SshOptions(
             identities=tuple(Path(name).expanduser() for name in args.identity.value or ()),
             config_path=Path(config_path).expanduser() if config_path else None,
-            connect_timeout_seconds=args["connect-timeout"].value,
+            connect_timeout_seconds=timeout,
             password=_hidden(prompted.get("password")),
             passphrase=prompted.get("passphrase"),
             sudo_password=_hidden(self.config.sudo.password),

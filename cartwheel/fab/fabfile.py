@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from typing import Any
 
@@ -21,8 +22,10 @@ def tasks_for(program: Any) -> invoke.Collection:
         clone = places.own("tasks").parent
         sys.path[:0] = [str(clone), str(clone / "lab")]
         from tasks import namespace
-    found: invoke.Collection = namespace
-    return found
+    program.cartwheel = namespace
+    given: invoke.Collection = copy.deepcopy(namespace)  # a fabfile may change it
+    program.given = given
+    return given
 
 
 words_for = tasks_for  # fabfiles that earlier versions wrote import it

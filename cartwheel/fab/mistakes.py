@@ -18,13 +18,17 @@ from cartwheel.errors import CartwheelError, UsageError
 _SURE = 0.8  # a word that is this much like a task's name is a slip
 # The names of these tasks in other tools.
 _ALSO = {
+    "bootstrap": "setup",
     "check": "config.check",
+    "clean": "prune",
     "config": "config.show",
     "destroy": "uninstall",
     "exec": "run",
     "init": "config.init",
+    "lint": "config.check",
     "log": "logs",
     "ls": "releases",
+    "provision": "setup",
     "remove": "uninstall",
     "revert": "rollback",
     "ssh": "shell",
@@ -32,7 +36,10 @@ _ALSO = {
     "undo": "rollback",
     "up": "deploy",
     "update": "deploy",
+    "validate": "config.check",
 }
+# The names of options in other tools.
+_ALSO_OPTIONS = {"environment": "env", "stage": "env", "tail": "lines"}
 # Short options of other tools. `fab` has none for its tasks, but takes some as its own.
 _SHORT = {
     **{"-a": "app", "-c": "command", "-e": "env", "-f": "follow", "-g": "grep", "-j": "json"},
@@ -83,17 +90,19 @@ class CommandLine:
             about = f"See `{self.program} --help {found[1]}`."
             return self._error(f"`{found[1]}` needs {found[2]}", "", about)
         if found := re.fullmatch(r"No idea what '(.*)' is!", message, re.DOTALL):
-            if self.asks_for_help_of(found[1]):
+            if self._asks_for_help_of(found[1]):
                 return self._no_task(found[1], ["--help"])
             return next(self._strays(found[1]), None) or self._no_task(found[1])
-        return self._error(message, "")
+        # `logs -f x`: fab's own -f takes a file of settings.
+        stray = next(self._strays(""), None) if message.startswith("Config files") else None
+        return stray or self._error(message, "")
 
-    def asks_for_help_of(self, word: str) -> bool:
-        return any(
-            (before, each) == (option, word)
-            for before, each in zip(self.words, self.words[1:], strict=False)
-            for option in ("--help", "-h")
-        ) and not any(name in self.words for name in self.names)
+    def _asks_for_help_of(self, word: str) -> bool:
+        if f"--help={word}" in self.words:
+            return True
+        pairs = list(zip(self.words, self.words[1:], strict=False))
+        asks = ("--help", word) in pairs or ("-h", word) in pairs
+        return asks and not any(name in self.words for name in self.names)
 
     # -- what is wrong
 
@@ -102,7 +111,8 @@ class CommandLine:
             for place in range(at + 1, len(self.words)):
                 if self._is_letter(place, name):
                     return self._option(place, name)
-        flag = f"--{option}" if len(option) > 1 else f"-{option}"
+        name = option.strip("_")  # `out_` of --out
+        flag = f"--{name}" if len(name) > 1 else f"-{name}"
         known = (context.flags[flag].help for context in self._contexts if flag in context.flags)
         return self._error(f"{flag} needs a value", "", next(known, None) or "")
 
@@ -116,13 +126,13 @@ class CommandLine:
         task, at = "", 0
         while at < len(self.words):
             word = self.words[at]
-            flag, _, value = word.partition("=")
+            flag, value = _parted(word)
             options = self.task(task).context.flags if task else {}
             if task and self._is_letter(at, task):
                 yield self._option(at, task)
-            elif flag in options or flag in self.core.flags:
+            elif (flag in options or flag in self.core.flags) and not (flag == "-h" and value):
                 argument = (options if flag in options else self.core.flags)[flag]
-                if value and not argument.takes_value:
+                if "=" in word and not argument.takes_value:
                     yield self._error(f"{flag} takes no value", self._with(at, [flag]))
                 takes_next = argument.takes_value and not value and flag not in ("-h", "--help")
                 at += takes_next
@@ -142,18 +152,28 @@ class CommandLine:
     def _option(self, at: int, task: str) -> UsageError:
         """An option that its task, and fab itself, do not have."""
         word = self.words[at]
-        flag, _, value = word.partition("=")
-        letter = _LETTER.fullmatch(word)
-        if letter and not word.startswith("--"):
-            flag, value = letter[1], letter[2]
+        flag, value = _parted(word)
         if not task and (later := self._moved_to_its_task(at, flag)):
             return self._error(f"{flag} belongs after its task", self._command(later))
         what = f"`{task}` has no option {flag}" if task else f"There is no option {flag}"
-        meant = self._meant(flag, self.task(task).context if task else self.core)
+        context = self.task(task).context if task else self.core
+        if f"-{word}" in (*context.flags, *_CORE):  # -env for --env
+            return self._error(what, self._with(at, [f"-{word}"]))
+        meant = self._meant(flag, context)
         if meant:
-            return self._error(what, self._with(at, [meant, *([value] if value else [])]))
+            words = [*self.words[:at], meant, *([value] if value else []), *self._rest(at, task)]
+            return self._error(what, self._command(words))
         about = f"`{self.program} --help{task and ' ' + task}` lists the options"
         return self._error(what, "", f"{about}{'' if task else ' before a task'}.")
+
+    def _rest(self, at: int, task: str) -> Iterator[str]:
+        """The words behind one, with other tools' short options of the task replaced as well."""
+        for place in range(at + 1, len(self.words)):
+            flag, value = _parted(self.words[place])
+            if task and self._is_letter(place, task):
+                yield from (f"--{_SHORT[flag]}", *([value] if value else []))
+            else:
+                yield self.words[place]
 
     def _meant(self, flag: str, context: ParserContext) -> str:
         known = [one for one in (*context.flag_names(), *_CORE) if one.startswith("--")]
@@ -162,6 +182,8 @@ class CommandLine:
             return next((one for one in wanted if one in known), "")
         # Without the hyphens, which would make all options alike.
         text, names = flag[2:].lower(), [one[2:] for one in known]
+        if _ALSO_OPTIONS.get(text) in names:
+            return f"--{_ALSO_OPTIONS[text]}"
         longer = [one for one in names if one.startswith(text) or text.startswith(one)]
         found = [
             *difflib.get_close_matches(text, names, n=1, cutoff=_SURE),
@@ -196,6 +218,8 @@ class CommandLine:
             instead = [_WHOLE[name], " ".join(words)]
         elif slips:
             instead, end = slips, at + 1
+        elif task.has(first):
+            instead, end = [f"--{first}"], at + 1
         elif len(words) == 1:
             instead = self._value_for(task, first)
         if not instead and task.takes_hosts:
@@ -235,17 +259,33 @@ class CommandLine:
         if word in _HELP:
             rest = [one for one in self.words if one != word]
             return self._error(what, self._command([f"--{word}", *rest]))
+        if old := self._as_fabric_1(word):
+            return self._error(what, self._with(self.words.index(word), old))
         inside = [name for name in self.names if name.startswith(f"{word}.")]
         if inside:
             return self._error(what, "", f"Tasks of that group: {', '.join(inside)}.")
         also = [_ALSO[word]] if _ALSO.get(word) in self.names else []
         ends = [name for name in self.names if name.endswith(f".{word}")]
-        near = also or ends or difflib.get_close_matches(word, self.names, n=1)
+        near = also or ends or difflib.get_close_matches(word.lower(), self.names, n=1)
         if not near:
             return self._error(what, "", f"`{self.program} --list` lists all tasks.")
         if before:
             return self._error(what, self._command([*before, near[0]]))
         return self._error(what, self._with(self.words.index(word), near[:1]))
+
+    def _as_fabric_1(self, word: str) -> list[str]:
+        """What `TASK:host=web1,name=value` was in Fabric 1, as words of today."""
+        name, colon, given = word.partition(":")
+        if not colon or name not in self.names:
+            return []
+        options: list[str] = []
+        for one in filter(None, given.split(",")):
+            key, equals, value = one.partition("=")
+            if equals and self.task(name).has(key):
+                options += [f"--{key}", value]
+            else:
+                options += ["-H", (value or key).replace(";", ",")]
+        return [name, *options]
 
     # -- what to type
 
@@ -271,3 +311,11 @@ class CommandLine:
     def _error(self, what: str, typed: str, about: str = "") -> UsageError:
         hint = f"Did you mean `{typed}`?" if typed else about
         return UsageError("usage", what, hint=hint)
+
+
+def _parted(word: str) -> tuple[str, str]:
+    """An option, and the value in the same word: `--env=x`, `-ex`, `-e=x`."""
+    if letter := _LETTER.fullmatch(word):
+        return letter[1], letter[2]
+    flag, _equals, value = word.partition("=")
+    return flag, value

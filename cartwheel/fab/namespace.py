@@ -24,6 +24,8 @@ def assemble(package: str, *, flat: Iterable[str], nested: Iterable[str]) -> inv
         _fill(inner, f"{package}.{name}")
         if inner.tasks:  # the lab's are there where it is installed
             root.add_collection(inner)
+    for full_name in root.task_names:
+        root[full_name].full_name = full_name
     return root
 
 

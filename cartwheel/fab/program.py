@@ -13,7 +13,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 import invoke
 from fabric.main import Fab
-from invoke.exceptions import ParseError
+from invoke.exceptions import ParseError, UnknownFileType
 from invoke.parser import Parser, ParserContext
 
 from cartwheel.errors import CartwheelError, Exit, UsageError
 from cartwheel.fab.executor import FleetExecutor
 from cartwheel.fab.surroundings import complete_account, open_streams
-from cartwheel.fab.task import FleetTask
+from cartwheel.fab.task import FleetTask, no_values
 
 if TYPE_CHECKING:
     from cartwheel.fab.completion import Values
@@ -36,6 +36,13 @@ if TYPE_CHECKING:
 
 class CartwheelProgram(Fab):
     """Fab's phases, each with its failures turned into a message and an exit code."""
+
+    LIST_FORMATS = ("flat", "nested", "json")
+
+    cartwheel = invoke.Collection()
+    """All of Cartwheel's tasks."""
+    given: invoke.Collection | None = None
+    """What the fabfile got of them, and may have changed."""
 
     def _make_parser(self) -> Parser:
         """A parser that knows only the tasks of this command line. invoke's own knows all tasks,
@@ -61,11 +68,11 @@ class CartwheelProgram(Fab):
         """Add the tasks that the fabfile itself has; the names that Cartwheel has too."""
         name = self.args.collection.value if "collection" in self.args else None
         module = sys.modules.get(name or self.config.tasks.collection_name)
-        if module is None or self.namespace is not None:
+        if module is None or self.namespace is not None or self.given is None:
             return []
         from cartwheel.fab.own_tasks import merge
 
-        return merge(self.collection, module)
+        return merge(self.collection, module, self.cartwheel, self.given)
 
     def _report_both(self) -> None:
         said = {*self.core.unparsed, self.args.help.value}
@@ -82,14 +89,30 @@ class CartwheelProgram(Fab):
 
     def parse_cleanup(self) -> None:
         with self._told():
-            group = self.args.list.value
-            if isinstance(group, str) and group not in self.collection.collections:
-                raise ParseError(f"No idea what '{group}' is!")
+            self._refuse_unknown_group()
+            self._refuse_unknown_format()
             if self.args.complete.value:
                 self._complete()
                 raise invoke.Exit
             self._report_both()
             super().parse_cleanup()
+
+    def _refuse_unknown_format(self) -> None:
+        given = self.args["list-format"].value
+        if given and given not in self.LIST_FORMATS:
+            known = ", ".join(self.LIST_FORMATS)
+            raise UsageError("usage", f"--list-format takes one of {known}, not {given!r}")
+
+    def _refuse_unknown_group(self) -> None:
+        group = self.args.list.value
+        if not isinstance(group, str):
+            return
+        try:
+            self.collection.subcollection_from_path(group)
+        except KeyError as error:
+            known = ", ".join(sorted(self.collection.collections))
+            what = f"There is no group of tasks '{group}'"
+            raise UsageError("usage", what, hint=f"Groups: {known}.") from error
 
     def update_config(self, merge: bool = True) -> None:  # noqa: ARG002 - invoke calls it so
         with self._told():
@@ -119,7 +142,7 @@ class CartwheelProgram(Fab):
         except (invoke.Exit, invoke.UnexpectedExit, SystemExit):
             _ignore_interrupts()
             raise
-        except ParseError as error:
+        except (ParseError, UnknownFileType) as error:
             raise self._leave(self._parse_mistake(error)) from error
         except BrokenPipeError as error:
             # `fab --list | head`: the reader has closed the pipe. Nothing more may be written.
@@ -144,7 +167,7 @@ class CartwheelProgram(Fab):
             error = UsageError("usage", f"{number[1]} is not a number")
         return invoke.Exit(tell(error, debug=bool(self.args.debug.value)), code=exit_code(error))
 
-    def _parse_mistake(self, error: ParseError) -> UsageError:
+    def _parse_mistake(self, error: Exception) -> UsageError:
         from cartwheel.fab.mistakes import CommandLine
 
         text = str(error).strip()
@@ -178,14 +201,17 @@ class CartwheelProgram(Fab):
         """The values of a task's options; before a task, those of any task."""
         ours = [task for task in self.collection.tasks.values() if isinstance(task, FleetTask)]
         task = self.collection[name] if name else ours[0] if ours else None
-        return partial(task.values, self._project) if isinstance(task, FleetTask) else _no_values
+        values = task.values if isinstance(task, FleetTask) else no_values
+        return partial(values, self._project)
 
     @property
     def _project(self) -> Path:
         return Path(self.collection.loaded_from or ".")
 
     def _names(self) -> list[str]:
-        return [name for names in self.collection.task_names.items() for name in _all(names)]
+        """The names of all tasks, with their aliases."""
+        names = self.collection.task_names
+        return [one for name, aliases in names.items() for one in (name, *aliases)]
 
     def _task(self, name: str) -> Task:
         from cartwheel.fab.mistakes import Task
@@ -193,15 +219,6 @@ class CartwheelProgram(Fab):
         found = self.collection[name]
         context = ParserContext(name, args=found.get_arguments())
         return Task(context, getattr(found, "hosts", "optional") != "none")
-
-
-def _no_values(_option: str, _words: Sequence[str]) -> list[str]:
-    return []
-
-
-def _all(names: tuple[str, list[str]]) -> list[str]:
-    """A task's name and its aliases."""
-    return [names[0], *names[1]]
 
 
 def _ignore_interrupts() -> None:

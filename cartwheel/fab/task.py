@@ -32,10 +32,12 @@ class FleetTask(invoke.Task[Any]):
     def __init__(self, body: Callable[..., int | None], *, hosts: Hosts, **named: Any) -> None:
         super().__init__(body, auto_shortflags=False, **named)
         self.hosts = hosts
+        # Its name among Cartwheel's tasks: `lock.hold`. A fabfile may give it another one.
+        self.full_name = ""
         # Whether it changes hosts, so that a freeze refuses it.
         self.changing = False
         # The values of its options, for completion: (project, option, words so far).
-        self.values: Callable[[Path, str, Sequence[str]], list[str]] = _no_values
+        self.values: Callable[[Path, str, Sequence[str]], list[str]] = no_values
         _check_options(body, self.help)
 
     def __deepcopy__(self, _memo: object) -> FleetTask:
@@ -60,7 +62,8 @@ class FleetTask(invoke.Task[Any]):
             raise invoke.Exit(code=int(code))
 
 
-def _no_values(_project: Path, _option: str, _words: Sequence[str]) -> list[str]:
+def no_values(_project: Path, _option: str, _words: Sequence[str]) -> list[str]:
+    """For a task whose options have no known values."""
     return []
 
 

@@ -38,7 +38,8 @@ class Behind:
         stuck = self.balancer.back(list(plans))
         self._tell(BACK, plans, stuck)
         well = [host for host in successes(switched) if host not in stuck]
-        proof = {host: steps.watch(plans[host].switching.watch_seconds) for host in well}
+        in_traffic = [host for host in well if plans[host].has_web]
+        proof = {host: steps.watch(plans[host].switching.watch_seconds) for host in in_traffic}
         watched = step_on_each(self.fleet, proof)
         return {**switched, **failures(watched), **kept, **stuck}
 

@@ -15,6 +15,7 @@ from cartwheel.events import Event
 from cartwheel.fleet.behind import Behind, around_seconds
 from cartwheel.fleet.hooks import Hooks, only, without
 from cartwheel.fleet.locking import lock_all
+from cartwheel.fleet.moving import move_all, moves_of
 from cartwheel.fleet.outcomes import (
     Plans,
     after_confirming,
@@ -44,7 +45,7 @@ from cartwheel.plan.rollout import batches, patient
 from cartwheel.plan.step import Stage, Step
 
 if TYPE_CHECKING:
-    from cartwheel.host.wire.switching import Switched, WentBack
+    from cartwheel.host.wire.switching import Finished, Switched, WentBack
     from cartwheel.ssh.session import Session
 
 
@@ -231,8 +232,7 @@ def _switch_batch(hooks: Hooks, plans: Plans, later: int) -> dict[str, Result[Sw
         if terms.balancer is not None:
             around += around_seconds(terms.balancer, plan)
         closing = pending_seconds(plan.hooks, each=False)
-        switch = patient(plan.switching, later, terms.rollout, around, closing)
-        return replace(plan, switch=switch)
+        return patient(plan, later, terms.rollout, around, closing)
 
     plans = {host: waiting(plan) for host, plan in plans.items()}
     if terms.balancer is None:
@@ -264,19 +264,26 @@ def _confirm_all(
     # Hosts that could not confirm but can be reached go back now, before the report.
     failed = failures({**tried, **confirmed})
     behind = _undo(hooks, failed, _reason(failed), is_bad=False)
-    unfinished = _finish(hooks, only(busy, successes(confirmed)))
+    finished, unfinished = _finish(hooks, only(busy, successes(confirmed)))
+    idle = [host for host in fleet.standing if plans[host].unchanged]
+    unfinished |= _change_tls(fleet, without(only(plans, [*finished, *idle]), unfinished))
+    if not failed and not fleet.fallen:
+        unfinished |= move_all(fleet, moves_of(plans))
 
     def row(host: str, plan: HostPlan) -> HostReport:
         if host in fleet.fallen:
             return fallen(fleet, host, plan, behind)
-        return after_confirming(
+        found = after_confirming(
             host, plan, confirmed.get(host), unfinished.get(host), behind.get(host)
         )
+        return replace(found, draining=finished[host].draining) if host in finished else found
 
     return report_of(fleet, plans, row)
 
 
-def _finish(hooks: Hooks, confirmed: Plans) -> dict[str, CartwheelError]:
+def _finish(
+    hooks: Hooks, confirmed: Plans
+) -> tuple[dict[str, Finished], dict[str, CartwheelError]]:
     """Drain, stop, prune, on every host, even if a hook fails: no host can go back any more."""
     seconds = hooks.terms.finish_seconds
     asked = {host: steps.finish(seconds) for host in confirmed}
@@ -284,7 +291,14 @@ def _finish(hooks: Hooks, confirmed: Plans) -> dict[str, CartwheelError]:
     unwell |= hooks.at("before", "finish", without(confirmed, unwell))
     finished = step_on_each(hooks.fleet, asked)
     unwell |= failures(finished)
-    return unwell | hooks.at("after", "finish", without(confirmed, unwell))
+    unwell |= hooks.at("after", "finish", without(confirmed, unwell))
+    return successes(finished), unwell
+
+
+def _change_tls(fleet: Fleet, plans: Plans) -> dict[str, CartwheelError]:
+    """HTTPS is the host's, not the release's: it changes once no host goes back any more."""
+    asked = {host: step for host, plan in plans.items() if (step := steps.tls(plan))}
+    return failures(step_on_each(fleet, asked))
 
 
 def _confirm(fleet: Fleet, host: str, step: Step[Done]) -> Done:

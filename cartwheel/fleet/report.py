@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cartwheel.errors import CartwheelError, Exit
+
+if TYPE_CHECKING:
+    from cartwheel.host.wire.processes import Row
 
 Outcome = Literal[
     "deployed", "unchanged", "prepared", "failed", "reverted", "attention", "not-tried"
@@ -28,6 +31,7 @@ class HostReport:
     error: CartwheelError | None = None
     notes: tuple[str, ...] = ()
     round_trips: int = 0  # number of waits for the host after the SSH handshake (P14)
+    draining: tuple[Row, ...] = ()  # old instances, besides web, that still finish their jobs
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,14 @@ class Fleet:
                 results[host] = error
         return results
 
-    def ask(self, asked: Request[T], *, deadline_seconds: float = 60.0) -> dict[str, Result[T]]:
-        """Send the same request to every host."""
+    def ask(
+        self,
+        asked: Request[T],
+        *,
+        deadline_seconds: float = 60.0,
+        hosts: Iterable[str] | None = None,
+    ) -> dict[str, Result[T]]:
+        """Send the same request to every host, or to these."""
 
         def work(host: str, session: Session) -> T:
             return self._timed(
@@ -118,7 +124,7 @@ class Fleet:
                 ),
             )
 
-        return self.each(work)
+        return self.each(work, hosts)
 
     def counted(self, report: Report) -> Report:
         """The report with each host's round trips; call it after the sessions are closed."""

@@ -8,38 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import List, Optional
 
 from cartwheel.host.layout import Layout
-from cartwheel.host.state import record, releases
-from cartwheel.host.system import children, envfile
+from cartwheel.host.state import environment, releases
+from cartwheel.host.system import children
 from cartwheel.host.system.context import OpError
-
-
-def environment(at: Layout, release: str) -> Dict[str, str]:
-    """The variables of a release, as in its unit, with its virtual environment first in PATH."""
-    folder = at.release(release)
-    values = variables(at, release)
-    base = children.clean_environment()
-    return {
-        **base,
-        "CARTWHEEL_APP": at.app,
-        "CARTWHEEL_RELEASE": release,
-        "CARTWHEEL_CODE": str(at.packages(release)),
-        **values,
-        "PATH": f"{folder}/venv/bin:" + values.get("PATH", base["PATH"]),
-        "VIRTUAL_ENV": str(folder / "venv"),
-        "HOME": str(at.shared),
-    }
-
-
-def variables(at: Layout, release: str) -> Dict[str, str]:
-    """The release's own variables. Raises OpError("not-whole")."""
-    try:
-        return envfile.parse((at.release(release) / "env").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError) as error:
-        what = f"{release} is damaged: env is missing or damaged"
-        raise OpError("not-whole", what) from error
 
 
 def serving_release(at: Layout) -> str:
@@ -49,17 +23,13 @@ def serving_release(at: Layout) -> str:
     return release
 
 
-def app_user(at: Layout) -> str:
-    return record.needed(at).user
-
-
 def main(argv: Optional[List[str]] = None) -> int:
     """`enter APP BASE [COMMAND]`: become `sh -c COMMAND`, or else an interactive shell."""
     app, base, *command = argv if argv is not None else sys.argv[1:]
     at = Layout(app, Path(base))
     try:
-        user = children.account(app_user(at))
-        values = environment(at, serving_release(at))
+        user = children.account(environment.app_user(at))
+        values = environment.of_release(at, serving_release(at))
         os.chdir(at.shared)
     except (OpError, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")

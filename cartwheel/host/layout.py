@@ -6,10 +6,11 @@ import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Tuple
 
 from cartwheel.host.wire.download import File
 from cartwheel.host.wire.instance import WEB, Instance
+from cartwheel.host.wire.manifest import PLACED
 
 LIB = Path("/usr/local/lib/cartwheel")
 STATE = Path("/var/lib/cartwheel")
@@ -17,6 +18,7 @@ LOGS = Path("/var/log/cartwheel")
 RUN = Path("/run/cartwheel")
 UNITS = Path("/etc/systemd/system")
 RUN_UNITS = Path("/run/systemd/system")
+STAMPS = Path("/var/lib/systemd/timers")
 LOGROTATE = Path("/etc/logrotate.d")
 
 # Shared by all applications. An application's name starts with a letter, so none has this name.
@@ -24,21 +26,27 @@ PIP = LIB / ".pip"
 UV = LIB / ".uv"
 HOST_LOCK = RUN / ".host.lock"
 
-# All instances of a release that run together have the same slot. A restart or rollback starts
-# instances in another slot, while the old ones finish their requests (see `instances`). Slots are
-# numbers; all instances of a process share one template unit (systemd.unit(5)). A release of an
-# earlier version has these slots for its web process instead, with a unit file for each.
+# All instances of a release that run together, its side, have the same slot. A restart or rollback
+# starts instances in another slot, while the old ones finish their requests (see `instances`).
+# Slots are numbers; all instances of a process share one template unit (systemd.unit(5)). A release
+# of an earlier version has these slots for its web process instead, with a unit file for each.
 FIRST_SLOT = "1"
 OLD_SLOTS = ("web", "web-b", "web-c", "web-d")
 TEMPLATE_UNIT = WEB + "@.service"
 
 # Names after `cartwheel-APP.`: of instances, of their unit files, of the units that drain them.
 _PROCESS, _RELEASE, _OLD = "[a-z][a-z0-9-]*", r"[0-9][a-z0-9._]*", "|".join(OLD_SLOTS)
-_INSTANCE = re.compile(rf"({_PROCESS})\.({_RELEASE})@([1-9]\d*)\.service")
+_JOB = re.compile(rf"({_PROCESS})\.({_RELEASE})\.service")
+_TIMER_FILE = re.compile(rf"({_PROCESS})\.(?:timer|service)")
+_INSTANCE = re.compile(rf"({_PROCESS})\.({_RELEASE})@([1-9]\d*)(?:\.([1-9]\d*))?\.service")
 _OLD_INSTANCE = re.compile(rf"({_OLD})\.({_RELEASE})\.service")
 UNIT_FILE = re.compile(rf"(?:{_PROCESS}\.({_RELEASE})@|(?:{_OLD})\.({_RELEASE}))\.service")
 SOURCE = re.compile(rf"({_PROCESS})@\.service")  # in the release's own folder
+JOB_SOURCE = re.compile(rf"job\.({_PROCESS})\.service")  # there too
 _DRAIN = re.compile(rf"drain-({_OLD}|[1-9]\d*)\.({_RELEASE})\.service")
+
+# What a job prints while it runs, in its timer's folder.
+RUNNING_OUTPUT = "running"
 
 _ANEW = re.compile(r"(\.[0-9a-f]{8})_\d+\Z")
 
@@ -62,6 +70,18 @@ def slots() -> Iterator[str]:
     return map(str, itertools.count(int(FIRST_SLOT)))
 
 
+class _Inside:
+    """A path of an application: a name in its folder `of`."""
+
+    def __init__(self, name: str, of: str = "root") -> None:
+        self._name = name
+        self._of = of
+
+    def __get__(self, at: "Layout", _kind: type) -> Path:
+        folder: Path = getattr(at, self._of)
+        return folder / self._name
+
+
 @dataclass(frozen=True)
 class Layout:
     """Every path of the application `app` (name and environment together)."""
@@ -69,72 +89,52 @@ class Layout:
     app: str
     base: Path = Path("/srv")
 
+    releases = _Inside("releases")
+    shared = _Inside("shared")
+    cache = _Inside("cache")
+    journal = _Inside("journal.jsonl")
+    # Exists only while a switch is not confirmed.
+    pending = _Inside("pending.json")
+    # The mark that `fab stop` leaves; boot and deploy respect it.
+    stopped = _Inside("stopped.json")
+    # The marks that `fab process.stop` leaves, one for each process.
+    stopped_processes = _Inside("stopped")
+    # What runs on this host: a link to one of the `assignments`.
+    assigned = _Inside("assigned.json")
+    assignments = _Inside("assignments")
+    # A lock for each process that must never run twice; the program itself holds it.
+    locks = _Inside("locks")
+    # What is kept of each timer, in a folder of its name (see `state.timers`).
+    timers = _Inside("timers")
+    # What the jobs of timers printed, in the same way.
+    outputs = _Inside("timers", of="logs")
+    # The mark that `fab lock.hold` leaves; every change respects it (see `freeze`).
+    frozen = _Inside("frozen.json")
+    current = _Inside("current")
+    fallback = _Inside("fallback")
+    previous = _Inside("previous")
+    # The token of Cartwheel's probes, as the web server reads it; root only.
+    probe_map = _Inside("probe.map")
+    # The distribution's site that setup removed; uninstall restores it.
+    disabled = _Inside("disabled.json")
+    # Certificates in folders of their own, and what the site includes to serve one; root only.
+    tls = _Inside("tls")
+    # A link to the certificate that is served.
+    tls_live = _Inside("live", of="tls")
+    tls_site = _Inside("site.conf", of="tls")
+    # Exists only while a change of TLS is under way: how to go back (see `web.tls_change`).
+    tls_pending = _Inside("pending.json", of="tls")
+    # On a balancer: links to the hosts that are in, and marks of those that are out.
+    balancer = _Inside("balancer")
+    # The hosts that are out of the balancer, and who took them out (see `balancer`).
+    balancer_marks = _Inside("out.json", of="balancer")
+
     @property
     def root(self) -> Path:
         return self.base / self.app
 
-    @property
-    def releases(self) -> Path:
-        return self.root / "releases"
-
-    @property
-    def shared(self) -> Path:
-        return self.root / "shared"
-
-    @property
-    def cache(self) -> Path:
-        return self.root / "cache"
-
-    @property
-    def journal(self) -> Path:
-        return self.root / "journal.jsonl"
-
-    @property
-    def pending(self) -> Path:
-        """Exists only while a switch is not confirmed."""
-        return self.root / "pending.json"
-
-    @property
-    def stopped(self) -> Path:
-        """The mark that `fab stop` leaves; boot and deploy respect it."""
-        return self.root / "stopped.json"
-
-    @property
-    def frozen(self) -> Path:
-        """The mark that `fab lock.hold` leaves; every change respects it (see `freeze`)."""
-        return self.root / "frozen.json"
-
-    @property
-    def current(self) -> Path:
-        return self.root / "current"
-
-    @property
-    def fallback(self) -> Path:
-        return self.root / "fallback"
-
-    @property
-    def previous(self) -> Path:
-        return self.root / "previous"
-
-    @property
-    def probe_map(self) -> Path:
-        """The token of Cartwheel's probes, as the web server reads it; root only."""
-        return self.root / "probe.map"
-
-    @property
-    def disabled(self) -> Path:
-        """The distribution's site that setup removed; uninstall restores it."""
-        return self.root / "disabled.json"
-
-    @property
-    def balancer(self) -> Path:
-        """On a balancer: links to the hosts that are in, and marks of those that are out."""
-        return self.root / "balancer"
-
-    @property
-    def balancer_marks(self) -> Path:
-        """The hosts that are out of the balancer, and who took them out (see `balancer`)."""
-        return self.balancer / "out.json"
+    def stopped_process(self, process: str) -> Path:
+        return self.stopped_processes / (process + ".json")
 
     @property
     def balancer_sockets(self) -> Path:
@@ -179,7 +179,7 @@ class Layout:
 
     def placed(self, release: str) -> Path:
         """The folder of the application's own files of configuration in a release ([files])."""
-        return self.release(release) / "files"
+        return self.release(release) / PLACED
 
     def packages(self, release: str) -> Path:
         """The folder of a release's packages: the application's own code is there too."""
@@ -189,7 +189,11 @@ class Layout:
     def unit(self, one: Instance) -> str:
         if one.slot in OLD_SLOTS:
             return f"cartwheel-{self.app}.{one.slot}.{one.release}.service"
-        return self.unit_file(one).name.replace("@", "@" + one.slot)
+        return self.unit_file(one).name.replace("@", "@" + one.label)
+
+    def tls_unit(self, kind: str) -> Path:
+        """The timer, the path unit or the service that looks after the certificate."""
+        return UNITS / f"cartwheel-{self.app}_tls.{kind}"
 
     def drain_unit(self, one: Instance) -> str:
         """The unit that stops an instance once no connection waits for it."""
@@ -199,7 +203,8 @@ class Layout:
         """None where it is another unit."""
         found = self._own(_INSTANCE, unit)
         if found:
-            return Instance(*found.groups())
+            process, release, slot, number = found.groups()
+            return Instance(process, release, slot, int(number or 0))
         found = self._own(_OLD_INSTANCE, unit)
         return Instance(WEB, found.group(2), found.group(1)) if found else None
 
@@ -211,10 +216,43 @@ class Layout:
     def released_by(self, unit_file: str) -> Optional[str]:
         """The release that a unit file's name is of; None where it is another file."""
         found = self._own(UNIT_FILE, unit_file)
-        return found.group(1) or found.group(2) if found else None
+        job = self.job_of(unit_file)
+        return found.group(1) or found.group(2) if found else job[1] if job else None
 
-    def _own(self, pattern: "re.Pattern[str]", name: str) -> "Optional[re.Match[str]]":
-        prefix = f"cartwheel-{self.app}."
+    def timer_unit(self, name: str) -> Path:
+        """The timer, which all releases share; the service of the same name is our dispatcher. `_`
+        is in no application's name, so this is no other application's unit."""
+        return UNITS / f"cartwheel-{self.app}_timer.{name}.timer"
+
+    def dispatcher_unit(self, name: str) -> Path:
+        return self.timer_unit(name).with_suffix(".service")
+
+    def timer_stamp(self, name: str) -> Path:
+        """systemd's stamp of the timer's last time (Persistent= in systemd.timer(5))."""
+        return STAMPS / f"stamp-{self.timer_unit(name).name}"
+
+    def timer_of(self, unit_file: str) -> Optional[str]:
+        """The timer that such a unit is of."""
+        found = self._own(_TIMER_FILE, unit_file, "_timer")
+        return found.group(1) if found else None
+
+    def job_unit(self, name: str, release: str) -> Path:
+        """What the dispatcher starts: the timer's job of one release."""
+        return UNITS / f"cartwheel-{self.app}_job.{name}.{release}.service"
+
+    def job_source(self, name: str, release: str) -> Path:
+        """The release's copy of it."""
+        return self.release(release) / f"job.{name}.service"
+
+    def job_of(self, unit: str) -> Optional[Tuple[str, str]]:
+        """The timer and the release of such a unit."""
+        found = self._own(_JOB, unit, "_job")
+        return (found.group(1), found.group(2)) if found else None
+
+    def _own(
+        self, pattern: "re.Pattern[str]", name: str, kind: str = ""
+    ) -> "Optional[re.Match[str]]":
+        prefix = f"cartwheel-{self.app}{kind}."
         return pattern.fullmatch(name, len(prefix)) if name.startswith(prefix) else None
 
     def unit_file(self, one: Instance) -> Path:

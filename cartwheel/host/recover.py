@@ -17,13 +17,14 @@ from typing import Callable, List, Optional
 from cartwheel.host import layout
 from cartwheel.host.balancer import taken_out
 from cartwheel.host.layout import Layout
-from cartwheel.host.process import instances
+from cartwheel.host.process import instances, timers
 from cartwheel.host.process.kinds import kind_of
 from cartwheel.host.release import leftovers
-from cartwheel.host.state import journal, pending, releases
+from cartwheel.host.state import assignment, journal, pending, releases, sides
 from cartwheel.host.switch import way_back
 from cartwheel.host.system import files, locks
 from cartwheel.host.system.context import Context, OpError, boottime
+from cartwheel.host.web import tls_change
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.request import About
 
@@ -56,12 +57,12 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def _tell(text: str) -> None:
-    """Print a line for the unit's journal at boot, or for the operator after a session. If the
-    channel is closed, go on: recovery must not stop half-way."""
+    """Print a line for the unit's journal at boot, or for the operator after a session, whose
+    standard output has frames. If the channel is closed, go on: recovery must not stop half-way."""
     try:
-        print(text, flush=True)  # noqa: T201 - its output is for systemd's journal
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - for systemd's journal
     except OSError:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stays open
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - it stays open
 
 
 def _lock(at: Layout, mode: str) -> locks.Lock:
@@ -89,13 +90,14 @@ def _prove_serving(at: Layout) -> None:
         memory={},
         at_end=[],
     )
-    for one in releases.side(at, wanted):
+    for one in sides.of(at, wanted):
         kind_of(one).prove(ctx, at, one, probe)
 
 
 def is_settled(at: Layout) -> bool:
     """Whether there is nothing to repair; decided without the lock, so that it is cheap."""
-    return not leftovers.find(at) and not taken_out.is_owed(at)
+    owed = taken_out.is_owed(at) or tls_change.is_owed(at)
+    return not owed and not leftovers.find(at)
 
 
 def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = None) -> None:
@@ -115,11 +117,13 @@ def settle(at: Layout, say: Say, found: Optional[List[leftovers.Leftover]] = Non
             say(f"the switch to {mark.to} was never confirmed")
             way_back.go_back(at, mark, "its session ended before the confirmation", say)
         _start_if_possible(at, say)
+        timers.ensure(at)
         # First, because an instance that `fallback` still names must not be stopped.
         _complete_journal(at)
         _close_links(at, say)
         found = leftovers.find(at)
     _complete_journal(at)
+    tls_change.settle(at, say)
     leftovers.clean(at, say, found, preparing=True)
     taken_out.settle(at, say)
 
@@ -137,9 +141,9 @@ def _make_durable(at: Layout, found: List[leftovers.Leftover]) -> None:
 def start_serving(at: Layout) -> bool:
     """Start the release that `current` names, unless it runs or is stopped by `fab stop`."""
     wanted = releases.serving(at)
-    if wanted is None or at.stopped.exists() or instances.is_running(at, wanted):
+    if wanted is None or at.stopped.exists() or instances.are_running(at, sides.of(at, wanted)):
         return False
-    releases.point_slot(at, instances.ensure_running(at, wanted))
+    releases.point_slot(at, instances.ensure_running(at, wanted, assignment.read(at)))
     return True
 
 

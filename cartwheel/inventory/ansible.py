@@ -7,6 +7,7 @@ https://docs.ansible.com/ansible/latest/reference_appendices/special_variables.h
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from typing import TypedDict
@@ -30,6 +31,9 @@ class Group(TypedDict):
 _ALL = "all"
 _UNGROUPED = "ungrouped"
 _META = "_meta"
+_TEMPLATE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+_UNSAFE, _VAULT = "__ansible_unsafe", "__ansible_vault"  # in the output of ansible-inventory
+_ONLY = "of templates Cartwheel reads only {{ NAME }} with a variable of the host"
 _PRIORITY = "ansible_group_priority"
 _ENV = re.compile(r"\S*/env\s+(\S+)")  # `/usr/bin/env python3` looks in PATH, as we do
 # Ansible's names; the first one that is set counts.
@@ -47,6 +51,7 @@ _NAMES = {
 }
 # In the order in which Ansible passes them to ssh, where the first value of a keyword counts.
 _SSH_ARGUMENTS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
+_CONNECTION = "ansible_connection"
 _JUMPS = ("proxyjump", "proxycommand")
 _BY_SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
 
@@ -89,7 +94,7 @@ def _host(name: str, groups: Mapping[str, Group], own: Variables, source: str) -
     merged: Table = {}
     for group in order:
         merged |= groups[group]["vars"]
-    merged |= own
+    merged, unread = _read(name, {**merged, **own})
     values = {key: _first(merged, names) for key, names in _NAMES.items()}
     roles = values["roles"]
     python, unknown = _interpreter(_text(name, _NAMES["python"][0], values["python"]))
@@ -111,12 +116,53 @@ def _host(name: str, groups: Mapping[str, Group], own: Variables, source: str) -
         identity=_text(name, "ansible_private_key_file", values["identity"]),
         gateway=gateway,
         ssh_options=options,
-        refused=refused or unknown,
+        refused=refused or unread or unknown,
         python=python,
         weight=_number(name, "cartwheel_weight", values["weight"]) or 1,
         balancer_name=_text(name, "cartwheel_balancer_name", values["balancer_name"]),
         inner_address=_text(name, "cartwheel_inner_address", values["inner_address"]),
     )
+
+
+def _read(host: str, said: Variables) -> tuple[Table, str | None]:
+    """The variables that count, with the values of `{{ NAME }}` in them; and why one of them cannot
+    be read. It is a reason against this host only: an inventory has others too."""
+    known = {key: _plain(value) for key, value in said.items()}
+    known |= {"inventory_hostname": host, "inventory_hostname_short": host.partition(".")[0]}
+    found, unread = dict(known), None
+    for key in (*itertools.chain(*_NAMES.values()), *_SSH_ARGUMENTS, _CONNECTION):
+        value = known.get(key)
+        try:
+            found[key] = _filled(value, known, (key,)) if isinstance(value, str) else value
+        except _TemplateError:
+            found[key], unread = None, unread or f"{key} is {value}; {_ONLY}"
+        if isinstance(value, dict) and _VAULT in value:
+            found[key], unread = None, unread or f"{key} is encrypted; Cartwheel cannot read it"
+    return found, unread
+
+
+class _TemplateError(ValueError):
+    """A template that only Ansible can fill in."""
+
+
+def _filled(text: str, known: Variables, above: tuple[str, ...]) -> str:
+    """A text with the values of the variables that it names."""
+
+    def value_of(found: re.Match[str]) -> str:
+        value = known.get(found[1])
+        if found[1] in above or not isinstance(value, str | int):
+            raise _TemplateError
+        return _filled(str(value), known, (*above, found[1]))
+
+    filled = _TEMPLATE.sub(value_of, text)
+    if "{{" in filled or "{%" in filled:
+        raise _TemplateError
+    return filled
+
+
+def _plain(value: Value) -> Value:
+    """A value without Ansible's mark for texts that are no templates."""
+    return value[_UNSAFE] if isinstance(value, dict) and _UNSAFE in value else value
 
 
 def _groups(data: object) -> dict[str, Group]:
@@ -232,9 +278,9 @@ def _names(host: str, value: Value) -> tuple[str, ...]:
 def _text(host: str, name: str, value: Value) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str) or "{{" in value:
+    if isinstance(value, bool) or not isinstance(value, str | int):
         raise FormatError(f"{name} of {host} must be plain text")
-    return value or None
+    return str(value) or None
 
 
 def _number(host: str, name: str, value: Value, most: int | None = None) -> int | None:
@@ -249,13 +295,13 @@ def _number(host: str, name: str, value: Value, most: int | None = None) -> int 
 def _ssh_options(merged: Variables) -> tuple[tuple[Option, ...], str | None]:
     """The options that Ansible would pass to ssh, or why they cannot be honoured. A host is
     refused only when it is connected to, because an inventory has others too."""
-    connection = str(merged.get("ansible_connection") or "ssh").rpartition(".")[2]
+    connection = str(merged.get(_CONNECTION) or "ssh").rpartition(".")[2]
     if connection not in _BY_SSH:
         return (), f"ansible_connection is {connection}; Cartwheel only supports SSH"
     found: list[Option] = []
     for name in _SSH_ARGUMENTS:
         text = merged.get(name) or ""
-        if not isinstance(text, str) or "{{" in text:
+        if not isinstance(text, str):
             return (), f"{name} must be plain text"
         try:
             found += parse(text)

@@ -83,7 +83,7 @@ def _nothing_left(chosen: Sequence[Host], roles: Sequence[str], narrowing: Narro
     if not said:
         return UsageError(
             "no-hosts",
-            f"none of {len(chosen)} hosts has the role {' or '.join(roles)}, which app.roles needs",
+            f"none of {len(chosen)} hosts has the role {' or '.join(roles)}, which the app needs",
             hint=f"Known roles: {', '.join(have) or 'none'}. Set app.roles, or use --role.",
         )
     return UsageError(

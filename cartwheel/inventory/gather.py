@@ -44,7 +44,12 @@ def gather(
 
 def from_command(command: str, project: Path) -> list[Host]:
     """The hosts that an executable prints for `--list` (and `--host NAME`, if necessary)."""
-    return hosts_printed(command, partial(_printed, command, project))
+    warnings: list[str] = []
+    found = hosts_printed(command, partial(_printed, command, project, warnings))
+    if warnings and not found:  # ansible-inventory also ends with 0 if it can read no file
+        detail = "\n".join(warnings)
+        raise UsageError("inventory", f"{command} prints no host", detail=detail)
+    return found
 
 
 def hosts_printed(command: str, printed: Callable[..., bytes]) -> list[Host]:
@@ -70,7 +75,7 @@ def _decoded(printed: bytes, said: str) -> Value:
         raise UsageError("inventory", f"{said} does not print JSON: {error}") from error
 
 
-def _printed(command: str, project: Path, *options: str) -> bytes:
+def _printed(command: str, project: Path, warnings: list[str], *options: str) -> bytes:
     try:
         words = [*shlex.split(command), *options]
     except ValueError as error:
@@ -83,9 +88,13 @@ def _printed(command: str, project: Path, *options: str) -> bytes:
     except programs.LateError:
         raise UsageError("inventory", f"{said} did not end within {COMMAND_SECONDS:g} s") from None
     except OSError as error:
-        raise UsageError("inventory", f"{said} cannot be run: {error.strerror}") from error
+        hint = f'For a file of Ansible: command = "ansible-inventory -i {command}".'
+        hint = hint if (project / command).exists() else ""
+        message = f"{said} cannot be run: {error.strerror}"
+        raise UsageError("inventory", message, hint=hint) from error
+    warnings += ended.errors_text.strip().splitlines()[-_SHOWN_LINES:]
     if ended.status != 0:
-        detail = "\n".join(ended.errors_text.strip().splitlines()[-_SHOWN_LINES:])
+        detail = "\n".join(warnings)
         message = f"{said} ended with exit code {ended.status}"
         raise UsageError("inventory", message, detail=detail)
     return ended.output

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from cartwheel.plan import web_server
+from cartwheel.plan import tls, web_server
+from cartwheel.plan.processes import stopped_text
 from cartwheel.plan.refusals import MIN_FREE_BYTES, MIN_FREE_INODES, held_refusal, stopped_refusal
 from cartwheel.settings import names
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Level = Literal["ok", "note", "PROBLEM"]
 
 _LOW_BYTES = 512 << 20
+_LEAST_LEFT = 0.2  # of a certificate's lifetime; who renews by program does so at a third
 # Findings whose details need their name in front.
 _NAMED = ("leftover", "also running", "disk")
 
@@ -59,9 +61,12 @@ class Finding:
         }
 
 
-def conditions(host: str, status: Status) -> list[Finding]:
-    """All findings of `status` about a host: first whether it serves, last the notes."""
-    finders = (_serves, _whole, _app, _front_door, _web_server, _boot, _disk, _notes)
+def conditions(host: str, status: Status, *, has_web: bool = True) -> list[Finding]:
+    """All findings of `status` about a host: first whether it serves, last the notes. `has_web`:
+    it should run web once something is deployed there."""
+    visited = has_web if status.release is None else status.serving is not None
+    of_web = (_app, _front_door, _web_server, _tls) if visited else ()
+    finders = (_serves, _whole, *of_web, _processes, _timers, _boot, _disk, _notes)
     return [finding for finder in finders for finding in finder(host, status)]
 
 
@@ -104,6 +109,51 @@ def _whole(host: str, status: Status) -> Iterator[Finding]:
     if status.release is not None and status.not_whole:
         detail = f"{status.release} is damaged: {status.not_whole}"
         yield _problem(host, "release", detail, f"`fab deploy -H {host}` makes it again")
+
+
+def _processes(host: str, status: Status) -> Iterator[Finding]:
+    """The processes besides web."""
+    if status.stopped:
+        return
+    for name, mark in status.stopped_processes.items():
+        if status.assigned.has(name) or not status.assigned.holders.get(name):
+            todo = f"`fab process.start -H {host} --name {name}`"
+            yield Finding(host, name, "note", stopped_text(name, mark), todo)
+    for one in status.processes:
+        if one.problem:
+            named = f"-H {host} --name {one.process}"
+            todo = f"`fab logs -H {host} --process {one.process}` says why;"
+            todo += f" `fab process.start {named}` starts it, `fab process.restart {named}` anew"
+            yield _problem(host, one.process, f"{one.process}@{one.label}: {one.problem}", todo)
+    well = [one.process for one in status.processes if not one.problem]
+    if well:
+        yield Finding(host, "processes", "ok", ", ".join(_counted(well)))
+
+
+def _timers(host: str, status: Status) -> Iterator[Finding]:
+    for one in status.timers:
+        what = f"timer {one.name}"
+        last = one.runs[0] if one.runs else None
+        if not one.active:
+            todo = f"`fab doctor --fix -H {host}` starts it again"
+            yield _problem(host, what, f"{what} does not wait for its next run", todo)
+        elif one.paused:
+            todo = f"`fab timer.resume -H {host} --name {one.name}` lifts it"
+            since = f"{one.paused.who} since {one.paused.since}"
+            yield Finding(host, what, "note", f"{what} is paused by {since}", todo)
+        elif last is not None and last.result not in ("done", "running"):
+            todo = f"`fab logs -H {host} --timer {one.name}` shows what it printed"
+            detail = f"{what}: run {last.number} {last.result}: {last.detail}"
+            yield Finding(host, what, "note", detail, todo)
+        else:
+            yield Finding(host, what, "ok", one.timer.key)
+
+
+def _counted(names: Sequence[str]) -> Iterator[str]:
+    """`2 worker`, `beat`."""
+    for name in dict.fromkeys(names):
+        count = names.count(name)
+        yield f"{count} {name}" if count > 1 else name
 
 
 def _asked(status: Status) -> Serving | None:
@@ -194,7 +244,7 @@ def _web_server(host: str, status: Status) -> Iterator[Finding]:
     enable = web_server.enabling(state, host)
     broken = web_server.broken(state)
     if broken:
-        todo = f"fix the line that {web} names, then `fab {web}.reload -H {host}`"
+        todo = f"fix what {web} names, then `fab {web}.reload -H {host}`"
         yield _problem(host, f"{web} -t", broken, todo)
     if not unit_file:
         todo = f"`fab setup -H {host}` installs it"
@@ -203,13 +253,42 @@ def _web_server(host: str, status: Status) -> Iterator[Finding]:
         answers = _web_server_answers(status)
         start = f"`fab {web}.reload -H {host}` starts it"
         todo = start if unit_file in web_server.STARTS_AT_BOOT else f"{enable}, then {start}"
-        what = "answers, but systemd does not run it" if answers else "does not run"
+        what = "does not run"
+        if answers:
+            what = "answers, but systemd does not run it"
+            todo = f"stop it on {host} (`pkill -x {web}`), then {todo}"
         detail = f"{web} {what}: it is {active}, {unit_file}"
         yield _problem(host, web, detail, todo, serving=not answers)
     elif unit_file not in web_server.STARTS_AT_BOOT:
         yield _problem(host, web, f"{web} is {unit_file}: it does not start at boot", enable)
     else:
         yield Finding(host, web, "ok", "runs, and starts at boot")
+
+
+def _tls(host: str, status: Status) -> Iterator[Finding]:
+    """HTTPS, by a handshake on the host."""
+    state = status.tls
+    if state is None or not _web_server_answers(status):
+        return
+    reloads = f"`fab {names.web_server().name}.reload -H {host}` reads the file again"
+    served = tls.certificate(state.served)
+    if served is None:
+        yield _problem(host, "https", f"https: {state.problem}", reloads, serving=True)
+        return
+    renew = f"renew it, then `fab deploy -H {host}`" if state.is_ours else f"renew {state.path}"
+    left = f"ends on {served.day}, in {served.days_left(state.time)} days"
+    if served.until <= state.time:
+        detail = f"the certificate has expired on {served.day}"
+        yield _problem(host, "https", detail, renew, serving=True)
+    elif state.problem:
+        yield _problem(host, "https", f"https: {state.problem}", renew)
+    elif state.certificate != state.served:
+        detail = f"another certificate is served than {state.path} holds; it {left}"
+        yield _problem(host, "https", detail, reloads)
+    elif served.part_left(state.time) < _LEAST_LEFT:
+        yield _problem(host, "https", f"the certificate {left}", renew)
+    else:
+        yield Finding(host, "https", "ok", f"the certificate {left}")
 
 
 def _boot(host: str, status: Status) -> Iterator[Finding]:
@@ -260,7 +339,9 @@ def _notes(host: str, status: Status) -> Iterator[Finding]:
         todo = f"`fab doctor --fix -H {host}` or the next deploy removes it"
         yield Finding(host, "leftover", "note", text, todo)
     if status.release is not None and status.also_running:
-        yield Finding(host, "also running", "note", ", ".join(status.also_running))
+        detail = ", ".join(dict.fromkeys(status.also_running))
+        yield Finding(host, "also running", "note", detail)
     if status.stopping:
-        detail = ", ".join(status.stopping) + " is still answering its last requests"
-        yield Finding(host, "stopping", "note", detail)
+        named = ", ".join(dict.fromkeys(status.stopping))
+        detail = f"{named} is still finishing its last requests and jobs"
+        yield Finding(host, "stopping", "note", detail, f"`fab ps -H {host}` shows them")

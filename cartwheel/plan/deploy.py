@@ -11,30 +11,37 @@ from typing import TYPE_CHECKING
 from cartwheel.build.products import Artifact, Lock
 from cartwheel.hidden import Hidden
 from cartwheel.host.wire.codec import to_json
-from cartwheel.plan import web_server
+from cartwheel.plan import holders, processes, web_server
 from cartwheel.plan.app_server import server_refusals
+from cartwheel.plan.holders import ALONE, Place
 from cartwheel.plan.hooks import hooks_for
-from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator
-from cartwheel.plan.making import Delivery, Making, Packages, Placed, Variable
+from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator, Restarting
+from cartwheel.plan.making import Delivery, Making, Packages, Variable
+from cartwheel.plan.processes import described, described_timers
 from cartwheel.plan.refusals import BLINDING, left_out, refusals
-from cartwheel.plan.site import site_changes
-from cartwheel.plan.switching import switch_for
+from cartwheel.plan.site import site_changes, site_removal
+from cartwheel.plan.switching import probe, with_switch
+from cartwheel.plan.tls import Brought, plan_tls, tls_notes
 from cartwheel.settings import names
 from cartwheel.settings.phases import Kind
 from cartwheel.settings.toml_tables import Settings
 
 if TYPE_CHECKING:
+    from cartwheel.host.wire.assigned import Assigned
     from cartwheel.host.wire.download import Source
     from cartwheel.host.wire.facts import Facts, Interpreter
+    from cartwheel.host.wire.making import PlacedFile
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """Rendered templates for one host: the release's own files, by name, and the site."""
+    """Rendered templates for one host: the release's own files, by name, the site, and what it
+    includes for HTTPS."""
 
     files: Mapping[str, str]
     site: str
     host_files: Mapping[str, str]  # path -> text: boot unit, log rotation
+    tls: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,14 @@ class Ingredients:
     sample_files: Mapping[str, str]  # the release's files, rendered independent of the host
     created: str  # for display only; the order is the journal's sequence
     published: Mapping[str, Source] = field(default_factory=dict, repr=False)  # by SHA-256
-    placed: Mapping[str, Placed] = field(default_factory=dict, repr=False)
+    placed: Mapping[str, PlacedFile] = field(default_factory=dict, repr=False)
+    tls: Brought | None = field(default=None, repr=False)
+
+
+def runs_here(settings: Settings, facts: Facts, place: Place) -> Assigned:
+    """What the host is to run in its switch."""
+    possible = processes.assigned(settings, place.roles, facts.host.cpus)
+    return holders.here(possible, place.written, place.held)
 
 
 def plan_deploy(
@@ -63,10 +77,12 @@ def plan_deploy(
     facts: Facts,
     have: Ingredients,
     render: Callable[[str], Rendered],
+    place: Place = ALONE,
 ) -> HostPlan:
     """Decide what a deploy does on this host. Refusals are collected, not raised."""
+    assigned = runs_here(settings, facts, place)
     reasons = (
-        *refusals(settings, facts),
+        *refusals(settings, facts, has_web=assigned.has_web),
         *server_refusals(settings, facts, have.lock),
         *left_out(settings, facts, have.artifact),
     )
@@ -75,6 +91,7 @@ def plan_deploy(
         version=have.artifact.version,
         commit=have.artifact.commit,
         refusals=reasons,
+        holders=assigned.holders,
     )
     python = facts.python
     if python is None or any(reason.slug in BLINDING for reason in reasons):
@@ -88,26 +105,35 @@ def plan_deploy(
     if reasons:
         return plan
     rendered = render(release)
-    site = site_changes(settings, facts, rendered.site)
-    plan = replace(plan, notes=_notes(settings, facts, site, content, release))
-    if _serves(facts, release) and not site:
+    site = changes_of_site(settings, facts, rendered.site, assigned)
+    notes = [*_notes(facts, content, release), *processes.stopped_notes(facts, assigned)]
+    notes += _web_notes(settings, facts, site) if assigned.has_web else ()
+    notes += tls_notes(settings, facts, have.tls) if assigned.has_web else ()
+    tls = plan_tls(settings, facts, rendered.tls, have.tls, has_web=assigned.has_web)
+    plan = replace(plan, notes=tuple(notes), tls=tls, digest_key=have.digest_key)
+    was = facts.app.assigned
+    is_same = (assigned.counts, assigned.timers) == (was.counts, was.timers)
+    if _serves(facts, release) and is_same and not site:
         return plan
     kind: Kind = "restart" if plan.current == release else "deploy"
-    return replace(
+    here = {name: one for name, one in described(settings).items() if name in assigned.counts}
+    plan = replace(
         plan,
         kind=kind,
         host_files=rendered.host_files,
         making=None if known else _making(settings, facts, python, have, rendered, content),
         migration=_migration(settings, facts, content),
-        switch=switch_for(settings, kind, site, digest_key=have.digest_key),
         hooks=hooks_for(settings, "deploy"),
-        digest_key=have.digest_key,
     )
+    seconds = processes.switch_seconds(here, processes.stop_seconds(facts))
+    return with_switch(plan, settings, site, seconds, assigned=assigned)
 
 
 def nothing(settings: Settings, facts: Facts, operator: Operator, kind: Kind) -> HostPlan:
     """The plan that does nothing on this host, from which every plan starts."""
     app = facts.app
+    live = processes.processes_of(facts, app.current)
+    seconds = settings.health.deadline_seconds + processes.restart_seconds(live)
     return HostPlan(
         app=Application(settings.slug, names.user(settings)),
         operator=operator,
@@ -117,6 +143,7 @@ def nothing(settings: Settings, facts: Facts, operator: Operator, kind: Kind) ->
         current=app.current,
         premise=app.premise,
         seq=app.seq,
+        restarting=Restarting(app.down, probe(settings), seconds),
     )
 
 
@@ -135,7 +162,16 @@ def known_release(facts: Facts, content: str) -> str | None:
 
 def _serves(facts: Facts, release: str) -> bool:
     app = facts.app
-    return app.current == release and app.is_up and not app.pending
+    return app.current == release and app.serving is not None and not app.pending
+
+
+def changes_of_site(
+    settings: Settings, facts: Facts, site: str, assigned: Assigned
+) -> dict[str, str | None]:
+    """The web server's files that must change for what the host runs."""
+    if assigned.has_web:
+        return site_changes(settings, facts, site)
+    return site_removal(settings, facts)
 
 
 def _content(settings: Settings, python: Interpreter, have: Ingredients) -> list[str]:
@@ -156,11 +192,13 @@ def _content(settings: Settings, python: Interpreter, have: Ingredients) -> list
         json.dumps(dict(have.sample_files), sort_keys=True),
         names.keyed_digest(have.digest_key, environment),
         *(f"{name} {_placed_digest(have, one)}" for name, one in sorted(have.placed.items())),
+        *(f"{name} {json.dumps(to_json(one))}" for name, one in described(settings).items()),
+        *(f"{name} {json.dumps(to_json(one))}" for name, one in described_timers(settings).items()),
     ]
 
 
-def _placed_digest(have: Ingredients, one: Placed) -> str:
-    return names.short_digest(have.digest_key, json.dumps(one.identity))
+def _placed_digest(have: Ingredients, one: PlacedFile) -> str:
+    return names.short_digest(have.digest_key, json.dumps(to_json(one)))
 
 
 # -- a release that the host does not have
@@ -202,6 +240,8 @@ def _making(
         variables=dict(_variables(have)),
         created=have.created,
         folders=settings.hardening.folders,
+        processes=described(settings),
+        timers=described_timers(settings),
         placed=have.placed,
         placed_digests={name: _placed_digest(have, one) for name, one in have.placed.items()},
     )
@@ -245,28 +285,22 @@ def _migration(settings: Settings, facts: Facts, content: str) -> Migration | No
     return Migration(deploy.migrate, deploy.migrate_timeout_seconds)
 
 
-def _notes(
-    settings: Settings,
-    facts: Facts,
-    site: Mapping[str, str | None],
-    content: str,
-    release: str,
-) -> tuple[str, ...]:
+def _notes(facts: Facts, content: str, release: str) -> Iterator[str]:
     app = facts.app
-    notes = [
-        f"{name} is damaged ({what}): its content is made again as {release}"
-        for name, what in app.spoilt.items()
-        if name == content or name.startswith(content + "_")
-    ]
+    for name, what in app.spoilt.items():
+        if name == content or name.startswith(content + "_"):
+            yield f"{name} is damaged ({what}): its content is made again as {release}"
+    if app.leftovers:
+        yield f"leftovers to clean: {', '.join(app.leftovers)}"
+
+
+def _web_notes(settings: Settings, facts: Facts, site: Mapping[str, str | None]) -> Iterator[str]:
     web = names.web_server().name
     if not web_server.is_up(settings, facts):
-        notes.append(f"{web} does not run ({facts.web.active}): this deploy starts it")
+        yield f"{web} does not run ({facts.web.active}): this deploy starts it"
     elif site:
-        notes.append(f"{web} is reloaded: idle kept-alive connections may close")
+        yield f"{web} is reloaded: idle kept-alive connections may close"
     elif facts.web.complaint:
-        notes.append(f"{web_server.broken(facts.web)}; after a reboot it does not start")
+        yield f"{web_server.broken(facts.web)}; after a reboot it does not start"
     if facts.web.unit_file not in web_server.STARTS_AT_BOOT:
-        notes.append(f"{web} is {facts.web.unit_file}: it does not start at boot")
-    if app.leftovers:
-        notes.append(f"leftovers to clean: {', '.join(app.leftovers)}")
-    return tuple(notes)
+        yield f"{web} is {facts.web.unit_file}: it does not start at boot"

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cartwheel.build.lock import hashed_pins
+from cartwheel.host.wire.manifest import PLACED
 from cartwheel.plan.host_plan import HostPlan
 from cartwheel.plan.making import Making
+from cartwheel.plan.processes import ProcessChange
 
 NO_FILE = "/dev/null"
 """Stands in a diff for a missing file."""
@@ -28,6 +30,7 @@ _NOT_SHOWN = re.compile(re.escape(_LOCK) + r"|web-[b-z]\.service")
 if TYPE_CHECKING:
     from cartwheel.host.wire.compare import Present
     from cartwheel.host.wire.facts import Release
+    from cartwheel.host.wire.timer import Timer
 
 
 @dataclass(frozen=True)
@@ -48,16 +51,33 @@ class Changed:
 
 
 @dataclass(frozen=True)
+class TimerChange:
+    """A timer whose schedule changes, "" where it is not there. `following`: its next run, in
+    seconds since the epoch."""
+
+    name: str
+    before: str
+    after: str
+    following: float | None = None
+
+
+@dataclass(frozen=True)
 class Differences:
-    """Everything that would be different after the plan. `diffs` are unified diffs of the files
-    that a person writes or reads."""
+    """Everything that would be different after the plan. `files`: the application's files of
+    configuration. `starts`, `stops` and `draining` (asked to stop before) are units, `processes`
+    the same for each process besides web. `diffs` are unified diffs of the files that a person
+    writes or reads."""
 
     packages: Changed = Changed()
     python: str = ""
     settings: Changed = Changed()
     variables: Changed = Changed()
+    files: Changed = Changed()
     starts: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
+    draining: tuple[str, ...] = ()
+    processes: tuple[ProcessChange, ...] = ()
+    timers: tuple[TimerChange, ...] = ()
     diffs: tuple[str, ...] = ()
 
 
@@ -69,7 +89,13 @@ class Content:
     packages: Mapping[str, tuple[str, str]]
     python: str
     variables: Mapping[str, str]  # name -> keyed digest
+    placed: Mapping[str, str]  # name -> keyed digest
     files: Mapping[str, str]
+
+    @property
+    def secret_files(self) -> set[str]:
+        """The application's files whose texts no plan shows."""
+        return {f"{PLACED}/{name}" for name in self.placed} - self.files.keys()
 
 
 def wanted(plan: HostPlan) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -82,34 +108,52 @@ def differences(
     plan: HostPlan,
     present: Present,
     releases: Mapping[str, Release],
-    unit: str,
+    starts: tuple[str, ...],
     settings: Mapping[str, str] | None,
+    processes: tuple[ProcessChange, ...] = (),
 ) -> Differences:
-    """Compare the host now with the host after the plan. `releases`: those on it, by name. `unit`:
-    the new instance's. `settings`: those that the live release was deployed with, if known."""
+    """Compare the host now with the host after the plan. `releases`: those on it, by name.
+    `starts`: the new instances' units. `settings`: those that the live release was deployed with,
+    if known. `processes`: what happens to each."""
     if plan.switch is None:
         return Differences()
     before, after = (_known(name, present, releases) for name in (plan.current, plan.release))
     if plan.making is not None:
         after = _made(plan.release, plan.making)
     shared = _shared_files(plan)
+    secret = before.secret_files | after.secret_files
     return Differences(
         packages=_packages(before, after),
         python=f"{before.python} -> {after.python}" if _other_python(before, after) else "",
         settings=_settings(settings, plan.switch.settings),
-        variables=_by_digest(before.variables, after.variables),
-        starts=(unit,),
+        variables=_by_value(before.variables, after.variables),
+        files=_by_value(before.placed, after.placed),
+        starts=starts,
         stops=present.running,
+        draining=present.stopping,
+        processes=processes,
         diffs=(
-            *_diffs(before.files, after.files),
+            *_diffs(_without(secret, before.files), _without(secret, after.files)),
             *_diffs({path: present.files[path] for path in shared}, shared),
         ),
     )
 
 
+def timer_changes(present: Present, after: Mapping[str, Timer]) -> tuple[TimerChange, ...]:
+    """The timers that come, go, or get another schedule."""
+    before, then = (
+        {name: one.key for name, one in some.items()} for some in (present.timers, after)
+    )
+    return tuple(
+        TimerChange(name, before.get(name, ""), then.get(name, ""), present.following.get(name))
+        for name in sorted({*before, *then})
+        if before.get(name) != then.get(name)
+    )
+
+
 def _shared_files(plan: HostPlan) -> dict[str, str | None]:
     """Files outside releases that the plan writes, or removes (None)."""
-    site = plan.switch.site if plan.switch else {}
+    site = plan.switch.site_changes if plan.switch else {}
     return {**site, **(plan.host_files or {})}
 
 
@@ -120,7 +164,7 @@ def _known(name: str | None, present: Present, releases: Mapping[str, Release]) 
     """A release on the host; an empty one if the host does not have it."""
     release = releases.get(name or "")
     if name is None or release is None:
-        return Content({}, "", {}, {})
+        return Content({}, "", {}, {}, {})
     texts = present.releases.get(name, {})
     return Content(
         packages=_with_application(
@@ -128,6 +172,7 @@ def _known(name: str | None, present: Present, releases: Mapping[str, Release]) 
         ),
         python=_python(*release.python) if release.python else "",
         variables=release.variables,
+        placed=release.placed,
         files=_comparable(name, texts),
     )
 
@@ -144,8 +189,18 @@ def _made(release: str, making: Making) -> Content:
         ),
         python=_python(making.python.path, making.python.version),
         variables={name: digest for name, (_source, digest) in making.noted.items()},
-        files=_comparable(release, making.files),
+        placed=making.placed_digests,
+        files=_comparable(release, {**making.files, **_open_texts(making)}),
     )
+
+
+def _open_texts(making: Making) -> dict[str, str]:
+    """The texts of the application's files that hold no secret."""
+    return {
+        f"{PLACED}/{name}": one.content.reveal()
+        for name, one in making.placed.items()
+        if not one.secret
+    }
 
 
 def _with_application(
@@ -173,14 +228,11 @@ def _comparable(release: str | None, texts: Mapping[str, str]) -> dict[str, str]
 
 def _packages(before: Content, after: Content) -> Changed:
     old, new = before.packages, after.packages
+    found = _by_value(old, new)
     return Changed(
-        tuple(f"{name} {new[name][0]}" for name in sorted(new.keys() - old.keys())),
-        tuple(f"{name} {old[name][0]}" for name in sorted(old.keys() - new.keys())),
-        tuple(
-            _other_package(name, old[name][0], new[name][0])
-            for name in sorted(old.keys() & new.keys())
-            if old[name] != new[name]
-        ),
+        tuple(f"{name} {new[name][0]}" for name in found.added),
+        tuple(f"{name} {old[name][0]}" for name in found.removed),
+        tuple(_other_package(name, old[name][0], new[name][0]) for name in found.changed),
     )
 
 
@@ -193,16 +245,20 @@ def _other_python(before: Content, after: Content) -> bool:
 
 
 def _settings(before: Mapping[str, str] | None, after: Mapping[str, str] | None) -> Changed:
-    return Changed() if before is None or after is None else _by_digest(before, after)
+    return Changed() if before is None or after is None else _by_value(before, after)
 
 
-def _by_digest(before: Mapping[str, str], after: Mapping[str, str]) -> Changed:
-    """The changes by name; a changed value shows in its keyed digest."""
+def _by_value(before: Mapping[str, object], after: Mapping[str, object]) -> Changed:
+    """The changes by name; a changed secret shows in its keyed digest."""
     return Changed(
         tuple(sorted(after.keys() - before.keys())),
         tuple(sorted(before.keys() - after.keys())),
         tuple(name for name in sorted(before.keys() & after.keys()) if before[name] != after[name]),
     )
+
+
+def _without(names: Collection[str], texts: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in texts.items() if name not in names}
 
 
 def _diffs(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Iterator[str]:

@@ -13,7 +13,9 @@ from cartwheel.settings.phases import Kind
 if TYPE_CHECKING:
     from cartwheel.host.wire.health import Probe
     from cartwheel.host.wire.journal import Setback
-    from cartwheel.host.wire.switching import Limits
+    from cartwheel.host.wire.marks import Stopped
+    from cartwheel.host.wire.switching import Switch
+    from cartwheel.host.wire.tls import InstallTls, RemoveTls
     from cartwheel.plan.making import Making
 
 
@@ -50,22 +52,46 @@ class Migration:
 
 
 @dataclass(frozen=True)
-class Switch:
-    """How the traffic moves to the release, and what makes the host roll back."""
+class Restarting:
+    """How a host on which nothing changes checks what it starts again because it was `down`."""
 
-    # The web server's files that change: path -> text, None: remove it.
-    site: Mapping[str, str | None]
-    listen: int
-    static_dir: str | None
+    down: tuple[str, ...]
     probe: Probe
-    watch_seconds: float
-    limits: Limits
-    confirm_seconds: float
-    keep_releases: int
-    deadline_seconds: float
-    # The settings that shape what the host runs, by name, each as a keyed digest: for the next
-    # plan to compare. None: the run does not bring them to the host.
-    settings: Mapping[str, str] | None = None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A host that has, or is to have, what only one host has: its name in this run, and the name
+    that all hosts write down."""
+
+    host: str
+    written: str
+
+
+@dataclass(frozen=True)
+class Move:
+    """What another host gets once all have confirmed: what `gives` has (None: nobody has it),
+    `takes` takes. `stop_seconds` and `ready_seconds` limit its last job and its start; `stopped`:
+    who has stopped it. `is_known`: as in `Held`."""
+
+    name: str
+    gives: Holder | None
+    takes: Holder
+    stop_seconds: float
+    ready_seconds: float
+    probe: Probe
+    stopped: Stopped | None = None
+    is_known: bool = True
+
+
+@dataclass(frozen=True)
+class Tls:
+    """HTTPS on a host after the run, in words. `request`: what changes it; None: nothing changes.
+    It belongs to the host: no rollback touches it."""
+
+    what: str
+    request: InstallTls | RemoveTls | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +109,8 @@ class HostPlan:
     host_files: Mapping[str, str] | None = None
     making: Making | None = None  # None: the host has the release
     migration: Migration | None = None  # once in the fleet, on the first host that has it
-    switch: Switch | None = None
+    switch: Switch | None = None  # how the traffic moves, and what makes the host roll back
+    switch_seconds: float = 0.0  # its time limit
     hooks: tuple[Hook, ...] = ()  # the same on all hosts of a run
     notes: tuple[str, ...] = ()
     setback: Setback | None = None  # what happened to this release here before
@@ -92,6 +119,10 @@ class HostPlan:
     digest_key: str = field(default="", repr=False)  # the fleet's key, kept on its hosts
     premise: str = ""  # the host's digest of the facts that this plan was made from
     seq: int = 0  # the last line of the host's journal at that time
+    restarting: Restarting | None = None
+    holders: Mapping[str, str] | None = None  # what the host writes down if nothing is switched
+    moves: tuple[Move, ...] = ()  # the same on all hosts of a run
+    tls: Tls | None = None  # None: the host has no HTTPS, or the run is not about it
 
     @property
     def unchanged(self) -> bool:
@@ -99,11 +130,28 @@ class HostPlan:
         return self.switch is None and not self.refusals
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing happens: nothing is down, HTTPS stays as it is, and nothing moves to
+        another host either."""
+        down = self.restarting.down if self.restarting else ()
+        return self.unchanged and not down and not self.moves and not self.changes_tls
+
+    @property
+    def changes_tls(self) -> bool:
+        return self.tls is not None and self.tls.request is not None
+
+    @property
     def switching(self) -> Switch:
         """The switch. Raises ValueError if the plan has none."""
         if self.switch is None:
             raise ValueError(f"{self.release}: nothing is switched")
         return self.switch
+
+    @property
+    def has_web(self) -> bool:
+        """Whether visitors come to this host, as far as the plan says."""
+        assigned = self.switch.assigned if self.switch else None
+        return assigned is None or assigned.has_web
 
     @property
     def fresh(self) -> bool:

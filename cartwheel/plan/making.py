@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from cartwheel.build.products import Artifact, Lock
 from cartwheel.hidden import Hidden
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.download import Source
     from cartwheel.host.wire.facts import Interpreter
     from cartwheel.host.wire.installing import Installing
+    from cartwheel.host.wire.making import PlacedFile
+    from cartwheel.host.wire.process import Process
+    from cartwheel.host.wire.timer import Timer
 
 
 @dataclass(frozen=True)
@@ -50,23 +53,6 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A file of configuration in the release. `link`: its name in `shared/`, which leads to it;
-    `variable`: that of the application that has its path; "" for none."""
-
-    content: Hidden
-    mode: int
-    owner: Literal["root", "app"]
-    link: str
-    variable: str
-
-    @property
-    def identity(self) -> list[object]:
-        """Everything that distinguishes it, to be digested with a key."""
-        return [self.content.reveal(), self.mode, self.owner, self.link, self.variable]
-
-
-@dataclass(frozen=True)
 class Making:
     """How a release is made on a host that does not have it. `content` is its name without the
     counter of a rebuild."""
@@ -84,7 +70,9 @@ class Making:
     created: str  # for display only; the order is the journal's sequence
     tool: Delivery | None = None  # pip, if the host lacks this version
     folders: tuple[str, ...] = ()  # of the application, outside of the release
-    placed: Mapping[str, Placed] = field(default_factory=dict, repr=False)
+    processes: Mapping[str, Process] = field(default_factory=dict)  # besides web
+    timers: Mapping[str, Timer] = field(default_factory=dict)
+    placed: Mapping[str, PlacedFile] = field(default_factory=dict, repr=False)
     placed_digests: Mapping[str, str] = field(default_factory=dict)  # for a later plan
 
     @property

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cartwheel import __version__
-from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.download import File
 from cartwheel.host.wire.making import (
     BringTool,
@@ -16,17 +14,16 @@ from cartwheel.host.wire.making import (
     Configure,
     Install,
     MakeVenv,
-    PlacedFile,
     Upload,
     Verify,
 )
 from cartwheel.host.wire.manifest import Manifest, Python
+from cartwheel.host.wire.manifest import Placed as NotedFile
 from cartwheel.host.wire.manifest import Variable as Noted
 from cartwheel.host.wire.request import Done
 from cartwheel.plan.host_plan import HostPlan
 from cartwheel.plan.making import Delivery, Making
 from cartwheel.plan.step import SMALL_SECONDS, AnyStep, Stage, Step
-from cartwheel.settings import names
 
 if TYPE_CHECKING:
     from cartwheel.build.products import Artifact
@@ -93,17 +90,12 @@ def _wheel(artifact: Artifact) -> File:
 def _configure(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
     files = dict(making.files)
     env = {name: variable.value for name, variable in making.variables.items()}
+    placed, folders = dict(making.placed), making.folders
+    locks = tuple(name for name, one in making.processes.items() if one.never_twice)
+    request = Configure(plan.release, plan.app.user, files, env, placed, folders, locks, digest="")
+    step = Step("configure", SMALL_SECONDS, request)
     # It shows the host whether this step was already done with the same input.
-    placed = {
-        name: PlacedFile(one.content, one.mode, one.owner, one.link, one.variable)
-        for name, one in making.placed.items()
-    }
-    folders = making.folders
-    inputs = (files, to_json(env), *filter(None, (to_json(placed), list(folders))))
-    texts = [json.dumps(one, sort_keys=True) for one in inputs]
-    digest = names.keyed_digest(plan.digest_key, "".join(texts))
-    request = Configure(plan.release, plan.app.user, files, env, placed, folders, digest)
-    yield Step("configure", SMALL_SECONDS, request)
+    yield replace(step, request=replace(request, digest=step.digest(plan.digest_key)))
 
 
 def _verify(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
@@ -113,8 +105,13 @@ def _verify(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
         entry=making.entry,
         static_dir=making.static_dir,
         import_seconds=making.import_seconds,
-        site_changes=dict(plan.switching.site),
+        site_changes=plan.switching.site_changes,
         server_names=making.server_names,
+        programs={
+            **{f"processes.{name}": one.program for name, one in making.processes.items()},
+            **{f"timers.{name}": one.program for name, one in making.timers.items()},
+        },
+        zones={f"timers.{name}.zone": one.zone for name, one in making.timers.items()},
     )
     yield Step("verify", making.import_seconds + SMALL_SECONDS, request)
 
@@ -139,6 +136,12 @@ def _complete(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
         message=plan.operator.message,
         commit=plan.commit,
         env={name: Noted(source, digest) for name, (source, digest) in making.noted.items()},
+        processes=dict(making.processes),
+        timers=dict(making.timers),
+        placed={
+            name: NotedFile(making.placed_digests[name], one.secret)
+            for name, one in making.placed.items()
+        },
     )
     yield Step("complete", SMALL_SECONDS, Complete(manifest))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cartwheel.plan import web_server
 from cartwheel.plan.host_plan import Refusal
 from cartwheel.plan.site import site_refusals
+from cartwheel.plan.tls import tls_refusals
 from cartwheel.settings import names
 from cartwheel.settings.patterns import toml_list
 from cartwheel.settings.toml_tables import Settings
@@ -26,17 +27,22 @@ MIN_FREE_INODES = 5000  # a Flask venv with its bytecode is about 1500
 BLINDING = frozenset(("not-set-up", "python-version", "no-systemd"))
 
 
-def refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
-    """All reasons why this host cannot take a release now."""
+def refusals(settings: Settings, facts: Facts, *, has_web: bool = True) -> tuple[Refusal, ...]:
+    """All reasons why this host cannot take a release now. `has_web`: it runs web, and so it needs
+    a web server."""
+    of_web = (
+        *_web_server(settings, facts),
+        *_port_taken(settings, facts),
+        *site_refusals(settings, facts),
+        *tls_refusals(settings, facts),
+    )
     return (
         *_not_ready(settings, facts),
-        *_web_server(settings, facts),
         *_python(settings, facts),
         *_installer(settings, facts),
         *_marks(facts),
         *_no_room(settings, facts),
-        *_port_taken(settings, facts),
-        *site_refusals(settings, facts),
+        *(of_web if has_web else ()),
     )
 
 
@@ -45,12 +51,12 @@ def _not_ready(settings: Settings, facts: Facts) -> Iterator[Refusal]:
         yield Refusal("no-systemd", "systemd is not running on this host")
     if facts.app.digest_key is None:
         yield Refusal("not-set-up", f"the host is not set up for {settings.slug}")
-    elif facts.web_server is None:
-        yield Refusal("not-set-up", f"the host has no {names.web_server().name}")
 
 
 def _web_server(settings: Settings, facts: Facts) -> Iterator[Refusal]:
     if facts.web_server is None:
+        if facts.app.digest_key is not None:
+            yield Refusal("not-set-up", f"the host has no {names.web_server().name}")
         return
     if not facts.web.folder:
         yield Refusal("not-set-up", web_server.unread(facts.web))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
-from cartwheel.plan.host_plan import Switch
+from cartwheel.plan.host_plan import HostPlan
 
 SIZE = re.compile(r"^(\d+)(%?)$")
 _WHOLE_PERCENT = 100
@@ -57,16 +57,18 @@ def count(size: int | str, total: int) -> int:
 
 
 def patient(
-    switch: Switch,
+    plan: HostPlan,
     later: int,
     rollout: Rollout,
     around_seconds: float = 0.0,
     closing_seconds: float = 0.0,
-) -> Switch:
-    """The switch of a host with `later` batches after it. Its confirmation comes after the last
+) -> HostPlan:
+    """The plan of a host with `later` batches after it. Its confirmation comes after the last
     batch has passed its checks. The time limit is the deadline and the pause of each batch, plus
     `around_seconds` for each batch including its own, plus `closing_seconds` between the last batch
     and the confirmation."""
-    wait_seconds = later * (switch.deadline_seconds + rollout.pause_seconds)
+    wait_seconds = later * (plan.switch_seconds + rollout.pause_seconds)
     wait_seconds += (later + 1) * around_seconds + closing_seconds
-    return replace(switch, confirm_seconds=switch.confirm_seconds + wait_seconds)
+    switch = plan.switching
+    switch = replace(switch, confirm_seconds=switch.confirm_seconds + wait_seconds)
+    return replace(plan, switch=switch)

@@ -28,6 +28,7 @@ def seal(plan: HostPlan) -> Table:
         "version": plan.version,
         "unchanged": plan.unchanged,
         "premise": plan.premise,
+        "moves": [[one.name, one.takes.written] for one in plan.moves],
         "operations": [_sealed(one, key) for one in steps.in_order(_apart_from_its_run(plan))],
     }
 
@@ -64,6 +65,8 @@ def _differs(then: Sealed, now: Sealed) -> Iterator[str]:
         yield f"the release would be {now['release']}, and was to be {then['release']}"
     elif then["operations"] != now["operations"]:
         yield from _operations_differ(then["operations"], now["operations"])
+    elif then.get("moves", []) != now["moves"]:
+        yield "something else would move to another host"
     elif then["premise"] != now["premise"] or then["unchanged"] != now["unchanged"]:
         yield "its releases or links have changed"
 

@@ -33,6 +33,12 @@ def site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str |
     return changes
 
 
+def site_removal(settings: Settings, facts: Facts) -> dict[str, str | None]:
+    """The same for a host that runs no web: the site that it had goes, and nothing else changes."""
+    path = names.site_path(settings)
+    return {} if facts.files.get(path) is None else {path: None}
+
+
 def site_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
     """Refuse names of another site: a web server only warns, and uses the site it read first."""
     others = [

@@ -1,5 +1,5 @@
 """Make the requests that carry out a plan on its host: the only place that knows their names and
-arguments. Pure."""
+arguments, except for the switch, which the plan has as it is. Pure."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING
 from cartwheel.hidden import Hidden
 from cartwheel.host.wire.request import Done
 from cartwheel.plan.hooks import Hook, moments, variables
-from cartwheel.plan.host_plan import HostPlan, Migration
+from cartwheel.plan.host_plan import Holder, HostPlan, Migration, Move
 from cartwheel.plan.making_steps import make
 from cartwheel.plan.step import SMALL_SECONDS, AnyStep, Stage, Step
 
 if TYPE_CHECKING:
-    from cartwheel.host.wire.switching import Switched, WentBack
+    from cartwheel.host.wire.holding import Given, Record
+    from cartwheel.host.wire.switching import Finished, Switched, WentBack
 
 _HOOK_MARGIN_SECONDS = 30.0
 
 
 def in_order(plan: HostPlan) -> list[AnyStep | Hook]:
     """The plan's steps on its host, and hooks around them; those of `migrate` with a migration."""
+    last = tls(plan)
     if plan.switch is None:
-        return []
+        return [] if last is None else [last]
     migration: list[AnyStep] = [migrate(plan, plan.migration)] if plan.migration else []
     work: dict[str, list[AnyStep]] = {
         "prepare": prepare(plan),
@@ -35,7 +37,7 @@ def in_order(plan: HostPlan) -> list[AnyStep | Hook]:
             found += work.get(moment.phase, ())
         if moment.phase != "migrate" or migration:
             found += [hook for hook in plan.hooks if hook.moment == moment]
-    return found
+    return found if last is None else [*found, last]
 
 
 def titles(plan: HostPlan) -> list[str]:
@@ -57,7 +59,8 @@ def prepare(plan: HostPlan, until: Stage | None = None) -> list[AnyStep]:
 def _refresh(plan: HostPlan, host_files: Mapping[str, str]) -> Step[Done]:
     from cartwheel.host.wire.setup import Refresh
 
-    return Step("host side", SMALL_SECONDS, Refresh(dict(host_files), Hidden(plan.digest_key)))
+    request = Refresh(dict(host_files), Hidden(plan.digest_key), plan.has_web)
+    return Step("host side", SMALL_SECONDS, request)
 
 
 def migrate(plan: HostPlan, migration: Migration) -> Step[Done]:
@@ -74,25 +77,7 @@ def migrate(plan: HostPlan, migration: Migration) -> Step[Done]:
 
 def switch(plan: HostPlan) -> Step[Switched]:
     """The request that moves traffic."""
-    from cartwheel.host.wire.switching import Switch
-
-    deal = plan.switching
-    asked = Switch(
-        kind=plan.kind,
-        release=plan.release,
-        version=plan.version,
-        fresh=plan.fresh,
-        site_changes=dict(deal.site),
-        listen=deal.listen,
-        static_dir=deal.static_dir,
-        probe=deal.probe,
-        watch_seconds=deal.watch_seconds,
-        limits=deal.limits,
-        confirm_seconds=deal.confirm_seconds,
-        keep_releases=deal.keep_releases,
-        settings=None if deal.settings is None else dict(deal.settings),
-    )
-    return Step("switch", deal.deadline_seconds, asked)
+    return Step("switch", plan.switch_seconds, plan.switching)
 
 
 def watch(seconds: float) -> Step[Done]:
@@ -109,7 +94,7 @@ def confirm(switch_id: str) -> Step[Done]:
     return Step("confirm", SMALL_SECONDS, Confirm(switch_id))
 
 
-def finish(seconds: float) -> Step[Done]:
+def finish(seconds: float) -> Step[Finished]:
     """Drain, stop and prune, within this time limit."""
     from cartwheel.host.wire.switching import Finish
 
@@ -123,14 +108,45 @@ def go_back(reason: str, seconds: float, *, is_bad: bool) -> Step[WentBack]:
     return Step("go back", seconds, GoBack(reason, is_bad))
 
 
+def tls(plan: HostPlan) -> Step[Done] | None:
+    """The change of HTTPS, if there is one."""
+    if plan.tls is None or plan.tls.request is None:
+        return None
+    return Step("tls", SMALL_SECONDS, plan.tls.request)
+
+
+# -- what only one host has
+
+
+def let_go(move: Move, to: Holder) -> Step[Given]:
+    """A host writes down that another one is to have it, and ends it."""
+    from cartwheel.host.wire.holding import LetGo
+
+    seconds = move.stop_seconds + SMALL_SECONDS
+    return Step(f"let go {move.name}", seconds, LetGo(move.name, to.written))
+
+
+def take(move: Move, holder: Holder, record: Record) -> Step[Done]:
+    """A host takes it, and goes on from there."""
+    from cartwheel.host.wire.holding import Take
+
+    seconds = move.ready_seconds + SMALL_SECONDS
+    request = Take(move.name, holder.written, move.probe, move.stopped, record)
+    return Step(f"take {move.name}", seconds, request)
+
+
 # -- if nothing is switched
 
 
 def unchanged(plan: HostPlan, seconds: float) -> Step[Done]:
-    """The host records that the release is live already."""
+    """The host records that the release is live already, and starts what of it is down."""
     from cartwheel.host.wire.switching import Unchanged
 
-    return Step("unchanged", seconds, Unchanged(plan.release, plan.version, plan.commit))
+    again = plan.restarting
+    probe = again.probe if again else None
+    holders = None if plan.holders is None else dict(plan.holders)
+    request = Unchanged(plan.release, plan.version, plan.commit, probe, holders)
+    return Step("unchanged", seconds + (again.seconds if again else 0), request)
 
 
 def abandon(plan: HostPlan, reason: str, log: str, *, is_bad: bool) -> Step[Done]:

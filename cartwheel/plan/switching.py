@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cartwheel.plan.host_plan import Switch
+from cartwheel.plan.host_plan import HostPlan
 from cartwheel.settings import names
-from cartwheel.settings.phases import Kind
 from cartwheel.settings.shown import of_hosts
 from cartwheel.settings.toml_tables import Settings
 
 if TYPE_CHECKING:
+    from cartwheel.host.wire.assigned import Assigned
     from cartwheel.host.wire.health import Probe
     from cartwheel.host.wire.status import AskStatus
 
@@ -20,20 +20,30 @@ _SWITCH_MARGIN_SECONDS = 120.0
 _FINISH_MARGIN_SECONDS = 60.0
 
 
-def switch_for(
-    settings: Settings, kind: Kind, site: Mapping[str, str | None], *, digest_key: str = ""
-) -> Switch:
-    """The switch of a deploy, a rollback or a restart, with the web server's files that change.
-    With the `digest_key`, the host learns the settings of the deploy."""
-    from cartwheel.host.wire.switching import Limits
+def with_switch(
+    plan: HostPlan,
+    settings: Settings,
+    site: dict[str, str | None],
+    processes_seconds: float,
+    *,
+    assigned: Assigned | None = None,
+) -> HostPlan:
+    """The plan of a deploy, a rollback or a restart with its switch: the web server's files that
+    change (path -> text, None: remove it), and what runs on the host (None: what its release
+    brings). `processes_seconds`: how much longer it may take because of processes. If the plan has
+    the key for digests, the host learns the settings of the deploy."""
+    from cartwheel.host.wire.switching import Limits, Switch
 
     deploy, health = settings.deploy, settings.health
     watch_seconds = deploy.probation_seconds
-    if kind == "rollback":
+    if plan.kind == "rollback":
         watch_seconds = min(watch_seconds, _ROLLBACK_WATCH_SECONDS)
-    seconds = health.deadline_seconds + deploy.probation_seconds + _SWITCH_MARGIN_SECONDS
-    return Switch(
-        site=site,
+    switch = Switch(
+        kind=plan.kind,
+        release=plan.release,
+        version=plan.version,
+        fresh=plan.fresh,
+        site_changes=site,
         listen=settings.web.listen,
         static_dir=settings.web.static_dir,
         probe=probe(settings),
@@ -45,10 +55,13 @@ def switch_for(
         ),
         confirm_seconds=deploy.confirm_seconds,
         keep_releases=deploy.keep_releases,
-        # The wait if all slots of an earlier version's release are taken.
-        deadline_seconds=seconds + deploy.drain_seconds,
-        settings=_settings(settings, digest_key) if digest_key else None,
+        settings=_settings(settings, plan.digest_key) if plan.digest_key else None,
+        assigned=assigned,
     )
+    # The wait if all slots of an earlier version's release are taken.
+    seconds = deploy.drain_seconds + processes_seconds
+    seconds += health.deadline_seconds + deploy.probation_seconds + _SWITCH_MARGIN_SECONDS
+    return replace(plan, switch=switch, switch_seconds=seconds)
 
 
 def _settings(settings: Settings, digest_key: str) -> dict[str, str]:

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cartwheel.errors import UsageError
-from cartwheel.project.detect import Entry, Found
+from cartwheel.project.detect import HEALTH_PATHS, Entry, Found
 from cartwheel.project.entry_check import entry_problem
 from cartwheel.project.files import FABFILE, Answers, settings_text
 from cartwheel.settings import entry as entries
-from cartwheel.settings import load, schema
+from cartwheel.settings import schema
 from cartwheel.settings.checks import RESERVED_USERS, host_problem, server_name_problem
-from cartwheel.settings.loading import apps
+from cartwheel.settings.loading import apps, load
 from cartwheel.settings.project_files import files_of
 from cartwheel.settings.toml_tables import NAME, NAME_CHARACTERS
 
+_MOST_OTHERS = 5
 _WITH_LIFESPAN = frozenset({"FastAPI", "Starlette", "Quart", "Litestar"})
 
 
@@ -106,7 +107,9 @@ def answers_of(
         kind="asgi" if chosen is not None and chosen.interface == "asgi" else "wsgi",
         has_lifespan=chosen is not None and chosen.framework in _WITH_LIFESPAN,
         variables=found.variables,
-        migrate=found.migrate,
+        migrate=found.release or found.migrate,
+        processes=found.processes,
+        timers=found.cron.timers,
         hosts=hosts,
         server_names=server_names,
         said=dict(_said(found, chosen)),
@@ -128,22 +131,30 @@ def _said(found: Found, chosen: Entry | None) -> Iterator[tuple[str, str]]:
         yield "python", f"on the host; the sources require {found.requires_python}"
     else:
         yield "python", "on the host: a version, or an absolute path"
-    if found.health_path == "/openapi.json" or found.health_path.endswith("login/"):
-        yield "path", "no health check was found; this answers 200"
-    elif found.health_path:
+    if not found.health_path:
+        yield "path", "must answer 200, without login or redirect"
+    elif found.health_path.rstrip("/") in HEALTH_PATHS:
         yield "path", "found in the sources"
     else:
-        yield "path", "must answer 200, without login or redirect"
+        yield "path", "no health check was found; this answers 200"
+    if found.release:
+        yield "migrate", "release of the Procfile"
     yield "asgi", "gunicorn's own worker (Python 3.10 on the host); or uvicorn"
 
 
 def advice(found: Found, answers: Answers) -> Iterator[str]:
     """Advice for a person before the first deploy."""
+    if found.others:
+        yield (
+            f"other applications in the sources: {', '.join(found.others[:_MOST_OTHERS])};"
+            " app.source and app.entry choose the one to deploy"
+        )
     if not found.health_path:
         yield (
             "no health check was found, so / must answer 200: health.path names another path"
             " (without login or redirect)"
         )
+    yield from _advice_on_processes(found)
     if found.variables:
         named = ", ".join(found.variables)
         yield f"the sources read {named}: set what they need under [env] or [secrets]"
@@ -154,6 +165,23 @@ def advice(found: Found, answers: Answers) -> Iterator[str]:
         yield (
             f"{found.hosts.place}: ALLOWED_HOSTS lacks {', '.join(missing)}: add it, or Django"
             " answers every request with 400"
+        )
+
+
+def _advice_on_processes(found: Found) -> Iterator[str]:
+    fine = [one.name for one in found.processes if not one.problems]
+    if fine:
+        yield f"processes besides web: {', '.join(fine)}; see their commands and stop_seconds"
+    timed = [one.name for one in found.cron.timers if not one.problems]
+    if timed:
+        yield f"timers: {', '.join(timed)}; their times are in the host's time zone, or set zone"
+    for one in (*found.processes, *found.cron.timers):
+        yield from one.problems
+    yield from found.cron.notes
+    for name in found.without_app:
+        yield (
+            f"{name} is required, but nothing in the sources says how its worker starts: write"
+            " [processes.worker]"
         )
 
 

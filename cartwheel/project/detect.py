@@ -5,24 +5,53 @@ from __future__ import annotations
 import ast
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from cartwheel.build.origins import pyproject
 from cartwheel.build.source import source_files
-from cartwheel.project.modules import Function, Interface, Module, Modules, Served, parsed
-from cartwheel.settings.toml_tables import NAME_CHARACTERS
+from cartwheel.project import procfile, queues
+from cartwheel.project.modules import (
+    Function,
+    Interface,
+    Module,
+    Modules,
+    Served,
+    maker_of,
+    parsed,
+)
+from cartwheel.project.procfile import Cron
+from cartwheel.project.proposal import Proposal, as_name
 
-_NOT_SERVED = frozenset({"tests", "test", "docs", "examples", "node_modules", "build", "dist"})
+_NOT_SERVED = frozenset(
+    {"tests", "test", "docs", "examples", "example", "samples", "node_modules", "build", "dist"}
+    | {"scripts", "script", "tools", "bench", "benchmarks", "notebooks", "migrations", "alembic"}
+)
+_TEST_FILE = re.compile(r"conftest\.py|tests?\.py|test_.*\.py|.*_tests?\.py")
+# Modules that make the application for another purpose than to serve it.
+_BESIDE = re.compile(
+    r"(?:^|_)(?:celery|workers?|tasks?|cli|shell|console|seed|manage|init_db|create_db|mock)(?:_|$)"
+)
 _USUAL_MODULES = ("wsgi", "app", "main", "asgi")
-_HEALTH_PATHS = ("/healthz", "/health", "/healthcheck", "/livez", "/ping", "/up", "/status")
+_SERVING_MODULES = frozenset(
+    {*_USUAL_MODULES, "run", "server", "serve", "application", "api", "web"}
+)
+# Files that say what serves.
+_SAYING = ("Procfile", "Dockerfile", "docker-compose.yml", "compose.yaml", "compose.yml")
+HEALTH_PATHS = ("/healthz", "/health", "/healthcheck", "/livez", "/ping", "/up", "/status")
+_REQUIREMENTS = ("requirements*.txt", "requirements/*.txt", "pyproject.toml", "Pipfile", "setup.*")
 _MINORS = tuple(f"3.{minor}" for minor in range(9, 20))
 # A folder with one of these is an application by itself.
 _MANIFESTS = ("pyproject.toml", "setup.py", "setup.cfg", "requirements.txt", "Pipfile", "manage.py")
 # A route for the site's root, as Flask, FastAPI and Django write it.
 _ROOT_ROUTE = re.compile(
     r"""(?:route|get|api_route|add_url_rule|Route)\(\s*["']/["']|path\(\s*["']["']"""
+)
+# A part of the application's routes is below a path, in FastAPI, Flask and Django's words.
+_PREFIX = re.compile(
+    r"""(?:Router|Blueprint|include_router|register_blueprint)\([^\n]*\b(?:url_)?prefix="""
+    r"""|\.mount\(|\bMount\(|path\(\s*r?["'][^"']+["']\s*,\s*include\("""
 )
 _ADMIN = re.compile(r"""path\(\s*["']([\w/-]*)["']\s*,\s*admin\.site\.urls""")
 # Variables that a system or a shell sets, for any program.
@@ -44,6 +73,7 @@ class Entry:
     framework: str
     interface: Interface
     file: str
+    certainty: int
 
 
 @dataclass(frozen=True)
@@ -79,6 +109,15 @@ class Found:
     migrate: str = ""
     """A command for deploy.migrate."""
     modules: Modules = field(default_factory=Modules)
+    others: tuple[str, ...] = ()
+    """The places of other applications in the sources."""
+    processes: tuple[Proposal, ...] = ()
+    """Those besides web."""
+    release: str = ""
+    """The Procfile's command for deploy.migrate."""
+    cron: Cron = field(default_factory=Cron)
+    without_app: tuple[str, ...] = ()
+    """Requirements whose application object was not found."""
 
     @property
     def likeliest(self) -> str:
@@ -86,12 +125,62 @@ class Found:
         return self.entries[0].entry if self.entries else ""
 
 
-def detect(folder: Path) -> Found:
-    """Read the application in `folder`. Raises BuildError("source") if it cannot be read."""
+def detect(folder: Path, top: Path | None = None) -> Found:
+    """Read the application in `folder`; its Procfile may be in the project's folder, `top`. Raises
+    BuildError("source") if it cannot be read."""
     about = pyproject(folder).at("project")
     requires = _text(about.get("requires-python"))
     sources = dict(_python_sources(folder))
-    return _found(_text(about.get("name")) or folder.resolve().name, requires, sources)
+    said = "\n".join(_readable(folder / name) for name in _SAYING)
+    found = _found(_text(about.get("name")) or folder.resolve().name, requires, sources, said)
+    return _with_processes(found, folder, top or folder)
+
+
+def _with_processes(found: Found, folder: Path, top: Path) -> Found:
+    """What else runs: as Procfile and app.json say, and what the sources need beside that."""
+    inside = str(folder.relative_to(top))
+    texts = [_readable(place / "Procfile") for place in (folder, top)]
+    files = {module.file for module in found.modules.modules.values()}
+    declared = procfile.read(next(filter(None, texts), ""), files, inside)
+    app_json = _readable(folder / "app.json") or _readable(top / "app.json")
+    cron = procfile.cron(app_json, declared.processes, files, inside)
+    timed = {one.command for one in cron.timers}
+    running = [one for one in declared.processes if one.command not in timed]
+    started = {kind for one in running for kind in one.kinds}
+    more = [one for one in found.processes if not one.kinds <= started]
+    names = {one.name for one in running}
+    required = {
+        queues.PROGRAMS[name]: name
+        for pattern in _REQUIREMENTS
+        for path in sorted(folder.glob(pattern))
+        for name in queues.required(_readable(path))
+    }
+    known = started | {kind for one in more for kind in one.kinds}
+    alone = {kind for one in found.processes if not one.overlap for kind in one.kinds}
+    processes = (
+        *(replace(one, overlap=not alone & one.kinds) for one in running),
+        *_named_apart(more, names),
+    )
+    commands = (*processes, *cron.timers)
+    needed = {name for one in commands for name in one.variables if not _USUAL.fullmatch(name)}
+    return replace(
+        found,
+        processes=processes,
+        variables=tuple(sorted({*found.variables, *needed})),
+        release=declared.release,
+        cron=cron,
+        without_app=tuple(name for kind, name in required.items() if kind not in known),
+    )
+
+
+def _named_apart(proposals: Iterable[Proposal], names: set[str]) -> Iterator[Proposal]:
+    """The proposals, each with a name that no other process has."""
+    for one in proposals:
+        name = one.name
+        if name in names:
+            name = "-".join(sorted(kind.lower() for kind in one.kinds)).replace(" ", "-")
+        names.add(name)
+        yield replace(one, name=name, command=one.command.replace(f" {one.name}@", f" {name}@"))
 
 
 def detect_wheel(wheel: Path, name: str, requires_python: str) -> Found:
@@ -115,17 +204,12 @@ def source_of(project: Path, found: Found) -> str:
     return "."
 
 
-def as_name(text: str) -> str:
-    """`text` as a valid name of an application; "" if nothing is left of it."""
-    words = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-").lstrip("0123456789-")
-    return words[:NAME_CHARACTERS].rstrip("-")
-
-
-def _found(name: str, requires: str, sources: Mapping[str, str]) -> Found:
-    placed = {_on_path(file): text for file, text in sources.items()}
-    modules = Modules.of(placed, placed.__getitem__)
-    real = {_on_path(file): file for file in sources}
-    entries = tuple(sorted(_entries(modules, real)))
+def _found(name: str, requires: str, sources: Mapping[str, str], said: str = "") -> Found:
+    root = _import_root(sources)
+    real = {file.removeprefix(root): file for file in sources}
+    modules = Modules.of(real, lambda file: sources[real[file]])
+    named = frozenset(_SAID_ENTRY.findall(said))
+    entries = tuple(sorted(_entries(modules, real, named)))
     text = "\n".join(map(_code, sources.values()))
     return Found(
         name=as_name(name),
@@ -139,7 +223,21 @@ def _found(name: str, requires: str, sources: Mapping[str, str]) -> Found:
         hosts=next(_hosts(sources), None),
         migrate=_migrate(sources, text, entries),
         modules=modules,
+        others=tuple(dict.fromkeys(_others(entries))),
+        processes=tuple(_named_apart(queues.found_in(modules, text), set())),
     )
+
+
+def _others(entries: Sequence[Entry]) -> Iterator[str]:
+    """Applications that are not the likeliest one: neither another name for it, nor Django's second
+    interface."""
+    for entry in entries[1:]:
+        first = entries[0]
+        is_own = entry.framework and entry.certainty in (_OBJECT, _FACTORY)
+        is_pair = {entry.framework, first.framework} <= {"Django", "Channels"}
+        is_made_of = entry.certainty == _FACTORY and entry.framework == first.framework
+        if is_own and not is_pair and not is_made_of and entry.file != first.file:
+            yield f"{entry.file} ({entry.framework})"
 
 
 def _code(text: str) -> str:
@@ -167,7 +265,15 @@ def _text(value: object) -> str:
 
 
 def _is_served(file: str) -> bool:
-    return not _NOT_SERVED.intersection(PurePosixPath(file).parts[:-1])
+    *folders, name = PurePosixPath(file).parts
+    return not (_NOT_SERVED.intersection(folders) or _TEST_FILE.fullmatch(name))
+
+
+def _readable(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _python_sources(folder: Path) -> Iterator[tuple[str, str]]:
@@ -176,9 +282,35 @@ def _python_sources(folder: Path) -> Iterator[tuple[str, str]]:
             yield name, path.read_text(encoding="utf-8", errors="replace")
 
 
-def _on_path(file: str) -> str:
-    """The file, relative to the folder that is on the import path once it is installed."""
-    return file.removeprefix("src/")
+def _import_root(sources: Mapping[str, str]) -> str:
+    """The folder, with a slash, that is on the import path once the application is installed; ""
+    for the top. It is `src/`, or a folder whose modules import each other without its name."""
+    imported = {top for text in sources.values() for top in _imported_tops(text)}
+    tops = dict.fromkeys(file.partition("/")[0] for file in sources if "/" in file)
+    for top in sorted(tops, key=lambda one: one != "src"):
+        if top in imported or f"{top}/__init__.py" in sources:
+            continue
+        if top == "src":
+            return "src/"
+        inside = {file.split("/")[1].removesuffix(".py") for file in sources if _in(top, file)}
+        outside = {file.split("/")[0].removesuffix(".py") for file in sources}
+        using = {one for file in sources if _in(top, file) for one in _imported_tops(sources[file])}
+        if using & (inside - outside):
+            return f"{top}/"
+    return ""
+
+
+def _in(top: str, file: str) -> bool:
+    return file.startswith(f"{top}/")
+
+
+def _imported_tops(text: str) -> Iterator[str]:
+    """The first names of all absolute imports."""
+    for node in ast.walk(parsed(text) or ast.Module([], [])):
+        if isinstance(node, ast.Import):
+            yield from (one.name.partition(".")[0] for one in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield node.module.partition(".")[0]
 
 
 def _only_minor(requires: str) -> str:
@@ -195,20 +327,31 @@ def _only_minor(requires: str) -> str:
 
 def _health_path(text: str, entries: tuple[Entry, ...]) -> str:
     """A path in the sources that is typical for health checks, else one that surely answers."""
-    for path in _HEALTH_PATHS:
+    framework = entries[0].framework if entries else ""
+    has_prefix = _PREFIX.search(text) is not None
+    for path in HEALTH_PATHS:
         # Django's patterns have no slash at the beginning.
         django = rf"""path\(\s*r?["']\^?{path[1:]}(?P<end>/?)\$?["']"""
         found = re.search(rf"""["']{path}(?P<end>/?)["']""", text) or re.search(django, text)
-        if found:
+        on_app = rf"""\bapp(?:lication)?\.\w+\(\s*["']{path}/?["']"""  # below no prefix
+        if found and (not has_prefix or re.search(on_app, text)):
             return path + found["end"]
-    framework = entries[0].framework if entries else ""
-    if _ROOT_ROUTE.search(text):
+    if _ROOT_ROUTE.search(text) and not has_prefix:
         return ""
     if framework == "FastAPI":
-        return "/openapi.json"
-    if framework == "Django" and (admin := _ADMIN.search(text)):
+        return _documents(text)
+    if framework in ("Django", "Channels") and (admin := _ADMIN.search(text)):
         return f"/{admin[1]}login/"
     return ""
+
+
+def _documents(text: str) -> str:
+    """FastAPI's description of the application, or its page; "" if neither is surely there."""
+    if said := re.search(r"""\bopenapi_url=(["'])(/[\w./-]*)\1""", text):
+        return said[2]
+    if "openapi_url=" not in text:
+        return "/openapi.json"
+    return "" if re.search(r"\bdocs_url=|\bopenapi_url=None", text) else "/docs"
 
 
 def _migrate(sources: Mapping[str, str], text: str, entries: tuple[Entry, ...]) -> str:
@@ -252,10 +395,13 @@ def _literal(node: ast.stmt) -> tuple[str, ...] | None:
 
 # -- application objects
 
-# How certain it is: an object, an import of one, a factory, a plain function, a guess by names.
-_OBJECT, _IMPORTED, _FACTORY, _FUNCTION, _GUESS = range(5)
+# How certain it is: an object, an import of one, a factory, what a factory made in a module that
+# does not seem to serve, a plain function, a guess by names.
+_OBJECT, _IMPORTED, _FACTORY, _MADE, _FUNCTION, _GUESS = range(6)
 _GUESSED_NAMES = frozenset({"application", "app"})
 _GUESSED_MODULES = frozenset({*_USUAL_MODULES, "run", "server"})
+# `module:attribute`, also with `()` or a factory's arguments behind it.
+_SAID_ENTRY = re.compile(r"(?<![\w./:-])[A-Za-z_][\w.]*:[A-Za-z_]\w*(?![\w./:-])")
 
 
 def entries_in(modules: Modules) -> tuple[Entry, ...]:
@@ -263,8 +409,11 @@ def entries_in(modules: Modules) -> tuple[Entry, ...]:
     return tuple(sorted(_entries(modules, {})))
 
 
-def _entries(modules: Modules, real: Mapping[str, str]) -> Iterator[Entry]:
-    """`real` are the files in the source, by those on the import path."""
+def _entries(
+    modules: Modules, real: Mapping[str, str], said: frozenset[str] = frozenset()
+) -> Iterator[Entry]:
+    """`real` are the files in the source, by those on the import path; `said` are entries that
+    other files name."""
     for module in modules.modules.values():
         file = real.get(module.file, module.file)
         if not _is_served(file):
@@ -275,21 +424,45 @@ def _entries(modules: Modules, real: Mapping[str, str]) -> Iterator[Entry]:
             if name.startswith("_"):
                 continue
             if isinstance(thing, Served):
-                certainty = _OBJECT if thing.framework else _FUNCTION
-                certainty = _IMPORTED if is_import else certainty
-                yield _entry(module, name, thing, certainty, file)
+                certainty = _IMPORTED if is_import else _certainty(module, nodes, thing)
+                yield _entry(module, name, thing, certainty, file, said)
             elif isinstance(thing, Function) and thing.makes and not is_import and thing.takes():
-                yield _entry(module, f"{name}()", thing.makes, _FACTORY, file)
-            elif name in _GUESSED_NAMES and any(isinstance(node, ast.Call) for node in nodes):
-                last = module.name.rpartition(".")[2]
-                if last in _GUESSED_MODULES:
-                    guess = Served("", "asgi" if last == "asgi" else "wsgi")
-                    yield _entry(module, name, guess, _GUESS, file)
+                yield _entry(module, f"{name}()", thing.makes, _FACTORY, file, said)
+            elif name in _GUESSED_NAMES and _last(module) in _GUESSED_MODULES:
+                calls = [node for node in nodes if isinstance(node, ast.Call)]
+                interface = modules.guess(module, calls[-1]) if calls else None
+                if interface:
+                    yield _entry(module, name, Served("", interface), _GUESS, file, said)
 
 
-def _entry(module: Module, attribute: str, served: Served, certainty: int, file: str) -> Entry:
-    usual = module.name.rpartition(".")[2] in _USUAL_MODULES
+def _certainty(module: Module, nodes: Sequence[ast.AST], served: Served) -> int:
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    is_made = bool(calls) and not any(maker_of(module, call) for call in calls)
+    if is_made and not module.is_package and _last(module) not in _SERVING_MODULES:
+        return _MADE
+    return _OBJECT if served.framework else _FUNCTION
+
+
+def _last(module: Module) -> str:
+    return module.name.rpartition(".")[2]
+
+
+def _entry(
+    module: Module,
+    attribute: str,
+    served: Served,
+    certainty: int,
+    file: str,
+    said: frozenset[str],
+) -> Entry:
+    last, text = _last(module), f"{module.name}:{attribute}"
     is_second = served.framework == "Django" and served.interface == "asgi"
-    rank = (certainty, is_second, not usual, module.name.count("."))
-    text = f"{module.name}:{attribute}"
-    return Entry(tuple(map(int, rank)), text, served.framework, served.interface, file)
+    rank = (
+        not said.intersection((text, text.removesuffix("()"))),
+        _BESIDE.search(last) is not None,
+        certainty,
+        is_second + (served.framework != "Channels"),
+        last not in _USUAL_MODULES,
+        module.name.count("."),
+    )
+    return Entry(tuple(map(int, rank)), text, served.framework, served.interface, file, certainty)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from cartwheel.project.proposal import Proposal, Timer
 from cartwheel.settings.as_toml import toml
 
 FABFILE = """\
@@ -28,6 +29,8 @@ class Answers:
     has_lifespan: bool
     variables: Sequence[str]
     migrate: str
+    processes: Sequence[Proposal]
+    timers: Sequence[Timer]
     hosts: Sequence[str]
     server_names: Sequence[str]
     said: dict[str, str]
@@ -68,7 +71,12 @@ def settings_text(answers: Answers, *, own_file: bool, schema: str) -> str:
         if answers.has_lifespan:
             lines.append(_line("lifespan", "on", "a start that fails, fails the deploy"))
     if answers.migrate:
-        lines += ["", "[deploy]", _line("migrate", answers.migrate, "", known=False)]
+        said = answers.said.get("migrate", "")
+        lines += ["", "[deploy]", _line("migrate", answers.migrate, said, known=bool(said))]
+    for one in answers.processes:
+        lines += ["", *_process(one)]
+    for timer in answers.timers:
+        lines += ["", *_timer(timer)]
     lines += [
         "",
         "# Environment variables of the app; secrets come from a file, a command or a variable.",
@@ -82,6 +90,37 @@ def settings_text(answers: Answers, *, own_file: bool, schema: str) -> str:
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _process(one: Proposal) -> Iterator[str]:
+    """The table of a process; as a comment if it does not work as it is."""
+    works = not one.problems
+    yield from _head("processes", one)
+    yield _line("command", one.command, "", known=works)
+    if not works:
+        return
+    if one.exclusive:
+        yield _line("exclusive", True, "one in the whole fleet, never two at once")
+    elif not one.overlap:
+        yield _line("overlap", False, "two at once would start each periodic task twice")
+    if one.stop_signal:
+        yield _line("stop_signal", one.stop_signal, "SIGTERM would interrupt its job")
+    yield _line("stop_seconds", 60, "what its longest job may take", known=False)
+
+
+def _timer(one: Timer) -> Iterator[str]:
+    """The table of a timer; as a comment if it does not work as it is."""
+    works = not one.problems
+    yield from _head("timers", one)
+    yield _line("command", one.command, "", known=works)
+    yield _line("schedule", one.schedule, "", known=works)
+    if works:
+        yield _line("timeout_seconds", 3600, "what its longest run may take", known=False)
+
+
+def _head(table: str, one: Proposal | Timer) -> Iterator[str]:
+    yield from (f"# {problem}" for problem in one.problems)
+    yield f"# [{table}.{one.name}]" if one.problems else f"[{table}.{one.name}]  # {one.place}"
 
 
 def _file_of(variable: str) -> str:

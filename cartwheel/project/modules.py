@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,12 +22,35 @@ _MAKERS: dict[str, tuple[str, Interface]] = {
     "Bottle": ("Bottle", "wsgi"),
     "get_wsgi_application": ("Django", "wsgi"),
     "get_asgi_application": ("Django", "asgi"),
-    "ProtocolTypeRouter": ("Django", "asgi"),
+    "ProtocolTypeRouter": ("Channels", "asgi"),
     "make_wsgi_app": ("Pyramid", "wsgi"),
     "FastAPI": ("FastAPI", "asgi"),
     "Starlette": ("Starlette", "asgi"),
     "Quart": ("Quart", "asgi"),
     "Litestar": ("Litestar", "asgi"),
+    "FastHTML": ("FastHTML", "asgi"),
+    "Sanic": ("Sanic", "asgi"),
+}
+# Calls whose last name says too little.
+_FULL_MAKERS: dict[str, tuple[str, Interface]] = {
+    "bottle.app": ("Bottle", "wsgi"),
+    "bottle.default_app": ("Bottle", "wsgi"),
+    "connexion.App": ("Connexion", "asgi"),
+    "connexion.AsyncApp": ("Connexion", "asgi"),
+    "connexion.FlaskApp": ("Connexion", "asgi"),
+    "falcon.API": ("Falcon", "wsgi"),
+    "falcon.App": ("Falcon", "wsgi"),
+    "falcon.asgi.App": ("Falcon", "asgi"),
+    "flask_openapi3.OpenAPI": ("Flask", "wsgi"),
+    "blacksheep.Application": ("BlackSheep", "asgi"),
+}
+# Calls that make an application of another one, of this interface.
+_CONVERTERS: dict[str, Interface] = {
+    "ASGIApp": "asgi",
+    "ASGIMiddleware": "wsgi",
+    "WSGIApp": "wsgi",
+    "WSGIMiddleware": "asgi",
+    "WsgiToAsgi": "asgi",
 }
 # The arguments of an application that is a function (PEP 3333; the ASGI specification).
 _SIGNATURES: dict[tuple[str, ...], Interface] = {
@@ -35,6 +59,7 @@ _SIGNATURES: dict[tuple[str, ...], Interface] = {
 }
 # How servers call an application: a function that takes none of these is something else.
 _CALLS = (2, 3)
+_CLASS = re.compile(r"(?:^|\.)[A-Z]")  # in a dotted name
 _DASH = "Dash"  # its attribute `server` is a Flask application
 _DEEPEST = 8  # imports of imports
 # Calls that may add any name to a module.
@@ -163,6 +188,25 @@ class Modules:
         things = {self._bound_to(known, node, name, depth) for node in nodes}
         return things.pop() if len(things) == 1 else Unknown()
 
+    def guess(self, module: Module, call: ast.Call) -> Interface | None:
+        """The interface that the result of an unknown call may have: that of the application which
+        it gets, else what the module's name says. None: something of another package that is
+        probably no application (Celery, Typer, a bot)."""
+        if interface := _CONVERTERS.get(_called(call)):
+            return interface
+        for given in (*call.args, *(one.value for one in call.keywords)):
+            # A name may be bound twice: `app = Middleware(app)`.
+            nodes = module.bindings.get(given.id, []) if isinstance(given, ast.Name) else [given]
+            for thing in (self._bound_to(module, node, ast.unparse(given), 1) for node in nodes):
+                if isinstance(thing, Served):
+                    return thing.interface
+        last = module.name.rpartition(".")[2]
+        full, origin = _full_name(module, call.func)
+        is_theirs = bool(origin) and origin not in self.modules
+        if is_theirs and _CLASS.search(full) and last not in ("wsgi", "asgi"):
+            return None
+        return "asgi" if last == "asgi" else "wsgi"
+
     def _unbound(self, module: Module, name: str, depth: int) -> Thing:
         if module.is_dynamic or f"{module.name}.{name}" in self.modules:
             return Unknown()
@@ -202,8 +246,8 @@ class Modules:
             return Served("Dash", "wsgi") if is_dash and value.attr == "server" else Unknown()
         if not isinstance(value, ast.Call):
             return Unknown()
-        if maker := _MAKERS.get(_called(value)):
-            return Served(*maker)
+        if maker := maker_of(module, value):
+            return maker
         if isinstance(value.func, ast.Name):
             called = self.thing(module.name, value.func.id, depth + 1)
             if isinstance(called, Function) and called.makes:
@@ -301,6 +345,31 @@ def _origin(module: Module, node: ast.ImportFrom) -> str:
     return ".".join([*above, *([node.module] if node.module else [])])
 
 
+def maker_of(module: Module, call: ast.Call) -> Served | None:
+    """The application that a framework's own call makes."""
+    maker = _MAKERS.get(_called(call)) or _FULL_MAKERS.get(_full_name(module, call.func)[0])
+    return Served(*maker) if maker else None
+
+
+def _full_name(module: Module, value: ast.expr) -> tuple[str, str]:
+    """A dotted name with the module that it is imported from, and that module; "" if none."""
+    head, dot, rest = ast.unparse(value).partition(".")
+    for node in module.bindings.get(head, []):
+        if isinstance(node, ast.ImportFrom):
+            origin = _origin(module, node)
+            given = next(one.name for one in node.names if (one.asname or one.name) == head)
+            return f"{origin}.{given}{dot}{rest}", origin
+        if isinstance(node, ast.Import):
+            given = next((one.name for one in node.names if one.asname == head), head)
+            return f"{given}{dot}{rest}", given
+    return f"{head}{dot}{rest}", ""
+
+
+def full_call(module: Module, value: ast.AST) -> str:
+    """The whole name of what a call calls: `celery.Celery`; "" if it is no call."""
+    return _full_name(module, value.func)[0] if isinstance(value, ast.Call) else ""
+
+
 def _called(value: ast.AST) -> str:
     """The last name of a call: `Flask` of `flask.Flask(__name__)`."""
     if not isinstance(value, ast.Call):
@@ -309,28 +378,13 @@ def _called(value: ast.AST) -> str:
 
 
 def _signature(arguments: ast.arguments) -> inspect.Signature:
-    positional = [*arguments.posonlyargs, *arguments.args]
-    required = len(positional) - len(arguments.defaults)
-    kinds = inspect.Parameter
-    found = [
-        inspect.Parameter(
-            one.arg,
-            kinds.POSITIONAL_ONLY
-            if number < len(arguments.posonlyargs)
-            else kinds.POSITIONAL_OR_KEYWORD,
-            default=kinds.empty if number < required else None,
-        )
-        for number, one in enumerate(positional)
-    ]
-    if arguments.vararg:
-        found.append(inspect.Parameter(arguments.vararg.arg, kinds.VAR_POSITIONAL))
-    for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        is_required = default is None
-        found.append(
-            inspect.Parameter(
-                one.arg, kinds.KEYWORD_ONLY, default=kinds.empty if is_required else None
-            )
-        )
-    if arguments.kwarg:
-        found.append(inspect.Parameter(arguments.kwarg.arg, kinds.VAR_KEYWORD))
-    return inspect.Signature(found)
+    """As Python itself reads it; of the defaults only that there are some."""
+    none = ast.Constant(None)
+    bare = {
+        **dict(ast.iter_fields(arguments)),
+        "defaults": [none] * len(arguments.defaults),
+        "kw_defaults": [default and none for default in arguments.kw_defaults],
+    }
+    tree = ast.Expression(ast.Lambda(ast.arguments(**bare), none))
+    code = compile(ast.fix_missing_locations(tree), "", "eval")
+    return inspect.signature(eval(code))  # noqa: S307 - a function that nobody calls

@@ -16,7 +16,7 @@ SOURCES = ("gunicorn.conf.py", "gunicorn_conf.py")
 # Settings that the file cannot change (templates/gunicorn.conf.py.j2; a test compares them).
 FIXED = frozenset(
     {"bind", "chdir", "graceful_timeout", "errorlog", "umask", "worker_tmp_dir"}
-    | {"control_socket_disable", "daemon", "pidfile", "reload", "reuse_port"}
+    | {"control_socket_disable", "daemon", "pidfile", "reload", "reuse_port", "wsgi_app"}
 )
 
 

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from cartwheel.errors import UsageError
 from cartwheel.host.layout import FIRST_SLOT, TEMPLATE_UNIT, Layout, first_of
+from cartwheel.host.wire.instance import WEB
+from cartwheel.host.wire.tls import CHAIN, KEY
 from cartwheel.settings import entry, formula, names
 
 from .own_config import own_config
+from .processes import job_files, own_env, process_files, sandbox
 from .templates import Templates
 
 if TYPE_CHECKING:
@@ -34,11 +37,22 @@ _PROXY_SECONDS = 60
 
 
 @dataclass(frozen=True)
+class TlsFacts:
+    """What HTTPS depends on: the web server's version; whether other sites have the same port; and
+    whether none of them is the default one there."""
+
+    version: str = ""
+    shares_port: bool = False
+    default_free: bool = True
+
+
+@dataclass(frozen=True)
 class RenderFacts:
     """The facts of a host that rendering needs.
 
     `default_server_free`: no other site is the default one on the port (our own does not count).
-    `python_in_home`: the app's interpreter, with all links followed, is in a home folder.
+    `tls`: as in `TlsFacts`. `python_in_home`: the app's interpreter, with all links followed, is
+    in a home folder.
     `balancers` are the addresses of the balancers that pass requests on to the host.
     """
 
@@ -49,6 +63,7 @@ class RenderFacts:
     ipv6: bool
     python_in_home: bool = False
     balancers: tuple[str, ...] = ()
+    tls: TlsFacts = TlsFacts()
 
     @classmethod
     def of(cls, facts: Facts, settings: Settings) -> RenderFacts:
@@ -61,6 +76,8 @@ class RenderFacts:
             for server in facts.servers
             if server.file not in (site, names.default_site())
         )
+        port = settings.tls.listen
+        others = [one for one in facts.servers if one.file != site and port in one.ports]
         return cls(
             cpus=facts.host.cpus,
             systemd_version=facts.host.systemd,
@@ -68,6 +85,11 @@ class RenderFacts:
             default_server_free=not taken,
             ipv6=facts.host.ipv6,
             python_in_home=facts.python.in_home,
+            tls=TlsFacts(
+                version=facts.web_server or "",
+                shares_port=bool(others),
+                default_free=not any(port in one.default_ports for one in others),
+            ),
         )
 
 
@@ -84,7 +106,12 @@ class RenderedFile:
 # Two hosts that together use every branch of the templates.
 SAMPLES = (
     RenderFacts(
-        cpus=4, systemd_version=257, python_version="3.13.5", default_server_free=True, ipv6=True
+        cpus=4,
+        systemd_version=257,
+        python_version="3.13.5",
+        default_server_free=True,
+        ipv6=True,
+        tls=TlsFacts("1.26.3"),
     ),
     RenderFacts(
         cpus=1,
@@ -94,6 +121,7 @@ SAMPLES = (
         ipv6=False,
         python_in_home=True,
         balancers=("192.0.2.1",),
+        tls=TlsFacts("1.18.0", shares_port=True, default_free=False),
     ),
 )
 
@@ -130,9 +158,28 @@ def render_release(
             of_host("boot.service", "boot.service.j2", str(at.boot_unit)),
         ]
     )
+    of_processes = process_files(settings, at, templates, values)
+    for name, text in {**of_processes, **job_files(settings, at, templates, values)}.items():
+        files[name] = RenderedFile(str(folder / name), text)
     if own is not None:
         files[OWN_CONFIG] = RenderedFile(str(folder / OWN_CONFIG), own.text)
     return files
+
+
+def render_tls(settings: Settings, facts: RenderFacts, project: Path) -> str:
+    """What the site includes to serve HTTPS; "" without [tls]. Raises UsageError("template")."""
+    if not settings.tls.is_on:
+        return ""
+    at, web = Layout(settings.slug, Path(settings.host.base)), names.web_server()
+    values = _values(settings, facts, "", at, has_own_config=False)
+    own = settings.tls.host_certificate is None
+    tls = {
+        "certificate": str(at.tls_live / CHAIN) if own else settings.tls.host_certificate,
+        "key": str(at.tls_live / KEY) if own else settings.tls.host_key,
+        "http2": web.http2(facts.tls.version, shares_port=facts.tls.shares_port),
+        "is_default": not settings.web.server_names and facts.tls.default_free,
+    }
+    return Templates(project).render(web.tls_template, {**values, "tls": tls})
 
 
 def check_templates(settings: Settings, project: Path) -> None:
@@ -142,6 +189,7 @@ def check_templates(settings: Settings, project: Path) -> None:
     """
     for facts in SAMPLES:
         render_release(settings, facts, "1.0.r1", project)
+        render_tls(settings, facts, project)
 
 
 def template_names(settings: Settings) -> list[str]:
@@ -194,6 +242,8 @@ def _values(
         "trusted_proxies": (*settings.web.trusted_proxies, *facts.balancers),
         "is_default": not settings.web.server_names and facts.default_server_free,
         "python_in_home": facts.python_in_home,
+        "sandbox": sandbox(settings, WEB),
+        "own_env": own_env(settings, WEB),
         **_static(settings, facts),
     }
 

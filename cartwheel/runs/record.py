@@ -19,6 +19,7 @@ from queue import SimpleQueue
 
 from cartwheel import __version__
 from cartwheel.decoded import Fields
+from cartwheel.host.wire.framing import write_all
 from cartwheel.runs.lines import as_line
 
 KEEP_RUNS = 200
@@ -90,11 +91,11 @@ class Record:
             last = line
             if not self._problem:
                 try:
-                    _write(file, line + "\n")
+                    write_all(file, f"{line}\n".encode())
                 except OSError as error:
                     self._problem = error.strerror or str(error)
         if self._problem:
-            _write(file, f"\n{last}\n")
+            write_all(file, f"\n{last}\n".encode())
             self._problem = ""
 
 
@@ -114,12 +115,6 @@ def _new_file(folder: Path, began: float) -> Iterator[int]:
         yield file
     finally:
         os.close(file)
-
-
-def _write(file: int, text: str) -> None:
-    data = text.encode()
-    while data:
-        data = data[os.write(file, data) :]
 
 
 def prune(folder: Path, keep_runs: int = KEEP_RUNS, keep_bytes: int = KEEP_BYTES) -> None:

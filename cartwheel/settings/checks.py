@@ -13,10 +13,16 @@ from cartwheel.host.layout import OLD_SLOTS
 from cartwheel.settings import names
 from cartwheel.settings.hosts import BALANCER_ROLE, Host, from_settings
 from cartwheel.settings.phases import HERE_ONLY, has_phase
-from cartwheel.settings.toml_tables import NAME, Settings, kind_of_worker
+from cartwheel.settings.toml_tables import (
+    NAME,
+    Hardening,
+    ProcessHardening,
+    Settings,
+    kind_of_worker,
+)
 
-from . import formula
-from .layers import Key, Layer, Mistake, Place
+from . import formula, process_checks, timer_checks, tls_checks
+from .layers import Key, Layer, Mistake, Place, Problem, why_not
 from .mirrors import ALIASES, PRESETS
 from .validation import dotted
 
@@ -73,9 +79,7 @@ _HTTPS_PORT = 443
 _STATIC_URL = re.compile(r"^/[A-Za-z0-9][A-Za-z0-9._~/-]*$")
 _STATIC_DIR = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*/?$")
 _WHOLE_PERCENT = 100
-_CPUS_TRIED = (1, 2, 4, 8, 64, 256)
 
-Problem = tuple[Key, str]
 
 _SERVER_NAMES: Key = ("web", "server_names")
 
@@ -120,11 +124,11 @@ def _claimed_twice(one: Settings, other: Settings) -> Iterator[Problem]:
 
 
 def _hosts_of(settings: Settings) -> set[str]:
-    """The hosts that run the app; none if hosts do not come from the settings alone."""
+    """The hosts that have a site; none if hosts do not come from the settings alone."""
     inventory = settings.inventory
     if inventory.command is not None or inventory.ssh_config:
         return set()
-    roles = set(settings.app.roles)
+    roles = set(settings.roles_of("web"))
     return {host.name for host in _inventory_of(settings) if roles & set(host.roles)}
 
 
@@ -164,14 +168,19 @@ def _socket_paths(settings: Settings) -> Iterator[Problem]:
 
 
 def _variables(settings: Settings) -> Iterator[Problem]:
-    for table in ("env", "secrets"):
-        for name in getattr(settings, table):
+    tables: dict[Key, Iterable[str]] = {("env",): settings.env, ("secrets",): settings.secrets}
+    for process, one in settings.processes.items():
+        tables["processes", process, "env"] = one.env
+    for name, timer in settings.timers.items():
+        tables["timers", name, "env"] = timer.env
+    for table, given in tables.items():
+        for name in given:
             if not VARIABLE.match(name):
-                yield (table, name), "expected a name of letters, digits and `_`"
+                yield (*table, name), "expected a name of letters, digits and `_`"
             elif name in RESERVED_VARIABLES:
-                yield (table, name), f"is reserved: {RESERVED_VARIABLES[name]}"
+                yield (*table, name), f"is reserved: {RESERVED_VARIABLES[name]}"
             elif name.startswith(RESERVED_PREFIX):
-                yield (table, name), f"is reserved: Cartwheel sets {RESERVED_PREFIX}*"
+                yield (*table, name), f"is reserved: Cartwheel sets {RESERVED_PREFIX}*"
     for name in settings.secrets.keys() & settings.env.keys():
         yield ("secrets", name), f"is also in [env]; keep one of env.{name} and secrets.{name}"
 
@@ -197,13 +206,9 @@ def _files(settings: Settings) -> Iterator[Problem]:
 
 
 def _workers(settings: Settings) -> Iterator[Problem]:
-    if isinstance(settings.gunicorn.workers, int):
-        return
-    try:
-        for cpus in _CPUS_TRIED:
-            formula.evaluate(settings.gunicorn.workers, cpus)
-    except ValueError as error:
-        yield ("gunicorn", "workers"), str(error)
+    workers = settings.gunicorn.workers
+    if isinstance(workers, str) and (wrong := why_not(formula.check, workers)):
+        yield ("gunicorn", "workers"), wrong
 
 
 def _gunicorn(settings: Settings) -> Iterator[Problem]:
@@ -271,7 +276,10 @@ def _web(settings: Settings) -> Iterator[Problem]:
     web = settings.web
     for table, port in (("web", web.listen), ("balancer", settings.balancer.listen)):
         if port == _HTTPS_PORT:
-            yield (table, "listen"), "443 is the port of HTTPS, and plain HTTP is served here"
+            yield (
+                (table, "listen"),
+                "443 is the port of HTTPS, and plain HTTP is served here; see [tls]",
+            )
     for number, name in enumerate(web.server_names):
         if wrong := server_name_problem(name):
             yield ("web", "server_names", number), wrong
@@ -333,6 +341,8 @@ def _balancer(settings: Settings) -> Iterator[Problem]:
     needed = _NEEDED_BY_KIND.get(balancer.kind)
     if needed and getattr(balancer, needed) is None:
         yield ("balancer", needed), f"is missing: balancer.kind is {balancer.kind}"
+    if balancer.kind == "nginx" and settings.tls.is_on:
+        yield ("tls",), "does not work with balancer.kind nginx yet: TLS must end before it"
     places: list[tuple[Key, str, frozenset[str]]] = [
         (("balancer", "url"), balancer.url or "", _IN_URL)
     ]
@@ -408,9 +418,30 @@ def _roles(settings: Settings) -> Iterator[Problem]:
     if not hosts or inventory.command is not None or inventory.ssh_config:
         return
     known = sorted({role for host in hosts for role in host.roles})
-    for number, role in enumerate(settings.app.roles):
-        if role not in known:
-            yield ("app", "roles", number), _no_host(role, known)
+    tables: dict[Key, tuple[str, ...]] = {("app", "roles"): settings.app.roles}
+    for name, process in settings.processes.items():
+        tables["processes", name, "roles"] = process.roles
+    for name, timer in settings.timers.items():
+        tables["timers", name, "roles"] = timer.roles
+    for key, roles in tables.items():
+        for number, role in enumerate(roles):
+            if role not in known:
+                yield (*key, number), _no_host(role, known)
+    chosen: dict[Key, tuple[str | None, tuple[str, ...]]] = {
+        ("processes", name): (one.on, settings.roles_of(name))
+        for name, one in settings.processes.items()
+    }
+    chosen |= {
+        ("timers", name): (one.on, settings.roles_of_timer(name))
+        for name, one in settings.timers.items()
+    }
+    for key, (on, wanted) in chosen.items():
+        if on is not None and on not in {host.name for host in hosts}:
+            near = _nearest(on, [host.name for host in hosts], "see [inventory]")
+            yield (*key, "on"), f"there is no host {on}; {near}"
+        if any(host.name == on and not {*wanted} & {*host.roles} for host in hosts):
+            what = f"{on} does not run it: it has not the role {' or '.join(wanted)}"
+            yield (*key, "on"), what
     if settings.balancer.kind in ("nginx", "haproxy") and BALANCER_ROLE not in known:
         yield ("balancer", "kind"), _no_host(BALANCER_ROLE, known)
 
@@ -462,28 +493,46 @@ _OWN_UNIT_LINES = frozenset(
     {"Type", "NotifyAccess", "ExecStart", "User", "Group", "SupplementaryGroups", "KillMode"}
     | {"WorkingDirectory", "RuntimeDirectory", "RuntimeDirectoryMode", "EnvironmentFile"}
     | {"SyslogIdentifier", "Slice", "Restart", "TimeoutStartSec", "TimeoutStopSec", "UMask"}
-    | {"DynamicUser", "RootDirectory", "RootImage", "ExecStop", "ExecReload", "RemainAfterExit"}
+    | {
+        "DynamicUser",
+        "RootDirectory",
+        "RootImage",
+        "ExecStop",
+        "ExecStopPost",
+        "ExecReload",
+        "RemainAfterExit",
+    }
     | {"PIDFile", "StandardOutput", "StandardError", "WatchdogSec"}
 )
 
 
+def _hardenings(settings: Settings) -> Iterator[tuple[Key, Hardening | ProcessHardening]]:
+    """[hardening], and that of each process and timer."""
+    yield ("hardening",), settings.hardening
+    for process, one in settings.processes.items():
+        yield ("processes", process, "hardening"), one.hardening
+    for timer, each in settings.timers.items():
+        yield ("timers", timer, "hardening"), each.hardening
+
+
 def _paths(settings: Settings) -> Iterator[Problem]:
-    hardening = settings.hardening
-    for name in ("read_write_paths", "folders"):
-        for number, path in enumerate(getattr(hardening, name)):
-            if ".." in path.split("/") or any(ord(char) < ord(" ") for char in path):
-                yield ("hardening", name, number), "expected an absolute path without `..`"
-    for number, path in enumerate(hardening.folders):
+    for table, each in _hardenings(settings):
+        for name in ("read_write_paths", "folders"):
+            for number, path in enumerate(getattr(each, name, ())):
+                if ".." in path.split("/") or any(ord(char) < ord(" ") for char in path):
+                    yield (*table, name, number), "expected an absolute path without `..`"
+        for number, line in enumerate(each.unit):
+            key = line.partition("=")[0]
+            if key in _OWN_UNIT_LINES:
+                yield (*table, "unit", number), f"{key} is Cartwheel's own"
+    for number, path in enumerate(settings.hardening.folders):
         first, _, rest = path.strip("/").partition("/")
-        if not rest or first in _NO_FOLDERS:
+        is_own = f"{path}/".startswith(f"{settings.root}/")
+        if not rest or first in _NO_FOLDERS or is_own:
             yield (
                 ("hardening", "folders", number),
                 f"{path} is no place for a folder of the app; use one like /var/lib/NAME",
             )
-    for number, line in enumerate(hardening.unit):
-        key = line.partition("=")[0]
-        if key in _OWN_UNIT_LINES:
-            yield ("hardening", "unit", number), f"{key} is Cartwheel's own"
 
 
 _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
@@ -504,6 +553,9 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _inventory,
     _roles,
     _hooks,
+    process_checks.problems,
+    timer_checks.problems,
+    tls_checks.problems,
     _wheel,
     _paths,
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 _MAX_CHARACTERS = 100
 _MAX_RESULT = 10_000
+_CPUS_TRIED = (1, 2, 4, 8, 64, 256)
 
 _BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
@@ -42,6 +43,12 @@ def evaluate(formula: str, cpus: int) -> int:
     if not math.isfinite(value) or value > _MAX_RESULT:
         raise ValueError(f"{formula!r} is too large for {cpus} cpus")
     return max(1, math.floor(value))
+
+
+def check(formula: str) -> None:
+    """Raises ValueError if a host of a usual size could not evaluate it."""
+    for cpus in _CPUS_TRIED:
+        evaluate(formula, cpus)
 
 
 def _value(node: ast.expr, cpus: int) -> float:

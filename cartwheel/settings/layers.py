@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ _WHOLE = {
     ("index", "password"),
     ("ssh", "password"),
     ("ssh", "sudo_password"),
+    ("tls", "key"),
 }
 # A variable in one of these in a later file replaces the same variable in the other one.
 _EITHER = (
@@ -31,6 +33,19 @@ _EITHER = (
 )
 _TWICE = re.compile(r"Cannot declare \((.*)\) twice")
 _PLACE_IN_MESSAGE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+# A key, and the mistake in its value.
+Problem = tuple[Key, str]
+
+
+def why_not(read: Callable[[str], object], text: str) -> str:
+    """Why `read` raises ValueError for a text; "" if it does not."""
+    try:
+        read(text)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 @dataclass(frozen=True)

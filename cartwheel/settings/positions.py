@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 Path = tuple[str | int, ...]
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _SPACE = re.compile(r"[ \t]*")
-_SCALAR_END = re.compile(r"[,\]}#\n]")
-_BASIC = re.compile(r'"(?:[^"\\\n]|\\.)*"')
-_LITERAL = re.compile(r"'[^'\n]*'")
-_LONG_BASIC = re.compile(r'"""(?:[^\\]|\\.)*?"""(?:"{0,2})', re.DOTALL)
-_LONG_LITERAL = re.compile(r"'''.*?'''(?:'{0,2})", re.DOTALL)
+_SCALAR = re.compile(r"[^,\]}#\n]*")
+_QUOTED = r""""(?:[^"\\\n]|\\.)*"|'[^'\n]*'"""
+_KEY = re.compile(rf"[A-Za-z0-9_-]+|{_QUOTED}")
+_STRING = re.compile(
+    r'''"""(?:[^\\]|\\.)*?"""(?:"{0,2})|''' + r"""'''.*?'''(?:'{0,2})|""" + _QUOTED, re.DOTALL
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -58,7 +58,7 @@ class _Walker:
         start = self.at
         self.at += len("[[" if is_array else "[")
         parts = self._keys()
-        self._skip(_SPACE)
+        self._take(_SPACE)
         self.at += len("]]" if is_array else "]")
         path: Path = ()
         for number, (part, offset) in enumerate(parts, 1):
@@ -77,43 +77,32 @@ class _Walker:
         for part, offset in self._keys():
             path = (*path, part)
             self._note(path, offset)
-        self._skip(_SPACE)
+        self._take(_SPACE)
         self.at += 1  # "="
-        self._skip(_SPACE)
+        self._take(_SPACE)
         self._value(path)
 
     def _keys(self) -> list[tuple[str, int]]:
         """A dotted key: its parts with their offsets."""
         parts: list[tuple[str, int]] = []
         while True:
-            self._skip(_SPACE)
+            self._take(_SPACE)
             offset = self.at
-            if self._char() in "\"'":
-                raw = self._take(_BASIC if self._char() == '"' else _LITERAL)
-                parts.append((tomllib.loads(f"k = {raw}")["k"], offset))
-            else:
-                parts.append((self._take(_BARE_KEY), offset))
-            self._skip(_SPACE)
+            raw = self._take(_KEY)
+            parts.append((tomllib.loads(f"k = {raw}")["k"] if raw[0] in "\"'" else raw, offset))
+            self._take(_SPACE)
             if self._char() != ".":
                 return parts
             self.at += 1
 
     def _value(self, path: Path) -> None:
-        if self.text.startswith('"""', self.at):
-            self._take(_LONG_BASIC)
-        elif self.text.startswith("'''", self.at):
-            self._take(_LONG_LITERAL)
-        elif self._char() == '"':
-            self._take(_BASIC)
-        elif self._char() == "'":
-            self._take(_LITERAL)
-        elif self._char() == "[":
+        char = self._char()
+        if char == "[":
             self._array(path)
-        elif self._char() == "{":
+        elif char == "{":
             self._inline_table(path)
         else:
-            end = _SCALAR_END.search(self.text, self.at)
-            self.at = end.start() if end else len(self.text)
+            self._take(_STRING if char in ("'", '"') else _SCALAR)
 
     def _array(self, path: Path) -> None:
         for index, at in enumerate(self._items("]")):
@@ -145,12 +134,8 @@ class _Walker:
 
     def _past_blanks(self) -> str:
         """The next character that is neither blank nor in a comment; "" at the end."""
-        self._skip(_BLANK)
+        self._take(_BLANK)
         return self._char()
-
-    def _skip(self, pattern: re.Pattern[str]) -> None:
-        match = pattern.match(self.text, self.at)
-        self.at = match.end() if match else self.at
 
     def _take(self, pattern: re.Pattern[str]) -> str:
         match = pattern.match(self.text, self.at)

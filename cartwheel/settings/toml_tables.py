@@ -237,6 +237,38 @@ class Web(Model):
     role balancer always are."""
 
 
+class Tls(Model):
+    """HTTPS on the hosts that run web (docs/tls.md)."""
+
+    certificate: str | None = Field(default=None, min_length=1, examples=["tls/shop.pem"])
+    """The certificate and its chain as PEM, the site's own first: a file, relative to the project;
+    `~` is the home folder. A deploy brings it to the hosts."""
+    key: Secret | None = Field(default=None, examples=[{"file": "~/keys/shop.key"}])
+    """Its private key, without a passphrase: a secret, or the path of a file."""
+    host_certificate: AbsolutePath | None = Field(default=None, examples=["/etc/ssl/shop.pem"])
+    """Or a certificate that something else puts on the hosts; a change there is noticed."""
+    host_key: AbsolutePath | None = Field(default=None, examples=["/etc/ssl/private/shop.key"])
+    """Its private key on the hosts."""
+    ca: str | None = Field(default=None, min_length=1, examples=["tls/root.pem"])
+    """The roots that the chain of tls.certificate must lead to, for a private CA; default: those
+    of this machine."""
+    listen: int = Field(default=443, ge=1, le=65535)
+    """Port of HTTPS."""
+    redirect: bool = True
+    """Whether plain HTTP is redirected to HTTPS."""
+    hsts_seconds: int = Field(default=0, ge=0)
+    """How long browsers remember to use HTTPS only (Strict-Transport-Security); 0: not sent."""
+
+    @field_validator("key", mode="before", json_schema_input_type=Secret | str | None)
+    @classmethod
+    def _path_of_key(cls, given: object) -> object:
+        return {"file": given} if isinstance(given, str) else given
+
+    @property
+    def is_on(self) -> bool:
+        return self.certificate is not None or self.host_certificate is not None
+
+
 class Health(Model):
     """The health check of a release."""
 
@@ -420,6 +452,89 @@ class Hardening(Model):
     (systemd.exec(5), systemd.resource-control(5))."""
 
 
+StopSignal = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"]
+
+
+class ProcessHardening(Model):
+    """What one process may do, in addition to [hardening]."""
+
+    read_write_paths: tuple[AbsolutePath, ...] = Field(default=(), examples=[["/var/lib/shop"]])
+    """Existing folders that it may write to as well."""
+    allow: tuple[Literal["nice", "affinity", "netlink", "raw-sockets"], ...] = Field(
+        default=(), examples=[["nice"]]
+    )
+    """As hardening.allow."""
+    unit: tuple[UnitLine, ...] = Field(default=(), examples=[["PrivateDevices=no"]])
+    """Further lines for the [Service] section of its unit."""
+
+
+class Process(Model):
+    """A process of the app besides web: [processes.NAME] (docs/processes.md). [processes.web] takes
+    roles, env, memory_max and hardening."""
+
+    command: str | None = Field(
+        default=None, examples=["celery -A shop worker -n worker@$CARTWHEEL_INSTANCE"]
+    )
+    """Its program and arguments, as words of a shell; `$NAME` is a variable of its environment. No
+    shell runs it, so that the program itself gets the stop signal."""
+    roles: tuple[Role, ...] = Field(default=(), examples=[["worker"]])
+    """Hosts with one of these roles run it; default: app.roles."""
+    count: Annotated[int, Field(ge=1, le=100)] | str = Field(default=1, examples=["cpus * 2"])
+    """Number of instances on each of them, or a formula over `cpus`."""
+    overlap: bool = True
+    """Whether old and new instances may run at once in a deploy; false: the old one ends first."""
+    exclusive: bool = False
+    """Whether only one may run in the whole fleet, never two at once (Celery beat, for example)."""
+    on: str | None = Field(default=None, examples=["web1.example.org"])
+    """The host of an exclusive process; default: the one that has it, else the first by name."""
+    stop_signal: StopSignal | None = Field(default=None, examples=["SIGINT"])
+    """The signal that asks it to finish its job and end; default: SIGTERM, SIGINT for Huey."""
+    stop_seconds: Seconds = 60
+    """How long its last job may take after that; then it is killed."""
+    ready: str | None = Field(
+        default=None,
+        min_length=1,
+        examples=["celery -A shop inspect ping -d worker@$CARTWHEEL_INSTANCE"],
+    )
+    """A shell command that ends with 0 once an instance is ready; default: it stays up."""
+    ready_seconds: Seconds = 3
+    """How long an instance must be up before it counts as ready."""
+    env: dict[str, str] = Field(default={}, examples=[{"LOG_LEVEL": "debug"}])
+    """Environment variables of its own, in addition to the app's."""
+    memory_max: str | None = Field(default=None, pattern=r"^\d+[KMGT]?$", examples=["512M"])
+    """Memory limit of one instance; default: hardening.memory_max."""
+    hardening: ProcessHardening = ProcessHardening()
+
+
+class Timer(Model):
+    """A job that hosts start at certain times: [timers.NAME] (docs/timers.md)."""
+
+    command: str = Field(min_length=1, examples=["flask --app shop cleanup"])
+    """Its program and arguments, as words of a shell; `$NAME` is a variable of its environment. No
+    shell runs it."""
+    schedule: str = Field(min_length=1, examples=["0 3 * * *"])
+    """When: cron's five fields, minute, hour, day of the month, month and day of the week, or
+    @hourly, @daily, @weekly, @monthly or @yearly."""
+    zone: str | None = Field(default=None, min_length=1, examples=["Europe/Berlin"])
+    """Time zone of the schedule; default: the host's own."""
+    roles: tuple[Role, ...] = Field(default=(), examples=[["worker"]])
+    """Hosts with one of these roles have it; default: app.roles."""
+    hosts: Literal["one", "all"] = "one"
+    """Whether one of these hosts runs it, or all of them."""
+    on: str | None = Field(default=None, examples=["web1.example.org"])
+    """The host of a timer that one host runs; default: the one that has it, else the first by
+    name."""
+    timeout_seconds: Seconds = 3600
+    """A job that takes longer is asked to stop, and killed after 30 seconds more."""
+    catch_up: bool = True
+    """Whether a run that was missed while the host was off is made up, once."""
+    env: dict[str, str] = Field(default={}, examples=[{"LOG_LEVEL": "debug"}])
+    """Environment variables of its own, in addition to the app's."""
+    memory_max: str | None = Field(default=None, pattern=r"^\d+[KMGT]?$", examples=["512M"])
+    """Memory limit; default: hardening.memory_max."""
+    hardening: ProcessHardening = ProcessHardening()
+
+
 class HostVariables(Model):
     """Variables of a host, or of all hosts of a group."""
 
@@ -550,6 +665,7 @@ class Settings(Model):
     artifacts: Artifacts = Artifacts()
     gunicorn: Gunicorn = Gunicorn()
     web: Web = Web()
+    tls: Tls = Tls()
     health: Health = Health()
     deploy: Deploy = Deploy()
     fleet: Fleet = Fleet()
@@ -559,6 +675,10 @@ class Settings(Model):
     hardening: Hardening = Hardening()
     files: dict[FileName, AppFile] = {}
     """Files of configuration by name, see below."""
+    processes: dict[Name, Process] = {}
+    """Processes besides web by name, see below."""
+    timers: dict[Name, Timer] = {}
+    """Timers by name, see below."""
     hooks: dict[Name, Hook] = {}
     """Commands before and after phases by name, see below."""
     env: dict[str, str] = Field(default={}, examples=[{"LOG_FORMAT": "json"}])
@@ -569,6 +689,22 @@ class Settings(Model):
         default={}, examples=[{"SECRET_KEY": {"file": "~/.config/shop/secret-key"}}]
     )
     """Environment variables of the app with secret values."""
+
+    def roles_of(self, process: str) -> tuple[Role, ...]:
+        """The roles of the hosts that run a process; web is one too."""
+        known = self.processes.get(process)
+        return (known.roles if known else ()) or self.app.roles
+
+    @property
+    def host_roles(self) -> tuple[Role, ...]:
+        """The roles of all hosts that a deploy is about."""
+        of_each = [self.roles_of(name) for name in ("web", *self.processes)]
+        of_each += [self.roles_of_timer(name) for name in self.timers]
+        return tuple(dict.fromkeys((*self.app.roles, *(role for one in of_each for role in one))))
+
+    def roles_of_timer(self, timer: str) -> tuple[Role, ...]:
+        """The roles of the hosts that a timer may be on."""
+        return self.timers[timer].roles or self.app.roles
 
     @property
     def slug(self) -> str:

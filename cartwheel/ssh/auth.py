@@ -22,7 +22,7 @@ from cartwheel.ssh.target import Target
 DEFAULT_IDENTITIES = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 
 _OPENSSH_KEY = b"openssh-key-v1\0"
-_WORDS_CHARACTERS = 300
+_REASON_CHARACTERS = 300
 _AGENT_SECONDS = 60.0  # a person may have to touch or unlock a key
 
 Attempt = tuple[str, Callable[[paramiko.Transport], object]]
@@ -53,7 +53,7 @@ class Login:
                         f"{name} (accepted, but the host requires another method too)"
                     )
                 if not transport.is_active():
-                    self._tried.append(f"then the host closed the connection{_words(transport)}")
+                    self._tried.append(f"then the host closed the connection{_reason(transport)}")
                     break
         finally:
             if self._agent is not None:
@@ -144,12 +144,12 @@ class _Agent(paramiko.Agent):
         self._connect(connection)  # type: ignore[attr-defined]  # paramiko's stubs lack it
 
 
-def _words(transport: paramiko.Transport) -> str:
-    """The host's reason, if it sent one: of an expired account, of /etc/nologin (RFC 4252, 5.4)."""
+def _reason(transport: paramiko.Transport) -> str:
+    """Why the host refuses, if it said so: an expired account, /etc/nologin (RFC 4252, 5.4)."""
     heard = transport.auth_handler  # `get_banner` has nothing once the connection is closed
     banner = (heard.banner if heard else None) or b""
     said = " ".join(paramiko.util.b(banner).decode("utf-8", "replace").split())
-    return f" and said: {said[-_WORDS_CHARACTERS:]}" if said else ""
+    return f" and said: {said[-_REASON_CHARACTERS:]}" if said else ""
 
 
 def _mismatch(name: str, accepted: list[str]) -> str:

@@ -29,9 +29,9 @@ _LOADER = (
     "i=os.dup(0);o=os.dup(1);n=os.open(os.devnull,os.O_RDONLY);os.dup2(n,0);os.dup2(2,1);"
     "v=sys.version_info;"
     'h=chr(10)+"CARTWHEEL-"+"HELLO {}.{}.{}".format(*v[:3])+chr(10);'
+    "import json,zlib;"  # before the greeting: python3-minimal of Debian lacks json
     "os.write(o,h.encode());"
     "v>=OLDEST or sys.exit(0);"
-    "import json,zlib;"
     'f=os.fdopen(i,"rb");'
     "d=f.read(SIZE);"
     "d or sys.exit(0);"

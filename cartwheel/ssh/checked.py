@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from cartwheel.errors import UsageError
 from cartwheel.ssh.address import parse_address
 from cartwheel.ssh.arguments import HONOURED, WITHOUT_EFFECT
-from cartwheel.ssh.found import Value, family_of, fits, port_of, refused, seconds_of
+from cartwheel.ssh.found import FILE_LISTS, Value, family_of, fits, port_of, refused, seconds_of
 from cartwheel.ssh.syntax import Statement
 
 # Keywords that take exactly one word here.
@@ -17,7 +17,6 @@ _SINGLE = frozenset(
     | {"identityfile", "identityfile2", "ignoreunknown", "port", "proxyusefdpass"}
     | {"refuseconnection", "tag", "user"}
 )
-_SEVERAL = frozenset({"globalknownhostsfile", "revokedhostkeys", "userknownhostsfile"})
 # The remaining keywords of ssh, then those of macOS, Debian and Fedora.
 _OTHERS = frozenset(
     {"afstokenpassing", "canonicaldomains", "canonicalizefallbacklocal", "canonicalizemaxdots"}
@@ -37,7 +36,7 @@ _OTHERS = frozenset(
     | {"gssapiserveridentity", "gssapitrustdns", "protocolkeepalives", "setuptimeout"}
     | {"usekeychain"}
 )
-_KNOWN = HONOURED | WITHOUT_EFFECT | _SINGLE | _SEVERAL | _OTHERS
+_KNOWN = HONOURED | WITHOUT_EFFECT | _SINGLE | _OTHERS | set(FILE_LISTS)
 
 
 def check(said: Statement, *, ignored: str = "") -> None:
@@ -47,11 +46,11 @@ def check(said: Statement, *, ignored: str = "") -> None:
         if fits(keyword, ignored.lower().split(",")):
             return
         raise refused(said.place, f"`{keyword}` is not an option of ssh_config")
-    if not all(words) or not (words or keyword in _SEVERAL):
+    if not all(words) or not (words or keyword in FILE_LISTS):
         raise refused(said.place, f"`{keyword}` has no value")
     if keyword in _SINGLE and len(words) > 1:
         raise refused(said.place, f"`{keyword}` takes one value; `{words[1]}` is too much")
-    if keyword in _SEVERAL and len(words) > 1 and "none" in map(str.lower, words):
+    if keyword in FILE_LISTS and len(words) > 1 and "none" in map(str.lower, words):
         raise refused(said.place, f"`none` must be the only value of `{keyword}`")
     if keyword in _CHECKS:
         _CHECKS[keyword](Value(words[0], said.place))

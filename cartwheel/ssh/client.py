@@ -10,13 +10,11 @@ from pathlib import Path
 
 from cartwheel import process_env, programs
 from cartwheel.errors import UsageError
-from cartwheel.ssh.found import Asked, Value
+from cartwheel.ssh.found import FILE_LISTS, REPEATED, Asked, Value
 from cartwheel.ssh.syntax import words_of
 
 # Canonical names need DNS lookups, and `Match exec` may run any program.
 DEADLINE_SECONDS = 30.0
-_LISTS = ("identityfile", "certificatefile")  # one line for each
-_FILES = ("userknownhostsfile", "globalknownhostsfile", "revokedhostkeys")  # one line for all
 # ssh prints these without tokens and variables.
 _EXPANDED = ("controlpath", "identityagent", "revokedhostkeys", "userknownhostsfile")
 _LINE = re.compile(r"\bline \d+")
@@ -59,7 +57,7 @@ class Client:
     def _is_usual(self, key: str, values: list[Value]) -> bool:
         """Whether the values are defaults: ssh prints default lists like configured ones."""
         usual = [value.text for value in (self._usual or {}).get(key, ())]
-        return key in (*_LISTS, *_FILES) and [value.text for value in values] == usual
+        return key in (*REPEATED, *FILE_LISTS) and [value.text for value in values] == usual
 
     def _answer(self, options: list[str], asked: Asked) -> dict[str, list[Value]]:
         place = f"ssh_config for {asked.name}"
@@ -96,9 +94,9 @@ def _parsed(text: str, place: str) -> dict[str, list[Value]]:
     for line in text.split("\n"):
         key, _blank, value = line.partition(" ")
         key = key.lower()
-        if key in _FILES:
+        if key in FILE_LISTS:
             found[key] = [Value(each, place, key in _EXPANDED) for each in _files(value)]
-        elif key in _LISTS or key not in found:
+        elif key in REPEATED or key not in found:
             found.setdefault(key, []).append(Value(value, place, key in _EXPANDED))
     return found
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import paramiko
 
 from cartwheel.errors import CartwheelError, ConnectError, UsageError
+from cartwheel.host.wire.framing import write_all
 from cartwheel.ssh import startup
 from cartwheel.ssh.connection import CHANNEL_TIMEOUT_SECONDS, StrictConnection, failures
 
@@ -274,7 +275,7 @@ def _await_start(running: _Running, local_out: int) -> None:
     while not (running.started or running.asked or running.ended()):
         poller.poll(_POLL_SECONDS * 1000)
         for _fd, data in running.pieces():
-            _write_all(local_out, data)
+            write_all(local_out, data)
         running.check_silence()
         running.check_time(time.monotonic() - begun)
 
@@ -287,7 +288,7 @@ def _join(running: _Running, local_in: int, local_out: int) -> None:
         ready = {fd for fd, _event in poller.poll(_POLL_SECONDS * 1000)}
         running.check_silence()
         for _fd, data in running.pieces():
-            _write_all(local_out, data)
+            write_all(local_out, data)
         if local_in in ready:
             typed = os.read(local_in, 1024)
             if not typed:
@@ -318,12 +319,6 @@ def _terminal_size(fd: int) -> tuple[int, int]:
     """Columns and lines of the terminal: $COLUMNS and $LINES do not follow a resize."""
     columns, lines = os.get_terminal_size(fd)
     return columns or 80, lines or 24
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 class _Pulse:

@@ -25,6 +25,10 @@ from cartwheel.ssh.address import LAST_PORT, as_jump, parse_address, unsafe_name
 Family = Literal["any", "inet", "inet6"]
 
 DEFAULT_PORT = 22
+# Keywords that take several files, and keywords of which every line counts; of all others the first
+# value counts.
+FILE_LISTS = ("globalknownhostsfile", "revokedhostkeys", "userknownhostsfile")
+REPEATED = ("certificatefile", "identityfile")
 # The files that ssh uses if ssh_config names none.
 USER_FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 SYSTEM_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
@@ -147,6 +151,8 @@ class _Expander:
             return None
         hops = ",".join(as_jump(parse_address(hop)) for hop in value.text.split(","))
         said = self.command(Value(hops, value.place)) or ""
+        before, _comma, _last = said.rpartition(",")
+        self.command(Value(before, value.place))  # ssh expands it again for the last hop
         for hop in said.split(","):
             try:
                 at = parse_address(hop)

@@ -20,6 +20,8 @@ from cartwheel.errors import UsageError
 from cartwheel.ssh.address import unsafe_name
 from cartwheel.ssh.checked import check
 from cartwheel.ssh.found import (
+    FILE_LISTS,
+    REPEATED,
     Account,
     Asked,
     Value,
@@ -38,8 +40,6 @@ from cartwheel.ssh.syntax import Statement, statement, statements, words_of
 _DEEPEST_INCLUDE = 16
 _EXEC_SECONDS = 30.0
 _SYSTEM_FOLDER = Path("/etc/ssh")
-_SEVERAL = ("userknownhostsfile", "globalknownhostsfile", "revokedhostkeys")
-_EVERY = ("identityfile", "certificatefile")
 _ALIASES = {"identityfile2": "identityfile"}
 _ALONE = ("all", "canonical", "final")
 _KNOWN = ("exec", "host", "localuser", "originalhost", "tagged", "user")
@@ -83,11 +83,11 @@ class _State:
             given = [Value(str(port_of(given[0])), said.place)]
         if key == "proxyjump":
             given = [Value(said.words[0].partition("#")[0].rstrip(), said.place)]
-        if key in _EVERY:
+        if key in REPEATED:
             kept = self.values.setdefault(key, [])
             kept += [each for each in given if each.text not in [value.text for value in kept]]
         elif given and key not in self.values and not self._is_ruled_out(key):
-            self.values[key] = given if key in _SEVERAL else given[:1]
+            self.values[key] = given if key in FILE_LISTS else given[:1]
 
     def _is_ruled_out(self, key: str) -> bool:
         """Of ProxyJump and ProxyCommand the first one wins; `ProxyJump none` rules out neither."""

@@ -184,6 +184,8 @@ _REASONS = (
     ),
     _Reason(r"No module named", "no-python", "the standard library of {python} is missing: {last}"),
 )
+# After the excepted one sudo goes on.
+_SUDO_FAILS = re.compile(r"sudo(?:-rs)?: (?!unable to resolve host)")
 _MISSING = re.compile(r"not found|No such file or directory|[Uu]nknown command|Failed to find exec")
 
 
@@ -218,6 +220,9 @@ def why_not_started(
     missing = _without_python(target, status, errors, last)
     if missing:
         return ConnectError("no-python", missing, host=target.name, detail=errors.strip())
+    if sudo and _SUDO_FAILS.match(last):
+        message = f"sudo does not work for '{target.user}': {last}"
+        return ConnectError("sudo-missing", message, host=target.name, detail=errors.strip())
     ended = f"the login ended with exit status {status} before Cartwheel's command had started"
     return no_greeting(target, ended, errors, printed)
 

@@ -147,6 +147,9 @@ def _is_same(hop: Address, at: Address) -> bool:
     return hop.host == at.host and hop.port in (None, at.port)
 
 
+_MOST_HOPS, _SHOWN_HOPS = 16, 4
+
+
 @dataclass(frozen=True)
 class _Way:
     """How to reach a host, and then each hop before it. `passed` are the hosts behind it."""
@@ -192,8 +195,10 @@ class _Way:
         given = (*_written(at), *((("proxyjump", before),) if before else ()))
         found = self.config.lookup(Asked(at.host, given))
         here = (at.host, found.port)
-        if here in self.passed:
-            names = ", ".join(name for name, _port in (*self.passed, here))
+        if (
+            here in self.passed or len(self.passed) > _MOST_HOPS
+        ):  # `gate.%h` is a new name each time
+            names = ", ".join(name for name, _port in (*self.passed, here)[:_SHOWN_HOPS])
             raise UsageError(
                 "ssh-config", f"ssh_config for {self.passed[0][0]}: ProxyJump is a loop: {names}"
             )

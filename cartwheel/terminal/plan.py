@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,13 @@ from cartwheel.plan.differences import NO_FILE
 from cartwheel.plan.hooks import Hook
 from cartwheel.plan.steps import in_order, titles
 from cartwheel.telling import setback_text
+from cartwheel.terminal.format import minute
 
 if TYPE_CHECKING:
     from cartwheel.commands.plan import Planned
-    from cartwheel.plan.differences import Changed, Differences
+    from cartwheel.plan.differences import Changed, Differences, TimerChange
     from cartwheel.plan.host_plan import HostPlan
+    from cartwheel.plan.processes import ProcessChange
 
 _DIFF_HEAD = 3  # lines of a unified diff before its first hunk's own
 
@@ -30,6 +32,7 @@ def fields_of(host: str, planned: Planned) -> Table:
         "version": plan.version,
         "unchanged": plan.unchanged,
         "steps": titles(plan),
+        "tls": plan.tls.what if plan.tls else None,
         "differences": asdict(planned.differences),
         "refusals": [asdict(refusal) for refusal in plan.refusals],
         "notes": _notes(plan),
@@ -42,6 +45,8 @@ def lines_of(planned: Planned, last_seconds: float | None) -> Iterator[str]:
     yield _head(plan)
     yield from (f"  refused: {refusal.message}" for refusal in plan.refusals)
     yield from (f"  {line}" for line in _changes(differs, is_first=plan.current is None))
+    if plan.tls is not None:
+        yield f"  tls: {plan.tls.what}"
     yield from (f"  {line}" for line in _work(plan))
     yield from (f"  note: {note}" for note in _notes(plan))
     if last_seconds is not None and plan.switch is not None:
@@ -56,6 +61,10 @@ def _notes(plan: HostPlan) -> list[str]:
 
 
 def _head(plan: HostPlan) -> str:
+    if plan.unchanged and plan.restarting and plan.restarting.down:
+        return f"{plan.release}: starts {', '.join(plan.restarting.down)}, which should run"
+    if plan.unchanged and plan.changes_tls:
+        return f"{plan.release}: stays, and HTTPS changes"
     if plan.unchanged:
         return f"{plan.release}: nothing to do"
     if plan.current == plan.release:
@@ -68,12 +77,44 @@ def _changes(differs: Differences, *, is_first: bool) -> Iterator[str]:
         ("package", differs.packages),
         ("setting", differs.settings),
         ("variable", differs.variables),
+        ("file", differs.files),
     ):
         yield from _all_new(what, changed) if is_first else _marked(what, changed)
     if differs.python:
         yield f"python ~ {differs.python}"
-    yield from (f"starts {unit}" for unit in differs.starts)
-    yield from (f"stops {unit}" for unit in differs.stops)
+    yield from map(_timer, differs.timers)
+    of_others = {unit for one in differs.processes for unit in (*one.starts, *one.stops)}
+    yield from (f"starts {unit}" for unit in differs.starts if unit not in of_others)
+    yield from map(_starts, filter(lambda one: one.starts, differs.processes))
+    yield from (f"stops {unit}" for unit in differs.stops if unit not in of_others)
+    yield from map(_stops, filter(lambda one: one.stops, differs.processes))
+    yield from (f"draining: {unit}" for unit in differs.draining)
+
+
+def _starts(one: ProcessChange) -> str:
+    if one.when == "beside" or not one.stops:
+        return f"starts {_counted(one.process, one.starts)}"
+    last = ", last of all" if one.when == "last" else ""
+    return f"starts {_counted(one.process, one.starts)} once the old one has ended{last}"
+
+
+def _stops(one: ProcessChange) -> str:
+    what = "job" if len(one.stops) == 1 else "jobs"
+    limit = f", {what}: {one.stop_seconds:g} s at most" if one.stop_seconds else ""
+    return f"stops {_counted(one.process, one.stops)}{limit}"
+
+
+def _counted(process: str, units: Sequence[str]) -> str:
+    return f"{len(units)} {process}" if len(units) > 1 else process
+
+
+def _timer(one: TimerChange) -> str:
+    if not one.after:
+        return f"timer - {one.name} {one.before}"
+    following = f", next run {minute(one.following)}" if one.following else ""
+    if not one.before:
+        return f"timer + {one.name} {one.after}{following}"
+    return f"timer ~ {one.name} {one.before} -> {one.after}{following}"
 
 
 def _marked(what: str, changed: Changed) -> list[str]:

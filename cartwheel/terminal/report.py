@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from cartwheel.decoded import Fields, Table
 from cartwheel.errors import Exit
 from cartwheel.host.layout import content_of
+from cartwheel.host.wire.codec import to_json
 from cartwheel.telling import Place, hosts_text
 from cartwheel.terminal.format import clean, half_within, seconds_text
+from cartwheel.terminal.processes import draining_lines
 from cartwheel.terminal.progress import Progress
 
 if TYPE_CHECKING:
@@ -81,6 +83,8 @@ def closing_of(run: Report, progress: Progress, code: int) -> Iterator[str]:
             f"{hosts_text(behind)}: once {what} can be reached, run `fab status --finish` for all"
             " hosts, or `fab deploy`, to finish this deploy"
         )
+    for host in run.hosts:
+        yield from (f"{host.host}: {line}" for line in draining_lines(host.draining))
     yield from slowest_of({host.host: progress.busy_seconds(host.host) for host in run.hosts})
     yield _sum_up(run, code)
 
@@ -114,7 +118,8 @@ def _sum_up(run: Report, code: int) -> str:
         after = f" after {took}" if took else ""
         return f"{what} failed{after}, exit code {code}"
     if all(host.outcome == "unchanged" for host in run.hosts):
-        return f"{what}: already live, nothing changed" + (f" ({took})" if took else "")
+        besides = "" if notes_of(run) else ", nothing changed"
+        return f"{what}: already live{besides}" + (f" ({took})" if took else "")
     return f"{what} done" + (f" in {took}" if took else "")
 
 
@@ -140,6 +145,7 @@ def hosts_fields(run: Report, progress: Progress) -> list[Table]:
             "seconds": _rounded(progress.seconds_of(host.host)),
             "notes": list(host.notes),
             "round_trips": host.round_trips,
+            "draining": [to_json(one) for one in host.draining],
             "error": error_fields(host.error) if host.error else None,
         }
         for host in run.hosts

@@ -106,6 +106,7 @@ def app_task(
                 quiet=quiet,
                 debug=c.debug,
                 program=c.program,
+                names=c.names,
                 record=_record(c, given["message"]) if changes else None,
             ) as out:
                 held: list[Scene] = []
@@ -122,8 +123,7 @@ def app_task(
                 code = _to_its_end(act, out)
                 if code == Exit.INTERRUPTED and changes and held:
                     _say_what_serves(held[0], out)
-            out.result(code)
-            return code
+            return out.result(code)
 
         made = _as_task(run, body, {**(help or {}), **common}, hosts=hosts, name=name)
         made.changing = bool(changing) and not about_freeze
@@ -158,10 +158,11 @@ def plain_task(
             from cartwheel.terminal.show import Output
 
             as_json = bool(options.pop("json", False))
-            with Output(c.task, as_json=as_json, debug=c.debug, program=c.program) as out:
+            with Output(
+                c.task, as_json=as_json, debug=c.debug, program=c.program, names=c.names
+            ) as out:
                 code = _to_its_end(lambda: body(c, out, **options), out)
-            out.result(code)
-            return code
+            return out.result(code)
 
         own = {**(help or {}), **common}
         return _as_task(run, body, own, hosts=hosts, name=name, positional=positional)
@@ -190,7 +191,7 @@ def _as_task(
 
 
 def _values(project: Path, option: str, words: Sequence[str]) -> list[str]:
-    from cartwheel.commands.known import values
+    from cartwheel.commands.option_values import values
 
     return values(project, option, words)
 
@@ -251,6 +252,7 @@ def scene_of(
         rollout=_rollout(given),
         parallel=_parallel(given.get("parallel", "")),
         program=c.program,
+        names=c.names,
     )
     if hosts == "required":
         c.require_hosts(scene.hosts)

@@ -33,11 +33,13 @@ _DIM = "2"
 
 
 class Sink:
-    """A stream whose reader may go away; the run goes on."""
+    """A stream whose reader may go away; the run goes on. `lost` says why text was lost otherwise,
+    "" if none was."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
         self.encoding = getattr(stream, "encoding", None) or "utf-8"
+        self.lost = ""
         self._dead = False
 
     @property
@@ -50,12 +52,15 @@ class Sink:
         try:
             self.stream.write(encodable(text, self.encoding))
             self.stream.flush()
-        except OSError:  # `| head`, a full disk, a closed terminal
-            self._dead = True
-            self._redirect_to_nothing()
+        except BrokenPipeError:  # `| head`
+            self._end()
+        except OSError as error:  # a full disk, a closed terminal
+            self.lost = error.strerror or str(error)
+            self._end()
 
-    def _redirect_to_nothing(self) -> None:
-        """Otherwise Python complains when it flushes the stream at exit."""
+    def _end(self) -> None:
+        self._dead = True
+        # Otherwise Python complains when it flushes the stream at exit.
         with suppress(OSError, ValueError):
             nothing = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nothing, self.stream.fileno())

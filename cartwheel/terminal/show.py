@@ -13,13 +13,13 @@ from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from cartwheel.commands.typed import AS_THEY_ARE, Typed
 from cartwheel.decoded import Table, Value
 from cartwheel.errors import CartwheelError, Exit
 from cartwheel.events import Event
 from cartwheel.host.wire.codec import to_json
 from cartwheel.runs.lines import as_line
 from cartwheel.telling import Place, exit_code, hosts_text, leaves, tell
-from cartwheel.terminal.commands import Commands
 from cartwheel.terminal.fold import MOST_APART, Ends, Told, groups, in_one
 from cartwheel.terminal.format import clean, table_lines
 from cartwheel.terminal.progress import Progress, Running
@@ -65,10 +65,11 @@ class Output:
         quiet: bool = False,
         debug: bool = False,
         program: str = "fab",
+        names: Mapping[str, str] = AS_THEY_ARE,
         record: Record | None = None,
     ):
         self._word = word
-        self._commands = Commands(program)
+        self._typed = Typed(program, names=names)
         self._record = record
         self._changing = changing
         self._debug = debug
@@ -96,7 +97,7 @@ class Output:
 
     def about(self, scene: Scene) -> None:
         """Set application, hosts and environment, as soon as they are known."""
-        self._commands = Commands(scene.typed.program, scene.typed.options)
+        self._typed = scene.typed
         if len(scene.hosts) > MOST_APART:
             self._ends = Ends(scene.hosts)
         if self._record is not None:
@@ -188,11 +189,19 @@ class Output:
                 self._show_ends(self._ends.rest())
 
     def data(
-        self, host: str, text: str, *, prefix: str, source: str = "", at: float | None = None
+        self,
+        host: str,
+        text: str,
+        *,
+        prefix: str,
+        source: str = "",
+        at: float | None = None,
+        process: str = "",
     ) -> None:
         """Print one line of a command's output, or of a log with its time."""
         self._heard = time.monotonic()
-        self._line(recorded=False, type="line", host=host, source=source, text=text, time=at)
+        told = {"source": source, "process": process, "text": text, "time": at}
+        self._line(recorded=False, type="line", host=host, **told)
         if self._json is None:
             self._print(f"{prefix}{clean(text) if self._out.is_terminal else text}")
 
@@ -263,7 +272,7 @@ class Output:
 
     def say(self, text: str) -> None:
         """Print a line of the result: on standard output, or with --json on standard error."""
-        self._print(self._commands.in_text(text))
+        self._print(self._typed.in_text(text))
 
     @property
     def width(self) -> int | None:
@@ -272,10 +281,10 @@ class Output:
 
     def table(self, rows: Iterable[Sequence[str]], heads: Sequence[str]) -> None:
         for line in table_lines(rows, heads, self.width):
-            self._print(self._commands.in_text(line))
+            self._print(self._typed.in_text(line))
 
     def complain(self, text: str) -> None:
-        self._print(self._commands.in_text(text), self._errors)
+        self._print(self._typed.in_text(text), self._errors)
 
     def _print(self, text: str, sink: Sink | None = None) -> None:
         self._show_rest()
@@ -372,8 +381,9 @@ class Output:
         bad = [one for one in found.values() if isinstance(one, CartwheelError)]
         return self.failed(ExceptionGroup("hosts", bad)) if bad else 0
 
-    def result(self, code: int) -> None:
-        """Write the last line for programs and of the run's record."""
+    def result(self, code: int) -> int:
+        """Write the last line for programs and of the run's record; the exit code: a task that
+        only reads has failed if its output was lost."""
         line = self._result(code)
         if self._record is not None:
             problem = self._record.close(line)
@@ -381,6 +391,11 @@ class Output:
                 self.complain(f"note: this run left no record: {problem}")
         if self._json is not None:
             self._json.write(line + "\n")
+        lost = (self._json or self._out).lost
+        if not lost:
+            return code
+        self.complain(f"standard output: {lost}. Some of what this task prints is lost.")
+        return code if code or self._changing else Exit.FAILED
 
     def _result(self, code: int) -> str:
         return as_line(

@@ -30,11 +30,12 @@ _BUILD_SECONDS = 3600.0  # a working mirror needs a few minutes
 _END_SECONDS = 30.0
 _LOG_LINES = 15
 
-# $1 suite, $2 tree, $3 mirror, $4 packages, $5 cache of .deb files, $6 keyring or ""
+# $1 suite, $2 tree, $3 mirror, $4 packages, $5 keyring or ""
 _RECIPE = r"""
 set -eu
-keyring=${6:+--keyring=$6}
-debootstrap $keyring --variant=minbase --cache-dir="$5" --include="$4" "$1" "$2" "$3"
+keyring=${5:+--keyring=$5}
+mmdebstrap $keyring --mode=root --variant=minbase --include="$4" \
+  --hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr "$1" "$2" "$3"
 # Boots in half a second and stays quiet: nothing here waits for a network or a clock.
 for unit in systemd-networkd-wait-online.service systemd-firstboot.service console-getty.service \
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer; do
@@ -78,7 +79,7 @@ def ensure(
     """The base tree for `suite`, built now if it does not exist (about a minute).
 
     Builders on one machine wait for each other; leftovers of a killed builder are removed.
-    Raises LabError with debootstrap's last lines.
+    Raises LabError with mmdebstrap's last lines.
     """
     if suite not in SUITES:
         raise LabError("usage", f"there is no suite {suite!r}", hint=f"One of {', '.join(SUITES)}.")
@@ -111,15 +112,13 @@ def _build(
     unfinished = tree.with_name(f"{tree.name}.unfinished")
     if unfinished.exists():
         shutil.rmtree(unfinished)
-    debs = cache / "lab" / "debs"
-    machine.make_folder(debs)
     tell("start", "once, about a minute")
     keyring = next((str(path) for path in _KEYRINGS if path.is_file()), "")
     if suite == "bullseye" and _KEYRINGS[1].is_file():
         keyring = _both_keyrings(cache)
     script = ["sh", "-c", _RECIPE, "recipe", suite, str(unfinished), mirror, wanted]
     started = time.monotonic()
-    _run(_contained([*script, str(debs), keyring]), tell)
+    _run(_contained([*script, keyring]), tell)
     os.sync()  # the tree must be on the disk before its new name
     unfinished.rename(tree)
     tell("done", f"{time.monotonic() - started:.0f} s")
@@ -135,7 +134,7 @@ def _both_keyrings(cache: Path) -> str:
 def _contained(argv: list[str]) -> list[str]:
     """Run in separate namespaces that end with this process, even if it is killed.
 
-    debootstrap mounts /proc in the tree and starts many children; when the namespaces end, the
+    mmdebstrap mounts /proc in the tree and starts many children; when the namespaces end, the
     kernel ends the children and removes the mounts.
     """
     return [

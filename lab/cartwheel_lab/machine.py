@@ -18,7 +18,7 @@ MIRROR_VARIABLE = "CARTWHEEL_LAB_MIRROR"
 
 _SYSTEM_TOOLS = "/usr/sbin:/usr/bin:/sbin:/bin"
 _TOOLS = {
-    "debootstrap": "debootstrap",
+    "mmdebstrap": "mmdebstrap",
     "systemd-nspawn": "systemd-container",
     "ssh-keygen": "openssh-client",
     "nsenter": "util-linux",

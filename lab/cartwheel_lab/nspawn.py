@@ -301,7 +301,7 @@ def _init_of(nspawn: procs.Process) -> procs.Process | None:
 
 def _is_up(init: procs.Process) -> bool:
     try:
-        done = enter(init, ["systemctl", "is-system-running"], timeout=5)
+        done = enter(init, ["systemctl", "is-system-running", "--wait"], timeout=5)
     except subprocess.TimeoutExpired:
         return False
     return done.stdout.strip() in (b"running", b"degraded")

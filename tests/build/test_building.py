@@ -13,14 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.build import (
-    Artifact,
-    build_app,
-    lock_for,
-    operator_platform,
-    run_app_tests,
-)
-from cartwheel.build.lock import pins
+from cartwheel.build.apptests import run_app_tests
+from cartwheel.build.artifact import build_app
+from cartwheel.build.lock import lock_for, pins
+from cartwheel.build.order import Order
+from cartwheel.build.products import Artifact, operator_platform
 from cartwheel.errors import BuildError
 from cartwheel.events import silent
 from tests.build.conftest import BOOKWORM, EXAMPLES, Heard, settings_for
@@ -76,7 +73,7 @@ def test_every_back_end_gives_the_same_bytes_twice_and_leaves_the_source_alone(
             os.utime(path, (1_600_000_000 + number, 1_600_000_000 + len(name) * number))
         before = listing(project)
         built.append(
-            build_app(settings_for(project), tmp_path, state=tmp_path / name / "state", emit=silent)
+            build_app(Order(settings_for(project), tmp_path, tmp_path / name / "state", silent))
         )
         assert listing(project) == before
     assert built[0].wheel_sha256 == built[1].wheel_sha256
@@ -93,7 +90,7 @@ def test_no_back_end_gets_what_the_settings_name(back_end: str, tmp_path: Path) 
     (project / "shop" / "linked.html").symlink_to("secret.html")
     secrets = {"KEY": {"file": str(project / "shop" / "secret.html")}}
     settings = settings_for(project, secrets=secrets)
-    artifact = build_app(settings, tmp_path, state=tmp_path / "state", emit=silent)
+    artifact = build_app(Order(settings, tmp_path, tmp_path / "state", silent))
     assert "shop/page.html" in wheel_names(artifact.wheel)
     assert not {"shop/secret.html", "shop/linked.html"} & wheel_names(artifact.wheel)
 
@@ -108,19 +105,19 @@ def test_a_package_with_a_key_is_refused_each_time_until_it_is_allowed(
     (project / "shop" / ".env").write_text("A=1\n")
     for _ in range(2):
         with pytest.raises(BuildError) as caught:
-            build_app(settings_for(project), tmp_path, state=state, emit=silent)
+            build_app(Order(settings_for(project), tmp_path, state, silent))
         assert caught.value.slug == "private-file"
         assert "shop/.env (an environment file)" in caught.value.message
         assert "shop/testing.pem (a private key)" in caught.value.message
         assert 'app.include = ["shop/.env", "shop/testing.pem"]' in caught.value.hint
         assert body not in str(caught.value) + caught.value.detail + caught.value.hint
     allowed = settings_for(project, app={"include": ["shop/.env", "shop/testing.pem"]})
-    artifact = build_app(allowed, tmp_path, state=state, emit=silent)
+    artifact = build_app(Order(allowed, tmp_path, state, silent))
     assert "shop/testing.pem" in wheel_names(artifact.wheel)
     # What was built with leave is refused without it, also as a wheel that is given.
     for source in (project, artifact.wheel):
         with pytest.raises(BuildError) as caught:
-            build_app(settings_for(source), tmp_path, state=state, emit=silent)
+            build_app(Order(settings_for(source), tmp_path, state, silent))
         assert caught.value.slug == "private-file"
 
 
@@ -130,9 +127,9 @@ def test_data_of_a_plain_folder_changes_no_release(
     source = tmp_path / "plain"
     shutil.copytree(EXAMPLES / "plain", source)
     (source / "db.sqlite3").write_text("some rows")
-    first = build_app(settings_for(source), tmp_path, state=state, emit=heard)
+    first = build_app(Order(settings_for(source), tmp_path, state, heard))
     (source / "db.sqlite3").write_text("more rows")
-    assert build_app(settings_for(source), tmp_path, state=state, emit=heard) == first
+    assert build_app(Order(settings_for(source), tmp_path, state, heard)) == first
     assert heard.states("build") == ["start", "note", "done", "start", "note", "unchanged"]
     assert first.left_out == ("db.sqlite3",)
 
@@ -142,55 +139,58 @@ def test_unchanged_content_is_not_built_again_whatever_its_times(
 ) -> None:
     project = make_project(tmp_path / "project", "flit-core")
     settings = settings_for(project)
-    first = build_app(settings, tmp_path, state=state, emit=heard)
+    first = build_app(Order(settings, tmp_path, state, heard))
     os.utime(project / "shop" / "page.html", (0, 0))
     (project / "shop" / "__pycache__").mkdir()
-    assert build_app(settings, tmp_path, state=state, emit=heard) == first
+    assert build_app(Order(settings, tmp_path, state, heard)) == first
     assert heard.states("build") == ["start", "done", "start", "unchanged"]
     (project / "shop" / "page.html").write_text("<h1>SHOP</h1>\n")
-    assert build_app(settings, tmp_path, state=state, emit=heard).wheel_sha256 != first.wheel_sha256
+    assert build_app(Order(settings, tmp_path, state, heard)).wheel_sha256 != first.wheel_sha256
 
 
 def test_a_damaged_cache_is_made_anew(tmp_path: Path, state: Path) -> None:
     settings = settings_for(EXAMPLES / "plain")
-    first = build_app(settings, tmp_path, state=state, emit=silent)
+    first = build_app(Order(settings, tmp_path, state, silent))
     content = first.wheel.read_bytes()
     first.wheel.write_bytes(content[:-10])
-    assert build_app(settings, tmp_path, state=state, emit=silent).wheel.read_bytes() == content
+    assert build_app(Order(settings, tmp_path, state, silent)).wheel.read_bytes() == content
 
 
 def test_a_back_end_that_fails_shows_its_reason(tmp_path: Path, state: Path) -> None:
     project = make_project(tmp_path / "project", "setuptools")
     (project / "setup.py").write_text("raise SystemExit('the moon is not full')\n")
     with pytest.raises(BuildError) as caught:
-        build_app(settings_for(project), tmp_path, state=state, emit=silent)
+        build_app(Order(settings_for(project), tmp_path, state, silent))
     assert caught.value.slug == "build-failed"
     assert "the moon is not full" in caught.value.detail
 
 
-def test_a_release_of_the_index_and_its_lock(tmp_path: Path, state: Path) -> None:
+def test_a_release_of_the_index_and_its_lock(tmp_path: Path, state: Path, heard: Heard) -> None:
     settings = settings_for("pypiserver==2.4.1", app={"entry": "pypiserver:app()"})
-    artifact = build_app(settings, tmp_path, state=state, emit=silent)
+    artifact = build_app(Order(settings, tmp_path, state, heard))
     assert (artifact.name, artifact.version) == ("pypiserver", "2.4.1")
-    found = pins(lock_for(settings, artifact, BOOKWORM, tmp_path, state=state, emit=silent).text)
+    build_app(Order(settings_for(artifact.wheel), tmp_path, state, heard))
+    steps = {event.step for event in heard}
+    assert (steps & {"download", "wheel", "build"}) == {"download", "wheel"}, "nothing was built"
+    found = pins(lock_for(Order(settings, tmp_path, state, silent), artifact, BOOKWORM).text)
     assert "gunicorn" in found
     assert "pypiserver" not in found
 
 
 def test_an_sdist_of_the_index_is_built(tmp_path: Path, state: Path) -> None:
-    artifact = build_app(settings_for("blinker==1.4"), tmp_path, state=state, emit=silent)
+    artifact = build_app(Order(settings_for("blinker==1.4"), tmp_path, state, silent))
     assert artifact.wheel.name == "blinker-1.4-py3-none-any.whl"
 
 
 def test_old_and_other_platforms_get_locks_of_their_own(tmp_path: Path, state: Path) -> None:
-    from cartwheel.build import Platform
+    from cartwheel.build.products import Platform
 
     settings = settings_for(EXAMPLES / "inventory")
-    artifact = build_app(settings, tmp_path, state=state, emit=silent)
+    artifact = build_app(Order(settings, tmp_path, state, silent))
     bullseye = Platform("3.9.2", "glibc", "2.31", "aarch64")
     alpine = Platform("3.13.5", "musl", "1.2", "x86_64")
     locks = {
-        platform: lock_for(settings, artifact, platform, tmp_path, state=state, emit=silent)
+        platform: lock_for(Order(settings, tmp_path, state, silent), artifact, platform)
         for platform in (BOOKWORM, bullseye, alpine)
     }
     # 23.0 is the last gunicorn for Python 3.9.
@@ -202,14 +202,15 @@ def test_old_and_other_platforms_get_locks_of_their_own(tmp_path: Path, state: P
 
 def test_pip_installs_exactly_the_lock_for_another_platform(tmp_path: Path, state: Path) -> None:
     """The hashes in the lock are of files that fit: pip, told the platform, takes them."""
-    from cartwheel.build import Platform, pip_wheel
     from cartwheel.build.index import access_for, local_pip_environment
+    from cartwheel.build.pip_wheel import pip_wheel
+    from cartwheel.build.products import Platform
     from cartwheel.process_env import of_tools
 
     settings = settings_for(EXAMPLES / "plain")
-    artifact = build_app(settings, tmp_path, state=state, emit=silent)
+    artifact = build_app(Order(settings, tmp_path, state, silent))
     platform = Platform("3.9.2", "glibc", "2.31", "aarch64")
-    lock = lock_for(settings, artifact, platform, tmp_path, state=state, emit=silent)
+    lock = lock_for(Order(settings, tmp_path, state, silent), artifact, platform)
     (tmp_path / "lock.txt").write_text(lock.text)
     pip = pip_wheel(state, silent)
     argv = [sys.executable, f"{pip}/pip", "download", "--require-hashes", "--no-deps", "-q"]
@@ -224,8 +225,9 @@ def test_pip_installs_exactly_the_lock_for_another_platform(tmp_path: Path, stat
 
 def test_the_uv_for_hosts_is_fetched_once(state: Path, heard: Heard) -> None:
     """For another platform than this one too."""
-    from cartwheel.build import Platform, uv_wheel
     from cartwheel.build.index import access_for
+    from cartwheel.build.products import Platform
+    from cartwheel.build.uv_wheel import uv_wheel
 
     access = access_for(settings_for(".").index)
     for _ in range(2):
@@ -238,10 +240,9 @@ def test_the_uv_for_hosts_is_fetched_once(state: Path, heard: Heard) -> None:
 
 
 def test_each_uv_that_is_pinned_is_one_of_the_index(tmp_path: Path) -> None:
-    from cartwheel.build import UV_VERSION
     from cartwheel.build.index import access_for
     from cartwheel.build.uv import uv_program, uv_variables
-    from cartwheel.build.uv_wheel import WHEELS
+    from cartwheel.build.uv_wheel import UV_VERSION, WHEELS
 
     (tmp_path / "uv.in").write_text(f"uv=={UV_VERSION}\n")
     argv = [uv_program(), "pip", "compile", "--generate-hashes", "--no-deps", "uv.in"]
@@ -253,13 +254,13 @@ def test_each_uv_that_is_pinned_is_one_of_the_index(tmp_path: Path) -> None:
 
 def test_the_examples_own_tests_run_once(tmp_path: Path, state: Path, heard: Heard) -> None:
     settings = settings_for(EXAMPLES / "hello")
-    artifact = build_app(settings, tmp_path, state=state, emit=silent)
+    artifact = build_app(Order(settings, tmp_path, state, silent))
     for _ in range(2):
-        assert run_app_tests(settings, artifact, tmp_path, state=state, emit=heard) is True
+        assert run_app_tests(Order(settings, tmp_path, state, heard), artifact) is True
     assert heard.states("test") == ["start", "done", "unchanged"]
     assert "passed" in [event for event in heard if event.step == "test"][1].detail
     skipped = settings_for(EXAMPLES / "hello", tests={"skip": True})
-    assert run_app_tests(skipped, artifact, tmp_path, state=state, emit=heard) is False
+    assert run_app_tests(Order(skipped, tmp_path, state, heard), artifact) is False
 
 
 def test_failing_tests_stop_it_and_are_tried_again(tmp_path: Path, state: Path) -> None:
@@ -267,11 +268,11 @@ def test_failing_tests_stop_it_and_are_tried_again(tmp_path: Path, state: Path) 
     shutil.copytree(EXAMPLES / "hello", source)
     (source / "tests" / "test_more.py").write_text("def test_sums():\n    assert 1 + 1 == 3\n")
     settings = settings_for(source)
-    artifact = build_app(settings, tmp_path, state=state, emit=silent)
+    artifact = build_app(Order(settings, tmp_path, state, silent))
     before = listing(source)
     for _ in range(2):
         with pytest.raises(BuildError) as caught:
-            run_app_tests(settings, artifact, tmp_path, state=state, emit=silent)
+            run_app_tests(Order(settings, tmp_path, state, silent), artifact)
         assert caught.value.slug == "tests-failed"
         assert "1 + 1" in caught.value.detail
     assert listing(source) == before
@@ -283,9 +284,9 @@ def test_tests_that_hang_are_ended_with_all_their_children(tmp_path: Path, state
     mark = f"{os.getpid()}.25"
     tests = {"command": f"sleep {mark} & sleep {mark}", "timeout_seconds": 1, "requirements": []}
     settings = settings_for(source, tests=tests)
-    artifact = build_app(settings, tmp_path, state=state, emit=silent)
+    artifact = build_app(Order(settings, tmp_path, state, silent))
     with pytest.raises(BuildError) as caught:
-        run_app_tests(settings, artifact, tmp_path, state=state, emit=silent)
+        run_app_tests(Order(settings, tmp_path, state, silent), artifact)
     assert caught.value.slug == "tests-failed"
     assert "1 s" in caught.value.message
     assert not running(f"sleep\0{mark}")
@@ -333,7 +334,7 @@ def test_two_builds_at_once_make_one_wheel(tmp_path: Path, state: Path) -> None:
     found: list[Artifact] = []
 
     def build(listener: Heard) -> None:
-        found.append(build_app(settings_for(project), tmp_path, state=state, emit=listener))
+        found.append(build_app(Order(settings_for(project), tmp_path, state, listener)))
 
     threads = [threading.Thread(target=build, args=(listener,)) for listener in heard]
     for thread in threads:
@@ -352,8 +353,8 @@ def test_an_empty_home_is_enough(
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     settings = settings_for(EXAMPLES / "hello")
-    artifact = build_app(settings, tmp_path, state=state, emit=silent)
-    lock = lock_for(settings, artifact, operator_platform(), tmp_path, state=state, emit=silent)
+    artifact = build_app(Order(settings, tmp_path, state, silent))
+    lock = lock_for(Order(settings, tmp_path, state, silent), artifact, operator_platform())
     assert "flask" in pins(lock.text)
     assert listing(home) == []
 
@@ -369,10 +370,10 @@ def test_a_version_from_git_tags(tmp_path: Path, state: Path) -> None:
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"], ["tag", "v3.1"]):
         subprocess.run([*git, *arguments], check=True)
     settings = settings_for(project)
-    assert build_app(settings, tmp_path, state=state, emit=silent).version == "3.1"
+    assert build_app(Order(settings, tmp_path, state, silent)).version == "3.1"
     subprocess.run([*git, "tag", "-d", "v3.1"], check=True, capture_output=True)
     subprocess.run([*git, "tag", "v3.2"], check=True)
-    assert build_app(settings, tmp_path, state=state, emit=silent).version == "3.2"
+    assert build_app(Order(settings, tmp_path, state, silent)).version == "3.2"
 
 
 SCM = (
@@ -427,7 +428,7 @@ def test_a_version_from_git_in_every_shape(name: str, shape: str, tmp_path: Path
         git_in(outer, "submodule", "add", "-q", str(top), "sub")
         source = outer / "sub"
     settings = settings_for(source)
-    artifact = build_app(settings, tmp_path, state=tmp_path / "state", emit=silent)
+    artifact = build_app(Order(settings, tmp_path, tmp_path / "state", silent))
     assert artifact.version == "1.2.3"
 
 
@@ -438,10 +439,10 @@ def test_a_variable_may_say_the_version_instead(
     settings = settings_for(source)
     for version in ("5.0", "5.1"):
         monkeypatch.setenv("SETUPTOOLS_SCM_PRETEND_VERSION", version)
-        assert build_app(settings, tmp_path, state=state, emit=silent).version == version
+        assert build_app(Order(settings, tmp_path, state, silent)).version == version
     shutil.rmtree(source / ".git")
     monkeypatch.setenv("SETUPTOOLS_SCM_PRETEND_VERSION", "5.2")
-    assert build_app(settings, tmp_path, state=state, emit=silent).version == "5.2"
+    assert build_app(Order(settings, tmp_path, state, silent)).version == "5.2"
 
 
 def test_what_stays_here_makes_no_version_of_git_dirty(tmp_path: Path, state: Path) -> None:
@@ -459,6 +460,6 @@ def test_what_stays_here_makes_no_version_of_git_dirty(tmp_path: Path, state: Pa
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"], ["tag", "v3.1"]):
         subprocess.run([*git, *arguments], check=True)
     settings = settings_for(project, secrets={"KEY": {"file": str(project / "secret.txt")}})
-    assert build_app(settings, project, state=state, emit=silent).version == "3.1"
+    assert build_app(Order(settings, project, state, silent)).version == "3.1"
     (project / "shop" / "page.html").unlink()
-    assert build_app(settings, project, state=state, emit=silent).version.startswith("3.2.dev0+")
+    assert build_app(Order(settings, project, state, silent)).version.startswith("3.2.dev0+")

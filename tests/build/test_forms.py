@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from cartwheel.build import Artifact, Lock, build_app, lock_for
-from cartwheel.build.lock import pins
+from cartwheel.build.artifact import build_app
+from cartwheel.build.lock import lock_for, pins
+from cartwheel.build.order import Order
+from cartwheel.build.products import Artifact, Lock
 from cartwheel.build.wheel import read_metadata
 from cartwheel.errors import BuildError
 from tests.build.conftest import BOOKWORM, Heard, settings_for
@@ -159,8 +162,8 @@ class Maker:
 
     def make(self, source: str = ".", **app: object) -> tuple[Artifact, Lock]:
         settings = settings_for(source, app=app, index={"url": self.index.url})
-        artifact = build_app(settings, self.top, state=self.state, emit=self.emit)
-        lock = lock_for(settings, artifact, BOOKWORM, self.top, state=self.state, emit=self.emit)
+        artifact = build_app(Order(settings, self.top, self.state, self.emit))
+        lock = lock_for(Order(settings, self.top, self.state, self.emit), artifact, BOOKWORM)
         return artifact, lock
 
     @property
@@ -236,7 +239,7 @@ def test_poetry_names_what_a_project_leaves_to_it(
         '[tool.poetry.dependencies]\nflask = "^3.0"\n',
     )
     write(tmp_path / "main.py")
-    artifact = build_app(settings_for("."), tmp_path, state=state, emit=heard)
+    artifact = build_app(Order(settings_for("."), tmp_path, state, heard))
     metadata = read_metadata(artifact.wheel)
     assert (metadata.name, metadata.version.split("+")[0]) == ("shop", "0.3")
     assert metadata.requires_dist == ("flask (>=3.0,<4.0)",)
@@ -253,17 +256,80 @@ def test_poetry_says_what_a_project_without_a_package_requires(
     write(tmp_path / "shop/pyproject.toml", f"{POETRY}{system}{back_end}")
     write(tmp_path / "shop/main.py")
     settings = settings_for("shop", app={"entry": "main:app"})
-    artifact = build_app(settings, tmp_path, state=state, emit=heard)
+    artifact = build_app(Order(settings, tmp_path, state, heard))
     assert (artifact.name, artifact.version.split("+")[0]) == ("shop", "0.2")
     metadata = read_metadata(artifact.wheel)
     assert metadata.requires_python == ">=3.11,<4.0"
     assert {line.split(";")[0].strip() for line in metadata.requires_dist} == {
         "flask (>=3.0,<4.0)", "bottle[x] (>=0.12,<0.13)", "money", "celery",
     }  # fmt: skip
-    lock = lock_for(settings, artifact, BOOKWORM, tmp_path, state=state, emit=heard)
+    lock = lock_for(Order(settings, tmp_path, state, heard), artifact, BOOKWORM)
     assert [one.name for one in lock.wheels] == ["money"]
     assert {"flask", "bottle", "gunicorn"} <= set(pins(lock.text))
     assert not {"pytest", "celery"} & set(pins(lock.text))
+
+
+REFUSED_BY_POETRY = {
+    "a version": ('flask = "^^3"\n', "pyproject.toml:7: Could not parse version constraint: ^^3"),
+    "a number": ("flask = 3\n", "pyproject.toml:7: The Poetry configuration is invalid"),
+    "a marker": (
+        'flask = { version = "^3", markers = "python_versio > 3" }\n',
+        "pyproject.toml:7: No terminal matches",
+    ),
+    "a repository": ('money = { git = "/x.git" }\n', "pyproject.toml:7: Invalid git url"),
+    "extras": (
+        'flask = "^3"\n[tool.poetry.extras]\nx = "flask"\n',
+        "pyproject.toml:9: The Poetry configuration is invalid",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED_BY_POETRY)
+def test_what_poetry_refuses_is_named_with_its_line(
+    name: str, tmp_path: Path, state: Path, heard: Heard
+) -> None:
+    text, said = REFUSED_BY_POETRY[name]
+    head = '[tool.poetry]\nname = "shop"\nversion = "1"\npackage-mode = false\n\n'
+    write(tmp_path / "pyproject.toml", f"{head}[tool.poetry.dependencies]\n{text}")
+    write(tmp_path / "main.py")
+    with pytest.raises(BuildError) as caught:
+        build_app(Order(settings_for(".", app={"entry": "main:app"}), tmp_path, state, heard))
+    assert caught.value.message.startswith(f"{tmp_path}/{said}")
+    assert (caught.value.slug, caught.value.detail) == ("build-failed", "")
+
+
+def test_a_package_of_poetry_that_is_refused(tmp_path: Path, state: Path, heard: Heard) -> None:
+    system = (
+        '[build-system]\nrequires = ["poetry-core"]\nbuild-backend = "poetry.core.masonry.api"\n'
+    )
+    text = POETRY.replace('"^3.0"', '"^^3"').replace("package-mode = false\n", "")
+    write(tmp_path / "pyproject.toml", f"{system}{text}")
+    write(tmp_path / "shop/__init__.py")
+    with pytest.raises(BuildError) as caught:
+        build_app(Order(settings_for(".", app={"entry": "shop:app"}), tmp_path, state, heard))
+    line = next(n for n, one in enumerate(f"{system}{text}".splitlines(), 1) if "^^3" in one)
+    assert caught.value.message.startswith(f"{tmp_path}/pyproject.toml:{line}: Could not parse")
+
+
+WRONG = {
+    "requires-python": ('requires-python = "^3.11"\n', 2, "'^3.11' is not a condition"),
+    "name": ('name = "My Shop"\n', 2, "'My Shop' is not a name"),
+}
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_a_project_with_a_wrong_value(key: str, maker: Maker) -> None:
+    text, line, said = WRONG[key]
+    more = "" if key == "name" else 'name = "shop"\n'
+    maker.files({"pyproject.toml": f"[project]\n{text}{more}dependencies = []\n", "main.py": ""})
+    with pytest.raises(BuildError, match=f"pyproject.toml:{line}: {re.escape(said)}"):
+        maker.make(entry="main:app")
+
+
+def test_a_missing_requirement_of_a_package_is_named_with_its_line(maker: Maker) -> None:
+    package(maker.top, "shop", requires='"nothing-such"')
+    with pytest.raises(BuildError, match=r"pyproject.toml:\d+: .* has no nothing-such"):
+        maker.make(entry="shop:app")
 
 
 UNUSED = {
@@ -328,7 +394,7 @@ def test_a_package_that_is_none_is_told_how_to_be_none(
     write(tmp_path / "README.md")
     write(tmp_path / "main.py")
     with pytest.raises(BuildError, match="Unable to determine which files to ship") as caught:
-        build_app(settings_for("."), tmp_path, state=state, emit=heard)
+        build_app(Order(settings_for("."), tmp_path, state, heard))
     assert "[tool.uv] package = false" in caught.value.hint
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cartwheel.build import build_app, lock_for, pip_wheel, uv_wheel
+from cartwheel.build.artifact import build_app
 from cartwheel.build.index import access_for
-from cartwheel.build.lock import pins
+from cartwheel.build.lock import lock_for, pins
+from cartwheel.build.order import Order
+from cartwheel.build.pip_wheel import pip_wheel
 from cartwheel.build.tool import run_tool
+from cartwheel.build.uv_wheel import uv_wheel
 from cartwheel.errors import BuildError
 from cartwheel.events import silent
 from cartwheel.hidden import Hidden
@@ -27,17 +31,11 @@ pytestmark = [pytest.mark.build, pytest.mark.usefixtures("lonely")]
 def lock(index_url: str, requires: tuple[str, ...], tmp_path: Path, **table: object) -> str:
     wheel = make_wheel(tmp_path, "shop", "1.0", (*requires, "gunicorn"))
     settings = settings_for(wheel, index={"url": index_url, **table})
-    artifact = build_app(settings, tmp_path, state=tmp_path / "state", emit=silent)
-    password = "sekrit" if "username" in table else None
-    return lock_for(
-        settings,
-        artifact,
-        BOOKWORM,
-        tmp_path,
-        state=tmp_path / "state",
-        emit=silent,
-        index_password=Hidden(password) if password else None,
-    ).text
+    order = Order(settings, tmp_path, tmp_path / "state", silent)
+    artifact = build_app(order)
+    if "username" in table:
+        order = replace(order, index_password=Hidden("sekrit"))
+    return lock_for(order, artifact, BOOKWORM).text
 
 
 def test_the_lock_has_everything_and_never_asks_for_the_application(
@@ -139,9 +137,9 @@ def test_a_pinned_hash_of_a_plain_folder_is_honoured(index: LocalIndex, tmp_path
     (plain / "app.py").write_text("app = None\n")
     (plain / "requirements.txt").write_text(f"flasky==1.0 --hash=sha256:{'a' * 64}\n")
     settings = settings_for(plain, index={"url": index.url})
-    artifact = build_app(settings, tmp_path, state=tmp_path / "state", emit=silent)
+    artifact = build_app(Order(settings, tmp_path, tmp_path / "state", silent))
     with pytest.raises(BuildError) as caught:
-        lock_for(settings, artifact, BOOKWORM, tmp_path, state=tmp_path / "state", emit=silent)
+        lock_for(Order(settings, tmp_path, tmp_path / "state", silent), artifact, BOOKWORM)
     assert caught.value.slug == "hash-mismatch"
     assert f"{index.url} differ from" in caught.value.message
 
@@ -160,12 +158,11 @@ def test_a_lock_file_of_the_project_decides_versions(index: LocalIndex, tmp_path
     )
     wheel = make_wheel(tmp_path, "shop", "1.0", ("flasky",))
     from_wheel = settings_for(wheel, index={"url": index.url})
-    artifact = build_app(from_wheel, tmp_path, state=tmp_path / "state", emit=silent)
+    artifact = build_app(Order(from_wheel, tmp_path, tmp_path / "state", silent))
     for source, version in ((wheel, "2.0"), (project, "1.0")):
         settings = settings_for(source, index={"url": index.url})
-        text = lock_for(
-            settings, artifact, BOOKWORM, tmp_path, state=tmp_path / "state", emit=silent
-        ).text
+        order = Order(settings, tmp_path, tmp_path / "state", silent)
+        text = lock_for(order, artifact, BOOKWORM).text
         assert pins(text)["flasky"] == version
 
 

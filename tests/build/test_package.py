@@ -17,8 +17,8 @@ SETTINGS = '[app]\nname = "shop"\nsource = "."\n\n[gunicorn]\nworkers = 1\n'
 RENDER = """
 from pathlib import Path
 import cartwheel
-from cartwheel.render import check_templates
-from cartwheel.settings import load
+from cartwheel.render.release import check_templates
+from cartwheel.settings.loading import load
 check_templates(load(Path("."), None, None), Path("."))
 print(cartwheel.__file__)
 """

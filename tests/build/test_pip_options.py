@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from cartwheel.build import build_app, lock_for
-from cartwheel.build.lock import pins
+from cartwheel.build.artifact import build_app
+from cartwheel.build.lock import lock_for, pins
+from cartwheel.build.order import Order
 from cartwheel.build.products import Lock
 from cartwheel.errors import BuildError
 from tests.build.conftest import BOOKWORM, Heard, settings_for
@@ -57,8 +59,8 @@ class Maker:
     def lock(self, **tables: object) -> Lock:
         settings = settings_for(".", app={"entry": "main:app"}, **tables)
         state = self.top.parent / "state"
-        artifact = build_app(settings, self.top, state=state, emit=self.emit)
-        return lock_for(settings, artifact, BOOKWORM, self.top, state=state, emit=self.emit)
+        artifact = build_app(Order(settings, self.top, state, self.emit))
+        return lock_for(Order(settings, self.top, state, self.emit), artifact, BOOKWORM)
 
     def installed(self, **tables: object) -> dict[str, str]:
         lock = self.lock(**tables)
@@ -253,6 +255,19 @@ def test_remote_files(index: LocalIndex, other: LocalIndex, maker: Maker) -> Non
         maker.lock()
 
 
+def test_a_file_at_an_address_must_have_its_hash(
+    index: LocalIndex, other: LocalIndex, maker: Maker
+) -> None:
+    wheel = make_wheel(other.folder, "money", "0.9")
+    line = f"money @ http://127.0.0.1:{other.port}/files/{wheel.name} --hash=sha256:"
+    maker.requirements(f"{line}{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
+    assert maker.installed()["money"] == "0.9"
+    maker.requirements(f"{line}{'a' * 64}\n")
+    with pytest.raises(BuildError, match=r"requirements\.txt:1: money: the hash of ") as caught:
+        maker.lock()
+    assert caught.value.slug == "hash-mismatch"
+
+
 WINDOWS = "pywin32==306"
 
 
@@ -296,3 +311,38 @@ def test_uv_terms(index: LocalIndex, other: LocalIndex, maker: Maker) -> None:
     write(maker.top / "pyproject.toml", text)
     with pytest.raises(BuildError, match=r"pyproject\.toml:4: .*ours"):
         maker.lock()
+
+
+def test_uv_toml_replaces_the_settings_in_pyproject(
+    index: LocalIndex, other: LocalIndex, maker: Maker
+) -> None:
+    """As for uv itself. Its indexes are those of sources too."""
+    pyproject = (
+        '[project]\nname = "shop"\nversion = "1"\ndependencies = ["ours"]\n'
+        '[tool.uv]\nindex-url = "http://127.0.0.1:9/simple"\nresolution = "lowest"\n'
+    )
+    write(maker.top / "pyproject.toml", pyproject)
+    own = f'index-url = "{index.url}"\nexclude-newer = "2030-01-01"\n'
+    write(maker.top / "uv.toml", f'{own}[[index]]\nname = "o"\nurl = "{other.url}"\n')
+    assert maker.installed()["ours"] == "2.0"
+    assert "uv.toml:2: exclude-newer is not used" in maker.notes
+    assert "resolution" not in "".join(maker.notes)
+    source = '[tool.uv.sources]\nours = { index = "o" }\n'
+    write(maker.top / "pyproject.toml", f"{pyproject}{source}")
+    write(
+        maker.top / "uv.toml", f'{own}[[index]]\nname = "o"\nurl = "{other.url}"\nexplicit = true\n'
+    )
+    assert maker.installed()["ours"] == "2.0"
+
+
+def test_pipfile_variables_and_prereleases(
+    index: LocalIndex, maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.add("money", "9.0rc1")
+    monkeypatch.setenv("INDEX_HOST", index.url.split("/")[2])
+    source = '[[source]]\nname = "own"\nurl = "http://${INDEX_HOST}/simple"\n'
+    packages = '[packages]\nmoney = "*"\n'
+    write(maker.top / "Pipfile", f"{source}{packages}")
+    before = maker.installed()["money"]
+    write(maker.top / "Pipfile", f"{source}{packages}[pipenv]\nallow_prereleases = true\n")
+    assert (before != "9.0rc1", maker.installed()["money"]) == (True, "9.0rc1")

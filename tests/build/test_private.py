@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.build import build_app, lock_for
-from cartwheel.build.lock import pins
+from cartwheel.build.artifact import build_app
+from cartwheel.build.lock import lock_for, pins
+from cartwheel.build.order import Order
 from cartwheel.errors import BuildError
 from cartwheel.events import silent
 from cartwheel.settings.named import NamedFile
@@ -35,15 +36,15 @@ def test_what_is_made_here_carries_no_key_unless_it_is_allowed(
     def settings(**app: object) -> Settings:
         return settings_for("shop", app={"entry": "shop:app", **app}, index={"url": index.url})
 
-    artifact = build_app(settings(), tmp_path, state=state, emit=silent)
+    artifact = build_app(Order(settings(), tmp_path, state, silent))
     with pytest.raises(BuildError) as caught:
-        lock_for(settings(), artifact, BOOKWORM, tmp_path, state=state, emit=silent)
+        lock_for(Order(settings(), tmp_path, state, silent), artifact, BOOKWORM)
     assert caught.value.slug == "private-file"
     assert "contains money/__init__.py (a private key)" in caught.value.message
     assert "shop/pyproject.toml:" in caught.value.message
     assert BODY not in caught.value.message + caught.value.detail
     allowed = settings(include=["money/__init__.py"])
-    lock = lock_for(allowed, artifact, BOOKWORM, tmp_path, state=state, emit=silent)
+    lock = lock_for(Order(allowed, tmp_path, state, silent), artifact, BOOKWORM)
     assert [one.name for one in lock.wheels] == ["money"]
     assert set(pins(lock.text)) == {"gunicorn"}
 
@@ -59,10 +60,8 @@ def test_what_is_made_here_goes_without_a_file_that_an_inventory_names(
     package(tmp_path / "shop", "shop", requires='"money"', tool=tool)
     settings = settings_for("shop", app={"entry": "shop:app"}, index={"url": index.url})
     private = [NamedFile("the inventory's web1", login)]
-    artifact = build_app(settings, tmp_path, state=state, emit=silent, private=private)
-    lock = lock_for(
-        settings, artifact, BOOKWORM, tmp_path, state=state, emit=silent, private=private
-    )
+    artifact = build_app(Order(settings, tmp_path, state, silent, private=private))
+    lock = lock_for(Order(settings, tmp_path, state, silent, private=private), artifact, BOOKWORM)
     (money,) = lock.wheels
     assert "money/__init__.py" in wheel_names(money.wheel)
     assert "money/login.py" not in wheel_names(money.wheel)

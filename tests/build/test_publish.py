@@ -10,8 +10,9 @@ from typing import Literal
 
 import pytest
 
-from cartwheel.build import Item, Store, planned, publish, store_for
+from cartwheel.build.publish.fleet_store import Item, Store, store_for
 from cartwheel.build.publish.index import form
+from cartwheel.build.publish.publishing import planned, publish
 from cartwheel.errors import BuildError
 from cartwheel.hidden import Hidden
 from cartwheel.settings.toml_tables import Artifacts

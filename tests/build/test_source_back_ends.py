@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.build import build_app
+from cartwheel.build.artifact import build_app
+from cartwheel.build.order import Order
 from cartwheel.build.wheel import read_metadata
 from cartwheel.events import silent
 from tests.build.conftest import settings_for
@@ -51,7 +52,7 @@ def test_an_address_that_a_back_end_made(back_end: str, tmp_path: Path) -> None:
     if back_end == "setuptools":
         write(shop / "setup.py", SETUP)
     settings = settings_for(shop, app={"name": "shop"})
-    artifact = build_app(settings, tmp_path, state=tmp_path / "state", emit=silent)
+    artifact = build_app(Order(settings, tmp_path, tmp_path / "state", silent))
     [reference] = artifact.references
     assert reference.replace("money@", "money @") == "money @ file:../money"
     assert read_metadata(artifact.wheel).requires_dist == ("money",)

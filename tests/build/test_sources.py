@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.build import Lock, build_app, lock_for, run_app_tests
-from cartwheel.build.lock import pins
+from cartwheel.build.apptests import run_app_tests
+from cartwheel.build.artifact import build_app
+from cartwheel.build.lock import lock_for, pins
+from cartwheel.build.order import Order
+from cartwheel.build.products import Lock
 from cartwheel.build.wheel import read_metadata
 from cartwheel.errors import BuildError
 from cartwheel.events import silent
@@ -45,8 +48,8 @@ class Maker:
             source, app={"entry": "shop:app", **app}, index={"url": self.index.url}
         )
         state = self.top / "state"
-        artifact = build_app(settings, self.top, state=state, emit=self.emit)
-        return lock_for(settings, artifact, BOOKWORM, self.top, state=state, emit=self.emit)
+        artifact = build_app(Order(settings, self.top, state, self.emit))
+        return lock_for(Order(settings, self.top, state, self.emit), artifact, BOOKWORM)
 
     def asked(self) -> set[str]:
         """The names that the index was asked for."""
@@ -165,7 +168,7 @@ def test_the_wheel_does_not_say_where_it_was_built(tmp_path: Path, maker: Maker)
         package(top / "shop", "shop", requires='"money @ {root:uri}/../money"')
         settings = settings_for("shop", app={"entry": "shop:app"}, index={"url": maker.index.url})
         state = tmp_path / f"state-{name}"
-        found.append(build_app(settings, top, state=state, emit=silent))
+        found.append(build_app(Order(settings, top, state, silent)))
     assert found[0].wheel_sha256 == found[1].wheel_sha256
     assert found[0].references == ("money @ file:../money",)
 
@@ -370,10 +373,10 @@ def test_the_settings_and_the_tests_name_sources_too(maker: Maker, tmp_path: Pat
         tests={"command": f'python -c "{code}"', "requirements": ["testkit", "pytest"]},
     )
     state = tmp_path / "state"
-    artifact = build_app(settings, tmp_path, state=state, emit=silent)
-    maker.ours(lock_for(settings, artifact, BOOKWORM, tmp_path, state=state, emit=silent), "money")
+    artifact = build_app(Order(settings, tmp_path, state, silent))
+    maker.ours(lock_for(Order(settings, tmp_path, state, silent), artifact, BOOKWORM), "money")
     heard = Heard()
-    assert run_app_tests(settings, artifact, tmp_path, state=state, emit=heard) is True
+    assert run_app_tests(Order(settings, tmp_path, state, heard), artifact) is True
     assert heard[-1].detail == "money testkit"
     assert not {"money", "testkit"} & maker.asked()
 
@@ -539,8 +542,8 @@ def test_an_index_of_one_name_may_want_a_password(maker: Maker, tmp_path: Path) 
             "shop", app={"entry": "shop:app"}, index={"url": maker.index.url, "extra_urls": [known]}
         )
         state = tmp_path / "state"
-        artifact = build_app(settings, tmp_path, state=state, emit=silent)
-        lock = lock_for(settings, artifact, BOOKWORM, tmp_path, state=state, emit=silent)
+        artifact = build_app(Order(settings, tmp_path, state, silent))
+        lock = lock_for(Order(settings, tmp_path, state, silent), artifact, BOOKWORM)
         assert pins(lock.text)["money"] == "1.0"
         assert "cret" not in lock.text
 

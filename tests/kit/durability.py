@@ -33,7 +33,7 @@ _STATES = "/opt/lab-states"
 _CONFIRMED = "to the operator: result confirm"
 _BOOT_SECONDS = 120.0
 # Rewritten while the release exists; a release is complete without them, or with older ones.
-_MOVING = ("/http.sock", "/.http.sock.spare", "/steps.json", "/settings.json")
+_MOVING = ("/http.sock", "/.http.sock.spare", "/steps.json", "/settings.json", "/assigned.json")
 
 SCOPE = Scope(
     folders=(

@@ -25,7 +25,7 @@ from cartwheel_lab.faults.kinds import Fault
 from cartwheel_lab.faults.points import Point, calls, messages
 from cartwheel_lab.load import Plan
 from cartwheel_lab.visitors import Visits, visiting
-from tests.kit import apps
+from tests.kit import apps, processes, timers
 from tests.kit.fab import Fab, fab
 from tests.kit.project import Project, fabfile, new_project
 from tests.kit.secrecy import Sentinels, found_in, guest_finds, journal, kept_in, logged
@@ -76,7 +76,7 @@ test ! -e /srv/shop/pending.json || echo pending
 test "$(readlink /srv/shop/current)" = "$(readlink /srv/shop/fallback)" || echo "fallback differs"
 systemctl list-units --all --plain --no-legend 'cartwheel-session-*' 'cartwheel-*.scope'
 systemctl list-units --failed --plain --no-legend 'cartwheel*' 'nginx*'
-names='s/^cartwheel-shop\\.web\\.\\(.*\\)@\\.service$/\\1/p'
+names='s/^cartwheel-shop\\.[a-z]*\\.\\([0-9].*\\)@\\.service$/\\1/p'
 for name in $(ls /etc/systemd/system | sed -n "$names"); do
   test -d /srv/shop/releases/$name || echo "unit file of $name"
 done
@@ -128,11 +128,13 @@ class Try:
 @dataclass
 class Shore:
     """A host and a project on it, for one fault after the other. `others` are further hosts of
-    every command, which no fault strikes."""
+    every command, which no fault strikes. `whole`: the application has processes besides web, and
+    timers."""
 
     host: LabHost
     project: Project
     others: tuple[LabHost, ...] = ()
+    whole: bool = False
     mark: str = ""  # the source's current mark
     stall_seconds: float = BUSY_STALL_SECONDS
     sentinels: Sentinels = field(default_factory=dict)
@@ -147,6 +149,7 @@ class Shore:
             serving = bool(self.look().release)
             for _ in range(0 if serving and self.has_previous() else 2):
                 self.deploy_new()
+        self.sh("rm -f /srv/shop/shared/told")  # what an earlier try cut off
         if scenario == "rollback":
             return ("rollback",)
         self.new_code()
@@ -157,6 +160,9 @@ class Shore:
 
     def new_code(self) -> None:
         self.mark = f"mark-{time.time_ns()}"
+        more = processes.SETTINGS + timers.settings(self.mark) if self.whole else ""
+        self.project.settings(SETTINGS + more)
+        self.project.write(f"app/{processes.MODULE}.py", processes.PROGRAM)
         self.project.write("app/app.py", apps.busy(self.mark))
 
     def deploy_new(self) -> None:
@@ -212,15 +218,18 @@ class Shore:
         began = time.monotonic()
         try:
             words = self.prepare(scenario)
-            before = self.look_at_all()
+            before, since = self.look_at_all(), time.time()
             told = self._strike(one, words, fault)
             after = self.look_at_all()
             for name, state in after.items():
                 self._judge_what_serves(one, before[name], state)
             self._judge_report(one, fault, told, before, after)
             self._judge_agreement(one, told, after)
+            self._judge_processes(one, fault)
+            self._judge_timers(one, after[self.host.name])
             self._judge_reboot(one, fault, after[self.host.name])
             self._judge_next_deploy(one)
+            self._judge_runs(one, fault, since)
         except (AssertionError, LabError, subprocess.TimeoutExpired) as error:
             one.violations.append(f"{type(error).__name__}: {str(error)[:1500]}")
         one.seconds = time.monotonic() - began
@@ -246,6 +255,8 @@ class Shore:
                 finally:
                     one.said = running.errors[-600:] + json.dumps(running.said[-3:])[-1500:]
                     fault.undo(self.host)
+                    if self.whole and fault.disk:  # a timer that failed is well in the next minute
+                        self.sh("systemctl reset-failed 'cartwheel-shop_timer.*.service' || true")
                 one.struck = taps.struck.is_set()
             self._judge_talk(one, running, fault, taps.struck_at)
             self._await_order(one)
@@ -320,6 +331,8 @@ class Shore:
                 return [f"{host.name}: pending"]
             state = _look(host)
             found = list(state.left) or _wrong(state)
+            if self.whole and not found:
+                found = processes.wrong(host, state.release) + timers.wrong(host, state.mark)
             if found:
                 return [f"{host.name}: {text}" for text in found]
         return []
@@ -365,6 +378,34 @@ class Shore:
             serve = {name: state.release for name, state in after.items()}
             one.violations.append(f"exit {one.code}, but hosts differ: {serve}")
 
+    def _judge_processes(self, one: Try, fault: Fault) -> None:
+        """P15, P16: no job was cut off, and nothing that must not run twice did."""
+        if not self.whole or fault.power or fault.disk:
+            return  # what is cut off with the power, or finds no room, tells nothing
+        lines = processes.told(self.host)
+        for process in (*processes.ALONE, timers.MINUTE):
+            twice = processes.twice_at_once(lines, process)
+            if twice:
+                one.violations.append(f"{process} ran twice at once: {twice}")
+        cut = processes.cut_off(self.host, lines)
+        if cut:
+            one.violations.append(f"cut off: {cut}")
+
+    def _judge_timers(self, one: Try, state: State) -> None:
+        """P16: each timer starts the job of the release that serves."""
+        if not self.whole or not state.release:
+            return
+        for name in (timers.MINUTE, timers.RARE):
+            run = timers.dispatched(self.host, name)
+            if (run.release, run.result) != (state.release, "done"):
+                one.violations.append(f"{state.release} serves, and a timer ran {run}")
+
+    def _judge_runs(self, one: Try, fault: Fault, since: float) -> None:
+        """P15: each minute has had its run, and no minute two; a full disk may cost runs."""
+        if self.whole:
+            found = timers.missed_or_twice(self.host, since, none_missed=not fault.disk)
+            one.violations += [f"timer: {what}" for what in found]
+
     def _judge_row(self, one: Try, told: Result, before: State, after: State) -> None:
         if one.code == Exit.OK and (told.get("serves") or told.get("release")) != after.release:
             one.violations.append(f"exit 0, reported {told}, but {after.release} serves")
@@ -384,6 +425,8 @@ class Shore:
         end = time.monotonic() + SETTLED_SECONDS
         while (again := self.look()).release and not again.serves and time.monotonic() < end:
             time.sleep(POLL_SECONDS)
+        if self.whole:
+            self._await_order(one)
         if (again.release, again.serves) != (after.release, after.serves):
             one.violations.append(f"after a reboot {again} instead of {after}")
 
@@ -453,7 +496,9 @@ def _look(host: LabHost) -> State:
     )
 
 
-def new_shore(host: LabHost, folder: Path, others: Iterable[LabHost] = ()) -> Shore:
+def new_shore(
+    host: LabHost, folder: Path, others: Iterable[LabHost] = (), *, whole: bool = False
+) -> Shore:
     """A host with the tap, after setup and before a deploy; `others` have no tap."""
     harness.install(host)
     sentinels = {
@@ -463,7 +508,7 @@ def new_shore(host: LabHost, folder: Path, others: Iterable[LabHost] = ()) -> Sh
     project.settings(SETTINGS)
     project.write("secret-file", sentinels["file"])
     project.write(".env", f"FROM_DOTENV={sentinels['dotenv']}\n")
-    shore = Shore(host, project, tuple(others), sentinels=sentinels)
+    shore = Shore(host, project, tuple(others), whole=whole, sentinels=sentinels)
     shore.fab("setup")
     for one in shore.hosts:
         one.sh("apt-get clean")

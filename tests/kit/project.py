@@ -28,6 +28,23 @@ probation_seconds = 0.5
 workers = 1
 """
 
+# The same for a plain folder, on hosts that soon notice a lost line.
+SHOP = """
+[app]
+name = "shop"
+source = "app"
+[tests]
+skip = true
+[deploy]
+drain_seconds = 2
+probation_seconds = 0.5
+lease_seconds = 5
+[gunicorn]
+workers = 1
+[health]
+deadline_seconds = 10
+"""
+
 
 def surroundings() -> dict[str, str]:
     """The environment of a person, without additions of the test run: pytest's workers set a width

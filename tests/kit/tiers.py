@@ -27,5 +27,8 @@ def tiered(values: Iterable[Value], *, nightly: Collection[object]) -> list[Valu
 
 
 def only_root(may: str) -> pytest.MarkDecorator:
-    """For a unit test of something that only root may do; CI and the lab run as root."""
+    """For a unit test of something that only root may do.
+
+    `script/test --quick` runs as any user; CI and the lab run as root, and skip none of them.
+    """
     return pytest.mark.skipif(os.geteuid() != 0, reason=f"only root {may}")

@@ -13,14 +13,18 @@ Value = TypeVar("Value")
 def until(true: Callable[[], Value], seconds: float = 20.0, *, shown: object = "") -> Value:
     """Wait until the function returns something true, and return that.
 
-    Fails after `seconds`, with `shown` (or its result, if it can be called).
+    Fails after `seconds`, with `shown` (or its result, if it can be called). What costs much to ask
+    is asked less often.
     """
-    end = time.monotonic() + seconds
+    begun = time.monotonic()
+    end = begun + seconds
     while not (value := true()):
-        if time.monotonic() > end:
+        asked = time.monotonic()
+        if asked > end:
             what = shown() if callable(shown) else shown
             raise AssertionError(f"this did not become true within {seconds:g} s: {what}")
-        time.sleep(0.02)
+        time.sleep(min(0.2, max(0.02, 2 * (asked - begun))))
+        begun = time.monotonic()
     return value
 
 

@@ -251,6 +251,7 @@ def test_a_store_that_is_down_for_us_is_gone_around(stage: Stage) -> None:
     assert [get(host) for host in stage.pair] == ["six", "six"]
 
 
+@pytest.mark.nightly
 def test_without_a_store_uploads_take_turns(stage: Stage) -> None:
     text = (stage.project.folder / "config/deploy.toml").read_text()
     bounds = '[fleet]\nuploads_at_once = 1\nupload_bytes_per_second = "200K"\n'

@@ -194,10 +194,21 @@ def test_files_of_configuration_are_parts_of_the_release(
     modes = module_host.sh(f"cd /srv/shop/releases/{first}/files && stat -c '%n %a %U:%G' *")
     assert modes == "shop.ini 640 root:shop\ntoken.json 400 shop:shop\n"
     shop.write("deploy/shop.ini.j2", "v=2\n")
-    assert "SHOP_INI" in shop.fab("plan", *host).out
+    planned = shop.fab("plan", *host)
+    assert "file ~ shop.ini" in planned.out
+    assert "v=2" not in planned.out, "the diff would show the password of the live release"
     shop.fab("deploy", *host)
     second = current(module_host, "shop")
     assert second != first
+    shop.write("deploy/shop.ini.j2", "v=3\n")
+    planned = shop.fab("plan", *host)
+    for line in ("file ~ shop.ini", "variable ~ SHOP_INI", "-v=2", "+v=3"):
+        assert f"  {line}\n" in planned.out
+    shop.write("deploy/shop.ini.j2", "v=2\n")
+    module_host.sh(f"rm /srv/shop/releases/{second}/files/token.json")
+    assert "files/token.json is missing" in shop.fab("doctor", *host, code=None).text
+    shop.fab("deploy", *host)
+    assert current(module_host, "shop") == f"{second}_2"
     link = module_host.sh("readlink /srv/shop/shared/token.json")
     assert link == "../current/files/token.json\n"
     shop.fab("rollback", *host)

@@ -7,18 +7,26 @@ import hmac
 import json
 import re
 import shutil
+import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from cartwheel.build.lock import pins
 from cartwheel_lab import LabHost
+from tests.kit import jobs
 from tests.kit.host import current, get, main_pids, status
+from tests.kit.jobs import BOARD, SHOP
 from tests.kit.project import CHECKOUT, QUICK, Project, new_project
+from tests.kit.waiting import until
 
 _INSTALLED = """
 import importlib.metadata as m, json
@@ -129,6 +137,7 @@ def upstream_of(host: LabHost, app: str, path: str) -> str:
     return found[1]
 
 
+@pytest.mark.nightly
 def test_a_plain_folder(module_host: LabHost, tmp_path: Path) -> None:
     copied("plain", tmp_path)
     plain = deployed(module_host, tmp_path, "plain", '[app]\nname = "plain"\nsource = "plain"\n')
@@ -141,6 +150,7 @@ def test_a_plain_folder(module_host: LabHost, tmp_path: Path) -> None:
     assert plain.exposure() <= 2
 
 
+@pytest.mark.nightly
 def test_compiled_wheels_and_a_database_in_shared(module_host: LabHost, tmp_path: Path) -> None:
     copied("inventory", tmp_path)
     (tmp_path / "key").write_text("a key for exports")
@@ -177,6 +187,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+@pytest.mark.nightly
 def test_an_application_from_the_index(module_host: LabHost, tmp_path: Path) -> None:
     pypi = deployed(
         module_host,
@@ -218,3 +229,135 @@ def test_the_apps_own_gunicorn_configuration_is_honoured(
     project.fab("deploy", "-H", module_host.name)
     ((_, pid),) = main_pids(module_host, "own").items()
     assert len(module_host.sh(f"cat /proc/{pid}/task/{pid}/children").split()) == 2
+
+
+@pytest.mark.parametrize(
+    "example",
+    [pytest.param(BOARD, id="rq"), pytest.param(SHOP, id="celery", marks=pytest.mark.nightly)],
+)
+def test_jobs_go_on_while_their_workers_are_replaced(
+    example: jobs.Example, module_host: LabHost, tmp_path: Path
+) -> None:
+    settings = "[tests]\nskip = true\n[deploy]\ndrain_seconds = 2\nprobation_seconds = 0.5\n"
+    queue = jobs.copied(example, module_host, tmp_path / example.name, settings)
+    fab, host = queue.project.fab, module_host.name
+    fab("setup", "-H", host)
+    fab("deploy", "-H", host)
+    first = queue.put(0.1)
+    until(lambda: queue.is_done(first))
+    for number, task in enumerate(("deploy", "rollback")):
+        queue.release(number + 1)
+        taken = [queue.put(6)]
+        until(partial(queue.has_begun, taken[0]))
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(fab, task, "-H", host)
+            while not running.done():
+                taken.append(queue.put(0.1))
+                time.sleep(0.1)
+            running.result()
+        queue.await_done(*taken)
+        queue.assert_done_once(*taken)
+    if example is SHOP:
+        said = fab("timer.run", "-H", host, "--name", "cleanup", "--follow").text
+        assert re.search(r"^0 of \d+ orders forgotten$", said, re.MULTILINE)
+        listed = fab("timer.list", "-H", host).text
+        assert re.search(r"cleanup +30 3 \* \* \* .* 1 .* done, asked for by ", listed)
+        assert_a_stopping_worker_keeps_no_order(queue)
+
+
+def assert_a_stopping_worker_keeps_no_order(queue: jobs.Queue) -> None:
+    """When it is asked to stop, it waits for Redis to hand it another order."""
+    host = queue.host
+    long = queue.put(15)
+    until(partial(queue.has_begun, long))
+    listed = host.sh("systemctl list-units --plain --no-legend 'cartwheel-shop.worker.*@*'")
+    (unit,) = (line.split()[0] for line in listed.splitlines() if " active " in line)
+    host.sh(f"systemctl stop --no-block {unit}")
+    short = queue.put(0.1)
+    until(lambda: "shop.jobs.pack" in host.sh("redis-cli lrange celery 0 -1"))
+    assert not queue.has_begun(short)
+    assert not queue.is_done(long)
+    host.sh(f"systemctl start {unit}")
+    queue.await_done(long, short)
+    queue.assert_done_once(long, short)
+
+
+PUT = """
+import json, sys, urllib.request
+for _ in range(24):
+    request = urllib.request.Request(sys.argv[1], headers={"Host": "shop.test"}, method="POST")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        print(json.load(answer)["id"], file=open("orders", "a"))
+"""
+TASK = """
+
+@app.task
+def {name}(order, seconds):
+    store.note(order, "{name}-by-" + __import__("os").environ["CARTWHEEL_RELEASE"])
+"""
+
+
+@pytest.mark.nightly
+def test_a_new_task_and_its_callers(module_host: LabHost, tmp_path: Path) -> None:
+    """Orders come in while a switch is pending: workers of both releases take them."""
+    settings = (
+        "[tests]\nskip = true\n[deploy]\ndrain_seconds = 2\nprobation_seconds = 0.5\n"
+        '[hooks.orders]\nbefore = "confirm"\n'
+        f'command = "{sys.executable} put.py {module_host.url("/orders")}"\n'
+    )
+    queue = jobs.copied(SHOP, module_host, tmp_path / "shop", settings)
+    project, host = queue.project, module_host.name
+    project.write("put.py", PUT)
+    sources, log = project.folder / "src/shop", project.folder / "orders"
+    called = "pack"
+
+    def add(name: str) -> None:
+        with (sources / "jobs.py").open("a") as file:
+            file.write(TASK.format(name=name))
+
+    def call(name: str) -> None:
+        nonlocal called
+        text = (sources / "web.py").read_text()
+        (sources / "web.py").write_text(text.replace(f"jobs.{called}.", f"jobs.{name}."))
+        called = name
+
+    def deploy() -> tuple[list[int], str, str]:
+        """The orders during the switch, the release before and after."""
+        log.write_text("")
+        before = current(module_host, "shop")
+        project.fab("deploy", "-H", host)
+        return list(map(int, log.read_text().split())), before, current(module_host, "shop")
+
+    def done_by(orders: list[int], name: str) -> Counter[str]:
+        found = [step.what for order in orders for step in queue.steps(order)]
+        return Counter(what for what in found if what.startswith(name + "-by-"))
+
+    project.fab("setup", "-H", host)
+    add("wrap")
+    project.fab("deploy", "-H", host)
+    call("wrap")  # one release later
+    orders, before, after = deploy()
+    until(lambda: done_by(orders, "wrap").total() == len(orders) == 24)
+    assert set(done_by(orders, "wrap")) == {f"wrap-by-{before}", f"wrap-by-{after}"}
+
+    add("gift")
+    call("gift")  # in the same release: what the old worker takes, Celery drops
+    orders, _before, after = deploy()
+    units = "systemctl list-units --all --plain --no-legend 'cartwheel-shop.worker.*'"
+    until(lambda: "deactivating" not in module_host.sh(units))
+    last = queue.put(0)
+    until(lambda: done_by([last], "gift"))
+    assert 0 < done_by(orders, "gift").total() < 24
+
+    add("card")
+    call("card")
+    project.settings(
+        (project.folder / "cartwheel.toml")
+        .read_text()
+        .replace("ready =", "overlap = false\nready ="),
+        "cartwheel.toml",
+    )
+    orders, _before, after = deploy()
+    until(lambda: done_by(orders, "card") == {f"card-by-{after}": 24})
+    ticks = queue.asked("/")["ticks"]
+    until(lambda: queue.asked("/")["ticks"] > ticks)

@@ -755,6 +755,13 @@ def test_a_deploy_starts_a_web_server_that_somebody_stopped(scenery: Scenery) ->
     with _site(scenery, "old", "server { lissen 80; }", reload=False):  # nor does it start so
         attempt = stage.fab("deploy")
         attempt.assert_told("nginx-broken", Exit.FAILED, ("/etc/nginx/conf.d/old.conf:1",))
+    scenery.host.sh("systemctl stop nginx; nginx")  # by hand: systemd's own cannot start beside it
+    attempt = stage.fab("nginx.reload")
+    attempt.assert_told("web-server-down", Exit.FAILED, ("nginx does not start", "in use"))
+    assert "stop it on" in stage.fab("status").err
+    scenery.host.sh(
+        "pkill -x nginx; while pgrep -x nginx; do sleep 0.1; done; systemctl reset-failed nginx"
+    )
     stage.deploy_well()
 
 

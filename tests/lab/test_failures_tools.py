@@ -108,3 +108,25 @@ def test_a_unit_that_systemd_does_not_start(module_host: LabHost, project: Proje
     said = done.stdout.decode()
     assert said.startswith("start-failed ")
     assert "not found" in said
+
+
+@pytest.mark.parametrize(
+    ("removed", "named"),
+    [("user", "there is no user shop"), ("group", "there is no group shop-http")],
+)
+def test_an_account_that_somebody_removed(
+    module_host: LabHost, project: Project, removed: str, named: str
+) -> None:
+    """CW401, no traceback; setup makes it again, with the number that its files have."""
+    before = module_host.sh("id shop")
+    if removed == "user":  # userdel refuses while the app runs
+        module_host.sh("sed -i /^shop:/d /etc/passwd /etc/shadow")
+    else:
+        module_host.sh("groupdel shop-http")
+    project.app(f"after {removed}")
+    done = project.fab("deploy", "-H", module_host.name, code=Exit.FAILED)
+    assert_told(done, "not-set-up", named)
+    project.fab("setup", "-H", module_host.name)
+    assert module_host.sh("id shop") == before
+    project.fab("deploy", "-H", module_host.name)
+    assert get(module_host) == f"after {removed}"

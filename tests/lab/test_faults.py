@@ -211,6 +211,7 @@ def test_the_network_goes_between_switch_and_confirmation(site: Site, fault: str
     site.assert_next_deploy_works()
 
 
+@pytest.mark.nightly
 def test_the_network_stays_away(site: Site) -> None:
     """Nothing is claimed that is not known."""
     with loaded(site.host) as load, fab(site.shop.project, *deploy(site)) as running:

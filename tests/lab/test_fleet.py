@@ -10,6 +10,7 @@ from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
 from tests.kit.host import current, get, journal, main_pids, releases
 from tests.kit.project import Project, new_project
+from tests.kit.tiers import tiered
 
 # Unhealthy on a host where its data folder says so; cannot be imported where it says that.
 APP = """
@@ -80,7 +81,7 @@ def test_one_host_that_cannot_prepare_keeps_both_as_they_were(
         assert journal(host, "shop")[-1]["release"] not in releases(host, "shop")
 
 
-@pytest.mark.parametrize("sick", [0, 1])
+@pytest.mark.parametrize("sick", tiered([0, 1], nightly={1}))
 def test_one_sick_host_puts_both_back(project: Project, pair: list[LabHost], sick: int) -> None:
     """Whichever it is: the first, before the other has switched, or the second, after it."""
     before = [(current(host, "shop"), get(host)) for host in pair]

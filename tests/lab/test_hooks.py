@@ -21,6 +21,7 @@ from cartwheel_lab.lab import STATE_VARIABLE
 from tests.kit.fab import fab
 from tests.kit.host import await_sessions, current, get, instance_unit, main_pids, releases
 from tests.kit.project import Done, Project, new_project
+from tests.kit.tiers import tiered
 from tests.kit.visitors import loaded
 
 pytestmark = pytest.mark.timeout(300)
@@ -198,7 +199,7 @@ def test_after_the_confirmation_it_goes_forward(project: Project, module_host: L
     )
 
 
-@pytest.mark.parametrize("where", ["here", "hosts"])
+@pytest.mark.parametrize("where", tiered(["here", "hosts"], nightly={"here"}))
 def test_one_that_takes_too_long_is_ended_with_all_it_started(
     project: Project, module_host: LabHost, where: str
 ) -> None:
@@ -226,7 +227,7 @@ def _sleepers_here(project: Project) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("where", ["here", "hosts"])
+@pytest.mark.parametrize("where", tiered(["here", "hosts"], nightly={"here"}))
 def test_ctrl_c_ends_it_and_puts_all_in_order(
     project: Project, module_host: LabHost, where: str
 ) -> None:

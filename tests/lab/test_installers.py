@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cartwheel.build import UV_VERSION
+from cartwheel.build.uv_wheel import UV_VERSION
 from cartwheel.errors import CATALOGUE, Exit
 from cartwheel_lab import LabHost
 from tests.kit.host import current, footprint, get

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
 from tests.kit.host import current, get, status
+from tests.kit.processes import running
 from tests.kit.project import copied_checkout, fabfile, new_project
 from tests.kit.visitors import one_visitor
 from tests.kit.waiting import until
@@ -60,6 +63,7 @@ ONE_LINE = (
 )
 
 
+@pytest.mark.nightly
 def test_a_package_manager(bare_host: LabHost, tmp_path: Path) -> None:
     """It prepares a host, serves `fab packages`, and says its own reason; without it the host is
     refused by name."""
@@ -173,6 +177,7 @@ from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
 from cartwheel.host.web.server import Request
 
 if TYPE_CHECKING:
+    from cartwheel.host.web.server import TlsSite
     from cartwheel.host.wire.facts import Server
 
 
@@ -186,6 +191,7 @@ class Porter:
     broken = "nginx-broken"
     refuses = "nginx-refuses"
     site_template = "porter-site.j2"
+    tls_template = "porter-tls.j2"
     default_site = Path("/etc/porter/welcome.site")
     version_command = ("porter", "version")
     test_command = ("porter", "test")
@@ -217,6 +223,12 @@ class Porter:
 
     def reads(self, site: Path) -> bool:
         return True
+
+    def http2(self, version: str, *, shares_port: bool) -> str:
+        return ""
+
+    def tls_of(self, text: str) -> "Optional[TlsSite]":
+        return None
 
     def user(self) -> str:
         return "root"
@@ -256,6 +268,7 @@ path = "/healthz"
 """
 
 
+@pytest.mark.nightly
 def test_a_web_server(bare_host: LabHost, tmp_path: Path) -> None:
     """It is installed, serves the site in place of its own, is tested and reloaded, tells who
     answered and how its visitors fared, and is as before once the application has gone."""
@@ -307,112 +320,94 @@ systemctl daemon-reload; systemctl enable --now porter""")
     assert status(bare_host) == 502
 
 
-WORKER_KIND = '''"""worker: a process that works from its start, and has no socket."""
+MAILER_KIND = '''"""mailer: a process that says by a file that it is ready."""
 
 from __future__ import annotations
 
-import time
 from typing import Optional
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.process.drain import Quiet
-from cartwheel.host.process.kind import Starts
-from cartwheel.host.process.web import Web
-from cartwheel.host.system import systemd
+from cartwheel.host.process.kind import Proof
+from cartwheel.host.process.worker import Worker
 from cartwheel.host.system.context import Context, OpError
+from cartwheel.host.system.systemd import UnitState
 from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.instance import Instance
 
-_READY_SECONDS = 0.5
+_LOOKS = 20
 
 
-class Worker:
+class Mailer:
     """A kind of process (`kind.Process`)."""
 
-    starts: Starts = "beside"
-    facts = Web.facts
-
     def runs(self, process: str) -> bool:
-        return process == "worker"
+        return process == "mailer"
 
     def prove(self, ctx: Context, at: Layout, one: Instance, probe: Probe) -> str:
-        end = time.monotonic() + _READY_SECONDS
-        while time.monotonic() < end:
-            if systemd.state(at.unit(one)).has_failed:
-                raise OpError("unhealthy", "the worker does not stay up")
-            ctx.pause(0.05)
-        return "the worker stayed up"
+        proof = self.proof(ctx, at, one, probe)
+        while proof():
+            ctx.pause(0.1)
+        return "the mailer is ready"
 
-    def problem(self, at: Layout, one: Instance, probe: Probe) -> str:
-        return ""
+    def proof(self, ctx: Context, at: Layout, one: Instance, probe: Probe) -> Proof:
+        looks = []
+
+        def lacks() -> str:
+            looks.append(one)
+            if (at.shared / f"ready-{one.release}").exists():
+                return ""
+            if len(looks) > _LOOKS:
+                raise OpError("not-ready", "the mailer has not said that it is ready")
+            return "its file is not there yet"
+
+        return lacks
+
+    def problem(
+        self, at: Layout, one: Instance, probe: Probe, state: UnitState
+    ) -> str:
+        return Worker().problem(at, one, probe, state)
 
     def queue(self, at: Layout, one: Instance) -> Optional[Quiet]:
         return None
 
     def end(self, at: Layout, one: Instance, queue: Optional[Quiet]) -> bool:
-        systemd.stop(at.unit(one))
-        return True
+        return Worker().end(at, one, queue)
 
     def discard(self, at: Layout, one: Instance) -> None:
-        systemd.stop(at.unit(one))
+        Worker().discard(at, one)
 '''
 ONE_LINE_OF_PROCESSES = (
     "cartwheel/host/process/kinds.py",
-    "(Web(),)",
-    "(Web(), __import__('cartwheel.host.process.worker', fromlist=['Worker']).Worker())",
+    "(Web(), Worker())",
+    "(Web(), __import__('cartwheel.host.process.mailer', fromlist=['Mailer']).Mailer(), Worker())",
 )
-# A job under way takes 3 s, which a stop waits for.
-WORKS = "trap 'sleep 3; exit' TERM; echo at work; while :; do sleep 0.1; done"
+MAILER = """
+[processes.mailer]
+command = "sh -c 'touch ready-$CARTWHEEL_RELEASE; exec sleep 9999'"
+"""
 
 
 def test_a_process(host: LabHost, tmp_path: Path) -> None:
-    """A release that has the unit of another process has it started, watched, ended and started
-    again with what serves, by the same switch, way back and recovery."""
-    project = new_project(tmp_path / "project")
+    """A process of its own kind is started, proved and kept by the same switch and way back."""
+    project = new_project(tmp_path / "project", settings=MAILER)
     checkout = copied_checkout(tmp_path / "checkout", [ONE_LINE_OF_PROCESSES])
-    (checkout / "cartwheel/host/process/worker.py").write_text(WORKER_KIND)
+    (checkout / "cartwheel/host/process/mailer.py").write_text(MAILER_KIND)
     project.write("fabfile.py", fabfile(checkout))
     for task in ("setup", "deploy"):
         project.fab(task, "-H", host.name)
-    release = current(host, "shop")
-
-    def has_worker(command: str) -> None:
-        unit = (
-            f"[Service]\nType=exec\nUser=shop\nKillMode=mixed\nExecStart=/bin/sh -c {command!r}\n"
-        )
-        more = "Restart=always\nRestartSec=1\nTimeoutStopSec=20\n"
-        host.sh(f"cat > /srv/shop/releases/{release}/worker@.service <<'E'\n{unit}{more}E")
-
-    def workers() -> dict[str, str]:
-        shown = host.sh("systemctl list-units --plain --no-legend 'cartwheel-shop.worker.*'")
-        rows = [line.split() for line in shown.splitlines()]
-        return {row[0].partition("@")[2].removesuffix(".service"): row[3] for row in rows}
-
-    has_worker(WORKS)
-    project.fab("restart", "-H", host.name)
-    assert workers() == {"1": "stop-sigterm", "2": "running"}, "nobody waits for its job"
-    assert "healthy" in project.fab("status", "-H", host.name).text
-    has_worker("echo broken >&2; exit 3")
-    failed = project.fab("restart", "-H", host.name, code=3)
-    assert "its main process ended (exit-code)" in failed.text
-    assert "broken" in failed.text
-    has_worker(WORKS)
-    until(lambda: workers() == {"2": "running"})
-    assert "at work" in project.fab("logs", "-H", host.name).text
-    host.sh(
-        "systemctl kill --signal=KILL 'cartwheel-shop.worker.*'; systemctl stop 'cartwheel-*@*'"
-    )
-    project.fab("status", "-H", host.name, code=1)
-    host.sh("/usr/local/lib/cartwheel/shop/recover shop /srv --settle")
-    assert workers() == {"2": "running"}
-    project.fab("stop", "-H", host.name)
-    assert workers() == {}
-    project.fab("start", "-H", host.name)
-    assert list(workers().values()) == ["running"]
-    project.app("a release without it")
+    first = current(host, "shop")
+    assert running(host) == {"web": 1, "mailer": 1}
+    settings = (project.folder / "config/deploy.toml").read_text()
+    project.settings(settings.replace("touch", "echo it does not touch"))
+    failed = project.fab("deploy", "-H", host.name, code=3)
+    assert "the mailer has not said that it is ready" in failed.text
+    assert current(host, "shop") == first
+    assert running(host) == {"web": 1, "mailer": 1}
+    project.settings(settings)
+    project.app("the next one")
     project.fab("deploy", "-H", host.name)
-    until(lambda: workers() == {})
-    project.fab("rollback", "-H", host.name)
-    assert list(workers().values()) == ["running"]
+    assert running(host) == {"web": 1, "mailer": 1}
+    until(lambda: "draining" not in project.fab("ps", "-H", host.name).text)
     project.fab("uninstall", "--yes", "-H", host.name)
     assert host.sh("ls /etc/systemd/system | grep cartwheel-shop || true") == ""

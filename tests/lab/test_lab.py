@@ -587,7 +587,7 @@ def test_a_killed_base_build_leaves_only_a_temporary(lab: Lab, tmp_path: Path) -
     )
     folder = tmp_path / "lab" / "base"
     try:
-        until(lambda: len(list(tmp_path.glob("lab/debs/*.deb"))) > 3, 60)
+        until(lambda: len(list(folder.glob("*.unfinished/usr/bin/*"))) > 3, 60)
     finally:
         process.kill()
         process.communicate()

@@ -10,6 +10,7 @@ from tests.kit.host import current, get
 from tests.kit.project import Project, new_project
 
 
+@pytest.mark.nightly
 def test_links_are_followed_and_a_pipe_stays(
     module_host: LabHost, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

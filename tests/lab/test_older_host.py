@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from cartwheel_lab import LabHost
+from tests.kit import processes
 from tests.kit.host import current, get, releases
+from tests.kit.processes import running
 from tests.kit.project import Project, new_project
 from tests.kit.waiting import until
 
-ARCHIVE = Path(__file__).parent / "older" / "host.tar.xz"
-ONE, TWO, THREE, FOUR = (
-    "0.0.0.gf8aa2b50b35c.30aa6eca",
+ARCHIVES = Path(__file__).parent / "older"
+
+
+@dataclass(frozen=True)
+class Older:
+    """A host of an earlier version. Texts two, three and four are these releases; three is live,
+    and the switch to four is not confirmed."""
+
+    archive: str
+    two: str
+    three: str
+    four: str
+
+
+BEFORE_ROOMS = Older(
+    "host",
     "0.0.0.gf8977dae0f32.36b3a002",
     "0.0.0.g8c11b66d2e0a.0b031784",
     "0.0.0.g8f01ec57ebc9.4c724599",
 )
+WEB_ALONE = Older(
+    "web-alone",
+    "0.0.0.gf8977dae0f32.d317edfa",
+    "0.0.0.g8c11b66d2e0a.2e3ed17d",
+    "0.0.0.g8f01ec57ebc9.c73fe7de",
+)
+
+TIMER = """
+[timers.cleanup]
+command = "python -c pass"
+schedule = "0 3 * * *"
+"""
 
 # What its setup did beside making files: packages, accounts with the numbers that its files have.
 PREPARE = """
@@ -40,56 +70,121 @@ def project(tmp_path: Path) -> Project:
     return new_project(tmp_path)
 
 
-@pytest.fixture
-def older(host: LabHost) -> LabHost:
+def older(host: LabHost, version: Older) -> LabHost:
     """As after a power cut in the midst of its fourth deploy, before anything has started."""
-    host.path("/root/older.tar.xz").write_bytes(ARCHIVE.read_bytes())
+    archive = ARCHIVES / f"{version.archive}.tar.xz"
+    host.path("/root/older.tar.xz").write_bytes(archive.read_bytes())
     host.sh(PREPARE, timeout=300)
     return host
 
 
-def test_the_host_puts_itself_in_order_and_goes_on(older: LabHost, project: Project) -> None:
-    """Power cut and boot; status, plan, rollback, deploy; once more; uninstall."""
-    older.power_cut()
-    older.boot()
-    until(lambda: get(older) == "three", 60)
-    assert current(older, "shop") == THREE
-    assert not older.path("/srv/shop/pending.json").exists()
-    status = project.fab("status", "-H", older.name)
-    assert THREE in status.out
+@pytest.mark.parametrize(
+    "version", [pytest.param(BEFORE_ROOMS, marks=pytest.mark.nightly), WEB_ALONE]
+)
+def test_the_host_puts_itself_in_order_and_goes_on(
+    host: LabHost, project: Project, version: Older
+) -> None:
+    """Power cut and boot; status, plan, rollback, deploy; processes; uninstall."""
+    older(host, version)
+    on = ("-H", host.name)
+    host.power_cut()
+    host.boot()
+    until(lambda: get(host) == "three", 60)
+    assert current(host, "shop") == version.three
+    assert not host.path("/srv/shop/pending.json").exists()
+    status = project.fab("status", *on)
+    assert version.three in status.out
     assert "healthy" in status.out
+    rows = json.loads(project.fab("ps", *on, "--json").out.splitlines()[-1])["hosts"][0]["answer"]
+    assert [(one["process"], one["state"]) for one in rows["instances"]] == [("web", "running")]
+    assert "nothing to show" in project.fab("timer.list", *on).text
     project.app("five")
-    plan = project.fab("plan", "-H", older.name)
-    assert THREE in plan.out
-    project.fab("rollback", "-H", older.name)
-    assert (current(older, "shop"), get(older)) == (TWO, "two")
-    project.fab("deploy", "-H", older.name)
-    assert get(older) == "five"
-    assert TWO in releases(older, "shop")
-    older.power_cut()
-    older.boot()
-    until(lambda: get(older) == "five", 60)
-    project.fab("doctor", "-H", older.name, code=None)
-    project.fab("rollback", "-H", older.name)
-    assert get(older) == "two"
-    history = project.fab("history", "-H", older.name).out
-    assert "text three" in history
-    project.fab("uninstall", "-H", older.name, "--yes")
-    left = older.sh("find / -xdev -path /proc -prune -o -name '*cartwheel*' -print; ls /srv")
+    plan = project.fab("plan", *on)
+    assert version.three in plan.out
+    project.fab("rollback", *on)
+    assert (current(host, "shop"), get(host)) == (version.two, "two")
+    project.fab("deploy", *on)
+    assert get(host) == "five"
+    assert version.two in releases(host, "shop")
+    project.fab("doctor", *on)
+    project.fab("rollback", *on)
+    assert get(host) == "two"
+    assert version.three in project.fab("history", *on).out
+    _gets_processes(host, project, version)
+    project.fab("uninstall", *on, "--yes")
+    left = host.sh("find / -xdev -path /proc -prune -o -name '*cartwheel*' -print; ls /srv")
     assert left == "/root/cartwheel\n" or not left.strip(), left
 
 
-def test_the_next_deploy_finds_the_pending_switch(older: LabHost, project: Project) -> None:
+def _gets_processes(host: LabHost, project: Project, version: Older) -> None:
+    """Processes and a timer come with a deploy, and go with a rollback to the older release, also
+    with the one that a power cut makes."""
+    on = ("-H", host.name)
+    settings = (project.folder / "config/deploy.toml").read_text()
+    project.write(f"app/{processes.MODULE}.py", processes.PROGRAM)
+    project.settings(settings + processes.SETTINGS + TIMER)
+    plan = project.fab("plan", *on).out
+    assert "starts 2 worker" in plan
+    assert "timer + cleanup" in plan
+    project.fab("deploy", *on)
+    everything = {"web": 1, **processes.COUNTS}
+    assert running(host) == everything
+    assert timers(host) == ["cartwheel-shop_timer.cleanup.timer"]
+    project.fab("timer.run", *on, "--name", "cleanup", "--follow")
+    project.fab("rollback", *on)
+    assert (current(host, "shop"), get(host)) == (version.two, "two")
+    assert running(host).keys() <= {"web"}
+    assert timers(host) == []
+    project.app("six")
+    project.settings(
+        settings.replace("probation_seconds = 0.5", "probation_seconds = 50")
+        + processes.SETTINGS
+        + TIMER
+    )
+    with subprocess.Popen(
+        project.command("deploy", *on),
+        cwd=project.folder,
+        env=project.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as deploying:
+        until(lambda: current(host, "shop") != version.two and timers(host) != [], 60)
+        assert host.path("/srv/shop/pending.json").exists()
+        host.power_cut()
+        deploying.kill()
+    host.boot()
+    until(lambda: get(host) == "two", 60)
+    assert running(host).keys() <= {"web"}
+    assert timers(host) == []
+    project.fab("status", *on)
+    project.settings(settings + processes.SETTINGS + TIMER)
+    project.fab("deploy", *on)
+    assert get(host) == "six"
+    assert running(host) == everything
+
+
+def timers(host: LabHost) -> list[str]:
+    rows = host.sh("systemctl list-units --plain --no-legend 'cartwheel-shop_timer.*.timer'")
+    return [row.split()[0] for row in rows.splitlines()]
+
+
+@pytest.mark.parametrize(
+    "version", [BEFORE_ROOMS, pytest.param(WEB_ALONE, marks=pytest.mark.nightly)]
+)
+def test_the_next_deploy_finds_the_pending_switch(
+    host: LabHost, project: Project, version: Older
+) -> None:
     """Without a boot: nothing of it runs, and the switch is not confirmed."""
-    older.sh("systemctl daemon-reload; systemctl restart nginx")
-    status = project.fab("status", "-H", older.name, code=1)
-    assert f"the switch to {FOUR} is not confirmed" in status.text
+    older(host, version)
+    host.sh("systemctl daemon-reload; systemctl restart nginx")
+    status = project.fab("status", "-H", host.name, code=1)
+    assert f"the switch to {version.four} is not confirmed" in status.text
     project.app("five")
-    project.fab("deploy", "-H", older.name)
-    assert get(older) == "five"
-    assert not older.path("/srv/shop/pending.json").exists()
-    project.fab("rollback", "-H", older.name)
-    assert (current(older, "shop"), get(older)) == (THREE, "three")
+    project.fab("deploy", "-H", host.name)
+    assert get(host) == "five"
+    assert not host.path("/srv/shop/pending.json").exists()
+    project.fab("rollback", "-H", host.name)
+    assert (current(host, "shop"), get(host)) == (version.three, "three")
 
 
 @pytest.mark.nightly

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.timeout(600)
 
 # Other tests inject the others in every run: test_faults.py, test_fleet_faults.py and
 # test_secrets_faults.py.
-EVERY_RUN = {"operator-freeze", "disk-full"}
+EVERY_RUN = {"disk-full"}
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,41 @@ def test_each_fault_somewhere(
     assert not one.violations, f"seed {SEED}: {one}\n{one.said}"
 
 
+@pytest.fixture
+def whole(shore: Shore) -> Iterator[Shore]:
+    """With an application that has processes besides web, and timers."""
+    shore.whole = True
+    shore.deploy_new()
+    yield shore
+    shore.whole = False
+
+
+# Where the switch writes what it needs to go back, moves processes and timers, and confirms.
+WITH_PROCESSES = (
+    "/pending.json",
+    "/assigned.json",
+    "cartwheel-shop_timer.",
+    "systemctl stop",
+    "cartwheel-shop.worker.",
+    "cartwheel-shop.beat.",
+)
+
+
+def test_a_fault_with_every_process(whole: Shore) -> None:
+    """P15, P16: one kill or power cut of a redeploy, at a point that has to do with them."""
+    dice = random.Random(f"{SEED} whole")
+    name = dice.choice(("host-kill", "power-cut", "fail"))
+    found = [
+        point
+        for point, fault in pairs(whole.record("redeploy"))
+        if fault.name == name and any(part in point.label for part in WITH_PROCESSES)
+    ]
+    one = whole.survive("redeploy", dice.choice(found), FAULTS[name])
+    if one.violations:
+        whole.renew()
+    assert not one.violations, f"seed {SEED}: {one}\n{one.said}"
+
+
 _BEGIN = "    _begin(ctx, mark)\n"
 NEW_STEP = (
     "cartwheel/host/switch/switch.py",
@@ -115,6 +151,7 @@ def test_the_judge_sees_a_host_that_does_not_put_itself_in_order(
     shore.renew()
 
 
+@pytest.mark.nightly
 def test_by_hand(shore: Shore) -> None:
     """`fab lab.fault` strikes your own command, and restores the line afterwards."""
     shore.prepare("redeploy")

@@ -166,6 +166,7 @@ def test_a_release_whose_workers_die_goes_back_and_nobody_notices(pages: Pages) 
     nobody_noticed(load)
 
 
+@pytest.mark.nightly
 def test_what_failed_before_does_not_put_a_release_back(pages: Pages) -> None:
     """5 % before and after; then a release that repairs half of a failing site."""
     pages.set(fails_every=20)

@@ -117,8 +117,8 @@ EARLIER = (
     ("templates/web.service.j2", "SupplementaryGroups={{ user }}\n", ""),
     (
         "cartwheel/host/release/access.py",
-        "    own = pwd.getpwnam(user).pw_gid\n    # Its own",
-        "    return []\n    own = pwd.getpwnam(user).pw_gid\n    # Its own",
+        "    own, gate = children.account(user).pw_gid",
+        "    return []\n    own, gate = children.account(user).pw_gid",
     ),
     ("cartwheel/host/release/access.py", "os.fchown(fd, _ROOT, gid)", "os.fchown(fd, 0, 0)"),
     ("cartwheel/host/release/access.py", "os.fchmod(fd, 0o750)", "os.fchmod(fd, 0o755)"),

@@ -12,11 +12,14 @@ import pytest
 
 from cartwheel.host.layout import Layout, first_of
 from cartwheel.host.system import envfile
-from cartwheel.render import SITE, RenderFacts, render_release
+from cartwheel.host.web.nginx import Nginx
+from cartwheel.host.wire.tls import CHAIN, KEY
+from cartwheel.render.release import SITE, RenderFacts, TlsFacts, render_release, render_tls
 from cartwheel.settings import names
-from cartwheel.settings.toml_tables import Settings
+from cartwheel.settings.toml_tables import Settings, Tls, Web
 from cartwheel_lab import LabHost
 from tests.kit.bases import READY
+from tests.kit.certificates import certificate
 from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
 
@@ -178,3 +181,47 @@ def test_a_host_with_another_default_site(serving: LabHost) -> None:
     put(serving, "/etc/nginx/conf.d/other.conf", "server { listen 80 default_server; return 404; }")
     put(serving, site.path, site.content)
     serving.sh("nginx -t")
+
+
+# Another site on the same port: what it says of HTTP/2, by version, so that it alone does not warn.
+OTHER = """
+server {{
+    listen 443 ssl{parameter};
+    {directive}
+    server_name other.example;
+    ssl_certificate /etc/ssl/other.pem; ssl_certificate_key /etc/ssl/other.key;
+}}
+"""
+
+
+@pytest.mark.parametrize("beside", ["nobody", "a site without HTTP/2", "a site with HTTP/2"])
+def test_nginx_has_no_warning_about_https(serving: LabHost, beside: str) -> None:
+    secure = SETTINGS.model_copy(
+        update={
+            "tls": Tls.model_validate({"certificate": "a.pem", "key": "a.key", "hsts_seconds": 9}),
+            "web": Web(server_names=("shop.example",)),
+        }
+    )
+    issued = certificate("shop.example")
+    for name, text in {CHAIN: issued.pem, KEY: issued.key}.items():
+        put(serving, AT.tls_live / name, text)
+        put(serving, f"/etc/ssl/other.{'pem' if name == CHAIN else 'key'}", text)
+    version = Nginx().version_in(serving.sh("nginx -v 2>&1")) or ""
+    other = serving.path("/etc/nginx/conf.d/other.conf")
+    with_http2 = Nginx().http2(version, shares_port=False) if "with HTTP/2" in beside else ""
+    parameter = " http2" if with_http2 == "listen" else ""
+    directive = "http2 on;" if with_http2 == "directive" else ""
+    known = replace(facts(serving), tls=TlsFacts(version, shares_port=beside != "nobody"))
+    site = render_release(secure, known, RELEASE, Path("/nowhere"))[SITE]
+    other.unlink(missing_ok=True)
+    if beside != "nobody":
+        other.write_text(OTHER.format(parameter=parameter, directive=directive))
+    put(serving, site.path, site.content)
+    put(serving, AT.tls_site, render_tls(secure, known, Path("/nowhere")))
+    assert "warn" not in serving.sh("nginx -t 2>&1")
+    serving.sh("systemctl reload nginx")
+    at = "--resolve shop.example:443:127.0.0.1 https://shop.example/"
+    shown = until_answers(serving, "-ki", *at.split())
+    assert shown.startswith("HTTP/2 200")
+    serving.path(str(AT.tls_site)).unlink()
+    other.unlink(missing_ok=True)

@@ -176,6 +176,7 @@ def test_a_host_that_is_off_falls_out_if_that_is_borne(fleet: Fleet) -> None:
     assert fleet.texts == ["four"] * 3
 
 
+@pytest.mark.nightly
 def test_two_names_for_one_host(fleet: Fleet) -> None:
     name = fleet.hosts[0].name
     before = len(journal(fleet.hosts[0], "shop.live"))

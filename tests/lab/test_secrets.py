@@ -381,13 +381,25 @@ EVERY_WORD: dict[str, tuple[str, ...]] = {
     "templates.eject": ("web.service.j2",),
     "templates.diff": ("web.service.j2",),
     "templates.keep": ("web.service.j2",),
+    "ps": (),
+    "process.stop": ("--name", "worker"),
+    "process.start": ("--name", "worker"),
+    "process.restart": ("--name", "worker"),
+    "timer.list": (),
+    "timer.run": ("--name", "job"),
+    "timer.pause": ("--name", "job"),
+    "timer.resume": ("--name", "job"),
+    "tls.status": (),
     "runs.list": (),
     "runs.show": ("last",),
     "uninstall": ("--yes",),
     "config.init": ("--server-name", "other.example"),  # there is a second app then
 }
-# No terminal; and the only host must stay in the balancer: these say so.
+# No terminal; the only host must stay in the balancer; there are no such processes and timers:
+# these say so.
 _CODES = dict.fromkeys(("shell", "balancer.out"), 2)
+_CODES |= {f"process.{word}": 2 for word in ("stop", "start", "restart")}
+_CODES |= {f"timer.{word}": 2 for word in ("run", "pause", "resume")}
 
 
 def test_every_word_is_among_them(stage: Stage) -> None:

@@ -134,6 +134,7 @@ def test_a_long_stop(served: tuple[LabHost, Project], where: str) -> None:
     assert said.silent_seconds < SILENT_SECONDS, said
 
 
+@pytest.mark.nightly
 def test_an_upload_over_a_slow_line(served: tuple[LabHost, Project]) -> None:
     host, project = served
     write_app(project, "fat", ballast_bytes=1_000_000)

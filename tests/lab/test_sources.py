@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from cartwheel.build.index import IndexOptions
 from cartwheel.build.uv import default_for
 from cartwheel_lab import LabHost
@@ -133,6 +135,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.nightly
 def test_layouts_without_a_package_serve_with_what_they_declare(
     host: LabHost, tmp_path: Path
 ) -> None:

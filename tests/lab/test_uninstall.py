@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import LabHost
+from tests.kit.certificates import certificate
 from tests.kit.host import await_sessions, footprint, get
 from tests.kit.project import Project, new_project
 from tests.kit.terminal import on_terminal
@@ -88,8 +89,10 @@ def test_the_host_is_as_setup_found_it(prepared: LabHost, shop: Project) -> None
     shop.fab("setup", *host)
     shop.fab("deploy", *host)
     shop.app("two")
+    with_https(shop)
     shop.fab("deploy", *host)
     assert get(prepared) == "two"
+    assert prepared.sh("curl -sk https://127.0.0.1/") == "two", "it answers for every name"
     # What a longer life leaves: rotated logs, uploads, a release that failed, an uninstall that
     # was killed.
     prepared.sh("cp /var/log/nginx/shop.access.log /var/log/nginx/shop.access.log.1")
@@ -98,6 +101,7 @@ def test_the_host_is_as_setup_found_it(prepared: LabHost, shop: Project) -> None
     halves = (
         "/srv/shop/.gone-cache",
         "/srv/shop/.gone-shared",
+        "/srv/shop/.gone-tls",
         "/usr/local/lib/cartwheel/.gone-.pip",
     )
     prepared.sh(f"mkdir -p {' '.join(halves)} /var/log/cartwheel/.gone-shop/x")
@@ -109,6 +113,16 @@ def test_the_host_is_as_setup_found_it(prepared: LabHost, shop: Project) -> None
     again = shop.fab("uninstall", "--yes", *host, code=1)
     assert "shop is not set up on this host" in again.err
     assert_same(before, state(prepared))
+
+
+def with_https(project: Project) -> None:
+    """With a certificate that signed itself."""
+    issued = certificate("shop.example.org")
+    project.write("shop.pem", issued.pem)
+    project.write("shop.key", issued.key)
+    text = (project.folder / "config/deploy.toml").read_text()
+    tls = 'certificate = "shop.pem"\nkey = "shop.key"\nca = "shop.pem"\nredirect = false\n'
+    project.settings(f"{text}[tls]\n{tls}")
 
 
 def assert_differs(before: dict[str, set[str]], after: dict[str, set[str]]) -> None:

@@ -187,6 +187,7 @@ def watched(running: Fab) -> None:
     running.wait_for(("probation", "start"))
 
 
+@pytest.mark.nightly
 def test_a_release_that_falls_ill_answers_what_it_has(shop: Shop) -> None:
     """45 s, beyond all that anybody waited for; and the next deploy does not wait either."""
     shop.fab("restart")
@@ -205,7 +206,7 @@ def test_a_release_that_falls_ill_answers_what_it_has(shop: Shop) -> None:
     assert "TimeoutStopUSec=1min 10s" in shop.host.sh(f"systemctl show {ending}")
     seen = shop.status()
     assert (seen["stopping"], seen["also_running"], seen["leftovers"]) == ([bad], [], [])
-    assert f"{bad} is still answering its last requests" in shop.fab("status").text
+    assert f"{bad} is still finishing its last requests and jobs" in shop.fab("status").text
     shop.fab("doctor", "--fix")
     shop.fab("prune")
     assert bad in releases(shop.host, "shop")
@@ -218,6 +219,7 @@ def test_a_release_that_falls_ill_answers_what_it_has(shop: Shop) -> None:
     shop.all_end()
 
 
+@pytest.mark.nightly
 def test_a_full_worker_answers_also_those_that_wait_for_it(shop: Shop) -> None:
     """One thread, three requests; that it does not answer the probe is why the host goes back."""
     shop.project.settings(
@@ -280,6 +282,7 @@ def test_restarts_and_a_rollback_at_once_cut_nothing(shop: Shop) -> None:
     shop.all_end()
 
 
+@pytest.mark.nightly
 def test_a_stray_instance_ends_with_its_requests(shop: Shop) -> None:
     """As a session that was killed right after its confirmation leaves it."""
     release, text = current(shop.host, "shop"), shop.host.sh("curl -s http://localhost/")

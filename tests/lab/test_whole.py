@@ -127,6 +127,7 @@ def test_nobody_goes_back_to_what_is_not_whole(stage: Stage) -> None:
     assert stage.body() == oldest, "one further back"
 
 
+@pytest.mark.nightly
 def test_without_anything_whole_behind_it_there_is_no_way_back(stage: Stage) -> None:
     """And what serves is not restarted where it could not start."""
     for name in releases(stage.host, "shop"):
@@ -163,6 +164,7 @@ def test_packages_are_not_taken_over_from_what_has_lost_a_file(stage: Stage) -> 
     break_(stage, f"test -s {SITE}/gunicorn/workers/sync.py")
 
 
+@pytest.mark.nightly
 def test_an_interpreter_that_was_replaced(stage: Stage) -> None:
     """A link of the host's own, which leads to something else all of a sudden."""
     stage.host.sh("mkdir -p /opt/python && ln -sfn /usr/bin/python3 /opt/python/python")

@@ -40,6 +40,7 @@ WELL: dict[str, Any] = {
     "last": None,
     "set_up": True,
     "stopped": None,
+    "stopped_processes": {},
     "pending": None,
     "lock": None,
     "freeze": None,
@@ -50,6 +51,10 @@ WELL: dict[str, Any] = {
     "boot": "enabled",
     "boot_unit": "cartwheel-shop.service",
     "disk": {"free_bytes": 10 << 30, "free_inodes": 10**6, "read_only": False},
+    "processes": [],
+    "assigned": {"counts": {"web": 1}, "holders": {}, "slots": {}},
+    "exclusive": [],
+    "timers": [],
     "serving": {
         "age_seconds": 60.0,
         "active": "active",
@@ -112,17 +117,19 @@ FACTS: dict[str, Any] = {
         "current": None,
         "content": None,
         "serving": None,
-        "is_up": False,
+        "down": [],
         "rollback": None,
         "releases": [],
         "spoilt": {},
         "settings": None,
+        "assigned": {"counts": {"web": 1}, "holders": {}, "slots": {}},
         "carried": [],
         "wheels": [],
         "leftovers": [],
         "locked": False,
         "pending": False,
         "stopped": None,
+        "stopped_processes": {},
         "freeze": None,
         "premise": "as it was",
         "seq": 7,
@@ -150,7 +157,7 @@ def facts(change: Callable[[dict[str, Any]], Any] = lambda _known: None) -> Fact
 def release(called: str, **more: Any) -> dict[str, Any]:
     """One of the releases in facts."""
     plain = {"release": called, "version": "", "content": called, "name": "", "wheel_sha256": ""}
-    return {**plain, "python": None, "variables": {}, **more}
+    return {**plain, "python": None, "variables": {}, "placed": {}, **more}
 
 
 def answer_to(asked: Request[A], said: Any) -> A:

@@ -61,7 +61,7 @@ def host_in(folder: Path, monkeypatch: pytest.MonkeyPatch, app: str = "shop") ->
     """A host whose shared folders are below `folder`."""
     places = {
         name: folder / name.lower()
-        for name in ("STATE", "LOGS", "RUN", "UNITS", "RUN_UNITS", "LIB")
+        for name in ("STATE", "LOGS", "RUN", "UNITS", "RUN_UNITS", "STAMPS", "LIB")
     }
     for path in places.values():
         path.mkdir(parents=True)

@@ -145,3 +145,120 @@ constraint = constraints.txt
 timeout = 10
 """,
 ]
+PROCFILE = [
+    """web: gunicorn shop:app --log-file -
+release: flask --app shop db upgrade
+worker: celery -A shop worker -n worker@%h
+beat: celery -A shop beat
+clock: python clock.py "a b" 'c $d' $HOME ${PORT:-5000} && exit
+""",
+]
+APP_JSON = [
+    """{"name": "shop", "cron": [
+  {"command": "python -m shop.cleanup", "schedule": "0 3 * * *"},
+  {"command": "flask --app shop purge \\u00fc", "schedule": "@daily", "maintenance": true},
+  {"command": "worker", "schedule": "*/5 1-3,7 * jan mon", "concurrency_policy": "allow"}
+]}
+""",
+]
+PROJECT = """[project]
+name = "shop"
+version = "0.1.0"
+dependencies = ["flask>=3", "money @ file:../money"]
+[project.scripts]
+shop = "main:run"
+[project.optional-dependencies]
+live = ["celery"]
+"""
+TOML = {
+    "uv": PROJECT
+    + """[tool.uv]
+constraint-dependencies = ["a<1"]
+override-dependencies = ["b==1"]
+no-binary-package = ["x"]
+[tool.uv.sources]
+flask = { git = "https://host.example/flask", tag = "v1" }
+money = [{ path = "../money", marker = "os_name == 'posix'" }, { index = "own" }]
+[[tool.uv.index]]
+name = "own"
+url = "https://own.example/simple"
+default = true
+[tool.uv.workspace]
+members = ["packages/*"]
+[dependency-groups]
+dev = ["x @ file:../y", { include-group = "prod" }]
+prod = ["gunicorn"]
+""",
+    "poetry": """[tool.poetry]
+name = "shop"
+package-mode = false
+[tool.poetry.dependencies]
+python = "^3.11"
+flask = { version = "^3.0", extras = ["async"] }
+money = { path = "../money", develop = true }
+[tool.poetry.group.dev.dependencies]
+pytest = "*"
+[[tool.poetry.source]]
+name = "own"
+url = "https://own.example/simple"
+priority = "explicit"
+""",
+    "pdm": PROJECT
+    + """[tool.pdm]
+distribution = false
+[tool.pdm.resolution.overrides]
+money = "file:///${PROJECT_ROOT}/../money"
+flask = ">=3"
+[[tool.pdm.source]]
+name = "own"
+url = "https://own.example/simple"
+include_packages = ["a*"]
+[build-system]
+requires = ["setuptools", "setuptools-scm"]
+""",
+}
+REQUIREMENTS = f"""# -*- coding: utf-8 -*-
+-r base.txt
+-c pins.txt
+Flask[async]==3.0 \\
+    --hash=sha256:{"a" * 64}
+thing @ https://files.example/thing-1.0.zip#sha256=12
+-i https://own.example/simple
+--no-binary :all:
+-e git+https://host.example/x@v1#egg=x
+"""
+PIPFILE = """[[source]]
+url = "https://own.example/simple"
+verify_ssl = false
+name = "own"
+[packages]
+flask = "*"
+bottle = { version = ">=0.12", markers = "os_name == 'posix'", extras = ["x"], index = "own" }
+[packages.money]
+path = "../money"
+editable = true
+[requires]
+python_version = "3.11"
+"""
+PROJECT_FILES = {
+    **{f"pyproject.toml of {name}": text for name, text in TOML.items()},
+    "requirements.txt": REQUIREMENTS,
+    "Pipfile": PIPFILE,
+    "Pipfile.lock": '{"_meta": {"hash": {"sha256": "x"}}, "default": {"flask": {"index": "own",'
+    ' "version": "==3.0", "hashes": ["sha256:aa"], "markers": "os_name == \'posix\'"},'
+    ' "money": {"git": "https://host.example/money", "ref": "v1"}}, "develop": {}}',
+    "setup.cfg": "[metadata]\nname = x\n[options]\ninstall_requires =\n    flask\n[flake8]\nx=1\n",
+    "uv.lock": 'version = 1\n[[package]]\nname = "flask"\nversion = "3.0"\n'
+    'source = { registry = "https://own.example/simple" }\n'
+    'sdist = { url = "u", hash = "sha256:aa" }\nwheels = [{ url = "u", hash = "sha256:bb" }]\n'
+    '[[package]]\nname = "money"\nsource = { git = "https://host.example/money?rev=v1#abc" }\n',
+    "poetry.lock": '[[package]]\nname = "money"\nversion = "1"\n'
+    'files = [{ file = "a", hash = "sha256:aa" }]\n[package.source]\ntype = "git"\nurl = "u"\n',
+    "pdm.lock": '[[package]]\nname = "money"\nversion = "1"\nurl = "https://host.example/m.whl"\n'
+    'files = [{ file = "a", hash = "sha256:aa" }]\n',
+    "pylock.toml": 'lock-version = "1.0"\n[[packages]]\nname = "money"\nmarker = "x"\n'
+    'archive = { url = "u", hashes = { sha256 = "a" } }\n[[packages]]\nname = "flask"\n'
+    'wheels = [{ path = "x", hashes = { sha256 = "a" } }]\n',
+    ".gitmodules": '[submodule "a"]\n\tpath = vendor/a\n',
+}
+PROJECT_BESIDE = {"main.py": "", "base.txt": "bottle\n", "pins.txt": "click<9\n"}

@@ -29,10 +29,18 @@ LAB_TASKS = ROOT / "lab" / "cartwheel_lab" / "tasks.py"
 
 # They talk to the session's unit, to a person's terminal or to a test by standard output.
 # `fab --complete` answers the shell.
-MAY_PRINT = {"host/recover.py", "host/enter.py", "cartwheel_lab/load.py", "fab/program.py"}
+MAY_PRINT = {
+    "host/recover.py",
+    "host/enter.py",
+    "host/timer.py",
+    "host/certificate.py",
+    "cartwheel_lab/load.py",
+    "fab/program.py",
+}
 # They are programs of their own: installed on a host, or started by the lab.
 MAY_READ_ARGV = {
-    *("host/recover.py", "host/enter.py", "host/release/witness.py"),
+    *("host/recover.py", "host/enter.py", "host/timer.py", "host/release/witness.py"),
+    "host/certificate.py",
     *("cartwheel_lab/load.py", "cartwheel_lab/faults/tap.py"),
 }
 IO_MODULES = {
@@ -209,9 +217,17 @@ def test_the_engine_knows_no_lab(path: Path) -> None:
 # them). A room is a folder of the engine, a folder or a program of the host side, or a module of
 # its own.
 ROOMS = (
-    *("host", "host.wire", "host.layout", "host.system", "host.state", "host.packages"),
-    *("host.process", "host.web", "host.release", "host.switch", "host.balancer"),
-    *("host.enter", "host.recover", "host.look", "host.upkeep", "host.session"),
+    *("host", "host.schedule", "host.wire", "host.layout", "host.system", "host.state"),
+    *("host.packages", "host.process", "host.web", "host.release", "host.switch", "host.balancer"),
+    *(
+        "host.enter",
+        "host.recover",
+        "host.timer",
+        "host.certificate",
+        "host.look",
+        "host.upkeep",
+        "host.session",
+    ),
     *("places", "decoded", "errors", "events", "hidden", "background", "process_env", "programs"),
     *("writing", "telling", "settings", "build", "plan", "render", "ssh", "inventory", "fab"),
     *("fleet", "balance", "runs", "project", "commands", "terminal"),

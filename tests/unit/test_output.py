@@ -11,6 +11,7 @@ import struct
 import termios
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import pyte
 import pytest
 
-from cartwheel.commands.scene import Typed
+from cartwheel.commands.typed import Typed
 from cartwheel.errors import CartwheelError, ConnectError, HostError, UsageError
 from cartwheel.events import Event
 from cartwheel.fleet.report import UNKNOWN, HostReport, Report
@@ -666,6 +667,14 @@ class TestReport:
         few = self.report((4, "deployed", "1.0"))
         assert list(closing_of(few, self.progress(few), 0)) == ["deploy 1.0 done in 9.0 s"]
         assert len(list(closing_of(run, Progress(), 0))) == 1
+
+    def test_nothing_changed_is_said_only_where_it_is_so(self) -> None:
+        run = self.report((1, "unchanged", "1.0"))
+        assert [*closing_of(run, Progress(), 0)] == [
+            "deploy 1.0: already live, nothing changed (9.0 s)"
+        ]
+        moved = replace(run, hosts=(replace(run.hosts[0], notes=("beat moves from a to b",)),))
+        assert [*closing_of(moved, Progress(), 0)] == ["deploy 1.0: already live (9.0 s)"]
 
     def test_who_is_not_known_is_named_in_full(self) -> None:
         run = self.report((4, "attention", UNKNOWN))

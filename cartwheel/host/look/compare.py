@@ -6,14 +6,16 @@ digests of a release's variables from its manifest; `env` is never opened here.
 
 from __future__ import annotations
 
-import os
+import time
 from pathlib import Path
 from typing import Dict, Optional
 
-from cartwheel.host.state import releases, whole
+from cartwheel.host.layout import Layout
+from cartwheel.host.state import releases, timers, whole
 from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import Context
 from cartwheel.host.wire.compare import Compare, Present
+from cartwheel.host.wire.manifest import PLACED
 
 _MOST_BYTES = 1 << 20
 
@@ -21,26 +23,30 @@ _MOST_BYTES = 1 << 20
 def compare(ctx: Context, request: Compare) -> Present:
     """Texts of the files (None: no such file) and of the releases that exist, and the instances of
     the application that are running or stopping."""
-    at = ctx.at
+    at, now = ctx.at, time.time()
     there, found = releases.names(at), systemd.instances(at)
     return Present(
         files={path: _text(Path(path)) for path in request.files},
-        releases={name: _texts(at.release(name)) for name in request.releases if name in there},
+        releases={name: _texts(at, name) for name in request.releases if name in there},
         running=tuple(at.unit(one) for one in found if found[one] != systemd.STOPPING),
         stopping=tuple(at.unit(one) for one in found if found[one] == systemd.STOPPING),
+        timers=timers.here(at),
+        following={name: timers.following(one, now) for name, one in request.timers.items()},
     )
 
 
-def _texts(folder: Path) -> Dict[str, str]:
-    """The release's files outside its virtual environment: configuration and lock."""
-    found = {}
-    for entry in sorted(os.listdir(str(folder))):
-        path = folder / entry
-        if entry in whole.BOOKKEEPING or not path.is_file() or path.is_symlink():
-            continue
-        text = _text(path)
+def _texts(at: Layout, release: str) -> Dict[str, str]:
+    """The release's files outside its virtual environment: configuration and lock, and those of the
+    application that hold no secret."""
+    folder, found = at.release(release), {}
+    own = [name for name in files.names(folder) if name not in whole.BOOKKEEPING]
+    placed = releases.manifest(at, release).placed
+    own += [f"{PLACED}/{name}" for name, one in placed.items() if not one.secret]
+    for name in own:
+        path = folder / name
+        text = None if path.is_symlink() else _text(path)
         if text is not None:
-            found[entry] = text
+            found[name] = text
     return found
 
 

@@ -12,11 +12,21 @@ from typing import Dict, List, Optional
 from cartwheel.host.layout import PIP, Layout, content_of
 from cartwheel.host.look import parts
 from cartwheel.host.process import instances
+from cartwheel.host.process.parts import named
 from cartwheel.host.release import borrow, installer_uv
-from cartwheel.host.state import freeze, journal, pending, record, releases
+from cartwheel.host.state import (
+    assignment,
+    freeze,
+    journal,
+    pending,
+    record,
+    releases,
+    sides,
+    stopped,
+)
 from cartwheel.host.system import children, files, reach, systemd
 from cartwheel.host.system.context import Context, OpError, boot_id
-from cartwheel.host.web import serving
+from cartwheel.host.web import serving, tls
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.facts import App, AskFacts, Facts, Interpreter, Machine, Release
 from cartwheel.host.wire.manifest import Manifest
@@ -59,6 +69,7 @@ def probe(ctx: Context, request: AskFacts) -> Facts:
         free_inodes=free_inodes,
         pips=tuple(pips),
         uv=uv.result(),
+        tls=tls.there(at),
     )
 
 
@@ -185,17 +196,19 @@ def _app(at: Layout, with_carried: bool) -> App:
         current=current,
         content=content_of(current) if current else None,
         serving=serving,
-        is_up=serving is not None and instances.are_up(at, serving),
+        down=tuple(map(named, instances.down(at, sides.of(at, serving)))),
         rollback=releases.rollback_target(at, current, entries),
         releases=tuple(map(_release, releases.complete(at))),
         spoilt=releases.spoilt(at),
         settings=releases.settings_of(at, current) if current else None,
+        assigned=assignment.read(at),
         carried=tuple(borrow.carried(at, current)) if current and with_carried else (),
         wheels=tuple(_cached(at.cache / "wheels")),
         leftovers=leftovers,
         locked=lock is not None,
         pending=pending.look(at) not in (None, DAMAGED),
         stopped=files.read_record(Stopped, at.stopped),
+        stopped_processes=stopped.processes(at),
         freeze=freeze.read(at),
         premise=releases.premise(at),
         seq=(entries[-1].seq or 0) if entries else 0,
@@ -213,6 +226,9 @@ def _release(manifest: Manifest) -> Release:
         wheel_sha256=manifest.wheel_sha256,
         python=(python.path, python.version) if python.path else None,
         variables={name: one.digest for name, one in manifest.env.items()},
+        placed={name: one.digest for name, one in manifest.placed.items()},
+        processes=manifest.processes,
+        job_seconds={name: one.timeout_seconds for name, one in manifest.timers.items()},
     )
 
 

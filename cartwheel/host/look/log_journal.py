@@ -13,8 +13,9 @@ from cartwheel.host.layout import OLD_SLOTS, Layout
 from cartwheel.host.look.log_lines import Line, Wanted, send
 from cartwheel.host.state import journal, releases
 from cartwheel.host.system import children
-from cartwheel.host.system.context import Context
+from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.system.journald import HOOK
+from cartwheel.host.wire.instance import WEB
 from cartwheel.host.wire.journal import Entry
 
 APP = ("app", "gunicorn", "systemd")
@@ -108,13 +109,20 @@ class Entries:
         )
 
 
-def of_app(at: Layout) -> Entries:
-    """The messages of app, gunicorn and systemd, from all instances."""
-    known = [name for release in releases.names(at) for name in releases.processes(at, release)]
+def of_app(at: Layout, only: Tuple[str, ...] = ()) -> Entries:
+    """The messages of app, gunicorn and systemd, from all instances, or `only` of these processes.
+    Raises OpError("usage") for a process that no release has."""
+    every = [WEB, *(name for one in releases.names(at) for name in releases.processes(at, one))]
+    known = list(dict.fromkeys(every))
+    for name in only:
+        if name not in known:
+            hint = f"Processes: {', '.join(known)}."
+            raise OpError("usage", f"--process {name}: no release here has this process", hint)
+    chosen = [name for name in known if name in only or not only]
     # A release starts with a digit, so units of `shop` in an environment `web` do not match.
     units = [
         f"--unit=cartwheel-{at.app}.{name}.[0-9]*.service"
-        for name in dict.fromkeys([*OLD_SLOTS, *known])
+        for name in dict.fromkeys([*(OLD_SLOTS if WEB in chosen else ()), *chosen])
     ]
     return Entries(at, APP, units)
 
@@ -166,6 +174,7 @@ class _Reader:
                 one,
                 traceback.holds(one) or grave or _GRAVE.search(one) is not None,
                 instance.release if instance else None,
+                instance,
             )
 
     def _source(self, entry: "Dict[str, object]", text: str) -> str:
@@ -241,7 +250,7 @@ _RESULTS = {"confirmed": "done", "reverted": "rolled back"}
 
 
 def _of_entry(entry: Entry) -> Line:
-    what = " ".join(filter(None, (entry.kind, entry.release)))
+    what = " ".join(filter(None, (entry.kind, entry.process, entry.release)))
     text = f"{what}: {_RESULTS.get(entry.result or '', entry.result or 'done')}"
     text += f", by {entry.who}" if entry.who else ""
     why = entry.reason or entry.message

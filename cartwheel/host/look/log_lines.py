@@ -6,20 +6,27 @@ import re
 from dataclasses import dataclass
 from typing import Callable, Iterable, List, Optional, Protocol, Sequence, Tuple
 
+from cartwheel.host.process.parts import named
 from cartwheel.host.system.context import Context, OpError
+from cartwheel.host.wire.instance import WEB, Instance
 from cartwheel.host.wire.output import ReadLogs
 
 
 @dataclass(frozen=True)
 class Line:
-    """`at` is in seconds since the epoch. `release`: the one that wrote the line, if that is
-    known."""
+    """`at` is in seconds since the epoch. `by`: the instance that wrote the line, if that is known;
+    `release`: its release, or the one that a line of the history is about."""
 
     at: float
     source: str
     text: str
     error: bool = False
     release: Optional[str] = None
+    by: Optional[Instance] = None
+
+    @property
+    def process(self) -> str:
+        return self.by.process if self.by else ""
 
 
 class Wanted:
@@ -47,7 +54,7 @@ class Wanted:
         """Whether every line with one of these sources is wanted, apart from its time."""
         asked = self._request
         return self._sources.issuperset(sources) and not (
-            asked.pattern or asked.errors or asked.release
+            asked.pattern or asked.errors or asked.release or asked.processes
         )
 
     def __call__(self, line: Line) -> bool:
@@ -57,6 +64,7 @@ class Wanted:
             and (self.since is None or line.at >= self.since)
             and (line.error or not asked.errors)
             and (not asked.release or (line.release is not None and self._is_of(line.release)))
+            and (not asked.processes or line.process in asked.processes)
             and self._pattern.search(line.text) is not None
         )
 
@@ -76,4 +84,5 @@ class Log(Protocol):
 
 
 def send(ctx: Context, line: Line) -> None:
-    ctx.emit("log", "note", line.text, source=line.source, at=line.at)
+    process = named(line.by) if line.by is not None and line.by.process != WEB else ""
+    ctx.emit("log", "note", line.text, source=line.source, at=line.at, process=process)

@@ -11,7 +11,7 @@ from cartwheel.host.layout import Layout, content_of
 from cartwheel.host.look import log_journal
 from cartwheel.host.look.log_files import SiteLog
 from cartwheel.host.look.log_lines import Log, Wanted, send
-from cartwheel.host.state import releases
+from cartwheel.host.state import journal, releases
 from cartwheel.host.system.context import Context
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.output import ReadLogs
@@ -32,19 +32,22 @@ def _of_web() -> Tuple[str, str]:
 
 def logs(ctx: Context, request: ReadLogs) -> Done:
     """Send the lines as events `log`, in order of time, and then an event `done`, which says why
-    the application's are missing if they are; with `follow` new lines until contact is lost.
+    lines are missing if some are; with `follow` new lines until contact is lost.
 
-    Raises OpError("usage") for a pattern that is none.
+    Raises OpError("usage") for a pattern that is none, and for an unknown process.
     """
     is_of = _is_of(ctx.at, request.release)
     wanted = Wanted(request, request.sources or sources(), time.time(), is_of)
-    every = [log for log in _logs(ctx.at) if wanted.any_of(log.sources)]
+    every = [log for log in _logs(ctx.at, request.processes) if wanted.any_of(log.sources)]
     most = MOST_LINES if request.lines is None else min(request.lines, MOST_LINES)
     last = [log.last(ctx, wanted, most) for log in every]
     for line in heapq.merge(*last, key=lambda one: one.at):
         send(ctx, line)
     needs_journal = wanted.any_of((*log_journal.APP, "hooks"))
-    ctx.emit("log", "done", log_journal.unkept() if needs_journal else "")
+    missing = log_journal.unkept() if needs_journal else ""
+    if request.release and not any(last) and not _was_here(ctx.at, is_of):
+        missing = f"--release {request.release}: no such release was here"
+    ctx.emit("log", "done", missing)
     if request.follow:
         with ThreadPoolExecutor(len(every)) as pool:
             followed = [pool.submit(log.follow, ctx, wanted) for log in every]
@@ -53,7 +56,9 @@ def logs(ctx: Context, request: ReadLogs) -> Done:
     return Done()
 
 
-def _logs(at: Layout) -> List[Log]:
+def _logs(at: Layout, processes: Tuple[str, ...]) -> List[Log]:
+    if processes:
+        return [log_journal.of_app(at, processes)]
     access, errors = web_server().logs(at.app)
     of_access, of_errors = _of_web()
     return [
@@ -63,6 +68,12 @@ def _logs(at: Layout) -> List[Log]:
         log_journal.of_operations(at),
         log_journal.Attempts(at),
     ]
+
+
+def _was_here(at: Layout, is_of: Callable[[str], bool]) -> bool:
+    """Whether this host has such a release, or remembers one."""
+    known = {one.release for one in journal.read(at.journal) if one.release}
+    return any(map(is_of, known.union(releases.names(at))))
 
 
 def _is_of(at: Layout, wanted: str) -> Callable[[str], bool]:

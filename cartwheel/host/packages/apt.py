@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence
+from typing import List, Sequence, Tuple
 
 from cartwheel.host.system import children, locks
 from cartwheel.host.system.context import Context, OpError
@@ -19,10 +19,12 @@ class Apt:
     """A kind of package manager (`manager.PackageManager`)."""
 
     command = "apt-get"
-    base_packages = ("iproute2", "ca-certificates")
+    base_packages: Tuple[str, ...] = ("iproute2", "ca-certificates")
     python_script = """export DEBIAN_FRONTEND=noninteractive
 apt-get -q -y -o DPkg::Lock::Timeout=120 update
 apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends install python3
+python3 -I -c 'import json' ||
+  apt-get -q -y -o DPkg::Lock::Timeout=120 --reinstall install python3-minimal python3
 """
 
     def missing(self, names: Sequence[str]) -> List[str]:

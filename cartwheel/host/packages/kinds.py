@@ -13,6 +13,7 @@ from cartwheel.host.system.context import OpError
 KINDS: Tuple[PackageManager, ...] = (Apt(),)
 
 NONE_STATUS = 3
+_TRY = "python3 -I -c 'import json'"
 
 # Other package managers, to name the one that a host has.
 _UNSUPPORTED = ("apt-get", "dnf", "yum", "zypper", "pacman", "apk")
@@ -39,7 +40,7 @@ def python_script() -> str:
     """A script for sh that installs Python on a host without one; it exits with NONE_STATUS if the
     host has none of these package managers."""
     cases = [
-        f"if command -v {kind.command} >/dev/null; then\n{kind.python_script}exit 0\nfi\n"
+        f"if command -v {kind.command} >/dev/null; then\n{kind.python_script}exec {_TRY}\nfi\n"
         for kind in KINDS
     ]
     end = f'echo "no supported package manager ({supported()})" >&2\nexit {NONE_STATUS}\n'

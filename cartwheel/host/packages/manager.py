@@ -10,17 +10,12 @@ from cartwheel.host.system.context import Context
 class PackageManager(Protocol):
     """One kind; an object without state. Package names are those of its distributions."""
 
-    @property
-    def command(self) -> str:
-        """The program by which a host shows that it has this kind, e.g. `apt-get`."""
-
-    @property
-    def base_packages(self) -> Tuple[str, ...]:
-        """Packages that a host needs in addition to its web server: `ss`, certificates."""
-
-    @property
-    def python_script(self) -> str:
-        """Lines for sh that install `python3` on a host without it."""
+    # The program by which a host shows that it has this kind, e.g. `apt-get`.
+    command: str
+    # Packages that a host needs in addition to its web server: `ss`, certificates.
+    base_packages: Tuple[str, ...]
+    # Lines for sh that install `python3` on a host without it.
+    python_script: str
 
     def missing(self, names: Sequence[str]) -> List[str]:
         """Those that are not installed."""

@@ -18,6 +18,7 @@ from typing import Callable, Dict, Optional, Sequence, Tuple
 from cartwheel.host.process import advice
 from cartwheel.host.system import systemd
 from cartwheel.host.system.context import Context, OpError, boottime
+from cartwheel.host.system.systemd import UnitState
 from cartwheel.host.wire.health import Probe
 
 _POLL_SECONDS = 0.05
@@ -171,14 +172,14 @@ def prove(ctx: Context, unit: str, path: Path, probe: Probe) -> int:
     """
     end = boottime() + probe.deadline_seconds
     good, since, wrong = 0, 0.0, Problem("no answer yet")
-    steady = _Steady()
+    steady, failure = _Steady(), _Failure(unit)
     while True:
         ctx.poll()
         problem = examine(path, probe)
         now = boottime()
         if problem:
             good, wrong = 0, problem
-            _refuse_failed(unit, wrong.text)
+            failure.refuse(wrong.text)
             if steady.lasts(problem.steady, now):
                 raise OpError("unhealthy", f"not healthy: {wrong.text}", wrong.hint)
         else:
@@ -186,8 +187,7 @@ def prove(ctx: Context, unit: str, path: Path, probe: Probe) -> int:
             since = now if good == 0 else since
             good += 1
             if good >= probe.count and now - since >= probe.span_seconds:
-                _refuse_failed(unit, "it answered, then its unit failed")
-                if systemd.state(unit).is_up:
+                if failure.look("it answered, then its unit failed").is_up:
                     return good
                 wrong = Problem("it answers, but its unit is not running")
         if now > end:
@@ -216,10 +216,25 @@ def _interval(probe: Probe) -> float:
     return min(max(_POLL_SECONDS, spread / 2), 0.5)
 
 
-def _refuse_failed(unit: str, wrong: str) -> None:
-    state = systemd.state(unit)
-    if state.has_failed:
-        raise OpError("unhealthy", f"the new instance failed ({state.result}): {wrong}")
+class _Failure:
+    """Notices that a unit fails. While its main process is there it has not."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._main_pid = 0
+
+    def refuse(self, wrong: str) -> None:
+        """Raises OpError("unhealthy")."""
+        if not systemd.proc(self._main_pid, "stat"):
+            self.look(wrong)
+
+    def look(self, wrong: str) -> UnitState:
+        """The unit's state. Raises OpError("unhealthy") if it has failed."""
+        state = systemd.state(self._unit)
+        self._main_pid = state.main_pid
+        if state.has_failed:
+            raise OpError("unhealthy", f"the new instance failed ({state.result}): {wrong}")
+        return state
 
 
 def wait_for_reload(ctx: Context, front: Callable[[], str]) -> None:
@@ -233,20 +248,25 @@ def wait_for_reload(ctx: Context, front: Callable[[], str]) -> None:
 
 
 def watch(
-    ctx: Context, units: Sequence[str], complaint: Callable[[], str], *, seconds: float
+    ctx: Context,
+    complaint: Callable[[], str],
+    proofs: Sequence[Callable[[], str]] = (),
+    *,
+    seconds: float,
 ) -> None:
-    """The watch period: for `seconds` after the switch these units must stay up, and `complaint`
-    must find no problem. Raises OpError("unhealthy")."""
-    end = boottime() + seconds
+    """The watch period: for `seconds` after the switch, and until each of the `proofs` has nothing
+    more to wait for, `complaint` must find no problem. Raises OpError("unhealthy"), and what a
+    proof raises."""
+    end, waiting = boottime() + seconds, list(proofs)
     while True:
         problem = complaint()
-        for state in map(systemd.state, units):
-            if state.has_failed or not state.is_up:
-                problem = f"its main process ended ({state.result})"
         if problem:
             raise OpError("unhealthy", "after the switch: " + problem)
+        lacks = {proof: proof() for proof in waiting}
+        waiting = [proof for proof in waiting if lacks[proof]]
         left = end - boottime()
-        if left <= 0:
+        if left <= 0 and not waiting:
             return
-        ctx.progress("probation", f"{left:.0f} s left")
-        ctx.pause(min(0.2, max(0.01, left)))
+        told = f"{left:.0f} s left" if left > 0 else lacks[waiting[0]]
+        ctx.progress("probation", told)
+        ctx.pause(min(0.2, max(0.01, left)) if left > 0 else 0.2)

@@ -9,25 +9,28 @@ a new instance of that release takes another slot.
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Optional
+import time
+from typing import Callable, Collection, Dict, Iterable, List, Optional
 
 from cartwheel.host.layout import OLD_SLOTS, Layout, slots
 from cartwheel.host.process.drain import Quiet
 from cartwheel.host.process.kinds import kind_of
-from cartwheel.host.state import releases
+from cartwheel.host.state import sides
 from cartwheel.host.system import systemd
-from cartwheel.host.system.context import Context
+from cartwheel.host.system.context import Context, OpError
+from cartwheel.host.wire.assigned import Assigned
 from cartwheel.host.wire.instance import WEB, Instance
 
 # Most have stopped after this time.
 PATIENCE_SECONDS = 5.0
+_POLL_SECONDS = 0.2
 
 
-def free(at: Layout, release: str, *, but: Optional[Instance] = None) -> Optional[Instance]:
+def free(at: Layout, release: str, *, but: Iterable[Instance] = ()) -> Optional[Instance]:
     """The first web instance whose slot is free: systemd has no unit of it loaded, not even a
-    stopping one. None if all slots of a release of an earlier version are taken."""
-    known = [one for one in (*systemd.loaded(at), but) if one is not None]
-    taken = {one.slot for one in known if one.release == release}
+    stopping one, and it is not that of these instances. None if all slots of a release of an
+    earlier version are taken."""
+    taken = {one.slot for one in (*systemd.units(at).active, *but) if one.release == release}
     return next((one for one in _possible(at, release) if one.slot not in taken), None)
 
 
@@ -46,42 +49,71 @@ def start(ctx: Optional[Context], at: Layout, one: Instance) -> None:
     systemd.start(ctx, at.unit(one))
 
 
-def ensure_running(at: Layout, one: Instance, *, but: Optional[Instance] = None) -> Instance:
-    """Start the instance that should serve, and those that run together with it, unless they run.
-    Returns the serving instance; it is another one if one of these is about to stop."""
-    active = _active(at, one)
-    if systemd.STOPPING in active.values():
+def ensure_running(
+    at: Layout, one: Instance, what: Assigned, *, but: Iterable[Instance] = ()
+) -> Instance:
+    """Start the instances of a side, of which `one` stands for all, unless they run. Returns the
+    side; it is another one if an instance that may run beside itself is about to stop."""
+    active = _active(at, sides.wanted(at, what.side(one.release, one.slot)))
+    in_slot = [each for each in active if each.slot == one.slot]
+    if any(active[each] == systemd.STOPPING and overlaps(at, each) for each in in_slot):
         # Without a free slot it starts as soon as the other one has stopped.
         another = free(at, one.release, but=but)
         one, active = (another, {}) if another else (one, active)
-    for each in releases.side(at, one):
+    for each in sides.wanted(at, what.side(one.release, one.slot)):
         if active.get(each) not in systemd.RUNNING:
-            start(None, at, each)
+            start(None, at, each)  # one that is stopping starts once it has ended
     return one
 
 
-def is_running(at: Layout, one: Instance) -> bool:
-    """Whether the instance and those that run together with it are running or starting."""
-    return all(active in systemd.RUNNING for active in _active(at, one).values())
+def overlaps(at: Layout, one: Instance) -> bool:
+    """Whether it may run beside an earlier instance of its process."""
+    return sides.starts(at, one) in ("first", "beside")
 
 
-def are_up(at: Layout, one: Instance) -> bool:
-    """Whether the instance and those that run together with it are up."""
-    return all(systemd.state(at.unit(each)).is_up for each in releases.side(at, one))
+def are_running(at: Layout, side: Iterable[Instance]) -> bool:
+    """Whether these instances are running or starting."""
+    return all(active in systemd.RUNNING for active in _active(at, side).values())
 
 
-def _active(at: Layout, one: Instance) -> Dict[Instance, str]:
-    return {each: systemd.state(at.unit(each)).active for each in releases.side(at, one)}
+def down(at: Layout, side: Iterable[Instance]) -> List[Instance]:
+    """Those of these instances that are not up."""
+    return [one for one, active in _active(at, side).items() if active != "active"]
 
 
-def retire(at: Layout, one: Instance) -> None:
-    """Let an instance without new traffic finish its requests and stop; wait some seconds for that,
-    so that later runs rarely meet it."""
-    if systemd.instances(at).get(one) == systemd.STOPPING:
-        return
-    asked = end(at, one)
-    if asked and systemd.ends(at.unit(one), within_seconds=PATIENCE_SECONDS):
-        systemd.forget_failure(at.unit(one))
+def _active(at: Layout, side: Iterable[Instance]) -> Dict[Instance, str]:
+    units = {one: at.unit(one) for one in side}
+    states = systemd.states(list(units.values()))
+    return {one: states[unit].active for one, unit in units.items()}
+
+
+def running(at: Layout, names: Collection[str]) -> List[Instance]:
+    """All instances of these processes that systemd has, also of other releases."""
+    return [one for one in systemd.instances(at) if one.process in names]
+
+
+def await_end(
+    ctx: Context, at: Layout, process: str, complaint: Callable[[], str] = lambda: ""
+) -> None:
+    """Wait until no instance of a process is left; each was asked to stop, and systemd enforces its
+    time limit. Raises OpError("unhealthy") as soon as there is a complaint."""
+    while running(at, (process,)):
+        problem = complaint()
+        if problem:
+            raise OpError("unhealthy", "after the switch: " + problem)
+        ctx.progress("processes", f"the old {process} is finishing its work")
+        ctx.pause(_POLL_SECONDS)
+
+
+def retire(at: Layout, side: Iterable[Instance]) -> None:
+    """Let instances without new traffic finish their requests and jobs and stop; wait some seconds
+    for that, so that later runs rarely meet them."""
+    known = systemd.instances(at)
+    asked = [one for one in side if known.get(one) != systemd.STOPPING and end(at, one)]
+    until = time.monotonic() + PATIENCE_SECONDS
+    for one in asked:
+        if systemd.ends(at.unit(one), within_seconds=max(0.0, until - time.monotonic())):
+            systemd.forget_failure(at.unit(one))
 
 
 def end(at: Layout, one: Instance, queue: Optional[Quiet] = None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Optional, Protocol
+from typing import Callable, Optional, Protocol
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.process.drain import Quiet
@@ -11,23 +11,14 @@ from cartwheel.host.system.systemd import UnitState
 from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.instance import Instance
 
-if TYPE_CHECKING:
-    from cartwheel.host.wire.status import Serving
-
-
-# first: the instance has nothing to do until the traffic moves, so it starts, and must pass its
-# check, before anything else is changed. beside: the instance works from its start, in parallel
-# with the old one, so it starts after the pending mark is written and before the traffic moves.
-Starts = Literal["first", "beside"]
+# What an instance still lacks to be ready; "" if nothing. Raises OpError if it never will be.
+Proof = Callable[[], str]
 
 
 class Process(Protocol):
     """One kind; an object without state. A release has the process if it has its unit file,
-    `NAME@.service`; `Layout.unit` derives systemd's name from that."""
-
-    @property
-    def starts(self) -> Starts:
-        """When in a switch a new instance starts."""
+    `NAME@.service`; `Layout.unit` derives systemd's name from that. When a new instance starts in a
+    switch is `sides.starts`."""
 
     def runs(self, process: str) -> bool:
         """Whether the process of this name is of this kind."""
@@ -35,8 +26,11 @@ class Process(Protocol):
     def prove(self, ctx: Context, at: Layout, one: Instance, probe: Probe) -> str:
         """Wait until an instance passes its check; a text says how. Raises OpError("unhealthy")."""
 
-    def problem(self, at: Layout, one: Instance, probe: Probe) -> str:
-        """The problem of an instance that is up; "" if it has none. Called repeatedly."""
+    def proof(self, ctx: Context, at: Layout, one: Instance, probe: Probe) -> Proof:
+        """The same without waiting, to be asked again and again."""
+
+    def problem(self, at: Layout, one: Instance, probe: Probe, state: UnitState) -> str:
+        """The problem of an instance that has started; "" if it has none. Called repeatedly."""
 
     def queue(self, at: Layout, one: Instance) -> Optional[Quiet]:
         """The queue, if any, that must be quiet before the instance may be asked to stop."""
@@ -47,6 +41,3 @@ class Process(Protocol):
 
     def discard(self, at: Layout, one: Instance) -> None:
         """Stop an instance whose switch failed before the pending mark was written."""
-
-    def facts(self, state: UnitState, problem: str, front: str) -> Serving:
-        """What `fab status` shows of an instance that should run."""

@@ -6,10 +6,11 @@ from typing import Tuple
 
 from cartwheel.host.process.kind import Process
 from cartwheel.host.process.web import Web
+from cartwheel.host.process.worker import Worker
 from cartwheel.host.wire.instance import Instance
 
 # To add a kind, add a file next to web.py and an entry here.
-KINDS: Tuple[Process, ...] = (Web(),)
+KINDS: Tuple[Process, ...] = (Web(), Worker())
 
 
 def kind_of(one: Instance) -> Process:

@@ -37,10 +37,10 @@ def tighten(ctx: Context, at: Layout, user: str, group: str) -> List[str]:
     """Close the application's folders to everybody else, also on a host that an earlier version set
     up; returns what changed, as text. The application's own folder stays open while an instance
     runs that would lose access; the next run tries again."""
-    own = pwd.getpwnam(user).pw_gid
+    own, gate = children.account(user).pw_gid, children.group_id(group)
     # Its own group is named too: a user's own unit may name only the other one.
-    changed = join(ctx, user, [group, grp.getgrgid(own).gr_name])
-    gate = grp.getgrnam(group).gr_gid
+    own_names = [one.gr_name for one in grp.getgrall() if one.gr_gid == own]
+    changed = join(ctx, user, [group, *own_names])
     if not _is(at.root, 0o750, gate) and _all_belong(at, gate):
         files.directory(at.root, 0o750, _ROOT, gate)
         changed.append(f"closed {at.root}")

@@ -6,6 +6,7 @@ The names are those of Debian and Ubuntu.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Sequence, Tuple
 
@@ -31,7 +32,8 @@ _LACKS: Tuple[Tuple["re.Pattern[str]", str, Tuple[str, ...]], ...] = tuple(
         (r"Python\.h: No such file", "Python's headers", "python3-dev"),
         (r"(?:command|execute) '?(?:\S*-)?(?:gcc|cc|g\+\+|c\+\+|clang)'?(?: failed)?:? No such file"
          r"|unable to execute '?\S*(?:gcc|g\+\+|cc)|(?:error|failed)[^\n]*linker `?cc`? not found"
-         r"|No such file or directory: '\S*(?:gcc|cc|g\+\+)'|(?i:unknown compiler)",
+         r"|No such file or directory: '\S*(?:gcc|cc|g\+\+)'|(?i:unknown compiler)"
+         r"|(?i:you need a c(?:\+\+)? compiler|c(?:\+\+|xx)? compiler[^\n]*not found)",
          "a C compiler", "build-essential python3-dev"),
         (r"(?:ninja|cmake|meson|swig|pkg-config)['\"]?: (?:command )?not found"
          r"|No such file or directory: '(?:ninja|cmake|swig|pkg-config)'",
@@ -40,12 +42,42 @@ _LACKS: Tuple[Tuple["re.Pattern[str]", str, Tuple[str, ...]], ...] = tuple(
 )  # fmt: skip
 
 
+# A C header, and the file by which pkg-config and meson know a library.
+_HEADER = re.compile(r"fatal error: (\S+\.h\w*): No such file")
+_LIBRARY = re.compile(
+    r"Package '?([\w.+-]+?)'?(?:,[^\n]*)? (?:was )?not found|No package '([\w.+-]+)' found"
+    r"|Dependency \"([\w.+-]+)\" not found"
+)
+_BUILT = re.compile(
+    r"Failed (?:building wheel for|to build) (?!installable)[`']?([A-Za-z0-9][\w.-]*[A-Za-z0-9])"
+)
+
+
 def missing(output: str) -> Tuple[str, Tuple[str, ...]]:
-    """The missing part of a build, and its packages; ("", ()) if the output does not say it."""
+    """The missing part of a build, and its packages, if they are known; ("", ()) if the output does
+    not say what is missing."""
     for pattern, what, packages in _LACKS:
         if pattern.search(output):
             return what, packages
-    return "", ()
+    header, library = _HEADER.search(output), _LIBRARY.search(output)
+    if header:
+        return header.group(1), ()
+    return (f"{library.group(library.lastindex or 0)}.pc", ()) if library else ("", ())
+
+
+def built(output: str) -> str:
+    """The package whose build failed, as the installer names it; else "a package"."""
+    found = _BUILT.search(output)
+    return found.group(1) if found else "a package"
+
+
+def remedy(what: str, packages: Sequence[str]) -> str:
+    """How a host gets what a build lacks."""
+    then = "then run `fab packages -H HOST`, which installs"
+    if packages:
+        wanted = ", ".join(json.dumps(name) for name in packages)
+        return f"Name it in host.packages = [{wanted}], {then} them."
+    return f"Name the package that has it (`apt-file search {what}`) in host.packages, {then} it."
 
 
 # Lines of pip and of uv.

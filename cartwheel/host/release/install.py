@@ -142,12 +142,8 @@ def _install_error(at: Layout, chosen: Installer, output: str) -> OpError:
         return no_room("the packages", str(at.base), said)
     what, packages = build_advice.missing(output)
     if what:
-        wanted = ", ".join(json.dumps(name) for name in packages)
-        hint = (
-            f"Name it in host.packages = [{wanted}], then run `fab packages -H HOST`, which"
-            " installs them."
-        )
-        return OpError("install-failed", f"a package's build needs {what}", hint, said)
+        message = f"the build of {build_advice.built(output)} needs {what}"
+        return OpError("install-failed", message, build_advice.remedy(what, packages), said)
     unknown = ("install-failed", "the packages could not be installed")
     slug, message = chosen.explain(output) or unknown
     return OpError(slug, message, log=said)

@@ -17,11 +17,11 @@ from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 from cartwheel.host import layout
 from cartwheel.host.layout import Layout
-from cartwheel.host.process import instances
+from cartwheel.host.process import instances, timers
 from cartwheel.host.release import downloads, trial
-from cartwheel.host.state import pending, releases
+from cartwheel.host.state import assignment, pending, releases, sides
 from cartwheel.host.system import files, locks, systemd
-from cartwheel.host.web import kinds
+from cartwheel.host.web import kinds, tls, tls_change
 
 _HOST_SIDE = re.compile(r"[0-9a-f]{16}")  # runtime.digest
 
@@ -33,17 +33,22 @@ _SCRATCH = (
     *((folder, re.compile(r"\.new-(\d+)-")) for folder in (layout.PIP, layout.UV)),
 )
 
+_FOLDERS = "releases|cache|shared|balancer|assignments|locks|stopped|timers|tls"
+
 SWITCH = "unfinished switch"
 DOWN = "down, and should serve"
 INSTANCE = "stray instance"
 FAILED = "failed unit"
 TRIAL = "trial of a release"
 UNIT_FILE = "stray unit file"
+TIMER = "stray timer"
 RELEASE = "half release"
 REMOVED = "half removed"
 WHEEL = "unneeded wheel"
 TEMPORARY = "temporary file"
 SPARE = "spare link"
+ASSIGNMENT = "unneeded assignment"
+CERTIFICATE = "unneeded certificate"
 RUNTIME = "runtime directory"
 HOST_SIDE = "old host side"
 SCRATCH = "scratch folder"
@@ -80,7 +85,7 @@ def find(at: Layout) -> List[Leftover]:
         return []
     known = _Known(at)
     finders = (_unfinished, _units, _releases, _removed, _wheels, _temporary, _spares)
-    more = (_runtime, _host_sides, _scratch, _installers)
+    more = (_assignments, _certificates, _runtime, _host_sides, _scratch, _installers)
     return [one for finder in (*finders, *more) for one in finder(at, known)]
 
 
@@ -120,15 +125,17 @@ class _Known:
     """The facts that the finders share."""
 
     def __init__(self, at: Layout) -> None:
-        running = systemd.instances(at)
+        self.units = systemd.units(at)
+        running = self.units.running
         self.running = set(running)
         self.stopping = {one for one in running if running[one] == systemd.STOPPING}
         self.pending = pending.look(at)
         self.serving = releases.serving(at)
-        sides = (self.pending.new, self.pending.old) if self.pending else ()
+        mark = self.pending
         # The instances that may run.
-        self.wanted = {one for side in (self.serving, *sides) for one in releases.side(at, side)}
-        self.safe = releases.protected(at)
+        self.wanted = set(sides.live(at))
+        self.wanted |= set(sides.wanted(at, (*mark.new_side, *mark.old_side))) if mark else set()
+        self.safe = releases.protected(at, self.units)
         self.names = set(releases.names(at))
 
 
@@ -138,9 +145,10 @@ def _unfinished(at: Layout, known: _Known) -> Found:
         return
     if known.serving and releases.pointed(at.fallback) != known.serving.release:
         yield Leftover(SWITCH, f"to {known.serving.release}, not closed")
-    for one in [] if at.stopped.exists() else releases.side(at, known.serving):
-        if systemd.state(at.unit(one)).active not in systemd.RUNNING:
+    for one in [] if at.stopped.exists() else sides.live(at):
+        if known.units.active.get(one) not in systemd.RUNNING:
             yield Leftover(DOWN, at.unit(one))
+    yield from (Leftover(DOWN, at.timer_unit(name).name) for name in timers.down(at))
 
 
 def _units(at: Layout, known: _Known) -> Found:
@@ -148,12 +156,18 @@ def _units(at: Layout, known: _Known) -> Found:
     yield from (Leftover(INSTANCE, at.unit(one)) for one in sorted(stray))
     needed = known.wanted | known.running
     wanted = {at.unit(one) for one in needed}
-    yield from (Leftover(FAILED, unit) for unit in systemd.failed(at) if unit not in wanted)
+    yield from (Leftover(FAILED, unit) for unit in known.units.failed if unit not in wanted)
     yield from (Leftover(TRIAL, str(path)) for path in trial.left(at))
-    of = known.names | {one.release for one in needed}
+    of = (
+        known.names
+        | {one.release for one in needed}
+        | {release for _name, release in known.units.jobs}
+    )
     for path, release in releases.unit_files(at).items():
         if release not in of:
             yield Leftover(UNIT_FILE, str(path))
+    if known.pending is None:
+        yield from (Leftover(TIMER, at.timer_unit(name).name) for name in timers.stray(at))
 
 
 def _releases(at: Layout, known: _Known) -> Found:
@@ -167,7 +181,8 @@ def _removed(at: Layout, known: _Known) -> Found:
     """Releases whose removal has begun: they are renamed already."""
     app = re.escape(at.app)
     folders = (
-        (at.root, re.compile("releases|cache|shared|balancer")),
+        (at.root, re.compile(_FOLDERS)),
+        (at.tls, tls.SET),
         (at.cache / "wheels", releases.DIGEST),
         (layout.LIB, re.compile(app)),
         (at.lib, _HOST_SIDE),
@@ -194,8 +209,18 @@ def _temporary(at: Layout, known: _Known) -> Found:
     places: List[Tuple[Path, str]] = [
         (at.root, ".*"),
         (at.balancer, ".*"),
+        (at.assignments, ".*"),
+        (at.stopped_processes, ".*"),
         (at.logs, ".*"),
         (layout.UNITS, rf"cartwheel-{re.escape(at.app)}\.({layout.UNIT_FILE.pattern})"),
+        (layout.UNITS, rf"cartwheel-{re.escape(at.app)}_(timer|job|tls)\..*"),
+        (at.tls, ".*"),
+        *((at.tls / name, ".*") for name in tls.sets(at)),
+        *(
+            (folder / name, ".*")
+            for folder in (at.timers, at.outputs)
+            for name in files.names(folder)
+        ),
         *((at.release(name), ".*") for name in sorted(known.names)),
         *((at.cache / "wheels" / name, ".*") for name in files.names(at.cache / "wheels")),
         *((Path(folder), ".*") for folder, _folders, _files in os.walk(at.lib)),
@@ -212,10 +237,21 @@ def _temporary(at: Layout, known: _Known) -> Found:
 def _spares(at: Layout, known: _Known) -> Found:
     if known.pending is not None:
         return  # the mark keeps them for this purpose
-    links = (at.current, at.fallback, at.previous)
+    links = (at.current, at.fallback, at.previous, at.assigned)
     for link in (*links, *(at.socket_link(name) for name in sorted(known.names))):
         if files.spare(link).is_symlink():
             yield Leftover(SPARE, str(files.spare(link)))
+
+
+def _assignments(at: Layout, known: _Known) -> Found:
+    mark = known.pending
+    needed = (mark.was_assigned, mark.to_assigned) if mark else ()
+    yield from (Leftover(ASSIGNMENT, str(path)) for path in assignment.unneeded(at, needed))
+
+
+def _certificates(at: Layout, known: _Known) -> Found:
+    """Sets of a certificate and its key that nothing names any more."""
+    yield from (Leftover(CERTIFICATE, str(at.tls / name)) for name in tls_change.unneeded(at))
 
 
 def _runtime(at: Layout, known: _Known) -> Found:
@@ -284,7 +320,7 @@ def _removed_half(at: Layout, one: Leftover) -> None:
 def _instance(at: Layout, one: Leftover) -> None:
     instance = at.instance_of(one.what)
     if instance is not None:
-        instances.retire(at, instance)
+        instances.retire(at, [instance])
 
 
 def _scratch_of_anybody(at: Layout, one: Leftover) -> None:
@@ -299,9 +335,11 @@ _TAKE_AWAY: Dict[str, Callable[[Layout, Leftover], None]] = {
     INSTANCE: _instance,
     FAILED: lambda _at, one: systemd.forget_failure(one.what),
     TRIAL: lambda at, one: trial.clear(at, one.path),
+    TIMER: lambda at, _one: timers.ensure(at),
     RELEASE: lambda at, one: releases.remove(at, one.path.name),
     REMOVED: _removed_half,
     WHEEL: _tree,
+    CERTIFICATE: _tree,
     RUNTIME: _tree,
     HOST_SIDE: _tree,
     SCRATCH: _scratch_of_anybody,

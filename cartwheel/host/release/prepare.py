@@ -11,7 +11,7 @@ import zipfile
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, Iterator, Tuple, Union
+from typing import Dict, Iterable, Iterator, Tuple, Union
 
 from cartwheel.host import layout
 from cartwheel.host.layout import Layout
@@ -132,6 +132,7 @@ def configure(ctx: Context, request: Configure) -> Done:
     variables.update(_place(at, request))
     for name in request.folders:
         _make_folder(Path(name), request.user)
+    _make_locks(at, request.locks, own)
     files.write(folder / "env", envfile.dump(variables).encode(), 0o600)
     releases.point_slot(at, layout.first_of(release))
     marks.mark(at, release, "configure", request.digest)
@@ -153,6 +154,15 @@ def _place(at: Layout, request: Configure) -> Dict[str, str]:
         if one.link:
             _link_shared(at, request.release, one.link)
     return variables
+
+
+def _make_locks(at: Layout, names: Iterable[str], group: int) -> None:
+    """The files that processes lock; their own units may not create any."""
+    if names:
+        files.directory(at.locks, 0o755)
+    for name in names:
+        if not (at.locks / name).exists():
+            files.write(at.locks / name, b"", 0o640, (0, group))
 
 
 def _make_folder(path: Path, user: str) -> None:

@@ -15,7 +15,8 @@ from cartwheel.host import layout
 from cartwheel.host.layout import Layout
 from cartwheel.host.process import advice
 from cartwheel.host.release import access, borrow, install, installer, trial
-from cartwheel.host.state import releases
+from cartwheel.host.schedule import zones
+from cartwheel.host.state import environment, releases
 from cartwheel.host.system import children, tracebacks
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
 from cartwheel.host.web import configuration
@@ -59,6 +60,7 @@ def verify(ctx: Context, request: Verify) -> Done:
         lambda: check_static(at, release, request.static_dir),
         lambda: _check_unit(ctx, at, release),
         lambda: _check_import(ctx, at, request),
+        lambda: _check_programs(at, request),
         lambda: _check_site(ctx, request),
     ]
     with ThreadPoolExecutor(len(checks)) as pool:
@@ -166,12 +168,34 @@ def _written(tried: trial.Trial) -> str:
     return named if named and found.group("why").startswith("Read-only") else ""
 
 
+def _check_programs(at: Layout, request: Verify) -> None:
+    """Check that the host has the program of each process and timer, as its unit will look for it,
+    and the time zones of timers."""
+    path = environment.of_release(at, request.release)["PATH"]
+    for setting, program in request.programs.items():
+        if program and shutil.which(program, path=path) is None:
+            told = f"{setting}: there is no program {program}"
+            hint = f"Add its package to the app's requirements or to host.packages; PATH is {path}."
+            raise OpError("no-program", told, hint)
+
+    for setting, zone in request.zones.items():
+        try:
+            zones.zone(zone)
+        except ValueError as error:
+            hint = "Add `tzdata` to host.packages, or name a zone that the host has."
+            raise OpError("no-zone", f"{setting}: {error}", hint) from error
+
+
 def _check_unit(ctx: Context, at: Layout, release: str) -> None:
     with tempfile.TemporaryDirectory(prefix=scratch_prefix("units")) as scratch:
         paths = []
-        for one in releases.side(at, layout.first_of(release)):
+        for process in releases.processes(at, release):
+            one = replace(layout.first_of(release), process=process)
             paths.append(os.path.join(scratch, at.unit_file(one).name))
             shutil.copyfile(str(at.unit_source(one)), paths[-1])
+        for name in releases.jobs(at, release):
+            paths.append(os.path.join(scratch, at.job_unit(name, release).name))
+            shutil.copyfile(str(at.job_source(name, release)), paths[-1])
         argv = ["systemd-analyze", "verify", *paths]
         done = children.run(ctx, argv, timeout_seconds=_CHECK_SECONDS)
     if done.status != 0:
@@ -182,5 +206,6 @@ def _check_unit(ctx: Context, at: Layout, release: str) -> None:
 
 def _check_site(ctx: Context, request: Verify) -> None:
     changes = request.site_changes
-    if changes:
+    # Where no web server is left, a site can only go.
+    if changes and (any(changes.values()) or shutil.which(web_server().program)):
         configuration.check_staged(ctx, web_server(), changes, request.server_names)

@@ -91,7 +91,7 @@ class Outbox:
                     while not self._frames:
                         self._changed.wait()
                     data = self._frames.popleft()
-                _write_all(self._fd, data)
+                framing.write_all(self._fd, data)
                 with self._changed:
                     self._size -= len(data)
                     self._changed.notify_all()
@@ -401,9 +401,3 @@ def _complain(text: str) -> None:
     """Write a last message to the process's original standard error."""
     with contextlib.suppress(OSError):
         os.write(_stderr_fd, text.encode("utf-8", "replace"))
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import List, Optional, Tuple
 
 from cartwheel.host.layout import Layout
+from cartwheel.host.state import assignment
 from cartwheel.host.system import files
 from cartwheel.host.system.context import OpError
 from cartwheel.host.wire.codec import to_json
@@ -19,18 +20,21 @@ from cartwheel.host.wire.pending import DAMAGED, Pending
 
 def write(at: Layout, pending: Pending) -> None:
     """Write the mark. From now on the host can roll back or finish, even if the disk gets full."""
+    for what in (pending.was_assigned, pending.to_assigned):
+        assignment.keep(at, what)
     for link, target in (*_links_back(at, pending), *_links_on(at, pending)):
         files.keep_spare(link, target)
     files.write_json(at.pending, to_json(pending), 0o600)
 
 
 def _links_back(at: Layout, pending: Pending) -> List[Tuple[Path, str]]:
-    """The earlier targets of the links that carry the traffic."""
+    """The earlier targets of the links that say what serves here."""
     if pending.old is None:
         return []
     links = [
         (at.current, "releases/" + pending.old.release),
         (at.socket_link(pending.old.release), str(at.socket(pending.old))),
+        (at.assigned, assignment.target(at, pending.was_assigned)),
     ]
     return [(link, target) for link, target in links if link.parent.is_dir()]
 
@@ -75,7 +79,8 @@ def clear(at: Layout, pending: Pending) -> None:
         files.drop_spare(link)
 
 
-def drop_links_on(at: Layout) -> None:
-    """Remove the spare links; the switch is finished or rolled back."""
+def forget(at: Layout) -> None:
+    """Remove what was kept for it; the switch is finished or rolled back."""
     for link in (at.fallback, at.previous):
         files.drop_spare(link)
+    assignment.forget_earlier(at)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Container, Dict, List, Optional, Sequence, Set
 
@@ -72,8 +71,9 @@ def _is_half_made(at: Layout, name: str) -> bool:
     except OpError:
         return True  # damaged
     inside = set(os.listdir(at.release(name)))
-    units = {process + "@.service" for process in processes(at, name)}
-    return manifest is None and ("steps.json" in inside or inside <= _PARTS | units)
+    own = {process + end for process in processes(at, name) for end in ("@.service", ".env")}
+    own |= {f"job.{job}.{end}" for job in jobs(at, name) for end in ("service", "env")}
+    return manifest is None and ("steps.json" in inside or inside <= _PARTS | own)
 
 
 def content(manifest: Manifest) -> str:
@@ -199,16 +199,15 @@ def instance_of(at: Layout, release: str) -> Optional[Instance]:
 
 
 def processes(at: Layout, release: str) -> List[str]:
-    """The processes that a release has units for; web, which every release has, comes first."""
+    """The processes that a release has units for."""
     found = map(layout.SOURCE.fullmatch, files.names(at.release(release)))
-    return [WEB, *(one.group(1) for one in found if one and one.group(1) != WEB)]
+    return [one.group(1) for one in found if one]
 
 
-def side(at: Layout, one: Optional[Instance]) -> List[Instance]:
-    """All instances that run together with this one: one per process of its release."""
-    if one is None:
-        return []
-    return [replace(one, process=process) for process in processes(at, one.release)]
+def jobs(at: Layout, release: str) -> List[str]:
+    """The timers that a release has jobs for."""
+    found = map(layout.JOB_SOURCE.fullmatch, files.names(at.release(release)))
+    return [one.group(1) for one in found if one]
 
 
 def unit_files(at: Layout) -> Dict[Path, str]:
@@ -229,7 +228,7 @@ def premise(at: Layout) -> str:
     """A digest of what a plan is made from: if it is unchanged, nobody has changed this application
     in between."""
     entries = journal.read(at.journal)
-    links = [files.read_link(path) for path in (at.current, at.fallback, at.previous)]
+    links = [files.read_link(path) for path in (at.current, at.fallback, at.previous, at.assigned)]
     current = pointed(at.current)
     known = [
         entries[-1].seq if entries else 0,
@@ -238,17 +237,19 @@ def premise(at: Layout) -> str:
         problem(at, current) if current else "",
         at.pending.exists(),
         at.stopped.exists(),
+        files.names(at.stopped_processes),
     ]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 
-def protected(at: Layout) -> Set[str]:
+def protected(at: Layout, units: Optional[systemd.Units] = None) -> Set[str]:
     """Releases that prune must not touch: current, fallback, previous, and those still running."""
-    return named(at) | _running(at)
+    return named(at) | _running(units or systemd.units(at))
 
 
-def _running(at: Layout) -> Set[str]:
-    return {one.release for one in systemd.instances(at)}
+def _running(units: systemd.Units) -> Set[str]:
+    of_jobs = {release for _timer, release in units.jobs}
+    return of_jobs | {one.release for one in units.running}
 
 
 def named(at: Layout) -> Set[str]:
@@ -302,7 +303,7 @@ def remove(at: Layout, release: str) -> None:
 def discard(at: Layout, release: str) -> None:
     """Remove a bad release, and its wheel if no other release needs it. If an instance of it is
     still running, the release is only marked as incomplete, and a later run removes it."""
-    if release in _running(at):
+    if release in _running(systemd.units(at)):
         files.remove(manifest_path(at, release))
     else:
         remove(at, release)

@@ -22,12 +22,13 @@ from cartwheel.host.state import record
 from cartwheel.host.system import envfile, files, reach
 from cartwheel.host.system.context import OpError
 from cartwheel.host.wire.instance import WEB, Instance
-from cartwheel.host.wire.manifest import Manifest
+from cartwheel.host.wire.manifest import PLACED, Manifest
 
 # For a release of an older version, whose manifest does not list them.
 _OWN_FILES = ("gunicorn.conf.py", "lock.txt", "web.service", "web-b.service")
 # Cartwheel's records of a release, and its secrets: nothing that a person wrote or reads.
-BOOKKEEPING = {"env", "release.json", "steps.json", "install.txt", "damaged.json", "settings.json"}
+BOOKKEEPING = {"env", "release.json", "steps.json", "install.txt", "damaged.json"}
+BOOKKEEPING |= {"settings.json", "assigned.json"}
 _VERSIONED = re.compile(r"python\d+\.\d+t?")  # t: free-threaded
 _HIDES_HOME = re.compile(r"^ProtectHome=(?!no|false|0|off|read-only)", re.MULTILINE)
 _HASH = "sha256"
@@ -55,6 +56,7 @@ def problem(at: Layout, manifest: Manifest) -> str:
         return (
             _marked(at, manifest.release)
             or _own_files(folder, manifest)
+            or _placed_files(folder, manifest)
             or _environment(folder, manifest)
             or _socket_link(at, manifest.release)
             or _venv(folder, manifest)
@@ -101,6 +103,12 @@ def _own_files(folder: Path, manifest: Manifest) -> str:
         if not size:
             return "{} is {}".format(name, "missing" if size is None else "empty")
     return ""
+
+
+def _placed_files(folder: Path, manifest: Manifest) -> str:
+    """Find a missing file of the application's configuration; it may be empty or changed."""
+    names = (f"{PLACED}/{name}" for name in sorted(manifest.placed))
+    return next((f"{name} is missing" for name in names if _size(folder / name) is None), "")
 
 
 def _size(path: Union[str, Path]) -> Optional[int]:

@@ -1,7 +1,7 @@
-"""Move the traffic to another release, and roll back unless it is confirmed.
+"""Move a host to another release, with all its processes, and roll back unless it is confirmed.
 
-Old and new run side by side. One rename of `current` is the switch. Until `confirm` the old
-instance stays warm and `pending.json` says how to roll back; a process that finds that file
+Old and new run side by side. One rename of `current` moves the traffic. Until `confirm` the old
+side stays warm and `pending.json` says how to roll back; a process that finds that file
 without its session rolls back (see `recover`).
 """
 
@@ -13,28 +13,40 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import Callable, Dict, Optional
+from typing import Callable, Dict, Iterable, List, Optional
 
 from cartwheel.host.layout import Layout
-from cartwheel.host.process import advice, health, instances
+from cartwheel.host.process import advice, health, instances, listing, timers
 from cartwheel.host.process.drain import Quiet
 from cartwheel.host.process.kinds import kind_of
+from cartwheel.host.process.parts import named
 from cartwheel.host.release import access, leftovers, verify
-from cartwheel.host.state import journal, pending, releases
+from cartwheel.host.state import assignment, journal, pending, releases, sides
 from cartwheel.host.switch import watch_period, way_back
 from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import ContactLost, Context, OpError
 from cartwheel.host.system.tracebacks import own_files, shorten
 from cartwheel.host.web import configuration, front_door
 from cartwheel.host.web.kinds import web_server
+from cartwheel.host.wire.assigned import Assigned
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.health import Probe
-from cartwheel.host.wire.instance import Instance
+from cartwheel.host.wire.instance import WEB, Instance
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.messages import State
 from cartwheel.host.wire.pending import Pending
+from cartwheel.host.wire.process import Starts
 from cartwheel.host.wire.request import Done
-from cartwheel.host.wire.switching import Confirm, Finish, GoBack, Switch, Switched, Watch, WentBack
+from cartwheel.host.wire.switching import (
+    Confirm,
+    Finish,
+    Finished,
+    GoBack,
+    Switch,
+    Switched,
+    Watch,
+    WentBack,
+)
 
 _POLL_SECONDS = 0.2
 _READ_LINES = 200
@@ -72,7 +84,9 @@ class Deal:
         return self._state == "pending"
 
     def front(self) -> str:
-        """What is wrong with the answers to visitors; "" if nothing."""
+        """What is wrong with the answers to visitors; "" if nothing, or if none come here."""
+        if not self.mark.to_assigned.has_web:
+            return ""
         return front_door.ask(self.at, self.asked.probe, self.asked.listen, self.mark.to)
 
     def arm(self) -> None:
@@ -108,6 +122,7 @@ class Deal:
                 return
             self._state = "finished"
             end_old_side(self.at, self.mark, tell, self.queue)
+            assignment.note(self.at, self.mark.to, self.mark.to_assigned)
             if self.asked.settings is not None:
                 releases.note_settings(self.at, self.mark.to, self.asked.settings)
             leftovers.clean(self.at, lambda text: tell("repair", "note", text))
@@ -120,7 +135,8 @@ class Deal:
 
 
 def switch(ctx: Context, request: Switch) -> Switched:
-    """Start the new instance, wait until it passes its health check, move the traffic, watch it.
+    """Start the new web instance, wait until it passes its health check, start what works beside
+    it, move the traffic, watch everything, and at last replace what must never run twice.
 
     On return the switch is pending. Any failure leaves or restores the old release.
     Raises OpError("not-whole") before anything is done.
@@ -129,8 +145,7 @@ def switch(ctx: Context, request: Switch) -> Switched:
     releases.refuse_spoilt(at, request.release)
     mark = _mark_for(ctx, request)
     _open_static(at, mark, request)
-    ctx.emit("start", "start", mark.to)
-    ctx.emit("start", "done", _start(ctx, mark, request.probe))
+    _start(ctx, mark, request.probe)
     _begin(ctx, mark)
     deal = Deal(at, mark, request)
     ctx.memory["switch"] = deal
@@ -158,7 +173,8 @@ def _open_static(at: Layout, mark: Pending, asked: Switch) -> None:
 
 def _gone_back(deal: Deal, error: Exception) -> OpError:
     """Roll back because of `error`; returns the error to report."""
-    log = _log(deal.at, deal.mark)
+    own = error.log if isinstance(error, OpError) else ""  # the web server's
+    log = own or _log(deal.at, deal.mark)
     deal.go_back(str(error), is_bad=True)
     before = deal.mark.was or "nothing (it was the first deploy)"
     told = f"{error}{_last_words(log)}; the host rolled back to {before}"
@@ -189,12 +205,13 @@ def _deal(ctx: Context) -> Optional[Deal]:
 
 
 def _mark_for(ctx: Context, asked: Switch) -> Pending:
-    at, old = ctx.at, releases.serving(ctx.at)
+    at, old, was = ctx.at, releases.serving(ctx.at), assignment.read(ctx.at)
+    wanted = asked.assigned or (_then(at, asked, was) if asked.kind == "rollback" else was)
     return Pending(
         id=uuid.uuid4().hex,
         kind=asked.kind,
         to=asked.release,
-        to_slot=_free(ctx, asked.release, but=old).slot,
+        to_slot=_free(ctx, asked.release, but=was.side(old.release, old.slot) if old else ()).slot,
         was=releases.pointed(at.current),
         was_slot=old.slot if old else None,
         was_fallback=releases.pointed(at.fallback),
@@ -208,12 +225,40 @@ def _mark_for(ctx: Context, asked: Switch) -> Pending:
         message=ctx.about.message,
         next_previous=_next_previous(at, asked),
         commit=releases.manifest(at, asked.release).commit or None,
+        was_assigned=was,
+        to_assigned=_possible(at, asked.release, wanted),
     )
 
 
-def _free(ctx: Context, release: str, *, but: Optional[Instance]) -> Instance:
+def _then(at: Layout, asked: Switch, now: Assigned) -> Assigned:
+    """What a rollback returns to: the counts of then. A process that runs on other hosts by now
+    stays there, and web and its site stay where they are; a process that the live release does not
+    know comes back."""
+    then = assignment.noted(at, asked.release) or now
+    current = releases.pointed(at.current)
+    known = {WEB, *(releases.processes(at, current) if current else ())}
+    back = {name: count for name, count in then.counts.items() if name not in known}
+    kept = {name: then.counts.get(name, count) for name, count in now.counts.items()}
+    jobs = releases.jobs(at, current) if current else []
+    timers_back = {name for name in then.timers if name not in jobs}
+    names = tuple(sorted(timers_back | set(now.timers)))
+    return Assigned({**kept, **back}, now.holders, timers=names)
+
+
+def _possible(at: Layout, release: str, wanted: Assigned) -> Assigned:
+    """What of this the release has: an earlier one may lack a process or a timer."""
+    has, jobs = {WEB, *releases.processes(at, release)}, releases.jobs(at, release)
+    return Assigned(
+        {name: count for name, count in wanted.counts.items() if name in has},
+        wanted.holders,
+        timers=tuple(name for name in wanted.timers if name in jobs),
+    )
+
+
+def _free(ctx: Context, release: str, *, but: Iterable[Instance]) -> Instance:
     """The slot of the new instance, beside stopping instances of its release. If these have all
     slots of an earlier version's release, wait for one. Raises OpError("deadline")."""
+    but = list(but)
     one = instances.free(ctx.at, release, but=but)
     if one is None:
         ctx.emit("start", "progress", f"earlier instances of {release} are still stopping")
@@ -223,15 +268,20 @@ def _free(ctx: Context, release: str, *, but: Optional[Instance]) -> Instance:
     return one
 
 
-def _start(ctx: Context, mark: Pending, probe: Probe) -> str:
-    """Start the instances of the kind `first` and wait until they pass their checks; returns how,
-    as text. After a failure only their log remains."""
+def _starting(at: Layout, mark: Pending, *when: Starts) -> List[Instance]:
+    """The new instances that start then."""
+    return [one for one in sides.wanted(at, mark.new_side) if sides.starts(at, one) in when]
+
+
+def _start(ctx: Context, mark: Pending, probe: Probe) -> None:
+    """Start web, if it runs here, and wait until it passes its check. After a failure only its log
+    remains."""
     at = ctx.at
     try:
-        first = [one for one in releases.side(at, mark.new) if kind_of(one).starts == "first"]
-        for one in first:
+        for one in _starting(at, mark, "first"):
+            ctx.emit("start", "start", mark.to)
             instances.start(ctx, at, one)
-        return ", ".join(kind_of(one).prove(ctx, at, one, probe) for one in first)
+            ctx.emit("start", "done", kind_of(one).prove(ctx, at, one, probe))
     except Exception as error:  # whatever it was, the instance must not stay
         log = _log(at, mark)
         _undo_start(at, mark, error)
@@ -282,54 +332,108 @@ def _move_and_watch(ctx: Context, deal: Deal) -> None:
         if deal.asked.site_changes:
             health.wait_for_reload(ctx, deal.front)
         old = deal.mark.old
-        deal.queue = kind_of(old).queue(deal.at, old) if old else None
+        if old is not None and deal.mark.was_assigned.has_web:
+            deal.queue = kind_of(old).queue(deal.at, old)
         _stay_well(ctx, deal, real, deal.asked.watch_seconds)
+        _replace_last(ctx, deal, real)
 
 
-def _real_traffic(deal: Deal) -> watch_period.Watch:
+def _real_traffic(deal: Deal) -> watch_period.Real:
+    if not deal.mark.to_assigned.has_web:
+        return watch_period.NoTraffic()
     return watch_period.Watch(deal.at, deal.mark.new, deal.mark.kind, deal.asked.limits)
 
 
-def _stay_well(ctx: Context, deal: Deal, real: watch_period.Watch, seconds: float) -> None:
-    """Watch the switched release for this long. Raises OpError("unhealthy")."""
-    at, side = deal.at, releases.side(deal.at, deal.mark.new)
-    ctx.emit("probation", "start", f"{seconds:g} s")
+class _Everything:
+    """What runs of the new side, looked at together."""
 
-    def complaint() -> str:
+    def __init__(self, deal: Deal, real: watch_period.Real) -> None:
+        self._deal = deal
+        self._real = real
+
+    def complaint(self) -> str:
+        """Why the host must roll back; "" if it need not."""
+        deal, real = self._deal, self._real
         if deal.queue is not None:
             deal.queue.look()
-        own = (kind_of(one).problem(at, one, deal.asked.probe) for one in side)
-        return real.problem() or next(filter(None, own), "") or deal.front()
+        problem = self._of_instances() or real.problem()
+        answers = "" if problem else deal.front()
+        # What ended meanwhile says more than the answers that came of it.
+        return problem or (answers and self._of_instances()) or answers
 
-    health.watch(ctx, [at.unit(one) for one in side], complaint, seconds=seconds)
+    def _of_instances(self) -> str:
+        at, probe = self._deal.at, self._deal.asked.probe
+        side = {one: at.unit(one) for one in sides.wanted(at, self._deal.mark.new_side)}
+        states = systemd.states(list(side.values()))
+        found = (kind_of(one).problem(at, one, probe, states[side[one]]) for one in side)
+        return next(filter(None, found), "")
+
+
+def _stay_well(ctx: Context, deal: Deal, real: watch_period.Real, seconds: float) -> None:
+    """Watch the switched release for this long, and until every process that started beside the old
+    ones is ready. Raises OpError("unhealthy") and ("not-ready")."""
+    at, probe = deal.at, deal.asked.probe
+    ctx.emit("probation", "start", f"{seconds:g} s")
+    started = _starting(at, deal.mark, "beside", "instead")
+    proofs = [kind_of(one).proof(ctx, at, one, probe) for one in started]
+    health.watch(ctx, _Everything(deal, real).complaint, proofs, seconds=seconds)
     if real.warning():
         ctx.emit("probation", "note", real.warning() + "; a rollback goes on regardless")
     ctx.emit("probation", "done", real.told())
 
 
 def _move(ctx: Context, deal: Deal) -> None:
-    """Start the instances of the kind `beside`, move the links, then reload the web server if its
-    files changed."""
+    """Start what works beside the old ones, or instead of them; move the links, then reload the web
+    server if its files changed."""
     at, mark, changes = deal.at, deal.mark, deal.asked.site_changes
-    for one in releases.side(at, mark.new):
-        if kind_of(one).starts == "beside":
-            instances.start(ctx, at, one)
+    for one in _starting(at, mark, "beside"):
+        instances.start(ctx, at, one)
+    for one in _starting(at, mark, "instead"):
+        _replace(ctx, mark, one)
+    timers.begin(at, mark)
     releases.point(at, at.fallback, mark.was or mark.to)
     releases.point_slot(at, mark.new)
+    assignment.point(at, mark.to_assigned)
     releases.point(at, at.current, mark.to)
+    timers.ensure(at)
     if changes:
         with locks.shared_parts(ctx):
             install_site(at, changes)
-            configuration.reload(ctx, web_server())
+            configuration.reload(ctx, web_server(), start=mark.to_assigned.has_web)
+
+
+def _replace(
+    ctx: Context, mark: Pending, one: Instance, complaint: Callable[[], str] = lambda: ""
+) -> None:
+    """End the old instances of a process that must not run twice, then start the new one. Raises
+    OpError("unhealthy") as soon as there is a complaint."""
+    at = ctx.at
+    for old in mark.old_side:
+        if old.process == one.process:
+            systemd.stop(at.unit(old))
+    instances.await_end(ctx, at, one.process, complaint)
+    instances.start(ctx, at, one)
+
+
+def _replace_last(ctx: Context, deal: Deal, real: watch_period.Real) -> None:
+    """Replace, one by one, what must never run twice, while everything else is still watched."""
+    at, complaint = deal.at, _Everything(deal, real).complaint
+    for one in _starting(at, deal.mark, "last"):
+        ctx.emit("processes", "start", one.process)
+        _replace(ctx, deal.mark, one, complaint)
+        proof = kind_of(one).proof(ctx, at, one, deal.asked.probe)
+        health.watch(ctx, complaint, [proof], seconds=0)
+        ctx.emit("processes", "done", one.process)
 
 
 def install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
     """Write the web server's files (None: remove); the caller reloads it."""
     for name, text in changes.items():
-        if text is None:
+        if text is None and name != str(web_server().site(at.app)):
             # Saved first, for uninstall: this file is the distribution's.
             known = {**configuration.snapshot([name]), **configuration.disabled(at)}
             files.write_json(at.disabled, to_json(known))
+        if text is None:
             files.remove(Path(name))
         else:
             files.write(Path(name), text.encode())
@@ -342,11 +446,10 @@ def end_old_side(at: Layout, mark: Pending, tell: Tell, queue: Optional[Quiet]) 
     if mark.old is not None:
         releases.point(at, at.previous, mark.next_previous)
     releases.point(at, at.fallback, mark.to)
-    pending.drop_links_on(at)
-    new = releases.side(at, mark.new)
+    pending.forget(at)
     for one, active in systemd.instances(at).items():
-        if one not in new and active != systemd.STOPPING:
-            tell("drain", "start", one.release)
+        if one not in mark.new_side and active != systemd.STOPPING:
+            tell("drain", "start", one.release if one.process == WEB else named(one))
             asked = instances.end(at, one, queue if one == mark.old else None)
             tell("drain", "done", "" if asked else _ENDS_LATER)
 
@@ -369,12 +472,12 @@ def confirm(ctx: Context, request: Confirm) -> Done:
     return Done()
 
 
-def finish(ctx: Context, request: Finish) -> Done:
+def finish(ctx: Context, request: Finish) -> Finished:
     """Do what remains after the confirmation; it goes on without the operator."""
     deal = _deal(ctx)
     if deal is not None:
         deal.finish(ctx.emit)
-    return Done()
+    return Finished(listing.draining(ctx.at))
 
 
 def go_back(ctx: Context, request: GoBack) -> WentBack:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import Optional, Set
+from typing import Optional, Set, Union
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.state import journal
@@ -83,6 +83,28 @@ class Watch:
 
     def close(self) -> None:
         self._log.close()
+
+
+class NoTraffic:
+    """A host without web: nobody sends it requests."""
+
+    def begin(self) -> None:
+        pass
+
+    def problem(self) -> str:
+        return ""
+
+    def told(self) -> str:
+        return ""
+
+    def warning(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        pass
+
+
+Real = Union[Watch, NoTraffic]
 
 
 def _since(at: Layout, now: float) -> float:

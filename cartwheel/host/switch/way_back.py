@@ -7,10 +7,10 @@ import time
 from typing import Callable, Optional
 
 from cartwheel.host.layout import Layout
-from cartwheel.host.process import instances
+from cartwheel.host.process import instances, timers
 from cartwheel.host.process.kinds import kind_of
-from cartwheel.host.state import journal, releases
-from cartwheel.host.state.pending import clear, drop_links_on
+from cartwheel.host.state import assignment, journal, releases, sides
+from cartwheel.host.state.pending import clear, forget
 from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import OpError
 from cartwheel.host.web import configuration
@@ -43,19 +43,22 @@ def go_back(
         old = _ensure_running(at, pending)
         if old is not None:
             releases.point_slot(at, old)
+        assignment.point(at, pending.was_assigned)
+    else:
+        files.remove(at.assigned)
     releases.point(at, at.current, pending.was)
+    timers.ensure(at)
     if pending.shared:
         _put_shared_back(pending)
     releases.point(at, at.fallback, pending.was_fallback)
     releases.point(at, at.previous, pending.was_previous)
     keep_log(at, pending.to, log_of(at, pending, _LOG_LINES))
-    for one in releases.side(at, pending.new):
-        instances.retire(at, one)
+    instances.retire(at, pending.new_side)
     if pending.fresh and is_bad:
         releases.discard(at, pending.to)
     journal.append(at.journal, pending.entry("reverted", reason))
     clear(at, pending)
-    drop_links_on(at)
+    forget(at)
 
 
 def _put_shared_back(pending: Pending) -> None:
@@ -64,7 +67,7 @@ def _put_shared_back(pending: Pending) -> None:
     with locks.shared_parts():
         changed = configuration.put_back(pending.shared)
         try:
-            configuration.reload(None, web_server())
+            configuration.reload(None, web_server(), start=pending.was_assigned.has_web)
         except OpError:
             if changed:
                 raise
@@ -76,7 +79,8 @@ def _ensure_running(at: Layout, pending: Pending) -> Optional[Instance]:
     if pending.old is None or at.stopped.exists():
         return pending.old
     try:
-        return instances.ensure_running(at, pending.old, but=pending.new)
+        was = pending.was_assigned
+        return instances.ensure_running(at, pending.old, was, but=pending.new_side)
     except OpError as error:
         if error.slug != "not-whole":
             raise
@@ -84,16 +88,16 @@ def _ensure_running(at: Layout, pending: Pending) -> Optional[Instance]:
 
 
 def discard(at: Layout, pending: Pending) -> None:
-    """Remove the first instances of a switch without a pending mark; their log is kept."""
+    """Remove the instances of a switch without a pending mark; their log is kept."""
     keep_log(at, pending.to, log_of(at, pending, _LOG_LINES))
-    for one in releases.side(at, pending.new):
-        if kind_of(one).starts == "first":
+    for one in pending.new_side:
+        if sides.starts(at, one) == "first":
             kind_of(one).discard(at, one)
 
 
 def log_of(at: Layout, pending: Pending, lines: int) -> str:
     """The last log lines of the switch's new instances."""
-    units = [at.unit(one) for one in releases.side(at, pending.new)]
+    units = [at.unit(one) for one in pending.new_side]
     said = [systemd.log(unit, lines, pending.started) for unit in units]
     return "\n".join(filter(None, said))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
 import pwd
 import select
@@ -139,6 +140,14 @@ def account(user: str) -> pwd.struct_passwd:
         return pwd.getpwnam(user)
     except KeyError:
         raise OpError("not-set-up", f"there is no user {user} on this host") from None
+
+
+def group_id(group: str) -> int:
+    """The group's number. Raises OpError("not-set-up")."""
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise OpError("not-set-up", f"there is no group {group} on this host") from None
 
 
 def _ids(user: Optional[str]) -> Tuple[Optional[int], Optional[int], Optional[List[int]]]:

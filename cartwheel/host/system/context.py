@@ -99,12 +99,20 @@ class Context:
         return Layout(self.about.app, Path(self.about.base))
 
     def emit(
-        self, step: str, state: State, detail: str = "", source: str = "", at: float = 0.0
+        self,
+        step: str,
+        state: State,
+        detail: str = "",
+        source: str = "",
+        at: float = 0.0,
+        process: str = "",
     ) -> None:
         """Send the operator an event; `cartwheel.events.Event` explains `state`."""
         told: Told = {"step": step, "state": state, "detail": detail}
         if source:
             told["source"], told["at"] = source, at
+        if process:
+            told["process"] = process
         self.send(told)
 
     def progress(self, step: str, detail: str) -> None:

@@ -7,7 +7,7 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, FrozenSet, List, Optional, Tuple
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import children, files
@@ -41,6 +41,8 @@ class UnitState:
     result: str
     unit_file: str = ""  # UnitFileState: "enabled", "masked", ...; "" where there is no file
     stop_seconds: float = _STOP_SECONDS  # how long systemd waits for it to stop
+    left_monotonic: Optional[float] = None  # as since_monotonic: when it was last no more active
+    is_outdated: bool = False  # its file has changed since systemd read it
 
     @property
     def is_up(self) -> bool:
@@ -57,7 +59,7 @@ class UnitState:
 
 _PROPERTIES = (
     "ActiveState,SubState,NRestarts,MainPID,MemoryCurrent,ActiveEnterTimestampMonotonic,"
-    "Result,UnitFileState,TimeoutStopUSec"
+    "ActiveExitTimestampMonotonic,Result,UnitFileState,TimeoutStopUSec,NeedDaemonReload"
 )
 _LISTING = ("list-units", "--plain", "--no-legend", "--no-pager")
 
@@ -100,7 +102,6 @@ def states(units: List[str]) -> Dict[str, UnitState]:
 
 def _parse(values: Dict[str, str]) -> UnitState:
     memory = values.get("MemoryCurrent", "")
-    since = int(values.get("ActiveEnterTimestampMonotonic") or 0)  # microseconds
     return UnitState(
         active=values.get("ActiveState", "unknown"),
         sub=values.get("SubState", "unknown"),
@@ -108,11 +109,18 @@ def _parse(values: Dict[str, str]) -> UnitState:
         main_pid=int(values.get("MainPID") or 0),
         # "[not set]", or 2^64-1, if the unit does not run
         memory_bytes=int(memory) if memory.isdigit() and int(memory) < 1 << 62 else None,
-        since_monotonic=since / 1e6 if since else None,
+        since_monotonic=_seconds(values.get("ActiveEnterTimestampMonotonic")),
         result=values.get("Result", ""),
         unit_file=values.get("UnitFileState", ""),
         stop_seconds=_span_seconds(values.get("TimeoutStopUSec", "")),
+        left_monotonic=_seconds(values.get("ActiveExitTimestampMonotonic")),
+        is_outdated=values.get("NeedDaemonReload") == "yes",
     )
+
+
+def _seconds(microseconds: Optional[str]) -> Optional[float]:
+    """A time of systemd's; None if it has not come yet."""
+    return int(microseconds or 0) / 1e6 or None
 
 
 def _span_seconds(text: str) -> float:
@@ -122,32 +130,58 @@ def _span_seconds(text: str) -> float:
     return min(seconds or _STOP_SECONDS_MAX, _STOP_SECONDS_MAX) if text else _STOP_SECONDS
 
 
-def loaded(at: Layout) -> Dict[Instance, str]:
-    """Every instance that systemd has loaded, with its ActiveState. STOPPING includes instances
-    that will be stopped once no connection waits for them."""
-    listing = _answer(*_LISTING, "--all", f"cartwheel-{at.app}.*.service")
-    states = {row[0]: row[2] for row in _rows(listing)}
-    instances = [(at.instance_of(unit), states[unit]) for unit in states]
-    found = {one: active for one, active in instances if one is not None}
-    for unit in [unit for unit, active in states.items() if active not in _AT_REST]:
-        drained = at.drained_by(unit)
-        if drained is not None and found.get(drained, "inactive") not in _AT_REST:
-            found[drained] = STOPPING
-    return found
+@dataclass(frozen=True)
+class Units:
+    """What systemd has loaded of an application. `active`: each instance with its ActiveState.
+    `draining`: instances that will be stopped once no connection waits for them. `jobs`: of timers,
+    under way: timer and release. `failed`: the units of instances, sessions and trials that have
+    failed."""
+
+    active: Dict[Instance, str]
+    draining: FrozenSet[Instance] = frozenset()
+    jobs: Tuple[Tuple[str, str], ...] = ()
+    failed: Tuple[str, ...] = ()
+
+    @property
+    def running(self) -> Dict[Instance, str]:
+        """The instances that are not inactive or failed; STOPPING includes those that drain."""
+        return {
+            one: STOPPING if one in self.draining else active
+            for one, active in self.active.items()
+            if active not in _AT_REST
+        }
+
+
+def units(at: Layout) -> Units:
+    """What systemd has loaded of the application, with one call."""
+    app = re.escape(at.app)
+    passing = re.compile(rf"cartwheel-(?:session|verify)-{app}-[0-9a-f]+\.service")
+    kinds = (f"{at.app}.", f"{at.app}_job.", f"session-{at.app}-", f"verify-{at.app}-")
+    globs = [f"cartwheel-{kind}*.service" for kind in kinds]
+    states = {row[0]: row[2] for row in _rows(_answer(*_LISTING, "--all", *globs))}
+    up = [unit for unit, active in states.items() if active not in _AT_REST]
+    instances = {unit: at.instance_of(unit) for unit in states}
+    drained, jobs = map(at.drained_by, up), map(at.job_of, up)
+    return Units(
+        active={one: states[unit] for unit, one in instances.items() if one is not None},
+        draining=frozenset(one for one in drained if one is not None),
+        jobs=tuple(job for job in jobs if job is not None),
+        failed=tuple(
+            unit
+            for unit, active in sorted(states.items())
+            if active == "failed" and (instances[unit] is not None or passing.fullmatch(unit))
+        ),
+    )
 
 
 def instances(at: Layout) -> Dict[Instance, str]:
     """The instances that are not inactive or failed."""
-    return {one: active for one, active in loaded(at).items() if active not in _AT_REST}
+    return units(at).running
 
 
-def failed(at: Layout) -> List[str]:
-    """Units of this application's instances, sessions and trials that systemd lists as failed."""
-    passing = re.compile(rf"cartwheel-(?:session|verify)-{re.escape(at.app)}-[0-9a-f]+\.service")
-    kinds = (f"{at.app}.", f"session-{at.app}-", f"verify-{at.app}-")
-    globs = [f"cartwheel-{kind}*.service" for kind in kinds]
-    names = [row[0] for row in _rows(_systemctl(*_LISTING, "--state=failed", *globs).output)]
-    return sorted(one for one in names if at.instance_of(one) or passing.fullmatch(one))
+def jobs(at: Layout) -> Tuple[Tuple[str, str], ...]:
+    """The jobs of timers that are under way: timer and release."""
+    return units(at).jobs if at.timers.is_dir() else ()
 
 
 def ended(unit: str) -> str:
@@ -173,6 +207,32 @@ def install(at: Layout, one: Instance) -> bool:
     return False
 
 
+def run_job(at: Layout, timer: str, release: str, seconds: float) -> str:
+    """Start a timer's job and wait for its end; why systemd could not, "" if it could. Its unit
+    file stays as long as the release. systemctl may end before the job: it loses its connection
+    where systemd is upgraded."""
+    try:
+        files.write(at.job_unit(timer, release), at.job_source(timer, release).read_bytes())
+    except FileNotFoundError as error:
+        return f"{release} is damaged: it has lost {os.path.basename(error.filename)}"
+    argv = ["systemctl", "start", at.job_unit(timer, release).name]
+    end = time.monotonic() + seconds
+    done = children.run(None, argv, timeout_seconds=seconds)
+    if done.status == 0:
+        return ""
+    while not _is_over(argv[-1]) and time.monotonic() < end:
+        time.sleep(1.0)
+    return done.output.strip() or f"exit status {done.status}"
+
+
+def _is_over(unit: str) -> bool:
+    """Whether it is certain that it has ended."""
+    try:
+        return state(unit).is_at_rest
+    except OpError:
+        return False
+
+
 def reload(ctx: Optional[Context] = None) -> None:
     children.check(ctx, ["systemctl", "daemon-reload"], "systemd", "systemctl daemon-reload failed")
 
@@ -193,6 +253,19 @@ def stop(unit: str) -> None:
     end = time.monotonic() + _BEGUN_SECONDS
     while state(unit).is_up and time.monotonic() < end:
         time.sleep(_BEGUN_POLL_SECONDS)
+
+
+def start_timer(unit: str) -> None:
+    """Let a timer wait for its next time. Raises OpError("start-failed")."""
+    done = _systemctl("start", unit)
+    if done.status != 0:
+        raise OpError("start-failed", f"systemd could not start {unit}", log=done.output)
+
+
+def stop_timer(unit: str) -> None:
+    """Let it start nothing any more; what it has started goes on."""
+    _systemctl("stop", unit)
+    forget_failure(unit)
 
 
 # $0 is the socket, $1 the time limit, $2 the unit.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Dict, List, Union
+from typing import Dict, Iterable, List, Optional, Union
 
-from cartwheel.host import enter, recover
+from cartwheel.host import recover
 from cartwheel.host.layout import Layout
 from cartwheel.host.packages import kinds
-from cartwheel.host.process import instances
+from cartwheel.host.process import advice, instances
 from cartwheel.host.process.kinds import kind_of
+from cartwheel.host.process.parts import named
 from cartwheel.host.release import access, downloads, leftovers
-from cartwheel.host.state import journal, record, releases, whole
+from cartwheel.host.state import assignment, environment, journal, record, releases, sides, whole
 from cartwheel.host.switch import way_back
 from cartwheel.host.system import children, files, journald, systemd
 from cartwheel.host.system.context import Context, OpError
@@ -20,7 +21,8 @@ from cartwheel.host.web import configuration
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.commands import Migrate, RunHook
-from cartwheel.host.wire.instance import Instance
+from cartwheel.host.wire.health import Probe
+from cartwheel.host.wire.instance import WEB, Instance
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.making import Abandon
 from cartwheel.host.wire.marks import Stopped
@@ -33,22 +35,29 @@ from cartwheel.host.wire.web import Empty, ReloadWebServer, TestWebServer
 
 _STOP_MARGIN_SECONDS = 15.0  # longer than the unit's own limit, so that it has ended
 _REPORT_SECONDS = 5.0
+_LOG_LINES = 25
 
 
 def stop(ctx: Context, request: Stop) -> Served:
-    """Stop serving, and set the mark that boot and deploy respect."""
+    """Stop serving, and set the mark that boot and deploy respect. Wait for web's last requests;
+    a job may take longer, and systemd waits for that."""
     at, wanted = ctx.at, _deployed(ctx.at)
     if at.stopped.exists():
         return Served(False, wanted.release)
     mark = Stopped(ctx.about.who, ctx.about.message, time.strftime("%F %T"))
     files.write_json(at.stopped, to_json(mark))
-    side = releases.side(at, wanted)
+    side = sides.of(at, wanted)
     for one in side:
         systemd.stop(at.unit(one))
     entry = Entry(kind="stop", release=wanted.release, result="done", **to_json(mark))
     journal.append(at.journal, entry)
     for one in side:
-        _await_end(ctx, at.unit(one), request.drain_seconds + _STOP_MARGIN_SECONDS)
+        if one.process == WEB:
+            _await_end(ctx, at.unit(one), request.drain_seconds + _STOP_MARGIN_SECONDS)
+    left = [one for one in systemd.instances(at) if one in side]
+    if left:
+        told = ", ".join(map(named, left))
+        ctx.emit("stop", "note", f"{told}: finishing the last job, within processes.*.stop_seconds")
     return Served(True, wanted.release)
 
 
@@ -75,17 +84,22 @@ def start(ctx: Context, request: Start) -> Served:
     changed = files.remove(at.stopped)
     changed |= recover.start_serving(at)
     wanted = _deployed(at)
-    for one in releases.side(at, wanted):
-        try:
-            kind_of(one).prove(ctx, at, one, request.probe)
-        except OpError as error:
-            log = systemd.log(at.unit(one), 25, began)
-            raise OpError(error.slug, error.message, error.hint, log) from error
+    _prove(ctx, sides.of(at, wanted), request.probe, began)
     if changed:
         who = ctx.about.who
         entry = Entry(kind="start", release=wanted.release, result="done", who=who)
         journal.append(at.journal, entry)
     return Served(changed, wanted.release)
+
+
+def _prove(ctx: Context, side: Iterable[Instance], probe: Probe, began: float) -> None:
+    """Wait until these instances pass their checks. Raises OpError with the log of one."""
+    for one in side:
+        try:
+            kind_of(one).prove(ctx, ctx.at, one, probe)
+        except OpError as error:
+            log = systemd.log(ctx.at.unit(one), _LOG_LINES, began)
+            raise OpError(error.slug, error.message, error.hint, log) from error
 
 
 def prune(ctx: Context, request: Prune) -> Pruned:
@@ -110,15 +124,21 @@ def abandon(ctx: Context, request: Abandon) -> Done:
 
 
 def unchanged(ctx: Context, request: Unchanged) -> Done:
-    """Record a deploy of the live release: one journal entry and nothing else.
+    """Record a deploy of the live release: one journal entry. What should run and does not is
+    started; nothing else is touched.
 
-    Raises OpError("facts-changed") if it is not live any more, and OpError("not-whole").
+    Raises OpError("facts-changed") if it is not live any more, OpError("not-whole"), and the
+    reason why what was started is not well.
     """
     at, release = ctx.at, request.release
     wanted = releases.serving(at)
-    if wanted is None or wanted.release != release or not instances.are_up(at, wanted):
+    if wanted is None or wanted.release != release:
         raise OpError("facts-changed", "the live release has changed in the meantime")
     releases.refuse_spoilt(at, release)
+    was = assignment.read(at)
+    if request.holders not in (None, was.holders):
+        assignment.write(at, replace(was, holders=request.holders))
+    _start_again(ctx, wanted, request.probe)
     leftovers.clean(at, lambda text: ctx.emit("repair", "note", text))
     known = record.read(at)
     if known is not None:
@@ -129,16 +149,33 @@ def unchanged(ctx: Context, request: Unchanged) -> Done:
     return Done()
 
 
+def _start_again(ctx: Context, wanted: Instance, probe: Optional[Probe]) -> None:
+    """Start what of the live side is down, and wait until it is well."""
+    at, began = ctx.at, time.time()
+    found = {one.what for one in ctx.memory["found"] if one.kind == leftovers.DOWN}
+    side = sides.of(at, wanted)
+    down = {*instances.down(at, side), *(one for one in side if at.unit(one) in found)}
+    if not down or probe is None or at.stopped.exists():
+        return
+    recover.start_serving(at)
+    wanted_again = {(one.process, one.number) for one in down}  # perhaps in another slot
+    side = sides.of(at, _deployed(at))
+    again = [one for one in side if (one.process, one.number) in wanted_again]
+    _prove(ctx, again, probe, began)
+    ctx.emit("start", "note", f"started {', '.join(map(named, again))}: it was down")
+
+
 def migrate(ctx: Context, request: Migrate) -> Done:
     """Run a prepared release's command before the release goes live, as the app's user, in its
     environment; adds a journal entry. Raises OpError("migration-failed")."""
     at, release = ctx.at, request.release
-    done = _command(ctx, request, enter.environment(at, release), "migrate")
+    done = _command(ctx, request, environment.of_release(at, release), "migrate")
     entry = Entry(kind="migrate", release=release, who=ctx.about.who)
     if done.status != 0:
         reason = f"{request.command} ended with {done.status}"
         journal.append(at.journal, replace(entry, result="failed", reason=reason))
-        raise OpError("migration-failed", reason, log=children.tail(done.output))
+        hint = advice.of_command(request.command, done.output)
+        raise OpError("migration-failed", reason, hint, children.tail(done.output))
     journal.append(at.journal, replace(entry, result="done"))
     return Done(changed=True)
 
@@ -148,7 +185,7 @@ def hook(ctx: Context, request: RunHook) -> Done:
     that is complete. Raises OpError("hook-failed")."""
     at, release = ctx.at, request.release
     whole = releases.manifest_path(at, release).exists()
-    base = enter.environment(at, release) if whole else {"HOME": str(at.shared)}
+    base = environment.of_release(at, release) if whole else {"HOME": str(at.shared)}
     step = f"hook {request.hook}"
     title = f"{step} ({request.variables['CARTWHEEL_PHASE']})"
     try:
@@ -160,7 +197,8 @@ def hook(ctx: Context, request: RunHook) -> Done:
         raise OpError("hook-failed", f"{title} {how}", log=error.log) from None
     if done.status != 0:
         how = f"ended with {done.status}"
-        raise OpError("hook-failed", f"{title} {how}", log=children.tail(done.output))
+        hint = advice.of_command(request.command, done.output)
+        raise OpError("hook-failed", f"{title} {how}", hint, children.tail(done.output))
     return Done()
 
 
@@ -174,7 +212,7 @@ def _command(
         ["/bin/sh", "-c", request.command],
         timeout_seconds=request.timeout_seconds,
         env=values,
-        user=enter.app_user(at),
+        user=environment.app_user(at),
         cwd=str(at.shared),
         umask=0o027,
         step=step,
@@ -196,20 +234,15 @@ def install_packages(ctx: Context, request: InstallPackages) -> Installed:
 
 def web_test(ctx: Context, request: TestWebServer) -> Empty:
     """Raises OpError with the web server's message if its configuration is broken."""
-    _refuse_broken(ctx)
+    web = web_server()
+    configuration.refuse_broken(ctx, web, web.broken)
     return Empty()
 
 
-def _refuse_broken(ctx: Context) -> None:
-    web = web_server()
-    complaint = configuration.check(ctx, web)
-    if complaint:
-        raise OpError(web.broken, f"{web.name} rejects its configuration", log=complaint)
-
-
 def web_reload(ctx: Context, request: ReloadWebServer) -> Empty:
-    _refuse_broken(ctx)
-    configuration.reload(ctx, web_server())
+    web = web_server()
+    configuration.refuse_broken(ctx, web, web.broken)
+    configuration.reload(ctx, web)
     return Empty()
 
 

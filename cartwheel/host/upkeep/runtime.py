@@ -18,6 +18,8 @@ _BY_HASH = ("--invalidation-mode", "unchecked-hash")
 
 _PROGRAMS = {
     "recover": "Put the application in order: at boot, and after a killed session.",
+    "timer": "Run the job of a timer if it is due, or keep how one ended.",
+    "certificate": "Let the web server use a certificate that has changed.",
     "enter": "Run a command in the serving release's environment, as its user.",
 }
 

@@ -97,9 +97,9 @@ def _exists(user: str) -> bool:
 
 def _packages(ctx: Context, request: Setup) -> List[str]:
     manager = kinds.of_this_host()
-    web = web_server().packages
-    for_web = (*web, *manager.base_packages) if request.web_server else ()
-    missing = manager.missing([*for_web, *request.packages])
+    web = web_server().packages if request.web_server else ()
+    base = manager.base_packages if request.web_server or not request.balancer else ()
+    missing = manager.missing([*web, *base, *request.packages])
     if not missing:
         return []
     if set(missing) & {*web}:
@@ -173,17 +173,35 @@ def _account(ctx: Context, request: Setup) -> List[str]:
     user join."""
     changed: List[str] = []
     at, known = ctx.at, record.needed(ctx.at)
-    user, group, web_user = known.user, known.group, web_server().user()
+    user, group = known.user, known.group
     if not _exists(user):
         home = ["--home-dir", str(at.shared), "--no-create-home", "--shell", "/usr/sbin/nologin"]
-        _account_tool(ctx, ["useradd", "--system", "--user-group", *home, user])
+        if any(entry.gr_name == user for entry in grp.getgrall()) and at.cache.exists():
+            own = ["--gid", user]  # somebody removed the user alone
+        else:
+            own = ["--user-group"]
+        _account_tool(ctx, ["useradd", "--system", *own, *_old_uid(at.shared), *home, user])
         changed.append("created user " + user)
     if not any(entry.gr_name == group for entry in grp.getgrall()):
-        _account_tool(ctx, ["groupadd", "--system", group])
+        _account_tool(ctx, ["groupadd", "--system", *_old_gid(at.root), group])
         changed.append("created group " + group)
     if request.web_server:
-        changed += access.join(ctx, web_user, [group])
+        changed += access.join(ctx, web_server().user(), [group])
     return changed
+
+
+def _old_uid(folder: Path) -> List[str]:
+    """The number in the folder of a user that somebody removed: with it the files are its own."""
+    number = folder.stat().st_uid if folder.exists() else 0
+    taken = number == 0 or any(entry.pw_uid == number for entry in pwd.getpwall())
+    return [] if taken else ["--uid", str(number)]
+
+
+def _old_gid(folder: Path) -> List[str]:
+    """The same for a group."""
+    number = folder.stat().st_gid if folder.exists() else 0
+    taken = number == 0 or any(entry.gr_gid == number for entry in grp.getgrall())
+    return [] if taken else ["--gid", str(number)]
 
 
 def _account_tool(ctx: Context, argv: List[str]) -> None:
@@ -216,7 +234,7 @@ def _directories(ctx: Context, request: Setup) -> List[str]:
         wanted.append((at.balancer, 0o755, 0, 0))
     changed = [f"directory {one[0]}" for one in wanted if files.directory(*one)]
     changed += access.tighten(ctx, at, known.user, known.group)
-    return changed + _token(ctx, at)
+    return changed + (_token(ctx, at) if request.web_server else [])
 
 
 def _token(ctx: Context, at: Layout) -> List[str]:
@@ -250,7 +268,7 @@ def refresh(ctx: Context, request: Refresh) -> Done:
     at, known = ctx.at, record.needed(ctx.at)
     done = runtime.install(ctx, at, own_sources(), request.host_files)
     done |= bool(access.tighten(ctx, at, known.user, known.group))
-    done |= bool(_token(ctx, at))
+    done |= request.has_web and bool(_token(ctx, at))
     if request.digest_key and known.digest_key != request.digest_key:
         record.write(at, replace(known, digest_key=request.digest_key))
     return Done(done)

@@ -10,30 +10,29 @@ from __future__ import annotations
 import grp
 import pwd
 from pathlib import Path
-from typing import List
+from typing import Iterator, List
 
 from cartwheel.host import layout
 from cartwheel.host.balancer import nginx_site
 from cartwheel.host.layout import Layout
-from cartwheel.host.process import instances
+from cartwheel.host.process import instances, timers
+from cartwheel.host.process.parts import named
 from cartwheel.host.state import record, releases
 from cartwheel.host.state.record import Record
 from cartwheel.host.system import children, files, locks, systemd
 from cartwheel.host.system.context import Context, OpError
-from cartwheel.host.web import configuration
+from cartwheel.host.web import configuration, tls_watch
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.upkeep import Removed, Uninstall
 
 _CALL_SECONDS = 30.0
-_REMOVE_SECONDS = 30.0
 _POLL_SECONDS = 0.2
 
 
 def uninstall(ctx: Context, request: Uninstall) -> Removed:
     """Stop the app, remove its site, then everything in the record.
 
-    Raises OpError("not-set-up"), and OpError("still-answers") if running requests take longer than
-    the time limit: nothing that they need has been removed then.
+    Raises OpError("not-set-up").
     """
     at = ctx.at
     known = record.read(at)
@@ -43,7 +42,8 @@ def uninstall(ctx: Context, request: Uninstall) -> Removed:
         raise OpError("not-set-up", f"{at.app} is not set up on this host")
     removed = nginx_site.remove(ctx, at)
     removed += _site(ctx, at)
-    removed += _instances(ctx, at)
+    removed += tls_watch.remove(at)
+    removed += _instances(ctx, at, now=request.now)
     removed += _boot_unit(ctx, at)
     removed += _directories(at, request.remove_shared)
     if not at.root.exists():  # where `shared` stays, its files must not become somebody else's
@@ -69,15 +69,23 @@ def _site(ctx: Context, at: Layout) -> List[str]:
     return removed + configuration.remove_logs(web, at.app)
 
 
-def _instances(ctx: Context, at: Layout) -> List[str]:
+def _instances(ctx: Context, at: Layout, *, now: bool) -> List[str]:
     gone: List[str] = []
     # First, so that nothing starts it again in between.
-    for link in (at.current, at.fallback, at.previous):
+    for link in (at.current, at.fallback, at.previous, at.assigned):
         files.remove(link)
-    for one in systemd.instances(at):
-        instances.retire(at, one)
-        gone.append("stopped " + at.unit(one))
+    gone += [str(at.timer_unit(name)) for name in timers.installed(at)]
+    timers.ensure(at)
+    running = list(systemd.instances(at))
+    if now:
+        for one in running:
+            systemd.kill(at.unit(one))
+        for job in systemd.jobs(at):
+            systemd.kill(at.job_unit(*job).name)
+    instances.retire(at, running)
+    gone += ["stopped " + at.unit(one) for one in running]
     _await_end(ctx, at)
+    timers.forget_ended(at)
     for name in [*releases.names(at), *releases.leftovers(at)]:
         releases.remove(at, name)
         gone.append("release " + name)
@@ -85,15 +93,22 @@ def _instances(ctx: Context, at: Layout) -> List[str]:
 
 
 def _await_end(ctx: Context, at: Layout) -> None:
-    """Wait for the last requests: they need code, data and user, which are removed next."""
+    """Wait for the last requests and jobs: they need code, data and user, which go next. systemd
+    kills what takes longer than the time limit of its unit."""
     told = ""
-    while running := ", ".join(one.release for one in systemd.instances(at)):
-        if ctx.remaining() < _REMOVE_SECONDS:
-            raise OpError("still-answers", f"{running} still answers requests")
+    while running := ", ".join(sorted(_under_way(at))):
         if running != told:
             told = running
-            ctx.emit("stop", "progress", f"{running} is answering its last requests")
+            ctx.emit("stop", "progress", f"{running} is finishing its work")
+        ctx.progress("stop", f"{running} is finishing its work")
         ctx.pause(_POLL_SECONDS)
+
+
+def _under_way(at: Layout) -> Iterator[str]:
+    for one in systemd.instances(at):
+        yield f"{named(one)} of {one.release}"
+    for name, release in systemd.jobs(at):
+        yield f"timer {name} of {release}"
 
 
 def _boot_unit(ctx: Context, at: Layout) -> List[str]:
@@ -109,6 +124,7 @@ def _boot_unit(ctx: Context, at: Layout) -> List[str]:
 
 def _directories(at: Layout, remove_shared: bool) -> List[str]:
     doomed = [at.cache, at.releases, at.lib, at.logs, layout.RUN / at.app]
+    doomed += [at.assignments, at.locks, at.stopped_processes, at.timers, at.tls]
     doomed += [at.shared] if remove_shared else []
     removed = [str(path) for path in doomed if files.remove_tree(path)]
     marks = (at.stopped, at.frozen, at.pending, at.disabled)

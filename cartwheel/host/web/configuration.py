@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Sequence, Set
+from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import children, files, systemd
@@ -20,6 +20,7 @@ from cartwheel.host.wire.pending import Saved
 _CALL_SECONDS = 30.0
 _RETIREMENT_SECONDS = 5.0
 _POLL_SECONDS = 0.02
+_LOG_LINES, _LOGGED_SECONDS = 15, 60.0
 
 _LOG_TAIL = re.compile(r"\.log(\.\d+(\.gz)?)?$")
 
@@ -51,8 +52,25 @@ def check_staged(
                 if os.path.dirname(path) == folder:
                     _stage(Path(copy, os.path.basename(path)), text)
             pairs += [copy, folder]
-        argv = ["unshare", "--mount", "sh", "-c", _STAGED, "sh", *pairs, "--", *web.test_command]
-        done = children.run(ctx, argv, timeout_seconds=_CALL_SECONDS)
+        _judge_laid(ctx, web, pairs, names)
+
+
+def check_laid(
+    ctx: Optional[Context],
+    web: WebServer,
+    laid: Iterable[Tuple[Path, Path]],
+    names: Sequence[str],
+) -> None:
+    """The same with files or folders that are laid over others, which are there."""
+    pairs = [str(path) for pair in laid for path in pair]
+    _judge_laid(ctx, web, pairs, names)
+
+
+def _judge_laid(
+    ctx: Optional[Context], web: WebServer, pairs: List[str], names: Sequence[str]
+) -> None:
+    argv = ["unshare", "--mount", "sh", "-c", _STAGED, "sh", *pairs, "--", *web.test_command]
+    done = children.run(ctx, argv, timeout_seconds=_CALL_SECONDS)
     taken = web.taken_name(done.output, names)
     if taken:
         raise OpError("server-name-taken", f"another site already has the server name {taken}")
@@ -81,31 +99,48 @@ def _stage(path: Path, text: Optional[str]) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def reload(ctx: Optional[Context], web: WebServer) -> None:
-    """Make the web server read its configuration, starting it where it does not run. On return
+def reload(ctx: Optional[Context], web: WebServer, *, start: bool = True) -> None:
+    """Make the web server read its configuration; where it does not run, `start` it. On return
     only the new configuration takes connections (after some seconds at the latest).
 
-    Raises OpError(`web.refuses`) with what it says.
+    Raises OpError(`web.refuses`) with what it says, or "web-server-down" with what its unit says.
     """
-    before = _workers(web)
+    state = systemd.state(web.unit)
+    if not start and state.is_at_rest:
+        return
+    before, began = _workers(web, systemd.worker_pids(state.main_pid)), time.time()
     command = ["systemctl", "reload-or-restart", web.unit]
     done = children.run(ctx, command, timeout_seconds=_CALL_SECONDS)
     if done.status != 0:
-        said = check(None, web) or done.output
-        raise OpError(web.refuses, f"{web.name} rejects its configuration", log=said)
+        refuse_broken(None, web, web.refuses)
+        log = systemd.log(web.unit, _LOG_LINES, began) or done.output
+        message = f"{web.name} does not start or reload: {web.complaint(log)}"
+        raise OpError("web-server-down", message, log=log)
     _await_retirement(web, before)
 
 
-def _workers(web: WebServer) -> Set[int]:
-    """The processes that take connections, by the titles that they give themselves."""
-    pids = systemd.worker_pids(systemd.state(web.unit).main_pid)
+def refuse_broken(ctx: Optional[Context], web: WebServer, slug: str) -> None:
+    """Raise OpError(slug) if the installed configuration is broken."""
+    said = check(ctx, web)
+    if said:
+        message = f"{web.name} rejects its configuration: {web.complaint(said)}"
+        raise OpError(slug, message, log=said)
+
+
+def complaints(web: WebServer) -> str:
+    """The last lines that the web server's unit has logged."""
+    return systemd.log(web.unit, _LOG_LINES, time.time() - _LOGGED_SECONDS)
+
+
+def _workers(web: WebServer, pids: Iterable[int]) -> Set[int]:
+    """Those of the processes that take connections, by the titles that they give themselves."""
     return {pid for pid in pids if systemd.proc(pid, "cmdline").strip("\0 ") == web.worker_title}
 
 
 def _await_retirement(web: WebServer, before: Set[int]) -> None:
     """A reload is only asked for: until they hear of it, the old workers answer too."""
     end = time.monotonic() + _RETIREMENT_SECONDS
-    while before & _workers(web) and time.monotonic() < end:
+    while _workers(web, before) and time.monotonic() < end:
         time.sleep(_POLL_SECONDS)
 
 

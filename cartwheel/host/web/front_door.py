@@ -16,6 +16,7 @@ from typing import Optional, Tuple
 from cartwheel.host.layout import Layout
 from cartwheel.host.process.health import NoAnswer, exchange
 from cartwheel.host.system import files
+from cartwheel.host.web import tls
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.health import Probe
 
@@ -88,7 +89,7 @@ def _ask(at: Layout, probe: Probe, port: int, release: str, token: str) -> str:
 
 
 def _wrong(at: Layout, probe: Probe, port: int, release: str, token: str) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=probe.timeout_seconds)
+    connection = _connection(at, probe, port)
     try:
         response, _body = exchange(connection, probe, {HEADER: token})
     except NoAnswer as error:
@@ -102,6 +103,15 @@ def _wrong(at: Layout, probe: Probe, port: int, release: str, token: str) -> str
     if answer.release != release:
         return f"{answer.release} answered instead of {release}"
     return ""
+
+
+def _connection(at: Layout, probe: Probe, port: int) -> http.client.HTTPConnection:
+    """As visitors come: over TLS where the site is served over TLS."""
+    secure = tls.served_as(at)
+    if secure is not None:
+        name = probe.host.partition(":")[0]
+        return tls.Connection(secure.port, name, probe.timeout_seconds)
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=probe.timeout_seconds)
 
 
 def upstream_of(at: Layout) -> str:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
 
-from cartwheel.host.web.server import Request
+from cartwheel.host.web.server import Request, TlsSite
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.facts import Server
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SITES = Path("/etc/nginx/conf.d")
 LOGS = Path("/var/log/nginx")
 _VERSION = re.compile(r"^nginx version: \S+/(\S+)", re.MULTILINE)
-_EMERGENCY = re.compile(r"\[emerg\] (?:\d+#\d+: )?(.+)")
+_FAILURE = re.compile(r"\[(?:emerg|error)\] (?:\d+#\d+: )?(.+)")
 # nginx's configuration cannot escape `$`, so such a value is refused.
 _PLAIN = re.compile(r"^[A-Za-z0-9._~/:@%+,=*-]*$")
 
@@ -29,6 +29,9 @@ _FIELDS = re.compile(
     rb" at=(\d+\.\d+) probe=(1?)\Z"
 )
 _BETWEEN = re.compile(rb", | : ")  # the next upstream; after an internal redirect
+# As templates/nginx-tls.conf.j2 has them.
+_TLS_PORT = re.compile(r"^\s*listen\s+(?:\S+:)?(\d+)\s[^;]*\bssl\b[^;]*;", re.MULTILINE)
+_TLS_CERTIFICATE = re.compile(r"^\s*ssl_certificate\s+([^\s;]+)\s*;", re.MULTILINE)
 _NUMBER = re.compile(rb"\d+(?:\.\d+)?")
 
 # The time of a line: in our own format, as `$time_iso8601` and `$time_local`, in the error log.
@@ -46,15 +49,16 @@ class Nginx:
 
     name = "nginx"
     program = "nginx"
-    packages = ("nginx",)
+    packages: Tuple[str, ...] = ("nginx",)
     unit = "nginx.service"
     broken = "nginx-broken"
     refuses = "nginx-refuses"
     site_template = "nginx-site.conf.j2"
+    tls_template = "nginx-tls.conf.j2"
     # Debian's takes `default_server`; it is a link into sites-available.
     default_site = Path("/etc/nginx/sites-enabled/default")
-    version_command = ("nginx", "-v")
-    test_command = ("nginx", "-t", "-q")
+    version_command: Tuple[str, ...] = ("nginx", "-v")
+    test_command: Tuple[str, ...] = ("nginx", "-t", "-q")
     # ngx_process_cycle.c; those that end are "nginx: worker process is shutting down".
     worker_title = "nginx: worker process"
 
@@ -82,12 +86,26 @@ class Nginx:
         return found.group(1) if found else None
 
     def complaint(self, output: str) -> str:
-        found = _EMERGENCY.search(output)
+        found = _FAILURE.search(output)
         return found.group(1) if found else "see its output"
 
     def taken_name(self, output: str, names: Sequence[str]) -> Optional[str]:
         taken = (name for name in names if f'conflicting server name "{name}"' in output)
         return next(taken, None)
+
+    def http2(self, version: str, *, shares_port: bool) -> str:
+        """`http2 on` is from 1.25.1, where the parameter of `listen` warns. From 1.23.4 on nginx
+        warns of parameters that differ from those of another site on the same port."""
+        found = tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+        if found >= (1, 25, 1):
+            return "directive"
+        return "" if found >= (1, 23, 4) and shares_port else "listen"
+
+    def tls_of(self, text: str) -> Optional[TlsSite]:
+        port, certificate = _TLS_PORT.search(text), _TLS_CERTIFICATE.search(text)
+        if port is None or certificate is None:
+            return None
+        return TlsSite(int(port.group(1)), Path(certificate.group(1)))
 
     def user(self) -> str:
         from cartwheel.host.web import nginx_config

@@ -20,6 +20,14 @@ class Request:
     passed_on: float
 
 
+@dataclass(frozen=True)
+class TlsSite:
+    """How a site is served over TLS: its port, and the file of its certificate."""
+
+    port: int
+    certificate: Path
+
+
 class WebServer(Protocol):
     """One kind; an object without state. Operator and host both ask it, so its module imports
     what only a host needs where it needs it.
@@ -30,37 +38,31 @@ class WebServer(Protocol):
     gets the answer that `front_door` reads; everybody else learns nothing.
     """
 
-    @property
-    def name(self) -> str:
-        """Its name for people, for the filter of its templates, and for `tasks/NAME.py`."""
-
-    @property
-    def program(self) -> str:
-        """The program that listens, as `ss` shows it; it is in PATH."""
-
-    @property
-    def packages(self) -> Tuple[str, ...]:
-        """The system packages that bring it."""
-
-    @property
-    def unit(self) -> str:
-        """Its systemd unit."""
-
-    @property
-    def broken(self) -> str:
-        """The slug of the error for a configuration that was broken before our change."""
-
-    @property
-    def refuses(self) -> str:
-        """The slug of the error for a change that it refuses."""
-
-    @property
-    def site_template(self) -> str:
-        """The template of an application's site."""
-
-    @property
-    def default_site(self) -> Path:
-        """The distribution's default site; setup disables it for an app without a server name."""
+    # Its name for people, for the filter of its templates, and for `tasks/NAME.py`.
+    name: str
+    # The program that listens, as `ss` shows it; it is in PATH.
+    program: str
+    # The system packages that bring it.
+    packages: Tuple[str, ...]
+    # Its systemd unit.
+    unit: str
+    # The slug of the error for a configuration that was broken before our change.
+    broken: str
+    # The slug of the error for a change that it refuses.
+    refuses: str
+    # The template of an application's site.
+    site_template: str
+    # The template of `Layout.tls_site`, which that site includes.
+    tls_template: str
+    # The distribution's default site; setup disables it for an app without a server name.
+    default_site: Path
+    # The command that prints its version, on standard output or error.
+    version_command: Tuple[str, ...]
+    # The command that tests the whole configuration; exit code 0 if it is valid.
+    test_command: Tuple[str, ...]
+    # How its processes that take connections call themselves; after a reload those of the old
+    # configuration soon do not any more.
+    worker_title: str
 
     def site(self, name: str) -> Path:
         """The file of a site; `name` is the application's, or begins with it."""
@@ -77,16 +79,8 @@ class WebServer(Protocol):
     def token_text(self, token: str) -> str:
         """The text of `Layout.probe_map`, from which the site knows our own probes."""
 
-    @property
-    def version_command(self) -> Tuple[str, ...]:
-        """The command that prints its version, on standard output or error."""
-
     def version_in(self, output: str) -> Optional[str]:
         """The version in the output of `version_command`."""
-
-    @property
-    def test_command(self) -> Tuple[str, ...]:
-        """The command that tests the whole configuration; exit code 0 if it is valid."""
 
     def complaint(self, output: str) -> str:
         """The error in the output of `test_command`, with file and line."""
@@ -94,10 +88,13 @@ class WebServer(Protocol):
     def taken_name(self, output: str, names: Sequence[str]) -> Optional[str]:
         """The first of our server names that another site has, where only the test says so."""
 
-    @property
-    def worker_title(self) -> str:
-        """How its processes that take connections call themselves; after a reload those of the
-        old configuration soon do not any more."""
+    def http2(self, version: str, *, shares_port: bool) -> str:
+        """How the template turns HTTP/2 on for this version of the web server: by a "directive", as
+        a parameter of "listen", or "" (it stays off). `shares_port`: other sites use the port of
+        HTTPS too."""
+
+    def tls_of(self, text: str) -> "Optional[TlsSite]":
+        """What the text of `Layout.tls_site` says; None if it serves nothing."""
 
     def user(self) -> str:
         """The user that its workers run as on this host."""

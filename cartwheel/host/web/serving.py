@@ -24,7 +24,7 @@ def look(at: Layout, state: Optional[UnitState]) -> WebServing:
     said = _complaint(site) if there else ""
     return WebServing(
         active=state.active if state else "",
-        unit_file=state.unit_file if state else "",
+        unit_file=state.unit_file if state and there else "",
         site=site.is_file(),
         token=front_door.known_token(at) is not None,
         folder=site.parent.is_dir(),

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Dict, Optional, Tuple
 
+from cartwheel.host.wire.assigned import Assigned
 from cartwheel.host.wire.hidden import Hidden
 from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.journal import Setback
 from cartwheel.host.wire.locking import Mark
 from cartwheel.host.wire.marks import Stopped
+from cartwheel.host.wire.process import Process
 from cartwheel.host.wire.request import Request
+from cartwheel.host.wire.tls import TlsThere
 from cartwheel.host.wire.web import WebServing
 
 
@@ -57,7 +60,9 @@ class Server:
 class Release:
     """A complete release, read from its manifest; "" for what an earlier version did not write.
     `content` is the release's name without the counter of a rebuild, `name` is the application's,
-    `python` has path and version of its interpreter, `variables` are keyed digests by name."""
+    `python` has path and version of its interpreter, `variables` and `placed` (the application's
+    files of configuration) are keyed digests by name, `processes` are those besides web, and
+    `job_seconds` are the time limits of its timers' jobs."""
 
     release: str
     version: str
@@ -66,6 +71,9 @@ class Release:
     wheel_sha256: str
     python: Optional[Tuple[str, str]]
     variables: Dict[str, str]
+    placed: Dict[str, str]
+    processes: Dict[str, Process] = field(default_factory=dict)
+    job_seconds: Dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,24 +82,28 @@ class App:
     the host is not set up. `releases`: oldest first. `spoilt`: releases that no deploy may use
     any more, each with the reason. `settings`: keyed digests of the settings that the live release
     was deployed with, if known. `carried`: the files in the live release's wheel, if asked for.
-    `locked`: a session is at work. `pending`: a switch is not confirmed. `premise`: a digest of
-    everything that a plan is made from. `setbacks`: of releases, by content."""
+    `assigned`: what runs here; `down`: what of it is not up. `locked`: a session is at work.
+    `pending`: a switch is not confirmed. `stopped_processes`: those that somebody has stopped.
+    `premise`: a digest of everything that a plan is made from. `setbacks`: of releases, by
+    content."""
 
     digest_key: Optional[Hidden]
     current: Optional[str]
     content: Optional[str]
     serving: Optional[Instance]
-    is_up: bool
+    down: Tuple[str, ...]
     rollback: Optional[str]
     releases: Tuple[Release, ...]
     spoilt: Dict[str, str]
     settings: Optional[Dict[str, str]]
+    assigned: Assigned
     carried: Tuple[str, ...]
     wheels: Tuple[str, ...]
     leftovers: Tuple[str, ...]
     locked: bool
     pending: bool
     stopped: Optional[Stopped]
+    stopped_processes: Dict[str, Stopped]
     freeze: Optional[Mark]
     premise: str
     seq: int
@@ -110,7 +122,8 @@ class Uv:
 class Facts:
     """`python` is None if that version is not there; `no_python` says why. `files`: SHA-256 of the
     files that were asked for. `web_server`: its version, `web`: its state. `ports`: the listening
-    program by port. `pips`: the installed versions of pip."""
+    program by port. `pips`: the installed versions of pip. `tls`: None if the host has nothing of
+    it."""
 
     host: Machine
     python: Optional[Interpreter]
@@ -125,6 +138,7 @@ class Facts:
     free_inodes: int
     pips: Tuple[str, ...]
     uv: Optional[Uv]
+    tls: Optional[TlsThere] = None
 
 
 @dataclass(frozen=True)

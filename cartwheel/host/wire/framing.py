@@ -10,6 +10,7 @@ and raw bytes of the second. The object's "t" names its kind:
 from __future__ import annotations
 
 import json
+import os
 import struct
 from typing import List, NamedTuple
 
@@ -37,6 +38,13 @@ def pack(header: Header, body: bytes = b"") -> bytes:
     if len(text) > HEADER_LIMIT_BYTES or len(body) > BODY_LIMIT_BYTES:
         raise FrameError("a frame is too long")
     return _LENGTHS.pack(len(text), len(body)) + text + body
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write everything to a file or pipe that may take it in parts."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 class Decoder:

@@ -10,8 +10,8 @@ from typing import Optional
 class Entry:
     """`seq` is the order and `at` the time (seconds since the epoch, for display only); the journal
     sets both. `from_`: the live release before a switch. `switch`: the switch's id. `since`: when
-    the app was stopped, as text. `commit`: as in the release's manifest. Earlier versions and other
-    operations write less."""
+    the app was stopped, as text. `commit`: as in the release's manifest. `process`: those that were
+    stopped, started or restarted alone. Earlier versions and other operations write less."""
 
     sparse = True
     seq: Optional[int] = None
@@ -27,6 +27,7 @@ class Entry:
     since: Optional[str] = None
     reason: Optional[str] = None
     commit: Optional[str] = None
+    process: Optional[str] = None
 
 
 @dataclass(frozen=True)

@@ -61,19 +61,21 @@ class Install(Request[Done]):
 @dataclass(frozen=True)
 class PlacedFile:
     """A file of the application's configuration in the release. `link`: its name in `shared/`,
-    which leads to it; `variable`: that of the application with its path; "" for none."""
+    which leads to it; `variable`: that of the application with its path; "" for none. `secret`:
+    whether it holds a secret."""
 
     content: Hidden
     mode: int
     owner: Literal["root", "app"]
     link: str
     variable: str
+    secret: bool
 
 
 @dataclass(frozen=True)
 class Configure(Request[Done]):
     """Write the release's own files, its variables, and the application's files; make its
-    `folders` outside. `digest` identifies them."""
+    `folders` outside, and `locks` for processes that never run twice. `digest` identifies them."""
 
     op = "configure"
     release: str
@@ -82,12 +84,15 @@ class Configure(Request[Done]):
     env: Dict[str, Hidden]
     placed: Dict[str, PlacedFile]
     folders: Tuple[str, ...]
+    locks: Tuple[str, ...]
     digest: str
 
 
 @dataclass(frozen=True)
 class Verify(Request[Done]):
-    """Check everything that can be checked before the release runs."""
+    """Check everything that can be checked before the release runs. `programs`: of its processes
+    besides web and of its timers, by setting; "" for one that a variable names. `zones`: the time
+    zones of timers, by setting; "" for the host's own."""
 
     op = "verify"
     release: str
@@ -97,6 +102,8 @@ class Verify(Request[Done]):
     import_seconds: float
     site_changes: Dict[str, Optional[str]]
     server_names: Tuple[str, ...]
+    programs: Dict[str, str]
+    zones: Dict[str, str]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,11 @@ from dataclasses import dataclass, field
 from typing import Dict, Optional, Tuple
 
 from cartwheel.host.wire.health import Probe
+from cartwheel.host.wire.process import Process
+from cartwheel.host.wire.timer import Timer
+
+PLACED = "files"
+"""The folder of the application's files of configuration in a release."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +31,23 @@ class Variable:
 
 
 @dataclass(frozen=True)
+class Placed:
+    """A file of the application's configuration: the keyed digest of all that distinguishes it, and
+    whether it holds a secret."""
+
+    digest: str = ""
+    secret: bool = True
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Earlier versions wrote less. `content`: the release's name without the counter of a rebuild.
     `name`: the application's. `beside`: SHA-256 of the wheels sent with the application's, by name.
     `closed`: only the app can read its code. `seq` is the order, `created` is for display only.
     `commit`: of the source in git, with `-dirty` at its end if there were other changes.
-    `files`: SHA-256 of the release's own files. `packages`: the entries of its site-packages."""
+    `placed`: the application's files of configuration. `processes`: those besides web.
+    `timers`: by name. `files`: SHA-256 of the release's own files. `packages`: the entries of its
+    site-packages."""
 
     release: str = ""
     seq: int = 0
@@ -51,5 +67,8 @@ class Manifest:
     message: str = ""
     commit: str = ""
     env: Dict[str, Variable] = field(default_factory=dict)
+    placed: Dict[str, Placed] = field(default_factory=dict)
+    processes: Dict[str, Process] = field(default_factory=dict)
+    timers: Dict[str, Timer] = field(default_factory=dict)
     files: Dict[str, str] = field(default_factory=dict)
     packages: Tuple[str, ...] = ()

@@ -12,14 +12,15 @@ State = Literal["start", "progress", "done", "unchanged", "changed", "failed", "
 
 
 class Told(TypedDict, total=False):
-    """What an operation tells while it works; `source` names the log that a line is from, and `at`
-    is the line's time (seconds since the epoch)."""
+    """What an operation tells while it works; `source` names the log that a line is from, `at` is
+    the line's time (seconds since the epoch), `process` the instance besides web that wrote it."""
 
     step: str
     state: State
     detail: str
     source: str
     at: float
+    process: str
 
 
 class Header(TypedDict, total=False):

@@ -14,7 +14,8 @@ class ReadLogs(Request[Done]):
     until contact is lost.
 
     Only lines from these `sources` (empty: all), not older than `ago_seconds`, in which the regular
-    expression `pattern` is found, that are `errors`, of a `release` (its name or version).
+    expression `pattern` is found, that are `errors`, of a `release` (its name or version), of
+    these `processes`.
     """
 
     op = "logs"
@@ -25,6 +26,7 @@ class ReadLogs(Request[Done]):
     pattern: str = ""
     errors: bool = False
     release: str = ""
+    processes: Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

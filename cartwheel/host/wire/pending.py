@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Dict, Optional
+from dataclasses import dataclass, field
+from typing import Dict, Optional, Tuple
 
+from cartwheel.host.wire.assigned import Assigned
 from cartwheel.host.wire.instance import WEB, Instance
 from cartwheel.host.wire.journal import Entry
 
@@ -26,7 +27,8 @@ class Pending:
     `fresh`: `to` was made by this deploy and was never live, so it is removed if it is bad.
     `started`: when its instance was started, which is where its log begins. `next_previous`: where
     `previous` will point after the confirmation, `commit`: as in the manifest of `to` (older
-    versions write neither)."""
+    versions write neither). `to_assigned`, `was_assigned`: what runs here after and before the
+    switch (older versions: web)."""
 
     id: str
     kind: str
@@ -44,6 +46,8 @@ class Pending:
     message: str
     next_previous: Optional[str] = None
     commit: Optional[str] = None
+    to_assigned: Assigned = field(default_factory=Assigned)
+    was_assigned: Assigned = field(default_factory=Assigned)
 
     @property
     def new(self) -> Instance:
@@ -54,6 +58,15 @@ class Pending:
         if self.was is None or self.was_slot is None:
             return None
         return Instance(WEB, self.was, self.was_slot)
+
+    @property
+    def new_side(self) -> Tuple[Instance, ...]:
+        return tuple(self.to_assigned.side(self.to, self.to_slot))
+
+    @property
+    def old_side(self) -> Tuple[Instance, ...]:
+        old = self.old
+        return tuple(self.was_assigned.side(old.release, old.slot)) if old else ()
 
     def entry(self, result: str, reason: str = "") -> Entry:
         """This switch as a line of the journal."""

@@ -36,11 +36,12 @@ class Setup(Request[Changes]):
 @dataclass(frozen=True)
 class Refresh(Request[Done]):
     """Update Cartwheel's files on the host to this version, and the host's key to the fleet's if
-    one is given."""
+    one is given. `has_web`: visitors come here."""
 
     op = "refresh"
     host_files: Dict[str, str]
     digest_key: Hidden
+    has_web: bool
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Optional, Tuple
+from typing import Dict, Optional, Tuple
 
+from cartwheel.host.wire.assigned import Assigned
 from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.locking import Mark
 from cartwheel.host.wire.marks import Stopped
 from cartwheel.host.wire.pending import Pending
 from cartwheel.host.wire.request import Request
+from cartwheel.host.wire.timer import TimerState
+from cartwheel.host.wire.tls import TlsState
 from cartwheel.host.wire.web import WebServing
 
 
@@ -43,12 +46,26 @@ class Serving:
 
 
 @dataclass(frozen=True)
+class Running:
+    """An instance besides web that should run. `label`: its slot and number; `problem`: in
+    systemd's words, "" for none."""
+
+    process: str
+    label: str
+    active: str
+    problem: str
+
+
+@dataclass(frozen=True)
 class Status:
-    """`release` should be live; without one there is no `serving`. `content`: its name without the
-    counter of a rebuild. `commit`: as in its manifest. `not_whole`: what it lacks. `rollback`: the
-    rollback target. `cut_off`: the release of the last deploy, if that was interrupted. `last`: the
-    journal's last line. `pending`: the mark of a switch that is not confirmed (with empty fields if
-    it is damaged)."""
+    """`release` should be live; `serving` is its web, if that runs here, `processes` are its
+    others, `timers` have their last run. `content`: its name without the counter of a rebuild.
+    `commit`: as in its manifest.
+    `not_whole`: what it lacks. `rollback`: the rollback target. `cut_off`: the release of the
+    last deploy, if that was interrupted. `last`: the journal's last line. `pending`: the mark of
+    a switch that is not confirmed (with empty fields if it is damaged). `assigned`: what runs
+    here; `exclusive`: what of the live release only one host may have. `stopped_processes`: those
+    that somebody has stopped. `tls`: how the site is served over TLS; None: not at all."""
 
     release: Optional[str]
     content: Optional[str]
@@ -62,6 +79,7 @@ class Status:
     last: Optional[Entry]
     set_up: bool
     stopped: Optional[Stopped]
+    stopped_processes: Dict[str, Stopped]
     pending: Optional[Pending]
     lock: Optional[Mark]
     freeze: Optional[Mark]
@@ -73,6 +91,11 @@ class Status:
     boot_unit: str
     disk: Disk
     serving: Optional[Serving]
+    processes: Tuple[Running, ...]
+    assigned: Assigned
+    exclusive: Tuple[str, ...]
+    timers: Tuple[TimerState, ...]
+    tls: Optional[TlsState] = None
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Literal, Optional
+from typing import Dict, Literal, Optional, Tuple
 
+from cartwheel.host.wire.assigned import Assigned
 from cartwheel.host.wire.health import Probe
+from cartwheel.host.wire.processes import Row
 from cartwheel.host.wire.request import Done, Request
 
 
@@ -29,7 +31,8 @@ class Switched:
 class Switch(Request[Switched]):
     """Move the traffic to `release` and watch it. `fresh`: it was made for this switch.
     `site_changes`: the web server's files, by path (None: remove it). `settings`: keyed digests of
-    the settings that it is deployed with; None: this run sends none."""
+    the settings that it is deployed with; None: this run sends none. `assigned`: what runs here
+    from now on; None: what runs here already."""
 
     op = "switch"
     kind: Literal["deploy", "rollback", "restart"]
@@ -45,6 +48,7 @@ class Switch(Request[Switched]):
     confirm_seconds: float
     keep_releases: int
     settings: Optional[Dict[str, str]]
+    assigned: Optional[Assigned]
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,14 @@ class Confirm(Request[Done]):
 
 
 @dataclass(frozen=True)
-class Finish(Request[Done]):
+class Finished:
+    """The instances, besides web, that still finish their jobs."""
+
+    draining: Tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finish(Request[Finished]):
     """Do what remains after the confirmation: drain, stop, prune."""
 
     op = "finish"
@@ -89,9 +100,12 @@ class GoBack(Request[WentBack]):
 
 @dataclass(frozen=True)
 class Unchanged(Request[Done]):
-    """Record that this release is live already; now it comes from `commit`."""
+    """Record that this release is live already; now it comes from `commit`. What of it is down is
+    started, and checked with the `probe`. `holders`: as in `Assigned`; None: as they are."""
 
     op = "unchanged"
     release: str
     version: str
     commit: str
+    probe: Optional[Probe]
+    holders: Optional[Dict[str, str]]

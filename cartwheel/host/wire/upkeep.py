@@ -35,7 +35,8 @@ class Removed:
 
 @dataclass(frozen=True)
 class Uninstall(Request[Removed]):
-    """Remove the application; `remove_shared`: its data too."""
+    """Remove the application; `remove_shared`: its data too. `now`: kill what still works."""
 
     op = "uninstall"
     remove_shared: bool
+    now: bool

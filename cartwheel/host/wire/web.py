@@ -9,9 +9,10 @@ from cartwheel.host.wire.request import Request
 
 @dataclass(frozen=True)
 class WebServing:
-    """The web server's unit, in systemd's words; whether the application's site and the token of
-    Cartwheel's probes are there. `folder`: whether the folder of the sites is there; `reads`:
-    whether the web server reads it. `complaint`: its error about its configuration, or ""."""
+    """The web server's unit, in systemd's words ("": there is no web server); whether the
+    application's site and the token of Cartwheel's probes are there. `folder`: whether the folder
+    of the sites is there; `reads`: whether the web server reads it. `complaint`: its error about
+    its configuration, or ""."""
 
     active: str
     unit_file: str

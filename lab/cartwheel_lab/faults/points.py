@@ -39,6 +39,7 @@ _VARYING = (
     (re.compile(r"(?<=/)(tmp|pip-[a-z-]+-|\.tmp)[a-z0-9_]{8}"), r"\1#"),
     (re.compile(r"(?<=/tmp/)[a-z0-9_]{8}\b"), "#"),
     (re.compile(r"\+g[0-9a-f]{12}"), "+#"),
+    (re.compile(r"(?<=[./])[0-9a-f]{12}(?=\.json)"), "#"),
     (re.compile(r"[0-9a-f]{16,}"), "#"),
     (re.compile(r"\d{5,}"), "#"),
 )

@@ -200,11 +200,18 @@ REFUSED = {
     "flask -C a=b": "options for its build cannot be passed to hosts",
     "flask --global-option=x": "options for its build cannot be passed to hosts",
     "pytz>dev": "is not a requirement",
+    f"x @ git+https://host.example/x --hash=sha256:{A}": "pip only compares hashes of files",
+    f"-e ./folder --hash=sha256:{A}": "pip only compares hashes of files",
+    f"./folder --hash=sha256:{A}": "pip only compares hashes of files",
+    f"x @ https://files.example/x-1.zip --hash=sha256:{A} --hash=sha256:{B}": "has only one hash",
+    "x @ https://files.example/x-1.zip --hash=md5:12": "only sha256 hashes can be compared",
 }
 
 
 @pytest.mark.parametrize("line", REFUSED)
 def test_what_cannot_be_used_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/pyproject.toml").write_text('[project]\nname = "x"\n')
     with pytest.raises(BuildError, match=r"requirements\.txt:2: ") as caught:
         read(tmp_path, f"bottle\n{line}\n", base="flask\n", other="flask\n")
     assert REFUSED[line] in caught.value.message
@@ -213,6 +220,17 @@ def test_what_cannot_be_used_is_refused_with_its_line(tmp_path: Path, line: str)
 def test_what_only_another_program_can_fetch_is_refused_when_it_is_needed(tmp_path: Path) -> None:
     [origin] = read(tmp_path, "hg+https://host.example/x#egg=x\n").origins
     assert (origin.kind, origin.where) == ("refused", f"{tmp_path}/requirements.txt:1")
+
+
+def test_the_file_at_an_address_has_its_hash(tmp_path: Path) -> None:
+    (tmp_path / "pure-1.0-py3-none-any.whl").write_bytes(b"")
+    found = read(
+        tmp_path,
+        f"a @ https://files.example/a-1.0.zip --hash=sha256:{A}\n"
+        f"https://files.example/b-1.0.zip#sha256={B} \\\n  --hash=sha256:{B} --hash=sha512:12\n"
+        f"./pure-1.0-py3-none-any.whl#sha256={A}\n",
+    )
+    assert [(one.name, one.sha256) for one in found.origins] == [("a", A), ("b", B), ("pure", A)]
 
 
 def test_constraints_have_no_extras(tmp_path: Path) -> None:

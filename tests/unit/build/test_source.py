@@ -12,6 +12,7 @@ from cartwheel.build.source import (
     PLAN_BEGINS,
     Source,
     copy_source,
+    empty_submodules,
     find_source,
     source_digest,
     source_files,
@@ -91,6 +92,47 @@ def test_which_file_declares_requirements(tmp_path: Path, name: str) -> None:
     found = find_source(".", tmp_path).declaration
     assert found is not None
     assert chosen in (found.kind, found.path.name)
+
+
+UNUSED = {
+    "for another process": (("requirements.txt", "requirements-worker.txt"), "requirements-w"),
+    "for production": (("requirements.txt", "requirements/prod.txt"), "requirements/prod.txt"),
+    "beside the chosen one": (("requirements/prod.txt", "requirements/worker.txt"), "worker.txt"),
+    "for development": (("requirements.txt", "requirements-dev.txt"), ""),
+    "the source of a compiled one": (("requirements.in", "requirements.txt"), ""),
+}
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_other_files_of_requirements_are_named(tmp_path: Path, name: str) -> None:
+    files, note = UNUSED[name]
+    write(tmp_path, "main.py", *files)
+    found = find_source(".", tmp_path).declaration
+    assert found is not None
+    assert note in "".join(found.unused)
+    assert bool(note) == bool(found.unused)
+
+
+def test_files_of_requirements_that_are_included_are_used(tmp_path: Path) -> None:
+    write(tmp_path, "main.py", "requirements/base.txt", "requirements/more.txt")
+    (tmp_path / "requirements.txt").write_text("-r requirements/prod.txt\n")
+    (tmp_path / "requirements/prod.txt").write_text("-rbase.txt\n")
+    found = find_source(".", tmp_path).declaration
+    assert found is not None
+    assert found.notes == ("requirements: requirements.txt; not used: requirements/more.txt",)
+
+
+def test_an_environment_in_the_folder_itself_is_left_out(tmp_path: Path) -> None:
+    inside = ("lib/python3.11/site-packages/flask/app.py", "bin/activate", "bin/pip", "pyvenv.cfg")
+    write(tmp_path, "main.py", "lib/own.py", *inside)
+    found = {name for name, _ in choose(Source("plain", tmp_path), entry="main:app").carried}
+    assert found == {"main.py", "lib/own.py", "pyvenv.cfg"}
+
+
+def test_a_source_with_extras(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="has extras") as caught:
+        find_source("datasette[rich]==0.65", tmp_path)
+    assert caught.value.hint == "Put them into app.extras: rich."
 
 
 def test_requirements_may_be_around_the_folder_but_not_around_the_project(tmp_path: Path) -> None:
@@ -248,6 +290,25 @@ def test_a_plain_version_follows_what_it_carries(tmp_path: Path) -> None:
     assert read_metadata(packed(source, tmp_path)).version != version
 
 
+def test_requirements_of_a_project_have_their_lines_and_addresses(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("")
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\ndependencies = [\n  "Flask[async]>=3",\n'
+        "  \"money @ file:///${PROJECT_ROOT}/../money ; os_name == 'posix'\",\n]\n"
+        "[project.optional-dependencies]\nlive = [\"celery; os_name == 'a' or os_name == 'b'\"]\n"
+    )
+    found = plain_requirements(find_source(".", tmp_path), Access())
+    toml = f"{tmp_path}/pyproject.toml"
+    assert found.places == {"flask": f"{toml}:4", "money": f"{toml}:5", "celery": f"{toml}:8"}
+    assert [line.replace('"', "'") for line in found.wanted] == [
+        "Flask[async]>=3",
+        "money; os_name == 'posix'",
+        "celery; (os_name == 'a' or os_name == 'b') and extra == 'live'",
+    ]
+    [origin] = found.origins
+    assert (origin.name, origin.kind, origin.place) == ("money", "path", f"{tmp_path.parent}/money")
+
+
 # --- files --------------------------------------------------------------------------------
 
 
@@ -312,3 +373,9 @@ def test_a_pointer_of_git_lfs_is_no_file(tmp_path: Path) -> None:
     wheel = packed(find_source("src", tmp_path), tmp_path)
     with pytest.raises(BuildError, match=r"pointers of Git LFS instead of files: logo\.png"):
         check_wheel(wheel, Privacy())
+
+
+def test_a_submodule_whose_path_is_too_long_is_not_there(tmp_path: Path) -> None:
+    path = "a" * 5000
+    (tmp_path / ".gitmodules").write_text(f'[submodule "a"]\n\tpath = {path}\n')
+    assert empty_submodules(tmp_path) == [path]

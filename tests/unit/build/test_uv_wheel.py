@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.build import UV_VERSION, Platform
-from cartwheel.build.uv_wheel import uv_wheel_for
+from cartwheel.build.products import Platform
+from cartwheel.build.uv_wheel import UV_VERSION, uv_wheel_for
 from cartwheel.errors import BuildError
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -160,6 +160,21 @@ def test_a_rollback_is_watched_for_a_moment_only() -> None:
     assert (watched("restart"), watched("rollback")) == (1, 0.5)
 
 
+def test_a_rollback_has_time_for_the_last_job_of_the_live_release() -> None:
+    """Also of a process that the settings no longer have."""
+    beat = {"beat": {"starts": "last", "stop_seconds": 700.0}}
+    known = facts(releases=[release("1.a", processes={"beat": {"starts": "last"}}), release("2.b")])
+    plain = plan_switch(SCENE, known, "rollback", "1.a").switch_seconds
+    known = facts(
+        releases=[
+            release("1.a", processes={"beat": {"starts": "last"}}),
+            release("2.b", processes=beat),
+        ]
+    )
+    found = plan_switch(SCENE, known, "rollback", "1.a").switch_seconds
+    assert found == plain + 700 - 60
+
+
 def test_a_rollback_to_what_serves_is_unchanged() -> None:
     assert plan_switch(SCENE, facts(), "rollback", "2.b").unchanged
     assert not plan_switch(SCENE, facts(), "restart", "2.b").unchanged

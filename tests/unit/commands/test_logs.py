@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,6 +12,7 @@ from cartwheel.host.wire.messages import Told
 
 NOW = datetime(2026, 11, 29, 14, 30).timestamp()
 HOUR = 3600.0
+MIDNIGHT_UTC = datetime(2026, 11, 29, tzinfo=UTC).timestamp()
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,8 @@ HOUR = 3600.0
         ("2026-11-29", 14.5 * HOUR),
         ("2026-11-29 13:30", HOUR),
         ("2026-11-29T13:30:00", HOUR),
+        ("2026-11-29T00:00:00Z", NOW - MIDNIGHT_UTC),
+        ("9999999999999w", NOW),  # all
     ],
 )
 def test_since(text: str, seconds: float) -> None:
@@ -41,7 +44,8 @@ def test_since(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["90", "soon", "25:00", "2026-13-01", "2026-12-01", "5 m x", "1h1", "-1h", "1e9w"]
+    "text",
+    ["90", "soon", "25:00", "2026-13-01", "2026-12-01", "5 m x", "1h1", "-1h", "1e9w", "5ms"],
 )
 def test_since_what_is_no_time(text: str) -> None:
     with pytest.raises(UsageError, match="--since") as caught:
@@ -59,8 +63,9 @@ def test_sources() -> None:
 
 def test_a_pattern_that_is_none() -> None:
     assert checked_pattern("a.*b") == "a.*b"
-    with pytest.raises(UsageError, match="--grep"):
-        checked_pattern("a(")
+    for wrong in ("a(", "a{99999999999}"):
+        with pytest.raises(UsageError, match="--grep"):
+            checked_pattern(wrong)
 
 
 def event(at: float) -> Told:

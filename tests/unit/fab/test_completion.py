@@ -20,6 +20,7 @@ from tests.kit.project import CHECKOUT, FAB, fabfile
 from tests.kit.terminal import Terminal, take_terminal
 
 SETTINGS = """
+hosts = ["ann@plzen:2222", "paris", "praha"]
 [app]
 name = "shop"
 source = "."
@@ -29,6 +30,10 @@ server_names = ["shop.example.org"]
 [inventory.hosts.paris]
 groups = ["europe"]
 [inventory.hosts.praha]
+[processes.worker]
+command = "celery worker"
+[processes.beat]
+command = "celery beat"
 """
 SHELLS = {
     "bash": ("bash", "--norc", "--noprofile", "-i"),
@@ -81,20 +86,27 @@ def offered(project: Path, *words: str) -> list[str]:
 
 def test_what_is_offered(project: Path) -> None:
     assert {"deploy", "config.init", "completion"} <= set(offered(project, ""))
-    assert offered(project, "deploy", "-H", "") == ["paris", "praha"]
-    assert offered(project, "-H", "pa") == ["paris", "praha"]
-    assert offered(project, "deploy", "-H", "paris,") == ["paris,praha"]
+    assert offered(project, "deploy", "-H", "") == ["ann@plzen:2222", "paris", "praha"]
+    assert offered(project, "-H", "pa") == ["ann@plzen:2222", "paris", "praha"]
+    assert offered(project, "deploy", "-H", "paris,") == ["paris,ann@plzen:2222", "paris,praha"]
     assert offered(project, "deploy", "--env", "") == ["production", "staging"]
     assert offered(project, "deploy", "--env=") == ["--env=production", "--env=staging"]
     assert offered(project, "deploy", "--env", "=", "pro") == ["production", "staging"]
     assert offered(project, "deploy", "--env", "=") == ["production", "staging"]
     assert offered(project, "deploy", "--app", "") == ["shop"]
     assert offered(project, "deploy", "--role", "") == ["web"]
-    assert offered(project, "deploy", "--limit", "") == ["europe", "paris", "praha"]
+    assert offered(project, "deploy", "--limit", "") == [
+        "europe",
+        "ann@plzen:2222",
+        "paris",
+        "praha",
+    ]
     assert offered(project, "rollback", "--to", "") == ["1.4.0.7f3a1c02", "1.3.0.0badcafe"]
     assert offered(project, "rollback", "--env", "staging", "--to", "") == []
     assert offered(project, "runs.show", "") == ["last", "1m8amx43s"]
     assert "nginx-access" in offered(project, "logs", "--source", "")
+    assert offered(project, "logs", "--process", "") == ["web", "worker", "beat"]
+    assert offered(project, "process.stop", "--name", "worker,") == ["worker,beat"]
     assert {"--env", "--dry-run", "--hosts"} <= set(offered(project, "deploy", "--"))
     assert "--dry-run" in offered(project, "deploy", "-H", "paris", "")
     assert "deploy" in offered(project, "--help", "")
@@ -140,6 +152,12 @@ def test_in_a_real_shell(shell: Terminal) -> None:
     shell.shows("fab deploy --env production")
     shell.type("-H par\t")
     shell.shows("fab deploy --env production -H paris")
+    shell.type("\x15fab status -H paris,ann@pl\t")
+    shell.shows("fab status -H paris,ann@plzen:2222")
+    shell.type("\x15fab status -H ann@plzen:2\t")
+    shell.shows("fab status -H ann@plzen:2222")
+    shell.type("\x15fab status --env=sta\t")
+    shell.shows("fab status --env=staging")
 
 
 def test_the_scripts_are_for_both_programs() -> None:

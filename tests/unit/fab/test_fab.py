@@ -171,6 +171,13 @@ class TestFailures:
             (["-H", " , ", "need"], "it names no host", "CW102"),
             (["--dry", "-H", "a", "deploy"], "--dry would run this task for real", "CW106"),
             (["-R", "-H", "a", "deploy"], "--dry would run this task for real", "CW106"),
+            (["--list", "-F", "xml"], "--list-format takes one of flat, nested, json", "CW101"),
+            (
+                ["deploy", "-H", "a", "-t", "0"],
+                "--connect-timeout takes seconds, at least",
+                "CW101",
+            ),
+            (["deploy", "-f", "-n5"], "Config files of type '' (from file '-n5')", "CW101"),
             (["-H", "a", "deploy", "--", "ls"], "cannot follow a task", "CW101"),
         ],
     )

@@ -62,6 +62,11 @@ def typed(
         ("deploy|--dryrun", "deploy --dry-run"),
         ("deploy|--no-tests", "deploy --skip-tests"),
         ("logs|--follow=yes|-H|lab1", "logs --follow -H lab1"),
+        ("logs|-f|-n|3", "logs --follow --lines 3"),
+        ("logs|-f|-n5|-H|a", "logs --follow --lines 5 -H a"),
+        ("logs|--tail|5", "logs --lines 5"),
+        ("deploy|-env|production", "deploy --env production"),
+        ("deploy|-hosts|a", "deploy --hosts a"),
         ("--prompt-for-sudo|deploy", "--prompt-for-sudo-password deploy"),
         # options in front of their task
         ("--env|x|deploy", "deploy --env x"),
@@ -86,11 +91,21 @@ def typed(
         ("build|deply", "build deploy"),
         ("config.chek", "config.check"),
         ("init", "config.init"),
+        ("bootstrap|-H|a", "setup -H a"),
+        ("DEPLOY|-H|a", "deploy -H a"),
+        ("doctor|fix", "doctor --fix"),
+        # as it was in Fabric 1
+        ("deploy:lab1", "deploy -H lab1"),
+        ("deploy:host=lab1,env=production", "deploy -H lab1 --env production"),
+        ("status:hosts=a;b", "status -H a,b"),
         ("undo|-H|a", "rollback -H a"),
         ("help", "--help"),
         ("help|deploy", "--help deploy"),
         ("version", "--version"),
         ("--help|deply", "--help deploy"),
+        ("--help=deply", "--help deploy"),
+        ("deploy|--help=statu", "--help status"),
+        ("-Hlab1|deply", "-Hlab1 deploy"),
     ],
 )
 def test_what_to_type_instead(typed: Typed, words: str, instead: str) -> None:
@@ -99,9 +114,14 @@ def test_what_to_type_instead(typed: Typed, words: str, instead: str) -> None:
 
 GROUP = "Tasks of that group: lock.hold, lock.release, lock.status."
 ALL = "`fab --list` lists all tasks."
+GROUPS = (
+    "Groups: balancer, config, env, hosts, lab, lock, nginx, process, runs, secrets, templates,"
+    " timer, tls."
+)
 OPTIONS = "`fab --help deploy` lists the options."
 BEFORE = "`fab --help` lists the options before a task."
 WAIT = "Seconds to wait while another run holds the lock (default 10)."
+OUT = "Write the plan to this file, for `fab deploy --plan FILE`."
 HOSTS = "Comma-separated host name(s) to execute tasks against."
 
 
@@ -110,13 +130,17 @@ HOSTS = "Comma-separated host name(s) to execute tasks against."
     [
         ("lock", "There is no task 'lock'", GROUP),
         ("xyzzy", "There is no task 'xyzzy'", ALL),
-        ("--list|xyzzy", "There is no task 'xyzzy'", ALL),
+        ("--list|xyzzy", "There is no group of tasks 'xyzzy'", GROUPS),
+        ("--list=lok", "There is no group of tasks 'lok'", GROUPS),
+        ("--list|deploy", "There is no group of tasks 'deploy'", GROUPS),
+        ("-Hlab1|deploy|--xyzzy", "`deploy` has no option --xyzzy", OPTIONS),
         ("--help|xyzzy", "There is no task 'xyzzy'", ALL),
         ("deploy|--yes", "`deploy` has no option --yes", OPTIONS),
         ("deploy|-5", "`deploy` has no option -5", OPTIONS),
         ("--xyzzy|deploy", "There is no option --xyzzy", BEFORE),
         ("deploy|--wait", "--wait needs a value", WAIT),
         ("deploy|-H", "-H needs a value", HOSTS),
+        ("plan|--out", "--out needs a value", OUT),
         ("runs.show", "`runs.show` needs 'run'", "See `fab --help runs.show`."),
     ],
 )

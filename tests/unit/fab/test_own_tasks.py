@@ -122,6 +122,56 @@ def test_another_namespace_of_the_fabfile_is_left_alone(tmp_path: Path) -> None:
     assert "there is no cartwheel.toml" in run(project, "cw.deploy", code=2).err
 
 
+def listed(project: Project) -> set[str]:
+    lines = run(project, "--list").out.splitlines()
+    return {line.split()[0] for line in lines if line.startswith("  ")}
+
+
+def test_a_namespace_beside_cartwheels_keeps_its_tasks_and_settings(tmp_path: Path) -> None:
+    """invoke itself would take the first of `ns` and `namespace`, without a word."""
+    text = f"""\
+import sys
+sys.path.insert(0, {str(CHECKOUT)!r})
+from fabric.main import program
+from cartwheel.fab import tasks_for
+from invoke import Collection
+from . import db
+namespace = tasks_for(program)
+ns = Collection(db)
+ns.configure({{"db": {{"name": "prod"}}}})
+"""
+    dump = "from fabric import task\n@task\ndef dump(c): print('dump', c.config.db.name)\n"
+    project = Project(tmp_path)
+    project.write("fabfile/__init__.py", text)
+    project.write("fabfile/db.py", dump)
+    assert {"db.dump", "deploy", "lock.hold"} <= listed(project)
+    assert run(project, "db.dump").out == "dump prod\n"
+
+
+def test_tasks_that_replace_cartwheels_in_its_namespace_do_not_hide_them(tmp_path: Path) -> None:
+    more = """
+namespace.add_task(deploy)
+door = Collection("lock")
+door.add_task(seed)
+namespace.add_collection(door)
+
+@task(aliases=["setup"])
+def prepare(c):
+    print("my own setup")
+"""
+    (tmp_path / "fabfile.py").write_text(FABFILE.replace("def lock(c)", "def unused(c)") + more)
+    project = Project(tmp_path)
+    there = {"lock.seed", "prepare", "cartwheel.deploy", "cartwheel.lock.hold", "cartwheel.setup"}
+    assert there <= listed(project)
+    assert run(project, "setup").out == "my own setup\n"
+    assert run(project, "deploy").err.startswith("note: `deploy` is this fabfile's own")
+
+
+def test_messages_name_a_task_as_this_fabfile_does(project: Project) -> None:
+    project.write("cartwheel.toml", '[app]\nname = "shop"\nsource = "."\nentry = "a:b"\n')
+    assert "error: `cartwheel.deploy` needs a host" in run(project, "cartwheel.deploy", code=2).err
+
+
 def test_cartwheel_itself_needs_no_fabfile(project: Project) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         project.cartwheel("seed")

@@ -72,6 +72,15 @@ def test_a_user_without_a_name(project: Project) -> None:
     assert "HOME is not set, and this machine has no user with the number 4242" in done.stderr
 
 
+@pytest.mark.parametrize("words", ["config.check", "config.show --json", "plan --json"])
+def test_lost_output_is_told(project: Project, words: str) -> None:
+    usual = _started(project, words)
+    done = _started(project, words, ">/dev/full")
+    assert "standard output: No space left on device" in done.stderr
+    assert done.returncode == (usual.returncode or Exit.FAILED)
+    assert _started(project, words, "| head -c 1 2>/dev/null").stdout == usual.stdout[:1]
+
+
 @pytest.mark.parametrize("home", ["", None, "/nonexistent/home", "/proc"])
 def test_no_usable_home(project: Project, home: str | None) -> None:
     for words in ("config.check", "status", "plan"):

@@ -24,8 +24,9 @@ from cartwheel.host.wire.facts import Interpreter
 from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.installing import Installing
 from cartwheel.host.wire.request import Request, Who
-from cartwheel.host.wire.switching import Limits
-from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator, Refusal, Switch
+from cartwheel.host.wire.switching import Limits, Switch
+from cartwheel.host.wire.tls import InstallTls
+from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator, Refusal, Tls
 from cartwheel.plan.making import Delivery, Making, Packages
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
 from cartwheel.ssh.session import SkippedError
@@ -42,6 +43,7 @@ GOOD: dict[str, Answer] = {
     "switch": {"id": "7"},
     "abandon": {},
     "unchanged": {},
+    "finish": {"draining": []},
     "hello": to_json(Who(0, 1, "one machine's")),
     # what a host says that never switched
     "go-back": {"reverted": False, "serves": OLD},
@@ -130,7 +132,11 @@ MAKING = Making(
     created="",
 )
 SWITCH = Switch(
-    site={},
+    kind="deploy",
+    release=NEW,
+    version="2.0",
+    fresh=True,
+    site_changes={},
     listen=80,
     static_dir=None,
     probe=Probe("/", "shop.example", "http", 200, 1, 0.1, 5, 2),
@@ -138,7 +144,8 @@ SWITCH = Switch(
     limits=Limits(max_error_percent=10, error_min_requests=5, max_worker_restarts=1),
     confirm_seconds=60,
     keep_releases=5,
-    deadline_seconds=5,
+    settings=None,
+    assigned=None,
 )
 
 
@@ -152,6 +159,7 @@ def plan(**more: Any) -> HostPlan:
         "current": OLD,
         "making": MAKING,
         "switch": SWITCH,
+        "switch_seconds": 5,
         "digest_key": "5eed",
     }
     return HostPlan(**{**values, **more})
@@ -817,3 +825,43 @@ def test_nobody_is_asked_where_nobody_would_be_left() -> None:
     with pytest.raises(UsageError, match=r"\[\['a'\], \['b'\]\]"):
         behind({"a": {}, "b": {}}, balancer)
     assert {op for _host, op in balancer.log} == {"lock"}
+
+
+# -- HTTPS, which is the host's and not the release's
+
+SERVE = Tls("begins to serve shop.example", InstallTls(None, "listen 443 ssl;", ("shop.example",)))
+NOT_SERVED = "tls-not-served"
+
+
+def test_https_changes_once_nobody_goes_back_any_more() -> None:
+    run = Run({"a": {}, "b": {}}, {"a": plan(tls=SERVE), "b": unchanged(tls=SERVE)})
+    asked = [op for host, op in run.log if host == "a"]
+    assert asked.index("finish") < asked.index("tls-install")
+    assert ("b", "tls-install") in run.log, "a certificate alone is no release"
+    assert ("b", "switch") not in run.log
+    assert [one.outcome for one in run.report.hosts] == ["deployed", "unchanged"]
+    assert all("tls: begins to serve shop.example" in one.notes for one in run.report.hosts)
+    assert run.report.exit_code == Exit.OK
+
+
+@pytest.mark.parametrize("make", [plan, unchanged])
+def test_a_host_without_its_certificate_needs_attention(make: Callable[..., HostPlan]) -> None:
+    script: dict[str, Answer] = {"tls-install": failed(NOT_SERVED)}
+    run = Run({"a": script, "b": {}}, {"a": make(tls=SERVE), "b": plan(tls=SERVE)})
+    row = {one.host: one for one in run.report.hosts}["a"]
+    assert (row.outcome, row.serves) == ("attention", NEW), "the release stays"
+    assert row.error is not None
+    assert row.error.slug == NOT_SERVED
+    assert run.report.exit_code == Exit.ATTENTION
+    assert ("b", "tls-install") in run.log
+
+
+def test_a_host_that_goes_back_keeps_its_https() -> None:
+    run = Run({"a": {"switch": failed("unhealthy")}}, {"a": plan(tls=SERVE)})
+    assert ("a", "tls-install") not in run.log
+
+
+def test_https_that_stays_is_not_asked_for() -> None:
+    run = Run({"a": {}}, {"a": unchanged(tls=Tls("serves shop.example"))})
+    assert ("a", "tls-install") not in run.log
+    assert run.report.hosts[0].notes == ()

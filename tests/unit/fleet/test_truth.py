@@ -105,6 +105,16 @@ def test_a_host_out_of_reach_is_said_to_go_back_by_itself() -> None:
     assert run.of("a").notes == ()
 
 
+@pytest.mark.parametrize("op", ["lock", "upload", "switch"])
+def test_a_failed_host_has_no_notes_about_the_deploy(op: str) -> None:
+    """`nginx is reloaded` would not be true."""
+    notes = ("nginx is reloaded: idle kept-alive connections may close",)
+    run = Run({"a": {op: failed("disk-full")}}, {"a": plan(notes=notes)})
+    assert run.of("a").outcome != "deployed"
+    assert run.of("a").notes == ()
+    assert Run({"a": {}}, {"a": plan(notes=notes)}).of("a").notes == notes
+
+
 def test_a_host_that_fell_behind_gets_it_once_more() -> None:
     """The others have confirmed: the fleet goes forward."""
     first = Run({"a": {}, "b": {"confirm": lost()}}, look_again=look(status(OLD, "reverted")))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cartwheel.host.process import advice
@@ -22,18 +24,32 @@ PROBE = Probe("/healthz", "shop.example", "http", 200, 3, 0.15, 2.0, 0.3)
         (302, "/accounts/login/?next=/healthz", "It asks for a login"),
         (302, "/shop", 'health.path = "/shop", or health.status = 302'),
         (303, "", "without login and redirect"),
+        (302, "https://www.shop.example/", 'health.host = "www.shop.example" if that is its own'),
+        (307, "http://shop.example:8080/healthz", 'health.host = "shop.example:8080" if'),
+        (302, "//sso.example.org/start", "It asks for a login"),
+        (302, "https://idp.example.org/start", "else health.path, and choose a path"),
+        (302, "/healthz", "Set health.path, and choose a path that answers without"),
+        (302, "?cookies=1", "Set health.path, and choose a path that answers without"),
+        (302, "start", 'health.path = "/start"'),
         (400, "", "rejects the Host header shop.example: allow it (Django: ALLOWED_HOSTS)"),
+        (421, "", "rejects the Host header shop.example"),
         (401, "", "It asks for a login: set health.path"),
         (403, "", "or health.status"),
         (204, "", "health.status = 204"),
         (418, "", "health.status = 418"),
-        (500, "", ""),
-        (503, "", ""),
+        (429, "", "without a limit"),
+        (500, "", "The app fails at /healthz: see its log, or set health.path to another path."),
+        (503, "", "if it is still starting then, raise health.deadline_seconds"),
     ],
 )
 def test_a_status_and_what_to_set(status: int, location: str, says: str) -> None:
     said = advice.of_answer(status, location, PROBE)
-    assert (says in said) if says else not said
+    assert says in said
+
+
+def test_a_front_page_that_is_missing_is_no_example_of_one_that_answers() -> None:
+    said = advice.of_answer(404, "", replace(PROBE, path="/"))
+    assert said == "The app has no /: set health.path to a path that answers."
 
 
 @pytest.mark.parametrize("status", [204, 301, 400, 401, 403, 404, 418])
@@ -115,8 +131,70 @@ def test_an_answer_that_may_pass(status: int) -> None:
         ("FileNotFoundError: [Errno 2] No such file or directory: '/srv/x'", ""),
         ("PermissionError: [Errno 1] Operation not permitted: '/srv/x'", ""),
         ("KeyError: 'SECRET_KEY'", ""),
+        (
+            "OSError: [Errno 30] Read-only file system: '/srv/shop/releases/1.0.ab/venv/lib/x'",
+            "A release is never edited",
+        ),
+        (
+            "PermissionError: [Errno 13] Permission denied: '/opt/s/releases/1/files/x'",
+            "never edited",
+        ),
+        ("sqlite3.OperationalError: unable to open database file", "in its shared folder"),
+        ("sqlite3.OperationalError: attempt to write a readonly database", "in its shared folder"),
+        (
+            "OSError: [Errno 30] Read-only file system: '/var/log/shop.log'",
+            'hardening.folders = ["/var/log/shop"]',
+        ),
+        (
+            "FileNotFoundError: [Errno 2] No such file or directory: '/var/log/shop/app.log'\n\n"
+            "The above was the direct cause\nValueError: Unable to configure handler 'file'",
+            'hardening.folders = ["/var/log/shop"]',
+        ),
+        (
+            "  (3 frames below; the last is /usr/lib/python3.11/subprocess.py:1901 in "
+            "_execute_child)\nFileNotFoundError: [Errno 2] No such file or directory: 'ffmpeg'",
+            "lacks the program ffmpeg",
+        ),
+        (
+            '  File "/usr/lib/python3.13/subprocess.py", line 1974, in _execute_child\n'
+            "    raise child_exception_type(errno_num, err_msg, err_filename)\n"
+            "FileNotFoundError: [Errno 2] No such file or directory: 'git'",
+            "lacks the program git",
+        ),
+        (
+            "FileNotFoundError: [Errno 2] No such file or directory: 'data/words.txt'",
+            "relative path begins in the app's shared folder",
+        ),
+        (
+            'sudo: The "no new privileges" flag is set, which prevents sudo from running as root.',
+            "can never become root",
+        ),
+        (
+            "    self.socket.bind(address)\nPermissionError: [Errno 13] Permission denied",
+            "ports below 1024",
+        ),
+        (
+            "    time.clock_settime(0, 1)\nPermissionError: [Errno 1] Operation not permitted",
+            "hardening.unit",
+        ),
     ],
 )
 def test_a_log_and_what_to_set(log: str, says: str) -> None:
     said = advice.of_log(f"first\n{log}\nlast")
     assert (says in said) if says else not said
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "Error: Path doesn't exist: migrations.  Please use the 'init' command.",
+        "FAILED: No 'script_location' key found in configuration.",
+        "  FAILED: No config file 'alembic.ini' found, or file has no '[alembic]' section",
+        "python: can't open file '/srv/shop/shared/manage.py': [Errno 2] No such file or directory",
+    ],
+)
+def test_a_migration_that_does_not_find_its_files(output: str) -> None:
+    assert '`cd "$CARTWHEEL_CODE" &&`' in advice.of_command("alembic upgrade head", output)
+    there = advice.of_command('cd "$CARTWHEEL_CODE" && alembic upgrade head', output)
+    assert there.startswith("The release does not have these files: app.include")
+    assert advice.of_command("alembic upgrade head", "OperationalError: no such table") == ""

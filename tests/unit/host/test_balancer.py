@@ -18,6 +18,7 @@ from cartwheel.host.balancer.nginx_links import Link
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import systemd
 from cartwheel.host.system.context import OpError
+from cartwheel.host.system.systemd import Units
 from cartwheel.host.wire.balancer import AskStandings, By, PutBack, Standings, TakeOut, Way
 from tests.unit.hostside import Session, host_in
 
@@ -68,7 +69,7 @@ class Balancer:
 def nginx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Balancer:
     # Here is no systemd.
     up = systemd.UnitState("active", "running", 0, 1, None, None, "success")
-    monkeypatch.setattr(systemd, "instances", lambda _at: {})
+    monkeypatch.setattr(systemd, "units", lambda _at: Units({}))
     monkeypatch.setattr(systemd, "state", lambda _unit: up)
     return Balancer(host_in(tmp_path, monkeypatch))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cartwheel.host.release.build_advice import missing
+from cartwheel.host.release.build_advice import built, missing, remedy
 
 OUTPUTS = {
     "error: command 'gcc' failed: No such file or directory": "build-essential",
@@ -26,6 +26,8 @@ OUTPUTS = {
     "Cargo, the Rust package manager, is not installed or is not on PATH.": "cargo",
     "The headers or library files could not be found for jpeg,": "libjpeg-dev",
     "/bin/sh: 1: cmake: not found": "cmake",
+    "Exception: you need a C compiler to build uWSGI": "build-essential",
+    "CMake Error: your CXX compiler was not found": "build-essential",
 }
 
 
@@ -46,3 +48,39 @@ def test_what_a_build_lacks(output: str) -> None:
 )
 def test_what_says_nothing_about_packages(output: str) -> None:
     assert missing(output) == ("", ())
+
+
+@pytest.mark.parametrize(
+    ("output", "file"),
+    [
+        ("src/x.c:3:10: fatal error: portaudio.h: No such file or directory", "portaudio.h"),
+        (
+            "a.cc:1:10: fatal error: gdal/cpl_port.hpp: No such file or directory",
+            "gdal/cpl_port.hpp",
+        ),
+        ("Package libsystemd was not found in the pkg-config search path.", "libsystemd.pc"),
+        ("Package 'dbus-1', required by 'virtual:world', not found", "dbus-1.pc"),
+        ("No package 'libvirt' found", "libvirt.pc"),
+        ('../meson.build:31:12: ERROR: Dependency "cairo" not found, tried pkgconfig', "cairo.pc"),
+    ],
+)
+def test_a_file_whose_package_is_not_known(output: str, file: str) -> None:
+    assert missing(f"first\n{output}\nlast") == (file, ())
+    assert f"`apt-file search {file}`" in remedy(file, ())
+
+
+@pytest.mark.parametrize(
+    ("output", "name"),
+    [
+        (
+            "  ERROR: Failed building wheel for python-ldap\nFailed to build python-ldap",
+            "python-ldap",
+        ),
+        ("ERROR: Failed to build 'mysqlclient' when getting requirements", "mysqlclient"),
+        ("error: Failed to build `systemd-python==235`", "systemd-python"),
+        ("\u00d7 Failed to build installable wheels for some", "a package"),
+        ("", "a package"),
+    ],
+)
+def test_the_package_whose_build_failed(output: str, name: str) -> None:
+    assert built(output) == name

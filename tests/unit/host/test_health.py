@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import tempfile
 import threading
@@ -12,18 +13,20 @@ from pathlib import Path
 
 import pytest
 
+from cartwheel.host.layout import Layout
 from cartwheel.host.process import drain, health
+from cartwheel.host.process.web import Web
 from cartwheel.host.system import context, systemd
 from cartwheel.host.system.context import ContactLost, OpError
 from cartwheel.host.system.systemd import UnitState
 from cartwheel.host.wire.codec import from_disk, to_json
 from cartwheel.host.wire.health import Probe
 from tests.kit.waiting import until
-from tests.unit.hostside import Session
+from tests.unit.hostside import Session, web
 
 PROBE = Probe("/healthz", "shop.example", "https", 200, 3, 0.15, 2.0, 0.3)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-UP = UnitState("active", "running", 0, 1, None, None, "success")
+UP = UnitState("active", "running", 0, 0, None, None, "success")
 
 Serve = Callable[[socket.socket], None]
 
@@ -362,10 +365,18 @@ def test_waiting_is_not_silent(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def watch(instance: Instance, front: Callable[[], str] = lambda: "", seconds: float = 0.3) -> None:
-    def complaint() -> str:
-        return health.ask_socket(instance.path, PROBE) or front()
+    class Host(Layout):
+        def socket(self, one: object) -> Path:
+            return instance.path
 
-    health.watch(Session().ctx(), ["u"], complaint, seconds=seconds)
+        def unit(self, one: object) -> str:
+            return "u"
+
+    def complaint() -> str:
+        state = systemd.state("u")
+        return Web().problem(Host("shop"), web("1.a"), PROBE, state) or front()
+
+    health.watch(Session().ctx(), complaint, seconds=seconds)
 
 
 def test_probation_watches_the_whole_time(instance: Instance) -> None:
@@ -390,13 +401,18 @@ def test_probation_ends_with_the_first_bad_answer(instance: Instance) -> None:
         assert caught.value.slug == "unhealthy"
 
 
-def test_probation_notices_a_unit_that_died(instance: Instance, unit: dict[str, UnitState]) -> None:
+@pytest.mark.parametrize("answer", [OK, b""], ids=["after its answer", "before it"])
+def test_probation_notices_a_unit_that_died(
+    instance: Instance, unit: dict[str, UnitState], answer: bytes
+) -> None:
+    """That its connection was torn is not the reason."""
+
     def die(connection: socket.socket) -> None:
         unit["u"] = replace(UP, active="failed", result="signal")
-        connection.sendall(OK)
+        connection.sendall(answer)
 
     instance.serve = die
-    with pytest.raises(OpError, match="signal"):
+    with pytest.raises(OpError, match=r"main process ended \(signal\)"):
         watch(instance, seconds=30)
 
 
@@ -498,3 +514,26 @@ def test_the_probe_of_a_release_of_another_version_is_read() -> None:
     assert "also" not in values, "an earlier version does not know it"
     assert from_disk(Probe, {**values, "surprise": 1}) == PROBE
     assert from_disk(Probe, {**values, "also": ["/", "/shop"]}).also == ("/", "/shop")
+
+
+def test_systemd_is_asked_only_where_the_process_is_not(
+    instance: Instance, unit: dict[str, UnitState], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that costs more than the question to the instance."""
+    asked: list[str] = []
+
+    def state(name: str) -> UnitState:
+        asked.append(name)
+        return unit[name]
+
+    monkeypatch.setattr(systemd, "state", state)
+    unit["u"] = replace(UP, main_pid=os.getpid())
+    instance.serve = status(503)
+    failing = Session()
+    with pytest.raises(OpError, match="not healthy"):
+        prove(instance, replace(PROBE, deadline_seconds=0.5), failing)
+    assert len(asked) == 1
+    unit["u"] = replace(UP, main_pid=0)
+    with pytest.raises(OpError, match="not healthy"):
+        prove(instance, replace(PROBE, deadline_seconds=0.5), failing)
+    assert len(asked) > 3

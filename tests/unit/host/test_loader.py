@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import compileall
+import subprocess
+import sys
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
 import pytest
 
 from cartwheel.host.session.loader import MemoryImporter
+from cartwheel.ssh.bundle import HELLO, host_bundle
 
 SOURCES = {"cartwheel.host": "", "cartwheel.host.tool": "WHERE = 'from memory'\n"}
 MODULE = "cartwheel.host.tool"
@@ -68,3 +71,12 @@ def test_damaged_bytecode_is_made_up_for(same: Path, kept: int) -> None:
     file.write_bytes(file.read_bytes()[:kept])
     assert MemoryImporter(SOURCES, [same]).get_code(MODULE).co_filename == "cartwheel/host/tool.py"
     assert where([same]) == "from memory"
+
+
+def test_no_greeting_without_the_standard_library() -> None:
+    """As with python3-minimal of Debian: then the missing module is reported as missing Python."""
+    less = "import sys; sys.modules['json'] = None; "
+    argv = [sys.executable, "-I", "-c", less + host_bundle().loader]
+    done = subprocess.run(argv, input=b"", capture_output=True, timeout=60, check=False)
+    assert HELLO not in done.stdout
+    assert b"ModuleNotFoundError" in done.stderr

@@ -93,6 +93,21 @@ def access(at: float, path: str = "/", status: int = 200) -> str:
     return f'1.2.3.4 [t] shop "GET {path} HTTP/1.1" {status} 5 "-" "-" at={NOW + at:.3f} probe=\n'
 
 
+def test_a_release_that_never_was_is_named(at: Layout, journal: Journal) -> None:
+    """One that was pruned left its line in the journal."""
+    entry = {"seq": 1, "at": NOW + 5, "kind": "deploy", "release": "1.0.aaaaaaaa"}
+    at.journal.write_text(json.dumps(entry) + "\n")
+    for release, missing in {
+        "1.0": "",
+        "1.0.aaaaaaaa": "",
+        "9.9": "--release 9.9: no such release was here",
+    }.items():
+        session = Session(at)
+        asked = ReadLogs(50, follow=False, release=release, sources=("gunicorn", "app"))
+        look(session.ctx(), asked)
+        assert session.events[-1]["detail"] == missing
+
+
 def test_all_logs_in_order_of_time(at: Layout, journal: Journal, tmp_path: Path) -> None:
     clock = time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(NOW + 2))
     error = f"{clock} [error] 7#7: *1 connect() failed"
@@ -141,6 +156,25 @@ def test_only_this_applications_units(at: Layout, journal: Journal) -> None:
     ]
     assert of_app == [f"--unit=cartwheel-shop.{slot}.[0-9]*.service" for slot in OLD_SLOTS]
     assert f"--unit=cartwheel-session-shop-{'[0-9a-f]' * 8}.service" in of_operations
+
+
+def test_each_process_is_named_and_can_be_chosen(at: Layout, journal: Journal) -> None:
+    folder = at.release("1.0.aaaaaaaa")
+    folder.mkdir()
+    for process in ("web", "worker"):
+        (folder / f"{process}@.service").touch()
+    journal.add("served", 0)
+    journal.add("a job", 1, _SYSTEMD_UNIT=UNIT.replace("web", "worker").replace("@1", "@1.2"))
+    session = Session(at)
+    look(session.ctx(), ReadLogs(50, follow=False))
+    named = [(one.get("process"), one["detail"]) for one in session.events[:-1]]
+    assert named == [(None, "served"), ("worker 2", "a job")]
+    assert told(at, processes=("worker",)) == [("app", "a job")]
+    assert told(at, processes=("web",)) == [("app", "served")]
+    asked = [word for word in journal.calls[-1] if word.startswith("--unit")]
+    assert not any("worker" in word for word in asked)
+    with pytest.raises(OpError, match="--process workr: no release here has this process"):
+        told(at, processes=("workr",))
 
 
 def test_nothing_is_a_blob(at: Layout, journal: Journal) -> None:

@@ -16,7 +16,7 @@ import pytest
 from cartwheel.host import enter
 from cartwheel.host.layout import Layout
 from cartwheel.host.packages import apt, kinds
-from cartwheel.host.state import releases
+from cartwheel.host.state import environment, releases
 from cartwheel.host.system import children, envfile, files, systemd
 from cartwheel.host.system.children import Done
 from cartwheel.host.system.context import OpError
@@ -179,7 +179,7 @@ def deployed(at: Layout, user: str, **variables: str) -> None:
 
 def test_the_environment_of_a_release(at: Layout) -> None:
     deployed(at, "nobody", SECRET="a\nb", LANG="de_DE.UTF-8", PATH="/opt/bin")
-    values = enter.environment(at, "1.a")
+    values = environment.of_release(at, "1.a")
     assert values["SECRET"] == "a\nb"
     assert values["LANG"] == "de_DE.UTF-8"
     assert values["PATH"] == f"{at.release('1.a')}/venv/bin:/opt/bin"

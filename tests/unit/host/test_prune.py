@@ -33,6 +33,7 @@ from cartwheel.host.wire.messages import Table
 from cartwheel.host.wire.running import Stop
 from cartwheel.host.wire.switching import Confirm, Finish
 from cartwheel.settings.phases import Kind
+from tests.kit.tiers import tiered
 from tests.unit.host.test_switch import Stage, _stage
 from tests.unit.hostside import Session, web
 
@@ -368,7 +369,7 @@ def history(prune: Callable[..., list[str]] = releases.prune) -> Iterator[Histor
 
 
 QUICK = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 
 
@@ -380,9 +381,10 @@ def test_prune_never_takes_what_is_needed(steps: Steps) -> None:
         live(one, steps)
 
 
-def dying_everywhere() -> None:
-    """The same prune, dead at each of its operations in turn, and then another one."""
-    for number in range(1000):
+def dying_everywhere(first: int = 0, step: int = 1) -> None:
+    """The same prune, dead at each of its operations in turn (or at every `step`th), and then
+    another one."""
+    for number in range(first, 1000, step):
         with history() as one:
             fault = Fault("die", number)
             live(one, [_DEPLOYED] * 4 + [(("prune", 2), fault)])
@@ -391,8 +393,9 @@ def dying_everywhere() -> None:
     assert number > 50
 
 
-def test_a_prune_may_die_anywhere() -> None:
-    dying_everywhere()
+@pytest.mark.parametrize("first", tiered([0, 1, 2], nightly={1, 2}))
+def test_a_prune_may_die_anywhere(first: int) -> None:
+    dying_everywhere(first, step=3)
 
 
 def test_a_removal_in_place_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -407,7 +410,7 @@ def _in_place(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def _only_current(at: Layout) -> set[str]:
+def _only_current(at: Layout, *_units: object) -> set[str]:
     return {releases.pointed(at.current) or ""}
 
 

@@ -14,18 +14,19 @@ from cartwheel.host.state import journal, pending, releases
 from cartwheel.host.system import children, files, systemd
 from cartwheel.host.system.children import Done
 from cartwheel.host.system.context import OpError
+from cartwheel.host.system.systemd import Units
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.messages import Table
 from cartwheel.host.wire.pending import Pending, Saved
 from tests.unit.hostside import host_in, slot_of, web
 
-_REAL_INSTANCES = systemd.instances
+_REAL_UNITS = systemd.units
 
 
 @pytest.fixture
 def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
-    monkeypatch.setattr(systemd, "instances", lambda _at: {})
+    monkeypatch.setattr(systemd, "units", lambda _at: Units({}))
     return host_in(tmp_path, monkeypatch)
 
 
@@ -111,8 +112,9 @@ def test_protected_is_all_that_serves_falls_back_comes_before_switches_or_runs(
     for link, name in ((at.current, "c"), (at.fallback, "f"), (at.previous, "p")):
         releases.point(at, link, name)
     pending.write(at, mark(to="to", was="was", was_fallback="wf", was_previous="wp"))
-    monkeypatch.setattr(systemd, "instances", lambda _at: {web("r", "web"): systemd.STOPPING})
-    assert releases.protected(at) == {"c", "f", "p", "to", "was", "wf", "wp", "r"}
+    running = Units({web("r", "web"): systemd.STOPPING}, jobs=(("mail", "j"),))
+    monkeypatch.setattr(systemd, "units", lambda _at: running)
+    assert releases.protected(at) == {"c", "f", "p", "to", "was", "wf", "wp", "r", "j"}
 
 
 def test_nothing_is_pruned_while_it_is_not_known_what_runs(
@@ -120,7 +122,7 @@ def test_nothing_is_pruned_while_it_is_not_known_what_runs(
 ) -> None:
     for seq in range(1, 4):
         make(at, f"{seq}.x", seq)
-    monkeypatch.setattr(systemd, "instances", _REAL_INSTANCES)
+    monkeypatch.setattr(systemd, "units", _REAL_UNITS)
     monkeypatch.setattr(
         children, "run", lambda *_args, **_more: Done(1, "Failed to connect to bus")
     )
@@ -205,10 +207,10 @@ def test_an_earlier_version_reads_a_pending_switch_and_is_read(at: Layout) -> No
     written = json.loads(at.pending.read_text())
     words = {"id", "kind", "to", "to_slot", "was", "was_slot", "was_fallback", "was_previous"}
     words |= {"shared", "fresh", "started", "version", "who", "message"}
-    assert set(written) == words | {"next_previous", "commit"}
+    new = {"next_previous", "commit", "to_assigned", "was_assigned"}
+    assert set(written) == words | new
     assert written["shared"] == {"/etc/nginx/x": {"text": "\udcff old"}, "/etc/nginx/y": None}
-    del written["next_previous"], written["commit"]
-    at.pending.write_text(json.dumps(written))
+    at.pending.write_text(json.dumps({key: written[key] for key in words}))
     assert pending.read(at) == mark()
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,40 @@ import pytest
 
 from cartwheel.host import layout, recover
 from cartwheel.host.layout import FIRST_SLOT, OLD_SLOTS, Layout, first_of
-from cartwheel.host.process import drain, health, kinds
+from cartwheel.host.process import drain, health, instances, listing, worker
+from cartwheel.host.process import timers as process_timers
 from cartwheel.host.process import web as web_kind
-from cartwheel.host.process.kind import Starts
-from cartwheel.host.state import journal, pending, releases
+from cartwheel.host.process.worker import Worker
+from cartwheel.host.release import leftovers
+from cartwheel.host.state import assignment, journal, pending, releases, sides, timers, whole
+from cartwheel.host.switch import holding
 from cartwheel.host.switch import switch as switching
 from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import ContactLost, OpError
-from cartwheel.host.system.systemd import UnitState
-from cartwheel.host.upkeep import jobs
+from cartwheel.host.system.systemd import Units, UnitState
+from cartwheel.host.upkeep import jobs, processes
 from cartwheel.host.web import configuration, front_door
 from cartwheel.host.web.server import WebServer
+from cartwheel.host.wire.assigned import Assigned
+from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.health import Probe
+from cartwheel.host.wire.holding import LetGo, Take
 from cartwheel.host.wire.instance import Instance
-from cartwheel.host.wire.messages import Table
+from cartwheel.host.wire.manifest import Manifest
+from cartwheel.host.wire.marks import Stopped
+from cartwheel.host.wire.process import Process
+from cartwheel.host.wire.processes import RestartProcesses, StartProcesses, StopProcesses
 from cartwheel.host.wire.running import Start, Stop
-from cartwheel.host.wire.switching import Confirm, Finish, GoBack, Limits, Switch, WentBack
+from cartwheel.host.wire.switching import (
+    Confirm,
+    Finish,
+    GoBack,
+    Limits,
+    Switch,
+    Unchanged,
+    WentBack,
+)
+from cartwheel.host.wire.timer import Timer
 from cartwheel.settings.phases import Kind
 from tests.unit.hostside import Session, host_in, in_child, slot_of, web
 
@@ -43,34 +60,26 @@ _CALLS = ("open", "mkdir", "chmod", "fsync", "rename", "symlink", "unlink", "rmd
 _CRASHED = 99
 
 
-class Worker:
-    """A kind of process beside web: it works from its start, and has no queue."""
+WHOLE = {
+    "worker": Process("beside"),
+    "poller": Process("instead"),
+    "beat": Process("last"),
+}
+_NOTHING = os.open(os.devnull, os.O_WRONLY)
+COUNTS = {"web": 1, "worker": 2, "poller": 1, "beat": 1}
+WITHOUT_WEB = Assigned({"worker": 2, "poller": 1, "beat": 1})
 
-    starts: Starts = "beside"
 
-    def runs(self, process: str) -> bool:
-        return process == "worker"
+def _call() -> None:
+    """A call of systemd's is a system call too, before which the host side may die."""
+    with suppress(OSError):  # of a test's full disk
+        os.write(_NOTHING, b"")
 
-    def prove(self, _ctx: Any, at: Layout, one: Instance, _probe: Probe) -> str:
-        if not systemd.state(at.unit(one)).is_up:
-            raise OpError("unhealthy", "it is down")
-        return "it is up"
 
-    def problem(self, _at: Layout, _one: Instance, _probe: Probe) -> str:
-        return ""
-
-    def queue(self, _at: Layout, _one: Instance) -> None:
-        return None
-
-    def end(self, at: Layout, one: Instance, _queue: Any) -> bool:
-        systemd.stop(at.unit(one))
-        return True
-
-    def discard(self, at: Layout, one: Instance) -> None:
-        systemd.stop(at.unit(one))
-
-    def facts(self, *_args: Any) -> Any:
-        raise AssertionError("nobody asks")
+def _timer(unit: str) -> str:
+    """What systemd reads of a timer that waits."""
+    path = layout.UNITS / unit
+    return "active " + (path.read_text() if path.exists() else "")
 
 
 class Stage:
@@ -82,7 +91,10 @@ class Stage:
         self.units = folder / "active-units"
         self.units.mkdir()
         self.site = folder / "site.conf"
-        self.processes = ["web"]  # of the releases that are prepared
+        # Of the releases that are prepared. Where there are some, there is also a timer.
+        self.processes: dict[str, Process] = {}
+        self.waiting = folder / "waiting-timers"  # as systemd has loaded them
+        self.waiting.mkdir()
         self.slow = False  # what is asked to stop has requests under way, until `let_end`
         self.default = folder / "default"
         self.loaded = folder / "loaded-by-nginx"
@@ -92,12 +104,13 @@ class Stage:
     # systemd
 
     def state(self, unit: str) -> UnitState:
-        path = self.units / unit
-        active = path.read_text() if path.exists() else "inactive"
-        return UnitState(active, "running", 0, 1, None, None, "success")
+        path = (self.waiting if unit.endswith(".timer") else self.units) / unit
+        active = path.read_text().split()[0] if path.exists() else "inactive"
+        outdated = unit.endswith(".timer") and path.exists() and path.read_text() != _timer(unit)
+        return UnitState(active, "running", 0, 1, 1 << 20, 1.0, "success", is_outdated=outdated)
 
     def instances(self, at: Layout) -> dict[Instance, str]:
-        units = {path.name: path.read_text() for path in sorted(self.units.iterdir())}
+        units = {path.name: self.state(path.name).active for path in sorted(self.units.iterdir())}
         return {at.instance_of(unit) or web("?", unit): active for unit, active in units.items()}
 
     def running(self, at: Layout) -> list[Instance]:
@@ -106,14 +119,21 @@ class Stage:
         return [one for one in found if found[one] != systemd.STOPPING]
 
     def start(self, _ctx: Any, unit: str) -> None:
+        _call()
         instance = self.at.instance_of(unit)
         if instance is None or not self.at.unit_file(instance).exists():
             raise OpError("start-failed", f"no {unit}")
-        assert self.state(unit).active != systemd.STOPPING, "it would wait for the end"
-        (self.units / unit).write_text("active")
+        if self.state(unit).active == systemd.STOPPING:
+            assert sides.process(self.at, instance).never_twice, "it would wait for the end"
+            (self.units / unit).write_text(f"{systemd.STOPPING} start")
+        else:
+            (self.units / unit).write_text("active")
 
     def stop(self, unit: str) -> None:
-        if self.slow and (self.units / unit).exists():
+        _call()
+        one = self.at.instance_of(unit)
+        alone = one is not None and sides.process(self.at, one).never_twice
+        if self.slow and not alone and (self.units / unit).exists():
             (self.units / unit).write_text(systemd.STOPPING)
         else:
             self.kill(unit)
@@ -128,12 +148,35 @@ class Stage:
     def let_end(self) -> None:
         """All that was asked to stop ends."""
         for unit in list(self.units.iterdir()):
-            if unit.read_text() == systemd.STOPPING:
+            text = unit.read_text()
+            if text == systemd.STOPPING:
                 unit.unlink()
+            elif text.endswith("start"):
+                unit.write_text("active")
+
+    def start_timer(self, unit: str) -> None:
+        _call()
+        (self.waiting / unit).write_text(_timer(unit))
+
+    def stop_timer(self, unit: str) -> None:
+        _call()
+        (self.waiting / unit).unlink(missing_ok=True)
+
+    def load_units(self, _ctx: Any = None) -> None:
+        _call()
+        for path in self.waiting.iterdir():
+            path.write_text(_timer(path.name))
+
+    def power_cut(self) -> None:
+        for path in (*self.units.iterdir(), *self.waiting.iterdir()):
+            path.unlink()
+        self.reload()
 
     # nginx
 
-    def reload(self, _ctx: Any = None, _web: WebServer | None = None) -> None:
+    def reload(
+        self, _ctx: Any = None, _web: WebServer | None = None, *, start: bool = True
+    ) -> None:
         self.loaded.write_text(self._shown())
 
     def _shown(self) -> str:
@@ -145,11 +188,17 @@ class Stage:
     def prepare(self, name: str) -> None:
         folder = self.at.release(name)
         folder.mkdir()
-        for process in self.processes:
+        for process in ("web", *self.processes):
             self.at.unit_source(Instance(process, name, FIRST_SLOT)).write_text(name)
         releases.point_slot(self.at, first_of(name))
-        manifest: Table = {"release": name, "seq": releases.next_sequence(self.at), "version": name}
-        files.write_json(releases.manifest_path(self.at, name), manifest)
+        seq = releases.next_sequence(self.at)
+        tick = {"tick": Timer(schedule=f"{seq} 3 * * *")} if self.processes else {}
+        for timer in tick:
+            self.at.job_source(timer, name).write_text(name)
+        manifest = Manifest(
+            release=name, seq=seq, version=name, processes=dict(self.processes), timers=tick
+        )
+        files.write_json(releases.manifest_path(self.at, name), to_json(manifest))
 
     def prepare_old(self, name: str, slots: tuple[str, ...]) -> None:
         """As an earlier version made it."""
@@ -174,7 +223,13 @@ class Stage:
             "confirm_seconds": 60,
             "keep_releases": 3,
             "settings": None,
+            "assigned": Assigned(
+                {name: COUNTS[name] for name in ("web", *self.processes)},
+                timers=("tick",) if self.processes else (),
+            ),
         }
+        if kind != "deploy":
+            values["assigned"] = None
         return Switch(**{**values, **more})
 
     def session(self) -> Session:
@@ -212,16 +267,32 @@ class Stage:
         for one in self.instances(at):
             assert at.unit_file(one).exists(), "it has its own time only with its file"
             assert at.release(one.release).is_dir(), "it runs from there"
+        self._check_timers()
         if release is None:
             assert self.running(at) == []
             return
         assert releases.manifest_path(at, release).exists()
-        assert self.running(at) == releases.side(at, releases.serving(at))
-        files_of = {at.released_by(path.name) for path in layout.UNITS.iterdir()}
+        assert set(self.running(at)) == set(sides.live(at))
+        files_of = set(releases.unit_files(at).values())
         assert files_of <= set(releases.names(at)), "they go with their release"
         previous = releases.pointed(at.previous)
         assert previous is None or releases.manifest_path(at, previous).exists()
         assert previous != release
+
+    def _check_timers(self) -> None:
+        """Each waits for the times that the live release says, and that release has its job."""
+        at, release = self.at, self.served()
+        wanted = timers.here(at)
+        loaded = {path.name: path.read_text() for path in self.waiting.iterdir()}
+        assert loaded.keys() == {at.timer_unit(name).name for name in wanted}
+        assert process_timers.installed(at) == sorted(wanted)
+        for name, timer in wanted.items():
+            unit, text = at.timer_unit(name), process_timers._timer(at, name, timer)
+            assert unit.read_text() == text
+            assert loaded[unit.name] == _timer(unit.name), "systemd has read it"
+            assert at.dispatcher_unit(name).exists()
+            assert release is not None
+            assert name in releases.jobs(at, release)
 
 
 @pytest.fixture
@@ -231,13 +302,20 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 
 def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     one = Stage(folder, host_in(folder, monkeypatch))
-    monkeypatch.setattr(kinds, "KINDS", (*kinds.KINDS, Worker()))
-    for name in ("state", "instances", "start", "stop", "kill", "ends"):
+    for name in (
+        "state",
+        "start",
+        "stop",
+        "kill",
+        "ends",
+        "start_timer",
+        "stop_timer",
+    ):
         monkeypatch.setattr(systemd, name, getattr(one, name))
-    monkeypatch.setattr(systemd, "loaded", one.instances)
-    monkeypatch.setattr(systemd, "failed", lambda _at: [])
+    monkeypatch.setattr(systemd, "states", lambda units: {unit: one.state(unit) for unit in units})
+    monkeypatch.setattr(systemd, "units", lambda at: Units(one.instances(at)))
     monkeypatch.setattr(systemd, "forget_failure", lambda _unit: None)
-    monkeypatch.setattr(systemd, "reload", lambda _ctx=None: None)
+    monkeypatch.setattr(systemd, "reload", one.load_units)
     monkeypatch.setattr(systemd, "log", lambda *_args: "Traceback\nValueError: boom")
     monkeypatch.setattr(configuration, "reload", one.reload)
     monkeypatch.setattr(files, "sync_filesystem", lambda _path: None)  # this machine's is busy
@@ -297,6 +375,56 @@ def unconfirmed(stage: Stage) -> Callable[[], Any]:
     return lambda: stage.run(stage.asked("2.b", site_changes=changes), confirm=False).end()
 
 
+def update_of_everything(stage: Stage) -> Callable[[], Any]:
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    return lambda: stage.run(stage.asked("2.b")).end()
+
+
+def unconfirmed_with_everything(stage: Stage) -> Callable[[], Any]:
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    return lambda: stage.run(stage.asked("2.b"), confirm=False).end()
+
+
+def rollback_to_fewer_processes(stage: Stage) -> Callable[[], Any]:
+    stage.deploy("1.a")
+    stage.processes = dict(WHOLE)
+    stage.deploy("2.b")
+    return lambda: stage.run(stage.asked("1.a", kind="rollback")).end()
+
+
+def update_that_takes_web_away(stage: Stage) -> Callable[[], Any]:
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a", site_changes={str(stage.site): "ours"})
+    stage.prepare("2.b")
+    changes = {str(stage.site): None}
+    return lambda: stage.run(stage.asked("2.b", site_changes=changes, assigned=WITHOUT_WEB)).end()
+
+
+def unconfirmed_without_web(stage: Stage) -> Callable[[], Any]:
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a", assigned=WITHOUT_WEB)
+    stage.prepare("2.b")
+    changes = {str(stage.site): "ours"}
+    return lambda: stage.run(stage.asked("2.b", site_changes=changes), confirm=False).end()
+
+
+def letting_go(stage: Stage) -> Callable[[], Any]:
+    """Another host is to have it: it is no longer this one's before it is asked to end."""
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a")
+    return lambda: holding.let_go(stage.session().ctx(), LetGo("beat", "b"))
+
+
+def taking(stage: Stage) -> Callable[[], Any]:
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a", assigned=Assigned({"web": 1, "worker": 2, "poller": 1}, {"beat": "b"}))
+    return lambda: holding.take(stage.session().ctx(), Take("beat", "a", PROBE))
+
+
 def restart_while_another_one_ends(stage: Stage) -> Callable[[], Any]:
     """What ends holds its slot, and nobody hurries it."""
     stage.slow = True
@@ -313,7 +441,7 @@ def unconfirmed_with_requests(stage: Stage) -> Callable[[], Any]:
 
 
 def update_with_a_worker(stage: Stage) -> Callable[[], Any]:
-    stage.processes.append("worker")
+    stage.processes = dict(WHOLE)
     stage.deploy("1.a")
     stage.prepare("2.b")
     stage.slow = True
@@ -322,14 +450,62 @@ def update_with_a_worker(stage: Stage) -> Callable[[], Any]:
 
 def unconfirmed_with_the_first_worker(stage: Stage) -> Callable[[], Any]:
     stage.deploy("1.a")
-    stage.processes.append("worker")
+    stage.processes = dict(WHOLE)
     stage.prepare("2.b")
     stage.slow = True
     return lambda: stage.run(stage.asked("2.b"), confirm=False).end()
 
 
+def stop_of_processes(stage: Stage) -> Callable[[], Any]:
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a")
+    return lambda: processes.stop(stage.session().ctx(), StopProcesses(("worker", "beat")))
+
+
+def update_with_stopped_processes(stage: Stage) -> Callable[[], Any]:
+    stop_of_processes(stage)()
+    stage.prepare("2.b")
+    return lambda: stage.run(stage.asked("2.b"), confirm=False).end()
+
+
+def start_of_processes(stage: Stage) -> Callable[[], Any]:
+    """The stopped ones still finish their jobs."""
+    stage.slow = True
+    stop_of_processes(stage)()
+    asked = StartProcesses(("worker", "beat"), PROBE)
+    return lambda: processes.start(stage.session().ctx(), asked)
+
+
+def restart_of_processes(stage: Stage) -> Callable[[], Any]:
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a")
+    asked = RestartProcesses(tuple(WHOLE), PROBE)
+    return lambda: processes.restart(stage.session().ctx(), asked)
+
+
+def unconfirmed_after_a_restart_of_processes(stage: Stage) -> Callable[[], Any]:
+    """Their workers are in a slot of their own."""
+    stage.slow = True
+    restart_of_processes(stage)()
+    return lambda: stage.run(stage.asked("1.a", kind="restart"), confirm=False).end()
+
+
 SCENES = [first, update, update_that_prunes_and_changes_the_site, rollback, restart, unconfirmed]
+WHOLE_SCENES = [
+    update_of_everything,
+    unconfirmed_with_everything,
+    rollback_to_fewer_processes,
+    update_that_takes_web_away,
+    unconfirmed_without_web,
+    letting_go,
+    taking,
+    stop_of_processes,
+    update_with_stopped_processes,
+    restart_of_processes,
+]
 SLOW_SCENES = [
+    start_of_processes,
+    unconfirmed_after_a_restart_of_processes,
     restart_while_another_one_ends,
     unconfirmed_with_requests,
     update_with_a_worker,
@@ -362,15 +538,7 @@ def dying_before(number: int, work: Callable[[], Any]) -> bool:
     return status == _CRASHED
 
 
-@pytest.fixture
-def memory() -> Iterator[Path]:
-    """A folder in memory where there is one: nothing here is about how slow a disk is."""
-    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="cartwheel-", dir=place) as folder:
-        yield Path(folder)
-
-
-@pytest.mark.parametrize("scene", [*SCENES, *SLOW_SCENES])
+@pytest.mark.parametrize("scene", [*SCENES, *WHOLE_SCENES, *SLOW_SCENES])
 def test_killed_before_any_call_it_is_put_in_order(
     scene: Callable[[Stage], Callable[[], Any]], memory: Path
 ) -> None:
@@ -385,9 +553,7 @@ def test_killed_before_any_call_it_is_put_in_order(
                 before = stage.served()
                 ended = not dying_before(number, work)
                 if power_cut:
-                    for unit in list(stage.units.iterdir()):
-                        unit.unlink()
-                    stage.reload()
+                    stage.power_cut()
                 if number % 3 == 0:  # the recovery may be killed too
                     dying_before(number % 7 * 3 + 1, stage.settle)
                 stage.settle()
@@ -397,7 +563,7 @@ def test_killed_before_any_call_it_is_put_in_order(
                 stage.let_end()
                 stage.settle()
                 running = list(stage.instances(stage.at))
-                assert running == releases.side(stage.at, releases.serving(stage.at))
+                assert set(running) == set(sides.live(stage.at))
                 stage.check()
                 if before is not None:
                     assert stage.served() is not None
@@ -405,8 +571,8 @@ def test_killed_before_any_call_it_is_put_in_order(
                 assert stage.served() == "9.z", "the next deploy needs no manual step"
                 stage.check()
         # The others share their code with these: a sample of their calls is enough.
-        number += 1 if scene in (first, unconfirmed) else 3
-    assert number > 20
+        number += 1 if scene in (first, unconfirmed) else 17 if scene in WHOLE_SCENES else 3
+    assert number > (5 if scene in (letting_go, taking) else 20)
 
 
 def test_each_scene_ends_as_asked(tmp_path: Path) -> None:
@@ -475,8 +641,8 @@ def test_the_old_instance_is_watched_while_the_new_one_is(
         seen.append((id(quiet), releases.pointed(stage.at.fallback)))
         return True
 
-    def watched(_ctx: Any, units: list[str], complaint: Callable[[], str], **_more: Any) -> None:
-        assert units == [stage.at.unit(web("2.b"))]
+    def watched(_ctx: Any, complaint: Callable[[], str], proofs: list[Any], **_more: Any) -> None:
+        assert proofs == []
         assert complaint() == ""
 
     stage.deploy("1.a")
@@ -494,10 +660,11 @@ def test_the_old_instance_is_watched_while_the_new_one_is(
     assert told[-2:] == [("drain", "start"), ("drain", "done")]
 
 
-def test_a_process_of_another_kind_takes_part_in_all_of_it(stage: Stage) -> None:
-    """It starts when the way back is written down, and before the traffic moves."""
+def test_every_process_takes_part_in_all_of_it(stage: Stage) -> None:
+    """All but web start when the way back is written down: those that may run beside the old ones,
+    or must replace them, before the traffic moves, and exclusive ones last."""
     seen: list[tuple[str, bool, str | None]] = []
-    stage.processes.append("worker")
+    stage.processes = dict(WHOLE)
     stage.deploy("1.a")
     stage.prepare("2.b")
 
@@ -508,7 +675,13 @@ def test_a_process_of_another_kind_takes_part_in_all_of_it(stage: Stage) -> None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(systemd, "start", started)
         stage.run(stage.asked("2.b")).end()
-    assert seen == [("web", False, "1.a"), ("worker", True, "1.a")]
+    assert seen == [
+        ("web", False, "1.a"),
+        ("worker", True, "1.a"),
+        ("worker", True, "1.a"),
+        ("poller", True, "1.a"),
+        ("beat", True, "2.b"),
+    ]
     stage.check()
     stage.run(stage.asked("1.a", "rollback")).end()
     stage.run(stage.asked("1.a", "restart"), confirm=False).end()
@@ -521,19 +694,183 @@ def test_a_process_of_another_kind_takes_part_in_all_of_it(stage: Stage) -> None
     assert not recover.is_settled(stage.at), "it is down, and should run"
     assert stage.settle() == ["started 1.a"]
     stage.check()
-    stage.processes.pop()
+    stage.processes = {}
     stage.deploy("3.c")
     assert stage.running(stage.at) == [web("3.c")]
     for name in ("4.d", "5.e"):
         stage.deploy(name)
     assert {one for one in layout.UNITS.iterdir() if ".worker." in one.name} == set()
+    told = [event["step"] for session in stage.sessions for event in session.events]
+    assert "repair" not in told, "a switch removes its own files, so no deploy finds leftovers"
 
 
-def test_nothing_of_another_kind_starts_where_web_does_not_prove_itself(
+def test_a_timer_that_systemd_has_not_read_is_read_later(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session was killed after it wrote the unit file, before it told systemd to read it."""
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+    releases.point(stage.at, stage.at.current, "2.b")
+    with monkeypatch.context() as patch:
+        patch.setattr(systemd, "reload", failing("systemd"))
+        with pytest.raises(OpError):
+            process_timers.ensure(stage.at)
+    process_timers.ensure(stage.at)
+    stage._check_timers()
+
+
+def test_a_host_without_web(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody asks for its web, and its site goes."""
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a", site_changes={str(stage.site): "ours"})
+    for name in ("ask", "ensure_token"):
+        monkeypatch.setattr(front_door, name, raising(AssertionError("nobody comes here")))
+    monkeypatch.setattr(health, "prove", raising(AssertionError("there is no web")))
+    stage.deploy("2.b", site_changes={str(stage.site): None}, assigned=WITHOUT_WEB)
+    assert not stage.site.exists()
+    stage.check()
+    assert "web" not in {one.process for one in stage.running(stage.at)}
+    stage.run(stage.asked("1.a", "rollback")).end()
+    stage.check()
+    assert "web" not in {one.process for one in stage.running(stage.at)}, "it has no site here"
+    stage.run(stage.asked("1.a", "restart")).end()
+    stage.check()
+
+
+def test_an_exclusive_process_is_let_go_and_taken(stage: Stage) -> None:
+    """It goes with no switch, and no way back takes it again."""
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a")
+    session = stage.session()
+    for _again in range(2):
+        holding.let_go(session.ctx(), LetGo("beat", "b"))
+        assert "beat" not in {one.process for one in stage.running(stage.at)}
+        stage.check()
+    assert assignment.read(stage.at).holders == {"beat": "b"}
+    stage.run(stage.asked("1.a", "restart")).end()
+    assert "beat" not in {one.process for one in stage.running(stage.at)}
+    for _again in range(2):
+        holding.take(session.ctx(), Take("beat", "a", PROBE))
+        assert "beat" in {one.process for one in stage.running(stage.at)}
+        stage.check()
+    assert assignment.read(stage.at).holders == {"beat": "a"}
+    stage.prepare("2.b")
+    switching.switch(session.ctx(), stage.asked("2.b"))
+    with pytest.raises(OpError, match="a switch is not confirmed yet"):
+        holding.let_go(session.ctx(), LetGo("beat", "b"))
+    with pytest.raises(OpError, match="a switch is not confirmed yet"):
+        holding.take(session.ctx(), Take("beat", "a", PROBE))
+    stage.settle()
+    stage.check()
+    holding.let_go(session.ctx(), LetGo("beat", "b"))
+    del stage.processes["beat"]
+    stage.deploy("3.c")
+    stage.run(stage.asked("1.a", "rollback")).end()
+    assert "beat" not in {one.process for one in stage.running(stage.at)}, "b has it"
+    stage.run(stage.asked("3.c", "rollback")).end()
+    with pytest.raises(OpError, match="the live release has no beat"):
+        holding.take(session.ctx(), Take("beat", "a", PROBE))
+    stage.check()
+
+
+def test_a_stopped_exclusive_process_stays_so_on_another_host(stage: Stage) -> None:
+    """Its last host knows best, whatever was said here before."""
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a")
+    session = stage.session()
+    holding.let_go(session.ctx(), LetGo("beat", "b"))
+    answer = processes.stop(session.ctx(), StopProcesses(("beat", "poller")))
+    assert (answer.names, answer.elsewhere) == (("poller",), {"beat": "b"})
+    asked_again = processes.restart(session.ctx(), RestartProcesses(("beat", "worker"), PROBE))
+    assert (asked_again.names, asked_again.elsewhere) == (("worker",), {"beat": "b"})
+    holding.take(session.ctx(), Take("beat", "a", PROBE))
+    assert "beat" in labels(stage, "active"), "it was started there meanwhile"
+    holding.let_go(session.ctx(), LetGo("beat", "b"))
+    mark = Stopped("bob", "the queue is full", "now")
+    holding.take(session.ctx(), Take("beat", "a", PROBE, mark))
+    assert assignment.read(stage.at).holders == {"beat": "a"}
+    assert "beat" not in labels(stage, "active")
+    stage.deploy("2.b")
+    assert "beat" not in labels(stage, "active")
+    rows = {one.process: one for one in listing.rows(stage.at)}
+    assert (rows["beat"].state, rows["beat"].stopped) == ("stopped", mark)
+    processes.start(session.ctx(), StartProcesses(("beat", "poller"), PROBE))
+    assert {"beat", "poller"} <= labels(stage, "active").keys()
+    stage.check()
+
+
+def test_a_process_that_only_the_live_release_knows(stage: Stage) -> None:
+    """Or that only a mark still names."""
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a")
+    assert listing.known(stage.at) == WHOLE
+    processes.stop(stage.session().ctx(), StopProcesses(("worker",)))
+    stage.processes = {}
+    stage.deploy("2.b")
+    assert list(listing.known(stage.at)) == ["worker"]
+    answer = processes.start(stage.session().ctx(), StartProcesses(("worker", "beat"), PROBE))
+    assert (answer.changed, answer.names) == (True, ("worker",))
+    assert listing.known(stage.at) == {}
+    assert stage.running(stage.at) == [web("2.b")]
+
+
+def test_an_unchanged_deploy_writes_down_who_has_it(stage: Stage) -> None:
+    stage.deploy("1.a")
+    session = stage.session()
+    session.memory["found"] = []
+    jobs.unchanged(session.ctx(), Unchanged("1.a", "1.a", "", PROBE, {"beat": "b"}))
+    assert assignment.read(stage.at) == Assigned({"web": 1}, {"beat": "b"})
+    stage.settle()
+    stage.check()
+
+
+def test_a_rollback_takes_the_counts_of_then(stage: Stage) -> None:
+    """What runs on other hosts by now stays there."""
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a", assigned=Assigned({"web": 1, "worker": 3, "beat": 1}))
+    del stage.processes["poller"]
+    stage.deploy("2.b", assigned=Assigned({"web": 1, "worker": 1}))
+    stage.run(stage.asked("1.a", "rollback")).end()
+    stage.check()
+    running = [one.process for one in stage.running(stage.at)]
+    assert sorted(running) == ["web", "worker", "worker", "worker"]
+    stage.deploy("3.c", assigned=Assigned({"web": 1}))
+    stage.processes = {}
+    stage.deploy("4.d", assigned=Assigned({"web": 1}))
+    stage.run(stage.asked("2.b", "rollback")).end()
+    stage.check()
+    running = [one.process for one in stage.running(stage.at)]
+    assert sorted(running) == ["web", "worker"], "the live release did not know it"
+
+
+def test_an_unchanged_deploy_starts_what_is_down(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a")
+    proved: list[Instance] = []
+    monkeypatch.setattr(worker.Worker, "prove", lambda _k, _c, _a, one, _p: proved.append(one))
+    before = stage.running(stage.at)
+    down = [one for one in before if one.process == "worker"][1]
+    for settled in (False, True):  # taking the lock starts it too
+        session = stage.session()
+        stage.stop(stage.at.unit(down))
+        session.memory["found"] = leftovers.find(stage.at)
+        if settled:
+            stage.settle()
+        jobs.unchanged(session.ctx(), Unchanged("1.a", "1.a", "", PROBE, None))
+        assert proved == [down]
+        proved.clear()
+        assert stage.running(stage.at) == before
+        stage.check()
+
+
+def test_no_process_starts_where_web_does_not_prove_itself(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage.deploy("1.a")
-    stage.processes.append("worker")
+    stage.processes = dict(WHOLE)
     stage.prepare("2.b")
     monkeypatch.setattr(health, "prove", failing("unhealthy"))
     with pytest.raises(OpError, match="it answered 500"):
@@ -602,8 +939,7 @@ def test_a_host_of_an_earlier_version_is_switched_and_put_in_order(stage: Stage,
     if then == "confirmed":
         stage.at.pending.unlink()
     elif then == "power cut":
-        for unit in list(stage.units.iterdir()):
-            unit.unlink()
+        stage.power_cut()
     stage.settle()
     stage.check()
     assert recover.is_settled(stage.at)
@@ -651,7 +987,7 @@ def test_what_is_bad_twice_goes_too(stage: Stage, monkeypatch: pytest.MonkeyPatc
         found = sorted(one.slot for one in stage.instances(stage.at) if one.release == "2.b")
         assert found == slots
         assert [one.release for one in releases.complete(stage.at)] == ["1.a"]
-        manifest: Table = {"release": "2.b", "seq": 2, "version": "2.b"}
+        manifest: dict[str, Any] = {"release": "2.b", "seq": 2, "version": "2.b"}
         files.write_json(releases.manifest_path(stage.at, "2.b"), manifest)
 
 
@@ -669,6 +1005,116 @@ def test_an_old_instance_that_somebody_stops_meanwhile_gets_a_successor(
     session.end()
     assert slot_of(stage.at, "1.a") == ("3" if kind == "restart" else "2")
     stage.check()
+
+
+def labels(stage: Stage, active: str) -> dict[str, list[str]]:
+    """The instances in this state, by process."""
+    found: dict[str, list[str]] = {}
+    for one, state in sorted(stage.instances(stage.at).items()):
+        if state == active and one.process != "web":
+            found.setdefault(one.process, []).append(one.label)
+    return found
+
+
+def test_a_stopped_process_stays_so_until_it_is_started(stage: Stage) -> None:
+    """Over a deploy, a rollback, `fab stop` and `fab start`, and a boot."""
+    stop_of_processes(stage)()
+    stage.deploy("2.b")
+    assert labels(stage, "active") == {"poller": ["1.1"]}
+    stage.run(stage.asked("1.a", kind="rollback")).end()
+    jobs.stop(stage.session().ctx(), Stop(drain_seconds=0.0))
+    with pytest.raises(OpError, match="shop is stopped"):
+        processes.start(stage.session().ctx(), StartProcesses(("worker",), PROBE))
+    jobs.start(stage.session().ctx(), Start(PROBE))
+    stage.power_cut()
+    stage.settle()
+    stage.check()
+    assert list(labels(stage, "active")) == ["poller"]
+    with pytest.raises(OpError, match="worker is stopped by ann since"):
+        processes.restart(stage.session().ctx(), RestartProcesses(("worker",), PROBE))
+    again = processes.stop(stage.session().ctx(), StopProcesses(("worker",)))
+    assert (again.changed, again.names) == (False, ("worker",))
+    answer = processes.start(stage.session().ctx(), StartProcesses(("worker", "nobody"), PROBE))
+    assert (answer.changed, answer.names) == (True, ("worker",))
+    assert sorted(labels(stage, "active")) == ["poller", "worker"]
+    known = [(one.kind, one.process, one.result) for one in journal.read(stage.at.journal)]
+    assert [one for one in known if one[1]] == [
+        ("process.stop", "beat, worker", "done"),
+        ("process.start", "worker", "done"),
+    ]
+
+
+def test_a_stopped_process_that_still_works_moves_nothing(stage: Stage) -> None:
+    stage.slow = True
+    stop_of_processes(stage)()
+    (stage.units / stage.at.unit(Instance("poller", "1.a", "1", 1))).unlink()
+    assert stage.settle() == ["started 1.a"]
+    assert labels(stage, "active") == {"poller": ["1.1"]}
+    assert slot_of(stage.at, "1.a") == "1"
+    stage.check()
+
+
+def test_a_damaged_mark_still_stops_its_process(stage: Stage) -> None:
+    stop_of_processes(stage)()
+    stage.at.stopped_process("beat").write_text("{")
+    stage.deploy("2.b")
+    assert list(labels(stage, "active")) == ["poller"]
+
+
+def test_a_restarted_process_takes_a_slot_beside_its_old_one(stage: Stage) -> None:
+    stage.slow = True
+    restart_of_processes(stage)()
+    assert labels(stage, "active") == {"beat": ["1.1"], "poller": ["1.1"], "worker": ["2.1", "2.2"]}
+    assert labels(stage, systemd.STOPPING) == {"worker": ["1.1", "1.2"]}
+    restart_of_one = RestartProcesses(("worker",), PROBE)
+    answer = processes.restart(stage.session().ctx(), restart_of_one)
+    assert labels(stage, "active")["worker"] == ["3.1", "3.2"]
+    assert [one.instance for one in answer.draining] == ["1.1", "1.2", "2.1", "2.2"]
+    stage.deploy("2.b")
+    assert labels(stage, "active")["worker"] == ["1.1", "1.2"], "one slot for all again"
+    stage.check()
+
+
+def test_new_workers_that_do_not_get_ready_leave_the_old_ones(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.processes = dict(WHOLE)
+    stage.deploy("1.a")
+    monkeypatch.setattr(Worker, "proof", lambda *_args: failing("not-ready"))
+    with pytest.raises(OpError, match="it answered 500"):
+        processes.restart(stage.session().ctx(), RestartProcesses(("worker",), PROBE))
+    assert labels(stage, "active")["worker"] == ["1.1", "1.2"]
+    stage.check()
+    assert recover.is_settled(stage.at)
+    last = journal.read(stage.at.journal)[-1]
+    assert (last.kind, last.process, last.result) == ("process.restart", "worker", "failed")
+
+
+def test_what_ended_for_its_restart_starts_in_any_case(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the deadline passes first, and nobody tells it again."""
+    restart_of_processes(stage)()
+    with monkeypatch.context() as patch:
+        patch.setattr(instances, "await_end", failing("deadline"))
+        with pytest.raises(OpError, match="systemd starts it again") as caught:
+            processes.restart(stage.session().ctx(), RestartProcesses(("beat",), PROBE))
+    assert caught.value.slug == "deadline"
+    assert not recover.is_settled(stage.at), "the session's unit does this when it ends"
+    stage.settle()
+    assert labels(stage, "active")["beat"] == ["1.1"]
+    stage.check()
+
+
+def test_nothing_of_a_damaged_release_is_restarted(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would not start again."""
+    restart_of_processes(stage)()
+    monkeypatch.setattr(whole, "problem", lambda _at, _manifest: "gunicorn is missing")
+    with pytest.raises(OpError, match=r"1\.a is damaged: gunicorn is missing"):
+        processes.restart(stage.session().ctx(), RestartProcesses(("beat",), PROBE))
+    assert labels(stage, "active")["beat"] == ["1.1"]
 
 
 def test_a_start_does_not_wait_for_what_a_stop_has_begun(stage: Stage) -> None:
@@ -794,6 +1240,29 @@ def test_a_release_that_fails_in_probation_is_put_back(
     assert releases.names(stage.at) == ["1.a"]
     assert results(stage)[-1] == ("2.b", "reverted")
     stage.check()
+
+
+def test_what_ended_is_the_reason_and_not_what_came_of_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends after it was looked at, and before somebody asks at the front door."""
+    stage.deploy("1.a")
+    stage.prepare("2.b")
+
+    def ask(at: Layout, _probe: Probe, _listen: Any, release: str) -> str:
+        for one in stage.running(at):
+            if one.release == release:
+                stage.stop(at.unit(one))
+        return "through nginx: said 502 instead of 200"
+
+    def look_once(_ctx: Any, complaint: Callable[[], str], *_args: Any, **_more: Any) -> None:
+        raise OpError("unhealthy", "after the switch: " + complaint())
+
+    monkeypatch.setattr(front_door, "ask", ask)
+    monkeypatch.setattr(health, "ask_socket", lambda *_args: "")
+    monkeypatch.setattr(health, "watch", look_once)
+    with pytest.raises(OpError, match="after the switch: its main process ended"):
+        stage.run(stage.asked("2.b"))
 
 
 def test_a_way_back_that_fails_can_be_asked_for_again(
@@ -1013,7 +1482,9 @@ def test_recover_as_a_program(
     stage.prepare("2.b")
     stage.run(stage.asked("2.b"), confirm=False)  # its process is killed here
     assert recover.main([*argv, "--settle"]) == 0
-    assert "the switch to 2.b was never confirmed" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert said.out == "", "the session's frames go there"
+    assert "the switch to 2.b was never confirmed" in said.err
     assert stage.served() == "1.a"
     stage.check()
 
@@ -1026,7 +1497,7 @@ def test_recover_goes_on_when_nobody_listens(stage: Stage, monkeypatch: pytest.M
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb", buffering=0) as raw:
-        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, write_through=True))
+        monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw, write_through=True))
         assert recover.main([stage.at.app, str(stage.at.base), "--settle"]) == 0
     assert stage.served() == "1.a"
     stage.check()
@@ -1042,7 +1513,7 @@ def test_a_damaged_mark_stops_nobody_and_is_kept_for_a_person(
     argv = [stage.at.app, str(stage.at.base)]
     assert not recover.is_settled(stage.at)
     assert recover.main([*argv, "--boot"]) == 0
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert "the mark of a switch was damaged" in said
     assert "started 1.a" in said
     stage.check()

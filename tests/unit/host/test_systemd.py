@@ -76,6 +76,12 @@ cartwheel-shop.staging.web.1.0.service loaded active       running not ours
 cartwheel-shop.web.d.service           loaded active       running not ours
 cartwheel-shop.web-e.1.0.service       loaded active       running not ours
 cartwheel-shop.other-web.1.0.service   loaded active       running not ours
+cartwheel-shop_job.mail.1.0.a.service  loaded activating   start   shop mail
+cartwheel-shop_job.mail.2.0.b.service  loaded inactive     dead    shop mail
+● cartwheel-session-shop-0a1b.service  loaded failed       failed  session
+● cartwheel-verify-shop-0a1c.service   loaded failed       failed  trial
+● cartwheel-session-shop-of-x.service  loaded failed       failed  not ours
+cartwheel-session-shop-0a1d.service    loaded active       running session
 """
     asked = saying(monkeypatch, said)
     assert systemd.instances(AT) == {
@@ -86,7 +92,15 @@ cartwheel-shop.other-web.1.0.service   loaded active       running not ours
         web("4.0.d", "12"): systemd.STOPPING,
     }
     assert len(asked) == 1
-    taken = {one.slot for one in systemd.loaded(AT) if one.release == "4.0.d"}
+    units = systemd.units(AT)
+    assert units.jobs == (("mail", "1.0.a"),)
+    assert units.failed == (
+        "cartwheel-session-shop-0a1b.service",
+        "cartwheel-shop.web-d.1.0.a.service",
+        "cartwheel-shop.web.4.0.d@2.service",
+        "cartwheel-verify-shop-0a1c.service",
+    )
+    taken = {one.slot for one in units.active if one.release == "4.0.d"}
     assert taken == {"1", "2", "12"}, "also what is at rest"
     assert instances.free(AT, "4.0.d") == web("4.0.d", "3")
 

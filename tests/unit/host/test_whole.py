@@ -17,13 +17,16 @@ from typing import Any
 import pytest
 
 from cartwheel.host.layout import TEMPLATE_UNIT, Layout, content_of, first_of
+from cartwheel.host.look.compare import compare
 from cartwheel.host.state import releases, whole
 from cartwheel.host.system import envfile, files, reach, systemd
 from cartwheel.host.system.context import OpError
+from cartwheel.host.system.systemd import Units
 from cartwheel.host.wire.codec import to_json
+from cartwheel.host.wire.compare import Compare
 from cartwheel.host.wire.journal import Entry
-from cartwheel.host.wire.manifest import Manifest, Python, Variable
-from tests.unit.hostside import web
+from cartwheel.host.wire.manifest import Manifest, Placed, Python, Variable
+from tests.unit.hostside import Session, web
 
 NAME = "1.0.0123abcd"
 VERSION = "python{}.{}".format(*sys.version_info[:2])
@@ -56,6 +59,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("gunicorn.conf.py", "lock.txt", TEMPLATE_UNIT):
         (folder / name).write_text(f"# {name}\n")
     (folder / "env").write_text(envfile.dump({"DEBUG": "0", "SECRET_KEY": "s"}))
+    (folder / "files").mkdir()
+    for name in ("shop.ini", "token", "empty"):
+        (folder / "files" / name).write_text("" if name == "empty" else name)
     return folder
 
 
@@ -64,7 +70,7 @@ def at(tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     at = Layout("shop", tmp_path)
     at.releases.mkdir(parents=True)
     add(at, made, NAME)
-    monkeypatch.setattr(systemd, "instances", lambda _at: {})
+    monkeypatch.setattr(systemd, "units", lambda _at: Units({}))
     return at
 
 
@@ -76,6 +82,11 @@ def add(at: Layout, made: Path, name: str, **more: Any) -> None:
         seq=releases.next_sequence(at),
         env={"DEBUG": Variable(), "SECRET_KEY": Variable()},
         python=Python(stdlib=str(Path(os.__file__).parent)),
+        placed={
+            "shop.ini": Placed(secret=False),
+            "token": Placed(),
+            "empty": Placed(secret=False),
+        },
         **more,
     )
     manifest = whole.with_contents(at, manifest)
@@ -167,6 +178,8 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "an interpreter without its library": (_without_its_library, "the standard library of its"),
     "no configuration": (_unlink("gunicorn.conf.py"), "gunicorn.conf.py is missing"),
     "an empty configuration": (_empty("gunicorn.conf.py"), "gunicorn.conf.py is empty"),
+    "no file of the app's": (_unlink("files/token"), "files/token is missing"),
+    "no files of the app's": (_remove("files"), "files/empty is missing"),
     "no unit": (_unlink(TEMPLATE_UNIT), "web@.service is missing"),
     "no lock": (_unlink("lock.txt"), "lock.txt is missing"),
     "no variables": (_unlink("env"), "env is missing"),
@@ -219,11 +232,20 @@ def test_a_release_of_an_older_version_is_asked_for_less(at: Layout) -> None:
     for slot in ("web", "web-b"):
         at.unit_source(web(NAME, slot)).write_text("[Service]\n")
     releases.point_slot(at, web(NAME, "web-b"))
+    shutil.rmtree(at.placed(NAME))
     assert whole.problem(at, older) == ""
     (at.release(NAME) / SITE / "shop.py").unlink()
     assert whole.problem(at, older) == ""
     shutil.rmtree(at.release(NAME) / SITE / "gunicorn")
     assert "gunicorn is missing" in whole.problem(at, older)
+
+
+def test_a_plan_reads_what_a_person_wrote_and_no_secret(at: Layout) -> None:
+    own = {"gunicorn.conf.py", "lock.txt", TEMPLATE_UNIT}
+    ctx, request = Session(at).ctx(), Compare((), (NAME,))
+    assert set(compare(ctx, request).releases[NAME]) == {*own, "files/shop.ini", "files/empty"}
+    releases.manifest_path(at, NAME).write_text("")  # nobody knows which of them is a secret
+    assert set(compare(ctx, request).releases[NAME]) == own
 
 
 @pytest.mark.parametrize("slot", ["1", "web"])

@@ -371,7 +371,24 @@ def test_a_gateway_of_ours_wins_over_ansibles_arguments(project: Project) -> Non
         ({"ansible_ssh_extra_args": "-o Tunnel=yes"}, "ansible_ssh_extra_args: -o Tunnel=yes"),
         ({"ansible_ssh_args": "-o Port"}, "ansible_ssh_args: -o Port has no value"),
         ({"ansible_ssh_args": "-G"}, "ansible_ssh_args: -G is not an option"),
-        ({"ansible_ssh_args": "-J {{ bastion }}"}, "ansible_ssh_args must be plain text"),
+        (
+            {"ansible_ssh_args": "-J {{ x | y }}"},
+            "ansible_ssh_args is -J {{ x | y }}; of templates",
+        ),
+        ({"ansible_host": "{{ x }}"}, "ansible_host is {{ x }}; of templates Cartwheel reads only"),
+        (
+            {"ansible_host": "{{ ansible_host }}"},
+            "ansible_host is {{ ansible_host }}; of templates",
+        ),
+        ({"ansible_user": "{% if x %}a{% endif %}"}, "ansible_user is {% if x %}a"),
+        ({"ansible_user": {"__ansible_vault": "$ANSIBLE_VAULT"}}, "ansible_user is encrypted"),
+        (
+            {
+                "ansible_connection": "local",
+                "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+            },
+            "ansible_connection is local",
+        ),
         ({"ansible_ssh_args": ["-J"]}, "ansible_ssh_args must be plain text"),
         ({"ansible_connection": "local"}, "ansible_connection is local"),
         (
@@ -390,6 +407,26 @@ def test_what_cannot_be_honoured_is_refused_for_that_host(
         targets(project.scene())
     assert caught.value.slug == "inventory"
     assert f"a (./hosts): {said}" in caught.value.message
+
+
+def test_templates_with_variables_of_the_host(project: Project) -> None:
+    """As Ansible fills them in; other values are what ansible-inventory prints."""
+    own = {"ansible_user": 1000, "ansible_port": "{{ ports }}", "ports": 2200}
+    web = {
+        "hosts": ["a.eu", "b"],
+        "vars": {
+            "domain": "{{ zone }}.org",
+            "zone": "example",
+            "ansible_host": "{{ inventory_hostname_short }}.{{domain}}",
+            "ansible_ssh_common_args": "-J {{ bastion }}",
+            "bastion": {"__ansible_unsafe": "jump"},
+        },
+    }
+    project.printing({"web": web, "_meta": {"hostvars": {"a.eu": own}}})
+    found = project.hosts()
+    a, b = found["a.eu"], found["b"]
+    assert (a.address, a.user, a.port, a.gateway) == ("a.example.org", "1000", 2200, "jump")
+    assert (b.address, b.user, b.port, b.gateway) == ("b.example.org", None, None, "jump")
 
 
 def test_an_older_script_is_asked_for_each_host(project: Project) -> None:
@@ -419,7 +456,7 @@ def test_an_older_script_is_asked_for_each_host(project: Project) -> None:
             "ansible_group_priority of the group web must be a number: high",
         ),
         (
-            {"web": ["a"], "_meta": {"hostvars": {"a": {"ansible_host": "{{ x }}"}}}},
+            {"web": ["a"], "_meta": {"hostvars": {"a": {"ansible_host": ["x"]}}}},
             "ansible_host of a must be plain text",
         ),
     ],
@@ -472,11 +509,20 @@ def test_a_changed_inventory_is_read_or_refused() -> None:
             assert str(error)
 
 
+def test_a_file_of_ansible_is_no_executable(project: Project) -> None:
+    (project.folder / "hosts.ini").write_text("[web]\na\n")
+    project.settings(f'{APP}[inventory]\ncommand = "hosts.ini"\n')
+    with pytest.raises(UsageError) as caught:
+        project.hosts()
+    assert 'command = "ansible-inventory -i hosts.ini"' in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("script", "said"),
     [
         ("echo token expired >&2; exit 3", "./hosts --list ended with exit code 3"),
         ("echo no json", "./hosts --list does not print JSON"),
+        ("echo cannot parse >&2; echo {}", "./hosts prints no host"),
         (None, "./hosts --list cannot be run: No such file or directory"),
     ],
 )
@@ -488,7 +534,8 @@ def test_an_executable_that_fails(project: Project, script: str | None, said: st
         project.scene()
     assert caught.value.slug == "inventory"
     assert said in caught.value.message
-    assert caught.value.detail == ("token expired" if script and "token" in script else "")
+    printed = script.partition(" >&2")[0] if script and ">&2" in script else "echo "
+    assert caught.value.detail == printed.removeprefix("echo ")
 
 
 # --- ssh_config
@@ -550,7 +597,7 @@ def test_a_name_with_another_user() -> None:
     [
         (Narrowing(limit=("asia", "x*")), (), "--limit asia,x* leaves none of 4 hosts"),
         (Narrowing(roles=("db",), exclude=("a",)), (), "--role db --exclude a leaves none"),
-        (Narrowing(), ("app",), "none of 4 hosts has the role app, which app.roles needs"),
+        (Narrowing(), ("app",), "none of 4 hosts has the role app, which the app needs"),
     ],
 )
 def test_nothing_left(narrowing: Narrowing, default: tuple[str, ...], said: str) -> None:

@@ -92,7 +92,7 @@ def test_missing_tools_are_named_by_package(
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(machine, "_SYSTEM_TOOLS", str(tmp_path))
-    with pytest.raises(LabError, match=r"debootstrap, .*systemd-container.*CW902") as caught:
+    with pytest.raises(LabError, match=r"mmdebstrap, .*systemd-container.*CW902") as caught:
         machine.require()
     assert "script/lab-packages" in caught.value.hint
 

@@ -23,6 +23,19 @@ FREEZE = {"owner": "me", "since": "now", "message": "sale"}
         ({"leftovers": ["half release: x"]}, "healthy", {"leftover": "note"}),
         ({"also_running": ["0.9.bb"]}, "healthy", {"also running": "note"}),
         ({"stopping": ["0.9.bb"]}, "healthy", {"stopping": "note"}),
+        (
+            {"stopped_processes": {"worker": {"who": "me", "message": "", "since": "now"}}},
+            "healthy",
+            {"worker": "note"},
+        ),
+        (  # another host has it by now, and knows better
+            {
+                "stopped_processes": {"worker": {"who": "me", "message": "", "since": "now"}},
+                "assigned": {"counts": {"web": 1}, "holders": {"worker": "web2"}},
+            },
+            "healthy",
+            {},
+        ),
         ({"disk": {"free_bytes": 200 << 20}}, "healthy", {"disk": "note"}),
         ({"nginx": {"active": "reloading"}}, "healthy", {}),
         ({"nginx": {"unit_file": "generated"}}, "healthy", {}),

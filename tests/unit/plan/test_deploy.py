@@ -15,18 +15,20 @@ from cartwheel.build.products import Artifact, Lock, Platform
 from cartwheel.errors import CATALOGUE
 from cartwheel.hidden import Hidden
 from cartwheel.host.session import operations
+from cartwheel.host.wire.assigned import Assigned
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.download import Source
 from cartwheel.host.wire.facts import Facts
 from cartwheel.host.wire.journal import Setback
 from cartwheel.host.wire.making import Complete
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
-from cartwheel.plan.host_plan import HostPlan, Operator
+from cartwheel.plan.holders import Place
+from cartwheel.plan.host_plan import Holder, HostPlan, Move, Operator
 from cartwheel.plan.refusals import refusals
 from cartwheel.plan.sealed import seal, stale
 from cartwheel.plan.site import site_changes
 from cartwheel.plan.step import AnyStep, Stage
-from cartwheel.plan.steps import in_order, prepare, switch, titles
+from cartwheel.plan.steps import in_order, prepare, switch, titles, unchanged
 from cartwheel.plan.switching import finish_seconds, probe
 from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
@@ -95,7 +97,8 @@ def asked(step: AnyStep) -> Any:
 
 def deployed(known: dict[str, Any]) -> None:
     """The release is there and serves, and its site is installed."""
-    known["app"] |= {"current": NAME, "content": NAME, "is_up": True}
+    serving = {"process": "web", "release": NAME, "slot": "1", "number": 0}
+    known["app"] |= {"current": NAME, "content": NAME, "serving": serving}
     known["app"]["releases"] = [release(NAME)]
     known["files"] = {key: hashlib.sha256(SITE.encode()).hexdigest() for key in known["files"]}
 
@@ -236,7 +239,7 @@ def test_a_first_deploy() -> None:
     ]
     assert (found.fresh, found.unchanged, found.current) == (True, False, None)
     assert found.kind == "deploy"
-    assert found.switching.site == {"/etc/nginx/conf.d/cartwheel-shop.conf": SITE}
+    assert found.switching.site_changes == {"/etc/nginx/conf.d/cartwheel-shop.conf": SITE}
     assert found.notes == ("nginx is reloaded: idle kept-alive connections may close",)
     blobs = {op: step.blob for op, step in steps_of(found).items() if step.blob}
     assert blobs == {"tool": Path("/b/pip-25.whl"), "upload": have().artifact.wheel}
@@ -328,10 +331,74 @@ def test_what_serves_already_is_unchanged() -> None:
     assert found.notes == ()
 
 
+def test_an_unchanged_deploy_starts_what_is_down() -> None:
+    def down(known: dict[str, Any]) -> None:
+        deployed(known)
+        known["app"]["down"] = ["worker 2"]
+
+    found = plan(known=facts(down))
+    assert found.unchanged
+    assert found.restarting is not None
+    assert found.restarting.down == ("worker 2",)
+    assert asked(unchanged(found, 5))["probe"] == to_json(probe(settings()))
+
+
+WORKERS = {"processes": {"worker": {"command": "work", "roles": ["worker"], "count": "cpus"}}}
+HAS_SITE = {"files": {names.site_path(settings()): "a digest"}}
+NO_NGINX = {"web_server": None, "ports": {"80": "apache2"}}
+
+
+def on_worker(change: Change = lambda _known: None) -> HostPlan:
+    """The plan for a host that has the role of the workers only."""
+    return plan_deploy(settings(**WORKERS), facts(change), have(), render, Place(["worker"]))
+
+
+def test_a_host_without_web_needs_no_web_server() -> None:
+    def bare(known: dict[str, Any]) -> None:
+        known |= NO_NGINX
+        known["web"] |= {"folder": False, "reads": False, "unit_file": "masked"}
+
+    found = on_worker(bare)
+    assert found.refusals == ()
+    assert found.notes == ()
+    assert found.switching.site_changes == {}
+    assert found.switching.assigned == Assigned({"worker": 2})
+    assert not found.has_web
+    refused = plan_deploy(settings(**WORKERS), facts(bare), have(), render, Place(["web"]))
+    assert [one.slug for one in refused.refusals] == ["not-set-up", "port-taken"]
+
+
+def test_a_host_that_had_web_loses_its_site() -> None:
+    found = on_worker(lambda known: known.update(HAS_SITE))
+    assert found.switching.site_changes == {names.site_path(settings()): None}
+
+
+@pytest.mark.parametrize(
+    ("before", "is_unchanged"),
+    [({"worker": 2}, True), ({"worker": 3}, False), ({"worker": 2, "web": 1}, False)],
+)
+def test_a_change_of_roles_or_processors_is_a_change(
+    before: dict[str, int], is_unchanged: bool
+) -> None:
+    made = on_worker().release
+
+    def runs(known: dict[str, Any]) -> None:
+        deployed(known)
+        known["files"] = {}
+        known["app"] |= {
+            "current": made,
+            "content": made,
+            "assigned": {"counts": before, "holders": {}},
+        }
+        known["app"]["releases"] = [release(made)]
+
+    assert on_worker(runs).unchanged is is_unchanged
+
+
 @pytest.mark.parametrize(
     ("change", "kind", "reloads"),
     [
-        (set_in("app", "is_up", value=False), "restart", False),
+        (set_in("app", "serving", value=None), "restart", False),
         (set_in("app", "pending", value=True), "restart", False),
         (set_in("app", "current", value="0.9.x"), "deploy", False),
         (set_in("files", value={}), "restart", True),
@@ -464,8 +531,18 @@ def test_a_wait_outlasts_what_it_waits_for() -> None:
     deadlines = {op: step.deadline_seconds for op, step in steps_of(found).items()}
     assert deadlines["install"] > 5
     assert deadlines["verify"] > 100
-    assert found.switching.deadline_seconds > 101
+    assert found.switch_seconds > 101
     assert finish_seconds(of) >= 140
+
+
+@pytest.mark.parametrize("stop_seconds", [5, 700])
+def test_a_switch_has_time_for_the_last_job_of_the_old_release(stop_seconds: float) -> None:
+    """Whatever the settings say by now: its own unit decides."""
+    of = settings(processes={"beat": {"command": "b", "exclusive": True, "stop_seconds": 5}})
+    before = {"beat": {"starts": "last", "stop_seconds": stop_seconds}}
+    known = facts(set_in("app", "releases", value=[release("1.a", processes=before)]))
+    plain = plan(of).switch_seconds
+    assert plan(of, known).switch_seconds == plain + stop_seconds
 
 
 def test_the_probe_asks_as_a_visitor_would() -> None:
@@ -585,3 +662,13 @@ def test_the_commit_is_written_down_and_does_not_matter() -> None:
     assert isinstance(request, Complete)
     assert request.manifest.commit == "ab" * 20
     assert stale({"web1": seal(with_commit)}, {"web1": plan()}) == []
+
+
+def test_a_plan_knows_what_moves_to_another_host() -> None:
+    move = Move("beat", None, Holder("web2", "web2"), 1, 1, probe(settings()))
+    still = plan(known=facts(deployed))
+    moving = replace(still, moves=(move,))
+    assert (still.idle, moving.idle) == (True, False)
+    assert not stale({"web1": seal(moving)}, {"web1": moving})
+    (said,) = stale({"web1": seal(still)}, {"web1": moving})
+    assert said == "web1: something else would move to another host"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 
 from cartwheel.build.products import Lock, Platform
 from cartwheel.hidden import Hidden
-from cartwheel.host.wire.codec import from_message
+from cartwheel.host.wire.codec import from_message, to_json
 from cartwheel.host.wire.compare import Present
 from cartwheel.host.wire.facts import Release
+from cartwheel.host.wire.making import PlacedFile
 from cartwheel.plan.differences import Changed, Differences, differences, wanted
 from cartwheel.plan.host_plan import HostPlan, Operator
 from cartwheel.plan.sealed import seal, stale
@@ -47,7 +49,7 @@ def lock(text: str) -> Lock:
 
 
 def serving_old(known: dict[str, Any]) -> None:
-    known["app"] |= {"current": OLD, "is_up": True, "releases": [MADE]}
+    known["app"] |= {"current": OLD, "releases": [MADE]}
 
 
 def digests(**values: str) -> dict[str, str]:
@@ -87,7 +89,7 @@ def found(
     more: Mapping[str, Release] | None = None,
 ) -> Differences:
     releases = {OLD: from_message(Release, made), **(more or {})}
-    return differences(one, from_message(Present, present), releases, UNIT, settings)
+    return differences(one, from_message(Present, present), releases, (UNIT,), settings)
 
 
 def update(of: Settings | None = None, **more: Any) -> HostPlan:
@@ -174,6 +176,58 @@ def test_files_that_a_person_reads_are_compared_and_no_others() -> None:
     assert site.splitlines()[3:] == ["-the old site", f"+{SITE}"]
 
 
+TOKEN = "hunter2-token"
+
+
+def placed(content: str, *, secret: bool = False, mode: int = 0o640) -> PlacedFile:
+    return PlacedFile(Hidden(content), mode, "root", "", "", secret)
+
+
+def digest_of(one: PlacedFile) -> str:
+    return names.short_digest(KEY, json.dumps(to_json(one)))
+
+
+def test_a_template_of_the_app_is_compared_and_a_secret_is_named() -> None:
+    before = {
+        "shop.ini": placed("v=1\n"),
+        "token": placed(TOKEN, secret=True),
+        "same": placed("same"),
+        "gone": placed("gone", secret=True),
+    }
+    made = {**MADE, "placed": {name: digest_of(one) for name, one in before.items()}}
+    texts = {"files/shop.ini": "v=1\n", "files/same": "same"}
+    present = {**PRESENT, "releases": {OLD: {**PRESENT["releases"][OLD], **texts}}}
+    after = {
+        "shop.ini": placed("v=2\n"),
+        "token": placed(TOKEN + "-2", secret=True),
+        "same": placed("same", mode=0o600),
+        "new": placed(TOKEN, secret=True),
+    }
+    differs = found(update(placed=after), present, made)
+    assert differs.files == Changed(("new",), ("gone",), ("same", "shop.ini", "token"))
+    (diff,) = differs.diffs
+    assert diff.splitlines() == [
+        "--- files/shop.ini",
+        "+++ files/shop.ini",
+        "@@ -1 +1 @@",
+        "-v=1",
+        "+v=2",
+    ]
+    assert TOKEN not in repr(differs)
+
+
+@pytest.mark.parametrize("secret_before", [True, False])
+def test_a_template_that_gets_or_loses_its_secret_is_named(secret_before: bool) -> None:
+    """The diff would show the secret, or its file as new."""
+    before, after = (placed(f"p={TOKEN}", secret=one) for one in (secret_before, not secret_before))
+    made = {**MADE, "placed": {"shop.ini": digest_of(before)}}
+    texts = {} if secret_before else {"files/shop.ini": "p="}
+    present = {**PRESENT, "releases": {OLD: {**PRESENT["releases"][OLD], **texts}}}
+    after = replace(after, mode=0o600)
+    differs = found(update(placed={"shop.ini": after}), present, made)
+    assert (differs.files, differs.diffs) == (Changed(changed=("shop.ini",)), ())
+
+
 def test_a_first_deploy_has_it_all_new() -> None:
     first = plan(lock=LOCK)
     assert wanted(first) == ((SITE_PATH, BOOT), (NAME_OF_FIRST,))
@@ -191,7 +245,7 @@ NAME_OF_FIRST = plan(lock=LOCK).release
 def test_what_a_first_deploy_takes_away_is_shown() -> None:
     """nginx's own default site."""
     one = update()
-    gone = replace(one, switch=replace(one.switching, site={"/d": None}))
+    gone = replace(one, switch=replace(one.switching, site_changes={"/d": None}))
     present = {**PRESENT, "files": {"/d": "listen 80;\n", BOOT: "boot"}}
     assert found(gone, present).diffs[-1].splitlines()[:2] == ["--- /d", "+++ /dev/null"]
 

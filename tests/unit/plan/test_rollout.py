@@ -13,7 +13,7 @@ from cartwheel.commands.scene import make_scene
 from cartwheel.events import silent
 from cartwheel.plan.rollout import Rollout, batches, count, patient
 from cartwheel.ssh.options import SshOptions
-from tests.unit.fleet.test_deploy import SWITCH
+from tests.unit.fleet.test_deploy import SWITCH, plan
 
 SIZES = st.one_of(st.integers(0, 30), st.integers(0, 100).map(lambda number: f"{number}%"))
 
@@ -59,10 +59,10 @@ def test_every_host_is_in_one_batch(hosts: int, canary: int | str, batch: int | 
 
 
 def test_who_switches_first_waits_for_the_others() -> None:
-    switch = replace(SWITCH, deadline_seconds=100, confirm_seconds=60)
     rollout = Rollout(pause_seconds=5)
-    assert patient(switch, 0, rollout) == switch
-    assert patient(switch, 2, rollout) == replace(switch, confirm_seconds=270)
+    first = plan(switch=replace(SWITCH, confirm_seconds=60), switch_seconds=100)
+    assert patient(first, 0, rollout) == first
+    assert patient(first, 2, rollout).switching == replace(SWITCH, confirm_seconds=270)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,13 @@ from typing import Any
 
 from cartwheel.commands.plan import Planned
 from cartwheel.hidden import Hidden
+from cartwheel.host.wire.instance import Instance
+from cartwheel.plan.differences import Differences
 from cartwheel.plan.hooks import Hook, Moment
 from cartwheel.plan.host_plan import HostPlan
+from cartwheel.plan.processes import changes
 from cartwheel.terminal.plan import fields_of, lines_of
-from tests.unit.answers import facts
+from tests.unit.answers import facts, release
 from tests.unit.plan.test_deploy import NAME as LOCKLESS
 from tests.unit.plan.test_deploy import SECRET, deployed, plan, set_in, settings
 from tests.unit.plan.test_differences import (
@@ -39,7 +42,7 @@ def shown(one: HostPlan, seconds: float | None = None, **more: Any) -> list[str]
 
 def quiet(one: HostPlan) -> HostPlan:
     """Its site is on the host already."""
-    return replace(one, switch=replace(one.switching, site={}), notes=())
+    return replace(one, switch=replace(one.switching, site_changes={}), notes=())
 
 
 def code(**more: Any) -> HostPlan:
@@ -79,6 +82,41 @@ def test_another_code() -> None:
     ]
 
 
+def test_processes_are_counted() -> None:
+    of = settings(
+        processes={
+            "worker": {"command": "rq worker", "count": 3, "stop_seconds": 5},
+            "beat": {"command": "celery beat", "exclusive": True},
+            "poller": {"command": "poll", "overlap": False},
+        }
+    )
+    new = [("worker", 1), ("worker", 2), ("worker", 3), ("beat", 1), ("poller", 1)]
+    old = [("worker", 1), ("worker", 2), ("beat", 1)]
+    before = {"worker": {"stop_seconds": 600.0}, "beat": {"starts": "last"}}
+    known = facts(set_in("app", "releases", value=[release("1.a", processes=before)]))
+    moved = changes(
+        of,
+        known,
+        [(Instance(name, "2.b", "1", number), f"new {name} {number}") for name, number in new],
+        [(Instance(name, "1.a", "1", number), f"old {name} {number}") for name, number in old],
+    )
+    units = tuple(unit for one in moved for unit in one.starts)
+    differs = Differences(
+        starts=(UNIT, *units), stops=(OLD_UNIT,), draining=("older worker",), processes=moved
+    )
+    lines = [line.strip() for line in lines_of(Planned(code(), differs), None)]
+    assert lines[1:-1] == [
+        f"starts {UNIT}",
+        "starts beat once the old one has ended, last of all",
+        "starts poller",
+        "starts 3 worker",
+        f"stops {OLD_UNIT}",
+        "stops beat, job: 60 s at most",
+        "stops 2 worker, jobs: 600 s at most",
+        "draining: older worker",
+    ]
+
+
 def test_a_dependency_bump() -> None:
     one = code(lock=lock(locked("flask==4", "new==1")))
     assert shown(one)[1:4] == [
@@ -111,7 +149,7 @@ def test_another_file_of_a_template() -> None:
 
 def test_a_file_that_goes() -> None:
     one = update()
-    one = replace(one, switch=replace(one.switching, site={"/d": None}))
+    one = replace(one, switch=replace(one.switching, site_changes={"/d": None}))
     present = {**PRESENT, "files": {"/d": "listen 80;\n", BOOT: "boot"}}
     assert shown(one, present=present)[-1] == "removes /d, 1 lines"
 
@@ -121,15 +159,14 @@ def test_nothing_to_do() -> None:
     assert shown(one, 5.31) == [f"{LOCKLESS}: nothing to do"]
 
 
-def test_what_does_not_run_is_started_anew() -> None:
+def test_what_should_run_and_does_not_is_started() -> None:
     def down(known: dict[str, Any]) -> None:
         deployed(known)
-        known["app"]["is_up"] = False
+        known["app"]["down"] = ["web"]
 
     one = plan(known=facts(down))
     lines = shown(one)
-    assert lines[0] == f"{LOCKLESS}: started again"
-    assert "steps: host side, switch" in lines
+    assert lines == [f"{LOCKLESS}: starts web, which should run"]
 
 
 def test_a_refusal() -> None:

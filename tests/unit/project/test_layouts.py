@@ -19,7 +19,7 @@ from cartwheel.project.begin import (
     wrong_server_names,
 )
 from cartwheel.project.detect import Found, detect
-from cartwheel.settings import load
+from cartwheel.settings.loading import load
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
 FACTORY = "from flask import Flask\n\ndef create_app(config=None):\n    return Flask('x')\n"
@@ -37,6 +37,8 @@ DJANGO = {
     "mysite/wsgi.py": WSGI,
     "mysite/asgi.py": ASGI,
 }
+MADE = "from shop import create_app\napp = create_app()\n"
+CELERY = "from celery import Celery\napp = Celery('shop')\n"
 PROJECT = '[build-system]\nrequires = ["setuptools"]\n[project]\nname = "My_Shop"\nversion = "1"\n'
 
 # files, then app.source, app.entry, gunicorn.kind, health.path
@@ -102,6 +104,124 @@ LAYOUTS = {
         {"app.py": "app = Dash(__name__)\nserver = app.server\n", "requirements.txt": "dash"},
         (".", "app:server", "wsgi", "/"),
     ),
+    "an application, and Celery's in the more usual module": (
+        {
+            "requirements.txt": "falcon",
+            "app.py": CELERY,
+            "shop/web.py": "import falcon\napplication = falcon.App()\n",
+        },
+        (".", "shop.web:application", "wsgi", "/"),
+    ),
+    "flask's documented layout with celery": (
+        {
+            "requirements.txt": "flask",
+            "shop/__init__.py": FACTORY,
+            "make_celery.py": MADE.replace("app =", "flask_app ="),
+            "celery_worker.py": MADE,
+            "seed.py": MADE,
+            "import_users.py": MADE,
+            "test_shop.py": MADE,
+            "scripts/serve_mock.py": FLASK,
+        },
+        (".", "shop:create_app()", "wsgi", "/"),
+    ),
+    "falcon, asgi": (
+        {"requirements.txt": "falcon", "app.py": "from falcon import asgi\napp = asgi.App()\n"},
+        (".", "app:app", "asgi", "/"),
+    ),
+    "bottle, its default application": (
+        {"requirements.txt": "bottle", "app.py": "import bottle\napp = bottle.default_app()\n"},
+        (".", "app:app", "wsgi", "/"),
+    ),
+    "sanic": (
+        {"requirements.txt": "sanic", "server.py": "from sanic import Sanic\napp = Sanic('x')\n"},
+        (".", "server:app", "asgi", "/"),
+    ),
+    "litestar": (
+        {"requirements.txt": "", "app.py": "from litestar import Litestar\napp = Litestar([])\n"},
+        (".", "app:app", "asgi", "/"),
+    ),
+    "an application in a middleware": (
+        {
+            "requirements.txt": "",
+            "main.py": FASTAPI + "from starlette.middleware.cors import CORSMiddleware\n"
+            "app = CORSMiddleware(app)\n",
+        },
+        (".", "main:app", "asgi", "/"),
+    ),
+    "flask for an asgi server": (
+        {
+            "requirements.txt": "flask",
+            "core.py": "from flask import Flask\n_app = Flask(__name__)\n",
+            "main.py": "from asgiref.wsgi import WsgiToAsgi\nfrom core import _app\n"
+            "app = WsgiToAsgi(_app)\n",
+        },
+        (".", "main:app", "asgi", "/"),
+    ),
+    "django with channels": (
+        {
+            **DJANGO,
+            "mysite/asgi.py": "from django.core.asgi import get_asgi_application\n"
+            "from channels.routing import ProtocolTypeRouter\n"
+            "application = ProtocolTypeRouter({'http': get_asgi_application()})\n",
+        },
+        (".", "mysite.asgi:application", "asgi", "/admin/login/"),
+    ),
+    "fastapi, where src is the package": (
+        {
+            "requirements/base.txt": "fastapi",
+            "src/main.py": "from src.config import X\n" + FASTAPI,
+            "src/config.py": "X = 1\n",
+        },
+        (".", "src.main:app", "asgi", "/openapi.json"),
+    ),
+    "fastapi, modules of app/ that import each other without its name": (
+        {
+            "requirements.txt": "fastapi",
+            "app/main.py": "from database import engine\n" + FASTAPI,
+            "app/database.py": "engine = 1\n",
+        },
+        (".", "main:app", "asgi", "/openapi.json"),
+    ),
+    "fastapi, the health check below a prefix": (
+        {
+            "requirements.txt": "fastapi",
+            "app/main.py": "from app.health import router\n"
+            + FASTAPI
+            + "app.include_router(router, prefix='/api')\n",
+            "app/health.py": "router = APIRouter()\n@router.get('/health')\ndef f(): ...\n",
+        },
+        (".", "app.main:app", "asgi", "/openapi.json"),
+    ),
+    "fastapi, the description at another place": (
+        {
+            "requirements.txt": "",
+            "main.py": FASTAPI.replace("FastAPI()", "FastAPI(openapi_url='/api/openapi.json')"),
+        },
+        (".", "main:app", "asgi", "/api/openapi.json"),
+    ),
+    "fastapi, the description at a place that only a run can tell": (
+        {"requirements.txt": "", "main.py": FASTAPI.replace("()", "(openapi_url=f'{X}/o.json')")},
+        (".", "main:app", "asgi", "/docs"),
+    ),
+    "what the Procfile names": (
+        {
+            "requirements.txt": "flask",
+            "admin/app.py": FLASK,
+            "shop/site.py": FLASK.replace("app =", "site ="),
+            "Procfile": "worker: celery -A shop.tasks worker\nweb: gunicorn shop.site:site\n",
+        },
+        (".", "shop.site:site", "wsgi", "/"),
+    ),
+    "what the Dockerfile names": (
+        {
+            "requirements.txt": "flask\nfastapi\n",
+            "admin/app.py": FLASK,
+            "api/service.py": FASTAPI,
+            "Dockerfile": 'FROM python:3.12\nCMD ["uvicorn", "api.service:app", "--port", "80"]\n',
+        },
+        (".", "api.service:app", "asgi", "/openapi.json"),
+    ),
     "requirements of tools at the top, the application below": (
         {
             "pyproject.toml": "[tool.ruff]\n",
@@ -139,8 +259,37 @@ def test_a_layout_is_found_and_its_settings_are_valid(tmp_path: Path, layout: st
     settings = load(tmp_path / "my-shop", None, None)
     assert (settings.app.source, settings.app.entry) == (source, entry)
     assert (settings.gunicorn.serves, settings.health.path) == (kind, path)
-    is_fastapi = "fastapi" in layout or kind == "asgi"
-    assert settings.gunicorn.lifespan == ("on" if is_fastapi else "auto")
+    has_lifespan = found.entries[0].framework in ("FastAPI", "Litestar")
+    assert settings.gunicorn.lifespan == ("on" if has_lifespan else "auto")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CELERY,
+        "import typer\napp = typer.Typer()\n",
+        "from aiohttp import web\napp = web.Application()\n",
+        "from telegram.ext import Application\napplication = Application.builder().build()\n",
+    ],
+)
+def test_what_is_no_web_application(tmp_path: Path, text: str) -> None:
+    assert detect(write(tmp_path, {"app.py": text})).entries == ()
+
+
+def test_other_applications_are_told(tmp_path: Path) -> None:
+    files = {
+        "requirements.txt": "",
+        "admin/app.py": FLASK,
+        "admin/wsgi.py": "from admin.app import app\n",
+        "api/main.py": FASTAPI,
+    }
+    place, found = found_in(write(tmp_path, files))
+    answers = answers_of(found, source=place, name="", entry="", hosts=(), server_names=())
+    assert answers.entry == "admin.app:app"
+    assert next(advice(found, answers)) == (
+        "other applications in the sources: api/main.py (FastAPI);"
+        " app.source and app.entry choose the one to deploy"
+    )
 
 
 def test_an_application_in_a_wheel(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ import pytest
 from cartwheel.build.source import find_source, source_digest
 from cartwheel.errors import UsageError
 from cartwheel.project.begin import answers_of, begin
-from cartwheel.project.detect import Found, as_name, detect
+from cartwheel.project.detect import Found, detect
 from cartwheel.project.files import FABFILE, Answers
-from cartwheel.settings import load
+from cartwheel.project.proposal import as_name
+from cartwheel.settings.loading import load
 from tests.kit.project import CHECKOUT, Project
 
 HELLO = "from flask import Flask\napp = Flask(__name__)\n"

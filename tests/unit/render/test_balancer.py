@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pytest
 
 from cartwheel.errors import UsageError
 from cartwheel.plan.balancing import Member
-from cartwheel.render import SITE, check_balancer_template, render_balancer, render_release
+from cartwheel.render.balancer import check_balancer_template, render_balancer
+from cartwheel.render.release import SITE, render_release
 from tests.kit.ports import free_port
 from tests.kit.waiting import until
 from tests.unit.render.test_nginx import (
@@ -109,12 +111,11 @@ class Balancer:
 @pytest.fixture
 def balancer() -> Iterator[Balancer]:
     # Short, because sockets are below it (107 bytes at most).
-    with tempfile.TemporaryDirectory(prefix="b") as folder:
-        balancer = Balancer(Path(folder))
-        try:
-            yield balancer
-        finally:
-            balancer.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="b") as folder,
+        closing(Balancer(Path(folder))) as balancer,
+    ):
+        yield balancer
 
 
 def test_a_link_decides_who_answers(balancer: Balancer) -> None:

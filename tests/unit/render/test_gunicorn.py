@@ -13,9 +13,8 @@ import pytest
 
 from cartwheel.errors import UsageError
 from cartwheel.host.layout import Layout
-from cartwheel.render import RenderFacts, render_release
 from cartwheel.render.own_config import FIXED, own_config
-from cartwheel.render.release import OWN_CONFIG, workers
+from cartwheel.render.release import OWN_CONFIG, RenderFacts, render_release, workers
 from cartwheel.settings.toml_tables import Settings
 
 # Proves that the app came from the site and not from the writable folder.
@@ -222,13 +221,15 @@ def test_every_entry_is_loaded_as_gunicorn_does(tmp_path: Path, entry: str) -> N
 @pytest.mark.parametrize("name", ["gunicorn.conf.py", "gunicorn_conf.py"])
 def test_a_configuration_beside_the_app_is_used(tmp_path: Path, name: str) -> None:
     """gunicorn reads gunicorn.conf.py of the folder where it is started."""
-    (tmp_path / name).write_text("bind = '0.0.0.0:8000'\nworkers = 7\npidfile: str = '/x'\n")
+    text = "bind = '0.0.0.0:8000'\nworkers = 7\npidfile: str = '/x'\nwsgi_app = 'other:app'\n"
+    (tmp_path / name).write_text(text)
     found = configured(tmp_path)
     assert found["workers"] == "7"
+    assert "other" not in found["wsgi_app"], "app.entry, as on gunicorn's command line"
     assert found["bind"].startswith("['unix:")
     own = own_config(Settings.model_validate({"app": {"name": "shop", "source": "."}}), tmp_path)
     assert own is not None
-    assert own.notes == (f"{name}: bind, pidfile ignored: Cartwheel sets them itself",)
+    assert own.notes == (f"{name}: bind, pidfile, wsgi_app ignored: Cartwheel sets them itself",)
 
 
 def test_what_a_configuration_says_of_its_worker(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,23 @@ import pytest
 from cartwheel.host.layout import Layout
 from cartwheel.host.web import front_door, traffic
 from cartwheel.host.web.nginx import Nginx
+from cartwheel.host.web.server import TlsSite
 from cartwheel.host.web.traffic import Share
 from cartwheel.host.wire.health import Probe
-from cartwheel.render import SITE, RenderFacts, render_release
-from cartwheel.settings.toml_tables import Settings
+from cartwheel.host.wire.tls import CHAIN, KEY
+from cartwheel.render.release import SITE, RenderFacts, TlsFacts, render_release, render_tls
+from cartwheel.settings.toml_tables import Settings, Tls
+from tests.kit.certificates import certificate
 from tests.kit.ports import free_port
 from tests.kit.waiting import until
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
+VERSION = (
+    Nginx().version_in(
+        subprocess.run([NGINX, "-v"], capture_output=True, text=True, check=True).stderr
+    )
+    or ""
+)
 FACTS = RenderFacts(
     cpus=2, systemd_version=252, python_version="3.11.2", default_server_free=True, ipv6=False
 )
@@ -153,12 +163,8 @@ class Site:
 @pytest.fixture
 def site() -> Iterator[Site]:
     # Short, because sockets are below it (107 bytes at most).
-    with tempfile.TemporaryDirectory(prefix="cw-") as name:
-        site = Site(Path(name))
-        try:
-            yield site
-        finally:
-            site.close()
+    with tempfile.TemporaryDirectory(prefix="cw-") as name, closing(Site(Path(name))) as site:
+        yield site
 
 
 @pytest.fixture
@@ -397,3 +403,127 @@ def test_the_site_names_no_release() -> None:
     shared = [name for name, file in one.items() if file.shared]
     assert sorted(shared) == ["boot.service", "logrotate.conf", SITE]
     assert all(one[name] == two[name] for name in shared)
+
+
+# -- HTTPS
+
+
+class SecureSite(Site):
+    """The same with a certificate that it has itself."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.secure_port = free_port()
+        self.issued = certificate("shop.example.org")
+        self.tls: dict[str, Any] = {"certificate": "a.pem", "key": "a.key"}
+        self.tls["listen"] = self.secure_port
+
+    def start(self) -> None:
+        live = self.at.tls / "0123456789ab"
+        live.mkdir(parents=True)
+        (live / CHAIN).write_text(self.issued.pem)
+        (live / KEY).write_text(self.issued.key)
+        self.at.tls_live.symlink_to(live.name)
+        self.settings = self.settings.model_copy(update={"tls": Tls.model_validate(self.tls)})
+        facts = replace(FACTS, tls=TlsFacts(VERSION))
+        self.at.tls_site.write_text(render_tls(self.settings, facts, self.folder))
+        super().start()
+
+    def curl(self, *options: str, path: str = "/", scheme: str = "https") -> str:
+        """The answer's head and body, without verification."""
+        port = self.secure_port if scheme == "https" else self.port
+        at = ["--resolve", f"shop.example.org:{port}:127.0.0.1"]
+        url = f"{scheme}://shop.example.org:{port}{path}"
+        done = subprocess.run(
+            ["curl", "-sSki", *at, *options, url], capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+
+@pytest.fixture
+def secure() -> Iterator[SecureSite]:
+    with tempfile.TemporaryDirectory(prefix="cw-") as name, closing(SecureSite(Path(name))) as site:
+        yield site
+
+
+def begin(site: SecureSite, **tls: Any) -> SecureSite:
+    site.tls |= tls
+    site.instance("1")
+    for link in (site.at.current, site.at.fallback):
+        site.point(link, "1")
+    site.start()
+    return site
+
+
+def test_the_application_sees_https_and_its_port(secure: SecureSite) -> None:
+    begin(secure)
+    head, _, body = secure.curl().partition("\n\n")
+    environ = json.loads(body)["environ"]
+    assert head.startswith("HTTP/2 200"), "curl asks for it by itself"
+    assert "strict-transport-security" not in head.lower()
+    assert environ["HTTP_X_FORWARDED_PROTO"] == environ["wsgi.url_scheme"] == "https"
+    assert environ["HTTP_X_FORWARDED_PORT"] == str(secure.secure_port)
+    assert secure.curl("--http1.1").startswith("HTTP/1.1 200 OK")
+    for old in ("1.0", "1.1"):
+        weak = ["--ciphers", "DEFAULT@SECLEVEL=0", f"--tlsv{old}", "--tls-max", old]
+        with pytest.raises(subprocess.CalledProcessError):
+            secure.curl(*weak)
+
+
+def test_plain_http_is_redirected_but_for_challenges_and_probes(secure: SecureSite) -> None:
+    begin(secure)
+    head = secure.curl("--path-as-is", path="/a%2Fb/../c?x=1", scheme="http")
+    assert head.startswith("HTTP/1.1 301 ")
+    where = f"https://shop.example.org:{secure.secure_port}/a%2Fb/../c?x=1"
+    assert f"Location: {where}\n" in head
+    challenge = "/.well-known/acme-challenge/token"
+    assert secure.curl(path=challenge, scheme="http").startswith("HTTP/1.1 200 ")
+    for outside in (f"{challenge}/../../../", "/x/.well-known/acme-challenge/", "/.well-known/"):
+        answer = secure.curl("--path-as-is", path=outside, scheme="http")
+        assert answer.startswith("HTTP/1.1 301 "), outside
+    probe = ["-H", f"X-Cartwheel-Probe: {secure.token}", "-H", "X-Forwarded-Proto: http"]
+    assert secure.curl(*probe, scheme="http").startswith("HTTP/1.1 200 ")
+
+
+def test_hsts_is_sent_on_request_and_only_over_https(secure: SecureSite) -> None:
+    begin(secure, hsts_seconds=63072000, redirect=False)
+    assert "strict-transport-security: max-age=63072000\n" in secure.curl()
+    plain = secure.curl(scheme="http")
+    assert plain.startswith("HTTP/1.1 200 "), "no redirect"
+    assert "strict-transport-security" not in plain.lower()
+    assert f'"HTTP_X_FORWARDED_PORT": "{secure.port}"' in plain
+
+
+@pytest.mark.parametrize(
+    ("version", "shares_port", "how"),
+    [
+        ("1.18.0", True, "listen"),
+        ("1.22.1", True, "listen"),
+        ("1.23.4", False, "listen"),
+        ("1.24.0", True, ""),
+        ("1.25.0", True, ""),
+        ("1.25.1", True, "directive"),
+        ("1.26.3", False, "directive"),
+    ],
+)
+def test_http2_by_version(tmp_path: Path, version: str, shares_port: bool, how: str) -> None:
+    known = replace(FACTS, ipv6=True, tls=TlsFacts(version, shares_port))
+    one = settings(tmp_path, tls={"certificate": "a.pem", "key": "a.key"})
+    text = render_tls(one, known, tmp_path)
+    lines = text.splitlines()
+    assert ("http2 on;" in lines) is (how == "directive")
+    http2 = " http2" if how == "listen" else ""
+    assert f"listen 443 ssl{http2} default_server;" in lines
+    assert f"listen [::]:443 ssl{http2} default_server;" in lines
+    found = Nginx().tls_of(text)
+    assert found == TlsSite(443, tmp_path / "shop/tls/live/fullchain.pem")
+
+
+def test_files_of_the_host_are_named_where_they_are(tmp_path: Path) -> None:
+    on_host = {"host_certificate": "/etc/ssl/a.pem", "host_key": "/etc/ssl/a.key"}
+    web = {"server_names": ["a.example"]}
+    text = render_tls(settings(tmp_path, tls=on_host, web=web), FACTS, tmp_path)
+    assert "ssl_certificate /etc/ssl/a.pem;\nssl_certificate_key /etc/ssl/a.key;\n" in text
+    assert "default_server" not in text
+    assert render_tls(settings(tmp_path), FACTS, tmp_path) == ""
+    assert Nginx().tls_of("") is None

@@ -9,8 +9,7 @@ import pytest
 
 from cartwheel.errors import Exit, UsageError
 from cartwheel.host.web.nginx import Nginx
-from cartwheel.render import check_templates, render_release
-from cartwheel.render.release import SAMPLES
+from cartwheel.render.release import SAMPLES, check_templates, render_release
 from cartwheel.render.templates import python_literal, systemd_word
 from cartwheel.settings.toml_tables import Settings
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cartwheel.host.layout import TEMPLATE_UNIT, Layout, first_of
-from cartwheel.render import RenderedFile, RenderFacts, render_release
+from cartwheel.render.release import RenderedFile, RenderFacts, render_release
 from cartwheel.settings.toml_tables import Settings
 
 ANALYZE = shutil.which("systemd-analyze") or "systemd-analyze"

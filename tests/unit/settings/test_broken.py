@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel.errors import UsageError
-from cartwheel.settings import load
+from cartwheel.settings.loading import load
 from tests.unit.settings.test_schema import examples
 
 KEY = re.compile(r"^(\w+) = (.+)$")
@@ -70,6 +70,7 @@ def test_the_good_ones_differ_from_these_by_the_slip_alone(tmp_path: Path) -> No
         "a file needs exactly one of template and secret",
         "there is no group eu-west",
         "index.preset: index.url is also set",
+        "tls.host_certificate: tls.certificate is also set",
     ):
         [line] = [one for one in found if known in one]
         found.remove(line)
@@ -184,6 +185,7 @@ WRITTEN = [
         "serves uvicorn, but gunicorn.kind is wsgi",
     ),
     (APP + '[hardening]\nfolders = ["/etc/shop"]\n', 5, "is no place for a folder of the app"),
+    (APP + '[hardening]\nfolders = ["/srv/shop/releases"]\n', 5, "is no place for a folder"),
     (APP + '[hardening]\nfolders = ["/data"]\n', 5, "use one like /var/lib/NAME"),
     (APP + '[hardening]\nunit = ["Nice 5"]\n', 5, "expected a line of a unit"),
     (APP + '[hardening]\nunit = ["User=root"]\n', 5, "User is Cartwheel's own"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel.errors import UsageError
-from cartwheel.settings import load
+from cartwheel.settings.loading import load
 from cartwheel.settings.named import named_files
 from cartwheel.settings.shown import secrets_of
 

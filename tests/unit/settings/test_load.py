@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel.errors import Exit, UsageError
-from cartwheel.settings import load
-from cartwheel.settings.loading import apps, environments, load_all
+from cartwheel.settings.loading import apps, environments, load, load_all
 from cartwheel.settings.toml_tables import Secret, Settings
 from cartwheel.settings.validation import known_keys, table_of
 

@@ -10,8 +10,7 @@ from cartwheel.build.source import Source, source_files
 from cartwheel.errors import Exit, UsageError
 from cartwheel.places import own
 from cartwheel.render.overrides import eject, templates
-from cartwheel.settings import load, load_placed
-from cartwheel.settings.loading import apps, environments
+from cartwheel.settings.loading import apps, environments, load, load_placed
 from cartwheel.settings.named import named_files
 from cartwheel.settings.project_files import NEW, OLD, files_of
 from tests.kit.project import CHECKOUT

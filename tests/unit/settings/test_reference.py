@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from cartwheel.places import own
-from cartwheel.settings import load, toml_tables
+from cartwheel.settings import toml_tables
 from cartwheel.settings.descriptions import description
+from cartwheel.settings.loading import load
 from cartwheel.settings.toml_tables import Settings
 from cartwheel.settings.validation import PATTERN_WORDS, known_keys, table_of
 from tests.pages import settings_page
@@ -50,12 +51,12 @@ def test_the_file_shows_every_setting() -> None:
         for key in keys
     }
     tables = {"environment", "env", "secrets", "inventory.hosts", "inventory.groups", "hooks"}
-    tables.add("files")
+    tables |= {"files", "processes", "timers"}
     assert written | given | tables == set(FIELDS)
 
 
 def test_the_examples_in_the_file_are_valid(tmp_path: Path) -> None:
-    alternatives = ('# url = "https://pypi', "# static_", "# preset")
+    alternatives = ('# url = "https://pypi', "# static_", "# preset", "# host_")
     text = "\n".join(
         line[2:] if COMMENTED.match(line) and not line.startswith(alternatives) else line
         for line in DEPLOY.read_text().splitlines()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cartwheel.settings import load_placed
+from cartwheel.settings.loading import load_placed
 from cartwheel.settings.shown import lines, of_hosts
 from cartwheel.settings.toml_tables import Settings
 from tests.kit.project import new_project

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from cartwheel.errors import UsageError
-from cartwheel.settings import environment, resolve_secret, take_from_environment, variables
+from cartwheel.settings import variables
 from cartwheel.settings.toml_tables import Secret, Settings
+from cartwheel.settings.variables import environment, resolve_secret, take_from_environment
 from tests.kit.project import new_project
 
 HIDDEN = "hunter2"

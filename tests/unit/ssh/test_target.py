@@ -91,6 +91,8 @@ def test_gateways(resolve: Resolve) -> None:
         "Host odd\n ProxyCommand nc %h %p\nHost none\n ProxyJump none\n"
         "Host loop\n ProxyJump loop\n"
         "Host a\n ProxyJump b\nHost b\n ProxyJump a\n"
+        "Host twice\n ProxyJump %%@gate,inner\n"
+        "Host *.far\n ProxyJump gate.%h\n"
     )
     inner = resolve("web", config).gateway
     assert inner
@@ -103,7 +105,13 @@ def test_gateways(resolve: Resolve) -> None:
     assert (first.host, first.port, first.gateway) == ("first", 77, None)
     assert resolve("odd", config).proxy_command == "nc odd 22"
     assert resolve("none", config).gateway is None
-    for name, said in (("loop", "loop"), ("a", "ProxyJump is a loop: a, b, a")):
+    refusals = {
+        "loop": "loop",
+        "a": "ProxyJump is a loop: a, b, a",
+        "x.far": "ProxyJump is a loop: x.far, gate.x.far, gate.gate.x.far, ",
+        "twice": r"ssh_config\b.*: %@ in `%@gate",  # ssh expands the hops before the last one twice
+    }
+    for name, said in refusals.items():
         with pytest.raises(UsageError, match=said) as caught:
             resolve(name, config)
         assert caught.value.slug == "ssh-config"
@@ -198,6 +206,13 @@ def test_the_command_that_starts_the_host_side() -> None:
         (127, "bash: line 3: exec: fish: not found", "no-greeting"),
         (1, "nvm: command not found", "no-greeting"),
         (1, "sudo: 3 incorrect password attempts", "sudo-password"),
+        (
+            1,
+            "sudo: /usr/bin/sudo must be owned by uid 0 and have the setuid bit set",
+            "sudo-missing",
+        ),
+        (1, "sudo: error in /etc/sudo.conf, line 0\nsudo: fatal error, no plugin", "sudo-missing"),
+        (1, "no menu\nsudo: unable to resolve host web: Name not known", "no-greeting"),
     ],
 )
 def test_why_it_did_not_start(status: int | None, errors: str, slug: str) -> None:

@@ -8,6 +8,7 @@ from tests.unit.answers import status
 
 ALWAYS = [
     "also_running",
+    "assigned",
     "boot",
     "boot_unit",
     "commit",
@@ -16,6 +17,7 @@ ALWAYS = [
     "cut_off",
     "cut_off_content",
     "disk",
+    "exclusive",
     "freeze",
     "last",
     "leftovers",
@@ -24,11 +26,15 @@ ALWAYS = [
     "not_whole",
     "pending",
     "problems",
+    "processes",
     "release",
     "rollback",
     "set_up",
     "stopped",
+    "stopped_processes",
     "stopping",
+    "timers",
+    "tls",
     "version",
     "well",
 ]

@@ -9,15 +9,16 @@ from pathlib import Path
 
 from cartwheel import places
 from cartwheel.errors import CartwheelError
+from cartwheel.host.wire.instance import WEB
 from cartwheel.settings.hosts import Host
 
 _RUNS = 50  # whose releases are offered
 
 
 def values(project: Path, option: str, words: Sequence[str]) -> list[str]:
-    """The values of an option; `words` are the command line so far. None if they are not known, or
-    the settings have mistakes."""
-    found = _KNOWN.get(option)
+    """The values of an option; `words` are the command line so far. Empty if the option is not one
+    of these, or if the settings have mistakes."""
+    found = _VALUES.get(option)
     if found is None:
         return []
     with suppress(CartwheelError, OSError):
@@ -51,7 +52,7 @@ def _hosts(project: Path, app: str | None, env: str | None) -> Iterator[str]:
 
 def _inventory(project: Path, app: str | None, env: str | None) -> Sequence[Host]:
     from cartwheel.inventory.gather import gather
-    from cartwheel.settings import load_placed
+    from cartwheel.settings.loading import load_placed
 
     with suppress(CartwheelError):
         placed = load_placed(project, app, env)
@@ -73,7 +74,7 @@ def _names(project: Path, app: str | None, env: str | None) -> list[str]:
 def _releases(project: Path, app: str | None, env: str | None) -> Iterator[str]:
     """Those that runs from this machine made live, the newest first."""
     from cartwheel.runs.read import newest
-    from cartwheel.settings import load
+    from cartwheel.settings.loading import load
 
     settings = load(project, app, env)
     for run in newest(places.runs_dir(), _RUNS):
@@ -95,7 +96,17 @@ def _sources(_project: Path, _app: str | None, _env: str | None) -> Sequence[str
     return sources()
 
 
-_KNOWN: dict[str, Callable[[Path, str | None, str | None], Iterator[str] | Sequence[str]]] = {
+def _processes(project: Path, app: str | None, env: str | None) -> list[str]:
+    from cartwheel.settings.loading import load
+
+    return [name for name in load(project, app, env).processes if name != WEB]
+
+
+def _with_web(project: Path, app: str | None, env: str | None) -> list[str]:
+    return [WEB, *_processes(project, app, env)]
+
+
+_VALUES: dict[str, Callable[[Path, str | None, str | None], Iterator[str] | Sequence[str]]] = {
     "app": _apps,
     "env": _environments,
     "hosts": _hosts,
@@ -106,4 +117,6 @@ _KNOWN: dict[str, Callable[[Path, str | None, str | None], Iterator[str] | Seque
     "release": _releases,
     "run": _runs,
     "source": _sources,
+    "name": _processes,
+    "process": _with_web,
 }

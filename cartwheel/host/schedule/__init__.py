@@ -1,0 +1,1 @@
+"""When timers are due: cron's five fields, time zones, systemd's calendar; pure."""

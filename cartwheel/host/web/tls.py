@@ -1,0 +1,144 @@
+"""What a host has for TLS, and what it serves. Changes nothing.
+
+The site includes `Layout.tls_site`; where that file says nothing there is no TLS. A certificate
+that a deploy has brought is in a folder of its own, and the link `live` names the one in use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import re
+import socket
+import ssl
+import time
+from pathlib import Path
+from typing import List, Optional
+
+from cartwheel.host.layout import Layout
+from cartwheel.host.system import files
+from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.server import TlsSite
+from cartwheel.host.wire.tls import TlsState, TlsThere
+
+SET = re.compile(r"[0-9a-f]{12}")
+_SECONDS = 5.0
+_FIRST = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+def there(at: Layout) -> Optional[TlsThere]:
+    """What is there; None if nothing is."""
+    if not files.is_folder(at.tls):
+        return None
+    text, how = site_text(at), served_as(at)
+    return TlsThere(
+        live=files.read_link(at.tls_live) or "",
+        site=hashlib.sha256(text.encode()).hexdigest() if text else "",
+        certificate=certificate_in(how.certificate) if how else "",
+    )
+
+
+def site_text(at: Layout) -> str:
+    """What the site includes; "" for nothing."""
+    try:
+        return "" if files.is_no_file(at.tls_site) else at.tls_site.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def served_as(at: Layout) -> Optional[TlsSite]:
+    """How TLS should be served; None if it should not."""
+    text = site_text(at)
+    return web_server().tls_of(text) if text else None
+
+
+def certificate_in(path: Path) -> str:
+    """The first certificate in a file; "" if there is none."""
+    try:
+        text = "" if files.is_no_file(path) else path.read_text(errors="replace")
+    except OSError:
+        return ""
+    found = _FIRST.search(text)
+    try:  # in one form, so that texts can be compared
+        return ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(found.group())) if found else ""
+    except ValueError:
+        return ""
+
+
+def sets(at: Layout) -> List[str]:
+    """The folders of certificates that deploys have brought."""
+    return [name for name in files.names(at.tls) if SET.fullmatch(name)]
+
+
+def state(at: Layout) -> Optional[TlsState]:
+    """How TLS is served, by a handshake; None where there is no TLS."""
+    how = served_as(at)
+    if how is None:
+        return None
+    certificate, served, problem = certificate_in(how.certificate), "", ""
+    if not certificate:
+        problem = f"{how.certificate} holds no certificate"
+    try:
+        served = ssl.DER_cert_to_PEM_cert(shown(how.port, site_name(at)))
+    except OSError as error:
+        problem = f"port {how.port}: {reason(error)}"
+    is_ours = at.tls in how.certificate.parents
+    path = str(how.certificate)
+    return TlsState(path, how.port, is_ours, certificate, served, problem, time.time())
+
+
+def reason(error: OSError) -> str:
+    """Why a handshake failed, in OpenSSL's or the system's words."""
+    if isinstance(error, ssl.SSLError):
+        return f"the handshake failed: {error.reason or error}"
+    return f"no handshake: {error.strerror or error}".lower()
+
+
+def is_served(state: TlsState) -> bool:
+    """Whether a handshake shows what the file holds."""
+    return bool(state.served) and state.certificate == state.served
+
+
+def site_name(at: Layout) -> str:
+    """A name that clients ask the site for; "" if it answers for every name."""
+    web = web_server()
+    own = str(web.site(at.app))
+    names = [name for one in web.servers() if one.file == own for name in one.names]
+    return a_name_of(names)
+
+
+def a_name_of(names: "List[str]") -> str:
+    """A host name for which a site with these server names answers."""
+    plain = (name.replace("*", "www", 1) for name in names if name[:1] not in ("_", "~", "."))
+    return next(plain, "")
+
+
+def shown(port: int, name: str) -> bytes:
+    """The certificate that a client gets who asks for this name. Raises OSError."""
+    with _connected(port, name, _SECONDS) as secure:
+        return secure.getpeercert(binary_form=True) or b""
+
+
+def _connected(port: int, name: str, seconds: float) -> ssl.SSLSocket:
+    # Whether to trust the certificate is the visitors' question: here it is only compared.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    plain = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+    try:
+        return context.wrap_socket(plain, server_hostname=name or None)
+    except BaseException:
+        plain.close()
+        raise
+
+
+class Connection(http.client.HTTPConnection):
+    """A connection to the site over TLS."""
+
+    def __init__(self, port: int, name: str, timeout_seconds: float) -> None:
+        super().__init__("127.0.0.1", port, timeout=timeout_seconds)
+        self._name = name
+        self._seconds = timeout_seconds
+
+    def connect(self) -> None:
+        self.sock = _connected(self.port, self._name, self._seconds)

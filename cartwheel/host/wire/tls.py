@@ -1,0 +1,75 @@
+"""Requests about HTTPS on a host. It belongs to the host, not to a release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional, Tuple
+
+from cartwheel.host.wire.hidden import Hidden
+from cartwheel.host.wire.request import Done, Request
+
+# The files of a certificate that a deploy has brought, in a folder of their own.
+CHAIN = "fullchain.pem"
+KEY = "key.pem"
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """A certificate with its chain, and its key, as PEM. `name` is their folder's: a digest of
+    both."""
+
+    name: str
+    certificate: str
+    key: Hidden
+
+
+@dataclass(frozen=True)
+class InstallTls(Request[Done]):
+    """Serve TLS with these files; None: with those that are on the host. `site` is the text that
+    the application's site includes, `server_names` are that site's. At any failure everything is
+    as before."""
+
+    op = "tls-install"
+    files: Optional[TlsFiles]
+    site: str
+    server_names: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RemoveTls(Request[Done]):
+    """Serve no TLS any more; remove the certificates that deploys have brought."""
+
+    op = "tls-remove"
+
+
+@dataclass(frozen=True)
+class TlsThere:
+    """What is on the host for TLS. `live`: the folder of the files that a deploy has brought, ""
+    for files of the host's own; `site`: SHA-256 of what the site includes, "" if it includes
+    nothing; `certificate`: the one that it names, as PEM, "" if it cannot be read."""
+
+    live: str
+    site: str
+    certificate: str
+
+
+@dataclass(frozen=True)
+class TlsState:
+    """How TLS is served. `path`: the file of the certificate; `is_ours`: a deploy has brought it;
+    `certificate` is in it, and `served` is what a handshake on the host shows, both as PEM.
+    `problem`: why one of them is not known. `time`: the host's clock."""
+
+    path: str
+    port: int
+    is_ours: bool
+    certificate: str
+    served: str
+    problem: str
+    time: float
+
+
+@dataclass(frozen=True)
+class AskTls(Request[Optional[TlsState]]):
+    """How TLS is served; None: not at all."""
+
+    op = "tls-status"

@@ -1,0 +1,125 @@
+"""What a deploy does to HTTPS on one host, after its switch; pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cartwheel.hidden import Hidden
+from cartwheel.plan.host_plan import Refusal, Tls
+from cartwheel.settings import names
+from cartwheel.settings.certificates import Certificate, CertificateError, Pair, covers, read
+
+if TYPE_CHECKING:
+    from cartwheel.host.wire.facts import Facts, Server
+    from cartwheel.host.wire.tls import InstallTls, TlsFiles
+    from cartwheel.settings.toml_tables import Settings
+
+_NAME_HEX = 12  # as `web.tls.SET` on the host
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A certificate that a deploy brings to the hosts, with its key."""
+
+    pair: Pair
+    key: Hidden
+
+    @property
+    def name(self) -> str:
+        """A digest of both: the folder's name on the host."""
+        text = f"{self.pair.chain}\0{self.key.reveal()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:_NAME_HEX]
+
+
+def plan_tls(
+    settings: Settings, facts: Facts, site: str, brought: Brought | None, *, has_web: bool
+) -> Tls | None:
+    """What happens; None if the host has no HTTPS and gets none. `site`: what the application's
+    site is to include."""
+    there = facts.tls
+    if not settings.tls.is_on or not has_web:
+        from cartwheel.host.wire.tls import RemoveTls
+
+        return None if there is None else Tls("is removed", RemoveTls())
+    now, known = facts.host.time, certificate(there.certificate if there else "")
+    wanted = brought.pair.certificate if brought else known
+    what = _served(settings, wanted, now)
+    live = brought.name if brought else ""
+    is_same_site = there is not None and there.site == hashlib.sha256(site.encode()).hexdigest()
+    is_same = there is not None and there.live == live and bool(there.certificate)
+    if is_same and is_same_site:
+        return Tls(f"serves {what}")
+    if there is None or not there.site:
+        change = f"begins to serve {what}"
+    elif not is_same:
+        change = f"another certificate, serves {what}"
+    else:
+        change = f"other settings, serves {what}"
+    return Tls(change, _install(settings, site, brought))
+
+
+def _install(settings: Settings, site: str, brought: Brought | None) -> InstallTls:
+    from cartwheel.host.wire.tls import InstallTls, TlsFiles
+
+    files: TlsFiles | None = None
+    if brought is not None:
+        files = TlsFiles(brought.name, brought.pair.chain, brought.key)
+    return InstallTls(files, site, settings.web.server_names)
+
+
+def certificate(pem: str) -> Certificate | None:
+    """The first one in a text; None if there is none."""
+    try:
+        return read(pem) if pem else None
+    except CertificateError:
+        return None
+
+
+def _served(settings: Settings, known: Certificate | None, now: float) -> str:
+    """Who is served, and until when if that is known."""
+    who = ", ".join(settings.web.server_names) or "every name"
+    if known is None:
+        return f"{who} with {settings.tls.host_certificate}"
+    return f"{who} until {known.day} ({known.days_left(now)} days)"
+
+
+def tls_notes(settings: Settings, facts: Facts, brought: Brought | None) -> Iterator[str]:
+    """What to know about the certificate. That of a host cannot be checked before it is served."""
+    if brought is not None:
+        yield from brought.pair.notes
+        return
+    known = certificate(facts.tls.certificate) if settings.tls.is_on and facts.tls else None
+    missing = [
+        name for name in settings.web.server_names if known and not covers(known.names, name)
+    ]
+    if missing:
+        yield f"{settings.tls.host_certificate} is not for {', '.join(missing)}"
+
+
+def tls_refusals(settings: Settings, facts: Facts) -> Iterator[Refusal]:
+    """The port of HTTPS in the hands of another program, or of another site with our names."""
+    if not settings.tls.is_on:
+        return
+    port, web = settings.tls.listen, names.web_server().program
+    holder = facts.ports.get(str(port))
+    if holder not in (None, web):
+        yield Refusal("port-taken", f"port {port} (tls.listen) is used by {holder}")
+    others = [one for one in facts.servers if _is_other(settings, one) and port in one.ports]
+    for name in settings.web.server_names:
+        for one in others:
+            if name.lower() in one.names:
+                what = f"{one.file} already has the server name {name} on port {port}"
+                yield Refusal("server-name-taken", what)
+    if not settings.web.server_names:
+        for one in others:
+            if port in one.default_ports:
+                what = f"web.server_names is empty, and {one.file} is the default site of {port}"
+                yield Refusal("server-name-needed", what)
+
+
+def _is_other(settings: Settings, one: Server) -> bool:
+    """Our own site's HTTPS is in a file that it includes."""
+    return one.file != names.site_path(settings)

@@ -1,0 +1,74 @@
+"""What [tls] refuses: each with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cartwheel.settings.loading import load
+from cartwheel.settings.named import named_files
+from tests.unit.settings.test_process_checks import MINIMAL, refused
+
+PAIR = '[tls]\ncertificate = "a.pem"\nkey = "a.key"\n'
+ON_HOST = 'host_certificate = "/etc/ssl/a.pem"\nhost_key = "/etc/ssl/a.key"\n'
+
+CASES = {
+    "no key": (
+        '[tls]\ncertificate = "a.pem"',
+        "2: tls.certificate: tls.key is missing: one is of no use without the other",
+    ),
+    "no certificate": ('[tls]\nkey = "a.key"', "2: tls.key: tls.certificate is missing"),
+    "no key on the host": (
+        '[tls]\nhost_certificate = "/a.pem"',
+        "2: tls.host_certificate: tls.host_key is missing",
+    ),
+    "neither": ("[tls]\nlisten = 8443", "1: tls: tls.certificate is missing"),
+    "both": (PAIR + ON_HOST, "4: tls.host_certificate: tls.certificate is also set"),
+    "a CA for nothing": (
+        "[tls]\n" + ON_HOST + 'ca = "r.pem"',
+        "4: tls.ca: is for the check of tls.certificate",
+    ),
+    "the port of plain HTTP": (
+        PAIR + "listen = 80",
+        "4: tls.listen: web.listen is 80 too, the port of plain HTTP",
+    ),
+    "a folder up": (
+        '[tls]\nhost_certificate = "/etc/../a.pem"\nhost_key = "/a.key"',
+        "2: tls.host_certificate: expected the absolute path of a file",
+    ),
+    "no word of a configuration": (
+        '[tls]\nhost_certificate = "/etc/a b.pem"\nhost_key = "/a.key"',
+        "2: tls.host_certificate: '/etc/a b.pem' is not allowed in nginx's configuration",
+    ),
+    "behind a balancer of ours": (
+        PAIR + '[balancer]\nkind = "nginx"',
+        "1: tls: does not work with balancer.kind nginx yet",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_refused(tmp_path: Path, case: str) -> None:
+    text, says = CASES[case]
+    found = refused(tmp_path, text)
+    assert len(found) == 1
+    assert found[0].startswith(says)
+
+
+def test_a_key_is_a_path_or_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    for key in ('"a.key"', '{ file = "a.key" }'):
+        text = f'{MINIMAL}[tls]\ncertificate = "a.pem"\nkey = {key}\n'
+        (tmp_path / "config/deploy.toml").write_text(text)
+        settings = load(tmp_path, None, None)
+        assert settings.tls.key is not None
+        assert settings.tls.key.file == "a.key"
+        names = {one.setting: one.path for one in named_files(settings, tmp_path)}
+        assert tmp_path / "a.key" in names.values(), "it is no part of what is built"
+
+
+def test_without_a_certificate_there_is_no_tls(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/deploy.toml").write_text(MINIMAL)
+    assert not load(tmp_path, None, None).tls.is_on
