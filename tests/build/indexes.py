@@ -13,6 +13,8 @@ from pathlib import Path
 
 from cartwheel.build.wheel import write_wheel
 
+_POLL_SECONDS = 0.05  # how soon it notices that it should end
+
 
 def make_wheel(
     folder: Path, name: str, version: str, requires: tuple[str, ...] = (), *, python: str = ""
@@ -108,7 +110,7 @@ def serve(folder: Path, tls: ssl.SSLContext | None = None) -> Iterator[LocalInde
     index.port = server.server_address[1]
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
     thread.start()
     try:
         yield index

@@ -25,6 +25,7 @@ from typing import Any
 import flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+_POLL_SECONDS = 0.05  # how soon it notices that it should end
 _REQUIRED = {
     *(":action", "protocol_version", "metadata_version", "name", "version"),
     *("filetype", "pyversion", "sha256_digest"),
@@ -157,7 +158,7 @@ def served(
     """Serve a store from this process until the block ends; yields its address."""
     app = create_app(folder, "here", logins or [], knobs or Knobs())
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -137,6 +137,7 @@ def test_the_wheel_crosses_the_operators_line_once(stage: Stage, second: None) -
     assert max(carried) < pip.sent / 2, "neither went over SSH"
 
 
+@pytest.mark.nightly
 def test_an_update_is_one_more_and_what_is_there_is_not_sent_again(
     stage: Stage, second: None
 ) -> None:
@@ -149,6 +150,7 @@ def test_an_update_is_one_more_and_what_is_there_is_not_sent_again(
     assert after == (before[0] + 1, [count + 1 for count in before[1]])
 
 
+@pytest.mark.nightly
 def test_what_comes_from_a_repository_is_published_as_the_application_is(
     stage: Stage, second: None
 ) -> None:
@@ -173,6 +175,7 @@ def test_what_comes_from_a_repository_is_published_as_the_application_is(
         host.sh("test -f /srv/shop/current/venv/lib/python3*/site-packages/money/__init__.py")
 
 
+@pytest.mark.nightly
 def test_a_package_index_does_as_well(stage: Stage, second: None) -> None:
     stage.use("index")
     stage.project.app("three")
@@ -188,6 +191,7 @@ def test_a_package_index_does_as_well(stage: Stage, second: None) -> None:
         assert stage.fetches(host)[-1].path.startswith("/packages/shop-")
 
 
+@pytest.mark.nightly
 def test_setup_takes_uv_from_the_store(stage: Stage, second: None) -> None:
     text = (stage.project.folder / "config/deploy.toml").read_text()
     stage.project.settings(text.replace("[deploy]", '[deploy]\ninstaller = "uv"'))
@@ -238,6 +242,7 @@ def test_one_host_that_cannot_reach_the_store_keeps_both_as_they_were(stage: Sta
     assert stage.state() == before
 
 
+@pytest.mark.nightly
 def test_a_store_that_is_down_for_us_is_gone_around(stage: Stage) -> None:
     """Nobody can publish, and the deploy goes on over SSH, and says so."""
     stage.project.app("six")

@@ -313,6 +313,7 @@ def test_haproxy_that_does_not_answer(behind: Behind) -> None:
     assert behind.releases == before
 
 
+@pytest.mark.nightly
 def test_a_rollback_needs_no_balancer(behind: Behind) -> None:
     behind.use("haproxy", socket="/run/haproxy/nobody.sock")
     before = behind.releases
@@ -321,6 +322,7 @@ def test_a_rollback_needs_no_balancer(behind: Behind) -> None:
     assert all(now != was for now, was in zip(behind.releases, before, strict=True))
 
 
+@pytest.mark.nightly
 def test_a_host_that_cannot_be_put_back(behind: Behind) -> None:
     """HAProxy ends while a host is out of it: the exit code says so, and the advice repairs it."""
     behind.use("haproxy")
@@ -339,6 +341,7 @@ def test_a_host_that_cannot_be_put_back(behind: Behind) -> None:
     assert set(behind.states().values()) == {True}
 
 
+@pytest.mark.nightly
 def test_status_fails_where_the_balancer_sends_nothing_to_anybody(behind: Behind) -> None:
     for kind, slug in (("nginx", "not-well"), ("haproxy", "balancer")):
         behind.use(kind)

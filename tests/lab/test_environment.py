@@ -11,7 +11,6 @@ import pytest
 from cartwheel_lab import LabHost
 from tests.kit.host import current, get, releases
 from tests.kit.project import Project, new_project
-from tests.kit.tiers import tiered
 from tests.lab.conftest import GetHosts
 
 # What shells, dotenv files, systemd and TOML each treat in their own way.
@@ -127,7 +126,8 @@ def test_a_change_of_one_variable_is_a_release_that_rolls_back(
 
 
 # Each systemd by itself: test_envfile.py.
-@pytest.mark.parametrize("suite", tiered(["bookworm", "bullseye"], nightly={"bullseye"}))
+@pytest.mark.nightly
+@pytest.mark.parametrize("suite", ["bookworm", "bullseye"])
 def test_odd_values_arrive_exactly(hosts: GetHosts, tmp_path: Path, suite: str) -> None:
     """systemd 247 and 252 parse the file that holds them."""
     host = hosts(1, suite)[0]

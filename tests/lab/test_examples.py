@@ -202,6 +202,7 @@ def test_an_application_from_the_index(module_host: LabHost, tmp_path: Path) -> 
     assert pypi.exposure() <= 2
 
 
+@pytest.mark.nightly
 def test_the_apps_own_gunicorn_configuration_is_honoured(
     module_host: LabHost, tmp_path: Path
 ) -> None:

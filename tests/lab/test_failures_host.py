@@ -686,6 +686,22 @@ SWEPT = {
     "corrupt-wheel-on-the-mirror",
     "template-with-bad-syntax",
     "python-that-cannot-be-had",
+    "mirror-does-not-answer-the-host",
+    "mirror-lacks-it-on-the-host",
+    "wrong-hash",
+    "dependency-that-the-mirror-keeps-quiet",
+    "truncated-wheel",
+    # Told before anything is done, as their neighbours are.
+    "full-at-the-upload",
+    "second-app-without-a-name",
+    "nginx-without-sites",
+    "wheel-for-windows",
+    "mirror-lacks-a-package",
+    "foreign-user",
+    "unknown-key",
+    "missing-secret",
+    "package-that-cannot-be-had",
+    "uv-wrong-hash",
 }
 
 

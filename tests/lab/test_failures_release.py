@@ -164,9 +164,22 @@ def serving(stage: Stage) -> Iterator[Stage]:
     stage.configure()
 
 
+# Each has a neighbour that is told in the same way.
+SWEPT = {
+    "answers-404",
+    "no-such-module",
+    "hangs-at-start",
+    "no-such-callable",
+    "lacks-a-dependency",
+    "worker-class-not-installed",
+    "crashes-at-import-only-when-it-serves",
+    "answers-500",
+}
+
+
 @pytest.mark.parametrize(
     "bad",
-    tiered(CASES, nightly={"answers-404", "no-such-module", "hangs-at-start", "no-such-callable"}),
+    tiered(CASES, nightly=SWEPT),
     ids=lambda bad: bad.name,
 )
 def test_a_bad_release_changes_nothing(serving: Stage, bad: Bad) -> None:

@@ -182,6 +182,8 @@ SWEPT = {
     "no-such-key",
     "no-sudo-and-no-password",
     "sudo-password-not-given",
+    "wrong-login-password",
+    "sudo-password-missing",
 }
 
 

@@ -11,6 +11,7 @@ from cartwheel.errors import CATALOGUE, Exit
 from cartwheel_lab import LabHost
 from tests.kit.host import current, get
 from tests.kit.project import Done, Project, new_project
+from tests.kit.tiers import tiered
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,7 @@ def test_an_interpreter_without_venv(module_host: LabHost, project: Project) -> 
     assert get(module_host) == "one"
 
 
+@pytest.mark.nightly
 def test_uv_of_the_hosts_own(module_host: LabHost, project: Project) -> None:
     """As on a host of an earlier version, which brought none: without one that is said, before
     anything is done; one that is there installs, if the app's user may run it."""
@@ -110,12 +112,12 @@ def test_a_unit_that_systemd_does_not_start(module_host: LabHost, project: Proje
     assert "not found" in said
 
 
-@pytest.mark.parametrize(
-    ("removed", "named"),
-    [("user", "there is no user shop"), ("group", "there is no group shop-http")],
-)
+NAMED = {"user": "there is no user shop", "group": "there is no group shop-http"}
+
+
+@pytest.mark.parametrize("removed", tiered(NAMED, nightly={"group"}))
 def test_an_account_that_somebody_removed(
-    module_host: LabHost, project: Project, removed: str, named: str
+    module_host: LabHost, project: Project, removed: str
 ) -> None:
     """CW401, no traceback; setup makes it again, with the number that its files have."""
     before = module_host.sh("id shop")
@@ -125,7 +127,7 @@ def test_an_account_that_somebody_removed(
         module_host.sh("groupdel shop-http")
     project.app(f"after {removed}")
     done = project.fab("deploy", "-H", module_host.name, code=Exit.FAILED)
-    assert_told(done, "not-set-up", named)
+    assert_told(done, "not-set-up", NAMED[removed])
     project.fab("setup", "-H", module_host.name)
     assert module_host.sh("id shop") == before
     project.fab("deploy", "-H", module_host.name)

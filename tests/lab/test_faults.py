@@ -169,9 +169,8 @@ def test_the_operator_is_killed_after_the_confirmation(site: Site) -> None:
     site.assert_next_deploy_works()
 
 
-@pytest.mark.parametrize(
-    "step", tiered([INSTALLING, SWITCHED], nightly={INSTALLING}), ids=lambda step: str(step[0])
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("step", [INSTALLING, SWITCHED], ids=lambda step: str(step[0]))
 def test_ctrl_c(site: Site, step: Step) -> None:
     """It stops at once, the host is in order when it ends, and it says what serves."""
     with loaded(site.host) as load, fab(site.shop.project, *deploy(site)) as running:
@@ -275,6 +274,7 @@ def test_the_power_goes_between_switch_and_confirmation(site: Site) -> None:
     site.assert_next_deploy_works()
 
 
+@pytest.mark.nightly
 def test_the_power_goes_when_all_is_well(site: Site) -> None:
     site.host.power_cut()
     site.host.boot()

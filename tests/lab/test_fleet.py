@@ -62,6 +62,7 @@ def test_both_hosts_serve_the_same_release(project: Project, pair: list[LabHost]
     assert len({current(host, "shop") for host in pair}) == 1
 
 
+@pytest.mark.nightly
 def test_one_host_that_cannot_prepare_keeps_both_as_they_were(
     project: Project, pair: list[LabHost]
 ) -> None:
@@ -111,6 +112,7 @@ def test_a_rollback_takes_both_back(project: Project, pair: list[LabHost]) -> No
     assert [get(host) for host in pair] == ["two", "two"]
 
 
+@pytest.mark.nightly
 def test_a_host_named_twice_is_deployed_once(project: Project, pair: list[LabHost]) -> None:
     version(project, "five")
     name = pair[0].name

@@ -59,6 +59,7 @@ def test_any_fault_on_one_host_of_three(shore: Shore) -> None:
     assert not broken, f"seed {SEED}: " + "\n".join(broken)
 
 
+@pytest.mark.nightly
 def test_a_host_lost_in_the_confirmation_round_is_brought_forward(shore: Shore) -> None:
     """The others have confirmed; it goes back by itself, and then gets the release once more."""
     point = Point("message", "to the host: request confirm")

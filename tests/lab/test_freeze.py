@@ -131,6 +131,7 @@ def test_who_looks_is_told(project: Project, pair: list[LabHost], frozen: LabHos
     assert table[2].endswith(WHY)
 
 
+@pytest.mark.nightly
 def test_it_stays_over_a_reboot_and_another_one_is_refused_on_every_host(
     project: Project, pair: list[LabHost], frozen: LabHost
 ) -> None:
@@ -179,6 +180,7 @@ def test_a_crash_is_settled_while_frozen(project: Project, pair: list[LabHost]) 
     assert [line["kind"] for line in journal(host, "shop")][-1] == "release"
 
 
+@pytest.mark.nightly
 def test_a_hold_waits_for_a_deploy_and_is_told_who_it_is(
     project: Project, pair: list[LabHost]
 ) -> None:
@@ -200,6 +202,7 @@ def test_a_hold_waits_for_a_deploy_and_is_told_who_it_is(
     project.fab("lock.release", "-H", host.name)
 
 
+@pytest.mark.nightly
 def test_two_fleets_in_opposite_order_do_not_wait_for_each_other(
     project: Project, pair: list[LabHost]
 ) -> None:

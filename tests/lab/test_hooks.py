@@ -227,7 +227,8 @@ def _sleepers_here(project: Project) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("where", tiered(["here", "hosts"], nightly={"here"}))
+@pytest.mark.nightly
+@pytest.mark.parametrize("where", ["here", "hosts"])
 def test_ctrl_c_ends_it_and_puts_all_in_order(
     project: Project, module_host: LabHost, where: str
 ) -> None:
@@ -274,6 +275,7 @@ def test_a_deployer_that_is_killed_in_a_hook(project: Project, module_host: LabH
     assert current(host, "shop") != before
 
 
+@pytest.mark.nightly
 def test_no_hook_stops_a_rollback(project: Project, module_host: LabHost) -> None:
     host = module_host
     before = current(host, "shop")

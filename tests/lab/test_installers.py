@@ -56,6 +56,7 @@ def test_a_release_without_any_pip(module_host: LabHost, shop: Project) -> None:
     assert "MB of downloads" in done.out
 
 
+@pytest.mark.nightly
 def test_a_change_of_code_leaves_nothing_in_the_cache(module_host: LabHost, shop: Project) -> None:
     before = footprint(module_host, "/srv/shop/cache/pip")
     shop.app("two")
@@ -73,6 +74,7 @@ def test_a_change_of_code_leaves_nothing_in_the_cache(module_host: LabHost, shop
     assert module_host.sh("ls -A /srv/shop/cache/pip") == ""
 
 
+@pytest.mark.nightly
 def test_without_it_nothing_is_done(module_host: LabHost, shop: Project) -> None:
     """Until it is set up again; one of another version will do until then."""
     host, before = module_host, current(module_host, "shop")

@@ -62,6 +62,7 @@ def test_plan_deploy_and_doctor_refuse_it_too(stage: Stage) -> None:
     assert where in says(seen)
 
 
+@pytest.mark.nightly
 def test_what_serves_moved_into_a_home_that_its_unit_hides(stage: Stage) -> None:
     """The link is the same, and so is the version: the release would never start again."""
     before = current(stage.host, "shop")
@@ -88,6 +89,7 @@ def test_a_home_that_was_closed(stage: Stage) -> None:
     assert (attempt.code, "unchanged" in says(attempt)) == (0, True), "it need not be listed"
 
 
+@pytest.mark.nightly
 def test_a_home_of_root_that_may_be_entered_will_do(stage: Stage) -> None:
     stage.host.sh("chmod 0711 /root && chmod -R a+rX /root/.local")
     link_to(stage.host, f"{UV}/bin/python3.11")

@@ -359,6 +359,7 @@ def test_reset_gives_a_fresh_disk_with_the_same_address_and_keys(host: LabHost) 
     assert ssh(host, "root", "true").returncode == 0
 
 
+@pytest.mark.nightly
 def test_reset_to_a_saved_disk(lab: Lab, host: LabHost) -> None:
     """Again and again, in memory or not; without the word a disk is fresh as ever."""
     (in_memory,) = lab.up(1, disk_mb=300)

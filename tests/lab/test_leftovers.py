@@ -14,6 +14,7 @@ from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
 from tests.kit.host import await_sessions, current, get, main_pids
 from tests.kit.project import Project, new_project
+from tests.kit.tiers import tiered
 
 OLD_HOST_SIDE = "0123456789abcdef"
 WHEEL = "ab" * 32
@@ -229,19 +230,19 @@ def host_look(host: LabHost) -> str:
     )
 
 
-@pytest.mark.parametrize("changed", [True, False], ids=["new code", "unchanged"])
+@pytest.mark.parametrize("code", tiered(["new", "unchanged"], nightly={"unchanged"}))
 def test_a_plain_deploy_removes_and_lists_them_too(
-    project: Project, module_host: LabHost, planted: set[str], changed: bool
+    project: Project, module_host: LabHost, planted: set[str], code: str
 ) -> None:
     kept = current(module_host, "shop")
-    if changed:
+    if code == "new":
         project.app("three")
     done = project.fab("deploy", "-H", module_host.name, "--json")
     lines = [json.loads(line) for line in done.out.splitlines()]
     noted = {one["detail"] for one in lines if one.get("step") == "repair"}
     assert noted >= {f"removed {text}" for text in planted - {_OLD}}
     for text in planted:
-        assert changed or f"[{module_host.name}] · clean up removed {text}" in done.err
+        assert code == "new" or f"[{module_host.name}] · clean up removed {text}" in done.err
     assert leftovers(project, module_host, Exit.OK) == []
     assert_all_is_well(project, module_host, "three", kept)
 

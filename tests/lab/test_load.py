@@ -92,6 +92,7 @@ def test_a_restart(shop: tuple[LabHost, Shop]) -> None:
     assert_settled(host)
 
 
+@pytest.mark.nightly
 def test_an_unhealthy_release(shop: tuple[LabHost, Shop]) -> None:
     """P2: it gets no traffic at all."""
     host, project = shop

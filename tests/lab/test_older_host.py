@@ -78,9 +78,8 @@ def older(host: LabHost, version: Older) -> LabHost:
     return host
 
 
-@pytest.mark.parametrize(
-    "version", [pytest.param(BEFORE_ROOMS, marks=pytest.mark.nightly), WEB_ALONE]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("version", [BEFORE_ROOMS, WEB_ALONE])
 def test_the_host_puts_itself_in_order_and_goes_on(
     host: LabHost, project: Project, version: Older
 ) -> None:

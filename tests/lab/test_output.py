@@ -158,6 +158,7 @@ class TestPipe:
         assert re.search(r"  [1-9]\d* MB  ", row)
         assert done.err == ""
 
+    @pytest.mark.nightly
     def test_times_are_of_the_operators_zone(self, stage: Stage) -> None:
         hours = {}
         for zone in ("UTC", "UTC-5"):  # POSIX: five hours east
@@ -362,6 +363,7 @@ class TestLogs:
 
 
 class TestWhatWasDeployed:
+    @pytest.mark.nightly
     def test_the_commit_of_a_release(self, stage: Stage) -> None:
         """Clean, with other changes, and deployed again from a later commit."""
         folder = stage.project.folder / "app"
@@ -397,6 +399,7 @@ class TestWhatWasDeployed:
         finally:
             shutil.rmtree(folder / ".git", ignore_errors=True)
 
+    @pytest.mark.nightly
     def test_a_release_that_was_left_is_told_when_it_comes_again(self, stage: Stage) -> None:
         stage.new_text()
         stage.fab("deploy")
@@ -551,6 +554,7 @@ class TestInterrupt:
         assert "Traceback" not in terminal.raw.decode()
         self.settled(stage, serves)
 
+    @pytest.mark.nightly
     def test_during_the_probation(self, stage: Stage) -> None:
         serves = current(stage.host, "shop")
         stage.new_text()

@@ -209,6 +209,7 @@ def test_a_setting_of_the_site_alone(project: Project, module_host: LabHost) -> 
     assert not [line for line in said if line.startswith(("---", "+++"))], said
 
 
+@pytest.mark.nightly
 def test_a_host_that_has_changed_in_between_makes_it_stale(
     project: Project, module_host: LabHost
 ) -> None:

@@ -139,6 +139,7 @@ def test_a_host_that_falls_ill_between_two_batches_puts_all_back(fleet: Fleet) -
     assert fleet.releases == before
 
 
+@pytest.mark.nightly
 def test_a_failure_that_is_borne_leaves_one_behind_and_says_so(fleet: Fleet) -> None:
     before = fleet.releases
     fleet.data(1, "sick").touch()
@@ -210,6 +211,7 @@ def test_a_deploy_that_was_stopped_goes_on(fleet: Fleet) -> None:
     assert hosts_with(said, "upload") == set(), "nothing was uploaded twice"
 
 
+@pytest.mark.nightly
 def test_a_deploy_that_was_stopped_while_it_switched_goes_on(fleet: Fleet) -> None:
     """The canary goes back by itself; it had everything, and so it has it still."""
     before = fleet.texts
@@ -262,6 +264,7 @@ def test_status_brings_forward_who_fell_behind(fleet: Fleet) -> None:
     assert [row["outcome"] for row in rows] == ["unchanged"] * 3
 
 
+@pytest.mark.nightly
 def test_a_host_that_stays_out_of_reach_needs_attention_and_status_finishes_it(
     fleet: Fleet, tmp_path: Path
 ) -> None:

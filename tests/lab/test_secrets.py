@@ -246,6 +246,7 @@ def test_the_operators_cache_keeps_none(stage: Stage, deployed: Deployed) -> Non
     assert kept_in(Path(stage.project.env["HOME"]), stage.sentinels) == []
 
 
+@pytest.mark.nightly
 def test_a_wrong_index_password_is_one_clear_line(stage: Stage, deployed: Deployed) -> None:
     """On this side, where the lock is made; and on the host, where the lock is known already."""
     wrong = f"S3ntinelwrong{secrets.token_hex(8)}"

@@ -15,12 +15,8 @@ from cartwheel_lab.faults.points import Point
 from tests.kit.faulting import Shore, pairs
 from tests.kit.secrecy import STRACE, Trace, found_in, traced
 from tests.kit.seed import SEED
-from tests.kit.tiers import tiered
 
-pytestmark = pytest.mark.timeout(400)
-
-# One on each side.
-EVERY_RUN = {"operator-kill"}
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +24,7 @@ def points(shore: Shore) -> list[Point]:
     return shore.record("redeploy")
 
 
-@pytest.mark.parametrize("name", tiered(FAULTS, nightly=FAULTS.keys() - EVERY_RUN))
+@pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_shows_none(shore: Shore, points: list[Point], name: str, tmp_path: Path) -> None:
     dice = random.Random(f"{SEED} {name}")
     point, fault = dice.choice([pair for pair in pairs(points) if pair[1].name == name])

@@ -13,6 +13,7 @@ import pytest
 from cartwheel_lab import LabHost
 from tests.kit.host import current, get, main_pids, marks, releases, status, touched
 from tests.kit.project import QUICK, Project, new_project
+from tests.kit.tiers import tiered
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,13 @@ def uninstall(project: Project, host: LabHost) -> None:
     assert "Welcome to nginx" in get(host, name=SHOP.name)
 
 
-@pytest.mark.parametrize("act", [roll_back, stop, start, restart, deploy, prune, uninstall])
+@pytest.mark.parametrize(
+    "act",
+    tiered(
+        [roll_back, stop, start, restart, deploy, prune, uninstall],
+        nightly={roll_back, start, restart, prune},
+    ),
+)
 def test_what_is_done_to_one_touches_no_other(
     project: Project, module_host: LabHost, act: Callable[[Project, LabHost], None]
 ) -> None:

@@ -17,7 +17,6 @@ import pytest
 from cartwheel_lab import LabHost
 from tests.kit.host import get
 from tests.kit.project import Project, new_project
-from tests.kit.tiers import tiered
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -117,7 +116,8 @@ def served(
 
 
 # Through a pipe: test_output.py, TestSilence.
-@pytest.mark.parametrize("where", tiered(["pipe", "terminal"], nightly={"pipe"}))
+@pytest.mark.nightly
+@pytest.mark.parametrize("where", ["pipe", "terminal"])
 def test_a_long_stop(served: tuple[LabHost, Project], where: str) -> None:
     """A request that takes long is waited for; it is answered."""
     host, project = served

@@ -414,6 +414,12 @@ SWEPT = {
     "nginx disabled",
     "site removed",
     "current link to nowhere",
+    "nginx includes no site",
+    "nginx broken by somebody else",
+    "disk is full",
+    "does not start at boot",
+    "stopped on purpose",
+    "nginx without a folder of sites",
 }
 
 
@@ -485,6 +491,7 @@ def levels(two: Two, what: str) -> list[tuple[str, str]]:
     return [(one["level"], one["detail"]) for one in mine]
 
 
+@pytest.mark.nightly
 def test_a_freeze_is_a_note(two: Two) -> None:
     two.project.fab("lock.hold", "-H", two.ill.name, "--message", "the sale")
     try:
@@ -499,6 +506,7 @@ def test_a_freeze_is_a_note(two: Two) -> None:
     two.assert_well()
 
 
+@pytest.mark.nightly
 def test_a_leftover_is_a_note(two: Two) -> None:
     await_sessions(two.ill)
     two.ill.sh("mkdir -p /srv/shop/releases/0.1.half/venv")
@@ -511,6 +519,7 @@ def test_a_leftover_is_a_note(two: Two) -> None:
     two.assert_well()
 
 
+@pytest.mark.nightly
 def test_a_deploy_at_work_is_a_note_and_so_is_a_switch_that_nobody_confirmed(two: Two) -> None:
     kept = two.project.folder / "config" / "deploy.toml"
     text = kept.read_text()
@@ -567,6 +576,7 @@ def test_who_cannot_be_asked_is_not_known_and_the_others_are_shown(two: Two) -> 
         ]
 
 
+@pytest.mark.nightly
 def test_what_cannot_be_read_is_not_known(two: Two) -> None:
     two.ill.sh("cp -a /var/lib/cartwheel/shop.json /root/; echo '{' > /var/lib/cartwheel/shop.json")
     try:
@@ -581,6 +591,7 @@ def test_what_cannot_be_read_is_not_known(two: Two) -> None:
     two.assert_well()
 
 
+@pytest.mark.nightly
 def test_an_app_that_is_not_set_up_or_not_deployed(two: Two, tmp_path: Path) -> None:
     other = new_project(tmp_path, name="other", settings="[web]\nserver_names = ['o.test']")
     names = two.names

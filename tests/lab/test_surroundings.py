@@ -10,7 +10,6 @@ import pytest
 from cartwheel_lab import LabHost
 from tests.kit.host import current, get, main_pids
 from tests.kit.project import Project, new_project
-from tests.kit.tiers import tiered
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -56,7 +55,8 @@ def host(module_host: LabHost) -> LabHost:
     return module_host
 
 
-@pytest.mark.parametrize("user", tiered(["root", "deploy"], nightly={"root"}))
+@pytest.mark.nightly
+@pytest.mark.parametrize("user", ["root", "deploy"])
 def test_a_whole_life(host: LabHost, user: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Setup, a first deploy, another one, a restart, a rollback, and what looks at it."""
     name = f"shop{user[0]}"

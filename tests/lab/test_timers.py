@@ -197,6 +197,7 @@ def calendar(host: LabHost, name: str = "job") -> str:
     return shown.partition("OnCalendar=")[2].partition(" ;")[0]
 
 
+@pytest.mark.nightly
 def test_another_schedule_goes_with_its_release(project: Project, module_host: LabHost) -> None:
     host = module_host
     project.settings(SETTINGS.replace("0 3 1 1 *", "30 4 1 1 *"))

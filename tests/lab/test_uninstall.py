@@ -131,6 +131,7 @@ def assert_differs(before: dict[str, set[str]], after: dict[str, set[str]]) -> N
         assert before[part] != after[part], part
 
 
+@pytest.mark.nightly
 def test_a_base_folder_that_setup_made_goes_too(prepared: LabHost, tmp_path: Path) -> None:
     before = state(prepared)
     project = new_project(tmp_path, settings='[host]\nbase = "/apps/of/ours"\n')
@@ -167,6 +168,7 @@ def test_kept_data_is_taken_over_by_a_later_setup(prepared: LabHost, shop: Proje
     assert_same(before, state(prepared))
 
 
+@pytest.mark.nightly
 def test_uninstall_asks_first(prepared: LabHost, shop: Project) -> None:
     host = ("-H", prepared.name)
     shop.fab("setup", *host)

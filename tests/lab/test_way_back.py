@@ -298,6 +298,7 @@ def test_a_stray_instance_ends_with_its_requests(shop: Shop) -> None:
     shop.all_end()
 
 
+@pytest.mark.nightly
 def test_stop_and_uninstall_answer_what_is_under_way(shop: Shop) -> None:
     text = shop.host.sh("curl -s http://localhost/")
     visit = shop.asked(12)

@@ -99,6 +99,7 @@ def test_nothing_private_arrives(shop: Project, module_host: LabHost) -> None:
     assert get(module_host, "/env/SECRET_KEY") == f'"{WORD}"'
 
 
+@pytest.mark.nightly
 def test_what_the_serving_release_carries_is_not_taken_from_it_in_silence(
     shop: Project, module_host: LabHost
 ) -> None:

@@ -84,7 +84,7 @@ BROKEN = {
     "kind",
     tiered(
         BROKEN,
-        nightly={"gunicorn", "the app's module", "half of the packages", "permissions"},
+        nightly=set(BROKEN) - {"interpreter link", "a file of a package"},
     ),
 )
 def test_what_is_not_whole_is_made_anew_while_it_serves(stage: Stage, kind: str) -> None:
@@ -114,6 +114,7 @@ def test_a_host_that_was_booted_without_it_takes_the_next_deploy(stage: Stage, w
     assert get(stage.host) == f"v{stage.versions}"
 
 
+@pytest.mark.nightly
 def test_nobody_goes_back_to_what_is_not_whole(stage: Stage) -> None:
     oldest = stage.deploy_well()
     stage.deploy_well()
@@ -138,6 +139,7 @@ def test_without_anything_whole_behind_it_there_is_no_way_back(stage: Stage) -> 
     attempt.assert_told("not-whole", Exit.FAILED, ["venv is missing"])
 
 
+@pytest.mark.nightly
 def test_a_deploy_that_fails_leaves_what_is_not_whole_and_runs(stage: Stage) -> None:
     """It is in memory, and goes on serving (still without its environment)."""
     stage.app("def app(environ, start_response):\n    raise SystemExit(7)\n")
@@ -145,6 +147,7 @@ def test_a_deploy_that_fails_leaves_what_is_not_whole_and_runs(stage: Stage) -> 
     stage.deploy_well()
 
 
+@pytest.mark.nightly
 def test_damage_inside_a_package_is_the_doctors(stage: Stage) -> None:
     """Other bytes in a file are found by a look at every file; then deploys know."""
     broken = break_(stage, f"for file in {SITE}/gunicorn/config.py; do echo >> $file; done")

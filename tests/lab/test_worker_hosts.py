@@ -168,6 +168,7 @@ def test_the_last_worker_is_not_ready_and_all_four_go_back(shop: Shop) -> None:
     assert [running(host)["worker"] for host in shop.workers] == [2, 2]
 
 
+@pytest.mark.nightly
 def test_a_host_changes_its_role_and_back(shop: Shop) -> None:
     host, site = shop.web[1], "/etc/nginx/conf.d/cartwheel-shop.conf"
     shop.settings(roles={host.name: "worker"})
@@ -356,6 +357,7 @@ def test_a_move_that_is_cut_off(shop: Shop, where: str) -> None:
     shop.project.fab("status")
 
 
+@pytest.mark.nightly
 def test_a_host_that_is_off_for_good(shop: Shop) -> None:
     """It stays its, until somebody vouches for that."""
     holder, other = shop.beats()[0], next(one for one in shop.workers if one not in shop.beats())

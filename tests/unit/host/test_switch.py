@@ -53,6 +53,7 @@ from cartwheel.host.wire.switching import (
 )
 from cartwheel.host.wire.timer import Timer
 from cartwheel.settings.phases import Kind
+from tests.kit.tiers import tiered
 from tests.unit.hostside import Session, host_in, in_child, slot_of, web
 
 PROBE = Probe("/", "localhost", "http", 200, 1, 0.1, 5, 1)
@@ -538,9 +539,18 @@ def dying_before(number: int, work: Callable[[], Any]) -> bool:
     return status == _CRASHED
 
 
+def step_of(scene: Callable[[Stage], Callable[[], Any]]) -> int:
+    """All others share their code with two of them: a sample of their calls is enough."""
+    if scene in (first, unconfirmed):
+        return 1
+    return 17 if scene in WHOLE_SCENES else 7 if scene in SLOW_SCENES else 3
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("calls", tiered(["some", "all"], nightly={"all"}))
 @pytest.mark.parametrize("scene", [*SCENES, *WHOLE_SCENES, *SLOW_SCENES])
 def test_killed_before_any_call_it_is_put_in_order(
-    scene: Callable[[Stage], Callable[[], Any]], memory: Path
+    scene: Callable[[Stage], Callable[[], Any]], calls: str, memory: Path
 ) -> None:
     """By turns only the process is killed, and with it all that the host ran."""
     number, ended = 0, False
@@ -570,8 +580,7 @@ def test_killed_before_any_call_it_is_put_in_order(
                 stage.deploy("9.z")
                 assert stage.served() == "9.z", "the next deploy needs no manual step"
                 stage.check()
-        # The others share their code with these: a sample of their calls is enough.
-        number += 1 if scene in (first, unconfirmed) else 17 if scene in WHOLE_SCENES else 3
+        number += step_of(scene) if calls == "some" else 1
     assert number > (5 if scene in (letting_go, taking) else 20)
 
 
