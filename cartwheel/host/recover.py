@@ -7,6 +7,7 @@ unit when it stops in any way.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -23,7 +24,7 @@ from cartwheel.host.release import leftovers
 from cartwheel.host.state import assignment, journal, pending, releases, sides
 from cartwheel.host.switch import way_back
 from cartwheel.host.system import files, locks
-from cartwheel.host.system.context import Context, OpError, boottime
+from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web import tls_change
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.request import About
@@ -47,7 +48,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         settle(at, _tell)
         if mode == "--boot":
-            _prove_serving(at)
+            prove_serving(_at_boot(at), at)
     except OpError as error:
         _tell(f"{app}: {error}\n{error.log}")
         return 1
@@ -73,8 +74,19 @@ def _lock(at: Layout, mode: str) -> locks.Lock:
     return locks.acquire(at.lock, holder, wait_seconds=wait_seconds)
 
 
-def _prove_serving(at: Layout) -> None:
-    """At boot: check that the started release answers. A confirmed release is never replaced, so a
+def _at_boot(at: Layout) -> Context:
+    return Context(
+        about=About(at.app, str(at.base), "recover", ""),
+        send=lambda _event: None,
+        lost=threading.Event(),
+        deadline=math.inf,  # each check has its own
+        memory={},
+        at_end=[],
+    )
+
+
+def prove_serving(ctx: Context, at: Layout) -> None:
+    """Wait until what should serve is well. A confirmed release is never replaced, so at boot a
     failure only shows in the boot unit's state. Raises OpError("unhealthy")."""
     wanted = releases.serving(at)
     if wanted is None or at.stopped.exists():
@@ -82,14 +94,6 @@ def _prove_serving(at: Layout) -> None:
     probe = releases.manifest(at, wanted.release).probe
     if probe is None:
         return
-    ctx = Context(
-        about=About(at.app, str(at.base), "recover", ""),
-        send=lambda _event: None,
-        lost=threading.Event(),
-        deadline=boottime() + 2 * probe.deadline_seconds,
-        memory={},
-        at_end=[],
-    )
     for one in sides.of(at, wanted):
         kind_of(one).prove(ctx, at, one, probe)
 

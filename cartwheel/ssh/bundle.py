@@ -81,7 +81,7 @@ def make_bundle(changed: Mapping[str, str]) -> Bundle:
     modules = host_modules()
     modules.update(changed)
     whole = {"name": _LOADER_MODULE, "loader": modules[_LOADER_MODULE], "modules": modules}
-    payload = zlib.compress(json.dumps(whole, sort_keys=True).encode(), 9)
+    payload = zlib.compress(json.dumps(whole, sort_keys=True).encode())
     words = {"OLDEST": str(OLDEST_PYTHON), "SIZE": str(len(payload)), "ALARM": str(ALARM_SECONDS)}
     loader = _LOADER
     for name, value in words.items():

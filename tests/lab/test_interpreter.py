@@ -62,7 +62,6 @@ def test_plan_deploy_and_doctor_refuse_it_too(stage: Stage) -> None:
     assert where in says(seen)
 
 
-@pytest.mark.nightly
 def test_what_serves_moved_into_a_home_that_its_unit_hides(stage: Stage) -> None:
     """The link is the same, and so is the version: the release would never start again."""
     before = current(stage.host, "shop")

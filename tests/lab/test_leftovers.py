@@ -152,6 +152,7 @@ for unit in cartwheel-shop-admin.web.0.4.running cartwheel-session-shop-admin-0a
 done
 """
 )
+SESSIONS = "cartwheel-session-shop-????????.service"
 RUNNING = {"cartwheel-shop-admin.web.0.4.running.service"} | {
     "cartwheel-session-shop-admin-0a1b2c3d.service"
 }
@@ -173,7 +174,7 @@ def project(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> P
 def planted(module_host: LabHost) -> set[str]:
     """Every kind of leftover; how each is told. No session may still be leaving: it would take
     them away itself."""
-    await_sessions(module_host, units="cartwheel-session-shop-????????.service")
+    await_sessions(module_host, units=SESSIONS)
     module_host.sh(_PLANT)
     serves = current(module_host, "shop")
     return {text.replace("CURRENT", serves) for text in PLANTED}
@@ -253,6 +254,10 @@ _OLD = f"old host side: /usr/local/lib/cartwheel/shop/{OLD_HOST_SIDE}"
 def test_what_serves_and_does_not_run_is_started_by_the_repair(
     project: Project, module_host: LabHost
 ) -> None:
+    """The doctor looks once it has started; this one takes its time."""
+    project.write("app/gunicorn.conf.py", "import time\ntime.sleep(3)\n")
+    project.fab("deploy", "-H", module_host.name)
+    await_sessions(module_host, units=SESSIONS)  # the end of one starts what is down
     (unit,) = main_pids(module_host, "shop")
     module_host.sh(f"systemctl stop {unit}")
     assert leftovers(project, module_host, Exit.FAILED) == [f"down, and should serve: {unit}"]

@@ -161,7 +161,7 @@ def uninstall(project: Project, host: LabHost) -> None:
     "act",
     tiered(
         [roll_back, stop, start, restart, deploy, prune, uninstall],
-        nightly={roll_back, start, restart, prune},
+        nightly={restart, prune},
     ),
 )
 def test_what_is_done_to_one_touches_no_other(

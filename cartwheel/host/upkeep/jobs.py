@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import replace
 from typing import Dict, Iterable, List, Optional, Union
@@ -247,10 +248,13 @@ def web_reload(ctx: Context, request: ReloadWebServer) -> Empty:
 
 
 def repair(ctx: Context, request: Repair) -> Repaired:
-    """Remove the leftovers that taking the lock spared for a deploy. Returns everything removed
-    since the session began, what could not be removed, and the releases that a check of every file
-    found damaged; a deploy rebuilds those."""
+    """Remove the leftovers that taking the lock spared for a deploy, and wait for what it started.
+    Returns everything removed since the session began, what could not be removed, and the releases
+    that a check of every file found damaged; a deploy rebuilds those."""
     at = ctx.at
+    if leftovers.is_unfinished(ctx.memory["found"]):
+        with contextlib.suppress(OpError):  # who looks next says what is wrong
+            recover.prove_serving(ctx, at)
     leftovers.clean(at, lambda text: ctx.emit("repair", "note", text))
     left = tuple(one.text for one in leftovers.find(at))
     found = [one.text for one in ctx.memory["found"]]
