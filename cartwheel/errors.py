@@ -400,6 +400,24 @@ CATALOGUE: dict[str, Problem] = {
         " port, and whether your own template of the site still has its line `include`.",
         Exit.ATTENTION,
     ),
+    "acme": Problem(
+        523,
+        "The certificate authority gave no certificate",
+        "What was served is served as before. The line above has the authority's words; fix what"
+        " they name, then `fab deploy` or `fab tls.renew` asks again. The host itself asks again"
+        " once an hour.",
+        Exit.ATTENTION,
+    ),
+    "no-certbot": Problem(
+        524,
+        "The host does not have certbot",
+        "`fab setup -H HOST` installs it.",
+    ),
+    "no-acme": Problem(
+        525,
+        "The host asks no certificate authority",
+        "`fab deploy -H HOST` makes it ask, if tls.acme is true.",
+    ),
     "server-name-taken": Problem(
         511,
         "Another site already has this server name",

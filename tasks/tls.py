@@ -21,3 +21,16 @@ def status(scene: Scene, out: Output) -> int:
     from cartwheel.terminal.tls import HEADS, rows
 
     return out.answer_table(tls.status(scene), HEADS, rows)
+
+
+@app_task(changing=True, help={"dry-run": "Ask for a certificate that is thrown away."})
+def renew(scene: Scene, out: Output, dry_run: bool = False) -> int:
+    """Ask the authority for a new certificate now (tls.acme).
+
+    One host after the other asks; hosts renew their certificates by themselves. A dry run changes
+    nothing that is served; with Let's Encrypt it asks the staging directory.
+    """
+    from cartwheel.commands import tls
+
+    said = "the authority would give a certificate" if dry_run else "renewed"
+    return out.answers(tls.renew(scene, dry_run=dry_run), lambda _one: said)

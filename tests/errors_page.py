@@ -319,6 +319,21 @@ _CASES: dict[str, tuple[str, str]] = {
         "After a reload a connection on the host itself got another certificate, or none.",
         "web1: port 443: another certificate is served for shop.example.org",
     ),
+    "acme": (
+        "The authority could not reach the host by the name, refuses the name, or was asked too"
+        " often; or it could not be reached itself ([tls.md](tls.md)).",
+        "web1: https://acme-v02.api.letsencrypt.org/directory gave no certificate for"
+        " shop.example.org: urn:ietf:params:acme:error:dns: DNS problem: NXDOMAIN looking up A for"
+        " shop.example.org",
+    ),
+    "no-certbot": (
+        "tls.acme was set after the host was set up.",
+        "web1: tls.acme is set, and the host has no certbot",
+    ),
+    "no-acme": (
+        "Nothing was deployed to this host since tls.acme was set.",
+        "web1: shop asks no certificate authority on this host",
+    ),
     "local-file": (
         "The disk of the machine where you typed is full, or a folder belongs to another user.",
         "/home/ann/.cache/cartwheel/wheels: Permission denied",

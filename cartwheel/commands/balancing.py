@@ -162,7 +162,7 @@ def members_of(scene: Scene) -> dict[str, Member]:
         Member(
             called.get(host.name, host.name),
             host.balancer_name or host.name,
-            _inner(host, where[host.name], scene.settings.web.listen),
+            inner_address(host, where[host.name], scene.settings.web.listen),
             host.weight,
         )
         for host in behind
@@ -173,7 +173,8 @@ def members_of(scene: Scene) -> dict[str, Member]:
     return {member.name: member for member in members}
 
 
-def _inner(host: Host, found: str, port: int) -> str:
+def inner_address(host: Host, found: str, port: int) -> str:
+    """Where other hosts reach it, as HOST:PORT; `found` is its address for SSH."""
     at = parse_address(host.inner_address or found)
     return f"{f'[{at.host}]' if ':' in at.host else at.host}:{at.port or port}"
 
@@ -183,11 +184,12 @@ def addresses(scene: Scene) -> tuple[str, ...]:
     hosts = balancers(scene)
     where = located(scene, hosts)
     names = [parse_address(host.inner_address or where[host.name]).host for host in hosts]
-    return tuple(dict.fromkeys(one for name in names for one in _resolved(name)))
+    return tuple(dict.fromkeys(one for name in names for one in resolved(name)))
 
 
-def _resolved(name: str) -> list[str]:
-    """The addresses of a name: web servers need addresses to decide which clients they trust."""
+def resolved(name: str) -> list[str]:
+    """The addresses of a name: web servers need addresses to decide which clients they trust, and
+    do not start while a name has none."""
     try:
         return [str(ipaddress.ip_address(name))]
     except ValueError:
@@ -197,7 +199,7 @@ def _resolved(name: str) -> list[str]:
     except OSError as error:
         raise UsageError(
             "inventory",
-            f"the balancer {name} has no address: {error.strerror}",
+            f"the host {name} has no address: {error.strerror}",
             hint="Set inner_address in [inventory.hosts.NAME].",
         ) from error
     return sorted({str(one[4][0]) for one in found})

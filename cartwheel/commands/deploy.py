@@ -15,7 +15,7 @@ from cartwheel.build.index import pip_environment
 from cartwheel.build.pip_wheel import PIP_SHA256, PIP_VERSION
 from cartwheel.build.products import Lock, Platform, operator_platform
 from cartwheel.build.uv_wheel import UV_VERSION
-from cartwheel.commands import product
+from cartwheel.commands import dns, product
 from cartwheel.commands.balancing import addresses
 from cartwheel.commands.holding import holding
 from cartwheel.commands.hooks import around_run
@@ -24,7 +24,8 @@ from cartwheel.commands.product import Product
 from cartwheel.commands.rendering import render_for, sample_files
 from cartwheel.commands.rollout import roll_out
 from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held, refuse_unplaced
-from cartwheel.commands.tls import certificate_of
+from cartwheel.commands.siblings import refuse_too_many, siblings
+from cartwheel.commands.tls import Source, source_of
 from cartwheel.errors import CartwheelError, HostError, first_of
 from cartwheel.events import Event
 from cartwheel.fleet.deploy import run_plans
@@ -36,7 +37,6 @@ from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.host_plan import HostPlan
 from cartwheel.plan.sealed import Sealed, stale
 from cartwheel.plan.step import Stage
-from cartwheel.plan.tls import Brought
 from cartwheel.render.overrides import stale_notes
 from cartwheel.render.own_config import own_config
 from cartwheel.render.release import RenderFacts, check_templates
@@ -52,11 +52,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Inputs:
     """The application's variables and files of configuration, by name, with their values; and the
-    certificate of its site."""
+    source of its site's certificate."""
 
     variables: Mapping[str, Variable]
     placed: Mapping[str, PlacedFile]
-    tls: Brought | None = None
+    tls: Source = None
 
 
 PROBE_SECONDS = 60.0
@@ -102,10 +102,11 @@ def begin(
     Then the app is built and published while connecting. Raises UsageError.
     """
     refuse_unplaced(scene)
+    refuse_too_many(scene)
     check_templates(scene.settings, scene.project)
     check_placed(scene.settings, scene.project)
     variables = environment(scene.settings, scene.project, scene.taken)
-    tls = certificate_of(scene.settings, scene.project, scene.taken)
+    tls = source_of(scene.settings, scene.project, scene.taken)
     inputs = Inputs(variables, placed_files(scene, variables), tls)
     password, store = product.index_password(scene), product.artifact_store(scene)
     making = Background(
@@ -180,7 +181,7 @@ def plan_all(
         return replace(common, lock=lock, published=product.published(made, lock))
 
     rendered = functools.cache(functools.partial(render_for, scene))
-    in_front = addresses(scene)
+    in_front, beside = addresses(scene), siblings(scene)
     found = holding(scene, facts)
     own = own_config(scene.settings, scene.project)
     outdated = (*stale_notes(scene.project), *(own.notes if own is not None else ()))
@@ -191,14 +192,29 @@ def plan_all(
             render: Callable[[str], Rendered] = _nothing_to_render
             if known.python is not None and known.host.systemd is not None:
                 have = with_lock(product.platform_of(known))
-                kind = replace(RenderFacts.of(known, scene.settings), balancers=in_front)
+                kind = replace(
+                    RenderFacts.of(known, scene.settings),
+                    balancers=in_front,
+                    siblings=beside.get(host, ()),
+                )
                 render = functools.partial(rendered, kind)
             one = plan_deploy(scene.settings, known, have, render, found.place(host))
             plans[host] = replace(one, notes=(*one.notes, *outdated))
         except CartwheelError as error:
             error.host = error.host or host
             raise
-    return found.planned(plans)
+    return found.planned(_with_advice(scene, plans))
+
+
+def _with_advice(scene: Scene, plans: dict[str, HostPlan]) -> dict[str, HostPlan]:
+    """Where a certificate authority is to be asked: what is known about the names' addresses."""
+    asking = {host: plan.tls.asks_for for host, plan in plans.items() if plan.tls}
+    names = dict.fromkeys(name for asked in asking.values() for name in asked)
+    advice = tuple(dns.notes(scene, names)) if names else ()
+    return {
+        host: replace(plan, notes=(*plan.notes, *advice)) if asking.get(host) else plan
+        for host, plan in plans.items()
+    }
 
 
 def _nothing_to_render(_release: str) -> Rendered:

@@ -27,6 +27,7 @@ from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
+from cartwheel.host.web import certbot
 from cartwheel.host.wire.balancer import PlaceSite
 from cartwheel.host.wire.request import Done
 from cartwheel.host.wire.setup import Changes, Setup
@@ -81,8 +82,10 @@ def _set_up(scene: Scene) -> dict[str, Result[Changes]]:
 
 
 def _step(scene: Scene, host: str) -> Step[Changes]:
-    """Prepare a host for what it runs: without web it needs no web server."""
-    request = replace(_request(scene), web_server=scene.assigned(host).has_web)
+    """Prepare a host for what it runs: without web it needs no web server, and no certificate."""
+    has_web, request = scene.assigned(host).has_web, _request(scene)
+    needed = certbot.PACKAGES if scene.settings.tls.acme and has_web else ()
+    request = replace(request, web_server=has_web, packages=(*request.packages, *needed))
     return Step("setup", _SETUP_SECONDS, request)
 
 

@@ -1,15 +1,21 @@
-"""The certificate and the key of [tls]: read and checked here, before any host gets them."""
+"""What [tls] names: read and checked here, before any host gets it; and HTTPS on the hosts."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TypeAlias
 
 from cartwheel.commands.ask import Answers, read
-from cartwheel.commands.scene import Scene
+from cartwheel.commands.scene import Scene, connect, raise_failures
 from cartwheel.errors import UsageError, first_of
+from cartwheel.fleet.locking import lock_all
+from cartwheel.fleet.sessions import Result, one_after_another
 from cartwheel.hidden import Hidden
-from cartwheel.host.wire.tls import AskTls, TlsState
+from cartwheel.host.wire.request import Done
+from cartwheel.host.wire.tls import AskTls, Order, TlsState
+from cartwheel.plan import steps
+from cartwheel.plan.acme import order_of
 from cartwheel.plan.tls import Brought
 from cartwheel.settings import certificates
 from cartwheel.settings.certificates import CertificateError, Pair
@@ -17,11 +23,46 @@ from cartwheel.settings.toml_tables import Settings
 from cartwheel.settings.variables import Taken, resolve_secret
 
 _NOT_TAKEN: Taken = {}
+Source: TypeAlias = Brought | Order | None
 
 
 def status(scene: Scene) -> Answers[TlsState | None]:
     """How each host serves HTTPS."""
     return read(scene, AskTls())
+
+
+def renew(scene: Scene, *, dry_run: bool) -> dict[str, Result[Done]]:
+    """Each host asks for a new certificate, one after the other; the failure of each.
+
+    Raises UsageError("settings") if the hosts ask for none."""
+    if not scene.settings.tls.acme:
+        raise UsageError("settings", "tls.acme is not true, so hosts ask for no certificate")
+    with connect(scene, changing=True) as fleet:
+        raise_failures(lock_all(fleet, scene.hosts, scene.terms))
+        return one_after_another(fleet, dict.fromkeys(scene.hosts, steps.renew(dry_run=dry_run)))
+
+
+def source_of(settings: Settings, project: Path, taken: Taken = _NOT_TAKEN) -> Source:
+    """Where the hosts' certificate comes from; None: they have it. Raises as `certificate_of`."""
+    if settings.tls.acme:
+        return order_of(settings, _roots_of(settings, project))
+    return certificate_of(settings, project, taken)
+
+
+def _roots_of(settings: Settings, project: Path) -> str:
+    """The roots of a private CA as PEM."""
+    if settings.tls.ca is None:
+        return ""
+    data = _read(project, settings.tls.ca, "tls.ca")
+    _roots(settings, data)
+    return data.decode(errors="replace")
+
+
+def _roots(settings: Settings, data: bytes) -> list[bytes]:
+    try:
+        return certificates.roots_in(data)
+    except CertificateError as error:
+        raise UsageError("bad-certificate", f"tls.ca: {settings.tls.ca} {error}") from None
 
 
 def certificate_of(settings: Settings, project: Path, taken: Taken = _NOT_TAKEN) -> Brought | None:
@@ -39,6 +80,8 @@ def check_certificate(settings: Settings, project: Path) -> None:
     """The same where no command may run and no variable be set: the key is checked if it is a file
     that is there."""
     tls = settings.tls
+    if tls.acme:
+        _roots_of(settings, project)
     if tls.certificate is None or tls.key is None:
         return
     key: Hidden | None = None
@@ -51,11 +94,8 @@ def _checked(settings: Settings, project: Path, key: Hidden | None) -> Pair:
     tls = settings.tls
     data = _read(project, tls.certificate or "", "tls.certificate")
     roots = certificates.system_roots()
-    try:
-        if tls.ca is not None:
-            roots = certificates.roots_in(_read(project, tls.ca, "tls.ca"))
-    except CertificateError as error:
-        raise UsageError("bad-certificate", f"tls.ca: {tls.ca} {error}") from None
+    if tls.ca is not None:
+        roots = _roots(settings, _read(project, tls.ca, "tls.ca"))
     try:
         pair, wrong = certificates.check(data, settings.web.server_names, roots, time.time())
     except CertificateError as error:

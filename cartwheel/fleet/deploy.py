@@ -31,6 +31,7 @@ from cartwheel.fleet.sessions import (
     Fleet,
     Result,
     failures,
+    one_after_another,
     step_on_each,
     successes,
 )
@@ -298,7 +299,10 @@ def _finish(
 def _change_tls(fleet: Fleet, plans: Plans) -> dict[str, CartwheelError]:
     """HTTPS is the host's, not the release's: it changes once no host goes back any more."""
     asked = {host: step for host, plan in plans.items() if (step := steps.tls(plan))}
-    return failures(step_on_each(fleet, asked))
+    slow = [host for host in asked if plans[host].asks_authority]
+    at_once = step_on_each(fleet, {host: asked[host] for host in asked if host not in slow})
+    in_turn = one_after_another(fleet, {host: asked[host] for host in slow})
+    return failures({**at_once, **in_turn})
 
 
 def _confirm(fleet: Fleet, host: str, step: Step[Done]) -> Done:

@@ -229,6 +229,14 @@ def step_on_each(fleet: Fleet, steps: Mapping[str, Step[T]]) -> dict[str, Result
     return fleet.each(lambda host, _session: fleet.run_step(host, steps[host]), steps)
 
 
+def one_after_another(fleet: Fleet, steps: Mapping[str, Step[T]]) -> dict[str, Result[T]]:
+    """Do one step on each of these hosts, never on two at once, whichever fail."""
+    found: dict[str, Result[T]] = {}
+    for host, step in steps.items():
+        found |= step_on_each(fleet, {host: step})
+    return found
+
+
 def failures(results: Mapping[str, object]) -> dict[str, CartwheelError]:
     return {host: one for host, one in results.items() if isinstance(one, CartwheelError)}
 

@@ -25,6 +25,7 @@ LOGROTATE = Path("/etc/logrotate.d")
 PIP = LIB / ".pip"
 UV = LIB / ".uv"
 HOST_LOCK = RUN / ".host.lock"
+ACME_LOCK = RUN / ".acme.lock"
 
 # All instances of a release that run together, its side, have the same slot. A restart or rollback
 # starts instances in another slot, while the old ones finish their requests (see `instances`).
@@ -124,6 +125,13 @@ class Layout:
     tls_site = _Inside("site.conf", of="tls")
     # Exists only while a change of TLS is under way: how to go back (see `web.tls_change`).
     tls_pending = _Inside("pending.json", of="tls")
+    # What the host asks a certificate authority for, how the last try ended, and whom it trusts
+    # there (see `web.order`).
+    tls_order = _Inside("acme.json", of="tls")
+    tls_tried = _Inside("tried.json", of="tls")
+    tls_roots = _Inside("roots.pem", of="tls")
+    # The answers to the authority's challenges, which the web server reads.
+    acme_webroot = _Inside("acme-webroot")
     # On a balancer: links to the hosts that are in, and marks of those that are out.
     balancer = _Inside("balancer")
     # The hosts that are out of the balancer, and who took them out (see `balancer`).

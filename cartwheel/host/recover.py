@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Callable, List, Optional
@@ -27,7 +26,6 @@ from cartwheel.host.system import files, locks
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web import tls_change
 from cartwheel.host.wire.journal import Entry
-from cartwheel.host.wire.request import About
 
 _BOOT_PATIENCE_SECONDS = 300.0
 
@@ -48,7 +46,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         settle(at, _tell)
         if mode == "--boot":
-            prove_serving(_at_boot(at), at)
+            prove_serving(Context.of_program(at, "recover", math.inf), at)
     except OpError as error:
         _tell(f"{app}: {error}\n{error.log}")
         return 1
@@ -72,17 +70,6 @@ def _lock(at: Layout, mode: str) -> locks.Lock:
     holder = {"owner": "cartwheel recover", "since": since, "message": message}
     wait_seconds = 0.0 if mode == "--settle" else _BOOT_PATIENCE_SECONDS
     return locks.acquire(at.lock, holder, wait_seconds=wait_seconds)
-
-
-def _at_boot(at: Layout) -> Context:
-    return Context(
-        about=About(at.app, str(at.base), "recover", ""),
-        send=lambda _event: None,
-        lost=threading.Event(),
-        deadline=math.inf,  # each check has its own
-        memory={},
-        at_end=[],
-    )
 
 
 def prove_serving(ctx: Context, at: Layout) -> None:

@@ -270,12 +270,20 @@ def _tls(host: str, status: Status) -> Iterator[Finding]:
     state = status.tls
     if state is None or not _web_server_answers(status):
         return
+    if state.failed:
+        yield Finding(
+            host, "certificate", "note", f"the last try failed: {state.failed}", _again(host)
+        )
     reloads = f"`fab {names.web_server().name}.reload -H {host}` reads the file again"
     served = tls.certificate(state.served)
+    if not state.path:
+        yield _problem(host, "https", f"https: {state.problem}", _again(host))
+        return
     if served is None:
         yield _problem(host, "https", f"https: {state.problem}", reloads, serving=True)
         return
     renew = f"renew it, then `fab deploy -H {host}`" if state.is_ours else f"renew {state.path}"
+    renew = _again(host) if state.directory else renew
     left = f"ends on {served.day}, in {served.days_left(state.time)} days"
     if served.until <= state.time:
         detail = f"the certificate has expired on {served.day}"
@@ -289,6 +297,10 @@ def _tls(host: str, status: Status) -> Iterator[Finding]:
         yield _problem(host, "https", f"the certificate {left}", renew)
     else:
         yield Finding(host, "https", "ok", f"the certificate {left}")
+
+
+def _again(host: str) -> str:
+    return f"`fab tls.renew -H {host}` asks again at once, the host itself once an hour"
 
 
 def _boot(host: str, status: Status) -> Iterator[Finding]:

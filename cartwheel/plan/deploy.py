@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.download import Source
     from cartwheel.host.wire.facts import Facts, Interpreter
     from cartwheel.host.wire.making import PlacedFile
+    from cartwheel.host.wire.tls import Order
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Ingredients:
     created: str  # for display only; the order is the journal's sequence
     published: Mapping[str, Source] = field(default_factory=dict, repr=False)  # by SHA-256
     placed: Mapping[str, PlacedFile] = field(default_factory=dict, repr=False)
-    tls: Brought | None = field(default=None, repr=False)
+    tls: Brought | Order | None = field(default=None, repr=False)
 
 
 def runs_here(settings: Settings, facts: Facts, place: Place) -> Assigned:

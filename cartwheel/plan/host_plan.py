@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.journal import Setback
     from cartwheel.host.wire.marks import Stopped
     from cartwheel.host.wire.switching import Switch
-    from cartwheel.host.wire.tls import InstallTls, RemoveTls
+    from cartwheel.host.wire.tls import InstallAcme, InstallTls, RemoveTls
     from cartwheel.plan.making import Making
 
 
@@ -88,10 +88,12 @@ class Move:
 @dataclass(frozen=True)
 class Tls:
     """HTTPS on a host after the run, in words. `request`: what changes it; None: nothing changes.
-    It belongs to the host: no rollback touches it."""
+    `asks_for`: the names for which a certificate authority is asked. It belongs to the host: no
+    rollback touches it."""
 
     what: str
-    request: InstallTls | RemoveTls | None = None
+    request: InstallTls | InstallAcme | RemoveTls | None = None
+    asks_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,13 @@ class HostPlan:
     @property
     def changes_tls(self) -> bool:
         return self.tls is not None and self.tls.request is not None
+
+    @property
+    def asks_authority(self) -> bool:
+        """Whether a certificate authority may be asked: by one host after the other."""
+        from cartwheel.host.wire.tls import InstallAcme
+
+        return self.tls is not None and isinstance(self.tls.request, InstallAcme)
 
     @property
     def switching(self) -> Switch:

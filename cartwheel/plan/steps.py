@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.switching import Finished, Switched, WentBack
 
 _HOOK_MARGIN_SECONDS = 30.0
+# certbot's own time limit on the host, twice: another application may be asking.
+ACME_SECONDS = 700.0
 
 
 def in_order(plan: HostPlan) -> list[AnyStep | Hook]:
@@ -112,7 +114,15 @@ def tls(plan: HostPlan) -> Step[Done] | None:
     """The change of HTTPS, if there is one."""
     if plan.tls is None or plan.tls.request is None:
         return None
-    return Step("tls", SMALL_SECONDS, plan.tls.request)
+    seconds = ACME_SECONDS if plan.asks_authority else SMALL_SECONDS
+    return Step("tls", seconds, plan.tls.request)
+
+
+def renew(*, dry_run: bool) -> Step[Done]:
+    """A host asks for a new certificate at once."""
+    from cartwheel.host.wire.tls import RenewTls
+
+    return Step("renew", ACME_SECONDS, RenewTls(dry_run))
 
 
 # -- what only one host has

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cartwheel.hidden import Hidden
+from cartwheel.plan.acme import acme_notes, acme_refusals, plan_acme
 from cartwheel.plan.host_plan import Refusal, Tls
 from cartwheel.settings import names
 from cartwheel.settings.certificates import Certificate, CertificateError, Pair, covers, read
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.facts import Facts, Server
-    from cartwheel.host.wire.tls import InstallTls, TlsFiles
+    from cartwheel.host.wire.tls import InstallTls, Order, TlsFiles
     from cartwheel.settings.toml_tables import Settings
 
 _NAME_HEX = 12  # as `web.tls.SET` on the host
@@ -35,21 +36,29 @@ class Brought:
 
 
 def plan_tls(
-    settings: Settings, facts: Facts, site: str, brought: Brought | None, *, has_web: bool
+    settings: Settings, facts: Facts, site: str, source: Brought | Order | None, *, has_web: bool
 ) -> Tls | None:
     """What happens; None if the host has no HTTPS and gets none. `site`: what the application's
-    site is to include."""
+    site is to include; `source`: where the certificate comes from, None: the host has it."""
     there = facts.tls
     if not settings.tls.is_on or not has_web:
         from cartwheel.host.wire.tls import RemoveTls
 
         return None if there is None else Tls("is removed", RemoveTls())
     now, known = facts.host.time, certificate(there.certificate if there else "")
+    if source is not None and not isinstance(source, Brought):
+        return plan_acme(facts, site, source, known)
+    brought = source
     wanted = brought.pair.certificate if brought else known
     what = _served(settings, wanted, now)
     live = brought.name if brought else ""
     is_same_site = there is not None and there.site == hashlib.sha256(site.encode()).hexdigest()
-    is_same = there is not None and there.live == live and bool(there.certificate)
+    is_same = (
+        there is not None
+        and there.live == live
+        and bool(there.certificate)
+        and there.order is None  # otherwise the host goes on asking an authority
+    )
     if is_same and is_same_site:
         return Tls(f"serves {what}")
     if there is None or not there.site:
@@ -86,10 +95,13 @@ def _served(settings: Settings, known: Certificate | None, now: float) -> str:
     return f"{who} until {known.day} ({known.days_left(now)} days)"
 
 
-def tls_notes(settings: Settings, facts: Facts, brought: Brought | None) -> Iterator[str]:
+def tls_notes(settings: Settings, facts: Facts, source: Brought | Order | None) -> Iterator[str]:
     """What to know about the certificate. That of a host cannot be checked before it is served."""
-    if brought is not None:
-        yield from brought.pair.notes
+    if isinstance(source, Brought):
+        yield from source.pair.notes
+        return
+    if source is not None:
+        yield from acme_notes(facts)
         return
     known = certificate(facts.tls.certificate) if settings.tls.is_on and facts.tls else None
     missing = [
@@ -103,6 +115,7 @@ def tls_refusals(settings: Settings, facts: Facts) -> Iterator[Refusal]:
     """The port of HTTPS in the hands of another program, or of another site with our names."""
     if not settings.tls.is_on:
         return
+    yield from acme_refusals(settings, facts)
     port, web = settings.tls.listen, names.web_server().program
     holder = facts.ports.get(str(port))
     if holder not in (None, web):

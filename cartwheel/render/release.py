@@ -53,7 +53,8 @@ class RenderFacts:
     `default_server_free`: no other site is the default one on the port (our own does not count).
     `tls`: as in `TlsFacts`. `python_in_home`: the app's interpreter, with all links followed, is
     in a home folder.
-    `balancers` are the addresses of the balancers that pass requests on to the host.
+    `balancers` are the addresses of the balancers that pass requests on to the host; `siblings`,
+    as ADDRESS:PORT, are the other hosts that a certificate authority may ask instead of it.
     """
 
     cpus: int
@@ -63,6 +64,7 @@ class RenderFacts:
     ipv6: bool
     python_in_home: bool = False
     balancers: tuple[str, ...] = ()
+    siblings: tuple[str, ...] = ()
     tls: TlsFacts = TlsFacts()
 
     @classmethod
@@ -121,6 +123,7 @@ SAMPLES = (
         ipv6=False,
         python_in_home=True,
         balancers=("192.0.2.1",),
+        siblings=("192.0.2.2:80",),
         tls=TlsFacts("1.18.0", shares_port=True, default_free=False),
     ),
 )
@@ -239,6 +242,8 @@ def _values(
         "stop_seconds": graceful_seconds + _STOP_MARGIN_SECONDS,
         "boot_seconds": start_seconds + graceful_seconds + _BOOT_MARGIN_SECONDS,
         "proxy_seconds": proxy_seconds(settings),
+        "acme_webroot": str(at.acme_webroot) if settings.tls.acme else None,
+        "siblings": facts.siblings if settings.tls.acme else (),
         "trusted_proxies": (*settings.web.trusted_proxies, *facts.balancers),
         "is_default": not settings.web.server_names and facts.default_server_free,
         "python_in_home": facts.python_in_home,

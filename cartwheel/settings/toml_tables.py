@@ -249,9 +249,15 @@ class Tls(Model):
     """Or a certificate that something else puts on the hosts; a change there is noticed."""
     host_key: AbsolutePath | None = Field(default=None, examples=["/etc/ssl/private/shop.key"])
     """Its private key on the hosts."""
+    acme: bool = False
+    """Or one that each host asks a certificate authority for, and renews (ACME)."""
+    directory: str = "https://acme-v02.api.letsencrypt.org/directory"
+    """The directory of that authority; default: Let's Encrypt's."""
+    mail: str | None = Field(default=None, examples=["ops@example.org"])
+    """The address that it gets for its account; some send a mail before a certificate ends."""
     ca: str | None = Field(default=None, min_length=1, examples=["tls/root.pem"])
-    """The roots that the chain of tls.certificate must lead to, for a private CA; default: those
-    of this machine."""
+    """The roots of a private CA: the chain of the certificate must lead to one of them, and with
+    tls.acme hosts trust them where they ask it; default: those of this machine."""
     listen: int = Field(default=443, ge=1, le=65535)
     """Port of HTTPS."""
     redirect: bool = True
@@ -266,7 +272,7 @@ class Tls(Model):
 
     @property
     def is_on(self) -> bool:
-        return self.certificate is not None or self.host_certificate is not None
+        return self.acme or self.certificate is not None or self.host_certificate is not None
 
 
 class Health(Model):

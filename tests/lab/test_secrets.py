@@ -391,6 +391,7 @@ EVERY_WORD: dict[str, tuple[str, ...]] = {
     "timer.pause": ("--name", "job"),
     "timer.resume": ("--name", "job"),
     "tls.status": (),
+    "tls.renew": (),
     "runs.list": (),
     "runs.show": ("last",),
     "uninstall": ("--yes",),
@@ -400,6 +401,7 @@ EVERY_WORD: dict[str, tuple[str, ...]] = {
 # these say so.
 _CODES = dict.fromkeys(("shell", "balancer.out"), 2)
 _CODES |= {f"process.{word}": 2 for word in ("stop", "start", "restart")}
+_CODES["tls.renew"] = 2  # there is no tls.acme
 _CODES |= {f"timer.{word}": 2 for word in ("run", "pause", "resume")}
 
 

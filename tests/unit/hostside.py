@@ -66,6 +66,7 @@ def host_in(folder: Path, monkeypatch: pytest.MonkeyPatch, app: str = "shop") ->
     for path in places.values():
         path.mkdir(parents=True)
     places["HOST_LOCK"] = places["RUN"] / ".host.lock"
+    places["ACME_LOCK"] = places["RUN"] / ".acme.lock"
     # Some modules have them under their own name too.
     for name, module in list(sys.modules.items()):
         if name.startswith("cartwheel.host"):

@@ -21,7 +21,7 @@ from cartwheel.host.process import instances, timers
 from cartwheel.host.release import downloads, trial
 from cartwheel.host.state import assignment, pending, releases, sides
 from cartwheel.host.system import files, locks, systemd
-from cartwheel.host.web import kinds, tls, tls_change
+from cartwheel.host.web import certbot, kinds, lineages, tls, tls_change
 
 _HOST_SIDE = re.compile(r"[0-9a-f]{16}")  # runtime.digest
 
@@ -33,7 +33,7 @@ _SCRATCH = (
     *((folder, re.compile(r"\.new-(\d+)-")) for folder in (layout.PIP, layout.UV)),
 )
 
-_FOLDERS = "releases|cache|shared|balancer|assignments|locks|stopped|timers|tls"
+_FOLDERS = "releases|cache|shared|balancer|assignments|locks|stopped|timers|tls|acme-webroot"
 
 SWITCH = "unfinished switch"
 DOWN = "down, and should serve"
@@ -49,6 +49,7 @@ TEMPORARY = "temporary file"
 SPARE = "spare link"
 ASSIGNMENT = "unneeded assignment"
 CERTIFICATE = "unneeded certificate"
+CHALLENGE = "answer to a challenge"
 RUNTIME = "runtime directory"
 HOST_SIDE = "old host side"
 SCRATCH = "scratch folder"
@@ -183,6 +184,9 @@ def _removed(at: Layout, known: _Known) -> Found:
     folders = (
         (at.root, re.compile(_FOLDERS)),
         (at.tls, tls.SET),
+        (at.acme_webroot, re.compile(re.escape(certbot.CHALLENGES))),
+        (lineages.top(), lineages.HOME),
+        *((home / name, re.compile(app)) for home in lineages.homes() for name in lineages.FOLDERS),
         (at.cache / "wheels", releases.DIGEST),
         (layout.LIB, re.compile(app)),
         (at.lib, _HOST_SIDE),
@@ -250,7 +254,10 @@ def _assignments(at: Layout, known: _Known) -> Found:
 
 
 def _certificates(at: Layout, known: _Known) -> Found:
-    """Sets of a certificate and its key that nothing names any more."""
+    """Sets of a certificate and its key that nothing names any more, and what certbot shows an
+    authority while it asks for one: it asks only under the application's lock."""
+    if certbot.is_cut_off(at):
+        yield Leftover(CHALLENGE, str(certbot.challenges(at)))
     yield from (Leftover(CERTIFICATE, str(at.tls / name)) for name in tls_change.unneeded(at))
 
 
@@ -340,6 +347,7 @@ _TAKE_AWAY: Dict[str, Callable[[Layout, Leftover], None]] = {
     REMOVED: _removed_half,
     WHEEL: _tree,
     CERTIFICATE: _tree,
+    CHALLENGE: _tree,
     RUNTIME: _tree,
     HOST_SIDE: _tree,
     SCRATCH: _scratch_of_anybody,

@@ -73,6 +73,8 @@ CHANGING: Dict[str, str] = {
     "timer-resume": "upkeep.timers:resume",
     "tls-install": "web.tls_change:install",
     "tls-remove": "web.tls_change:remove",
+    "tls-acme": "web.acme:install",
+    "tls-renew": "web.acme:renew",
     "hold": "state.freeze:hold",
     "release": "state.freeze:release",
     "uninstall": "upkeep.uninstall:uninstall",

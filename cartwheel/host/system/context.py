@@ -93,6 +93,18 @@ class Context:
     _reported: float = field(default_factory=boottime, init=False)
     _detail: str = field(default="", init=False)
 
+    @classmethod
+    def of_program(cls, at: Layout, who: str, seconds: float) -> "Context":
+        """For a program that stays on the host: nobody listens, and nobody can go away."""
+        return cls(
+            about=About(at.app, str(at.base), who, ""),
+            send=lambda _event: None,
+            lost=threading.Event(),
+            deadline=boottime() + seconds,
+            memory={},
+            at_end=[],
+        )
+
     @property
     def at(self) -> Layout:
         """The paths of the session's application."""

@@ -21,7 +21,7 @@ from cartwheel.host.state import record, releases
 from cartwheel.host.state.record import Record
 from cartwheel.host.system import children, files, locks, systemd
 from cartwheel.host.system.context import Context, OpError
-from cartwheel.host.web import configuration, tls_watch
+from cartwheel.host.web import configuration, tls_change
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.upkeep import Removed, Uninstall
 
@@ -42,7 +42,7 @@ def uninstall(ctx: Context, request: Uninstall) -> Removed:
         raise OpError("not-set-up", f"{at.app} is not set up on this host")
     removed = nginx_site.remove(ctx, at)
     removed += _site(ctx, at)
-    removed += tls_watch.remove(at)
+    removed += tls_change.uninstall(ctx, at)
     removed += _instances(ctx, at, now=request.now)
     removed += _boot_unit(ctx, at)
     removed += _directories(at, request.remove_shared)
@@ -124,7 +124,7 @@ def _boot_unit(ctx: Context, at: Layout) -> List[str]:
 
 def _directories(at: Layout, remove_shared: bool) -> List[str]:
     doomed = [at.cache, at.releases, at.lib, at.logs, layout.RUN / at.app]
-    doomed += [at.assignments, at.locks, at.stopped_processes, at.timers, at.tls]
+    doomed += [at.assignments, at.locks, at.stopped_processes, at.timers]
     doomed += [at.shared] if remove_shared else []
     removed = [str(path) for path in doomed if files.remove_tree(path)]
     marks = (at.stopped, at.frozen, at.pending, at.disabled)
@@ -157,5 +157,6 @@ def _shared_parts(at: Layout) -> List[str]:
     if own.issuperset(files.names(layout.LIB)):
         gone += [str(tool) for tool in tools if files.remove_tree(tool)]
         locks.discard(layout.HOST_LOCK)
+        locks.discard(layout.ACME_LOCK)
     shared = (layout.LIB, layout.LOGS, layout.STATE, layout.RUN)
     return gone + [str(folder) for folder in shared if files.remove_empty(folder)]

@@ -20,7 +20,7 @@ LOGS = Path("/var/log/nginx")
 _VERSION = re.compile(r"^nginx version: \S+/(\S+)", re.MULTILINE)
 _FAILURE = re.compile(r"\[(?:emerg|error)\] (?:\d+#\d+: )?(.+)")
 # nginx's configuration cannot escape `$`, so such a value is refused.
-_PLAIN = re.compile(r"^[A-Za-z0-9._~/:@%+,=*-]*$")
+_PLAIN = re.compile(r"^[A-Za-z0-9._~/:@%+,=*\[\]-]*$")
 
 # The end of a line, as templates/nginx-site.conf.j2 has it. A quote in a client's words is
 # written as \x22: nobody can forge it.

@@ -17,6 +17,7 @@ from typing import List, Optional
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import files
+from cartwheel.host.web import order
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.web.server import TlsSite
 from cartwheel.host.wire.tls import TlsState, TlsThere
@@ -30,11 +31,13 @@ def there(at: Layout) -> Optional[TlsThere]:
     """What is there; None if nothing is."""
     if not files.is_folder(at.tls):
         return None
-    text, how = site_text(at), served_as(at)
+    text, how, kept = site_text(at), served_as(at), order.read(at)
     return TlsThere(
         live=files.read_link(at.tls_live) or "",
         site=hashlib.sha256(text.encode()).hexdigest() if text else "",
         certificate=certificate_in(how.certificate) if how else "",
+        order=kept.order if kept else None,
+        failed=order.failed(at),
     )
 
 
@@ -71,10 +74,14 @@ def sets(at: Layout) -> List[str]:
 
 
 def state(at: Layout) -> Optional[TlsState]:
-    """How TLS is served, by a handshake; None where there is no TLS."""
-    how = served_as(at)
+    """How TLS is served, by a handshake; None where there is no TLS, and no authority is asked."""
+    how, kept = served_as(at), order.read(at)
+    directory, failed = kept.order.directory if kept else "", order.failed(at)
     if how is None:
-        return None
+        if kept is None:
+            return None
+        why = "there is no certificate yet"
+        return TlsState("", 0, True, "", "", why, time.time(), directory, failed)
     certificate, served, problem = certificate_in(how.certificate), "", ""
     if not certificate:
         problem = f"{how.certificate} holds no certificate"
@@ -84,7 +91,8 @@ def state(at: Layout) -> Optional[TlsState]:
         problem = f"port {how.port}: {reason(error)}"
     is_ours = at.tls in how.certificate.parents
     path = str(how.certificate)
-    return TlsState(path, how.port, is_ours, certificate, served, problem, time.time())
+    now = time.time()
+    return TlsState(path, how.port, is_ours, certificate, served, problem, now, directory, failed)
 
 
 def reason(error: OSError) -> str:

@@ -19,7 +19,7 @@ from cartwheel.host.layout import Layout
 from cartwheel.host.state import journal, releases
 from cartwheel.host.system import files, locks
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
-from cartwheel.host.web import configuration, tls, tls_watch
+from cartwheel.host.web import certbot, configuration, lineages, order, tls, tls_watch
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.journal import Entry
@@ -40,8 +40,29 @@ class Before:
 
 
 def install(ctx: Context, request: InstallTls) -> Done:
-    """Serve TLS as the request says. Raises OpError in the web server's or the handshake's words;
-    then everything is as before."""
+    """Serve TLS with files from the operator or of the host, and ask no authority any more. Raises
+    OpError in the web server's or the handshake's words; then everything is as before."""
+    bring(ctx, request)
+    if order.read(ctx.at) is not None:
+        _forget_order(ctx, ctx.at)
+        with locks.shared_parts(ctx):
+            tls_watch.ensure(ctx.at)
+    return Done(changed=True)
+
+
+def _forget_order(ctx: Context, at: Layout) -> List[str]:
+    """The lineages first: while there is an order, it is known that they are to go."""
+    gone: List[str] = []
+    if lineages.homes():
+        with certbot.alone(ctx):
+            gone += lineages.sweep(at.app)
+    gone += [str(path) for path in (at.acme_webroot,) if files.remove_tree(path)]
+    order.forget(at)
+    return gone
+
+
+def bring(ctx: Context, request: InstallTls) -> None:
+    """Serve TLS with these files. Raises OpError as `install` does."""
     at = ctx.at
 
     def prepare() -> None:
@@ -52,7 +73,6 @@ def install(ctx: Context, request: InstallTls) -> Done:
     with locks.shared_parts(ctx):
         _carry_out(ctx, prepare, lambda: _serve(ctx, at, request))
         _tidy(at)
-    return Done(changed=True)
 
 
 def remove(ctx: Context, request: RemoveTls) -> Done:
@@ -62,8 +82,14 @@ def remove(ctx: Context, request: RemoveTls) -> Done:
         if tls.site_text(at):
             _carry_out(ctx, lambda: None, lambda: _end(ctx, at))
         tls_watch.remove(at)
-        changed = files.remove_tree(at.tls)
-    return Done(changed)
+    _forget_order(ctx, at)
+    return Done(files.remove_tree(at.tls))
+
+
+def uninstall(ctx: Context, at: Layout) -> List[str]:
+    """Remove all that there is for TLS, where the site is gone already; returns what was there."""
+    gone = tls_watch.remove(at) + _forget_order(ctx, at)
+    return gone + [str(path) for path in (at.tls,) if files.remove_tree(path)]
 
 
 def _write_set(at: Layout, brought: TlsFiles) -> None:
@@ -216,7 +242,12 @@ def unneeded(at: Layout) -> List[str]:
 
 
 def _note(ctx: Context, at: Layout, result: str, what: str) -> None:
-    known = Entry(
+    journal.append(at.journal, entry(ctx, at, result, what))
+
+
+def entry(ctx: Context, at: Layout, result: str, what: str) -> Entry:
+    """A line of the journal about HTTPS."""
+    return Entry(
         kind=_KIND,
         release=releases.pointed(at.current),
         result=result,
@@ -224,4 +255,3 @@ def _note(ctx: Context, at: Layout, result: str, what: str) -> None:
         message=ctx.about.message,
         reason=what,
     )
-    journal.append(at.journal, known)

@@ -123,7 +123,7 @@ class Facts:
     """`python` is None if that version is not there; `no_python` says why. `files`: SHA-256 of the
     files that were asked for. `web_server`: its version, `web`: its state. `ports`: the listening
     program by port. `pips`: the installed versions of pip. `tls`: None if the host has nothing of
-    it."""
+    it. `certbot`: whether it is installed."""
 
     host: Machine
     python: Optional[Interpreter]
@@ -139,6 +139,7 @@ class Facts:
     pips: Tuple[str, ...]
     uv: Optional[Uv]
     tls: Optional[TlsThere] = None
+    certbot: bool = False
 
 
 @dataclass(frozen=True)

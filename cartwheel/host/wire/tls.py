@@ -36,6 +36,36 @@ class InstallTls(Request[Done]):
 
 
 @dataclass(frozen=True)
+class Order:
+    """What a host asks a certificate authority for (RFC 8555). `directory`: its URL; `mail`: for
+    the account, "" for none; `roots`: those of a private CA as PEM, "" for a public one."""
+
+    names: Tuple[str, ...]
+    directory: str
+    mail: str
+    roots: str
+
+
+@dataclass(frozen=True)
+class InstallAcme(Request[Done]):
+    """Serve TLS with a certificate from a CA, and renew it from now on; the CA is asked only where
+    the host has none that fits. `site`: as in `InstallTls`. At any failure what is served stays as
+    it is, and the host tries again by itself."""
+
+    op = "tls-acme"
+    order: Order
+    site: str
+
+
+@dataclass(frozen=True)
+class RenewTls(Request[Done]):
+    """Ask the CA now, although the certificate is not due; `dry_run`: and change nothing."""
+
+    op = "tls-renew"
+    dry_run: bool
+
+
+@dataclass(frozen=True)
 class RemoveTls(Request[Done]):
     """Serve no TLS any more; remove the certificates that deploys have brought."""
 
@@ -46,18 +76,22 @@ class RemoveTls(Request[Done]):
 class TlsThere:
     """What is on the host for TLS. `live`: the folder of the files that a deploy has brought, ""
     for files of the host's own; `site`: SHA-256 of what the site includes, "" if it includes
-    nothing; `certificate`: the one that it names, as PEM, "" if it cannot be read."""
+    nothing; `certificate`: the one that it names, as PEM, "" if it cannot be read. `order`: what
+    the host asks a CA for; `failed`: how its last try failed, "" if it did not."""
 
     live: str
     site: str
     certificate: str
+    order: Optional[Order] = None
+    failed: str = ""
 
 
 @dataclass(frozen=True)
 class TlsState:
     """How TLS is served. `path`: the file of the certificate; `is_ours`: a deploy has brought it;
     `certificate` is in it, and `served` is what a handshake on the host shows, both as PEM.
-    `problem`: why one of them is not known. `time`: the host's clock."""
+    `problem`: why one of them is not known. `time`: the host's clock. `directory`: of the CA that
+    the host asks, "" if it asks none; `failed`: how its last try failed, "" if it did not."""
 
     path: str
     port: int
@@ -66,6 +100,8 @@ class TlsState:
     served: str
     problem: str
     time: float
+    directory: str = ""
+    failed: str = ""
 
 
 @dataclass(frozen=True)

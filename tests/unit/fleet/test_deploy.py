@@ -14,10 +14,11 @@ import pytest
 from cartwheel.build.products import Artifact, Lock, Platform
 from cartwheel.errors import CartwheelError, ConnectError, Exit, HostError, UsageError
 from cartwheel.events import Event
+from cartwheel.fleet import sessions
 from cartwheel.fleet.deploy import run_plans
 from cartwheel.fleet.identity import twins
 from cartwheel.fleet.report import HostReport, Report
-from cartwheel.fleet.sessions import PARALLEL
+from cartwheel.fleet.sessions import PARALLEL, step_on_each
 from cartwheel.fleet.terms import Here, Terms
 from cartwheel.host.wire.codec import from_message, to_json
 from cartwheel.host.wire.facts import Interpreter
@@ -25,7 +26,7 @@ from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.installing import Installing
 from cartwheel.host.wire.request import Request, Who
 from cartwheel.host.wire.switching import Limits, Switch
-from cartwheel.host.wire.tls import InstallTls
+from cartwheel.host.wire.tls import InstallAcme, InstallTls, Order
 from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator, Refusal, Tls
 from cartwheel.plan.making import Delivery, Making, Packages
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
@@ -859,6 +860,31 @@ def test_a_host_without_its_certificate_needs_attention(make: Callable[..., Host
 def test_a_host_that_goes_back_keeps_its_https() -> None:
     run = Run({"a": {"switch": failed("unhealthy")}}, {"a": plan(tls=SERVE)})
     assert ("a", "tls-install") not in run.log
+
+
+ASKS = Tls("asks CA for a certificate", InstallAcme(Order(("a.example",), "CA", "", ""), "ssl;"))
+
+
+def test_an_authority_is_asked_by_one_host_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whichever fail; hosts whose certificate is brought do not wait for that."""
+    script: dict[str, Answer] = {"tls-acme": failed("acme")}
+    plans = {"a": plan(tls=ASKS), "b": plan(tls=ASKS), "c": plan(tls=SERVE)}
+    together: list[list[str]] = []
+
+    def noted(fleet: Any, asked: Mapping[str, Any]) -> Any:
+        together.append(list(asked))
+        return step_on_each(fleet, asked)
+
+    monkeypatch.setattr(sessions, "step_on_each", noted)
+    run = Run({"a": script, "b": {}, "c": {}}, plans)
+    assert together == [["a"], ["b"]]
+    assert [host for host, op in run.log if op == "tls-acme"] == ["a", "b"]
+    assert ("c", "tls-install") in run.log
+    outcomes = {one.host: one.outcome for one in run.report.hosts}
+    assert outcomes == {"a": "attention", "b": "deployed", "c": "deployed"}
+    assert run.report.exit_code == Exit.ATTENTION
 
 
 def test_https_that_stays_is_not_asked_for() -> None:

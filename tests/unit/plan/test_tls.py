@@ -199,10 +199,10 @@ def test_what_tls_status_shows() -> None:
         return list(rows(TlsState(**{**state(), **more})))
 
     issuer = NAME  # it signed itself
-    assert shown() == [("deploy", NAME, issuer, DAY, "63", "yes")]
+    assert shown() == [("deploy", NAME, issuer, DAY, "63", "yes", "-", "-")]
     assert shown(is_ours=False, path="/a.pem")[0][0] == "/a.pem"
-    assert shown(served=TWO.pem)[0][-1] == f"another, until {DAY}"
+    assert shown(served=TWO.pem)[0][-3] == f"another, until {DAY}"
     assert shown(certificate="", problem="no file") == [
-        ("deploy", "-", "-", "-", "-", f"another, until {DAY}")
+        ("deploy", "-", "-", "-", "-", f"another, until {DAY}", "-", "-")
     ]
     assert list(rows(None)) == []

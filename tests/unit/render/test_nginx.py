@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import http.client
+import http.server
 import json
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -81,6 +83,7 @@ class Site:
 
     def __init__(self, folder: Path, static: bool = True) -> None:
         self.folder = folder
+        self.facts = FACTS
         self.port = free_port()
         self.at = Layout("shop.live", folder)
         web: dict[str, Any] = {"listen": self.port}
@@ -94,7 +97,7 @@ class Site:
 
     def start(self) -> None:
         self.token = front_door.ensure_token(self.at)
-        site = render_release(self.settings, FACTS, "1", self.folder)[SITE].content
+        site = render_release(self.settings, self.facts, "1", self.folder)[SITE].content
         (self.folder / "conf.d/site.conf").write_text(
             site.replace("/var/log/nginx", str(self.folder))
         )
@@ -425,8 +428,8 @@ class SecureSite(Site):
         (live / KEY).write_text(self.issued.key)
         self.at.tls_live.symlink_to(live.name)
         self.settings = self.settings.model_copy(update={"tls": Tls.model_validate(self.tls)})
-        facts = replace(FACTS, tls=TlsFacts(VERSION))
-        self.at.tls_site.write_text(render_tls(self.settings, facts, self.folder))
+        self.facts = replace(self.facts, tls=TlsFacts(VERSION))
+        self.at.tls_site.write_text(render_tls(self.settings, self.facts, self.folder))
         super().start()
 
     def curl(self, *options: str, path: str = "/", scheme: str = "https") -> str:
@@ -483,6 +486,92 @@ def test_plain_http_is_redirected_but_for_challenges_and_probes(secure: SecureSi
         assert answer.startswith("HTTP/1.1 301 "), outside
     probe = ["-H", f"X-Cartwheel-Probe: {secure.token}", "-H", "X-Forwarded-Proto: http"]
     assert secure.curl(*probe, scheme="http").startswith("HTTP/1.1 200 ")
+
+
+class Sibling(http.server.BaseHTTPRequestHandler):
+    """Another host with the same name: it has one token."""
+
+    heard: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_GET(self) -> None:
+        self.heard.append((self.path, self.headers["X-Cartwheel-Sibling"]))
+        self.send_response(200 if self.path.endswith("/theirs") else 404)
+        self.end_headers()
+        self.wfile.write(b"their answer")
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def sibling() -> Iterator[int]:
+    """Its port."""
+    Sibling.heard.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sibling) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+CHALLENGE = "/.well-known/acme-challenge"
+
+
+def acme_site(site: SecureSite, *siblings: int) -> None:
+    """It has a token of its own; its siblings have these ports."""
+    addresses = tuple(f"127.0.0.1:{port}" for port in siblings)
+    site.facts = replace(site.facts, siblings=addresses)
+    names = site.settings.web.model_copy(update={"server_names": ("shop.example.org",)})
+    site.settings = site.settings.model_copy(update={"web": names})
+    begin(site, acme=True, certificate=None, key=None)
+    folder = site.at.acme_webroot / CHALLENGE.strip("/")
+    folder.mkdir(parents=True)
+    (folder / "ours").write_text("our answer")
+
+
+def test_an_authority_gets_its_answer_before_any_redirect(secure: SecureSite) -> None:
+    acme_site(secure)
+    answer = secure.curl(path=f"{CHALLENGE}/ours", scheme="http")
+    assert answer.startswith("HTTP/1.1 200 ")
+    assert "Content-Type: text/plain\n" in answer
+    assert answer.endswith("our answer")
+    assert secure.curl(path=f"{CHALLENGE}/none", scheme="http").startswith("HTTP/1.1 404 ")
+    for outside in ("/x", f"{CHALLENGE}/../../", "/.well-known/"):
+        answer = secure.curl("--path-as-is", path=outside, scheme="http")
+        assert answer.startswith("HTTP/1.1 301 "), outside
+    (secure.at.root / "secret").write_text("secret")
+    encoded = f"{CHALLENGE}/..%2f..%2f..%2fsecret"
+    assert "HTTP/1.1 200 " not in secure.curl("--path-as-is", path=encoded, scheme="http")
+
+
+def test_a_sibling_is_asked_for_a_token_that_is_not_here(secure: SecureSite, sibling: int) -> None:
+    acme_site(secure, free_port(), sibling)
+    for _each in range(4):  # whichever of the two is asked first
+        answer = secure.curl(path=f"{CHALLENGE}/theirs", scheme="http")
+        assert answer.startswith("HTTP/1.1 200 ")
+        assert answer.endswith("their answer")
+    assert set(Sibling.heard) == {(f"{CHALLENGE}/theirs", "1")}
+    assert secure.curl(path=f"{CHALLENGE}/ours", scheme="http").endswith("our answer")
+    assert secure.curl(path=f"{CHALLENGE}/none", scheme="http").startswith("HTTP/1.1 404 ")
+
+
+def test_a_sibling_that_asks_is_not_asked_back(secure: SecureSite, sibling: int) -> None:
+    acme_site(secure, sibling)
+    asking = ("-H", "X-Cartwheel-Sibling: 1")
+    answer = secure.curl(*asking, path=f"{CHALLENGE}/theirs", scheme="http")
+    assert answer.startswith("HTTP/1.1 404 ")
+    assert Sibling.heard == []
+
+
+def test_siblings_that_are_down_are_a_missing_token(secure: SecureSite) -> None:
+    acme_site(secure, free_port())
+    assert secure.curl(path=f"{CHALLENGE}/x", scheme="http").startswith("HTTP/1.1 404 ")
+
+
+def test_without_an_authority_the_site_has_no_place_for_it(tmp_path: Path) -> None:
+    known = replace(FACTS, siblings=("192.0.2.2:80",))
+    text = render_release(settings(tmp_path), known, "1", tmp_path)[SITE].content
+    assert "acme-challenge/ {" not in text
+    assert "sibling" not in text
 
 
 def test_hsts_is_sent_on_request_and_only_over_https(secure: SecureSite) -> None:

@@ -56,7 +56,8 @@ def test_the_file_shows_every_setting() -> None:
 
 
 def test_the_examples_in_the_file_are_valid(tmp_path: Path) -> None:
-    alternatives = ('# url = "https://pypi', "# static_", "# preset", "# host_")
+    alternatives: tuple[str, ...] = ("# static_", "# preset", "# host_", "# mail")
+    alternatives += ('# url = "https://pypi', '# directory = "https')
     text = "\n".join(
         line[2:] if COMMENTED.match(line) and not line.startswith(alternatives) else line
         for line in DEPLOY.read_text().splitlines()

@@ -12,6 +12,7 @@ from tests.unit.settings.test_process_checks import MINIMAL, refused
 
 PAIR = '[tls]\ncertificate = "a.pem"\nkey = "a.key"\n'
 ON_HOST = 'host_certificate = "/etc/ssl/a.pem"\nhost_key = "/etc/ssl/a.key"\n'
+ACME = '[web]\nserver_names = ["shop.example.org"]\n[tls]\nacme = true\n'
 
 CASES = {
     "no key": (
@@ -40,6 +41,31 @@ CASES = {
     "no word of a configuration": (
         '[tls]\nhost_certificate = "/etc/a b.pem"\nhost_key = "/a.key"',
         "2: tls.host_certificate: '/etc/a b.pem' is not allowed in nginx's configuration",
+    ),
+    "two sources": (
+        ACME + PAIR.removeprefix("[tls]\n"),
+        "4: tls.acme: tls.certificate is also set; keep one of them",
+    ),
+    "no names": (
+        "[tls]\nacme = true",
+        "2: tls.acme: web.server_names is missing: the names that the certificate is for",
+    ),
+    "a wildcard": (
+        ACME.replace("shop.", "*."),
+        "2: web.server_names[0]: *.example.org: the authority could not check it over HTTP"
+        " (tls.acme); get a certificate yourself, and name it in tls.certificate",
+    ),
+    "an address": (ACME.replace("shop.example.org", "192.0.2.1"), "2: web.server_names[0]: 192."),
+    "no mailbox": (ACME + 'mail = "a@b"', "5: tls.mail: 'a@b' is not the address of one mailbox"),
+    "two mailboxes": (ACME + 'mail = "a@b.de,c@d.de"', "5: tls.mail: "),
+    "plain HTTP": (
+        ACME + 'directory = "http://ca.example/dir"',
+        "5: tls.directory: 'http://ca.example/dir' is no URL that begins with https://",
+    ),
+    "a port that is none": (ACME + 'directory = "https://a:b/"', "5: tls.directory: 'https://a:b"),
+    "a mail without an authority": (
+        PAIR + 'mail = "a@example.org"',
+        "4: tls.mail: is for a certificate authority, and tls.acme is not true",
     ),
     "behind a balancer of ours": (
         PAIR + '[balancer]\nkind = "nginx"',
