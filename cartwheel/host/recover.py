@@ -46,6 +46,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         settle(at, _tell)
         if mode == "--boot":
+            # Each check has a deadline of its own.
             prove_serving(Context.of_program(at, "recover", math.inf), at)
     except OpError as error:
         _tell(f"{app}: {error}\n{error.log}")

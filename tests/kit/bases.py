@@ -8,13 +8,10 @@ from cartwheel_lab.lab import default_cache
 
 # The packages that `fab setup` installs; most tests are about something else.
 READY = "nginx,python3-venv"
-# For tests/kit/pebble.py.
-AUTHORITY = READY + ",certbot,pebble,faketime"
 # Those that most tests need come first.
 TREES = (
     ("bookworm", True, READY),
     ("bookworm", True, ""),
-    ("bookworm", True, AUTHORITY),
     ("bullseye", True, ""),
     ("trixie", True, ""),
     ("bookworm", False, ""),

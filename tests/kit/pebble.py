@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cartwheel_lab import LabHost
-from tests.kit.bases import AUTHORITY
+from tests.kit.bases import READY
 from tests.kit.certificates import authority, certificate
 from tests.kit.waiting import until
 
 # What its host needs; every host that asks it has certbot.
-PACKAGES = AUTHORITY
+PACKAGES = READY + ",certbot,pebble"
 DIRECTORY = "https://ca.example.org:14000/dir"
 BLOCKED = "blocked.example.org"
 
@@ -30,7 +30,7 @@ class Pebble:
     its API and of its certificates, which change with each start."""
 
     host: LabHost
-    roots: str = ""
+    roots: str = _ROOT.pem
     web_port: int = 80
 
     def start(self, *, days: float = 90, env: Mapping[str, str] = {}) -> None:
