@@ -52,6 +52,11 @@ RUNNING_OUTPUT = "running"
 _ANEW = re.compile(r"(\.[0-9a-f]{8})_\d+\Z")
 
 
+def stamp_of(timer: str) -> Path:
+    """systemd's stamp of a timer unit's last time (Persistent= in systemd.timer(5))."""
+    return STAMPS / f"stamp-{timer}"
+
+
 def content_of(release: str) -> str:
     """The release's name without the counter of a rebuild: it names the content."""
     return _ANEW.sub(r"\1", release)
@@ -236,8 +241,8 @@ class Layout:
         return self.timer_unit(name).with_suffix(".service")
 
     def timer_stamp(self, name: str) -> Path:
-        """systemd's stamp of the timer's last time (Persistent= in systemd.timer(5))."""
-        return STAMPS / f"stamp-{self.timer_unit(name).name}"
+        """The stamp of the application's timer."""
+        return stamp_of(self.timer_unit(name).name)
 
     def timer_of(self, unit_file: str) -> Optional[str]:
         """The timer that such a unit is of."""

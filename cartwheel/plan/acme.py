@@ -44,6 +44,8 @@ def plan_acme(facts: Facts, site: str, order: Order, known: Certificate | None) 
         return Tls(f"tries again what failed, {serves}", InstallAcme(order, site))
     if not is_same_site or not is_same_order:
         return Tls(f"other settings, {serves}", InstallAcme(order, site))
+    if there is not None and not there.is_watched:
+        return Tls(f"its units are not whole, {serves}", InstallAcme(order, site))
     return Tls(serves)
 
 

@@ -59,14 +59,16 @@ def plan_tls(
         and bool(there.certificate)
         and there.order is None  # otherwise the host goes on asking an authority
     )
-    if is_same and is_same_site:
+    if is_same and is_same_site and there is not None and there.is_watched:
         return Tls(f"serves {what}")
     if there is None or not there.site:
         change = f"begins to serve {what}"
     elif not is_same:
         change = f"another certificate, serves {what}"
-    else:
+    elif not is_same_site:
         change = f"other settings, serves {what}"
+    else:
+        change = f"its units are not whole, serves {what}"
     return Tls(change, _install(settings, site, brought))
 
 

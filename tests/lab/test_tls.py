@@ -134,6 +134,15 @@ def test_an_unchanged_deploy_touches_nothing(project: Project, module_host: LabH
     )
 
 
+def test_units_that_somebody_took_away_come_again(project: Project, module_host: LabHost) -> None:
+    timer = "cartwheel-shop_tls.timer"
+    module_host.sh(f"systemctl disable --now {timer}; rm /etc/systemd/system/{timer}")
+    assert "its units are not whole" in project.fab("plan", "-H", module_host.name).text
+    deploy(project, module_host)
+    assert module_host.sh(f"systemctl is-active {timer}") == "active\n"
+    assert "nothing changed" in deploy(project, module_host)
+
+
 def test_a_renewed_certificate_is_one_reload(project: Project, module_host: LabHost) -> None:
     write_pair(project, TWO)
     project.fab("plan", "-H", module_host.name, "--exit-code", code=10)

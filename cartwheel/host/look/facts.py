@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from cartwheel.host.layout import PIP, Layout, content_of
-from cartwheel.host.look import parts
+from cartwheel.host.look import parts, tls
 from cartwheel.host.process import instances
 from cartwheel.host.process.parts import named
 from cartwheel.host.release import borrow, installer_uv
@@ -26,7 +26,7 @@ from cartwheel.host.state import (
 )
 from cartwheel.host.system import children, files, reach, systemd
 from cartwheel.host.system.context import Context, OpError, boot_id
-from cartwheel.host.web import certbot, serving, tls
+from cartwheel.host.web import certbot, serving
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.facts import App, AskFacts, Facts, Interpreter, Machine, Release
 from cartwheel.host.wire.manifest import Manifest

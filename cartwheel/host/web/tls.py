@@ -6,7 +6,6 @@ that a deploy has brought is in a folder of its own, and the link `live` names t
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import re
 import socket
@@ -20,25 +19,11 @@ from cartwheel.host.system import files
 from cartwheel.host.web import order
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.web.server import TlsSite
-from cartwheel.host.wire.tls import TlsState, TlsThere
+from cartwheel.host.wire.tls import TlsState
 
 SET = re.compile(r"[0-9a-f]{12}")
 _SECONDS = 5.0
 _FIRST = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-
-
-def there(at: Layout) -> Optional[TlsThere]:
-    """What is there; None if nothing is."""
-    if not files.is_folder(at.tls):
-        return None
-    text, how, kept = site_text(at), served_as(at), order.read(at)
-    return TlsThere(
-        live=files.read_link(at.tls_live) or "",
-        site=hashlib.sha256(text.encode()).hexdigest() if text else "",
-        certificate=certificate_in(how.certificate) if how else "",
-        order=kept.order if kept else None,
-        failed=order.failed(at),
-    )
 
 
 def site_text(at: Layout) -> str:

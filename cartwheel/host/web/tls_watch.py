@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict, List
 
-from cartwheel.host.layout import Layout
+from cartwheel.host.layout import Layout, stamp_of
 from cartwheel.host.system import children, files, systemd
 from cartwheel.host.web import order, tls
 
@@ -86,12 +86,29 @@ def ensure(at: Layout) -> None:
     argv = ["systemctl", "enable", "--quiet", "--now", *waiting]
     if waiting:
         children.check(None, argv, "systemd", "enable failed")
-        for folder in {at.tls_unit("timer").parent / f"{one}.target.wants" for one in _TARGETS}:
+        for folder in {_link(one).parent for one in wanted}:
             if folder.is_dir():  # as for the boot unit: systemctl does not
                 files.fsync_dir(folder)
 
 
-_TARGETS = ("timers", "paths")
+def is_whole(at: Layout) -> bool:
+    """Whether the units are as they should be, and start with the host."""
+    return all(
+        _is_text(path, text) and (path.suffix == ".service" or _link(path).exists())
+        for path, text in _texts(at).items()
+    )
+
+
+def _is_text(path: Path, text: str) -> bool:
+    try:
+        return path.read_text(encoding="utf-8") == text
+    except (OSError, ValueError):
+        return False
+
+
+def _link(unit: Path) -> Path:
+    """The link that `enable` makes."""
+    return unit.parent / f"{unit.suffix[1:]}s.target.wants" / unit.name
 
 
 def remove(at: Layout) -> List[str]:
@@ -115,13 +132,6 @@ def _remove(units: List[Path]) -> bool:
     for one in there:
         files.remove(one)
         if one.suffix == ".timer":
-            files.remove(_stamp(one))
+            files.remove(stamp_of(one.name))
         systemd.forget_failure(one.name)
     return bool(there)
-
-
-def _stamp(timer: Path) -> Path:
-    """systemd's stamp of the timer's last time (Persistent= in systemd.timer(5))."""
-    from cartwheel.host.layout import STAMPS
-
-    return STAMPS / f"stamp-{timer.name}"

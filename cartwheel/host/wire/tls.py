@@ -77,13 +77,15 @@ class TlsThere:
     """What is on the host for TLS. `live`: the folder of the files that a deploy has brought, ""
     for files of the host's own; `site`: SHA-256 of what the site includes, "" if it includes
     nothing; `certificate`: the one that it names, as PEM, "" if it cannot be read. `order`: what
-    the host asks a CA for; `failed`: how its last try failed, "" if it did not."""
+    the host asks a CA for; `failed`: how its last try failed, "" if it did not. `is_watched`:
+    whether the units that look after it are whole."""
 
     live: str
     site: str
     certificate: str
     order: Optional[Order] = None
     failed: str = ""
+    is_watched: bool = True
 
 
 @dataclass(frozen=True)

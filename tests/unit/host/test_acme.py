@@ -13,6 +13,7 @@ import pytest
 
 from cartwheel.host import certificate as program
 from cartwheel.host.layout import Layout
+from cartwheel.host.look import tls as tls_look
 from cartwheel.host.release import leftovers
 from cartwheel.host.state import journal
 from cartwheel.host.system import children, files
@@ -198,7 +199,7 @@ def test_a_try_that_was_cut_off_is_not_forgotten(stage: Stage, authority: Author
     """The certificate of files is still served, and fits: only this says that there is work."""
     stage.install(TWO, "b" * 12)
     order.keep(stage.at, order.Kept(ORDER, request(stage).site))
-    known = tls.there(stage.at)
+    known = tls_look.there(stage.at)
     assert known is not None
     assert "cut off" in known.failed
     assert by_timer(stage) == 0

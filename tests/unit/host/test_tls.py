@@ -15,6 +15,7 @@ import pytest
 from cartwheel.host import certificate as program
 from cartwheel.host import recover
 from cartwheel.host.layout import Layout
+from cartwheel.host.look import tls as tls_look
 from cartwheel.host.release import leftovers
 from cartwheel.host.state import journal
 from cartwheel.host.system import children, files, systemd
@@ -144,7 +145,7 @@ def test_a_first_certificate_is_served_and_private(stage: Stage) -> None:
         "tls/live",
         "tls/site.conf",
     ]
-    found = tls.there(at)
+    found = tls_look.there(at)
     assert found is not None
     assert (found.live, found.certificate) == ("a" * 12, ONE.pem)
 
@@ -227,12 +228,24 @@ def test_a_change_that_is_cut_off_anywhere_is_put_in_order(
     assert ends <= {"" if is_first else ONE.pem, wanted}
 
 
+def test_units_that_somebody_took_away(stage: Stage) -> None:
+    stage.install(ONE, "a" * 12)
+    timer = stage.at.tls_unit("timer")
+    link = timer.parent / "timers.target.wants" / timer.name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(timer)
+    assert tls_watch.is_whole(stage.at)
+    for broken in (link.unlink, stage.at.tls_unit("service").unlink):
+        broken()
+        assert not tls_watch.is_whole(stage.at)
+
+
 def test_without_tls_nothing_of_it_stays(stage: Stage) -> None:
     stage.install(ONE, "a" * 12)
     _remove(stage)
     assert (stage.served, stage.enabled) == (b"", set())
     assert not stage.at.tls.exists()
-    assert tls.there(stage.at) is None
+    assert tls_look.there(stage.at) is None
     assert stage.journal[-1] == ("tls", "done")
 
 

@@ -108,6 +108,7 @@ def test_it_is_asked_for(known: Facts) -> None:
         (there(KNOWN.until - LIFE * 0.34), None),
         (there(site=""), f"other settings, {SERVES}"),
         (there(order={**to_json(ORDER), "roots": "r"}), f"other settings, {SERVES}"),
+        (there(is_watched=False), f"its units are not whole, {SERVES}"),
         (there(failed="nginx was broken"), f"tries again what failed, {SERVES}"),
     ],
 )

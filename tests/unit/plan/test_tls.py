@@ -40,11 +40,11 @@ def brought(one: Issued) -> Brought:
     return Brought(certificates.check(one.pem.encode(), (NAME,), [], NOW)[0], Hidden(one.key))
 
 
-def there(live: str, site: str = SITE, pem: str = ONE.pem) -> Facts:
+def there(live: str, site: str = SITE, pem: str = ONE.pem, **more: Any) -> Facts:
     def change(known: dict[str, Any]) -> None:
         digest = hashlib.sha256(site.encode()).hexdigest() if site else ""
         known["host"]["time"] = NOW
-        known["tls"] = {"live": live, "site": digest, "certificate": pem}
+        known["tls"] = {"live": live, "site": digest, "certificate": pem, **more}
 
     return facts(change)
 
@@ -78,6 +78,7 @@ def test_a_renewed_certificate_and_other_settings() -> None:
     for known, what in (
         (there(brought(TWO).name), f"another certificate, {SERVES}"),
         (there(brought(ONE).name, "listen 8443 ssl;"), f"other settings, {SERVES}"),
+        (there(brought(ONE).name, is_watched=False), f"its units are not whole, {SERVES}"),
         (there(brought(ONE).name, pem=""), f"another certificate, {SERVES}"),
         (there(""), f"another certificate, {SERVES}"),
         (there(brought(ONE).name, site=""), f"begins to serve {SERVES.removeprefix('serves ')}"),
