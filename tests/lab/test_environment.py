@@ -171,6 +171,7 @@ PASSWORD = { command = "echo hunter2-password" }
 """
 
 
+@pytest.mark.nightly
 def test_files_of_configuration_are_parts_of_the_release(
     shop: Project, module_host: LabHost
 ) -> None:

@@ -756,6 +756,7 @@ def test_a_broken_nginx_does_not_matter_where_its_files_do_not_change(scenery: S
     assert 'broken: unknown directive "lissen" in /etc/nginx/conf.d/old.conf:1' in attempt.out
 
 
+@pytest.mark.nightly
 def test_a_deploy_starts_a_web_server_that_somebody_stopped(scenery: Scenery) -> None:
     stage = scenery.stage
     stage.configure()

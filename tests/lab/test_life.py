@@ -231,6 +231,7 @@ def test_the_shell_is_interactive_and_passes_its_status_on(life: Life) -> None:
     assert "/dev/pts/" in seen
 
 
+@pytest.mark.nightly
 def test_the_single_steps_touch_nothing_that_serves(life: Life) -> None:
     life.deploy("serves")
     served = serving_state(life.host)

@@ -230,6 +230,7 @@ class TestJson:
         assert {one["host"] for one in told} == {stage.host.name}
         assert stage.host.name in done.err
 
+    @pytest.mark.nightly
     def test_what_changes(self, stage: Stage) -> None:
         before = current(stage.host, "shop")
         stage.new_text()

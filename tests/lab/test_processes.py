@@ -213,6 +213,7 @@ _FRAGILE = PROCESSES.replace(
 _FRAGILE = _FRAGILE.replace('ready = "grep', 'ready = "test -e needed && grep')
 
 
+@pytest.mark.nightly
 def test_a_restart_that_fails(project: Project, module_host: LabHost) -> None:
     """Overlapping old ones go on. Without an old one, systemd starts the new one again and again,
     and status says so."""

@@ -173,6 +173,7 @@ def test_what_is_done_to_one_touches_no_other(
         assert_untouched(was, state(module_host, site))
 
 
+@pytest.mark.nightly
 def test_those_that_stay_live_on(project: Project, module_host: LabHost) -> None:
     """After `shop` is gone: deploys and a boot still work for the others."""
     was = state(module_host, ADMIN)
@@ -195,6 +196,7 @@ def _answers(host: LabHost, name: str, text: str) -> bool:
         return False
 
 
+@pytest.mark.nightly
 def test_a_second_application_without_a_name_is_refused(
     project: Project, module_host: LabHost, tmp_path: Path
 ) -> None:
