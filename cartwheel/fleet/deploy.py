@@ -277,7 +277,10 @@ def _confirm_all(
         found = after_confirming(
             host, plan, confirmed.get(host), unfinished.get(host), behind.get(host)
         )
-        return replace(found, draining=finished[host].draining) if host in finished else found
+        if host not in finished:
+            return found
+        end = finished[host]
+        return replace(found, draining=end.draining, connections=end.connections)
 
     return report_of(fleet, plans, row)
 

@@ -32,6 +32,7 @@ class HostReport:
     notes: tuple[str, ...] = ()
     round_trips: int = 0  # number of waits for the host after the SSH handshake (P14)
     draining: tuple[Row, ...] = ()  # old instances, besides web, that still finish their jobs
+    connections: int = 0  # of the old web instance, when it was asked to stop
 
 
 @dataclass(frozen=True)

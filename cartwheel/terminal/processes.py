@@ -56,6 +56,15 @@ def draining_lines(draining: Iterable[Row]) -> Iterator[str]:
         yield f"{who} of {release} {work}, {_until(max(seconds))}"
 
 
+def connections_text(count: int) -> str:
+    """What the old release of a switch still had when it was asked to stop."""
+    noun, were = ("connections", "were") if count > 1 else ("connection", "was")
+    return (
+        f"{count} {noun} of the old release {were} still open (websockets, streams or long"
+        " requests); what is left after deploy.drain_seconds is cut"
+    )
+
+
 def _until(seconds: float) -> str:
     form = "%H:%M:%S" if seconds < _DAY_SECONDS else "%Y-%m-%d %H:%M"
     return f"until {local_time(time.time() + seconds, form)} at most"

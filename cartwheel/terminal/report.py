@@ -12,7 +12,7 @@ from cartwheel.host.layout import content_of
 from cartwheel.host.wire.codec import to_json
 from cartwheel.telling import Place, hosts_text
 from cartwheel.terminal.format import clean, half_within, seconds_text
-from cartwheel.terminal.processes import draining_lines
+from cartwheel.terminal.processes import connections_text, draining_lines
 from cartwheel.terminal.progress import Progress
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def closing_of(run: Report, progress: Progress, code: int) -> Iterator[str]:
         )
     for host in run.hosts:
         yield from (f"{host.host}: {line}" for line in draining_lines(host.draining))
+    yield from _left_open({host.host: host.connections for host in run.hosts if host.connections})
     yield from slowest_of({host.host: progress.busy_seconds(host.host) for host in run.hosts})
     yield _sum_up(run, code)
 
@@ -98,6 +99,13 @@ def _may_be_behind(host: HostReport, run: Report) -> bool:
 def _serves(host: HostReport, release: str) -> bool:
     """Whether this release is live, also under another name because it was made again there."""
     return content_of(host.serves or "") == content_of(release)
+
+
+def _left_open(counts: Mapping[str, int]) -> Iterator[str]:
+    """Connections of old releases; many hosts share a line."""
+    if len(counts) > MOST_ALIKE:
+        counts = {hosts_text(list(counts)): sum(counts.values())}
+    yield from (f"{who}: {connections_text(count)}" for who, count in counts.items())
 
 
 def slowest_of(busy: Mapping[str, float]) -> Iterator[str]:
@@ -146,6 +154,7 @@ def hosts_fields(run: Report, progress: Progress) -> list[Table]:
             "notes": list(host.notes),
             "round_trips": host.round_trips,
             "draining": [to_json(one) for one in host.draining],
+            "connections": host.connections,
             "error": error_fields(host.error) if host.error else None,
         }
         for host in run.hosts
@@ -165,6 +174,7 @@ def report_of(result: Fields) -> Report | None:
             one["serves"] if one["serves_known"] else UNKNOWN,
             one["before"],
             notes=tuple(one["notes"]),
+            connections=one.get("connections", 0),  # records of earlier versions have none
         )
         for one in result["hosts"]
     )

@@ -64,7 +64,7 @@ def _answer(request: Header, facts: dict[str, Any]) -> None:
         },
         "lock": {"premise": facts["app"]["premise"], "freeze": None},
         "switch": {"id": "1"},
-        "finish": {"draining": []},
+        "finish": {"draining": [], "connections": 0},
         "go-back": {"reverted": True, "serves": RELEASE},
     }
     name: Header = {"id": request["id"]}

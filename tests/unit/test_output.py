@@ -27,7 +27,14 @@ from cartwheel.telling import LOG_LINES, Failure, Place, age_text, tell
 from cartwheel.terminal import format as form
 from cartwheel.terminal.fold import Ends, Told
 from cartwheel.terminal.progress import Progress, Running
-from cartwheel.terminal.report import closing_of, error_fields, outcome_text, rows_of
+from cartwheel.terminal.report import (
+    closing_of,
+    error_fields,
+    hosts_fields,
+    outcome_text,
+    report_of,
+    rows_of,
+)
 from cartwheel.terminal.screen import Screen, Sink, screen_for
 from cartwheel.terminal.show import Output
 
@@ -667,6 +674,35 @@ class TestReport:
         few = self.report((4, "deployed", "1.0"))
         assert list(closing_of(few, self.progress(few), 0)) == ["deploy 1.0 done in 9.0 s"]
         assert len(list(closing_of(run, Progress(), 0))) == 1
+
+    def test_what_was_still_open_is_said(self) -> None:
+        run = self.report((9, "deployed", "1.0"))
+        hosts = [replace(host, connections=n) for n, host in enumerate(run.hosts)]
+        lines = [*closing_of(replace(run, hosts=(*hosts[:3],)), Progress(), 0)]
+        end = (
+            "still open (websockets, streams or long requests); what is left after"
+            " deploy.drain_seconds is cut"
+        )
+        assert lines[:-1] == [
+            f"web2: 1 connection of the old release was {end}",
+            f"web3: 2 connections of the old release were {end}",
+        ]
+        every = tuple(replace(host, connections=2) for host in run.hosts)
+        shared, *_rest = closing_of(replace(run, hosts=every), Progress(), 0)
+        assert shared == (
+            f"web1, web2, web3 and 6 more: 18 connections of the old release were {end}"
+        )
+        again = report_of(
+            {
+                "word": "deploy",
+                "release": "1.0",
+                "version": "1.0",
+                "seconds": 9.0,
+                "hosts": hosts_fields(replace(run, hosts=every), Progress()),
+            }
+        )
+        assert again is not None
+        assert again.hosts == every
 
     def test_nothing_changed_is_said_only_where_it_is_so(self) -> None:
         run = self.report((1, "unchanged", "1.0"))

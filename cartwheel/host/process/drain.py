@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Optional
+from typing import List, Optional
 
 from cartwheel.host.system import children
 
@@ -18,12 +18,15 @@ _CALL_SECONDS = 10.0
 
 class Quiet:
     """Whether an instance is quiet: for half a second no connection has waited on its socket, and
-    for at least one second it got no traffic, since `moved` (by time.monotonic) or since now."""
+    for at least one second it got no traffic, since `moved` (by time.monotonic) or since now.
+
+    `open`: the connections that it still had when it was asked to stop."""
 
     def __init__(self, socket: Path, moved: Optional[float] = None) -> None:
         self._socket = socket
         self._moved = time.monotonic() if moved is None else moved
         self._empty_since: Optional[float] = None
+        self.open = 0
 
     def look(self) -> bool:
         """Look once. Earlier looks count unless one since then found a waiting connection."""
@@ -44,10 +47,25 @@ class Quiet:
             time.sleep(_POLL_SECONDS)
         return True
 
+    def count(self) -> None:
+        """Count what is `open`. The web server closes a connection with its answer, and none came
+        since the traffic moved: these requests have been under way since before that."""
+        self.open = open_connections(self._socket)
+
 
 def queue_length(path: Path) -> int:
     """The number of connections that wait on a listening unix socket (`ss -xl`, Recv-Q)."""
-    done = children.ask(["ss", "-H", "-x", "-l", "src", str(path)], timeout_seconds=_CALL_SECONDS)
-    # Netid State Recv-Q Send-Q Address ...
+    return sum(int(row[2]) for row in _rows(path, "-l"))
+
+
+def open_connections(path: Path) -> int:
+    """The number of connections that were accepted on a unix socket and are still open."""
+    return len(_rows(path, "state", "established"))
+
+
+def _rows(path: Path, *which: str) -> List[List[str]]:
+    """What `ss` shows of these sockets of this path, in columns."""
+    done = children.ask(["ss", "-H", "-x", *which, "src", str(path)], timeout_seconds=_CALL_SECONDS)
+    # Netid State Recv-Q Send-Q Address ...; no State where only one is asked for.
     rows = [line.split() for line in done.output.splitlines()]
-    return sum(int(row[2]) for row in rows if len(row) > 4 and row[4] == str(path))
+    return [row for row in rows if str(path) in row[3:5]]

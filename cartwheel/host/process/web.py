@@ -42,7 +42,10 @@ class Web:
         """Ask once no connection waits. If all workers are busy, systemd asks later: a stopping
         gunicorn accepts no more connections, so those that wait would be lost."""
         unit = at.unit(one)
-        is_taken = queue and systemd.state(unit).is_up and not queue.wait(PATIENCE_SECONDS)
+        is_up = systemd.state(unit).is_up
+        is_taken = queue and is_up and not queue.wait(PATIENCE_SECONDS)
+        if queue and is_up:
+            queue.count()
         if is_taken and systemd.stop_when_quiet(at, one):
             return False
         systemd.stop(unit)

@@ -74,6 +74,7 @@ class Deal:
         self._guard = threading.RLock()
         self._state = "pending"
         self.queue: Optional[Quiet] = None  # of the old instance, once the traffic moved
+        self.left_open = 0  # connections of the old side when it was asked to stop
         self._timer = threading.Timer(
             asked.confirm_seconds, self.go_back, ["it was not confirmed in time"]
         )
@@ -121,7 +122,7 @@ class Deal:
             if self._state != "confirmed":
                 return
             self._state = "finished"
-            end_old_side(self.at, self.mark, tell, self.queue)
+            self.left_open = end_old_side(self.at, self.mark, tell, self.queue)
             assignment.note(self.at, self.mark.to, self.mark.to_assigned)
             if self.asked.settings is not None:
                 releases.note_settings(self.at, self.mark.to, self.asked.settings)
@@ -439,19 +440,39 @@ def install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
             files.write(Path(name), text.encode())
 
 
-def end_old_side(at: Layout, mark: Pending, tell: Tell, queue: Optional[Quiet]) -> None:
+def end_old_side(at: Layout, mark: Pending, tell: Tell, queue: Optional[Quiet]) -> int:
     """After the confirmation, point `previous` at the rollback target and `fallback` at the new
     release. Then, after one more look at its `queue`, ask the old side to finish its requests and
-    stop, without waiting for that (see `instances`)."""
+    stop, without waiting for that (see `instances`). Returns the number of connections that it
+    still had: websockets, streams, and requests that take longer than the watch period."""
     if mark.old is not None:
         releases.point(at, at.previous, mark.next_previous)
     releases.point(at, at.fallback, mark.to)
     pending.forget(at)
+    left_open = 0
     for one, active in systemd.instances(at).items():
         if one not in mark.new_side and active != systemd.STOPPING:
             tell("drain", "start", one.release if one.process == WEB else named(one))
-            asked = instances.end(at, one, queue if one == mark.old else None)
+            own = (queue if one == mark.old else None) or kind_of(one).queue(at, one)
+            asked = instances.end(at, one, own)
+            left_open += own.open if own else 0
             tell("drain", "done", "" if asked else _ENDS_LATER)
+    if left_open:
+        _note_left_open(at, mark, left_open)
+    return left_open
+
+
+def _note_left_open(at: Layout, mark: Pending, count: int) -> None:
+    were = "connection was" if count == 1 else "connections were"
+    noted = Entry(
+        kind="drain",
+        release=mark.was,
+        result="done",
+        who=mark.who,
+        reason=f"{count} {were} still open",
+        connections=count,
+    )
+    journal.append(at.journal, noted)
 
 
 def _next_previous(at: Layout, asked: Switch) -> Optional[str]:
@@ -477,7 +498,7 @@ def finish(ctx: Context, request: Finish) -> Finished:
     deal = _deal(ctx)
     if deal is not None:
         deal.finish(ctx.emit)
-    return Finished(listing.draining(ctx.at))
+    return Finished(listing.draining(ctx.at), deal.left_open if deal else 0)
 
 
 def go_back(ctx: Context, request: GoBack) -> WentBack:

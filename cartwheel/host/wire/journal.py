@@ -11,7 +11,8 @@ class Entry:
     """`seq` is the order and `at` the time (seconds since the epoch, for display only); the journal
     sets both. `from_`: the live release before a switch. `switch`: the switch's id. `since`: when
     the app was stopped, as text. `commit`: as in the release's manifest. `process`: those that were
-    stopped, started or restarted alone. Earlier versions and other operations write less."""
+    stopped, started or restarted alone. `connections`: what was open when a release was asked to
+    stop. Earlier versions and other operations write less."""
 
     sparse = True
     seq: Optional[int] = None
@@ -28,6 +29,7 @@ class Entry:
     reason: Optional[str] = None
     commit: Optional[str] = None
     process: Optional[str] = None
+    connections: Optional[int] = None
 
 
 @dataclass(frozen=True)

@@ -69,9 +69,11 @@ class Confirm(Request[Done]):
 
 @dataclass(frozen=True)
 class Finished:
-    """The instances, besides web, that still finish their jobs."""
+    """The instances, besides web, that still finish their jobs, and the number of connections that
+    the old web instance had when it was asked to stop."""
 
     draining: Tuple[Row, ...] = ()
+    connections: int = 0
 
 
 @dataclass(frozen=True)

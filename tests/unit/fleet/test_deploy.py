@@ -44,7 +44,7 @@ GOOD: dict[str, Answer] = {
     "switch": {"id": "7"},
     "abandon": {},
     "unchanged": {},
-    "finish": {"draining": []},
+    "finish": {"draining": [], "connections": 0},
     "hello": to_json(Who(0, 1, "one machine's")),
     # what a host says that never switched
     "go-back": {"reverted": False, "serves": OLD},

@@ -457,6 +457,19 @@ def test_the_queue_is_what_waits_to_be_accepted(backlog: Backlog, folder: Path) 
     assert drain.queue_length(folder / "none") == 0
 
 
+def test_what_is_open_was_accepted_and_not_closed(backlog: Backlog, folder: Path) -> None:
+    path, listener, _waiting = backlog
+    assert drain.open_connections(path) == 0, "they still wait"
+    first, second = listener.accept()[0], listener.accept()[0]
+    quiet = drain.Quiet(path)
+    assert quiet.open == 0
+    quiet.count()
+    assert quiet.open == 2
+    with second, first:
+        assert drain.open_connections(folder / "http.soc") == 0, "a prefix is never a match"
+    assert drain.open_connections(path) == 0
+
+
 def test_draining_waits_for_the_queue(backlog: Backlog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drain, "MIN_SECONDS", 0.1)
     monkeypatch.setattr(drain, "QUIET_SECONDS", 0.2)

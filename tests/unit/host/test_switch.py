@@ -325,6 +325,7 @@ def _stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr(health, "wait_for_reload", lambda *_args: None)
     monkeypatch.setattr(front_door, "ask", lambda *_args: "")
     monkeypatch.setattr(drain.Quiet, "look", lambda _quiet: True)
+    monkeypatch.setattr(drain, "open_connections", lambda _path: 0)
     yield one
     for session in one.sessions:  # a session that was killed still has its timer here
         deal = session.memory.get("switch")
@@ -667,6 +668,36 @@ def test_the_old_instance_is_watched_while_the_new_one_is(
     assert during[0] == after[0], "the looks before count"
     told = [(one["step"], one["state"]) for one in session.events]
     assert told[-2:] == [("drain", "start"), ("drain", "done")]
+
+
+def test_what_is_still_open_is_counted_and_noted(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the stop: uvicorn closes its websockets at once."""
+    seen: list[str] = []
+
+    def counted(path: Path) -> int:
+        seen.append(path.parent.parent.name)
+        return 12
+
+    def stopped(unit: str) -> None:
+        seen.append("stopped")
+        stage.stop(unit)
+
+    monkeypatch.setattr(drain, "open_connections", counted)
+    monkeypatch.setattr(systemd, "stop", stopped)
+    stage.deploy("1.a")
+    assert seen == [], "a first deploy ends nothing"
+    stage.prepare("2.b")
+    session = stage.session()
+    answer = switching.switch(session.ctx(), stage.asked("2.b"))
+    switching.confirm(session.ctx(), Confirm(answer.id))
+    finished = switching.finish(session.ctx(), Finish())
+    assert (finished.connections, seen) == (12, ["1.a", "stopped"])
+    (noted,) = [one for one in journal.read(stage.at.journal) if one.kind == "drain"]
+    assert (noted.release, noted.connections, noted.who) == ("1.a", 12, "ann")
+    assert noted.reason == "12 connections were still open"
+    stage.check()
 
 
 def test_every_process_takes_part_in_all_of_it(stage: Stage) -> None:
