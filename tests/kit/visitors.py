@@ -42,7 +42,7 @@ class Loaded:
 
 
 @contextmanager
-def loaded(host: LabHost, **plan: Any) -> Iterator[Loaded]:
+def loaded(host: LabHost, /, **plan: Any) -> Iterator[Loaded]:
     """Put load on the host's site during the block (`plan`: fields of `load.Plan`)."""
     few = {"keep_alive": 2, "close": 2, "slow": 1, "upload": 1, "stream": 1}
     wanted = load.Plan(**{"seconds": 240, "pause_seconds": 0.1, **few, **plan})

@@ -1,0 +1,352 @@
+"""Websockets and server-sent events on a real host, while the release behind them changes."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from cartwheel_lab import LabHost
+from tests.kit.certificates import authority, certificate
+from tests.kit.host import await_ends, get, journal
+from tests.kit.project import SHOP, Project, new_project
+from tests.kit.visitors import loaded
+from tests.kit.waiting import until
+
+pytestmark = pytest.mark.timeout(300)
+
+NAME = "shop.example.org"
+DRAIN_SECONDS = 6
+_PATIENCE_SECONDS = 20.0
+RESTARTED = 1012  # RFC 6455: "Service Restart"
+# More than nginx and the sockets take before somebody reads.
+_MUCH = 64 << 20
+
+SETTINGS = (
+    SHOP.replace("drain_seconds = 2", f"drain_seconds = {DRAIN_SECONDS}")
+    + f'[web]\nserver_names = ["{NAME}"]\n'
+)
+TLS = '[tls]\ncertificate = "shop.pem"\nkey = "shop.key"\nca = "root.pem"\nredirect = false\n'
+
+# It sends the second event, and each one after it, once the client has confirmed the one before.
+APP = """
+import asyncio
+
+TEXT = "{text}"
+MUCH = {much}
+state = {{"confirmed": 0, "taken": ""}}
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        await echo(receive, send)
+    elif scope["type"] == "http":
+        path, query = scope["path"], scope["query_string"].decode()
+        if path == "/events":
+            await events(receive, send)
+        elif path == "/much":
+            await much(send)
+        else:
+            if path == "/confirm":
+                state["confirmed"] = int(query)
+            if path == "/slow":
+                await asyncio.sleep(float(query.partition("=")[2]))
+            await answer(send, state["taken"] if path == "/taken" else TEXT)
+
+
+async def answer(send, text):
+    await begin(send, [(b"content-length", str(len(text)).encode())])
+    await send({{"type": "http.response.body", "body": text.encode()}})
+
+
+async def begin(send, headers):
+    await send({{"type": "http.response.start", "status": 200, "headers": headers}})
+
+
+async def echo(receive, send):
+    await receive()
+    await send({{"type": "websocket.accept"}})
+    await send({{"type": "websocket.send", "text": TEXT}})
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        text = TEXT + ": " + message["text"]
+        await send({{"type": "websocket.send", "text": text}})
+
+
+async def events(receive, send):
+    state["confirmed"] = 0
+    await begin(send, [(b"content-type", b"text/event-stream")])
+    gone = asyncio.ensure_future(disconnected(receive))
+    for number in range(1000):
+        while state["confirmed"] < number and not gone.done():
+            await asyncio.sleep(0.02)
+        if gone.done():
+            return
+        text = "data: " + TEXT + " " + str(number) + "\\n\\n"
+        await send({{"type": "http.response.body", "body": text.encode(), "more_body": True}})
+
+
+async def disconnected(receive):
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def much(send):
+    state["taken"] = "no"
+    await begin(send, [(b"content-length", str(MUCH).encode())])
+    await send({{"type": "http.response.body", "body": bytes(MUCH), "more_body": True}})
+    await send({{"type": "http.response.body"}})
+    state["taken"] = "yes"
+"""
+
+
+def release(project: Project, text: str, kind: str = "uvicorn") -> None:
+    project.write("app/app.py", APP.format(text=text, much=_MUCH))
+    project.write("app/requirements.txt", "websockets\n" if kind == "uvicorn" else "")
+    settings = SETTINGS.replace("[gunicorn]\n", f'[gunicorn]\nkind = "{kind}"\n')
+    tls = TLS if (project.folder / "shop.pem").exists() else ""
+    project.settings(settings + tls)
+
+
+@pytest.fixture(scope="module")
+def project(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    project = new_project(tmp_path_factory.mktemp("shop"))
+    release(project, "one")
+    project.fab("setup", "-H", module_host.name)
+    project.fab("deploy", "-H", module_host.name)
+    yield project
+
+
+def fab(project: Project, host: LabHost, *words: str) -> dict[str, Any]:
+    """The result of a task."""
+    done = project.fab(*words, "--json", "-H", host.name)
+    result: dict[str, Any] = json.loads(done.out.splitlines()[-1])
+    return result
+
+
+def left_open(result: dict[str, Any]) -> int:
+    (host,) = result["hosts"]
+    return int(host["connections"])
+
+
+@contextmanager
+def websocket(host: LabHost, context: ssl.SSLContext | None = None) -> Iterator[ClientConnection]:
+    scheme, port = ("wss", host.https_port) if context else ("ws", host.http_port)
+    with (
+        socket.create_connection((host.address, port), _PATIENCE_SECONDS) as line,
+        connect(
+            f"{scheme}://{NAME}/socket",
+            sock=line,
+            ssl=context,
+            proxy=None,
+            ping_interval=None,
+            open_timeout=_PATIENCE_SECONDS,
+        ) as one,
+    ):
+        yield one
+
+
+def said(one: ClientConnection) -> str:
+    return str(one.recv(_PATIENCE_SECONDS))
+
+
+def asks(one: ClientConnection, text: str) -> str:
+    one.send(text)
+    return said(one)
+
+
+@dataclass
+class Visitor(threading.Thread):
+    """A browser: it opens its websocket again as soon as it is closed."""
+
+    host: LabHost
+    greetings: list[str] = field(default_factory=list)
+    codes: list[int | None] = field(default_factory=list)
+    problems: list[BaseException] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(daemon=True)
+
+    # The identity of the thread, which threading keeps in sets.
+    __hash__ = threading.Thread.__hash__
+
+    def run(self) -> None:
+        try:
+            for is_last in (False, True):
+                with websocket(self.host) as one:
+                    self.greetings.append(said(one))
+                    if not is_last:
+                        self.codes.append(closed_with(one))
+        except BaseException as error:
+            self.problems.append(error)
+
+
+def closed_with(one: ClientConnection) -> int | None:
+    """The code of its close frame, from the server; None where it was cut without one."""
+    try:
+        one.recv(DRAIN_SECONDS + _PATIENCE_SECONDS)
+    except ConnectionClosed as error:
+        return error.rcvd.code if error.rcvd else None
+    raise AssertionError("it said something")
+
+
+class Events:
+    """Reads events, and confirms each."""
+
+    def __init__(self, host: LabHost) -> None:
+        where = (host.address, host.http_port)
+        self._line = http.client.HTTPConnection(*where, timeout=_PATIENCE_SECONDS)
+        self._line.request("GET", "/events", headers={"Host": NAME, "Accept": "text/event-stream"})
+        self.answer = self._line.getresponse()
+
+    def next(self) -> str:
+        """The next event; "" at the end."""
+        try:
+            line = self.answer.readline().decode().strip()
+            self.answer.readline()
+        except (OSError, http.client.HTTPException):
+            return ""
+        return line.partition("data: ")[2]
+
+    def close(self) -> None:
+        self._line.close()
+
+
+def confirm(host: LabHost, number: int) -> None:
+    get(host, f"/confirm?{number}", NAME)
+
+
+def test_a_websocket_echoes(project: Project, module_host: LabHost) -> None:
+    with websocket(module_host) as one:
+        assert said(one) == "one"
+        assert asks(one, "hello") == "one: hello"
+
+
+def test_events_arrive_one_by_one_and_other_answers_are_buffered(
+    project: Project, module_host: LabHost
+) -> None:
+    with closing(Events(module_host)) as events:
+        assert events.answer.getheader("X-Accel-Buffering") is None
+        for number in range(3):
+            assert events.next() == f"one {number}"
+            confirm(module_host, number + 1)
+    where = (module_host.address, module_host.http_port)
+    with socket.create_connection(where, _PATIENCE_SECONDS) as line:
+        line.sendall(f"GET /much HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
+        until(
+            lambda: get(module_host, "/taken", NAME) == "yes", shown="a client that does not read"
+        )
+
+
+def test_websockets_move_to_the_new_release(project: Project, module_host: LabHost) -> None:
+    """No ordinary request fails; each websocket gets its code, and the first try to open it again
+    finds the new release. The stream goes on for the old release's drain, and nobody waits."""
+    visitors = [Visitor(module_host) for _ in range(3)]
+    for visitor in visitors:
+        visitor.start()
+    until(lambda: all(one.greetings == ["one"] for one in visitors), shown="the websockets")
+    release(project, "two")
+    with closing(Events(module_host)) as events:
+        assert events.next() == "one 0"
+        confirm(module_host, 1)
+        assert events.next() == "one 1"
+        confirm(module_host, 2)
+        with loaded(
+            module_host,
+            keep_alive=2,
+            close=2,
+            slow=1,
+            slow_seconds=0.3,
+            upload=0,
+            stream=0,
+            host=NAME,
+            path="/",
+            release_pattern="(.+)",
+        ) as load:
+            result = fab(project, module_host, "deploy")
+        assert events.next() == "one 2", "it goes on after the deploy"
+        load.assert_served_by({"one", "two"})
+        for visitor in visitors:
+            visitor.join(_PATIENCE_SECONDS)
+            assert (visitor.problems, visitor.codes) == ([], [RESTARTED])
+            assert visitor.greetings == ["one", "two"]
+        assert events.next() == "", "the drain has an end"
+    assert result["hosts"][0]["outcome"] == "deployed"
+    assert left_open(result) == 4
+    await_ends(module_host, "shop")
+
+
+def test_what_is_closed_is_told(project: Project, module_host: LabHost) -> None:
+    with websocket(module_host) as one, websocket(module_host) as other:
+        told = project.fab("restart", "-H", module_host.name).text
+        assert [closed_with(each) for each in (one, other) if said(each)] == [RESTARTED] * 2
+    line = "2 connections of the old release were still open (websockets, streams or long requests)"
+    end = "what is left after deploy.drain_seconds is cut"
+    assert f"{module_host.name}: {line}; {end}" in told
+    history = journal(module_host, "shop")
+    assert [one["connections"] for one in history if one["kind"] == "drain"] == [4, 2]
+    shown = project.fab("history", "-H", module_host.name).text
+    assert "2 connections were still open" in shown
+    again = project.fab("restart", "-H", module_host.name).text
+    assert "still open" not in again
+    assert len(journal(module_host, "shop")) == len(history) + 1
+
+
+def test_https(project: Project, module_host: LabHost) -> None:
+    """A websocket outlives the reload of nginx; over HTTP/2 events arrive one by one too."""
+    root = authority()
+    issued = certificate(NAME, by=root)
+    (project.folder / "shop.pem").write_text(issued.pem)
+    (project.folder / "shop.key").write_text(issued.key)
+    (project.folder / "root.pem").write_text(root.pem)
+    release(project, "two")
+    with websocket(module_host) as one:
+        assert said(one) == "two"
+        fab(project, module_host, "deploy")
+        assert asks(one, "still") == "two: still"
+    context = ssl.create_default_context(cadata=root.pem)
+    with websocket(module_host, context) as one:
+        assert said(one) == "two"
+    events = ["curl", "-sSN", "--http2", "-D", "-", "-H", "Accept: text/event-stream"]
+    port = module_host.https_port
+    where = ["--resolve", f"{NAME}:{port}:{module_host.address}", f"https://{NAME}:{port}/events"]
+    events += ["--cacert", str(project.folder / "root.pem")]
+    client = subprocess.Popen([*events, *where], stdout=subprocess.PIPE)
+    try:
+        assert client.stdout is not None
+        assert next(client.stdout).startswith(b"HTTP/2 200")
+        for number in range(3):
+            line = next(line for line in client.stdout if line.startswith(b"data: "))
+            assert line == f"data: two {number}\n".encode()
+            confirm(module_host, number + 1)
+    finally:
+        client.kill()
+        client.communicate()
+
+
+@pytest.mark.nightly
+def test_gunicorn_s_own_worker(project: Project, module_host: LabHost) -> None:
+    """It passes both, and cuts a websocket when the drain ends, without a close frame."""
+    release(project, "three", "asgi")
+    fab(project, module_host, "deploy")
+    with websocket(module_host) as one, closing(Events(module_host)) as events:
+        assert said(one) == "three"
+        assert events.next() == "three 0"
+        result = fab(project, module_host, "restart")
+        assert left_open(result) == 2
+        assert closed_with(one) is None
+        assert events.next() == ""
+    assert result["hosts"][0]["outcome"] == "deployed"
