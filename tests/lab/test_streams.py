@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from tests.kit.host import await_ends, get, journal
 from tests.kit.project import SHOP, Project, new_project
 from tests.kit.visitors import loaded
 from tests.kit.waiting import until
+from tests.lab.conftest import GetHosts
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -116,7 +118,8 @@ async def much(send):
 def release(project: Project, text: str, kind: str = "uvicorn") -> None:
     project.write("app/app.py", APP.format(text=text, much=_MUCH))
     project.write("app/requirements.txt", "websockets\n" if kind == "uvicorn" else "")
-    settings = SETTINGS.replace("[gunicorn]\n", f'[gunicorn]\nkind = "{kind}"\n')
+    served = f'[gunicorn]\nkind = "{kind}"\n' + ("threads = 2\n" if kind == "wsgi" else "")
+    settings = SETTINGS.replace("[gunicorn]\n", served)
     tls = TLS if (project.folder / "shop.pem").exists() else ""
     project.settings(settings + tls)
 
@@ -350,3 +353,56 @@ def test_gunicorn_s_own_worker(project: Project, module_host: LabHost) -> None:
         assert closed_with(one) is None
         assert events.next() == ""
     assert result["hosts"][0]["outcome"] == "deployed"
+
+
+WSGI = """
+import threading
+
+first_has_arrived = threading.Event()
+
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/confirm":
+        first_has_arrived.set()
+    start_response("200 OK", [("Content-Type", "text/event-stream")])
+    return events() if environ["PATH_INFO"] == "/events" else [b"ok"]
+
+
+def events():
+    yield b"data: 0\\n\\n"
+    first_has_arrived.wait(20)
+    yield b"data: 1\\n\\n"
+"""
+
+
+@pytest.mark.nightly
+def test_events_of_wsgi(project: Project, module_host: LabHost) -> None:
+    """The stream holds one thread of two."""
+    release(project, "four", "wsgi")
+    project.write("app/app.py", WSGI)
+    fab(project, module_host, "deploy")
+    with closing(Events(module_host)) as events:
+        assert events.next() == "0"
+        confirm(module_host, 1)
+        assert events.next() == "1"
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("suite", ["bullseye", "trixie"])
+def test_other_suites(hosts: GetHosts, tmp_path: Path, suite: str) -> None:
+    """nginx 1.18 and 1.26, and their `ss`."""
+    host = hosts(1, suite)[0]
+    host.reset()
+    project = new_project(tmp_path)
+    release(project, "one")
+    project.fab("setup", "-H", host.name)
+    project.fab("deploy", "-H", host.name)
+    assert "warn" not in host.sh("nginx -t 2>&1")
+    with websocket(host) as one, closing(Events(host)) as events:
+        assert said(one) == "one"
+        for number in range(2):
+            assert events.next() == f"one {number}"
+            confirm(host, number + 1)
+        assert left_open(fab(project, host, "restart")) == 2
+        assert closed_with(one) == RESTARTED
+    project.fab("uninstall", "--yes", "-H", host.name)
