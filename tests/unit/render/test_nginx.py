@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import http.server
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -565,6 +566,17 @@ def test_a_sibling_that_asks_is_not_asked_back(secure: SecureSite, sibling: int)
 def test_siblings_that_are_down_are_a_missing_token(secure: SecureSite) -> None:
     acme_site(secure, free_port())
     assert secure.curl(path=f"{CHALLENGE}/x", scheme="http").startswith("HTTP/1.1 404 ")
+
+
+def test_no_other_application_has_the_siblings_name(tmp_path: Path) -> None:
+    """`_` is in no application's name."""
+    known = replace(FACTS, siblings=("192.0.2.2:80",))
+    one = settings(tmp_path, web={"server_names": ["shop.test"]}, tls={"acme": True})
+    text = render_release(one, known, "1", tmp_path)[SITE].content
+    assert re.findall(r"^upstream (\S+)", text, re.MULTILINE) == [
+        "cartwheel-shop",
+        "cartwheel-shop_siblings",
+    ]
 
 
 def test_without_an_authority_the_site_has_no_place_for_it(tmp_path: Path) -> None:
