@@ -149,6 +149,7 @@ def test_more_names(project: Project, shop_host: LabHost) -> None:
     assert curl(shop_host, f"https://{MORE}/").startswith("HTTP/2 200")
 
 
+@pytest.mark.nightly
 def test_what_nginx_did_not_load_is_loaded_an_hour_later(
     project: Project, shop_host: LabHost, ca: Pebble
 ) -> None:

@@ -232,6 +232,7 @@ def test_other_bytes_in_the_store_are_never_installed(stage: Stage, second: None
     assert [get(host) for host in stage.pair] == ["four", "four"]
 
 
+@pytest.mark.nightly
 def test_one_host_that_cannot_reach_the_store_keeps_both_as_they_were(stage: Stage) -> None:
     before = stage.state()
     stage.project.app("five")

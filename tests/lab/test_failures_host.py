@@ -702,6 +702,8 @@ SWEPT = {
     "missing-secret",
     "package-that-cannot-be-had",
     "uv-wrong-hash",
+    "unit-that-systemd-refuses",
+    "site-that-nginx-refuses",
 }
 
 

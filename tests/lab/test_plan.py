@@ -13,6 +13,7 @@ from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
 from tests.kit.host import await_sessions, current, get, instance_unit, journal, main_pids
 from tests.kit.project import Project, new_project
+from tests.kit.tiers import tiered
 
 ENV = '[env]\nMODE = "{mode}"\n[secrets]\nKEY = {{ file = "key" }}\n'
 UNITS = "systemctl list-units --all --plain --no-legend | awk '{print $1, $3, $4}' | sort"
@@ -158,10 +159,11 @@ STALE: dict[str, tuple[dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize(("changed", "says"), STALE.values(), ids=STALE)
+@pytest.mark.parametrize("what", tiered(STALE, nightly={"secret"}))
 def test_a_plan_is_stale_where_anything_has_changed(
-    project: Project, module_host: LabHost, changed: dict[str, str], says: str
+    project: Project, module_host: LabHost, what: str
 ) -> None:
+    changed, says = STALE[what]
     name, serves = module_host.name, current(module_host, "shop")
     change(project, "two")
     project.fab("plan", "-H", name, "--out", "x.plan")

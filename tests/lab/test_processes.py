@@ -290,7 +290,8 @@ def test_an_exclusive_process_that_fails_gives_way(project: Project, module_host
 _CUTS = {"the session": 0, "the host": 1}
 
 
-@pytest.mark.parametrize("dies", tiered(_CUTS, nightly={"the session"}))
+@pytest.mark.nightly
+@pytest.mark.parametrize("dies", _CUTS)
 def test_dying_while_the_old_exclusive_one_ends(
     dies: str, project: Project, module_host: LabHost
 ) -> None:

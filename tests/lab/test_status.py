@@ -547,6 +547,7 @@ def test_a_deploy_at_work_is_a_note_and_so_is_a_switch_that_nobody_confirmed(two
     two.assert_well()
 
 
+@pytest.mark.nightly
 def test_who_cannot_be_asked_is_not_known_and_the_others_are_shown(two: Two) -> None:
     """An address without a key that is known, a login without sudo, nobody there at all."""
     strangers = {

@@ -308,6 +308,7 @@ def test_what_is_closed_is_told(project: Project, module_host: LabHost) -> None:
     assert len(journal(module_host, "shop")) == len(history) + 1
 
 
+@pytest.mark.nightly
 def test_https(project: Project, module_host: LabHost) -> None:
     """A websocket outlives the reload of nginx; over HTTP/2 events arrive one by one too."""
     root = authority()

@@ -20,7 +20,6 @@ from cartwheel_lab import LabHost
 from tests.kit.fab import Fab, fab
 from tests.kit.host import await_ends, await_sessions, current, journal, main_pids, releases
 from tests.kit.project import Done, Project, new_project
-from tests.kit.tiers import tiered
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -242,7 +241,8 @@ def test_a_full_worker_answers_also_those_that_wait_for_it(shop: Shop) -> None:
     assert bad not in releases(shop.host, "shop")
 
 
-@pytest.mark.parametrize("who", tiered(["recover", "lost contact"], nightly={"recover"}))
+@pytest.mark.nightly
+@pytest.mark.parametrize("who", ["recover", "lost contact"])
 def test_whoever_else_goes_back_cuts_nothing(shop: Shop, who: str) -> None:
     old = current(shop.host, "shop")
     text = shop.make()
