@@ -157,6 +157,7 @@ def test_a_wait_is_a_number_of_seconds(project: Project, pair: list[LabHost], se
     assert f"--wait takes seconds, from 0 to 86400, not '{seconds}'" in done.err
 
 
+@pytest.mark.nightly
 def test_a_crash_is_settled_while_frozen(project: Project, pair: list[LabHost]) -> None:
     """A switch that nobody confirmed goes back at boot; safety is not frozen."""
     host = pair[0]

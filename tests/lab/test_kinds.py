@@ -388,6 +388,7 @@ command = "sh -c 'touch ready-$CARTWHEEL_RELEASE; exec sleep 9999'"
 """
 
 
+@pytest.mark.nightly
 def test_a_process(host: LabHost, tmp_path: Path) -> None:
     """A process of its own kind is started, proved and kept by the same switch and way back."""
     project = new_project(tmp_path / "project", settings=MAILER)

@@ -180,6 +180,7 @@ def test_prune_keeps_what_serves_and_the_way_back(life: Life) -> None:
     assert get(life.host) == "older"
 
 
+@pytest.mark.nightly
 def test_tasks_that_only_look_change_nothing(life: Life) -> None:
     release = life.deploy("looked at")
     life.host.sh("cp /dev/null /var/log/nginx/shop.access.log")

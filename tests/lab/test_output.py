@@ -500,6 +500,7 @@ class TestRecord:
 
 
 class TestSilence:
+    @pytest.mark.nightly
     def test_a_long_wait_says_what_is_waited_for(self, stage: Stage) -> None:
         """The host swallows everything: nothing comes until the connection is given up."""
         stage.host.black_hole()

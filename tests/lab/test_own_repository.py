@@ -172,17 +172,8 @@ def new(tmp_path: Path, files: dict[str, str]) -> Project:
     return project
 
 
-@pytest.mark.parametrize(
-    "layout",
-    [
-        "fastapi-project",
-        *(
-            pytest.param(name, marks=pytest.mark.nightly)
-            for name in LAYOUTS
-            if name != "fastapi-project"
-        ),
-    ],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_what_config_init_writes_deploys(module_host: LabHost, tmp_path: Path, layout: str) -> None:
     """Nobody is asked anything, and nothing is edited."""
     files, options, path = LAYOUTS[layout]

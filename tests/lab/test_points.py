@@ -100,6 +100,7 @@ WITH_PROCESSES = (
 )
 
 
+@pytest.mark.nightly
 def test_a_fault_with_every_process(whole: Shore) -> None:
     """P15, P16: one kill or power cut of a redeploy, at a point that has to do with them."""
     dice = random.Random(f"{SEED} whole")

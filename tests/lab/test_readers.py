@@ -25,6 +25,8 @@ static_dir = "app_static/files"
 server_names = ["localhost"]
 """
 
+pytestmark = pytest.mark.nightly  # what other users may read: test_secrets.py too
+
 
 def readable(host: LabHost, user: str, kind: str = "-readable", places: str = PLACES) -> set[str]:
     """The files that a user can open (what a path leads through decides too)."""
@@ -159,7 +161,6 @@ def app(environ, start_response):
 """
 
 
-@pytest.mark.nightly
 def test_the_next_deploy_tightens_an_older_host_and_nobody_notices(
     hosts: GetHosts, tmp_path: Path
 ) -> None:

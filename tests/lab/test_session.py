@@ -216,6 +216,7 @@ def test_python_3_9_serves(hosts: GetHosts, gateways: Gateways, bundle: Bundle) 
         assert session.python.startswith("3.9."), "as it says in its greeting"
 
 
+@pytest.mark.nightly
 def test_a_power_cut_is_noticed(host: LabHost, gateways: Gateways, bundle: Bundle) -> None:
     session = open_session(target_of(host, "root"), gateways, bundle=bundle)
     session.request(asking("hello"))

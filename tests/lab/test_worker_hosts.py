@@ -247,6 +247,7 @@ def _stays_stopped_on_its_way(shop: Shop, there: LabHost, back: LabHost) -> None
     shop.settings()
 
 
+@pytest.mark.nightly
 def test_a_host_without_beat_does_not_give_it_and_one_that_cannot_take_it_gives_it_back(
     shop: Shop,
 ) -> None:
