@@ -12,7 +12,7 @@ import pytest
 
 from cartwheel_lab import LabHost
 from tests.kit.certificates import Issued, authority, certificate
-from tests.kit.host import current, journal, main_pids
+from tests.kit.host import await_sessions, current, journal, main_pids
 from tests.kit.project import SHOP, Project, new_project
 from tests.kit.waiting import until
 
@@ -222,13 +222,12 @@ def test_a_session_that_is_killed_leaves_work_for_the_next(
     project: Project, module_host: LabHost
 ) -> None:
     """As if it had been killed after it moved the files."""
+    await_sessions(module_host)  # the end of one puts in order what it finds
     before = footprint(module_host)
     module_host.sh(
-        "cd /srv/shop/tls && cp -a $(readlink live) 0123456789ab"
-        ' && printf \'{"live": "%s", "site": null}\' $(readlink live) >pending.json'
-        " && python3 - <<'.'\n"
-        "import json; text = open('site.conf').read(); mark = json.load(open('pending.json'))\n"
-        "json.dump({**mark, 'site': text}, open('pending.json', 'w'))\n.\n"
+        "cd /srv/shop/tls && cp -a $(readlink live) 0123456789ab && python3 - <<'.'\n"
+        "import json, os; mark = {'live': os.readlink('live'), 'site': open('site.conf').read()}\n"
+        "json.dump(mark, open('pending.json', 'w'))\n.\n"
         "echo 'ssl_bogus on;' >>site.conf && ln -sfn 0123456789ab live"
     )
     said = project.fab("doctor", "--fix", "-H", module_host.name, code=None).text
