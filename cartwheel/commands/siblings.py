@@ -16,7 +16,7 @@ def with_web(scene: Scene) -> tuple[Host, ...]:
 
 
 def refuse_too_many(scene: Scene) -> None:
-    """Raises UsageError("settings") if so many hosts cannot each ask for a certificate."""
+    """Raises UsageError("settings") if more hosts would ask for a certificate than a CA allows."""
     known = {host.name for host in with_web(scene)}
     chosen = {
         parse_address(host.name).host for host in scene.chosen if scene.assigned(host.name).has_web

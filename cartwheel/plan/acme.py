@@ -71,7 +71,7 @@ def acme_refusals(settings: Settings, facts: Facts) -> Iterator[Refusal]:
 
 
 def too_many_hosts(settings: Settings, count: int) -> str:
-    """Why so many hosts with web cannot each ask for a certificate; "" if they can."""
+    """The error message if more than MOST_HOSTS hosts with web would ask; "" if not."""
     if not settings.tls.acme or count <= MOST_HOSTS:
         return ""
     return (

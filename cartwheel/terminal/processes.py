@@ -61,7 +61,7 @@ def connections_text(count: int) -> str:
     noun, were = ("connections", "were") if count > 1 else ("connection", "was")
     return (
         f"{count} {noun} of the old release {were} still open (websockets, streams or long"
-        " requests); what is left after deploy.drain_seconds is cut"
+        " requests); those still open after deploy.drain_seconds are closed"
     )
 
 

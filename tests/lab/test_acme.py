@@ -88,7 +88,7 @@ def names_of(host: LabHost, certificate: str) -> set[str]:
 
 
 def curl(host: LabHost, url: str, *options: str) -> str:
-    """Head and body; what is https is verified with the authority's roots."""
+    """The response's headers and body. curl verifies HTTPS with the CA's roots."""
     text = host.sh(" ".join(["curl", "-sSi", "--cacert /tmp/roots.pem", *options, url]))
     return text.replace("\r", "")
 

@@ -164,7 +164,7 @@ def serving(stage: Stage) -> Iterator[Stage]:
     stage.configure()
 
 
-# Each has a neighbour that is told in the same way.
+# The other cases cover the same messages.
 SWEPT = {
     "answers-404",
     "no-such-module",

@@ -297,7 +297,7 @@ def test_what_is_closed_is_told(project: Project, module_host: LabHost) -> None:
         told = project.fab("restart", "-H", module_host.name).text
         assert [closed_with(each) for each in (one, other) if said(each)] == [RESTARTED] * 2
     line = "2 connections of the old release were still open (websockets, streams or long requests)"
-    end = "what is left after deploy.drain_seconds is cut"
+    end = "those still open after deploy.drain_seconds are closed"
     assert f"{module_host.name}: {line}; {end}" in told
     history = journal(module_host, "shop")
     assert [one["connections"] for one in history if one["kind"] == "drain"][-1] == 2

@@ -680,8 +680,8 @@ class TestReport:
         hosts = [replace(host, connections=n) for n, host in enumerate(run.hosts)]
         lines = [*closing_of(replace(run, hosts=(*hosts[:3],)), Progress(), 0)]
         end = (
-            "still open (websockets, streams or long requests); what is left after"
-            " deploy.drain_seconds is cut"
+            "still open (websockets, streams or long requests); those still open after"
+            " deploy.drain_seconds are closed"
         )
         assert lines[:-1] == [
             f"web2: 1 connection of the old release was {end}",

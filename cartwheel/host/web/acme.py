@@ -24,8 +24,10 @@ _NAME_HEX = 12  # tls.SET
 
 
 def install(ctx: Context, request: InstallAcme) -> Done:
-    """Serve TLS as the request says, and go on doing so. Raises OpError: "acme" in the authority's
-    words, or as `tls_change.install` does; then what is served is as before."""
+    """Serve TLS as the request says, and renew the certificate from now on.
+
+    Raises OpError("acme") with the CA's message, and the errors of `tls_change.install`. After an
+    error the host serves the same certificate as before."""
     at = ctx.at
     order.keep(at, Kept(request.order, request.site))
     with locks.shared_parts(ctx):

@@ -14,7 +14,7 @@ _URN = "urn:ietf:params:acme:error:"
 _TYPE = re.compile(r"\"type\":\s*\"" + re.escape(_URN))
 _AS_TEXT = re.compile(re.escape(_URN) + r"(\w+) :: (.+)")
 _EXCEPTION = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception|Timeout)\w*: (.+)$", re.MULTILINE)
-# Whoever gets this is to ask again (RFC 8555, 6.5); certbot does once.
+# The client should retry after this error (RFC 8555, 6.5); certbot retries only once.
 _PASSING = "badNonce"
 _MOST = 3
 _DECODER = json.JSONDecoder()
