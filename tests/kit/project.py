@@ -112,6 +112,16 @@ class Project:
     def command(self, *words: str) -> list[str]:
         return [*self.under, FAB, *words]
 
+    def begin(self, *words: str) -> subprocess.Popen[bytes]:
+        """Start `fab WORDS` without waiting for its end; what it prints is dropped."""
+        return subprocess.Popen(
+            self.command(*words),
+            cwd=self.folder,
+            env=self.environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
     def fab(
         self, *words: str, code: int | None = 0, given: str = "", timeout: float = 240.0
     ) -> Done:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import time
 
 import pytest
@@ -195,13 +194,7 @@ def test_the_operator_dies_while_certbot_asks(
 ) -> None:
     before = served(shop_host)
     ca.signal("STOP")
-    with subprocess.Popen(
-        project.command("tls.renew", "-H", shop_host.name),
-        cwd=project.folder,
-        env=project.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as fab:
+    with project.begin("tls.renew", "-H", shop_host.name) as fab:
         until(lambda: shop_host.sh("pgrep -f [c]ertonly ||:") != "", 20, shown="certbot")
         os.kill(fab.pid, signal.SIGKILL)
         fab.wait(10)

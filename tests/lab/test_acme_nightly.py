@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,13 +149,7 @@ def test_killed_at_any_time_it_is_in_order(
     project: Project, shop_host: LabHost, tenths: int
 ) -> None:
     """The session and all that it has started, as by a power cut."""
-    with subprocess.Popen(
-        project.command("tls.renew", "-H", shop_host.name),
-        cwd=project.folder,
-        env=project.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as fab:
+    with project.begin("tls.renew", "-H", shop_host.name) as fab:
         unit = "systemctl list-units --plain --no-legend 'cartwheel-session-*' | cut -d' ' -f1"
         until(lambda: shop_host.sh(unit) != "", 60, shown="the session")
         time.sleep(tenths / 10)

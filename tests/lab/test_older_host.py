@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,13 +139,7 @@ def _gets_processes(host: LabHost, project: Project, version: Older) -> None:
         + processes.SETTINGS
         + TIMER
     )
-    with subprocess.Popen(
-        project.command("deploy", *on),
-        cwd=project.folder,
-        env=project.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as deploying:
+    with project.begin("deploy", *on) as deploying:
         until(lambda: current(host, "shop") != version.two and timers(host) != [], 60)
         assert host.path("/srv/shop/pending.json").exists()
         host.power_cut()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -304,13 +303,7 @@ def test_dying_while_the_old_exclusive_one_ends(
     before = current(module_host, "shop")
     module_host.sh("touch /srv/shop/shared/beat")
     project.app(f"text {time.monotonic_ns()}")
-    with subprocess.Popen(
-        project.command("deploy", "-H", module_host.name),
-        cwd=project.folder,
-        env=project.environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as deploying:
+    with project.begin("deploy", "-H", module_host.name) as deploying:
         ending = f"systemctl is-active 'cartwheel-shop.beat.{before}@*' | grep -q deactivating"
         until(lambda: module_host.sh(f"{ending} && echo yes || true") == "yes\n", seconds=60)
         if dies == "the session":
