@@ -31,16 +31,28 @@ def main(argv: Optional[List[str]] = None) -> int:
     app, base = (argv if argv is not None else sys.argv[1:])[:2]
     at = Layout(app, Path(base))
     is_renewed = _renewed(at)
+    return 0 if _is_read(at) and is_renewed else 1
+
+
+def _is_read(at: Layout) -> bool:
+    """Whether the web server uses what the file holds. systemd notices no change while this program
+    runs, so where it watches the files, look until nothing has changed for some seconds."""
+    is_watched, is_read = at.tls_unit("path").exists(), False
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            if read_again(at):
-                _say(f"{app}: the web server uses the new certificate")
-            return 0 if is_renewed else 1
+            has_changed = read_again(at)
         except (OpError, OSError) as error:
+            is_read = False
             if attempt == _ATTEMPTS:
-                _say(f"{app}: {error}")
+                _say(f"{at.app}: {error}")
+        else:
+            if has_changed:
+                _say(f"{at.app}: the web server uses the new certificate")
+            if not is_watched or (is_read and not has_changed):
+                return True
+            is_read = True
         time.sleep(_PAUSE_SECONDS)
-    return 1
+    return is_read
 
 
 def _renewed(at: Layout) -> bool:

@@ -298,6 +298,18 @@ def test_a_broken_configuration_is_not_loaded(
     assert stage.served == TWO.der
 
 
+def test_a_file_that_changes_while_the_program_runs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd does not notice that: it starts the program again only after it has ended."""
+    path = _host_files(stage, ONE)
+    tls_change.install(stage.session.ctx(), InstallTls(None, SITE.format(path), (NAME,)))
+    stage.reloads = 0
+    monkeypatch.setattr("time.sleep", lambda _seconds: _host_files(stage, TWO))
+    assert program.main(["shop", str(stage.at.base)]) == 0
+    assert (stage.served, stage.reloads) == (TWO.der, 1)
+
+
 def test_the_path_unit_goes_with_the_hosts_files(stage: Stage) -> None:
     path = _host_files(stage, ONE)
     tls_change.install(stage.session.ctx(), InstallTls(None, SITE.format(path), (NAME,)))
