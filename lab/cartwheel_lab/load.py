@@ -223,20 +223,21 @@ def _measure(
     began = time.monotonic()
     text, work_seconds = ask(plan, line, kind == "keep-alive")
     stall = time.monotonic() - began - work_seconds
-    release, process = _release(plan, text), _named(plan.process_pattern, text)
+    release = release_in(text, plan.release_pattern, plan.releases)
+    process = _named(plan.process_pattern, text)
     tally.good(kind, stall, release, process, late=stall > plan.late_seconds)
 
 
-def _release(plan: Plan, text: str) -> str:
-    """The release that gave this answer. Raises BadAnswerError for none, several, or one that
-    must not answer."""
-    if not plan.release_pattern:
+def release_in(text: str, pattern: str, releases: Sequence[str]) -> str:
+    """The release that gave this answer; without a pattern it is not known. Raises BadAnswerError
+    for none, several, or one that is not among `releases`."""
+    if not pattern:
         return ""
-    named = set(re.findall(plan.release_pattern, text))
+    named = set(re.findall(pattern, text))
     if len(named) != 1:
         raise BadAnswerError(f"releases {sorted(named) or 'none'} in one answer: {text[:100]}")
     release = str(named.pop())
-    if plan.releases and release not in plan.releases:
+    if releases and release not in releases:
         raise BadAnswerError(f"release {release} must not answer")
     return release
 

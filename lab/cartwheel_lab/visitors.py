@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -28,9 +29,17 @@ class Visits:
 @contextmanager
 def visiting(host: LabHost, plan: load.Plan) -> Iterator[Visits]:
     """Visitors load the host's site while the block runs. Raises LabError if they die."""
+    with visiting_by(host, load.__file__, asdict(plan)) as found:
+        yield found
+
+
+@contextmanager
+def visiting_by(host: LabHost, program: str, plan: dict[str, Any]) -> Iterator[Visits]:
+    """The same by another program that is told its plan, and tells its results, as `load` does."""
     found = Visits()
     process = host.popen_in_netns(
-        [sys.executable, load.__file__],
+        [sys.executable, program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -38,7 +47,7 @@ def visiting(host: LabHost, plan: load.Plan) -> Iterator[Visits]:
     )
     try:
         wishes, words = cast(IO[str], process.stdin), cast(IO[str], process.stdout)
-        wishes.write(json.dumps(asdict(plan)) + "\n")
+        wishes.write(json.dumps(plan) + "\n")
         wishes.flush()
         if words.readline() == "ready\n":
             yield found

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cartwheel_lab import LabHost, load
-from cartwheel_lab.visitors import Visits, visiting
+from cartwheel_lab.visitors import Visits, visiting, visiting_by
+from tests.kit import load_http2
 
 KINDS = ("keep-alive", "close", "slow", "upload", "stream")
 
@@ -58,3 +59,10 @@ def one_visitor(host: LabHost) -> Iterator[Loaded]:
         host, close=1, path="/", release_pattern="(.+)", pause_seconds=0.05, **others
     ) as one:
         yield one
+
+
+@contextmanager
+def over_http2(host: LabHost, plan: load_http2.Plan) -> Iterator[Loaded]:
+    """Visitors over TLS with HTTP/2 during the block."""
+    with visiting_by(host, load_http2.__file__, asdict(plan)) as visits:
+        yield Loaded(visits)
