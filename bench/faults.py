@@ -76,7 +76,7 @@ def main(arguments: Sequence[str]) -> int:
         os.environ[STATE_VARIABLE] = str(lab.state)
         try:
             hosts = lab.up(wanted.hosts * wanted.fleet, disk_mb=DISK_MB)
-            shores = _shores(hosts, wanted.fleet, Path(folder), whole=wanted.whole)
+            shores = _shores(hosts, Path(folder), wanted)
             jobs = _jobs(shores[0], wanted)
             tally = _try_all(shores, jobs)
         finally:
@@ -111,19 +111,24 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         help="an app with workers, a poller, an exclusive process and timers",
     )
     parser.add_argument(
-        "--beyond-plain", action="store_true", help="with --whole: no points that a plain app has"
+        "--https", action="store_true", help="HTTPS, with another certificate for each release"
+    )
+    parser.add_argument(
+        "--beyond-plain",
+        action="store_true",
+        help="with --whole or --https: no points that a plain app has",
     )
     parser.add_argument("--list", action="store_true", help="only print the points")
     return parser.parse_args(arguments)
 
 
-def _shores(hosts: Sequence[LabHost], size: int, folder: Path, *, whole: bool) -> list[Shore]:
+def _shores(hosts: Sequence[LabHost], folder: Path, wanted: argparse.Namespace) -> list[Shore]:
     """The shores. Every other fleet is struck at its first host, the others at their last."""
-    found = []
+    found, size, kind = [], wanted.fleet, {"whole": wanted.whole, "secure": wanted.https}
     for number, at in enumerate(range(0, len(hosts), size)):
         fleet = list(hosts[at : at + size])
         struck = fleet.pop(0 if number % 2 == 0 else -1)
-        found.append(new_shore(struck, folder / struck.name, fleet, whole=whole))
+        found.append(new_shore(struck, folder / struck.name, fleet, **kind))
     return found
 
 
@@ -154,10 +159,11 @@ def _jobs(shore: Shore, wanted: argparse.Namespace) -> list[Job]:
 
 
 def _plain_points(shore: Shore, scenario: Scenario) -> set[Point]:
-    """The points of an app without processes besides web."""
-    shore.whole = False
+    """The points of an app without processes besides web, and without HTTPS."""
+    whole, secure = shore.whole, shore.secure
+    shore.whole = shore.secure = False
     found = set(shore.record(scenario))
-    shore.whole = True
+    shore.whole, shore.secure = whole, secure
     shore.deploy_new()  # the tries begin with what a whole one leaves
     shore.deploy_new()
     return found

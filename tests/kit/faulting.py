@@ -25,7 +25,7 @@ from cartwheel_lab.faults.kinds import Fault
 from cartwheel_lab.faults.points import Point, calls, messages
 from cartwheel_lab.load import Plan
 from cartwheel_lab.visitors import Visits, visiting
-from tests.kit import apps, processes, timers
+from tests.kit import apps, processes, secure, timers
 from tests.kit.fab import Fab, fab
 from tests.kit.project import Project, fabfile, new_project
 from tests.kit.secrecy import Sentinels, found_in, guest_finds, journal, kept_in, logged
@@ -129,15 +129,17 @@ class Try:
 class Shore:
     """A host and a project on it, for one fault after the other. `others` are further hosts of
     every command, which no fault strikes. `whole`: the application has processes besides web, and
-    timers."""
+    timers. `secure`: it is served over HTTPS too, with a new certificate for each release."""
 
     host: LabHost
     project: Project
     others: tuple[LabHost, ...] = ()
     whole: bool = False
+    secure: bool = False
     mark: str = ""  # the source's current mark
     stall_seconds: float = BUSY_STALL_SECONDS
     sentinels: Sentinels = field(default_factory=dict)
+    certificate: str = ""  # the project's, as PEM
 
     # -- the scenarios
 
@@ -161,6 +163,9 @@ class Shore:
     def new_code(self) -> None:
         self.mark = f"mark-{time.time_ns()}"
         more = processes.SETTINGS + timers.settings(self.mark) if self.whole else ""
+        if self.secure:
+            self.certificate = secure.renew(self.project)
+            more += secure.SETTINGS
         self.project.settings(SETTINGS + more)
         self.project.write(f"app/{processes.MODULE}.py", processes.PROGRAM)
         self.project.write("app/app.py", apps.busy(self.mark))
@@ -227,6 +232,7 @@ class Shore:
             self._judge_agreement(one, told, after)
             self._judge_processes(one, fault)
             self._judge_timers(one, after[self.host.name])
+            self._judge_https(one)
             self._judge_reboot(one, fault, after[self.host.name])
             self._judge_next_deploy(one)
             self._judge_runs(one, fault, since)
@@ -406,6 +412,15 @@ class Shore:
             found = timers.missed_or_twice(self.host, since, none_missed=not fault.disk)
             one.violations += [f"timer: {what}" for what in found]
 
+    def _judge_https(self, one: Try) -> None:
+        """P17: what is served is what the file holds; nothing of a change stays pending."""
+        if not self.secure:
+            return
+        found = secure.wrong(self.host)
+        if one.scenario == "first" and len(found) == 1 and found[0] in secure.NOTHING:
+            return
+        one.violations += [f"https: {what}" for what in found]
+
     def _judge_row(self, one: Try, told: Result, before: State, after: State) -> None:
         if one.code == Exit.OK and (told.get("serves") or told.get("release")) != after.release:
             one.violations.append(f"exit 0, reported {told}, but {after.release} serves")
@@ -436,6 +451,8 @@ class Shore:
         self.fab("deploy")
         self._await_order(one)
         one.violations += self.told_secrets()
+        if self.secure and secure.served(self.host) != self.certificate.strip():
+            one.violations.append("https: the next deploy's certificate is not served")
         for host in self.hosts:
             state = _look(host)
             if not state.serves or state.mark != self.mark:
@@ -497,7 +514,12 @@ def _look(host: LabHost) -> State:
 
 
 def new_shore(
-    host: LabHost, folder: Path, others: Iterable[LabHost] = (), *, whole: bool = False
+    host: LabHost,
+    folder: Path,
+    others: Iterable[LabHost] = (),
+    *,
+    whole: bool = False,
+    secure: bool = False,
 ) -> Shore:
     """A host with the tap, after setup and before a deploy; `others` have no tap."""
     harness.install(host)
@@ -508,7 +530,7 @@ def new_shore(
     project.settings(SETTINGS)
     project.write("secret-file", sentinels["file"])
     project.write(".env", f"FROM_DOTENV={sentinels['dotenv']}\n")
-    shore = Shore(host, project, tuple(others), whole=whole, sentinels=sentinels)
+    shore = Shore(host, project, tuple(others), whole=whole, secure=secure, sentinels=sentinels)
     shore.fab("setup")
     for one in shore.hosts:
         one.sh("apt-get clean")
