@@ -40,6 +40,7 @@ _VARYING = (
     (re.compile(r"(?<=/tmp/)[a-z0-9_]{8}\b"), "#"),
     (re.compile(r"\+g[0-9a-f]{12}"), "+#"),
     (re.compile(r"(?<=[./])[0-9a-f]{12}(?=\.json)"), "#"),
+    (re.compile(r"\b[0-9a-f]{12}\b"), "SET"),
     (re.compile(r"[0-9a-f]{16,}"), "#"),
     (re.compile(r"\d{5,}"), "#"),
 )
