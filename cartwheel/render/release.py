@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ _START_MARGIN_SECONDS = 30
 _BOOT_MARGIN_SECONDS = 60
 # How long web servers wait by default; it never waits shorter than a request may take.
 _PROXY_SECONDS = 60
+# A web server may take no variable of more than 46 characters; the longest has 21 before it.
+_IDENT_MAX = 25
+_SHORT_HEX = 7
 
 
 @dataclass(frozen=True)
@@ -277,6 +281,12 @@ def _packages(facts: RenderFacts) -> str:
 
 
 def ident(app: str) -> str:
-    """`app` as part of a name in the web server's configuration: names of apps have no `_`, so all
-    results differ."""
-    return app.replace(".", "__").replace("-", "_")
+    """`app` as part of a name in the web server's configuration: names of apps have no `_` and
+    begin with a letter, so all results differ. A web server may refuse long ones."""
+    plain = app.replace(".", "__").replace("-", "_")
+    return plain if len(plain) <= _IDENT_MAX else short_ident(app)
+
+
+def short_ident(app: str) -> str:
+    """The same as a digest, which no name of an app is."""
+    return "0" + hashlib.sha256(app.encode()).hexdigest()[:_SHORT_HEX]

@@ -392,6 +392,14 @@ def test_balancers_are_believed(tmp_path: Path) -> None:
     assert "real_ip" not in alone and "geo" not in alone
 
 
+@pytest.mark.parametrize("name", ["a" * 24, "customer-portal"])
+def test_nginx_takes_long_names_of_applications(tmp_path: Path, name: str) -> None:
+    web = {"listen": free_port(), "trusted_proxies": PROXIES}
+    app = {"name": name, "source": "."}
+    own = settings(Path("/srv"), app=app, environment="production", web=web)
+    accepted(tmp_path, {"shop": render_release(own, FACTS, "1", tmp_path)[SITE].content})
+
+
 def test_ipv6_where_the_host_has_it() -> None:
     facts = RenderFacts(2, 252, "3.11.2", default_server_free=True, ipv6=True)
     text = render_release(settings(Path("/srv")), facts, "1", Path("/"))[SITE].content
