@@ -400,6 +400,38 @@ def test_nginx_takes_long_names_of_applications(tmp_path: Path, name: str) -> No
     accepted(tmp_path, {"shop": render_release(own, FACTS, "1", tmp_path)[SITE].content})
 
 
+@pytest.mark.parametrize(
+    ("proxies", "kind", "request_id", "has_port"),
+    [
+        ((), "none", "a-proxy.s_own", False),
+        (("127.0.0.1",), "none", "a-proxy.s_own", False),
+        (("127.0.0.1",), "nginx", "a-proxy.s_own", True),
+        (("127.0.0.1",), "nginx", "short", True),
+        (("127.0.0.1",), "nginx", 'quoted" id=forged', True),
+    ],
+)
+def test_what_a_trusted_proxy_says(
+    site: Site, proxies: tuple[str, ...], kind: str, request_id: str, has_port: bool
+) -> None:
+    """Its request ID, if it is one; the port only from our own balancer: other proxies may pass on
+    what a client says."""
+    web = site.settings.web.model_copy(update={"trusted_proxies": proxies})
+    balancer = site.settings.balancer.model_copy(update={"kind": kind})
+    site.settings = site.settings.model_copy(update={"web": web, "balancer": balancer})
+    site.instance("1")
+    for link in (site.at.current, site.at.fallback):
+        site.point(link, "1")
+    site.start()
+    _, body = site.get(X_Request_ID=request_id, X_Forwarded_Port="8443")
+    environ = json.loads(body)["environ"]
+    assert environ["HTTP_X_FORWARDED_PORT"] == ("8443" if has_port else str(site.port))
+    is_taken = bool(proxies) and request_id == "a-proxy.s_own"
+    given = environ["HTTP_X_REQUEST_ID"]
+    assert given == request_id if is_taken else len(given) == 32
+    log = site.folder / "shop.live.access.log"
+    until(lambda: f" id={given} " in log.read_text(), shown="the log")
+
+
 def test_ipv6_where_the_host_has_it() -> None:
     facts = RenderFacts(2, 252, "3.11.2", default_server_free=True, ipv6=True)
     text = render_release(settings(Path("/srv")), facts, "1", Path("/"))[SITE].content
