@@ -32,18 +32,25 @@ def setup(scene: Scene, out: Output) -> int:
 def status(scene: Scene, out: Output) -> int:
     """Show which hosts are in or out, and who took them out.
 
-    Exits with 1 if a balancer does not answer, does not know a host, or has no host in.
+    Exits with 1 if a balancer does not answer, does not know a host, has no host in, or does not
+    serve HTTPS well.
     """
+    from cartwheel.commands import fronts
     from cartwheel.commands.balancing import states
 
     found, problems = states(scene)
+    secure = fronts.judged(scene)
+    problems += [one for one in fronts.problems(secure) if one.host not in _named(problems)]
     words = {True: "in", False: "out", None: "unknown to it"}
     rows = [
         (one.balancer, one.host, words[one.is_in], one.by or "-", one.who or "-", one.since or "-")
         for one in found
     ]
     out.table(rows, ("BALANCER", "HOST", "IS", "FOR", "BY", "SINCE"))
+    for line in fronts.lines(secure):
+        out.say(line)
     out.put(
+        https={host: [one.fields for one in findings] for host, findings in secure.items()},
         hosts=[
             {
                 "balancer": one.balancer,
@@ -54,7 +61,7 @@ def status(scene: Scene, out: Output) -> int:
                 "since": one.since,
             }
             for one in found
-        ]
+        ],
     )
     return out.failed(ExceptionGroup("balancers", problems)) if problems else 0
 
@@ -76,6 +83,11 @@ def back(scene: Scene, out: Output) -> int:
     from cartwheel.commands.balancing import back as run
 
     return _told(out, run(scene), "in")
+
+
+def _named(problems: list[CartwheelError]) -> set[str | None]:
+    """The balancers and hosts that a problem is about."""
+    return {one.host for one in problems}
 
 
 def _told(out: Output, found: Mapping[str, CartwheelError | None], word: str) -> int:

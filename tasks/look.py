@@ -41,7 +41,7 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
     Times are in this machine's time zone, with their age; memory is the sum over all processes
     of the release; the commit is that of the source, `-dirty` if it had other changes.
     """
-    from cartwheel.commands import ask
+    from cartwheel.commands import ask, fronts
     from cartwheel.commands.holding import places, troubles
     from cartwheel.errors import CartwheelError, Exit
     from cartwheel.fleet.sessions import failures, successes
@@ -67,6 +67,10 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
     where = places(scene, successes(found))
     if where:
         out.say("; ".join(where))
+    secure = fronts.judged(scene)
+    for line in fronts.lines(secure):
+        out.say(line)
+    out.put(https={host: [one.fields for one in several] for host, several in secure.items()})
     served = {one.content for one in successes(found).values()}
     for release in sorted(set(behind.values())):
         out.say(_behind_text([host for host in behind if behind[host] == release], release))
@@ -78,8 +82,8 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
             for host, one in found.items()
         }
     )
-    unheld = troubles(scene, successes(found))
-    return max(code, _complain(out, silent, judged, unheld) and Exit.FAILED)
+    more = [*troubles(scene, successes(found)), *fronts.problems(secure)]
+    return max(code, _complain(out, silent, judged, more) and Exit.FAILED)
 
 
 def _finish(

@@ -1,4 +1,4 @@
-"""Tasks for HTTPS on the hosts."""
+"""Tasks for HTTPS on the hosts, or on the balancers in front of them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from cartwheel.terminal.show import Output
 
 
-@app_task(quiet=True)
+@app_task(quiet=True, any_role=True)
 def status(scene: Scene, out: Output) -> int:
-    """Show the certificate that each host serves, and until when.
+    """Show which certificates are served, and until when.
 
     SERVED is what a connection on the host itself shows, compared with the file.
     """
@@ -23,7 +23,9 @@ def status(scene: Scene, out: Output) -> int:
     return out.answer_table(tls.status(scene), HEADS, rows)
 
 
-@app_task(changing=True, help={"dry-run": "Ask for a certificate that is thrown away."})
+@app_task(
+    changing=True, any_role=True, help={"dry-run": "Ask for a certificate that is thrown away."}
+)
 def renew(scene: Scene, out: Output, dry_run: bool = False) -> int:
     """Ask the authority for a new certificate now (tls.acme).
 

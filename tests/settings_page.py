@@ -121,8 +121,8 @@ last, but cannot change bind, working directory, graceful timeout and error log 
 | `web.service.j2` | the release's systemd unit, a template (systemd.unit(5)) for all its \
 instances |
 | `nginx-site.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP.conf`; it names no release |
-| `nginx-tls.conf.j2` | `/srv/APP/tls/site.conf`, which the site includes ([tls]); it may also \
-use `tls` |
+| `nginx-tls.conf.j2` | `/srv/APP/tls/site.conf`, which the site includes ([tls]), or on a \
+balancer `balancer.conf` there; it may also use `tls` |
 | `nginx-balancer.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP_balancer.conf` on a balancer; \
 it uses other names than the other templates |
 | `logrotate.j2` | `/etc/logrotate.d/cartwheel-APP.conf` |

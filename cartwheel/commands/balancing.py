@@ -9,7 +9,7 @@ import hashlib
 import ipaddress
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 
 from cartwheel import places
@@ -180,8 +180,19 @@ def inner_address(host: Host, found: str, port: int) -> str:
 
 
 def addresses(scene: Scene) -> tuple[str, ...]:
-    """The addresses that requests from the balancers come from, as the hosts see them."""
-    hosts = balancers(scene)
+    """The addresses that requests from the balancers come from, as the hosts see them. Balancers
+    that the settings use no more may pass requests on until the names lead elsewhere."""
+    if scene.settings.balancer.kind != "none":
+        return _addresses(scene, balancers(scene))
+    known: list[str] = []
+    for host in scene.known:
+        if BALANCER_ROLE in host.roles:
+            with suppress(UsageError):  # nothing else needs them
+                known += _addresses(scene, (host,))
+    return tuple(dict.fromkeys(known))
+
+
+def _addresses(scene: Scene, hosts: tuple[Host, ...]) -> tuple[str, ...]:
     where = located(scene, hosts)
     names = [parse_address(host.inner_address or where[host.name]).host for host in hosts]
     return tuple(dict.fromkeys(one for name in names for one in resolved(name)))

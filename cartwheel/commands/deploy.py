@@ -15,7 +15,7 @@ from cartwheel.build.index import pip_environment
 from cartwheel.build.pip_wheel import PIP_SHA256, PIP_VERSION
 from cartwheel.build.products import Lock, Platform, operator_platform
 from cartwheel.build.uv_wheel import UV_VERSION
-from cartwheel.commands import dns, product
+from cartwheel.commands import dns, fronts, product
 from cartwheel.commands.balancing import addresses
 from cartwheel.commands.holding import holding
 from cartwheel.commands.hooks import around_run
@@ -106,7 +106,7 @@ def begin(
     check_templates(scene.settings, scene.project)
     check_placed(scene.settings, scene.project)
     variables = environment(scene.settings, scene.project, scene.taken)
-    tls = source_of(scene.settings, scene.project, scene.taken)
+    tls = source_of(scene, "app")
     inputs = Inputs(variables, placed_files(scene, variables), tls)
     password, store = product.index_password(scene), product.artifact_store(scene)
     making = Background(
@@ -181,17 +181,17 @@ def plan_all(
         return replace(common, lock=lock, published=product.published(made, lock))
 
     rendered = functools.cache(functools.partial(render_for, scene))
-    in_front, beside = addresses(scene), siblings(scene)
+    in_front, beside, until = addresses(scene), siblings(scene), fronts.until(scene, facts)
     found = holding(scene, facts)
     own = own_config(scene.settings, scene.project)
     outdated = (*stale_notes(scene.project), *(own.notes if own is not None else ()))
     plans: dict[str, HostPlan] = {}
     for host, known in facts.items():
         try:
-            have = common
+            have = replace(common, tls_until=until.get(host, ""))
             render: Callable[[str], Rendered] = _nothing_to_render
             if known.python is not None and known.host.systemd is not None:
-                have = with_lock(product.platform_of(known))
+                have = replace(with_lock(product.platform_of(known)), tls_until=have.tls_until)
                 kind = replace(
                     RenderFacts.of(known, scene.settings),
                     balancers=in_front,

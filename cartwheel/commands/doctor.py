@@ -9,6 +9,7 @@ from dataclasses import replace
 from cartwheel.build.index import pip_environment
 from cartwheel.build.pip_wheel import PIP_VERSION
 from cartwheel.build.uv_wheel import UV_VERSION
+from cartwheel.commands import fronts
 from cartwheel.commands.deploy import PROBE_SECONDS, asking_facts
 from cartwheel.commands.product import index_password
 from cartwheel.commands.scene import Scene, raise_failures, reach
@@ -59,7 +60,7 @@ def doctor(scene: Scene, *, fix: bool) -> list[Finding]:
             findings.append(_unknown(host, unreached[host]))
         else:
             findings += _of_host(scene, host, repaired.get(host), probed[host], examined[host])
-    return findings
+    return [*findings, *(one for found in fronts.judged(scene).values() for one in found)]
 
 
 def _unknown(host: str, error: CartwheelError, what: str = "connection") -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,28 +18,40 @@ from cartwheel.commands.rendering import host_files
 from cartwheel.commands.scene import (
     Scene,
     connect,
+    for_hosts,
     raise_failures,
     raise_held,
     refuse_unplaced,
     targets,
 )
+from cartwheel.commands.siblings import refuse_too_many, siblings
+from cartwheel.commands.tls import Source, source_of
 from cartwheel.errors import CartwheelError, HostError
 from cartwheel.events import Event
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Fleet, Result, failures, step_on_each, successes
+from cartwheel.fleet.tls import change_tls
 from cartwheel.host.web import certbot
 from cartwheel.host.wire.balancer import PlaceSite
 from cartwheel.host.wire.request import Done
 from cartwheel.host.wire.setup import Changes, Setup
 from cartwheel.plan.balancing import ON_HOSTS, balancer_site_changes, has_site, ways
+from cartwheel.plan.host_plan import Tls
 from cartwheel.plan.making import Delivery
 from cartwheel.plan.making_steps import tool
 from cartwheel.plan.step import Step
-from cartwheel.render.balancer import check_balancer_template, render_balancer
+from cartwheel.plan.tls import plan_tls, tls_refusals
+from cartwheel.render.balancer import (
+    check_balancer_template,
+    render_balancer,
+    render_balancer_tls,
+)
 from cartwheel.settings import names
 from cartwheel.settings.hosts import BALANCER_ROLE, Host
 
 if TYPE_CHECKING:
+    from cartwheel.host.wire.facts import Facts
+    from cartwheel.host.wire.tls import End
     from cartwheel.ssh.session import OnEvent, Session
 
 _SETUP_SECONDS = 1800.0
@@ -52,16 +64,20 @@ def setup(scene: Scene) -> dict[str, Result[Changes]]:
     before the other hosts begin: no run waits for a lock while it holds one of the other kind."""
     refuse_unplaced(scene)
     before = tuple(host for host in scene.chosen if _is_balancer(scene, host))
+    source = None
     if before:
+        refuse_too_many(scene)
         check_balancer_template(scene.settings, scene.project)
+        source = source_of(scene, "balancer")
     for host in without_python(scene):
         bootstrap(scene, host)
     found: dict[str, Result[Changes]] = {}
     behind = tuple(host for host in scene.chosen if host not in before or scene.runs_app(host))
     if before:
-        found |= _set_up_balancers(replace(scene, chosen=before))
+        found |= _set_up_balancers(replace(scene, chosen=before), source)
     if behind:
-        found |= _set_up(replace(scene, chosen=behind))
+        done = _set_up(replace(scene, chosen=behind))
+        found = {**found, **done, **failures(found)}  # a host may be both
     return {host: found[host] for host in scene.hosts}
 
 
@@ -84,9 +100,14 @@ def _set_up(scene: Scene) -> dict[str, Result[Changes]]:
 def _step(scene: Scene, host: str) -> Step[Changes]:
     """Prepare a host for what it runs: without web it needs no web server, and no certificate."""
     has_web, request = scene.assigned(host).has_web, _request(scene)
-    needed = certbot.PACKAGES if scene.settings.tls.acme and has_web else ()
+    needed = _needed_for_tls(scene, "app") if has_web else ()
     request = replace(request, web_server=has_web, packages=(*request.packages, *needed))
     return Step("setup", _SETUP_SECONDS, request)
+
+
+def _needed_for_tls(scene: Scene, end: End) -> tuple[str, ...]:
+    tls = scene.settings.tls
+    return certbot.PACKAGES if tls.acme and scene.settings.tls_end == end else ()
 
 
 def _uv_steps(scene: Scene, fleet: Fleet) -> dict[str, Step[Done]]:
@@ -130,13 +151,14 @@ def _joined(
     return {**done, **failures(more), **both}
 
 
-def _set_up_balancers(scene: Scene) -> dict[str, Result[Changes]]:
-    """What recovers there, and where it is a web server the site with all hosts behind it."""
+def _set_up_balancers(scene: Scene, source: Source) -> dict[str, Result[Changes]]:
+    """What recovers there, and where it is a web server the site with all hosts behind it, and then
+    its HTTPS."""
     balancer = scene.settings.balancer
     request = replace(
         _request(scene),
         python="3",
-        packages=(),
+        packages=_needed_for_tls(scene, "balancer"),
         web_server=has_site(scene.settings),
         balancer=True,
         listen=balancer.listen,
@@ -146,22 +168,59 @@ def _set_up_balancers(scene: Scene) -> dict[str, Result[Changes]]:
         done = fleet.ask(request, deadline_seconds=_SETUP_SECONDS)
         if not has_site(scene.settings):
             return done
+        beside = siblings(scene)
         placed = fleet.each(
-            lambda host, one: _place_site(scene, one, fleet.listener(host)), successes(done)
+            lambda host, one: _place_site(scene, one, fleet.listener(host), beside.get(host, ())),
+            successes(done),
         )
-    return _joined(done, placed)
+    secured = _secure(for_hosts(scene, tuple(successes(placed))), source)
+    return _joined(_joined(done, placed), secured)
 
 
-def _place_site(scene: Scene, session: Session, listen: OnEvent) -> Changes:
+def _place_site(
+    scene: Scene, session: Session, listen: OnEvent, siblings: Sequence[str]
+) -> Changes:
     settings, members = scene.settings, members_of(scene)
     facts = session.request(asking_facts(scene), deadline_seconds=PROBE_SECONDS)
-    site = render_balancer(settings, list(members.values()), scene.project, ipv6=facts.host.ipv6)
+    for refusal in tls_refusals(settings, facts, end="balancer"):
+        raise HostError(refusal.slug, refusal.message)
+    site = render_balancer(
+        settings,
+        list(members.values()),
+        scene.project,
+        ipv6=facts.host.ipv6,
+        siblings=siblings,
+    )
     asked = PlaceSite(
         ways=ways(settings, members.values()),
         site_changes=balancer_site_changes(settings, facts, site.content),
         server_names=settings.web.server_names,
     )
     return session.request(asked, deadline_seconds=_SITE_SECONDS, on_event=listen)
+
+
+def _secure(scene: Scene, source: Source) -> dict[str, Result[Changes]]:
+    """HTTPS on balancers, whose sites are there: begin, change or end it. A session that changes
+    hosts, so a balancer whose session is killed goes back by itself."""
+    if not scene.chosen:
+        return {}
+    with connect(scene, changing=True) as fleet:
+        raise_failures(lock_all(fleet, scene.hosts, scene.terms))
+        facts = fleet.ask(asking_facts(scene), deadline_seconds=PROBE_SECONDS)
+        plans = {host: _plan_tls(scene, known, source) for host, known in successes(facts).items()}
+        done = change_tls(fleet, plans)
+    said = {host: f"tls: {plan.what}" for host, plan in plans.items() if plan is not None}
+    return {**failures(facts), **failures(done), **_said(said, successes(done))}
+
+
+def _said(said: Mapping[str, str], done: Mapping[str, Done]) -> dict[str, Result[Changes]]:
+    return {host: Changes((said[host],)) for host in done}
+
+
+def _plan_tls(scene: Scene, facts: Facts, source: Source) -> Tls | None:
+    settings = scene.settings
+    site = render_balancer_tls(settings, facts, scene.project)
+    return plan_tls(settings, facts, site, source, has_web=True, end="balancer")
 
 
 def _request(scene: Scene) -> Setup:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from cartwheel.commands.ask import Answers, read
-from cartwheel.commands.scene import Scene, connect, raise_failures
+from cartwheel.commands.balancing import balancers
+from cartwheel.commands.scene import Scene, connect, for_hosts, raise_failures
 from cartwheel.errors import UsageError, first_of
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.sessions import Result, one_after_another
 from cartwheel.hidden import Hidden
 from cartwheel.host.wire.request import Done
-from cartwheel.host.wire.tls import AskTls, Order, TlsState
+from cartwheel.host.wire.tls import AskTls, End, Order, TlsState
 from cartwheel.plan import steps
 from cartwheel.plan.acme import order_of
 from cartwheel.plan.tls import Brought
@@ -27,8 +29,16 @@ Source: TypeAlias = Brought | Order | None
 
 
 def status(scene: Scene) -> Answers[TlsState | None]:
-    """How each host serves HTTPS."""
-    return read(scene, AskTls())
+    """How each host serves HTTPS, and each balancer where it ends there."""
+    return read(_with_ends(scene), AskTls())
+
+
+def _with_ends(scene: Scene) -> Scene:
+    """If no host was chosen: without balancers that have nothing to do with HTTPS."""
+    was_chosen = scene.typed.hosts or scene.typed.narrowing
+    if was_chosen or scene.settings.tls_end == "balancer":
+        return scene
+    return replace(scene, chosen=tuple(host for host in scene.chosen if scene.runs_app(host)))
 
 
 def renew(scene: Scene, *, dry_run: bool) -> dict[str, Result[Done]]:
@@ -37,16 +47,26 @@ def renew(scene: Scene, *, dry_run: bool) -> dict[str, Result[Done]]:
     Raises UsageError("settings") if the hosts ask for none."""
     if not scene.settings.tls.acme:
         raise UsageError("settings", "tls.acme is not true, so hosts ask for no certificate")
+    if scene.settings.tls_end == "balancer":
+        names = [host.name for host in balancers(scene)]
+        scene = for_hosts(scene, tuple(names))
+        if not scene.chosen:
+            raise UsageError("no-hosts", f"HTTPS ends at the balancers: name {', '.join(names)}")
+    scene = _with_ends(scene)
     with connect(scene, changing=True) as fleet:
         raise_failures(lock_all(fleet, scene.hosts, scene.terms))
         return one_after_another(fleet, dict.fromkeys(scene.hosts, steps.renew(dry_run=dry_run)))
 
 
-def source_of(settings: Settings, project: Path, taken: Taken = _NOT_TAKEN) -> Source:
-    """Where the hosts' certificate comes from; None: they have it. Raises as `certificate_of`."""
+def source_of(scene: Scene, end: End) -> Source:
+    """Where the certificate of these sites comes from; None: their hosts have it, or HTTPS does not
+    end there. Raises as `certificate_of`."""
+    settings = scene.settings
+    if settings.tls_end != end:
+        return None
     if settings.tls.acme:
-        return order_of(settings, _roots_of(settings, project))
-    return certificate_of(settings, project, taken)
+        return order_of(settings, _roots_of(settings, scene.project))
+    return certificate_of(settings, scene.project, scene.taken)
 
 
 def _roots_of(settings: Settings, project: Path) -> str:

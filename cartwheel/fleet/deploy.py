@@ -31,11 +31,11 @@ from cartwheel.fleet.sessions import (
     Fleet,
     Result,
     failures,
-    one_after_another,
     step_on_each,
     successes,
 )
 from cartwheel.fleet.terms import Terms
+from cartwheel.fleet.tls import change_tls
 from cartwheel.fleet.truth import LookAgain, looked_after
 from cartwheel.host.wire.locking import Locked
 from cartwheel.host.wire.request import Done
@@ -267,7 +267,9 @@ def _confirm_all(
     behind = _undo(hooks, failed, _reason(failed), is_bad=False)
     finished, unfinished = _finish(hooks, only(busy, successes(confirmed)))
     idle = [host for host in fleet.standing if plans[host].unchanged]
-    unfinished |= _change_tls(fleet, without(only(plans, [*finished, *idle]), unfinished))
+    # HTTPS is the host's, not the release's: it changes once no host goes back any more.
+    ready = without(only(plans, [*finished, *idle]), unfinished)
+    unfinished |= failures(change_tls(fleet, {host: plan.tls for host, plan in ready.items()}))
     if not failed and not fleet.fallen:
         unfinished |= move_all(fleet, moves_of(plans))
 
@@ -297,15 +299,6 @@ def _finish(
     unwell |= failures(finished)
     unwell |= hooks.at("after", "finish", without(confirmed, unwell))
     return successes(finished), unwell
-
-
-def _change_tls(fleet: Fleet, plans: Plans) -> dict[str, CartwheelError]:
-    """HTTPS is the host's, not the release's: it changes once no host goes back any more."""
-    asked = {host: step for host, plan in plans.items() if (step := steps.tls(plan))}
-    slow = [host for host in asked if plans[host].asks_authority]
-    at_once = step_on_each(fleet, {host: asked[host] for host in asked if host not in slow})
-    in_turn = one_after_another(fleet, {host: asked[host] for host in slow})
-    return failures({**at_once, **in_turn})
 
 
 def _confirm(fleet: Fleet, host: str, step: Step[Done]) -> Done:

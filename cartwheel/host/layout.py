@@ -128,6 +128,8 @@ class Layout:
     # A link to the certificate that is served.
     tls_live = _Inside("live", of="tls")
     tls_site = _Inside("site.conf", of="tls")
+    # The same for the balancer's site: TLS ends in one of the two (see `web.tls`).
+    tls_balancer_site = _Inside("balancer.conf", of="tls")
     # Exists only while a change of TLS is under way: how to go back (see `web.tls_change`).
     tls_pending = _Inside("pending.json", of="tls")
     # What the host asks a certificate authority for, how the last try ended, and whom it trusts
@@ -150,13 +152,18 @@ class Layout:
         return self.stopped_processes / (process + ".json")
 
     @property
+    def balancer_site(self) -> str:
+        """On a balancer: its site's name in the web server; no application has this name."""
+        return self.app + "_balancer"
+
+    @property
     def balancer_sockets(self) -> Path:
         """On a balancer: the web server's sockets; no application has this name."""
         return RUN / (".balancer." + self.app)
 
     @property
     def balancer_tmpfiles(self) -> Path:
-        return Path("/etc/tmpfiles.d") / ("cartwheel-" + self.app + "_balancer.conf")
+        return Path("/etc/tmpfiles.d") / f"cartwheel-{self.balancer_site}.conf"
 
     @property
     def log_rotation(self) -> Path:

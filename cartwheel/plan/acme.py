@@ -13,7 +13,7 @@ from cartwheel.settings.toml_tables import Settings
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.facts import Facts
-    from cartwheel.host.wire.tls import Order, TlsThere
+    from cartwheel.host.wire.tls import End, Order, TlsThere
 
 # Authorities issue few equal certificates in a week (Let's Encrypt: five).
 MOST_HOSTS = 4
@@ -28,24 +28,26 @@ def order_of(settings: Settings, roots: str) -> Order:
     return Order(names, tls.directory, tls.mail or "", roots)
 
 
-def plan_acme(facts: Facts, site: str, order: Order, known: Certificate | None) -> Tls:
-    """What happens on this host. `known`: the certificate that it serves."""
+def plan_acme(
+    facts: Facts, site: str, order: Order, known: Certificate | None, end: End = "app"
+) -> Tls:
+    """What happens on this host. `known`: the certificate that it serves; `end`: where."""
     from cartwheel.host.wire.tls import InstallAcme
 
-    there, now = facts.tls, facts.host.time
+    there, now, install = facts.tls, facts.host.time, InstallAcme(order, site, end)
     is_same_site = there is not None and there.site == hashlib.sha256(site.encode()).hexdigest()
     is_same_order = there is not None and there.order == order
     who = ", ".join(order.names)
     if known is None or not _is_known(there, order) or not _fits(known, order, now):
         change = f"asks {order.directory} for a certificate for {who}"
-        return Tls(change, InstallAcme(order, site), asks_for=order.names)
+        return Tls(change, install, asks_for=order.names)
     serves = f"serves {who} until {known.day} ({known.days_left(now)} days)"
     if there is not None and there.failed:
-        return Tls(f"tries again what failed, {serves}", InstallAcme(order, site))
+        return Tls(f"tries again what failed, {serves}", install)
     if not is_same_site or not is_same_order:
-        return Tls(f"other settings, {serves}", InstallAcme(order, site))
+        return Tls(f"other settings, {serves}", install)
     if there is not None and not there.is_watched:
-        return Tls(f"its units are not whole, {serves}", InstallAcme(order, site))
+        return Tls(f"its units are not whole, {serves}", install)
     return Tls(serves)
 
 
@@ -71,11 +73,12 @@ def acme_refusals(settings: Settings, facts: Facts) -> Iterator[Refusal]:
 
 
 def too_many_hosts(settings: Settings, count: int) -> str:
-    """The error message if more than MOST_HOSTS hosts with web would ask; "" if not."""
+    """The error message if more than MOST_HOSTS hosts, or balancers, would ask; "" if not."""
     if not settings.tls.acme or count <= MOST_HOSTS:
         return ""
+    who = f"{count} hosts run web" if settings.tls_end == "app" else f"there are {count} balancers"
     return (
-        f"tls.acme: {count} hosts run web, and each asks for a certificate of its own: more than"
+        f"tls.acme: {who}, and each asks for a certificate of its own: more than"
         f" {MOST_HOSTS} are too many for an authority; {FILES_INSTEAD}"
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from cartwheel.settings import names
@@ -35,17 +35,22 @@ class Member:
 @dataclass(frozen=True)
 class Socket:
     """A member's sockets: `link`, which exists while the host is in, leads to `path`, the web
-    server's own socket for that member."""
+    server's own socket for that member. The same with `open_` for what stays open for long."""
 
     link: str
     path: str
+    open_link: str
+    open_path: str
 
 
 def socket_of(settings: Settings, member: Member) -> Socket:
-    name = _UNPLAIN.sub(lambda found: f"%{ord(found[0]):02X}", member.server) + ".sock"
+    name = _UNPLAIN.sub(lambda found: f"%{ord(found[0]):02X}", member.server)
+    links, sockets = f"{settings.root}/balancer", f"/run/cartwheel/.balancer.{settings.slug}"
     return Socket(
-        link=f"{settings.root}/balancer/{name}",
-        path=f"/run/cartwheel/.balancer.{settings.slug}/{name}",
+        link=f"{links}/{name}.sock",
+        path=f"{sockets}/{name}.sock",
+        open_link=f"{links}/{name}.open",
+        open_path=f"{sockets}/{name}.open",
     )
 
 
@@ -69,7 +74,7 @@ def ways(settings: Settings, members: Iterable[Member]) -> dict[str, Way]:
 def _nginx(settings: Settings, member: Member) -> Way:
     socket = socket_of(settings, member)
     site = names.balancer_site_path(settings)
-    return {"kind": "nginx", "link": socket.link, "path": socket.path, "site": site}
+    return {"kind": "nginx", **asdict(socket), "site": site}
 
 
 def _haproxy(settings: Settings, member: Member) -> Way:

@@ -15,9 +15,11 @@ from cartwheel.plan import tls, web_server
 from cartwheel.plan.processes import stopped_text
 from cartwheel.plan.refusals import MIN_FREE_BYTES, MIN_FREE_INODES, held_refusal, stopped_refusal
 from cartwheel.settings import names
+from cartwheel.settings.certificates import covers
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.status import Serving, Status
+    from cartwheel.host.wire.tls import TlsState
 
 Level = Literal["ok", "note", "PROBLEM"]
 
@@ -266,10 +268,29 @@ def _web_server(host: str, status: Status) -> Iterator[Finding]:
 
 
 def _tls(host: str, status: Status) -> Iterator[Finding]:
-    """HTTPS, by a handshake on the host."""
-    state = status.tls
-    if state is None or not _web_server_answers(status):
-        return
+    if status.tls is not None and _web_server_answers(status):
+        at_balancer = status.tls.end == "balancer"
+        brings = "`fab balancer.setup`" if at_balancer else f"`fab deploy -H {host}`"
+        yield from _secure(host, status.tls, brings)
+
+
+def in_front(host: str, state: TlsState | None, server_names: Sequence[str]) -> list[Finding]:
+    """HTTPS on a balancer that is to end it for these names."""
+    setup = "`fab balancer.setup`"
+    if state is None or state.end != "balancer":
+        todo = f"{setup} brings the certificate"
+        return [_problem(host, "https", "HTTPS is not served", todo, serving=True)]
+    found, served = list(_secure(host, state, setup)), tls.certificate(state.served)
+    missing = [name for name in server_names if served and not covers(served.names, name)]
+    if missing:
+        detail = f"the certificate is not for {', '.join(missing)}"
+        todo = f"{setup} brings one that is"
+        found.append(_problem(host, "https", detail, todo, serving=True))
+    return found
+
+
+def _secure(host: str, state: TlsState, brings: str) -> Iterator[Finding]:
+    """HTTPS, by a handshake on the host. `brings`: the command that brings a certificate."""
     if state.failed:
         yield Finding(
             host, "certificate", "note", f"the last try failed: {state.failed}", _again(host)
@@ -282,7 +303,7 @@ def _tls(host: str, status: Status) -> Iterator[Finding]:
     if served is None:
         yield _problem(host, "https", f"https: {state.problem}", reloads, serving=True)
         return
-    renew = f"renew it, then `fab deploy -H {host}`" if state.is_ours else f"renew {state.path}"
+    renew = f"renew it, then {brings}" if state.is_ours else f"renew {state.path}"
     renew = _again(host) if state.directory else renew
     left = f"ends on {served.day}, in {served.days_left(state.time)} days"
     if served.until <= state.time:

@@ -65,6 +65,7 @@ class Ingredients:
     published: Mapping[str, Source] = field(default_factory=dict, repr=False)  # by SHA-256
     placed: Mapping[str, PlacedFile] = field(default_factory=dict, repr=False)
     tls: Brought | Order | None = field(default=None, repr=False)
+    tls_until: str = ""  # what must be true before the host may stop to serve HTTPS
 
 
 def runs_here(settings: Settings, facts: Facts, place: Place) -> Assigned:
@@ -110,7 +111,8 @@ def plan_deploy(
     notes = [*_notes(facts, content, release), *processes.stopped_notes(facts, assigned)]
     notes += _web_notes(settings, facts, site) if assigned.has_web else ()
     notes += tls_notes(settings, facts, have.tls) if assigned.has_web else ()
-    tls = plan_tls(settings, facts, rendered.tls, have.tls, has_web=assigned.has_web)
+    has_web, until = assigned.has_web, have.tls_until
+    tls = plan_tls(settings, facts, rendered.tls, have.tls, has_web=has_web, until=until)
     plan = replace(plan, notes=tuple(notes), tls=tls, digest_key=have.digest_key)
     was = facts.app.assigned
     is_same = (assigned.counts, assigned.timers) == (was.counts, was.timers)

@@ -95,6 +95,13 @@ class Tls:
     request: InstallTls | InstallAcme | RemoveTls | None = None
     asks_for: tuple[str, ...] = ()
 
+    @property
+    def asks_authority(self) -> bool:
+        """Whether a certificate authority may be asked: by one host after the other."""
+        from cartwheel.host.wire.tls import InstallAcme
+
+        return isinstance(self.request, InstallAcme)
+
 
 @dataclass(frozen=True)
 class HostPlan:
@@ -141,13 +148,6 @@ class HostPlan:
     @property
     def changes_tls(self) -> bool:
         return self.tls is not None and self.tls.request is not None
-
-    @property
-    def asks_authority(self) -> bool:
-        """Whether a certificate authority may be asked: by one host after the other."""
-        from cartwheel.host.wire.tls import InstallAcme
-
-        return self.tls is not None and isinstance(self.tls.request, InstallAcme)
 
     @property
     def switching(self) -> Switch:

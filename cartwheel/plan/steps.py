@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cartwheel.hidden import Hidden
 from cartwheel.host.wire.request import Done
 from cartwheel.plan.hooks import Hook, moments, variables
-from cartwheel.plan.host_plan import Holder, HostPlan, Migration, Move
+from cartwheel.plan.host_plan import Holder, HostPlan, Migration, Move, Tls
 from cartwheel.plan.making_steps import make
 from cartwheel.plan.step import SMALL_SECONDS, AnyStep, Stage, Step
 
@@ -24,7 +24,7 @@ ACME_SECONDS = 700.0
 
 def in_order(plan: HostPlan) -> list[AnyStep | Hook]:
     """The plan's steps on its host, and hooks around them; those of `migrate` with a migration."""
-    last = tls(plan)
+    last = tls(plan.tls)
     if plan.switch is None:
         return [] if last is None else [last]
     migration: list[AnyStep] = [migrate(plan, plan.migration)] if plan.migration else []
@@ -110,12 +110,12 @@ def go_back(reason: str, seconds: float, *, is_bad: bool) -> Step[WentBack]:
     return Step("go back", seconds, GoBack(reason, is_bad))
 
 
-def tls(plan: HostPlan) -> Step[Done] | None:
+def tls(change: Tls | None) -> Step[Done] | None:
     """The change of HTTPS, if there is one."""
-    if plan.tls is None or plan.tls.request is None:
+    if change is None or change.request is None:
         return None
-    seconds = ACME_SECONDS if plan.asks_authority else SMALL_SECONDS
-    return Step("tls", seconds, plan.tls.request)
+    seconds = ACME_SECONDS if change.asks_authority else SMALL_SECONDS
+    return Step("tls", seconds, change.request)
 
 
 def renew(*, dry_run: bool) -> Step[Done]:

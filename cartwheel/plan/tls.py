@@ -15,7 +15,7 @@ from cartwheel.settings.certificates import Certificate, CertificateError, Pair,
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.facts import Facts, Server
-    from cartwheel.host.wire.tls import InstallTls, Order, TlsFiles
+    from cartwheel.host.wire.tls import End, InstallTls, Order, TlsFiles, TlsThere
     from cartwheel.settings.toml_tables import Settings
 
 _NAME_HEX = 12  # as `web.tls.SET` on the host
@@ -36,18 +36,24 @@ class Brought:
 
 
 def plan_tls(
-    settings: Settings, facts: Facts, site: str, source: Brought | Order | None, *, has_web: bool
+    settings: Settings,
+    facts: Facts,
+    site: str,
+    source: Brought | Order | None,
+    *,
+    has_web: bool,
+    end: End = "app",
+    until: str = "",
 ) -> Tls | None:
-    """What happens; None if the host has no HTTPS and gets none. `site`: what the application's
-    site is to include; `source`: where the certificate comes from, None: the host has it."""
+    """What happens; None if the host has no HTTPS and gets none. `site`: what the site `end` is to
+    include; `source`: where the certificate comes from, None: the host has it. `until`: what
+    must be true before the host may stop to serve HTTPS; "" for nothing."""
     there = facts.tls
-    if not settings.tls.is_on or not has_web:
-        from cartwheel.host.wire.tls import RemoveTls
-
-        return None if there is None else Tls("is removed", RemoveTls())
+    if not settings.tls.is_on or not has_web or settings.tls_end != end:
+        return _without(there, end, until if has_web else "")
     now, known = facts.host.time, certificate(there.certificate if there else "")
     if source is not None and not isinstance(source, Brought):
-        return plan_acme(facts, site, source, known)
+        return plan_acme(facts, site, source, known, end)
     brought = source
     wanted = brought.pair.certificate if brought else known
     what = _served(settings, wanted, now)
@@ -69,16 +75,24 @@ def plan_tls(
         change = f"other settings, serves {what}"
     else:
         change = f"its units are not whole, serves {what}"
-    return Tls(change, _install(settings, site, brought))
+    return Tls(change, _install(settings, site, brought, end))
 
 
-def _install(settings: Settings, site: str, brought: Brought | None) -> InstallTls:
+def _without(there: TlsThere | None, end: End, until: str) -> Tls | None:
+    from cartwheel.host.wire.tls import RemoveTls
+
+    if there is None or there.end != end:
+        return None  # HTTPS in the host's other site is not this run's
+    return Tls(f"goes on until {until}") if until else Tls("is removed", RemoveTls())
+
+
+def _install(settings: Settings, site: str, brought: Brought | None, end: End) -> InstallTls:
     from cartwheel.host.wire.tls import InstallTls, TlsFiles
 
     files: TlsFiles | None = None
     if brought is not None:
         files = TlsFiles(brought.name, brought.pair.chain, brought.key)
-    return InstallTls(files, site, settings.web.server_names)
+    return InstallTls(files, site, settings.web.server_names, end)
 
 
 def certificate(pem: str) -> Certificate | None:
@@ -99,6 +113,8 @@ def _served(settings: Settings, known: Certificate | None, now: float) -> str:
 
 def tls_notes(settings: Settings, facts: Facts, source: Brought | Order | None) -> Iterator[str]:
     """What to know about the certificate. That of a host cannot be checked before it is served."""
+    if settings.tls_end != "app":
+        return
     if isinstance(source, Brought):
         yield from source.pair.notes
         return
@@ -113,9 +129,9 @@ def tls_notes(settings: Settings, facts: Facts, source: Brought | Order | None) 
         yield f"{settings.tls.host_certificate} is not for {', '.join(missing)}"
 
 
-def tls_refusals(settings: Settings, facts: Facts) -> Iterator[Refusal]:
+def tls_refusals(settings: Settings, facts: Facts, *, end: End = "app") -> Iterator[Refusal]:
     """The port of HTTPS in the hands of another program, or of another site with our names."""
-    if not settings.tls.is_on:
+    if not settings.tls.is_on or settings.tls_end != end:
         return
     yield from acme_refusals(settings, facts)
     port, web = settings.tls.listen, names.web_server().program
@@ -136,5 +152,5 @@ def tls_refusals(settings: Settings, facts: Facts) -> Iterator[Refusal]:
 
 
 def _is_other(settings: Settings, one: Server) -> bool:
-    """Our own site's HTTPS is in a file that it includes."""
-    return one.file != names.site_path(settings)
+    """The HTTPS of our own sites is in files that they include."""
+    return one.file not in names.our_sites(settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,17 @@ class TlsFacts:
     shares_port: bool = False
     default_free: bool = True
 
+    @classmethod
+    def of(cls, facts: Facts, settings: Settings) -> TlsFacts:
+        """Our own sites do not count as others."""
+        ours, port = names.our_sites(settings), settings.tls.listen
+        others = [one for one in facts.servers if one.file not in ours and port in one.ports]
+        return cls(
+            version=facts.web_server or "",
+            shares_port=bool(others),
+            default_free=not any(port in one.default_ports for one in others),
+        )
+
 
 @dataclass(frozen=True)
 class RenderFacts:
@@ -82,8 +94,6 @@ class RenderFacts:
             for server in facts.servers
             if server.file not in (site, names.default_site())
         )
-        port = settings.tls.listen
-        others = [one for one in facts.servers if one.file != site and port in one.ports]
         return cls(
             cpus=facts.host.cpus,
             systemd_version=facts.host.systemd,
@@ -91,11 +101,7 @@ class RenderFacts:
             default_server_free=not taken,
             ipv6=facts.host.ipv6,
             python_in_home=facts.python.in_home,
-            tls=TlsFacts(
-                version=facts.web_server or "",
-                shares_port=bool(others),
-                default_free=not any(port in one.default_ports for one in others),
-            ),
+            tls=TlsFacts.of(facts, settings),
         )
 
 
@@ -175,8 +181,15 @@ def render_release(
 
 def render_tls(settings: Settings, facts: RenderFacts, project: Path) -> str:
     """What the site includes to serve HTTPS; "" without [tls]. Raises UsageError("template")."""
-    if not settings.tls.is_on:
+    if not settings.tls.is_on or settings.tls_end != "app":
         return ""
+    return render_tls_for(settings, facts, project, {})
+
+
+def render_tls_for(
+    settings: Settings, facts: RenderFacts, project: Path, more: Mapping[str, object]
+) -> str:
+    """The same for a site whose template has other values for some names."""
     at, web = Layout(settings.slug, Path(settings.host.base)), names.web_server()
     values = _values(settings, facts, "", at, has_own_config=False)
     own = settings.tls.host_certificate is None
@@ -186,7 +199,7 @@ def render_tls(settings: Settings, facts: RenderFacts, project: Path) -> str:
         "http2": web.http2(facts.tls.version, shares_port=facts.tls.shares_port),
         "is_default": not settings.web.server_names and facts.tls.default_free,
     }
-    return Templates(project).render(web.tls_template, {**values, "tls": tls})
+    return Templates(project).render(web.tls_template, {**values, **more, "tls": tls})
 
 
 def check_templates(settings: Settings, project: Path) -> None:

@@ -341,8 +341,7 @@ def _balancer(settings: Settings) -> Iterator[Problem]:
     needed = _NEEDED_BY_KIND.get(balancer.kind)
     if needed and getattr(balancer, needed) is None:
         yield ("balancer", needed), f"is missing: balancer.kind is {balancer.kind}"
-    if balancer.kind == "nginx" and settings.tls.is_on:
-        yield ("tls",), "does not work with balancer.kind nginx yet: TLS must end before it"
+    yield from _where_tls_ends(settings)
     places: list[tuple[Key, str, frozenset[str]]] = [
         (("balancer", "url"), balancer.url or "", _IN_URL)
     ]
@@ -354,6 +353,29 @@ def _balancer(settings: Settings) -> Iterator[Problem]:
         for word in _PLACES.findall(text):
             if word not in known:
                 yield key, f"there is no {{{word}}}; known: {', '.join(sorted(known))}"
+
+
+def _where_tls_ends(settings: Settings) -> Iterator[Problem]:
+    tls, balancer = settings.tls, settings.balancer
+    if balancer.kind == "nginx":
+        if tls.at == "hosts":
+            yield (
+                ("tls", "at"),
+                "with balancer.kind nginx HTTPS ends at the balancers: expected balancer",
+            )
+        if tls.is_on and tls.listen == balancer.listen:
+            port = balancer.listen
+            yield ("tls", "listen"), f"balancer.listen is {port} too, the port of plain HTTP"
+    elif tls.at == "balancer":
+        trusted = (
+            "" if balancer.kind == "haproxy" else ", name its addresses in web.trusted_proxies"
+        )
+        yield (
+            ("tls", "at"),
+            f"Cartwheel ends HTTPS only in a balancer of kind nginx, and balancer.kind is"
+            f" {balancer.kind}: end it in yours, remove [tls]{trusted}, and set health.scheme to"
+            " https; or set this to hosts",
+        )
 
 
 def _proxies(settings: Settings) -> Iterator[Problem]:

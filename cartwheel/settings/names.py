@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Container, Iterable
 
+from cartwheel.host.layout import Layout
 from cartwheel.host.web import kinds
 from cartwheel.host.web.nginx import Nginx
 from cartwheel.host.web.server import WebServer
@@ -77,7 +78,12 @@ def site_path(settings: Settings) -> str:
 
 def balancer_site_path(settings: Settings) -> str:
     """The path of a balancer's site. No application has this name: names have no `_`."""
-    return str(NGINX.site(settings.slug + "_balancer"))
+    return str(NGINX.site(Layout(settings.slug).balancer_site))
+
+
+def our_sites(settings: Settings) -> tuple[str, str]:
+    """The paths of the application's site and of a balancer's; a host may have both."""
+    return site_path(settings), balancer_site_path(settings)
 
 
 def default_site() -> str:

@@ -238,8 +238,11 @@ class Web(Model):
 
 
 class Tls(Model):
-    """HTTPS on the hosts that run web (docs/tls.md)."""
+    """HTTPS on the hosts that run web, or on the balancers in front of them (docs/tls.md)."""
 
+    at: Literal["balancer", "hosts"] | None = Field(default=None, examples=["balancer"])
+    """Where HTTPS ends, and so where certificates are; default: balancer with balancer.kind nginx,
+    which has no other choice; else hosts."""
     certificate: str | None = Field(default=None, min_length=1, examples=["tls/shop.pem"])
     """The certificate and its chain as PEM, the site's own first: a file, relative to the project;
     `~` is the home folder. A deploy brings it to the hosts."""
@@ -711,6 +714,11 @@ class Settings(Model):
     def roles_of_timer(self, timer: str) -> tuple[Role, ...]:
         """The roles of the hosts that a timer may be on."""
         return self.timers[timer].roles or self.app.roles
+
+    @property
+    def tls_end(self) -> Literal["app", "balancer"]:
+        """The site in which TLS ends, where there is any: the application's, or the balancer's."""
+        return "balancer" if self.balancer.kind == "nginx" else "app"
 
     @property
     def slug(self) -> str:

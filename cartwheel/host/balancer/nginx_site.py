@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import List, Mapping, Optional
 
-from cartwheel.host.balancer import taken_out
+from cartwheel.host.balancer import nginx_links, taken_out
 from cartwheel.host.layout import Layout
 from cartwheel.host.release import access
 from cartwheel.host.state import record
@@ -18,6 +18,7 @@ from cartwheel.host.web import configuration
 from cartwheel.host.web.kinds import drop_in
 from cartwheel.host.web.nginx import Nginx
 from cartwheel.host.wire.balancer import PlaceSite, Way
+from cartwheel.host.wire.codec import from_disk
 from cartwheel.host.wire.setup import Changes
 
 _NGINX = Nginx()
@@ -31,7 +32,7 @@ d {sockets} 0710 root {group}
 _DROP_IN = """\
 # Written by Cartwheel: sockets that nginx left when it was killed.
 [Service]
-ExecStopPost=-/bin/sh -c 'rm -f {sockets}/*.sock'
+ExecStopPost=-/bin/sh -c 'rm -f {sockets}/*.sock {sockets}/*.open'
 """
 
 
@@ -42,7 +43,7 @@ def install(ctx: Context, request: PlaceSite) -> Changes:
     changed = _folders(ctx, at)
     changed += _links(at, request.ways)
     wanted = {path: text for path, text in request.site_changes.items() if _differs(path, text)}
-    access.close_logs(_NGINX, _called(at))
+    access.close_logs(_NGINX, at.balancer_site)
     if wanted:
         with locks.shared_parts(ctx):
             configuration.check_staged(ctx, _NGINX, wanted, list(request.server_names))
@@ -68,15 +69,19 @@ def _folders(ctx: Context, at: Layout) -> List[str]:
 def _links(at: Layout, ways: Mapping[str, Way]) -> List[str]:
     changed: List[str] = []
     marks = taken_out.read(at)
-    for name, way in ways.items():
-        if name not in marks and files.link(Path(way["link"]), way["path"]):
+    hosts = {name: from_disk(nginx_links.Link, way) for name, way in ways.items()}
+    for name, host in hosts.items():
+        links = host.links if name not in marks else []
+        made = [files.link(link, path) for link, path in links]
+        if any(made):
             changed.append(f"{name} is in")
-    known = {way["link"] for way in ways.values()}
-    for path in sorted(at.balancer.glob("*.sock")):
-        if str(path) not in known:
+    known = {link for host in hosts.values() for link, _path in host.links}
+    there = [path for suffix in nginx_links.SUFFIXES for path in at.balancer.glob("*" + suffix)]
+    for path in sorted(there):
+        if path not in known:
             files.remove(path)
             changed.append(f"{path.stem} is gone")
-    return changed
+    return list(dict.fromkeys(changed))
 
 
 def _differs(path: str, text: Optional[str]) -> bool:
@@ -88,12 +93,12 @@ def _differs(path: str, text: Optional[str]) -> bool:
 def remove(ctx: Context, at: Layout) -> List[str]:
     """Remove everything that `install` made; returns what was removed."""
     gone: List[str] = []
-    site, drop_in = _NGINX.site(_called(at)), _drop_in(at)
+    site, drop_in = _NGINX.site(at.balancer_site), _drop_in(at)
     with locks.shared_parts(ctx):
         if files.remove(site):
             gone.append(str(site))
             configuration.reload(ctx, _NGINX)
-    gone += configuration.remove_logs(_NGINX, _called(at))
+    gone += configuration.remove_logs(_NGINX, at.balancer_site)
     gone += [str(path) for path in (at.balancer_tmpfiles, drop_in) if files.remove(path)]
     folders = (at.balancer, at.balancer_sockets)
     gone += [str(folder) for folder in folders if files.remove_tree(folder)]
@@ -101,10 +106,5 @@ def remove(ctx: Context, at: Layout) -> List[str]:
     return gone
 
 
-def _called(at: Layout) -> str:
-    """The name of the balancer's site in nginx: no application has this name."""
-    return at.app + "_balancer"
-
-
 def _drop_in(at: Layout) -> Path:
-    return drop_in(_NGINX, _called(at))
+    return drop_in(_NGINX, at.balancer_site)

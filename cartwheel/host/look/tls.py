@@ -29,4 +29,5 @@ def there(at: Layout) -> Optional[TlsThere]:
         order=kept.order if kept else None,
         failed=order.failed(at),
         is_watched=tls_watch.is_whole(at),
+        end=tls.end_of(at) or (kept.end if kept else "app"),
     )

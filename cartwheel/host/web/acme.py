@@ -29,7 +29,7 @@ def install(ctx: Context, request: InstallAcme) -> Done:
     Raises OpError("acme") with the CA's message, and the errors of `tls_change.install`. After an
     error the host serves the same certificate as before."""
     at = ctx.at
-    order.keep(at, Kept(request.order, request.site))
+    order.keep(at, Kept(request.order, request.site, request.end))
     with locks.shared_parts(ctx):
         tls_watch.ensure(at)  # what fails now is tried again by the timer
     return Done(bring(ctx, at, now=False))
@@ -70,9 +70,10 @@ def _bring(ctx: Context, at: Layout, kept: Kept, *, now: bool) -> bool:
     with certbot.alone(ctx):
         one = certbot.obtain(ctx, at, kept.order, now=now)
         brought = _as_set(one.chain.read_text(), one.key.read_text())
-    is_live = files.read_link(at.tls_live) == brought.name and tls.site_text(at) == kept.site
+    is_site = tls.end_of(at) == kept.end and tls.site_text(at) == kept.site
+    is_live = is_site and files.read_link(at.tls_live) == brought.name
     if not is_live:
-        tls_change.bring(ctx, InstallTls(brought, kept.site, kept.order.names))
+        tls_change.bring(ctx, InstallTls(brought, kept.site, kept.order.names, kept.end))
     with certbot.alone(ctx):
         lineages.sweep(at.app, keep=one.home)  # those of another directory or mail
     return not is_live

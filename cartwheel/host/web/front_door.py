@@ -107,7 +107,7 @@ def _wrong(at: Layout, probe: Probe, port: int, release: str, token: str) -> str
 
 def _connection(at: Layout, probe: Probe, port: int) -> http.client.HTTPConnection:
     """As visitors come: over TLS where the site is served over TLS."""
-    secure = tls.served_as(at)
+    secure = tls.served_as(at) if tls.end_of(at) == "app" else None
     if secure is not None:
         name = probe.host.partition(":")[0]
         return tls.Connection(secure.port, name, probe.timeout_seconds)

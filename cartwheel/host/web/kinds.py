@@ -21,7 +21,7 @@ def web_server() -> WebServer:
 def files_of(at: Layout) -> List[Path]:
     """Every file that an application may have among those of a web server: on a balancer there
     is a site more, and a drop-in of the unit."""
-    names = (at.app, at.app + "_balancer")
+    names = (at.app, at.balancer_site)
     return [
         place
         for kind in KINDS

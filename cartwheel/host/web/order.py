@@ -9,7 +9,7 @@ from typing import Optional
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import files
 from cartwheel.host.wire.codec import to_json
-from cartwheel.host.wire.tls import Order
+from cartwheel.host.wire.tls import End, Order
 
 # The timer comes once an hour, and never quite at the same second.
 _PAUSE_SECONDS = 55 * 60.0
@@ -19,10 +19,11 @@ _CUT_OFF = "it was cut off, or is under way"
 
 @dataclass(frozen=True)
 class Kept:
-    """The order, and what the site includes once there is a certificate."""
+    """The order, and what the site includes once there is a certificate; `end` is that site."""
 
     order: Order
     site: str
+    end: End = "app"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What a host has for TLS, and what it serves. Changes nothing.
 
-The site includes `Layout.tls_site`; where that file says nothing there is no TLS. A certificate
-that a deploy has brought is in a folder of its own, and the link `live` names the one in use.
+TLS ends in the application's site, or in that of the balancer on this host: each includes a file of
+its own, and the one that says something is the end. A certificate that a deploy has brought is in a
+folder of its own, and the link `live` names the one in use.
 """
 
 from __future__ import annotations
@@ -12,26 +13,43 @@ import socket
 import ssl
 import time
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import files
 from cartwheel.host.web import order
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.web.server import TlsSite
-from cartwheel.host.wire.tls import TlsState
+from cartwheel.host.wire.tls import End, TlsState
 
+ENDS: Tuple[End, ...] = ("app", "balancer")
 SET = re.compile(r"[0-9a-f]{12}")
 _SECONDS = 5.0
 _FIRST = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
-def site_text(at: Layout) -> str:
-    """What the site includes; "" for nothing."""
+def file_of(at: Layout, end: End) -> Path:
+    """The file that this site includes."""
+    return at.tls_site if end == "app" else at.tls_balancer_site
+
+
+def text_of(at: Layout, end: End) -> str:
+    """What this site includes; "" for nothing."""
+    path = file_of(at, end)
     try:
-        return "" if files.is_no_file(at.tls_site) else at.tls_site.read_text(encoding="utf-8")
+        return "" if files.is_no_file(path) else path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return ""
+
+
+def end_of(at: Layout) -> Optional[End]:
+    """The site in which TLS ends; None if there is no TLS."""
+    return next((end for end in ENDS if text_of(at, end)), None)
+
+
+def site_text(at: Layout) -> str:
+    """What that site includes; "" for nothing."""
+    return next((text for end in ENDS if (text := text_of(at, end))), "")
 
 
 def served_as(at: Layout) -> Optional[TlsSite]:
@@ -66,7 +84,7 @@ def state(at: Layout) -> Optional[TlsState]:
         if kept is None:
             return None
         why = "there is no certificate yet"
-        return TlsState("", 0, True, "", "", why, time.time(), directory, failed)
+        return TlsState("", 0, True, "", "", why, time.time(), directory, failed, kept.end)
     certificate, served, problem = certificate_in(how.certificate), "", ""
     if not certificate:
         problem = f"{how.certificate} holds no certificate"
@@ -76,8 +94,10 @@ def state(at: Layout) -> Optional[TlsState]:
         problem = f"port {how.port}: {reason(error)}"
     is_ours = at.tls in how.certificate.parents
     path = str(how.certificate)
-    now = time.time()
-    return TlsState(path, how.port, is_ours, certificate, served, problem, now, directory, failed)
+    now, end = time.time(), end_of(at) or "app"
+    return TlsState(
+        path, how.port, is_ours, certificate, served, problem, now, directory, failed, end
+    )
 
 
 def reason(error: OSError) -> str:
@@ -95,7 +115,7 @@ def is_served(state: TlsState) -> bool:
 def site_name(at: Layout) -> str:
     """A name that clients ask the site for; "" if it answers for every name."""
     web = web_server()
-    own = str(web.site(at.app))
+    own = str(web.site(at.balancer_site if end_of(at) == "balancer" else at.app))
     names = [name for one in web.servers() if one.file == own for name in one.names]
     return a_name_of(names)
 

@@ -24,7 +24,7 @@ from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.request import Done
-from cartwheel.host.wire.tls import CHAIN, KEY, InstallTls, RemoveTls, TlsFiles
+from cartwheel.host.wire.tls import CHAIN, KEY, End, InstallTls, RemoveTls, TlsFiles
 
 _PROOF_SECONDS = 5.0
 _POLL_SECONDS = 0.1
@@ -37,6 +37,15 @@ class Before:
 
     live: Optional[str] = None
     site: Optional[str] = None
+    balancer_site: Optional[str] = None
+
+    @classmethod
+    def now(cls, at: Layout) -> Before:
+        live = files.read_link(at.tls_live)
+        return cls(live, tls.text_of(at, "app") or None, tls.text_of(at, "balancer") or None)
+
+    def text(self, end: End) -> Optional[str]:
+        return self.site if end == "app" else self.balancer_site
 
 
 def install(ctx: Context, request: InstallTls) -> Done:
@@ -107,15 +116,22 @@ def _test(ctx: Context, at: Layout, asked: InstallTls) -> None:
     if wanted is not None and (live is None or not (at.tls / live).is_dir()):
         files.link(at.tls_live, wanted)  # nothing is served from there yet
         live = wanted
-    if not at.tls_site.exists():
-        files.write(at.tls_site, b"", 0o600)  # a place to lay the new one over
+    included = tls.file_of(at, asked.end)
+    if not included.exists():
+        files.write(included, b"", 0o600)  # a place to lay the new one over
     with tempfile.TemporaryDirectory(prefix=scratch_prefix("web")) as scratch:
-        text = Path(scratch, at.tls_site.name)
+        text, nothing = Path(scratch, included.name), Path(scratch, "nothing")
         text.write_text(asked.site, encoding="utf-8")
-        laid: List[Tuple[Path, Path]] = [(text, at.tls_site)]
+        nothing.touch()
+        laid: List[Tuple[Path, Path]] = [(text, included)]
+        laid += [(nothing, other) for other in _others(at, asked.end) if other.exists()]
         if wanted is not None and live is not None and live != wanted:
             laid.append((at.tls / wanted, at.tls / live))
         configuration.check_laid(ctx, web_server(), laid, asked.server_names)
+
+
+def _others(at: Layout, end: End) -> List[Path]:
+    return [tls.file_of(at, other) for other in tls.ENDS if other != end]
 
 
 def _carry_out(ctx: Context, prepare: Callable[[], None], change: Callable[[], str]) -> None:
@@ -124,7 +140,7 @@ def _carry_out(ctx: Context, prepare: Callable[[], None], change: Callable[[], s
     at = ctx.at
     if files.directory(at.tls, 0o700):
         files.fsync_dir(at.root)
-    mark = Before(files.read_link(at.tls_live), tls.site_text(at) or None)
+    mark = Before.now(at)
     files.write_json(at.tls_pending, to_json(mark), 0o600)
     has_begun = False
     try:
@@ -143,7 +159,9 @@ def _carry_out(ctx: Context, prepare: Callable[[], None], change: Callable[[], s
 def _serve(ctx: Context, at: Layout, asked: InstallTls) -> str:
     if asked.files is not None:
         files.link(at.tls_live, asked.files.name)
-    files.write(at.tls_site, asked.site.encode(), 0o600)
+    files.write(tls.file_of(at, asked.end), asked.site.encode(), 0o600)
+    for other in _others(at, asked.end):
+        files.remove(other)
     configuration.reload(ctx, web_server())
     prove(at, tls.a_name_of(list(asked.server_names)))
     if asked.files is None:
@@ -153,7 +171,8 @@ def _serve(ctx: Context, at: Layout, asked: InstallTls) -> str:
 
 
 def _end(ctx: Context, at: Layout) -> str:
-    files.remove(at.tls_site)
+    for end in tls.ENDS:
+        files.remove(tls.file_of(at, end))
     configuration.reload(ctx, web_server(), start=False)
     return "is removed"
 
@@ -162,7 +181,7 @@ def prove(at: Layout, name: str) -> None:
     """A handshake must show the certificate in the file, soon. Raises OpError("tls-not-served")."""
     how = tls.served_as(at)
     if how is None:
-        raise OpError("tls-not-served", f"{at.tls_site} names no certificate and port")
+        raise OpError("tls-not-served", f"{at.tls} names no certificate and port")
     end = time.monotonic() + _PROOF_SECONDS
     problem = _difference(how.certificate, how.port, name)
     while problem and time.monotonic() < end:
@@ -209,14 +228,17 @@ def settle(at: Layout, say: Callable[[str], None]) -> None:
 def go_back(at: Layout, mark: Before, *, is_read: bool = True) -> None:
     """Everything as the mark says. `is_read`: the web server may have read the change. The file
     goes first where it goes, because it names the link."""
-    if mark.site is None:
-        files.remove(at.tls_site)
+    for end in tls.ENDS:
+        if mark.text(end) is None:
+            files.remove(tls.file_of(at, end))
     if mark.live is None:
         files.remove(at.tls_live)
     else:
         files.link(at.tls_live, mark.live)
-    if mark.site is not None:
-        files.write(at.tls_site, mark.site.encode(), 0o600)
+    for end in tls.ENDS:
+        text = mark.text(end)
+        if text is not None:
+            files.write(tls.file_of(at, end), text.encode(), 0o600)
     if is_read:
         configuration.reload(None, web_server(), start=False)
         tls_watch.ensure(at)

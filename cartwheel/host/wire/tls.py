@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import Literal, Optional, Tuple
 
 from cartwheel.host.wire.hidden import Hidden
 from cartwheel.host.wire.request import Done, Request
+
+End = Literal["app", "balancer"]
+"""The site in which TLS ends on a host: the application's, or that of the balancer there."""
 
 # The files of a certificate that a deploy has brought, in a folder of their own.
 CHAIN = "fullchain.pem"
@@ -26,13 +29,14 @@ class TlsFiles:
 @dataclass(frozen=True)
 class InstallTls(Request[Done]):
     """Serve TLS with these files; None: with those that are on the host. `site` is the text that
-    the application's site includes, `server_names` are that site's. At any failure everything is
-    as before."""
+    the site includes in which TLS is to end, `server_names` are that site's; in the host's other
+    site it ends no more. At any failure everything is as before."""
 
     op = "tls-install"
     files: Optional[TlsFiles]
     site: str
     server_names: Tuple[str, ...]
+    end: End = "app"
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,13 @@ class Order:
 @dataclass(frozen=True)
 class InstallAcme(Request[Done]):
     """Serve TLS with a certificate from a CA, and renew it from now on; the CA is asked only where
-    the host has none that fits. `site`: as in `InstallTls`. At any failure what is served stays as
-    it is, and the host tries again by itself."""
+    the host has none that fits. `site`, `end`: as in `InstallTls`. At any failure what is served
+    stays as it is, and the host tries again by itself."""
 
     op = "tls-acme"
     order: Order
     site: str
+    end: End = "app"
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ class TlsThere:
     for files of the host's own; `site`: SHA-256 of what the site includes, "" if it includes
     nothing; `certificate`: the one that it names, as PEM, "" if it cannot be read. `order`: what
     the host asks a CA for; `failed`: how its last try failed, "" if it did not. `is_watched`:
-    whether the units that look after it are whole."""
+    whether the units that look after it are whole. `end`: where it ends, or is to end."""
 
     live: str
     site: str
@@ -86,6 +91,7 @@ class TlsThere:
     order: Optional[Order] = None
     failed: str = ""
     is_watched: bool = True
+    end: End = "app"
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,8 @@ class TlsState:
     """How TLS is served. `path`: the file of the certificate; `is_ours`: a deploy has brought it;
     `certificate` is in it, and `served` is what a handshake on the host shows, both as PEM.
     `problem`: why one of them is not known. `time`: the host's clock. `directory`: of the CA that
-    the host asks, "" if it asks none; `failed`: how its last try failed, "" if it did not."""
+    the host asks, "" if it asks none; `failed`: how its last try failed, "" if it did not. `end`:
+    where TLS ends, or is to end."""
 
     path: str
     port: int
@@ -104,6 +111,7 @@ class TlsState:
     time: float
     directory: str = ""
     failed: str = ""
+    end: End = "app"
 
 
 @dataclass(frozen=True)

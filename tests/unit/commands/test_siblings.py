@@ -69,6 +69,33 @@ def test_a_host_is_no_sibling_of_its_own(tmp_path: Path) -> None:
     assert siblings(scene(tmp_path, *THREE, tls="")) == {}
 
 
+BALANCED = ACME + '[balancer]\nkind = "nginx"\nlisten = 8080\n'
+FRONTS = (
+    'x roles = ["balancer"]\n' + INNER.format("192.0.2.8"),
+    'y roles = ["balancer"]\n' + INNER.format("192.0.2.9:81"),
+)
+
+
+def test_balancers_are_siblings_and_hosts_ask_them(tmp_path: Path) -> None:
+    one = scene(tmp_path, *THREE[:2], *FRONTS, tls=BALANCED)
+    both = ("192.0.2.8:8080", "192.0.2.9:81")
+    assert siblings(one) == {"a": both, "b": both}
+    one = scene(tmp_path, *THREE[:2], *FRONTS, tls=BALANCED, named=("x", "y"))
+    assert siblings(one) == {"x": ("192.0.2.9:81",), "y": ("192.0.2.8:8080",)}
+
+
+def test_only_balancers_count_where_they_end_https(tmp_path: Path) -> None:
+    refuse_too_many(scene(tmp_path, *"abcdef", *FRONTS, tls=BALANCED))
+    fronts = [f'{name} roles = ["balancer"]' for name in "vwxyz"]
+    with pytest.raises(UsageError, match="there are 5 balancers"):
+        refuse_too_many(scene(tmp_path, "a", *fronts, tls=BALANCED))
+
+
+def test_a_host_is_asked_for_nothing_where_balancers_ask(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="HTTPS ends at the balancers: name x, y"):
+        renew(scene(tmp_path, "a", *FRONTS, tls=BALANCED, named=("a",)), dry_run=False)
+
+
 def test_more_than_four_are_refused_before_anything(tmp_path: Path) -> None:
     refuse_too_many(scene(tmp_path, *"abcd"))
     refuse_too_many(scene(tmp_path, *"abcde", tls=""))
@@ -82,19 +109,22 @@ def test_more_than_four_are_refused_before_anything(tmp_path: Path) -> None:
 def test_what_the_hosts_ask_for(tmp_path: Path) -> None:
     (tmp_path / "root.pem").write_text(ROOT.pem)
     for ca, roots in (("", ""), ('ca = "root.pem"\n', ROOT.pem)):
-        settings = scene(tmp_path, "a", tls=ACME + ca).settings
-        check_certificate(settings, tmp_path)
+        one = scene(tmp_path, "a", tls=ACME + ca)
+        check_certificate(one.settings, tmp_path)
         directory = "https://acme-v02.api.letsencrypt.org/directory"
         wanted = Order(("shop.example.org",), directory, "ops@example.org", roots)
-        assert source_of(settings, tmp_path) == wanted
+        assert source_of(one, "app") == wanted
+        assert source_of(one, "balancer") is None
 
 
 def test_a_ca_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "root.pem").write_text("nothing")
-    settings = scene(tmp_path, "a", tls=ACME + 'ca = "root.pem"\n').settings
-    for check in (check_certificate, source_of):
-        with pytest.raises(UsageError, match=r"tls.ca: root.pem holds no certificate as PEM"):
-            check(settings, tmp_path)
+    one = scene(tmp_path, "a", tls=ACME + 'ca = "root.pem"\n')
+    refusal = r"tls.ca: root.pem holds no certificate as PEM"
+    with pytest.raises(UsageError, match=refusal):
+        check_certificate(one.settings, tmp_path)
+    with pytest.raises(UsageError, match=refusal):
+        source_of(one, "app")
 
 
 def test_only_an_authority_can_be_asked_again(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -364,8 +365,14 @@ def _remove(stage: Stage) -> None:
     tls_change.remove(stage.session.ctx(), RemoveTls())
 
 
+def _move(stage: Stage) -> bool:
+    """To the balancer on this host, with more names."""
+    asked = request(stage, Order((NAME, "www.example.org"), ORDER.directory, "", ""))
+    return bool(acme.install(stage.session.ctx(), replace(asked, end="balancer")).changed)
+
+
 @pytest.mark.parametrize("every", tiered([7, 1], nightly=[1]))
-@pytest.mark.parametrize("change", [install, _renew, _swap, _remove])
+@pytest.mark.parametrize("change", [install, _renew, _swap, _move, _remove])
 def test_cut_off_anywhere_it_is_put_in_order(
     stage: Stage, authority: Authority, change: Callable[[Stage], object], every: int
 ) -> None:
@@ -379,7 +386,7 @@ def test_cut_off_anywhere_it_is_put_in_order(
         if change is not install:
             authority.next = ONE
             install(stage)
-        authority.next = TWO
+        authority.next = BOTH if change is _move else TWO
         if not dying_before(number, lambda: change(stage)):
             break
         tls_change.settle(stage.at, lambda _text: None)
@@ -389,10 +396,29 @@ def test_cut_off_anywhere_it_is_put_in_order(
         on_disk = tls.certificate_in(how.certificate) if how else ""
         assert stage.served == (ssl.PEM_cert_to_DER_cert(on_disk) if on_disk else b""), number
         assert not certbot.is_cut_off(stage.at)
-        authority.next = THREE if change is _renew else TWO
+        last = THREE if change is _renew else BOTH if change is _move else TWO
+        authority.next, wanted = last, b"" if change is _remove else last.der
         change(stage)
-        wanted = b"" if change is _remove else THREE.der if change is _renew else TWO.der
         assert stage.served == wanted, number
+        assert len(stage.ends) <= 1
+
+
+def test_a_balancer_takes_it_over_from_the_site_on_its_host(
+    stage: Stage, authority: Authority
+) -> None:
+    """While the authority refuses, the application's site goes on; nothing is asked for twice."""
+    install(stage)
+    authority.next = None
+    with pytest.raises(OpError):
+        _move(stage)
+    assert (stage.served, stage.ends) == (ONE.der, ["app"])
+    files.write_json(stage.at.tls_tried, {"time": 0.0, "failed": "x"})
+    authority.next = BOTH
+    assert by_timer(stage) == 0
+    assert (stage.served, stage.ends) == (BOTH.der, ["balancer"])
+    asked = len(authority.asked)
+    assert not _move(stage)
+    assert len(authority.asked) == asked
 
 
 def _reset(stage: Stage) -> None:

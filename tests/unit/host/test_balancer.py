@@ -162,6 +162,20 @@ def test_a_mark_that_only_another_version_understands_is_kept(nginx: Balancer, w
     assert (nginx.inside, nginx.marks) == ({"web2"}, {"web1": "deploy"})
 
 
+def test_what_stays_open_has_a_link_that_goes_and_comes_with_the_first(nginx: Balancer) -> None:
+    """Also by the mark, after a kill; nobody waits for the connections on its socket."""
+    way = nginx.ways["web1"]
+    way |= {"open_link": str(nginx.at.balancer / "web1.open"), "open_path": "/nowhere/web1.open"}
+    Path(way["open_link"]).symlink_to(way["open_path"])
+    nginx.out("web1")
+    assert sorted(path.name for path in nginx.at.balancer.iterdir() if path.is_symlink()) == [
+        "web2.sock"
+    ]
+    assert settled(nginx) == ["returned web1 to the balancer"]
+    assert Path(way["open_link"]).readlink() == Path(way["open_path"])
+    assert nginx.inside == {"web1", "web2"}
+
+
 def test_a_host_that_is_not_behind_it(nginx: Balancer) -> None:
     link = Link(str(nginx.at.balancer / "x.sock"), "/nowhere/x.sock", nginx.ways["web1"]["site"])
     assert link.is_in() is None

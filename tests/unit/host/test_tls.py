@@ -5,6 +5,7 @@ systemd and the web server are stand-ins: what the web server serves is what it 
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,16 +15,20 @@ import pytest
 
 from cartwheel.host import certificate as program
 from cartwheel.host import recover
+from cartwheel.host.balancer import nginx_site
 from cartwheel.host.layout import Layout
 from cartwheel.host.look import tls as tls_look
-from cartwheel.host.release import leftovers
-from cartwheel.host.state import journal
+from cartwheel.host.release import access, leftovers
+from cartwheel.host.state import journal, record
+from cartwheel.host.state.record import Record
 from cartwheel.host.system import children, files, systemd
 from cartwheel.host.system.context import Context, OpError
-from cartwheel.host.web import configuration, tls, tls_change, tls_watch
+from cartwheel.host.web import configuration, front_door, nginx, tls, tls_change, tls_watch
 from cartwheel.host.web.server import WebServer
+from cartwheel.host.wire.balancer import PlaceSite
+from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.hidden import Hidden
-from cartwheel.host.wire.tls import InstallTls, RemoveTls, TlsFiles
+from cartwheel.host.wire.tls import End, InstallTls, RemoveTls, TlsFiles
 from tests.kit.certificates import Issued, certificate
 from tests.unit.host.test_switch import dying_before
 from tests.unit.hostside import Session, host_in
@@ -78,12 +83,19 @@ class Stage:
             self.enabled -= set(argv)
         return children.Done(0, "", "")
 
-    def request(self, issued: Issued, name: str, site: str | None = None) -> InstallTls:
+    def request(
+        self, issued: Issued, name: str, site: str | None = None, end: End = "app"
+    ) -> InstallTls:
         text = site or SITE.format(self.at.tls_live / "fullchain.pem")
-        return InstallTls(TlsFiles(name, issued.pem, Hidden(issued.key)), text, (NAME,))
+        return InstallTls(TlsFiles(name, issued.pem, Hidden(issued.key)), text, (NAME,), end)
 
-    def install(self, issued: Issued, name: str) -> None:
-        tls_change.install(self.session.ctx(), self.request(issued, name))
+    def install(self, issued: Issued, name: str, end: End = "app") -> None:
+        tls_change.install(self.session.ctx(), self.request(issued, name, end=end))
+
+    @property
+    def ends(self) -> list[End]:
+        """The sites that serve TLS."""
+        return [end for end in tls.ENDS if tls.text_of(self.at, end)]
 
     @property
     def there(self) -> dict[str, str]:
@@ -197,8 +209,13 @@ def _renew(stage: Stage) -> None:
     stage.install(TWO, "b" * 12)
 
 
+def _move(stage: Stage) -> None:
+    """To the balancer on this host."""
+    stage.install(TWO, "b" * 12, "balancer")
+
+
 @pytest.mark.parametrize("is_first", [True, False])
-@pytest.mark.parametrize("change", [_renew, _remove])
+@pytest.mark.parametrize("change", [_renew, _remove, _move])
 def test_a_change_that_is_cut_off_anywhere_is_put_in_order(
     stage: Stage, change: Callable[[Stage], None], is_first: bool
 ) -> None:
@@ -223,9 +240,105 @@ def test_a_change_that_is_cut_off_anywhere_is_put_in_order(
         on_disk = tls.certificate_in(how.certificate) if how else ""
         assert stage.served == (ssl.PEM_cert_to_DER_cert(on_disk) if on_disk else b""), number
         assert how is None or on_disk, number
+        assert len(stage.ends) <= 1, number
         ends.add(on_disk)
-    wanted = TWO.pem if change is _renew else ""
+    wanted = "" if change is _remove else TWO.pem
     assert ends <= {"" if is_first else ONE.pem, wanted}
+
+
+@pytest.fixture
+def balancer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """What `balancer.setup` does on a host: links, the site, and its certificate."""
+    at, folder = stage.at, stage.at.base / "nginx"
+    folder.mkdir()
+    made = Record(user="shop", group="shop-http", app="shop", base=str(at.base))
+    monkeypatch.setattr(nginx, "SITES", folder)
+    monkeypatch.setattr(Layout, "balancer_tmpfiles", folder / "tmpfiles.conf")
+    monkeypatch.setattr(record, "needed", lambda _at: made)
+    monkeypatch.setattr(access, "close_logs", lambda *_args: None)
+    monkeypatch.setattr(configuration, "check_staged", stage.check)
+    way = {"kind": "nginx", "path": "/run/web1.sock", "open_path": "/run/web1.open", "site": "x"}
+    way |= {"link": str(at.balancer / "web1.sock"), "open_link": str(at.balancer / "web1.open")}
+    at.balancer.mkdir()
+    site: dict[str, str | None] = {str(nginx.Nginx().site("shop_balancer")): "# the site\n"}
+
+    def set_up() -> None:
+        ctx = stage.session.ctx()
+        nginx_site.install(ctx, PlaceSite({"web1": way}, site, (NAME,)))
+        stage.install(ONE, "a" * 12, "balancer")
+
+    yield set_up
+
+
+def test_a_balancers_setup_that_is_cut_off_anywhere_ends_well_the_next_time(
+    stage: Stage, balancer: Callable[[], None]
+) -> None:
+    """What is served fits what is on the disk at any time."""
+    at, number = stage.at, -1
+    site = nginx.Nginx().site("shop_balancer")
+    while True:
+        number += 1
+        assert number < 300
+        for path in (at.tls, at.balancer):
+            files.remove_tree(path)
+        at.balancer.mkdir()
+        for path in (site, at.balancer_tmpfiles, *at.tls_unit("timer").parent.glob("*")):
+            files.remove(path) if path.is_file() else files.remove_tree(path)
+        stage.served = b""
+        is_cut_off = dying_before(number, balancer)
+        tls_change.settle(at, lambda _text: None)
+        assert stage.served in (b"", ONE.der)
+        assert bool(stage.served) is bool(stage.ends), number
+        balancer()
+        assert (stage.served, stage.ends) == (ONE.der, ["balancer"])
+        assert site.read_text() == "# the site\n"
+        assert sorted(path.name for path in at.balancer.glob("web*")) == ["web1.open", "web1.sock"]
+        if not is_cut_off:
+            break
+    assert number > 40
+
+
+def test_it_moves_between_the_sites_of_one_host_with_one_reload(stage: Stage) -> None:
+    """The application's and the balancer's: two at once would have the same port and names."""
+    stage.install(ONE, "a" * 12)
+    for end in ("balancer", "app"):
+        stage.reloads = 0
+        stage.install(ONE, "a" * 12, end)
+        assert (stage.served, stage.reloads, stage.ends) == (ONE.der, 1, [end])
+        found, known = tls_look.there(stage.at), tls.state(stage.at)
+        assert found is not None and known is not None
+        assert (found.end, known.end) == (end, end)
+    _move(stage)
+    _remove(stage)
+    assert (stage.served, stage.enabled, stage.at.tls.exists()) == (b"", set(), False)
+
+
+def test_a_failed_move_leaves_it_where_it_was(stage: Stage) -> None:
+    stage.install(ONE, "a" * 12)
+    before = stage.there
+    stage.deaf = True
+    with pytest.raises(OpError):
+        _move(stage)
+    assert (stage.there, stage.ends) == (before, ["app"])
+
+
+def test_a_mark_of_an_earlier_version(stage: Stage) -> None:
+    stage.install(ONE, "a" * 12)
+    mark = {"live": "a" * 12, "site": tls.site_text(stage.at)}
+    stage.install(ONE, "a" * 12, "balancer")
+    stage.at.tls_pending.write_text(json.dumps(mark))
+    tls_change.settle(stage.at, lambda _text: None)
+    assert stage.ends == ["app"]
+
+
+def test_the_applications_site_is_asked_over_plain_http_where_the_balancer_ends_tls(
+    stage: Stage,
+) -> None:
+    probe = Probe("/", NAME, "https", 200, 1, 0.1, 5, 2)
+    stage.install(ONE, "a" * 12, "balancer")
+    assert front_door._connection(stage.at, probe, 80).port == 80
+    stage.install(ONE, "a" * 12)
+    assert front_door._connection(stage.at, probe, 80).port == 443
 
 
 def test_units_that_somebody_took_away(stage: Stage) -> None:

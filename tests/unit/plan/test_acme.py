@@ -16,7 +16,7 @@ from cartwheel.plan.host_plan import Tls
 from cartwheel.plan.refusals import refusals
 from cartwheel.plan.tls import plan_tls, tls_notes
 from cartwheel.settings import certificates
-from cartwheel.settings.toml_tables import Settings
+from cartwheel.settings.toml_tables import Balancer, Settings
 from cartwheel.terminal.tls import rows
 from tests.kit.certificates import certificate
 from tests.unit.answers import facts, status
@@ -152,6 +152,8 @@ def test_more_than_four_hosts_are_too_many() -> None:
     said = too_many_hosts(settings(), 5)
     assert said.startswith("tls.acme: 5 hosts run web, and each asks")
     assert "tls.certificate or tls.host_certificate" in said
+    behind = settings().model_copy(update={"balancer": Balancer(kind="nginx")})
+    assert too_many_hosts(behind, 5).startswith("tls.acme: there are 5 balancers, and each asks")
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,8 @@ def test_sockets_have_a_name_for_each_server() -> None:
     plain = socket_of(settings(environment="live"), member("root@web1", server="web1"))
     assert plain.link == "/srv/shop.live/balancer/web1.sock"
     assert plain.path == "/run/cartwheel/.balancer.shop.live/web1.sock"
+    assert plain.open_link == "/srv/shop.live/balancer/web1.open"
+    assert plain.open_path == "/run/cartwheel/.balancer.shop.live/web1.open"
     names = ["web1:22", "web1-22", "web1%3A22", "[::1]"]
     links = {socket_of(settings(), member(name)).link for name in names}
     assert len(links) == len(names)
@@ -90,6 +92,8 @@ def test_the_way_of_each_kind() -> None:
             "kind": "nginx",
             "link": "/srv/shop/balancer/blue.sock",
             "path": "/run/cartwheel/.balancer.shop/blue.sock",
+            "open_link": "/srv/shop/balancer/blue.open",
+            "open_path": "/run/cartwheel/.balancer.shop/blue.open",
             "site": "/etc/nginx/conf.d/cartwheel-shop_balancer.conf",
         }
     }

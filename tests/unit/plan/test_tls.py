@@ -11,12 +11,12 @@ import pytest
 from cartwheel.hidden import Hidden
 from cartwheel.host.wire.facts import Facts
 from cartwheel.host.wire.tls import InstallTls, RemoveTls, TlsState
-from cartwheel.plan.condition import conditions, health
+from cartwheel.plan.condition import conditions, health, in_front
 from cartwheel.plan.host_plan import Tls
 from cartwheel.plan.refusals import refusals
-from cartwheel.plan.tls import Brought, plan_tls, tls_notes
+from cartwheel.plan.tls import Brought, plan_tls, tls_notes, tls_refusals
 from cartwheel.settings import certificates
-from cartwheel.settings.toml_tables import Settings
+from cartwheel.settings.toml_tables import Balancer, Settings
 from tests.kit.certificates import Issued, certificate
 from tests.unit.answers import facts, status
 
@@ -207,3 +207,85 @@ def test_what_tls_status_shows() -> None:
         ("deploy", "-", "-", "-", "-", f"another, until {DAY}", "-", "-")
     ]
     assert list(rows(None)) == []
+
+
+# -- at a balancer
+
+
+def behind(**tls: Any) -> Settings:
+    return settings(**(tls or PAIR)).model_copy(update={"balancer": Balancer(kind="nginx")})
+
+
+def at_balancer(known: Facts, one: Issued | None = ONE, **tls: Any) -> Tls | None:
+    have = brought(one) if one else None
+    return plan_tls(behind(**tls), known, SITE, have, has_web=True, end="balancer")
+
+
+def test_a_balancer_gets_the_certificate_and_its_site_serves_it() -> None:
+    found = at_balancer(bare())
+    assert found is not None
+    assert isinstance(found.request, InstallTls)
+    assert found.request.end == "balancer"
+    assert at_balancer(there(brought(ONE).name, end="balancer")) == Tls(SERVES)
+
+
+def test_hosts_behind_it_serve_none_any_more() -> None:
+    """But only once the balancers do; and what the balancer on the same host serves is its own."""
+
+    def of_host(known: Facts, until: str = "") -> Tls | None:
+        return plan_tls(behind(), known, "", None, has_web=True, until=until)
+
+    assert of_host(bare()) is None
+    own = there(brought(ONE).name)
+    assert of_host(own) == Tls("is removed", RemoveTls())
+    assert of_host(own, "lb1 serves it") == Tls("goes on until lb1 serves it")
+    assert of_host(there(brought(ONE).name, end="balancer")) is None
+
+
+def test_without_tls_a_balancer_serves_none_any_more() -> None:
+    bare_settings = settings().model_copy(update={"balancer": Balancer(kind="nginx")})
+    for end, what in (("balancer", Tls("is removed", RemoveTls())), ("app", None)):
+        known = there(brought(ONE).name, end=end)
+        found = plan_tls(bare_settings, known, "", None, has_web=True, end="balancer")
+        assert found == what
+
+
+def test_on_the_way_back_the_hosts_take_it_over() -> None:
+    found = planned(there(brought(ONE).name, end="balancer", site="other"))
+    assert found is not None
+    assert isinstance(found.request, InstallTls)
+    assert found.request.end == "app"
+
+
+def test_the_port_counts_where_https_ends() -> None:
+    taken = facts(lambda known: known.update(ports={"443": "haproxy"}))
+    assert "port-taken" not in [one.slug for one in refusals(behind(), taken)]
+    (found,) = tls_refusals(behind(), taken, end="balancer")
+    assert found.slug == "port-taken"
+
+
+def served_by(one: Issued | None = ONE, **more: Any) -> TlsState:
+    pem = one.pem if one else ""
+    known = {"path": "/a.pem", "port": 443, "is_ours": True, "problem": "", "time": NOW, **more}
+    return TlsState(certificate=pem, served=pem, **{"end": "balancer", **known})
+
+
+@pytest.mark.parametrize(
+    ("state", "names", "level", "says"),
+    [
+        (served_by(), [NAME], "ok", f"the certificate ends on {DAY}, in 63 days"),
+        (served_by(time=UNTIL - 86400.5), [NAME], "PROBLEM", "in 1 days"),
+        (served_by(time=UNTIL + 1), [NAME], "PROBLEM", "has expired"),
+        (served_by(), [NAME, "www.example.org"], "PROBLEM", "is not for www.example.org"),
+        (served_by(None, problem="port 443: no handshake"), [NAME], "PROBLEM", "no handshake"),
+        (served_by(end="app"), [NAME], "PROBLEM", "HTTPS is not served"),
+        (None, [NAME], "PROBLEM", "HTTPS is not served"),
+    ],
+)
+def test_what_a_balancer_serves(
+    state: TlsState | None, names: list[str], level: str, says: str
+) -> None:
+    found = in_front("lb1", state, names)[-1]
+    assert (found.host, found.level) == ("lb1", level)
+    assert says in found.detail
+    assert level == "ok" or "`fab balancer.setup`" in found.todo or "no handshake" in says

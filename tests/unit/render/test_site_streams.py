@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from socket import SocketIO
+from typing import Protocol
 
 import pytest
 
@@ -111,22 +112,27 @@ def serve(site: Site, *answers: Answer) -> Instance:
     return instance
 
 
+class Listens(Protocol):
+    port: int
+
+
 class Client:
     """One connection to the site."""
 
     def __init__(
         self,
-        site: Site,
+        site: Listens,
         *headers: str,
         request: str = "GET /events?x=1 HTTP/1.1",
         body: bytes = b"",
+        host: str = "shop.example",
     ) -> None:
         self._socket = socket.create_connection(("127.0.0.1", site.port), _PATIENCE_SECONDS)
         self.file = self._socket.makefile("rwb", buffering=0)
-        lines = [request, "Host: shop.example", *headers]
+        lines = [request, *([f"Host: {host}"] if host else []), *headers]
         if body:
             lines.append(f"Content-Length: {len(body)}")
-        self.file.write("".join(f"{line}\r\n" for line in [*lines, ""]).encode() + body)
+        send_all(self.file, "".join(f"{line}\r\n" for line in [*lines, ""]).encode() + body)
 
     def head(self) -> list[str]:
         return list(iter(lambda: self.file.readline().decode().strip(), ""))

@@ -71,6 +71,7 @@ def test_the_good_ones_differ_from_these_by_the_slip_alone(tmp_path: Path) -> No
         "there is no group eu-west",
         "index.preset: index.url is also set",
         "tls.host_certificate: tls.certificate is also set",
+        "tls.at: Cartwheel ends HTTPS only in a balancer of kind nginx",
         "tls.mail: is for a certificate authority",
     ):
         [line] = [one for one in found if known in one]

@@ -67,9 +67,24 @@ CASES = {
         PAIR + 'mail = "a@example.org"',
         "4: tls.mail: is for a certificate authority, and tls.acme is not true",
     ),
-    "behind a balancer of ours": (
-        PAIR + '[balancer]\nkind = "nginx"',
-        "1: tls: does not work with balancer.kind nginx yet",
+    "on hosts behind a balancer of ours": (
+        PAIR + 'at = "hosts"\n[balancer]\nkind = "nginx"',
+        "4: tls.at: with balancer.kind nginx HTTPS ends at the balancers",
+    ),
+    "the port of plain HTTP at the balancer": (
+        PAIR + 'listen = 8080\n[balancer]\nkind = "nginx"\nlisten = 8080',
+        "4: tls.listen: balancer.listen is 8080 too",
+    ),
+    "at a balancer that is somebody else's": (
+        PAIR + 'at = "balancer"\n[balancer]\nkind = "haproxy"\nhaproxy_backend = "shop"',
+        "4: tls.at: Cartwheel ends HTTPS only in a balancer of kind nginx, and balancer.kind is"
+        " haproxy: end it in yours, remove [tls], and set health.scheme to https; or set this to"
+        " hosts",
+    ),
+    "at a balancer that there is not": (
+        PAIR + 'at = "balancer"',
+        "4: tls.at: Cartwheel ends HTTPS only in a balancer of kind nginx, and balancer.kind is"
+        " none: end it in yours, remove [tls], name its addresses in web.trusted_proxies, and",
     ),
 }
 
