@@ -104,6 +104,13 @@ CATALOGUE: dict[str, Problem] = {
         "Fix the file named above; nothing was changed.",
         Exit.USAGE,
     ),
+    "bad-users": Problem(
+        114,
+        "A file of users cannot be used",
+        "Fix the line named above; nothing was changed. `openssl passwd -6` asks for a password and"
+        " prints its hash.",
+        Exit.USAGE,
+    ),
     # 2xx: SSH
     "ssh-unreachable": Problem(
         201, "The host cannot be reached", "Check the name, the port and the network."
@@ -341,8 +348,8 @@ CATALOGUE: dict[str, Problem] = {
     "static-missing": Problem(
         421,
         "The release has no such static folder",
-        "web.static_dir is relative to the installed packages (PACKAGE/static); check that the"
-        " wheel contains it.",
+        "web.static_dir and web.error_pages are relative to the installed packages"
+        " (PACKAGE/static); check that the wheel contains it.",
     ),
     # 5xx: making a release
     "disk-full": Problem(

@@ -267,7 +267,7 @@ _CASES: dict[str, tuple[str, str]] = {
         " /srv/shop/shared",
     ),
     "static-missing": (
-        "web.static_dir names a folder that the wheel does not contain.",
+        "web.static_dir or web.error_pages names a folder that the wheel does not contain.",
         "web.static_dir: shop/static is not in the release; searched in /srv/shop/releases/...",
     ),
     "disk-full": (
@@ -309,6 +309,12 @@ _CASES: dict[str, tuple[str, str]] = {
     "nginx-refuses": (
         "The site of this application does not fit this nginx.",
         'unknown directive "brotli" in /etc/nginx/conf.d/cartwheel-shop.conf:61',
+    ),
+    "bad-users": (
+        "A line of `users` in [web.paths] is not NAME:HASH, or its hash is weak or takes a web"
+        " server too long.",
+        "web.paths./admin/.users: deploy/users:3: bcrypt takes the web server too long; make one"
+        " with `openssl passwd -6`",
     ),
     "bad-certificate": (
         "A file of [tls] is missing or not PEM, the key is another certificate's, or browsers would"

@@ -123,6 +123,9 @@ instances |
 | `nginx-site.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP.conf`; it names no release |
 | `nginx-tls.conf.j2` | `/srv/APP/tls/site.conf`, which the site includes ([tls]), or on a \
 balancer `balancer.conf` there; it may also use `tls` |
+| `nginx-door-maps.conf.j2`, `nginx-door.conf.j2` | what the site includes for [web.paths] and \
+`web.rate_limit`: outside of its server block, and inside |
+| `nginx-redirect.conf.j2` | what the site includes for `web.redirect_names` |
 | `nginx-balancer.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP_balancer.conf` on a balancer; \
 it uses other names than the other templates |
 | `logrotate.j2` | `/etc/logrotate.d/cartwheel-APP.conf` |
@@ -150,6 +153,7 @@ def markdown(template_names: Iterable[str]) -> str:
         if (table := validation.table_of(field.annotation)) is not None
     ]
     tables += [
+        ('web.paths."/PATH/"', toml_tables.WebPath),
         ("inventory.hosts.NAME", toml_tables.InventoryHost),
         ("inventory.groups.NAME", toml_tables.InventoryGroup),
         ("files.NAME", toml_tables.AppFile),
@@ -216,6 +220,7 @@ def _type(annotation: Any) -> str:
         float: "number",
         bool: "boolean",
         toml_tables.Secret: "secret",
+        toml_tables.WebPath: "path",
         toml_tables.InventoryHost: "host",
         toml_tables.InventoryGroup: "group",
         toml_tables.Hook: "hook",

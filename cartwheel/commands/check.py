@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cartwheel.commands.placed import check_placed
 from cartwheel.commands.tls import check_certificate
+from cartwheel.commands.users import check_users
 from cartwheel.errors import UsageError
 from cartwheel.render.overrides import stale_notes
 from cartwheel.render.release import check_templates
@@ -27,6 +28,7 @@ def check(project: Path) -> list[Settings]:
     errors += _once_each(found, lambda one: check_placed(one, project))
     errors += _once_each(found, lambda one: list(dotenv(one, project)))
     errors += _once_each(found, lambda one: check_certificate(one, project))
+    errors += _once_each(found, lambda one: check_users(one, project))
     if errors:
         raise ExceptionGroup("settings", errors)
     return found

@@ -6,7 +6,7 @@ import functools
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cartwheel.background import Background
@@ -26,6 +26,7 @@ from cartwheel.commands.rollout import roll_out
 from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held, refuse_unplaced
 from cartwheel.commands.siblings import refuse_too_many, siblings
 from cartwheel.commands.tls import Source, source_of
+from cartwheel.commands.users import users_of
 from cartwheel.errors import CartwheelError, HostError, first_of
 from cartwheel.events import Event
 from cartwheel.fleet.deploy import run_plans
@@ -33,6 +34,7 @@ from cartwheel.fleet.identity import twins
 from cartwheel.fleet.locking import lock_all
 from cartwheel.fleet.report import Report
 from cartwheel.fleet.sessions import Fleet, failures, successes
+from cartwheel.hidden import Hidden
 from cartwheel.plan.deploy import Ingredients, Rendered, plan_deploy
 from cartwheel.plan.host_plan import HostPlan
 from cartwheel.plan.sealed import Sealed, stale
@@ -51,12 +53,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The application's variables and files of configuration, by name, with their values; and the
-    source of its site's certificate."""
+    """The application's variables and files of configuration, by name, with their values; the
+    source of its site's certificate; and the users of its site's paths, by path."""
 
     variables: Mapping[str, Variable]
     placed: Mapping[str, PlacedFile]
     tls: Source = None
+    users: Mapping[str, Hidden] = field(default_factory=dict)
 
 
 PROBE_SECONDS = 60.0
@@ -107,7 +110,8 @@ def begin(
     check_placed(scene.settings, scene.project)
     variables = environment(scene.settings, scene.project, scene.taken)
     tls = source_of(scene, "app")
-    inputs = Inputs(variables, placed_files(scene, variables), tls)
+    users = users_of(scene.settings, scene.project, scene.taken)
+    inputs = Inputs(variables, placed_files(scene, variables), tls, users)
     password, store = product.index_password(scene), product.artifact_store(scene)
     making = Background(
         lambda: product.make(scene, password, skip_tests=skip_tests, store=store, publish=publish)
@@ -236,6 +240,7 @@ def _common(scene: Scene, made: Product, inputs: Inputs, digest_key: str) -> Ing
         sources={name: variable.source for name, variable in inputs.variables.items()},
         placed=inputs.placed,
         tls=inputs.tls,
+        users=inputs.users,
         index_environment=pip_environment(scene.settings.index, made.index_password),
         operator=scene.operator,
         digest_key=digest_key,

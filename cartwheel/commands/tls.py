@@ -117,7 +117,7 @@ def _checked(settings: Settings, project: Path, key: Hidden | None) -> Pair:
     if tls.ca is not None:
         roots = _roots(settings, _read(project, tls.ca, "tls.ca"))
     try:
-        pair, wrong = certificates.check(data, settings.web.server_names, roots, time.time())
+        pair, wrong = certificates.check(data, settings.web.names, roots, time.time())
     except CertificateError as error:
         raise UsageError("bad-certificate", f"tls.certificate: {tls.certificate} {error}") from None
     lines = [f"tls.certificate: {tls.certificate} {one}" for one in wrong]

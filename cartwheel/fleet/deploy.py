@@ -267,7 +267,8 @@ def _confirm_all(
     behind = _undo(hooks, failed, _reason(failed), is_bad=False)
     finished, unfinished = _finish(hooks, only(busy, successes(confirmed)))
     idle = [host for host in fleet.standing if plans[host].unchanged]
-    # HTTPS is the host's, not the release's: it changes once no host goes back any more.
+    # HTTPS and users are the host's, not the release's: they change once no host goes back any more.
+    unfinished |= _change_users(fleet, without(only(plans, [*finished, *idle]), unfinished))
     ready = without(only(plans, [*finished, *idle]), unfinished)
     unfinished |= failures(change_tls(fleet, {host: plan.tls for host, plan in ready.items()}))
     if not failed and not fleet.fallen:
@@ -299,6 +300,11 @@ def _finish(
     unwell |= failures(finished)
     unwell |= hooks.at("after", "finish", without(confirmed, unwell))
     return successes(finished), unwell
+
+
+def _change_users(fleet: Fleet, plans: Plans) -> dict[str, CartwheelError]:
+    asked = {host: step for host, plan in plans.items() if (step := steps.users(plan))}
+    return failures(step_on_each(fleet, asked))
 
 
 def _confirm(fleet: Fleet, host: str, step: Step[Done]) -> Done:

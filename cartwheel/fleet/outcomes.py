@@ -67,7 +67,8 @@ def after_confirming(
     if unfinished is not None:
         return HostReport(host, "attention", plan.release, plan.current, unfinished, plan.notes)
     outcome: Outcome = "unchanged" if plan.unchanged else "deployed"
-    changed = (f"tls: {plan.tls.what}",) if plan.tls and plan.changes_tls else ()
+    changed: tuple[str, ...] = (plan.users.what,) if plan.users else ()
+    changed += (f"tls: {plan.tls.what}",) if plan.tls and plan.changes_tls else ()
     return HostReport(host, outcome, plan.release, plan.current, None, (*plan.notes, *changed))
 
 

@@ -137,6 +137,8 @@ class Layout:
     tls_order = _Inside("acme.json", of="tls")
     tls_tried = _Inside("tried.json", of="tls")
     tls_roots = _Inside("roots.pem", of="tls")
+    # The users of the site's paths, with hashes of their passwords (see `web.users`).
+    users = _Inside("users")
     # The answers to the authority's challenges, which the web server reads.
     acme_webroot = _Inside("acme-webroot")
     # On a balancer: links to the hosts that are in, and marks of those that are out.

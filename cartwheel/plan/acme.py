@@ -24,7 +24,7 @@ def order_of(settings: Settings, roots: str) -> Order:
     """What the hosts ask for; `roots` of a private CA as PEM."""
     from cartwheel.host.wire.tls import Order
 
-    tls, names = settings.tls, tuple(name.lower() for name in settings.web.server_names)
+    tls, names = settings.tls, tuple(name.lower() for name in settings.web.names)
     return Order(names, tls.directory, tls.mail or "", roots)
 
 

@@ -22,6 +22,7 @@ from cartwheel.plan.refusals import BLINDING, left_out, refusals
 from cartwheel.plan.site import site_changes, site_removal
 from cartwheel.plan.switching import probe, with_switch
 from cartwheel.plan.tls import Brought, plan_tls, tls_notes
+from cartwheel.plan.users import plan_users
 from cartwheel.settings import names
 from cartwheel.settings.phases import Kind
 from cartwheel.settings.toml_tables import Settings
@@ -66,6 +67,7 @@ class Ingredients:
     placed: Mapping[str, PlacedFile] = field(default_factory=dict, repr=False)
     tls: Brought | Order | None = field(default=None, repr=False)
     tls_until: str = ""  # what must be true before the host may stop to serve HTTPS
+    users: Mapping[str, Hidden] = field(default_factory=dict, repr=False)  # by path
 
 
 def runs_here(settings: Settings, facts: Facts, place: Place) -> Assigned:
@@ -113,7 +115,8 @@ def plan_deploy(
     notes += tls_notes(settings, facts, have.tls) if assigned.has_web else ()
     has_web, until = assigned.has_web, have.tls_until
     tls = plan_tls(settings, facts, rendered.tls, have.tls, has_web=has_web, until=until)
-    plan = replace(plan, notes=tuple(notes), tls=tls, digest_key=have.digest_key)
+    users = plan_users(facts, have.users, have.digest_key, has_web=has_web)
+    plan = replace(plan, notes=tuple(notes), tls=tls, users=users, digest_key=have.digest_key)
     was = facts.app.assigned
     is_same = (assigned.counts, assigned.timers) == (was.counts, was.timers)
     if _serves(facts, release) and is_same and not site:
@@ -223,7 +226,8 @@ def _making(
         python=python,
         entry=settings.app.entry,
         static_dir=settings.web.static_dir,
-        server_names=settings.web.server_names,
+        error_pages=settings.web.error_pages,
+        server_names=settings.web.names,
         import_seconds=settings.health.deadline_seconds,
         packages=Packages(
             have.artifact,
@@ -305,5 +309,7 @@ def _web_notes(settings: Settings, facts: Facts, site: Mapping[str, str | None])
         yield f"{web} is reloaded: idle kept-alive connections may close"
     elif facts.web.complaint:
         yield f"{web_server.broken(facts.web)}; after a reboot it does not start"
+    if not facts.web.shared:
+        yield f"{web_server.shared_file()} is written again"
     if facts.web.unit_file not in web_server.STARTS_AT_BOOT:
         yield f"{web} is {facts.web.unit_file}: it does not start at boot"

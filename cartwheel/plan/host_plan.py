@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.marks import Stopped
     from cartwheel.host.wire.switching import Switch
     from cartwheel.host.wire.tls import InstallAcme, InstallTls, RemoveTls
+    from cartwheel.host.wire.users import PlaceUsers
     from cartwheel.plan.making import Making
 
 
@@ -104,6 +105,17 @@ class Tls:
 
 
 @dataclass(frozen=True)
+class Users:
+    """The users of the site's paths after the run, in words. `missing` comes before the switch, so
+    that the site never names a file that is not there; `request` changes the rest once no host goes
+    back any more. They belong to the host: no rollback touches them."""
+
+    what: str
+    missing: PlaceUsers | None = None
+    request: PlaceUsers | None = None
+
+
+@dataclass(frozen=True)
 class HostPlan:
     """What a run does on one host: nothing if it is refused, or if it would change nothing (then
     the host only records that in its journal)."""
@@ -132,6 +144,7 @@ class HostPlan:
     holders: Mapping[str, str] | None = None  # what the host writes down if nothing is switched
     moves: tuple[Move, ...] = ()  # the same on all hosts of a run
     tls: Tls | None = None  # None: the host has no HTTPS, or the run is not about it
+    users: Users | None = None  # None: they stay as they are
 
     @property
     def unchanged(self) -> bool:
@@ -140,10 +153,15 @@ class HostPlan:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing happens: nothing is down, HTTPS stays as it is, and nothing moves to
-        another host either."""
+        """Whether nothing happens: nothing is down, HTTPS and users stay as they are, and nothing
+        moves to another host either."""
         down = self.restarting.down if self.restarting else ()
-        return self.unchanged and not down and not self.moves and not self.changes_tls
+        return self.unchanged and not down and not self.moves and not self.changes_host
+
+    @property
+    def changes_host(self) -> bool:
+        """Whether what belongs to the host changes, not to a release."""
+        return self.changes_tls or self.users is not None
 
     @property
     def changes_tls(self) -> bool:

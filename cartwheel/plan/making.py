@@ -61,6 +61,7 @@ class Making:
     python: Interpreter
     entry: str
     static_dir: str | None
+    error_pages: str | None
     server_names: tuple[str, ...]
     import_seconds: float
     packages: Packages

@@ -104,6 +104,7 @@ def _verify(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
         installing=replace(making.packages.installing, index={}),
         entry=making.entry,
         static_dir=making.static_dir,
+        error_pages=making.error_pages,
         import_seconds=making.import_seconds,
         site_changes=plan.switching.site_changes,
         server_names=making.server_names,

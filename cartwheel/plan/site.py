@@ -20,7 +20,8 @@ def site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str |
     path = names.site_path(settings)
     changes: dict[str, str | None] = {}
     is_same = facts.files.get(path) == hashlib.sha256(site.encode()).hexdigest()
-    if not is_same or not web_server.is_up(settings, facts):  # a change of the site starts it
+    # A change of the site starts the web server, and comes with the file that all sites share.
+    if not is_same or not web_server.is_up(settings, facts) or not facts.web.shared:
         changes[path] = site
     distribution = [
         server
@@ -46,7 +47,7 @@ def site_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
     ]
     found = [
         Refusal("server-name-taken", f"{server.file} already has the server name {name}")
-        for name in settings.web.server_names
+        for name in settings.web.names
         for server in others
         if name.lower() in server.names
     ]

@@ -24,9 +24,9 @@ ACME_SECONDS = 700.0
 
 def in_order(plan: HostPlan) -> list[AnyStep | Hook]:
     """The plan's steps on its host, and hooks around them; those of `migrate` with a migration."""
-    last = tls(plan.tls)
+    last = of_host(plan)
     if plan.switch is None:
-        return [] if last is None else [last]
+        return [*last]
     migration: list[AnyStep] = [migrate(plan, plan.migration)] if plan.migration else []
     work: dict[str, list[AnyStep]] = {
         "prepare": prepare(plan),
@@ -39,7 +39,7 @@ def in_order(plan: HostPlan) -> list[AnyStep | Hook]:
             found += work.get(moment.phase, ())
         if moment.phase != "migrate" or migration:
             found += [hook for hook in plan.hooks if hook.moment == moment]
-    return found if last is None else [*found, last]
+    return [*found, *last]
 
 
 def titles(plan: HostPlan) -> list[str]:
@@ -53,6 +53,8 @@ def titles(plan: HostPlan) -> list[str]:
 def prepare(plan: HostPlan, until: Stage | None = None) -> list[AnyStep]:
     """Update Cartwheel's files on the host, then make the release, up to `until`."""
     found: list[AnyStep] = [] if plan.host_files is None else [_refresh(plan, plan.host_files)]
+    if plan.users is not None and plan.users.missing is not None:
+        found.append(Step("new users", SMALL_SECONDS, plan.users.missing))
     if plan.making is None:
         return found
     return [*found, *make(plan, plan.making, until)]
@@ -108,6 +110,18 @@ def go_back(reason: str, seconds: float, *, is_bad: bool) -> Step[WentBack]:
     from cartwheel.host.wire.switching import GoBack
 
     return Step("go back", seconds, GoBack(reason, is_bad))
+
+
+def of_host(plan: HostPlan) -> list[Step[Done]]:
+    """The changes of what belongs to the host, in order."""
+    return [step for step in (users(plan), tls(plan.tls)) if step is not None]
+
+
+def users(plan: HostPlan) -> Step[Done] | None:
+    """The change of the users of the site's paths, if there is one."""
+    if plan.users is None or plan.users.request is None:
+        return None
+    return Step("users", SMALL_SECONDS, plan.users.request)
 
 
 def tls(change: Tls | None) -> Step[Done] | None:

@@ -46,6 +46,7 @@ def with_switch(
         site_changes=site,
         listen=settings.web.listen,
         static_dir=settings.web.static_dir,
+        error_pages=settings.web.error_pages,
         probe=probe(settings),
         watch_seconds=watch_seconds,
         limits=Limits(

@@ -92,7 +92,7 @@ def _install(settings: Settings, site: str, brought: Brought | None, end: End) -
     files: TlsFiles | None = None
     if brought is not None:
         files = TlsFiles(brought.name, brought.pair.chain, brought.key)
-    return InstallTls(files, site, settings.web.server_names, end)
+    return InstallTls(files, site, settings.web.names, end)
 
 
 def certificate(pem: str) -> Certificate | None:
@@ -105,7 +105,7 @@ def certificate(pem: str) -> Certificate | None:
 
 def _served(settings: Settings, known: Certificate | None, now: float) -> str:
     """Who is served, and until when if that is known."""
-    who = ", ".join(settings.web.server_names) or "every name"
+    who = ", ".join(settings.web.names) or "every name"
     if known is None:
         return f"{who} with {settings.tls.host_certificate}"
     return f"{who} until {known.day} ({known.days_left(now)} days)"
@@ -122,9 +122,7 @@ def tls_notes(settings: Settings, facts: Facts, source: Brought | Order | None) 
         yield from acme_notes(facts)
         return
     known = certificate(facts.tls.certificate) if settings.tls.is_on and facts.tls else None
-    missing = [
-        name for name in settings.web.server_names if known and not covers(known.names, name)
-    ]
+    missing = [name for name in settings.web.names if known and not covers(known.names, name)]
     if missing:
         yield f"{settings.tls.host_certificate} is not for {', '.join(missing)}"
 
@@ -139,7 +137,7 @@ def tls_refusals(settings: Settings, facts: Facts, *, end: End = "app") -> Itera
     if holder not in (None, web):
         yield Refusal("port-taken", f"port {port} (tls.listen) is used by {holder}")
     others = [one for one in facts.servers if _is_other(settings, one) and port in one.ports]
-    for name in settings.web.server_names:
+    for name in settings.web.names:
         for one in others:
             if name.lower() in one.names:
                 what = f"{one.file} already has the server name {name} on port {port}"

@@ -39,6 +39,11 @@ def unread(web: WebServing) -> str:
     return "" if web.reads else f"{server.name} does not read {folder}: no `include` names it"
 
 
+def shared_file() -> str:
+    """The path of the file that all sites of a host share."""
+    return str(names.web_server().shared)
+
+
 def enabling(web: WebServing, host: str) -> str:
     """The command that lets it start at boot."""
     unit = names.web_server().unit.removesuffix(".service")

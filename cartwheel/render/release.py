@@ -16,6 +16,7 @@ from cartwheel.host.wire.instance import WEB
 from cartwheel.host.wire.tls import CHAIN, KEY
 from cartwheel.settings import entry, formula, names
 
+from .door import door_of
 from .own_config import own_config
 from .processes import job_files, own_env, process_files, sandbox
 from .templates import Templates
@@ -267,6 +268,8 @@ def _values(
         "sandbox": sandbox(settings, WEB),
         "own_env": own_env(settings, WEB),
         **_static(settings, facts),
+        "door": door_of(settings),
+        "error_folder": _error_folder(settings, facts),
     }
 
 
@@ -285,6 +288,11 @@ def _static(settings: Settings, facts: RenderFacts) -> dict[str, Any]:
         "static_pattern": f"^{prefix}(?<cartwheel_file>.+)$",
         "static_files": f"{_packages(facts)}/{web.static_dir.strip('/')}",
     }
+
+
+def _error_folder(settings: Settings, facts: RenderFacts) -> str | None:
+    folder = settings.web.error_pages
+    return None if folder is None else f"{_packages(facts)}/{folder.strip('/')}"
 
 
 def _packages(facts: RenderFacts) -> str:

@@ -150,7 +150,7 @@ def _uncovered(leaf: Certificate, names: Sequence[str]) -> Iterator[str]:
     missing = [name for name in names if not covers(leaf.names, name)]
     if missing:
         has = ", ".join(leaf.names) or "no names at all"
-        yield f"is not for {', '.join(missing)}, it has {has}: get one with all web.server_names"
+        yield f"is not for {', '.join(missing)}, it has {has}: get one with all names in [web]"
 
 
 def covers(names: Iterable[str], wanted: str) -> bool:

@@ -21,7 +21,7 @@ from cartwheel.settings.toml_tables import (
     kind_of_worker,
 )
 
-from . import formula, process_checks, timer_checks, tls_checks
+from . import formula, process_checks, timer_checks, tls_checks, web_checks
 from .layers import Key, Layer, Mistake, Place, Problem, why_not
 from .mirrors import ALIASES, PRESETS
 from .validation import dotted
@@ -116,9 +116,10 @@ def _claimed_twice(one: Settings, other: Settings) -> Iterator[Problem]:
     known, shared = bool(hosts and others), bool(hosts & others)
     if one.web.listen != other.web.listen or (known and not shared):
         return
-    for number, name in enumerate(one.web.server_names):
-        if name in other.web.server_names:
-            yield (*_SERVER_NAMES, number), f"{name} is also a server name of"
+    for setting in ("server_names", "redirect_names"):
+        for number, name in enumerate(getattr(one.web, setting)):
+            if name in other.web.names:
+                yield ("web", setting, number), f"{name} is also a server name of"
     if shared and not one.web.server_names and not other.web.server_names:
         yield _SERVER_NAMES, "is missing, but the host's default site already belongs to"
 
@@ -578,6 +579,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     process_checks.problems,
     timer_checks.problems,
     tls_checks.problems,
+    web_checks.problems,
     _wheel,
     _paths,
 )

@@ -157,7 +157,8 @@ def _merge(into: Table, data: Table, at: Key, result: Layer, above: Layer) -> No
 
 def _is_whole(key: Key) -> bool:
     of_file = (*key[:1], *key[2:]) == ("files", "secret")
-    return key in _WHOLE or of_file or (len(key) > 1 and key[0] == "secrets")
+    of_path = (*key[:2], *key[3:]) == ("web", "paths", "users")
+    return key in _WHOLE or of_file or of_path or (len(key) > 1 and key[0] == "secrets")
 
 
 def _drop(layer: Layer, key: Key) -> None:

@@ -20,6 +20,7 @@ NGINX = Nginx()  # a balancer of that kind is this one
 _DIGEST_HEX = 8
 _CUT_HEX = 5
 _SHORT_HEX = 16
+_FILE_HEX = 12
 _USER_MAX = 26  # 32 in useradd(8), less "-http"
 _VERSION_MAX = 28  # with digest and counter 40 characters (settings.checks.RELEASE_BYTES)
 
@@ -65,6 +66,11 @@ def user(settings: Settings) -> str:
 def group(settings: Settings) -> str:
     """The group of the app's sockets; only the web server's user joins it."""
     return f"{user(settings)[:_USER_MAX]}-http"
+
+
+def users_file(path: str) -> str:
+    """The name on the host of the file of a path's users (`web.users` there)."""
+    return hashlib.sha256(path.rstrip("/").encode()).hexdigest()[:_FILE_HEX]
 
 
 def web_server() -> WebServer:

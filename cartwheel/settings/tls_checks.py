@@ -64,10 +64,11 @@ def _acme(settings: Settings) -> Iterator[Problem]:
             yield ("tls", "acme"), f"tls.{name} is also set; keep one of them"
     if not settings.web.server_names:
         yield ("tls", "acme"), "web.server_names is missing: the names that the certificate is for"
-    for number, name in enumerate(settings.web.server_names):
-        if not _HOST_NAME.fullmatch(name):
-            why = "the authority could not check it over HTTP (tls.acme)"
-            yield ("web", "server_names", number), f"{name}: {why}; {FILES_INSTEAD}"
+    for key in ("server_names", "redirect_names"):
+        for number, name in enumerate(getattr(settings.web, key)):
+            if not _HOST_NAME.fullmatch(name):
+                why = "the authority could not check it over HTTP (tls.acme)"
+                yield ("web", key, number), f"{name}: {why}; {FILES_INSTEAD}"
     if problem := _directory_problem(tls.directory):
         yield ("tls", "directory"), problem
     if tls.mail is not None and not _MAIL.fullmatch(tls.mail):

@@ -219,11 +219,43 @@ class Gunicorn(Model):
         return self.worker_class or WORKERS[self.serves]
 
 
+RateLimit = Annotated[str, Field(pattern=r"^[1-9]\d{0,5}/[sm]$")]
+
+
+class WebPath(Model):
+    """Rules for a path of the site and everything below it; the longest path decides."""
+
+    allow: tuple[str, ...] = Field(default=(), examples=[["192.0.2.0/24", "2001:db8::/32"]])
+    """Addresses or networks that may ask for it; all others get 403."""
+    deny: tuple[str, ...] = Field(default=(), examples=[["198.51.100.7"]])
+    """Addresses or networks that get 403. The narrowest network in allow and deny decides."""
+    users: Secret | None = Field(default=None, examples=[{"file": "deploy/users"}])
+    """Users who may ask for it, with a password: lines NAME:HASH (docs/door.md)."""
+    public: bool = False
+    """Whether allow, deny and users of a shorter path do not hold here."""
+    rate_limit: RateLimit | None = Field(default=None, examples=["10/m"])
+    """Number of requests of one client in a second (`s`) or minute (`m`); all others get 429."""
+    client_max_body_size: str | None = Field(
+        default=None, pattern=r"^\d+[kmg]?$", examples=["200m"]
+    )
+    """Size limit of a request; 0: no limit."""
+    timeout_seconds: int | None = Field(default=None, ge=1, le=86400, examples=[300])
+    """How long the web server waits for the app's answer; default: a minute, or what
+    gunicorn.timeout_seconds and deploy.drain_seconds need."""
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether requests for it have limits of their own."""
+        return self.client_max_body_size is not None or self.timeout_seconds is not None
+
+
 class Web(Model):
     """The web server in front."""
 
     server_names: tuple[str, ...] = Field(default=(), examples=[["shop.example.org"]])
     """Server names of the site; none: the host's default site."""
+    redirect_names: tuple[str, ...] = Field(default=(), examples=[["www.shop.example.org"]])
+    """Names that are redirected to the first of server_names."""
     listen: int = Field(default=80, ge=1, le=65535)
     """Port of the site."""
     client_max_body_size: str = Field(default="10m", pattern=r"^\d+[kmg]?$")
@@ -235,6 +267,24 @@ class Web(Model):
     trusted_proxies: tuple[str, ...] = Field(default=(), examples=[["192.0.2.0/24"]])
     """Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are trusted; hosts with the
     role balancer always are."""
+    header_timeout_seconds: int = Field(default=60, ge=1, le=3600)
+    """How long a client may take for the head of a request."""
+    body_timeout_seconds: int = Field(default=60, ge=1, le=3600)
+    """How long a client may be silent while it sends the body of a request."""
+    rate_limit: RateLimit | None = Field(default=None, examples=["20/s"])
+    """Number of requests of one client in a second (`s`) or minute (`m`); all others get 429."""
+    error_pages: str | None = Field(default=None, examples=["hello/errors"])
+    """Folder relative to the installed packages with pages for what the web server itself answers:
+    404.html, 429.html, 502.html, ..."""
+    extra: str | None = Field(default=None, examples=["add_header X-Frame-Options DENY;"])
+    """Lines of your own for the site, in the web server's words (docs/door.md)."""
+    paths: dict[str, WebPath] = Field(default={})
+    """Rules for paths: [web.paths."/admin/"]."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names that visitors may ask for."""
+        return (*self.server_names, *self.redirect_names)
 
 
 class Tls(Model):

@@ -33,6 +33,7 @@ def fields_of(host: str, planned: Planned) -> Table:
         "unchanged": plan.unchanged,
         "steps": titles(plan),
         "tls": plan.tls.what if plan.tls else None,
+        "users": plan.users.what if plan.users else None,
         "differences": asdict(planned.differences),
         "refusals": [asdict(refusal) for refusal in plan.refusals],
         "notes": _notes(plan),
@@ -47,6 +48,8 @@ def lines_of(planned: Planned, last_seconds: float | None) -> Iterator[str]:
     yield from (f"  {line}" for line in _changes(differs, is_first=plan.current is None))
     if plan.tls is not None:
         yield f"  tls: {plan.tls.what}"
+    if plan.users is not None:
+        yield f"  {plan.users.what}"
     yield from (f"  {line}" for line in _work(plan))
     yield from (f"  note: {note}" for note in _notes(plan))
     if last_seconds is not None and plan.switch is not None:
@@ -63,13 +66,21 @@ def _notes(plan: HostPlan) -> list[str]:
 def _head(plan: HostPlan) -> str:
     if plan.unchanged and plan.restarting and plan.restarting.down:
         return f"{plan.release}: starts {', '.join(plan.restarting.down)}, which should run"
-    if plan.unchanged and plan.changes_tls:
-        return f"{plan.release}: stays, and HTTPS changes"
+    if plan.unchanged and plan.changes_host:
+        what = " and ".join(_of_host(plan))
+        return f"{plan.release}: stays, and {what}"
     if plan.unchanged:
         return f"{plan.release}: nothing to do"
     if plan.current == plan.release:
         return f"{plan.release}: started again"
     return f"{plan.current or 'nothing'} -> {plan.release or '?'}"
+
+
+def _of_host(plan: HostPlan) -> Iterator[str]:
+    if plan.changes_tls:
+        yield "HTTPS changes"
+    if plan.users is not None:
+        yield "its users change"
 
 
 def _changes(differs: Differences, *, is_first: bool) -> Iterator[str]:

@@ -281,6 +281,8 @@ def test_no_room_is_listed_that_is_not_there() -> None:
 NGINX = {
     "cartwheel/host/web/nginx.py": "the kind",
     "cartwheel/host/web/nginx_config.py": "the kind: its configuration",
+    "cartwheel/host/web/nginx_extra.py": "the kind: lines of the user's own",
+    "cartwheel/host/web/nginx_shared.py": "the kind: the file that all sites share",
     "cartwheel/host/web/kinds.py": "lists the kinds",
     "cartwheel/host/balancer/nginx_links.py": "the balancer of that kind",
     "cartwheel/host/balancer/nginx_site.py": "the balancer of that kind",

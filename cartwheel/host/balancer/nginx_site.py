@@ -14,7 +14,7 @@ from cartwheel.host.state import record
 from cartwheel.host.switch import switch
 from cartwheel.host.system import children, files, locks, systemd
 from cartwheel.host.system.context import Context
-from cartwheel.host.web import configuration
+from cartwheel.host.web import configuration, shared_file
 from cartwheel.host.web.kinds import drop_in
 from cartwheel.host.web.nginx import Nginx
 from cartwheel.host.wire.balancer import PlaceSite, Way
@@ -46,6 +46,7 @@ def install(ctx: Context, request: PlaceSite) -> Changes:
     access.close_logs(_NGINX, at.balancer_site)
     if wanted:
         with locks.shared_parts(ctx):
+            shared_file.ensure(ctx, _NGINX)
             configuration.check_staged(ctx, _NGINX, wanted, list(request.server_names))
             switch.install_site(at, wanted)
             configuration.reload(ctx, _NGINX)

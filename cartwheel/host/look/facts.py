@@ -26,7 +26,7 @@ from cartwheel.host.state import (
 )
 from cartwheel.host.system import children, files, reach, systemd
 from cartwheel.host.system.context import Context, OpError, boot_id
-from cartwheel.host.web import certbot, serving
+from cartwheel.host.web import certbot, serving, users
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.facts import App, AskFacts, Facts, Interpreter, Machine, Release
 from cartwheel.host.wire.manifest import Manifest
@@ -71,6 +71,7 @@ def probe(ctx: Context, request: AskFacts) -> Facts:
         uv=uv.result(),
         tls=tls.there(at),
         certbot=certbot.is_there(),
+        users=users.digests(at),
     )
 
 

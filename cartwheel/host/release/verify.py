@@ -57,7 +57,8 @@ def verify(ctx: Context, request: Verify) -> Done:
     checks: List[Callable[[], None]] = [
         lambda: _check_lock(at, release),
         lambda: _check_packages(ctx, at, release, request.installing),
-        lambda: check_static(at, release, request.static_dir),
+        lambda: check_served(at, release, "web.static_dir", request.static_dir),
+        lambda: check_served(at, release, "web.error_pages", request.error_pages),
         lambda: _check_unit(ctx, at, release),
         lambda: _check_import(ctx, at, request),
         lambda: _check_programs(at, request),
@@ -105,13 +106,14 @@ def _check_packages(ctx: Context, at: Layout, release: str, installing: Installi
         raise OpError("dependency-missing", said, log=log)
 
 
-def check_static(at: Layout, release: str, static_dir: Optional[str]) -> None:
-    """Check that the release has the static folder. Raises OpError("static-missing")."""
-    if static_dir is None:
+def check_served(at: Layout, release: str, setting: str, name: Optional[str]) -> None:
+    """Check that the release has the folder that the web server is to serve. Raises
+    OpError("static-missing")."""
+    if name is None:
         return
-    folder = access.served(at, release, static_dir)
+    folder = access.served(at, release, name)
     if not folder.is_dir():
-        why = f"web.static_dir: {static_dir} is not in the release; searched in {folder}"
+        why = f"{setting}: {name} is not in the release; searched in {folder}"
         raise OpError("static-missing", why)
 
 

@@ -75,6 +75,7 @@ CHANGING: Dict[str, str] = {
     "tls-remove": "web.tls_change:remove",
     "tls-acme": "web.acme:install",
     "tls-renew": "web.acme:renew",
+    "users": "web.users:place",
     "hold": "state.freeze:hold",
     "release": "state.freeze:release",
     "uninstall": "upkeep.uninstall:uninstall",

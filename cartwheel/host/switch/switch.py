@@ -162,14 +162,17 @@ def switch(ctx: Context, request: Switch) -> Switched:
 
 
 def _open_static(at: Layout, mark: Pending, asked: Switch) -> None:
-    """Open the static folder of both releases, whatever the setting was when they were made."""
-    if asked.static_dir is None:
-        return
-    if asked.site_changes:
-        verify.check_static(at, mark.to, asked.static_dir)
-    for release in (mark.to, mark.was):
-        if release is not None:
-            access.open_served(at, release, asked.static_dir)
+    """Open the folders that the web server serves in both releases, whatever the settings were when
+    they were made."""
+    served = {"web.static_dir": asked.static_dir, "web.error_pages": asked.error_pages}
+    for setting, folder in served.items():
+        if folder is None:
+            continue
+        if asked.site_changes:
+            verify.check_served(at, mark.to, setting, folder)
+        for release in (mark.to, mark.was):
+            if release is not None:
+                access.open_served(at, release, folder)
 
 
 def _gone_back(deal: Deal, error: Exception) -> OpError:

@@ -24,7 +24,7 @@ from cartwheel.host.state import record
 from cartwheel.host.system import children, files, locks
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.upkeep import runtime
-from cartwheel.host.web import configuration, front_door
+from cartwheel.host.web import configuration, front_door, shared_file
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.facts import Interpreter
 from cartwheel.host.wire.hidden import Hidden
@@ -234,7 +234,14 @@ def _directories(ctx: Context, request: Setup) -> List[str]:
         wanted.append((at.balancer, 0o755, 0, 0))
     changed = [f"directory {one[0]}" for one in wanted if files.directory(*one)]
     changed += access.tighten(ctx, at, known.user, known.group)
-    return changed + (_token(ctx, at) if request.web_server else [])
+    return changed + (_web_parts(ctx, at) if request.web_server else [])
+
+
+def _web_parts(ctx: Context, at: Layout) -> List[str]:
+    """What a host with web needs besides the site."""
+    with locks.shared_parts(ctx):
+        changed = shared_file.ensure(ctx, web_server())
+    return changed + _token(ctx, at)
 
 
 def _token(ctx: Context, at: Layout) -> List[str]:
@@ -268,7 +275,7 @@ def refresh(ctx: Context, request: Refresh) -> Done:
     at, known = ctx.at, record.needed(ctx.at)
     done = runtime.install(ctx, at, own_sources(), request.host_files)
     done |= bool(access.tighten(ctx, at, known.user, known.group))
-    done |= request.has_web and bool(_token(ctx, at))
+    done |= request.has_web and bool(_web_parts(ctx, at))
     if request.digest_key and known.digest_key != request.digest_key:
         record.write(at, replace(known, digest_key=request.digest_key))
     return Done(done)

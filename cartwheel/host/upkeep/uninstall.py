@@ -21,7 +21,7 @@ from cartwheel.host.state import record, releases
 from cartwheel.host.state.record import Record
 from cartwheel.host.system import children, files, locks, systemd
 from cartwheel.host.system.context import Context, OpError
-from cartwheel.host.web import configuration, tls_change
+from cartwheel.host.web import configuration, shared_file, tls_change
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.upkeep import Removed, Uninstall
 
@@ -124,7 +124,7 @@ def _boot_unit(ctx: Context, at: Layout) -> List[str]:
 
 def _directories(at: Layout, remove_shared: bool) -> List[str]:
     doomed = [at.cache, at.releases, at.lib, at.logs, layout.RUN / at.app]
-    doomed += [at.assignments, at.locks, at.stopped_processes, at.timers]
+    doomed += [at.assignments, at.locks, at.stopped_processes, at.timers, at.users]
     doomed += [at.shared] if remove_shared else []
     removed = [str(path) for path in doomed if files.remove_tree(path)]
     marks = (at.stopped, at.frozen, at.pending, at.disabled)
@@ -156,6 +156,7 @@ def _shared_parts(at: Layout) -> List[str]:
     own = {name for tool in tools for name in (tool.name, files.GONE + tool.name)}
     if own.issuperset(files.names(layout.LIB)):
         gone += [str(tool) for tool in tools if files.remove_tree(tool)]
+        gone += shared_file.remove()
         locks.discard(layout.HOST_LOCK)
         locks.discard(layout.ACME_LOCK)
     shared = (layout.LIB, layout.LOGS, layout.STATE, layout.RUN)

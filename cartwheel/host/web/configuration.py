@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import children, files, systemd
@@ -21,6 +21,10 @@ _CALL_SECONDS = 30.0
 _RETIREMENT_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _LOG_LINES, _LOGGED_SECONDS = 15, 60.0
+
+# Around the user's own lines in a site's template; "FILE:LINE" in what a web server says.
+EXTRA_BEGINS, EXTRA_ENDS = "# web.extra: from its line 1", "# web.extra: its end"
+_PLACE = re.compile(r"(/[^\s:]+):(\d+)")
 
 _LOG_TAIL = re.compile(r"\.log(\.\d+(\.gz)?)?$")
 
@@ -52,7 +56,7 @@ def check_staged(
                 if os.path.dirname(path) == folder:
                     _stage(Path(copy, os.path.basename(path)), text)
             pairs += [copy, folder]
-        _judge_laid(ctx, web, pairs, names)
+        _judge_laid(ctx, web, pairs, names, changes)
 
 
 def check_laid(
@@ -63,11 +67,15 @@ def check_laid(
 ) -> None:
     """The same with files or folders that are laid over others, which are there."""
     pairs = [str(path) for pair in laid for path in pair]
-    _judge_laid(ctx, web, pairs, names)
+    _judge_laid(ctx, web, pairs, names, {})
 
 
 def _judge_laid(
-    ctx: Optional[Context], web: WebServer, pairs: List[str], names: Sequence[str]
+    ctx: Optional[Context],
+    web: WebServer,
+    pairs: List[str],
+    names: Sequence[str],
+    texts: Mapping[str, Optional[str]],
 ) -> None:
     argv = ["unshare", "--mount", "sh", "-c", _STAGED, "sh", *pairs, "--", *web.test_command]
     done = children.run(ctx, argv, timeout_seconds=_CALL_SECONDS)
@@ -79,8 +87,24 @@ def _judge_laid(
         if before:
             message = f"{web.name}'s configuration was already broken: {web.complaint(before)}"
             raise OpError(web.broken, message, log=before)
-        message = f"{web.name} rejects the rendered site: {web.complaint(done.output)}"
+        complaint = web.complaint(done.output)
+        own = _own_line(complaint, texts)
+        message = f"{web.name} rejects the rendered site: {complaint}"
+        message = f"{web.name} rejects {own}: {complaint}" if own else message
         raise OpError(web.refuses, message, log=done.output)
+
+
+def _own_line(complaint: str, texts: Mapping[str, Optional[str]]) -> str:
+    """Which of the user's own lines (web.extra) it is about; "" if none."""
+    found = _PLACE.search(complaint)
+    text = texts.get(found.group(1)) if found else None
+    if found is None or not text:
+        return ""
+    before = text.split("\n")[: int(found.group(2))]
+    begun = [number for number, line in enumerate(before) if line.strip() == EXTRA_BEGINS]
+    if not begun or EXTRA_ENDS in [line.strip() for line in before[begun[0] :]]:
+        return ""
+    return f"line {len(before) - 1 - begun[0]} of web.extra"
 
 
 def _copy_folder(folder: str, copy: str) -> None:

@@ -55,6 +55,7 @@ class Nginx:
     refuses = "nginx-refuses"
     site_template = "nginx-site.conf.j2"
     tls_template = "nginx-tls.conf.j2"
+    shared = SITES / "cartwheel.conf"
     # Debian's takes `default_server`; it is a link into sites-available.
     default_site = Path("/etc/nginx/sites-enabled/default")
     version_command: Tuple[str, ...] = ("nginx", "-v")
@@ -92,6 +93,16 @@ class Nginx:
     def taken_name(self, output: str, names: Sequence[str]) -> Optional[str]:
         taken = (name for name in names if f'conflicting server name "{name}"' in output)
         return next(taken, None)
+
+    def shared_text(self) -> str:
+        from cartwheel.host.web import nginx_shared
+
+        return nginx_shared.text(self.shared)
+
+    def extra_problems(self, text: str) -> List[Tuple[int, str]]:
+        from cartwheel.host.web import nginx_extra
+
+        return list(nginx_extra.problems(text))
 
     def http2(self, version: str, *, shares_port: bool) -> str:
         """`http2 on` is from 1.25.1, where the parameter of `listen` warns. From 1.23.4 on nginx

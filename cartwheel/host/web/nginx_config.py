@@ -18,7 +18,7 @@ from cartwheel.host.system import files
 from cartwheel.host.wire.facts import Server
 
 # Quotes and marks count only where a word begins; `${` does not open a block.
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"""\s+|\#[^\n]*|(?P<double>"(?:\\.|[^"\\])*")|(?P<single>'(?:\\.|[^'\\])*')"""
     r"""|(?P<mark>[{};])|(?P<word>(?:\\.|\$\{|[^\s{};"'\\])(?:\\.|\$\{|[^\s{;\\])*)""",
     re.DOTALL,
@@ -66,7 +66,7 @@ class _Block(NamedTuple):
 def servers(main: Path = MAIN) -> List[Server]:
     """Every http server that nginx would load; empty where there is no nginx."""
     found: List[_Block] = []
-    for directive in _directives(main, main.parent):
+    for directive in directives(main, main.parent):
         name, arguments = directive.words[0], directive.words[1:]
         if name == "server" and directive.opens and directive.inside == ("http",):
             found.append(_Block(directive.file, [], []))
@@ -93,7 +93,7 @@ def _server(block: _Block) -> Server:
 
 def user(main: Path = MAIN) -> str:
     """The user of nginx's workers: the `user` directive, else what Debian builds in."""
-    for directive in _directives(main, main.parent):
+    for directive in directives(main, main.parent):
         if directive.words[0] == "user" and len(directive.words) > 1 and not directive.inside:
             return directive.words[1]
     return "www-data"
@@ -104,13 +104,13 @@ def includes(site: Path, main: Path = MAIN) -> bool:
     then nginx was built with another path."""
     patterns = [
         os.path.join(str(main.parent), directive.words[1])
-        for directive in _directives(main, main.parent)
+        for directive in directives(main, main.parent)
         if directive.words[0] == "include" and directive.inside == ("http",)
     ]
     return not main.is_file() or any(fnmatch(str(site), pattern) for pattern in patterns)
 
 
-def _directives(
+def directives(
     path: Path, root: Path, inside: Tuple[str, ...] = (), opened: Tuple[Path, ...] = ()
 ) -> Iterator[_Directive]:
     """Those of a file and of what it includes, `include` too. A file that includes itself is read
@@ -131,7 +131,7 @@ def _directives(
         if token == ";" and words[:1] == ["include"] and len(words) > 1:
             for name in sorted(glob.glob(os.path.join(str(root), words[1]))):
                 if Path(name) not in (path, *opened):
-                    yield from _directives(Path(name), root, inside, (*opened, path))
+                    yield from directives(Path(name), root, inside, (*opened, path))
         if token == "{":
             inside = (*inside, words[0] if words else "")
         elif token == "}":
@@ -143,7 +143,7 @@ def _tokens(text: str) -> Iterator[Tuple[str, str]]:
     """(kind, text) of every word and mark; quotes are taken off."""
     at, last = 0, ""
     while at < len(text):
-        match = _TOKEN.match(text, at)
+        match = TOKEN.match(text, at)
         if match is None:  # a quote or backslash that nothing ends
             at += 1
             continue

@@ -54,6 +54,8 @@ class WebServer(Protocol):
     site_template: str
     # The template of `Layout.tls_site`, which that site includes.
     tls_template: str
+    # The file that all sites share, beside them.
+    shared: Path
     # The distribution's default site; setup disables it for an app without a server name.
     default_site: Path
     # The command that prints its version, on standard output or error.
@@ -87,6 +89,14 @@ class WebServer(Protocol):
 
     def taken_name(self, output: str, names: Sequence[str]) -> Optional[str]:
         """The first of our server names that another site has, where only the test says so."""
+
+    def shared_text(self) -> str:
+        """The text of `shared` on this host: what many sites with long names need, without what
+        other files say already."""
+
+    def extra_problems(self, text: str) -> "List[Tuple[int, str]]":
+        """The mistakes in a user's own lines for a site (web.extra), each with its line: whatever
+        would end what the site template promises."""
 
     def http2(self, version: str, *, shares_port: bool) -> str:
         """How the template turns HTTP/2 on for this version of the web server: by a "directive", as

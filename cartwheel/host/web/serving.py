@@ -10,7 +10,7 @@ from cartwheel.host.layout import Layout
 from cartwheel.host.system import files
 from cartwheel.host.system.context import OpError
 from cartwheel.host.system.systemd import UnitState
-from cartwheel.host.web import configuration, front_door
+from cartwheel.host.web import configuration, front_door, shared_file
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.web import WebServing
 
@@ -30,6 +30,7 @@ def look(at: Layout, state: Optional[UnitState]) -> WebServing:
         folder=site.parent.is_dir(),
         reads=not there or web.reads(site),
         complaint=web.complaint(said) if said else "",
+        shared=shared_file.is_whole(web),
     )
 
 

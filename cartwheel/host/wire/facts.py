@@ -123,7 +123,8 @@ class Facts:
     """`python` is None if that version is not there; `no_python` says why. `files`: SHA-256 of the
     files that were asked for. `web_server`: its version, `web`: its state. `ports`: the listening
     program by port. `pips`: the installed versions of pip. `tls`: None if the host has nothing of
-    it. `certbot`: whether it is installed."""
+    it. `certbot`: whether it is installed. `users`: keyed digests of the files of users of the
+    site's paths, by name."""
 
     host: Machine
     python: Optional[Interpreter]
@@ -140,6 +141,7 @@ class Facts:
     uv: Optional[Uv]
     tls: Optional[TlsThere] = None
     certbot: bool = False
+    users: Dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,7 @@ class Verify(Request[Done]):
     installing: Installing
     entry: str
     static_dir: Optional[str]
+    error_pages: Optional[str]
     import_seconds: float
     site_changes: Dict[str, Optional[str]]
     server_names: Tuple[str, ...]

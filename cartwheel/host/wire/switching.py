@@ -42,6 +42,7 @@ class Switch(Request[Switched]):
     site_changes: Dict[str, Optional[str]]
     listen: int
     static_dir: Optional[str]
+    error_pages: Optional[str]
     probe: Probe
     watch_seconds: float
     limits: Limits

@@ -12,7 +12,7 @@ class WebServing:
     """The web server's unit, in systemd's words ("": there is no web server); whether the
     application's site and the token of Cartwheel's probes are there. `folder`: whether the folder
     of the sites is there; `reads`: whether the web server reads it. `complaint`: its error about
-    its configuration, or ""."""
+    its configuration, or "". `shared`: whether the file that all sites share is as it should be."""
 
     active: str
     unit_file: str
@@ -21,6 +21,7 @@ class WebServing:
     folder: bool
     reads: bool
     complaint: str
+    shared: bool = True
 
 
 @dataclass(frozen=True)

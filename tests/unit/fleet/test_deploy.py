@@ -119,6 +119,7 @@ MAKING = Making(
     python=from_message(Interpreter, INTERPRETER),
     entry="app:app",
     static_dir=None,
+    error_pages=None,
     server_names=(),
     import_seconds=5,
     packages=Packages(
@@ -140,6 +141,7 @@ SWITCH = Switch(
     site_changes={},
     listen=80,
     static_dir=None,
+    error_pages=None,
     probe=Probe("/", "shop.example", "http", 200, 1, 0.1, 5, 2),
     watch_seconds=2,
     limits=Limits(max_error_percent=10, error_min_requests=5, max_worker_restarts=1),

@@ -218,6 +218,7 @@ class Stage:
             "site_changes": {},
             "listen": 80,
             "static_dir": None,
+            "error_pages": None,
             "probe": PROBE,
             "watch_seconds": 0.01,
             "limits": Limits(max_error_percent=10, error_min_requests=5, max_worker_restarts=1),

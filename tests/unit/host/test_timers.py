@@ -449,7 +449,7 @@ def test_a_release_without_it_does_not_take_it(stage: Stage) -> None:
 
 def test_a_zone_that_the_host_does_not_know(stage: Stage) -> None:
     asked = Verify(
-        RELEASE, Installing("pip", "", "", "shop", {}), "", None, 1.0, {}, (), {},
+        RELEASE, Installing("pip", "", "", "shop", {}), "", None, None, 1.0, {}, (), {},
         {"timers.tick.zone": "Europe/Berlino"},
     )  # fmt: skip
     (stage.at.release(RELEASE) / "env").write_text("")

@@ -65,7 +65,7 @@ def test_one_that_ends_soon_is_a_note() -> None:
 
 def test_another_sites() -> None:
     assert wrong(CHAIN, NAME, "www.example.org") == [
-        f"is not for www.example.org, it has {NAME}: get one with all web.server_names"
+        f"is not for www.example.org, it has {NAME}: get one with all names in [web]"
     ]
 
 

@@ -51,7 +51,7 @@ def test_the_file_shows_every_setting() -> None:
         for key in keys
     }
     tables = {"environment", "env", "secrets", "inventory.hosts", "inventory.groups", "hooks"}
-    tables |= {"files", "processes", "timers"}
+    tables |= {"files", "processes", "timers", "web.paths"}
     assert written | given | tables == set(FIELDS)
 
 

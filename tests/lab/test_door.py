@@ -1,0 +1,169 @@
+"""Rules and limits of the site on a real host: from the first deploy to the last, in order."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from cartwheel_lab import LabHost
+from tests.kit.host import current, journal, main_pids
+from tests.kit.project import SHOP, Project, new_project
+
+pytestmark = pytest.mark.timeout(300)
+
+NAME, WWW = "shop.example.org", "www.shop.example.org"
+WEB = f"""
+[web]
+server_names = ["{NAME}"]
+redirect_names = ["{WWW}"]
+"""
+RULES = """
+[web.paths."/admin/"]
+users = { file = "team" }
+[web.paths."/lan/"]
+allow = ["192.0.2.0/24"]
+"""
+
+
+APP = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"ok"]
+"""
+
+
+def hashed(password: str) -> str:
+    done = subprocess.run(
+        ["openssl", "passwd", "-6", "-stdin"],
+        input=password,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+ONE, TWO = hashed("one"), hashed("two")
+
+
+@pytest.fixture(scope="module")
+def project(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    project = new_project(tmp_path_factory.mktemp("shop"))
+    project.write("app/app.py", APP)
+    project.write("team", f"ann:{ONE}\n")
+    project.settings(SHOP + WEB)
+    project.fab("setup", "-H", module_host.name)
+    yield project
+
+
+def status(host: LabHost, path: str, *options: str, name: str = NAME) -> str:
+    words = ["curl", "-s", "-o /dev/null", "-w '%{http_code} %{redirect_url}'", *options]
+    return host.sh(" ".join([*words, f"-H 'Host: {name}'", f"'http://127.0.0.1{path}'"])).strip()
+
+
+def deploy(project: Project, host: LabHost, code: int = 0) -> str:
+    return project.fab("deploy", "-H", host.name, code=code).text
+
+
+def test_rules_hold_from_the_first_deploy_on(project: Project, module_host: LabHost) -> None:
+    project.settings(SHOP + WEB + RULES)
+    planned = project.fab("plan", "-H", module_host.name).text
+    assert "users of /admin/ are new" in planned
+    assert ONE not in planned
+    deploy(project, module_host)
+    assert status(module_host, "/") == "200"
+    assert status(module_host, "/admin/x") == "401"
+    assert status(module_host, "/admin/x", "-u ann:one") == "200"
+    assert status(module_host, "/lan/") == "403"
+    assert status(module_host, "/a?b", name=WWW) == f"301 http://{NAME}/a?b"
+    assert module_host.sh("nginx -t 2>&1").count("warn") == 0
+    assert "healthy" in project.fab("status", "-H", module_host.name).text
+    modes = module_host.sh("cd /srv/shop && stat -c '%a %U:%G' users users/*").split("\n")
+    assert modes[:2] == ["750 root:www-data", "640 root:www-data"]
+    assert module_host.sh("runuser -u shop -- cat /srv/shop/users/* 2>&1 || true").count("denied")
+
+
+def test_no_hash_is_anywhere_else(project: Project, module_host: LabHost) -> None:
+    folders = "/srv /etc/nginx /var/lib/cartwheel /var/log /run"
+    found = module_host.sh(f"grep -rlF -e 'ann:$6$' {folders} 2>/dev/null || true")
+    assert all(one.startswith("/srv/shop/users/") for one in found.split()), found
+    assert "$6$" not in module_host.sh("journalctl --no-pager")
+
+
+def test_a_changed_password_is_no_release_and_no_restart(
+    project: Project, module_host: LabHost
+) -> None:
+    before = (current(module_host, "shop"), main_pids(module_host, "shop"))
+    project.write("team", f"ann:{TWO}\n")
+    planned = project.fab("plan", "-H", module_host.name).text
+    assert "stays, and its users change" in planned
+    assert "users of /admin/ change" in planned
+    project.fab("plan", "-H", module_host.name, "--exit-code", code=10)
+    told = deploy(project, module_host)
+    assert "users of /admin/ change" in told
+    assert TWO not in planned + told
+    assert status(module_host, "/admin/", "-u ann:one") == "401"
+    assert status(module_host, "/admin/", "-u ann:two") == "200"
+    assert before == (current(module_host, "shop"), main_pids(module_host, "shop"))
+    project.fab("plan", "-H", module_host.name, "--exit-code", code=0)
+
+
+def test_a_file_of_users_with_a_mistake_changes_nothing(
+    project: Project, module_host: LabHost
+) -> None:
+    seen = len(journal(module_host, "shop"))
+    project.write("team", "ann:$2y$12$" + "x" * 53 + "\n")
+    told = deploy(project, module_host, code=2)
+    assert "web.paths./admin/.users: team:1: bcrypt takes the web server too long" in told
+    assert "CW114" in told
+    assert "x" * 53 not in told
+    assert len(journal(module_host, "shop")) == seen
+    project.write("team", f"ann:{TWO}\n")
+
+
+def test_lines_that_the_web_server_refuses_change_nothing(
+    project: Project, module_host: LabHost
+) -> None:
+    site = module_host.sh("cat /etc/nginx/conf.d/cartwheel-shop.conf")
+    extra = 'extra = """\nadd_header A b;\nadd_haeder C d;\n"""\n'
+    project.settings(SHOP + WEB + extra + RULES)
+    told = deploy(project, module_host, code=1)
+    assert 'nginx rejects line 3 of web.extra: unknown directive "add_haeder"' in told
+    assert module_host.sh("cat /etc/nginx/conf.d/cartwheel-shop.conf") == site
+    project.settings(SHOP + WEB + extra.replace("haeder", "header") + RULES)
+    deploy(project, module_host)
+    assert "C: d" in module_host.sh(f"curl -si -H 'Host: {NAME}' http://127.0.0.1/")
+
+
+def test_what_somebody_else_says_is_left_out(project: Project, module_host: LabHost) -> None:
+    """nginx refuses most directives a second time: our file gives way by itself."""
+    ours, theirs = "/etc/nginx/conf.d/cartwheel.conf", "/etc/nginx/conf.d/a.conf"
+    assert "server_names_hash_bucket_size 512;" in module_host.sh(f"cat {ours}")
+    module_host.sh(f"echo 'server_names_hash_bucket_size 256;' >{theirs}; ! nginx -t -q 2>&1")
+    doctor = project.fab("doctor", "-H", module_host.name, code=1).text
+    assert f"writes {ours} again, without what other files say" in doctor
+    assert f"{ours} is written again" in project.fab("plan", "-H", module_host.name).text
+    deploy(project, module_host)
+    assert "server_names_hash_bucket_size" not in module_host.sh(f"cat {ours}; nginx -t -q")
+    project.fab("plan", "-H", module_host.name, "--exit-code", code=0)
+    module_host.sh(f"rm {theirs}")
+    deploy(project, module_host)
+    assert "server_names_hash_bucket_size 512;" in module_host.sh(f"cat {ours}; nginx -t -q")
+
+
+def test_without_rules_nothing_is_left(project: Project, module_host: LabHost) -> None:
+    project.settings(SHOP + WEB)
+    deploy(project, module_host)
+    assert status(module_host, "/admin/") == "200"
+    assert module_host.sh("ls /srv/shop/users 2>&1 || true").count("No such file") == 1
+
+
+def test_the_shared_file_goes_with_the_last_application(
+    project: Project, module_host: LabHost
+) -> None:
+    project.settings(SHOP + WEB + RULES)
+    deploy(project, module_host)
+    project.fab("uninstall", "-H", module_host.name, "--remove-shared", "--yes")
+    assert module_host.sh("ls /srv /etc/nginx/conf.d").split() == ["/etc/nginx/conf.d:", "/srv:"]

@@ -1,0 +1,87 @@
+"""The file that all sites of a host share, in a real nginx."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from cartwheel.host.web import nginx_shared
+from cartwheel.render.release import SITE, render_release
+from tests.kit.ports import free_port
+from tests.unit.render.test_nginx import FACTS, MAIN, accepted, settings
+
+SITES = 60
+TYPES = "types { text/html html; }"
+LONGEST = ".".join(["x" * 63] * 3) + "." + "y" * 40 + ".example"
+
+
+def written(folder: Path) -> str:
+    return nginx_shared.text(folder / "conf.d/cartwheel.conf", folder / "nginx.conf")
+
+
+def host(folder: Path, **files: str) -> str:
+    """What the shared file says beside these files of others."""
+    (folder / "conf.d").mkdir(exist_ok=True)
+    (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=""))
+    for name, text in files.items():
+        (folder / f"conf.d/{name}.conf").write_text(text)
+    return written(folder)
+
+
+def test_many_sites_with_the_longest_names(tmp_path: Path) -> None:
+    """Without the file nginx does not start with even one of them, and with many it warns."""
+    port, sites = free_port(), {}
+    for number in range(SITES):
+        names = tuple(f"s{number}-{each}.{LONGEST}" for each in range(2))
+        own = settings(
+            Path("/srv"),
+            app={"name": f"a{number:02}" + "-b" * 10, "source": "."},
+            environment=f"e{number:02}" + "-c" * 10,
+            web={
+                "listen": port,
+                "server_names": names,
+                "redirect_names": (f"w{number}.{LONGEST}",),
+                "rate_limit": "20/s",
+                "error_pages": "shop/errors",
+                "trusted_proxies": ("10.0.0.0/8",),
+                "paths": {
+                    "/admin/": {"allow": ("192.0.2.0/24",), "users": {"file": "x"}},
+                    "/up": {"client_max_body_size": "200m"},
+                },
+            },
+        )
+        text = render_release(own, replace(FACTS, ipv6=True), "1", tmp_path)[SITE].content
+        sites[own.slug] = text
+    shared = host(tmp_path)
+    assert "[warn]" not in accepted(tmp_path, {**sites, "cartwheel": shared})
+
+
+def test_it_leaves_out_what_others_say(tmp_path: Path) -> None:
+    shared = host(tmp_path)
+    assert "server_names_hash_bucket_size 512;" in shared
+    assert "text/javascript mjs;" in shared
+    accepted(tmp_path, {"cartwheel": shared})
+    for name in ("aa", "zz"):  # read before, and after
+        theirs = "server_names_hash_bucket_size 128; types { text/javascript mjs; }"
+        shared = host(tmp_path, **{name: theirs})
+        assert "server_names_hash_bucket_size" not in shared
+        assert "mjs" not in shared
+        assert "webmanifest" in shared
+        assert "[warn]" not in accepted(tmp_path, {"cartwheel": shared})
+        (tmp_path / f"conf.d/{name}.conf").unlink()
+
+
+def test_its_own_text_does_not_count(tmp_path: Path) -> None:
+    shared = host(tmp_path)
+    (tmp_path / "conf.d/cartwheel.conf").write_text(shared)
+    assert written(tmp_path) == shared
+
+
+def test_without_types_of_the_hosts_own_it_has_none(tmp_path: Path) -> None:
+    """They would replace those that nginx has built in."""
+    main = MAIN.format(folder=tmp_path, user="").replace(
+        "types { text/css css; text/html html; }", ""
+    )
+    host(tmp_path)
+    (tmp_path / "nginx.conf").write_text(main)
+    assert "types" not in written(tmp_path)
