@@ -22,7 +22,7 @@ from cartwheel.plan.refusals import BLINDING, left_out, refusals
 from cartwheel.plan.site import site_changes, site_removal
 from cartwheel.plan.switching import probe, with_switch
 from cartwheel.plan.tls import Brought, plan_tls, tls_notes
-from cartwheel.plan.users import plan_users
+from cartwheel.plan.users import plan_users, users_notes
 from cartwheel.settings import names
 from cartwheel.settings.phases import Kind
 from cartwheel.settings.toml_tables import Settings
@@ -112,11 +112,19 @@ def plan_deploy(
     site = changes_of_site(settings, facts, rendered.site, assigned)
     notes = [*_notes(facts, content, release), *processes.stopped_notes(facts, assigned)]
     notes += _web_notes(settings, facts, site) if assigned.has_web else ()
+    notes += users_notes(settings) if assigned.has_web else ()
     notes += tls_notes(settings, facts, have.tls) if assigned.has_web else ()
     has_web, until = assigned.has_web, have.tls_until
     tls = plan_tls(settings, facts, rendered.tls, have.tls, has_web=has_web, until=until)
     users = plan_users(facts, have.users, have.digest_key, has_web=has_web)
-    plan = replace(plan, notes=tuple(notes), tls=tls, users=users, digest_key=have.digest_key)
+    plan = replace(
+        plan,
+        notes=tuple(notes),
+        tls=tls,
+        users=users,
+        digest_key=have.digest_key,
+        server_names=settings.web.names,
+    )
     was = facts.app.assigned
     is_same = (assigned.counts, assigned.timers) == (was.counts, was.timers)
     if _serves(facts, release) and is_same and not site:

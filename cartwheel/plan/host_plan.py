@@ -132,6 +132,7 @@ class HostPlan:
     migration: Migration | None = None  # once in the fleet, on the first host that has it
     switch: Switch | None = None  # how the traffic moves, and what makes the host roll back
     switch_seconds: float = 0.0  # its time limit
+    server_names: tuple[str, ...] = ()  # of the site
     hooks: tuple[Hook, ...] = ()  # the same on all hosts of a run
     notes: tuple[str, ...] = ()
     setback: Setback | None = None  # what happened to this release here before

@@ -56,8 +56,18 @@ def prepare(plan: HostPlan, until: Stage | None = None) -> list[AnyStep]:
     if plan.users is not None and plan.users.missing is not None:
         found.append(Step("new users", SMALL_SECONDS, plan.users.missing))
     if plan.making is None:
-        return found
+        return [*found, *_test_site(plan)]
     return [*found, *make(plan, plan.making, until)]
+
+
+def _test_site(plan: HostPlan) -> list[AnyStep]:
+    """A new release is verified together with its site; this one is there already."""
+    from cartwheel.host.wire.making import TestSite
+
+    changes = plan.switch.site_changes if plan.switch else {}
+    if not changes:
+        return []
+    return [Step("test site", SMALL_SECONDS, TestSite(changes, plan.server_names))]
 
 
 def _refresh(plan: HostPlan, host_files: Mapping[str, str]) -> Step[Done]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from cartwheel.plan.host_plan import Users
@@ -11,6 +11,7 @@ from cartwheel.settings import names
 if TYPE_CHECKING:
     from cartwheel.hidden import Hidden
     from cartwheel.host.wire.facts import Facts
+    from cartwheel.settings.toml_tables import Settings
 
 
 def plan_users(
@@ -38,3 +39,11 @@ def plan_users(
         PlaceUsers(dict(missing)) if missing else None,
         PlaceUsers({**differ, **gone}),
     )
+
+
+def users_notes(settings: Settings) -> Iterator[str]:
+    """Passwords that anybody on the way can read."""
+    asking = [path for path, rule in settings.web.paths.items() if rule.users is not None]
+    is_in_front = not settings.web.trusted_proxies and settings.balancer.kind == "none"
+    if asking and is_in_front and not settings.tls.is_on:
+        yield f"passwords for {', '.join(asking)} are sent over plain HTTP: see [tls]"

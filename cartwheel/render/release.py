@@ -172,12 +172,32 @@ def render_release(
             of_host("boot.service", "boot.service.j2", str(at.boot_unit)),
         ]
     )
+    _refuse_unused(settings, templates, values, files[SITE].content)
     of_processes = process_files(settings, at, templates, values)
     for name, text in {**of_processes, **job_files(settings, at, templates, values)}.items():
         files[name] = RenderedFile(str(folder / name), text)
     if own is not None:
         files[OWN_CONFIG] = RenderedFile(str(folder / OWN_CONFIG), own.text)
     return files
+
+
+def _refuse_unused(
+    settings: Settings, templates: Templates, values: dict[str, Any], site: str
+) -> None:
+    """A template of the user's own may be from before these settings, and rules that nobody holds
+    are worse than none. Raises UsageError("template")."""
+    web, kind = settings.web, names.web_server()
+    pieces = {"web.redirect_names": web.redirect_names, "web.extra": (web.extra or "",)}
+    pieces["web.error_pages"] = (values["error_folder"] or "",)
+    if values["door"].is_guarded:
+        pieces["[web.paths] or web.rate_limit"] = (templates.render(kind.door_template, values),)
+    limited = [path for path, rule in web.paths.items() if rule.has_limits]
+    pieces["[web.paths]"] = tuple(path.rstrip("/") for path in limited)
+    for setting, wanted in pieces.items():
+        if not all(piece in site for piece in wanted):
+            what = f"{kind.site_template}: your own template has nothing of {setting}"
+            hint = f"Compare it with `fab templates.diff {kind.site_template}`."
+            raise UsageError("template", what, hint=hint)
 
 
 def render_tls(settings: Settings, facts: RenderFacts, project: Path) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from cartwheel_lab import LabHost
 from tests.kit.host import current, journal, main_pids
 from tests.kit.project import SHOP, Project, new_project
+from tests.lab.conftest import GetHosts
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -130,7 +132,7 @@ def test_lines_that_the_web_server_refuses_change_nothing(
     extra = 'extra = """\nadd_header A b;\nadd_haeder C d;\n"""\n'
     project.settings(SHOP + WEB + extra + RULES)
     told = deploy(project, module_host, code=1)
-    assert 'nginx rejects line 3 of web.extra: unknown directive "add_haeder"' in told
+    assert 'nginx rejects line 2 of web.extra: unknown directive "add_haeder"' in told
     assert module_host.sh("cat /etc/nginx/conf.d/cartwheel-shop.conf") == site
     project.settings(SHOP + WEB + extra.replace("haeder", "header") + RULES)
     deploy(project, module_host)
@@ -165,5 +167,45 @@ def test_the_shared_file_goes_with_the_last_application(
 ) -> None:
     project.settings(SHOP + WEB + RULES)
     deploy(project, module_host)
-    project.fab("uninstall", "-H", module_host.name, "--remove-shared", "--yes")
+    project.fab("uninstall", "-H", module_host.name, "--yes")
     assert module_host.sh("ls /srv /etc/nginx/conf.d").split() == ["/etc/nginx/conf.d:", "/srv:"]
+
+
+EVERYTHING = """
+rate_limit = "100/s"
+error_pages = "pages"
+extra = "add_header X-Frame-Options DENY;"
+header_timeout_seconds = 20
+body_timeout_seconds = 20
+[web.paths."/admin/"]
+users = { file = "team" }
+deny = ["198.51.100.7", "2001:db8::/32"]
+[web.paths."/admin/hook"]
+public = true
+[web.paths."/up/"]
+client_max_body_size = "20m"
+timeout_seconds = 300
+"""
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("suite", ["bullseye", "bookworm", "trixie"])
+def test_every_setting_on_every_suite(hosts: GetHosts, tmp_path: Path, suite: str) -> None:
+    """nginx 1.18, 1.22 and 1.26, without a warning."""
+    (host,) = hosts(suite=suite)
+    project = new_project(tmp_path)
+    project.write("app/app.py", APP)
+    project.write("app/pages/401.html", "who are you?")
+    project.write("team", f"ann:{ONE}\n")
+    project.settings(SHOP + WEB + EVERYTHING)
+    project.fab("setup", "-H", host.name)
+    deploy(project, host)
+    said = host.sh("nginx -t 2>&1")
+    assert "warn" not in said
+    assert status(host, "/") == "200"
+    assert status(host, "/admin/") == "401"
+    assert host.sh(f"curl -s -H 'Host: {NAME}' http://127.0.0.1/admin/") == "who are you?"
+    assert status(host, "/admin/", "-u ann:one") == "200"
+    assert status(host, "/admin/hook") == "200"
+    assert status(host, "/a", name=WWW) == f"301 http://{NAME}/a"
+    project.fab("uninstall", "-H", host.name, "--yes")

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Callable, List, Optional
+from typing import Callable, List, Optional, Union
 from urllib.parse import unquote
 
 from cartwheel.host import layout
@@ -22,7 +22,7 @@ from cartwheel.host.system.context import Context, OpError, scratch_prefix
 from cartwheel.host.web import configuration
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.installing import Installing
-from cartwheel.host.wire.making import Verify
+from cartwheel.host.wire.making import TestSite, Verify
 from cartwheel.host.wire.request import Done
 
 # Exit status of `pip check` and `uv pip check` for a finding; any other is a failure.
@@ -206,7 +206,14 @@ def _check_unit(ctx: Context, at: Layout, release: str) -> None:
         raise OpError("unit-refused", "systemd rejects " + first, log=children.tail(log))
 
 
-def _check_site(ctx: Context, request: Verify) -> None:
+def test_site(ctx: Context, request: TestSite) -> Done:
+    """Check a changed site for a release that was verified before. Raises OpError as
+    `check_staged` does."""
+    _check_site(ctx, request)
+    return Done(changed=False)
+
+
+def _check_site(ctx: Context, request: Union[Verify, TestSite]) -> None:
     changes = request.site_changes
     # Where no web server is left, a site can only go.
     if changes and (any(changes.values()) or shutil.which(web_server().program)):

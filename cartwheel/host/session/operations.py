@@ -48,6 +48,7 @@ CHANGING: Dict[str, str] = {
     "install": "release.install:install",
     "configure": "release.prepare:configure",
     "verify": "release.verify:verify",
+    "site-test": "release.verify:test_site",
     "complete": "release.prepare:complete",
     "abandon": "upkeep.jobs:abandon",
     "migrate": "upkeep.jobs:migrate",

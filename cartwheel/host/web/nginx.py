@@ -54,6 +54,7 @@ class Nginx:
     broken = "nginx-broken"
     refuses = "nginx-refuses"
     site_template = "nginx-site.conf.j2"
+    door_template = "nginx-door.conf.j2"
     tls_template = "nginx-tls.conf.j2"
     shared = SITES / "cartwheel.conf"
     # Debian's takes `default_server`; it is a link into sites-available.

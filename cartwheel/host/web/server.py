@@ -52,6 +52,8 @@ class WebServer(Protocol):
     refuses: str
     # The template of an application's site.
     site_template: str
+    # The template of what that site includes inside, where paths have rules.
+    door_template: str
     # The template of `Layout.tls_site`, which that site includes.
     tls_template: str
     # The file that all sites share, beside them.

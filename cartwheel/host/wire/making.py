@@ -89,6 +89,16 @@ class Configure(Request[Done]):
 
 
 @dataclass(frozen=True)
+class TestSite(Request[Done]):
+    """Let the web server test these changes of its files, as if they were made, where the host has
+    the release already and `Verify` does not."""
+
+    op = "site-test"
+    site_changes: Dict[str, Optional[str]]
+    server_names: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Verify(Request[Done]):
     """Check everything that can be checked before the release runs. `programs`: of its processes
     besides web and of its timers, by setting; "" for one that a variable names. `zones`: the time

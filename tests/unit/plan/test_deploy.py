@@ -414,7 +414,7 @@ def test_what_is_not_quite_as_it_should_be_is_changed(
     found = plan(known=facts(both))
     assert not found.unchanged
     assert found.kind == kind
-    assert titles(found) == ["host side", "switch"]
+    assert titles(found) == ["host side", *["test site"][: int(reloads)], "switch"]
     assert not found.fresh
     assert bool(found.notes) is reloads
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from cartwheel.hidden import Hidden
-from cartwheel.plan.users import plan_users
+from cartwheel.plan.users import plan_users, users_notes
 from cartwheel.settings.names import keyed_digest, users_file
+from cartwheel.settings.toml_tables import Settings
 from tests.unit.answers import facts
 
 KEY = "00" * 32
 ADMIN, OPS = users_file("/admin/"), users_file("/ops")
 ANN = Hidden("ann:$6$hash\n")
+
+
+def settings(**more: Any) -> Settings:
+    return Settings.model_validate({"app": {"name": "shop", "source": "."}, **more})
 
 
 def there(**files: str) -> dict[str, str]:
@@ -56,3 +62,14 @@ def test_what_no_path_needs_goes(has_web: bool) -> None:
     assert planned.request is not None
     assert planned.request.files == dict.fromkeys([OPS] if has_web else sorted([ADMIN, OPS]))
     assert planned.missing is None
+
+
+def test_passwords_over_plain_http_are_noted() -> None:
+    users = {"paths": {"/admin/": {"users": {"file": "x"}}}}
+    assert list(users_notes(settings(web=users))) == [
+        "passwords for /admin/ are sent over plain HTTP: see [tls]"
+    ]
+    proxied = {**users, "trusted_proxies": ("192.0.2.1",)}
+    tls = {"certificate": "a.pem", "key": "a.key"}
+    for more in ({"web": proxied}, {"web": users, "tls": tls}, {}):
+        assert list(users_notes(settings(**more))) == []

@@ -26,7 +26,7 @@ BASIC = "Basic YW5uOnNlY3JldA=="  # ann:secret
 PROXY = "127.0.0.0/8"
 
 
-# `?status=429` and `?nap=3` say how it answers; else as that of Site.
+# `?status=429`, `?nap=3` and `?head=9000` say how it answers; else as that of Site.
 APP = """
 import time
 from urllib.parse import parse_qsl
@@ -36,7 +36,8 @@ def app(environ, start_response):
     time.sleep(float(asked.get("nap", 0)))
     status = asked.get("status")
     def start(own, headers):
-        start_response(f"{status} Own" if status else own, headers)
+        long = [("X-Long", "a" * int(asked.get("head", 0)))]
+        start_response(f"{status} Own" if status else own, headers + long)
     return inner.app(environ, start)
 """
 

@@ -124,3 +124,27 @@ def test_the_filters_quote() -> None:
             Nginx().word(wrong)
     with pytest.raises(ValueError, match="line break"):
         systemd_word("a\nb")
+
+
+@pytest.mark.parametrize(
+    ("web", "setting"),
+    [
+        ({"paths": {"/admin/": {"allow": ("192.0.2.1",)}}}, "[web.paths] or web.rate_limit"),
+        ({"rate_limit": "1/s"}, "[web.paths] or web.rate_limit"),
+        ({"paths": {"/up/": {"client_max_body_size": "1g"}}}, "[web.paths]"),
+        ({"server_names": ("a",), "redirect_names": ("www.a",)}, "web.redirect_names"),
+        ({"error_pages": "shop/errors"}, "web.error_pages"),
+        ({"extra": "expires 1h;"}, "web.extra"),
+    ],
+)
+def test_a_template_from_before_a_setting_is_refused(
+    tmp_path: Path, web: dict[str, Any], setting: str
+) -> None:
+    """A rule that nobody holds would be worse than none."""
+    check_templates(settings(web=web), tmp_path / "another")
+    template(tmp_path, "nginx-site.conf.j2", "server { server_name x; }\n")
+    with pytest.raises(UsageError) as caught:
+        check_templates(settings(web=web), tmp_path)
+    assert caught.value.message == (
+        f"nginx-site.conf.j2: your own template has nothing of {setting}"
+    )
