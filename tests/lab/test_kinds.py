@@ -192,6 +192,8 @@ class Porter:
     refuses = "nginx-refuses"
     site_template = "porter-site.j2"
     tls_template = "porter-tls.j2"
+    door_template = "porter-door.j2"
+    shared = None
     default_site = Path("/etc/porter/welcome.site")
     version_command = ("porter", "version")
     test_command = ("porter", "test")
@@ -223,6 +225,12 @@ class Porter:
 
     def reads(self, site: Path) -> bool:
         return True
+
+    def shared_text(self) -> str:
+        return ""
+
+    def extra_problems(self, text: str) -> List[Tuple[int, str]]:
+        return []
 
     def http2(self, version: str, *, shares_port: bool) -> str:
         return ""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.facts import Server
 
 SITES = Path("/etc/nginx/conf.d")
+SHARED = SITES / "cartwheel.conf"
 LOGS = Path("/var/log/nginx")
 _VERSION = re.compile(r"^nginx version: \S+/(\S+)", re.MULTILINE)
 _FAILURE = re.compile(r"\[(?:emerg|error)\] (?:\d+#\d+: )?(.+)")
@@ -56,7 +57,7 @@ class Nginx:
     site_template = "nginx-site.conf.j2"
     door_template = "nginx-door.conf.j2"
     tls_template = "nginx-tls.conf.j2"
-    shared = SITES / "cartwheel.conf"
+    shared: Optional[Path] = SHARED
     # Debian's takes `default_server`; it is a link into sites-available.
     default_site = Path("/etc/nginx/sites-enabled/default")
     version_command: Tuple[str, ...] = ("nginx", "-v")
@@ -98,7 +99,7 @@ class Nginx:
     def shared_text(self) -> str:
         from cartwheel.host.web import nginx_shared
 
-        return nginx_shared.text(self.shared)
+        return nginx_shared.text(SHARED)
 
     def extra_problems(self, text: str) -> List[Tuple[int, str]]:
         from cartwheel.host.web import nginx_extra

@@ -35,7 +35,8 @@ class WebServer(Protocol):
     Its site template makes the file `site`, and that keeps four promises: each connection follows
     the links `current/http.sock` and, where nobody answers there, `fallback/http.sock`; `request`
     understands each line of the access log; a request with the header `X-Cartwheel-Probe: TOKEN`
-    gets the answer that `front_door` reads; everybody else learns nothing.
+    gets the answer that `front_door` reads; everybody else learns nothing. Rules for paths
+    (`render.door`) hold for all spellings of a path and all ways to it, but not for such requests.
     """
 
     # Its name for people, for the filter of its templates, and for `tasks/NAME.py`.
@@ -56,8 +57,8 @@ class WebServer(Protocol):
     door_template: str
     # The template of `Layout.tls_site`, which that site includes.
     tls_template: str
-    # The file that all sites share, beside them.
-    shared: Path
+    # The file that all sites share, beside them; None if the kind needs none.
+    shared: Optional[Path]
     # The distribution's default site; setup disables it for an app without a server name.
     default_site: Path
     # The command that prints its version, on standard output or error.
@@ -94,7 +95,7 @@ class WebServer(Protocol):
 
     def shared_text(self) -> str:
         """The text of `shared` on this host: what many sites with long names need, without what
-        other files say already."""
+        other files say already. It depends on the host alone, not on an application."""
 
     def extra_problems(self, text: str) -> "List[Tuple[int, str]]":
         """The mistakes in a user's own lines for a site (web.extra), each with its line: whatever

@@ -4,7 +4,8 @@ last application."""
 from __future__ import annotations
 
 import shutil
-from typing import List
+from pathlib import Path
+from typing import List, Optional
 
 from cartwheel.host.system import files
 from cartwheel.host.system.context import Context, OpError
@@ -14,11 +15,10 @@ from cartwheel.host.web.server import WebServer
 
 
 def is_whole(web: WebServer) -> bool:
-    """Whether the file says what it should; also where there is no web server, and so no file."""
-    if not _has(web):
-        return True
+    """Whether the file says what it should; also where none is needed."""
+    path = _needed(web)
     try:
-        return web.shared.read_text(encoding="utf-8") == web.shared_text()
+        return path is None or path.read_text(encoding="utf-8") == web.shared_text()
     except (OSError, ValueError):
         return False
 
@@ -29,22 +29,26 @@ def ensure(ctx: Context, web: WebServer) -> List[str]:
 
     If the web server refuses the change, the file stays as it is: sites may do without it.
     """
-    if is_whole(web):
+    path = _needed(web)
+    if path is None or is_whole(web):
         return []
     text = web.shared_text()
     try:
-        configuration.check_staged(ctx, web, {str(web.shared): text}, ())
+        configuration.check_staged(ctx, web, {str(path): text}, ())
     except OpError as error:
-        ctx.emit("web server", "note", f"{web.shared} stays as it is: {error.message}")
+        ctx.emit("web server", "note", f"{path} stays as it is: {error.message}")
         return []
-    files.write(web.shared, text.encode())
-    return [str(web.shared)]
+    files.write(path, text.encode())
+    return [str(path)]
 
 
 def remove() -> List[str]:
     """Remove it, of every kind; what there was."""
-    return [str(kind.shared) for kind in KINDS if files.remove(kind.shared)]
+    paths = [kind.shared for kind in KINDS if kind.shared is not None]
+    return [str(path) for path in paths if files.remove(path)]
 
 
-def _has(web: WebServer) -> bool:
-    return shutil.which(web.program) is not None and web.shared.parent.is_dir()
+def _needed(web: WebServer) -> Optional[Path]:
+    is_there = shutil.which(web.program) is not None
+    path = web.shared if is_there else None
+    return path if path is not None and path.parent.is_dir() else None
