@@ -36,11 +36,12 @@ def sites(scene: Scene) -> list[Site]:
     found = list(_addresses(scene))[:_MOST]
     trusted = _trusted(scene) if any(scheme == "https" for scheme, *_ in found) else None
     asked: dict[str, Site] = {}
+    path = f"{scene.settings.web.prefix}/"
 
     def ask(scheme: str, host: str, port: int) -> None:
-        url = _url(scheme, host, port)
+        url = _url(scheme, host, port, path)
         try:
-            asked[url] = _answer(url, scheme, host, port, trusted)
+            asked[url] = _answer(url, scheme, host, port, path, trusted)
         except OSError as error:
             asked[url] = Site(url, problem=_reason(error))
         except http.client.HTTPException:
@@ -52,7 +53,7 @@ def sites(scene: Scene) -> list[Site]:
         thread.start()
     for thread in threads:
         thread.join(SECONDS)
-    urls = [_url(*one) for one in found]
+    urls = [_url(*one, path) for one in found]
     return [asked.get(url, Site(url, problem="no answer in time")) for url in urls]
 
 
@@ -77,9 +78,9 @@ def _addresses(scene: Scene) -> Iterator[tuple[str, str, int]]:
             yield "http", address, web.listen
 
 
-def _url(scheme: str, host: str, port: int) -> str:
+def _url(scheme: str, host: str, port: int, path: str) -> str:
     shown = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{shown}" + ("/" if port == _PORTS[scheme] else f":{port}/")
+    return f"{scheme}://{shown}" + ("" if port == _PORTS[scheme] else f":{port}") + path
 
 
 def _trusted(scene: Scene) -> ssl.SSLContext:
@@ -91,12 +92,14 @@ def _trusted(scene: Scene) -> ssl.SSLContext:
     return trusted
 
 
-def _answer(url: str, scheme: str, host: str, port: int, trusted: ssl.SSLContext | None) -> Site:
+def _answer(
+    url: str, scheme: str, host: str, port: int, path: str, trusted: ssl.SSLContext | None
+) -> Site:
     connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
     if scheme == "https":
         connection = http.client.HTTPSConnection(host, port, timeout=SECONDS, context=trusted)
     try:
-        connection.request("GET", "/", headers={"User-Agent": "cartwheel", "Connection": "close"})
+        connection.request("GET", path, headers={"User-Agent": "cartwheel", "Connection": "close"})
         answer = connection.getresponse()
         return Site(url, answer.status, answer.getheader("Location") or "")
     finally:

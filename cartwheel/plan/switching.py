@@ -81,10 +81,10 @@ def probe(settings: Settings) -> Probe:
     """The host's health check of the application."""
     from cartwheel.host.wire.health import Probe
 
-    health = settings.health
+    health, prefix = settings.health, settings.web.prefix
     plain = [name for name in settings.web.server_names if "*" not in name]
     return Probe(
-        path=health.path,
+        path=prefix + health.path,
         host=health.host or (plain[0] if plain else "localhost"),
         scheme=health.scheme,
         status=health.status,
@@ -92,7 +92,7 @@ def probe(settings: Settings) -> Probe:
         span_seconds=health.span_seconds,
         deadline_seconds=health.deadline_seconds,
         timeout_seconds=health.timeout_seconds,
-        also=health.also,
+        also=tuple(prefix + path for path in health.also),
     )
 
 

@@ -94,22 +94,24 @@ def door_of(settings: Settings) -> Door:
     if settings.web.rate_limit is not None and "" not in dict(rates):
         rates.append(("", settings.web.rate_limit))
     users = _ruled(settings, lambda rule: rule if rule.users or rule.public else None)
+
+    def at(path: str) -> str:
+        return pattern(settings.web.prefix + path)
+
     return Door(
         free=_free(settings),
-        access=tuple((pattern(path), networks.get(path)) for path, _rule in access)
-        if networks
-        else (),
+        access=tuple((at(path), networks.get(path)) for path, _rule in access) if networks else (),
         networks=tuple(
             _networks(number, rule)
             for number, (_path, rule) in enumerate(access)
             if not rule.public
         ),
         users=tuple(
-            (pattern(path), "" if rule.public else names.users_file(path)) for path, rule in users
+            (at(path), "" if rule.public else names.users_file(path)) for path, rule in users
         )
         if any(rule.users for _path, rule in users)
         else (),
-        rates=tuple((pattern(path), number) for number, (path, _rate) in enumerate(rates)),
+        rates=tuple((at(path), number) for number, (path, _rate) in enumerate(rates)),
         zones=tuple(_zone(number, rate) for number, (_path, rate) in enumerate(rates)),
         places=_places(settings),
     )
@@ -144,8 +146,9 @@ def _free(settings: Settings) -> tuple[str, ...]:
     if settings.tls.acme:
         found.append(f"^{re.escape(_CHALLENGES)}")
     health = unquote(urlsplit(settings.health.path).path)
-    if plain(health) not in map(plain, settings.web.paths):
-        found.append(rf"^{re.escape(health)}\z")
+    ruled = [plain(path) for path, rule in settings.web.paths.items() if rule.restricts]
+    if plain(health) not in ruled:
+        found.append(rf"^{re.escape(settings.web.prefix + health)}\z")
     return tuple(found)
 
 
@@ -166,7 +169,7 @@ def _places(settings: Settings) -> tuple[Place, ...]:
     paths = sorted({path for path, _value in (*bodies, *seconds)} - {""})
     return tuple(
         Place(
-            path=path,
+            path=settings.web.prefix + path if path else "",
             suffix=f"_{number}" if path else "",
             code=_FIRST_CODE - number,
             body=_nearest(bodies, path),

@@ -303,7 +303,7 @@ def _static(settings: Settings, facts: RenderFacts) -> dict[str, Any]:
     web = settings.web
     if web.static_url is None or web.static_dir is None:
         return {"static_pattern": None, "static_files": None}
-    prefix = re.escape(web.static_url.rstrip("/") + "/")
+    prefix = re.escape(f"{web.prefix}{web.static_url.rstrip('/')}/")
     return {
         "static_pattern": f"^{prefix}(?<cartwheel_file>.+)$",
         "static_files": f"{_packages(facts)}/{web.static_dir.strip('/')}",

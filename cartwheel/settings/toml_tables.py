@@ -244,6 +244,11 @@ class WebPath(Model):
     gunicorn.timeout_seconds and deploy.drain_seconds need."""
 
     @property
+    def restricts(self) -> bool:
+        """Whether it says who may ask, or how often."""
+        return bool(self.allow or self.deny or self.users or self.rate_limit)
+
+    @property
     def has_limits(self) -> bool:
         """Whether requests for it have limits of their own."""
         return self.client_max_body_size is not None or self.timeout_seconds is not None
@@ -256,6 +261,9 @@ class Web(Model):
     """Server names of the site; none: the host's default site."""
     redirect_names: tuple[str, ...] = Field(default=(), examples=[["www.shop.example.org"]])
     """Names that are redirected to the first of server_names."""
+    prefix: str = Field(default="", pattern=r"^((/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+)?$")
+    """The path below which the app is, e.g. /shop; all other paths of the settings are without it,
+    as the app knows them."""
     listen: int = Field(default=80, ge=1, le=65535)
     """Port of the site."""
     client_max_body_size: str = Field(default="10m", pattern=r"^\d+[kmg]?$")

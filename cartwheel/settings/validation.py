@@ -36,6 +36,7 @@ PATTERN_WORDS = {
     r"^0?[0-7]{3}$": "permissions like `0640`",
     r"^\d+[kmg]?$": "a size like `10m`",
     r"^\d+[KMGT]?$": "a size like `512M`",
+    r"^((/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+)?$": "a path like /shop, without `/` at its end",
     r"^[1-9]\d{0,5}/[sm]$": "a number of requests in a second or a minute, like `20/s` or `10/m`",
     r"^\d+%$": "a number, or a percentage like `25%`",
     r"^[A-Za-z0-9_.:-]+$": "a name of letters, digits, `_`, `.`, `:` and `-`",

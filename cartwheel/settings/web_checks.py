@@ -21,6 +21,7 @@ _FOLDER = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*
 def problems(settings: Settings) -> Iterator[Problem]:
     """Every mistake, by the key of its setting."""
     yield from _redirect_names(settings)
+    yield from _prefix(settings)
     yield from _paths(settings)
     yield from _extra(settings)
     folder = settings.web.error_pages
@@ -50,6 +51,13 @@ def _redirect_names(settings: Settings) -> Iterator[Problem]:
     if settings.health.host in given:
         what = f"{settings.health.host} is redirected (web.redirect_names)"
         yield ("health", "host"), what
+
+
+def _prefix(settings: Settings) -> Iterator[Problem]:
+    prefix = settings.web.prefix
+    for table, known in (("env", settings.env), ("secrets", settings.secrets)):
+        if prefix and "SCRIPT_NAME" in known:
+            yield (table, "SCRIPT_NAME"), f"web.prefix is {prefix}; keep one of them"
 
 
 def _paths(settings: Settings) -> Iterator[Problem]:

@@ -209,3 +209,43 @@ def test_every_setting_on_every_suite(hosts: GetHosts, tmp_path: Path, suite: st
     assert status(host, "/admin/hook") == "200"
     assert status(host, "/a", name=WWW) == f"301 http://{NAME}/a"
     project.fab("uninstall", "-H", host.name, "--yes")
+
+
+# What the application is told of its path, in the words of WSGI or ASGI.
+BELOW = {
+    "wsgi": """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{environ['SCRIPT_NAME']} {environ['PATH_INFO']}".encode()]
+""",
+    "asgi": """
+async def app(scope, receive, send):
+    body = f"{scope['root_path']} {scope['path'].removeprefix(scope['root_path'])}".encode()
+    head = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+""",
+}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("kind", ["wsgi", "asgi", "uvicorn"])
+def test_below_a_path(hosts: GetHosts, tmp_path: Path, kind: str) -> None:
+    (host,) = hosts()
+    project = new_project(tmp_path)
+    project.write("app/app.py", BELOW["wsgi" if kind == "wsgi" else "asgi"])
+    project.write("app/requirements.txt", "")
+    served = SHOP.replace("[gunicorn]", f'[gunicorn]\nkind = "{kind}"\nlifespan = "off"')
+    project.settings(served + WEB + 'prefix = "/shop"\n')
+    project.fab("setup", "-H", host.name)
+    deploy(project, host)
+    ask = f"curl -s -H 'Host: {NAME}' http://127.0.0.1"
+    assert host.sh(f"{ask}/shop/a%20b") == "/shop /a b"
+    assert host.sh(f"{ask}/shop/") == "/shop /"
+    assert status(host, "/") == "404"
+    assert status(host, "/shop?a").endswith("/shop/?a")
+    assert "healthy" in project.fab("status", "-H", host.name).text
+    project.settings(served + WEB)
+    deploy(project, host)
+    assert host.sh(f"{ask}/a").strip() == "/a"
+    project.fab("uninstall", "-H", host.name, "--yes")

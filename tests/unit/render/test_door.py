@@ -7,6 +7,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from cartwheel.host.web import front_door
 from cartwheel.settings.names import users_file
-from cartwheel.settings.toml_tables import Settings
+from cartwheel.settings.toml_tables import Gunicorn, Settings
 from tests.unit.render.test_nginx import PROBE, Site
 
 # `openssl passwd -6 -salt pepper secret`
@@ -393,3 +394,52 @@ if ($http_user_agent = "bad bot") {
     assert door.raw("GET /robots.txt HTTP/1.1").endswith(b"none\n")
     assert door.status("/", "User-Agent: bad bot") == 403
     assert front_door.ask(door.at, PROBE, door.port, "1") == ""
+
+
+# What an ASGI application is told of its path.
+ASGI = """
+import json
+async def app(scope, receive, send):
+    told = {key: scope[key] for key in ("path", "root_path")}
+    body = json.dumps({"who": "", "environ": told}).encode()
+    head = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+
+def test_an_application_below_a_path(door: Door) -> None:
+    door.web(
+        prefix="/shop/a.b",
+        paths={
+            "/admin/": {"allow": ("192.0.2.1",)},
+            "/up": {"client_max_body_size": "1k"},
+            "/healthz/x": {"deny": ("127.0.0.1",)},
+        },
+    )
+    door.serve()
+    seen = door.app("/shop/a.b/x%2Fy?z")
+    assert (seen["SCRIPT_NAME"], seen["PATH_INFO"]) == ("/shop/a.b", "/x/y")
+    assert seen["HTTP_X_FORWARDED_PREFIX"] == "/shop/a.b"
+    assert door.app("/shop/a.b/", EVENTS)["PATH_INFO"] == "/"
+    answer = door.raw("GET /shop/a.b?x=1 HTTP/1.1")
+    assert answer.startswith(b"HTTP/1.1 301 ")
+    assert b"Location: /shop/a.b/?x=1\r\n" in answer
+    for path in ("/", "/shop", "/shop/a.bc", "/static/a.css", "/admin/", "/shop/a%2Eb/../x/y"):
+        assert door.status(path) in (400, 404), path
+    assert door.status("/shop/a.b/static/a.css") == 200
+    for path in ("/shop/a.b/admin", "//shop/a.b//%61dmin/x"):
+        assert door.status(path) == 403, path
+    assert door.status("/shop/a.b/up", method="POST", body=b"x" * 2048) == 413
+    assert door.status("/shop/a.b/healthz") == 200
+    probe = replace(PROBE, path="/shop/a.b/healthz")
+    assert front_door.ask(door.at, probe, door.port, "1") == ""
+
+
+def test_an_asgi_application_below_a_path(door: Door) -> None:
+    door.web(prefix="/shop")
+    door.settings = door.settings.model_copy(update={"gunicorn": Gunicorn(kind="asgi")})
+    (door.at.shared / "app.py").write_text(ASGI)
+    door.serve()
+    told = door.app("/shop/x")
+    assert told == {"path": "/shop/x", "root_path": "/shop"}, "as ASGI has it"
