@@ -12,6 +12,7 @@ from cartwheel_lab import LabHost
 from tests.kit.host import current, journal, main_pids
 from tests.kit.project import SHOP, Project, new_project
 from tests.lab.conftest import GetHosts
+from tests.unit.host.test_shared_file import longest_sites
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -208,6 +209,10 @@ def test_every_setting_on_every_suite(hosts: GetHosts, tmp_path: Path, suite: st
     assert status(host, "/admin/", "-u ann:one") == "200"
     assert status(host, "/admin/hook") == "200"
     assert status(host, "/a", name=WWW) == f"301 http://{NAME}/a"
+    sites = longest_sites(8099)
+    for name, text in sites.items():
+        host.path(f"/etc/nginx/conf.d/cartwheel-{name}.conf").write_text(text)
+    assert "warn" not in host.sh("nginx -t 2>&1; rm /etc/nginx/conf.d/cartwheel-a[0-9]*")
     project.fab("uninstall", "-H", host.name, "--yes")
 
 
@@ -235,7 +240,8 @@ def test_below_a_path(hosts: GetHosts, tmp_path: Path, kind: str) -> None:
     project = new_project(tmp_path)
     project.write("app/app.py", BELOW["wsgi" if kind == "wsgi" else "asgi"])
     project.write("app/requirements.txt", "")
-    served = SHOP.replace("[gunicorn]", f'[gunicorn]\nkind = "{kind}"\nlifespan = "off"')
+    lifespan = "" if kind == "wsgi" else '\nlifespan = "off"'
+    served = SHOP.replace("[gunicorn]", f'[gunicorn]\nkind = "{kind}"{lifespan}')
     project.settings(served + WEB + 'prefix = "/shop"\n')
     project.fab("setup", "-H", host.name)
     deploy(project, host)

@@ -20,6 +20,7 @@ from cartwheel.fleet.identity import twins
 from cartwheel.fleet.report import HostReport, Report
 from cartwheel.fleet.sessions import PARALLEL, step_on_each
 from cartwheel.fleet.terms import Here, Terms
+from cartwheel.hidden import Hidden
 from cartwheel.host.wire.codec import from_message, to_json
 from cartwheel.host.wire.facts import Interpreter
 from cartwheel.host.wire.health import Probe
@@ -27,7 +28,8 @@ from cartwheel.host.wire.installing import Installing
 from cartwheel.host.wire.request import Request, Who
 from cartwheel.host.wire.switching import Limits, Switch
 from cartwheel.host.wire.tls import InstallAcme, InstallTls, Order
-from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator, Refusal, Tls
+from cartwheel.host.wire.users import PlaceUsers
+from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator, Refusal, Tls, Users
 from cartwheel.plan.making import Delivery, Making, Packages
 from cartwheel.plan.rollout import ALL_OR_NOTHING, Rollout
 from cartwheel.ssh.session import SkippedError
@@ -893,3 +895,37 @@ def test_https_that_stays_is_not_asked_for() -> None:
     run = Run({"a": {}}, {"a": unchanged(tls=Tls("serves shop.example"))})
     assert ("a", "tls-install") not in run.log
     assert run.report.hosts[0].notes == ()
+
+
+# -- users of the site's paths, who are the host's too
+
+USERS = Users(
+    "users of /admin/ are new",
+    PlaceUsers({"0123456789ab": Hidden("ann:$6$hash")}),
+    PlaceUsers({"0123456789ab": Hidden("ann:$6$hash"), "ba9876543210": None}),
+)
+
+
+def test_new_users_come_first_and_changed_ones_last() -> None:
+    run = Run({"a": {}, "b": {}}, {"a": plan(users=USERS), "b": unchanged(users=USERS)})
+    asked = [op for host, op in run.log if host == "a"]
+    assert [op for op in asked if op in ("users", "switch", "finish")] == [
+        *("users", "switch", "finish", "users")
+    ]
+    assert [op for host, op in run.log if host == "b" and op in ("users", "switch")] == ["users"]
+    assert all("users of /admin/ are new" in one.notes for one in run.report.hosts)
+    assert "$6$" not in str(run.report)
+
+
+def test_a_host_that_goes_back_keeps_its_users() -> None:
+    run = Run({"a": {"switch": failed("unhealthy")}}, {"a": plan(users=USERS)})
+    assert [op for _host, op in run.log].count("users") == 1
+
+
+def test_a_site_of_a_release_that_is_there_is_tested_before_any_host_switches() -> None:
+    again = plan(making=None, switch=replace(SWITCH, site_changes={"/a": "x"}))
+    script: dict[str, Answer] = {"site-test": failed("nginx-refuses")}
+    run = Run({"a": {}, "b": script}, {"a": again, "b": again})
+    assert ("a", "site-test") in run.log
+    assert not [op for _host, op in run.log if op == "switch"]
+    assert run.report.exit_code == Exit.FAILED

@@ -28,18 +28,17 @@ def host(folder: Path, **files: str) -> str:
     return written(folder)
 
 
-def test_many_sites_with_the_longest_names(tmp_path: Path) -> None:
-    """Without the file nginx does not start with even one of them, and with many it warns."""
-    port, sites = free_port(), {}
+def longest_sites(port: int) -> dict[str, str]:
+    """Many sites whose applications, environments and hosts have the longest names, by name."""
+    sites = {}
     for number in range(SITES):
-        names = tuple(f"s{number}-{each}.{LONGEST}" for each in range(2))
         own = settings(
             Path("/srv"),
             app={"name": f"a{number:02}" + "-b" * 10, "source": "."},
             environment=f"e{number:02}" + "-c" * 10,
             web={
                 "listen": port,
-                "server_names": names,
+                "server_names": tuple(f"s{number}-{each}.{LONGEST}" for each in range(2)),
                 "redirect_names": (f"w{number}.{LONGEST}",),
                 "rate_limit": "20/s",
                 "error_pages": "shop/errors",
@@ -50,10 +49,15 @@ def test_many_sites_with_the_longest_names(tmp_path: Path) -> None:
                 },
             },
         )
-        text = render_release(own, replace(FACTS, ipv6=True), "1", tmp_path)[SITE].content
-        sites[own.slug] = text
+        known = replace(FACTS, ipv6=True)
+        sites[own.slug] = render_release(own, known, "1", Path("/none"))[SITE].content
+    return sites
+
+
+def test_many_sites_with_the_longest_names(tmp_path: Path) -> None:
+    """Without the file nginx does not start with even one of them, and with many it warns."""
     shared = host(tmp_path)
-    assert "[warn]" not in accepted(tmp_path, {**sites, "cartwheel": shared})
+    assert "[warn]" not in accepted(tmp_path, {**longest_sites(free_port()), "cartwheel": shared})
 
 
 def test_it_leaves_out_what_others_say(tmp_path: Path) -> None:
