@@ -261,7 +261,9 @@ class Web(Model):
     """Server names of the site; none: the host's default site."""
     redirect_names: tuple[str, ...] = Field(default=(), examples=[["www.shop.example.org"]])
     """Names that are redirected to the first of server_names."""
-    prefix: str = Field(default="", pattern=r"^((/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+)?$")
+    prefix: str = Field(
+        default="", pattern=r"^((/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+)?$", examples=["/shop"]
+    )
     """The path below which the app is, e.g. /shop; all other paths of the settings are without it,
     as the app knows them."""
     listen: int = Field(default=80, ge=1, le=65535)
