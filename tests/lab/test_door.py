@@ -140,6 +140,7 @@ def test_lines_that_the_web_server_refuses_change_nothing(
     assert "C: d" in module_host.sh(f"curl -si -H 'Host: {NAME}' http://127.0.0.1/")
 
 
+@pytest.mark.nightly
 def test_what_somebody_else_says_is_left_out(project: Project, module_host: LabHost) -> None:
     """nginx refuses most directives a second time: our file gives way by itself."""
     ours, theirs = "/etc/nginx/conf.d/cartwheel.conf", "/etc/nginx/conf.d/a.conf"
