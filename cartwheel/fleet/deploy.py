@@ -267,7 +267,7 @@ def _confirm_all(
     behind = _undo(hooks, failed, _reason(failed), is_bad=False)
     finished, unfinished = _finish(hooks, only(busy, successes(confirmed)))
     idle = [host for host in fleet.standing if plans[host].unchanged]
-    # HTTPS and users are the host's, not the release's: they change once no host goes back any more.
+    # Users and HTTPS are the host's, not the release's: they change once no host goes back.
     unfinished |= _change_users(fleet, without(only(plans, [*finished, *idle]), unfinished))
     ready = without(only(plans, [*finished, *idle]), unfinished)
     unfinished |= failures(change_tls(fleet, {host: plan.tls for host, plan in ready.items()}))
