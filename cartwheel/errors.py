@@ -348,8 +348,23 @@ CATALOGUE: dict[str, Problem] = {
     "static-missing": Problem(
         421,
         "The release has no such static folder",
-        "web.static_dir and web.error_pages are relative to the installed packages"
-        " (PACKAGE/static); check that the wheel contains it.",
+        "A folder of web.static, web.static_dir or web.error_pages is relative to the installed"
+        " packages (PACKAGE/static); check that the wheel contains it.",
+    ),
+    "static-failed": Problem(
+        422,
+        "The command for static files failed",
+        "See its output above, and run it by hand; it must fill the folder in STATIC_ROOT.",
+    ),
+    "static-unsafe": Problem(
+        423,
+        "The command for static files left something that is not served",
+        "Have it write plain files and folders only, e.g. copies instead of links.",
+    ),
+    "media": Problem(
+        424,
+        "A folder of media cannot be used",
+        "Make it a plain folder in shared/ that belongs to the app's user.",
     ),
     # 5xx: making a release
     "disk-full": Problem(

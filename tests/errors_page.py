@@ -267,8 +267,22 @@ _CASES: dict[str, tuple[str, str]] = {
         " /srv/shop/shared",
     ),
     "static-missing": (
-        "web.static_dir or web.error_pages names a folder that the wheel does not contain.",
-        "web.static_dir: shop/static is not in the release; searched in /srv/shop/releases/...",
+        "A folder of web.static, web.static_dir or web.error_pages is not in the wheel.",
+        'web.static."/static/": shop/static is not in the release; searched in'
+        " /srv/shop/releases/...",
+    ),
+    "static-failed": (
+        "The command exits with an error, takes too long, or writes somewhere else.",
+        'web.static."/assets/": python manage.py collectstatic --noinput ended with 1',
+    ),
+    "static-unsafe": (
+        "Links, devices, setuid files and files with several names are not served.",
+        'web.static."/assets/": the command left /srv/shop/releases/1.0.7f3a1c02/static/a.css,'
+        " which is a link",
+    ),
+    "media": (
+        "The folder is a link, or somebody else's.",
+        'web.media."/media/": /srv/shop/shared/media does not belong to the app\'s user',
     ),
     "disk-full": (
         "A deploy needs 64 MB and 5000 inodes, and room for its packages.",

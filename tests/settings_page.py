@@ -99,6 +99,18 @@ shows what changes in a template that holds no secret; nothing shows a secret. A
 `settings`, `app`, `user`, `group`, `root`, `shared` and `env`, the application's variables with
 their secret values.
 
+## Static files and media
+
+    [web.static]
+    "/static/" = "shop/static"                      # a folder among the installed packages
+    "/assets/" = {{ command = "python manage.py collectstatic --noinput" }}
+
+    [web.media]
+    "/media/" = "media"                             # a folder of /srv/APP/shared
+
+What is cached for how long, what is compressed and what is refused: [static.md](static.md). With a
+command the application finds its folder in `STATIC_ROOT`, which is then reserved.
+
 ## Mirrors
 
 Names for `index.preset`:
@@ -121,6 +133,7 @@ last, but cannot change bind, working directory, graceful timeout and error log 
 | `web.service.j2` | the release's systemd unit, a template (systemd.unit(5)) for all its \
 instances |
 | `nginx-site.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP.conf`; it names no release |
+| `nginx-static.conf.j2` | the parts of that site for static files, media and compression |
 | `nginx-tls.conf.j2` | `/srv/APP/tls/site.conf`, which the site includes ([tls]), or on a \
 balancer `balancer.conf` there; it may also use `tls` |
 | `nginx-door-maps.conf.j2`, `nginx-door.conf.j2` | what the site includes for [web.paths] and \
@@ -156,6 +169,7 @@ def markdown(template_names: Iterable[str]) -> str:
         ('web.paths."/PATH/"', toml_tables.WebPath),
         ("inventory.hosts.NAME", toml_tables.InventoryHost),
         ("inventory.groups.NAME", toml_tables.InventoryGroup),
+        ("web.static.URL", toml_tables.StaticFiles),
         ("files.NAME", toml_tables.AppFile),
         ("processes.NAME", toml_tables.Process),
         ("processes.NAME.hardening", toml_tables.ProcessHardening),
@@ -228,6 +242,7 @@ def _type(annotation: Any) -> str:
         toml_tables.ProcessHardening: "table",
         toml_tables.Timer: "timer",
         toml_tables.AppFile: "file",
+        toml_tables.StaticFiles: "folder or table",
     }
     return names[annotation]
 

@@ -59,7 +59,7 @@ def choose(source: Source, privacy: Privacy = OPEN, entry: str = "") -> Chosen:
 
     Raises BuildError("source").
     """
-    tops = _tops((privacy.static_dir, *privacy.include))
+    tops = _tops((*privacy.static_dirs, *privacy.include))
     found = tuple(files_and_links(source.path, tops))
     links = frozenset(name for name, path in found if is_broken(path))
     files = tuple(one for one in found if one[0] not in links)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from cartwheel.build import kinds
 from cartwheel.errors import BuildError
+from cartwheel.settings import served
 from cartwheel.settings.named import NamedFile, named_files
 from cartwheel.settings.patterns import fits, toml_list
 from cartwheel.settings.variables import SECRET_BYTES
@@ -59,7 +60,7 @@ class Privacy:
     named: Named = Named()
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    static_dir: str = ""
+    static_dirs: tuple[str, ...] = ()
 
     def includes(self, *names: str) -> bool:
         """Whether `app.include` names this file, by any of its names."""
@@ -70,8 +71,8 @@ class Privacy:
         return any(fits(self.exclude, name) for name in names)
 
     def serves(self, name: str) -> bool:
-        """Whether the file is in `web.static_dir`."""
-        return bool(self.static_dir) and name.startswith(f"{self.static_dir}/")
+        """Whether the file is in a folder of `web.static`."""
+        return any(name.startswith(f"{folder}/") for folder in self.static_dirs)
 
 
 OPEN = Privacy()
@@ -86,7 +87,7 @@ def privacy_for(
         _known((*named_files(settings, project), *more), (source, project)),
         settings.app.include,
         settings.app.exclude,
-        (settings.web.static_dir or "").strip("/"),
+        served.folders(settings),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Iterator, Optional, Tuple
 
 from cartwheel.host.wire.download import File
 from cartwheel.host.wire.instance import WEB, Instance
-from cartwheel.host.wire.manifest import PLACED
+from cartwheel.host.wire.manifest import MADE, PLACED
 
 LIB = Path("/usr/local/lib/cartwheel")
 STATE = Path("/var/lib/cartwheel")
@@ -202,6 +202,10 @@ class Layout:
     def placed(self, release: str) -> Path:
         """The folder of the application's own files of configuration in a release ([files])."""
         return self.release(release) / PLACED
+
+    def static(self, release: str) -> Path:
+        """The folder of static files that a command of the application made."""
+        return self.release(release) / MADE
 
     def packages(self, release: str) -> Path:
         """The folder of a release's packages: the application's own code is there too."""

@@ -19,11 +19,12 @@ from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator,
 from cartwheel.plan.making import Delivery, Making, Packages, Variable
 from cartwheel.plan.processes import described, described_timers
 from cartwheel.plan.refusals import BLINDING, left_out, refusals
+from cartwheel.plan.serving import in_words, served_of, static_command
 from cartwheel.plan.site import site_changes, site_removal
 from cartwheel.plan.switching import probe, with_switch
 from cartwheel.plan.tls import Brought, plan_tls, tls_notes
 from cartwheel.plan.users import plan_users, users_notes
-from cartwheel.settings import names
+from cartwheel.settings import names, served
 from cartwheel.settings.phases import Kind
 from cartwheel.settings.toml_tables import Settings
 
@@ -138,6 +139,7 @@ def plan_deploy(
         making=None if known else _making(settings, facts, python, have, rendered, content),
         migration=_migration(settings, facts, content),
         hooks=hooks_for(settings, "deploy"),
+        serves=tuple(in_words(settings)) if assigned.has_web else (),
     )
     seconds = processes.switch_seconds(here, processes.stop_seconds(facts))
     return with_switch(plan, settings, site, seconds, assigned=assigned)
@@ -196,6 +198,7 @@ def _content(settings: Settings, python: Interpreter, have: Ingredients) -> list
     """
     minor = ".".join(python.version.split(".")[:2])
     environment = json.dumps(to_json(dict(have.environment)), sort_keys=True)
+    made = served.maker(settings)
     return [
         have.artifact.wheel_sha256,
         have.lock.sha256,
@@ -206,6 +209,7 @@ def _content(settings: Settings, python: Interpreter, have: Ingredients) -> list
         json.dumps(dict(have.sample_files), sort_keys=True),
         names.keyed_digest(have.digest_key, environment),
         *(f"{name} {_placed_digest(have, one)}" for name, one in sorted(have.placed.items())),
+        *([f"static {made.command}"] if made else []),
         *(f"{name} {json.dumps(to_json(one))}" for name, one in described(settings).items()),
         *(f"{name} {json.dumps(to_json(one))}" for name, one in described_timers(settings).items()),
     ]
@@ -233,8 +237,8 @@ def _making(
         content=content,
         python=python,
         entry=settings.app.entry,
-        static_dir=settings.web.static_dir,
-        error_pages=settings.web.error_pages,
+        served=served_of(settings),
+        static=static_command(settings),
         server_names=settings.web.names,
         import_seconds=settings.health.deadline_seconds,
         packages=Packages(

@@ -134,6 +134,7 @@ class HostPlan:
     switch_seconds: float = 0.0  # its time limit
     server_names: tuple[str, ...] = ()  # of the site
     hooks: tuple[Hook, ...] = ()  # the same on all hosts of a run
+    serves: tuple[str, ...] = ()  # what the web server serves itself, in words
     notes: tuple[str, ...] = ()
     setback: Setback | None = None  # what happened to this release here before
     commit: str = ""  # of the source that the release is deployed from

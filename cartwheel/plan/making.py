@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cartwheel.build.products import Artifact, Lock
 from cartwheel.hidden import Hidden
+from cartwheel.host.wire.manifest import STATIC_ROOT
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.download import Source
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from cartwheel.host.wire.installing import Installing
     from cartwheel.host.wire.making import PlacedFile
     from cartwheel.host.wire.process import Process
+    from cartwheel.host.wire.served import Served
     from cartwheel.host.wire.timer import Timer
 
 
@@ -53,6 +55,15 @@ class Variable:
 
 
 @dataclass(frozen=True)
+class StaticCommand:
+    """The command that makes a release's own static files, and its setting."""
+
+    setting: str
+    command: str
+    timeout_seconds: float
+
+
+@dataclass(frozen=True)
 class Making:
     """How a release is made on a host that does not have it. `content` is its name without the
     counter of a rebuild."""
@@ -60,8 +71,7 @@ class Making:
     content: str
     python: Interpreter
     entry: str
-    static_dir: str | None
-    error_pages: str | None
+    served: Served
     server_names: tuple[str, ...]
     import_seconds: float
     packages: Packages
@@ -73,6 +83,7 @@ class Making:
     folders: tuple[str, ...] = ()  # of the application, outside of the release
     processes: Mapping[str, Process] = field(default_factory=dict)  # besides web
     timers: Mapping[str, Timer] = field(default_factory=dict)
+    static: StaticCommand | None = None
     placed: Mapping[str, PlacedFile] = field(default_factory=dict, repr=False)
     placed_digests: Mapping[str, str] = field(default_factory=dict)  # for a later plan
 
@@ -84,4 +95,6 @@ class Making:
         for name, one in self.placed.items():
             if one.variable:
                 found[one.variable] = (f"file {name}", self.placed_digests[name])
+        if self.static is not None:
+            found[STATIC_ROOT] = ("web.static", "")
         return found

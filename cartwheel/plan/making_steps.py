@@ -13,6 +13,7 @@ from cartwheel.host.wire.making import (
     Complete,
     Configure,
     Install,
+    MakeStatic,
     MakeVenv,
     Upload,
     Verify,
@@ -92,10 +93,29 @@ def _configure(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
     env = {name: variable.value for name, variable in making.variables.items()}
     placed, folders = dict(making.placed), making.folders
     locks = tuple(name for name, one in making.processes.items() if one.never_twice)
-    request = Configure(plan.release, plan.app.user, files, env, placed, folders, locks, digest="")
+    request = Configure(
+        release=plan.release,
+        user=plan.app.user,
+        files=files,
+        env=env,
+        placed=placed,
+        folders=folders,
+        locks=locks,
+        has_static=making.static is not None,
+        digest="",
+    )
     step = Step("configure", SMALL_SECONDS, request)
     # It shows the host whether this step was already done with the same input.
     yield replace(step, request=replace(request, digest=step.digest(plan.digest_key)))
+
+
+def _static(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
+    """Before the application is loaded for the first time: it may look for its files then."""
+    made = making.static
+    if made is not None:
+        seconds = made.timeout_seconds
+        request = MakeStatic(plan.release, plan.app.user, made.setting, made.command, seconds)
+        yield Step("static", seconds + SMALL_SECONDS, request)
 
 
 def _verify(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
@@ -103,8 +123,7 @@ def _verify(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
         release=plan.release,
         installing=replace(making.packages.installing, index={}),
         entry=making.entry,
-        static_dir=making.static_dir,
-        error_pages=making.error_pages,
+        served=making.served,
         import_seconds=making.import_seconds,
         site_changes=plan.switching.site_changes,
         server_names=making.server_names,
@@ -156,6 +175,7 @@ _STAGES: Mapping[str, Callable[[HostPlan, Making], Iterator[Step[Done]]]] = {
     "venv": _venv,
     "install": _install,
     "configure": _configure,
+    "static": _static,
     "verify": _verify,
     "complete": _complete,
 }

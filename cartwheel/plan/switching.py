@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cartwheel.plan.host_plan import HostPlan
+from cartwheel.plan.serving import served_of
 from cartwheel.settings import names
 from cartwheel.settings.shown import of_hosts
 from cartwheel.settings.toml_tables import Settings
@@ -45,8 +46,7 @@ def with_switch(
         fresh=plan.fresh,
         site_changes=site,
         listen=settings.web.listen,
-        static_dir=settings.web.static_dir,
-        error_pages=settings.web.error_pages,
+        served=served_of(settings),
         probe=probe(settings),
         watch_seconds=watch_seconds,
         limits=Limits(

@@ -16,6 +16,7 @@ from cartwheel.host.wire.instance import WEB
 from cartwheel.host.wire.tls import CHAIN, KEY
 from cartwheel.settings import entry, formula, names
 
+from . import served
 from .door import door_of
 from .own_config import own_config
 from .processes import job_files, own_env, process_files, sandbox
@@ -72,6 +73,7 @@ class RenderFacts:
     in a home folder.
     `balancers` are the addresses of the balancers that pass requests on to the host; `siblings`,
     as ADDRESS:PORT, are the other hosts that a certificate authority may ask instead of it.
+    `brotli`: the web server sends ready-made files (.br).
     """
 
     cpus: int
@@ -83,6 +85,7 @@ class RenderFacts:
     balancers: tuple[str, ...] = ()
     siblings: tuple[str, ...] = ()
     tls: TlsFacts = TlsFacts()
+    brotli: bool = False
 
     @classmethod
     def of(cls, facts: Facts, settings: Settings) -> RenderFacts:
@@ -102,6 +105,7 @@ class RenderFacts:
             default_server_free=not taken,
             ipv6=facts.host.ipv6,
             python_in_home=facts.python.in_home,
+            brotli=facts.brotli,
             tls=TlsFacts.of(facts, settings),
         )
 
@@ -125,6 +129,7 @@ SAMPLES = (
         default_server_free=True,
         ipv6=True,
         tls=TlsFacts("1.26.3"),
+        brotli=True,
     ),
     RenderFacts(
         cpus=1,
@@ -189,6 +194,8 @@ def _refuse_unused(
     web, kind = settings.web, names.web_server()
     pieces = {"web.redirect_names": web.redirect_names, "web.extra": (web.extra or "",)}
     pieces["web.error_pages"] = (values["error_folder"] or "",)
+    pieces["[web.static]"] = tuple(one.url for one in values["static"]) if web.static else ()
+    pieces["[web.media]"] = tuple(one.url for one in values["media"])
     if values["door"].is_guarded:
         pieces["[web.paths] or web.rate_limit"] = (templates.render(kind.door_template, values),)
     limited = [path for path, rule in web.paths.items() if rule.has_limits]
@@ -290,6 +297,9 @@ def _values(
         **_static(settings, facts),
         "door": door_of(settings),
         "error_folder": _error_folder(settings, facts),
+        "static": served.static(settings, _packages(facts)),
+        "media": served.media(settings),
+        "hashed_name": served.HASHED_NAME,
     }
 
 
@@ -300,6 +310,7 @@ def proxy_seconds(settings: Settings) -> int:
 
 
 def _static(settings: Settings, facts: RenderFacts) -> dict[str, Any]:
+    """Names of an earlier version, which users' own templates may still use."""
     web = settings.web
     if web.static_url is None or web.static_dir is None:
         return {"static_pattern": None, "static_files": None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 
 def toml(value: object) -> str:
@@ -12,8 +13,12 @@ def toml(value: object) -> str:
     if isinstance(value, tuple | list):
         return "[" + ", ".join(toml(inner) for inner in value) + "]"
     if isinstance(value, dict):
-        pairs = [f"{key} = {toml(inner)}" for key, inner in value.items()]
+        pairs = [f"{_key(key)} = {toml(inner)}" for key, inner in value.items()]
         return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)  # also a TOML basic string
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)

@@ -21,7 +21,7 @@ from cartwheel.settings.toml_tables import (
     kind_of_worker,
 )
 
-from . import formula, process_checks, timer_checks, tls_checks, web_checks
+from . import formula, process_checks, served, timer_checks, tls_checks, web_checks
 from .layers import Key, Layer, Mistake, Place, Problem, why_not
 from .mirrors import ALIASES, PRESETS
 from .validation import dotted
@@ -76,8 +76,6 @@ _HOST = re.compile(
 )
 _PLAIN_PATH = re.compile(r"^(/[A-Za-z0-9][A-Za-z0-9._-]*)+/?$")
 _HTTPS_PORT = 443
-_STATIC_URL = re.compile(r"^/[A-Za-z0-9][A-Za-z0-9._~/-]*$")
-_STATIC_DIR = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*/?$")
 _WHOLE_PERCENT = 100
 
 
@@ -286,21 +284,6 @@ def _web(settings: Settings) -> Iterator[Problem]:
             yield ("web", "server_names", number), wrong
         elif name in web.server_names[:number]:
             yield ("web", "server_names", number), f"{name} is listed twice"
-    if web.static_url is not None and web.static_dir is None:
-        yield ("web", "static_url"), "web.static_dir is missing: the folder to serve"
-    if web.static_dir is not None and web.static_url is None:
-        yield ("web", "static_dir"), "web.static_url is missing: the path to serve the folder at"
-    if web.static_url is not None and (
-        not _STATIC_URL.match(web.static_url) or "//" in web.static_url or ".." in web.static_url
-    ):
-        yield ("web", "static_url"), "expected a path below the site's root, e.g. /static/"
-    if web.static_dir is not None and (
-        not _STATIC_DIR.match(web.static_dir) or ".." in web.static_dir.split("/")
-    ):
-        yield (
-            ("web", "static_dir"),
-            "expected a folder inside the installed package, e.g. hello/static",
-        )
 
 
 def server_name_problem(name: str) -> str:
@@ -568,6 +551,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     _index,
     _artifacts,
     _web,
+    served.problems,
     _health,
     _fleet,
     _balancer,

@@ -76,5 +76,8 @@ def _text(value: object) -> str:
 def _place(placed: Placed, key: Key) -> str:
     if key == ("environment",):
         return _COMMAND_LINE
-    found = placed.merged.places.get(key)
+    places = placed.merged.places
+    found = places.get(key)
+    if found is None and key[:2] == ("web", "static") and key[-1] == "folder":
+        found = places.get(key[:-1])  # a string alone
     return str(found) if found else DEFAULT

@@ -254,6 +254,32 @@ class WebPath(Model):
         return self.client_max_body_size is not None or self.timeout_seconds is not None
 
 
+class StaticFiles(Model):
+    """A URL whose files the web server serves itself: [web.static] (docs/static.md)."""
+
+    folder: str | None = Field(default=None, min_length=1, examples=["hello/static"])
+    """A folder relative to the installed packages; a string alone means the same."""
+    command: str | None = Field(
+        default=None, min_length=1, examples=["python manage.py collectstatic --noinput"]
+    )
+    """Or a command that fills the folder STATIC_ROOT of each release, run on every host in the
+    folder of the installed packages."""
+    timeout_seconds: Seconds = 600
+    """Time limit of the command."""
+    immutable: bool = False
+    """Whether the name of every file here changes with its content, so that browsers never ask
+    again; otherwise each name decides."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> StaticFiles:
+        if (self.folder is None) == (self.command is None):
+            raise ValueError("static files need exactly one of folder and command")
+        return self
+
+
+_StaticInput = dict[UrlPath, StaticFiles | str]
+
+
 class Web(Model):
     """The web server in front."""
 
@@ -271,9 +297,16 @@ class Web(Model):
     client_max_body_size: str = Field(default="10m", pattern=r"^\d+[kmg]?$")
     """Size limit of a request; 0: no limit."""
     static_url: UrlPath | None = Field(default=None, examples=["/static/"])
-    """URL path that nginx serves from static_dir."""
+    """URL path that nginx serves from static_dir; an older form of web.static."""
     static_dir: str | None = Field(default=None, examples=["hello/static"])
     """Folder relative to the installed packages, e.g. hello/static."""
+    static: dict[UrlPath, StaticFiles] = {}
+    """URL paths whose files the web server serves itself, each with a folder relative to the
+    installed packages, or a table with a command; see below."""
+    media: dict[UrlPath, str] = {}
+    """URL paths of what the app itself writes at run time, each with a folder in `shared/`."""
+    gzip: bool = True
+    """Whether text is compressed for browsers that take it."""
     trusted_proxies: tuple[str, ...] = Field(default=(), examples=[["192.0.2.0/24"]])
     """Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are trusted; hosts with the
     role balancer always are."""
@@ -295,6 +328,13 @@ class Web(Model):
     def names(self) -> tuple[str, ...]:
         """All names that visitors may ask for."""
         return (*self.server_names, *self.redirect_names)
+
+    @field_validator("static", mode="before", json_schema_input_type=_StaticInput)
+    @classmethod
+    def _folder_alone(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        return {url: {"folder": one} if isinstance(one, str) else one for url, one in given.items()}
 
 
 class Tls(Model):

@@ -207,7 +207,8 @@ def dotted(key: Key) -> str:
     """A key as people write it: `hosts[2]`, `web.listen`."""
     text = ""
     for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        shown = f'"{part}"' if "/" in str(part) else part
+        text += f"[{part}]" if isinstance(part, int) else f".{shown}" if text else str(shown)
     return text
 
 

@@ -202,7 +202,7 @@ def dotenv(settings: Settings, project: Path) -> Iterator[Variable]:
         if binding.error or (binding.key is not None and binding.value is None):
             wrong.append(f"{place}: expected NAME=VALUE")
         elif binding.key is not None and binding.value is not None:
-            problem = _problem_of(binding.key)
+            problem = _problem_of(binding.key, settings)
             if problem:
                 wrong.append(f"{place}: {problem}")
             yield Variable(
@@ -212,13 +212,18 @@ def dotenv(settings: Settings, project: Path) -> Iterator[Variable]:
         _raise_all("settings", wrong)
 
 
-def _problem_of(name: str) -> str:
+def _problem_of(name: str, settings: Settings) -> str:
+    from cartwheel.host.wire.manifest import STATIC_ROOT
+
     from .checks import RESERVED_PREFIX, RESERVED_VARIABLES, VARIABLE
+    from .served import STATIC_ROOT_TAKEN, maker
 
     if not VARIABLE.match(name):
         return "expected a name of letters, digits and `_`"
     if name in RESERVED_VARIABLES or name.startswith(RESERVED_PREFIX):
         return f"{name} is reserved"
+    if name == STATIC_ROOT and maker(settings) is not None:
+        return f"{name} {STATIC_ROOT_TAKEN}"
     return ""
 
 

@@ -34,6 +34,7 @@ def fields_of(host: str, planned: Planned) -> Table:
         "steps": titles(plan),
         "tls": plan.tls.what if plan.tls else None,
         "users": plan.users.what if plan.users else None,
+        "serves": list(plan.serves),
         "differences": asdict(planned.differences),
         "refusals": [asdict(refusal) for refusal in plan.refusals],
         "notes": _notes(plan),
@@ -50,6 +51,7 @@ def lines_of(planned: Planned, last_seconds: float | None) -> Iterator[str]:
         yield f"  tls: {plan.tls.what}"
     if plan.users is not None:
         yield f"  {plan.users.what}"
+    yield from (f"  {line}" for line in plan.serves)
     yield from (f"  {line}" for line in _work(plan))
     yield from (f"  note: {note}" for note in _notes(plan))
     if last_seconds is not None and plan.switch is not None:

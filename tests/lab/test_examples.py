@@ -108,7 +108,7 @@ def test_hello_and_its_static_files(module_host: LabHost, tmp_path: Path) -> Non
     hello.project.settings(
         settings
         + '[web]\nserver_names = ["hello.test"]\n'
-        + 'static_url = "/static/"\nstatic_dir = "hello/static"\n'
+        + 'static = { "/static/" = "hello/static" }\n'
         + QUICK
     )
     static = tmp_path / "hello/src/hello/static"

@@ -241,6 +241,9 @@ class Porter:
     def user(self) -> str:
         return "root"
 
+    def sends_brotli(self) -> bool:
+        return False
+
     def servers(self) -> "List[Server]":
         from cartwheel.host.wire.facts import Server
 

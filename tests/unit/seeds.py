@@ -83,6 +83,13 @@ listen = 8080
 static_dir = "static"
 static_url = "/static/"
 
+[web.static]
+"/assets/" = { command = "python manage.py collectstatic --noinput", immutable = true }
+"/own/" = "shop/own"
+
+[web.media]
+"/media/" = "media"
+
 [gunicorn]
 workers = "2 * cpus + 1"
 threads = 4

@@ -49,6 +49,7 @@ def probe(ctx: Context, request: AskFacts) -> Facts:
         digests = pool.submit(lambda: {one: files.sha256_of(Path(one)) for one in request.files})
         version = pool.submit(_web_version)
         servers = pool.submit(web_server().servers)
+        brotli = pool.submit(web_server().sends_brotli)
         web = pool.submit(_web, at)
         ports = pool.submit(listening_ports)
         uv = pool.submit(installer_uv.find, request.uv_version, request.user)
@@ -72,6 +73,7 @@ def probe(ctx: Context, request: AskFacts) -> Facts:
         tls=tls.there(at),
         certbot=certbot.is_there(),
         users=users.digests(at),
+        brotli=brotli.result(),
     )
 
 

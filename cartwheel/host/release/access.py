@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import List, Set
 
 from cartwheel.host.layout import Layout
-from cartwheel.host.system import children, files, systemd
+from cartwheel.host.system import children, content_times, files, systemd
 from cartwheel.host.system.context import Context
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.web.server import WebServer
 
 _ROOT = 0
 _ANY_EXECUTE = 0o111
+# Python compares the time of a source with that in its bytecode.
+_BYTECODE_OF = ".py"
 
 
 def join(ctx: Context, user: str, groups: List[str]) -> List[str]:
@@ -96,7 +98,8 @@ def served(at: Layout, release: str, static_dir: str) -> Path:
 
 
 def open_served(at: Layout, release: str, static_dir: str) -> None:
-    """Let the web server reach and read a closed release's static files, and nothing else."""
+    """Let the web server reach and read a closed release's static files, and nothing else; their
+    times tell it which content they have."""
     folder = served(at, release, static_dir)
     if not folder.is_dir():
         return
@@ -107,6 +110,20 @@ def open_served(at: Layout, release: str, static_dir: str) -> None:
         _allow(Path(inside), stat.S_IROTH | stat.S_IXOTH)
         for name in names:
             _allow(Path(inside, name), stat.S_IROTH)
+            if not name.endswith(_BYTECODE_OF):
+                _give_time(Path(inside, name))
+
+
+def _give_time(path: Path) -> None:
+    try:
+        fd = os.open(str(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # a link
+        return
+    try:
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            content_times.give(fd)
+    finally:
+        os.close(fd)
 
 
 def _allow(path: Path, bits: int) -> None:

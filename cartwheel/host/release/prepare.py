@@ -21,6 +21,7 @@ from cartwheel.host.system import children, envfile, files
 from cartwheel.host.system.context import Context, OpError, disk_full, no_room
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.making import BringTool, Complete, Configure, Upload
+from cartwheel.host.wire.manifest import STATIC_ROOT
 from cartwheel.host.wire.request import Done
 
 _COMPILE_SECONDS = 60.0
@@ -130,6 +131,8 @@ def configure(ctx: Context, request: Configure) -> Done:
         files.write(folder / name, text.encode(), mode, (0, own))
     variables = {name: value.reveal() for name, value in request.env.items()}
     variables.update(_place(at, request))
+    if request.has_static:
+        variables[STATIC_ROOT] = str(at.static(release))
     for name in request.folders:
         _make_folder(Path(name), request.user)
     _make_locks(at, request.locks, own)

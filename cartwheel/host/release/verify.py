@@ -8,13 +8,13 @@ import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Callable, List, Optional, Union
+from typing import Callable, List, Union
 from urllib.parse import unquote
 
 from cartwheel.host import layout
 from cartwheel.host.layout import Layout
 from cartwheel.host.process import advice
-from cartwheel.host.release import access, borrow, install, installer, trial
+from cartwheel.host.release import access, borrow, install, installer, media, trial
 from cartwheel.host.schedule import zones
 from cartwheel.host.state import environment, releases
 from cartwheel.host.system import children, tracebacks
@@ -24,6 +24,7 @@ from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.installing import Installing
 from cartwheel.host.wire.making import TestSite, Verify
 from cartwheel.host.wire.request import Done
+from cartwheel.host.wire.served import Served
 
 # Exit status of `pip check` and `uv pip check` for a finding; any other is a failure.
 _DO_NOT_FIT = 1
@@ -54,11 +55,11 @@ def verify(ctx: Context, request: Verify) -> Done:
     at, release = ctx.at, request.release
     # First: the import runs the application's code as the user, who still owns the files.
     access.close(at, release, request.installing.user)
+    media.ensure(ctx, request.served)
     checks: List[Callable[[], None]] = [
         lambda: _check_lock(at, release),
         lambda: _check_packages(ctx, at, release, request.installing),
-        lambda: check_served(at, release, "web.static_dir", request.static_dir),
-        lambda: check_served(at, release, "web.error_pages", request.error_pages),
+        lambda: check_served(at, release, request.served),
         lambda: _check_unit(ctx, at, release),
         lambda: _check_import(ctx, at, request),
         lambda: _check_programs(at, request),
@@ -106,15 +107,16 @@ def _check_packages(ctx: Context, at: Layout, release: str, installing: Installi
         raise OpError("dependency-missing", said, log=log)
 
 
-def check_served(at: Layout, release: str, setting: str, name: Optional[str]) -> None:
-    """Check that the release has the folder that the web server is to serve. Raises
-    OpError("static-missing")."""
-    if name is None:
-        return
-    folder = access.served(at, release, name)
-    if not folder.is_dir():
-        why = f"{setting}: {name} is not in the release; searched in {folder}"
-        raise OpError("static-missing", why)
+def check_served(at: Layout, release: str, served: Served) -> None:
+    """Check that the release has the folders of static files. Raises OpError("static-missing")."""
+    for setting, name in served.packages.items():
+        folder = access.served(at, release, name)
+        if not folder.is_dir():
+            why = f"{setting}: {name} is not in the release; searched in {folder}"
+            raise OpError("static-missing", why)
+    if served.made and not at.static(release).is_dir():
+        why = f"{served.made}: the release has nothing that the command made"
+        raise OpError("static-missing", why, "Deploy again: a new release runs the command.")
 
 
 def _check_import(ctx: Context, at: Layout, request: Verify) -> None:

@@ -47,6 +47,7 @@ CHANGING: Dict[str, str] = {
     "venv": "release.install:venv",
     "install": "release.install:install",
     "configure": "release.prepare:configure",
+    "static": "release.static:make",
     "verify": "release.verify:verify",
     "site-test": "release.verify:test_site",
     "complete": "release.prepare:complete",

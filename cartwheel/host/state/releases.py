@@ -17,7 +17,7 @@ from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import OpError
 from cartwheel.host.wire.instance import WEB, Instance
 from cartwheel.host.wire.journal import Entry
-from cartwheel.host.wire.manifest import Manifest
+from cartwheel.host.wire.manifest import MADE, Manifest
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -56,7 +56,7 @@ def leftovers(at: Layout) -> List[str]:
 
 
 NAME = re.compile(r"[0-9][a-z0-9._]*")
-_PARTS = {"venv", "env", "gunicorn.conf.py", "lock.txt", "install.txt", "http.sock"}
+_PARTS = {"venv", "env", "gunicorn.conf.py", "lock.txt", "install.txt", "http.sock", MADE}
 _PARTS |= {slot + ".service" for slot in OLD_SLOTS}
 _GONE = re.compile(re.escape(files.GONE) + NAME.pattern)
 

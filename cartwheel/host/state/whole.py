@@ -19,10 +19,10 @@ from typing import Iterator, List, Optional, Tuple, Union
 
 from cartwheel.host.layout import OLD_SLOTS, Layout, first_of, is_slot
 from cartwheel.host.state import record
-from cartwheel.host.system import envfile, files, reach
+from cartwheel.host.system import content_times, envfile, files, reach
 from cartwheel.host.system.context import OpError
 from cartwheel.host.wire.instance import WEB, Instance
-from cartwheel.host.wire.manifest import PLACED, Manifest
+from cartwheel.host.wire.manifest import MADE, PLACED, Manifest
 
 # For a release of an older version, whose manifest does not list them.
 _OWN_FILES = ("gunicorn.conf.py", "lock.txt", "web.service", "web-b.service")
@@ -40,11 +40,12 @@ def with_contents(at: Layout, manifest: Manifest) -> Manifest:
     folder = at.release(manifest.release)
     own = [folder / name for name in files.names(folder) if name not in BOOKKEEPING]
     digests = {path.name: files.sha256_of(path) for path in own if not path.is_symlink()}
-    site = _site(folder)
+    site, made = _site(folder), at.static(manifest.release)
     return replace(
         manifest,
         files={name: digest for name, digest in digests.items() if digest},
         packages=tuple(files.names(site)) if site is not None else (),
+        static=content_times.digest_of(made) if files.is_folder(made) else "",
     )
 
 
@@ -57,6 +58,7 @@ def problem(at: Layout, manifest: Manifest) -> str:
             _marked(at, manifest.release)
             or _own_files(folder, manifest)
             or _placed_files(folder, manifest)
+            or _static_files(folder, manifest)
             or _environment(folder, manifest)
             or _socket_link(at, manifest.release)
             or _venv(folder, manifest)
@@ -77,6 +79,9 @@ def damage(at: Layout, manifest: Manifest) -> List[str]:
         for name, digest in manifest.files.items()
         if (folder / name).is_file() and files.sha256_of(folder / name) != digest
     ]
+    made = folder / MADE
+    if manifest.static and made.is_dir() and content_times.digest_of(made) != manifest.static:
+        found.append(f"files in {MADE} were changed after its command made them")
     found += broken_packages(folder / "venv", hashes=True)
     return list(dict.fromkeys(text for text in found if text))
 
@@ -109,6 +114,11 @@ def _placed_files(folder: Path, manifest: Manifest) -> str:
     """Find a missing file of the application's configuration; it may be empty or changed."""
     names = (f"{PLACED}/{name}" for name in sorted(manifest.placed))
     return next((f"{name} is missing" for name in names if _size(folder / name) is None), "")
+
+
+def _static_files(folder: Path, manifest: Manifest) -> str:
+    is_missing = manifest.static and not files.is_folder(folder / MADE)
+    return f"{MADE} is missing" if is_missing else ""
 
 
 def _size(path: Union[str, Path]) -> Optional[int]:

@@ -20,7 +20,7 @@ from cartwheel.host.process import advice, health, instances, listing, timers
 from cartwheel.host.process.drain import Quiet
 from cartwheel.host.process.kinds import kind_of
 from cartwheel.host.process.parts import named
-from cartwheel.host.release import access, leftovers, verify
+from cartwheel.host.release import access, leftovers, media, verify
 from cartwheel.host.state import assignment, journal, pending, releases, sides
 from cartwheel.host.switch import watch_period, way_back
 from cartwheel.host.system import files, locks, systemd
@@ -145,7 +145,7 @@ def switch(ctx: Context, request: Switch) -> Switched:
     at = ctx.at
     releases.refuse_spoilt(at, request.release)
     mark = _mark_for(ctx, request)
-    _open_static(at, mark, request)
+    _open_served(ctx, mark, request)
     _start(ctx, mark, request.probe)
     _begin(ctx, mark)
     deal = Deal(at, mark, request)
@@ -161,18 +161,22 @@ def switch(ctx: Context, request: Switch) -> Switched:
     return Switched(mark.id)
 
 
-def _open_static(at: Layout, mark: Pending, asked: Switch) -> None:
-    """Open the folders that the web server serves in both releases, whatever the settings were when
-    they were made."""
-    served = {"web.static_dir": asked.static_dir, "web.error_pages": asked.error_pages}
-    for setting, folder in served.items():
-        if folder is None:
-            continue
-        if asked.site_changes:
-            verify.check_served(at, mark.to, setting, folder)
+def _open_served(ctx: Context, mark: Pending, asked: Switch) -> None:
+    """Open the static folders of both releases, whatever the settings were when they were made,
+    and the folders of media; what is wrong with these is no reason against a rollback."""
+    at = ctx.at
+    if asked.site_changes:
+        verify.check_served(at, mark.to, asked.served)
+    for folder in asked.served.packages.values():
         for release in (mark.to, mark.was):
             if release is not None:
                 access.open_served(at, release, folder)
+    try:
+        media.ensure(ctx, asked.served)
+    except OpError as error:
+        if asked.fresh or asked.site_changes:
+            raise
+        ctx.emit("media", "note", error.message)
 
 
 def _gone_back(deal: Deal, error: Exception) -> OpError:

@@ -125,6 +125,11 @@ class Nginx:
 
         return nginx_config.user()
 
+    def sends_brotli(self) -> bool:
+        from cartwheel.host.web import nginx_config
+
+        return nginx_config.loads("ngx_http_brotli_static_module")
+
     def servers(self) -> "List[Server]":
         from cartwheel.host.web import nginx_config
 

@@ -99,6 +99,15 @@ def user(main: Path = MAIN) -> str:
     return "www-data"
 
 
+def loads(module: str, main: Path = MAIN) -> bool:
+    """Whether it loads a module of this name (`load_module` in the main part)."""
+    return any(
+        directive.words[0] == "load_module" and module in " ".join(directive.words[1:])
+        for directive in directives(main, main.parent)
+        if not directive.inside
+    )
+
+
 def includes(site: Path, main: Path = MAIN) -> bool:
     """Whether nginx reads a site's file of this path, once it exists. True where `main` is missing:
     then nginx was built with another path."""

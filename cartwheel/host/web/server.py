@@ -112,6 +112,9 @@ class WebServer(Protocol):
     def user(self) -> str:
         """The user that its workers run as on this host."""
 
+    def sends_brotli(self) -> bool:
+        """Whether it can send ready-made files (.br) on this host."""
+
     def servers(self) -> "List[Server]":
         """All sites that it would load on this host."""
 

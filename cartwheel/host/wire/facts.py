@@ -124,7 +124,7 @@ class Facts:
     files that were asked for. `web_server`: its version, `web`: its state. `ports`: the listening
     program by port. `pips`: the installed versions of pip. `tls`: None if the host has nothing of
     it. `certbot`: whether it is installed. `users`: keyed digests of the files of users of the
-    site's paths, by name."""
+    site's paths, by name. `brotli`: whether the web server can send .br files."""
 
     host: Machine
     python: Optional[Interpreter]
@@ -142,6 +142,7 @@ class Facts:
     tls: Optional[TlsThere] = None
     certbot: bool = False
     users: Dict[str, str] = field(default_factory=dict)
+    brotli: bool = False
 
 
 @dataclass(frozen=True)

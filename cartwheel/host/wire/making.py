@@ -10,6 +10,7 @@ from cartwheel.host.wire.hidden import Hidden
 from cartwheel.host.wire.installing import Installing
 from cartwheel.host.wire.manifest import Manifest, Python
 from cartwheel.host.wire.request import Done, Request
+from cartwheel.host.wire.served import Served
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class PlacedFile:
 @dataclass(frozen=True)
 class Configure(Request[Done]):
     """Write the release's own files, its variables, and the application's files; make its
-    `folders` outside, and `locks` for processes that never run twice. `digest` identifies them."""
+    `folders` outside, and `locks` for processes that never run twice. `has_static`: one of its
+    variables leads to the folder that a command will fill. `digest` identifies them."""
 
     op = "configure"
     release: str
@@ -85,6 +87,7 @@ class Configure(Request[Done]):
     placed: Dict[str, PlacedFile]
     folders: Tuple[str, ...]
     locks: Tuple[str, ...]
+    has_static: bool
     digest: str
 
 
@@ -99,6 +102,19 @@ class TestSite(Request[Done]):
 
 
 @dataclass(frozen=True)
+class MakeStatic(Request[Done]):
+    """Fill the release's folder of static files by the `command` of this `setting`, as the app's
+    user; then give it to root."""
+
+    op = "static"
+    release: str
+    user: str
+    setting: str
+    command: str
+    timeout_seconds: float
+
+
+@dataclass(frozen=True)
 class Verify(Request[Done]):
     """Check everything that can be checked before the release runs. `programs`: of its processes
     besides web and of its timers, by setting; "" for one that a variable names. `zones`: the time
@@ -108,8 +124,7 @@ class Verify(Request[Done]):
     release: str
     installing: Installing
     entry: str
-    static_dir: Optional[str]
-    error_pages: Optional[str]
+    served: Served
     import_seconds: float
     site_changes: Dict[str, Optional[str]]
     server_names: Tuple[str, ...]

@@ -11,6 +11,10 @@ from cartwheel.host.wire.timer import Timer
 
 PLACED = "files"
 """The folder of the application's files of configuration in a release."""
+MADE = "static"
+"""The folder of static files that a command of the application makes in a release."""
+STATIC_ROOT = "STATIC_ROOT"
+"""The variable of the application with its path."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Manifest:
     `commit`: of the source in git, with `-dirty` at its end if there were other changes.
     `placed`: the application's files of configuration. `processes`: those besides web.
     `timers`: by name. `files`: SHA-256 of the release's own files. `packages`: the entries of its
-    site-packages."""
+    site-packages. `static`: the digest of what its command made; "" without one."""
 
     release: str = ""
     seq: int = 0
@@ -72,3 +76,4 @@ class Manifest:
     timers: Dict[str, Timer] = field(default_factory=dict)
     files: Dict[str, str] = field(default_factory=dict)
     packages: Tuple[str, ...] = ()
+    static: str = ""

@@ -9,6 +9,7 @@ from cartwheel.host.wire.assigned import Assigned
 from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.processes import Row
 from cartwheel.host.wire.request import Done, Request
+from cartwheel.host.wire.served import Served
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,7 @@ class Switch(Request[Switched]):
     fresh: bool
     site_changes: Dict[str, Optional[str]]
     listen: int
-    static_dir: Optional[str]
-    error_pages: Optional[str]
+    served: Served
     probe: Probe
     watch_seconds: float
     limits: Limits

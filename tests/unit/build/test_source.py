@@ -312,8 +312,10 @@ def test_requirements_of_a_project_have_their_lines_and_addresses(tmp_path: Path
 # --- files --------------------------------------------------------------------------------
 
 
-def carried(folder: Path, *, static_dir: str = "", include: tuple[str, ...] = ()) -> set[str]:
-    privacy = Privacy(static_dir=static_dir, include=include)
+def carried(
+    folder: Path, *, static_dirs: tuple[str, ...] = (), include: tuple[str, ...] = ()
+) -> set[str]:
+    privacy = Privacy(static_dirs=static_dirs, include=include)
     return {name for name, _ in choose(find_source(".", folder), privacy).carried}
 
 
@@ -323,16 +325,16 @@ def test_folders_of_a_front_end_are_carried(tmp_path: Path) -> None:
     (tmp_path / "docs/__init__.py").unlink()
     write(tmp_path, "docs/conf.py", "docs/index.html")
     assert carried(tmp_path) == {"app.py", "dist/index.html", "build/x.js"}
-    assert "docs/index.html" in carried(tmp_path, static_dir="docs")
+    assert "docs/index.html" in carried(tmp_path, static_dirs=("docs",))
     assert "tests/t.py" in carried(tmp_path, include=("tests/",))
 
 
 def test_what_is_named_is_no_result_of_a_build(tmp_path: Path) -> None:
     write(tmp_path, "app.py", "dist/shop.zip", "build/lib/x.py")
     assert carried(tmp_path) == {"app.py"}
-    assert carried(tmp_path, static_dir="dist") == {"app.py", "dist/shop.zip"}
+    assert carried(tmp_path, static_dirs=("dist",)) == {"app.py", "dist/shop.zip"}
     assert carried(tmp_path, include=("dist/*.zip",)) == {"app.py", "dist/shop.zip"}
-    assert carried(tmp_path, static_dir="build/lib") == {"app.py", "build/lib/x.py"}
+    assert carried(tmp_path, static_dirs=("build/lib",)) == {"app.py", "build/lib/x.py"}
 
 
 def test_what_is_served_is_carried_though_git_ignores_it(tmp_path: Path) -> None:
@@ -340,7 +342,7 @@ def test_what_is_served_is_carried_though_git_ignores_it(tmp_path: Path) -> None
     (tmp_path / ".gitignore").write_text("dist/\n")
     assert carried(tmp_path) == {"app.py", "src/x.py"}
     served = {"app.py", "src/x.py", "dist/index.html", "dist/.well-known/a.json"}
-    assert carried(tmp_path, static_dir="dist") == served
+    assert carried(tmp_path, static_dirs=("dist",)) == served
 
 
 def test_an_own_folder_of_settings_is_the_applications(tmp_path: Path) -> None:

@@ -39,14 +39,16 @@ def test_every_wrong_line_is_named(tmp_path: Path) -> None:
     assert caught.value.slug == "bad-users"
     why = "a plain password, or an unknown kind of hash; make one with `openssl passwd -6`"
     assert caught.value.detail.splitlines() == [
-        f"web.paths./admin/.users: team:2: {why}",
-        f"web.paths./ops/.users: line 1: {why}",
+        f'web.paths."/admin/".users: team:2: {why}',
+        f'web.paths."/ops/".users: line 1: {why}',
     ]
     assert "hunter2" not in str(caught.value) + caught.value.detail
 
 
 def test_a_source_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"web\.paths\./admin/\.users: .*team: No such") as caught:
+    with pytest.raises(
+        UsageError, match=r'web\.paths\."/admin/"\.users: .*team: No such'
+    ) as caught:
         users_of(settings(admin={"file": "team"}), tmp_path)
     assert caught.value.slug == "secret"
 

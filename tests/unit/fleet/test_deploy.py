@@ -26,6 +26,7 @@ from cartwheel.host.wire.facts import Interpreter
 from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.installing import Installing
 from cartwheel.host.wire.request import Request, Who
+from cartwheel.host.wire.served import Served
 from cartwheel.host.wire.switching import Limits, Switch
 from cartwheel.host.wire.tls import InstallAcme, InstallTls, Order
 from cartwheel.host.wire.users import PlaceUsers
@@ -120,8 +121,7 @@ MAKING = Making(
     content=NEW,
     python=from_message(Interpreter, INTERPRETER),
     entry="app:app",
-    static_dir=None,
-    error_pages=None,
+    served=Served(),
     server_names=(),
     import_seconds=5,
     packages=Packages(
@@ -142,8 +142,7 @@ SWITCH = Switch(
     fresh=True,
     site_changes={},
     listen=80,
-    static_dir=None,
-    error_pages=None,
+    served=Served(),
     probe=Probe("/", "shop.example", "http", 200, 1, 0.1, 5, 2),
     watch_seconds=2,
     limits=Limits(max_error_percent=10, error_min_requests=5, max_worker_restarts=1),

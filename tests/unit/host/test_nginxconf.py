@@ -310,3 +310,15 @@ def test_which_folders_of_sites_nginx_reads(tmp_path: Path) -> None:
         (tmp_path / "more.conf").write_text("include conf.d/*.conf;")
         main.write_text(text)
         assert nginx_config.includes(site, main) is reads, text
+
+
+def test_modules_that_are_loaded(tmp_path: Path) -> None:
+    main = tmp_path / "nginx.conf"
+    main.write_text(DEBIAN)
+    assert not nginx_config.loads("ngx_http_brotli_static_module", main)
+    (tmp_path / "modules-enabled").mkdir()
+    one = tmp_path / "modules-enabled/50-mod-http-brotli-static.conf"
+    one.write_text("#load_module modules/ngx_http_brotli_static_module.so;\n")
+    assert not nginx_config.loads("ngx_http_brotli_static_module", main)
+    one.write_text("load_module modules/ngx_http_brotli_static_module.so;\n")
+    assert nginx_config.loads("ngx_http_brotli_static_module", main)

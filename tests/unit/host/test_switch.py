@@ -42,6 +42,7 @@ from cartwheel.host.wire.marks import Stopped
 from cartwheel.host.wire.process import Process
 from cartwheel.host.wire.processes import RestartProcesses, StartProcesses, StopProcesses
 from cartwheel.host.wire.running import Start, Stop
+from cartwheel.host.wire.served import Served
 from cartwheel.host.wire.switching import (
     Confirm,
     Finish,
@@ -217,8 +218,7 @@ class Stage:
             "fresh": kind == "deploy",
             "site_changes": {},
             "listen": 80,
-            "static_dir": None,
-            "error_pages": None,
+            "served": Served(),
             "probe": PROBE,
             "watch_seconds": 0.01,
             "limits": Limits(max_error_percent=10, error_min_requests=5, max_worker_restarts=1),

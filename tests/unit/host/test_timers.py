@@ -37,6 +37,7 @@ from cartwheel.host.wire.installing import Installing
 from cartwheel.host.wire.making import Verify
 from cartwheel.host.wire.manifest import Manifest
 from cartwheel.host.wire.marks import Stopped
+from cartwheel.host.wire.served import Served
 from cartwheel.host.wire.timer import PauseTimer, ReadRun, ResumeTimer, Run, RunTimer, Timer
 from tests.unit.host.test_switch import dying_before
 from tests.unit.hostside import Session, host_in, web
@@ -449,7 +450,7 @@ def test_a_release_without_it_does_not_take_it(stage: Stage) -> None:
 
 def test_a_zone_that_the_host_does_not_know(stage: Stage) -> None:
     asked = Verify(
-        RELEASE, Installing("pip", "", "", "shop", {}), "", None, None, 1.0, {}, (), {},
+        RELEASE, Installing("pip", "", "", "shop", {}), "", Served(), 1.0, {}, (), {},
         {"timers.tick.zone": "Europe/Berlino"},
     )  # fmt: skip
     (stage.at.release(RELEASE) / "env").write_text("")

@@ -64,7 +64,11 @@ http {{
     access_log off;
     client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2;
     fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
-    types {{ text/css css; text/html html; }}
+    gzip on;  # as in Debian's
+    types {{
+        text/css css; text/html html; text/plain txt; text/xml xml; image/svg+xml svg;
+        image/png png; application/pdf pdf; application/javascript js;
+    }}
     include {folder}/conf.d/*.conf;
 }}
 """

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -234,6 +235,60 @@ def test_events_arrive_one_by_one(site: Site, request_line: str, accept: str) ->
     assert (head["connection"], head.get("upgrade")) == ("close", None)
     assert (head["x-forwarded-proto"], head["x-forwarded-port"]) == ("http", str(site.port))
     counts(site, 0.0, Share(1, 0))
+
+
+@pytest.mark.parametrize(
+    ("accept", "head"),
+    [
+        (EVENTS, HEAD),
+        (EVENTS, HEAD.replace(b"event-stream", b"html")),
+        ("Accept: */*", HEAD.replace(b"\r\n\r\n", b"\r\nX-Accel-Buffering: no\r\n\r\n")),
+        ("Accept: */*", b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"),
+    ],
+)
+def test_compression_holds_no_piece_back(site: Site, accept: str, head: bytes) -> None:
+    """Plain text may be lines of a log: it is not compressed either."""
+    arrived = threading.Event()
+
+    def pieces(both: SocketIO) -> None:
+        both.write(head + b"data: one\n\n")
+        assert arrived.wait(_PATIENCE_SECONDS)
+        both.write(b"data: two\n\n")
+
+    instance = serve(site, pieces)
+    is_held = accept != EVENTS and b"X-Accel" not in head  # as always: an answer without length
+    with closing(Client(site, accept, "Accept-Encoding: gzip")) as client:
+        if is_held:
+            arrived.set()
+        assert not any(line.startswith("Content-Encoding") for line in client.head())
+        assert client.line() == b"data: one"
+        arrived.set()
+        assert client.line() == b"data: two"
+    instance.ended()
+
+
+def test_compressed_pieces_are_sent_at_once_where_the_app_says_so(site: Site) -> None:
+    arrived = threading.Event()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nX-Accel-Buffering: no\r\n\r\n"
+
+    def pieces(both: SocketIO) -> None:
+        both.write(head + b"one\n")
+        assert arrived.wait(_PATIENCE_SECONDS)
+        both.write(b"two\n")
+
+    instance = serve(site, pieces)
+    unpacked = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    with closing(Client(site, "Accept-Encoding: gzip")) as client:
+        assert "Content-Encoding: gzip" in client.head()
+        for wanted in (b"one\n", b"two\n"):
+            text = b""
+            while text != wanted:
+                size = int(client.file.readline(), 16)
+                assert size, "it ended too early"
+                text += unpacked.decompress(client.file.read(size) or b"")
+                client.file.readline()
+            arrived.set()
+    instance.ended()
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,16 @@ def test_every_value_says_where_it_comes_from(tmp_path: Path) -> None:
     assert "web.static_url" not in found, "what has no value"
 
 
+def test_a_string_for_static_files_is_where_their_folder_comes_from(tmp_path: Path) -> None:
+    table = '"/b/" = { folder = "y", immutable = true }'
+    write(tmp_path, deploy=f'{DEPLOY}[web.static]\n"/a/" = "x"\n{table}\n')
+    found = shown(tmp_path, None)
+    line = DEPLOY.count("\n") + 2
+    assert found['web.static."/a/".folder'] == ('"x"', f"config/deploy.toml:{line}:1")
+    assert found['web.static."/a/".immutable'] == ("false", "default")
+    assert found['web.static."/b/".immutable'][1].startswith(f"config/deploy.toml:{line + 1}:")
+
+
 def test_settings_that_shape_what_hosts_run() -> None:
     """Those that differ from their defaults, and nothing of the way to the hosts."""
     settings = Settings.model_validate(
