@@ -327,7 +327,7 @@ _CASES: dict[str, tuple[str, str]] = {
     "bad-users": (
         "A line of `users` in [web.paths] is not NAME:HASH, or its hash is weak or takes a web"
         " server too long.",
-        "web.paths./admin/.users: deploy/users:3: bcrypt takes the web server too long; make one"
+        'web.paths."/admin/".users: deploy/users:3: bcrypt takes the web server too long; make one'
         " with `openssl passwd -6`",
     ),
     "bad-certificate": (

@@ -119,7 +119,7 @@ def test_a_file_of_users_with_a_mistake_changes_nothing(
     seen = len(journal(module_host, "shop"))
     project.write("team", "ann:$2y$12$" + "x" * 53 + "\n")
     told = deploy(project, module_host, code=2)
-    assert "web.paths./admin/.users: team:1: bcrypt takes the web server too long" in told
+    assert 'web.paths."/admin/".users: team:1: bcrypt takes the web server too long' in told
     assert "CW114" in told
     assert "x" * 53 not in told
     assert len(journal(module_host, "shop")) == seen
