@@ -422,6 +422,12 @@ CATALOGUE: dict[str, Problem] = {
         " port, and whether your own template of the site still has its line `include`.",
         Exit.ATTENTION,
     ),
+    "maintenance-unseen": Problem(
+        540,
+        "Visitors do not get the page",
+        "The site is open as before. A site that an earlier version wrote gets it with the next"
+        " `fab deploy`; your own template of the site needs what Cartwheel's own has for it.",
+    ),
     "acme": Problem(
         523,
         "The certificate authority gave no certificate",

@@ -26,6 +26,7 @@ namespace = assemble(
         "hosts",
         "lab",
         "lock",
+        "maintenance",
         "nginx",
         "process",
         "runs",

@@ -47,6 +47,7 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
     from cartwheel.fleet.sessions import failures, successes
     from cartwheel.fleet.truth import left_behind
     from cartwheel.plan.condition import conditions
+    from cartwheel.terminal.maintenance import closed_lines
 
     found, code = ask.status(scene), 0
     behind = left_behind(found)
@@ -71,6 +72,8 @@ def status(scene: Scene, out: Output, finish: bool = False) -> int:
     for line in fronts.lines(secure):
         out.say(line)
     out.put(https={host: [one.fields for one in several] for host, several in secure.items()})
+    for line in closed_lines(successes(found)):
+        out.say(line)
     served = {one.content for one in successes(found).values()}
     for release in sorted(set(behind.values())):
         out.say(_behind_text([host for host in behind if behind[host] == release], release))

@@ -339,6 +339,11 @@ _CASES: dict[str, tuple[str, str]] = {
         "After a reload a connection on the host itself got another certificate, or none.",
         "web1: port 443: another certificate is served for shop.example.org",
     ),
+    "maintenance-unseen": (
+        "The site was written by an earlier version, or by a template of your own that does not"
+        " look for the mark of `fab maintenance.on`; or the web server does not answer.",
+        "web1: a visitor still gets 200",
+    ),
     "acme": (
         "The authority could not reach the host by the name, refuses the name, or was asked too"
         " often; or it could not be reached itself ([tls.md](tls.md)).",

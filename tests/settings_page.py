@@ -143,7 +143,11 @@ balancer `balancer.conf` there; it may also use `tls` |
 it uses other names than the other templates |
 | `logrotate.j2` | `/etc/logrotate.d/cartwheel-APP.conf` |
 | `boot.service.j2` | `cartwheel-APP.service`, which starts the live release at boot |
-| `maintenance.html.j2` | the page that nginx shows while the app does not answer |
+| `nginx-maintenance.conf.j2` | the part of the site that looks whether it is closed |
+| `nginx-maintenance-site.conf.j2`, `nginx-maintenance-allow.conf.j2` | what the site includes for \
+minutes and addresses of `fab maintenance.on`; they may also use `minutes` and `allow` |
+| `maintenance.html.j2` | the page for visitors, once for each `lang`, while the app does not \
+answer or the site is closed ([maintenance.md](maintenance.md)) |
 
 `fab templates.eject NAME` copies a template into your project, where you can change it; its first
 line identifies the original. When an upgrade of Cartwheel changes the original, `fab plan`, `fab

@@ -141,6 +141,10 @@ class Layout:
     users = _Inside("users")
     # The answers to the authority's challenges, which the web server reads.
     acme_webroot = _Inside("acme-webroot")
+    # Its mark closes the site for visitors; beside it are their pages, and what the site includes
+    # (see `web.maintenance`).
+    maintenance = _Inside("maintenance")
+    maintenance_mark = _Inside("on.json", of="maintenance")
     # On a balancer: links to the hosts that are in, and marks of those that are out.
     balancer = _Inside("balancer")
     # The hosts that are out of the balancer, and who took them out (see `balancer`).

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cartwheel.plan import tls, web_server
+from cartwheel.plan.maintenance import closed_text
 from cartwheel.plan.processes import stopped_text
 from cartwheel.plan.refusals import MIN_FREE_BYTES, MIN_FREE_INODES, held_refusal, stopped_refusal
 from cartwheel.settings import names
@@ -371,6 +372,9 @@ def _notes(host: str, status: Status) -> Iterator[Finding]:
     if status.freeze:
         detail, todo = held_refusal(status.freeze).message, f"`fab lock.release -H {host}` lifts it"
         yield Finding(host, "freeze", "note", detail, todo)
+    if status.maintenance:
+        todo = f"`fab maintenance.off -H {host}` opens it"
+        yield Finding(host, "maintenance", "note", closed_text(status.maintenance), todo)
     for text in status.leftovers:
         todo = f"`fab doctor --fix -H {host}` or the next deploy removes it"
         yield Finding(host, "leftover", "note", text, todo)

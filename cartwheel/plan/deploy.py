@@ -16,6 +16,7 @@ from cartwheel.plan.app_server import server_refusals
 from cartwheel.plan.holders import ALONE, Place
 from cartwheel.plan.hooks import hooks_for
 from cartwheel.plan.host_plan import Application, HostPlan, Migration, Operator, Restarting
+from cartwheel.plan.maintenance import closed_text
 from cartwheel.plan.making import Delivery, Making, Packages, Variable
 from cartwheel.plan.processes import described, described_timers
 from cartwheel.plan.refusals import BLINDING, left_out, refusals
@@ -309,6 +310,8 @@ def _notes(facts: Facts, content: str, release: str) -> Iterator[str]:
     for name, what in app.spoilt.items():
         if name == content or name.startswith(content + "_"):
             yield f"{name} is damaged ({what}): its content is made again as {release}"
+    if app.maintenance:
+        yield f"{closed_text(app.maintenance)}; `fab maintenance.off` opens the site"
     if app.leftovers:
         yield f"leftovers to clean: {', '.join(app.leftovers)}"
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from cartwheel.errors import UsageError
 from cartwheel.host.layout import FIRST_SLOT, TEMPLATE_UNIT, Layout, first_of
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 OWN_CONFIG = "app.gunicorn.conf.py"
 
 LOGROTATE = "/etc/logrotate.d"
+# What visitors see while nobody answers them, by language; the site chooses.
+PAGE = "maintenance.html.j2"
+PAGES = {"en": "maintenance.html", "zh": "maintenance.zh.html"}
 # The name of the web server's site among the files.
 SITE = "site"
 
@@ -36,6 +40,8 @@ SITE = "site"
 _STOP_MARGIN_SECONDS = 10
 _START_MARGIN_SECONDS = 30
 _BOOT_MARGIN_SECONDS = 60
+# When visitors and robots should try a closed site again, if nobody says how long it takes.
+_RETRY_SECONDS = 600
 # How long web servers wait by default; it never waits shorter than a request may take.
 _PROXY_SECONDS = 60
 # A web server may take no variable of more than 46 characters; the longest has 21 before it.
@@ -171,7 +177,7 @@ def render_release(
             of_release("gunicorn.conf.py", "gunicorn.conf.py.j2"),
             # %i is the slot of each instance (systemd.unit(5)).
             of_release(TEMPLATE_UNIT, "web.service.j2", slot="%i"),
-            of_release("maintenance.html", "maintenance.html.j2"),
+            *(of_release(name, PAGE, lang=lang) for lang, name in PAGES.items()),
             of_host(SITE, names.web_server().site_template, names.site_path(settings)),
             of_host("logrotate.conf", "logrotate.j2", f"{LOGROTATE}/cartwheel-{at.app}.conf"),
             of_host("boot.service", "boot.service.j2", str(at.boot_unit)),
@@ -219,7 +225,7 @@ def render_tls_for(
 ) -> str:
     """The same for a site whose template has other values for some names."""
     at, web = Layout(settings.slug, Path(settings.host.base)), names.web_server()
-    values = _values(settings, facts, "", at, has_own_config=False)
+    values = values_of(settings, facts)
     own = settings.tls.host_certificate is None
     tls = {
         "certificate": str(at.tls_live / CHAIN) if own else settings.tls.host_certificate,
@@ -242,8 +248,7 @@ def check_templates(settings: Settings, project: Path) -> None:
 
 def template_names(settings: Settings) -> list[str]:
     """Every name that a template may use."""
-    at = Layout(settings.slug, Path(settings.host.base))
-    return sorted(_values(settings, SAMPLES[0], "1.0", at, has_own_config=False))
+    return sorted(values_of(settings, SAMPLES[0]))
 
 
 def workers(settings: Settings, cpus: int) -> int:
@@ -287,6 +292,9 @@ def _values(
         "stop_seconds": graceful_seconds + _STOP_MARGIN_SECONDS,
         "boot_seconds": start_seconds + graceful_seconds + _BOOT_MARGIN_SECONDS,
         "proxy_seconds": proxy_seconds(settings),
+        "health_uri": settings.web.prefix + unquote(settings.health.path.partition("?")[0]),
+        "retry_seconds": _RETRY_SECONDS,
+        **page_values(),
         "acme_webroot": str(at.acme_webroot) if settings.tls.acme else None,
         "siblings": facts.siblings if settings.tls.acme else (),
         "trusted_proxies": (*settings.web.trusted_proxies, *facts.balancers),
@@ -301,6 +309,19 @@ def _values(
         "media": served.media(settings),
         "hashed_name": served.HASHED_NAME,
     }
+
+
+# Any: as above.
+def values_of(settings: Settings, facts: RenderFacts) -> dict[str, Any]:
+    """What templates may use that are of no release."""
+    at = Layout(settings.slug, Path(settings.host.base))
+    return _values(settings, facts, "", at, has_own_config=False)
+
+
+# Any: as above.
+def page_values(message: str = "", *, is_announced: bool = False) -> dict[str, Any]:
+    """What the page for visitors says besides `lang`."""
+    return {"lang": "en", "message": message, "is_announced": is_announced}
 
 
 def proxy_seconds(settings: Settings) -> int:

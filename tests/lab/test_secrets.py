@@ -366,6 +366,8 @@ EVERY_WORD: dict[str, tuple[str, ...]] = {
     "rollback": (),
     "nginx.test": (),
     "nginx.reload": (),
+    "maintenance.on": ("--message", "a pause"),
+    "maintenance.off": (),
     "lock.hold": ("--message", "a pause"),
     "lock.status": (),
     "lock.release": (),

@@ -26,7 +26,7 @@ from cartwheel.host.state import (
 )
 from cartwheel.host.system import children, files, reach, systemd
 from cartwheel.host.system.context import Context, OpError, boot_id
-from cartwheel.host.web import certbot, serving, users
+from cartwheel.host.web import certbot, maintenance, serving, users
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.facts import App, AskFacts, Facts, Interpreter, Machine, Release
 from cartwheel.host.wire.manifest import Manifest
@@ -213,6 +213,7 @@ def _app(at: Layout, with_carried: bool) -> App:
         pending=pending.look(at) not in (None, DAMAGED),
         stopped=files.read_record(Stopped, at.stopped),
         stopped_processes=stopped.processes(at),
+        maintenance=maintenance.read(at),
         freeze=freeze.read(at),
         premise=releases.premise(at),
         seq=(entries[-1].seq or 0) if entries else 0,

@@ -15,7 +15,7 @@ from cartwheel.host.state import assignment, freeze, journal, pending, releases,
 from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import Context
 from cartwheel.host.system.systemd import UnitState
-from cartwheel.host.web import front_door, serving, tls
+from cartwheel.host.web import front_door, maintenance, serving, tls
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.assigned import held_timer
 from cartwheel.host.wire.instance import WEB, Instance
@@ -90,6 +90,7 @@ def _status_of(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> Stat
         assigned=assignment.read(at),
         exclusive=tuple(sorted(_only_once(at, known))),
         tls=secure.result(),
+        maintenance=maintenance.read(at),
     )
 
 

@@ -34,6 +34,7 @@ _SCRATCH = (
 )
 
 _FOLDERS = "releases|cache|shared|balancer|assignments|locks|stopped|timers|tls|acme-webroot"
+_FOLDERS += "|maintenance"
 
 SWITCH = "unfinished switch"
 DOWN = "down, and should serve"
@@ -50,6 +51,7 @@ SPARE = "spare link"
 ASSIGNMENT = "unneeded assignment"
 CERTIFICATE = "unneeded certificate"
 CHALLENGE = "answer to a challenge"
+PAGES = "pages of no maintenance"
 RUNTIME = "runtime directory"
 HOST_SIDE = "old host side"
 SCRATCH = "scratch folder"
@@ -86,7 +88,7 @@ def find(at: Layout) -> List[Leftover]:
         return []
     known = _Known(at)
     finders = (_unfinished, _units, _releases, _removed, _wheels, _temporary, _spares)
-    more = (_assignments, _certificates, _runtime, _host_sides, _scratch, _installers)
+    more = (_assignments, _certificates, _pages, _runtime, _host_sides, _scratch, _installers)
     return [one for finder in (*finders, *more) for one in finder(at, known)]
 
 
@@ -219,6 +221,7 @@ def _temporary(at: Layout, known: _Known) -> Found:
         (layout.UNITS, rf"cartwheel-{re.escape(at.app)}\.({layout.UNIT_FILE.pattern})"),
         (layout.UNITS, rf"cartwheel-{re.escape(at.app)}_(timer|job|tls)\..*"),
         (at.tls, ".*"),
+        (at.maintenance, ".*"),
         *((at.tls / name, ".*") for name in tls.sets(at)),
         *(
             (folder / name, ".*")
@@ -259,6 +262,12 @@ def _certificates(at: Layout, known: _Known) -> Found:
     if certbot.is_cut_off(at):
         yield Leftover(CHALLENGE, str(certbot.challenges(at)))
     yield from (Leftover(CERTIFICATE, str(at.tls / name)) for name in tls_change.unneeded(at))
+
+
+def _pages(at: Layout, known: _Known) -> Found:
+    """What was prepared for maintenance, or is still there after it."""
+    if files.is_folder(at.maintenance) and not at.maintenance_mark.exists():
+        yield Leftover(PAGES, str(at.maintenance))
 
 
 def _runtime(at: Layout, known: _Known) -> Found:
@@ -348,6 +357,7 @@ _TAKE_AWAY: Dict[str, Callable[[Layout, Leftover], None]] = {
     WHEEL: _tree,
     CERTIFICATE: _tree,
     CHALLENGE: _tree,
+    PAGES: _tree,
     RUNTIME: _tree,
     HOST_SIDE: _tree,
     SCRATCH: _scratch_of_anybody,

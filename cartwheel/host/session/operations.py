@@ -78,6 +78,8 @@ CHANGING: Dict[str, str] = {
     "tls-acme": "web.acme:install",
     "tls-renew": "web.acme:renew",
     "users": "web.users:place",
+    "maintenance-on": "web.maintenance:turn_on",
+    "maintenance-off": "web.maintenance:turn_off",
     "hold": "state.freeze:hold",
     "release": "state.freeze:release",
     "uninstall": "upkeep.uninstall:uninstall",

@@ -89,7 +89,7 @@ def _ask(at: Layout, probe: Probe, port: int, release: str, token: str) -> str:
 
 
 def _wrong(at: Layout, probe: Probe, port: int, release: str, token: str) -> str:
-    connection = _connection(at, probe, port)
+    connection = connected(at, probe, port)
     try:
         response, _body = exchange(connection, probe, {HEADER: token})
     except NoAnswer as error:
@@ -105,7 +105,7 @@ def _wrong(at: Layout, probe: Probe, port: int, release: str, token: str) -> str
     return ""
 
 
-def _connection(at: Layout, probe: Probe, port: int) -> http.client.HTTPConnection:
+def connected(at: Layout, probe: Probe, port: int) -> http.client.HTTPConnection:
     """As visitors come: over TLS where the site is served over TLS."""
     secure = tls.served_as(at) if tls.end_of(at) == "app" else None
     if secure is not None:

@@ -8,7 +8,7 @@ import functools
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence, Tuple
 
 from cartwheel.host.web.server import Request, TlsSite
 
@@ -58,6 +58,11 @@ class Nginx:
     door_template = "nginx-door.conf.j2"
     tls_template = "nginx-tls.conf.j2"
     shared: Optional[Path] = SHARED
+    # One is read outside of the site's server block, where addresses can be named.
+    maintenance_templates: Mapping[str, str] = {
+        "http.conf": "nginx-maintenance-allow.conf.j2",
+        "site.conf": "nginx-maintenance-site.conf.j2",
+    }
     # Debian's takes `default_server`; it is a link into sites-available.
     default_site = Path("/etc/nginx/sites-enabled/default")
     version_command: Tuple[str, ...] = ("nginx", "-v")

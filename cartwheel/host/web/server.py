@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional, Protocol, Sequence, Tuple
+from typing import TYPE_CHECKING, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.facts import Server
@@ -59,6 +59,9 @@ class WebServer(Protocol):
     tls_template: str
     # The file that all sites share, beside them; None if the kind needs none.
     shared: Optional[Path]
+    # The templates of what that site includes from the folder `Layout.maintenance`, by file name;
+    # one that declares something comes before one that names it.
+    maintenance_templates: Mapping[str, str]
     # The distribution's default site; setup disables it for an app without a server name.
     default_site: Path
     # The command that prints its version, on standard output or error.

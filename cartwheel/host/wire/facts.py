@@ -10,7 +10,7 @@ from cartwheel.host.wire.hidden import Hidden
 from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.journal import Setback
 from cartwheel.host.wire.locking import Mark
-from cartwheel.host.wire.marks import Stopped
+from cartwheel.host.wire.marks import Maintenance, Stopped
 from cartwheel.host.wire.process import Process
 from cartwheel.host.wire.request import Request
 from cartwheel.host.wire.tls import TlsThere
@@ -84,8 +84,8 @@ class App:
     was deployed with, if known. `carried`: the files in the live release's wheel, if asked for.
     `assigned`: what runs here; `down`: what of it is not up. `locked`: a session is at work.
     `pending`: a switch is not confirmed. `stopped_processes`: those that somebody has stopped.
-    `premise`: a digest of everything that a plan is made from. `setbacks`: of releases, by
-    content."""
+    `maintenance`: who closed the site for visitors. `premise`: a digest of everything that a plan
+    is made from. `setbacks`: of releases, by content."""
 
     digest_key: Optional[Hidden]
     current: Optional[str]
@@ -104,6 +104,7 @@ class App:
     pending: bool
     stopped: Optional[Stopped]
     stopped_processes: Dict[str, Stopped]
+    maintenance: Optional[Maintenance]
     freeze: Optional[Mark]
     premise: str
     seq: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Tuple
 
 
 @dataclass(frozen=True)
@@ -12,3 +13,16 @@ class Stopped:
     who: str = "somebody"
     message: str = ""
     since: str = "?"
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """The mark of `fab maintenance.on`; `who`, `message` and `since` as in `Stopped`. `minutes`
+    until visitors should try again, 0 for the usual time. `allow`: addresses and networks that see
+    the app all the same."""
+
+    who: str = "somebody"
+    message: str = ""
+    since: str = "?"
+    minutes: int = 0
+    allow: Tuple[str, ...] = ()

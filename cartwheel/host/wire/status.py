@@ -9,7 +9,7 @@ from cartwheel.host.wire.assigned import Assigned
 from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.locking import Mark
-from cartwheel.host.wire.marks import Stopped
+from cartwheel.host.wire.marks import Maintenance, Stopped
 from cartwheel.host.wire.pending import Pending
 from cartwheel.host.wire.request import Request
 from cartwheel.host.wire.timer import TimerState
@@ -65,7 +65,8 @@ class Status:
     last deploy, if that was interrupted. `last`: the journal's last line. `pending`: the mark of
     a switch that is not confirmed (with empty fields if it is damaged). `assigned`: what runs
     here; `exclusive`: what of the live release only one host may have. `stopped_processes`: those
-    that somebody has stopped. `tls`: how the site is served over TLS; None: not at all."""
+    that somebody has stopped. `tls`: how the site is served over TLS; None: not at all.
+    `maintenance`: who closed the site for visitors."""
 
     release: Optional[str]
     content: Optional[str]
@@ -96,6 +97,7 @@ class Status:
     exclusive: Tuple[str, ...]
     timers: Tuple[TimerState, ...]
     tls: Optional[TlsState] = None
+    maintenance: Optional[Maintenance] = None
 
 
 @dataclass(frozen=True)

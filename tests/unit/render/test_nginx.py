@@ -28,7 +28,14 @@ from cartwheel.host.web.server import TlsSite
 from cartwheel.host.web.traffic import Share
 from cartwheel.host.wire.health import Probe
 from cartwheel.host.wire.tls import CHAIN, KEY
-from cartwheel.render.release import SITE, RenderFacts, TlsFacts, render_release, render_tls
+from cartwheel.render.release import (
+    PAGES,
+    SITE,
+    RenderFacts,
+    TlsFacts,
+    render_release,
+    render_tls,
+)
 from cartwheel.settings.toml_tables import Settings, Tls
 from tests.kit.certificates import certificate
 from tests.kit.ports import free_port
@@ -128,7 +135,8 @@ class Site:
         folder.mkdir(parents=True)
         files = render_release(self.settings, FACTS, release, self.folder)
         (folder / "gunicorn.conf.py").write_text(files["gunicorn.conf.py"].content)
-        (folder / "maintenance.html").write_text(files["maintenance.html"].content)
+        for page in PAGES.values():
+            (folder / page).write_text(files[page].content)
         process = self._run(
             [
                 *(sys.executable, "-m", "gunicorn", "--config", str(folder / "gunicorn.conf.py")),

@@ -22,6 +22,7 @@ ALWAYS = [
     "last",
     "leftovers",
     "lock",
+    "maintenance",
     "nginx",
     "not_whole",
     "pending",
