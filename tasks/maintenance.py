@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def on(scene: Scene, out: Output, retry_after: str = "", allow: str = "") -> int:
     """Close the site for visitors, who get a page with --message.
 
-    They get 503, from all hosts that run web or from none. The health check passes, so balancers keep the hosts; deploys
-    go on behind it, and it outlives reboots, until maintenance.off.
+    They get 503, from all hosts that run web or from none. The health check passes, so balancers
+    keep the hosts; deploys go on behind it, and it outlives reboots, until maintenance.off.
     """
     from cartwheel.commands import maintenance
     from cartwheel.terminal.maintenance import told_closed

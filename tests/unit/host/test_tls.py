@@ -336,9 +336,9 @@ def test_the_applications_site_is_asked_over_plain_http_where_the_balancer_ends_
 ) -> None:
     probe = Probe("/", NAME, "https", 200, 1, 0.1, 5, 2)
     stage.install(ONE, "a" * 12, "balancer")
-    assert front_door._connection(stage.at, probe, 80).port == 80
+    assert front_door.connected(stage.at, probe, 80).port == 80
     stage.install(ONE, "a" * 12)
-    assert front_door._connection(stage.at, probe, 80).port == 443
+    assert front_door.connected(stage.at, probe, 80).port == 443
 
 
 def test_units_that_somebody_took_away(stage: Stage) -> None:

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import pytest
 
 from cartwheel.host.layout import Layout
-from cartwheel.host.web import front_door, traffic
+from cartwheel.host.web import front_door, nginx_shared, traffic
 from cartwheel.host.web.nginx import Nginx
 from cartwheel.host.web.server import TlsSite
 from cartwheel.host.web.traffic import Share
@@ -348,12 +348,14 @@ def test_an_answer_of_another_site_proves_nothing(header: str) -> None:
 
 
 def accepted(folder: Path, sites: dict[str, str]) -> str:
-    """What `nginx -t` says of these sites together."""
+    """What `nginx -t` says of these sites together, with the file that they share."""
     (folder / "conf.d").mkdir(exist_ok=True)
     for name, text in sites.items():
         target = folder / f"conf.d/{name}.conf"
         target.write_text(text.replace("/var/log/nginx", str(folder)))
     (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=""))
+    shared = folder / "conf.d/cartwheel.conf"
+    shared.write_text(nginx_shared.text(shared, folder / "nginx.conf"))
     done = subprocess.run(
         [NGINX, "-t", "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"],
         capture_output=True,
