@@ -423,7 +423,7 @@ CATALOGUE: dict[str, Problem] = {
         Exit.ATTENTION,
     ),
     "maintenance-unseen": Problem(
-        540,
+        526,
         "Visitors do not get the page",
         "The site is open as before. A site that an earlier version wrote gets it with the next"
         " `fab deploy`; your own template of the site needs what Cartwheel's own has for it.",
