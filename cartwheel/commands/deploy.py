@@ -16,15 +16,15 @@ from cartwheel.build.pip_wheel import PIP_SHA256, PIP_VERSION
 from cartwheel.build.products import Lock, Platform, operator_platform
 from cartwheel.build.uv_wheel import UV_VERSION
 from cartwheel.commands import dns, fronts, product
-from cartwheel.commands.balancing import addresses
 from cartwheel.commands.holding import holding
 from cartwheel.commands.hooks import around_run
+from cartwheel.commands.neighbours import rendering_facts
 from cartwheel.commands.placed import check_placed, placed_files
 from cartwheel.commands.product import Product
 from cartwheel.commands.rendering import render_for, sample_files
 from cartwheel.commands.rollout import roll_out
 from cartwheel.commands.scene import Scene, connect, raise_failures, raise_held, refuse_unplaced
-from cartwheel.commands.siblings import refuse_too_many, siblings
+from cartwheel.commands.siblings import refuse_too_many
 from cartwheel.commands.tls import Source, source_of
 from cartwheel.commands.users import users_of
 from cartwheel.errors import CartwheelError, HostError, first_of
@@ -41,7 +41,7 @@ from cartwheel.plan.sealed import Sealed, stale
 from cartwheel.plan.step import Stage
 from cartwheel.render.overrides import stale_notes
 from cartwheel.render.own_config import own_config
-from cartwheel.render.release import RenderFacts, check_templates
+from cartwheel.render.release import check_templates
 from cartwheel.settings import names
 from cartwheel.settings.variables import Variable, environment
 from cartwheel.telling import setback_text
@@ -185,7 +185,7 @@ def plan_all(
         return replace(common, lock=lock, published=product.published(made, lock))
 
     rendered = functools.cache(functools.partial(render_for, scene))
-    in_front, beside, until = addresses(scene), siblings(scene), fronts.until(scene, facts)
+    kinds, until = rendering_facts(scene, facts), fronts.until(scene, facts)
     found = holding(scene, facts)
     own = own_config(scene.settings, scene.project)
     outdated = (*stale_notes(scene.project), *(own.notes if own is not None else ()))
@@ -194,14 +194,9 @@ def plan_all(
         try:
             have = replace(common, tls_until=until.get(host, ""))
             render: Callable[[str], Rendered] = _nothing_to_render
-            if known.python is not None and known.host.systemd is not None:
+            if host in kinds:
                 have = replace(with_lock(product.platform_of(known)), tls_until=have.tls_until)
-                kind = replace(
-                    RenderFacts.of(known, scene.settings),
-                    balancers=in_front,
-                    siblings=beside.get(host, ()),
-                )
-                render = functools.partial(rendered, kind)
+                render = functools.partial(rendered, kinds[host])
             one = plan_deploy(scene.settings, known, have, render, found.place(host))
             plans[host] = replace(one, notes=(*one.notes, *outdated))
         except CartwheelError as error:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cartwheel.commands.balancing import addresses, balancing, balancing_if_possible
+from cartwheel.commands.balancing import balancing, balancing_if_possible
 from cartwheel.commands.deploy import probe, probe_settled
 from cartwheel.commands.holding import holding
 from cartwheel.commands.hooks import around_run
+from cartwheel.commands.neighbours import rendering_facts
 from cartwheel.commands.rendering import render_for
 from cartwheel.commands.rollout import roll_out
 from cartwheel.commands.scene import Scene, connect, for_hosts, raise_failures
@@ -72,8 +73,11 @@ def _switch(scene: Scene, kind: Kind, choose: Callable[[str, Facts], str | Refus
     def planning(some: Scene, fleet: Fleet) -> dict[str, HostPlan]:
         found = probe_settled(some, fleet)
         held = holding(some, found)
+        kinds = rendering_facts(some, found) if kind == "deploy" else {}
         plans = {
-            host: plan_switch(some, facts, kind, choose(host, facts), held.place(host))
+            host: plan_switch(
+                some, facts, kind, choose(host, facts), held.place(host), kinds.get(host)
+            )
             for host, facts in found.items()
         }
         return held.planned(plans) if kind == "deploy" else plans
@@ -117,11 +121,12 @@ def _not_whole(facts: Facts, release: str) -> Refusal:
     return Refusal("not-whole", f"{release} is damaged: {facts.app.spoilt[release]}")
 
 
-def _finished(scene: Scene, facts: Facts, plan: HostPlan, place: Place) -> HostPlan:
+def _finished(
+    scene: Scene, facts: Facts, plan: HostPlan, place: Place, known: RenderFacts
+) -> HostPlan:
     """Add the switch of a deploy: a host that went back has its old site and processes again."""
     settings = scene.settings
     assigned = runs_here(settings, facts, place)
-    known = replace(RenderFacts.of(facts, settings), balancers=addresses(scene))
     site = changes_of_site(settings, facts, render_for(scene, known, plan.release).site, assigned)
     return with_switch(plan, settings, site, _seconds(facts, plan.release), assigned=assigned)
 
@@ -132,9 +137,15 @@ def _seconds(facts: Facts, release: str) -> float:
 
 
 def plan_switch(
-    scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal, place: Place = ALONE
+    scene: Scene,
+    facts: Facts,
+    kind: Kind,
+    chosen: str | Refusal,
+    place: Place = ALONE,
+    known: RenderFacts | None = None,
 ) -> HostPlan:
-    """Refuse if it is impossible; otherwise only a switch of the host to the `chosen` release."""
+    """Refuse if it is impossible; otherwise only a switch of the host to the `chosen` release.
+    `known`: what the site depends on, where it is written too, as by a deploy."""
     plan = nothing(scene.settings, facts, scene.operator, kind)
     if not isinstance(chosen, Refusal):
         versions = {one.release: one.version for one in facts.app.releases}
@@ -144,8 +155,8 @@ def plan_switch(
         return plan
     hooks = [hook for hook in hooks_for(scene.settings, kind) if hook.moment.phase not in TO_MAKE]
     plan = replace(plan, hooks=tuple(hooks))
-    if kind == "deploy":
-        return _finished(scene, facts, plan, place)
+    if known is not None:
+        return _finished(scene, facts, plan, place, known)
     return with_switch(plan, scene.settings, {}, _seconds(facts, plan.release))
 
 

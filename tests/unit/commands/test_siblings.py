@@ -10,6 +10,8 @@ import pytest
 
 from cartwheel.commands import dns
 from cartwheel.commands.deploy import begin
+from cartwheel.commands.neighbours import rendering_facts
+from cartwheel.commands.rollback import plan_switch
 from cartwheel.commands.scene import Scene, make_scene
 from cartwheel.commands.siblings import refuse_too_many, siblings
 from cartwheel.commands.tls import check_certificate, renew, source_of
@@ -19,6 +21,7 @@ from cartwheel.host.wire.tls import Order
 from cartwheel.settings.loading import load
 from cartwheel.ssh.options import SshOptions
 from tests.kit.certificates import authority
+from tests.unit.answers import facts
 
 HEAD = '[app]\nname = "shop"\nsource = "."\n[web]\nserver_names = ["shop.example.org"]\n'
 ACME = '[tls]\nacme = true\nmail = "ops@example.org"\n'
@@ -146,3 +149,13 @@ def test_addresses_are_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_name_that_cannot_be_looked_up() -> None:
     assert dns.addresses_of(["localhost"])["localhost"]
     assert not dns.addresses_of(["nowhere.invalid"])["nowhere.invalid"]
+
+
+def test_status_finish_writes_the_same_site_as_a_deploy(tmp_path: Path) -> None:
+    """A host that went back gets its site again, with its siblings."""
+    one = scene(tmp_path, *THREE)
+    known = rendering_facts(one, {"a": facts()})["a"]
+    assert known.siblings == ("192.0.2.2:8080", "[2001:db8::3]:80")
+    plan = plan_switch(one, facts(), "deploy", "1.a", known=known)
+    (site,) = [text for path, text in plan.switching.site_changes.items() if "shop.conf" in path]
+    assert site is not None and "server 192.0.2.2:8080 max_fails=0;" in site
