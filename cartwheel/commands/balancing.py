@@ -135,7 +135,8 @@ _HOOKS: Mapping[str, Callable[[Scene], Hook]] = {"command": _command, "http": _h
 
 def balancers(scene: Scene) -> tuple[Host, ...]:
     """The hosts that the balancer runs on: none for one that is controlled by a hook. Raises
-    UsageError("no-hosts") if there should be some."""
+    UsageError("no-hosts") if there should be some, and UsageError("inventory") if one runs the app
+    too: its lock is the app's, so a deploy to it would wait for itself."""
     kind = scene.settings.balancer.kind
     if kind not in plan.ON_HOSTS:
         return ()
@@ -146,6 +147,13 @@ def balancers(scene: Scene) -> tuple[Host, ...]:
             f"balancer.kind is {kind}, and no host has the role {BALANCER_ROLE}",
             hint='Give one the role: roles = ["balancer"] in [inventory.hosts.NAME].',
         )
+    for host in found:
+        if scene.runs_app(host):
+            raise UsageError(
+                "inventory",
+                f"{host.name} is a balancer, and also runs {scene.settings.slug}",
+                hint="A balancer needs a host of its own: take one of its roles away.",
+            )
     return found
 
 

@@ -12,7 +12,7 @@ from cartwheel.build.products import Platform
 from cartwheel.build.publish.fleet_store import Item
 from cartwheel.build.uv_wheel import UV_VERSION, uv_wheel
 from cartwheel.commands import product
-from cartwheel.commands.balancing import members_of
+from cartwheel.commands.balancing import balancers, members_of
 from cartwheel.commands.deploy import PROBE_SECONDS, asking_facts
 from cartwheel.commands.rendering import host_files
 from cartwheel.commands.scene import (
@@ -66,18 +66,18 @@ def setup(scene: Scene) -> dict[str, Result[Changes]]:
     before = tuple(host for host in scene.chosen if _is_balancer(scene, host))
     source = None
     if before:
+        balancers(scene)  # refuses what cannot be one
         refuse_too_many(scene)
         check_balancer_template(scene.settings, scene.project)
         source = source_of(scene, "balancer")
     for host in without_python(scene):
         bootstrap(scene, host)
     found: dict[str, Result[Changes]] = {}
-    behind = tuple(host for host in scene.chosen if host not in before or scene.runs_app(host))
+    behind = tuple(host for host in scene.chosen if host not in before)
     if before:
         found |= _set_up_balancers(replace(scene, chosen=before), source)
     if behind:
-        done = _set_up(replace(scene, chosen=behind))
-        found = {**found, **done, **failures(found)}  # a host may be both
+        found |= _set_up(replace(scene, chosen=behind))
     return {host: found[host] for host in scene.hosts}
 
 

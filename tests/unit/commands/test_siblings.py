@@ -13,6 +13,7 @@ from cartwheel.commands.deploy import begin
 from cartwheel.commands.neighbours import rendering_facts
 from cartwheel.commands.rollback import plan_switch
 from cartwheel.commands.scene import Scene, make_scene
+from cartwheel.commands.setup import setup
 from cartwheel.commands.siblings import refuse_too_many, siblings
 from cartwheel.commands.tls import check_certificate, renew, source_of
 from cartwheel.errors import UsageError
@@ -159,3 +160,12 @@ def test_status_finish_writes_the_same_site_as_a_deploy(tmp_path: Path) -> None:
     plan = plan_switch(one, facts(), "deploy", "1.a", known=known)
     (site,) = [text for path, text in plan.switching.site_changes.items() if "shop.conf" in path]
     assert site is not None and "server 192.0.2.2:8080 max_fails=0;" in site
+
+
+def test_a_balancer_runs_no_app(tmp_path: Path) -> None:
+    both = 'x roles = ["balancer", "web"]\n' + INNER.format("192.0.2.8")
+    one = scene(tmp_path, *THREE, both, tls=BALANCED)
+    for task in (lambda: setup(one), lambda: rendering_facts(one, {"a": facts()})):
+        with pytest.raises(UsageError, match="x is a balancer, and also runs shop") as caught:
+            task()
+        assert caught.value.slug == "inventory"
