@@ -208,6 +208,7 @@ def test_the_operator_dies_while_certbot_asks(
     assert served(shop_host) != before
 
 
+@pytest.mark.nightly
 def test_a_renewal_in_time_fails_no_request(
     project: Project, shop_host: LabHost, ca: Pebble
 ) -> None:
@@ -241,6 +242,7 @@ def test_without_the_table_all_of_it_goes(project: Project, shop_host: LabHost) 
     assert shop_host.sh(f"ls -d {left.removeprefix('ls -d ')} {units} 2>/dev/null ||:") == ""
 
 
+@pytest.mark.nightly
 def test_an_uninstall_leaves_nothing(project: Project, shop_host: LabHost) -> None:
     project.settings(settings(NAME))
     deploy(project, shop_host)

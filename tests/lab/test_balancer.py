@@ -162,7 +162,7 @@ def install_haproxy(host: LabHost, config: str) -> None:
     host.sh("systemctl restart haproxy")
 
 
-@pytest.mark.parametrize("kind", ["nginx", "haproxy"])
+@pytest.mark.parametrize("kind", tiered(["nginx", "haproxy"], nightly={"haproxy"}))
 def test_nobody_notices_a_deploy(behind: Behind, kind: str) -> None:
     """Each host in turn is out, switches, is in again, and proves itself in traffic."""
     behind.use(kind)

@@ -113,6 +113,7 @@ def test_a_changed_password_is_no_release_and_no_restart(
     project.fab("plan", "-H", module_host.name, "--exit-code", code=0)
 
 
+@pytest.mark.nightly
 def test_a_file_of_users_with_a_mistake_changes_nothing(
     project: Project, module_host: LabHost
 ) -> None:
@@ -164,6 +165,7 @@ def test_without_rules_nothing_is_left(project: Project, module_host: LabHost) -
     assert module_host.sh("ls /srv/shop/users 2>&1 || true").count("No such file") == 1
 
 
+@pytest.mark.nightly
 def test_the_shared_file_goes_with_the_last_application(
     project: Project, module_host: LabHost
 ) -> None:

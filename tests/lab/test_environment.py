@@ -91,6 +91,7 @@ def test_each_source_arrives_and_is_listed_without_its_value(
     assert "secrets.VARIABLE: the variable OPERATORS is not set here" in missing.err
 
 
+@pytest.mark.nightly
 def test_a_change_of_one_variable_is_a_release_that_rolls_back(
     shop: Project, module_host: LabHost
 ) -> None:

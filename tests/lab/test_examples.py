@@ -234,8 +234,9 @@ def test_the_apps_own_gunicorn_configuration_is_honoured(
 
 @pytest.mark.parametrize(
     "example",
-    [pytest.param(BOARD, id="rq"), pytest.param(SHOP, id="celery", marks=pytest.mark.nightly)],
+    [pytest.param(BOARD, id="rq"), pytest.param(SHOP, id="celery")],
 )
+@pytest.mark.nightly
 def test_jobs_go_on_while_their_workers_are_replaced(
     example: jobs.Example, module_host: LabHost, tmp_path: Path
 ) -> None:

@@ -151,6 +151,7 @@ def test_the_plan_shows_them_and_runs_those_of_the_build_only(
     assert "hook" not in project.fab("plan", "-H", module_host.name, "--skip-hooks").out
 
 
+@pytest.mark.nightly
 def test_a_smoke_test_that_fails_puts_it_back_unnoticed(
     project: Project, module_host: LabHost
 ) -> None:

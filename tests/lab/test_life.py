@@ -164,6 +164,7 @@ def boot_unit(host: LabHost) -> str:
     return done.stdout.decode().strip()
 
 
+@pytest.mark.nightly
 def test_prune_keeps_what_serves_and_the_way_back(life: Life) -> None:
     life.deploy("oldest")
     before = life.deploy("older")

@@ -12,7 +12,6 @@ from tests.kit.bases import READY
 from tests.kit.host import get, status
 from tests.kit.project import CHECKOUT, copied_checkout, fabfile, new_project
 from tests.kit.stage import Stage
-from tests.kit.tiers import tiered
 from tests.kit.visitors import one_visitor
 from tests.lab.conftest import GetHosts
 
@@ -34,10 +33,7 @@ def readable(host: LabHost, user: str, kind: str = "-readable", places: str = PL
     return set(host.sh(f"runuser -u {user} -- {find}").split("\n")) - {""}
 
 
-@pytest.fixture(
-    scope="module",
-    params=tiered(["bookworm", "bullseye", "trixie"], nightly={"bullseye", "trixie"}),
-)
+@pytest.fixture(scope="module", params=["bookworm", "bullseye", "trixie"])
 def host(
     request: pytest.FixtureRequest, hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LabHost]:

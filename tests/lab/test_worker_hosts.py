@@ -18,7 +18,6 @@ from tests.kit.bases import READY
 from tests.kit.host import await_sessions, current, get
 from tests.kit.processes import MODULE, PROGRAM, running
 from tests.kit.project import SHOP, Project, new_project
-from tests.kit.tiers import tiered
 from tests.kit.waiting import until
 from tests.lab.conftest import GetHosts
 
@@ -327,7 +326,8 @@ CUTS = {
 }
 
 
-@pytest.mark.parametrize("where", tiered(sorted(CUTS), nightly=CUTS - {"power, let go beat"}))
+@pytest.mark.nightly
+@pytest.mark.parametrize("where", sorted(CUTS))
 def test_a_move_that_is_cut_off(shop: Shop, where: str) -> None:
     """It runs on one host at most; where it runs nowhere, `status` says so, and the next run gives
     it to a host."""
