@@ -75,7 +75,8 @@ not pass this variable on to the programs that it starts here, such as the app's
 
 Reserved: {reserved}, and every name that begins with `{prefix}`. The application
 finds its own name, release and slot in `CARTWHEEL_APP`, `CARTWHEEL_RELEASE` and
-`CARTWHEEL_SLOT`, and the folder of its installed code in `CARTWHEEL_CODE`. Values are UTF-8 text
+`CARTWHEEL_SLOT`, the folder of its installed code in `CARTWHEEL_CODE`, and its shared folder, which
+outlives releases, in `CARTWHEEL_SHARED`. Values are UTF-8 text
 without control characters other than tab and newline, because older versions of systemd silently
 drop such variables.
 

@@ -23,6 +23,7 @@ def of_release(at: Layout, release: str) -> Dict[str, str]:
         "CARTWHEEL_APP": at.app,
         "CARTWHEEL_RELEASE": release,
         "CARTWHEEL_CODE": str(at.packages(release)),
+        "CARTWHEEL_SHARED": str(at.shared),
         **values,
         "PATH": f"{folder}/venv/bin:" + values.get("PATH", base["PATH"]),
         "VIRTUAL_ENV": str(folder / "venv"),
