@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from cartwheel.settings.toml_tables import Settings
 
 STEP = "test"
+# Django says more after it.
+_COUNTED = re.compile(r"^Ran \d+ tests? in .+$", re.MULTILINE)
+_LAST_LINES = 8
 DEFAULT_COMMAND = "python -m pytest -q"
 INSTALL_SECONDS = 600.0
 # The tests get the user's environment, except variables that would add packages to the lock's.
@@ -89,7 +93,7 @@ def test_command(settings: Settings, source: Source) -> str:
 def _run(
     order: Order, source: Source, artifact: Artifact, lock: Lock, command: str, folder: Path
 ) -> str:
-    """Make the environment, run the command in a copy of the source; its last line."""
+    """Make the environment, run the command in a copy of the source; how it ended."""
     venv = folder / "venv"
     _install(order, artifact, lock, venv, folder)
     env = of_user({"VIRTUAL_ENV": str(venv), "PYTHONDONTWRITEBYTECODE": "1"})
@@ -116,7 +120,14 @@ def _run(
     if done.status != 0:
         why = done.how if done.status < 0 else f"exit code {done.status}"
         raise BuildError("tests-failed", f"`{command}`: {why}", detail=done.tail())
-    return done.tail(1) or "passed"
+    return outcome(done.tail(_LAST_LINES))
+
+
+def outcome(said: str) -> str:
+    """How the tests ended, in one line: what unittest has counted, else the last line."""
+    counted = _COUNTED.findall(said)
+    lines = counted or said.splitlines() or ["passed"]
+    return str(lines[-1])
 
 
 def _install(order: Order, artifact: Artifact, lock: Lock, venv: Path, folder: Path) -> None:
