@@ -64,6 +64,11 @@ _LOG: Tuple[Tuple["re.Pattern[str]", str], ...] = (
         ' ["netlink"] or ["raw-sockets"].',
     ),
     (
+        re.compile(r"/releases/[^/'\"\n]+/venv/var\b"),
+        "Flask's instance folder is part of the release here: Flask(__name__, instance_path="
+        'os.environ.get("CARTWHEEL_SHARED")) keeps it in the shared folder.',
+    ),
+    (
         re.compile(
             r"(?:Read-only file system|Permission denied): b?['\"]/[^'\"\n]*/releases/[^/'\"\n]+/"
             r"(?:venv|files)/"
@@ -117,7 +122,10 @@ _LOG: Tuple[Tuple["re.Pattern[str]", str], ...] = (
         " -H HOST`.",
     ),
     (
-        re.compile(r"No such file or directory: b?['\"](?!/)[^'\"\n]+"),
+        re.compile(
+            r"No such file or directory: b?['\"](?!/)[^'\"\n]+"
+            r"|Directory '(?!/)[^'\n]+' does not exist|not found in search path: '(?!/)"
+        ),
         "A relative path begins in the app's shared folder, in which it runs: for files of its code"
         " use `Path(__file__).parent`, and name data files that the wheel lacks in app.include.",
     ),

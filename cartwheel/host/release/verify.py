@@ -151,7 +151,9 @@ def _import_error(at: Layout, entry: str, tried: trial.Trial) -> OpError:
     path = _written(tried)
     if path:
         told = f"{entry} writes {path} when it is imported, and may not write there"
-        return OpError("read-only", f"{told}; its own files belong in {at.shared}", log=log)
+        return OpError(
+            "read-only", f"{told}; its own files belong in {at.shared}", advice.of_log(path), log
+        )
     reason = lines[-1].strip() if lines else tried.problem
     if not tried.problem.startswith("exit"):  # it was killed
         reason = f"{tried.problem} ({reason})"

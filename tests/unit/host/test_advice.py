@@ -166,6 +166,18 @@ def test_an_answer_that_may_pass(status: int) -> None:
             "relative path begins in the app's shared folder",
         ),
         (
+            "RuntimeError: Directory 'static' does not exist",
+            "relative path begins in the app's shared folder",
+        ),
+        (
+            "jinja2.exceptions.TemplateNotFound: 'item.html' not found in search path: 'templates'",
+            "relative path begins in the app's shared folder",
+        ),
+        (
+            "OSError: [Errno 30] Read-only file system: '/srv/shop/releases/1.0.ab/venv/var'",
+            'instance_path=os.environ.get("CARTWHEEL_SHARED")',
+        ),
+        (
             'sudo: The "no new privileges" flag is set, which prevents sudo from running as root.',
             "can never become root",
         ),
