@@ -21,7 +21,15 @@ from cartwheel.settings.toml_tables import (
     kind_of_worker,
 )
 
-from . import formula, process_checks, served, timer_checks, tls_checks, web_checks
+from . import (
+    formula,
+    origin_checks,
+    process_checks,
+    served,
+    timer_checks,
+    tls_checks,
+    web_checks,
+)
 from .layers import Key, Layer, Mistake, Place, Problem, why_not
 from .mirrors import ALIASES, PRESETS
 from .validation import dotted
@@ -564,6 +572,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Problem]], ...] = (
     timer_checks.problems,
     tls_checks.problems,
     web_checks.problems,
+    origin_checks.problems,
     _wheel,
     _paths,
 )
