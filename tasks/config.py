@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 from cartwheel.errors import UsageError
@@ -24,6 +25,7 @@ _INIT = {
     "source": "Folder of the application, a wheel, or NAME==VERSION (default: found here).",
     "entry": "WSGI or ASGI application, module:attribute (default: found in the sources).",
     "server-name": "Server names of the site, comma-separated.",
+    "deploy-settings": "Write deploy_settings.py where a Django project needs one.",
     "yes": "Ask no questions; take the defaults.",
 }
 # The questions.
@@ -31,6 +33,7 @@ _SOURCE = "Application (a folder, a wheel, or NAME==VERSION)"
 _NAME = "Name of the application on the hosts"
 _ENTRY = "WSGI or ASGI application (module:attribute)"
 _HOSTS = "Hosts, comma-separated ([USER@]HOST[:PORT])"
+_YES, _YES_WORDS = "yes", ("yes", "y")
 _SITE = "Server names of the site, comma-separated"
 
 
@@ -42,6 +45,7 @@ def init(
     source: str = "",
     entry: str = "",
     server_name: str = "",
+    deploy_settings: bool = True,
     yes: bool = False,
 ) -> int:
     """Write settings for an app, and a fabfile if there is none.
@@ -53,7 +57,8 @@ def init(
 
     ask = partial(_answer, out, silent=yes or not sys.stdin.isatty())
     place, found = look(c.project, source, entry, out.emit, lambda: ask(_SOURCE, "", _any))
-    answers = _ask_all(c, found, place, ask, name=name, entry=entry, server_name=server_name)
+    wants = partial(_wants_settings, out, found, ask, given=deploy_settings)
+    answers = _ask_all(c, found, place, ask, wants, name=name, entry=entry, server_name=server_name)
     done = begin(c.project, answers)
     _say_begun(out, found, answers, done)
     out.put(written=done.written, kept=done.kept, entry=answers.entry, name=answers.name)
@@ -65,6 +70,7 @@ def _ask_all(
     found: Found,
     source: str,
     ask: Callable[..., str],
+    wants: Callable[[], bool],
     *,
     name: str,
     entry: str,
@@ -88,7 +94,26 @@ def _ask_all(
         entry=ask(_ENTRY, found.likeliest, wrong_entry, given=entry),
         hosts=c.hosts or names("hosts", ask(_HOSTS, "", wrong_hosts)),
         server_names=names("server-name", ask(_SITE, "", wrong_server_names, given=server_name)),
+        written=wants(),
     )
+
+
+def _wants_settings(out: Output, found: Found, ask: Callable[..., str], *, given: bool) -> bool:
+    """Show what was found in Django's settings; whether deploy_settings.py is to be written."""
+    site = found.django
+    if site is None:
+        return False
+    out.say(f"Django: {site.said}")
+    problems = [one for one in site.problems if one.repaired]
+    if problems:
+        out.say("on a host these would go wrong:")
+    for problem in problems:
+        out.say(f"  {problem}")
+    if not (given and site.needs.any):
+        return False
+    out.say(f"{site.file} would prevent that:\n")
+    out.say(indent(site.text, "    "))
+    return ask(f"Write {site.file}? (yes or no)", _YES, _wrong_yes_or_no) in _YES_WORDS
 
 
 def _say_begun(out: Output, found: Found, answers: Answers, done: Written) -> None:
@@ -100,6 +125,11 @@ def _say_begun(out: Output, found: Found, answers: Answers, done: Written) -> No
         out.say(f"wrote {path}")
     for path in done.kept:
         out.say(f"kept {path} unchanged")
+    if done.key_file:
+        out.say(
+            f"made {done.key_file}, a secret key that is not in the sources: keep a copy, whoever"
+            " deploys needs the same one"
+        )
     if done.unbound:
         out.say(f"add this to fabfile.py to load Cartwheel's tasks:\n\n{FABFILE}")
     for text in advice(found, answers):
@@ -108,6 +138,10 @@ def _say_begun(out: Output, found: Found, answers: Answers, done: Written) -> No
     app = f" --app {done.app}" if done.app else ""
     fab = "fab" if shutil.which("fab") else "cartwheel"  # pipx and uv tool install only this one
     out.say(f"next: {fab} setup{app}{at} && {fab} deploy{app}{at}")
+
+
+def _wrong_yes_or_no(answer: str) -> str:
+    return "" if answer in (*_YES_WORDS, "no", "n") else "yes or no?"
 
 
 def _any(_answer: str) -> str:

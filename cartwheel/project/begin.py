@@ -6,10 +6,12 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cartwheel.errors import UsageError
+from cartwheel.project import django_answers, secret_keys
 from cartwheel.project.detect import HEALTH_PATHS, Entry, Found
+from cartwheel.project.django_answers import secret_key, variables
 from cartwheel.project.entry_check import entry_problem
 from cartwheel.project.files import FABFILE, Answers, settings_text
 from cartwheel.settings import entry as entries
@@ -17,7 +19,7 @@ from cartwheel.settings import schema
 from cartwheel.settings.checks import RESERVED_USERS, host_problem, server_name_problem
 from cartwheel.settings.loading import apps, load
 from cartwheel.settings.project_files import files_of
-from cartwheel.settings.toml_tables import NAME, NAME_CHARACTERS
+from cartwheel.settings.toml_tables import NAME, NAME_CHARACTERS, ServerKind
 
 _MOST_OTHERS = 5
 _WITH_LIFESPAN = frozenset({"FastAPI", "Starlette", "Quart", "Litestar"})
@@ -33,6 +35,8 @@ class Written:
     """The value for --app; None if it is not needed."""
     unbound: bool
     """Whether there is a fabfile that does not load Cartwheel."""
+    key_file: str = ""
+    """The secret key that was made; "" if none is needed, or there is one."""
 
 
 # -- what is wrong with an answer; "" if nothing
@@ -83,8 +87,10 @@ def answers_of(
     entry: str,
     hosts: tuple[str, ...],
     server_names: tuple[str, ...],
+    written: bool = False,
 ) -> Answers:
-    """What was detected in the sources, overridden by a person's answers.
+    """What was detected in the sources, overridden by a person's answers; `written` if they want
+    deploy_settings.py.
 
     Raises UsageError if neither has the application's name or entry.
     """
@@ -97,22 +103,37 @@ def answers_of(
         )
     if not (name or found.name):
         raise UsageError("usage", "the application has no name", hint="Add `--name shop`.")
+    site = found.django
+    written = written and site is not None and site.needs.any
+    env = tuple(variables(site, server_names, written=written)) if site else ()
+    key = secret_key(site, written=written) if site else ""
+    set_here = {key, *(one.name for one in env)}
     chosen = next((one for one in found.entries if _same(one.entry, serves)), None)
+    kind: ServerKind = "asgi" if chosen and chosen.interface == "asgi" else "wsgi"
+    kind = "uvicorn" if kind == "asgi" and found.has_websockets else kind
     return Answers(
         name=name or found.name,
         source=source,
         entry=serves,
         python=found.python,
         health_path=found.health_path or "/",
-        kind="asgi" if chosen is not None and chosen.interface == "asgi" else "wsgi",
+        kind=kind,
+        requirements=("websockets",) if kind == "uvicorn" and not found.can_upgrade else (),
         has_lifespan=chosen is not None and chosen.framework in _WITH_LIFESPAN,
-        variables=found.variables,
+        variables=[name for name in found.variables if name not in set_here],
         migrate=found.release or found.migrate,
         processes=found.processes,
         timers=found.cron.timers,
         hosts=hosts,
         server_names=server_names,
-        said=dict(_said(found, chosen)),
+        said=dict(_said(found, chosen, written=written)),
+        static=django_answers.static(site, written=written) if site else dict(found.static),
+        media=django_answers.media(site, written=written) if site else {},
+        env=env,
+        key=key,
+        tests=site.tests if site else "",
+        scheme="https" if site and site.redirects else "",
+        sources={_below(source, site.file): site.text} if site and written else {},
     )
 
 
@@ -123,7 +144,11 @@ def _same(entry: str, other: str) -> bool:
     )
 
 
-def _said(found: Found, chosen: Entry | None) -> Iterator[tuple[str, str]]:
+def _below(folder: str, file: str) -> str:
+    return str(PurePosixPath(folder) / file)
+
+
+def _said(found: Found, chosen: Entry | None, *, written: bool) -> Iterator[tuple[str, str]]:
     """The source of each value, as comments for the file."""
     if chosen is not None:
         yield "entry", f"{chosen.framework or chosen.interface.upper()}, in {chosen.file}"
@@ -139,7 +164,12 @@ def _said(found: Found, chosen: Entry | None) -> Iterator[tuple[str, str]]:
         yield "path", "no health check was found; this answers 200"
     if found.release:
         yield "migrate", "release of the Procfile"
-    yield "asgi", "gunicorn's own worker (Python 3.10 on the host); or uvicorn"
+    elif found.django and found.django.has_database and (written or not found.django.needs.any):
+        yield "migrate", "one host runs it, before any host switches"
+    yield "scheme", "Django redirects plain HTTP"
+    own = "gunicorn's own worker (Python 3.10 on the host); or uvicorn"
+    yield "kind", "it closes websockets properly" if found.has_websockets else own
+    yield "requirements", "uvicorn needs it for websockets"
 
 
 def advice(found: Found, answers: Answers) -> Iterator[str]:
@@ -155,15 +185,18 @@ def advice(found: Found, answers: Answers) -> Iterator[str]:
             " (without login or redirect)"
         )
     yield from _advice_on_processes(found)
-    if found.variables:
-        named = ", ".join(found.variables)
+    if answers.variables:
+        named = ", ".join(answers.variables)
         yield f"the sources read {named}: set what they need under [env] or [secrets]"
-    missing = [
-        name for name in answers.server_names if found.hosts and not found.hosts.admits(name)
-    ]
-    if missing and found.hosts is not None:
+    yield from found.pitfalls
+    site, written = found.django, bool(answers.sources)
+    if site:
+        yield from django_answers.left_to_do(site, written=written)
+    allowed = None if site and site.needs.hosts and written else found.hosts
+    missing = [name for name in answers.server_names if allowed and not allowed.admits(name)]
+    if missing and allowed is not None:
         yield (
-            f"{found.hosts.place}: ALLOWED_HOSTS lacks {', '.join(missing)}: add it, or Django"
+            f"{allowed.place}: ALLOWED_HOSTS lacks {', '.join(missing)}: add it, or Django"
             " answers every request with 400"
         )
 
@@ -199,6 +232,7 @@ def begin(project: Path, answers: Answers) -> Written:
     path = f"{used.apps}/{answers.name}.toml" if own_file else used.deploy
     at = os.path.relpath(project / used.schema, (project / path).parent)
     texts = {
+        **answers.sources,
         path: settings_text(answers, own_file=own_file, schema=f"./{at}"),
         used.schema: schema.text(),
         "fabfile.py": FABFILE,
@@ -207,12 +241,13 @@ def begin(project: Path, answers: Answers) -> Written:
     app = answers.name if own_file else None
     try:
         load(project, app, None)
+        made = answers.key_file if answers.key and secret_keys.make(answers.key_file) else ""
     except UsageError:
         for name in written:
             (project / name).unlink()
         raise
     kept = tuple(name for name in texts if name not in written)
-    return Written(tuple(written), kept, app, unbound=not _is_bound(project / "fabfile.py"))
+    return Written(tuple(written), kept, app, not _is_bound(project / "fabfile.py"), made)
 
 
 def _is_bound(fabfile: Path) -> bool:

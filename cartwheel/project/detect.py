@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from cartwheel.build.origins import pyproject
-from cartwheel.build.source import source_files
-from cartwheel.project import procfile, queues
+from cartwheel.build.source import find_source, source_files
+from cartwheel.project import deploy_settings, django, pitfalls, procfile, queues
+from cartwheel.project.django_values import Value, literal
 from cartwheel.project.modules import (
     Function,
     Interface,
@@ -23,6 +24,8 @@ from cartwheel.project.modules import (
 )
 from cartwheel.project.procfile import Cron
 from cartwheel.project.proposal import Proposal, as_name
+from cartwheel.project.static_files import static_in
+from cartwheel.project.variables import needed_in
 
 _NOT_SERVED = frozenset(
     {"tests", "test", "docs", "examples", "example", "samples", "node_modules", "build", "dist"}
@@ -54,12 +57,14 @@ _PREFIX = re.compile(
     r"""|\.mount\(|\bMount\(|path\(\s*r?["'][^"']+["']\s*,\s*include\("""
 )
 _ADMIN = re.compile(r"""path\(\s*["']([\w/-]*)["']\s*,\s*admin\.site\.urls""")
-# Variables that a system or a shell sets, for any program.
+# Variables that a system, a shell or Cartwheel sets, for any program.
 _USUAL = re.compile(
     r"HOME|PATH|USER|LOGNAME|SHELL|TERM|LANG|LC_\w+|TZ|PWD|TE?MP|TMPDIR|DISPLAY|EDITOR|BROWSER"
-    r"|PYTHON\w+|VIRTUAL_ENV|XDG_\w+|APPDATA|LOCALAPPDATA|USERPROFILE|WINDIR|\w+_PROXY|CI"
+    r"|PYTHON\w+|CARTWHEEL_\w+|VIRTUAL_ENV|XDG_\w+|APPDATA|LOCALAPPDATA|USERPROFILE|WINDIR|\w+_PROXY|CI"
 )
-_NEEDED_VARIABLE = re.compile(r"""\bos\.environ\[\s*["']([A-Za-z_]\w*)["']\s*\](?!\s*=[^=])""")
+_WEBSOCKET = re.compile(r"\.websocket(?:_route)?\(|\bWebSocketRoute\(|WebsocketConsumer\b")
+_UPGRADING = frozenset({"websockets", "wsproto", "uvicorn[standard]", "fastapi[standard]"})
+_DJANGO = frozenset({"Django", "Channels"})
 _ALLOWED_HOSTS = "ALLOWED_HOSTS"
 _ANY_HOST = "*"
 
@@ -118,6 +123,14 @@ class Found:
     cron: Cron = field(default_factory=Cron)
     without_app: tuple[str, ...] = ()
     """Requirements whose application object was not found."""
+    django: django.Site | None = None
+    static: tuple[tuple[str, str], ...] = ()
+    """URL paths of static files, each with its folder among the installed packages."""
+    has_websockets: bool = False
+    can_upgrade: bool = False
+    """Whether a package for websockets is required."""
+    pitfalls: tuple[str, ...] = ()
+    """Places in the sources that only work on a developer's machine, with what to do."""
 
     @property
     def likeliest(self) -> str:
@@ -130,10 +143,35 @@ def detect(folder: Path, top: Path | None = None) -> Found:
     BuildError("source") if it cannot be read."""
     about = pyproject(folder).at("project")
     requires = _text(about.get("requires-python"))
-    sources = dict(_python_sources(folder))
+    files = dict(source_files(folder))
+    sources = dict(_python_sources(files))
     said = "\n".join(_readable(folder / name) for name in _SAYING)
-    found = _found(_text(about.get("name")) or folder.resolve().name, requires, sources, said)
+    required = queues.distributions("\n".join(_requirements(folder)))
+    name = _text(about.get("name")) or folder.resolve().name
+    found = _found(name, requires, sources, said, files=tuple(files), required=required)
+    if found.django and _is_tested(files, required) and found.django.needs.databases:
+        found = replace(found, django=replace(found.django, tests="python manage.py test"))
+    if found.django and find_source(str(folder.resolve()), folder).kind == "project":
+        # Its wheel has no manage.py.
+        found = replace(
+            found,
+            migrate=found.migrate and "django-admin migrate --noinput",
+            django=replace(found.django, manage="django-admin"),
+        )
     return _with_processes(found, folder, top or folder)
+
+
+def _is_tested(files: Mapping[str, Path], required: Collection[str]) -> bool:
+    """Whether there are tests that Django's own command runs."""
+    names = (PurePosixPath(file) for file in files)
+    found = any(_TEST_FILE.fullmatch(one.name) or "tests" in one.parts for one in names)
+    return found and "manage.py" in files and "pytest-django" not in required
+
+
+def _requirements(folder: Path) -> Iterator[str]:
+    """The texts that say what the folder requires."""
+    for pattern in _REQUIREMENTS:
+        yield from (_readable(path) for path in sorted(folder.glob(pattern)))
 
 
 def _with_processes(found: Found, folder: Path, top: Path) -> Found:
@@ -151,9 +189,8 @@ def _with_processes(found: Found, folder: Path, top: Path) -> Found:
     names = {one.name for one in running}
     required = {
         queues.PROGRAMS[name]: name
-        for pattern in _REQUIREMENTS
-        for path in sorted(folder.glob(pattern))
-        for name in queues.required(_readable(path))
+        for text in _requirements(folder)
+        for name in queues.required(text)
     }
     known = started | {kind for one in more for kind in one.kinds}
     alone = {kind for one in found.processes if not one.overlap for kind in one.kinds}
@@ -191,7 +228,8 @@ def detect_wheel(wheel: Path, name: str, requires_python: str) -> Found:
             for file in archive.namelist()
             if file.endswith(".py") and _is_served(file)
         }
-    return _found(name, requires_python, sources)
+    found = _found(name, requires_python, sources)
+    return replace(found, django=found.django and django.as_it_is(found.django))
 
 
 def source_of(project: Path, found: Found) -> str:
@@ -204,27 +242,45 @@ def source_of(project: Path, found: Found) -> str:
     return "."
 
 
-def _found(name: str, requires: str, sources: Mapping[str, str], said: str = "") -> Found:
+def _found(
+    name: str,
+    requires: str,
+    sources: Mapping[str, str],
+    said: str = "",
+    *,
+    files: Sequence[str] = (),
+    required: Collection[str] = (),
+) -> Found:
     root = _import_root(sources)
     real = {file.removeprefix(root): file for file in sources}
     modules = Modules.of(real, lambda file: sources[real[file]])
     named = frozenset(_SAID_ENTRY.findall(said))
     entries = tuple(sorted(_entries(modules, real, named)))
     text = "\n".join(map(_code, sources.values()))
+    framework = entries[0].framework if entries else ""
+    serving = entries[0].entry.partition(":")[0] if entries else ""
+    site = django.site(modules, real, serving, required) if framework in _DJANGO else None
+    needed = needed_in(modules, site.unused if site else ())
+    needed -= {deploy_settings.STATIC_ROOT} if site else frozenset()
+    folders = {str(folder) for file in files for folder in PurePosixPath(file).parents}
+    paths = {*files, *folders} - {"."}
     return Found(
         name=as_name(name),
         requires_python=requires,
         python=_only_minor(requires),
         entries=entries,
         health_path=_health_path(text, entries),
-        variables=tuple(
-            sorted({one for one in _NEEDED_VARIABLE.findall(text) if not _USUAL.fullmatch(one)})
-        ),
-        hosts=next(_hosts(sources), None),
+        variables=tuple(sorted(one for one in needed if not _USUAL.fullmatch(one))),
+        hosts=_allowed(site.allowed) if site else next(_hosts(sources), None),
         migrate=_migrate(sources, text, entries),
         modules=modules,
         others=tuple(dict.fromkeys(_others(entries))),
         processes=tuple(_named_apart(queues.found_in(modules, text), set())),
+        django=site,
+        has_websockets=_WEBSOCKET.search(text) is not None,
+        can_upgrade=not _UPGRADING.isdisjoint(required),
+        static=() if site else tuple(dict(static_in(modules, real, files)).items()),
+        pitfalls=tuple(pitfalls.advice(modules, real, paths, framework)),
     )
 
 
@@ -276,8 +332,8 @@ def _readable(path: Path) -> str:
         return ""
 
 
-def _python_sources(folder: Path) -> Iterator[tuple[str, str]]:
-    for name, path in source_files(folder):
+def _python_sources(files: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
+    for name, path in files.items():
         if name.endswith(".py") and _is_served(name):
             yield name, path.read_text(encoding="utf-8", errors="replace")
 
@@ -340,7 +396,7 @@ def _health_path(text: str, entries: tuple[Entry, ...]) -> str:
         return ""
     if framework == "FastAPI":
         return _documents(text)
-    if framework in ("Django", "Channels") and (admin := _ADMIN.search(text)):
+    if framework in _DJANGO and (admin := _ADMIN.search(text)):
         return f"/{admin[1]}login/"
     return ""
 
@@ -357,7 +413,7 @@ def _documents(text: str) -> str:
 def _migrate(sources: Mapping[str, str], text: str, entries: tuple[Entry, ...]) -> str:
     """The usual migration of Django or Flask-Migrate, if the sources have one."""
     if "manage.py" in sources:
-        return 'cd "$CARTWHEEL_CODE" && python manage.py migrate'
+        return 'cd "$CARTWHEEL_CODE" && python manage.py migrate --noinput'
     if "flask_migrate" in text and entries:
         return f'cd "$CARTWHEEL_CODE" && flask --app {_flask_app(entries[0].entry)} db upgrade'
     return ""
@@ -370,6 +426,12 @@ def _flask_app(entry: str) -> str:
     return module if is_usual else f"{module}:{attribute.removesuffix('()')}"
 
 
+def _allowed(value: Value | None) -> Hosts | None:
+    """The same for the value of the settings that serve."""
+    allowed = _texts(value.literal) if value else ()
+    return Hosts(allowed, value.place) if value and allowed is not None else None
+
+
 def _hosts(sources: Mapping[str, str]) -> Iterator[Hosts]:
     """Django's ALLOWED_HOSTS where it is a list of literals."""
     for file, text in sources.items():
@@ -379,18 +441,16 @@ def _hosts(sources: Mapping[str, str]) -> Iterator[Hosts]:
         for node in tree.body if tree else ():
             targets = node.targets if isinstance(node, ast.Assign) else []
             if any(isinstance(one, ast.Name) and one.id == _ALLOWED_HOSTS for one in targets):
-                allowed = _literal(node)
+                allowed = _texts(literal(node.value))  # type: ignore[attr-defined]  # it has one
                 if allowed is not None:
                     yield Hosts(allowed, f"{file}:{node.lineno}")
 
 
-def _literal(node: ast.stmt) -> tuple[str, ...] | None:
-    try:
-        value = ast.literal_eval(node.value)  # type: ignore[attr-defined]  # an assignment has one
-    except (ValueError, TypeError):
+def _texts(value: object) -> tuple[str, ...] | None:
+    if not isinstance(value, list | tuple):
         return None
-    texts = isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
-    return tuple(value) if texts else None
+    texts = tuple(one for one in value if isinstance(one, str))
+    return texts if len(texts) == len(value) else None
 
 
 # -- application objects

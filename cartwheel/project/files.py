@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from cartwheel.project.django_answers import Variable
 from cartwheel.project.proposal import Proposal, Timer
 from cartwheel.settings.as_toml import toml
+from cartwheel.settings.toml_tables import ServerKind
 
 FABFILE = """\
 from fabric.main import program
@@ -25,7 +26,7 @@ class Answers:
     entry: str
     python: str
     health_path: str
-    kind: Literal["wsgi", "asgi"]
+    kind: ServerKind
     has_lifespan: bool
     variables: Sequence[str]
     migrate: str
@@ -34,6 +35,23 @@ class Answers:
     hosts: Sequence[str]
     server_names: Sequence[str]
     said: dict[str, str]
+    static: Mapping[str, object] = field(default_factory=dict)
+    media: Mapping[str, object] = field(default_factory=dict)
+    env: Sequence[Variable] = ()
+    key: str = ""
+    """The variable of a secret key that is generated."""
+    tests: str = ""
+    requirements: Sequence[str] = ()
+    """Further requirements, which the sources lack."""
+    scheme: str = ""
+    """health.scheme; "" for the usual one."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Files to add to the application, by their paths from the project."""
+
+    @property
+    def key_file(self) -> str:
+        """Where the secret key is, outside of the sources."""
+        return secret_file(self.name, self.key)
 
 
 def settings_text(answers: Answers, *, own_file: bool, schema: str) -> str:
@@ -53,6 +71,10 @@ def settings_text(answers: Answers, *, own_file: bool, schema: str) -> str:
         *(_line(key, value, answers.said.get(key, "")) for key, value in named),
         _line("source", answers.source, answers.said.get("source", "")),
         _line("entry", answers.entry, answers.said.get("entry", "")),
+        *(
+            _line("requirements", list(answers.requirements), answers.said.get("requirements", ""))
+            for _each in answers.requirements[:1]
+        ),
         _line("python", python, answers.said.get("python", ""), known=bool(answers.python)),
         "",
         "[web]",
@@ -62,12 +84,18 @@ def settings_text(answers: Answers, *, own_file: bool, schema: str) -> str:
             "without one: the host's default site",
             known=bool(answers.server_names),
         ),
+        *_mappings("web.static", answers.static),
+        *_mappings("web.media", answers.media),
         "",
         "[health]",
         _line("path", answers.health_path, answers.said.get("path", "")),
     ]
-    if answers.kind == "asgi":
-        lines += ["", "[gunicorn]", _line("kind", "asgi", answers.said.get("asgi", ""))]
+    if answers.scheme:
+        lines.append(_line("scheme", answers.scheme, answers.said.get("scheme", "")))
+    if answers.tests:
+        lines += ["", "[tests]", _line("command", answers.tests, "")]
+    if answers.kind != "wsgi":
+        lines += ["", "[gunicorn]", _line("kind", answers.kind, answers.said.get("kind", ""))]
         if answers.has_lifespan:
             lines.append(_line("lifespan", "on", "a start that fails, fails the deploy"))
     if answers.migrate:
@@ -81,15 +109,32 @@ def settings_text(answers: Answers, *, own_file: bool, schema: str) -> str:
         "",
         "# Environment variables of the app; secrets come from a file, a command or a variable.",
         "[env]",
-        '# LOG_FORMAT = "json"',
+        *(_line(one.name, one.value, one.comment) for one in answers.env),
+        *(() if answers.env else ('# LOG_FORMAT = "json"',)),
         "",
         "[secrets]",
-        *(
-            f'# {name} = {{ file = "~/.config/{answers.name}/{_file_of(name)}" }}'
-            for name in answers.variables or ("SECRET_KEY",)
-        ),
+        *_secrets(answers),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _mappings(table: str, mappings: Mapping[str, object]) -> Iterator[str]:
+    if mappings:
+        yield from ("", f"[{table}]")
+    yield from (f"{toml(url)} = {toml(value)}" for url, value in mappings.items())
+
+
+def _secrets(answers: Answers) -> Iterator[str]:
+    """The generated key, and the others as comments."""
+    if answers.key:
+        yield _line(answers.key, {"file": answers.key_file}, "")
+    for name in answers.variables or (() if answers.key else ("SECRET_KEY",)):
+        yield _line(name, {"file": secret_file(answers.name, name)}, "", known=False)
+
+
+def secret_file(app: str, variable: str) -> str:
+    """A place for a secret, outside of any repository."""
+    return f"~/.config/{app}/{variable.lower().replace('_', '-')}"
 
 
 def _process(one: Proposal) -> Iterator[str]:
@@ -121,10 +166,6 @@ def _timer(one: Timer) -> Iterator[str]:
 def _head(table: str, one: Proposal | Timer) -> Iterator[str]:
     yield from (f"# {problem}" for problem in one.problems)
     yield f"# [{table}.{one.name}]" if one.problems else f"[{table}.{one.name}]  # {one.place}"
-
-
-def _file_of(variable: str) -> str:
-    return variable.lower().replace("_", "-")
 
 
 def _line(key: str, value: object, comment: str, *, known: bool = True) -> str:

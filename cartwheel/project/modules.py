@@ -127,10 +127,15 @@ class Module:
         return parsed(self.read())
 
     @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All of its syntax tree."""
+        return tuple(ast.walk(self.tree)) if self.tree else ()
+
+    @cached_property
     def bindings(self) -> Mapping[str, list[ast.AST]]:
         """The statement that binds each of the module's names, in order."""
         found: dict[str, list[ast.AST]] = {}
-        for name, node in _bound(self.tree.body if self.tree else []):
+        for name, node in bound(self.tree.body if self.tree else []):
             found.setdefault(name, []).append(node)
         for node in ast.walk(self.tree) if self.tree else ():
             for name in node.names if isinstance(node, ast.Global) else ():
@@ -192,7 +197,7 @@ class Modules:
         """The interface that the result of an unknown call may have: that of the application which
         it gets, else what the module's name says. None: something of another package that is
         probably no application (Celery, Typer, a bot)."""
-        if interface := _CONVERTERS.get(_called(call)):
+        if interface := _CONVERTERS.get(called_name(call)):
             return interface
         for given in (*call.args, *(one.value for one in call.keywords)):
             # A name may be bound twice: `app = Middleware(app)`.
@@ -212,7 +217,7 @@ class Modules:
             return Unknown()
         there = [one for one in module.bindings if one.isidentifier()]
         for node in module.bindings.get("*", []):
-            origin = _origin(module, node) if isinstance(node, ast.ImportFrom) else ""
+            origin = origin_of(module, node) if isinstance(node, ast.ImportFrom) else ""
             if origin not in self.modules:
                 return Unknown()
             found = self.thing(origin, name, depth + 1)
@@ -229,7 +234,7 @@ class Modules:
         return self._value(module, node, depth) if isinstance(node, ast.expr) else Unknown()
 
     def _imported(self, module: Module, node: ast.ImportFrom, name: str, depth: int) -> Thing:
-        origin = _origin(module, node)
+        origin = origin_of(module, node)
         given = next(one.name for one in node.names if (one.asname or one.name) == name)
         if origin not in self.modules or f"{origin}.{given}" in self.modules:
             return Unknown()
@@ -242,7 +247,7 @@ class Modules:
             return Unknown() if isinstance(named, Missing) else named  # a built-in one
         if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name):
             of = module.bindings.get(value.value.id, [])
-            is_dash = of and all(_called(one) == _DASH for one in of)
+            is_dash = of and all(called_name(one) == _DASH for one in of)
             return Served("Dash", "wsgi") if is_dash and value.attr == "server" else Unknown()
         if not isinstance(value, ast.Call):
             return Unknown()
@@ -297,7 +302,7 @@ def module_name(file: str) -> str:
     return ".".join(named)
 
 
-def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
+def bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
     """Each name that these statements of a module bind, with what binds it; `*` for all names of
     another module."""
     for node in body:
@@ -312,7 +317,7 @@ def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
             for inner in ("body", "orelse", "finalbody", "handlers", "cases"):
                 for one in getattr(node, inner, []):
                     within = [one] if isinstance(one, ast.stmt) else one.body
-                    yield from _bound(within)
+                    yield from bound(within)
 
 
 def _assigned(node: ast.stmt) -> Iterator[tuple[str, ast.AST]]:
@@ -336,7 +341,7 @@ def _assigned(node: ast.stmt) -> Iterator[tuple[str, ast.AST]]:
                 yield inner.id, node
 
 
-def _origin(module: Module, node: ast.ImportFrom) -> str:
+def origin_of(module: Module, node: ast.ImportFrom) -> str:
     """The module that a `from` names, relative ones resolved."""
     if not node.level:
         return node.module or ""
@@ -347,7 +352,7 @@ def _origin(module: Module, node: ast.ImportFrom) -> str:
 
 def maker_of(module: Module, call: ast.Call) -> Served | None:
     """The application that a framework's own call makes."""
-    maker = _MAKERS.get(_called(call)) or _FULL_MAKERS.get(_full_name(module, call.func)[0])
+    maker = _MAKERS.get(called_name(call)) or _FULL_MAKERS.get(_full_name(module, call.func)[0])
     return Served(*maker) if maker else None
 
 
@@ -356,7 +361,7 @@ def _full_name(module: Module, value: ast.expr) -> tuple[str, str]:
     head, dot, rest = ast.unparse(value).partition(".")
     for node in module.bindings.get(head, []):
         if isinstance(node, ast.ImportFrom):
-            origin = _origin(module, node)
+            origin = origin_of(module, node)
             given = next(one.name for one in node.names if (one.asname or one.name) == head)
             return f"{origin}.{given}{dot}{rest}", origin
         if isinstance(node, ast.Import):
@@ -370,11 +375,12 @@ def full_call(module: Module, value: ast.AST) -> str:
     return _full_name(module, value.func)[0] if isinstance(value, ast.Call) else ""
 
 
-def _called(value: ast.AST) -> str:
+def called_name(value: ast.AST) -> str:
     """The last name of a call: `Flask` of `flask.Flask(__name__)`."""
-    if not isinstance(value, ast.Call):
-        return ""
-    return ast.unparse(value.func).rpartition(".")[2]
+    func = value.func if isinstance(value, ast.Call) else None
+    if isinstance(func, ast.Attribute):
+        return func.attr
+    return func.id if isinstance(func, ast.Name) else ""
 
 
 def _signature(arguments: ast.arguments) -> inspect.Signature:

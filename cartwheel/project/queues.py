@@ -51,8 +51,14 @@ def found_in(modules: Modules, text: str) -> Iterator[Proposal]:
 
 def required(text: str) -> list[str]:
     """Which of these programs a file of requirements names."""
-    named = re.findall(r"(?im)^\s*[\"']?([a-z][a-z-]+)(?=[\s\"'\[=<>~!;^,]|$)", text)
-    return list(dict.fromkeys(one.lower() for one in named if one.lower() in PROGRAMS))
+    return [one for one in distributions(text) if one in PROGRAMS]
+
+
+def distributions(text: str) -> list[str]:
+    """The names of distributions that a file of requirements has at the beginning of lines, and
+    those with their extras again."""
+    named = re.findall(r"(?im)^\s*[\"']?([a-z][a-z-]+)(\[[\w,-]+\])?(?=[\s\"'\[=<>~!;^,]|$)", text)
+    return list(dict.fromkeys(one.lower() for name, extra in named for one in (name, name + extra)))
 
 
 # -- Celery

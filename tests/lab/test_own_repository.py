@@ -198,7 +198,7 @@ def test_django_says_what_it_needs(module_host: LabHost, tmp_path: Path) -> None
         "mysite/wsgi.py": DJANGO_WSGI,
     }
     project = new(tmp_path, django)
-    done = project.cartwheel("config.init", "--server-name", "shop.test")
+    done = project.cartwheel("config.init", "--no-deploy-settings", "--server-name", "shop.test")
     assert "mysite/settings.py:3: ALLOWED_HOSTS lacks shop.test" in done.out
     project.fab("setup", "-H", module_host.name)
     refused = project.fab("deploy", "-H", module_host.name, code=int(Exit.FAILED))

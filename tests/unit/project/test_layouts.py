@@ -137,6 +137,10 @@ LAYOUTS = {
         {"requirements.txt": "sanic", "server.py": "from sanic import Sanic\napp = Sanic('x')\n"},
         (".", "server:app", "asgi", "/"),
     ),
+    "fastapi with websockets": (
+        {"main.py": FASTAPI + "\n@app.websocket('/ws')\nasync def f(ws): ...\n", "Pipfile": ""},
+        (".", "main:app", "uvicorn", "/openapi.json"),
+    ),
     "litestar": (
         {"requirements.txt": "", "app.py": "from litestar import Litestar\napp = Litestar([])\n"},
         (".", "app:app", "asgi", "/"),
@@ -264,6 +268,22 @@ def test_a_layout_is_found_and_its_settings_are_valid(tmp_path: Path, layout: st
 
 
 @pytest.mark.parametrize(
+    ("requirements", "added"),
+    [("fastapi\nuvicorn\n", ("websockets",)), ("fastapi[standard]>=0.110\n", ())]
+    + [(f"fastapi\n{one}\n", ()) for one in ("websockets==15", "wsproto", "uvicorn[standard]")],
+)
+def test_websockets_need_a_package(
+    tmp_path: Path, requirements: str, added: tuple[str, ...]
+) -> None:
+    text = FASTAPI + "\n@app.websocket('/ws')\nasync def f(ws): ...\n"
+    found = detect(write(tmp_path, {"main.py": text, "requirements.txt": requirements}))
+    answers = answers_of(found, source=".", name="x", entry="", hosts=(), server_names=())
+    begin(tmp_path, answers)
+    settings = load(tmp_path, None, None)
+    assert (settings.app.requirements, settings.gunicorn.kind) == (added, "uvicorn")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         CELERY,
@@ -325,12 +345,13 @@ def test_what_a_person_still_has_to_do(tmp_path: Path) -> None:
     (tmp_path / "mysite" / "system.py").write_text(usual)
     found = detect(tmp_path)
     given = answers_of(found, source=".", name="shop", entry="", hosts=(), server_names=("a.test",))
-    variables, hosts = advice(found, given)
-    assert variables.startswith("the sources read SECRET_KEY: set what they need")
+    proxy, hosts = advice(found, given)
+    assert proxy.startswith("mysite/settings.py: SECURE_PROXY_SSL_HEADER is missing")
+    assert (found.variables, given.key) == (("SECRET_KEY",), "SECRET_KEY")
     assert hosts.startswith("mysite/settings.py:3: ALLOWED_HOSTS lacks a.test: add it, or Django")
     (tmp_path / "mysite/settings.py").write_text('ALLOWED_HOSTS = [".test"]\n')
     found = detect(tmp_path)
-    assert list(advice(found, given)) == []
+    assert list(advice(found, given)) == [proxy]
     bare = detect(write(tmp_path / "bare", {"app.py": FLASK}))
     [health] = advice(
         bare, answers_of(bare, source=".", name="x", entry="", hosts=(), server_names=())
@@ -381,7 +402,7 @@ def test_entries_that_are_refused_at_once(tmp_path: Path, entry: str, message: s
 @pytest.mark.parametrize(
     ("files", "command"),
     [
-        (DJANGO, "python manage.py migrate"),
+        (DJANGO, "python manage.py migrate --noinput"),
         ({"app.py": f"from flask_migrate import Migrate\n{FLASK}"}, "flask --app app db upgrade"),
         (
             {"shop/web.py": f"import flask_migrate\n{FACTORY.replace('create_app', 'make')}"},
