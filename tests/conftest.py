@@ -31,6 +31,7 @@ LONGEST = (
     "lab/test_points.py",
     "lab/test_lab.py",
     "lab/test_examples.py",
+    "lab/test_django.py",
     "lab/test_tls.py",
     "lab/test_rollout.py",
     "lab/test_status.py",

@@ -1,0 +1,237 @@
+"""examples/notes on a real host, from `config.init` on: admin, static files, uploads, HTTPS."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cartwheel_lab import LabHost
+from tests.kit.bases import READY
+from tests.kit.browser import Browser, browser
+from tests.kit.certificates import authority, certificate
+from tests.kit.person import Person
+from tests.kit.project import CHECKOUT, Project
+from tests.kit.shared_folder import share
+from tests.lab.conftest import GetHosts
+
+pytestmark = pytest.mark.timeout(300)
+
+NAME = "notes.example.org"
+ROOT = authority()
+LEAF = certificate(NAME, by=ROOT)
+QUICK = """
+[tls]
+certificate = "tls/notes.pem"
+key = "tls/notes.key"
+ca = "tls/root.pem"
+"""
+PASSWORD = "a long one for the test"
+CREATE = (
+    f"cd \"$CARTWHEEL_CODE\" && DJANGO_SUPERUSER_PASSWORD='{PASSWORD}'"
+    " python manage.py createsuperuser --noinput --username ann --email ann@example.org"
+)
+PEERS = 3143  # inside a lab host: the web servers of the others
+PICTURE = bytes.fromhex(  # a PNG of one green pixel
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49"
+    "444154789c63e009b10100010c009dd618b16c0000000049454e44ae426082"
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    project: Project
+    host: LabHost
+
+    @property
+    def place(self) -> tuple[str, int]:
+        return self.host.address, self.host.https_port
+
+    def person(self) -> Person:
+        return Person(NAME, self.place, ROOT.pem)
+
+    def fab(self, *words: str) -> str:
+        return self.project.fab(*words, "-H", self.host.name).text
+
+    def served_by(self, path: str) -> str:
+        """Who answered the last request for `path`: `-` is nginx itself."""
+        lines = self.host.sh(f"grep -F '{path}' /var/log/nginx/notes.access.log").splitlines()
+        found = re.search(r'upstream="([^"]*)"', lines[-1])
+        assert found, lines[-1]
+        return found[1]
+
+
+def begun(folder: Path) -> Project:
+    """The example's sources, and what `config.init` writes for them."""
+    ours = shutil.ignore_patterns(
+        "__pycache__", "cartwheel.toml", "deploy_settings.py", "*.sqlite3"
+    )
+    shutil.copytree(CHECKOUT / "examples/notes", folder / "notes", ignore=ours)
+    elsewhere = {
+        "PYTHONPATH": str(CHECKOUT),
+        "XDG_STATE_HOME": str(folder / "state"),
+        "XDG_CACHE_HOME": str(Path.home() / ".cache"),
+        "HOME": str(folder / "home"),
+    }
+    project = Project(folder / "notes", elsewhere)
+    project.cartwheel("config.init", "--server-name", NAME)
+    for name, text in {
+        "notes.pem": LEAF.pem,
+        "notes.key": LEAF.key,
+        "root.pem": ROOT.pem,
+    }.items():
+        project.write(f"tls/{name}", text)
+    settings = (project.folder / "cartwheel.toml").read_text()
+    settings = settings.replace("http://", "https://").replace(
+        "[deploy]\n", "[deploy]\ndrain_seconds = 2\nprobation_seconds = 0.5\n"
+    )
+    (project.folder / "cartwheel.toml").write_text(settings + QUICK)
+    return project
+
+
+@pytest.fixture(scope="module")
+def site(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    site = Site(begun(tmp_path_factory.mktemp("django")), module_host)
+    site.fab("setup")
+    site.fab("deploy", "--skip-tests")
+    site.fab("run", "--command", CREATE)
+    yield site
+
+
+def test_admin_upload_and_login_over_https(site: Site) -> None:
+    ann = site.person()
+    page = ann.get("/admin/")
+    assert page.path == "/admin/login/"
+    [css] = re.findall(r'href="(/static/admin/css/base\.[0-9a-f]{12}\.css)"', page.text)
+    sheet = ann.get(css)
+    assert sheet.status == 200
+    assert "immutable" in sheet.headers["Cache-Control"]
+    assert site.served_by(css) == "-"
+
+    login = {"username": "ann", "password": PASSWORD, "next": "/admin/"}
+    inside = ann.submit("/admin/login/", login)
+    assert (inside.status, inside.path) == (200, "/admin/")
+    assert {one.name: one.secure for one in ann.cookies} == {"csrftoken": True, "sessionid": True}
+
+    fields = {"title": "A picture", "text": "green"}
+    listed = ann.submit("/write/", fields, ("file", "dot.png", PICTURE))
+    assert (listed.status, listed.path) == (200, "/")
+    assert "Welcome" in listed.text
+    [url] = re.findall(r'class="file" href="(/media/notes/\d{4}/dot\.png)"', listed.text)
+    picture = ann.get(url)
+    assert (picture.status, picture.body) == (200, PICTURE)
+    assert picture.headers["Content-Type"] == "image/png"
+    assert picture.headers["X-Content-Type-Options"] == "nosniff"
+    assert site.served_by(url) == "-"
+    assert site.person().post("/write/", fields, origin="https://evil.example").status == 403
+
+    # The next release has the same users, notes and files.
+    style = site.project.folder / "notes/static/notes/notes.css"
+    style.write_text(style.read_text() + "\np { color: navy; }\n")
+    site.fab("deploy", "--skip-tests")
+    assert ann.get("/admin/").path == "/admin/", "still logged in"
+    assert ann.get("/").text.count("Welcome") == 1
+    assert ann.get(url).body == PICTURE
+    assert ann.get(css).status == 200
+    assert ann.submit("/", {}, action="/accounts/logout/").path == "/"
+    assert ann.get("/write/").path == "/accounts/login/"
+
+
+def story(window: Browser, url: str, picture: Path) -> None:
+    """Log in to the admin, upload a picture, see it, log out; the console says nothing."""
+    window.open(f"{url}/admin/")
+    assert window.style("#header", "background-color") != "rgba(0, 0, 0, 0)", "no CSS"
+    window.type("#id_username", "ann")
+    window.type("#id_password", PASSWORD)
+    window.press("input[type=submit]")
+    assert "Site administration" in window.text
+    assert all(window.cookies.values())
+    window.press("a.addlink[href='/admin/notes/note/add/']")
+    window.type("#id_title", "From the admin")
+    window.type("#id_file", str(picture))
+    window.press("input[name=_save]")
+    assert "was added successfully" in window.text
+
+    window.open(url)
+    assert window.style("h1 a", "color") == "rgba(12, 84, 60, 1)"
+    window.press("a[href='/write/']")
+    window.type("#id_title", "From the site")
+    window.type("#id_file", str(picture))
+    window.press("#save")
+    assert "From the site" in window.text
+    window.press("a.file")
+    assert window.find("img").get_property("naturalWidth") == 1
+    window.open(url)
+    window.press("#log-out")
+    window.open(f"{url}/write/")
+    assert window.find("#log-in").is_displayed()
+    assert window.complaints() == []
+
+
+@pytest.mark.nightly
+def test_the_same_in_a_browser(site: Site, tmp_path: Path) -> None:
+    picture = tmp_path / "pixel.png"
+    picture.write_bytes(PICTURE)
+    address, port = site.place
+    with browser({f"{NAME}:443": f"{address}:{port}"}, LEAF) as window:
+        story(window, f"https://{NAME}", picture)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("suite", "version"), [("bullseye", "4.2"), ("trixie", "5.2")])
+def test_each_python_gets_its_django(
+    suite: str, version: str, hosts: GetHosts, tmp_path: Path
+) -> None:
+    """Debian 11 has Python 3.9, which Django 4.2 is the last to run on."""
+    [host] = hosts(suite=suite)
+    host.reset()
+    site = Site(begun(tmp_path), host)
+    site.fab("setup")
+    site.fab("deploy", "--skip-tests")
+    asked = 'cd "$CARTWHEEL_CODE" && python manage.py version'
+    assert re.search(rf"^{re.escape(version)}\.\d+$", site.fab("run", "--command", asked), re.M)
+    page = site.person().get("/admin/")
+    [css] = re.findall(r'href="(/static/admin/css/base\.[0-9a-f]{12}\.css)"', page.text)
+    assert site.person().get(css).status == 200
+    assert "Welcome" in site.person().get("/").text
+
+
+BALANCED = """
+[balancer]
+kind = "nginx"
+drain_seconds = 4
+"""
+
+
+@pytest.mark.nightly
+def test_two_hosts_behind_a_balancer_in_a_browser(
+    hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Both have one shared folder, with the database and the uploads, as docs/django.md says."""
+    *webs, balancer = three = hosts(3, packages=READY)
+    for host in three:
+        host.reset()
+    folder = tmp_path_factory.mktemp("fleet")
+    project = begun(folder)
+    tables = [
+        f'[inventory.hosts.{one.name}]\ninner_address = "{one.address}:{PEERS}"' for one in three
+    ]
+    with (project.folder / "cartwheel.toml").open("a") as file:
+        file.write("\n".join([BALANCED, *tables, 'roles = ["balancer"]\n']))
+    project.fab("setup")
+    (folder / "shared").mkdir()
+    share(folder / "shared", webs, "/srv/notes/shared")
+    assert re.search(r"test Ran \d tests in ", project.fab("deploy").text)
+    project.fab("run", "-H", webs[0].name, "--command", CREATE)
+    picture = folder / "pixel.png"
+    picture.write_bytes(PICTURE)
+    place = f"{balancer.address}:{balancer.https_port}"
+    with browser({f"{NAME}:443": place}, LEAF) as window:
+        story(window, f"https://{NAME}", picture)
+    for web in webs:
+        asked = web.sh("grep -c 'HTTP/1.[01]\" 200' /var/log/nginx/notes.access.log")
+        assert int(asked) > 1, "both hosts have answered"
