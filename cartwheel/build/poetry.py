@@ -36,11 +36,4 @@ def write_stand_in(project: TomlFile, folder: Path, groups: Iterable[str] = ()) 
 
 
 def _pairs(table: Table) -> list[str]:
-    return [f"{json.dumps(key)} = {as_toml(_quoted(value))}" for key, value in table.items()]
-
-
-def _quoted(value: object) -> object:
-    """The same value with each key in quotes, because names of packages may contain dots."""
-    if isinstance(value, dict):
-        return {json.dumps(key): _quoted(inner) for key, inner in value.items()}
-    return [_quoted(inner) for inner in value] if isinstance(value, list) else value
+    return [f"{json.dumps(key)} = {as_toml(value)}" for key, value in table.items()]

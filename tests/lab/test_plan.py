@@ -24,7 +24,7 @@ TIMES = re.compile(r"\d+\.\d s")
 
 
 # What a person writes or reads of a deploy; boot unit and log rotation came with the set-up.
-READ = ("gunicorn.conf.py", "maintenance.html", "web@.service", SITE)
+READ = ("gunicorn.conf.py", "maintenance.html", "maintenance.zh.html", "web@.service", SITE)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def test_a_setting_of_the_site_alone(project: Project, module_host: LabHost) -> 
     said = lines(project, module_host)
     assert said[0] == f"{current(module_host, 'shop')}: started again"
     assert said[1] == "setting ~ web.client_max_body_size"
-    assert "steps: host side, switch" in said
+    assert "steps: host side, test site, switch" in said
     project.fab("deploy", "-H", module_host.name)
     change(project, "three", body_size="12m")
     said = lines(project, module_host)
