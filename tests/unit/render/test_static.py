@@ -429,6 +429,26 @@ def module_site() -> Iterator[Served]:
         yield site
 
 
+def test_below_the_prefix_of_the_application() -> None:
+    """A closed site passes the health check there too, and hides the files."""
+    web = {**WEB, "prefix": "/shop"}
+    with (
+        tempfile.TemporaryDirectory(prefix="cw-") as name,
+        closing(Served(Path(name), web)) as one,
+    ):
+        one.start()
+        one.static("app.css")
+        one.media("a.png")
+        for path in ("/static/app.css", "/media/a.png"):
+            assert one.fetch("/shop" + path).body == LONG.encode(), path
+            assert one.fetch(path).status == 404, path
+        one.at.maintenance.mkdir()
+        one.at.maintenance_mark.write_text("{}")
+        assert one.fetch("/shop/static/app.css").status == 503
+        assert one.fetch("/shop/healthz").status == 200
+        assert one.fetch("/healthz").status == 503
+
+
 def test_compression_can_be_turned_off() -> None:
     """Also where the host's own nginx.conf turns it on, as Debian's does."""
     name = tempfile.TemporaryDirectory(prefix="cw-")
