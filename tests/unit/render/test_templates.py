@@ -135,6 +135,8 @@ def test_the_filters_quote() -> None:
         ({"server_names": ("a",), "redirect_names": ("www.a",)}, "web.redirect_names"),
         ({"error_pages": "shop/errors"}, "web.error_pages"),
         ({"extra": "expires 1h;"}, "web.extra"),
+        ({"static": {"/assets/": {"folder": "shop/assets"}}}, "[web.static]"),
+        ({"media": {"/media/": "media"}}, "[web.media]"),
     ],
 )
 def test_a_template_from_before_a_setting_is_refused(
