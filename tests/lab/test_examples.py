@@ -95,6 +95,7 @@ def copied(name: str, folder: Path) -> None:
     shutil.copytree(CHECKOUT / "examples" / name, folder / name, ignore=ignored)
 
 
+@pytest.mark.nightly
 def test_hello_and_its_static_files(module_host: LabHost, tmp_path: Path) -> None:
     copied("hello", tmp_path)
     settings = '[app]\nname = "hello"\nsource = "hello"\nentry = "hello:app"\n'

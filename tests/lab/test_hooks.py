@@ -257,6 +257,7 @@ def test_ctrl_c_ends_it_and_puts_all_in_order(
     assert not host.path("/srv/shop/pending.json").exists()
 
 
+@pytest.mark.nightly
 def test_a_deployer_that_is_killed_in_a_hook(project: Project, module_host: LabHost) -> None:
     """The host goes back by itself, and its hook is gone."""
     host = module_host

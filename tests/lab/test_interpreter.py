@@ -49,7 +49,6 @@ def test_setup_refuses_what_the_app_cannot_reach_before_anything_is_done(stage: 
     assert {line.split()[0] for line in made} <= {"/run/cartwheel"}, "where its lock was"
 
 
-@pytest.mark.nightly
 def test_plan_deploy_and_doctor_refuse_it_too(stage: Stage) -> None:
     link_to(stage.host, "/usr/bin/python3.11")
     assert stage.fab("setup").code == 0

@@ -251,6 +251,7 @@ def test_a_plain_deploy_removes_and_lists_them_too(
 _OLD = f"old host side: /usr/local/lib/cartwheel/shop/{OLD_HOST_SIDE}"
 
 
+@pytest.mark.nightly
 def test_what_serves_and_does_not_run_is_started_by_the_repair(
     project: Project, module_host: LabHost
 ) -> None:

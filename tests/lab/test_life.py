@@ -120,6 +120,7 @@ def test_each_rollback_goes_one_further_back(life: Life) -> None:
     assert get(life.host) == "fourth", unknown.text
 
 
+@pytest.mark.nightly
 def test_a_restart_is_a_new_process_of_the_same_release(life: Life) -> None:
     release = life.deploy("same")
     (before,) = main_pids(life.host, "shop").items()
@@ -134,6 +135,7 @@ def test_a_restart_is_a_new_process_of_the_same_release(life: Life) -> None:
     assert main_pids(life.host, "shop").keys() == {before[0]}  # the first slot again
 
 
+@pytest.mark.nightly
 def test_a_stop_lasts_over_a_boot_until_start(life: Life) -> None:
     life.deploy("before the boot")
     life.fab("stop")

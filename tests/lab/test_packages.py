@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from cartwheel_lab import LabHost
 from tests.kit.project import new_project
 
@@ -13,6 +15,7 @@ def installed(host: LabHost, name: str) -> bool:
     return done.stdout == b"installed"
 
 
+@pytest.mark.nightly
 def test_setup_and_packages_install_what_is_named(host: LabHost, tmp_path: Path) -> None:
     project = new_project(tmp_path, settings='[host]\npackages = ["tree"]\n')
     assert not installed(host, "tree")

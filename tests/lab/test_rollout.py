@@ -106,6 +106,7 @@ def test_a_migration_that_fails_changes_nothing(fleet: Fleet) -> None:
     assert fleet.releases == before
 
 
+@pytest.mark.nightly
 def test_a_host_that_fails_in_the_last_batch_puts_all_back(fleet: Fleet) -> None:
     before = fleet.releases
     fleet.data(2, "sick").touch()

@@ -46,6 +46,7 @@ def strangers(host: LabHost, folder: Path) -> Iterator[LocalIndex]:
         yield index
 
 
+@pytest.mark.nightly
 def test_our_package_serves_and_its_change_alone_takes_the_rest_over(
     host: LabHost, tmp_path: Path
 ) -> None:

@@ -216,6 +216,7 @@ def test_what_it_prints_is_for_root_alone(shop: Project, module_host: LabHost) -
     assert [one for one in found.split()[1:] if "systemd/journal" not in one] == []
 
 
+@pytest.mark.nightly
 def test_an_import_that_hangs_or_is_killed_leaves_nothing(
     shop: Project, module_host: LabHost
 ) -> None:

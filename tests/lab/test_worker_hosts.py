@@ -146,6 +146,7 @@ def test_an_unchanged_deploy_starts_what_is_down_and_touches_nothing_else(shop: 
     assert after == before
 
 
+@pytest.mark.nightly
 def test_the_last_worker_is_not_ready_and_all_four_go_back(shop: Shop) -> None:
     before, serves = shop.pids(), current(shop.web[0], "shop")
     shop.project.app("two")

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,9 @@ def resolved(name: str, config: Configuration, **named: Any) -> Target:
     return resolve_target(name, ssh_config=config, **given)
 
 
+_LOGGED_SECONDS = 2.0
+
+
 class Fleet:
     """Several sshds, and an ssh_config about them: who is reached by ssh, and by us."""
 
@@ -312,7 +316,14 @@ class Fleet:
         self.config.write_text(text + self.tail)
 
     def reached(self) -> list[str]:
-        """Who was logged in to since the last look, and as whom."""
+        """Who was logged in to since the last look, and as whom. On a busy machine a server may
+        write its log only after the client has gone."""
+        end = time.monotonic() + _LOGGED_SECONDS
+        while not (found := self._fresh()) and time.monotonic() < end:
+            time.sleep(0.02)
+        return sorted(found)
+
+    def _fresh(self) -> set[str]:
         found = set()
         for number, one in enumerate(self.servers):
             lines = (one.folder / "log").read_text().splitlines()
@@ -321,7 +332,7 @@ class Fleet:
                 user = re.search(r"Accepted publickey for (\S+)|Invalid user (\S+)", line)
                 if user:
                     found.add(f"{number}:{user[1] or user[2]}")
-        return sorted(found)
+        return found
 
     def by_ssh(self, name: str, *options: str) -> list[str]:
         line = ["ssh", "-F", str(self.config), "-oBatchMode=yes", *options, name, "true"]
