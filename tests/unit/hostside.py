@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +75,7 @@ def host_in(folder: Path, monkeypatch: pytest.MonkeyPatch, app: str = "shop") ->
                 if hasattr(module, place):
                     monkeypatch.setattr(module, place, path)
     monkeypatch.setattr(leftovers, "_SCRATCH", ())  # this machine's own /tmp
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))  # who dies in a test leaves its scratch
     # Its releases are folders with a manifest; host/test_whole.py looks at real ones.
     monkeypatch.setattr(whole, "problem", lambda _at, _manifest: "")
     at = Layout(app, folder / "srv")
