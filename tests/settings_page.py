@@ -109,8 +109,8 @@ their secret values.
     [web.media]
     "/media/" = "media"                             # a folder of /srv/APP/shared
 
-What is cached for how long, what is compressed and what is refused: [static.md](static.md). With a
-command the application finds its folder in `STATIC_ROOT`, which is then reserved.
+[static.md](static.md) says how long browsers keep a file, what is compressed, and what is refused.
+With a command the application finds its folder in `STATIC_ROOT`, which is then reserved.
 
 ## Mirrors
 

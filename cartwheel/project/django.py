@@ -394,7 +394,7 @@ def _problems(chain: Chain, needs: Needs) -> Iterator[Problem]:
         return found.place if found else chain.place(chain.top, None)
 
     if needs.secret_key:
-        text = "SECRET_KEY is in the sources: whoever reads them can forge a login"
+        text = "SECRET_KEY is in the sources: everybody who can read them can forge a login"
         yield Problem(at("SECRET_KEY"), text)
     if needs.debug:
         text = "DEBUG is True: error pages show the settings and the sources to every visitor"
