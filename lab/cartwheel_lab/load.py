@@ -148,15 +148,26 @@ def run(plan: Plan, stop: threading.Event, ready: Callable[[], None]) -> Tally:
     clients = [("keep-alive", lambda: _keep_alive(plan, tally, stop))] * plan.keep_alive
     for kind, count, ask in asks:
         clients += [(kind, partial(_each_alone, plan, tally, stop, kind, ask))] * count
+    side_by_side(clients, tally, plan.seconds, stop, ready)
+    return tally
+
+
+def side_by_side(
+    clients: Sequence[tuple[str, Callable[[], None]]],
+    tally: Tally,
+    seconds: float,
+    stop: threading.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Run these clients, each of a kind, until `stop` or `seconds`, and wait for their ends."""
     threads = [threading.Thread(target=_to_the_end, args=(tally, *one)) for one in clients]
     for thread in threads:
         thread.start()
     ready()
-    stop.wait(plan.seconds)
+    stop.wait(seconds)
     stop.set()
     for thread in threads:
         thread.join()
-    return tally
 
 
 def _to_the_end(tally: Tally, kind: str, client: Callable[[], None]) -> None:
@@ -322,9 +333,13 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, BadAnswerError) else f"{type(error).__name__}: {error}"
 
 
-def main() -> int:
-    """The program: options from standard input, the result to standard output."""
-    plan = Plan(**json.loads(sys.stdin.readline()))
+# Runs clients by a plan (JSON before it is decoded) until the event, and says when they begin.
+Run = Callable[[dict[str, Any], threading.Event, Callable[[], None]], Tally]
+
+
+def program(run_clients: Run) -> int:
+    """A whole program: the plan from standard input, the result to standard output."""
+    plan = json.loads(sys.stdin.readline())
     stop = threading.Event()
 
     def wait_for_end() -> None:
@@ -337,10 +352,10 @@ def main() -> int:
 
     socket.setdefaulttimeout(_PATIENCE_SECONDS)
     threading.Thread(target=wait_for_end, daemon=True).start()
-    tally = run(plan, stop, say_ready)
+    tally = run_clients(plan, stop, say_ready)
     sys.stdout.write(json.dumps(tally.summary()) + "\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(lambda plan, stop, ready: run(Plan(**plan), stop, ready)))

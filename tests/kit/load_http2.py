@@ -8,7 +8,6 @@ and counts them as closed; all others must be answered.
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 import sys
@@ -16,14 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
 
-from cartwheel_lab.load import BadAnswerError, Tally, release_in
+from cartwheel_lab.load import BadAnswerError, Tally, program, release_in, side_by_side
 
 _PATIENCE_SECONDS = 30.0
 _READ_BYTES = 65536
@@ -74,25 +73,14 @@ class Line:
 def run(plan: Plan, stop: threading.Event, ready: Callable[[], None]) -> Tally:
     """Load the site until `stop` or `plan.seconds`, and wait for the requests under way."""
     tally = Tally()
-    threads = [
-        threading.Thread(target=_to_the_end, args=(plan, tally, stop)) for _ in range(plan.clients)
-    ]
-    for thread in threads:
-        thread.start()
-    ready()
-    stop.wait(plan.seconds)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    clients = [("http2", partial(_client, plan, tally, stop))] * plan.clients
+    side_by_side(clients, tally, plan.seconds, stop, ready)
     return tally
 
 
-def _to_the_end(plan: Plan, tally: Tally, stop: threading.Event) -> None:
-    try:
-        while not stop.is_set():
-            _one_connection(plan, tally, stop)
-    except Exception as error:
-        tally.bad("http2", f"the client died: {type(error).__name__}: {error}")
+def _client(plan: Plan, tally: Tally, stop: threading.Event) -> None:
+    while not stop.is_set():
+        _one_connection(plan, tally, stop)
 
 
 def _one_connection(plan: Plan, tally: Tally, stop: threading.Event) -> None:
@@ -228,25 +216,5 @@ def _count(plan: Plan, tally: Tally, one: Stream) -> None:
     tally.good("http2", stall, release, "", late=stall > plan.late_seconds)
 
 
-def main() -> int:
-    """The program: options from standard input, the result to standard output."""
-    # Any: JSON before it is decoded.
-    given: dict[str, Any] = json.loads(sys.stdin.readline())
-    plan = Plan(**given)
-    stop = threading.Event()
-
-    def wait_for_end() -> None:
-        sys.stdin.read()
-        stop.set()
-
-    def say_ready() -> None:
-        print("ready", flush=True)
-
-    threading.Thread(target=wait_for_end, daemon=True).start()
-    tally = run(plan, stop, say_ready)
-    print(json.dumps(tally.summary()))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program(lambda plan, stop, ready: run(Plan(**plan), stop, ready)))

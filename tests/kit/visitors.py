@@ -52,12 +52,17 @@ def loaded(host: LabHost, /, **plan: Any) -> Iterator[Loaded]:
 
 
 @contextmanager
+def at_front_page(host: LabHost, /, **plan: Any) -> Iterator[Loaded]:
+    """Visitors of the front page only; its text names the release."""
+    quick = {"upload": 0, "stream": 0, "path": "/", "release_pattern": "(.+)"}
+    with loaded(host, **quick, **plan) as one:
+        yield one
+
+
+@contextmanager
 def one_visitor(host: LabHost) -> Iterator[Loaded]:
-    """One visitor who opens the front page repeatedly; its text names the release."""
-    others = {"keep_alive": 0, "slow": 0, "upload": 0, "stream": 0}
-    with loaded(
-        host, close=1, path="/", release_pattern="(.+)", pause_seconds=0.05, **others
-    ) as one:
+    """One visitor who opens the front page repeatedly."""
+    with at_front_page(host, close=1, keep_alive=0, slow=0, pause_seconds=0.05) as one:
         yield one
 
 

@@ -24,7 +24,7 @@ from tests.kit.certificates import Issued, authority, certificate
 from tests.kit.host import await_ends
 from tests.kit.pebble import Pebble
 from tests.kit.project import SHOP, Project, new_project
-from tests.kit.visitors import loaded
+from tests.kit.visitors import at_front_page
 from tests.kit.waiting import until
 from tests.lab.conftest import GetHosts
 from tests.lab.test_streams import APP, said, websocket
@@ -272,17 +272,7 @@ def test_a_renewal_under_load_fails_no_request(fleet: Fleet) -> None:
         balancer.sh("rm -rf /var/lib/cartwheel/acme/*/live/shop")
     fleet.project.fab("tls.renew")
     short = served(one)
-    with loaded(
-        one,
-        keep_alive=2,
-        close=2,
-        slow=0,
-        upload=0,
-        stream=0,
-        host=NAME,
-        path="/",
-        release_pattern="(.+)",
-    ) as load:
+    with at_front_page(one, slow=0, host=NAME) as load:
         due = "openssl x509 -checkend 7 -in /srv/shop/tls/live/fullchain.pem"
         until(lambda: "will expire" in one.sh(f"{due} ||:"), 40, shown="the end is near")
         one.sh('sed -i \'s/"time": .*/"time": 0/\' /srv/shop/tls/tried.json')
@@ -373,18 +363,7 @@ def test_deploys_under_load_with_websockets_and_a_stream(fleet: Fleet) -> None:
     try:
         with (
             browsing(visitors),
-            loaded(
-                one,
-                keep_alive=2,
-                close=2,
-                slow=1,
-                slow_seconds=0.3,
-                upload=0,
-                stream=0,
-                host=NAME,
-                path="/",
-                release_pattern="(.+)",
-            ) as load,
+            at_front_page(one, slow_seconds=0.3, host=NAME) as load,
         ):
             for text in ("two", "three"):
                 release(fleet.project, text)

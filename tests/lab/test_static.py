@@ -12,32 +12,24 @@ from cartwheel_lab import LabHost
 from tests.kit.bases import READY
 from tests.kit.fab import fab
 from tests.kit.host import await_sessions, current, get, releases, status
-from tests.kit.project import Done, Project, new_project
+from tests.kit.project import SHOP, Done, Project, new_project
 from tests.kit.tiers import tiered
 from tests.kit.visitors import loaded
 from tests.lab.conftest import GetHosts
 
 pytestmark = pytest.mark.timeout(300)
 
-BASE = """
-[app]
-name = "shop"
-source = "app"
-[tests]
-skip = true
-[deploy]
-drain_seconds = 2
-probation_seconds = 0.5
-lease_seconds = 5
-migrate = 'test -e "$STATIC_ROOT/app.js" && echo "$STATIC_ROOT" > migrated'
-[gunicorn]
-workers = 1
+MIGRATE = """migrate = 'test -e "$STATIC_ROOT/app.js" && echo "$STATIC_ROOT" > migrated'"""
+BASE = (
+    SHOP.replace("[deploy]\n", f"[deploy]\n{MIGRATE}\n")
+    + """
 [web.static]
 "/made/" = { command = "python make.py", timeout_seconds = 20 }
 "/own/" = "pages"
 [web.media]
 "/media/" = "up/media"
 """
+)
 # Uploads as frameworks do: files and folders as open() and makedirs() make them.
 APP = """
 import json, os, subprocess

@@ -22,7 +22,7 @@ from cartwheel_lab import LabHost
 from tests.kit.certificates import authority, certificate
 from tests.kit.host import await_ends, get, journal
 from tests.kit.project import SHOP, Project, new_project
-from tests.kit.visitors import loaded
+from tests.kit.visitors import at_front_page
 from tests.kit.waiting import until
 from tests.lab.conftest import GetHosts
 
@@ -267,18 +267,7 @@ def test_websockets_move_to_the_new_release(project: Project, module_host: LabHo
         confirm(module_host, 1)
         assert events.next() == "one 1"
         confirm(module_host, 2)
-        with loaded(
-            module_host,
-            keep_alive=2,
-            close=2,
-            slow=1,
-            slow_seconds=0.3,
-            upload=0,
-            stream=0,
-            host=NAME,
-            path="/",
-            release_pattern="(.+)",
-        ) as load:
+        with at_front_page(module_host, slow_seconds=0.3, host=NAME) as load:
             result = fab(project, module_host, "deploy")
         assert events.next() == "one 2", "it goes on after the deploy"
         load.assert_served_by({"one", "two"})

@@ -163,7 +163,7 @@ def switch(ctx: Context, request: Switch) -> Switched:
 
 def _open_served(ctx: Context, mark: Pending, asked: Switch) -> None:
     """Open the static folders of both releases, whatever the settings were when they were made,
-    and the folders of media. A problem with media stops a deploy; in a rollback it is only a note."""
+    and the folders of media. A problem with media stops a deploy; a rollback only notes it."""
     at = ctx.at
     if asked.site_changes:
         verify.check_served(at, mark.to, asked.served)
