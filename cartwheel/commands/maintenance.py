@@ -16,7 +16,7 @@ from cartwheel.plan.switching import probe
 from cartwheel.render.maintenance import render_closed
 
 if TYPE_CHECKING:
-    from cartwheel.host.wire.maintenance import Closed
+    from cartwheel.host.wire.maintenance import Closed, Opened
 
 _SECONDS = 120.0
 
@@ -62,7 +62,7 @@ def turn_on(scene: Scene, minutes: int, allow: tuple[str, ...]) -> Answers[Close
         return found
 
 
-def turn_off(scene: Scene) -> Answers[Closed]:
+def turn_off(scene: Scene) -> Answers[Opened]:
     """Open the site again on every host that can be reached; the others' failures."""
     from cartwheel.host.wire.maintenance import OpenSite
 

@@ -9,14 +9,12 @@ from cartwheel.plan.maintenance import closed_text
 from cartwheel.telling import hosts_text
 
 if TYPE_CHECKING:
-    from cartwheel.host.wire.maintenance import Closed
+    from cartwheel.host.wire.maintenance import Closed, Opened
     from cartwheel.host.wire.status import Status
 
 
 def told_closed(one: Closed) -> str:
     """What a host did in `maintenance.on`."""
-    if one.now is None:
-        return one.note
     parts = ["visitors get 503 and the page"]
     parts += [f"asked to try again after {one.now.minutes} minutes"] if one.now.minutes else []
     parts += [f"{', '.join(one.now.allow)} see the app"] if one.now.allow else []
@@ -25,7 +23,7 @@ def told_closed(one: Closed) -> str:
     return "; ".join(parts)
 
 
-def told_open(one: Closed) -> str:
+def told_open(one: Opened) -> str:
     """What a host did in `maintenance.off`."""
     parts = [f"open again; was {closed_text(one.was)}" if one.was else "was open"]
     parts += ["the web server was reloaded"] if one.reloaded else []

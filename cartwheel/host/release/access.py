@@ -116,7 +116,7 @@ def open_served(at: Layout, release: str, static_dir: str) -> None:
 
 def _give_time(path: Path) -> None:
     try:
-        fd = os.open(str(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(str(path), files.READ_FILE)
     except OSError:  # a link
         return
     try:

@@ -16,12 +16,10 @@ import stat
 from pathlib import Path
 
 from cartwheel.host.state import record
-from cartwheel.host.system import children
+from cartwheel.host.system import children, files
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.wire.served import Served
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PASS = stat.S_IXGRP
 _READ = stat.S_IRGRP
 _DEEPEST = 64
@@ -79,7 +77,7 @@ def _opened(parent: int, path: Path, setting: str, uid: int, gid: int) -> int:
     with contextlib.suppress(FileExistsError):
         os.mkdir(path.name, 0o700, dir_fd=parent)
     try:
-        fd = os.open(path.name, _FOLDER, dir_fd=parent)
+        fd = os.open(path.name, files.READ_FOLDER, dir_fd=parent)
     except OSError as error:
         told = f"{setting}: {path} is a link or no folder ({error.strerror})"
         hint = "Remove it, or mount there (mount --bind) what it leads to; no link is followed."
@@ -107,7 +105,7 @@ def _hand_over(fd: int, uid: int, gid: int, depth: int = 0) -> None:
     for name in os.listdir(fd) if depth < _DEEPEST else ():
         with contextlib.suppress(OSError):  # the app has removed or replaced it
             is_folder = stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
-            inner = os.open(name, _FOLDER if is_folder else _FILE, dir_fd=fd)
+            inner = os.open(name, files.READ_FOLDER if is_folder else files.READ_FILE, dir_fd=fd)
             try:
                 status = os.fstat(inner)
                 if status.st_uid == uid and is_folder:

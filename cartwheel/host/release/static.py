@@ -23,15 +23,7 @@ from cartwheel.host.wire.making import MakeStatic
 from cartwheel.host.wire.request import Done
 
 _DEEPEST = 64
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_KINDS = {
-    stat.S_IFLNK: "a link",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-}
+_KINDS = {**files.KINDS, stat.S_IFLNK: "a link"}
 
 
 def make(ctx: Context, request: MakeStatic) -> Done:
@@ -91,7 +83,7 @@ def _run(ctx: Context, request: MakeStatic) -> None:
 def take(folder: Path, setting: str) -> int:
     """Give a folder and all in it to root, readable for everybody who gets that far; the number of
     files. Raises OpError("static-unsafe") with the path of what is no plain file or folder."""
-    fd = os.open(folder, _FOLDER)
+    fd = os.open(folder, files.READ_FOLDER)
     try:
         return _take(fd, folder, setting, depth=0)
     finally:
@@ -109,7 +101,7 @@ def _take(fd: int, folder: Path, setting: str, depth: int) -> int:
         if wrong:
             told = f"{setting}: the command left {_shown(path)}, which is {wrong}"
             raise OpError("static-unsafe", told)
-        inner = os.open(name, _FOLDER if is_folder else _FILE, dir_fd=fd)
+        inner = os.open(name, files.READ_FOLDER if is_folder else files.READ_FILE, dir_fd=fd)
         try:
             if is_folder:
                 count += _take(inner, path, setting, depth + 1)

@@ -24,13 +24,16 @@ _NO_LINK = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)  # EINVAL: not a link (re
 _CHUNK_BYTES = 1 << 20
 _NAME_BYTES = 200
 _TEMPORARY = ".cartwheel-"
-_KINDS = {
+KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
 }
+# How to read what another user may have made: no link is followed, no pipe is waited for.
+READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+READ_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 GONE = ".gone-"  # prefix of a folder's name while it is being removed
 
 
@@ -114,7 +117,7 @@ def place_of(path: Path) -> Path:
         except FileNotFoundError:
             return Path(os.path.realpath(str(path)))
     if not stat.S_ISREG(status.st_mode):
-        what = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+        what = KINDS.get(stat.S_IFMT(status.st_mode), "something else")
         raise OpError("not-ours", f"{path} is {what}, not a file; it was left unchanged")
     return Path(os.path.realpath(str(path))) if path.is_symlink() else path
 

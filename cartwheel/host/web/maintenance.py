@@ -23,7 +23,7 @@ from cartwheel.host.web import configuration, front_door
 from cartwheel.host.web.kinds import web_server
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.journal import Entry
-from cartwheel.host.wire.maintenance import Closed, CloseSite, OpenSite
+from cartwheel.host.wire.maintenance import Closed, CloseSite, Opened, OpenSite
 from cartwheel.host.wire.marks import Maintenance
 
 _LOOPBACK = ipaddress.ip_address("127.0.0.1")
@@ -65,7 +65,7 @@ def turn_on(ctx: Context, request: CloseSite) -> Closed:
     return Closed(was, mark, reloaded)
 
 
-def turn_off(ctx: Context, request: OpenSite) -> Closed:
+def turn_off(ctx: Context, request: OpenSite) -> Opened:
     """Open the site; what it included for minutes and addresses goes with the next reload at the
     latest."""
     at = ctx.at
@@ -78,7 +78,7 @@ def turn_off(ctx: Context, request: OpenSite) -> Closed:
         except OpError as error:
             note = error.message
     files.remove_tree(at.maintenance)
-    return Closed(was, None, reloaded, note)
+    return Opened(was, reloaded, note)
 
 
 def _include(ctx: Context, at: Layout, wanted: Dict[str, str]) -> bool:

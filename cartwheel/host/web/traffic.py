@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable, List, Optional, Tuple
 
+from cartwheel.host.system import files
 from cartwheel.host.web.server import WebServer
 
 # Of one look at one file. A site that writes more between two looks is judged by a sample.
@@ -139,9 +140,8 @@ class _File:
 
     @classmethod
     def open(cls, path: Path) -> "Optional[_File]":
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            fd = os.open(str(path), flags)
+            fd = os.open(str(path), files.READ_FILE)
         except OSError:
             return None
         status = os.fstat(fd)

@@ -13,12 +13,20 @@ from cartwheel.host.wire.request import Request
 @dataclass(frozen=True)
 class Closed:
     """`was`: the mark before, None if the site was open; `now`: the mark after. `reloaded`: the web
-    server read its configuration again. `note`: what could not be done, "" for nothing."""
+    server read its configuration again."""
 
     was: Optional[Maintenance]
-    now: Optional[Maintenance]
+    now: Maintenance
     reloaded: bool
-    note: str = ""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The same for a site that is open now. `note`: what could not be done, "" for nothing."""
+
+    was: Optional[Maintenance]
+    reloaded: bool
+    note: str
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class CloseSite(Request[Closed]):
 
 
 @dataclass(frozen=True)
-class OpenSite(Request[Closed]):
+class OpenSite(Request[Opened]):
     """Visitors reach the application again."""
 
     op = "maintenance-off"

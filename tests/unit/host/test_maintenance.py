@@ -19,7 +19,7 @@ from cartwheel.host.system import files
 from cartwheel.host.system.context import OpError
 from cartwheel.host.web import configuration, maintenance
 from cartwheel.host.wire.health import Probe
-from cartwheel.host.wire.maintenance import Closed, CloseSite, OpenSite
+from cartwheel.host.wire.maintenance import Closed, CloseSite, Opened, OpenSite
 from tests.unit.host.test_switch import dying_before
 from tests.unit.hostside import Session, host_in, web
 
@@ -57,7 +57,7 @@ class Stage:
         asked = CloseSite(PAGES, included, 5, allow, PROBE, 80)
         return maintenance.turn_on(self.session.ctx(), asked)
 
-    def open(self) -> Closed:
+    def open(self) -> Opened:
         return maintenance.turn_off(self.session.ctx(), OpenSite())
 
     @property
@@ -86,7 +86,7 @@ def test_the_mark_alone_closes_it(stage: Stage) -> None:
     assert (mark.who, mark.message, mark.minutes) == ("ann@desk", "Back at 14:00", 5)
     assert set(stage.there) == {*PAGES, "on.json"}
     opened = stage.open()
-    assert (opened.was, opened.now, stage.reloads) == (mark, None, 0)
+    assert (opened.was, stage.reloads) == (mark, 0)
     assert not stage.at.maintenance.exists()
     kinds = [one.kind for one in journal.read(stage.at.journal)]
     assert kinds == ["maintenance on", "maintenance off"]
@@ -152,7 +152,7 @@ def test_it_opens_although_the_web_server_is_broken(stage: Stage) -> None:
     stage.close(WITH_BOTH)
     stage.refuses = "somebody's mistake"
     opened = stage.open()
-    assert (opened.now, opened.note) == (None, "somebody's mistake")
+    assert opened.note == "somebody's mistake"
     assert not stage.at.maintenance.exists()
 
 
