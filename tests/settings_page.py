@@ -139,6 +139,8 @@ instances |
 balancer `balancer.conf` there; it may also use `tls` |
 | `nginx-door-maps.conf.j2`, `nginx-door.conf.j2` | what the site includes for [web.paths] and \
 `web.rate_limit`: outside of its server block, and inside |
+| `nginx-challenge.conf.j2` | the challenges of an authority (tls.acme), for the site and for \
+redirected names |
 | `nginx-redirect.conf.j2` | what the site includes for `web.redirect_names` |
 | `nginx-balancer.conf.j2` | `/etc/nginx/conf.d/cartwheel-APP_balancer.conf` on a balancer; \
 it uses other names than the other templates |

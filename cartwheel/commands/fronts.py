@@ -31,7 +31,7 @@ def judged(scene: Scene) -> dict[str, list[Finding]]:
     return {
         host: [_unknown(host, one)]
         if isinstance(one, CartwheelError)
-        else in_front(host, one, settings.web.server_names)
+        else in_front(host, one, settings.web.names)
         for host, one in found.items()
     }
 
@@ -74,7 +74,7 @@ def _still_needed(scene: Scene, found: Judged, hosts: list[str]) -> dict[str, st
         if any(one.serving for one in findings):
             return dict.fromkeys(hosts, f"{balancer} serves it: `fab balancer.setup`")
     chosen = tuple(host for host in scene.chosen if host.name in hosts)
-    where, names = located(scene, chosen), scene.settings.web.server_names
+    where, names = located(scene, chosen), scene.settings.web.names
     known = dns.addresses_of({*names, *where.values()}) if hosts else {}
     return {
         host: next(

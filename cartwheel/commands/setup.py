@@ -194,7 +194,7 @@ def _place_site(
     asked = PlaceSite(
         ways=ways(settings, members.values()),
         site_changes=balancer_site_changes(settings, facts, site.content),
-        server_names=settings.web.server_names,
+        server_names=settings.web.names,
     )
     return session.request(asked, deadline_seconds=_SITE_SECONDS, on_event=listen)
 

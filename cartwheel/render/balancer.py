@@ -12,6 +12,7 @@ from cartwheel.host.layout import Layout
 from cartwheel.plan.balancing import Member, socket_of
 from cartwheel.settings import names
 
+from .door import largest_body, longest_seconds
 from .release import (
     SAMPLES,
     RenderedFile,
@@ -66,7 +67,9 @@ def render_balancer(
             for number, member in enumerate(members)
         ],
         "trusted_proxies": settings.web.trusted_proxies,
-        "proxy_seconds": proxy_seconds(settings),
+        # The hosts hold the rules for paths.
+        "body_size": largest_body(settings),
+        "proxy_seconds": longest_seconds(settings, proxy_seconds(settings)),
         "is_default": not settings.web.server_names,
         "ipv6": ipv6,
     }

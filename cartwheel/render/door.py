@@ -117,6 +117,25 @@ def door_of(settings: Settings) -> Door:
     )
 
 
+def largest_body(settings: Settings) -> str:
+    """The largest of all size limits, for a balancer in front of the site; "0" for no limit."""
+    rules = settings.web.paths.values()
+    limits = [settings.web.client_max_body_size]
+    limits += [rule.client_max_body_size for rule in rules if rule.client_max_body_size is not None]
+    return "0" if any(_bytes(one) == 0 for one in limits) else max(limits, key=_bytes)
+
+
+def longest_seconds(settings: Settings, usual: int) -> int:
+    """The longest time that the site waits for an answer; `usual` where no path says another."""
+    rules = settings.web.paths.values()
+    return max(usual, *(rule.timeout_seconds or 0 for rule in rules), 0)
+
+
+def _bytes(size: str) -> int:
+    number = size.rstrip("kmg")
+    return int(number) << 10 * " kmg".index(size[len(number) :] or " ")
+
+
 def plain(path: str) -> str:
     """A rule's path without a slash at its end: `/admin` and `/admin/` are the same."""
     return path.rstrip("/")

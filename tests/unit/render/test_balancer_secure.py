@@ -56,13 +56,13 @@ class Front:
         self.siblings: tuple[str, ...] = ()
         self.use()
 
-    def use(self, *, acme: bool = False, **tls: Any) -> None:
+    def use(self, *, acme: bool = False, web: dict[str, Any] | None = None, **tls: Any) -> None:
         source = {"acme": True} if acme else {"certificate": "a.pem", "key": "a.key"}
         self.host.facts = replace(self.host.facts, balancers=("127.0.0.1",))
         self.host.settings = settings(
             self.folder,
             environment="live",
-            web={"listen": self.host.port, "server_names": [NAME]},
+            web={"listen": self.host.port, "server_names": [NAME], **(web or {})},
             balancer={"kind": "nginx", "listen": self.port},
             tls={**source, "listen": self.secure_port, **tls},
         )
@@ -166,6 +166,43 @@ def test_the_application_sees_what_the_visitor_sent(front: Front, accept: str) -
     assert len(request_id) == 32
     for name in ("shop.live", "shop.live_balancer"):
         assert f" id={request_id} " in front.log(name)
+
+
+LIMITS: dict[str, Any] = {
+    "redirect_names": [f"www.{NAME}"],
+    "client_max_body_size": "1m",
+    "header_timeout_seconds": 7,
+    "paths": {"/upload": {"client_max_body_size": "3m"}, "/slow": {"timeout_seconds": 432}},
+}
+
+
+def test_what_a_host_lets_in_passes_the_balancer(front: Front) -> None:
+    """Its hosts hold the rules for paths; the balancer must be no narrower than any of them."""
+    front.use(web=LIMITS)
+    large = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Large: " + b"x" * 12000 + b"\r\n\r\nok"
+    front.serve(says(OK), says(large), says(large))
+    (front.folder / "body").write_bytes(bytes(2_000_000))
+    sent = ("--data-binary", f"@{front.folder / 'body'}", "-H", "Expect:")
+    assert front.curl(*sent, path="/upload/x").startswith("HTTP/2 200")
+    assert front.curl(*sent, path="/other").startswith("HTTP/2 413")
+    for accept in ("*/*", "text/event-stream"):
+        assert front.curl("-H", f"Accept: {accept}").startswith("HTTP/2 200")
+    moved = front.curl("-H", f"Host: www.{NAME}:{front.secure_port}", path="/a?b=1")
+    assert moved.startswith("HTTP/2 301")
+    assert f"location: https://{NAME}:{front.secure_port}/a?b=1\n" in moved.replace("\r", "")
+    text = (front.folder / "conf.d/site_balancer.conf").read_text()
+    assert "proxy_read_timeout 432s;" in text
+    assert "client_header_timeout 7s;" in text
+
+
+def test_without_a_limit_for_a_path_there_is_none_at_the_balancer() -> None:
+    own = settings(
+        Path("/srv"),
+        web={"server_names": [NAME], "paths": {"/up": {"client_max_body_size": "0"}}},
+        balancer={"kind": "nginx"},
+    )
+    text = render_balancer(own, [Member("a", "a", "192.0.2.1:80")], Path("/"), ipv6=False).content
+    assert "client_max_body_size 0;\n" in text.partition("location /")[0]
 
 
 def test_plain_http_is_redirected_at_the_balancer(front: Front) -> None:

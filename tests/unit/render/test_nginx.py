@@ -575,7 +575,9 @@ def acme_site(site: SecureSite, *siblings: int) -> None:
     """It has a token of its own; its siblings have these ports."""
     addresses = tuple(f"127.0.0.1:{port}" for port in siblings)
     site.facts = replace(site.facts, siblings=addresses)
-    names = site.settings.web.model_copy(update={"server_names": ("shop.example.org",)})
+    names = site.settings.web.model_copy(
+        update={"server_names": ("shop.example.org",), "redirect_names": ("www.shop.example.org",)}
+    )
     site.settings = site.settings.model_copy(update={"web": names})
     begin(site, acme=True, certificate=None, key=None)
     folder = site.at.acme_webroot / CHALLENGE.strip("/")
@@ -607,6 +609,17 @@ def test_a_sibling_is_asked_for_a_token_that_is_not_here(secure: SecureSite, sib
     assert set(Sibling.heard) == {(f"{CHALLENGE}/theirs", "1")}
     assert secure.curl(path=f"{CHALLENGE}/ours", scheme="http").endswith("our answer")
     assert secure.curl(path=f"{CHALLENGE}/none", scheme="http").startswith("HTTP/1.1 404 ")
+
+
+def test_so_it_is_for_names_that_are_redirected(secure: SecureSite, sibling: int) -> None:
+    """Not every authority follows a redirect (RFC 8555, 8.3)."""
+    acme_site(secure, sibling)
+    www = ("-H", "Host: www.shop.example.org")
+    for token, said in (("ours", "our answer"), ("theirs", "their answer")):
+        answer = secure.curl(*www, path=f"{CHALLENGE}/{token}", scheme="http")
+        assert answer.startswith("HTTP/1.1 200 ")
+        assert answer.endswith(said)
+    assert secure.curl(*www, path="/x", scheme="http").startswith("HTTP/1.1 301 ")
 
 
 def test_a_sibling_that_asks_is_not_asked_back(secure: SecureSite, sibling: int) -> None:
