@@ -65,7 +65,7 @@ ALLOWED = {
     ("cartwheel_lab/forwarder.py", "Forwarder._write", "wait"): _RELAY,
     ("cartwheel_lab/forwarder.py", "Forwarder._write", "get"): _RELAY,
     ("cartwheel_lab/lab.py", "Lab._in_parallel", "result"): _DONE,
-    ("cartwheel_lab/load.py", "run", "join"): "each request of a visitor has its own deadline",
+    ("cartwheel_lab/load.py", "side_by_side", "join"): "each request of a visitor has its deadline",
     (
         "cartwheel_lab/faults/harness.py",
         "Harness.__init__",
