@@ -322,7 +322,10 @@ CATALOGUE: dict[str, Problem] = {
         407, "The host does not run systemd", "Cartwheel needs a host with systemd."
     ),
     "port-taken": Problem(
-        408, "Another program uses the port", "Stop it, or choose another web.listen."
+        408,
+        "Another program uses the port",
+        "Stop it, or choose another web.listen. If it is a web server that should stay, set"
+        " web.server to its kind.",
     ),
     "host-state": Problem(
         409,
@@ -415,11 +418,27 @@ CATALOGUE: dict[str, Problem] = {
         "nginx rejects the rendered site",
         "Check the settings under [web] and your own template.",
     ),
+    "apache-broken": Problem(
+        527,
+        "Apache's configuration was already broken",
+        "Fix what is named above; nothing was changed.",
+    ),
+    "apache-refuses": Problem(
+        528,
+        "Apache rejects the rendered site",
+        "Check the settings under [web] and your own template.",
+    ),
+    "web-server-changed": Problem(
+        529,
+        "The app's site stands in another web server",
+        "Set web.server back, or move the app: `fab uninstall -H HOST` (with `--keep-shared` its"
+        " data stay), then `fab setup -H HOST` and `fab deploy -H HOST`.",
+    ),
     "tls-not-served": Problem(
         522,
         "HTTPS does not show the new certificate",
-        "The site is served as before. See what nginx has logged, whether something else has the"
-        " port, and whether your own template of the site still has its line `include`.",
+        "The site is served as before. See what the web server has logged, whether something else"
+        " has the port, and whether your own template of the site still has its line `include`.",
         Exit.ATTENTION,
     ),
     "maintenance-unseen": Problem(
@@ -459,17 +478,20 @@ CATALOGUE: dict[str, Problem] = {
     "site-unread": Problem(
         515,
         "The web server does not read the folder of the sites",
-        "Add `include /etc/nginx/conf.d/*.conf;` to `http { }` in /etc/nginx/nginx.conf on HOST.",
+        "nginx: add `include /etc/nginx/conf.d/*.conf;` to `http { }` in /etc/nginx/nginx.conf on"
+        " HOST. Apache: add `IncludeOptional sites-enabled/*.conf` to /etc/apache2/apache2.conf;"
+        " `fab setup -H HOST` writes what is missing there.",
     ),
     "web-server-masked": Problem(
         516,
         "The web server's unit is masked",
-        "`systemctl unmask nginx` on HOST, then `fab deploy -H HOST`, which starts it.",
+        "`systemctl unmask nginx`, or `apache2`, on HOST; then `fab deploy -H HOST` starts it.",
     ),
     "web-server-down": Problem(
         517,
         "The web server does not start or reload",
-        "Its configuration is valid: fix what its unit says above (`systemctl status nginx`).",
+        "Its configuration is valid: fix what its unit says above (`systemctl status nginx`, or"
+        " apache2).",
     ),
     "python-reach": Problem(
         520,

@@ -20,6 +20,7 @@ namespace = assemble(
     flat=("deploy", "serve", "look", "inside", "inventory", "completion"),
     # tasks named after their module: `fab hosts.trust`
     nested=(
+        "apache",
         "balancer",
         "config",
         "env",

@@ -334,7 +334,7 @@ def logs(
     asked = ReadLogs(
         lines=number("lines", lines or most, least=1) if lines or most else None,
         follow=follow,
-        sources=of.checked_sources(names("source", source)),
+        sources=of.checked_sources(scene.settings, names("source", source)),
         ago_seconds=of.ago(since) if since else None,
         pattern=of.checked_pattern(grep),
         errors=errors,

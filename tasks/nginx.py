@@ -16,7 +16,7 @@ def test(scene: Scene, out: Output) -> int:
     """Check nginx's configuration on the host."""
     from cartwheel.commands import ask
 
-    return out.answers(ask.web_test(scene), lambda _one: "nginx configuration OK")
+    return out.answers(ask.web_test(scene, "nginx"), lambda _one: "nginx configuration OK")
 
 
 @app_task(changing=True)
@@ -24,4 +24,4 @@ def reload(scene: Scene, out: Output) -> int:
     """Check nginx's configuration, then reload nginx."""
     from cartwheel.commands import ask
 
-    return out.answers(ask.web_reload(scene), lambda _one: "reloaded")
+    return out.answers(ask.web_reload(scene, "nginx"), lambda _one: "reloaded")

@@ -324,6 +324,18 @@ _CASES: dict[str, tuple[str, str]] = {
         "The site of this application does not fit this nginx.",
         'unknown directive "brotli" in /etc/nginx/conf.d/cartwheel-shop.conf:61',
     ),
+    "apache-broken": (
+        "Somebody else's file in /etc/apache2 is wrong. Cartwheel changes nothing then.",
+        "/etc/apache2/sites-enabled/blog.conf:4: Invalid command 'SeverName'",
+    ),
+    "apache-refuses": (
+        "The site of this application does not fit this Apache.",
+        "/etc/apache2/cartwheel/cartwheel-shop.conf:61: Invalid command 'BrotliFilter'",
+    ),
+    "web-server-changed": (
+        "web.server was changed while the site that the other one serves is still there.",
+        "/etc/nginx/conf.d/cartwheel-shop.conf stands, and web.server is apache",
+    ),
     "bad-users": (
         "A line of `users` in [web.paths] is not NAME:HASH, or its hash is weak or takes a web"
         " server too long.",

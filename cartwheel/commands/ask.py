@@ -54,10 +54,10 @@ def variables(scene: Scene) -> Answers[Variables]:
     return read(scene, AskVariables())
 
 
-def web_test(scene: Scene) -> Answers[Empty]:
+def web_test(scene: Scene, kind: str) -> Answers[Empty]:
     from cartwheel.host.wire.web import TestWebServer
 
-    return read(scene, TestWebServer())
+    return read(scene, TestWebServer(kind))
 
 
 def run_command(scene: Scene, command: str, on_line: Callable[[str, str], None]) -> Answers[Ran]:
@@ -116,10 +116,10 @@ def packages(scene: Scene) -> Answers[Installed]:
     return change(scene, InstallPackages(scene.settings.host.packages), _PACKAGES_SECONDS)
 
 
-def web_reload(scene: Scene) -> Answers[Empty]:
+def web_reload(scene: Scene, kind: str) -> Answers[Empty]:
     from cartwheel.host.wire.web import ReloadWebServer
 
-    return change(scene, ReloadWebServer())
+    return change(scene, ReloadWebServer(kind))
 
 
 def uninstall(scene: Scene, *, keep_shared: bool, now: bool) -> Answers[Removed]:

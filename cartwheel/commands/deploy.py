@@ -170,6 +170,7 @@ def asking_facts(scene: Scene) -> AskFacts:
         files=(names.site_path(scene.settings),),
         carried=leaves_files_out(scene.settings, scene.project),
         uv_version=UV_VERSION,
+        web_server=scene.settings.web.server,
     )
 
 

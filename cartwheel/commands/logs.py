@@ -16,9 +16,11 @@ from cartwheel.errors import UsageError
 from cartwheel.host.look.logs import sources
 from cartwheel.host.wire.messages import Told
 from cartwheel.host.wire.output import ReadLogs
+from cartwheel.settings import names
 
 if TYPE_CHECKING:
     from cartwheel.host.wire.request import Done
+    from cartwheel.settings.toml_tables import Settings
     from cartwheel.ssh.session import Session
 
 _SECONDS = 600.0  # the search for a rare line may read all of a log
@@ -110,14 +112,14 @@ class _Merged:
                 self._on_line(line)
 
 
-def checked_sources(names: tuple[str, ...]) -> tuple[str, ...]:
+def checked_sources(settings: Settings, given: tuple[str, ...]) -> tuple[str, ...]:
     """The sources with these names, or with a part of them: the web server's name means both of its
     logs, `error` one. Raises UsageError."""
-    found = []
-    for name in names:
-        fitting = [one for one in sources() if name in (one, *one.split("-"))]
+    found, every = [], sources(names.web_server(settings))
+    for name in given:
+        fitting = [one for one in every if name in (one, *one.split("-"))]
         if not fitting:
-            known = ", ".join(sources())
+            known = ", ".join(every)
             raise UsageError(
                 "usage", f"--source {name}: there is no such source", hint=f"Sources: {known}."
             )

@@ -92,8 +92,9 @@ def _runs(_project: Path, _app: str | None, _env: str | None) -> list[str]:
 
 def _sources(_project: Path, _app: str | None, _env: str | None) -> Sequence[str]:
     from cartwheel.host.look.logs import sources
+    from cartwheel.host.web.kinds import KINDS
 
-    return sources()
+    return sources(*KINDS)
 
 
 def _processes(project: Path, app: str | None, env: str | None) -> list[str]:

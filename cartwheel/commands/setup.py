@@ -154,6 +154,7 @@ def _joined(
 def _set_up_balancers(scene: Scene, source: Source) -> dict[str, Result[Changes]]:
     """What recovers there, and where it is a web server the site with all hosts behind it, and then
     its HTTPS."""
+    scene = replace(scene, settings=names.on_balancer(scene.settings))
     balancer = scene.settings.balancer
     request = replace(
         _request(scene),
@@ -231,6 +232,7 @@ def _request(scene: Scene) -> Setup:
         python=scene.settings.app.python,
         packages=scene.settings.host.packages,
         web_server=True,
+        kind=scene.settings.web.server,
         balancer=False,
         listen=scene.settings.web.listen,
         host_files=host_files(scene),

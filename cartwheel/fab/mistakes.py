@@ -232,6 +232,7 @@ class CommandLine:
     def _value_for(self, task: Task, word: str) -> list[str]:
         """The option that takes such a word, and the word."""
         from cartwheel.host.look.logs import sources
+        from cartwheel.host.web.kinds import KINDS
         from cartwheel.settings.loading import apps, environments
 
         known: dict[str, list[str]] = {"env": [], "app": []}
@@ -248,7 +249,7 @@ class CommandLine:
             "to": _VERSION.fullmatch(word) is not None,
             "plan": file,
             "out": word.endswith((".json", ".plan")),
-            "source": any(word in one.split("-") for one in sources()),
+            "source": any(word in one.split("-") for one in sources(*KINDS)),
         }.items():
             if fits and task.has(option):
                 return [f"--{option}", word]

@@ -16,7 +16,7 @@ from cartwheel.host.layout import Layout
 from cartwheel.host.system import locks
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web import acme, configuration, order, tls, tls_change
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.chosen import web_server
 
 # Who writes certificate and key writes one after the other: in between they do not fit.
 _ATTEMPTS = 5
@@ -93,7 +93,7 @@ def read_again(at: Layout) -> bool:
     state = tls.state(at)
     if state is None or not state.path or tls_change.is_owed(at) or tls.is_served(state):
         return False
-    web = web_server()
+    web = web_server(at)
     with locks.shared_parts():
         configuration.refuse_broken(None, web, web.broken)
         configuration.reload(None, web, start=False)

@@ -207,7 +207,7 @@ def _way_out(host: str, serving: Serving, rollback: str | None) -> str:
 def _front_door(host: str, status: Status) -> Iterator[Finding]:
     """The answer through the web server; not judged if the app itself does not answer or the web
     server does not run, because that is the cause and reported already."""
-    web = names.web_server().name
+    web = status.web_server.kind
     unread = web_server.unread(status.web_server)
     if unread and status.web_server.unit_file:
         todo = f"`fab setup -H {host}` makes it, then `fab deploy -H {host}`"
@@ -242,14 +242,14 @@ def _web_server_answers(status: Status) -> bool:
 
 
 def _web_server(host: str, status: Status) -> Iterator[Finding]:
-    state, web = status.web_server, names.web_server().name
+    state, web = status.web_server, status.web_server.kind
     active, unit_file = state.active, state.unit_file
     enable = web_server.enabling(state, host)
     broken = web_server.broken(state)
     if broken:
         todo = f"fix what {web} names, then `fab {web}.reload -H {host}`"
         if not state.shared:
-            path = web_server.shared_file()
+            path = web_server.shared_file(state)
             todo = f"`fab deploy -H {host}` writes {path} again, without what other files say"
         yield _problem(host, f"{web} -t", broken, todo)
     if not unit_file:
@@ -275,7 +275,7 @@ def _tls(host: str, status: Status) -> Iterator[Finding]:
     if status.tls is not None and _web_server_answers(status):
         at_balancer = status.tls.end == "balancer"
         brings = "`fab balancer.setup`" if at_balancer else f"`fab deploy -H {host}`"
-        yield from _secure(host, status.tls, brings)
+        yield from _secure(host, status.tls, brings, status.web_server.kind)
 
 
 def in_front(host: str, state: TlsState | None, server_names: Sequence[str]) -> list[Finding]:
@@ -284,7 +284,10 @@ def in_front(host: str, state: TlsState | None, server_names: Sequence[str]) -> 
     if state is None or state.end != "balancer":
         todo = f"{setup} brings the certificate"
         return [_problem(host, "https", "HTTPS is not served", todo, serving=True)]
-    found, served = list(_secure(host, state, setup)), tls.certificate(state.served)
+    found, served = (
+        list(_secure(host, state, setup, names.on_balancers().name)),
+        tls.certificate(state.served),
+    )
     missing = [name for name in server_names if served and not covers(served.names, name)]
     if missing:
         detail = f"the certificate is not for {', '.join(missing)}"
@@ -293,13 +296,14 @@ def in_front(host: str, state: TlsState | None, server_names: Sequence[str]) -> 
     return found
 
 
-def _secure(host: str, state: TlsState, brings: str) -> Iterator[Finding]:
-    """HTTPS, by a handshake on the host. `brings`: the command that brings a certificate."""
+def _secure(host: str, state: TlsState, brings: str, web: str) -> Iterator[Finding]:
+    """HTTPS, by a handshake on the host. `brings`: the command that brings a certificate,
+    `web`: the kind of the web server."""
     if state.failed:
         yield Finding(
             host, "certificate", "note", f"the last try failed: {state.failed}", _again(host)
         )
-    reloads = f"`fab {names.web_server().name}.reload -H {host}` reads the file again"
+    reloads = f"`fab {web}.reload -H {host}` reads the file again"
     served = tls.certificate(state.served)
     if not state.path:
         yield _problem(host, "https", f"https: {state.problem}", _again(host))

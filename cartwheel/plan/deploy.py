@@ -317,7 +317,7 @@ def _notes(facts: Facts, content: str, release: str) -> Iterator[str]:
 
 
 def _web_notes(settings: Settings, facts: Facts, site: Mapping[str, str | None]) -> Iterator[str]:
-    web = names.web_server().name
+    web = names.web_server(settings).name
     if not web_server.is_up(settings, facts):
         yield f"{web} does not run ({facts.web.active}): this deploy starts it"
     elif site:
@@ -325,6 +325,6 @@ def _web_notes(settings: Settings, facts: Facts, site: Mapping[str, str | None])
     elif facts.web.complaint:
         yield f"{web_server.broken(facts.web)}; after a reboot it does not start"
     if not facts.web.shared:
-        yield f"{web_server.shared_file()} is written again"
+        yield f"{web_server.shared_file(facts.web)} is written again"
     if facts.web.unit_file not in web_server.STARTS_AT_BOOT:
         yield f"{web} is {facts.web.unit_file}: it does not start at boot"

@@ -54,17 +54,24 @@ def _not_ready(settings: Settings, facts: Facts) -> Iterator[Refusal]:
 
 
 def _web_server(settings: Settings, facts: Facts) -> Iterator[Refusal]:
+    wanted = names.web_server(settings).name
+    if facts.other_site:
+        what = f"{facts.other_site} stands, and web.server is {wanted}"
+        yield Refusal("web-server-changed", what)
+        return
+    if facts.web_server is not None and facts.prepared_for not in ("", wanted):
+        what = f"the host is prepared for {facts.prepared_for}, and web.server is {wanted}"
+        yield Refusal("not-set-up", what)
     if facts.web_server is None:
         if facts.app.digest_key is not None:
-            yield Refusal("not-set-up", f"the host has no {names.web_server().name}")
+            yield Refusal("not-set-up", f"the host has no {wanted}")
         return
     if not facts.web.folder:
         yield Refusal("not-set-up", web_server.unread(facts.web))
     elif not facts.web.reads:
         yield Refusal("site-unread", web_server.unread(facts.web))
     if web_server.is_masked(facts.web) and not web_server.is_up(settings, facts):
-        name = names.web_server().name
-        yield Refusal("web-server-masked", f"{name} does not run, and its unit is masked")
+        yield Refusal("web-server-masked", f"{wanted} does not run, and its unit is masked")
 
 
 def _python(settings: Settings, facts: Facts) -> Iterator[Refusal]:
@@ -110,7 +117,7 @@ def _no_room(settings: Settings, facts: Facts) -> Iterator[Refusal]:
 
 def _port_taken(settings: Settings, facts: Facts) -> Iterator[Refusal]:
     holder = facts.ports.get(str(settings.web.listen))
-    if holder not in (None, names.web_server().program):
+    if holder not in (None, names.web_server(settings).program):
         yield Refusal("port-taken", f"port {settings.web.listen} is used by {holder}")
 
 

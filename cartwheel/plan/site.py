@@ -26,11 +26,11 @@ def site_changes(settings: Settings, facts: Facts, site: str) -> dict[str, str |
     distribution = [
         server
         for server in _other_servers(settings, facts)
-        if server.file == names.default_site() and settings.web.listen in server.ports
+        if server.file == names.default_site(settings) and settings.web.listen in server.ports
     ]
     # An app without a name answers for every name; `site_refusals` checks that it may.
     if not settings.web.server_names and distribution:
-        changes[names.default_site()] = None
+        changes[names.default_site(settings)] = None
     return changes
 
 
@@ -54,7 +54,7 @@ def site_refusals(settings: Settings, facts: Facts) -> tuple[Refusal, ...]:
     default = next(
         (server for server in others if settings.web.listen in server.default_ports), None
     )
-    if not settings.web.server_names and default and default.file != names.default_site():
+    if not settings.web.server_names and default and default.file != names.default_site(settings):
         found.append(
             Refusal(
                 "server-name-needed",

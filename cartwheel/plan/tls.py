@@ -132,7 +132,7 @@ def tls_refusals(settings: Settings, facts: Facts, *, end: End = "app") -> Itera
     if not settings.tls.is_on or settings.tls_end != end:
         return
     yield from acme_refusals(settings, facts)
-    port, web = settings.tls.listen, names.web_server().program
+    port, web = settings.tls.listen, names.web_server(settings).program
     holder = facts.ports.get(str(port))
     if holder not in (None, web):
         yield Refusal("port-taken", f"port {port} (tls.listen) is used by {holder}")

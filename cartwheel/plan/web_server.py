@@ -22,7 +22,7 @@ RUNS = ("active", "reloading")
 def is_up(settings: Settings, facts: Facts) -> bool:
     """Whether it runs: its unit, or, started by hand, on the application's port."""
     holder = facts.ports.get(str(settings.web.listen))
-    return facts.web.active in RUNS or holder == names.web_server().program
+    return facts.web.active in RUNS or holder == names.web_server(settings).program
 
 
 def is_masked(web: WebServing) -> bool:
@@ -32,21 +32,21 @@ def is_masked(web: WebServing) -> bool:
 
 def unread(web: WebServing) -> str:
     """The reason why it cannot read the application's site; "" if it can."""
-    server = names.web_server()
+    server = names.web_server_named(web.kind)
     folder = Path(server.site("app")).parent
     if not web.folder:
         return f"{folder} is missing, the folder of {server.name}'s sites"
     return "" if web.reads else f"{server.name} does not read {folder}: no `include` names it"
 
 
-def shared_file() -> str:
+def shared_file(web: WebServing) -> str:
     """The path of the file that all sites of a host share."""
-    return str(names.web_server().shared)
+    return str(names.web_server_named(web.kind).shared)
 
 
 def enabling(web: WebServing, host: str) -> str:
     """The command that lets it start at boot."""
-    unit = names.web_server().unit.removesuffix(".service")
+    unit = names.web_server_named(web.kind).unit.removesuffix(".service")
     unmask = f"systemctl unmask {unit} && " if is_masked(web) else ""
     return f"`{unmask}systemctl enable {unit}` on {host}"
 
@@ -55,4 +55,4 @@ def broken(web: WebServing) -> str:
     """That somebody broke its configuration, which it still serves without; "" if nobody did."""
     if not web.complaint:
         return ""
-    return f"{names.web_server().name}'s configuration is broken: {web.complaint}"
+    return f"{names.web_server_named(web.kind).name}'s configuration is broken: {web.complaint}"

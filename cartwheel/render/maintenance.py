@@ -39,6 +39,6 @@ def render_closed(
     asked = {"minutes": minutes, "allow": tuple(allow)}
     texts = {
         name: templates.render(template, {**values, **asked})
-        for name, template in names.web_server().maintenance_templates.items()
+        for name, template in names.web_server(settings).maintenance_templates.items()
     }
     return ClosedSite(pages, {name: text for name, text in texts.items() if text.strip()})

@@ -102,7 +102,7 @@ class RenderFacts:
         taken = any(
             settings.web.listen in server.default_ports
             for server in facts.servers
-            if server.file not in (site, names.default_site())
+            if server.file not in (site, names.default_site(settings))
         )
         return cls(
             cpus=facts.host.cpus,
@@ -178,7 +178,7 @@ def render_release(
             # %i is the slot of each instance (systemd.unit(5)).
             of_release(TEMPLATE_UNIT, "web.service.j2", slot="%i"),
             *(of_release(name, PAGE, lang=lang) for lang, name in PAGES.items()),
-            of_host(SITE, names.web_server().site_template, names.site_path(settings)),
+            of_host(SITE, names.web_server(settings).site_template, names.site_path(settings)),
             of_host("logrotate.conf", "logrotate.j2", f"{LOGROTATE}/cartwheel-{at.app}.conf"),
             of_host("boot.service", "boot.service.j2", str(at.boot_unit)),
         ]
@@ -197,7 +197,7 @@ def _refuse_unused(
 ) -> None:
     """A template of the user's own may be from before these settings, and rules that nobody holds
     are worse than none. Raises UsageError("template")."""
-    web, kind = settings.web, names.web_server()
+    web, kind = settings.web, names.web_server(settings)
     pieces = {"web.redirect_names": web.redirect_names, "web.extra": (web.extra or "",)}
     pieces["web.error_pages"] = (values["error_folder"] or "",)
     pieces["[web.static]"] = tuple(one.url for one in values["static"]) if web.static else ()
@@ -224,7 +224,7 @@ def render_tls_for(
     settings: Settings, facts: RenderFacts, project: Path, more: Mapping[str, object]
 ) -> str:
     """The same for a site whose template has other values for some names."""
-    at, web = Layout(settings.slug, Path(settings.host.base)), names.web_server()
+    at, web = Layout(settings.slug, Path(settings.host.base)), names.web_server(settings)
     values = values_of(settings, facts)
     own = settings.tls.host_certificate is None
     tls = {

@@ -73,13 +73,29 @@ def users_file(path: str) -> str:
     return hashlib.sha256(path.rstrip("/").encode()).hexdigest()[:_FILE_HEX]
 
 
-def web_server() -> WebServer:
-    """The kind of web server in front of the application: there is no choice so far."""
-    return kinds.web_server()
+def web_server(settings: Settings) -> WebServer:
+    """The kind of web server in front of the application."""
+    return web_server_named(settings.web.server)
+
+
+def web_server_named(kind: str) -> WebServer:
+    return kinds.named(kind)
+
+
+def on_balancers() -> WebServer:
+    """The kind of web server that passes requests on to hosts, whatever kind those have."""
+    return NGINX
+
+
+def on_balancer(settings: Settings) -> Settings:
+    """The settings as the web server of a balancer needs them."""
+    return settings.model_copy(
+        update={"web": settings.web.model_copy(update={"server": on_balancers().name})}
+    )
 
 
 def site_path(settings: Settings) -> str:
-    return str(web_server().site(settings.slug))
+    return str(web_server(settings).site(settings.slug))
 
 
 def balancer_site_path(settings: Settings) -> str:
@@ -92,5 +108,5 @@ def our_sites(settings: Settings) -> tuple[str, str]:
     return site_path(settings), balancer_site_path(settings)
 
 
-def default_site() -> str:
-    return str(web_server().default_site)
+def default_site(settings: Settings) -> str:
+    return str(web_server(settings).default_site)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from cartwheel.host.web.server import WebServer
 from cartwheel.settings import names
 from cartwheel.settings.layers import Problem, why_not
 from cartwheel.settings.toml_tables import Settings
@@ -47,7 +48,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
         yield ("tls", "listen"), f"web.listen is {tls.listen} too, the port of plain HTTP"
     for name in ("host_certificate", "host_key"):
         path = getattr(tls, name)
-        if path is not None and (wrong := _path_problem(path)):
+        if path is not None and (wrong := _path_problem(names.web_server(settings), path)):
             yield ("tls", name), wrong
 
 
@@ -86,7 +87,7 @@ def _directory_problem(url: str) -> str:
     return ""
 
 
-def _path_problem(path: str) -> str:
+def _path_problem(web: WebServer, path: str) -> str:
     if ".." in path.split("/") or path.endswith("/"):
         return "expected the absolute path of a file, without `..`"
-    return why_not(names.web_server().word, path)
+    return why_not(web.word, path)

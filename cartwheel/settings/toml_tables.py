@@ -283,6 +283,8 @@ _StaticInput = dict[UrlPath, StaticFiles | str]
 class Web(Model):
     """The web server in front."""
 
+    server: Literal["nginx", "apache"] = "nginx"
+    """Which web server; it stays the same as long as the app is on a host."""
     server_names: tuple[str, ...] = Field(default=(), examples=[["shop.example.org"]])
     """Server names of the site; none: the host's default site."""
     redirect_names: tuple[str, ...] = Field(default=(), examples=[["www.shop.example.org"]])

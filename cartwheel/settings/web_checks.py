@@ -24,6 +24,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
     yield from _prefix(settings)
     yield from _paths(settings)
     yield from _extra(settings)
+    yield from _rates(settings)
     folder = settings.web.error_pages
     if folder is not None and (not _FOLDER.match(folder) or ".." in folder.split("/")):
         what = "expected a folder inside the installed package, e.g. hello/errors"
@@ -99,7 +100,19 @@ def _rule(key: Key, rule: WebPath) -> Iterator[Problem]:
             known.setdefault(network, name)
 
 
+def _rates(settings: Settings) -> Iterator[Problem]:
+    web = names.web_server(settings)
+    if web.limits_rates:
+        return
+    what = f"{web.name} cannot limit rates: leave it out, or let a proxy in front do it"
+    if settings.web.rate_limit is not None:
+        yield ("web", "rate_limit"), what
+    for path, rule in settings.web.paths.items():
+        if rule.rate_limit is not None:
+            yield ("web", "paths", path, "rate_limit"), what
+
+
 def _extra(settings: Settings) -> Iterator[Problem]:
     if settings.web.extra is not None:
-        for line, what in names.web_server().extra_problems(settings.web.extra):
+        for line, what in names.web_server(settings).extra_problems(settings.web.extra):
             yield ("web", "extra"), f"line {line}: {what}"

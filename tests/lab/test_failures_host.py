@@ -792,14 +792,14 @@ site = pathlib.Path("/etc/nginx/conf.d/reloads.conf")
 wrong = 0
 for number in range(20):
     site.write_text("server { listen 8099; location / { return 200 '%d'; } }" % number)
-    configuration.reload(None, kinds.web_server())
+    configuration.reload(None, kinds.named("nginx"))
     for _ in range(50):
         line = http.client.HTTPConnection("127.0.0.1", 8099, timeout=5)
         line.request("GET", "/")
         wrong += line.getresponse().read() != str(number).encode()
         line.close()
 site.unlink()
-configuration.reload(None, kinds.web_server())
+configuration.reload(None, kinds.named("nginx"))
 print(wrong)
 """
 

@@ -172,11 +172,12 @@ PORTER_KIND = '''"""porter: a web server of the tests."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence, Set, Tuple
 
-from cartwheel.host.web.server import Request
+from cartwheel.host.web.server import Answer, Request
 
 if TYPE_CHECKING:
+    from cartwheel.host.layout import Layout
     from cartwheel.host.web.server import TlsSite
     from cartwheel.host.wire.facts import Server
 
@@ -194,10 +195,13 @@ class Porter:
     tls_template = "porter-tls.j2"
     door_template = "porter-door.j2"
     shared = None
+    maintenance_templates = {}
     default_site = Path("/etc/porter/welcome.site")
     version_command = ("porter", "version")
     test_command = ("porter", "test")
-    worker_title = "porter: worker"
+    own_folder = None
+    retry_seconds = 0.0
+    limits_rates = False
 
     def site(self, name: str) -> Path:
         return Path("/etc/porter/{}.site".format(name))
@@ -253,6 +257,25 @@ class Porter:
             found.append(Server(str(path), (port,), (), (port,)))
         return found
 
+    def listens(self) -> List[int]:
+        return []
+
+    def connections(self) -> Optional[int]:
+        return None
+
+    def taking_connections(self, pids: Iterable[int]) -> Set[int]:
+        return set()
+
+    def live_upstream(self, at: "Layout") -> str:
+        return "unix:{}/http.sock".format(at.current)
+
+    def answer(self, header: str) -> Optional[Answer]:
+        found = dict(part.split("=", 1) for part in header.split("; "))
+        if not found:
+            return None
+        release = Path(found["release"]).name
+        return Answer(release, (found["status"],), (found["upstream"],))
+
     def request(self, line: bytes) -> Optional[Request]:
         words = line.decode("utf-8", "replace").split()
         if len(words) != 4 or words[0] != "theirs":
@@ -262,11 +285,15 @@ class Porter:
     def look_at(self, line: str) -> "Tuple[Optional[float], bool]":
         return None, False
 '''
-WEB_LINE = (
-    "cartwheel/host/web/kinds.py",
-    "(Nginx(),)",
-    "(__import__('cartwheel.host.web.porter', fromlist=['Porter']).Porter(), Nginx())",
-)
+WEB_LINES = [
+    (
+        "cartwheel/host/web/kinds.py",
+        "(Nginx(), Apache())",
+        "(Nginx(), __import__('cartwheel.host.web.porter', fromlist=['Porter']).Porter())",
+    ),
+    ("cartwheel/settings/toml_tables.py", '"nginx", "apache"', '"nginx", "porter"'),
+    ("tasks/__init__.py", '"apache"', '"porter"'),
+]
 # Its health check is well, and its page is not.
 PAGE_FAILS = """
 def app(environ, start_response):
@@ -274,7 +301,9 @@ def app(environ, start_response):
     start_response("200 OK" if well else "500 Broken", [("Content-Type", "text/plain")])
     return [b"ok" if well else b"broken"]
 """
-WATCHED = """[health]
+WATCHED = """[web]
+server = "porter"
+[health]
 path = "/healthz"
 """
 
@@ -283,8 +312,10 @@ path = "/healthz"
 def test_a_web_server(bare_host: LabHost, tmp_path: Path) -> None:
     """It is installed, serves the site in place of its own, is tested and reloaded, tells who
     answered and how its visitors fared, and is as before once the application has gone."""
-    checkout = copied_checkout(tmp_path / "checkout", [WEB_LINE])
+    checkout = copied_checkout(tmp_path / "checkout", WEB_LINES)
     (checkout / "cartwheel/host/web/porter.py").write_text(PORTER_KIND)
+    tasks = (checkout / "tasks/nginx.py").read_text()
+    (checkout / "tasks/porter.py").write_text(tasks.replace("nginx", "porter"))
     (checkout / "templates/porter-site.j2").write_text(PORTER_SITE)
     project = new_project(tmp_path / "project", settings=WATCHED)
     project.write("fabfile.py", fabfile(checkout))
@@ -308,10 +339,10 @@ systemctl daemon-reload; systemctl enable --now porter""")
 
     assert "healthy through porter" in project.fab("doctor", *on).text
     assert "porter-access" in project.fab("logs", *on).text
-    assert project.fab("nginx.test", *on).code == 0
+    assert project.fab("porter.test", *on).code == 0
     bare_host.sh("systemctl stop porter")
     assert "porter does not run" in project.fab("status", *on, code=1).text
-    project.fab("nginx.reload", *on)
+    project.fab("porter.reload", *on)
     project.fab("status", *on)
 
     project.write("app/app.py", PAGE_FAILS)

@@ -18,6 +18,7 @@ A = TypeVar("A")
 
 RELEASE = "1.0.aa"
 WEB: dict[str, Any] = {
+    "kind": "nginx",
     "active": "active",
     "unit_file": "enabled",
     "site": False,

@@ -277,7 +277,17 @@ def test_no_room_is_listed_that_is_not_there() -> None:
     assert set(ROOMS) - {"host"} <= there
 
 
-# Who may name nginx, and why; all others ask `names.web_server` or `kinds.web_server`.
+# Who may name Apache, and why; all others ask `names.web_server` or `chosen.web_server`.
+APACHE = {
+    "cartwheel/host/web/apache.py": "the kind",
+    "cartwheel/host/web/kinds.py": "lists the kinds",
+    "cartwheel/settings/checks.py": "a name that users must not take",
+    "cartwheel/settings/toml_tables.py": "what users type and read",
+    "cartwheel/errors.py": "slugs, and what users read",
+    "tasks/apache.py": "the tasks `apache.test` and `apache.reload`",
+    "tasks/__init__.py": "lists the tasks",
+}
+# The same for nginx.
 NGINX = {
     "cartwheel/host/web/nginx.py": "the kind",
     "cartwheel/host/web/nginx_config.py": "the kind: its configuration",
@@ -305,10 +315,11 @@ NGINX = {
 }
 
 
-def test_nginx_is_named_by_its_kind_only() -> None:
+@pytest.mark.parametrize(("name", "where"), [("nginx", NGINX), ("apache", APACHE)])
+def test_a_web_server_is_named_by_its_kind_only(name: str, where: dict[str, str]) -> None:
     files = (*ENGINE, *TASKS)
-    found = {str(one.relative_to(ROOT)) for one in files if "nginx" in one.read_text().lower()}
-    assert found == set(NGINX)
+    found = {str(one.relative_to(ROOT)) for one in files if name in one.read_text().lower()}
+    assert found == set(where)
 
 
 def _slugs_in(path: Path) -> set[str]:

@@ -26,8 +26,8 @@ from cartwheel.host.state import (
 )
 from cartwheel.host.system import children, files, reach, systemd
 from cartwheel.host.system.context import Context, OpError, boot_id
-from cartwheel.host.web import certbot, maintenance, serving, users
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web import certbot, chosen, kinds, maintenance, serving, users
+from cartwheel.host.web.server import WebServer
 from cartwheel.host.wire.facts import App, AskFacts, Facts, Interpreter, Machine, Release
 from cartwheel.host.wire.manifest import Manifest
 from cartwheel.host.wire.marks import Stopped
@@ -41,16 +41,18 @@ _AT_ONCE = 8  # most of them wait for a program or an answer
 
 def probe(ctx: Context, request: AskFacts) -> Facts:
     """Facts of the host and of one application on it."""
-    at = ctx.at
+    at, server = ctx.at, kinds.named(request.web_server)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         machine = pool.submit(_machine)
         python = pool.submit(interpreter, request.python, request.user)
         app = pool.submit(_app, at, request.carried)
         digests = pool.submit(lambda: {one: files.sha256_of(Path(one)) for one in request.files})
-        version = pool.submit(_web_version)
-        servers = pool.submit(web_server().servers)
-        brotli = pool.submit(web_server().sends_brotli)
-        web = pool.submit(_web, at)
+        version = pool.submit(_web_version, server)
+        servers = pool.submit(server.servers)
+        brotli = pool.submit(server.sends_brotli)
+        listens = pool.submit(server.listens)
+        connections = pool.submit(server.connections)
+        web = pool.submit(_web, at, server)
         ports = pool.submit(listening_ports)
         uv = pool.submit(installer_uv.find, request.uv_version, request.user)
         free_bytes, free_inodes = parts.free_on(at.base)
@@ -74,6 +76,10 @@ def probe(ctx: Context, request: AskFacts) -> Facts:
         certbot=certbot.is_there(),
         users=users.digests(at),
         brotli=brotli.result(),
+        listens=tuple(listens.result()),
+        connections=connections.result(),
+        prepared_for=chosen.prepared_for(at),
+        other_site=str(chosen.other_site(at, server) or ""),
     )
 
 
@@ -237,13 +243,12 @@ def _release(manifest: Manifest) -> Release:
     )
 
 
-def _web(at: Layout) -> WebServing:
-    state = systemd.state(web_server().unit) if systemd.is_booted() else None
-    return serving.look(at, state)
+def _web(at: Layout, web: WebServer) -> WebServing:
+    state = systemd.state(web.unit) if systemd.is_booted() else None
+    return serving.look(at, web, state)
 
 
-def _web_version() -> Optional[str]:
-    web = web_server()
+def _web_version(web: WebServer) -> Optional[str]:
     done = _ask(list(web.version_command))
     return web.version_in(done.output + done.errors)
 

@@ -13,7 +13,7 @@ from typing import IO, Iterator, List, Tuple
 from cartwheel.host.look.log_lines import Line, Wanted, send
 from cartwheel.host.system import children
 from cartwheel.host.system.context import Context
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.server import WebServer
 
 _BLOCK_BYTES = 256 << 10
 _LINE_BYTES = 64 << 10
@@ -27,6 +27,7 @@ class SiteLog:
 
     path: Path
     source: str
+    web: WebServer
     _end: int = field(default=0, init=False)  # bytes of it that `last` has seen
 
     @property
@@ -74,7 +75,7 @@ class SiteLog:
 
     def _line(self, text: str, later: float) -> Line:
         """`later`: the time of the line after it, for a line that names none."""
-        at, grave = web_server().look_at(text)
+        at, grave = self.web.look_at(text)
         return Line(later if at is None else at, self.source, text, grave)
 
 

@@ -13,21 +13,22 @@ from cartwheel.host.look.log_files import SiteLog
 from cartwheel.host.look.log_lines import Log, Wanted, send
 from cartwheel.host.state import journal, releases
 from cartwheel.host.system.context import Context
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.chosen import web_server
+from cartwheel.host.web.server import WebServer
 from cartwheel.host.wire.output import ReadLogs
 from cartwheel.host.wire.request import Done
 
 MOST_LINES = 20_000  # of one log, for this host's memory
 
 
-def sources() -> Tuple[str, ...]:
-    """The names of all sources."""
-    return (*log_journal.APP, *_of_web(), *log_journal.OPERATIONS)
+def sources(*servers: WebServer) -> Tuple[str, ...]:
+    """The names of all sources, with these kinds of web servers."""
+    of_web = (name for web in servers for name in _of_web(web))
+    return (*log_journal.APP, *of_web, *log_journal.OPERATIONS)
 
 
-def _of_web() -> Tuple[str, str]:
-    name = web_server().name
-    return f"{name}-access", f"{name}-error"
+def _of_web(web: WebServer) -> Tuple[str, str]:
+    return f"{web.name}-access", f"{web.name}-error"
 
 
 def logs(ctx: Context, request: ReadLogs) -> Done:
@@ -37,7 +38,7 @@ def logs(ctx: Context, request: ReadLogs) -> Done:
     Raises OpError("usage") for a pattern that is none, and for an unknown process.
     """
     is_of = _is_of(ctx.at, request.release)
-    wanted = Wanted(request, request.sources or sources(), time.time(), is_of)
+    wanted = Wanted(request, request.sources or sources(web_server(ctx.at)), time.time(), is_of)
     every = [log for log in _logs(ctx.at, request.processes) if wanted.any_of(log.sources)]
     most = MOST_LINES if request.lines is None else min(request.lines, MOST_LINES)
     last = [log.last(ctx, wanted, most) for log in every]
@@ -59,12 +60,13 @@ def logs(ctx: Context, request: ReadLogs) -> Done:
 def _logs(at: Layout, processes: Tuple[str, ...]) -> List[Log]:
     if processes:
         return [log_journal.of_app(at, processes)]
-    access, errors = web_server().logs(at.app)
-    of_access, of_errors = _of_web()
+    web = web_server(at)
+    access, errors = web.logs(at.app)
+    of_access, of_errors = _of_web(web)
     return [
         log_journal.of_app(at),
-        SiteLog(access, of_access),
-        SiteLog(errors, of_errors),
+        SiteLog(access, of_access, web),
+        SiteLog(errors, of_errors, web),
         log_journal.of_operations(at),
         log_journal.Attempts(at),
     ]

@@ -16,7 +16,7 @@ from cartwheel.host.system import files, systemd
 from cartwheel.host.system.context import Context
 from cartwheel.host.system.systemd import UnitState
 from cartwheel.host.web import front_door, maintenance, serving, tls
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.chosen import web_server
 from cartwheel.host.wire.assigned import held_timer
 from cartwheel.host.wire.instance import WEB, Instance
 from cartwheel.host.wire.manifest import Manifest
@@ -41,7 +41,7 @@ def status(ctx: Context, request: AskStatus) -> Status:
 
 def _status_of(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> Status:
     """Ask programs and the application in parallel."""
-    server, side = web_server(), sides.of(at, wanted)
+    server, side = web_server(at), sides.of(at, wanted)
     web = next((one for one in side if one.process == WEB), None)
     units = [server.unit, at.boot_unit.name, *(at.unit(one) for one in side)]
     release, current = wanted.release if wanted else None, releases.pointed(at.current)
@@ -80,7 +80,7 @@ def _status_of(at: Layout, wanted: Optional[Instance], asked: AskStatus) -> Stat
         leftovers=leftovers,
         also_running=tuple(one.release for one in others if others[one] != systemd.STOPPING),
         stopping=tuple(one.release for one in others if others[one] == systemd.STOPPING),
-        web_server=serving.look(at, states[server.unit]),
+        web_server=serving.look(at, server, states[server.unit]),
         boot=states[at.boot_unit.name].unit_file,
         boot_unit=at.boot_unit.name,
         disk=disk,
@@ -140,7 +140,7 @@ def _front(at: Layout, web: Optional[Instance], asked: AskStatus) -> str:
 
 def _port(at: Layout, wanted: int) -> int:
     """The port of the site as it is installed; the settings may already have another."""
-    web = web_server()
+    web = web_server(at)
     own = str(web.site(at.app))
     ports = [port for one in web.servers() if one.file == own for port in one.ports]
     return wanted if wanted in ports or not ports else ports[0]

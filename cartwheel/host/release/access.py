@@ -17,7 +17,7 @@ from typing import List, Set
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import children, content_times, files, systemd
 from cartwheel.host.system.context import Context
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.chosen import web_server
 from cartwheel.host.web.server import WebServer
 
 _ROOT = 0
@@ -48,7 +48,7 @@ def tighten(ctx: Context, at: Layout, user: str, group: str) -> List[str]:
         changed.append(f"closed {at.root}")
     if files.directory(at.cache, 0o750, _ROOT, own):
         changed.append(f"closed {at.cache}")
-    close_logs(web_server(), at.app)
+    close_logs(web_server(at), at.app)
     return changed
 
 

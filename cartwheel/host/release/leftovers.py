@@ -235,10 +235,10 @@ def _temporary(at: Layout, known: _Known) -> Found:
     for folder, of in places:
         yield from (Leftover(TEMPORARY, str(path)) for path in files.left_in(folder, of))
     # Shared by all applications: a writer may be at work.
-    default = kinds.web_server().default_site
-    for path in files.left_in(default.parent, re.escape(default.name)):
-        if not _runs(path.name.rpartition("-")[2]):
-            yield Leftover(TEMPORARY, str(path))
+    for default in (kind.default_site for kind in kinds.KINDS):
+        for path in files.left_in(default.parent, re.escape(default.name)):
+            if not _runs(path.name.rpartition("-")[2]):
+                yield Leftover(TEMPORARY, str(path))
 
 
 def _spares(at: Layout, known: _Known) -> Found:

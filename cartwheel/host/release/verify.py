@@ -20,7 +20,7 @@ from cartwheel.host.state import environment, releases
 from cartwheel.host.system import children, tracebacks
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
 from cartwheel.host.web import configuration
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.chosen import web_server
 from cartwheel.host.wire.installing import Installing
 from cartwheel.host.wire.making import TestSite, Verify
 from cartwheel.host.wire.request import Done
@@ -220,5 +220,5 @@ def test_site(ctx: Context, request: TestSite) -> Done:
 def _check_site(ctx: Context, request: Union[Verify, TestSite]) -> None:
     changes = request.site_changes
     # Where no web server is left, a site can only go.
-    if changes and (any(changes.values()) or shutil.which(web_server().program)):
-        configuration.check_staged(ctx, web_server(), changes, request.server_names)
+    if changes and (any(changes.values()) or shutil.which(web_server(ctx.at).program)):
+        configuration.check_staged(ctx, web_server(ctx.at), changes, request.server_names)

@@ -16,7 +16,8 @@ from cartwheel.host.wire.hidden import Hidden
 @dataclass(frozen=True)
 class Record:
     """`digest_key`: the fleet's key for digests of secrets. `made_folders`: the folders that setup
-    made down to the common folder of all applications."""
+    made down to the common folder of all applications. `web_server`: the kind that the host is
+    prepared for, by name; "" is the usual one, because earlier versions knew no other."""
 
     user: str
     group: str
@@ -25,6 +26,7 @@ class Record:
     digest_key: Optional[Hidden] = None
     packages: Tuple[str, ...] = ()
     made_folders: Tuple[str, ...] = ()
+    web_server: str = ""
 
 
 def read(at: Layout) -> Optional[Record]:

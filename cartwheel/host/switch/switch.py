@@ -27,7 +27,7 @@ from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import ContactLost, Context, OpError
 from cartwheel.host.system.tracebacks import own_files, shorten
 from cartwheel.host.web import configuration, front_door
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.chosen import web_server
 from cartwheel.host.wire.assigned import Assigned
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.health import Probe
@@ -407,7 +407,7 @@ def _move(ctx: Context, deal: Deal) -> None:
     if changes:
         with locks.shared_parts(ctx):
             install_site(at, changes)
-            configuration.reload(ctx, web_server(), start=mark.to_assigned.has_web)
+            configuration.reload(ctx, web_server(at), start=mark.to_assigned.has_web)
 
 
 def _replace(
@@ -437,7 +437,7 @@ def _replace_last(ctx: Context, deal: Deal, real: watch_period.Real) -> None:
 def install_site(at: Layout, changes: Dict[str, Optional[str]]) -> None:
     """Write the web server's files (None: remove); the caller reloads it."""
     for name, text in changes.items():
-        if text is None and name != str(web_server().site(at.app)):
+        if text is None and name != str(web_server(at).site(at.app)):
             # Saved first, for uninstall: this file is the distribution's.
             known = {**configuration.snapshot([name]), **configuration.disabled(at)}
             files.write_json(at.disabled, to_json(known))

@@ -16,8 +16,8 @@ from typing import Optional, Set, Union
 from cartwheel.host.layout import Layout
 from cartwheel.host.state import journal
 from cartwheel.host.system import systemd
-from cartwheel.host.web import front_door, traffic
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web import traffic
+from cartwheel.host.web.chosen import web_server
 from cartwheel.host.web.traffic import Share
 from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.switching import Limits
@@ -32,11 +32,11 @@ class Watch:
     """Made before the switch, begun right after it; then `problem` is called repeatedly."""
 
     def __init__(self, at: Layout, one: Instance, kind: str, limits: Limits) -> None:
-        self._web = web_server()
+        self._web = web_server(at)
         path, _errors = self._web.logs(at.app)
         self._limits = limits
         self._decides = kind != "rollback"
-        self._upstream = front_door.upstream_of(at)
+        self._upstream = self._web.live_upstream(at)
         self._unit = at.unit(one)
         self._log = traffic.Log(path)
         since = _since(at, time.time())

@@ -14,7 +14,7 @@ from cartwheel.host.state.pending import clear, forget
 from cartwheel.host.system import files, locks, systemd
 from cartwheel.host.system.context import OpError
 from cartwheel.host.web import configuration
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.chosen import web_server
 from cartwheel.host.wire.instance import Instance
 from cartwheel.host.wire.pending import Pending
 
@@ -49,7 +49,7 @@ def go_back(
     releases.point(at, at.current, pending.was)
     timers.ensure(at)
     if pending.shared:
-        _put_shared_back(pending)
+        _put_shared_back(at, pending)
     releases.point(at, at.fallback, pending.was_fallback)
     releases.point(at, at.previous, pending.was_previous)
     keep_log(at, pending.to, log_of(at, pending, _LOG_LINES))
@@ -61,13 +61,13 @@ def go_back(
     forget(at)
 
 
-def _put_shared_back(pending: Pending) -> None:
+def _put_shared_back(at: Layout, pending: Pending) -> None:
     """Reload the web server even if its files are restored already: an interrupted rollback may not
     have got that far. Raises OpError once, not on every retry."""
     with locks.shared_parts():
         changed = configuration.put_back(pending.shared)
         try:
-            configuration.reload(None, web_server(), start=pending.was_assigned.has_web)
+            configuration.reload(None, web_server(at), start=pending.was_assigned.has_web)
         except OpError:
             if changed:
                 raise

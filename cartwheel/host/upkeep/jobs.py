@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from dataclasses import replace
 from typing import Dict, Iterable, List, Optional, Union
@@ -19,7 +20,8 @@ from cartwheel.host.switch import way_back
 from cartwheel.host.system import children, files, journald, systemd
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web import configuration
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web import kinds as kinds_of_web
+from cartwheel.host.web.server import WebServer
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.commands import Migrate, RunHook
 from cartwheel.host.wire.health import Probe
@@ -233,15 +235,23 @@ def install_packages(ctx: Context, request: InstallPackages) -> Installed:
     return Installed(tuple(missing))
 
 
+def _web_server(name: str) -> WebServer:
+    """Raises OpError("not-set-up") where it is not installed."""
+    web = kinds_of_web.named(name)
+    if shutil.which(web.program) is None:
+        raise OpError("not-set-up", f"the host has no {web.name}")
+    return web
+
+
 def web_test(ctx: Context, request: TestWebServer) -> Empty:
     """Raises OpError with the web server's message if its configuration is broken."""
-    web = web_server()
+    web = _web_server(request.kind)
     configuration.refuse_broken(ctx, web, web.broken)
     return Empty()
 
 
 def web_reload(ctx: Context, request: ReloadWebServer) -> Empty:
-    web = web_server()
+    web = _web_server(request.kind)
     configuration.refuse_broken(ctx, web, web.broken)
     configuration.reload(ctx, web)
     return Empty()

@@ -24,8 +24,9 @@ from cartwheel.host.state import record
 from cartwheel.host.system import children, files, locks
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.upkeep import runtime
-from cartwheel.host.web import configuration, front_door, shared_file
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web import chosen, configuration, front_door, shared_file
+from cartwheel.host.web.chosen import web_server
+from cartwheel.host.web.kinds import named
 from cartwheel.host.wire.facts import Interpreter
 from cartwheel.host.wire.hidden import Hidden
 from cartwheel.host.wire.request import Done
@@ -37,10 +38,11 @@ _CALL_SECONDS = 60.0
 def setup(ctx: Context, request: Setup) -> Changes:
     """Packages, interpreter, user, directories, runtime.
 
-    Raises OpError: "not-ours", "port-taken", "python-version", "python-reach", or, for packages,
-    "packages" and "package-manager".
+    Raises OpError: "not-ours", "web-server-changed", "port-taken", "python-version",
+    "python-reach", or, for packages, "packages" and "package-manager".
     """
     _refuse_out_of_reach(facts.interpreter(request.python, request.user), request.user)
+    _refuse_other_site(ctx.at, request)
     files.directory(layout.STATE, 0o755)
     _record(ctx.at, request)
     changes: List[str] = []
@@ -53,6 +55,12 @@ def setup(ctx: Context, request: Setup) -> Changes:
     return Changes(tuple(changes))
 
 
+def _refuse_other_site(at: Layout, request: Setup) -> None:
+    other = chosen.other_site(at, named(request.kind))
+    if other is not None:
+        raise OpError("web-server-changed", f"{other} stands, and web.server is {request.kind}")
+
+
 def _record(at: Layout, request: Setup) -> None:
     """The record of what setup makes, written before anything is made."""
     known, user = record.read(at), request.user
@@ -60,6 +68,8 @@ def _record(at: Layout, request: Setup) -> None:
         if known.user != user:
             why = f"{at.app} was set up with the user {known.user}, not {user}"
             raise OpError("not-ours", why)
+        if known.web_server != request.kind:
+            record.write(at, replace(known, web_server=request.kind))
         return
     if at.root.exists():
         raise OpError("not-ours", f"{at.root} exists and was not created by Cartwheel")
@@ -72,6 +82,7 @@ def _record(at: Layout, request: Setup) -> None:
         base=str(at.base),
         digest_key=Hidden(secrets.token_hex(32)),
         made_folders=_base_folders(at),
+        web_server=request.kind,
     )
     record.write(at, made)
 
@@ -97,13 +108,13 @@ def _exists(user: str) -> bool:
 
 def _packages(ctx: Context, request: Setup) -> List[str]:
     manager = kinds.of_this_host()
-    web = web_server().packages if request.web_server else ()
+    web = web_server(ctx.at).packages if request.web_server else ()
     base = manager.base_packages if request.web_server or not request.balancer else ()
     missing = manager.missing([*web, *base, *request.packages])
     if not missing:
         return []
     if set(missing) & {*web}:
-        _refuse_taken_port(request.listen)
+        _refuse_taken_port(ctx.at, request.listen)
     # Written first: a killed setup's changes are recorded too.
     before = record.needed(ctx.at)
     _own_packages(ctx.at, before, missing)
@@ -120,9 +131,9 @@ def _own_packages(at: Layout, known: record.Record, more: List[str]) -> None:
     record.write(at, replace(known, packages=tuple(sorted({*known.packages, *more}))))
 
 
-def _refuse_taken_port(port: int) -> None:
+def _refuse_taken_port(at: Layout, port: int) -> None:
     holder = facts.listening_ports().get(str(port))
-    if holder not in (None, web_server().program):
+    if holder not in (None, web_server(at).program):
         raise OpError("port-taken", f"port {port} is used by {holder}")
 
 
@@ -186,7 +197,7 @@ def _account(ctx: Context, request: Setup) -> List[str]:
         _account_tool(ctx, ["groupadd", "--system", *_old_gid(at.root), group])
         changed.append("created group " + group)
     if request.web_server:
-        changed += access.join(ctx, web_server().user(), [group])
+        changed += access.join(ctx, web_server(at).user(), [group])
     return changed
 
 
@@ -227,7 +238,7 @@ def _directories(ctx: Context, request: Setup) -> List[str]:
         (at.logs, 0o750, 0, log_group),
         (layout.RUN, 0o755, 0, 0),
     ]
-    sites = web_server().site(at.app).parent
+    sites = web_server(at).site(at.app).parent
     if request.web_server and not sites.exists():  # somebody removed it
         wanted.append((sites, 0o755, 0, 0))
     if request.balancer:
@@ -240,7 +251,7 @@ def _directories(ctx: Context, request: Setup) -> List[str]:
 def _web_parts(ctx: Context, at: Layout) -> List[str]:
     """What a host with web needs besides the site."""
     with locks.shared_parts(ctx):
-        changed = shared_file.ensure(ctx, web_server())
+        changed = shared_file.ensure(ctx, web_server(at))
     return changed + _token(ctx, at)
 
 
@@ -249,9 +260,9 @@ def _token(ctx: Context, at: Layout) -> List[str]:
     if front_door.known_token(at) is not None:
         return []
     front_door.ensure_token(at)
-    if web_server().site(at.app).exists():
+    if web_server(at).site(at.app).exists():
         with locks.shared_parts(ctx):
-            configuration.reload(ctx, web_server())
+            configuration.reload(ctx, web_server(at))
     return ["token of probes"]
 
 

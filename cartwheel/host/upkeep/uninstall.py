@@ -22,7 +22,7 @@ from cartwheel.host.state.record import Record
 from cartwheel.host.system import children, files, locks, systemd
 from cartwheel.host.system.context import Context, OpError
 from cartwheel.host.web import configuration, shared_file, tls_change
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.chosen import web_server
 from cartwheel.host.wire.upkeep import Removed, Uninstall
 
 _CALL_SECONDS = 30.0
@@ -58,7 +58,7 @@ def uninstall(ctx: Context, request: Uninstall) -> Removed:
 
 def _site(ctx: Context, at: Layout) -> List[str]:
     """Remove the app's site; restore the distribution's default site if setup disabled it."""
-    web, removed = web_server(), []
+    web, removed = web_server(at), []
     with locks.shared_parts(ctx):
         if files.remove(web.site(at.app)):
             removed.append(str(web.site(at.app)))

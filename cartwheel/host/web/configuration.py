@@ -132,7 +132,7 @@ def reload(ctx: Optional[Context], web: WebServer, *, start: bool = True) -> Non
     state = systemd.state(web.unit)
     if not start and state.is_at_rest:
         return
-    before, began = _workers(web, systemd.worker_pids(state.main_pid)), time.time()
+    before, began = web.taking_connections(systemd.worker_pids(state.main_pid)), time.time()
     command = ["systemctl", "reload-or-restart", web.unit]
     done = children.run(ctx, command, timeout_seconds=_CALL_SECONDS)
     if done.status != 0:
@@ -156,15 +156,10 @@ def complaints(web: WebServer) -> str:
     return systemd.log(web.unit, _LOG_LINES, time.time() - _LOGGED_SECONDS)
 
 
-def _workers(web: WebServer, pids: Iterable[int]) -> Set[int]:
-    """Those of the processes that take connections, by the titles that they give themselves."""
-    return {pid for pid in pids if systemd.proc(pid, "cmdline").strip("\0 ") == web.worker_title}
-
-
 def _await_retirement(web: WebServer, before: Set[int]) -> None:
     """A reload is only asked for: until they hear of it, the old workers answer too."""
     end = time.monotonic() + _RETIREMENT_SECONDS
-    while _workers(web, before) and time.monotonic() < end:
+    while web.taking_connections(before) and time.monotonic() < end:
         time.sleep(_POLL_SECONDS)
 
 

@@ -9,20 +9,21 @@ from __future__ import annotations
 import http.client
 import re
 import secrets
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Optional, Tuple
+import time
+from typing import Optional, Union
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.process.health import NoAnswer, exchange
+from cartwheel.host.state import releases
 from cartwheel.host.system import files
 from cartwheel.host.web import tls
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.chosen import web_server
+from cartwheel.host.web.server import Answer, WebServer
 from cartwheel.host.wire.health import Probe
 
 HEADER = "X-Cartwheel-Probe"
 _TOKEN = re.compile(r"[0-9a-f]{32}")
-_ANSWER = re.compile(r"release=(.*); status=([0-9, :-]*); upstream=(.*)\Z")
+_AGAIN_SECONDS = 0.1
 
 
 def ensure_token(at: Layout) -> str:
@@ -34,7 +35,7 @@ def ensure_token(at: Layout) -> str:
     token = known_token(at)
     if token is None:
         token = secrets.token_hex(16)
-        files.write(at.probe_map, web_server().token_text(token).encode(), 0o600)
+        files.write(at.probe_map, web_server(at).token_text(token).encode(), 0o600)
     return token
 
 
@@ -45,28 +46,7 @@ def known_token(at: Layout) -> Optional[str]:
     except (OSError, UnicodeDecodeError):
         return None
     found = _TOKEN.search(text)
-    return found.group() if found and web_server().token_text(found.group()) == text else None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The web server's report on one request: statuses and upstreams, in the order of tries."""
-
-    release: str
-    statuses: Tuple[str, ...]
-    upstreams: Tuple[str, ...]
-
-
-def parse(header: str) -> Optional[Answer]:
-    """The value of X-Cartwheel-Probe; None for anything else."""
-    found = _ANSWER.match(header)
-    if found is None:
-        return None
-    return Answer(
-        release=Path(found.group(1)).name,
-        statuses=tuple(found.group(2).split(", ")),
-        upstreams=tuple(found.group(3).split(", ")),
-    )
+    return found.group() if found and web_server(at).token_text(found.group()) == text else None
 
 
 def ask(at: Layout, probe: Probe, port: int, release: str) -> str:
@@ -77,31 +57,45 @@ def ask(at: Layout, probe: Probe, port: int, release: str) -> str:
 
 def look(at: Layout, probe: Probe, port: int, release: str) -> str:
     """The same for those who only look: it makes no token."""
-    token, web = known_token(at), web_server().name
+    token, web = known_token(at), web_server(at).name
     if token is None:
         return f"{at.probe_map} is missing or damaged: {web} cannot say which release answers"
     return _ask(at, probe, port, release, token)
 
 
 def _ask(at: Layout, probe: Probe, port: int, release: str, token: str) -> str:
-    wrong = _wrong(at, probe, port, release, token)
-    return f"through {web_server().name}: {wrong}" if wrong else ""
+    web = web_server(at)
+    until = time.monotonic() + web.retry_seconds
+    answer = _answer(at, web, probe, port, token)
+    while time.monotonic() < until and _is_passed_over(at, web, answer):
+        time.sleep(_AGAIN_SECONDS)
+        answer = _answer(at, web, probe, port, token)
+    wrong = answer if isinstance(answer, str) else _wrong(at, web, answer, probe, release)
+    return f"through {web.name}: {wrong}" if wrong else ""
 
 
-def _wrong(at: Layout, probe: Probe, port: int, release: str, token: str) -> str:
+def _answer(at: Layout, web: WebServer, probe: Probe, port: int, token: str) -> Union[Answer, str]:
+    """The answer to one request, or why there is none."""
     connection = connected(at, probe, port)
     try:
         response, _body = exchange(connection, probe, {HEADER: token})
     except NoAnswer as error:
         return str(error)
-    answer = parse(response.getheader(HEADER) or "")
-    if answer is None:
-        return f"{probe.path} answered {response.status}, not by this site"
+    answer = web.answer(response.getheader(HEADER) or "")
+    return answer or f"{probe.path} answered {response.status}, not by this site"
+
+
+def _is_passed_over(at: Layout, web: WebServer, answer: Union[Answer, str]) -> bool:
+    return isinstance(answer, Answer) and answer.upstreams[0] != web.live_upstream(at)
+
+
+def _wrong(at: Layout, web: WebServer, answer: Answer, probe: Probe, release: str) -> str:
     upstream, status = answer.upstreams[0], answer.statuses[0]
-    if upstream != upstream_of(at) or status != str(probe.status):
+    if _is_passed_over(at, web, answer) or status != str(probe.status):
         return f"{upstream} said {status} instead of {probe.status}"
-    if answer.release != release:
-        return f"{answer.release} answered instead of {release}"
+    live = answer.release or releases.pointed(at.current)
+    if live != release:
+        return f"{live} answered instead of {release}"
     return ""
 
 
@@ -112,8 +106,3 @@ def connected(at: Layout, probe: Probe, port: int) -> http.client.HTTPConnection
         name = probe.host.partition(":")[0]
         return tls.Connection(secure.port, name, probe.timeout_seconds)
     return http.client.HTTPConnection("127.0.0.1", port, timeout=probe.timeout_seconds)
-
-
-def upstream_of(at: Layout) -> str:
-    """The web server's name for the live instance, in its answer to a probe and in its log."""
-    return f"unix:{at.current}/http.sock"

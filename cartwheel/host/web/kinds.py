@@ -1,4 +1,4 @@
-"""The list of web server kinds, and the kind that serves applications."""
+"""The list of web server kinds."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import List, Tuple
 
 from cartwheel.host.layout import UNITS, Layout
+from cartwheel.host.web.apache import Apache
 from cartwheel.host.web.nginx import Nginx
 from cartwheel.host.web.server import WebServer
 
-# A new kind is a file beside nginx.py, and an entry here. The first one serves.
-KINDS: Tuple[WebServer, ...] = (Nginx(),)
+# A new kind is a file beside nginx.py, and an entry here. The first one is the usual one.
+KINDS: Tuple[WebServer, ...] = (Nginx(), Apache())
 
 
-def web_server() -> WebServer:
-    """The kind in front of applications; only one is supported so far."""
-    return KINDS[0]
+def named(name: str) -> WebServer:
+    """The kind with this name (`web.server`); the usual one for a name that is not known."""
+    return next((kind for kind in KINDS if kind.name == name), KINDS[0])
 
 
 def files_of(at: Layout) -> List[Path]:

@@ -20,7 +20,7 @@ from cartwheel.host.state import journal, releases
 from cartwheel.host.system import files, locks
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
 from cartwheel.host.web import configuration, front_door
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.chosen import web_server
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.maintenance import Closed, CloseSite, Opened, OpenSite
@@ -85,14 +85,14 @@ def _include(ctx: Context, at: Layout, wanted: Dict[str, str]) -> bool:
     """Let the site include exactly these texts: tested first, and only a change is loaded."""
     changed = {
         name: wanted.get(name, "")
-        for name in web_server().maintenance_templates
+        for name in web_server(at).maintenance_templates
         if wanted.get(name, "") != _text(at.maintenance / name)
     }
     if not changed:
         return False
     _test(ctx, at, changed)
     _write(at, changed)
-    configuration.reload(ctx, web_server(), start=False)
+    configuration.reload(ctx, web_server(at), start=False)
     return True
 
 
@@ -115,7 +115,7 @@ def _test(ctx: Context, at: Layout, changed: Dict[str, str]) -> None:
                 files.write(place, b"")  # a place to lay the new one over
             new.write_text(text, encoding="utf-8")
             laid.append((new, place))
-        configuration.check_laid(ctx, web_server(), laid, ())
+        configuration.check_laid(ctx, web_server(at), laid, ())
 
 
 def _prove(at: Layout, asked: CloseSite) -> None:
@@ -137,7 +137,7 @@ def _restore(ctx: Context, at: Layout, before: Dict[str, str]) -> None:
     mark = at.maintenance_mark.name
     if mark not in before:
         files.remove(at.maintenance_mark)
-    was = {name: before.get(name, "") for name in web_server().maintenance_templates}
+    was = {name: before.get(name, "") for name in web_server(at).maintenance_templates}
     is_read = any(_text(at.maintenance / name) != text for name, text in was.items())
     _write(at, was)
     for name, text in before.items():
@@ -145,7 +145,7 @@ def _restore(ctx: Context, at: Layout, before: Dict[str, str]) -> None:
     if mark not in before:
         files.remove_tree(at.maintenance)
     if is_read:
-        configuration.reload(ctx, web_server(), start=False)
+        configuration.reload(ctx, web_server(at), start=False)
 
 
 def _texts(at: Layout) -> Dict[str, str]:

@@ -8,11 +8,12 @@ import functools
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
-from cartwheel.host.web.server import Request, TlsSite
+from cartwheel.host.web.server import Answer, Request, TlsSite
 
 if TYPE_CHECKING:
+    from cartwheel.host.layout import Layout
     from cartwheel.host.wire.facts import Server
 
 SITES = Path("/etc/nginx/conf.d")
@@ -20,6 +21,8 @@ SHARED = SITES / "cartwheel.conf"
 LOGS = Path("/var/log/nginx")
 _VERSION = re.compile(r"^nginx version: \S+/(\S+)", re.MULTILINE)
 _FAILURE = re.compile(r"\[(?:emerg|error)\] (?:\d+#\d+: )?(.+)")
+# ngx_process_cycle.c; those that end are "nginx: worker process is shutting down".
+_WORKER = "nginx: worker process"
 # nginx's configuration cannot escape `$`, so such a value is refused.
 _PLAIN = re.compile(r"^[A-Za-z0-9._~/:@%+,=*\[\]-]*$")
 
@@ -29,6 +32,7 @@ _FIELDS = re.compile(
     rb' upstream="([^"]*)" upstream_status="([^"]*)" upstream_time="([^"]*)"'
     rb" at=(\d+\.\d+) probe=(1?)\Z"
 )
+_ANSWER = re.compile(r"release=(.*); status=([0-9, :-]*); upstream=(.*)\Z")
 _BETWEEN = re.compile(rb", | : ")  # the next upstream; after an internal redirect
 # As templates/nginx-tls.conf.j2 has them.
 _TLS_PORT = re.compile(r"^\s*listen\s+(?:\S+:)?(\d+)\s[^;]*\bssl\b[^;]*;", re.MULTILINE)
@@ -58,6 +62,7 @@ class Nginx:
     door_template = "nginx-door.conf.j2"
     tls_template = "nginx-tls.conf.j2"
     shared: Optional[Path] = SHARED
+    own_folder: Optional[Path] = None
     # One is read outside of the site's server block, where addresses can be named.
     maintenance_templates: Mapping[str, str] = {
         "http.conf": "nginx-maintenance-allow.conf.j2",
@@ -67,8 +72,8 @@ class Nginx:
     default_site = Path("/etc/nginx/sites-enabled/default")
     version_command: Tuple[str, ...] = ("nginx", "-v")
     test_command: Tuple[str, ...] = ("nginx", "-t", "-q")
-    # ngx_process_cycle.c; those that end are "nginx: worker process is shutting down".
-    worker_title = "nginx: worker process"
+    retry_seconds = 0.0  # max_fails=0
+    limits_rates = True
 
     def site(self, name: str) -> Path:
         return SITES / f"cartwheel-{name}.conf"
@@ -139,6 +144,30 @@ class Nginx:
         from cartwheel.host.web import nginx_config
 
         return nginx_config.servers()
+
+    def listens(self) -> List[int]:
+        return []  # a port may be named twice
+
+    def connections(self) -> Optional[int]:
+        return None
+
+    def taking_connections(self, pids: Iterable[int]) -> Set[int]:
+        from cartwheel.host.system import systemd
+
+        return {pid for pid in pids if systemd.proc(pid, "cmdline").strip("\0 ") == _WORKER}
+
+    def live_upstream(self, at: "Layout") -> str:
+        return f"unix:{at.current}/http.sock"
+
+    def answer(self, header: str) -> Optional[Answer]:
+        found = _ANSWER.match(header)
+        if found is None:
+            return None
+        return Answer(
+            release=Path(found.group(1)).name,
+            statuses=tuple(found.group(2).split(", ")),
+            upstreams=tuple(found.group(3).split(", ")),
+        )
 
     def request(self, line: bytes) -> Optional[Request]:
         found = _FIELDS.search(line)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, List, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Protocol, Sequence, Set, Tuple
 
 if TYPE_CHECKING:
+    from cartwheel.host.layout import Layout
     from cartwheel.host.wire.facts import Server
 
 
@@ -18,6 +19,16 @@ class Request:
     upstream: str
     status: int
     passed_on: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The web server's report on one request: statuses and upstreams, in the order of tries.
+    `release` is the one that the link `current` named; None where the web server cannot say."""
+
+    release: Optional[str]
+    statuses: Tuple[str, ...]
+    upstreams: Tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,7 @@ class WebServer(Protocol):
     Its site template makes the file `site`, and that keeps four promises: each connection follows
     the links `current/http.sock` and, where nobody answers there, `fallback/http.sock`; `request`
     understands each line of the access log; a request with the header `X-Cartwheel-Probe: TOKEN`
-    gets the answer that `front_door` reads; everybody else learns nothing. Rules for paths
+    gets the answer that `answer` understands; everybody else learns nothing. Rules for paths
     (`render.door`) hold for all spellings of a path and all ways to it, but not for such requests.
     """
 
@@ -57,8 +68,10 @@ class WebServer(Protocol):
     door_template: str
     # The template of `Layout.tls_site`, which that site includes.
     tls_template: str
-    # The file that all sites share, beside them; None if the kind needs none.
+    # The file that all sites share; None if the kind needs none.
     shared: Optional[Path]
+    # The folder of sites, where no one else has files there: it goes with the last application.
+    own_folder: Optional[Path]
     # The templates of what that site includes from the folder `Layout.maintenance`, by file name;
     # one that declares something comes before one that names it.
     maintenance_templates: Mapping[str, str]
@@ -68,9 +81,10 @@ class WebServer(Protocol):
     version_command: Tuple[str, ...]
     # The command that tests the whole configuration; exit code 0 if it is valid.
     test_command: Tuple[str, ...]
-    # How its processes that take connections call themselves; after a reload those of the old
-    # configuration soon do not any more.
-    worker_title: str
+    # For this long it may pass over an upstream that could not be reached.
+    retry_seconds: float
+    # Whether it can limit the number of a client's requests in a time.
+    limits_rates: bool
 
     def site(self, name: str) -> Path:
         """The file of a site; `name` is the application's, or begins with it."""
@@ -120,6 +134,23 @@ class WebServer(Protocol):
 
     def servers(self) -> "List[Server]":
         """All sites that it would load on this host."""
+
+    def listens(self) -> List[int]:
+        """The ports that files of others make it listen on, where a site must not say it again."""
+
+    def connections(self) -> Optional[int]:
+        """How many clients it serves at once on this host; None where that is no limit in practice,
+        and where it is not known."""
+
+    def taking_connections(self, pids: Iterable[int]) -> Set[int]:
+        """Those of its processes that take new connections; after a reload those of the old
+        configuration soon do not any more."""
+
+    def live_upstream(self, at: "Layout") -> str:
+        """Its name for the live instance, in its answers to probes and in its log."""
+
+    def answer(self, header: str) -> Optional[Answer]:
+        """The value of X-Cartwheel-Probe; None for anything else."""
 
     def request(self, line: bytes) -> Optional[Request]:
         """One line of a site's access log; None where no upstream answered, for our own probes,

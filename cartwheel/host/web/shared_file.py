@@ -45,7 +45,9 @@ def ensure(ctx: Context, web: WebServer) -> List[str]:
 def remove() -> List[str]:
     """Remove it, of every kind; what there was."""
     paths = [kind.shared for kind in KINDS if kind.shared is not None]
-    return [str(path) for path in paths if files.remove(path)]
+    folders = [kind.own_folder for kind in KINDS if kind.own_folder is not None]
+    gone = [path for path in paths if files.remove(path)]
+    return [str(path) for path in (*gone, *(one for one in folders if files.remove_empty(one)))]
 
 
 def _needed(web: WebServer) -> Optional[Path]:

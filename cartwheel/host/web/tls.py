@@ -18,7 +18,7 @@ from typing import List, Optional, Tuple
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import files
 from cartwheel.host.web import order
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.chosen import web_server
 from cartwheel.host.web.server import TlsSite
 from cartwheel.host.wire.tls import End, TlsState
 
@@ -55,7 +55,7 @@ def site_text(at: Layout) -> str:
 def served_as(at: Layout) -> Optional[TlsSite]:
     """How TLS should be served; None if it should not."""
     text = site_text(at)
-    return web_server().tls_of(text) if text else None
+    return web_server(at).tls_of(text) if text else None
 
 
 def certificate_in(path: Path) -> str:
@@ -114,7 +114,7 @@ def is_served(state: TlsState) -> bool:
 
 def site_name(at: Layout) -> str:
     """A name that clients ask the site for; "" if it answers for every name."""
-    web = web_server()
+    web = web_server(at)
     own = str(web.site(at.balancer_site if end_of(at) == "balancer" else at.app))
     names = [name for one in web.servers() if one.file == own for name in one.names]
     return a_name_of(names)

@@ -20,7 +20,7 @@ from cartwheel.host.state import journal, releases
 from cartwheel.host.system import files, locks
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
 from cartwheel.host.web import certbot, configuration, lineages, order, tls, tls_watch
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.chosen import web_server
 from cartwheel.host.wire.codec import to_json
 from cartwheel.host.wire.journal import Entry
 from cartwheel.host.wire.request import Done
@@ -127,7 +127,7 @@ def _test(ctx: Context, at: Layout, asked: InstallTls) -> None:
         laid += [(nothing, other) for other in _others(at, asked.end) if other.exists()]
         if wanted is not None and live is not None and live != wanted:
             laid.append((at.tls / wanted, at.tls / live))
-        configuration.check_laid(ctx, web_server(), laid, asked.server_names)
+        configuration.check_laid(ctx, web_server(at), laid, asked.server_names)
 
 
 def _others(at: Layout, end: End) -> List[Path]:
@@ -162,7 +162,7 @@ def _serve(ctx: Context, at: Layout, asked: InstallTls) -> str:
     files.write(tls.file_of(at, asked.end), asked.site.encode(), 0o600)
     for other in _others(at, asked.end):
         files.remove(other)
-    configuration.reload(ctx, web_server())
+    configuration.reload(ctx, web_server(at))
     prove(at, tls.a_name_of(list(asked.server_names)))
     if asked.files is None:
         files.remove(at.tls_live)
@@ -173,7 +173,7 @@ def _serve(ctx: Context, at: Layout, asked: InstallTls) -> str:
 def _end(ctx: Context, at: Layout) -> str:
     for end in tls.ENDS:
         files.remove(tls.file_of(at, end))
-    configuration.reload(ctx, web_server(), start=False)
+    configuration.reload(ctx, web_server(at), start=False)
     return "is removed"
 
 
@@ -188,7 +188,7 @@ def prove(at: Layout, name: str) -> None:
         time.sleep(_POLL_SECONDS)
         problem = _difference(how.certificate, how.port, name)
     if problem:
-        said = configuration.complaints(web_server())
+        said = configuration.complaints(web_server(at))
         raise OpError("tls-not-served", f"port {how.port}: {problem}", log=said)
 
 
@@ -240,7 +240,7 @@ def go_back(at: Layout, mark: Before, *, is_read: bool = True) -> None:
         if text is not None:
             files.write(tls.file_of(at, end), text.encode(), 0o600)
     if is_read:
-        configuration.reload(None, web_server(), start=False)
+        configuration.reload(None, web_server(at), start=False)
         tls_watch.ensure(at)
     files.remove(at.tls_pending)
     _tidy(at)

@@ -17,7 +17,7 @@ from cartwheel.host.layout import Layout
 from cartwheel.host.state import record
 from cartwheel.host.system import files
 from cartwheel.host.system.context import Context, OpError
-from cartwheel.host.web.kinds import web_server
+from cartwheel.host.web.chosen import web_server
 from cartwheel.host.wire.request import Done
 from cartwheel.host.wire.users import PlaceUsers
 
@@ -29,7 +29,7 @@ def place(ctx: Context, request: PlaceUsers) -> Done:
     """Bring, replace or remove files. Raises OpError("account") if the web server's user is
     missing."""
     at = ctx.at
-    changed, gid = False, _group()
+    changed, gid = False, _group(at)
     if any(request.files.values()):
         changed |= files.directory(at.users, _FOLDER_MODE, 0, gid)
     for name, lines in request.files.items():
@@ -44,8 +44,8 @@ def place(ctx: Context, request: PlaceUsers) -> Done:
     return Done(changed)
 
 
-def _group() -> int:
-    user = web_server().user()
+def _group(at: Layout) -> int:
+    user = web_server(at).user()
     try:
         return pwd.getpwnam(user).pw_gid
     except KeyError:

@@ -125,7 +125,10 @@ class Facts:
     files that were asked for. `web_server`: its version, `web`: its state. `ports`: the listening
     program by port. `pips`: the installed versions of pip. `tls`: None if the host has nothing of
     it. `certbot`: whether it is installed. `users`: keyed digests of the files of users of the
-    site's paths, by name. `brotli`: whether the web server can send .br files."""
+    site's paths, by name. `brotli`: whether the web server can send .br files. `listens`: the ports
+    that files of others let it listen on. `connections`: as in `WebServer`. `prepared_for`: the
+    kind that setup has prepared, or "". `other_site`: the application's site with another kind,
+    or ""."""
 
     host: Machine
     python: Optional[Interpreter]
@@ -144,13 +147,18 @@ class Facts:
     certbot: bool = False
     users: Dict[str, str] = field(default_factory=dict)
     brotli: bool = False
+    listens: Tuple[int, ...] = ()
+    connections: Optional[int] = None
+    prepared_for: str = ""
+    other_site: str = ""
 
 
 @dataclass(frozen=True)
 class AskFacts(Request[Facts]):
     """Ask for facts of the host and the application. `python`: the wanted interpreter, a path or a
     version. `files`: paths to compute digests of. `carried`: whether to list the files of the
-    live release's wheel. `uv_version`: the preferred one of this host's uv versions."""
+    live release's wheel. `uv_version`: the preferred one of this host's uv versions. `web_server`:
+    the kind that the facts are about."""
 
     op = "probe"
     python: str
@@ -158,3 +166,4 @@ class AskFacts(Request[Facts]):
     files: Tuple[str, ...]
     carried: bool
     uv_version: str
+    web_server: str

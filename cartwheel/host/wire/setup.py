@@ -19,8 +19,8 @@ class Changes:
 @dataclass(frozen=True)
 class Setup(Request[Changes]):
     """Prepare the host. `python`: the wanted interpreter, a path or a version. `web_server`:
-    install one. `balancer`: also make the folders of a balancer. `host_files`: the texts of the
-    boot unit and the log rotation, by path."""
+    install one, of this `kind`. `balancer`: also make the folders of a balancer. `host_files`: the
+    texts of the boot unit and the log rotation, by path."""
 
     op = "setup"
     user: str
@@ -28,6 +28,7 @@ class Setup(Request[Changes]):
     python: str
     packages: Tuple[str, ...]
     web_server: bool
+    kind: str
     balancer: bool
     listen: int
     host_files: Dict[str, str]

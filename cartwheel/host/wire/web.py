@@ -9,11 +9,13 @@ from cartwheel.host.wire.request import Request
 
 @dataclass(frozen=True)
 class WebServing:
-    """The web server's unit, in systemd's words ("": there is no web server); whether the
-    application's site and the token of Cartwheel's probes are there. `folder`: whether the folder
-    of the sites is there; `reads`: whether the web server reads it. `complaint`: its error about
-    its configuration, or "". `shared`: whether the file that all sites share is as it should be."""
+    """The web server of this `kind`: its unit, in systemd's words ("": there is no web server);
+    whether the application's site and the token of Cartwheel's probes are there. `folder`: whether
+    the folder of the sites is there; `reads`: whether the web server reads it. `complaint`: its
+    error about its configuration, or "". `shared`: whether the file that all sites share is as it
+    should be."""
 
+    kind: str
     active: str
     unit_file: str
     site: bool
@@ -31,13 +33,15 @@ class Empty:
 
 @dataclass(frozen=True)
 class TestWebServer(Request[Empty]):
-    """Ask the web server whether it accepts its configuration."""
+    """Ask a web server of this kind whether it accepts its configuration."""
 
     op = "web-test"
+    kind: str
 
 
 @dataclass(frozen=True)
 class ReloadWebServer(Request[Empty]):
-    """Reload the web server's configuration."""
+    """Reload the configuration of a web server of this kind."""
 
     op = "web-reload"
+    kind: str

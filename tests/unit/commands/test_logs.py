@@ -9,7 +9,9 @@ import pytest
 from cartwheel.commands.logs import Line, _Merged, ago, checked_pattern, checked_sources
 from cartwheel.errors import UsageError
 from cartwheel.host.wire.messages import Told
+from cartwheel.settings.toml_tables import Settings
 
+SETTINGS = Settings.model_validate({"app": {"name": "shop", "source": "."}})
 NOW = datetime(2026, 11, 29, 14, 30).timestamp()
 HOUR = 3600.0
 MIDNIGHT_UTC = datetime(2026, 11, 29, tzinfo=UTC).timestamp()
@@ -54,10 +56,10 @@ def test_since_what_is_no_time(text: str) -> None:
 
 
 def test_sources() -> None:
-    assert checked_sources(("nginx", "app")) == ("nginx-access", "nginx-error", "app")
-    assert checked_sources(()) == ()
+    assert checked_sources(SETTINGS, ("nginx", "app")) == ("nginx-access", "nginx-error", "app")
+    assert checked_sources(SETTINGS, ()) == ()
     with pytest.raises(UsageError, match="no such source") as caught:
-        checked_sources(("log",))
+        checked_sources(SETTINGS, ("log",))
     assert "gunicorn" in caught.value.hint
 
 

@@ -13,6 +13,7 @@ import pytest
 from cartwheel.host.layout import Layout
 from cartwheel.host.look import facts, parts
 from cartwheel.host.system import children, reach, systemd
+from cartwheel.host.web import kinds
 from cartwheel.host.wire.codec import from_message, to_json
 from cartwheel.host.wire.facts import AskFacts, Facts, Interpreter
 from tests.unit.hostside import Session, host_in
@@ -158,7 +159,7 @@ def test_the_web_servers_version(
 ) -> None:
     noisy = children.Done(0, "", f"ERROR: ld.so: object '/a/b' cannot be preloaded\n{text}")
     monkeypatch.setattr(facts, "_ask", lambda _argv: noisy)
-    assert facts._web_version() == version
+    assert facts._web_version(kinds.named("nginx")) == version
 
 
 @pytest.mark.parametrize(
@@ -199,6 +200,7 @@ def test_a_probe_of_a_bare_host_writes_nothing_and_is_json(
         files=(str(tmp_path / "none"), str(tmp_path)),
         carried=False,
         uv_version="",
+        web_server="nginx",
     )
     session = Session(Layout("other", tmp_path / "none"))
     found = facts.probe(session.ctx(), asked)

@@ -15,7 +15,7 @@ from cartwheel.host.look import log_files
 from cartwheel.host.look.logs import logs as look
 from cartwheel.host.system import children
 from cartwheel.host.system.context import OpError
-from cartwheel.host.web import nginx
+from cartwheel.host.web import kinds, nginx
 from cartwheel.host.wire.output import ReadLogs
 from cartwheel.host.wire.request import Done
 from tests.unit.hostside import Session, host_in
@@ -277,7 +277,7 @@ def test_lines_longer_than_a_block(tmp_path: Path) -> None:
     log = tmp_path / "shop.access.log"
     lines = [f"{n} " + "x" * (log_files._BLOCK_BYTES // 3 + n) for n in range(9)]
     log.write_text("\n".join(lines) + "\n")
-    read = log_files.SiteLog(log, "s")
+    read = log_files.SiteLog(log, "s", kinds.named("nginx"))
     found = list(read._backwards())
     assert [text.split()[0] for text in found] == [str(n) for n in reversed(range(9))]
 

@@ -110,11 +110,11 @@ def test_the_distributions_site_goes_where_ours_answers_for_all(
     names: list[str], port: int, goes: bool
 ) -> None:
     known = settings(web={"server_names": names}, balancer={"listen": port})
-    default = {"file": default_site(), "ports": [80], "names": [], "default_ports": []}
+    default = {"file": default_site(settings()), "ports": [80], "names": [], "default_ports": []}
     there = facts(lambda found: found.update(servers=[default]))
     changes = balancer_site_changes(known, there, "site")
     assert changes.pop("/etc/nginx/conf.d/cartwheel-shop_balancer.conf") == "site"
-    assert changes == ({default_site(): None} if goes else {})
+    assert changes == ({default_site(settings()): None} if goes else {})
 
 
 def test_filling_in() -> None:

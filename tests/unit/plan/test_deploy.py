@@ -116,6 +116,7 @@ def set_in(*path: str, value: Any) -> Change:
     return change
 
 
+APACHE = {"web": {"server": "apache"}}
 NAMED = {"web": {"server_names": ["Shop.example"]}}
 OTHER = "/etc/nginx/sites-enabled/other"
 
@@ -139,6 +140,14 @@ OTHER = "/etc/nginx/sites-enabled/other"
         ({}, set_in("ports", "80", value="nginx"), []),
         ({}, set_in("ports", "8080", value="java"), []),
         ({"web": {"listen": 8080}}, set_in("ports", "8080", value="java"), ["port-taken"]),
+        (APACHE, set_in("ports", "80", value="apache2"), []),
+        (APACHE, set_in("prepared_for", value="nginx"), ["not-set-up"]),
+        ({}, set_in("prepared_for", value="nginx"), []),
+        (
+            APACHE,
+            set_in("other_site", value="/etc/nginx/conf.d/cartwheel-shop.conf"),
+            ["web-server-changed"],
+        ),
         # names of other sites
         (NAMED, set_in("servers", value=[server(OTHER, ["a"], [80], [])]), []),
         (
@@ -166,7 +175,7 @@ OTHER = "/etc/nginx/sites-enabled/other"
         (NAMED, set_in("servers", value=[server(OTHER, [], [80], [80])]), []),
         (
             {},
-            set_in("servers", value=[server(names.default_site(), ["_"], [80], [80])]),
+            set_in("servers", value=[server(names.default_site(settings()), ["_"], [80], [80])]),
             [],
         ),
     ],
@@ -420,11 +429,13 @@ def test_what_is_not_quite_as_it_should_be_is_changed(
 
 
 def test_the_distributions_site_goes_only_where_it_is_in_the_way() -> None:
-    default = server(names.default_site(), ["_"], [80], [80])
+    default = server(names.default_site(settings()), ["_"], [80], [80])
     known = facts(set_in("servers", value=[default]))
-    assert site_changes(settings(), known, SITE)[names.default_site()] is None
-    assert names.default_site() not in site_changes(settings(**NAMED), known, SITE)
-    assert names.default_site() not in site_changes(settings(web={"listen": 81}), known, SITE)
+    assert site_changes(settings(), known, SITE)[names.default_site(settings())] is None
+    assert names.default_site(settings()) not in site_changes(settings(**NAMED), known, SITE)
+    assert names.default_site(settings()) not in site_changes(
+        settings(web={"listen": 81}), known, SITE
+    )
 
 
 def test_leftovers_are_noted() -> None:

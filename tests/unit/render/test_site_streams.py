@@ -328,7 +328,7 @@ def test_the_fallback_answers_streams_too(site: Site) -> None:
         assert client.line() == b"data: one"
     instance.ended()
     (told,) = [line.partition(": ")[2] for line in head if line.startswith(front_door.HEADER)]
-    answer = front_door.parse(told)
+    answer = Nginx().answer(told)
     assert answer is not None
     assert (answer.release, answer.statuses) == ("2", ("502", "200"))
     assert "x-cartwheel-probe" not in instance.heads[0]
