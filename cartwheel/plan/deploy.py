@@ -322,6 +322,7 @@ def _web_notes(settings: Settings, facts: Facts, site: Mapping[str, str | None])
         yield f"{web} does not run ({facts.web.active}): this deploy starts it"
     elif site:
         yield f"{web} is reloaded: idle kept-alive connections may close"
+        yield from web_server.capacity_notes(settings, facts)
     elif facts.web.complaint:
         yield f"{web_server.broken(facts.web)}; after a reboot it does not start"
     if not facts.web.shared:

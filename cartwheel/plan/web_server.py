@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,29 @@ if TYPE_CHECKING:
 STARTS_AT_BOOT = ("enabled", "static", "indirect", "generated", "alias")
 # ActiveState of a running unit: every change of the site reloads the web server.
 RUNS = ("active", "reloading")
+# Fewer than this are soon held by open websockets.
+_FEW_CLIENTS = 1000
 
 
 def is_up(settings: Settings, facts: Facts) -> bool:
     """Whether it runs: its unit, or, started by hand, on the application's port."""
     holder = facts.ports.get(str(settings.web.listen))
     return facts.web.active in RUNS or holder == names.web_server(settings).program
+
+
+def capacity_notes(settings: Settings, facts: Facts) -> Iterator[str]:
+    """What its kind lets few visitors hold, if it is less than people expect."""
+    web, clients, gunicorn = names.web_server(settings), facts.connections, settings.gunicorn
+    if clients is not None and clients < _FEW_CLIENTS and gunicorn.serves != "wsgi":
+        yield (
+            f"{web.name} serves {clients} clients at once on this host, and each open websocket or"
+            " stream is one of them"
+        )
+    if not web.buffers_uploads and gunicorn.serves == "wsgi" and gunicorn.threads == 1:
+        yield (
+            f"{web.name} passes uploads on while they arrive, and each slow one holds a worker:"
+            " gunicorn.threads = 8 leaves room for others"
+        )
 
 
 def is_masked(web: WebServing) -> bool:

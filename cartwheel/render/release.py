@@ -79,7 +79,8 @@ class RenderFacts:
     in a home folder.
     `balancers` are the addresses of the balancers that pass requests on to the host; `siblings`,
     as ADDRESS:PORT, are the other hosts that a certificate authority may ask instead of it.
-    `brotli`: the web server sends ready-made files (.br).
+    `brotli`: the web server sends ready-made files (.br). `listens`: the ports that files of others
+    let it listen on.
     """
 
     cpus: int
@@ -92,6 +93,7 @@ class RenderFacts:
     siblings: tuple[str, ...] = ()
     tls: TlsFacts = TlsFacts()
     brotli: bool = False
+    listens: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, facts: Facts, settings: Settings) -> RenderFacts:
@@ -112,6 +114,7 @@ class RenderFacts:
             ipv6=facts.host.ipv6,
             python_in_home=facts.python.in_home,
             brotli=facts.brotli,
+            listens=tuple(sorted({*facts.listens} & {settings.web.listen, settings.tls.listen})),
             tls=TlsFacts.of(facts, settings),
         )
 
@@ -147,6 +150,7 @@ SAMPLES = (
         balancers=("192.0.2.1",),
         siblings=("192.0.2.2:80",),
         tls=TlsFacts("1.18.0", shares_port=True, default_free=False),
+        listens=(80, 443),
     ),
 )
 

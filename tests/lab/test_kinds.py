@@ -201,6 +201,7 @@ class Porter:
     test_command = ("porter", "test")
     own_folder = None
     retry_seconds = 0.0
+    buffers_uploads = True
     limits_rates = False
 
     def site(self, name: str) -> Path:

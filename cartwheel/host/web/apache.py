@@ -42,6 +42,7 @@ class Apache:
     version_command: Tuple[str, ...] = ("apache2ctl", "-v")
     test_command: Tuple[str, ...] = ("apache2ctl", "-t")
     retry_seconds = 1.0  # `retry=1` of the site's members, because 0 would try a dead one each time
+    buffers_uploads = False
     limits_rates = False
 
     def site(self, name: str) -> Path:

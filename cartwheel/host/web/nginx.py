@@ -73,6 +73,7 @@ class Nginx:
     version_command: Tuple[str, ...] = ("nginx", "-v")
     test_command: Tuple[str, ...] = ("nginx", "-t", "-q")
     retry_seconds = 0.0  # max_fails=0
+    buffers_uploads = True
     limits_rates = True
 
     def site(self, name: str) -> Path:

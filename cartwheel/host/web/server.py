@@ -83,6 +83,8 @@ class WebServer(Protocol):
     test_command: Tuple[str, ...]
     # For this long it may pass over an upstream that could not be reached.
     retry_seconds: float
+    # Whether it holds an upload until it is whole, so that slow ones hold no worker.
+    buffers_uploads: bool
     # Whether it can limit the number of a client's requests in a time.
     limits_rates: bool
 

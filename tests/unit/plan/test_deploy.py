@@ -30,6 +30,7 @@ from cartwheel.plan.site import site_changes
 from cartwheel.plan.step import AnyStep, Stage
 from cartwheel.plan.steps import in_order, prepare, switch, titles, unchanged
 from cartwheel.plan.switching import finish_seconds, probe
+from cartwheel.plan.web_server import capacity_notes
 from cartwheel.settings import names
 from cartwheel.settings.toml_tables import Settings
 from cartwheel.telling import setback_text
@@ -436,6 +437,26 @@ def test_the_distributions_site_goes_only_where_it_is_in_the_way() -> None:
     assert names.default_site(settings()) not in site_changes(
         settings(web={"listen": 81}), known, SITE
     )
+
+
+@pytest.mark.parametrize(
+    ("web", "gunicorn", "clients", "told"),
+    [
+        ("nginx", {}, None, []),
+        ("apache", {}, 150, ["gunicorn.threads = 8"]),
+        ("apache", {"threads": 8}, 150, []),
+        ("apache", {"kind": "uvicorn"}, 150, ["serves 150 clients at once"]),
+        ("apache", {"kind": "uvicorn"}, 4000, []),
+        ("apache", {"kind": "uvicorn"}, None, []),
+    ],
+)
+def test_what_few_visitors_can_hold_is_noted(
+    web: str, gunicorn: dict[str, Any], clients: int | None, told: list[str]
+) -> None:
+    known = facts(set_in("connections", value=clients))
+    notes = list(capacity_notes(settings(web={"server": web}, gunicorn=gunicorn), known))
+    assert len(notes) == len(told)
+    assert all(text in note for text, note in zip(told, notes, strict=True))
 
 
 def test_leftovers_are_noted() -> None:
