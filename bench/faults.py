@@ -113,6 +113,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--https", action="store_true", help="HTTPS, with another certificate for each release"
     )
+    parser.add_argument("--server", choices=("nginx", "apache"), default="nginx")
     parser.add_argument(
         "--beyond-plain",
         action="store_true",
@@ -124,11 +125,20 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _shores(hosts: Sequence[LabHost], folder: Path, wanted: argparse.Namespace) -> list[Shore]:
     """The shores. Every other fleet is struck at its first host, the others at their last."""
-    found, size, kind = [], wanted.fleet, {"whole": wanted.whole, "secure": wanted.https}
+    found, size = [], wanted.fleet
     for number, at in enumerate(range(0, len(hosts), size)):
         fleet = list(hosts[at : at + size])
         struck = fleet.pop(0 if number % 2 == 0 else -1)
-        found.append(new_shore(struck, folder / struck.name, fleet, **kind))
+        found.append(
+            new_shore(
+                struck,
+                folder / struck.name,
+                fleet,
+                whole=wanted.whole,
+                secure=wanted.https,
+                server=wanted.server,
+            )
+        )
     return found
 
 

@@ -95,9 +95,11 @@ class LabHost:
         """The server names of Cartwheel's sites; a site without one answers at `url`."""
         if self.state == "off":
             return []
-        sites = "/etc/nginx/conf.d/cartwheel-*.conf"
-        said = self.sh(f"sed -n 's/^ *server_name //p' {sites} 2>/dev/null || :")
-        return [name for name in dict.fromkeys(said.replace(";", " ").split()) if name != "_"]
+        sites = "/etc/nginx/conf.d/cartwheel-*.conf /etc/apache2/cartwheel/cartwheel-*.conf"
+        words = "s/^ *\\(server_name\\|ServerName\\|ServerAlias\\) //p"
+        said = self.sh(f"sed -n '{words}' {sites} 2>/dev/null || :")
+        every = dict.fromkeys(said.replace(";", " ").split())
+        return [name for name in every if name not in ("_", "*") and ".invalid" not in name]
 
     def ssh_command(self, *command: str, user: str = "") -> list[str]:
         """An `ssh` command line that reaches the host with the lab's key and known_hosts."""

@@ -75,7 +75,7 @@ _LEFT = """
 test ! -e /srv/shop/pending.json || echo pending
 test "$(readlink /srv/shop/current)" = "$(readlink /srv/shop/fallback)" || echo "fallback differs"
 systemctl list-units --all --plain --no-legend 'cartwheel-session-*' 'cartwheel-*.scope'
-systemctl list-units --failed --plain --no-legend 'cartwheel*' 'nginx*'
+systemctl list-units --failed --plain --no-legend 'cartwheel*' 'nginx*' 'apache2*'
 names='s/^cartwheel-shop\\.[a-z]*\\.\\([0-9].*\\)@\\.service$/\\1/p'
 for name in $(ls /etc/systemd/system | sed -n "$names"); do
   test -d /srv/shop/releases/$name || echo "unit file of $name"
@@ -83,10 +83,15 @@ done
 pgrep -af '[p]ython3 -I -c|[p]ip install|[s]ystemd-run' || true
 """
 _LEFT_BEHIND = """
-find /srv/shop /etc/systemd/system /etc/nginx /run/cartwheel /usr/local/lib/cartwheel \
+find /srv/shop /etc/systemd/system /etc/nginx /etc/apache2 /run/cartwheel /usr/local/lib/cartwheel \
   -path '*/venv' -prune \
-  -o \\( -name '.*cartwheel-*' -o -name '.gone-*' -o -name '*.spare' \\) -print
+  -o \\( -name '.*cartwheel-*' -o -name '.gone-*' -o -name '*.spare' \\) -print 2>/dev/null || true
 """
+
+
+def settings(server: str) -> str:
+    """With this kind of web server."""
+    return SETTINGS + f'[web]\nserver = "{server}"\n'
 
 
 @dataclass(frozen=True)
@@ -129,13 +134,15 @@ class Try:
 class Shore:
     """A host and a project on it, for one fault after the other. `others` are further hosts of
     every command, which no fault strikes. `whole`: the application has processes besides web, and
-    timers. `secure`: it is served over HTTPS too, with a new certificate for each release."""
+    timers. `secure`: it is served over HTTPS too, with a new certificate for each release.
+    `server`: the kind of its web server."""
 
     host: LabHost
     project: Project
     others: tuple[LabHost, ...] = ()
     whole: bool = False
     secure: bool = False
+    server: str = "nginx"
     mark: str = ""  # the source's current mark
     stall_seconds: float = BUSY_STALL_SECONDS
     sentinels: Sentinels = field(default_factory=dict)
@@ -166,7 +173,7 @@ class Shore:
         if self.secure:
             self.certificate = secure.renew(self.project)
             more += secure.SETTINGS
-        self.project.settings(SETTINGS + more)
+        self.project.settings(settings(self.server) + more)
         self.project.write(f"app/{processes.MODULE}.py", processes.PROGRAM)
         self.project.write("app/app.py", apps.busy(self.mark))
 
@@ -520,6 +527,7 @@ def new_shore(
     *,
     whole: bool = False,
     secure: bool = False,
+    server: str = "nginx",
 ) -> Shore:
     """A host with the tap, after setup and before a deploy; `others` have no tap."""
     harness.install(host)
@@ -527,10 +535,18 @@ def new_shore(
         kind: f"S3ntinel{kind}{secrets.token_hex(8)}" for kind in ("file", "env", "dotenv")
     }
     project = new_project(folder, env={"SECRET_OF_THE_OPERATOR": sentinels["env"]})
-    project.settings(SETTINGS)
+    project.settings(settings(server))
     project.write("secret-file", sentinels["file"])
     project.write(".env", f"FROM_DOTENV={sentinels['dotenv']}\n")
-    shore = Shore(host, project, tuple(others), whole=whole, secure=secure, sentinels=sentinels)
+    shore = Shore(
+        host,
+        project,
+        tuple(others),
+        whole=whole,
+        secure=secure,
+        server=server,
+        sentinels=sentinels,
+    )
     shore.fab("setup")
     for one in shore.hosts:
         one.sh("apt-get clean")

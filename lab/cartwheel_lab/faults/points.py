@@ -47,8 +47,8 @@ _VARYING = (
 _LOADER = "CARTWHEEL-"  # in the line that starts the host side (ssh/bundle.py)
 # Programs that only read.
 _LOOKS = re.compile(
-    r" runs (systemctl (show|list-units|is-)|systemctl$|ss\b|nginx( -|$)|journalctl|uname|ldd"
-    r"|python import|systemd-analyze)"
+    r" runs (systemctl (show|list-units|is-)|systemctl$|ss\b|nginx( -|$)|apache2ctl( -|$)|uname|ldd"
+    r"|journalctl|python import|systemd-analyze)"
 )
 _SHOWN_CHARACTERS = 150
 
