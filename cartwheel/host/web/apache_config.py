@@ -45,13 +45,18 @@ _SERVER_LIMITS = {"event": 16, "worker": 16, "prefork": 256}
 _DEFAULT_THREADS = 25
 
 
+# Gives the text of a file; "" or None for one that is only on the disk.
+TextOf = Callable[[str], Optional[str]]
+
+
 @dataclass(frozen=True)
 class Directive:
-    """`inside` are the sections around it, the outermost first, each as its words; `site` counts
-    the `<VirtualHost>`s, and is None outside of them. A section is a directive too."""
+    """`source` and `number` are its place in Apache's words (`place_of`). `inside` are the sections
+    around it, the outermost first, each as its words; `site` counts the `<VirtualHost>`s, and is
+    None outside of them. A section is a directive too."""
 
-    file: str
-    line: int
+    source: str
+    number: int
     words: Tuple[str, ...]
     inside: Tuple[Tuple[str, ...], ...]
     site: Optional[int]
@@ -62,8 +67,12 @@ class Directive:
         return self.words[0].lower()
 
     @property
-    def place(self) -> str:
-        return f"{self.file}:{self.line}"
+    def file(self) -> str:
+        macro = _MACRO.match(self.source)
+        return macro.group(2) if macro else self.source
+
+    def place(self, text_of: "TextOf") -> str:
+        return "{}:{}".format(*place_of(self.source, self.number, text_of))
 
 
 @dataclass(frozen=True)
@@ -103,11 +112,12 @@ def ask(command: Sequence[str] = COMMAND) -> Configuration:
     return read(done.output)
 
 
-def read(
-    output: str, sites: Path = SITES, text_of: Optional[Callable[[str], str]] = None
-) -> Configuration:
-    """What `COMMAND` printed; Cartwheel's own sites are in the folder `sites`. `text_of` gives the
-    text of a file that it names; by default, what is on the disk."""
+def on_disk(path: str) -> str:
+    return "" if files.is_no_file(Path(path)) else _text(Path(path))
+
+
+def read(output: str, sites: Path = SITES) -> Configuration:
+    """What `COMMAND` printed; Cartwheel's own sites are in the folder `sites`."""
     directives: List[Directive] = []
     inside: List[Tuple[str, ...]] = []
     file, number, count, site = "", 0, 0, None
@@ -124,8 +134,7 @@ def read(
             words = _words(text.strip()[1:-1] if opens else text)
             if opens and words[0].lower() == "virtualhost":
                 count, site = count + 1, count
-            real, at = place_of(file, number, text_of)
-            directives.append(Directive(real, at, words, tuple(inside), site, opens))
+            directives.append(Directive(file, number, words, tuple(inside), site, opens))
             inside += [words] if opens else []
             number = 0
     included = _included(output)
@@ -134,16 +143,14 @@ def read(
     return Configuration(tuple(directives), modules, tuple(one for one, _ in included), ours)
 
 
-def place_of(
-    file: str, number: int, text_of: Optional[Callable[[str], str]] = None
-) -> Tuple[str, int]:
+def place_of(file: str, number: int, text_of: TextOf = on_disk) -> Tuple[str, int]:
     """File and line of what Apache calls line `number` of `file`. For a line that comes from a
     macro it says which, where that begins, and counts its lines without comments."""
     macro = _MACRO.match(file)
     if macro is None:
         return file, number
     path, at = macro.group(2), int(macro.group(1))
-    lines = (text_of or _text_of)(path).split("\n")
+    lines = (text_of(path) or on_disk(path)).split("\n")
     counted, begins = 0, True
     for place, line in enumerate(lines[at:], at + 1):
         counted += 1 if begins and not line.lstrip().startswith("#") else 0
@@ -151,10 +158,6 @@ def place_of(
             return path, place
         begins = not line.endswith("\\")
     return path, at + number
-
-
-def _text_of(path: str) -> str:
-    return "" if files.is_no_file(Path(path)) else _text(Path(path))
 
 
 def _words(text: str) -> Tuple[str, ...]:
@@ -226,7 +229,7 @@ def _host(name: str) -> str:
 def listens(config: Configuration) -> Dict[int, str]:
     """The ports that files of others open: port -> FILE:LINE. A second `Listen` is an error."""
     return {
-        port: one.place
+        port: one.place(on_disk)
         for one in config.named("listen")
         if one.file not in config.ours
         for port in _ports(one.words[1])

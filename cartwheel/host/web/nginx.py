@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import calendar
-import contextlib
-import functools
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
+from cartwheel.host.web import log_times
 from cartwheel.host.web.server import Answer, Request, TlsSite
 
 if TYPE_CHECKING:
@@ -39,11 +36,8 @@ _TLS_PORT = re.compile(r"^\s*listen\s+(?:\S+:)?(\d+)\s[^;]*\bssl\b[^;]*;", re.MU
 _TLS_CERTIFICATE = re.compile(r"^\s*ssl_certificate\s+([^\s;]+)\s*;", re.MULTILINE)
 _NUMBER = re.compile(rb"\d+(?:\.\d+)?")
 
-# The time of a line: in our own format, as `$time_iso8601` and `$time_local`, in the error log.
+# The time of a line: in our own format, in the error log.
 _EPOCH = re.compile(r" at=(\d{9,}\.\d+)")
-_ISO = re.compile(r"\[(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)([+-]\d\d):?(\d\d)\]")
-_COMMON = re.compile(r"\[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d) ([+-]\d\d)(\d\d)\]")
-_ZONED = ((_ISO, "%Y-%m-%dT%H:%M:%S"), (_COMMON, "%d/%b/%Y:%H:%M:%S"))
 _ERROR = re.compile(r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(\w+)\]")
 _GRAVE = ("error", "crit", "alert", "emerg")
 _STATUS = re.compile(r'" (\d{3}) ')
@@ -184,7 +178,7 @@ class Nginx:
     def look_at(self, line: str) -> Tuple[Optional[float], bool]:
         error = _ERROR.match(line)
         if error:
-            return _local_time(error.group(1)), error.group(2) in _GRAVE
+            return log_times.local(error.group(1), "%Y/%m/%d %H:%M:%S"), error.group(2) in _GRAVE
         status = _STATUS.search(line)
         return _time_in(line), status is not None and status.group(1)[0] == "5"
 
@@ -192,26 +186,4 @@ class Nginx:
 def _time_in(line: str) -> Optional[float]:
     """The time of a line in the access log, which may have another format than our own."""
     epoch = _EPOCH.search(line)
-    if epoch:
-        return float(epoch.group(1))
-    for pattern, form in _ZONED:
-        zoned = pattern.search(line)
-        if zoned:
-            return _zoned_time(zoned.group(1), zoned.group(2), zoned.group(3), form)
-    return None
-
-
-@functools.lru_cache(maxsize=256)
-def _zoned_time(text: str, hours: str, minutes: str, form: str) -> Optional[float]:
-    with contextlib.suppress(ValueError):
-        east = int(hours) * 3600 + int(hours[0] + minutes) * 60
-        return float(calendar.timegm(time.strptime(text, form)) - east)
-    return None
-
-
-@functools.lru_cache(maxsize=256)
-def _local_time(text: str) -> Optional[float]:
-    """In the host's time zone."""
-    with contextlib.suppress(ValueError, OverflowError):
-        return time.mktime(time.strptime(text, "%Y/%m/%d %H:%M:%S"))
-    return None
+    return float(epoch.group(1)) if epoch else log_times.zoned(line)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel.host.web import apache_config
-from cartwheel.host.web.apache_config import Configuration
+from cartwheel.host.web.apache_config import Configuration, on_disk
 from cartwheel.host.wire.facts import Server
 from tests.kit.apache import Apache
 
@@ -92,10 +92,10 @@ def test_conditions_variables_and_macros_are_resolved(apache: Apache) -> None:
     )
     config = apache.ask()
     assert servers(config) == [Server(str(file), (80,), ("shop.example",), ())]
-    assert [one.place for one in config.named("servername") if one.site is not None] == [
+    assert [one.place(on_disk) for one in config.named("servername") if one.site is not None] == [
         f"{file}:11"
     ]
-    assert [one.place for one in config.named("timeout")] == [f"{file}:12", f"{file}:14"]
+    assert [one.place(on_disk) for one in config.named("timeout")] == [f"{file}:12", f"{file}:14"]
 
 
 def test_a_site_over_tls_belongs_to_its_file(apache: Apache, tmp_path: Path) -> None:
