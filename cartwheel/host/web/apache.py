@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
-from cartwheel.host.web.server import Answer, Request, TlsSite
+from cartwheel.host.web.server import Answer, Request, Staged, TlsSite
 
 if TYPE_CHECKING:
     from cartwheel.host.layout import Layout
@@ -16,6 +16,10 @@ SITES = Path("/etc/apache2/cartwheel")
 SHARED = Path("/etc/apache2/sites-enabled/zz-cartwheel.conf")
 LOGS = Path("/var/log/apache2")
 _VERSION = re.compile(r"^Server version: Apache/(\S+)", re.MULTILINE)
+_PLAIN = re.compile(r"^[A-Za-z0-9._~/:@%+,=*\[\]-]*$")
+# As templates/apache-tls.conf.j2 has them.
+_TLS_PORT = re.compile(r"^\s*<VirtualHost\s+\S*:(\d+)>", re.MULTILINE)
+_TLS_CERTIFICATE = re.compile(r"^\s*SSLCertificateFile\s+\"?([^\s\"]+)", re.MULTILINE)
 # As templates/apache-site.conf.j2 has it.
 _ANSWER = re.compile(r"upstream=(\S*); status=(\d{3})\Z")
 
@@ -40,7 +44,12 @@ class Apache:
     # It is a link into sites-available.
     default_site = Path("/etc/apache2/sites-enabled/000-default.conf")
     version_command: Tuple[str, ...] = ("apache2ctl", "-v")
-    test_command: Tuple[str, ...] = ("apache2ctl", "-t")
+    # With a copy of all that Apache has read; the exit code is that of `apache2ctl -t`.
+    test_command: Tuple[str, ...] = (
+        *("apache2ctl", "-t", "-D", "DUMP_CONFIG", "-D", "DUMP_MODULES", "-D", "DUMP_INCLUDES"),
+        *("-C", "LoadModule info_module /usr/lib/apache2/modules/mod_info.so"),
+    )
+    dies_of_reload = True
     retry_seconds = 1.0  # `retry=1` of the site's members, because 0 would try a dead one each time
     buffers_uploads = False
     limits_rates = False
@@ -49,13 +58,22 @@ class Apache:
         return SITES / f"cartwheel-{name}.conf"
 
     def reads(self, site: Path) -> bool:
-        return SHARED.exists()
+        """The shared file includes it."""
+        from cartwheel.host.web import apache_config
+
+        return apache_config.includes(SHARED, apache_config.ask(self.test_command))
 
     def logs(self, name: str) -> Tuple[Path, Path]:
         return LOGS / (name + ".access.log"), LOGS / (name + ".error.log")
 
     def word(self, value: str) -> str:
-        return value
+        """In quotes where it needs some. Formats of headers and logs, and what a rewrite rule makes
+        of a path, give `%` and `$` a meaning that quotes do not take away."""
+        if not value or "${" in value or not value.isprintable():
+            raise ValueError(f"{value!r} is not allowed in Apache's configuration")
+        if _PLAIN.match(value):
+            return value
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
     def token_text(self, token: str) -> str:
         return f'SetEnvIf X-Cartwheel-Probe "^{token}$" cartwheel_probe=1\n'
@@ -64,41 +82,73 @@ class Apache:
         found = _VERSION.search(output)
         return found.group(1) if found else None
 
-    def complaint(self, output: str) -> str:
-        return output
+    def complaint(self, output: str, staged: Optional[Staged] = None) -> str:
+        from cartwheel.host.web import apache_config, apache_words
+
+        return apache_words.complaint(output, staged.get if staged else apache_config.on_disk)
+
+    def overlooked(self, output: str, laid: Sequence[Tuple[str, str]]) -> str:
+        from cartwheel.host.web import apache_config, apache_reload
+
+        return apache_reload.overlooked(apache_config.read(output), laid)
+
+    def make_room(self, main_pid: int) -> None:
+        from cartwheel.host.web import apache_config, apache_reload
+
+        limit = apache_config.server_limit(apache_config.ask(self.test_command))
+        apache_reload.make_room(main_pid, limit)
 
     def taken_name(self, output: str, names: Sequence[str]) -> Optional[str]:
-        return None
+        from cartwheel.host.web import apache_config
+
+        return apache_config.taken_name(apache_config.read(output), names)
 
     def shared_text(self) -> str:
-        return ""
+        from cartwheel.host.web import apache_shared
+
+        return apache_shared.text()
 
     def extra_problems(self, text: str) -> List[Tuple[int, str]]:
-        return []
+        from cartwheel.host.web import apache_extra
+
+        return list(apache_extra.problems(text))
 
     def http2(self, version: str, *, shares_port: bool) -> str:
         return "directive"
 
     def tls_of(self, text: str) -> Optional[TlsSite]:
-        return None
+        port, certificate = _TLS_PORT.search(text), _TLS_CERTIFICATE.search(text)
+        if port is None or certificate is None:
+            return None
+        return TlsSite(int(port.group(1)), Path(certificate.group(1)))
 
     def user(self) -> str:
-        return "www-data"
+        from cartwheel.host.web import apache_config
+
+        return apache_config.user(apache_config.ask(self.test_command))
 
     def sends_brotli(self) -> bool:
-        return False
+        return True  # the site names the files and their encoding itself
 
     def servers(self) -> "List[Server]":
-        return []
+        from cartwheel.host.web import apache_config
+
+        return apache_config.servers(apache_config.ask(self.test_command))
 
     def listens(self) -> List[int]:
-        return []
+        from cartwheel.host.web import apache_config
+
+        return apache_config.listens(apache_config.ask(self.test_command))
 
     def connections(self) -> Optional[int]:
-        return None
+        from cartwheel.host.web import apache_config
+
+        return apache_config.at_once(apache_config.ask(self.test_command)) or None
 
     def taking_connections(self, pids: Iterable[int]) -> Set[int]:
-        return set()
+        from cartwheel.host.web import apache_reload
+
+        return apache_reload.taking_connections(pids)
 
     def live_upstream(self, at: "Layout") -> str:
         return f"http://{at.app}.current"
@@ -110,7 +160,11 @@ class Apache:
         return Answer(None, (found.group(2),), (found.group(1),))
 
     def request(self, line: bytes) -> Optional[Request]:
-        return None
+        from cartwheel.host.web import apache_words
+
+        return apache_words.request(line)
 
     def look_at(self, line: str) -> Tuple[Optional[float], bool]:
-        return None, False
+        from cartwheel.host.web import apache_words
+
+        return apache_words.look_at(line)

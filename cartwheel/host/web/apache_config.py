@@ -15,19 +15,13 @@ from typing import Callable, Dict, FrozenSet, Iterator, List, Optional, Sequence
 
 from cartwheel.host.system import children, files
 from cartwheel.host.system.context import OpError
+from cartwheel.host.web.apache import SITES
 from cartwheel.host.wire.facts import Server
 
 MODULES = Path("/usr/lib/apache2/modules")
 MAIN = Path("/etc/apache2/apache2.conf")
 ENVVARS = Path("/etc/apache2/envvars")
-SITES = Path("/etc/apache2/cartwheel")
-SHARED = Path("/etc/apache2/sites-enabled/zz-cartwheel.conf")
 
-_DUMPS = ("DUMP_CONFIG", "DUMP_MODULES", "DUMP_INCLUDES")
-_OPTIONS = tuple(word for dump in _DUMPS for word in ("-D", dump))
-_MOD_INFO = f"LoadModule info_module {MODULES}/mod_info.so"
-# Tests the configuration too: its exit code is that of `apache2ctl -t`.
-COMMAND: Tuple[str, ...] = ("apache2ctl", "-t", *_OPTIONS, "-C", _MOD_INFO)
 _CALL_SECONDS = 30.0  # names of hosts in `<VirtualHost>` are resolved
 
 _FILE = re.compile(r"\s*# In file: (.*)")
@@ -103,10 +97,10 @@ class Configuration:
         return [found[number] for number in sorted(found)]
 
 
-def ask(command: Sequence[str] = COMMAND) -> Configuration:
+def ask(test_command: Sequence[str]) -> Configuration:
     """What is installed on this host; nothing where there is no Apache."""
     try:
-        done = children.ask(command, timeout_seconds=_CALL_SECONDS)
+        done = children.ask(test_command, timeout_seconds=_CALL_SECONDS)
     except OpError:
         return Configuration()
     return read(done.output)
@@ -117,7 +111,7 @@ def on_disk(path: str) -> str:
 
 
 def read(output: str, sites: Path = SITES) -> Configuration:
-    """What `COMMAND` printed; Cartwheel's own sites are in the folder `sites`."""
+    """What `Apache.test_command` printed; Cartwheel's own sites are in the folder `sites`."""
     directives: List[Directive] = []
     inside: List[Tuple[str, ...]] = []
     file, number, count, site = "", 0, 0, None
@@ -226,14 +220,22 @@ def _host(name: str) -> str:
     return re.sub(r":\d+$", "", _SCHEME.sub("", name))
 
 
-def listens(config: Configuration) -> Dict[int, str]:
-    """The ports that files of others open: port -> FILE:LINE. A second `Listen` is an error."""
-    return {
-        port: one.place(on_disk)
-        for one in config.named("listen")
-        if one.file not in config.ours
-        for port in _ports(one.words[1])
-    }
+def taken_name(config: Configuration, names: Sequence[str]) -> Optional[str]:
+    """The first of these names that sites of two files have on the same port."""
+    known = servers(config)
+    for name in names:
+        uses = {
+            (port, one.file) for one in known if name.lower() in one.names for port in one.ports
+        }
+        if len({port for port, _file in uses}) < len(uses):
+            return name
+    return None
+
+
+def listens(config: Configuration) -> List[int]:
+    """The ports that files of others open: a second `Listen` is an error."""
+    others = (one for one in config.named("listen") if one.file not in config.ours)
+    return sorted({port for one in others for port in _ports(one.words[1])})
 
 
 def user(config: Configuration, envvars: Path = ENVVARS) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Dict, Tuple
 
-from cartwheel.host.web.apache_config import MODULES, SITES
+from cartwheel.host.web.apache import SITES
+from cartwheel.host.web.apache_config import MODULES
 
 # Each one after those that it needs; most are Debian's default.
 _MODULES: Tuple[str, ...] = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Optional, Tuple
 
-from cartwheel.host.web import apache_config, log_times
+from cartwheel.host.web import log_times
+from cartwheel.host.web.apache_config import TextOf, on_disk, place_of
 from cartwheel.host.web.server import Request
 
 # Apache tells of each file that includes the broken one; the last place counts, or the last
@@ -36,14 +37,14 @@ _ERROR = re.compile(r"\[\w{3} (\w{3} \d\d \d\d:\d\d:\d\d)\.\d+ (\d{4})\] \[[\w-]
 _GRAVE = ("error", "crit", "alert", "emerg")
 
 
-def complaint(output: str, text_of: apache_config.TextOf = apache_config.on_disk) -> str:
+def complaint(output: str, text_of: TextOf = on_disk) -> str:
     """The error in what it printed, as FILE:LINE: MESSAGE. `text_of` gives the text of a file that
     is not on the disk yet."""
     for pattern in (_SYNTAX, _DEFINED):
         found = list(pattern.finditer(output))
         if found:
             match = found[-1]
-            place = apache_config.place_of(match.group("file"), int(match.group("line")), text_of)
+            place = place_of(match.group("file"), int(match.group("line")), text_of)
             return f"{place[0]}:{place[1]}: {_ITSELF.sub('', match.group('said')).strip()}"
     lines = [line for line in output.splitlines() if not any(no in line for no in _NO_CAUSE)]
     failure = _FAILURE.search("\n".join(lines))

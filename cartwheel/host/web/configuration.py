@@ -9,12 +9,12 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import children, files, systemd
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
-from cartwheel.host.web.server import WebServer
+from cartwheel.host.web.server import Staged, WebServer
 from cartwheel.host.wire.pending import Saved
 
 _CALL_SECONDS = 30.0
@@ -35,8 +35,19 @@ _STAGED = 'set -e; while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; don
 
 def check(ctx: Optional[Context], web: WebServer) -> str:
     """Test the installed configuration; "" if it is valid, else the web server's message."""
-    done = children.run(ctx, list(web.test_command), timeout_seconds=_CALL_SECONDS)
-    return "" if done.status == 0 else done.output
+    return _tested(ctx, web, ()).errors
+
+
+def _tested(
+    ctx: Optional[Context], web: WebServer, laid: Sequence[Tuple[str, str]]
+) -> children.Done:
+    """Test it with files and folders that are laid over others; `errors` is "" if it is valid."""
+    pairs = [path for pair in laid for path in pair]
+    staged = ["unshare", "--mount", "sh", "-c", _STAGED, "sh", *pairs, "--"] if laid else []
+    done = children.ask([*staged, *web.test_command], ctx=ctx, timeout_seconds=_CALL_SECONDS)
+    said = done.errors or done.output or f"exit code {done.status}"
+    wrong = said if done.status != 0 else web.overlooked(done.output, laid)
+    return children.Done(done.status, f"{done.output}\n{done.errors}", wrong)
 
 
 def check_staged(
@@ -48,15 +59,15 @@ def check_staged(
     "server-name-taken" or `web.refuses` where the change breaks it.
     """
     with tempfile.TemporaryDirectory(prefix=scratch_prefix("web")) as scratch:
-        pairs: List[str] = []
+        laid: List[Tuple[str, str]] = []
         for folder in sorted({os.path.dirname(path) for path in changes}):
-            copy = os.path.join(scratch, str(len(pairs)))
+            copy = os.path.join(scratch, str(len(laid)))
             _copy_folder(folder, copy)
             for path, text in changes.items():
                 if os.path.dirname(path) == folder:
                     _stage(Path(copy, os.path.basename(path)), text)
-            pairs += [copy, folder]
-        _judge_laid(ctx, web, pairs, names, changes)
+            laid.append((copy, folder))
+        _judge_laid(ctx, web, laid, names, changes)
 
 
 def check_laid(
@@ -66,35 +77,34 @@ def check_laid(
     names: Sequence[str],
 ) -> None:
     """The same with files or folders that are laid over others, which are there."""
-    pairs = [str(path) for pair in laid for path in pair]
-    _judge_laid(ctx, web, pairs, names, {})
+    paths = [(str(source), str(place)) for source, place in laid]
+    _judge_laid(ctx, web, paths, names, {})
 
 
 def _judge_laid(
     ctx: Optional[Context],
     web: WebServer,
-    pairs: List[str],
+    laid: Sequence[Tuple[str, str]],
     names: Sequence[str],
-    texts: Mapping[str, Optional[str]],
+    texts: Staged,
 ) -> None:
-    argv = ["unshare", "--mount", "sh", "-c", _STAGED, "sh", *pairs, "--", *web.test_command]
-    done = children.run(ctx, argv, timeout_seconds=_CALL_SECONDS)
+    done = _tested(ctx, web, laid)
     taken = web.taken_name(done.output, names)
     if taken:
         raise OpError("server-name-taken", f"another site already has the server name {taken}")
-    if done.status != 0:
+    if done.errors:
         before = check(ctx, web)
         if before:
             message = f"{web.name}'s configuration was already broken: {web.complaint(before)}"
             raise OpError(web.broken, message, log=before)
-        complaint = web.complaint(done.output)
+        complaint = web.complaint(done.errors, texts)
         own = _own_line(complaint, texts)
         message = f"{web.name} rejects the rendered site: {complaint}"
         message = f"{web.name} rejects {own}: {complaint}" if own else message
-        raise OpError(web.refuses, message, log=done.output)
+        raise OpError(web.refuses, message, log=done.errors)
 
 
-def _own_line(complaint: str, texts: Mapping[str, Optional[str]]) -> str:
+def _own_line(complaint: str, texts: Staged) -> str:
     """Which of the user's own lines (web.extra) it is about; "" if none."""
     found = _PLACE.search(complaint)
     text = texts.get(found.group(1)) if found else None
@@ -132,15 +142,19 @@ def reload(ctx: Optional[Context], web: WebServer, *, start: bool = True) -> Non
     state = systemd.state(web.unit)
     if not start and state.is_at_rest:
         return
+    if web.dies_of_reload:
+        refuse_broken(ctx, web, web.refuses)
+    web.make_room(state.main_pid)
     before, began = web.taking_connections(systemd.worker_pids(state.main_pid)), time.time()
     command = ["systemctl", "reload-or-restart", web.unit]
     done = children.run(ctx, command, timeout_seconds=_CALL_SECONDS)
-    if done.status != 0:
+    if done.status == 0:
+        _await_retirement(web, before)
+    if done.status != 0 or systemd.state(web.unit).is_at_rest:
         refuse_broken(None, web, web.refuses)
         log = systemd.log(web.unit, _LOG_LINES, began) or done.output
         message = f"{web.name} does not start or reload: {web.complaint(log)}"
         raise OpError("web-server-down", message, log=log)
-    _await_retirement(web, before)
 
 
 def refuse_broken(ctx: Optional[Context], web: WebServer, slug: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from cartwheel.host.web import log_times
-from cartwheel.host.web.server import Answer, Request, TlsSite
+from cartwheel.host.web.server import Answer, Request, Staged, TlsSite
 
 if TYPE_CHECKING:
     from cartwheel.host.layout import Layout
@@ -66,6 +66,7 @@ class Nginx:
     default_site = Path("/etc/nginx/sites-enabled/default")
     version_command: Tuple[str, ...] = ("nginx", "-v")
     test_command: Tuple[str, ...] = ("nginx", "-t", "-q")
+    dies_of_reload = False  # it keeps the one that it has
     retry_seconds = 0.0  # max_fails=0
     buffers_uploads = True
     limits_rates = True
@@ -93,9 +94,15 @@ class Nginx:
         found = _VERSION.search(output)
         return found.group(1) if found else None
 
-    def complaint(self, output: str) -> str:
+    def complaint(self, output: str, staged: Optional[Staged] = None) -> str:
         found = _FAILURE.search(output)
         return found.group(1) if found else "see its output"
+
+    def overlooked(self, output: str, laid: Sequence[Tuple[str, str]]) -> str:
+        return ""  # it opens ports, logs and certificates for the test
+
+    def make_room(self, main_pid: int) -> None:
+        return  # it has as many processes as it needs
 
     def taken_name(self, output: str, names: Sequence[str]) -> Optional[str]:
         taken = (name for name in names if f'conflicting server name "{name}"' in output)

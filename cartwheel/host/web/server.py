@@ -39,6 +39,10 @@ class TlsSite:
     certificate: Path
 
 
+# The texts of files that are only staged so far, by path; None for one that will be gone.
+Staged = Mapping[str, Optional[str]]
+
+
 class WebServer(Protocol):
     """One kind; an object without state. Operator and host both ask it, so its module imports
     what only a host needs where it needs it.
@@ -81,6 +85,8 @@ class WebServer(Protocol):
     version_command: Tuple[str, ...]
     # The command that tests the whole configuration; exit code 0 if it is valid.
     test_command: Tuple[str, ...]
+    # Whether it ends when it is told to read a broken configuration.
+    dies_of_reload: bool
     # For this long it may pass over an upstream that could not be reached.
     retry_seconds: float
     # Whether it holds an upload until it is whole, so that slow ones hold no worker.
@@ -106,8 +112,17 @@ class WebServer(Protocol):
     def version_in(self, output: str) -> Optional[str]:
         """The version in the output of `version_command`."""
 
-    def complaint(self, output: str) -> str:
-        """The error in the output of `test_command`, with file and line."""
+    def complaint(self, output: str, staged: "Optional[Staged]" = None) -> str:
+        """The error in the output of `test_command`, with file and line. `staged` are the texts
+        that it has tested instead of what is installed."""
+
+    def overlooked(self, output: str, laid: Sequence[Tuple[str, str]]) -> str:
+        """What would end it at a reload although its test, with this output, accepts it; in the
+        words of that test, "" if nothing. `laid` are files and folders, each with the place over
+        which the test had laid it."""
+
+    def make_room(self, main_pid: int) -> None:
+        """Called before each reload: end processes that would leave no place for new ones."""
 
     def taken_name(self, output: str, names: Sequence[str]) -> Optional[str]:
         """The first of our server names that another site has, where only the test says so."""

@@ -123,7 +123,7 @@ def test_a_site_over_tls_belongs_to_its_file(apache: Apache, tmp_path: Path) -> 
         Server(str(file), (8443,), ("shop.example",), ()),
         Server(str(file), (8080,), ("shop.example",), ()),
     ]
-    assert apache_config.listens(config) == {80: f"{apache.main}:5"}
+    assert apache_config.listens(config) == [80]
 
 
 def test_a_section_in_a_site_is_no_site(apache: Apache) -> None:
@@ -152,7 +152,7 @@ def test_a_section_in_a_site_is_no_site(apache: Apache) -> None:
 def test_broken_and_missing(apache: Apache, tmp_path: Path) -> None:
     apache.site("a", "<VirtualHost *:80>\nNoSuch x\n</VirtualHost>")
     assert servers(apache.ask()) == []
-    assert apache_config.ask(("no-such-program",)) == Configuration()
+    assert apache_config.ask(["no-such-program"]) == Configuration()
 
 
 def test_the_user(apache: Apache, tmp_path: Path) -> None:
