@@ -200,6 +200,8 @@ class Porter:
     version_command = ("porter", "version")
     test_command = ("porter", "test")
     own_folder = None
+    dies_of_reload = False
+    log = None
     retry_seconds = 0.0
     buffers_uploads = True
     limits_rates = False
@@ -222,8 +224,14 @@ class Porter:
     def version_in(self, output: str) -> Optional[str]:
         return output.split()[1] if output else None
 
-    def complaint(self, output: str) -> str:
+    def complaint(self, output: str, staged: object = None) -> str:
         return output.strip()
+
+    def overlooked(self, output: str, laid: Sequence[Tuple[str, str]]) -> str:
+        return ""
+
+    def make_room(self, main_pid: int) -> None:
+        return
 
     def taken_name(self, output: str, names: Sequence[str]) -> Optional[str]:
         return None

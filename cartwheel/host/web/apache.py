@@ -50,6 +50,7 @@ class Apache:
         *("-C", "LoadModule info_module /usr/lib/apache2/modules/mod_info.so"),
     )
     dies_of_reload = True
+    log: Optional[Path] = LOGS / "error.log"
     retry_seconds = 1.0  # `retry=1` of the site's members, because 0 would try a dead one each time
     buffers_uploads = False
     limits_rates = False

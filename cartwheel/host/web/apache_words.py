@@ -17,6 +17,7 @@ _SYNTAX = re.compile(
 )
 _ITSELF = re.compile(r"^/[^:\s]+:\d+: ")
 _DEFINED = re.compile(r"AH\d+: (?P<said>[^\n]+?) defined at (?P<file>[^\n]+):(?P<line>\d+)$", re.M)
+_FATAL = re.compile(r"\[[\w-]*:(?:emerg|alert|crit)\] .*?AH\d+: (.+)")
 _FAILURE = re.compile(r"(?:AH\d+: |^apache2: )(.+)", re.MULTILINE)
 # Said beside each complaint, or after it.
 _NO_CAUSE = ("AH00558", "AH00014", "AH00015", "AH00016", "AH00020")
@@ -47,7 +48,8 @@ def complaint(output: str, text_of: TextOf = on_disk) -> str:
             place = place_of(match.group("file"), int(match.group("line")), text_of)
             return f"{place[0]}:{place[1]}: {_ITSELF.sub('', match.group('said')).strip()}"
     lines = [line for line in output.splitlines() if not any(no in line for no in _NO_CAUSE)]
-    failure = _FAILURE.search("\n".join(lines))
+    text = "\n".join(lines)
+    failure = _FATAL.search(text) or _FAILURE.search(text)
     return failure.group(1) if failure else "see its output"
 
 

@@ -14,6 +14,7 @@ from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 from cartwheel.host.layout import Layout
 from cartwheel.host.system import children, files, systemd
 from cartwheel.host.system.context import Context, OpError, scratch_prefix
+from cartwheel.host.web import traffic
 from cartwheel.host.web.server import Staged, WebServer
 from cartwheel.host.wire.pending import Saved
 
@@ -152,7 +153,7 @@ def reload(ctx: Optional[Context], web: WebServer, *, start: bool = True) -> Non
         _await_retirement(web, before)
     if done.status != 0 or systemd.state(web.unit).is_at_rest:
         refuse_broken(None, web, web.refuses)
-        log = systemd.log(web.unit, _LOG_LINES, began) or done.output
+        log = _logged(web, began) or done.output
         message = f"{web.name} does not start or reload: {web.complaint(log)}"
         raise OpError("web-server-down", message, log=log)
 
@@ -166,8 +167,15 @@ def refuse_broken(ctx: Optional[Context], web: WebServer, slug: str) -> None:
 
 
 def complaints(web: WebServer) -> str:
-    """The last lines that the web server's unit has logged."""
-    return systemd.log(web.unit, _LOG_LINES, time.time() - _LOGGED_SECONDS)
+    """The last lines that the web server and its unit have logged."""
+    return _logged(web, time.time() - _LOGGED_SECONDS)
+
+
+def _logged(web: WebServer, since: float) -> str:
+    """What it has logged itself, and its unit."""
+    own = [line.decode("utf-8", "replace") for line in traffic.tail(web.log)] if web.log else []
+    new = [line for line in own if (web.look_at(line)[0] or 0.0) >= int(since)]
+    return "\n".join([*new[-_LOG_LINES:], systemd.log(web.unit, _LOG_LINES, since)]).strip()
 
 
 def _await_retirement(web: WebServer, before: Set[int]) -> None:

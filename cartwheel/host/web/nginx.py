@@ -67,6 +67,7 @@ class Nginx:
     version_command: Tuple[str, ...] = ("nginx", "-v")
     test_command: Tuple[str, ...] = ("nginx", "-t", "-q")
     dies_of_reload = False  # it keeps the one that it has
+    log: Optional[Path] = None
     retry_seconds = 0.0  # max_fails=0
     buffers_uploads = True
     limits_rates = True

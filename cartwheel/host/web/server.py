@@ -87,6 +87,8 @@ class WebServer(Protocol):
     test_command: Tuple[str, ...]
     # Whether it ends when it is told to read a broken configuration.
     dies_of_reload: bool
+    # Where it says why it ended, besides its unit's log.
+    log: Optional[Path]
     # For this long it may pass over an upstream that could not be reached.
     retry_seconds: float
     # Whether it holds an upload until it is whole, so that slow ones hold no worker.

@@ -77,6 +77,7 @@ def test_a_complaint_about_a_file_that_is_not_there_yet(tmp_path: Path) -> None:
             "make_sock: could not bind to address [::]:80",
         ),
         (
+            "[ssl:warn] [pid 2] AH01906: server certificate is a CA certificate\n"
             "[ssl:emerg] [pid 2] AH02565: Certificate and private key x:443:0 do not match\n"
             "[:emerg] [pid 2] AH00020: Configuration Failed, exiting",
             "Certificate and private key x:443:0 do not match",
