@@ -280,6 +280,11 @@ def test_no_room_is_listed_that_is_not_there() -> None:
 # Who may name Apache, and why; all others ask `names.web_server` or `chosen.web_server`.
 APACHE = {
     "cartwheel/host/web/apache.py": "the kind",
+    "cartwheel/host/web/apache_config.py": "the kind: its configuration",
+    "cartwheel/host/web/apache_extra.py": "the kind: lines of the user's own",
+    "cartwheel/host/web/apache_reload.py": "the kind: what a reload needs",
+    "cartwheel/host/web/apache_shared.py": "the kind: the file that all sites share",
+    "cartwheel/host/web/apache_words.py": "the kind: what it says",
     "cartwheel/host/web/kinds.py": "lists the kinds",
     "cartwheel/settings/checks.py": "a name that users must not take",
     "cartwheel/settings/toml_tables.py": "what users type and read",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import socket
 from pathlib import Path
-from typing import Dict, Set
+from typing import Dict, Iterator, List, Set
 
 from cartwheel.host.system import files, systemd
 
@@ -18,16 +19,26 @@ _LISTS = ("/proc/net/tcp", "/proc/net/tcp6")
 
 def listening() -> Dict[str, int]:
     """The port of each such socket, by its inode's number."""
-    found: Dict[str, int] = {}
+    # They come first, and there can be many connections.
+    lists = (itertools.takewhile(lambda words: words[3] == _LISTENS, one) for one in _lists())
+    return {words[9]: _port(words) for one in lists for words in one}
+
+
+def connected() -> Set[str]:
+    """The inodes of all connections to ports on which somebody listens here."""
+    ports = set(listening().values())
+    return {words[9] for one in _lists() for words in one if _port(words) in ports}
+
+
+def _lists() -> Iterator[Iterator[List[str]]]:
     for path in _LISTS:
         with contextlib.suppress(OSError), open(path, encoding="ascii") as lines:
-            next(lines)
-            for line in lines:
-                words = line.split()
-                if words[3] != _LISTENS:
-                    break  # these come first, and connections can be many
-                found[words[9]] = int(words[1].rsplit(":", 1)[1], 16)
-    return found
+            next(lines)  # the heads of the columns
+            yield (line.split() for line in lines)
+
+
+def _port(words: List[str]) -> int:
+    return int(words[1].rpartition(":")[2], 16)
 
 
 def held_by(pid: int) -> Set[str]:
@@ -52,6 +63,7 @@ def may_listen(address: str, port: int) -> bool:
     family = socket.AF_INET if "." in address else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_STREAM) as one:
+            one.settimeout(0)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1 if address else 0)

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 SITES = Path("/etc/apache2/cartwheel")
 SHARED = Path("/etc/apache2/sites-enabled/zz-cartwheel.conf")
 LOGS = Path("/var/log/apache2")
+# A server name of a site that has none, or only patterns.
+NAMELESS = ".cartwheel.invalid"
+# A worker that could not be reached is not asked for so long: `retry=1` of the site's members,
+# because Apache would try a dead one for each request with 0.
+RETRY_SECONDS = 1.0
 _VERSION = re.compile(r"^Server version: Apache/(\S+)", re.MULTILINE)
 _PLAIN = re.compile(r"^[A-Za-z0-9._~/:@%+,=*\[\]-]*$")
 # As templates/apache-tls.conf.j2 has them.
@@ -51,7 +56,7 @@ class Apache:
     )
     dies_of_reload = True
     log: Optional[Path] = LOGS / "error.log"
-    retry_seconds = 1.0  # `retry=1` of the site's members, because 0 would try a dead one each time
+    retry_seconds = RETRY_SECONDS
     buffers_uploads = False
     limits_rates = False
 

@@ -15,7 +15,7 @@ from typing import Callable, Dict, FrozenSet, Iterator, List, Optional, Sequence
 
 from cartwheel.host.system import children, files
 from cartwheel.host.system.context import OpError
-from cartwheel.host.web.apache import SITES
+from cartwheel.host.web.apache import NAMELESS, SITES
 from cartwheel.host.wire.facts import Server
 
 MODULES = Path("/usr/lib/apache2/modules")
@@ -199,9 +199,8 @@ def servers(config: Configuration) -> List[Server]:
         defaults = ports if takes_all else [] if names else by_place
         file = names[-1].file if names else site[0].file
         said = [] if takes_all else [*(_host(one.words[1]) for one in names[-1:]), *aliases]
-        found.append(
-            Server(file, _once(ports), tuple(name.lower() for name in said), _once(defaults))
-        )
+        plain = tuple(name.lower() for name in said if not name.endswith(NAMELESS))
+        found.append(Server(file, _once(ports), plain, _once(defaults)))
     return found
 
 

@@ -8,6 +8,7 @@ connection, e.g. a websocket: once such processes fill the scoreboard, nobody is
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import ssl
@@ -23,7 +24,7 @@ _PROGRAM = "apache2"
 def overlooked(config: Configuration, laid: Sequence[Tuple[str, str]]) -> str:
     """The first problem that would end Apache at a reload, in the words of its test; "" if none.
     `laid` are files and folders, each with the place where it will be."""
-    for where, said in (*_ports(config), *_certificates(config, laid)):
+    for where, said in itertools.chain(_ports(config), _certificates(config, laid)):
         return f"Syntax error on line {where.number} of {where.source}:\n{said}\n"
     return ""
 
@@ -105,9 +106,14 @@ def make_room(main_pid: int, limit: int) -> None:
     leave too few of `limit` processes to the new configuration."""
     pids = systemd.worker_pids(main_pid)
     active = taking_connections(pids)
-    waiting = sorted((pid for pid in pids if pid not in active), key=_began)
+    others = [pid for pid in pids if pid not in active]
     # Those that are active now will wait, and as many are needed again.
     most = max(0, limit - 2 * len(active) - 1)
+    if not limit or len(others) <= most:
+        return
+    # Modules have processes of their own there too, but none that visitors are connected to.
+    visitors = sockets.connected()
+    waiting = sorted((pid for pid in others if visitors & sockets.held_by(pid)), key=_began)
     for pid in waiting[: max(0, len(waiting) - most)]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)  # it waits for its threads, whatever SIGTERM says

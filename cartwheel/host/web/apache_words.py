@@ -6,6 +6,7 @@ import re
 from typing import Optional, Tuple
 
 from cartwheel.host.web import log_times
+from cartwheel.host.web.apache import RETRY_SECONDS
 from cartwheel.host.web.apache_config import TextOf, on_disk, place_of
 from cartwheel.host.web.server import Request
 
@@ -29,8 +30,6 @@ _FIELDS = re.compile(
 )
 _STATUS = re.compile(r'[^"]*"(?:[^"\\]|\\.)*" (\d{3}) ')
 _FIRST, _SECOND = ".current", ".fallback"
-# A worker that could not be reached is not asked for so long (`retry` there).
-_RETRY_SECONDS = 1.0
 _UNREACHABLE = 502
 
 _BEGAN = re.compile(r" began=(\d{12,})\b")
@@ -63,7 +62,7 @@ def request(line: bytes) -> Optional[Request]:
     began = int(found.group("began")) / 1000.0
     if upstream.endswith(_SECOND):
         first = upstream[: -len(_SECOND)] + _FIRST
-        return Request(first, _UNREACHABLE, began - _RETRY_SECONDS)
+        return Request(first, _UNREACHABLE, began - RETRY_SECONDS)
     return Request(upstream, int(status.group(1)), began) if upstream != "-" else None
 
 

@@ -66,6 +66,12 @@ def test_who_takes_all_names_is_the_default(apache: Apache) -> None:
     assert servers(apache.ask()) == [Server(str(file), (80,), (), (80,))]
 
 
+def test_the_name_of_a_site_for_a_pattern_is_none(apache: Apache) -> None:
+    site = "<VirtualHost *:80>\nServerName shop.cartwheel.invalid\nServerAlias *.x\n</VirtualHost>"
+    apache.site("b", site, folder="cartwheel")
+    assert [one.names for one in servers(apache.ask())] == [("*.x",)]
+
+
 def test_conditions_variables_and_macros_are_resolved(apache: Apache) -> None:
     file = apache.site(
         "a",
