@@ -233,6 +233,9 @@ class Porter:
     def make_room(self, main_pid: int) -> None:
         return
 
+    def main_pid(self, of_unit: int) -> int:
+        return of_unit
+
     def taken_name(self, output: str, names: Sequence[str]) -> Optional[str]:
         return None
 

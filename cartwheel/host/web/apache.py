@@ -151,6 +151,13 @@ class Apache:
 
         return apache_config.at_once(apache_config.ask(self.test_command)) or None
 
+    def main_pid(self, of_unit: int) -> int:
+        """Debian's unit does not name its file, so systemd guesses among all that it has started,
+        e.g. programs that write logs."""
+        from cartwheel.host.web import apache_reload
+
+        return apache_reload.main_pid() or of_unit
+
     def taking_connections(self, pids: Iterable[int]) -> Set[int]:
         from cartwheel.host.web import apache_reload
 

@@ -12,6 +12,7 @@ import itertools
 import os
 import signal
 import ssl
+from pathlib import Path
 from typing import Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from cartwheel.host.system import sockets, systemd
@@ -19,6 +20,7 @@ from cartwheel.host.web import apache_config
 from cartwheel.host.web.apache_config import Configuration, Directive
 
 _PROGRAM = "apache2"
+_PID_FILE = Path("/run/apache2/apache2.pid")
 
 
 def overlooked(config: Configuration, laid: Sequence[Tuple[str, str]]) -> str:
@@ -93,6 +95,13 @@ def _unusable(certificate: str, key: str) -> str:
     except (_EncryptedError, OSError):
         pass  # a missing file is found by Apache's test
     return ""
+
+
+def main_pid(file: Path = _PID_FILE) -> int:
+    """The main process, as it says itself; 0 where it does not run."""
+    text = apache_config.on_disk(str(file)).strip()
+    pid = int(text) if text.isdigit() else 0
+    return pid if systemd.proc(pid, "comm").strip() == _PROGRAM else 0
 
 
 def taking_connections(pids: Iterable[int]) -> Set[int]:

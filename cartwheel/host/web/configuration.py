@@ -145,8 +145,9 @@ def reload(ctx: Optional[Context], web: WebServer, *, start: bool = True) -> Non
         return
     if web.dies_of_reload:
         refuse_broken(ctx, web, web.refuses)
-    web.make_room(state.main_pid)
-    before, began = web.taking_connections(systemd.worker_pids(state.main_pid)), time.time()
+    main_pid, began = web.main_pid(state.main_pid), time.time()
+    web.make_room(main_pid)
+    before = web.taking_connections(systemd.worker_pids(main_pid))
     command = ["systemctl", "reload-or-restart", web.unit]
     done = children.run(ctx, command, timeout_seconds=_CALL_SECONDS)
     if done.status == 0:

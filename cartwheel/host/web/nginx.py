@@ -154,6 +154,9 @@ class Nginx:
     def connections(self) -> Optional[int]:
         return None
 
+    def main_pid(self, of_unit: int) -> int:
+        return of_unit  # Debian's unit names its file
+
     def taking_connections(self, pids: Iterable[int]) -> Set[int]:
         from cartwheel.host.system import systemd
 

@@ -161,6 +161,10 @@ class WebServer(Protocol):
         """How many clients it serves at once on this host; None where that is no limit in practice,
         and where it is not known."""
 
+    def main_pid(self, of_unit: int) -> int:
+        """The process that has all others as children; `of_unit` is the one that systemd takes for
+        it."""
+
     def taking_connections(self, pids: Iterable[int]) -> Set[int]:
         """Those of its processes that take new connections; after a reload those of the old
         configuration soon do not any more."""

@@ -133,6 +133,14 @@ def test_a_set_that_is_laid_over_the_live_one(apache: Apache, tmp_path: Path) ->
     assert overlooked(apache, laid) == ""
 
 
+def test_what_is_left_of_an_apache_that_ended_is_no_process(tmp_path: Path) -> None:
+    file = tmp_path / "apache2.pid"
+    for text in ("", "x", f"{os.getpid()}\n", "4194305"):
+        file.write_text(text)
+        assert apache_reload.main_pid(file) == 0
+    assert apache_reload.main_pid(tmp_path / "none") == 0
+
+
 @only_root("gives Apache's processes their user")
 def test_room_for_new_processes(tmp_path: Path) -> None:
     """Old processes whose connections never end would take all places, and nobody would answer."""
@@ -157,6 +165,8 @@ def test_room_for_new_processes(tmp_path: Path) -> None:
         )
         main = stack.enter_context(apache.running())
         until(lambda: bool(apache_reload.taking_connections(systemd.worker_pids(main))), shown="x")
+
+        assert apache_reload.main_pid(tmp_path / "apache2.pid") == main
 
         def asked(path: str) -> http.client.HTTPConnection:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
