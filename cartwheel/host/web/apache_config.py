@@ -199,8 +199,8 @@ def servers(config: Configuration) -> List[Server]:
         defaults = ports if takes_all else [] if names else by_place
         file = names[-1].file if names else site[0].file
         said = [] if takes_all else [*(_host(one.words[1]) for one in names[-1:]), *aliases]
-        plain = tuple(name.lower() for name in said if not name.endswith(NAMELESS))
-        found.append(Server(file, _once(ports), plain, _once(defaults)))
+        plain = dict.fromkeys(name.lower() for name in said if not name.endswith(NAMELESS))
+        found.append(Server(file, _once(ports), tuple(plain), _once(defaults)))
     return found
 
 

@@ -24,6 +24,7 @@ _MODULES: Tuple[str, ...] = (
     "auth_basic",
     "filter",
     "deflate",
+    "env",
     "headers",
     "http2",
     "macro",
