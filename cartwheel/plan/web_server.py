@@ -36,10 +36,10 @@ def capacity_notes(settings: Settings, facts: Facts) -> Iterator[str]:
             f"{web.name} serves {clients} clients at once on this host, and each open websocket or"
             " stream is one of them"
         )
-    if not web.buffers_uploads and gunicorn.serves == "wsgi" and gunicorn.threads == 1:
+    if not web.buffers_answers and gunicorn.serves == "wsgi" and gunicorn.threads == 1:
         yield (
-            f"{web.name} passes uploads on while they arrive, and each slow one holds a worker:"
-            " gunicorn.threads = 8 leaves room for others"
+            f"{web.name} passes answers on as fast as visitors take them, and each slow one holds a"
+            " worker: gunicorn.threads = 8 leaves room for others"
         )
 
 

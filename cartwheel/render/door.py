@@ -37,6 +37,11 @@ class Networks:
     refuses: bool
     known: tuple[tuple[str, bool], ...]
 
+    @property
+    def narrowest_first(self) -> list[tuple[str, bool]]:
+        """For a web server in which the first match decides."""
+        return sorted(self.known, key=lambda one: -ipaddress.ip_network(one[0]).prefixlen)
+
 
 @dataclass(frozen=True)
 class Zone:
@@ -122,7 +127,7 @@ def largest_body(settings: Settings) -> str:
     rules = settings.web.paths.values()
     limits = [settings.web.client_max_body_size]
     limits += [rule.client_max_body_size for rule in rules if rule.client_max_body_size is not None]
-    return "0" if any(_bytes(one) == 0 for one in limits) else max(limits, key=_bytes)
+    return "0" if any(size_bytes(one) == 0 for one in limits) else max(limits, key=size_bytes)
 
 
 def longest_seconds(settings: Settings, usual: int) -> int:
@@ -131,7 +136,8 @@ def longest_seconds(settings: Settings, usual: int) -> int:
     return max(usual, *(rule.timeout_seconds or 0 for rule in rules), 0)
 
 
-def _bytes(size: str) -> int:
+def size_bytes(size: str) -> int:
+    """A size as settings have it (`10m`), as a number."""
     number = size.rstrip("kmg")
     return int(number) << 10 * " kmg".index(size[len(number) :] or " ")
 
@@ -144,7 +150,7 @@ def plain(path: str) -> str:
 def pattern(path: str) -> str:
     """A regular expression (PCRE) for a rule's path and all below it."""
     parts = [re.escape(part) for part in plain(path).split("/")[1:]]
-    return "^" + "".join(f"/+{part}" for part in parts) + "(?:/|$)"
+    return "^" + "".join(f"/+{part}" for part in parts) + r"(?:/|\n?\z)"
 
 
 def _ruled(settings: Settings, read: Callable[[WebPath], T | None]) -> list[tuple[str, T]]:

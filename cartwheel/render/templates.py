@@ -16,6 +16,8 @@ from cartwheel.host.web import kinds
 from cartwheel.places import own
 from cartwheel.settings.project_files import files_of
 
+from .door import size_bytes
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -126,6 +128,7 @@ def _environment(project: Path) -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(python=python_literal, systemd=systemd_word)
+    environment.filters.update(regex=re.escape, bytes=size_bytes)
     environment.filters.update({kind.name: kind.word for kind in kinds.KINDS})
     return environment
 

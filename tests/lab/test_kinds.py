@@ -203,7 +203,7 @@ class Porter:
     dies_of_reload = False
     log = None
     retry_seconds = 0.0
-    buffers_uploads = True
+    buffers_answers = True
     limits_rates = False
 
     def site(self, name: str) -> Path:

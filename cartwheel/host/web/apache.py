@@ -57,7 +57,7 @@ class Apache:
     dies_of_reload = True
     log: Optional[Path] = LOGS / "error.log"
     retry_seconds = RETRY_SECONDS
-    buffers_uploads = False
+    buffers_answers = False
     limits_rates = False
 
     def site(self, name: str) -> Path:

@@ -22,6 +22,7 @@ _MODULES: Tuple[str, ...] = (
     "authz_host",
     "authz_user",
     "auth_basic",
+    "buffer",
     "filter",
     "deflate",
     "env",

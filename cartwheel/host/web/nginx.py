@@ -69,7 +69,7 @@ class Nginx:
     dies_of_reload = False  # it keeps the one that it has
     log: Optional[Path] = None
     retry_seconds = 0.0  # max_fails=0
-    buffers_uploads = True
+    buffers_answers = True
     limits_rates = True
 
     def site(self, name: str) -> Path:

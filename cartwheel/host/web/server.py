@@ -91,8 +91,8 @@ class WebServer(Protocol):
     log: Optional[Path]
     # For this long it may pass over an upstream that could not be reached.
     retry_seconds: float
-    # Whether it holds an upload until it is whole, so that slow ones hold no worker.
-    buffers_uploads: bool
+    # Whether it takes an answer before its visitor does, so that slow visitors hold no worker.
+    buffers_answers: bool
     # Whether it can limit the number of a client's requests in a time.
     limits_rates: bool
 

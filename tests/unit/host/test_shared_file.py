@@ -9,7 +9,8 @@ from pathlib import Path
 from cartwheel.host.web import nginx_shared
 from cartwheel.render.release import SITE, render_release
 from tests.kit.ports import free_port
-from tests.unit.render.test_nginx import FACTS, MAIN, accepted, settings
+from tests.unit.render.sites import FACTS, MAIN, settings
+from tests.unit.render.test_nginx import accepted
 
 SITES = 60
 TYPES = "types { text/html html; }"

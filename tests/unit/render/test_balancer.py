@@ -19,14 +19,8 @@ from cartwheel.render.balancer import check_balancer_template, render_balancer
 from cartwheel.render.release import SITE, render_release
 from tests.kit.ports import free_port
 from tests.kit.waiting import until
-from tests.unit.render.test_nginx import (
-    FACTS,
-    MAIN,
-    NGINX,
-    PROXIES,
-    accepted,
-    settings,
-)
+from tests.unit.render.sites import FACTS, MAIN, NGINX, settings
+from tests.unit.render.test_nginx import PROXIES, accepted
 
 SOCKETS = "/run/cartwheel/.balancer.shop"
 

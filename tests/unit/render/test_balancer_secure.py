@@ -24,8 +24,10 @@ from tests.kit.certificates import certificate
 from tests.kit.ports import free_port
 from tests.kit.waiting import until
 from tests.unit.answers import facts
-from tests.unit.render.test_nginx import CHALLENGE, PROXIES, VERSION, Site, settings, sibling
+from tests.unit.render.sites import VERSION, Site, settings
+from tests.unit.render.test_nginx import PROXIES
 from tests.unit.render.test_nginx import accepted as accepted_by_nginx
+from tests.unit.render.test_site import CHALLENGE, sibling
 from tests.unit.render.test_site_streams import (
     EVENTS,
     HEAD,

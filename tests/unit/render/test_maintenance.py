@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
-import signal
 import socket
-from pathlib import Path
 
 import pytest
 
-from cartwheel.host.web import front_door
 from cartwheel.render.maintenance import render_closed
 from cartwheel.render.release import PAGES
-from tests.kit.waiting import until
-from tests.unit.render import test_nginx
-from tests.unit.render.test_nginx import PROBE, Site
+from tests.unit.render import test_site
+from tests.unit.render.sites import BOTH, Site
 
-site, serving = test_nginx.site, test_nginx.serving
+site, serving = test_site.site, test_site.serving
 
 USUAL = "600"  # seconds
 ANSWERED = """
@@ -38,7 +34,7 @@ GET /x/../healthz                  -       200
 GET /.well-known/acme-challenge/x  -       200
 GET /.well-known/other             -       503
 GET /.cartwheel/closed.html        -       404
-GET /.cartwheel/maintenance.html   -       503
+GET /.cartwheel/maintenance.html   -       503/404
 GET /                              Accept=text/event-stream         503
 GET /ws                            Upgrade=websocket                503
 GET /                              X-Cartwheel-Probe=forged         503
@@ -55,18 +51,6 @@ def close(site: Site, message: str = "", minutes: int = 0, allow: tuple[str, ...
     site.at.maintenance_mark.write_text("{}")
 
 
-def reload(site: Site) -> None:
-    nginx = site.processes[-1]
-    until(lambda: bool(_workers(nginx.pid)), shown="workers")
-    before = _workers(nginx.pid)
-    nginx.send_signal(signal.SIGHUP)
-    until(lambda: not before & _workers(nginx.pid), shown="the old workers' end")
-
-
-def _workers(pid: int) -> set[str]:
-    return set(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-
-
 @pytest.mark.parametrize("line", ANSWERED.strip().splitlines())
 def test_who_is_answered(serving: Site, line: str) -> None:
     method, path, header, status = line.split()
@@ -76,6 +60,9 @@ def test_who_is_answered(serving: Site, line: str) -> None:
     assert serving.get(path, method, **headers)[0].status != 503, "it was closed before"
     close(serving)
     response, body = serving.get(path, method, **headers)
+    status = dict(zip(("nginx", "apache"), status.split("/") * 2, strict=False))[
+        serving.server.name
+    ]
     assert response.status == int(status)
     if status == "503":
         said = ("Retry-After", "Cache-Control", "Vary")
@@ -96,14 +83,15 @@ def test_a_large_body_is_not_read(serving: Site) -> None:
 
 def test_our_own_probe_reaches_the_release(serving: Site) -> None:
     close(serving)
-    assert front_door.ask(serving.at, PROBE, serving.port, "1") == ""
+    assert serving.ask("1") == ""
     response, body = serving.get("/page", X_Cartwheel_Probe=serving.token)
     assert (response.status, json.loads(body)["who"]) == (200, "1")
 
 
+@BOTH
 def test_minutes_and_addresses(serving: Site) -> None:
     close(serving, "soon", 30, ("127.0.0.2", "2001:db8::/32"))
-    reload(serving)
+    serving.reload()
     response, _body = serving.get()
     assert (response.status, response.getheader("Retry-After")) == (503, "1800")
     assert _from("127.0.0.2", serving) == (200, None)
@@ -155,7 +143,7 @@ def test_the_page_is_in_the_visitors_language(
 def test_the_message_is_only_text(serving: Site) -> None:
     hostile = '<script>alert(1)</script> "$host" ${x} \'; }\\ {{ 7*7 }} \n<b>你好</b> ' + "x" * 2000
     close(serving, hostile, 5, ("127.0.0.2",))
-    reload(serving)
+    serving.reload()
     _response, body = serving.get()
     assert "<script>" not in body and "<b>" not in body and "49" not in body
     assert "&lt;script&gt;" in body and "$host" in body and "{{ 7*7 }}" in body and "你好" in body
@@ -170,7 +158,7 @@ def test_a_stopped_app_answers_the_same_way(serving: Site, minutes: int) -> None
     assert serving.get("/healthz")[0].status == 200, "balancers ask the app itself"
     if minutes:
         close(serving, "moving", minutes, ("127.0.0.2",))
-        reload(serving)
+        serving.reload()
         assert serving.get()[0].getheader("Retry-After") == str(minutes * 60)
         serving.at.maintenance_mark.unlink()
         assert serving.get()[0].getheader("Retry-After") == USUAL, "it is still stopped"

@@ -19,10 +19,10 @@ from typing import Protocol
 import pytest
 
 from cartwheel.host.web import front_door, traffic
-from cartwheel.host.web.nginx import Nginx
+from cartwheel.host.web.kinds import named
 from cartwheel.host.web.traffic import Share
 from tests.kit.waiting import until
-from tests.unit.render.test_nginx import PROBE, SecureSite, Site
+from tests.unit.render.sites import BOTH, SecureSite, Site
 
 _PATIENCE_SECONDS = 10
 # More than the sockets take before somebody reads, and less than nginx puts into a file.
@@ -48,6 +48,7 @@ class Instance:
         self.problems: list[BaseException] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(folder / "http.sock"))
+        (folder / "http.sock").chmod(0o770)
         self._listener.listen()
         self._thread = threading.Thread(target=self._serve, args=(answers,), daemon=True)
         self._thread.start()
@@ -99,8 +100,8 @@ def send_all(both: SocketIO, data: bytes) -> None:
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
-    with tempfile.TemporaryDirectory(prefix="cw-") as name, closing(Site(Path(name))) as site:
+def site(kind: str) -> Iterator[Site]:
+    with tempfile.TemporaryDirectory(prefix="cw-") as name, closing(Site(Path(name), kind)) as site:
         yield site
 
 
@@ -153,6 +154,7 @@ class Client:
         self._socket.close()
 
 
+@BOTH
 def test_a_websocket_passes(site: Site) -> None:
     def echo(both: SocketIO) -> None:
         both.write(SWITCHED)
@@ -166,7 +168,7 @@ def test_a_websocket_passes(site: Site) -> None:
         assert client.file.read(1) == b"", "the end of one side ends the other"
     instance.ended()
     (head,) = instance.heads
-    assert (head["connection"], head["upgrade"]) == ("upgrade", "websocket")
+    assert (head["connection"].lower(), head["upgrade"]) == ("upgrade", "websocket")
     assert head["sec-websocket-version"] == "13"
     assert head["x-forwarded-for"] == "127.0.0.1"
     assert len(head["x-request-id"]) == 32
@@ -176,10 +178,9 @@ def test_a_websocket_passes(site: Site) -> None:
 def counts(site: Site, since: float, wanted: Share) -> None:
     """What a release that began to serve at `since` is judged by."""
     path = site.folder / "shop.live.access.log"
-    upstream = f"unix:{site.at.current}/http.sock"
 
     def found() -> Share:
-        return traffic.count(Nginx(), traffic.tail(path), upstream, since)
+        return site.count(traffic.tail(path), since)
 
     until(lambda: found() == wanted, shown=f"{wanted} in {path.read_text()}")
 
@@ -302,7 +303,8 @@ def test_compressed_pieces_are_sent_at_once_where_the_app_says_so(site: Site) ->
 )
 def test_only_streams_are_not_buffered(site: Site, accept: str, is_buffered: bool) -> None:
     """nginx takes all of an answer before its client reads any of it, so a slow client holds no
-    worker of the app."""
+    worker of the app. Apache buffers no answer."""
+    is_buffered = is_buffered and site.server.name == "nginx"
     taken = threading.Event()
 
     def much(both: SocketIO) -> None:
@@ -318,6 +320,57 @@ def test_only_streams_are_not_buffered(site: Site, accept: str, is_buffered: boo
     instance.ended()
 
 
+@BOTH
+def test_an_upload_is_passed_on_once_it_is_whole(site: Site) -> None:
+    """A slow visitor holds no worker of the app; and whoever answers instead gets all of it."""
+    instance = Instance(site, "1", says(OK))
+    site.at.release("2").mkdir()
+    for link, release in ((site.at.current, "2"), (site.at.fallback, "1")):
+        site.point(link, release)
+    site.start()
+    half = b"x" * 100_000
+    length = f"Content-Length: {2 * len(half)}"
+    with closing(Client(site, length, request="POST /up HTTP/1.1")) as client:
+        send_all(client.file, half)
+        time.sleep(0.5)
+        assert instance.heads == []
+        send_all(client.file, half)
+        assert client.head()[0] == "HTTP/1.1 200 OK"
+    instance.ended()
+    assert instance.bodies == [half + half]
+    assert instance.heads[0]["content-length"] == str(2 * len(half))
+
+
+@pytest.mark.nightly
+def test_silence_ends_no_stream_and_no_websocket(site: Site) -> None:
+    """The time limits for slow clients are none for them."""
+    web = site.settings.web.model_copy(
+        update={"header_timeout_seconds": 1, "body_timeout_seconds": 1}
+    )
+    site.settings = site.settings.model_copy(update={"web": web})
+
+    def later(both: SocketIO) -> None:
+        both.write(HEAD)
+        time.sleep(2.5)
+        both.write(b"data: one\n\n")
+
+    def echo(both: SocketIO) -> None:
+        both.write(SWITCHED)
+        both.write(both.read(4))
+
+    instance = serve(site, later, echo)
+    with closing(Client(site, EVENTS)) as client:
+        client.head()
+        assert client.line() == b"data: one"
+    with closing(Client(site, *UPGRADE)) as client:
+        client.head()
+        time.sleep(2.5)
+        client.file.write(b"late")
+        assert client.file.read(4) == b"late"
+    instance.ended()
+
+
+@BOTH
 def test_the_fallback_answers_streams_too(site: Site) -> None:
     instance = serve(site, says(HEAD + b"data: one\n\n"))
     site.at.release("2").mkdir()
@@ -328,9 +381,10 @@ def test_the_fallback_answers_streams_too(site: Site) -> None:
         assert client.line() == b"data: one"
     instance.ended()
     (told,) = [line.partition(": ")[2] for line in head if line.startswith(front_door.HEADER)]
-    answer = Nginx().answer(told)
+    answer = named(site.server.name).answer(told)
     assert answer is not None
-    assert (answer.release, answer.statuses) == ("2", ("502", "200"))
+    seen = {"nginx": ("2", ("502", "200")), "apache": (None, ("200",))}
+    assert (answer.release, answer.statuses) == seen[site.server.name]
     assert "x-cartwheel-probe" not in instance.heads[0]
     with closing(Client(site, EVENTS)) as client:
         assert client.head()[0].startswith("HTTP/1.1 503 "), "there is no maintenance page"
@@ -344,7 +398,7 @@ def test_a_stream_without_an_instance_gets_the_maintenance_page(site: Site) -> N
     for headers in ((EVENTS,), UPGRADE):
         with closing(Client(site, *headers)) as client:
             head = client.head()
-            assert head[0] == "HTTP/1.1 502 Bad Gateway"
+            assert head[0].split()[1] == {"nginx": "502", "apache": "503"}[site.server.name]
             assert "Content-Type: text/html" in head
             assert client.file.read(9) == b"back soon"
     (site.at.release("1") / "maintenance.html").unlink()
@@ -398,7 +452,7 @@ def test_static_files_and_probes_are_as_before(site: Site) -> None:
     (folder / "a.css").write_text("css")
     with closing(Client(site, EVENTS, request="GET /static/a.css HTTP/1.1")) as client:
         assert "Content-Type: text/css" in client.head()
-    assert front_door.ask(site.at, PROBE, site.port, "1") == ""
+    assert site.ask("1") == ""
     instance.ended()
 
 
@@ -416,7 +470,7 @@ def test_both_ways_send_the_same_headers(site: Site) -> None:
     assert json.dumps(one).count("6.6.6.6") == 0
 
 
-def test_events_over_http2() -> None:
+def test_events_over_http2(kind: str) -> None:
     arrived = threading.Event()
 
     def events(both: SocketIO) -> None:
@@ -424,7 +478,8 @@ def test_events_over_http2() -> None:
         assert arrived.wait(_PATIENCE_SECONDS)
         both.write(b"data: two\n\n")
 
-    with tempfile.TemporaryDirectory(prefix="cw-") as name, closing(SecureSite(Path(name))) as site:
+    folder = tempfile.TemporaryDirectory(prefix="cw-")
+    with folder as name, closing(SecureSite(Path(name), kind)) as site:
         instance = serve(site, events)
         url = f"https://127.0.0.1:{site.secure_port}/events"
         client = subprocess.Popen(

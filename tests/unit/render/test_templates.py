@@ -126,12 +126,14 @@ def test_the_filters_quote() -> None:
         systemd_word("a\nb")
 
 
+@pytest.mark.parametrize("server", ["nginx", "apache"])
 @pytest.mark.parametrize(
     ("web", "setting"),
     [
         ({"paths": {"/admin/": {"allow": ("192.0.2.1",)}}}, "[web.paths] or web.rate_limit"),
         ({"rate_limit": "1/s"}, "[web.paths] or web.rate_limit"),
-        ({"paths": {"/up/": {"client_max_body_size": "1g"}}}, "[web.paths]"),
+        ({"paths": {"/a.b~-c/": {"client_max_body_size": "1g"}}}, "[web.paths]"),
+        ({"paths": {"/slow": {"timeout_seconds": 9}}}, "[web.paths]"),
         ({"server_names": ("a",), "redirect_names": ("www.a",)}, "web.redirect_names"),
         ({"error_pages": "shop/errors"}, "web.error_pages"),
         ({"extra": "expires 1h;"}, "web.extra"),
@@ -140,13 +142,14 @@ def test_the_filters_quote() -> None:
     ],
 )
 def test_a_template_from_before_a_setting_is_refused(
-    tmp_path: Path, web: dict[str, Any], setting: str
+    tmp_path: Path, server: str, web: dict[str, Any], setting: str
 ) -> None:
     """A rule that nobody holds would be worse than none."""
-    check_templates(settings(web=web), tmp_path / "another")
-    template(tmp_path, "nginx-site.conf.j2", "server { server_name x; }\n")
+    own = settings(web={**web, "server": server})
+    check_templates(own, tmp_path / "another")
+    template(tmp_path, f"{server}-site.conf.j2", "# nothing\n")
     with pytest.raises(UsageError) as caught:
-        check_templates(settings(web=web), tmp_path)
+        check_templates(own, tmp_path)
     assert caught.value.message == (
-        f"nginx-site.conf.j2: your own template has nothing of {setting}"
+        f"{server}-site.conf.j2: your own template has nothing of {setting}"
     )
