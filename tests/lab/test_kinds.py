@@ -174,7 +174,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence, Set, Tuple
 
-from cartwheel.host.web.server import Answer, Request
+from cartwheel.host.web.server import Answer, Installed, Request
 
 if TYPE_CHECKING:
     from cartwheel.host.layout import Layout
@@ -260,20 +260,14 @@ class Porter:
     def sends_brotli(self) -> bool:
         return False
 
-    def servers(self) -> "List[Server]":
+    def installed(self) -> Installed:
         from cartwheel.host.wire.facts import Server
 
         found = []
         for path in Path("/etc/porter").glob("*.site"):
             port = int(path.read_text().split()[1])
             found.append(Server(str(path), (port,), (), (port,)))
-        return found
-
-    def listens(self) -> List[int]:
-        return []
-
-    def connections(self) -> Optional[int]:
-        return None
+        return Installed(found)
 
     def taking_connections(self, pids: Iterable[int]) -> Set[int]:
         return set()

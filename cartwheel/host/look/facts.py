@@ -48,16 +48,14 @@ def probe(ctx: Context, request: AskFacts) -> Facts:
         app = pool.submit(_app, at, request.carried)
         digests = pool.submit(lambda: {one: files.sha256_of(Path(one)) for one in request.files})
         version = pool.submit(_web_version, server)
-        servers = pool.submit(server.servers)
+        installed = pool.submit(server.installed)
         brotli = pool.submit(server.sends_brotli)
-        listens = pool.submit(server.listens)
-        connections = pool.submit(server.connections)
         web = pool.submit(_web, at, server)
         ports = pool.submit(listening_ports)
         uv = pool.submit(installer_uv.find, request.uv_version, request.user)
         free_bytes, free_inodes = parts.free_on(at.base)
         pips = _versions(PIP)
-    found_python = python.result()
+    found_python, configured = python.result(), installed.result()
     return Facts(
         host=machine.result(),
         python=found_python,
@@ -66,7 +64,7 @@ def probe(ctx: Context, request: AskFacts) -> Facts:
         files=digests.result(),
         web_server=version.result(),
         web=web.result(),
-        servers=tuple(servers.result()),
+        servers=tuple(configured.servers),
         ports=ports.result(),
         free_bytes=free_bytes,
         free_inodes=free_inodes,
@@ -76,8 +74,8 @@ def probe(ctx: Context, request: AskFacts) -> Facts:
         certbot=certbot.is_there(),
         users=users.digests(at),
         brotli=brotli.result(),
-        listens=tuple(listens.result()),
-        connections=connections.result(),
+        listens=tuple(configured.listens),
+        connections=configured.connections,
         prepared_for=chosen.prepared_for(at),
         other_site=str(chosen.other_site(at, server) or ""),
     )

@@ -142,7 +142,7 @@ def _port(at: Layout, wanted: int) -> int:
     """The port of the site as it is installed; the settings may already have another."""
     web = web_server(at)
     own = str(web.site(at.app))
-    ports = [port for one in web.servers() if one.file == own for port in one.ports]
+    ports = [port for one in web.installed().servers if one.file == own for port in one.ports]
     return wanted if wanted in ports or not ports else ports[0]
 
 

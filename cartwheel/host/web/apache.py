@@ -6,11 +6,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
-from cartwheel.host.web.server import Answer, Request, Staged, TlsSite
+from cartwheel.host.web.server import Answer, Installed, Request, Staged, TlsSite
 
 if TYPE_CHECKING:
     from cartwheel.host.layout import Layout
-    from cartwheel.host.wire.facts import Server
 
 SITES = Path("/etc/apache2/cartwheel")
 SHARED = Path("/etc/apache2/sites-enabled/zz-cartwheel.conf")
@@ -136,20 +135,15 @@ class Apache:
     def sends_brotli(self) -> bool:
         return True  # the site names the files and their encoding itself
 
-    def servers(self) -> "List[Server]":
+    def installed(self) -> Installed:
         from cartwheel.host.web import apache_config
 
-        return apache_config.servers(apache_config.ask(self.test_command))
-
-    def listens(self) -> List[int]:
-        from cartwheel.host.web import apache_config
-
-        return apache_config.listens(apache_config.ask(self.test_command))
-
-    def connections(self) -> Optional[int]:
-        from cartwheel.host.web import apache_config
-
-        return apache_config.at_once(apache_config.ask(self.test_command)) or None
+        found = apache_config.ask(self.test_command)
+        return Installed(
+            apache_config.servers(found),
+            apache_config.listens(found),
+            apache_config.at_once(found) or None,
+        )
 
     def main_pid(self, of_unit: int) -> int:
         """Debian's unit does not name its file, so systemd guesses among all that it has started,

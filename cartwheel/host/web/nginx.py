@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from cartwheel.host.web import log_times
-from cartwheel.host.web.server import Answer, Request, Staged, TlsSite
+from cartwheel.host.web.server import Answer, Installed, Request, Staged, TlsSite
 
 if TYPE_CHECKING:
     from cartwheel.host.layout import Layout
-    from cartwheel.host.wire.facts import Server
 
 SITES = Path("/etc/nginx/conf.d")
 SHARED = SITES / "cartwheel.conf"
@@ -143,16 +142,10 @@ class Nginx:
 
         return nginx_config.loads("ngx_http_brotli_static_module")
 
-    def servers(self) -> "List[Server]":
+    def installed(self) -> Installed:
         from cartwheel.host.web import nginx_config
 
-        return nginx_config.servers()
-
-    def listens(self) -> List[int]:
-        return []  # a port may be named twice
-
-    def connections(self) -> Optional[int]:
-        return None
+        return Installed(nginx_config.servers())  # files may name a port twice
 
     def main_pid(self, of_unit: int) -> int:
         return of_unit  # Debian's unit names its file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Protocol, Sequence, Set, Tuple
 
@@ -37,6 +37,17 @@ class TlsSite:
 
     port: int
     certificate: Path
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What a web server would load. `listens`: the ports that files of others make it listen on,
+    where a site must not say it again. `connections`: how many clients it serves at once; None
+    where that is no limit in practice, and where it is not known."""
+
+    servers: "List[Server]"
+    listens: List[int] = field(default_factory=list)
+    connections: Optional[int] = None
 
 
 # The texts of files that are only staged so far, by path; None for one that will be gone.
@@ -151,15 +162,8 @@ class WebServer(Protocol):
     def sends_brotli(self) -> bool:
         """Whether it can send ready-made files (.br) on this host."""
 
-    def servers(self) -> "List[Server]":
-        """All sites that it would load on this host."""
-
-    def listens(self) -> List[int]:
-        """The ports that files of others make it listen on, where a site must not say it again."""
-
-    def connections(self) -> Optional[int]:
-        """How many clients it serves at once on this host; None where that is no limit in practice,
-        and where it is not known."""
+    def installed(self) -> Installed:
+        """What its configuration on this host says."""
 
     def main_pid(self, of_unit: int) -> int:
         """The process that has all others as children; `of_unit` is the one that systemd takes for

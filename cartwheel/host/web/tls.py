@@ -116,7 +116,7 @@ def site_name(at: Layout) -> str:
     """A name that clients ask the site for; "" if it answers for every name."""
     web = web_server(at)
     own = str(web.site(at.balancer_site if end_of(at) == "balancer" else at.app))
-    names = [name for one in web.servers() if one.file == own for name in one.names]
+    names = [name for one in web.installed().servers if one.file == own for name in one.names]
     return a_name_of(names)
 
 

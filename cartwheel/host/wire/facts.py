@@ -126,7 +126,7 @@ class Facts:
     program by port. `pips`: the installed versions of pip. `tls`: None if the host has nothing of
     it. `certbot`: whether it is installed. `users`: keyed digests of the files of users of the
     site's paths, by name. `brotli`: whether the web server can send .br files. `listens`: the ports
-    that files of others let it listen on. `connections`: as in `WebServer`. `prepared_for`: the
+    that files of others let it listen on. `connections`: as in `Installed`. `prepared_for`: the
     kind that setup has prepared, or "". `other_site`: the application's site with another kind,
     or ""."""
 
