@@ -49,7 +49,7 @@ WELL: dict[str, Any] = {
     "leftovers": [],
     "also_running": [],
     "stopping": [],
-    "nginx": {**WEB, "site": True},
+    "web_server": {**WEB, "site": True},
     "boot": "enabled",
     "boot_unit": "cartwheel-shop.service",
     "disk": {"free_bytes": 10 << 30, "free_inodes": 10**6, "read_only": False},

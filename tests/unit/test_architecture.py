@@ -304,7 +304,6 @@ NGINX = {
     "cartwheel/host/balancer/taken_out.py": "lists the kinds of balancers on hosts",
     "cartwheel/host/session/operations.py": "where that balancer's operation is",
     "cartwheel/host/upkeep/uninstall.py": "takes that balancer away",
-    "cartwheel/host/wire/status.py": "a key of `fab status --json`",
     "cartwheel/plan/balancing.py": "lists the kinds of balancers, and has that one's files",
     "cartwheel/render/balancer.py": "the balancer's site, which is that kind's",
     "cartwheel/commands/balancing.py": "lists the kinds of balancers",

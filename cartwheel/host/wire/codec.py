@@ -4,9 +4,8 @@ Messages are read strictly: both sides of a session run the same version, so an 
 field or a wrong type is a bug in Cartwheel. Files may have been written by another version:
 unknown fields are ignored, and missing ones get their defaults.
 
-A field named after a Python keyword has a trailing underscore here and none in JSON. A `key` in a
-field's metadata is its name in JSON. A record with `sparse = True` writes only the fields that
-differ from their defaults.
+A field named after a Python keyword has a trailing underscore here and none in JSON. A record with
+`sparse = True` writes only the fields that differ from their defaults.
 """
 
 from __future__ import annotations
@@ -60,8 +59,7 @@ def to_json(value: Any) -> Any:
 
 def _key(field: "dataclasses.Field[R]") -> str:
     """The field's name in JSON."""
-    key: str = field.metadata.get("key", field.name.rstrip("_"))
-    return key
+    return field.name.rstrip("_")
 
 
 def from_message(kind: Type[R], value: Json) -> R:

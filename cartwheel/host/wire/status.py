@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Dict, Optional, Tuple
 
 from cartwheel.host.wire.assigned import Assigned
@@ -87,7 +87,7 @@ class Status:
     leftovers: Tuple[str, ...]
     also_running: Tuple[str, ...]
     stopping: Tuple[str, ...]
-    web_server: WebServing = field(metadata={"key": "nginx"})  # as `fab status --json` shows it
+    web_server: WebServing
     boot: str
     boot_unit: str
     disk: Disk

@@ -37,23 +37,26 @@ FREEZE = {"owner": "me", "since": "now", "message": "sale"}
             {},
         ),
         ({"disk": {"free_bytes": 200 << 20}}, "healthy", {"disk": "note"}),
-        ({"nginx": {"active": "reloading"}}, "healthy", {}),
-        ({"nginx": {"unit_file": "generated"}}, "healthy", {}),
-        ({"nginx": {"unit_file": "enabled-runtime"}}, "AT RISK", {"nginx": "PROBLEM"}),
+        ({"web_server": {"active": "reloading"}}, "healthy", {}),
+        ({"web_server": {"unit_file": "generated"}}, "healthy", {}),
+        ({"web_server": {"unit_file": "enabled-runtime"}}, "AT RISK", {"nginx": "PROBLEM"}),
         # started by hand: it answers, and will not after the next boot
-        ({"nginx": {"active": "inactive"}}, "AT RISK", {"nginx": "PROBLEM"}),
+        ({"web_server": {"active": "inactive"}}, "AT RISK", {"nginx": "PROBLEM"}),
         ({"disk": {"free_inodes": 12}}, "AT RISK", {"disk": "PROBLEM"}),
         ({"set_up": False}, "AT RISK", {"setup": "PROBLEM"}),
         ({"not_whole": "venv is missing"}, "AT RISK", {"release": "PROBLEM"}),
         # one cause, one row: through nginx nothing comes either
         ({"serving": {"problem": "500", "front": "502"}}, "UNHEALTHY", {"app": "PROBLEM"}),
         (
-            {"serving": {"front": "refused"}, "nginx": {"active": "failed"}},
+            {"serving": {"front": "refused"}, "web_server": {"active": "failed"}},
             "UNHEALTHY",
             {"nginx": "PROBLEM"},
         ),
         (
-            {"serving": {"front": "refused"}, "nginx": {"active": "inactive", "unit_file": ""}},
+            {
+                "serving": {"front": "refused"},
+                "web_server": {"active": "inactive", "unit_file": ""},
+            },
             "UNHEALTHY",
             {"nginx": "PROBLEM"},
         ),

@@ -23,7 +23,6 @@ ALWAYS = [
     "leftovers",
     "lock",
     "maintenance",
-    "nginx",
     "not_whole",
     "pending",
     "problems",
@@ -37,6 +36,7 @@ ALWAYS = [
     "timers",
     "tls",
     "version",
+    "web_server",
     "well",
 ]
 WHERE_SOMETHING_SERVES = [
