@@ -373,6 +373,8 @@ def test_so_it_is_for_names_that_are_redirected(secure: SecureSite, sibling: int
         answer = secure.curl(*www, path=f"{CHALLENGE}/{token}", scheme="http")
         assert answer.startswith("HTTP/1.1 200 ")
         assert answer.endswith(said)
+    none = secure.curl(*www, path=f"{CHALLENGE}/none", scheme="http")
+    assert none.startswith("HTTP/1.1 404 ")
     assert secure.curl(*www, path="/x", scheme="http").startswith("HTTP/1.1 301 ")
 
 
