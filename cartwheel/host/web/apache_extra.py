@@ -30,6 +30,13 @@ _NEVER: Dict[str, str] = {
     "limitrequestbody": (
         "it does not hold for what is passed on: use web.client_max_body_size, or [web.paths]"
     ),
+    **dict.fromkeys(
+        (
+            *("setinputfilter", "setoutputfilter", "addinputfilter", "addoutputfilter"),
+            *("filterchain", "filterprovider", "filterdeclare", "removeinputfilter"),
+        ),
+        "the site's own filters hold uploads and compress text",
+    ),
     **dict.fromkeys(("balancermember", "proxyset"), _TWICE),
     "proxyrequests": "everybody could use the host as a proxy",
 }

@@ -64,6 +64,12 @@ def test_the_users_own_is_the_users(text: str) -> None:
         ("Protocols http/1.1", 1, "Protocols: [tls] turns HTTP/2 on"),
         ("Define X", 1, "Define: it belongs outside of a site"),
         ("LoadModule x y", 1, "LoadModule: it belongs outside of a site"),
+        (
+            "<Location /x>\nSetInputFilter X\n</Location>",
+            2,
+            "SetInputFilter: the site's own filters",
+        ),
+        ("FilterChain X", 1, "FilterChain: the site's own filters hold uploads"),
         ("LimitRequestBody 5", 1, "LimitRequestBody: it does not hold for what is passed on"),
         ("<Location /x>\nLimitRequestBody 5\n</Location>", 2, "LimitRequestBody: it does not hold"),
         ("Timeout 5", 1, "Timeout: use web.body_timeout_seconds"),
