@@ -1,8 +1,9 @@
 """Deploy and roll back many times on one host under load: does anyone notice, and what remains?
 
-Each round is a deploy of new code and a rollback. During a rollback the host's package index is
-unreachable, and the operator has only the host's own network. Afterwards the host must not have
-more of anything than before. Prints one table; the exit code is 1 if a figure exceeds its limit.
+Two applications serve: a shop for requests, and a chat for websockets. Each round is a deploy of
+new code and a rollback of both. During a rollback the host's package index is unreachable, and the
+operator has only the host's own network. Afterwards the host must not have more of anything than
+before. Prints one table; the exit code is 1 if a figure exceeds its limit.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,22 +26,24 @@ from typing import Any
 from bench import census
 from bench.census import Census
 from cartwheel.events import silent
-from cartwheel_lab import Lab, LabHost
-from cartwheel_lab.load import Plan
-from cartwheel_lab.visitors import visiting
+from cartwheel_lab import Lab, LabHost, load
+from cartwheel_lab.visitors import Visits, visiting
+from tests.kit import apps, load_http2, load_websocket, secure
 from tests.kit.ending import clean_up_when_ended
 from tests.kit.shop import Shop, new_shop
-from tests.kit.visitors import KINDS
+from tests.kit.visitors import KINDS, by_websocket, over_http2
 
-APP = "shop"
+APP, CHAT = "shop", "chat"
 ROUNDS = 100
 KEEP_RELEASES = 5
 LATE_SECONDS = 1.0  # beyond a request's own work
 ROLLBACK_SECONDS = 2.0  # beyond the drain
 MEMORY_GROWTH = 0.10
 DISK_GROWTH = 0.01  # the releases' code differs by some bytes
+REOPENED_SECONDS = 1.0
+RESTARTED = "1012"  # RFC 6455: "Service Restart"
 HOURS_SECONDS = 6 * 3600.0
-MEMORY_UNITS = ("init.scope", "nginx.service", f"cartwheel-{APP}.web.*.service")
+SERVERS = {"nginx": "nginx.service", "apache": "apache2.service"}
 
 # Everything else has Cartwheel's defaults: watch period, drain, lease.
 SETTINGS = """
@@ -53,12 +56,42 @@ entry = "app:app"
 skip = true
 
 [gunicorn]
-workers = 2
-threads = 8
+{gunicorn}
 
 [deploy]
 keep_releases = {keep_releases}
+
+[web]
+server_names = ["{site}"]
 """
+GUNICORN = {APP: "workers = 2\nthreads = 8", CHAT: 'workers = 1\nkind = "uvicorn"'}
+
+
+@dataclass(frozen=True)
+class Served:
+    """How the host serves: the web server, and whether over HTTPS too."""
+
+    server: str = "nginx"
+    https: bool = False
+
+
+@dataclass(frozen=True)
+class Sites:
+    """The applications on one host."""
+
+    shop: Shop
+    chat: Shop
+    served: Served
+
+    def deploy(self, host: LabHost) -> list[Taken]:
+        """New code of both."""
+        for one in (self.shop, self.chat):
+            one.code()
+        return [timed(one, host, "deploy") for one in (self.shop, self.chat)]
+
+    def roll_back(self, host: LabHost) -> list[Taken]:
+        with no_network(host) as inside:
+            return [timed(one, host, "rollback", inside) for one in (self.shop, self.chat)]
 
 
 @dataclass(frozen=True)
@@ -100,9 +133,11 @@ def main() -> int:
     clean_up_when_ended()
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=ROUNDS, help="deploys, and rollbacks")
-    rounds = options.parse_args().rounds
+    options.add_argument("--server", choices=sorted(SERVERS), default="nginx", help="in front")
+    options.add_argument("--https", action="store_true", help="with HTTP/2, and secure websockets")
+    given = options.parse_args()
     with lab_host() as (host, folder):
-        rows = endure(host, folder, rounds)
+        rows = endure(host, folder, given.rounds, Served(given.server, given.https))
     print(table(rows))
     return 1 if any(row.is_over for row in rows) else 0
 
@@ -111,30 +146,30 @@ def endure(
     host: LabHost,
     folder: Path,
     rounds: int,
+    served: Served,
     *,
     keep_releases: int = KEEP_RELEASES,
     rollback_seconds: float = ROLLBACK_SECONDS,
 ) -> list[Row]:
     """Run all rounds under load on a fresh host; returns the table's rows."""
-    shop = serving_shop(host, folder, keep_releases)
+    sites = in_use(host, folder, served, keep_releases)
     before = census.of(host, APP)
-    deploys, rollbacks = [], []
-    with visiting(host, visitors(shop, rounds)) as visits:
+    deploys: list[Taken] = []
+    rollbacks: list[Taken] = []
+    with visitors(host, sites, rounds) as visits:
         for number in range(1, rounds + 1):
-            shop.code()
-            deploys.append(timed(shop, host, "deploy"))
-            with no_network(host) as inside:
-                rollbacks.append(timed(shop, host, "rollback", inside))
-            tell(number, deploys[-1], rollbacks[-1])
+            deploys += sites.deploy(host)
+            rollbacks += sites.roll_back(host)
+            tell(number, *deploys[-2:], *rollbacks[-2:])
     after = census.of(host, APP)
     return [
-        *of_visitors(visits.result),
+        *of_visitors([one.result for one in visits]),
         *of_commands(deploys, rollbacks, rollback_seconds),
-        *of_host(before, after, rounds),
+        *of_host(before, after, rounds, served),
     ]
 
 
-# --- the host and its application
+# --- the host and its applications
 
 
 @contextmanager
@@ -149,27 +184,68 @@ def lab_host() -> Iterator[tuple[LabHost, Path]]:
             lab.down()
 
 
-def serving_shop(host: LabHost, folder: Path, keep_releases: int) -> Shop:
-    """An application that has been in use: with as many releases as are kept, one of them rolled
+def in_use(host: LabHost, folder: Path, served: Served, keep_releases: int) -> Sites:
+    """Applications that have been in use: with as many releases as are kept, one of them rolled
     back, and with every kind of request sent before."""
-    shop = new_shop(folder / "project")
-    shop.project.settings(SETTINGS.format(app=APP, keep_releases=keep_releases))
-    shop.project.fab("setup", "-H", host.name)
-    for _ in range(keep_releases):
-        shop.project.fab("deploy", "-H", host.name)
-        shop.code()
-    with visiting(host, visitors(shop, 1)):
-        shop.project.fab("deploy", "-H", host.name)
-        shop.project.fab("rollback", "-H", host.name)
-    return shop
+    shop, chat = new_shop(folder / APP), new_shop(folder / CHAT, apps.chat)
+    chat.project.write("app/requirements.txt", "websockets\n")
+    for name, one in ((APP, shop), (CHAT, chat)):
+        text = SETTINGS.format(
+            app=name,
+            gunicorn=GUNICORN[name],
+            keep_releases=keep_releases,
+            site=site_of(name),
+        )
+        if served.https:
+            secure.renew(one.project, site_of(name))
+            text += secure.SETTINGS
+        one.project.settings(text)
+        one.project.fab("setup", "-H", host.name)
+        one.project.fab("deploy", "-H", host.name)
+    sites = Sites(shop, chat, served)
+    for _ in range(keep_releases - 1):
+        sites.deploy(host)
+    with visitors(host, sites, 1):
+        sites.deploy(host)
+        sites.roll_back(host)
+    return sites
 
 
-def visitors(shop: Shop, rounds: int) -> Plan:
-    """All kinds of visitors, until they are stopped. An unknown release is a failure."""
-    marks = [f"mark{number}" for number in range(1, shop.marks + rounds + 1)]
-    return Plan(
-        seconds=HOURS_SECONDS, pause_seconds=0.05, late_seconds=LATE_SECONDS, releases=marks
+def site_of(app: str) -> str:
+    return f"{app}.example.org"
+
+
+@contextmanager
+def visitors(host: LabHost, sites: Sites, rounds: int) -> Iterator[list[Visits]]:
+    """All kinds of visitors during the block. An unknown release is a failure."""
+    marks = [f"mark{number}" for number in range(1, sites.shop.marks + rounds + 1)]
+    shop = load.Plan(
+        host=site_of(APP),
+        seconds=HOURS_SECONDS,
+        pause_seconds=0.05,
+        late_seconds=LATE_SECONDS,
+        releases=marks,
     )
+    https = sites.served.https
+    chat = load_websocket.Plan(
+        host=site_of(CHAT),
+        port=443 if https else 80,
+        tls=https,
+        seconds=HOURS_SECONDS,
+        late_seconds=LATE_SECONDS,
+        releases=marks,
+    )
+    http2 = load_http2.Plan(
+        host=site_of(APP), seconds=HOURS_SECONDS, late_seconds=LATE_SECONDS, releases=marks
+    )
+    with ExitStack() as all_of_them:
+        found = [
+            all_of_them.enter_context(visiting(host, shop)),
+            all_of_them.enter_context(by_websocket(host, chat)).visits,
+        ]
+        if https:
+            found.append(all_of_them.enter_context(over_http2(host, http2)).visits)
+        yield found
 
 
 # --- one command
@@ -218,23 +294,45 @@ def tell(number: int, *both: Taken) -> None:
 # --- the table
 
 
-def of_visitors(seen: dict[str, Any]) -> list[Row]:
-    rows = [
-        Row(f"requests: {kind}", seen["sent"].get(kind, 0), least=1, note=stall_of(seen, kind))
-        for kind in KINDS
-    ]
-    failed = "; ".join(f"{one['kind']}: {one['problem']}" for one in seen["failures"][:3])
+def of_visitors(seen: Sequence[dict[str, Any]]) -> list[Row]:
+    """Of the shop's visitors, the chat's, and with HTTPS those over HTTP/2."""
+    requests, chat, *http2 = seen
+    kinds = [*((kind, requests) for kind in KINDS), ("websocket", chat)]
+    kinds += [("http2", one) for one in http2]
+    failures = [failure for one in seen for failure in one["failures"]]
+    failed = "; ".join(f"{one['kind']}: {one['problem']}" for one in failures[:3])
+    late, longest = sum(one["late"] for one in seen), max(map(stall_of, seen))
     return [
-        *rows,
-        Row("requests that failed", seen["failed"], most=0, note=failed),
-        Row("requests more than 1 s slower than their own work", seen["late"], most=0),
-        Row("kept connections that were closed", len(seen["idle_closed"]), most=0),
-        Row("longest stall, s", seen["longest_stall_seconds"], most=LATE_SECONDS),
+        *(answered(kind, one) for kind, one in kinds),
+        Row("requests that failed", sum(one["failed"] for one in seen), most=0, note=failed),
+        Row("requests more than 1 s slower than their own work", late, most=0),
+        Row("kept connections that were closed", len(requests["idle_closed"]), most=0),
+        *(Row("requests sent again after GOAWAY", len(one["idle_closed"])) for one in http2),
+        Row("longest stall, s", longest, most=LATE_SECONDS),
+        *of_websockets(chat["codes"], chat["reopened"]),
     ]
 
 
-def stall_of(seen: dict[str, Any], kind: str) -> str:
-    return f"longest stall {seen['stalls'].get(kind, 0.0):.3f} s"
+def answered(kind: str, seen: dict[str, Any]) -> Row:
+    note = f"longest stall {seen['stalls'].get(kind, 0.0):.3f} s"
+    return Row(f"requests: {kind}", seen["sent"].get(kind, 0), least=1, note=note)
+
+
+def stall_of(seen: dict[str, Any]) -> float:
+    return float(seen["longest_stall_seconds"])
+
+
+def of_websockets(codes: dict[str, int], reopened: list[float]) -> list[Row]:
+    closed = sum(codes.values())
+    how = ", ".join(f"{code}: {count}" for code, count in codes.items())
+    seconds = reopened or [0.0]
+    median = f"median {statistics.median(seconds):.3f}"
+    return [
+        Row("websockets that were closed", closed, least=1, note=how),
+        Row(f"websockets closed without {RESTARTED}", closed - codes.get(RESTARTED, 0), most=0),
+        Row("websockets opened again", len(reopened), least=closed),
+        Row("websocket, open again, s: worst", max(seconds), REOPENED_SECONDS, note=median),
+    ]
 
 
 def of_commands(deploys: list[Taken], rollbacks: list[Taken], rollback_seconds: float) -> list[Row]:
@@ -254,7 +352,9 @@ def of_commands(deploys: list[Taken], rollbacks: list[Taken], rollback_seconds: 
     ]
 
 
-def of_host(before: Census, after: Census, rounds: int) -> list[Row]:
+def of_host(before: Census, after: Census, rounds: int, served: Served) -> list[Row]:
+    serving = (f"cartwheel-{app}.web.*.service" for app in (APP, CHAT))
+    units = ("init.scope", SERVERS[served.server], *serving)
     return [
         counted("processes", before.processes, after.processes),
         counted("units", before.units, after.units),
@@ -262,7 +362,7 @@ def of_host(before: Census, after: Census, rounds: int) -> list[Row]:
         Row("mounts", after.mounts, most=before.mounts, before=before.mounts),
         Row("releases", len(after.releases), len(before.releases), before=len(before.releases)),
         *(on_disk(place, before, after) for place in before.disk),
-        *(in_memory(unit, before.memory, after.memory) for unit in MEMORY_UNITS),
+        *(in_memory(unit, before.memory, after.memory) for unit in units),
         in_memory("", without_journald(before.memory), without_journald(after.memory)),
         Row(
             "lines of history",

@@ -28,7 +28,7 @@ _PATIENCE_SECONDS = 30.0  # no answer within this time is a failure
 _OK = 200
 _UPLOAD_PIECES = 8
 _SHOWN_FAILURES = 50
-_STREAM_END = "end"
+STREAM_END = "end"  # its last line
 
 
 @dataclass(frozen=True)
@@ -289,7 +289,7 @@ def _stream(plan: Plan, line: http.client.HTTPConnection, keep: bool) -> tuple[s
     line.request("GET", path, headers=_headers(plan, keep))
     text = _answer(line)
     pieces = text.splitlines()
-    if len(pieces) != plan.stream_pieces + 1 or pieces[-1] != _STREAM_END:
+    if len(pieces) != plan.stream_pieces + 1 or pieces[-1] != STREAM_END:
         raise BadAnswerError(f"torn stream: {len(pieces)} lines, the last is {text[-40:]!r}")
     if plan.release_pattern and not all(
         re.search(plan.release_pattern, one) for one in pieces[:-1]

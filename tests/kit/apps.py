@@ -1,4 +1,4 @@
-"""The applications that tests deploy: WSGI without a framework, so that they need only gunicorn.
+"""The applications that tests deploy, without a framework, so that they need only their server.
 A test of an application's own behaviour has its own."""
 
 from __future__ import annotations
@@ -64,6 +64,31 @@ def lines(pieces, seconds):
     yield b"end\\n"
 """
 
+# A websocket names its release, and then answers what it gets.
+_CHAT = """
+TEXT = "{text}"
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        await echo(receive, send)
+    elif scope["type"] == "http":
+        head = [(b"content-length", str(len(TEXT)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.body", "body": TEXT.encode()})
+
+
+async def echo(receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": TEXT})
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        await send({"type": "websocket.send", "text": TEXT + ": " + message["text"]})
+"""
+
 
 def plain(text: str) -> str:
     """An application that answers `text` at / and is healthy."""
@@ -77,3 +102,9 @@ def busy(mark: str) -> str:
     It is unhealthy if HEALTH is not 200, or if its shared folder contains a file `sick-MARK`.
     """
     return _BUSY.replace("{mark}", mark)
+
+
+def chat(mark: str) -> str:
+    """An ASGI application that answers its `mark` everywhere, and at the start of a websocket,
+    which then repeats each message after the mark. It needs `websockets`."""
+    return _CHAT.replace("{text}", mark)

@@ -22,11 +22,19 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
-from cartwheel_lab.load import BadAnswerError, Tally, program, release_in, side_by_side
+from cartwheel_lab.load import (
+    STREAM_END,
+    BadAnswerError,
+    Tally,
+    program,
+    release_in,
+    side_by_side,
+)
 
 _PATIENCE_SECONDS = 30.0
 _READ_BYTES = 65536
 _ALPN = "h2"
+_STREAMED = "/stream?"
 _FRAME_HEAD, _GOAWAY = 9, 7
 
 
@@ -40,8 +48,9 @@ class Plan:
     seconds: float = 60.0
     clients: int = 2
     streams: int = 4
-    paths: Sequence[str] = ("/healthz",)  # each stream asks for one of them
-    work_seconds: Sequence[float] = (0.0,)  # of each path
+    # Each stream asks for one of them.
+    paths: Sequence[str] = ("/healthz", "/slow?seconds=1", f"{_STREAMED}pieces=8&seconds=1")
+    work_seconds: Sequence[float] = (0.0, 1.0, 1.0)  # of each path
     pause_seconds: float = 0.03
     late_seconds: float = 1.0
     releases: Sequence[str] = ()
@@ -209,6 +218,8 @@ def _count(plan: Plan, tally: Tally, one: Stream) -> None:
     try:
         if one.status != 200:
             raise BadAnswerError(f"status {one.status}")
+        if plan.paths[one.which].startswith(_STREAMED) and text.splitlines()[-1:] != [STREAM_END]:
+            raise BadAnswerError(f"torn stream: {text[-40:]!r}")
         release = release_in(text, plan.release_pattern, plan.releases)
     except BadAnswerError as error:
         tally.bad("http2", str(error))

@@ -1,4 +1,4 @@
-"""HTTPS of an application under faults: a new certificate with each release, and what is served."""
+"""HTTPS of an application: a new certificate whenever it is wanted, and what is served."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from cartwheel_lab import LabHost
 from tests.kit.certificates import authority, certificate
 from tests.kit.project import Project
 
+NAME = "shop.example.org"
 SETTINGS = """
 [tls]
 certificate = "shop.pem"
@@ -35,9 +36,9 @@ else:
 NOTHING = ("no folder", "no HTTPS")
 
 
-def renew(project: Project) -> str:
+def renew(project: Project, name: str = NAME) -> str:
     """Give the project a new certificate; returns it as PEM."""
-    one = certificate("shop.example.org", by=_ROOT)
+    one = certificate(name, by=_ROOT)
     project.write("root.pem", _ROOT.pem)
     project.write("shop.pem", one.pem)
     project.write("shop.key", one.key)

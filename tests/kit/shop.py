@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,16 +39,18 @@ confirm_seconds = {confirm_seconds}
 
 @dataclass
 class Shop:
-    """The project of a shop; `code` or `settings` make its next release different."""
+    """The project of a shop; `code` or `settings` make its next release different. `text` is the
+    application's code with a mark."""
 
     project: Project
     marks: int = 0
+    text: Callable[[str], str] = apps.busy
 
     def code(self) -> str:
         """Write new code; returns its mark, which /healthz shows."""
         self.marks += 1
         mark = f"mark{self.marks}"
-        self.project.write("app/app.py", apps.busy(mark))
+        self.project.write("app/app.py", self.text(mark))
         return mark
 
     def settings(
@@ -72,8 +75,8 @@ class Shop:
         )
 
 
-def new_shop(folder: Path) -> Shop:
-    shop = Shop(new_project(folder))
+def new_shop(folder: Path, text: Callable[[str], str] = apps.busy) -> Shop:
+    shop = Shop(new_project(folder), text=text)
     shop.settings()
     shop.code()
     return shop

@@ -10,7 +10,7 @@ from typing import Any
 
 from cartwheel_lab import LabHost, load
 from cartwheel_lab.visitors import Visits, visiting, visiting_by
-from tests.kit import load_http2
+from tests.kit import load_http2, load_websocket
 
 KINDS = ("keep-alive", "close", "slow", "upload", "stream")
 
@@ -70,4 +70,11 @@ def one_visitor(host: LabHost) -> Iterator[Loaded]:
 def over_http2(host: LabHost, plan: load_http2.Plan) -> Iterator[Loaded]:
     """Visitors over TLS with HTTP/2 during the block."""
     with visiting_by(host, load_http2.__file__, asdict(plan)) as visits:
+        yield Loaded(visits)
+
+
+@contextmanager
+def by_websocket(host: LabHost, plan: load_websocket.Plan) -> Iterator[Loaded]:
+    """Visitors with a websocket each during the block."""
+    with visiting_by(host, load_websocket.__file__, asdict(plan)) as visits:
         yield Loaded(visits)

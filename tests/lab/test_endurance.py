@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from bench import census, endurance
-from bench.endurance import Row
+from bench.endurance import Row, Served
 from cartwheel_lab import LabHost
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 ROUNDS = 10
+SERVED = Served(https=True)
 # Tests share the machine with each other: seconds are judged by the bench, on a quiet one.
 SHARED_ROLLBACK_SECONDS = 20.0
 
@@ -22,6 +23,7 @@ def rows(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> list
         module_host,
         folder,
         ROUNDS,
+        SERVED,
         keep_releases=2,
         rollback_seconds=SHARED_ROLLBACK_SECONDS,
     )
@@ -60,7 +62,7 @@ def test_what_stays_is_seen(module_host: LabHost, rows: list[Row]) -> None:
         module_host.sh(
             "systemctl stop stray; systemctl reset-failed; rm /srv/shop/stray /run/stray"
         )
-    over = {row.what for row in endurance.of_host(before, after, ROUNDS) if row.is_over}
+    over = {row.what for row in endurance.of_host(before, after, ROUNDS, SERVED) if row.is_over}
     assert over >= {"processes", "units", "open files", "mounts", "KiB in /srv/shop", "KiB in /run"}
 
 

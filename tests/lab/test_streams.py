@@ -7,10 +7,8 @@ import json
 import socket
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from cartwheel_lab import LabHost
+from tests.kit import load_websocket
 from tests.kit.certificates import authority, certificate
 from tests.kit.host import await_ends, get, journal
 from tests.kit.project import SHOP, Project, new_project
-from tests.kit.visitors import at_front_page
+from tests.kit.visitors import at_front_page, by_websocket
 from tests.kit.waiting import until
 from tests.lab.conftest import GetHosts
 
@@ -171,32 +170,6 @@ def asks(one: ClientConnection, text: str) -> str:
     return said(one)
 
 
-@dataclass
-class Visitor(threading.Thread):
-    """A browser: it opens its websocket again as soon as it is closed."""
-
-    host: LabHost
-    greetings: list[str] = field(default_factory=list)
-    codes: list[int | None] = field(default_factory=list)
-    problems: list[BaseException] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__(daemon=True)
-
-    # The identity of the thread, which threading keeps in sets.
-    __hash__ = threading.Thread.__hash__
-
-    def run(self) -> None:
-        try:
-            for is_last in (False, True):
-                with websocket(self.host) as one:
-                    self.greetings.append(said(one))
-                    if not is_last:
-                        self.codes.append(closed_with(one))
-        except BaseException as error:
-            self.problems.append(error)
-
-
 def closed_with(one: ClientConnection) -> int | None:
     """The code of its close frame, from the server; None where it was cut without one."""
     try:
@@ -257,25 +230,23 @@ def test_events_arrive_one_by_one_and_other_answers_are_buffered(
 def test_websockets_move_to_the_new_release(project: Project, module_host: LabHost) -> None:
     """No ordinary request fails; each websocket gets its code, and the first try to open it again
     finds the new release. The stream goes on for the old release's drain, and nobody waits."""
-    visitors = [Visitor(module_host) for _ in range(3)]
-    for visitor in visitors:
-        visitor.start()
-    until(lambda: all(one.greetings == ["one"] for one in visitors), shown="the websockets")
-    release(project, "two")
-    with closing(Events(module_host)) as events:
+    with (
+        by_websocket(module_host, load_websocket.Plan(host=NAME, clients=3)) as sockets,
+        closing(Events(module_host)) as events,
+    ):
         assert events.next() == "one 0"
         confirm(module_host, 1)
         assert events.next() == "one 1"
         confirm(module_host, 2)
+        release(project, "two")
         with at_front_page(module_host, slow_seconds=0.3, host=NAME) as load:
             result = fab(project, module_host, "deploy")
         assert events.next() == "one 2", "it goes on after the deploy"
         load.assert_served_by({"one", "two"})
-        for visitor in visitors:
-            visitor.join(_PATIENCE_SECONDS)
-            assert (visitor.problems, visitor.codes) == ([], [RESTARTED])
-            assert visitor.greetings == ["one", "two"]
         assert events.next() == "", "the drain has an end"
+    assert sockets.result["codes"] == {str(RESTARTED): 3}
+    assert len(sockets.result["reopened"]) == 3
+    sockets.assert_served_by({"one", "two"})
     assert result["hosts"][0]["outcome"] == "deployed"
     assert left_open(result) >= 4, "a slow request of the visitors may be among them"
     await_ends(module_host, "shop")

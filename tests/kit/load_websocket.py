@@ -1,0 +1,141 @@
+"""Load for a site by websockets: how each was closed, and how soon it was open again.
+
+It runs like `cartwheel_lab.load`, and prints the same summary, with how the connections ended. Each
+client keeps one websocket: the application names its release, and then repeats each message. A
+client whose websocket is closed opens it again at once, as a page in a browser does.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.sync.client import ClientConnection, connect
+
+from cartwheel_lab.load import BadAnswerError, Tally, program, release_in, side_by_side
+
+_PATIENCE_SECONDS = 30.0
+_KIND = "websocket"
+_CUT = "cut"  # without a code
+
+
+@dataclass(frozen=True)
+class Plan:
+    """As in `cartwheel_lab.load.Plan`, with `clients` that have one websocket each."""
+
+    address: str = "127.0.0.1"
+    port: int = 80
+    host: str = "localhost"
+    tls: bool = False
+    seconds: float = 60.0
+    clients: int = 4
+    path: str = "/socket"
+    pause_seconds: float = 0.05
+    late_seconds: float = 1.0
+    releases: Sequence[str] = ()
+    release_pattern: str = "^([^:]+)"
+
+
+@dataclass
+class Sockets(Tally):
+    """The results, with the code of each end (`cut`: without one), and the seconds from an end
+    until a release was heard again."""
+
+    codes: Counter[str] = field(default_factory=Counter)
+    reopened: list[float] = field(default_factory=list)
+
+    def ended(self, code: str) -> None:
+        with self.lock:
+            self.codes[code] += 1
+
+    def open_again(self, seconds: float) -> None:
+        with self.lock:
+            self.reopened.append(seconds)
+
+    def summary(self) -> dict[str, Any]:
+        reopened = [round(one, 3) for one in self.reopened]
+        return {**super().summary(), "codes": dict(self.codes), "reopened": reopened}
+
+
+def run(plan: Plan, stop: threading.Event, ready: Callable[[], None]) -> Sockets:
+    """Load the site until `stop` or `plan.seconds`."""
+    tally = Sockets()
+    clients = [(_KIND, partial(_client, plan, tally, stop))] * plan.clients
+    side_by_side(clients, tally, plan.seconds, stop, ready)
+    return tally
+
+
+def _client(plan: Plan, tally: Sockets, stop: threading.Event) -> None:
+    """One websocket after the other; each ends by the server, or at the client's own end."""
+    closed_at: float | None = None
+    while not stop.is_set():
+        try:
+            with _opened(plan) as line:
+                release_in(_heard(line), plan.release_pattern, plan.releases)
+                if closed_at is not None:
+                    tally.open_again(time.monotonic() - closed_at)
+                _talk(plan, tally, stop, line)
+        except ConnectionClosed as error:
+            closed_at = time.monotonic()
+            tally.ended(str(error.rcvd.code) if error.rcvd else _CUT)
+        except (OSError, WebSocketException, BadAnswerError) as error:
+            tally.bad(_KIND, f"{type(error).__name__}: {error}")
+            stop.wait(plan.pause_seconds)
+
+
+@contextmanager
+def _opened(plan: Plan) -> Iterator[ClientConnection]:
+    context = None
+    if plan.tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection((plan.address, plan.port), _PATIENCE_SECONDS) as plain,
+        connect(
+            f"{'wss' if plan.tls else 'ws'}://{plan.host}{plan.path}",
+            sock=plain,
+            ssl=context,
+            proxy=None,
+            ping_interval=None,
+            open_timeout=_PATIENCE_SECONDS,
+        ) as line,
+    ):
+        yield line
+
+
+def _talk(plan: Plan, tally: Sockets, stop: threading.Event, line: ClientConnection) -> None:
+    """Send a message, and wait for its answer. Raises ConnectionClosed at once when it is closed,
+    also in a pause."""
+    number = 0
+    while not stop.is_set():
+        number += 1
+        began = time.monotonic()
+        line.send(f"message {number}")
+        text = _heard(line)
+        stall = time.monotonic() - began
+        release = release_in(text, plan.release_pattern, plan.releases)
+        if not text.endswith(f": message {number}"):
+            raise BadAnswerError(f"another message than {number}: {text[:100]}")
+        tally.good(_KIND, stall, release, "", late=stall > plan.late_seconds)
+        try:
+            raise BadAnswerError(f"nobody asked for {line.recv(plan.pause_seconds)!r}")
+        except TimeoutError:
+            continue
+
+
+def _heard(line: ClientConnection) -> str:
+    return str(line.recv(_PATIENCE_SECONDS))
+
+
+if __name__ == "__main__":
+    sys.exit(program(lambda plan, stop, ready: run(Plan(**plan), stop, ready)))
