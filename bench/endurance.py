@@ -300,7 +300,7 @@ def of_visitors(seen: Sequence[dict[str, Any]]) -> list[Row]:
     kinds = [*((kind, requests) for kind in KINDS), ("websocket", chat)]
     kinds += [("http2", one) for one in http2]
     failures = [failure for one in seen for failure in one["failures"]]
-    failed = "; ".join(f"{one['kind']}: {one['problem']}" for one in failures[:3])
+    failed = "; ".join(f"{one['kind']} at {one['at']}: {one['problem']}" for one in failures[:3])
     late, longest = sum(one["late"] for one in seen), max(map(stall_of, seen))
     return [
         *(answered(kind, one) for kind, one in kinds),
@@ -325,11 +325,12 @@ def stall_of(seen: dict[str, Any]) -> float:
 def of_websockets(codes: dict[str, int], reopened: list[float]) -> list[Row]:
     closed = sum(codes.values())
     how = ", ".join(f"{code}: {count}" for code, count in codes.items())
+    unnamed = closed - codes.get(RESTARTED, 0) - codes.get(load_websocket.CUT_ASKING, 0)
     seconds = reopened or [0.0]
     median = f"median {statistics.median(seconds):.3f}"
     return [
         Row("websockets that were closed", closed, least=1, note=how),
-        Row(f"websockets closed without {RESTARTED}", closed - codes.get(RESTARTED, 0), most=0),
+        Row(f"websockets closed without {RESTARTED}", unnamed, most=0),
         Row("websockets opened again", len(reopened), least=closed),
         Row("websocket, open again, s: worst", max(seconds), REOPENED_SECONDS, note=median),
     ]

@@ -27,6 +27,7 @@ from cartwheel_lab.load import BadAnswerError, Tally, program, release_in, side_
 _PATIENCE_SECONDS = 30.0
 _KIND = "websocket"
 _CUT = "cut"  # without a code
+CUT_ASKING = "cut while a message was under way"
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,9 @@ class Plan:
 
 @dataclass
 class Sockets(Tally):
-    """The results, with the code of each end (`cut`: without one), and the seconds from an end
-    until a release was heard again."""
+    """The results, with the code of each end, and the seconds from an end until a release was heard
+    again. A server may close a connection on which something arrives at this moment; then the code
+    may be lost (RFC 9293, 3.6.1)."""
 
     codes: Counter[str] = field(default_factory=Counter)
     reopened: list[float] = field(default_factory=list)
@@ -87,10 +89,25 @@ def _client(plan: Plan, tally: Sockets, stop: threading.Event) -> None:
                 _talk(plan, tally, stop, line)
         except ConnectionClosed as error:
             closed_at = time.monotonic()
-            tally.ended(str(error.rcvd.code) if error.rcvd else _CUT)
+            tally.ended(_code_of(error) or _CUT)
+        except _ClosedAskingError as error:
+            closed_at = time.monotonic()
+            tally.ended(_code_of(error.why) or CUT_ASKING)
         except (OSError, WebSocketException, BadAnswerError) as error:
             tally.bad(_KIND, f"{type(error).__name__}: {error}")
             stop.wait(plan.pause_seconds)
+
+
+class _ClosedAskingError(Exception):
+    """The connection was closed while a message was under way."""
+
+    def __init__(self, why: ConnectionClosed) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
+def _code_of(error: ConnectionClosed) -> str:
+    return str(error.rcvd.code) if error.rcvd else ""
 
 
 @contextmanager
@@ -120,8 +137,11 @@ def _talk(plan: Plan, tally: Sockets, stop: threading.Event, line: ClientConnect
     while not stop.is_set():
         number += 1
         began = time.monotonic()
-        line.send(f"message {number}")
-        text = _heard(line)
+        try:
+            line.send(f"message {number}")
+            text = _heard(line)
+        except ConnectionClosed as error:
+            raise _ClosedAskingError(error) from error
         stall = time.monotonic() - began
         release = release_in(text, plan.release_pattern, plan.releases)
         if not text.endswith(f": message {number}"):
