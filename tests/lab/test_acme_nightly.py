@@ -166,6 +166,70 @@ def test_killed_at_any_time_it_is_in_order(
     assert shop_host.sh("ls -A /srv/shop/acme-webroot") == ""
 
 
+def go_down(host: LabHost, how: str) -> None:
+    """By a power cut, one that leaves certbot's last files empty, or as an administrator would."""
+    if how == "half":
+        host.sh(f"find {HOMES} -type f -mmin -1 -exec truncate -s 0 {{}} +")
+    if how == "reboot":
+        init = host.init
+        host.exec(["systemctl", "--no-block", "poweroff"])
+        until(lambda: not init.alive, 120, shown="the host's end")
+    host.power_cut()
+
+
+def down_while_certbot_asks(
+    project: Project, host: LabHost, ca: Pebble, task: str, how: str
+) -> None:
+    """Start a task, and take the host down once the answer to the authority's challenge is there.
+    After the boot the site answers, before anybody asks again; then the authority is there too."""
+    ca.stop()
+    ca.start(env={"PEBBLE_VA_NOSLEEP": "0", "PEBBLE_VA_SLEEPTIME": "60"})
+    trust(project, ca)
+    with project.begin(task, "-H", host.name) as fab:
+        answer = "find /srv/shop/acme-webroot -type f"
+        until(lambda: host.sh(f"{answer} 2>/dev/null ||:"), 60, shown="the challenge")
+        go_down(host, how)
+        assert fab.wait(120) != 0
+    host.boot()
+    until(lambda: curl(host, f"http://{NAME}/").startswith("HTTP/1.1 "), shown="the site")
+    until(lambda: host.sh(f"{answer} 2>/dev/null ||:") == "", shown="no answer is left")
+    assert re.search("leftovers +none", project.fab("doctor", "-H", host.name, code=None).text)
+    ca.start()
+
+
+@pytest.mark.parametrize("how", ["power", "half", "reboot"])
+def test_the_host_goes_down_in_a_renewal(
+    project: Project, shop_host: LabHost, ca: Pebble, how: str
+) -> None:
+    before = served(shop_host)
+    down_while_certbot_asks(project, shop_host, ca, "tls.renew", how)
+    assert curl(shop_host, f"https://{NAME}/", "-k").startswith("HTTP/2 200")
+    assert served(shop_host) == before
+    project.fab("tls.renew", "-H", shop_host.name)
+    assert served(shop_host) != before
+    assert "healthy" in project.fab("status", "-H", shop_host.name).text
+
+
+@pytest.mark.parametrize(("how", "again"), [("power", "timer"), ("half", "deploy")])
+def test_the_host_goes_down_before_its_first_certificate(
+    project: Project, shop_host: LabHost, ca: Pebble, how: str, again: str
+) -> None:
+    project.settings(settings(NAME).partition("[tls]")[0])
+    deploy(project, shop_host)
+    project.settings(settings(NAME))
+    down_while_certbot_asks(project, shop_host, ca, "deploy", how)
+    assert curl(shop_host, f"http://{NAME}/").startswith("HTTP/1.1 200 ")
+    assert ":443" not in shop_host.sh("ss -Hltn")
+    if again == "timer":
+        by_timer(shop_host, may_ask=False)
+    else:
+        deploy(project, shop_host)
+    assert curl(shop_host, f"https://{NAME}/", "-k").startswith("HTTP/2 200")
+    assert curl(shop_host, f"http://{NAME}/").startswith("HTTP/1.1 301 ")
+    project.fab("plan", "-H", shop_host.name, "--exit-code", code=0)
+    assert "healthy" in project.fab("status", "-H", shop_host.name).text
+
+
 def test_two_applications_share_an_account(
     project: Project, shop_host: LabHost, ca: Pebble, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

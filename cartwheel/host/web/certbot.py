@@ -96,6 +96,8 @@ def _run(ctx: Context, at: Layout, order: Order, one: Lineage, *, dry_run: bool)
     for folder in (layout.STATE, lineages.top(), one.home):
         files.directory(folder, 0o755 if folder == layout.STATE else 0o700)
     files.directory(at.acme_webroot, 0o755)
+    if not one.can_ask():
+        files.remove_tree(one.accounts)  # it makes another one
     for _attempt in range(_ATTEMPTS):
         done = _certbot(ctx, at, order, one, dry_run=dry_run)
         if done.status == 0 or not ca_words.is_passing(one.log_text()):

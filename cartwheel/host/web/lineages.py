@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import re
 import ssl
 from dataclasses import dataclass
@@ -82,6 +83,16 @@ class Lineage:
     def accounts(self) -> Path:
         """The account at the authority, which all lineages of the folder share."""
         return self.home / "accounts"
+
+    def can_ask(self) -> bool:
+        """Whether certbot can read the account. It writes that without fsync too, and would refuse
+        for ever what a power cut has left empty."""
+        try:
+            for path in self.accounts.rglob("*.json"):
+                json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            return False
+        return True
 
     def tidy(self) -> None:
         """Remove what certbot 2.1 keeps in addition: a second copy of each key, for ever."""

@@ -288,6 +288,20 @@ def test_an_account_that_the_authority_has_forgotten(stage: Stage, authority: Au
     assert not accounts.exists()
 
 
+@pytest.mark.parametrize("left", ["", '{"body": {}, "uri":', "{}"])
+def test_an_account_that_a_power_cut_has_left(
+    stage: Stage, authority: Authority, left: str
+) -> None:
+    """certbot refuses what it cannot read, whatever is asked."""
+    account = lineages.home_of(ORDER) / "accounts/ca.example.org/dir/0123"
+    account.mkdir(parents=True)
+    (account / "meta.json").write_text("{}")
+    (account / "regr.json").write_text(left)
+    install(stage)
+    assert len(authority.asked) == 1
+    assert account.exists() == (left == "{}")
+
+
 def test_a_nonce_that_was_refused_is_no_failure(stage: Stage, authority: Authority) -> None:
     authority.log, authority.next = '{"type": "urn:ietf:params:acme:error:badNonce"}', None
     with pytest.raises(OpError, match="badNonce"):
