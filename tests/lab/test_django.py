@@ -44,8 +44,11 @@ PICTURE = bytes.fromhex(  # a PNG of one green pixel
 
 @dataclass(frozen=True)
 class Site:
+    """The example on a host, maybe below a path of its site."""
+
     project: Project
     host: LabHost
+    below: str = ""
 
     @property
     def place(self) -> tuple[str, int]:
@@ -103,42 +106,48 @@ def site(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def test_admin_upload_and_login_over_https(site: Site) -> None:
-    ann = site.person()
-    page = ann.get("/admin/")
-    assert page.path == "/admin/login/"
-    [css] = re.findall(r'href="(/static/admin/css/base\.[0-9a-f]{12}\.css)"', page.text)
+    admin_upload_and_login(site)
+
+
+def admin_upload_and_login(site: Site) -> None:
+    ann, below = site.person(), site.below
+    page = ann.get(f"{below}/admin/")
+    assert page.path == f"{below}/admin/login/"
+    [css] = re.findall(rf'href="({below}/static/admin/css/base\.[0-9a-f]{{12}}\.css)"', page.text)
     sheet = ann.get(css)
     assert sheet.status == 200
     assert "immutable" in sheet.headers["Cache-Control"]
     assert site.served_by(css) == "-"
 
-    login = {"username": "ann", "password": PASSWORD, "next": "/admin/"}
-    inside = ann.submit("/admin/login/", login)
-    assert (inside.status, inside.path) == (200, "/admin/")
+    login = {"username": "ann", "password": PASSWORD, "next": f"{below}/admin/"}
+    inside = ann.submit(f"{below}/admin/login/", login)
+    assert (inside.status, inside.path) == (200, f"{below}/admin/")
     assert {one.name: one.secure for one in ann.cookies} == {"csrftoken": True, "sessionid": True}
 
     fields = {"title": "A picture", "text": "green"}
-    listed = ann.submit("/write/", fields, ("file", "dot.png", PICTURE))
-    assert (listed.status, listed.path) == (200, "/")
+    listed = ann.submit(f"{below}/write/", fields, ("file", "dot.png", PICTURE))
+    assert (listed.status, listed.path) == (200, f"{below}/")
     assert "Welcome" in listed.text
-    [url] = re.findall(r'class="file" href="(/media/notes/\d{4}/dot\.png)"', listed.text)
+    [url] = re.findall(rf'class="file" href="({below}/media/notes/\d{{4}}/dot\.png)"', listed.text)
     picture = ann.get(url)
     assert (picture.status, picture.body) == (200, PICTURE)
     assert picture.headers["Content-Type"] == "image/png"
     assert picture.headers["X-Content-Type-Options"] == "nosniff"
     assert site.served_by(url) == "-"
-    assert site.person().post("/write/", fields, origin="https://evil.example").status == 403
+    assert (
+        site.person().post(f"{below}/write/", fields, origin="https://evil.example").status == 403
+    )
 
     # The next release has the same users, notes and files.
     style = site.project.folder / "notes/static/notes/notes.css"
     style.write_text(style.read_text() + "\np { color: navy; }\n")
     site.fab("deploy", "--skip-tests")
-    assert ann.get("/admin/").path == "/admin/", "still logged in"
-    assert ann.get("/").text.count("Welcome") == 1
+    assert ann.get(f"{below}/admin/").path == f"{below}/admin/", "still logged in"
+    assert ann.get(f"{below}/").text.count("Welcome") == 1
     assert ann.get(url).body == PICTURE
     assert ann.get(css).status == 200
-    assert ann.submit("/", {}, action="/accounts/logout/").path == "/"
-    assert ann.get("/write/").path == "/accounts/login/"
+    assert ann.submit(f"{below}/", {}, action=f"{below}/accounts/logout/").path == f"{below}/"
+    assert ann.get(f"{below}/write/").path == f"{below}/accounts/login/"
 
 
 def story(window: Browser, url: str, picture: Path) -> None:

@@ -61,4 +61,6 @@ STORAGES = {
 MEDIA_URL = "media/"
 MEDIA_ROOT = BASE_DIR / "media"
 
-LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "/"
+# By their names, so that they are right below a path of a site too.
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "notes"
