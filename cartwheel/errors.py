@@ -532,6 +532,12 @@ CATALOGUE: dict[str, Problem] = {
     "no-release": Problem(
         607, "There is no such release on the host", "`fab releases -H HOST` lists its releases."
     ),
+    "other-prefix": Problem(
+        614,
+        "The release is below another path of its site",
+        "Only a deploy changes the site: take the settings and the code that the release was made"
+        " from, and `fab deploy -H HOST`. A release that is still on the host is not made again.",
+    ),
     "migration-failed": Problem(
         608,
         "The migration failed",

@@ -449,6 +449,10 @@ _CASES: dict[str, tuple[str, str]] = {
         "there is no earlier good release",
     ),
     "no-release": ("`--to` names no release of this host.", "there is no release or version 1.9"),
+    "other-prefix": (
+        "A rollback, or a restart, over a change of web.prefix.",
+        '1.0.7f3a1c02 was made with web.prefix = "", and now it is "/shop"',
+    ),
     "migration-failed": (
         "deploy.migrate ended with an error, before any host switched.",
         "flask --app shop db upgrade ended with 1",

@@ -172,3 +172,17 @@ def _refusals(scene: Scene, facts: Facts, kind: Kind, chosen: str | Refusal) -> 
         yield chosen
     elif chosen in app.spoilt:
         yield _not_whole(facts, chosen)
+    else:
+        yield from _of_prefix(scene, facts, kind, chosen)
+
+
+def _of_prefix(scene: Scene, facts: Facts, kind: Kind, chosen: str) -> Iterator[Refusal]:
+    """Only a deploy writes the site, so a release that was made for another `web.prefix` would be
+    asked for by paths that it does not have."""
+    moved = (chosen,) if kind == "deploy" else (facts.app.current, chosen)
+    now = scene.settings.web.prefix
+    for one in facts.app.releases:
+        if one.release in moved and one.prefix != now:
+            was = f'{one.release} was made with web.prefix = "{one.prefix}"'
+            yield Refusal("other-prefix", f'{was}, and now it is "{now}"')
+            return

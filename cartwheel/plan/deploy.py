@@ -241,6 +241,7 @@ def _making(
         served=served_of(settings),
         static=static_command(settings),
         server_names=settings.web.names,
+        prefix=settings.web.prefix,
         import_seconds=settings.health.deadline_seconds,
         packages=Packages(
             have.artifact,

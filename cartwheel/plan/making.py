@@ -73,6 +73,7 @@ class Making:
     entry: str
     served: Served
     server_names: tuple[str, ...]
+    prefix: str
     import_seconds: float
     packages: Packages
     deliveries: tuple[Delivery, ...]  # the application's wheel first

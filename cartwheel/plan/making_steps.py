@@ -158,6 +158,7 @@ def _complete(plan: HostPlan, making: Making) -> Iterator[Step[Done]]:
         env={name: Noted(source, digest) for name, (source, digest) in making.noted.items()},
         processes=dict(making.processes),
         timers=dict(making.timers),
+        prefix=making.prefix,
         placed={
             name: NotedFile(making.placed_digests[name], one.secret)
             for name, one in making.placed.items()

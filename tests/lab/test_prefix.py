@@ -10,11 +10,16 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
+from cartwheel.errors import Exit
 from cartwheel_lab import LabHost
-from tests.kit import secure
+from cartwheel_lab.load import Plan
+from tests.kit import apps, secure
+from tests.kit.host import get
 from tests.kit.person import Person
 from tests.kit.project import SHOP, Project, new_project
 from tests.kit.secure import NAME
+from tests.kit.shop import new_shop
+from tests.kit.visitors import loaded
 from tests.lab import test_django
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(300)]
@@ -146,3 +151,57 @@ def test_django_and_its_admin(module_host: LabHost, tmp_path: Path) -> None:
     site.fab("run", "--command", test_django.CREATE)
     test_django.admin_upload_and_login(site)
     site.fab("uninstall", "--yes")
+
+
+REFUSING = """
+[hooks.front]
+before = "confirm"
+command = "false"
+"""
+
+
+def moving(mark: str) -> str:
+    """It answers as before at the paths below the prefix, also without one: otherwise no visitor
+    could see the change without an error."""
+    path = 'environ["PATH_INFO"]'
+    return apps.busy(mark).replace(path, f'{path}.removeprefix("{PREFIX}")')
+
+
+def test_its_change_and_the_way_back(module_host: LabHost, tmp_path: Path) -> None:
+    """Under load, in both directions: a deploy that goes back after the switch, one that stays, and
+    a rollback, which would be over the change."""
+    shop = new_shop(tmp_path, moving)
+    host, settings = module_host.name, shop.project.folder / "config/deploy.toml"
+    base = settings.read_text()
+    settings.write_text(base + SITE)
+    shop.project.fab("setup", "-H", host)
+    shop.project.fab("deploy", "-H", host)
+    below = {
+        name: PREFIX + getattr(Plan(), name)
+        for name in ("path", "slow_path", "upload_path", "stream_path")
+    }
+    with loaded(module_host, host=NAME, **below) as visitors:
+        for now, before in ((BELOW, SITE), (SITE, BELOW)):
+            before_it = site_of(module_host)
+            settings.write_text(base + now + REFUSING)
+            shop.project.fab("deploy", "-H", host, code=int(Exit.REVERTED))
+            assert site_of(module_host) == before_it
+            settings.write_text(base + now)
+            mark = shop.code()
+            shop.project.fab("deploy", "-H", host)
+            assert site_of(module_host) != before_it
+            for told in (now, before):
+                settings.write_text(base + told)
+                refused = shop.project.fab("rollback", "-H", host, code=int(Exit.FAILED)).err
+                assert "was made with web.prefix = " in refused
+                assert "take the settings and the code that the release was made from" in refused
+            settings.write_text(base + now)
+            shop.project.fab("restart", "-H", host)
+            assert mark in get(module_host, f"{PREFIX}/healthz", NAME)
+            assert "healthy" in shop.project.fab("status", "-H", host).text
+    visitors.assert_served_by({"mark1", "mark2", "mark3"})
+    shop.project.fab("uninstall", "--yes", "-H", host)
+
+
+def site_of(host: LabHost) -> str:
+    return host.sh("cat /etc/nginx/conf.d/cartwheel-shop.conf")

@@ -238,6 +238,7 @@ def _release(manifest: Manifest) -> Release:
         placed={name: one.digest for name, one in manifest.placed.items()},
         processes=manifest.processes,
         job_seconds={name: one.timeout_seconds for name, one in manifest.timers.items()},
+        prefix=manifest.prefix,
     )
 
 

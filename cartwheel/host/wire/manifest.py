@@ -51,7 +51,8 @@ class Manifest:
     `commit`: of the source in git, with `-dirty` at its end if there were other changes.
     `placed`: the application's files of configuration. `processes`: those besides web.
     `timers`: by name. `files`: SHA-256 of the release's own files. `packages`: the entries of its
-    site-packages. `static`: the digest of what its command made; "" without one."""
+    site-packages. `static`: the digest of what its command made; "" without one. `prefix`: the path
+    of its site that it is below."""
 
     release: str = ""
     seq: int = 0
@@ -77,3 +78,4 @@ class Manifest:
     files: Dict[str, str] = field(default_factory=dict)
     packages: Tuple[str, ...] = ()
     static: str = ""
+    prefix: str = ""

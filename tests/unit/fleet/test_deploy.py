@@ -123,6 +123,7 @@ MAKING = Making(
     entry="app:app",
     served=Served(),
     server_names=(),
+    prefix="",
     import_seconds=5,
     packages=Packages(
         WHEEL,
