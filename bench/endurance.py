@@ -62,6 +62,7 @@ skip = true
 keep_releases = {keep_releases}
 
 [web]
+server = "{server}"
 server_names = ["{site}"]
 """
 GUNICORN = {APP: "workers = 2\nthreads = 8", CHAT: 'workers = 1\nkind = "uvicorn"'}
@@ -194,6 +195,7 @@ def in_use(host: LabHost, folder: Path, served: Served, keep_releases: int) -> S
             app=name,
             gunicorn=GUNICORN[name],
             keep_releases=keep_releases,
+            server=served.server,
             site=site_of(name),
         )
         if served.https:
