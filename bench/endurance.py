@@ -370,7 +370,7 @@ def of_host(before: Census, after: Census, rounds: int, served: Served) -> list[
         Row(
             "lines of history",
             after.history_lines,
-            before.history_lines + 2 * rounds,
+            before.history_lines + 4 * rounds,  # one for a switch, one if it found open connections
             before=before.history_lines,
         ),
     ]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from cartwheel_lab import LabHost
+from tests.kit import postgres
 from tests.kit.bases import READY
 from tests.kit.browser import Browser, browser
 from tests.kit.certificates import authority, certificate
@@ -68,8 +70,9 @@ class Site:
         return found[1]
 
 
-def begun(folder: Path) -> Project:
-    """The example's sources, and what `config.init` writes for them."""
+def begun(folder: Path, *changes: tuple[str, str, str]) -> Project:
+    """The example's sources, with `changes` (file, text, new text), and what `config.init` writes
+    for them."""
     ours = shutil.ignore_patterns(
         "__pycache__", "cartwheel.toml", "deploy_settings.py", "*.sqlite3"
     )
@@ -81,6 +84,10 @@ def begun(folder: Path) -> Project:
         "HOME": str(folder / "home"),
     }
     project = Project(folder / "notes", elsewhere)
+    for name, old, new in changes:
+        text = (project.folder / name).read_text()
+        assert old in text, old
+        (project.folder / name).write_text(text.replace(old, new))
     project.cartwheel("config.init", "--server-name", NAME)
     for name, text in {
         "notes.pem": LEAF.pem,
@@ -216,6 +223,15 @@ drain_seconds = 4
 """
 
 
+def balanced(project: Project, hosts: Sequence[LabHost]) -> None:
+    """The last of the hosts is the balancer of the others."""
+    tables = [
+        f'[inventory.hosts.{one.name}]\ninner_address = "{one.address}:{PEERS}"' for one in hosts
+    ]
+    with (project.folder / "cartwheel.toml").open("a") as file:
+        file.write("\n".join([BALANCED, *tables, 'roles = ["balancer"]\n']))
+
+
 @pytest.mark.nightly
 def test_two_hosts_behind_a_balancer_in_a_browser(
     hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory
@@ -226,11 +242,7 @@ def test_two_hosts_behind_a_balancer_in_a_browser(
         host.reset()
     folder = tmp_path_factory.mktemp("fleet")
     project = begun(folder)
-    tables = [
-        f'[inventory.hosts.{one.name}]\ninner_address = "{one.address}:{PEERS}"' for one in three
-    ]
-    with (project.folder / "cartwheel.toml").open("a") as file:
-        file.write("\n".join([BALANCED, *tables, 'roles = ["balancer"]\n']))
+    balanced(project, three)
     project.fab("setup")
     (folder / "shared").mkdir()
     share(folder / "shared", webs, "/srv/notes/shared")
@@ -244,3 +256,67 @@ def test_two_hosts_behind_a_balancer_in_a_browser(
     for web in webs:
         asked = web.sh("grep -c 'HTTP/1.[01]\" 200' /var/log/nginx/notes.access.log")
         assert int(asked) > 1, "both hosts have answered"
+
+
+SQLITE = """
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": BASE_DIR / "db.sqlite3",
+"""
+POSTGRESQL = """
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "notes",
+        "USER": "notes",
+        "PASSWORD": "on a developer's machine",
+        "HOST": "localhost",
+"""
+
+
+@pytest.mark.nightly
+def test_two_hosts_with_one_postgresql(hosts: GetHosts, tmp_path: Path) -> None:
+    """A login on one host counts on the other, and both serve an upload; also after a deploy."""
+    *webs, balancer = three = hosts(3, packages=READY)
+    [database] = hosts(packages=postgres.PACKAGES)
+    for host in (*three, database):
+        host.reset()
+    password = "only on the hosts"
+    postgres.serve(database, "notes", password)
+    needs = ("requirements.txt", "Django>=4.2,<5.3\n", "Django>=4.2,<5.3\npsycopg[binary]\n")
+    project = begun(tmp_path, ("notebook/settings.py", SQLITE, POSTGRESQL), needs)
+    balanced(project, three)
+    settings = project.folder / "cartwheel.toml"
+    where = f'DATABASE_HOST = "{database.address}"\nDATABASE_PORT = "{postgres.PORT}"\n'
+    secret = 'DATABASE_PASSWORD = { file = "../password" }\n'
+    (tmp_path / "password").write_text(password)
+    text = settings.read_text()
+    text = text.replace("[env]\n", f"[env]\n{where}").replace("[secrets]\n", f"[secrets]\n{secret}")
+    settings.write_text(text)
+    project.fab("setup")
+    (tmp_path / "shared").mkdir()
+    share(tmp_path / "shared", webs, "/srv/notes/shared")
+    project.fab("deploy", "--skip-tests")
+    project.fab("run", "-H", webs[0].name, "--command", CREATE)
+
+    ann = Person(NAME, (balancer.address, balancer.https_port), ROOT.pem)
+    login = {"username": "ann", "password": PASSWORD}
+    assert ann.submit("/accounts/login/", login).path == "/"
+    listed = ann.submit("/write/", {"title": "One", "text": "1"}, ("file", "dot.png", PICTURE))
+    [url] = re.findall(r'class="file" href="(/media/notes/\d{4}/dot\.png)"', listed.text)
+    both_serve(ann, webs, url)
+    style = project.folder / "notes/static/notes/notes.css"
+    style.write_text(style.read_text() + "\np { color: navy; }\n")
+    project.fab("deploy", "--skip-tests")
+    both_serve(ann, webs, url)
+    assert postgres.ask(database, "notes", "SELECT count(*) FROM django_session") == "1"
+    assert "sqlite3" not in webs[1].sh("ls /srv/notes/shared")
+
+
+def both_serve(ann: Person, webs: Sequence[LabHost], url: str) -> None:
+    """She is logged in on both hosts, and both send the upload."""
+    for path in ("/write/", url):
+        count = f"grep -c 'GET {path} HTTP/1.[01]\" 200' /var/log/nginx/notes.access.log ||:"
+        before = [int(web.sh(count)) for web in webs]
+        answers = [ann.get(path) for _ in range(6)]
+        assert {(one.status, one.path) for one in answers} == {(200, path)}
+        assert path != url or {one.body for one in answers} == {PICTURE}
+        after = [int(web.sh(count)) for web in webs]
+        assert all(map(operator.lt, before, after)), f"{path}: {before}, {after}"
