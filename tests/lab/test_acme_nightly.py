@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import LabHost
+from cartwheel_lab.visitors import visiting
 from tests.kit import pebble
 from tests.kit.certificates import certificate
 from tests.kit.host import await_sessions
@@ -19,7 +20,7 @@ from tests.kit.pebble import Pebble
 from tests.kit.project import Project, new_project
 from tests.kit.waiting import until
 from tests.lab.conftest import GetHosts
-from tests.lab.test_acme import NAME, by_timer, curl, deploy, served, settings, trust
+from tests.lab.test_acme import LOAD, NAME, by_timer, curl, deploy, served, settings, trust
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.nightly]
 
@@ -296,15 +297,24 @@ def test_the_certbot_of_another_debian(
     ca, project = Pebble(host), new_project(tmp_path)
     ca.start()
     trust(project, ca)
-    project.settings(settings(NAME))
+    project.settings(settings(NAME, more="redirect = false\n"))
     project.fab("setup", "-H", host.name)
     deploy(project, host)
     first = served(host)
     assert "nothing changed" in deploy(project, host)
     project.fab("tls.renew", "--dry-run", "-H", host.name)
     assert served(host) == first
-    project.fab("tls.renew", "-H", host.name)
+    with visiting(host, LOAD) as visits:
+        project.fab("tls.renew", "-H", host.name)
     assert served(host) != first
+    assert visits.result["failed"] == 0, visits.result
+    ca.stop()
+    assert "Connection refused" in project.fab("tls.renew", "-H", host.name, code=4).text
+    second = served(host)
+    ca.start()
+    host.sh(f"find {HOMES}/*/accounts -name '*.json' -exec truncate -s 0 {{}} +")
+    project.fab("tls.renew", "-H", host.name)
+    assert served(host) != second
     project.settings(settings(NAME, pebble.BLOCKED))
     assert "urn:ietf:params:acme:error:rejectedIdentifier: " in deploy(project, host, code=4)
     host.sh("apt-get -qq remove certbot >/dev/null 2>&1")
