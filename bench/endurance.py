@@ -238,7 +238,11 @@ def visitors(host: LabHost, sites: Sites, rounds: int) -> Iterator[list[Visits]]
         releases=marks,
     )
     http2 = load_http2.Plan(
-        host=site_of(APP), seconds=HOURS_SECONDS, late_seconds=LATE_SECONDS, releases=marks
+        host=site_of(APP),
+        seconds=HOURS_SECONDS,
+        clients=1,  # with the others no more requests of a second than the shop has threads
+        late_seconds=LATE_SECONDS,
+        releases=marks,
     )
     with ExitStack() as all_of_them:
         found = [

@@ -7,20 +7,19 @@ client whose websocket is closed opens it again at once, as a page in a browser 
 
 from __future__ import annotations
 
-import socket
+import asyncio
 import ssl
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
-from websockets.sync.client import ClientConnection, connect
 
 from cartwheel_lab.load import BadAnswerError, Tally, program, release_in, side_by_side
 
@@ -78,15 +77,21 @@ def run(plan: Plan, stop: threading.Event, ready: Callable[[], None]) -> Sockets
 
 
 def _client(plan: Plan, tally: Sockets, stop: threading.Event) -> None:
+    """In a loop of its own: a TLS connection may not be read and written by two threads, as the
+    library's client without asyncio does."""
+    asyncio.run(_visit(plan, tally, stop))
+
+
+async def _visit(plan: Plan, tally: Sockets, stop: threading.Event) -> None:
     """One websocket after the other; each ends by the server, or at the client's own end."""
     closed_at: float | None = None
     while not stop.is_set():
         try:
-            with _opened(plan) as line:
-                release_in(_heard(line), plan.release_pattern, plan.releases)
+            async with _opened(plan) as line:
+                release_in(await _heard(line), plan.release_pattern, plan.releases)
                 if closed_at is not None:
                     tally.open_again(time.monotonic() - closed_at)
-                _talk(plan, tally, stop, line)
+                await _talk(plan, tally, stop, line)
         except ConnectionClosed as error:
             closed_at = time.monotonic()
             tally.ended(_code_of(error) or _CUT)
@@ -95,7 +100,7 @@ def _client(plan: Plan, tally: Sockets, stop: threading.Event) -> None:
             tally.ended(_code_of(error.why) or CUT_ASKING)
         except (OSError, WebSocketException, BadAnswerError) as error:
             tally.bad(_KIND, f"{type(error).__name__}: {error}")
-            stop.wait(plan.pause_seconds)
+            await asyncio.sleep(plan.pause_seconds)
 
 
 class _ClosedAskingError(Exception):
@@ -110,27 +115,23 @@ def _code_of(error: ConnectionClosed) -> str:
     return str(error.rcvd.code) if error.rcvd else ""
 
 
-@contextmanager
-def _opened(plan: Plan) -> Iterator[ClientConnection]:
+def _opened(plan: Plan) -> connect:
     context = None
     if plan.tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with (
-        socket.create_connection((plan.address, plan.port), _PATIENCE_SECONDS) as plain,
-        connect(
-            f"{'wss' if plan.tls else 'ws'}://{plan.host}{plan.path}",
-            sock=plain,
-            ssl=context,
-            proxy=None,
-            ping_interval=None,
-            open_timeout=_PATIENCE_SECONDS,
-        ) as line,
-    ):
-        yield line
+    return connect(
+        f"{'wss' if plan.tls else 'ws'}://{plan.host}{plan.path}",
+        host=plan.address,
+        port=plan.port,
+        ssl=context,
+        proxy=None,
+        ping_interval=None,
+        open_timeout=_PATIENCE_SECONDS,
+    )
 
 
-def _talk(plan: Plan, tally: Sockets, stop: threading.Event, line: ClientConnection) -> None:
+async def _talk(plan: Plan, tally: Sockets, stop: threading.Event, line: ClientConnection) -> None:
     """Send a message, and wait for its answer. Raises ConnectionClosed at once when it is closed,
     also in a pause."""
     number = 0
@@ -138,8 +139,8 @@ def _talk(plan: Plan, tally: Sockets, stop: threading.Event, line: ClientConnect
         number += 1
         began = time.monotonic()
         try:
-            line.send(f"message {number}")
-            text = _heard(line)
+            await line.send(f"message {number}")
+            text = await _heard(line)
         except ConnectionClosed as error:
             raise _ClosedAskingError(error) from error
         stall = time.monotonic() - began
@@ -148,13 +149,14 @@ def _talk(plan: Plan, tally: Sockets, stop: threading.Event, line: ClientConnect
             raise BadAnswerError(f"another message than {number}: {text[:100]}")
         tally.good(_KIND, stall, release, "", late=stall > plan.late_seconds)
         try:
-            raise BadAnswerError(f"nobody asked for {line.recv(plan.pause_seconds)!r}")
+            more = await asyncio.wait_for(line.recv(), plan.pause_seconds)
         except TimeoutError:
             continue
+        raise BadAnswerError(f"nobody asked for {more!r}")
 
 
-def _heard(line: ClientConnection) -> str:
-    return str(line.recv(_PATIENCE_SECONDS))
+async def _heard(line: ClientConnection) -> str:
+    return str(await asyncio.wait_for(line.recv(), _PATIENCE_SECONDS))
 
 
 if __name__ == "__main__":
