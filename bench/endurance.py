@@ -26,6 +26,7 @@ from typing import Any
 from bench import census
 from bench.census import Census
 from cartwheel.events import silent
+from cartwheel.host.web import kinds
 from cartwheel_lab import Lab, LabHost, load
 from cartwheel_lab.visitors import Visits, visiting
 from tests.kit import apps, load_http2, load_websocket, secure
@@ -43,7 +44,7 @@ DISK_GROWTH = 0.01  # the releases' code differs by some bytes
 REOPENED_SECONDS = 1.0
 RESTARTED = "1012"  # RFC 6455: "Service Restart"
 HOURS_SECONDS = 6 * 3600.0
-SERVERS = {"nginx": "nginx.service", "apache": "apache2.service"}
+SERVERS = {kind.name: kind.unit for kind in kinds.KINDS}
 
 # Everything else has Cartwheel's defaults: watch period, drain, lease.
 SETTINGS = """
@@ -303,13 +304,13 @@ def tell(number: int, *both: Taken) -> None:
 def of_visitors(seen: Sequence[dict[str, Any]]) -> list[Row]:
     """Of the shop's visitors, the chat's, and with HTTPS those over HTTP/2."""
     requests, chat, *http2 = seen
-    kinds = [*((kind, requests) for kind in KINDS), ("websocket", chat)]
-    kinds += [("http2", one) for one in http2]
+    counted_in = [*((kind, requests) for kind in KINDS), ("websocket", chat)]
+    counted_in += [("http2", one) for one in http2]
     failures = [failure for one in seen for failure in one["failures"]]
     failed = "; ".join(f"{one['kind']} at {one['at']}: {one['problem']}" for one in failures[:3])
     late, longest = sum(one["late"] for one in seen), max(map(stall_of, seen))
     return [
-        *(answered(kind, one) for kind, one in kinds),
+        *(answered(kind, one) for kind, one in counted_in),
         Row("requests that failed", sum(one["failed"] for one in seen), most=0, note=failed),
         Row("requests more than 1 s slower than their own work", late, most=0),
         Row("kept connections that were closed", len(requests["idle_closed"]), most=0),
