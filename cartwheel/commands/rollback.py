@@ -182,7 +182,7 @@ def _of_prefix(scene: Scene, facts: Facts, kind: Kind, chosen: str) -> Iterator[
     moved = (chosen,) if kind == "deploy" else (facts.app.current, chosen)
     now = scene.settings.web.prefix
     for one in facts.app.releases:
-        if one.release in moved and one.prefix != now:
+        if one.release in moved and one.prefix not in (None, now):
             was = f'{one.release} was made with web.prefix = "{one.prefix}"'
             yield Refusal("other-prefix", f'{was}, and now it is "{now}"')
             return

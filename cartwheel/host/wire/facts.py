@@ -62,8 +62,7 @@ class Release:
     `content` is the release's name without the counter of a rebuild, `name` is the application's,
     `python` has path and version of its interpreter, `variables` and `placed` (the application's
     files of configuration) are keyed digests by name, `processes` are those besides web, and
-    `job_seconds` are the time limits of its timers' jobs. `prefix`: the path of its site that it is
-    below."""
+    `job_seconds` are the time limits of its timers' jobs. `prefix`: as in its manifest."""
 
     release: str
     version: str
@@ -75,7 +74,7 @@ class Release:
     placed: Dict[str, str]
     processes: Dict[str, Process] = field(default_factory=dict)
     job_seconds: Dict[str, float] = field(default_factory=dict)
-    prefix: str = ""
+    prefix: Optional[str] = None
 
 
 @dataclass(frozen=True)

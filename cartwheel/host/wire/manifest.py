@@ -52,7 +52,7 @@ class Manifest:
     `placed`: the application's files of configuration. `processes`: those besides web.
     `timers`: by name. `files`: SHA-256 of the release's own files. `packages`: the entries of its
     site-packages. `static`: the digest of what its command made; "" without one. `prefix`: the path
-    of its site that it is below."""
+    of its site that it is below; None where an earlier version did not say."""
 
     release: str = ""
     seq: int = 0
@@ -78,4 +78,4 @@ class Manifest:
     files: Dict[str, str] = field(default_factory=dict)
     packages: Tuple[str, ...] = ()
     static: str = ""
-    prefix: str = ""
+    prefix: Optional[str] = None

@@ -13,7 +13,7 @@ from cartwheel.settings.toml_tables import Settings
 from tests.unit import answers
 from tests.unit.commands.test_deploy import SCENE
 
-ROOT, SHOP = "1.a", "1.b"
+ROOT, SHOP, OLD = "1.a", "1.b", "0.9"
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,9 @@ ROOT, SHOP = "1.a", "1.b"
         ("rollback", "", ROOT, SHOP, SHOP),
         # The settings of before do not help: the site is that of the live release.
         ("rollback", "", SHOP, ROOT, SHOP),
+        # An earlier version did not say where a release is.
+        ("rollback", "/shop", SHOP, OLD, ""),
+        ("restart", "/shop", OLD, OLD, ""),
         ("restart", "/shop", ROOT, ROOT, ROOT),
         ("restart", "/shop", SHOP, SHOP, ""),
         # It writes the site too.
@@ -34,7 +37,7 @@ def test_a_release_below_another_path(
     kind: Kind, now: str, current: str, chosen: str, wrong: str
 ) -> None:
     def change(known: dict[str, Any]) -> None:
-        below = {ROOT: "", SHOP: "/shop"}
+        below = {ROOT: "", SHOP: "/shop", OLD: None}
         releases = [answers.release(name, prefix=prefix) for name, prefix in below.items()]
         known["app"].update(current=current, releases=releases)
 
