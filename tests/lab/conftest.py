@@ -20,6 +20,8 @@ from cartwheel_lab import Lab, LabHost, record
 from cartwheel_lab.lab import STATE_VARIABLE
 from tests.kit.bases import READY
 from tests.kit.faulting import DISK_MB, Shore, new_shore
+from tests.kit.tiers import tiered
+from tests.kit.web_servers import SERVERS, Server
 
 GetHosts = Callable[..., list[LabHost]]
 
@@ -122,6 +124,18 @@ def bare_host(hosts: GetHosts) -> Iterator[LabHost]:
 def module_host(hosts: GetHosts) -> Iterator[LabHost]:
     """A bookworm host with a fresh disk at the module's start. Not together with `host`."""
     yield from _fresh(hosts)
+
+
+@pytest.fixture(scope="module", params=tiered(["nginx", "apache"], nightly={"apache"}))
+def web_server(request: pytest.FixtureRequest) -> Server:
+    """The kind of web server: the module's story is told with each."""
+    return SERVERS[request.param]
+
+
+@pytest.fixture(scope="module")
+def web_host(hosts: GetHosts, web_server: Server) -> Iterator[LabHost]:
+    """A bookworm host with this web server, and a fresh disk at the story's start."""
+    yield from _fresh(hosts, packages=web_server.packages)
 
 
 def _several(hosts: GetHosts, count: int) -> list[LabHost]:

@@ -15,6 +15,7 @@ from tests.kit.certificates import Issued, authority, certificate
 from tests.kit.host import await_sessions, current, journal, main_pids
 from tests.kit.project import SHOP, Project, new_project
 from tests.kit.waiting import until
+from tests.kit.web_servers import Server
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -22,7 +23,6 @@ NAME = "shop.example.org"
 ROOT = authority()
 MIDDLE = authority("Test Intermediate", by=ROOT)
 ONE, TWO, THREE = (certificate(NAME, by=MIDDLE) for _each in range(3))
-SITE = SHOP + f'[web]\nserver_names = ["{NAME}"]\n'
 TLS = '[tls]\ncertificate = "shop.pem"\nkey = "shop.key"\nca = "root.pem"\n'
 HOST_PEM, HOST_KEY = "/etc/ssl/shop.pem", "/etc/ssl/shop.key"
 ON_HOST = f'[tls]\nhost_certificate = "{HOST_PEM}"\nhost_key = "{HOST_KEY}"\nhsts_seconds = 300\n'
@@ -36,6 +36,11 @@ def app(environ, start_response):
 """
 
 
+def site(server: Server, tls: str = "") -> str:
+    """The settings."""
+    return SHOP + server.web + f'server_names = ["{NAME}"]\n' + tls
+
+
 def write_pair(project: Project, one: Issued) -> None:
     (project.folder / "shop.pem").write_text(one.pem + MIDDLE.pem)
     (project.folder / "shop.key").write_text(one.key)
@@ -46,13 +51,15 @@ def release(project: Project, text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def project(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def project(
+    web_server: Server, web_host: LabHost, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Project]:
     project = new_project(tmp_path_factory.mktemp("shop"))
     (project.folder / "root.pem").write_text(ROOT.pem)
     write_pair(project, ONE)
     release(project, "one")
-    project.settings(SITE + TLS)
-    project.fab("setup", "-H", module_host.name)
+    project.settings(site(web_server, TLS))
+    project.fab("setup", "-H", web_host.name)
     yield project
 
 
@@ -74,16 +81,9 @@ def is_served(host: LabHost, one: Issued) -> bool:
     return served(host) == one.pem
 
 
-def reloads(host: LabHost) -> int:
-    """How often the host's web server was asked to reload."""
-    host.sh("journalctl --sync")
-    return host.sh("journalctl -u nginx -o cat").count("Reloaded nginx")
-
-
-def footprint(host: LabHost) -> str:
-    return host.sh(
-        "find /srv/shop/tls /etc/nginx /etc/systemd/system -printf '%p %m %l %s\\n'|sort"
-    )
+def footprint(server: Server, host: LabHost) -> str:
+    places = f"/srv/shop/tls {server.etc} /etc/systemd/system"
+    return host.sh(f"find {places} -printf '%p %m %l %s\\n' | sort")
 
 
 def deploy(project: Project, host: LabHost, code: int = 0) -> str:
@@ -94,167 +94,185 @@ def tls_status(project: Project, host: LabHost) -> str:
     return project.fab("tls.status", "-H", host.name).text
 
 
-def test_a_first_deploy_serves_https(project: Project, module_host: LabHost) -> None:
-    planned = project.fab("plan", "-H", module_host.name).text
+def test_a_first_deploy_serves_https(
+    web_server: Server, project: Project, web_host: LabHost
+) -> None:
+    planned = project.fab("plan", "-H", web_host.name).text
     assert f"tls: begins to serve {NAME} until " in planned
     assert re.search(r"steps: .*, tls$", planned, re.MULTILINE)
-    deploy(project, module_host)
-    head, _, body = curl(module_host, f"https://{NAME}/").partition("\n\n")
+    deploy(project, web_host)
+    head, _, body = curl(web_host, f"https://{NAME}/").partition("\n\n")
     assert head.startswith("HTTP/2 200")
     environ = json.loads(body)["environ"]
     assert environ["wsgi.url_scheme"] == environ["HTTP_X_FORWARDED_PROTO"] == "https"
     assert environ["HTTP_X_FORWARDED_PORT"] == "443"
-    plain = curl(module_host, f"'http://{NAME}/a?b=1'")
+    plain = curl(web_host, f"'http://{NAME}/a?b=1'")
     assert plain.startswith("HTTP/1.1 301 ")
     assert f"Location: https://{NAME}/a?b=1\n" in plain
-    assert curl(module_host, f"https://{NAME}/", "--http1.1").startswith("HTTP/1.1 200 OK")
-    modes = module_host.sh("cd /srv/shop && stat -c '%n %a %U:%G' tls tls/*/* tls/site.conf")
+    assert curl(web_host, f"https://{NAME}/", "--http1.1").startswith("HTTP/1.1 200 OK")
+    modes = web_host.sh("cd /srv/shop && stat -c '%n %a %U:%G' tls tls/*/* tls/site.conf")
     assert set(modes.splitlines()) >= {"tls 700 root:root", "tls/site.conf 600 root:root"}
     assert [line.split()[1:] for line in modes.splitlines() if line.split()[0][-4:] == ".pem"] == [
         ["600", "root:root"]
     ] * 4, "both files, once more through the link"
-    assert module_host.sh("nginx -t 2>&1").count("warn") == 0
-    shown = tls_status(project, module_host)
+    assert web_server.warnings(web_host) == []
+    shown = tls_status(project, web_host)
     assert re.search(rf"deploy +{NAME} +Test Intermediate +20\d\d-\d\d-\d\d +79 +yes", shown), shown
-    well = project.fab("status", "-H", module_host.name).text
+    well = project.fab("status", "-H", web_host.name).text
     assert "healthy" in well
-    assert "the certificate ends on" in project.fab("doctor", "-H", module_host.name).text
-    assert ("tls", "done") in [(one["kind"], one["result"]) for one in journal(module_host, "shop")]
+    assert "the certificate ends on" in project.fab("doctor", "-H", web_host.name).text
+    assert ("tls", "done") in [(one["kind"], one["result"]) for one in journal(web_host, "shop")]
 
 
-def test_an_unchanged_deploy_touches_nothing(project: Project, module_host: LabHost) -> None:
-    before = (reloads(module_host), footprint(module_host), main_pids(module_host, "shop"))
-    assert f"tls: serves {NAME} until " in project.fab("plan", "-H", module_host.name).text
-    project.fab("plan", "-H", module_host.name, "--exit-code", code=0)
-    assert "nothing changed" in deploy(project, module_host)
+def test_an_unchanged_deploy_touches_nothing(
+    web_server: Server, project: Project, web_host: LabHost
+) -> None:
+    before = (
+        web_server.reloads(web_host),
+        footprint(web_server, web_host),
+        main_pids(web_host, "shop"),
+    )
+    assert f"tls: serves {NAME} until " in project.fab("plan", "-H", web_host.name).text
+    project.fab("plan", "-H", web_host.name, "--exit-code", code=0)
+    assert "nothing changed" in deploy(project, web_host)
     assert before == (
-        reloads(module_host),
-        footprint(module_host),
-        main_pids(module_host, "shop"),
+        web_server.reloads(web_host),
+        footprint(web_server, web_host),
+        main_pids(web_host, "shop"),
     )
 
 
-def test_units_that_somebody_took_away_come_again(project: Project, module_host: LabHost) -> None:
+def test_units_that_somebody_took_away_come_again(project: Project, web_host: LabHost) -> None:
     timer = "cartwheel-shop_tls.timer"
-    module_host.sh(f"systemctl disable --now {timer}; rm /etc/systemd/system/{timer}")
-    assert "its units are not whole" in project.fab("plan", "-H", module_host.name).text
-    deploy(project, module_host)
-    assert module_host.sh(f"systemctl is-active {timer}") == "active\n"
-    assert "nothing changed" in deploy(project, module_host)
+    web_host.sh(f"systemctl disable --now {timer}; rm /etc/systemd/system/{timer}")
+    assert "its units are not whole" in project.fab("plan", "-H", web_host.name).text
+    deploy(project, web_host)
+    assert web_host.sh(f"systemctl is-active {timer}") == "active\n"
+    assert "nothing changed" in deploy(project, web_host)
 
 
-def test_a_renewed_certificate_is_one_reload(project: Project, module_host: LabHost) -> None:
+def test_a_renewed_certificate_is_one_reload(
+    web_server: Server, project: Project, web_host: LabHost
+) -> None:
     write_pair(project, TWO)
-    project.fab("plan", "-H", module_host.name, "--exit-code", code=10)
-    count, pids = reloads(module_host), main_pids(module_host, "shop")
-    said = deploy(project, module_host)
+    project.fab("plan", "-H", web_host.name, "--exit-code", code=10)
+    count, pids = web_server.reloads(web_host), main_pids(web_host, "shop")
+    said = deploy(project, web_host)
     assert f"tls: another certificate, serves {NAME} until " in said
-    assert served(module_host) == TWO.pem
-    assert (reloads(module_host), main_pids(module_host, "shop")) == (count + 1, pids)
-    assert len(module_host.sh("ls -d /srv/shop/tls/????????????").split()) == 1
+    assert served(web_host) == TWO.pem
+    assert (web_server.reloads(web_host), main_pids(web_host, "shop")) == (count + 1, pids)
+    assert len(web_host.sh("ls -d /srv/shop/tls/????????????").split()) == 1
 
 
-def test_the_key_shows_nowhere(project: Project, module_host: LabHost) -> None:
+def test_the_key_shows_nowhere(project: Project, web_host: LabHost) -> None:
     secret = TWO.key.splitlines()[1]
     shown = [
-        project.fab(*words, "-H", module_host.name).text
+        project.fab(*words, "-H", web_host.name).text
         for words in (("--debug", "plan", "--json"), ("--debug", "deploy"), ("history",))
     ]
     assert not [text for text in shown if secret in text]
     kept = [path for path in (project.folder / "state").rglob("*") if path.is_file()]
     assert not [path for path in kept if secret in path.read_text(errors="replace")]
     places = "/srv /var/log /etc /tmp /var/tmp /run/systemd /var/lib/cartwheel"
-    found = module_host.sh(f"grep -rlF -e '{secret}' {places} 2>/dev/null || true").splitlines()
+    found = web_host.sh(f"grep -rlF -e '{secret}' {places} 2>/dev/null || true").splitlines()
     assert {re.sub("/[0-9a-f]{12}/", "/SET/", path) for path in found} == {
         "/srv/shop/tls/SET/key.pem"
     }
-    assert secret not in module_host.sh("journalctl --no-pager -o cat")
+    assert secret not in web_host.sh("journalctl --no-pager -o cat")
 
 
-def test_a_broken_pair_never_reaches_the_host(project: Project, module_host: LabHost) -> None:
-    before = footprint(module_host)
+def test_a_broken_pair_never_reaches_the_host(
+    web_server: Server, project: Project, web_host: LabHost
+) -> None:
+    before = footprint(web_server, web_host)
     (project.folder / "shop.key").write_text(ONE.key)
-    assert "is not the key of this certificate" in deploy(project, module_host, code=2)
+    assert "is not the key of this certificate" in deploy(project, web_host, code=2)
     (project.folder / "shop.pem").write_text(TWO.pem)
-    assert "lacks the certificate of Test Intermediate" in deploy(project, module_host, code=2)
+    assert "lacks the certificate of Test Intermediate" in deploy(project, web_host, code=2)
     project.fab("config.check", code=2)
-    assert (footprint(module_host), served(module_host)) == (before, TWO.pem)
+    assert (footprint(web_server, web_host), served(web_host)) == (before, TWO.pem)
     write_pair(project, TWO)
 
 
-def test_what_nginx_refuses_leaves_all_as_it_was(project: Project, module_host: LabHost) -> None:
+def test_what_the_web_server_refuses_leaves_all_as_it_was(
+    web_server: Server, project: Project, web_host: LabHost
+) -> None:
     """The release is live all the same, and the exit code asks for a person."""
-    before = footprint(module_host)
-    project.write(
-        "templates/nginx-tls.conf.j2", '{% include "cartwheel/nginx-tls.conf.j2" %}ssl_bogus on;\n'
-    )
-    said = deploy(project, module_host, code=4)
-    assert 'unknown directive "ssl_bogus"' in said
-    assert (footprint(module_host), served(module_host)) == (before, TWO.pem)
-    (project.folder / "templates/nginx-tls.conf.j2").unlink()
-    assert "nothing changed" in deploy(project, module_host)
+    before = footprint(web_server, web_host)
+    template = f"{web_server.name}-tls.conf.j2"
+    text = f'{{% include "cartwheel/{template}" %}}{web_server.tls_mistake}\n'
+    project.write(f"templates/{template}", text)
+    said = deploy(project, web_host, code=4)
+    assert web_server.tls_mistake_said in said
+    assert (footprint(web_server, web_host), served(web_host)) == (before, TWO.pem)
+    (project.folder / "templates" / template).unlink()
+    assert "nothing changed" in deploy(project, web_host)
 
 
-def test_a_port_that_is_taken_is_refused(project: Project, module_host: LabHost) -> None:
-    module_host.sh("systemd-run --unit=other python3 -m http.server 8443")
-    until(lambda: ":8443" in module_host.sh("ss -Hltn"), shown="the other program")
-    project.settings(SITE + TLS + "listen = 8443\n")
-    said = deploy(project, module_host, code=1)
+def test_a_port_that_is_taken_is_refused(
+    web_server: Server, project: Project, web_host: LabHost
+) -> None:
+    web_host.sh("systemd-run --unit=other python3 -m http.server 8443")
+    until(lambda: ":8443" in web_host.sh("ss -Hltn"), shown="the other program")
+    project.settings(site(web_server, TLS + "listen = 8443\n"))
+    said = deploy(project, web_host, code=1)
     assert "port 8443 (tls.listen) is used by python3" in said
-    module_host.sh("systemctl stop other")
-    project.settings(SITE + TLS)
-    assert served(module_host) == TWO.pem
+    web_host.sh("systemctl stop other")
+    project.settings(site(web_server, TLS))
+    assert served(web_host) == TWO.pem
 
 
-def test_a_rollback_keeps_https(project: Project, module_host: LabHost) -> None:
-    first = current(module_host, "shop")
+def test_a_rollback_keeps_https(project: Project, web_host: LabHost) -> None:
+    first = current(web_host, "shop")
     release(project, "two")
     write_pair(project, THREE)
-    deploy(project, module_host)
-    assert served(module_host) == THREE.pem
-    project.fab("rollback", "-H", module_host.name)
-    assert current(module_host, "shop") == first
-    assert served(module_host) == THREE.pem
-    assert '"text": "one"' in curl(module_host, f"https://{NAME}/")
+    deploy(project, web_host)
+    assert served(web_host) == THREE.pem
+    project.fab("rollback", "-H", web_host.name)
+    assert current(web_host, "shop") == first
+    assert served(web_host) == THREE.pem
+    assert '"text": "one"' in curl(web_host, f"https://{NAME}/")
 
 
 def test_a_session_that_is_killed_leaves_work_for_the_next(
-    project: Project, module_host: LabHost
+    web_server: Server, project: Project, web_host: LabHost
 ) -> None:
     """As if it had been killed after it moved the files."""
-    await_sessions(module_host)  # the end of one puts in order what it finds
-    before = footprint(module_host)
-    module_host.sh(
+    await_sessions(web_host)  # the end of one puts in order what it finds
+    before = footprint(web_server, web_host)
+    web_host.sh(
         "cd /srv/shop/tls && cp -a $(readlink live) 0123456789ab && python3 - <<'.'\n"
         "import json, os; mark = {'live': os.readlink('live'), 'site': open('site.conf').read()}\n"
         "json.dump(mark, open('pending.json', 'w'))\n.\n"
-        "echo 'ssl_bogus on;' >>site.conf && ln -sfn 0123456789ab live"
+        f"echo '{web_server.tls_mistake}' >>site.conf && ln -sfn 0123456789ab live"
     )
-    said = project.fab("doctor", "--fix", "-H", module_host.name, code=None).text
-    assert footprint(module_host) == before, said
-    assert module_host.sh("nginx -t 2>&1").count("successful") == 1
+    said = project.fab("doctor", "--fix", "-H", web_host.name, code=None).text
+    assert footprint(web_server, web_host) == before, said
+    assert web_server.warnings(web_host) == []
 
 
-def test_files_of_the_host_are_followed(project: Project, module_host: LabHost) -> None:
-    put(module_host, ONE)
-    project.settings(SITE + ON_HOST)
-    deploy(project, module_host)
-    assert served(module_host) == ONE.pem
-    assert "strict-transport-security: max-age=300\n" in curl(module_host, f"https://{NAME}/")
-    assert module_host.sh("ls /srv/shop/tls").split() == ["site.conf"]
-    put(module_host, TWO)
-    until(lambda: served(module_host) == TWO.pem, 20, shown="the path unit")
-    shown = tls_status(project, module_host)
+def test_files_of_the_host_are_followed(
+    web_server: Server, project: Project, web_host: LabHost
+) -> None:
+    put(web_host, ONE)
+    project.settings(site(web_server, ON_HOST))
+    deploy(project, web_host)
+    assert served(web_host) == ONE.pem
+    assert "strict-transport-security: max-age=300\n" in curl(web_host, f"https://{NAME}/")
+    assert web_host.sh("ls /srv/shop/tls").split() == ["site.conf"]
+    put(web_host, TWO)
+    until(lambda: served(web_host) == TWO.pem, 20, shown="the path unit")
+    shown = tls_status(project, web_host)
     assert re.search(rf"{HOST_PEM} +{NAME} .* yes", shown), shown
     # While the program runs it looks again; the test is about a change that nobody notices.
-    module_host.sh("systemctl stop cartwheel-shop_tls.path cartwheel-shop_tls.service")
-    put(module_host, THREE)
-    assert "another, until" in tls_status(project, module_host)
-    said = project.fab("status", "-H", module_host.name, code=1).text
+    web_host.sh("systemctl stop cartwheel-shop_tls.path cartwheel-shop_tls.service")
+    put(web_host, THREE)
+    assert "another, until" in tls_status(project, web_host)
+    said = project.fab("status", "-H", web_host.name, code=1).text
     assert "another certificate is served than" in said
-    module_host.sh("systemctl start cartwheel-shop_tls.service")  # as the timer does
-    assert served(module_host) == THREE.pem
-    assert "active" in module_host.sh("systemctl is-active cartwheel-shop_tls.timer")
+    web_host.sh("systemctl start cartwheel-shop_tls.service")  # as the timer does
+    assert served(web_host) == THREE.pem
+    assert "active" in web_host.sh("systemctl is-active cartwheel-shop_tls.timer")
 
 
 def put(host: LabHost, one: Issued) -> None:
@@ -263,35 +281,37 @@ def put(host: LabHost, one: Issued) -> None:
     host.sh(f"cat >{HOST_KEY} <<'.'\n{one.key}.")
 
 
-def test_links_are_followed_too(project: Project, module_host: LabHost) -> None:
+def test_links_are_followed_too(project: Project, web_host: LabHost) -> None:
     """As certbot has them: a renewal is another file, and another target of the link."""
     for number, one in enumerate((TWO, ONE), 1):
         new = f"/etc/ssl/archive{number}"
-        module_host.sh(f"cp {HOST_PEM} {new}.pem; cp {HOST_KEY} {new}.key")
-        module_host.sh(f"cat >{new}.pem <<'.'\n{one.pem}{MIDDLE.pem}.")
-        module_host.sh(f"cat >{new}.key <<'.'\n{one.key}.")
-        module_host.sh("systemctl start cartwheel-shop_tls.path")
-        module_host.sh(f"ln -sf {new}.key {HOST_KEY}; ln -sf {new}.pem {HOST_PEM}")
-        until(partial(is_served, module_host, one), 20, shown=f"link {number}")
+        web_host.sh(f"cp {HOST_PEM} {new}.pem; cp {HOST_KEY} {new}.key")
+        web_host.sh(f"cat >{new}.pem <<'.'\n{one.pem}{MIDDLE.pem}.")
+        web_host.sh(f"cat >{new}.key <<'.'\n{one.key}.")
+        web_host.sh("systemctl start cartwheel-shop_tls.path")
+        web_host.sh(f"ln -sf {new}.key {HOST_KEY}; ln -sf {new}.pem {HOST_PEM}")
+        until(partial(is_served, web_host, one), 20, shown=f"link {number}")
 
 
-def test_without_the_table_https_ends(project: Project, module_host: LabHost) -> None:
-    project.settings(SITE)
-    assert "tls: is removed" in project.fab("plan", "-H", module_host.name).text
-    deploy(project, module_host)
-    assert ":443" not in module_host.sh("ss -Hltn")
-    assert curl(module_host, f"http://{NAME}/").startswith("HTTP/1.1 200 ")
-    assert module_host.sh("ls -d /srv/shop/tls /etc/systemd/system/*_tls* || true") == ""
-    assert "nothing to show" in tls_status(project, module_host)
-    assert Path(HOST_PEM).name in module_host.sh(f"ls {HOST_PEM}"), "that is somebody else's"
+def test_without_the_table_https_ends(
+    web_server: Server, project: Project, web_host: LabHost
+) -> None:
+    project.settings(site(web_server))
+    assert "tls: is removed" in project.fab("plan", "-H", web_host.name).text
+    deploy(project, web_host)
+    assert ":443" not in web_host.sh("ss -Hltn")
+    assert curl(web_host, f"http://{NAME}/").startswith("HTTP/1.1 200 ")
+    assert web_host.sh("ls -d /srv/shop/tls /etc/systemd/system/*_tls* || true") == ""
+    assert "nothing to show" in tls_status(project, web_host)
+    assert Path(HOST_PEM).name in web_host.sh(f"ls {HOST_PEM}"), "that is somebody else's"
 
 
-def test_an_uninstall_leaves_nothing(project: Project, module_host: LabHost) -> None:
-    project.settings(SITE + TLS)
-    deploy(project, module_host)
-    assert served(module_host) == THREE.pem
-    project.fab("uninstall", "--yes", "-H", module_host.name)
-    left = (
-        "ls -d /srv/shop /etc/nginx/conf.d/cartwheel* || true; find /etc/systemd /var/lib/systemd"
-    )
-    assert not [line for line in module_host.sh(left).splitlines() if "shop" in line]
+def test_an_uninstall_leaves_nothing(
+    web_server: Server, project: Project, web_host: LabHost
+) -> None:
+    project.settings(site(web_server, TLS))
+    deploy(project, web_host)
+    assert served(web_host) == THREE.pem
+    project.fab("uninstall", "--yes", "-H", web_host.name)
+    found = web_host.sh(f"find /srv /etc/systemd /var/lib/systemd {web_server.etc}").splitlines()
+    assert not [line for line in found if "shop" in line or "cartwheel" in line]
