@@ -95,9 +95,9 @@ def test_a_reload_that_would_end_apache_is_refused(apache: LabHost, tmp_path: Pa
     reloaded(project, apache)
 
     # Whatever else ends it is reported, with Apache's own words.
-    site.write_text(SECURE.format("SSLCipherSuite NONE-SUCH"))
+    site.write_text(SECURE.format("SSLProtocol -all"))
     said = reloaded(project, apache, code=1)
-    assert "apache does not start or reload: Unable to configure permitted SSL ciphers" in said
+    assert "apache does not start or reload: No SSL protocols available" in said
     site.unlink()
     reloaded(project, apache)
     assert answers(apache) == 200

@@ -45,18 +45,23 @@ def _certificates(
 ) -> Iterator[Tuple[Directive, str]]:
     root = config.value("ServerRoot") or os.path.dirname(str(apache_config.MAIN))
     common = [one for one in config.directives if one.site is None and not one.inside]
+    knows_passwords = config.value("SSLPassPhraseDialog")[:1] in (
+        "e",
+        "|",
+    )  # exec:PROGRAM, |PROGRAM
     for site in config.sites():
         engine = _values(site, "sslengine") or _values(common, "sslengine")
         if not engine or engine[-1].words[1].lower() != "on":
             continue
         pairs = _values(site, "sslcertificatefile") or _values(common, "sslcertificatefile")
         keys = _values(site, "sslcertificatekeyfile") or _values(common, "sslcertificatekeyfile")
+        ciphers = _ciphers(site) or _ciphers(common) or "DEFAULT"
         if not pairs and "md" not in config.modules:
             yield engine[-1], "without SSLCertificateFile Apache would end when it is reloaded"
         for number, one in enumerate(pairs):
             key = keys[number] if number < len(keys) else one
             paths = [_now(os.path.join(root, each.words[1]), laid) for each in (one, key)]
-            problem = _unusable(*paths)
+            problem = _unusable(paths[0], paths[1], ciphers, knows_passwords)
             if problem:
                 names = f"{one.words[1]} and {key.words[1]}"
                 yield one, f"{names}: {problem}, so Apache would end when it is reloaded"
@@ -64,6 +69,13 @@ def _certificates(
 
 def _values(directives: Iterable[Directive], name: str) -> List[Directive]:
     return [one for one in directives if one.name == name and one.words[1:]]
+
+
+def _ciphers(directives: Iterable[Directive]) -> str:
+    """Those for TLS 1.2, which may name the security level too; "" where they are not said."""
+    said = [one.words[1:] for one in _values(directives, "sslciphersuite")]
+    found = [words[-1] for words in said if words[0].lower() != "tlsv1.3"]
+    return found[-1] if found else ""
 
 
 def _now(path: str, laid: Sequence[Tuple[str, str]]) -> str:
@@ -80,19 +92,22 @@ class _EncryptedError(Exception):
     pass
 
 
-def _unusable(certificate: str, key: str) -> str:
+def _unusable(certificate: str, key: str, ciphers: str, knows_passwords: bool) -> str:
     """Why OpenSSL cannot use them together; "" if it can, or where that is not known."""
 
     def ask() -> str:
         raise _EncryptedError
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_ciphers("ALL:@SECLEVEL=0")  # Apache may say so too
     try:
+        context.set_ciphers(ciphers)  # with the security level, which decides what is too weak
         context.load_cert_chain(certificate, key, ask)
     except ssl.SSLError as error:
-        return f"OpenSSL cannot use them together ({error.reason or 'no certificate or key'})"
-    except (_EncryptedError, OSError):
+        reason = getattr(error, "reason", None) or "no certificate, key or cipher"
+        return f"OpenSSL cannot use them together ({reason})"
+    except _EncryptedError:
+        return "" if knows_passwords else "the key has a password"
+    except OSError:
         pass  # a missing file is found by Apache's test
     return ""
 

@@ -8,6 +8,7 @@ import signal
 import socket
 from contextlib import ExitStack, closing
 from pathlib import Path
+from subprocess import DEVNULL, Popen, run
 
 import pytest
 from cryptography.hazmat.primitives.serialization import (
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cartwheel.host.system import systemd
 from cartwheel.host.web import apache_reload, apache_words
 from cartwheel.host.web.apache_config import MODULES
-from tests.kit.apache import Apache
+from tests.kit.apache import PROGRAM, Apache
 from tests.kit.certificates import certificate
 from tests.kit.ports import free_port
 from tests.kit.tiers import only_root
@@ -99,20 +100,61 @@ def test_a_pair_for_all_sites(apache: Apache, tmp_path: Path) -> None:
         assert (overlooked(apache) == "") == is_fine
 
 
-def test_a_key_with_a_password_is_not_judged(apache: Apache, tmp_path: Path) -> None:
+def starts(apache: Apache) -> bool:
+    """Whether Apache itself starts; it reads certificates as at a reload."""
+    program = [PROGRAM, "-f", str(apache.main), "-D", "FOREGROUND"]
+    pid_file = apache.folder / "apache2.pid"
+    with Popen(
+        program, start_new_session=True, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
+    ) as one:
+        until(lambda: one.poll() is not None or pid_file.exists(), shown="Apache")
+        one.terminate()
+        return one.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("ciphers", "bits", "is_fine"),
+    [
+        ("", 1024, False),
+        ("", 2048, True),
+        ("SSLCipherSuite ALL:@SECLEVEL=0", 1024, True),
+        ("SSLCipherSuite SSL ALL:@SECLEVEL=3", 2048, False),
+        ("SSLCipherSuite TLSv1.3 TLS_AES_256_GCM_SHA384", 2048, True),
+        ("SSLCipherSuite NONE-SUCH", 2048, False),
+    ],
+)
+def test_a_key_that_is_too_weak(
+    apache: Apache, tmp_path: Path, ciphers: str, bits: int, is_fine: bool
+) -> None:
+    pair = ["-keyout", f"{tmp_path}/key", "-out", f"{tmp_path}/chain"]
+    ask = ["openssl", "req", "-x509", "-newkey", f"rsa:{bits}", "-nodes", "-subj", "/CN=x", *pair]
+    run(ask, check=True, capture_output=True, timeout=30)
+    named = [f"SSLCertificateFile {tmp_path}/chain", f"SSLCertificateKeyFile {tmp_path}/key"]
+    site(apache, "SSLEngine on", *named, ciphers)
+    assert apache.test() == "Syntax OK\n"
+    assert (starts(apache), overlooked(apache) == "") == (is_fine, is_fine)
+
+
+def test_a_key_with_a_password(apache: Apache, tmp_path: Path) -> None:
+    """It is not judged where a program may know the password."""
     made = certificate("shop.example")
     (tmp_path / "chain").write_text(made.pem)
     encrypted = made.private.private_bytes(
         Encoding.PEM, PrivateFormat.TraditionalOpenSSL, BestAvailableEncryption(b"secret")
     )
     (tmp_path / "key").write_bytes(encrypted)
-    site(
-        apache,
-        "SSLEngine on",
-        f"SSLCertificateFile {tmp_path}/chain",
-        f"SSLCertificateKeyFile {tmp_path}/key",
+    named = [f"SSLCertificateFile {tmp_path}/chain", f"SSLCertificateKeyFile {tmp_path}/key"]
+    file = site(apache, "SSLEngine on", *named)
+    assert apache.test() == "Syntax OK\n"
+    assert overlooked(apache).startswith(
+        f"{file}:4: {tmp_path}/chain and {tmp_path}/key: the key has a password, so Apache"
     )
+    assert not starts(apache)
+    (tmp_path / "say").write_text("#!/bin/sh\necho secret\n")
+    (tmp_path / "say").chmod(0o755)
+    apache.site("b", f"SSLPassPhraseDialog exec:{tmp_path}/say")
     assert overlooked(apache) == ""
+    assert starts(apache)
 
 
 def test_a_set_that_is_laid_over_the_live_one(apache: Apache, tmp_path: Path) -> None:
