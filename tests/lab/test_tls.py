@@ -281,6 +281,40 @@ def put(host: LabHost, one: Issued) -> None:
     host.sh(f"cat >{HOST_KEY} <<'.'\n{one.key}.")
 
 
+@pytest.mark.parametrize(
+    "put_another",
+    [
+        f"cat >{HOST_PEM} <<'.'\n{ONE.pem}{MIDDLE.pem}.",
+        pytest.param(f"echo garbage >{HOST_KEY}", marks=pytest.mark.nightly),
+        pytest.param(
+            "openssl req -x509 -newkey rsa:1024 -nodes -days 90 -subj /CN=x"
+            f" -keyout {HOST_KEY} -out {HOST_PEM} 2>/dev/null",
+            marks=pytest.mark.nightly,
+        ),
+    ],
+    ids=["no-pair", "garbage", "too-weak"],
+)
+def test_a_pair_of_the_host_that_is_unusable_is_never_loaded(
+    web_server: Server, project: Project, web_host: LabHost, put_another: str
+) -> None:
+    """Apache's own test accepts it, and a reload would end Apache."""
+    before = (served(web_host), web_server.reloads(web_host))
+    unit = "cartwheel-shop_tls.service"
+    web_host.sh(f"{put_another}\nsystemctl start {unit} ||:")
+    assert web_host.sh(f"systemctl is-failed {unit} ||:") == "failed\n"
+    said = web_host.sh(f"journalctl --sync; journalctl -u {unit} -n 20 -o cat --no-pager")
+    assert f"shop: {web_server.name} rejects its configuration: " in said
+    assert "/etc/ssl/shop." in said
+    told = project.fab("status", "-H", web_host.name, code=1).text
+    assert "AT RISK" in told and "/etc/ssl/shop." in told
+    told = project.fab(f"{web_server.name}.reload", "-H", web_host.name, code=1).text
+    assert "/etc/ssl/shop." in told
+    assert (served(web_host), web_server.reloads(web_host)) == before
+    put(web_host, THREE)
+    web_host.sh(f"systemctl start {unit}")
+    assert served(web_host) == before[0]
+
+
 def test_links_are_followed_too(project: Project, web_host: LabHost) -> None:
     """As certbot has them: a renewal is another file, and another target of the link."""
     for number, one in enumerate((TWO, ONE), 1):
