@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cartwheel_lab import LabHost
-from tests.kit.bases import READY
 from tests.kit.certificates import authority, certificate
 from tests.kit.waiting import until
+from tests.kit.web_servers import Server
 
-# What its host needs; every host that asks it has certbot.
-PACKAGES = READY + ",certbot,pebble"
 DIRECTORY = "https://ca.example.org:14000/dir"
 BLOCKED = "blocked.example.org"
 
@@ -76,6 +74,11 @@ class Pebble:
 
     def signal(self, name: str) -> None:
         self.host.sh(f"systemctl kill -s {name} {_UNIT}")
+
+
+def packages(server: Server) -> str:
+    """What its host needs; every host that asks it has certbot."""
+    return server.packages + ",certbot,pebble"
 
 
 def bring(source: LabHost, host: LabHost) -> None:

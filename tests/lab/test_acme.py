@@ -17,6 +17,7 @@ from tests.kit.host import await_sessions, journal, main_pids
 from tests.kit.pebble import Pebble
 from tests.kit.project import SHOP, Project, new_project
 from tests.kit.waiting import until
+from tests.kit.web_servers import Server
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -36,16 +37,16 @@ LOAD = load.Plan(
 )
 
 
-def settings(*names: str, more: str = "") -> str:
+def settings(server: Server, *names: str, more: str = "") -> str:
     listed = ", ".join(f'"{name}"' for name in names)
     tls = f'[tls]\nacme = true\ndirectory = "{pebble.DIRECTORY}"\nca = "root.pem"\n{more}'
-    return f"{SHOP}[web]\nserver_names = [{listed}]\n{tls}"
+    return f"{SHOP}{server.web}server_names = [{listed}]\n{tls}"
 
 
 @pytest.fixture(scope="module")
-def shop_host(module_host: LabHost) -> LabHost:
-    pebble.knows(module_host, "ca.example.org", NAME, MORE, pebble.BLOCKED)
-    return module_host
+def shop_host(web_host: LabHost) -> LabHost:
+    pebble.knows(web_host, "ca.example.org", NAME, MORE, pebble.BLOCKED)
+    return web_host
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +56,17 @@ def ca(shop_host: LabHost) -> Pebble:
 
 
 @pytest.fixture(scope="module")
-def project(shop_host: LabHost, ca: Pebble, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(
+    web_server: Server, shop_host: LabHost, ca: Pebble, tmp_path_factory: pytest.TempPathFactory
+) -> Project:
     """The set-up brings certbot, and here the authority's program too."""
     project = new_project(tmp_path_factory.mktemp("shop"))
     (project.folder / "root.pem").write_text(ca.roots)
-    project.settings(settings(NAME, more='[host]\npackages = ["pebble"]\n'))
+    project.settings(settings(web_server, NAME, more='[host]\npackages = ["pebble"]\n'))
     project.fab("setup", "-H", shop_host.name)
     ca.start()
     trust(project, ca)
-    project.settings(settings(NAME))
+    project.settings(settings(web_server, NAME))
     return project
 
 
@@ -129,9 +132,11 @@ def test_an_unchanged_deploy_asks_nobody(project: Project, shop_host: LabHost, c
     assert before == (ca.orders(), served(shop_host), main_pids(shop_host, "shop"))
 
 
-def test_a_refusal_shows_the_authoritys_words(project: Project, shop_host: LabHost) -> None:
+def test_a_refusal_shows_the_authoritys_words(
+    web_server: Server, project: Project, shop_host: LabHost
+) -> None:
     before = served(shop_host)
-    project.settings(settings(NAME, pebble.BLOCKED))
+    project.settings(settings(web_server, NAME, pebble.BLOCKED))
     said = deploy(project, shop_host, code=4)
     assert "urn:ietf:params:acme:error:rejectedIdentifier: Order included an identifier" in said
     assert served(shop_host) == before
@@ -141,24 +146,25 @@ def test_a_refusal_shows_the_authoritys_words(project: Project, shop_host: LabHo
     assert "rejectedIdentifier" in project.fab("tls.status", "-H", shop_host.name).text
 
 
-def test_more_names(project: Project, shop_host: LabHost) -> None:
-    project.settings(settings(NAME, MORE))
+def test_more_names(web_server: Server, project: Project, shop_host: LabHost) -> None:
+    project.settings(settings(web_server, NAME, MORE))
     deploy(project, shop_host)
     assert names_of(shop_host, served(shop_host)) == {NAME, MORE}
     assert curl(shop_host, f"https://{MORE}/").startswith("HTTP/2 200")
 
 
 @pytest.mark.nightly
-def test_what_nginx_did_not_load_is_loaded_an_hour_later(
-    project: Project, shop_host: LabHost, ca: Pebble
+def test_what_the_web_server_did_not_load_is_loaded_an_hour_later(
+    web_server: Server, project: Project, shop_host: LabHost, ca: Pebble
 ) -> None:
     before, orders = served(shop_host), ca.orders()
-    shop_host.sh("echo 'ssl_bogus on;' >/etc/nginx/conf.d/broken.conf")
+    broken = f"{web_server.other_sites}/broken.conf"
+    shop_host.sh(f"echo '{web_server.mistake}' >{broken}")
     said = project.fab("tls.renew", "-H", shop_host.name, code=1).text
     assert "already broken" in said
     by_timer(shop_host)
     assert served(shop_host) == before
-    shop_host.sh("rm /etc/nginx/conf.d/broken.conf")
+    shop_host.sh(f"rm {broken}")
     by_timer(shop_host, may_ask=False)
     assert served(shop_host) == before, "the failure was a moment ago"
     by_timer(shop_host)
@@ -210,7 +216,7 @@ def test_the_operator_dies_while_certbot_asks(
 
 @pytest.mark.nightly
 def test_a_renewal_in_time_fails_no_request(
-    project: Project, shop_host: LabHost, ca: Pebble
+    web_server: Server, project: Project, shop_host: LabHost, ca: Pebble
 ) -> None:
     """Certificates of 24 seconds; and an authority that has lost its accounts meanwhile."""
     ca.stop()
@@ -218,7 +224,7 @@ def test_a_renewal_in_time_fails_no_request(
     assert "Connection refused" in down
     ca.start(days=24 / 86400)
     trust(project, ca)
-    project.settings(settings(NAME, more="redirect = false\n"))
+    project.settings(settings(web_server, NAME, more="redirect = false\n"))
     deploy(project, shop_host)
     short = served(shop_host)
     assert names_of(shop_host, short) == {NAME}
@@ -233,8 +239,10 @@ def test_a_renewal_in_time_fails_no_request(
     assert sum(visits.result["sent"].values()) > 50
 
 
-def test_without_the_table_all_of_it_goes(project: Project, shop_host: LabHost) -> None:
-    project.settings(f'{SHOP}[web]\nserver_names = ["{NAME}"]\n')
+def test_without_the_table_all_of_it_goes(
+    web_server: Server, project: Project, shop_host: LabHost
+) -> None:
+    project.settings(f'{SHOP}{web_server.web}server_names = ["{NAME}"]\n')
     deploy(project, shop_host)
     assert ":443" not in shop_host.sh("ss -Hltn")
     left = "ls -d /srv/shop/tls /srv/shop/acme-webroot /var/lib/cartwheel/acme"
@@ -243,11 +251,14 @@ def test_without_the_table_all_of_it_goes(project: Project, shop_host: LabHost) 
 
 
 @pytest.mark.nightly
-def test_an_uninstall_leaves_nothing(project: Project, shop_host: LabHost) -> None:
-    project.settings(settings(NAME))
+def test_an_uninstall_leaves_nothing(
+    web_server: Server, project: Project, shop_host: LabHost
+) -> None:
+    project.settings(settings(web_server, NAME))
     deploy(project, shop_host)
     project.fab("uninstall", "--yes", "-H", shop_host.name)
-    find = "find /srv /etc/nginx /etc/systemd /var/lib/systemd /var/lib/cartwheel /run/cartwheel"
+    find = f"find /srv {web_server.etc} /etc/systemd /var/lib/systemd /var/lib/cartwheel"
+    find += " /run/cartwheel"
     found = shop_host.sh(f"{find} 2>/dev/null ||:").splitlines()
     assert not [line for line in found if "shop" in line or "acme" in line], found
     assert "certbot" in shop_host.sh("ls /usr/bin/certbot"), "packages stay"

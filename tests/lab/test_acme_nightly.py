@@ -19,6 +19,7 @@ from tests.kit.host import await_sessions
 from tests.kit.pebble import Pebble
 from tests.kit.project import Project, new_project
 from tests.kit.waiting import until
+from tests.kit.web_servers import Server
 from tests.lab.conftest import GetHosts
 from tests.lab.test_acme import LOAD, NAME, by_timer, curl, deploy, served, settings, trust
 
@@ -61,8 +62,8 @@ server.serve_forever()
 
 
 @pytest.fixture(scope="module")
-def shop_host(hosts: GetHosts) -> LabHost:
-    host = hosts(packages=pebble.PACKAGES)[0]
+def shop_host(web_server: Server, hosts: GetHosts) -> LabHost:
+    host = hosts(packages=pebble.packages(web_server))[0]
     host.reset()
     pebble.knows(host, "ca.example.org", NAME)
     return host
@@ -77,23 +78,27 @@ def ca(shop_host: LabHost) -> Pebble:
 
 @pytest.fixture(scope="module")
 def project(
-    shop_host: LabHost, ca: Pebble, tmp_path_factory: pytest.TempPathFactory
+    web_server: Server, shop_host: LabHost, ca: Pebble, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Project]:
     """It has a certificate."""
     project = new_project(tmp_path_factory.mktemp("shop"))
     trust(project, ca)
-    project.settings(settings(NAME))
+    project.settings(settings(web_server, NAME))
     project.fab("setup", "-H", shop_host.name)
     deploy(project, shop_host)
     yield project
 
 
-def test_an_authority_that_was_asked_too_often(project: Project, shop_host: LabHost) -> None:
+def test_an_authority_that_was_asked_too_often(
+    web_server: Server, project: Project, shop_host: LabHost
+) -> None:
     before = served(shop_host)
     shop_host.sh(f"cat >/root/stub.py <<'.'\n{STUB}\n.")
     shop_host.sh("systemd-run -q --unit=stub python3 /root/stub.py")
     until(lambda: ":14001" in shop_host.sh("ss -Hltn"), shown="the stub")
-    project.settings(settings(NAME).replace(pebble.DIRECTORY, "https://ca.example.org:14001/dir"))
+    project.settings(
+        settings(web_server, NAME).replace(pebble.DIRECTORY, "https://ca.example.org:14001/dir")
+    )
     said = deploy(project, shop_host, code=4)
     assert "urn:ietf:params:acme:error:rateLimited: too many certificates already issued" in said
     assert served(shop_host) == before
@@ -105,12 +110,14 @@ def test_an_authority_that_was_asked_too_often(project: Project, shop_host: LabH
     assert shop_host.sh(tries) == last, "not again within the hour"
     by_timer(shop_host)
     assert shop_host.sh(tries) != last
-    project.settings(settings(NAME))
+    project.settings(settings(web_server, NAME))
     deploy(project, shop_host)
     assert served(shop_host) == before, "its lineage is still there, and fits"
 
 
-def test_a_deactivated_account(project: Project, shop_host: LabHost, ca: Pebble) -> None:
+def test_a_deactivated_account(
+    web_server: Server, project: Project, shop_host: LabHost, ca: Pebble
+) -> None:
     """Another mail is another account."""
     before = served(shop_host)
     home = shop_host.sh(f"ls -d {HOMES}/*").split()[0]
@@ -123,24 +130,26 @@ def test_a_deactivated_account(project: Project, shop_host: LabHost, ca: Pebble)
     said = project.fab("tls.renew", "-H", shop_host.name, code=4).text
     assert re.search(r"urn:ietf:params:acme:error:\w+: ", said), said
     assert served(shop_host) == before
-    project.settings(settings(NAME, more='mail = "ops@example.org"\n'))
+    project.settings(settings(web_server, NAME, more='mail = "ops@example.org"\n'))
     deploy(project, shop_host)
     assert served(shop_host) != before
     assert len(shop_host.sh(f"ls -d {HOMES}/*").split()) == 1, "the old account is gone"
 
 
-def test_files_take_its_place_and_back(project: Project, shop_host: LabHost, ca: Pebble) -> None:
+def test_files_take_its_place_and_back(
+    web_server: Server, project: Project, shop_host: LabHost, ca: Pebble
+) -> None:
     own = certificate(NAME)
     (project.folder / "own.pem").write_text(own.pem)
     (project.folder / "own.key").write_text(own.key)
     files = 'certificate = "own.pem"\nkey = "own.key"\nca = "own.pem"\n'
-    project.settings(settings(NAME).partition("[tls]")[0] + "[tls]\n" + files)
+    project.settings(settings(web_server, NAME).partition("[tls]")[0] + "[tls]\n" + files)
     deploy(project, shop_host)
     assert served(shop_host) == own.pem
     assert shop_host.sh(f"ls -d {HOMES} /srv/shop/acme-webroot /srv/shop/tls/*.json ||:") == ""
     shop_host.sh("systemctl start cartwheel-shop_tls.service")
     assert served(shop_host) == own.pem
-    project.settings(settings(NAME))
+    project.settings(settings(web_server, NAME))
     deploy(project, shop_host)
     assert served(shop_host) != own.pem
 
@@ -213,11 +222,11 @@ def test_the_host_goes_down_in_a_renewal(
 
 @pytest.mark.parametrize(("how", "again"), [("power", "timer"), ("half", "deploy")])
 def test_the_host_goes_down_before_its_first_certificate(
-    project: Project, shop_host: LabHost, ca: Pebble, how: str, again: str
+    web_server: Server, project: Project, shop_host: LabHost, ca: Pebble, how: str, again: str
 ) -> None:
-    project.settings(settings(NAME).partition("[tls]")[0])
+    project.settings(settings(web_server, NAME).partition("[tls]")[0])
     deploy(project, shop_host)
-    project.settings(settings(NAME))
+    project.settings(settings(web_server, NAME))
     down_while_certbot_asks(project, shop_host, ca, "deploy", how)
     assert curl(shop_host, f"http://{NAME}/").startswith("HTTP/1.1 200 ")
     assert ":443" not in shop_host.sh("ss -Hltn")
@@ -232,13 +241,17 @@ def test_the_host_goes_down_before_its_first_certificate(
 
 
 def test_two_applications_share_an_account(
-    project: Project, shop_host: LabHost, ca: Pebble, tmp_path_factory: pytest.TempPathFactory
+    web_server: Server,
+    project: Project,
+    shop_host: LabHost,
+    ca: Pebble,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """The last one takes it along."""
     pebble.knows(shop_host, "blog.example.org")
     other = new_project(tmp_path_factory.mktemp("blog"))
     trust(other, ca)
-    other.settings(settings("blog.example.org").replace('"shop"', '"blog"'))
+    other.settings(settings(web_server, "blog.example.org").replace('"shop"', '"blog"'))
     other.fab("setup", "-H", shop_host.name)
     deploy(other, shop_host)
     assert len(shop_host.sh(f"ls -d {HOMES}/*").split()) == 1
@@ -250,9 +263,9 @@ def test_two_applications_share_an_account(
     assert served(shop_host) != before
 
 
-def test_two_hosts_with_one_name(hosts: GetHosts, tmp_path: Path) -> None:
+def test_two_hosts_with_one_name(web_server: Server, hosts: GetHosts, tmp_path: Path) -> None:
     """The authority always asks the other host, which does not have the answer."""
-    one, two = hosts(2, packages=pebble.PACKAGES)
+    one, two = hosts(2, packages=pebble.packages(web_server))
     cas: list[Pebble] = []
     for host, other in ((one, two), (two, one)):
         host.reset()
@@ -266,7 +279,7 @@ def test_two_hosts_with_one_name(hosts: GetHosts, tmp_path: Path) -> None:
         f'[inventory.hosts.{host.name}]\ninner_address = "{host.address}:{PEER}"\n'
         for host in (one, two)
     )
-    project.settings(settings(NAME) + inventory)
+    project.settings(settings(web_server, NAME) + inventory)
     both = f"{one.name},{two.name}"
     project.fab("setup", "-H", both)
     done = project.fab("deploy", "-H", both)
@@ -287,7 +300,7 @@ def test_two_hosts_with_one_name(hosts: GetHosts, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suite", ["bullseye", "trixie"])
 def test_the_certbot_of_another_debian(
-    hosts: GetHosts, shop_host: LabHost, suite: str, tmp_path: Path
+    web_server: Server, hosts: GetHosts, shop_host: LabHost, suite: str, tmp_path: Path
 ) -> None:
     """`fab setup` installs it. Pebble is bookworm's program."""
     host = hosts(suite=suite)[0]
@@ -297,7 +310,7 @@ def test_the_certbot_of_another_debian(
     ca, project = Pebble(host), new_project(tmp_path)
     ca.start()
     trust(project, ca)
-    project.settings(settings(NAME, more="redirect = false\n"))
+    project.settings(settings(web_server, NAME, more="redirect = false\n"))
     project.fab("setup", "-H", host.name)
     deploy(project, host)
     first = served(host)
@@ -315,7 +328,7 @@ def test_the_certbot_of_another_debian(
     host.sh(f"find {HOMES}/*/accounts -name '*.json' -exec truncate -s 0 {{}} +")
     project.fab("tls.renew", "-H", host.name)
     assert served(host) != second
-    project.settings(settings(NAME, pebble.BLOCKED))
+    project.settings(settings(web_server, NAME, pebble.BLOCKED))
     assert "urn:ietf:params:acme:error:rejectedIdentifier: " in deploy(project, host, code=4)
     host.sh("apt-get -qq remove certbot >/dev/null 2>&1")
     said = project.fab("plan", "-H", host.name).text

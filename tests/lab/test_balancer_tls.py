@@ -26,6 +26,7 @@ from tests.kit.pebble import Pebble
 from tests.kit.project import SHOP, Project, new_project
 from tests.kit.visitors import at_front_page
 from tests.kit.waiting import until
+from tests.kit.web_servers import NGINX
 from tests.lab.conftest import GetHosts
 from tests.lab.test_streams import APP, said, websocket
 
@@ -201,7 +202,7 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """An authority on each balancer always asks the other one."""
-    four = hosts(4, packages=pebble.PACKAGES)
+    four = hosts(4, packages=pebble.packages(NGINX))
     webs, balancers = four[:2], four[2:]
     cas: list[Pebble] = []
     for host in four:
