@@ -12,8 +12,9 @@ from tests.kit.certificates import certificate
 from tests.kit.host import await_sessions, footprint, get
 from tests.kit.project import Project, new_project
 from tests.kit.terminal import on_terminal
+from tests.kit.web_servers import SERVERS, Server
 
-# Everything that setup, deploys and nginx may write to. The backups that useradd keeps of its
+# Everything that setup, deploys and web servers may write to. The backups that useradd keeps of its
 # own files, and what the machine itself logs meanwhile, say nothing of Cartwheel.
 ROOTS = ("/etc", "/srv", "/opt", "/usr/local", "/var/lib", "/var/log", "/var/cache", "/home")
 VOLATILE = ("/run/cartwheel", "/dev/shm", "/tmp", "/var/tmp")
@@ -31,30 +32,29 @@ OF_THE_MACHINE = (
     "/var/log/lastlog",
     "/var/log/wtmp.db",
     "/var/lib/lastlog",
-    "/var/log/nginx/access.log",
-    "/var/log/nginx/error.log",
+    *(f"{one.logs}/{name}.log" for one in SERVERS.values() for name in ("access", "error")),
 )
 
 
 @pytest.fixture(scope="module")
-def prepared(module_host: LabHost) -> LabHost:
+def prepared(web_server: Server, web_host: LabHost) -> LabHost:
     """A host that has the packages already: whatever setup adds is setup's own."""
-    module_host.sh(
+    web_host.sh(
         "apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq -y "
-        "--no-install-recommends install nginx iproute2 ca-certificates >/dev/null",
+        f"--no-install-recommends install {web_server.package} iproute2 ca-certificates >/dev/null",
         timeout=200,
     )
-    return module_host
+    return web_host
 
 
 @pytest.fixture
-def shop(prepared: LabHost, tmp_path: Path) -> Iterator[Project]:
-    project = new_project(tmp_path)
+def shop(web_server: Server, prepared: LabHost, tmp_path: Path) -> Iterator[Project]:
+    project = new_project(tmp_path, settings=web_server.web)
     yield project
     project.fab("uninstall", "--yes", "-H", prepared.name, code=None)
 
 
-def state(host: LabHost) -> dict[str, set[str]]:
+def state(server: Server, host: LabHost) -> dict[str, set[str]]:
     """All that uninstall has to bring back."""
     await_sessions(host)
     files = {
@@ -70,7 +70,7 @@ def state(host: LabHost) -> dict[str, set[str]]:
         "units": {
             " ".join(line.split()[:4])
             for line in host.sh("systemctl list-units --all --plain --no-legend").splitlines()
-            if "cartwheel" in line or "nginx" in line
+            if "cartwheel" in line or server.package in line
         },
         "site": {get(host)},
         "ports": {" ".join(line.split()[:5]) for line in host.sh("ss -Hltn").splitlines()},
@@ -83,8 +83,10 @@ def assert_same(before: dict[str, set[str]], after: dict[str, set[str]]) -> None
         assert sorted(was - after[part]) == [], f"{part}: uninstall took this"
 
 
-def test_the_host_is_as_setup_found_it(prepared: LabHost, shop: Project) -> None:
-    before = state(prepared)
+def test_the_host_is_as_setup_found_it(
+    web_server: Server, prepared: LabHost, shop: Project
+) -> None:
+    before = state(web_server, prepared)
     host = ("-H", prepared.name)
     shop.fab("setup", *host)
     shop.fab("deploy", *host)
@@ -95,8 +97,8 @@ def test_the_host_is_as_setup_found_it(prepared: LabHost, shop: Project) -> None
     assert prepared.sh("curl -sk https://127.0.0.1/") == "two", "it answers for every name"
     # What a longer life leaves: rotated logs, uploads, a release that failed, an uninstall that
     # was killed.
-    prepared.sh("cp /var/log/nginx/shop.access.log /var/log/nginx/shop.access.log.1")
-    prepared.sh("gzip -c /var/log/nginx/shop.access.log > /var/log/nginx/shop.access.log.2.gz")
+    log = web_server.access_log("shop")
+    prepared.sh(f"cp {log} {log}.1; gzip -c {log} >{log}.2.gz")
     prepared.sh("touch /srv/shop/shared/upload /var/log/cartwheel/shop/1.0.123.log")
     halves = (
         "/srv/shop/.gone-cache",
@@ -105,14 +107,14 @@ def test_the_host_is_as_setup_found_it(prepared: LabHost, shop: Project) -> None
         "/usr/local/lib/cartwheel/.gone-.pip",
     )
     prepared.sh(f"mkdir -p {' '.join(halves)} /var/log/cartwheel/.gone-shop/x")
-    assert_differs(before, state(prepared))
+    assert_differs(before, state(web_server, prepared))
 
     shop.fab("uninstall", "--yes", *host)
 
-    assert_same(before, state(prepared))
+    assert_same(before, state(web_server, prepared))
     again = shop.fab("uninstall", "--yes", *host, code=1)
     assert "shop is not set up on this host" in again.err
-    assert_same(before, state(prepared))
+    assert_same(before, state(web_server, prepared))
 
 
 def with_https(project: Project) -> None:
@@ -132,19 +134,23 @@ def assert_differs(before: dict[str, set[str]], after: dict[str, set[str]]) -> N
 
 
 @pytest.mark.nightly
-def test_a_base_folder_that_setup_made_goes_too(prepared: LabHost, tmp_path: Path) -> None:
-    before = state(prepared)
-    project = new_project(tmp_path, settings='[host]\nbase = "/apps/of/ours"\n')
+def test_a_base_folder_that_setup_made_goes_too(
+    web_server: Server, prepared: LabHost, tmp_path: Path
+) -> None:
+    before = state(web_server, prepared)
+    project = new_project(tmp_path, settings=web_server.web + '[host]\nbase = "/apps/of/ours"\n')
     project.fab("setup", "-H", prepared.name)
     assert prepared.exec(["test", "-d", "/apps/of/ours/shop/releases"]).returncode == 0
     project.fab("uninstall", "--yes", "-H", prepared.name)
     assert prepared.exec(["test", "-e", "/apps"]).returncode == 1
-    assert_same(before, state(prepared))
+    assert_same(before, state(web_server, prepared))
 
 
 @pytest.mark.nightly
-def test_kept_data_is_taken_over_by_a_later_setup(prepared: LabHost, shop: Project) -> None:
-    before = state(prepared)
+def test_kept_data_is_taken_over_by_a_later_setup(
+    web_server: Server, prepared: LabHost, shop: Project
+) -> None:
+    before = state(web_server, prepared)
     host = ("-H", prepared.name)
     shop.fab("setup", *host)
     shop.fab("deploy", *host)
@@ -165,21 +171,21 @@ def test_kept_data_is_taken_over_by_a_later_setup(prepared: LabHost, shop: Proje
 
     shop.fab("uninstall", "--yes", "--keep-shared", *host)
     shop.fab("uninstall", "--yes", *host)  # now the data too
-    assert_same(before, state(prepared))
+    assert_same(before, state(web_server, prepared))
 
 
 @pytest.mark.nightly
-def test_uninstall_asks_first(prepared: LabHost, shop: Project) -> None:
+def test_uninstall_asks_first(web_server: Server, prepared: LabHost, shop: Project) -> None:
     host = ("-H", prepared.name)
     shop.fab("setup", *host)
-    before = state(prepared)
+    before = state(web_server, prepared)
 
     nobody = shop.fab("uninstall", *host, code=1)
     assert "This needs a terminal to ask; use --yes." in nobody.err
     code, seen = answered(shop, ["uninstall", *host], "yes\n")
     assert (code, "Nothing was changed." in seen) == (1, True), seen
     assert f"ALL ITS DATA in shared/, from {prepared.name}?" in seen
-    assert_same(before, state(prepared))
+    assert_same(before, state(web_server, prepared))
 
     code, seen = answered(shop, ["uninstall", *host], "shop\n")
     assert code == 0, seen
