@@ -281,17 +281,14 @@ def put(host: LabHost, one: Issued) -> None:
     host.sh(f"cat >{HOST_KEY} <<'.'\n{one.key}.")
 
 
+ANOTHER = f"cat >{HOST_PEM} <<'.'\n{ONE.pem}{MIDDLE.pem}."
+WEAK = "openssl req -x509 -newkey rsa:1024 -nodes -days 90 -subj /CN=x 2>/dev/null"
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "put_another",
-    [
-        f"cat >{HOST_PEM} <<'.'\n{ONE.pem}{MIDDLE.pem}.",
-        pytest.param(f"echo garbage >{HOST_KEY}", marks=pytest.mark.nightly),
-        pytest.param(
-            "openssl req -x509 -newkey rsa:1024 -nodes -days 90 -subj /CN=x"
-            f" -keyout {HOST_KEY} -out {HOST_PEM} 2>/dev/null",
-            marks=pytest.mark.nightly,
-        ),
-    ],
+    [ANOTHER, f"{ANOTHER}\necho garbage >{HOST_KEY}", f"{WEAK} -keyout {HOST_KEY} -out {HOST_PEM}"],
     ids=["no-pair", "garbage", "too-weak"],
 )
 def test_a_pair_of_the_host_that_is_unusable_is_never_loaded(
