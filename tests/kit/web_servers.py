@@ -37,8 +37,6 @@ class Server:
     mistake: str
     tls_mistake: str
     tls_mistake_said: str
-    # What its default page says.
-    welcome: str
 
     @property
     def web(self) -> str:
@@ -81,7 +79,6 @@ NGINX = Server(
     mistake="nonsense on;",
     tls_mistake="ssl_bogus on;",
     tls_mistake_said='unknown directive "ssl_bogus"',
-    welcome="Welcome to nginx",
 )
 APACHE = Server(
     name="apache",
@@ -97,6 +94,5 @@ APACHE = Server(
     mistake="nonsense on",
     tls_mistake="SSLBogus on",
     tls_mistake_said="Invalid command 'SSLBogus'",
-    welcome="Apache2 Debian Default Page",
 )
 SERVERS = {one.name: one for one in (NGINX, APACHE)}
