@@ -45,10 +45,7 @@ def _certificates(
 ) -> Iterator[Tuple[Directive, str]]:
     root = config.value("ServerRoot") or os.path.dirname(str(apache_config.MAIN))
     common = [one for one in config.directives if one.site is None and not one.inside]
-    knows_passwords = config.value("SSLPassPhraseDialog")[:1] in (
-        "e",
-        "|",
-    )  # exec:PROGRAM, |PROGRAM
+    knows_passwords = config.value("SSLPassPhraseDialog").startswith(("exec:", "|"))
     for site in config.sites():
         engine = _values(site, "sslengine") or _values(common, "sslengine")
         if not engine or engine[-1].words[1].lower() != "on":
