@@ -44,7 +44,8 @@ def apache(tmp_path: Path) -> Apache:
 def test_a_port_of_another_program(apache: Apache, address: str) -> None:
     with closing(
         socket.create_server(
-            ("::1" if "::" in address else "127.0.0.1", 0), family=10 if "::" in address else 2
+            ("::1" if "::" in address else "127.0.0.1", free_port()),
+            family=10 if "::" in address else 2,
         )
     ) as other:
         port = other.getsockname()[1]
@@ -107,9 +108,18 @@ def starts(apache: Apache) -> bool:
     with Popen(
         program, start_new_session=True, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL
     ) as one:
-        until(lambda: one.poll() is not None or pid_file.exists(), shown="Apache")
+        # Right after its file is there, a signal would still kill it; and the program that it asks
+        # for a password is a process too.
+        until(
+            lambda: (
+                one.poll() is not None or (pid_file.exists() and bool(systemd.worker_pids(one.pid)))
+            ),
+            shown="Apache",
+        )
+        is_up = one.poll() is None
         one.terminate()
-        return one.wait(10) == 0
+        one.wait(10)
+        return is_up
 
 
 @pytest.mark.parametrize(
