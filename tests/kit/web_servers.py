@@ -37,6 +37,10 @@ class Server:
     mistake: str
     tls_mistake: str
     tls_mistake_said: str
+    # What its default page says.
+    welcome: str
+    # The package without which it sends no ready-made .br files; "" if it needs none.
+    brotli_package: str
 
     @property
     def web(self) -> str:
@@ -79,6 +83,8 @@ NGINX = Server(
     mistake="nonsense on;",
     tls_mistake="ssl_bogus on;",
     tls_mistake_said='unknown directive "ssl_bogus"',
+    welcome="Welcome to nginx",
+    brotli_package="libnginx-mod-http-brotli-static",
 )
 APACHE = Server(
     name="apache",
@@ -94,5 +100,7 @@ APACHE = Server(
     mistake="nonsense on",
     tls_mistake="SSLBogus on",
     tls_mistake_said="Invalid command 'SSLBogus'",
+    welcome="Apache2 Debian Default Page",
+    brotli_package="",
 )
 SERVERS = {one.name: one for one in (NGINX, APACHE)}

@@ -9,27 +9,24 @@ from pathlib import Path
 import pytest
 
 from cartwheel_lab import LabHost
-from tests.kit.bases import READY
 from tests.kit.fab import fab
 from tests.kit.host import await_sessions, current, get, releases, status
 from tests.kit.project import SHOP, Done, Project, new_project
 from tests.kit.tiers import tiered
 from tests.kit.visitors import loaded
+from tests.kit.web_servers import SERVERS, Server
 from tests.lab.conftest import GetHosts
 
 pytestmark = pytest.mark.timeout(300)
 
 MIGRATE = """migrate = 'test -e "$STATIC_ROOT/app.js" && echo "$STATIC_ROOT" > migrated'"""
-BASE = (
-    SHOP.replace("[deploy]\n", f"[deploy]\n{MIGRATE}\n")
-    + """
+FILES = """
 [web.static]
 "/made/" = { command = "python make.py", timeout_seconds = 20 }
 "/own/" = "pages"
 [web.media]
 "/media/" = "up/media"
 """
-)
 # Uploads as frameworks do: files and folders as open() and makedirs() make them.
 APP = """
 import json, os, subprocess
@@ -67,6 +64,10 @@ with open(root + "/names", "w") as file:
 """
 
 
+def settings(server: Server) -> str:
+    return SHOP.replace("[deploy]\n", f"[deploy]\n{MIGRATE}\n") + server.web + FILES
+
+
 def write(project: Project, text: str, more: str = "") -> None:
     project.write("app/app.py", APP.replace("{text}", text))
     project.write("app/make.py", MAKE.replace("{text}", text).replace("{more}", more))
@@ -75,12 +76,14 @@ def write(project: Project, text: str, more: str = "") -> None:
 
 
 @pytest.fixture(scope="module")
-def shop(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def shop(
+    web_server: Server, web_host: LabHost, tmp_path_factory: pytest.TempPathFactory
+) -> Project:
     project = new_project(tmp_path_factory.mktemp("static"))
-    project.settings(BASE)
+    project.settings(settings(web_server))
     write(project, "one")
-    project.fab("setup", "-H", module_host.name)
-    project.fab("deploy", "-H", module_host.name)
+    project.fab("setup", "-H", web_host.name)
+    project.fab("deploy", "-H", web_host.name)
     return project
 
 
@@ -104,9 +107,9 @@ def hashed(host: LabHost) -> str:
 
 
 def test_made_and_uploaded_files_are_served_while_releases_change(
-    shop: Project, module_host: LabHost
+    shop: Project, web_host: LabHost
 ) -> None:
-    host = module_host
+    host = web_host
     made, own = hashed(host), head(host, "/own/a.css")
     assert get(host, made) == "console.log('one')"
     assert "immutable" in head(host, made)["cache-control"]
@@ -189,12 +192,13 @@ WRONG = {
 
 @pytest.mark.parametrize("case", tiered(WRONG, nightly=set(WRONG) - {"a link"}))
 def test_a_command_that_is_refused_changes_nothing(
-    shop: Project, module_host: LabHost, case: str
+    shop: Project, web_server: Server, web_host: LabHost, case: str
 ) -> None:
     more, number, says = WRONG[case]
-    host = module_host
+    host = web_host
     before, made, there = current(host, "shop"), hashed(host), releases(host, "shop")
-    shop.settings(BASE.replace("timeout_seconds = 20", "timeout_seconds = 3"))
+    usual = settings(web_server)
+    shop.settings(usual.replace("timeout_seconds = 20", "timeout_seconds = 3"))
     write(shop, case, more)
     done = deploy(shop, host, code=1)
     (line,) = [line for line in done.err.splitlines() if line.endswith(f"[{number}]")]
@@ -205,15 +209,14 @@ def test_a_command_that_is_refused_changes_nothing(
     assert get(host, made).startswith("console.log(")
     await_sessions(host)
     assert releases(host, "shop") == there
-    shop.settings(BASE)
+    shop.settings(usual)
 
 
 @pytest.mark.nightly
 def test_a_deploy_that_is_killed_in_the_command_is_done_again(
-    shop: Project, module_host: LabHost
+    shop: Project, web_host: LabHost
 ) -> None:
-    host = module_host
-    shop.settings(BASE)
+    host = web_host
     before = current(host, "shop")
     slow = "import time; home = os.environ['HOME']\n"
     slow += "if not os.path.exists(home + '/quick'):\n    open(root + '/old', 'w').write('x')\n"
@@ -236,11 +239,10 @@ def test_a_deploy_that_is_killed_in_the_command_is_done_again(
 
 
 @pytest.mark.nightly
-def test_a_releases_files_stay_with_it(shop: Project, module_host: LabHost) -> None:
+def test_a_releases_files_stay_with_it(shop: Project, web_host: LabHost) -> None:
     """The command runs once for a release; a rollback brings its files back, damage is found."""
-    host = module_host
+    host = web_host
     count = "open(os.environ['HOME'] + '/runs', 'a').write('x')"
-    shop.settings(BASE)
     write(shop, "first", count)
     deploy(shop, host)
     first = hashed(host)
@@ -268,7 +270,7 @@ ATTACKS = (
     "ln -sf /etc/passwd up/media/x",
     "ln -sf /srv/shop/current/gunicorn.conf.py up/media/x",
     "ln -sfn /etc up/media/x",
-    "ln -f /var/log/nginx/shop.access.log up/media/x",
+    "ln -f LOG up/media/x",
     "ln -f /etc/hostname up/media/x",
     "ln -f /srv/shop/current/static/app.js up/media/x",
 )
@@ -276,11 +278,12 @@ ATTACKS = (
 
 @pytest.mark.nightly
 def test_the_app_cannot_lead_the_web_server_out_of_media(
-    shop: Project, module_host: LabHost
+    shop: Project, web_server: Server, web_host: LabHost
 ) -> None:
-    host = module_host
+    host = web_host
     for attack in ATTACKS:
-        said = get(host, "/try?" + attack.replace(" ", "+"))
+        command = attack.replace("LOG", web_server.access_log("shop"))
+        said = get(host, "/try?" + command.replace(" ", "+"))
         path = "/media/x/hostname" if "-sfn" in attack else "/media/x"
         assert status(host, path) == 404, said
         get(host, "/try?rm+-f+up/media/x")
@@ -300,11 +303,11 @@ def test_the_app_cannot_lead_the_web_server_out_of_media(
 
 
 @pytest.mark.nightly
-def test_a_closed_folder_of_an_older_host_is_opened_for_nginx_alone(
-    shop: Project, module_host: LabHost
+def test_a_closed_folder_of_an_older_host_is_opened_for_the_web_server_alone(
+    shop: Project, web_host: LabHost
 ) -> None:
     """And what is there already is served from then on."""
-    host = module_host
+    host = web_host
     host.sh(
         "cd /srv/shop/shared && mkdir -p up/media/old && echo old > up/media/old/a.txt"
         " && chown -R shop:shop up && chmod -R u=rwX,go= up && chgrp shop . && chmod 700 ."
@@ -327,13 +330,14 @@ def test_a_closed_folder_of_an_older_host_is_opened_for_nginx_alone(
 
 
 @pytest.mark.nightly
+@pytest.mark.parametrize("server", SERVERS.values(), ids=SERVERS)
 @pytest.mark.parametrize("suite", ["bullseye", "trixie"])
-def test_other_versions_of_nginx(hosts: GetHosts, tmp_path: Path, suite: str) -> None:
-    """1.18 and 1.26; `nginx -t` says nothing of the site."""
-    host = hosts(1, suite, packages=READY)[0]
+def test_other_versions(hosts: GetHosts, tmp_path: Path, suite: str, server: Server) -> None:
+    """Its test says nothing of the site."""
+    host = hosts(1, suite, packages=server.packages)[0]
     host.reset()
     project = new_project(tmp_path)
-    project.settings(BASE)
+    project.settings(settings(server))
     write(project, "one")
     project.fab("setup", "-H", host.name)
     deploy(project, host)
@@ -341,7 +345,7 @@ def test_other_versions_of_nginx(hosts: GetHosts, tmp_path: Path, suite: str) ->
     upload(host, "a.txt", "up")
     assert get(host, "/media/a.txt") == "up"
     assert "immutable" in head(host, made)["cache-control"]
-    assert host.sh("nginx -t -q 2>&1") == ""
+    assert server.warnings(host) == []
     write(project, "two")
     deploy(project, host)
     assert get(host, made) == "console.log('one')"
@@ -349,18 +353,20 @@ def test_other_versions_of_nginx(hosts: GetHosts, tmp_path: Path, suite: str) ->
 
 
 @pytest.mark.nightly
-def test_brotli_files_where_nginx_has_the_module(shop: Project, module_host: LabHost) -> None:
-    host = module_host
+def test_brotli_files_where_the_web_server_can_send_them(
+    shop: Project, web_server: Server, web_host: LabHost
+) -> None:
+    host, usual = web_host, settings(web_server)
     write(shop, "brotli", "open(root + '/app.js.br', 'w').write('ready')")
-    shop.settings(BASE)
     deploy(shop, host)
     asked = "curl -s -o - -D - -H 'Accept-Encoding: gzip, br' http://localhost/made/app.js"
-    assert "Content-Encoding: br" not in host.sh(asked)
-    shop.settings(BASE + '[host]\npackages = ["libnginx-mod-http-brotli-static"]\n')
-    shop.fab("packages", "-H", host.name)
-    deploy(shop, host)
+    if web_server.brotli_package:
+        assert "Content-Encoding: br" not in host.sh(asked)
+        shop.settings(usual + f'[host]\npackages = ["{web_server.brotli_package}"]\n')
+        shop.fab("packages", "-H", host.name)
+        deploy(shop, host)
     said = host.sh(asked)
     assert "Content-Encoding: br" in said
     assert said.endswith("ready")
     assert get(host, "/made/app.js") == "console.log('brotli')"
-    assert host.sh("nginx -t -q 2>&1") == ""
+    assert web_server.warnings(host) == []
