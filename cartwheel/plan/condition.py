@@ -248,9 +248,9 @@ def _web_server(host: str, status: Status) -> Iterator[Finding]:
     broken = web_server.broken(state)
     if broken:
         todo = f"fix what {web} names, then `fab {web}.reload -H {host}`"
-        if not state.shared:
-            path = web_server.shared_file(state)
-            todo = f"`fab deploy -H {host}` writes {path} again, without what other files say"
+        ours = web_server.broken_by_us(state)
+        if ours:
+            todo = f"`fab deploy -H {host}` writes {ours} again, without what other files say"
         yield _problem(host, f"{web} -t", broken, todo)
     if not unit_file:
         todo = f"`fab setup -H {host}` installs it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 STARTS_AT_BOOT = ("enabled", "static", "indirect", "generated", "alias")
 # ActiveState of a running unit: every change of the site reloads the web server.
 RUNS = ("active", "reloading")
+# Of a file of Cartwheel's, in what a web server says.
+_OURS = re.compile(r"(/[^\s:]*/cartwheel-[^\s:/]+):\d+")
 # Fewer than this are soon held by open websockets.
 _FEW_CLIENTS = 1000
 
@@ -60,6 +63,15 @@ def unread(web: WebServing) -> str:
 def shared_file(web: WebServing) -> str:
     """The path of the file that all sites of a host share."""
     return str(names.web_server_named(web.kind).shared)
+
+
+def broken_by_us(web: WebServing) -> str:
+    """The file of Cartwheel's that the web server refuses, because another file says the same; ""
+    if it refuses none of them."""
+    if not web.shared:
+        return shared_file(web)
+    named = _OURS.search(web.complaint)
+    return named[1] if named else ""
 
 
 def enabling(web: WebServing, host: str) -> str:

@@ -37,6 +37,8 @@ _PORT = re.compile(r"(?:^|:)(\d+)$")
 _SCHEME = re.compile(r"^\w+://")
 _SERVER_LIMITS = {"event": 16, "worker": 16, "prefork": 256}
 _DEFAULT_THREADS = 25
+# Runs in a mount namespace of its own.
+_WITHOUT = 'set -e; mount -t tmpfs none "$1"; shift; exec "$@"'
 
 
 # Gives the text of a file; "" or None for one that is only on the disk.
@@ -97,13 +99,17 @@ class Configuration:
         return [found[number] for number in sorted(found)]
 
 
-def ask(test_command: Sequence[str]) -> Configuration:
-    """What is installed on this host; nothing where there is no Apache."""
+def ask(test_command: Sequence[str], sites: Path = SITES) -> Configuration:
+    """What is installed on this host; nothing where there is no Apache. Where the configuration is
+    broken, what it would be without our sites: somebody may have added what one of them has too."""
     try:
         done = children.ask(test_command, timeout_seconds=_CALL_SECONDS)
+        if done.status != 0 and sites.is_dir():
+            without = ("unshare", "--mount", "sh", "-c", _WITHOUT, "sh", str(sites), *test_command)
+            done = children.ask(without, timeout_seconds=_CALL_SECONDS)
     except OpError:
         return Configuration()
-    return read(done.output)
+    return read(done.output, sites)
 
 
 def on_disk(path: str) -> str:

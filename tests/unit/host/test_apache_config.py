@@ -10,6 +10,7 @@ from cartwheel.host.web import apache_config
 from cartwheel.host.web.apache_config import Configuration, on_disk
 from cartwheel.host.wire.facts import Server
 from tests.kit.apache import Apache
+from tests.kit.tiers import only_root
 
 
 @pytest.fixture
@@ -130,6 +131,20 @@ def test_a_site_over_tls_belongs_to_its_file(apache: Apache, tmp_path: Path) -> 
         Server(str(file), (8080,), ("shop.example",), ()),
     ]
     assert apache_config.listens(config) == [80]
+
+
+@only_root("mounts")
+def test_what_our_sites_repeat_hides_nothing_of_others(apache: Apache) -> None:
+    """The next deploy learns that it must leave it out."""
+    ours = apache.site("cartwheel-shop", "Listen 8080", folder="cartwheel")
+    theirs = apache.site("a", "Listen 8080\nServerLimit 7")
+    assert not apache.ask().directives, "it is broken"
+    config = apache_config.ask(apache.command, ours.parent)
+    assert apache_config.listens(config) == [80, 8080]
+    assert apache_config.server_limit(config) == 7
+    theirs.write_text("Nonsense\n")
+    assert not apache_config.ask(apache.command, ours.parent).directives
+    assert ours.read_text() == "Listen 8080\n"
 
 
 def test_a_section_in_a_site_is_no_site(apache: Apache) -> None:

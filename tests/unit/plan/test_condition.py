@@ -88,3 +88,19 @@ def test_an_unhealthy_app_without_a_way_back_needs_a_deploy() -> None:
             if not one.ok
         ]
         assert advice in problem.todo
+
+
+@pytest.mark.parametrize(
+    ("complaint", "shared", "told"),
+    [
+        ("unknown directive in /etc/nginx/conf.d/z.conf:1", True, "fix what nginx names"),
+        ("duplicate in /etc/nginx/conf.d/cartwheel-a.conf:3", True, "writes {}/cartwheel-a.conf"),
+        ("duplicate in /etc/nginx/conf.d/z.conf:1", False, "writes {}/cartwheel.conf"),
+    ],
+)
+def test_what_the_web_server_refuses_is_fixed_by_who_wrote_it(
+    complaint: str, shared: bool, told: str
+) -> None:
+    answer = status(web_server={"complaint": complaint, "shared": shared})
+    (found,) = [one for one in conditions("web1", answer) if one.what == "nginx -t"]
+    assert told.format("/etc/nginx/conf.d") in found.todo
