@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cartwheel.host.web.kinds import named
+from cartwheel.host.web.server import WebServer
 from cartwheel_lab import LabHost
 from tests.kit.bases import READY
 
@@ -33,14 +35,22 @@ class Server:
     pid_file: str
     # The command that tests the configuration.
     test: str
-    # A line that is refused, in a file of its own and for TLS; and what the refusal says.
+    # A line that is refused, in a file of its own and for TLS; and what each refusal says.
     mistake: str
+    mistake_said: str
     tls_mistake: str
     tls_mistake_said: str
+    # A line that adds a header to answers.
+    header: str
     # What its default page says.
     welcome: str
     # The package without which it sends no ready-made .br files; "" if it needs none.
     brotli_package: str
+
+    @property
+    def kind(self) -> WebServer:
+        """The kind itself, for what it promises."""
+        return named(self.name)
 
     @property
     def web(self) -> str:
@@ -81,8 +91,10 @@ NGINX = Server(
     pid_file="/run/nginx.pid",
     test="nginx -t -q",
     mistake="nonsense on;",
+    mistake_said='unknown directive "nonsense"',
     tls_mistake="ssl_bogus on;",
     tls_mistake_said='unknown directive "ssl_bogus"',
+    header="add_header {} {};",
     welcome="Welcome to nginx",
     brotli_package="libnginx-mod-http-brotli-static",
 )
@@ -98,8 +110,10 @@ APACHE = Server(
     pid_file="/run/apache2/apache2.pid",
     test="apache2ctl -t",
     mistake="nonsense on",
+    mistake_said="Invalid command 'nonsense'",
     tls_mistake="SSLBogus on",
     tls_mistake_said="Invalid command 'SSLBogus'",
+    header="Header always set {} {}",
     welcome="Apache2 Debian Default Page",
     brotli_package="",
 )

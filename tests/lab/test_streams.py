@@ -23,6 +23,7 @@ from tests.kit.host import await_ends, get, journal
 from tests.kit.project import SHOP, Project, new_project
 from tests.kit.visitors import at_front_page, by_websocket
 from tests.kit.waiting import until
+from tests.kit.web_servers import SERVERS, Server
 from tests.lab.conftest import GetHosts
 
 pytestmark = pytest.mark.timeout(300)
@@ -34,10 +35,8 @@ RESTARTED = 1012  # RFC 6455: "Service Restart"
 # More than nginx and the sockets take before somebody reads.
 _MUCH = 64 << 20
 
-SETTINGS = (
-    SHOP.replace("drain_seconds = 2", f"drain_seconds = {DRAIN_SECONDS}")
-    + f'[web]\nserver_names = ["{NAME}"]\n'
-)
+SETTINGS = SHOP.replace("drain_seconds = 2", f"drain_seconds = {DRAIN_SECONDS}")
+NAMES = f'server_names = ["{NAME}"]\n'
 TLS = '[tls]\ncertificate = "shop.pem"\nkey = "shop.key"\nca = "root.pem"\nredirect = false\n'
 
 # It sends the second event, and each one after it, once the client has confirmed the one before.
@@ -114,21 +113,23 @@ async def much(send):
 """
 
 
-def release(project: Project, text: str, kind: str = "uvicorn") -> None:
+def release(project: Project, server: Server, text: str, kind: str = "uvicorn") -> None:
     project.write("app/app.py", APP.format(text=text, much=_MUCH))
     project.write("app/requirements.txt", "websockets\n" if kind == "uvicorn" else "")
     served = f'[gunicorn]\nkind = "{kind}"\n' + ("threads = 2\n" if kind == "wsgi" else "")
-    settings = SETTINGS.replace("[gunicorn]\n", served)
+    settings = SETTINGS.replace("[gunicorn]\n", served) + server.web + NAMES
     tls = TLS if (project.folder / "shop.pem").exists() else ""
     project.settings(settings + tls)
 
 
 @pytest.fixture(scope="module")
-def project(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def project(
+    web_server: Server, web_host: LabHost, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Project]:
     project = new_project(tmp_path_factory.mktemp("shop"))
-    release(project, "one")
-    project.fab("setup", "-H", module_host.name)
-    project.fab("deploy", "-H", module_host.name)
+    release(project, web_server, "one")
+    project.fab("setup", "-H", web_host.name)
+    project.fab("deploy", "-H", web_host.name)
     yield project
 
 
@@ -205,42 +206,48 @@ def confirm(host: LabHost, number: int) -> None:
     get(host, f"/confirm?{number}", NAME)
 
 
-def test_a_websocket_echoes(project: Project, module_host: LabHost) -> None:
-    with websocket(module_host) as one:
+def test_a_websocket_echoes(project: Project, web_host: LabHost) -> None:
+    with websocket(web_host) as one:
         assert said(one) == "one"
         assert asks(one, "hello") == "one: hello"
 
 
-def test_events_arrive_one_by_one_and_other_answers_are_buffered(
-    project: Project, module_host: LabHost
-) -> None:
-    with closing(Events(module_host)) as events:
+def test_events_arrive_one_by_one(project: Project, web_host: LabHost) -> None:
+    with closing(Events(web_host)) as events:
         assert events.answer.getheader("X-Accel-Buffering") is None
         for number in range(3):
             assert events.next() == f"one {number}"
-            confirm(module_host, number + 1)
-    where = (module_host.address, module_host.http_port)
+            confirm(web_host, number + 1)
+
+
+def test_a_client_that_does_not_read_is_in_nobodys_way(
+    project: Project, web_server: Server, web_host: LabHost
+) -> None:
+    """nginx takes the whole answer, Apache as much as the client does."""
+    taken = "yes" if web_server.kind.buffers_answers else "no"
+    where = (web_host.address, web_host.http_port)
     with socket.create_connection(where, _PATIENCE_SECONDS) as line:
         line.sendall(f"GET /much HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode())
-        until(
-            lambda: get(module_host, "/taken", NAME) == "yes", shown="a client that does not read"
-        )
+        until(lambda: get(web_host, "/taken", NAME) == taken, shown="the answer to be on its way")
 
 
-def test_websockets_move_to_the_new_release(project: Project, module_host: LabHost) -> None:
+def test_websockets_move_to_the_new_release(
+    project: Project, web_server: Server, web_host: LabHost
+) -> None:
     """No ordinary request fails; each websocket gets its code, and the first try to open it again
     finds the new release. The stream goes on for the old release's drain, and nobody waits."""
-    with (
-        by_websocket(module_host, load_websocket.Plan(host=NAME, clients=3)) as sockets,
-        closing(Events(module_host)) as events,
-    ):
+    visitors = [Visitor(web_host) for _ in range(3)]
+    for visitor in visitors:
+        visitor.start()
+    until(lambda: all(one.greetings == ["one"] for one in visitors), shown="the websockets")
+    release(project, web_server, "two")
+    with closing(Events(web_host)) as events:
         assert events.next() == "one 0"
-        confirm(module_host, 1)
+        confirm(web_host, 1)
         assert events.next() == "one 1"
-        confirm(module_host, 2)
-        release(project, "two")
-        with at_front_page(module_host, slow_seconds=0.3, host=NAME) as load:
-            result = fab(project, module_host, "deploy")
+        confirm(web_host, 2)
+        with at_front_page(web_host, slow_seconds=0.3, host=NAME) as load:
+            result = fab(project, web_host, "deploy")
         assert events.next() == "one 2", "it goes on after the deploy"
         load.assert_served_by({"one", "two"})
         assert events.next() == "", "the drain has an end"
@@ -249,44 +256,44 @@ def test_websockets_move_to_the_new_release(project: Project, module_host: LabHo
     sockets.assert_served_by({"one", "two"})
     assert result["hosts"][0]["outcome"] == "deployed"
     assert left_open(result) >= 4, "a slow request of the visitors may be among them"
-    await_ends(module_host, "shop")
+    await_ends(web_host, "shop")
 
 
-def test_what_is_closed_is_told(project: Project, module_host: LabHost) -> None:
-    with websocket(module_host) as one, websocket(module_host) as other:
-        told = project.fab("restart", "-H", module_host.name).text
+def test_what_is_closed_is_told(project: Project, web_host: LabHost) -> None:
+    with websocket(web_host) as one, websocket(web_host) as other:
+        told = project.fab("restart", "-H", web_host.name).text
         assert [closed_with(each) for each in (one, other) if said(each)] == [RESTARTED] * 2
     line = "2 connections of the old release were still open (websockets, streams or long requests)"
     end = "those still open after deploy.drain_seconds are closed"
-    assert f"{module_host.name}: {line}; {end}" in told
-    history = journal(module_host, "shop")
+    assert f"{web_host.name}: {line}; {end}" in told
+    history = journal(web_host, "shop")
     assert [one["connections"] for one in history if one["kind"] == "drain"][-1] == 2
-    shown = project.fab("history", "-H", module_host.name).text
+    shown = project.fab("history", "-H", web_host.name).text
     assert "2 connections were still open" in shown
-    again = project.fab("restart", "-H", module_host.name).text
+    again = project.fab("restart", "-H", web_host.name).text
     assert "still open" not in again
-    assert len(journal(module_host, "shop")) == len(history) + 1
+    assert len(journal(web_host, "shop")) == len(history) + 1
 
 
 @pytest.mark.nightly
-def test_https(project: Project, module_host: LabHost) -> None:
-    """A websocket outlives the reload of nginx; over HTTP/2 events arrive one by one too."""
+def test_https(project: Project, web_server: Server, web_host: LabHost) -> None:
+    """A websocket outlives the web server's reload; over HTTP/2 events arrive one by one too."""
     root = authority()
     issued = certificate(NAME, by=root)
     (project.folder / "shop.pem").write_text(issued.pem)
     (project.folder / "shop.key").write_text(issued.key)
     (project.folder / "root.pem").write_text(root.pem)
-    release(project, "two")
-    with websocket(module_host) as one:
+    release(project, web_server, "two")
+    with websocket(web_host) as one:
         assert said(one) == "two"
-        fab(project, module_host, "deploy")
+        fab(project, web_host, "deploy")
         assert asks(one, "still") == "two: still"
     context = ssl.create_default_context(cadata=root.pem)
-    with websocket(module_host, context) as one:
+    with websocket(web_host, context) as one:
         assert said(one) == "two"
     events = ["curl", "-sSN", "--http2", "-D", "-", "-H", "Accept: text/event-stream"]
-    port = module_host.https_port
-    where = ["--resolve", f"{NAME}:{port}:{module_host.address}", f"https://{NAME}:{port}/events"]
+    port = web_host.https_port
+    where = ["--resolve", f"{NAME}:{port}:{web_host.address}", f"https://{NAME}:{port}/events"]
     events += ["--cacert", str(project.folder / "root.pem")]
     client = subprocess.Popen([*events, *where], stdout=subprocess.PIPE)
     try:
@@ -295,21 +302,21 @@ def test_https(project: Project, module_host: LabHost) -> None:
         for number in range(3):
             line = next(line for line in client.stdout if line.startswith(b"data: "))
             assert line == f"data: two {number}\n".encode()
-            confirm(module_host, number + 1)
+            confirm(web_host, number + 1)
     finally:
         client.kill()
         client.communicate()
 
 
 @pytest.mark.nightly
-def test_gunicorn_s_own_worker(project: Project, module_host: LabHost) -> None:
+def test_gunicorn_s_own_worker(project: Project, web_server: Server, web_host: LabHost) -> None:
     """It passes both, and cuts a websocket when the drain ends, without a close frame."""
-    release(project, "three", "asgi")
-    fab(project, module_host, "deploy")
-    with websocket(module_host) as one, closing(Events(module_host)) as events:
+    release(project, web_server, "three", "asgi")
+    fab(project, web_host, "deploy")
+    with websocket(web_host) as one, closing(Events(web_host)) as events:
         assert said(one) == "three"
         assert events.next() == "three 0"
-        result = fab(project, module_host, "restart")
+        result = fab(project, web_host, "restart")
         assert left_open(result) == 2
         assert closed_with(one) is None
         assert events.next() == ""
@@ -337,28 +344,29 @@ def events():
 
 
 @pytest.mark.nightly
-def test_events_of_wsgi(project: Project, module_host: LabHost) -> None:
+def test_events_of_wsgi(project: Project, web_server: Server, web_host: LabHost) -> None:
     """The stream holds one thread of two."""
-    release(project, "four", "wsgi")
+    release(project, web_server, "four", "wsgi")
     project.write("app/app.py", WSGI)
-    fab(project, module_host, "deploy")
-    with closing(Events(module_host)) as events:
+    fab(project, web_host, "deploy")
+    with closing(Events(web_host)) as events:
         assert events.next() == "0"
-        confirm(module_host, 1)
+        confirm(web_host, 1)
         assert events.next() == "1"
 
 
 @pytest.mark.nightly
+@pytest.mark.parametrize("server", SERVERS.values(), ids=SERVERS)
 @pytest.mark.parametrize("suite", ["bullseye", "trixie"])
-def test_other_suites(hosts: GetHosts, tmp_path: Path, suite: str) -> None:
-    """nginx 1.18 and 1.26, and their `ss`."""
-    host = hosts(1, suite)[0]
+def test_other_suites(hosts: GetHosts, tmp_path: Path, suite: str, server: Server) -> None:
+    """Other versions of the web server and of `ss`."""
+    host = hosts(1, suite, packages=server.packages)[0]
     host.reset()
     project = new_project(tmp_path)
-    release(project, "one")
+    release(project, server, "one")
     project.fab("setup", "-H", host.name)
     project.fab("deploy", "-H", host.name)
-    assert "warn" not in host.sh("nginx -t 2>&1")
+    assert server.warnings(host) == []
     with websocket(host) as one, closing(Events(host)) as events:
         assert said(one) == "one"
         for number in range(2):

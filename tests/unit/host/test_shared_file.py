@@ -30,7 +30,7 @@ def host(folder: Path, **files: str) -> str:
     return written(folder)
 
 
-def longest_sites(port: int) -> dict[str, str]:
+def longest_sites(port: int, server: str = "nginx") -> dict[str, str]:
     """Many sites whose applications, environments and hosts have the longest names, by name."""
     sites = {}
     for number in range(SITES):
@@ -39,10 +39,11 @@ def longest_sites(port: int) -> dict[str, str]:
             app={"name": f"a{number:02}" + "-b" * 10, "source": "."},
             environment=f"e{number:02}" + "-c" * 10,
             web={
+                "server": server,
                 "listen": port,
                 "server_names": tuple(f"s{number}-{each}.{LONGEST}" for each in range(2)),
                 "redirect_names": (f"w{number}.{LONGEST}",),
-                "rate_limit": "20/s",
+                **({"rate_limit": "20/s"} if server == "nginx" else {}),
                 "error_pages": "shop/errors",
                 "trusted_proxies": ("10.0.0.0/8",),
                 "paths": {
