@@ -40,6 +40,8 @@ class Server:
     mistake_said: str
     tls_mistake: str
     tls_mistake_said: str
+    # Whether it asks another instance for what a worker has taken and did not answer.
+    asks_again: bool
     # A line that adds a header to answers.
     header: str
     # What its default page says.
@@ -94,6 +96,7 @@ NGINX = Server(
     mistake_said='unknown directive "nonsense"',
     tls_mistake="ssl_bogus on;",
     tls_mistake_said='unknown directive "ssl_bogus"',
+    asks_again=True,
     header="add_header {} {};",
     welcome="Welcome to nginx",
     brotli_package="libnginx-mod-http-brotli-static",
@@ -113,6 +116,7 @@ APACHE = Server(
     mistake_said="Invalid command 'nonsense'",
     tls_mistake="SSLBogus on",
     tls_mistake_said="Invalid command 'SSLBogus'",
+    asks_again=False,
     header="Header always set {} {}",
     welcome="Apache2 Debian Default Page",
     brotli_package="",
