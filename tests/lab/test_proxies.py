@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
-from cartwheel_lab import LabHost
 from tests.kit.project import CHECKOUT, SHOP, new_project
 from tests.kit.waiting import until
+from tests.kit.web_servers import SERVERS, Server
+from tests.lab.conftest import GetHosts
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -44,16 +45,21 @@ def blocks() -> list[str]:
 
 
 @pytest.mark.nightly
-def test_caddy_in_front(host: LabHost, tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", SERVERS.values(), ids=SERVERS)
+def test_caddy_in_front(hosts: GetHosts, tmp_path: Path, server: Server) -> None:
+    (host,) = hosts(packages=server.packages)
+    host.reset()
     shop = new_project(tmp_path)
     shop.write("app/app.py", APP)
     shop.write("app/requirements.txt", "websockets\n")
     served = SHOP.replace("[gunicorn]\n", '[gunicorn]\nkind = "uvicorn"\n')
     _any, caddys, file = blocks()
-    caddys = caddys.replace('[health]\nscheme = "https"', "")
+    caddys = caddys.replace('[health]\nscheme = "https"', "").replace("[web]\n", server.web)
     settings = served.replace("[health]\n", '[health]\nscheme = "https"\n') + caddys
     shop.settings(settings + '[host]\npackages = ["caddy"]\n')
-    host.sh("rm /etc/nginx/sites-enabled/default && (systemctl reload nginx || true)")
+    host.sh(
+        next(line for line in PAGE.splitlines() if line.startswith("    ") and server.etc in line)
+    )
     shop.fab("setup", "-H", host.name)
     shop.fab("deploy", "-H", host.name)
     own_roots = file.replace("reverse_proxy", "tls internal\n    reverse_proxy")
