@@ -22,6 +22,8 @@ from tests.kit.fab import fab
 from tests.kit.host import await_sessions, get
 from tests.kit.project import Done, Project, new_project
 from tests.kit.tiers import tiered
+from tests.kit.web_servers import APACHE, NGINX, Server
+from tests.lab.conftest import GetHosts
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -60,18 +62,7 @@ UNIT = (
     r" | sed -E 's|.*/shop/([^/]+)/([^/]+)/http.sock|cartwheel-shop.web.\1@\2.service|')"
 )
 MAIN = f"$(systemctl show -P MainPID {UNIT})"
-SITE = "/etc/nginx/conf.d/cartwheel-shop.conf"
 BOOT = "cartwheel-shop.service"
-# Until then the old workers answer too.
-RELOAD = (
-    "old=$(pgrep -P $(cat /run/nginx.pid)); systemctl reload nginx;"
-    " for one in $old; do while [ -e /proc/$one ]; do sleep 0.1; done; done"
-)
-OTHER = (
-    r"printf 'server {\n listen 80 default_server;\n listen [::]:80 default_server;\n"
-    r" server_name %s;\n return 200 theirs;\n}\n'"
-)
-"""Somebody else's site for a name."""
 
 
 @dataclass(frozen=True)
@@ -158,102 +149,6 @@ CASES = (
         ("app",),
         "its unit is failed (signal)",
         ("fab start",),
-    ),
-    Case(
-        "nginx stopped",
-        "systemctl stop nginx",
-        "UNHEALTHY",
-        ("nginx",),
-        "nginx does not run: it is inactive, enabled",
-        ("fab nginx.reload",),
-    ),
-    Case(
-        "nginx masked",
-        "systemctl stop nginx; systemctl mask -q nginx",
-        "UNHEALTHY",
-        ("nginx",),
-        "nginx does not run: it is inactive, masked",
-        ("systemctl unmask", "fab nginx.reload"),
-    ),
-    Case(
-        "nginx removed",
-        "systemctl stop nginx; mv /usr/sbin/nginx /usr/sbin/no-nginx",
-        "UNHEALTHY",
-        ("nginx",),
-        "there is no nginx",
-        ("fab setup",),
-        "mv /usr/sbin/no-nginx /usr/sbin/nginx; systemctl start nginx",
-    ),
-    Case(
-        "nginx disabled",
-        "systemctl disable -q nginx",
-        "AT RISK",
-        ("nginx",),
-        "nginx is disabled: it does not start at boot",
-        ("systemctl enable",),
-        served=True,
-    ),
-    Case(
-        "nginx broken by somebody else",
-        "echo 'nonsense on;' > /etc/nginx/conf.d/z.conf",
-        "AT RISK",
-        ("nginx -t",),
-        'unknown directive "nonsense" in /etc/nginx/conf.d/z.conf:1',
-        ("fab nginx.reload",),
-        "rm /etc/nginx/conf.d/z.conf",
-        served=True,
-    ),
-    Case(
-        "nginx without a folder of sites",
-        f"rm {SITE}; mv /etc/nginx/conf.d /root/conf.d; {RELOAD}",
-        "UNHEALTHY",
-        ("site",),
-        "/etc/nginx/conf.d is missing",
-        ("fab setup", "fab deploy"),
-    ),
-    Case(
-        "nginx includes no site",
-        f"sed -i 's|include /etc/nginx/conf.d|#&|' /etc/nginx/nginx.conf; {RELOAD}",
-        "UNHEALTHY",
-        ("site",),
-        "nginx does not read /etc/nginx/conf.d: no `include` names it",
-        ("fab nginx.reload",),
-        "sed -i 's|#include|include|' /etc/nginx/nginx.conf",
-    ),
-    Case(
-        "site removed",
-        f"rm {SITE}; {OTHER % 'localhost'} > /etc/nginx/conf.d/z.conf; {RELOAD}",
-        "UNHEALTHY",
-        ("site", "front door"),
-        "/healthz answered 200, not by this site",
-        ("fab deploy",),
-        "rm /etc/nginx/conf.d/z.conf",
-    ),
-    Case(
-        "site removed, nginx has it still",
-        f"mv {SITE} /root/",
-        "AT RISK",
-        ("site",),
-        "nginx's file for the site is missing",
-        ("fab deploy",),
-        served=True,
-    ),
-    Case(
-        "site overwritten",
-        f"{OTHER % '_'} > {SITE}; {RELOAD}",
-        "UNHEALTHY",
-        ("front door",),
-        "/healthz answered 200, not by this site",
-        ("fab nginx.reload", "fab deploy"),
-    ),
-    Case(
-        "nginx passes it on elsewhere",
-        f"sed -i 's|/current/http.sock|/current/other.sock|' {SITE}; {RELOAD}",
-        "UNHEALTHY",
-        ("front door",),
-        "other.sock said 502 instead of 200",
-        ("fab nginx.reload", "fab deploy"),
-        served=True,  # by the backup
     ),
     Case(
         "token removed",
@@ -343,6 +238,144 @@ CASES = (
 )
 
 
+# Somebody else's site for a name, as a file's text; it answers to all paths.
+OTHERS = {
+    "nginx": "server {{\n listen 80 default_server;\n listen [::]:80 default_server;\n"
+    " server_name {};\n return 200 theirs;\n}}\n",
+    "apache": "<VirtualHost *:80>\n ServerName {}\n AliasMatch ^ /etc/hostname\n"
+    " <Location />\n  Require all granted\n </Location>\n</VirtualHost>\n",
+}
+# What a mistake in a file of its own is called, with its place.
+MISTAKES = {
+    "nginx": 'unknown directive "nonsense" in /etc/nginx/conf.d/z.conf:1',
+    "apache": "/etc/apache2/sites-enabled/z.conf:1: Invalid command 'nonsense'",
+}
+# The file and the line that includes the sites.
+INCLUDES = {
+    "nginx": ("/etc/nginx/nginx.conf", "include /etc/nginx/conf.d"),
+    "apache": ("/etc/apache2/apache2.conf", "IncludeOptional sites-enabled"),
+}
+ELSEWHERE = {
+    "nginx": "other.sock said 502 instead of 200",
+    "apache": "http://shop.fallback answered instead of http://shop.current",
+}
+
+
+def web_cases(server: Server) -> list[Case]:
+    """Every way in which the web server is not well."""
+    web, unit, site = server.name, server.package, server.site("shop")
+    program = f"/usr/sbin/{server.kind.program}"
+    theirs = f"{server.other_sites}/z.conf"
+    # Until then the old workers answer too.
+    reload = (
+        f"old=$(pgrep -P $(cat {server.pid_file})); systemctl reload {unit};"
+        " for one in $old; do while [ -e /proc/$one ]; do sleep 0.1; done; done"
+    )
+    includes, line = INCLUDES[web]
+
+    def other(name: str, path: str) -> str:
+        return f"printf %s {shlex.quote(OTHERS[web].format(name))} > {path}"
+
+    return [
+        Case(
+            "stopped",
+            f"systemctl stop {unit}",
+            "UNHEALTHY",
+            (web,),
+            f"{web} does not run: it is inactive, enabled",
+            (f"fab {web}.reload",),
+        ),
+        Case(
+            "masked",
+            f"systemctl stop {unit}; systemctl mask -q {unit}",
+            "UNHEALTHY",
+            (web,),
+            f"{web} does not run: it is inactive, masked",
+            ("systemctl unmask", f"fab {web}.reload"),
+        ),
+        Case(
+            "removed",
+            f"systemctl stop {unit}; mv {program} /usr/sbin/none",
+            "UNHEALTHY",
+            (web,),
+            f"there is no {web}",
+            ("fab setup",),
+            f"mv /usr/sbin/none {program}; systemctl start {unit}",
+        ),
+        Case(
+            "disabled",
+            f"systemctl disable -q {unit}",
+            "AT RISK",
+            (web,),
+            f"{web} is disabled: it does not start at boot",
+            ("systemctl enable",),
+            served=True,
+        ),
+        Case(
+            "broken by somebody else",
+            f"echo '{server.mistake}' > {theirs}",
+            "AT RISK",
+            (f"{web} -t",),
+            MISTAKES[web],
+            (f"fab {web}.reload",),
+            f"rm {theirs}",
+            served=True,
+        ),
+        Case(
+            "no folder of sites",
+            f"rm {site}; mv {server.sites} /root/sites; {reload}",
+            "UNHEALTHY",
+            ("site",),
+            f"{server.sites} is missing",
+            ("fab setup", "fab deploy"),
+        ),
+        Case(
+            "includes no site",
+            f"sed -i 's|{line}|#&|' {includes}; {reload}",
+            "UNHEALTHY",
+            ("site",),
+            f"{web} does not read {server.sites}: no `include` names it",
+            (f"fab {web}.reload",),
+            f"sed -i 's|#{line}|{line}|' {includes}",
+        ),
+        Case(
+            "site removed",
+            f"rm {site}; {other('localhost', theirs)}; {reload}",
+            "UNHEALTHY",
+            ("site", "front door"),
+            "/healthz answered 200, not by this site",
+            ("fab deploy",),
+            f"rm {theirs}",
+        ),
+        Case(
+            "site removed, not reloaded",
+            f"mv {site} /root/",
+            "AT RISK",
+            ("site",),
+            f"{web}'s file for the site is missing",
+            ("fab deploy",),
+            served=True,
+        ),
+        Case(
+            "site overwritten",
+            f"{other('_', site)}; {reload}",
+            "UNHEALTHY",
+            ("front door",),
+            "/healthz answered 200, not by this site",
+            (f"fab {web}.reload", "fab deploy"),
+        ),
+        Case(
+            "passes it on elsewhere",
+            f"sed -i 's|/current/http.sock|/current/other.sock|' {site}; {reload}",
+            "UNHEALTHY",
+            ("front door",),
+            ELSEWHERE[web],
+            (f"fab {web}.reload", "fab deploy"),
+            served=True,  # by the backup
+        ),
+    ]
+
+
 def result(done: Done) -> dict[str, Any]:
     """What `fab ... --json` came to."""
     found = json.loads(done.out.splitlines()[-1])
@@ -378,8 +411,20 @@ class Two:
 
 @pytest.fixture(scope="module")
 def two(pair: list[LabHost], tmp_path_factory: pytest.TempPathFactory) -> Two:
+    return deployed(pair, tmp_path_factory.mktemp("told"))
+
+
+@pytest.fixture(scope="module")
+def two_with_apache(hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory) -> Two:
+    pair = hosts(2, packages=APACHE.packages)
+    for host in pair:
+        host.reset()
+    return deployed(pair, tmp_path_factory.mktemp("told"), APACHE.web)
+
+
+def deployed(pair: list[LabHost], folder: Path, more: str = "") -> Two:
     """Two releases on both hosts, so that there is a way back."""
-    project = new_project(tmp_path_factory.mktemp("told"), settings="[health]\ntimeout_seconds=1")
+    project = new_project(folder, settings=f"[health]\ntimeout_seconds=1\n{more}")
     found = Two(project, *pair)
     found.fab("setup")
     for text in ("one", "two"):
@@ -396,9 +441,6 @@ def problems(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
 SWEPT = {
     "main process is suspended",
     "stopped by hand",
-    "nginx stopped",
-    "site removed, nginx has it still",
-    "site overwritten",
     "current link missing",
     "boot unit missing",
     "boot unit masked",
@@ -407,24 +449,32 @@ SWEPT = {
     "workers are suspended",
     "unit failed",
     "crash loop",
-    "nginx passes it on elsewhere",
     "token removed",
-    "nginx masked",
-    "nginx removed",
-    "nginx disabled",
-    "site removed",
     "current link to nowhere",
-    "nginx includes no site",
-    "nginx broken by somebody else",
     "disk is full",
     "does not start at boot",
     "stopped on purpose",
-    "nginx without a folder of sites",
 }
 
 
 @pytest.mark.parametrize("case", tiered(CASES, nightly=SWEPT), ids=lambda case: case.name)
 def test_a_host_that_is_not_well_is_told(two: Two, case: Case) -> None:
+    assert_told(two, case)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("case", web_cases(NGINX), ids=lambda case: case.name)
+def test_nginx_that_is_not_well_is_told(two: Two, case: Case) -> None:
+    assert_told(two, case)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("case", web_cases(APACHE), ids=lambda case: case.name)
+def test_apache_that_is_not_well_is_told(two_with_apache: Two, case: Case) -> None:
+    assert_told(two_with_apache, case)
+
+
+def assert_told(two: Two, case: Case) -> None:
     if case.words:
         two.project.fab(*case.words, "-H", two.ill.name)
         await_sessions(two.ill)

@@ -91,7 +91,9 @@ def _is_passed_over(at: Layout, web: WebServer, answer: Union[Answer, str]) -> b
 
 def _wrong(at: Layout, web: WebServer, answer: Answer, probe: Probe, release: str) -> str:
     upstream, status = answer.upstreams[0], answer.statuses[0]
-    if _is_passed_over(at, web, answer) or status != str(probe.status):
+    if status == str(probe.status) and _is_passed_over(at, web, answer):
+        return f"{upstream} answered instead of {web.live_upstream(at)}"
+    if status != str(probe.status):
         return f"{upstream} said {status} instead of {probe.status}"
     live = answer.release or releases.pointed(at.current)
     if live != release:
