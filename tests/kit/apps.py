@@ -45,7 +45,8 @@ def app(environ, start_response):
     if path == "/stream":
         return lines(int(query["pieces"][0]), seconds)
     if path == "/seen":
-        for name in ("X-Forwarded-For", "X-Forwarded-Proto", "X-Real-IP"):
+        for name in (*("X-Forwarded-" + each for each in ("For", "Proto", "Port", "Host")),
+                     "X-Real-IP", "X-Request-ID"):
             answer[name] = environ.get("HTTP_" + name.upper().replace("-", "_"))
     if path == "/upload":
         answer["sha256"] = hashlib.sha256(environ["wsgi.input"].read()).hexdigest()

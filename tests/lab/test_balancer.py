@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -23,7 +24,9 @@ from tests.kit.shop import Shop, new_shop
 from tests.kit.tiers import tiered
 from tests.kit.visitors import KINDS, loaded
 from tests.kit.waiting import until
+from tests.kit.web_servers import NGINX, Server
 from tests.lab.conftest import GetHosts
+from tests.lab.test_streams import APP, RESTARTED, asks, closed_with, said, websocket
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -71,9 +74,8 @@ backend shop
 class Behind:
     """The shop on three hosts, and the balancers in front of them."""
 
-    def __init__(self, hosts: list[LabHost], shop: Shop) -> None:
-        *self.webs, self.balancer = hosts
-        self.shop = shop
+    def __init__(self, server: Server, webs: list[LabHost], balancer: LabHost, shop: Shop) -> None:
+        self.server, self.webs, self.balancer, self.shop = server, webs, balancer, shop
         self.use("nginx")
 
     def use(self, kind: str, socket: str = "/run/haproxy/admin.sock") -> None:
@@ -87,7 +89,7 @@ class Behind:
             balancer=self.balancer.name,
             address=self.balancer.address,
         )
-        self.shop.project.settings(live + tables, "config/environments/live.toml")
+        self.shop.project.settings(self.server.web + live + tables, "config/environments/live.toml")
 
     def code(self) -> str:
         return self.shop.code()
@@ -114,7 +116,7 @@ class Behind:
 
     def asked(self, web: LabHost) -> int:
         """How many requests it has had, HAProxy's checks aside."""
-        return int(web.sh("grep -c 'GET /seen' /var/log/nginx/shop.live.access.log || true"))
+        return int(web.sh(f"grep -c 'GET /seen' {self.server.access_log('shop.live')} || true"))
 
     def seen(self, host: LabHost, *curl: str) -> dict[str, Any]:
         found = host.exec(["curl", "-sS", "--max-time", "10", *curl])
@@ -136,11 +138,14 @@ class Behind:
 
 
 @pytest.fixture(scope="module")
-def behind(hosts: GetHosts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
-    four = hosts(4, packages=READY)
-    for host in four:
+def behind(
+    hosts: GetHosts, web_server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Behind]:
+    balancer, *webs = hosts(4, packages=READY)
+    webs = webs if web_server.packages == READY else hosts(3, packages=web_server.packages)
+    for host in (balancer, *webs):
         host.reset()
-    behind = Behind(four, new_shop(tmp_path_factory.mktemp("behind")))
+    behind = Behind(web_server, webs, balancer, new_shop(tmp_path_factory.mktemp("behind")))
     behind.code()
     behind.fab("setup")
     behind.fab("deploy")
@@ -260,9 +265,9 @@ def test_a_host_whose_web_server_is_down(behind: Behind) -> None:
     """Nothing was taken out; what can be sent again is sent to another host."""
     first = behind.webs[0]
     with loaded(behind.balancer, port=80, slow=0, upload=0, stream=0) as visits:
-        first.sh("systemctl stop nginx")
+        first.sh(f"systemctl stop {behind.server.package}")
         time.sleep(2)
-        first.sh("systemctl start nginx")
+        first.sh(f"systemctl start {behind.server.package}")
         time.sleep(1)
     assert visits.result["failed"] == 0, visits.result["failures"]
 
@@ -380,6 +385,49 @@ def test_who_the_visitor_is_cannot_be_forged(behind: Behind) -> None:
     )
     assert told(second, at) == (second.address, "http", second.address)
     assert told(first, "http://127.0.0.1/seen") == ("127.0.0.1", "http", "127.0.0.1")
+
+
+@pytest.mark.nightly
+def test_a_request_has_one_id_and_one_port_on_its_way(behind: Behind) -> None:
+    """The balancer's, in all logs and in the app; not what a client or a stranger says."""
+    behind.use("nginx")
+    forged = ("-H", "X-Request-ID: forged-forged", "-H", "X-Forwarded-Port: 7777")
+    seen = behind.seen(behind.balancer, *forged, "http://127.0.0.1/seen")
+    assert re.fullmatch("[0-9a-f]{32}", seen["X-Request-ID"])
+    assert (seen["X-Forwarded-Port"], seen["X-Forwarded-Host"]) == ("80", "127.0.0.1")
+    at_host = behind.server.access_log("shop.live")
+    at_balancer = NGINX.access_log("shop.live_balancer")
+
+    def logged() -> list[str]:
+        """How often each host has logged it, the balancer last."""
+        places = [*((web, at_host) for web in behind.webs), (behind.balancer, at_balancer)]
+        count = f"grep -c ' id={seen['X-Request-ID']} ' {{}} || true"
+        return [host.sh(count.format(path)).strip() for host, path in places]
+
+    until(lambda: sorted(logged()[:-1]) == ["0", "0", "1"], shown=logged)
+    until(lambda: logged()[-1] == "1", shown=logged)
+    straight = behind.seen(behind.webs[1], *forged, "http://127.0.0.1/seen")
+    assert straight["X-Request-ID"] not in ("forged-forged", seen["X-Request-ID"])
+    assert straight["X-Forwarded-Port"] == "80"
+
+
+@pytest.mark.nightly
+def test_websockets_pass_and_move(behind: Behind) -> None:
+    """The deploy closes one with its code, and the next one finds the new release."""
+    behind.use("nginx")
+    project = behind.shop.project
+    settings = project.folder / "config/deploy.toml"
+    settings.write_text(settings.read_text().replace("threads = 8", 'kind = "uvicorn"'))
+    project.write("app/requirements.txt", "websockets\n")
+    project.write("app/app.py", APP.format(text="one", much=1))
+    behind.fab("deploy")
+    with websocket(behind.balancer) as one:
+        assert (said(one), asks(one, "hello")) == ("one", "one: hello")
+        project.write("app/app.py", APP.format(text="two", much=1))
+        assert "1 connections of the old release were still open" in behind.fab("deploy").text
+        assert closed_with(one) == RESTARTED
+    with websocket(behind.balancer) as again:
+        assert said(again) == "two"
 
 
 def test_uninstall_takes_the_balancer_away(behind: Behind) -> None:

@@ -19,6 +19,7 @@ from tests.kit.certificates import authority, certificate
 from tests.kit.person import Person
 from tests.kit.project import CHECKOUT, Project
 from tests.kit.shared_folder import share
+from tests.kit.web_servers import NGINX, Server
 from tests.lab.conftest import GetHosts
 
 pytestmark = pytest.mark.timeout(300)
@@ -50,7 +51,7 @@ class Site:
 
     project: Project
     host: LabHost
-    below: str = ""
+    server: Server = NGINX
 
     @property
     def place(self) -> tuple[str, int]:
@@ -63,16 +64,15 @@ class Site:
         return self.project.fab(*words, "-H", self.host.name).text
 
     def served_by(self, path: str) -> str:
-        """Who answered the last request for `path`: `-` is nginx itself."""
-        lines = self.host.sh(f"grep -F '{path}' /var/log/nginx/notes.access.log").splitlines()
+        """Who answered the last request for `path`: `-` is the web server itself."""
+        lines = self.host.sh(f"grep -F '{path}' {self.server.access_log('notes')}").splitlines()
         found = re.search(r'upstream="([^"]*)"', lines[-1])
         assert found, lines[-1]
         return found[1]
 
 
-def begun(folder: Path, *changes: tuple[str, str, str]) -> Project:
-    """The example's sources, with `changes` (file, text, new text), and what `config.init` writes
-    for them."""
+def begun(folder: Path, server: Server = NGINX) -> Project:
+    """The example's sources, and what `config.init` writes for them."""
     ours = shutil.ignore_patterns(
         "__pycache__", "cartwheel.toml", "deploy_settings.py", "*.sqlite3"
     )
@@ -99,13 +99,16 @@ def begun(folder: Path, *changes: tuple[str, str, str]) -> Project:
     settings = settings.replace("http://", "https://").replace(
         "[deploy]\n", "[deploy]\ndrain_seconds = 2\nprobation_seconds = 0.5\n"
     )
+    settings = settings.replace("[web]\n", server.web)
     (project.folder / "cartwheel.toml").write_text(settings + QUICK)
     return project
 
 
 @pytest.fixture(scope="module")
-def site(module_host: LabHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    site = Site(begun(tmp_path_factory.mktemp("django")), module_host)
+def site(
+    web_server: Server, web_host: LabHost, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    site = Site(begun(tmp_path_factory.mktemp("django"), web_server), web_host, web_server)
     site.fab("setup")
     site.fab("deploy", "--skip-tests")
     site.fab("run", "--command", CREATE)
