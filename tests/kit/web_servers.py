@@ -44,8 +44,6 @@ class Server:
     asks_again: bool
     # A line that adds a header to answers.
     header: str
-    # What its default page says.
-    welcome: str
     # The package without which it sends no ready-made .br files; "" if it needs none.
     brotli_package: str
 
@@ -98,7 +96,6 @@ NGINX = Server(
     tls_mistake_said='unknown directive "ssl_bogus"',
     asks_again=True,
     header="add_header {} {};",
-    welcome="Welcome to nginx",
     brotli_package="libnginx-mod-http-brotli-static",
 )
 APACHE = Server(
@@ -118,7 +115,6 @@ APACHE = Server(
     tls_mistake_said="Invalid command 'SSLBogus'",
     asks_again=False,
     header="Header always set {} {}",
-    welcome="Apache2 Debian Default Page",
     brotli_package="",
 )
 SERVERS = {one.name: one for one in (NGINX, APACHE)}

@@ -71,8 +71,9 @@ class Site:
         return found[1]
 
 
-def begun(folder: Path, server: Server = NGINX) -> Project:
-    """The example's sources, and what `config.init` writes for them."""
+def begun(folder: Path, *changes: tuple[str, str, str], server: Server = NGINX) -> Project:
+    """The example's sources, with `changes` (file, text, new text), and what `config.init` writes
+    for them."""
     ours = shutil.ignore_patterns(
         "__pycache__", "cartwheel.toml", "deploy_settings.py", "*.sqlite3"
     )
@@ -108,7 +109,7 @@ def begun(folder: Path, server: Server = NGINX) -> Project:
 def site(
     web_server: Server, web_host: LabHost, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    site = Site(begun(tmp_path_factory.mktemp("django"), web_server), web_host, web_server)
+    site = Site(begun(tmp_path_factory.mktemp("django"), server=web_server), web_host, web_server)
     site.fab("setup")
     site.fab("deploy", "--skip-tests")
     site.fab("run", "--command", CREATE)

@@ -236,16 +236,15 @@ def test_websockets_move_to_the_new_release(
 ) -> None:
     """No ordinary request fails; each websocket gets its code, and the first try to open it again
     finds the new release. The stream goes on for the old release's drain, and nobody waits."""
-    visitors = [Visitor(web_host) for _ in range(3)]
-    for visitor in visitors:
-        visitor.start()
-    until(lambda: all(one.greetings == ["one"] for one in visitors), shown="the websockets")
-    release(project, web_server, "two")
-    with closing(Events(web_host)) as events:
+    with (
+        by_websocket(web_host, load_websocket.Plan(host=NAME, clients=3)) as sockets,
+        closing(Events(web_host)) as events,
+    ):
         assert events.next() == "one 0"
         confirm(web_host, 1)
         assert events.next() == "one 1"
         confirm(web_host, 2)
+        release(project, web_server, "two")
         with at_front_page(web_host, slow_seconds=0.3, host=NAME) as load:
             result = fab(project, web_host, "deploy")
         assert events.next() == "one 2", "it goes on after the deploy"
