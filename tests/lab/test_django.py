@@ -52,6 +52,7 @@ class Site:
     project: Project
     host: LabHost
     server: Server = NGINX
+    below: str = ""
 
     @property
     def place(self) -> tuple[str, int]:

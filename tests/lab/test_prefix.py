@@ -145,7 +145,7 @@ def test_django_and_its_admin(module_host: LabHost, tmp_path: Path) -> None:
     project = test_django.begun(tmp_path)
     settings = project.folder / "cartwheel.toml"
     settings.write_text(settings.read_text().replace("[web]\n", '[web]\nprefix = "/of/ann"\n'))
-    site = test_django.Site(project, module_host, "/of/ann")
+    site = test_django.Site(project, module_host, below="/of/ann")
     site.fab("setup")
     site.fab("deploy", "--skip-tests")
     site.fab("run", "--command", test_django.CREATE)
