@@ -74,8 +74,9 @@ backend shop
 class Behind:
     """The shop on three hosts, and the balancers in front of them."""
 
-    def __init__(self, server: Server, webs: list[LabHost], balancer: LabHost, shop: Shop) -> None:
-        self.server, self.webs, self.balancer, self.shop = server, webs, balancer, shop
+    def __init__(self, hosts: list[LabHost], shop: Shop, server: Server = NGINX) -> None:
+        *self.webs, self.balancer = hosts
+        self.shop, self.server = shop, server
         self.use("nginx")
 
     def use(self, kind: str, socket: str = "/run/haproxy/admin.sock") -> None:
@@ -141,11 +142,12 @@ class Behind:
 def behind(
     hosts: GetHosts, web_server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Behind]:
-    balancer, *webs = hosts(4, packages=READY)
-    webs = webs if web_server.packages == READY else hosts(3, packages=web_server.packages)
-    for host in (balancer, *webs):
+    four = hosts(4, packages=READY)
+    if web_server is not NGINX:
+        four = [*hosts(3, packages=web_server.packages), four[3]]
+    for host in four:
         host.reset()
-    behind = Behind(web_server, webs, balancer, new_shop(tmp_path_factory.mktemp("behind")))
+    behind = Behind(four, new_shop(tmp_path_factory.mktemp("behind")), web_server)
     behind.code()
     behind.fab("setup")
     behind.fab("deploy")
@@ -424,7 +426,7 @@ def test_websockets_pass_and_move(behind: Behind) -> None:
     with websocket(behind.balancer) as one:
         assert (said(one), asks(one, "hello")) == ("one", "one: hello")
         project.write("app/app.py", APP.format(text="two", much=1))
-        assert "1 connections of the old release were still open" in behind.fab("deploy").text
+        assert "1 connection of the old release was still open" in behind.fab("deploy").text
         assert closed_with(one) == RESTARTED
     with websocket(behind.balancer) as again:
         assert said(again) == "two"
