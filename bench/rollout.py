@@ -25,7 +25,6 @@ from tests.kit.ending import clean_up_when_ended
 from tests.kit.host import current
 from tests.kit.shop import new_shop
 from tests.kit.visitors import loaded
-from tests.kit.web_servers import NGINX
 from tests.lab.test_balancer import HAPROXY, HAPROXY_CONFIG, PEERS, Behind, install_haproxy
 
 SICK = 7  # the seventh host
@@ -56,8 +55,7 @@ def run(hosts: list[LabHost], folder: Path) -> list[str]:
     """All violations."""
     shop = new_shop(folder / "shop")
     shop.settings(deadline_seconds=DEADLINE_SECONDS)
-    *webs, balancer = hosts
-    behind = Behind(NGINX, webs, balancer, shop)
+    behind = Behind(hosts, shop)
     behind.use("haproxy")
     behind.code()
     project = behind.shop.project

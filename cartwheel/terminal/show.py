@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from cartwheel.commands.typed import AS_THEY_ARE, Typed
@@ -20,6 +19,7 @@ from cartwheel.events import Event
 from cartwheel.host.wire.codec import to_json
 from cartwheel.runs.lines import as_line
 from cartwheel.telling import Place, exit_code, hosts_text, leaves, tell
+from cartwheel.terminal import interrupt
 from cartwheel.terminal.fold import MOST_APART, Ends, Told, groups, in_one
 from cartwheel.terminal.format import clean, table_lines
 from cartwheel.terminal.progress import Progress, Running
@@ -120,7 +120,10 @@ class Output:
                 for each in _STOPPING
                 if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN
             ]
-            self._before = {each: signal.signal(each, self._interrupt) for each in heard}
+            handler = interrupt.Handler(self._interrupt)
+            self._before = {
+                each: signal.signal(each, handler) for each in (*heard, interrupt.AGAIN)
+            }
         return self
 
     def __exit__(self, *_failure: object) -> None:
@@ -131,6 +134,7 @@ class Output:
         self.screen.erase()
         _end_programs()
         if threading.current_thread() is threading.main_thread():
+            interrupt.forget()
             for each, before in self._before.items():
                 signal.signal(each, before)
 
@@ -254,7 +258,7 @@ class Output:
         alone = in_order_text(hosts, " alone")
         return f"left; {alone}: `fab status -H {','.join(hosts)}` shows which release is live"
 
-    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+    def _interrupt(self) -> None:
         """The first Ctrl-C, SIGTERM or SIGHUP stops the run in order. The second one leaves at
         once: the hosts recover by themselves."""
         if self._asked_to_stop.is_set():
