@@ -250,7 +250,10 @@ def test_websockets_move_to_the_new_release(
         assert events.next() == "one 2", "it goes on after the deploy"
         load.assert_served_by({"one", "two"})
         assert events.next() == "", "the drain has an end"
-    assert sockets.result["codes"] == {str(RESTARTED): 3}
+    codes = sockets.result["codes"]
+    assert sum(codes.values()) == 3
+    # One may be closed while a message is under way, and then its code can be lost.
+    assert set(codes) <= {str(RESTARTED), load_websocket.CUT_ASKING}
     assert len(sockets.result["reopened"]) == 3
     sockets.assert_served_by({"one", "two"})
     assert result["hosts"][0]["outcome"] == "deployed"
