@@ -88,8 +88,8 @@ def interactive(connection: StrictConnection, argv: Sequence[str]) -> int:
         raise UsageError("usage", "an interactive shell needs a terminal", hint="Use `fab run`.")
     with _running(connection, argv, pty=True) as running:
         _await_start(running, local_out)
-        with _raw_terminal(local_in, running.resize):
-            _join(running, local_in, local_out)
+        with _raw_terminal(local_in) as size:
+            _join(running, local_in, local_out, size)
         return running.status()
 
 
@@ -280,13 +280,14 @@ def _await_start(running: _Running, local_out: int) -> None:
         running.check_time(time.monotonic() - begun)
 
 
-def _join(running: _Running, local_in: int, local_out: int) -> None:
+def _join(running: _Running, local_in: int, local_out: int, size: _Size) -> None:
     poller = select.poll()
     poller.register(running.channel.fileno(), select.POLLIN)
     poller.register(local_in, select.POLLIN)
     while not running.ended():
         ready = {fd for fd, _event in poller.poll(_POLL_SECONDS * 1000)}
         running.check_silence()
+        size.pass_on(running.resize)
         for _fd, data in running.pieces():
             write_all(local_out, data)
         if local_in in ready:
@@ -298,18 +299,32 @@ def _join(running: _Running, local_in: int, local_out: int) -> None:
                 running.channel.sendall(typed)
 
 
+class _Size:
+    """The size of a terminal. The signal is only noted: it may come while the connection holds a
+    lock that passing the size on needs too."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._has_changed = False
+
+    def note(self, *_signal: object) -> None:
+        self._has_changed = True
+
+    def pass_on(self, resize: Callable[[int, int], None]) -> None:
+        """Call `resize` with columns and lines, if they have changed since."""
+        if self._has_changed:
+            self._has_changed = False
+            with contextlib.suppress(paramiko.SSHException, OSError):
+                resize(*_terminal_size(self._fd))
+
+
 @contextlib.contextmanager
-def _raw_terminal(fd: int, resize: Callable[[int, int], None]) -> Iterator[None]:
-    before = termios.tcgetattr(fd)
-
-    def resized(*_signal: object) -> None:
-        with contextlib.suppress(paramiko.SSHException, OSError):
-            resize(*_terminal_size(fd))
-
-    handler = signal.signal(signal.SIGWINCH, resized)
+def _raw_terminal(fd: int) -> Iterator[_Size]:
+    before, size = termios.tcgetattr(fd), _Size(fd)
+    handler = signal.signal(signal.SIGWINCH, size.note)
     try:
         tty.setraw(fd)
-        yield
+        yield size
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
         signal.signal(signal.SIGWINCH, handler)

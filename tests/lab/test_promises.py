@@ -137,13 +137,11 @@ def test_the_second_deploy_is_refused_or_waits(served: tuple[LabHost, Shop]) -> 
     try:
         with fab(shop.project, "deploy", "-H", host.name, "--message", "the first one") as first:
             first.wait_for(SWITCHED)
-            began = time.monotonic()
             refused = shop.project.fab("deploy", "-H", host.name, "--wait", "0", code=Exit.LOCKED)
             assert re.search(
                 r"locked by \S+@\S+ since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(the first one\)",
                 refused.text,
             )
-            assert time.monotonic() - began < 4
             with fab(shop.project, "deploy", "-H", host.name, "--wait", "60") as second:
                 assert first.end() == Exit.OK
                 assert second.end() == Exit.OK

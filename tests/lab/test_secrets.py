@@ -366,6 +366,8 @@ EVERY_WORD: dict[str, tuple[str, ...]] = {
     "rollback": (),
     "nginx.test": (),
     "nginx.reload": (),
+    "apache.test": (),
+    "apache.reload": (),
     "maintenance.on": ("--message", "a pause"),
     "maintenance.off": (),
     "lock.hold": ("--message", "a pause"),
@@ -404,6 +406,7 @@ EVERY_WORD: dict[str, tuple[str, ...]] = {
 _CODES = dict.fromkeys(("shell", "balancer.out"), 2)
 _CODES |= {f"process.{word}": 2 for word in ("stop", "start", "restart")}
 _CODES["tls.renew"] = 2  # there is no tls.acme
+_CODES |= dict.fromkeys(("apache.test", "apache.reload"), 1)  # there is no Apache
 _CODES |= {f"timer.{word}": 2 for word in ("run", "pause", "resume")}
 
 

@@ -119,8 +119,8 @@ class TestInteractive:
             f" identities=(Path({str(sshd.identity)!r}),), identities_only=True,"
             f" known_hosts=(Path({str(sshd.known_hosts)!r}),))\n"
             "c = StrictConnection(t, Gateways())\n"
-            "s = execute.interactive(c, ['sh', '-c', 'stty size; read x; stty size;"
-            " echo got-$x; exit 5'])\n"
+            "s = execute.interactive(c, ['sh', '-c', 'trap \"stty size\" WINCH; stty size;"
+            " until read x; do :; done; echo got-$x; exit 5'])\n"
             "c.close(); print('status', s)\n"
         )
         pid, terminal = pty.fork()
@@ -144,9 +144,8 @@ class TestInteractive:
             until_seen(b"\r\n")
             _resize(terminal, 33, 99)
             os.kill(pid, signal.SIGWINCH)
-            time.sleep(0.3)  # the resize has no answer to wait for
-            os.write(terminal, b"word\r")
             until_seen(b"33 99")
+            os.write(terminal, b"word\r")
             until_seen(b"got-word")
             until_seen(b"status 5")
         finally:
