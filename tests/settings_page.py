@@ -109,7 +109,7 @@ their secret values.
     [web.media]
     "/media/" = "media"                             # a folder of /srv/APP/shared
 
-[static.md](static.md) says how long browsers keep a file, what is compressed, and what is refused.
+See [static.md](static.md) for caching, compression, and what is refused.
 With a command the application finds its folder in `STATIC_ROOT`, which is then reserved.
 
 ## Mirrors

@@ -154,7 +154,7 @@ def _joined(
 def _set_up_balancers(scene: Scene, source: Source) -> dict[str, Result[Changes]]:
     """What recovers there, and where it is a web server the site with all hosts behind it, and then
     its HTTPS."""
-    scene = replace(scene, settings=names.on_balancer(scene.settings))
+    scene = replace(scene, settings=names.for_balancer(scene.settings))
     balancer = scene.settings.balancer
     request = replace(
         _request(scene),

@@ -285,7 +285,7 @@ def in_front(host: str, state: TlsState | None, server_names: Sequence[str]) -> 
         todo = f"{setup} brings the certificate"
         return [_problem(host, "https", "HTTPS is not served", todo, serving=True)]
     found, served = (
-        list(_secure(host, state, setup, names.on_balancers().name)),
+        list(_secure(host, state, setup, names.balancer_web_server().name)),
         tls.certificate(state.served),
     )
     missing = [name for name in server_names if served and not covers(served.names, name)]

@@ -85,7 +85,7 @@ def render_balancer_tls(settings: Settings, facts: Facts, project: Path) -> str:
     UsageError("template")."""
     if not settings.tls.is_on or settings.tls_end != "balancer":
         return ""
-    settings = names.on_balancer(settings)
+    settings = names.for_balancer(settings)
     known = replace(_SAMPLE_FACTS, ipv6=facts.host.ipv6, tls=TlsFacts.of(facts, settings))
     return render_tls_for(settings, known, project, {"ident": _front(settings)})
 
@@ -105,7 +105,9 @@ def check_balancer_template(settings: Settings, project: Path) -> None:
         render_balancer(settings, _SAMPLE, project, ipv6=ipv6, siblings=("192.0.2.9:80",))
     for facts in SAMPLES:
         if settings.tls.is_on:
-            render_tls_for(names.on_balancer(settings), facts, project, {"ident": _front(settings)})
+            render_tls_for(
+                names.for_balancer(settings), facts, project, {"ident": _front(settings)}
+            )
 
 
 def _next(members: Sequence[Member], number: int) -> list[str]:

@@ -82,15 +82,15 @@ def web_server_named(kind: str) -> WebServer:
     return kinds.named(kind)
 
 
-def on_balancers() -> WebServer:
+def balancer_web_server() -> WebServer:
     """The kind of web server that passes requests on to hosts, whatever kind those have."""
     return NGINX
 
 
-def on_balancer(settings: Settings) -> Settings:
+def for_balancer(settings: Settings) -> Settings:
     """The settings as the web server of a balancer needs them."""
     return settings.model_copy(
-        update={"web": settings.web.model_copy(update={"server": on_balancers().name})}
+        update={"web": settings.web.model_copy(update={"server": balancer_web_server().name})}
     )
 
 

@@ -31,9 +31,11 @@ class Handler:
     def __init__(self, handle: Callable[[], None]) -> None:
         self._handle = handle
         self._is_handling = False
+        self._is_postponed = False
 
     def __call__(self, _number: int, frame: FrameType | None) -> None:
-        if self._is_handling or _is_at_a_lock(frame):
+        self._is_postponed = self._is_handling or _is_at_a_lock(frame)
+        if self._is_postponed:
             signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
             return
         self._is_handling = True
@@ -42,13 +44,13 @@ class Handler:
         finally:
             self._is_handling = False
 
+    def forget(self) -> None:
+        """What was postponed does not come any more."""
+        if self._is_postponed:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
 
 def _is_at_a_lock(frame: FrameType | None) -> bool:
     if frame is None:
         return False
     return frame.f_code.co_filename in _FILES and frame.f_code.co_name not in _WAITING
-
-
-def forget() -> None:
-    """Nothing that was postponed comes any more."""
-    signal.setitimer(signal.ITIMER_REAL, 0)

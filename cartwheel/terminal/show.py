@@ -88,6 +88,7 @@ class Output:
         self._heard = time.monotonic()
         self._told_progress: dict[tuple[str, str], float] = {}
         self._asked_to_stop = threading.Event()
+        self._interrupts = interrupt.Handler(self._interrupt)
         self._closed = threading.Event()
         self._wake = threading.Event()  # for the ticker: one of the two is set
         self._lock = threading.RLock()
@@ -120,9 +121,8 @@ class Output:
                 for each in _STOPPING
                 if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN
             ]
-            handler = interrupt.Handler(self._interrupt)
             self._before = {
-                each: signal.signal(each, handler) for each in (*heard, interrupt.AGAIN)
+                each: signal.signal(each, self._interrupts) for each in (*heard, interrupt.AGAIN)
             }
         return self
 
@@ -134,7 +134,7 @@ class Output:
         self.screen.erase()
         _end_programs()
         if threading.current_thread() is threading.main_thread():
-            interrupt.forget()
+            self._interrupts.forget()
             for each, before in self._before.items():
                 signal.signal(each, before)
 

@@ -1,6 +1,6 @@
-"""What differs between the kinds of web server, for a story that is told with each of them.
+"""Where the kinds of web server differ, for tests that run with each of them.
 
-A story takes the fixtures `web_server` and `web_host` of tests/lab/conftest.py.
+A test takes the fixtures `web_server` and `web_host` of tests/lab/conftest.py.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def module_host(hosts: GetHosts) -> Iterator[LabHost]:
 
 @pytest.fixture(scope="module", params=tiered(["nginx", "apache"], nightly={"apache"}))
 def web_server(request: pytest.FixtureRequest) -> Server:
-    """The kind of web server: the module's story is told with each."""
+    """The kind of web server; the module's tests run with each."""
     return SERVERS[request.param]
 
 

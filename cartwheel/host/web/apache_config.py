@@ -100,8 +100,8 @@ class Configuration:
 
 
 def ask(test_command: Sequence[str], sites: Path = SITES) -> Configuration:
-    """What is installed on this host; nothing where there is no Apache. Where the configuration is
-    broken, what it would be without our sites: somebody may have added what one of them has too."""
+    """The configuration of this host; an empty one without Apache. If it is broken, it is read
+    without our sites, because somebody may have added what one of them has too."""
     try:
         done = children.ask(test_command, timeout_seconds=_CALL_SECONDS)
         if done.status != 0 and sites.is_dir():

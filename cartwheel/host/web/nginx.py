@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from cartwheel.host.web import log_times
-from cartwheel.host.web.server import Answer, Installed, Request, Staged, TlsSite
+from cartwheel.host.web.server import Answer, Installed, Request, Staged, TlsSite, tls_site
 
 if TYPE_CHECKING:
     from cartwheel.host.layout import Layout
@@ -127,10 +127,7 @@ class Nginx:
         return "" if found >= (1, 23, 4) and shares_port else "listen"
 
     def tls_of(self, text: str) -> Optional[TlsSite]:
-        port, certificate = _TLS_PORT.search(text), _TLS_CERTIFICATE.search(text)
-        if port is None or certificate is None:
-            return None
-        return TlsSite(int(port.group(1)), Path(certificate.group(1)))
+        return tls_site(text, _TLS_PORT, _TLS_CERTIFICATE)
 
     def user(self) -> str:
         from cartwheel.host.web import nginx_config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Protocol, Sequence, Set, Tuple
@@ -50,6 +51,16 @@ class Installed:
     connections: Optional[int] = None
 
 
+def tls_site(
+    text: str, port: "re.Pattern[str]", certificate: "re.Pattern[str]"
+) -> Optional[TlsSite]:
+    """What these patterns find in the text of `Layout.tls_site`; None if one finds nothing."""
+    at, which = port.search(text), certificate.search(text)
+    if at is None or which is None:
+        return None
+    return TlsSite(int(at.group(1)), Path(which.group(1)))
+
+
 # The texts of files that are only staged so far, by path; None for one that will be gone.
 Staged = Mapping[str, Optional[str]]
 
@@ -96,7 +107,7 @@ class WebServer(Protocol):
     version_command: Tuple[str, ...]
     # The command that tests the whole configuration; exit code 0 if it is valid.
     test_command: Tuple[str, ...]
-    # Whether it ends when it is told to read a broken configuration.
+    # Whether a reload of a broken configuration stops it.
     dies_of_reload: bool
     # Where it says why it ended, besides its unit's log.
     log: Optional[Path]
