@@ -115,6 +115,30 @@ def test_an_authority_that_was_asked_too_often(
     assert served(shop_host) == before, "its lineage is still there, and fits"
 
 
+def test_certbots_clock_decides_nothing(
+    web_server: Server, project: Project, shop_host: LabHost, ca: Pebble
+) -> None:
+    """certbot runs 70 days ahead: then it would renew by itself. The host's clock decides."""
+    project.settings(settings(web_server, NAME, more="redirect = false\n"))
+    deploy(project, shop_host)
+    program, real = "/usr/bin/certbot", "/usr/bin/certbot.real"
+    shop_host.sh("apt-get -qq update && apt-get -qq install faketime >/dev/null", timeout=120)
+    shop_host.sh(f"dpkg-divert --quiet --local --rename --divert {real} --add {program}")
+    wrapper = f'#!/bin/sh\necho ahead >>/root/ran\nexec faketime "+70 days" {real} "$@"\n'
+    shop_host.sh(f"cat >{program} <<'.'\n{wrapper}.\nchmod 755 {program}")
+    before, orders = served(shop_host), ca.orders()
+    by_timer(shop_host)
+    assert (served(shop_host), ca.orders()) == (before, orders), "it is not due"
+    with visiting(shop_host, LOAD) as visits:
+        project.fab("tls.renew", "-H", shop_host.name)
+    assert shop_host.sh("cat /root/ran").split() == ["ahead"], "certbot ran once, ahead of time"
+    assert (served(shop_host) != before, ca.orders()) == (True, orders + 1)
+    assert visits.result["failed"] == 0, visits.result
+    shop_host.sh(f"rm {program}; dpkg-divert --quiet --local --rename --remove {program}")
+    project.settings(settings(web_server, NAME))
+    deploy(project, shop_host)
+
+
 def test_a_deactivated_account(
     web_server: Server, project: Project, shop_host: LabHost, ca: Pebble
 ) -> None:
