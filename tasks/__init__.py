@@ -17,7 +17,7 @@ from cartwheel.fab import assemble
 namespace = assemble(
     __name__,
     # tasks named after their function: `fab deploy`
-    flat=("deploy", "serve", "look", "inside", "inventory", "completion"),
+    flat=("deploy", "serve", "look", "diagnose", "inside", "inventory", "completion"),
     # tasks named after their module: `fab hosts.trust`
     nested=(
         "apache",

@@ -360,6 +360,7 @@ EVERY_WORD: dict[str, tuple[str, ...]] = {
     "releases": (),
     "history": (),
     "logs": ("--lines", "500"),
+    "diagnose": ("--out", "diagnosis.tgz"),
     "run": ("--command", "true"),
     "shell": (),
     "restart": (),

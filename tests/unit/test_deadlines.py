@@ -33,6 +33,8 @@ ALLOWED = {
     ("host/release/verify.py", "verify", "result"): _PARTS,
     ("host/look/facts.py", "probe", "result"): _PARTS,
     ("host/look/report.py", "_status_of", "result"): _PARTS,
+    ("host/diagnose/diagnose.py", "diagnose", "result"): "each part of a status has its deadline",
+    ("host/diagnose/diagnose.py", "_parts", "result"): "asks only those that are done",
     ("ssh/session.py", "Session._send", "wait"): "a thread; set by the greeting and by any failure",
     ("ssh/session.py", "Session.request", "result"): _SLICES,
     ("fleet/sessions.py", "Fleet.request", "result"): _SLICES,

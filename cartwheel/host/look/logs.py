@@ -39,7 +39,7 @@ def logs(ctx: Context, request: ReadLogs) -> Done:
     """
     is_of = _is_of(ctx.at, request.release)
     wanted = Wanted(request, request.sources or sources(web_server(ctx.at)), time.time(), is_of)
-    every = [log for log in _logs(ctx.at, request.processes) if wanted.any_of(log.sources)]
+    every = [log for log in logs_of(ctx.at, request.processes) if wanted.any_of(log.sources)]
     most = MOST_LINES if request.lines is None else min(request.lines, MOST_LINES)
     last = [log.last(ctx, wanted, most) for log in every]
     for line in heapq.merge(*last, key=lambda one: one.at):
@@ -57,7 +57,8 @@ def logs(ctx: Context, request: ReadLogs) -> Done:
     return Done()
 
 
-def _logs(at: Layout, processes: Tuple[str, ...]) -> List[Log]:
+def logs_of(at: Layout, processes: Tuple[str, ...] = ()) -> List[Log]:
+    """Every log of the app, or of `processes` alone."""
     if processes:
         return [log_journal.of_app(at, processes)]
     web = web_server(at)

@@ -26,6 +26,7 @@ READING: Dict[str, str] = {
     "history": "look.listing:history",
     "logs": "look.logs:logs",
     "examine": "look.examination:examine",
+    "diagnose": "diagnose.diagnose:diagnose",
     "variables": "upkeep.inside:variables",
     "web-test": "upkeep.jobs:web_test",
     "run": "upkeep.inside:run",

@@ -1,0 +1,1 @@
+"""Judge what hosts found: which causes fit the evidence, the likeliest first. Pure."""

@@ -1,0 +1,1 @@
+"""Evidence of what is wrong on this host. It only reads."""

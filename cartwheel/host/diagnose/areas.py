@@ -1,0 +1,12 @@
+"""All areas that are looked at, by the name that a person reads."""
+
+from __future__ import annotations
+
+from typing import Dict
+
+from cartwheel.host.diagnose import history
+from cartwheel.host.diagnose.found import Area
+
+AREAS: Dict[str, Area] = {
+    "Cartwheel's history": history.look,
+}

@@ -1,0 +1,198 @@
+"""What `fab diagnose` asks a host: evidence of what is wrong there, already counted.
+
+Times are in seconds since the epoch by the host's clock, sizes in bytes. A host counts and groups;
+`cartwheel.diagnosis` judges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Dict, Optional, Tuple
+
+from cartwheel.host.wire.request import Request
+from cartwheel.host.wire.status import AskStatus, Status
+
+
+@dataclass(frozen=True)
+class Sign:
+    """Log lines that say the same. `kind` is what they say (each module of `host/diagnose` names
+    its kinds), `about` what it is about: a process, a place in the code, a path. `lines`: a few of
+    them, as they are shown; `count` may be larger."""
+
+    kind: str
+    about: str
+    count: int
+    first: float
+    last: float
+    lines: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Use:
+    """What one instance uses and what it may use; None: not known, or no limit.
+
+    `files` are those of its process that has most of them open, `files_max` that one's limit.
+    `queue`: connections that wait to be accepted on its socket, `queue_max`: how many may.
+    `out_of_memory`: how often the kernel has ended one of its processes since it started, for this
+    unit's own limit. `throttled`: the part of its time in which its CPUQuota= held it back.
+    """
+
+    process: str
+    label: str
+    active: str
+    result: str
+    restarts: int
+    started: Optional[float]
+    memory: Optional[int]
+    memory_max: Optional[int]
+    out_of_memory: int
+    tasks: Optional[int]
+    tasks_max: Optional[int]
+    files: Optional[int]
+    files_max: Optional[int]
+    workers: int
+    queue: Optional[int] = None
+    queue_max: Optional[int] = None
+    throttled: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Url:
+    """Requests for one path: numbers and ids in it are `*`, its query is left out. `failed`: 5xx.
+    `usual` and `slow` are the median and the 95th percentile in seconds, without the failed."""
+
+    path: str
+    count: int
+    failed: int
+    usual: float
+    slow: float
+    first_failed: Optional[float] = None
+    last_failed: Optional[float] = None
+    statuses: Dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Minute:
+    """One minute of requests; `at` is its begin."""
+
+    at: float
+    count: int
+    failed: int
+    slow: float
+
+
+@dataclass(frozen=True)
+class Visits:
+    """Requests of visitors, from the web server's log. `part`: how much of the log of that time
+    was read, at most 1.0; the numbers are of what was read. `statuses`: by status code."""
+
+    part: float
+    count: int
+    failed: int
+    usual: float
+    slow: float
+    statuses: Dict[str, int]
+    failing: Tuple[Url, ...]
+    slowest: Tuple[Url, ...]
+    minutes: Tuple[Minute, ...]
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A file system. `what`: what is on it that the app or the host needs. `growth`: bytes an hour,
+    None where that is not known; `growing`: the files that were written to most, and how much."""
+
+    path: str
+    what: Tuple[str, ...]
+    size: int
+    free: int
+    inodes: int
+    free_inodes: int
+    read_only: bool
+    growth: Optional[float] = None
+    growing: Dict[str, int] = field(default_factory=dict)
+    largest: Dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The host as a whole. `load`: of the last minute, `waiting`: the part of the last minute in
+    which tasks waited for the disk. `synchronized`: whether something sets the clock."""
+
+    cpus: int
+    load: float
+    memory: int
+    memory_available: int
+    swap: int
+    swap_free: int
+    files: int
+    files_max: int
+    booted: float
+    synchronized: Optional[bool]
+    kernel: str
+    newest_kernel: str
+    waiting: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """Something that the app's variables name: a database, Redis, an HTTP service. `variable`: the
+    variable that names it; `address`: HOST:PORT or a socket's path; `problem`: why it cannot be
+    used, "" if it answers."""
+
+    kind: str
+    variable: str
+    address: str
+    problem: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A name that the host tried to look up. `problem`: "" if that worked."""
+
+    name: str
+    problem: str
+    seconds: float
+    servers: Tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that somebody did. `kind`: deploy, settings, packages, boot, command, file, ..."""
+
+    at: float
+    kind: str
+    detail: str
+    who: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All evidence. `time`: when the look began; `unread`: what could not be looked at, and why.
+    `texts`: the newest lines of each log, for a bundle."""
+
+    time: float
+    took_seconds: float
+    since: float
+    status: Status
+    signs: Tuple[Sign, ...]
+    uses: Tuple[Use, ...]
+    visits: Optional[Visits]
+    storage: Tuple[Storage, ...]
+    machine: Optional[Machine]
+    services: Tuple[Service, ...]
+    lookups: Tuple[Lookup, ...]
+    changes: Tuple[Change, ...]
+    unread: Tuple[str, ...]
+    texts: Dict[str, str]
+
+
+@dataclass(frozen=True)
+class Diagnose(Request[Diagnosis]):
+    """Look for what is wrong, in the last `ago_seconds`; with `texts` also send the logs."""
+
+    op = "diagnose"
+    ago_seconds: float
+    status: AskStatus
+    texts: bool = False
