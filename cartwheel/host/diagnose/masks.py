@@ -16,6 +16,7 @@ from cartwheel.host.wire.hidden import MASK
 R = TypeVar("R")
 Mask = Callable[[str], str]
 
+_KEYED = ("http", "https")
 _PUBLIC = "settings"  # a variable's source: its value stands in the project's settings
 # Shorter values stand in many places by chance, and are no secrets that would last.
 _LEAST = 6
@@ -23,7 +24,7 @@ _NAMED = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|AUTH|COOKIE|SALT|DSN", re
 # What is a secret wherever it stands: a login in an address, a header, a parameter, a setting, a
 # key in PEM.
 _ANYWHERE = (
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@:]*:[^\s/@]+@", re.IGNORECASE), r"\1***@"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@'\"]+@", re.IGNORECASE), r"\1***@"),
     (
         re.compile(r"((?:authorization|cookie)['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n]+", re.IGNORECASE),
         r"\1***",
@@ -32,10 +33,11 @@ _ANYWHERE = (
     (
         re.compile(
             r"((?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|signature"
-            r"|session(?:id)?|credential)s?['\"]?\s*[=:]\s*['\"]?)(?!\*\*\*)[^\s'\"&,;)}\]]+",
+            r"|session(?:id)?|credential)s?['\"]?\s*[=:]\s*)(?!\*\*\*)"
+            r"(?P<quote>['\"]?)(?:(?<=['\"])(?:(?!(?P=quote)).)+|[^\s'\"&,;)}\]]+)",
             re.IGNORECASE,
         ),
-        r"\1***",
+        r"\1\g<quote>***",
     ),
     (
         re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL),
@@ -107,10 +109,11 @@ def _secrets(at: Layout) -> Set[str]:
 
 
 def _login(value: str) -> Iterator[str]:
-    """The password of an address."""
+    """The password of an address; or its name, where a key stands there alone."""
     try:
-        password = urlsplit(value).password
+        parts = urlsplit(value)
+        secret = parts.password or (parts.username if parts.scheme in _KEYED else None)
     except ValueError:
         return
-    if password:
-        yield from (password, unquote(password))
+    if secret:
+        yield from (secret, unquote(secret))
