@@ -10,8 +10,15 @@ from cartwheel.host.wire.diagnosis import Change
 from tests.unit.diagnosis import NOW, case
 
 
-def cause(slug: str, weight: int, *explains: str, **more: float) -> Cause:
-    return Cause(slug, f"{slug} is wrong", "", weight, explains=frozenset(explains), **more)
+def cause(
+    slug: str,
+    weight: int,
+    *explains: str,
+    began: float | None = None,
+    last: float | None = None,
+) -> Cause:
+    title = f"{slug} is wrong"
+    return Cause(slug, title, "", weight, (), began, last, explains=frozenset(explains))
 
 
 def order(monkeypatch: pytest.MonkeyPatch, *causes: Cause) -> list[str]:
