@@ -294,6 +294,12 @@ CATALOGUE: dict[str, Problem] = {
     "lab-missing": Problem(
         906, "The lab is not installed", "Install it: `pip install 'cartwheel[lab]'`.", Exit.USAGE
     ),
+    "notify-missing": Problem(
+        907,
+        "Apprise is not installed",
+        "Install it: `pip install 'cartwheel[notify]'`, or take [notify] out of the settings.",
+        Exit.USAGE,
+    ),
     # 4xx: preparing a host
     "not-set-up": Problem(401, "The host is not set up", "`fab setup -H HOST` prepares it."),
     "not-ours": Problem(

@@ -29,6 +29,7 @@ namespace = assemble(
         "lock",
         "maintenance",
         "nginx",
+        "notify",
         "process",
         "runs",
         "secrets",

@@ -57,13 +57,16 @@ def deploy(
     """
     from cartwheel.commands.deploy import deploy as run
     from cartwheel.commands.plan import read
+    from cartwheel.terminal.notified import telling
 
     scene = replace(with_hooks(scene, not skip_hooks), move_exclusive=move_exclusive)
     if dry_run:
         return _show_plan(scene, out, skip_tests)
     sealed = read(scene.project / plan, scene) if plan else None
-    report = run(scene, skip_tests=skip_tests, sealed=sealed)
-    code = out.report(report)
+    with telling(scene, out, "deploy") as told:
+        report = run(scene, skip_tests=skip_tests, sealed=sealed)
+        told.result(report)
+        code = out.report(report)
     if code == 0:
         moved = [one for one in report.hosts if one.outcome == "deployed"]
         _say_where(scene, out, can_go_back=bool(moved) and all(one.before for one in moved))

@@ -23,16 +23,24 @@ if TYPE_CHECKING:
 def rollback(scene: Scene, out: Output, to: str = "", skip_hooks: bool = False) -> int:
     """Go back to an earlier release, without index or build."""
     from cartwheel.commands.rollback import rollback as run
+    from cartwheel.terminal.notified import telling
 
-    return out.report(run(with_hooks(scene, not skip_hooks), to or None))
+    with telling(scene, out, "rollback") as told:
+        report = run(with_hooks(scene, not skip_hooks), to or None)
+        told.result(report)
+        return out.report(report)
 
 
 @app_task(changing=True, rollout=True, help=HOOKS)
 def restart(scene: Scene, out: Output, skip_hooks: bool = False) -> int:
     """Start a new instance of the live release, and switch to it."""
     from cartwheel.commands.rollback import restart as run
+    from cartwheel.terminal.notified import telling
 
-    return out.report(run(with_hooks(scene, not skip_hooks)))
+    with telling(scene, out, "restart") as told:
+        report = run(with_hooks(scene, not skip_hooks))
+        told.result(report)
+        return out.report(report)
 
 
 @app_task(changing=True)

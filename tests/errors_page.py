@@ -501,6 +501,10 @@ _CASES: dict[str, tuple[str, str]] = {
         "Lab hosts are a distribution of their own.",
         "`lab.up` needs the lab, which is not installed",
     ),
+    "notify-missing": (
+        "[notify] names messengers, and the program that knows them is not installed here.",
+        "[notify] needs Apprise, which is not installed",
+    ),
     "host-key-not-kept": (
         "The known_hosts file, or its folder, cannot be written.",
         "the host's key cannot be saved in /home/ann/.ssh/known_hosts: Read-only file system",

@@ -138,9 +138,7 @@ def range_problems() -> list[str]:
     """Where requirements.txt pins something else than the two distributions ask for."""
     lines = (line.partition("#")[0] for line in (REPO / "requirements.txt").read_text().split("\n"))
     pins = dict(line.strip().split("==") for line in lines if line.strip())
-    asked = [
-        Requirement(one) for each in (ENGINE, LAB) for one in project(each.folder)["dependencies"]
-    ]
+    asked = [Requirement(one) for each in (ENGINE, LAB) for one in _asked(project(each.folder))]
     ranges = {one.name: one.specifier for one in asked if one.name != ENGINE.name}
     return [
         *(f"requirements.txt lacks {name}" for name in sorted(set(ranges) - set(pins))),
@@ -154,6 +152,14 @@ def range_problems() -> list[str]:
             if name in ranges and version not in ranges[name]
         ),
     ]
+
+
+# Any: pyproject.toml, as it is.
+def _asked(known: dict[str, Any]) -> list[str]:
+    """What a distribution asks for, also by its extras, but not the other one."""
+    extras = known.get("optional-dependencies", {}).values()
+    found = [*known["dependencies"], *(one for extra in extras for one in extra)]
+    return [one for one in found if one != LAB.name]
 
 
 def open_ends() -> list[str]:

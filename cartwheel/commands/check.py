@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cartwheel.commands.notifying import check_notify
 from cartwheel.commands.placed import check_placed
 from cartwheel.commands.tls import check_certificate
 from cartwheel.commands.users import check_users
@@ -29,6 +30,7 @@ def check(project: Path) -> list[Settings]:
     errors += _once_each(found, lambda one: list(dotenv(one, project)))
     errors += _once_each(found, lambda one: check_certificate(one, project))
     errors += _once_each(found, lambda one: check_users(one, project))
+    errors += _once_each(found, check_notify)
     if errors:
         raise ExceptionGroup("settings", errors)
     return found

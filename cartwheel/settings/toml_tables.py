@@ -760,6 +760,17 @@ class Hook(Model):
         return "after", self.after
 
 
+class Notify(Model):
+    """Messages to people about runs (docs/notify.md)."""
+
+    to: dict[Name, Secret] = Field(default={}, examples=[{"ops": {"env": "OPS_CHAT"}}])
+    """Messengers by a name of yours; each secret is an address that Apprise knows."""
+    on: tuple[Literal["begun", "done", "failed"], ...] = ("done", "failed")
+    """What is told; failed: also a run that went back. A run that changed nothing tells no end."""
+    kinds: tuple[Literal["deploy", "rollback", "restart"], ...] = ("deploy", "rollback")
+    """The tasks that tell."""
+
+
 class Settings(Model):
     """All settings of one application in one environment."""
 
@@ -792,6 +803,7 @@ class Settings(Model):
     """Timers by name, see below."""
     hooks: dict[Name, Hook] = {}
     """Commands before and after phases by name, see below."""
+    notify: Notify = Notify()
     env: dict[str, str] = Field(default={}, examples=[{"LOG_FORMAT": "json"}])
     """Environment variables of the app."""
     env_file: str | None = Field(default=None, examples=[".env"])

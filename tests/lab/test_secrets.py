@@ -366,6 +366,7 @@ EVERY_WORD: dict[str, tuple[str, ...]] = {
     "restart": (),
     "rollback": (),
     "nginx.test": (),
+    "notify.test": (),
     "nginx.reload": (),
     "apache.test": (),
     "apache.reload": (),

@@ -242,7 +242,7 @@ ROOMS = (
         "inventory",
         "fab",
     ),
-    *("fleet", "balance", "runs", "project", "commands", "terminal"),
+    *("fleet", "notify", "balance", "runs", "project", "commands", "terminal"),
 )
 
 
