@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from cartwheel.diagnosis import health
+from cartwheel.diagnosis import certificate, health, requests, traffic, web_errors
 from cartwheel.diagnosis.cause import Rule
 
-RULES: tuple[Rule, ...] = (health.causes,)
+RULES: tuple[Rule, ...] = (
+    health.causes,
+    requests.causes,
+    web_errors.causes,
+    certificate.causes,
+    traffic.causes,
+)

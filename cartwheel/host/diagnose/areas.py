@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Dict
 
-from cartwheel.host.diagnose import history
+from cartwheel.host.diagnose import history, visits, web_errors
 from cartwheel.host.diagnose.found import Area
 
 AREAS: Dict[str, Area] = {
     "Cartwheel's history": history.look,
+    "requests": visits.look,
+    "web server errors": web_errors.look,
 }

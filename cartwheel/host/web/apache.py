@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
-from cartwheel.host.web.server import Answer, Installed, Request, Staged, TlsSite, tls_site
+from cartwheel.host.web.server import (
+    Answer,
+    Installed,
+    Request,
+    Staged,
+    TlsSite,
+    Trouble,
+    Visit,
+    tls_site,
+)
 
 if TYPE_CHECKING:
     from cartwheel.host.layout import Layout
@@ -55,6 +64,8 @@ class Apache:
     )
     dies_of_reload = True
     log: Optional[Path] = LOGS / "error.log"
+    error_log: Path = LOGS / "error.log"
+    failed: "re.Pattern[bytes]" = re.compile(rb'" 5\d\d \d')
     retry_seconds = RETRY_SECONDS
     buffers_answers = False
     limits_rates = False
@@ -172,3 +183,13 @@ class Apache:
         from cartwheel.host.web import apache_words
 
         return apache_words.look_at(line)
+
+    def visits(self, data: bytes) -> Iterator[Visit]:
+        from cartwheel.host.web import apache_log
+
+        return apache_log.visits(data)
+
+    def trouble(self, line: str) -> Optional[Trouble]:
+        from cartwheel.host.web import apache_log
+
+        return apache_log.trouble(line)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from cartwheel.host.web import log_times
-from cartwheel.host.web.server import Answer, Installed, Request, Staged, TlsSite, tls_site
+from cartwheel.host.web.server import (
+    Answer,
+    Installed,
+    Request,
+    Staged,
+    TlsSite,
+    Trouble,
+    Visit,
+    tls_site,
+)
 
 if TYPE_CHECKING:
     from cartwheel.host.layout import Layout
@@ -67,6 +76,8 @@ class Nginx:
     test_command: Tuple[str, ...] = ("nginx", "-t", "-q")
     dies_of_reload = False  # it keeps the one that it has
     log: Optional[Path] = None
+    error_log: Path = LOGS / "error.log"
+    failed: "re.Pattern[bytes]" = re.compile(rb'" 5\d\d \d')
     retry_seconds = 0.0  # max_fails=0
     buffers_answers = True
     limits_rates = True
@@ -182,6 +193,16 @@ class Nginx:
             return log_times.local(error.group(1), "%Y/%m/%d %H:%M:%S"), error.group(2) in _GRAVE
         status = _STATUS.search(line)
         return _time_in(line), status is not None and status.group(1)[0] == "5"
+
+    def visits(self, data: bytes) -> Iterator[Visit]:
+        from cartwheel.host.web import nginx_log
+
+        return nginx_log.visits(data)
+
+    def trouble(self, line: str) -> Optional[Trouble]:
+        from cartwheel.host.web import nginx_log
+
+        return nginx_log.trouble(line)
 
 
 def _time_in(line: str) -> Optional[float]:

@@ -5,7 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, List, Mapping, Optional, Protocol, Sequence, Set, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 if TYPE_CHECKING:
     from cartwheel.host.layout import Layout
@@ -20,6 +32,36 @@ class Request:
     upstream: str
     status: int
     passed_on: float
+
+
+class Visit(NamedTuple):
+    """Any request in an access log; a tuple, because there are millions. `at`: when it was
+    answered, `path` without its query. `passed`: an upstream was asked, `answered`: `status` is an
+    upstream's. `seconds`: how long the upstream took, or the web server itself. `is_closed`: it
+    said 503 because somebody closed the site; `is_probe`: it is our own."""
+
+    at: float
+    client: bytes
+    path: bytes
+    status: int
+    seconds: float
+    passed: bool
+    answered: bool
+    agent: bytes
+    is_closed: bool
+    is_probe: bool
+
+
+class Trouble(NamedTuple):
+    """A failure that an error log reports. `kind` is a key of `web_errors.KINDS`; `about`: the
+    socket, the file or the text that it names, `path`: that of the request. `is_whole`: it is of
+    the server as a whole, and not of one site."""
+
+    at: float
+    kind: str
+    about: str
+    path: str = ""
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +153,10 @@ class WebServer(Protocol):
     dies_of_reload: bool
     # Where it says why it ended, besides its unit's log.
     log: Optional[Path]
+    # The error log of the server as a whole.
+    error_log: Path
+    # Finds a status of 5xx in the bytes of an access log, faster than `visits`.
+    failed: "re.Pattern[bytes]"
     # For this long it may pass over an upstream that could not be reached.
     retry_seconds: float
     # Whether it takes an answer before its visitor does, so that slow visitors hold no worker.
@@ -197,3 +243,9 @@ class WebServer(Protocol):
     def look_at(self, line: str) -> Tuple[Optional[float], bool]:
         """The time that a line of either log names (seconds since the epoch), and whether the line
         reports an error: a failure, or an answer of 5xx."""
+
+    def visits(self, data: bytes) -> Iterator[Visit]:
+        """The requests in whole lines of an access log, without lines of another format."""
+
+    def trouble(self, line: str) -> Optional[Trouble]:
+        """What a line of an error log reports; None where a healthy site has such lines too."""

@@ -57,9 +57,29 @@ class Use:
 
 
 @dataclass(frozen=True)
+class Minute:
+    """Requests of a short time, a step of `Visits`; `at` is its begin. `failed`: 5xx, `given_up`:
+    the client did not wait for the answer. `usual` and `slow` are the median and the 95th
+    percentile in seconds of what the app answered, without the failed. `client`: who made most of
+    the requests, and `by_client`: how many."""
+
+    at: float
+    count: int
+    failed: int
+    slow: float
+    usual: float = 0.0
+    given_up: int = 0
+    first_failed: Optional[float] = None
+    client: str = ""
+    by_client: int = 0
+
+
+@dataclass(frozen=True)
 class Url:
     """Requests for one path: numbers and ids in it are `*`, its query is left out. `failed`: 5xx.
-    `usual` and `slow` are the median and the 95th percentile in seconds, without the failed."""
+    `usual` and `slow` are the median and the 95th percentile in seconds, without the failed;
+    `statuses` are those of the failed. `spans`: its requests by time; `before`: those of the day
+    before, None if there were too few."""
 
     path: str
     count: int
@@ -69,22 +89,19 @@ class Url:
     first_failed: Optional[float] = None
     last_failed: Optional[float] = None
     statuses: Dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Minute:
-    """One minute of requests; `at` is its begin."""
-
-    at: float
-    count: int
-    failed: int
-    slow: float
+    spans: Tuple[Minute, ...] = ()
+    before: Optional[Minute] = None
 
 
 @dataclass(frozen=True)
 class Visits:
     """Requests of visitors, from the web server's log. `part`: how much of the log of that time
-    was read, at most 1.0; the numbers are of what was read. `statuses`: by status code."""
+    was read, at most 1.0; where it is less, the numbers are estimates for all of it. `statuses`: by
+    status code; `by_server`: the failed ones that the web server answered without the app.
+    `failing`: the URLs that failed most, `slowest`: those that took most time. `minutes`: in order,
+    each of `step` seconds, without those in which there was no request. `before`: the day before,
+    `hours`: its requests a minute, hour by hour. `agent`: the program that the busiest client says
+    it is. `counted`: whether every failed request was counted, also where `part` is less than 1."""
 
     part: float
     count: int
@@ -95,6 +112,12 @@ class Visits:
     failing: Tuple[Url, ...]
     slowest: Tuple[Url, ...]
     minutes: Tuple[Minute, ...]
+    step: float = 60.0
+    by_server: int = 0
+    before: Optional[Minute] = None
+    hours: Tuple[float, ...] = ()
+    agent: str = ""
+    counted: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,117 @@
+"""Far more requests than usual, while the app suffers; and who makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from cartwheel.diagnosis import requests
+from cartwheel.diagnosis.cause import GUESSED, NAMED, Case, Cause
+
+if TYPE_CHECKING:
+    from cartwheel.host.wire.diagnosis import Minute, Visits
+
+# Days have their hours: a day's busiest one has some three times its average, so three times the
+# busiest that the log knows is no time of the day.
+_TIMES = 3.0
+_LEAST_A_MINUTE = 60.0  # one request a second is no surge for anybody
+_LEAST_SECONDS = 30.0
+# What is usual must be known: from so much time, with so many requests.
+_KNOWN_SECONDS, _KNOWN_REQUESTS = 600.0, 100
+_ONE_CLIENT = 0.5
+_LEFT_SHARE = 0.05
+_SLOW_SECONDS, _TIMES_SLOWER = 1.0, 3.0
+_QUEUE_PART = 0.1
+
+
+def causes(case: Case) -> Iterator[Cause]:
+    """A surge that is still on, or was the last one."""
+    visits = case.found.visits
+    if visits is None:
+        return
+    surge, before = _surge(visits)
+    if not surge or not _suffers(case, visits, surge, before):
+        return
+    count = sum(one.count for one in surge)
+    rate = count * 60.0 / (len(surge) * visits.step)
+    usual = _usual(visits, before)
+    title = (
+        f"far more requests than usual: {rate:,.0f} a minute, before it were at most {usual:,.0f}"
+    )
+    todo = "if these are visitors: more gunicorn.workers, or another host behind a balancer"
+    evidence = [f"{one.count:,} requests in {visits.step:.0f} s" for one in surge[:2]]
+    client, share = _client(surge)
+    weight = GUESSED
+    if share >= _ONE_CLIENT:
+        title += f"; {client} makes {share:.0%} of them"
+        evidence.append(f"{client} says it is: {visits.agent}")
+        todo = (
+            f"web.rate_limit in the settings holds such clients off; `deny` of [web.paths] locks"
+            f" {client} out; then `fab deploy -H {case.host}`"
+        )
+        weight = NAMED
+    last = surge[-1].at + visits.step
+    yield Cause(
+        "traffic",
+        title,
+        todo,
+        weight,
+        tuple(evidence),
+        surge[0].at,
+        None if last >= case.found.time - visits.step else last,
+        frozenset(
+            {
+                *(requests.FAILS, requests.SLOW, requests.LEFT, "workers-busy", "worker-timeout"),
+                *("web-errors-queue", "web-errors-timeout", "web-errors-connections"),
+                *("web-errors-files", "web-errors-rate", "log-flood"),
+            }
+        ),
+    )
+
+
+def _surge(visits: Visits) -> tuple[list[Minute], list[Minute]]:
+    """The last steps with far more requests than all before; and those before."""
+    minutes = list(visits.minutes)
+    for place in range(1, len(minutes)):
+        before, after = minutes[:place], minutes[place:]
+        known = after[0].at - before[0].at
+        is_known = visits.hours or known >= _KNOWN_SECONDS
+        if not is_known or _requests(visits, before) < _KNOWN_REQUESTS:
+            continue
+        limit = max(_LEAST_A_MINUTE, _TIMES * _usual(visits, before)) * visits.step / 60.0
+        surge = []
+        for one in after:
+            if one.count < limit:
+                break
+            surge.append(one)
+        if len(surge) * visits.step >= _LEAST_SECONDS:
+            return surge, before
+    return [], minutes
+
+
+def _requests(visits: Visits, before: Sequence[Minute]) -> float:
+    return sum(one.count for one in before) + (visits.before.count if visits.before else 0)
+
+
+def _usual(visits: Visits, before: Sequence[Minute]) -> float:
+    """The most requests a minute so far: of any hour of the day before, of any step since."""
+    steps = [one.count * 60.0 / visits.step for one in before]
+    return max([*visits.hours, *steps], default=0.0)
+
+
+def _client(surge: Sequence[Minute]) -> tuple[str, float]:
+    counts: dict[str, int] = {}
+    for one in surge:
+        counts[one.client] = counts.get(one.client, 0) + one.by_client
+    client = max(counts, key=lambda one: counts[one])
+    return client, counts[client] / max(1, sum(one.count for one in surge))
+
+
+def _suffers(case: Case, visits: Visits, surge: Sequence[Minute], before: Sequence[Minute]) -> bool:
+    """Whether visitors notice it. A site that takes a surge well is not ill."""
+    count = sum(one.count for one in surge)
+    left = sum(one.given_up for one in surge)
+    usual = max((one.usual for one in before if one.usual), default=0.0)
+    slow = max(one.usual for one in surge) >= max(_SLOW_SECONDS, _TIMES_SLOWER * usual)
+    queues = any((one.queue or 0) > _QUEUE_PART * (one.queue_max or 1e9) for one in case.found.uses)
+    return slow or queues or left >= _LEFT_SHARE * count or requests.failing_run(visits) is not None

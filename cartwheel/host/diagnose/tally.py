@@ -1,0 +1,289 @@
+"""Count requests by path and time."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import replace
+from typing import Callable, DefaultDict, Dict, Iterator, List, Mapping, Optional, Tuple
+
+from cartwheel.host.diagnose.log_window import Part
+from cartwheel.host.web.server import Visit, WebServer
+from cartwheel.host.wire.diagnosis import Minute
+
+OTHER = "other paths"
+UNKNOWN = "paths that there are not"
+FILES = "files of the web server"
+_MOST_GROUPS = 300
+# What scanners ask for: each another path.
+_NOT_THERE = (400, 404, 405, 414)
+_UPGRADED = 101
+_CLIENT_LEFT = 499
+
+
+class _Cell:
+    """The requests for one path in some seconds."""
+
+    __slots__ = ("count", "failed", "first_failed", "given_up", "last_failed", "times", "weight")
+
+    def __init__(self) -> None:
+        self.count = 0.0
+        self.failed = 0.0
+        self.given_up = 0.0
+        self.first_failed: Optional[float] = None
+        self.last_failed: Optional[float] = None
+        self.times: List[float] = []
+        self.weight = 1.0
+
+
+class Tally:
+    """Requests, added part by part. `group` makes a group of a path, `cell_seconds` is how fine the
+    time is. Our own probes do not count; what the web server answered itself does, but not for the
+    times."""
+
+    def __init__(self, group: Callable[[str], str], cell_seconds: float) -> None:
+        self.lines = 0
+        self.strange = 0
+        self.count = 0.0
+        self.failed = 0.0
+        self.by_server = 0.0
+        self.first = math.inf
+        self.last = 0.0
+        self.statuses: DefaultDict[int, float] = defaultdict(float)
+        self._group = group
+        self._seconds = cell_seconds
+        self._groups: Dict[bytes, str] = {}
+        self._names: Dict[str, str] = {}
+        self._cells: DefaultDict[str, Dict[int, _Cell]] = defaultdict(dict)
+        self._by_status: Dict[str, DefaultDict[int, float]] = {}
+        # Requests by cell where all were read; and where blocks were, the begin of each block and
+        # how many requests there were until the next one.
+        self._dense: DefaultDict[int, float] = defaultdict(float)
+        self._sparse: List[Tuple[float, float]] = []
+        self._clients: DefaultDict[Tuple[int, bytes], float] = defaultdict(float)
+        self._agents: Dict[bytes, bytes] = {}
+        self._limits: Dict[Tuple[int, str], Tuple[float, float, float]] = {}
+
+    def add(self, web: WebServer, part: Part, *, without_failed: bool = False) -> None:
+        """Count the lines of a part; `without_failed` where those are added by `add_failed`."""
+        known, ours, first = 0, 0, 0.0
+        for visit in web.visits(part.data):
+            known += 1
+            if visit.is_probe:
+                continue
+            ours += 1
+            first = first or visit.at
+            if visit.status < 500 or not without_failed:
+                self._add(visit, part.weight)
+            if part.weight == 1.0:
+                self._dense[int(visit.at // self._seconds)] += 1.0
+            self._client(visit, part.weight)
+        if ours and part.weight > 1.0:
+            self._sparse.append((first, ours * part.weight))
+        lines = part.data.count(b"\n")
+        self.lines += lines
+        self.strange += max(0, lines - known)
+
+    def add_failed(self, web: WebServer, data: bytes) -> None:
+        """Count lines of failed requests of a time of which `add` got a part only."""
+        for visit in web.visits(data):
+            if visit.status >= 500 and not visit.is_probe:
+                self._add(visit, 1.0)
+
+    def _add(self, visit: Visit, weight: float) -> None:
+        at, status = visit.at, visit.status
+        self.count += weight
+        self.statuses[status] += weight
+        self.last = max(self.last, at)
+        self.first = min(self.first, at)
+        path = self._path(visit)
+        place = int(at // self._seconds)
+        cells = self._cells[path]
+        cell = cells.get(place)
+        if cell is None:
+            cell = cells[place] = _Cell()
+        cell.count += weight
+        if status >= 500 and not visit.is_closed:
+            self.failed += weight
+            self.by_server += 0.0 if visit.answered else weight
+            cell.failed += weight
+            self._by_status.setdefault(path, defaultdict(float))[status] += weight
+            if cell.first_failed is None or at < cell.first_failed:
+                cell.first_failed = at
+            if cell.last_failed is None or at > cell.last_failed:
+                cell.last_failed = at
+            return
+        if status == _CLIENT_LEFT:
+            cell.given_up += weight
+        elif status in (413, 429) and not visit.passed:
+            self._limit(status, self._path_of(visit.path), at, weight)
+        if visit.passed and status != _UPGRADED:
+            cell.times.append(visit.seconds)
+            cell.weight = weight
+
+    def _client(self, visit: Visit, weight: float) -> None:
+        self._clients[int(visit.at // self._seconds), visit.client] += weight
+        self._agents[visit.client] = visit.agent
+
+    def _limit(self, status: int, path: str, at: float, weight: float) -> None:
+        count, first, last = self._limits.get((status, path), (0.0, at, at))
+        self._limits[status, path] = (count + weight, min(first, at), max(last, at))
+
+    def _path(self, visit: Visit) -> str:
+        if visit.status in _NOT_THERE:
+            return UNKNOWN
+        if not visit.passed and visit.status < 400:
+            return FILES
+        return self._path_of(visit.path)
+
+    def _path_of(self, path: bytes) -> str:
+        found = self._groups.get(path)
+        if found is None:
+            name = self._group(path.decode("utf-8", "replace"))
+            if name not in self._names and len(self._names) >= _MOST_GROUPS:
+                name = OTHER
+            found = self._names.setdefault(name, name)
+            if len(self._groups) < 50 * _MOST_GROUPS:
+                self._groups[path] = found
+        return found
+
+    # --- what was counted ---------------------------------------------------------------
+
+    def paths(self) -> List[str]:
+        """All groups, without those that are none of the app's."""
+        return sorted(set(self._cells) - {UNKNOWN, FILES})
+
+    def busiest(self, most: int) -> List[str]:
+        """The groups that took most of the app's time."""
+        taken = {
+            path: sum(sum(cell.times) * cell.weight for cell in cells.values())
+            for path, cells in self._cells.items()
+            if path not in (UNKNOWN, FILES)
+        }
+        return sorted(filter(taken.__getitem__, taken), key=lambda path: -taken[path])[:most]
+
+    def count_of(self, path: str) -> float:
+        """The requests of a group."""
+        return sum(cell.count for cell in self._of(path))
+
+    def failed_of(self, path: str) -> float:
+        """Those of them that failed."""
+        return sum(cell.failed for cell in self._of(path))
+
+    def failures(self, path: str) -> Tuple[Optional[float], Optional[float]]:
+        """When a group failed first and last."""
+        cells = list(self._of(path))
+        first = [cell.first_failed for cell in cells if cell.first_failed is not None]
+        last = [cell.last_failed for cell in cells if cell.last_failed is not None]
+        return min(first, default=None), max(last, default=None)
+
+    def statuses_of(self, path: str) -> List[Tuple[int, float]]:
+        """The status codes of a group's failures."""
+        return sorted(self._by_status.get(path, {}).items())
+
+    def times(self, path: str = "") -> Tuple[float, float]:
+        """The median and the 95th percentile, of one group or of all."""
+        return _quantiles(list(self._of(path)))
+
+    def limited(
+        self, kinds: Mapping[int, str]
+    ) -> Dict[Tuple[str, str], Tuple[float, float, float]]:
+        """What a limit refused: how often, and when first and last, by its kind and the path."""
+        return {(kinds[status], path): one for (status, path), one in self._limits.items()}
+
+    def agent(self) -> str:
+        """The program that the client of most requests says it is."""
+        clients: DefaultDict[bytes, float] = defaultdict(float)
+        for (_, client), count in self._clients.items():
+            clients[client] += count
+        if not clients:
+            return ""
+        return self._agents[max(clients, key=lambda one: clients[one])].decode("utf-8", "replace")
+
+    def whole(self, at: float, path: str = "") -> Optional[Minute]:
+        """All that was counted, of one group or of all, as one time; None for nothing."""
+        cells = list(self._of(path))
+        return _minute(at, cells) if cells else None
+
+    def minutes(self, step: float, path: str = "") -> Iterator[Minute]:
+        """Each `step` seconds with a request, of one group or of all; `step` is at least that of a
+        cell."""
+        places: DefaultDict[int, List[_Cell]] = defaultdict(list)
+        for cells in [self._cells[path]] if path else self._cells.values():
+            for place, cell in cells.items():
+                places[int(place * self._seconds // step)].append(cell)
+        if path:
+            for number in sorted(places):
+                yield _minute(number * step, places[number])
+            return
+        counts, busiest = self._counts(step), self._busiest(step)
+        for number in sorted({*places, *counts}):
+            one = _minute(number * step, places[number])
+            count = max(round(counts.get(number, 0.0)), one.failed)
+            client, share = busiest.get(number, (b"", 0.0))
+            by = client.decode("utf-8", "replace")
+            given_up = round(one.given_up * count / one.count) if one.count else 0
+            yield replace(
+                one, count=count, given_up=given_up, client=by, by_client=round(share * count)
+            )
+
+    def _counts(self, step: float) -> Dict[int, float]:
+        """All requests in each step. Those between two blocks are spread over the time between."""
+        counts: DefaultDict[int, float] = defaultdict(float)
+        for place, count in self._dense.items():
+            counts[int(place * self._seconds // step)] += count
+        end = min(self._dense, default=0) * self._seconds or self.last
+        ends = [begin for begin, _ in self._sparse[1:]] + [end]
+        for (begin, count), until in zip(self._sparse, ends):
+            length = max(0.001, until - begin)
+            for number in range(int(begin // step), int((begin + length) // step) + 1):
+                inside = min(begin + length, (number + 1) * step) - max(begin, number * step)
+                counts[number] += count * max(0.0, inside) / length
+        return counts
+
+    def _busiest(self, step: float) -> Dict[int, Tuple[bytes, float]]:
+        """The client of most requests in each step, and its share of them."""
+        counts: DefaultDict[int, DefaultDict[bytes, float]] = defaultdict(
+            lambda: defaultdict(float)
+        )
+        for (place, client), count in self._clients.items():
+            counts[int(place * self._seconds // step)][client] += count
+        found = {}
+        for number, clients in counts.items():
+            client = max(clients, key=lambda one: clients[one])
+            found[number] = (client, clients[client] / sum(clients.values()))
+        return found
+
+    def _of(self, path: str) -> Iterator[_Cell]:
+        if path:
+            return iter(self._cells.get(path, {}).values())
+        return (cell for cells in self._cells.values() for cell in cells.values())
+
+
+def _minute(at: float, cells: List[_Cell]) -> Minute:
+    usual, slow = _quantiles(cells)
+    count, failed = sum(cell.count for cell in cells), sum(cell.failed for cell in cells)
+    first = [cell.first_failed for cell in cells if cell.first_failed is not None]
+    return Minute(
+        at=at,
+        count=round(max(count, failed)),
+        failed=round(failed),
+        slow=slow,
+        usual=usual,
+        given_up=round(sum(cell.given_up for cell in cells)),
+        first_failed=min(first, default=None),
+    )
+
+
+def _quantiles(cells: List[_Cell]) -> Tuple[float, float]:
+    times = sorted((seconds, cell.weight) for cell in cells for seconds in cell.times)
+    return _quantile(times, 0.5), _quantile(times, 0.95)
+
+
+def _quantile(times: List[Tuple[float, float]], part: float) -> float:
+    left = part * sum(weight for _, weight in times)
+    for seconds, weight in times:
+        left -= weight
+        if left <= 0:
+            return round(seconds, 3)
+    return round(times[-1][0], 3) if times else 0.0

@@ -1,0 +1,150 @@
+"""What the web server complains about, from the error log of the site and from its own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
+
+from cartwheel.host.diagnose import log_window
+from cartwheel.host.diagnose.found import Found, Window
+from cartwheel.host.diagnose.log_window import Bounds, Part
+from cartwheel.host.diagnose.paths import grouped
+from cartwheel.host.system.context import Context, OpError
+from cartwheel.host.web.chosen import web_server
+from cartwheel.host.web.server import Trouble, WebServer
+from cartwheel.host.wire.diagnosis import Sign
+
+KINDS: Dict[str, str] = {
+    "permission": "its user may not open the upstream's socket",
+    "no-socket": "the upstream's socket is missing",
+    "refused": "nobody answers at the upstream's socket",
+    "queue": "the upstream's queue is full",
+    "timeout": "the upstream did not answer in time",
+    "cut": "the upstream closed the connection before its answer was complete",
+    "header": "the head of an answer is too large",
+    "invalid": "an answer is no HTTP",
+    "no-upstream": "there is no upstream left to ask",
+    "body": "a request is larger than allowed",
+    "rate": "a client asks more often than allowed",
+    "connections": "it may serve no more connections at once",
+    "files": "it may open no more files",
+    "memory": "it gets no memory",
+    "disk": "it cannot write to the disk",
+    "file": "its user may not read or write a file",
+    "certificate": "it cannot use a certificate",
+    "configuration": "it refuses its configuration, or ignores a part",
+    "crash": "one of its processes was killed or crashed",
+}
+"""What a `server.Trouble` says; a sign's kind is `web-` and this one."""
+
+# An error log has some hundred bytes a line; 6 MB are 20,000 lines, a quarter of a second.
+_BOUNDS = Bounds(whole=6 << 20, newest=3 << 20, spread=3 << 20, block=128 << 10)
+_READ_SECONDS = 0.8
+_MOST_SIGNS = 60
+_MOST_LINES = 3
+_LINE_CHARACTERS = 400
+
+
+@dataclass
+class _Seen:
+    count: float
+    first: float
+    last: float
+    lines: List[str] = field(default_factory=list)
+
+
+def look(ctx: Context, window: Window) -> Found:
+    """The errors of that time by kind, and by what they are about."""
+    web = web_server(ctx.at)
+    seen: Dict[Tuple[str, str], _Seen] = {}
+    unread: List[str] = []
+    for path, concerns in _logs(ctx, web):
+        with log_window.opened(path, window, _time_of(web)) as log:
+            unread.extend(log.unread)
+            deadline = time.monotonic() + _READ_SECONDS
+            for part in log_window.parts(log, _BOUNDS, deadline):
+                _add(seen, web, part, concerns)
+    for (kind, about), one in seen.items():
+        if kind == "web-permission":
+            one.lines.append(_closed_at(about, web))
+    return Found(signs=tuple(_signs(seen)), unread=tuple(unread))
+
+
+def _closed_at(about: str, web: WebServer) -> str:
+    """Where the way to the socket is closed for the web server's user now."""
+    path = Path(about.replace("unix:", "", 1))
+    try:
+        user = web.user()
+        known = pwd.getpwnam(user)
+        groups = {*os.getgrouplist(user, known.pw_gid)}
+        for place in _way(path):
+            status = place.stat()
+            needed = 0o1 if stat.S_ISDIR(status.st_mode) else 0o2
+            bits = status.st_mode if status.st_uid != known.pw_uid else status.st_mode >> 6
+            if status.st_uid != known.pw_uid and status.st_gid in groups:
+                bits = status.st_mode >> 3
+            if known.pw_uid and not bits & needed:
+                return f"{stat.filemode(status.st_mode)} {place}: {user} may not pass here"
+    except (OSError, KeyError, OpError) as error:
+        return f"{path}: {error}"
+    return f"{path}: {user} may open it now, or after a restart"
+
+
+def _way(path: Path) -> Iterator[Path]:
+    """Every folder on the way to a file, also behind links, and the file."""
+    for _ in range(8):
+        yield from reversed(path.parents)
+        if not path.is_symlink():
+            break
+        path = path.parent / os.readlink(path)
+    real = path.resolve()
+    yield from reversed(real.parents)
+    yield real
+
+
+def _logs(ctx: Context, web: WebServer) -> Iterator[Tuple[Path, Callable[[Trouble, str], bool]]]:
+    """The logs, each with what of it concerns the app."""
+    for name in (ctx.at.app, ctx.at.balancer_site):
+        yield web.logs(name)[1], lambda _trouble, _line: True
+    ours = (f"{ctx.at.root}/", web.live_upstream(ctx.at))
+    yield web.error_log, lambda one, line: one.is_whole or any(text in line for text in ours)
+
+
+def _time_of(web: WebServer) -> Callable[[str], Optional[float]]:
+    return lambda line: web.look_at(line)[0]
+
+
+def _add(
+    seen: Dict[Tuple[str, str], _Seen],
+    web: WebServer,
+    part: Part,
+    concerns: Callable[[Trouble, str], bool],
+) -> None:
+    for raw in part.data.splitlines():
+        line = raw.decode("utf-8", "replace")
+        trouble = web.trouble(line)
+        if trouble is None or not concerns(trouble, line):
+            continue
+        about = trouble.about or (grouped(trouble.path) if trouble.path else "")
+        key = (f"web-{trouble.kind}", about)
+        one = seen.get(key)
+        if one is None:
+            one = seen[key] = _Seen(0.0, trouble.at, trouble.at)
+        one.count += part.weight
+        one.first, one.last = min(one.first, trouble.at), max(one.last, trouble.at)
+        one.lines.append(line[:_LINE_CHARACTERS])
+        if len(one.lines) > _MOST_LINES:
+            del one.lines[1]  # the first one, and the last ones
+
+
+def _signs(seen: Dict[Tuple[str, str], _Seen]) -> Iterator[Sign]:
+    """The most frequent of each kind first."""
+    order = sorted(seen, key=lambda key: (-seen[key].count, key))
+    for kind, about in order[:_MOST_SIGNS]:
+        one = seen[kind, about]
+        yield Sign(kind, about, round(one.count), one.first, one.last, tuple(one.lines))
